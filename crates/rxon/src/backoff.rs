@@ -1,0 +1,143 @@
+//! When to try again. Pure: the random numbers are given in.
+
+use std::time::{Duration, SystemTime};
+
+use fastrand::Rng;
+
+/// How a delay is spread, so that workers that failed together do not come back together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jitter {
+    /// Anything from nothing to the whole delay: where nobody named a delay.
+    Full,
+    /// The whole delay and up to a quarter more: where a variable names the delay, it is never cut short.
+    AddQuarter,
+}
+
+/// An exponential schedule of retries.
+///
+/// ```
+/// use std::time::Duration;
+/// use rxon::backoff::{Backoff, Jitter};
+///
+/// let mut rng = fastrand::Rng::with_seed(1);
+/// let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60), Jitter::Full);
+/// assert!(backoff.next(&mut rng) <= Duration::from_secs(1));
+/// assert!(backoff.next(&mut rng) <= Duration::from_secs(2));
+/// backoff.reset();
+/// assert_eq!(backoff.failures(), 0);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    first: Duration,
+    longest: Duration,
+    jitter: Jitter,
+    failures: u32,
+}
+
+impl Backoff {
+    /// A schedule that begins with `first` and doubles up to `longest`, each before jitter.
+    pub fn new(first: Duration, longest: Duration, jitter: Jitter) -> Self {
+        Self { first, longest: longest.max(first), jitter, failures: 0 }
+    }
+
+    /// The delay after one more failure.
+    pub fn next(&mut self, rng: &mut Rng) -> Duration {
+        let doubled = self.first.as_secs_f64() * 2f64.powi(self.failures.min(64) as i32);
+        let base = doubled.min(self.longest.as_secs_f64());
+        self.failures = self.failures.saturating_add(1);
+        Duration::from_secs_f64(match self.jitter {
+            Jitter::Full => base * rng.f64(),
+            Jitter::AddQuarter => base * (1.0 + rng.f64() / 4.0),
+        })
+    }
+
+    /// How many failures there were since the last success.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Begins anew, after a success.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// A delay and up to a quarter more.
+pub fn add_quarter(delay: Duration, rng: &mut Rng) -> Duration {
+    delay.mul_f64(1.0 + rng.f64() / 4.0)
+}
+
+/// Reads a `Retry-After` header: seconds, or an HTTP date. Anything else is as if it were not there.
+///
+/// A day is the most that is believed.
+pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    const LONGEST: Duration = Duration::from_secs(86_400);
+    let value = value.trim();
+    if let Ok(seconds) = value.parse::<f64>() {
+        return (seconds.is_finite() && seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(86_400.0)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default().min(LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prop_assert, proptest};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    proptest! {
+        #[test]
+        fn full_jitter_stays_between_nothing_and_the_doubled_delay(seed: u64, failures in 0u32..200) {
+            let mut rng = Rng::with_seed(seed);
+            let mut backoff = Backoff::new(SECOND, 60 * SECOND, Jitter::Full);
+            for failure in 0..=failures {
+                let ceiling = 60.0_f64.min(2f64.powi(failure.min(30) as i32));
+                prop_assert!(backoff.next(&mut rng).as_secs_f64() <= ceiling);
+            }
+        }
+
+        #[test]
+        fn a_named_delay_is_never_cut_short(seed: u64, failures in 0u32..200) {
+            let mut rng = Rng::with_seed(seed);
+            let mut backoff = Backoff::new(SECOND, 60 * SECOND, Jitter::AddQuarter);
+            for failure in 0..=failures {
+                let base = 60.0_f64.min(2f64.powi(failure.min(30) as i32));
+                let delay = backoff.next(&mut rng).as_secs_f64();
+                prop_assert!((base..=base * 1.25 + 1e-9).contains(&delay), "{delay} after {failure}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_success_begins_anew() {
+        let mut rng = Rng::with_seed(7);
+        let mut backoff = Backoff::new(SECOND, 60 * SECOND, Jitter::AddQuarter);
+        for _ in 0..5 {
+            backoff.next(&mut rng);
+        }
+        backoff.reset();
+        assert!(backoff.next(&mut rng) <= SECOND.mul_f64(1.25));
+    }
+
+    #[test]
+    fn a_first_delay_above_the_longest_counts() {
+        let mut backoff = Backoff::new(90 * SECOND, 60 * SECOND, Jitter::AddQuarter);
+        assert!(backoff.next(&mut Rng::with_seed(1)) >= 90 * SECOND);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date");
+        assert_eq!(retry_after("7", now), Some(7 * SECOND));
+        assert_eq!(retry_after(" 0.5 ", now), Some(SECOND / 2));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:50:07 GMT", now), Some(30 * SECOND));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now), Some(Duration::ZERO));
+        assert_eq!(retry_after("1e300", now), Some(86_400 * SECOND));
+        for rubbish in ["", "soon", "-1", "NaN", "inf"] {
+            assert_eq!(retry_after(rubbish, now), None, "{rubbish}");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! A unit of work, as received.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::FileMetadata;
+use crate::{JobId, TaskId, TaskName};
+
+/// The answer to a poll.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The job it belongs to.
+    pub job_id: JobId,
+    /// Its own id. A retry by the orchestrator has a new one.
+    pub task_id: TaskId,
+    /// Which handler it is for (`type` on the wire).
+    pub name: TaskName,
+    /// The parameters, an object, byte by byte as sent; `{}` when absent.
+    pub params: Box<RawValue>,
+    /// W3C trace context; `{}` when absent.
+    pub tracing_context: BTreeMap<String, String>,
+    /// What is known of the files in `params`, by key path.
+    pub params_metadata: BTreeMap<String, FileMetadata>,
+    /// Higher is more urgent; 0 when absent.
+    pub priority: f64,
+    /// Unix seconds after which the result is of no use.
+    pub deadline: Option<f64>,
+    /// Entries that were left out because they could not be read, for a warning in the log.
+    pub ignored: Vec<String>,
+}
+
+/// A body that is not a task.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct MalformedTask {
+    /// What was wrong: the field, what it was, what was expected.
+    pub problem: String,
+    /// The ids, when both could be read: then the task can be answered.
+    pub ids: Option<(JobId, TaskId)>,
+}
+
+/// Every field as raw text, so that one of the wrong type does not hide the ids.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, default)]
+    job_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    task_id: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "type")]
+    name: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tracing_context: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    params_metadata: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    priority: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    deadline: Option<&'a RawValue>,
+}
+
+impl Task {
+    /// Reads the body of a poll's 200 answer. Unknown fields are ignored.
+    ///
+    /// # Errors
+    /// [`MalformedTask`] when the body is not JSON, or a field is missing or of the wrong type.
+    pub fn parse(body: &[u8]) -> Result<Self, MalformedTask> {
+        let fields: Fields<'_> = serde_json::from_slice(body)
+            .map_err(|error| MalformedTask { problem: format!("not a JSON object of a task: {error}"), ids: None })?;
+        let job_id = text("job_id", fields.job_id);
+        let task_id = text("task_id", fields.task_id);
+        let ids = match (&job_id, &task_id) {
+            (Ok(job), Ok(task)) => JobId::received(job.as_str()).zip(TaskId::received(task.as_str())),
+            _ => None,
+        };
+        let with_ids = |problem| MalformedTask { problem, ids: ids.clone() };
+        job_id.map_err(with_ids)?;
+        task_id.map_err(with_ids)?;
+        let (job_id, task_id) = ids.clone().expect("both are non-empty texts");
+        let name = text("type", fields.name).map_err(with_ids)?;
+        let mut ignored = Vec::new();
+        Ok(Self {
+            job_id,
+            task_id,
+            name: TaskName::received(name).expect("`text` refuses the empty one"),
+            params: object("params", fields.params).map_err(with_ids)?,
+            tracing_context: tracing_context(fields.tracing_context, &mut ignored).map_err(with_ids)?,
+            params_metadata: params_metadata(fields.params_metadata, &mut ignored),
+            priority: number("priority", fields.priority).map_err(with_ids)?.unwrap_or(0.0),
+            deadline: number("deadline", fields.deadline).map_err(with_ids)?,
+            ignored,
+        })
+    }
+}
+
+fn text(field: &str, value: Option<&RawValue>) -> Result<String, String> {
+    let value = value.ok_or_else(|| format!("`{field}` is missing"))?;
+    match serde_json::from_str::<String>(value.get()) {
+        Ok(text) if !text.is_empty() => Ok(text),
+        _ => Err(unexpected(field, value, "a non-empty string")),
+    }
+}
+
+fn number(field: &str, value: Option<&RawValue>) -> Result<Option<f64>, String> {
+    value
+        .map(|value| {
+            serde_json::from_str::<f64>(value.get())
+                .ok()
+                .filter(|number| number.is_finite())
+                .ok_or_else(|| unexpected(field, value, "a number"))
+        })
+        .transpose()
+}
+
+fn object(field: &str, value: Option<&RawValue>) -> Result<Box<RawValue>, String> {
+    match value {
+        None => Ok(RawValue::from_string("{}".to_owned()).expect("`{}` is JSON")),
+        Some(value) if value.get().starts_with('{') => Ok(value.to_owned()),
+        Some(value) => Err(unexpected(field, value, "an object")),
+    }
+}
+
+fn tracing_context(
+    value: Option<&RawValue>,
+    ignored: &mut Vec<String>,
+) -> Result<BTreeMap<String, String>, String> {
+    let Some(value) = value else { return Ok(BTreeMap::new()) };
+    let entries: BTreeMap<String, &RawValue> = serde_json::from_str(value.get())
+        .map_err(|_| unexpected("tracing_context", value, "an object of strings"))?;
+    Ok(readable("tracing_context", entries, ignored, |_, value| serde_json::from_str(value.get()).ok()))
+}
+
+/// A bad entry is no reason to fail a task: the file is checked by what is left, or not at all.
+fn params_metadata(value: Option<&RawValue>, ignored: &mut Vec<String>) -> BTreeMap<String, FileMetadata> {
+    let Some(value) = value else { return BTreeMap::new() };
+    let Ok(entries) = serde_json::from_str::<BTreeMap<String, &RawValue>>(value.get()) else {
+        ignored.push(unexpected("params_metadata", value, "an object"));
+        return BTreeMap::new();
+    };
+    readable("params_metadata", entries, ignored, |_, value| serde_json::from_str(value.get()).ok())
+}
+
+fn readable<T>(
+    field: &str,
+    entries: BTreeMap<String, &RawValue>,
+    ignored: &mut Vec<String>,
+    read: impl Fn(&str, &RawValue) -> Option<T>,
+) -> BTreeMap<String, T> {
+    entries
+        .into_iter()
+        .filter_map(|(key, value)| {
+            let entry = read(&key, value);
+            if entry.is_none() {
+                ignored.push(format!("{field} entry `{}`: `{}`", excerpt(&key), excerpt(value.get())));
+            }
+            entry.map(|entry| (key, entry))
+        })
+        .collect()
+}
+
+fn unexpected(field: &str, value: &RawValue, expected: &str) -> String {
+    format!("`{field}` is `{}`, expected {expected}", excerpt(value.get()))
+}
+
+fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut excerpt: String = text.chars().take(LONGEST).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn malformed(body: &str) -> MalformedTask {
+        Task::parse(body.as_bytes()).expect_err(body)
+    }
+
+    #[test]
+    fn params_arrive_byte_by_byte() {
+        let params = r#"{"z": 0.1, "a":18446744073709551616,"e":1E400,"dup":1,"dup":2 }"#;
+        let body = format!(r#"{{"job_id":"j","task_id":"t","type":"x","params":{params}}}"#);
+        assert_eq!(Task::parse(body.as_bytes()).expect(&body).params.get(), params);
+    }
+
+    #[test]
+    fn absent_and_null_fields_have_their_defaults() {
+        for body in [
+            r#"{"job_id":"j","task_id":"t","type":"x"}"#,
+            r#"{"job_id":"j","task_id":"t","type":"x","params":null,"tracing_context":null,"priority":null,
+                "deadline":null,"params_metadata":null,"sig":null,"later":[1]}"#,
+        ] {
+            let task = Task::parse(body.as_bytes()).expect(body);
+            assert_eq!(task.params.get(), "{}");
+            assert!(task.tracing_context.is_empty() && task.params_metadata.is_empty() && task.ignored.is_empty());
+            assert_eq!((task.priority, task.deadline), (0.0, None));
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_leniently() {
+        let body = br#"{"job_id":"j","task_id":"t","type":"x","priority":5,"deadline":1795451768.3600004}"#;
+        let task = Task::parse(body).expect("a task");
+        assert_eq!((task.priority, task.deadline), (5.0, Some(1_795_451_768.360_000_4)));
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_and_the_ids_survive() {
+        for (field, value, expected) in [
+            ("params", "[1]", "an object"),
+            ("params", "\"s\"", "an object"),
+            ("priority", "\"high\"", "a number"),
+            ("deadline", "true", "a number"),
+            ("tracing_context", "5", "an object of strings"),
+            ("type", "7", "a non-empty string"),
+        ] {
+            let mut fields = BTreeMap::from([("job_id", "\"j\""), ("task_id", "\"t\""), ("type", "\"x\"")]);
+            fields.insert(field, value);
+            let body: Vec<String> = fields.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+            let error = malformed(&format!("{{{}}}", body.join(",")));
+            assert!(error.problem.contains(&format!("`{field}`")), "{error}");
+            assert!(error.problem.contains(value) && error.problem.contains(expected), "{error}");
+            assert!(error.ids.is_some(), "{error}");
+        }
+        assert_eq!(malformed(r#"{"job_id":"j","task_id":"t"}"#).problem, "`type` is missing");
+    }
+
+    #[test]
+    fn without_both_ids_there_is_nobody_to_answer() {
+        for body in [
+            r#"{"job_id":"j","type":"x"}"#,
+            r#"{"job_id":"","task_id":"t","type":"x"}"#,
+            r#"{"job_id":"j","task_id":5,"type":"x"}"#,
+            "[]",
+            "{",
+            "",
+            "<html>",
+            "null",
+            "{\"job_id\":\"\\ud800\",\"task_id\":\"t\",\"type\":\"x\"}",
+        ] {
+            assert_eq!(malformed(body).ids, None, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_bad_metadata_entry_is_left_out_and_named() {
+        let body = br#"{"job_id":"j","task_id":"t","type":"x",
+            "params_metadata":{"a":{"uri":"s3://b/k","size":3},"bad":{"size":-1},"worse":7}}"#;
+        let task = Task::parse(body).expect("a task");
+        assert_eq!(task.params_metadata.keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(task.ignored.len(), 2, "{:?}", task.ignored);
+    }
+
+    #[test]
+    fn long_values_are_cut_in_messages() {
+        let body = format!(r#"{{"job_id":"j","task_id":"t","type":"x","params":"{}"}}"#, "x".repeat(5000));
+        assert!(malformed(&body).problem.len() < 200);
+    }
+}

@@ -1,0 +1,127 @@
+//! What is put on a message at the moment it is sent.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{CannotBeSigned, Signer};
+use crate::WorkerId;
+use crate::model::Generation;
+
+/// Puts `timestamp`, `nonce` and `security` on messages.
+///
+/// The orchestrator (1.0b17) refuses a message whose timestamp is more than 60 s off, and one whose nonce it has
+/// seen: so every *attempt* is sealed anew, never the same bytes sent twice.
+#[derive(Debug, Clone)]
+pub struct Seal {
+    signer: Signer,
+    worker_id: WorkerId,
+}
+
+impl Seal {
+    /// A seal with the worker's name and long-lived token.
+    pub fn new(worker_id: WorkerId, token: &str) -> Self {
+        Self { signer: Signer::new(token), worker_id }
+    }
+
+    /// Serialises and seals a message for one attempt.
+    ///
+    /// # Errors
+    /// [`CannotBeSigned`] when the newer generation is meant and the message cannot be signed. Towards the older
+    /// one, which does not look at signatures, it goes unsigned then.
+    pub fn message<T: Serialize>(
+        &self,
+        message: &T,
+        ignore: &[&str],
+        generation: Generation,
+    ) -> Result<Bytes, CannotBeSigned> {
+        let text =
+            serde_json::to_vec(message).map_err(|error| CannotBeSigned::NotAnObject(error.to_string()))?;
+        self.text(&text, ignore, generation)
+    }
+
+    /// Seals the JSON text of an object for one attempt.
+    ///
+    /// # Errors
+    /// As [`Seal::message`].
+    pub fn text(&self, object: &[u8], ignore: &[&str], generation: Generation) -> Result<Bytes, CannotBeSigned> {
+        let inner = object
+            .trim_ascii()
+            .strip_prefix(b"{")
+            .and_then(|rest| rest.strip_suffix(b"}"))
+            .ok_or_else(|| CannotBeSigned::NotAnObject("no braces around it".to_owned()))?;
+        let mut sealed = Vec::with_capacity(inner.len() + 256);
+        sealed.push(b'{');
+        sealed.extend_from_slice(inner);
+        if !inner.trim_ascii().is_empty() {
+            sealed.push(b',');
+        }
+        let stamp = format!(r#""timestamp":{},"nonce":"{:032x}""#, unix_seconds(), fastrand::u128(..));
+        sealed.extend_from_slice(stamp.as_bytes());
+        sealed.push(b'}');
+        match self.signer.sign(&sealed, ignore) {
+            Ok(signature) => {
+                sealed.pop();
+                let security = serde_json::json!({"signature": signature, "signer_id": self.worker_id});
+                sealed.extend_from_slice(b",\"security\":");
+                serde_json::to_writer(&mut sealed, &security).expect("two strings always serialise");
+                sealed.push(b'}');
+            }
+            Err(error) if generation == Generation::Newer => return Err(error),
+            Err(_) => {}
+        }
+        Ok(sealed.into())
+    }
+}
+
+/// Seconds since 1970; 0 for a clock before it.
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn seal() -> Seal {
+        Seal::new(WorkerId::new("w1").expect("an identifier"), "secret")
+    }
+
+    #[test]
+    fn every_attempt_differs_and_verifies() {
+        let message = serde_json::json!({"worker_id": "w1", "status": "idle"});
+        let one = seal().message(&message, &[], Generation::Newer).expect("signable");
+        let two = seal().message(&message, &[], Generation::Newer).expect("signable");
+        assert_ne!(one, two);
+        let parsed: Value = serde_json::from_slice(&one).expect("JSON");
+        assert_eq!(parsed["security"]["signer_id"], "w1");
+        assert!(parsed["timestamp"].is_u64());
+        let signature = parsed["security"]["signature"].as_str().expect("a text");
+        assert!(Signer::new("secret").verify(&one, &[], signature));
+        assert!(!Signer::new("other").verify(&one, &[], signature));
+        assert!(!Signer::new("secret").verify(&one, &[], &signature.to_uppercase()));
+    }
+
+    #[test]
+    fn the_empty_object_can_be_sealed() {
+        let sealed = seal().text(b"{ }", &[], Generation::Newer).expect("signable");
+        assert!(serde_json::from_slice::<Value>(&sealed).expect("JSON").is_object());
+    }
+
+    #[test]
+    fn what_cannot_be_signed_goes_unsigned_to_the_older_generation_only() {
+        let text = br#"{"data":{"n":1e22}}"#;
+        assert!(seal().text(text, &[], Generation::Newer).is_err());
+        let sealed = seal().text(text, &[], Generation::Older).expect("sent unsigned");
+        let text = std::str::from_utf8(&sealed).expect("UTF-8");
+        assert!(text.starts_with(r#"{"data":{"n":1e22},"timestamp":"#) && !text.contains("security"), "{text}");
+    }
+
+    #[test]
+    fn the_key_is_never_printed() {
+        assert!(!format!("{:?}", seal()).contains("secret"));
+    }
+}

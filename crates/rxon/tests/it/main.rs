@@ -1,0 +1,4 @@
+//! The wire format and the transports, from outside.
+
+mod vectors;
+mod wire;
