@@ -1,1 +1,236 @@
-//! stub
+//! How messages travel: the contract, and its implementations.
+//!
+//! A [`Connector`] stands for one orchestrator; each [`Transport`] it makes carries one exchange at a time, so whoever
+//! wants two at once holds two. [`memory`] is for tests, [`http`] for the real thing.
+
+#[cfg(feature = "http")]
+pub mod http;
+pub mod memory;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::model::{MalformedTask, Task};
+use crate::{Error, TaskName};
+
+/// What an exchange gives in the end.
+pub type ExchangeFuture<'a> = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send + 'a>>;
+
+/// Carries exchanges with one orchestrator, one at a time.
+///
+/// # Contract
+/// - Every answer of the peer's is a [`Response`], whatever its status; an [`Error`] means there was none.
+/// - `time_limit` bounds the whole exchange; making a connection has a limit of its own on top.
+/// - A message is written at most once: an implementation repeats nothing unless no byte of it was written.
+/// - [`Error::progress`] tells how far the exchange came.
+///
+/// # Cancel safety
+/// Dropping the future abandons the exchange; the peer may have seen it. The transport stays usable.
+pub trait Transport: Send + fmt::Debug {
+    /// Sends one message and waits for its answer.
+    fn exchange(&mut self, request: Request) -> ExchangeFuture<'_>;
+}
+
+/// Makes transports to one orchestrator. Nothing is connected before the first exchange.
+pub trait Connector: Send + Sync + fmt::Debug {
+    /// A transport with a connection of its own.
+    fn transport(&self) -> Box<dyn Transport>;
+}
+
+/// One message to an orchestrator.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is asked.
+    pub operation: Operation,
+    /// Its JSON, sealed already; empty for none.
+    pub body: Bytes,
+    /// The whole exchange must end within this time.
+    pub time_limit: Duration,
+}
+
+impl Request {
+    /// A request without a body.
+    pub fn new(operation: Operation, time_limit: Duration) -> Self {
+        Self { operation, body: Bytes::new(), time_limit }
+    }
+
+    /// Gives it a body.
+    pub fn with_body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+}
+
+/// What can be asked of an orchestrator.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Introduce the worker.
+    Register,
+    /// Say that it lives; without a body, ask whether it is known.
+    Heartbeat,
+    /// Wait for a task.
+    Poll(Arc<PollQuery>),
+    /// Hand in a result.
+    Result,
+    /// Tell of an event.
+    Event,
+    /// Get a short-lived token.
+    Token,
+}
+
+impl Operation {
+    /// A word for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Register => "registration",
+            Self::Heartbeat => "heartbeat",
+            Self::Poll(_) => "poll",
+            Self::Result => "result",
+            Self::Event => "event",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// What a poll says of the worker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PollQuery {
+    /// How long the orchestrator may hold the poll, in seconds. The known ones hold as they like.
+    pub timeout: f64,
+    /// What can be accepted (1.0b17).
+    pub available_skills: Vec<TaskName>,
+    /// Whose models are loaded (1.0b17).
+    pub hot_skills: Vec<TaskName>,
+}
+
+impl PollQuery {
+    /// As it stands in an address, without the question mark.
+    pub fn to_query(&self) -> String {
+        let names = |names: &[TaskName]| names.iter().map(TaskName::as_str).collect::<Vec<_>>().join(",");
+        format!(
+            "timeout={}&available_skills={}&hot_skills={}",
+            self.timeout,
+            names(&self.available_skills),
+            names(&self.hot_skills)
+        )
+    }
+}
+
+/// What a peer answered.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// Its body, decoded.
+    pub body: Bytes,
+    /// How long not to ask again, from `Retry-After`.
+    pub retry_after: Option<Duration>,
+}
+
+impl Response {
+    /// An answer with this status and body.
+    pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
+        Self { status, body: body.into(), retry_after: None }
+    }
+
+    /// 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// 401 or 403: the generations differ in which they use, and mean the same.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self.status, 401 | 403)
+    }
+
+    /// The beginning of the body, for a log line: at most 200 bytes, control characters replaced.
+    pub fn excerpt(&self) -> String {
+        excerpt(&self.body)
+    }
+
+    /// What the orchestrator says went wrong: the member `error` of a JSON object, else the body's beginning.
+    pub fn error_text(&self) -> String {
+        serde_json::from_slice::<serde_json::Value>(&self.body)
+            .ok()
+            .and_then(|body| body.get("error")?.as_str().map(|text| excerpt(text.as_bytes())))
+            .unwrap_or_else(|| self.excerpt())
+    }
+}
+
+/// The first 200 bytes of a body as one line of text.
+pub fn excerpt(body: &[u8]) -> String {
+    const LONGEST: usize = 200;
+    let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST)]);
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+}
+
+/// What a poll brought.
+#[derive(Debug)]
+pub enum Polled {
+    /// A task.
+    Task(Box<Task>),
+    /// Nothing to do.
+    Nothing,
+    /// A 200 whose body is not a task.
+    Malformed {
+        /// What is wrong with it.
+        problem: MalformedTask,
+        /// The beginning of the body.
+        excerpt: String,
+    },
+    /// Any other status.
+    Refused(Response),
+}
+
+/// Sugar over [`Transport`].
+pub trait TransportExt: Transport {
+    /// Waits for a task.
+    fn poll(
+        &mut self,
+        query: Arc<PollQuery>,
+        time_limit: Duration,
+    ) -> impl Future<Output = Result<Polled, Error>> + Send {
+        async move {
+            let response = self.exchange(Request::new(Operation::Poll(query), time_limit)).await?;
+            Ok(match response.status {
+                200 => match Task::parse(&response.body) {
+                    Ok(task) => Polled::Task(Box::new(task)),
+                    Err(problem) => Polled::Malformed { problem, excerpt: response.excerpt() },
+                },
+                204 => Polled::Nothing,
+                _ => Polled::Refused(response),
+            })
+        }
+    }
+}
+
+impl<T: Transport + ?Sized> TransportExt for T {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_names_what_can_be_accepted() {
+        let name = |name| TaskName::new(name).expect("an identifier");
+        let query =
+            PollQuery { timeout: 30.0, available_skills: vec![name("a"), name("b-2")], hot_skills: vec![] };
+        assert_eq!(query.to_query(), "timeout=30&available_skills=a,b-2&hot_skills=");
+        assert!(PollQuery { timeout: 0.5, ..query }.to_query().starts_with("timeout=0.5&"));
+    }
+
+    #[test]
+    fn an_excerpt_is_short_and_on_one_line() {
+        let response = Response::new(500, "a\nb\u{1b}[31m".repeat(100));
+        assert!(response.excerpt().chars().all(|char| !char.is_control()));
+        assert!(response.excerpt().len() <= 200);
+        assert_eq!(Response::new(500, r#"{"error":"Job not found"}"#).error_text(), "Job not found");
+        assert_eq!(Response::new(502, "<html>").error_text(), "<html>");
+    }
+}

@@ -1,0 +1,181 @@
+//! Where an orchestrator is.
+
+use std::fmt;
+
+use base64::Engine as _;
+use http::Uri;
+use http::uri::{Authority, Scheme};
+
+/// An address that cannot be an orchestrator's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{value}` is not the address of an orchestrator: {expected}")]
+pub struct InvalidAddress {
+    /// What was given, without credentials.
+    pub value: String,
+    /// What was expected.
+    pub expected: &'static str,
+}
+
+/// The base address of an orchestrator: `http` or `https` (`ws` and `wss` are taken as these), a host, perhaps a
+/// port, credentials and a path prefix. Credentials are never printed.
+///
+/// ```
+/// use rxon::transport::http::OrchestratorUrl;
+///
+/// let url: OrchestratorUrl = "wss://me:secret@orchestrator.example/api/".parse().expect("an address");
+/// assert_eq!(url.to_string(), "https://orchestrator.example/api");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct OrchestratorUrl {
+    secure: bool,
+    host: String,
+    port: Option<u16>,
+    credentials: Option<String>,
+    prefix: String,
+}
+
+impl std::str::FromStr for OrchestratorUrl {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        let invalid = |expected| InvalidAddress { value: redacted(text), expected };
+        let uri: Uri = text
+            .trim()
+            .parse()
+            .map_err(|_| invalid("expected something like `http://host:8080` or `https://host/prefix`"))?;
+        let secure = match uri.scheme().map(Scheme::as_str) {
+            Some("http" | "ws") => false,
+            Some("https" | "wss") => true,
+            _ => return Err(invalid("expected the scheme http, https, ws or wss")),
+        };
+        if uri.query().is_some() {
+            return Err(invalid("expected no query"));
+        }
+        let authority = uri.authority().ok_or_else(|| invalid("expected a host"))?;
+        if authority.host().is_empty() {
+            return Err(invalid("expected a host"));
+        }
+        let port_text = authority.as_str().rsplit_once(']').map_or(authority.as_str(), |(_, rest)| rest);
+        if port_text.rsplit_once('@').map_or(port_text, |(_, rest)| rest).contains(':') && port(authority).is_none() {
+            return Err(invalid("expected a port from 1 to 65535"));
+        }
+        let credentials = authority.as_str().rsplit_once('@').map(|(credentials, _)| credentials.to_owned());
+        Ok(Self {
+            secure,
+            host: authority.host().to_owned(),
+            port: port(authority),
+            credentials,
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+fn port(authority: &Authority) -> Option<u16> {
+    authority.port_u16().filter(|port| *port > 0)
+}
+
+impl OrchestratorUrl {
+    /// Whether TLS is used.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The host without brackets, as it is resolved and verified.
+    pub(super) fn host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port.unwrap_or(if self.secure { 443 } else { 80 })
+    }
+
+    pub(super) fn host_header(&self) -> String {
+        self.port.map_or_else(|| self.host.clone(), |port| format!("{}:{port}", self.host))
+    }
+
+    pub(super) fn path_prefix(&self) -> String {
+        self.prefix.clone()
+    }
+
+    /// What a plain proxy is asked for.
+    pub(super) fn absolute_prefix(&self) -> String {
+        format!("http://{}{}", self.host_header(), self.prefix)
+    }
+
+    pub(super) fn basic_credentials(&self) -> Option<String> {
+        self.credentials.as_deref().map(basic)
+    }
+}
+
+/// The value of an `Authorization` header for `user:password`, percent-decoded first.
+fn basic(credentials: &str) -> String {
+    let decoded: Vec<u8> = percent_encoding::percent_decode_str(credentials).collect();
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(decoded))
+}
+
+/// The text of an address without `user:password@`, however broken the address is.
+pub fn redacted(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // A password may hold a slash that should have been encoded: the last `@` counts.
+    let rest = match rest.rfind('@') {
+        Some(at) if at < authority_end || !rest[..authority_end].contains('.') => &rest[at + 1..],
+        _ => rest,
+    };
+    if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}://{rest}") }
+}
+
+impl fmt::Display for OrchestratorUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(formatter, "{scheme}://{}{}", self.host_header(), self.prefix)
+    }
+}
+
+impl fmt::Debug for OrchestratorUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "OrchestratorUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<OrchestratorUrl, InvalidAddress> {
+        text.parse()
+    }
+
+    #[test]
+    fn schemes_ports_and_prefixes() {
+        for (text, shown, port) in [
+            ("http://localhost:8080", "http://localhost:8080", 8080),
+            ("ws://h/", "http://h", 80),
+            ("wss://h/a/b//", "https://h/a/b", 443),
+            ("https://[::1]:9/x", "https://[::1]:9/x", 9),
+            (" http://127.0.0.1 ", "http://127.0.0.1", 80),
+        ] {
+            let url = parse(text).expect(text);
+            assert_eq!((url.to_string().as_str(), url.port()), (shown, port));
+        }
+        assert_eq!(parse("http://[::1]:9").expect("an address").host(), "::1");
+    }
+
+    #[test]
+    fn wrong_addresses_are_named_without_their_secrets() {
+        for bad in [
+            "", "localhost", "localhost:8080", "ftp://u:secret@h", "http://", "http://h:99999", "http://h:0",
+            "http://u:secret@", "http://h/?a=secret", "u:secret@h", "http://u:sec/secret@h",
+        ] {
+            let error = parse(bad).expect_err(bad).to_string();
+            assert!(!error.contains("u:sec"), "{error}");
+        }
+    }
+
+    #[test]
+    fn credentials_become_a_header_and_are_never_shown() {
+        let url = parse("http://me:p%40ss@h:1").expect("an address");
+        assert_eq!(url.basic_credentials().as_deref(), Some("Basic bWU6cEBzcw=="));
+        assert!(!format!("{url:?} {url}").contains("p%40ss"));
+    }
+}

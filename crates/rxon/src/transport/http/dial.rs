@@ -1,0 +1,129 @@
+//! How a connection is made: name, TCP, proxy, TLS.
+
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::address::OrchestratorUrl;
+use super::connection::Connection;
+use super::proxy::{Proxies, Proxy};
+use super::stream::Stream;
+use super::tls::{InvalidTls, TlsSettings};
+use super::CONNECT_TIME_LIMIT;
+use crate::{Error, ErrorKind};
+
+/// The longest head of a proxy's answer to CONNECT.
+const MAX_PROXY_HEAD: usize = 16 << 10;
+
+/// Makes connections to one orchestrator.
+pub(super) struct Dialer {
+    url: OrchestratorUrl,
+    proxy: Option<Proxy>,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+}
+
+impl std::fmt::Debug for Dialer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Dialer").field("url", &self.url).field("proxy", &self.proxy).finish_non_exhaustive()
+    }
+}
+
+impl Dialer {
+    pub(super) fn new(url: &OrchestratorUrl, proxies: &Proxies, settings: &TlsSettings) -> Result<Self, InvalidTls> {
+        let tls = if url.is_secure() {
+            let name = ServerName::try_from(url.host().to_owned())
+                .map_err(|_| InvalidTls::new("host", url.host(), "a host name or an IP address"))?;
+            Some((settings.client_config()?, name))
+        } else {
+            None
+        };
+        Ok(Self { url: url.clone(), proxy: proxies.choose(url), tls })
+    }
+
+    /// Whether a plain proxy forwards the requests, so that it is to be told the whole address.
+    pub(super) fn needs_absolute_form(&self) -> bool {
+        self.proxy.is_some() && self.tls.is_none()
+    }
+
+    /// What such a proxy wants to see in every request.
+    pub(super) fn forward_credentials(&self) -> Option<String> {
+        self.proxy.as_ref().filter(|_| self.needs_absolute_form())?.credentials()
+    }
+
+    /// Connects.
+    pub(super) async fn dial(&self) -> Result<Connection, Error> {
+        tokio::time::timeout(CONNECT_TIME_LIMIT, self.connect()).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Connect, format!("{} within {CONNECT_TIME_LIMIT:?}", self.url)))
+        })
+    }
+
+    async fn connect(&self) -> Result<Connection, Error> {
+        let tcp = match &self.proxy {
+            None => tcp(self.url.host(), self.url.port(), &self.url.to_string()).await?,
+            Some(proxy) => {
+                let mut stream = tcp(proxy.host(), proxy.port(), &format!("proxy {proxy}")).await?;
+                if self.tls.is_some() {
+                    tunnel(&mut stream, proxy, &self.url).await?;
+                }
+                stream
+            }
+        };
+        let stream = match &self.tls {
+            None => Stream::Plain(tcp),
+            Some((config, name)) => {
+                let tls = TlsConnector::from(config.clone()).connect(name.clone(), tcp).await.map_err(|error| {
+                    // rustls' own errors come wrapped; anything else is the connection's.
+                    let of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+                    let kind = if of_tls { ErrorKind::Tls } else { ErrorKind::Connect };
+                    Error::new(kind, self.url.to_string()).with_source(error)
+                })?;
+                Stream::Tls(Box::new(tls))
+            }
+        };
+        Connection::new(stream).await
+    }
+}
+
+async fn tcp(host: &str, port: u16, whom: &str) -> Result<TcpStream, Error> {
+    let stream = TcpStream::connect((host, port))
+        .await
+        .map_err(|error| Error::new(ErrorKind::Connect, whom).with_source(error))?;
+    stream.set_nodelay(true).map_err(|error| Error::new(ErrorKind::Connect, whom).with_source(error))?;
+    Ok(stream)
+}
+
+/// Asks a proxy for a tunnel.
+async fn tunnel(stream: &mut TcpStream, proxy: &Proxy, url: &OrchestratorUrl) -> Result<(), Error> {
+    let failed = |detail: String| Error::new(ErrorKind::Proxy, detail);
+    let target = if url.host().contains(':') {
+        format!("[{}]:{}", url.host(), url.port())
+    } else {
+        format!("{}:{}", url.host(), url.port())
+    };
+    let credentials =
+        proxy.credentials().map(|value| format!("Proxy-Authorization: {value}\r\n")).unwrap_or_default();
+    let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credentials}\r\n");
+    stream.write_all(request.as_bytes()).await.map_err(|error| failed(proxy.to_string()).with_source(error))?;
+    let mut head = Vec::new();
+    // Byte by byte: what follows the head belongs to TLS, and a head is read once per connection.
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() >= MAX_PROXY_HEAD {
+            return Err(failed(format!("{proxy} answered CONNECT with more than {MAX_PROXY_HEAD} bytes of headers")));
+        }
+        let byte = stream.read_u8().await.map_err(|error| {
+            failed(format!("{proxy} closed the connection after CONNECT {target}")).with_source(error)
+        })?;
+        head.push(byte);
+    }
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let status = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    if status.len() == 3 && status.starts_with(b"2") {
+        Ok(())
+    } else {
+        Err(failed(format!("{proxy} answered CONNECT {target} with `{}`", crate::transport::excerpt(line))))
+    }
+}

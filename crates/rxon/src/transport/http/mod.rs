@@ -1,0 +1,257 @@
+//! HTTP/1.1 straight on hyper's connections.
+//!
+//! A pool would cost what a worker's speed is made of, and hide whether a request was written whole. So each
+//! [`Transport`] owns at most one connection, made when it is first needed and again after it was closed, and drives
+//! it from within the exchange: no task is spawned, and dropping the exchange closes the connection.
+
+mod address;
+mod body;
+mod connection;
+mod dial;
+mod proxy;
+mod stream;
+mod tls;
+
+use std::fmt;
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, SystemTime};
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Uri};
+
+pub use address::{InvalidAddress, OrchestratorUrl, redacted};
+pub use proxy::{InvalidProxy, Proxies};
+pub use tls::{InvalidTls, TlsSettings};
+
+use self::body::Outgoing;
+use self::connection::Connection;
+use self::dial::Dialer;
+use super::{Connector, ExchangeFuture, Operation, Request, Response, Transport};
+use crate::{Error, ErrorKind, VERSION, WorkerId};
+
+/// Answers larger than this, counted decompressed, are refused without being read whole: 64 MiB.
+pub const MAX_BODY: usize = 64 << 20;
+
+/// A connection must stand, TLS included, within this time: 5 s.
+pub const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(5);
+
+const WORKER_TOKEN: HeaderName = HeaderName::from_static("x-worker-token");
+const WORKER_ID: HeaderName = HeaderName::from_static("x-worker-id");
+const RXON_VERSION: HeaderName = HeaderName::from_static("x-rxon-version");
+
+/// What a connector needs to know.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// Where the orchestrator is.
+    pub url: OrchestratorUrl,
+    /// Who asks.
+    pub worker_id: WorkerId,
+    /// The token of every request.
+    pub token: Token,
+    /// Whom to trust, for `https`.
+    pub tls: TlsSettings,
+    /// Through which proxies to go.
+    pub proxies: Proxies,
+    /// As `User-Agent`.
+    pub user_agent: &'static str,
+}
+
+/// A token that can be replaced while connections are open. Never printed.
+#[derive(Clone)]
+pub struct Token(Arc<RwLock<HeaderValue>>);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Token(redacted)")
+    }
+}
+
+impl Token {
+    /// A token as it is put into the header.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Message`] when it holds characters no header can.
+    pub fn new(token: &str) -> Result<Self, Error> {
+        Ok(Self(Arc::new(RwLock::new(Self::header(token)?))))
+    }
+
+    /// Replaces it for all requests from now on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Message`] when the new one holds characters no header can; the old one stays.
+    pub fn replace(&self, token: &str) -> Result<(), Error> {
+        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Self::header(token)?;
+        Ok(())
+    }
+
+    fn header(token: &str) -> Result<HeaderValue, Error> {
+        let mut value = HeaderValue::from_str(token)
+            .or_else(|_| HeaderValue::from_bytes(token.as_bytes()))
+            .map_err(|_| Error::new(ErrorKind::Message, "the token holds control characters"))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    fn current(&self) -> HeaderValue {
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+/// Makes HTTP transports to one orchestrator.
+#[derive(Debug, Clone)]
+pub struct HttpConnector(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    dialer: Dialer,
+    addresses: Addresses,
+    headers: HeaderMap,
+    token: Token,
+}
+
+/// The address of every operation, made once.
+#[derive(Debug)]
+struct Addresses {
+    register: Uri,
+    worker: Uri,
+    poll: String,
+    result: Uri,
+    event: Uri,
+    token: Uri,
+}
+
+impl HttpConnector {
+    /// A connector with these settings. Reads certificates; connects to nothing.
+    ///
+    /// # Errors
+    /// [`InvalidTls`] when a certificate file is not what it should be.
+    pub fn new(settings: HttpSettings) -> Result<Self, InvalidTls> {
+        let mut headers = HeaderMap::new();
+        let mut add = |name: HeaderName, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        };
+        add(header::HOST, &settings.url.host_header());
+        add(header::ACCEPT, "application/json");
+        add(header::ACCEPT_ENCODING, "gzip");
+        add(header::USER_AGENT, settings.user_agent);
+        add(WORKER_ID, settings.worker_id.as_str());
+        add(RXON_VERSION, VERSION);
+        if let Some(credentials) = settings.url.basic_credentials() {
+            add(header::AUTHORIZATION, &credentials);
+        }
+        let dialer = Dialer::new(&settings.url, &settings.proxies, &settings.tls)?;
+        let prefix = if dialer.needs_absolute_form() { settings.url.absolute_prefix() } else { settings.url.path_prefix() };
+        let addresses = Addresses::new(&prefix, &settings.worker_id);
+        if let Some(credentials) = dialer.forward_credentials()
+            && let Ok(value) = HeaderValue::from_str(&credentials)
+        {
+            headers.insert(header::PROXY_AUTHORIZATION, value);
+        }
+        Ok(Self(Arc::new(Inner { dialer, addresses, headers, token: settings.token })))
+    }
+}
+
+impl Connector for HttpConnector {
+    fn transport(&self) -> Box<dyn Transport> {
+        Box::new(HttpTransport { inner: self.0.clone(), connection: None })
+    }
+}
+
+impl Addresses {
+    fn new(prefix: &str, worker_id: &WorkerId) -> Self {
+        let uri = |path: &str| -> Uri {
+            format!("{prefix}/_worker/{path}").parse().expect("the prefix was parsed as a part of an address")
+        };
+        let worker = percent_encoding::utf8_percent_encode(worker_id.as_str(), percent_encoding::NON_ALPHANUMERIC)
+            .to_string()
+            .replace("%2D", "-")
+            .replace("%5F", "_");
+        Self {
+            register: uri("workers/register"),
+            worker: uri(&format!("workers/{worker}")),
+            poll: format!("{prefix}/_worker/workers/{worker}/tasks/next?"),
+            result: uri("tasks/result"),
+            event: uri("events"),
+            token: uri("auth/token"),
+        }
+    }
+
+    fn of(&self, operation: &Operation) -> Result<(Method, Uri), Error> {
+        Ok(match operation {
+            Operation::Register => (Method::POST, self.register.clone()),
+            Operation::Heartbeat => (Method::PATCH, self.worker.clone()),
+            Operation::Result => (Method::POST, self.result.clone()),
+            Operation::Event => (Method::POST, self.event.clone()),
+            Operation::Token => (Method::POST, self.token.clone()),
+            Operation::Poll(query) => {
+                let address = format!("{}{}", self.poll, query.to_query());
+                let uri = Uri::try_from(address)
+                    .map_err(|error| Error::new(ErrorKind::Message, "the poll's address").with_source(error))?;
+                (Method::GET, uri)
+            }
+        })
+    }
+}
+
+/// One orchestrator, at most one connection.
+#[derive(Debug)]
+struct HttpTransport {
+    inner: Arc<Inner>,
+    connection: Option<Connection>,
+}
+
+impl Transport for HttpTransport {
+    fn exchange(&mut self, request: Request) -> ExchangeFuture<'_> {
+        Box::pin(async move {
+            let time_limit = request.time_limit;
+            let mut message = self.inner.message(request)?;
+            // An idle connection that the peer closed is found out here, before anything is written.
+            if let Some(connection) = self.connection.take()
+                && let Some(connection) = connection.still_open().await
+            {
+                match connection.exchange(message, time_limit).await {
+                    Ok(done) => return self.finish(done),
+                    Err(failed) => match failed.unsent {
+                        Some(unsent) => message = *unsent,
+                        None => return Err(failed.error),
+                    },
+                }
+            }
+            let connection = self.inner.dialer.dial().await?;
+            match connection.exchange(message, time_limit).await {
+                Ok(done) => self.finish(done),
+                Err(failed) => Err(failed.error),
+            }
+        })
+    }
+}
+
+impl HttpTransport {
+    fn finish(&mut self, done: connection::Done) -> Result<Response, Error> {
+        self.connection = done.connection;
+        let retry_after = done
+            .headers
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| crate::backoff::retry_after(value, SystemTime::now()));
+        Ok(Response { status: done.status.as_u16(), body: done.body, retry_after })
+    }
+}
+
+impl Inner {
+    fn message(&self, request: Request) -> Result<http::Request<Outgoing>, Error> {
+        let (method, uri) = self.addresses.of(&request.operation)?;
+        let mut message = http::Request::new(Outgoing::new(request.body.clone()));
+        *message.method_mut() = method;
+        *message.uri_mut() = uri;
+        let headers = message.headers_mut();
+        headers.clone_from(&self.headers);
+        headers.insert(WORKER_TOKEN, self.token.current());
+        if !request.body.is_empty() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        Ok(message)
+    }
+}

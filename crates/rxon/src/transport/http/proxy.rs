@@ -1,0 +1,160 @@
+//! Which proxy a connection goes through.
+
+use std::fmt;
+
+use super::address::{OrchestratorUrl, redacted};
+
+/// The proxies of an environment.
+///
+/// `HTTP_PROXY` for `http` addresses, `HTTPS_PROXY` for `https` ones, `NO_PROXY` (host names, suffixes, addresses with
+/// or without a port, separated by commas; `*` for all) for those that are reached directly. Lower-case names count
+/// when the upper-case ones are not set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxies {
+    http: Option<Proxy>,
+    https: Option<Proxy>,
+    none_for: Vec<String>,
+}
+
+/// A proxy's address that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{variable}` is `{value}`, expected the address of an http proxy such as `http://proxy:3128`")]
+pub struct InvalidProxy {
+    /// Where it stood.
+    pub variable: &'static str,
+    /// What was given, without credentials.
+    pub value: String,
+}
+
+/// One proxy. Its credentials are never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Proxy(OrchestratorUrl);
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Proxy({})", self.0)
+    }
+}
+
+impl Proxy {
+    pub(super) fn host(&self) -> &str {
+        self.0.host()
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.0.port()
+    }
+
+    pub(super) fn credentials(&self) -> Option<String> {
+        self.0.basic_credentials()
+    }
+}
+
+impl Proxies {
+    /// Reads the variables through `variable`; empty ones count as not set.
+    ///
+    /// # Errors
+    /// [`InvalidProxy`], one for each that is wrong; `https` proxies are not supported.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<InvalidProxy>> {
+        let mut problems = Vec::new();
+        let mut proxy = |upper: &'static str, lower: &str| {
+            let value = set(&variable, upper).or_else(|| set(&variable, lower))?;
+            let address = if value.contains("://") { value.clone() } else { format!("http://{value}") };
+            match address.parse::<OrchestratorUrl>() {
+                Ok(url) if !url.is_secure() => Some(Proxy(url)),
+                _ => {
+                    problems.push(InvalidProxy { variable: upper, value: redacted(&value) });
+                    None
+                }
+            }
+        };
+        let http = proxy("HTTP_PROXY", "http_proxy");
+        let https = proxy("HTTPS_PROXY", "https_proxy");
+        let none_for = set(&variable, "NO_PROXY").or_else(|| set(&variable, "no_proxy")).unwrap_or_default();
+        let none_for = none_for.split(',').map(|entry| entry.trim().to_lowercase()).filter(|entry| !entry.is_empty());
+        let proxies = Self { http, https, none_for: none_for.collect() };
+        if problems.is_empty() { Ok(proxies) } else { Err(problems) }
+    }
+
+    pub(super) fn choose(&self, url: &OrchestratorUrl) -> Option<Proxy> {
+        if self.none_for.iter().any(|entry| matches(entry, url)) {
+            return None;
+        }
+        if url.is_secure() { self.https.clone() } else { self.http.clone() }
+    }
+}
+
+fn set(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Option<String> {
+    variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+fn matches(entry: &str, url: &OrchestratorUrl) -> bool {
+    if entry == "*" {
+        return true;
+    }
+    let host = url.host().to_lowercase();
+    let bracketed = entry.starts_with('[').then(|| entry.trim_start_matches('[').replacen(']', "", 1));
+    let (name, port) = match (&bracketed, entry.rsplit_once(':')) {
+        (None, Some((name, port))) if !name.contains(':') => (name, port.parse().ok()),
+        (None, _) => (entry, None),
+        (Some(inner), _) => (inner.as_str(), None),
+    };
+    if port.is_some_and(|port: u16| port != url.port()) {
+        return false;
+    }
+    let suffix = name.trim_start_matches('*').trim_start_matches('.');
+    host == suffix || host.ends_with(&format!(".{suffix}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxies(variables: &[(&str, &str)]) -> Result<Proxies, Vec<InvalidProxy>> {
+        Proxies::read(|name| {
+            variables.iter().find_map(|(key, value)| (*key == name).then(|| (*value).to_owned()))
+        })
+    }
+
+    fn chosen(proxies: &Proxies, url: &str) -> Option<String> {
+        proxies.choose(&url.parse().expect(url)).map(|proxy| proxy.to_string())
+    }
+
+    #[test]
+    fn each_scheme_has_its_own() {
+        let proxies =
+            proxies(&[("http_proxy", "plain:1"), ("HTTPS_PROXY", "http://u:secret@tls:2")]).expect("two proxies");
+        assert_eq!(chosen(&proxies, "http://h").as_deref(), Some("http://plain:1"));
+        assert_eq!(chosen(&proxies, "https://h").as_deref(), Some("http://tls:2"));
+        assert!(!format!("{proxies:?}").contains("secret"));
+    }
+
+    #[test]
+    fn exceptions_are_hosts_suffixes_and_ports() {
+        let set = [("HTTP_PROXY", "p:1"), ("NO_PROXY", "localhost, .corp.example,10.0.0.1,h:8080,::1")];
+        let proxies = proxies(&set).expect("a proxy");
+        for direct in [
+            "http://localhost", "http://a.corp.example", "http://corp.example", "http://10.0.0.1:9", "http://h:8080",
+            "http://[::1]:80",
+        ] {
+            assert_eq!(chosen(&proxies, direct), None, "{direct}");
+        }
+        for through in ["http://notlocalhost", "http://acorp.example", "http://h:8081"] {
+            assert!(chosen(&proxies, through).is_some(), "{through}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_one_is_named_without_its_credentials() {
+        let problems = proxies(&[("HTTP_PROXY", "socks5://u:secret@h:1"), ("HTTPS_PROXY", "https://x")])
+            .expect_err("neither is an http proxy");
+        assert_eq!(problems.len(), 2);
+        assert!(!problems[0].to_string().contains("secret"), "{}", problems[0]);
+    }
+}
