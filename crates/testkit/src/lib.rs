@@ -1,0 +1,29 @@
+//! What the tests of this workspace share: a scripted orchestrator, and other things that misbehave on command.
+//!
+//! - [`ScriptedOrchestrator`]: speaks the protocol, records what it is sent, and answers as the test says.
+//! - [`Tls`]: certificates for it.
+//! - [`Relay`]: a cable that can be cut; [`Proxy`]: a forward proxy.
+//! - [`Process`]: a program that runs beside the test.
+//! - [`task()`]: tasks with ids of their own.
+//! - [`capture::Logs`]: the log lines of a test.
+//!
+//! Whatever waits here gives up after 20 seconds and says what it has seen instead.
+
+pub mod capture;
+
+mod door;
+mod orchestrator;
+mod patience;
+mod process;
+mod proxy;
+mod relay;
+mod stream;
+mod task;
+mod tls;
+
+pub use self::orchestrator::{Answer, Endpoint, Generation, Recorded, Script, ScriptedOrchestrator};
+pub use self::process::{Process, Program};
+pub use self::proxy::{Proxied, Proxy};
+pub use self::relay::Relay;
+pub use self::task::task;
+pub use self::tls::{ClientIdentity, Tls};

@@ -1,0 +1,71 @@
+//! What has been received so far.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::endpoint::Endpoint;
+use super::recorded::Recorded;
+
+/// How many of the latest requests of an endpoint a failure message shows.
+const SHOWN: usize = 5;
+
+/// Counts every request, and keeps it when recording is on.
+pub(crate) struct Ledger {
+    pages: [Page; Endpoint::ALL.len()],
+    changed: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct Page {
+    count: AtomicUsize,
+    requests: Mutex<Vec<Arc<Recorded>>>,
+}
+
+impl Ledger {
+    pub(crate) fn new(changed: Arc<Notify>) -> Self {
+        Self { pages: std::array::from_fn(|_| Page::default()), changed }
+    }
+
+    /// Counts a request, and keeps what there is of it.
+    pub(crate) fn note(&self, endpoint: Endpoint, request: Option<Arc<Recorded>>) {
+        let page = self.page(endpoint);
+        if let Some(request) = request {
+            page.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        }
+        page.count.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn count(&self, endpoint: Endpoint) -> usize {
+        self.page(endpoint).count.load(Ordering::Acquire)
+    }
+
+    /// The requests kept, from number `start` (counted from 0).
+    pub(crate) fn since(&self, endpoint: Endpoint, start: usize) -> Vec<Arc<Recorded>> {
+        let requests = self.page(endpoint).requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.get(start..).unwrap_or_default().to_vec()
+    }
+
+    /// Everything received, for the message of a test that waited in vain.
+    pub(crate) fn summary(&self) -> String {
+        let mut text = String::new();
+        for endpoint in Endpoint::ALL {
+            let count = self.count(endpoint);
+            if count == 0 {
+                continue;
+            }
+            let _ = writeln!(text, "  {endpoint:?}: {count}");
+            for request in self.since(endpoint, count.saturating_sub(SHOWN)) {
+                let _ = writeln!(text, "    {}", request.summary());
+            }
+        }
+        if text.is_empty() { "  no request at all\n".to_owned() } else { text }
+    }
+
+    fn page(&self, endpoint: Endpoint) -> &Page {
+        &self.pages[endpoint as usize]
+    }
+}

@@ -1,0 +1,342 @@
+//! An orchestrator that does what a test tells it to.
+
+mod answer;
+mod connection;
+mod endpoint;
+mod ledger;
+mod normal;
+mod plan;
+mod recorded;
+mod reply;
+mod request;
+mod script;
+mod tasks;
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+
+pub use self::answer::Answer;
+pub use self::endpoint::Endpoint;
+pub use self::recorded::Recorded;
+pub use self::script::{Generation, Script};
+
+use self::connection::Connection;
+use self::ledger::Ledger;
+use self::normal::Behaviour;
+use self::plan::Plan;
+use self::tasks::Tasks;
+use crate::door::{Arrival, Door};
+use crate::patience::{eventually, give_up};
+
+/// A scripted orchestrator on a port of its own.
+///
+/// Without a script it behaves as an orchestrator of its [`Generation`] does: registers workers, hands out the tasks
+/// that the test pushes, accepts results. [`answer_next`](Self::answer_next) and its like make single requests, or all
+/// of an endpoint, end otherwise.
+///
+/// A cheap handle; when the last one is dropped the listener and all connections end.
+#[derive(Clone)]
+pub struct ScriptedOrchestrator {
+    door: Arc<Door>,
+    inner: Arc<Inner>,
+    scheme: &'static str,
+}
+
+/// What the connections share.
+struct Inner {
+    record: bool,
+    hold: Duration,
+    tls: Option<TlsAcceptor>,
+    behaviour: Behaviour,
+    plan: Plan,
+    ledger: Ledger,
+    tasks: Arc<Tasks>,
+    /// Told about every request and every poll that begins or ends to wait.
+    changed: Arc<Notify>,
+}
+
+impl ScriptedOrchestrator {
+    /// Starts one of the newer generation on a free port of 127.0.0.1.
+    pub async fn start() -> Self {
+        Self::start_with(Script::default()).await
+    }
+
+    /// Starts one as the script says.
+    ///
+    /// # Panics
+    /// When the address cannot be bound.
+    #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
+    pub async fn start_with(script: Script) -> Self {
+        let scheme = if script.tls.is_some() { "https" } else { "http" };
+        let bind = script.bind;
+        let inner = Arc::new(Inner::new(script));
+        let serving = inner.clone();
+        let door = Door::open(bind, move |arrival| serve(arrival, serving.clone()));
+        let door = door.unwrap_or_else(|error| panic!("cannot listen on {bind}: {error}"));
+        Self { door: Arc::new(door), inner, scheme }
+    }
+
+    /// The base URL for a worker.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.addr())
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.door.address()
+    }
+
+    /// Offers a task: the poll that has waited longest gets it, or the next one.
+    pub fn push_task(&self, task: impl Borrow<Value>) {
+        self.push_task_body(task.borrow().to_string());
+    }
+
+    /// Offers these bytes as a task, whatever they are.
+    pub fn push_task_body(&self, raw: impl Into<Bytes>) {
+        self.inner.tasks.push(raw.into());
+    }
+
+    /// Makes tasks on demand: asked by every poll that finds none waiting.
+    pub fn make_tasks(&self, source: impl FnMut() -> Option<Bytes> + Send + 'static) {
+        self.inner.tasks.set_source(Box::new(source));
+    }
+
+    /// Tasks that no poll has taken yet.
+    pub fn waiting_tasks(&self) -> usize {
+        self.inner.tasks.ready()
+    }
+
+    /// Whether a poll whose client went away takes the next task with it, as with the real orchestrators. Off at first.
+    pub fn swallow_abandoned_polls(&self, swallow: bool) {
+        self.inner.tasks.set_swallow(swallow);
+    }
+
+    /// Answers one request of that endpoint so; several are answered in the order given. Each is used up by the next
+    /// request whose head arrives, and goes before hooks and [`answer_always`](Self::answer_always).
+    pub fn answer_next(&self, endpoint: Endpoint, answer: Answer) {
+        self.inner.plan.once(endpoint, answer);
+    }
+
+    /// Answers every request of that endpoint so, from now on.
+    pub fn answer_always(&self, endpoint: Endpoint, answer: Answer) {
+        self.inner.plan.always(endpoint, answer);
+    }
+
+    /// Forgets all that was scripted for that endpoint.
+    pub fn answer_normally(&self, endpoint: Endpoint) {
+        self.inner.plan.forget(endpoint);
+    }
+
+    /// Asks `hook` about every request of that endpoint. `None` leaves it to the next hook, then to
+    /// [`answer_always`](Self::answer_always), then to the default.
+    pub fn on(&self, endpoint: Endpoint, hook: impl Fn(&Recorded) -> Option<Answer> + Send + Sync + 'static) {
+        self.inner.plan.hook(endpoint, Arc::new(hook));
+    }
+
+    /// The requests of that endpoint so far, oldest first. Empty when recording is off.
+    pub fn requests(&self, endpoint: Endpoint) -> Vec<Recorded> {
+        self.inner.since(endpoint, 0)
+    }
+
+    /// How many requests of that endpoint have come, recorded or not.
+    pub fn count(&self, endpoint: Endpoint) -> usize {
+        self.inner.ledger.count(endpoint)
+    }
+
+    /// Waits until that many requests have come; returns all there are.
+    ///
+    /// # Panics
+    /// After 20 seconds, saying what has come.
+    #[track_caller]
+    pub fn wait_for_requests(
+        &self,
+        endpoint: Endpoint,
+        at_least: usize,
+    ) -> impl Future<Output = Vec<Recorded>> + Send + use<> {
+        let inner = self.inner.clone();
+        let ledger = self.inner.clone();
+        let enough = move || (ledger.ledger.count(endpoint) >= at_least).then_some(());
+        let waiting = self.expect(format!("{at_least} requests of {endpoint:?}"), enough);
+        async move {
+            waiting.await;
+            inner.since(endpoint, 0)
+        }
+    }
+
+    /// Waits for a request of which `check` is true, and returns the first. Looks at earlier ones too.
+    ///
+    /// # Panics
+    /// After 20 seconds, saying what has come.
+    #[track_caller]
+    pub fn wait_for<F: Fn(&Recorded) -> bool + Send>(
+        &self,
+        endpoint: Endpoint,
+        check: F,
+    ) -> impl Future<Output = Recorded> + Send + use<F> {
+        let find =
+            self.inner.clone().finder(endpoint, move |request| check(request).then(|| request.clone()));
+        self.expect(format!("a certain request of {endpoint:?}"), find)
+    }
+
+    /// Waits for the result of a task, and returns its body.
+    ///
+    /// # Panics
+    /// After 20 seconds, saying what has come.
+    #[track_caller]
+    pub fn wait_for_result(&self, task_id: &str) -> impl Future<Output = Value> + Send + use<> {
+        let wanted = task_id.to_owned();
+        let find = self.inner.clone().finder(Endpoint::Result, move |request| {
+            let body: Value = serde_json::from_slice(&request.body).ok()?;
+            (body["task_id"] == *wanted).then_some(body)
+        });
+        self.expect(format!("the result of `{task_id}`"), find)
+    }
+
+    /// Polls that are held now, waiting for a task.
+    pub fn open_polls(&self) -> usize {
+        self.inner.tasks.open()
+    }
+
+    /// Waits until at least that many polls are held.
+    ///
+    /// # Panics
+    /// After 20 seconds, saying what has come.
+    #[track_caller]
+    pub fn wait_for_open_polls(&self, at_least: usize) -> impl Future<Output = ()> + Send + use<> {
+        let tasks = self.inner.tasks.clone();
+        self.expect(format!("{at_least} open polls"), move || (tasks.open() >= at_least).then_some(()))
+    }
+
+    /// Waits until no poll is held.
+    ///
+    /// # Panics
+    /// After 20 seconds, saying what has come.
+    #[track_caller]
+    pub fn wait_for_no_open_poll(&self) -> impl Future<Output = ()> + Send + use<> {
+        let tasks = self.inner.tasks.clone();
+        self.expect("the end of all polls".to_owned(), move || (tasks.open() == 0).then_some(()))
+    }
+
+    /// Connections accepted since the start.
+    pub fn connections_accepted(&self) -> u64 {
+        self.door.accepted()
+    }
+
+    /// Connections open now.
+    pub fn open_connections(&self) -> usize {
+        self.door.connections()
+    }
+
+    /// Closes all open connections, whatever they are doing. One that has not been accepted yet is not among them.
+    pub fn drop_connections(&self) {
+        self.door.drop_connections();
+    }
+
+    /// Refuses connections from when this returns, keeping the port. Open connections go on.
+    pub async fn refuse(&self) {
+        self.door.shut().await;
+    }
+
+    /// Accepts connections again after [`refuse`](Self::refuse).
+    pub async fn accept(&self) {
+        self.door.reopen().await;
+    }
+
+    /// Forgets who has registered: the next heartbeats are those of strangers.
+    pub fn forget_workers(&self) {
+        self.inner.behaviour.forget_workers();
+    }
+
+    /// Whether a worker of that id has registered.
+    pub fn knows(&self, worker_id: &str) -> bool {
+        self.inner.behaviour.knows(worker_id)
+    }
+
+    /// Ends the listener and all connections, and waits until they have ended.
+    pub async fn stop(&self) {
+        self.door.stop().await;
+    }
+
+    /// Waits for something that `check` finds, or fails the test at the line that called.
+    #[track_caller]
+    fn expect<T: Send, F: FnMut() -> Option<T> + Send>(
+        &self,
+        wanted: String,
+        check: F,
+    ) -> impl Future<Output = T> + Send + use<T, F> {
+        let caller = Location::caller();
+        let inner = self.inner.clone();
+        async move {
+            match eventually(&inner.changed, check).await {
+                Some(found) => found,
+                None => give_up(caller, &wanted, &inner.ledger.summary()),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ScriptedOrchestrator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ScriptedOrchestrator").field("url", &self.url()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn new(script: Script) -> Self {
+        let changed = Arc::new(Notify::new());
+        Self {
+            record: script.record,
+            hold: script.hold,
+            tls: script.tls.map(TlsAcceptor::from),
+            behaviour: Behaviour::new(script.generation, script.body_limit),
+            plan: Plan::default(),
+            ledger: Ledger::new(changed.clone()),
+            tasks: Arc::new(Tasks::new(changed.clone())),
+            changed,
+        }
+    }
+
+    fn since(&self, endpoint: Endpoint, start: usize) -> Vec<Recorded> {
+        self.ledger.since(endpoint, start).iter().map(|request| Recorded::clone(request)).collect()
+    }
+
+    /// A search that looks at every request once, however often it is called.
+    fn finder<T>(
+        self: Arc<Self>,
+        endpoint: Endpoint,
+        find: impl Fn(&Recorded) -> Option<T>,
+    ) -> impl FnMut() -> Option<T> {
+        let mut looked_at = 0;
+        move || {
+            let fresh = self.ledger.since(endpoint, looked_at);
+            looked_at += fresh.len();
+            fresh.iter().find_map(|request| find(request))
+        }
+    }
+}
+
+async fn serve(arrival: Arrival, inner: Arc<Inner>) {
+    let Arrival { stream, number, ended } = arrival;
+    let serving = async {
+        match inner.tls.clone() {
+            None => Connection::new(stream, number, inner).serve().await,
+            Some(tls) => {
+                // A client that does not like the certificate is not an error of the server.
+                if let Ok(stream) = tls.accept(stream).await {
+                    Connection::new(stream, number, inner).serve().await;
+                }
+            }
+        }
+    };
+    ended.run_until_cancelled(serving).await;
+}

@@ -1,0 +1,51 @@
+//! What the servers here need from a connection, plain or TLS.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::patience::PATIENCE;
+
+/// A connection whose socket can be reached, so that it can be reset.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// The socket below.
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Stream for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// Makes the socket end with RST, at once and without sending what is still buffered, when it is dropped.
+pub(crate) fn reset_on_drop(socket: &TcpStream) {
+    // It can only fail on a socket that is gone already.
+    let _ = socket.set_zero_linger();
+}
+
+/// Writes all of it, through the buffers of TLS too.
+pub(crate) async fn send(stream: &mut impl Stream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+/// Sends FIN, then reads away what the peer still sends: closing with unread bytes would send RST instead.
+pub(crate) async fn close_in_order(stream: &mut impl Stream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    // On the heap: futures that hold it stay small.
+    let mut waste = vec![0; 4096];
+    let drain = async { while matches!(stream.read(&mut waste).await, Ok(1..)) {} };
+    // A peer that never closes its side must not keep the connection for ever.
+    let _ = tokio::time::timeout(PATIENCE, drain).await;
+}

@@ -1,0 +1,119 @@
+//! Certificates for tests of TLS.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+
+/// A certificate authority of its own, and a server certificate for `localhost` and 127.0.0.1 signed by it.
+#[derive(Debug)]
+pub struct Tls {
+    authority: CertificateDer<'static>,
+    ca_pem: String,
+    issuer: Issuer<'static, KeyPair>,
+    server: (CertificateDer<'static>, KeyPair),
+}
+
+/// What a client shows in mutual TLS, both as PEM.
+#[derive(Debug, Clone)]
+pub struct ClientIdentity {
+    /// The certificate, whose common name is the worker's id.
+    pub certificate_pem: String,
+    /// Its private key (PKCS #8).
+    pub key_pem: String,
+}
+
+impl Tls {
+    /// Makes fresh keys and certificates.
+    ///
+    /// # Panics
+    /// When there is no randomness to make keys from.
+    #[expect(clippy::new_without_default, reason = "making keys is work, not a default value")]
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name("testkit authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().expect("randomness");
+        let authority = params.self_signed(&key).expect("valid parameters");
+        let issuer = Issuer::new(params, key);
+        let names = vec!["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string()];
+        let mut params = CertificateParams::new(names).expect("valid names");
+        params.distinguished_name = name("localhost");
+        let key = KeyPair::generate().expect("randomness");
+        let certificate = params.signed_by(&key, &issuer).expect("valid parameters");
+        Self {
+            ca_pem: authority.pem(),
+            authority: authority.der().clone(),
+            issuer,
+            server: (certificate.der().clone(), key),
+        }
+    }
+
+    /// The authority's certificate as PEM: what a client has to trust.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// For a server that asks for no client certificate.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        self.finish(config().with_no_client_auth())
+    }
+
+    /// For a server that refuses clients without a certificate of this authority.
+    ///
+    /// # Panics
+    /// Never: the authority's certificate is valid.
+    pub fn mutual_server_config(&self) -> Arc<ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.clone()).expect("a valid certificate");
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+            .build()
+            .expect("there is a root");
+        self.finish(config().with_client_cert_verifier(verifier))
+    }
+
+    /// A client certificate with that common name, signed by this authority.
+    ///
+    /// # Panics
+    /// When there is no randomness to make keys from.
+    pub fn client(&self, common_name: &str) -> ClientIdentity {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name(common_name);
+        let key = KeyPair::generate().expect("randomness");
+        let certificate = params.signed_by(&key, &self.issuer).expect("valid parameters");
+        ClientIdentity { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() }
+    }
+
+    fn finish(
+        &self,
+        config: rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>,
+    ) -> Arc<ServerConfig> {
+        let (certificate, key) = &self.server;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = config.with_single_cert(vec![certificate.clone()], key);
+        Arc::new(config.expect("a key that fits its certificate"))
+    }
+}
+
+fn name(common_name: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    name
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// With the provider named: which one is the process's default is not for a test fixture to decide.
+fn config() -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
+    ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("the versions of this provider")
+}
