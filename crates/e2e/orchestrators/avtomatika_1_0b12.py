@@ -1,0 +1,58 @@
+"""The real orchestrator 1.0b12 with its storage in memory and the blueprints of these tests."""
+
+import asyncio
+import itertools
+
+from avtomatika import OrchestratorEngine, StateMachineBlueprint
+from avtomatika.config import Config
+from avtomatika.storage import MemoryStorage
+from served import params_of, serve
+
+# Two queued tasks of one priority break the queue of this version's memory storage.
+order = itertools.count(1)
+
+generic = StateMachineBlueprint(name="generic", api_version="v1", api_endpoint="/jobs/generic")
+review = StateMachineBlueprint(name="review", api_version="v1", api_endpoint="/jobs/review")
+
+
+# No handler awaits: this version's memory storage loses jobs that arrive meanwhile. The transitions are
+# written out in each, because the engine reads them from the source to find states that nothing leads to.
+@generic.handler_for("start", is_start=True)
+async def dispatch(initial_data, actions):
+    actions.dispatch_task(
+        task_type=initial_data["task"],
+        params=params_of(initial_data),
+        priority=-next(order) * 1e-6,
+        timeout_seconds=120,
+        transitions={"success": "finished", "failure": "failed"},
+    )
+
+
+@review.handler_for("start", is_start=True)
+async def dispatch_for_review(initial_data, actions):
+    """A job of this blueprint is finished only if the custom status was taken as the transition of its name."""
+    actions.dispatch_task(
+        task_type=initial_data["task"],
+        params=params_of(initial_data),
+        priority=-next(order) * 1e-6,
+        timeout_seconds=120,
+        transitions={"success": "failed", "needs_manual_review": "finished"},
+    )
+
+
+for blueprint in (generic, review):
+    for state in ("finished", "failed"):
+
+        @blueprint.handler_for(state, is_end=True)
+        async def end(context):
+            pass
+
+
+async def main():
+    engine = OrchestratorEngine(MemoryStorage(), Config())
+    engine.register_blueprint(generic)
+    engine.register_blueprint(review)
+    await serve(engine)
+
+
+asyncio.run(main())

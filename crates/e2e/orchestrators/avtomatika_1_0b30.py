@@ -1,0 +1,55 @@
+"""The real orchestrator 1.0b30 with its storage in memory and the blueprints of these tests."""
+
+import asyncio
+
+from avtomatika import Blueprint, OrchestratorEngine
+from avtomatika.config import Config
+from avtomatika.storage import MemoryStorage
+from served import params_of, serve
+
+generic = Blueprint(name="generic", api_version="v1", api_endpoint="/jobs/generic")
+review = Blueprint(name="review", api_version="v1", api_endpoint="/jobs/review")
+
+
+# The transitions are written out in each, because the engine reads them from the source to find states
+# that nothing leads to.
+@generic.handler(is_start=True)
+async def dispatch(initial_data, actions):
+    actions.dispatch_task(
+        task_type=initial_data["task"],
+        params=params_of(initial_data),
+        timeout_seconds=120,
+        transitions={"success": "finished", "failure": "failed"},
+    )
+
+
+@review.handler(is_start=True)
+async def dispatch_for_review(initial_data, actions):
+    """A job of this blueprint is finished only if the custom status was taken as the transition of its name."""
+    actions.dispatch_task(
+        task_type=initial_data["task"],
+        params=params_of(initial_data),
+        timeout_seconds=120,
+        transitions={"success": "failed", "needs_manual_review": "finished"},
+    )
+
+
+for blueprint in (generic, review):
+
+    @blueprint.handler(is_end=True)
+    async def finished(context):
+        pass
+
+    @blueprint.handler(is_end=True)
+    async def failed(context):
+        pass
+
+
+async def main():
+    engine = OrchestratorEngine(MemoryStorage(), Config())
+    engine.register_blueprint(generic)
+    engine.register_blueprint(review)
+    await serve(engine)
+
+
+asyncio.run(main())

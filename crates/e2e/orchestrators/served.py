@@ -1,0 +1,41 @@
+"""What both orchestrators share: the params of a job's task, readiness, and a line for each request of a worker."""
+
+import asyncio
+import logging
+import os
+import sys
+
+
+def params_of(initial_data):
+    """The params the job gives, or a text of `large` bytes: the client API takes no job over 1 MiB."""
+    if "large" in initial_data:
+        return {"text": "x" * initial_data["large"]}
+    return initial_data.get("params", {})
+
+
+class RequestLine(logging.Formatter):
+    """`REQUEST GET /path 200`, as the tests read it."""
+
+    def format(self, record):
+        method, path, _ = record.first_request_line.split(" ", 2)
+        return f"REQUEST {method} {path} {record.response_status}"
+
+
+def is_from_a_worker(record):
+    """The tests themselves ask for the state of a job many times a second, which only hides the rest."""
+    return " /_worker/" in record.first_request_line
+
+
+async def serve(engine):
+    """Starts the engine, says so on standard output, and runs until the test that started it ends."""
+    await engine.start()
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(RequestLine())
+    handler.addFilter(is_from_a_worker)
+    access = logging.getLogger("aiohttp.access")
+    access.handlers = [handler]
+    access.propagate = False
+    print(f"READY {os.environ['API_PORT']}", flush=True)
+    # The other end is the test's: however it dies, nothing is left running.
+    await asyncio.to_thread(sys.stdin.buffer.read)
+    os._exit(0)

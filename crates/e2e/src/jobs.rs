@@ -1,0 +1,67 @@
+//! The orchestrator's API for clients: jobs are submitted and looked at.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+/// A job the orchestrator accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobId(String);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A client of one orchestrator.
+#[derive(Clone, Debug)]
+pub(crate) struct Jobs {
+    base: String,
+    token: String,
+    agent: Agent,
+}
+
+impl Jobs {
+    pub(crate) fn new(port: u16, token: &str) -> Self {
+        let config = Agent::config_builder().timeout_global(Some(Duration::from_secs(20))).proxy(None);
+        Self {
+            base: format!("http://127.0.0.1:{port}/api/v1"),
+            token: token.to_owned(),
+            agent: config.build().into(),
+        }
+    }
+
+    pub(crate) fn submit(&self, blueprint: &str, initial_data: &Value) -> JobId {
+        let body = serde_json::json!({ "initial_data": initial_data }).to_string();
+        let request = self.agent.post(format!("{}/jobs/{blueprint}", self.base));
+        let request = request.header("X-Client-Token", &self.token).content_type("application/json");
+        let accepted = request.send(body).map_err(Into::into).and_then(json_of);
+        let accepted = accepted.unwrap_or_else(|error| panic!("the job was not accepted: {error}"));
+        JobId(accepted["job_id"].as_str().expect("an accepted job has an id").to_owned())
+    }
+
+    pub(crate) fn job(&self, id: &JobId) -> Value {
+        self.get(&format!("/jobs/{id}")).unwrap_or_else(|error| panic!("job {id} cannot be read: {error}"))
+    }
+
+    /// The workers the orchestrator knows; none while it cannot be asked.
+    pub(crate) fn workers(&self) -> Vec<Value> {
+        let known = self.get("/workers").ok();
+        known.and_then(|known| known.as_array().cloned()).unwrap_or_default()
+    }
+
+    fn get(&self, path: &str) -> Result<Value, Box<dyn Error>> {
+        let request = self.agent.get(format!("{}{path}", self.base)).header("X-Client-Token", &self.token);
+        json_of(request.call()?)
+    }
+}
+
+fn json_of(mut answer: Response<Body>) -> Result<Value, Box<dyn Error>> {
+    let body = answer.body_mut().with_config().limit(64 << 20).read_to_vec()?;
+    Ok(serde_json::from_slice(&body)?)
+}

@@ -1,0 +1,24 @@
+//! The worker against the real orchestrators: what its tests need to start, drive and kill both.
+//!
+//! * [`Orchestrator`]: one of the two published orchestrators, in a process of its own.
+//! * [`Worker`]: the program `conformance_worker`, started as a user would start it.
+//! * [`Process`]: a child program with everything it prints.
+//! * [`until`]: waits for a condition with a limit; nothing here sleeps for a fixed time.
+//!
+//! Every fixture panics with a sentence that says what is missing: a panic here is a failed test.
+#![expect(clippy::missing_panics_doc, reason = "fixtures: a panic is a failed test")]
+
+mod installation;
+mod jobs;
+mod orchestrator;
+mod process;
+mod requests;
+mod wait;
+mod worker;
+
+pub use jobs::JobId;
+pub use orchestrator::{Orchestrator, Version};
+pub use process::{Log, Process};
+pub use requests::Request;
+pub use wait::{LIMIT, until, within};
+pub use worker::{Worker, WorkerOptions};

@@ -1,0 +1,210 @@
+//! One of the real orchestrators, in a process of its own.
+
+use std::env;
+use std::fs;
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::installation;
+use crate::jobs::{JobId, Jobs};
+use crate::process::Process;
+use crate::requests::Request;
+use crate::wait::{LIMIT, until, within};
+use crate::worker::TOKEN;
+
+const CLIENT_TOKEN: &str = "token-of-the-client";
+
+/// How long the orchestrators hold a poll, in seconds: a test that must outlast a hold does not wait long.
+const HOLD: &str = "1";
+
+/// Ports below the range the system gives to outgoing connections: neither another test's connection takes
+/// the port while the orchestrator is down, nor does a worker that knocks there reach itself.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// Which of the published orchestrators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Speaks protocol 1.0b2.
+    V1_0b12,
+    /// Speaks protocol 1.0b17.
+    V1_0b30,
+}
+
+impl Version {
+    /// As on PyPI.
+    pub fn number(self) -> &'static str {
+        match self {
+            Self::V1_0b12 => "1.0b12",
+            Self::V1_0b30 => "1.0b30",
+        }
+    }
+
+    /// The status with which it refuses a token.
+    pub fn refusal(self) -> u16 {
+        match self {
+            Self::V1_0b12 => 401,
+            Self::V1_0b30 => 403,
+        }
+    }
+}
+
+/// An orchestrator with its storage in memory; killed when dropped.
+#[derive(Debug)]
+pub struct Orchestrator {
+    version: Version,
+    port: u16,
+    directory: TempDir,
+    jobs: Jobs,
+    process: Option<Process>,
+}
+
+impl Orchestrator {
+    /// Starts one on a free port and waits until it listens.
+    pub fn start(version: Version) -> Self {
+        let mut orchestrator = Self::reserve(version);
+        // The port was free a moment ago; where somebody was faster, the next one is tried.
+        for _ in 0..4 {
+            if orchestrator.launch() {
+                return orchestrator;
+            }
+            orchestrator.take_port(free_port());
+        }
+        orchestrator.restart();
+        orchestrator
+    }
+
+    /// Picks a port and starts nothing yet.
+    pub fn reserve(version: Version) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let clients = format!(
+            "[client_test]\ntoken = \"{CLIENT_TOKEN}\"\nplan = \"premium\"\nmonthly_attempts = 100000000\n"
+        );
+        fs::write(directory.path().join("clients.toml"), clients).expect("a temporary file can be written");
+        let port = free_port();
+        Self { version, port, directory, jobs: Jobs::new(port, CLIENT_TOKEN), process: None }
+    }
+
+    /// What a worker is given as its address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it, as a crash would; everything it knew is gone.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it on the same port, with nothing in its memory, after [`stop`](Self::stop) where it runs.
+    pub fn restart(&mut self) {
+        self.stop();
+        assert!(self.launch(), "the orchestrator does not start on port {}", self.port);
+    }
+
+    /// Submits a job that runs `task` and is finished with its success.
+    pub fn submit(&self, task: &str, params: &Value) -> JobId {
+        self.jobs.submit("generic", &json!({ "task": task, "params": params }))
+    }
+
+    /// Submits a job that is finished when `task` ends in the status `needs_manual_review`, and else failed.
+    pub fn submit_for_review(&self, task: &str, params: &Value) -> JobId {
+        self.jobs.submit("review", &json!({ "task": task, "params": params }))
+    }
+
+    /// Submits a job whose `task` gets the params `{"text": …}` with a text of that many bytes.
+    pub fn submit_large(&self, task: &str, bytes: usize) -> JobId {
+        self.jobs.submit("generic", &json!({ "task": task, "large": bytes }))
+    }
+
+    /// The job with all its details.
+    pub fn job(&self, id: &JobId) -> Value {
+        self.jobs.job(id)
+    }
+
+    /// Waits until the job has the status `wanted`, and gives it with all its details.
+    ///
+    /// # Panics
+    /// When it ends in another one, or does not end.
+    pub fn wait_for_status(&self, id: &JobId, wanted: &str) -> Value {
+        const ENDS: [&str; 5] = ["finished", "failed", "quarantined", "cancelled", "error"];
+        let mut job = Value::Null;
+        let ended = within(LIMIT, || {
+            job = self.job(id);
+            let status = job["status"].as_str().unwrap_or_default();
+            (status == wanted || ENDS.contains(&status)).then_some(())
+        });
+        let status = job["status"].as_str().unwrap_or_default();
+        let details = || job.to_string().chars().take(2_000).collect::<String>();
+        assert!(
+            ended.is_some() && status == wanted,
+            "job {id} should be {wanted}, not {status}: {}",
+            details()
+        );
+        job
+    }
+
+    /// Waits until the orchestrator would give tasks to that worker.
+    pub fn wait_for_worker(&self, id: &str) {
+        until(&format!("worker {id} is known and idle"), LIMIT, || {
+            let known = self.jobs.workers();
+            known.iter().any(|worker| worker["worker_id"] == id && worker["status"] == "idle").then_some(())
+        });
+    }
+
+    /// The requests of workers it answered since it was started last.
+    pub fn requests(&self) -> Vec<Request> {
+        self.process.as_ref().map(|process| Request::all_in(process.log())).unwrap_or_default()
+    }
+
+    /// How many of the requests of workers it answered since it was started last satisfy `wanted`.
+    pub fn count(&self, wanted: impl Fn(&Request) -> bool) -> usize {
+        self.requests().iter().filter(|request| wanted(request)).count()
+    }
+
+    /// Starts the process and says whether it came to listen.
+    fn launch(&mut self) -> bool {
+        let name = format!("orchestrator {}", self.version.number());
+        let mut process = Process::spawn(&name, &mut self.command());
+        let listens = until(&format!("{name} listens"), LIMIT, || {
+            let ready = process.log().lines().iter().any(|line| line.starts_with("READY "));
+            // A port that is taken ends it before it is ready.
+            if ready { Some(true) } else { process.exit_code().map(|_| false) }
+        });
+        self.process = Some(process);
+        listens
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(installation::python(self.version));
+        command.arg(installation::blueprints(self.version)).current_dir(self.directory.path());
+        command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
+        command.envs([
+            ("API_HOST", "127.0.0.1"),
+            ("CLIENTS_CONFIG_PATH", "clients.toml"),
+            ("CLIENT_TOKEN", CLIENT_TOKEN),
+            ("DETAILED_API_RESPONSES", "true"),
+            ("GLOBAL_WORKER_TOKEN", TOKEN),
+            ("LOG_FORMAT", "text"),
+            ("ORCHESTRATOR_SECRET_KEY", "key-of-the-orchestrator"),
+            ("PYTHONDONTWRITEBYTECODE", "1"),
+            ("PYTHONUNBUFFERED", "1"),
+            ("RATE_LIMITING_ENABLED", "false"),
+            ("WORKER_POLL_TIMEOUT_SECONDS", HOLD),
+        ]);
+        command.env("API_PORT", self.port.to_string());
+        command
+    }
+
+    fn take_port(&mut self, port: u16) {
+        self.port = port;
+        self.jobs = Jobs::new(port, CLIENT_TOKEN);
+    }
+}
+
+fn free_port() -> u16 {
+    let free = || Some(fastrand::u16(PORTS)).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    until("a port is free", Duration::from_secs(5), free)
+}

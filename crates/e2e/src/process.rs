@@ -1,0 +1,129 @@
+//! A child program with everything it prints.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::wait::{until, within};
+
+/// A child program; killed when dropped.
+///
+/// When a test fails its last lines are printed, so that the failure can be understood from the test's output.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: Log,
+}
+
+impl Process {
+    /// Starts `command`; `name` is what it is called in messages.
+    ///
+    /// Its standard input stays open for as long as this value lives.
+    pub fn spawn(name: &str, command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        let log = Log::default();
+        log.read_from(child.stdout.take().expect("it is piped"));
+        log.read_from(child.stderr.take().expect("it is piped"));
+        Self { name: name.to_owned(), child, log }
+    }
+
+    /// Everything it printed so far, on both streams.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Its exit code once it has ended; a program ended by a signal counts as -1.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let status = self.child.try_wait().expect("a child can be asked how it is");
+        status.map(|status| status.code().unwrap_or(-1))
+    }
+
+    /// Waits for its end and gives the exit code.
+    ///
+    /// # Panics
+    /// When it still runs after `limit`.
+    pub fn wait_for_exit(&mut self, limit: Duration) -> i32 {
+        let what = format!("{} ends", self.name);
+        until(&what, limit, || self.exit_code())
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        let pid = self.child.id();
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status();
+        assert!(sent.is_ok_and(|status| status.success()), "cannot send SIGTERM to {} ({pid})", self.name);
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    pub fn kill(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if thread::panicking() {
+            self.log.show_end(&self.name);
+        }
+    }
+}
+
+/// The lines that a program printed.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Log {
+    /// All lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.locked().clone()
+    }
+
+    /// The first line that satisfies `wanted`, once it is there.
+    ///
+    /// # Panics
+    /// When there is none within `limit`, naming `what` it should say.
+    pub fn wait_for(&self, what: &str, limit: Duration, wanted: impl Fn(&str) -> bool) -> String {
+        let found = within(limit, || self.locked().iter().find(|line| wanted(line)).cloned());
+        found.unwrap_or_else(|| panic!("no line of the log within {limit:?} says {what}"))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<String>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_from(&self, stream: impl Read + Send + 'static) {
+        let log = self.clone();
+        thread::spawn(move || {
+            let mut stream = BufReader::new(stream);
+            let mut line = Vec::new();
+            while stream.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                log.locked().push(String::from_utf8_lossy(&line).trim_end().to_owned());
+                line.clear();
+            }
+        });
+    }
+
+    #[expect(clippy::print_stderr, reason = "a failed test shows what its programs said")]
+    fn show_end(&self, name: &str) {
+        const SHOWN: usize = 60;
+        let lines = self.locked();
+        let skipped = lines.len().saturating_sub(SHOWN);
+        eprintln!("--- {name}: the last {} of {} lines", lines.len() - skipped, lines.len());
+        for line in lines.iter().skip(skipped) {
+            eprintln!("{}", line.chars().take(400).collect::<String>());
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The requests of workers that an orchestrator answered, as its log tells.
+
+use crate::process::Log;
+
+/// A worker's request and the status it was answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// `GET`, `POST` …
+    pub method: String,
+    /// The path with its query.
+    pub path: String,
+    /// The status of the answer.
+    pub status: u16,
+}
+
+impl Request {
+    /// All requests in `log`, in the order they were answered.
+    pub(crate) fn all_in(log: &Log) -> Vec<Self> {
+        log.lines().iter().filter_map(|line| Self::parse(line)).collect()
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.strip_prefix("REQUEST ")?.split(' ');
+        let method = words.next()?.to_owned();
+        let path = words.next()?.to_owned();
+        Some(Self { method, path, status: words.next()?.parse().ok()? })
+    }
+
+    /// A worker registers.
+    pub fn is_registration(&self) -> bool {
+        self.path == "/_worker/workers/register"
+    }
+
+    /// A worker asks for a task.
+    pub fn is_poll(&self) -> bool {
+        self.path.split('?').next().is_some_and(|path| path.ends_with("/tasks/next"))
+    }
+
+    /// A worker asked for a task and got one.
+    pub fn is_dispatch(&self) -> bool {
+        self.is_poll() && self.status == 200
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_is_read() {
+        let poll = Request::parse("REQUEST GET /_worker/workers/w/tasks/next?timeout=30 204").unwrap();
+        assert!(poll.is_poll() && !poll.is_dispatch());
+        assert_eq!((poll.method.as_str(), poll.status), ("GET", 204));
+        assert_eq!(Request::parse("2026-11-23 - avtomatika.engine - INFO - started"), None);
+    }
+}

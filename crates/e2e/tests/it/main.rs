@@ -1,0 +1,21 @@
+//! The worker program against both real orchestrators: each scenario is written once and run with each.
+
+use e2e::Version;
+
+/// Makes a test per orchestrator of each scenario, a function that takes the version.
+macro_rules! with_both_orchestrators {
+    ($($scenario:ident),+ $(,)?) => {
+        mod avtomatika_1_0b12 {
+            $(#[test] fn $scenario() { super::$scenario(crate::Version::V1_0b12); })+
+        }
+        mod avtomatika_1_0b30 {
+            $(#[test] fn $scenario() { super::$scenario(crate::Version::V1_0b30); })+
+        }
+    };
+}
+
+mod concurrency;
+mod life;
+mod outcomes;
+mod refusals;
+mod restarts;

@@ -1,0 +1,71 @@
+//! Either side dies and comes back.
+
+use std::net::TcpListener;
+
+use e2e::{LIMIT, Orchestrator, Request, Version, Worker, WorkerOptions, until};
+use serde_json::json;
+
+with_both_orchestrators!(
+    a_killed_worker_started_again_gets_work,
+    a_restarted_orchestrator_is_registered_with_again,
+    an_orchestrator_that_comes_up_late_is_registered_with,
+);
+
+fn a_killed_worker_started_again_gets_work(version: Version) {
+    let orchestrator = Orchestrator::start(version);
+    // One poll at a time, so that it is known below how many the dead one leaves behind.
+    let mut worker = WorkerOptions::new(&orchestrator).with("WORKER_MAX_POLLERS", "1").start();
+    orchestrator.wait_for_worker(worker.id());
+    finish_a_job(&orchestrator);
+
+    worker.kill_and_start_again();
+    let registered = until("the worker registers a second time", LIMIT, || {
+        let requests = orchestrator.requests();
+        let mut registrations = requests.iter().enumerate().filter(|(_, request)| is_registered(request));
+        registrations.nth(1).map(|(index, _)| index)
+    });
+    // The poll of the dead worker would swallow a task. It was open before any of its successor's, so once one
+    // of these was held in vain it is over too; the second counts, since the first may be the dead one's.
+    until("the dead worker's poll is over", LIMIT, || {
+        let since = orchestrator.requests().split_off(registered);
+        (since.iter().filter(|request| request.is_poll() && request.status == 204).count() >= 2).then_some(())
+    });
+    orchestrator.wait_for_worker(worker.id());
+    finish_a_job(&orchestrator);
+}
+
+fn a_restarted_orchestrator_is_registered_with_again(version: Version) {
+    let mut orchestrator = Orchestrator::start(version);
+    let mut worker = Worker::start(&orchestrator);
+    finish_a_job(&orchestrator);
+
+    orchestrator.restart();
+    orchestrator.wait_for_worker(worker.id());
+    finish_a_job(&orchestrator);
+    assert!(worker.is_running());
+}
+
+fn an_orchestrator_that_comes_up_late_is_registered_with(version: Version) {
+    let mut orchestrator = Orchestrator::reserve(version);
+    let address = orchestrator.url();
+    let address = address.trim_start_matches("http://");
+    // Somebody else's door first, closed in the worker's face: so it is certain that the worker tried.
+    let closed = TcpListener::bind(address).expect("the port is free");
+    let worker = WorkerOptions::new(&orchestrator).start();
+    drop(closed.accept().expect("the worker connects"));
+    drop(closed);
+
+    orchestrator.restart();
+    orchestrator.wait_for_worker(worker.id());
+    finish_a_job(&orchestrator);
+}
+
+fn finish_a_job(orchestrator: &Orchestrator) {
+    let job = orchestrator.submit("echo", &json!({ "alive": true }));
+    let job = orchestrator.wait_for_status(&job, "finished");
+    assert_eq!(job["state_history"], json!({ "alive": true }));
+}
+
+fn is_registered(request: &Request) -> bool {
+    request.is_registration() && request.status == 200
+}

@@ -1,0 +1,10 @@
+//! `cargo xtask check`: the rules of the workspace that cargo does not know.
+
+use crate::checks;
+use crate::failure::Result;
+use crate::steps::Steps;
+use crate::workspace::Workspace;
+
+pub(crate) fn run(workspace: &Workspace) -> Result {
+    checks::run(&mut Steps::begin(), workspace)
+}

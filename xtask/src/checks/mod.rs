@@ -1,0 +1,19 @@
+//! The rules of the workspace that cargo does not know.
+
+mod backends;
+mod direction;
+mod lengths;
+
+use crate::failure::{Failure, Result};
+use crate::steps::Steps;
+use crate::workspace::Workspace;
+
+/// All of them; together they take a second.
+pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result {
+    steps.step("rules of the workspace", "cargo xtask check", || {
+        let mut broken = direction::broken(workspace.metadata());
+        broken.extend(lengths::broken(workspace.root()));
+        broken.extend(backends::broken(workspace)?);
+        if broken.is_empty() { Ok(()) } else { Err(Failure::new(broken.join("\n"))) }
+    })
+}

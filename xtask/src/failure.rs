@@ -1,0 +1,50 @@
+//! Why a command ends badly, and with which exit code.
+
+use std::fmt;
+use std::process::ExitStatus;
+
+pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
+
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    code: u8,
+    told: bool,
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 1, told: false }
+    }
+
+    /// Wrong arguments.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 2, told: false }
+    }
+
+    /// A program that ended badly: its exit code becomes ours.
+    pub(crate) fn of_program(message: impl Into<String>, status: ExitStatus) -> Self {
+        let code = status.code().and_then(|code| u8::try_from(code).ok()).filter(|code| *code != 0);
+        Self { message: message.into(), code: code.unwrap_or(1), told: false }
+    }
+
+    pub(crate) fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// Whether the message has been said.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told
+    }
+
+    /// The same, with its message said.
+    pub(crate) fn already_told(self) -> Self {
+        Self { told: true, ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,71 @@
+//! The workspace's own commands; `cargo xtask` without arguments lists them.
+
+mod bench;
+mod check;
+mod checks;
+mod e2e;
+mod failure;
+mod orchestrators;
+mod output;
+mod python;
+mod setup;
+mod steps;
+mod test;
+mod verify;
+mod workspace;
+
+use std::env;
+use std::process::ExitCode;
+
+use failure::{Failure, Result};
+use workspace::Workspace;
+
+const USAGE: &str = "\
+Usage: cargo xtask <COMMAND>
+
+Commands:
+  test [--no-e2e] [FILTER…]  Install what is needed, then check and test everything, or run the tests that match
+  verify                     All that is checked without running tests, with cargo-deny and cargo-hack
+  e2e [FILTER…]              The worker against the real orchestrators
+  check                      The rules of the workspace that cargo does not know; takes a second
+  setup                      Install the real orchestrators from PyPI into `target/venvs`
+  bench [ARGUMENT…]          The benchmark, in release mode
+";
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let verb = arguments.next().unwrap_or_default();
+    match run(&verb, &arguments.collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.is_told() {
+                output::say(&failure.to_string());
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(verb: &str, arguments: &[String]) -> Result {
+    match verb {
+        "test" => test::run(&Workspace::load()?, arguments),
+        "verify" => none(arguments).and_then(|()| verify::run(&Workspace::load()?)),
+        "e2e" => e2e::run(&Workspace::load()?, arguments),
+        "check" => none(arguments).and_then(|()| check::run(&Workspace::load()?)),
+        "setup" => none(arguments).and_then(|()| setup::run(&Workspace::load()?)),
+        "bench" => bench::run(&Workspace::load()?, arguments),
+        "help" | "-h" | "--help" => {
+            output::show(USAGE);
+            Ok(())
+        }
+        "" => Err(Failure::usage(USAGE.to_owned())),
+        unknown => Err(Failure::usage(format!("unknown command `{unknown}`\n\n{USAGE}"))),
+    }
+}
+
+fn none(arguments: &[String]) -> Result {
+    match arguments {
+        [] => Ok(()),
+        [first, ..] => Err(Failure::usage(format!("unexpected argument `{first}`\n\n{USAGE}"))),
+    }
+}

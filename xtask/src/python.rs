@@ -1,0 +1,132 @@
+//! A Python that can make virtual environments.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::failure::{Failure, Result};
+use crate::output::say;
+
+/// In the order of preference: 1.0b12 and 1.0b30 were published for 3.11.
+const NAMES: [&str; 5] = ["python3.11", "python3.12", "python3.13", "python3.14", "python3"];
+
+const OLDEST: (u32, u32) = (3, 11);
+
+/// A Python of the system.
+#[derive(Debug)]
+pub(crate) struct Python {
+    name: &'static str,
+    version: (u32, u32),
+    makes_environments: bool,
+}
+
+impl Python {
+    /// Finds one, and on Debian as root installs what it lacks.
+    pub(crate) fn find() -> Result<Self> {
+        let before = Self::best();
+        if let Some(python) = before.as_ref().filter(|python| python.makes_environments) {
+            return Ok(Self { ..*python });
+        }
+        if !is_debian_root() {
+            return Err(Failure::new(advice(before.as_ref())));
+        }
+        install_with_apt(before.as_ref())?;
+        let after = Self::best().filter(|python| python.makes_environments);
+        after.ok_or_else(|| Failure::new(advice(before.as_ref())))
+    }
+
+    /// Makes an environment in `folder`.
+    pub(crate) fn make_environment(&self, folder: &Path) -> Command {
+        let mut command = Command::new(self.name);
+        command.args(["-m", "venv"]).arg(folder);
+        command
+    }
+
+    /// As written in a stamp: an environment is bound to the version that made it.
+    pub(crate) fn version(&self) -> String {
+        format!("{}.{}", self.version.0, self.version.1)
+    }
+
+    /// The first that is complete, else the first that is new enough.
+    fn best() -> Option<Self> {
+        let mut found = NAMES.iter().filter_map(|name| Self::look_at(name)).collect::<Vec<_>>();
+        let complete = found.iter().position(|python| python.makes_environments);
+        (!found.is_empty()).then(|| found.swap_remove(complete.unwrap_or(0)))
+    }
+
+    fn look_at(name: &'static str) -> Option<Self> {
+        let version = ask(name, "import sys; print(*sys.version_info[:2])")?;
+        let version = parse(&String::from_utf8_lossy(&version.stdout))?;
+        // On Debian `venv` is there without `ensurepip`, and fails half-way.
+        let makes_environments = ask(name, "import venv, ensurepip").is_some();
+        (version >= OLDEST).then_some(Self { name, version, makes_environments })
+    }
+}
+
+fn ask(name: &str, program: &str) -> Option<Output> {
+    let asked = Command::new(name).args(["-c", program]).stdin(Stdio::null()).output().ok()?;
+    asked.status.success().then_some(asked)
+}
+
+fn parse(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+fn advice(found: Option<&Python>) -> String {
+    match found {
+        Some(python) => format!(
+            "`{}` cannot make virtual environments (no `ensurepip`)\nhint: apt-get install python{}-venv",
+            python.name,
+            python.version()
+        ),
+        None => format!(
+            "no Python {}.{} or newer: the real orchestrators are Python programs\n\
+             hint: install one, or leave them out with `cargo xtask test --no-e2e`",
+            OLDEST.0, OLDEST.1
+        ),
+    }
+}
+
+fn is_debian_root() -> bool {
+    let user = Command::new("id").arg("-u").output();
+    let root = user.is_ok_and(|user| user.stdout.trim_ascii() == b"0");
+    root && Path::new("/etc/debian_version").exists()
+}
+
+fn install_with_apt(found: Option<&Python>) -> Result {
+    // The package of that version where there is one, else the system's own.
+    let exact = found.map(|python| format!("python{}-venv", python.version()));
+    let packages = exact.iter().map(String::as_str).chain(["python3-venv"]);
+    let mut last = apt_get(&["update"]);
+    for package in packages {
+        say(&format!("orchestrators: installing {package} with apt-get"));
+        last = apt_get(&["install", "--yes", "--no-install-recommends", package]);
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
+}
+
+fn apt_get(arguments: &[&str]) -> Result {
+    let mut command = Command::new("apt-get");
+    let ran = command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).output();
+    let ran = ran.map_err(|error| Failure::new(format!("cannot run apt-get: {error}")))?;
+    if ran.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&ran.stderr);
+    Err(Failure::new(format!("`apt-get {}` failed: {}", arguments.join(" "), said.trim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert_eq!(parse("3 11\n"), Some((3, 11)));
+        assert!(parse("3 9\n").unwrap() < OLDEST);
+        assert_eq!(parse("nonsense"), None);
+    }
+}

@@ -1,0 +1,104 @@
+//! Steps one after another: each is announced, timed, and the first that fails ends it.
+
+use std::process::Command;
+use std::time::Instant;
+
+use crate::failure::{Failure, Result};
+use crate::output::{readable, say};
+
+#[derive(Debug)]
+pub(crate) struct Steps {
+    start: Instant,
+    /// How many were begun.
+    count: usize,
+    /// Those left out, to be named once more at the end.
+    skipped: Vec<String>,
+}
+
+impl Steps {
+    pub(crate) fn begin() -> Self {
+        Self { start: Instant::now(), count: 0, skipped: Vec::new() }
+    }
+
+    /// Runs a program as the step `name`; its output goes where ours goes.
+    pub(crate) fn program(&mut self, name: &str, command: &mut Command) -> Result {
+        let line = as_typed(command);
+        self.step(name, &line, || run(command, &line))
+    }
+
+    /// Runs the last program. Nothing is said after it, so that what it says in the end comes last.
+    pub(crate) fn last_program(&mut self, name: &str, command: &mut Command) -> Result {
+        let line = as_typed(command);
+        self.end();
+        self.announce(name, &line);
+        run(command, &line).map_err(|failure| told(failure, name, &line))
+    }
+
+    /// Does `work` as the step `name`, which `again` repeats alone.
+    pub(crate) fn step<T>(&mut self, name: &str, again: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.announce(name, again);
+        let start = Instant::now();
+        let done = work().map_err(|failure| told(failure, name, again))?;
+        say(&format!("{name}: done in {}", readable(start.elapsed())));
+        Ok(done)
+    }
+
+    /// Leaves a step out and says why.
+    pub(crate) fn skip(&mut self, name: &str, why: &str) {
+        say(&format!("{name}: SKIPPED, {why}"));
+        self.skipped.push(name.to_owned());
+    }
+
+    /// Says how long it took, and what was left out.
+    pub(crate) fn end(&self) {
+        let skipped = match self.skipped.join(", ") {
+            names if names.is_empty() => String::new(),
+            names => format!(", skipped: {names}"),
+        };
+        say(&format!("{} steps done in {}{skipped}", self.count, readable(self.start.elapsed())));
+    }
+
+    fn announce(&mut self, name: &str, again: &str) {
+        self.count += 1;
+        say(&format!("{}. {name}: {again}", self.count));
+    }
+}
+
+fn run(command: &mut Command, line: &str) -> Result {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::of_program(format!("`{line}` ended with {status}"), status)),
+        Err(error) => Err(Failure::new(format!("cannot run `{line}`: {error}"))),
+    }
+}
+
+/// Says at once what failed, since another thread may be waited for before we end.
+fn told(failure: Failure, name: &str, again: &str) -> Failure {
+    say(&format!("{name}: FAILED: {failure}\nhint: just this step again: {again}"));
+    failure.already_told()
+}
+
+/// The command as one would type it, with the variables set for it.
+fn as_typed(command: &Command) -> String {
+    let variables = command.get_envs().filter_map(|(name, value)| {
+        Some(format!("{}={}", name.to_string_lossy(), quoted(&value?.to_string_lossy())))
+    });
+    let arguments = command.get_args().map(|argument| quoted(&argument.to_string_lossy()));
+    variables.chain(["cargo".to_owned()]).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    if word.contains([' ', '\'', '"', '(']) { format!("\"{word}\"") } else { word.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_says_how_it_is_typed() {
+        let mut command = Command::new("/somewhere/cargo");
+        command.args(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+        assert_eq!(as_typed(&command), "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps");
+    }
+}

@@ -1,0 +1,42 @@
+//! `cargo xtask verify`: all that is checked without running tests.
+
+use crate::checks;
+use crate::failure::Result;
+use crate::steps::Steps;
+use crate::workspace::Workspace;
+
+pub(crate) fn run(workspace: &Workspace) -> Result {
+    let mut steps = Steps::begin();
+    checks::run(&mut steps, workspace)?;
+    cargo(&mut steps, workspace)?;
+    if workspace.has_cargo("deny") {
+        steps.program("dependencies", &mut workspace.cargo(["deny", "check"]))?;
+    } else {
+        steps.skip("dependencies", "cargo-deny is not installed: cargo install cargo-deny");
+    }
+    if workspace.has_cargo("hack") {
+        let arguments = ["hack", "check", "--workspace", "--each-feature", "--no-dev-deps"];
+        steps.program("features", &mut workspace.cargo(arguments))?;
+    } else {
+        steps.skip("features", "cargo-hack is not installed: cargo install cargo-hack");
+    }
+    steps.end();
+    Ok(())
+}
+
+/// What cargo itself checks: formatting, lints, documentation.
+pub(crate) fn cargo(steps: &mut Steps, workspace: &Workspace) -> Result {
+    if workspace.has_cargo("fmt") {
+        steps.program("format", &mut workspace.cargo(["fmt", "--all", "--check"]))?;
+    } else {
+        steps.skip("format", "this Rust has no rustfmt: rustup component add rustfmt");
+    }
+    if workspace.has_cargo("clippy") {
+        let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        steps.program("lints", &mut workspace.cargo(arguments))?;
+    } else {
+        steps.skip("lints", "this Rust has no clippy: rustup component add clippy");
+    }
+    let mut documentation = workspace.cargo(["doc", "--no-deps", "--workspace"]);
+    steps.program("documentation", documentation.env("RUSTDOCFLAGS", "-D warnings"))
+}

@@ -1,0 +1,62 @@
+//! Where the workspace is, what is in it, and which tools are at hand.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::failure::{Failure, Result};
+
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    root: PathBuf,
+    metadata: Value,
+}
+
+impl Workspace {
+    pub(crate) fn load() -> Result<Self> {
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace");
+        let mut workspace = Self { root: root.to_owned(), metadata: Value::Null };
+        let mut asked = workspace.cargo(["metadata", "--format-version", "1", "--no-deps"]);
+        asked.stderr(Stdio::inherit());
+        let answer = asked.output().map_err(|error| Failure::new(format!("cannot run cargo: {error}")))?;
+        if !answer.status.success() {
+            return Err(Failure::of_program("`cargo metadata` failed", answer.status));
+        }
+        workspace.metadata = serde_json::from_slice(&answer.stdout)
+            .map_err(|error| Failure::new(format!("`cargo metadata` is not JSON: {error}")))?;
+        Ok(workspace)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What `cargo metadata --no-deps` says.
+    pub(crate) fn metadata(&self) -> &Value {
+        &self.metadata
+    }
+
+    /// The directory `target`.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.metadata["target_directory"].as_str().map_or_else(|| self.root.join("target"), PathBuf::from)
+    }
+
+    /// The cargo that runs us, at the root.
+    pub(crate) fn cargo<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+        let mut command = Command::new(cargo);
+        command.args(arguments).current_dir(&self.root);
+        command
+    }
+
+    /// Whether `cargo <tool>` is installed; a minimal Rust lacks even some of its own.
+    pub(crate) fn has_cargo(&self, tool: &str) -> bool {
+        let mut asked = self.cargo([tool, "--version"]);
+        asked.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        asked.status().is_ok_and(|status| status.success())
+    }
+}
