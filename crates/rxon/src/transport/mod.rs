@@ -98,27 +98,26 @@ impl Operation {
     }
 }
 
-/// What a poll says of the worker.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PollQuery {
-    /// How long the orchestrator may hold the poll, in seconds. The known ones hold as they like.
-    pub timeout: f64,
-    /// What can be accepted (1.0b17).
-    pub available_skills: Vec<TaskName>,
-    /// Whose models are loaded (1.0b17).
-    pub hot_skills: Vec<TaskName>,
-}
+/// What a poll says of the worker, ready to be put behind the question mark of its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PollQuery(String);
 
 impl PollQuery {
-    /// As it stands in an address, without the question mark.
-    pub fn to_query(&self) -> String {
+    /// How long the orchestrator may hold the poll (the known ones hold as they like), what can be accepted, and
+    /// whose models are loaded (both 1.0b17).
+    pub fn new(timeout: Duration, available_skills: &[TaskName], hot_skills: &[TaskName]) -> Self {
         let names = |names: &[TaskName]| names.iter().map(TaskName::as_str).collect::<Vec<_>>().join(",");
-        format!(
+        Self(format!(
             "timeout={}&available_skills={}&hot_skills={}",
-            self.timeout,
-            names(&self.available_skills),
-            names(&self.hot_skills)
-        )
+            timeout.as_secs_f64(),
+            names(available_skills),
+            names(hot_skills)
+        ))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -219,10 +218,9 @@ mod tests {
     #[test]
     fn a_query_names_what_can_be_accepted() {
         let name = |name| TaskName::new(name).expect("an identifier");
-        let query =
-            PollQuery { timeout: 30.0, available_skills: vec![name("a"), name("b-2")], hot_skills: vec![] };
-        assert_eq!(query.to_query(), "timeout=30&available_skills=a,b-2&hot_skills=");
-        assert!(PollQuery { timeout: 0.5, ..query }.to_query().starts_with("timeout=0.5&"));
+        let query = PollQuery::new(Duration::from_secs(30), &[name("a"), name("b-2")], &[]);
+        assert_eq!(query.as_str(), "timeout=30&available_skills=a,b-2&hot_skills=");
+        assert!(PollQuery::new(Duration::from_millis(500), &[], &[]).as_str().starts_with("timeout=0.5&"));
     }
 
     #[test]

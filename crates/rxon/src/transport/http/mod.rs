@@ -186,7 +186,7 @@ impl Addresses {
             Operation::Event => (Method::POST, self.event.clone()),
             Operation::Token => (Method::POST, self.token.clone()),
             Operation::Poll(query) => {
-                let address = format!("{}{}", self.poll, query.to_query());
+                let address = format!("{}{}", self.poll, query.as_str());
                 let uri = Uri::try_from(address)
                     .map_err(|error| Error::new(ErrorKind::Message, "the poll's address").with_source(error))?;
                 (Method::GET, uri)

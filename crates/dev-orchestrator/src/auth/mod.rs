@@ -1,0 +1,151 @@
+//! Who may speak as a worker: tokens, signatures, and messages that are too old or come twice.
+
+mod replay;
+
+use std::sync::{Mutex, PoisonError};
+
+use axum::http::HeaderMap;
+use rxon::WorkerId;
+use rxon::signing::{Signer, unix_seconds};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use self::replay::Seen;
+use crate::clock::Now;
+use crate::refusal::Refusal;
+
+/// A message may be this many seconds off, either way.
+const FRESH: u64 = 60;
+
+/// Checks what workers send.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    /// The one token, with a signer made of it; `None` lets any token in.
+    expected: Option<(String, Signer)>,
+    seen: Mutex<Seen>,
+}
+
+/// What the signature of a message is about. Fields of the wrong type are found by those who need them.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    security: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    event_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    nonce: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message_id: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Security {
+    #[serde(default)]
+    signature: Option<String>,
+    #[serde(default)]
+    signer_id: Option<String>,
+}
+
+impl Auth {
+    pub(crate) fn new(token: Option<String>) -> Self {
+        let expected = token.map(|token| {
+            let signer = Signer::new(&token);
+            (token, signer)
+        });
+        Self { expected, seen: Mutex::new(Seen::new()) }
+    }
+
+    /// The token of a request, when it may be used.
+    pub(crate) fn token<'h>(&self, headers: &'h HeaderMap) -> Result<&'h str, Refusal> {
+        let header = headers.get("x-worker-token").map(|value| value.to_str());
+        let token = match header {
+            Some(Ok(token)) if !token.is_empty() => token,
+            Some(Err(_)) => {
+                return Err(Refusal::forbidden(
+                    "the header `X-Worker-Token` has characters beyond visible ASCII",
+                ));
+            }
+            _ => {
+                return Err(Refusal::forbidden(
+                    "the header `X-Worker-Token` is missing or empty: set `WORKER_TOKEN` for the worker",
+                ));
+            }
+        };
+        match &self.expected {
+            Some((expected, _)) if !same(expected, token) => Err(Refusal::forbidden(
+                "the token in `X-Worker-Token` is not the one this orchestrator was started with: \
+                 check `WORKER_TOKEN` of the worker",
+            )),
+            _ => Ok(token),
+        }
+    }
+
+    /// Checks the signature of a message, when it has one, and that it is neither old nor a repetition.
+    pub(crate) fn message(
+        &self,
+        body: &[u8],
+        token: &str,
+        worker: &WorkerId,
+        ignore: &[&str],
+    ) -> Result<(), Refusal> {
+        let envelope: Envelope<'_> = serde_json::from_slice(body)
+            .map_err(|error| Refusal::bad_request(format!("the body is not a JSON object: {error}")))?;
+        let Some(security) = envelope.security else { return Ok(()) };
+        let security: Security = serde_json::from_str(security.get())
+            .map_err(|error| Refusal::bad_request(format!("`security` is not as expected: {error}")))?;
+        let Some(signature) = security.signature else { return Ok(()) };
+        if let Some(signer) = security.signer_id.filter(|signer| signer != worker.as_str()) {
+            let signer = crate::text::cut(&signer, 200);
+            return Err(Refusal::forbidden(format!(
+                "`security.signer_id` is `{signer}`, expected `{worker}`"
+            )));
+        }
+        check_freshness(envelope.timestamp)?;
+        let fits = match &self.expected {
+            Some((_, signer)) => signer.verify(body, ignore, &signature),
+            None => Signer::new(token).verify(body, ignore, &signature),
+        };
+        if !fits {
+            return Err(Refusal::forbidden(
+                "the signature in `security` does not fit the message: it is signed with another token than \
+                 `X-Worker-Token` has, or was changed on the way",
+            ));
+        }
+        let nonce = [envelope.event_id, envelope.nonce, envelope.message_id]
+            .into_iter()
+            .flatten()
+            .map(RawValue::get)
+            .find(|nonce| !matches!(*nonce, "\"\"" | "null" | "0" | "false"))
+            .unwrap_or(&signature);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.is_new(&(worker, nonce), Now::read().instant) {
+            Ok(())
+        } else {
+            Err(Refusal::forbidden("Duplicate message detected (replay attack)"))
+        }
+    }
+}
+
+fn check_freshness(timestamp: Option<&RawValue>) -> Result<(), Refusal> {
+    let Some(timestamp) = timestamp else {
+        return Err(Refusal::forbidden("Missing required timestamp for replay protection"));
+    };
+    let Ok(seconds) = serde_json::from_str::<i64>(timestamp.get()) else {
+        let shown = crate::text::cut(timestamp.get(), 80);
+        return Err(Refusal::bad_request(format!("`timestamp` is `{shown}`, expected whole Unix seconds")));
+    };
+    let now = unix_seconds();
+    match u64::try_from(seconds) {
+        Ok(seconds) if seconds.abs_diff(now) <= FRESH => Ok(()),
+        _ => Err(Refusal::forbidden(format!(
+            "Message timestamp expired: it is {seconds}, the time here is {now}; check the clocks"
+        ))),
+    }
+}
+
+/// Takes as long for a token that is wrong at its end as for one that is wrong at its start.
+fn same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && one.bytes().zip(other.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+}

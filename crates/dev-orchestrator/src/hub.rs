@@ -1,0 +1,217 @@
+//! The one place where time, polls, listeners and those who wait meet the pure [`Jobs`].
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rxon::WorkerId;
+use tokio::sync::{Notify, broadcast, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Now;
+use crate::events::{self, Feed};
+use crate::jobs::{Action, Jobs, PollId};
+use crate::settings::Settings;
+use crate::store::Assignment;
+use crate::{Error, Event, NewTask, Submitted, TaskView};
+
+/// Shared by the routes and the handle.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) settings: Settings,
+    /// Everybody is to come to an end.
+    pub(crate) stop: CancellationToken,
+    /// The next thing to happen by itself comes sooner than it did.
+    sooner: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    jobs: Jobs,
+    last_poll: u64,
+    /// Where the tasks of polls that wait go.
+    polls: HashMap<PollId, oneshot::Sender<Assignment>>,
+    /// Those who wait for a job's end, by its number.
+    waiters: HashMap<u64, watch::Sender<Option<TaskView>>>,
+    /// Gone after the shutdown.
+    feed: Option<broadcast::Sender<Event>>,
+    /// When the timer is going to look.
+    armed: Option<Instant>,
+}
+
+impl Hub {
+    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+        let state = State {
+            jobs: Jobs::new(settings.clone()),
+            last_poll: 0,
+            polls: HashMap::new(),
+            waiters: HashMap::new(),
+            feed: Some(broadcast::Sender::new(events::CAPACITY)),
+            armed: None,
+        };
+        let (stop, sooner) = (CancellationToken::new(), Notify::new());
+        Arc::new(Self { settings, stop, sooner, state: Mutex::new(state) })
+    }
+
+    /// Tells the jobs what happened, and does what they say.
+    pub(crate) fn tell<R>(&self, happened: impl FnOnce(&mut Jobs, Now) -> R) -> R {
+        let mut state = self.lock();
+        // Read under the lock, so that time never runs backwards for the jobs.
+        let answer = happened(&mut state.jobs, Now::read());
+        self.settle(&mut state);
+        answer
+    }
+
+    /// Looks at the jobs.
+    pub(crate) fn look<R>(&self, at: impl FnOnce(&Jobs, Now) -> R) -> R {
+        at(&self.lock().jobs, Now::read())
+    }
+
+    pub(crate) fn submit(&self, task: NewTask) -> Result<Submitted, Error> {
+        let task = task.check(self.settings.task_timeout)?;
+        if self.stop.is_cancelled() {
+            return Err(Error::ShutDown);
+        }
+        self.tell(|jobs, now| {
+            let number = jobs.submit(task, now)?;
+            let names = &jobs.store().names;
+            Ok(Submitted { job_id: names.job(number), task_id: names.task(number, 1) })
+        })
+    }
+
+    pub(crate) fn view(&self, id: &str) -> Option<TaskView> {
+        self.look(|jobs, _| jobs.store().find(id).map(|job| jobs.store().view(job)))
+    }
+
+    pub(crate) async fn wait(&self, id: &str) -> Result<TaskView, Error> {
+        let mut end = {
+            let mut state = self.lock();
+            let store = state.jobs.store();
+            let job = store.find(id).ok_or_else(|| Error::UnknownTask(crate::text::cut(id, 200)))?;
+            if job.stage.status().is_ended() {
+                return Ok(store.view(job));
+            }
+            let number = job.number;
+            if state.feed.is_none() {
+                return Err(Error::ShutDown);
+            }
+            state.waiters.entry(number).or_insert_with(|| watch::Sender::new(None)).subscribe()
+        };
+        let view = end.wait_for(Option::is_some).await.map_err(|_| Error::ShutDown)?.clone();
+        view.ok_or(Error::ShutDown)
+    }
+
+    pub(crate) fn subscribe(&self) -> Feed {
+        let state = self.lock();
+        // A sender that is dropped at once makes a feed that has ended.
+        Feed::new(
+            state
+                .feed
+                .as_ref()
+                .map_or_else(|| broadcast::Sender::new(1).subscribe(), broadcast::Sender::subscribe),
+        )
+    }
+
+    pub(crate) fn publish(&self, event: Event) {
+        publish(&self.lock(), event);
+    }
+
+    /// Opens a poll; the task comes through the receiver, perhaps at once.
+    pub(crate) fn open_poll(&self, worker: &WorkerId) -> (PollId, oneshot::Receiver<Assignment>) {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        state.last_poll += 1;
+        let poll = PollId(state.last_poll);
+        state.polls.insert(poll, sender);
+        state.jobs.on_poll(poll, worker, Now::read());
+        self.settle(&mut state);
+        (poll, receiver)
+    }
+
+    /// Closes a poll: when this returns, its receiver has a task already or never will.
+    pub(crate) fn close_poll(&self, poll: PollId) {
+        let mut state = self.lock();
+        state.polls.remove(&poll);
+        state.jobs.on_poll_gone(poll);
+    }
+
+    /// Lets things happen that happen by themselves, until the end.
+    pub(crate) async fn keep_time(&self) {
+        loop {
+            let wake = self.arm();
+            let due = async {
+                match wake {
+                    Some(wake) => tokio::time::sleep_until(wake.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = self.sooner.notified() => {}
+                () = due => self.tell(Jobs::on_time),
+            }
+        }
+    }
+
+    /// Ends feeds and those who wait.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.feed = None;
+        state.waiters.clear();
+    }
+
+    fn arm(&self) -> Option<Instant> {
+        let mut state = self.lock();
+        state.armed = state.jobs.next_wake();
+        state.armed
+    }
+
+    fn settle(&self, state: &mut State) {
+        loop {
+            let actions = state.jobs.take_actions();
+            if actions.is_empty() {
+                break;
+            }
+            for action in actions {
+                perform(state, action);
+            }
+        }
+        let wake = state.jobs.next_wake();
+        if wake.is_some_and(|wake| state.armed.is_none_or(|armed| wake < armed)) {
+            state.armed = wake;
+            self.sooner.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn perform(state: &mut State, action: Action) {
+    match action {
+        Action::Hand(poll, assignment) => {
+            let refused = match state.polls.remove(&poll) {
+                Some(sender) => sender.send(assignment).err(),
+                None => Some(assignment),
+            };
+            if let Some(assignment) = refused {
+                state.jobs.on_undelivered(assignment.number, assignment.attempt, Now::read());
+            }
+        }
+        Action::Tell(event) => publish(state, event),
+        Action::Ended(number, view) => {
+            if let Some(waiters) = state.waiters.remove(&number) {
+                waiters.send_replace(Some(*view));
+            }
+        }
+    }
+}
+
+fn publish(state: &State, event: Event) {
+    if let Some(feed) = &state.feed {
+        // Nobody listens: nothing lost.
+        let _ = feed.send(event);
+    }
+}

@@ -1,0 +1,248 @@
+//! Scheduling, without I/O: told what happened and when, it says what is to be done.
+//!
+//! | a task is | what happens | becomes |
+//! |---|---|---|
+//! | – | submitted | queued |
+//! | queued | a poll of a worker that accepts it is open | running |
+//! | queued | cancelled | cancelled |
+//! | running | its worker's connection ended before it was handed over | queued, the same try |
+//! | running | success, or a status of the handler's | finished |
+//! | running | a failure that may pass, the deadline, or its worker silent for too long | queued, the next try; quarantined after the last |
+//! | running | a failure that will not pass | quarantined, or failed when the input was wrong |
+//! | running | cancelled by its worker | cancelled |
+//! | running | to be cancelled, and any failure | cancelled |
+//!
+//! A task that has ended stays as it is.
+
+mod outcomes;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rxon::WorkerId;
+use rxon::model::ErrorCode;
+
+pub(crate) use self::outcomes::{Report, Told, Verdict};
+use crate::clock::Now;
+use crate::settings::Settings;
+use crate::store::{Assignment, Job, Stage, Store, noticed};
+use crate::task::CheckedTask;
+use crate::{Cancellation, Error, Event, TaskStatus, TaskView};
+
+/// A worker stops at the deadline by itself; its own word on that is worth waiting for.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// One poll that waits. Later ones are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PollId(pub(crate) u64);
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Answer this poll with this task.
+    Hand(PollId, Assignment),
+    /// Tell those who listen.
+    Tell(Event),
+    /// Tell those who wait for this job's end.
+    Ended(u64, Box<TaskView>),
+}
+
+/// All jobs and workers, and the polls that wait.
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    settings: Settings,
+    store: Store,
+    /// Polls that wait, the oldest first.
+    waiting: BTreeMap<PollId, WorkerId>,
+    actions: Vec<Action>,
+}
+
+impl Jobs {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, store: Store::new(), waiting: BTreeMap::new(), actions: Vec::new() }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What is to be done since the last call.
+    pub(crate) fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    pub(crate) fn submit(&mut self, task: CheckedTask, now: Now) -> Result<u64, Error> {
+        let Settings { queue_limit, history_limit, memory_limit, .. } = self.settings;
+        if self.store.unended() >= queue_limit {
+            return Err(Error::QueueFull { limit: queue_limit });
+        }
+        let room = memory_limit.checked_sub(task.params.get().len());
+        let room = room.ok_or(Error::OutOfMemory { limit: memory_limit })?;
+        self.store.forget(history_limit, room);
+        if self.store.weight() > room {
+            return Err(Error::OutOfMemory { limit: memory_limit });
+        }
+        let number = self.store.add(task, now);
+        self.tell_changed(number);
+        self.offer(number, now);
+        Ok(number)
+    }
+
+    pub(crate) fn cancel(&mut self, id: &str, now: Now) -> Result<Cancellation, Error> {
+        let job = self.store.find(id).ok_or_else(|| Error::UnknownTask(crate::text::cut(id, 200)))?;
+        let number = job.number;
+        match job.stage {
+            Stage::Queued => {
+                self.end(number, TaskStatus::Cancelled, now);
+                Ok(Cancellation::Cancelled)
+            }
+            Stage::Running { .. } => {
+                self.store.update(number, |job| job.cancel_requested = true);
+                Ok(Cancellation::CancelRequested)
+            }
+            Stage::Ended(status) => Err(Error::AlreadyEnded { job_id: self.store.names.job(number), status }),
+        }
+    }
+
+    /// A worker asks for a task. Unless one is handed to it at once, the poll waits until it is gone.
+    pub(crate) fn on_poll(&mut self, poll: PollId, worker: &WorkerId, now: Now) {
+        self.store.heard(worker, now);
+        self.waiting.insert(poll, worker.clone());
+        self.feed(worker, now);
+    }
+
+    /// A poll waits no longer.
+    pub(crate) fn on_poll_gone(&mut self, poll: PollId) {
+        self.waiting.remove(&poll);
+    }
+
+    /// A task was handed to a poll, but its worker never got it.
+    pub(crate) fn on_undelivered(&mut self, number: u64, attempt: u32, now: Now) {
+        let Some(job) = self.store.job(number) else { return };
+        if job.attempt != attempt || !matches!(job.stage, Stage::Running { .. }) {
+            return;
+        }
+        if job.cancel_requested {
+            self.end(number, TaskStatus::Cancelled, now);
+            return;
+        }
+        self.store.update(number, |job| {
+            job.attempts -= 1;
+            job.worker_id = None;
+            job.started_at = None;
+        });
+        self.store.move_to(number, Stage::Queued);
+        self.tell_changed(number);
+        self.offer(number, now);
+    }
+
+    /// Time has passed: gives up tasks past their deadline, and workers that are silent.
+    pub(crate) fn on_time(&mut self, now: Now) {
+        while let Some((until, number)) = self.store.first_deadline() {
+            if until > now.instant {
+                break;
+            }
+            let timeout = self.store.job(number).map_or(Duration::ZERO, |job| job.timeout);
+            let message = format!("no result within {} s", timeout.as_secs_f64());
+            self.give_up(number, noticed(ErrorCode::Timeout, message), now);
+        }
+        while let Some((heard, worker)) = self.store.most_silent().cloned() {
+            if heard + self.ttl() > now.instant {
+                break;
+            }
+            self.expire(&worker, now);
+        }
+    }
+
+    /// When [`Jobs::on_time`] is to be called next.
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
+        let deadline = self.store.first_deadline().map(|(until, _)| until);
+        let silence = self.store.most_silent().map(|(heard, _)| *heard + self.ttl());
+        deadline.into_iter().chain(silence).min()
+    }
+
+    /// How many polls of a worker wait.
+    pub(crate) fn polls_of(&self, worker: &WorkerId) -> usize {
+        self.waiting.values().filter(|polling| *polling == worker).count()
+    }
+
+    /// At most a year, so that it can be added to a moment.
+    fn ttl(&self) -> Duration {
+        self.settings.worker_ttl.min(Duration::from_secs(365 * 24 * 3600))
+    }
+
+    /// Hands a job that waits to the poll that has waited longest for one like it.
+    fn offer(&mut self, number: u64, now: Now) {
+        let Some(job) = self.store.job(number) else { return };
+        let accepts = |worker: &WorkerId| {
+            self.store.workers.get(worker).is_some_and(|worker| worker.accepts_task(&job.name))
+        };
+        let poll = self.waiting.iter().find_map(|(poll, worker)| accepts(worker).then_some(*poll));
+        if let Some(poll) = poll {
+            self.hand(poll, number, now);
+        }
+    }
+
+    /// Hands jobs that wait to the polls of one worker.
+    fn feed(&mut self, worker: &WorkerId, now: Now) {
+        loop {
+            let poll = self.waiting.iter().find_map(|(poll, polling)| (polling == worker).then_some(*poll));
+            let Some((poll, number)) = poll.zip(self.store.next_for(worker)) else { return };
+            self.hand(poll, number, now);
+        }
+    }
+
+    fn hand(&mut self, poll: PollId, number: u64, now: Now) {
+        let Some(worker_id) = self.waiting.remove(&poll) else { return };
+        let Some(timeout) = self.store.job(number).map(|job| job.timeout) else { return };
+        let deadline = now.after(timeout);
+        let until = deadline.after(GRACE).instant;
+        self.store.update(number, |job| {
+            job.attempts = job.attempts.saturating_add(1);
+            job.worker_id = Some(worker_id.clone());
+            job.started_at = Some(now.unix);
+        });
+        self.store.move_to(number, Stage::Running { worker_id, until, deadline: deadline.unix });
+        if let Some(job) = self.store.job(number) {
+            let assignment = self.store.assignment(job, deadline.unix);
+            self.actions.push(Action::Hand(poll, assignment));
+        }
+        self.tell_changed(number);
+    }
+
+    fn end(&mut self, number: u64, status: TaskStatus, now: Now) {
+        self.store.update(number, |job| job.ended_at = Some(now.unix));
+        self.store.move_to(number, Stage::Ended(status));
+        self.tell_changed(number);
+        if let Some(job) = self.store.job(number) {
+            let view = Box::new(self.store.view(job));
+            self.actions.push(Action::Ended(number, view));
+        }
+        self.store.forget(self.settings.history_limit, self.settings.memory_limit);
+    }
+
+    fn tell_changed(&mut self, number: u64) {
+        let Some(job) = self.store.job(number) else { return };
+        let event = self.changed(job);
+        self.actions.push(Action::Tell(event));
+    }
+
+    fn changed(&self, job: &Job) -> Event {
+        Event::TaskChanged {
+            job_id: self.store.names.job(job.number),
+            task_id: self.store.names.task(job.number, job.attempt),
+            name: job.name.clone(),
+            status: job.stage.status(),
+            attempts: job.attempts,
+            worker_id: job.worker_id.clone(),
+            error: job.error.as_ref().map(|error| {
+                let code = crate::text::cut(error.code.as_str(), 100);
+                format!("{code}: {}", crate::text::cut(&error.message, 1000))
+            }),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The scheduling, driven by hand.
+
+mod invariants;
+mod outcomes;
+mod scheduling;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rxon::model::Failure;
+use rxon::{TaskName, WorkerId};
+
+use super::*;
+use crate::NewTask;
+use crate::store::{Beat, Introduction};
+
+/// Jobs with a clock that the test holds, and what they handed out.
+struct Bench {
+    jobs: Jobs,
+    now: Now,
+    polls: u64,
+    handed: Vec<(PollId, Assignment)>,
+    ended: Vec<TaskView>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(Settings::new())
+    }
+
+    fn with(settings: Settings) -> Self {
+        let now = Now { instant: Instant::now(), unix: 1_700_000_000.0 };
+        Self { jobs: Jobs::new(settings), now, polls: 0, handed: Vec::new(), ended: Vec::new() }
+    }
+
+    fn act<R>(&mut self, act: impl FnOnce(&mut Jobs, Now) -> R) -> R {
+        let answer = act(&mut self.jobs, self.now);
+        for action in self.jobs.take_actions() {
+            match action {
+                Action::Hand(poll, assignment) => self.handed.push((poll, assignment)),
+                Action::Ended(_, view) => self.ended.push(*view),
+                Action::Tell(_) => {}
+            }
+        }
+        answer
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now = self.now.after(Duration::from_secs(seconds));
+        self.act(Jobs::on_time);
+    }
+
+    fn submit(&mut self, task: NewTask) -> u64 {
+        let task = task.check(Duration::from_secs(300)).expect("a task");
+        self.act(|jobs, now| jobs.submit(task, now)).expect("room")
+    }
+
+    fn register(&mut self, id: &str, tasks: &[&str]) {
+        let hello = Introduction {
+            worker_id: worker(id),
+            worker_type: "test".to_owned(),
+            tasks: names(tasks),
+            accepts: None,
+        };
+        assert!(self.act(|jobs, now| jobs.on_register(hello, now)));
+    }
+
+    fn beat(&mut self, id: &str, beat: Beat) -> Option<Vec<String>> {
+        self.act(|jobs, now| jobs.on_heartbeat(&worker(id), Some(beat), now))
+    }
+
+    fn poll(&mut self, id: &str) -> PollId {
+        self.polls += 1;
+        let poll = PollId(self.polls);
+        self.act(|jobs, now| jobs.on_poll(poll, &worker(id), now));
+        poll
+    }
+
+    /// What was handed out since the last call.
+    fn take(&mut self) -> Vec<(PollId, u64)> {
+        self.handed.drain(..).map(|(poll, task)| (poll, task.number)).collect()
+    }
+
+    fn take_one(&mut self) -> Assignment {
+        let (_, task) = self.handed.pop().expect("a task was handed out");
+        assert!(self.handed.is_empty(), "only one task was handed out");
+        task
+    }
+
+    fn report(&mut self, id: &str, task: &Assignment, status: &str, code: Option<&str>) -> Verdict {
+        let report = Report {
+            worker_id: worker(id),
+            job_id: task.job_id.to_string(),
+            task_id: task.task_id.to_string(),
+            status: status.to_owned(),
+            data: None,
+            error: code.map(|code| Failure { code: code.into(), message: "why".to_owned(), details: None }),
+        };
+        self.act(|jobs, now| jobs.on_result(report, now))
+    }
+
+    fn view(&self, number: u64) -> TaskView {
+        let store = self.jobs.store();
+        store.view(store.job(number).expect("remembered"))
+    }
+
+    fn status(&self, number: u64) -> TaskStatus {
+        self.view(number).status
+    }
+}
+
+fn worker(id: &str) -> WorkerId {
+    WorkerId::new(id).expect("an identifier")
+}
+
+fn names(names: &[&str]) -> BTreeSet<TaskName> {
+    names.iter().map(|name| TaskName::new(name).expect("an identifier")).collect()
+}
+
+fn says(status: &str) -> Beat {
+    Beat { status: Some(status.to_owned()), ..Beat::default() }
+}
+
+fn reason(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accepted(_) => "accepted",
+        Verdict::Ignored(reason, _) => reason,
+    }
+}

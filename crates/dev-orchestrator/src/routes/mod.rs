@@ -1,0 +1,76 @@
+//! Routes: read the request, tell the [`Hub`], answer.
+
+mod api;
+mod body;
+mod door;
+mod messages;
+mod poll;
+mod worker;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::Response;
+use axum::routing::{get, patch, post};
+
+use crate::auth::Auth;
+use crate::hub::Hub;
+use crate::refusal::Refusal;
+
+/// What every route can see.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) hub: Arc<Hub>,
+    auth: Auth,
+    /// Where the orchestrator listens.
+    address: SocketAddr,
+}
+
+pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr) -> Router {
+    let auth = Auth::new(hub.settings.token.clone());
+    let desk = Arc::new(Desk { hub, auth, address });
+    let worker = Router::new()
+        .route("/_worker/workers/register", post(worker::register))
+        .route("/_worker/workers/{worker_id}", patch(worker::heartbeat))
+        .route("/_worker/workers/{worker_id}/tasks/next", get(poll::next))
+        .route("/_worker/tasks/result", post(worker::result))
+        .route("/_worker/events", post(worker::event))
+        .layer(map_response(with_version));
+    let api = Router::new()
+        .route("/api/tasks", get(api::tasks).post(api::submit))
+        .route("/api/tasks/{id}", get(api::task))
+        .route("/api/tasks/{id}/cancel", post(api::cancel))
+        .route("/api/workers", get(api::workers))
+        .route("/api/health", get(api::health))
+        .layer(from_fn_with_state(desk.clone(), door::only_own_people));
+    worker
+        .merge(api)
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(desk.clone(), door::only_own_names))
+        .with_state(desk)
+}
+
+async fn with_version(mut response: Response) -> Response {
+    const NAME: HeaderName = HeaderName::from_static("x-rxon-version");
+    response.headers_mut().insert(NAME, HeaderValue::from_static(rxon::VERSION));
+    response
+}
+
+async fn unknown_route(method: Method, uri: Uri) -> Refusal {
+    let path = crate::text::cut(uri.path(), 200);
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        format!(
+            "no route `{method} {path}`: workers speak to `/_worker/...`, people to `/api/tasks`, `/api/workers`, `/api/health`"
+        ),
+    )
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Refusal {
+    let path = crate::text::cut(uri.path(), 200);
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` does not know the method `{method}`"))
+}

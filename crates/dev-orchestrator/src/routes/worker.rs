@@ -1,0 +1,205 @@
+//! The worker side of the protocol, except polls.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use rxon::model::RegistrationAnswer;
+use rxon::signing::EVENT_IGNORES;
+use rxon::{JobId, WorkerId};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::{Desk, body, messages};
+use crate::Event;
+use crate::events::LARGEST_PAYLOAD;
+use crate::jobs::{Report, Told, Verdict};
+use crate::refusal::{self, Refusal};
+
+/// `POST /_worker/workers/register`
+pub(super) async fn register(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
+    let (head, body) = receive(&desk, request).await?;
+    let registration: messages::Registration = body::parse(&body, "a registration")?;
+    let (hello, strange) = registration.introduction()?;
+    let worker_id = hello.worker_id.clone();
+    desk.admit(&head.headers, &body, &worker_id, &[])?;
+    if !desk.hub.tell(|jobs, now| jobs.on_register(hello, now)) {
+        return Err(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many workers are registered: wait until some of them are given up, or start a new orchestrator",
+        ));
+    }
+    tracing::info!(%worker_id, "worker registered");
+    let warning = warning(&head.headers, &strange);
+    if let Some(warning) = &warning {
+        tracing::warn!(%worker_id, "{warning}");
+    }
+    let answer = RegistrationAnswer {
+        status: Some("registered".to_owned()),
+        version: Some(rxon::VERSION.to_owned()),
+        warning,
+    };
+    Ok(refusal::json(StatusCode::OK, &answer))
+}
+
+/// `PATCH /_worker/workers/{id}`
+pub(super) async fn heartbeat(
+    State(desk): State<Arc<Desk>>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let (head, body) = receive(&desk, request).await?;
+    let worker = path_id(path)?;
+    let beat = if body.is_empty() {
+        None
+    } else {
+        let heartbeat: messages::Heartbeat = body::parse(&body, "a heartbeat")?;
+        if let Some(id) = heartbeat.worker_id.as_deref().filter(|id| *id != worker.as_str()) {
+            let id = crate::text::cut(id, 200);
+            return Err(Refusal::forbidden(format!(
+                "`worker_id` is `{id}`, expected `{worker}` as in the path"
+            )));
+        }
+        desk.auth.message(&body, desk.auth.token(&head.headers)?, &worker, &[])?;
+        Some(heartbeat.beat()?)
+    };
+    let has_body = beat.is_some();
+    let answer = desk.hub.tell(|jobs, now| jobs.on_heartbeat(&worker, beat, now));
+    let answer = match answer {
+        None => json!(null),
+        Some(_) if !has_body => json!({"status": "ttl_refreshed"}),
+        Some(stop) if stop.is_empty() => json!({"status": "ok"}),
+        Some(stop) => json!({"status": "ok", "cancel_task_ids": stop}),
+    };
+    Ok(refusal::json(StatusCode::OK, &answer))
+}
+
+/// `POST /_worker/tasks/result`
+pub(super) async fn result(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
+    let (head, body) = receive(&desk, request).await?;
+    let result: messages::TaskResult = body::parse(&body, "a result")?;
+    let worker_id = sender(result.worker_id.as_deref(), &head.headers)?;
+    desk.admit(&head.headers, &body, &worker_id, &[])?;
+    if let Some(data) = result.data.as_ref().filter(|data| !data.get().starts_with('{')) {
+        let shown = crate::text::cut(data.get(), 80);
+        return Err(Refusal::bad_request(format!("`data` is `{shown}`, expected an object or nothing")));
+    }
+    let report = Report {
+        worker_id,
+        job_id: result.job_id,
+        task_id: result.task_id,
+        status: crate::text::cut(result.status.as_deref().unwrap_or("success"), 200),
+        data: result.data.map(Arc::<RawValue>::from),
+        error: result.error.map(messages::TaskError::failure),
+    };
+    let answer = match desk.hub.tell(|jobs, now| jobs.on_result(report, now)) {
+        Verdict::Accepted(transition) => json!({"status": "accepted", "transition": transition}),
+        Verdict::Ignored(reason, message) => {
+            tracing::debug!(reason, "result ignored: {message}");
+            json!({"status": "ignored", "reason": reason, "message": message})
+        }
+    };
+    Ok(refusal::json(StatusCode::OK, &answer))
+}
+
+/// `POST /_worker/events`
+pub(super) async fn event(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
+    let (head, body) = receive(&desk, request).await?;
+    let event: messages::Event = body::parse(&body, "an event")?;
+    let worker_id = sender(event.worker_id.as_deref(), &head.headers)?;
+    desk.admit(&head.headers, &body, &worker_id, &EVENT_IGNORES)?;
+    if event.kind == rxon::model::Event::PROGRESS {
+        return progress(&desk, worker_id, event);
+    }
+    desk.hub.publish(Event::Custom {
+        worker_id,
+        event_type: crate::text::cut(&event.kind, 200),
+        job_id: event.target_job_id.and_then(JobId::received),
+        payload: (event.payload.get().len() <= LARGEST_PAYLOAD).then(|| event.payload.into()),
+    });
+    Ok(refusal::json(StatusCode::OK, &json!({"status": "event_accepted"})))
+}
+
+fn progress(desk: &Desk, worker_id: WorkerId, event: messages::Event) -> Result<Response, Refusal> {
+    let payload: messages::Progress = body::parse(event.payload.get().as_bytes(), "a payload of progress")?;
+    let told = Told {
+        worker_id,
+        job_id: event.target_job_id,
+        task_id: event.target_task_id.or(event.origin_task_id),
+        progress: payload.progress,
+        message: payload.message.unwrap_or_default(),
+    };
+    let answer = match desk.hub.tell(|jobs, now| jobs.on_progress(&told, now)) {
+        Ok(()) => json!({"status": "event_accepted"}),
+        Err(Verdict::Ignored("worker_mismatch", message)) => return Err(Refusal::forbidden(message)),
+        Err(Verdict::Ignored(reason, message)) => {
+            json!({"status": "error", "message": message, "code": reason})
+        }
+        Err(Verdict::Accepted(_)) => json!({"status": "error"}),
+    };
+    Ok(refusal::json(StatusCode::OK, &answer))
+}
+
+impl Desk {
+    /// Whether a message may be taken as this worker's.
+    fn admit(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        worker: &WorkerId,
+        ignore: &[&str],
+    ) -> Result<(), Refusal> {
+        if let Some(id) = header_id(headers).filter(|id| *id != worker.as_str()) {
+            let id = crate::text::cut(id, 200);
+            return Err(Refusal::forbidden(format!(
+                "`worker_id` is `{worker}`, but `X-Worker-ID` is `{id}`"
+            )));
+        }
+        self.auth.message(body, self.auth.token(headers)?, worker, ignore)
+    }
+}
+
+/// Reads a message. A stranger's too, or it would see its connection reset instead of the answer.
+async fn receive(desk: &Desk, request: Request) -> Result<(Parts, Bytes), Refusal> {
+    let (head, body) = request.into_parts();
+    let body = body::read(body, desk.hub.settings.body_limit).await;
+    desk.auth.token(&head.headers)?;
+    Ok((head, body?))
+}
+
+/// The worker named in the path.
+pub(super) fn path_id(path: Result<Path<String>, PathRejection>) -> Result<WorkerId, Refusal> {
+    let Path(id) =
+        path.map_err(|error| Refusal::bad_request(format!("`worker_id`: {}", error.body_text())))?;
+    messages::worker_id(&id)
+}
+
+/// The worker named in the body, else in the header.
+fn sender(body: Option<&str>, headers: &HeaderMap) -> Result<WorkerId, Refusal> {
+    let id = body
+        .or_else(|| header_id(headers))
+        .ok_or_else(|| Refusal::bad_request("`worker_id` is missing, expected the name of the worker"))?;
+    messages::worker_id(id)
+}
+
+fn header_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-worker-id")?.to_str().ok()
+}
+
+/// What the worker's developer should know, though it does no harm here.
+fn warning(headers: &HeaderMap, strange: &[String]) -> Option<String> {
+    let version = headers.get("x-rxon-version").and_then(|version| version.to_str().ok());
+    let mismatch = version.filter(|version| *version != rxon::VERSION).map(|version| {
+        let version = crate::text::cut(version, 80);
+        format!("Protocol version mismatch! Orchestrator: {}, Worker: {version}.", rxon::VERSION)
+    });
+    let names = strange.first().map(|name| {
+        format!("no task can be called `{name}`: names are 1 to 128 characters of `a-z A-Z 0-9 _ -`")
+    });
+    let parts: Vec<String> = mismatch.into_iter().chain(names).collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
+}

@@ -1,0 +1,162 @@
+//! How an orchestrator is to behave.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// What a [`DevOrchestrator`](crate::DevOrchestrator) is started with. Every setting has a default.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let settings = avtomatika_dev::Settings::new().with_token("secret").with_poll_hold(Duration::from_secs(5));
+/// ```
+#[derive(Clone)]
+pub struct Settings {
+    pub(crate) address: SocketAddr,
+    pub(crate) token: Option<String>,
+    pub(crate) poll_hold: Duration,
+    pub(crate) worker_ttl: Duration,
+    pub(crate) max_retries: u32,
+    pub(crate) task_timeout: Duration,
+    pub(crate) body_limit: usize,
+    pub(crate) queue_limit: usize,
+    pub(crate) history_limit: usize,
+    pub(crate) memory_limit: usize,
+    pub(crate) allowed_hosts: Vec<String>,
+}
+
+impl Settings {
+    /// The defaults: a free port of 127.0.0.1, any token, and the limits of the real orchestrators.
+    pub fn new() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            token: None,
+            poll_hold: Duration::from_secs(30),
+            worker_ttl: Duration::from_secs(60),
+            max_retries: 3,
+            task_timeout: Duration::from_secs(300),
+            body_limit: 1024 * 1024,
+            queue_limit: 100_000,
+            history_limit: 10_000,
+            memory_limit: 512 * 1024 * 1024,
+            allowed_hosts: Vec::new(),
+        }
+    }
+
+    /// Where to listen; port 0 takes a free one. Default: `127.0.0.1:0`.
+    #[must_use]
+    pub fn with_address(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// The one token that workers have to send. By default any non-empty token will do, so that a worker needs no
+    /// preparation; signatures are then checked with the token that came along.
+    #[must_use]
+    pub fn with_token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// How long a poll is held open while there is no task. Default: 30 s.
+    #[must_use]
+    pub fn with_poll_hold(mut self, hold: Duration) -> Self {
+        self.poll_hold = hold;
+        self
+    }
+
+    /// After how long without a request a worker is given up, and its tasks given to others. Default: 60 s.
+    #[must_use]
+    pub fn with_worker_ttl(mut self, ttl: Duration) -> Self {
+        self.worker_ttl = ttl;
+        self
+    }
+
+    /// How often a task is tried again after a transient failure. Default: 3.
+    #[must_use]
+    pub fn with_max_retries(mut self, retries: u32) -> Self {
+        self.max_retries = retries;
+        self
+    }
+
+    /// How long a task may run when it does not say so itself. Default: 300 s; a year at most.
+    #[must_use]
+    pub fn with_task_timeout(mut self, timeout: Duration) -> Self {
+        self.task_timeout = timeout;
+        self
+    }
+
+    /// The largest body of a request, in bytes. Default: 1 MiB, as the real orchestrators have it.
+    #[must_use]
+    pub fn with_body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// How many tasks may wait or run at once. Default: 100,000.
+    #[must_use]
+    pub fn with_queue_limit(mut self, tasks: usize) -> Self {
+        self.queue_limit = tasks;
+        self
+    }
+
+    /// How many ended tasks are remembered; the oldest are forgotten first. Default: 10,000.
+    #[must_use]
+    pub fn with_history_limit(mut self, tasks: usize) -> Self {
+        self.history_limit = tasks;
+        self
+    }
+
+    /// How many bytes the parameters and data of all tasks may take. Ended tasks are forgotten to stay below it;
+    /// when that is not enough, new tasks are refused. Default: 512 MiB.
+    #[must_use]
+    pub fn with_memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = bytes;
+        self
+    }
+
+    /// A further name by which the JSON API may be reached, such as a container's. Loopback and the address it
+    /// listens on are always allowed.
+    #[must_use]
+    pub fn with_allowed_host(mut self, host: impl Into<String>) -> Self {
+        self.allowed_hosts.push(host.into());
+        self
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Settings")
+            .field("address", &self.address)
+            .field("token", &self.token.as_ref().map(|_| "redacted"))
+            .field("poll_hold", &self.poll_hold)
+            .field("worker_ttl", &self.worker_ttl)
+            .field("max_retries", &self.max_retries)
+            .field("task_timeout", &self.task_timeout)
+            .field("body_limit", &self.body_limit)
+            .field("queue_limit", &self.queue_limit)
+            .field("history_limit", &self.history_limit)
+            .field("memory_limit", &self.memory_limit)
+            .field("allowed_hosts", &self.allowed_hosts)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_never_printed() {
+        let text = format!("{:?}", Settings::new().with_token("hunter2"));
+        assert!(text.contains("redacted") && !text.contains("hunter2"), "{text}");
+    }
+}

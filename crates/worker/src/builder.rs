@@ -1,0 +1,257 @@
+//! How a worker is put together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::fmt;
+use std::time::Duration;
+
+use rxon::TaskName;
+use tower::util::BoxCloneSyncService;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::config::WorkerConfig;
+use crate::error::BuildError;
+use crate::exit::Exit;
+use crate::extract::TaskRequest;
+use crate::handler::{Handler, HandlerService, Outcome, TaskService};
+use crate::middleware::catch_panic::CatchPanicLayer;
+use crate::router::{Route, Router};
+use crate::worker::{Plan, Worker};
+
+type MakeService<S> = Box<dyn FnOnce(S) -> TaskService + Send>;
+type AddLayer = Box<dyn Fn(TaskService) -> TaskService + Send>;
+
+/// What a task has beside its handler.
+///
+/// ```
+/// use std::time::Duration;
+/// use avtomatika_worker::TaskOptions;
+///
+/// let options = TaskOptions::new().limit_group("gpu").time_limit(Duration::from_secs(60));
+/// ```
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct TaskOptions {
+    limit_group: Option<String>,
+    time_limit: Option<Duration>,
+}
+
+impl TaskOptions {
+    /// Nothing special.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The group whose [limit](WorkerBuilder::limit) the task shares (`task_type` in the reference).
+    pub fn limit_group(mut self, group: impl Into<String>) -> Self {
+        self.limit_group = Some(group.into());
+        self
+    }
+
+    /// How long the task may take; without it `WORKER_TASK_TIMEOUT` counts.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
+        self
+    }
+}
+
+struct Registered<S> {
+    name: String,
+    options: TaskOptions,
+    make: MakeService<S>,
+}
+
+/// Puts a worker together: tasks, limits, layers, configuration. `S` is the state its handlers still need.
+///
+/// Everything is checked by [`build`](Self::build), and nothing before.
+#[must_use = "a builder does nothing until it is built"]
+pub struct WorkerBuilder<S = ()> {
+    tasks: Vec<Registered<S>>,
+    layers: Vec<AddLayer>,
+    limits: BTreeMap<String, usize>,
+    skill_dependencies: BTreeMap<String, Vec<String>>,
+    config: Option<WorkerConfig>,
+    worker_type: Option<String>,
+    max_concurrent_tasks: Option<usize>,
+}
+
+impl<S> fmt::Debug for WorkerBuilder<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.tasks.iter().map(|task| &task.name).collect();
+        formatter.debug_struct("WorkerBuilder").field("tasks", &names).finish_non_exhaustive()
+    }
+}
+
+impl<S> WorkerBuilder<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    pub(crate) fn new() -> Self {
+        Self {
+            tasks: Vec::new(),
+            layers: Vec::new(),
+            limits: BTreeMap::new(),
+            skill_dependencies: BTreeMap::new(),
+            config: None,
+            worker_type: None,
+            max_concurrent_tasks: None,
+        }
+    }
+
+    /// Registers a handler under a name: 1 to 128 characters of `a-z A-Z 0-9 _ -`, each name once.
+    pub fn task<H, M>(self, name: impl Into<String>, handler: H) -> Self
+    where
+        H: Handler<M, S>,
+        M: 'static,
+    {
+        self.task_with(name, TaskOptions::new(), handler)
+    }
+
+    /// Registers a handler that has a limit group or a time limit of its own.
+    pub fn task_with<H, M>(mut self, name: impl Into<String>, options: TaskOptions, handler: H) -> Self
+    where
+        H: Handler<M, S>,
+        M: 'static,
+    {
+        let make: MakeService<S> = Box::new(move |state| TaskService::new(HandlerService::new(handler, state)));
+        self.tasks.push(Registered { name: name.into(), options, make });
+        self
+    }
+
+    /// Puts a layer around every task, those registered later too. The first added is outermost.
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<TaskService> + Send + 'static,
+        L::Service: Service<TaskRequest, Response = Outcome, Error = Infallible> + Clone + Send + Sync + 'static,
+        <L::Service as Service<TaskRequest>>::Future: Send + 'static,
+    {
+        self.layers.push(Box::new(move |service| BoxCloneSyncService::new(layer.layer(service))));
+        self
+    }
+
+    /// Limits how many tasks of a group run at once, at least 1. Wins over `MAX_CONCURRENT_TASKS` only downwards.
+    pub fn limit(mut self, group: impl Into<String>, limit: usize) -> Self {
+        self.limits.insert(group.into(), limit);
+        self
+    }
+
+    /// Says which models a skill needs: it is reported as hot while all of them are loaded.
+    pub fn skill_dependencies<I, M>(mut self, skill: impl Into<String>, models: I) -> Self
+    where
+        I: IntoIterator<Item = M>,
+        M: Into<String>,
+    {
+        self.skill_dependencies.insert(skill.into(), models.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The configuration; without it the environment is read.
+    pub fn config(mut self, config: WorkerConfig) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// The worker's type; wins over `WORKER_TYPE`.
+    pub fn worker_type(mut self, worker_type: impl Into<String>) -> Self {
+        self.worker_type = Some(worker_type.into());
+        self
+    }
+
+    /// How many tasks run at once, 1 to 10,000; wins over `MAX_CONCURRENT_TASKS`.
+    pub fn max_concurrent_tasks(mut self, limit: usize) -> Self {
+        self.max_concurrent_tasks = Some(limit);
+        self
+    }
+
+    /// Gives the handlers their shared state. Tasks that are added afterwards may ask for another.
+    pub fn with_state<S2>(self, state: S) -> WorkerBuilder<S2> {
+        let tasks = self.tasks.into_iter().map(|task| {
+            let (make, state) = (task.make, state.clone());
+            Registered { name: task.name, options: task.options, make: Box::new(move |_: S2| make(state)) as MakeService<S2> }
+        });
+        WorkerBuilder {
+            tasks: tasks.collect(),
+            layers: self.layers,
+            limits: self.limits,
+            skill_dependencies: self.skill_dependencies,
+            config: self.config,
+            worker_type: self.worker_type,
+            max_concurrent_tasks: self.max_concurrent_tasks,
+        }
+    }
+}
+
+impl WorkerBuilder<()> {
+    /// Checks everything that was said in code. The configuration is checked when the worker runs.
+    ///
+    /// # Errors
+    /// [`BuildError`] for the first thing that is wrong.
+    pub fn build(self) -> Result<Worker, BuildError> {
+        if self.tasks.is_empty() {
+            return Err(BuildError::NoTasks);
+        }
+        if let Some((group, _)) = self.limits.iter().find(|(_, limit)| **limit == 0) {
+            return Err(BuildError::ZeroLimit(group.clone()));
+        }
+        if let Some(limit) = self.max_concurrent_tasks.filter(|limit| !(1..=10_000).contains(limit)) {
+            return Err(BuildError::Limit(limit));
+        }
+        let groups: Vec<&String> = self.limits.keys().collect();
+        let mut router = Router::default();
+        let mut names = BTreeSet::new();
+        for task in self.tasks {
+            let name = TaskName::new(&task.name).map_err(BuildError::TaskName)?;
+            if !names.insert(name.clone()) {
+                return Err(BuildError::DuplicateTask(name));
+            }
+            let inner = (task.make)(());
+            let layered = self.layers.iter().rev().fold(inner, |service, layer| layer(service));
+            let group = task.options.limit_group.as_ref();
+            let route = Route {
+                service: BoxCloneSyncService::new(CatchPanicLayer.layer(layered)),
+                group: group.and_then(|group| groups.iter().position(|known| *known == group)),
+                time_limit: task.options.time_limit,
+            };
+            router.add(name, task.options.limit_group, route);
+        }
+        let skill_dependencies = self
+            .skill_dependencies
+            .into_iter()
+            .map(|(skill, models)| TaskName::new(&skill).map(|skill| (skill, models)).map_err(BuildError::TaskName))
+            .collect::<Result<_, _>>()?;
+        Ok(Worker::new(Plan {
+            router,
+            group_limits: self.limits.into_values().collect(),
+            skill_dependencies,
+            config: self.config.unwrap_or_else(WorkerConfig::from_env),
+            worker_type: self.worker_type,
+            max_concurrent_tasks: self.max_concurrent_tasks,
+        }))
+    }
+
+    /// Builds the worker and runs it until SIGTERM or SIGINT.
+    ///
+    /// ```no_run
+    /// use avtomatika_worker::prelude::*;
+    ///
+    /// #[tokio::main(flavor = "current_thread")]
+    /// async fn main() -> Exit {
+    ///     Worker::builder().task("nothing", async || ()).run().await
+    /// }
+    /// ```
+    pub async fn run(self) -> Exit {
+        match self.build() {
+            Ok(worker) => worker.run().await,
+            Err(error) => Exit::from(Err(error)),
+        }
+    }
+
+    /// As [`run`](Self::run), with the health server.
+    pub async fn run_with_health_check(self) -> Exit {
+        match self.build() {
+            Ok(worker) => worker.run_with_health_check().await,
+            Err(error) => Exit::from(Err(error)),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What is wrong with a configuration.
+
+use std::fmt;
+
+/// One option that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The variable.
+    pub variable: String,
+    /// What it is; `***` where it is a secret.
+    pub value: String,
+    /// What was expected.
+    pub expected: String,
+}
+
+impl Problem {
+    pub(crate) fn new(
+        variable: impl Into<String>,
+        value: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self { variable: variable.into(), value: value.into(), expected: expected.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "`{}` is `{}`, expected {}", self.variable, self.value, self.expected)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// All that is wrong with a configuration; the worker does not start. Exit code 2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    pub(crate) fn new(problems: Vec<Problem>) -> Self {
+        Self { problems }
+    }
+
+    /// Something is right, but not supported by this version.
+    pub(crate) fn unsupported(variable: &str, value: &str, expected: &str) -> Self {
+        Self::new(vec![Problem::new(variable, value, expected)])
+    }
+
+    /// One for each wrong option.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the configuration is wrong")?;
+        for (index, problem) in self.problems.iter().enumerate() {
+            write!(formatter, "{} {problem}", if index == 0 { ":" } else { ";" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}

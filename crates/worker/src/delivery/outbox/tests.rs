@@ -1,0 +1,195 @@
+use rxon::{ErrorKind, Progress};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn outbox(quick_tries: u32) -> Outbox {
+    let settings = OutboxSettings {
+        quick_tries,
+        first_delay: SECOND,
+        max_age: 86_400 * SECOND,
+        resend_ambiguous: true,
+    };
+    Outbox::new(settings, Rng::with_seed(3))
+}
+
+fn entry(name: &str) -> Entry {
+    Entry {
+        task_id: TaskId::received(name).expect("not empty"),
+        job_id: JobId::received("j").expect("not empty"),
+        body: Bytes::from_static(b"{\"status\":\"success\"}"),
+        is_replacement: false,
+    }
+}
+
+fn refused() -> Error {
+    Error::new(ErrorKind::Connect, "refused")
+}
+
+/// Makes tries until the verdict is not a delay, or `tries` were made; gives what was waited before each.
+fn delays(outbox: &mut Outbox, now: &mut Instant, tries: usize, answer: &Response) -> Vec<Verdict> {
+    (0..tries)
+        .map_while(|_| {
+            let (id, _) = outbox.take(*now)?;
+            let verdict = outbox.on_answer(id, answer, *now);
+            if let Verdict::Later { delay, .. } | Verdict::Silence(delay) = verdict {
+                *now += delay;
+            }
+            Some(verdict)
+        })
+        .collect()
+}
+
+#[test]
+fn quick_tries_double_then_the_result_is_kept_and_offered_every_thirty_seconds() {
+    let (mut outbox, mut now) = (outbox(4), Instant::now());
+    outbox.push(entry("t"), now);
+    let verdicts = delays(&mut outbox, &mut now, 7, &Response::new(503, "later"));
+    let bounds = [(1.0, 1.25), (2.0, 2.5), (4.0, 5.0), (30.0, 37.5), (30.0, 37.5), (30.0, 37.5), (30.0, 37.5)];
+    for (index, (verdict, (low, high))) in verdicts.iter().zip(bounds).enumerate() {
+        let Verdict::Later { delay, kept, .. } = verdict else { panic!("{verdict:?}") };
+        assert!((low..=high).contains(&delay.as_secs_f64()), "{index}: {delay:?}");
+        assert_eq!(*kept, index >= 3);
+    }
+    assert_eq!(verdicts.len(), 7);
+    assert_eq!(outbox.len(), 1);
+}
+
+#[test]
+fn an_acknowledged_or_ignored_result_is_gone() {
+    let now = Instant::now();
+    for (body, expected) in [
+        (r#"{"status":"ok"}"#, Verdict::Acknowledged),
+        (r#"{"status":"accepted","transition":"x"}"#, Verdict::Acknowledged),
+        ("<html>", Verdict::Acknowledged),
+        (r#"{"status":"ignored","reason":"stale_task"}"#, Verdict::Ignored("stale_task".to_owned())),
+    ] {
+        let mut outbox = outbox(5);
+        outbox.push(entry("t"), now);
+        let (id, _) = outbox.take(now).expect("ready");
+        assert_eq!(outbox.on_answer(id, &Response::new(200, body), now), expected);
+        assert_eq!((outbox.len(), outbox.bytes(), outbox.next_due()), (0, 0, None));
+    }
+}
+
+#[test]
+fn a_refused_body_is_replaced_once_and_its_replacement_rejected() {
+    let (mut outbox, now) = (outbox(5), Instant::now());
+    outbox.push(entry("t"), now);
+    let (id, _) = outbox.take(now).expect("ready");
+    let verdict = outbox.on_answer(id, &Response::new(413, "too large"), now);
+    assert_eq!(verdict, Verdict::Replace("result refused: 413, 20 bytes".to_owned()));
+    outbox.replace(id, Bytes::from_static(b"{}"), now);
+    let (id, entry) = outbox.take(now).expect("the replacement");
+    assert!(entry.is_replacement);
+    assert!(matches!(outbox.on_answer(id, &Response::new(400, ""), now), Verdict::Rejected(_)));
+    assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
+}
+
+#[test]
+fn a_wrong_token_never_makes_a_result_final() {
+    let (mut outbox, mut now) = (outbox(1), Instant::now());
+    outbox.push(entry("t"), now);
+    for verdict in delays(&mut outbox, &mut now, 20, &Response::new(403, "no")) {
+        let Verdict::Later { delay, unauthorized: true, .. } = verdict else { panic!("{verdict:?}") };
+        assert!((5.0..=6.25).contains(&delay.as_secs_f64()));
+    }
+    assert_eq!(outbox.len(), 1);
+}
+
+#[test]
+fn a_429_silences_all_results_and_is_no_try() {
+    let (mut outbox, now) = (outbox(1), Instant::now());
+    outbox.push(entry("a"), now);
+    outbox.push(entry("b"), now);
+    let (id, _) = outbox.take(now).expect("ready");
+    let verdict = outbox.on_answer(id, &Response::new(429, ""), now);
+    let Verdict::Silence(silence) = verdict else { panic!("{verdict:?}") };
+    assert!((61.0..=66.0).contains(&silence.as_secs_f64()));
+    assert!(outbox.take(now + 60 * SECOND).is_none());
+    assert_eq!(outbox.next_due(), Some(now + silence));
+    assert!(outbox.take(now + silence).is_some() && outbox.take(now + silence).is_some());
+    let mut told = outbox_with_retry_after();
+    assert_eq!(told.next_due(), Some(told_at() + 7 * SECOND));
+    assert!(told.take(told_at() + 7 * SECOND).is_some());
+}
+
+fn told_at() -> Instant {
+    static AT: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    *AT.get_or_init(Instant::now)
+}
+
+fn outbox_with_retry_after() -> Outbox {
+    let mut outbox = outbox(1);
+    outbox.push(entry("a"), told_at());
+    let (id, _) = outbox.take(told_at()).expect("ready");
+    let response = Response { retry_after: Some(7 * SECOND), ..Response::new(429, "") };
+    outbox.on_answer(id, &response, told_at());
+    outbox
+}
+
+#[test]
+fn an_unknown_job_is_final_after_the_quick_tries() {
+    let (mut outbox, mut now) = (outbox(3), Instant::now());
+    outbox.push(entry("t"), now);
+    let verdicts = delays(&mut outbox, &mut now, 9, &Response::new(500, r#"{"error":"Job not found"}"#));
+    assert_eq!(verdicts.len(), 3);
+    assert_eq!(verdicts[2], Verdict::Rejected("500: Job not found".to_owned()));
+}
+
+#[test]
+fn an_orchestrators_own_error_is_borne_for_an_hour_and_a_proxys_for_a_day() {
+    for (body, hours) in [(r#"{"error":"broken"}"#, 1.0), ("<html>bad gateway</html>", 24.0)] {
+        let (mut outbox, began) = (outbox(3), Instant::now());
+        let mut now = began;
+        outbox.push(entry("t"), now);
+        let verdicts = delays(&mut outbox, &mut now, 10_000, &Response::new(502, body));
+        assert!(matches!(verdicts.last(), Some(Verdict::Rejected(_))), "{body}");
+        let took = now.duration_since(began).as_secs_f64() / 3600.0;
+        assert!((hours..hours + 0.1).contains(&took), "{took} hours for {body}");
+    }
+}
+
+#[test]
+fn an_ambiguous_try_is_repeated_as_the_settings_say() {
+    let now = Instant::now();
+    let lost = || {
+        Error::new(ErrorKind::Closed, "").with_progress(Progress { written: true, ..Progress::default() })
+    };
+    for (resend, newer, again) in [(true, false, true), (false, true, true), (false, false, false)] {
+        let mut outbox = outbox(5);
+        outbox.settings.resend_ambiguous = resend;
+        outbox.push(entry("t"), now);
+        let (id, _) = outbox.take(now).expect("ready");
+        let verdict = outbox.on_error(id, &lost(), newer, now);
+        assert_eq!(matches!(verdict, Verdict::Later { .. }), again, "{verdict:?}");
+        assert_eq!(outbox.len(), usize::from(again));
+    }
+    let mut outbox = outbox(5);
+    outbox.settings.resend_ambiguous = false;
+    outbox.push(entry("t"), now);
+    let (id, _) = outbox.take(now).expect("ready");
+    assert!(matches!(outbox.on_error(id, &refused(), false, now), Verdict::Later { .. }), "never sent at all");
+}
+
+#[test]
+fn the_same_result_is_never_taken_twice_at_once() {
+    let (mut outbox, now) = (outbox(5), Instant::now());
+    outbox.push(entry("t"), now);
+    assert!(outbox.take(now).is_some());
+    assert!(outbox.take(now).is_none());
+    outbox.offer_all(true);
+    assert!(outbox.take(now).is_none(), "it is in flight");
+}
+
+#[test]
+fn what_waits_is_offered_when_the_orchestrator_is_up_again() {
+    let (mut outbox, now) = (outbox(1), Instant::now());
+    outbox.push(entry("t"), now);
+    let (id, _) = outbox.take(now).expect("ready");
+    outbox.on_error(id, &refused(), true, now);
+    assert!(outbox.take(now).is_none());
+    outbox.offer_all(false);
+    assert!(outbox.take(now).is_some());
+}

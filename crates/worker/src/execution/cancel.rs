@@ -1,0 +1,60 @@
+//! Why a task is told to stop.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::handler::{Outcome, TaskError};
+
+/// Why a task is told to stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The orchestrator said so.
+    Command,
+    /// It took longer than it may.
+    TimeLimit(Duration),
+    /// Its result would come too late.
+    Deadline,
+    /// The worker ends.
+    Shutdown,
+}
+
+impl Cause {
+    /// What is reported of a task that was stopped for it.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Command => Outcome::Cancelled { reason: "cancelled by the orchestrator".to_owned() },
+            Self::TimeLimit(limit) => {
+                Outcome::Failed(TaskError::timeout(format!("the task took longer than its limit of {limit:?}")))
+            }
+            Self::Deadline => Outcome::Failed(TaskError::timeout("the task's deadline has passed")),
+            Self::Shutdown => Outcome::Failed(TaskError::transient("worker shut down")),
+        }
+    }
+}
+
+/// Tells one task to stop. The first cause counts.
+#[derive(Debug, Default)]
+pub(crate) struct CancelHandle {
+    cause: OnceLock<Cause>,
+    token: CancellationToken,
+}
+
+impl CancelHandle {
+    pub(crate) fn cancel(&self, cause: Cause) {
+        let _ = self.cause.set(cause);
+        self.token.cancel();
+    }
+
+    /// What the handler sees.
+    pub(crate) fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+
+    /// Waits until the task is told to stop.
+    pub(crate) async fn caused(&self) -> Cause {
+        self.token.cancelled().await;
+        self.cause.get().cloned().expect("the cause is set before the token")
+    }
+}

@@ -1,0 +1,40 @@
+//! From outcomes to results.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rxon::model::{Costs, TaskResult};
+use rxon::{JobId, TaskId};
+
+use crate::core::Core;
+use crate::handler::Outcome;
+
+/// The result of a task, as sent.
+pub(super) fn result(
+    core: &Core,
+    job_id: JobId,
+    task_id: TaskId,
+    outcome: Outcome,
+    duration: Duration,
+) -> TaskResult {
+    let (status, data, error) = match outcome {
+        Outcome::Completed { status, data } => (status, data, None),
+        Outcome::Failed(error) => ("failure".to_owned(), None, Some(error.into())),
+        Outcome::Cancelled { .. } => ("cancelled".to_owned(), None, None),
+    };
+    // Costs are part of the success path only, as the newer SDK has it.
+    let costs = (error.is_none() && status != "cancelled").then(|| Costs {
+        execution_time_seconds: (duration.as_secs_f64() * 10_000.0).round() / 10_000.0,
+    });
+    TaskResult {
+        job_id,
+        task_id,
+        worker_id: core.worker_id.clone(),
+        origin_worker_id: core.worker_id.clone(),
+        status,
+        data,
+        error,
+        data_metadata: BTreeMap::new(),
+        costs,
+    }
+}

@@ -1,0 +1,177 @@
+//! Threads for handlers that block.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::middleware::catch_panic::panicked;
+use crate::{Outcome, TaskError};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A thread without work ends after this time.
+const IDLE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Named threads, made on demand, up to the number of slots. Never joined: a handler that does not end must not hold
+/// up the end of the worker.
+pub(crate) struct BlockingThreads {
+    shared: Arc<Shared>,
+    limit: usize,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// At most one for each slot.
+    jobs: VecDeque<Job>,
+    /// Threads that wait for a job.
+    idle: usize,
+    /// Threads that live.
+    threads: usize,
+    /// How many were ever made, for their names.
+    made: usize,
+    closed: bool,
+}
+
+impl fmt::Debug for BlockingThreads {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("BlockingThreads").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                job();
+                state = self.lock();
+                continue;
+            }
+            if state.closed {
+                break;
+            }
+            state.idle += 1;
+            let (woken, timeout) =
+                self.work.wait_timeout(state, IDLE_LIMIT).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if timeout.timed_out() && state.jobs.is_empty() {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+}
+
+impl BlockingThreads {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { shared: Arc::default(), limit }
+    }
+
+    /// Runs a function on a thread of its own. A panic in it is a failure of the task.
+    pub(crate) async fn run(&self, work: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
+        let (ended, outcome) = oneshot::channel();
+        let job: Job = Box::new(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| panicked(&*payload));
+            // Nobody waits any more for a task that was given up.
+            let _ = ended.send(outcome);
+        });
+        if let Err(error) = self.submit(job) {
+            return Outcome::Failed(TaskError::resource_exhausted(format!("no thread for the handler: {error}")));
+        }
+        outcome.await.unwrap_or_else(|_| Outcome::Failed(TaskError::transient("the handler's thread was lost")))
+    }
+
+    fn submit(&self, job: Job) -> std::io::Result<()> {
+        let mut state = self.shared.lock();
+        state.jobs.push_back(job);
+        if state.idle >= state.jobs.len() || state.threads >= self.limit {
+            self.shared.work.notify_one();
+            return Ok(());
+        }
+        state.threads += 1;
+        state.made += 1;
+        let shared = self.shared.clone();
+        let name = format!("avtomatika-blocking-{}", state.made);
+        let spawned = std::thread::Builder::new().name(name).spawn(move || shared.work());
+        if let Err(error) = spawned {
+            state.threads -= 1;
+            // Another thread may take it when it is free; without any, nobody would.
+            if state.threads == 0 {
+                state.jobs.pop_back();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for BlockingThreads {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.work.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn as_many_block_at_once_as_there_are_slots() {
+        let threads = Arc::new(BlockingThreads::new(40));
+        let barrier = Arc::new(Barrier::new(40));
+        let tasks: Vec<_> = (0..40)
+            .map(|_| {
+                let (threads, barrier) = (threads.clone(), barrier.clone());
+                async move {
+                    threads
+                        .run(move || {
+                            barrier.wait();
+                            Outcome::success()
+                        })
+                        .await
+                }
+            })
+            .collect();
+        for outcome in futures_util::future::join_all(tasks).await {
+            assert_eq!(outcome.label(), "success");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_the_tasks_failure_and_the_thread_lives_on() {
+        let threads = BlockingThreads::new(1);
+        let outcome = threads.run(|| panic!("boom")).await;
+        let Outcome::Failed(error) = outcome else { panic!("{outcome:?}") };
+        assert!(error.message().contains("boom"), "{error}");
+        assert_eq!(threads.run(Outcome::success).await.label(), "success");
+        assert_eq!(threads.shared.lock().made, 1);
+    }
+
+    #[tokio::test]
+    async fn threads_are_named() {
+        let threads = BlockingThreads::new(1);
+        let outcome = threads
+            .run(|| Outcome::status(std::thread::current().name().unwrap_or("none"), ()))
+            .await;
+        assert_eq!(outcome.label(), "avtomatika-blocking-1");
+    }
+}

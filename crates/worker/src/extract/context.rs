@@ -1,0 +1,145 @@
+//! What is known of a task while it runs.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rxon::{JobId, TaskId, TaskName};
+use tokio_util::sync::CancellationToken;
+
+use super::{FromTaskParts, TaskParts};
+use crate::Outcome;
+use crate::execution::BlockingThreads;
+use crate::hot_cache::HotCache;
+use crate::progress::ProgressBoard;
+
+/// Ids, priority, deadline, cancellation, progress and hot cache of one task. Cheap to clone.
+#[derive(Clone)]
+pub struct TaskContext(Arc<ContextParts>);
+
+/// What a context is made of.
+pub(crate) struct ContextParts {
+    pub(crate) task_id: TaskId,
+    pub(crate) job_id: JobId,
+    pub(crate) name: TaskName,
+    pub(crate) priority: f64,
+    pub(crate) tracing_context: BTreeMap<String, String>,
+    pub(crate) deadline: Option<f64>,
+    pub(crate) cancelled: CancellationToken,
+    /// How many threads work for it now.
+    pub(crate) threads_used: AtomicUsize,
+    pub(crate) scope: TaskScope,
+}
+
+/// The parts of the worker that a task may reach.
+#[derive(Clone)]
+pub(crate) struct TaskScope {
+    pub(crate) threads: Arc<BlockingThreads>,
+    pub(crate) hot_cache: Arc<HotCache>,
+    /// None where nobody listens: then progress costs nothing.
+    pub(crate) progress: Option<Arc<ProgressBoard>>,
+}
+
+impl fmt::Debug for TaskContext {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TaskContext")
+            .field("task_id", &self.0.task_id)
+            .field("job_id", &self.0.job_id)
+            .field("name", &self.0.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TaskContext {
+    pub(crate) fn new(parts: ContextParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The task's own id. A retry by the orchestrator has a new one.
+    pub fn task_id(&self) -> &TaskId {
+        &self.0.task_id
+    }
+
+    /// The job it belongs to.
+    pub fn job_id(&self) -> &JobId {
+        &self.0.job_id
+    }
+
+    /// The name its handler is registered under.
+    pub fn name(&self) -> &TaskName {
+        &self.0.name
+    }
+
+    /// Higher is more urgent; 0 when the orchestrator gave none.
+    pub fn priority(&self) -> f64 {
+        self.0.priority
+    }
+
+    /// The W3C trace context the orchestrator sent: `traceparent` and others.
+    pub fn tracing_context(&self) -> &BTreeMap<String, String> {
+        &self.0.tracing_context
+    }
+
+    /// When the result stops being of use.
+    pub fn deadline(&self) -> Option<SystemTime> {
+        // A deadline beyond what the clock can express is as good as none.
+        let since = Duration::try_from_secs_f64(self.0.deadline?.max(0.0)).ok()?;
+        UNIX_EPOCH.checked_add(since)
+    }
+
+    /// Whether the task was told to stop. An async handler ends at its next `await` by itself; a blocking one is to
+    /// look here now and then.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.is_cancelled()
+    }
+
+    /// Completes when the task is told to stop.
+    pub async fn cancelled(&self) {
+        self.0.cancelled.cancelled().await;
+    }
+
+    /// Tells how far it is: from 0.0 to 1.0, clamped, and a few words for people.
+    ///
+    /// At most 10 in any one second are sent: the first 10 at once, of the others the newest. The last is always
+    /// sent, before the result. Where the orchestrator has no way to be told, it does nothing.
+    pub fn send_progress(&self, progress: f64, message: impl Into<String>) {
+        if let Some(board) = &self.0.scope.progress {
+            let progress = if progress.is_nan() { 0.0 } else { progress.clamp(0.0, 1.0) };
+            board.report(&self.0.task_id, &self.0.job_id, progress, message.into());
+        }
+    }
+
+    /// Says that a model is loaded now. Reported with the next heartbeat.
+    pub fn add_to_hot_cache(&self, model: impl Into<String>) {
+        self.0.scope.hot_cache.add(model.into());
+    }
+
+    /// Says that a model is no longer loaded.
+    pub fn remove_from_hot_cache(&self, model: &str) {
+        self.0.scope.hot_cache.remove(model);
+    }
+
+    pub(crate) async fn run_blocking(&self, work: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
+        self.0.threads_used.fetch_add(1, Ordering::Relaxed);
+        let outcome = self.0.scope.threads.run(work).await;
+        self.0.threads_used.fetch_sub(1, Ordering::Relaxed);
+        outcome
+    }
+
+    /// Whether a blocking handler is under way, which cannot be interrupted.
+    pub(crate) fn is_on_thread(&self) -> bool {
+        self.0.threads_used.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl<S: Sync> FromTaskParts<S> for TaskContext {
+    type Rejection = Infallible;
+
+    async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Infallible> {
+        Ok(parts.context.clone())
+    }
+}

@@ -1,0 +1,47 @@
+//! The task's parameters.
+
+use std::convert::Infallible;
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::{FromTaskParts, Rejection, TaskParts};
+
+/// The parameters, deserialised. Unknown fields are ignored unless the type denies them.
+///
+/// What does not fit ends the task with `INVALID_INPUT_ERROR`, a message for people, and the path of the problem in
+/// `details`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Sync> FromTaskParts<S> for Params<T> {
+    type Rejection = Rejection;
+
+    async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Rejection> {
+        let mut deserializer = serde_json::Deserializer::from_str(parts.params.get());
+        serde_path_to_error::deserialize(&mut deserializer)
+            .map(Params)
+            .map_err(|error| Rejection::params(&error.path().to_string(), &without_position(error.inner())))
+    }
+}
+
+/// Where in the text it is says nothing to somebody who sees the parameters as an object: the path does.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(position) => text[..position].to_owned(),
+        None => text,
+    }
+}
+
+/// The parameters as JSON text: an object, byte by byte as sent.
+#[derive(Debug, Clone)]
+pub struct RawParams(pub Box<RawValue>);
+
+impl<S: Sync> FromTaskParts<S> for RawParams {
+    type Rejection = Infallible;
+
+    async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.params.clone()))
+    }
+}

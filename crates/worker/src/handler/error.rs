@@ -1,0 +1,146 @@
+//! What a handler says when it fails.
+
+use std::error::Error;
+use std::fmt;
+
+use rxon::model::{ErrorCode, Failure};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+/// Why a task failed, and so what becomes of its job.
+///
+/// `?` on any error makes a *transient* one: the orchestrator dispatches the task again. What will not get better by
+/// trying again is said with [`TaskError::permanent`] or [`TaskError::invalid_input`].
+///
+/// It does not implement [`Error`], which is what allows the conversion from every type that does.
+///
+/// ```
+/// use avtomatika_worker::TaskError;
+///
+/// fn parse(text: &str) -> Result<u32, TaskError> {
+///     Ok(text.parse::<u32>()?)
+/// }
+/// assert_eq!(parse("x").unwrap_err().code().as_str(), "TRANSIENT_ERROR");
+/// ```
+#[derive(Clone)]
+pub struct TaskError {
+    code: ErrorCode,
+    message: String,
+    details: Option<Box<RawValue>>,
+}
+
+impl TaskError {
+    /// A failure with any code, such as one of the user's own.
+    pub fn new(code: impl Into<ErrorCode>, message: impl fmt::Display) -> Self {
+        Self { code: code.into(), message: message.to_string(), details: None }
+    }
+
+    /// May pass: the task is dispatched again, up to 3 times.
+    pub fn transient(message: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::Transient, message)
+    }
+
+    /// Will not pass: the job is quarantined.
+    pub fn permanent(message: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::Permanent, message)
+    }
+
+    /// The parameters are wrong: the job fails.
+    pub fn invalid_input(message: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::InvalidInput, message)
+    }
+
+    /// It took too long: the task is dispatched again.
+    pub fn timeout(message: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::Timeout, message)
+    }
+
+    /// Memory, disk or another resource ran out: the task is dispatched again.
+    pub fn resource_exhausted(message: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::ResourceExhausted, message)
+    }
+
+    /// Adds what programs may want to know. What does not serialise to a JSON object is left out.
+    pub fn with_details(mut self, details: impl Serialize) -> Self {
+        self.details = to_raw_value(&details).ok().filter(|details| details.get().starts_with('{'));
+        self
+    }
+
+    /// Decides what becomes of the job.
+    pub fn code(&self) -> &ErrorCode {
+        &self.code
+    }
+
+    /// For people.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// For programs, as JSON text.
+    pub fn details(&self) -> Option<&str> {
+        self.details.as_deref().map(RawValue::get)
+    }
+}
+
+impl From<TaskError> for Failure {
+    fn from(error: TaskError) -> Self {
+        Self { code: error.code, message: error.message, details: error.details }
+    }
+}
+
+/// Any error is transient, with its text and what caused it, and its type in the details.
+impl<E: Error> From<E> for TaskError {
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            if !message.ends_with(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+            source = cause.source();
+        }
+        Self::transient(message).with_details(serde_json::json!({"type": std::any::type_name::<E>()}))
+    }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.code, self.message)
+    }
+}
+
+impl fmt::Debug for TaskError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TaskError")
+            .field("code", &self.code.as_str())
+            .field("message", &self.message)
+            .field("details", &self.details())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_error_is_transient_and_keeps_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("could not fetch")]
+        struct Fetch(#[source] std::io::Error);
+
+        let error = TaskError::from(Fetch(std::io::Error::other("no route")));
+        assert_eq!(error.to_string(), "TRANSIENT_ERROR: could not fetch: no route");
+        assert!(error.details().is_some_and(|details| details.contains("Fetch")));
+    }
+
+    #[test]
+    fn details_are_an_object_or_left_out() {
+        assert_eq!(TaskError::permanent("x").with_details([1]).details(), None);
+        let details = TaskError::permanent("x").with_details(serde_json::json!({"a": 1}));
+        assert_eq!(details.details(), Some(r#"{"a":1}"#));
+    }
+}

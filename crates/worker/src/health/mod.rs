@@ -1,0 +1,140 @@
+//! `/health` and `/ready`, for whoever looks after the process.
+//!
+//! `/health` answers 200 as long as the control path answers at all; `/ready` 200 once the worker is registered and
+//! as long as it is not draining, else 503, both with JSON that says more.
+
+use std::convert::Infallible;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::core::Core;
+use crate::error::Error;
+use crate::session::Session;
+
+/// A client that has not sent its request by then is let go.
+const HEADER_TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// Connections beyond this wait for one to end.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Takes the port, so that one that is taken is an error at start.
+pub(crate) fn bind(core: &Core) -> Result<TcpListener, Error> {
+    let address = SocketAddr::new(core.config.worker_host, core.config.worker_port);
+    let failed = |source| Error::HealthServer { address: address.to_string(), source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Serves until the worker closes.
+pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>, sessions: Vec<Arc<Session>>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "the health server cannot be started");
+            return;
+        }
+    };
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "health server listens");
+    }
+    let sessions: Arc<[Arc<Session>]> = sessions.into();
+    let connections = TaskTracker::new();
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let accepted = tokio::select! {
+            () = core.closing.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::debug!(%error, "a connection to the health server failed");
+                // Out of file descriptors, most likely: trying again at once would only burn the processor.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (core, sessions) = (core.clone(), sessions.clone());
+        connections.spawn(async move {
+            let _permit = permit;
+            let closing = core.closing.clone();
+            let service = service_fn(move |request| {
+                let response = answer(&request, &core, &sessions);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIME_LIMIT)
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::select! {
+                result = connection => if let Err(error) = result {
+                    tracing::debug!(%error, "a connection to the health server ended");
+                },
+                () = closing.cancelled() => {}
+            }
+        });
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+fn answer(request: &Request<Incoming>, core: &Core, sessions: &[Arc<Session>]) -> Response<Full<Bytes>> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return respond(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET".to_owned());
+    }
+    match request.uri().path() {
+        "/health" => respond(StatusCode::OK, "text/plain; charset=utf-8", "OK".to_owned()),
+        "/ready" => {
+            let (ready, body) = readiness(core, sessions);
+            let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            respond(status, "application/json", body.to_string())
+        }
+        _ => respond(StatusCode::NOT_FOUND, "text/plain", "not found: try /health or /ready".to_owned()),
+    }
+}
+
+fn readiness(core: &Core, sessions: &[Arc<Session>]) -> (bool, serde_json::Value) {
+    let draining = core.draining.load(Ordering::Relaxed);
+    let usage = core.slots.usage();
+    let orchestrators: Vec<_> = sessions
+        .iter()
+        .map(|session| {
+            json!({
+                "url": &*session.peer.name,
+                "registered": session.peer.is_registered(),
+                "unacknowledged_results": session.delivery.unacknowledged(),
+            })
+        })
+        .collect();
+    let registered = sessions.iter().any(|session| session.peer.is_registered());
+    let ready = registered && !draining;
+    let body = json!({
+        "ready": ready,
+        "draining": draining,
+        "slots": {"total": core.slots.limit(), "used": core.slots.limit() - usage.open, "waiting": usage.waiting},
+        "orchestrators": orchestrators,
+    });
+    (ready, body)
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,39 @@
+#![doc = include_str!("docs/lib.md")]
+#![deny(missing_docs)]
+
+mod builder;
+mod changes;
+pub mod config;
+mod control;
+mod core;
+mod delivery;
+mod error;
+mod execution;
+mod exit;
+pub mod extract;
+pub mod handler;
+mod health;
+mod hot_cache;
+#[cfg(feature = "logging")]
+pub mod logging;
+pub mod middleware;
+pub mod prelude;
+mod progress;
+mod router;
+mod run;
+mod session;
+mod shutdown;
+mod signals;
+mod slots;
+mod worker;
+
+pub use builder::{TaskOptions, WorkerBuilder};
+pub use config::{ConfigError, WorkerConfig};
+pub use error::{BuildError, Error};
+pub use exit::Exit;
+pub use extract::{Params, RawParams, State, TaskContext, TaskRequest};
+pub use handler::{Handler, IntoOutcome, Json, Outcome, TaskError, blocking};
+pub use rxon::model::ErrorCode;
+pub use rxon::{JobId, TaskId, TaskName, WorkerId};
+pub use shutdown::{StopCause, Stopped};
+pub use worker::Worker;

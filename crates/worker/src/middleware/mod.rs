@@ -1,0 +1,3 @@
+//! Layers of ours around every task.
+
+pub mod catch_panic;

@@ -1,0 +1,243 @@
+//! How far tasks are, told at a bearable rate.
+//!
+//! Tasks report to a [`ProgressBoard`]; the control path takes from it what is due and sends it. Of each task at most
+//! [`PER_SECOND`] go out in any one second: the first at once, of the others only the newest.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rxon::{JobId, TaskId};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// The most reports of one task in any one second.
+pub(crate) const PER_SECOND: usize = 10;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How long a result waits for the last report of its task to be sent.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
+/// One report.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Report {
+    pub(crate) task_id: TaskId,
+    pub(crate) job_id: JobId,
+    pub(crate) progress: f64,
+    pub(crate) message: String,
+}
+
+/// What is to be done next.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Due {
+    /// Send this.
+    Now(Report),
+    /// Nothing before then.
+    At(Instant),
+    /// Nothing at all.
+    Nothing,
+}
+
+/// The reports of one task.
+#[derive(Debug, Default)]
+struct Throttle {
+    /// When the last ones were taken for sending.
+    taken: VecDeque<Instant>,
+    /// Those that go at once; at most [`PER_SECOND`].
+    queue: VecDeque<Report>,
+    /// The newest of those that came too fast.
+    newest: Option<Report>,
+    /// One is being sent.
+    sending: bool,
+}
+
+impl Throttle {
+    fn report(&mut self, report: Report, now: Instant) {
+        self.forget(now);
+        if self.newest.is_none() && self.taken.len() + self.queue.len() < PER_SECOND {
+            self.queue.push_back(report);
+        } else {
+            self.newest = Some(report);
+        }
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self.taken.front().is_some_and(|taken| now.duration_since(*taken) >= SECOND) {
+            self.taken.pop_front();
+        }
+    }
+
+    fn due(&mut self, now: Instant) -> Due {
+        self.forget(now);
+        if self.sending || (self.queue.is_empty() && self.newest.is_none()) {
+            return Due::Nothing;
+        }
+        if self.taken.len() >= PER_SECOND {
+            return Due::At(self.taken[self.taken.len() - PER_SECOND] + SECOND);
+        }
+        let report = self.queue.pop_front().or_else(|| self.newest.take()).expect("one of the two holds a report");
+        self.taken.push_back(now);
+        self.sending = true;
+        Due::Now(report)
+    }
+
+    fn is_done(&self) -> bool {
+        !self.sending && self.queue.is_empty() && self.newest.is_none()
+    }
+}
+
+/// The reports of all tasks of one orchestrator.
+#[derive(Debug, Default)]
+pub(crate) struct ProgressBoard {
+    tasks: Mutex<HashMap<TaskId, Throttle>>,
+    reported: Notify,
+    sent: Notify,
+}
+
+impl ProgressBoard {
+    /// A task tells how far it is.
+    pub(crate) fn report(&self, task_id: &TaskId, job_id: &JobId, progress: f64, message: String) {
+        let report = Report { task_id: task_id.clone(), job_id: job_id.clone(), progress, message };
+        self.lock().entry(task_id.clone()).or_default().report(report, Instant::now());
+        self.reported.notify_one();
+    }
+
+    /// What is to be sent next.
+    fn due(&self) -> Due {
+        let now = Instant::now();
+        let mut earliest: Option<Instant> = None;
+        for throttle in self.lock().values_mut() {
+            match throttle.due(now) {
+                Due::Now(report) => return Due::Now(report),
+                Due::At(at) => earliest = Some(earliest.map_or(at, |known| known.min(at))),
+                Due::Nothing => {}
+            }
+        }
+        earliest.map_or(Due::Nothing, Due::At)
+    }
+
+    /// Waits for the next report that is due.
+    ///
+    /// # Cancel safety
+    /// Nothing is taken before it returns; what it returned must be [`sent`](Self::sent).
+    pub(crate) async fn next(&self) -> Report {
+        loop {
+            match self.due() {
+                Due::Now(report) => return report,
+                Due::At(at) => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(at) => {}
+                        () = self.reported.notified() => {}
+                    }
+                }
+                Due::Nothing => self.reported.notified().await,
+            }
+        }
+    }
+
+    /// A report was sent, or could not be.
+    pub(crate) fn sent(&self, task_id: &TaskId) {
+        if let Some(throttle) = self.lock().get_mut(task_id) {
+            throttle.sending = false;
+        }
+        self.sent.notify_waiters();
+        // More of the same task may have waited for this one.
+        self.reported.notify_one();
+    }
+
+    /// Waits until everything a task reported is sent, and forgets the task. What an orchestrator does not take in
+    /// time is dropped: a result is worth more than its progress.
+    pub(crate) async fn finish(&self, task_id: &TaskId) {
+        if !self.lock().contains_key(task_id) {
+            return;
+        }
+        let all_sent = async {
+            loop {
+                let mut sent = std::pin::pin!(self.sent.notified());
+                sent.as_mut().enable();
+                if self.lock().get(task_id).is_none_or(Throttle::is_done) {
+                    return;
+                }
+                sent.await;
+            }
+        };
+        if tokio::time::timeout(FLUSH_LIMIT, all_sent).await.is_err() {
+            tracing::warn!(%task_id, "the last progress could not be sent before the result");
+        }
+        self.lock().remove(task_id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Throttle>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(step: usize) -> Report {
+        Report {
+            task_id: TaskId::received("t").expect("not empty"),
+            job_id: JobId::received("j").expect("not empty"),
+            progress: step as f64 / 50.0,
+            message: step.to_string(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_ten_go_at_once_then_the_newest_and_the_last_is_always_sent() {
+        let board = ProgressBoard::default();
+        let task_id = report(0).task_id;
+        for step in 1..=50 {
+            let report = report(step);
+            board.report(&report.task_id, &report.job_id, report.progress, report.message);
+        }
+        let began = Instant::now();
+        let mut seen = Vec::new();
+        let courier = async {
+            loop {
+                let report = board.next().await;
+                seen.push((report.message, began.elapsed()));
+                board.sent(&report.task_id);
+            }
+        };
+        tokio::select! {
+            () = courier => {}
+            () = board.finish(&task_id) => {}
+        }
+        let messages: Vec<&str> = seen.iter().map(|(message, _)| message.as_str()).collect();
+        assert_eq!(messages, ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "50"]);
+        assert!(seen[9].1.is_zero() && seen[10].1 >= SECOND, "{seen:?}");
+        assert!(board.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_result_does_not_wait_for_ever_for_progress_that_nobody_takes() {
+        let board = ProgressBoard::default();
+        let report = report(1);
+        board.report(&report.task_id, &report.job_id, report.progress, report.message);
+        board.finish(&report.task_id).await;
+        assert!(board.lock().is_empty());
+    }
+
+    #[test]
+    fn no_window_of_a_second_has_more_than_ten() {
+        let mut throttle = Throttle::default();
+        let began = Instant::now();
+        let mut sent: Vec<Instant> = Vec::new();
+        for step in 0..300u32 {
+            let now = began + Duration::from_millis(17) * step;
+            throttle.report(report(step as usize), now);
+            while let Due::Now(_) = throttle.due(now) {
+                throttle.sending = false;
+                sent.push(now);
+            }
+        }
+        for window in sent.windows(PER_SECOND + 1) {
+            assert!(window[PER_SECOND].duration_since(window[0]) >= SECOND);
+        }
+        assert!(sent.len() > 40, "{}", sent.len());
+    }
+}

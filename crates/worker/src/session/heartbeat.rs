@@ -1,0 +1,30 @@
+//! What a heartbeat says.
+
+use rxon::model::{Generation, Heartbeat, WorkerStatus};
+
+use crate::core::Core;
+
+/// A heartbeat of a worker as it is now, towards the orchestrator with this name.
+pub(super) fn heartbeat(core: &Core, orchestrator: &str, generation: Generation) -> Heartbeat {
+    let accepted = core.accepted();
+    let (tasks, jobs) = core.running.ids_from(orchestrator);
+    let mut current_tasks = tasks;
+    if generation == Generation::Newer {
+        // 1.0b17 looks them up as job ids when it decides what to cancel; 1.0b2 shows them to people.
+        current_tasks.extend(jobs);
+    }
+    Heartbeat {
+        worker_id: core.worker_id.clone(),
+        status: if accepted.is_empty() { WorkerStatus::Busy } else { WorkerStatus::Idle },
+        load: core.slots.usage().running as f64,
+        current_tasks,
+        supported_tasks: accepted.clone(),
+        available_skills: accepted,
+        hot_cache: core.hot_cache.models(),
+        skill_dependencies: core.dependencies_as_sent(),
+        hot_skills: core.hot_skills(),
+        skills_hash: None,
+        usage: None,
+        capabilities: None,
+    }
+}

@@ -1,0 +1,39 @@
+//! One orchestrator's conversation.
+//!
+//! [`driver`] runs on the control path: it registers, and sends heartbeats and progress. [`poller`] runs on the data
+//! path: it asks for tasks. What they decide is in [`polling`], [`rate`] and [`heartbeat`], which do no I/O.
+
+mod driver;
+mod heartbeat;
+mod peer;
+mod poller;
+mod polling;
+mod rate;
+mod registration;
+
+pub(crate) use driver::{Driver, Ends};
+pub(crate) use peer::Peer;
+pub(crate) use poller::Pollers;
+pub(crate) use polling::{Polling, PollingSettings};
+
+use std::sync::Arc;
+
+use crate::delivery::Delivery;
+use crate::progress::ProgressBoard;
+
+/// One orchestrator, as both paths and the tasks that came from it see it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) delivery: Arc<Delivery>,
+    pub(crate) progress: Arc<ProgressBoard>,
+}
+
+/// Said once for each kind of request: meeting the limit is normal operation.
+fn say_rate_limited(orchestrator: &str, kind: &str) {
+    tracing::info!(
+        orchestrator,
+        "the orchestrator limits the rate of {kind} (429): the worker stays below the limit from now on; raise it \
+         there with `RATE_LIMIT_…`, or switch it off with `RATE_LIMITING_ENABLED=false`"
+    );
+}

@@ -1,0 +1,123 @@
+//! An orchestrator, and what is known of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rxon::model::Generation;
+use rxon::signing::Seal;
+use rxon::transport::{Connector, Response};
+use tokio::sync::{Notify, watch};
+
+/// An orchestrator, how to reach it, and what is known of it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// Its address, for logs; without credentials.
+    pub(crate) name: Arc<str>,
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) seal: Seal,
+    pub(crate) log: PeerLog,
+    /// The generation it speaks, once the worker is registered.
+    registered: watch::Sender<Option<Generation>>,
+    /// A connection failed since the last heartbeat: it may have restarted and forgotten us.
+    connection_failed: AtomicBool,
+    /// Somebody was told that the worker is not known.
+    forgotten: Notify,
+}
+
+impl Peer {
+    pub(crate) fn new(name: Arc<str>, connector: Arc<dyn Connector>, seal: Seal) -> Arc<Self> {
+        Arc::new(Self {
+            log: PeerLog { name: name.clone(), failures: AtomicUsize::new(0) },
+            name,
+            connector,
+            seal,
+            registered: watch::Sender::new(None),
+            connection_failed: AtomicBool::new(false),
+            forgotten: Notify::new(),
+        })
+    }
+
+    /// Until the first registration, what only the newer generation understands is left out.
+    pub(crate) fn generation(&self) -> Generation {
+        self.registered.borrow().unwrap_or(Generation::Older)
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered.borrow().is_some()
+    }
+
+    pub(super) fn registered(&self, generation: Generation) {
+        self.registered.send_replace(Some(generation));
+    }
+
+    pub(super) async fn until_registered(&self) {
+        // The sender lives in `self`.
+        let _ = self.registered.subscribe().wait_for(Option::is_some).await;
+    }
+
+    pub(crate) fn connection_failed(&self) {
+        self.connection_failed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_connection_failed(&self) -> bool {
+        self.connection_failed.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn was_forgotten(&self) {
+        self.forgotten.notify_one();
+    }
+
+    pub(super) async fn forgotten(&self) {
+        self.forgotten.notified().await;
+    }
+}
+
+/// Says once that an orchestrator does not answer, and once that it does again: not a line for every failed try.
+#[derive(Debug)]
+pub(crate) struct PeerLog {
+    name: Arc<str>,
+    failures: AtomicUsize,
+}
+
+impl PeerLog {
+    /// It answered.
+    pub(crate) fn answered(&self) {
+        if self.failures.load(Ordering::Relaxed) > 0 {
+            let failures = self.failures.swap(0, Ordering::Relaxed);
+            tracing::info!(orchestrator = %self.name, failures, "the orchestrator answers again");
+        }
+    }
+
+    /// An exchange with it failed. Every tenth power of failures is said again, so that a log's tail shows it.
+    pub(crate) fn failed(&self, operation: &str, reason: &dyn std::fmt::Display) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        let orchestrator = &self.name;
+        if is_power_of_ten(failures) {
+            tracing::warn!(%orchestrator, operation, failures, "the orchestrator does not answer as expected: {reason}");
+        } else {
+            tracing::debug!(%orchestrator, operation, failures, "still failing: {reason}");
+        }
+    }
+}
+
+impl PeerLog {
+    /// It refused our credentials.
+    pub(crate) fn refused(&self, operation: &str, response: &Response) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if is_power_of_ten(failures) {
+            tracing::error!(
+                orchestrator = %self.name, operation, failures, status = response.status,
+                "the orchestrator refuses this worker's credentials ({}): {}; check `WORKER_TOKEN` (or \
+                 `WORKER_INDIVIDUAL_TOKEN`, or the orchestrator's own `token`) and `WORKER_ID`; it is tried again",
+                response.status, response.error_text()
+            );
+        }
+    }
+}
+
+fn is_power_of_ten(mut number: usize) -> bool {
+    while number.is_multiple_of(10) && number > 0 {
+        number /= 10;
+    }
+    number == 1
+}

@@ -1,0 +1,151 @@
+//! How an orchestrator's limit on the rate of requests is lived with. Pure.
+//!
+//! The known orchestrators count requests of one kind in a window that every further request extends, refused ones
+//! too, and answer 429 without `Retry-After`. Only silence opens it again: 45 s are not enough, 61 s are (measured).
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::time::Instant;
+
+/// This much silence opens a window again.
+const SILENCE: Duration = Duration::from_secs(61);
+
+/// At most this much is added, so that workers do not come back together.
+const JITTER: f64 = 5.0;
+
+/// A pause between two requests that is as good as silence.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// So many requests short of a limit that is known, silence begins by itself.
+const MARGIN: u32 = 2;
+
+/// Requests of one kind to one orchestrator.
+#[derive(Debug, Default)]
+pub(crate) struct RateGate {
+    /// Sent in the window that is open.
+    sent: u32,
+    last: Option<Instant>,
+    limit: Option<u32>,
+    silent_until: Option<Instant>,
+}
+
+impl RateGate {
+    /// None when a request may be sent now, else when it may.
+    pub(crate) fn closed_until(&self, now: Instant) -> Option<Instant> {
+        self.silent_until.filter(|until| *until > now)
+    }
+
+    /// A request is about to be sent. `convenient` is false when silence should rather not begin after it.
+    pub(crate) fn on_sent(&mut self, now: Instant, convenient: bool, rng: &mut Rng) {
+        if self.last.is_none_or(|last| now.duration_since(last) >= WINDOW) {
+            self.sent = 0;
+        }
+        self.sent += 1;
+        self.last = Some(now);
+        if let Some(limit) = self.limit
+            && convenient
+            && self.sent + MARGIN >= limit
+        {
+            self.be_silent(now, silence(rng));
+        }
+    }
+
+    /// A request was refused. True when it is the first time, which is worth saying.
+    pub(crate) fn on_refused(&mut self, now: Instant, retry_after: Option<Duration>, rng: &mut Rng) -> bool {
+        let first = self.limit.is_none();
+        // Several requests that were under way teach no lower limit than the first of them did.
+        let learned = self.sent.saturating_sub(1).max(MARGIN + 1);
+        self.limit = Some(self.limit.map_or(learned, |known| if self.sent > MARGIN { known.min(learned) } else { known }));
+        self.be_silent(now, retry_after.unwrap_or_else(|| silence(rng)));
+        first
+    }
+
+    fn be_silent(&mut self, now: Instant, silence: Duration) {
+        let until = now + silence;
+        self.silent_until = Some(self.silent_until.map_or(until, |known| known.max(until)));
+        self.sent = 0;
+    }
+}
+
+fn silence(rng: &mut Rng) -> Duration {
+    SILENCE + Duration::from_secs_f64(JITTER * rng.f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// An orchestrator's window: full after `limit` requests, extended by every request.
+    struct Window {
+        limit: u32,
+        count: u32,
+        last: Option<Instant>,
+    }
+
+    impl Window {
+        fn accepts(&mut self, now: Instant) -> bool {
+            if self.last.is_none_or(|last| now.duration_since(last) >= 60 * SECOND) {
+                self.count = 0;
+            }
+            self.count += 1;
+            self.last = Some(now);
+            self.count <= self.limit
+        }
+    }
+
+    #[test]
+    fn after_the_first_refusal_the_limit_is_never_met_again() {
+        let mut rng = Rng::with_seed(1);
+        let (mut gate, mut window) = (RateGate::default(), Window { limit: 60, count: 0, last: None });
+        let mut now = Instant::now();
+        let (mut refused, mut accepted) = (0, 0);
+        for _ in 0..1000 {
+            if let Some(until) = gate.closed_until(now) {
+                now = until;
+            }
+            gate.on_sent(now, true, &mut rng);
+            if window.accepts(now) {
+                accepted += 1;
+            } else {
+                refused += 1;
+                gate.on_refused(now, None, &mut rng);
+            }
+            now += SECOND;
+        }
+        assert_eq!(refused, 1, "the first teaches the limit");
+        assert!(accepted > 900);
+    }
+
+    #[test]
+    fn retry_after_counts_where_it_is_given() {
+        let (mut gate, now) = (RateGate::default(), Instant::now());
+        gate.on_sent(now, true, &mut Rng::with_seed(1));
+        assert!(gate.on_refused(now, Some(7 * SECOND), &mut Rng::with_seed(1)));
+        assert_eq!(gate.closed_until(now), Some(now + 7 * SECOND));
+        assert_eq!(gate.closed_until(now + 7 * SECOND), None);
+    }
+
+    #[test]
+    fn without_it_there_is_silence_for_more_than_a_minute() {
+        let (mut gate, now) = (RateGate::default(), Instant::now());
+        gate.on_sent(now, true, &mut Rng::with_seed(1));
+        gate.on_refused(now, None, &mut Rng::with_seed(1));
+        let until = gate.closed_until(now).expect("silent");
+        assert!((61.0..=66.0).contains(&until.duration_since(now).as_secs_f64()));
+    }
+
+    #[test]
+    fn silence_that_would_hide_a_busy_worker_waits_for_an_idle_one() {
+        let mut rng = Rng::with_seed(1);
+        let (mut gate, now) = (RateGate { limit: Some(5), ..RateGate::default() }, Instant::now());
+        for _ in 0..4 {
+            gate.on_sent(now, false, &mut rng);
+        }
+        assert_eq!(gate.closed_until(now), None);
+        gate.on_sent(now, true, &mut rng);
+        assert!(gate.closed_until(now).is_some());
+    }
+}

@@ -1,0 +1,412 @@
+//! The right to run tasks: one limit for all, and one for each limit group.
+//!
+//! A [`Slot`] is taken before a task is asked for, so that a task that arrives can always start. Only a task whose
+//! group is full has to wait; up to as many such tasks as there are slots give their slot back while they wait.
+//!
+//! | state of a task | counts towards the limit of all | towards its group's |
+//! |---|---|---|
+//! | asked for (a poll is open) | yes | no |
+//! | runs | yes | yes |
+//! | waits for its group | only beyond as many as there are slots | no |
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, oneshot};
+
+/// The index of a limit group.
+pub(crate) type Group = usize;
+
+/// Higher priority first, then arrival.
+type Order = (Reverse<Priority>, u64);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Priority(f64);
+
+impl Eq for Priority {}
+
+impl PartialOrd for Priority {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Priority {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+/// All slots of a worker.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    state: Mutex<State>,
+    freed: Notify,
+    limit: usize,
+}
+
+/// What is in use, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Tasks that run.
+    pub(crate) running: usize,
+    /// Tasks that wait for their group.
+    pub(crate) waiting: usize,
+    /// Slots that no task has: free, or held by an open poll.
+    pub(crate) open: usize,
+    /// For each group, whether one more task of it could start now.
+    pub(crate) groups_open: Vec<bool>,
+}
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    /// Tasks that run, whatever their group.
+    running: usize,
+    /// Waiting tasks that hold no slot, and how many may.
+    parked: usize,
+    parked_limit: usize,
+    groups: Vec<GroupState>,
+    arrivals: u64,
+}
+
+#[derive(Debug)]
+struct GroupState {
+    limit: usize,
+    running: usize,
+    waiting: BTreeMap<Order, Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    has_slot: bool,
+    wake: oneshot::Sender<()>,
+}
+
+impl State {
+    /// Starts waiting tasks as far as slots and groups allow, the most urgent of all groups first.
+    fn start_waiting(&mut self) {
+        loop {
+            let best = self
+                .groups
+                .iter()
+                .enumerate()
+                .filter(|(_, group)| group.running < group.limit)
+                .filter_map(|(index, group)| {
+                    let (order, waiter) = group.waiting.first_key_value()?;
+                    (waiter.has_slot || self.free > 0).then_some((*order, index))
+                })
+                .min();
+            let Some((order, index)) = best else { return };
+            let group = &mut self.groups[index];
+            let waiter = group.waiting.remove(&order).expect("it was found one line above");
+            group.running += 1;
+            self.running += 1;
+            if !waiter.has_slot {
+                self.free -= 1;
+                self.parked -= 1;
+            }
+            // A task that gave up finds that it is no longer waiting, and gives everything back.
+            let _ = waiter.wake.send(());
+        }
+    }
+
+    fn end(&mut self, group: Option<Group>) {
+        self.running -= 1;
+        self.free += 1;
+        if let Some(group) = group {
+            self.groups[group].running -= 1;
+        }
+        self.start_waiting();
+    }
+}
+
+impl Slots {
+    /// `limit` slots, and groups with these limits.
+    pub(crate) fn new(limit: usize, group_limits: &[usize]) -> Arc<Self> {
+        let groups = group_limits
+            .iter()
+            .map(|limit| GroupState { limit: *limit, running: 0, waiting: BTreeMap::new() })
+            .collect();
+        let state = State { free: limit, running: 0, parked: 0, parked_limit: limit, groups, arrivals: 0 };
+        Arc::new(Self { state: Mutex::new(state), freed: Notify::new(), limit })
+    }
+
+    /// How many there are.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Waits for a free slot.
+    ///
+    /// # Cancel safety
+    /// Nothing is taken before it returns.
+    pub(crate) async fn acquire(self: &Arc<Self>) -> Slot {
+        loop {
+            if let Some(slot) = self.try_acquire() {
+                return slot;
+            }
+            self.freed.notified().await;
+        }
+    }
+
+    /// Takes a free slot, if there is one.
+    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Slot> {
+        let mut state = self.lock();
+        state.free = state.free.checked_sub(1)?;
+        // Several can be freed while one notification is on its way: hand it on.
+        if state.free > 0 {
+            self.freed.notify_one();
+        }
+        Some(Slot { slots: Some(self.clone()) })
+    }
+
+    /// How many slots are free, those held by polls not among them.
+    pub(crate) fn free(&self) -> usize {
+        self.lock().free
+    }
+
+    /// What is in use.
+    pub(crate) fn usage(&self) -> Usage {
+        let state = self.lock();
+        let waiting: usize = state.groups.iter().map(|group| group.waiting.len()).sum();
+        let with_slot = waiting - state.parked;
+        Usage {
+            running: state.running,
+            waiting,
+            open: self.limit.saturating_sub(state.running + with_slot),
+            groups_open: state
+                .groups
+                .iter()
+                .map(|group| group.running < group.limit && group.waiting.is_empty())
+                .collect(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to ask for one task.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    slots: Option<Arc<Slots>>,
+}
+
+impl Slot {
+    /// Exchanges it for the right to run a task, or a place in its group's queue.
+    pub(crate) fn admit(mut self, group: Option<Group>, priority: f64) -> Place {
+        let slots = self.slots.take().expect("a slot is exchanged once, by value");
+        let mut guard = slots.lock();
+        let state = &mut *guard;
+        let standing = match group {
+            Some(index) if state.groups[index].running >= state.groups[index].limit => {
+                let (wake, started) = oneshot::channel();
+                state.arrivals += 1;
+                let order = (Reverse(Priority(priority)), state.arrivals);
+                let has_slot = state.parked >= state.parked_limit;
+                if !has_slot {
+                    state.parked += 1;
+                    state.free += 1;
+                }
+                state.groups[index].waiting.insert(order, Waiter { has_slot, wake });
+                Standing::Waits { order, started: Some(started) }
+            }
+            _ => {
+                state.running += 1;
+                if let Some(index) = group {
+                    state.groups[index].running += 1;
+                }
+                Standing::Runs
+            }
+        };
+        // The slot given back may be what another group's task waits for.
+        state.start_waiting();
+        let freed = state.free > 0;
+        drop(guard);
+        if freed {
+            slots.freed.notify_one();
+        }
+        Place { slots, group, standing }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(slots) = self.slots.take() {
+            let mut state = slots.lock();
+            state.free += 1;
+            state.start_waiting();
+            drop(state);
+            slots.freed.notify_one();
+        }
+    }
+}
+
+/// A task's right to run, or its place in the queue. Given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    slots: Arc<Slots>,
+    group: Option<Group>,
+    standing: Standing,
+}
+
+#[derive(Debug)]
+enum Standing {
+    Runs,
+    Waits { order: Order, started: Option<oneshot::Receiver<()>> },
+}
+
+impl Place {
+    /// Whether the task has to wait for its group.
+    pub(crate) fn must_wait(&self) -> bool {
+        matches!(self.standing, Standing::Waits { .. })
+    }
+
+    /// Waits until the task may run.
+    ///
+    /// # Cancel safety
+    /// The place is kept until it is dropped.
+    pub(crate) async fn started(&mut self) {
+        if let Standing::Waits { started, .. } = &mut self.standing
+            && let Some(receiver) = started
+        {
+            // The sender lives in the queue, and leaves it only to send.
+            let _ = receiver.await;
+            self.standing = Standing::Runs;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut guard = self.slots.lock();
+        let state = &mut *guard;
+        match (&self.standing, self.group) {
+            (Standing::Waits { order, .. }, Some(group)) => match state.groups[group].waiting.remove(order) {
+                Some(waiter) if waiter.has_slot => state.free += 1,
+                Some(_) => state.parked -= 1,
+                None => state.end(self.group),
+            },
+            _ => state.end(self.group),
+        }
+        state.start_waiting();
+        let freed = state.free > 0;
+        drop(guard);
+        if freed {
+            self.slots.freed.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn slot(slots: &Arc<Slots>) -> Slot {
+        slots.try_acquire().expect("a free slot")
+    }
+
+    #[test]
+    fn a_slot_is_free_again_at_once() {
+        let slots = Slots::new(1, &[]);
+        let place = slot(&slots).admit(None, 0.0);
+        assert!(slots.try_acquire().is_none());
+        assert_eq!(slots.usage(), Usage { running: 1, waiting: 0, open: 0, groups_open: vec![] });
+        drop(place);
+        assert!(slots.try_acquire().is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_woken() {
+        let slots = Slots::new(2, &[]);
+        let (one, two) = (slot(&slots), slot(&slots));
+        let (three, four) = (slots.acquire(), slots.acquire());
+        drop(one);
+        drop(two);
+        let (_three, _four) = tokio::join!(three, four);
+    }
+
+    #[test]
+    fn a_task_whose_group_is_full_waits_without_a_slot() {
+        let slots = Slots::new(2, &[1]);
+        let _first = slot(&slots).admit(Some(0), 0.0);
+        let waits = slot(&slots).admit(Some(0), 0.0);
+        assert!(waits.must_wait());
+        assert_eq!(slots.free(), 1, "it gave its slot back");
+        let usage = slots.usage();
+        assert_eq!((usage.running, usage.waiting, usage.groups_open), (1, 1, vec![false]));
+    }
+
+    #[test]
+    fn beyond_as_many_as_there_are_slots_the_waiting_hold_theirs() {
+        let slots = Slots::new(2, &[1]);
+        let _runs = slot(&slots).admit(Some(0), 0.0);
+        let _waits: Vec<_> = (0..2).map(|_| slot(&slots).admit(Some(0), 0.0)).collect();
+        let _holds = slot(&slots).admit(Some(0), 0.0);
+        assert!(slots.try_acquire().is_none(), "one runs, one waits with its slot");
+    }
+
+    #[test]
+    fn the_most_urgent_starts_first_then_the_first_to_arrive() {
+        let slots = Slots::new(4, &[1]);
+        let runs = slot(&slots).admit(Some(0), 0.0);
+        let mut low = slot(&slots).admit(Some(0), 1.0);
+        let mut high = slot(&slots).admit(Some(0), 5.0);
+        let mut later = slot(&slots).admit(Some(0), 5.0);
+        drop(runs);
+        assert!(high.started().now_or_never().is_some());
+        assert!(later.started().now_or_never().is_none() && low.started().now_or_never().is_none());
+        drop(high);
+        assert!(later.started().now_or_never().is_some());
+        drop(later);
+        assert!(low.started().now_or_never().is_some());
+    }
+
+    #[test]
+    fn who_gives_up_waiting_leaves_nothing_behind() {
+        let slots = Slots::new(1, &[1]);
+        let runs = slot(&slots).admit(Some(0), 0.0);
+        let gives_up = slot(&slots);
+        drop(gives_up.admit(Some(0), 0.0));
+        drop(runs);
+        assert_eq!(slots.usage(), Usage { running: 0, waiting: 0, open: 1, groups_open: vec![true] });
+    }
+
+    proptest! {
+        /// Whatever comes and goes: no limit is exceeded, and in the end everything is free.
+        #[test]
+        fn limits_hold_over_any_history(steps in proptest::collection::vec((0u8..4, 0usize..3, 0u8..3), 1..200)) {
+            let limits = [1, 2];
+            let slots = Slots::new(3, &limits);
+            let mut places: Vec<Place> = Vec::new();
+            for (step, which, priority) in steps {
+                if step < 3 {
+                    if let Some(slot) = slots.try_acquire() {
+                        places.push(slot.admit((which < 2).then_some(which), f64::from(priority)));
+                    }
+                } else if !places.is_empty() {
+                    places.remove(which % places.len());
+                }
+                for place in &mut places {
+                    let _ = place.started().now_or_never();
+                }
+                let state = slots.lock();
+                prop_assert!(state.running <= 3 && state.parked <= 3);
+                for (group, limit) in state.groups.iter().zip(limits) {
+                    prop_assert!(group.running <= limit);
+                    prop_assert!(group.running == limit || group.waiting.is_empty() || state.free == 0);
+                }
+                let with_slot = state.groups.iter().map(|group| group.waiting.len()).sum::<usize>() - state.parked;
+                prop_assert_eq!(state.free + state.running + with_slot, 3);
+            }
+            drop(places);
+            prop_assert_eq!(slots.usage(), Usage { running: 0, waiting: 0, open: 3, groups_open: vec![true, true] });
+        }
+    }
+}

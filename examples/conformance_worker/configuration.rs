@@ -1,0 +1,43 @@
+//! The worker's own variables, `CONFORMANCE_…`: what a user would say in code.
+
+use std::collections::BTreeMap;
+use std::env;
+
+use avtomatika_worker::{WorkerBuilder, WorkerConfig};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// The configuration from the environment, with what `CONFORMANCE_CONFIG` sets afterwards.
+pub(crate) fn load() -> WorkerConfig {
+    let mut config = WorkerConfig::from_env();
+    for (name, value) in json::<BTreeMap<String, Value>>("CONFORMANCE_CONFIG").unwrap_or_default() {
+        let text = match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        config.set(&name, &text).unwrap_or_else(|problem| panic!("CONFORMANCE_CONFIG: {problem}"));
+    }
+    config
+}
+
+/// What is given in code.
+pub(crate) fn apply(mut builder: WorkerBuilder) -> WorkerBuilder {
+    if let Ok(worker_type) = env::var("CONFORMANCE_WORKER_TYPE") {
+        builder = builder.worker_type(worker_type);
+    }
+    if let Some(limit) = json("CONFORMANCE_MAX_CONCURRENT") {
+        builder = builder.max_concurrent_tasks(limit);
+    }
+    for (group, limit) in json::<BTreeMap<String, usize>>("CONFORMANCE_TYPE_LIMITS").unwrap_or_default() {
+        builder = builder.limit(group, limit);
+    }
+    for (skill, models) in json::<BTreeMap<String, Vec<String>>>("CONFORMANCE_SKILL_DEPENDENCIES").unwrap_or_default() {
+        builder = builder.skill_dependencies(skill, models);
+    }
+    builder
+}
+
+fn json<T: DeserializeOwned>(name: &str) -> Option<T> {
+    let text = env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name} is `{text}`: {error}")))
+}

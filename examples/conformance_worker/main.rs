@@ -1,0 +1,14 @@
+//! The worker that black-box checks drive: what an ordinary user of the crate would write, one task for each thing a
+//! worker can do. `TASKS.md` of the conformance kit describes it; files, websocket and injection come later.
+
+mod configuration;
+mod tasks;
+
+use avtomatika_worker::prelude::*;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Exit {
+    let config = configuration::load();
+    let _log = avtomatika_worker::logging::init(&config);
+    tasks::add(configuration::apply(Worker::builder().config(config))).run_with_health_check().await
+}
