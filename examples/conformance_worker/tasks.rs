@@ -157,15 +157,16 @@ async fn typed(Params(size): Params<Size>) -> Json<Size> {
 }
 
 #[derive(Deserialize)]
-struct Source {
+struct Picture {
     width: i64,
     height: i64,
+    #[serde(rename = "source_url")]
     #[expect(dead_code, reason = "it only has to be there")]
-    source_url: String,
+    url: String,
 }
 
-async fn validated(Params(source): Params<Source>) -> Result<Json<Value>, TaskError> {
-    let positive = [("width", source.width), ("height", source.height)];
+async fn validated(Params(picture): Params<Picture>) -> Result<Json<Value>, TaskError> {
+    let positive = [("width", picture.width), ("height", picture.height)];
     let problems: Vec<Value> = positive
         .iter()
         .filter(|(_, value)| *value <= 0)
@@ -176,7 +177,7 @@ async fn validated(Params(source): Params<Source>) -> Result<Json<Value>, TaskEr
         let message = format!("invalid params at `{}`: must be greater than 0", paths.join("`, `"));
         return Err(TaskError::invalid_input(message).with_details(json!({"problems": problems})));
     }
-    Ok(Json(json!({"width": source.width, "height": source.height})))
+    Ok(Json(json!({"width": picture.width, "height": picture.height})))
 }
 
 #[derive(Serialize)]
@@ -218,19 +219,19 @@ struct Models {
 }
 
 async fn hot(Params(models): Params<Models>, context: TaskContext) -> Json<Value> {
-    change_hot_cache(models, &context)
+    change_hot_cache(&models, &context)
 }
 
 fn hot_sync(Params(models): Params<Models>, context: TaskContext) -> Json<Value> {
-    change_hot_cache(models, &context)
+    change_hot_cache(&models, &context)
 }
 
-fn change_hot_cache(models: Models, context: &TaskContext) -> Json<Value> {
-    for model in models.add {
+fn change_hot_cache(models: &Models, context: &TaskContext) -> Json<Value> {
+    for model in &models.add {
         context.add_to_hot_cache(model);
     }
-    for model in models.remove {
-        context.remove_from_hot_cache(&model);
+    for model in &models.remove {
+        context.remove_from_hot_cache(model);
     }
     Json(json!({}))
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use rxon::JobId;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::events::Feed;
 use crate::hub::Hub;
 use crate::jobs::Jobs;
+use crate::peer::{Peer, WithPeer};
 use crate::{Cancellation, Error, NewTask, Settings, Submitted, TaskView, WorkerView, routes};
 
 /// Connections at once; more wait to be accepted.
@@ -193,10 +193,17 @@ async fn connection(
 ) {
     // Answers are small and written whole: Nagle's algorithm could only delay them.
     let _ = stream.set_nodelay(true);
+    let peer = match Peer::of(&stream) {
+        Ok(peer) => peer,
+        Err(error) => {
+            tracing::warn!(%error, "cannot serve a connection");
+            return;
+        }
+    };
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), WithPeer::new(router, peer));
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,

@@ -99,6 +99,11 @@ impl Running {
         true
     }
 
+    /// Whether this task has not ended.
+    pub(crate) fn holds(&self, task_id: &TaskId) -> bool {
+        self.lock().contains_key(task_id)
+    }
+
     pub(crate) fn end(&self, task_id: &TaskId) {
         self.lock().remove(task_id);
         self.ended.notify_waiters();
@@ -116,7 +121,7 @@ impl Running {
     }
 
     /// Tells one orchestrator's task to stop; `id` may be the task's or its job's. False when there is none.
-    pub(crate) fn cancel(&self, orchestrator: &str, id: &str, cause: Cause) -> bool {
+    pub(crate) fn cancel(&self, orchestrator: &str, id: &str, cause: &Cause) -> bool {
         let tasks = self.lock();
         let mut found = false;
         for (task_id, task) in tasks.iter() {

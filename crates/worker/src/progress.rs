@@ -96,10 +96,18 @@ pub(crate) struct ProgressBoard {
 }
 
 impl ProgressBoard {
-    /// A task tells how far it is.
+    /// A task may report from now on, until it is [finished](Self::finish).
+    pub(crate) fn begin(&self, task_id: &TaskId) {
+        self.lock().insert(task_id.clone(), Throttle::default());
+    }
+
+    /// A task tells how far it is. One that has ended is not listened to any more.
     pub(crate) fn report(&self, task_id: &TaskId, job_id: &JobId, progress: f64, message: String) {
         let report = Report { task_id: task_id.clone(), job_id: job_id.clone(), progress, message };
-        self.lock().entry(task_id.clone()).or_default().report(report, Instant::now());
+        let mut tasks = self.lock();
+        let Some(throttle) = tasks.get_mut(task_id) else { return };
+        throttle.report(report, Instant::now());
+        drop(tasks);
         self.reported.notify_one();
     }
 
@@ -190,6 +198,7 @@ mod tests {
     async fn the_first_ten_go_at_once_then_the_newest_and_the_last_is_always_sent() {
         let board = ProgressBoard::default();
         let task_id = report(0).task_id;
+        board.begin(&task_id);
         for step in 1..=50 {
             let report = report(step);
             board.report(&report.task_id, &report.job_id, report.progress, report.message);
@@ -217,8 +226,10 @@ mod tests {
     async fn a_result_does_not_wait_for_ever_for_progress_that_nobody_takes() {
         let board = ProgressBoard::default();
         let report = report(1);
+        board.begin(&report.task_id);
         board.report(&report.task_id, &report.job_id, report.progress, report.message);
         board.finish(&report.task_id).await;
+        board.report(&report.task_id, &report.job_id, 1.0, "after the end".to_owned());
         assert!(board.lock().is_empty());
     }
 

@@ -263,8 +263,14 @@ impl Ending<'_> {
                 self.pollers.wait().await;
                 self.core.tasks.wait().await;
             }
-            // A handler that does not stop is not waited for.
-            Phase::Cancelling => self.core.running.empty().await,
+            // A handler that does not stop is not waited for, nor an orchestrator that does not take its results.
+            Phase::Cancelling => {
+                self.core.running.empty().await;
+                for session in self.sessions {
+                    session.delivery.all_tried().await;
+                }
+                return;
+            }
         }
         for session in self.sessions {
             session.delivery.empty().await;

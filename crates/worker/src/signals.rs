@@ -28,15 +28,14 @@ pub(crate) struct Listening {
 impl Listening {
     /// Begins to listen.
     pub(crate) fn begin() -> io::Result<Self> {
-        let default_action = match DEFAULT_ACTION.get() {
-            Some(flag) => flag.clone(),
-            None => {
-                let flag = Arc::new(AtomicBool::new(false));
-                for number in [SIGTERM, SIGINT] {
-                    signal_hook::flag::register_conditional_default(number, flag.clone())?;
-                }
-                DEFAULT_ACTION.get_or_init(|| flag).clone()
+        let default_action = if let Some(flag) = DEFAULT_ACTION.get() {
+            flag.clone()
+        } else {
+            let flag = Arc::new(AtomicBool::new(false));
+            for number in [SIGTERM, SIGINT] {
+                signal_hook::flag::register_conditional_default(number, flag.clone())?;
             }
+            DEFAULT_ACTION.get_or_init(|| flag).clone()
         };
         LISTENING.fetch_add(1, Ordering::SeqCst);
         default_action.store(false, Ordering::SeqCst);

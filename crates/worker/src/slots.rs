@@ -370,12 +370,12 @@ mod tests {
 
     #[test]
     fn who_gives_up_waiting_leaves_nothing_behind() {
-        let slots = Slots::new(1, &[1]);
+        let slots = Slots::new(2, &[1]);
         let runs = slot(&slots).admit(Some(0), 0.0);
         let gives_up = slot(&slots);
         drop(gives_up.admit(Some(0), 0.0));
         drop(runs);
-        assert_eq!(slots.usage(), Usage { running: 0, waiting: 0, open: 1, groups_open: vec![true] });
+        assert_eq!(slots.usage(), Usage { running: 0, waiting: 0, open: 2, groups_open: vec![true] });
     }
 
     proptest! {

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use rxon::WorkerId;
 use rxon::model::ErrorCode;
 
-pub(crate) use self::outcomes::{Report, Told, Verdict};
+pub(crate) use self::outcomes::{Ignored, Report, Told, Verdict};
 use crate::clock::Now;
 use crate::settings::Settings;
 use crate::store::{Assignment, Job, Stage, Store, noticed};
@@ -199,7 +199,7 @@ impl Jobs {
     fn hand(&mut self, poll: PollId, number: u64, now: Now) {
         let Some(worker_id) = self.waiting.remove(&poll) else { return };
         let Some(timeout) = self.store.job(number).map(|job| job.timeout) else { return };
-        let deadline = now.after(timeout);
+        let deadline = deadline(timeout, now);
         let until = deadline.after(GRACE).instant;
         self.store.update(number, |job| {
             job.attempts = job.attempts.saturating_add(1);
@@ -245,4 +245,13 @@ impl Jobs {
             }),
         }
     }
+}
+
+/// When a try is to be done. On a full second where the timeout is in full seconds: SDK 1.0b20 reads no other.
+fn deadline(timeout: Duration, now: Now) -> Now {
+    let deadline = now.after(timeout);
+    if timeout.subsec_nanos() > 0 {
+        return deadline;
+    }
+    deadline.after(Duration::try_from_secs_f64(deadline.unix.ceil() - deadline.unix).unwrap_or_default())
 }

@@ -27,8 +27,23 @@ pub(crate) struct Report {
 pub(crate) enum Verdict {
     /// It counted, and led to this.
     Accepted(&'static str),
-    /// It did not, for this reason: for programs and for people.
-    Ignored(&'static str, String),
+    /// It did not.
+    Ignored(Ignored),
+}
+
+/// Why a worker's word on a task does not count.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ignored {
+    /// For programs.
+    pub(crate) reason: &'static str,
+    /// For people.
+    pub(crate) message: String,
+}
+
+impl Ignored {
+    fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
 }
 
 /// A worker's word on a task that runs.
@@ -47,7 +62,7 @@ impl Jobs {
         self.store.heard(&report.worker_id, now);
         let number = match self.answerable(&report) {
             Ok(number) => number,
-            Err(ignored) => return ignored,
+            Err(ignored) => return Verdict::Ignored(ignored),
         };
         match report.status.as_str() {
             "failure" => {
@@ -71,11 +86,11 @@ impl Jobs {
     }
 
     /// A worker says how far it is with a task.
-    pub(crate) fn on_progress(&mut self, told: &Told, now: Now) -> Result<(), Verdict> {
+    pub(crate) fn on_progress(&mut self, told: &Told, now: Now) -> Result<(), Ignored> {
         self.store.heard(&told.worker_id, now);
         let Some(id) = told.job_id.as_deref().or(told.task_id.as_deref()) else {
             let message = "the event is for no task: `target_job_id` and `target_task_id` are missing";
-            return Err(Verdict::Ignored("job_not_found", message.to_owned()));
+            return Err(Ignored::new("job_not_found", message));
         };
         let job = self.store.find(id).ok_or_else(|| unknown(id))?;
         let number = job.number;
@@ -146,7 +161,7 @@ impl Jobs {
     }
 
     /// The job that a result counts for, or why it does not count.
-    fn answerable(&self, report: &Report) -> Result<u64, Verdict> {
+    fn answerable(&self, report: &Report) -> Result<u64, Ignored> {
         let number = self.store.names.read_job(&report.job_id);
         let job = number.and_then(|number| self.store.job(number)).ok_or_else(|| unknown(&report.job_id))?;
         self.check(job, Some(&report.task_id), &report.worker_id)?;
@@ -154,35 +169,32 @@ impl Jobs {
     }
 
     /// Whether this worker has this try now.
-    fn check(&self, job: &Job, task_id: Option<&str>, worker: &WorkerId) -> Result<(), Verdict> {
+    fn check(&self, job: &Job, task_id: Option<&str>, worker: &WorkerId) -> Result<(), Ignored> {
         let job_id = self.store.names.job(job.number);
         if let Stage::Ended(status) = job.stage {
-            return Err(Verdict::Ignored(
-                "job_already_terminated",
-                format!("`{job_id}` is {status} already"),
-            ));
+            return Err(Ignored::new("job_already_terminated", format!("`{job_id}` is {status} already")));
         }
         let present = self.store.names.task(job.number, job.attempt);
         if task_id.is_some_and(|id| id != present.as_str()) {
             let id = crate::text::cut(task_id.unwrap_or_default(), 200);
             let message = format!("`{id}` is not the present try of `{job_id}`, that is `{present}`");
-            return Err(Verdict::Ignored("stale_task", message));
+            return Err(Ignored::new("stale_task", message));
         }
         match &job.stage {
             Stage::Running { .. } if job.runs_at(worker) => Ok(()),
             Stage::Running { worker_id, .. } => {
                 let message = format!("`{job_id}` was given to `{worker_id}`, not to `{worker}`");
-                Err(Verdict::Ignored("worker_mismatch", message))
+                Err(Ignored::new("worker_mismatch", message))
             }
-            _ => Err(Verdict::Ignored("stale_task", format!("`{job_id}` waits: nobody has it"))),
+            _ => Err(Ignored::new("stale_task", format!("`{job_id}` waits: nobody has it"))),
         }
     }
 }
 
-fn unknown(id: &str) -> Verdict {
+fn unknown(id: &str) -> Ignored {
     let message = format!(
         "no job `{}`: it never existed here, or it ended and was forgotten",
         crate::text::cut(id, 200)
     );
-    Verdict::Ignored("job_not_found", message)
+    Ignored::new("job_not_found", message)
 }

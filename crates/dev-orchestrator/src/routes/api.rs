@@ -7,13 +7,13 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{Desk, body};
 use crate::refusal::{self, Refusal};
-use crate::{Error, NewTask, TaskStatus, TaskView};
+use crate::{Error, NewTask, TaskStatus, TaskView, WorkerView};
 
 /// Tasks in a list when nobody says how many.
 const SOME: usize = 100;
@@ -33,6 +33,18 @@ struct Submission {
 pub(super) struct Selection {
     status: Option<String>,
     limit: Option<usize>,
+}
+
+/// Some of the tasks, and how many there are.
+#[derive(Serialize)]
+struct TaskList {
+    tasks: Vec<TaskView>,
+    total: usize,
+}
+
+#[derive(Serialize)]
+struct WorkerList {
+    workers: Vec<WorkerView>,
 }
 
 /// `POST /api/tasks`
@@ -65,14 +77,14 @@ pub(super) async fn tasks(
     let status = selection.status.as_deref().map(str::parse::<TaskStatus>).transpose();
     let status = status.map_err(|error| Refusal::bad_request(format!("`status`: {error}")))?;
     let limit = selection.limit.unwrap_or(SOME);
-    let (tasks, total) = desk.hub.look(|jobs, _| {
+    let list = desk.hub.look(|jobs, _| {
         let store = jobs.store();
         let wanted = || store.jobs().filter(|job| status.is_none_or(|status| job.stage.status() == status));
         let tasks: Vec<TaskView> =
             wanted().take(limit).map(|job| store.view(job).without_payloads()).collect();
-        (tasks, wanted().count())
+        TaskList { tasks, total: wanted().count() }
     });
-    Ok(refusal::json(StatusCode::OK, &json!({ "tasks": tasks, "total": total })))
+    Ok(refusal::json(StatusCode::OK, &list))
 }
 
 /// `GET /api/tasks/{id}`
@@ -98,7 +110,7 @@ pub(super) async fn cancel(
 /// `GET /api/workers`
 pub(super) async fn workers(State(desk): State<Arc<Desk>>) -> Response {
     let workers = desk.hub.look(crate::jobs::Jobs::workers);
-    refusal::json(StatusCode::OK, &json!({ "workers": workers }))
+    refusal::json(StatusCode::OK, &WorkerList { workers })
 }
 
 /// `GET /api/health`

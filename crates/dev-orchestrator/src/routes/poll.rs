@@ -1,19 +1,20 @@
 //! Polls: held until there is a task, and never the end of one.
 //!
-//! A task that is handed to a poll counts as delivered when the connection has taken all of its bytes but the last
-//! few (the end of the chunked body), which are held back until the rest has been written. A client that
-//! has gone away by then, or whose connection breaks, has no complete task; it goes back to the queue.
+//! A task that is handed to a poll counts as delivered when all of its bytes are written but the last few (the end
+//! of the chunked body), and the client is still there. Those few are held back until then: so a client that closed
+//! its connection, or was cut off, has no complete task, and the task goes back to the queue.
 //!
-//! What cannot be seen: a machine that vanished without a word, or a process that is stopped, as long as its kernel
-//! (or ours) still takes the bytes; and a client that had sent further bytes on the same connection, which hide the
-//! end of it from us until an answer is written. There the task's timeout puts it back.
+//! What cannot be seen: a machine that vanished without a word, a process that is stopped, or dies without having
+//! read what was written, and the last 400 KB of a large task that wait for a slow reader. There the task's
+//! timeout puts it back.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -23,13 +24,14 @@ use bytes::Bytes;
 use hyper::body::Frame;
 use rxon::signing::unix_seconds;
 use rxon::{JobId, TaskId, TaskName};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::{Desk, worker};
 use crate::hub::Hub;
 use crate::jobs::PollId;
+use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::store::Assignment;
 
@@ -46,6 +48,7 @@ pub(super) async fn next(
     State(desk): State<Arc<Desk>>,
     path: Result<Path<String>, PathRejection>,
     wishes: Result<Query<Wishes>, QueryRejection>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     desk.auth.token(&headers)?;
@@ -55,7 +58,7 @@ pub(super) async fn next(
     let (id, receiver) = desk.hub.open_poll(&worker);
     let poll = HeldPoll { hub: desk.hub.clone(), id, receiver };
     Ok(match poll.until(hold).await {
-        Some(delivery) => delivery.into_response(),
+        Some(delivery) => delivery.into_response(peer),
         None => StatusCode::NO_CONTENT.into_response(),
     })
 }
@@ -112,10 +115,10 @@ struct Delivery {
 }
 
 impl Delivery {
-    fn into_response(self) -> Response {
+    fn into_response(self, peer: Peer) -> Response {
         match serde_json::to_vec(&TaskPayload::new(&self.assignment)) {
             Ok(task) => {
-                let body = DeliveryBody { delivery: self, task: task.into(), written: false };
+                let body = DeliveryBody { delivery: self, peer, task: task.into(), written: false };
                 ([(header::CONTENT_TYPE, "application/json")], Body::new(body)).into_response()
             }
             Err(error) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
@@ -133,33 +136,38 @@ impl Drop for Delivery {
     }
 }
 
-/// The bytes of a task. Says that it ends only after the connection had a chance to write them.
+/// The bytes of a task. Ends only when the connection has written them, and the client is there to read them.
 struct DeliveryBody {
     delivery: Delivery,
+    peer: Peer,
     task: Bytes,
     written: bool,
 }
 
 impl hyper::body::Body for DeliveryBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if !self.task.is_empty() {
             let length = self.task.len().min(PIECE);
             return Poll::Ready(Some(Ok(Frame::data(self.task.split_to(length)))));
         }
         if !self.written {
-            // While this waits, hyper writes what it has, and looks whether the client is still there.
+            // While this waits, hyper writes what it has. A peer that is gone answers that with a reset.
             self.written = true;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.delivery.arrived = true;
-        Poll::Ready(None)
+        if self.peer.is_there() {
+            self.delivery.arrived = true;
+            Poll::Ready(None)
+        } else {
+            Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))
+        }
     }
 }
 
@@ -173,10 +181,20 @@ struct TaskPayload<'a> {
     params: &'a RawValue,
     tracing_context: serde_json::Map<String, serde_json::Value>,
     priority: f64,
+    #[serde(serialize_with = "whole_as_integer")]
     deadline: f64,
     timestamp: u64,
     metadata: serde_json::Map<String, serde_json::Value>,
     step: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn whole_as_integer<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if number.fract() == 0.0 {
+        serializer.serialize_i64(*number as i64)
+    } else {
+        serializer.serialize_f64(*number)
+    }
 }
 
 impl<'a> TaskPayload<'a> {

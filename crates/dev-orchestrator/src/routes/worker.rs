@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::{Desk, body, messages};
 use crate::Event;
 use crate::events::LARGEST_PAYLOAD;
-use crate::jobs::{Report, Told, Verdict};
+use crate::jobs::{Ignored, Report, Told, Verdict};
 use crate::refusal::{self, Refusal};
 
 /// `POST /_worker/workers/register`
@@ -98,7 +98,7 @@ pub(super) async fn result(State(desk): State<Arc<Desk>>, request: Request) -> R
     };
     let answer = match desk.hub.tell(|jobs, now| jobs.on_result(report, now)) {
         Verdict::Accepted(transition) => json!({"status": "accepted", "transition": transition}),
-        Verdict::Ignored(reason, message) => {
+        Verdict::Ignored(Ignored { reason, message }) => {
             tracing::debug!(reason, "result ignored: {message}");
             json!({"status": "ignored", "reason": reason, "message": message})
         }
@@ -135,11 +135,10 @@ fn progress(desk: &Desk, worker_id: WorkerId, event: messages::Event) -> Result<
     };
     let answer = match desk.hub.tell(|jobs, now| jobs.on_progress(&told, now)) {
         Ok(()) => json!({"status": "event_accepted"}),
-        Err(Verdict::Ignored("worker_mismatch", message)) => return Err(Refusal::forbidden(message)),
-        Err(Verdict::Ignored(reason, message)) => {
+        Err(Ignored { reason: "worker_mismatch", message }) => return Err(Refusal::forbidden(message)),
+        Err(Ignored { reason, message }) => {
             json!({"status": "error", "message": message, "code": reason})
         }
-        Err(Verdict::Accepted(_)) => json!({"status": "error"}),
     };
     Ok(refusal::json(StatusCode::OK, &answer))
 }

@@ -34,21 +34,21 @@ pub struct MemoryConnector {
 
 impl Connector for MemoryConnector {
     fn transport(&self) -> Box<dyn Transport> {
-        Box::new(MemoryTransport { peer: self.peer.clone(), exchanges: 0 })
+        Box::new(MemoryTransport { peer: self.peer.clone(), reused: false })
     }
 }
 
 #[derive(Debug)]
 struct MemoryTransport {
     peer: mpsc::Sender<Incoming>,
-    exchanges: u64,
+    /// The last exchange ended in an answer; after any other end the next one counts as on a new connection.
+    reused: bool,
 }
 
 impl Transport for MemoryTransport {
     fn exchange(&mut self, request: Request) -> ExchangeFuture<'_> {
         Box::pin(async move {
-            let reused = self.exchanges > 0;
-            self.exchanges += 1;
+            let reused = std::mem::take(&mut self.reused);
             let mut progress = Progress { reused, ..Progress::default() };
             let time_limit = request.time_limit;
             let (answer, answered) = oneshot::channel();
@@ -62,7 +62,10 @@ impl Transport for MemoryTransport {
                 })
             };
             match tokio::time::timeout(time_limit, exchange).await {
-                Ok(result) => result,
+                Ok(result) => {
+                    self.reused = result.is_ok();
+                    result
+                }
                 Err(_) => Err(Error::new(ErrorKind::Timeout, format!("{time_limit:?}")).with_progress(progress)),
             }
         })

@@ -121,10 +121,12 @@ macro_rules! options {
             /// A field that was assigned after its variable turned out wrong no longer has its default.
             pub(super) fn was_set_in_code(&self, variable: &str) -> bool {
                 let defaults = Self::empty();
-                match variable {
-                    $($variable => self.$field != defaults.$field,)*
-                    _ => false,
-                }
+                $(
+                    if variable == $variable {
+                        return self.$field != defaults.$field;
+                    }
+                )*
+                false
             }
         }
     };

@@ -38,8 +38,8 @@ pub(crate) struct Delivery {
     recent: Mutex<Recent>,
     /// Something is ready, or the time of something has changed.
     changed: Notify,
-    /// The last one was acknowledged.
-    emptied: Notify,
+    /// A try has ended.
+    settled: Notify,
     /// Senders that live, and those of them that wait for something to send.
     senders: AtomicUsize,
     waiting: AtomicUsize,
@@ -55,7 +55,7 @@ impl Delivery {
             outbox: Mutex::new(outbox),
             recent: Mutex::default(),
             changed: Notify::new(),
-            emptied: Notify::new(),
+            settled: Notify::new(),
             senders: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             tracker,
@@ -129,12 +129,21 @@ impl Delivery {
 
     /// Waits until every result is acknowledged.
     pub(crate) async fn empty(&self) {
+        self.until(|outbox| outbox.len() == 0).await;
+    }
+
+    /// Waits until every result is acknowledged, or was tried since [`offer_all`](Self::offer_all) in vain.
+    pub(crate) async fn all_tried(&self) {
+        self.until(|outbox| outbox.all_tried(Instant::now())).await;
+    }
+
+    async fn until(&self, done: impl Fn(&Outbox) -> bool) {
         loop {
-            let emptied = self.emptied.notified();
-            if self.unacknowledged() == 0 {
+            let settled = self.settled.notified();
+            if done(&lock(&self.outbox)) {
                 return;
             }
-            emptied.await;
+            settled.await;
         }
     }
 
@@ -207,7 +216,8 @@ impl Delivery {
             Ok(response) => {
                 self.peer.log.answered();
                 let verdict = lock(&self.outbox).on_answer(id, &response, Instant::now());
-                self.settle(id, &entry, verdict, Some(response.error_text()));
+                let reason = (!response.is_success()).then(|| response.error_text());
+                self.settle(id, &entry, verdict, reason);
             }
             Err(error) => {
                 self.peer.connection_failed();
@@ -259,9 +269,7 @@ impl Delivery {
                 tracing::error!(%task_id, %job_id, %orchestrator, why, reason, "the result is given up");
             }
         }
-        if self.unacknowledged() == 0 {
-            self.emptied.notify_waiters();
-        }
+        self.settled.notify_waiters();
     }
 
     fn replacement(&self, entry: &Entry, problem: &str, reason: &str) -> Bytes {

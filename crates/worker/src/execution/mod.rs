@@ -10,11 +10,13 @@ mod cancel;
 mod report;
 mod threads;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rxon::model::{ErrorCode, Task};
 use rxon::{JobId, TaskId};
+use futures_util::FutureExt;
 use tokio::time::Instant;
 use tower::ServiceExt;
 use tracing::Instrument;
@@ -26,6 +28,7 @@ use crate::core::Core;
 use crate::delivery::Entry;
 use crate::extract::{ContextParts, TaskContext, TaskRequest, TaskScope};
 use crate::handler::{Outcome, TaskError};
+use crate::middleware::catch_panic::panicked;
 use crate::router::Route;
 use crate::session::Session;
 use crate::slots::{Place, Slot};
@@ -38,7 +41,7 @@ pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, slot:
     for ignored in &task.ignored {
         tracing::warn!(task_id = %task.task_id, job_id = %task.job_id, "ignored: {ignored}");
     }
-    if delivered_again(session, &task) {
+    if delivered_again(session, &task.job_id, &task.task_id) {
         return;
     }
     let cancel = Arc::new(CancelHandle::default());
@@ -54,14 +57,20 @@ pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, slot:
 
 /// Answers a task that cannot be read.
 pub(crate) fn refuse(core: &Core, session: &Arc<Session>, job_id: JobId, task_id: TaskId, problem: &str) {
+    if core.running.holds(&task_id) {
+        tracing::warn!(%task_id, %job_id, "delivered again while it runs, and malformed: dropped");
+        return;
+    }
+    if delivered_again(session, &job_id, &task_id) {
+        return;
+    }
     let outcome = Outcome::Failed(TaskError::invalid_input(format!("malformed task: {problem}")));
     session.delivery.push(&report::result(core, job_id, task_id, outcome, Duration::ZERO));
 }
 
 /// A task that ended lately is not run again: its result is what was asked for.
-fn delivered_again(session: &Arc<Session>, task: &Task) -> bool {
-    let Some((seen, on_its_way)) = session.delivery.seen(&task.task_id) else { return false };
-    let (task_id, job_id) = (&task.task_id, &task.job_id);
+fn delivered_again(session: &Arc<Session>, job_id: &JobId, task_id: &TaskId) -> bool {
+    let Some((seen, on_its_way)) = session.delivery.seen(task_id) else { return false };
     let newer = session.peer.generation() == rxon::model::Generation::Newer;
     if on_its_way {
         tracing::warn!(%task_id, %job_id, "delivered again: its result is on its way");
@@ -97,13 +106,17 @@ impl Execution {
     async fn run(self, task: Task, slot: Slot) {
         let (task_id, job_id, name) = (task.task_id.clone(), task.job_id.clone(), task.name.clone());
         tracing::info!(%task_id, %job_id, task = %name, orchestrator = %self.session.peer.name, "task started");
-        let (outcome, left) = self.outcome(task, slot).await;
+        // What a handler leaves behind can panic when it is dropped: the task still has to be answered.
+        let (outcome, left) = AssertUnwindSafe(self.outcome(task, slot))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|payload| (panicked(&*payload), Left::Nothing));
         let duration = self.began.elapsed();
-        match &outcome {
-            Outcome::Failed(error) => tracing::warn!(
-                %task_id, %job_id, task = %name, outcome = outcome.label(), ?duration, "task ended: {}", error.message()
-            ),
-            _ => tracing::info!(%task_id, %job_id, task = %name, outcome = outcome.label(), ?duration, "task ended"),
+        if let Outcome::Failed(error) = &outcome {
+            let (code, message) = (error.code().as_str(), error.message());
+            tracing::warn!(%task_id, %job_id, task = %name, outcome = code, ?duration, "task ended: {message}");
+        } else {
+            tracing::info!(%task_id, %job_id, task = %name, outcome = outcome.label(), ?duration, "task ended");
         }
         self.session.progress.finish(&task_id).await;
         self.session.delivery.push(&report::result(&self.core, job_id, task_id.clone(), outcome, duration));
@@ -149,7 +162,8 @@ impl Execution {
         deadline: Option<Instant>,
     ) -> (Outcome, Left) {
         let limit = route.time_limit.or(self.core.config.worker_task_timeout);
-        let limited = limit.map(|limit| Instant::now() + limit);
+        // One that the clock cannot express is as good as none.
+        let limited = limit.and_then(|limit| Instant::now().checked_add(limit));
         let context = self.context(&task);
         let request = TaskRequest::new(task.params, context.clone());
         let service = route.service.clone();
@@ -176,6 +190,9 @@ impl Execution {
 
     fn context(&self, task: &Task) -> TaskContext {
         let newer = self.session.peer.generation() == rxon::model::Generation::Newer;
+        if newer {
+            self.session.progress.begin(&task.task_id);
+        }
         TaskContext::new(ContextParts {
             task_id: task.task_id.clone(),
             job_id: task.job_id.clone(),

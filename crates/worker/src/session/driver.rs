@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::heartbeat::heartbeat;
-use super::rate::RateGate;
+use super::rate::{RateGate, SHORTEST_SILENCE};
 use super::registration::registration;
 use super::Session;
 use crate::config::MultiOrchestratorMode;
@@ -138,7 +138,8 @@ impl Driver {
         if response.status == 429 {
             peer.log.failed("registration", &"429, too many requests");
             let jitter = Duration::from_secs_f64(5.0 * self.rng.f64());
-            return Err(Some(response.retry_after.unwrap_or(Duration::from_secs(61) + jitter)));
+            let silence = response.retry_after.unwrap_or(Duration::from_secs(61) + jitter);
+            return Err(Some(silence.max(SHORTEST_SILENCE)));
         }
         let answer = serde_json::from_slice::<RegistrationAnswer>(&response.body);
         match (response.is_success(), answer) {
@@ -203,11 +204,18 @@ impl Driver {
             if goodbye {
                 said_goodbye = true;
                 let_go_at = self.say_goodbye().await;
-            } else if self.gate.closed_until(Instant::now()).is_none()
-                && self.beat().await == Beat::Forgotten
-                && !said_goodbye
-                && !stop.is_cancelled()
-            {
+                continue;
+            }
+            if self.gate.closed_until(Instant::now()).is_some() {
+                continue;
+            }
+            let beat = tokio::select! {
+                biased;
+                beat = self.beat() => beat,
+                // One that hangs must not delay the news that the worker stops.
+                () = stop.cancelled(), if !said_goodbye => continue,
+            };
+            if beat == Beat::Forgotten && !said_goodbye && !stop.is_cancelled() {
                 tracing::warn!(orchestrator = %session.peer.name, "the orchestrator has forgotten this worker: registering again");
                 return;
             }
@@ -216,7 +224,8 @@ impl Driver {
 
     /// Tells that the worker takes nothing more; gives the time at which open polls may be let go.
     async fn say_goodbye(&mut self) -> Option<Instant> {
-        let beat = self.beat().await;
+        // No question first whether the worker is known: that would delay the news, or be refused in its place.
+        let beat = self.tell().await;
         if self.ends.await_polls.is_cancelled() {
             return None;
         }
@@ -231,19 +240,26 @@ impl Driver {
 
     /// One heartbeat; towards the newer generation every second one asks first whether the worker is known.
     async fn beat(&mut self) -> Beat {
-        let session = self.session.clone();
-        let peer = &session.peer;
-        let generation = peer.generation();
         self.heartbeats += 1;
-        let lost = peer.take_connection_failed();
-        let message = heartbeat(&self.core, &peer.name, generation);
-        let idle = message.status == WorkerStatus::Idle;
-        if generation == Generation::Newer && (lost || self.heartbeats.is_multiple_of(2)) {
+        let lost = self.session.peer.take_connection_failed();
+        let newer = self.session.peer.generation() == Generation::Newer;
+        if newer && (lost || self.heartbeats.is_multiple_of(2)) {
+            let idle = !self.core.accepted().is_empty();
             let probe = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
             if probe != Beat::Acknowledged {
                 return probe;
             }
         }
+        self.tell().await
+    }
+
+    /// Tells how the worker is now.
+    async fn tell(&mut self) -> Beat {
+        let session = self.session.clone();
+        let peer = &session.peer;
+        let generation = peer.generation();
+        let message = heartbeat(&self.core, &peer.name, generation);
+        let idle = message.status == WorkerStatus::Idle;
         match peer.seal.message(&message, &[], generation) {
             Ok(body) => self.send(Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body), idle).await,
             Err(error) => {
@@ -300,7 +316,7 @@ impl Driver {
     fn obey(&self, answer: &HeartbeatAnswer) {
         let orchestrator = &self.session.peer.name;
         for id in &answer.cancel_task_ids {
-            let known = self.core.running.cancel(orchestrator, id, Cause::Command);
+            let known = self.core.running.cancel(orchestrator, id, &Cause::Command);
             tracing::info!(%orchestrator, id, known, "told to cancel");
         }
     }

@@ -184,15 +184,12 @@ impl Pollers {
     fn malformed(&self, problem: MalformedTask, excerpt: &str, sent: Instant, now: Instant) -> Next {
         let orchestrator = &self.session.peer.name;
         tracing::error!(%orchestrator, body = excerpt, "not a task: {problem}");
-        match problem.ids {
-            Some((job_id, task_id)) => {
-                execution::refuse(&self.core, &self.session, job_id, task_id, &problem.problem);
-                self.polling().on_task(sent, now, 0)
-            }
-            None => {
-                self.session.peer.log.failed("poll", &problem);
-                self.polling().on_error(sent, now)
-            }
+        if let Some((job_id, task_id)) = problem.ids {
+            execution::refuse(&self.core, &self.session, job_id, task_id, &problem.problem);
+            self.polling().on_task(sent, now, 0)
+        } else {
+            self.session.peer.log.failed("poll", &problem);
+            self.polling().on_error(sent, now)
         }
     }
 

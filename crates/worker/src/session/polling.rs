@@ -25,6 +25,9 @@ const LONGEST_IDLE_DELAY: Duration = Duration::from_millis(250);
 
 const LONGEST_ERROR_DELAY: Duration = Duration::from_secs(60);
 
+/// A delay of nothing would never grow: doubled, it begins here.
+const SHORTEST_DELAY: Duration = Duration::from_millis(10);
+
 /// What was refused for its credentials is tried this often, plus up to a quarter.
 const UNAUTHORIZED_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -63,7 +66,7 @@ pub(crate) enum Next {
 
 impl Polling {
     pub(crate) fn new(settings: PollingSettings, rng: Rng) -> Self {
-        let failures = Backoff::new(settings.error_delay, LONGEST_ERROR_DELAY, Jitter::AddQuarter);
+        let failures = Backoff::new(settings.error_delay.max(SHORTEST_DELAY), LONGEST_ERROR_DELAY, Jitter::AddQuarter);
         Self {
             settings,
             pollers: 0,
@@ -114,7 +117,8 @@ impl Polling {
     pub(crate) fn on_empty(&mut self, sent: Instant, now: Instant) -> Next {
         self.went_well();
         if now.duration_since(sent) < AT_ONCE {
-            let grown = self.settings.idle_delay.mul_f64(2f64.powi(self.instant_empties.min(16) as i32));
+            let first = self.settings.idle_delay.max(SHORTEST_DELAY);
+            let grown = first.mul_f64(2f64.powi(self.instant_empties.min(16) as i32));
             let delay = grown.min(LONGEST_IDLE_DELAY.max(self.settings.idle_delay));
             self.instant_empties += 1;
             self.not_before = Some(now + delay);
@@ -201,6 +205,25 @@ mod tests {
         assert_eq!(polling.wait_until(now), None);
         polling.on_empty(now, now);
         assert_eq!(polling.wait_until(now), Some(now + Duration::from_millis(10)), "it begins anew");
+    }
+
+    #[test]
+    fn delays_of_nothing_grow_too() {
+        let settings = PollingSettings { max_pollers: 1, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
+        let (mut polling, mut now) = (Polling::new(settings, Rng::with_seed(1)), Instant::now());
+        for _ in 0..8 {
+            polling.on_empty(now, now);
+            now = polling.wait_until(now).expect("a pause");
+        }
+        polling.on_empty(now, now);
+        assert_eq!(polling.wait_until(now), Some(now + LONGEST_IDLE_DELAY));
+        now += SECOND;
+        for _ in 0..8 {
+            polling.on_error(now, now);
+            now = polling.wait_until(now).expect("a pause");
+        }
+        polling.on_error(now, now);
+        assert!(polling.wait_until(now) >= Some(now + SECOND), "10 ms, doubled eight times");
     }
 
     #[test]

@@ -11,6 +11,9 @@ use tokio::time::Instant;
 /// This much silence opens a window again.
 const SILENCE: Duration = Duration::from_secs(61);
 
+/// `Retry-After: 0`, or a date that is past, is no invitation to knock without pause.
+pub(crate) const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
+
 /// At most this much is added, so that workers do not come back together.
 const JITTER: f64 = 5.0;
 
@@ -28,6 +31,7 @@ pub(crate) struct RateGate {
     last: Option<Instant>,
     limit: Option<u32>,
     silent_until: Option<Instant>,
+    refused: bool,
 }
 
 impl RateGate {
@@ -53,11 +57,14 @@ impl RateGate {
 
     /// A request was refused. True when it is the first time, which is worth saying.
     pub(crate) fn on_refused(&mut self, now: Instant, retry_after: Option<Duration>, rng: &mut Rng) -> bool {
-        let first = self.limit.is_none();
-        // Several requests that were under way teach no lower limit than the first of them did.
-        let learned = self.sent.saturating_sub(1).max(MARGIN + 1);
-        self.limit = Some(self.limit.map_or(learned, |known| if self.sent > MARGIN { known.min(learned) } else { known }));
-        self.be_silent(now, retry_after.unwrap_or_else(|| silence(rng)));
+        let first = !std::mem::replace(&mut self.refused, true);
+        let accepted = self.sent.saturating_sub(1);
+        // Too few to be a limit of ours: others filled the window (a predecessor with the same id), or it is the
+        // second of several refusals that were under way. And who names a time has a window of another kind.
+        if retry_after.is_none() && accepted > MARGIN {
+            self.limit = Some(self.limit.map_or(accepted, |known| known.min(accepted)));
+        }
+        self.be_silent(now, retry_after.unwrap_or_else(|| silence(rng)).max(SHORTEST_SILENCE));
         first
     }
 
@@ -126,6 +133,23 @@ mod tests {
         assert!(gate.on_refused(now, Some(7 * SECOND), &mut Rng::with_seed(1)));
         assert_eq!(gate.closed_until(now), Some(now + 7 * SECOND));
         assert_eq!(gate.closed_until(now + 7 * SECOND), None);
+    }
+
+    #[test]
+    fn a_refusal_that_teaches_no_limit_is_forgotten_after_its_silence() {
+        let mut rng = Rng::with_seed(1);
+        for retry_after in [None, Some(Duration::ZERO), Some(2 * SECOND)] {
+            let (mut gate, mut now) = (RateGate::default(), Instant::now());
+            gate.on_sent(now, true, &mut rng);
+            assert!(gate.on_refused(now, retry_after, &mut rng));
+            let until = gate.closed_until(now).expect("silent");
+            assert!(until >= now + SHORTEST_SILENCE);
+            now = until;
+            for _ in 0..20 {
+                gate.on_sent(now, true, &mut rng);
+                assert_eq!(gate.closed_until(now), None, "after {retry_after:?}");
+            }
+        }
     }
 
     #[test]

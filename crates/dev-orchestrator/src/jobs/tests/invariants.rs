@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// One thing that can happen.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Submit(usize, i8),
     Register(usize),

@@ -124,6 +124,6 @@ fn says(status: &str) -> Beat {
 fn reason(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Accepted(_) => "accepted",
-        Verdict::Ignored(reason, _) => reason,
+        Verdict::Ignored(ignored) => ignored.reason,
     }
 }

@@ -163,3 +163,17 @@ fn queue_history_and_memory_are_bounded() {
     let refused = bench.act(|jobs, now| jobs.submit(one_more, now));
     assert_eq!(refused, Err(Error::OutOfMemory { limit: 10_000 }));
 }
+
+#[test]
+fn a_deadline_is_whole_where_the_timeout_is() {
+    let mut bench = Bench::new();
+    bench.now = bench.now.after(Duration::from_millis(250));
+    bench.register("w", &["x"]);
+    for (timeout, expected) in [(10_000, 1_700_000_011.0), (10_500, 1_700_000_010.75)] {
+        bench.poll("w");
+        bench.submit(NewTask::new("x").with_timeout(Duration::from_millis(timeout)));
+        let task = bench.take_one();
+        assert!((task.deadline - expected).abs() < 1e-6, "{timeout}: {}", task.deadline);
+        assert_eq!(task.deadline.fract() == 0.0, timeout % 1000 == 0);
+    }
+}

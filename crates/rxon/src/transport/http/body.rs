@@ -1,19 +1,20 @@
 //! Bodies: out in one piece, in with a limit.
 
 use std::convert::Infallible;
-use std::io::Write;
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use flate2::write::MultiGzDecoder;
+use flate2::write::GzDecoder;
 use http::header::{self, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use super::connection::failure;
 use crate::{Error, ErrorKind};
 
 /// A body in one piece that tells when the connection has taken it.
@@ -63,14 +64,16 @@ impl Body for Outgoing {
 /// [`ErrorKind::TooLarge`], [`ErrorKind::Protocol`] for an encoding that cannot be decoded, and
 /// [`ErrorKind::Closed`] when it ends early.
 pub(super) async fn collect(headers: &HeaderMap, mut body: Incoming, limit: usize) -> Result<Bytes, Error> {
+    // Where there is nothing, there is nothing to decode, whatever the headers say of it.
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
     let mut decoder = Decoder::new(headers, limit)?;
-    if let Some(length) = body.size_hint().exact()
-        && length > limit as u64
-    {
+    if body.size_hint().exact().is_some_and(|length| length > limit as u64) {
         return Err(too_large(limit));
     }
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Error::new(ErrorKind::Closed, "within the body").with_source(error))?;
+        let frame = frame.map_err(|error| failure(error, "within the body"))?;
         if let Ok(data) = frame.into_data() {
             decoder.push(data)?;
         }
@@ -83,21 +86,18 @@ fn too_large(limit: usize) -> Error {
 }
 
 enum Decoder {
-    Identity { first: Option<Bytes>, rest: BytesMut, limit: usize },
-    Gzip { decoder: Box<MultiGzDecoder<Limited>>, limit: usize },
+    Identity(Pieces),
+    Gzip(Gzip),
 }
 
 impl Decoder {
     fn new(headers: &HeaderMap, limit: usize) -> Result<Self, Error> {
         let encoding = headers.get(header::CONTENT_ENCODING).map_or(&b"identity"[..], |value| value.as_bytes());
         match encoding.trim_ascii().to_ascii_lowercase().as_slice() {
-            b"identity" | b"" => Ok(Self::Identity { first: None, rest: BytesMut::new(), limit }),
-            b"gzip" | b"x-gzip" => {
-                let decoder = Box::new(MultiGzDecoder::new(Limited { content: BytesMut::new(), limit, full: false }));
-                Ok(Self::Gzip { decoder, limit })
-            }
+            b"identity" | b"" => Ok(Self::Identity(Pieces { limit, ..Pieces::default() })),
+            b"gzip" | b"x-gzip" => Ok(Self::Gzip(Gzip::new(limit))),
             other => {
-                let other = String::from_utf8_lossy(other).into_owned();
+                let other = crate::transport::excerpt(other);
                 Err(Error::new(ErrorKind::Protocol, format!("content encoding `{other}`, expected gzip or none")))
             }
         }
@@ -105,42 +105,106 @@ impl Decoder {
 
     fn push(&mut self, data: Bytes) -> Result<(), Error> {
         match self {
-            Self::Identity { first, rest, limit } => {
-                let length = first.as_ref().map_or(0, Bytes::len) + rest.len() + data.len();
-                if length > *limit {
-                    return Err(too_large(*limit));
-                }
-                match first {
-                    // Nearly every answer comes in one piece, which is then passed on as it is.
-                    None => *first = Some(data),
-                    Some(_) => rest.extend_from_slice(&data),
-                }
-                Ok(())
-            }
-            Self::Gzip { decoder, limit } => decoder.write_all(&data).map_err(|error| {
-                if decoder.get_ref().full { too_large(*limit) } else { not_gzip(error) }
-            }),
+            Self::Identity(pieces) => pieces.push(data),
+            Self::Gzip(gzip) => gzip.push(&data).map_err(|error| gzip.explain(error)),
         }
     }
 
     fn finish(self) -> Result<Bytes, Error> {
         match self {
-            Self::Identity { first, rest, .. } if rest.is_empty() => Ok(first.unwrap_or_default()),
-            Self::Identity { first, rest, .. } => {
-                let mut whole = BytesMut::from(first.unwrap_or_default());
-                whole.extend_from_slice(&rest);
-                Ok(whole.freeze())
-            }
-            Self::Gzip { decoder, .. } => Ok(decoder.finish().map_err(not_gzip)?.content.freeze()),
+            Self::Identity(pieces) => Ok(pieces.finish()),
+            Self::Gzip(mut gzip) => gzip.finish().map_err(|error| gzip.explain(error)),
         }
     }
 }
 
-fn not_gzip(error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Protocol, "the body is not valid gzip").with_source(error)
+/// A body as it comes.
+#[derive(Default)]
+struct Pieces {
+    /// Nearly every answer comes in one piece, which is then passed on as it is.
+    first: Bytes,
+    /// All of it, once there is a second piece.
+    all: BytesMut,
+    limit: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, data: Bytes) -> Result<(), Error> {
+        if self.first.len() + self.all.len() + data.len() > self.limit {
+            return Err(too_large(self.limit));
+        }
+        if self.first.is_empty() && self.all.is_empty() {
+            self.first = data;
+            return Ok(());
+        }
+        self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        self.all.extend_from_slice(&data);
+        Ok(())
+    }
+
+    fn finish(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.freeze() }
+    }
+}
+
+/// A compressed body: one member or several. What follows the last one is ignored, as everybody does.
+struct Gzip {
+    member: GzDecoder<Limited>,
+    /// At least one byte has come.
+    begun: bool,
+    /// All members are complete.
+    ended: bool,
+}
+
+impl Gzip {
+    /// How every member begins.
+    const MAGIC: u8 = 0x1f;
+
+    fn new(limit: usize) -> Self {
+        Self { member: GzDecoder::new(Limited { limit, ..Limited::default() }), begun: false, ended: false }
+    }
+
+    fn push(&mut self, mut data: &[u8]) -> io::Result<()> {
+        self.begun |= !data.is_empty();
+        while !data.is_empty() && !self.ended {
+            match self.member.write(data)? {
+                // The member is complete, and this is not its.
+                0 => self.next(data[0])?,
+                taken => data = &data[taken..],
+            }
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, begin: u8) -> io::Result<()> {
+        self.member.try_finish()?;
+        if begin == Self::MAGIC {
+            let content = std::mem::take(self.member.get_mut());
+            self.member = GzDecoder::new(content);
+        } else {
+            self.ended = true;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<Bytes> {
+        if self.begun && !self.ended {
+            self.member.try_finish()?;
+        }
+        Ok(std::mem::take(self.member.get_mut()).content.freeze())
+    }
+
+    fn explain(&self, error: io::Error) -> Error {
+        let content = self.member.get_ref();
+        if content.full {
+            return too_large(content.limit);
+        }
+        Error::new(ErrorKind::Protocol, "the body is not valid gzip").with_source(error)
+    }
 }
 
 /// Refuses what would go beyond the limit before it is stored: a small body can decompress to a huge one.
+#[derive(Default)]
 struct Limited {
     content: BytesMut,
     limit: usize,
@@ -148,16 +212,16 @@ struct Limited {
 }
 
 impl Write for Limited {
-    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         if self.content.len() + data.len() > self.limit {
             self.full = true;
-            return Err(std::io::Error::other("too large"));
+            return Err(io::Error::other("too large"));
         }
         self.content.extend_from_slice(data);
         Ok(data.len())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

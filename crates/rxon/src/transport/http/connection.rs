@@ -1,10 +1,12 @@
 //! One HTTP/1.1 connection, driven from within its exchanges.
 
+use std::error::Error as _;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,17 +14,15 @@ use http::{HeaderMap, Request, StatusCode};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
+use super::MAX_BODY;
 use super::body::{self, Outgoing};
 use super::stream::{Stream, Watch, Watched};
-use super::MAX_BODY;
 use crate::{Error, ErrorKind};
-
-type Driver = http1::Connection<TokioIo<Watched>, Outgoing>;
 
 /// A connection between two exchanges.
 pub(super) struct Connection {
     sender: SendRequest<Outgoing>,
-    driver: Pin<Box<Driver>>,
+    driver: Driver,
     watch: Arc<Watch>,
     /// It has carried an exchange before.
     reused: bool,
@@ -55,28 +55,35 @@ impl Connection {
     pub(super) async fn new(stream: Stream) -> Result<Self, Error> {
         let watch = Arc::new(Watch::default());
         let io = TokioIo::new(Watched::new(stream, watch.clone()));
-        let (sender, driver) = http1::Builder::new()
+        let (sender, connection) = http1::Builder::new()
             .handshake(io)
             .await
             .map_err(|error| Error::new(ErrorKind::Connect, "HTTP").with_source(error))?;
-        Ok(Self { sender, driver: Box::pin(driver), watch, reused: false })
+        Ok(Self { sender, driver: Driver(Some(Box::pin(connection))), watch, reused: false })
     }
 
     /// The connection, unless the peer has closed it meanwhile.
     pub(super) async fn still_open(mut self) -> Option<Self> {
-        let ended = poll_fn(|context| Poll::Ready(self.driver.as_mut().poll(context).is_ready())).await;
-        (!ended && !self.sender.is_closed()).then_some(self)
+        self.watch.probe(true);
+        poll_fn(|context| Poll::Ready(self.driver.poll(context))).await;
+        self.watch.probe(false);
+        self.is_open().then_some(self)
+    }
+
+    fn is_open(&self) -> bool {
+        self.driver.0.is_some() && !self.sender.is_closed()
     }
 
     /// Sends a request and reads its answer whole.
     ///
-    /// The connection is given back only after a whole answer: dropped midway, nobody could tell whose bytes come next.
+    /// The connection is given back only after a whole answer to a whole request: otherwise nobody could tell whose
+    /// bytes come next.
     pub(super) async fn exchange(mut self, request: Request<Outgoing>, time_limit: Duration) -> Result<Done, Failed> {
         self.watch.begin(request.body().taken());
         let answer = async {
             let response = self.sender.try_send_request(request).await.map_err(|mut error| {
                 let unsent = error.take_message().map(Box::new);
-                Failed { error: classify(error.into_error()), unsent }
+                Failed { error: failure(error.into_error(), ""), unsent }
             })?;
             let (head, incoming) = response.into_parts();
             let body = body::collect(&head.headers, incoming, MAX_BODY)
@@ -84,15 +91,22 @@ impl Connection {
                 .map_err(|error| Failed { error, unsent: None })?;
             Ok((head, body))
         };
-        let result = tokio::time::timeout(time_limit, drive(self.driver.as_mut(), answer)).await;
+        let result = tokio::time::timeout(time_limit, self.driver.drive(answer)).await;
         let progress = self.watch.progress(self.reused);
         match result {
             Ok(Ok((head, body))) => {
                 self.reused = true;
-                let connection = (!self.sender.is_closed()).then_some(self);
+                let connection = (progress.written && self.is_open()).then_some(self);
                 Ok(Done { status: head.status, headers: head.headers, body, connection })
             }
-            Ok(Err(Failed { error, unsent })) => Err(Failed { error: error.with_progress(progress), unsent }),
+            Ok(Err(Failed { error, unsent })) => {
+                let error = match self.watch.take_write_error() {
+                    // It came first: that the answer never came is only what followed from it.
+                    Some(cause) if error.kind() == ErrorKind::Closed => error.with_source(cause),
+                    _ => error,
+                };
+                Err(Failed { error: error.with_progress(progress), unsent })
+            }
             Err(_) => {
                 let error = Error::new(ErrorKind::Timeout, format!("{time_limit:?}")).with_progress(progress);
                 Err(Failed { error, unsent: None })
@@ -101,25 +115,54 @@ impl Connection {
     }
 }
 
-/// Moves the connection's bytes while a future waits for them.
-async fn drive<F: Future>(mut driver: Pin<&mut Driver>, future: F) -> F::Output {
-    let mut future = pin!(future);
-    let mut ended = false;
-    poll_fn(|context| {
-        // The request is queued by the first poll of the future, written and answered by the driver's, so the
-        // future is asked again after the driver has moved.
-        if let Poll::Ready(output) = future.as_mut().poll(context) {
-            return Poll::Ready(output);
+/// hyper's side of a connection, until it has ended. It is dropped then: only so does hyper tell those who still wait
+/// for something that it will not come.
+struct Driver(Option<Pin<Box<http1::Connection<TokioIo<Watched>, Outgoing>>>>);
+
+impl Driver {
+    /// Moves what can be moved.
+    fn poll(&mut self, context: &mut Context<'_>) {
+        if let Some(connection) = &mut self.0
+            && connection.as_mut().poll(context).is_ready()
+        {
+            self.0 = None;
         }
-        if !ended && driver.as_mut().poll(context).is_ready() {
-            ended = true;
-        }
-        future.as_mut().poll(context)
-    })
-    .await
+    }
+
+    /// Moves the connection's bytes while a future waits for them.
+    async fn drive<F: Future>(&mut self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            // The request is queued by the first poll of the future, written and answered by the connection's, so the
+            // future is asked again after the connection has moved.
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                return Poll::Ready(output);
+            }
+            self.poll(context);
+            future.as_mut().poll(context)
+        })
+        .await
+    }
 }
 
-fn classify(error: hyper::Error) -> Error {
-    let kind = if error.is_parse() { ErrorKind::Protocol } else { ErrorKind::Closed };
-    Error::new(kind, "").with_source(error)
+/// What an error of hyper's means.
+pub(super) fn failure(error: hyper::Error, detail: &str) -> Error {
+    let kind = if error.is_parse() { ErrorKind::Protocol } else { below(&error) };
+    Error::new(kind, detail).with_source(error)
+}
+
+/// What the stream below had to say: rustls' own errors come wrapped in those of I/O, and so do malformed chunks.
+fn below(error: &hyper::Error) -> ErrorKind {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return match error.kind() {
+                _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => ErrorKind::Tls,
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => ErrorKind::Protocol,
+                _ => ErrorKind::Closed,
+            };
+        }
+        source = error.source();
+    }
+    ErrorKind::Closed
 }

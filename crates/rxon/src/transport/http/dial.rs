@@ -1,11 +1,14 @@
 //! How a connection is made: name, TCP, proxy, TLS.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::address::OrchestratorUrl;
@@ -56,7 +59,7 @@ impl Dialer {
 
     /// Connects.
     pub(super) async fn dial(&self) -> Result<Connection, Error> {
-        tokio::time::timeout(CONNECT_TIME_LIMIT, self.connect()).await.unwrap_or_else(|_| {
+        timeout(CONNECT_TIME_LIMIT, self.connect()).await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Connect, format!("{} within {CONNECT_TIME_LIMIT:?}", self.url)))
         })
     }
@@ -89,11 +92,28 @@ impl Dialer {
 }
 
 async fn tcp(host: &str, port: u16, whom: &str) -> Result<TcpStream, Error> {
-    let stream = TcpStream::connect((host, port))
-        .await
-        .map_err(|error| Error::new(ErrorKind::Connect, whom).with_source(error))?;
-    stream.set_nodelay(true).map_err(|error| Error::new(ErrorKind::Connect, whom).with_source(error))?;
-    Ok(stream)
+    let deadline = Instant::now() + CONNECT_TIME_LIMIT;
+    let stream = async {
+        let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+        let stream = first_of(&addresses, deadline).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    stream.await.map_err(|error: io::Error| Error::new(ErrorKind::Connect, whom).with_source(error))
+}
+
+/// Connects to the first address that lets us. One that swallows packets leaves time for the others.
+async fn first_of(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (tried, address) in addresses.iter().enumerate() {
+        let share = deadline.saturating_duration_since(Instant::now()) / (addresses.len() - tried) as u32;
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failed = error,
+            Err(_) => failed = io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {share:?}")),
+        }
+    }
+    Err(failed)
 }
 
 /// Asks a proxy for a tunnel.

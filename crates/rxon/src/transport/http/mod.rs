@@ -24,9 +24,9 @@ pub use proxy::{InvalidProxy, Proxies};
 pub use tls::{InvalidTls, TlsSettings};
 
 use self::body::Outgoing;
-use self::connection::Connection;
+use self::connection::{Connection, Failed};
 use self::dial::Dialer;
-use super::{Connector, ExchangeFuture, Operation, Request, Response, Transport};
+use super::{Connector, ExchangeFuture, Operation, PollQuery, Request, Response, Transport};
 use crate::{Error, ErrorKind, VERSION, WorkerId};
 
 /// Answers larger than this, counted decompressed, are refused without being read whole: 64 MiB.
@@ -106,6 +106,7 @@ struct Inner {
     dialer: Dialer,
     addresses: Addresses,
     headers: HeaderMap,
+    headers_with_body: HeaderMap,
     token: Token,
 }
 
@@ -128,7 +129,9 @@ impl HttpConnector {
     pub fn new(settings: HttpSettings) -> Result<Self, InvalidTls> {
         let mut headers = HeaderMap::new();
         let mut add = |name: HeaderName, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
+            if let Ok(mut value) = HeaderValue::from_str(value) {
+                // Credentials are in a map of headers that is printed with its owner.
+                value.set_sensitive(matches!(name, header::AUTHORIZATION | header::PROXY_AUTHORIZATION));
                 headers.insert(name, value);
             }
         };
@@ -142,20 +145,21 @@ impl HttpConnector {
             add(header::AUTHORIZATION, &credentials);
         }
         let dialer = Dialer::new(&settings.url, &settings.proxies, &settings.tls)?;
+        if let Some(credentials) = dialer.forward_credentials() {
+            add(header::PROXY_AUTHORIZATION, &credentials);
+        }
         let prefix = if dialer.needs_absolute_form() { settings.url.absolute_prefix() } else { settings.url.path_prefix() };
         let addresses = Addresses::new(&prefix, &settings.worker_id);
-        if let Some(credentials) = dialer.forward_credentials()
-            && let Ok(value) = HeaderValue::from_str(&credentials)
-        {
-            headers.insert(header::PROXY_AUTHORIZATION, value);
-        }
-        Ok(Self(Arc::new(Inner { dialer, addresses, headers, token: settings.token })))
+        headers.insert(WORKER_TOKEN, settings.token.current());
+        let mut headers_with_body = headers.clone();
+        headers_with_body.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(Self(Arc::new(Inner { dialer, addresses, headers, headers_with_body, token: settings.token })))
     }
 }
 
 impl Connector for HttpConnector {
     fn transport(&self) -> Box<dyn Transport> {
-        Box::new(HttpTransport { inner: self.0.clone(), connection: None })
+        Box::new(HttpTransport { inner: self.0.clone(), connection: None, last_poll: None })
     }
 }
 
@@ -177,22 +181,6 @@ impl Addresses {
             token: uri("auth/token"),
         }
     }
-
-    fn of(&self, operation: &Operation) -> Result<(Method, Uri), Error> {
-        Ok(match operation {
-            Operation::Register => (Method::POST, self.register.clone()),
-            Operation::Heartbeat => (Method::PATCH, self.worker.clone()),
-            Operation::Result => (Method::POST, self.result.clone()),
-            Operation::Event => (Method::POST, self.event.clone()),
-            Operation::Token => (Method::POST, self.token.clone()),
-            Operation::Poll(query) => {
-                let address = format!("{}{}", self.poll, query.as_str());
-                let uri = Uri::try_from(address)
-                    .map_err(|error| Error::new(ErrorKind::Message, "the poll's address").with_source(error))?;
-                (Method::GET, uri)
-            }
-        })
-    }
 }
 
 /// One orchestrator, at most one connection.
@@ -200,58 +188,81 @@ impl Addresses {
 struct HttpTransport {
     inner: Arc<Inner>,
     connection: Option<Connection>,
+    last_poll: Option<(Arc<PollQuery>, Uri)>,
 }
 
 impl Transport for HttpTransport {
     fn exchange(&mut self, request: Request) -> ExchangeFuture<'_> {
         Box::pin(async move {
             let time_limit = request.time_limit;
-            let mut message = self.inner.message(request)?;
+            let mut message = self.message(request)?;
             // An idle connection that the peer closed is found out here, before anything is written.
-            if let Some(connection) = self.connection.take()
-                && let Some(connection) = connection.still_open().await
-            {
+            let mut kept = match self.connection.take() {
+                Some(connection) => connection.still_open().await,
+                None => None,
+            };
+            loop {
+                let reused = kept.is_some();
+                let connection = match kept.take() {
+                    Some(connection) => connection,
+                    // Rare, and large with all that TLS needs: not to be a part of every exchange's future.
+                    None => Box::pin(self.inner.dialer.dial()).await?,
+                };
                 match connection.exchange(message, time_limit).await {
-                    Ok(done) => return self.finish(done),
-                    Err(failed) => match failed.unsent {
-                        Some(unsent) => message = *unsent,
-                        None => return Err(failed.error),
-                    },
+                    Ok(done) => return Ok(self.finish(done)),
+                    Err(Failed { unsent: Some(unsent), .. }) if reused => message = *unsent,
+                    Err(failed) => return Err(failed.error),
                 }
-            }
-            let connection = self.inner.dialer.dial().await?;
-            match connection.exchange(message, time_limit).await {
-                Ok(done) => self.finish(done),
-                Err(failed) => Err(failed.error),
             }
         })
     }
 }
 
 impl HttpTransport {
-    fn finish(&mut self, done: connection::Done) -> Result<Response, Error> {
+    fn message(&mut self, request: Request) -> Result<http::Request<Outgoing>, Error> {
+        let addresses = &self.inner.addresses;
+        let (method, uri) = match &request.operation {
+            Operation::Register => (Method::POST, addresses.register.clone()),
+            Operation::Heartbeat => (Method::PATCH, addresses.worker.clone()),
+            Operation::Result => (Method::POST, addresses.result.clone()),
+            Operation::Event => (Method::POST, addresses.event.clone()),
+            Operation::Token => (Method::POST, addresses.token.clone()),
+            Operation::Poll(query) => (Method::GET, self.poll_address(query)?),
+        };
+        let mut headers = if request.body.is_empty() {
+            self.inner.headers.clone()
+        } else {
+            self.inner.headers_with_body.clone()
+        };
+        // Its place is there already: a map that grows would cost more than all the rest.
+        headers.insert(WORKER_TOKEN, self.inner.token.current());
+        let mut message = http::Request::new(Outgoing::new(request.body));
+        *message.method_mut() = method;
+        *message.uri_mut() = uri;
+        *message.headers_mut() = headers;
+        Ok(message)
+    }
+
+    /// Poll after poll asks the same, so that its address is kept.
+    fn poll_address(&mut self, query: &Arc<PollQuery>) -> Result<Uri, Error> {
+        if let Some((known, uri)) = &self.last_poll
+            && Arc::ptr_eq(known, query)
+        {
+            return Ok(uri.clone());
+        }
+        let uri = Uri::try_from(format!("{}{}", self.inner.addresses.poll, query.as_str()))
+            .map_err(|error| Error::new(ErrorKind::Message, "the poll's address").with_source(error))?;
+        self.last_poll = Some((query.clone(), uri.clone()));
+        Ok(uri)
+    }
+
+    fn finish(&mut self, done: connection::Done) -> Response {
         self.connection = done.connection;
         let retry_after = done
             .headers
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| crate::backoff::retry_after(value, SystemTime::now()));
-        Ok(Response { status: done.status.as_u16(), body: done.body, retry_after })
-    }
-}
-
-impl Inner {
-    fn message(&self, request: Request) -> Result<http::Request<Outgoing>, Error> {
-        let (method, uri) = self.addresses.of(&request.operation)?;
-        let mut message = http::Request::new(Outgoing::new(request.body.clone()));
-        *message.method_mut() = method;
-        *message.uri_mut() = uri;
-        let headers = message.headers_mut();
-        headers.clone_from(&self.headers);
-        headers.insert(WORKER_TOKEN, self.token.current());
-        if !request.body.is_empty() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        Ok(message)
+        Response { status: done.status.as_u16(), body: done.body, retry_after }
     }
 }

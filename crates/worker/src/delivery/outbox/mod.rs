@@ -34,6 +34,9 @@ const SERVER_ERROR_PATIENCE: Duration = Duration::from_secs(3600);
 /// Without `Retry-After`, this much silence opens an orchestrator's window again: 61 s, measured.
 const SILENCE: Duration = Duration::from_secs(61);
 
+/// `Retry-After: 0` is no invitation to knock without pause.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
+
 /// How results are handled.
 #[derive(Debug, Clone)]
 pub(crate) struct OutboxSettings {
@@ -214,10 +217,10 @@ impl Outbox {
         }
         match response.status {
             429 => {
-                let silence = response.retry_after;
-                Verdict::Silence(
-                    silence.unwrap_or_else(|| SILENCE + Duration::from_secs_f64(5.0 * self.rng.f64())),
-                )
+                let silence = response
+                    .retry_after
+                    .unwrap_or_else(|| SILENCE + Duration::from_secs_f64(5.0 * self.rng.f64()));
+                Verdict::Silence(silence.max(SHORTEST_SILENCE))
             }
             401 | 403 => Verdict::Later {
                 delay: add_quarter(UNAUTHORIZED_INTERVAL, &mut self.rng),
@@ -301,6 +304,14 @@ impl Outbox {
     /// How many are not acknowledged.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Whether each of them was tried and has to wait for its next try.
+    pub(crate) fn all_tried(&self, now: Instant) -> bool {
+        let silent = self.silent_until.is_some_and(|until| until > now);
+        let untried = if silent { 0 } else { self.ready.len() };
+        let in_flight = self.entries.len() - self.ready.len() - self.waiting.len();
+        untried + in_flight == 0
     }
 
     /// Their size in bytes.

@@ -1,0 +1,171 @@
+//! A client of few words, which can go away at any moment.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use avtomatika_dev::DevOrchestrator;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// How long a test waits for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: hyper::HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {:?} {:?}", self.status, self.body))
+    }
+
+    /// The text of an error with that status.
+    pub(crate) fn error(&self, status: u16) -> String {
+        assert_eq!(self.status.as_u16(), status, "{:?}", self.body);
+        self.json()["error"].as_str().expect("a text").to_owned()
+    }
+}
+
+/// One request on a connection of its own, which ends when the future does.
+pub(crate) async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
+    let stream = TcpStream::connect(address).await.expect("it listens");
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { drop(connection.await) });
+    let answer = async {
+        let (head, body) = sender.send_request(request).await.expect("an answer").into_parts();
+        let body = body.collect().await.expect("a whole body").to_bytes();
+        Answer { status: head.status, headers: head.headers, body }
+    };
+    tokio::time::timeout(PATIENCE, answer).await.expect("in time")
+}
+
+pub(crate) fn request(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Request<Full<Bytes>> {
+    let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        request = request.header("host", address.to_string());
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::new(body.into())).expect("a request")
+}
+
+/// Somebody with `curl`.
+pub(crate) async fn get(orchestrator: &DevOrchestrator, path: &str) -> Answer {
+    let address = orchestrator.address();
+    send(address, request(address, Method::GET, path, &[], "")).await
+}
+
+pub(crate) async fn post(orchestrator: &DevOrchestrator, path: &str, body: &str) -> Answer {
+    let (address, json) = (orchestrator.address(), [("content-type", "application/json")]);
+    send(address, request(address, Method::POST, path, &json, body.to_owned())).await
+}
+
+/// The worker side of the protocol, by hand.
+#[derive(Debug, Clone)]
+pub(crate) struct Worker {
+    pub(crate) address: SocketAddr,
+    pub(crate) id: String,
+    pub(crate) token: String,
+}
+
+impl Worker {
+    pub(crate) fn new(orchestrator: &DevOrchestrator, id: &str) -> Self {
+        Self { address: orchestrator.address(), id: id.to_owned(), token: "secret".to_owned() }
+    }
+
+    /// One that has registered for these tasks.
+    pub(crate) async fn registered(orchestrator: &DevOrchestrator, id: &str, tasks: &[&str]) -> Self {
+        let worker = Self::new(orchestrator, id);
+        let answer =
+            worker.post("workers/register", &json!({"worker_id": id, "supported_tasks": tasks})).await;
+        assert_eq!(answer.json(), json!({"status": "registered", "version": "1.0b17"}));
+        worker
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Answer {
+        let headers = [("x-worker-token", self.token.as_str()), ("x-worker-id", &self.id)];
+        let path = format!("/_worker/{path}");
+        send(self.address, request(self.address, method, &path, &headers, body)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, body.to_string()).await
+    }
+
+    pub(crate) async fn beat(&self, body: &Value) -> Value {
+        let answer = self.send(Method::PATCH, &format!("workers/{}", self.id), body.to_string()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.json()
+    }
+
+    pub(crate) async fn poll_for(&self, seconds: &str) -> Answer {
+        let path = format!("workers/{}/tasks/next?timeout={seconds}", self.id);
+        self.send(Method::GET, &path, "").await
+    }
+
+    /// The next task, waited for as long as the orchestrator does.
+    pub(crate) async fn task(&self) -> Value {
+        let answer = self.send(Method::GET, &format!("workers/{}/tasks/next", self.id), "").await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.json()
+    }
+
+    pub(crate) async fn result(&self, task: &Value, result: Value) -> Value {
+        let mut body = json!({"job_id": task["job_id"], "task_id": task["task_id"], "worker_id": self.id});
+        let Value::Object(fields) = result else { panic!("an object") };
+        body.as_object_mut().expect("an object").extend(fields);
+        let answer = self.post("tasks/result", &body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.json()
+    }
+
+    /// Writes the head of a poll, and leaves the rest to the test.
+    pub(crate) async fn open_poll(&self) -> TcpStream {
+        use tokio::io::AsyncWriteExt as _;
+        let mut stream = TcpStream::connect(self.address).await.expect("it listens");
+        let head = format!(
+            "GET /_worker/workers/{}/tasks/next HTTP/1.1\r\nhost: {}\r\nx-worker-token: {}\r\n\r\n",
+            self.id, self.address, self.token
+        );
+        stream.write_all(head.as_bytes()).await.expect("written");
+        stream
+    }
+}
+
+/// Looks until it is so. For what nobody announces.
+pub(crate) async fn eventually(mut so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("in time");
+}
+
+pub(crate) async fn in_time<T>(waiting: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, waiting).await.expect("in time")
+}
+
+/// How many polls are held of all workers.
+pub(crate) fn open_polls(orchestrator: &DevOrchestrator) -> usize {
+    orchestrator.workers().iter().map(|worker| worker.open_polls).sum()
+}
