@@ -114,7 +114,8 @@ where
         H: Handler<M, S>,
         M: 'static,
     {
-        let make: MakeService<S> = Box::new(move |state| TaskService::new(HandlerService::new(handler, state)));
+        let make: MakeService<S> =
+            Box::new(move |state| TaskService::new(HandlerService::new(handler, state)));
         self.tasks.push(Registered { name: name.into(), options, make });
         self
     }
@@ -123,7 +124,8 @@ where
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<TaskService> + Send + 'static,
-        L::Service: Service<TaskRequest, Response = Outcome, Error = Infallible> + Clone + Send + Sync + 'static,
+        L::Service:
+            Service<TaskRequest, Response = Outcome, Error = Infallible> + Clone + Send + Sync + 'static,
         <L::Service as Service<TaskRequest>>::Future: Send + 'static,
     {
         self.layers.push(Box::new(move |service| BoxCloneSyncService::new(layer.layer(service))));
@@ -168,7 +170,11 @@ where
     pub fn with_state<S2>(self, state: S) -> WorkerBuilder<S2> {
         let tasks = self.tasks.into_iter().map(|task| {
             let (make, state) = (task.make, state.clone());
-            Registered { name: task.name, options: task.options, make: Box::new(move |_: S2| make(state)) as MakeService<S2> }
+            Registered {
+                name: task.name,
+                options: task.options,
+                make: Box::new(move |_: S2| make(state)) as MakeService<S2>,
+            }
         });
         WorkerBuilder {
             tasks: tasks.collect(),
@@ -182,12 +188,38 @@ where
     }
 }
 
-impl WorkerBuilder<()> {
+/// Stands for the state of a worker whose handlers need none, or were given theirs.
+#[derive(Debug, Clone, Copy)]
+pub struct NoState;
+
+/// What a worker has to offer to handlers that were not given their state by
+/// [`with_state`](WorkerBuilder::with_state): nothing.
+#[diagnostic::on_unimplemented(
+    message = "the worker's handlers need the state `{S}`, which it was not given",
+    label = "`State<{S}>` is an argument of a handler",
+    note = "give it with `.with_state(…)`, after the tasks that need it and before this"
+)]
+pub trait Offers<S> {
+    /// The state.
+    fn offer(self) -> S;
+}
+
+impl Offers<()> for NoState {
+    fn offer(self) {}
+}
+
+impl<S> WorkerBuilder<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     /// Checks everything that was said in code. The configuration is checked when the worker runs.
     ///
     /// # Errors
     /// [`BuildError`] for the first thing that is wrong.
-    pub fn build(self) -> Result<Worker, BuildError> {
+    pub fn build(self) -> Result<Worker, BuildError>
+    where
+        NoState: Offers<S>,
+    {
         if self.tasks.is_empty() {
             return Err(BuildError::NoTasks);
         }
@@ -205,7 +237,7 @@ impl WorkerBuilder<()> {
             if !names.insert(name.clone()) {
                 return Err(BuildError::DuplicateTask(name));
             }
-            let inner = (task.make)(());
+            let inner = (task.make)(NoState.offer());
             let layered = self.layers.iter().rev().fold(inner, |service, layer| layer(service));
             let group = task.options.limit_group.as_ref();
             let route = Route {
@@ -218,7 +250,9 @@ impl WorkerBuilder<()> {
         let skill_dependencies = self
             .skill_dependencies
             .into_iter()
-            .map(|(skill, models)| TaskName::new(&skill).map(|skill| (skill, models)).map_err(BuildError::TaskName))
+            .map(|(skill, models)| {
+                TaskName::new(&skill).map(|skill| (skill, models)).map_err(BuildError::TaskName)
+            })
             .collect::<Result<_, _>>()?;
         Ok(Worker::new(Plan {
             router,
@@ -240,7 +274,10 @@ impl WorkerBuilder<()> {
     ///     Worker::builder().task("nothing", async || ()).run().await
     /// }
     /// ```
-    pub async fn run(self) -> Exit {
+    pub async fn run(self) -> Exit
+    where
+        NoState: Offers<S>,
+    {
         match self.build() {
             Ok(worker) => worker.run().await,
             Err(error) => Exit::from(Err(error)),
@@ -248,7 +285,10 @@ impl WorkerBuilder<()> {
     }
 
     /// As [`run`](Self::run), with the health server.
-    pub async fn run_with_health_check(self) -> Exit {
+    pub async fn run_with_health_check(self) -> Exit
+    where
+        NoState: Offers<S>,
+    {
         match self.build() {
             Ok(worker) => worker.run_with_health_check().await,
             Err(error) => Exit::from(Err(error)),

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::changes::Changes;
 use crate::config::{CapacityReporting, WorkerConfig};
-use crate::execution::{BlockingThreads, Cause, CancelHandle};
+use crate::execution::{BlockingThreads, CancelHandle, Cause};
 use crate::hot_cache::HotCache;
 use crate::router::Router;
 use crate::slots::Slots;

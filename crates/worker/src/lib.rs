@@ -27,7 +27,7 @@ mod signals;
 mod slots;
 mod worker;
 
-pub use builder::{TaskOptions, WorkerBuilder};
+pub use builder::{NoState, Offers, TaskOptions, WorkerBuilder};
 pub use config::{ConfigError, WorkerConfig};
 pub use error::{BuildError, Error};
 pub use exit::Exit;

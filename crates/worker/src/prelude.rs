@@ -1,5 +1,6 @@
 //! What most workers use: `use avtomatika_worker::prelude::*;`
 
 pub use crate::{
-    Exit, Json, Outcome, Params, RawParams, State, TaskContext, TaskError, TaskOptions, Worker, WorkerConfig, blocking,
+    Exit, Json, Outcome, Params, RawParams, State, TaskContext, TaskError, TaskOptions, Worker, WorkerConfig,
+    blocking,
 };

@@ -76,7 +76,8 @@ impl Throttle {
         if self.taken.len() >= PER_SECOND {
             return Due::At(self.taken[self.taken.len() - PER_SECOND] + SECOND);
         }
-        let report = self.queue.pop_front().or_else(|| self.newest.take()).expect("one of the two holds a report");
+        let report =
+            self.queue.pop_front().or_else(|| self.newest.take()).expect("one of the two holds a report");
         self.taken.push_back(now);
         self.sending = true;
         Due::Now(report)

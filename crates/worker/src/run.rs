@@ -69,7 +69,8 @@ impl Assembly {
         }
         let senders = TaskTracker::new();
         let entries = core.config.orchestrators();
-        let sessions = entries.iter().map(|entry| session(&core, entry, &senders)).collect::<Result<_, _>>()?;
+        let sessions =
+            entries.iter().map(|entry| session(&core, entry, &senders)).collect::<Result<_, _>>()?;
         let ends = Ends {
             stop_asking: CancellationToken::new(),
             let_go: CancellationToken::new(),
@@ -79,7 +80,11 @@ impl Assembly {
     }
 }
 
-fn session(core: &Arc<Core>, entry: &OrchestratorEntry, senders: &TaskTracker) -> Result<Arc<Session>, Error> {
+fn session(
+    core: &Arc<Core>,
+    entry: &OrchestratorEntry,
+    senders: &TaskTracker,
+) -> Result<Arc<Session>, Error> {
     let config = &core.config;
     let invalid = |problem: String| ConfigError::unsupported("TLS_CA_PATH", "", &problem);
     let settings = HttpSettings {
@@ -150,7 +155,11 @@ fn say_how_it_ended(stopped: &Stopped) {
     let ids = |ids: &[TaskId]| ids.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ");
     if !stopped.unacknowledged.is_empty() {
         let count = stopped.unacknowledged.len();
-        tracing::error!(count, task_ids = ids(&stopped.unacknowledged), "results were not acknowledged and are lost");
+        tracing::error!(
+            count,
+            task_ids = ids(&stopped.unacknowledged),
+            "results were not acknowledged and are lost"
+        );
     }
     if !stopped.cancelled.is_empty() {
         let count = stopped.cancelled.len();
@@ -247,7 +256,10 @@ impl Ending<'_> {
     /// Phase 2: what runs is told to stop, what waits is sent once.
     fn cancel(&self) -> Vec<TaskId> {
         let running = self.core.running.task_ids();
-        tracing::warn!(running = running.len(), "cancelling what still runs, and sending every result once more");
+        tracing::warn!(
+            running = running.len(),
+            "cancelling what still runs, and sending every result once more"
+        );
         self.ends.let_go.cancel();
         self.core.running.cancel_all(&Cause::Shutdown);
         for session in self.sessions {

@@ -44,7 +44,8 @@ impl Listening {
 
     /// Hands on every signal. Runs on the control path, so that a busy data path does not delay it.
     pub(crate) async fn hand_on(default_action: Arc<AtomicBool>, signals: mpsc::Sender<StopCause>) {
-        let listen = || Ok::<_, io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
+        let listen =
+            || Ok::<_, io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
         let (mut terminate, mut interrupt) = match listen() {
             Ok(both) => both,
             Err(error) => {

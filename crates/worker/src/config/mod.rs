@@ -26,8 +26,9 @@ impl WorkerConfig {
     pub fn from_env() -> Self {
         // A variable that is not UTF-8 is read as far as it is: its text is then named as wrong.
         Self::from_variables(
-            std::env::vars_os()
-                .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())),
+            std::env::vars_os().map(|(name, value)| {
+                (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+            }),
         )
     }
 
@@ -49,7 +50,11 @@ impl WorkerConfig {
         match Proxies::read(|name| variables.get(name).cloned()) {
             Ok(proxies) => config.proxies = proxies,
             Err(problems) => config.problems.extend(problems.into_iter().map(|problem| {
-                Problem::new(problem.variable, problem.value, "the address of an http proxy such as `http://proxy:3128`")
+                Problem::new(
+                    problem.variable,
+                    problem.value,
+                    "the address of an http proxy such as `http://proxy:3128`",
+                )
             })),
         }
         config.warn_of_unknown(variables.keys());
@@ -70,7 +75,8 @@ impl WorkerConfig {
 
     fn read(&mut self, option: &'static OptionInfo, value: &str) {
         if !option.supported {
-            self.warnings.push(format!("`{}` is set, but this version does not support it yet", option.variable));
+            self.warnings
+                .push(format!("`{}` is set, but this version does not support it yet", option.variable));
         }
         if let Err(expected) = self.assign(option.variable, value) {
             self.problems.push(option.problem(value, expected));
@@ -104,8 +110,12 @@ impl WorkerConfig {
     /// # Errors
     /// [`ConfigError`] with one problem for each wrong option.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let mut problems: Vec<Problem> =
-            self.problems.iter().filter(|problem| !self.was_set_in_code(problem.variable.as_str())).cloned().collect();
+        let mut problems: Vec<Problem> = self
+            .problems
+            .iter()
+            .filter(|problem| !self.was_set_in_code(problem.variable.as_str()))
+            .cloned()
+            .collect();
         match (&self.tls_cert_path, &self.tls_key_path) {
             (Some(path), None) => problems.push(Problem::new(
                 "TLS_CERT_PATH",

@@ -43,7 +43,13 @@ pub(super) fn mode(text: &str) -> Parsed<MultiOrchestratorMode> {
 pub(super) fn entries(text: &str) -> Option<Parsed<Vec<OrchestratorEntry>>> {
     let value: Value = serde_json::from_str(text).ok()?;
     let Value::Array(items) = value else { return Some(Err("a JSON list of objects with `url`".to_owned())) };
-    Some(items.iter().enumerate().map(|(index, item)| entry(item).map_err(|problem| format!("entry {index} {problem}"))).collect())
+    Some(
+        items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| entry(item).map_err(|problem| format!("entry {index} {problem}")))
+            .collect(),
+    )
 }
 
 fn entry(item: &Value) -> Parsed<OrchestratorEntry> {
@@ -56,7 +62,9 @@ fn entry(item: &Value) -> Parsed<OrchestratorEntry> {
     };
     let priority = match fields.get("priority") {
         None | Some(Value::Null) => 10,
-        Some(value) => value.as_i64().ok_or_else(|| format!("`priority` to be a whole number, not `{value}`"))?,
+        Some(value) => {
+            value.as_i64().ok_or_else(|| format!("`priority` to be a whole number, not `{value}`"))?
+        }
     };
     let weight = match fields.get("weight") {
         None | Some(Value::Null) => 1,

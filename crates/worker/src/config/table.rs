@@ -140,7 +140,8 @@ impl WorkerConfig {
         match orchestrators::entries(text) {
             Some(entries) => self.orchestrators_config = entries?,
             None => self.warnings.push(
-                "`ORCHESTRATORS_CONFIG` is not valid JSON and is ignored: `ORCHESTRATOR_URL` counts".to_owned(),
+                "`ORCHESTRATORS_CONFIG` is not valid JSON and is ignored: `ORCHESTRATOR_URL` counts"
+                    .to_owned(),
             ),
         }
         Ok(())

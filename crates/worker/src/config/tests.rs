@@ -29,7 +29,10 @@ fn all_wrong_variables_are_named_at_once_and_secrets_are_masked() {
     let text = error.to_string();
     assert_eq!(error.problems().len(), 14, "{text}");
     assert!(!text.contains("secret@") && !text.contains("\"secret\""), "{text}");
-    assert!(text.contains("`HEARTBEAT_INTERVAL` is `soon`, expected a number of seconds, at least 0.05"), "{text}");
+    assert!(
+        text.contains("`HEARTBEAT_INTERVAL` is `soon`, expected a number of seconds, at least 0.05"),
+        "{text}"
+    );
     assert!(text.contains("entry 0 `weight` to be a whole number of at least 1, not `0`"), "{text}");
 }
 
@@ -40,7 +43,9 @@ fn setting_an_option_in_code_clears_its_problem() {
     by_name.set("MAX_CONCURRENT_TASKS", "3").expect("a number");
     by_name.set("WORKER_ID", "w").expect("an identifier");
     assert!(by_name.check().is_ok() && by_name.max_concurrent_tasks == 3);
-    assert!(wrong.clone().max_concurrent_tasks(10usize).worker_id(rxon::WorkerId::new("w").ok()).check().is_ok());
+    assert!(
+        wrong.clone().max_concurrent_tasks(10usize).worker_id(rxon::WorkerId::new("w").ok()).check().is_ok()
+    );
     let mut by_field = wrong;
     by_field.max_concurrent_tasks = 5;
     assert_eq!(by_field.check().expect_err("the id is still wrong").problems().len(), 1);
@@ -62,9 +67,13 @@ fn lenient_ones_are_warned_about_and_keep_their_defaults() {
     assert!(config.check().is_ok());
     assert_eq!(config.installed_software["python"], "3.9");
     let warnings = config.warnings().join("\n");
-    for expected in
-        ["`ORCHESTRATORS_CONFIG`", "`COST_PER_SKILL`", "`INSTALLED_SOFTWARE`", "`INSTALLED_MODELS`", "`WORKER_PORT`?"]
-    {
+    for expected in [
+        "`ORCHESTRATORS_CONFIG`",
+        "`COST_PER_SKILL`",
+        "`INSTALLED_SOFTWARE`",
+        "`INSTALLED_MODELS`",
+        "`WORKER_PORT`?",
+    ] {
         assert!(warnings.contains(expected), "{expected} in {warnings}");
     }
     assert_eq!(config.orchestrators()[0].url.to_string(), "http://one");

@@ -41,7 +41,9 @@ impl Recent {
             self.bytes -= old.body.len();
         }
         while let Some((oldest, at)) = self.order.front()
-            && (self.results.len() > MAX_RESULTS || self.bytes > MAX_BYTES || now.duration_since(*at) >= REMEMBERED)
+            && (self.results.len() > MAX_RESULTS
+                || self.bytes > MAX_BYTES
+                || now.duration_since(*at) >= REMEMBERED)
         {
             // Remembered anew meanwhile, it stands further back in the line too.
             if self.results.get(oldest).is_some_and(|(_, remembered)| remembered == at)

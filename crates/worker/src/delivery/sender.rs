@@ -48,7 +48,12 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    pub(crate) fn new(peer: Arc<Peer>, worker_id: WorkerId, outbox: Outbox, tracker: TaskTracker) -> Arc<Self> {
+    pub(crate) fn new(
+        peer: Arc<Peer>,
+        worker_id: WorkerId,
+        outbox: Outbox,
+        tracker: TaskTracker,
+    ) -> Arc<Self> {
         Arc::new(Self {
             peer,
             worker_id,

@@ -25,9 +25,9 @@ impl Cause {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Command => Outcome::Cancelled { reason: "cancelled by the orchestrator".to_owned() },
-            Self::TimeLimit(limit) => {
-                Outcome::Failed(TaskError::timeout(format!("the task took longer than its limit of {limit:?}")))
-            }
+            Self::TimeLimit(limit) => Outcome::Failed(TaskError::timeout(format!(
+                "the task took longer than its limit of {limit:?}"
+            ))),
             Self::Deadline => Outcome::Failed(TaskError::timeout("the task's deadline has passed")),
             Self::Shutdown => Outcome::Failed(TaskError::transient("worker shut down")),
         }

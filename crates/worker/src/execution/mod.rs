@@ -14,9 +14,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::FutureExt;
 use rxon::model::{ErrorCode, Task};
 use rxon::{JobId, TaskId};
-use futures_util::FutureExt;
 use tokio::time::Instant;
 use tower::ServiceExt;
 use tracing::Instrument;

@@ -92,9 +92,13 @@ impl BlockingThreads {
             let _ = ended.send(outcome);
         });
         if let Err(error) = self.submit(job) {
-            return Outcome::Failed(TaskError::resource_exhausted(format!("no thread for the handler: {error}")));
+            return Outcome::Failed(TaskError::resource_exhausted(format!(
+                "no thread for the handler: {error}"
+            )));
         }
-        outcome.await.unwrap_or_else(|_| Outcome::Failed(TaskError::transient("the handler's thread was lost")))
+        outcome
+            .await
+            .unwrap_or_else(|_| Outcome::Failed(TaskError::transient("the handler's thread was lost")))
     }
 
     fn submit(&self, job: Job) -> std::io::Result<()> {
@@ -169,9 +173,8 @@ mod tests {
     #[tokio::test]
     async fn threads_are_named() {
         let threads = BlockingThreads::new(1);
-        let outcome = threads
-            .run(|| Outcome::status(std::thread::current().name().unwrap_or("none"), ()))
-            .await;
+        let outcome =
+            threads.run(|| Outcome::status(std::thread::current().name().unwrap_or("none"), ())).await;
         assert_eq!(outcome.label(), "avtomatika-blocking-1");
     }
 }

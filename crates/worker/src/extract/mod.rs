@@ -100,7 +100,10 @@ pub trait FromTask<S, M = ViaTask>: Sized {
     type Rejection: IntoOutcome;
 
     /// Makes the argument.
-    fn from_task(request: TaskRequest, state: &S) -> impl Future<Output = Result<Self, Self::Rejection>> + Send;
+    fn from_task(
+        request: TaskRequest,
+        state: &S,
+    ) -> impl Future<Output = Result<Self, Self::Rejection>> + Send;
 }
 
 /// Marks an extractor that consumes the task.

@@ -42,6 +42,7 @@ use crate::extract::{FromTask, FromTaskParts, TaskRequest};
     note = "a handler is an `async fn` of at most 12 arguments; each argument is an extractor (`Params<T>`, `State<S>`, \
             `TaskContext`, `RawParams`, …), all but the last by `FromTaskParts<S>`, where `S` is the worker's state",
     note = "its result is `()`, `Json<T>`, `Outcome`, or `Result<T, TaskError>` of one of these",
+    note = "its future is `Send`: nothing like an `Rc` is held across an `.await`",
     note = "a function that blocks is registered as `blocking(function)`; state is given by `with_state(…)`"
 )]
 pub trait Handler<M, S>: Clone + Send + Sync + Sized + 'static {
@@ -85,6 +86,7 @@ macro_rules! handlers {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl<F, Output, S, M, $($part,)* Last> Handler<(Blocks, M, $($part,)* Last), S> for Blocking<F>
         where
             F: FnOnce($($part,)* Last) -> Output + Clone + Send + Sync + 'static,
@@ -123,6 +125,7 @@ macro_rules! handlers {
 pub enum Blocks {}
 
 /// A handler that asks for nothing.
+#[diagnostic::do_not_recommend]
 impl<F, Fut, S> Handler<((),), S> for F
 where
     F: FnOnce() -> Fut + Clone + Send + Sync + 'static,
@@ -136,6 +139,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Output, S> Handler<(Blocks,), S> for Blocking<F>
 where
     F: FnOnce() -> Output + Clone + Send + Sync + 'static,

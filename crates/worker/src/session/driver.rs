@@ -17,10 +17,10 @@ use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Session;
 use super::heartbeat::heartbeat;
 use super::rate::{RateGate, SHORTEST_SILENCE};
 use super::registration::registration;
-use super::Session;
 use crate::config::MultiOrchestratorMode;
 use crate::core::Core;
 use crate::execution::Cause;
@@ -148,7 +148,10 @@ impl Driver {
                 Ok(())
             }
             (true, Err(_)) => {
-                peer.log.failed("registration", &format!("{}, not JSON: `{}`", response.status, response.excerpt()));
+                peer.log.failed(
+                    "registration",
+                    &format!("{}, not JSON: `{}`", response.status, response.excerpt()),
+                );
                 Err(None)
             }
             _ => {

@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::Session;
 use super::driver::Ends;
 use super::polling::{Next, Polling};
-use super::Session;
 use crate::core::Core;
 use crate::execution;
 use crate::slots::Slot;

@@ -66,7 +66,8 @@ pub(crate) enum Next {
 
 impl Polling {
     pub(crate) fn new(settings: PollingSettings, rng: Rng) -> Self {
-        let failures = Backoff::new(settings.error_delay.max(SHORTEST_DELAY), LONGEST_ERROR_DELAY, Jitter::AddQuarter);
+        let failures =
+            Backoff::new(settings.error_delay.max(SHORTEST_DELAY), LONGEST_ERROR_DELAY, Jitter::AddQuarter);
         Self {
             settings,
             pollers: 0,
@@ -110,7 +111,11 @@ impl Polling {
         self.went_well();
         self.instant_empties = 0;
         let at_once = now.duration_since(sent) < AT_ONCE;
-        if at_once && self.pollers < self.settings.max_pollers && free_slots > 0 { Next::Grow } else { Next::Continue }
+        if at_once && self.pollers < self.settings.max_pollers && free_slots > 0 {
+            Next::Grow
+        } else {
+            Next::Continue
+        }
     }
 
     /// A poll brought nothing.
@@ -166,8 +171,11 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn polling() -> Polling {
-        let settings =
-            PollingSettings { max_pollers: 3, error_delay: 5 * SECOND, idle_delay: Duration::from_millis(10) };
+        let settings = PollingSettings {
+            max_pollers: 3,
+            error_delay: 5 * SECOND,
+            idle_delay: Duration::from_millis(10),
+        };
         let mut polling = Polling::new(settings, Rng::with_seed(1));
         polling.on_begin();
         polling
@@ -209,7 +217,8 @@ mod tests {
 
     #[test]
     fn delays_of_nothing_grow_too() {
-        let settings = PollingSettings { max_pollers: 1, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
+        let settings =
+            PollingSettings { max_pollers: 1, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
         let (mut polling, mut now) = (Polling::new(settings, Rng::with_seed(1)), Instant::now());
         for _ in 0..8 {
             polling.on_empty(now, now);

@@ -177,7 +177,9 @@ impl Outbox {
     /// No answer came.
     pub(crate) fn on_error(&mut self, id: Id, error: &Error, newer: bool, now: Instant) -> Verdict {
         let verdict = if error.is_ambiguous() && !newer && !self.settings.resend_ambiguous {
-            Verdict::Rejected("the orchestrator may have got it, and could not tell a second one from a new one".into())
+            Verdict::Rejected(
+                "the orchestrator may have got it, and could not tell a second one from a new one".into(),
+            )
         } else {
             if let Some(state) = self.entries.get_mut(&id) {
                 state.server_error_since = None;

@@ -5,12 +5,8 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn outbox(quick_tries: u32) -> Outbox {
-    let settings = OutboxSettings {
-        quick_tries,
-        first_delay: SECOND,
-        max_age: 86_400 * SECOND,
-        resend_ambiguous: true,
-    };
+    let settings =
+        OutboxSettings { quick_tries, first_delay: SECOND, max_age: 86_400 * SECOND, resend_ambiguous: true };
     Outbox::new(settings, Rng::with_seed(3))
 }
 
@@ -46,7 +42,8 @@ fn quick_tries_double_then_the_result_is_kept_and_offered_every_thirty_seconds()
     let (mut outbox, mut now) = (outbox(4), Instant::now());
     outbox.push(entry("t"), now);
     let verdicts = delays(&mut outbox, &mut now, 7, &Response::new(503, "later"));
-    let bounds = [(1.0, 1.25), (2.0, 2.5), (4.0, 5.0), (30.0, 37.5), (30.0, 37.5), (30.0, 37.5), (30.0, 37.5)];
+    let bounds =
+        [(1.0, 1.25), (2.0, 2.5), (4.0, 5.0), (30.0, 37.5), (30.0, 37.5), (30.0, 37.5), (30.0, 37.5)];
     for (index, (verdict, (low, high))) in verdicts.iter().zip(bounds).enumerate() {
         let Verdict::Later { delay, kept, .. } = verdict else { panic!("{verdict:?}") };
         assert!((low..=high).contains(&delay.as_secs_f64()), "{index}: {delay:?}");
@@ -154,9 +151,8 @@ fn an_orchestrators_own_error_is_borne_for_an_hour_and_a_proxys_for_a_day() {
 #[test]
 fn an_ambiguous_try_is_repeated_as_the_settings_say() {
     let now = Instant::now();
-    let lost = || {
-        Error::new(ErrorKind::Closed, "").with_progress(Progress { written: true, ..Progress::default() })
-    };
+    let lost =
+        || Error::new(ErrorKind::Closed, "").with_progress(Progress { written: true, ..Progress::default() });
     for (resend, newer, again) in [(true, false, true), (false, true, true), (false, false, false)] {
         let mut outbox = outbox(5);
         outbox.settings.resend_ambiguous = resend;
@@ -170,7 +166,10 @@ fn an_ambiguous_try_is_repeated_as_the_settings_say() {
     outbox.settings.resend_ambiguous = false;
     outbox.push(entry("t"), now);
     let (id, _) = outbox.take(now).expect("ready");
-    assert!(matches!(outbox.on_error(id, &refused(), false, now), Verdict::Later { .. }), "never sent at all");
+    assert!(
+        matches!(outbox.on_error(id, &refused(), false, now), Verdict::Later { .. }),
+        "never sent at all"
+    );
 }
 
 #[test]

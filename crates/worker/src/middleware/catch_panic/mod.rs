@@ -20,6 +20,7 @@ pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Outcome {
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned());
     Outcome::Failed(
-        TaskError::transient(format!("the handler panicked: {message}")).with_details(json!({"type": "panic"})),
+        TaskError::transient(format!("the handler panicked: {message}"))
+            .with_details(json!({"type": "panic"})),
     )
 }

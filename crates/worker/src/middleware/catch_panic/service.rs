@@ -40,7 +40,10 @@ where
         // What the handler leaves half done is its own: its task is over, and nobody looks at it again.
         match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
             Ok(future) => Box::pin(async move {
-                AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|payload| Ok(panicked(&*payload)))
+                AssertUnwindSafe(future)
+                    .catch_unwind()
+                    .await
+                    .unwrap_or_else(|payload| Ok(panicked(&*payload)))
             }),
             Err(payload) => {
                 let outcome = panicked(&*payload);
