@@ -31,7 +31,9 @@ pub(crate) fn apply(mut builder: WorkerBuilder) -> WorkerBuilder {
     for (group, limit) in json::<BTreeMap<String, usize>>("CONFORMANCE_TYPE_LIMITS").unwrap_or_default() {
         builder = builder.limit(group, limit);
     }
-    for (skill, models) in json::<BTreeMap<String, Vec<String>>>("CONFORMANCE_SKILL_DEPENDENCIES").unwrap_or_default() {
+    for (skill, models) in
+        json::<BTreeMap<String, Vec<String>>>("CONFORMANCE_SKILL_DEPENDENCIES").unwrap_or_default()
+    {
         builder = builder.skill_dependencies(skill, models);
     }
     builder

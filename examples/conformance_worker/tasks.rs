@@ -173,7 +173,8 @@ async fn validated(Params(picture): Params<Picture>) -> Result<Json<Value>, Task
         .map(|(path, value)| json!({"path": path, "problem": format!("{value} is not greater than 0")}))
         .collect();
     if !problems.is_empty() {
-        let paths: Vec<&str> = positive.iter().filter(|(_, value)| *value <= 0).map(|(path, _)| *path).collect();
+        let paths: Vec<&str> =
+            positive.iter().filter(|(_, value)| *value <= 0).map(|(path, _)| *path).collect();
         let message = format!("invalid params at `{}`: must be greater than 0", paths.join("`, `"));
         return Err(TaskError::invalid_input(message).with_details(json!({"problems": problems})));
     }

@@ -55,13 +55,23 @@ async fn connect(address: &str, drivers: &mut JoinSet<()>) -> Result<SendRequest
     Ok(sender)
 }
 
-async fn work(mut sender: SendRequest<Full<Bytes>>, address: String, left: Arc<AtomicUsize>) -> Result<(), String> {
+async fn work(
+    mut sender: SendRequest<Full<Bytes>>,
+    address: String,
+    left: Arc<AtomicUsize>,
+) -> Result<(), String> {
     let take = |left: usize| left.checked_sub(1);
     while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
         let poll = "/_worker/workers/bench/tasks/next?timeout=30&available_skills=nothing&hot_skills=";
         exchange(&mut sender, &address, Method::GET, poll, Bytes::new()).await?;
-        exchange(&mut sender, &address, Method::POST, "/_worker/tasks/result", Bytes::from_static(RESULT.as_bytes()))
-            .await?;
+        exchange(
+            &mut sender,
+            &address,
+            Method::POST,
+            "/_worker/tasks/result",
+            Bytes::from_static(RESULT.as_bytes()),
+        )
+        .await?;
     }
     Ok(())
 }

@@ -21,7 +21,9 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["server"] => server::serve(),
         ["bare", url, slots, tasks] => number(slots).and_then(|slots| bare::run(url, slots, number(tasks)?)),
-        ["worker", url, slots, tasks] => number(slots).and_then(|slots| worker::run(url, slots, number(tasks)?)),
+        ["worker", url, slots, tasks] => {
+            number(slots).and_then(|slots| worker::run(url, slots, number(tasks)?))
+        }
         options => Plan::parse(options).and_then(|plan| run(&plan)),
     };
     match result {

@@ -31,8 +31,11 @@ pub(crate) fn run(url: &str, slots: usize, tasks: usize) -> Result<(), String> {
             std::future::ready(())
         }
     };
-    let worker =
-        Worker::builder().config(config).task("nothing", handler).build().map_err(|error| error.to_string())?;
+    let worker = Worker::builder()
+        .config(config)
+        .task("nothing", handler)
+        .build()
+        .map_err(|error| error.to_string())?;
     let stopped = runtime.block_on(worker.run_until(async move {
         all.notified().await;
         if let Some(stretch) = begun.get() {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{MalformedTask, Task};
 use crate::{Error, TaskName};
@@ -42,8 +43,8 @@ pub trait Connector: Send + Sync + fmt::Debug {
     fn transport(&self) -> Box<dyn Transport>;
 }
 
-/// One message to an orchestrator.
-#[derive(Debug, Clone)]
+/// One message to an orchestrator. Its body is not printed.
+#[derive(Clone)]
 pub struct Request {
     /// What is asked.
     pub operation: Operation,
@@ -63,6 +64,13 @@ impl Request {
     pub fn with_body(mut self, body: Bytes) -> Self {
         self.body = body;
         self
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operation, body, time_limit } = self;
+        write!(formatter, "Request({}, {} bytes, {time_limit:?})", operation.name(), body.len())
     }
 }
 
@@ -103,16 +111,20 @@ impl Operation {
 pub struct PollQuery(String);
 
 impl PollQuery {
+    /// The most that names of skills may take: servers refuse long lines (aiohttp beyond 8190 bytes).
+    const LONGEST: usize = 4096;
+
     /// How long the orchestrator may hold the poll (the known ones hold as they like), what can be accepted, and
-    /// whose models are loaded (both 1.0b17).
+    /// whose models are loaded (both 1.0b17; left out when there are too many, the known ones do not look at them).
     pub fn new(timeout: Duration, available_skills: &[TaskName], hot_skills: &[TaskName]) -> Self {
-        let names = |names: &[TaskName]| names.iter().map(TaskName::as_str).collect::<Vec<_>>().join(",");
-        Self(format!(
-            "timeout={}&available_skills={}&hot_skills={}",
-            timeout.as_secs_f64(),
-            names(available_skills),
-            names(hot_skills)
-        ))
+        let names = |names: &[TaskName]| names.iter().map(|name| encoded(name.as_str())).collect::<Vec<_>>().join(",");
+        let mut query = format!("timeout={}", timeout.as_secs_f64());
+        let skills =
+            format!("&available_skills={}&hot_skills={}", names(available_skills), names(hot_skills));
+        if skills.len() <= Self::LONGEST {
+            query.push_str(&skills);
+        }
+        Self(query)
     }
 
     /// The text.
@@ -121,8 +133,14 @@ impl PollQuery {
     }
 }
 
-/// What a peer answered.
-#[derive(Debug, Clone)]
+/// A name as it stands in an address.
+fn encoded(name: &str) -> String {
+    const SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+    utf8_percent_encode(name, SET).to_string()
+}
+
+/// What a peer answered. Its body may hold a token: it is not printed.
+#[derive(Clone)]
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
@@ -130,6 +148,15 @@ pub struct Response {
     pub body: Bytes,
     /// How long not to ask again, from `Retry-After`.
     pub retry_after: Option<Duration>,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, body, retry_after } = self;
+        write!(formatter, "Response({status}, {} bytes", body.len())?;
+        retry_after.map_or(Ok(()), |after| write!(formatter, ", retry after {after:?}"))?;
+        formatter.write_str(")")
+    }
 }
 
 impl Response {
@@ -221,6 +248,24 @@ mod tests {
         let query = PollQuery::new(Duration::from_secs(30), &[name("a"), name("b-2")], &[]);
         assert_eq!(query.as_str(), "timeout=30&available_skills=a,b-2&hot_skills=");
         assert!(PollQuery::new(Duration::from_millis(500), &[], &[]).as_str().starts_with("timeout=0.5&"));
+    }
+
+    #[test]
+    fn a_query_fits_into_an_address_whatever_the_names() {
+        let many: Vec<_> =
+            (0..100).map(|number| TaskName::new(&format!("{number:0>100}")).expect("an identifier")).collect();
+        assert_eq!(PollQuery::new(Duration::from_secs(1), &many, &[]).as_str(), "timeout=1");
+        let odd = [TaskName::received("a b&c#ü").expect("not empty")];
+        let query = PollQuery::new(Duration::from_secs(1), &odd, &odd[..0]);
+        assert_eq!(query.as_str(), "timeout=1&available_skills=a%20b%26c%23%C3%BC&hot_skills=");
+    }
+
+    #[test]
+    fn bodies_are_not_printed() {
+        let request = Request::new(Operation::Token, Duration::from_secs(1)).with_body("secret".into());
+        let response = Response::new(200, r#"{"access_token":"secret"}"#);
+        let text = format!("{request:?} {response:?}");
+        assert_eq!(text, "Request(token, 6 bytes, 1s) Response(200, 25 bytes)");
     }
 
     #[test]

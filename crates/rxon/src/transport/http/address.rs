@@ -16,6 +16,9 @@ pub struct InvalidAddress {
     pub expected: &'static str,
 }
 
+/// Longer addresses are a mistake, and would not fit into a request's first line.
+const LONGEST: usize = 2048;
+
 /// The base address of an orchestrator: `http` or `https` (`ws` and `wss` are taken as these), a host, perhaps a
 /// port, credentials and a path prefix. Credentials are never printed.
 ///
@@ -38,7 +41,13 @@ impl std::str::FromStr for OrchestratorUrl {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
-        let invalid = |expected| InvalidAddress { value: redacted(text), expected };
+        let invalid = |expected| {
+            let value = redacted(text.trim()).chars().take(200).collect();
+            InvalidAddress { value, expected }
+        };
+        if text.len() > LONGEST {
+            return Err(invalid("expected at most 2048 characters"));
+        }
         let uri: Uri = text
             .trim()
             .parse()
@@ -113,16 +122,18 @@ fn basic(credentials: &str) -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(decoded))
 }
 
-/// The text of an address without `user:password@`, however broken the address is.
+/// The text of an address without `user:password@` and without what follows a `?`, however broken the address is.
+///
+/// Whatever stands before the last `@` counts as credentials: a password may hold what should have been encoded.
 pub fn redacted(text: &str) -> String {
-    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
-    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    // A password may hold a slash that should have been encoded: the last `@` counts.
-    let rest = match rest.rfind('@') {
-        Some(at) if at < authority_end || !rest[..authority_end].contains('.') => &rest[at + 1..],
-        _ => rest,
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => (scheme, rest),
+        _ => ("", text),
     };
-    if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}://{rest}") }
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let (rest, query) = rest.split_once(['?', '#']).map_or((rest, ""), |(rest, _)| (rest, "?…"));
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{separator}{rest}{query}")
 }
 
 impl fmt::Display for OrchestratorUrl {
@@ -163,12 +174,28 @@ mod tests {
 
     #[test]
     fn wrong_addresses_are_named_without_their_secrets() {
+        let long = format!("http://h/{}", "a".repeat(3000));
         for bad in [
             "", "localhost", "localhost:8080", "ftp://u:secret@h", "http://", "http://h:99999", "http://h:0",
-            "http://u:secret@", "http://h/?a=secret", "u:secret@h", "http://u:sec/secret@h",
+            "http://u:secret@", "http://h/?a=secret", "u:secret@h", "http://u:sec/secret@h", "http://h:secret@h:x",
+            "http://u:s.ecret/secret@h", "http://u:se?secret@h", "http://u:s#secret@h", "http://u:s://secret@h",
+            "u:secret://x@h", "http:/u:secret@h", "http://u:secret@x@h:y", "http://u:secret @h", "http://h:", &long,
         ] {
             let error = parse(bad).expect_err(bad).to_string();
-            assert!(!error.contains("u:sec"), "{error}");
+            assert!(!error.contains("secret") && error.len() < 400, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_stays_readable() {
+        for (text, shown) in [
+            ("https://u:p@h.example:1/a", "https://h.example:1/a"),
+            ("h:8080", "h:8080"),
+            ("http://h/a?x=1", "http://h/a?…"),
+            ("socks5://u@h", "socks5://h"),
+            ("", ""),
+        ] {
+            assert_eq!(redacted(text), shown);
         }
     }
 

@@ -168,10 +168,7 @@ impl Addresses {
         let uri = |path: &str| -> Uri {
             format!("{prefix}/_worker/{path}").parse().expect("the prefix was parsed as a part of an address")
         };
-        let worker = percent_encoding::utf8_percent_encode(worker_id.as_str(), percent_encoding::NON_ALPHANUMERIC)
-            .to_string()
-            .replace("%2D", "-")
-            .replace("%5F", "_");
+        let worker = super::encoded(worker_id.as_str());
         Self {
             register: uri("workers/register"),
             worker: uri(&format!("workers/{worker}")),

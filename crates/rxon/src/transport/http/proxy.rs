@@ -1,14 +1,15 @@
 //! Which proxy a connection goes through.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use super::address::{OrchestratorUrl, redacted};
 
 /// The proxies of an environment.
 ///
-/// `HTTP_PROXY` for `http` addresses, `HTTPS_PROXY` for `https` ones, `NO_PROXY` (host names, suffixes, addresses with
-/// or without a port, separated by commas; `*` for all) for those that are reached directly. Lower-case names count
-/// when the upper-case ones are not set.
+/// `HTTP_PROXY` for `http` addresses, `HTTPS_PROXY` for `https` ones, `NO_PROXY` (host names, suffixes, addresses, with
+/// or without a port, and networks such as `10.0.0.0/8`, separated by commas; `*` for all) for those that are reached
+/// directly. Lower-case names count when the upper-case ones are not set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
     http: Option<Proxy>,
@@ -98,18 +99,43 @@ fn matches(entry: &str, url: &OrchestratorUrl) -> bool {
     if entry == "*" {
         return true;
     }
-    let host = url.host().to_lowercase();
-    let bracketed = entry.starts_with('[').then(|| entry.trim_start_matches('[').replacen(']', "", 1));
-    let (name, port) = match (&bracketed, entry.rsplit_once(':')) {
-        (None, Some((name, port))) if !name.contains(':') => (name, port.parse().ok()),
-        (None, _) => (entry, None),
-        (Some(inner), _) => (inner.as_str(), None),
-    };
-    if port.is_some_and(|port: u16| port != url.port()) {
+    let (name, port) = split(entry);
+    if port.is_some_and(|port| port != url.port()) {
         return false;
+    }
+    let host = url.host().to_lowercase();
+    if let Ok(address) = host.parse() {
+        return covers(name, address);
     }
     let suffix = name.trim_start_matches('*').trim_start_matches('.');
     host == suffix || host.ends_with(&format!(".{suffix}"))
+}
+
+/// Name and port of an entry; an IPv6 address with a port stands in brackets.
+fn split(entry: &str) -> (&str, Option<u16>) {
+    let (name, port) = match entry.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        Some((address, rest)) => (address, rest.strip_prefix(':')),
+        None => match entry.rsplit_once(':') {
+            Some((name, port)) if !name.contains(':') => (name, Some(port)),
+            _ => (entry, None),
+        },
+    };
+    (name, port.and_then(|port| port.parse().ok()))
+}
+
+/// Whether an entry is this address, however written, or a network that it is in.
+fn covers(entry: &str, address: IpAddr) -> bool {
+    let (network, length) = match entry.split_once('/') {
+        Some((network, length)) => (network, length.parse().ok()),
+        None => (entry, Some(128)),
+    };
+    let (Ok(network), Some(length)) = (network.parse(), length) else { return false };
+    let (differing, width) = match (network, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => (u128::from(network.to_bits() ^ address.to_bits()), 32_u32),
+        (IpAddr::V6(network), IpAddr::V6(address)) => (network.to_bits() ^ address.to_bits(), 128),
+        _ => return false,
+    };
+    differing.checked_shr(width.saturating_sub(length)).unwrap_or(0) == 0
 }
 
 #[cfg(test)]
@@ -137,15 +163,19 @@ mod tests {
 
     #[test]
     fn exceptions_are_hosts_suffixes_and_ports() {
-        let set = [("HTTP_PROXY", "p:1"), ("NO_PROXY", "localhost, .corp.example,10.0.0.1,h:8080,::1")];
+        let set = [("HTTP_PROXY", "p:1"), ("NO_PROXY", "localhost, .corp.example,*.star,10.0.0.1,H:8080,::1,[::2],[::3]:80,172.16.0.0/12,fd00::/8")];
         let proxies = proxies(&set).expect("a proxy");
         for direct in [
             "http://localhost", "http://a.corp.example", "http://corp.example", "http://10.0.0.1:9", "http://h:8080",
-            "http://[::1]:80",
+            "http://[::1]:80", "http://[0:0::1]", "http://[::2]:9", "http://[::3]", "http://a.star", "http://172.31.9.9",
+            "http://[fd12::1]", "http://H:8080",
         ] {
             assert_eq!(chosen(&proxies, direct), None, "{direct}");
         }
-        for through in ["http://notlocalhost", "http://acorp.example", "http://h:8081"] {
+        for through in [
+            "http://notlocalhost", "http://acorp.example", "http://h:8081", "http://[::3]:81", "http://172.32.0.1",
+            "http://110.0.0.1", "http://10.0.0.10", "http://[fe00::1]", "http://1.10.0.0.1.example",
+        ] {
             assert!(chosen(&proxies, through).is_some(), "{through}");
         }
     }

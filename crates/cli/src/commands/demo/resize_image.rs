@@ -1,0 +1,192 @@
+//! The task `resize_image`, as anybody would write it.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use avtomatika_worker::prelude::*;
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbaImage};
+use serde::{Deserialize, Serialize};
+
+/// The most pixels along a side, of sources and of results.
+const LONGEST_SIDE: u32 = 12_000;
+/// The most memory a decoder may take: a small file can claim to be an enormous picture.
+const MOST_MEMORY: u64 = 256 * 1024 * 1024;
+/// The largest file that is read.
+const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+/// In how many pieces each direction is scaled.
+const BANDS: usize = 3;
+const JPEG_QUALITY: u8 = 85;
+
+/// What the task is given.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resize {
+    /// A PNG or JPEG file.
+    pub(super) source: PathBuf,
+    /// Where the result goes, `.png`, `.jpg` or `.jpeg`. A file that is there is replaced: a task may run twice.
+    pub(super) target: PathBuf,
+    /// How wide it becomes; the height follows.
+    pub(super) width: u32,
+}
+
+/// What it ends in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Resized {
+    /// The target.
+    pub(super) path: PathBuf,
+    /// Its width.
+    pub(super) width: u32,
+    /// Its height.
+    pub(super) height: u32,
+    /// Its size.
+    pub(super) bytes: u64,
+}
+
+/// The handler. It computes, so it is registered with `blocking(resize_image)`.
+pub(super) fn resize_image(
+    Params(resize): Params<Resize>,
+    context: TaskContext,
+) -> Result<Json<Resized>, TaskError> {
+    resize_file(&resize, |progress, message| {
+        context.send_progress(progress, message);
+        if context.is_cancelled() { Err(TaskError::transient("told to stop")) } else { Ok(()) }
+    })
+    .map(Json)
+}
+
+/// Does it; `step` is told how far it is, and may stop it.
+fn resize_file(
+    resize: &Resize,
+    step: impl Fn(f64, &str) -> Result<(), TaskError>,
+) -> Result<Resized, TaskError> {
+    if resize.width == 0 {
+        return Err(TaskError::invalid_input("`width` is 0, expected at least 1"));
+    }
+    let format = target_format(&resize.target)?;
+    step(0.0, "decoding")?;
+    let picture = decode(&resize.source)?;
+    let (width, height) = (resize.width, height_for(&picture, resize.width)?);
+    let picture = scale_width(&picture, width, |part| step(0.2 + 0.35 * part, "resizing"))?;
+    // Turned on its side, the height is scaled as the width was.
+    let picture = scale_width(&image::imageops::rotate90(&picture), height, |part| {
+        step(0.55 + 0.3 * part, "resizing")
+    })?;
+    let picture = image::imageops::rotate270(&picture);
+    step(0.85, "encoding")?;
+    let encoded = encode(picture, format)?;
+    write(&resize.target, &encoded)?;
+    Ok(Resized { path: resize.target.clone(), width, height, bytes: encoded.len() as u64 })
+}
+
+fn target_format(target: &Path) -> Result<ImageFormat, TaskError> {
+    let format = ImageFormat::from_path(target).ok();
+    format.filter(|format| matches!(format, ImageFormat::Jpeg | ImageFormat::Png)).ok_or_else(|| {
+        let target = target.display();
+        TaskError::invalid_input(format!("`target` is `{target}`, expected a name ending in `.png` or `.jpg`"))
+    })
+}
+
+fn decode(source: &Path) -> Result<RgbaImage, TaskError> {
+    let wrong = |what: &dyn std::fmt::Display| {
+        TaskError::invalid_input(format!("`source` is `{}`: {what}", source.display()))
+    };
+    let file = fs::metadata(source).map_err(|error| wrong(&error))?;
+    if !file.is_file() {
+        return Err(wrong(&"not a file"));
+    }
+    if file.len() > LARGEST_FILE {
+        return Err(wrong(&format_args!("{} bytes, expected at most {LARGEST_FILE}", file.len())));
+    }
+    let bytes = fs::read(source).map_err(|error| wrong(&error))?;
+    decode_bytes(bytes).map_err(|error| match error {
+        ImageError::Unsupported(_) => wrong(&"neither a PNG nor a JPEG picture"),
+        ImageError::Limits(_) => wrong(&format_args!(
+            "too large, expected at most {LONGEST_SIDE} pixels a side and {MOST_MEMORY} bytes of memory"
+        )),
+        error => wrong(&format_args!("cannot be decoded: {error}")),
+    })
+}
+
+fn decode_bytes(bytes: Vec<u8>) -> Result<RgbaImage, ImageError> {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LONGEST_SIDE);
+    limits.max_image_height = Some(LONGEST_SIDE);
+    limits.max_alloc = Some(MOST_MEMORY);
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    reader.limits(limits.clone());
+    let mut decoder = reader.into_decoder()?;
+    limits.reserve(decoder.total_bytes())?;
+    // Cameras store how they were held.
+    let orientation = decoder.orientation()?;
+    let mut picture = DynamicImage::from_decoder(decoder)?;
+    picture.apply_orientation(orientation);
+    Ok(picture.into_rgba8())
+}
+
+/// The height that goes with a width.
+fn height_for(picture: &RgbaImage, width: u32) -> Result<u32, TaskError> {
+    let ratio = f64::from(picture.height()) / f64::from(picture.width());
+    let height = (f64::from(width) * ratio).round().max(1.0) as u32;
+    if width.max(height) > LONGEST_SIDE {
+        return Err(TaskError::invalid_input(format!(
+            "`width` is {width}: the result would be {width}x{height}, expected at most {LONGEST_SIDE} pixels a side"
+        )));
+    }
+    Ok(height)
+}
+
+/// Scales the width and leaves the height, some rows at a time; `step` is told which part is done before each.
+fn scale_width(
+    picture: &RgbaImage,
+    width: u32,
+    step: impl Fn(f64) -> Result<(), TaskError>,
+) -> Result<RgbaImage, TaskError> {
+    let (old_width, height) = picture.dimensions();
+    let row = old_width as usize * 4;
+    let rows = (height as usize).div_ceil(BANDS);
+    let mut scaled = Vec::with_capacity(width as usize * height as usize * 4);
+    for (index, band) in picture.as_raw().chunks(rows * row).enumerate() {
+        step((index * rows) as f64 / f64::from(height))?;
+        let rows = (band.len() / row) as u32;
+        let band = RgbaImage::from_raw(old_width, rows, band.to_vec()).expect("a band is whole rows");
+        let band = DynamicImage::from(band).resize_exact(width, rows, FilterType::Lanczos3);
+        scaled.extend_from_slice(band.as_bytes());
+    }
+    Ok(RgbaImage::from_raw(width, height, scaled).expect("the bands are all rows"))
+}
+
+fn encode(picture: RgbaImage, format: ImageFormat) -> Result<Vec<u8>, TaskError> {
+    let mut encoded = Vec::new();
+    let picture = DynamicImage::from(picture);
+    match format {
+        // JPEG knows no transparency.
+        ImageFormat::Jpeg => {
+            JpegEncoder::new_with_quality(&mut encoded, JPEG_QUALITY).encode_image(&picture.into_rgb8())
+        }
+        _ if is_opaque(&picture) => picture.into_rgb8().write_to(&mut Cursor::new(&mut encoded), format),
+        _ => picture.write_to(&mut Cursor::new(&mut encoded), format),
+    }
+    .map_err(|error| TaskError::permanent(format!("cannot encode the result: {error}")))?;
+    Ok(encoded)
+}
+
+fn is_opaque(picture: &DynamicImage) -> bool {
+    picture.as_bytes().iter().skip(3).step_by(4).all(|alpha| *alpha == u8::MAX)
+}
+
+/// A directory that is not there stays so: the task fails. A full disk may have room later: it is tried again.
+fn write(target: &Path, bytes: &[u8]) -> Result<(), TaskError> {
+    fs::write(target, bytes).map_err(|error| {
+        let message = format!("cannot write `{}`: {error}", target.display());
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::Interrupted => TaskError::transient(message),
+            _ => TaskError::permanent(message),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

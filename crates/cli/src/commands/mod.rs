@@ -1,0 +1,14 @@
+//! One module for each verb.
+
+mod demo;
+
+use crate::args::{Args, Command};
+use crate::exit::{Exit, Failure};
+use crate::output::Printer;
+
+/// Does what was asked for.
+pub(crate) fn run(args: Args, printer: &Printer) -> Result<Exit, Failure> {
+    match args.command {
+        Command::Demo(demo) => demo::run(&demo, printer),
+    }
+}

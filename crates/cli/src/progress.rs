@@ -1,0 +1,74 @@
+//! How far several things are, for people: a bar for each where lines can be drawn over, else plain lines.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output::Printer;
+
+/// One row for each thing.
+#[derive(Debug)]
+pub(crate) struct Progress<'a> {
+    printer: &'a Printer,
+    /// Keeps the bars apart; drawn only where it can be.
+    bars: Option<MultiProgress>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    name: String,
+    bar: Option<ProgressBar>,
+    /// What was said last.
+    message: String,
+}
+
+impl<'a> Progress<'a> {
+    /// Rows of that name, at nothing. Without `bars` there are plain lines even where bars could be drawn.
+    pub(crate) fn new(printer: &'a Printer, bars: bool, names: &[&str]) -> Self {
+        let multi = (bars && printer.redraws())
+            .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(30)));
+        let width = names.iter().map(|name| name.len()).max().unwrap_or_default();
+        let rows = names
+            .iter()
+            .map(|name| Row {
+                name: (*name).to_owned(),
+                bar: multi.as_ref().map(|multi| multi.add(bar(&format!("{name:width$}")))),
+                message: String::new(),
+            })
+            .collect();
+        Self { printer, bars: multi, rows }
+    }
+
+    /// A thing is so far, from 0.0 to 1.0, and does this now. A plain line is printed when it does something else
+    /// than before.
+    pub(crate) fn set(&mut self, index: usize, fraction: f64, message: &str) {
+        let Some(row) = self.rows.get_mut(index) else { return };
+        let percent = (fraction.clamp(0.0, 1.0) * 100.0).round() as u64;
+        let changed = row.message != message;
+        if changed {
+            message.clone_into(&mut row.message);
+        }
+        match &row.bar {
+            Some(bar) => {
+                bar.set_position(percent);
+                bar.set_message(row.message.clone());
+            }
+            None if changed => self.printer.note(format_args!("{}: {message} ({percent}%)", row.name)),
+            None => {}
+        }
+    }
+
+    /// Nothing more will be told: bars stay as they are.
+    pub(crate) fn finish(self) {
+        for bar in self.rows.iter().filter_map(|row| row.bar.as_ref()) {
+            bar.abandon();
+        }
+        drop(self.bars);
+    }
+}
+
+fn bar(name: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix}  [{bar:32}] {pos:>3}%  {msg}")
+        .expect("the template is one")
+        .progress_chars("=> ");
+    ProgressBar::hidden().with_style(style).with_prefix(name.to_owned())
+}

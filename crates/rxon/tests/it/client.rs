@@ -1,0 +1,88 @@
+//! Connectors for tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rxon::transport::http::{HttpConnector, HttpSettings, InvalidTls, Proxies, TlsSettings, Token};
+use rxon::transport::{Connector as _, Operation, PollQuery, Request, Response, Transport};
+use rxon::{Error, WorkerId};
+use testkit::ScriptedOrchestrator;
+
+/// Far more than an exchange over loopback takes.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// What every request carries, and nothing may print.
+pub(crate) const TOKEN: &str = "hunter2-token";
+
+/// The settings of an HTTP connector, to be changed before it is made.
+pub(crate) struct Client {
+    settings: HttpSettings,
+}
+
+impl Client {
+    pub(crate) fn at(url: &str) -> Self {
+        let settings = HttpSettings {
+            url: url.parse().expect(url),
+            worker_id: WorkerId::new("worker_1-a").unwrap(),
+            token: Token::new(TOKEN).unwrap(),
+            tls: TlsSettings::default(),
+            proxies: Proxies::default(),
+            user_agent: "rxon-test/1",
+        };
+        Self { settings }
+    }
+
+    pub(crate) fn of(orchestrator: &ScriptedOrchestrator) -> Self {
+        Self::at(&orchestrator.url())
+    }
+
+    /// Through the proxies that these variables name.
+    pub(crate) fn through(mut self, variables: &[(&str, &str)]) -> Self {
+        let value = |name: &str| {
+            variables.iter().find_map(|(key, value)| (*key == name).then(|| (*value).to_owned()))
+        };
+        self.settings.proxies = Proxies::read(value).unwrap();
+        self
+    }
+
+    pub(crate) fn trusting(mut self, ca: &std::path::Path) -> Self {
+        self.settings.tls.ca_path = Some(ca.to_owned());
+        self
+    }
+
+    pub(crate) fn token(&self) -> &Token {
+        &self.settings.token
+    }
+
+    pub(crate) fn try_connector(&self) -> Result<HttpConnector, InvalidTls> {
+        HttpConnector::new(self.settings.clone())
+    }
+
+    pub(crate) fn connector(&self) -> HttpConnector {
+        self.try_connector().unwrap()
+    }
+
+    pub(crate) fn transport(&self) -> Box<dyn Transport> {
+        self.connector().transport()
+    }
+}
+
+pub(crate) fn request(operation: Operation, body: impl Into<Bytes>) -> Request {
+    Request::new(operation, LONG).with_body(body.into())
+}
+
+/// A request without a body.
+pub(crate) fn poll() -> Request {
+    request(Operation::Poll(Arc::new(PollQuery::new(Duration::from_secs(30), &[], &[]))), "")
+}
+
+/// Sends a small result.
+pub(crate) async fn send(transport: &mut dyn Transport) -> Result<Response, Error> {
+    transport.exchange(request(Operation::Result, "{}")).await
+}
+
+/// Sends a small result that fails.
+pub(crate) async fn fail(transport: &mut dyn Transport) -> Error {
+    send(transport).await.expect_err("an answer came")
+}
