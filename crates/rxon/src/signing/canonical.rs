@@ -1,6 +1,10 @@
 //! The one form of a message that both sides sign.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// More nested levels than this cannot be signed.
 pub const MAX_DEPTH: usize = 30;
@@ -25,93 +29,221 @@ pub enum CannotBeSigned {
 /// # Errors
 /// [`CannotBeSigned`] when there are none.
 pub fn canonical(message: &[u8], ignore: &[&str]) -> Result<Vec<u8>, CannotBeSigned> {
-    let value = parse(message)?;
     let mut dropped = super::NEVER_SIGNED.to_vec();
     dropped.extend_from_slice(ignore);
-    canonical_value(&value, &dropped)
+    canonical_without(message, &dropped)
 }
 
-pub(super) fn parse(message: &[u8]) -> Result<Value, CannotBeSigned> {
-    let value: Value =
-        serde_json::from_slice(message).map_err(|error| CannotBeSigned::NotAnObject(error.to_string()))?;
-    if value.is_object() { Ok(value) } else { Err(CannotBeSigned::NotAnObject("another value".to_owned())) }
+/// The canonical bytes of an object, without these of its top-level members.
+///
+/// Read and written in one pass: every result is signed, so that no tree is to be built of it in between.
+pub(super) fn canonical_without(message: &[u8], dropped: &[&str]) -> Result<Vec<u8>, CannotBeSigned> {
+    if !message.trim_ascii_start().starts_with(b"{") {
+        return Err(CannotBeSigned::NotAnObject("it does not begin with a brace".to_owned()));
+    }
+    let mut output = Output { bytes: Vec::with_capacity(message.len()), problem: None };
+    let mut deserializer = serde_json::Deserializer::from_slice(message);
+    let written = Writer { output: &mut output, depth: 1, dropped }
+        .deserialize(&mut deserializer)
+        .and_then(|_| deserializer.end());
+    match (output.problem, written) {
+        (Some(problem), _) => Err(problem),
+        (None, Err(error)) => Err(CannotBeSigned::NotAnObject(error.to_string())),
+        (None, Ok(())) => Ok(output.bytes),
+    }
 }
 
-pub(super) fn canonical_value(value: &Value, dropped: &[&str]) -> Result<Vec<u8>, CannotBeSigned> {
-    let mut out = Vec::with_capacity(256);
-    write(value, dropped, 1, &mut out)?;
-    Ok(out)
+struct Output {
+    bytes: Vec<u8>,
+    /// Why there is no canonical form; serde's own errors carry text only.
+    problem: Option<CannotBeSigned>,
 }
 
-fn write(value: &Value, dropped: &[&str], depth: usize, out: &mut Vec<u8>) -> Result<(), CannotBeSigned> {
-    match value {
-        Value::Null => out.extend_from_slice(b"null"),
-        Value::Bool(flag) => out.extend_from_slice(if *flag { b"true" } else { b"false" }),
-        Value::Number(number) => write_number(number, out)?,
-        Value::String(text) => write_text(text, out),
-        Value::Array(items) => {
-            check_depth(depth)?;
-            out.push(b'[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write(item, &[], depth + 1, out)?;
-            }
-            out.push(b']');
-        }
-        Value::Object(members) => {
-            check_depth(depth)?;
-            write_object(members, dropped, depth, out)?;
+impl Output {
+    fn give_up<E: de::Error>(&mut self, problem: CannotBeSigned) -> E {
+        let error = E::custom(&problem);
+        self.problem = Some(problem);
+        error
+    }
+
+    fn text(&mut self, text: &str) {
+        let plain = text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+        if plain {
+            self.bytes.push(b'"');
+            self.bytes.extend_from_slice(text.as_bytes());
+            self.bytes.push(b'"');
+        } else {
+            // serde_json escapes exactly what is escaped here: `"`, `\` and U+0000 to U+001F.
+            serde_json::to_writer(&mut self.bytes, text).expect("a string always serialises");
         }
     }
-    Ok(())
 }
 
-fn write_object(
-    members: &Map<String, Value>,
-    dropped: &[&str],
+/// Whether something other than `null` was written; for `null`, nothing is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Null,
+    Value,
+}
+
+/// Writes one value in canonical form as it is read.
+struct Writer<'a> {
+    output: &'a mut Output,
     depth: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), CannotBeSigned> {
-    let mut kept: Vec<(&String, &Value)> =
-        members.iter().filter(|(key, value)| !value.is_null() && !dropped.contains(&key.as_str())).collect();
-    // serde_json sorts by itself only as long as no crate in the build asks for `preserve_order`.
-    kept.sort_unstable_by_key(|(key, _)| *key);
-    out.push(b'{');
-    for (index, (key, value)) in kept.into_iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
+    dropped: &'a [&'a str],
+}
+
+impl<'de> DeserializeSeed<'de> for Writer<'_> {
+    type Value = Written;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Written, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Writer<'_> {
+    type Value = Written;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Written, E> {
+        Ok(Written::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Written, E> {
+        self.output.bytes.extend_from_slice(if flag { b"true" } else { b"false" });
+        Ok(Written::Value)
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Written, E> {
+        self.output.bytes.extend_from_slice(number.to_string().as_bytes());
+        Ok(Written::Value)
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Written, E> {
+        self.output.bytes.extend_from_slice(number.to_string().as_bytes());
+        Ok(Written::Value)
+    }
+
+    fn visit_f64<E: de::Error>(self, float: f64) -> Result<Written, E> {
+        if float.fract() == 0.0 {
+            match whole(float) {
+                Ok(number) => self.output.bytes.extend_from_slice(number.to_string().as_bytes()),
+                Err(problem) => return Err(self.output.give_up(problem)),
+            }
+        } else {
+            write_fraction(float, &mut self.output.bytes);
         }
-        write_text(key, out);
-        out.push(b':');
-        write(value, &[], depth + 1, out)?;
+        Ok(Written::Value)
     }
-    out.push(b'}');
-    Ok(())
+
+    fn visit_str<E>(self, text: &str) -> Result<Written, E> {
+        self.output.text(text);
+        Ok(Written::Value)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Written, A::Error> {
+        let Self { output, depth, .. } = self;
+        if depth > MAX_DEPTH {
+            return Err(output.give_up(CannotBeSigned::TooDeep));
+        }
+        output.bytes.push(b'[');
+        let mut first = true;
+        loop {
+            let before = output.bytes.len();
+            if !std::mem::take(&mut first) {
+                output.bytes.push(b',');
+            }
+            match items.next_element_seed(Writer { output, depth: depth + 1, dropped: &[] })? {
+                Some(Written::Value) => {}
+                Some(Written::Null) => output.bytes.extend_from_slice(b"null"),
+                None => {
+                    output.bytes.truncate(before);
+                    break;
+                }
+            }
+        }
+        output.bytes.push(b']');
+        Ok(Written::Value)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Written, A::Error> {
+        let Self { output, depth, dropped } = self;
+        if depth > MAX_DEPTH {
+            return Err(output.give_up(CannotBeSigned::TooDeep));
+        }
+        // Values are written behind each other as they come, and put in order once all keys are known.
+        let begin = output.bytes.len();
+        let mut members: Vec<Member<'de>> = Vec::with_capacity(16);
+        while let Some(key) = entries.next_key_seed(Key)? {
+            let start = output.bytes.len();
+            let written = entries.next_value_seed(Writer { output, depth: depth + 1, dropped: &[] })?;
+            members.push(Member { key, written, value: start..output.bytes.len() });
+        }
+        let values = output.bytes.split_off(begin);
+        output.bytes.push(b'{');
+        for member in in_order(members, dropped) {
+            if output.bytes.len() > begin + 1 {
+                output.bytes.push(b',');
+            }
+            output.text(&member.key);
+            output.bytes.push(b':');
+            output.bytes.extend_from_slice(&values[member.value.start - begin..member.value.end - begin]);
+        }
+        output.bytes.push(b'}');
+        Ok(Written::Value)
+    }
 }
 
-fn check_depth(depth: usize) -> Result<(), CannotBeSigned> {
-    if depth > MAX_DEPTH { Err(CannotBeSigned::TooDeep) } else { Ok(()) }
+/// A member of an object, and where its value was written.
+struct Member<'de> {
+    key: Cow<'de, str>,
+    written: Written,
+    value: Range<usize>,
 }
 
-fn write_text(text: &str, out: &mut Vec<u8>) {
-    // serde_json escapes exactly what is escaped here: `"`, `\` and U+0000 to U+001F.
-    serde_json::to_writer(out, text).expect("a string always serialises");
+/// Members sorted by code point, without those that are null or to be dropped; of one that stands there several
+/// times the last counts.
+fn in_order<'de>(mut members: Vec<Member<'de>>, dropped: &[&str]) -> impl Iterator<Item = Member<'de>> {
+    members.sort_by(|left, right| left.key.cmp(&right.key));
+    let mut kept: Vec<Member<'de>> = Vec::with_capacity(members.len());
+    for member in members {
+        match kept.last_mut() {
+            Some(last) if last.key == member.key => *last = member,
+            _ => kept.push(member),
+        }
+    }
+    kept.retain(|member| member.written == Written::Value && !dropped.contains(&&*member.key));
+    kept.into_iter()
 }
 
-fn write_number(number: &serde_json::Number, out: &mut Vec<u8>) -> Result<(), CannotBeSigned> {
-    if number.is_i64() || number.is_u64() {
-        out.extend_from_slice(number.to_string().as_bytes());
-        return Ok(());
+/// A key, borrowed where it holds no escapes.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
     }
-    let float = number.as_f64().expect("without `arbitrary_precision` a number that is no integer is a float");
-    if float.fract() == 0.0 {
-        out.extend_from_slice(whole(float)?.to_string().as_bytes());
-    } else {
-        write_fraction(float, out);
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a key")
     }
-    Ok(())
+
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(key))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(key.to_owned()))
+    }
 }
 
 /// −2^63 … 2^64−1, as far as floats reach: 2^64 itself is the first that is too large.
@@ -142,6 +274,7 @@ fn write_fraction(float: f64, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::{Map, Value};
 
     use super::*;
 
@@ -175,6 +308,27 @@ mod tests {
         for bad in ["[]", "1", "null", "", "{", "{\"a\":\"\\ud800\"}"] {
             assert!(matches!(text_of(bad), Err(CannotBeSigned::NotAnObject(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn of_a_key_that_stands_twice_the_last_counts() {
+        assert_eq!(
+            text_of(r#"{"b":1,"a":2,"b":[null,3],"c":4,"c":null}"#).as_deref(),
+            Ok(r#"{"a":2,"b":[null,3]}"#)
+        );
+    }
+
+    #[test]
+    fn keys_with_escapes_are_sorted_by_what_they_mean() {
+        assert_eq!(
+            text_of(r#"{"\u0062":1,"a\"":2,"":[],"c":{}}"#).as_deref(),
+            Ok(r#"{"":[],"a\"":2,"b":1,"c":{}}"#)
+        );
+    }
+
+    #[test]
+    fn what_follows_the_object_is_an_error() {
+        assert!(matches!(text_of("{} x"), Err(CannotBeSigned::NotAnObject(_))));
     }
 
     #[test]

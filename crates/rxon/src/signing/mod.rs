@@ -62,8 +62,7 @@ impl Signer {
 /// # Errors
 /// [`CannotBeSigned`] when the text has no canonical form.
 pub fn skills_hash(object: &[u8]) -> Result<String, CannotBeSigned> {
-    // The hash covers every member, so the object is wrapped: only top-level members are ever dropped.
-    let canonical = canonical::canonical_value(&canonical::parse(object)?, &[])?;
+    let canonical = canonical::canonical_without(object, &[])?;
     Ok(hex(&Sha256::digest(&canonical)))
 }
 

@@ -45,7 +45,12 @@ impl Seal {
     ///
     /// # Errors
     /// As [`Seal::message`].
-    pub fn text(&self, object: &[u8], ignore: &[&str], generation: Generation) -> Result<Bytes, CannotBeSigned> {
+    pub fn text(
+        &self,
+        object: &[u8],
+        ignore: &[&str],
+        generation: Generation,
+    ) -> Result<Bytes, CannotBeSigned> {
         let inner = object
             .trim_ascii()
             .strip_prefix(b"{")
@@ -63,10 +68,11 @@ impl Seal {
         match self.signer.sign(&sealed, ignore) {
             Ok(signature) => {
                 sealed.pop();
-                let security = serde_json::json!({"signature": signature, "signer_id": self.worker_id});
-                sealed.extend_from_slice(b",\"security\":");
-                serde_json::to_writer(&mut sealed, &security).expect("two strings always serialise");
-                sealed.push(b'}');
+                sealed.extend_from_slice(b",\"security\":{\"signature\":\"");
+                sealed.extend_from_slice(signature.as_bytes());
+                sealed.extend_from_slice(b"\",\"signer_id\":");
+                serde_json::to_writer(&mut sealed, &self.worker_id).expect("a string always serialises");
+                sealed.extend_from_slice(b"}}");
             }
             Err(error) if generation == Generation::Newer => return Err(error),
             Err(_) => {}
@@ -117,7 +123,10 @@ mod tests {
         assert!(seal().text(text, &[], Generation::Newer).is_err());
         let sealed = seal().text(text, &[], Generation::Older).expect("sent unsigned");
         let text = std::str::from_utf8(&sealed).expect("UTF-8");
-        assert!(text.starts_with(r#"{"data":{"n":1e22},"timestamp":"#) && !text.contains("security"), "{text}");
+        assert!(
+            text.starts_with(r#"{"data":{"n":1e22},"timestamp":"#) && !text.contains("security"),
+            "{text}"
+        );
     }
 
     #[test]
