@@ -1,1 +1,33 @@
 //! Nothing of its own: each folder beside this one is an example, run by `cargo run --example NAME`.
+//!
+//! Every Rust snippet of the README and the guides is compiled here, by `cargo test --doc -p avtomatika-examples`.
+
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../README.md")]
+    struct Examples;
+
+    #[doc = include_str!("../../ARCHITECTURE.md")]
+    struct Architecture;
+
+    #[doc = include_str!("../../CONTRIBUTING.md")]
+    struct Contributing;
+
+    #[doc = include_str!("../../docs/getting-started.md")]
+    struct GettingStarted;
+
+    #[doc = include_str!("../../docs/handlers.md")]
+    struct Handlers;
+
+    #[doc = include_str!("../../docs/configuration.md")]
+    struct Configuration;
+
+    #[doc = include_str!("../../docs/shutdown.md")]
+    struct Shutdown;
+
+    #[doc = include_str!("../../docs/development-orchestrator.md")]
+    struct DevelopmentOrchestrator;
+}

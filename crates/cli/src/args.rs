@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// Avtomatika on the command line.
+/// Avtomatika, the task orchestrator, on the command line
 #[derive(Debug, Parser)]
-#[command(name = "avtomatika", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(name = "avtomatika", version, arg_required_else_help = true, disable_help_subcommand = true)]
 pub(crate) struct Args {
     /// What is to be done.
     #[command(subcommand)]

@@ -18,14 +18,17 @@ impl std::error::Error for StdoutClosed {}
 /// Prints. What cannot be said on standard error is not said: there is nowhere else to say it.
 #[derive(Debug)]
 pub(crate) struct Printer {
+    stdout: io::Stdout,
+    stderr: io::Stderr,
     redraws: bool,
 }
 
 impl Printer {
     /// Looks at what standard error is.
     pub(crate) fn new() -> Self {
-        let terminal = io::stderr().is_terminal();
-        Self { redraws: can_redraw(terminal, std::env::var_os("TERM").as_deref()) }
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        let redraws = can_redraw(stderr.is_terminal(), std::env::var_os("TERM").as_deref());
+        Self { stdout, stderr, redraws }
     }
 
     /// Whether what was printed on standard error can be drawn over.
@@ -35,13 +38,13 @@ impl Printer {
 
     /// A line of data.
     pub(crate) fn data(&self, line: impl Display) -> anyhow::Result<()> {
-        let mut stdout = io::stdout().lock();
+        let mut stdout = self.stdout.lock();
         written(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
     }
 
     /// A line for people.
     pub(crate) fn note(&self, line: impl Display) {
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        let _ = writeln!(self.stderr.lock(), "{line}");
     }
 
     /// What they might do about it.
@@ -60,7 +63,7 @@ impl Printer {
             let _ = answer.print();
             return Ok(());
         }
-        written(answer.print().and_then(|()| io::stdout().flush()))
+        written(answer.print().and_then(|()| self.stdout.lock().flush()))
     }
 }
 

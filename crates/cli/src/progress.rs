@@ -17,6 +17,8 @@ pub(crate) struct Progress<'a> {
 struct Row {
     name: String,
     bar: Option<ProgressBar>,
+    /// How far it was when it was last told, from 0.0 to 1.0.
+    fraction: f64,
     /// What was said last.
     message: String,
 }
@@ -32,6 +34,7 @@ impl<'a> Progress<'a> {
             .map(|name| Row {
                 name: (*name).to_owned(),
                 bar: multi.as_ref().map(|multi| multi.add(bar(&format!("{name:width$}")))),
+                fraction: 0.0,
                 message: String::new(),
             })
             .collect();
@@ -42,7 +45,8 @@ impl<'a> Progress<'a> {
     /// than before.
     pub(crate) fn set(&mut self, index: usize, fraction: f64, message: &str) {
         let Some(row) = self.rows.get_mut(index) else { return };
-        let percent = (fraction.clamp(0.0, 1.0) * 100.0).round() as u64;
+        row.fraction = fraction.clamp(0.0, 1.0);
+        let percent = (row.fraction * 100.0).round() as u64;
         let changed = row.message != message;
         if changed {
             message.clone_into(&mut row.message);
@@ -57,12 +61,21 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// A thing has ended, in success or not.
+    pub(crate) fn end(&mut self, index: usize, success: bool, message: &str) {
+        let reached = self.rows.get(index).map_or(0.0, |row| row.fraction);
+        self.set(index, if success { 1.0 } else { reached }, message);
+    }
+
     /// Nothing more will be told: bars stay as they are.
     pub(crate) fn finish(self) {
         for bar in self.rows.iter().filter_map(|row| row.bar.as_ref()) {
             bar.abandon();
         }
-        drop(self.bars);
+        if self.bars.is_some() {
+            // The last bar fills its line, but does not end it.
+            self.printer.note("");
+        }
     }
 }
 
@@ -70,5 +83,7 @@ fn bar(name: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix}  [{bar:32}] {pos:>3}%  {msg}")
         .expect("the template is one")
         .progress_chars("=> ");
-    ProgressBar::hidden().with_style(style).with_prefix(name.to_owned())
+    ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::hidden())
+        .with_style(style)
+        .with_prefix(name.to_owned())
 }

@@ -74,7 +74,8 @@ pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_secs(86_400);
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {
-        return (seconds.is_finite() && seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(86_400.0)));
+        return (seconds.is_finite() && seconds >= 0.0)
+            .then(|| Duration::from_secs_f64(seconds.min(86_400.0)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or_default().min(LONGEST))

@@ -145,7 +145,11 @@ async fn answer(transport: &mut dyn Transport, operation: Operation, body: Bytes
 async fn is_answered(transport: &mut dyn Transport, size: usize) {
     let response = answer(transport, Operation::Result, vec![b' '; size].into()).await;
     assert_eq!(response.status, 200, "{}", response.excerpt());
-    assert_eq!(response.excerpt(), format!(r#"{{"bytes":{size}}}"#), "the answer to a result of {size} bytes");
+    assert_eq!(
+        response.excerpt(),
+        format!(r#"{{"bytes":{size}}}"#),
+        "the answer to a result of {size} bytes"
+    );
 }
 
 async fn failure(transport: &mut dyn Transport, request: Request) -> Error {

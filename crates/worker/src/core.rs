@@ -14,7 +14,7 @@ use crate::config::{CapacityReporting, WorkerConfig};
 use crate::execution::{BlockingThreads, CancelHandle, Cause};
 use crate::hot_cache::HotCache;
 use crate::router::Router;
-use crate::slots::Slots;
+use crate::slots::{Slots, Usage};
 
 /// What every part of a running worker shares.
 #[derive(Debug)]
@@ -38,13 +38,13 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// The tasks of which one more can be accepted now.
-    pub(crate) fn accepted(&self) -> Vec<TaskName> {
+    /// The tasks of which one more can be accepted when this much is in use.
+    pub(crate) fn accepted(&self, usage: &Usage) -> Vec<TaskName> {
         if self.draining.load(Ordering::Relaxed) {
             return Vec::new();
         }
         match self.config.worker_capacity_reporting {
-            CapacityReporting::Strict => self.router.accepted(&self.slots.usage()),
+            CapacityReporting::Strict => self.router.accepted(usage),
             CapacityReporting::Queue => self.router.names().cloned().collect(),
         }
     }

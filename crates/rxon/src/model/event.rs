@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
+use super::reading::{or_default, text};
 use crate::{JobId, TaskId, WorkerId};
 
 /// An event, sent over the websocket or by `POST /_worker/events`.
@@ -24,7 +26,7 @@ pub struct Event {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin_task_id: Option<TaskId>,
     /// Workers that relayed it. Not signed, so that relays can add themselves.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub bubbling_chain: Vec<WorkerId>,
     /// The job it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,10 +35,10 @@ pub struct Event {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_task_id: Option<TaskId>,
     /// W3C trace context.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub trace_context: BTreeMap<String, String>,
     /// Higher is more urgent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub priority: f64,
 }
 
@@ -51,20 +53,30 @@ pub struct Progress {
     /// From 0.0 to 1.0.
     pub progress: f64,
     /// For people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub message: String,
 }
 
-/// The answer to an event. Errors come with HTTP 200.
+/// The answer to an event. Errors come with HTTP 200. Fields of the wrong type count as absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Map<String, Value>")]
 pub struct EventAnswer {
     /// `event_accepted` or `error`.
-    #[serde(default)]
     pub status: String,
     /// Why it was not accepted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The kind of refusal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+}
+
+impl From<Map<String, Value>> for EventAnswer {
+    fn from(mut fields: Map<String, Value>) -> Self {
+        Self {
+            status: text(&mut fields, "status").unwrap_or_default(),
+            message: text(&mut fields, "message"),
+            code: text(&mut fields, "code"),
+        }
+    }
 }

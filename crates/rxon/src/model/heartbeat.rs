@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Capabilities;
+use super::reading::or_default;
 use crate::{TaskName, WorkerId};
 
 /// Whether an orchestrator may dispatch to a worker. It dispatches to `idle` ones only.
@@ -55,10 +56,10 @@ pub struct Heartbeat {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// Load of all cores, in percent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub cpu_load_percent: f64,
     /// Memory in use, in GB.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub ram_used_gb: f64,
 }
 
@@ -122,7 +123,10 @@ mod tests {
         let answer = Liveness::read(br#"{"status":"ok","cancel_task_ids":["a",5,null,"b"],"later":{}}"#);
         let Liveness::Known(answer) = answer else { panic!("{answer:?}") };
         assert_eq!(answer.cancel_task_ids, ["a", "b"]);
-        assert_eq!(Liveness::read(br#"{"cancel_task_ids":"a"}"#), Liveness::Known(HeartbeatAnswer::default()));
+        assert_eq!(
+            Liveness::read(br#"{"cancel_task_ids":"a"}"#),
+            Liveness::Known(HeartbeatAnswer::default())
+        );
         for body in ["<html></html>", "[]", "{\"a\"", "5"] {
             assert_eq!(Liveness::read(body.as_bytes()), Liveness::Unreadable, "{body}");
         }

@@ -12,6 +12,7 @@ mod event;
 mod file;
 mod heartbeat;
 mod outcome;
+mod reading;
 mod registration;
 mod task;
 

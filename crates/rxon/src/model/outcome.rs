@@ -5,8 +5,10 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::FileMetadata;
+use super::reading::{or_default, text};
 use crate::{JobId, TaskId, WorkerId};
 
 /// `POST /_worker/tasks/result`.
@@ -29,7 +31,7 @@ pub struct TaskResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
     /// Files in `data`, by key path such as `a.b[0]`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub data_metadata: BTreeMap<String, FileMetadata>,
     /// What it took (1.0b17); on success only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,17 +157,18 @@ impl<'de> Deserialize<'de> for ErrorCode {
     }
 }
 
-/// The answer to a result, as far as it matters to a worker.
+/// The answer to a result, as far as it matters to a worker. Fields of the wrong type count as absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Map<String, Value>")]
 pub struct ResultAnswer {
     /// `ok` (1.0b2), `accepted` or `ignored` (1.0b17).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// Why it was ignored: `stale_task`, `job_cancelled` and others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What the job did with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub transition: Option<String>,
 }
 
@@ -178,5 +181,15 @@ impl ResultAnswer {
     /// Whether the orchestrator had no use for the result. Final: nothing is to be sent again.
     pub fn is_ignored(&self) -> bool {
         self.status.as_deref() == Some("ignored")
+    }
+}
+
+impl From<Map<String, Value>> for ResultAnswer {
+    fn from(mut fields: Map<String, Value>) -> Self {
+        Self {
+            status: text(&mut fields, "status"),
+            reason: text(&mut fields, "reason"),
+            transition: text(&mut fields, "transition"),
+        }
     }
 }

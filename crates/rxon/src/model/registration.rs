@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::Generation;
+use super::reading::{or_default, text};
 use crate::{TaskName, WorkerId};
 
 /// `POST /_worker/workers/register`.
@@ -68,7 +70,7 @@ pub struct Resources {
     /// The graphics card, `null` without one (1.0b2).
     pub gpu_info: Option<GpuInfo>,
     /// Other facts (1.0b17): `cpu_cores`, `ram_gb`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub properties: BTreeMap<String, f64>,
 }
 
@@ -116,30 +118,30 @@ pub struct Capabilities {
     /// The machine's address.
     pub ip_address: String,
     /// What a second of each task costs.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub cost_per_skill: BTreeMap<String, f64>,
     /// First 16 hex digits of a hash over the S3 settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3_config_hash: Option<String>,
     /// Whether commands can be pushed (1.0b2; 1.0b17 drops it at registration).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub websockets: bool,
     /// Further capabilities (1.0b17).
-    #[serde(default)]
-    pub extra: BTreeMap<String, serde_json::Value>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub extra: BTreeMap<String, Value>,
 }
 
-/// The answer to a registration.
+/// The answer to a registration. Fields of the wrong type count as absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Map<String, Value>")]
 pub struct RegistrationAnswer {
     /// `registered`.
-    #[serde(default)]
     pub status: Option<String>,
     /// The orchestrator's protocol version (1.0b17).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Such as a mismatch of versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
 
@@ -147,5 +149,15 @@ impl RegistrationAnswer {
     /// Which generation the orchestrator speaks.
     pub fn generation(&self) -> Generation {
         if self.version.is_some() { Generation::Newer } else { Generation::Older }
+    }
+}
+
+impl From<Map<String, Value>> for RegistrationAnswer {
+    fn from(mut fields: Map<String, Value>) -> Self {
+        Self {
+            status: text(&mut fields, "status"),
+            version: text(&mut fields, "version"),
+            warning: text(&mut fields, "warning"),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A unit of work, as received.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -68,8 +69,15 @@ impl Task {
     /// # Errors
     /// [`MalformedTask`] when the body is not JSON, or a field is missing or of the wrong type.
     pub fn parse(body: &[u8]) -> Result<Self, MalformedTask> {
-        let fields: Fields<'_> = serde_json::from_slice(body)
-            .map_err(|error| MalformedTask { problem: format!("not a JSON object of a task: {error}"), ids: None })?;
+        let not_a_task = |why: &dyn fmt::Display| MalformedTask {
+            problem: format!("not a JSON object of a task: {why}"),
+            ids: None,
+        };
+        // An array would be taken for the fields in their order.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(not_a_task(&"no brace at its beginning"));
+        }
+        let fields: Fields<'_> = serde_json::from_slice(body).map_err(|error| not_a_task(&error))?;
         let job_id = text("job_id", fields.job_id);
         let task_id = text("task_id", fields.task_id);
         let ids = match (&job_id, &task_id) {
@@ -198,7 +206,9 @@ mod tests {
         ] {
             let task = Task::parse(body.as_bytes()).expect(body);
             assert_eq!(task.params.get(), "{}");
-            assert!(task.tracing_context.is_empty() && task.params_metadata.is_empty() && task.ignored.is_empty());
+            assert!(
+                task.tracing_context.is_empty() && task.params_metadata.is_empty() && task.ignored.is_empty()
+            );
             assert_eq!((task.priority, task.deadline), (0.0, None));
         }
     }
@@ -238,6 +248,7 @@ mod tests {
             r#"{"job_id":"","task_id":"t","type":"x"}"#,
             r#"{"job_id":"j","task_id":5,"type":"x"}"#,
             "[]",
+            r#"["j","t","x"]"#,
             "{",
             "",
             "<html>",

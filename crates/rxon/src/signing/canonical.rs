@@ -41,8 +41,11 @@ pub(super) fn canonical_without(message: &[u8], dropped: &[&str]) -> Result<Vec<
     if !message.trim_ascii_start().starts_with(b"{") {
         return Err(CannotBeSigned::NotAnObject("it does not begin with a brace".to_owned()));
     }
+    // Checked once: read from bytes, every single text in it would be.
+    let message =
+        std::str::from_utf8(message).map_err(|error| CannotBeSigned::NotAnObject(error.to_string()))?;
     let mut output = Output { bytes: Vec::with_capacity(message.len()), problem: None };
-    let mut deserializer = serde_json::Deserializer::from_slice(message);
+    let mut deserializer = serde_json::Deserializer::from_str(message);
     let written = Writer { output: &mut output, depth: 1, dropped }
         .deserialize(&mut deserializer)
         .and_then(|_| deserializer.end());

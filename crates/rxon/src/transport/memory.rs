@@ -66,7 +66,9 @@ impl Transport for MemoryTransport {
                     self.reused = result.is_ok();
                     result
                 }
-                Err(_) => Err(Error::new(ErrorKind::Timeout, format!("{time_limit:?}")).with_progress(progress)),
+                Err(_) => {
+                    Err(Error::new(ErrorKind::Timeout, format!("{time_limit:?}")).with_progress(progress))
+                }
             }
         })
     }

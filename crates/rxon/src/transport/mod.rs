@@ -117,7 +117,9 @@ impl PollQuery {
     /// How long the orchestrator may hold the poll (the known ones hold as they like), what can be accepted, and
     /// whose models are loaded (both 1.0b17; left out when there are too many, the known ones do not look at them).
     pub fn new(timeout: Duration, available_skills: &[TaskName], hot_skills: &[TaskName]) -> Self {
-        let names = |names: &[TaskName]| names.iter().map(|name| encoded(name.as_str())).collect::<Vec<_>>().join(",");
+        let names = |names: &[TaskName]| {
+            names.iter().map(|name| encoded(name.as_str())).collect::<Vec<_>>().join(",")
+        };
         let mut query = format!("timeout={}", timeout.as_secs_f64());
         let skills =
             format!("&available_skills={}&hot_skills={}", names(available_skills), names(hot_skills));
@@ -252,8 +254,9 @@ mod tests {
 
     #[test]
     fn a_query_fits_into_an_address_whatever_the_names() {
-        let many: Vec<_> =
-            (0..100).map(|number| TaskName::new(&format!("{number:0>100}")).expect("an identifier")).collect();
+        let many: Vec<_> = (0..100)
+            .map(|number| TaskName::new(&format!("{number:0>100}")).expect("an identifier"))
+            .collect();
         assert_eq!(PollQuery::new(Duration::from_secs(1), &many, &[]).as_str(), "timeout=1");
         let odd = [TaskName::received("a b&c#ü").expect("not empty")];
         let query = PollQuery::new(Duration::from_secs(1), &odd, &odd[..0]);

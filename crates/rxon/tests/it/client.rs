@@ -33,6 +33,11 @@ impl Client {
         Self { settings }
     }
 
+    pub(crate) fn named(mut self, worker_id: WorkerId) -> Self {
+        self.settings.worker_id = worker_id;
+        self
+    }
+
     pub(crate) fn of(orchestrator: &ScriptedOrchestrator) -> Self {
         Self::at(&orchestrator.url())
     }
@@ -49,6 +54,10 @@ impl Client {
     pub(crate) fn trusting(mut self, ca: &std::path::Path) -> Self {
         self.settings.tls.ca_path = Some(ca.to_owned());
         self
+    }
+
+    pub(crate) fn settings(&self) -> &HttpSettings {
+        &self.settings
     }
 
     pub(crate) fn token(&self) -> &Token {

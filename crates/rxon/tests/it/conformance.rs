@@ -48,8 +48,7 @@ async fn the_http_transport_conforms() {
     orchestrator.answer_always(Endpoint::Register, Answer::ok(json!({"status": "registered"})));
     let nothing = Answer::Raw { status: 204, headers: Vec::new(), body: Vec::new().into() };
     orchestrator.answer_always(Endpoint::Poll, nothing);
-    orchestrator
-        .on(Endpoint::Result, |request| Some(Answer::ok(json!({"bytes": request.body.len()}))));
+    orchestrator.on(Endpoint::Result, |request| Some(Answer::ok(json!({"bytes": request.body.len()}))));
     let refused = Answer::Json(429, json!({"error": "not now"})).header("retry-after", "7");
     orchestrator.answer_always(Endpoint::Token, refused);
     orchestrator.answer_always(Endpoint::Heartbeat, Answer::Hang);

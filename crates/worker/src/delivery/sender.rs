@@ -219,7 +219,6 @@ impl Delivery {
         let request = Request::new(Operation::Result, time_limit).with_body(body);
         match transport.exchange(request).await {
             Ok(response) => {
-                self.peer.log.answered();
                 let verdict = lock(&self.outbox).on_answer(id, &response, Instant::now());
                 let reason = (!response.is_success()).then(|| response.error_text());
                 self.settle(id, &entry, verdict, reason);

@@ -52,6 +52,11 @@ impl CancelHandle {
         &self.token
     }
 
+    /// Why the task was told to stop, if it was.
+    pub(crate) fn cause(&self) -> Option<&Cause> {
+        self.cause.get()
+    }
+
     /// Waits until the task is told to stop.
     pub(crate) async fn caused(&self) -> Cause {
         self.token.cancelled().await;

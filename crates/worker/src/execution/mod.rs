@@ -175,7 +175,10 @@ impl Execution {
         });
         let cause = tokio::select! {
             biased;
-            outcome = &mut handler => return (outcome, Left::Nothing),
+            // A blocking handler that saw that it is to stop may end before this is looked at: the cause was first.
+            outcome = &mut handler => {
+                return (self.cancel.cause().map_or(outcome, Cause::outcome), Left::Nothing);
+            }
             cause = self.cancel.caused() => cause,
             () = sleep_until(deadline) => Cause::Deadline,
             () = sleep_until(limited) => Cause::TimeLimit(limit.unwrap_or_default()),

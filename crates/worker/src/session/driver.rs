@@ -17,10 +17,10 @@ use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Session;
 use super::heartbeat::heartbeat;
 use super::rate::{RateGate, SHORTEST_SILENCE};
 use super::registration::registration;
+use super::{Asked, Session};
 use crate::config::MultiOrchestratorMode;
 use crate::core::Core;
 use crate::execution::Cause;
@@ -128,15 +128,15 @@ impl Driver {
         })?;
         let request = Request::new(Operation::Register, TIME_LIMIT).with_body(body);
         let response = self.transport.exchange(request).await.map_err(|error| {
-            peer.log.failed("registration", &error.chain());
+            peer.log.failed(Asked::Registration, &error.chain());
             None
         })?;
         if response.is_unauthorized() {
-            peer.log.refused("registration", &response);
+            peer.log.refused(Asked::Registration, &response);
             return Err(Some(add_quarter(UNAUTHORIZED_INTERVAL, &mut self.rng)));
         }
         if response.status == 429 {
-            peer.log.failed("registration", &"429, too many requests");
+            peer.log.failed(Asked::Registration, &"429, too many requests");
             let jitter = Duration::from_secs_f64(5.0 * self.rng.f64());
             let silence = response.retry_after.unwrap_or(Duration::from_secs(61) + jitter);
             return Err(Some(silence.max(SHORTEST_SILENCE)));
@@ -149,13 +149,14 @@ impl Driver {
             }
             (true, Err(_)) => {
                 peer.log.failed(
-                    "registration",
+                    Asked::Registration,
                     &format!("{}, not JSON: `{}`", response.status, response.excerpt()),
                 );
                 Err(None)
             }
             _ => {
-                peer.log.failed("registration", &format!("{}: {}", response.status, response.error_text()));
+                peer.log
+                    .failed(Asked::Registration, &format!("{}: {}", response.status, response.error_text()));
                 Err(None)
             }
         }
@@ -163,7 +164,7 @@ impl Driver {
 
     fn accepted(&mut self, answer: &RegistrationAnswer) {
         let peer = &self.session.peer;
-        peer.log.answered();
+        peer.log.answered(Asked::Registration);
         let version = answer.version.as_deref().unwrap_or("1.0b2 or so");
         tracing::info!(orchestrator = %peer.name, version, worker_id = %self.core.worker_id, "registered");
         if let Some(warning) = &answer.warning {
@@ -171,8 +172,12 @@ impl Driver {
         }
         peer.take_connection_failed();
         self.heartbeats = 0;
+        let back = peer.is_registered();
         peer.registered(answer.generation());
-        self.session.delivery.offer_all(false);
+        // The first time nothing can wait yet, but for what the data path sends and gets refused at this moment.
+        if back {
+            self.session.delivery.offer_all(false);
+        }
     }
 
     /// Sends heartbeats until the orchestrator has forgotten the worker.
@@ -247,7 +252,7 @@ impl Driver {
         let lost = self.session.peer.take_connection_failed();
         let newer = self.session.peer.generation() == Generation::Newer;
         if newer && (lost || self.heartbeats.is_multiple_of(2)) {
-            let idle = !self.core.accepted().is_empty();
+            let idle = !self.core.accepted(&self.core.slots.usage()).is_empty();
             let probe = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
             if probe != Beat::Acknowledged {
                 return probe;
@@ -280,7 +285,7 @@ impl Driver {
             Ok(response) => self.heard(&response),
             Err(error) => {
                 peer.connection_failed();
-                peer.log.failed("heartbeat", &error.chain());
+                peer.log.failed(Asked::Heartbeat, &error.chain());
                 Beat::Unreachable
             }
         }
@@ -291,14 +296,14 @@ impl Driver {
         if response.is_success() {
             return match Liveness::read(&response.body) {
                 Liveness::Known(answer) => {
-                    peer.log.answered();
+                    peer.log.answered(Asked::Heartbeat);
                     self.obey(&answer);
                     Beat::Acknowledged
                 }
                 Liveness::Forgotten => Beat::Forgotten,
                 Liveness::Unreadable => {
                     let excerpt = response.excerpt();
-                    peer.log.failed("heartbeat", &format!("{}, not JSON: `{excerpt}`", response.status));
+                    peer.log.failed(Asked::Heartbeat, &format!("{}, not JSON: `{excerpt}`", response.status));
                     Beat::Refused
                 }
             };
@@ -310,8 +315,8 @@ impl Driver {
                     super::say_rate_limited(&peer.name, "heartbeats");
                 }
             }
-            401 | 403 => peer.log.refused("heartbeat", response),
-            status => peer.log.failed("heartbeat", &format!("{status}: {}", response.error_text())),
+            401 | 403 => peer.log.refused(Asked::Heartbeat, response),
+            status => peer.log.failed(Asked::Heartbeat, &format!("{status}: {}", response.error_text())),
         }
         Beat::Refused
     }
@@ -367,7 +372,7 @@ async fn send_progress(core: &Core, session: &Session, transport: &mut dyn Trans
         }
     };
     match transport.exchange(Request::new(Operation::Event, TIME_LIMIT).with_body(body)).await {
-        Ok(response) if response.is_success() => peer.log.answered(),
+        Ok(response) if response.is_success() => {}
         Ok(response) => {
             let reason = format!("{}: {}", response.status, response.error_text());
             tracing::debug!(task_id = %report.task_id, reason, "the progress was refused");

@@ -6,7 +6,9 @@ use crate::core::Core;
 
 /// A heartbeat of a worker as it is now, towards the orchestrator with this name.
 pub(super) fn heartbeat(core: &Core, orchestrator: &str, generation: Generation) -> Heartbeat {
-    let accepted = core.accepted();
+    // Looked at once: the data path goes on meanwhile, and what is said here must fit together.
+    let usage = core.slots.usage();
+    let accepted = core.accepted(&usage);
     let (tasks, jobs) = core.running.ids_from(orchestrator);
     let mut current_tasks = tasks;
     if generation == Generation::Newer {
@@ -16,7 +18,7 @@ pub(super) fn heartbeat(core: &Core, orchestrator: &str, generation: Generation)
     Heartbeat {
         worker_id: core.worker_id.clone(),
         status: if accepted.is_empty() { WorkerStatus::Busy } else { WorkerStatus::Idle },
-        load: core.slots.usage().running as f64,
+        load: usage.running as f64,
         current_tasks,
         supported_tasks: accepted.clone(),
         available_skills: accepted,

@@ -18,6 +18,7 @@ pub(crate) use polling::{Polling, PollingSettings};
 
 use std::sync::Arc;
 
+use self::peer::Asked;
 use crate::delivery::Delivery;
 use crate::progress::ProgressBoard;
 

@@ -27,7 +27,7 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn new(name: Arc<str>, connector: Arc<dyn Connector>, seal: Seal) -> Arc<Self> {
         Arc::new(Self {
-            log: PeerLog { name: name.clone(), failures: AtomicUsize::new(0) },
+            log: PeerLog::new(name.clone()),
             name,
             connector,
             seal,
@@ -73,40 +73,63 @@ impl Peer {
 }
 
 /// Says once that an orchestrator does not answer, and once that it does again: not a line for every failed try.
+///
+/// Each kind of exchange is counted for itself: heartbeats that succeed say nothing of polls that fail.
 #[derive(Debug)]
 pub(crate) struct PeerLog {
     name: Arc<str>,
-    failures: AtomicUsize,
+    failures: [AtomicUsize; 3],
+}
+
+/// What is asked of an orchestrator again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Registration,
+    Heartbeat,
+    Poll,
+}
+
+impl Asked {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Registration => "registration",
+            Self::Heartbeat => "heartbeat",
+            Self::Poll => "poll",
+        }
+    }
 }
 
 impl PeerLog {
+    fn new(name: Arc<str>) -> Self {
+        Self { name, failures: Default::default() }
+    }
+
     /// It answered.
-    pub(crate) fn answered(&self) {
-        if self.failures.load(Ordering::Relaxed) > 0 {
-            let failures = self.failures.swap(0, Ordering::Relaxed);
-            tracing::info!(orchestrator = %self.name, failures, "the orchestrator answers again");
+    pub(crate) fn answered(&self, asked: Asked) {
+        let counter = &self.failures[asked as usize];
+        if counter.load(Ordering::Relaxed) > 0 {
+            let (operation, failures) = (asked.name(), counter.swap(0, Ordering::Relaxed));
+            tracing::info!(orchestrator = %self.name, operation, failures, "the orchestrator answers again");
         }
     }
 
     /// An exchange with it failed. Every tenth power of failures is said again, so that a log's tail shows it.
-    pub(crate) fn failed(&self, operation: &str, reason: &dyn std::fmt::Display) {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        let orchestrator = &self.name;
+    pub(crate) fn failed(&self, asked: Asked, reason: &dyn std::fmt::Display) {
+        let failures = self.failures[asked as usize].fetch_add(1, Ordering::Relaxed) + 1;
+        let (orchestrator, operation) = (&self.name, asked.name());
         if is_power_of_ten(failures) {
             tracing::warn!(%orchestrator, operation, failures, "the orchestrator does not answer as expected: {reason}");
         } else {
             tracing::debug!(%orchestrator, operation, failures, "still failing: {reason}");
         }
     }
-}
 
-impl PeerLog {
     /// It refused our credentials.
-    pub(crate) fn refused(&self, operation: &str, response: &Response) {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+    pub(crate) fn refused(&self, asked: Asked, response: &Response) {
+        let failures = self.failures[asked as usize].fetch_add(1, Ordering::Relaxed) + 1;
         if is_power_of_ten(failures) {
             tracing::error!(
-                orchestrator = %self.name, operation, failures, status = response.status,
+                orchestrator = %self.name, operation = asked.name(), failures, status = response.status,
                 "the orchestrator refuses this worker's credentials ({}): {}; check `WORKER_TOKEN` (or \
                  `WORKER_INDIVIDUAL_TOKEN`, or the orchestrator's own `token`) and `WORKER_ID`; it is tried again",
                 response.status, response.error_text()

@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::Session;
 use super::driver::Ends;
 use super::polling::{Next, Polling};
+use super::{Asked, Session};
 use crate::core::Core;
 use crate::execution;
 use crate::slots::Slot;
@@ -152,13 +152,13 @@ impl Pollers {
         let peer = &self.session.peer;
         match polled {
             Ok(Polled::Task(task)) => {
-                peer.log.answered();
+                peer.log.answered(Asked::Poll);
                 execution::accept(&self.core, &self.session, *task, slot);
                 let free = self.core.slots.free();
                 self.polling().on_task(sent, now, free)
             }
             Ok(Polled::Nothing) => {
-                peer.log.answered();
+                peer.log.answered(Asked::Poll);
                 self.polling().on_empty(sent, now)
             }
             Ok(Polled::Malformed { problem, excerpt }) => self.malformed(problem, &excerpt, sent, now),
@@ -175,7 +175,7 @@ impl Pollers {
                     });
                 }
                 peer.connection_failed();
-                peer.log.failed("poll", &error.chain());
+                peer.log.failed(Asked::Poll, &error.chain());
                 self.polling().on_error(sent, now)
             }
         }
@@ -188,7 +188,7 @@ impl Pollers {
             execution::refuse(&self.core, &self.session, job_id, task_id, &problem.problem);
             self.polling().on_task(sent, now, 0)
         } else {
-            self.session.peer.log.failed("poll", &problem);
+            self.session.peer.log.failed(Asked::Poll, &problem);
             self.polling().on_error(sent, now)
         }
     }
@@ -204,14 +204,14 @@ impl Pollers {
                 next
             }
             401 | 403 => {
-                peer.log.refused("poll", response);
+                peer.log.refused(Asked::Poll, response);
                 self.polling().on_unauthorized(now)
             }
             status => {
                 if status == 404 {
                     peer.was_forgotten();
                 }
-                peer.log.failed("poll", &format!("{status}: {}", response.error_text()));
+                peer.log.failed(Asked::Poll, &format!("{status}: {}", response.error_text()));
                 self.polling().on_error(sent, now)
             }
         }

@@ -33,7 +33,7 @@ pub(super) fn registration(core: &Core) -> Registration {
     Registration {
         worker_id: core.worker_id.clone(),
         worker_type: core.worker_type.clone(),
-        available_skills: core.accepted(),
+        available_skills: core.accepted(&core.slots.usage()),
         hot_skills: core.hot_skills(),
         supported_tasks: names,
         supported_skills: skills,

@@ -6,7 +6,9 @@ use avtomatika_worker::prelude::*;
 use serde_json::{Value, json};
 use testkit::{Answer, Endpoint, Recorded, Script, ScriptedOrchestrator};
 
-use crate::support::{Running, both, config, push, run, start, tasks, told, wait_for_heartbeat, watch_for};
+use crate::support::{
+    Running, both, config, each, push, run, start, tasks, told, wait_for_heartbeat, watch_for,
+};
 
 fn longest_gap(requests: &[Recorded]) -> Duration {
     requests.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap_or_default()
@@ -44,7 +46,7 @@ fn they_go_on_while_an_async_handler_blocks_the_thread() {
 
 #[tokio::test]
 async fn they_wait_behind_nothing_else() {
-    for endpoint in [Endpoint::Poll, Endpoint::Result, Endpoint::Event] {
+    each([Endpoint::Poll, Endpoint::Result, Endpoint::Event], async |endpoint| {
         let orchestrator = ScriptedOrchestrator::start().await;
         orchestrator.answer_always(endpoint, Answer::Hang);
         if endpoint == Endpoint::Poll {
@@ -64,7 +66,8 @@ async fn they_wait_behind_nothing_else() {
             longest_gap(&requests)
         );
         worker.abandon();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -147,7 +150,7 @@ async fn a_full_group_is_not_accepted_and_the_others_are() {
 
 #[tokio::test]
 async fn job_ids_stand_beside_task_ids_towards_the_newer_generation_only() {
-    for script in [Script::older(), Script::newer()] {
+    each([Script::older(), Script::newer()], async |script| {
         let generation = script.generation;
         let orchestrator = ScriptedOrchestrator::start_with(script).await;
         let worker = start(&orchestrator, &[]);
@@ -160,7 +163,8 @@ async fn job_ids_stand_beside_task_ids_towards_the_newer_generation_only() {
         };
         assert_eq!(told["current_tasks"], wanted);
         worker.abandon();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]

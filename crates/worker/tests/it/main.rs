@@ -1,8 +1,16 @@
 //! The worker against a scripted orchestrator: in process, and as the example program.
 
+mod cancelling;
 mod heartbeats;
+mod malformed;
+mod outcomes;
 mod polling;
+mod program;
+mod progress;
 mod rates;
 mod registration;
+mod results;
+mod shutdown;
+mod slots;
 mod support;
 mod ui;

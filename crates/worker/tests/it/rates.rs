@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use testkit::{Answer, Endpoint};
+use testkit::{Answer, Endpoint, Recorded, ScriptedOrchestrator};
 
-use crate::support::{both, push, run, watch_for};
+use crate::support::{both, push, run, start, watch_for};
 
 #[tokio::test]
 async fn polls_keep_the_silence_they_are_told_and_no_more() {
@@ -81,37 +81,42 @@ async fn a_result_refused_with_no_time_to_wait_makes_no_hot_loop() {
     assert!(orchestrator.count(Endpoint::Result) <= 3, "{}", orchestrator.count(Endpoint::Result));
 }
 
+/// Five seconds each: they pass side by side.
 #[tokio::test]
 async fn refused_credentials_are_tried_again_every_five_seconds() {
-    for status in [401, 403] {
-        let (orchestrator, worker) = both(&[("HEARTBEAT_INTERVAL", "60")]).await;
-        orchestrator.wait_for_open_polls(1).await;
-        orchestrator.answer_always(Endpoint::Poll, Answer::status(status));
-        let polls = orchestrator.wait_for_requests(Endpoint::Poll, 3).await;
-        let gap = polls[2].at - polls[1].at;
-        assert!((Duration::from_secs(5)..Duration::from_millis(6600)).contains(&gap), "{status}: {gap:?}");
-        worker.abandon();
-    }
+    tokio::join!(polls_refused(401), polls_refused(403), registration_refused(), result_refused());
 }
 
-#[tokio::test]
-async fn a_registration_with_a_wrong_token_is_tried_again_every_five_seconds() {
-    let orchestrator = testkit::ScriptedOrchestrator::start().await;
+async fn polls_refused(status: u16) {
+    let (orchestrator, worker) = both(&[("HEARTBEAT_INTERVAL", "60")]).await;
+    orchestrator.wait_for_open_polls(1).await;
+    orchestrator.answer_always(Endpoint::Poll, Answer::status(status));
+    let polls = orchestrator.wait_for_requests(Endpoint::Poll, 3).await;
+    assert_about_five_seconds(&polls[1], &polls[2]);
+    worker.abandon();
+}
+
+async fn registration_refused() {
+    let orchestrator = ScriptedOrchestrator::start().await;
     orchestrator.answer_next(Endpoint::Register, Answer::status(401));
-    let _worker = crate::support::start(&orchestrator, &[]);
+    let _worker = start(&orchestrator, &[]);
     let tries = orchestrator.wait_for_requests(Endpoint::Register, 2).await;
-    let gap = tries[1].at - tries[0].at;
-    assert!((Duration::from_secs(5)..Duration::from_millis(6600)).contains(&gap), "{gap:?}");
+    assert_about_five_seconds(&tries[0], &tries[1]);
     assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
 }
 
-#[tokio::test]
-async fn a_result_refused_for_its_credentials_is_kept() {
+/// It is kept, whatever `RESULT_MAX_RETRIES` says.
+async fn result_refused() {
     let (orchestrator, _worker) = both(&[("RESULT_MAX_RETRIES", "1")]).await;
     orchestrator.answer_next(Endpoint::Result, Answer::status(403));
     let id = push(&orchestrator, "echo", json!({"a": 1}));
     let results = orchestrator.wait_for_requests(Endpoint::Result, 2).await;
-    let gap = results[1].at - results[0].at;
-    assert!((Duration::from_secs(5)..Duration::from_millis(6600)).contains(&gap), "{gap:?}");
+    assert_about_five_seconds(&results[0], &results[1]);
     assert_eq!((&results[1].json()["task_id"], &results[1].json()["data"]), (&json!(id), &json!({"a": 1})));
+}
+
+#[track_caller]
+fn assert_about_five_seconds(one: &Recorded, other: &Recorded) {
+    let gap = other.at - one.at;
+    assert!((Duration::from_secs(5)..Duration::from_millis(6600)).contains(&gap), "{gap:?}");
 }

@@ -115,6 +115,7 @@ async fn sleep(Params(pause): Params<Pause>) -> Json<Value> {
 }
 
 /// Blocks its thread, and looks whether it is told to stop.
+#[expect(clippy::needless_pass_by_value, reason = "handlers own their arguments")]
 fn block(Params(pause): Params<Pause>, context: TaskContext) -> Json<Value> {
     let until = Instant::now() + Duration::from_secs_f64(pause.seconds);
     while Instant::now() < until && !context.is_cancelled() {
@@ -152,6 +153,25 @@ pub(crate) fn wait_for_heartbeat<F: Fn(&Value) -> bool + Send>(
     let found = orchestrator
         .wait_for(Endpoint::Heartbeat, move |request| !request.body.is_empty() && check(&request.json()));
     async move { found.await.json() }
+}
+
+/// Checks all cases side by side: they mostly wait.
+pub(crate) async fn each<T>(cases: impl IntoIterator<Item = T>, check: impl AsyncFn(T)) {
+    let check = &check;
+    futures_util::future::join_all(cases.into_iter().map(async |case| check(case).await)).await;
+}
+
+/// Waits for what nothing else tells of.
+#[track_caller]
+pub(crate) fn until(check: impl Fn() -> bool) -> impl Future<Output = ()> {
+    let caller = Location::caller();
+    async move {
+        let began = Instant::now();
+        while !check() {
+            assert!(began.elapsed() < Duration::from_secs(10), "{caller}: waited in vain");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
 /// Lets time pass; only for what must *not* happen meanwhile.

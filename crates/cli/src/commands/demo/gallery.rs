@@ -54,8 +54,9 @@ impl Gallery {
         let parent = std::env::temp_dir();
         let made = tempfile::Builder::new().prefix("avtomatika-demo-").tempdir_in(&parent);
         let made = made.with_context(|| format!("cannot make a directory in `{}`", parent.display()));
-        let made = made
-            .map_err(|error| Failure::from(error).with_hint("say where the pictures go with `--output DIR`"))?;
+        let made = made.map_err(|error| {
+            Failure::from(error).with_hint("say where the pictures go with `--output DIR`")
+        })?;
         let gallery = Self::at(made.path())?;
         Ok(Self { removal: Some(made), ..gallery })
     }
@@ -90,6 +91,14 @@ impl Gallery {
     /// What a worker has to be given to resize a picture.
     pub(super) fn task(&self, picture: &Picture, width: u32) -> Resize {
         Resize { source: self.original(picture), target: self.target(picture, width), width }
+    }
+
+    /// A task like another one, half as wide, and with another target.
+    pub(super) fn variant(&self, resize: &Resize) -> Resize {
+        let width = (resize.width / 2).max(1);
+        let name = resize.source.file_name().unwrap_or_default();
+        let target = self.directory.join(format!("another-{width}-{}", name.to_string_lossy()));
+        Resize { source: resize.source.clone(), target, width }
     }
 
     /// From now on the directory stays.

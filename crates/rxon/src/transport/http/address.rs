@@ -65,7 +65,9 @@ impl std::str::FromStr for OrchestratorUrl {
             return Err(invalid("expected a host"));
         }
         let port_text = authority.as_str().rsplit_once(']').map_or(authority.as_str(), |(_, rest)| rest);
-        if port_text.rsplit_once('@').map_or(port_text, |(_, rest)| rest).contains(':') && port(authority).is_none() {
+        if port_text.rsplit_once('@').map_or(port_text, |(_, rest)| rest).contains(':')
+            && port(authority).is_none()
+        {
             return Err(invalid("expected a port from 1 to 65535"));
         }
         let credentials = authority.as_str().rsplit_once('@').map(|(credentials, _)| credentials.to_owned());
@@ -176,10 +178,28 @@ mod tests {
     fn wrong_addresses_are_named_without_their_secrets() {
         let long = format!("http://h/{}", "a".repeat(3000));
         for bad in [
-            "", "localhost", "localhost:8080", "ftp://u:secret@h", "http://", "http://h:99999", "http://h:0",
-            "http://u:secret@", "http://h/?a=secret", "u:secret@h", "http://u:sec/secret@h", "http://h:secret@h:x",
-            "http://u:s.ecret/secret@h", "http://u:se?secret@h", "http://u:s#secret@h", "http://u:s://secret@h",
-            "u:secret://x@h", "http:/u:secret@h", "http://u:secret@x@h:y", "http://u:secret @h", "http://h:", &long,
+            "",
+            "localhost",
+            "localhost:8080",
+            "ftp://u:secret@h",
+            "http://",
+            "http://h:99999",
+            "http://h:0",
+            "http://u:secret@",
+            "http://h/?a=secret",
+            "u:secret@h",
+            "http://u:sec/secret@h",
+            "http://h:secret@h:x",
+            "http://u:s.ecret/secret@h",
+            "http://u:se?secret@h",
+            "http://u:s#secret@h",
+            "http://u:s://secret@h",
+            "u:secret://x@h",
+            "http:/u:secret@h",
+            "http://u:secret@x@h:y",
+            "http://u:secret @h",
+            "http://h:",
+            &long,
         ] {
             let error = parse(bad).expect_err(bad).to_string();
             assert!(!error.contains("secret") && error.len() < 400, "{error}");

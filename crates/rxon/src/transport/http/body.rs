@@ -92,13 +92,17 @@ enum Decoder {
 
 impl Decoder {
     fn new(headers: &HeaderMap, limit: usize) -> Result<Self, Error> {
-        let encoding = headers.get(header::CONTENT_ENCODING).map_or(&b"identity"[..], |value| value.as_bytes());
+        let encoding =
+            headers.get(header::CONTENT_ENCODING).map_or(&b"identity"[..], |value| value.as_bytes());
         match encoding.trim_ascii().to_ascii_lowercase().as_slice() {
             b"identity" | b"" => Ok(Self::Identity(Pieces { limit, ..Pieces::default() })),
             b"gzip" | b"x-gzip" => Ok(Self::Gzip(Gzip::new(limit))),
             other => {
                 let other = crate::transport::excerpt(other);
-                Err(Error::new(ErrorKind::Protocol, format!("content encoding `{other}`, expected gzip or none")))
+                Err(Error::new(
+                    ErrorKind::Protocol,
+                    format!("content encoding `{other}`, expected gzip or none"),
+                ))
             }
         }
     }
@@ -223,5 +227,60 @@ impl Write for Limited {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 1000;
+
+    fn read(encoding: &'static str, pieces: &[&[u8]]) -> Result<Bytes, ErrorKind> {
+        let headers =
+            HeaderMap::from_iter([(header::CONTENT_ENCODING, header::HeaderValue::from_static(encoding))]);
+        let mut decoder = Decoder::new(&headers, LIMIT).map_err(|error| error.kind())?;
+        for piece in pieces {
+            decoder.push(Bytes::copy_from_slice(piece)).map_err(|error| error.kind())?;
+        }
+        decoder.finish().map_err(|error| error.kind())
+    }
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text).expect("a vector takes all");
+        encoder.finish().expect("a vector takes all")
+    }
+
+    #[test]
+    fn the_limit_is_what_may_come_and_not_a_byte_more() {
+        let text = vec![b'x'; LIMIT];
+        assert_eq!(read("identity", &[&text]), Ok(text.clone().into()));
+        assert_eq!(read("identity", &[&text[..400], b"", &text[400..]]), Ok(text.clone().into()));
+        assert_eq!(read("identity", &[&text, b"x"]), Err(ErrorKind::TooLarge));
+        assert_eq!(read("gzip", &[&gzip(&text)]), Ok(text.clone().into()));
+        assert_eq!(read("gzip", &[&gzip(&text), &gzip(b"")]), Ok(text.clone().into()));
+        assert_eq!(read("gzip", &[&gzip(&text), &gzip(b"x")]), Err(ErrorKind::TooLarge));
+        assert_eq!(read("gzip", &[&gzip(&[text, vec![b'x']].concat())]), Err(ErrorKind::TooLarge));
+    }
+
+    #[test]
+    fn compressed_pieces_may_be_cut_anywhere() {
+        let whole = [gzip(b"some "), gzip(b"text"), b"\0\0garbage".to_vec()].concat();
+        for cut in 0..whole.len() {
+            let (one, two) = whole.split_at(cut);
+            assert_eq!(read("gzip", &[one, two]), Ok(Bytes::from_static(b"some text")), "cut at {cut}");
+        }
+        let bytes: Vec<&[u8]> = whole.chunks(1).collect();
+        assert_eq!(read("gzip", &bytes), Ok(Bytes::from_static(b"some text")));
+    }
+
+    #[test]
+    fn no_more_than_the_limit_is_ever_stored() {
+        let bomb = gzip(&vec![0; 10 << 20]);
+        let mut gzip = Gzip::new(LIMIT);
+        assert!(gzip.push(&bomb).is_err());
+        let content = gzip.member.get_ref();
+        assert!(content.full && content.content.capacity() <= 4 * LIMIT, "{}", content.content.capacity());
     }
 }

@@ -65,7 +65,11 @@ impl Connection {
     /// The connection, unless the peer has closed it meanwhile.
     pub(super) async fn still_open(mut self) -> Option<Self> {
         self.watch.probe(true);
-        poll_fn(|context| Poll::Ready(self.driver.poll(context))).await;
+        poll_fn(|context| {
+            self.driver.poll(context);
+            Poll::Ready(())
+        })
+        .await;
         self.watch.probe(false);
         self.is_open().then_some(self)
     }
@@ -78,7 +82,11 @@ impl Connection {
     ///
     /// The connection is given back only after a whole answer to a whole request: otherwise nobody could tell whose
     /// bytes come next.
-    pub(super) async fn exchange(mut self, request: Request<Outgoing>, time_limit: Duration) -> Result<Done, Failed> {
+    pub(super) async fn exchange(
+        mut self,
+        request: Request<Outgoing>,
+        time_limit: Duration,
+    ) -> Result<Done, Failed> {
         self.watch.begin(request.body().taken());
         let answer = async {
             let response = self.sender.try_send_request(request).await.map_err(|mut error| {
@@ -117,7 +125,9 @@ impl Connection {
 
 /// hyper's side of a connection, until it has ended. It is dropped then: only so does hyper tell those who still wait
 /// for something that it will not come.
-struct Driver(Option<Pin<Box<http1::Connection<TokioIo<Watched>, Outgoing>>>>);
+struct Driver(Option<Pin<Box<Http>>>);
+
+type Http = http1::Connection<TokioIo<Watched>, Outgoing>;
 
 impl Driver {
     /// Moves what can be moved.
@@ -157,7 +167,12 @@ fn below(error: &hyper::Error) -> ErrorKind {
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return match error.kind() {
-                _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => ErrorKind::Tls,
+                _ if error
+                    .get_ref()
+                    .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) =>
+                {
+                    ErrorKind::Tls
+                }
                 io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => ErrorKind::Protocol,
                 _ => ErrorKind::Closed,
             };
@@ -165,4 +180,66 @@ fn below(error: &hyper::Error) -> ErrorKind {
         source = error.source();
     }
     ErrorKind::Closed
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn request() -> Request<Outgoing> {
+        Request::post("/").body(Outgoing::new(Bytes::from_static(b"{}"))).expect("a request")
+    }
+
+    /// A connection that has carried one exchange, and the server's side of it.
+    async fn used() -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let client =
+            TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a listener");
+        let (mut server, _) = listener.accept().await.expect("a client");
+        let connection = Connection::new(Stream::Plain(client)).await.expect("a connection");
+        let answer = async {
+            let mut read = vec![0; 1000];
+            let length = server.read(&mut read).await.expect("a request");
+            assert!(read[..length].ends_with(b"{}"));
+            server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("a client");
+        };
+        let (done, ()) = tokio::join!(connection.exchange(request(), LIMIT), answer);
+        let done = done.map_err(|failed| failed.error).expect("an answer");
+        (done.connection.expect("it stays open"), server)
+    }
+
+    #[tokio::test]
+    async fn an_end_that_is_seen_only_when_the_request_is_queued_gives_the_request_back() {
+        let (connection, server) = used().await;
+        drop(server);
+        // The runtime hears of the end: the connection's first move within the exchange will be to close.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let failed = connection.exchange(request(), LIMIT).await.map(|_| ()).expect_err("it is closed");
+        assert!(failed.unsent.is_some(), "{:?}", failed.error);
+        assert_eq!((failed.error.kind(), failed.error.progress().written), (ErrorKind::Closed, false));
+    }
+
+    #[tokio::test]
+    async fn an_end_that_the_runtime_has_not_heard_of_is_seen() {
+        for _ in 0..20 {
+            let (connection, server) = used().await;
+            let connection = connection.still_open().await.expect("it is open");
+            drop(server);
+            assert!(connection.still_open().await.is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_word_out_of_turn_ends_a_connection() {
+        let (connection, mut server) = used().await;
+        server.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.expect("a client");
+        assert!(connection.still_open().await.is_none());
+    }
 }

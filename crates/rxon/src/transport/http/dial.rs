@@ -11,12 +11,12 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
+use super::CONNECT_TIME_LIMIT;
 use super::address::OrchestratorUrl;
 use super::connection::Connection;
 use super::proxy::{Proxies, Proxy};
 use super::stream::Stream;
 use super::tls::{InvalidTls, TlsSettings};
-use super::CONNECT_TIME_LIMIT;
 use crate::{Error, ErrorKind};
 
 /// The longest head of a proxy's answer to CONNECT.
@@ -31,12 +31,20 @@ pub(super) struct Dialer {
 
 impl std::fmt::Debug for Dialer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Dialer").field("url", &self.url).field("proxy", &self.proxy).finish_non_exhaustive()
+        formatter
+            .debug_struct("Dialer")
+            .field("url", &self.url)
+            .field("proxy", &self.proxy)
+            .finish_non_exhaustive()
     }
 }
 
 impl Dialer {
-    pub(super) fn new(url: &OrchestratorUrl, proxies: &Proxies, settings: &TlsSettings) -> Result<Self, InvalidTls> {
+    pub(super) fn new(
+        url: &OrchestratorUrl,
+        proxies: &Proxies,
+        settings: &TlsSettings,
+    ) -> Result<Self, InvalidTls> {
         let tls = if url.is_secure() {
             let name = ServerName::try_from(url.host().to_owned())
                 .map_err(|_| InvalidTls::new("host", url.host(), "a host name or an IP address"))?;
@@ -47,14 +55,9 @@ impl Dialer {
         Ok(Self { url: url.clone(), proxy: proxies.choose(url), tls })
     }
 
-    /// Whether a plain proxy forwards the requests, so that it is to be told the whole address.
-    pub(super) fn needs_absolute_form(&self) -> bool {
-        self.proxy.is_some() && self.tls.is_none()
-    }
-
-    /// What such a proxy wants to see in every request.
-    pub(super) fn forward_credentials(&self) -> Option<String> {
-        self.proxy.as_ref().filter(|_| self.needs_absolute_form())?.credentials()
+    /// The proxy that forwards the requests, where there is one: it is to be told the whole address.
+    pub(super) fn forwarder(&self) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|_| self.tls.is_none())
     }
 
     /// Connects.
@@ -78,12 +81,15 @@ impl Dialer {
         let stream = match &self.tls {
             None => Stream::Plain(tcp),
             Some((config, name)) => {
-                let tls = TlsConnector::from(config.clone()).connect(name.clone(), tcp).await.map_err(|error| {
-                    // rustls' own errors come wrapped; anything else is the connection's.
-                    let of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-                    let kind = if of_tls { ErrorKind::Tls } else { ErrorKind::Connect };
-                    Error::new(kind, self.url.to_string()).with_source(error)
-                })?;
+                let tls =
+                    TlsConnector::from(config.clone()).connect(name.clone(), tcp).await.map_err(|error| {
+                        // rustls' own errors come wrapped; anything else is the connection's.
+                        let of_tls = error
+                            .get_ref()
+                            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
+                        let kind = if of_tls { ErrorKind::Tls } else { ErrorKind::Connect };
+                        Error::new(kind, self.url.to_string()).with_source(error)
+                    })?;
                 Stream::Tls(Box::new(tls))
             }
         };
@@ -127,12 +133,17 @@ async fn tunnel(stream: &mut TcpStream, proxy: &Proxy, url: &OrchestratorUrl) ->
     let credentials =
         proxy.credentials().map(|value| format!("Proxy-Authorization: {value}\r\n")).unwrap_or_default();
     let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credentials}\r\n");
-    stream.write_all(request.as_bytes()).await.map_err(|error| failed(proxy.to_string()).with_source(error))?;
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .map_err(|error| failed(proxy.to_string()).with_source(error))?;
     let mut head = Vec::new();
     // Byte by byte: what follows the head belongs to TLS, and a head is read once per connection.
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= MAX_PROXY_HEAD {
-            return Err(failed(format!("{proxy} answered CONNECT with more than {MAX_PROXY_HEAD} bytes of headers")));
+            return Err(failed(format!(
+                "{proxy} answered CONNECT with more than {MAX_PROXY_HEAD} bytes of headers"
+            )));
         }
         let byte = stream.read_u8().await.map_err(|error| {
             failed(format!("{proxy} closed the connection after CONNECT {target}")).with_source(error)
@@ -145,5 +156,37 @@ async fn tunnel(stream: &mut TcpStream, proxy: &Proxy, url: &OrchestratorUrl) ->
         Ok(())
     } else {
         Err(failed(format!("{proxy} answered CONNECT {target} with `{}`", crate::transport::excerpt(line))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream as StdStream};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_says_nothing_leaves_time_for_the_others() {
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+        socket.listen(0).expect("a free port");
+        let full = TcpListener::from(socket);
+        let silent = full.local_addr().expect("an address");
+        // Its backlog is filled, and nobody accepts.
+        let connect = || StdStream::connect_timeout(&silent, Duration::from_millis(100)).ok();
+        let _waiting: Vec<_> = std::iter::from_fn(connect).collect();
+        let open = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let open = open.local_addr().map(|address| (address, open)).expect("an address");
+        let begin = Instant::now();
+        let addresses = [silent, silent, open.0];
+        let stream = first_of(&addresses, begin + CONNECT_TIME_LIMIT).await.expect("the last lets us in");
+        assert_eq!(stream.peer_addr().expect("an address"), open.0);
+        assert!(begin.elapsed() < CONNECT_TIME_LIMIT, "{:?}", begin.elapsed());
+        let error =
+            first_of(&addresses[..2], Instant::now() + CONNECT_TIME_LIMIT).await.expect_err("neither does");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(first_of(&[], begin).await.is_err());
     }
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Uri};
+use http::{Method, StatusCode, Uri};
 
 pub use address::{InvalidAddress, OrchestratorUrl, redacted};
 pub use proxy::{InvalidProxy, Proxies};
@@ -26,8 +26,9 @@ pub use tls::{InvalidTls, TlsSettings};
 use self::body::Outgoing;
 use self::connection::{Connection, Failed};
 use self::dial::Dialer;
+use self::proxy::Proxy;
 use super::{Connector, ExchangeFuture, Operation, PollQuery, Request, Response, Transport};
-use crate::{Error, ErrorKind, VERSION, WorkerId};
+use crate::{Error, ErrorKind, Progress, VERSION, WorkerId};
 
 /// Answers larger than this, counted decompressed, are refused without being read whole: 64 MiB.
 pub const MAX_BODY: usize = 64 << 20;
@@ -145,10 +146,14 @@ impl HttpConnector {
             add(header::AUTHORIZATION, &credentials);
         }
         let dialer = Dialer::new(&settings.url, &settings.proxies, &settings.tls)?;
-        if let Some(credentials) = dialer.forward_credentials() {
+        if let Some(credentials) = dialer.forwarder().and_then(Proxy::credentials) {
             add(header::PROXY_AUTHORIZATION, &credentials);
         }
-        let prefix = if dialer.needs_absolute_form() { settings.url.absolute_prefix() } else { settings.url.path_prefix() };
+        let prefix = if dialer.forwarder().is_some() {
+            settings.url.absolute_prefix()
+        } else {
+            settings.url.path_prefix()
+        };
         let addresses = Addresses::new(&prefix, &settings.worker_id);
         headers.insert(WORKER_TOKEN, settings.token.current());
         let mut headers_with_body = headers.clone();
@@ -206,7 +211,7 @@ impl Transport for HttpTransport {
                     None => Box::pin(self.inner.dialer.dial()).await?,
                 };
                 match connection.exchange(message, time_limit).await {
-                    Ok(done) => return Ok(self.finish(done)),
+                    Ok(done) => return self.finish(done),
                     Err(Failed { unsent: Some(unsent), .. }) if reused => message = *unsent,
                     Err(failed) => return Err(failed.error),
                 }
@@ -253,13 +258,20 @@ impl HttpTransport {
         Ok(uri)
     }
 
-    fn finish(&mut self, done: connection::Done) -> Response {
+    fn finish(&mut self, done: connection::Done) -> Result<Response, Error> {
         self.connection = done.connection;
+        if done.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            && let Some(proxy) = self.inner.dialer.forwarder()
+        {
+            // No orchestrator says this: the request went no further.
+            let progress = Progress { answered: true, ..Progress::default() };
+            return Err(Error::new(ErrorKind::Proxy, format!("{proxy} answered 407")).with_progress(progress));
+        }
         let retry_after = done
             .headers
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| crate::backoff::retry_after(value, SystemTime::now()));
-        Response { status: done.status.as_u16(), body: done.body, retry_after }
+        Ok(Response { status: done.status.as_u16(), body: done.body, retry_after })
     }
 }

@@ -78,7 +78,8 @@ impl Proxies {
         let http = proxy("HTTP_PROXY", "http_proxy");
         let https = proxy("HTTPS_PROXY", "https_proxy");
         let none_for = set(&variable, "NO_PROXY").or_else(|| set(&variable, "no_proxy")).unwrap_or_default();
-        let none_for = none_for.split(',').map(|entry| entry.trim().to_lowercase()).filter(|entry| !entry.is_empty());
+        let none_for =
+            none_for.split(',').map(|entry| entry.trim().to_lowercase()).filter(|entry| !entry.is_empty());
         let proxies = Self { http, https, none_for: none_for.collect() };
         if problems.is_empty() { Ok(proxies) } else { Err(problems) }
     }
@@ -131,7 +132,9 @@ fn covers(entry: &str, address: IpAddr) -> bool {
     };
     let (Ok(network), Some(length)) = (network.parse(), length) else { return false };
     let (differing, width) = match (network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => (u128::from(network.to_bits() ^ address.to_bits()), 32_u32),
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
+            (u128::from(network.to_bits() ^ address.to_bits()), 32_u32)
+        }
         (IpAddr::V6(network), IpAddr::V6(address)) => (network.to_bits() ^ address.to_bits(), 128),
         _ => return false,
     };
@@ -154,8 +157,8 @@ mod tests {
 
     #[test]
     fn each_scheme_has_its_own() {
-        let proxies =
-            proxies(&[("http_proxy", "plain:1"), ("HTTPS_PROXY", "http://u:secret@tls:2")]).expect("two proxies");
+        let proxies = proxies(&[("http_proxy", "plain:1"), ("HTTPS_PROXY", "http://u:secret@tls:2")])
+            .expect("two proxies");
         assert_eq!(chosen(&proxies, "http://h").as_deref(), Some("http://plain:1"));
         assert_eq!(chosen(&proxies, "https://h").as_deref(), Some("http://tls:2"));
         assert!(!format!("{proxies:?}").contains("secret"));
@@ -163,18 +166,41 @@ mod tests {
 
     #[test]
     fn exceptions_are_hosts_suffixes_and_ports() {
-        let set = [("HTTP_PROXY", "p:1"), ("NO_PROXY", "localhost, .corp.example,*.star,10.0.0.1,H:8080,::1,[::2],[::3]:80,172.16.0.0/12,fd00::/8")];
+        let set = [
+            ("HTTP_PROXY", "p:1"),
+            (
+                "NO_PROXY",
+                "localhost, .corp.example,*.star,10.0.0.1,H:8080,::1,[::2],[::3]:80,172.16.0.0/12,fd00::/8",
+            ),
+        ];
         let proxies = proxies(&set).expect("a proxy");
         for direct in [
-            "http://localhost", "http://a.corp.example", "http://corp.example", "http://10.0.0.1:9", "http://h:8080",
-            "http://[::1]:80", "http://[0:0::1]", "http://[::2]:9", "http://[::3]", "http://a.star", "http://172.31.9.9",
-            "http://[fd12::1]", "http://H:8080",
+            "http://localhost",
+            "http://a.corp.example",
+            "http://corp.example",
+            "http://10.0.0.1:9",
+            "http://h:8080",
+            "http://[::1]:80",
+            "http://[0:0::1]",
+            "http://[::2]:9",
+            "http://[::3]",
+            "http://a.star",
+            "http://172.31.9.9",
+            "http://[fd12::1]",
+            "http://H:8080",
         ] {
             assert_eq!(chosen(&proxies, direct), None, "{direct}");
         }
         for through in [
-            "http://notlocalhost", "http://acorp.example", "http://h:8081", "http://[::3]:81", "http://172.32.0.1",
-            "http://110.0.0.1", "http://10.0.0.10", "http://[fe00::1]", "http://1.10.0.0.1.example",
+            "http://notlocalhost",
+            "http://acorp.example",
+            "http://h:8081",
+            "http://[::3]:81",
+            "http://172.32.0.1",
+            "http://110.0.0.1",
+            "http://10.0.0.10",
+            "http://[fe00::1]",
+            "http://1.10.0.0.1.example",
         ] {
             assert!(chosen(&proxies, through).is_some(), "{through}");
         }

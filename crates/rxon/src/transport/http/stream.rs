@@ -118,7 +118,9 @@ impl Watched {
     fn probe(&self) -> Poll<io::Result<()>> {
         match SockRef::from(self.stream.socket()).peek(&mut [MaybeUninit::uninit()]) {
             Ok(0) => Poll::Ready(Ok(())),
-            Ok(_) => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "bytes that nobody asked for"))),
+            Ok(_) => {
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "bytes that nobody asked for")))
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
         }
@@ -148,7 +150,11 @@ impl AsyncRead for Watched {
 }
 
 impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.deaf {
             return Poll::Ready(Ok(data.len()));
         }

@@ -94,7 +94,8 @@ mod tests {
         let missing = TlsSettings { ca_path: Some("/no/such/ca.pem".into()) };
         let error = missing.check().expect_err("there is no such file").to_string();
         assert!(error.contains("/no/such/ca.pem") && error.contains("PEM"), "{error}");
-        let not_pem = TlsSettings { ca_path: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into()) };
+        let not_pem =
+            TlsSettings { ca_path: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into()) };
         assert!(not_pem.check().expect_err("no PEM in it").to_string().contains("there is none in it"));
         assert_eq!(TlsSettings::default().check(), Ok(()));
     }

@@ -1,7 +1,7 @@
 //! The task `resize_image`, as anybody would write it.
 
 use std::fs;
-use std::io::Cursor;
+use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
 use avtomatika_worker::prelude::*;
@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 
 /// The most pixels along a side, of sources and of results.
 const LONGEST_SIDE: u32 = 12_000;
-/// The most memory a decoder may take: a small file can claim to be an enormous picture.
+/// The most memory one picture may take: a small file can claim to be an enormous one.
 const MOST_MEMORY: u64 = 256 * 1024 * 1024;
+/// The same in words.
+const ACCEPTED: &str = "at most 12000 pixels a side and 67 million in all";
 /// The largest file that is read.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 /// In how many pieces each direction is scaled.
@@ -50,7 +52,7 @@ pub(super) fn resize_image(
     Params(resize): Params<Resize>,
     context: TaskContext,
 ) -> Result<Json<Resized>, TaskError> {
-    resize_file(&resize, |progress, message| {
+    resize_file(&resize, move |progress, message| {
         context.send_progress(progress, message);
         if context.is_cancelled() { Err(TaskError::transient("told to stop")) } else { Ok(()) }
     })
@@ -85,7 +87,9 @@ fn target_format(target: &Path) -> Result<ImageFormat, TaskError> {
     let format = ImageFormat::from_path(target).ok();
     format.filter(|format| matches!(format, ImageFormat::Jpeg | ImageFormat::Png)).ok_or_else(|| {
         let target = target.display();
-        TaskError::invalid_input(format!("`target` is `{target}`, expected a name ending in `.png` or `.jpg`"))
+        TaskError::invalid_input(format!(
+            "`target` is `{target}`, expected a name ending in `.png` or `.jpg`"
+        ))
     })
 }
 
@@ -103,9 +107,7 @@ fn decode(source: &Path) -> Result<RgbaImage, TaskError> {
     let bytes = fs::read(source).map_err(|error| wrong(&error))?;
     decode_bytes(bytes).map_err(|error| match error {
         ImageError::Unsupported(_) => wrong(&"neither a PNG nor a JPEG picture"),
-        ImageError::Limits(_) => wrong(&format_args!(
-            "too large, expected at most {LONGEST_SIDE} pixels a side and {MOST_MEMORY} bytes of memory"
-        )),
+        ImageError::Limits(_) => wrong(&format_args!("too large, expected {ACCEPTED}")),
         error => wrong(&format_args!("cannot be decoded: {error}")),
     })
 }
@@ -115,10 +117,15 @@ fn decode_bytes(bytes: Vec<u8>) -> Result<RgbaImage, ImageError> {
     limits.max_image_width = Some(LONGEST_SIDE);
     limits.max_image_height = Some(LONGEST_SIDE);
     limits.max_alloc = Some(MOST_MEMORY);
+    let cut_off = is_cut_off(&bytes);
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    if reader.format() == Some(ImageFormat::Jpeg) && cut_off {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends too early").into());
+    }
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
-    limits.reserve(decoder.total_bytes())?;
+    let (width, height) = decoder.dimensions();
+    limits.reserve(decoder.total_bytes().max(memory(width, height)))?;
     // Cameras store how they were held.
     let orientation = decoder.orientation()?;
     let mut picture = DynamicImage::from_decoder(decoder)?;
@@ -126,13 +133,25 @@ fn decode_bytes(bytes: Vec<u8>) -> Result<RgbaImage, ImageError> {
     Ok(picture.into_rgba8())
 }
 
+/// Whether the end of a JPEG file is missing: its decoder would paint what is not there grey. Within the data that
+/// follows the last start of scan (`FF DA`) only the end of the image can be `FF D9`.
+fn is_cut_off(jpeg: &[u8]) -> bool {
+    let scan = jpeg.windows(2).rposition(|pair| pair == [0xFF, 0xDA]);
+    !scan.is_some_and(|scan| jpeg[scan..].windows(2).any(|pair| pair == [0xFF, 0xD9]))
+}
+
+/// What a picture takes in memory, as it is worked on here.
+fn memory(width: u32, height: u32) -> u64 {
+    u64::from(width) * u64::from(height) * 4
+}
+
 /// The height that goes with a width.
 fn height_for(picture: &RgbaImage, width: u32) -> Result<u32, TaskError> {
     let ratio = f64::from(picture.height()) / f64::from(picture.width());
     let height = (f64::from(width) * ratio).round().max(1.0) as u32;
-    if width.max(height) > LONGEST_SIDE {
+    if width.max(height) > LONGEST_SIDE || memory(width, height) > MOST_MEMORY {
         return Err(TaskError::invalid_input(format!(
-            "`width` is {width}: the result would be {width}x{height}, expected at most {LONGEST_SIDE} pixels a side"
+            "`width` is {width}: the result would be {width}x{height}, expected {ACCEPTED}"
         )));
     }
     Ok(height)
@@ -182,7 +201,7 @@ fn write(target: &Path, bytes: &[u8]) -> Result<(), TaskError> {
     fs::write(target, bytes).map_err(|error| {
         let message = format!("cannot write `{}`: {error}", target.display());
         match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::Interrupted => TaskError::transient(message),
+            io::ErrorKind::StorageFull | io::ErrorKind::Interrupted => TaskError::transient(message),
             _ => TaskError::permanent(message),
         }
     })

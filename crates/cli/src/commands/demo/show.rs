@@ -1,0 +1,118 @@
+//! Submits tasks and shows how far they are.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use avtomatika_dev::{DevOrchestrator, Event, Feed, NewTask, TaskStatus, TaskView};
+use avtomatika_worker::JobId;
+
+use super::TASK;
+use super::resize_image::Resize;
+use crate::output::Printer;
+use crate::progress::Progress;
+
+/// How long the worker may take to introduce itself.
+const ARRIVAL: Duration = Duration::from_secs(10);
+
+/// Somebody who watches the orchestrator and tells what happens.
+#[derive(Debug)]
+pub(super) struct Show<'a> {
+    orchestrator: &'a DevOrchestrator,
+    feed: Feed,
+    printer: &'a Printer,
+}
+
+impl<'a> Show<'a> {
+    /// Watches from now on: to be made before the worker is started.
+    pub(super) fn new(orchestrator: &'a DevOrchestrator, printer: &'a Printer) -> Self {
+        Self { orchestrator, feed: orchestrator.subscribe(), printer }
+    }
+
+    pub(super) fn printer(&self) -> &'a Printer {
+        self.printer
+    }
+
+    /// Where the orchestrator is.
+    pub(super) fn url(&self) -> String {
+        self.orchestrator.url()
+    }
+
+    /// Submits tasks, shows their progress, and returns them when all have ended.
+    pub(super) async fn run(
+        &mut self,
+        tasks: &[(&str, Resize)],
+        bars: bool,
+    ) -> anyhow::Result<Vec<TaskView>> {
+        self.worker_arrives().await?;
+        let names: Vec<&str> = tasks.iter().map(|(name, _)| *name).collect();
+        let mut progress = Progress::new(self.printer, bars, &names);
+        let mut jobs = Vec::with_capacity(tasks.len());
+        for (index, (_, resize)) in tasks.iter().enumerate() {
+            jobs.push(self.orchestrator.submit(NewTask::new(TASK).with_params(resize))?.job_id);
+            progress.set(index, 0.0, "queued");
+        }
+        let mut ended = vec![false; jobs.len()];
+        while ended.contains(&false) {
+            match self.next().await? {
+                Event::Progress { job_id, progress: fraction, message, .. } => {
+                    if let Some(index) = position(&jobs, &job_id) {
+                        progress.set(index, fraction, &message);
+                    }
+                }
+                Event::TaskChanged { job_id, status, .. } if status.is_ended() => {
+                    if let Some(index) = position(&jobs, &job_id) {
+                        ended[index] = true;
+                        progress.end(index, status == TaskStatus::Finished, status.as_str());
+                    }
+                }
+                // What was missed may have been an end.
+                Event::Missed { .. } => {
+                    ended = self.views(&jobs)?.iter().map(|task| task.status.is_ended()).collect();
+                }
+                _ => {}
+            }
+        }
+        progress.finish();
+        self.views(&jobs)
+    }
+
+    /// Tells of every task that ends, for as long as it is awaited.
+    pub(super) async fn watch(&mut self) -> anyhow::Result<Infallible> {
+        loop {
+            if let Event::TaskChanged { job_id, name, status, error, .. } = self.next().await?
+                && status.is_ended()
+            {
+                let error = error.map(|error| format!(": {error}")).unwrap_or_default();
+                self.printer.note(format_args!("{name} {job_id}: {status}{error}"));
+            }
+        }
+    }
+
+    async fn worker_arrives(&mut self) -> anyhow::Result<()> {
+        let arrival = async {
+            while !matches!(self.next().await?, Event::WorkerRegistered { .. }) {}
+            Ok(())
+        };
+        match tokio::time::timeout(ARRIVAL, arrival).await {
+            Ok(arrived) => arrived,
+            Err(_) => bail!(
+                "the worker has not registered within {} s; `--verbose` shows what it tries",
+                ARRIVAL.as_secs()
+            ),
+        }
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Event> {
+        self.feed.next().await.context("the development orchestrator ended before the demo did")
+    }
+
+    fn views(&self, jobs: &[JobId]) -> anyhow::Result<Vec<TaskView>> {
+        let view = |job| self.orchestrator.task(job).ok_or_else(|| anyhow!("`{job}` was forgotten"));
+        jobs.iter().map(view).collect()
+    }
+}
+
+fn position(jobs: &[JobId], job: &JobId) -> Option<usize> {
+    jobs.iter().position(|known| known == job)
+}

@@ -1,0 +1,30 @@
+//! The demo with pictures that are none.
+
+use super::*;
+
+#[test]
+fn a_task_that_fails_is_named_with_its_reason() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let demo = Demo { output: Some(directory.path().join("new")), width: 40, keep: true, verbose: false };
+    let broken = Picture { name: "broken.jpg", size: (1, 1), bytes: b"this is not a picture" };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let config = configuration(false).expect("the defaults");
+
+    let failure = runtime
+        .block_on(play(&demo, &[PICTURES[2], broken], config, &Printer::new()))
+        .expect_err("one picture is none");
+
+    let text = format!("{failure:?}");
+    assert!(text.contains("1 of 2 tasks failed: broken.jpg: INVALID_INPUT_ERROR"), "{text}");
+    assert!(text.contains("neither a PNG nor a JPEG"), "{text}");
+    assert!(directory.path().join("new/pattern-40.png").is_file(), "the other one is there");
+}
+
+#[test]
+fn a_result_is_one_line() {
+    let resized = Resized { path: "/tmp/x/landscape-400.jpg".into(), width: 400, height: 300, bytes: 12_595 };
+    assert_eq!(
+        result_line(&PICTURES[0], &resized, 14),
+        "landscape.jpg   1600x1200 -> 400x300    12.3 KiB  /tmp/x/landscape-400.jpg"
+    );
+}

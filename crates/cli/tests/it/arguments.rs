@@ -1,0 +1,44 @@
+//! Help, version and wrong arguments.
+
+use crate::program::run;
+
+#[test]
+fn help_is_as_it_was() {
+    let (stdout, stderr, code) = run(&["--help"]);
+    assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    insta::assert_snapshot!("help", stdout);
+
+    let (stdout, _, code) = run(&["demo", "--help"]);
+    assert_eq!(code, Some(0));
+    insta::assert_snapshot!("help_of_demo", stdout);
+}
+
+#[test]
+fn without_a_command_there_is_help() {
+    let (stdout, stderr, code) = run(&[]);
+    assert_eq!((stdout.as_str(), code), ("", Some(2)));
+    assert!(stderr.contains("Usage: avtomatika <COMMAND>") && stderr.contains("demo"), "{stderr}");
+}
+
+#[test]
+fn the_version_is_told() {
+    let version = concat!("avtomatika ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(run(&["--version"]), (version.to_owned(), String::new(), Some(0)));
+}
+
+#[test]
+fn wrong_arguments_are_named_and_nothing_is_done() {
+    for (args, words) in [
+        (&["demo", "--width", "0"][..], "0 is not in 1..=8192"),
+        (&["demo", "--width", "8193"], "8193 is not in 1..=8192"),
+        (&["demo", "--width", "wide"], "invalid value 'wide' for '--width <N>'"),
+        (&["demo", "--output", ""], "a value is required for '--output <DIR>'"),
+        (&["demo", "--colour"], "unexpected argument '--colour' found"),
+        (&["demo", "now"], "unexpected argument 'now' found"),
+        (&["dmeo"], "unrecognized subcommand 'dmeo'"),
+    ] {
+        let (stdout, stderr, code) = run(args);
+        assert_eq!((stdout.as_str(), code), ("", Some(2)), "{args:?}");
+        assert!(stderr.contains(words), "{args:?}: {stderr}");
+    }
+}

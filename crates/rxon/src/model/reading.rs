@@ -1,0 +1,37 @@
+//! How what is received is read: leniently, where leniency can do no harm.
+
+use serde::{Deserialize, Deserializer, de};
+use serde_json::{Map, Value};
+
+/// A field that may be `null` where it may be absent.
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A count; some write whole numbers as floats.
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match Option::<Value>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(value) => value
+            .as_u64()
+            .or_else(|| {
+                value
+                    .as_f64()
+                    .filter(|size| size.fract() == 0.0 && (0.0..EXACT).contains(size))
+                    .map(|size| size as u64)
+            })
+            .map(Some)
+            .ok_or_else(|| de::Error::custom(format_args!("`{value}` is not a count"))),
+    }
+}
+
+/// A text member of an answer; one of another type counts as absent.
+pub(super) fn text(fields: &mut Map<String, Value>, name: &str) -> Option<String> {
+    match fields.remove(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}

@@ -1,0 +1,101 @@
+//! TLS: whom we trust.
+
+use std::io::Write as _;
+
+use rxon::transport::Operation;
+use rxon::{ErrorKind, Progress};
+use tempfile::NamedTempFile;
+use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator, Tls};
+
+use super::LARGE;
+use crate::client::{Client, fail, request, send};
+
+async fn orchestrator(tls: &Tls) -> ScriptedOrchestrator {
+    ScriptedOrchestrator::start_with(Script::newer().tls(tls.server_config())).await
+}
+
+fn pem(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+#[tokio::test]
+async fn the_pinned_authority_is_trusted_by_address_and_by_name() {
+    let tls = Tls::new();
+    let (orchestrator, ca) = (orchestrator(&tls).await, pem(tls.ca_pem()));
+    let by_name = format!("https://localhost:{}/prefix", orchestrator.addr().port());
+    for url in [orchestrator.url(), by_name] {
+        let mut transport = Client::at(&url).trusting(ca.path()).transport();
+        for _ in 0..2 {
+            assert_eq!(send(&mut *transport).await.expect(&url).status, 200);
+        }
+        let body = vec![b' '; LARGE];
+        orchestrator.answer_next(Endpoint::Event, Answer::status(413));
+        let response = transport.exchange(request(Operation::Event, body)).await.expect(&url);
+        assert_eq!(response.status, 413);
+    }
+    let seen = orchestrator.requests(Endpoint::Result);
+    assert_eq!(seen.iter().map(|request| request.connection).collect::<Vec<_>>(), [1, 1, 2, 2]);
+    assert_eq!(orchestrator.requests(Endpoint::Event)[1].body.len(), LARGE);
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_is_refused_before_anything_is_sent() {
+    let tls = Tls::new();
+    let (orchestrator, other) = (orchestrator(&tls).await, pem(Tls::new().ca_pem()));
+    for client in [Client::of(&orchestrator), Client::of(&orchestrator).trusting(other.path())] {
+        let error = fail(&mut *client.transport()).await;
+        assert_eq!((error.kind(), error.progress()), (ErrorKind::Tls, Progress::default()), "{error:?}");
+        assert!(error.is_retryable() && !error.is_ambiguous());
+        let text = error.chain().to_string();
+        assert!(text.contains(&orchestrator.url()) && text.contains("certificate"), "{text}");
+    }
+    assert_eq!(orchestrator.count(Endpoint::Result), 0);
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let tls = Tls::new();
+    let bind = "127.0.0.2:0".parse().unwrap();
+    let script = Script { bind, ..Script::newer().tls(tls.server_config()) };
+    let (elsewhere, ca) = (ScriptedOrchestrator::start_with(script).await, pem(tls.ca_pem()));
+    let error = fail(&mut *Client::of(&elsewhere).trusting(ca.path()).transport()).await;
+    assert_eq!((error.kind(), error.progress()), (ErrorKind::Tls, Progress::default()), "{error:?}");
+    assert!(error.chain().to_string().contains("not valid for name"), "{}", error.chain());
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_a_matter_of_tls_and_the_other_way_round_of_http() {
+    let plain = ScriptedOrchestrator::start().await;
+    let error = fail(&mut *Client::at(&format!("https://{}", plain.addr())).transport()).await;
+    assert_eq!((error.kind(), error.progress()), (ErrorKind::Tls, Progress::default()), "{error:?}");
+    let tls = Tls::new();
+    let secure = orchestrator(&tls).await;
+    let error = fail(&mut *Client::at(&format!("http://{}", secure.addr())).transport()).await;
+    assert!(matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Closed), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_certificate_of_ours_says_so() {
+    let tls = Tls::new();
+    let script = Script::newer().tls(tls.mutual_server_config());
+    let (orchestrator, ca) = (ScriptedOrchestrator::start_with(script).await, pem(tls.ca_pem()));
+    let error = fail(&mut *Client::of(&orchestrator).trusting(ca.path()).transport()).await;
+    // With TLS 1.3 the refusal comes after our side of the handshake is done, in the place of an answer.
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+    assert!(error.chain().to_string().to_lowercase().contains("certificate"), "{}", error.chain());
+}
+
+#[tokio::test]
+async fn a_file_without_certificates_is_an_error_before_anything_is_connected() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let url = format!("https://{}", orchestrator.addr());
+    for text in ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        let file = pem(text);
+        let client = Client::at(&url).trusting(file.path());
+        let error = client.try_connector().expect_err(text).to_string();
+        assert!(error.contains(&file.path().display().to_string()), "{error}");
+    }
+    assert_eq!(orchestrator.connections_accepted(), 0);
+}

@@ -1,0 +1,161 @@
+//! Tasks that are told to stop: by command, and by time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use avtomatika_worker::prelude::*;
+use serde_json::{Value, json};
+use testkit::{Answer, Endpoint, ScriptedOrchestrator};
+
+use crate::support::{Running, both, config, push, run, tasks, wait_for_heartbeat, watch_for};
+
+/// Answers one heartbeat with the ids to cancel.
+fn command(orchestrator: &ScriptedOrchestrator, id: &Value) {
+    orchestrator
+        .answer_next(Endpoint::Heartbeat, Answer::ok(json!({"status": "ok", "cancel_task_ids": [id]})));
+}
+
+#[tokio::test]
+async fn a_command_cancels_by_task_id_and_by_job_id() {
+    for name in ["sleep", "block"] {
+        for by in ["task_id", "job_id"] {
+            let (orchestrator, worker) = both(&[]).await;
+            let task = testkit::task(name, json!({"seconds": 20}));
+            let other = push(&orchestrator, "sleep", json!({"seconds": 0.5}));
+            orchestrator.push_task(&task);
+            wait_for_heartbeat(&orchestrator, |body| body["load"] == 2.0).await;
+            let began = Instant::now();
+            command(&orchestrator, &task[by]);
+            let result = orchestrator.wait_for_result(task["task_id"].as_str().expect("a text")).await;
+            assert_eq!(result["status"], "cancelled", "{name} by {by}");
+            assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+            assert_eq!(orchestrator.wait_for_result(&other).await["status"], "success");
+            worker.abandon();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_waits_for_its_group_is_cancelled_too() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let worker = tasks().limit("group", 1).config(config(&orchestrator.url(), &[]));
+    let _worker = Running::start(worker.build().expect("a worker"));
+    let first = push(&orchestrator, "grouped", json!({"seconds": 1.0}));
+    let waits = testkit::task("grouped", json!({"seconds": 20}));
+    orchestrator.push_task(&waits);
+    let id = waits["task_id"].clone();
+    let shown = id.clone();
+    wait_for_heartbeat(&orchestrator, move |body| {
+        body["current_tasks"].as_array().is_some_and(|tasks| tasks.contains(&shown))
+    })
+    .await;
+    command(&orchestrator, &id);
+    assert_eq!(orchestrator.wait_for_result(id.as_str().expect("a text")).await["status"], "cancelled");
+    assert_eq!(orchestrator.wait_for_result(&first).await["status"], "success");
+    assert_eq!(run(&orchestrator, "grouped", json!({"seconds": 0})).await["status"], "success");
+}
+
+#[tokio::test]
+async fn a_second_command_and_one_for_nobody_change_nothing() {
+    let (orchestrator, _worker) = both(&[("MAX_CONCURRENT_TASKS", "1")]).await;
+    for odd in [json!("nobody"), json!(7), json!(null), json!(["x"]), json!("")] {
+        command(&orchestrator, &odd);
+    }
+    let task = testkit::task("block", json!({"seconds": 20}));
+    orchestrator.push_task(&task);
+    wait_for_heartbeat(&orchestrator, |body| body["load"] == 1.0).await;
+    for _ in 0..3 {
+        command(&orchestrator, &task["task_id"]);
+    }
+    let id = task["task_id"].as_str().expect("a text");
+    assert_eq!(orchestrator.wait_for_result(id).await["status"], "cancelled");
+    // The slot came back, and the result was sent once.
+    assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
+    watch_for(Duration::from_millis(500)).await;
+    assert_eq!(orchestrator.count(Endpoint::Result), 2);
+}
+
+#[tokio::test]
+async fn time_limits_end_async_and_blocking_handlers() {
+    let (orchestrator, _worker) = both(&[("WORKER_TASK_TIMEOUT", "0.3")]).await;
+    for name in ["sleep", "block"] {
+        let began = Instant::now();
+        let result = run(&orchestrator, name, json!({"seconds": 20})).await;
+        assert_eq!(result["error"]["code"], "TIMEOUT_ERROR", "{name}");
+        let took = began.elapsed();
+        assert!((Duration::from_millis(300)..Duration::from_secs(2)).contains(&took), "{name}: {took:?}");
+    }
+    assert_eq!(run(&orchestrator, "sleep", json!({"seconds": 0.05})).await["status"], "success");
+}
+
+#[tokio::test]
+async fn a_tasks_own_limit_wins_and_one_beyond_all_clocks_is_none() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let limit = |limit| TaskOptions::new().time_limit(limit);
+    let pause = async || tokio::time::sleep(Duration::from_millis(500)).await;
+    let builder = Worker::builder()
+        .task("common", pause)
+        .task_with("long", limit(Duration::from_secs(60)), pause)
+        .task_with("endless", limit(Duration::MAX), pause);
+    let worker = builder.config(config(&orchestrator.url(), &[("WORKER_TASK_TIMEOUT", "0.1")]));
+    let _worker = Running::start(worker.build().expect("a worker"));
+    assert_eq!(run(&orchestrator, "common", json!({})).await["error"]["code"], "TIMEOUT_ERROR");
+    assert_eq!(run(&orchestrator, "long", json!({})).await["status"], "success");
+    assert_eq!(run(&orchestrator, "endless", json!({})).await["status"], "success");
+}
+
+#[tokio::test]
+async fn a_deadline_ends_a_task_while_it_runs_and_while_it_waits() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let worker = tasks().limit("group", 1).config(config(&orchestrator.url(), &[]));
+    let _worker = Running::start(worker.build().expect("a worker"));
+    push(&orchestrator, "grouped", json!({"seconds": 20}));
+    for name in ["sleep", "block", "grouped"] {
+        let mut task = testkit::task(name, json!({"seconds": 20}));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
+        task["deadline"] = json!(now + 0.4);
+        let began = Instant::now();
+        orchestrator.push_task(&task);
+        let result = orchestrator.wait_for_result(task["task_id"].as_str().expect("a text")).await;
+        assert_eq!(result["error"]["code"], "TIMEOUT_ERROR", "{name}");
+        assert!((Duration::from_millis(300)..Duration::from_secs(3)).contains(&began.elapsed()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_blocking_handler_that_will_not_end_is_reported_after_five_seconds_and_keeps_its_slot() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let release = Arc::new(AtomicBool::new(false));
+    let released = release.clone();
+    let stubborn = move || {
+        while !released.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let options = TaskOptions::new().time_limit(Duration::from_millis(100));
+    let builder = tasks().task_with("stubborn", options, blocking(stubborn));
+    let worker = builder.config(config(&orchestrator.url(), &[("MAX_CONCURRENT_TASKS", "1")]));
+    let _worker = Running::start(worker.build().expect("a worker"));
+    let began = Instant::now();
+    let result = run(&orchestrator, "stubborn", json!({})).await;
+    assert_eq!(result["error"]["code"], "TIMEOUT_ERROR");
+    assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
+    let next = push(&orchestrator, "echo", json!({}));
+    watch_for(Duration::from_millis(400)).await;
+    assert_eq!((orchestrator.waiting_tasks(), orchestrator.open_polls()), (1, 0), "its slot is taken");
+    release.store(true, Ordering::Relaxed);
+    assert_eq!(orchestrator.wait_for_result(&next).await["status"], "success");
+}
+
+#[tokio::test]
+async fn the_outcome_that_was_known_first_counts() {
+    let (orchestrator, _worker) = both(&[]).await;
+    let task = testkit::task("echo", json!({"a": 1}));
+    orchestrator.answer_next(Endpoint::Result, Answer::status(503));
+    orchestrator.push_task(&task);
+    orchestrator.wait_for_requests(Endpoint::Result, 1).await;
+    command(&orchestrator, &task["task_id"]);
+    let results = orchestrator.wait_for_requests(Endpoint::Result, 2).await;
+    assert_eq!(results[1].json()["data"], json!({"a": 1}));
+}

@@ -1,0 +1,234 @@
+//! Results: delivered once, whatever comes in between.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rxon::signing::Signer;
+use serde_json::{Value, json};
+use testkit::{Answer, Endpoint, Recorded, Relay, Script, ScriptedOrchestrator};
+
+use crate::support::{TOKEN, both, each, push, run, start, watch_for};
+
+fn of(orchestrator: &ScriptedOrchestrator, id: &str) -> Vec<Recorded> {
+    let mut results = orchestrator.requests(Endpoint::Result);
+    results.retain(|result| {
+        serde_json::from_slice::<Value>(&result.body).is_ok_and(|body| body["task_id"] == id)
+    });
+    results
+}
+
+#[tokio::test]
+async fn every_attempt_is_sealed_anew_and_they_come_ever_less_often() {
+    let (orchestrator, _worker) = both(&[("RESULT_RETRY_INITIAL_DELAY", "0.2")]).await;
+    for status in [500, 503, 408, 502] {
+        orchestrator.answer_next(Endpoint::Result, Answer::status(status));
+    }
+    let id = push(&orchestrator, "echo", json!({"a": 0.1, "b": "é"}));
+    orchestrator.wait_for_requests(Endpoint::Result, 5).await;
+    let attempts = of(&orchestrator, &id);
+    let (mut nonces, mut signatures) = (BTreeSet::new(), BTreeSet::new());
+    for attempt in &attempts {
+        let body = attempt.json();
+        let signature = body["security"]["signature"].as_str().expect("a signature").to_owned();
+        assert!(Signer::new(TOKEN).verify(&attempt.body, &[], &signature), "{body}");
+        assert_eq!(body["security"]["signer_id"], "w-1");
+        nonces.insert(body["nonce"].as_str().expect("a nonce").to_owned());
+        signatures.insert(signature);
+        assert_eq!(body["data"], json!({"a": 0.1, "b": "é"}));
+    }
+    assert_eq!((nonces.len(), signatures.len()), (5, 5));
+    for (number, base) in [200u128, 400, 800, 1600].into_iter().enumerate() {
+        let gap = (attempts[number + 1].at - attempts[number].at).as_millis();
+        assert!((base..=base * 5 / 4 + 150).contains(&gap), "{gap} ms before try {}", number + 2);
+    }
+    watch_for(Duration::from_millis(300)).await;
+    assert_eq!(of(&orchestrator, &id).len(), 5, "acknowledged is acknowledged");
+}
+
+#[tokio::test]
+async fn a_result_gets_through_every_kind_of_cut() {
+    let answers = [
+        Answer::Reset,
+        Answer::CloseBeforeReading,
+        Answer::CloseAfterReading,
+        Answer::ResetWhileReading { after: 10 },
+        Answer::Truncated { status: 200, declared_length: 100, body: "{".into() },
+        Answer::Bytes("nonsense\r\n\r\n".into()),
+    ];
+    let scripts = [Script::older(), Script::newer()];
+    let cases = answers.iter().flat_map(|answer| scripts.iter().map(move |script| (script.clone(), answer)));
+    each(cases, async |(script, answer)| {
+        let orchestrator = ScriptedOrchestrator::start_with(script).await;
+        let worker = start(&orchestrator, &[]);
+        orchestrator.answer_next(Endpoint::Result, answer.clone());
+        let id = push(&orchestrator, "echo", json!({"a": 1}));
+        orchestrator.wait_for_requests(Endpoint::Result, 2).await;
+        let stopped = worker.stop().await;
+        assert!(stopped.is_clean(), "{answer:?}: {stopped:?}");
+        assert!(!of(&orchestrator, &id).is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_older_orchestrator_may_have_got_is_not_repeated_where_that_is_forbidden() {
+    let orchestrator = ScriptedOrchestrator::start_with(Script::older()).await;
+    let _worker = start(&orchestrator, &[("RESULT_RESEND_AMBIGUOUS", "false")]);
+    orchestrator.answer_next(Endpoint::Result, Answer::CloseAfterReading);
+    let ambiguous = push(&orchestrator, "echo", json!({}));
+    orchestrator.wait_for_requests(Endpoint::Result, 1).await;
+    // This one was answered: it was not processed, and may be repeated.
+    orchestrator.answer_next(Endpoint::Result, Answer::status(503));
+    let refused = push(&orchestrator, "echo", json!({}));
+    orchestrator.wait_for_requests(Endpoint::Result, 3).await;
+    watch_for(Duration::from_millis(300)).await;
+    assert_eq!((of(&orchestrator, &ambiguous).len(), of(&orchestrator, &refused).len()), (1, 2));
+    let newer = ScriptedOrchestrator::start().await;
+    let _worker = start(&newer, &[("RESULT_RESEND_AMBIGUOUS", "false")]);
+    newer.answer_next(Endpoint::Result, Answer::CloseAfterReading);
+    let id = push(&newer, "echo", json!({}));
+    newer.wait_for_requests(Endpoint::Result, 2).await;
+    assert_eq!(of(&newer, &id).len(), 2, "1.0b17 can tell a repeated one");
+}
+
+#[tokio::test]
+async fn after_the_quick_tries_a_result_is_kept_and_offered_when_the_orchestrator_is_back() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let relay = Relay::start(orchestrator.addr()).await;
+    let worker = crate::support::tasks()
+        .config(crate::support::config(&relay.url(), &[("RESULT_MAX_RETRIES", "2")]))
+        .build()
+        .expect("a worker");
+    let _worker = crate::support::Running::start(worker);
+    orchestrator
+        .answer_always(Endpoint::Result, Answer::Raw { status: 502, headers: vec![], body: "<html>".into() });
+    let id = push(&orchestrator, "echo", json!({}));
+    orchestrator.wait_for_requests(Endpoint::Result, 2).await;
+    watch_for(Duration::from_millis(500)).await;
+    assert_eq!(of(&orchestrator, &id).len(), 2, "two quick tries");
+    orchestrator.answer_normally(Endpoint::Result);
+    relay.refuse().await;
+    relay.cut();
+    orchestrator.forget_workers();
+    watch_for(Duration::from_millis(500)).await;
+    relay.accept().await;
+    orchestrator.wait_for_requests(Endpoint::Result, 3).await;
+    assert_eq!(of(&orchestrator, &id).len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_becomes_a_small_failure_once() {
+    each([400, 404, 413, 422], async |status| {
+        let (orchestrator, worker) = both(&[]).await;
+        orchestrator.answer_next(Endpoint::Result, Answer::Json(status, json!({"error": "no good"})));
+        let id = push(&orchestrator, "echo", json!({"a": 1}));
+        orchestrator.wait_for_requests(Endpoint::Result, 2).await;
+        let second = of(&orchestrator, &id)[1].json();
+        assert_eq!(
+            (&second["status"], &second["error"]["code"]),
+            (&json!("failure"), &json!("PERMANENT_ERROR"))
+        );
+        let message = second["error"]["message"].as_str().expect("a text");
+        assert!(
+            message.starts_with(&format!("result refused: {status}, ")) && message.ends_with(" bytes"),
+            "{message}"
+        );
+        assert_eq!(second["error"]["details"]["reason"], "no good");
+        assert!(worker.stop().await.is_clean());
+        assert_eq!(of(&orchestrator, &id).len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failure_that_is_refused_too_ends_there() {
+    let (orchestrator, worker) = both(&[]).await;
+    orchestrator.answer_always(Endpoint::Result, Answer::status(400));
+    let id = push(&orchestrator, "echo", json!({}));
+    orchestrator.wait_for_requests(Endpoint::Result, 2).await;
+    watch_for(Duration::from_millis(300)).await;
+    assert_eq!(of(&orchestrator, &id).len(), 2);
+    orchestrator.answer_normally(Endpoint::Result);
+    assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_the_older_orchestrator_does_not_know_is_given_up_after_the_quick_tries() {
+    let orchestrator = ScriptedOrchestrator::start_with(Script::older()).await;
+    let worker = start(&orchestrator, &[("RESULT_MAX_RETRIES", "3"), ("RESULT_RETRY_INITIAL_DELAY", "0.02")]);
+    orchestrator.answer_always(Endpoint::Result, Answer::Json(500, json!({"error": "Job not found"})));
+    let id = push(&orchestrator, "echo", json!({}));
+    orchestrator.wait_for_requests(Endpoint::Result, 3).await;
+    let stopped = worker.stop().await;
+    assert!(stopped.unacknowledged.is_empty(), "{stopped:?}");
+    assert_eq!(of(&orchestrator, &id).len(), 3);
+}
+
+#[tokio::test]
+async fn an_orchestrator_that_ignores_a_result_is_obeyed() {
+    let (orchestrator, worker) = both(&[]).await;
+    orchestrator.answer_next(Endpoint::Result, Answer::ok(json!({"status": "ignored", "reason": "late"})));
+    let id = push(&orchestrator, "echo", json!({}));
+    orchestrator.wait_for_requests(Endpoint::Result, 1).await;
+    assert!(worker.stop().await.is_clean());
+    assert_eq!(of(&orchestrator, &id).len(), 1);
+}
+
+#[tokio::test]
+async fn any_2xx_acknowledges_whatever_its_body() {
+    let bodies = [
+        Answer::body(""),
+        Answer::body("<html>"),
+        Answer::body("null"),
+        Answer::Json(202, json!([])),
+        Answer::Raw { status: 204, headers: vec![], body: bytes::Bytes::new() },
+    ];
+    each(bodies, async |answer| {
+        let (orchestrator, worker) = both(&[]).await;
+        orchestrator.answer_next(Endpoint::Result, answer.clone());
+        push(&orchestrator, "echo", json!({}));
+        orchestrator.wait_for_requests(Endpoint::Result, 1).await;
+        assert!(worker.stop().await.is_clean(), "{answer:?}");
+        assert_eq!(orchestrator.count(Endpoint::Result), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_result_is_never_sent_by_two_tries_at_once() {
+    let (orchestrator, worker) = both(&[("MAX_CONCURRENT_TASKS", "50"), ("RESULT_MAX_RETRIES", "20")]).await;
+    orchestrator.on(Endpoint::Result, |_| {
+        let slow = Duration::from_millis(fastrand::u64(0..60));
+        Some(if fastrand::u8(..5) == 0 {
+            Answer::status(503).after(slow)
+        } else {
+            Answer::Normally.after(slow)
+        })
+    });
+    let ids: Vec<_> = (0..60).map(|_| push(&orchestrator, "echo", json!({}))).collect();
+    for id in &ids {
+        orchestrator.wait_for_result(id).await;
+    }
+    let stopped = worker.stop().await;
+    assert!(stopped.is_clean(), "{stopped:?}");
+    for id in &ids {
+        for pair in of(&orchestrator, id).windows(2) {
+            // The first delay is 50 ms, and counts from the answer: two closer together would overlap.
+            assert!(pair[1].at - pair[0].at >= Duration::from_millis(50), "{id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_hangs_holds_up_no_other() {
+    let (orchestrator, _worker) = both(&[]).await;
+    orchestrator.answer_next(Endpoint::Result, Answer::Hang);
+    push(&orchestrator, "echo", json!({}));
+    orchestrator.wait_for_requests(Endpoint::Result, 1).await;
+    let began = Instant::now();
+    for _ in 0..5 {
+        run(&orchestrator, "echo", json!({})).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}

@@ -1,0 +1,15 @@
+//! The documents say what the code does.
+
+mod configuration;
+mod links;
+
+use std::path::PathBuf;
+
+/// A file of the repository.
+fn file(path: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(file(path)).unwrap_or_else(|error| panic!("`{path}`: {error}"))
+}
