@@ -237,11 +237,12 @@ where
             if !names.insert(name.clone()) {
                 return Err(BuildError::DuplicateTask(name));
             }
-            let inner = (task.make)(NoState.offer());
+            // Layers see a panic as an outcome; one of their own is caught further out.
+            let inner = BoxCloneSyncService::new(CatchPanicLayer.layer((task.make)(NoState.offer())));
             let layered = self.layers.iter().rev().fold(inner, |service, layer| layer(service));
             let group = task.options.limit_group.as_ref();
             let route = Route {
-                service: BoxCloneSyncService::new(CatchPanicLayer.layer(layered)),
+                service: layered,
                 group: group.and_then(|group| groups.iter().position(|known| *known == group)),
                 time_limit: task.options.time_limit,
             };

@@ -1,7 +1,7 @@
 //! How far tasks are, told at a bearable rate.
 //!
 //! Tasks report to a [`ProgressBoard`]; the control path takes from it what is due and sends it. Of each task at most
-//! [`PER_SECOND`] go out in any one second: the first at once, of the others only the newest.
+//! [`PER_SECOND`] go out in any one second: so many at once, of the others only the newest.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

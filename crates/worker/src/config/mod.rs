@@ -116,6 +116,7 @@ impl WorkerConfig {
             .filter(|problem| !self.was_set_in_code(problem.variable.as_str()))
             .cloned()
             .collect();
+        problems.extend(self.out_of_range());
         match (&self.tls_cert_path, &self.tls_key_path) {
             (Some(path), None) => problems.push(Problem::new(
                 "TLS_CERT_PATH",

@@ -89,7 +89,9 @@ pub(super) fn host(text: &str) -> Parsed<IpAddr> {
 
 pub(super) fn url(text: &str) -> Parsed<Option<OrchestratorUrl>> {
     text.parse().map(Some).map_err(|error: rxon::transport::http::InvalidAddress| {
-        format!("the address of an orchestrator: {}", error.expected)
+        // Its own text begins with `expected`, too.
+        let how = error.expected.trim_start_matches("expected ");
+        format!("the address of an orchestrator, {how}")
     })
 }
 

@@ -118,7 +118,22 @@ macro_rules! options {
                 Ok(())
             }
 
+            /// Every number and time that was set in code outside of the range its variable has.
+            pub(super) fn out_of_range(&self) -> Vec<Problem> {
+                let mut problems = Vec::new();
+                $(
+                    if let Some(text) = self.$field.as_number() {
+                        let checked: Result<$type, String> = $parse(&text);
+                        if let Err(expected) = checked {
+                            problems.push(Problem::new($variable, text, expected));
+                        }
+                    }
+                )*
+                problems
+            }
+
             /// A field that was assigned after its variable turned out wrong no longer has its default.
+            #[expect(clippy::float_cmp, reason = "it is asked whether it is the very same number")]
             pub(super) fn was_set_in_code(&self, variable: &str) -> bool {
                 let defaults = Self::empty();
                 $(
@@ -130,6 +145,52 @@ macro_rules! options {
             }
         }
     };
+}
+
+/// What a range applies to, as its variable would say it.
+trait AsNumber {
+    fn as_number(&self) -> Option<String>;
+}
+
+impl AsNumber for Duration {
+    fn as_number(&self) -> Option<String> {
+        Some(self.as_secs_f64().to_string())
+    }
+}
+
+impl AsNumber for Option<Duration> {
+    fn as_number(&self) -> Option<String> {
+        self.as_ref()?.as_number()
+    }
+}
+
+impl AsNumber for usize {
+    fn as_number(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl AsNumber for f64 {
+    fn as_number(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+macro_rules! without_range {
+    ($($type:ty)*) => { $(
+        impl AsNumber for $type {
+            fn as_number(&self) -> Option<String> {
+                None
+            }
+        }
+    )* };
+}
+
+// Every value of these types is as good as any other, or was checked when it was made.
+without_range! {
+    bool u16 String Option<String> PathBuf Option<PathBuf> Secret Option<Secret> IpAddr Option<WorkerId>
+    Option<OrchestratorUrl> Vec<OrchestratorEntry> Vec<InstalledModel> BTreeMap<String, f64>
+    BTreeMap<String, String> MultiOrchestratorMode CapacityReporting ShutdownPolls LogFormat LogLevel
 }
 
 /// Bad JSON in these is a warning, and what holds without them counts, as the reference has it.
@@ -186,7 +247,7 @@ options! {
     "ORCHESTRATORS_CONFIG", "`[]`", Masked, true,
     /// JSON list of orchestrators: `url`, and optionally `priority` (10), `weight` (1) and `token`.
     orchestrators_config: Vec<OrchestratorEntry> = Vec::new(), |_: &str| Ok(Vec::new());
-    "MULTI_ORCHESTRATOR_MODE", "`FAILOVER`", Plain, true,
+    "MULTI_ORCHESTRATOR_MODE", "`FAILOVER`", Plain, false,
     /// How several orchestrators are used: `FAILOVER`, `ROUND_ROBIN` or `WATERFALL`.
     multi_orchestrator_mode: MultiOrchestratorMode = MultiOrchestratorMode::Failover, orchestrators::mode;
     "MAX_CONCURRENT_TASKS", "`10`", Plain, true,

@@ -54,6 +54,22 @@ fn setting_an_option_in_code_clears_its_problem() {
 }
 
 #[test]
+fn what_is_set_in_code_has_the_ranges_of_the_variables() {
+    use std::time::Duration;
+    let config = WorkerConfig::defaults()
+        .heartbeat_interval(Duration::ZERO)
+        .max_concurrent_tasks(0usize)
+        .worker_max_pollers(5000usize)
+        .task_poll_timeout(Duration::MAX)
+        .worker_task_timeout(Duration::ZERO)
+        .gpu_vram_gb(f64::NAN);
+    let error = config.check().expect_err("all are out of range");
+    assert_eq!(error.problems().len(), 6, "{error}");
+    assert!(error.to_string().contains("`HEARTBEAT_INTERVAL` is `0`, expected"), "{error}");
+    assert!(WorkerConfig::defaults().check().is_ok());
+}
+
+#[test]
 fn lenient_ones_are_warned_about_and_keep_their_defaults() {
     let config = config(&[
         ("ORCHESTRATORS_CONFIG", "not json"),

@@ -50,7 +50,8 @@ pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, slot:
         return;
     }
     core.changes.happened();
-    let span = tracing::info_span!("task", task_id = %task.task_id, job_id = %task.job_id);
+    // At the level of errors, so that it is there for whatever is logged within.
+    let span = tracing::error_span!("task", task_id = %task.task_id, job_id = %task.job_id);
     let execution = Execution { core: core.clone(), session: session.clone(), cancel, began: Instant::now() };
     core.tasks.spawn(execution.run(task, slot).instrument(span));
 }
@@ -105,7 +106,7 @@ enum Left {
 impl Execution {
     async fn run(self, task: Task, slot: Slot) {
         let (task_id, job_id, name) = (task.task_id.clone(), task.job_id.clone(), task.name.clone());
-        tracing::info!(%task_id, %job_id, task = %name, orchestrator = %self.session.peer.name, "task started");
+        tracing::info!(task = %name, orchestrator = %self.session.peer.name, "task started");
         // What a handler leaves behind can panic when it is dropped: the task still has to be answered.
         let (outcome, left) = AssertUnwindSafe(self.outcome(task, slot))
             .catch_unwind()
@@ -114,9 +115,9 @@ impl Execution {
         let duration = self.began.elapsed();
         if let Outcome::Failed(error) = &outcome {
             let (code, message) = (error.code().as_str(), error.message());
-            tracing::warn!(%task_id, %job_id, task = %name, outcome = code, ?duration, "task ended: {message}");
+            tracing::warn!(task = %name, outcome = code, ?duration, "task ended: {message}");
         } else {
-            tracing::info!(%task_id, %job_id, task = %name, outcome = outcome.label(), ?duration, "task ended");
+            tracing::info!(task = %name, outcome = outcome.label(), ?duration, "task ended");
         }
         self.session.progress.finish(&task_id).await;
         self.session.delivery.push(&report::result(&self.core, job_id, task_id.clone(), outcome, duration));

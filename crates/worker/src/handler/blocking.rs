@@ -21,8 +21,14 @@ impl<F> fmt::Debug for Blocking<F> {
 /// ```
 /// use avtomatika_worker::prelude::*;
 ///
-/// fn add(Params((left, right)): Params<(u64, u64)>) -> Json<serde_json::Value> {
-///     Json(serde_json::json!({"sum": left + right}))
+/// #[derive(serde::Deserialize)]
+/// struct Sum {
+///     left: u64,
+///     right: u64,
+/// }
+///
+/// fn add(Params(sum): Params<Sum>) -> Json<serde_json::Value> {
+///     Json(serde_json::json!({"sum": sum.left + sum.right}))
 /// }
 ///
 /// let builder = Worker::builder().task("add", blocking(add));

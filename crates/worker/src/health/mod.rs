@@ -1,7 +1,7 @@
 //! `/health` and `/ready`, for whoever looks after the process.
 //!
 //! `/health` answers 200 as long as the control path answers at all; `/ready` 200 once the worker is registered and
-//! as long as it is not draining, else 503, both with JSON that says more.
+//! as long as it is not draining, else 503; its JSON says more.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};

@@ -2,7 +2,7 @@ use tower_layer::Layer;
 
 use super::CatchPanic;
 
-/// Puts [`CatchPanic`] around a service. It is around every task already, outside of all other layers.
+/// Puts [`CatchPanic`] around a service. It is around every handler already, inside of all other layers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CatchPanicLayer;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use avtomatika_worker::prelude::*;
 use image::codecs::jpeg::JpegEncoder;
-use image::imageops::FilterType;
+use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbaImage};
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ const ACCEPTED: &str = "at most 12000 pixels a side and 67 million in all";
 /// The largest file that is read.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 /// In how many pieces each direction is scaled.
-const BANDS: usize = 3;
+const BANDS: u32 = 3;
 const JPEG_QUALITY: u8 = 85;
 
 /// What the task is given.
@@ -71,12 +71,10 @@ fn resize_file(
     step(0.0, "decoding")?;
     let picture = decode(&resize.source)?;
     let (width, height) = (resize.width, height_for(&picture, resize.width)?);
-    let picture = scale_width(&picture, width, |part| step(0.2 + 0.35 * part, "resizing"))?;
-    // Turned on its side, the height is scaled as the width was.
-    let picture = scale_width(&image::imageops::rotate90(&picture), height, |part| {
-        step(0.55 + 0.3 * part, "resizing")
-    })?;
-    let picture = image::imageops::rotate270(&picture);
+    let picture = scale_height(&picture, height, |part| step(0.2 + 0.35 * part, "resizing"))?;
+    // Turned on its side, the width is scaled as the height was.
+    let picture = scale_height(&picture.rotate90(), width, |part| step(0.55 + 0.3 * part, "resizing"))?;
+    let picture = picture.rotate270();
     step(0.85, "encoding")?;
     let encoded = encode(picture, format)?;
     write(&resize.target, &encoded)?;
@@ -93,7 +91,7 @@ fn target_format(target: &Path) -> Result<ImageFormat, TaskError> {
     })
 }
 
-fn decode(source: &Path) -> Result<RgbaImage, TaskError> {
+fn decode(source: &Path) -> Result<DynamicImage, TaskError> {
     let wrong = |what: &dyn std::fmt::Display| {
         TaskError::invalid_input(format!("`source` is `{}`: {what}", source.display()))
     };
@@ -112,7 +110,7 @@ fn decode(source: &Path) -> Result<RgbaImage, TaskError> {
     })
 }
 
-fn decode_bytes(bytes: Vec<u8>) -> Result<RgbaImage, ImageError> {
+fn decode_bytes(bytes: Vec<u8>) -> Result<DynamicImage, ImageError> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(LONGEST_SIDE);
     limits.max_image_height = Some(LONGEST_SIDE);
@@ -130,7 +128,7 @@ fn decode_bytes(bytes: Vec<u8>) -> Result<RgbaImage, ImageError> {
     let orientation = decoder.orientation()?;
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);
-    Ok(picture.into_rgba8())
+    Ok(picture.into_rgba8().into())
 }
 
 /// Whether the end of a JPEG file is missing: its decoder would paint what is not there grey. Within the data that
@@ -146,7 +144,7 @@ fn memory(width: u32, height: u32) -> u64 {
 }
 
 /// The height that goes with a width.
-fn height_for(picture: &RgbaImage, width: u32) -> Result<u32, TaskError> {
+fn height_for(picture: &DynamicImage, width: u32) -> Result<u32, TaskError> {
     let ratio = f64::from(picture.height()) / f64::from(picture.width());
     let height = (f64::from(width) * ratio).round().max(1.0) as u32;
     if width.max(height) > LONGEST_SIDE || memory(width, height) > MOST_MEMORY {
@@ -157,29 +155,25 @@ fn height_for(picture: &RgbaImage, width: u32) -> Result<u32, TaskError> {
     Ok(height)
 }
 
-/// Scales the width and leaves the height, some rows at a time; `step` is told which part is done before each.
-fn scale_width(
-    picture: &RgbaImage,
-    width: u32,
+/// Scales the height and leaves the width, some columns at a time; `step` is told which part is done before each.
+fn scale_height(
+    picture: &DynamicImage,
+    height: u32,
     step: impl Fn(f64) -> Result<(), TaskError>,
-) -> Result<RgbaImage, TaskError> {
-    let (old_width, height) = picture.dimensions();
-    let row = old_width as usize * 4;
-    let rows = (height as usize).div_ceil(BANDS);
-    let mut scaled = Vec::with_capacity(width as usize * height as usize * 4);
-    for (index, band) in picture.as_raw().chunks(rows * row).enumerate() {
-        step((index * rows) as f64 / f64::from(height))?;
-        let rows = (band.len() / row) as u32;
-        let band = RgbaImage::from_raw(old_width, rows, band.to_vec()).expect("a band is whole rows");
-        let band = DynamicImage::from(band).resize_exact(width, rows, FilterType::Lanczos3);
-        scaled.extend_from_slice(band.as_bytes());
+) -> Result<DynamicImage, TaskError> {
+    let mut scaled = RgbaImage::new(picture.width(), height);
+    let columns = picture.width().div_ceil(BANDS);
+    for left in (0..picture.width()).step_by(columns as usize) {
+        step(f64::from(left) / f64::from(picture.width()))?;
+        let band = picture.crop_imm(left, 0, columns, picture.height());
+        let band = band.resize_exact(band.width(), height, FilterType::Lanczos3);
+        imageops::replace(&mut scaled, &band, left.into(), 0);
     }
-    Ok(RgbaImage::from_raw(width, height, scaled).expect("the bands are all rows"))
+    Ok(scaled.into())
 }
 
-fn encode(picture: RgbaImage, format: ImageFormat) -> Result<Vec<u8>, TaskError> {
+fn encode(picture: DynamicImage, format: ImageFormat) -> Result<Vec<u8>, TaskError> {
     let mut encoded = Vec::new();
-    let picture = DynamicImage::from(picture);
     match format {
         // JPEG knows no transparency.
         ImageFormat::Jpeg => {
