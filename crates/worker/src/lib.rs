@@ -17,6 +17,7 @@ mod hot_cache;
 #[cfg(feature = "logging")]
 pub mod logging;
 pub mod middleware;
+mod pace;
 pub mod prelude;
 mod progress;
 mod router;

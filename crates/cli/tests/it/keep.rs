@@ -18,7 +18,10 @@ async fn paste(line: String) -> Value {
 async fn keep(temporary: &Path, variables: &[(&str, &str)]) -> Process {
     let program = watched(&["demo", "--keep", "--width", "64"]).env("TMPDIR", temporary);
     let demo = program.envs(variables.iter().copied()).start();
-    demo.wait_for_line("Look at it").await;
+    // One by one, as each wait has a limit of its own: without optimisation every stage takes its time.
+    for said in ["queued", "resizing", "encoding", "finished", "Look at it"] {
+        demo.wait_for_line(said).await;
+    }
     demo
 }
 

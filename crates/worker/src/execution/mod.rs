@@ -36,37 +36,45 @@ use crate::slots::{Place, Slot};
 /// How long a blocking handler may take to notice that it is to stop.
 const BLOCKING_GRACE: Duration = Duration::from_secs(5);
 
-/// Takes a task that a poll brought.
-pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, slot: Slot) {
+/// Takes a task that a poll brought. False when it is not new: nothing is run then.
+pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, slot: Slot) -> bool {
     for ignored in &task.ignored {
         tracing::warn!(task_id = %task.task_id, job_id = %task.job_id, "ignored: {ignored}");
     }
     if delivered_again(session, &task.job_id, &task.task_id) {
-        return;
+        return false;
     }
     let cancel = Arc::new(CancelHandle::default());
     if !core.running.begin(&task.task_id, &task.job_id, &session.peer.name, &cancel) {
         tracing::warn!(task_id = %task.task_id, job_id = %task.job_id, "delivered again while it runs: dropped");
-        return;
+        return false;
     }
     core.changes.happened();
     // At the level of errors, so that it is there for whatever is logged within.
     let span = tracing::error_span!("task", task_id = %task.task_id, job_id = %task.job_id);
     let execution = Execution { core: core.clone(), session: session.clone(), cancel, began: Instant::now() };
     core.tasks.spawn(execution.run(task, slot).instrument(span));
+    true
 }
 
-/// Answers a task that cannot be read.
-pub(crate) fn refuse(core: &Core, session: &Arc<Session>, job_id: JobId, task_id: TaskId, problem: &str) {
+/// Answers a task that cannot be read. False when it is not new: it was answered already.
+pub(crate) fn refuse(
+    core: &Core,
+    session: &Arc<Session>,
+    job_id: JobId,
+    task_id: TaskId,
+    problem: &str,
+) -> bool {
     if core.running.holds(&task_id) {
         tracing::warn!(%task_id, %job_id, "delivered again while it runs, and malformed: dropped");
-        return;
+        return false;
     }
     if delivered_again(session, &job_id, &task_id) {
-        return;
+        return false;
     }
     let outcome = Outcome::Failed(TaskError::invalid_input(format!("malformed task: {problem}")));
     session.delivery.push(&report::result(core, job_id, task_id, outcome, Duration::ZERO));
+    true
 }
 
 /// A task that ended lately is not run again: its result is what was asked for.

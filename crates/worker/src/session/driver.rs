@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use rxon::backoff::{Backoff, Jitter, add_quarter};
+use rxon::backoff::{Backoff, Jitter};
 use rxon::id::random_uuid;
 use rxon::model::{Event, Generation, HeartbeatAnswer, Liveness, Progress, RegistrationAnswer, WorkerStatus};
 use rxon::signing::EVENT_IGNORES;
@@ -18,19 +18,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::heartbeat::heartbeat;
-use super::rate::{RateGate, SHORTEST_SILENCE};
+use super::rate::RateGate;
 use super::registration::registration;
 use super::{Asked, Session};
 use crate::config::MultiOrchestratorMode;
 use crate::core::Core;
 use crate::execution::Cause;
+use crate::pace::{after_refused_credentials, after_too_many_requests, until};
 use crate::progress::Report;
 
 /// Registrations, heartbeats and events are answered within this time.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-
-/// What was refused for its credentials is tried this often, plus up to a quarter.
-const UNAUTHORIZED_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Once an orchestrator knows that the worker is busy it dispatches nothing more; what it dispatched before has
 /// arrived by then.
@@ -133,13 +131,11 @@ impl Driver {
         })?;
         if response.is_unauthorized() {
             peer.log.refused(Asked::Registration, &response);
-            return Err(Some(add_quarter(UNAUTHORIZED_INTERVAL, &mut self.rng)));
+            return Err(Some(after_refused_credentials(&mut self.rng)));
         }
         if response.status == 429 {
             peer.log.failed(Asked::Registration, &"429, too many requests");
-            let jitter = Duration::from_secs_f64(5.0 * self.rng.f64());
-            let silence = response.retry_after.unwrap_or(Duration::from_secs(61) + jitter);
-            return Err(Some(silence.max(SHORTEST_SILENCE)));
+            return Err(Some(after_too_many_requests(response.retry_after, &mut self.rng)));
         }
         let answer = serde_json::from_slice::<RegistrationAnswer>(&response.body);
         match (response.is_success(), answer) {
@@ -327,13 +323,6 @@ impl Driver {
             let known = self.core.running.cancel(orchestrator, id, &Cause::Command);
             tracing::info!(%orchestrator, id, known, "told to cancel");
         }
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 

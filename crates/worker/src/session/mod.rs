@@ -15,10 +15,11 @@ pub(crate) use driver::{Driver, Ends};
 pub(crate) use peer::Peer;
 pub(crate) use poller::Pollers;
 pub(crate) use polling::{Polling, PollingSettings};
+pub(crate) use rate::RateGate;
 
 use std::sync::Arc;
 
-use self::peer::Asked;
+pub(crate) use self::peer::Asked;
 use crate::delivery::Delivery;
 use crate::progress::ProgressBoard;
 
@@ -31,7 +32,7 @@ pub(crate) struct Session {
 }
 
 /// Said once for each kind of request: meeting the limit is normal operation.
-fn say_rate_limited(orchestrator: &str, kind: &str) {
+pub(crate) fn say_rate_limited(orchestrator: &str, kind: &str) {
     tracing::info!(
         orchestrator,
         "the orchestrator limits the rate of {kind} (429): the worker stays below the limit from now on; raise it \

@@ -8,14 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use tokio::time::Instant;
 
-/// This much silence opens a window again.
-const SILENCE: Duration = Duration::from_secs(61);
-
-/// `Retry-After: 0`, or a date that is past, is no invitation to knock without pause.
-pub(crate) const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
-
-/// At most this much is added, so that workers do not come back together.
-const JITTER: f64 = 5.0;
+use crate::pace::after_too_many_requests;
 
 /// A pause between two requests that is as good as silence.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -23,15 +16,31 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// So many requests short of a limit that is known, silence begins by itself.
 const MARGIN: u32 = 2;
 
+/// After so many windows without a refusal, a limit that was learned in a window of unknown beginning is forgotten.
+const TRUST: u32 = 10;
+
 /// Requests of one kind to one orchestrator.
 #[derive(Debug, Default)]
 pub(crate) struct RateGate {
     /// Sent in the window that is open.
     sent: u32,
+    /// Answered in it with something other than 429.
+    accepted: u32,
     last: Option<Instant>,
-    limit: Option<u32>,
+    limit: Option<Limit>,
     silent_until: Option<Instant>,
+    /// The window that is open began after silence of ours, so that nobody else's requests are in it.
+    window_is_ours: bool,
     refused: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    requests: u32,
+    /// It was learned in a window that was ours from the beginning.
+    certain: bool,
+    /// Windows since then that ended without a refusal.
+    clean_windows: u32,
 }
 
 impl RateGate {
@@ -42,41 +51,49 @@ impl RateGate {
 
     /// A request is about to be sent. `convenient` is false when silence should rather not begin after it.
     pub(crate) fn on_sent(&mut self, now: Instant, convenient: bool, rng: &mut Rng) {
-        if self.last.is_none_or(|last| now.duration_since(last) >= WINDOW) {
-            self.sent = 0;
+        if self.last.is_some_and(|last| now.duration_since(last) >= WINDOW) {
+            self.window_is_ours = true;
+            (self.sent, self.accepted) = (0, 0);
         }
         self.sent += 1;
         self.last = Some(now);
-        if let Some(limit) = self.limit
+        if let Some(limit) = &mut self.limit
             && convenient
-            && self.sent + MARGIN >= limit
+            && self.sent + MARGIN >= limit.requests
         {
-            self.be_silent(now, silence(rng));
+            limit.clean_windows += 1;
+            // It may have been lower only for a predecessor with our name: once more, to be certain.
+            if !limit.certain && limit.clean_windows >= TRUST {
+                self.limit = None;
+            }
+            self.be_silent(now, after_too_many_requests(None, rng));
         }
     }
 
-    /// A request was refused. True when it is the first time, which is worth saying.
+    /// A request was answered with something other than 429.
+    pub(crate) fn on_accepted(&mut self) {
+        self.accepted += 1;
+    }
+
+    /// A request was refused with 429. True when it is the first time, which is worth saying.
     pub(crate) fn on_refused(&mut self, now: Instant, retry_after: Option<Duration>, rng: &mut Rng) -> bool {
         let first = !std::mem::replace(&mut self.refused, true);
-        let accepted = self.sent.saturating_sub(1);
         // Too few to be a limit of ours: others filled the window (a predecessor with the same id), or it is the
         // second of several refusals that were under way. And who names a time has a window of another kind.
-        if retry_after.is_none() && accepted > MARGIN {
-            self.limit = Some(self.limit.map_or(accepted, |known| known.min(accepted)));
+        if retry_after.is_none() && self.accepted > MARGIN {
+            let known = self.limit.filter(|limit| limit.certain || !self.window_is_ours);
+            let requests = known.map_or(self.accepted, |limit| limit.requests.min(self.accepted));
+            self.limit = Some(Limit { requests, certain: self.window_is_ours, clean_windows: 0 });
         }
-        self.be_silent(now, retry_after.unwrap_or_else(|| silence(rng)).max(SHORTEST_SILENCE));
+        self.be_silent(now, after_too_many_requests(retry_after, rng));
         first
     }
 
     fn be_silent(&mut self, now: Instant, silence: Duration) {
         let until = now + silence;
         self.silent_until = Some(self.silent_until.map_or(until, |known| known.max(until)));
-        self.sent = 0;
+        (self.sent, self.accepted) = (0, 0);
     }
-}
-
-fn silence(rng: &mut Rng) -> Duration {
-    SILENCE + Duration::from_secs_f64(JITTER * rng.f64())
 }
 
 #[cfg(test)]
@@ -115,6 +132,7 @@ mod tests {
             }
             gate.on_sent(now, true, &mut rng);
             if window.accepts(now) {
+                gate.on_accepted();
                 accepted += 1;
             } else {
                 refused += 1;
@@ -122,7 +140,7 @@ mod tests {
             }
             now += SECOND;
         }
-        assert_eq!(refused, 1, "the first teaches the limit");
+        assert_eq!(refused, 2, "the first teaches the limit, and once it is made certain");
         assert!(accepted > 900);
     }
 
@@ -143,7 +161,7 @@ mod tests {
             gate.on_sent(now, true, &mut rng);
             assert!(gate.on_refused(now, retry_after, &mut rng));
             let until = gate.closed_until(now).expect("silent");
-            assert!(until >= now + SHORTEST_SILENCE);
+            assert!(until >= now + SECOND);
             now = until;
             for _ in 0..20 {
                 gate.on_sent(now, true, &mut rng);
@@ -164,7 +182,13 @@ mod tests {
     #[test]
     fn silence_that_would_hide_a_busy_worker_waits_for_an_idle_one() {
         let mut rng = Rng::with_seed(1);
-        let (mut gate, now) = (RateGate { limit: Some(5), ..RateGate::default() }, Instant::now());
+        let (mut gate, now) = (
+            RateGate {
+                limit: Some(Limit { requests: 5, certain: true, clean_windows: 0 }),
+                ..RateGate::default()
+            },
+            Instant::now(),
+        );
         for _ in 0..4 {
             gate.on_sent(now, false, &mut rng);
         }
