@@ -4,12 +4,14 @@
 //! [`PER_SECOND`] go out in any one second: so many at once, of the others only the newest.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use rxon::{JobId, TaskId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::pace::lock;
 
 /// The most reports of one task in any one second.
 pub(crate) const PER_SECOND: usize = 10;
@@ -94,6 +96,8 @@ pub(crate) struct ProgressBoard {
     tasks: Mutex<HashMap<TaskId, Throttle>>,
     reported: Notify,
     sent: Notify,
+    /// Nothing is sent before then.
+    paused_until: Mutex<Option<Instant>>,
 }
 
 impl ProgressBoard {
@@ -112,9 +116,22 @@ impl ProgressBoard {
         self.reported.notify_one();
     }
 
+    /// The orchestrator has had enough for now: until then the newest of each task is kept, and nothing sent.
+    pub(crate) fn pause(&self, until: Instant) {
+        *lock(&self.paused_until) = Some(until);
+        self.sent.notify_waiters();
+    }
+
+    fn paused_until(&self, now: Instant) -> Option<Instant> {
+        lock(&self.paused_until).filter(|until| *until > now)
+    }
+
     /// What is to be sent next.
     fn due(&self) -> Due {
         let now = Instant::now();
+        if let Some(until) = self.paused_until(now) {
+            return Due::At(until);
+        }
         let mut earliest: Option<Instant> = None;
         for throttle in self.lock().values_mut() {
             match throttle.due(now) {
@@ -165,7 +182,8 @@ impl ProgressBoard {
             loop {
                 let mut sent = std::pin::pin!(self.sent.notified());
                 sent.as_mut().enable();
-                if self.lock().get(task_id).is_none_or(Throttle::is_done) {
+                let paused = self.paused_until(Instant::now()).is_some();
+                if paused || self.lock().get(task_id).is_none_or(Throttle::is_done) {
                     return;
                 }
                 sent.await;
@@ -178,7 +196,7 @@ impl ProgressBoard {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Throttle>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tasks)
     }
 }
 
@@ -232,6 +250,18 @@ mod tests {
         board.finish(&report.task_id).await;
         board.report(&report.task_id, &report.job_id, 1.0, "after the end".to_owned());
         assert!(board.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_orchestrator_wants_none_results_do_not_wait_for_progress() {
+        let board = ProgressBoard::default();
+        let report = report(1);
+        board.begin(&report.task_id);
+        board.pause(Instant::now() + SECOND * 60);
+        board.report(&report.task_id, &report.job_id, report.progress, report.message);
+        let began = Instant::now();
+        board.finish(&report.task_id).await;
+        assert!(began.elapsed().is_zero());
     }
 
     #[test]

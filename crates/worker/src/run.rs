@@ -26,11 +26,15 @@ use crate::error::Error;
 use crate::execution::{BlockingThreads, Cause};
 use crate::health;
 use crate::hot_cache::HotCache;
+use crate::pace::until;
 use crate::progress::ProgressBoard;
 use crate::session::{Driver, Ends, Peer, Pollers, Polling, PollingSettings, Session};
 use crate::shutdown::{Action, Event, Phase, Shutdown, StopCause, Stopped};
 use crate::slots::Slots;
 use crate::worker::Plan;
+
+/// Even without time for tasks to finish, orchestrators are told.
+const SHORTEST_DRAIN: Duration = Duration::from_millis(500);
 
 /// How long cancelled tasks may take to be reported: a blocking handler's grace, and a little for its result.
 const CANCEL_LIMIT: Duration = Duration::from_secs(8);
@@ -204,19 +208,20 @@ impl Ending<'_> {
         while shutdown.phase() != Phase::Closed {
             let event = tokio::select! {
                 biased;
-                signal = signals.next(), if more_signals => match signal {
-                    Some(cause) => Event::Signal(cause),
-                    None => {
+                signal = signals.next(), if more_signals => {
+                    let Some(cause) = signal else {
                         more_signals = false;
                         continue;
-                    }
-                },
+                    };
+                    Event::Signal(cause)
+                }
                 () = self.all_done(shutdown.phase()) => Event::AllDone,
                 () = until(limit) => Event::Limit { work_left: self.work_left() },
             };
             match shutdown.on_event(event) {
                 Action::StopAsking => {
-                    limit = Some(Instant::now() + self.core.config.worker_shutdown_timeout);
+                    let timeout = self.core.config.worker_shutdown_timeout.max(SHORTEST_DRAIN);
+                    limit = Some(Instant::now() + timeout);
                     self.stop_asking(shutdown.cause().unwrap_or(StopCause::Asked));
                 }
                 Action::Cancel => {
@@ -247,9 +252,8 @@ impl Ending<'_> {
         self.core.draining.store(true, Ordering::Relaxed);
         self.ends.stop_asking.cancel();
         for session in self.sessions {
-            if !session.peer.is_registered() {
-                self.ends.let_go.cancel();
-            }
+            // What waits for a later try is tried now: there may be no later.
+            session.delivery.offer_all(false);
         }
     }
 
@@ -272,6 +276,9 @@ impl Ending<'_> {
         match phase {
             Phase::Running | Phase::Closed => std::future::pending().await,
             Phase::Draining => {
+                for session in self.sessions {
+                    session.peer.until_goodbye_told().await;
+                }
                 self.pollers.wait().await;
                 self.core.tasks.wait().await;
             }
@@ -292,12 +299,5 @@ impl Ending<'_> {
     fn work_left(&self) -> bool {
         !self.core.running.task_ids().is_empty()
             || self.sessions.iter().any(|session| session.delivery.unacknowledged() > 0)
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

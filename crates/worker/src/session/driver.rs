@@ -1,38 +1,32 @@
 //! Registration, heartbeats and progress: the control path's side of a conversation.
 //!
-//! ```text
-//! register, until accepted -> heartbeats -> (forgotten) -> register
-//!                                        -> (shutdown)  -> busy, heartbeats to the end
-//! ```
+//! What is done when is decided in [`state`](super::state); here it is carried out.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use rxon::backoff::{Backoff, Jitter};
-use rxon::id::random_uuid;
-use rxon::model::{Event, Generation, HeartbeatAnswer, Liveness, Progress, RegistrationAnswer, WorkerStatus};
-use rxon::signing::EVENT_IGNORES;
+use rxon::model::{Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, WorkerStatus};
 use rxon::transport::{Operation, Request, Response, Transport};
+use rxon::{Error, ErrorKind};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::courier::courier;
 use super::heartbeat::heartbeat;
-use super::rate::RateGate;
 use super::registration::registration;
+use super::state::{Beat, Conversation, Step};
 use super::{Asked, Session};
 use crate::config::MultiOrchestratorMode;
 use crate::core::Core;
 use crate::execution::Cause;
 use crate::pace::{after_refused_credentials, after_too_many_requests, until};
-use crate::progress::Report;
 
-/// Registrations, heartbeats and events are answered within this time.
+/// Registrations and heartbeats are answered within this time.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// Once an orchestrator knows that the worker is busy it dispatches nothing more; what it dispatched before has
-/// arrived by then.
-const LET_GO_DELAY: Duration = Duration::from_secs(1);
+/// An orchestrator that has not answered the goodbye by then, connecting included, counts as unreachable.
+const GOODBYE_TIME_LIMIT: Duration = Duration::from_secs(3);
 
 /// What ends a conversation, and the polls that belong to it.
 #[derive(Debug, Clone)]
@@ -51,74 +45,93 @@ pub(crate) struct Driver {
     session: Arc<Session>,
     ends: Ends,
     transport: Box<dyn Transport>,
-    gate: RateGate,
-    heartbeats: u64,
+    state: Conversation,
     rng: Rng,
-}
-
-/// What came of a heartbeat.
-#[derive(Debug, PartialEq, Eq)]
-enum Beat {
-    Acknowledged,
-    Forgotten,
-    Refused,
-    Unreachable,
 }
 
 impl Driver {
     pub(crate) fn new(core: Arc<Core>, session: Arc<Session>, ends: Ends) -> Self {
         let transport = session.peer.connector.transport();
-        Self { core, session, ends, transport, gate: RateGate::default(), heartbeats: 0, rng: Rng::new() }
+        // One that others may stand in for is looked for more often.
+        let longest = match core.config.multi_orchestrator_mode {
+            MultiOrchestratorMode::Failover => Duration::from_secs(10),
+            _ => Duration::from_secs(60),
+        };
+        let state = Conversation::new(core.config.heartbeat_interval, longest, Instant::now(), Rng::new());
+        Self { core, session, ends, transport, state, rng: Rng::new() }
     }
 
     /// Runs until the worker closes.
     pub(crate) async fn run(mut self) {
-        let courier = courier(self.core.clone(), self.session.clone());
         let closing = self.core.closing.clone();
-        let conversation = async {
-            while self.register().await {
-                self.converse().await;
-                if self.ends.stop_asking.is_cancelled() {
-                    break;
-                }
-            }
-        };
+        let courier = courier(self.core.clone(), self.session.clone());
         tokio::select! {
-            () = conversation => {}
-            () = courier => {}
             () = closing.cancelled() => {}
+            // Progress goes on to the end, even when there is nobody to send heartbeats to.
+            ((), ()) = async { tokio::join!(self.converse(), courier) } => {}
         }
     }
 
-    /// Registers, however long it takes. False when the worker stops before it was accepted.
-    async fn register(&mut self) -> bool {
-        // One that others may stand in for is looked for more often.
-        let longest = match self.core.config.multi_orchestrator_mode {
-            MultiOrchestratorMode::Failover => Duration::from_secs(10),
-            _ => Duration::from_secs(60),
-        };
-        let mut backoff = Backoff::new(Duration::from_secs(1), longest, Jitter::Full);
-        let stop = self.ends.stop_asking.clone();
+    async fn converse(&mut self) {
         loop {
-            let delay = tokio::select! {
-                biased;
-                () = stop.cancelled() => return false,
-                attempt = self.try_register() => match attempt {
-                    Ok(()) => return true,
-                    Err(Some(delay)) => delay,
-                    Err(None) => backoff.next(&mut self.rng),
-                },
-            };
-            tokio::select! {
-                () = stop.cancelled() => return false,
-                () = tokio::time::sleep(delay) => {}
+            // Polls and results have connections of their own, and tell when one failed.
+            if self.session.peer.take_connection_failed() {
+                self.state.on_doubt();
+            }
+            match self.state.next(Instant::now()) {
+                Step::Register => self.register().await,
+                Step::Beat { probe } => self.beat(probe).await,
+                Step::SayGoodbye => self.say_goodbye().await,
+                Step::LetGo => self.let_go(),
+                Step::Wait { until } => self.wait(until).await,
+                Step::End => return,
             }
         }
     }
 
-    /// One attempt; when it fails, perhaps with the delay before the next.
-    async fn try_register(&mut self) -> Result<(), Option<Duration>> {
-        let peer = &self.session.peer;
+    fn let_go(&self) {
+        self.ends.let_go.cancel();
+        self.session.peer.goodbye_told();
+    }
+
+    /// Waits until something happens, at most until a time.
+    async fn wait(&mut self, at: Instant) {
+        let debounce = self.core.config.worker_heartbeat_debounce_delay;
+        let known = self.state.is_known();
+        let stopping = self.state.is_stopping();
+        tokio::select! {
+            biased;
+            () = self.ends.stop_asking.cancelled(), if !stopping => self.state.on_stop(),
+            () = tokio::time::sleep_until(at) => {}
+            () = self.session.peer.forgotten(), if known => {
+                self.session.peer.unregistered();
+                self.state.on_forgotten(Instant::now());
+            }
+            () = self.core.changes.settled(debounce), if known => {
+                self.core.changes.told();
+                self.state.on_change();
+            }
+        }
+    }
+
+    /// One attempt to register; given up when the worker stops.
+    async fn register(&mut self) {
+        let stop = self.ends.stop_asking.clone();
+        let attempt = tokio::select! {
+            biased;
+            () = stop.cancelled() => return self.state.on_stop(),
+            attempt = self.try_register() => attempt,
+        };
+        let now = Instant::now();
+        match attempt {
+            Ok(generation) => self.state.on_registered(generation, now),
+            Err(delay) => self.state.on_not_registered(delay, now),
+        }
+    }
+
+    /// When it fails, perhaps with the delay before the next.
+    async fn try_register(&mut self) -> Result<Generation, Option<Duration>> {
+        let peer = self.session.peer.clone();
         let message = registration(&self.core);
         let body = peer.seal.message(&message, &[], Generation::Older).map_err(|error| {
             tracing::error!(orchestrator = %peer.name, %error, "the registration cannot be written");
@@ -129,33 +142,28 @@ impl Driver {
             peer.log.failed(Asked::Registration, &error.chain());
             None
         })?;
-        if response.is_unauthorized() {
-            peer.log.refused(Asked::Registration, &response);
-            return Err(Some(after_refused_credentials(&mut self.rng)));
-        }
-        if response.status == 429 {
-            peer.log.failed(Asked::Registration, &"429, too many requests");
-            return Err(Some(after_too_many_requests(response.retry_after, &mut self.rng)));
-        }
-        let answer = serde_json::from_slice::<RegistrationAnswer>(&response.body);
-        match (response.is_success(), answer) {
-            (true, Ok(answer)) => {
-                self.accepted(&answer);
-                Ok(())
+        let failed = |reason: String| peer.log.failed(Asked::Registration, &reason);
+        match response.status {
+            401 | 403 => {
+                peer.log.refused(Asked::Registration, &response);
+                return Err(Some(after_refused_credentials(&mut self.rng)));
             }
-            (true, Err(_)) => {
-                peer.log.failed(
-                    Asked::Registration,
-                    &format!("{}, not JSON: `{}`", response.status, response.excerpt()),
-                );
-                Err(None)
+            429 => {
+                failed("429, too many requests".to_owned());
+                return Err(Some(after_too_many_requests(response.retry_after, &mut self.rng)));
             }
-            _ => {
-                peer.log
-                    .failed(Asked::Registration, &format!("{}: {}", response.status, response.error_text()));
-                Err(None)
+            status if !response.is_success() => {
+                failed(format!("{status}: {}", response.error_text()));
+                return Err(None);
             }
+            _ => {}
         }
+        let Ok(answer) = serde_json::from_slice::<RegistrationAnswer>(&response.body) else {
+            failed(format!("{}, not JSON: `{}`", response.status, response.excerpt()));
+            return Err(None);
+        };
+        self.accepted(&answer);
+        Ok(answer.generation())
     }
 
     fn accepted(&mut self, answer: &RegistrationAnswer) {
@@ -166,101 +174,95 @@ impl Driver {
         if let Some(warning) = &answer.warning {
             tracing::warn!(orchestrator = %peer.name, "the orchestrator says: {warning}");
         }
+        let again = peer.was_registered();
         peer.take_connection_failed();
-        self.heartbeats = 0;
-        let back = peer.is_registered();
         peer.registered(answer.generation());
-        // The first time nothing can wait yet, but for what the data path sends and gets refused at this moment.
-        if back {
+        if again {
             self.session.delivery.offer_all(false);
         }
     }
 
-    /// Sends heartbeats until the orchestrator has forgotten the worker.
-    async fn converse(&mut self) {
-        let interval = self.core.config.heartbeat_interval;
-        let debounce = self.core.config.worker_heartbeat_debounce_delay;
-        let (core, session) = (self.core.clone(), self.session.clone());
-        let stop = self.ends.stop_asking.clone();
-        let mut tick = Instant::now();
-        let mut said_goodbye = false;
-        let mut let_go_at: Option<Instant> = None;
-        loop {
-            let goodbye = tokio::select! {
-                biased;
-                () = stop.cancelled(), if !said_goodbye => true,
-                () = until(let_go_at) => {
-                    let_go_at = None;
-                    self.ends.let_go.cancel();
-                    continue;
-                }
-                () = session.peer.forgotten(), if !said_goodbye => return,
-                () = core.changes.settled(debounce) => false,
-                () = tokio::time::sleep_until(tick) => {
-                    // A slow answer makes no burst of late heartbeats.
-                    while tick <= Instant::now() {
-                        tick += interval;
+    /// One heartbeat. One that hangs delays neither the news that the worker stops nor the end of its polls.
+    async fn beat(&mut self, probe: bool) {
+        self.core.changes.told();
+        let (stop, let_go) = (self.ends.stop_asking.clone(), self.ends.let_go.clone());
+        let stopping = self.state.is_stopping();
+        let mut let_go_at = self.state.let_go_at();
+        let beat = {
+            let mut exchange = std::pin::pin!(self.exchange(probe));
+            loop {
+                tokio::select! {
+                    biased;
+                    beat = &mut exchange => break Some(beat),
+                    () = stop.cancelled(), if !stopping => break None,
+                    () = until(let_go_at) => {
+                        let_go_at = None;
+                        let_go.cancel();
                     }
-                    false
                 }
-            };
-            core.changes.told();
-            if goodbye {
-                said_goodbye = true;
-                let_go_at = self.say_goodbye().await;
-                continue;
             }
-            if self.gate.closed_until(Instant::now()).is_some() {
-                continue;
-            }
-            let beat = tokio::select! {
-                biased;
-                beat = self.beat() => beat,
-                // One that hangs must not delay the news that the worker stops.
-                () = stop.cancelled(), if !said_goodbye => continue,
-            };
-            if beat == Beat::Forgotten && !said_goodbye && !stop.is_cancelled() {
-                tracing::warn!(orchestrator = %session.peer.name, "the orchestrator has forgotten this worker: registering again");
-                return;
-            }
-        }
-    }
-
-    /// Tells that the worker takes nothing more; gives the time at which open polls may be let go.
-    async fn say_goodbye(&mut self) -> Option<Instant> {
-        // No question first whether the worker is known: that would delay the news, or be refused in its place.
-        let beat = self.tell().await;
-        if self.ends.await_polls.is_cancelled() {
-            return None;
-        }
+        };
         match beat {
-            // A stranger to it is dispatched nothing.
-            Beat::Acknowledged | Beat::Forgotten => Some(Instant::now() + LET_GO_DELAY),
-            // Who cannot be reached cannot dispatch, and holds nothing up.
-            Beat::Unreachable => Some(Instant::now()),
-            Beat::Refused => None,
+            Some(beat) => self.heard(beat),
+            None => self.state.on_stop(),
         }
     }
 
-    /// One heartbeat; towards the newer generation every second one asks first whether the worker is known.
-    async fn beat(&mut self) -> Beat {
-        self.heartbeats += 1;
-        let lost = self.session.peer.take_connection_failed();
-        let newer = self.session.peer.generation() == Generation::Newer;
-        if newer && (lost || self.heartbeats.is_multiple_of(2)) {
+    fn heard(&mut self, beat: Beat) {
+        let now = Instant::now();
+        let peer = self.session.peer.clone();
+        match beat {
+            Beat::Forgotten if !self.ends.stop_asking.is_cancelled() => {
+                tracing::warn!(orchestrator = %peer.name, "the orchestrator has forgotten this worker: registering again");
+                peer.unregistered();
+            }
+            Beat::TooMany(retry_after) => {
+                if self.state.on_too_many(retry_after, now) {
+                    super::say_rate_limited(&peer.name, "heartbeats");
+                }
+            }
+            _ => {}
+        }
+        if self.state.on_beat(beat, now) {
+            self.session.delivery.offer_all(false);
+        }
+    }
+
+    async fn exchange(&mut self, probe: bool) -> Beat {
+        if probe {
             let idle = !self.core.accepted(&self.core.slots.usage()).is_empty();
-            let probe = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
-            if probe != Beat::Acknowledged {
-                return probe;
+            let known = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
+            let known = known.unwrap_or_else(|error| self.unanswered(&error));
+            if known != Beat::Acknowledged {
+                return known;
             }
         }
-        self.tell().await
+        let told = self.tell().await;
+        told.unwrap_or_else(|error| self.unanswered(&error))
+    }
+
+    /// Tells that the worker takes nothing more. No question first whether it is known: that would delay the news.
+    async fn say_goodbye(&mut self) {
+        self.core.changes.told();
+        let goodbye = async {
+            match self.tell().await {
+                // The peer closed an idle connection just then: it is there, and still thinks us idle.
+                Err(error) if error.is_stale_connection() => self.tell().await,
+                told => told,
+            }
+        };
+        let beat = match tokio::time::timeout(GOODBYE_TIME_LIMIT, goodbye).await {
+            Ok(Ok(beat)) => beat,
+            Ok(Err(error)) => self.unanswered(&error),
+            Err(_) => Beat::Unreachable,
+        };
+        self.state.on_goodbye(beat, self.ends.await_polls.is_cancelled(), Instant::now());
+        self.session.peer.goodbye_told();
     }
 
     /// Tells how the worker is now.
-    async fn tell(&mut self) -> Beat {
-        let session = self.session.clone();
-        let peer = &session.peer;
+    async fn tell(&mut self) -> Result<Beat, Error> {
+        let peer = self.session.peer.clone();
         let generation = peer.generation();
         let message = heartbeat(&self.core, &peer.name, generation);
         let idle = message.status == WorkerStatus::Idle;
@@ -268,51 +270,45 @@ impl Driver {
             Ok(body) => self.send(Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body), idle).await,
             Err(error) => {
                 tracing::error!(orchestrator = %peer.name, %error, "the heartbeat cannot be signed");
-                Beat::Refused
+                Ok(Beat::Refused)
             }
         }
     }
 
-    async fn send(&mut self, request: Request, idle: bool) -> Beat {
-        let peer = self.session.peer.clone();
-        // Silence hides what the worker can take: it begins at a moment when `idle` was reported last.
-        self.gate.on_sent(Instant::now(), idle, &mut self.rng);
-        match self.transport.exchange(request).await {
-            Ok(response) => self.heard(&response),
-            Err(error) => {
-                peer.connection_failed();
-                peer.log.failed(Asked::Heartbeat, &error.chain());
-                Beat::Unreachable
-            }
-        }
+    async fn send(&mut self, request: Request, idle: bool) -> Result<Beat, Error> {
+        self.state.on_sent(Instant::now(), idle);
+        let response = self.transport.exchange(request).await?;
+        Ok(self.read(&response))
     }
 
-    fn heard(&mut self, response: &Response) -> Beat {
+    fn unanswered(&mut self, error: &Error) -> Beat {
         let peer = &self.session.peer;
-        if response.is_success() {
-            return match Liveness::read(&response.body) {
+        self.state.on_doubt();
+        peer.log.failed(Asked::Heartbeat, &error.chain());
+        match error.kind() {
+            // It was there, and hung up.
+            ErrorKind::Closed | ErrorKind::Protocol | ErrorKind::TooLarge => Beat::Refused,
+            _ => Beat::Unreachable,
+        }
+    }
+
+    fn read(&self, response: &Response) -> Beat {
+        let peer = self.session.peer.clone();
+        let failed = |reason: String| peer.log.failed(Asked::Heartbeat, &reason);
+        match response.status {
+            404 => return Beat::Forgotten,
+            429 => return Beat::TooMany(response.retry_after),
+            401 | 403 => peer.log.refused(Asked::Heartbeat, response),
+            status if !response.is_success() => failed(format!("{status}: {}", response.error_text())),
+            status => match Liveness::read(&response.body) {
                 Liveness::Known(answer) => {
                     peer.log.answered(Asked::Heartbeat);
                     self.obey(&answer);
-                    Beat::Acknowledged
+                    return Beat::Acknowledged;
                 }
-                Liveness::Forgotten => Beat::Forgotten,
-                Liveness::Unreadable => {
-                    let excerpt = response.excerpt();
-                    peer.log.failed(Asked::Heartbeat, &format!("{}, not JSON: `{excerpt}`", response.status));
-                    Beat::Refused
-                }
-            };
-        }
-        match response.status {
-            404 => return Beat::Forgotten,
-            429 => {
-                if self.gate.on_refused(Instant::now(), response.retry_after, &mut self.rng) {
-                    super::say_rate_limited(&peer.name, "heartbeats");
-                }
-            }
-            401 | 403 => peer.log.refused(Asked::Heartbeat, response),
-            status => peer.log.failed(Asked::Heartbeat, &format!("{status}: {}", response.error_text())),
+                Liveness::Forgotten => return Beat::Forgotten,
+                Liveness::Unreadable => failed(format!("{status}, not JSON: `{}`", response.excerpt())),
+            },
         }
         Beat::Refused
     }
@@ -322,52 +318,6 @@ impl Driver {
         for id in &answer.cancel_task_ids {
             let known = self.core.running.cancel(orchestrator, id, &Cause::Command);
             tracing::info!(%orchestrator, id, known, "told to cancel");
-        }
-    }
-}
-
-/// Sends progress as it becomes due. Has a connection of its own, so that heartbeats never wait for it.
-async fn courier(core: Arc<Core>, session: Arc<Session>) {
-    let mut transport: Option<Box<dyn Transport>> = None;
-    loop {
-        let report = session.progress.next().await;
-        let transport = transport.get_or_insert_with(|| session.peer.connector.transport());
-        send_progress(&core, &session, &mut **transport, &report).await;
-        session.progress.sent(&report.task_id);
-    }
-}
-
-async fn send_progress(core: &Core, session: &Session, transport: &mut dyn Transport, report: &Report) {
-    let peer = &session.peer;
-    let payload = Progress { progress: report.progress, message: report.message.clone() };
-    let event = Event {
-        event_id: random_uuid(),
-        worker_id: core.worker_id.clone(),
-        origin_worker_id: core.worker_id.clone(),
-        event_type: Event::PROGRESS.to_owned(),
-        payload: serde_json::value::to_raw_value(&payload).expect("a number and a text always serialise"),
-        origin_task_id: Some(report.task_id.clone()),
-        bubbling_chain: Vec::new(),
-        target_job_id: Some(report.job_id.clone()),
-        target_task_id: Some(report.task_id.clone()),
-        trace_context: std::collections::BTreeMap::new(),
-        priority: 0.0,
-    };
-    let body = match peer.seal.message(&event, &EVENT_IGNORES, Generation::Newer) {
-        Ok(body) => body,
-        Err(error) => {
-            tracing::warn!(task_id = %report.task_id, %error, "the progress cannot be signed");
-            return;
-        }
-    };
-    match transport.exchange(Request::new(Operation::Event, TIME_LIMIT).with_body(body)).await {
-        Ok(response) if response.is_success() => {}
-        Ok(response) => {
-            let reason = format!("{}: {}", response.status, response.error_text());
-            tracing::debug!(task_id = %report.task_id, reason, "the progress was refused");
-        }
-        Err(error) => {
-            tracing::debug!(task_id = %report.task_id, error = %error.chain(), "the progress could not be sent");
         }
     }
 }

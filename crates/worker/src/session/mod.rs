@@ -1,8 +1,10 @@
 //! One orchestrator's conversation.
 //!
-//! [`driver`] runs on the control path: it registers, and sends heartbeats and progress. [`poller`] runs on the data
-//! path: it asks for tasks. What they decide is in [`polling`], [`rate`] and [`heartbeat`], which do no I/O.
+//! [`driver`] and [`courier`] run on the control path: registration and heartbeats, and progress. [`poller`] runs on
+//! the data path: it asks for tasks. What they do when is decided in [`state`], [`polling`] and [`rate`], and what they
+//! say in [`registration`] and [`heartbeat`], which do no I/O.
 
+mod courier;
 mod driver;
 mod heartbeat;
 mod peer;
@@ -10,6 +12,7 @@ mod poller;
 mod polling;
 mod rate;
 mod registration;
+mod state;
 
 pub(crate) use driver::{Driver, Ends};
 pub(crate) use peer::Peer;

@@ -7,6 +7,7 @@ use rxon::model::Generation;
 use rxon::signing::Seal;
 use rxon::transport::{Connector, Response};
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 /// An orchestrator, how to reach it, and what is known of it.
 #[derive(Debug)]
@@ -16,12 +17,16 @@ pub(crate) struct Peer {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) seal: Seal,
     pub(crate) log: PeerLog,
-    /// The generation it speaks, once the worker is registered.
+    /// The generation it speaks, once it has accepted a registration.
     registered: watch::Sender<Option<Generation>>,
+    /// It has not forgotten the worker since.
+    known: AtomicBool,
     /// A connection failed since the last heartbeat: it may have restarted and forgotten us.
     connection_failed: AtomicBool,
     /// Somebody was told that the worker is not known.
     forgotten: Notify,
+    /// At shutdown: it knows that the worker takes nothing more, or could not be told.
+    told_goodbye: CancellationToken,
 }
 
 impl Peer {
@@ -34,6 +39,8 @@ impl Peer {
             registered: watch::Sender::new(None),
             connection_failed: AtomicBool::new(false),
             forgotten: Notify::new(),
+            known: AtomicBool::new(false),
+            told_goodbye: CancellationToken::new(),
         })
     }
 
@@ -43,11 +50,21 @@ impl Peer {
     }
 
     pub(crate) fn is_registered(&self) -> bool {
-        self.registered.borrow().is_some()
+        self.known.load(Ordering::Relaxed)
     }
 
     pub(super) fn registered(&self, generation: Generation) {
+        self.known.store(true, Ordering::Relaxed);
         self.registered.send_replace(Some(generation));
+    }
+
+    /// Whether it has accepted a registration, even if it has forgotten it since.
+    pub(super) fn was_registered(&self) -> bool {
+        self.registered.borrow().is_some()
+    }
+
+    pub(super) fn unregistered(&self) {
+        self.known.store(false, Ordering::Relaxed);
     }
 
     pub(super) async fn until_registered(&self) {
@@ -61,6 +78,15 @@ impl Peer {
 
     pub(super) fn take_connection_failed(&self) -> bool {
         self.connection_failed.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn goodbye_told(&self) {
+        self.told_goodbye.cancel();
+    }
+
+    /// Waits until it knows that the worker takes nothing more, or could not be told.
+    pub(crate) async fn until_goodbye_told(&self) {
+        self.told_goodbye.cancelled().await;
     }
 
     pub(super) fn was_forgotten(&self) {
@@ -78,7 +104,7 @@ impl Peer {
 #[derive(Debug)]
 pub(crate) struct PeerLog {
     name: Arc<str>,
-    failures: [AtomicUsize; 3],
+    failures: [AtomicUsize; 4],
 }
 
 /// What is asked of an orchestrator again and again.
@@ -87,6 +113,7 @@ pub(crate) enum Asked {
     Registration,
     Heartbeat,
     Poll,
+    Result,
 }
 
 impl Asked {
@@ -95,6 +122,7 @@ impl Asked {
             Self::Registration => "registration",
             Self::Heartbeat => "heartbeat",
             Self::Poll => "poll",
+            Self::Result => "result",
         }
     }
 }

@@ -1,0 +1,424 @@
+//! Where a conversation with an orchestrator stands, and what is to be done next. Pure.
+//!
+//! | standing | event | next |
+//! |---|---|---|
+//! | stranger | registration accepted | known: a heartbeat at once |
+//! | stranger | registration failed | stranger: registered with again after a growing delay |
+//! | stranger | the worker stops | over: nothing is dispatched to a stranger, open polls are let go |
+//! | known | its time has come, or something changed | a heartbeat, unless a 429 asked for silence |
+//! | known | forgotten | stranger: registered with again at once; after a delay when not even one heartbeat since the last registration was acknowledged |
+//! | known | the worker stops | goodbye is said, then heartbeats as before; being forgotten is ignored |
+//! | known | goodbye acknowledged | open polls are let go 1 s later, unless they are to be awaited |
+//! | known | goodbye reached nobody | open polls are let go at once |
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use rxon::backoff::{Backoff, Jitter};
+use rxon::model::Generation;
+use tokio::time::Instant;
+
+use super::rate::RateGate;
+
+/// Once an orchestrator knows that the worker is busy it dispatches nothing more; what it dispatched before has
+/// arrived by then.
+const LET_GO_DELAY: Duration = Duration::from_secs(1);
+
+/// So many failures in a row mean that an orchestrator is down; one is enough when nobody can be reached.
+const FAILURES_OF_DOWN: u32 = 3;
+
+/// What came of a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beat {
+    Acknowledged,
+    /// The orchestrator does not know the worker.
+    Forgotten,
+    /// It answered something else, or hung up.
+    Refused,
+    /// 429; with `Retry-After`, if it was given.
+    TooMany(Option<Duration>),
+    /// Nobody answered.
+    Unreachable,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Register,
+    /// Send a heartbeat; `probe` asks first whether the worker is known.
+    Beat {
+        probe: bool,
+    },
+    SayGoodbye,
+    /// Abandon the polls that are open.
+    LetGo,
+    Wait {
+        until: Instant,
+    },
+    /// There is nobody left to talk to.
+    End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Stranger { not_before: Instant },
+    Known(Generation),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    No,
+    /// The worker stops, and the orchestrator is not told yet.
+    Asked,
+    Said {
+        let_go_at: Option<Instant>,
+    },
+}
+
+/// A conversation with one orchestrator.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    interval: Duration,
+    standing: Standing,
+    stop: Stop,
+    registration: Backoff,
+    /// When the next heartbeat is due.
+    tick: Instant,
+    changed: bool,
+    /// Ask first whether the worker is known: a connection failed.
+    doubt: bool,
+    /// Since the last registration.
+    heartbeats: u64,
+    /// One of these was acknowledged.
+    acknowledged: bool,
+    /// In a row.
+    failures: u32,
+    down: bool,
+    gate: RateGate,
+    rng: Rng,
+}
+
+impl Conversation {
+    /// A conversation that begins now. `longest` is the longest delay between two registrations.
+    pub(super) fn new(interval: Duration, longest: Duration, now: Instant, rng: Rng) -> Self {
+        Self {
+            interval,
+            standing: Standing::Stranger { not_before: now },
+            stop: Stop::No,
+            registration: Backoff::new(Duration::from_secs(1), longest, Jitter::Full),
+            tick: now,
+            changed: false,
+            doubt: false,
+            heartbeats: 0,
+            acknowledged: false,
+            failures: 0,
+            down: false,
+            gate: RateGate::default(),
+            rng,
+        }
+    }
+
+    /// What is to be done next.
+    pub(super) fn next(&mut self, now: Instant) -> Step {
+        match (self.standing, self.stop) {
+            (Standing::Stranger { .. }, Stop::Asked) => {
+                self.stop = Stop::Said { let_go_at: None };
+                Step::LetGo
+            }
+            (Standing::Stranger { .. }, Stop::Said { .. }) => Step::End,
+            (Standing::Stranger { not_before }, Stop::No) if not_before > now => {
+                Step::Wait { until: not_before }
+            }
+            (Standing::Stranger { .. }, Stop::No) => Step::Register,
+            (Standing::Known(_), Stop::Asked) => Step::SayGoodbye,
+            (Standing::Known(_), Stop::Said { let_go_at: Some(at) }) if at <= now => {
+                self.stop = Stop::Said { let_go_at: None };
+                Step::LetGo
+            }
+            (Standing::Known(generation), _) => self.beat_or_wait(generation, now),
+        }
+    }
+
+    fn beat_or_wait(&mut self, generation: Generation, now: Instant) -> Step {
+        let mut due = std::mem::take(&mut self.changed);
+        // A slow answer makes no burst of late heartbeats.
+        while self.tick <= now {
+            self.tick += self.interval;
+            due = true;
+        }
+        if due && self.gate.closed_until(now).is_none() {
+            self.heartbeats += 1;
+            let newer = generation == Generation::Newer;
+            let doubt = std::mem::take(&mut self.doubt);
+            return Step::Beat { probe: newer && (doubt || self.heartbeats.is_multiple_of(2)) };
+        }
+        let until = self.let_go_at().map_or(self.tick, |at| at.min(self.tick));
+        Step::Wait { until }
+    }
+
+    /// When open polls are to be let go, if that is known.
+    pub(super) fn let_go_at(&self) -> Option<Instant> {
+        match self.stop {
+            Stop::Said { let_go_at } => let_go_at,
+            _ => None,
+        }
+    }
+
+    /// Whether there are heartbeats to be sent, so that changes matter.
+    pub(super) fn is_known(&self) -> bool {
+        matches!(self.standing, Standing::Known(_))
+    }
+
+    /// Whether it has been told that the worker stops.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop != Stop::No
+    }
+
+    /// Something worth a heartbeat happened.
+    pub(super) fn on_change(&mut self) {
+        self.changed = true;
+    }
+
+    /// A connection failed: the orchestrator may have restarted.
+    pub(super) fn on_doubt(&mut self) {
+        self.doubt = true;
+    }
+
+    /// The orchestrator accepted the registration.
+    pub(super) fn on_registered(&mut self, generation: Generation, now: Instant) {
+        self.standing = Standing::Known(generation);
+        self.tick = now;
+        self.heartbeats = 0;
+        self.acknowledged = false;
+        self.doubt = false;
+        // Heartbeats of a stranger teach no limit: the window is the newly known worker's.
+        self.up();
+    }
+
+    /// It did not; perhaps the reason names the delay.
+    pub(super) fn on_not_registered(&mut self, delay: Option<Duration>, now: Instant) {
+        let delay = delay.unwrap_or_else(|| self.registration.next(&mut self.rng));
+        self.standing = Standing::Stranger { not_before: now + delay };
+    }
+
+    /// The worker stops.
+    pub(super) fn on_stop(&mut self) {
+        if self.stop == Stop::No {
+            self.stop = Stop::Asked;
+        }
+    }
+
+    /// A heartbeat is about to be sent, which says whether the worker is idle.
+    pub(super) fn on_sent(&mut self, now: Instant, idle: bool) {
+        // Silence hides what the worker can take: it begins at a moment when `idle` was reported last.
+        self.gate.on_sent(now, idle, &mut self.rng);
+    }
+
+    /// What came of it. True when the orchestrator is up again after it was down.
+    pub(super) fn on_beat(&mut self, beat: Beat, now: Instant) -> bool {
+        if !matches!(beat, Beat::TooMany(_) | Beat::Unreachable) {
+            self.gate.on_accepted();
+        }
+        match beat {
+            Beat::Acknowledged => {
+                self.acknowledged = true;
+                self.registration.reset();
+                return self.up();
+            }
+            Beat::Forgotten => self.on_forgotten(now),
+            Beat::TooMany(_) => {}
+            Beat::Refused | Beat::Unreachable => {
+                self.failures += 1;
+                self.down |= beat == Beat::Unreachable || self.failures >= FAILURES_OF_DOWN;
+            }
+        }
+        false
+    }
+
+    /// A heartbeat was refused with 429. True when that is worth saying.
+    pub(super) fn on_too_many(&mut self, retry_after: Option<Duration>, now: Instant) -> bool {
+        self.gate.on_refused(now, retry_after, &mut self.rng)
+    }
+
+    /// The orchestrator does not know the worker any more. Ignored once the worker stops.
+    pub(super) fn on_forgotten(&mut self, now: Instant) {
+        if self.stop != Stop::No || !self.is_known() {
+            return;
+        }
+        // One that forgets as fast as it is registered with would make a loop of it.
+        let delay = if self.acknowledged { Duration::ZERO } else { self.registration.next(&mut self.rng) };
+        self.standing = Standing::Stranger { not_before: now + delay };
+    }
+
+    /// The orchestrator was told that the worker takes nothing more, or could not be.
+    pub(super) fn on_goodbye(&mut self, beat: Beat, await_polls: bool, now: Instant) {
+        let let_go_at = match beat {
+            // Who cannot be reached cannot dispatch, and holds nothing up.
+            Beat::Unreachable => Some(now),
+            _ if await_polls => None,
+            // A stranger to it is dispatched nothing.
+            Beat::Acknowledged | Beat::Forgotten => Some(now + LET_GO_DELAY),
+            Beat::Refused | Beat::TooMany(_) => None,
+        };
+        self.stop = Stop::Said { let_go_at };
+    }
+
+    fn up(&mut self) -> bool {
+        self.failures = 0;
+        std::mem::take(&mut self.down)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn known(generation: Generation) -> (Conversation, Instant) {
+        let now = Instant::now();
+        let mut state = Conversation::new(15 * SECOND, 60 * SECOND, now, Rng::with_seed(1));
+        assert_eq!(state.next(now), Step::Register);
+        state.on_registered(generation, now);
+        (state, now)
+    }
+
+    /// Known, and its first heartbeat acknowledged.
+    fn acknowledged(generation: Generation) -> (Conversation, Instant) {
+        let (mut state, now) = known(generation);
+        assert_eq!(state.next(now), Step::Beat { probe: false }, "the first follows at once");
+        state.on_beat(Beat::Acknowledged, now);
+        (state, now)
+    }
+
+    #[test]
+    fn registration_is_repeated_after_growing_delays() {
+        let mut now = Instant::now();
+        let mut state = Conversation::new(15 * SECOND, 60 * SECOND, now, Rng::with_seed(1));
+        for _ in 0..20 {
+            assert_eq!(state.next(now), Step::Register);
+            state.on_not_registered(None, now);
+            if let Step::Wait { until } = state.next(now) {
+                assert!(until.duration_since(now) <= 60 * SECOND);
+                now = until;
+            }
+        }
+        state.on_not_registered(Some(5 * SECOND), now);
+        assert_eq!(state.next(now), Step::Wait { until: now + 5 * SECOND });
+    }
+
+    #[test]
+    fn heartbeats_keep_their_interval_and_never_come_in_bursts() {
+        let (mut state, now) = acknowledged(Generation::Older);
+        assert_eq!(state.next(now), Step::Wait { until: now + 15 * SECOND });
+        let late = now + 50 * SECOND;
+        assert_eq!(state.next(late), Step::Beat { probe: false });
+        assert_eq!(state.next(late), Step::Wait { until: now + 60 * SECOND });
+    }
+
+    #[test]
+    fn the_newer_generation_is_asked_first_every_second_time_and_when_in_doubt() {
+        let (mut state, now) = acknowledged(Generation::Newer);
+        for probe in [true, false, true] {
+            state.on_change();
+            assert_eq!(state.next(now), Step::Beat { probe });
+        }
+        state.on_change();
+        state.on_doubt();
+        assert_eq!(state.next(now), Step::Beat { probe: true });
+    }
+
+    #[test]
+    fn who_was_forgotten_registers_at_once() {
+        let (mut state, now) = acknowledged(Generation::Older);
+        state.on_beat(Beat::Forgotten, now);
+        assert_eq!(state.next(now), Step::Register);
+    }
+
+    #[test]
+    fn an_orchestrator_that_forgets_at_once_is_no_hot_loop() {
+        let (mut state, began) = known(Generation::Older);
+        let mut now = began;
+        let mut registrations = 0;
+        while now < began + 600 * SECOND {
+            match state.next(now) {
+                Step::Register => {
+                    registrations += 1;
+                    state.on_registered(Generation::Older, now);
+                }
+                Step::Beat { .. } => {
+                    state.on_beat(Beat::Forgotten, now);
+                }
+                Step::Wait { until } => now = until,
+                step => panic!("{step:?}"),
+            }
+        }
+        assert!(registrations < 100, "{registrations} in ten minutes");
+    }
+
+    #[test]
+    fn goodbye_comes_first_and_being_forgotten_no_longer_matters() {
+        let (mut state, now) = acknowledged(Generation::Older);
+        state.on_change();
+        state.on_stop();
+        assert_eq!(state.next(now), Step::SayGoodbye);
+        state.on_goodbye(Beat::Acknowledged, false, now);
+        state.on_beat(Beat::Forgotten, now);
+        assert_eq!(state.next(now), Step::Beat { probe: false });
+        assert_eq!(state.next(now), Step::Wait { until: now + SECOND });
+        assert_eq!(state.next(now + SECOND), Step::LetGo);
+        assert_eq!(state.next(now + SECOND), Step::Wait { until: now + 15 * SECOND }, "heartbeats go on");
+    }
+
+    #[test]
+    fn polls_are_let_go_as_the_goodbye_was_taken() {
+        for (beat, await_polls, expected) in [
+            (Beat::Acknowledged, false, Some(SECOND)),
+            (Beat::Acknowledged, true, None),
+            (Beat::Refused, false, None),
+            (Beat::TooMany(None), false, None),
+            (Beat::Forgotten, false, Some(SECOND)),
+            (Beat::Unreachable, false, Some(Duration::ZERO)),
+            (Beat::Unreachable, true, Some(Duration::ZERO)),
+        ] {
+            let (mut state, now) = acknowledged(Generation::Newer);
+            state.on_stop();
+            state.on_goodbye(beat, await_polls, now);
+            assert_eq!(state.let_go_at(), expected.map(|delay| now + delay), "{beat:?} {await_polls}");
+        }
+    }
+
+    #[test]
+    fn a_stranger_has_nobody_to_say_goodbye_to() {
+        let (mut state, now) = acknowledged(Generation::Newer);
+        state.on_beat(Beat::Forgotten, now);
+        state.on_stop();
+        assert_eq!(state.next(now), Step::LetGo);
+        assert_eq!(state.next(now), Step::End);
+    }
+
+    #[test]
+    fn an_orchestrator_that_is_up_again_is_noticed_once() {
+        let (mut state, now) = acknowledged(Generation::Newer);
+        for beat in [Beat::Refused, Beat::Refused, Beat::Refused] {
+            assert!(!state.on_beat(beat, now));
+        }
+        assert!(state.on_beat(Beat::Acknowledged, now));
+        assert!(!state.on_beat(Beat::Acknowledged, now));
+        state.on_beat(Beat::Refused, now);
+        assert!(!state.on_beat(Beat::Acknowledged, now), "one refusal is not down");
+        state.on_beat(Beat::Unreachable, now);
+        assert!(state.on_beat(Beat::Acknowledged, now));
+    }
+
+    #[test]
+    fn silence_is_kept_but_for_the_goodbye() {
+        let (mut state, now) = acknowledged(Generation::Older);
+        state.on_sent(now, true);
+        assert!(state.on_too_many(None, now));
+        state.on_change();
+        assert!(matches!(state.next(now), Step::Wait { .. }));
+        state.on_stop();
+        assert_eq!(state.next(now), Step::SayGoodbye);
+    }
+}
