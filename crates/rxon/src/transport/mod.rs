@@ -184,6 +184,11 @@ impl Response {
 
     /// What the orchestrator says went wrong: the member `error` of a JSON object, else the body's beginning.
     pub fn error_text(&self) -> String {
+        // A body that is much larger than any message is not worth reading whole for one.
+        const LONGEST: usize = 64 << 10;
+        if self.body.len() > LONGEST {
+            return self.excerpt();
+        }
         serde_json::from_slice::<serde_json::Value>(&self.body)
             .ok()
             .and_then(|body| body.get("error")?.as_str().map(|text| excerpt(text.as_bytes())))

@@ -5,6 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use http::Uri;
 use http::uri::{Authority, Scheme};
+use rustls_pki_types::ServerName;
 
 /// An address that cannot be an orchestrator's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +64,11 @@ impl std::str::FromStr for OrchestratorUrl {
         let authority = uri.authority().ok_or_else(|| invalid("expected a host"))?;
         if authority.host().is_empty() {
             return Err(invalid("expected a host"));
+        }
+        // What TLS could not verify anyhow is said where the address is read.
+        let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+        if secure && ServerName::try_from(name).is_err() {
+            return Err(invalid("expected a host name or an IP address"));
         }
         let port_text = authority.as_str().rsplit_once(']').map_or(authority.as_str(), |(_, rest)| rest);
         if port_text.rsplit_once('@').map_or(port_text, |(_, rest)| rest).contains(':')

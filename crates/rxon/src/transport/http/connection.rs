@@ -14,7 +14,6 @@ use http::{HeaderMap, Request, StatusCode};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
-use super::MAX_BODY;
 use super::body::{self, Outgoing};
 use super::stream::{Stream, Watch, Watched};
 use crate::{Error, ErrorKind};
@@ -86,6 +85,7 @@ impl Connection {
         mut self,
         request: Request<Outgoing>,
         time_limit: Duration,
+        max_body: usize,
     ) -> Result<Done, Failed> {
         self.watch.begin(request.body().taken());
         let answer = async {
@@ -94,7 +94,7 @@ impl Connection {
                 Failed { error: failure(error.into_error(), ""), unsent }
             })?;
             let (head, incoming) = response.into_parts();
-            let body = body::collect(&head.headers, incoming, MAX_BODY)
+            let body = body::collect(&head.headers, incoming, max_body)
                 .await
                 .map_err(|error| Failed { error, unsent: None })?;
             Ok((head, body))
@@ -187,6 +187,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
 
+    use super::super::MAX_BODY;
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(10);
@@ -208,7 +209,7 @@ mod tests {
             assert!(read[..length].ends_with(b"{}"));
             server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("a client");
         };
-        let (done, ()) = tokio::join!(connection.exchange(request(), LIMIT), answer);
+        let (done, ()) = tokio::join!(connection.exchange(request(), LIMIT, MAX_BODY), answer);
         let done = done.map_err(|failed| failed.error).expect("an answer");
         (done.connection.expect("it stays open"), server)
     }
@@ -221,7 +222,8 @@ mod tests {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        let failed = connection.exchange(request(), LIMIT).await.map(|_| ()).expect_err("it is closed");
+        let failed =
+            connection.exchange(request(), LIMIT, MAX_BODY).await.map(|_| ()).expect_err("it is closed");
         assert!(failed.unsent.is_some(), "{:?}", failed.error);
         assert_eq!((failed.error.kind(), failed.error.progress().written), (ErrorKind::Closed, false));
     }

@@ -30,8 +30,11 @@ use self::proxy::Proxy;
 use super::{Connector, ExchangeFuture, Operation, PollQuery, Request, Response, Transport};
 use crate::{Error, ErrorKind, Progress, VERSION, WorkerId};
 
-/// Answers larger than this, counted decompressed, are refused without being read whole: 64 MiB.
+/// Answers to a poll larger than this, counted decompressed, are refused without being read whole: 64 MiB.
 pub const MAX_BODY: usize = 64 << 20;
+
+/// Answers to anything but a poll larger than this are refused in the same way: 4 MiB.
+pub const MAX_SMALL_BODY: usize = 4 << 20;
 
 /// A connection must stand, TLS included, within this time: 5 s.
 pub const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(5);
@@ -197,6 +200,10 @@ impl Transport for HttpTransport {
     fn exchange(&mut self, request: Request) -> ExchangeFuture<'_> {
         Box::pin(async move {
             let time_limit = request.time_limit;
+            let max_body = match request.operation {
+                Operation::Poll(_) => MAX_BODY,
+                _ => MAX_SMALL_BODY,
+            };
             let mut message = self.message(request)?;
             // An idle connection that the peer closed is found out here, before anything is written.
             let mut kept = match self.connection.take() {
@@ -210,7 +217,7 @@ impl Transport for HttpTransport {
                     // Rare, and large with all that TLS needs: not to be a part of every exchange's future.
                     None => Box::pin(self.inner.dialer.dial()).await?,
                 };
-                match connection.exchange(message, time_limit).await {
+                match connection.exchange(message, time_limit, max_body).await {
                     Ok(done) => return self.finish(done),
                     Err(Failed { unsent: Some(unsent), .. }) if reused => message = *unsent,
                     Err(failed) => return Err(failed.error),

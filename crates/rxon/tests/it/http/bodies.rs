@@ -6,11 +6,11 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rxon::transport::Response;
-use rxon::transport::http::MAX_BODY;
+use rxon::transport::http::{MAX_BODY, MAX_SMALL_BODY};
 use rxon::{Error, ErrorKind};
 use testkit::{Answer, Endpoint, ScriptedOrchestrator};
 
-use crate::client::{Client, send};
+use crate::client::{Client, poll, send};
 
 fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -31,6 +31,13 @@ async fn read(answer: Answer) -> Result<Response, Error> {
     let read = send(&mut *transport).await;
     send(&mut *transport).await.expect("the transport is usable, whatever came");
     read
+}
+
+/// The answer to a poll, as the client sees it.
+async fn read_poll(answer: Answer) -> Result<Response, Error> {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    orchestrator.answer_next(Endpoint::Poll, answer);
+    Client::of(&orchestrator).transport().exchange(poll()).await
 }
 
 #[tokio::test]
@@ -95,15 +102,19 @@ async fn what_cannot_be_decoded_is_refused_and_says_why() {
 #[tokio::test]
 async fn a_large_body_comes_whole() {
     let body = Bytes::from(vec![b'x'; 10 << 20]);
-    let response = read(Answer::body(body.clone())).await.expect("an answer");
+    let response = read_poll(Answer::body(body.clone())).await.expect("an answer");
     assert!(response.body == body);
 }
 
 async fn is_too_large(answer: Answer) {
-    let error = read(answer).await.expect_err("it is too large");
-    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error:?}");
-    assert_eq!(error.to_string(), format!("the answer is too large: more than {MAX_BODY} bytes"));
-    assert!(error.is_ambiguous() && error.progress().answered, "the request was processed");
+    for (answered, limit) in
+        [(read_poll(answer.clone()).await, MAX_BODY), (read(answer).await, MAX_SMALL_BODY)]
+    {
+        let error = answered.expect_err("it is too large");
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error:?}");
+        assert_eq!(error.to_string(), format!("the answer is too large: more than {limit} bytes"));
+        assert!(error.is_ambiguous() && error.progress().answered, "the request was processed");
+    }
 }
 
 #[tokio::test]
