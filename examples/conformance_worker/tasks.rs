@@ -223,6 +223,7 @@ async fn hot(Params(models): Params<Models>, context: TaskContext) -> Json<Value
     change_hot_cache(&models, &context)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "handlers own their arguments")]
 fn hot_sync(Params(models): Params<Models>, context: TaskContext) -> Json<Value> {
     change_hot_cache(&models, &context)
 }

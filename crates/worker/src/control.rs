@@ -2,14 +2,44 @@
 
 use std::future::Future;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use crate::middleware::catch_panic::panic_message;
+
 /// Something that runs on the control path until it ends by itself.
 pub(crate) type ControlTask = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// How long a task that panicked stays down.
+#[allow(dead_code, reason = "taken up by `run` next")]
+const RESTART_DELAY: Duration = Duration::from_secs(1);
+
+/// A task that is made anew and goes on when it panics: without it, the worker would live on and do nothing.
+#[allow(dead_code, reason = "taken up by `run` next")]
+pub(crate) fn restarting<F>(name: &'static str, mut make: impl FnMut() -> F + Send + 'static) -> ControlTask
+where
+    F: Future<Output = ()> + Send,
+{
+    Box::pin(async move {
+        loop {
+            // What was left half done is thrown away with the future; what it shares is only ever written whole.
+            let run = AssertUnwindSafe(async { make().await });
+            let Err(payload) = run.catch_unwind().await else { return };
+            tracing::error!(
+                task = name,
+                "a task of the control path panicked: {}; it begins anew",
+                panic_message(&*payload)
+            );
+            tokio::time::sleep(RESTART_DELAY).await;
+        }
+    })
+}
 
 /// The thread.
 #[derive(Debug)]
@@ -48,5 +78,30 @@ impl ControlThread {
         if self.thread.join().is_err() {
             tracing::error!("the control thread panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_begins_anew_after_a_pause() {
+        let began = Instant::now();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = runs.clone();
+        let task = restarting("test", move || {
+            let run = counted.fetch_add(1, Ordering::SeqCst);
+            assert!(run != 0, "boom while it is made");
+            async move { assert!(run != 1, "boom while it runs") }
+        });
+        task.await;
+        assert_eq!(runs.load(Ordering::SeqCst), 3);
+        assert!((2 * RESTART_DELAY..3 * RESTART_DELAY).contains(&began.elapsed()));
     }
 }

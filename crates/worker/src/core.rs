@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rxon::{JobId, TaskId, TaskName, WorkerId};
 use tokio::sync::Notify;
@@ -67,6 +67,8 @@ impl Core {
 #[derive(Debug, Default)]
 pub(crate) struct Running {
     tasks: Mutex<HashMap<TaskId, RunningTask>>,
+    /// Set once all are told to stop: those that still come are told at once.
+    closed: OnceLock<Cause>,
     ended: Notify,
 }
 
@@ -96,12 +98,10 @@ impl Running {
             cancel: cancel.clone(),
         };
         tasks.insert(task_id.clone(), task);
+        if let Some(cause) = self.closed.get() {
+            cancel.cancel(cause.clone());
+        }
         true
-    }
-
-    /// Whether this task has not ended.
-    pub(crate) fn holds(&self, task_id: &TaskId) -> bool {
-        self.lock().contains_key(task_id)
     }
 
     pub(crate) fn end(&self, task_id: &TaskId) {
@@ -134,11 +134,18 @@ impl Running {
         found
     }
 
-    /// Tells all to stop.
+    /// Tells all to stop, and all that still come.
     pub(crate) fn cancel_all(&self, cause: &Cause) {
-        for task in self.lock().values() {
+        let tasks = self.lock();
+        let cause = self.closed.get_or_init(|| cause.clone());
+        for task in tasks.values() {
             task.cancel.cancel(cause.clone());
         }
+    }
+
+    /// Whether all were told to stop.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get().is_some()
     }
 
     pub(crate) fn task_ids(&self) -> Vec<TaskId> {

@@ -27,7 +27,8 @@ pub fn init(config: &WorkerConfig) -> LogGuard {
     let base = fmt::layer().with_writer(writer).with_ansi(false);
     let layer = match config.log_format {
         LogFormat::Text => base.boxed(),
-        LogFormat::Json => base.json().flatten_event(true).boxed(),
+        // All spans are listed, the innermost among them: what it says need not stand there twice.
+        LogFormat::Json => base.json().flatten_event(true).with_current_span(false).boxed(),
     };
     let installed = tracing_subscriber::registry().with(layer.with_filter(level)).try_init();
     LogGuard { _flushes_on_drop: installed.is_ok().then_some(guard) }

@@ -190,8 +190,13 @@ impl ProgressBoard {
             }
         };
         if tokio::time::timeout(FLUSH_LIMIT, all_sent).await.is_err() {
-            tracing::warn!(%task_id, "the last progress could not be sent before the result");
+            tracing::warn!("the last progress could not be sent before the result");
         }
+        self.forget(task_id);
+    }
+
+    /// Forgets the task, whatever it reported.
+    pub(crate) fn forget(&self, task_id: &TaskId) {
         self.lock().remove(task_id);
     }
 

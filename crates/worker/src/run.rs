@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::changes::Changes;
-use crate::config::{ConfigError, OrchestratorEntry, ShutdownPolls};
+use crate::config::{ConfigError, OrchestratorEntry, ShutdownPolls, wrong_token};
 use crate::control::{ControlTask, ControlThread};
 use crate::core::{Core, Running};
 use crate::delivery::{Delivery, Outbox, OutboxSettings};
@@ -84,23 +84,27 @@ impl Assembly {
     }
 }
 
-fn session(
+/// One orchestrator's session, of which nothing runs yet.
+pub(crate) fn session(
     core: &Arc<Core>,
     entry: &OrchestratorEntry,
     senders: &TaskTracker,
 ) -> Result<Arc<Session>, Error> {
     let config = &core.config;
-    let invalid = |problem: String| ConfigError::unsupported("TLS_CA_PATH", "", &problem);
+    // Both were checked with everything else; a file can have changed since.
+    let token =
+        Token::new(entry.token.expose()).map_err(|_| ConfigError::new(vec![wrong_token("WORKER_TOKEN")]))?;
     let settings = HttpSettings {
         url: entry.url.clone(),
         worker_id: core.worker_id.clone(),
-        token: Token::new(entry.token.expose()).map_err(|error| invalid(error.to_string()))?,
+        token,
         tls: config.tls(),
         proxies: config.proxies(),
         user_agent: concat!("avtomatika-worker/", env!("CARGO_PKG_VERSION")),
     };
-    let connector: Arc<dyn Connector> =
-        Arc::new(HttpConnector::new(settings).map_err(|error| invalid(error.to_string()))?);
+    let connector: Arc<dyn Connector> = Arc::new(
+        HttpConnector::new(settings).map_err(|error| ConfigError::new(vec![config.tls_problem(&error)]))?,
+    );
     let seal = Seal::new(core.worker_id.clone(), entry.token.expose());
     let peer = Peer::new(entry.url.to_string().into(), connector, seal);
     let outbox = Outbox::new(

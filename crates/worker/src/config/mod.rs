@@ -15,7 +15,7 @@ pub use problem::{ConfigError, Problem};
 pub use secret::Secret;
 pub use table::{OPTIONS, OptionInfo, WorkerConfig};
 
-use rxon::transport::http::{OrchestratorUrl, Proxies, TlsSettings};
+use rxon::transport::http::{InvalidTls, OrchestratorUrl, Proxies, TlsSettings, Token};
 
 /// The reference's default for `WORKER_TOKEN`: starting with it is warned about.
 pub const PLACEHOLDER_TOKEN: &str = "your-secret-worker-token";
@@ -131,15 +131,28 @@ impl WorkerConfig {
             _ => {}
         }
         if let Err(error) = self.tls().check() {
-            let path = self.tls_ca_path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-            problems.push(Problem::new("TLS_CA_PATH", path, format!("a file of PEM certificates ({error})")));
+            problems.push(self.tls_problem(&error));
         }
-        for orchestrator in self.orchestrators() {
-            if rxon::transport::http::Token::new(orchestrator.token.expose()).is_err() {
-                problems.push(Problem::new("WORKER_TOKEN", "***", "a token without control characters"));
-            }
-        }
+        problems.extend(self.wrong_tokens());
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::new(problems)) }
+    }
+
+    /// The certificates that are to be trusted cannot be.
+    pub(crate) fn tls_problem(&self, error: &InvalidTls) -> Problem {
+        let path = self.tls_ca_path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        Problem::new("TLS_CA_PATH", path, format!("a file of PEM certificates ({error})"))
+    }
+
+    /// Tokens that cannot stand in a header, those only that count.
+    fn wrong_tokens(&self) -> Vec<Problem> {
+        let own = self.orchestrators_config.iter().map(|entry| &entry.token);
+        let of_entries = own.filter(|token| !token.is_empty()).map(|token| ("ORCHESTRATORS_CONFIG", token));
+        let of_all = match &self.worker_individual_token {
+            Some(token) => ("WORKER_INDIVIDUAL_TOKEN", token),
+            None => ("WORKER_TOKEN", &self.worker_token),
+        };
+        let wrong = of_entries.chain([of_all]).filter(|(_, token)| Token::new(token.expose()).is_err());
+        wrong.map(|(variable, _)| wrong_token(variable)).collect()
     }
 
     /// The orchestrators with their tokens, in the order they are tried: by priority, then as listed.
@@ -168,6 +181,10 @@ impl WorkerConfig {
     pub(crate) fn proxies(&self) -> Proxies {
         self.proxies.clone()
     }
+}
+
+pub(crate) fn wrong_token(variable: &str) -> Problem {
+    Problem::new(variable, "***", "a token without control characters")
 }
 
 fn default_url() -> OrchestratorUrl {

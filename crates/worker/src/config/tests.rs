@@ -70,6 +70,48 @@ fn what_is_set_in_code_has_the_ranges_of_the_variables() {
 }
 
 #[test]
+fn no_time_is_too_long_for_a_clock() {
+    use std::time::Duration;
+    let config = WorkerConfig::defaults()
+        .heartbeat_interval(Duration::MAX)
+        .worker_heartbeat_debounce_delay(Duration::MAX)
+        .result_retry_initial_delay(Duration::MAX)
+        .task_poll_timeout(Duration::MAX)
+        .task_poll_error_delay(Duration::MAX)
+        .idle_poll_delay(Duration::MAX)
+        .worker_shutdown_timeout(Duration::MAX)
+        .worker_result_max_age(Duration::MAX)
+        .worker_task_timeout(Duration::MAX);
+    let error = config.check().expect_err("all are too long");
+    assert_eq!(error.problems().len(), 9, "{error}");
+    assert!(error.to_string().contains("`WORKER_SHUTDOWN_TIMEOUT`"), "{error}");
+    let longest = WorkerConfig::defaults().worker_shutdown_timeout(Duration::from_secs(100 * 366 * 86_400));
+    assert!(longest.check().is_ok());
+    assert!(tokio::time::Instant::now().checked_add(longest.worker_shutdown_timeout).is_some());
+}
+
+#[test]
+fn hosts_and_tokens_are_wrong_under_their_own_names() {
+    let variables = |variables: &[(&str, &str)]| {
+        let error = config(variables).check().expect_err("it is wrong");
+        error.problems().iter().map(|problem| problem.variable.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        variables(&[
+            ("ORCHESTRATOR_URL", "https://ho$t"),
+            ("WORKER_TOKEN", "a\nb"),
+            ("TLS_CA_PATH", "/none")
+        ]),
+        ["ORCHESTRATOR_URL", "TLS_CA_PATH", "WORKER_TOKEN"]
+    );
+    let entries = r#"[{"url":"http://a","token":"a\nb"}]"#;
+    assert_eq!(variables(&[("ORCHESTRATORS_CONFIG", entries)]), ["ORCHESTRATORS_CONFIG"]);
+    assert_eq!(variables(&[("WORKER_INDIVIDUAL_TOKEN", "a\u{7f}b")]), ["WORKER_INDIVIDUAL_TOKEN"]);
+    let entries = r#"[{"url":"https://ho$t"}]"#;
+    assert_eq!(variables(&[("ORCHESTRATORS_CONFIG", entries)]), ["ORCHESTRATORS_CONFIG"]);
+}
+
+#[test]
 fn lenient_ones_are_warned_about_and_keep_their_defaults() {
     let config = config(&[
         ("ORCHESTRATORS_CONFIG", "not json"),

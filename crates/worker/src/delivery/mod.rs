@@ -1,12 +1,13 @@
 //! Results on their way: kept until an orchestrator has acknowledged them.
 //!
-//! [`outbox`] decides, purely: what is sent when, what an answer means, what is given up. [`sender`] carries it out.
+//! [`outbox`] decides, purely: what is sent when, what an answer means, what is given up. [`desk`] takes them
+//! in and keeps the books, [`sender`] sends them.
 //! [`recent`] remembers what was sent, for tasks that are delivered twice.
 
+mod desk;
 mod outbox;
 mod recent;
 mod sender;
 
+pub(crate) use desk::Delivery;
 pub(crate) use outbox::{Entry, Outbox, OutboxSettings};
-
-pub(crate) use sender::Delivery;

@@ -1,302 +1,156 @@
-//! Results, sent.
+//! Who sends results.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use rxon::model::{ErrorCode, Failure, TaskResult};
+use futures_util::FutureExt;
+use rxon::model::Generation;
 use rxon::transport::{Operation, Request, Transport};
-use rxon::{TaskId, WorkerId};
-use tokio::sync::Notify;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::time::{Instant, Sleep};
 
-use super::outbox::{Entry, Id, Outbox, Verdict};
-use super::recent::{Recent, Seen};
-use crate::session::Peer;
+use super::desk::{Delivery, Reply};
+use super::outbox::{Entry, Id};
+use crate::pace::{lock, until};
 
-/// No more results than this are sent to one orchestrator at once.
-const MAX_SENDERS: usize = 8;
+/// A sender with nothing to send ends after this time, and closes its connection.
+const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
-/// Beyond this many unacknowledged results no further task is asked for.
-const MAX_RESULTS: usize = 10_000;
+/// A panic in here is a mistake of ours: should it come again at once, it shall not fill the log.
+const PANIC_DELAY: Duration = Duration::from_secs(1);
 
-/// Beyond this many bytes of them too.
-const MAX_BYTES: usize = 256 << 20;
-
-/// The orchestrators known take no more than 1 MiB: from here on it is warned about.
-const LARGE_RESULT: usize = 900 << 10;
-
-/// The results of one orchestrator, and those who send them.
+/// Sends results, one at a time. However it ends, it gives back its place and what it had in flight.
 #[derive(Debug)]
-pub(crate) struct Delivery {
-    peer: Arc<Peer>,
-    worker_id: WorkerId,
-    outbox: Mutex<Outbox>,
-    recent: Mutex<Recent>,
-    /// Something is ready, or the time of something has changed.
-    changed: Notify,
-    /// A try has ended.
-    settled: Notify,
-    /// Senders that live, and those of them that wait for something to send.
-    senders: AtomicUsize,
-    waiting: AtomicUsize,
-    tracker: TaskTracker,
-    closed: CancellationToken,
+pub(super) struct Sender {
+    delivery: Arc<Delivery>,
+    in_flight: Option<Id>,
+    /// It is still counted.
+    counts: bool,
 }
 
-impl Delivery {
-    pub(crate) fn new(
-        peer: Arc<Peer>,
-        worker_id: WorkerId,
-        outbox: Outbox,
-        tracker: TaskTracker,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            peer,
-            worker_id,
-            outbox: Mutex::new(outbox),
-            recent: Mutex::default(),
-            changed: Notify::new(),
-            settled: Notify::new(),
-            senders: AtomicUsize::new(0),
-            waiting: AtomicUsize::new(0),
-            tracker,
-            closed: CancellationToken::new(),
-        })
+impl Sender {
+    /// One that was counted by [`Books::hire`](super::desk::Books::hire).
+    pub(super) fn hired(delivery: Arc<Delivery>) -> Self {
+        Self { delivery, in_flight: None, counts: true }
     }
 
-    /// Hands in a result. It is sent as soon as a sender is free.
-    pub(crate) fn push(self: &Arc<Self>, result: &TaskResult) {
-        let body = match serde_json::to_vec(result) {
-            Ok(body) => Bytes::from(body),
-            Err(error) => {
-                tracing::error!(task_id = %result.task_id, %error, "the result cannot be written as JSON");
-                return;
-            }
-        };
-        if body.len() > LARGE_RESULT {
-            tracing::warn!(
-                task_id = %result.task_id,
-                bytes = body.len(),
-                "the result is large: orchestrators take at most 1 MiB; return large data as files"
-            );
-        }
-        let now = Instant::now();
-        lock(&self.recent).remember(result.task_id.clone(), body.clone(), now);
-        let entry = Entry {
-            task_id: result.task_id.clone(),
-            job_id: result.job_id.clone(),
-            body,
-            is_replacement: false,
-        };
-        self.enqueue(entry, now);
-    }
-
-    /// Sends a result once more for a task that was delivered once more.
-    pub(crate) fn repeat(self: &Arc<Self>, result: Entry) {
-        self.enqueue(result, Instant::now());
-    }
-
-    fn enqueue(self: &Arc<Self>, entry: Entry, now: Instant) {
-        lock(&self.outbox).push(entry, now);
-        self.changed.notify_one();
-        if self.waiting.load(Ordering::Relaxed) == 0 && self.senders.load(Ordering::Relaxed) < MAX_SENDERS {
-            self.senders.fetch_add(1, Ordering::Relaxed);
-            self.tracker.spawn(self.clone().send_all());
+    /// Sends until there is nothing to send for a while, or the worker closes.
+    pub(super) async fn run(mut self) {
+        while AssertUnwindSafe(self.send_all()).catch_unwind().await.is_err() {
+            tracing::error!(orchestrator = %self.delivery.peer.name, "sending a result panicked: it is tried again");
+            let _ = tokio::time::timeout(PANIC_DELAY, self.delivery.closed.cancelled()).await;
+            // Not before: a sender that has nothing in flight is thought to be at hand.
+            self.put_back();
         }
     }
 
-    /// Whether one more task may be asked for.
-    pub(crate) fn has_room(&self) -> bool {
-        let outbox = lock(&self.outbox);
-        outbox.len() < MAX_RESULTS && outbox.bytes() < MAX_BYTES
-    }
-
-    /// How many results are not acknowledged.
-    pub(crate) fn unacknowledged(&self) -> usize {
-        lock(&self.outbox).len()
-    }
-
-    /// The tasks whose results are not acknowledged.
-    pub(crate) fn unacknowledged_ids(&self) -> Vec<TaskId> {
-        lock(&self.outbox).task_ids()
-    }
-
-    /// What is known of a task that ended lately; None too while its result is on its way anyhow.
-    pub(crate) fn seen(&self, task_id: &TaskId) -> Option<(Seen, bool)> {
-        let seen = lock(&self.recent).find(task_id, Instant::now())?;
-        let on_its_way = lock(&self.outbox).holds(task_id);
-        Some((seen, on_its_way))
-    }
-
-    /// Waits until every result is acknowledged.
-    pub(crate) async fn empty(&self) {
-        self.until(|outbox| outbox.len() == 0).await;
-    }
-
-    /// Waits until every result is acknowledged, or was tried since [`offer_all`](Self::offer_all) in vain.
-    pub(crate) async fn all_tried(&self) {
-        self.until(|outbox| outbox.all_tried(Instant::now())).await;
-    }
-
-    async fn until(&self, done: impl Fn(&Outbox) -> bool) {
-        loop {
-            let settled = self.settled.notified();
-            if done(&lock(&self.outbox)) {
-                return;
-            }
-            settled.await;
-        }
-    }
-
-    /// The orchestrator is up again, or this is the last chance: what waits is sent now.
-    pub(crate) fn offer_all(&self, despite_silence: bool) {
-        lock(&self.outbox).offer_all(despite_silence);
-        self.changed.notify_waiters();
-        self.changed.notify_one();
-    }
-
-    /// Ends the senders. What is not acknowledged stays in the outbox.
-    pub(crate) fn close(&self) {
-        self.closed.cancel();
-    }
-
-    async fn send_all(self: Arc<Self>) {
-        let mut transport = self.peer.connector.transport();
-        while let Some((id, entry)) = self.next().await {
+    async fn send_all(&mut self) {
+        let closed = self.delivery.closed.clone();
+        let mut transport = self.delivery.peer.connector.transport();
+        let mut idle = std::pin::pin!(tokio::time::sleep(IDLE_LIMIT));
+        while let Some((id, entry)) = self.next(idle.as_mut()).await {
             tokio::select! {
                 biased;
-                () = self.closed.cancelled() => break,
-                () = self.send(&mut *transport, id, entry) => {}
+                () = closed.cancelled() => return,
+                reply = self.send(&mut *transport, &entry) => self.settle(id, &entry, &reply),
             }
         }
-        self.senders.fetch_sub(1, Ordering::Relaxed);
     }
 
-    async fn next(&self) -> Option<(Id, Entry)> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let next = loop {
-            let changed = self.changed.notified();
-            let (taken, due) = {
-                let mut outbox = lock(&self.outbox);
-                let taken = outbox.take(Instant::now());
-                (taken, outbox.next_due())
-            };
-            if taken.is_some() {
-                break taken;
-            }
-            let until_due = async {
-                match due {
-                    Some(due) => tokio::time::sleep_until(due).await,
-                    None => std::future::pending().await,
+    /// The next result, which is in flight then. None when the sender is to end.
+    async fn next(&mut self, mut idle: Pin<&mut Sleep>) -> Option<(Id, Entry)> {
+        let Self { delivery, in_flight, counts } = self;
+        let began = Instant::now();
+        loop {
+            let changed = delivery.changed.notified();
+            let now = Instant::now();
+            let due = {
+                let mut books = lock(&delivery.books);
+                if let Some((id, entry)) = books.outbox.take(now) {
+                    books.busy += 1;
+                    *in_flight = Some(id);
+                    let hired = books.hire(now);
+                    let more = books.outbox.wanted(now) > 0;
+                    drop(books);
+                    delivery.begin(hired, more);
+                    return Some((id, entry));
                 }
+                let due = books.outbox.next_due(now);
+                let others_wait = books.free() > 1;
+                if now.duration_since(began) >= IDLE_LIMIT && (due.is_none() || others_wait) {
+                    books.senders -= 1;
+                    *counts = false;
+                    drop(books);
+                    // Another may not know yet what this one was waiting for.
+                    delivery.changed.notify_last();
+                    return None;
+                }
+                due
             };
             tokio::select! {
+                biased;
+                () = delivery.closed.cancelled() => return None,
                 () = changed => {}
-                () = until_due => {}
-                () = self.closed.cancelled() => break None,
+                () = until(due) => {}
+                () = &mut idle => {
+                    let end = began + IDLE_LIMIT;
+                    let now = Instant::now();
+                    idle.as_mut().reset(if end > now { end } else { now + IDLE_LIMIT });
+                }
             }
-        };
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        next
+        }
     }
 
-    async fn send(self: &Arc<Self>, transport: &mut dyn Transport, id: Id, entry: Entry) {
-        let generation = self.peer.generation();
-        let body = match self.peer.seal.text(&entry.body, &[], generation) {
+    async fn send(&self, transport: &mut dyn Transport, entry: &Entry) -> Reply {
+        let peer = &self.delivery.peer;
+        let generation = peer.generation();
+        let body = match peer.seal.text(&entry.body, &[], generation) {
             Ok(body) => body,
-            Err(problem) => {
-                let problem = format!("the result cannot be signed: {problem}");
-                let verdict = lock(&self.outbox).on_unsendable(id, problem, Instant::now());
-                return self.settle(id, &entry, verdict, None);
-            }
+            Err(problem) => return Reply::Unsendable(format!("the result cannot be signed: {problem}")),
         };
         // 30 s, and 1 s for each MiB.
         let time_limit = Duration::from_secs(30 + (body.len() >> 20) as u64);
-        let request = Request::new(Operation::Result, time_limit).with_body(body);
-        match transport.exchange(request).await {
-            Ok(response) => {
-                let verdict = lock(&self.outbox).on_answer(id, &response, Instant::now());
-                let reason = (!response.is_success()).then(|| response.error_text());
-                self.settle(id, &entry, verdict, reason);
-            }
+        match transport.exchange(Request::new(Operation::Result, time_limit).with_body(body)).await {
+            Ok(response) => Reply::Answer(response),
             Err(error) => {
-                self.peer.connection_failed();
-                let newer = generation == rxon::model::Generation::Newer;
-                let verdict = lock(&self.outbox).on_error(id, &error, newer, Instant::now());
-                self.settle(id, &entry, verdict, Some(error.chain().to_string()));
+                peer.connection_failed();
+                Reply::Nothing { error, newer: generation == Generation::Newer }
             }
         }
     }
 
-    /// Says what became of a result, and does what is left to do.
-    fn settle(self: &Arc<Self>, id: Id, entry: &Entry, verdict: Verdict, reason: Option<String>) {
-        let (task_id, job_id, orchestrator) = (&entry.task_id, &entry.job_id, &self.peer.name);
-        let reason = reason.unwrap_or_default();
-        match verdict {
-            Verdict::Acknowledged => {
-                tracing::debug!(%task_id, %job_id, %orchestrator, "result acknowledged");
-                lock(&self.recent).acknowledge(task_id);
-            }
-            Verdict::Ignored(why) => {
-                tracing::warn!(%task_id, %job_id, %orchestrator, reason = why, "the orchestrator ignored the result");
-                lock(&self.recent).acknowledge(task_id);
-            }
-            Verdict::Later { delay, kept, unauthorized } => {
-                if unauthorized {
-                    tracing::error!(
-                        %task_id, %job_id, %orchestrator, reason,
-                        "the result was refused for its credentials and is kept: check `WORKER_TOKEN` (or the \
-                         orchestrator's own token) and `WORKER_ID`"
-                    );
-                } else {
-                    tracing::warn!(%task_id, %job_id, %orchestrator, reason, kept, ?delay, "result not sent, tried again");
-                }
-            }
-            Verdict::Silence(silence) => {
-                tracing::info!(
-                    %orchestrator, ?silence,
-                    "the orchestrator limits the rate of results (429): none is sent for a while; it can be raised there"
-                );
-            }
-            Verdict::Replace(problem) => {
-                tracing::error!(%task_id, %job_id, %orchestrator, problem, reason, "a failure goes in the result's place");
-                let body = self.replacement(entry, &problem, &reason);
-                lock(&self.recent).remember(task_id.clone(), body.clone(), Instant::now());
-                lock(&self.outbox).replace(id, body, Instant::now());
-                self.changed.notify_one();
-            }
-            Verdict::Rejected(why) => {
-                tracing::error!(%task_id, %job_id, %orchestrator, why, reason, "the result is given up");
-            }
-        }
-        self.settled.notify_waiters();
-    }
-
-    fn replacement(&self, entry: &Entry, problem: &str, reason: &str) -> Bytes {
-        let details = serde_json::json!({"reason": reason});
-        let result = TaskResult {
-            job_id: entry.job_id.clone(),
-            task_id: entry.task_id.clone(),
-            worker_id: self.worker_id.clone(),
-            origin_worker_id: self.worker_id.clone(),
-            status: "failure".to_owned(),
-            data: None,
-            error: Some(Failure {
-                code: ErrorCode::Permanent,
-                message: problem.to_owned(),
-                details: serde_json::value::to_raw_value(&details).ok(),
-            }),
-            data_metadata: std::collections::BTreeMap::new(),
-            costs: None,
+    fn settle(&mut self, id: Id, entry: &Entry, reply: &Reply) {
+        let delivery = &self.delivery;
+        let verdict = {
+            let mut books = lock(&delivery.books);
+            let verdict = delivery.judge(&mut books, id, entry, reply);
+            // From here on it counts as one that waits for something to send: in a moment it does.
+            self.in_flight = None;
+            books.busy -= 1;
+            verdict
         };
-        serde_json::to_vec(&result).expect("texts always serialise").into()
+        delivery.settled.notify_waiters();
+        delivery.say(entry, reply, &verdict);
+    }
+
+    /// What it had in flight is tried again.
+    fn put_back(&mut self) {
+        if let Some(id) = self.in_flight.take() {
+            let mut books = lock(&self.delivery.books);
+            books.busy -= 1;
+            books.outbox.on_lost(id, Instant::now());
+            drop(books);
+            self.delivery.settled.notify_waiters();
+        }
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.put_back();
+        if self.counts {
+            lock(&self.delivery.books).senders -= 1;
+        }
+    }
 }

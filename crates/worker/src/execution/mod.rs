@@ -6,6 +6,7 @@
 //!            \________ told to stop: by command, by time, by shutdown ________/
 //! ```
 
+mod arrival;
 mod cancel;
 mod report;
 mod threads;
@@ -15,17 +16,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
+use rxon::TaskId;
 use rxon::model::{ErrorCode, Task};
-use rxon::{JobId, TaskId};
 use tokio::time::Instant;
 use tower::ServiceExt;
-use tracing::Instrument;
 
+pub(crate) use arrival::{accept, refuse};
 pub(crate) use cancel::{CancelHandle, Cause};
 pub(crate) use threads::BlockingThreads;
 
 use crate::core::Core;
-use crate::delivery::Entry;
 use crate::extract::{ContextParts, TaskContext, TaskRequest, TaskScope};
 use crate::handler::{Outcome, TaskError};
 use crate::middleware::catch_panic::panicked;
@@ -36,66 +36,8 @@ use crate::slots::{Place, Slot};
 /// How long a blocking handler may take to notice that it is to stop.
 const BLOCKING_GRACE: Duration = Duration::from_secs(5);
 
-/// Takes a task that a poll brought. False when it is not new: nothing is run then.
-pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, slot: Slot) -> bool {
-    for ignored in &task.ignored {
-        tracing::warn!(task_id = %task.task_id, job_id = %task.job_id, "ignored: {ignored}");
-    }
-    if delivered_again(session, &task.job_id, &task.task_id) {
-        return false;
-    }
-    let cancel = Arc::new(CancelHandle::default());
-    if !core.running.begin(&task.task_id, &task.job_id, &session.peer.name, &cancel) {
-        tracing::warn!(task_id = %task.task_id, job_id = %task.job_id, "delivered again while it runs: dropped");
-        return false;
-    }
-    core.changes.happened();
-    // At the level of errors, so that it is there for whatever is logged within.
-    let span = tracing::error_span!("task", task_id = %task.task_id, job_id = %task.job_id);
-    let execution = Execution { core: core.clone(), session: session.clone(), cancel, began: Instant::now() };
-    core.tasks.spawn(execution.run(task, slot).instrument(span));
-    true
-}
-
-/// Answers a task that cannot be read. False when it is not new: it was answered already.
-pub(crate) fn refuse(
-    core: &Core,
-    session: &Arc<Session>,
-    job_id: JobId,
-    task_id: TaskId,
-    problem: &str,
-) -> bool {
-    if core.running.holds(&task_id) {
-        tracing::warn!(%task_id, %job_id, "delivered again while it runs, and malformed: dropped");
-        return false;
-    }
-    if delivered_again(session, &job_id, &task_id) {
-        return false;
-    }
-    let outcome = Outcome::Failed(TaskError::invalid_input(format!("malformed task: {problem}")));
-    session.delivery.push(&report::result(core, job_id, task_id, outcome, Duration::ZERO));
-    true
-}
-
-/// A task that ended lately is not run again: its result is what was asked for.
-fn delivered_again(session: &Arc<Session>, job_id: &JobId, task_id: &TaskId) -> bool {
-    let Some((seen, on_its_way)) = session.delivery.seen(task_id) else { return false };
-    let newer = session.peer.generation() == rxon::model::Generation::Newer;
-    if on_its_way {
-        tracing::warn!(%task_id, %job_id, "delivered again: its result is on its way");
-    } else if seen.acknowledged && !newer {
-        tracing::warn!(%task_id, %job_id, "delivered again although its result was acknowledged: dropped");
-    } else {
-        tracing::warn!(%task_id, %job_id, "delivered again: its result is sent again");
-        session.delivery.repeat(Entry {
-            task_id: task_id.clone(),
-            job_id: job_id.clone(),
-            body: seen.body,
-            is_replacement: false,
-        });
-    }
-    true
-}
+/// How long a result waits for the last progress of its task while the worker ends.
+const LAST_FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
 struct Execution {
     core: Arc<Core>,
@@ -108,13 +50,13 @@ struct Execution {
 enum Left {
     Nothing,
     /// A blocking handler that did not stop; its slot stays taken until it does.
-    Thread(Place, futures_util::future::BoxFuture<'static, Outcome>),
+    Thread(Arc<Place>, futures_util::future::BoxFuture<'static, Outcome>),
 }
 
 impl Execution {
     async fn run(self, task: Task, slot: Slot) {
         let (task_id, job_id, name) = (task.task_id.clone(), task.job_id.clone(), task.name.clone());
-        tracing::info!(task = %name, orchestrator = %self.session.peer.name, "task started");
+        tracing::info!(task = %name, "task started");
         // What a handler leaves behind can panic when it is dropped: the task still has to be answered.
         let (outcome, left) = AssertUnwindSafe(self.outcome(task, slot))
             .catch_unwind()
@@ -127,16 +69,28 @@ impl Execution {
         } else {
             tracing::info!(task = %name, outcome = outcome.label(), ?duration, "task ended");
         }
-        self.session.progress.finish(&task_id).await;
+        self.finish_progress(&task_id).await;
         self.session.delivery.push(&report::result(&self.core, job_id, task_id.clone(), outcome, duration));
         self.core.running.end(&task_id);
         self.core.changes.happened();
         if let Left::Thread(place, handler) = left {
-            tracing::error!(%task_id, task = %name, "the handler does not stop: its slot stays taken until it does");
+            tracing::error!(task = %name, "the handler does not stop: its slot stays taken until it does");
             handler.await;
             drop(place);
-            tracing::info!(%task_id, task = %name, "the handler that did not stop has ended");
+            tracing::info!(task = %name, "the handler that did not stop has ended");
             self.core.changes.happened();
+        }
+    }
+
+    /// Waits until the task's progress is sent; while the worker ends, hardly.
+    async fn finish_progress(&self, task_id: &TaskId) {
+        let progress = &self.session.progress;
+        if !self.core.running.is_closed() {
+            return progress.finish(task_id).await;
+        }
+        if tokio::time::timeout(LAST_FLUSH_LIMIT, progress.finish(task_id)).await.is_err() {
+            tracing::warn!("the last progress could not be sent before the result");
+            progress.forget(task_id);
         }
     }
 
@@ -152,7 +106,7 @@ impl Execution {
         let deadline = deadline.map(|left| Instant::now() + left);
         let mut place = slot.admit(route.group, task.priority);
         if place.must_wait() {
-            tracing::debug!(task_id = %task.task_id, "waits for its limit group");
+            tracing::debug!("waits for its limit group");
             tokio::select! {
                 biased;
                 () = place.started() => {}
@@ -170,10 +124,14 @@ impl Execution {
         place: Place,
         deadline: Option<Instant>,
     ) -> (Outcome, Left) {
+        if let Some(cause) = self.cancel.cause() {
+            return (cause.outcome(), Left::Nothing);
+        }
+        let place = Arc::new(place);
         let limit = route.time_limit.or(self.core.config.worker_task_timeout);
         // One that the clock cannot express is as good as none.
         let limited = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let context = self.context(&task);
+        let context = self.context(&task, &place);
         let request = TaskRequest::new(task.params, context.clone());
         let service = route.service.clone();
         let mut handler: futures_util::future::BoxFuture<'static, Outcome> = Box::pin(async move {
@@ -186,6 +144,9 @@ impl Execution {
             biased;
             // A blocking handler that saw that it is to stop may end before this is looked at: the cause was first.
             outcome = &mut handler => {
+                if context.is_on_thread() {
+                    tracing::error!("given up by a layer, the handler does not stop: its slot stays taken until it does");
+                }
                 return (self.cancel.cause().map_or(outcome, Cause::outcome), Left::Nothing);
             }
             cause = self.cancel.caused() => cause,
@@ -200,7 +161,7 @@ impl Execution {
         (cause.outcome(), Left::Nothing)
     }
 
-    fn context(&self, task: &Task) -> TaskContext {
+    fn context(&self, task: &Task, place: &Arc<Place>) -> TaskContext {
         let newer = self.session.peer.generation() == rxon::model::Generation::Newer;
         if newer {
             self.session.progress.begin(&task.task_id);
@@ -214,9 +175,11 @@ impl Execution {
             deadline: task.deadline,
             cancelled: self.cancel.token().clone(),
             threads_used: std::sync::atomic::AtomicUsize::new(0),
+            place: Arc::downgrade(place),
             scope: TaskScope {
                 threads: self.core.threads.clone(),
                 hot_cache: self.core.hot_cache.clone(),
+                changes: self.core.changes.clone(),
                 progress: newer.then(|| self.session.progress.clone()),
             },
         })
@@ -236,3 +199,6 @@ async fn sleep_until(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

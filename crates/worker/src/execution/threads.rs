@@ -87,6 +87,10 @@ impl BlockingThreads {
     pub(crate) async fn run(&self, work: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
         let (ended, outcome) = oneshot::channel();
         let job: Job = Box::new(move || {
+            // Given up while it waited for a thread.
+            if ended.is_closed() {
+                return;
+            }
             let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| panicked(&*payload));
             // Nobody waits any more for a task that was given up.
             let _ = ended.send(outcome);

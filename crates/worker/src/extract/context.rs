@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rxon::{JobId, TaskId, TaskName};
@@ -12,9 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{FromTaskParts, TaskParts};
 use crate::Outcome;
+use crate::changes::Changes;
 use crate::execution::BlockingThreads;
 use crate::hot_cache::HotCache;
 use crate::progress::ProgressBoard;
+use crate::slots::Place;
 
 /// Ids, priority, deadline, cancellation, progress and hot cache of one task. Cheap to clone.
 #[derive(Clone)]
@@ -31,6 +33,8 @@ pub(crate) struct ContextParts {
     pub(crate) cancelled: CancellationToken,
     /// How many threads work for it now.
     pub(crate) threads_used: AtomicUsize,
+    /// Its right to run, for as long as it does: a context may be kept for longer.
+    pub(crate) place: Weak<Place>,
     pub(crate) scope: TaskScope,
 }
 
@@ -39,6 +43,7 @@ pub(crate) struct ContextParts {
 pub(crate) struct TaskScope {
     pub(crate) threads: Arc<BlockingThreads>,
     pub(crate) hot_cache: Arc<HotCache>,
+    pub(crate) changes: Arc<Changes>,
     /// None where nobody listens: then progress costs nothing.
     pub(crate) progress: Option<Arc<ProgressBoard>>,
 }
@@ -124,15 +129,48 @@ impl TaskContext {
     }
 
     pub(crate) async fn run_blocking(&self, work: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
-        self.0.threads_used.fetch_add(1, Ordering::Relaxed);
-        let outcome = self.0.scope.threads.run(work).await;
-        self.0.threads_used.fetch_sub(1, Ordering::Relaxed);
-        outcome
+        let on_thread = OnThread::begin(self.clone());
+        self.0
+            .scope
+            .threads
+            .run(move || {
+                let _on_thread = on_thread;
+                work()
+            })
+            .await
     }
 
     /// Whether a blocking handler is under way, which cannot be interrupted.
     pub(crate) fn is_on_thread(&self) -> bool {
         self.0.threads_used.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// A handler on a thread, until it ends: whoever waits for it may give it up before.
+struct OnThread {
+    context: TaskContext,
+    place: Option<Arc<Place>>,
+}
+
+impl OnThread {
+    fn begin(context: TaskContext) -> Self {
+        context.0.threads_used.fetch_add(1, Ordering::Relaxed);
+        let place = context.0.place.upgrade();
+        Self { context, place }
+    }
+}
+
+impl Drop for OnThread {
+    fn drop(&mut self) {
+        let parts = &self.context.0;
+        parts.threads_used.fetch_sub(1, Ordering::Relaxed);
+        // Whoever is the last to hold it gives it back.
+        if let Some(place) = self.place.take().and_then(Arc::into_inner) {
+            drop(place);
+            parts.scope.changes.happened();
+            let (task_id, job_id) = (&parts.task_id, &parts.job_id);
+            tracing::info!(%task_id, %job_id, task = %parts.name, "the handler that did not stop has ended");
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod blocking;
 mod error;
+mod json;
 mod outcome;
 mod service;
 

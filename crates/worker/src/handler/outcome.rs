@@ -2,9 +2,10 @@
 
 use rxon::model::ErrorCode;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use super::TaskError;
+use super::json::to_json;
 
 /// How a task ended.
 #[derive(Debug, Clone)]
@@ -65,7 +66,7 @@ impl Outcome {
 }
 
 fn object(data: &impl Serialize) -> Result<Option<Box<RawValue>>, String> {
-    let raw = to_raw_value(data).map_err(|error| format!("the handler's data is not JSON: {error}"))?;
+    let raw = to_json(data).map_err(|problem| format!("the handler's data is not JSON: {problem}"))?;
     match raw.get().as_bytes().first() {
         Some(b'{') => Ok(Some(raw)),
         Some(b'n') => Ok(None),
@@ -156,5 +157,8 @@ mod tests {
     fn what_is_not_json_is_a_permanent_error() {
         let keys = std::collections::BTreeMap::from([(vec![1], 1)]);
         assert_eq!(Json(keys).into_outcome().label(), "PERMANENT_ERROR");
+        let no_number = std::collections::BTreeMap::from([("mean", f64::NAN)]);
+        let Outcome::Failed(error) = Json(no_number).into_outcome() else { panic!("not failed") };
+        assert_eq!(error.to_string(), "PERMANENT_ERROR: the handler's data is not JSON: at `mean`: NaN");
     }
 }

@@ -1,6 +1,6 @@
 //! Polls: the data path's side of a conversation.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rxon::model::MalformedTask;
@@ -11,17 +11,19 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::driver::Ends;
-use super::polling::{Next, Polling};
+use super::polling::{Brought, Next, Polling};
 use super::{Asked, Session};
 use crate::core::Core;
 use crate::execution;
+use crate::pace::{lock, until};
 use crate::slots::Slot;
 
 /// A poll is given up this much after the orchestrator should have answered it.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How often a full outbox is looked at.
-const FULL_OUTBOX_INTERVAL: Duration = Duration::from_millis(250);
+/// A connection that ends this soon after a poll was written to it was closed before the poll arrived. One that ends
+/// later took a poll with it that was held.
+const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 /// All that poll one orchestrator. Each has a connection of its own, and takes a slot before it asks for a task.
 #[derive(Debug)]
@@ -30,8 +32,8 @@ pub(crate) struct Pollers {
     session: Arc<Session>,
     ends: Ends,
     polling: Mutex<Polling>,
-    /// Connections of pollers that ended, for the next ones.
-    spare: Mutex<Vec<Box<dyn Transport>>>,
+    /// The connection of the poller that ended last, for the next that begins.
+    spare: Mutex<Option<Box<dyn Transport>>>,
     /// A poller is gone.
     gone: Notify,
     tracker: TaskTracker,
@@ -64,14 +66,16 @@ impl Pollers {
             () = stop.cancelled() => return,
             () = self.session.peer.until_registered() => {}
         }
-        self.begin();
+        if self.polling().begin_first() {
+            self.begin();
+        }
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 () = self.gone.notified() => {}
             }
-            if self.polling().pollers() == 0 && !stop.is_cancelled() {
+            if !stop.is_cancelled() && self.polling().begin_first() {
                 tracing::error!(orchestrator = %self.session.peer.name, "the last poller died; another takes its place");
                 self.begin();
             }
@@ -80,58 +84,65 @@ impl Pollers {
         self.tracker.wait().await;
     }
 
+    /// Lets a poller begin, in a place that is reserved for it.
     fn begin(self: &Arc<Self>) {
-        self.polling().on_begin();
-        self.tracker.spawn(self.clone().poll());
+        let place = Place { pollers: self.clone(), is_held: true };
+        self.tracker.spawn(self.clone().poll(place));
     }
 
-    async fn poll(self: Arc<Self>) {
-        // However it ends, its place is free.
-        let _gone = Gone(&self);
-        let spare = lock(&self.spare).pop();
+    async fn poll(self: Arc<Self>, mut place: Place) {
+        let spare = lock(&self.spare).take();
         let mut transport = spare.unwrap_or_else(|| self.session.peer.connector.transport());
-        while let Some(slot) = self.turn().await {
-            let sent = Instant::now();
-            self.polling().on_sent(sent);
+        let mut repeated = false;
+        while let Some((slot, sent)) = self.turn().await {
             let limit = self.core.config.task_poll_timeout + GRACE;
             let polled = tokio::select! {
                 biased;
                 polled = transport.poll(self.query(), limit) => polled,
                 () = self.ends.let_go.cancelled() => return,
             };
-            match self.polled(polled, sent, slot) {
+            let now = Instant::now();
+            // The peer closed the connection just as it was to be used again: no fault of anybody's. Once, because a
+            // fresh connection that ends like that is one.
+            repeated = !repeated && is_stale(&polled, now - sent);
+            if repeated {
+                self.session.peer.connection_failed();
+                continue;
+            }
+            match self.polled(polled, sent, now, slot) {
                 Next::Continue => {}
                 Next::Grow => self.begin(),
-                Next::End => break,
-            }
-        }
-        lock(&self.spare).push(transport);
-    }
-
-    /// Waits until a poll may be sent, and holds a slot for what it may bring. None when no more are to be sent.
-    async fn turn(&self) -> Option<Slot> {
-        let stop = &self.ends.stop_asking;
-        loop {
-            if stop.is_cancelled() {
-                return None;
-            }
-            let pause = self.polling().wait_until(Instant::now());
-            let full = !self.session.delivery.has_room();
-            let pause = if full { Some(Instant::now() + FULL_OUTBOX_INTERVAL).max(pause) } else { pause };
-            if let Some(until) = pause {
-                tokio::select! {
-                    () = stop.cancelled() => return None,
-                    () = tokio::time::sleep_until(until) => continue,
+                Next::End => {
+                    place.is_held = false;
+                    *lock(&self.spare) = Some(transport);
+                    return;
                 }
             }
+        }
+    }
+
+    /// Waits until a poll may be sent, and holds a slot for what it may bring. The poll is counted, as sent at the time
+    /// that is given. None when no more are to be sent.
+    async fn turn(&self) -> Option<(Slot, Instant)> {
+        let stop = &self.ends.stop_asking;
+        loop {
+            let pause = self.polling().wait_until(Instant::now());
+            let slot = async {
+                if pause.is_some() {
+                    until(pause).await;
+                }
+                self.session.delivery.room().await;
+                self.core.slots.acquire().await
+            };
             let slot = tokio::select! {
                 biased;
                 () = stop.cancelled() => return None,
-                slot = self.core.slots.acquire() => slot,
+                slot = slot => slot,
             };
-            // While this one waited for a slot, another poller may have been told to wait.
-            if self.polling().wait_until(Instant::now()).is_none() {
-                return Some(slot);
+            // While this one waited, another poller may have been told to wait, and results may have piled up.
+            let now = Instant::now();
+            if self.session.delivery.has_room() && self.polling().may_send(now) {
+                return Some((slot, now));
             }
         }
     }
@@ -147,22 +158,30 @@ impl Pollers {
         Arc::new(PollQuery::new(self.core.config.task_poll_timeout, &accepted, &hot.unwrap_or_default()))
     }
 
-    fn polled(&self, polled: Result<Polled, Error>, sent: Instant, slot: Slot) -> Next {
-        let now = Instant::now();
+    fn polled(&self, polled: Result<Polled, Error>, sent: Instant, now: Instant, slot: Slot) -> Next {
         let peer = &self.session.peer;
-        match polled {
+        let brought = match polled {
             Ok(Polled::Task(task)) => {
                 peer.log.answered(Asked::Poll);
-                execution::accept(&self.core, &self.session, *task, slot);
-                let free = self.core.slots.free();
-                self.polling().on_task(sent, now, free)
+                if execution::accept(&self.core, &self.session, *task, slot) {
+                    Brought::Task { free_slots: self.core.slots.free() }
+                } else {
+                    Brought::KnownTask
+                }
             }
             Ok(Polled::Nothing) => {
                 peer.log.answered(Asked::Poll);
-                self.polling().on_empty(sent, now)
+                Brought::Nothing
             }
-            Ok(Polled::Malformed { problem, excerpt }) => self.malformed(problem, &excerpt, sent, now),
-            Ok(Polled::Refused(response)) => self.refused(&response, sent, now),
+            Ok(Polled::Malformed { problem, excerpt }) => self.malformed(problem, &excerpt),
+            Ok(Polled::Refused(response)) if response.status == 429 => {
+                let (first, next) = self.polling().on_rate_limited(now, response.retry_after);
+                if first {
+                    super::say_rate_limited(&peer.name, "polls");
+                }
+                return next;
+            }
+            Ok(Polled::Refused(response)) => self.refused(&response),
             Err(error) => {
                 if error.kind() == ErrorKind::Timeout {
                     self.warned_of_hold.call_once(|| {
@@ -176,45 +195,37 @@ impl Pollers {
                 }
                 peer.connection_failed();
                 peer.log.failed(Asked::Poll, &error.chain());
-                self.polling().on_error(sent, now)
+                return self.polling().on_error(sent, now);
             }
-        }
+        };
+        self.polling().on_answer(brought, sent, now)
     }
 
-    fn malformed(&self, problem: MalformedTask, excerpt: &str, sent: Instant, now: Instant) -> Next {
+    fn malformed(&self, problem: MalformedTask, excerpt: &str) -> Brought {
         let orchestrator = &self.session.peer.name;
         tracing::error!(%orchestrator, body = excerpt, "not a task: {problem}");
-        if let Some((job_id, task_id)) = problem.ids {
-            execution::refuse(&self.core, &self.session, job_id, task_id, &problem.problem);
-            self.polling().on_task(sent, now, 0)
-        } else {
+        let Some((job_id, task_id)) = problem.ids else {
             self.session.peer.log.failed(Asked::Poll, &problem);
-            self.polling().on_error(sent, now)
+            return Brought::Error;
+        };
+        if execution::refuse(&self.core, &self.session, job_id, task_id, &problem.problem) {
+            Brought::Task { free_slots: 0 }
+        } else {
+            Brought::KnownTask
         }
     }
 
-    fn refused(&self, response: &Response, sent: Instant, now: Instant) -> Next {
+    fn refused(&self, response: &Response) -> Brought {
         let peer = &self.session.peer;
-        match response.status {
-            429 => {
-                let (first, next) = self.polling().on_rate_limited(now, response.retry_after);
-                if first {
-                    super::say_rate_limited(&peer.name, "polls");
-                }
-                next
-            }
-            401 | 403 => {
-                peer.log.refused(Asked::Poll, response);
-                self.polling().on_unauthorized(now)
-            }
-            status => {
-                if status == 404 {
-                    peer.was_forgotten();
-                }
-                peer.log.failed(Asked::Poll, &format!("{status}: {}", response.error_text()));
-                self.polling().on_error(sent, now)
-            }
+        if let 401 | 403 = response.status {
+            peer.log.refused(Asked::Poll, response);
+            return Brought::Unauthorized;
         }
+        if response.status == 404 {
+            peer.was_forgotten();
+        }
+        peer.log.failed(Asked::Poll, &format!("{}: {}", response.status, response.error_text()));
+        Brought::Error
     }
 
     fn polling(&self) -> MutexGuard<'_, Polling> {
@@ -222,15 +233,22 @@ impl Pollers {
     }
 }
 
-struct Gone<'a>(&'a Pollers);
+/// A poller's place, which is free again however the poller ends.
+struct Place {
+    pollers: Arc<Pollers>,
+    /// False once the decision that the poller ends has released it.
+    is_held: bool,
+}
 
-impl Drop for Gone<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.polling().on_gone();
-        self.0.gone.notify_one();
+        if self.is_held {
+            self.pollers.polling().on_gone();
+            self.pollers.gone.notify_one();
+        }
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn is_stale(polled: &Result<Polled, Error>, took: Duration) -> bool {
+    took < STALE_WITHIN && polled.as_ref().is_err_and(Error::is_stale_connection)
 }

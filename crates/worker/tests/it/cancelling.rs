@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use avtomatika_worker::handler::IntoOutcome;
 use avtomatika_worker::prelude::*;
 use serde_json::{Value, json};
 use testkit::{Answer, Endpoint, ScriptedOrchestrator};
@@ -146,6 +147,38 @@ async fn a_blocking_handler_that_will_not_end_is_reported_after_five_seconds_and
     assert_eq!((orchestrator.waiting_tasks(), orchestrator.open_polls()), (1, 0), "its slot is taken");
     release.store(true, Ordering::Relaxed);
     assert_eq!(orchestrator.wait_for_result(&next).await["status"], "success");
+}
+
+#[tokio::test]
+async fn a_blocking_handler_that_a_layer_gave_up_keeps_its_slot_too() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let release = Arc::new(AtomicBool::new(false));
+    let released = release.clone();
+    let stubborn = move || {
+        while !released.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let layer = tower_layer::layer_fn(|inner: avtomatika_worker::handler::TaskService| {
+        tower::service_fn(move |request: avtomatika_worker::TaskRequest| {
+            let inner = tower::ServiceExt::oneshot(inner.clone(), request);
+            async move {
+                let limited = tokio::time::timeout(Duration::from_millis(100), inner).await;
+                limited.unwrap_or_else(|_| Ok(TaskError::timeout("given up by a layer").into_outcome()))
+            }
+        })
+    });
+    let builder = tasks().task("stubborn", blocking(stubborn)).layer(layer);
+    let variables = [("MAX_CONCURRENT_TASKS", "1"), ("HEARTBEAT_INTERVAL", "30")];
+    let _worker =
+        Running::start(builder.config(config(&orchestrator.url(), &variables)).build().expect("one"));
+    assert_eq!(run(&orchestrator, "stubborn", json!({})).await["error"]["message"], "given up by a layer");
+    let next = push(&orchestrator, "block", json!({"seconds": 0}));
+    watch_for(Duration::from_millis(400)).await;
+    assert_eq!((orchestrator.waiting_tasks(), orchestrator.open_polls()), (1, 0), "its slot is taken");
+    release.store(true, Ordering::Relaxed);
+    assert_eq!(orchestrator.wait_for_result(&next).await["status"], "success");
+    wait_for_heartbeat(&orchestrator, |body| body["status"] == "idle").await;
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! The worker against a scripted orchestrator: in process, and as the example program.
 
 mod cancelling;
+mod goodbye;
 mod heartbeats;
 mod malformed;
 mod outcomes;
+mod pollers;
 mod polling;
 mod program;
 mod progress;

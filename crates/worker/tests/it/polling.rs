@@ -103,6 +103,22 @@ async fn no_answer_leads_to_a_hot_loop() {
     futures_util::future::join_all(checks).await;
 }
 
+/// What was delivered before is no reason to ask at once: the same again would come at once.
+#[tokio::test]
+async fn a_task_that_always_comes_again_makes_no_hot_loop() {
+    let tasks = [("echo", json!({})), ("sleep", json!({"seconds": 30})), ("echo", json!("malformed"))];
+    each(tasks, async |(name, params)| {
+        let (orchestrator, worker) = both(&[("MAX_CONCURRENT_TASKS", "10")]).await;
+        orchestrator.wait_for_open_polls(1).await;
+        orchestrator.answer_always(Endpoint::Poll, Answer::ok(testkit::task(name, params.clone())));
+        watch_for(Duration::from_millis(1800)).await;
+        let polls = orchestrator.count(Endpoint::Poll);
+        assert!((5..=14).contains(&polls), "{name} {params}: {polls} polls in 1.8 s");
+        worker.abandon();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn delays_of_nothing_make_no_hot_loop_either() {
     let none = [("TASK_POLL_ERROR_DELAY", "0"), ("IDLE_POLL_DELAY", "0")];

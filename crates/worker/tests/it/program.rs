@@ -212,8 +212,10 @@ async fn failures_that_repeat_are_counted_and_not_told_line_by_line() {
 async fn json_logs_are_json() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let mut process = started(&orchestrator, &[("LOG_FORMAT", "json")]).await;
-    let id = push(&orchestrator, "echo", json!({}));
-    orchestrator.wait_for_result(&id).await;
+    let task = testkit::task("echo", json!({}));
+    orchestrator.push_task(&task);
+    let (id, job) = (task["task_id"].as_str().expect("a text"), &task["job_id"]);
+    orchestrator.wait_for_result(id).await;
     process.signal("INT");
     assert_eq!(code(&mut process).await, Some(0));
     let lines: Vec<Value> = process
@@ -221,8 +223,36 @@ async fn json_logs_are_json() {
         .iter()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
         .collect();
+    for message in ["task started", "task ended"] {
+        let line = lines.iter().find(|line| line["message"] == message).expect("a line");
+        let span = json!({"name": "task", "task_id": id, "job_id": job, "orchestrator": orchestrator.url()});
+        assert_eq!((&line["task"], &line["spans"]), (&json!("echo"), &json!([span])));
+        for once in ["task_id", "job_id", "orchestrator"] {
+            assert_eq!(line.to_string().matches(&format!("\"{once}\"")).count(), 1, "{line}");
+        }
+    }
     let ended = lines.iter().find(|line| line["message"] == "task ended").expect("a line for the end");
-    assert_eq!((&ended["task_id"], &ended["outcome"]), (&json!(id), &json!("success")));
+    assert_eq!(ended["outcome"], "success");
+}
+
+#[tokio::test]
+async fn a_tasks_lines_tell_whose_it_is_each_id_once() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let mut process = started(&orchestrator, &[]).await;
+    let task = testkit::task("echo", json!({}));
+    orchestrator.push_task(&task);
+    let (id, job) = (task["task_id"].as_str().expect("a text"), task["job_id"].as_str().expect("a text"));
+    orchestrator.wait_for_result(id).await;
+    process.signal("INT");
+    assert_eq!(code(&mut process).await, Some(0));
+    for message in ["task started", "task ended"] {
+        let lines = process.lines();
+        let line = lines.iter().find(|line| line.contains(message)).expect("a line");
+        for once in [format!("task_id={id}"), format!("job_id={job}"), orchestrator.url()] {
+            assert_eq!(line.matches(&once).count(), 1, "{once} in {line}");
+        }
+        assert_eq!(line.matches("orchestrator=").count(), 1, "{line}");
+    }
 }
 
 #[tokio::test]

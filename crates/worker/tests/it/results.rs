@@ -1,13 +1,17 @@
 //! Results: delivered once, whatever comes in between.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rxon::signing::Signer;
 use serde_json::{Value, json};
+use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, Recorded, Relay, Script, ScriptedOrchestrator};
+use tokio::sync::Notify;
 
-use crate::support::{TOKEN, both, each, push, run, start, watch_for};
+use crate::support::{TOKEN, both, each, push, run, start, until, watch_for};
 
 fn of(orchestrator: &ScriptedOrchestrator, id: &str) -> Vec<Recorded> {
     let mut results = orchestrator.requests(Endpoint::Result);
@@ -233,4 +237,97 @@ async fn a_result_that_hangs_holds_up_no_other() {
         run(&orchestrator, "echo", json!({})).await;
     }
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn results_that_hang_hold_up_none_of_a_burst() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let gate = Arc::new((AtomicUsize::new(0), Notify::new()));
+    let inside = gate.clone();
+    let gated = async move || {
+        let opened = inside.1.notified();
+        inside.0.fetch_add(1, Ordering::Relaxed);
+        opened.await;
+    };
+    let worker = crate::support::tasks()
+        .task("gated", gated)
+        .config(crate::support::config(&orchestrator.url(), &[("MAX_CONCURRENT_TASKS", "20")]))
+        .build()
+        .expect("a worker");
+    let worker = crate::support::Running::start(worker);
+    // One sender is there, and idle, when eight tasks end in one moment and the first two results hang.
+    run(&orchestrator, "echo", json!({})).await;
+    let burst = async |number: usize| {
+        for _ in 0..8 {
+            push(&orchestrator, "gated", json!({}));
+        }
+        until(|| gate.0.load(Ordering::Relaxed) == 8 * number).await;
+        orchestrator.answer_next(Endpoint::Result, Answer::Hang);
+        orchestrator.answer_next(Endpoint::Result, Answer::Hang);
+    };
+    burst(1).await;
+    gate.1.notify_waiters();
+    orchestrator.wait_for_requests(Endpoint::Result, 9).await;
+    // And so at the end of the worker.
+    burst(2).await;
+    worker.ask_to_stop();
+    gate.1.notify_waiters();
+    orchestrator.wait_for_requests(Endpoint::Result, 17).await;
+    worker.abandon();
+}
+
+#[tokio::test]
+async fn refused_credentials_are_knocked_at_with_one_result() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let (orchestrator, worker) = both(&[("MAX_CONCURRENT_TASKS", "20")]).await;
+    orchestrator.answer_always(Endpoint::Result, Answer::status(401));
+    for _ in 0..8 {
+        push(&orchestrator, "sleep", json!({"seconds": 0.3}));
+    }
+    let first = orchestrator.wait_for_requests(Endpoint::Result, 1).await.remove(0).at;
+    watch_for(Duration::from_secs(4)).await;
+    let burst = orchestrator.count(Endpoint::Result);
+    assert!(burst <= 8, "{burst}: those that were under way");
+    orchestrator.wait_for_requests(Endpoint::Result, burst + 1).await;
+    watch_for(Duration::from_secs(1)).await;
+    let all = orchestrator.requests(Endpoint::Result);
+    assert_eq!(all.len(), burst + 1, "one finds out");
+    assert!(all[burst].at - first >= Duration::from_secs(5), "{:?}", all[burst].at - first);
+    assert_eq!(logs.count("refuses this worker's credentials"), 1, "{logs:?}");
+    orchestrator.answer_normally(Endpoint::Result);
+    assert!(worker.stop().await.is_clean());
+    assert!(orchestrator.count(Endpoint::Result) >= burst + 1 + 8, "each got through");
+}
+
+#[tokio::test]
+async fn failed_tries_are_counted_and_only_what_changes_is_a_line() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let (orchestrator, worker) = both(&[("MAX_CONCURRENT_TASKS", "20"), ("RESULT_MAX_RETRIES", "3")]).await;
+    orchestrator.answer_always(Endpoint::Result, Answer::status(503));
+    for _ in 0..8 {
+        push(&orchestrator, "echo", json!({}));
+    }
+    orchestrator.wait_for_requests(Endpoint::Result, 24).await;
+    until(|| logs.count("it is kept, and offered again") == 8).await;
+    assert_eq!(logs.count("does not answer as expected"), 2, "the first and the tenth: {logs:?}");
+    orchestrator.answer_normally(Endpoint::Result);
+    assert!(worker.stop().await.is_clean());
+    assert_eq!(logs.count("the orchestrator answers again"), 1, "{logs:?}");
+}
+
+#[tokio::test]
+async fn that_results_are_too_many_is_said_once() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let (orchestrator, worker) = both(&[]).await;
+    for _ in 0..2 {
+        orchestrator.answer_next(Endpoint::Result, Answer::status(429).header("retry-after", "1"));
+    }
+    push(&orchestrator, "echo", json!({}));
+    orchestrator.wait_for_requests(Endpoint::Result, 3).await;
+    assert!(worker.stop().await.is_clean());
+    assert_eq!(logs.count("limits the rate of results"), 1, "{logs:?}");
+    assert_eq!(logs.count("not sent"), 0, "{logs:?}");
 }

@@ -29,7 +29,7 @@ fn delays(outbox: &mut Outbox, now: &mut Instant, tries: usize, answer: &Respons
         .map_while(|_| {
             let (id, _) = outbox.take(*now)?;
             let verdict = outbox.on_answer(id, answer, *now);
-            if let Verdict::Later { delay, .. } | Verdict::Silence(delay) = verdict {
+            if let Verdict::Later { delay, .. } | Verdict::Unauthorized(delay) = verdict {
                 *now += delay;
             }
             Some(verdict)
@@ -45,9 +45,9 @@ fn quick_tries_double_then_the_result_is_kept_and_offered_every_thirty_seconds()
     let bounds =
         [(1.0, 1.25), (2.0, 2.5), (4.0, 5.0), (30.0, 37.5), (30.0, 37.5), (30.0, 37.5), (30.0, 37.5)];
     for (index, (verdict, (low, high))) in verdicts.iter().zip(bounds).enumerate() {
-        let Verdict::Later { delay, kept, .. } = verdict else { panic!("{verdict:?}") };
+        let Verdict::Later { delay, newly_kept } = verdict else { panic!("{verdict:?}") };
         assert!((low..=high).contains(&delay.as_secs_f64()), "{index}: {delay:?}");
-        assert_eq!(*kept, index >= 3);
+        assert_eq!(*newly_kept, index == 3, "it is said once");
     }
     assert_eq!(verdicts.len(), 7);
     assert_eq!(outbox.len(), 1);
@@ -66,7 +66,7 @@ fn an_acknowledged_or_ignored_result_is_gone() {
         outbox.push(entry("t"), now);
         let (id, _) = outbox.take(now).expect("ready");
         assert_eq!(outbox.on_answer(id, &Response::new(200, body), now), expected);
-        assert_eq!((outbox.len(), outbox.bytes(), outbox.next_due()), (0, 0, None));
+        assert_eq!((outbox.len(), outbox.bytes(), outbox.next_due(now)), (0, 0, None));
     }
 }
 
@@ -89,7 +89,7 @@ fn a_wrong_token_never_makes_a_result_final() {
     let (mut outbox, mut now) = (outbox(1), Instant::now());
     outbox.push(entry("t"), now);
     for verdict in delays(&mut outbox, &mut now, 20, &Response::new(403, "no")) {
-        let Verdict::Later { delay, unauthorized: true, .. } = verdict else { panic!("{verdict:?}") };
+        let Verdict::Unauthorized(delay) = verdict else { panic!("{verdict:?}") };
         assert!((5.0..=6.25).contains(&delay.as_secs_f64()));
     }
     assert_eq!(outbox.len(), 1);
@@ -102,13 +102,13 @@ fn a_429_silences_all_results_and_is_no_try() {
     outbox.push(entry("b"), now);
     let (id, _) = outbox.take(now).expect("ready");
     let verdict = outbox.on_answer(id, &Response::new(429, ""), now);
-    let Verdict::Silence(silence) = verdict else { panic!("{verdict:?}") };
+    let Verdict::Silence { silence, first: true } = verdict else { panic!("{verdict:?}") };
     assert!((61.0..=66.0).contains(&silence.as_secs_f64()));
     assert!(outbox.take(now + 60 * SECOND).is_none());
-    assert_eq!(outbox.next_due(), Some(now + silence));
+    assert_eq!(outbox.next_due(now), Some(now + silence));
     assert!(outbox.take(now + silence).is_some() && outbox.take(now + silence).is_some());
     let mut told = outbox_with_retry_after();
-    assert_eq!(told.next_due(), Some(told_at() + 7 * SECOND));
+    assert_eq!(told.next_due(told_at()), Some(told_at() + 7 * SECOND));
     assert!(told.take(told_at() + 7 * SECOND).is_some());
 }
 
@@ -178,7 +178,7 @@ fn the_same_result_is_never_taken_twice_at_once() {
     outbox.push(entry("t"), now);
     assert!(outbox.take(now).is_some());
     assert!(outbox.take(now).is_none());
-    outbox.offer_all(true);
+    outbox.offer_all(true, now);
     assert!(outbox.take(now).is_none(), "it is in flight");
 }
 
@@ -189,6 +189,88 @@ fn what_waits_is_offered_when_the_orchestrator_is_up_again() {
     let (id, _) = outbox.take(now).expect("ready");
     outbox.on_error(id, &refused(), true, now);
     assert!(outbox.take(now).is_none());
-    outbox.offer_all(false);
+    outbox.offer_all(false, now);
     assert!(outbox.take(now).is_some());
+}
+
+#[test]
+fn refused_credentials_hold_up_all_results_and_are_tried_with_one() {
+    let (mut outbox, mut now) = (outbox(1), Instant::now());
+    for name in ["a", "b", "c", "d"] {
+        outbox.push(entry(name), now);
+    }
+    let under_way: Vec<_> = (0..2).filter_map(|_| outbox.take(now)).collect();
+    for (id, _) in under_way {
+        assert!(matches!(outbox.on_answer(id, &Response::new(401, ""), now), Verdict::Unauthorized(_)));
+    }
+    for status in [403, 401] {
+        assert!(outbox.take(now + 4 * SECOND).is_none());
+        assert_eq!(outbox.wanted(now), 1);
+        now = outbox.next_due(now).expect("a pause");
+        let (id, _) = outbox.take(now).expect("one finds out");
+        assert!(outbox.take(now).is_none(), "but only one");
+        assert_eq!((outbox.wanted(now), outbox.next_due(now)), (0, None));
+        outbox.on_answer(id, &Response::new(status, ""), now);
+    }
+    now += 7 * SECOND;
+    let (id, _) = outbox.take(now).expect("one finds out");
+    outbox.on_error(id, &refused(), true, now);
+    let (id, _) = outbox.take(now).expect("no answer: another finds out");
+    assert!(outbox.take(now).is_none());
+    outbox.on_answer(id, &Response::new(200, ""), now);
+    assert!(outbox.take(now).is_some() && outbox.take(now).is_some());
+}
+
+#[test]
+fn the_limit_is_learned_and_the_age_counts_while_it_holds() {
+    let (mut outbox, mut now) = (outbox(1), Instant::now());
+    let mut refusals = 0;
+    for round in 0..100 {
+        outbox.push(entry(&round.to_string()), now);
+    }
+    // The orchestrator takes ten, then nothing before a minute of silence.
+    let mut taken = 0;
+    while outbox.len() > 0 {
+        let Some((id, _)) = outbox.take(now) else {
+            now = outbox.next_due(now).expect("silence");
+            taken = 0;
+            continue;
+        };
+        taken += 1;
+        let status = if taken > 10 { 429 } else { 200 };
+        refusals += u32::from(status == 429);
+        outbox.on_answer(id, &Response::new(status, ""), now);
+    }
+    assert_eq!(refusals, 1, "the first teaches the limit");
+    outbox.push(entry("old"), now);
+    now += 61 * SECOND;
+    outbox.settings.max_age = 60 * SECOND;
+    let (id, _) = outbox.take(now).expect("ready");
+    assert!(matches!(outbox.on_answer(id, &Response::new(429, ""), now), Verdict::Rejected(_)));
+    assert_eq!(outbox.len(), 0);
+}
+
+#[test]
+fn what_a_sender_lost_is_tried_again() {
+    let (mut outbox, now) = (outbox(5), Instant::now());
+    outbox.push(entry("t"), now);
+    let (id, _) = outbox.take(now).expect("ready");
+    outbox.on_lost(id, now);
+    assert!(outbox.holds(&entry("t").task_id));
+    let due = outbox.next_due(now).expect("later");
+    assert!(outbox.take(due).is_some());
+}
+
+#[test]
+fn a_task_is_held_until_its_last_result_is_gone() {
+    let (mut outbox, now) = (outbox(5), Instant::now());
+    let task = entry("t").task_id;
+    outbox.push(entry("t"), now);
+    let (id, _) = outbox.take(now).expect("ready");
+    outbox.on_answer(id, &Response::new(400, ""), now);
+    outbox.replace(id, Bytes::new(), now);
+    assert!(outbox.holds(&task));
+    let (id, _) = outbox.take(now).expect("ready");
+    outbox.on_answer(id, &Response::new(200, ""), now);
+    assert!(!outbox.holds(&task));
 }

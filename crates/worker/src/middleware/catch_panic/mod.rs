@@ -14,13 +14,15 @@ use crate::{Outcome, TaskError};
 
 /// What becomes of a task whose handler panicked: it may pass when tried again.
 pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Outcome {
-    let message = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
+    let message = panic_message(payload);
     Outcome::Failed(
         TaskError::transient(format!("the handler panicked: {message}"))
             .with_details(json!({"type": "panic"})),
     )
+}
+
+/// What was said with a panic.
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }

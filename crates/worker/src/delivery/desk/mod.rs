@@ -1,0 +1,349 @@
+//! Where results are handed in, and what is kept in mind of them.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use bytes::Bytes;
+use rxon::model::{ErrorCode, Failure, TaskResult};
+use rxon::transport::Response;
+use rxon::{Error, TaskId, WorkerId};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::outbox::{Entry, Id, Outbox, Verdict};
+use super::recent::{Recent, Seen};
+use super::sender::Sender;
+use crate::pace::lock;
+use crate::session::{Asked, Peer, say_rate_limited};
+
+/// No more results than this are sent to one orchestrator at once.
+const MAX_SENDERS: usize = 8;
+
+/// Beyond this many unacknowledged results no further task is asked for.
+const MAX_RESULTS: usize = 10_000;
+
+/// Beyond this many bytes of them too.
+const MAX_BYTES: usize = 256 << 20;
+
+/// The orchestrators known take no more than 1 MiB: from here on it is warned about.
+const LARGE_RESULT: usize = 900 << 10;
+
+/// The results of one orchestrator, and those who send them.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(super) peer: Arc<Peer>,
+    worker_id: WorkerId,
+    pub(super) books: Mutex<Books>,
+    /// Something is ready, or the time of something has changed.
+    pub(super) changed: Notify,
+    /// A try has ended.
+    pub(super) settled: Notify,
+    /// Senders run where the first result was handed in: on the data path, whoever it is that hires one.
+    home: OnceLock<Handle>,
+    tracker: TaskTracker,
+    pub(super) closed: CancellationToken,
+}
+
+/// What is known of results and of their senders: all of it changes at once.
+#[derive(Debug)]
+pub(super) struct Books {
+    pub(super) outbox: Outbox,
+    recent: Recent,
+    /// Senders that live.
+    pub(super) senders: usize,
+    /// Those of them that have a result in flight.
+    pub(super) busy: usize,
+}
+
+impl Books {
+    /// Senders that take the next result, or are about to.
+    pub(super) fn free(&self) -> usize {
+        self.senders - self.busy
+    }
+
+    fn has_room(&self) -> bool {
+        self.outbox.len() < MAX_RESULTS && self.outbox.bytes() < MAX_BYTES
+    }
+
+    /// Counts as many new senders as there is something to do for; the caller has them begin.
+    pub(super) fn hire(&mut self, now: Instant) -> usize {
+        let lacking = self.outbox.wanted(now).saturating_sub(self.free());
+        let hired = lacking.min(MAX_SENDERS - self.senders);
+        self.senders += hired;
+        hired
+    }
+}
+
+/// What came of a try.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Answer(Response),
+    /// No answer; `newer` when the orchestrator can tell a repeated result.
+    Nothing {
+        error: Error,
+        newer: bool,
+    },
+    /// It could not even be tried.
+    Unsendable(String),
+}
+
+impl Reply {
+    fn reason(&self) -> String {
+        match self {
+            Self::Answer(response) => response.error_text(),
+            Self::Nothing { error, .. } => error.chain().to_string(),
+            Self::Unsendable(_) => String::new(),
+        }
+    }
+}
+
+impl Delivery {
+    pub(crate) fn new(
+        peer: Arc<Peer>,
+        worker_id: WorkerId,
+        outbox: Outbox,
+        tracker: TaskTracker,
+    ) -> Arc<Self> {
+        let books = Books { outbox, recent: Recent::default(), senders: 0, busy: 0 };
+        Arc::new(Self {
+            peer,
+            worker_id,
+            books: Mutex::new(books),
+            changed: Notify::new(),
+            settled: Notify::new(),
+            home: OnceLock::new(),
+            tracker,
+            closed: CancellationToken::new(),
+        })
+    }
+
+    /// Hands in a result. It is sent as soon as a sender is free.
+    pub(crate) fn push(self: &Arc<Self>, result: &TaskResult) {
+        let body = match serde_json::to_vec(result) {
+            Ok(body) => Bytes::from(body),
+            Err(error) => {
+                tracing::error!(task_id = %result.task_id, %error, "the result cannot be written as JSON");
+                return;
+            }
+        };
+        if body.len() > LARGE_RESULT {
+            tracing::warn!(
+                task_id = %result.task_id,
+                bytes = body.len(),
+                "the result is large: orchestrators take at most 1 MiB; return large data as files"
+            );
+        }
+        let entry = Entry {
+            task_id: result.task_id.clone(),
+            job_id: result.job_id.clone(),
+            body: body.clone(),
+            is_replacement: false,
+        };
+        self.change(|books, now| {
+            books.recent.remember(result.task_id.clone(), body, now);
+            books.outbox.push(entry, now);
+        });
+    }
+
+    /// Sends a result once more for a task that was delivered once more; not while one of its results is on its way.
+    pub(crate) fn repeat(self: &Arc<Self>, result: Entry) {
+        self.change(|books, now| {
+            if !books.outbox.holds(&result.task_id) {
+                books.outbox.push(result, now);
+            }
+        });
+    }
+
+    /// Changes what there is to send, and sees to it that somebody does.
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut Books, Instant)) {
+        self.home.get_or_init(Handle::current);
+        self.rearrange(change);
+    }
+
+    fn rearrange(self: &Arc<Self>, change: impl FnOnce(&mut Books, Instant)) {
+        let now = Instant::now();
+        let hired = {
+            let mut books = lock(&self.books);
+            change(&mut books, now);
+            books.hire(now)
+        };
+        self.begin(hired, true);
+    }
+
+    /// Lets senders begin that were hired, and tells one that waits when there is `more` to do. It tells the next.
+    pub(super) fn begin(self: &Arc<Self>, hired: usize, more: bool) {
+        for _ in 0..hired {
+            let sender = Sender::hired(self.clone());
+            // Without a home nothing was ever handed in.
+            if let Some(home) = self.home.get() {
+                self.tracker.spawn_on(sender.run(), home);
+            }
+        }
+        if more {
+            // The one that was busy last: those that are not needed grow idle, and end.
+            self.changed.notify_last();
+        }
+    }
+
+    /// Whether one more task may be asked for.
+    pub(crate) fn has_room(&self) -> bool {
+        lock(&self.books).has_room()
+    }
+
+    /// Waits until one more task may be asked for.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped.
+    pub(crate) async fn room(&self) {
+        self.until(Books::has_room).await;
+    }
+
+    /// How many results are not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        lock(&self.books).outbox.len()
+    }
+
+    /// The tasks whose results are not acknowledged.
+    pub(crate) fn unacknowledged_ids(&self) -> Vec<TaskId> {
+        lock(&self.books).outbox.task_ids()
+    }
+
+    /// What is known of a task that ended lately, and whether its result is on its way anyhow.
+    pub(crate) fn seen(&self, task_id: &TaskId) -> Option<(Seen, bool)> {
+        let books = lock(&self.books);
+        let on_its_way = books.outbox.holds(task_id);
+        match books.recent.find(task_id, Instant::now()) {
+            Some(seen) => Some((seen, on_its_way)),
+            // It has waited for longer than results are remembered.
+            None if on_its_way => Some((Seen { body: Bytes::new(), acknowledged: false }, true)),
+            None => None,
+        }
+    }
+
+    /// Waits until every result is acknowledged.
+    pub(crate) async fn empty(&self) {
+        self.until(|books| books.outbox.len() == 0).await;
+    }
+
+    /// Waits until every result is acknowledged, or was tried since [`offer_all`](Self::offer_all) in vain.
+    pub(crate) async fn all_tried(&self) {
+        self.until(|books| books.outbox.all_tried(Instant::now())).await;
+    }
+
+    async fn until(&self, done: impl Fn(&Books) -> bool) {
+        loop {
+            let settled = self.settled.notified();
+            if done(&lock(&self.books)) {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// The orchestrator is up again, or this is the last chance: what waits is sent now.
+    pub(crate) fn offer_all(self: &Arc<Self>, despite_silence: bool) {
+        self.rearrange(|books, now| books.outbox.offer_all(despite_silence, now));
+    }
+
+    /// Ends the senders. What is not acknowledged stays in the outbox.
+    pub(crate) fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// What a reply means for a result that was in flight.
+    pub(super) fn judge(&self, books: &mut Books, id: Id, entry: &Entry, reply: &Reply) -> Verdict {
+        let now = Instant::now();
+        let verdict = match reply {
+            Reply::Answer(response) => books.outbox.on_answer(id, response, now),
+            Reply::Nothing { error, newer } => books.outbox.on_error(id, error, *newer, now),
+            Reply::Unsendable(problem) => books.outbox.on_unsendable(id, problem.clone(), now),
+        };
+        match &verdict {
+            Verdict::Acknowledged | Verdict::Ignored(_) => books.recent.acknowledge(&entry.task_id),
+            Verdict::Replace(problem) => {
+                let body = self.replacement(entry, problem, &reply.reason());
+                books.recent.remember(entry.task_id.clone(), body.clone(), now);
+                books.outbox.replace(id, body, now);
+            }
+            _ => {}
+        }
+        verdict
+    }
+
+    /// Says what became of a try: one line where a state changes, and counts where nothing does.
+    pub(super) fn say(&self, entry: &Entry, reply: &Reply, verdict: &Verdict) {
+        let (task_id, job_id, orchestrator) = (&entry.task_id, &entry.job_id, &self.peer.name);
+        self.count(reply);
+        match verdict {
+            Verdict::Acknowledged => {
+                tracing::debug!(%task_id, %job_id, %orchestrator, "result acknowledged");
+            }
+            Verdict::Ignored(why) => {
+                tracing::warn!(%task_id, %job_id, %orchestrator, reason = why, "the orchestrator ignored the result");
+            }
+            Verdict::Later { delay, newly_kept: true } => {
+                let reason = reply.reason();
+                tracing::warn!(
+                    %task_id, %job_id, %orchestrator, reason, ?delay,
+                    "the result is not sent after its quick tries: it is kept, and offered again and again"
+                );
+            }
+            Verdict::Later { delay, .. } | Verdict::Unauthorized(delay) => {
+                tracing::debug!(%task_id, %job_id, %orchestrator, ?delay, "result not sent, tried again");
+            }
+            Verdict::Silence { silence, first } => {
+                if *first {
+                    say_rate_limited(orchestrator, "results");
+                }
+                tracing::debug!(%orchestrator, ?silence, "no result is sent for a while (429)");
+            }
+            Verdict::Replace(problem) => {
+                let reason = reply.reason();
+                tracing::error!(%task_id, %job_id, %orchestrator, problem, reason, "a failure goes in the result's place");
+            }
+            Verdict::Rejected(why) => {
+                let reason = reply.reason();
+                tracing::error!(%task_id, %job_id, %orchestrator, why, reason, "the result is given up");
+            }
+        }
+    }
+
+    fn count(&self, reply: &Reply) {
+        let log = &self.peer.log;
+        match reply {
+            Reply::Answer(response) => match response.status {
+                200..=299 | 400 | 404 | 413 | 422 => log.answered(Asked::Result),
+                401 | 403 => log.refused(Asked::Result, response),
+                429 => {}
+                status => log.failed(Asked::Result, &format_args!("{status}: {}", response.error_text())),
+            },
+            Reply::Nothing { error, .. } => log.failed(Asked::Result, &error.chain()),
+            Reply::Unsendable(_) => {}
+        }
+    }
+
+    fn replacement(&self, entry: &Entry, problem: &str, reason: &str) -> Bytes {
+        let details = serde_json::json!({"reason": reason});
+        let result = TaskResult {
+            job_id: entry.job_id.clone(),
+            task_id: entry.task_id.clone(),
+            worker_id: self.worker_id.clone(),
+            origin_worker_id: self.worker_id.clone(),
+            status: "failure".to_owned(),
+            data: None,
+            error: Some(Failure {
+                code: ErrorCode::Permanent,
+                message: problem.to_owned(),
+                details: serde_json::value::to_raw_value(&details).ok(),
+            }),
+            data_metadata: std::collections::BTreeMap::new(),
+            costs: None,
+        };
+        serde_json::to_vec(&result).expect("texts always serialise").into()
+    }
+}
+
+#[cfg(test)]
+mod tests;

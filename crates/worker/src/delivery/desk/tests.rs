@@ -1,0 +1,216 @@
+use std::time::Duration;
+
+use fastrand::Rng;
+use rxon::JobId;
+use rxon::signing::Seal;
+use rxon::transport::{Connector, ExchangeFuture, Request, Transport, memory};
+
+use super::super::outbox::OutboxSettings;
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn delivery(connector: Arc<dyn Connector>) -> Arc<Delivery> {
+    let worker = WorkerId::new("w1").expect("an identifier");
+    let peer = Peer::new("http://peer".into(), connector, Seal::new(worker.clone(), "token"));
+    let settings = OutboxSettings {
+        quick_tries: 5,
+        first_delay: SECOND,
+        max_age: 86_400 * SECOND,
+        resend_ambiguous: true,
+    };
+    Delivery::new(peer, worker, Outbox::new(settings, Rng::with_seed(1)), TaskTracker::new())
+}
+
+fn task(number: usize) -> TaskId {
+    TaskId::received(number.to_string()).expect("not empty")
+}
+
+fn result(number: usize) -> TaskResult {
+    TaskResult {
+        job_id: JobId::received("j").expect("not empty"),
+        task_id: task(number),
+        worker_id: WorkerId::new("w1").expect("an identifier"),
+        origin_worker_id: WorkerId::new("w1").expect("an identifier"),
+        status: "success".to_owned(),
+        data: None,
+        error: None,
+        data_metadata: std::collections::BTreeMap::new(),
+        costs: None,
+    }
+}
+
+fn entry(number: usize) -> Entry {
+    let TaskResult { job_id, task_id, .. } = result(number);
+    Entry { task_id, job_id, body: Bytes::from_static(b"{}"), is_replacement: false }
+}
+
+fn ok() -> Response {
+    Response::new(200, "{}")
+}
+
+fn senders(delivery: &Delivery) -> (usize, usize) {
+    let books = lock(&delivery.books);
+    (books.senders, books.busy)
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_of_one_moment_do_not_wait_for_each_other() {
+    let (connector, mut peer) = memory::pair();
+    let delivery = delivery(Arc::new(connector));
+    // One sender is there already, and idle.
+    delivery.push(&result(9));
+    peer.next().await.expect("a request").answer(Ok(ok()));
+    delivery.empty().await;
+    for number in 0..9 {
+        delivery.push(&result(number));
+    }
+    let mut hanging = Vec::new();
+    for _ in 0..8 {
+        let next = tokio::time::timeout(SECOND, peer.next()).await.expect("at once");
+        hanging.push(next.expect("a request"));
+    }
+    assert_eq!(senders(&delivery), (8, 8), "and no more than that at once");
+    // The one that is left goes as soon as one of them is done, and so does what is tried again.
+    hanging.pop().expect("eight").answer(Ok(ok()));
+    peer.next().await.expect("the ninth").answer(Ok(Response::new(503, "")));
+    let again = tokio::time::timeout(2 * SECOND, peer.next()).await.expect("after its delay");
+    again.expect("a request").answer(Ok(ok()));
+    tokio::time::timeout(SECOND, async {
+        while delivery.unacknowledged() > 7 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("acknowledged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_tried_again_needs_no_sender_that_hangs() {
+    let (connector, mut peer) = memory::pair();
+    let delivery = delivery(Arc::new(connector));
+    delivery.push(&result(0));
+    let first = peer.next().await.expect("the first");
+    // The only sender learns that the first waits, and hangs with the second.
+    lock(&delivery.books).outbox.push(entry(1), Instant::now());
+    first.answer(Ok(Response::new(503, "")));
+    let _hangs = peer.next().await.expect("the second");
+    let again = tokio::time::timeout(2 * SECOND, peer.next()).await.expect("after its delay");
+    drop(again);
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_senders_end_and_others_begin_when_they_are_needed() {
+    let (connector, mut peer) = memory::pair();
+    let delivery = delivery(Arc::new(connector));
+    for round in 0..2 {
+        for number in 0..4 {
+            delivery.push(&result(10 * round + number));
+        }
+        let mut waiting = Vec::new();
+        for _ in 0..4 {
+            waiting.push(peer.next().await.expect("a request"));
+        }
+        for request in waiting {
+            request.answer(Ok(ok()));
+        }
+        delivery.empty().await;
+        assert_eq!(senders(&delivery), (4, 0));
+        tokio::time::sleep(62 * SECOND).await;
+        assert_eq!(senders(&delivery), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_sender_stays_while_something_is_to_be_tried_again() {
+    let (connector, mut peer) = memory::pair();
+    let delivery = delivery(Arc::new(connector));
+    delivery.push(&result(0));
+    let response = Response { retry_after: Some(300 * SECOND), ..Response::new(429, "") };
+    peer.next().await.expect("a request").answer(Ok(response));
+    tokio::time::sleep(290 * SECOND).await;
+    assert_eq!(senders(&delivery), (1, 0));
+    tokio::time::timeout(20 * SECOND, peer.next())
+        .await
+        .expect("after the silence")
+        .expect("a request")
+        .answer(Ok(ok()));
+    delivery.empty().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_is_repeated_once_and_not_while_it_is_on_its_way() {
+    let (connector, mut peer) = memory::pair();
+    let delivery = delivery(Arc::new(connector));
+    assert!(delivery.seen(&task(0)).is_none());
+    delivery.push(&result(0));
+    assert!(delivery.seen(&task(0)).expect("known").1, "on its way");
+    delivery.repeat(entry(0));
+    assert_eq!(delivery.unacknowledged(), 1);
+    peer.next().await.expect("a request").answer(Ok(ok()));
+    delivery.empty().await;
+    let (seen, on_its_way) = delivery.seen(&task(0)).expect("known");
+    assert!(seen.acknowledged && !on_its_way);
+    // Two polls bring the task again.
+    delivery.repeat(entry(0));
+    delivery.repeat(entry(0));
+    assert_eq!(delivery.unacknowledged(), 1);
+    // However long it waits, the task is not run again while its result is on its way.
+    tokio::time::sleep(700 * SECOND).await;
+    assert!(delivery.seen(&task(0)).expect("known").1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_is_waited_for() {
+    let (connector, mut peer) = memory::pair();
+    let delivery = delivery(Arc::new(connector));
+    delivery.room().await;
+    for number in 0..MAX_RESULTS {
+        delivery.push(&result(number));
+    }
+    assert!(!delivery.has_room());
+    let mut room = std::pin::pin!(delivery.room());
+    assert!(tokio::time::timeout(SECOND, room.as_mut()).await.is_err());
+    peer.next().await.expect("a request").answer(Ok(ok()));
+    tokio::time::timeout(SECOND, room).await.expect("room");
+}
+
+/// Panics in the first exchange; the next ones go well.
+#[derive(Debug, Clone, Default)]
+struct Panicking(Arc<std::sync::atomic::AtomicUsize>);
+
+impl Connector for Panicking {
+    fn transport(&self) -> Box<dyn Transport> {
+        Box::new(self.clone())
+    }
+}
+
+impl Transport for Panicking {
+    fn exchange(&mut self, _: Request) -> ExchangeFuture<'_> {
+        Box::pin(async {
+            assert!(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0, "the first");
+            Ok(ok())
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_one_try() {
+    let connector = Panicking::default();
+    let delivery = delivery(Arc::new(connector.clone()));
+    delivery.push(&result(0));
+    tokio::time::timeout(5 * SECOND, delivery.empty()).await.expect("sent all the same");
+    assert_eq!((senders(&delivery), connector.0.load(std::sync::atomic::Ordering::Relaxed)), ((1, 0), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_that_are_let_go_are_counted_out() {
+    let (connector, mut peer) = memory::pair();
+    let delivery = delivery(Arc::new(connector));
+    delivery.push(&result(0));
+    let _hangs = peer.next().await.expect("a request");
+    delivery.close();
+    delivery.tracker.close();
+    delivery.tracker.wait().await;
+    assert_eq!((senders(&delivery), delivery.unacknowledged()), ((0, 0), 1));
+}

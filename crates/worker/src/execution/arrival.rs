@@ -1,0 +1,101 @@
+//! A task's arrival: whether it is new, and who runs it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rxon::model::Task;
+use rxon::{JobId, TaskId};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::{CancelHandle, Execution, report};
+use crate::core::Core;
+use crate::delivery::Entry;
+use crate::handler::{Outcome, TaskError};
+use crate::session::Session;
+use crate::slots::Slot;
+
+/// Takes a task that a poll brought. False when it is not new: nothing is run then.
+pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, slot: Slot) -> bool {
+    let span = span(session, &task.task_id, &task.job_id);
+    let cancel = Arc::new(CancelHandle::default());
+    let is_new = span.in_scope(|| {
+        for ignored in &task.ignored {
+            tracing::warn!("ignored: {ignored}");
+        }
+        claim(core, session, &task.task_id, &task.job_id, &cancel)
+    });
+    if !is_new {
+        return false;
+    }
+    core.changes.happened();
+    let execution = Execution { core: core.clone(), session: session.clone(), cancel, began: Instant::now() };
+    core.tasks.spawn(execution.run(task, slot).instrument(span));
+    true
+}
+
+/// Answers a task that cannot be read. False when it is not new: it was answered already.
+pub(crate) fn refuse(
+    core: &Core,
+    session: &Arc<Session>,
+    job_id: JobId,
+    task_id: TaskId,
+    problem: &str,
+) -> bool {
+    let _entered = span(session, &task_id, &job_id).entered();
+    if !claim(core, session, &task_id, &job_id, &Arc::default()) {
+        return false;
+    }
+    let outcome = Outcome::Failed(TaskError::invalid_input(format!("malformed task: {problem}")));
+    let result = report::result(core, job_id, task_id, outcome, Duration::ZERO);
+    session.delivery.push(&result);
+    core.running.end(&result.task_id);
+    true
+}
+
+/// At the level of errors, so that it is there for whatever is logged within.
+fn span(session: &Session, task_id: &TaskId, job_id: &JobId) -> tracing::Span {
+    tracing::error_span!("task", %task_id, %job_id, orchestrator = %session.peer.name)
+}
+
+/// Makes a task this call's own, unless it runs or has ended lately.
+///
+/// The order matters: what a task ends in is remembered before the task is given up, so that whoever can claim it
+/// anew finds what was remembered.
+fn claim(
+    core: &Core,
+    session: &Arc<Session>,
+    task_id: &TaskId,
+    job_id: &JobId,
+    cancel: &Arc<CancelHandle>,
+) -> bool {
+    if !core.running.begin(task_id, job_id, &session.peer.name, cancel) {
+        tracing::warn!("delivered again while it runs: dropped");
+        return false;
+    }
+    let is_new = !delivered_again(session, job_id, task_id);
+    if !is_new {
+        core.running.end(task_id);
+    }
+    is_new
+}
+
+/// A task that ended lately is not run again: its result is what was asked for.
+fn delivered_again(session: &Arc<Session>, job_id: &JobId, task_id: &TaskId) -> bool {
+    let Some((seen, on_its_way)) = session.delivery.seen(task_id) else { return false };
+    let newer = session.peer.generation() == rxon::model::Generation::Newer;
+    if on_its_way {
+        tracing::warn!("delivered again: its result is on its way");
+    } else if seen.acknowledged && !newer {
+        tracing::warn!("delivered again although its result was acknowledged: dropped");
+    } else {
+        tracing::warn!("delivered again: its result is sent again");
+        session.delivery.repeat(Entry {
+            task_id: task_id.clone(),
+            job_id: job_id.clone(),
+            body: seen.body,
+            is_replacement: false,
+        });
+    }
+    true
+}

@@ -1,0 +1,293 @@
+//! From a handler's data to JSON text.
+//!
+//! `serde_json` writes NaN and infinities as `null`. That is not what the handler said, so they are refused. It is
+//! looked for them only in data whose text has a `null` in it: all other data is serialised once, and not looked at.
+
+use std::fmt;
+
+use serde::ser::{self, Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
+
+/// The JSON text of data, or what in it is not JSON, and where.
+pub(super) fn to_json(data: &impl Serialize) -> Result<Box<RawValue>, String> {
+    let raw = match to_raw_value(data) {
+        Ok(raw) => raw,
+        Err(error) => {
+            let mut again = serde_json::Serializer::new(std::io::sink());
+            return Err(problem(data, &mut again).unwrap_or_else(|| error.to_string()));
+        }
+    };
+    match raw.get().contains("null").then(|| problem(data, Finite)).flatten() {
+        Some(problem) => Err(problem),
+        None => Ok(raw),
+    }
+}
+
+/// What a serialiser does not accept, and where.
+fn problem<S: Serializer>(data: &impl Serialize, serializer: S) -> Option<String> {
+    let error = serde_path_to_error::serialize(data, serializer).err()?;
+    let path = error.path().to_string();
+    let place = if path == "." { String::new() } else { format!("at `{path}`: ") };
+    Some(format!("{place}{}", error.into_inner()))
+}
+
+/// Writes nothing, and refuses floats that are not numbers.
+struct Finite;
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refused(String);
+
+impl ser::Error for Refused {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+macro_rules! accepted {
+    ($($method:ident: $type:ty)*) => { $(
+        fn $method(self, _value: $type) -> Result<(), Refused> {
+            Ok(())
+        }
+    )* };
+}
+
+impl Serializer for Finite {
+    type Ok = ();
+    type Error = Refused;
+    type SerializeSeq = Self;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Self;
+    type SerializeTupleVariant = Self;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Self;
+
+    accepted! {
+        serialize_bool: bool serialize_char: char serialize_str: &str serialize_bytes: &[u8]
+        serialize_i8: i8 serialize_i16: i16 serialize_i32: i32 serialize_i64: i64 serialize_i128: i128
+        serialize_u8: u8 serialize_u16: u16 serialize_u32: u32 serialize_u64: u64 serialize_u128: u128
+        serialize_unit_struct: &'static str
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<(), Refused> {
+        self.serialize_f64(value.into())
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<(), Refused> {
+        if value.is_finite() { Ok(()) } else { Err(Refused(value.to_string())) }
+    }
+
+    fn serialize_none(self) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Refused> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Refused> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Refused> {
+        value.serialize(self)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self, Refused> {
+        Ok(self)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self, Refused> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Refused> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Refused> {
+        Ok(self)
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Self, Refused> {
+        Ok(self)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Refused> {
+        Ok(self)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Refused> {
+        Ok(self)
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<(), Refused> {
+        Ok(())
+    }
+}
+
+macro_rules! compound {
+    ($($trait:ident: $method:ident)*) => { $(
+        impl ser::$trait for Finite {
+            type Ok = ();
+            type Error = Refused;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+                value.serialize(Finite)
+            }
+
+            fn end(self) -> Result<(), Refused> {
+                Ok(())
+            }
+        }
+    )* };
+}
+
+compound! {
+    SerializeSeq: serialize_element
+    SerializeTuple: serialize_element
+    SerializeTupleStruct: serialize_field
+    SerializeTupleVariant: serialize_field
+}
+
+macro_rules! compound_with_names {
+    ($($trait:ident)*) => { $(
+        impl ser::$trait for Finite {
+            type Ok = ();
+            type Error = Refused;
+
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Result<(), Refused> {
+                value.serialize(Finite)
+            }
+
+            fn end(self) -> Result<(), Refused> {
+                Ok(())
+            }
+        }
+    )* };
+}
+
+compound_with_names! { SerializeStruct SerializeStructVariant }
+
+impl ser::SerializeMap for Finite {
+    type Ok = ();
+    type Error = Refused;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refused> {
+        key.serialize(Finite)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+        value.serialize(Finite)
+    }
+
+    fn end(self) -> Result<(), Refused> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Serialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Stats {
+        name: &'static str,
+        mean: f64,
+        parts: Vec<Part>,
+        note: Option<Box<RawValue>>,
+    }
+
+    #[derive(Serialize)]
+    enum Part {
+        Whole,
+        Single(f32),
+        Pair(u8, f64),
+        Named { value: Option<f64> },
+    }
+
+    fn stats(mean: f64, parts: Vec<Part>) -> Stats {
+        Stats { name: "null", mean, parts, note: None }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_and_named_by_its_path() {
+        let table = [
+            (stats(f64::NAN, vec![]), "at `mean`: NaN"),
+            (stats(0.0, vec![Part::Whole, Part::Single(f32::INFINITY)]), "inf"),
+            (stats(0.0, vec![Part::Pair(1, f64::NEG_INFINITY)]), "-inf"),
+            (stats(0.0, vec![Part::Named { value: Some(f64::NAN) }]), "NaN"),
+        ];
+        for (data, expected) in table {
+            let problem = to_json(&data).expect_err(expected);
+            let index = data.parts.len().wrapping_sub(1);
+            assert!(problem.ends_with(expected), "{problem}");
+            assert!(data.parts.is_empty() || problem.contains(&format!("parts[{index}]")), "{problem}");
+        }
+        let nested = BTreeMap::from([("a b", vec![(1, Some(f64::NAN))])]);
+        assert_eq!(to_json(&nested).expect_err("NaN"), "at `a b[0][1]`: NaN");
+        assert_eq!(to_json(&f64::NAN).expect_err("NaN"), "NaN");
+    }
+
+    #[test]
+    fn what_serde_json_refuses_is_named_by_its_path_too() {
+        let problem = to_json(&json_with_keys()).expect_err("a key that is no text");
+        assert_eq!(problem, "at `outer`: key must be a string");
+    }
+
+    fn json_with_keys() -> BTreeMap<&'static str, BTreeMap<Vec<u8>, u8>> {
+        BTreeMap::from([("outer", BTreeMap::from([(vec![1], 1)]))])
+    }
+
+    #[test]
+    fn nulls_that_are_meant_stay() {
+        let mut data = stats(1.0, vec![Part::Named { value: None }, Part::Single(0.5)]);
+        let json = to_json(&data).expect("JSON");
+        assert_eq!(
+            json.get(),
+            r#"{"name":"null","mean":1.0,"parts":[{"Named":{"value":null}},{"Single":0.5}],"note":null}"#
+        );
+        data.note = RawValue::from_string(r#"{ "b":1e400, "a" : [null, 1.0,-0.0] }"#.to_owned()).ok();
+        let json = to_json(&data).expect("JSON");
+        assert!(json.get().ends_with(r#""note":{ "b":1e400, "a" : [null, 1.0,-0.0] }}"#), "{json}");
+        assert_eq!(to_json(&data.note).expect("JSON").get(), data.note.as_ref().expect("set").get());
+        assert_eq!(to_json(&json!({"a": null, "b": [1.5]})).expect("JSON").get(), r#"{"a":null,"b":[1.5]}"#);
+        assert_eq!(to_json(&()).expect("JSON").get(), "null");
+    }
+}

@@ -1,0 +1,231 @@
+//! When to poll, and how many at once. Pure.
+//!
+//! | what a poll brought | pollers | the next poll |
+//! |---|---|---|
+//! | a task, at once | one more, up to the limit | at once |
+//! | a task, after it was held | as many | at once |
+//! | a task that was delivered before | one less | as after nothing at once |
+//! | nothing, after it was held | one less, down to one | at once |
+//! | nothing, at once | one less | after `IDLE_POLL_DELAY`, growing while it repeats |
+//! | an error | one less | after `TASK_POLL_ERROR_DELAY`, doubling while it repeats |
+//! | 401, 403 | one less | after 5 to 6.25 s |
+//! | 429 | one less | after `Retry-After`, or 61 to 66 s |
+//!
+//! At once is what came within 100 ms, or within three times the shortest exchange before it, where the way is long;
+//! never what took 1 s. There is always one poller: the last of them does not end.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use rxon::backoff::{Backoff, Jitter};
+use tokio::time::Instant;
+
+use super::rate::RateGate;
+use crate::pace::after_refused_credentials;
+
+/// An answer that came within this time was not waited for, however short the way.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// One that took this long was waited for, however long the way.
+const LONGEST_AT_ONCE: Duration = Duration::from_secs(1);
+
+/// An answer that took so many times the shortest was waited for.
+const TIMES_THE_SHORTEST: u32 = 3;
+
+/// Answers with nothing that come at once lead to a poll at least this seldom in the end.
+const LONGEST_IDLE_DELAY: Duration = Duration::from_millis(250);
+
+const LONGEST_ERROR_DELAY: Duration = Duration::from_secs(60);
+
+/// A delay of nothing would never grow: doubled, it begins here.
+const SHORTEST_DELAY: Duration = Duration::from_millis(10);
+
+/// How polling is configured.
+#[derive(Debug, Clone)]
+pub(crate) struct PollingSettings {
+    pub(crate) max_pollers: usize,
+    pub(crate) error_delay: Duration,
+    pub(crate) idle_delay: Duration,
+}
+
+/// The schedule that all pollers of one orchestrator share.
+#[derive(Debug)]
+pub(crate) struct Polling {
+    settings: PollingSettings,
+    /// Pollers that live, and places reserved for those about to begin.
+    pollers: usize,
+    failures: Backoff,
+    last_failure: Option<Instant>,
+    instant_empties: u32,
+    not_before: Option<Instant>,
+    /// The shortest exchange that tells how long the way is.
+    shortest: Option<Duration>,
+    gate: RateGate,
+    rng: Rng,
+}
+
+/// What a poll was answered, but for 429.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Brought {
+    /// A task, which left so many slots free.
+    Task { free_slots: usize },
+    /// A task that was delivered before.
+    KnownTask,
+    /// Nothing.
+    Nothing,
+    /// A refusal of our credentials.
+    Unauthorized,
+    /// An error, or what nobody understands.
+    Error,
+}
+
+/// What is left to do after a poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Poll on.
+    Continue,
+    /// Poll on, and let one more poller begin: its place is reserved.
+    Grow,
+    /// This poller ends: its place is free already.
+    End,
+}
+
+impl Polling {
+    pub(crate) fn new(settings: PollingSettings, rng: Rng) -> Self {
+        let failures =
+            Backoff::new(settings.error_delay.max(SHORTEST_DELAY), LONGEST_ERROR_DELAY, Jitter::AddQuarter);
+        Self {
+            settings,
+            pollers: 0,
+            failures,
+            last_failure: None,
+            instant_empties: 0,
+            not_before: None,
+            shortest: None,
+            gate: RateGate::default(),
+            rng,
+        }
+    }
+
+    /// Reserves a place if there is no poller at all. True when it did.
+    pub(crate) fn begin_first(&mut self) -> bool {
+        let first = self.pollers == 0;
+        self.pollers += usize::from(first);
+        first
+    }
+
+    /// A poller is gone, though no answer said that it should.
+    pub(crate) fn on_gone(&mut self) {
+        self.pollers -= 1;
+    }
+
+    /// None when a poll may be sent now, else when it may.
+    pub(crate) fn wait_until(&self, now: Instant) -> Option<Instant> {
+        let pause = self.not_before.filter(|until| *until > now);
+        pause.max(self.gate.closed_until(now))
+    }
+
+    /// Whether a poll may be sent now. It is counted then: it has to be sent.
+    pub(crate) fn may_send(&mut self, now: Instant) -> bool {
+        let may = self.wait_until(now).is_none();
+        if may {
+            self.gate.on_sent(now, true, &mut self.rng);
+        }
+        may
+    }
+
+    /// A poll was answered.
+    pub(crate) fn on_answer(&mut self, brought: Brought, sent: Instant, now: Instant) -> Next {
+        self.gate.on_accepted();
+        let took = now.duration_since(sent);
+        let at_once = took < at_once_within(self.shortest);
+        // Nothing that came late was held by the orchestrator: that tells nothing of the way.
+        if brought != Brought::Nothing || took < LONGEST_IDLE_DELAY {
+            self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
+        }
+        match brought {
+            Brought::Task { free_slots } => {
+                self.went_well();
+                self.instant_empties = 0;
+                if at_once && free_slots > 0 { self.grow() } else { Next::Continue }
+            }
+            Brought::Nothing if !at_once => {
+                self.went_well();
+                self.instant_empties = 0;
+                self.shrink()
+            }
+            Brought::Nothing | Brought::KnownTask => {
+                self.went_well();
+                self.brought_nothing_at_once(now);
+                self.shrink()
+            }
+            Brought::Unauthorized => {
+                let delay = after_refused_credentials(&mut self.rng);
+                self.pause(now + delay);
+                self.shrink()
+            }
+            Brought::Error => self.on_error(sent, now),
+        }
+    }
+
+    /// A poll failed. Several that were under way together count as one failure.
+    pub(crate) fn on_error(&mut self, sent: Instant, now: Instant) -> Next {
+        if self.last_failure.is_none_or(|last| sent >= last) {
+            self.last_failure = Some(now);
+            let delay = self.failures.next(&mut self.rng);
+            self.pause(now + delay);
+        }
+        self.shrink()
+    }
+
+    /// A poll was refused for the rate of polls. True when that is worth saying.
+    pub(crate) fn on_rate_limited(&mut self, now: Instant, retry_after: Option<Duration>) -> (bool, Next) {
+        let first = self.gate.on_refused(now, retry_after, &mut self.rng);
+        (first, self.shrink())
+    }
+
+    fn brought_nothing_at_once(&mut self, now: Instant) {
+        let first = self.settings.idle_delay.max(SHORTEST_DELAY);
+        let grown = first.mul_f64(2f64.powi(self.instant_empties.min(16) as i32));
+        let delay = grown.min(LONGEST_IDLE_DELAY.max(self.settings.idle_delay));
+        self.instant_empties += 1;
+        self.pause(now + delay);
+    }
+
+    /// Never cuts short a pause that another poller was told.
+    fn pause(&mut self, until: Instant) {
+        self.not_before = self.not_before.max(Some(until));
+    }
+
+    fn went_well(&mut self) {
+        self.failures.reset();
+        self.last_failure = None;
+    }
+
+    // Who decides also counts, under one lock: two that decide together must not both take the last place, nor both
+    // leave.
+
+    fn grow(&mut self) -> Next {
+        if self.pollers >= self.settings.max_pollers {
+            return Next::Continue;
+        }
+        self.pollers += 1;
+        Next::Grow
+    }
+
+    fn shrink(&mut self) -> Next {
+        if self.pollers <= 1 {
+            return Next::Continue;
+        }
+        self.pollers -= 1;
+        Next::End
+    }
+}
+
+/// An answer that took less than this came at once, when the shortest exchange so far took this long.
+fn at_once_within(shortest: Option<Duration>) -> Duration {
+    shortest.map_or(AT_ONCE, |way| way.saturating_mul(TIMES_THE_SHORTEST).clamp(AT_ONCE, LONGEST_AT_ONCE))
+}
+
+#[cfg(test)]
+mod tests;

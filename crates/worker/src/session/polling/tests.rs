@@ -1,0 +1,184 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn polling() -> Polling {
+    let settings =
+        PollingSettings { max_pollers: 3, error_delay: 5 * SECOND, idle_delay: Duration::from_millis(10) };
+    let mut polling = Polling::new(settings, Rng::with_seed(1));
+    assert!(polling.begin_first());
+    polling
+}
+
+const fn task(free_slots: usize) -> Brought {
+    Brought::Task { free_slots }
+}
+
+#[test]
+fn pollers_grow_while_tasks_come_at_once_and_shrink_when_none_come() {
+    let (mut polling, now) = (polling(), Instant::now());
+    assert_eq!(polling.on_answer(task(0), now, now), Next::Continue, "no slot is free");
+    for _ in 0..2 {
+        assert_eq!(polling.on_answer(task(1), now, now), Next::Grow);
+    }
+    assert_eq!(polling.on_answer(task(1), now, now), Next::Continue, "as many as are allowed");
+    for _ in 0..2 {
+        assert_eq!(polling.on_answer(Brought::Nothing, now, now + 30 * SECOND), Next::End);
+    }
+    assert_eq!(polling.on_answer(Brought::Nothing, now, now + 30 * SECOND), Next::Continue, "one stays");
+    assert_eq!(polling.on_answer(task(1), now, now + SECOND), Next::Continue, "it was waited for");
+}
+
+#[test]
+fn pollers_that_decide_before_others_have_come_or_gone_know_of_them() {
+    let (mut polling, now) = (polling(), Instant::now());
+    let decisions = [(); 5].map(|()| polling.on_answer(task(9), now, now));
+    assert_eq!(decisions[..2], [Next::Grow; 2]);
+    assert_eq!(decisions[2..], [Next::Continue; 3]);
+    let decisions = [(); 5].map(|()| polling.on_answer(Brought::Nothing, now, now));
+    assert_eq!(decisions[..2], [Next::End; 2]);
+    assert_eq!(decisions[2..], [Next::Continue; 3]);
+    assert!(!polling.begin_first(), "one is left");
+    polling.on_gone();
+    assert!(polling.begin_first());
+    assert!(!polling.begin_first());
+}
+
+#[test]
+fn at_once_is_measured_by_the_way() {
+    for (shortest, within) in [
+        (None, 100),
+        (Some(0), 100),
+        (Some(33), 100),
+        (Some(120), 360),
+        (Some(333), 999),
+        (Some(30_000), 1000),
+    ] {
+        let within = Duration::from_millis(within);
+        assert_eq!(at_once_within(shortest.map(Duration::from_millis)), within, "{shortest:?}");
+    }
+}
+
+#[test]
+fn over_a_long_way_pollers_grow_and_instant_nothing_is_told_from_what_was_held() {
+    let (mut polling, now) = (polling(), Instant::now());
+    let near = now + Duration::from_millis(120);
+    assert_eq!(polling.on_answer(Brought::Nothing, now, now + 30 * SECOND), Next::Continue);
+    assert_eq!(polling.on_answer(task(1), now, now + 2 * SECOND), Next::Continue, "held");
+    assert_eq!(polling.on_answer(task(1), now, near), Next::Grow);
+    polling.on_answer(Brought::Nothing, now, near);
+    assert!(polling.wait_until(near).is_some());
+}
+
+#[test]
+fn what_was_held_for_a_short_time_is_not_taken_for_the_way() {
+    let (mut polling, mut now) = (polling(), Instant::now());
+    for _ in 0..5 {
+        let sent = now;
+        now += Duration::from_millis(300);
+        polling.on_answer(Brought::Nothing, sent, now);
+        assert_eq!(polling.wait_until(now), None);
+    }
+}
+
+#[test]
+fn a_task_that_is_delivered_again_and_again_is_asked_for_less_often() {
+    let (mut polling, mut now) = (polling(), Instant::now());
+    polling.on_answer(task(1), now, now);
+    assert_eq!(polling.on_answer(Brought::KnownTask, now, now), Next::End);
+    for delay in [10, 20, 40, 80, 160, 250, 250] {
+        let until = polling.wait_until(now).expect("a pause");
+        assert_eq!(until, now + Duration::from_millis(delay));
+        now = until;
+        polling.on_answer(Brought::KnownTask, now, now);
+    }
+}
+
+#[test]
+fn every_answer_but_429_counts_towards_the_limit_that_429_teaches() {
+    for brought in [task(0), Brought::KnownTask, Brought::Nothing, Brought::Unauthorized, Brought::Error] {
+        let (mut polling, mut now) = (polling(), Instant::now());
+        for _ in 0..4 {
+            now = polling.wait_until(now).unwrap_or(now);
+            assert!(polling.may_send(now));
+            polling.on_answer(brought, now, now);
+        }
+        now = polling.wait_until(now).unwrap_or(now);
+        assert!(polling.may_send(now));
+        assert!(polling.on_rate_limited(now, None).0);
+        now += 70 * SECOND;
+        for sent in 1..=2 {
+            assert!(polling.may_send(now), "{brought:?}: silent after {sent} of 4");
+            now += SECOND;
+        }
+        assert!(!polling.may_send(now), "{brought:?}: not silent two short of the limit");
+    }
+}
+
+#[test]
+fn no_answer_cuts_short_a_pause_that_another_poller_was_told() {
+    let (mut polling, now) = (polling(), Instant::now());
+    polling.on_error(now, now);
+    let pause = polling.wait_until(now);
+    polling.on_answer(Brought::Nothing, now, now);
+    assert_eq!(polling.wait_until(now), pause);
+}
+
+#[test]
+fn nothing_at_once_is_asked_for_less_and_less_often() {
+    let (mut polling, mut now) = (polling(), Instant::now());
+    let mut delays = Vec::new();
+    for _ in 0..8 {
+        polling.on_answer(Brought::Nothing, now, now);
+        let until = polling.wait_until(now).expect("a pause");
+        delays.push(until.duration_since(now).as_millis());
+        now = until;
+    }
+    assert_eq!(delays, [10, 20, 40, 80, 160, 250, 250, 250]);
+    polling.on_answer(task(0), now, now);
+    assert_eq!(polling.wait_until(now), None);
+    polling.on_answer(Brought::Nothing, now, now);
+    assert_eq!(polling.wait_until(now), Some(now + Duration::from_millis(10)), "it begins anew");
+}
+
+#[test]
+fn delays_of_nothing_grow_too() {
+    let settings =
+        PollingSettings { max_pollers: 1, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
+    let (mut polling, mut now) = (Polling::new(settings, Rng::with_seed(1)), Instant::now());
+    for _ in 0..8 {
+        polling.on_answer(Brought::Nothing, now, now);
+        now = polling.wait_until(now).expect("a pause");
+    }
+    polling.on_answer(Brought::Nothing, now, now);
+    assert_eq!(polling.wait_until(now), Some(now + LONGEST_IDLE_DELAY));
+    now += SECOND;
+    for _ in 0..8 {
+        polling.on_error(now, now);
+        now = polling.wait_until(now).expect("a pause");
+    }
+    polling.on_error(now, now);
+    assert!(polling.wait_until(now) >= Some(now + SECOND), "10 ms, doubled eight times");
+}
+
+#[test]
+fn errors_double_the_delay_and_never_cut_it_short() {
+    let (mut polling, mut now) = (polling(), Instant::now());
+    for base in [5.0, 10.0, 20.0, 40.0, 60.0, 60.0] {
+        polling.on_error(now, now);
+        let until = polling.wait_until(now).expect("a pause");
+        let delay = until.duration_since(now).as_secs_f64();
+        assert!((base..=base * 1.25 + 0.001).contains(&delay), "{delay} for {base}");
+        now = until;
+    }
+}
+
+#[test]
+fn polls_that_fail_together_are_one_failure() {
+    let (mut polling, now) = (polling(), Instant::now());
+    for _ in 0..8 {
+        polling.on_error(now, now + SECOND);
+    }
+    let until = polling.wait_until(now).expect("a pause");
+    assert!(until <= now + SECOND + Duration::from_millis(6250));
+}
