@@ -17,11 +17,9 @@ use crate::middleware::catch_panic::panic_message;
 pub(crate) type ControlTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How long a task that panicked stays down.
-#[allow(dead_code, reason = "taken up by `run` next")]
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
 /// A task that is made anew and goes on when it panics: without it, the worker would live on and do nothing.
-#[allow(dead_code, reason = "taken up by `run` next")]
 pub(crate) fn restarting<F>(name: &'static str, mut make: impl FnMut() -> F + Send + 'static) -> ControlTask
 where
     F: Future<Output = ()> + Send,

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::changes::Changes;
 use crate::config::{ConfigError, OrchestratorEntry, ShutdownPolls, wrong_token};
-use crate::control::{ControlTask, ControlThread};
+use crate::control::{ControlTask, ControlThread, restarting};
 use crate::core::{Core, Running};
 use crate::delivery::{Delivery, Outbox, OutboxSettings};
 use crate::error::Error;
@@ -131,7 +131,10 @@ pub(crate) async fn run(
     // Whatever becomes of this future, nothing goes on without it.
     let guard = EndAll { core: core.clone(), sessions: sessions.clone(), ends: ends.clone() };
     for session in &sessions {
-        control.push(Box::pin(Driver::new(core.clone(), session.clone(), ends.clone()).run()));
+        let (core, session, ends) = (core.clone(), session.clone(), ends.clone());
+        control.push(restarting("conversation", move || {
+            Driver::new(core.clone(), session.clone(), ends.clone()).run()
+        }));
     }
     if let Some(listener) = listener {
         control.push(Box::pin(health::serve(listener, core.clone(), sessions.clone())));

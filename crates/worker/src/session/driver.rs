@@ -211,17 +211,16 @@ impl Driver {
     fn heard(&mut self, beat: Beat) {
         let now = Instant::now();
         let peer = self.session.peer.clone();
-        match beat {
-            Beat::Forgotten if !self.ends.stop_asking.is_cancelled() => {
-                tracing::warn!(orchestrator = %peer.name, "the orchestrator has forgotten this worker: registering again");
-                peer.unregistered();
-            }
-            Beat::TooMany(retry_after) => {
-                if self.state.on_too_many(retry_after, now) {
-                    super::say_rate_limited(&peer.name, "heartbeats");
-                }
-            }
-            _ => {}
+        if beat == Beat::Forgotten && !self.ends.stop_asking.is_cancelled() {
+            tracing::warn!(orchestrator = %peer.name, "the orchestrator has forgotten this worker: registering again");
+            peer.unregistered();
+        }
+        let first_refusal = match beat {
+            Beat::TooMany(retry_after) => self.state.on_too_many(retry_after, now),
+            _ => false,
+        };
+        if first_refusal {
+            super::say_rate_limited(&peer.name, "heartbeats");
         }
         if self.state.on_beat(beat, now) {
             self.session.delivery.offer_all(false);

@@ -61,8 +61,14 @@ pub(super) enum Step {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    Stranger { not_before: Instant },
-    Known(Generation),
+    Stranger {
+        not_before: Instant,
+    },
+    Known {
+        generation: Generation,
+        /// A heartbeat was acknowledged since the last registration.
+        acknowledged: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +95,6 @@ pub(super) struct Conversation {
     doubt: bool,
     /// Since the last registration.
     heartbeats: u64,
-    /// One of these was acknowledged.
-    acknowledged: bool,
     /// In a row.
     failures: u32,
     down: bool,
@@ -110,7 +114,6 @@ impl Conversation {
             changed: false,
             doubt: false,
             heartbeats: 0,
-            acknowledged: false,
             failures: 0,
             down: false,
             gate: RateGate::default(),
@@ -130,12 +133,12 @@ impl Conversation {
                 Step::Wait { until: not_before }
             }
             (Standing::Stranger { .. }, Stop::No) => Step::Register,
-            (Standing::Known(_), Stop::Asked) => Step::SayGoodbye,
-            (Standing::Known(_), Stop::Said { let_go_at: Some(at) }) if at <= now => {
+            (Standing::Known { .. }, Stop::Asked) => Step::SayGoodbye,
+            (Standing::Known { .. }, Stop::Said { let_go_at: Some(at) }) if at <= now => {
                 self.stop = Stop::Said { let_go_at: None };
                 Step::LetGo
             }
-            (Standing::Known(generation), _) => self.beat_or_wait(generation, now),
+            (Standing::Known { generation, .. }, _) => self.beat_or_wait(generation, now),
         }
     }
 
@@ -166,7 +169,7 @@ impl Conversation {
 
     /// Whether there are heartbeats to be sent, so that changes matter.
     pub(super) fn is_known(&self) -> bool {
-        matches!(self.standing, Standing::Known(_))
+        matches!(self.standing, Standing::Known { .. })
     }
 
     /// Whether it has been told that the worker stops.
@@ -186,10 +189,9 @@ impl Conversation {
 
     /// The orchestrator accepted the registration.
     pub(super) fn on_registered(&mut self, generation: Generation, now: Instant) {
-        self.standing = Standing::Known(generation);
+        self.standing = Standing::Known { generation, acknowledged: false };
         self.tick = now;
         self.heartbeats = 0;
-        self.acknowledged = false;
         self.doubt = false;
         // Heartbeats of a stranger teach no limit: the window is the newly known worker's.
         self.up();
@@ -221,7 +223,9 @@ impl Conversation {
         }
         match beat {
             Beat::Acknowledged => {
-                self.acknowledged = true;
+                if let Standing::Known { acknowledged, .. } = &mut self.standing {
+                    *acknowledged = true;
+                }
                 self.registration.reset();
                 return self.up();
             }
@@ -242,12 +246,12 @@ impl Conversation {
 
     /// The orchestrator does not know the worker any more. Ignored once the worker stops.
     pub(super) fn on_forgotten(&mut self, now: Instant) {
-        if self.stop != Stop::No || !self.is_known() {
-            return;
+        let Standing::Known { acknowledged, .. } = self.standing else { return };
+        if self.stop == Stop::No {
+            // One that forgets as fast as it is registered with would make a loop of it.
+            let delay = if acknowledged { Duration::ZERO } else { self.registration.next(&mut self.rng) };
+            self.standing = Standing::Stranger { not_before: now + delay };
         }
-        // One that forgets as fast as it is registered with would make a loop of it.
-        let delay = if self.acknowledged { Duration::ZERO } else { self.registration.next(&mut self.rng) };
-        self.standing = Standing::Stranger { not_before: now + delay };
     }
 
     /// The orchestrator was told that the worker takes nothing more, or could not be.
