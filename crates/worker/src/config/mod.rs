@@ -1,6 +1,6 @@
 //! Everything that can be set, in one table.
 //!
-//! [`options!`](table) makes of each row a field of [`WorkerConfig`], a method that sets it, its variable, and the row
+//! A macro, `options!`, makes of each row a field of [`WorkerConfig`], a method that sets it, its variable, and the row
 //! of [`OPTIONS`] that documentation and errors are made of.
 
 mod orchestrators;
