@@ -11,5 +11,4 @@ mod protocol;
 mod proxy;
 mod relay;
 mod tasks;
-mod throughput;
 mod tls;
