@@ -1,14 +1,22 @@
 //! That something worth a heartbeat happened.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Tells the control path of changes, many times a second and at hardly any cost.
-#[derive(Debug, Default)]
+use crate::pace::lock;
+
+/// Tells the control path of changes, many times a second and at hardly any cost. Each orchestrator is told for itself.
+#[derive(Debug)]
 pub(crate) struct Changes {
+    listeners: Vec<Listener>,
+}
+
+/// What one orchestrator has not been told yet.
+#[derive(Debug, Default)]
+struct Listener {
     burst: Mutex<Option<Burst>>,
     began: Notify,
 }
@@ -21,23 +29,29 @@ struct Burst {
 }
 
 impl Changes {
+    /// For so many orchestrators.
+    pub(crate) fn new(orchestrators: usize) -> Self {
+        Self { listeners: (0..orchestrators).map(|_| Listener::default()).collect() }
+    }
+
     /// Something changed.
     pub(crate) fn happened(&self) {
         let now = Instant::now();
-        let mut burst = self.burst.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *burst {
-            // Whoever waits looks at the time of the last one before it acts: it needs no further wake-up.
-            Some(burst) => burst.last = now,
-            none => {
-                *none = Some(Burst { first: now, last: now });
-                self.began.notify_one();
+        for listener in &self.listeners {
+            match &mut *lock(&listener.burst) {
+                // Whoever waits looks at the time of the last one before it acts: it needs no further wake-up.
+                Some(burst) => burst.last = now,
+                none => {
+                    *none = Some(Burst { first: now, last: now });
+                    listener.began.notify_one();
+                }
             }
         }
     }
 
-    /// A heartbeat is about to tell of everything that happened until now.
-    pub(crate) fn told(&self) {
-        *self.burst.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// A heartbeat is about to tell this orchestrator of everything that happened until now.
+    pub(crate) fn told(&self, who: usize) {
+        *lock(&self.listeners[who].burst) = None;
     }
 
     /// Waits until a burst of changes is over: `delay` after the last of it, or after max(1 s, `delay`) of a burst
@@ -45,11 +59,12 @@ impl Changes {
     ///
     /// # Cancel safety
     /// Nothing is forgotten: what was not [`told`](Self::told) is still there for the next call.
-    pub(crate) async fn settled(&self, delay: Duration) {
+    pub(crate) async fn settled(&self, who: usize, delay: Duration) {
+        let listener = &self.listeners[who];
         loop {
-            let burst = *self.burst.lock().unwrap_or_else(PoisonError::into_inner);
+            let burst = *lock(&listener.burst);
             match burst {
-                None => self.began.notified().await,
+                None => listener.began.notified().await,
                 Some(burst) => {
                     let longest = delay.max(Duration::from_secs(1));
                     let due = (burst.last + delay).min(burst.first + longest);
@@ -71,7 +86,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_told_of_once_after_its_last_change() {
-        let changes = Changes::default();
+        let changes = Changes::new(1);
         let began = Instant::now();
         let burst = async {
             for _ in 0..5 {
@@ -79,17 +94,17 @@ mod tests {
                 tokio::time::sleep(DELAY / 2).await;
             }
         };
-        let ((), ()) = tokio::join!(burst, changes.settled(DELAY));
+        let ((), ()) = tokio::join!(burst, changes.settled(0, DELAY));
         let took = began.elapsed();
         assert!((DELAY * 3..DELAY * 4).contains(&took), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_that_never_ends_is_told_of_every_second() {
-        let changes = Changes::default();
+        let changes = Changes::new(1);
         let began = Instant::now();
         tokio::select! {
-            () = changes.settled(DELAY) => {}
+            () = changes.settled(0, DELAY) => {}
             () = async { loop { changes.happened(); tokio::time::sleep(DELAY / 10).await; } } => {}
         }
         let took = began.elapsed();
@@ -97,12 +112,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_told_is_over() {
-        let changes = Changes::default();
+    async fn what_one_was_told_the_others_were_not() {
+        let changes = Changes::new(2);
         changes.happened();
-        changes.settled(DELAY).await;
-        changes.told();
-        let waited = tokio::time::timeout(DELAY * 100, changes.settled(DELAY)).await;
+        changes.told(0);
+        changes.settled(1, DELAY).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_told_is_over() {
+        let changes = Changes::new(1);
+        changes.happened();
+        changes.settled(0, DELAY).await;
+        changes.told(0);
+        let waited = tokio::time::timeout(DELAY * 100, changes.settled(0, DELAY)).await;
         assert!(waited.is_err(), "nothing new happened");
     }
 }

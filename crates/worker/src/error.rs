@@ -46,6 +46,9 @@ pub enum Error {
     /// The control thread cannot be started.
     #[error("the control thread cannot be started")]
     ControlThread(#[source] std::io::Error),
+    /// The control thread died: a mistake in this crate, whose log line says more.
+    #[error("the control thread died")]
+    ControlThreadDied,
     /// The handlers of signals cannot be installed.
     #[error("the signal handlers cannot be installed")]
     Signals(#[source] std::io::Error),
@@ -56,7 +59,7 @@ impl Error {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Build(_) | Self::Config(_) => 2,
-            Self::HealthServer { .. } | Self::ControlThread(_) | Self::Signals(_) => 1,
+            Self::HealthServer { .. } | Self::ControlThread(_) | Self::ControlThreadDied | Self::Signals(_) => 1,
         }
     }
 }

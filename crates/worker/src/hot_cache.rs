@@ -61,7 +61,7 @@ mod tests {
             (skill("draw"), vec!["a".to_owned(), "b".to_owned()]),
             (skill("upscale"), vec!["c".to_owned()]),
         ]);
-        let cache = HotCache::new(Arc::default());
+        let cache = HotCache::new(Arc::new(Changes::new(1)));
         cache.add("a".to_owned());
         assert!(cache.hot_skills(&dependencies).is_empty());
         cache.add("b".to_owned());

@@ -1,12 +1,14 @@
 #![doc = include_str!("docs/lib.md")]
 #![deny(missing_docs)]
 
+mod assembly;
 mod builder;
 mod changes;
 pub mod config;
 mod control;
 mod core;
 mod delivery;
+mod ending;
 mod error;
 mod execution;
 mod exit;
@@ -17,11 +19,14 @@ mod hot_cache;
 #[cfg(feature = "logging")]
 pub mod logging;
 pub mod middleware;
+mod orchestrators;
 mod pace;
 pub mod prelude;
 mod progress;
+mod pulse;
 mod router;
 mod run;
+mod running;
 mod session;
 mod shutdown;
 mod signals;

@@ -8,12 +8,17 @@
 //! | asked for (a poll is open) | yes | no |
 //! | runs | yes | yes |
 //! | waits for its group | only beyond as many as there are slots | no |
+//!
+//! When polls of several orchestrators wait for a slot, [`Turns`] says whose is next.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use crate::orchestrators::{Share, Turns};
 
 /// The index of a limit group.
 pub(crate) type Group = usize;
@@ -42,7 +47,8 @@ impl Ord for Priority {
 #[derive(Debug)]
 pub(crate) struct Slots {
     state: Mutex<State>,
-    freed: Notify,
+    /// For each orchestrator: it may be its turn to take a slot.
+    turn: Vec<Notify>,
     limit: usize,
 }
 
@@ -62,6 +68,7 @@ pub(crate) struct Usage {
 #[derive(Debug)]
 struct State {
     free: usize,
+    turns: Turns,
     /// Tasks that run, whatever their group.
     running: usize,
     /// Waiting tasks that hold no slot, and how many may.
@@ -123,14 +130,15 @@ impl State {
 }
 
 impl Slots {
-    /// `limit` slots, and groups with these limits.
-    pub(crate) fn new(limit: usize, group_limits: &[usize]) -> Arc<Self> {
+    /// `limit` slots, and groups with these limits, for polls that take these turns.
+    pub(crate) fn new(limit: usize, group_limits: &[usize], turns: Turns) -> Arc<Self> {
         let groups = group_limits
             .iter()
             .map(|limit| GroupState { limit: *limit, running: 0, waiting: BTreeMap::new() })
             .collect();
-        let state = State { free: limit, running: 0, parked: 0, parked_limit: limit, groups, arrivals: 0 };
-        Arc::new(Self { state: Mutex::new(state), freed: Notify::new(), limit })
+        let turn = (0..turns.len()).map(|_| Notify::new()).collect();
+        let state = State { free: limit, turns, running: 0, parked: 0, parked_limit: limit, groups, arrivals: 0 };
+        Arc::new(Self { state: Mutex::new(state), turn, limit })
     }
 
     /// How many there are.
@@ -138,28 +146,71 @@ impl Slots {
         self.limit
     }
 
-    /// Waits for a free slot.
+    /// Waits for a free slot for a poll of this orchestrator.
     ///
     /// # Cancel safety
     /// Nothing is taken before it returns.
-    pub(crate) async fn acquire(self: &Arc<Self>) -> Slot {
+    pub(crate) async fn acquire(self: &Arc<Self>, who: usize) -> Slot {
+        let mut wish = Wish { slots: self, who, made: false };
         loop {
-            if let Some(slot) = self.try_acquire() {
+            if let Some(slot) = self.take(&mut wish) {
                 return slot;
             }
-            self.freed.notified().await;
+            self.turn[who].notified().await;
         }
     }
 
-    /// Takes a free slot, if there is one.
-    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Slot> {
+    /// Takes a slot if it is this one's turn, else makes sure that it waits in line.
+    fn take(self: &Arc<Self>, wish: &mut Wish<'_>) -> Option<Slot> {
         let mut state = self.lock();
-        state.free = state.free.checked_sub(1)?;
-        // Several can be freed while one notification is on its way: hand it on.
-        if state.free > 0 {
-            self.freed.notify_one();
+        if !wish.made {
+            state.turns.wish(wish.who, Instant::now());
+            wish.made = true;
         }
+        if state.turns.next(state.free) != Some(wish.who) {
+            return None;
+        }
+        state.turns.withdraw(wish.who);
+        wish.made = false;
+        state.free -= 1;
+        // Several can be freed while one notification is on its way: hand it on.
+        self.wake(&state);
         Some(Slot { slots: Some(self.clone()) })
+    }
+
+    /// Tells whoever waits and can have a slot.
+    fn wake(&self, state: &State) {
+        if let Some(who) = state.turns.next(state.free) {
+            self.turn[who].notify_one();
+        }
+    }
+
+    /// A poll was sent to this orchestrator: its turn is used.
+    pub(crate) fn sent(&self, who: usize) {
+        if self.turn.len() > 1 {
+            self.lock().turns.sent(who, Instant::now());
+        }
+    }
+
+    /// A poll brought a task at once to this orchestrator. How many pollers it should have.
+    pub(crate) fn brought_task(&self, who: usize, pollers: usize) -> Share {
+        match self.turn.len() {
+            1 => Share::Less,
+            _ => self.lock().turns.brought_task(who, pollers, Instant::now()),
+        }
+    }
+
+    /// How many times longer than the heaviest this orchestrator pauses after an empty answer.
+    pub(crate) fn stride(&self, who: usize) -> f64 {
+        self.lock().turns.stride(who)
+    }
+
+    /// Says whether an orchestrator is down.
+    pub(crate) fn set_down(&self, who: usize, down: bool) {
+        let mut state = self.lock();
+        if state.turns.set_down(who, down) {
+            self.wake(&state);
+        }
     }
 
     /// How many slots are free, those held by polls not among them.
@@ -186,6 +237,24 @@ impl Slots {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A poller's place in the line for a slot, which it leaves however it ends.
+struct Wish<'a> {
+    slots: &'a Slots,
+    who: usize,
+    made: bool,
+}
+
+impl Drop for Wish<'_> {
+    fn drop(&mut self) {
+        if self.made {
+            let mut state = self.slots.lock();
+            state.turns.withdraw(self.who);
+            // It may have been told that it is its turn, and be gone before it saw it.
+            self.slots.wake(&state);
+        }
     }
 }
 
@@ -224,11 +293,8 @@ impl Slot {
         };
         // The slot given back may be what another group's task waits for.
         state.start_waiting();
-        let freed = state.free > 0;
+        slots.wake(state);
         drop(guard);
-        if freed {
-            slots.freed.notify_one();
-        }
         Place { slots, group, standing }
     }
 }
@@ -239,8 +305,7 @@ impl Drop for Slot {
             let mut state = slots.lock();
             state.free += 1;
             state.start_waiting();
-            drop(state);
-            slots.freed.notify_one();
+            slots.wake(&state);
         }
     }
 }
@@ -293,11 +358,7 @@ impl Drop for Place {
             _ => state.end(self.group),
         }
         state.start_waiting();
-        let freed = state.free > 0;
-        drop(guard);
-        if freed {
-            self.slots.freed.notify_one();
-        }
+        self.slots.wake(state);
     }
 }
 
@@ -307,34 +368,74 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::orchestrators::Precedence;
+
+    fn slots(limit: usize, group_limits: &[usize]) -> Arc<Slots> {
+        Slots::new(limit, group_limits, Turns::new(Precedence::Rank, &[1]))
+    }
 
     fn slot(slots: &Arc<Slots>) -> Slot {
-        slots.try_acquire().expect("a free slot")
+        try_acquire(slots).expect("a free slot")
+    }
+
+    fn try_acquire(slots: &Arc<Slots>) -> Option<Slot> {
+        slots.acquire(0).now_or_never()
     }
 
     #[test]
     fn a_slot_is_free_again_at_once() {
-        let slots = Slots::new(1, &[]);
+        let slots = slots(1, &[]);
         let place = slot(&slots).admit(None, 0.0);
-        assert!(slots.try_acquire().is_none());
+        assert!(try_acquire(&slots).is_none());
         assert_eq!(slots.usage(), Usage { running: 1, waiting: 0, open: 0, groups_open: vec![] });
         drop(place);
-        assert!(slots.try_acquire().is_some());
+        assert!(try_acquire(&slots).is_some());
     }
 
     #[tokio::test]
     async fn whoever_waits_is_woken() {
-        let slots = Slots::new(2, &[]);
+        let slots = slots(2, &[]);
         let (one, two) = (slot(&slots), slot(&slots));
-        let (three, four) = (slots.acquire(), slots.acquire());
+        let (three, four) = (slots.acquire(0), slots.acquire(0));
         drop(one);
         drop(two);
         let (_three, _four) = tokio::join!(three, four);
     }
 
+    #[tokio::test]
+    async fn those_who_wait_take_their_turns() {
+        let slots = Slots::new(1, &[], Turns::new(Precedence::Weight, &[2, 1]));
+        let mut taken = Vec::new();
+        let poll = async |who: usize, taken: &std::cell::RefCell<&mut Vec<usize>>| {
+            for _ in 0..30 {
+                let slot = slots.acquire(who).await;
+                slots.sent(who);
+                taken.borrow_mut().push(who);
+                drop(slot);
+                tokio::task::yield_now().await;
+            }
+        };
+        let shared = std::cell::RefCell::new(&mut taken);
+        tokio::join!(poll(0, &shared), poll(0, &shared), poll(1, &shared));
+        let light = taken[..45].iter().filter(|who| **who == 1).count();
+        assert_eq!(light, 15, "{taken:?}");
+    }
+
+    #[tokio::test]
+    async fn who_leaves_the_line_hands_its_turn_on() {
+        let slots = Slots::new(1, &[], Turns::new(Precedence::Rank, &[1, 1]));
+        let held = slots.acquire(0).await;
+        let mut first = Box::pin(slots.acquire(0));
+        let mut second = Box::pin(slots.acquire(1));
+        assert!(futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut second).is_pending());
+        drop(held);
+        drop(first);
+        second.await;
+    }
+
     #[test]
     fn a_task_whose_group_is_full_waits_without_a_slot() {
-        let slots = Slots::new(2, &[1]);
+        let slots = slots(2, &[1]);
         let _first = slot(&slots).admit(Some(0), 0.0);
         let waits = slot(&slots).admit(Some(0), 0.0);
         assert!(waits.must_wait());
@@ -345,16 +446,16 @@ mod tests {
 
     #[test]
     fn beyond_as_many_as_there_are_slots_the_waiting_hold_theirs() {
-        let slots = Slots::new(2, &[1]);
+        let slots = slots(2, &[1]);
         let _runs = slot(&slots).admit(Some(0), 0.0);
         let _waits: Vec<_> = (0..2).map(|_| slot(&slots).admit(Some(0), 0.0)).collect();
         let _holds = slot(&slots).admit(Some(0), 0.0);
-        assert!(slots.try_acquire().is_none(), "one runs, one waits with its slot");
+        assert!(try_acquire(&slots).is_none(), "one runs, one waits with its slot");
     }
 
     #[test]
     fn the_most_urgent_starts_first_then_the_first_to_arrive() {
-        let slots = Slots::new(4, &[1]);
+        let slots = slots(4, &[1]);
         let runs = slot(&slots).admit(Some(0), 0.0);
         let mut low = slot(&slots).admit(Some(0), 1.0);
         let mut high = slot(&slots).admit(Some(0), 5.0);
@@ -370,7 +471,7 @@ mod tests {
 
     #[test]
     fn who_gives_up_waiting_leaves_nothing_behind() {
-        let slots = Slots::new(2, &[1]);
+        let slots = slots(2, &[1]);
         let runs = slot(&slots).admit(Some(0), 0.0);
         let gives_up = slot(&slots);
         drop(gives_up.admit(Some(0), 0.0));
@@ -383,11 +484,11 @@ mod tests {
         #[test]
         fn limits_hold_over_any_history(steps in proptest::collection::vec((0u8..4, 0usize..3, 0u8..3), 1..200)) {
             let limits = [1, 2];
-            let slots = Slots::new(3, &limits);
+            let slots = slots(3, &limits);
             let mut places: Vec<Place> = Vec::new();
             for (step, which, priority) in steps {
                 if step < 3 {
-                    if let Some(slot) = slots.try_acquire() {
+                    if let Some(slot) = try_acquire(&slots) {
                         places.push(slot.admit((which < 2).then_some(which), f64::from(priority)));
                     }
                 } else if !places.is_empty() {

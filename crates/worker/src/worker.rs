@@ -1,19 +1,20 @@
 //! A worker, ready to run.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::future::Future;
 
-use futures_util::stream::{self, BoxStream, StreamExt};
 use rxon::{TaskName, WorkerId};
 use tokio::sync::mpsc;
 
+use crate::assembly::Assembly;
 use crate::builder::WorkerBuilder;
-use crate::config::{ConfigError, WorkerConfig};
+use crate::config::WorkerConfig;
 use crate::control::ControlTask;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::router::Router;
-use crate::run::{self, Assembly};
+use crate::run;
 use crate::shutdown::{StopCause, Stopped};
 use crate::signals::Listening;
 
@@ -69,12 +70,17 @@ impl Worker {
     /// # Cancel safety
     /// Dropped, the worker ends at once: running tasks are cancelled, and what was not sent is lost.
     pub async fn run_until(self, signal: impl Future<Output = ()> + Send) -> Result<Stopped, Error> {
-        let signals = stream::once(async move {
-            signal.await;
-            StopCause::Asked
-        });
         let assembly = Assembly::new(self.plan)?;
-        run::run(assembly, signals.boxed(), Vec::new(), None).await
+        let (sender, receiver) = mpsc::channel(1);
+        let hand_on = async move {
+            signal.await;
+            let _ = sender.send(StopCause::Asked).await;
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            ended = run::run(assembly, receiver, Vec::new(), None) => ended,
+            never = hand_on => match never {},
+        }
     }
 
     async fn run_with_signals(self, health: bool) -> Result<Stopped, Error> {
@@ -84,37 +90,19 @@ impl Worker {
         let (sender, receiver) = mpsc::channel(4);
         let closing = assembly.core.closing.clone();
         let default_action = listening.default_action();
-        let signals: BoxStream<'_, StopCause> = stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|cause| (cause, receiver))
-        })
-        .boxed();
         let hand_on: ControlTask = Box::pin(async move {
             tokio::select! {
                 () = Listening::hand_on(default_action, sender) => {}
                 () = closing.cancelled() => {}
             }
         });
-        let result = run::run(assembly, signals, vec![hand_on], listener).await;
+        let result = run::run(assembly, receiver, vec![hand_on], listener).await;
         drop(listening);
         result
     }
 }
 
 impl Plan {
-    /// Checks the configuration, and that this version can do what it says.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        self.config.check()?;
-        let entries = self.config.orchestrators();
-        if entries.len() > 1 {
-            return Err(ConfigError::unsupported(
-                "ORCHESTRATORS_CONFIG",
-                &format!("{} orchestrators", entries.len()),
-                "one: this version does not support several yet",
-            ));
-        }
-        Ok(())
-    }
-
     pub(crate) fn worker_id(&self) -> WorkerId {
         self.config.worker_id.clone().unwrap_or_else(WorkerId::random)
     }

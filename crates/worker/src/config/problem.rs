@@ -42,11 +42,6 @@ impl ConfigError {
         Self { problems }
     }
 
-    /// Something is right, but not supported by this version.
-    pub(crate) fn unsupported(variable: &str, value: &str, expected: &str) -> Self {
-        Self::new(vec![Problem::new(variable, value, expected)])
-    }
-
     /// One for each wrong option.
     pub fn problems(&self) -> &[Problem] {
         &self.problems

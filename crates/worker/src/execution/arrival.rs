@@ -49,7 +49,7 @@ pub(crate) fn refuse(
     let outcome = Outcome::Failed(TaskError::invalid_input(format!("malformed task: {problem}")));
     let result = report::result(core, job_id, task_id, outcome, Duration::ZERO);
     session.delivery.push(&result);
-    core.running.end(&result.task_id);
+    core.running.end(session.who, &result.task_id);
     true
 }
 
@@ -69,13 +69,13 @@ fn claim(
     job_id: &JobId,
     cancel: &Arc<CancelHandle>,
 ) -> bool {
-    if !core.running.begin(task_id, job_id, &session.peer.name, cancel) {
+    if !core.running.begin(session.who, task_id, job_id, cancel) {
         tracing::warn!("delivered again while it runs: dropped");
         return false;
     }
     let is_new = !delivered_again(session, job_id, task_id);
     if !is_new {
-        core.running.end(task_id);
+        core.running.end(session.who, task_id);
     }
     is_new
 }

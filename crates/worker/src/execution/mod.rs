@@ -71,7 +71,7 @@ impl Execution {
         }
         self.finish_progress(&task_id).await;
         self.session.delivery.push(&report::result(&self.core, job_id, task_id.clone(), outcome, duration));
-        self.core.running.end(&task_id);
+        self.core.running.end(self.session.who, &task_id);
         self.core.changes.happened();
         if let Left::Thread(place, handler) = left {
             tracing::error!(task = %name, "the handler does not stop: its slot stays taken until it does");

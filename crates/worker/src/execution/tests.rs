@@ -9,7 +9,7 @@ use super::*;
 use crate::config::WorkerConfig;
 use crate::handler::{HandlerService, TaskService};
 use crate::router::Router;
-use crate::run::{Assembly, session};
+use crate::assembly::{Assembly, session};
 use crate::worker::Plan;
 
 /// What tasks need, without anybody who polls, and how often their handler ran.
@@ -33,7 +33,7 @@ fn parts(limit: usize) -> (Arc<Core>, Arc<Session>, Arc<AtomicUsize>) {
         max_concurrent_tasks: Some(limit),
     };
     let core = Assembly::new(plan).expect("a worker").core;
-    let session = session(&core, &core.config.orchestrators()[0], &TaskTracker::new()).expect("a session");
+    let session = session(&core, 0, &core.config.orchestrators()[0], &TaskTracker::new()).expect("a session");
     (core, session, runs)
 }
 
@@ -43,7 +43,7 @@ fn task(id: &str) -> Task {
 }
 
 fn take(core: &Arc<Core>, session: &Arc<Session>, id: &str) -> bool {
-    accept(core, session, task(id), core.slots.try_acquire().expect("a free slot"))
+    accept(core, session, task(id), core.slots.acquire(0).now_or_never().expect("a free slot"))
 }
 
 /// What a task ended in, once it has.
@@ -95,7 +95,7 @@ async fn a_malformed_one_is_answered_once_and_not_while_it_runs() {
 async fn what_is_told_to_stop_before_it_begins_does_not_run() {
     let (core, session, runs) = parts(4);
     assert!(take(&core, &session, "cancelled"));
-    assert!(core.running.cancel(&session.peer.name, "cancelled", &Cause::Command));
+    assert!(core.running.cancel(session.who, "cancelled", &Cause::Command));
     core.running.cancel_all(&Cause::Shutdown);
     assert!(take(&core, &session, "late"), "it is answered");
     ended(&core).await;

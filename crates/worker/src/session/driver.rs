@@ -8,7 +8,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use rxon::model::{Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, WorkerStatus};
 use rxon::transport::{Operation, Request, Response, Transport};
-use rxon::{Error, ErrorKind};
+use rxon::Error;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,7 @@ use super::{Asked, Session};
 use crate::config::MultiOrchestratorMode;
 use crate::core::Core;
 use crate::execution::Cause;
+use crate::orchestrators::{Role, Sign};
 use crate::pace::{after_refused_credentials, after_too_many_requests, until};
 
 /// Registrations and heartbeats are answered within this time.
@@ -39,6 +41,13 @@ pub(crate) struct Ends {
     pub(crate) await_polls: CancellationToken,
 }
 
+impl Ends {
+    /// Those of one conversation among several: it lets go of its own polls when its orchestrator knows.
+    pub(crate) fn of_one(&self) -> Self {
+        Self { let_go: self.let_go.child_token(), ..self.clone() }
+    }
+}
+
 /// Holds the conversation with one orchestrator.
 pub(crate) struct Driver {
     core: Arc<Core>,
@@ -46,6 +55,7 @@ pub(crate) struct Driver {
     ends: Ends,
     transport: Box<dyn Transport>,
     state: Conversation,
+    role: watch::Receiver<Role>,
     rng: Rng,
 }
 
@@ -57,8 +67,11 @@ impl Driver {
             MultiOrchestratorMode::Failover => Duration::from_secs(10),
             _ => Duration::from_secs(60),
         };
-        let state = Conversation::new(core.config.heartbeat_interval, longest, Instant::now(), Rng::new());
-        Self { core, session, ends, transport, state, rng: Rng::new() }
+        let mut role = core.orchestrators.role(session.who);
+        let first = *role.borrow_and_update();
+        let interval = core.config.heartbeat_interval;
+        let state = Conversation::new(interval, longest, first, Instant::now(), Rng::new());
+        Self { core, session, ends, transport, state, role, rng: Rng::new() }
     }
 
     /// Runs until the worker closes.
@@ -102,14 +115,20 @@ impl Driver {
         tokio::select! {
             biased;
             () = self.ends.stop_asking.cancelled(), if !stopping => self.state.on_stop(),
+            // Its sender lives as long as the worker.
+            Ok(()) = self.role.changed() => self.state.on_role(*self.role.borrow_and_update(), Instant::now()),
             () = tokio::time::sleep_until(at) => {}
             () = self.session.peer.forgotten(), if known => {
                 self.session.peer.unregistered();
                 self.state.on_forgotten(Instant::now());
             }
-            () = self.core.changes.settled(debounce), if known => {
-                self.core.changes.told();
+            () = self.core.changes.settled(self.session.who, debounce), if known => {
+                self.core.changes.told(self.session.who);
                 self.state.on_change();
+            }
+            () = self.session.settled(&self.core.running), if self.state.is_left() => {
+                self.session.peer.unregistered();
+                self.state.on_settled();
             }
         }
     }
@@ -124,7 +143,10 @@ impl Driver {
         };
         let now = Instant::now();
         match attempt {
-            Ok(generation) => self.state.on_registered(generation, now),
+            Ok(generation) => {
+                let role = *self.role.borrow_and_update();
+                self.state.on_registered(generation, role, now);
+            }
             Err(delay) => self.state.on_not_registered(delay, now),
         }
     }
@@ -140,16 +162,20 @@ impl Driver {
         let request = Request::new(Operation::Register, TIME_LIMIT).with_body(body);
         let response = self.transport.exchange(request).await.map_err(|error| {
             peer.log.failed(Asked::Registration, &error.chain());
+            self.session.heard(Sign::of(&error, false));
             None
         })?;
-        let failed = |reason: String| peer.log.failed(Asked::Registration, &reason);
+        let failed = |reason: String| {
+            peer.log.failed(Asked::Registration, &reason);
+            self.session.heard(Sign::Failed);
+        };
         match response.status {
             401 | 403 => {
                 peer.log.refused(Asked::Registration, &response);
                 return Err(Some(after_refused_credentials(&mut self.rng)));
             }
             429 => {
-                failed("429, too many requests".to_owned());
+                peer.log.failed(Asked::Registration, &"429, too many requests");
                 return Err(Some(after_too_many_requests(response.retry_after, &mut self.rng)));
             }
             status if !response.is_success() => {
@@ -177,14 +203,14 @@ impl Driver {
         let again = peer.was_registered();
         peer.take_connection_failed();
         peer.registered(answer.generation());
-        if again {
+        if self.core.orchestrators.registered(self.session.who) || again {
             self.session.delivery.offer_all(false);
         }
     }
 
     /// One heartbeat. One that hangs delays neither the news that the worker stops nor the end of its polls.
     async fn beat(&mut self, probe: bool) {
-        self.core.changes.told();
+        self.core.changes.told(self.session.who);
         let (stop, let_go) = (self.ends.stop_asking.clone(), self.ends.let_go.clone());
         let stopping = self.state.is_stopping();
         let mut let_go_at = self.state.let_go_at();
@@ -212,7 +238,9 @@ impl Driver {
         let now = Instant::now();
         let peer = self.session.peer.clone();
         if beat == Beat::Forgotten && !self.ends.stop_asking.is_cancelled() {
-            tracing::warn!(orchestrator = %peer.name, "the orchestrator has forgotten this worker: registering again");
+            if self.core.orchestrators.is_active(self.session.who) {
+                tracing::warn!(orchestrator = %peer.name, "the orchestrator has forgotten this worker: registering again");
+            }
             peer.unregistered();
         }
         let first_refusal = match beat {
@@ -222,14 +250,12 @@ impl Driver {
         if first_refusal {
             super::say_rate_limited(&peer.name, "heartbeats");
         }
-        if self.state.on_beat(beat, now) {
-            self.session.delivery.offer_all(false);
-        }
+        self.state.on_beat(beat, now);
     }
 
     async fn exchange(&mut self, probe: bool) -> Beat {
         if probe {
-            let idle = !self.core.accepted(&self.core.slots.usage()).is_empty();
+            let idle = !self.session.accepted(&self.core, &self.core.slots.usage()).is_empty();
             let known = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
             let known = known.unwrap_or_else(|error| self.unanswered(&error));
             if known != Beat::Acknowledged {
@@ -242,7 +268,7 @@ impl Driver {
 
     /// Tells that the worker takes nothing more. No question first whether it is known: that would delay the news.
     async fn say_goodbye(&mut self) {
-        self.core.changes.told();
+        self.core.changes.told(self.session.who);
         let goodbye = async {
             match self.tell().await {
                 // The peer closed an idle connection just then: it is there, and still thinks us idle.
@@ -263,7 +289,7 @@ impl Driver {
     async fn tell(&mut self) -> Result<Beat, Error> {
         let peer = self.session.peer.clone();
         let generation = peer.generation();
-        let message = heartbeat(&self.core, &peer.name, generation);
+        let message = heartbeat(&self.core, &self.session, generation);
         let idle = message.status == WorkerStatus::Idle;
         match peer.seal.message(&message, &[], generation) {
             Ok(body) => self.send(Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body), idle).await,
@@ -284,28 +310,37 @@ impl Driver {
         let peer = &self.session.peer;
         self.state.on_doubt();
         peer.log.failed(Asked::Heartbeat, &error.chain());
-        match error.kind() {
-            // It was there, and hung up.
-            ErrorKind::Closed | ErrorKind::Protocol | ErrorKind::TooLarge => Beat::Refused,
-            _ => Beat::Unreachable,
-        }
+        let sign = Sign::of(error, false);
+        self.session.heard(sign);
+        // One that hung up was there.
+        if sign == Sign::Gone { Beat::Unreachable } else { Beat::Refused }
     }
 
     fn read(&self, response: &Response) -> Beat {
         let peer = self.session.peer.clone();
-        let failed = |reason: String| peer.log.failed(Asked::Heartbeat, &reason);
+        let failed = |reason: String| {
+            peer.log.failed(Asked::Heartbeat, &reason);
+            self.session.heard(Sign::Failed);
+        };
         match response.status {
-            404 => return Beat::Forgotten,
+            404 => {
+                self.session.heard(Sign::Well);
+                return Beat::Forgotten;
+            }
             429 => return Beat::TooMany(response.retry_after),
             401 | 403 => peer.log.refused(Asked::Heartbeat, response),
             status if !response.is_success() => failed(format!("{status}: {}", response.error_text())),
             status => match Liveness::read(&response.body) {
                 Liveness::Known(answer) => {
                     peer.log.answered(Asked::Heartbeat);
+                    self.session.heard(Sign::Well);
                     self.obey(&answer);
                     return Beat::Acknowledged;
                 }
-                Liveness::Forgotten => return Beat::Forgotten,
+                Liveness::Forgotten => {
+                    self.session.heard(Sign::Well);
+                    return Beat::Forgotten;
+                }
                 Liveness::Unreadable => failed(format!("{status}, not JSON: `{}`", response.excerpt())),
             },
         }
@@ -315,7 +350,7 @@ impl Driver {
     fn obey(&self, answer: &HeartbeatAnswer) {
         let orchestrator = &self.session.peer.name;
         for id in &answer.cancel_task_ids {
-            let known = self.core.running.cancel(orchestrator, id, &Cause::Command);
+            let known = self.core.running.cancel(self.session.who, id, &Cause::Command);
             tracing::info!(%orchestrator, id, known, "told to cancel");
         }
     }

@@ -2,14 +2,15 @@
 
 use rxon::model::{Generation, Heartbeat, WorkerStatus};
 
+use super::Session;
 use crate::core::Core;
 
-/// A heartbeat of a worker as it is now, towards the orchestrator with this name.
-pub(super) fn heartbeat(core: &Core, orchestrator: &str, generation: Generation) -> Heartbeat {
+/// A heartbeat of a worker as it is now, towards the orchestrator of this session.
+pub(super) fn heartbeat(core: &Core, session: &Session, generation: Generation) -> Heartbeat {
     // Looked at once: the data path goes on meanwhile, and what is said here must fit together.
     let usage = core.slots.usage();
-    let accepted = core.accepted(&usage);
-    let (tasks, jobs) = core.running.ids_from(orchestrator);
+    let accepted = session.accepted(core, &usage);
+    let (tasks, jobs) = core.running.ids_from(session.who);
     let mut current_tasks = tasks;
     if generation == Generation::Newer {
         // 1.0b17 looks them up as job ids when it decides what to cancel; 1.0b2 shows them to people.

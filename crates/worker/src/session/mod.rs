@@ -22,16 +22,53 @@ pub(crate) use rate::RateGate;
 
 use std::sync::Arc;
 
+use rxon::TaskName;
+use tokio::sync::watch;
+
 pub(crate) use self::peer::Asked;
+use crate::core::Core;
 use crate::delivery::Delivery;
+use crate::orchestrators::{Orchestrators, Sign};
 use crate::progress::ProgressBoard;
+use crate::running::Running;
+use crate::slots::Usage;
 
 /// One orchestrator, as both paths and the tasks that came from it see it.
 #[derive(Debug)]
 pub(crate) struct Session {
+    /// Its place among the orchestrators.
+    pub(crate) who: usize,
+    pub(crate) orchestrators: Arc<Orchestrators>,
     pub(crate) peer: Arc<Peer>,
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) progress: Arc<ProgressBoard>,
+    /// How many pollers live.
+    pub(crate) pollers: watch::Sender<usize>,
+}
+
+impl Session {
+    /// Its orchestrator gave a sign. What was kept for one that was down is offered when it is up again.
+    pub(crate) fn heard(&self, sign: Sign) {
+        if self.orchestrators.heard(self.who, sign) {
+            self.delivery.offer_all(false);
+        }
+    }
+
+    /// What can be accepted from its orchestrator when this much is in use.
+    pub(crate) fn accepted(&self, core: &Core, usage: &Usage) -> Vec<TaskName> {
+        if self.orchestrators.is_active(self.who) { core.accepted(usage) } else { Vec::new() }
+    }
+
+    /// Waits until no poll is open, no task runs and no result waits that belongs to its orchestrator.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped.
+    pub(crate) async fn settled(&self, running: &Running) {
+        // In the order in which one becomes the next.
+        let _ = self.pollers.subscribe().wait_for(|pollers| *pollers == 0).await;
+        running.none_from(self.who).await;
+        self.delivery.empty().await;
+    }
 }
 
 /// Said once for each kind of request: meeting the limit is normal operation.

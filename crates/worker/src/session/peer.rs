@@ -67,11 +67,6 @@ impl Peer {
         self.known.store(false, Ordering::Relaxed);
     }
 
-    pub(super) async fn until_registered(&self) {
-        // The sender lives in `self`.
-        let _ = self.registered.subscribe().wait_for(Option::is_some).await;
-    }
-
     pub(crate) fn connection_failed(&self) {
         self.connection_failed.store(true, Ordering::Relaxed);
     }

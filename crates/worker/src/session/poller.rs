@@ -15,6 +15,7 @@ use super::polling::{Brought, Next, Polling};
 use super::{Asked, Session};
 use crate::core::Core;
 use crate::execution;
+use crate::orchestrators::Sign;
 use crate::pace::{lock, until};
 use crate::slots::Slot;
 
@@ -59,25 +60,24 @@ impl Pollers {
         })
     }
 
-    /// Keeps at least one poller alive, and waits for all of them at the end.
+    /// Keeps at least one poller alive while the orchestrator is to be polled, and waits for all of them at the end.
     pub(crate) async fn supervise(self: Arc<Self>) {
         let stop = &self.ends.stop_asking;
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = self.session.peer.until_registered() => {}
-        }
-        if self.polling().begin_first() {
-            self.begin();
-        }
+        let mut polled = self.session.orchestrators.polled(self.session.who);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = self.gone.notified() => {}
+                // Its sender lives as long as the worker.
+                _ = polled.wait_for(|polled| *polled) => {}
             }
-            if !stop.is_cancelled() && self.polling().begin_first() {
-                tracing::error!(orchestrator = %self.session.peer.name, "the last poller died; another takes its place");
+            if self.polling().begin_first() {
                 self.begin();
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = self.gone.notified() => {}
             }
         }
         self.tracker.close();
@@ -86,7 +86,7 @@ impl Pollers {
 
     /// Lets a poller begin, in a place that is reserved for it.
     fn begin(self: &Arc<Self>) {
-        let place = Place { pollers: self.clone(), is_held: true };
+        let place = Place::new(self.clone());
         self.tracker.spawn(self.clone().poll(place));
     }
 
@@ -94,12 +94,26 @@ impl Pollers {
         let spare = lock(&self.spare).take();
         let mut transport = spare.unwrap_or_else(|| self.session.peer.connector.transport());
         let mut repeated = false;
-        while let Some((slot, sent)) = self.turn().await {
+        let mut polled = self.session.orchestrators.polled(self.session.who);
+        loop {
+            let turn = tokio::select! {
+                biased;
+                // It is not to be polled any more: another takes its place.
+                _ = polled.wait_for(|polled| !*polled) => None,
+                turn = self.turn() => turn,
+            };
+            let Some((slot, sent)) = turn else {
+                place.ends_by_itself = true;
+                return;
+            };
             let limit = self.core.config.task_poll_timeout + GRACE;
             let polled = tokio::select! {
                 biased;
                 polled = transport.poll(self.query(), limit) => polled,
-                () = self.ends.let_go.cancelled() => return,
+                () = self.ends.let_go.cancelled() => {
+                    place.ends_by_itself = true;
+                    return;
+                }
             };
             let now = Instant::now();
             // The peer closed the connection just as it was to be used again: no fault of anybody's. Once, because a
@@ -114,6 +128,7 @@ impl Pollers {
                 Next::Grow => self.begin(),
                 Next::End => {
                     place.is_held = false;
+                    place.ends_by_itself = true;
                     *lock(&self.spare) = Some(transport);
                     return;
                 }
@@ -132,7 +147,7 @@ impl Pollers {
                     until(pause).await;
                 }
                 self.session.delivery.room().await;
-                self.core.slots.acquire().await
+                self.core.slots.acquire(self.session.who).await
             };
             let slot = tokio::select! {
                 biased;
@@ -142,6 +157,7 @@ impl Pollers {
             // While this one waited, another poller may have been told to wait, and results may have piled up.
             let now = Instant::now();
             if self.session.delivery.has_room() && self.polling().may_send(now) {
+                self.core.slots.sent(self.session.who);
                 return Some((slot, now));
             }
         }
@@ -163,14 +179,16 @@ impl Pollers {
         let brought = match polled {
             Ok(Polled::Task(task)) => {
                 peer.log.answered(Asked::Poll);
+                self.session.heard(Sign::Well);
                 if execution::accept(&self.core, &self.session, *task, slot) {
-                    Brought::Task { free_slots: self.core.slots.free() }
+                    self.brought_task()
                 } else {
                     Brought::KnownTask
                 }
             }
             Ok(Polled::Nothing) => {
                 peer.log.answered(Asked::Poll);
+                self.session.heard(Sign::Well);
                 Brought::Nothing
             }
             Ok(Polled::Malformed { problem, excerpt }) => self.malformed(problem, &excerpt),
@@ -195,10 +213,19 @@ impl Pollers {
                 }
                 peer.connection_failed();
                 peer.log.failed(Asked::Poll, &error.chain());
+                self.session.heard(Sign::of(&error, true));
                 return self.polling().on_error(sent, now);
             }
         };
-        self.polling().on_answer(brought, sent, now)
+        let stride = self.core.slots.stride(self.session.who);
+        self.polling().on_answer(brought, stride, sent, now)
+    }
+
+    /// What it means that a poll brought a task.
+    fn brought_task(&self) -> Brought {
+        let pollers = self.polling().pollers();
+        let share = self.core.slots.brought_task(self.session.who, pollers);
+        Brought::Task { free_slots: self.core.slots.free(), share }
     }
 
     fn malformed(&self, problem: MalformedTask, excerpt: &str) -> Brought {
@@ -206,10 +233,14 @@ impl Pollers {
         tracing::error!(%orchestrator, body = excerpt, "not a task: {problem}");
         let Some((job_id, task_id)) = problem.ids else {
             self.session.peer.log.failed(Asked::Poll, &problem);
+            // An object is a malformed task; anything else is no orchestrator.
+            if !excerpt.trim_start().starts_with('{') {
+                self.session.heard(Sign::Failed);
+            }
             return Brought::Error;
         };
         if execution::refuse(&self.core, &self.session, job_id, task_id, &problem.problem) {
-            Brought::Task { free_slots: 0 }
+            self.brought_task()
         } else {
             Brought::KnownTask
         }
@@ -225,6 +256,7 @@ impl Pollers {
             peer.was_forgotten();
         }
         peer.log.failed(Asked::Poll, &format!("{}: {}", response.status, response.error_text()));
+        self.session.heard(Sign::Failed);
         Brought::Error
     }
 
@@ -238,14 +270,29 @@ struct Place {
     pollers: Arc<Pollers>,
     /// False once the decision that the poller ends has released it.
     is_held: bool,
+    /// False for one that panics.
+    ends_by_itself: bool,
+}
+
+impl Place {
+    /// A place that was reserved.
+    fn new(pollers: Arc<Pollers>) -> Self {
+        pollers.session.pollers.send_modify(|pollers| *pollers += 1);
+        Self { pollers, is_held: true, ends_by_itself: false }
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        let session = &self.pollers.session;
+        if !self.ends_by_itself {
+            tracing::error!(orchestrator = %session.peer.name, "a poller died: another takes its place");
+        }
         if self.is_held {
             self.pollers.polling().on_gone();
             self.pollers.gone.notify_one();
         }
+        session.pollers.send_modify(|pollers| *pollers -= 1);
     }
 }
 

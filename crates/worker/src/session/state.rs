@@ -10,6 +10,14 @@
 //! | known | the worker stops | goodbye is said, then heartbeats as before; being forgotten is ignored |
 //! | known | goodbye acknowledged | open polls are let go 1 s later, unless they are to be awaited |
 //! | known | goodbye reached nobody | open polls are let go at once |
+//!
+//! All this is so while the orchestrator is active. Where several stand in for each other ([`Role`]):
+//!
+//! | role | a stranger | one that knows us |
+//! |---|---|---|
+//! | becomes active | is registered with at once | likewise: it may have lost us meanwhile |
+//! | becomes standby | is left alone | is told that nothing is accepted, and gets heartbeats until its last task is settled; being forgotten ends it |
+//! | becomes probed | is registered with every 10 s; after growing delays when all are down | both |
 
 use std::time::Duration;
 
@@ -19,13 +27,17 @@ use rxon::model::Generation;
 use tokio::time::Instant;
 
 use super::rate::RateGate;
+use crate::orchestrators::{Pace, Role};
 
 /// Once an orchestrator knows that the worker is busy it dispatches nothing more; what it dispatched before has
 /// arrived by then.
 const LET_GO_DELAY: Duration = Duration::from_secs(1);
 
-/// So many failures in a row mean that an orchestrator is down; one is enough when nobody can be reached.
-const FAILURES_OF_DOWN: u32 = 3;
+/// How often an orchestrator is registered with that another stands in for.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// As good as for ever.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// What came of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,9 +73,7 @@ pub(super) enum Step {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    Stranger {
-        not_before: Instant,
-    },
+    Stranger,
     Known {
         generation: Generation,
         /// A heartbeat was acknowledged since the last registration.
@@ -85,9 +95,13 @@ enum Stop {
 #[derive(Debug)]
 pub(super) struct Conversation {
     interval: Duration,
+    role: Role,
     standing: Standing,
     stop: Stop,
     registration: Backoff,
+    /// When the next registration may be sent, and when the last was.
+    attempt_at: Instant,
+    attempted: Option<Instant>,
     /// When the next heartbeat is due.
     tick: Instant,
     changed: bool,
@@ -95,27 +109,25 @@ pub(super) struct Conversation {
     doubt: bool,
     /// Since the last registration.
     heartbeats: u64,
-    /// In a row.
-    failures: u32,
-    down: bool,
     gate: RateGate,
     rng: Rng,
 }
 
 impl Conversation {
     /// A conversation that begins now. `longest` is the longest delay between two registrations.
-    pub(super) fn new(interval: Duration, longest: Duration, now: Instant, rng: Rng) -> Self {
+    pub(super) fn new(interval: Duration, longest: Duration, role: Role, now: Instant, rng: Rng) -> Self {
         Self {
             interval,
-            standing: Standing::Stranger { not_before: now },
+            role,
+            standing: Standing::Stranger,
             stop: Stop::No,
             registration: Backoff::new(Duration::from_secs(1), longest, Jitter::Full),
+            attempt_at: now,
+            attempted: None,
             tick: now,
             changed: false,
             doubt: false,
             heartbeats: 0,
-            failures: 0,
-            down: false,
             gate: RateGate::default(),
             rng,
         }
@@ -124,25 +136,39 @@ impl Conversation {
     /// What is to be done next.
     pub(super) fn next(&mut self, now: Instant) -> Step {
         match (self.standing, self.stop) {
-            (Standing::Stranger { .. }, Stop::Asked) => {
+            (Standing::Stranger, Stop::Asked) => {
                 self.stop = Stop::Said { let_go_at: None };
-                Step::LetGo
+                return Step::LetGo;
             }
-            (Standing::Stranger { .. }, Stop::Said { .. }) => Step::End,
-            (Standing::Stranger { not_before }, Stop::No) if not_before > now => {
-                Step::Wait { until: not_before }
-            }
-            (Standing::Stranger { .. }, Stop::No) => Step::Register,
-            (Standing::Known { .. }, Stop::Asked) => Step::SayGoodbye,
+            (Standing::Stranger, Stop::Said { .. }) => return Step::End,
+            (Standing::Known { .. }, Stop::Asked) => return Step::SayGoodbye,
             (Standing::Known { .. }, Stop::Said { let_go_at: Some(at) }) if at <= now => {
                 self.stop = Stop::Said { let_go_at: None };
-                Step::LetGo
+                return Step::LetGo;
             }
-            (Standing::Known { generation, .. }, _) => self.beat_or_wait(generation, now),
+            (_, Stop::No | Stop::Said { .. }) => {}
+        }
+        let attempt_at = self.wants_registration().then_some(self.attempt_at);
+        if attempt_at.is_some_and(|at| at <= now) {
+            self.attempted = Some(now);
+            return Step::Register;
+        }
+        match self.standing {
+            Standing::Known { generation, .. } => self.beat_or_wait(generation, attempt_at, now),
+            Standing::Stranger => Step::Wait { until: attempt_at.unwrap_or(now + LONG) },
         }
     }
 
-    fn beat_or_wait(&mut self, generation: Generation, now: Instant) -> Step {
+    fn wants_registration(&self) -> bool {
+        self.stop == Stop::No
+            && match self.role {
+                Role::Active => self.standing == Standing::Stranger,
+                Role::Probed(_) => true,
+                Role::Standby => false,
+            }
+    }
+
+    fn beat_or_wait(&mut self, generation: Generation, attempt_at: Option<Instant>, now: Instant) -> Step {
         let mut due = std::mem::take(&mut self.changed);
         // A slow answer makes no burst of late heartbeats.
         while self.tick <= now {
@@ -155,8 +181,8 @@ impl Conversation {
             let doubt = std::mem::take(&mut self.doubt);
             return Step::Beat { probe: newer && (doubt || self.heartbeats.is_multiple_of(2)) };
         }
-        let until = self.let_go_at().map_or(self.tick, |at| at.min(self.tick));
-        Step::Wait { until }
+        let earliest = [attempt_at, self.let_go_at()].into_iter().flatten().min();
+        Step::Wait { until: earliest.map_or(self.tick, |at| at.min(self.tick)) }
     }
 
     /// When open polls are to be let go, if that is known.
@@ -170,6 +196,11 @@ impl Conversation {
     /// Whether there are heartbeats to be sent, so that changes matter.
     pub(super) fn is_known(&self) -> bool {
         matches!(self.standing, Standing::Known { .. })
+    }
+
+    /// Whether it was left for another, and has tasks of ours yet.
+    pub(super) fn is_left(&self) -> bool {
+        self.is_known() && self.role != Role::Active && self.stop == Stop::No
     }
 
     /// Whether it has been told that the worker stops.
@@ -187,20 +218,59 @@ impl Conversation {
         self.doubt = true;
     }
 
-    /// The orchestrator accepted the registration.
-    pub(super) fn on_registered(&mut self, generation: Generation, now: Instant) {
+    /// It plays another part now.
+    pub(super) fn on_role(&mut self, role: Role, now: Instant) {
+        // Once the worker stops there is only the goodbye to be said.
+        if std::mem::replace(&mut self.role, role) == role || self.stop != Stop::No {
+            return;
+        }
+        match role {
+            Role::Active => {
+                self.standing = Standing::Stranger;
+                self.attempt_at = now;
+                self.registration.reset();
+            }
+            Role::Standby => self.changed = true,
+            Role::Probed(Pace::Seldom) => {
+                self.changed = true;
+                self.attempt_at = now + PROBE_INTERVAL;
+            }
+            Role::Probed(Pace::Backoff) => {
+                self.changed = true;
+                // Unless it was just tried in vain.
+                if self.attempted.is_none_or(|at| now.duration_since(at) >= Duration::from_secs(1)) {
+                    self.attempt_at = now;
+                    self.registration.reset();
+                }
+            }
+        }
+    }
+
+    /// Nothing is left that came from it: if it was left, it is let alone from now on.
+    pub(super) fn on_settled(&mut self) {
+        if self.is_left() {
+            self.standing = Standing::Stranger;
+        }
+    }
+
+    /// The orchestrator accepted the registration, which may have made it active.
+    pub(super) fn on_registered(&mut self, generation: Generation, role: Role, now: Instant) {
         self.standing = Standing::Known { generation, acknowledged: false };
+        self.role = role;
         self.tick = now;
         self.heartbeats = 0;
         self.doubt = false;
-        // Heartbeats of a stranger teach no limit: the window is the newly known worker's.
-        self.up();
+        self.attempt_at = now + PROBE_INTERVAL;
     }
 
     /// It did not; perhaps the reason names the delay.
     pub(super) fn on_not_registered(&mut self, delay: Option<Duration>, now: Instant) {
-        let delay = delay.unwrap_or_else(|| self.registration.next(&mut self.rng));
-        self.standing = Standing::Stranger { not_before: now + delay };
+        let delay = match (self.role, delay) {
+            (Role::Probed(Pace::Seldom), delay) => delay.unwrap_or_default().max(PROBE_INTERVAL),
+            (_, Some(delay)) => delay,
+            (_, None) => self.registration.next(&mut self.rng),
+        };
+        self.attempt_at = now + delay;
     }
 
     /// The worker stops.
@@ -216,8 +286,8 @@ impl Conversation {
         self.gate.on_sent(now, idle, &mut self.rng);
     }
 
-    /// What came of it. True when the orchestrator is up again after it was down.
-    pub(super) fn on_beat(&mut self, beat: Beat, now: Instant) -> bool {
+    /// What came of it.
+    pub(super) fn on_beat(&mut self, beat: Beat, now: Instant) {
         if !matches!(beat, Beat::TooMany(_) | Beat::Unreachable) {
             self.gate.on_accepted();
         }
@@ -227,16 +297,10 @@ impl Conversation {
                     *acknowledged = true;
                 }
                 self.registration.reset();
-                return self.up();
             }
             Beat::Forgotten => self.on_forgotten(now),
-            Beat::TooMany(_) => {}
-            Beat::Refused | Beat::Unreachable => {
-                self.failures += 1;
-                self.down |= beat == Beat::Unreachable || self.failures >= FAILURES_OF_DOWN;
-            }
+            Beat::TooMany(_) | Beat::Refused | Beat::Unreachable => {}
         }
-        false
     }
 
     /// A heartbeat was refused with 429. True when that is worth saying.
@@ -250,7 +314,10 @@ impl Conversation {
         if self.stop == Stop::No {
             // One that forgets as fast as it is registered with would make a loop of it.
             let delay = if acknowledged { Duration::ZERO } else { self.registration.next(&mut self.rng) };
-            self.standing = Standing::Stranger { not_before: now + delay };
+            self.standing = Standing::Stranger;
+            if self.role == Role::Active {
+                self.attempt_at = now + delay;
+            }
         }
     }
 
@@ -266,11 +333,6 @@ impl Conversation {
         };
         self.stop = Stop::Said { let_go_at };
     }
-
-    fn up(&mut self) -> bool {
-        self.failures = 0;
-        std::mem::take(&mut self.down)
-    }
 }
 
 #[cfg(test)]
@@ -279,11 +341,15 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn conversation(role: Role, now: Instant) -> Conversation {
+        Conversation::new(15 * SECOND, 60 * SECOND, role, now, Rng::with_seed(1))
+    }
+
     fn known(generation: Generation) -> (Conversation, Instant) {
         let now = Instant::now();
-        let mut state = Conversation::new(15 * SECOND, 60 * SECOND, now, Rng::with_seed(1));
+        let mut state = conversation(Role::Active, now);
         assert_eq!(state.next(now), Step::Register);
-        state.on_registered(generation, now);
+        state.on_registered(generation, Role::Active, now);
         (state, now)
     }
 
@@ -298,7 +364,7 @@ mod tests {
     #[test]
     fn registration_is_repeated_after_growing_delays() {
         let mut now = Instant::now();
-        let mut state = Conversation::new(15 * SECOND, 60 * SECOND, now, Rng::with_seed(1));
+        let mut state = conversation(Role::Active, now);
         for _ in 0..20 {
             assert_eq!(state.next(now), Step::Register);
             state.on_not_registered(None, now);
@@ -348,7 +414,7 @@ mod tests {
             match state.next(now) {
                 Step::Register => {
                     registrations += 1;
-                    state.on_registered(Generation::Older, now);
+                    state.on_registered(Generation::Older, Role::Active, now);
                 }
                 Step::Beat { .. } => {
                     state.on_beat(Beat::Forgotten, now);
@@ -402,17 +468,74 @@ mod tests {
     }
 
     #[test]
-    fn an_orchestrator_that_is_up_again_is_noticed_once() {
-        let (mut state, now) = acknowledged(Generation::Newer);
-        for beat in [Beat::Refused, Beat::Refused, Beat::Refused] {
-            assert!(!state.on_beat(beat, now));
+    fn a_standby_is_left_alone_until_it_is_its_turn() {
+        let now = Instant::now();
+        let mut state = conversation(Role::Standby, now);
+        assert_eq!(state.next(now), Step::Wait { until: now + LONG });
+        state.on_role(Role::Active, now + 5 * SECOND);
+        assert_eq!(state.next(now + 5 * SECOND), Step::Register, "at once");
+    }
+
+    #[test]
+    fn one_that_is_left_is_told_and_gets_heartbeats_until_its_last_task_is_settled() {
+        let (mut state, now) = acknowledged(Generation::Older);
+        state.on_role(Role::Standby, now);
+        assert!(state.is_left());
+        assert_eq!(state.next(now), Step::Beat { probe: false }, "at once");
+        assert_eq!(state.next(now + 15 * SECOND), Step::Beat { probe: false });
+        state.on_settled();
+        assert_eq!(state.next(now + 15 * SECOND), Step::Wait { until: now + 15 * SECOND + LONG });
+        state.on_role(Role::Active, now + 16 * SECOND);
+        assert_eq!(state.next(now + 16 * SECOND), Step::Register, "it may have forgotten us");
+    }
+
+    #[test]
+    fn one_that_is_down_is_probed_every_ten_seconds_and_told_that_nothing_is_accepted() {
+        let (mut state, now) = acknowledged(Generation::Older);
+        state.on_role(Role::Probed(Pace::Seldom), now);
+        assert_eq!(state.next(now), Step::Beat { probe: false });
+        assert_eq!(state.next(now), Step::Wait { until: now + 10 * SECOND });
+        for probe in 1..4 {
+            let at = now + probe * 10 * SECOND;
+            // It is due for heartbeats too.
+            while let Step::Beat { .. } = state.next(at - SECOND) {}
+            assert_eq!(state.next(at), Step::Register);
+            state.on_not_registered(None, at);
         }
-        assert!(state.on_beat(Beat::Acknowledged, now));
-        assert!(!state.on_beat(Beat::Acknowledged, now));
-        state.on_beat(Beat::Refused, now);
-        assert!(!state.on_beat(Beat::Acknowledged, now), "one refusal is not down");
-        state.on_beat(Beat::Unreachable, now);
-        assert!(state.on_beat(Beat::Acknowledged, now));
+        let at = now + 40 * SECOND;
+        assert_eq!(state.next(at), Step::Register);
+        state.on_registered(Generation::Older, Role::Active, at);
+        assert_eq!(state.next(at), Step::Beat { probe: false });
+        assert_eq!(state.next(at + SECOND), Step::Wait { until: at + 15 * SECOND });
+    }
+
+    #[test]
+    fn when_all_are_down_each_is_tried_at_once_but_for_the_one_that_just_was() {
+        let now = Instant::now();
+        let mut other = conversation(Role::Standby, now);
+        other.on_role(Role::Probed(Pace::Backoff), now);
+        assert_eq!(other.next(now), Step::Register);
+        let mut just_tried = conversation(Role::Active, now);
+        assert_eq!(just_tried.next(now), Step::Register);
+        just_tried.on_not_registered(Some(SECOND), now);
+        just_tried.on_role(Role::Probed(Pace::Backoff), now);
+        assert_eq!(just_tried.next(now), Step::Wait { until: now + SECOND });
+    }
+
+    #[test]
+    fn one_that_forgets_us_while_it_is_left_is_not_registered_with() {
+        let (mut state, now) = acknowledged(Generation::Older);
+        state.on_role(Role::Standby, now);
+        state.on_beat(Beat::Forgotten, now);
+        assert_eq!(state.next(now), Step::Wait { until: now + LONG });
+    }
+
+    #[test]
+    fn one_that_is_left_hears_the_goodbye_too() {
+        let (mut state, now) = acknowledged(Generation::Older);
+        state.on_role(Role::Standby, now);
+        state.on_stop();
+        assert_eq!(state.next(now), Step::SayGoodbye);
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! |---|---|---|
 //! | a task, at once | one more, up to the limit | at once |
 //! | a task, after it was held | as many | at once |
+//! | a task, while others have less than their share | one less | at once |
 //! | a task that was delivered before | one less | as after nothing at once |
 //! | nothing, after it was held | one less, down to one | at once |
-//! | nothing, at once | one less | after `IDLE_POLL_DELAY`, growing while it repeats |
+//! | nothing, at once | one less | after `IDLE_POLL_DELAY`, growing while it repeats; longer by the weight of the orchestrator |
 //! | an error | one less | after `TASK_POLL_ERROR_DELAY`, doubling while it repeats |
 //! | 401, 403 | one less | after 5 to 6.25 s |
 //! | 429 | one less | after `Retry-After`, or 61 to 66 s |
@@ -21,6 +22,7 @@ use rxon::backoff::{Backoff, Jitter};
 use tokio::time::Instant;
 
 use super::rate::RateGate;
+use crate::orchestrators::Share;
 use crate::pace::after_refused_credentials;
 
 /// An answer that came within this time was not waited for, however short the way.
@@ -67,8 +69,8 @@ pub(crate) struct Polling {
 /// What a poll was answered, but for 429.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Brought {
-    /// A task, which left so many slots free.
-    Task { free_slots: usize },
+    /// A task, which left so many slots free; `share` is what other orchestrators leave to this one.
+    Task { free_slots: usize, share: Share },
     /// A task that was delivered before.
     KnownTask,
     /// Nothing.
@@ -114,6 +116,11 @@ impl Polling {
         first
     }
 
+    /// How many pollers there are, reserved places among them.
+    pub(crate) fn pollers(&self) -> usize {
+        self.pollers
+    }
+
     /// A poller is gone, though no answer said that it should.
     pub(crate) fn on_gone(&mut self) {
         self.pollers -= 1;
@@ -134,8 +141,8 @@ impl Polling {
         may
     }
 
-    /// A poll was answered.
-    pub(crate) fn on_answer(&mut self, brought: Brought, sent: Instant, now: Instant) -> Next {
+    /// A poll was answered. `stride` is how many times less often than the heaviest this orchestrator is polled.
+    pub(crate) fn on_answer(&mut self, brought: Brought, stride: f64, sent: Instant, now: Instant) -> Next {
         self.gate.on_accepted();
         let took = now.duration_since(sent);
         let at_once = took < at_once_within(self.shortest);
@@ -144,10 +151,14 @@ impl Polling {
             self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
         }
         match brought {
-            Brought::Task { free_slots } => {
+            Brought::Task { free_slots, share } => {
                 self.went_well();
                 self.instant_empties = 0;
-                if at_once && free_slots > 0 { self.grow() } else { Next::Continue }
+                match share {
+                    Share::Less if at_once && free_slots > 0 => self.grow(),
+                    Share::More => self.shrink(),
+                    _ => Next::Continue,
+                }
             }
             Brought::Nothing if !at_once => {
                 self.went_well();
@@ -156,7 +167,7 @@ impl Polling {
             }
             Brought::Nothing | Brought::KnownTask => {
                 self.went_well();
-                self.brought_nothing_at_once(now);
+                self.brought_nothing_at_once(stride, took, now);
                 self.shrink()
             }
             Brought::Unauthorized => {
@@ -184,12 +195,14 @@ impl Polling {
         (first, self.shrink())
     }
 
-    fn brought_nothing_at_once(&mut self, now: Instant) {
+    fn brought_nothing_at_once(&mut self, stride: f64, took: Duration, now: Instant) {
         let first = self.settings.idle_delay.max(SHORTEST_DELAY);
-        let grown = first.mul_f64(2f64.powi(self.instant_empties.min(16) as i32));
-        let delay = grown.min(LONGEST_IDLE_DELAY.max(self.settings.idle_delay));
+        let longest = LONGEST_IDLE_DELAY.max(self.settings.idle_delay);
+        // While this one is polled once, the heaviest is polled so many times, each after a pause of its own.
+        let before = f64::from(self.instant_empties) * stride;
+        let pauses = pauses_until(before + stride, first, longest) - pauses_until(before, first, longest);
         self.instant_empties += 1;
-        self.pause(now + delay);
+        self.pause(now + pauses + took.mul_f64(stride - 1.0));
     }
 
     /// Never cuts short a pause that another poller was told.
@@ -220,6 +233,21 @@ impl Polling {
         self.pollers -= 1;
         Next::End
     }
+}
+
+/// How long the first `count` pauses take together: each is twice the one before, up to the longest.
+fn pauses_until(count: f64, first: Duration, longest: Duration) -> Duration {
+    let mut left = count.min(1e6);
+    let mut pause = first.min(longest);
+    let mut sum = Duration::ZERO;
+    while left > 0.0 {
+        // All that follow are alike.
+        let now = if pause >= longest { left } else { left.min(1.0) };
+        sum += pause.mul_f64(now);
+        left -= now;
+        pause = (pause * 2).min(longest);
+    }
+    sum
 }
 
 /// An answer that took less than this came at once, when the shortest exchange so far took this long.

@@ -11,31 +11,31 @@ fn polling() -> Polling {
 }
 
 const fn task(free_slots: usize) -> Brought {
-    Brought::Task { free_slots }
+    Brought::Task { free_slots, share: Share::Less }
 }
 
 #[test]
 fn pollers_grow_while_tasks_come_at_once_and_shrink_when_none_come() {
     let (mut polling, now) = (polling(), Instant::now());
-    assert_eq!(polling.on_answer(task(0), now, now), Next::Continue, "no slot is free");
+    assert_eq!(polling.on_answer(task(0), 1.0, now, now), Next::Continue, "no slot is free");
     for _ in 0..2 {
-        assert_eq!(polling.on_answer(task(1), now, now), Next::Grow);
+        assert_eq!(polling.on_answer(task(1), 1.0, now, now), Next::Grow);
     }
-    assert_eq!(polling.on_answer(task(1), now, now), Next::Continue, "as many as are allowed");
+    assert_eq!(polling.on_answer(task(1), 1.0, now, now), Next::Continue, "as many as are allowed");
     for _ in 0..2 {
-        assert_eq!(polling.on_answer(Brought::Nothing, now, now + 30 * SECOND), Next::End);
+        assert_eq!(polling.on_answer(Brought::Nothing, 1.0, now, now + 30 * SECOND), Next::End);
     }
-    assert_eq!(polling.on_answer(Brought::Nothing, now, now + 30 * SECOND), Next::Continue, "one stays");
-    assert_eq!(polling.on_answer(task(1), now, now + SECOND), Next::Continue, "it was waited for");
+    assert_eq!(polling.on_answer(Brought::Nothing, 1.0, now, now + 30 * SECOND), Next::Continue, "one stays");
+    assert_eq!(polling.on_answer(task(1), 1.0, now, now + SECOND), Next::Continue, "it was waited for");
 }
 
 #[test]
 fn pollers_that_decide_before_others_have_come_or_gone_know_of_them() {
     let (mut polling, now) = (polling(), Instant::now());
-    let decisions = [(); 5].map(|()| polling.on_answer(task(9), now, now));
+    let decisions = [(); 5].map(|()| polling.on_answer(task(9), 1.0, now, now));
     assert_eq!(decisions[..2], [Next::Grow; 2]);
     assert_eq!(decisions[2..], [Next::Continue; 3]);
-    let decisions = [(); 5].map(|()| polling.on_answer(Brought::Nothing, now, now));
+    let decisions = [(); 5].map(|()| polling.on_answer(Brought::Nothing, 1.0, now, now));
     assert_eq!(decisions[..2], [Next::End; 2]);
     assert_eq!(decisions[2..], [Next::Continue; 3]);
     assert!(!polling.begin_first(), "one is left");
@@ -63,10 +63,10 @@ fn at_once_is_measured_by_the_way() {
 fn over_a_long_way_pollers_grow_and_instant_nothing_is_told_from_what_was_held() {
     let (mut polling, now) = (polling(), Instant::now());
     let near = now + Duration::from_millis(120);
-    assert_eq!(polling.on_answer(Brought::Nothing, now, now + 30 * SECOND), Next::Continue);
-    assert_eq!(polling.on_answer(task(1), now, now + 2 * SECOND), Next::Continue, "held");
-    assert_eq!(polling.on_answer(task(1), now, near), Next::Grow);
-    polling.on_answer(Brought::Nothing, now, near);
+    assert_eq!(polling.on_answer(Brought::Nothing, 1.0, now, now + 30 * SECOND), Next::Continue);
+    assert_eq!(polling.on_answer(task(1), 1.0, now, now + 2 * SECOND), Next::Continue, "held");
+    assert_eq!(polling.on_answer(task(1), 1.0, now, near), Next::Grow);
+    polling.on_answer(Brought::Nothing, 1.0, now, near);
     assert!(polling.wait_until(near).is_some());
 }
 
@@ -76,7 +76,7 @@ fn what_was_held_for_a_short_time_is_not_taken_for_the_way() {
     for _ in 0..5 {
         let sent = now;
         now += Duration::from_millis(300);
-        polling.on_answer(Brought::Nothing, sent, now);
+        polling.on_answer(Brought::Nothing, 1.0, sent, now);
         assert_eq!(polling.wait_until(now), None);
     }
 }
@@ -84,13 +84,13 @@ fn what_was_held_for_a_short_time_is_not_taken_for_the_way() {
 #[test]
 fn a_task_that_is_delivered_again_and_again_is_asked_for_less_often() {
     let (mut polling, mut now) = (polling(), Instant::now());
-    polling.on_answer(task(1), now, now);
-    assert_eq!(polling.on_answer(Brought::KnownTask, now, now), Next::End);
+    polling.on_answer(task(1), 1.0, now, now);
+    assert_eq!(polling.on_answer(Brought::KnownTask, 1.0, now, now), Next::End);
     for delay in [10, 20, 40, 80, 160, 250, 250] {
         let until = polling.wait_until(now).expect("a pause");
         assert_eq!(until, now + Duration::from_millis(delay));
         now = until;
-        polling.on_answer(Brought::KnownTask, now, now);
+        polling.on_answer(Brought::KnownTask, 1.0, now, now);
     }
 }
 
@@ -101,7 +101,7 @@ fn every_answer_but_429_counts_towards_the_limit_that_429_teaches() {
         for _ in 0..4 {
             now = polling.wait_until(now).unwrap_or(now);
             assert!(polling.may_send(now));
-            polling.on_answer(brought, now, now);
+            polling.on_answer(brought, 1.0, now, now);
         }
         now = polling.wait_until(now).unwrap_or(now);
         assert!(polling.may_send(now));
@@ -120,7 +120,7 @@ fn no_answer_cuts_short_a_pause_that_another_poller_was_told() {
     let (mut polling, now) = (polling(), Instant::now());
     polling.on_error(now, now);
     let pause = polling.wait_until(now);
-    polling.on_answer(Brought::Nothing, now, now);
+    polling.on_answer(Brought::Nothing, 1.0, now, now);
     assert_eq!(polling.wait_until(now), pause);
 }
 
@@ -129,15 +129,15 @@ fn nothing_at_once_is_asked_for_less_and_less_often() {
     let (mut polling, mut now) = (polling(), Instant::now());
     let mut delays = Vec::new();
     for _ in 0..8 {
-        polling.on_answer(Brought::Nothing, now, now);
+        polling.on_answer(Brought::Nothing, 1.0, now, now);
         let until = polling.wait_until(now).expect("a pause");
         delays.push(until.duration_since(now).as_millis());
         now = until;
     }
     assert_eq!(delays, [10, 20, 40, 80, 160, 250, 250, 250]);
-    polling.on_answer(task(0), now, now);
+    polling.on_answer(task(0), 1.0, now, now);
     assert_eq!(polling.wait_until(now), None);
-    polling.on_answer(Brought::Nothing, now, now);
+    polling.on_answer(Brought::Nothing, 1.0, now, now);
     assert_eq!(polling.wait_until(now), Some(now + Duration::from_millis(10)), "it begins anew");
 }
 
@@ -147,10 +147,10 @@ fn delays_of_nothing_grow_too() {
         PollingSettings { max_pollers: 1, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
     let (mut polling, mut now) = (Polling::new(settings, Rng::with_seed(1)), Instant::now());
     for _ in 0..8 {
-        polling.on_answer(Brought::Nothing, now, now);
+        polling.on_answer(Brought::Nothing, 1.0, now, now);
         now = polling.wait_until(now).expect("a pause");
     }
-    polling.on_answer(Brought::Nothing, now, now);
+    polling.on_answer(Brought::Nothing, 1.0, now, now);
     assert_eq!(polling.wait_until(now), Some(now + LONGEST_IDLE_DELAY));
     now += SECOND;
     for _ in 0..8 {
@@ -181,4 +181,37 @@ fn polls_that_fail_together_are_one_failure() {
     }
     let until = polling.wait_until(now).expect("a pause");
     assert!(until <= now + SECOND + Duration::from_millis(6250));
+}
+
+#[test]
+fn others_get_their_share_of_pollers() {
+    let (mut polling, now) = (polling(), Instant::now());
+    let shared = |share| Brought::Task { free_slots: 9, share };
+    assert_eq!(polling.on_answer(shared(Share::Less), 1.0, now, now), Next::Grow);
+    assert_eq!(polling.on_answer(shared(Share::Exact), 1.0, now, now), Next::Continue);
+    assert_eq!(polling.on_answer(shared(Share::More), 1.0, now, now), Next::End);
+    assert_eq!(polling.on_answer(shared(Share::More), 1.0, now, now), Next::Continue, "one stays");
+}
+
+/// What each of several orchestrators, which all have nothing and say so at once, is polled in a time.
+#[test]
+fn empty_polls_follow_the_weights_from_the_first_on() {
+    let strides = [1.0, 2.0, 10.0];
+    let way = Duration::from_millis(3);
+    let began = Instant::now();
+    let mut due: Vec<(Instant, usize, Polling)> =
+        strides.iter().enumerate().map(|(who, _)| (began, who, polling())).collect();
+    let mut counts = [0usize; 3];
+    for total in 1..=1600 {
+        due.sort_by_key(|(at, who, _)| (*at, *who));
+        let (at, who, polling) = &mut due[0];
+        counts[*who] += 1;
+        let answered = *at + way;
+        polling.on_answer(Brought::Nothing, strides[*who], *at, answered);
+        *at = polling.wait_until(answered).expect("a pause");
+        let fair = [100.0, 50.0, 10.0].map(|weight| f64::from(total) * weight / 160.0);
+        for (count, fair) in counts.iter().zip(fair) {
+            assert!((*count as f64 - fair).abs() <= 1.5, "{counts:?} of {total}");
+        }
+    }
 }

@@ -1,0 +1,131 @@
+//! All parts of a worker, made but not started.
+
+use std::sync::Arc;
+
+use fastrand::Rng;
+use rxon::signing::Seal;
+use rxon::transport::Connector;
+use rxon::transport::http::{HttpConnector, HttpSettings, Token};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::changes::Changes;
+use crate::config::{ConfigError, MultiOrchestratorMode, OrchestratorEntry, wrong_token};
+use crate::core::Core;
+use crate::delivery::{Delivery, Outbox, OutboxSettings};
+use crate::error::Error;
+use crate::execution::BlockingThreads;
+use crate::hot_cache::HotCache;
+use crate::orchestrators::{Orchestrators, Precedence, Turns};
+use crate::progress::ProgressBoard;
+use crate::running::Running;
+use crate::session::{Ends, Peer, Session};
+use crate::slots::Slots;
+use crate::worker::Plan;
+
+/// All parts of a worker, made but not started.
+pub(crate) struct Assembly {
+    pub(crate) core: Arc<Core>,
+    pub(crate) sessions: Vec<Arc<Session>>,
+    pub(crate) ends: Ends,
+    pub(crate) senders: TaskTracker,
+}
+
+impl Assembly {
+    /// Makes the parts. Reads certificates; connects to nothing.
+    pub(crate) fn new(plan: Plan) -> Result<Self, Error> {
+        plan.config.check()?;
+        let (worker_id, worker_type, limit) = (plan.worker_id(), plan.worker_type(), plan.limit());
+        let entries = plan.config.orchestrators();
+        let mode = plan.config.multi_orchestrator_mode;
+        let slots = Slots::new(limit, &plan.group_limits, turns(mode, &entries));
+        let names = entries.iter().map(|entry| entry.url.to_string()).collect();
+        let orchestrators = Arc::new(Orchestrators::new(mode, names, slots.clone()));
+        let changes = Arc::new(Changes::new(entries.len()));
+        let core = Arc::new(Core {
+            worker_id,
+            worker_type,
+            router: plan.router,
+            skill_dependencies: plan.skill_dependencies,
+            orchestrators,
+            slots,
+            threads: Arc::new(BlockingThreads::new(limit)),
+            hot_cache: Arc::new(HotCache::new(changes.clone())),
+            changes,
+            running: Running::default(),
+            tasks: TaskTracker::new(),
+            draining: false.into(),
+            closing: CancellationToken::new(),
+            config: plan.config,
+        });
+        for warning in core.config.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let senders = TaskTracker::new();
+        let sessions = entries
+            .iter()
+            .enumerate()
+            .map(|(who, entry)| session(&core, who, entry, &senders))
+            .collect::<Result<_, _>>()?;
+        let ends = Ends {
+            stop_asking: CancellationToken::new(),
+            let_go: CancellationToken::new(),
+            await_polls: CancellationToken::new(),
+        };
+        Ok(Self { core, sessions, ends, senders })
+    }
+}
+
+/// Who goes first when slots are few.
+fn turns(mode: MultiOrchestratorMode, entries: &[OrchestratorEntry]) -> Turns {
+    let precedence = match mode {
+        MultiOrchestratorMode::RoundRobin => Precedence::Weight,
+        MultiOrchestratorMode::Failover | MultiOrchestratorMode::Waterfall => Precedence::Rank,
+    };
+    Turns::new(precedence, &entries.iter().map(|entry| entry.weight.max(1)).collect::<Vec<_>>())
+}
+
+/// One orchestrator's session, of which nothing runs yet. `who` is its place among them.
+pub(crate) fn session(
+    core: &Arc<Core>,
+    who: usize,
+    entry: &OrchestratorEntry,
+    senders: &TaskTracker,
+) -> Result<Arc<Session>, Error> {
+    let config = &core.config;
+    // Both were checked with everything else; a file can have changed since.
+    let token =
+        Token::new(entry.token.expose()).map_err(|_| ConfigError::new(vec![wrong_token("WORKER_TOKEN")]))?;
+    let settings = HttpSettings {
+        url: entry.url.clone(),
+        worker_id: core.worker_id.clone(),
+        token,
+        tls: config.tls(),
+        proxies: config.proxies(),
+        user_agent: concat!("avtomatika-worker/", env!("CARGO_PKG_VERSION")),
+    };
+    let connector: Arc<dyn Connector> = Arc::new(
+        HttpConnector::new(settings).map_err(|error| ConfigError::new(vec![config.tls_problem(&error)]))?,
+    );
+    let seal = Seal::new(core.worker_id.clone(), entry.token.expose());
+    let peer = Peer::new(entry.url.to_string().into(), connector, seal);
+    let outbox = Outbox::new(
+        OutboxSettings {
+            quick_tries: u32::try_from(config.result_max_retries).unwrap_or(u32::MAX),
+            first_delay: config.result_retry_initial_delay,
+            max_age: config.worker_result_max_age,
+            resend_ambiguous: config.result_resend_ambiguous,
+        },
+        Rng::new(),
+    );
+    let delivery = Delivery::new(peer.clone(), core.worker_id.clone(), outbox, senders.clone());
+    Ok(Arc::new(Session {
+        who,
+        orchestrators: core.orchestrators.clone(),
+        peer,
+        delivery,
+        progress: Arc::new(ProgressBoard::default()),
+        pollers: watch::Sender::new(0),
+    }))
+}

@@ -1,0 +1,131 @@
+//! Several orchestrators: who is up, what part each plays, and whose turn it is.
+//!
+//! All decisions are pure: [`health`], [`fleet`] and [`turns`]. Here they are shared by the control path, which
+//! registers and sends heartbeats, and the data path, which polls.
+
+mod fleet;
+mod health;
+mod turns;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+pub(crate) use fleet::{Pace, Role};
+pub(crate) use health::Sign;
+pub(crate) use turns::{Precedence, Share, Turns};
+
+use self::fleet::Fleet;
+use crate::config::MultiOrchestratorMode;
+use crate::pace::lock;
+use crate::slots::Slots;
+
+/// The orchestrators of a worker, in the order of their priorities.
+#[derive(Debug)]
+pub(crate) struct Orchestrators {
+    fleet: Mutex<Fleet>,
+    posts: Vec<Post>,
+    slots: Arc<Slots>,
+}
+
+/// What the parts of one orchestrator's session wait for.
+#[derive(Debug)]
+struct Post {
+    name: String,
+    role: watch::Sender<Role>,
+    /// It is active and has accepted a registration: it may be polled.
+    polled: watch::Sender<bool>,
+    /// It gave another sign than that it is well: only then does the next such sign matter.
+    troubled: AtomicBool,
+}
+
+impl Orchestrators {
+    /// Orchestrators with these names.
+    pub(crate) fn new(mode: MultiOrchestratorMode, names: Vec<String>, slots: Arc<Slots>) -> Self {
+        let fleet = Fleet::new(names.len(), mode == MultiOrchestratorMode::Failover);
+        let post = |(who, name)| Post {
+            name,
+            role: watch::Sender::new(fleet.role(who)),
+            polled: watch::Sender::new(false),
+            troubled: AtomicBool::new(false),
+        };
+        let posts = names.into_iter().enumerate().map(post).collect();
+        Self { fleet: Mutex::new(fleet), posts, slots }
+    }
+
+    /// The part this one plays, from now on.
+    pub(crate) fn role(&self, who: usize) -> watch::Receiver<Role> {
+        self.posts[who].role.subscribe()
+    }
+
+    /// Whether this one may be polled, from now on.
+    pub(crate) fn polled(&self, who: usize) -> watch::Receiver<bool> {
+        self.posts[who].polled.subscribe()
+    }
+
+    /// Whether this one is served.
+    pub(crate) fn is_active(&self, who: usize) -> bool {
+        *self.posts[who].role.borrow() == Role::Active
+    }
+
+    /// Whether there is only one.
+    pub(crate) fn is_only_one(&self) -> bool {
+        self.posts.len() == 1
+    }
+
+    /// One gave a sign. True when it is up again after it was down.
+    pub(crate) fn heard(&self, who: usize, sign: Sign) -> bool {
+        // Every poll says so: usually it is no news, and costs nothing.
+        if sign == Sign::Well && !self.posts[who].troubled.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut fleet = lock(&self.fleet);
+        let changed = fleet.heard(who, sign);
+        self.posts[who].troubled.store(sign != Sign::Well || fleet.is_down(who), Ordering::Relaxed);
+        self.rearranged(who, changed, &fleet)
+    }
+
+    /// One accepted a registration. True when it is up again after it was down.
+    pub(crate) fn registered(&self, who: usize) -> bool {
+        let mut fleet = lock(&self.fleet);
+        let was_down = fleet.registered(who);
+        self.posts[who].troubled.store(false, Ordering::Relaxed);
+        let is_up = self.rearranged(who, was_down, &fleet);
+        if fleet.role(who) == Role::Active {
+            self.posts[who].polled.send_replace(true);
+        }
+        is_up
+    }
+
+    /// Tells everybody what has changed. True when one is up again.
+    fn rearranged(&self, who: usize, changed: bool, fleet: &Fleet) -> bool {
+        if changed {
+            self.slots.set_down(who, fleet.is_down(who));
+            self.say(who, fleet.is_down(who));
+        }
+        for (index, post) in self.posts.iter().enumerate() {
+            let role = fleet.role(index);
+            let is_new = post.role.send_if_modified(|known| std::mem::replace(known, role) != role);
+            if !is_new {
+                continue;
+            }
+            if role == Role::Active {
+                tracing::info!(orchestrator = %post.name, "this orchestrator is the active one now");
+            } else {
+                post.polled.send_replace(false);
+            }
+        }
+        changed && !fleet.is_down(who)
+    }
+
+    fn say(&self, who: usize, is_down: bool) {
+        let orchestrator = &self.posts[who].name;
+        // Of a single one its requests tell.
+        match (self.is_only_one(), is_down) {
+            (true, _) => {}
+            (false, true) => tracing::warn!(%orchestrator, "the orchestrator is down"),
+            (false, false) => tracing::info!(%orchestrator, "the orchestrator is up again"),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Whether the caller's runtime gets to run at all.
+//!
+//! The data path beats, the control path watches. On a runtime that a handler blocks, polls, handlers and results
+//! stand still; heartbeats go on, so that nothing else would tell.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::core::Core;
+
+/// How often it beats: hardly ever, for whoever is idle.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Blocked for longer than this is worth a warning.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// What beats, for the data path, and what watches, for the control path.
+pub(crate) fn pair(core: Arc<Core>) -> (impl Future<Output = Infallible> + Send, impl Future<Output = ()> + Send) {
+    let began = Instant::now();
+    let beats = Arc::new(AtomicU64::new(0));
+    let heard = beats.clone();
+    let beat = async move {
+        loop {
+            beats.store(millis(began.elapsed()), Ordering::Relaxed);
+            tokio::time::sleep(INTERVAL).await;
+        }
+    };
+    let watch = async move {
+        let mut blocked = Blocked::default();
+        loop {
+            tokio::select! {
+                () = core.closing.cancelled() => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+            let silence = Duration::from_millis(millis(began.elapsed()).saturating_sub(heard.load(Ordering::Relaxed)));
+            match blocked.on_look(silence) {
+                Some(Said::Blocked) => {
+                    let running: Vec<_> = core.running.task_ids().iter().map(ToString::to_string).collect();
+                    let task_ids = running.join(", ");
+                    tracing::warn!(
+                        ?silence, task_ids,
+                        "the runtime the worker runs on is blocked: polls, handlers and results stand still, heartbeats \
+                         go on; a handler that blocks its thread is registered as `blocking(…)`"
+                    );
+                }
+                Some(Said::Over(duration)) => tracing::warn!(?duration, "the runtime is no longer blocked"),
+                None => {}
+            }
+        }
+    };
+    (beat, watch)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What is worth saying. Pure.
+#[derive(Debug, Default)]
+struct Blocked {
+    longest: Option<Duration>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Blocked,
+    /// It was, for about so long.
+    Over(Duration),
+}
+
+impl Blocked {
+    /// A look at how long the last beat is ago.
+    fn on_look(&mut self, silence: Duration) -> Option<Said> {
+        if silence <= INTERVAL + LONGEST {
+            return self.longest.take().map(Said::Over);
+        }
+        let first = self.longest.is_none();
+        self.longest = self.longest.max(Some(silence));
+        first.then_some(Said::Blocked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blocked_runtime_is_said_once_and_that_it_is_over_once() {
+        let mut blocked = Blocked::default();
+        let seconds = Duration::from_secs;
+        assert_eq!(blocked.on_look(seconds(1)), None, "it beats twice a second");
+        assert_eq!(blocked.on_look(seconds(2)), Some(Said::Blocked));
+        assert_eq!(blocked.on_look(seconds(3)), None);
+        assert_eq!(blocked.on_look(Duration::ZERO), Some(Said::Over(seconds(3))));
+        assert_eq!(blocked.on_look(Duration::ZERO), None);
+    }
+}
