@@ -1,8 +1,8 @@
 //! What every part of a running worker shares.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rxon::{TaskName, WorkerId};
 use tokio_util::sync::CancellationToken;

@@ -59,7 +59,10 @@ impl Error {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Build(_) | Self::Config(_) => 2,
-            Self::HealthServer { .. } | Self::ControlThread(_) | Self::ControlThreadDied | Self::Signals(_) => 1,
+            Self::HealthServer { .. }
+            | Self::ControlThread(_)
+            | Self::ControlThreadDied
+            | Self::Signals(_) => 1,
         }
     }
 }

@@ -18,7 +18,9 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// What beats, for the data path, and what watches, for the control path.
-pub(crate) fn pair(core: Arc<Core>) -> (impl Future<Output = Infallible> + Send, impl Future<Output = ()> + Send) {
+pub(crate) fn pair(
+    core: Arc<Core>,
+) -> (impl Future<Output = Infallible> + Send, impl Future<Output = ()> + Send) {
     let began = Instant::now();
     let beats = Arc::new(AtomicU64::new(0));
     let heard = beats.clone();
@@ -35,13 +37,15 @@ pub(crate) fn pair(core: Arc<Core>) -> (impl Future<Output = Infallible> + Send,
                 () = core.closing.cancelled() => return,
                 () = tokio::time::sleep(INTERVAL) => {}
             }
-            let silence = Duration::from_millis(millis(began.elapsed()).saturating_sub(heard.load(Ordering::Relaxed)));
+            let silence =
+                Duration::from_millis(millis(began.elapsed()).saturating_sub(heard.load(Ordering::Relaxed)));
             match blocked.on_look(silence) {
                 Some(Said::Blocked) => {
                     let running: Vec<_> = core.running.task_ids().iter().map(ToString::to_string).collect();
                     let task_ids = running.join(", ");
                     tracing::warn!(
-                        ?silence, task_ids,
+                        ?silence,
+                        task_ids,
                         "the runtime the worker runs on is blocked: polls, handlers and results stand still, heartbeats \
                          go on; a handler that blocks its thread is registered as `blocking(…)`"
                     );

@@ -27,7 +27,13 @@ struct RunningTask {
 
 impl Running {
     /// Adds a task; false when it is there already.
-    pub(crate) fn begin(&self, who: usize, task_id: &TaskId, job_id: &JobId, cancel: &Arc<CancelHandle>) -> bool {
+    pub(crate) fn begin(
+        &self,
+        who: usize,
+        task_id: &TaskId,
+        job_id: &JobId,
+        cancel: &Arc<CancelHandle>,
+    ) -> bool {
         let mut tasks = lock(&self.tasks);
         let key = (who, task_id.clone());
         if tasks.contains_key(&key) {

@@ -137,7 +137,8 @@ impl Slots {
             .map(|limit| GroupState { limit: *limit, running: 0, waiting: BTreeMap::new() })
             .collect();
         let turn = (0..turns.len()).map(|_| Notify::new()).collect();
-        let state = State { free: limit, turns, running: 0, parked: 0, parked_limit: limit, groups, arrivals: 0 };
+        let state =
+            State { free: limit, turns, running: 0, parked: 0, parked_limit: limit, groups, arrivals: 0 };
         Arc::new(Self { state: Mutex::new(state), turn, limit })
     }
 
@@ -188,15 +189,22 @@ impl Slots {
     /// A poll was sent to this orchestrator: its turn is used.
     pub(crate) fn sent(&self, who: usize) {
         if self.turn.len() > 1 {
-            self.lock().turns.sent(who, Instant::now());
+            self.lock().turns.sent(who);
         }
     }
 
-    /// A poll brought a task at once to this orchestrator. How many pollers it should have.
+    /// A poll brought a task to this orchestrator. How many pollers it should have.
     pub(crate) fn brought_task(&self, who: usize, pollers: usize) -> Share {
         match self.turn.len() {
             1 => Share::Less,
             _ => self.lock().turns.brought_task(who, pollers, Instant::now()),
+        }
+    }
+
+    /// A poll brought nothing to this orchestrator.
+    pub(crate) fn brought_nothing(&self, who: usize) {
+        if self.turn.len() > 1 {
+            self.lock().turns.brought_nothing(who);
         }
     }
 
@@ -208,7 +216,7 @@ impl Slots {
     /// Says whether an orchestrator is down.
     pub(crate) fn set_down(&self, who: usize, down: bool) {
         let mut state = self.lock();
-        if state.turns.set_down(who, down) {
+        if state.turns.set_down(who, down, Instant::now()) {
             self.wake(&state);
         }
     }
@@ -427,7 +435,9 @@ mod tests {
         let held = slots.acquire(0).await;
         let mut first = Box::pin(slots.acquire(0));
         let mut second = Box::pin(slots.acquire(1));
-        assert!(futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut second).is_pending());
+        assert!(
+            futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut second).is_pending()
+        );
         drop(held);
         drop(first);
         second.await;

@@ -6,10 +6,10 @@ use serde_json::Value;
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::assembly::{Assembly, session};
 use crate::config::WorkerConfig;
 use crate::handler::{HandlerService, TaskService};
 use crate::router::Router;
-use crate::assembly::{Assembly, session};
 use crate::worker::Plan;
 
 /// What tasks need, without anybody who polls, and how often their handler ran.

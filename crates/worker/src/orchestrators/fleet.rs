@@ -123,7 +123,11 @@ mod tests {
         assert!(fleet.registered(0));
         assert_eq!(roles(&fleet), [Role::Active, Role::Standby, Role::Standby]);
         fleet.heard(0, Sign::Gone);
-        assert_eq!(roles(&fleet), [SELDOM, Role::Active, Role::Standby], "nothing was known of the second any more");
+        assert_eq!(
+            roles(&fleet),
+            [SELDOM, Role::Active, Role::Standby],
+            "nothing was known of the second any more"
+        );
     }
 
     #[test]

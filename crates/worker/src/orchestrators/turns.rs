@@ -2,17 +2,17 @@
 //!
 //! Weighted round robin in its smooth form: each poll of an orchestrator costs it a *stride*, the heaviest weight
 //! divided by its own, and the one that has paid least goes next. Where ranks decide (`WATERFALL`, `FAILOVER`), the
-//! first in the list goes next.
+//! first in the list goes next that has not just had nothing; a task begins the list anew.
 //!
 //! What was paid is remembered only among orchestrators that compete: one that comes back after a pause has neither
-//! saved up turns nor lost any, and one that had all to itself owes at most [`LONGEST_DEBT`] strides.
+//! saved up turns nor lost any, and one that had much to itself owes whoever waits at most [`LONGEST_DEBT`] strides.
 
 use std::cmp::Reverse;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// An orchestrator whose poll brought a task at once is about to poll again, for so long.
+/// An orchestrator whose poll brought a task is about to poll again, for so long.
 const LIVELY_FOR: Duration = Duration::from_secs(1);
 
 /// However much one polled while nobody else did, it waits for no more turns than this.
@@ -52,7 +52,9 @@ struct Entry {
     /// Pollers that wait for a slot.
     wishes: usize,
     down: bool,
-    /// When a poll brought a task at once last, and how many pollers there were.
+    /// Its last poll brought nothing, and no other's has brought a task since.
+    passed: bool,
+    /// When a poll brought a task last, and how many pollers there were.
     lively: Option<(Instant, usize)>,
 }
 
@@ -69,7 +71,14 @@ impl Entry {
 impl Turns {
     /// Orchestrators with these weights, each at least 1, in the order of their ranks.
     pub(crate) fn new(precedence: Precedence, weights: &[u32]) -> Self {
-        let entry = |weight: &u32| Entry { weight: *weight, paid: 0.0, wishes: 0, down: false, lively: None };
+        let entry = |weight: &u32| Entry {
+            weight: *weight,
+            paid: 0.0,
+            wishes: 0,
+            down: false,
+            passed: false,
+            lively: None,
+        };
         Self { precedence, entries: weights.iter().map(entry).collect() }
     }
 
@@ -87,6 +96,18 @@ impl Turns {
             *paid = paid.max(least);
         }
         self.entries[who].wishes += 1;
+        self.forgive();
+    }
+
+    /// Nobody who waits owes the others too much.
+    fn forgive(&mut self) {
+        let heaviest = f64::from(self.heaviest(|_| true));
+        let in_line = |entry: &&mut Entry| entry.wishes > 0 && !entry.down;
+        let least = self.entries.iter_mut().filter(in_line).map(|entry| entry.paid).min_by(f64::total_cmp);
+        let Some(least) = least else { return };
+        for entry in self.entries.iter_mut().filter(in_line) {
+            entry.paid = entry.paid.min(least + LONGEST_DEBT * heaviest / f64::from(entry.weight));
+        }
     }
 
     /// It waits no longer.
@@ -105,12 +126,13 @@ impl Turns {
             let of_these = self.entries.iter().enumerate();
             of_these.filter(move |(_, entry)| entry.wishes > 0 && entry.down == down).map(|(index, _)| index)
         };
-        self.first_of(waiting(false)).or_else(|| self.first_of(waiting(true)).filter(|_| free > 1 || all_down))
+        self.first_of(waiting(false))
+            .or_else(|| self.first_of(waiting(true)).filter(|_| free > 1 || all_down))
     }
 
     fn first_of(&self, waiting: impl Iterator<Item = usize>) -> Option<usize> {
         match self.precedence {
-            Precedence::Rank => waiting.min(),
+            Precedence::Rank => waiting.min_by_key(|who| (self.entries[*who].passed, *who)),
             Precedence::Weight => waiting.min_by(|one, other| {
                 let (a, b) = (&self.entries[*one], &self.entries[*other]);
                 a.paid.total_cmp(&b.paid).then(Reverse(a.weight).cmp(&Reverse(b.weight))).then(one.cmp(other))
@@ -119,19 +141,27 @@ impl Turns {
     }
 
     /// A poll was sent to this orchestrator.
-    pub(crate) fn sent(&mut self, who: usize, now: Instant) {
-        let stride = self.stride_of(who, self.heaviest(|_| true));
-        let least = self.least_paid_beside(who, now);
-        let paid = &mut self.entries[who].paid;
-        *paid += stride;
-        if let Some(least) = least {
-            *paid = paid.min(least + LONGEST_DEBT * stride);
+    pub(crate) fn sent(&mut self, who: usize) {
+        self.entries[who].paid += self.stride_of(who, self.heaviest(|_| true));
+        if self.entries[who].passed {
+            // Everybody who waits has had nothing.
+            self.begin_anew();
         }
     }
 
-    /// A poll brought a task at once to an orchestrator that has so many pollers. How many it should have.
+    fn begin_anew(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.passed = false);
+    }
+
+    /// A poll brought nothing.
+    pub(crate) fn brought_nothing(&mut self, who: usize) {
+        self.entries[who].passed = true;
+    }
+
+    /// A poll brought a task to an orchestrator that has so many pollers. How many it should have.
     pub(crate) fn brought_task(&mut self, who: usize, pollers: usize, now: Instant) -> Share {
         self.entries[who].lively = Some((now, pollers));
+        self.begin_anew();
         if self.precedence == Precedence::Rank {
             return Share::Less;
         }
@@ -164,9 +194,17 @@ impl Turns {
         }
     }
 
-    /// Whether this orchestrator is down. True when that is news.
-    pub(crate) fn set_down(&mut self, who: usize, down: bool) -> bool {
-        std::mem::replace(&mut self.entries[who].down, down) != down
+    /// Whether this orchestrator is down. True when that is news. One that comes back has saved up nothing.
+    pub(crate) fn set_down(&mut self, who: usize, down: bool, now: Instant) -> bool {
+        if self.entries[who].down == down {
+            return false;
+        }
+        self.entries[who].down = down;
+        if let Some(least) = self.least_paid_beside(who, now) {
+            let paid = &mut self.entries[who].paid;
+            *paid = paid.max(least);
+        }
+        true
     }
 
     fn stride_of(&self, who: usize, heaviest: u32) -> f64 {
@@ -178,7 +216,8 @@ impl Turns {
     }
 
     fn least_paid_beside(&self, who: usize, now: Instant) -> Option<f64> {
-        let others = self.entries.iter().enumerate().filter(|(index, entry)| *index != who && entry.competes(now));
+        let others = self.entries.iter().enumerate();
+        let others = others.filter(|(index, entry)| *index != who && !entry.down && entry.competes(now));
         others.map(|(_, entry)| entry.paid).min_by(f64::total_cmp)
     }
 }
@@ -190,11 +229,11 @@ mod tests {
     use super::*;
 
     /// The next `count` polls when every orchestrator always wishes for one, but those that are down.
-    fn polls(turns: &mut Turns, count: usize, now: Instant) -> Vec<usize> {
+    fn polls(turns: &mut Turns, count: usize) -> Vec<usize> {
         (0..count)
             .map(|_| {
                 let who = turns.next(2).expect("somebody wishes");
-                turns.sent(who, now);
+                turns.sent(who);
                 who
             })
             .collect()
@@ -215,30 +254,56 @@ mod tests {
     #[test]
     fn polls_follow_the_weights() {
         let now = Instant::now();
-        let polls = polls(&mut all_wish(Precedence::Weight, &[100, 50, 10], now), 160, now);
+        let polls = polls(&mut all_wish(Precedence::Weight, &[100, 50, 10], now), 160);
         assert_eq!((count(&polls, 0), count(&polls, 1), count(&polls, 2)), (100, 50, 10));
-        assert_eq!(polls[..8], [0, 1, 2, 0, 0, 1, 0, 0], "smooth: the heaviest does not go first all at once");
+        assert_eq!(
+            polls[..8],
+            [0, 1, 2, 0, 0, 1, 0, 0],
+            "smooth: the heaviest does not go first all at once"
+        );
     }
 
     #[test]
     fn ranks_go_in_order() {
         let now = Instant::now();
         let mut turns = all_wish(Precedence::Rank, &[1, 100], now);
-        assert_eq!(polls(&mut turns, 3, now), [0, 0, 0]);
+        assert_eq!(polls(&mut turns, 3), [0, 0, 0]);
         turns.withdraw(0);
         assert_eq!(turns.next(1), Some(1));
+    }
+
+    #[test]
+    fn who_has_nothing_lets_those_after_it_go_until_there_is_a_task() {
+        let now = Instant::now();
+        let mut turns = all_wish(Precedence::Rank, &[1, 1, 1], now);
+        for who in [0, 1, 2, 0, 1] {
+            assert_eq!(polls(&mut turns, 1), [who]);
+            turns.brought_nothing(who);
+        }
+        turns.brought_task(1, 1, now);
+        assert_eq!(polls(&mut turns, 1), [0]);
     }
 
     #[test]
     fn one_that_is_down_gets_no_slot_that_another_could_use() {
         let now = Instant::now();
         let mut turns = all_wish(Precedence::Weight, &[100, 1], now);
-        assert!(turns.set_down(0, true) && !turns.set_down(0, true));
+        assert!(turns.set_down(0, true, now) && !turns.set_down(0, true, now));
         assert_eq!(turns.next(2), Some(1));
         turns.withdraw(1);
         assert_eq!((turns.next(1), turns.next(2)), (None, Some(0)), "the last slot is kept for who is up");
-        turns.set_down(1, true);
+        turns.set_down(1, true, now);
         assert_eq!(turns.next(1), Some(0), "there is nobody to keep it for");
+    }
+
+    #[test]
+    fn one_that_is_up_again_has_saved_up_nothing() {
+        let now = Instant::now();
+        let mut turns = all_wish(Precedence::Weight, &[1, 1], now);
+        turns.set_down(0, true, now);
+        polls(&mut turns, 1000);
+        turns.set_down(0, false, now);
+        assert_eq!(count(&polls(&mut turns, 10), 0), 5);
     }
 
     #[test]
@@ -246,10 +311,10 @@ mod tests {
         let began = Instant::now();
         let mut turns = Turns::new(Precedence::Weight, &[1, 1]);
         turns.wish(0, began);
-        polls(&mut turns, 1000, began);
+        polls(&mut turns, 1000);
         let later = began + LIVELY_FOR;
         turns.wish(1, later);
-        let polls = polls(&mut turns, 10, later);
+        let polls = polls(&mut turns, 10);
         assert_eq!(count(&polls, 0), 5, "{polls:?}");
     }
 
@@ -259,12 +324,16 @@ mod tests {
         let mut turns = Turns::new(Precedence::Weight, &[10, 1]);
         turns.brought_task(0, 1, now);
         for _ in 0..1000 {
-            turns.sent(1, now);
+            turns.sent(1);
         }
         turns.wish(0, now);
         turns.wish(1, now);
-        let polls = polls(&mut turns, 60, now);
-        assert_eq!(polls.iter().position(|who| *who == 1), Some(40), "four strides of ten");
+        let polls = polls(&mut turns, 60);
+        assert_eq!(
+            polls.iter().position(|who| *who == 1),
+            Some(41),
+            "four strides of ten, and the heavier goes first"
+        );
     }
 
     #[test]
@@ -276,7 +345,7 @@ mod tests {
             for (who, count) in pollers.iter_mut().enumerate() {
                 match turns.brought_task(who, *count, now) {
                     Share::Less => *count = (*count + 1).min(8),
-                    Share::More => *count -= 1,
+                    Share::More => *count = (*count - 1).max(1),
                     Share::Exact => {}
                 }
             }
@@ -289,9 +358,10 @@ mod tests {
 
     #[test]
     fn pauses_are_as_long_as_the_weight_is_light() {
+        let now = Instant::now();
         let mut turns = Turns::new(Precedence::Weight, &[100, 50, 10]);
         assert_eq!([0, 1, 2].map(|who| turns.stride(who)), [1.0, 2.0, 10.0]);
-        turns.set_down(0, true);
+        turns.set_down(0, true, now);
         assert_eq!([0, 1, 2].map(|who| turns.stride(who)), [1.0, 1.0, 5.0], "its share goes to the others");
         assert!((Turns::new(Precedence::Rank, &[100, 1]).stride(1) - 1.0).abs() < f64::EPSILON);
     }
@@ -306,7 +376,7 @@ mod tests {
         ) {
             let now = Instant::now();
             let mut turns = all_wish(Precedence::Weight, &weights, now);
-            let all = polls(&mut turns, start + length, now);
+            let all = polls(&mut turns, start + length);
             let window = &all[start..];
             let total: u32 = weights.iter().sum();
             for (who, weight) in weights.iter().enumerate() {
@@ -325,11 +395,11 @@ mod tests {
             let now = Instant::now();
             let dead = dead % weights.len();
             let mut turns = all_wish(Precedence::Weight, &weights, now);
-            turns.set_down(dead, true);
-            let with = polls(&mut turns, 300, now);
+            turns.set_down(dead, true, now);
+            let with = polls(&mut turns, 300);
             let mut without = weights.clone();
             without.remove(dead);
-            let alone = polls(&mut all_wish(Precedence::Weight, &without, now), 300, now);
+            let alone = polls(&mut all_wish(Precedence::Weight, &without, now), 300);
             let renumbered: Vec<usize> = alone.iter().map(|who| who + usize::from(*who >= dead)).collect();
             // Strides are measured against the heaviest, dead or not: ties may be broken otherwise.
             for who in 0..weights.len() {
@@ -350,10 +420,10 @@ mod tests {
             for (who, step) in steps {
                 let who = who % weights.len();
                 match step {
-                    0 => turns.sent(who, now),
+                    0 => turns.sent(who),
                     1 => { turns.brought_task(who, 1, now); }
                     2 => now += Duration::from_millis(400),
-                    _ => { turns.wish(who, now); turns.sent(who, now); turns.withdraw(who); }
+                    _ => { turns.wish(who, now); turns.sent(who); turns.withdraw(who); }
                 }
             }
             for who in 0..weights.len() {
@@ -361,7 +431,7 @@ mod tests {
             }
             // As many turns as everybody's debts of all strides add up to, at most.
             let total: u32 = weights.iter().sum();
-            let served = polls(&mut turns, (total as usize + weights.len()) * 6, now);
+            let served = polls(&mut turns, (total as usize + weights.len()) * 6);
             for who in 0..weights.len() {
                 prop_assert!(count(&served, who) > 0, "{who} of {weights:?}");
             }

@@ -123,6 +123,9 @@ impl Pollers {
                 self.session.peer.connection_failed();
                 continue;
             }
+            if !matches!(polled, Ok(Polled::Task(_))) {
+                self.core.slots.brought_nothing(self.session.who);
+            }
             match self.polled(polled, sent, now, slot) {
                 Next::Continue => {}
                 Next::Grow => self.begin(),

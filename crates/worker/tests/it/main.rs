@@ -12,6 +12,7 @@ mod progress;
 mod rates;
 mod registration;
 mod results;
+mod several;
 mod shutdown;
 mod slots;
 mod support;

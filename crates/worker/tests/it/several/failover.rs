@@ -1,0 +1,188 @@
+//! `FAILOVER`: one is active, the others stand by.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator};
+
+use super::{heard_of, orchestrators, start};
+use crate::support::{Running, each, push, run, told, until, wait_for_heartbeat, watch_for};
+
+/// Starts a worker for two, of which the first is preferred though it is listed last.
+fn start_both(
+    first: &ScriptedOrchestrator,
+    second: &ScriptedOrchestrator,
+    variables: &[(&str, &str)],
+) -> Running {
+    start("FAILOVER", &[(second, json!({"priority": 20})), (first, json!({"priority": 10}))], variables)
+}
+
+#[tokio::test]
+async fn a_standby_hears_nothing_while_the_active_one_is_up() {
+    let [first, second] = orchestrators().await;
+    let worker = start_both(&first, &second, &[]);
+    for _ in 0..5 {
+        run(&first, "echo", json!({})).await;
+    }
+    first.wait_for_requests(Endpoint::Heartbeat, 5).await;
+    worker.stop().await;
+    assert_eq!(heard_of(&second), 0, "one that knew us would give us tasks that nobody polls");
+}
+
+#[tokio::test]
+async fn of_equal_priority_the_first_in_the_list_is_preferred() {
+    let [first, second] = orchestrators().await;
+    let _worker = start("FAILOVER", &[(&first, json!({})), (&second, json!({}))], &[]);
+    run(&first, "echo", json!({})).await;
+    assert_eq!(heard_of(&second), 0);
+}
+
+/// The whole story: down, stood in for, back again, left. Ten seconds are the protocol's.
+#[tokio::test]
+async fn the_next_takes_over_within_a_second_and_the_first_comes_back() {
+    let [first, second] = orchestrators().await;
+    let _worker = start_both(&first, &second, &[("RESULT_MAX_RETRIES", "1"), ("WORKER_MAX_POLLERS", "1")]);
+    let kept = push(&first, "sleep", json!({"seconds": 0.5}));
+    wait_for_heartbeat(&first, |beat| beat["load"] == json!(1.0)).await;
+    first.refuse().await;
+    first.drop_connections();
+    let dropped = std::time::Instant::now();
+    let registered = second.wait_for_requests(Endpoint::Register, 1).await.remove(0).at;
+    assert!(registered - dropped < Duration::from_secs(1), "{:?}", registered - dropped);
+    assert_eq!(run(&second, "echo", json!({})).await["status"], "success");
+    let beat = wait_for_heartbeat(&second, |beat| beat["load"] == json!(0.0)).await;
+    assert_eq!(beat["current_tasks"], json!([]), "what runs there came from another");
+
+    first.accept().await;
+    let long = push(&second, "sleep", json!({"seconds": 11.0}));
+    let probes = first.wait_for_requests(Endpoint::Register, 2).await;
+    let probed_after = probes[1].at - dropped;
+    assert!((Duration::from_secs(9)..Duration::from_secs(14)).contains(&probed_after), "{probed_after:?}");
+    // What was kept for it is offered at once, not after its 30 s.
+    let result = first.wait_for_result(&kept).await;
+    assert_eq!(result["status"], "success");
+    assert_eq!(run(&first, "echo", json!({})).await["status"], "success");
+
+    // The second is told that nothing is accepted, and gets heartbeats until its last result.
+    let left = wait_for_heartbeat(&second, |beat| beat["status"] == "busy").await;
+    assert_eq!(left["supported_tasks"], json!([]));
+    assert!(left["current_tasks"].to_string().contains(&long), "{left}");
+    let seen = told(&second).len();
+    until(|| told(&second).len() >= seen + 2).await;
+    assert_eq!(second.wait_for_result(&long).await["status"], "success");
+    second.wait_for_no_open_poll().await;
+    watch_for(Duration::from_millis(500)).await;
+    let heard = heard_of(&second);
+    watch_for(Duration::from_millis(700)).await;
+    assert_eq!(heard_of(&second), heard, "it is left alone");
+    assert_eq!(second.count(Endpoint::Register), 1);
+}
+
+#[tokio::test]
+async fn a_poll_that_is_open_when_its_orchestrator_is_left_is_awaited() {
+    let [first] = orchestrators().await;
+    let second = ScriptedOrchestrator::start_with(Script::newer().hold(Duration::from_secs(60))).await;
+    first.answer_always(Endpoint::Register, Answer::status(503));
+    let _worker = start_both(&first, &second, &[("TASK_POLL_TIMEOUT", "60")]);
+    second.wait_for_open_polls(1).await;
+    first.answer_normally(Endpoint::Register);
+    first.wait_for_open_polls(1).await;
+    wait_for_heartbeat(&second, |beat| beat["status"] == "busy").await;
+    // What was dispatched just before it heard is run like any other.
+    assert_eq!(second.open_polls(), 1);
+    assert_eq!(run(&second, "echo", json!({"late": true})).await["data"], json!({"late": true}));
+    second.wait_for_no_open_poll().await;
+    assert_eq!(second.count(Endpoint::Poll), 1);
+}
+
+/// What counts as a failure of the active one, three in a row, and what does not. Heartbeats would end the row.
+#[tokio::test]
+async fn three_failures_in_a_row_are_down_and_some_answers_are_none() {
+    let variables =
+        [("HEARTBEAT_INTERVAL", "60"), ("TASK_POLL_ERROR_DELAY", "0.02"), ("WORKER_MAX_POLLERS", "1")];
+    let fail: [(&str, Answer); 4] = [
+        ("500", Answer::status(500)),
+        ("HTML", Answer::body("<html>hello</html>")),
+        ("empty 200", Answer::body("")),
+        ("reset", Answer::Reset),
+    ];
+    let do_not: [(&str, Answer); 4] = [
+        ("429", Answer::status(429).header("retry-after", "1")),
+        ("401", Answer::status(401)),
+        ("403", Answer::status(403)),
+        ("malformed", Answer::ok(json!({"job_id": 1}))),
+    ];
+    let all = fail.map(|(name, answer)| (name, answer, true)).into_iter();
+    let all: Vec<_> = all.chain(do_not.map(|(name, answer)| (name, answer, false))).collect();
+    each(all, async |(name, answer, fails)| {
+        let [first, second] = orchestrators().await;
+        let _worker = start_both(&first, &second, &variables);
+        first.wait_for_open_polls(1).await;
+        let before = first.count(Endpoint::Poll);
+        first.answer_always(Endpoint::Poll, answer);
+        if fails {
+            second.wait_for_requests(Endpoint::Register, 1).await;
+            let failed = first.count(Endpoint::Poll) - before;
+            assert!(failed >= 3, "{name}: {failed} failures");
+        } else {
+            watch_for(Duration::from_secs(2)).await;
+            assert_eq!(heard_of(&second), 0, "{name}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn when_all_are_down_the_first_that_is_back_serves() {
+    let [first, second, third] = orchestrators().await;
+    for orchestrator in [&first, &second, &third] {
+        orchestrator.refuse().await;
+    }
+    let entries = [(&first, json!({})), (&second, json!({})), (&third, json!({}))];
+    let _worker = start("FAILOVER", &entries, &[]);
+    watch_for(Duration::from_millis(300)).await;
+    second.accept().await;
+    assert_eq!(run(&second, "echo", json!({})).await["status"], "success");
+    assert_eq!(heard_of(&third), 0);
+}
+
+/// 10 s are the time limit of a registration and of a heartbeat.
+#[tokio::test]
+async fn one_that_hangs_is_given_up_after_its_time_limit() {
+    each([Endpoint::Register, Endpoint::Heartbeat], async |endpoint| {
+        let [first, second] = orchestrators().await;
+        first.answer_always(endpoint, Answer::Hang);
+        let _worker = start_both(&first, &second, &[]);
+        let hung = first.wait_for_requests(endpoint, 1).await.remove(0).at;
+        // Longer than what anything else is waited for.
+        watch_for(Duration::from_secs(8)).await;
+        assert_eq!(heard_of(&second), 0);
+        let registered = second.wait_for_requests(Endpoint::Register, 1).await.remove(0).at;
+        let after = registered - hung;
+        assert!((Duration::from_secs(9)..Duration::from_millis(11_500)).contains(&after), "{after:?}");
+        assert_eq!(run(&second, "echo", json!({})).await["status"], "success");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_end_tells_the_active_one_and_the_one_that_was_left() {
+    let [first, second] = orchestrators().await;
+    first.answer_always(Endpoint::Register, Answer::status(503));
+    let worker = start_both(&first, &second, &[]);
+    let long = push(&second, "sleep", json!({"seconds": 13.0}));
+    wait_for_heartbeat(&second, |beat| beat["load"] == json!(1.0)).await;
+    first.answer_normally(Endpoint::Register);
+    // The probe comes within ten seconds.
+    until(|| first.open_polls() > 0 || first.count(Endpoint::Register) > 20).await;
+    let running = push(&first, "sleep", json!({"seconds": 0.5}));
+    wait_for_heartbeat(&first, |beat| beat["load"] == json!(2.0)).await;
+    let stopped = worker.stop().await;
+    assert!(stopped.is_clean(), "{stopped:?}");
+    for (orchestrator, id) in [(&first, &running), (&second, &long)] {
+        let result = orchestrator.wait_for_result(id).await;
+        assert_eq!(result["status"], "success");
+        let last: Value = told(orchestrator).pop().expect("heartbeats").json();
+        assert_eq!(last["status"], "busy");
+    }
+}
