@@ -51,7 +51,10 @@ impl ControlThread {
     pub(crate) fn start(tasks: Vec<ControlTask>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (end, ended) = oneshot::channel();
+        // Whoever collects the caller's log lines gets these too.
+        let dispatch = tracing::dispatcher::get_default(Clone::clone);
         let thread = std::thread::Builder::new().name("avtomatika-control".to_owned()).spawn(move || {
+            let _collected = tracing::dispatcher::set_default(&dispatch);
             runtime.block_on(async {
                 let mut set = JoinSet::new();
                 for task in tasks {

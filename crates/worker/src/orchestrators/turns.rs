@@ -360,9 +360,10 @@ mod tests {
     fn pauses_are_as_long_as_the_weight_is_light() {
         let now = Instant::now();
         let mut turns = Turns::new(Precedence::Weight, &[100, 50, 10]);
-        assert_eq!([0, 1, 2].map(|who| turns.stride(who)), [1.0, 2.0, 10.0]);
+        let strides = |turns: &Turns| [0, 1, 2].map(|who| format!("{:.1}", turns.stride(who)));
+        assert_eq!(strides(&turns), ["1.0", "2.0", "10.0"]);
         turns.set_down(0, true, now);
-        assert_eq!([0, 1, 2].map(|who| turns.stride(who)), [1.0, 1.0, 5.0], "its share goes to the others");
+        assert_eq!(strides(&turns), ["1.0", "1.0", "5.0"], "its share goes to the others");
         assert!((Turns::new(Precedence::Rank, &[100, 1]).stride(1) - 1.0).abs() < f64::EPSILON);
     }
 

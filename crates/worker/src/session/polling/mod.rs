@@ -37,6 +37,9 @@ const TIMES_THE_SHORTEST: u32 = 3;
 /// Answers with nothing that come at once lead to a poll at least this seldom in the end.
 const LONGEST_IDLE_DELAY: Duration = Duration::from_millis(250);
 
+/// After so many pauses none is longer than the one before: twice 10 ms is 0.25 s by then.
+const ALL_ALIKE: u32 = 16;
+
 const LONGEST_ERROR_DELAY: Duration = Duration::from_secs(60);
 
 /// A delay of nothing would never grow: doubled, it begins here.
@@ -200,8 +203,9 @@ impl Polling {
         let longest = LONGEST_IDLE_DELAY.max(self.settings.idle_delay);
         // While this one is polled once, the heaviest is polled so many times, each after a pause of its own.
         let before = f64::from(self.instant_empties) * stride;
-        let pauses = pauses_until(before + stride, first, longest) - pauses_until(before, first, longest);
-        self.instant_empties += 1;
+        let pauses = pauses_until(before + stride, first, longest)
+            .saturating_sub(pauses_until(before, first, longest));
+        self.instant_empties = (self.instant_empties + 1).min(ALL_ALIKE);
         self.pause(now + pauses + took.mul_f64(stride - 1.0));
     }
 
@@ -237,7 +241,7 @@ impl Polling {
 
 /// How long the first `count` pauses take together: each is twice the one before, up to the longest.
 fn pauses_until(count: f64, first: Duration, longest: Duration) -> Duration {
-    let mut left = count.min(1e6);
+    let mut left = count;
     let mut pause = first.min(longest);
     let mut sum = Duration::ZERO;
     while left > 0.0 {

@@ -10,11 +10,9 @@ use crate::support::{Running, TOKEN, config, tasks};
 
 /// As many orchestrators as there are names for.
 async fn orchestrators<const N: usize>() -> [ScriptedOrchestrator; N] {
-    let mut all = Vec::new();
-    for _ in 0..N {
-        all.push(ScriptedOrchestrator::start().await);
-    }
-    all.try_into().ok().expect("as many as were started")
+    let all = futures_util::future::join_all((0..N).map(|_| ScriptedOrchestrator::start())).await;
+    let mut all = all.into_iter();
+    std::array::from_fn(|_| all.next().expect("as many as were started"))
 }
 
 /// Starts a worker for these orchestrators, with what else is said of each.
