@@ -113,7 +113,7 @@ impl ClientIdentity {
         let key = self.key_path.as_deref().map(|path| (path, private_key(path)));
         match (chain, key) {
             (Some((cert_path, Ok(chain))), Some((key_path, Ok(key)))) => {
-                certified(cert_path, chain, key_path, key).err().into_iter().collect()
+                certified(cert_path, chain, key_path, &key).err().into_iter().collect()
             }
             (chain, key) => {
                 let chain = chain.and_then(|(_, read)| read.err());
@@ -128,18 +128,17 @@ fn certified(
     cert_path: &Path,
     chain: Vec<CertificateDer<'static>>,
     key_path: &Path,
-    key: PrivateKeyDer<'static>,
+    key: &PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, InvalidTls> {
     let of_key = |reason| InvalidTls::of_file(TlsFile::Key, key_path, reason);
-    let key = ring::sign::any_supported_type(&key).map_err(|_| of_key("it is of no kind that is known"))?;
+    let key = ring::sign::any_supported_type(key).map_err(|_| of_key("it is of no kind that is known"))?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
-        Ok(()) => Ok(certified),
         Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
             Err(of_key(&format!("it is not the key of the certificate in `{}`", cert_path.display())))
         }
         // Whether they match cannot always be told.
-        Err(_) => Ok(certified),
+        Ok(()) | Err(_) => Ok(certified),
     }
 }
 
