@@ -18,6 +18,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Resize three pictures: an orchestrator, a worker and three tasks in one process
     Demo(Demo),
+    /// Print the configuration that a worker would have in this environment, without secrets
+    Config(Config),
 }
 
 /// How the demo is to be.
@@ -38,4 +40,12 @@ pub(crate) struct Demo {
     /// Show the log of worker and orchestrator, as `LOG_LEVEL` and `LOG_FORMAT` say
     #[arg(long)]
     pub(crate) verbose: bool,
+}
+
+/// How the configuration is printed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Config {
+    /// Print JSON: an object with `value` and `source` for each variable
+    #[arg(long)]
+    pub(crate) json: bool,
 }

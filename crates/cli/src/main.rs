@@ -1,4 +1,4 @@
-//! The command line of Avtomatika: `avtomatika demo`.
+//! The command line of Avtomatika: `avtomatika demo`, `avtomatika config`.
 
 mod args;
 mod commands;

@@ -1,6 +1,5 @@
 //! `docs/configuration.md` holds the table of all options as the code has it.
 
-use avtomatika_worker::WorkerConfig;
 use avtomatika_worker::config::{OPTIONS, OptionInfo};
 
 use crate::{file, read};
@@ -29,35 +28,24 @@ fn the_table_of_options_is_the_one_in_the_code() {
 }
 
 fn rendered() -> String {
-    let rows: Vec<String> = OPTIONS.iter().map(row).collect();
-    format!("\n| variable | default | value | meaning |\n|---|---|---|---|\n{}\n", rows.concat())
+    let groups = OPTIONS.chunk_by(|one, next| one.group == next.group);
+    groups.map(group).collect::<Vec<_>>().concat() + "\n"
+}
+
+fn group(options: &[OptionInfo]) -> String {
+    let rows: String = options.iter().map(row).collect();
+    format!(
+        "\n### {}\n\n| variable | default | what is accepted | meaning |\n|---|---|---|---|\n{rows}",
+        options[0].group
+    )
 }
 
 fn row(option: &OptionInfo) -> String {
     let missing = if option.supported { "" } else { " **Not supported yet.**" };
-    let (default, meaning) = (cell(option.default), cell(option.meaning.trim()));
-    format!("| `{}` | {default} | {} | {meaning}{missing} |\n", option.variable, cell(&expected(option)))
+    let [default, accepts, meaning] = [option.default, option.accepts, option.meaning].map(cell);
+    format!("| `{}` | {default} | {accepts} | {meaning}{missing} |\n", option.variable)
 }
 
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
-}
-
-/// What a value has to be: what is said of one that is not.
-fn expected(option: &OptionInfo) -> String {
-    if ["_PATH", "_DIR"].iter().any(|end| option.variable.ends_with(end)) {
-        return "a path".to_owned();
-    }
-    // Neither is anything but text, and the second is no list.
-    ["?", "{}"].iter().find_map(|value| said(option, value)).unwrap_or_else(|| "text".to_owned())
-}
-
-fn said(option: &OptionInfo, value: &str) -> Option<String> {
-    let config = WorkerConfig::from_variables([(option.variable.to_owned(), value.to_owned())]);
-    let error = config.check().err();
-    let problem = error.and_then(|error| error.problems().first().map(|problem| problem.expected.clone()));
-    let prefix = format!("`{}` is ignored, expected ", option.variable);
-    let warning = || config.warnings().iter().find_map(|text| Some(text.strip_prefix(&prefix)?.to_owned()));
-    // Where in the text JSON is wrong says nothing about the option.
-    problem.or_else(warning).map(|text| text.split(" (").next().unwrap_or_default().to_owned())
 }

@@ -1,5 +1,6 @@
 //! One module for each verb.
 
+mod config;
 mod demo;
 
 use crate::args::{Args, Command};
@@ -9,6 +10,7 @@ use crate::output::Printer;
 /// Does what was asked for.
 pub(crate) fn run(args: Args, printer: &Printer) -> Result<Exit, Failure> {
     match args.command {
+        Command::Config(config) => config::run(&config, printer),
         Command::Demo(demo) => demo::run(&demo, printer),
     }
 }

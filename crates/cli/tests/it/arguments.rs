@@ -11,6 +11,10 @@ fn help_is_as_it_was() {
     let (stdout, _, code) = run(&["demo", "--help"]);
     assert_eq!(code, Some(0));
     insta::assert_snapshot!("help_of_demo", stdout);
+
+    let (stdout, _, code) = run(&["config", "--help"]);
+    assert_eq!(code, Some(0));
+    insta::assert_snapshot!("help_of_config", stdout);
 }
 
 #[test]
@@ -35,6 +39,7 @@ fn wrong_arguments_are_named_and_nothing_is_done() {
         (&["demo", "--output", ""], "a value is required for '--output <DIR>'"),
         (&["demo", "--colour"], "unexpected argument '--colour' found"),
         (&["demo", "now"], "unexpected argument 'now' found"),
+        (&["config", "--yaml"], "unexpected argument '--yaml' found"),
         (&["dmeo"], "unrecognized subcommand 'dmeo'"),
     ] {
         let (stdout, stderr, code) = run(args);

@@ -1,6 +1,7 @@
 //! The program as people use it.
 
 mod arguments;
+mod config;
 mod demo;
 mod keep;
 mod program;

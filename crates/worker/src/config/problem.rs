@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Problem {
     /// The variable.
     pub variable: String,
-    /// What it is; `***` where it is a secret.
+    /// What it is; `***` where it is a secret, empty where it is not set.
     pub value: String,
     /// What was expected.
     pub expected: String,
@@ -25,6 +25,9 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.value.is_empty() {
+            return write!(formatter, "`{}` is not set, expected {}", self.variable, self.expected);
+        }
         write!(formatter, "`{}` is `{}`, expected {}", self.variable, self.value, self.expected)
     }
 }

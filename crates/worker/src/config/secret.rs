@@ -1,6 +1,8 @@
-//! A text that is never shown.
+//! Texts that are never shown, or not as they are.
 
 use std::fmt;
+
+use rxon::transport::http::redacted;
 
 /// A token or key. Printing it, for people or for debugging, shows `***`.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -36,6 +38,41 @@ impl fmt::Display for Secret {
 }
 
 impl<T: Into<String>> From<T> for Secret {
+    fn from(text: T) -> Self {
+        Self::new(text)
+    }
+}
+
+/// An address that may have credentials. Printing it, for people or for debugging, leaves `user:password@` out, and
+/// what follows a `?`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(String);
+
+impl Address {
+    /// Takes any text; whether it is an address is found out when the configuration is checked.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The address with its credentials.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Address({self})")
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&redacted(&self.0))
+    }
+}
+
+impl<T: Into<String>> From<T> for Address {
     fn from(text: T) -> Self {
         Self::new(text)
     }

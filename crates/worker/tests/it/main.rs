@@ -2,6 +2,7 @@
 
 mod blocked;
 mod cancelling;
+mod configuration;
 mod goodbye;
 mod heartbeats;
 mod malformed;

@@ -99,35 +99,6 @@ async fn past_the_limit_it_ends_with_1_and_lists_what_is_lost() {
 }
 
 #[tokio::test]
-async fn a_wrong_configuration_ends_with_2_and_names_everything_at_once() {
-    let variables = [
-        ("MAX_CONCURRENT_TASKS", "0"),
-        ("HEARTBEAT_INTERVAL", "soon"),
-        ("WORKER_TOKEN", "line\nbreak-secret"),
-        ("ORCHESTRATOR_URL", "ftp://me:hidden-secret@host"),
-        ("LOG_LEVEL", "loud"),
-    ];
-    let mut process = program("http://127.0.0.1:1", &variables).start();
-    assert_eq!(code(&mut process).await, Some(2));
-    let text = process.lines().join("\n");
-    for (name, _) in variables {
-        assert!(text.contains(name), "{name} in {text}");
-    }
-    assert!(text.contains("`soon`") && text.contains("`loud`") && !text.contains("secret"), "{text}");
-}
-
-#[tokio::test]
-async fn a_misspelt_variable_is_warned_about_with_the_nearest_name() {
-    let orchestrator = ScriptedOrchestrator::start().await;
-    let process = started(&orchestrator, &[("WORKER_TOKNE", "x-secret-x")]).await;
-    let line = process.wait_for_line("WORKER_TOKNE").await;
-    assert!(
-        line.contains("WARN") && line.contains("`WORKER_TOKEN`") && !line.contains("x-secret-x"),
-        "{line}"
-    );
-}
-
-#[tokio::test]
 async fn a_port_that_is_taken_ends_with_1_and_names_the_variable() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let port = taken.local_addr().expect("bound").port().to_string();

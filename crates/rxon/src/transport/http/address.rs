@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use http::Uri;
-use http::uri::{Authority, Scheme};
+use http::uri::Authority;
 use rustls_pki_types::ServerName;
 
 /// An address that cannot be an orchestrator's.
@@ -53,7 +53,8 @@ impl std::str::FromStr for OrchestratorUrl {
             .trim()
             .parse()
             .map_err(|_| invalid("expected something like `http://host:8080` or `https://host/prefix`"))?;
-        let secure = match uri.scheme().map(Scheme::as_str) {
+        let scheme = uri.scheme_str().map(str::to_ascii_lowercase);
+        let secure = match scheme.as_deref() {
             Some("http" | "ws") => false,
             Some("https" | "wss") => true,
             _ => return Err(invalid("expected the scheme http, https, ws or wss")),
@@ -171,6 +172,7 @@ mod tests {
             ("http://localhost:8080", "http://localhost:8080", 8080),
             ("ws://h/", "http://h", 80),
             ("wss://h/a/b//", "https://h/a/b", 443),
+            ("Wss://h", "https://h", 443),
             ("https://[::1]:9/x", "https://[::1]:9/x", 9),
             (" http://127.0.0.1 ", "http://127.0.0.1", 80),
         ] {

@@ -21,7 +21,7 @@ use http::{Method, StatusCode, Uri};
 
 pub use address::{InvalidAddress, OrchestratorUrl, redacted};
 pub use proxy::{InvalidProxy, Proxies};
-pub use tls::{InvalidTls, TlsSettings};
+pub use tls::{ClientIdentity, InvalidTls, TlsFile, TlsSettings};
 
 use self::body::Outgoing;
 use self::connection::{Connection, Failed};

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::ring;
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// TLS of one connector: 1.2 or newer, host names always verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,17 +19,58 @@ pub struct TlsSettings {
     pub ca_path: Option<PathBuf>,
 }
 
-/// A setting of TLS that cannot be used.
+/// The PEM files with which a client proves who it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The client's certificate, perhaps followed by those that signed it.
+    pub cert_path: Option<PathBuf>,
+    /// The key of the client's certificate, not encrypted.
+    pub key_path: Option<PathBuf>,
+}
+
+/// A file that TLS needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsFile {
+    /// The certificate authorities that are trusted.
+    Authorities,
+    /// The client's certificate.
+    Certificate,
+    /// The key of the client's certificate.
+    Key,
+}
+
+/// A setting of TLS that cannot be used. What is in a file is never part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidTls {
     what: &'static str,
     value: String,
     expected: String,
+    file: Option<TlsFile>,
 }
 
 impl InvalidTls {
     pub(super) fn new(what: &'static str, value: &str, expected: impl Into<String>) -> Self {
-        Self { what, value: value.to_owned(), expected: expected.into() }
+        Self { what, value: value.to_owned(), expected: expected.into(), file: None }
+    }
+
+    fn of_file(file: TlsFile, path: &Path, reason: &str) -> Self {
+        let (what, expected) = match file {
+            TlsFile::Authorities => ("CA file", "a file of PEM certificates"),
+            TlsFile::Certificate => ("certificate file", "a file of PEM certificates"),
+            TlsFile::Key => ("key file", "a file with a PEM key, not encrypted"),
+        };
+        let expected = format!("{expected} ({reason})");
+        Self { file: Some(file), ..Self::new(what, &path.display().to_string(), expected) }
+    }
+
+    /// Which file is wrong, where it is a file.
+    pub fn file(&self) -> Option<TlsFile> {
+        self.file
+    }
+
+    /// What was expected, and in brackets what came.
+    pub fn expected(&self) -> &str {
+        &self.expected
     }
 }
 
@@ -62,18 +105,83 @@ impl TlsSettings {
     }
 }
 
-fn pinned(path: &Path) -> Result<RootCertStore, InvalidTls> {
-    let invalid = |problem: String| {
-        InvalidTls::new("CA file", &path.display().to_string(), format!("PEM certificates ({problem})"))
-    };
-    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| invalid(error.to_string()))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
+impl ClientIdentity {
+    /// Reads both files once, to find out at start what is wrong with them: a certificate without its key and a key
+    /// without its certificate are read, too. Gives all that is wrong, at most one error for each file.
+    pub fn check(&self) -> Vec<InvalidTls> {
+        let chain = self.cert_path.as_deref().map(|path| (path, client_chain(path)));
+        let key = self.key_path.as_deref().map(|path| (path, private_key(path)));
+        match (chain, key) {
+            (Some((cert_path, Ok(chain))), Some((key_path, Ok(key)))) => {
+                certified(cert_path, chain, key_path, &key).err().into_iter().collect()
+            }
+            (chain, key) => {
+                let chain = chain.and_then(|(_, read)| read.err());
+                chain.into_iter().chain(key.and_then(|(_, read)| read.err())).collect()
+            }
+        }
     }
-    if roots.is_empty() { Err(invalid("there is none in it".to_owned())) } else { Ok(roots) }
+}
+
+/// A certificate and its key, if they are each other's.
+fn certified(
+    cert_path: &Path,
+    chain: Vec<CertificateDer<'static>>,
+    key_path: &Path,
+    key: &PrivateKeyDer<'static>,
+) -> Result<CertifiedKey, InvalidTls> {
+    let of_key = |reason| InvalidTls::of_file(TlsFile::Key, key_path, reason);
+    let key = ring::sign::any_supported_type(key).map_err(|_| of_key("it is of no kind that is known"))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
+            Err(of_key(&format!("it is not the key of the certificate in `{}`", cert_path.display())))
+        }
+        // Whether they match cannot always be told.
+        Ok(()) | Err(_) => Ok(certified),
+    }
+}
+
+fn pinned(path: &Path) -> Result<RootCertStore, InvalidTls> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(TlsFile::Authorities, path)? {
+        let added = roots.add(certificate);
+        added.map_err(|error| InvalidTls::of_file(TlsFile::Authorities, path, &error.to_string()))?;
+    }
+    Ok(roots)
+}
+
+/// The client's certificate first.
+fn client_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
+    let chain = certificates(TlsFile::Certificate, path)?;
+    match ParsedCertificate::try_from(&chain[0]) {
+        Ok(_) => Ok(chain),
+        Err(_) => Err(InvalidTls::of_file(TlsFile::Certificate, path, "the certificate is damaged")),
+    }
+}
+
+/// At least one.
+fn certificates(file: TlsFile, path: &Path) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let certificates: Vec<_> = read.map_err(|error| InvalidTls::of_file(file, path, &reason(&error)))?;
+    if certificates.is_empty() {
+        return Err(InvalidTls::of_file(file, path, "there is none in it"));
+    }
+    Ok(certificates)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, InvalidTls> {
+    PrivateKeyDer::from_pem_file(path)
+        .map_err(|error| InvalidTls::of_file(TlsFile::Key, path, &reason(&error)))
+}
+
+/// Why a file could not be read. The library's own words quote the file, and that may be a key.
+fn reason(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "there is none in it".to_owned(),
+        _ => "its PEM is damaged".to_owned(),
+    }
 }
 
 fn system() -> RootCertStore {
@@ -87,16 +195,91 @@ fn system() -> RootCertStore {
 
 #[cfg(test)]
 mod tests {
+    use testkit::Tls;
+
     use super::*;
+
+    /// A folder with files of these contents.
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, content) in files {
+            std::fs::write(folder.path().join(name), content).expect("written");
+        }
+        folder
+    }
+
+    fn told(folder: &tempfile::TempDir, cert: Option<&str>, key: Option<&str>) -> Vec<(TlsFile, String)> {
+        let path = |name: Option<&str>| name.map(|name| folder.path().join(name));
+        let identity = ClientIdentity { cert_path: path(cert), key_path: path(key) };
+        let errors = identity.check().into_iter();
+        errors.map(|error| (error.file().expect("a file"), error.to_string())).collect()
+    }
 
     #[test]
     fn a_file_that_is_no_certificate_is_named() {
         let missing = TlsSettings { ca_path: Some("/no/such/ca.pem".into()) };
-        let error = missing.check().expect_err("there is no such file").to_string();
+        let error = missing.check().expect_err("there is no such file");
+        assert_eq!(error.file(), Some(TlsFile::Authorities));
+        let error = error.to_string();
         assert!(error.contains("/no/such/ca.pem") && error.contains("PEM"), "{error}");
         let not_pem =
             TlsSettings { ca_path: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into()) };
         assert!(not_pem.check().expect_err("no PEM in it").to_string().contains("there is none in it"));
         assert_eq!(TlsSettings::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_are_fine_alone_and_together() {
+        let client = Tls::new().client("w");
+        let folder = folder(&[("cert", &client.certificate_pem), ("key", &client.key_pem)]);
+        for (cert, key) in
+            [(Some("cert"), Some("key")), (Some("cert"), None), (None, Some("key")), (None, None)]
+        {
+            assert_eq!(told(&folder, cert, key), []);
+        }
+    }
+
+    #[test]
+    fn every_file_that_is_not_what_it_should_be_is_named() {
+        let tls = Tls::new();
+        let (client, other) = (tls.client("w"), tls.client("other"));
+        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let garbled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let folder = folder(&[
+            ("cert", &client.certificate_pem),
+            ("key", &client.key_pem),
+            ("other", &other.key_pem),
+            ("encrypted", encrypted),
+            ("garbled", garbled),
+            ("text", "hello"),
+        ]);
+        let (of_certificate, of_key) = (TlsFile::Certificate, TlsFile::Key);
+        for (cert, key, expected) in [
+            ("cert", "other", &[(of_key, "is not the key of the certificate in")][..]),
+            ("cert", "encrypted", &[(of_key, "not encrypted (there is none in it)")]),
+            ("garbled", "key", &[(of_certificate, "the certificate is damaged")]),
+            ("key", "cert", &[(of_certificate, "there is none in it"), (of_key, "there is none in it")]),
+            ("text", "missing", &[(of_certificate, "there is none in it"), (of_key, "No such file")]),
+        ] {
+            let told = told(&folder, Some(cert), Some(key));
+            assert_eq!(told.len(), expected.len(), "{cert} {key}: {told:?}");
+            for ((file, text), (expected_file, words)) in told.iter().zip(expected) {
+                assert!(file == expected_file && text.contains(words), "{cert} {key}: {text}");
+            }
+        }
+        for wrong in ["text", "garbled", "key", "missing"] {
+            assert_eq!(told(&folder, Some(wrong), None).len(), 1, "{wrong}");
+        }
+        assert_eq!(told(&folder, None, Some("cert")).len(), 1);
+    }
+
+    #[test]
+    fn no_part_of_a_damaged_file_is_told() {
+        let folder = folder(&[("key", "-----BEGIN PRIVATE KEY of-secret\nsecret!\n-----BEGIN secret\n")]);
+        let key = told(&folder, None, Some("key"));
+        let authorities = TlsSettings { ca_path: Some(folder.path().join("key")) };
+        let authorities = authorities.check().expect_err("it is damaged").to_string();
+        assert!(key[0].1.contains("damaged") && authorities.contains("damaged"), "{key:?} {authorities}");
+        assert!(!format!("{key:?} {authorities}").contains("secret"), "{key:?} {authorities}");
     }
 }

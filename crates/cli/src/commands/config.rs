@@ -1,0 +1,55 @@
+//! `config`: what a worker started here and now would go by.
+
+use avtomatika_worker::WorkerConfig;
+use avtomatika_worker::config::{Effective, OPTIONS};
+use serde_json::{Map, Value, json};
+
+use crate::args::Config;
+use crate::exit::{Exit, Failure};
+use crate::output::Printer;
+
+/// Prints the effective configuration, or all that is wrong with it.
+pub(crate) fn run(config: &Config, printer: &Printer) -> Result<Exit, Failure> {
+    let read = WorkerConfig::from_env();
+    for warning in read.warnings() {
+        printer.note(format_args!("warning: {warning}"));
+    }
+    if let Err(error) = read.check() {
+        for problem in error.problems() {
+            printer.note(format_args!("error: {problem}"));
+        }
+        return Ok(Exit::Usage);
+    }
+    let effective = read.effective();
+    if config.json {
+        printer.data(format_args!("{:#}", object(&effective)))?;
+    } else {
+        printer.data(table(&effective))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn object(effective: &[Effective]) -> Value {
+    let rows = effective.iter().map(|row| {
+        let value = json!({ "value": row.value, "source": row.source.to_string() });
+        (row.option.variable.to_owned(), value)
+    });
+    Value::Object(rows.collect::<Map<_, _>>())
+}
+
+/// Aligned; values come last, as some are long.
+fn table(effective: &[Effective]) -> String {
+    let width = OPTIONS.iter().map(|option| option.variable.len()).max().unwrap_or_default();
+    let rows = effective
+        .iter()
+        .map(|row| format!("{:width$}  {:11}  {}", row.option.variable, row.source, shown(row)));
+    rows.collect::<Vec<_>>().join("\n")
+}
+
+/// On one line; in brackets where it is no value, but what holds without one.
+fn shown(row: &Effective) -> String {
+    match &row.value {
+        Some(value) => value.replace(char::is_control, "\u{fffd}"),
+        None => format!("({})", row.option.default.replace('`', "")),
+    }
+}
