@@ -40,6 +40,9 @@ const LONGEST_IDLE_DELAY: Duration = Duration::from_millis(250);
 /// After so many pauses none is longer than the one before: twice 10 ms is 0.25 s by then.
 const ALL_ALIKE: u32 = 16;
 
+/// However light an orchestrator is beside the heaviest, in seconds: a day.
+const LONGEST_PAUSE: f64 = 86_400.0;
+
 const LONGEST_ERROR_DELAY: Duration = Duration::from_secs(60);
 
 /// A delay of nothing would never grow: doubled, it begins here.
@@ -203,10 +206,10 @@ impl Polling {
         let longest = LONGEST_IDLE_DELAY.max(self.settings.idle_delay);
         // While this one is polled once, the heaviest is polled so many times, each after a pause of its own.
         let before = f64::from(self.instant_empties) * stride;
-        let pauses = pauses_until(before + stride, first, longest)
-            .saturating_sub(pauses_until(before, first, longest));
+        let pauses = pauses_until(before + stride, first, longest) - pauses_until(before, first, longest);
+        let own = pauses + took.as_secs_f64() * (stride - 1.0);
         self.instant_empties = (self.instant_empties + 1).min(ALL_ALIKE);
-        self.pause(now + pauses + took.mul_f64(stride - 1.0));
+        self.pause(now + Duration::from_secs_f64(own.clamp(0.0, LONGEST_PAUSE)));
     }
 
     /// Never cuts short a pause that another poller was told.
@@ -239,17 +242,16 @@ impl Polling {
     }
 }
 
-/// How long the first `count` pauses take together: each is twice the one before, up to the longest.
-fn pauses_until(count: f64, first: Duration, longest: Duration) -> Duration {
-    let mut left = count;
-    let mut pause = first.min(longest);
-    let mut sum = Duration::ZERO;
+/// How many seconds the first `count` pauses take together: each is twice the one before, up to the longest.
+fn pauses_until(count: f64, first: Duration, longest: Duration) -> f64 {
+    let (mut pause, longest) = (first.as_secs_f64(), longest.as_secs_f64());
+    let (mut left, mut sum) = (count, 0.0);
     while left > 0.0 {
         // All that follow are alike.
         let now = if pause >= longest { left } else { left.min(1.0) };
-        sum += pause.mul_f64(now);
+        sum += pause.min(longest) * now;
         left -= now;
-        pause = (pause * 2).min(longest);
+        pause *= 2.0;
     }
     sum
 }
