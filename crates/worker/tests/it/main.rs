@@ -13,6 +13,7 @@ mod progress;
 mod rates;
 mod registration;
 mod results;
+mod secure;
 mod shutdown;
 mod slots;
 mod support;
