@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use testkit::{Endpoint, Relay, Script, ScriptedOrchestrator};
+use testkit::{Answer, Endpoint, Relay, Script, ScriptedOrchestrator};
 
 use super::table;
 use super::{Bench, FAULT, WATCHED, counted};
@@ -168,4 +168,24 @@ async fn ends(bench: Bench, id: &str, before: [usize; 5], asked: Instant) {
     };
     assert!(took < Duration::from_secs_f64(longest + 3.0), "{label}: {took:?}");
     assert_eq!(unacknowledged, left, "{label}");
+}
+
+/// Registrations and heartbeats that hang are given up after 10 s, and the next comes in its time.
+#[tokio::test]
+async fn what_is_never_answered_is_given_up_after_its_limit() {
+    each([Endpoint::Register, Endpoint::Heartbeat], async |endpoint| {
+        let orchestrator = ScriptedOrchestrator::start().await;
+        orchestrator.answer_next(endpoint, Answer::Hang);
+        let (worker, _runs) = counted(&orchestrator.url(), &[]);
+        let tries = orchestrator.wait_for_requests(endpoint, 2).await;
+        let took = tries[1].at - tries[0].at;
+        // One second of full jitter may follow a registration, an interval a heartbeat.
+        let limits = Duration::from_millis(9900)..Duration::from_secs(13);
+        assert!(limits.contains(&took), "{endpoint:?}: {took:?}");
+        let id = push(&orchestrator, "once", json!({"seconds": 0}));
+        orchestrator.wait_for_result(&id).await;
+        worker.ask_to_stop();
+        assert!(worker.stopped().await.is_clean(), "{endpoint:?}");
+    })
+    .await;
 }
