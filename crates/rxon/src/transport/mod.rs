@@ -188,14 +188,14 @@ impl Response {
     /// What the orchestrator says went wrong: where a redirect leads, the member `error` of a JSON object, else the
     /// body's beginning.
     pub fn error_text(&self) -> String {
+        // A body that is much larger than any message is not worth reading whole for one.
+        const LONGEST: usize = 64 << 10;
         if let Some(location) = &self.location {
             let location = excerpt(location.as_bytes());
             return format!(
                 "it leads to `{location}`, but redirects are not followed: set the address itself"
             );
         }
-        // A body that is much larger than any message is not worth reading whole for one.
-        const LONGEST: usize = 64 << 10;
         if self.body.len() > LONGEST {
             return self.excerpt();
         }

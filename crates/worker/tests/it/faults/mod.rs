@@ -179,7 +179,7 @@ async fn comes_and_goes(script: Script, endpoint: Endpoint, fault: &Fault) {
     if fault.silences && matches!(endpoint, Endpoint::Poll | Endpoint::Result) {
         return ends_in_silence(bench, &before).await;
     }
-    let wanted = if fault.acknowledges && endpoint == Endpoint::Result { 0 } else { 1 };
+    let wanted = usize::from(!fault.acknowledges || endpoint != Endpoint::Result);
     for id in [&before, &meanwhile] {
         bench.until("its result is taken", || bench.tries(id).1 >= wanted && bench.tries(id).0 > 0).await;
     }

@@ -157,7 +157,8 @@ async fn ends(bench: Bench, id: &str, before: [usize; 5], asked: Instant) {
         let rate = (after - before) as f64 / took.as_secs_f64().max(1.0);
         assert!(rate <= 30.0, "{label}: {rate:.1} requests of {kind:?} a second while it ends");
     }
-    let unacknowledged: Vec<_> = stopped.unacknowledged.iter().map(|id| id.as_str()).collect();
+    let unacknowledged: Vec<_> =
+        stopped.unacknowledged.iter().map(avtomatika_worker::TaskId::as_str).collect();
     let is_answered = !fault.hangs();
     let (longest, left) = match endpoint {
         // What is cancelled and in flight is waited for a little.
