@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,10 +21,16 @@ pub struct Relay {
 }
 
 struct Cable {
-    target: SocketAddr,
+    target: Mutex<SocketAddr>,
     /// Whether bytes flow.
     flowing: watch::Sender<bool>,
     forwarded: AtomicU64,
+}
+
+impl Cable {
+    fn target(&self) -> MutexGuard<'_, SocketAddr> {
+        self.target.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Relay {
@@ -34,8 +40,11 @@ impl Relay {
     /// When there is no free port.
     #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
     pub async fn start(target: SocketAddr) -> Self {
-        let cable =
-            Arc::new(Cable { target, flowing: watch::Sender::new(true), forwarded: AtomicU64::new(0) });
+        let cable = Arc::new(Cable {
+            target: Mutex::new(target),
+            flowing: watch::Sender::new(true),
+            forwarded: AtomicU64::new(0),
+        });
         let serving = cable.clone();
         let door = Door::open(([127, 0, 0, 1], 0).into(), move |arrival| forward(arrival, serving.clone()));
         Self { door: Arc::new(door.expect("a free port")), cable }
@@ -54,6 +63,12 @@ impl Relay {
     /// Resets all connections, on both sides. New ones are served.
     pub fn cut(&self) {
         self.door.drop_connections();
+    }
+
+    /// Leads to another target from now on: open connections are reset, new ones go there.
+    pub fn turn(&self, target: SocketAddr) {
+        *self.cable.target() = target;
+        self.cut();
     }
 
     /// Stops the flow of bytes in both directions. Connections stay open, and new ones are accepted.
@@ -100,7 +115,8 @@ impl fmt::Debug for Relay {
 
 async fn forward(arrival: Arrival, cable: Arc<Cable>) {
     let Arrival { stream: mut near, ended, .. } = arrival;
-    let Ok(mut far) = TcpStream::connect(cable.target).await else {
+    let target = *cable.target();
+    let Ok(mut far) = TcpStream::connect(target).await else {
         return reset_on_drop(&near);
     };
     // As on the near side: the relay must not add delays of its own.

@@ -150,11 +150,14 @@ pub struct Response {
     pub body: Bytes,
     /// How long not to ask again, from `Retry-After`.
     pub retry_after: Option<Duration>,
+    /// Where a redirect leads, from `Location`, without credentials and query. It is never followed: its target would
+    /// be shown the worker's token.
+    pub location: Option<String>,
 }
 
 impl fmt::Debug for Response {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, body, retry_after } = self;
+        let Self { status, body, retry_after, .. } = self;
         write!(formatter, "Response({status}, {} bytes", body.len())?;
         retry_after.map_or(Ok(()), |after| write!(formatter, ", retry after {after:?}"))?;
         formatter.write_str(")")
@@ -164,7 +167,7 @@ impl fmt::Debug for Response {
 impl Response {
     /// An answer with this status and body.
     pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Self { status, body: body.into(), retry_after: None }
+        Self { status, body: body.into(), retry_after: None, location: None }
     }
 
     /// 2xx.
@@ -182,10 +185,17 @@ impl Response {
         excerpt(&self.body)
     }
 
-    /// What the orchestrator says went wrong: the member `error` of a JSON object, else the body's beginning.
+    /// What the orchestrator says went wrong: where a redirect leads, the member `error` of a JSON object, else the
+    /// body's beginning.
     pub fn error_text(&self) -> String {
         // A body that is much larger than any message is not worth reading whole for one.
         const LONGEST: usize = 64 << 10;
+        if let Some(location) = &self.location {
+            let location = excerpt(location.as_bytes());
+            return format!(
+                "it leads to `{location}`, but redirects are not followed: set the address itself"
+            );
+        }
         if self.body.len() > LONGEST {
             return self.excerpt();
         }

@@ -63,6 +63,15 @@ pub enum Answer {
         /// The pause after each chunk.
         every: Duration,
     },
+    /// These bytes as they are, slowly: the head too. The connection stays open.
+    Trickle {
+        /// All that is sent.
+        bytes: Bytes,
+        /// How many bytes are sent at a time.
+        chunk: usize,
+        /// The pause after each chunk.
+        every: Duration,
+    },
     /// A chunked body (spaces) that never ends, sent as fast as the client reads.
     Endless {
         /// The status code.

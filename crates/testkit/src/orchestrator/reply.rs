@@ -45,6 +45,7 @@ pub(crate) async fn write(stream: &mut impl Stream, out: &mut Vec<u8>, answer: A
             send(stream, out).await?;
             dribble(stream, &body, chunk, every).await
         }
+        Answer::Trickle { bytes, chunk, every } => dribble(stream, &bytes, chunk, every).await,
         Answer::Endless { status } => endless(stream, out, status).await,
         Answer::Bytes(bytes) => {
             send(stream, &bytes).await?;

@@ -136,6 +136,17 @@ async fn a_dribbling_answer_is_whole_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_trickling_answer_is_slow_from_its_first_byte_and_the_connection_stays() {
+    let every = Duration::from_millis(5);
+    let bytes = Bytes::from_static(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc");
+    let (_orchestrator, mut client) = answering(Answer::Trickle { bytes, chunk: 10, every }).await;
+    let start = Instant::now();
+    assert_eq!(client.post(RESULT, "").await.body, b"abc");
+    assert!(start.elapsed() >= 3 * every);
+    assert_eq!(client.post(RESULT, "").await.status, 200);
+}
+
+#[tokio::test]
 async fn an_endless_answer_comes_as_long_as_it_is_read() {
     let (orchestrator, mut client) = answering(Answer::Endless { status: 200 }).await;
     client.send_request("POST", RESULT, "").await.unwrap();

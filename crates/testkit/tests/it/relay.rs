@@ -52,3 +52,15 @@ async fn resets_and_refusals_come_through() {
     relay.accept().await;
     assert_eq!(Client::connect(relay.addr()).await.register("w1").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_turned_cable_leads_elsewhere() {
+    let (one, other) = (ScriptedOrchestrator::start().await, ScriptedOrchestrator::start().await);
+    let relay = Relay::start(one.addr()).await;
+    let mut client = Client::connect(relay.addr()).await;
+    client.register("w1").await;
+    relay.turn(other.addr());
+    assert_eq!(client.rest().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    Client::connect(relay.addr()).await.register("w2").await;
+    assert_eq!((one.knows("w1"), one.knows("w2"), other.knows("w2")), (true, false, true));
+}

@@ -3,6 +3,7 @@
 mod blocked;
 mod cancelling;
 mod configuration;
+mod faults;
 mod goodbye;
 mod heartbeats;
 mod malformed;
@@ -14,6 +15,7 @@ mod progress;
 mod rates;
 mod registration;
 mod results;
+mod secure;
 mod several;
 mod shutdown;
 mod slots;

@@ -1,8 +1,8 @@
 //! Results: delivered once, whatever comes in between.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rxon::signing::Signer;
@@ -31,6 +31,7 @@ async fn every_attempt_is_sealed_anew_and_they_come_ever_less_often() {
     orchestrator.wait_for_requests(Endpoint::Result, 5).await;
     let attempts = of(&orchestrator, &id);
     let (mut nonces, mut signatures) = (BTreeSet::new(), BTreeSet::new());
+    let mut timestamps = Vec::new();
     for attempt in &attempts {
         let body = attempt.json();
         let signature = body["security"]["signature"].as_str().expect("a signature").to_owned();
@@ -38,9 +39,11 @@ async fn every_attempt_is_sealed_anew_and_they_come_ever_less_often() {
         assert_eq!(body["security"]["signer_id"], "w-1");
         nonces.insert(body["nonce"].as_str().expect("a nonce").to_owned());
         signatures.insert(signature);
+        timestamps.push(body["timestamp"].as_f64().expect("seconds"));
         assert_eq!(body["data"], json!({"a": 0.1, "b": "é"}));
     }
     assert_eq!((nonces.len(), signatures.len()), (5, 5));
+    assert!(timestamps.is_sorted() && timestamps[4] >= timestamps[0] + 2.0, "3 s and more: {timestamps:?}");
     for (number, base) in [200u128, 400, 800, 1600].into_iter().enumerate() {
         let gap = (attempts[number + 1].at - attempts[number].at).as_millis();
         assert!((base..=base * 5 / 4 + 150).contains(&gap), "{gap} ms before try {}", number + 2);
@@ -237,6 +240,68 @@ async fn a_result_that_hangs_holds_up_no_other() {
         run(&orchestrator, "echo", json!({})).await;
     }
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_result_on_its_way_holds_no_slot() {
+    let (orchestrator, worker) = both(&[("MAX_CONCURRENT_TASKS", "1")]).await;
+    for _ in 0..3 {
+        orchestrator.answer_next(Endpoint::Result, Answer::Hang);
+        push(&orchestrator, "echo", json!({}));
+    }
+    orchestrator.wait_for_requests(Endpoint::Result, 3).await;
+    assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
+    worker.abandon();
+}
+
+/// 10,000 results that nobody takes are as many as are kept in memory: no further task is asked for until one is gone.
+#[tokio::test]
+async fn polling_pauses_while_too_many_results_wait_and_none_of_them_is_lost() {
+    const MOST: usize = 10_000;
+    let slots = 20;
+    let orchestrator = ScriptedOrchestrator::start_with(Script::newer().without_recording()).await;
+    let results = Arc::new(std::sync::Mutex::new(BTreeMap::<String, usize>::new()));
+    let (taken, open) = (results.clone(), Arc::new(AtomicBool::new(false)));
+    let is_open = open.clone();
+    orchestrator.on(Endpoint::Result, move |result| {
+        if !is_open.load(Ordering::Relaxed) {
+            return Some(Answer::status(429).header("retry-after", "1"));
+        }
+        let id = result.json()["task_id"].as_str().expect("a text").to_owned();
+        *taken.lock().expect("no panic").entry(id).or_default() += 1;
+        None
+    });
+    let made = Arc::new(AtomicUsize::new(0));
+    let counted = made.clone();
+    orchestrator.make_tasks(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Some(testkit::task("echo", json!({})).to_string().into())
+    });
+    let worker = start(&orchestrator, &[("MAX_CONCURRENT_TASKS", &slots.to_string())]);
+    let began = Instant::now();
+    while made.load(Ordering::Relaxed) < MOST {
+        assert!(began.elapsed() < Duration::from_secs(60), "{} tasks", made.load(Ordering::Relaxed));
+        watch_for(Duration::from_millis(20)).await;
+    }
+    watch_for(Duration::from_millis(500)).await;
+    let kept = made.load(Ordering::Relaxed);
+    // A task that is under way when the last place is taken is not given back.
+    assert!((MOST..=MOST + slots).contains(&kept), "{kept} tasks were asked for");
+    let beats = orchestrator.count(Endpoint::Heartbeat);
+    watch_for(Duration::from_secs(1)).await;
+    assert_eq!(made.load(Ordering::Relaxed), kept, "polling pauses");
+    assert!(orchestrator.count(Endpoint::Heartbeat) >= beats + 3, "heartbeats go on");
+    open.store(true, Ordering::Relaxed);
+    let began = Instant::now();
+    while made.load(Ordering::Relaxed) < kept + 100 {
+        assert!(began.elapsed() < Duration::from_secs(60), "polling goes on");
+        watch_for(Duration::from_millis(20)).await;
+    }
+    let stopped = worker.stop().await;
+    assert!(stopped.is_clean(), "{} are left", stopped.unacknowledged.len());
+    let results = results.lock().expect("no panic");
+    assert!(results.values().all(|times| *times == 1));
+    assert_eq!(results.len(), made.load(Ordering::Relaxed), "one for each task");
 }
 
 #[tokio::test]

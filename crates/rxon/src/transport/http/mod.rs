@@ -274,11 +274,10 @@ impl HttpTransport {
             let progress = Progress { answered: true, ..Progress::default() };
             return Err(Error::new(ErrorKind::Proxy, format!("{proxy} answered 407")).with_progress(progress));
         }
-        let retry_after = done
-            .headers
-            .get(header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| crate::backoff::retry_after(value, SystemTime::now()));
-        Ok(Response { status: done.status.as_u16(), body: done.body, retry_after })
+        let text = |name| done.headers.get(name).and_then(|value| value.to_str().ok());
+        let retry_after =
+            text(header::RETRY_AFTER).and_then(|value| crate::backoff::retry_after(value, SystemTime::now()));
+        let location = text(header::LOCATION).filter(|_| done.status.is_redirection()).map(redacted);
+        Ok(Response { status: done.status.as_u16(), body: done.body, retry_after, location })
     }
 }

@@ -122,8 +122,13 @@ async fn every_status_is_a_response_and_redirects_are_not_followed() {
     }
     for status in [301, 302, 303, 307, 308] {
         let elsewhere = format!("{}/_worker/events", orchestrator.url());
-        orchestrator.answer_next(Endpoint::Result, Answer::status(status).header("location", &elsewhere));
-        assert_eq!(send(&mut *transport).await.expect("an answer").status, status);
+        let location = format!("{}?token=secret", elsewhere.replace("://", "://me:secret@"));
+        orchestrator.answer_next(Endpoint::Result, Answer::status(status).header("location", &location));
+        let response = send(&mut *transport).await.expect("an answer");
+        assert_eq!(response.status, status);
+        let text = response.error_text();
+        assert!(text.contains(&elsewhere) && text.contains("not followed"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
     }
     assert_eq!((orchestrator.count(Endpoint::Event), orchestrator.connections_accepted()), (0, 1));
 }

@@ -55,6 +55,8 @@ pub(super) struct Books {
     pub(super) senders: usize,
     /// Those of them that have a result in flight.
     pub(super) busy: usize,
+    /// Results that the orchestrator had no use for, so far.
+    ignored: u64,
 }
 
 impl Books {
@@ -106,7 +108,7 @@ impl Delivery {
         outbox: Outbox,
         tracker: TaskTracker,
     ) -> Arc<Self> {
-        let books = Books { outbox, recent: Recent::default(), senders: 0, busy: 0 };
+        let books = Books { outbox, recent: Recent::default(), senders: 0, busy: 0, ignored: 0 };
         Arc::new(Self {
             peer,
             worker_id,
@@ -260,6 +262,7 @@ impl Delivery {
             Reply::Nothing { error, newer } => books.outbox.on_error(id, error, *newer, now),
             Reply::Unsendable(problem) => books.outbox.on_unsendable(id, problem.clone(), now),
         };
+        books.ignored += u64::from(matches!(verdict, Verdict::Ignored(_)));
         match &verdict {
             Verdict::Acknowledged | Verdict::Ignored(_) => books.recent.acknowledge(&entry.task_id),
             Verdict::Replace(problem) => {
@@ -281,7 +284,11 @@ impl Delivery {
                 tracing::debug!(%task_id, %job_id, %orchestrator, "result acknowledged");
             }
             Verdict::Ignored(why) => {
-                tracing::warn!(%task_id, %job_id, %orchestrator, reason = why, "the orchestrator ignored the result");
+                let ignored = lock(&self.books).ignored;
+                tracing::warn!(
+                    %task_id, %job_id, %orchestrator, reason = why, ignored,
+                    "the orchestrator ignored the result"
+                );
             }
             Verdict::Later { delay, newly_kept: true } => {
                 let reason = reply.reason();
@@ -345,5 +352,7 @@ impl Delivery {
     }
 }
 
+#[cfg(test)]
+mod course;
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,9 @@ use rxon::transport::{Connector, ExchangeFuture, Request, Transport, memory};
 use super::super::outbox::OutboxSettings;
 use super::*;
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-fn delivery(connector: Arc<dyn Connector>) -> Arc<Delivery> {
+pub(super) fn delivery(connector: Arc<dyn Connector>) -> Arc<Delivery> {
     let worker = WorkerId::new("w1").expect("an identifier");
     let peer = Peer::new("http://peer".into(), connector, Seal::new(worker.clone(), "token"));
     let settings = OutboxSettings {
@@ -22,11 +22,11 @@ fn delivery(connector: Arc<dyn Connector>) -> Arc<Delivery> {
     Delivery::new(peer, worker, Outbox::new(settings, Rng::with_seed(1)), TaskTracker::new())
 }
 
-fn task(number: usize) -> TaskId {
+pub(super) fn task(number: usize) -> TaskId {
     TaskId::received(number.to_string()).expect("not empty")
 }
 
-fn result(number: usize) -> TaskResult {
+pub(super) fn result(number: usize) -> TaskResult {
     TaskResult {
         job_id: JobId::received("j").expect("not empty"),
         task_id: task(number),
@@ -40,12 +40,12 @@ fn result(number: usize) -> TaskResult {
     }
 }
 
-fn entry(number: usize) -> Entry {
+pub(super) fn entry(number: usize) -> Entry {
     let TaskResult { job_id, task_id, .. } = result(number);
     Entry { task_id, job_id, body: Bytes::from_static(b"{}"), is_replacement: false }
 }
 
-fn ok() -> Response {
+pub(super) fn ok() -> Response {
     Response::new(200, "{}")
 }
 
