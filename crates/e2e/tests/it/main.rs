@@ -15,7 +15,9 @@ macro_rules! with_both_orchestrators {
 }
 
 mod concurrency;
+mod deadlines;
 mod life;
 mod outcomes;
+mod rates;
 mod refusals;
 mod restarts;
