@@ -17,9 +17,6 @@ use crate::wait::{LIMIT, until, within};
 
 const CLIENT_TOKEN: &str = "token-of-the-client";
 
-/// How long the orchestrators hold a poll, in seconds: a test that must outlast a hold does not wait long.
-const HOLD: &str = "1";
-
 /// Ports below the range the system gives to outgoing connections: neither another test's connection takes
 /// the port while the orchestrator is down, nor does a worker that knocks there reach itself.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
@@ -58,12 +55,19 @@ pub struct OrchestratorOptions {
     version: Version,
     worker_token: String,
     rate_limited: bool,
+    hold: u32,
 }
 
 impl OrchestratorOptions {
-    /// One that limits no rates.
+    /// One that limits no rates and holds a poll for a second: a test that must outlast a hold does not wait long.
     pub fn new(version: Version) -> Self {
-        Self { version, worker_token: "token-of-the-worker".to_owned(), rate_limited: false }
+        Self { version, worker_token: "token-of-the-worker".to_owned(), rate_limited: false, hold: 1 }
+    }
+
+    /// How long it holds a poll, in seconds.
+    pub fn hold(mut self, seconds: u32) -> Self {
+        self.hold = seconds;
+        self
     }
 
     /// The only token it takes from workers.
@@ -209,9 +213,14 @@ impl Orchestrator {
         job
     }
 
+    /// The workers it knows; none while it cannot be asked.
+    pub fn workers(&self) -> Vec<Value> {
+        self.jobs.workers()
+    }
+
     /// What it knows of that worker; nothing also while it cannot be asked.
     pub fn worker(&self, id: &str) -> Option<Value> {
-        self.jobs.workers().into_iter().find(|worker| worker["worker_id"] == id)
+        self.workers().into_iter().find(|worker| worker["worker_id"] == id)
     }
 
     /// Waits until the orchestrator would give tasks to that worker.
@@ -296,8 +305,8 @@ impl Orchestrator {
             ("PYTHONDONTWRITEBYTECODE", "1"),
             ("PYTHONUNBUFFERED", "1"),
             ("WATCHER_INTERVAL_SECONDS", "1"),
-            ("WORKER_POLL_TIMEOUT_SECONDS", HOLD),
         ]);
+        command.env("WORKER_POLL_TIMEOUT_SECONDS", self.options.hold.to_string());
         command.env("API_PORT", self.port.to_string());
         if !self.options.rate_limited {
             command.env("RATE_LIMITING_ENABLED", "false");

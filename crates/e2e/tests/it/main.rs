@@ -14,6 +14,7 @@ macro_rules! with_both_orchestrators {
     };
 }
 
+mod cancelling;
 mod concurrency;
 mod deadlines;
 mod life;
