@@ -6,7 +6,7 @@ import itertools
 from avtomatika import OrchestratorEngine, StateMachineBlueprint
 from avtomatika.config import Config
 from avtomatika.storage import MemoryStorage
-from served import params_of, serve
+from served import params_of, serve, timeout_of
 
 # Two queued tasks of one priority break the queue of this version's memory storage.
 order = itertools.count(1)
@@ -23,7 +23,7 @@ async def dispatch(initial_data, actions):
         task_type=initial_data["task"],
         params=params_of(initial_data),
         priority=-next(order) * 1e-6,
-        timeout_seconds=120,
+        timeout_seconds=timeout_of(initial_data),
         transitions={"success": "finished", "failure": "failed"},
     )
 
@@ -35,7 +35,7 @@ async def dispatch_for_review(initial_data, actions):
         task_type=initial_data["task"],
         params=params_of(initial_data),
         priority=-next(order) * 1e-6,
-        timeout_seconds=120,
+        timeout_seconds=timeout_of(initial_data),
         transitions={"success": "failed", "needs_manual_review": "finished"},
     )
 

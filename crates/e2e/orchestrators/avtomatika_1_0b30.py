@@ -5,7 +5,7 @@ import asyncio
 from avtomatika import Blueprint, OrchestratorEngine
 from avtomatika.config import Config
 from avtomatika.storage import MemoryStorage
-from served import params_of, serve
+from served import params_of, serve, timeout_of
 
 generic = Blueprint(name="generic", api_version="v1", api_endpoint="/jobs/generic")
 review = Blueprint(name="review", api_version="v1", api_endpoint="/jobs/review")
@@ -18,7 +18,7 @@ async def dispatch(initial_data, actions):
     actions.dispatch_task(
         task_type=initial_data["task"],
         params=params_of(initial_data),
-        timeout_seconds=120,
+        timeout_seconds=timeout_of(initial_data),
         transitions={"success": "finished", "failure": "failed"},
     )
 
@@ -29,7 +29,7 @@ async def dispatch_for_review(initial_data, actions):
     actions.dispatch_task(
         task_type=initial_data["task"],
         params=params_of(initial_data),
-        timeout_seconds=120,
+        timeout_seconds=timeout_of(initial_data),
         transitions={"success": "failed", "needs_manual_review": "finished"},
     )
 

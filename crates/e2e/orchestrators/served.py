@@ -5,6 +5,8 @@ import logging
 import os
 import sys
 
+from aiohttp import web
+
 
 def params_of(initial_data):
     """The params the job gives, or a text of `large` bytes: the client API takes no job over 1 MiB."""
@@ -13,12 +15,17 @@ def params_of(initial_data):
     return initial_data.get("params", {})
 
 
+def timeout_of(initial_data):
+    """How long the task may take, in seconds; long enough for any test that does not say."""
+    return initial_data.get("timeout", 180)
+
+
 class RequestLine(logging.Formatter):
-    """`REQUEST GET /path 200`, as the tests read it."""
+    """`REQUEST GET /path 200 1700000000.123`, as the tests read it; the time is that of the answer."""
 
     def format(self, record):
         method, path, _ = record.first_request_line.split(" ", 2)
-        return f"REQUEST {method} {path} {record.response_status}"
+        return f"REQUEST {method} {path} {record.response_status} {record.created:.3f}"
 
 
 def is_from_a_worker(record):
@@ -26,8 +33,23 @@ def is_from_a_worker(record):
     return " /_worker/" in record.first_request_line
 
 
+def tell_results():
+    """A line `RESULT {…}` for each result that arrives: the client API shows little of what a worker said."""
+    read = web.BaseRequest.read
+
+    async def read_and_tell(request):
+        is_new = request._read_bytes is None
+        body = await read(request)
+        if is_new and request.path == "/_worker/tasks/result":
+            sys.stdout.write(f"RESULT {body.decode()}\n")
+        return body
+
+    web.BaseRequest.read = read_and_tell
+
+
 async def serve(engine):
     """Starts the engine, says so on standard output, and runs until the test that started it ends."""
+    tell_results()
     await engine.start()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(RequestLine())

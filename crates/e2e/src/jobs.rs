@@ -21,7 +21,7 @@ impl fmt::Display for JobId {
 /// A client of one orchestrator.
 #[derive(Clone, Debug)]
 pub(crate) struct Jobs {
-    base: String,
+    server: String,
     token: String,
     agent: Agent,
 }
@@ -30,19 +30,21 @@ impl Jobs {
     pub(crate) fn new(port: u16, token: &str) -> Self {
         let config = Agent::config_builder().timeout_global(Some(Duration::from_secs(20))).proxy(None);
         Self {
-            base: format!("http://127.0.0.1:{port}/api/v1"),
+            server: format!("http://127.0.0.1:{port}"),
             token: token.to_owned(),
             agent: config.build().into(),
         }
     }
 
-    pub(crate) fn submit(&self, blueprint: &str, initial_data: &Value) -> JobId {
-        let body = serde_json::json!({ "initial_data": initial_data }).to_string();
-        let request = self.agent.post(format!("{}/jobs/{blueprint}", self.base));
-        let request = request.header("X-Client-Token", &self.token).content_type("application/json");
-        let accepted = request.send(body).map_err(Into::into).and_then(json_of);
+    pub(crate) fn submit(&self, blueprint: &str, job: &Value) -> JobId {
+        let accepted = self.post(&format!("/jobs/{blueprint}"), job.to_string());
         let accepted = accepted.unwrap_or_else(|error| panic!("the job was not accepted: {error}"));
         JobId(accepted["job_id"].as_str().expect("an accepted job has an id").to_owned())
+    }
+
+    pub(crate) fn cancel(&self, id: &JobId) {
+        let cancelled = self.post(&format!("/jobs/{id}/cancel"), String::new());
+        cancelled.unwrap_or_else(|error| panic!("job {id} cannot be cancelled: {error}"));
     }
 
     pub(crate) fn job(&self, id: &JobId) -> Value {
@@ -55,8 +57,21 @@ impl Jobs {
         known.and_then(|known| known.as_array().cloned()).unwrap_or_default()
     }
 
+    /// Asks for a path that does not exist, for the sake of the line in its log. False when it does not answer.
+    pub(crate) fn leave_mark(&self, path: &str) -> bool {
+        let answer = self.agent.get(format!("{}{path}", self.server)).call();
+        matches!(answer, Ok(_) | Err(ureq::Error::StatusCode(_)))
+    }
+
+    fn post(&self, path: &str, body: String) -> Result<Value, Box<dyn Error>> {
+        let request = self.agent.post(format!("{}/api/v1{path}", self.server));
+        let request = request.header("X-Client-Token", &self.token).content_type("application/json");
+        json_of(request.send(body)?)
+    }
+
     fn get(&self, path: &str) -> Result<Value, Box<dyn Error>> {
-        let request = self.agent.get(format!("{}{path}", self.base)).header("X-Client-Token", &self.token);
+        let request =
+            self.agent.get(format!("{}/api/v1{path}", self.server)).header("X-Client-Token", &self.token);
         json_of(request.call()?)
     }
 }

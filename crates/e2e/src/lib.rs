@@ -1,6 +1,7 @@
 //! The worker against the real orchestrators: what its tests need to start, drive and kill both.
 //!
 //! * [`Orchestrator`]: one of the two published orchestrators, in a process of its own.
+//!   [`OrchestratorOptions`] starts one that differs.
 //! * [`Worker`]: the program `conformance_worker`, started as a user would start it.
 //! * [`Process`]: a child program with everything it prints.
 //! * [`until`]: waits for a condition with a limit; nothing here sleeps for a fixed time.
@@ -17,7 +18,7 @@ mod wait;
 mod worker;
 
 pub use jobs::JobId;
-pub use orchestrator::{Orchestrator, Version};
+pub use orchestrator::{Orchestrator, OrchestratorOptions, Version};
 pub use process::{Log, Process};
 pub use requests::Request;
 pub use wait::{LIMIT, until, within};

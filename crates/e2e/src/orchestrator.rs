@@ -11,15 +11,11 @@ use tempfile::TempDir;
 
 use crate::installation;
 use crate::jobs::{JobId, Jobs};
-use crate::process::Process;
-use crate::requests::Request;
+use crate::process::{Log, Process};
+use crate::requests::{MARK, Request};
 use crate::wait::{LIMIT, until, within};
-use crate::worker::TOKEN;
 
 const CLIENT_TOKEN: &str = "token-of-the-client";
-
-/// How long the orchestrators hold a poll, in seconds: a test that must outlast a hold does not wait long.
-const HOLD: &str = "1";
 
 /// Ports below the range the system gives to outgoing connections: neither another test's connection takes
 /// the port while the orchestrator is down, nor does a worker that knocks there reach itself.
@@ -52,20 +48,43 @@ impl Version {
     }
 }
 
-/// An orchestrator with its storage in memory; killed when dropped.
-#[derive(Debug)]
-pub struct Orchestrator {
+/// How an orchestrator is to be started.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct OrchestratorOptions {
     version: Version,
-    port: u16,
-    directory: TempDir,
-    jobs: Jobs,
-    process: Option<Process>,
+    worker_token: String,
+    rate_limited: bool,
+    hold: u32,
 }
 
-impl Orchestrator {
-    /// Starts one on a free port and waits until it listens.
-    pub fn start(version: Version) -> Self {
-        let mut orchestrator = Self::reserve(version);
+impl OrchestratorOptions {
+    /// One that limits no rates and holds a poll for a second: a test that must outlast a hold does not wait long.
+    pub fn new(version: Version) -> Self {
+        Self { version, worker_token: "token-of-the-worker".to_owned(), rate_limited: false, hold: 1 }
+    }
+
+    /// How long it holds a poll, in seconds.
+    pub fn hold(mut self, seconds: u32) -> Self {
+        self.hold = seconds;
+        self
+    }
+
+    /// The only token it takes from workers.
+    pub fn worker_token(mut self, token: &str) -> Self {
+        token.clone_into(&mut self.worker_token);
+        self
+    }
+
+    /// It limits the rate of workers' requests, as both do unless told otherwise.
+    pub fn rate_limited(mut self) -> Self {
+        self.rate_limited = true;
+        self
+    }
+
+    /// Starts it on a free port and waits until it listens.
+    pub fn start(self) -> Orchestrator {
+        let mut orchestrator = self.reserve();
         // The port was free a moment ago; where somebody was faster, the next one is tried.
         for _ in 0..4 {
             if orchestrator.launch() {
@@ -78,19 +97,56 @@ impl Orchestrator {
     }
 
     /// Picks a port and starts nothing yet.
-    pub fn reserve(version: Version) -> Self {
+    pub fn reserve(self) -> Orchestrator {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let clients = format!(
             "[client_test]\ntoken = \"{CLIENT_TOKEN}\"\nplan = \"premium\"\nmonthly_attempts = 100000000\n"
         );
         fs::write(directory.path().join("clients.toml"), clients).expect("a temporary file can be written");
         let port = free_port();
-        Self { version, port, directory, jobs: Jobs::new(port, CLIENT_TOKEN), process: None }
+        Orchestrator { options: self, port, directory, jobs: Jobs::new(port, CLIENT_TOKEN), process: None }
+    }
+}
+
+/// An orchestrator with its storage in memory; killed when dropped.
+#[derive(Debug)]
+pub struct Orchestrator {
+    options: OrchestratorOptions,
+    port: u16,
+    directory: TempDir,
+    jobs: Jobs,
+    process: Option<Process>,
+}
+
+impl Orchestrator {
+    /// Starts one on a free port and waits until it listens.
+    pub fn start(version: Version) -> Self {
+        OrchestratorOptions::new(version).start()
+    }
+
+    /// Picks a port and starts nothing yet.
+    pub fn reserve(version: Version) -> Self {
+        OrchestratorOptions::new(version).reserve()
     }
 
     /// What a worker is given as its address.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The token it takes from workers.
+    pub fn worker_token(&self) -> &str {
+        &self.options.worker_token
+    }
+
+    /// Stops it where it is: connections stay open, and nothing is answered until [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.running().pause();
+    }
+
+    /// Lets it go on after [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.running().resume();
     }
 
     /// Kills it, as a crash would; everything it knew is gone.
@@ -106,17 +162,28 @@ impl Orchestrator {
 
     /// Submits a job that runs `task` and is finished with its success.
     pub fn submit(&self, task: &str, params: &Value) -> JobId {
-        self.jobs.submit("generic", &json!({ "task": task, "params": params }))
+        self.jobs.submit("generic", &json!({ "initial_data": { "task": task, "params": params } }))
+    }
+
+    /// Submits a job whose task may take that many seconds; 1.0b30 tells the worker.
+    pub fn submit_limited(&self, task: &str, params: &Value, seconds: f64) -> JobId {
+        let initial_data = json!({ "task": task, "params": params, "timeout": seconds });
+        self.jobs.submit("generic", &json!({ "initial_data": initial_data, "result_timeout": seconds }))
     }
 
     /// Submits a job that is finished when `task` ends in the status `needs_manual_review`, and else failed.
     pub fn submit_for_review(&self, task: &str, params: &Value) -> JobId {
-        self.jobs.submit("review", &json!({ "task": task, "params": params }))
+        self.jobs.submit("review", &json!({ "initial_data": { "task": task, "params": params } }))
     }
 
     /// Submits a job whose `task` gets the params `{"text": …}` with a text of that many bytes.
     pub fn submit_large(&self, task: &str, bytes: usize) -> JobId {
-        self.jobs.submit("generic", &json!({ "task": task, "large": bytes }))
+        self.jobs.submit("generic", &json!({ "initial_data": { "task": task, "large": bytes } }))
+    }
+
+    /// Asks for the job to be cancelled.
+    pub fn cancel(&self, id: &JobId) {
+        self.jobs.cancel(id);
     }
 
     /// The job with all its details.
@@ -146,17 +213,49 @@ impl Orchestrator {
         job
     }
 
+    /// The workers it knows; none while it cannot be asked.
+    pub fn workers(&self) -> Vec<Value> {
+        self.jobs.workers()
+    }
+
+    /// What it knows of that worker; nothing also while it cannot be asked.
+    pub fn worker(&self, id: &str) -> Option<Value> {
+        self.workers().into_iter().find(|worker| worker["worker_id"] == id)
+    }
+
     /// Waits until the orchestrator would give tasks to that worker.
     pub fn wait_for_worker(&self, id: &str) {
-        until(&format!("worker {id} is known and idle"), LIMIT, || {
-            let known = self.jobs.workers();
-            known.iter().any(|worker| worker["worker_id"] == id && worker["status"] == "idle").then_some(())
+        self.wait_for_worker_status(id, "idle");
+    }
+
+    /// Waits until that worker is known with this status, and gives all that is known of it.
+    pub fn wait_for_worker_status(&self, id: &str, status: &str) -> Value {
+        until(&format!("worker {id} is known and {status}"), LIMIT, || {
+            self.worker(id).filter(|worker| worker["status"] == status)
+        })
+    }
+
+    /// Waits until that many tasks were given to workers since it was started last.
+    pub fn wait_for_dispatches(&self, count: usize) {
+        until(&format!("{count} tasks are with workers"), LIMIT, || {
+            (self.count(Request::is_dispatch) >= count).then_some(())
         });
     }
 
     /// The requests of workers it answered since it was started last.
     pub fn requests(&self) -> Vec<Request> {
-        self.process.as_ref().map(|process| Request::all_in(process.log())).unwrap_or_default()
+        self.complete_log().map(Request::all_in).unwrap_or_default()
+    }
+
+    /// The results that arrived since it was started last, whatever they were answered.
+    pub fn results(&self) -> Vec<Value> {
+        self.complete_log().map(Request::results_in).unwrap_or_default()
+    }
+
+    /// The results of one job, in the order they arrived, whatever they were answered.
+    pub fn results_of(&self, id: &JobId) -> Vec<Value> {
+        let id = id.to_string();
+        self.results().into_iter().filter(|result| result["job_id"] == id.as_str()).collect()
     }
 
     /// How many of the requests of workers it answered since it was started last satisfy `wanted`.
@@ -164,9 +263,19 @@ impl Orchestrator {
         self.requests().iter().filter(|request| wanted(request)).count()
     }
 
+    /// What it printed, with everything that happened before this call: a thread reads it, which may be behind.
+    fn complete_log(&self) -> Option<&Log> {
+        let log = self.process.as_ref()?.log();
+        let mark = format!("{MARK}{:016x}", fastrand::u64(..));
+        if self.jobs.leave_mark(&mark) {
+            log.wait_for("what was just asked", LIMIT, |line| line.contains(&mark));
+        }
+        Some(log)
+    }
+
     /// Starts the process and says whether it came to listen.
     fn launch(&mut self) -> bool {
-        let name = format!("orchestrator {}", self.version.number());
+        let name = format!("orchestrator {}", self.options.version.number());
         let mut process = Process::spawn(&name, &mut self.command());
         let listens = until(&format!("{name} listens"), LIMIT, || {
             let ready = process.log().lines().iter().any(|line| line.starts_with("READY "));
@@ -177,24 +286,31 @@ impl Orchestrator {
         listens
     }
 
+    fn running(&self) -> &Process {
+        self.process.as_ref().expect("the orchestrator runs")
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(installation::python(self.version));
-        command.arg(installation::blueprints(self.version)).current_dir(self.directory.path());
+        let mut command = Command::new(installation::python(self.options.version));
+        command.arg(installation::blueprints(self.options.version)).current_dir(self.directory.path());
         command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
         command.envs([
             ("API_HOST", "127.0.0.1"),
             ("CLIENTS_CONFIG_PATH", "clients.toml"),
             ("CLIENT_TOKEN", CLIENT_TOKEN),
             ("DETAILED_API_RESPONSES", "true"),
-            ("GLOBAL_WORKER_TOKEN", TOKEN),
+            ("GLOBAL_WORKER_TOKEN", self.options.worker_token.as_str()),
             ("LOG_FORMAT", "text"),
             ("ORCHESTRATOR_SECRET_KEY", "key-of-the-orchestrator"),
             ("PYTHONDONTWRITEBYTECODE", "1"),
             ("PYTHONUNBUFFERED", "1"),
-            ("RATE_LIMITING_ENABLED", "false"),
-            ("WORKER_POLL_TIMEOUT_SECONDS", HOLD),
+            ("WATCHER_INTERVAL_SECONDS", "1"),
         ]);
+        command.env("WORKER_POLL_TIMEOUT_SECONDS", self.options.hold.to_string());
         command.env("API_PORT", self.port.to_string());
+        if !self.options.rate_limited {
+            command.env("RATE_LIMITING_ENABLED", "false");
+        }
         command
     }
 

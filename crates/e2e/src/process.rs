@@ -57,9 +57,27 @@ impl Process {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends SIGSTOP: it stays as it is, connections included, until [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Sends SIGCONT.
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
         let pid = self.child.id();
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status();
-        assert!(sent.is_ok_and(|status| status.success()), "cannot send SIGTERM to {} ({pid})", self.name);
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{signal} {pid}")).status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "cannot send SIG{signal} to {} ({pid})",
+            self.name
+        );
     }
 
     /// Sends SIGKILL and waits for the end.

@@ -1,9 +1,14 @@
 //! The requests of workers that an orchestrator answered, as its log tells.
 
+use serde_json::Value;
+
 use crate::process::Log;
 
+/// Begins the path of our own requests, which only mark a place in the log.
+pub(crate) const MARK: &str = "/_worker/mark-";
+
 /// A worker's request and the status it was answered with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// `GET`, `POST` …
     pub method: String,
@@ -11,6 +16,8 @@ pub struct Request {
     pub path: String,
     /// The status of the answer.
     pub status: u16,
+    /// When it was answered, in Unix seconds.
+    pub answered: f64,
 }
 
 impl Request {
@@ -22,8 +29,18 @@ impl Request {
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.strip_prefix("REQUEST ")?.split(' ');
         let method = words.next()?.to_owned();
-        let path = words.next()?.to_owned();
-        Some(Self { method, path, status: words.next()?.parse().ok()? })
+        let path = words.next().filter(|path| !path.starts_with(MARK))?.to_owned();
+        let status = words.next()?.parse().ok()?;
+        Some(Self { method, path, status, answered: words.next()?.parse().ok()? })
+    }
+
+    /// The results that arrived, in this order, whatever they were answered.
+    pub(crate) fn results_in(log: &Log) -> Vec<Value> {
+        let of = |line: &String| {
+            let body = line.strip_prefix("RESULT ")?;
+            Some(serde_json::from_str(body).unwrap_or_else(|error| panic!("not JSON, {error}: {body}")))
+        };
+        log.lines().iter().filter_map(of).collect()
     }
 
     /// A worker registers.
@@ -34,6 +51,16 @@ impl Request {
     /// A worker asks for a task.
     pub fn is_poll(&self) -> bool {
         self.path.split('?').next().is_some_and(|path| path.ends_with("/tasks/next"))
+    }
+
+    /// A worker says how it is.
+    pub fn is_heartbeat(&self) -> bool {
+        self.method == "PATCH"
+    }
+
+    /// A worker hands in a result.
+    pub fn is_result(&self) -> bool {
+        self.path == "/_worker/tasks/result"
     }
 
     /// A worker asked for a task and got one.
@@ -48,9 +75,11 @@ mod tests {
 
     #[test]
     fn a_line_of_the_log_is_read() {
-        let poll = Request::parse("REQUEST GET /_worker/workers/w/tasks/next?timeout=30 204").unwrap();
+        let poll = Request::parse("REQUEST GET /_worker/workers/w/tasks/next?timeout=30 204 1700000000.125")
+            .unwrap();
         assert!(poll.is_poll() && !poll.is_dispatch());
         assert_eq!((poll.method.as_str(), poll.status), ("GET", 204));
+        assert!((poll.answered - 1_700_000_000.125).abs() < 1e-6);
         assert_eq!(Request::parse("2026-11-23 - avtomatika.engine - INFO - started"), None);
     }
 }

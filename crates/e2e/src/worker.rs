@@ -1,42 +1,74 @@
 //! The program `conformance_worker`, started as a user would start it.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::installation;
 use crate::orchestrator::Orchestrator;
 use crate::process::{Log, Process};
-
-/// The token both sides share.
-pub(crate) const TOKEN: &str = "token-of-the-worker";
 
 /// How a worker is to be started.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct WorkerOptions {
     id: String,
-    variables: Vec<(String, String)>,
+    variables: BTreeMap<String, String>,
 }
 
 impl WorkerOptions {
     /// A worker of that orchestrator, which need not run yet.
     pub fn new(orchestrator: &Orchestrator) -> Self {
+        Self::of_none()
+            .with("ORCHESTRATOR_URL", &orchestrator.url())
+            .with("WORKER_TOKEN", orchestrator.worker_token())
+    }
+
+    /// A worker of all these orchestrators in mode `FAILOVER`, the first of them with the highest priority.
+    pub fn for_all(orchestrators: &[&Orchestrator]) -> Self {
+        let weighted: Vec<_> = orchestrators.iter().map(|orchestrator| (*orchestrator, 1)).collect();
+        Self::weighted(&weighted)
+    }
+
+    /// The same with weights.
+    pub fn weighted(orchestrators: &[(&Orchestrator, u32)]) -> Self {
+        let entry = |(index, (orchestrator, weight)): (usize, &(&Orchestrator, u32))| {
+            json!({
+                "url": orchestrator.url(),
+                "priority": 10 * (index + 1),
+                "weight": weight,
+                "token": orchestrator.worker_token(),
+            })
+        };
+        let entries: Vec<Value> = orchestrators.iter().enumerate().map(entry).collect();
+        Self::of_none()
+            .with("MULTI_ORCHESTRATOR_MODE", "FAILOVER")
+            .with("ORCHESTRATORS_CONFIG", &Value::Array(entries).to_string())
+    }
+
+    fn of_none() -> Self {
         let id = format!("worker-{:08x}", fastrand::u32(..));
-        let options = Self { id: id.clone(), variables: Vec::new() };
+        let options = Self { id: id.clone(), variables: BTreeMap::new() };
         options
             .with("HEARTBEAT_INTERVAL", "1")
             .with("LOG_LEVEL", "info")
-            .with("ORCHESTRATOR_URL", &orchestrator.url())
             .with("TASK_POLL_ERROR_DELAY", "0.2")
             .with("WORKER_ID", &id)
             .with("WORKER_PORT", "0")
-            .with("WORKER_TOKEN", TOKEN)
     }
 
     /// Sets a variable of its environment; the last value counts.
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.variables.push((name.to_owned(), value.to_owned()));
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Lets it make up its own `WORKER_ID`, so that the one here is none.
+    pub fn with_random_id(mut self) -> Self {
+        self.variables.remove("WORKER_ID");
         self
     }
 
@@ -44,7 +76,7 @@ impl WorkerOptions {
     pub fn start(&self) -> Worker {
         let mut command = Command::new(installation::worker());
         command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
-        command.envs(self.variables.iter().cloned());
+        command.envs(&self.variables);
         Worker { process: Process::spawn(&self.id, &mut command), options: self.clone() }
     }
 }
@@ -83,6 +115,24 @@ impl Worker {
     pub fn kill_and_start_again(&mut self) {
         self.process.kill();
         *self = self.options.start();
+    }
+
+    /// Sends SIGTERM and waits for nothing.
+    pub fn signal(&self) {
+        self.process.terminate();
+    }
+
+    /// Starts another with the same id and variables beside it.
+    pub fn start_successor(&self) -> Self {
+        self.options.start()
+    }
+
+    /// Waits for its end and gives the exit code.
+    ///
+    /// # Panics
+    /// When it still runs after `limit`.
+    pub fn wait_for_exit(&mut self, limit: Duration) -> i32 {
+        self.process.wait_for_exit(limit)
     }
 
     /// Sends SIGTERM and gives the exit code.

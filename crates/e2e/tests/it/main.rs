@@ -14,8 +14,11 @@ macro_rules! with_both_orchestrators {
     };
 }
 
+mod cancelling;
 mod concurrency;
+mod deadlines;
 mod life;
 mod outcomes;
+mod rates;
 mod refusals;
 mod restarts;

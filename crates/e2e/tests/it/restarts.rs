@@ -1,6 +1,7 @@
 //! Either side dies and comes back.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use e2e::{LIMIT, Orchestrator, Request, Version, Worker, WorkerOptions, until};
 use serde_json::json;
@@ -9,6 +10,8 @@ with_both_orchestrators!(
     a_killed_worker_started_again_gets_work,
     a_restarted_orchestrator_is_registered_with_again,
     an_orchestrator_that_comes_up_late_is_registered_with,
+    a_result_of_before_the_restart_harms_nothing,
+    an_orchestrator_that_hangs_gets_the_result_once,
 );
 
 fn a_killed_worker_started_again_gets_work(version: Version) {
@@ -41,8 +44,14 @@ fn a_restarted_orchestrator_is_registered_with_again(version: Version) {
 
     orchestrator.restart();
     orchestrator.wait_for_worker(worker.id());
+    // Two heartbeats, and one that some change caused.
+    let requests = orchestrator.requests();
+    let before: Vec<_> = requests.iter().take_while(|request| !request.is_registration()).collect();
+    let heartbeats = before.iter().filter(|request| request.is_heartbeat()).count();
+    assert!(heartbeats <= 3, "registered again only after {before:?}");
     finish_a_job(&orchestrator);
     assert!(worker.is_running());
+    assert_eq!(worker.terminate(Duration::from_secs(10)), 0);
 }
 
 fn an_orchestrator_that_comes_up_late_is_registered_with(version: Version) {
@@ -58,6 +67,46 @@ fn an_orchestrator_that_comes_up_late_is_registered_with(version: Version) {
     orchestrator.restart();
     orchestrator.wait_for_worker(worker.id());
     finish_a_job(&orchestrator);
+}
+
+fn a_result_of_before_the_restart_harms_nothing(version: Version) {
+    let mut orchestrator = Orchestrator::start(version);
+    let mut worker = WorkerOptions::new(&orchestrator)
+        .with("RESULT_MAX_RETRIES", "3")
+        .with("RESULT_RETRY_INITIAL_DELAY", "0.1")
+        .start();
+    orchestrator.wait_for_worker(worker.id());
+    orchestrator.submit("sleep", &json!({ "seconds": 1 }));
+    orchestrator.wait_for_dispatches(1);
+    orchestrator.stop();
+    worker.log().wait_for("the task's end", LIMIT, |line| line.contains("task ended"));
+
+    orchestrator.restart();
+    orchestrator.wait_for_worker(worker.id());
+    finish_a_job(&orchestrator);
+    // The new one knows nothing of the job, and says so in its way.
+    until("the old result is offered", LIMIT, || (orchestrator.results().len() >= 2).then_some(()));
+    assert_eq!(worker.terminate(Duration::from_secs(30)), 0);
+}
+
+fn an_orchestrator_that_hangs_gets_the_result_once(version: Version) {
+    let orchestrator = Orchestrator::start(version);
+    let worker = Worker::start(&orchestrator);
+    let job = orchestrator.submit("sleep", &json!({ "seconds": 1 }));
+    orchestrator.wait_for_dispatches(1);
+
+    orchestrator.pause();
+    worker.log().wait_for("the task's end", LIMIT, |line| line.contains("task ended"));
+    worker.log().wait_for("that heartbeats time out", LIMIT, |line| {
+        line.contains("does not answer") && line.contains("heartbeat")
+    });
+    orchestrator.resume();
+
+    orchestrator.wait_for_status(&job, "finished");
+    orchestrator.wait_for_worker(worker.id());
+    finish_a_job(&orchestrator);
+    assert_eq!(orchestrator.results_of(&job).len(), 1);
+    assert_eq!(orchestrator.count(Request::is_dispatch), 2);
 }
 
 fn finish_a_job(orchestrator: &Orchestrator) {

@@ -1,0 +1,197 @@
+//! One worker of several orchestrators.
+
+use std::time::Duration;
+
+use e2e::{JobId, Orchestrator, OrchestratorOptions, Request, Version, Worker, WorkerOptions, within};
+use serde_json::json;
+
+with_both_orchestrators!(
+    a_killed_active_one_is_replaced_until_it_is_back,
+    a_hanging_active_one_is_replaced,
+    round_robin_runs_the_jobs_of_all,
+    waterfall_runs_the_jobs_of_all,
+    one_that_hangs_delays_neither_the_others_jobs_nor_the_end,
+    one_that_is_down_delays_neither_the_others_jobs_nor_the_end,
+    each_has_a_token_of_its_own,
+);
+
+/// For what should take a second or two, or a result's wait for another orchestrator would pass for it.
+const SOON: Duration = Duration::from_secs(20);
+
+/// At the end a worker with a given id waits for its open polls, and for one that hangs up to the limit of 3 s.
+const GRACE: Duration = Duration::from_secs(20);
+
+fn a_killed_active_one_is_replaced_until_it_is_back(version: Version) {
+    replaced_until_it_is_back([version, version]);
+}
+
+#[test]
+fn generations_replace_each_other() {
+    replaced_until_it_is_back([Version::V1_0b12, Version::V1_0b30]);
+    replaced_until_it_is_back([Version::V1_0b30, Version::V1_0b12]);
+}
+
+fn replaced_until_it_is_back(versions: [Version; 2]) {
+    let [mut first, second] = versions.map(Orchestrator::start);
+    let mut worker = WorkerOptions::for_all(&[&first, &second]).start();
+    first.wait_for_worker(worker.id());
+    finish_jobs(&first, 3);
+    assert_eq!(second.requests(), [], "a standby that knew the worker would give it tasks nobody asks for");
+
+    first.stop();
+    second.wait_for_worker(worker.id());
+    finish_jobs(&second, 3);
+
+    first.restart();
+    first.wait_for_worker(worker.id());
+    finish_jobs(&first, 3);
+    second.wait_for_worker_status(worker.id(), "busy");
+    assert_eq!(worker.terminate(GRACE), 0);
+}
+
+/// Its heartbeat has 10 s, so that this takes a little longer.
+fn a_hanging_active_one_is_replaced(version: Version) {
+    let [first, second] = [version; 2].map(Orchestrator::start);
+    let mut worker = WorkerOptions::for_all(&[&first, &second]).with("WORKER_SHUTDOWN_TIMEOUT", "3").start();
+    first.wait_for_worker(worker.id());
+    let slow = first.submit("sleep", &json!({ "seconds": 2 }));
+    first.wait_for_dispatches(1);
+
+    first.pause();
+    second.wait_for_worker(worker.id());
+    finish_jobs(&second, 3);
+
+    first.resume();
+    // The result of before belongs to the one it came from.
+    first.wait_for_status(&slow, "finished");
+    assert_eq!(first.results_of(&slow).len(), 1);
+    assert_eq!(second.results_of(&slow).len(), 0);
+    second.wait_for_worker_status(worker.id(), "busy");
+    finish_jobs(&first, 3);
+    assert_eq!(worker.terminate(GRACE), 0);
+}
+
+fn round_robin_runs_the_jobs_of_all(version: Version) {
+    jobs_of_all_run("ROUND_ROBIN", [version; 2]);
+}
+
+fn waterfall_runs_the_jobs_of_all(version: Version) {
+    jobs_of_all_run("WATERFALL", [version; 2]);
+}
+
+#[test]
+fn generations_are_served_side_by_side() {
+    for mode in ["ROUND_ROBIN", "WATERFALL"] {
+        jobs_of_all_run(mode, [Version::V1_0b12, Version::V1_0b30]);
+    }
+}
+
+fn jobs_of_all_run(mode: &str, versions: [Version; 2]) {
+    let [first, second] = versions.map(Orchestrator::start);
+    // Two slots for both: none may keep them all. In `queue`, so that a full worker's jobs wait.
+    let mut worker = WorkerOptions::weighted(&[(&first, 3), (&second, 1)])
+        .with("MAX_CONCURRENT_TASKS", "2")
+        .with("MULTI_ORCHESTRATOR_MODE", mode)
+        .with("WORKER_CAPACITY_REPORTING", "queue")
+        .start();
+    for orchestrator in [&first, &second] {
+        orchestrator.wait_for_worker(worker.id());
+    }
+    let submit = |orchestrator: &Orchestrator| -> Vec<JobId> {
+        (0..10).map(|_| orchestrator.submit("sleep", &json!({ "seconds": 0.05 }))).collect()
+    };
+    let jobs = [(&first, submit(&first)), (&second, submit(&second))];
+    for (orchestrator, ids) in &jobs {
+        for id in ids {
+            orchestrator.wait_for_status(id, "finished");
+            // To the one it came from, once.
+            assert_eq!(orchestrator.results_of(id).len(), 1);
+        }
+        assert_eq!(orchestrator.results().len(), 10);
+    }
+    assert_eq!(worker.terminate(GRACE), 0);
+}
+
+fn one_that_hangs_delays_neither_the_others_jobs_nor_the_end(version: Version) {
+    for mode in ["ROUND_ROBIN", "WATERFALL"] {
+        let [first, second] = [version; 2].map(Orchestrator::start);
+        let mut worker = both(mode, &first, &second);
+        first.pause();
+        // More than there are slots, so that each comes back from where it was lent to.
+        assert_finish_soon(&second, 12);
+        assert_eq!(worker.terminate(GRACE), 0);
+        first.resume();
+    }
+}
+
+fn one_that_is_down_delays_neither_the_others_jobs_nor_the_end(version: Version) {
+    for mode in ["ROUND_ROBIN", "WATERFALL"] {
+        let [mut first, second] = [version; 2].map(Orchestrator::start);
+        let mut worker = both(mode, &first, &second);
+        first.stop();
+        assert_finish_soon(&second, 12);
+        first.restart();
+        first.wait_for_worker(worker.id());
+        finish_jobs(&first, 3);
+        first.stop();
+        assert_eq!(worker.terminate(GRACE), 0);
+    }
+}
+
+/// A worker with three slots that both orchestrators know.
+fn both(mode: &str, first: &Orchestrator, second: &Orchestrator) -> Worker {
+    let worker = WorkerOptions::for_all(&[first, second])
+        .with("MAX_CONCURRENT_TASKS", "3")
+        .with("MULTI_ORCHESTRATOR_MODE", mode)
+        .with("WORKER_CAPACITY_REPORTING", "queue")
+        .with("WORKER_SHUTDOWN_TIMEOUT", "3")
+        .start();
+    for orchestrator in [first, second] {
+        orchestrator.wait_for_worker(worker.id());
+        finish_jobs(orchestrator, 1);
+    }
+    worker
+}
+
+/// Also for signatures: 1.0b30 checks them with the token it knows the worker by.
+fn each_has_a_token_of_its_own(version: Version) {
+    let start = |token: &str| OrchestratorOptions::new(version).worker_token(token).start();
+    let [first, second] = ["token-of-the-first", "token-of-the-second"].map(start);
+    let mut worker = WorkerOptions::for_all(&[&first, &second])
+        .with("MULTI_ORCHESTRATOR_MODE", "ROUND_ROBIN")
+        .with("WORKER_TOKEN", "token-of-nobody")
+        .start();
+    for orchestrator in [&first, &second] {
+        orchestrator.wait_for_worker(worker.id());
+        finish_jobs(orchestrator, 3);
+        let refused = orchestrator.count(|request| matches!(request.status, 401 | 403));
+        assert_eq!(refused, 0, "{:?}", orchestrator.requests());
+        assert_eq!(orchestrator.count(|request| request.is_result() && request.status == 200), 3);
+    }
+    assert_eq!(worker.terminate(GRACE), 0);
+    let leaked = worker.log().lines().into_iter().find(|line| line.contains("token-of-"));
+    assert_eq!(leaked, None);
+}
+
+/// One after another.
+fn finish_jobs(orchestrator: &Orchestrator, count: usize) {
+    for index in 0..count {
+        let job = orchestrator.submit("echo", &json!({ "index": index }));
+        let job = orchestrator.wait_for_status(&job, "finished");
+        assert_eq!(job["state_history"], json!({ "index": index }));
+    }
+}
+
+/// All at once, within the time in which nobody else's time limit ends.
+fn assert_finish_soon(orchestrator: &Orchestrator, count: usize) {
+    let before = orchestrator.count(|request| request.is_result() && request.status == 200);
+    let jobs: Vec<_> = (0..count).map(|index| orchestrator.submit("echo", &json!({ "n": index }))).collect();
+    let finished = within(SOON, || {
+        let results = orchestrator.count(|request| Request::is_result(request) && request.status == 200);
+        (results >= before + count).then_some(())
+    });
+    assert!(finished.is_some(), "only {} results after {SOON:?}", orchestrator.results().len());
+    for job in &jobs {
+        orchestrator.wait_for_status(job, "finished");
+    }
+}
