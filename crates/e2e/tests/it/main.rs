@@ -22,3 +22,4 @@ mod outcomes;
 mod rates;
 mod refusals;
 mod restarts;
+mod several;
