@@ -119,7 +119,8 @@ pub(crate) fn session(
         },
         Rng::new(),
     );
-    let delivery = Delivery::new(peer.clone(), core.worker_id.clone(), outbox, senders.clone());
+    let (worker_id, changes) = (core.worker_id.clone(), core.changes.clone());
+    let delivery = Delivery::new(peer.clone(), worker_id, changes, outbox, senders.clone());
     Ok(Arc::new(Session {
         who,
         orchestrators: core.orchestrators.clone(),

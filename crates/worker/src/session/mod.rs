@@ -56,7 +56,9 @@ impl Session {
 
     /// What can be accepted from its orchestrator when this much is in use.
     pub(crate) fn accepted(&self, core: &Core, usage: &Usage) -> Vec<TaskName> {
-        if self.orchestrators.is_active(self.who) { core.accepted(usage) } else { Vec::new() }
+        // While results pile up that it does not take, it is not polled either.
+        let is_served = self.orchestrators.is_active(self.who) && self.delivery.has_room();
+        if is_served { core.accepted(usage) } else { Vec::new() }
     }
 
     /// Waits until no poll is open, no task runs and no result waits that belongs to its orchestrator.

@@ -11,7 +11,7 @@ use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, Recorded, Relay, Script, ScriptedOrchestrator};
 use tokio::sync::Notify;
 
-use crate::support::{TOKEN, both, each, push, run, start, until, watch_for};
+use crate::support::{Running, TOKEN, both, config, each, push, run, start, tasks, until, watch_for};
 
 fn of(orchestrator: &ScriptedOrchestrator, id: &str) -> Vec<Recorded> {
     let mut results = orchestrator.requests(Endpoint::Result);
@@ -271,6 +271,14 @@ async fn polling_pauses_while_too_many_results_wait_and_none_of_them_is_lost() {
         *taken.lock().expect("no panic").entry(id).or_default() += 1;
         None
     });
+    let status = Arc::new(std::sync::Mutex::new(String::new()));
+    let told = status.clone();
+    orchestrator.on(Endpoint::Heartbeat, move |beat| {
+        if !beat.body.is_empty() {
+            *told.lock().expect("no panic") = beat.json()["status"].as_str().expect("a text").to_owned();
+        }
+        None
+    });
     let made = Arc::new(AtomicUsize::new(0));
     let counted = made.clone();
     orchestrator.make_tasks(move || {
@@ -291,6 +299,7 @@ async fn polling_pauses_while_too_many_results_wait_and_none_of_them_is_lost() {
     watch_for(Duration::from_secs(1)).await;
     assert_eq!(made.load(Ordering::Relaxed), kept, "polling pauses");
     assert!(orchestrator.count(Endpoint::Heartbeat) >= beats + 3, "heartbeats go on");
+    assert_eq!(*status.lock().expect("no panic"), "busy", "one that does not poll is given no tasks");
     open.store(true, Ordering::Relaxed);
     let began = Instant::now();
     while made.load(Ordering::Relaxed) < kept + 100 {
@@ -395,4 +404,27 @@ async fn that_results_are_too_many_is_said_once() {
     assert!(worker.stop().await.is_clean());
     assert_eq!(logs.count("limits the rate of results"), 1, "{logs:?}");
     assert_eq!(logs.count("not sent"), 0, "{logs:?}");
+}
+
+/// An orchestrator that restarts between two heartbeats refuses only polls. When they succeed again it is up again,
+/// and kept results are offered at once instead of 30 s later.
+#[tokio::test]
+async fn a_kept_result_is_offered_when_polls_get_through_again() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let relay = Relay::start(orchestrator.addr()).await;
+    let variables = [("RESULT_MAX_RETRIES", "1"), ("HEARTBEAT_INTERVAL", "60")];
+    let worker = tasks().config(config(&relay.url(), &variables)).build().expect("a worker");
+    let worker = Running::start(worker);
+    orchestrator.answer_next(Endpoint::Result, Answer::status(503));
+    let id = push(&orchestrator, "echo", json!({}));
+    orchestrator.wait_for_requests(Endpoint::Result, 1).await;
+    watch_for(Duration::from_millis(300)).await;
+    relay.refuse().await;
+    relay.cut();
+    watch_for(Duration::from_millis(500)).await;
+    relay.accept().await;
+    let up = Instant::now();
+    orchestrator.wait_for_requests(Endpoint::Result, 2).await;
+    assert!(up.elapsed() < Duration::from_secs(10), "{id}: {:?}", up.elapsed());
+    assert!(worker.stop().await.is_clean());
 }

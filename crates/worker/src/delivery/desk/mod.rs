@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::outbox::{Entry, Id, Outbox, Verdict};
 use super::recent::{Recent, Seen};
 use super::sender::Sender;
+use crate::changes::Changes;
 use crate::pace::lock;
 use crate::session::{Asked, Peer, say_rate_limited};
 
@@ -35,6 +36,7 @@ const LARGE_RESULT: usize = 900 << 10;
 pub(crate) struct Delivery {
     pub(super) peer: Arc<Peer>,
     worker_id: WorkerId,
+    changes: Arc<Changes>,
     pub(super) books: Mutex<Books>,
     /// Something is ready, or the time of something has changed.
     pub(super) changed: Notify,
@@ -105,6 +107,7 @@ impl Delivery {
     pub(crate) fn new(
         peer: Arc<Peer>,
         worker_id: WorkerId,
+        changes: Arc<Changes>,
         outbox: Outbox,
         tracker: TaskTracker,
     ) -> Arc<Self> {
@@ -112,6 +115,7 @@ impl Delivery {
         Arc::new(Self {
             peer,
             worker_id,
+            changes,
             books: Mutex::new(books),
             changed: Notify::new(),
             settled: Notify::new(),
@@ -256,6 +260,16 @@ impl Delivery {
 
     /// What a reply means for a result that was in flight.
     pub(super) fn judge(&self, books: &mut Books, id: Id, entry: &Entry, reply: &Reply) -> Verdict {
+        let had_room = books.has_room();
+        let verdict = self.decide(books, id, entry, reply);
+        if books.has_room() != had_room {
+            // One that was busy because of its results is idle again.
+            self.changes.happened();
+        }
+        verdict
+    }
+
+    fn decide(&self, books: &mut Books, id: Id, entry: &Entry, reply: &Reply) -> Verdict {
         let now = Instant::now();
         let verdict = match reply {
             Reply::Answer(response) => books.outbox.on_answer(id, response, now),
