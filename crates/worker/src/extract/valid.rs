@@ -10,7 +10,7 @@ use super::{FromTaskParts, Params, Rejection, TaskParts};
 /// What does not fit ends the task with `INVALID_INPUT_ERROR`, before the handler runs. A wrong shape is told as
 /// [`Params`] does, with its path; of the rules all that are broken are told, each with its path: in the message (the
 /// first 20) and in `details.problems` (the first 1,000; `details.omitted` counts what is left out). Paths are those of
-/// the Rust fields: a field that serde renames needs `#[garde(rename = "…")]` too.
+/// the Rust fields: a field that serde renames needs `#[garde(rename("…"))]` too.
 ///
 /// Rules that need a context are checked with its default. With one of your own, check in the handler:
 /// `params.validate_with(&context).map_err(Rejection::from)?` says the same.
@@ -56,12 +56,22 @@ where
 /// All that is wrong, each with its path.
 impl From<Report> for Rejection {
     fn from(report: Report) -> Self {
-        let problems = report.into_inner();
-        Self::problems(problems.iter().map(|(path, problem)| {
+        let texts = |(path, problem): &(garde::Path, garde::Error)| {
             let path = if path.is_empty() { ".".to_owned() } else { path.to_string() };
             (path, problem.to_string())
-        }))
+        };
+        let mut problems: Vec<_> = report.iter().map(texts).collect();
+        // garde's derive gives them in an order that changes from one build to the next.
+        problems.sort_by(|(path, problem), (other, other_problem)| {
+            steps(path).cmp(steps(other)).then_with(|| problem.cmp(other_problem))
+        });
+        Self::problems(problems)
     }
+}
+
+/// What a path leads through, with indices as numbers.
+fn steps(path: &str) -> impl Iterator<Item = (Option<u64>, &str)> {
+    path.split(['.', '[', ']']).map(|step| (step.parse().ok(), step))
 }
 
 #[cfg(test)]
@@ -89,10 +99,10 @@ mod tests {
         let (message, details) = told(report);
         assert_eq!(
             message,
-            "INVALID_INPUT_ERROR: invalid params at `items[2].width`: lower than 1; too much"
+            "INVALID_INPUT_ERROR: invalid params: too much; at `items[2].width`: lower than 1"
         );
         let expected = json!({"problems": [
-            {"path": "items[2].width", "problem": "lower than 1"}, {"path": ".", "problem": "too much"},
+            {"path": ".", "problem": "too much"}, {"path": "items[2].width", "problem": "lower than 1"},
         ]});
         assert_eq!(details, expected);
     }
@@ -100,7 +110,7 @@ mod tests {
     #[test]
     fn a_flood_of_problems_is_cut_and_counted() {
         let mut report = Report::new();
-        for index in 0..1500 {
+        for index in (0..1500).rev() {
             report.append(Path::new("items").join(index), Error::new("length is lower than 1"));
         }
         let (message, details) = told(report);
