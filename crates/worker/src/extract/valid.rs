@@ -9,8 +9,8 @@ use super::{FromTaskParts, Params, Rejection, TaskParts};
 ///
 /// What does not fit ends the task with `INVALID_INPUT_ERROR`, before the handler runs. A wrong shape is told as
 /// [`Params`] does, with its path; of the rules all that are broken are told, each with its path: in the message (the
-/// first 20) and in `details.problems` (the first 1,000; `details.omitted` counts what is left out). Paths are those of
-/// the Rust fields: a field that serde renames needs `#[garde(rename("…"))]` too.
+/// first 20) and in `details.problems` (the first 1,000; `details.omitted` counts what is left out). The names
+/// in them are those of the Rust fields, also where serde renames one: garde knows no other.
 ///
 /// Rules that need a context are checked with its default. With one of your own, check in the handler:
 /// `params.validate_with(&context).map_err(Rejection::from)?` says the same.

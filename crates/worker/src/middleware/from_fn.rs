@@ -1,13 +1,16 @@
 //! Layers made of async functions.
 
+use std::any::type_name;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
@@ -45,7 +48,7 @@ use crate::handler::{IntoOutcome, Outcome, TaskService};
 /// let builder = Worker::builder().task("draw", draw).layer(from_fn(with_model));
 /// # let _: avtomatika_worker::WorkerBuilder = builder;
 /// ```
-pub fn from_fn<F, M>(function: F) -> FromFnLayer<F, (), M>
+pub fn from_fn<F, M>(function: F) -> FromFnLayer
 where
     F: Middleware<M, ()>,
 {
@@ -74,11 +77,13 @@ where
 /// let builder = Worker::builder().task("nothing", async || ()).layer(from_fn_with_state(failed, count));
 /// # let _: avtomatika_worker::WorkerBuilder = builder;
 /// ```
-pub fn from_fn_with_state<F, S, M>(state: S, function: F) -> FromFnLayer<F, S, M>
+pub fn from_fn_with_state<F, S, M>(state: S, function: F) -> FromFnLayer
 where
     F: Middleware<M, S>,
+    S: Clone + Send + Sync + 'static,
 {
-    FromFnLayer { function, state, marker: PhantomData }
+    let call: Erased = Arc::new(move |request, next| function.clone().call(request, state.clone(), next));
+    FromFnLayer { call, name: type_name::<F>() }
 }
 
 /// A function that [`from_fn()`] makes a layer of.
@@ -92,11 +97,13 @@ where
     note = "its future is `Send`: nothing like an `Rc` is held across an `.await`"
 )]
 pub trait Middleware<M, S>: Clone + Send + Sync + Sized + 'static {
-    /// What ends in the task's outcome.
-    type Future: Future<Output = Outcome> + Send + 'static;
-
     /// Sees one task through.
-    fn call(self, request: TaskRequest, state: S, next: Next) -> Self::Future;
+    fn call(
+        self,
+        request: TaskRequest,
+        state: S,
+        next: Next,
+    ) -> Pin<Box<dyn Future<Output = Outcome> + Send>>;
 }
 
 macro_rules! middlewares {
@@ -111,9 +118,12 @@ macro_rules! middlewares {
             S: Send + Sync + 'static,
             $($part: FromTaskParts<S> + Send,)*
         {
-            type Future = Pin<Box<dyn Future<Output = Outcome> + Send>>;
-
-            fn call(self, mut request: TaskRequest, state: S, next: Next) -> Self::Future {
+            fn call(
+                self,
+                mut request: TaskRequest,
+                state: S,
+                next: Next,
+            ) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
                 Box::pin(async move {
                     $(
                         let $part = match $part::from_task_parts(request.parts_mut(), &state).await {
@@ -161,61 +171,45 @@ impl fmt::Debug for Next {
     }
 }
 
+/// A middleware with its state. Without its type in sight a mistake in it is one error of the compiler, not three.
+type Erased = Arc<dyn Fn(TaskRequest, Next) -> BoxFuture<'static, Outcome> + Send + Sync>;
+
 /// A layer made of an async function, by [`from_fn()`] or [`from_fn_with_state`].
-pub struct FromFnLayer<F, S, M> {
-    function: F,
-    state: S,
-    marker: PhantomData<fn() -> M>,
+#[derive(Clone)]
+pub struct FromFnLayer {
+    call: Erased,
+    name: &'static str,
 }
 
-impl<F: Clone, S: Clone, M> Clone for FromFnLayer<F, S, M> {
-    fn clone(&self) -> Self {
-        Self { function: self.function.clone(), state: self.state.clone(), marker: PhantomData }
-    }
-}
-
-impl<F, S, M> fmt::Debug for FromFnLayer<F, S, M> {
+impl fmt::Debug for FromFnLayer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("FromFnLayer").field(&std::any::type_name::<F>()).finish()
+        formatter.debug_tuple("FromFnLayer").field(&self.name).finish()
     }
 }
 
-impl<I, F: Clone, S: Clone, M> Layer<I> for FromFnLayer<F, S, M> {
-    type Service = FromFn<I, F, S, M>;
+impl<I> Layer<I> for FromFnLayer {
+    type Service = FromFn<I>;
 
-    fn layer(&self, inner: I) -> Self::Service {
+    fn layer(&self, inner: I) -> FromFn<I> {
         FromFn { inner, layer: self.clone() }
     }
 }
 
 /// An async function around a service.
-pub struct FromFn<I, F, S, M> {
+#[derive(Debug, Clone)]
+pub struct FromFn<I> {
     inner: I,
-    layer: FromFnLayer<F, S, M>,
+    layer: FromFnLayer,
 }
 
-impl<I: Clone, F: Clone, S: Clone, M> Clone for FromFn<I, F, S, M> {
-    fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), layer: self.layer.clone() }
-    }
-}
-
-impl<I: fmt::Debug, F, S, M> fmt::Debug for FromFn<I, F, S, M> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("FromFn").field("inner", &self.inner).field("layer", &self.layer).finish()
-    }
-}
-
-impl<I, F, S, M> Service<TaskRequest> for FromFn<I, F, S, M>
+impl<I> Service<TaskRequest> for FromFn<I>
 where
     I: Service<TaskRequest, Response = Outcome, Error = Infallible> + Clone + Send + Sync + 'static,
     I::Future: Send + 'static,
-    F: Middleware<M, S>,
-    S: Clone,
 {
     type Response = Outcome;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Outcome, Infallible>> + Send>>;
+    type Future = BoxFuture<'static, Result<Outcome, Infallible>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
@@ -225,8 +219,6 @@ where
         // The one that is ready goes with the task: a clone of it is not.
         let fresh = self.inner.clone();
         let next = Next { inner: BoxCloneSyncService::new(mem::replace(&mut self.inner, fresh)) };
-        let FromFnLayer { function, state, .. } = self.layer.clone();
-        let future = function.call(request, state, next);
-        Box::pin(async move { Ok(future.await) })
+        (self.layer.call)(request, next).map(Ok).boxed()
     }
 }
