@@ -46,9 +46,16 @@ impl Outcome {
 
     /// Done with a status of the user's own, which the orchestrator looks up in the blueprint's transitions. `()` is
     /// no data.
+    ///
+    /// `failure` and `cancelled` are none of one's own: they mean to orchestrators what they always do. An empty status
+    /// is a mistake, and fails the task with `PERMANENT_ERROR`.
     pub fn status(status: impl Into<String>, data: impl Serialize) -> Self {
+        let status = status.into();
+        if status.is_empty() {
+            return Self::Failed(TaskError::permanent("the handler's status is empty"));
+        }
         match object(&data) {
-            Ok(data) => Self::Completed { status: status.into(), data },
+            Ok(data) => Self::Completed { status, data },
             Err(problem) => Self::Failed(TaskError::permanent(problem)),
         }
     }
