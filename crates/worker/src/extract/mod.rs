@@ -5,7 +5,7 @@
 //! | [`Params<T>`] | the parameters, deserialised; wrong ones end the task with `INVALID_INPUT_ERROR` |
 //! | [`RawParams`] | the parameters as JSON text, byte by byte as sent |
 //! | [`State<T>`] | the worker's shared state, or a part of it |
-//! | [`Valid<Params<T>>`](Valid) | the parameters, checked by [garde](https://docs.rs/garde); feature `garde` |
+//! | `Valid<Params<T>>` | the parameters, checked by [garde](https://docs.rs/garde); feature `garde` |
 //! | [`Extension<T>`] | what middleware put in |
 //! | [`TaskContext`] | ids, priority, deadline, cancellation, progress, hot cache |
 //! | [`TaskRequest`] | all of it; last argument only |

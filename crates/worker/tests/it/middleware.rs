@@ -392,6 +392,30 @@ async fn a_concurrency_limit_lets_tasks_wait_each_name_by_itself() {
 }
 
 #[tokio::test]
+async fn a_limit_inside_a_layer_is_taken_once_and_given_back() {
+    let refuses = async |request: TaskRequest, next: Next| match request.parts().params.get() {
+        "{\"no\":1}" => TaskError::permanent("no").into_outcome(),
+        _ => next.run(request).await,
+    };
+    let builder = tasks()
+        .layer(from_fn(refuses))
+        .layer(TimeoutLayer::new(Duration::from_secs(60)))
+        .layer(HandleErrorLayer::new(async |error: std::convert::Infallible| -> Outcome { match error {} }))
+        .layer(TraceLayer)
+        .layer(from_fn(refuses))
+        .layer(Extension(1))
+        .layer(GlobalConcurrencyLimitLayer::new(1));
+    let (orchestrator, _worker) = with(builder).await;
+    for _ in 0..2 {
+        let ids: Vec<_> = (0..4).map(|_| push(&orchestrator, "sleep", json!({"seconds": 0.02}))).collect();
+        for id in ids {
+            assert_eq!(orchestrator.wait_for_result(&id).await["status"], "success");
+        }
+        assert_eq!(run(&orchestrator, "echo", json!({"no": 1})).await["error"]["message"], "no");
+    }
+}
+
+#[tokio::test]
 async fn the_timeout_layer_ends_an_async_handler_and_tells_a_blocking_one() {
     let saw = Marks::default();
     let seen = saw.clone();
