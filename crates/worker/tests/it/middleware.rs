@@ -17,7 +17,7 @@ use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, ScriptedOrchestrator};
 use tower::limit::{ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
 use tower::load_shed::LoadShedLayer;
-use tower::{BoxError, ServiceBuilder};
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
 use crate::support::{Running, config, each, push, run, started, tasks, until, wait_for_heartbeat};
 
@@ -397,11 +397,19 @@ async fn a_limit_inside_a_layer_is_taken_once_and_given_back() {
         "{\"no\":1}" => TaskError::permanent("no").into_outcome(),
         _ => next.run(request).await,
     };
+    // Keeps what it calls, and with it all that was not handed on with the task.
+    let keeps = tower_layer::layer_fn(|inner: avtomatika_worker::handler::TaskService| {
+        tower::service_fn(move |request: TaskRequest| {
+            let mut inner = inner.clone();
+            async move { inner.ready().await?.call(request).await }
+        })
+    });
     let builder = tasks()
         .layer(from_fn(refuses))
         .layer(TimeoutLayer::new(Duration::from_secs(60)))
         .layer(HandleErrorLayer::new(async |error: std::convert::Infallible| -> Outcome { match error {} }))
         .layer(TraceLayer)
+        .layer(keeps)
         .layer(from_fn(refuses))
         .layer(Extension(1))
         .layer(GlobalConcurrencyLimitLayer::new(1));
