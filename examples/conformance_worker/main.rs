@@ -1,7 +1,8 @@
 //! The worker that black-box checks drive: what an ordinary user of the crate would write, one task for each thing a
-//! worker can do. `TASKS.md` of the conformance kit describes it; files, websocket and injection come later.
+//! worker can do. `TASKS.md` of the conformance kit describes it; files come later.
 
 mod configuration;
+mod middleware;
 mod tasks;
 
 use avtomatika_worker::prelude::*;
@@ -10,5 +11,6 @@ use avtomatika_worker::prelude::*;
 async fn main() -> Exit {
     let config = configuration::load();
     let _log = avtomatika_worker::logging::init(&config);
-    tasks::add(configuration::apply(Worker::builder().config(config))).run_with_health_check().await
+    let builder = tasks::add(configuration::apply(Worker::builder().config(config)));
+    middleware::add(builder).run_with_health_check().await
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use avtomatika_worker::prelude::*;
 use avtomatika_worker::{ErrorCode, WorkerBuilder};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -156,29 +157,20 @@ async fn typed(Params(size): Params<Size>) -> Json<Size> {
     Json(size)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Validate)]
 struct Picture {
+    #[garde(range(min = 1))]
     width: i64,
+    #[garde(range(min = 1))]
     height: i64,
     #[serde(rename = "source_url")]
+    #[garde(skip)]
     #[expect(dead_code, reason = "it only has to be there")]
     url: String,
 }
 
-async fn validated(Params(picture): Params<Picture>) -> Result<Json<Value>, TaskError> {
-    let positive = [("width", picture.width), ("height", picture.height)];
-    let problems: Vec<Value> = positive
-        .iter()
-        .filter(|(_, value)| *value <= 0)
-        .map(|(path, value)| json!({"path": path, "problem": format!("{value} is not greater than 0")}))
-        .collect();
-    if !problems.is_empty() {
-        let paths: Vec<&str> =
-            positive.iter().filter(|(_, value)| *value <= 0).map(|(path, _)| *path).collect();
-        let message = format!("invalid params at `{}`: must be greater than 0", paths.join("`, `"));
-        return Err(TaskError::invalid_input(message).with_details(json!({"problems": problems})));
-    }
-    Ok(Json(json!({"width": picture.width, "height": picture.height})))
+async fn validated(Valid(Params(picture)): Valid<Params<Picture>>) -> Json<Value> {
+    Json(json!({"width": picture.width, "height": picture.height}))
 }
 
 #[derive(Serialize)]

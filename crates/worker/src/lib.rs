@@ -37,7 +37,9 @@ pub use builder::{NoState, Offers, TaskOptions, WorkerBuilder};
 pub use config::{ConfigError, WorkerConfig};
 pub use error::{BuildError, Error};
 pub use exit::Exit;
-pub use extract::{Params, RawParams, State, TaskContext, TaskRequest};
+#[cfg(feature = "garde")]
+pub use extract::Valid;
+pub use extract::{Extension, Params, RawParams, State, TaskContext, TaskRequest};
 pub use handler::{Handler, IntoOutcome, Json, Outcome, TaskError, blocking};
 pub use rxon::model::ErrorCode;
 pub use rxon::{JobId, TaskId, TaskName, WorkerId};

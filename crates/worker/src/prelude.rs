@@ -1,6 +1,8 @@
 //! What most workers use: `use avtomatika_worker::prelude::*;`
 
+#[cfg(feature = "garde")]
+pub use crate::Valid;
 pub use crate::{
-    Exit, Json, Outcome, Params, RawParams, State, TaskContext, TaskError, TaskOptions, Worker, WorkerConfig,
-    blocking,
+    Exit, Extension, Json, Outcome, Params, RawParams, State, TaskContext, TaskError, TaskOptions, Worker,
+    WorkerConfig, blocking,
 };

@@ -19,8 +19,10 @@ use crate::progress::ProgressBoard;
 use crate::slots::Place;
 
 /// Ids, priority, deadline, cancellation, progress and hot cache of one task. Cheap to clone.
+///
+/// Its token is the task's own, or, for a handler on a thread, a child of it.
 #[derive(Clone)]
-pub struct TaskContext(Arc<ContextParts>);
+pub struct TaskContext(Arc<ContextParts>, CancellationToken);
 
 /// What a context is made of.
 pub(crate) struct ContextParts {
@@ -61,7 +63,13 @@ impl fmt::Debug for TaskContext {
 
 impl TaskContext {
     pub(crate) fn new(parts: ContextParts) -> Self {
-        Self(Arc::new(parts))
+        let token = parts.cancelled.clone();
+        Self(Arc::new(parts), token)
+    }
+
+    /// The same task, for a handler that is to run on a thread.
+    pub(crate) fn for_thread(&self) -> Self {
+        Self(self.0.clone(), self.1.child_token())
     }
 
     /// The task's own id. A retry by the orchestrator has a new one.
@@ -99,12 +107,12 @@ impl TaskContext {
     /// Whether the task was told to stop. An async handler ends at its next `await` by itself; a blocking one is to
     /// look here now and then.
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.is_cancelled()
+        self.1.is_cancelled()
     }
 
     /// Completes when the task is told to stop.
     pub async fn cancelled(&self) {
-        self.0.cancelled.cancelled().await;
+        self.1.cancelled().await;
     }
 
     /// Tells how far it is: from 0.0 to 1.0, clamped, and a few words for people.
@@ -128,16 +136,22 @@ impl TaskContext {
         self.0.scope.hot_cache.remove(model);
     }
 
+    /// Runs a function on a thread; `self` is [`for_thread`](Self::for_thread).
     pub(crate) async fn run_blocking(&self, work: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
         let on_thread = OnThread::begin(self.clone());
-        self.0
+        // A layer that gives it up drops this: then it is to stop, although the task may go on.
+        let given_up = self.1.clone().drop_guard();
+        let outcome = self
+            .0
             .scope
             .threads
             .run(move || {
                 let _on_thread = on_thread;
                 work()
             })
-            .await
+            .await;
+        given_up.disarm();
+        outcome
     }
 
     /// Whether a blocking handler is under way, which cannot be interrupted.

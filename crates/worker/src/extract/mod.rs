@@ -5,13 +5,18 @@
 //! | [`Params<T>`] | the parameters, deserialised; wrong ones end the task with `INVALID_INPUT_ERROR` |
 //! | [`RawParams`] | the parameters as JSON text, byte by byte as sent |
 //! | [`State<T>`] | the worker's shared state, or a part of it |
+//! | `Valid<Params<T>>` | the parameters, checked by [garde](https://docs.rs/garde); feature `garde` |
+//! | [`Extension<T>`] | what middleware put in |
 //! | [`TaskContext`] | ids, priority, deadline, cancellation, progress, hot cache |
 //! | [`TaskRequest`] | all of it; last argument only |
 
 mod context;
+mod extension;
 mod params;
 mod rejection;
 mod state;
+#[cfg(feature = "garde")]
+mod valid;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -21,9 +26,12 @@ use serde_json::value::RawValue;
 
 pub use context::TaskContext;
 pub(crate) use context::{ContextParts, TaskScope};
+pub use extension::Extension;
 pub use params::{Params, RawParams};
 pub use rejection::Rejection;
 pub use state::{FromRef, State};
+#[cfg(feature = "garde")]
+pub use valid::Valid;
 
 use crate::handler::IntoOutcome;
 
@@ -38,7 +46,7 @@ pub struct TaskParts {
     pub params: Box<RawValue>,
     /// The task's context.
     pub context: TaskContext,
-    /// What middleware puts in for handlers, by type.
+    /// What middleware puts in for handlers, by type: they ask for it by [`Extension<T>`].
     pub extensions: http::Extensions,
 }
 
@@ -67,6 +75,16 @@ impl TaskRequest {
     /// What it is made of, to change it.
     pub fn parts_mut(&mut self) -> &mut TaskParts {
         &mut self.parts
+    }
+
+    /// The task's context: its ids, its name and what else is known of it.
+    pub fn context(&self) -> &TaskContext {
+        &self.parts.context
+    }
+
+    /// What middleware puts in for handlers, by type: they ask for it by [`Extension<T>`].
+    pub fn extensions_mut(&mut self) -> &mut http::Extensions {
+        &mut self.parts.extensions
     }
 }
 

@@ -19,9 +19,9 @@ impl<T: DeserializeOwned + Send, S: Sync> FromTaskParts<S> for Params<T> {
 
     async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Rejection> {
         let mut deserializer = serde_json::Deserializer::from_str(parts.params.get());
-        serde_path_to_error::deserialize(&mut deserializer)
-            .map(Params)
-            .map_err(|error| Rejection::params(&error.path().to_string(), &without_position(error.inner())))
+        serde_path_to_error::deserialize(&mut deserializer).map(Params).map_err(|error| {
+            Rejection::problems([(error.path().to_string(), without_position(error.inner()))])
+        })
     }
 }
 

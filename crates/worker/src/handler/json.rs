@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{self, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -20,6 +21,46 @@ pub(super) fn to_json(data: &impl Serialize) -> Result<Box<RawValue>, String> {
     match raw.get().contains("null").then(|| problem(data, Finite)).flatten() {
         Some(problem) => Err(problem),
         None => Ok(raw),
+    }
+}
+
+/// An object with one more field, or another value in it. All else stays as it is, byte by byte and in its order.
+pub(super) fn with_field(object: Option<&RawValue>, name: &str, value: &RawValue) -> Box<RawValue> {
+    let fields = object.map(|object| serde_json::from_str(object.get()).expect("data is an object"));
+    let Fields(mut fields) = fields.unwrap_or_default();
+    fields.retain(|(key, _)| serde_json::from_str::<String>(key.get()).ok().as_deref() != Some(name));
+    let name = serde_json::Value::from(name).to_string();
+    let mut texts: Vec<String> = fields.iter().map(|(key, value)| format!("{key}:{value}")).collect();
+    texts.push(format!("{name}:{value}"));
+    let text = format!("{{{}}}", texts.join(","));
+    RawValue::from_string(text).expect("made of JSON")
+}
+
+/// The fields of an object in their order, with names and values as they are written.
+#[derive(Default)]
+struct Fields<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
     }
 }
 
@@ -273,6 +314,25 @@ mod tests {
 
     fn json_with_keys() -> BTreeMap<&'static str, BTreeMap<Vec<u8>, u8>> {
         BTreeMap::from([("outer", BTreeMap::from([(vec![1], 1)]))])
+    }
+
+    #[test]
+    fn a_field_is_added_or_replaced_and_all_else_stays() {
+        let object = |text: &str| RawValue::from_string(text.to_owned()).expect("JSON");
+        let odd = r#"{ "z" : 1e400, "\ud800": [ 1.0 ],"\u0061":1,"b":18446744073709551616,"b":-0.0}"#;
+        for (before, name, after) in [
+            (
+                odd,
+                "c\"",
+                r#"{"z":1e400,"\ud800":[ 1.0 ],"\u0061":1,"b":18446744073709551616,"b":-0.0,"c\"":2}"#,
+            ),
+            (odd, "a", r#"{"z":1e400,"\ud800":[ 1.0 ],"b":18446744073709551616,"b":-0.0,"a":2}"#),
+            (odd, "b", r#"{"z":1e400,"\ud800":[ 1.0 ],"\u0061":1,"b":2}"#),
+            ("{}", "", r#"{"":2}"#),
+        ] {
+            assert_eq!(with_field(Some(&object(before)), name, &object("2")).get(), after);
+        }
+        assert_eq!(with_field(None, "a", &object("[ 2 ]")).get(), r#"{"a":[ 2 ]}"#);
     }
 
     #[test]

@@ -41,7 +41,7 @@ use crate::extract::{FromTask, FromTaskParts, TaskRequest};
     message = "`{Self}` is not a task handler",
     label = "not a handler",
     note = "a handler is an `async fn` of at most 12 arguments; each argument is an extractor (`Params<T>`, `State<S>`, \
-            `TaskContext`, `RawParams`, …), all but the last by `FromTaskParts<S>`, where `S` is the worker's state",
+            `TaskContext`, `RawParams`, `Extension<T>` of a `T` that is `Clone`, …), all but the last by `FromTaskParts<S>`, where `S` is the worker's state",
     note = "its result is `()`, `Json<T>`, `Outcome`, or `Result<T, TaskError>` of one of these",
     note = "its future is `Send`: nothing like an `Rc` is held across an `.await`",
     note = "a function that blocks is registered as `blocking(function)`; state is given by `with_state(…)`"
@@ -102,7 +102,8 @@ macro_rules! handlers {
             fn call(self, request: TaskRequest, state: S) -> Self::Future {
                 Box::pin(async move {
                     let TaskRequest { mut parts } = request;
-                    let context = parts.context.clone();
+                    let context = parts.context.for_thread();
+                    parts.context = context.clone();
                     $(
                         let $part = match $part::from_task_parts(&mut parts, &state).await {
                             Ok(value) => value,
@@ -149,7 +150,7 @@ where
     type Future = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
     fn call(self, request: TaskRequest, _state: S) -> Self::Future {
-        let context = request.parts.context;
+        let context = request.parts.context.for_thread();
         Box::pin(async move { context.run_blocking(move || self.0().into_outcome()).await })
     }
 }

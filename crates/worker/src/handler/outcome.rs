@@ -2,16 +2,19 @@
 
 use rxon::model::ErrorCode;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::TaskError;
-use super::json::to_json;
+use super::json::{to_json, with_field};
 
 /// How a task ended.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It is done. The orchestrator takes the status as a transition.
+    /// It is done. The orchestrator takes the status as a transition. Made by [`Outcome::data`] and the others, which
+    /// check the data.
+    #[non_exhaustive]
     Completed {
         /// `success`, or one of the user's own.
         status: String,
@@ -43,9 +46,16 @@ impl Outcome {
 
     /// Done with a status of the user's own, which the orchestrator looks up in the blueprint's transitions. `()` is
     /// no data.
+    ///
+    /// `failure` and `cancelled` are none of one's own: they mean to orchestrators what they always do. An empty status
+    /// is a mistake, and fails the task with `PERMANENT_ERROR`.
     pub fn status(status: impl Into<String>, data: impl Serialize) -> Self {
+        let status = status.into();
+        if status.is_empty() {
+            return Self::Failed(TaskError::permanent("the handler's status is empty"));
+        }
         match object(&data) {
-            Ok(data) => Self::Completed { status: status.into(), data },
+            Ok(data) => Self::Completed { status, data },
             Err(problem) => Self::Failed(TaskError::permanent(problem)),
         }
     }
@@ -53,6 +63,72 @@ impl Outcome {
     /// Failed, with any code.
     pub fn failure(code: impl Into<ErrorCode>, message: impl std::fmt::Display) -> Self {
         Self::Failed(TaskError::new(code, message))
+    }
+
+    /// The status as it is sent: `success` or one of the user's own, `failure`, or `cancelled`.
+    pub fn as_status(&self) -> &str {
+        match self {
+            Self::Completed { status, .. } => status,
+            Self::Failed(_) => "failure",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// Whether the task is done, with whatever status.
+    pub fn is_completed(&self) -> bool {
+        matches!(self, Self::Completed { .. })
+    }
+
+    /// Why the task failed, if it did.
+    pub fn error(&self) -> Option<&TaskError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Completed { .. } | Self::Cancelled { .. } => None,
+        }
+    }
+
+    /// The data as JSON text: an object, byte by byte as it is sent. None unless the task is done and there is some.
+    pub fn data_text(&self) -> Option<&str> {
+        match self {
+            Self::Completed { data, .. } => data.as_deref().map(RawValue::get),
+            Self::Failed(_) | Self::Cancelled { .. } => None,
+        }
+    }
+
+    /// The data, deserialised; none counts as `{}`. Numbers that do not fit lose digits if they are read as a `Value`.
+    ///
+    /// # Errors
+    /// The data is not a `T`.
+    pub fn data_as<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(self.data_text().unwrap_or("{}"))
+    }
+
+    /// The same outcome with other data, if the task is done: anything that serialises to a JSON object, or `()` for
+    /// none. Anything else fails the task with `PERMANENT_ERROR`.
+    pub fn with_data(self, data: impl Serialize) -> Self {
+        match self {
+            Self::Completed { status, .. } => Self::status(status, data),
+            other => other,
+        }
+    }
+
+    /// The same outcome with one more field in its data, or with another value in it, if the task is done. All other
+    /// fields stay byte by byte what they were. A value that is not JSON fails the task with `PERMANENT_ERROR`.
+    ///
+    /// ```
+    /// use avtomatika_worker::Outcome;
+    ///
+    /// let outcome = Outcome::data(serde_json::json!({"mean": 1e-7})).with_field("seen_by", ["m1"]);
+    /// assert_eq!(outcome.data_text(), Some(r#"{"mean":1e-7,"seen_by":["m1"]}"#));
+    /// ```
+    pub fn with_field(self, name: &str, value: impl Serialize) -> Self {
+        let Self::Completed { status, data } = self else { return self };
+        match to_json(&value) {
+            Ok(value) => Self::Completed { status, data: Some(with_field(data.as_deref(), name, &value)) },
+            Err(problem) => {
+                Self::Failed(TaskError::permanent(format!("the value of `{name}` is not JSON: {problem}")))
+            }
+        }
     }
 
     /// A word for logs and metrics: the status, or the code of a failure.
@@ -150,6 +226,39 @@ mod tests {
             let Outcome::Failed(error) = Json(value).into_outcome() else { panic!("not failed: {named}") };
             assert_eq!(error.code(), &ErrorCode::Permanent);
             assert!(error.message().contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_wraps_an_outcome_can_read_it() {
+        let done = Outcome::status("mine", serde_json::json!({"n": 1}));
+        let failed = Outcome::failure("MY_CODE", "no");
+        let cancelled = Outcome::Cancelled { reason: "told to".to_owned() };
+        assert_eq!([&done, &failed, &cancelled].map(Outcome::as_status), ["mine", "failure", "cancelled"]);
+        assert_eq!([&done, &failed, &cancelled].map(Outcome::is_completed), [true, false, false]);
+        assert_eq!([&done, &failed, &cancelled].map(Outcome::data_text), [Some(r#"{"n":1}"#), None, None]);
+        assert_eq!(failed.error().map(TaskError::message), Some("no"));
+        assert!(done.error().is_none() && cancelled.error().is_none());
+        let read: std::collections::BTreeMap<String, u8> = done.data_as().expect("numbers");
+        assert_eq!(read["n"], 1);
+        assert!(done.data_as::<Vec<u8>>().is_err());
+        let none: serde_json::Value = Outcome::success().data_as().expect("an object");
+        assert_eq!(none, serde_json::json!({}));
+    }
+
+    #[test]
+    fn what_wraps_an_outcome_can_change_its_data_only() {
+        let done = || Outcome::status("mine", serde_json::json!({"n": 1}));
+        let other = done().with_data(serde_json::json!({"m": 2}));
+        assert_eq!((other.as_status(), other.data_text()), ("mine", Some(r#"{"m":2}"#)));
+        assert_eq!(done().with_data(()).data_text(), None);
+        assert_eq!(done().with_data([1]).label(), "PERMANENT_ERROR");
+        assert_eq!(done().with_field("m", 2).data_text(), Some(r#"{"n":1,"m":2}"#));
+        assert_eq!(done().with_field("m", f64::NAN).label(), "PERMANENT_ERROR");
+        assert_eq!(Outcome::success().with_field("m", ()).data_text(), Some(r#"{"m":null}"#));
+        for other in [Outcome::failure("MY_CODE", "no"), Outcome::Cancelled { reason: String::new() }] {
+            let label = other.label().to_owned();
+            assert_eq!(other.with_field("m", 1).with_data(serde_json::json!({})).label(), label);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What handlers end in, and what is sent of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -87,9 +88,16 @@ async fn data_that_is_no_object_is_a_permanent_error_saying_what_came() {
         .task("number", async || Json(1.5))
         .task("nothing", async || Json(Value::Null))
         .task("unit", async || ())
-        .task("nan", async || Json(json!({"a": 1}).as_object().map(|_| f64::NAN)));
+        .task("nan", async || Json(BTreeMap::from([("a", vec![(1, f64::NAN)])])))
+        .task("keys", async || Json(BTreeMap::from([("a", BTreeMap::from([(vec![1], 1)]))])));
     let (orchestrator, _worker) = with(builder, Script::newer()).await;
-    for (name, said) in [("list", "a list"), ("text", "a string"), ("number", "a number")] {
+    for (name, said) in [
+        ("list", "a list"),
+        ("text", "a string"),
+        ("number", "a number"),
+        ("nan", "at `a[0][1]`: NaN"),
+        ("keys", "at `a`: key must be a string"),
+    ] {
         let result = run(&orchestrator, name, json!({})).await;
         assert_eq!(result["error"]["code"], "PERMANENT_ERROR");
         assert!(result["error"]["message"].as_str().is_some_and(|text| text.contains(said)), "{result}");
@@ -203,11 +211,171 @@ async fn errors_keep_their_code_or_are_transient() {
 #[tokio::test]
 async fn wrong_params_are_named_by_their_path() {
     let (orchestrator, _worker) = both(&[]).await;
-    for (params, path) in [(json!({"seconds": "x"}), "seconds"), (json!({"other": 1}), "seconds")] {
-        let result = run(&orchestrator, "sleep", params).await;
+    for (params, path) in [
+        (r#"{"seconds":"x"}"#, "seconds"),
+        (r#"{"other":1}"#, "seconds"),
+        (r#"{"seconds":1e999}"#, "seconds"),
+        (r#"{"seconds":0,"seconds":0}"#, "duplicate field `seconds`"),
+    ] {
+        let id = format!("t{}", orchestrator.count(Endpoint::Result));
+        orchestrator
+            .push_task_body(format!(r#"{{"job_id":"j","task_id":"{id}","type":"sleep","params":{params}}}"#));
+        let result = orchestrator.wait_for_result(&id).await;
         assert_eq!(result["error"]["code"], "INVALID_INPUT_ERROR");
         assert!(result["error"]["message"].as_str().is_some_and(|text| text.contains(path)), "{result}");
         assert_eq!(result["error"]["details"]["problems"].as_array().map(Vec::len), Some(1));
+    }
+}
+
+#[tokio::test]
+async fn absent_and_null_params_are_an_empty_object() {
+    let builder = tasks().task("typed", async |Params(_): Params<BTreeMap<String, u8>>| ());
+    let (orchestrator, _worker) = with(builder, Script::newer()).await;
+    for (id, params) in [("1", ""), ("2", r#","params":null"#), ("3", r#","params":{}"#)] {
+        for name in ["echo", "typed"] {
+            let id = format!("{name}-{id}");
+            orchestrator
+                .push_task_body(format!(r#"{{"job_id":"j","task_id":"{id}","type":"{name}"{params}}}"#));
+            let result = orchestrator.wait_for_result(&id).await;
+            assert_eq!(result["status"], "success", "{result}");
+            assert_eq!(result.get("data"), (name == "echo").then_some(&json!({})), "{result}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn typed_numbers_and_text_are_what_was_sent() {
+    #[derive(serde::Deserialize)]
+    struct Sent {
+        float: f64,
+        unsigned: u64,
+        signed: i64,
+        huge: u128,
+        text: String,
+        raw: Box<serde_json::value::RawValue>,
+        any: Value,
+    }
+    let typed = async |Params(sent): Params<Sent>| {
+        let (bits, huge) = (sent.float.to_bits(), sent.huge.to_string());
+        let others = (sent.unsigned.to_string(), sent.signed.to_string(), sent.any.to_string());
+        Json(json!({"bits": bits, "huge": huge, "others": others, "text": sent.text, "raw": sent.raw.get()}))
+    };
+    let (orchestrator, _worker) = with(tasks().task("typed", typed), Script::newer()).await;
+    for (index, float) in [
+        "0.1",
+        "0.30000000000000004",
+        "1e-7",
+        "5e-324",
+        "2.2250738585072011e-308",
+        "1.7976931348623157e308",
+        "9007199254740993",
+        "123456789.125",
+        "-0.0",
+        "8.9255e-10",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let params =
+            format!(r#"{{"float":{float},"unsigned":18446744073709551615,"signed":-9223372036854775808,"#)
+                + r#""huge":340282366920938463463374607431768211455,"text":"\u0000\ud83d\ude00 é","#
+                + r#""raw":{"b": 1.50, "a":1E400},"any":[18446744073709551615,-9223372036854775808,1.0]}"#;
+        let id = format!("t{index}");
+        orchestrator
+            .push_task_body(format!(r#"{{"job_id":"j","task_id":"{id}","type":"typed","params":{params}}}"#));
+        let data = orchestrator.wait_for_result(&id).await["data"].clone();
+        let expected = float.parse::<f64>().expect("a number").to_bits();
+        assert_eq!(data["bits"].as_u64(), Some(expected), "{float}: {data}");
+        let others = json!([
+            "18446744073709551615",
+            "-9223372036854775808",
+            "[18446744073709551615,-9223372036854775808,1.0]"
+        ]);
+        assert_eq!(
+            (&data["huge"], &data["others"]),
+            (&json!("340282366920938463463374607431768211455"), &others)
+        );
+        assert_eq!(
+            (&data["text"], &data["raw"]),
+            (&json!("\u{0}\u{1f600} é"), &json!(r#"{"b": 1.50, "a":1E400}"#))
+        );
+    }
+}
+
+#[tokio::test]
+async fn thirty_levels_are_sent_and_thirty_one_towards_the_older_only() {
+    // The outermost is the result itself.
+    let nested = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels - 1), "}".repeat(levels - 1));
+    for (script, levels, is_sent) in
+        [(Script::newer(), 30, true), (Script::newer(), 31, false), (Script::older(), 31, true)]
+    {
+        let (orchestrator, worker) = with(tasks(), script).await;
+        let params = nested(levels);
+        orchestrator
+            .push_task_body(format!(r#"{{"job_id":"j","task_id":"t","type":"echo","params":{params}}}"#));
+        let sent = orchestrator.wait_for(Endpoint::Result, |_| true).await;
+        let text = String::from_utf8_lossy(&sent.body).into_owned();
+        assert_eq!(text.contains(&params), is_sent, "{levels}: {text}");
+        assert_eq!(text.contains("PERMANENT_ERROR"), !is_sent, "{levels}: {text}");
+        worker.abandon();
+    }
+}
+
+#[tokio::test]
+async fn every_status_is_sent_as_it_is_but_an_empty_one() {
+    let status = async |Params(status): Params<BTreeMap<String, String>>| {
+        Outcome::status(status["status"].as_str(), json!({"a": 1}))
+    };
+    let bare = async |Params(status): Params<BTreeMap<String, String>>| {
+        Outcome::status(status["status"].as_str(), ())
+    };
+    for script in [Script::older(), Script::newer()] {
+        let builder = Worker::builder().task("status", status).task("bare", bare);
+        let (orchestrator, worker) = with(builder, script).await;
+        for own in ["success", "needs_review", "failure", "cancelled", "ein Wort é", "SUCCESS"] {
+            let result = run(&orchestrator, "status", json!({"status": own})).await;
+            assert_eq!((&result["status"], &result["data"]), (&json!(own), &json!({"a": 1})));
+            let result = run(&orchestrator, "bare", json!({"status": own})).await;
+            assert_eq!(
+                (&result["status"], result.get("data"), result.get("error")),
+                (&json!(own), None, None)
+            );
+        }
+        let empty = run(&orchestrator, "status", json!({"status": ""})).await;
+        let error = json!({"code": "PERMANENT_ERROR", "message": "the handler's status is empty"});
+        assert_eq!((&empty["status"], &empty["error"]), (&json!("failure"), &error));
+        worker.abandon();
+    }
+}
+
+#[tokio::test]
+async fn a_failure_keeps_its_code_without_a_message_and_its_details_as_they_are() {
+    let details = r#"{"z": 0.10, "a":18446744073709551615,"dup":1,"dup":2}"#;
+    let raw = serde_json::value::RawValue::from_string(details.to_owned()).expect("JSON");
+    for script in [Script::older(), Script::newer()] {
+        let raw = raw.clone();
+        let builder = Worker::builder()
+            .task("silent", async || TaskError::new("MY_CODE", ""))
+            .task("details", async move || TaskError::permanent("no").with_details(raw));
+        let (orchestrator, worker) = with(builder, script).await;
+        let silent = run(&orchestrator, "silent", json!({})).await;
+        assert_eq!(silent["error"], json!({"code": "MY_CODE", "message": ""}));
+        let id = crate::support::push(&orchestrator, "details", json!({}));
+        orchestrator.wait_for_result(&id).await;
+        let sent = orchestrator.requests(Endpoint::Result);
+        let text = String::from_utf8_lossy(&sent.last().expect("a result").body).into_owned();
+        assert!(text.contains(details), "{text}");
+        worker.abandon();
+    }
+}
+
+#[tokio::test]
+async fn a_task_without_a_handler_is_a_permanent_error_that_names_it() {
+    let (orchestrator, _worker) = both(&[]).await;
+    for name in ["nobody", "with space", "é"] {
+        let error = run(&orchestrator, name, json!({})).await["error"].clone();
+        let message = format!("this worker has no task named `{name}`");
+        assert_eq!(error, json!({"code": "PERMANENT_ERROR", "message": message}));
     }
 }
 

@@ -1,0 +1,77 @@
+//! What middleware puts in for handlers.
+
+use std::any::type_name;
+use std::task::{Context, Poll};
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{FromTaskParts, Rejection, TaskParts, TaskRequest};
+
+/// A value that a layer put in for the handler, by its type. It is cloned: put what is not cheap to clone into an
+/// `Arc`.
+///
+/// As an argument it takes the value out; a handler whose value no layer put in is not run, and its task ends with
+/// `PERMANENT_ERROR`. As a layer it puts the same value in for every task; one of its own for each task is inserted by
+/// a [middleware](crate::middleware::from_fn()). A layer further inside wins.
+///
+/// What all handlers share is better given as [`State`](crate::State), which is checked when the worker is compiled.
+///
+/// ```
+/// use avtomatika_worker::prelude::*;
+///
+/// #[derive(Clone)]
+/// struct ModelPath(&'static str);
+///
+/// async fn draw(Extension(path): Extension<ModelPath>) -> Json<serde_json::Value> {
+///     Json(serde_json::json!({"model": path.0}))
+/// }
+///
+/// let builder = Worker::builder().task("draw", draw).layer(Extension(ModelPath("/models/m1")));
+/// # let _: avtomatika_worker::WorkerBuilder = builder;
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extension<T>(pub T);
+
+impl<T: Clone + Send + Sync + 'static, S: Sync> FromTaskParts<S> for Extension<T> {
+    type Rejection = Rejection;
+
+    async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Rejection> {
+        let value = parts.extensions.get::<T>().cloned();
+        value.map(Self).ok_or_else(|| Rejection::missing_extension(type_name::<T>()))
+    }
+}
+
+impl<I, T: Clone> Layer<I> for Extension<T> {
+    type Service = AddExtension<I, T>;
+
+    fn layer(&self, inner: I) -> AddExtension<I, T> {
+        AddExtension { inner, value: self.0.clone() }
+    }
+}
+
+/// Puts a value in for every task; made by [`Extension`].
+#[derive(Debug, Clone, Copy)]
+pub struct AddExtension<I, T> {
+    inner: I,
+    value: T,
+}
+
+impl<I, T> Service<TaskRequest> for AddExtension<I, T>
+where
+    I: Service<TaskRequest>,
+    T: Clone + Send + Sync + 'static,
+{
+    type Response = I::Response;
+    type Error = I::Error;
+    type Future = I::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), I::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: TaskRequest) -> I::Future {
+        request.extensions_mut().insert(self.value.clone());
+        self.inner.call(request)
+    }
+}
