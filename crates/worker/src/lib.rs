@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 mod builder;
+mod capacity;
 mod changes;
 pub mod config;
 mod control;

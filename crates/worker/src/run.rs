@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::capacity::Capacity;
 use crate::changes::Changes;
 use crate::config::{ConfigError, OrchestratorEntry, ShutdownPolls, wrong_token};
 use crate::control::{ControlTask, ControlThread, restarting};
@@ -56,6 +57,7 @@ impl Assembly {
         let core = Arc::new(Core {
             worker_id,
             worker_type,
+            capacity: Capacity::new(plan.capacity_checker, plan.router.names().cloned()),
             router: plan.router,
             skill_dependencies: plan.skill_dependencies,
             slots: Slots::new(limit, &plan.group_limits),

@@ -8,6 +8,7 @@ use rxon::{TaskName, WorkerId};
 use tokio::sync::mpsc;
 
 use crate::builder::WorkerBuilder;
+use crate::capacity::CapacityChecker;
 use crate::config::{ConfigError, WorkerConfig};
 use crate::control::ControlTask;
 use crate::error::Error;
@@ -26,6 +27,7 @@ pub(crate) struct Plan {
     pub(crate) config: WorkerConfig,
     pub(crate) worker_type: Option<String>,
     pub(crate) max_concurrent_tasks: Option<usize>,
+    pub(crate) capacity_checker: Option<CapacityChecker>,
 }
 
 /// A worker, ready to run.

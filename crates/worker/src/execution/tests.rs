@@ -31,6 +31,7 @@ fn parts(limit: usize) -> (Arc<Core>, Arc<Session>, Arc<AtomicUsize>) {
         config: WorkerConfig::defaults().orchestrator_url("http://127.0.0.1:1".parse().ok()),
         worker_type: None,
         max_concurrent_tasks: Some(limit),
+        capacity_checker: None,
     };
     let core = Assembly::new(plan).expect("a worker").core;
     let session = session(&core, &core.config.orchestrators()[0], &TaskTracker::new()).expect("a session");
