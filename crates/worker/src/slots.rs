@@ -205,7 +205,8 @@ impl Slot {
             Some(index) if state.groups[index].running >= state.groups[index].limit => {
                 let (wake, started) = oneshot::channel();
                 state.arrivals += 1;
-                let order = (Reverse(Priority(priority)), state.arrivals);
+                // Zero has two signs, which mean the same.
+                let order = (Reverse(Priority(priority + 0.0)), state.arrivals);
                 let has_slot = state.parked >= state.parked_limit;
                 if !has_slot {
                     state.parked += 1;

@@ -1,6 +1,7 @@
 //! The worker against a scripted orchestrator: in process, and as the example program.
 
 mod cancelling;
+mod capacity;
 mod goodbye;
 mod heartbeats;
 mod malformed;
