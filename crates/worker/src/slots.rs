@@ -370,6 +370,16 @@ mod tests {
     }
 
     #[test]
+    fn zero_has_no_sign() {
+        let slots = Slots::new(3, &[1]);
+        let runs = slot(&slots).admit(Some(0), 0.0);
+        let mut first = slot(&slots).admit(Some(0), -0.0);
+        let mut second = slot(&slots).admit(Some(0), 0.0);
+        drop(runs);
+        assert!(first.started().now_or_never().is_some() && second.started().now_or_never().is_none());
+    }
+
+    #[test]
     fn who_gives_up_waiting_leaves_nothing_behind() {
         let slots = Slots::new(2, &[1]);
         let runs = slot(&slots).admit(Some(0), 0.0);

@@ -128,3 +128,16 @@ async fn a_shutdown_does_not_wait_for_progress_that_nobody_takes() {
         assert!(took <= limit && took >= limit / 3, "{shuts_down}: {took:?}");
     }
 }
+
+#[tokio::test]
+async fn only_the_orchestrator_that_a_task_came_from_can_cancel_it() {
+    let (core, session, runs) = parts(4);
+    assert!(take(&core, &session, "own"));
+    for id in ["own", "j"] {
+        assert!(!core.running.cancel("another", id, &Cause::Command), "{id}");
+    }
+    assert!(!core.running.cancel(&session.peer.name, "nobody", &Cause::Command));
+    ended(&core).await;
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert_eq!(result(&session, "own").expect("answered")["status"], "success");
+}
