@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::capacity::Capacity;
 use crate::changes::Changes;
 use crate::config::{ConfigError, MultiOrchestratorMode, OrchestratorEntry, wrong_token};
 use crate::core::Core;
@@ -46,6 +47,7 @@ impl Assembly {
         let core = Arc::new(Core {
             worker_id,
             worker_type,
+            capacity: Capacity::new(plan.capacity_checker, plan.router.names().cloned()),
             router: plan.router,
             skill_dependencies: plan.skill_dependencies,
             orchestrators,

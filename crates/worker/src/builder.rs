@@ -10,6 +10,7 @@ use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::capacity::CapacityChecker;
 use crate::config::WorkerConfig;
 use crate::error::BuildError;
 use crate::exit::Exit;
@@ -74,6 +75,7 @@ pub struct WorkerBuilder<S = ()> {
     config: Option<WorkerConfig>,
     worker_type: Option<String>,
     max_concurrent_tasks: Option<usize>,
+    capacity_checker: Option<CapacityChecker>,
 }
 
 impl<S> fmt::Debug for WorkerBuilder<S> {
@@ -96,6 +98,7 @@ where
             config: None,
             worker_type: None,
             max_concurrent_tasks: None,
+            capacity_checker: None,
         }
     }
 
@@ -166,6 +169,35 @@ where
         self
     }
 
+    /// Asks, before orchestrators are told what the worker can take, whether one more task of a name fits: free
+    /// memory, a licence, a device that others use too. With several checkers the last counts.
+    ///
+    /// - **When**: each time a registration or a heartbeat is about to be sent (every `HEARTBEAT_INTERVAL`, and after
+    ///   tasks began or ended), once for each registered task. Not while the worker shuts down.
+    /// - **False** leaves the task out of what is accepted, with either `WORKER_CAPACITY_REPORTING`; when every task is
+    ///   left out the worker is `busy`. A refused task that is dispatched all the same (its orchestrator had queued it
+    ///   before it knew) is run.
+    /// - **Time limit**: 250 ms for all tasks together. Past it, what is known from the last time is told (at first that
+    ///   every task is accepted), with one warning; late answers count the next time. While a call is under way there
+    ///   is no other, so one that never returns is the last.
+    /// - **Panics** count as true, with one warning for each task.
+    /// - **Thread**: `avtomatika-capacity`, made for the purpose. The checker may block; it delays no task, and no
+    ///   heartbeat by more than the limit. The worker does not wait for it when it ends.
+    ///
+    /// ```
+    /// use avtomatika_worker::prelude::*;
+    /// # fn free_memory() -> u64 { 0 }
+    ///
+    /// let builder = Worker::builder()
+    ///     .task("draw", async || ())
+    ///     .capacity_checker(|task| task.as_str() != "draw" || free_memory() > 4 << 30);
+    /// # let _: avtomatika_worker::WorkerBuilder = builder;
+    /// ```
+    pub fn capacity_checker(mut self, check: impl Fn(&TaskName) -> bool + Send + Sync + 'static) -> Self {
+        self.capacity_checker = Some(CapacityChecker::new(check));
+        self
+    }
+
     /// Gives the handlers their shared state. Tasks that are added afterwards may ask for another.
     pub fn with_state<S2>(self, state: S) -> WorkerBuilder<S2> {
         let tasks = self.tasks.into_iter().map(|task| {
@@ -184,6 +216,7 @@ where
             config: self.config,
             worker_type: self.worker_type,
             max_concurrent_tasks: self.max_concurrent_tasks,
+            capacity_checker: self.capacity_checker,
         }
     }
 }
@@ -230,6 +263,11 @@ where
             return Err(BuildError::Limit(limit));
         }
         let groups: Vec<&String> = self.limits.keys().collect();
+        let used: BTreeSet<&String> =
+            self.tasks.iter().filter_map(|task| task.options.limit_group.as_ref()).collect();
+        for group in groups.iter().filter(|group| !used.contains(**group)) {
+            tracing::warn!("no task is in the group `{group}`: its limit limits nothing");
+        }
         let mut router = Router::default();
         let mut names = BTreeSet::new();
         for task in self.tasks {
@@ -262,6 +300,7 @@ where
             config: self.config.unwrap_or_else(WorkerConfig::from_env),
             worker_type: self.worker_type,
             max_concurrent_tasks: self.max_concurrent_tasks,
+            capacity_checker: self.capacity_checker,
         }))
     }
 

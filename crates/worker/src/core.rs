@@ -8,6 +8,7 @@ use rxon::{TaskName, WorkerId};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::capacity::Capacity;
 use crate::changes::Changes;
 use crate::config::{CapacityReporting, WorkerConfig};
 use crate::execution::BlockingThreads;
@@ -26,6 +27,7 @@ pub(crate) struct Core {
     pub(crate) router: Router,
     pub(crate) skill_dependencies: BTreeMap<TaskName, Vec<String>>,
     pub(crate) orchestrators: Arc<Orchestrators>,
+    pub(crate) capacity: Capacity,
     pub(crate) slots: Arc<Slots>,
     pub(crate) threads: Arc<BlockingThreads>,
     pub(crate) hot_cache: Arc<HotCache>,
@@ -45,9 +47,21 @@ impl Core {
         if self.draining.load(Ordering::Relaxed) {
             return Vec::new();
         }
-        match self.config.worker_capacity_reporting {
+        let names = match self.config.worker_capacity_reporting {
             CapacityReporting::Strict => self.router.accepted(usage),
             CapacityReporting::Queue => self.router.names().cloned().collect(),
+        };
+        self.capacity.without_refused(names)
+    }
+
+    /// Asks the user's check of capacity anew, before something is told. Takes 250 ms at most.
+    ///
+    /// # Cancel safety
+    /// The answers that are missing come later.
+    pub(crate) async fn refresh_capacity(&self) {
+        // A worker that takes nothing more has nothing to ask, and its goodbye is not to be delayed.
+        if !self.draining.load(Ordering::Relaxed) {
+            self.capacity.refresh().await;
         }
     }
 

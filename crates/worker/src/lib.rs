@@ -3,6 +3,7 @@
 
 mod assembly;
 mod builder;
+mod capacity;
 mod changes;
 pub mod config;
 mod control;

@@ -32,9 +32,9 @@ pub(crate) struct Report {
 
 /// What is to be done next.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Due {
+enum Due<T> {
     /// Send this.
-    Now(Report),
+    Now(T),
     /// Nothing before then.
     At(Instant),
     /// Nothing at all.
@@ -46,12 +46,16 @@ pub(crate) enum Due {
 struct Throttle {
     /// When the last ones were taken for sending.
     taken: VecDeque<Instant>,
+    /// When one was taken last, however long ago.
+    served: Option<Instant>,
     /// Those that go at once; at most [`PER_SECOND`].
     queue: VecDeque<Report>,
     /// The newest of those that came too fast.
     newest: Option<Report>,
     /// One is being sent.
     sending: bool,
+    /// The task's result waits for what is left.
+    finishing: bool,
 }
 
 impl Throttle {
@@ -70,7 +74,8 @@ impl Throttle {
         }
     }
 
-    fn due(&mut self, now: Instant) -> Due {
+    /// When the next report may be taken.
+    fn due(&mut self, now: Instant) -> Due<()> {
         self.forget(now);
         if self.sending || (self.queue.is_empty() && self.newest.is_none()) {
             return Due::Nothing;
@@ -78,11 +83,22 @@ impl Throttle {
         if self.taken.len() >= PER_SECOND {
             return Due::At(self.taken[self.taken.len() - PER_SECOND] + SECOND);
         }
-        let report =
-            self.queue.pop_front().or_else(|| self.newest.take()).expect("one of the two holds a report");
+        Due::Now(())
+    }
+
+    /// Takes the report that is due.
+    fn take(&mut self, now: Instant) -> Option<Report> {
+        let report = self.queue.pop_front().or_else(|| self.newest.take())?;
         self.taken.push_back(now);
+        self.served = Some(now);
         self.sending = true;
-        Due::Now(report)
+        Some(report)
+    }
+
+    /// Whose turn is first: results do not wait for the chatter of other tasks, and nobody is served twice before
+    /// others are served once.
+    fn turn(&self) -> (bool, Option<Instant>) {
+        (!self.finishing, self.served)
     }
 
     fn is_done(&self) -> bool {
@@ -127,20 +143,27 @@ impl ProgressBoard {
     }
 
     /// What is to be sent next.
-    fn due(&self) -> Due {
+    fn due(&self) -> Due<Report> {
         let now = Instant::now();
         if let Some(until) = self.paused_until(now) {
             return Due::At(until);
         }
         let mut earliest: Option<Instant> = None;
-        for throttle in self.lock().values_mut() {
+        let mut first: Option<&mut Throttle> = None;
+        let mut tasks = self.lock();
+        for throttle in tasks.values_mut() {
             match throttle.due(now) {
-                Due::Now(report) => return Due::Now(report),
+                Due::Now(()) if first.as_ref().is_none_or(|first| throttle.turn() < first.turn()) => {
+                    first = Some(throttle);
+                }
                 Due::At(at) => earliest = Some(earliest.map_or(at, |known| known.min(at))),
-                Due::Nothing => {}
+                Due::Now(()) | Due::Nothing => {}
             }
         }
-        earliest.map_or(Due::Nothing, Due::At)
+        match first.and_then(|throttle| throttle.take(now)) {
+            Some(report) => Due::Now(report),
+            None => earliest.map_or(Due::Nothing, Due::At),
+        }
     }
 
     /// Waits for the next report that is due.
@@ -175,8 +198,9 @@ impl ProgressBoard {
     /// Waits until everything a task reported is sent, and forgets the task. What an orchestrator does not take in
     /// time is dropped: a result is worth more than its progress.
     pub(crate) async fn finish(&self, task_id: &TaskId) {
-        if !self.lock().contains_key(task_id) {
-            return;
+        match self.lock().get_mut(task_id) {
+            Some(throttle) => throttle.finishing = true,
+            None => return,
         }
         let all_sent = async {
             loop {
@@ -269,6 +293,40 @@ mod tests {
         assert!(began.elapsed().is_zero());
     }
 
+    /// A slow orchestrator, and more reports than it takes: nobody starves, and who ends does not wait for the others.
+    #[tokio::test(start_paused = true)]
+    async fn tasks_that_report_all_the_time_starve_no_other_and_who_ends_is_first() {
+        let board = ProgressBoard::default();
+        let ids: Vec<TaskId> =
+            (0..100).map(|number| TaskId::received(number.to_string()).expect("not empty")).collect();
+        let job_id = report(0).job_id;
+        let say = |task_id: &TaskId| board.report(task_id, &job_id, 0.5, String::new());
+        for task_id in &ids {
+            board.begin(task_id);
+            (0..5).for_each(|_| say(task_id));
+        }
+        let mut served = HashMap::<TaskId, usize>::new();
+        for round in 0..300 {
+            let report = board.next().await;
+            tokio::time::advance(Duration::from_millis(50)).await;
+            board.sent(&report.task_id);
+            *served.entry(report.task_id.clone()).or_default() += 1;
+            assert!(served.values().all(|times| *times <= round / 100 + 1), "round {round}: {served:?}");
+            say(&report.task_id);
+        }
+        for ends in &ids[..10] {
+            let mut finish = std::pin::pin!(board.finish(ends));
+            assert!(futures_util::poll!(&mut finish).is_pending());
+            // Two of its five, and three that it said in return.
+            for _ in 0..5 {
+                let report = board.next().await;
+                assert_eq!(report.task_id, *ends);
+                board.sent(&report.task_id);
+            }
+            finish.await;
+        }
+    }
+
     #[test]
     fn no_window_of_a_second_has_more_than_ten() {
         let mut throttle = Throttle::default();
@@ -277,7 +335,8 @@ mod tests {
         for step in 0..300u32 {
             let now = began + Duration::from_millis(17) * step;
             throttle.report(report(step as usize), now);
-            while let Due::Now(_) = throttle.due(now) {
+            while let Due::Now(()) = throttle.due(now) {
+                throttle.take(now).expect("one is due");
                 throttle.sending = false;
                 sent.push(now);
             }

@@ -282,7 +282,8 @@ impl Slot {
             Some(index) if state.groups[index].running >= state.groups[index].limit => {
                 let (wake, started) = oneshot::channel();
                 state.arrivals += 1;
-                let order = (Reverse(Priority(priority)), state.arrivals);
+                // Zero has two signs, which mean the same.
+                let order = (Reverse(Priority(priority + 0.0)), state.arrivals);
                 let has_slot = state.parked >= state.parked_limit;
                 if !has_slot {
                     state.parked += 1;
@@ -477,6 +478,16 @@ mod tests {
         assert!(later.started().now_or_never().is_some());
         drop(later);
         assert!(low.started().now_or_never().is_some());
+    }
+
+    #[test]
+    fn zero_has_no_sign() {
+        let slots = Slots::new(3, &[1]);
+        let runs = slot(&slots).admit(Some(0), 0.0);
+        let mut first = slot(&slots).admit(Some(0), -0.0);
+        let mut second = slot(&slots).admit(Some(0), 0.0);
+        drop(runs);
+        assert!(first.started().now_or_never().is_some() && second.started().now_or_never().is_none());
     }
 
     #[test]

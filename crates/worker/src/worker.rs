@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::assembly::Assembly;
 use crate::builder::WorkerBuilder;
+use crate::capacity::CapacityChecker;
 use crate::config::WorkerConfig;
 use crate::control::ControlTask;
 use crate::error::Error;
@@ -27,6 +28,7 @@ pub(crate) struct Plan {
     pub(crate) config: WorkerConfig,
     pub(crate) worker_type: Option<String>,
     pub(crate) max_concurrent_tasks: Option<usize>,
+    pub(crate) capacity_checker: Option<CapacityChecker>,
 }
 
 /// A worker, ready to run.

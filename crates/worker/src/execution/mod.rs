@@ -127,6 +127,10 @@ impl Execution {
         if let Some(cause) = self.cancel.cause() {
             return (cause.outcome(), Left::Nothing);
         }
+        // While it waited the runtime may have been blocked, and the deadline missed by what begins here.
+        if deadline.is_some_and(|at| at <= Instant::now()) {
+            return (Cause::Deadline.outcome(), Left::Nothing);
+        }
         let place = Arc::new(place);
         let limit = route.time_limit.or(self.core.config.worker_task_timeout);
         // One that the clock cannot express is as good as none.

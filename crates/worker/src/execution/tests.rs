@@ -31,6 +31,7 @@ fn parts(limit: usize) -> (Arc<Core>, Arc<Session>, Arc<AtomicUsize>) {
         config: WorkerConfig::defaults().orchestrator_url("http://127.0.0.1:1".parse().ok()),
         worker_type: None,
         max_concurrent_tasks: Some(limit),
+        capacity_checker: None,
     };
     let core = Assembly::new(plan).expect("a worker").core;
     let session = session(&core, 0, &core.config.orchestrators()[0], &TaskTracker::new()).expect("a session");
@@ -126,4 +127,17 @@ async fn a_shutdown_does_not_wait_for_progress_that_nobody_takes() {
         let took = began.elapsed();
         assert!(took <= limit && took >= limit / 3, "{shuts_down}: {took:?}");
     }
+}
+
+#[tokio::test]
+async fn only_the_orchestrator_that_a_task_came_from_can_cancel_it() {
+    let (core, session, runs) = parts(4);
+    assert!(take(&core, &session, "own"));
+    for id in ["own", "j"] {
+        assert!(!core.running.cancel("another", id, &Cause::Command), "{id}");
+    }
+    assert!(!core.running.cancel(&session.peer.name, "nobody", &Cause::Command));
+    ended(&core).await;
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert_eq!(result(&session, "own").expect("answered")["status"], "success");
 }

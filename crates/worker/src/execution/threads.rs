@@ -58,7 +58,11 @@ impl Shared {
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
-                job();
+                // What a handler leaves behind can panic when it is dropped, even a panic's own payload: the thread
+                // must not be lost with it.
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
+                    std::mem::forget(payload);
+                }
                 state = self.lock();
                 continue;
             }
@@ -91,7 +95,10 @@ impl BlockingThreads {
             if ended.is_closed() {
                 return;
             }
-            let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| panicked(&*payload));
+            let (outcome, _payload) = match catch_unwind(AssertUnwindSafe(work)) {
+                Ok(outcome) => (outcome, None),
+                Err(payload) => (panicked(&*payload), Some(payload)),
+            };
             // Nobody waits any more for a task that was given up.
             let _ = ended.send(outcome);
         });
@@ -140,6 +147,8 @@ impl Drop for BlockingThreads {
 mod tests {
     use std::sync::Barrier;
 
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[tokio::test]
@@ -172,6 +181,62 @@ mod tests {
         assert!(error.message().contains("boom"), "{error}");
         assert_eq!(threads.run(Outcome::success).await.label(), "success");
         assert_eq!(threads.shared.lock().made, 1);
+    }
+
+    /// Panics when it is dropped, as a destructor that loses its temper does.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_panics_when_it_is_dropped_costs_no_thread() {
+        let threads = BlockingThreads::new(1);
+        let outcome = threads.run(|| std::panic::panic_any(Bomb)).await;
+        assert!(
+            matches!(&outcome, Outcome::Failed(error) if error.message().contains("panicked")),
+            "{outcome:?}"
+        );
+        // Given up before it began: its arguments are dropped on the thread.
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let busy = threads.run(move || {
+            let _ = released.recv();
+            Outcome::success()
+        });
+        let bomb = Bomb;
+        let given_up = threads.run(move || {
+            std::mem::forget(bomb);
+            Outcome::success()
+        });
+        let both = async { tokio::join!(busy, async { given_up.now_or_never() }) };
+        let mut both = std::pin::pin!(both);
+        assert!(futures_util::poll!(&mut both).is_pending());
+        drop(release);
+        assert_eq!(both.await.0.label(), "success");
+        assert_eq!(threads.run(Outcome::success).await.label(), "success");
+        let state = threads.shared.lock();
+        assert_eq!((state.threads, state.made), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn no_more_threads_are_made_than_there_are_slots_and_none_before_it_is_needed() {
+        let threads = BlockingThreads::new(3);
+        assert_eq!(threads.shared.lock().made, 0);
+        for made in 1..=2 {
+            threads.run(Outcome::success).await;
+            assert!(threads.shared.lock().made <= made);
+        }
+        let crowd = (0..50).map(|_| {
+            threads.run(|| {
+                std::thread::sleep(Duration::from_millis(1));
+                Outcome::success()
+            })
+        });
+        futures_util::future::join_all(crowd).await;
+        assert_eq!(threads.shared.lock().made, 3);
     }
 
     #[tokio::test]

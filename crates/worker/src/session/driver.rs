@@ -154,6 +154,7 @@ impl Driver {
     /// When it fails, perhaps with the delay before the next.
     async fn try_register(&mut self) -> Result<Generation, Option<Duration>> {
         let peer = self.session.peer.clone();
+        self.core.refresh_capacity().await;
         let message = registration(&self.core);
         let body = peer.seal.message(&message, &[], Generation::Older).map_err(|error| {
             tracing::error!(orchestrator = %peer.name, %error, "the registration cannot be written");
@@ -289,6 +290,7 @@ impl Driver {
     async fn tell(&mut self) -> Result<Beat, Error> {
         let peer = self.session.peer.clone();
         let generation = peer.generation();
+        self.core.refresh_capacity().await;
         let message = heartbeat(&self.core, &self.session, generation);
         let idle = message.status == WorkerStatus::Idle;
         match peer.seal.message(&message, &[], generation) {

@@ -169,11 +169,11 @@ impl Pollers {
     fn query(&self) -> Arc<PollQuery> {
         let usage = self.core.slots.usage();
         let hot = self.core.hot_skills();
-        if hot.is_none() && usage.groups_open.iter().all(|open| *open) {
+        if hot.is_none() && usage.groups_open.iter().all(|open| *open) && !self.core.capacity.refuses_any() {
             return self.usual_query.clone();
         }
-        // The slot of this poll is open, so that only groups decide.
-        let accepted = self.core.router.accepted(&usage);
+        // The slot of this poll is open, so that only groups decide, and the user's own check.
+        let accepted = self.core.capacity.without_refused(self.core.router.accepted(&usage));
         Arc::new(PollQuery::new(self.core.config.task_poll_timeout, &accepted, &hot.unwrap_or_default()))
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use avtomatika_worker::handler::IntoOutcome;
 use avtomatika_worker::prelude::*;
 use serde_json::{Value, json};
+use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, ScriptedOrchestrator};
 
 use crate::support::{Running, both, config, push, run, tasks, wait_for_heartbeat, watch_for};
@@ -126,6 +127,8 @@ async fn a_deadline_ends_a_task_while_it_runs_and_while_it_waits() {
 
 #[tokio::test]
 async fn a_blocking_handler_that_will_not_end_is_reported_after_five_seconds_and_keeps_its_slot() {
+    let logs = Logs::new();
+    let _guard = logs.start();
     let orchestrator = ScriptedOrchestrator::start().await;
     let release = Arc::new(AtomicBool::new(false));
     let released = release.clone();
@@ -142,11 +145,18 @@ async fn a_blocking_handler_that_will_not_end_is_reported_after_five_seconds_and
     let result = run(&orchestrator, "stubborn", json!({})).await;
     assert_eq!(result["error"]["code"], "TIMEOUT_ERROR");
     assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(logs.count("does not stop: its slot stays taken"), 1, "{logs:?}");
+    // It is answered, and still a load.
+    wait_for_heartbeat(&orchestrator, |body| {
+        body["current_tasks"] == json!([]) && body["load"] == 1.0 && body["status"] == "busy"
+    })
+    .await;
     let next = push(&orchestrator, "echo", json!({}));
     watch_for(Duration::from_millis(400)).await;
     assert_eq!((orchestrator.waiting_tasks(), orchestrator.open_polls()), (1, 0), "its slot is taken");
     release.store(true, Ordering::Relaxed);
     assert_eq!(orchestrator.wait_for_result(&next).await["status"], "success");
+    assert_eq!(logs.count("the handler that did not stop has ended"), 1, "{logs:?}");
 }
 
 #[tokio::test]
@@ -191,4 +201,126 @@ async fn the_outcome_that_was_known_first_counts() {
     command(&orchestrator, &task["task_id"]);
     let results = orchestrator.wait_for_requests(Endpoint::Result, 2).await;
     assert_eq!(results[1].json()["data"], json!({"a": 1}));
+}
+
+#[tokio::test]
+async fn a_job_id_cancels_all_tasks_of_the_job_and_no_other() {
+    let (orchestrator, _worker) = both(&[]).await;
+    let tasks: Vec<Value> = ["shared job", "shared job", "other job"]
+        .into_iter()
+        .map(|job| {
+            let mut task = testkit::task("sleep", json!({"seconds": 1.5}));
+            task["job_id"] = json!(job);
+            orchestrator.push_task(&task);
+            task
+        })
+        .collect();
+    wait_for_heartbeat(&orchestrator, |body| body["load"] == 3.0).await;
+    command(&orchestrator, &json!("shared job"));
+    for (task, status) in tasks.iter().zip(["cancelled", "cancelled", "success"]) {
+        let result = orchestrator.wait_for_result(task["task_id"].as_str().expect("a text")).await;
+        assert_eq!(result["status"], status);
+    }
+}
+
+/// Sets a flag when it is dropped.
+struct Dropped(Arc<AtomicBool>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn an_async_handler_ends_at_its_next_await_before_it_is_reported() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let (dropped, went_on) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (flag, went) = (dropped.clone(), went_on.clone());
+    let wait = async move |context: TaskContext| {
+        let _dropped = Dropped(flag.clone());
+        context.cancelled().await;
+        // The cancellation is seen, and the next `await` is the last.
+        tokio::task::yield_now().await;
+        went.store(true, Ordering::SeqCst);
+    };
+    let builder = tasks().task("wait", wait).config(config(&orchestrator.url(), &[]));
+    let _worker = Running::start(builder.build().expect("a worker"));
+    let task = testkit::task("wait", json!({}));
+    orchestrator.push_task(&task);
+    wait_for_heartbeat(&orchestrator, |body| body["load"] == 1.0).await;
+    command(&orchestrator, &task["task_id"]);
+    let id = task["task_id"].as_str().expect("a text");
+    assert_eq!(orchestrator.wait_for_result(id).await["status"], "cancelled");
+    assert!(dropped.load(Ordering::SeqCst) && !went_on.load(Ordering::SeqCst));
+}
+
+/// A handler that takes its time to stop meets several reasons; it would end well in the end.
+#[tokio::test]
+async fn of_several_reasons_to_stop_the_first_is_reported() {
+    let stop_by = [("time", "TIMEOUT_ERROR"), ("command", "cancelled"), ("deadline", "TIMEOUT_ERROR")];
+    crate::support::each(stop_by, async |(first, expected)| {
+        let orchestrator = ScriptedOrchestrator::start().await;
+        let release = Arc::new(AtomicBool::new(false));
+        let released = release.clone();
+        let slow = move |context: TaskContext| {
+            while !released.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            assert!(context.is_cancelled());
+        };
+        let limit = Duration::from_millis(if first == "time" { 200 } else { 1200 });
+        let options = TaskOptions::new().time_limit(limit);
+        let builder = Worker::builder().task_with("slow", options, blocking(slow));
+        let worker = Running::start(builder.config(config(&orchestrator.url(), &[])).build().expect("one"));
+        let mut task = testkit::task("slow", json!({}));
+        if first == "deadline" {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
+            task["deadline"] = json!(now + 0.3);
+        }
+        orchestrator.push_task(&task);
+        wait_for_heartbeat(&orchestrator, |body| body["load"] == 1.0).await;
+        if first != "command" {
+            watch_for(Duration::from_millis(500)).await;
+        }
+        command(&orchestrator, &task["task_id"]);
+        // Until the time limit has passed, too.
+        watch_for(Duration::from_millis(1500)).await;
+        release.store(true, Ordering::SeqCst);
+        let result = orchestrator.wait_for_result(task["task_id"].as_str().expect("a text")).await;
+        let told = if result["status"] == "failure" { &result["error"]["code"] } else { &result["status"] };
+        assert_eq!(told, expected, "{first}: {result}");
+        let message = result["error"]["message"].as_str().unwrap_or_default();
+        assert_eq!(message.contains("deadline"), first == "deadline", "{message}");
+        worker.abandon();
+    })
+    .await;
+}
+
+/// While the runtime is blocked a deadline passes unseen: what its end would start is not started.
+#[tokio::test]
+async fn a_task_whose_deadline_passed_while_the_runtime_was_blocked_is_not_begun() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let ran = Arc::new(AtomicBool::new(false));
+    let runs = ran.clone();
+    let freeze = async || {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        std::thread::sleep(Duration::from_millis(1500));
+    };
+    let late = async move || runs.store(true, Ordering::SeqCst);
+    let grouped = || TaskOptions::new().limit_group("group");
+    let builder = Worker::builder()
+        .task_with("freeze", grouped(), freeze)
+        .task_with("late", grouped(), late)
+        .limit("group", 1);
+    let worker = builder.config(config(&orchestrator.url(), &[])).build().expect("a worker");
+    let mut task = testkit::task("late", json!({}));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    task["deadline"] = json!(now + 1.0);
+    push(&orchestrator, "freeze", json!({}));
+    orchestrator.push_task(&task);
+    let _worker = Running::start(worker);
+    let result = orchestrator.wait_for_result(task["task_id"].as_str().expect("a text")).await;
+    assert_eq!(result["error"]["code"], "TIMEOUT_ERROR");
+    assert!(!ran.load(Ordering::SeqCst));
 }

@@ -2,6 +2,7 @@
 
 mod blocked;
 mod cancelling;
+mod capacity;
 mod configuration;
 mod faults;
 mod goodbye;

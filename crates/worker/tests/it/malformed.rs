@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::{Endpoint, Script, ScriptedOrchestrator};
+use testkit::capture::Logs;
+use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator};
 
-use crate::support::{both, each, push, run, start, watch_for};
+use crate::support::{Running, both, config, each, push, run, start, tasks, watch_for};
 
 #[tokio::test]
 async fn whoever_can_be_answered_is_told_what_is_wrong() {
@@ -186,6 +187,79 @@ async fn a_task_delivered_again_after_its_end_is_not_run_again() {
         let wanted = if generation == testkit::Generation::Older { 1 } else { 3 };
         assert_eq!(own.len(), wanted, "{generation:?}");
         assert!(own.iter().all(|result| result["data"] == json!({"a": 1})), "{own:?}");
+        worker.abandon();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_task_is_logged_with_what_is_wrong_and_its_beginning_only() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let (orchestrator, _worker) = both(&[("TASK_POLL_ERROR_DELAY", "0.01")]).await;
+    let end = "the-end-of-it";
+    let long =
+        format!(r#"{{"job_id":"j","task_id":"t","type":"echo","params":"{}{end}"}}"#, "x".repeat(5000));
+    orchestrator.push_task_body(long);
+    orchestrator.wait_for_result("t").await;
+    orchestrator.push_task_body(format!("<html>{}{end}", "y".repeat(5000)));
+    run(&orchestrator, "echo", json!({})).await;
+    let lines: Vec<String> = logs.lines().into_iter().filter(|line| line.contains("not a task")).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("`params`") && lines[0].contains(r#"\"task_id\""#), "{}", lines[0]);
+    assert!(lines[1].contains("<html>yyy"), "{}", lines[1]);
+    for line in &lines {
+        assert!(!line.contains(end) && line.len() < 700, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn params_may_be_absent_and_bad_metadata_is_warned_about() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let (orchestrator, _worker) = both(&[]).await;
+    let body = r#"{"job_id":"j","task_id":"t","type":"echo",
+        "params_metadata":{"good":{"uri":"s3://b/k","size":1},"negative":{"size":-1}}}"#;
+    orchestrator.push_task_body(body);
+    let result = orchestrator.wait_for_result("t").await;
+    assert_eq!((&result["status"], &result["data"]), (&json!("success"), &json!({})));
+    let line = logs.wait_for("ignored: params_metadata entry `negative`").await;
+    assert!(line.contains("WARN") && line.contains("task_id=t"), "{line}");
+    assert!(!logs.contains("entry `good`"));
+}
+
+/// It would be run, or answered, twice: in the group's queue it is as much under way as while it runs.
+#[tokio::test]
+async fn a_task_delivered_again_while_it_waits_for_its_group_is_dropped() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let worker = tasks().limit("group", 1).config(config(&orchestrator.url(), &[]));
+    let _worker = Running::start(worker.build().expect("a worker"));
+    push(&orchestrator, "grouped", json!({"seconds": 0.5}));
+    let task = testkit::task("grouped", json!({"seconds": 0}));
+    for _ in 0..3 {
+        orchestrator.push_task(&task);
+    }
+    run(&orchestrator, "grouped", json!({"seconds": 0})).await;
+    watch_for(Duration::from_millis(300)).await;
+    assert_eq!(orchestrator.count(Endpoint::Result), 3);
+}
+
+/// Not acknowledged means that it may not have arrived: the older generation is sent it anew, too.
+#[tokio::test]
+async fn a_result_that_is_on_its_way_is_not_sent_beside_itself() {
+    each([Script::older(), Script::newer()], async |script| {
+        let orchestrator = ScriptedOrchestrator::start_with(script).await;
+        let worker = start(&orchestrator, &[("RESULT_RETRY_INITIAL_DELAY", "1.5")]);
+        orchestrator.answer_next(Endpoint::Result, Answer::status(503));
+        let task = testkit::task("echo", json!({"a": 1}));
+        orchestrator.push_task(&task);
+        orchestrator.wait_for_requests(Endpoint::Result, 1).await;
+        for _ in 0..3 {
+            orchestrator.push_task(&task);
+        }
+        orchestrator.wait_for_requests(Endpoint::Result, 2).await;
+        watch_for(Duration::from_millis(500)).await;
+        assert_eq!(orchestrator.count(Endpoint::Result), 2, "the first try, and the second");
         worker.abandon();
     })
     .await;

@@ -95,3 +95,22 @@ async fn a_poll_that_is_cut_after_it_was_held_is_an_error() {
     let gap = polls[2].at - polls[1].at;
     assert!(gap >= Duration::from_millis(2200), "{gap:?}");
 }
+
+/// Two polls that are held for longer than both are given up: said once, with what to do about it.
+#[tokio::test]
+async fn that_an_orchestrator_holds_polls_for_too_long_is_said_once() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let orchestrator = ScriptedOrchestrator::start_with(Script::newer().hold(Duration::from_secs(60))).await;
+    let _worker = start(&orchestrator, &[("TASK_POLL_TIMEOUT", "0.2")]);
+    orchestrator.wait_for_open_polls(1).await;
+    push(&orchestrator, "echo", json!({}));
+    push(&orchestrator, "echo", json!({}));
+    orchestrator.wait_for_open_polls(2).await;
+    let polls = orchestrator.count(Endpoint::Poll);
+    logs.wait_for("the orchestrator may hold polls longer").await;
+    // Both have ended, and at least one has asked anew.
+    orchestrator.wait_for_requests(Endpoint::Poll, polls + 1).await;
+    until(|| orchestrator.open_polls() == 1).await;
+    assert_eq!(logs.count("raise `TASK_POLL_TIMEOUT`"), 1, "{logs:?}");
+}

@@ -19,7 +19,13 @@ pub(super) fn delivery(connector: Arc<dyn Connector>) -> Arc<Delivery> {
         max_age: 86_400 * SECOND,
         resend_ambiguous: true,
     };
-    Delivery::new(peer, worker, Arc::new(crate::changes::Changes::new(1)), Outbox::new(settings, Rng::with_seed(1)), TaskTracker::new())
+    Delivery::new(
+        peer,
+        worker,
+        Arc::new(crate::changes::Changes::new(1)),
+        Outbox::new(settings, Rng::with_seed(1)),
+        TaskTracker::new(),
+    )
 }
 
 pub(super) fn task(number: usize) -> TaskId {
