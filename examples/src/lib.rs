@@ -25,6 +25,9 @@ mod documents {
     #[doc = include_str!("../../docs/configuration.md")]
     struct Configuration;
 
+    #[doc = include_str!("../../docs/several-orchestrators.md")]
+    struct SeveralOrchestrators;
+
     #[doc = include_str!("../../docs/shutdown.md")]
     struct Shutdown;
 

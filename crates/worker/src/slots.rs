@@ -482,7 +482,7 @@ mod tests {
 
     #[test]
     fn zero_has_no_sign() {
-        let slots = Slots::new(3, &[1]);
+        let slots = slots(3, &[1]);
         let runs = slot(&slots).admit(Some(0), 0.0);
         let mut first = slot(&slots).admit(Some(0), -0.0);
         let mut second = slot(&slots).admit(Some(0), 0.0);

@@ -111,7 +111,7 @@ impl WorkerConfig {
         let token = self.worker_individual_token.clone().unwrap_or_else(|| self.worker_token.clone());
         if self.orchestrators_config.is_empty() {
             let url = self.orchestrator_url.clone().unwrap_or_else(default_url);
-            return vec![OrchestratorEntry { url, priority: 10, weight: 1, token }];
+            return vec![OrchestratorEntry { token, ..OrchestratorEntry::new(url) }];
         }
         let own = |entry: &OrchestratorEntry| match &entry.token {
             own if own.is_empty() => token.clone(),

@@ -21,6 +21,13 @@ pub struct OrchestratorEntry {
     pub token: Secret,
 }
 
+impl OrchestratorEntry {
+    /// An orchestrator at this address, with the default priority (10) and weight (1), and the worker's token.
+    pub fn new(url: OrchestratorUrl) -> Self {
+        Self { url, priority: 10, weight: 1, token: Secret::default() }
+    }
+}
+
 pub(super) const ENTRIES: Accepts<Vec<OrchestratorEntry>> = Accepts {
     text: "a JSON list of objects with `url`, and optionally `priority`, `weight` and `token`",
     parse: entries,

@@ -134,9 +134,9 @@ async fn only_the_orchestrator_that_a_task_came_from_can_cancel_it() {
     let (core, session, runs) = parts(4);
     assert!(take(&core, &session, "own"));
     for id in ["own", "j"] {
-        assert!(!core.running.cancel("another", id, &Cause::Command), "{id}");
+        assert!(!core.running.cancel(session.who + 1, id, &Cause::Command), "{id}");
     }
-    assert!(!core.running.cancel(&session.peer.name, "nobody", &Cause::Command));
+    assert!(!core.running.cancel(session.who, "nobody", &Cause::Command));
     ended(&core).await;
     assert_eq!(runs.load(Ordering::SeqCst), 1);
     assert_eq!(result(&session, "own").expect("answered")["status"], "success");

@@ -117,8 +117,14 @@ async fn odd_answers_that_are_whole_are_taken_for_what_they_say() {
             let stopped = worker.stopped().await;
             assert!(stopped.is_clean(), "{endpoint:?}, {name}: {stopped:?}");
             assert_eq!(runs.lock().expect("no panic")[&id], 1, "{endpoint:?}, {name}");
-            let once = [Endpoint::Register, Endpoint::Result, Endpoint::Event];
-            assert_eq!(once.map(|kind| orchestrator.count(kind)), [1; 3], "{endpoint:?}, {name}");
+            // A registration that was answered by the test is one that the orchestrator knows nothing of.
+            let registrations = orchestrator.count(Endpoint::Register);
+            assert!(
+                registrations == 1 || endpoint == Endpoint::Register,
+                "{endpoint:?}, {name}: {registrations}"
+            );
+            let once = [Endpoint::Result, Endpoint::Event];
+            assert_eq!(once.map(|kind| orchestrator.count(kind)), [1; 2], "{endpoint:?}, {name}");
         })
         .await;
     }

@@ -174,7 +174,7 @@ async fn the_end_tells_the_active_one_and_the_one_that_was_left() {
     wait_for_heartbeat(&second, |beat| beat["load"] == json!(1.0)).await;
     first.answer_normally(Endpoint::Register);
     // The probe comes within ten seconds.
-    until(|| first.open_polls() > 0 || first.count(Endpoint::Register) > 20).await;
+    first.wait_for_open_polls(1).await;
     let running = push(&first, "sleep", json!({"seconds": 0.5}));
     wait_for_heartbeat(&first, |beat| beat["load"] == json!(2.0)).await;
     let stopped = worker.stop().await;
