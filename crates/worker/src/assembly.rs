@@ -47,6 +47,7 @@ impl Assembly {
         let core = Arc::new(Core {
             worker_id,
             worker_type,
+            on_ignored: plan.on_ignored,
             capacity: Capacity::new(plan.capacity_checker, plan.router.names().cloned()),
             router: plan.router,
             skill_dependencies: plan.skill_dependencies,
@@ -122,7 +123,8 @@ pub(crate) fn session(
         Rng::new(),
     );
     let (worker_id, changes) = (core.worker_id.clone(), core.changes.clone());
-    let delivery = Delivery::new(peer.clone(), worker_id, changes, outbox, senders.clone());
+    let on_ignored = core.on_ignored.clone();
+    let delivery = Delivery::new(peer.clone(), worker_id, changes, on_ignored, outbox, senders.clone());
     Ok(Arc::new(Session {
         who,
         orchestrators: core.orchestrators.clone(),

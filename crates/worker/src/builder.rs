@@ -12,6 +12,7 @@ use tower_service::Service;
 
 use crate::capacity::CapacityChecker;
 use crate::config::WorkerConfig;
+use crate::delivery::{IgnoredResult, OnIgnored};
 use crate::error::BuildError;
 use crate::exit::Exit;
 use crate::extract::TaskRequest;
@@ -69,6 +70,12 @@ struct Registered<S> {
 #[must_use = "a builder does nothing until it is built"]
 pub struct WorkerBuilder<S = ()> {
     tasks: Vec<Registered<S>>,
+    settings: Settings,
+}
+
+/// What is the same whatever the state.
+#[derive(Default)]
+struct Settings {
     layers: Vec<AddLayer>,
     limits: BTreeMap<String, usize>,
     skill_dependencies: BTreeMap<String, Vec<String>>,
@@ -76,6 +83,7 @@ pub struct WorkerBuilder<S = ()> {
     worker_type: Option<String>,
     max_concurrent_tasks: Option<usize>,
     capacity_checker: Option<CapacityChecker>,
+    on_ignored: Option<OnIgnored>,
 }
 
 impl<S> fmt::Debug for WorkerBuilder<S> {
@@ -90,16 +98,7 @@ where
     S: Clone + Send + Sync + 'static,
 {
     pub(crate) fn new() -> Self {
-        Self {
-            tasks: Vec::new(),
-            layers: Vec::new(),
-            limits: BTreeMap::new(),
-            skill_dependencies: BTreeMap::new(),
-            config: None,
-            worker_type: None,
-            max_concurrent_tasks: None,
-            capacity_checker: None,
-        }
+        Self { tasks: Vec::new(), settings: Settings::default() }
     }
 
     /// Registers a handler under a name: 1 to 128 characters of `a-z A-Z 0-9 _ -`, each name once.
@@ -123,7 +122,9 @@ where
         self
     }
 
-    /// Puts a layer around every task, those registered later too. The first added is outermost.
+    /// Puts a layer around every task, those registered later too. The first added is outermost. It is made once for
+    /// each task name. One whose service can fail goes inside a
+    /// [`HandleErrorLayer`](crate::middleware::handle_error::HandleErrorLayer), which says what its errors mean.
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<TaskService> + Send + 'static,
@@ -131,13 +132,13 @@ where
             Service<TaskRequest, Response = Outcome, Error = Infallible> + Clone + Send + Sync + 'static,
         <L::Service as Service<TaskRequest>>::Future: Send + 'static,
     {
-        self.layers.push(Box::new(move |service| BoxCloneSyncService::new(layer.layer(service))));
+        self.settings.layers.push(Box::new(move |service| BoxCloneSyncService::new(layer.layer(service))));
         self
     }
 
     /// Limits how many tasks of a group run at once, at least 1. Wins over `MAX_CONCURRENT_TASKS` only downwards.
     pub fn limit(mut self, group: impl Into<String>, limit: usize) -> Self {
-        self.limits.insert(group.into(), limit);
+        self.settings.limits.insert(group.into(), limit);
         self
     }
 
@@ -147,25 +148,25 @@ where
         I: IntoIterator<Item = M>,
         M: Into<String>,
     {
-        self.skill_dependencies.insert(skill.into(), models.into_iter().map(Into::into).collect());
+        self.settings.skill_dependencies.insert(skill.into(), models.into_iter().map(Into::into).collect());
         self
     }
 
     /// The configuration; without it the environment is read.
     pub fn config(mut self, config: WorkerConfig) -> Self {
-        self.config = Some(config);
+        self.settings.config = Some(config);
         self
     }
 
     /// The worker's type; wins over `WORKER_TYPE`.
     pub fn worker_type(mut self, worker_type: impl Into<String>) -> Self {
-        self.worker_type = Some(worker_type.into());
+        self.settings.worker_type = Some(worker_type.into());
         self
     }
 
     /// How many tasks run at once, 1 to 10,000; wins over `MAX_CONCURRENT_TASKS`.
     pub fn max_concurrent_tasks(mut self, limit: usize) -> Self {
-        self.max_concurrent_tasks = Some(limit);
+        self.settings.max_concurrent_tasks = Some(limit);
         self
     }
 
@@ -194,7 +195,24 @@ where
     /// # let _: avtomatika_worker::WorkerBuilder = builder;
     /// ```
     pub fn capacity_checker(mut self, check: impl Fn(&TaskName) -> bool + Send + Sync + 'static) -> Self {
-        self.capacity_checker = Some(CapacityChecker::new(check));
+        self.settings.capacity_checker = Some(CapacityChecker::new(check));
+        self
+    }
+
+    /// Does something about each result that an orchestrator answers with `ignored`, beside the warning in the log:
+    /// what the task did may have to be undone. Called where results are sent: it must not block. A panic in it is
+    /// logged.
+    ///
+    /// ```
+    /// use avtomatika_worker::prelude::*;
+    ///
+    /// let builder = Worker::builder()
+    ///     .task("book", async || ())
+    ///     .on_ignored_result(|result| eprintln!("{} was of no use: {}", result.task_id, result.reason));
+    /// # let _: avtomatika_worker::WorkerBuilder = builder;
+    /// ```
+    pub fn on_ignored_result(mut self, hook: impl Fn(&IgnoredResult) + Send + Sync + 'static) -> Self {
+        self.settings.on_ignored = Some(OnIgnored::new(hook));
         self
     }
 
@@ -208,16 +226,7 @@ where
                 make: Box::new(move |_: S2| make(state)) as MakeService<S2>,
             }
         });
-        WorkerBuilder {
-            tasks: tasks.collect(),
-            layers: self.layers,
-            limits: self.limits,
-            skill_dependencies: self.skill_dependencies,
-            config: self.config,
-            worker_type: self.worker_type,
-            max_concurrent_tasks: self.max_concurrent_tasks,
-            capacity_checker: self.capacity_checker,
-        }
+        WorkerBuilder { tasks: tasks.collect(), settings: self.settings }
     }
 }
 
@@ -253,31 +262,32 @@ where
     where
         NoState: Offers<S>,
     {
-        if self.tasks.is_empty() {
+        let Self { tasks, settings } = self;
+        if tasks.is_empty() {
             return Err(BuildError::NoTasks);
         }
-        if let Some((group, _)) = self.limits.iter().find(|(_, limit)| **limit == 0) {
+        if let Some((group, _)) = settings.limits.iter().find(|(_, limit)| **limit == 0) {
             return Err(BuildError::ZeroLimit(group.clone()));
         }
-        if let Some(limit) = self.max_concurrent_tasks.filter(|limit| !(1..=10_000).contains(limit)) {
+        if let Some(limit) = settings.max_concurrent_tasks.filter(|limit| !(1..=10_000).contains(limit)) {
             return Err(BuildError::Limit(limit));
         }
-        let groups: Vec<&String> = self.limits.keys().collect();
+        let groups: Vec<&String> = settings.limits.keys().collect();
         let used: BTreeSet<&String> =
-            self.tasks.iter().filter_map(|task| task.options.limit_group.as_ref()).collect();
+            tasks.iter().filter_map(|task| task.options.limit_group.as_ref()).collect();
         for group in groups.iter().filter(|group| !used.contains(**group)) {
             tracing::warn!("no task is in the group `{group}`: its limit limits nothing");
         }
         let mut router = Router::default();
         let mut names = BTreeSet::new();
-        for task in self.tasks {
+        for task in tasks {
             let name = TaskName::new(&task.name).map_err(BuildError::TaskName)?;
             if !names.insert(name.clone()) {
                 return Err(BuildError::DuplicateTask(name));
             }
             // Layers see a panic as an outcome; one of their own is caught further out.
             let inner = BoxCloneSyncService::new(CatchPanicLayer.layer((task.make)(NoState.offer())));
-            let layered = self.layers.iter().rev().fold(inner, |service, layer| layer(service));
+            let layered = settings.layers.iter().rev().fold(inner, |service, layer| layer(service));
             let group = task.options.limit_group.as_ref();
             let route = Route {
                 service: layered,
@@ -286,7 +296,7 @@ where
             };
             router.add(name, task.options.limit_group, route);
         }
-        let skill_dependencies = self
+        let skill_dependencies = settings
             .skill_dependencies
             .into_iter()
             .map(|(skill, models)| {
@@ -295,12 +305,13 @@ where
             .collect::<Result<_, _>>()?;
         Ok(Worker::new(Plan {
             router,
-            group_limits: self.limits.into_values().collect(),
+            group_limits: settings.limits.into_values().collect(),
             skill_dependencies,
-            config: self.config.unwrap_or_else(WorkerConfig::from_env),
-            worker_type: self.worker_type,
-            max_concurrent_tasks: self.max_concurrent_tasks,
-            capacity_checker: self.capacity_checker,
+            config: settings.config.unwrap_or_else(WorkerConfig::from_env),
+            worker_type: settings.worker_type,
+            max_concurrent_tasks: settings.max_concurrent_tasks,
+            capacity_checker: settings.capacity_checker,
+            on_ignored: settings.on_ignored,
         }))
     }
 

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::capacity::Capacity;
 use crate::changes::Changes;
 use crate::config::{CapacityReporting, WorkerConfig};
+use crate::delivery::OnIgnored;
 use crate::execution::BlockingThreads;
 use crate::hot_cache::HotCache;
 use crate::orchestrators::Orchestrators;
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) skill_dependencies: BTreeMap<TaskName, Vec<String>>,
     pub(crate) orchestrators: Arc<Orchestrators>,
     pub(crate) capacity: Capacity,
+    pub(crate) on_ignored: Option<OnIgnored>,
     pub(crate) slots: Arc<Slots>,
     pub(crate) threads: Arc<BlockingThreads>,
     pub(crate) hot_cache: Arc<HotCache>,

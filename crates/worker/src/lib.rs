@@ -36,6 +36,7 @@ mod worker;
 
 pub use builder::{NoState, Offers, TaskOptions, WorkerBuilder};
 pub use config::{ConfigError, WorkerConfig};
+pub use delivery::IgnoredResult;
 pub use error::{BuildError, Error};
 pub use exit::Exit;
 #[cfg(feature = "garde")]

@@ -12,6 +12,7 @@ use crate::builder::WorkerBuilder;
 use crate::capacity::CapacityChecker;
 use crate::config::WorkerConfig;
 use crate::control::ControlTask;
+use crate::delivery::OnIgnored;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::router::Router;
@@ -29,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) worker_type: Option<String>,
     pub(crate) max_concurrent_tasks: Option<usize>,
     pub(crate) capacity_checker: Option<CapacityChecker>,
+    pub(crate) on_ignored: Option<OnIgnored>,
 }
 
 /// A worker, ready to run.

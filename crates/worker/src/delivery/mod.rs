@@ -2,12 +2,15 @@
 //!
 //! [`outbox`] decides, purely: what is sent when, what an answer means, what is given up. [`desk`] takes them
 //! in and keeps the books, [`sender`] sends them.
-//! [`recent`] remembers what was sent, for tasks that are delivered twice.
+//! [`ignored`] tells the user of those nobody wants, [`recent`] remembers what was sent, for tasks that are delivered twice.
 
 mod desk;
+mod ignored;
 mod outbox;
 mod recent;
 mod sender;
 
 pub(crate) use desk::Delivery;
+pub use ignored::IgnoredResult;
+pub(crate) use ignored::OnIgnored;
 pub(crate) use outbox::{Entry, Outbox, OutboxSettings};

@@ -42,9 +42,11 @@ pub(crate) struct CancelHandle {
 }
 
 impl CancelHandle {
-    pub(crate) fn cancel(&self, cause: Cause) {
-        let _ = self.cause.set(cause);
+    /// Gives the cause that counts.
+    pub(crate) fn cancel(&self, cause: Cause) -> &Cause {
+        let first = self.cause.get_or_init(|| cause);
         self.token.cancel();
+        first
     }
 
     /// What the handler sees.

@@ -36,6 +36,9 @@ use crate::slots::{Place, Slot};
 /// How long a blocking handler may take to notice that it is to stop.
 const BLOCKING_GRACE: Duration = Duration::from_secs(5);
 
+/// The outcome of a blocking handler that ended just before is on its way.
+const ENDED_GRACE: Duration = Duration::from_millis(100);
+
 /// How long a result waits for the last progress of its task while the worker ends.
 const LAST_FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
@@ -56,7 +59,6 @@ enum Left {
 impl Execution {
     async fn run(self, task: Task, slot: Slot) {
         let (task_id, job_id, name) = (task.task_id.clone(), task.job_id.clone(), task.name.clone());
-        tracing::info!(task = %name, "task started");
         // What a handler leaves behind can panic when it is dropped: the task still has to be answered.
         let (outcome, left) = AssertUnwindSafe(self.outcome(task, slot))
             .catch_unwind()
@@ -131,6 +133,7 @@ impl Execution {
         if deadline.is_some_and(|at| at <= Instant::now()) {
             return (Cause::Deadline.outcome(), Left::Nothing);
         }
+        tracing::info!(task = %task.name, "task started");
         let place = Arc::new(place);
         let limit = route.time_limit.or(self.core.config.worker_task_timeout);
         // One that the clock cannot express is as good as none.
@@ -146,23 +149,37 @@ impl Execution {
         });
         let cause = tokio::select! {
             biased;
-            // A blocking handler that saw that it is to stop may end before this is looked at: the cause was first.
             outcome = &mut handler => {
                 if context.is_on_thread() {
                     tracing::error!("given up by a layer, the handler does not stop: its slot stays taken until it does");
                 }
-                return (self.cancel.cause().map_or(outcome, Cause::outcome), Left::Nothing);
+                return (self.first_of(&context, outcome), Left::Nothing);
             }
             cause = self.cancel.caused() => cause,
             () = sleep_until(deadline) => Cause::Deadline,
             () = sleep_until(limited) => Cause::TimeLimit(limit.unwrap_or_default()),
         };
-        self.cancel.cancel(cause.clone());
+        let cause = self.cancel.cancel(cause);
         // An async handler ends where it waits; one on a thread of its own can only be asked to.
-        if context.is_on_thread() && tokio::time::timeout(BLOCKING_GRACE, &mut handler).await.is_err() {
-            return (cause.outcome(), Left::Thread(place, handler));
+        let grace = match (context.is_on_thread(), context.ended_in_time()) {
+            (true, _) => BLOCKING_GRACE,
+            (false, true) => ENDED_GRACE,
+            (false, false) => return (cause.outcome(), Left::Nothing),
+        };
+        match tokio::time::timeout(grace, &mut handler).await {
+            Ok(outcome) => (self.first_of(&context, outcome), Left::Nothing),
+            Err(_) if context.is_on_thread() => (cause.outcome(), Left::Thread(place, handler)),
+            Err(_) => (cause.outcome(), Left::Nothing),
         }
-        (cause.outcome(), Left::Nothing)
+    }
+
+    /// What counts of a handler that has ended: a blocking one may have ended because it was told to stop, or just
+    /// before.
+    fn first_of(&self, context: &TaskContext, outcome: Outcome) -> Outcome {
+        match self.cancel.cause() {
+            Some(cause) if !context.ended_in_time() => cause.outcome(),
+            _ => outcome,
+        }
     }
 
     fn context(&self, task: &Task, place: &Arc<Place>) -> TaskContext {
@@ -179,6 +196,7 @@ impl Execution {
             deadline: task.deadline,
             cancelled: self.cancel.token().clone(),
             threads_used: std::sync::atomic::AtomicUsize::new(0),
+            ended_in_time: std::sync::atomic::AtomicBool::new(false),
             place: Arc::downgrade(place),
             scope: TaskScope {
                 threads: self.core.threads.clone(),

@@ -19,7 +19,11 @@ fn parts(limit: usize) -> (Arc<Core>, Arc<Session>, Arc<AtomicUsize>) {
     let handler = async move || {
         counted.fetch_add(1, Ordering::SeqCst);
     };
-    let service = TaskService::new(HandlerService::new(handler, ()));
+    let (core, session) = parts_for(limit, TaskService::new(HandlerService::new(handler, ())));
+    (core, session, runs)
+}
+
+fn parts_for(limit: usize, service: TaskService) -> (Arc<Core>, Arc<Session>) {
     let mut router = Router::default();
     let name = TaskName::new("count").expect("a name");
     router.add(name, None, Route { service, group: None, time_limit: None });
@@ -32,10 +36,11 @@ fn parts(limit: usize) -> (Arc<Core>, Arc<Session>, Arc<AtomicUsize>) {
         worker_type: None,
         max_concurrent_tasks: Some(limit),
         capacity_checker: None,
+        on_ignored: None,
     };
     let core = Assembly::new(plan).expect("a worker").core;
     let session = session(&core, 0, &core.config.orchestrators()[0], &TaskTracker::new()).expect("a session");
-    (core, session, runs)
+    (core, session)
 }
 
 fn task(id: &str) -> Task {
@@ -140,4 +145,21 @@ async fn only_the_orchestrator_that_a_task_came_from_can_cancel_it() {
     ended(&core).await;
     assert_eq!(runs.load(Ordering::SeqCst), 1);
     assert_eq!(result(&session, "own").expect("answered")["status"], "success");
+}
+
+#[tokio::test]
+async fn a_blocking_handler_that_ended_before_it_was_told_to_stop_has_ended() {
+    let (tell, ended_at) = std::sync::mpsc::channel();
+    let handler = crate::blocking(move || {
+        let _ = tell.send(());
+    });
+    let (core, session) = parts_for(1, TaskService::new(HandlerService::new(handler, ())));
+    assert!(take(&core, &session, "t"));
+    // The thread is made when the task is first polled; from then on this thread does not let it see the outcome.
+    tokio::task::yield_now().await;
+    ended_at.recv().expect("it runs");
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(core.running.cancel(session.who, "t", &Cause::Command));
+    ended(&core).await;
+    assert_eq!(result(&session, "t").expect("answered")["status"], "success");
 }

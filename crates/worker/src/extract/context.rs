@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -35,6 +35,8 @@ pub(crate) struct ContextParts {
     pub(crate) cancelled: CancellationToken,
     /// How many threads work for it now.
     pub(crate) threads_used: AtomicUsize,
+    /// A handler on a thread has ended, and had not been told to stop before.
+    pub(crate) ended_in_time: AtomicBool,
     /// Its right to run, for as long as it does: a context may be kept for longer.
     pub(crate) place: Weak<Place>,
     pub(crate) scope: TaskScope,
@@ -146,12 +148,20 @@ impl TaskContext {
             .scope
             .threads
             .run(move || {
-                let _on_thread = on_thread;
-                work()
+                let outcome = work();
+                let parts = &on_thread.context.0;
+                parts.ended_in_time.store(!parts.cancelled.is_cancelled(), Ordering::Relaxed);
+                drop(on_thread);
+                outcome
             })
             .await;
         given_up.disarm();
         outcome
+    }
+
+    /// Whether a blocking handler ended before the task was told to stop: then its outcome counts.
+    pub(crate) fn ended_in_time(&self) -> bool {
+        self.0.ended_in_time.load(Ordering::Relaxed)
     }
 
     /// Whether a blocking handler is under way, which cannot be interrupted.

@@ -196,7 +196,8 @@ impl Driver {
     fn accepted(&mut self, answer: &RegistrationAnswer) {
         let peer = &self.session.peer;
         peer.log.answered(Asked::Registration);
-        let version = answer.version.as_deref().unwrap_or("1.0b2 or so");
+        // 1.0b2 does not say.
+        let version = answer.version.as_deref();
         tracing::info!(orchestrator = %peer.name, version, worker_id = %self.core.worker_id, "registered");
         if let Some(warning) = &answer.warning {
             tracing::warn!(orchestrator = %peer.name, "the orchestrator says: {warning}");

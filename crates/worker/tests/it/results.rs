@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use avtomatika_worker::IgnoredResult;
 use rxon::signing::Signer;
 use serde_json::{Value, json};
 use testkit::capture::Logs;
@@ -174,12 +175,22 @@ async fn a_job_that_the_older_orchestrator_does_not_know_is_given_up_after_the_q
 
 #[tokio::test]
 async fn an_orchestrator_that_ignores_a_result_is_obeyed() {
-    let (orchestrator, worker) = both(&[]).await;
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = told.clone();
+    let hook = move |result: &IgnoredResult| {
+        heard.lock().expect("no panic").push((result.task_id.to_string(), result.reason.clone()));
+        panic!("a hook's panic harms nothing");
+    };
+    let worker = tasks().on_ignored_result(hook).config(config(&orchestrator.url(), &[]));
+    let worker = Running::start(worker.build().expect("a worker"));
     orchestrator.answer_next(Endpoint::Result, Answer::ok(json!({"status": "ignored", "reason": "late"})));
     let id = push(&orchestrator, "echo", json!({}));
     orchestrator.wait_for_requests(Endpoint::Result, 1).await;
+    assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
     assert!(worker.stop().await.is_clean());
     assert_eq!(of(&orchestrator, &id).len(), 1);
+    assert_eq!(*told.lock().expect("no panic"), [(id, "late".to_owned())]);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::ignored::{IgnoredResult, OnIgnored};
 use super::outbox::{Entry, Id, Outbox, Verdict};
 use super::recent::{Recent, Seen};
 use super::sender::Sender;
@@ -37,6 +38,7 @@ pub(crate) struct Delivery {
     pub(super) peer: Arc<Peer>,
     worker_id: WorkerId,
     changes: Arc<Changes>,
+    on_ignored: Option<OnIgnored>,
     pub(super) books: Mutex<Books>,
     /// Something is ready, or the time of something has changed.
     pub(super) changed: Notify,
@@ -108,6 +110,7 @@ impl Delivery {
         peer: Arc<Peer>,
         worker_id: WorkerId,
         changes: Arc<Changes>,
+        on_ignored: Option<OnIgnored>,
         outbox: Outbox,
         tracker: TaskTracker,
     ) -> Arc<Self> {
@@ -116,6 +119,7 @@ impl Delivery {
             peer,
             worker_id,
             changes,
+            on_ignored,
             books: Mutex::new(books),
             changed: Notify::new(),
             settled: Notify::new(),
@@ -303,6 +307,14 @@ impl Delivery {
                     %task_id, %job_id, %orchestrator, reason = why, ignored,
                     "the orchestrator ignored the result"
                 );
+                if let Some(hook) = &self.on_ignored {
+                    hook.call(&IgnoredResult {
+                        task_id: task_id.clone(),
+                        job_id: job_id.clone(),
+                        orchestrator: orchestrator.clone(),
+                        reason: why.clone(),
+                    });
+                }
             }
             Verdict::Later { delay, newly_kept: true } => {
                 let reason = reply.reason();

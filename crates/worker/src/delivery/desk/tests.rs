@@ -23,6 +23,7 @@ pub(super) fn delivery(connector: Arc<dyn Connector>) -> Arc<Delivery> {
         peer,
         worker,
         Arc::new(crate::changes::Changes::new(1)),
+        None,
         Outbox::new(settings, Rng::with_seed(1)),
         TaskTracker::new(),
     )

@@ -274,3 +274,14 @@ fn a_task_is_held_until_its_last_result_is_gone() {
     outbox.on_answer(id, &Response::new(200, ""), now);
     assert!(!outbox.holds(&task));
 }
+
+#[test]
+fn a_failure_that_nobody_could_take_over_costs_no_quick_tries() {
+    let (mut outbox, mut now) = (outbox(5), Instant::now());
+    outbox.push(entry("t"), now);
+    let answer = Response::new(500, r#"{"error":"No suitable workers for task type 'echo'"}"#);
+    for verdict in delays(&mut outbox, &mut now, 3, &answer) {
+        let Verdict::Later { delay, .. } = verdict else { panic!("{verdict:?}") };
+        assert!(delay >= 30 * SECOND, "{delay:?}");
+    }
+}

@@ -6,7 +6,7 @@
 //! | 400, 404, 413, 422 | a small failure goes in its place, once |
 //! | 401, 403 | nothing is sent for 5 s, then one result; the others once that was answered otherwise. No try, and never final: not even `WORKER_RESULT_MAX_AGE` counts |
 //! | 429 | nothing is sent until the silence is over. No try, but the age counts |
-//! | 5xx that names an error | tried again for an hour; `Job not found` only until the quick tries have ended |
+//! | 5xx that names an error | tried again for an hour; `Job not found` only until the quick tries have ended; `No suitable workers …` without quick tries |
 //! | anything else, or none | tried again until the age is reached |
 
 use std::time::Duration;
@@ -24,6 +24,9 @@ const KEPT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long an orchestrator may answer a result with an error of its own before it is given up.
 const SERVER_ERROR_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Both known orchestrators say so to a failure that they would dispatch again, while no worker is idle.
+const NOBODY_IDLE: &str = "No suitable workers";
 
 /// Why a result that reached its age is given up.
 const TOO_OLD: &str = "it was not acknowledged in all that time";
@@ -92,6 +95,10 @@ impl Outbox {
         let Some(state) = self.entries.get_mut(&id) else { return self.again(id, now) };
         match named {
             Some(error) => {
+                if error.starts_with(NOBODY_IDLE) {
+                    // It did count: each further try would cost the job another of its few attempts.
+                    state.tries = state.tries.max(self.settings.quick_tries);
+                }
                 let since = *state.server_error_since.get_or_insert(now);
                 let unknown_job = error == "Job not found" && state.tries >= self.settings.quick_tries.max(1);
                 if unknown_job || now.duration_since(since) >= SERVER_ERROR_PATIENCE {
