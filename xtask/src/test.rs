@@ -50,8 +50,9 @@ fn tests(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Res
     if !options.e2e {
         arguments.extend(["--exclude", "e2e"]);
     }
-    if !nextest && !options.filters.is_empty() {
-        arguments.push("--");
+    if !nextest {
+        // As many as `.config/nextest.toml` has at once: tests mostly wait.
+        arguments.extend(["--", "--test-threads=6"]);
     }
     arguments.extend(&options.filters);
     steps.last_program("tests", &mut workspace.cargo(arguments))
