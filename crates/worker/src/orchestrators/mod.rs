@@ -101,10 +101,11 @@ impl Orchestrators {
     /// Tells everybody what has changed. True when one is up again.
     fn rearranged(&self, who: usize, changed: bool, fleet: &Fleet) -> bool {
         if changed {
-            self.slots.set_down(who, fleet.is_down(who));
             self.say(who, fleet.is_down(who));
         }
         for (index, post) in self.posts.iter().enumerate() {
+            // Of some that were down nothing is known any more.
+            self.slots.set_down(index, fleet.is_down(index));
             let role = fleet.role(index);
             let is_new = post.role.send_if_modified(|known| std::mem::replace(known, role) != role);
             if !is_new {
@@ -127,5 +128,26 @@ impl Orchestrators {
             (false, true) => tracing::warn!(%orchestrator, "the orchestrator is down"),
             (false, false) => tracing::info!(%orchestrator, "the orchestrator is up again"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn one_that_was_down_before_it_stood_by_gets_the_only_slot_when_it_serves_again() {
+        let slots = Slots::new(1, &[], Turns::new(Precedence::Rank, &[1, 1, 1]));
+        let names = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let all = Orchestrators::new(MultiOrchestratorMode::Failover, names, slots.clone());
+        all.heard(0, Sign::Gone);
+        all.heard(1, Sign::Gone);
+        assert!(all.registered(0));
+        all.heard(0, Sign::Gone);
+        assert!(all.is_active(1));
+        all.registered(1);
+        assert!(slots.acquire(1).now_or_never().is_some());
     }
 }
