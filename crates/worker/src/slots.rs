@@ -169,6 +169,8 @@ impl Slots {
             wish.made = true;
         }
         if state.turns.next(state.free) != Some(wish.who) {
+            // The order can have changed since it was told: whoever is next by now has not heard of it.
+            self.wake(&state);
             return None;
         }
         state.turns.withdraw(wish.who);
@@ -211,6 +213,12 @@ impl Slots {
     /// How many times longer than the heaviest this orchestrator pauses after an empty answer.
     pub(crate) fn stride(&self, who: usize) -> f64 {
         self.lock().turns.stride(who)
+    }
+
+    /// Whether a poll of this orchestrator holds a slot that another orchestrator waits for.
+    pub(crate) fn is_in_the_way(&self, who: usize) -> bool {
+        let state = self.lock();
+        state.free == 0 && state.turns.others_wait(who)
     }
 
     /// Says whether an orchestrator is down.
@@ -442,6 +450,37 @@ mod tests {
         drop(held);
         drop(first);
         second.await;
+    }
+
+    #[tokio::test]
+    async fn no_slot_is_left_unused_when_the_order_changes_after_one_was_told() {
+        let slots = Slots::new(1, &[], Turns::new(Precedence::Weight, &[1, 1]));
+        let held = slots.acquire(0).await;
+        let mut first = Box::pin(slots.acquire(0));
+        let mut second = Box::pin(slots.acquire(1));
+        assert!(
+            futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut second).is_pending()
+        );
+        // It is the first's turn, and it is told; before it looks, another poll of its is counted.
+        drop(held);
+        slots.sent(0);
+        assert!(futures_util::poll!(&mut first).is_pending());
+        assert!(futures_util::poll!(&mut second).is_ready(), "nobody told it");
+    }
+
+    #[tokio::test]
+    async fn a_poll_is_in_the_way_when_another_that_is_up_waits_for_its_slot() {
+        let slots = Slots::new(1, &[], Turns::new(Precedence::Rank, &[1, 1]));
+        let held = slots.acquire(0).await;
+        assert!(!slots.is_in_the_way(0));
+        let mut other = Box::pin(slots.acquire(1));
+        assert!(futures_util::poll!(&mut other).is_pending() && slots.is_in_the_way(0));
+        assert!(!slots.is_in_the_way(1));
+        slots.set_down(1, true);
+        assert!(!slots.is_in_the_way(0), "nor would the other be answered");
+        slots.set_down(1, false);
+        drop(held);
+        assert!(!slots.is_in_the_way(0));
     }
 
     #[test]

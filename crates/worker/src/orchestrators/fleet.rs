@@ -70,7 +70,7 @@ impl Fleet {
     /// One gave a sign. True when it is up or down otherwise than before.
     pub(super) fn heard(&mut self, who: usize, sign: Sign) -> bool {
         let is_active = self.role(who) == Role::Active;
-        if sign == Sign::Well && !is_active && self.health[who].is_down() {
+        if sign == Sign::Well && matches!(self.role(who), Role::Probed(_)) {
             // An open poll or a late heartbeat may still be answered: only a registration makes it active.
             return false;
         }
@@ -128,6 +128,15 @@ mod tests {
             [SELDOM, Role::Active, Role::Standby],
             "nothing was known of the second any more"
         );
+    }
+
+    #[test]
+    fn a_standby_that_answers_again_is_healthy_again() {
+        let mut fleet = Fleet::new(3, true);
+        // Left a while ago, it still gets heartbeats.
+        assert!(fleet.heard(1, Sign::Gone) && fleet.heard(1, Sign::Well));
+        fleet.heard(0, Sign::Gone);
+        assert_eq!(roles(&fleet), [SELDOM, Role::Active, Role::Standby]);
     }
 
     #[test]

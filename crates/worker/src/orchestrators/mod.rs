@@ -36,6 +36,8 @@ struct Post {
     role: watch::Sender<Role>,
     /// It is active and has accepted a registration: it may be polled.
     polled: watch::Sender<bool>,
+    /// Nobody was there when it was tried last.
+    unreachable: watch::Sender<bool>,
     /// It gave another sign than that it is well: only then does the next such sign matter.
     troubled: AtomicBool,
 }
@@ -48,6 +50,7 @@ impl Orchestrators {
             name,
             role: watch::Sender::new(fleet.role(who)),
             polled: watch::Sender::new(false),
+            unreachable: watch::Sender::new(false),
             troubled: AtomicBool::new(false),
         };
         let posts = names.into_iter().enumerate().map(post).collect();
@@ -62,6 +65,16 @@ impl Orchestrators {
     /// Whether this one may be polled, from now on.
     pub(crate) fn polled(&self, who: usize) -> watch::Receiver<bool> {
         self.posts[who].polled.subscribe()
+    }
+
+    /// Whether this one may be polled now.
+    pub(crate) fn is_polled(&self, who: usize) -> bool {
+        *self.posts[who].polled.borrow()
+    }
+
+    /// Whether nobody is there, from now on.
+    pub(crate) fn unreachable(&self, who: usize) -> watch::Receiver<bool> {
+        self.posts[who].unreachable.subscribe()
     }
 
     /// Whether this one is served.
@@ -81,6 +94,11 @@ impl Orchestrators {
             return false;
         }
         let mut fleet = lock(&self.fleet);
+        match sign {
+            Sign::Gone => drop(self.posts[who].unreachable.send_replace(true)),
+            Sign::Well => drop(self.posts[who].unreachable.send_replace(false)),
+            Sign::Failed => {}
+        }
         let changed = fleet.heard(who, sign);
         self.posts[who].troubled.store(sign != Sign::Well || fleet.is_down(who), Ordering::Relaxed);
         self.rearranged(who, changed, &fleet)
@@ -91,6 +109,7 @@ impl Orchestrators {
         let mut fleet = lock(&self.fleet);
         let was_down = fleet.registered(who);
         self.posts[who].troubled.store(false, Ordering::Relaxed);
+        self.posts[who].unreachable.send_replace(false);
         let is_up = self.rearranged(who, was_down, &fleet);
         if fleet.role(who) == Role::Active {
             self.posts[who].polled.send_replace(true);

@@ -115,6 +115,12 @@ impl Turns {
         self.entries[who].wishes -= 1;
     }
 
+    /// Whether pollers of others that are up wait for a slot.
+    pub(crate) fn others_wait(&self, who: usize) -> bool {
+        let mut others = self.entries.iter().enumerate().filter(|(index, _)| *index != who);
+        others.any(|(_, entry)| entry.wishes > 0 && !entry.down)
+    }
+
     /// Who takes the next slot of those that are free, of those who wait.
     pub(crate) fn next(&self, free: usize) -> Option<usize> {
         if free == 0 {

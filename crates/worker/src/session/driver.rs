@@ -91,6 +91,10 @@ impl Driver {
             if self.session.peer.take_connection_failed() {
                 self.state.on_doubt();
             }
+            // While an exchange was under way it may have been given another part.
+            if self.role.has_changed().is_ok_and(|changed| changed) {
+                self.state.on_role(*self.role.borrow_and_update(), Instant::now());
+            }
             match self.state.next(Instant::now()) {
                 Step::Register => self.register().await,
                 Step::Beat { probe } => self.beat(probe).await,

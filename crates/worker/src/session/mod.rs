@@ -57,7 +57,7 @@ impl Session {
     /// What can be accepted from its orchestrator when this much is in use.
     pub(crate) fn accepted(&self, core: &Core, usage: &Usage) -> Vec<TaskName> {
         // While results pile up that it does not take, it is not polled either.
-        let is_served = self.orchestrators.is_active(self.who) && self.delivery.has_room();
+        let is_served = self.orchestrators.is_polled(self.who) && self.delivery.has_room();
         if is_served { core.accepted(usage) } else { Vec::new() }
     }
 

@@ -26,6 +26,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// later took a poll with it that was held.
 const STALE_WITHIN: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether a poll that nobody will answer is in the way of others.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
 /// All that poll one orchestrator. Each has a connection of its own, and takes a slot before it asks for a task.
 #[derive(Debug)]
 pub(crate) struct Pollers {
@@ -114,6 +117,10 @@ impl Pollers {
                     place.ends_by_itself = true;
                     return;
                 }
+                () = self.is_in_the_way() => {
+                    place.ends_by_itself = true;
+                    return;
+                }
             };
             let now = Instant::now();
             // The peer closed the connection just as it was to be used again: no fault of anybody's. Once, because a
@@ -136,6 +143,20 @@ impl Pollers {
                     return;
                 }
             }
+        }
+    }
+
+    /// Waits until an open poll is in the way: nobody is there to answer it, and another orchestrator waits for its slot.
+    async fn is_in_the_way(&self) {
+        let who = self.session.who;
+        let mut unreachable = self.session.orchestrators.unreachable(who);
+        loop {
+            // Its sender lives as long as the worker.
+            let _ = unreachable.wait_for(|unreachable| *unreachable).await;
+            if self.core.slots.is_in_the_way(who) {
+                return;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
         }
     }
 
@@ -290,6 +311,7 @@ impl Drop for Place {
         let session = &self.pollers.session;
         if !self.ends_by_itself {
             tracing::error!(orchestrator = %session.peer.name, "a poller died: another takes its place");
+            self.pollers.polling().on_died(Instant::now());
         }
         if self.is_held {
             self.pollers.polling().on_gone();
@@ -302,3 +324,6 @@ impl Drop for Place {
 fn is_stale(polled: &Result<Polled, Error>, took: Duration) -> bool {
     took < STALE_WITHIN && polled.as_ref().is_err_and(Error::is_stale_connection)
 }
+
+#[cfg(test)]
+mod tests;

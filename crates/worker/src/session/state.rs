@@ -16,7 +16,7 @@
 //! | role | a stranger | one that knows us |
 //! |---|---|---|
 //! | becomes active | is registered with at once | likewise: it may have lost us meanwhile |
-//! | becomes standby | is left alone | is told that nothing is accepted, and gets heartbeats until its last task is settled; being forgotten ends it |
+//! | becomes standby | is left alone | is told that nothing is accepted, despite a silence, and gets heartbeats until its last task is settled; being forgotten ends it |
 //! | becomes probed | is registered with every 10 s; after growing delays when all are down | both |
 
 use std::time::Duration;
@@ -102,9 +102,15 @@ pub(super) struct Conversation {
     /// When the next registration may be sent, and when the last was.
     attempt_at: Instant,
     attempted: Option<Instant>,
+    /// A registration was refused with a time to wait, whatever part is played meanwhile.
+    refused_until: Option<Instant>,
+    /// It became active again before it was settled: it is registered with anew, and knows us until then.
+    renews: bool,
     /// When the next heartbeat is due.
     tick: Instant,
     changed: bool,
+    /// It was left, and has to be told whatever silence it asked for: what it dispatched nobody would ask for.
+    leaving: bool,
     /// Ask first whether the worker is known: a connection failed.
     doubt: bool,
     /// Since the last registration.
@@ -124,8 +130,11 @@ impl Conversation {
             registration: Backoff::new(Duration::from_secs(1), longest, Jitter::Full),
             attempt_at: now,
             attempted: None,
+            refused_until: None,
+            renews: false,
             tick: now,
             changed: false,
+            leaving: false,
             doubt: false,
             heartbeats: 0,
             gate: RateGate::default(),
@@ -162,7 +171,7 @@ impl Conversation {
     fn wants_registration(&self) -> bool {
         self.stop == Stop::No
             && match self.role {
-                Role::Active => self.standing == Standing::Stranger,
+                Role::Active => self.renews || self.standing == Standing::Stranger,
                 Role::Probed(_) => true,
                 Role::Standby => false,
             }
@@ -175,7 +184,8 @@ impl Conversation {
             self.tick += self.interval;
             due = true;
         }
-        if due && self.gate.closed_until(now).is_none() {
+        let leaving = std::mem::take(&mut self.leaving);
+        if leaving || due && self.gate.closed_until(now).is_none() {
             self.heartbeats += 1;
             let newer = generation == Generation::Newer;
             let doubt = std::mem::take(&mut self.doubt);
@@ -224,22 +234,21 @@ impl Conversation {
         if std::mem::replace(&mut self.role, role) == role || self.stop != Stop::No {
             return;
         }
+        // One that is left is told at once.
+        self.leaving = role != Role::Active && self.is_known();
+        self.renews = role == Role::Active;
+        let at_once = self.refused_until.map_or(now, |until| until.max(now));
         match role {
             Role::Active => {
-                self.standing = Standing::Stranger;
-                self.attempt_at = now;
+                self.attempt_at = at_once;
                 self.registration.reset();
             }
-            Role::Standby => self.changed = true,
-            Role::Probed(Pace::Seldom) => {
-                self.changed = true;
-                self.attempt_at = now + PROBE_INTERVAL;
-            }
+            Role::Standby => {}
+            Role::Probed(Pace::Seldom) => self.attempt_at = at_once.max(now + PROBE_INTERVAL),
+            // Unless it was just tried in vain.
             Role::Probed(Pace::Backoff) => {
-                self.changed = true;
-                // Unless it was just tried in vain.
                 if self.attempted.is_none_or(|at| now.duration_since(at) >= Duration::from_secs(1)) {
-                    self.attempt_at = now;
+                    self.attempt_at = at_once;
                     self.registration.reset();
                 }
             }
@@ -260,11 +269,15 @@ impl Conversation {
         self.tick = now;
         self.heartbeats = 0;
         self.doubt = false;
+        self.renews = false;
+        self.leaving = role != Role::Active;
+        self.refused_until = None;
         self.attempt_at = now + PROBE_INTERVAL;
     }
 
     /// It did not; perhaps the reason names the delay.
     pub(super) fn on_not_registered(&mut self, delay: Option<Duration>, now: Instant) {
+        self.refused_until = delay.map(|delay| now + delay);
         let delay = match (self.role, delay) {
             (Role::Probed(Pace::Seldom), delay) => delay.unwrap_or_default().max(PROBE_INTERVAL),
             (_, Some(delay)) => delay,
@@ -296,7 +309,9 @@ impl Conversation {
                 if let Standing::Known { acknowledged, .. } = &mut self.standing {
                     *acknowledged = true;
                 }
-                self.registration.reset();
+                if !self.wants_registration() {
+                    self.registration.reset();
+                }
             }
             Beat::Forgotten => self.on_forgotten(now),
             Beat::TooMany(_) | Beat::Refused | Beat::Unreachable => {}
@@ -316,7 +331,7 @@ impl Conversation {
             let delay = if acknowledged { Duration::ZERO } else { self.registration.next(&mut self.rng) };
             self.standing = Standing::Stranger;
             if self.role == Role::Active {
-                self.attempt_at = now + delay;
+                self.attempt_at = self.refused_until.map_or(now + delay, |until| until.max(now + delay));
             }
         }
     }
@@ -507,6 +522,52 @@ mod tests {
         state.on_registered(Generation::Older, Role::Active, at);
         assert_eq!(state.next(at), Step::Beat { probe: false });
         assert_eq!(state.next(at + SECOND), Step::Wait { until: at + 15 * SECOND });
+    }
+
+    #[test]
+    fn one_that_is_left_is_told_whatever_silence_it_asked_for() {
+        let (mut state, now) = acknowledged(Generation::Older);
+        assert!(state.on_too_many(None, now));
+        state.on_change();
+        assert!(matches!(state.next(now), Step::Wait { .. }));
+        state.on_role(Role::Standby, now);
+        assert_eq!(state.next(now), Step::Beat { probe: false });
+        assert!(matches!(state.next(now + 20 * SECOND), Step::Wait { .. }), "once");
+        // A probe that was accepted too late.
+        state.on_registered(Generation::Older, Role::Standby, now);
+        assert_eq!(state.next(now), Step::Beat { probe: false });
+    }
+
+    #[test]
+    fn one_that_is_active_again_before_it_was_settled_still_hears_of_us() {
+        let (mut state, now) = acknowledged(Generation::Older);
+        state.on_role(Role::Standby, now);
+        assert_eq!(state.next(now), Step::Beat { probe: false });
+        state.on_role(Role::Active, now);
+        assert!(!state.is_left());
+        assert_eq!(state.next(now), Step::Register);
+        for _ in 0..10 {
+            state.on_not_registered(None, now);
+            // It knows us from before: that makes no hot loop of registrations.
+            state.on_beat(Beat::Acknowledged, now);
+        }
+        let mut goes_on = state;
+        assert!(matches!(goes_on.next(now + 15 * SECOND), Step::Beat { .. } | Step::Register));
+        goes_on.on_stop();
+        assert_eq!(goes_on.next(now), Step::SayGoodbye, "it has an open poll or a task of ours yet");
+    }
+
+    #[test]
+    fn registrations_keep_a_silence_whatever_part_is_played_meanwhile() {
+        let now = Instant::now();
+        for role in [Role::Active, Role::Probed(Pace::Backoff)] {
+            let mut state = conversation(Role::Active, now);
+            assert_eq!(state.next(now), Step::Register);
+            state.on_not_registered(Some(61 * SECOND), now);
+            state.on_role(Role::Standby, now + 2 * SECOND);
+            state.on_role(role, now + 3 * SECOND);
+            assert_eq!(state.next(now + 3 * SECOND), Step::Wait { until: now + 61 * SECOND }, "{role:?}");
+        }
     }
 
     #[test]

@@ -48,6 +48,9 @@ const LONGEST_ERROR_DELAY: Duration = Duration::from_secs(60);
 /// A delay of nothing would never grow: doubled, it begins here.
 const SHORTEST_DELAY: Duration = Duration::from_millis(10);
 
+/// The pause after a poller panicked.
+const DEATH_DELAY: Duration = Duration::from_secs(1);
+
 /// How polling is configured.
 #[derive(Debug, Clone)]
 pub(crate) struct PollingSettings {
@@ -130,6 +133,11 @@ impl Polling {
     /// A poller is gone, though no answer said that it should.
     pub(crate) fn on_gone(&mut self) {
         self.pollers -= 1;
+    }
+
+    /// A poller panicked, which is a mistake of ours: should it come again at once, it shall not be a hot loop.
+    pub(crate) fn on_died(&mut self, now: Instant) {
+        self.pause(now + DEATH_DELAY);
     }
 
     /// None when a poll may be sent now, else when it may.

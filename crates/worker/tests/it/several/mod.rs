@@ -1,5 +1,6 @@
 //! One worker, several orchestrators.
 
+mod adversity;
 mod failover;
 mod together;
 

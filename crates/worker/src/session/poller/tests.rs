@@ -1,0 +1,73 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fastrand::Rng;
+use rxon::signing::Seal;
+use rxon::transport::{Connector, ExchangeFuture, Request};
+
+use super::*;
+use crate::assembly::Assembly;
+use crate::config::WorkerConfig;
+use crate::router::Router;
+use crate::session::{Peer, PollingSettings};
+use crate::worker::Plan;
+
+/// Every exchange is a mistake of ours.
+#[derive(Debug, Clone, Default)]
+struct Panics(Arc<AtomicUsize>);
+
+impl Connector for Panics {
+    fn transport(&self) -> Box<dyn Transport> {
+        Box::new(self.clone())
+    }
+}
+
+impl Transport for Panics {
+    fn exchange(&mut self, _: Request) -> ExchangeFuture<'_> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { panic!("boom") })
+    }
+}
+
+fn assembly() -> Assembly {
+    let plan = Plan {
+        router: Router::default(),
+        group_limits: Vec::new(),
+        skill_dependencies: std::collections::BTreeMap::new(),
+        // Nobody listens there.
+        config: WorkerConfig::defaults().orchestrator_url("http://127.0.0.1:1".parse().ok()),
+        worker_type: None,
+        max_concurrent_tasks: Some(1),
+        capacity_checker: None,
+    };
+    Assembly::new(plan).expect("a worker")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poller_that_dies_is_replaced_gives_its_slot_back_and_makes_no_hot_loop() {
+    let Assembly { core, sessions, ends, .. } = assembly();
+    let panics = Panics::default();
+    let seal = Seal::new(core.worker_id.clone(), "token");
+    let session = Arc::new(Session {
+        who: 0,
+        orchestrators: core.orchestrators.clone(),
+        peer: Peer::new("peer".into(), Arc::new(panics.clone()), seal),
+        delivery: sessions[0].delivery.clone(),
+        progress: sessions[0].progress.clone(),
+        pollers: tokio::sync::watch::Sender::new(0),
+    });
+    let settings =
+        PollingSettings { max_pollers: 8, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
+    let pollers =
+        Pollers::new(core.clone(), session.clone(), ends.clone(), Polling::new(settings, Rng::new()));
+    let tracker = TaskTracker::new();
+    tracker.spawn(pollers.supervise());
+    core.orchestrators.registered(0);
+    tokio::time::sleep(Duration::from_millis(9500)).await;
+    let polls = panics.0.load(Ordering::SeqCst);
+    assert_eq!(polls, 10, "one at once, and one each second");
+    assert_eq!(*session.pollers.borrow(), 1, "one waits");
+    ends.stop_asking.cancel();
+    tracker.close();
+    tracker.wait().await;
+    assert_eq!((*session.pollers.borrow(), core.slots.free()), (0, 1));
+}
