@@ -124,7 +124,9 @@ pub(crate) fn session(
     );
     let (worker_id, changes) = (core.worker_id.clone(), core.changes.clone());
     let on_ignored = core.on_ignored.clone();
-    let delivery = Delivery::new(peer.clone(), worker_id, changes, on_ignored, outbox, senders.clone());
+    let sharers = core.orchestrators.count();
+    let delivery =
+        Delivery::new(peer.clone(), worker_id, changes, on_ignored, outbox, senders.clone(), sharers);
     Ok(Arc::new(Session {
         who,
         orchestrators: core.orchestrators.clone(),

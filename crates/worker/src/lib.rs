@@ -41,7 +41,7 @@ pub use error::{BuildError, Error};
 pub use exit::Exit;
 #[cfg(feature = "garde")]
 pub use extract::Valid;
-pub use extract::{Extension, Params, RawParams, State, TaskContext, TaskRequest};
+pub use extract::{Extension, Params, RawParams, Rejection, State, TaskContext, TaskRequest};
 pub use handler::{Handler, IntoOutcome, Json, Outcome, TaskError, blocking};
 pub use rxon::model::ErrorCode;
 pub use rxon::{JobId, TaskId, TaskName, WorkerId};

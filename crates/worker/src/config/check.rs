@@ -27,8 +27,12 @@ impl WorkerConfig {
                 format!("`{}` is set, but this version does not support it yet", option.variable)
             }),
         );
+        // A token that is wrong was given: its problem says more.
+        let wrong = |variable| self.history.problems.iter().any(|problem| problem.variable == variable);
+        let is_given = wrong("WORKER_TOKEN") || wrong("WORKER_INDIVIDUAL_TOKEN");
         let orchestrators = self.orchestrators();
-        let placeholders = orchestrators.iter().filter(|entry| entry.token.expose() == PLACEHOLDER_TOKEN);
+        let placeholders =
+            orchestrators.iter().filter(|entry| !is_given && entry.token.expose() == PLACEHOLDER_TOKEN);
         warnings.extend(placeholders.map(|entry| {
             format!(
                 "the token for {} is the placeholder `{PLACEHOLDER_TOKEN}`: set `WORKER_TOKEN`",

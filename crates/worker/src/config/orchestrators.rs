@@ -10,6 +10,7 @@ use super::parse::{self, Accepts, Parsed, Wrong};
 
 /// One orchestrator of `ORCHESTRATORS_CONFIG`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OrchestratorEntry {
     /// Where it is.
     pub url: OrchestratorUrl,
@@ -25,6 +26,21 @@ impl OrchestratorEntry {
     /// An orchestrator at this address, with the default priority (10) and weight (1), and the worker's token.
     pub fn new(url: OrchestratorUrl) -> Self {
         Self { url, priority: 10, weight: 1, token: Secret::default() }
+    }
+
+    /// Sets the priority: lower is tried first.
+    pub fn with_priority(self, priority: i64) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// Sets its share of the polls in `ROUND_ROBIN`, at least 1.
+    pub fn with_weight(self, weight: u32) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// Sets its own token.
+    pub fn with_token(self, token: &str) -> Self {
+        Self { token: Secret::new(token), ..self }
     }
 }
 

@@ -26,14 +26,21 @@ pub(crate) struct Seen {
 }
 
 /// The results of the last ten minutes, as far as they fit.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Recent {
     results: HashMap<TaskId, (Seen, Instant)>,
     order: VecDeque<(TaskId, Instant)>,
     bytes: usize,
+    /// How many orchestrators share the limits.
+    sharers: usize,
 }
 
 impl Recent {
+    /// For one of so many orchestrators as share the limits.
+    pub(crate) fn new(sharers: usize) -> Self {
+        Self { results: HashMap::new(), order: VecDeque::new(), bytes: 0, sharers }
+    }
+
     pub(crate) fn remember(&mut self, task_id: TaskId, body: Bytes, now: Instant) {
         self.bytes += body.len();
         self.order.push_back((task_id.clone(), now));
@@ -41,8 +48,8 @@ impl Recent {
             self.bytes -= old.body.len();
         }
         while let Some((oldest, at)) = self.order.front()
-            && (self.results.len() > MAX_RESULTS
-                || self.bytes > MAX_BYTES
+            && (self.results.len() > MAX_RESULTS / self.sharers
+                || self.bytes > MAX_BYTES / self.sharers
                 || now.duration_since(*at) >= REMEMBERED)
         {
             // Remembered anew meanwhile, it stands further back in the line too.
@@ -77,7 +84,7 @@ mod tests {
 
     #[test]
     fn results_are_remembered_for_ten_minutes() {
-        let (mut recent, now) = (Recent::default(), Instant::now());
+        let (mut recent, now) = (Recent::new(1), Instant::now());
         recent.remember(task(1), Bytes::from_static(b"x"), now);
         assert!(recent.find(&task(1), now + REMEMBERED - Duration::from_secs(1)).is_some());
         assert!(recent.find(&task(1), now + REMEMBERED).is_none());
@@ -87,7 +94,7 @@ mod tests {
 
     #[test]
     fn neither_number_nor_size_grows_without_bound() {
-        let (mut recent, now) = (Recent::default(), Instant::now());
+        let (mut recent, now) = (Recent::new(1), Instant::now());
         for number in 0..MAX_RESULTS + 5 {
             recent.remember(task(number), Bytes::from_static(b"x"), now);
         }
@@ -99,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_result_remembered_twice_counts_once() {
-        let (mut recent, now) = (Recent::default(), Instant::now());
+        let (mut recent, now) = (Recent::new(1), Instant::now());
         recent.remember(task(1), Bytes::from_static(b"xx"), now);
         recent.remember(task(1), Bytes::from_static(b"y"), now + Duration::from_secs(1));
         assert_eq!(recent.bytes, 1);

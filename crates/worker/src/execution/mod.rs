@@ -29,6 +29,7 @@ use crate::core::Core;
 use crate::extract::{ContextParts, TaskContext, TaskRequest, TaskScope};
 use crate::handler::{Outcome, TaskError};
 use crate::middleware::catch_panic::panicked;
+use crate::pace::until;
 use crate::router::Route;
 use crate::session::Session;
 use crate::slots::{Place, Slot};
@@ -113,7 +114,7 @@ impl Execution {
                 biased;
                 () = place.started() => {}
                 cause = self.cancel.caused() => return (cause.outcome(), Left::Nothing),
-                () = sleep_until(deadline) => return (Cause::Deadline.outcome(), Left::Nothing),
+                () = until(deadline) => return (Cause::Deadline.outcome(), Left::Nothing),
             }
         }
         self.handle(task, &route, place, deadline).await
@@ -156,8 +157,8 @@ impl Execution {
                 return (self.first_of(&context, outcome), Left::Nothing);
             }
             cause = self.cancel.caused() => cause,
-            () = sleep_until(deadline) => Cause::Deadline,
-            () = sleep_until(limited) => Cause::TimeLimit(limit.unwrap_or_default()),
+            () = until(deadline) => Cause::Deadline,
+            () = until(limited) => Cause::TimeLimit(limit.unwrap_or_default()),
         };
         let cause = self.cancel.cancel(cause);
         // An async handler ends where it waits; one on a thread of its own can only be asked to.
@@ -213,13 +214,6 @@ fn until_deadline(deadline: f64) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     // Further away than a month is as good as never, and would overflow timers.
     Duration::from_secs_f64((deadline - now).clamp(0.0, 31.0 * 86_400.0))
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl Health {
                 false
             }
             Sign::Failed => {
-                self.failures += 1;
+                self.failures = self.failures.saturating_add(1);
                 self.down || self.failures >= FAILURES_OF_DOWN
             }
             Sign::Gone => true,

@@ -82,9 +82,9 @@ impl Orchestrators {
         *self.posts[who].role.borrow() == Role::Active
     }
 
-    /// Whether there is only one.
-    pub(crate) fn is_only_one(&self) -> bool {
-        self.posts.len() == 1
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.posts.len()
     }
 
     /// One gave a sign. True when it is up again after it was down.
@@ -142,7 +142,7 @@ impl Orchestrators {
     fn say(&self, who: usize, is_down: bool) {
         let orchestrator = &self.posts[who].name;
         // Of a single one its requests tell.
-        match (self.is_only_one(), is_down) {
+        match (self.count() == 1, is_down) {
             (true, _) => {}
             (false, true) => tracing::warn!(%orchestrator, "the orchestrator is down"),
             (false, false) => tracing::info!(%orchestrator, "the orchestrator is up again"),

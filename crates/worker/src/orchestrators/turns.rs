@@ -171,14 +171,14 @@ impl Turns {
         if self.precedence == Precedence::Rank {
             return Share::Less;
         }
-        let own = self.entries[who].weight as usize;
+        let (own, pollers) = (u64::from(self.entries[who].weight), pollers as u64);
         let mut others = Vec::new();
         for (index, entry) in self.entries.iter().enumerate() {
             if let Some((_, theirs)) = entry.lively
                 && index != who
                 && entry.is_lively(now)
             {
-                others.push((theirs, entry.weight as usize));
+                others.push((theirs as u64, u64::from(entry.weight)));
             }
         }
         if others.iter().any(|(theirs, weight)| pollers * weight > (theirs + 1) * own) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use futures_util::FutureExt;
 use rxon::model::Generation;
 use rxon::signing::Seal;
 use rxon::transport::{Connector, Response};
@@ -54,6 +55,8 @@ impl Peer {
     }
 
     pub(super) fn registered(&self, generation: Generation) {
+        // What was said of the registration before this one is no news.
+        let _ = self.forgotten.notified().now_or_never();
         self.known.store(true, Ordering::Relaxed);
         self.registered.send_replace(Some(generation));
     }

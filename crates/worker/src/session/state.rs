@@ -91,6 +91,15 @@ enum Stop {
     },
 }
 
+/// What the next heartbeat has to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum News {
+    None,
+    Changed,
+    /// Nothing is accepted from it any more. Told whatever silence it asked for: nobody would ask for what it dispatches.
+    Left,
+}
+
 /// A conversation with one orchestrator.
 #[derive(Debug)]
 pub(super) struct Conversation {
@@ -108,9 +117,7 @@ pub(super) struct Conversation {
     renews: bool,
     /// When the next heartbeat is due.
     tick: Instant,
-    changed: bool,
-    /// It was left, and has to be told whatever silence it asked for: what it dispatched nobody would ask for.
-    leaving: bool,
+    news: News,
     /// Ask first whether the worker is known: a connection failed.
     doubt: bool,
     /// Since the last registration.
@@ -133,8 +140,7 @@ impl Conversation {
             refused_until: None,
             renews: false,
             tick: now,
-            changed: false,
-            leaving: false,
+            news: News::None,
             doubt: false,
             heartbeats: 0,
             gate: RateGate::default(),
@@ -178,14 +184,14 @@ impl Conversation {
     }
 
     fn beat_or_wait(&mut self, generation: Generation, attempt_at: Option<Instant>, now: Instant) -> Step {
-        let mut due = std::mem::take(&mut self.changed);
+        let news = std::mem::replace(&mut self.news, News::None);
+        let mut due = news != News::None;
         // A slow answer makes no burst of late heartbeats.
         while self.tick <= now {
             self.tick += self.interval;
             due = true;
         }
-        let leaving = std::mem::take(&mut self.leaving);
-        if leaving || due && self.gate.closed_until(now).is_none() {
+        if news == News::Left || due && self.gate.closed_until(now).is_none() {
             self.heartbeats += 1;
             let newer = generation == Generation::Newer;
             let doubt = std::mem::take(&mut self.doubt);
@@ -220,7 +226,9 @@ impl Conversation {
 
     /// Something worth a heartbeat happened.
     pub(super) fn on_change(&mut self) {
-        self.changed = true;
+        if self.news == News::None {
+            self.news = News::Changed;
+        }
     }
 
     /// A connection failed: the orchestrator may have restarted.
@@ -235,7 +243,7 @@ impl Conversation {
             return;
         }
         // One that is left is told at once.
-        self.leaving = role != Role::Active && self.is_known();
+        self.tell_that_it_is_left();
         self.renews = role == Role::Active;
         let at_once = self.refused_until.map_or(now, |until| until.max(now));
         match role {
@@ -255,6 +263,11 @@ impl Conversation {
         }
     }
 
+    fn tell_that_it_is_left(&mut self) {
+        let is_left = self.role != Role::Active && self.is_known();
+        self.news = if is_left { News::Left } else { News::None };
+    }
+
     /// Nothing is left that came from it: if it was left, it is let alone from now on.
     pub(super) fn on_settled(&mut self) {
         if self.is_left() {
@@ -270,7 +283,7 @@ impl Conversation {
         self.heartbeats = 0;
         self.doubt = false;
         self.renews = false;
-        self.leaving = role != Role::Active;
+        self.tell_that_it_is_left();
         self.refused_until = None;
         self.attempt_at = now + PROBE_INTERVAL;
     }

@@ -23,7 +23,7 @@ use crate::session::{Asked, Peer, say_rate_limited};
 /// No more results than this are sent to one orchestrator at once.
 const MAX_SENDERS: usize = 8;
 
-/// Beyond this many unacknowledged results no further task is asked for.
+/// Beyond this many unacknowledged results no further task is asked for; of several orchestrators each has its part.
 const MAX_RESULTS: usize = 10_000;
 
 /// Beyond this many bytes of them too.
@@ -61,6 +61,8 @@ pub(super) struct Books {
     pub(super) busy: usize,
     /// Results that the orchestrator had no use for, so far.
     ignored: u64,
+    /// How many orchestrators share the limits.
+    sharers: usize,
 }
 
 impl Books {
@@ -70,7 +72,7 @@ impl Books {
     }
 
     fn has_room(&self) -> bool {
-        self.outbox.len() < MAX_RESULTS && self.outbox.bytes() < MAX_BYTES
+        self.outbox.len() < MAX_RESULTS / self.sharers && self.outbox.bytes() < MAX_BYTES / self.sharers
     }
 
     /// Counts as many new senders as there is something to do for; the caller has them begin.
@@ -106,6 +108,7 @@ impl Reply {
 }
 
 impl Delivery {
+    /// For one of so many orchestrators as share the limits.
     pub(crate) fn new(
         peer: Arc<Peer>,
         worker_id: WorkerId,
@@ -113,8 +116,10 @@ impl Delivery {
         on_ignored: Option<OnIgnored>,
         outbox: Outbox,
         tracker: TaskTracker,
+        sharers: usize,
     ) -> Arc<Self> {
-        let books = Books { outbox, recent: Recent::default(), senders: 0, busy: 0, ignored: 0 };
+        let recent = Recent::new(sharers);
+        let books = Books { outbox, recent, senders: 0, busy: 0, ignored: 0, sharers };
         Arc::new(Self {
             peer,
             worker_id,
@@ -378,7 +383,5 @@ impl Delivery {
     }
 }
 
-#[cfg(test)]
-mod course;
 #[cfg(test)]
 mod tests;

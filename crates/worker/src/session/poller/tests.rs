@@ -38,6 +38,7 @@ fn assembly() -> Assembly {
         worker_type: None,
         max_concurrent_tasks: Some(1),
         capacity_checker: None,
+        on_ignored: None,
     };
     Assembly::new(plan).expect("a worker")
 }

@@ -193,9 +193,14 @@ impl Polling {
         }
     }
 
+    /// Whether a failed poll that was sent at this time was not under way already when the last one failed.
+    pub(crate) fn is_new_failure(&self, sent: Instant) -> bool {
+        self.last_failure.is_none_or(|last| sent >= last)
+    }
+
     /// A poll failed. Several that were under way together count as one failure.
     pub(crate) fn on_error(&mut self, sent: Instant, now: Instant) -> Next {
-        if self.last_failure.is_none_or(|last| sent >= last) {
+        if self.is_new_failure(sent) {
             self.last_failure = Some(now);
             let delay = self.failures.next(&mut self.rng);
             self.pause(now + delay);

@@ -132,6 +132,38 @@ async fn three_failures_in_a_row_are_down_and_some_answers_are_none() {
     .await;
 }
 
+/// Polls that were under way together when a proxy was reloaded.
+#[tokio::test]
+async fn failures_of_parallel_polls_are_one() {
+    let [first, second] = orchestrators().await;
+    let variables =
+        [("HEARTBEAT_INTERVAL", "60"), ("MAX_CONCURRENT_TASKS", "40"), ("TASK_POLL_ERROR_DELAY", "0.3")];
+    let _worker = start_both(&first, &second, &variables);
+    for _ in 0..30 {
+        push(&first, "sleep", json!({"seconds": 3.0}));
+    }
+    first.wait_for_open_polls(5).await;
+    first.drop_connections();
+    first.answer_always(Endpoint::Poll, Answer::status(503));
+    watch_for(Duration::from_millis(100)).await;
+    first.answer_normally(Endpoint::Poll);
+    assert_eq!(run(&first, "echo", json!({})).await["status"], "success");
+    assert_eq!(heard_of(&second), 0);
+}
+
+#[tokio::test]
+async fn one_that_forgot_us_is_registered_with_again_and_not_left() {
+    let [first, second] = orchestrators().await;
+    let variables = [("HEARTBEAT_INTERVAL", "60"), ("TASK_POLL_ERROR_DELAY", "0.02")];
+    let _worker = start_both(&first, &second, &variables);
+    first.wait_for_open_polls(1).await;
+    first.answer_always(Endpoint::Poll, Answer::status(404));
+    first.wait_for_requests(Endpoint::Register, 4).await;
+    first.answer_normally(Endpoint::Poll);
+    assert_eq!(run(&first, "echo", json!({})).await["status"], "success");
+    assert_eq!(heard_of(&second), 0);
+}
+
 #[tokio::test]
 async fn when_all_are_down_the_first_that_is_back_serves() {
     let [first, second, third] = orchestrators().await;

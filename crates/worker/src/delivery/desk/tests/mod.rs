@@ -1,3 +1,5 @@
+mod course;
+
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -8,9 +10,14 @@ use rxon::transport::{Connector, ExchangeFuture, Request, Transport, memory};
 use super::super::outbox::OutboxSettings;
 use super::*;
 
-pub(super) const SECOND: Duration = Duration::from_secs(1);
+const SECOND: Duration = Duration::from_secs(1);
 
-pub(super) fn delivery(connector: Arc<dyn Connector>) -> Arc<Delivery> {
+fn delivery(connector: Arc<dyn Connector>) -> Arc<Delivery> {
+    delivery_of_one(1, connector)
+}
+
+/// The results of one of so many orchestrators.
+fn delivery_of_one(sharers: usize, connector: Arc<dyn Connector>) -> Arc<Delivery> {
     let worker = WorkerId::new("w1").expect("an identifier");
     let peer = Peer::new("http://peer".into(), connector, Seal::new(worker.clone(), "token"));
     let settings = OutboxSettings {
@@ -26,14 +33,15 @@ pub(super) fn delivery(connector: Arc<dyn Connector>) -> Arc<Delivery> {
         None,
         Outbox::new(settings, Rng::with_seed(1)),
         TaskTracker::new(),
+        sharers,
     )
 }
 
-pub(super) fn task(number: usize) -> TaskId {
+fn task(number: usize) -> TaskId {
     TaskId::received(number.to_string()).expect("not empty")
 }
 
-pub(super) fn result(number: usize) -> TaskResult {
+fn result(number: usize) -> TaskResult {
     TaskResult {
         job_id: JobId::received("j").expect("not empty"),
         task_id: task(number),
@@ -47,12 +55,12 @@ pub(super) fn result(number: usize) -> TaskResult {
     }
 }
 
-pub(super) fn entry(number: usize) -> Entry {
+fn entry(number: usize) -> Entry {
     let TaskResult { job_id, task_id, .. } = result(number);
     Entry { task_id, job_id, body: Bytes::from_static(b"{}"), is_replacement: false }
 }
 
-pub(super) fn ok() -> Response {
+fn ok() -> Response {
     Response::new(200, "{}")
 }
 
@@ -165,6 +173,17 @@ async fn a_result_is_repeated_once_and_not_while_it_is_on_its_way() {
     // However long it waits, the task is not run again while its result is on its way.
     tokio::time::sleep(700 * SECOND).await;
     assert!(delivery.seen(&task(0)).expect("known").1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_orchestrators_share_the_room() {
+    let (connector, _peer) = memory::pair();
+    let delivery = delivery_of_one(4, Arc::new(connector));
+    for number in 0..MAX_RESULTS / 4 {
+        assert!(delivery.has_room());
+        delivery.push(&result(number));
+    }
+    assert!(!delivery.has_room());
 }
 
 #[tokio::test(start_paused = true)]

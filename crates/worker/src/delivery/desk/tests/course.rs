@@ -10,7 +10,6 @@ use rxon::transport::{Operation, Response};
 use serde_json::{Value, json};
 use testkit::capture::Logs;
 
-use super::tests::{SECOND, delivery, entry, ok, result, task};
 use super::*;
 
 fn started() -> (Arc<Delivery>, Peer) {

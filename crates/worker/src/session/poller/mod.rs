@@ -215,7 +215,7 @@ impl Pollers {
                 self.session.heard(Sign::Well);
                 Brought::Nothing
             }
-            Ok(Polled::Malformed { problem, excerpt }) => self.malformed(problem, &excerpt),
+            Ok(Polled::Malformed { problem, excerpt }) => self.malformed(problem, &excerpt, sent),
             Ok(Polled::Refused(response)) if response.status == 429 => {
                 let (first, next) = self.polling().on_rate_limited(now, response.retry_after);
                 if first {
@@ -223,7 +223,7 @@ impl Pollers {
                 }
                 return next;
             }
-            Ok(Polled::Refused(response)) => self.refused(&response),
+            Ok(Polled::Refused(response)) => self.refused(&response, sent),
             Err(error) => {
                 if error.kind() == ErrorKind::Timeout {
                     self.warned_of_hold.call_once(|| {
@@ -237,7 +237,7 @@ impl Pollers {
                 }
                 peer.connection_failed();
                 peer.log.failed(Asked::Poll, &error.chain());
-                self.session.heard(Sign::of(&error, true));
+                self.failed(Sign::of(&error, true), sent);
                 return self.polling().on_error(sent, now);
             }
         };
@@ -252,14 +252,22 @@ impl Pollers {
         Brought::Task { free_slots: self.core.slots.free(), share }
     }
 
-    fn malformed(&self, problem: MalformedTask, excerpt: &str) -> Brought {
+    /// A poll that was sent at this time failed. Several that were under way together are one failure.
+    fn failed(&self, sign: Sign, sent: Instant) {
+        let is_news = self.polling().is_new_failure(sent);
+        if is_news || sign == Sign::Gone {
+            self.session.heard(sign);
+        }
+    }
+
+    fn malformed(&self, problem: MalformedTask, excerpt: &str, sent: Instant) -> Brought {
         let orchestrator = &self.session.peer.name;
         tracing::error!(%orchestrator, body = excerpt, "not a task: {problem}");
         let Some((job_id, task_id)) = problem.ids else {
             self.session.peer.log.failed(Asked::Poll, &problem);
             // An object is a malformed task; anything else is no orchestrator.
             if !excerpt.trim_start().starts_with('{') {
-                self.session.heard(Sign::Failed);
+                self.failed(Sign::Failed, sent);
             }
             return Brought::Error;
         };
@@ -270,17 +278,19 @@ impl Pollers {
         }
     }
 
-    fn refused(&self, response: &Response) -> Brought {
+    fn refused(&self, response: &Response, sent: Instant) -> Brought {
         let peer = &self.session.peer;
         if let 401 | 403 = response.status {
             peer.log.refused(Asked::Poll, response);
             return Brought::Unauthorized;
         }
         if response.status == 404 {
+            // It is there, and does not know us.
             peer.was_forgotten();
+        } else {
+            self.failed(Sign::Failed, sent);
         }
         peer.log.failed(Asked::Poll, &format!("{}: {}", response.status, response.error_text()));
-        self.session.heard(Sign::Failed);
         Brought::Error
     }
 
