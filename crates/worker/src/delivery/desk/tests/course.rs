@@ -219,7 +219,7 @@ async fn an_ambiguous_try_is_not_repeated_where_that_is_forbidden_and_others_are
 }
 
 fn forbidding() -> Outbox {
-    let settings = super::super::OutboxSettings {
+    let settings = OutboxSettings {
         quick_tries: 5,
         first_delay: SECOND,
         max_age: 86_400 * SECOND,
