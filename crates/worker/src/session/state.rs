@@ -120,6 +120,8 @@ pub(super) struct Conversation {
     news: News,
     /// Ask first whether the worker is known: a connection failed.
     doubt: bool,
+    /// The last heartbeat found nobody.
+    unreachable: bool,
     /// Since the last registration.
     heartbeats: u64,
     gate: RateGate,
@@ -142,6 +144,7 @@ impl Conversation {
             tick: now,
             news: News::None,
             doubt: false,
+            unreachable: false,
             heartbeats: 0,
             gate: RateGate::default(),
             rng,
@@ -191,12 +194,21 @@ impl Conversation {
             self.tick += self.interval;
             due = true;
         }
+        // Where nobody is there the probes find out; heartbeats would only hold them up.
+        let in_vain = self.unreachable && matches!(self.role, Role::Probed(_)) && self.stop == Stop::No;
+        if in_vain {
+            return self.wait(attempt_at);
+        }
         if news == News::Left || due && self.gate.closed_until(now).is_none() {
             self.heartbeats += 1;
             let newer = generation == Generation::Newer;
             let doubt = std::mem::take(&mut self.doubt);
             return Step::Beat { probe: newer && (doubt || self.heartbeats.is_multiple_of(2)) };
         }
+        self.wait(attempt_at)
+    }
+
+    fn wait(&self, attempt_at: Option<Instant>) -> Step {
         let earliest = [attempt_at, self.let_go_at()].into_iter().flatten().min();
         Step::Wait { until: earliest.map_or(self.tick, |at| at.min(self.tick)) }
     }
@@ -283,6 +295,7 @@ impl Conversation {
         self.heartbeats = 0;
         self.doubt = false;
         self.renews = false;
+        self.unreachable = false;
         self.tell_that_it_is_left();
         self.refused_until = None;
         self.attempt_at = now + PROBE_INTERVAL;
@@ -291,12 +304,14 @@ impl Conversation {
     /// It did not; perhaps the reason names the delay.
     pub(super) fn on_not_registered(&mut self, delay: Option<Duration>, now: Instant) {
         self.refused_until = delay.map(|delay| now + delay);
-        let delay = match (self.role, delay) {
-            (Role::Probed(Pace::Seldom), delay) => delay.unwrap_or_default().max(PROBE_INTERVAL),
-            (_, Some(delay)) => delay,
-            (_, None) => self.registration.next(&mut self.rng),
+        self.attempt_at = match (self.role, delay) {
+            // Counted from when it was sent: one that hangs takes all of that time.
+            (Role::Probed(Pace::Seldom), delay) => {
+                (self.attempted.unwrap_or(now) + PROBE_INTERVAL).max(now + delay.unwrap_or_default())
+            }
+            (_, Some(delay)) => now + delay,
+            (_, None) => now + self.registration.next(&mut self.rng),
         };
-        self.attempt_at = now + delay;
     }
 
     /// The worker stops.
@@ -317,6 +332,7 @@ impl Conversation {
         if !matches!(beat, Beat::TooMany(_) | Beat::Unreachable) {
             self.gate.on_accepted();
         }
+        self.unreachable = beat == Beat::Unreachable;
         match beat {
             Beat::Acknowledged => {
                 if let Standing::Known { acknowledged, .. } = &mut self.standing {
@@ -535,6 +551,28 @@ mod tests {
         state.on_registered(Generation::Older, Role::Active, at);
         assert_eq!(state.next(at), Step::Beat { probe: false });
         assert_eq!(state.next(at + SECOND), Step::Wait { until: at + 15 * SECOND });
+    }
+
+    #[test]
+    fn heartbeats_that_hang_do_not_hold_up_the_probes() {
+        let (mut state, now) = acknowledged(Generation::Older);
+        assert_eq!(state.next(now + 15 * SECOND), Step::Beat { probe: false });
+        let now = now + 25 * SECOND;
+        state.on_beat(Beat::Unreachable, now);
+        state.on_role(Role::Probed(Pace::Seldom), now);
+        let mut steps = Vec::new();
+        let mut at = now;
+        while at < now + 60 * SECOND {
+            match state.next(at) {
+                Step::Wait { until } => at = until,
+                step => {
+                    steps.push(step);
+                    at += 10 * SECOND;
+                    state.on_not_registered(None, at);
+                }
+            }
+        }
+        assert_eq!(steps, [Step::Register; 5], "the first after ten seconds, and each hangs for as long");
     }
 
     #[test]
