@@ -360,6 +360,7 @@ mod tests {
         }
         assert_eq!(pollers, [8, 4, 1]);
         assert_eq!(turns.brought_task(2, 8, now), Share::More);
+        assert_eq!(turns.brought_task(0, 1, now), Share::Lacking, "it has less than its share, slots or not");
         let later = now + LIVELY_FOR;
         assert_eq!(turns.brought_task(2, 1, later), Share::Less, "the others have no tasks any more");
     }
