@@ -200,7 +200,11 @@ impl Slots {
     pub(crate) fn brought_task(&self, who: usize, pollers: usize) -> Share {
         match self.turn.len() {
             1 => Share::Less,
-            _ => self.lock().turns.brought_task(who, pollers, Instant::now()),
+            _ => match self.lock().turns.brought_task(who, pollers, Instant::now()) {
+                // More than could ever be used at once.
+                Share::Lacking if pollers >= self.limit => Share::Less,
+                share => share,
+            },
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) enum Precedence {
 pub(crate) enum Share {
     /// One more may begin.
     Less,
+    /// One more may begin even without a slot for it: only among those that wait in line the weights decide.
+    Lacking,
     Exact,
     /// One should end, so that others get theirs.
     More,
@@ -184,7 +186,7 @@ impl Turns {
         if others.iter().any(|(theirs, weight)| pollers * weight > (theirs + 1) * own) {
             Share::More
         } else if others.iter().all(|(theirs, weight)| (pollers + 1) * weight <= (theirs + 1) * own) {
-            Share::Less
+            if others.is_empty() { Share::Less } else { Share::Lacking }
         } else {
             Share::Exact
         }
@@ -350,7 +352,7 @@ mod tests {
         for _ in 0..20 {
             for (who, count) in pollers.iter_mut().enumerate() {
                 match turns.brought_task(who, *count, now) {
-                    Share::Less => *count = (*count + 1).min(8),
+                    Share::Less | Share::Lacking => *count = (*count + 1).min(8),
                     Share::More => *count = (*count - 1).max(1),
                     Share::Exact => {}
                 }
@@ -358,6 +360,7 @@ mod tests {
         }
         assert_eq!(pollers, [8, 4, 1]);
         assert_eq!(turns.brought_task(2, 8, now), Share::More);
+        assert_eq!(turns.brought_task(0, 1, now), Share::Lacking, "it has less than its share, slots or not");
         let later = now + LIVELY_FOR;
         assert_eq!(turns.brought_task(2, 1, later), Share::Less, "the others have no tasks any more");
     }

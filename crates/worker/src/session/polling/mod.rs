@@ -2,7 +2,7 @@
 //!
 //! | what a poll brought | pollers | the next poll |
 //! |---|---|---|
-//! | a task, at once | one more, up to the limit | at once |
+//! | a task, at once | one more, up to the limit; without a free slot only where others have more than their share | at once |
 //! | a task, after it was held | as many | at once |
 //! | a task, while others have less than their share | one less | at once |
 //! | a task that was delivered before | one less | as after nothing at once |
@@ -170,6 +170,7 @@ impl Polling {
                 self.instant_empties = 0;
                 match share {
                     Share::Less if at_once && free_slots > 0 => self.grow(),
+                    Share::Lacking if at_once => self.grow(),
                     Share::More => self.shrink(),
                     _ => Next::Continue,
                 }

@@ -188,6 +188,10 @@ fn others_get_their_share_of_pollers() {
     let (mut polling, now) = (polling(), Instant::now());
     let shared = |share| Brought::Task { free_slots: 9, share };
     assert_eq!(polling.on_answer(shared(Share::Less), 1.0, now, now), Next::Grow);
+    let full = |share| Brought::Task { free_slots: 0, share };
+    assert_eq!(polling.on_answer(full(Share::Less), 1.0, now, now), Next::Continue, "nobody else wants them");
+    assert_eq!(polling.on_answer(full(Share::Lacking), 1.0, now, now), Next::Grow, "it waits in line");
+    polling.on_gone();
     assert_eq!(polling.on_answer(shared(Share::Exact), 1.0, now, now), Next::Continue);
     assert_eq!(polling.on_answer(shared(Share::More), 1.0, now, now), Next::End);
     assert_eq!(polling.on_answer(shared(Share::More), 1.0, now, now), Next::Continue, "one stays");

@@ -2,6 +2,7 @@
 
 mod adversity;
 mod failover;
+mod stress;
 mod together;
 
 use serde_json::{Value, json};
