@@ -323,8 +323,11 @@ mod tests {
         let released = Mutex::new(released);
         let capacity = capacity(LONG, move |_| lock(&released).recv().is_err());
         assert!(tokio::time::timeout(Duration::from_millis(20), capacity.refresh()).await.is_err());
+        let mut again = std::pin::pin!(capacity.refresh());
+        // It joins the round while that goes on.
+        assert!(futures_util::poll!(&mut again).is_pending());
         drop(release);
-        capacity.refresh().await;
+        again.await;
         assert_eq!(capacity.lock().begun, 1, "the same round");
         assert_eq!(accepted(&capacity).len(), 3);
     }

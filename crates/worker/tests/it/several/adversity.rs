@@ -107,3 +107,21 @@ async fn orchestrators_that_register_and_never_serve_make_no_hot_loop() {
     })
     .await;
 }
+
+/// The active one is gone, the next hangs where it is registered with, and the last was never spoken to.
+#[tokio::test]
+async fn the_end_waits_for_none_that_is_down_hangs_or_stands_by() {
+    let [down, hanging, standby] = orchestrators().await;
+    hanging.answer_always(Endpoint::Register, Answer::Hang);
+    let entries = [(&down, json!({})), (&hanging, json!({})), (&standby, json!({}))];
+    let worker = start("FAILOVER", &entries, &[("WORKER_SHUTDOWN_POLLS", "await")]);
+    down.wait_for_requests(Endpoint::Poll, 1).await;
+    down.refuse().await;
+    down.drop_connections();
+    hanging.wait_for_requests(Endpoint::Register, 1).await;
+    let asked = std::time::Instant::now();
+    let stopped = worker.stop().await;
+    assert!(stopped.is_clean(), "{stopped:?}");
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert_eq!(super::heard_of(&standby), 0);
+}

@@ -57,14 +57,14 @@ impl Member {
                 }
             }
         });
-        let (gives, mut last) = (given.clone(), Instant::now());
+        let (handed_out, mut last) = (given.clone(), Instant::now());
         orchestrator.make_tasks(move || {
             if last.elapsed() < Duration::from_millis(20) {
                 return None;
             }
             last = Instant::now();
             let task = testkit::task("sleep", json!({"seconds": fastrand::f64() * 0.2}));
-            gives.lock().expect("no panic").push(task["task_id"].as_str().expect("a text").to_owned());
+            handed_out.lock().expect("no panic").push(task["task_id"].as_str().expect("a text").to_owned());
             Some(task.to_string().into())
         });
         Self { orchestrator, mood, registered, given, results }

@@ -1,0 +1,279 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn conversation(role: Role, now: Instant) -> Conversation {
+    Conversation::new(15 * SECOND, 60 * SECOND, role, now, Rng::with_seed(1))
+}
+
+fn known(generation: Generation) -> (Conversation, Instant) {
+    let now = Instant::now();
+    let mut state = conversation(Role::Active, now);
+    assert_eq!(state.next(now), Step::Register);
+    state.on_registered(generation, Role::Active, now);
+    (state, now)
+}
+
+/// Known, and its first heartbeat acknowledged.
+fn acknowledged(generation: Generation) -> (Conversation, Instant) {
+    let (mut state, now) = known(generation);
+    assert_eq!(state.next(now), Step::Beat { probe: false }, "the first follows at once");
+    state.on_beat(Beat::Acknowledged, now);
+    (state, now)
+}
+
+#[test]
+fn registration_is_repeated_after_growing_delays() {
+    let mut now = Instant::now();
+    let mut state = conversation(Role::Active, now);
+    for _ in 0..20 {
+        assert_eq!(state.next(now), Step::Register);
+        state.on_not_registered(None, now);
+        if let Step::Wait { until } = state.next(now) {
+            assert!(until.duration_since(now) <= 60 * SECOND);
+            now = until;
+        }
+    }
+    state.on_not_registered(Some(5 * SECOND), now);
+    assert_eq!(state.next(now), Step::Wait { until: now + 5 * SECOND });
+}
+
+#[test]
+fn heartbeats_keep_their_interval_and_never_come_in_bursts() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    assert_eq!(state.next(now), Step::Wait { until: now + 15 * SECOND });
+    let late = now + 50 * SECOND;
+    assert_eq!(state.next(late), Step::Beat { probe: false });
+    assert_eq!(state.next(late), Step::Wait { until: now + 60 * SECOND });
+}
+
+#[test]
+fn the_newer_generation_is_asked_first_every_second_time_and_when_in_doubt() {
+    let (mut state, now) = acknowledged(Generation::Newer);
+    for probe in [true, false, true] {
+        state.on_change();
+        assert_eq!(state.next(now), Step::Beat { probe });
+    }
+    state.on_change();
+    state.on_doubt();
+    assert_eq!(state.next(now), Step::Beat { probe: true });
+}
+
+#[test]
+fn who_was_forgotten_registers_at_once() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    state.on_beat(Beat::Forgotten, now);
+    assert_eq!(state.next(now), Step::Register);
+}
+
+#[test]
+fn an_orchestrator_that_forgets_at_once_is_no_hot_loop() {
+    let (mut state, began) = known(Generation::Older);
+    let mut now = began;
+    let mut registrations = 0;
+    while now < began + 600 * SECOND {
+        match state.next(now) {
+            Step::Register => {
+                registrations += 1;
+                state.on_registered(Generation::Older, Role::Active, now);
+            }
+            Step::Beat { .. } => {
+                state.on_beat(Beat::Forgotten, now);
+            }
+            Step::Wait { until } => now = until,
+            step => panic!("{step:?}"),
+        }
+    }
+    assert!(registrations < 100, "{registrations} in ten minutes");
+}
+
+#[test]
+fn goodbye_comes_first_and_being_forgotten_no_longer_matters() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    state.on_change();
+    state.on_stop();
+    assert_eq!(state.next(now), Step::SayGoodbye);
+    state.on_goodbye(Beat::Acknowledged, false, now);
+    state.on_beat(Beat::Forgotten, now);
+    assert_eq!(state.next(now), Step::Beat { probe: false });
+    assert_eq!(state.next(now), Step::Wait { until: now + SECOND });
+    assert_eq!(state.next(now + SECOND), Step::LetGo);
+    assert_eq!(state.next(now + SECOND), Step::Wait { until: now + 15 * SECOND }, "heartbeats go on");
+}
+
+#[test]
+fn polls_are_let_go_as_the_goodbye_was_taken() {
+    for (beat, await_polls, expected) in [
+        (Beat::Acknowledged, false, Some(SECOND)),
+        (Beat::Acknowledged, true, None),
+        (Beat::Refused, false, None),
+        (Beat::TooMany(None), false, None),
+        (Beat::Forgotten, false, Some(SECOND)),
+        (Beat::Unreachable, false, Some(Duration::ZERO)),
+        (Beat::Unreachable, true, Some(Duration::ZERO)),
+    ] {
+        let (mut state, now) = acknowledged(Generation::Newer);
+        state.on_stop();
+        state.on_goodbye(beat, await_polls, now);
+        assert_eq!(state.let_go_at(), expected.map(|delay| now + delay), "{beat:?} {await_polls}");
+    }
+}
+
+#[test]
+fn a_stranger_has_nobody_to_say_goodbye_to() {
+    let (mut state, now) = acknowledged(Generation::Newer);
+    state.on_beat(Beat::Forgotten, now);
+    state.on_stop();
+    assert_eq!(state.next(now), Step::LetGo);
+    assert_eq!(state.next(now), Step::End);
+}
+
+#[test]
+fn a_standby_is_left_alone_until_it_is_its_turn() {
+    let now = Instant::now();
+    let mut state = conversation(Role::Standby, now);
+    assert_eq!(state.next(now), Step::Wait { until: now + LONG });
+    state.on_role(Role::Active, now + 5 * SECOND);
+    assert_eq!(state.next(now + 5 * SECOND), Step::Register, "at once");
+}
+
+#[test]
+fn one_that_is_left_is_told_and_gets_heartbeats_until_its_last_task_is_settled() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    state.on_role(Role::Standby, now);
+    assert!(state.is_left());
+    assert_eq!(state.next(now), Step::Beat { probe: false }, "at once");
+    assert_eq!(state.next(now + 15 * SECOND), Step::Beat { probe: false });
+    state.on_settled();
+    assert_eq!(state.next(now + 15 * SECOND), Step::Wait { until: now + 15 * SECOND + LONG });
+    state.on_role(Role::Active, now + 16 * SECOND);
+    assert_eq!(state.next(now + 16 * SECOND), Step::Register, "it may have forgotten us");
+}
+
+#[test]
+fn one_that_is_down_is_probed_every_ten_seconds_and_told_that_nothing_is_accepted() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    state.on_role(Role::Probed(Pace::Seldom), now);
+    assert_eq!(state.next(now), Step::Beat { probe: false });
+    assert_eq!(state.next(now), Step::Wait { until: now + 10 * SECOND });
+    for probe in 1..4 {
+        let at = now + probe * 10 * SECOND;
+        // It is due for heartbeats too.
+        while let Step::Beat { .. } = state.next(at - SECOND) {}
+        assert_eq!(state.next(at), Step::Register);
+        state.on_not_registered(None, at);
+    }
+    let at = now + 40 * SECOND;
+    assert_eq!(state.next(at), Step::Register);
+    state.on_registered(Generation::Older, Role::Active, at);
+    assert_eq!(state.next(at), Step::Beat { probe: false });
+    assert_eq!(state.next(at + SECOND), Step::Wait { until: at + 15 * SECOND });
+}
+
+#[test]
+fn one_that_is_left_is_told_whatever_silence_it_asked_for() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    assert!(state.on_too_many(None, now));
+    state.on_change();
+    assert!(matches!(state.next(now), Step::Wait { .. }));
+    state.on_role(Role::Standby, now);
+    assert_eq!(state.next(now), Step::Beat { probe: false });
+    assert!(matches!(state.next(now + 20 * SECOND), Step::Wait { .. }), "once");
+    // A probe that was accepted too late.
+    state.on_registered(Generation::Older, Role::Standby, now);
+    assert_eq!(state.next(now), Step::Beat { probe: false });
+}
+
+#[test]
+fn one_that_is_active_again_before_it_was_settled_still_hears_of_us() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    state.on_role(Role::Standby, now);
+    assert_eq!(state.next(now), Step::Beat { probe: false });
+    state.on_role(Role::Active, now);
+    assert!(!state.is_left());
+    assert_eq!(state.next(now), Step::Register);
+    for _ in 0..10 {
+        state.on_not_registered(None, now);
+        // It knows us from before: that makes no hot loop of registrations.
+        state.on_beat(Beat::Acknowledged, now);
+    }
+    let mut goes_on = state;
+    assert!(matches!(goes_on.next(now + 15 * SECOND), Step::Beat { .. } | Step::Register));
+    goes_on.on_stop();
+    assert_eq!(goes_on.next(now), Step::SayGoodbye, "it has an open poll or a task of ours yet");
+}
+
+#[test]
+fn registrations_keep_a_silence_whatever_part_is_played_meanwhile() {
+    let now = Instant::now();
+    for role in [Role::Active, Role::Probed(Pace::Backoff)] {
+        let mut state = conversation(Role::Active, now);
+        assert_eq!(state.next(now), Step::Register);
+        state.on_not_registered(Some(61 * SECOND), now);
+        state.on_role(Role::Standby, now + 2 * SECOND);
+        state.on_role(role, now + 3 * SECOND);
+        assert_eq!(state.next(now + 3 * SECOND), Step::Wait { until: now + 61 * SECOND }, "{role:?}");
+    }
+}
+
+#[test]
+fn when_all_are_down_each_is_tried_at_once_but_for_the_one_that_just_was() {
+    let now = Instant::now();
+    let mut other = conversation(Role::Standby, now);
+    other.on_role(Role::Probed(Pace::Backoff), now);
+    assert_eq!(other.next(now), Step::Register);
+    let mut just_tried = conversation(Role::Active, now);
+    assert_eq!(just_tried.next(now), Step::Register);
+    just_tried.on_not_registered(Some(SECOND), now);
+    just_tried.on_role(Role::Probed(Pace::Backoff), now);
+    assert_eq!(just_tried.next(now), Step::Wait { until: now + SECOND });
+}
+
+#[test]
+fn one_that_forgets_us_while_it_is_left_is_not_registered_with() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    state.on_role(Role::Standby, now);
+    state.on_beat(Beat::Forgotten, now);
+    assert_eq!(state.next(now), Step::Wait { until: now + LONG });
+}
+
+#[test]
+fn one_that_is_left_hears_the_goodbye_too() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    state.on_role(Role::Standby, now);
+    state.on_stop();
+    assert_eq!(state.next(now), Step::SayGoodbye);
+}
+
+#[test]
+fn silence_is_kept_but_for_the_goodbye() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    state.on_sent(now, true);
+    assert!(state.on_too_many(None, now));
+    state.on_change();
+    assert!(matches!(state.next(now), Step::Wait { .. }));
+    state.on_stop();
+    assert_eq!(state.next(now), Step::SayGoodbye);
+}
+
+#[test]
+fn heartbeats_that_hang_do_not_hold_up_the_probes() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    assert_eq!(state.next(now + 15 * SECOND), Step::Beat { probe: false });
+    let now = now + 25 * SECOND;
+    state.on_beat(Beat::Unreachable, now);
+    state.on_role(Role::Probed(Pace::Seldom), now);
+    let mut steps = Vec::new();
+    let mut at = now;
+    while at < now + 60 * SECOND {
+        match state.next(at) {
+            Step::Wait { until } => at = until,
+            step => {
+                steps.push(step);
+                at += 10 * SECOND;
+                state.on_not_registered(None, at);
+            }
+        }
+    }
+    assert_eq!(steps, [Step::Register; 5], "the first after ten seconds, and each hangs for as long");
+}
