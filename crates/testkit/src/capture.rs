@@ -4,9 +4,10 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
+use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Level};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -41,6 +42,10 @@ impl Logs {
 
     /// Catches everything down to this level.
     pub fn at(level: Level) -> Self {
+        // As long as there is one dispatcher only, a line is switched off for good when the first thread to come by it
+        // has none (another test's): tracing-core asks that thread. With two it asks them all.
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(NoSubscriber::default()));
         let lines = Arc::new(Lines::default());
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
