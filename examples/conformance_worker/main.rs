@@ -1,5 +1,5 @@
 //! The worker that black-box checks drive: what an ordinary user of the crate would write, one task for each thing a
-//! worker can do. `TASKS.md` of the conformance kit describes it; files come later.
+//! worker can do.
 
 mod configuration;
 mod middleware;

@@ -122,10 +122,14 @@ impl Ending {
     /// Phase 2: what runs is told to stop, what waits is sent once.
     fn cancel(&self) -> Vec<TaskId> {
         let running = self.core.running.task_ids();
-        tracing::warn!(
-            running = running.len(),
-            "cancelling what still runs, and sending every result once more"
-        );
+        if self.work_left() {
+            tracing::warn!(
+                running = running.len(),
+                "cancelling what still runs, and sending every result once more"
+            );
+        } else {
+            tracing::info!("open polls are let go");
+        }
         self.ends.let_go.cancel();
         self.core.running.cancel_all(&Cause::Shutdown);
         for session in &self.sessions {

@@ -3,6 +3,6 @@
 #[cfg(feature = "garde")]
 pub use crate::Valid;
 pub use crate::{
-    Exit, Extension, Json, Outcome, Params, RawParams, State, TaskContext, TaskError, TaskOptions,
-    TaskRequest, Worker, WorkerConfig, blocking, middleware::Next,
+    BuildError, Exit, Extension, Json, Outcome, Params, RawParams, State, TaskContext, TaskError,
+    TaskOptions, TaskRequest, Worker, WorkerConfig, blocking, middleware::Next,
 };

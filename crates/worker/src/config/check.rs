@@ -27,9 +27,10 @@ impl WorkerConfig {
                 format!("`{}` is set, but this version does not support it yet", option.variable)
             }),
         );
-        // A token that is wrong was given: its problem says more.
+        // What is wrong was given: its problem says more.
         let wrong = |variable| self.history.problems.iter().any(|problem| problem.variable == variable);
-        let is_given = wrong("WORKER_TOKEN") || wrong("WORKER_INDIVIDUAL_TOKEN");
+        let variables = ["WORKER_TOKEN", "WORKER_INDIVIDUAL_TOKEN", "ORCHESTRATORS_CONFIG"];
+        let is_given = variables.into_iter().any(wrong);
         let orchestrators = self.orchestrators();
         let placeholders =
             orchestrators.iter().filter(|entry| !is_given && entry.token.expose() == PLACEHOLDER_TOKEN);

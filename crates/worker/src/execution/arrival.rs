@@ -1,11 +1,10 @@
 //! A task's arrival: whether it is new, and who runs it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rxon::model::Task;
 use rxon::{JobId, TaskId};
-use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{CancelHandle, Execution, report};
@@ -29,7 +28,8 @@ pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, slot:
         return false;
     }
     core.changes.happened();
-    let execution = Execution { core: core.clone(), session: session.clone(), cancel, began: Instant::now() };
+    let execution =
+        Execution { core: core.clone(), session: session.clone(), cancel, began: OnceLock::new() };
     core.tasks.spawn(execution.run(task, slot).instrument(span));
     true
 }

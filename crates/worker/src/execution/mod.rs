@@ -12,7 +12,7 @@ mod report;
 mod threads;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
@@ -47,7 +47,8 @@ struct Execution {
     core: Arc<Core>,
     session: Arc<Session>,
     cancel: Arc<CancelHandle>,
-    began: Instant,
+    /// When its handler, or its first layer, began; not before the task had its place.
+    began: OnceLock<Instant>,
 }
 
 /// What is left of a task once its outcome is known.
@@ -65,7 +66,7 @@ impl Execution {
             .catch_unwind()
             .await
             .unwrap_or_else(|payload| (panicked(&*payload), Left::Nothing));
-        let duration = self.began.elapsed();
+        let duration = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
         if let Outcome::Failed(error) = &outcome {
             let (code, message) = (error.code().as_str(), error.message());
             tracing::warn!(task = %name, outcome = code, ?duration, "task ended: {message}");
@@ -135,6 +136,7 @@ impl Execution {
             return (Cause::Deadline.outcome(), Left::Nothing);
         }
         tracing::info!(task = %task.name, "task started");
+        self.began.get_or_init(Instant::now);
         let place = Arc::new(place);
         let limit = route.time_limit.or(self.core.config.worker_task_timeout);
         // One that the clock cannot express is as good as none.
@@ -152,7 +154,7 @@ impl Execution {
             biased;
             outcome = &mut handler => {
                 if context.is_on_thread() {
-                    tracing::error!("given up by a layer, the handler does not stop: its slot stays taken until it does");
+                    tracing::info!("given up by a layer: the handler is told, and its slot stays taken until it ends");
                 }
                 return (self.first_of(&context, outcome), Left::Nothing);
             }

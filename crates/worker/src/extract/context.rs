@@ -193,7 +193,7 @@ impl Drop for OnThread {
             drop(place);
             parts.scope.changes.happened();
             let (task_id, job_id) = (&parts.task_id, &parts.job_id);
-            tracing::info!(%task_id, %job_id, task = %parts.name, "the handler that did not stop has ended");
+            tracing::info!(%task_id, %job_id, task = %parts.name, "the handler has ended, and its slot is free");
         }
     }
 }

@@ -117,6 +117,7 @@ fn readiness(core: &Core, sessions: &[Arc<Session>]) -> (bool, serde_json::Value
             json!({
                 "url": &*session.peer.name,
                 "registered": session.peer.is_registered(),
+                "up": !session.orchestrators.is_down(session.who),
                 "unacknowledged_results": session.delivery.unacknowledged(),
             })
         })

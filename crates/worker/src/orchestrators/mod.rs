@@ -82,6 +82,11 @@ impl Orchestrators {
         *self.posts[who].role.borrow() == Role::Active
     }
 
+    /// Whether this one is known to be down.
+    pub(crate) fn is_down(&self, who: usize) -> bool {
+        lock(&self.fleet).is_down(who)
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.posts.len()

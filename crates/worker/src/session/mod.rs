@@ -23,7 +23,7 @@ pub(crate) use rate::RateGate;
 use std::sync::Arc;
 
 use rxon::TaskName;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 pub(crate) use self::peer::Asked;
 use crate::core::Core;
@@ -42,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) peer: Arc<Peer>,
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) progress: Arc<ProgressBoard>,
+    /// Its orchestrator is up again: who waits because polls failed waits no longer.
+    pub(crate) up_again: Notify,
     /// How many pollers live.
     pub(crate) pollers: watch::Sender<usize>,
 }
@@ -50,8 +52,14 @@ impl Session {
     /// Its orchestrator gave a sign. What was kept for one that was down is offered when it is up again.
     pub(crate) fn heard(&self, sign: Sign) {
         if self.orchestrators.heard(self.who, sign) {
-            self.delivery.offer_all(false);
+            self.is_up_again();
         }
+    }
+
+    /// What was put off because nobody was there is done now.
+    pub(crate) fn is_up_again(&self) {
+        self.delivery.offer_all(false);
+        self.up_again.notify_waiters();
     }
 
     /// What can be accepted from its orchestrator when this much is in use.

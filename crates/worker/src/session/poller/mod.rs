@@ -165,10 +165,14 @@ impl Pollers {
     async fn turn(&self) -> Option<(Slot, Instant)> {
         let stop = &self.ends.stop_asking;
         loop {
+            let up_again = self.session.up_again.notified();
             let pause = self.polling().wait_until(Instant::now());
             let slot = async {
                 if pause.is_some() {
-                    until(pause).await;
+                    tokio::select! {
+                        () = until(pause) => {}
+                        () = up_again => self.polling().on_up_again(),
+                    }
                 }
                 self.session.delivery.room().await;
                 self.core.slots.acquire(self.session.who).await

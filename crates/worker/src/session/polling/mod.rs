@@ -209,6 +209,13 @@ impl Polling {
         self.shrink()
     }
 
+    /// The orchestrator is up again: a pause after failed polls is over, though not the growth of the next.
+    pub(crate) fn on_up_again(&mut self) {
+        if self.last_failure.take().is_some() {
+            self.not_before = None;
+        }
+    }
+
     /// A poll was refused for the rate of polls. True when that is worth saying.
     pub(crate) fn on_rate_limited(&mut self, now: Instant, retry_after: Option<Duration>) -> (bool, Next) {
         let first = self.gate.on_refused(now, retry_after, &mut self.rng);
