@@ -133,7 +133,6 @@ pub(crate) fn session(
         peer,
         delivery,
         progress: Arc::new(ProgressBoard::default()),
-        up_again: tokio::sync::Notify::new(),
         pollers: watch::Sender::new(0),
     }))
 }

@@ -210,7 +210,7 @@ impl Driver {
         peer.take_connection_failed();
         peer.registered(answer.generation());
         if self.core.orchestrators.registered(self.session.who) || again {
-            self.session.is_up_again();
+            self.session.delivery.offer_all(false);
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) use rate::RateGate;
 use std::sync::Arc;
 
 use rxon::TaskName;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 pub(crate) use self::peer::Asked;
 use crate::core::Core;
@@ -42,8 +42,6 @@ pub(crate) struct Session {
     pub(crate) peer: Arc<Peer>,
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) progress: Arc<ProgressBoard>,
-    /// Its orchestrator is up again: who waits because polls failed waits no longer.
-    pub(crate) up_again: Notify,
     /// How many pollers live.
     pub(crate) pollers: watch::Sender<usize>,
 }
@@ -52,14 +50,17 @@ impl Session {
     /// Its orchestrator gave a sign. What was kept for one that was down is offered when it is up again.
     pub(crate) fn heard(&self, sign: Sign) {
         if self.orchestrators.heard(self.who, sign) {
-            self.is_up_again();
+            self.delivery.offer_all(false);
         }
     }
 
-    /// What was put off because nobody was there is done now.
-    pub(crate) fn is_up_again(&self) {
-        self.delivery.offer_all(false);
-        self.up_again.notify_waiters();
+    /// Waits until its orchestrator is there again after nobody was. That it refuses polls while it answers heartbeats is
+    /// no such thing.
+    pub(crate) async fn until_back(&self) {
+        let mut unreachable = self.orchestrators.unreachable(self.who);
+        // Their sender lives as long as the worker.
+        let _ = unreachable.wait_for(|unreachable| *unreachable).await;
+        let _ = unreachable.wait_for(|unreachable| !*unreachable).await;
     }
 
     /// What can be accepted from its orchestrator when this much is in use.

@@ -260,3 +260,17 @@ async fn a_slot_that_becomes_free_is_used_at_once() {
     let took = began.elapsed();
     assert!((Duration::from_millis(500)..Duration::from_millis(1500)).contains(&took), "{took:?}");
 }
+
+/// Its pause has grown meanwhile; nothing tells of the end but a registration or a heartbeat.
+#[tokio::test]
+async fn one_that_is_back_after_an_outage_is_polled_at_once() {
+    let (orchestrator, _worker) = both(&[("TASK_POLL_ERROR_DELAY", "30")]).await;
+    orchestrator.wait_for_open_polls(1).await;
+    orchestrator.refuse().await;
+    orchestrator.drop_connections();
+    watch_for(Duration::from_millis(800)).await;
+    orchestrator.accept().await;
+    let up = Instant::now();
+    assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
+    assert!(up.elapsed() < Duration::from_secs(15), "{:?}", up.elapsed());
+}

@@ -165,13 +165,12 @@ impl Pollers {
     async fn turn(&self) -> Option<(Slot, Instant)> {
         let stop = &self.ends.stop_asking;
         loop {
-            let up_again = self.session.up_again.notified();
             let pause = self.polling().wait_until(Instant::now());
             let slot = async {
                 if pause.is_some() {
                     tokio::select! {
                         () = until(pause) => {}
-                        () = up_again => self.polling().on_up_again(),
+                        () = self.session.until_back() => self.polling().on_back(),
                     }
                 }
                 self.session.delivery.room().await;

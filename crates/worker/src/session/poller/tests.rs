@@ -54,7 +54,6 @@ async fn a_poller_that_dies_is_replaced_gives_its_slot_back_and_makes_no_hot_loo
         peer: Peer::new("peer".into(), Arc::new(panics.clone()), seal),
         delivery: sessions[0].delivery.clone(),
         progress: sessions[0].progress.clone(),
-        up_again: tokio::sync::Notify::new(),
         pollers: tokio::sync::watch::Sender::new(0),
     });
     let settings =

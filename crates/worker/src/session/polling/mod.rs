@@ -209,8 +209,8 @@ impl Polling {
         self.shrink()
     }
 
-    /// The orchestrator is up again: a pause after failed polls is over, though not the growth of the next.
-    pub(crate) fn on_up_again(&mut self) {
+    /// The orchestrator is back: a pause after failed polls is over, though not the growth of the next.
+    pub(crate) fn on_back(&mut self) {
         if self.last_failure.take().is_some() {
             self.not_before = None;
         }

@@ -221,23 +221,23 @@ fn empty_polls_follow_the_weights_from_the_first_on() {
 }
 
 #[test]
-fn one_that_is_up_again_is_polled_at_once_and_failures_go_on_growing() {
+fn one_that_is_back_is_polled_at_once_and_failures_go_on_growing() {
     let (mut polling, mut now) = (polling(), Instant::now());
     for _ in 0..4 {
         polling.on_error(now, now);
         now = polling.wait_until(now).expect("a pause");
     }
     polling.on_error(now, now);
-    polling.on_up_again();
+    polling.on_back();
     assert_eq!(polling.wait_until(now), None);
     polling.on_error(now, now);
     assert!(polling.wait_until(now).expect("a pause") >= now + 60 * SECOND);
     // What is no failure is waited for.
-    polling.on_up_again();
+    polling.on_back();
     polling.on_answer(Brought::Unauthorized, 1.0, now, now);
-    polling.on_up_again();
+    polling.on_back();
     assert!(polling.wait_until(now).is_some());
     polling.on_rate_limited(now, None);
-    polling.on_up_again();
+    polling.on_back();
     assert!(polling.wait_until(now).expect("silence") >= now + 61 * SECOND);
 }
