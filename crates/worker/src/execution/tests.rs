@@ -158,7 +158,9 @@ async fn a_blocking_handler_that_ended_before_it_was_told_to_stop_has_ended() {
     // The thread is made when the task is first polled; from then on this thread does not let it see the outcome.
     tokio::task::yield_now().await;
     ended_at.recv().expect("it runs");
-    std::thread::sleep(Duration::from_millis(100));
+    while core.threads.idle() == 0 {
+        std::thread::yield_now();
+    }
     assert!(core.running.cancel(session.who, "t", &Cause::Command));
     ended(&core).await;
     assert_eq!(result(&session, "t").expect("answered")["status"], "success");

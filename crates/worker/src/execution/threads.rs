@@ -112,6 +112,12 @@ impl BlockingThreads {
             .unwrap_or_else(|_| Outcome::Failed(TaskError::transient("the handler's thread was lost")))
     }
 
+    /// How many threads wait for a job.
+    #[cfg(test)]
+    pub(crate) fn idle(&self) -> usize {
+        self.shared.lock().idle
+    }
+
     fn submit(&self, job: Job) -> std::io::Result<()> {
         let mut state = self.shared.lock();
         state.jobs.push_back(job);

@@ -38,8 +38,18 @@ struct Post {
     polled: watch::Sender<bool>,
     /// Nobody was there when it was tried last.
     unreachable: watch::Sender<bool>,
+    /// How often it was there again after nobody was: a poller that looks late misses none.
+    returns: watch::Sender<u64>,
     /// It gave another sign than that it is well: only then does the next such sign matter.
     troubled: AtomicBool,
+}
+
+impl Post {
+    fn is_there(&self) {
+        if self.unreachable.send_replace(false) {
+            self.returns.send_modify(|returns| *returns += 1);
+        }
+    }
 }
 
 impl Orchestrators {
@@ -51,6 +61,7 @@ impl Orchestrators {
             role: watch::Sender::new(fleet.role(who)),
             polled: watch::Sender::new(false),
             unreachable: watch::Sender::new(false),
+            returns: watch::Sender::new(0),
             troubled: AtomicBool::new(false),
         };
         let posts = names.into_iter().enumerate().map(post).collect();
@@ -77,6 +88,11 @@ impl Orchestrators {
         self.posts[who].unreachable.subscribe()
     }
 
+    /// Changes when this one is there again after nobody was.
+    pub(crate) fn returns(&self, who: usize) -> watch::Receiver<u64> {
+        self.posts[who].returns.subscribe()
+    }
+
     /// Whether this one is served.
     pub(crate) fn is_active(&self, who: usize) -> bool {
         *self.posts[who].role.borrow() == Role::Active
@@ -101,7 +117,7 @@ impl Orchestrators {
         let mut fleet = lock(&self.fleet);
         match sign {
             Sign::Gone => drop(self.posts[who].unreachable.send_replace(true)),
-            Sign::Well => drop(self.posts[who].unreachable.send_replace(false)),
+            Sign::Well => self.posts[who].is_there(),
             Sign::Failed => {}
         }
         let changed = fleet.heard(who, sign);
@@ -114,7 +130,7 @@ impl Orchestrators {
         let mut fleet = lock(&self.fleet);
         let was_down = fleet.registered(who);
         self.posts[who].troubled.store(false, Ordering::Relaxed);
-        self.posts[who].unreachable.send_replace(false);
+        self.posts[who].is_there();
         let is_up = self.rearranged(who, was_down, &fleet);
         if fleet.role(who) == Role::Active {
             self.posts[who].polled.send_replace(true);

@@ -54,15 +54,6 @@ impl Session {
         }
     }
 
-    /// Waits until its orchestrator is there again after nobody was. That it refuses polls while it answers heartbeats is
-    /// no such thing.
-    pub(crate) async fn until_back(&self) {
-        let mut unreachable = self.orchestrators.unreachable(self.who);
-        // Their sender lives as long as the worker.
-        let _ = unreachable.wait_for(|unreachable| *unreachable).await;
-        let _ = unreachable.wait_for(|unreachable| !*unreachable).await;
-    }
-
     /// What can be accepted from its orchestrator when this much is in use.
     pub(crate) fn accepted(&self, core: &Core, usage: &Usage) -> Vec<TaskName> {
         // While results pile up that it does not take, it is not polled either.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, ScriptedOrchestrator};
 
-use crate::support::{Running, both, config, push, run, tasks, wait_for_heartbeat, watch_for};
+use crate::support::{Running, both, config, push, run, tasks, until, wait_for_heartbeat, watch_for};
 
 /// Answers one heartbeat with the ids to cancel.
 fn command(orchestrator: &ScriptedOrchestrator, id: &Value) {
@@ -262,9 +262,11 @@ async fn of_several_reasons_to_stop_the_first_is_reported() {
     crate::support::each(stop_by, async |(first, expected)| {
         let orchestrator = ScriptedOrchestrator::start().await;
         let release = Arc::new(AtomicBool::new(false));
-        let released = release.clone();
+        let (released, told) = (release.clone(), Arc::new(AtomicBool::new(false)));
+        let tells = told.clone();
         let slow = move |context: TaskContext| {
             while !released.load(Ordering::SeqCst) {
+                tells.store(context.is_cancelled(), Ordering::SeqCst);
                 std::thread::sleep(Duration::from_millis(5));
             }
             assert!(context.is_cancelled());
@@ -281,7 +283,7 @@ async fn of_several_reasons_to_stop_the_first_is_reported() {
         orchestrator.push_task(&task);
         wait_for_heartbeat(&orchestrator, |body| body["load"] == 1.0).await;
         if first != "command" {
-            watch_for(Duration::from_millis(500)).await;
+            until(|| told.load(Ordering::SeqCst)).await;
         }
         command(&orchestrator, &task["task_id"]);
         // Until the time limit has passed, too.

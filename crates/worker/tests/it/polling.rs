@@ -7,6 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator};
 
 use crate::support::{both, each, push, run, start, watch_for};
@@ -264,11 +265,15 @@ async fn a_slot_that_becomes_free_is_used_at_once() {
 /// Its pause has grown meanwhile; nothing tells of the end but a registration or a heartbeat.
 #[tokio::test]
 async fn one_that_is_back_after_an_outage_is_polled_at_once() {
+    let logs = Logs::new();
+    let _guard = logs.start();
     let (orchestrator, _worker) = both(&[("TASK_POLL_ERROR_DELAY", "30")]).await;
     orchestrator.wait_for_open_polls(1).await;
     orchestrator.refuse().await;
     orchestrator.drop_connections();
-    watch_for(Duration::from_millis(800)).await;
+    // The poll was only cut off; that nobody is there is what the heartbeat finds.
+    logs.wait_for("operation=\"poll\"").await;
+    logs.wait_for("operation=\"heartbeat\"").await;
     orchestrator.accept().await;
     let up = Instant::now();
     assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");

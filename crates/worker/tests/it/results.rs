@@ -12,7 +12,7 @@ use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, Recorded, Relay, Script, ScriptedOrchestrator};
 use tokio::sync::Notify;
 
-use crate::support::{Running, TOKEN, both, config, each, push, run, start, tasks, until, watch_for};
+use crate::support::{Running, TOKEN, both, config, each, push, run, start, tasks, until, watch_for, within};
 
 fn of(orchestrator: &ScriptedOrchestrator, id: &str) -> Vec<Recorded> {
     let mut results = orchestrator.requests(Endpoint::Result);
@@ -286,7 +286,8 @@ async fn polling_pauses_while_too_many_results_wait_and_none_of_them_is_lost() {
     let told = status.clone();
     orchestrator.on(Endpoint::Heartbeat, move |beat| {
         if !beat.body.is_empty() {
-            *told.lock().expect("no panic") = beat.json()["status"].as_str().expect("a text").to_owned();
+            let beat = beat.json();
+            *told.lock().expect("no panic") = format!("{} at {}", beat["status"], beat["load"]);
         }
         None
     });
@@ -297,26 +298,19 @@ async fn polling_pauses_while_too_many_results_wait_and_none_of_them_is_lost() {
         Some(testkit::task("echo", json!({})).to_string().into())
     });
     let worker = start(&orchestrator, &[("MAX_CONCURRENT_TASKS", &slots.to_string())]);
-    let began = Instant::now();
-    while made.load(Ordering::Relaxed) < MOST {
-        assert!(began.elapsed() < Duration::from_secs(60), "{} tasks", made.load(Ordering::Relaxed));
-        watch_for(Duration::from_millis(20)).await;
-    }
-    watch_for(Duration::from_millis(500)).await;
+    let a_while = Duration::from_secs(60);
+    within(a_while, || made.load(Ordering::Relaxed) >= MOST && orchestrator.open_polls() == 0).await;
+    // One that does not poll, and runs nothing, is given no tasks all the same.
+    within(a_while, || *status.lock().expect("no panic") == "\"busy\" at 0.0").await;
     let kept = made.load(Ordering::Relaxed);
     // A task that is under way when the last place is taken is not given back.
     assert!((MOST..=MOST + slots).contains(&kept), "{kept} tasks were asked for");
     let beats = orchestrator.count(Endpoint::Heartbeat);
-    watch_for(Duration::from_secs(1)).await;
-    assert_eq!(made.load(Ordering::Relaxed), kept, "polling pauses");
-    assert!(orchestrator.count(Endpoint::Heartbeat) >= beats + 3, "heartbeats go on");
-    assert_eq!(*status.lock().expect("no panic"), "busy", "one that does not poll is given no tasks");
+    until(|| orchestrator.count(Endpoint::Heartbeat) >= beats + 6).await;
+    assert_eq!(made.load(Ordering::Relaxed), kept, "polling pauses while heartbeats go on");
+    assert_eq!(*status.lock().expect("no panic"), "\"busy\" at 0.0");
     open.store(true, Ordering::Relaxed);
-    let began = Instant::now();
-    while made.load(Ordering::Relaxed) < kept + 100 {
-        assert!(began.elapsed() < Duration::from_secs(60), "polling goes on");
-        watch_for(Duration::from_millis(20)).await;
-    }
+    within(a_while, || made.load(Ordering::Relaxed) >= kept + 100).await;
     let stopped = worker.stop().await;
     assert!(stopped.is_clean(), "{} are left", stopped.unacknowledged.len());
     let results = results.lock().expect("no panic");
@@ -371,10 +365,10 @@ async fn refused_credentials_are_knocked_at_with_one_result() {
         push(&orchestrator, "sleep", json!({"seconds": 0.3}));
     }
     let first = orchestrator.wait_for_requests(Endpoint::Result, 1).await.remove(0).at;
-    watch_for(Duration::from_secs(4)).await;
-    let burst = orchestrator.count(Endpoint::Result);
+    let is_later = move |result: &Recorded| result.at - first >= Duration::from_secs(4);
+    orchestrator.wait_for(Endpoint::Result, is_later).await;
+    let burst = orchestrator.requests(Endpoint::Result).iter().filter(|result| !is_later(result)).count();
     assert!(burst <= 8, "{burst}: those that were under way");
-    orchestrator.wait_for_requests(Endpoint::Result, burst + 1).await;
     watch_for(Duration::from_secs(1)).await;
     let all = orchestrator.requests(Endpoint::Result);
     assert_eq!(all.len(), burst + 1, "one finds out");
@@ -421,6 +415,8 @@ async fn that_results_are_too_many_is_said_once() {
 /// and kept results are offered at once instead of 30 s later.
 #[tokio::test]
 async fn a_kept_result_is_offered_when_polls_get_through_again() {
+    let logs = Logs::new();
+    let _guard = logs.start();
     let orchestrator = ScriptedOrchestrator::start().await;
     let relay = Relay::start(orchestrator.addr()).await;
     let variables = [("RESULT_MAX_RETRIES", "1"), ("HEARTBEAT_INTERVAL", "60")];
@@ -428,11 +424,10 @@ async fn a_kept_result_is_offered_when_polls_get_through_again() {
     let worker = Running::start(worker);
     orchestrator.answer_next(Endpoint::Result, Answer::status(503));
     let id = push(&orchestrator, "echo", json!({}));
-    orchestrator.wait_for_requests(Endpoint::Result, 1).await;
-    watch_for(Duration::from_millis(300)).await;
+    logs.wait_for("it is kept").await;
     relay.refuse().await;
     relay.cut();
-    watch_for(Duration::from_millis(500)).await;
+    logs.wait_for("operation=\"poll\"").await;
     relay.accept().await;
     let up = Instant::now();
     orchestrator.wait_for_requests(Endpoint::Result, 2).await;

@@ -8,7 +8,7 @@ use avtomatika_worker::prelude::*;
 use serde_json::{Value, json};
 use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator};
 
-use crate::support::{Running, both, config, push, run, start, tasks, wait_for_heartbeat};
+use crate::support::{Running, both, config, push, run, start, tasks, wait_for_heartbeat, watch_for};
 
 /// How many are in there now, and how many at most ever were.
 #[derive(Clone, Default)]
@@ -246,7 +246,7 @@ async fn tasks_that_wait_beyond_the_limit_hold_slots_so_that_no_more_are_asked_f
     .await;
     assert_eq!((&told["load"], &told["status"]), (&json!(1.0), &json!("busy")));
     let echo = push(&orchestrator, "echo", json!({}));
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    watch_for(Duration::from_millis(300)).await;
     assert_eq!((orchestrator.waiting_tasks(), orchestrator.open_polls()), (1, 0), "no slot to ask with");
     orchestrator.answer_next(
         Endpoint::Heartbeat,

@@ -164,11 +164,17 @@ pub(crate) async fn each<T>(cases: impl IntoIterator<Item = T>, check: impl Asyn
 /// Waits for what nothing else tells of.
 #[track_caller]
 pub(crate) fn until(check: impl Fn() -> bool) -> impl Future<Output = ()> {
+    within(Duration::from_secs(10), check)
+}
+
+/// Waits for what nothing else tells of and may take a while.
+#[track_caller]
+pub(crate) fn within(limit: Duration, check: impl Fn() -> bool) -> impl Future<Output = ()> {
     let caller = Location::caller();
     async move {
         let began = Instant::now();
         while !check() {
-            assert!(began.elapsed() < Duration::from_secs(10), "{caller}: waited in vain");
+            assert!(began.elapsed() < limit, "{caller}: waited in vain");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

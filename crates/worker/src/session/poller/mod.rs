@@ -6,7 +6,7 @@ use std::time::Duration;
 use rxon::model::MalformedTask;
 use rxon::transport::{PollQuery, Polled, Response, Transport, TransportExt};
 use rxon::{Error, ErrorKind};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -98,12 +98,14 @@ impl Pollers {
         let mut transport = spare.unwrap_or_else(|| self.session.peer.connector.transport());
         let mut repeated = false;
         let mut polled = self.session.orchestrators.polled(self.session.who);
+        // Seen up to the poll that was sent last: its orchestrator may be back before that poll's failure is dealt with.
+        let mut returns = self.session.orchestrators.returns(self.session.who);
         loop {
             let turn = tokio::select! {
                 biased;
                 // It is not to be polled any more: another takes its place.
                 _ = polled.wait_for(|polled| !*polled) => None,
-                turn = self.turn() => turn,
+                turn = self.turn(&mut returns) => turn,
             };
             let Some((slot, sent)) = turn else {
                 place.ends_by_itself = true;
@@ -162,7 +164,7 @@ impl Pollers {
 
     /// Waits until a poll may be sent, and holds a slot for what it may bring. The poll is counted, as sent at the time
     /// that is given. None when no more are to be sent.
-    async fn turn(&self) -> Option<(Slot, Instant)> {
+    async fn turn(&self, returns: &mut watch::Receiver<u64>) -> Option<(Slot, Instant)> {
         let stop = &self.ends.stop_asking;
         loop {
             let pause = self.polling().wait_until(Instant::now());
@@ -170,7 +172,9 @@ impl Pollers {
                 if pause.is_some() {
                     tokio::select! {
                         () = until(pause) => {}
-                        () = self.session.until_back() => self.polling().on_back(),
+                        // That polls are refused while heartbeats are answered is no return. Its sender lives as
+                        // long as the worker.
+                        _ = returns.changed() => self.polling().on_back(),
                     }
                 }
                 self.session.delivery.room().await;
@@ -185,6 +189,7 @@ impl Pollers {
             let now = Instant::now();
             if self.session.delivery.has_room() && self.polling().may_send(now) {
                 self.core.slots.sent(self.session.who);
+                returns.mark_unchanged();
                 return Some((slot, now));
             }
         }

@@ -58,10 +58,10 @@ async fn one_that_forgets_us_while_it_is_being_left_is_not_registered_with() {
     let _worker = start("FAILOVER", &[(&first, json!({})), (&second, json!({}))], &[]);
     second.wait_for_open_polls(1).await;
     first.accept().await;
-    // Its next heartbeat is under way while the first is probed, ten seconds after it was found to be down.
-    watch_for(Duration::from_secs(5)).await;
+    // Its next heartbeat is under way while the first is probed, ten seconds after it was found to be down: one that
+    // begins earlier has reached its own time limit by then.
+    let seen = second.wait_for_requests(Endpoint::Heartbeat, 25).await.len();
     let gate = CancellationToken::new();
-    let seen = second.count(Endpoint::Heartbeat);
     second.answer_next(Endpoint::Heartbeat, Answer::status(404).once_cancelled(&gate));
     second.wait_for_requests(Endpoint::Heartbeat, seen + 1).await;
     first.wait_for_requests(Endpoint::Poll, 1).await;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator};
 
-use super::{heard_of, orchestrators, start};
-use crate::support::{Running, each, push, run, told, until, wait_for_heartbeat, watch_for};
+use super::{falls_silent, heard_of, orchestrators, start};
+use crate::support::{Running, each, push, run, told, until, wait_for_heartbeat};
 
 /// Starts a worker for two, of which the first is preferred though it is listed last.
 fn start_both(
@@ -71,10 +72,7 @@ async fn the_next_takes_over_within_a_second_and_the_first_comes_back() {
     until(|| told(&second).len() >= seen + 2).await;
     assert_eq!(second.wait_for_result(&long).await["status"], "success");
     second.wait_for_no_open_poll().await;
-    watch_for(Duration::from_millis(500)).await;
-    let heard = heard_of(&second);
-    watch_for(Duration::from_millis(700)).await;
-    assert_eq!(heard_of(&second), heard, "it is left alone");
+    falls_silent(&second).await;
     assert_eq!(second.count(Endpoint::Register), 1);
 }
 
@@ -125,7 +123,9 @@ async fn three_failures_in_a_row_are_down_and_some_answers_are_none() {
             let failed = first.count(Endpoint::Poll) - before;
             assert!(failed >= 3, "{name}: {failed} failures");
         } else {
-            watch_for(Duration::from_secs(2)).await;
+            first.wait_for_requests(Endpoint::Poll, before + 3).await;
+            first.answer_normally(Endpoint::Poll);
+            assert_eq!(run(&first, "echo", json!({})).await["status"], "success", "{name}");
             assert_eq!(heard_of(&second), 0, "{name}");
         }
     })
@@ -144,8 +144,9 @@ async fn failures_of_parallel_polls_are_one() {
     }
     first.wait_for_open_polls(5).await;
     first.drop_connections();
+    let seen = first.count(Endpoint::Poll);
     first.answer_always(Endpoint::Poll, Answer::status(503));
-    watch_for(Duration::from_millis(100)).await;
+    first.wait_for_requests(Endpoint::Poll, seen + 3).await;
     first.answer_normally(Endpoint::Poll);
     assert_eq!(run(&first, "echo", json!({})).await["status"], "success");
     assert_eq!(heard_of(&second), 0);
@@ -166,13 +167,15 @@ async fn one_that_forgot_us_is_registered_with_again_and_not_left() {
 
 #[tokio::test]
 async fn when_all_are_down_the_first_that_is_back_serves() {
+    let logs = Logs::new();
+    let _guard = logs.start();
     let [first, second, third] = orchestrators().await;
     for orchestrator in [&first, &second, &third] {
         orchestrator.refuse().await;
     }
     let entries = [(&first, json!({})), (&second, json!({})), (&third, json!({}))];
     let _worker = start("FAILOVER", &entries, &[]);
-    watch_for(Duration::from_millis(300)).await;
+    until(|| logs.count("the orchestrator is down") == 3).await;
     second.accept().await;
     assert_eq!(run(&second, "echo", json!({})).await["status"], "success");
     assert_eq!(heard_of(&third), 0);
@@ -186,9 +189,6 @@ async fn one_that_hangs_is_given_up_after_its_time_limit() {
         first.answer_always(endpoint, Answer::Hang);
         let _worker = start_both(&first, &second, &[]);
         let hung = first.wait_for_requests(endpoint, 1).await.remove(0).at;
-        // Longer than what anything else is waited for.
-        watch_for(Duration::from_secs(8)).await;
-        assert_eq!(heard_of(&second), 0);
         let registered = second.wait_for_requests(Endpoint::Register, 1).await.remove(0).at;
         let after = registered - hung;
         assert!((Duration::from_secs(9)..Duration::from_millis(11_500)).contains(&after), "{after:?}");

@@ -5,10 +5,12 @@ mod failover;
 mod stress;
 mod together;
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use testkit::{Endpoint, ScriptedOrchestrator};
 
-use crate::support::{Running, TOKEN, config, tasks};
+use crate::support::{Running, TOKEN, config, tasks, until};
 
 /// As many orchestrators as there are names for.
 async fn orchestrators<const N: usize>() -> [ScriptedOrchestrator; N] {
@@ -39,6 +41,19 @@ fn heard_of(orchestrator: &ScriptedOrchestrator) -> usize {
         .into_iter()
         .map(|endpoint| orchestrator.count(endpoint))
         .sum()
+}
+
+/// Waits until it is left alone: for five heartbeats' time nothing comes.
+async fn falls_silent(orchestrator: &ScriptedOrchestrator) {
+    let last = std::cell::Cell::new((heard_of(orchestrator), Instant::now()));
+    until(|| {
+        let heard = heard_of(orchestrator);
+        if heard != last.get().0 {
+            last.set((heard, Instant::now()));
+        }
+        last.get().1.elapsed() > Duration::from_secs(1)
+    })
+    .await;
 }
 
 /// Whether everything signed that it got carries this token, and is signed with it.
