@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rxon::transport::http::{HttpConnector, HttpSettings, InvalidTls, Proxies, TlsSettings, Token};
+use rxon::transport::http::{
+    ClientIdentity, HttpConnector, HttpSettings, InvalidTls, Proxies, TlsSettings, Token,
+};
 use rxon::transport::{Connector as _, Operation, PollQuery, Request, Response, Transport};
 use rxon::{Error, WorkerId};
 use testkit::ScriptedOrchestrator;
@@ -53,6 +55,13 @@ impl Client {
 
     pub(crate) fn trusting(mut self, ca: &std::path::Path) -> Self {
         self.settings.tls.ca_path = Some(ca.to_owned());
+        self
+    }
+
+    /// Proving who it is with these files.
+    pub(crate) fn proving(mut self, certificate: &std::path::Path, key: &std::path::Path) -> Self {
+        self.settings.tls.identity =
+            ClientIdentity { cert_path: Some(certificate.to_owned()), key_path: Some(key.to_owned()) };
         self
     }
 

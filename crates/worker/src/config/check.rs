@@ -69,8 +69,7 @@ impl WorkerConfig {
         let mut problems: Vec<Problem> =
             self.tls().check().err().iter().map(|error| self.tls_problem(error)).collect();
         let (certificate, key) = (&self.tls_cert_path, &self.tls_key_path);
-        let client = ClientIdentity { cert_path: certificate.clone(), key_path: key.clone() };
-        problems.extend(client.check().iter().map(|error| self.tls_problem(error)));
+        problems.extend(self.identity().check().iter().map(|error| self.tls_problem(error)));
         let missing = match (certificate, key) {
             (Some(_), None) => Some(("TLS_KEY_PATH", "the key of the certificate in `TLS_CERT_PATH`")),
             (None, Some(_)) => Some(("TLS_CERT_PATH", "the certificate of the key in `TLS_KEY_PATH`")),
@@ -92,7 +91,11 @@ impl WorkerConfig {
     }
 
     pub(crate) fn tls(&self) -> TlsSettings {
-        TlsSettings { ca_path: self.tls_ca_path.clone() }
+        TlsSettings { ca_path: self.tls_ca_path.clone(), identity: self.identity() }
+    }
+
+    fn identity(&self) -> ClientIdentity {
+        ClientIdentity { cert_path: self.tls_cert_path.clone(), key_path: self.tls_key_path.clone() }
     }
 }
 

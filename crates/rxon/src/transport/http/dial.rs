@@ -2,9 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
@@ -15,6 +13,7 @@ use super::CONNECT_TIME_LIMIT;
 use super::address::OrchestratorUrl;
 use super::connection::Connection;
 use super::proxy::{Proxies, Proxy};
+use super::rotation::Rotation;
 use super::stream::Stream;
 use super::tls::{InvalidTls, TlsSettings};
 use crate::{Error, ErrorKind};
@@ -26,7 +25,7 @@ const MAX_PROXY_HEAD: usize = 16 << 10;
 pub(super) struct Dialer {
     url: OrchestratorUrl,
     proxy: Option<Proxy>,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    tls: Option<(Rotation, ServerName<'static>)>,
 }
 
 impl std::fmt::Debug for Dialer {
@@ -48,7 +47,7 @@ impl Dialer {
         let tls = if url.is_secure() {
             let name = ServerName::try_from(url.host().to_owned())
                 .map_err(|_| InvalidTls::new("host", url.host(), "a host name or an IP address"))?;
-            Some((settings.client_config()?, name))
+            Some((Rotation::new(settings)?, name))
         } else {
             None
         };
@@ -80,9 +79,11 @@ impl Dialer {
         };
         let stream = match &self.tls {
             None => Stream::Plain(tcp),
-            Some((config, name)) => {
-                let tls =
-                    TlsConnector::from(config.clone()).connect(name.clone(), tcp).await.map_err(|error| {
+            Some((rotation, name)) => {
+                let tls = TlsConnector::from(rotation.config().await?)
+                    .connect(name.clone(), tcp)
+                    .await
+                    .map_err(|error| {
                         // rustls' own errors come wrapped; anything else is the connection's.
                         let of_tls = error
                             .get_ref()

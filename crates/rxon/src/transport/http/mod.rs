@@ -9,6 +9,7 @@ mod body;
 mod connection;
 mod dial;
 mod proxy;
+mod rotation;
 mod stream;
 mod tls;
 

@@ -1,4 +1,4 @@
-//! Whom to trust.
+//! Whom to trust, and how to prove who one is.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::crypto::ring;
 use rustls::server::ParsedCertificate;
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -17,6 +17,8 @@ pub struct TlsSettings {
     /// PEM file of the only certificate authorities that are trusted; without it the system's, or the bundled ones
     /// where the system has none.
     pub ca_path: Option<PathBuf>,
+    /// How the client proves who it is, where it has both files.
+    pub identity: ClientIdentity,
 }
 
 /// The PEM files with which a client proves who it is.
@@ -88,12 +90,21 @@ impl TlsSettings {
             Some(path) => pinned(path)?,
             None => system(),
         };
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| InvalidTls::new("TLS versions", "1.2, 1.3", error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let config = match self.identity.load()? {
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
+            None => builder.with_no_client_auth(),
+        };
         Ok(Arc::new(config))
+    }
+
+    /// The files that may change.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        let ClientIdentity { cert_path, key_path } = &self.identity;
+        [&self.ca_path, cert_path, key_path].into_iter().filter_map(Option::as_deref)
     }
 
     /// Reads the certificates once, to find out at start what is wrong with them.
@@ -106,6 +117,12 @@ impl TlsSettings {
 }
 
 impl ClientIdentity {
+    /// What is presented to a server that asks. None unless there are both files.
+    fn load(&self) -> Result<Option<CertifiedKey>, InvalidTls> {
+        let (Some(cert_path), Some(key_path)) = (&self.cert_path, &self.key_path) else { return Ok(None) };
+        certified(cert_path, client_chain(cert_path)?, key_path, &private_key(key_path)?).map(Some)
+    }
+
     /// Reads both files once, to find out at start what is wrong with them: a certificate without its key and a key
     /// without its certificate are read, too. Gives all that is wrong, at most one error for each file.
     pub fn check(&self) -> Vec<InvalidTls> {
@@ -217,13 +234,13 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_certificate_is_named() {
-        let missing = TlsSettings { ca_path: Some("/no/such/ca.pem".into()) };
+        let missing = TlsSettings { ca_path: Some("/no/such/ca.pem".into()), ..TlsSettings::default() };
         let error = missing.check().expect_err("there is no such file");
         assert_eq!(error.file(), Some(TlsFile::Authorities));
         let error = error.to_string();
         assert!(error.contains("/no/such/ca.pem") && error.contains("PEM"), "{error}");
-        let not_pem =
-            TlsSettings { ca_path: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into()) };
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let not_pem = TlsSettings { ca_path: Some(manifest.into()), ..TlsSettings::default() };
         assert!(not_pem.check().expect_err("no PEM in it").to_string().contains("there is none in it"));
         assert_eq!(TlsSettings::default().check(), Ok(()));
     }
@@ -277,7 +294,7 @@ mod tests {
     fn no_part_of_a_damaged_file_is_told() {
         let folder = folder(&[("key", "-----BEGIN PRIVATE KEY of-secret\nsecret!\n-----BEGIN secret\n")]);
         let key = told(&folder, None, Some("key"));
-        let authorities = TlsSettings { ca_path: Some(folder.path().join("key")) };
+        let authorities = TlsSettings { ca_path: Some(folder.path().join("key")), ..TlsSettings::default() };
         let authorities = authorities.check().expect_err("it is damaged").to_string();
         assert!(key[0].1.contains("damaged") && authorities.contains("damaged"), "{key:?} {authorities}");
         assert!(!format!("{key:?} {authorities}").contains("secret"), "{key:?} {authorities}");

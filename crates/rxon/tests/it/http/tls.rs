@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use rxon::transport::Operation;
+use rxon::transport::{Connector, Operation};
 use rxon::{ErrorKind, Progress};
 use tempfile::NamedTempFile;
 use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator, Tls};
@@ -85,6 +85,28 @@ async fn a_server_that_wants_a_certificate_of_ours_says_so() {
     // With TLS 1.3 the refusal comes after our side of the handshake is done, in the place of an answer.
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
     assert!(error.chain().to_string().to_lowercase().contains("certificate"), "{}", error.chain());
+}
+
+#[tokio::test]
+async fn a_client_shows_its_certificate_and_the_next_connection_the_one_that_replaced_it() {
+    let (old, new) = (Tls::new(), Tls::new());
+    let before = ScriptedOrchestrator::start_with(Script::newer().tls(old.mutual_server_config())).await;
+    let after = ScriptedOrchestrator::start_with(Script::newer().tls(new.mutual_server_config())).await;
+    let both = pem(&format!("{}{}", old.ca_pem(), new.ca_pem()));
+    let identity = old.client("w");
+    let (certificate, key) = (pem(&identity.certificate_pem), pem(&identity.key_pem));
+    let at = |orchestrator: &ScriptedOrchestrator| {
+        let client = Client::of(orchestrator).trusting(both.path());
+        client.proving(certificate.path(), key.path()).connector()
+    };
+    let (to_before, to_after) = (at(&before), at(&after));
+    assert_eq!(send(&mut *to_before.transport()).await.expect("accepted").status, 200);
+    assert_eq!(fail(&mut *to_after.transport()).await.kind(), ErrorKind::Tls, "of another authority");
+    let identity = new.client("w");
+    std::fs::write(certificate.path(), &identity.certificate_pem).unwrap();
+    std::fs::write(key.path(), &identity.key_pem).unwrap();
+    assert_eq!(send(&mut *to_after.transport()).await.expect("accepted").status, 200);
+    assert_eq!(fail(&mut *to_before.transport()).await.kind(), ErrorKind::Tls, "of another authority now");
 }
 
 #[tokio::test]
