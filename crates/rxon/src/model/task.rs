@@ -28,6 +28,8 @@ pub struct Task {
     pub priority: f64,
     /// Unix seconds after which the result is of no use.
     pub deadline: Option<f64>,
+    /// What the job permits, as sent; None when absent or null.
+    pub policy: Option<Box<RawValue>>,
     /// Entries that were left out because they could not be read, for a warning in the log.
     pub ignored: Vec<String>,
 }
@@ -61,6 +63,8 @@ struct Fields<'a> {
     priority: Option<&'a RawValue>,
     #[serde(borrow, default)]
     deadline: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    policy: Option<&'a RawValue>,
 }
 
 impl Task {
@@ -99,6 +103,7 @@ impl Task {
             params_metadata: params_metadata(fields.params_metadata, &mut ignored),
             priority: number("priority", fields.priority).map_err(with_ids)?.unwrap_or(0.0),
             deadline: number("deadline", fields.deadline).map_err(with_ids)?,
+            policy: fields.policy.filter(|policy| policy.get() != "null").map(ToOwned::to_owned),
             ignored,
         })
     }

@@ -5,12 +5,14 @@
 
 mod canonical;
 mod seal;
+mod task;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 pub use canonical::{CannotBeSigned, MAX_DEPTH, canonical};
 pub use seal::{Seal, unix_seconds};
+pub use task::TaskSignatureError;
 
 /// Top-level members that no signature covers.
 pub const NEVER_SIGNED: [&str; 2] = ["security", "_signature"];

@@ -217,7 +217,7 @@ pub fn excerpt(body: &[u8]) -> String {
 #[derive(Debug)]
 pub enum Polled {
     /// A task.
-    Task(Box<Task>),
+    Task(Box<Task>, Bytes),
     /// Nothing to do.
     Nothing,
     /// A 200 whose body is not a task.
@@ -243,7 +243,7 @@ pub trait TransportExt: Transport {
             let response = self.exchange(Request::new(Operation::Poll(query), time_limit)).await?;
             Ok(match response.status {
                 200 => match Task::parse(&response.body) {
-                    Ok(task) => Polled::Task(Box::new(task)),
+                    Ok(task) => Polled::Task(Box::new(task), response.body),
                     Err(problem) => Polled::Malformed { problem, excerpt: response.excerpt() },
                 },
                 204 => Polled::Nothing,

@@ -3,11 +3,11 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rxon::model::Task;
+use rxon::model::{ErrorCode, Task};
 use rxon::{JobId, TaskId};
 use tracing::Instrument;
 
-use super::{CancelHandle, Execution, report};
+use super::{CancelHandle, Execution, report, trust};
 use crate::core::Core;
 use crate::delivery::Entry;
 use crate::handler::{Outcome, TaskError};
@@ -15,7 +15,10 @@ use crate::session::Session;
 use crate::slots::Slot;
 
 /// Takes a task that a poll brought. False when it is not new: nothing is run then.
-pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, slot: Slot) -> bool {
+pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, body: &[u8], slot: Slot) -> bool {
+    if let Some(error) = trust::distrust(core, &task, body) {
+        return answer(core, session, task.job_id, task.task_id, error);
+    }
     let span = span(session, &task.task_id, &task.job_id);
     let cancel = Arc::new(CancelHandle::default());
     let is_new = span.in_scope(|| {
@@ -42,11 +45,20 @@ pub(crate) fn refuse(
     task_id: TaskId,
     problem: &str,
 ) -> bool {
+    let error = TaskError::invalid_input(format!("malformed task: {problem}"));
+    answer(core, session, job_id, task_id, error)
+}
+
+/// Answers a task that is not run. False when it is not new.
+fn answer(core: &Core, session: &Arc<Session>, job_id: JobId, task_id: TaskId, error: TaskError) -> bool {
     let _entered = span(session, &task_id, &job_id).entered();
     if !claim(core, session, &task_id, &job_id, &Arc::default()) {
         return false;
     }
-    let outcome = Outcome::Failed(TaskError::invalid_input(format!("malformed task: {problem}")));
+    if *error.code() == ErrorCode::Security {
+        tracing::error!("not run: {}", error.message());
+    }
+    let outcome = Outcome::Failed(error);
     let result = report::result(core, job_id, task_id, outcome, Duration::ZERO);
     session.delivery.push(&result);
     core.running.end(session.who, &result.task_id);

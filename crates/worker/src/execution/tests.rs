@@ -49,7 +49,7 @@ fn task(id: &str) -> Task {
 }
 
 fn take(core: &Arc<Core>, session: &Arc<Session>, id: &str) -> bool {
-    accept(core, session, task(id), core.slots.acquire(0).now_or_never().expect("a free slot"))
+    accept(core, session, task(id), b"", core.slots.acquire(0).now_or_never().expect("a free slot"))
 }
 
 /// What a task ended in, once it has.

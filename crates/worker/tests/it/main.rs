@@ -20,6 +20,7 @@ mod results;
 mod secure;
 mod several;
 mod shutdown;
+mod signatures;
 mod slots;
 mod support;
 mod ui;

@@ -162,7 +162,7 @@ async fn polls_bring_tasks_nothing_or_what_was_wrong() {
         transport.poll(query.clone(), LONG).await.expect("an answer")
     };
     let task = json!({"job_id": "j", "task_id": "t", "type": "x"});
-    assert!(matches!(polled(Answer::ok(task)).await, Polled::Task(task) if task.name.as_str() == "x"));
+    assert!(matches!(polled(Answer::ok(task)).await, Polled::Task(task, _) if task.name.as_str() == "x"));
     let nothing = Answer::Raw { status: 204, headers: Vec::new(), body: Bytes::new() };
     assert!(matches!(polled(nothing).await, Polled::Nothing));
     let html = polled(Answer::body("<html>\n502 Bad Gateway</html>")).await;

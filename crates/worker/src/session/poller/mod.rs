@@ -132,7 +132,7 @@ impl Pollers {
                 self.session.peer.connection_failed();
                 continue;
             }
-            if !matches!(polled, Ok(Polled::Task(_))) {
+            if !matches!(polled, Ok(Polled::Task(..))) {
                 self.core.slots.brought_nothing(self.session.who);
             }
             match self.polled(polled, sent, now, slot) {
@@ -209,10 +209,10 @@ impl Pollers {
     fn polled(&self, polled: Result<Polled, Error>, sent: Instant, now: Instant, slot: Slot) -> Next {
         let peer = &self.session.peer;
         let brought = match polled {
-            Ok(Polled::Task(task)) => {
+            Ok(Polled::Task(task, body)) => {
                 peer.log.answered(Asked::Poll);
                 self.session.heard(Sign::Well);
-                if execution::accept(&self.core, &self.session, *task, slot) {
+                if execution::accept(&self.core, &self.session, *task, &body, slot) {
                     self.brought_task()
                 } else {
                     Brought::KnownTask
