@@ -57,6 +57,7 @@ impl Assembly {
             hot_cache: Arc::new(HotCache::new(changes.clone())),
             changes,
             running: Running::default(),
+            warned_of_unsigned: std::sync::Once::new(),
             tasks: TaskTracker::new(),
             draining: false.into(),
             closing: CancellationToken::new(),

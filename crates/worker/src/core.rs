@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) hot_cache: Arc<HotCache>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) running: Running,
+    /// It was said that tasks without a signature are run.
+    pub(crate) warned_of_unsigned: std::sync::Once,
     /// Tasks under way, until their results are handed in.
     pub(crate) tasks: TaskTracker,
     /// No further task is accepted.

@@ -51,16 +51,16 @@ options! {
         "TLS_CA_PATH", "the system's certificates", Plain, true,
         /// PEM file of the only certificate authorities that are trusted.
         tls_ca_path: Option<PathBuf> = None, parse::OPTIONAL_PATH;
-        "TLS_CERT_PATH", "none", Plain, false,
+        "TLS_CERT_PATH", "none", Plain, true,
         /// PEM file of the client certificate.
         tls_cert_path: Option<PathBuf> = None, parse::OPTIONAL_PATH;
-        "TLS_KEY_PATH", "none", Plain, false,
+        "TLS_KEY_PATH", "none", Plain, true,
         /// PEM file of the client certificate's key.
         tls_key_path: Option<PathBuf> = None, parse::OPTIONAL_PATH;
-        "ORCHESTRATOR_SECRET_KEY", "none", Masked, false,
+        "ORCHESTRATOR_SECRET_KEY", "none", Masked, true,
         /// The key that tasks are signed with.
         orchestrator_secret_key: Option<Secret> = None, parse::SECRET;
-        "REQUIRE_TASK_SIGNATURE", "`true`", Plain, false,
+        "REQUIRE_TASK_SIGNATURE", "`true`", Plain, true,
         /// Whether tasks without a signature are refused, once there is a key.
         require_task_signature: bool = true, parse::BOOLEAN;
     }

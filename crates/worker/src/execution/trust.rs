@@ -1,7 +1,5 @@
 //! Whether a task may be run: its signature, and what its job permits.
 
-use std::sync::Once;
-
 use rxon::model::{ErrorCode, Task};
 use rxon::signing::{Signer, TaskSignatureError};
 
@@ -15,17 +13,16 @@ pub(super) fn distrust(core: &Core, task: &Task, body: &[u8]) -> Option<TaskErro
 }
 
 fn signature(core: &Core, body: &[u8]) -> Option<String> {
-    static WARNED: Once = Once::new();
     let key = core.config.orchestrator_secret_key.as_ref().filter(|key| !key.is_empty())?;
     let error = Signer::new(key.expose()).verify_task(body).err()?;
     if error == TaskSignatureError::Missing && !core.config.require_task_signature {
-        WARNED.call_once(|| {
-            tracing::warn!("tasks that are not signed are run, because REQUIRE_TASK_SIGNATURE is off");
+        core.warned_of_unsigned.call_once(|| {
+            tracing::warn!("tasks that are not signed are run, because `REQUIRE_TASK_SIGNATURE` is off");
         });
         return None;
     }
     Some(format!(
-        "{error}; check that ORCHESTRATOR_SECRET_KEY of the worker is the key the orchestrator signs tasks with"
+        "{error}; check that `ORCHESTRATOR_SECRET_KEY` of the worker is the key the orchestrator signs tasks with"
     ))
 }
 
