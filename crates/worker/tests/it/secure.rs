@@ -52,6 +52,28 @@ async fn everything_goes_over_tls_by_address_and_by_name() {
     }
 }
 
+/// A server that takes nobody without a certificate: every kind of request shows ours.
+#[tokio::test]
+async fn a_client_certificate_lets_the_whole_worker_in() {
+    let tls = Tls::new();
+    let script = Script::newer().tls(tls.mutual_server_config());
+    let orchestrator = ScriptedOrchestrator::start_with(script).await;
+    let ca = pem("mutual", &tls);
+    let identity = tls.client("w");
+    let file = |name: &str, text: &str| {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("secure-mutual-{name}.pem"));
+        std::fs::write(&path, text).expect("a folder for temporary files");
+        path.to_str().expect("a text").to_owned()
+    };
+    let (certificate, key) = (file("certificate", &identity.certificate_pem), file("key", &identity.key_pem));
+    let variables = [("TLS_CA_PATH", &*ca), ("TLS_CERT_PATH", &certificate), ("TLS_KEY_PATH", &key)];
+    let worker = worker(&orchestrator.url(), &variables);
+    assert_eq!(run(&orchestrator, "echo", json!({"n": 1})).await["data"]["n"], 1);
+    let seen = orchestrator.count(Endpoint::Heartbeat);
+    orchestrator.wait_for_requests(Endpoint::Heartbeat, seen + 1).await;
+    assert!(worker.stop().await.is_clean());
+}
+
 /// Said once with the reason, tried again with pauses, and not a byte of the token is sent.
 #[tokio::test]
 async fn a_certificate_that_is_not_trusted_is_named_and_tried_again_within_reason() {
