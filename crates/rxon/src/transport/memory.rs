@@ -14,7 +14,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Connector, ExchangeFuture, Request, Response, Transport};
+use super::{Connector, ExchangeFuture, OpenFuture, Opened, Request, Response, Transport};
 use crate::{Error, ErrorKind, Progress};
 
 /// More requests than this wait to be written, as in a full socket.
@@ -35,6 +35,11 @@ pub struct MemoryConnector {
 impl Connector for MemoryConnector {
     fn transport(&self) -> Box<dyn Transport> {
         Box::new(MemoryTransport { peer: self.peer.clone(), reused: false })
+    }
+
+    /// There is none: as an orchestrator without websockets answers.
+    fn channel(&self) -> OpenFuture<'_> {
+        Box::pin(async { Ok(Opened::Refused(Response::new(404, ""))) })
     }
 }
 

@@ -37,10 +37,64 @@ pub trait Transport: Send + fmt::Debug {
     fn exchange(&mut self, request: Request) -> ExchangeFuture<'_>;
 }
 
+/// What opening a channel gives in the end.
+pub type OpenFuture<'a> = Pin<Box<dyn Future<Output = Result<Opened, Error>> + Send + 'a>>;
+
+/// What a step of a channel gives in the end.
+pub type ChannelFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// A connection over which both sides speak when they like: a websocket.
+///
+/// After an error, or [`Heard::Closed`], it is of no use any more. Messages have a limit of 1 MiB.
+pub trait Channel: Send + fmt::Debug {
+    /// Waits for what the orchestrator says next, without a time limit. Pings are answered in here.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped.
+    fn hear(&mut self) -> ChannelFuture<'_, Heard>;
+
+    /// Sends a text, within 5 s. Dropped half-way, the channel is of no use any more.
+    fn say(&mut self, text: Bytes) -> ChannelFuture<'_, ()>;
+
+    /// Asks for a sign of life, which comes as [`Heard::Life`].
+    fn ping(&mut self) -> ChannelFuture<'_, ()>;
+}
+
+/// What came over a [`Channel`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Heard {
+    /// A message.
+    Text(Bytes),
+    /// A message of this many bytes that is not text: no part of the protocol.
+    Binary(usize),
+    /// A ping, or the answer to one.
+    Life,
+    /// The orchestrator has closed it.
+    Closed {
+        /// Why, as a number; 1008 when another connection took its place.
+        code: Option<u16>,
+        /// Why, in words; at most 200 bytes, on one line.
+        reason: String,
+    },
+}
+
+/// The answer to the wish for a [`Channel`].
+#[derive(Debug)]
+pub enum Opened {
+    /// It stands.
+    Channel(Box<dyn Channel>),
+    /// Any answer but 101.
+    Refused(Response),
+}
+
 /// Makes transports to one orchestrator. Nothing is connected before the first exchange.
 pub trait Connector: Send + Sync + fmt::Debug {
     /// A transport with a connection of its own.
     fn transport(&self) -> Box<dyn Transport>;
+
+    /// Opens a channel: connects, within 10 s.
+    fn channel(&self) -> OpenFuture<'_>;
 }
 
 /// One message to an orchestrator. Its body is not printed.

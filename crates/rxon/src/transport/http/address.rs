@@ -120,6 +120,12 @@ impl OrchestratorUrl {
         format!("http://{}{}", self.host_header(), self.prefix)
     }
 
+    /// What a websocket's address begins with.
+    pub(super) fn websocket_prefix(&self) -> String {
+        let scheme = if self.secure { "wss" } else { "ws" };
+        format!("{scheme}://{}{}", self.host_header(), self.prefix)
+    }
+
     pub(super) fn basic_credentials(&self) -> Option<String> {
         self.credentials.as_deref().map(basic)
     }

@@ -66,18 +66,29 @@ impl Dialer {
         })
     }
 
+    /// Connects for a websocket: a proxy that only forwards requests is asked for a tunnel, too.
+    pub(super) async fn dial_through(&self) -> Result<Stream, Error> {
+        timeout(CONNECT_TIME_LIMIT, self.stream(true)).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Connect, format!("{} within {CONNECT_TIME_LIMIT:?}", self.url)))
+        })
+    }
+
     async fn connect(&self) -> Result<Connection, Error> {
+        Connection::new(self.stream(self.tls.is_some()).await?).await
+    }
+
+    async fn stream(&self, through: bool) -> Result<Stream, Error> {
         let tcp = match &self.proxy {
             None => tcp(self.url.host(), self.url.port(), &self.url.to_string()).await?,
             Some(proxy) => {
                 let mut stream = tcp(proxy.host(), proxy.port(), &format!("proxy {proxy}")).await?;
-                if self.tls.is_some() {
+                if through {
                     tunnel(&mut stream, proxy, &self.url).await?;
                 }
                 stream
             }
         };
-        let stream = match &self.tls {
+        Ok(match &self.tls {
             None => Stream::Plain(tcp),
             Some((rotation, name)) => {
                 let tls = TlsConnector::from(rotation.config().await?)
@@ -93,8 +104,7 @@ impl Dialer {
                     })?;
                 Stream::Tls(Box::new(tls))
             }
-        };
-        Connection::new(stream).await
+        })
     }
 }
 

@@ -12,23 +12,26 @@ mod proxy;
 mod rotation;
 mod stream;
 mod tls;
+mod websocket;
 
 use std::fmt;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri};
 
 pub use address::{InvalidAddress, OrchestratorUrl, redacted};
 pub use proxy::{InvalidProxy, Proxies};
 pub use tls::{ClientIdentity, InvalidTls, TlsFile, TlsSettings};
+pub use websocket::{HANDSHAKE_TIME_LIMIT, MAX_FRAME};
 
 use self::body::Outgoing;
 use self::connection::{Connection, Failed};
 use self::dial::Dialer;
 use self::proxy::Proxy;
-use super::{Connector, ExchangeFuture, Operation, PollQuery, Request, Response, Transport};
+use super::{Connector, ExchangeFuture, OpenFuture, Operation, PollQuery, Request, Response, Transport};
 use crate::{Error, ErrorKind, Progress, VERSION, WorkerId};
 
 /// Answers to a poll larger than this, counted decompressed, are refused without being read whole: 64 MiB.
@@ -124,6 +127,8 @@ struct Addresses {
     result: Uri,
     event: Uri,
     token: Uri,
+    /// As tungstenite wants it, with scheme and host.
+    websocket: String,
 }
 
 impl HttpConnector {
@@ -158,7 +163,7 @@ impl HttpConnector {
         } else {
             settings.url.path_prefix()
         };
-        let addresses = Addresses::new(&prefix, &settings.worker_id);
+        let addresses = Addresses::new(&prefix, &settings.url, &settings.worker_id);
         headers.insert(WORKER_TOKEN, settings.token.current());
         let mut headers_with_body = headers.clone();
         headers_with_body.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -170,10 +175,16 @@ impl Connector for HttpConnector {
     fn transport(&self) -> Box<dyn Transport> {
         Box::new(HttpTransport { inner: self.0.clone(), connection: None, last_poll: None })
     }
+
+    fn channel(&self) -> OpenFuture<'_> {
+        let mut headers = self.0.headers.clone();
+        headers.insert(WORKER_TOKEN, self.0.token.current());
+        Box::pin(websocket::open(&self.0.dialer, &self.0.addresses.websocket, headers))
+    }
 }
 
 impl Addresses {
-    fn new(prefix: &str, worker_id: &WorkerId) -> Self {
+    fn new(prefix: &str, url: &OrchestratorUrl, worker_id: &WorkerId) -> Self {
         let uri = |path: &str| -> Uri {
             format!("{prefix}/_worker/{path}").parse().expect("the prefix was parsed as a part of an address")
         };
@@ -185,6 +196,7 @@ impl Addresses {
             result: uri("tasks/result"),
             event: uri("events"),
             token: uri("auth/token"),
+            websocket: format!("{}/_worker/ws/{worker}", url.websocket_prefix()),
         }
     }
 }
@@ -275,10 +287,15 @@ impl HttpTransport {
             let progress = Progress { answered: true, ..Progress::default() };
             return Err(Error::new(ErrorKind::Proxy, format!("{proxy} answered 407")).with_progress(progress));
         }
-        let text = |name| done.headers.get(name).and_then(|value| value.to_str().ok());
-        let retry_after =
-            text(header::RETRY_AFTER).and_then(|value| crate::backoff::retry_after(value, SystemTime::now()));
-        let location = text(header::LOCATION).filter(|_| done.status.is_redirection()).map(redacted);
-        Ok(Response { status: done.status.as_u16(), body: done.body, retry_after, location })
+        Ok(response(done.status, &done.headers, done.body))
     }
+}
+
+/// What is kept of an answer.
+fn response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Response {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let retry_after =
+        text(header::RETRY_AFTER).and_then(|value| crate::backoff::retry_after(value, SystemTime::now()));
+    let location = text(header::LOCATION).filter(|_| status.is_redirection()).map(redacted);
+    Response { status: status.as_u16(), body, retry_after, location }
 }

@@ -19,6 +19,10 @@ impl Connector for Panics {
     fn transport(&self) -> Box<dyn Transport> {
         Box::new(self.clone())
     }
+
+    fn channel(&self) -> rxon::transport::OpenFuture<'_> {
+        Box::pin(async { panic!("not asked for") })
+    }
 }
 
 impl Transport for Panics {

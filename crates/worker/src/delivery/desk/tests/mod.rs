@@ -209,6 +209,10 @@ impl Connector for Panicking {
     fn transport(&self) -> Box<dyn Transport> {
         Box::new(self.clone())
     }
+
+    fn channel(&self) -> rxon::transport::OpenFuture<'_> {
+        Box::pin(async { panic!("not asked for") })
+    }
 }
 
 impl Transport for Panicking {
