@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::courier::courier;
 use super::heartbeat::heartbeat;
+use super::live::live;
 use super::registration::registration;
 use super::state::{Beat, Conversation, Step};
 use super::{Asked, Session};
@@ -78,10 +79,11 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let closing = self.core.closing.clone();
         let courier = courier(self.core.clone(), self.session.clone());
+        let live = live(self.core.clone(), self.session.clone());
         tokio::select! {
             () = closing.cancelled() => {}
             // Progress goes on to the end, even when there is nobody to send heartbeats to.
-            ((), ()) = async { tokio::join!(self.converse(), courier) } => {}
+            ((), (), ()) = async { tokio::join!(self.converse(), courier, live) } => {}
         }
     }
 

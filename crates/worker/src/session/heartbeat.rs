@@ -3,6 +3,7 @@
 use rxon::model::{Generation, Heartbeat, WorkerStatus};
 
 use super::Session;
+use super::registration::capabilities;
 use crate::core::Core;
 
 /// A heartbeat of a worker as it is now, towards the orchestrator of this session.
@@ -28,6 +29,6 @@ pub(super) fn heartbeat(core: &Core, session: &Session, generation: Generation) 
         hot_skills: core.hot_skills(),
         skills_hash: None,
         usage: None,
-        capabilities: None,
+        capabilities: session.peer.has_websocket().then(|| capabilities(core)),
     }
 }

@@ -7,6 +7,7 @@
 mod courier;
 mod driver;
 mod heartbeat;
+mod live;
 mod peer;
 mod poller;
 mod polling;

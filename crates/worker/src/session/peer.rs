@@ -21,7 +21,9 @@ pub(crate) struct Peer {
     /// The generation it speaks, once it has accepted a registration.
     registered: watch::Sender<Option<Generation>>,
     /// It has not forgotten the worker since.
-    known: AtomicBool,
+    known: watch::Sender<bool>,
+    /// A websocket stands.
+    websocket: AtomicBool,
     /// A connection failed since the last heartbeat: it may have restarted and forgotten us.
     connection_failed: AtomicBool,
     /// Somebody was told that the worker is not known.
@@ -40,7 +42,8 @@ impl Peer {
             registered: watch::Sender::new(None),
             connection_failed: AtomicBool::new(false),
             forgotten: Notify::new(),
-            known: AtomicBool::new(false),
+            known: watch::Sender::new(false),
+            websocket: AtomicBool::new(false),
             told_goodbye: CancellationToken::new(),
         })
     }
@@ -51,14 +54,32 @@ impl Peer {
     }
 
     pub(crate) fn is_registered(&self) -> bool {
-        self.known.load(Ordering::Relaxed)
+        *self.known.borrow()
+    }
+
+    pub(super) async fn until_registered(&self) {
+        let _ = self.known.subscribe().wait_for(|known| *known).await;
+    }
+
+    pub(super) async fn until_unregistered(&self) {
+        let _ = self.known.subscribe().wait_for(|known| !*known).await;
+    }
+
+    /// Whether commands can be pushed now.
+    pub(super) fn has_websocket(&self) -> bool {
+        self.websocket.load(Ordering::Relaxed)
+    }
+
+    /// Gives what was before.
+    pub(super) fn set_websocket(&self, open: bool) -> bool {
+        self.websocket.swap(open, Ordering::Relaxed)
     }
 
     pub(super) fn registered(&self, generation: Generation) {
         // What was said of the registration before this one is no news.
         let _ = self.forgotten.notified().now_or_never();
-        self.known.store(true, Ordering::Relaxed);
         self.registered.send_replace(Some(generation));
+        self.known.send_replace(true);
     }
 
     /// Whether it has accepted a registration, even if it has forgotten it since.
@@ -67,7 +88,7 @@ impl Peer {
     }
 
     pub(super) fn unregistered(&self) {
-        self.known.store(false, Ordering::Relaxed);
+        self.known.send_replace(false);
     }
 
     pub(crate) fn connection_failed(&self) {
@@ -102,7 +123,7 @@ impl Peer {
 #[derive(Debug)]
 pub(crate) struct PeerLog {
     name: Arc<str>,
-    failures: [AtomicUsize; 4],
+    failures: [AtomicUsize; 5],
 }
 
 /// What is asked of an orchestrator again and again.
@@ -112,6 +133,7 @@ pub(crate) enum Asked {
     Heartbeat,
     Poll,
     Result,
+    Websocket,
 }
 
 impl Asked {
@@ -121,6 +143,7 @@ impl Asked {
             Self::Heartbeat => "heartbeat",
             Self::Poll => "poll",
             Self::Result => "result",
+            Self::Websocket => "websocket",
         }
     }
 }

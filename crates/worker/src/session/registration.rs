@@ -46,15 +46,20 @@ pub(super) fn registration(core: &Core) -> Registration {
         installed_software: config.installed_software.clone(),
         installed_models: config.installed_models.clone(),
         installed_artifacts: artifacts.collect(),
-        capabilities: Capabilities {
-            hostname: hostname(),
-            ip_address: address().to_string(),
-            cost_per_skill: config.cost_per_skill.clone(),
-            s3_config_hash: None,
-            websockets: false,
-            extra: BTreeMap::new(),
-        },
+        capabilities: capabilities(core),
         skills_hash: hash,
+    }
+}
+
+/// What the worker can do beside its tasks. Heartbeats repeat it whole while a websocket is open.
+pub(super) fn capabilities(core: &Core) -> Capabilities {
+    Capabilities {
+        hostname: hostname(),
+        ip_address: address().to_string(),
+        cost_per_skill: core.config.cost_per_skill.clone(),
+        s3_config_hash: None,
+        websockets: core.config.worker_enable_websockets,
+        extra: BTreeMap::new(),
     }
 }
 

@@ -1,0 +1,216 @@
+//! The websocket: commands come over it, as long as it stands. It is opened after the registration, and again whenever
+//! it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use rxon::Error;
+use rxon::backoff::{Backoff, Jitter};
+use rxon::model::Command;
+use rxon::transport::{Channel, Heard, Opened};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{Asked, Session};
+use crate::core::Core;
+use crate::execution::Cause;
+use crate::pace::{after_refused_credentials, after_too_many_requests};
+
+/// One that says nothing is asked for a sign of life this often.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// The sign must come within this time.
+const LIFE_LIMIT: Duration = Duration::from_secs(10);
+
+/// One that stood this long counts as well again.
+const STABLE: Duration = Duration::from_secs(5);
+
+/// The longest delay before it is opened again. One that stood for longer is opened again at once.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// After so many messages that are no commands it is closed.
+const MOST_RUBBISH: usize = 100;
+
+/// Closed with 1008 so many times, another worker has taken its place.
+const REPLACED: usize = 3;
+
+/// The reason for closing when another connection of the same worker takes the place.
+const POLICY: u16 = 1008;
+
+/// Keeps a websocket for as long as it is polled.
+pub(super) async fn live(core: Arc<Core>, session: Arc<Session>) {
+    if !core.config.worker_enable_websockets {
+        return std::future::pending().await;
+    }
+    let mut line = Line { core, session, rng: Rng::new(), replaced: 0, was_open: false };
+    let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST_DELAY, Jitter::Full);
+    let peer = line.session.peer.clone();
+    loop {
+        if !peer.is_registered() {
+            peer.until_registered().await;
+            backoff.reset();
+        }
+        let delay = tokio::select! {
+            biased;
+            // Whoever has forgotten the worker has forgotten its websocket, too.
+            () = peer.until_unregistered() => None,
+            delay = line.once(&mut backoff) => Some(delay),
+        };
+        line.set_open(false);
+        if let Some(delay) = delay {
+            sleep(delay).await;
+        }
+    }
+}
+
+struct Line {
+    core: Arc<Core>,
+    session: Arc<Session>,
+    rng: Rng,
+    /// How often it was closed because another took its place.
+    replaced: usize,
+    /// It was said that it is open.
+    was_open: bool,
+}
+
+impl Line {
+    /// One websocket, from the handshake to its end. Gives the delay before the next.
+    async fn once(&mut self, backoff: &mut Backoff) -> Duration {
+        let peer = self.session.peer.clone();
+        let mut channel = match peer.connector.channel().await {
+            Ok(Opened::Channel(channel)) => channel,
+            Ok(Opened::Refused(response)) if response.is_unauthorized() => {
+                peer.log.refused(Asked::Websocket, &response);
+                return after_refused_credentials(&mut self.rng).max(backoff.next(&mut self.rng));
+            }
+            Ok(Opened::Refused(response)) => {
+                let reason = format!("{}: {}", response.status, response.error_text());
+                peer.log.failed(Asked::Websocket, &reason);
+                if response.status == 429 {
+                    return after_too_many_requests(response.retry_after, &mut self.rng);
+                }
+                return backoff.next(&mut self.rng);
+            }
+            Err(error) => {
+                peer.log.failed(Asked::Websocket, &error.chain());
+                return backoff.next(&mut self.rng);
+            }
+        };
+        let began = Instant::now();
+        self.opened();
+        let reason = self.converse(&mut *channel).await;
+        peer.log.failed(Asked::Websocket, &reason);
+        if began.elapsed() >= LONGEST_DELAY {
+            backoff.reset();
+        }
+        backoff.next(&mut self.rng)
+    }
+
+    fn opened(&mut self) {
+        let orchestrator = &self.session.peer.name;
+        if std::mem::replace(&mut self.was_open, true) {
+            tracing::debug!(%orchestrator, "the websocket is open again");
+        } else {
+            tracing::info!(%orchestrator, "the websocket is open: commands come over it");
+        }
+        self.set_open(true);
+    }
+
+    /// Heartbeats tell the orchestrator.
+    fn set_open(&self, open: bool) {
+        if self.session.peer.set_websocket(open) != open {
+            self.core.changes.happened();
+        }
+    }
+
+    /// Hears what comes until the end, and gives the reason for it.
+    async fn converse(&mut self, channel: &mut dyn Channel) -> String {
+        match self.hear(channel).await {
+            Ok(reason) => reason,
+            Err(error) => error.chain().to_string(),
+        }
+    }
+
+    async fn hear(&mut self, channel: &mut dyn Channel) -> Result<String, Error> {
+        let stable = Instant::now() + STABLE;
+        let (mut heard_any, mut said_stable, mut rubbish) = (false, false, 0);
+        channel.ping().await?;
+        let (mut asked, mut next_ping) = (true, Instant::now() + LIFE_LIMIT);
+        loop {
+            tokio::select! {
+                biased;
+                () = sleep_until(stable), if heard_any && !said_stable => {
+                    said_stable = true;
+                    self.session.peer.log.answered(Asked::Websocket);
+                }
+                () = sleep_until(next_ping) => {
+                    if asked {
+                        return Ok(format!("the websocket gave no sign of life for {LIFE_LIMIT:?}"));
+                    }
+                    channel.ping().await?;
+                    (asked, next_ping) = (true, Instant::now() + LIFE_LIMIT);
+                }
+                heard = channel.hear() => {
+                    heard_any = true;
+                    (asked, next_ping) = (false, Instant::now() + PING_INTERVAL);
+                    let problem = match heard? {
+                        Heard::Closed { code, reason } => return Ok(self.closed(code, &reason)),
+                        Heard::Text(text) => self.obey(&text).err(),
+                        Heard::Binary(length) => Some(format!("{length} bytes that are not text")),
+                        _ => None,
+                    };
+                    if let Some(problem) = problem {
+                        rubbish += 1;
+                        self.not_understood(rubbish, &problem);
+                        if rubbish >= MOST_RUBBISH {
+                            return Ok(format!("{rubbish} messages over the websocket were no commands"));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn not_understood(&self, count: usize, problem: &str) {
+        // A person needs to see one, not each.
+        if count == 1 {
+            let orchestrator = &self.session.peer.name;
+            tracing::warn!(%orchestrator, "what came over the websocket is no command and is ignored: {problem}");
+        }
+    }
+
+    fn obey(&self, text: &[u8]) -> Result<(), String> {
+        let command: Command = serde_json::from_slice(text)
+            .map_err(|error| format!("{error}: `{}`", rxon::transport::excerpt(text)))?;
+        let orchestrator = &self.session.peer.name;
+        if command.command != "cancel_task" {
+            let name = rxon::transport::excerpt(command.command.as_bytes());
+            tracing::warn!(%orchestrator, command = %name, "unknown command, ignored");
+            return Ok(());
+        }
+        // The job only where no task is named: its other tasks are not meant.
+        let task = command.task_id.as_ref().map(rxon::TaskId::as_str);
+        let Some(id) = task.or(command.job_id.as_ref().map(rxon::JobId::as_str)) else {
+            return Err("`cancel_task` without an id".to_owned());
+        };
+        let known = self.core.running.cancel(self.session.who, id, &Cause::Command);
+        tracing::info!(%orchestrator, id, known, "told to cancel");
+        Ok(())
+    }
+
+    fn closed(&mut self, code: Option<u16>, reason: &str) -> String {
+        if code == Some(POLICY) {
+            self.replaced += 1;
+            if self.replaced == REPLACED {
+                tracing::warn!(
+                    orchestrator = %self.session.peer.name, worker_id = %self.core.worker_id,
+                    "the websocket was closed {REPLACED} times because another took its place: two live workers \
+                     seem to share one `WORKER_ID`; give each its own"
+                );
+            }
+        }
+        let code = code.map_or_else(String::new, |code| format!(" ({code})"));
+        let colon = if reason.is_empty() { "" } else { ": " };
+        format!("the websocket was closed by the orchestrator{code}{colon}{reason}")
+    }
+}
