@@ -26,6 +26,12 @@ impl Stream for TlsStream<TcpStream> {
     }
 }
 
+impl<S: Stream> Stream for &mut S {
+    fn socket(&self) -> &TcpStream {
+        (**self).socket()
+    }
+}
+
 /// Makes the socket end with RST, at once and without sending what is still buffered, when it is dropped.
 pub(crate) fn reset_on_drop(socket: &TcpStream) {
     // It can only fail on a socket that is gone already.

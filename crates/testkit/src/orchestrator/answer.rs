@@ -77,6 +77,10 @@ pub enum Answer {
         /// The status code.
         status: u16,
     },
+    /// Open the websocket that was asked for, then neither hear nor say anything.
+    DeafWebSocket,
+    /// Open the websocket that was asked for, and close it at once with this code.
+    ClosedWebSocket(u16),
     /// These bytes as they are, then close in order. Need not be HTTP.
     Bytes(Bytes),
 }

@@ -12,7 +12,7 @@ use super::plan::Planned;
 use super::recorded::Recorded;
 use super::request::{self, Framing, Head};
 use super::tasks::{Offer, Ticket};
-use super::{Inner, reply};
+use super::{Inner, reply, sockets};
 use crate::stream::{Stream, close_in_order, reset_on_drop, send};
 
 /// How much is asked of the socket at a time.
@@ -120,6 +120,15 @@ impl<S: Stream> Connection<S> {
                     *then
                 }
                 Answer::Hang => self.unless_gone(std::future::pending()).await?,
+                Answer::DeafWebSocket => {
+                    self.upgrade(head).await?;
+                    self.unless_gone(std::future::pending()).await?
+                }
+                Answer::ClosedWebSocket(code) => {
+                    self.upgrade(head).await?;
+                    sockets::close_at_once(&mut self.stream, code).await;
+                    return Err(End::Orderly);
+                }
                 Answer::CloseBeforeReading | Answer::CloseAfterReading => return Err(End::Orderly),
                 Answer::Reset | Answer::ResetWhileReading { .. } => return Err(End::Reset),
                 scripted => return reply::write(&mut self.stream, &mut self.out, scripted).await,
@@ -133,8 +142,27 @@ impl<S: Stream> Connection<S> {
             Normal::Ready(response) => send(&mut self.stream, &response).await?,
             Normal::Json(text) => self.write_json(text.as_bytes()).await?,
             Normal::Poll => self.answer_poll().await?,
+            Normal::WebSocket => {
+                self.upgrade(head).await?;
+                let read_already = self.buffer[body.end()..].to_vec();
+                let orchestrator = self.orchestrator.clone();
+                orchestrator.sockets.serve(&mut self.stream, read_already).await;
+                return Err(End::Orderly);
+            }
         }
         Ok(())
+    }
+
+    /// Agrees to a websocket.
+    async fn upgrade(&mut self, head: &Head) -> Result<(), End> {
+        let request = request::record(&self.buffer[..head.length], head.endpoint, self.number, Bytes::new());
+        let key = request.header("sec-websocket-key").unwrap_or_default();
+        let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+        let response = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-accept: {accept}\r\n\r\n"
+        );
+        Ok(send(&mut self.stream, response.as_bytes()).await?)
     }
 
     async fn answer_poll(&mut self) -> Result<(), End> {

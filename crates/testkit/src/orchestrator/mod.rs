@@ -10,6 +10,7 @@ mod recorded;
 mod reply;
 mod request;
 mod script;
+mod sockets;
 mod tasks;
 
 use std::borrow::Borrow;
@@ -34,6 +35,7 @@ use self::connection::Connection;
 use self::ledger::Ledger;
 use self::normal::Behaviour;
 use self::plan::Plan;
+use self::sockets::Sockets;
 use self::tasks::Tasks;
 use crate::door::{Arrival, Door};
 use crate::patience::{eventually, give_up};
@@ -61,6 +63,7 @@ struct Inner {
     plan: Plan,
     ledger: Ledger,
     tasks: Arc<Tasks>,
+    sockets: Sockets,
     /// Told about every request and every poll that begins or ends to wait.
     changed: Arc<Notify>,
 }
@@ -302,6 +305,7 @@ impl Inner {
             plan: Plan::default(),
             ledger: Ledger::new(changed.clone()),
             tasks: Arc::new(Tasks::new(changed.clone())),
+            sockets: Sockets::new(changed.clone()),
             changed,
         }
     }

@@ -19,6 +19,8 @@ pub(crate) enum Normal {
     Json(String),
     /// A task, when there is one.
     Poll,
+    /// The websocket is opened.
+    WebSocket,
 }
 
 /// The orchestrator's memory, and its ready-made responses.
@@ -65,9 +67,8 @@ impl Behaviour {
             Endpoint::Register => self.register(body),
             Endpoint::Result => &self.ready.result,
             Endpoint::Event => &self.ready.event,
-            Endpoint::Token | Endpoint::TokenRefresh | Endpoint::WebSocket | Endpoint::Other => {
-                &self.ready.not_found
-            }
+            Endpoint::WebSocket => return Normal::WebSocket,
+            Endpoint::Token | Endpoint::TokenRefresh | Endpoint::Other => &self.ready.not_found,
         };
         Normal::Ready(ready.clone())
     }
@@ -165,7 +166,7 @@ mod tests {
                 String::from_utf8_lossy(bytes).split_once("\r\n\r\n").unwrap().1.to_owned()
             }
             Normal::Json(body) => body.clone(),
-            Normal::Poll => panic!("not a poll"),
+            Normal::Poll | Normal::WebSocket => panic!("not an answer"),
         }
     }
 

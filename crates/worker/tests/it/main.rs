@@ -7,6 +7,7 @@ mod configuration;
 mod faults;
 mod goodbye;
 mod heartbeats;
+mod live;
 mod malformed;
 mod middleware;
 mod outcomes;

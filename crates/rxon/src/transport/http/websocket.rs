@@ -9,6 +9,7 @@ use futures_util::{SinkExt, StreamExt};
 use http::header::{self, HeaderMap, HeaderValue};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
@@ -125,8 +126,9 @@ async fn written(writing: impl Future<Output = Result<(), tungstenite::Error>>) 
 fn failure(error: tungstenite::Error) -> Error {
     let (kind, detail) = match &error {
         tungstenite::Error::Capacity(_) => (ErrorKind::TooLarge, "websocket"),
-        tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)
-        | tungstenite::Error::Protocol(tungstenite::error::ProtocolError::HandshakeIncomplete)
+        tungstenite::Error::Protocol(
+            ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete,
+        )
         | tungstenite::Error::ConnectionClosed
         | tungstenite::Error::AlreadyClosed
         | tungstenite::Error::Io(_) => (ErrorKind::Closed, "websocket"),

@@ -1,0 +1,148 @@
+//! The websockets that workers have opened.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::sync::{Notify, broadcast};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{Message, Role};
+
+use super::ScriptedOrchestrator;
+use crate::stream::Stream;
+
+/// What the test wants said over all open websockets.
+#[derive(Debug, Clone)]
+enum Order {
+    Say(Message),
+    Close(u16, String),
+}
+
+/// All of them.
+pub(crate) struct Sockets {
+    open: AtomicUsize,
+    frames: Mutex<Vec<Value>>,
+    orders: broadcast::Sender<Order>,
+    changed: Arc<Notify>,
+}
+
+/// Counts one for as long as it is open.
+struct Open<'a>(&'a Sockets);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl Sockets {
+    pub(crate) fn new(changed: Arc<Notify>) -> Self {
+        Self {
+            open: AtomicUsize::new(0),
+            frames: Mutex::default(),
+            orders: broadcast::channel(1024).0,
+            changed,
+        }
+    }
+
+    /// Serves one, whose handshake is over, to its end.
+    pub(crate) async fn serve(&self, stream: &mut impl Stream, read_already: Vec<u8>) {
+        let mut socket = WebSocketStream::from_partially_read(stream, read_already, Role::Server, None).await;
+        let mut orders = self.orders.subscribe();
+        self.open.fetch_add(1, Ordering::AcqRel);
+        let _open = Open(self);
+        self.changed.notify_waiters();
+        loop {
+            tokio::select! {
+                message = socket.next() => match message {
+                    Some(Ok(Message::Text(text))) => self.note(&text),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return,
+                },
+                order = orders.recv() => {
+                    let said = match order {
+                        Ok(Order::Say(message)) => socket.send(message).await,
+                        Ok(Order::Close(code, reason)) => close(&mut socket, code, reason).await,
+                        Err(_) => return,
+                    };
+                    if said.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn note(&self, text: &str) {
+        let frame = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
+        self.changed.notify_waiters();
+    }
+
+    fn order(&self, order: Order) {
+        // Nobody listens when none is open: the test is to wait for one first.
+        let _ = self.orders.send(order);
+    }
+}
+
+async fn close<S: Stream>(
+    socket: &mut WebSocketStream<S>,
+    code: u16,
+    reason: String,
+) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+    socket.close(Some(CloseFrame { code: code.into(), reason: reason.into() })).await
+}
+
+/// Shakes hands no more, and closes at once.
+pub(crate) async fn close_at_once(stream: &mut impl Stream, code: u16) {
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
+    // A client that has gone already is none of ours.
+    let _ = close(&mut socket, code, String::new()).await;
+    while matches!(socket.next().await, Some(Ok(_))) {}
+}
+
+impl ScriptedOrchestrator {
+    /// Websockets open now.
+    pub fn open_websockets(&self) -> usize {
+        self.inner.sockets.open.load(Ordering::Acquire)
+    }
+
+    /// Waits until at least that many websockets are open.
+    ///
+    /// # Panics
+    /// After 20 seconds, saying what has come.
+    #[track_caller]
+    pub fn wait_for_open_websockets(&self, at_least: usize) -> impl Future<Output = ()> + Send + use<> {
+        let inner = self.inner.clone();
+        let enough = move || (inner.sockets.open.load(Ordering::Acquire) >= at_least).then_some(());
+        self.expect(format!("{at_least} open websockets"), enough)
+    }
+
+    /// Sends a command over every open websocket.
+    pub fn send_command(&self, command: &Value) {
+        self.send_websocket_text(&command.to_string());
+    }
+
+    /// Sends a text over every open websocket, whatever it is.
+    pub fn send_websocket_text(&self, text: &str) {
+        self.inner.sockets.order(Order::Say(Message::text(text)));
+    }
+
+    /// Sends bytes that are not text over every open websocket.
+    pub fn send_websocket_bytes(&self, bytes: &[u8]) {
+        self.inner.sockets.order(Order::Say(Message::binary(bytes.to_vec())));
+    }
+
+    /// Closes every open websocket, with a code and a reason.
+    pub fn close_websockets(&self, code: u16, reason: &str) {
+        self.inner.sockets.order(Order::Close(code, reason.to_owned()));
+    }
+
+    /// What workers have said over websockets, oldest first. Text that is not JSON comes as a string.
+    pub fn websocket_frames(&self) -> Vec<Value> {
+        self.inner.sockets.frames.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
