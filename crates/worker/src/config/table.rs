@@ -111,7 +111,7 @@ options! {
         "WORKER_HEARTBEAT_DEBOUNCE_DELAY", "`0.1`", Plain, true,
         /// How long after the last of a burst of changes a further heartbeat is sent.
         worker_heartbeat_debounce_delay: Duration = secs(0.1), parse::DELAY;
-        "WORKER_ENABLE_WEBSOCKETS", "`false`", Plain, false,
+        "WORKER_ENABLE_WEBSOCKETS", "`false`", Plain, true,
         /// Whether commands are received over a websocket.
         worker_enable_websockets: bool = false, parse::BOOLEAN;
     }

@@ -123,12 +123,15 @@ async fn one_that_cannot_be_had_is_said_once_and_costs_nothing() {
         (Answer::status(403), "refuses this worker's credentials (403): Forbidden"),
         (Answer::status(404), "does not answer as expected: 404: Not Found"),
         (Answer::status(500), "does not answer as expected: 500: Internal Server Error"),
-        (Answer::Bytes("SSH-2.0-OpenSSH_9.6\r\n\r\n".into()), "the answer is not valid HTTP: websocket"),
-        (Answer::CloseAfterReading, "the connection was closed: websocket"),
-        (Answer::Reset, "the connection was closed: websocket"),
-        (Answer::ClosedWebSocket(1011), "the websocket was closed by the orchestrator (1011)"),
-        (Answer::Hang, "10s for the websocket's handshake"),
-        (Answer::DeafWebSocket, "the websocket gave no sign of life for 10s"),
+        (
+            Answer::Bytes("SSH-2.0-OpenSSH_9.6\r\n\r\n".into()),
+            "as expected: the answer is not valid HTTP: websocket",
+        ),
+        (Answer::CloseAfterReading, "as expected: the connection was closed: websocket"),
+        (Answer::Reset, "as expected: the connection was closed: websocket"),
+        (Answer::ClosedWebSocket(1011), "as expected: the websocket was closed by the orchestrator (1011)"),
+        (Answer::Hang, "as expected: no answer within the time limit: 10s for the websocket's handshake"),
+        (Answer::DeafWebSocket, "as expected: the websocket gave no sign of life for 10s"),
     ] {
         let logs = Logs::new();
         let _guard = logs.start();
