@@ -156,7 +156,10 @@ impl<S: Stream> Connection<S> {
     /// Agrees to a websocket.
     async fn upgrade(&mut self, head: &Head) -> Result<(), End> {
         let request = request::record(&self.buffer[..head.length], head.endpoint, self.number, Bytes::new());
-        let key = request.header("sec-websocket-key").unwrap_or_default();
+        let Some(key) = request.header("sec-websocket-key") else {
+            send(&mut self.stream, self.orchestrator.behaviour.bad_request()).await?;
+            return Err(End::Orderly);
+        };
         let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
         let response = format!(
             "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\

@@ -41,8 +41,9 @@ async fn the_other_endpoints_are_known_by_name() {
     assert_eq!(client.post("/_worker/events", "{}").await.json(), json!({ "status": "event_accepted" }));
     assert_eq!(client.post("/_worker/auth/token", "").await.status, 404);
     assert_eq!(client.post("/_worker/auth/token/refresh", "{}").await.status, 404);
-    assert_eq!(client.request("GET", "/_worker/ws/w1", "").await.unwrap().status, 404);
     assert_eq!(client.request("DELETE", "/_worker/workers/w1", "").await.unwrap().status, 404);
+    // Served, but this is no handshake.
+    assert_eq!(client.request("GET", "/_worker/ws/w1", "").await.unwrap().status, 400);
     let counts = Endpoint::ALL.map(|endpoint| orchestrator.count(endpoint));
     assert_eq!(counts, [0, 0, 0, 0, 1, 1, 1, 1, 1]);
 }
