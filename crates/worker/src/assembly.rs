@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::capacity::Capacity;
 use crate::changes::Changes;
+use crate::commands::Commands;
 use crate::config::{ConfigError, MultiOrchestratorMode, OrchestratorEntry, wrong_token};
 use crate::core::Core;
 use crate::delivery::{Delivery, Outbox, OutboxSettings};
@@ -48,6 +49,7 @@ impl Assembly {
             worker_id,
             worker_type,
             on_ignored: plan.on_ignored,
+            commands: Commands::new(plan.on_command),
             capacity: Capacity::new(plan.capacity_checker, plan.router.names().cloned()),
             router: plan.router,
             skill_dependencies: plan.skill_dependencies,

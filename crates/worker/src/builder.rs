@@ -3,17 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rxon::TaskName;
+use serde_json::Value;
 use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::capacity::CapacityChecker;
+use crate::commands::{Command, OnCommand};
 use crate::config::WorkerConfig;
 use crate::delivery::{IgnoredResult, OnIgnored};
 use crate::error::BuildError;
+use crate::events::EventSchemas;
 use crate::exit::Exit;
 use crate::extract::TaskRequest;
 use crate::handler::{Handler, HandlerService, Outcome, TaskService};
@@ -37,6 +42,7 @@ type AddLayer = Box<dyn Fn(TaskService) -> TaskService + Send>;
 pub struct TaskOptions {
     limit_group: Option<String>,
     time_limit: Option<Duration>,
+    events: BTreeMap<String, Value>,
 }
 
 impl TaskOptions {
@@ -54,6 +60,22 @@ impl TaskOptions {
     /// How long the task may take; without it `WORKER_TASK_TIMEOUT` counts.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
+        self
+    }
+
+    /// Declares an event that the handler sends, with the JSON Schema of its payload: the newer orchestrator is told,
+    /// and [`TaskContext::send_event`](crate::TaskContext::send_event) refuses what does not fit. Once one is declared,
+    /// others are refused too, unless `STRICT_EVENT_VALIDATION` is off. References to other documents are not
+    /// followed.
+    ///
+    /// ```
+    /// use avtomatika_worker::TaskOptions;
+    /// use serde_json::json;
+    ///
+    /// let options = TaskOptions::new().event("found", json!({"type": "object", "required": ["name"]}));
+    /// ```
+    pub fn event(mut self, event_type: impl Into<String>, schema: Value) -> Self {
+        self.events.insert(event_type.into(), schema);
         self
     }
 }
@@ -84,6 +106,7 @@ struct Settings {
     max_concurrent_tasks: Option<usize>,
     capacity_checker: Option<CapacityChecker>,
     on_ignored: Option<OnIgnored>,
+    on_command: Option<OnCommand>,
 }
 
 impl<S> fmt::Debug for WorkerBuilder<S> {
@@ -216,6 +239,33 @@ where
         self
     }
 
+    /// Does something about commands that an orchestrator pushes over the websocket (`WORKER_ENABLE_WEBSOCKETS`) and
+    /// that the worker does not know itself; it knows `cancel_task`. Without it they are ignored, with a warning.
+    ///
+    /// - **Order**: one after the other, as they came. 64 may wait; more are dropped, with a warning.
+    /// - **Where**: on the runtime the worker is awaited on, so it must not block. One that is under way when the
+    ///   worker ends is dropped at its next `await`.
+    /// - **Panics** are logged, and the next command is obeyed.
+    ///
+    /// ```
+    /// use avtomatika_worker::prelude::*;
+    ///
+    /// let builder = Worker::builder().task("draw", async || ()).on_command(async |command| {
+    ///     if command.name == "reload_models" {
+    ///         println!("told to reload by {}", command.orchestrator);
+    ///     }
+    /// });
+    /// # let _: avtomatika_worker::WorkerBuilder = builder;
+    /// ```
+    pub fn on_command<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(Command) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        self.settings.on_command = Some(OnCommand::new(hook));
+        self
+    }
+
     /// Gives the handlers their shared state. Tasks that are added afterwards may ask for another.
     pub fn with_state<S2>(self, state: S) -> WorkerBuilder<S2> {
         let tasks = self.tasks.into_iter().map(|task| {
@@ -293,6 +343,7 @@ where
                 service: layered,
                 group: group.and_then(|group| groups.iter().position(|known| *known == group)),
                 time_limit: task.options.time_limit,
+                events: Arc::new(EventSchemas::new(task.options.events)?),
             };
             router.add(name, task.options.limit_group, route);
         }
@@ -312,6 +363,7 @@ where
             max_concurrent_tasks: settings.max_concurrent_tasks,
             capacity_checker: settings.capacity_checker,
             on_ignored: settings.on_ignored,
+            on_command: settings.on_command,
         }))
     }
 

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::capacity::Capacity;
 use crate::changes::Changes;
+use crate::commands::Commands;
 use crate::config::{CapacityReporting, WorkerConfig};
 use crate::delivery::OnIgnored;
 use crate::execution::BlockingThreads;
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) orchestrators: Arc<Orchestrators>,
     pub(crate) capacity: Capacity,
     pub(crate) on_ignored: Option<OnIgnored>,
+    pub(crate) commands: Commands,
     pub(crate) slots: Arc<Slots>,
     pub(crate) threads: Arc<BlockingThreads>,
     pub(crate) hot_cache: Arc<HotCache>,

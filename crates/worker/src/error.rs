@@ -20,6 +20,14 @@ pub enum BuildError {
     /// A limit of 0 would never let a task of its group run.
     #[error("the limit of the group `{0}` is 0, expected at least 1")]
     ZeroLimit(String),
+    /// What an event was declared with is no JSON Schema, or the event's type no name.
+    #[error("the schema of the event `{event_type}` is none: {problem}")]
+    EventSchema {
+        /// The event's type.
+        event_type: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// The limit of all tasks is out of range.
     #[error("`max_concurrent_tasks` is `{0}`, expected 1 to 10000")]
     Limit(usize),

@@ -5,12 +5,14 @@ mod assembly;
 mod builder;
 mod capacity;
 mod changes;
+mod commands;
 pub mod config;
 mod control;
 mod core;
 mod delivery;
 mod ending;
 mod error;
+mod events;
 mod execution;
 mod exit;
 pub mod extract;
@@ -35,9 +37,11 @@ mod slots;
 mod worker;
 
 pub use builder::{NoState, Offers, TaskOptions, WorkerBuilder};
+pub use commands::Command;
 pub use config::{ConfigError, WorkerConfig};
 pub use delivery::IgnoredResult;
 pub use error::{BuildError, Error};
+pub use events::EventError;
 pub use exit::Exit;
 #[cfg(feature = "garde")]
 pub use extract::Valid;

@@ -1,13 +1,16 @@
-//! How far tasks are, told at a bearable rate.
+//! What tasks tell while they run: how far they are, at a bearable rate, and events of the user's.
 //!
-//! Tasks report to a [`ProgressBoard`]; the control path takes from it what is due and sends it. Of each task at most
-//! [`PER_SECOND`] go out in any one second: so many at once, of the others only the newest.
+//! Tasks report to a [`ProgressBoard`]; the control path takes from it what is due and sends it. Of each task's
+//! progress at most [`PER_SECOND`] go out in any one second: so many at once, of the others only the newest. Events
+//! are all sent, one after the other.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use rxon::model::Progress;
 use rxon::{JobId, TaskId};
+use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -21,13 +24,31 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How long a result waits for the last report of its task to be sent.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
+/// So many events of one task may wait to be sent.
+pub(crate) const MOST_EVENTS: usize = 100;
+
 /// One report.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Report {
     pub(crate) task_id: TaskId,
     pub(crate) job_id: JobId,
-    pub(crate) progress: f64,
-    pub(crate) message: String,
+    pub(crate) news: News,
+}
+
+/// What is reported.
+#[derive(Debug, Clone)]
+pub(crate) enum News {
+    Progress(Progress),
+    Event(NewEvent),
+}
+
+/// An event of the user's, checked already.
+#[derive(Debug, Clone)]
+pub(crate) struct NewEvent {
+    pub(crate) event_type: String,
+    pub(crate) payload: Box<RawValue>,
+    pub(crate) priority: f64,
+    pub(crate) trace_context: BTreeMap<String, String>,
 }
 
 /// What is to be done next.
@@ -52,6 +73,8 @@ struct Throttle {
     queue: VecDeque<Report>,
     /// The newest of those that came too fast.
     newest: Option<Report>,
+    /// At most [`MOST_EVENTS`].
+    events: VecDeque<Report>,
     /// One is being sent.
     sending: bool,
     /// The task's result waits for what is left.
@@ -77,8 +100,11 @@ impl Throttle {
     /// When the next report may be taken.
     fn due(&mut self, now: Instant) -> Due<()> {
         self.forget(now);
-        if self.sending || (self.queue.is_empty() && self.newest.is_none()) {
+        if self.sending || self.is_empty() {
             return Due::Nothing;
+        }
+        if !self.events.is_empty() {
+            return Due::Now(());
         }
         if self.taken.len() >= PER_SECOND {
             return Due::At(self.taken[self.taken.len() - PER_SECOND] + SECOND);
@@ -88,11 +114,18 @@ impl Throttle {
 
     /// Takes the report that is due.
     fn take(&mut self, now: Instant) -> Option<Report> {
-        let report = self.queue.pop_front().or_else(|| self.newest.take())?;
-        self.taken.push_back(now);
+        let event = self.events.pop_front();
+        if event.is_none() {
+            self.taken.push_back(now);
+        }
+        let report = event.or_else(|| self.queue.pop_front()).or_else(|| self.newest.take())?;
         self.served = Some(now);
         self.sending = true;
         Some(report)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.queue.is_empty() && self.newest.is_none()
     }
 
     /// Whose turn is first: results do not wait for the chatter of other tasks, and nobody is served twice before
@@ -102,7 +135,7 @@ impl Throttle {
     }
 
     fn is_done(&self) -> bool {
-        !self.sending && self.queue.is_empty() && self.newest.is_none()
+        !self.sending && self.is_empty()
     }
 }
 
@@ -124,12 +157,34 @@ impl ProgressBoard {
 
     /// A task tells how far it is. One that has ended is not listened to any more.
     pub(crate) fn report(&self, task_id: &TaskId, job_id: &JobId, progress: f64, message: String) {
-        let report = Report { task_id: task_id.clone(), job_id: job_id.clone(), progress, message };
+        let news = News::Progress(Progress { progress, message });
+        let report = Report { task_id: task_id.clone(), job_id: job_id.clone(), news };
         let mut tasks = self.lock();
         let Some(throttle) = tasks.get_mut(task_id) else { return };
         throttle.report(report, Instant::now());
         drop(tasks);
         self.reported.notify_one();
+    }
+
+    /// A task has an event to tell. False when too many wait already.
+    pub(crate) fn event(&self, task_id: &TaskId, job_id: &JobId, event: NewEvent) -> bool {
+        let mut tasks = self.lock();
+        let Some(throttle) = tasks.get_mut(task_id) else { return true };
+        if throttle.events.len() >= MOST_EVENTS {
+            return false;
+        }
+        let news = News::Event(event);
+        throttle.events.push_back(Report { task_id: task_id.clone(), job_id: job_id.clone(), news });
+        drop(tasks);
+        self.reported.notify_one();
+        true
+    }
+
+    /// An event that could not be sent now is the first of its task's again.
+    pub(crate) fn put_back(&self, report: Report) {
+        if let Some(throttle) = self.lock().get_mut(&report.task_id) {
+            throttle.events.push_front(report);
+        }
     }
 
     /// The orchestrator has had enough for now: until then the newest of each task is kept, and nothing sent.
@@ -221,7 +276,11 @@ impl ProgressBoard {
 
     /// Forgets the task, whatever it reported.
     pub(crate) fn forget(&self, task_id: &TaskId) {
-        self.lock().remove(task_id);
+        let forgotten = self.lock().remove(task_id);
+        let events = forgotten.map_or(0, |throttle| throttle.events.len());
+        if events > 0 {
+            tracing::warn!(%task_id, events, "events could not be sent before the result, and are lost");
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Throttle>> {
@@ -237,9 +296,53 @@ mod tests {
         Report {
             task_id: TaskId::received("t").expect("not empty"),
             job_id: JobId::received("j").expect("not empty"),
-            progress: step as f64 / 50.0,
-            message: step.to_string(),
+            news: News::Progress(Progress { progress: step as f64 / 50.0, message: step.to_string() }),
         }
+    }
+
+    fn message(report: &Report) -> String {
+        match &report.news {
+            News::Progress(progress) => progress.message.clone(),
+            News::Event(event) => event.event_type.clone(),
+        }
+    }
+
+    fn tell(board: &ProgressBoard, report: &Report) {
+        board.report(&report.task_id, &report.job_id, 0.5, message(report));
+    }
+
+    fn event(name: &str) -> NewEvent {
+        NewEvent {
+            event_type: name.to_owned(),
+            payload: RawValue::from_string("{}".to_owned()).expect("JSON"),
+            priority: 0.0,
+            trace_context: BTreeMap::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_are_all_sent_in_order_whatever_the_progress() {
+        let board = ProgressBoard::default();
+        let Report { task_id, job_id, .. } = report(0);
+        board.begin(&task_id);
+        (0..50).for_each(|step| tell(&board, &report(step)));
+        for number in 0..MOST_EVENTS {
+            assert!(board.event(&task_id, &job_id, event(&format!("e{number}"))));
+        }
+        assert!(!board.event(&task_id, &job_id, event("one too many")));
+        let began = Instant::now();
+        for number in 0..MOST_EVENTS {
+            let report = board.next().await;
+            assert_eq!(message(&report), format!("e{number}"));
+            if number == 7 {
+                board.put_back(report.clone());
+                board.sent(&task_id);
+                assert_eq!(message(&board.next().await), "e7");
+            }
+            board.sent(&task_id);
+        }
+        assert!(began.elapsed().is_zero());
+        assert_eq!(message(&board.next().await), "0");
     }
 
     #[tokio::test(start_paused = true)]
@@ -249,14 +352,14 @@ mod tests {
         board.begin(&task_id);
         for step in 1..=50 {
             let report = report(step);
-            board.report(&report.task_id, &report.job_id, report.progress, report.message);
+            tell(&board, &report);
         }
         let began = Instant::now();
         let mut seen = Vec::new();
         let courier = async {
             loop {
                 let report = board.next().await;
-                seen.push((report.message, began.elapsed()));
+                seen.push((message(&report), began.elapsed()));
                 board.sent(&report.task_id);
             }
         };
@@ -275,7 +378,7 @@ mod tests {
         let board = ProgressBoard::default();
         let report = report(1);
         board.begin(&report.task_id);
-        board.report(&report.task_id, &report.job_id, report.progress, report.message);
+        tell(&board, &report);
         board.finish(&report.task_id).await;
         board.report(&report.task_id, &report.job_id, 1.0, "after the end".to_owned());
         assert!(board.lock().is_empty());
@@ -287,7 +390,7 @@ mod tests {
         let report = report(1);
         board.begin(&report.task_id);
         board.pause(Instant::now() + SECOND * 60);
-        board.report(&report.task_id, &report.job_id, report.progress, report.message);
+        tell(&board, &report);
         let began = Instant::now();
         board.finish(&report.task_id).await;
         assert!(began.elapsed().is_zero());

@@ -1,10 +1,12 @@
 //! From a task's name to what runs it. No network.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rxon::TaskName;
 
+use crate::events::EventSchemas;
 use crate::handler::TaskService;
 use crate::slots::{Group, Usage};
 
@@ -16,6 +18,8 @@ pub(crate) struct Route {
     pub(crate) group: Option<Group>,
     /// How long it may take, if not as long as the others.
     pub(crate) time_limit: Option<Duration>,
+    /// The events it declares.
+    pub(crate) events: Arc<EventSchemas>,
 }
 
 /// Everything the worker can run.

@@ -62,6 +62,7 @@ pub(crate) async fn run(
     let ended = tokio::select! {
         ended = ended => ended,
         never = beat => match never {},
+        never = core.commands.obey() => match never {},
     };
     drop(guard);
     senders.wait().await;

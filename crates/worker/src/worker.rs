@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use crate::assembly::Assembly;
 use crate::builder::WorkerBuilder;
 use crate::capacity::CapacityChecker;
+use crate::commands::OnCommand;
 use crate::config::WorkerConfig;
 use crate::control::ControlTask;
 use crate::delivery::OnIgnored;
@@ -31,6 +32,7 @@ pub(crate) struct Plan {
     pub(crate) max_concurrent_tasks: Option<usize>,
     pub(crate) capacity_checker: Option<CapacityChecker>,
     pub(crate) on_ignored: Option<OnIgnored>,
+    pub(crate) on_command: Option<OnCommand>,
 }
 
 /// A worker, ready to run.

@@ -23,3 +23,4 @@ mod rates;
 mod refusals;
 mod restarts;
 mod several;
+mod websocket;

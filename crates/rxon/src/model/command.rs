@@ -19,4 +19,7 @@ pub struct Command {
     /// Arguments of a user's command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<Box<RawValue>>,
+    /// What is said about the command, beside its arguments (1.0b17).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Box<RawValue>>,
 }

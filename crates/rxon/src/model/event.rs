@@ -57,6 +57,32 @@ pub struct Progress {
     pub message: String,
 }
 
+/// Progress as 1.0b2 understands it, over the websocket only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProgressUpdate {
+    /// Always `progress_update`.
+    pub event: String,
+    /// The task it is about.
+    pub task_id: TaskId,
+    /// Its job.
+    pub job_id: JobId,
+    /// From 0.0 to 1.0, with a few words.
+    #[serde(flatten)]
+    pub progress: Progress,
+}
+
+impl ProgressUpdate {
+    /// How far a task is.
+    pub fn new(task_id: &TaskId, job_id: &JobId, progress: &Progress) -> Self {
+        Self {
+            event: "progress_update".to_owned(),
+            task_id: task_id.clone(),
+            job_id: job_id.clone(),
+            progress: progress.clone(),
+        }
+    }
+}
+
 /// The answer to an event. Errors come with HTTP 200. Fields of the wrong type count as absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Map<String, Value>")]

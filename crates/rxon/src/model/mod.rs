@@ -17,7 +17,7 @@ mod registration;
 mod task;
 
 pub use command::Command;
-pub use event::{Event, EventAnswer, Progress};
+pub use event::{Event, EventAnswer, Progress, ProgressUpdate};
 pub use file::FileMetadata;
 pub use heartbeat::{Heartbeat, HeartbeatAnswer, Liveness, Usage, WorkerStatus};
 pub use outcome::{Costs, ErrorCode, Failure, ResultAnswer, TaskResult};

@@ -58,6 +58,9 @@ pub struct SkillInfo {
     /// JSON Schema of the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Box<RawValue>>,
+    /// JSON Schemas of the events its handler sends, by type.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub events_schema: BTreeMap<String, Value>,
 }
 
 /// What the machine has.

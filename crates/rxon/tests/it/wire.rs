@@ -72,6 +72,7 @@ fn registration() -> Registration {
             r#"{"type":"object","properties":{"width":{"type":"integer","default":null}}}"#,
         )),
         output_schema: Some(raw(r#"{"type":"object"}"#)),
+        events_schema: std::collections::BTreeMap::new(),
     };
     let plain = SkillInfo {
         name: TaskName::new("echo").unwrap(),
@@ -79,6 +80,7 @@ fn registration() -> Registration {
         description: None,
         input_schema: None,
         output_schema: None,
+        events_schema: std::collections::BTreeMap::new(),
     };
     let (name, version) = ("upscaler".to_owned(), "1.5".to_owned());
     Registration {

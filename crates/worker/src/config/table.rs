@@ -114,6 +114,9 @@ options! {
         "WORKER_ENABLE_WEBSOCKETS", "`false`", Plain, true,
         /// Whether commands are received over a websocket.
         worker_enable_websockets: bool = false, parse::BOOLEAN;
+        "STRICT_EVENT_VALIDATION", "`true`", Plain, true,
+        /// Whether events that a task does not declare are refused, where it declares others.
+        strict_event_validation: bool = true, parse::BOOLEAN;
     }
     "Polling" {
         "TASK_POLL_TIMEOUT", "`30`", Plain, true,

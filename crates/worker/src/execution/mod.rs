@@ -142,7 +142,7 @@ impl Execution {
         let limit = route.time_limit.or(self.core.config.worker_task_timeout);
         // One that the clock cannot express is as good as none.
         let limited = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let context = self.context(&task, &place);
+        let context = self.context(&task, route, &place);
         let request = TaskRequest::new(task.params, context.clone());
         let service = route.service.clone();
         let mut handler: futures_util::future::BoxFuture<'static, Outcome> = Box::pin(async move {
@@ -186,9 +186,11 @@ impl Execution {
         }
     }
 
-    fn context(&self, task: &Task, place: &Arc<Place>) -> TaskContext {
-        let newer = self.session.peer.generation() == rxon::model::Generation::Newer;
-        if newer {
+    fn context(&self, task: &Task, route: &Route, place: &Arc<Place>) -> TaskContext {
+        // The older generation hears of progress over a websocket only.
+        let is_heard = self.session.peer.generation() == rxon::model::Generation::Newer
+            || self.core.config.worker_enable_websockets;
+        if is_heard {
             self.session.progress.begin(&task.task_id);
         }
         TaskContext::new(ContextParts {
@@ -206,7 +208,9 @@ impl Execution {
                 threads: self.core.threads.clone(),
                 hot_cache: self.core.hot_cache.clone(),
                 changes: self.core.changes.clone(),
-                progress: newer.then(|| self.session.progress.clone()),
+                events: route.events.clone(),
+                strict_events: self.core.config.strict_event_validation,
+                progress: is_heard.then(|| self.session.progress.clone()),
             },
         })
     }

@@ -26,7 +26,7 @@ fn parts(limit: usize) -> (Arc<Core>, Arc<Session>, Arc<AtomicUsize>) {
 fn parts_for(limit: usize, service: TaskService) -> (Arc<Core>, Arc<Session>) {
     let mut router = Router::default();
     let name = TaskName::new("count").expect("a name");
-    router.add(name, None, Route { service, group: None, time_limit: None });
+    router.add(name, None, Route { service, group: None, time_limit: None, events: Arc::default() });
     let plan = Plan {
         router,
         group_limits: Vec::new(),
@@ -37,6 +37,7 @@ fn parts_for(limit: usize, service: TaskService) -> (Arc<Core>, Arc<Session>) {
         max_concurrent_tasks: Some(limit),
         capacity_checker: None,
         on_ignored: None,
+        on_command: None,
     };
     let core = Assembly::new(plan).expect("a worker").core;
     let session = session(&core, 0, &core.config.orchestrators()[0], &TaskTracker::new()).expect("a session");

@@ -8,14 +8,16 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rxon::{JobId, TaskId, TaskName};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{FromTaskParts, TaskParts};
 use crate::Outcome;
 use crate::changes::Changes;
+use crate::events::{EventError, EventSchemas};
 use crate::execution::BlockingThreads;
 use crate::hot_cache::HotCache;
-use crate::progress::ProgressBoard;
+use crate::progress::{NewEvent, ProgressBoard};
 use crate::slots::Place;
 
 /// Ids, priority, deadline, cancellation, progress and hot cache of one task. Cheap to clone.
@@ -48,6 +50,10 @@ pub(crate) struct TaskScope {
     pub(crate) threads: Arc<BlockingThreads>,
     pub(crate) hot_cache: Arc<HotCache>,
     pub(crate) changes: Arc<Changes>,
+    /// What the task's events are checked by.
+    pub(crate) events: Arc<EventSchemas>,
+    /// Events that are not declared are refused, where others are.
+    pub(crate) strict_events: bool,
     /// None where nobody listens: then progress costs nothing.
     pub(crate) progress: Option<Arc<ProgressBoard>>,
 }
@@ -125,6 +131,48 @@ impl TaskContext {
         if let Some(board) = &self.0.scope.progress {
             let progress = if progress.is_nan() { 0.0 } else { progress.clamp(0.0, 1.0) };
             board.report(&self.0.task_id, &self.0.job_id, progress, message.into());
+        }
+    }
+
+    /// Tells the orchestrator of something that happened in the task, under a name of yours.
+    ///
+    /// - **Sent** over the websocket or by a request, in order, all before the task's result; tried twice. What becomes
+    ///   of it there (a transition of the job, a webhook) is the orchestrator's business; a refusal is a warning in the
+    ///   log. Events are known to the newer generation of orchestrators (1.0b17 on) only; towards the older they are
+    ///   checked, and dropped.
+    /// - **Payload**: anything that becomes a JSON object.
+    ///
+    /// # Errors
+    /// [`EventError`] when the type is empty, longer than 128 characters or `progress`; when the payload is no object
+    /// or does not fit the schema that [`TaskOptions::event`](crate::TaskOptions::event) gave; when 100 of the task's
+    /// events wait already. With `?` the task fails with a `TRANSIENT_ERROR`.
+    pub fn send_event(&self, event_type: &str, payload: impl Serialize) -> Result<(), EventError> {
+        self.send_event_with_priority(event_type, payload, 0.0)
+    }
+
+    /// As [`send_event`](Self::send_event); higher is more urgent, and what is not finite counts as 0.
+    ///
+    /// # Errors
+    /// As [`send_event`](Self::send_event).
+    pub fn send_event_with_priority(
+        &self,
+        event_type: &str,
+        payload: impl Serialize,
+        priority: f64,
+    ) -> Result<(), EventError> {
+        let (parts, scope) = (&self.0, &self.0.scope);
+        let payload = scope.events.check(event_type, &payload, scope.strict_events)?;
+        let Some(board) = &scope.progress else { return Ok(()) };
+        let event = NewEvent {
+            event_type: event_type.to_owned(),
+            payload,
+            priority: if priority.is_finite() { priority } else { 0.0 },
+            trace_context: parts.tracing_context.clone(),
+        };
+        if board.event(&parts.task_id, &parts.job_id, event) {
+            Ok(())
+        } else {
+            Err(EventError::TooMany(event_type.to_owned()))
         }
     }
 

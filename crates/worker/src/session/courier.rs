@@ -1,89 +1,167 @@
-//! Progress, sent as it becomes due. Has a connection of its own, so that heartbeats never wait for it.
+//! Progress and events, sent as they become due: over the websocket where one stands, else by request. Has a connection
+//! of its own, so that heartbeats never wait for it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fastrand::Rng;
 use rxon::id::random_uuid;
-use rxon::model::{Event, Generation, Progress};
-use rxon::signing::EVENT_IGNORES;
-use rxon::transport::{Operation, Request, Transport};
+use rxon::model::{Event, EventAnswer, Generation, ProgressUpdate};
+use rxon::signing::{CannotBeSigned, EVENT_IGNORES};
+use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::time::Instant;
 
 use super::Session;
 use super::rate::RateGate;
 use crate::core::Core;
-use crate::progress::Report;
+use crate::progress::{News, Report};
 
 /// Progress that takes longer is of no use: all tasks' results may wait for it.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
 
-/// Sends progress for as long as it is polled.
+/// An event that could not be sent is tried once more after this time.
+const SECOND_TRY: Duration = Duration::from_millis(500);
+
+/// Sends progress and events for as long as it is polled.
 pub(super) async fn courier(core: Arc<Core>, session: Arc<Session>) {
-    let mut transport: Option<Box<dyn Transport>> = None;
-    let (mut gate, mut rng) = (RateGate::default(), Rng::new());
+    let mut courier = Courier { core, session, transport: None, gate: RateGate::default(), rng: Rng::new() };
     loop {
-        let report = session.progress.next().await;
-        let transport = transport.get_or_insert_with(|| session.peer.connector.transport());
-        gate.on_sent(Instant::now(), true, &mut rng);
-        match send(&core, &session, &mut **transport, &report).await {
-            Answer::TooMany(retry_after) => {
-                if gate.on_refused(Instant::now(), retry_after, &mut rng) {
-                    super::say_rate_limited(&session.peer.name, "events");
-                }
-            }
-            Answer::Other => gate.on_accepted(),
-            Answer::None => {}
+        let report = courier.session.progress.next().await;
+        courier.deliver(&report).await;
+        courier.session.progress.sent(&report.task_id);
+    }
+}
+
+struct Courier {
+    core: Arc<Core>,
+    session: Arc<Session>,
+    transport: Option<Box<dyn Transport>>,
+    gate: RateGate,
+    rng: Rng,
+}
+
+impl Courier {
+    async fn deliver(&mut self, report: &Report) {
+        let is_event = matches!(report.news, News::Event(_));
+        let event_id = random_uuid();
+        if self.session.peer.generation() == Generation::Older {
+            return self.tell_the_older(report).await;
         }
-        session.progress.sent(&report.task_id);
-        if let Some(until) = gate.closed_until(Instant::now()) {
+        for is_last in [!is_event, true] {
+            let frame = match self.event(report, &event_id) {
+                Ok(frame) => frame,
+                Err(error) => {
+                    tracing::warn!(task_id = %report.task_id, %error, "what the task tells cannot be signed");
+                    return;
+                }
+            };
+            if self.session.peer.say(frame, TIME_LIMIT).await {
+                return;
+            }
+            match self.request(report, &event_id).await {
+                Ok(response) if response.status == 429 => return self.pause(&response, report),
+                Ok(response) if is_last || !(500..600).contains(&response.status) => {
+                    self.gate.on_accepted();
+                    return say_refused(report, &response);
+                }
+                Err(error) if is_last => return say_lost(report, &error),
+                Ok(_) | Err(_) => tokio::time::sleep(SECOND_TRY).await,
+            }
+        }
+    }
+
+    /// It knows progress only, and that over the websocket only.
+    async fn tell_the_older(&mut self, report: &Report) {
+        let News::Progress(progress) = &report.news else {
+            return tracing::debug!(task_id = %report.task_id, "the orchestrator knows no events: not sent");
+        };
+        let frame = ProgressUpdate::new(&report.task_id, &report.job_id, progress);
+        let frame = serde_json::to_vec(&frame).expect("ids, a number and a text always serialise");
+        self.session.peer.say(frame.into(), TIME_LIMIT).await;
+    }
+
+    async fn request(&mut self, report: &Report, event_id: &str) -> Result<Response, String> {
+        let body = self.event(report, event_id).map_err(|error| error.to_string())?;
+        let connector = &self.session.peer.connector;
+        let transport = self.transport.get_or_insert_with(|| connector.transport());
+        self.gate.on_sent(Instant::now(), true, &mut self.rng);
+        if let Some(until) = self.gate.closed_until(Instant::now()) {
             // Meanwhile the newest of each task is kept, and results do not wait for it.
-            session.progress.pause(until);
+            self.session.progress.pause(until);
+        }
+        let request = Request::new(Operation::Event, TIME_LIMIT).with_body(body);
+        transport.exchange(request).await.map_err(|error| error.chain().to_string())
+    }
+
+    fn pause(&mut self, response: &Response, report: &Report) {
+        let now = Instant::now();
+        if self.gate.on_refused(now, response.retry_after, &mut self.rng) {
+            super::say_rate_limited(&self.session.peer.name, "events");
+        }
+        if let Some(until) = self.gate.closed_until(now) {
+            self.session.progress.pause(until);
+        }
+        if matches!(report.news, News::Event(_)) {
+            self.session.progress.put_back(report.clone());
+        }
+    }
+
+    /// The same event every time, freshly signed.
+    fn event(&self, report: &Report, event_id: &str) -> Result<Bytes, CannotBeSigned> {
+        let (event_type, payload, priority, trace_context) = match &report.news {
+            News::Progress(progress) => {
+                let payload = serde_json::value::to_raw_value(progress).expect("always serialises");
+                (Event::PROGRESS.to_owned(), payload, 0.0, std::collections::BTreeMap::new())
+            }
+            News::Event(event) => {
+                let event = event.clone();
+                (event.event_type, event.payload, event.priority, event.trace_context)
+            }
+        };
+        let event = Event {
+            event_id: event_id.to_owned(),
+            worker_id: self.core.worker_id.clone(),
+            origin_worker_id: self.core.worker_id.clone(),
+            event_type,
+            payload,
+            origin_task_id: Some(report.task_id.clone()),
+            bubbling_chain: Vec::new(),
+            target_job_id: Some(report.job_id.clone()),
+            target_task_id: Some(report.task_id.clone()),
+            trace_context,
+            priority,
+        };
+        self.session.peer.seal.message(&event, &EVENT_IGNORES, Generation::Newer)
+    }
+}
+
+/// Events are worth a warning, progress is not.
+fn say_refused(report: &Report, response: &Response) {
+    let answer: Option<EventAnswer> = serde_json::from_slice(&response.body).ok();
+    let refusal = answer.filter(|answer| answer.status == "error");
+    let reason = match refusal {
+        _ if !response.is_success() => format!("{}: {}", response.status, response.error_text()),
+        Some(answer) => [answer.code, answer.message].into_iter().flatten().collect::<Vec<_>>().join(": "),
+        None => return,
+    };
+    match &report.news {
+        News::Progress(_) => tracing::debug!(task_id = %report.task_id, "the progress was refused: {reason}"),
+        News::Event(event) => {
+            let (task_id, event_type) = (&report.task_id, &event.event_type);
+            tracing::warn!(%task_id, event_type, "the orchestrator refused the event: {reason}");
         }
     }
 }
 
-enum Answer {
-    TooMany(Option<Duration>),
-    Other,
-    None,
-}
-
-async fn send(core: &Core, session: &Session, transport: &mut dyn Transport, report: &Report) -> Answer {
-    let peer = &session.peer;
-    let payload = Progress { progress: report.progress, message: report.message.clone() };
-    let event = Event {
-        event_id: random_uuid(),
-        worker_id: core.worker_id.clone(),
-        origin_worker_id: core.worker_id.clone(),
-        event_type: Event::PROGRESS.to_owned(),
-        payload: serde_json::value::to_raw_value(&payload).expect("a number and a text always serialise"),
-        origin_task_id: Some(report.task_id.clone()),
-        bubbling_chain: Vec::new(),
-        target_job_id: Some(report.job_id.clone()),
-        target_task_id: Some(report.task_id.clone()),
-        trace_context: std::collections::BTreeMap::new(),
-        priority: 0.0,
-    };
-    let body = match peer.seal.message(&event, &EVENT_IGNORES, Generation::Newer) {
-        Ok(body) => body,
-        Err(error) => {
-            tracing::warn!(task_id = %report.task_id, %error, "the progress cannot be signed");
-            return Answer::None;
+fn say_lost(report: &Report, error: &str) {
+    match &report.news {
+        News::Progress(_) => {
+            tracing::debug!(task_id = %report.task_id, error, "the progress could not be sent");
         }
-    };
-    match transport.exchange(Request::new(Operation::Event, TIME_LIMIT).with_body(body)).await {
-        Ok(response) if response.status == 429 => Answer::TooMany(response.retry_after),
-        Ok(response) => {
-            if !response.is_success() {
-                let reason = format!("{}: {}", response.status, response.error_text());
-                tracing::debug!(task_id = %report.task_id, reason, "the progress was refused");
-            }
-            Answer::Other
-        }
-        Err(error) => {
-            tracing::debug!(task_id = %report.task_id, error = %error.chain(), "the progress could not be sent");
-            Answer::None
+        News::Event(event) => {
+            let (task_id, event_type) = (&report.task_id, &event.event_type);
+            tracing::warn!(%task_id, event_type, error, "the event could not be sent, and is lost");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The websocket: commands come over it, as long as it stands. It is opened after the registration, and again whenever
-//! it ends.
+//! The websocket: commands come over it, and progress and events go, as long as it stands. It is opened after the
+//! registration, and again whenever it ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,10 @@ use rxon::Error;
 use rxon::backoff::{Backoff, Jitter};
 use rxon::model::Command;
 use rxon::transport::{Channel, Heard, Opened};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::peer::Frame;
 use super::{Asked, Session};
 use crate::core::Core;
 use crate::execution::Cause;
@@ -27,6 +29,9 @@ const STABLE: Duration = Duration::from_secs(5);
 
 /// The longest delay before it is opened again. One that stood for longer is opened again at once.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// So many frames may wait to be written. Whoever has more waits.
+const MOST_FRAMES: usize = 16;
 
 /// After so many messages that are no commands it is closed.
 const MOST_RUBBISH: usize = 100;
@@ -56,7 +61,7 @@ pub(super) async fn live(core: Arc<Core>, session: Arc<Session>) {
             () = peer.until_unregistered() => None,
             delay = line.once(&mut backoff) => Some(delay),
         };
-        line.set_open(false);
+        line.set_open(None);
         if let Some(delay) = delay {
             sleep(delay).await;
         }
@@ -97,8 +102,9 @@ impl Line {
             }
         };
         let began = Instant::now();
-        self.opened();
-        let reason = self.converse(&mut *channel).await;
+        let (sender, mut frames) = mpsc::channel(MOST_FRAMES);
+        self.opened(sender);
+        let reason = self.converse(&mut *channel, &mut frames).await;
         peer.log.failed(Asked::Websocket, &reason);
         if began.elapsed() >= LONGEST_DELAY {
             backoff.reset();
@@ -106,32 +112,37 @@ impl Line {
         backoff.next(&mut self.rng)
     }
 
-    fn opened(&mut self) {
+    fn opened(&mut self, frames: mpsc::Sender<Frame>) {
         let orchestrator = &self.session.peer.name;
         if std::mem::replace(&mut self.was_open, true) {
             tracing::debug!(%orchestrator, "the websocket is open again");
         } else {
             tracing::info!(%orchestrator, "the websocket is open: commands come over it");
         }
-        self.set_open(true);
+        self.set_open(Some(frames));
     }
 
     /// Heartbeats tell the orchestrator.
-    fn set_open(&self, open: bool) {
-        if self.session.peer.set_websocket(open) != open {
+    fn set_open(&self, frames: Option<mpsc::Sender<Frame>>) {
+        let open = frames.is_some();
+        if self.session.peer.set_websocket(frames) != open {
             self.core.changes.happened();
         }
     }
 
     /// Hears what comes until the end, and gives the reason for it.
-    async fn converse(&mut self, channel: &mut dyn Channel) -> String {
-        match self.hear(channel).await {
+    async fn converse(&mut self, channel: &mut dyn Channel, frames: &mut mpsc::Receiver<Frame>) -> String {
+        match self.hear(channel, frames).await {
             Ok(reason) => reason,
             Err(error) => error.chain().to_string(),
         }
     }
 
-    async fn hear(&mut self, channel: &mut dyn Channel) -> Result<String, Error> {
+    async fn hear(
+        &mut self,
+        channel: &mut dyn Channel,
+        frames: &mut mpsc::Receiver<Frame>,
+    ) -> Result<String, Error> {
         let stable = Instant::now() + STABLE;
         let (mut heard_any, mut said_stable, mut rubbish) = (false, false, 0);
         channel.ping().await?;
@@ -149,6 +160,11 @@ impl Line {
                     }
                     channel.ping().await?;
                     (asked, next_ping) = (true, Instant::now() + LIFE_LIMIT);
+                }
+                Some(frame) = frames.recv() => {
+                    channel.say(frame.text).await?;
+                    // Who asked may wait no longer.
+                    let _ = frame.said.send(());
                 }
                 heard = channel.hear() => {
                     heard_any = true;
@@ -184,8 +200,7 @@ impl Line {
             .map_err(|error| format!("{error}: `{}`", rxon::transport::excerpt(text)))?;
         let orchestrator = &self.session.peer.name;
         if command.command != "cancel_task" {
-            let name = rxon::transport::excerpt(command.command.as_bytes());
-            tracing::warn!(%orchestrator, command = %name, "unknown command, ignored");
+            self.core.commands.hand_over(command, orchestrator);
             return Ok(());
         }
         // The job only where no task is named: its other tasks are not meant.

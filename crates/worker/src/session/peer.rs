@@ -1,14 +1,26 @@
 //! An orchestrator, and what is known of it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use rxon::model::Generation;
 use rxon::signing::Seal;
 use rxon::transport::{Connector, Response};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+
+use crate::pace::lock;
+
+/// Something to be said over a websocket.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) text: Bytes,
+    /// Told once it is written; dropped when it could not be.
+    pub(super) said: oneshot::Sender<()>,
+}
 
 /// An orchestrator, how to reach it, and what is known of it.
 #[derive(Debug)]
@@ -22,8 +34,8 @@ pub(crate) struct Peer {
     registered: watch::Sender<Option<Generation>>,
     /// It has not forgotten the worker since.
     known: watch::Sender<bool>,
-    /// A websocket stands.
-    websocket: AtomicBool,
+    /// What is to be said over the websocket that stands.
+    websocket: Mutex<Option<mpsc::Sender<Frame>>>,
     /// A connection failed since the last heartbeat: it may have restarted and forgotten us.
     connection_failed: AtomicBool,
     /// Somebody was told that the worker is not known.
@@ -43,7 +55,7 @@ impl Peer {
             connection_failed: AtomicBool::new(false),
             forgotten: Notify::new(),
             known: watch::Sender::new(false),
-            websocket: AtomicBool::new(false),
+            websocket: Mutex::new(None),
             told_goodbye: CancellationToken::new(),
         })
     }
@@ -67,12 +79,24 @@ impl Peer {
 
     /// Whether commands can be pushed now.
     pub(super) fn has_websocket(&self) -> bool {
-        self.websocket.load(Ordering::Relaxed)
+        lock(&self.websocket).is_some()
     }
 
-    /// Gives what was before.
-    pub(super) fn set_websocket(&self, open: bool) -> bool {
-        self.websocket.swap(open, Ordering::Relaxed)
+    /// Tells whether there was one before.
+    pub(super) fn set_websocket(&self, frames: Option<mpsc::Sender<Frame>>) -> bool {
+        std::mem::replace(&mut *lock(&self.websocket), frames).is_some()
+    }
+
+    /// Says something over the websocket. False without one, and when it could not be written in time.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may have been said or not.
+    pub(super) async fn say(&self, text: Bytes, limit: Duration) -> bool {
+        let Some(frames) = lock(&self.websocket).clone() else { return false };
+        let (tell, said) = oneshot::channel();
+        let saying =
+            async move { frames.send(Frame { text, said: tell }).await.is_ok() && said.await.is_ok() };
+        tokio::time::timeout(limit, saying).await.unwrap_or(false)
     }
 
     pub(super) fn registered(&self, generation: Generation) {

@@ -21,6 +21,11 @@ pub(super) fn registration(core: &Core) -> Registration {
             description: None,
             input_schema: None,
             output_schema: None,
+            events_schema: core
+                .router
+                .get(name)
+                .map(|route| route.events.as_sent().clone())
+                .unwrap_or_default(),
         })
         .collect();
     let gpu_info = config.gpu_model.clone().map(|model| GpuInfo { model, vram_gb: config.gpu_vram_gb });

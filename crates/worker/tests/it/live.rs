@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use avtomatika_worker::prelude::*;
 use serde_json::{Value, json};
 use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator};
 
 use crate::support::{
-    Running, WORKER_ID, both, push, run, start, told, until, wait_for_heartbeat, watch_for, within,
+    Running, WORKER_ID, both, config, push, run, start, tasks, told, until, wait_for_heartbeat, watch_for,
+    within,
 };
 
 const ENABLED: (&str, &str) = ("WORKER_ENABLE_WEBSOCKETS", "true");
@@ -193,4 +195,119 @@ async fn two_workers_with_one_id_are_warned_of() {
     let _worker = start(&orchestrator, &[ENABLED]);
     within(Duration::from_secs(15), || logs.count("two live workers seem to share one `WORKER_ID`") == 1)
         .await;
+}
+
+/// A worker with a task that reports twice and sends one event.
+async fn talkative(script: Script) -> (ScriptedOrchestrator, Running) {
+    let orchestrator = ScriptedOrchestrator::start_with(script).await;
+    let talk = async |context: TaskContext| {
+        context.send_progress(0.5, "half");
+        context.send_event("note", json!({"text": "hi"}))?;
+        context.send_progress(1.0, "done");
+        Ok::<_, TaskError>(())
+    };
+    let worker = tasks().task("talk", talk).config(config(&orchestrator.url(), &[ENABLED])).build();
+    let worker = Running::start(worker.expect("a worker"));
+    orchestrator.wait_for_open_websockets(1).await;
+    wait_for_heartbeat(&orchestrator, |beat| beat["capabilities"]["websockets"] == true).await;
+    (orchestrator, worker)
+}
+
+#[tokio::test]
+async fn progress_and_events_go_over_it_before_the_result() {
+    let (orchestrator, _worker) = talkative(Script::newer()).await;
+    let result = run(&orchestrator, "talk", json!({})).await;
+    assert_eq!(result["status"], "success", "{result}");
+    let frames = orchestrator.websocket_frames();
+    let mut said: Vec<_> = frames.iter().map(|frame| (&frame["event_type"], &frame["payload"])).collect();
+    said.sort_by_key(|(_, payload)| payload.to_string());
+    assert_eq!(said[0], (&json!("progress"), &json!({"progress": 1.0, "message": "done"})));
+    assert_eq!(said[1], (&json!("progress"), &json!({"progress": 0.5, "message": "half"})));
+    assert_eq!(said[2], (&json!("note"), &json!({"text": "hi"})));
+    assert_eq!(said.len(), 3);
+    assert_eq!(frames[0]["target_task_id"], result["task_id"]);
+    assert!(frames[0]["security"]["signature"].is_string(), "signed: {}", frames[0]);
+    assert_eq!(orchestrator.count(Endpoint::Event), 0);
+}
+
+#[tokio::test]
+async fn the_older_generation_is_told_of_progress_in_its_own_words() {
+    let (orchestrator, _worker) = talkative(Script::older()).await;
+    let result = run(&orchestrator, "talk", json!({})).await;
+    assert_eq!(result["status"], "success", "{result}");
+    let frame = |progress: f64, message: &str| {
+        json!({
+            "event": "progress_update", "task_id": result["task_id"], "job_id": result["job_id"],
+            "progress": progress, "message": message
+        })
+    };
+    assert_eq!(orchestrator.websocket_frames(), [frame(0.5, "half"), frame(1.0, "done")]);
+    assert_eq!(orchestrator.count(Endpoint::Event), 0);
+}
+
+#[tokio::test]
+async fn without_one_that_stands_they_go_by_request() {
+    let (orchestrator, _worker) = talkative(Script::newer()).await;
+    orchestrator.answer_always(Endpoint::WebSocket, Answer::status(503));
+    orchestrator.close_websockets(1001, "bye");
+    let seen = told(&orchestrator).len();
+    until(|| told(&orchestrator).iter().skip(seen).any(|beat| beat.json()["capabilities"] == Value::Null))
+        .await;
+    run(&orchestrator, "talk", json!({})).await;
+    assert_eq!(orchestrator.count(Endpoint::Event), 3);
+    assert!(orchestrator.websocket_frames().is_empty());
+}
+
+#[tokio::test]
+async fn commands_of_the_users_own_are_handed_over_in_order_and_a_panic_harms_none() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let builder = tasks().on_command(move |command| {
+        let sender = sender.clone();
+        async move {
+            assert!(command.name != "explode", "told to");
+            sender.send(command).expect("the test listens");
+        }
+    });
+    let worker = builder.config(config(&orchestrator.url(), &[ENABLED])).build().expect("a worker");
+    let worker = Running::start(worker);
+    orchestrator.wait_for_open_websockets(1).await;
+    orchestrator.send_command(&json!({"command": "explode"}));
+    orchestrator.send_command(&json!({
+        "command": "reload", "params": {"model": "m"}, "metadata": {"by": "me"}, "job_id": "j"
+    }));
+    orchestrator.send_command(&json!({"command": "second"}));
+    let first = seen.recv().await.expect("a command");
+    assert_eq!(
+        (first.name.as_str(), first.job_id.as_ref().map(avtomatika_worker::JobId::as_str)),
+        ("reload", Some("j"))
+    );
+    assert_eq!(first.params::<Value>().expect("JSON"), json!({"model": "m"}));
+    assert!(first.params::<Vec<u8>>().is_err());
+    assert_eq!(first.metadata.expect("some").get(), r#"{"by":"me"}"#);
+    assert_eq!(first.orchestrator.trim_end_matches('/'), orchestrator.url().trim_end_matches('/'));
+    let second = seen.recv().await.expect("a command");
+    assert_eq!((second.name.as_str(), second.params::<Option<Value>>().expect("null")), ("second", None));
+    assert_eq!(logs.count("`on_command` panicked: told to"), 1, "{logs:?}");
+    assert_eq!(logs.count("unknown command"), 0, "{logs:?}");
+    assert!(worker.stop().await.is_clean());
+}
+
+#[tokio::test]
+async fn more_commands_than_can_wait_are_dropped_and_said() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let builder = tasks().on_command(|_| std::future::pending());
+    let worker = builder.config(config(&orchestrator.url(), &[ENABLED])).build().expect("a worker");
+    let worker = Running::start(worker);
+    orchestrator.wait_for_open_websockets(1).await;
+    (0..80).for_each(|_| orchestrator.send_command(&json!({"command": "wait"})));
+    until(|| logs.count("64 commands wait for `on_command`: this one is dropped") >= 15).await;
+    let id = running(&orchestrator, "sleep").await;
+    orchestrator.send_command(&json!({"command": "cancel_task", "task_id": id}));
+    assert_eq!(orchestrator.wait_for_result(&id).await["status"], "cancelled");
+    assert!(worker.stop().await.is_clean(), "a hook that never ends holds nothing up");
 }

@@ -4,6 +4,7 @@ mod blocked;
 mod cancelling;
 mod capacity;
 mod configuration;
+mod events;
 mod faults;
 mod goodbye;
 mod heartbeats;

@@ -39,7 +39,7 @@ const REFERENCE: [(&str, &str); 32] = [
 ];
 
 /// Beyond the reference.
-const OURS: [(&str, &str); 16] = [
+const OURS: [(&str, &str); 17] = [
     ("WORKER_HOST", "`0.0.0.0`"),
     ("WORKER_SHUTDOWN_TIMEOUT", "`25`"),
     ("WORKER_SHUTDOWN_POLLS", "`auto`"),
@@ -47,6 +47,7 @@ const OURS: [(&str, &str); 16] = [
     ("WORKER_RESULT_MAX_AGE", "`86400`"),
     ("RESULT_RESEND_AMBIGUOUS", "`true`"),
     ("WORKER_MAX_POLLERS", "`8`"),
+    ("STRICT_EVENT_VALIDATION", "`true`"),
     ("WORKER_CAPACITY_REPORTING", "`strict`"),
     ("WORKER_TASK_TIMEOUT", "none"),
     ("LOG_FORMAT", "`text`"),

@@ -43,6 +43,7 @@ fn assembly() -> Assembly {
         max_concurrent_tasks: Some(1),
         capacity_checker: None,
         on_ignored: None,
+        on_command: None,
     };
     Assembly::new(plan).expect("a worker")
 }

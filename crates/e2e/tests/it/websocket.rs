@@ -1,0 +1,43 @@
+//! The websocket of the real orchestrators.
+
+use e2e::{LIMIT, Orchestrator, Request, Version, WorkerOptions, until};
+use serde_json::json;
+
+with_both_orchestrators!(a_cancelled_job_is_stopped_over_the_websocket, progress_goes_over_the_websocket);
+
+/// The heartbeats are far apart, so that it can be nothing else.
+fn options(orchestrator: &Orchestrator) -> WorkerOptions {
+    WorkerOptions::new(orchestrator).with("WORKER_ENABLE_WEBSOCKETS", "true").with("HEARTBEAT_INTERVAL", "30")
+}
+
+fn wait_until_open(worker: &e2e::Worker) {
+    worker.log().wait_for("the websocket is open", LIMIT, |line| line.contains("the websocket is open"));
+}
+
+fn a_cancelled_job_is_stopped_over_the_websocket(version: Version) {
+    let orchestrator = Orchestrator::start(version);
+    let worker = options(&orchestrator).start();
+    wait_until_open(&worker);
+    let job = orchestrator.submit("sleep", &json!({ "seconds": 100 }));
+    orchestrator.wait_for_dispatches(1);
+    until("the task is reported as running", LIMIT, || {
+        orchestrator.worker(worker.id()).filter(|worker| worker["current_tasks"] != json!([]))
+    });
+    orchestrator.cancel(&job);
+    worker.log().wait_for("the command", LIMIT, |line| line.contains("told to cancel"));
+    let result = until("the result arrives", LIMIT, || orchestrator.results_of(&job).pop());
+    assert_eq!(result["status"], "cancelled", "{result}");
+    orchestrator.wait_for_status(&job, "cancelled");
+    assert_eq!(orchestrator.count(Request::is_dispatch), 1);
+    let next = orchestrator.submit("echo", &json!({ "goes": "on" }));
+    orchestrator.wait_for_status(&next, "finished");
+}
+
+fn progress_goes_over_the_websocket(version: Version) {
+    let orchestrator = Orchestrator::start(version);
+    let worker = options(&orchestrator).start();
+    wait_until_open(&worker);
+    let job = orchestrator.submit("progress", &json!({ "steps": 5 }));
+    let job = orchestrator.wait_for_status(&job, "finished");
+    assert_eq!(job["progress"], json!(1.0), "{job}");
+}

@@ -1,0 +1,148 @@
+//! Events: checked, signed, sent in order and before the result.
+
+use avtomatika_worker::prelude::*;
+use serde_json::{Value, json};
+use testkit::capture::Logs;
+use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator};
+
+use crate::support::{Running, TOKEN, config, run, tasks};
+
+#[derive(serde::Deserialize)]
+struct Told {
+    /// Type, payload and priority.
+    events: Vec<(String, Value, f64)>,
+}
+
+/// Sends one event after the other, and gives what was refused.
+async fn tell(Params(told): Params<Told>, context: TaskContext) -> Json<Value> {
+    let refused = told.events.into_iter().filter_map(|(event_type, payload, priority)| {
+        context.send_event_with_priority(&event_type, payload, priority).err().map(|error| error.to_string())
+    });
+    Json(json!({"refused": refused.collect::<Vec<_>>()}))
+}
+
+fn declared() -> TaskOptions {
+    let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]});
+    TaskOptions::new().event("counted", schema)
+}
+
+async fn with(script: Script, variables: &[(&str, &str)]) -> (ScriptedOrchestrator, Running) {
+    let orchestrator = ScriptedOrchestrator::start_with(script).await;
+    let builder = tasks().task("free", tell).task_with("declared", declared(), tell);
+    let worker = builder.config(config(&orchestrator.url(), variables)).build().expect("a worker");
+    (orchestrator, Running::start(worker))
+}
+
+#[tokio::test]
+async fn they_are_signed_in_order_and_before_the_result() {
+    let (orchestrator, _worker) = with(Script::newer(), &[]).await;
+    let events: Vec<_> = (0..30).map(|n| json!(["tick", {"n": n}, n])).collect();
+    let mut task = testkit::task("free", json!({"events": events}));
+    task["tracing_context"] =
+        json!({"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"});
+    orchestrator.push_task(&task);
+    let result = orchestrator.wait_for_result(task["task_id"].as_str().expect("a text")).await;
+    assert_eq!(result["data"]["refused"], json!([]));
+    let requests = orchestrator.requests(Endpoint::Event);
+    let numbers: Vec<_> = requests.iter().map(|request| request.json()["payload"]["n"].clone()).collect();
+    assert_eq!(numbers, (0..30).map(|n| json!(n)).collect::<Vec<_>>());
+    let event = requests[7].json();
+    assert_eq!((&event["event_type"], &event["priority"]), (&json!("tick"), &json!(7.0)));
+    assert_eq!((&event["target_task_id"], &event["target_job_id"]), (&result["task_id"], &result["job_id"]));
+    assert_eq!(event["trace_context"], task["tracing_context"]);
+    let signature = event["security"]["signature"].as_str().expect("a signature");
+    let signer = rxon::signing::Signer::new(TOKEN);
+    assert!(signer.verify(&requests[7].body, &rxon::signing::EVENT_IGNORES, signature));
+    assert!(orchestrator.requests(Endpoint::Result)[0].at >= requests[29].at);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_where_it_is_sent() {
+    let (orchestrator, _worker) = with(Script::newer(), &[]).await;
+    let registration = orchestrator.wait_for_requests(Endpoint::Register, 1).await[0].json();
+    let skills = registration["supported_skills"].as_array().expect("an array");
+    let skill = skills.iter().find(|skill| skill["name"] == "declared").expect("it is told");
+    assert_eq!(skill["events_schema"]["counted"]["required"], json!(["n"]));
+    let events = json!([
+        ["counted", {"n": 1}, 0.0], ["counted", {"n": "one"}, 0.0], ["other", {}, 0.0], ["progress", {}, 0.0],
+        ["", {}, 0.0], ["counted", [1], 0.0]
+    ]);
+    let result = run(&orchestrator, "declared", json!({"events": events})).await;
+    let refused = result["data"]["refused"].as_array().expect("an array");
+    let wanted = [
+        "`counted` does not fit its schema: /n: ",
+        "`other` is not declared; declared are `counted`",
+        "the event type `progress` is not one",
+        "the event type `` is not one",
+        "the payload of the event `counted` is an array, expected an object",
+    ];
+    assert_eq!(refused.len(), wanted.len(), "{refused:?}");
+    for (message, wanted) in refused.iter().zip(wanted) {
+        assert!(message.as_str().is_some_and(|message| message.contains(wanted)), "{message}");
+    }
+    assert_eq!(orchestrator.count(Endpoint::Event), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_declared_passes_when_the_check_is_not_strict() {
+    let (orchestrator, _worker) = with(Script::newer(), &[("STRICT_EVENT_VALIDATION", "false")]).await;
+    let result = run(&orchestrator, "declared", json!({"events": [["other", {}, 0.0]]})).await;
+    assert_eq!(result["data"]["refused"], json!([]));
+    assert_eq!(orchestrator.count(Endpoint::Event), 1);
+}
+
+#[tokio::test]
+async fn the_older_generation_is_sent_none() {
+    let (orchestrator, _worker) = with(Script::older(), &[]).await;
+    let result = run(&orchestrator, "free", json!({"events": [["tick", {}, 0.0], ["", {}, 0.0]]})).await;
+    assert_eq!(result["data"]["refused"].as_array().map(Vec::len), Some(1), "checked all the same");
+    assert_eq!(orchestrator.count(Endpoint::Event) + orchestrator.count(Endpoint::Other), 0);
+}
+
+#[tokio::test]
+async fn one_that_fails_is_tried_again_with_the_same_id() {
+    for answer in [Answer::status(500), Answer::Reset] {
+        let (orchestrator, _worker) = with(Script::newer(), &[]).await;
+        orchestrator.answer_next(Endpoint::Event, answer);
+        run(&orchestrator, "free", json!({"events": [["tick", {}, 0.0]]})).await;
+        let events = orchestrator.requests(Endpoint::Event);
+        assert_eq!(events.len(), 2);
+        assert_eq!(events[0].json()["event_id"], events[1].json()["event_id"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_or_lost_is_said_and_the_result_comes() {
+    for (answer, message) in [
+        (
+            Answer::ok(json!({"status": "error", "code": "CONTRACT_VIOLATION_ERROR", "message": "no"})),
+            "the orchestrator refused the event: CONTRACT_VIOLATION_ERROR: no",
+        ),
+        (Answer::status(403), "the orchestrator refused the event: 403: Forbidden"),
+        (Answer::status(500), "the orchestrator refused the event: 500: Internal Server Error"),
+        (Answer::Reset, "the event could not be sent, and is lost"),
+    ] {
+        let logs = Logs::new();
+        let _guard = logs.start();
+        let (orchestrator, _worker) = with(Script::newer(), &[]).await;
+        orchestrator.answer_always(Endpoint::Event, answer.clone());
+        let result = run(&orchestrator, "free", json!({"events": [["tick", {}, 0.0]]})).await;
+        assert_eq!(result["status"], "success", "{answer:?}");
+        assert_eq!(logs.count(message), 1, "{answer:?}: {logs:?}");
+    }
+}
+
+#[tokio::test]
+async fn while_too_many_are_sent_results_do_not_wait_and_the_loss_is_said() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let (orchestrator, _worker) = with(Script::newer(), &[]).await;
+    orchestrator.answer_always(Endpoint::Event, Answer::status(429));
+    let events: Vec<_> = (0..101).map(|n| json!(["tick", {"n": n}, 0.0])).collect();
+    let result = run(&orchestrator, "free", json!({"events": events})).await;
+    let refused = result["data"]["refused"].as_array().expect("an array");
+    assert_eq!(refused.len(), 1);
+    assert!(refused[0].as_str().is_some_and(|why| why.starts_with("100 events of this task wait")));
+    assert_eq!(logs.count("events could not be sent before the result, and are lost"), 1, "{logs:?}");
+    assert_eq!(orchestrator.count(Endpoint::Event), 1);
+}
