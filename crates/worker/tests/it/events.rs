@@ -138,10 +138,10 @@ async fn while_too_many_are_sent_results_do_not_wait_and_the_loss_is_said() {
     let _guard = logs.start();
     let (orchestrator, _worker) = with(Script::newer(), &[]).await;
     orchestrator.answer_always(Endpoint::Event, Answer::status(429));
-    let events: Vec<_> = (0..101).map(|n| json!(["tick", {"n": n}, 0.0])).collect();
+    let events: Vec<_> = (0..150).map(|n| json!(["tick", {"n": n}, 0.0])).collect();
     let result = run(&orchestrator, "free", json!({"events": events})).await;
     let refused = result["data"]["refused"].as_array().expect("an array");
-    assert_eq!(refused.len(), 1);
+    assert!((49..=50).contains(&refused.len()), "one may be on its way: {}", refused.len());
     assert!(refused[0].as_str().is_some_and(|why| why.starts_with("100 events of this task wait")));
     assert_eq!(logs.count("events could not be sent before the result, and are lost"), 1, "{logs:?}");
     assert_eq!(orchestrator.count(Endpoint::Event), 1);
