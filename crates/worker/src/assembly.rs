@@ -22,7 +22,7 @@ use crate::hot_cache::HotCache;
 use crate::orchestrators::{Orchestrators, Precedence, Turns};
 use crate::progress::ProgressBoard;
 use crate::running::Running;
-use crate::session::{Ends, Peer, Session};
+use crate::session::{Ends, Peer, Renewing, Session, TokenKeeper};
 use crate::slots::Slots;
 use crate::worker::Plan;
 
@@ -106,16 +106,23 @@ pub(crate) fn session(
     let settings = HttpSettings {
         url: entry.url.clone(),
         worker_id: core.worker_id.clone(),
-        token,
+        token: token.clone(),
         tls: config.tls(),
         proxies: config.proxies(),
         user_agent: concat!("avtomatika-worker/", env!("CARGO_PKG_VERSION")),
+        on_unusable_files: Some(|error| {
+            tracing::warn!("certificates that have changed cannot be used, those read before go on: {error}");
+        }),
     };
     let connector: Arc<dyn Connector> = Arc::new(
         HttpConnector::new(settings).map_err(|error| ConfigError::new(vec![config.tls_problem(&error)]))?,
     );
     let seal = Seal::new(core.worker_id.clone(), entry.token.expose());
-    let peer = Peer::new(entry.url.to_string().into(), connector, seal);
+    let name: Arc<str> = entry.url.to_string().into();
+    let eager = entry.url.is_secure() && config.tls().identity.cert_path.is_some();
+    let tokens = TokenKeeper::new(name.clone(), connector.clone(), token, entry.token.expose(), eager);
+    let connector = Arc::new(Renewing::new(connector, tokens.clone(), seal.clone()));
+    let peer = Peer::new(name, connector, seal);
     let outbox = Outbox::new(
         OutboxSettings {
             quick_tries: u32::try_from(config.result_max_retries).unwrap_or(u32::MAX),
@@ -134,6 +141,7 @@ pub(crate) fn session(
         who,
         orchestrators: core.orchestrators.clone(),
         peer,
+        tokens,
         delivery,
         progress: Arc::new(ProgressBoard::default()),
         pollers: watch::Sender::new(0),

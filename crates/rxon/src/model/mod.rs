@@ -15,6 +15,7 @@ mod outcome;
 mod reading;
 mod registration;
 mod task;
+mod token;
 
 pub use command::Command;
 pub use event::{Event, EventAnswer, Progress, ProgressUpdate};
@@ -25,6 +26,7 @@ pub use registration::{
     Artifact, Capabilities, GpuInfo, InstalledModel, Registration, RegistrationAnswer, Resources, SkillInfo,
 };
 pub use task::{MalformedTask, Task};
+pub use token::TokenAnswer;
 
 /// Whether a generation of the protocol sends what only the newer one understands.
 ///

@@ -41,6 +41,20 @@ impl Seal {
         self.text(&text, ignore, generation)
     }
 
+    /// Seals a message that this sealed before, for another attempt: with a timestamp, nonce and signature of its
+    /// own. One that cannot be signed goes unsigned, as the first time.
+    ///
+    /// # Errors
+    /// [`CannotBeSigned::NotAnObject`] when this did not seal it.
+    pub fn again(&self, sealed: &[u8], ignore: &[&str]) -> Result<Bytes, CannotBeSigned> {
+        // What is put on stands at the end, and holds no text that could be taken for its own beginning.
+        const STAMP: &[u8] = br#""timestamp":"#;
+        let at = sealed.windows(STAMP.len()).rposition(|window| window == STAMP);
+        let end = at.ok_or_else(|| CannotBeSigned::NotAnObject("it was not sealed".to_owned()))?;
+        let inner = sealed[..end].strip_suffix(b",").unwrap_or(&sealed[..end]);
+        self.text(&[inner, b"}"].concat(), ignore, Generation::Older)
+    }
+
     /// Seals the JSON text of an object for one attempt.
     ///
     /// # Errors
@@ -109,6 +123,40 @@ mod tests {
         assert!(Signer::new("secret").verify(&one, &[], signature));
         assert!(!Signer::new("other").verify(&one, &[], signature));
         assert!(!Signer::new("secret").verify(&one, &[], &signature.to_uppercase()));
+    }
+
+    #[test]
+    fn what_was_sealed_can_be_sealed_again() {
+        let texts = [
+            r#"{"a":1}"#,
+            "{}",
+            r#"{"a":"\"timestamp\":","timestamp":5,"nonce":"x"}"#,
+            r#"{"data":{"n":1e22}}"#,
+            r#"{"data":{"timestamp":{"security":{}}}}"#,
+        ];
+        for text in texts {
+            let one = seal().text(text.as_bytes(), &[], Generation::Older).expect("sealed");
+            let two = seal().again(&one, &[]).expect("sealed again");
+            let three = seal().again(&two, &[]).expect("and again");
+            assert_ne!(one, two);
+            let (one, three): (Value, Value) =
+                (serde_json::from_slice(&one).expect("JSON"), serde_json::from_slice(&three).expect("JSON"));
+            assert_ne!(one["nonce"], three["nonce"]);
+            let members =
+                |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+            assert_eq!(members(&one), members(&three), "{text}");
+            let original: Value = serde_json::from_str(text).expect("JSON");
+            for (name, value) in original.as_object().expect("an object") {
+                assert!(["timestamp", "nonce"].contains(&name.as_str()) || three[name] == *value, "{text}");
+            }
+            if let Some(signature) = one["security"]["signature"].as_str() {
+                let again: Value = serde_json::from_slice(&two).expect("JSON");
+                let renewed = again["security"]["signature"].as_str().expect("a text");
+                assert_ne!(signature, renewed);
+                assert!(Signer::new("secret").verify(&two, &[], renewed), "{text}");
+            }
+        }
+        assert!(seal().again(br#"{"a":1}"#, &[]).is_err());
     }
 
     #[test]

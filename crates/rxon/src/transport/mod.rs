@@ -11,7 +11,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -207,6 +207,8 @@ pub struct Response {
     /// Where a redirect leads, from `Location`, without credentials and query. It is never followed: its target would
     /// be shown the worker's token.
     pub location: Option<String>,
+    /// What time it was there, from `Date`; only for answers that are no success.
+    pub date: Option<SystemTime>,
 }
 
 impl fmt::Debug for Response {
@@ -221,7 +223,7 @@ impl fmt::Debug for Response {
 impl Response {
     /// An answer with this status and body.
     pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Self { status, body: body.into(), retry_after: None, location: None }
+        Self { status, body: body.into(), retry_after: None, location: None, date: None }
     }
 
     /// 2xx.

@@ -31,6 +31,7 @@ impl Client {
             tls: TlsSettings::default(),
             proxies: Proxies::default(),
             user_agent: "rxon-test/1",
+            on_unusable_files: None,
         };
         Self { settings }
     }

@@ -80,10 +80,11 @@ impl Driver {
         let closing = self.core.closing.clone();
         let courier = courier(self.core.clone(), self.session.clone());
         let live = live(self.core.clone(), self.session.clone());
+        let tokens = self.session.tokens.clone();
         tokio::select! {
             () = closing.cancelled() => {}
             // Progress goes on to the end, even when there is nobody to send heartbeats to.
-            ((), (), ()) = async { tokio::join!(self.converse(), courier, live) } => {}
+            ((), (), (), ()) = async { tokio::join!(self.converse(), courier, live, tokens.keep()) } => {}
         }
     }
 

@@ -14,12 +14,14 @@ mod polling;
 mod rate;
 mod registration;
 mod state;
+mod token;
 
 pub(crate) use driver::{Driver, Ends};
 pub(crate) use peer::Peer;
 pub(crate) use poller::Pollers;
 pub(crate) use polling::{Polling, PollingSettings};
 pub(crate) use rate::RateGate;
+pub(crate) use token::{Renewing, TokenKeeper};
 
 use std::sync::Arc;
 
@@ -41,6 +43,7 @@ pub(crate) struct Session {
     pub(crate) who: usize,
     pub(crate) orchestrators: Arc<Orchestrators>,
     pub(crate) peer: Arc<Peer>,
+    pub(crate) tokens: Arc<TokenKeeper>,
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) progress: Arc<ProgressBoard>,
     /// How many pollers live.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -200,15 +200,37 @@ impl PeerLog {
     /// It refused our credentials.
     pub(crate) fn refused(&self, asked: Asked, response: &Response) {
         let failures = self.failures[asked as usize].fetch_add(1, Ordering::Relaxed) + 1;
-        if is_power_of_ten(failures) {
+        if !is_power_of_ten(failures) {
+            return;
+        }
+        let text = response.error_text();
+        // 1.0b17 refuses what is more than 60 s off in this way.
+        if text.to_ascii_lowercase().contains("timestamp") {
+            tracing::error!(
+                orchestrator = %self.name, operation = asked.name(), failures, status = response.status,
+                "the orchestrator refuses this worker's messages ({}): {text}: {}; set the clock (NTP does); it is \
+                 tried again",
+                response.status, difference(response.date, SystemTime::now())
+            );
+        } else {
             tracing::error!(
                 orchestrator = %self.name, operation = asked.name(), failures, status = response.status,
                 "the orchestrator refuses this worker's credentials ({}): {}; check `WORKER_TOKEN` (or \
                  `WORKER_INDIVIDUAL_TOKEN`, or the orchestrator's own `token`) and `WORKER_ID`; it is tried again",
-                response.status, response.error_text()
+                response.status, text
             );
         }
     }
+}
+
+/// How far this clock is from that of an answer.
+fn difference(there: Option<SystemTime>, here: SystemTime) -> String {
+    let Some(there) = there else { return "the clocks of the two machines differ".to_owned() };
+    let (seconds, direction) = match here.duration_since(there) {
+        Ok(ahead) => (ahead.as_secs(), "ahead of"),
+        Err(behind) => (behind.duration().as_secs(), "behind"),
+    };
+    format!("this machine's clock is {seconds} s {direction} the orchestrator's")
 }
 
 fn is_power_of_ten(mut number: usize) -> bool {

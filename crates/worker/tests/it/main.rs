@@ -25,5 +25,6 @@ mod shutdown;
 mod signatures;
 mod slots;
 mod support;
+mod tokens;
 mod ui;
 mod validation;

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
@@ -43,11 +45,12 @@ impl Dialer {
         url: &OrchestratorUrl,
         proxies: &Proxies,
         settings: &TlsSettings,
+        on_unusable: Option<fn(&InvalidTls)>,
     ) -> Result<Self, InvalidTls> {
         let tls = if url.is_secure() {
             let name = ServerName::try_from(url.host().to_owned())
                 .map_err(|_| InvalidTls::new("host", url.host(), "a host name or an IP address"))?;
-            Some((Rotation::new(settings)?, name))
+            Some((Rotation::new(settings, on_unusable)?, name))
         } else {
             None
         };
@@ -57,6 +60,23 @@ impl Dialer {
     /// The proxy that forwards the requests, where there is one: it is to be told the whole address.
     pub(super) fn forwarder(&self) -> Option<&Proxy> {
         self.proxy.as_ref().filter(|_| self.tls.is_none())
+    }
+
+    /// The TLS of the connection that was made last, where it comes from files.
+    pub(super) fn tls(&self) -> Option<Arc<ClientConfig>> {
+        let rotation =
+            self.tls.as_ref().map(|(rotation, _)| rotation).filter(|rotation| rotation.has_files())?;
+        Some(rotation.read_before())
+    }
+
+    /// Whether a connection that was made with this would be made with something else now.
+    pub(super) async fn has_changed(&self, made_with: &Arc<ClientConfig>) -> bool {
+        match &self.tls {
+            Some((rotation, _)) => {
+                rotation.config().await.is_ok_and(|config| !Arc::ptr_eq(&config, made_with))
+            }
+            None => false,
+        }
     }
 
     /// Connects.

@@ -21,6 +21,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri};
+use rustls::ClientConfig;
+use tokio::time::Instant;
 
 pub use address::{InvalidAddress, OrchestratorUrl, redacted};
 pub use proxy::{InvalidProxy, Proxies};
@@ -43,6 +45,9 @@ pub const MAX_SMALL_BODY: usize = 4 << 20;
 /// A connection must stand, TLS included, within this time: 5 s.
 pub const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether the certificates of an open connection have changed.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 const WORKER_TOKEN: HeaderName = HeaderName::from_static("x-worker-token");
 const WORKER_ID: HeaderName = HeaderName::from_static("x-worker-id");
 const RXON_VERSION: HeaderName = HeaderName::from_static("x-rxon-version");
@@ -54,7 +59,7 @@ pub struct HttpSettings {
     pub url: OrchestratorUrl,
     /// Who asks.
     pub worker_id: WorkerId,
-    /// The token of every request.
+    /// The token of every request; those for another token go on with what it is when the connector is made.
     pub token: Token,
     /// Whom to trust, for `https`.
     pub tls: TlsSettings,
@@ -62,6 +67,8 @@ pub struct HttpSettings {
     pub proxies: Proxies,
     /// As `User-Agent`.
     pub user_agent: &'static str,
+    /// Told, once for each change, when certificate files have changed and cannot be used. Those read before go on.
+    pub on_unusable_files: Option<fn(&InvalidTls)>,
 }
 
 /// A token that can be replaced while connections are open. Never printed.
@@ -154,7 +161,8 @@ impl HttpConnector {
         if let Some(credentials) = settings.url.basic_credentials() {
             add(header::AUTHORIZATION, &credentials);
         }
-        let dialer = Dialer::new(&settings.url, &settings.proxies, &settings.tls)?;
+        let dialer =
+            Dialer::new(&settings.url, &settings.proxies, &settings.tls, settings.on_unusable_files)?;
         if let Some(credentials) = dialer.forwarder().and_then(Proxy::credentials) {
             add(header::PROXY_AUTHORIZATION, &credentials);
         }
@@ -173,7 +181,7 @@ impl HttpConnector {
 
 impl Connector for HttpConnector {
     fn transport(&self) -> Box<dyn Transport> {
-        Box::new(HttpTransport { inner: self.0.clone(), connection: None, last_poll: None })
+        Box::new(HttpTransport { inner: self.0.clone(), connection: None, tls: None, last_poll: None })
     }
 
     fn channel(&self) -> OpenFuture<'_> {
@@ -206,6 +214,8 @@ impl Addresses {
 struct HttpTransport {
     inner: Arc<Inner>,
     connection: Option<Connection>,
+    /// What the connection was made with, where that can change, and when it was last looked whether it has.
+    tls: Option<(Arc<ClientConfig>, Instant)>,
     last_poll: Option<(Arc<PollQuery>, Uri)>,
 }
 
@@ -220,15 +230,19 @@ impl Transport for HttpTransport {
             let mut message = self.message(request)?;
             // An idle connection that the peer closed is found out here, before anything is written.
             let mut kept = match self.connection.take() {
-                Some(connection) => connection.still_open().await,
-                None => None,
+                Some(connection) if !self.is_outdated().await => connection.still_open().await,
+                _ => None,
             };
             loop {
                 let reused = kept.is_some();
                 let connection = match kept.take() {
                     Some(connection) => connection,
                     // Rare, and large with all that TLS needs: not to be a part of every exchange's future.
-                    None => Box::pin(self.inner.dialer.dial()).await?,
+                    None => {
+                        let connection = Box::pin(self.inner.dialer.dial()).await?;
+                        self.tls = self.inner.dialer.tls().map(|config| (config, Instant::now()));
+                        connection
+                    }
                 };
                 match connection.exchange(message, time_limit, max_body).await {
                     Ok(done) => return self.finish(done),
@@ -241,6 +255,16 @@ impl Transport for HttpTransport {
 }
 
 impl HttpTransport {
+    /// Whether the certificates have changed since the connection was made.
+    async fn is_outdated(&mut self) -> bool {
+        let Some((made_with, looked)) = &mut self.tls else { return false };
+        if looked.elapsed() < LOOK_INTERVAL {
+            return false;
+        }
+        *looked = Instant::now();
+        self.inner.dialer.has_changed(made_with).await
+    }
+
     fn message(&mut self, request: Request) -> Result<http::Request<Outgoing>, Error> {
         let addresses = &self.inner.addresses;
         let (method, uri) = match &request.operation {
@@ -256,8 +280,11 @@ impl HttpTransport {
         } else {
             self.inner.headers_with_body.clone()
         };
-        // Its place is there already: a map that grows would cost more than all the rest.
-        headers.insert(WORKER_TOKEN, self.inner.token.current());
+        // A short-lived token is got for the long-lived one, which stands there from the beginning.
+        if !matches!(request.operation, Operation::Token) {
+            // Its place is there already: a map that grows would cost more than all the rest.
+            headers.insert(WORKER_TOKEN, self.inner.token.current());
+        }
         let mut message = http::Request::new(Outgoing::new(request.body));
         *message.method_mut() = method;
         *message.uri_mut() = uri;
@@ -297,5 +324,7 @@ fn response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Response {
     let retry_after =
         text(header::RETRY_AFTER).and_then(|value| crate::backoff::retry_after(value, SystemTime::now()));
     let location = text(header::LOCATION).filter(|_| status.is_redirection()).map(redacted);
-    Response { status: status.as_u16(), body, retry_after, location }
+    let date = text(header::DATE).filter(|_| !status.is_success());
+    let date = date.and_then(|value| httpdate::parse_http_date(value).ok());
+    Response { status: status.as_u16(), body, retry_after, location, date }
 }

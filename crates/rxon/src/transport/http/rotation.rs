@@ -20,25 +20,38 @@ type Stamp = Vec<Option<(SystemTime, u64, u64)>>;
 #[derive(Clone)]
 pub(super) struct Rotation {
     settings: TlsSettings,
+    on_unusable: Option<fn(&InvalidTls)>,
     loaded: Arc<Mutex<Loaded>>,
 }
 
 struct Loaded {
     stamp: Stamp,
     config: Arc<ClientConfig>,
+    /// Of files that could not be used, and whether that was said.
+    unusable: Option<(Stamp, bool)>,
 }
 
 impl Rotation {
-    pub(super) fn new(settings: &TlsSettings) -> Result<Self, InvalidTls> {
+    /// Files that changed and cannot be used are told to `on_unusable`, once for each change.
+    pub(super) fn new(
+        settings: &TlsSettings,
+        on_unusable: Option<fn(&InvalidTls)>,
+    ) -> Result<Self, InvalidTls> {
         // Looked at first: a change while the files are read is seen at the next connection.
         let stamp = stamp(settings);
         let config = settings.client_config()?;
-        Ok(Self { settings: settings.clone(), loaded: Arc::new(Mutex::new(Loaded { stamp, config })) })
+        let loaded = Arc::new(Mutex::new(Loaded { stamp, config, unusable: None }));
+        Ok(Self { settings: settings.clone(), on_unusable, loaded })
+    }
+
+    /// Whether there is anything that can change.
+    pub(super) fn has_files(&self) -> bool {
+        self.settings.files().next().is_some()
     }
 
     /// What the next connection is made with.
     pub(super) async fn config(&self) -> Result<Arc<ClientConfig>, Error> {
-        if self.settings.files().next().is_none() {
+        if !self.has_files() {
             return Ok(self.read_before());
         }
         let rotation = self.clone();
@@ -48,19 +61,32 @@ impl Rotation {
             .map_err(|error| Error::new(ErrorKind::Tls, "reading the certificates").with_source(error))
     }
 
-    fn read_before(&self) -> Arc<ClientConfig> {
+    pub(super) fn read_before(&self) -> Arc<ClientConfig> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).config.clone()
     }
 
     fn read(&self) -> Arc<ClientConfig> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = stamp(&self.settings);
-        if stamp != loaded.stamp
-            && let Ok(config) = self.settings.client_config()
-        {
-            *loaded = Loaded { stamp, config };
+        if stamp != loaded.stamp {
+            match self.settings.client_config() {
+                Ok(config) => *loaded = Loaded { stamp, config, unusable: None },
+                Err(error) => self.unusable(&mut loaded, stamp, &error),
+            }
         }
         loaded.config.clone()
+    }
+
+    /// Said only when it is found like that again: at first, half of it may not be written yet.
+    fn unusable(&self, loaded: &mut Loaded, stamp: Stamp, error: &InvalidTls) {
+        match &mut loaded.unusable {
+            Some((known, said)) if *known == stamp => {
+                if let Some(tell) = self.on_unusable.filter(|_| !std::mem::replace(said, true)) {
+                    tell(error);
+                }
+            }
+            unusable => *unusable = Some((stamp, false)),
+        }
     }
 }
 
@@ -85,10 +111,18 @@ fn inode(_: &std::fs::Metadata) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use testkit::Tls;
 
     use super::super::tls::ClientIdentity;
     use super::*;
+
+    static TOLD: AtomicUsize = AtomicUsize::new(0);
+
+    fn count(_: &InvalidTls) {
+        TOLD.fetch_add(1, Ordering::SeqCst);
+    }
 
     #[tokio::test]
     async fn changed_files_are_read_again_and_unusable_ones_are_not_taken() {
@@ -99,12 +133,17 @@ mod tests {
         std::fs::write(&cert, &first.certificate_pem).expect("written");
         std::fs::write(&key, &first.key_pem).expect("written");
         let identity = ClientIdentity { cert_path: Some(cert.clone()), key_path: Some(key.clone()) };
-        let rotation =
-            Rotation::new(&TlsSettings { identity, ..TlsSettings::default() }).expect("both are fine");
+        let rotation = Rotation::new(&TlsSettings { identity, ..TlsSettings::default() }, Some(count))
+            .expect("both are fine");
         let before = rotation.config().await.expect("read");
         assert!(Arc::ptr_eq(&before, &rotation.config().await.expect("read")), "nothing has changed");
         std::fs::write(&cert, &second.certificate_pem).expect("written");
         assert!(Arc::ptr_eq(&before, &rotation.config().await.expect("read")), "the key is another's");
+        assert_eq!(TOLD.load(Ordering::SeqCst), 0, "it may be half written");
+        for _ in 0..3 {
+            rotation.config().await.expect("read");
+            assert_eq!(TOLD.load(Ordering::SeqCst), 1, "once");
+        }
         std::fs::write(&key, &second.key_pem).expect("written");
         let after = rotation.config().await.expect("read");
         assert!(!Arc::ptr_eq(&before, &after));

@@ -57,6 +57,7 @@ async fn a_poller_that_dies_is_replaced_gives_its_slot_back_and_makes_no_hot_loo
         who: 0,
         orchestrators: core.orchestrators.clone(),
         peer: Peer::new("peer".into(), Arc::new(panics.clone()), seal),
+        tokens: sessions[0].tokens.clone(),
         delivery: sessions[0].delivery.clone(),
         progress: sessions[0].progress.clone(),
         pollers: tokio::sync::watch::Sender::new(0),
