@@ -35,6 +35,21 @@ impl Tls {
     /// When there is no randomness to make keys from.
     #[expect(clippy::new_without_default, reason = "making keys is work, not a default value")]
     pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// The same, but the server's certificate expired at the end of 2020.
+    ///
+    /// # Panics
+    /// As [`Tls::new`].
+    pub fn expired() -> Self {
+        Self::with(|params| {
+            params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2020, 12, 31);
+        })
+    }
+
+    fn with(change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name = name("testkit authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -45,6 +60,7 @@ impl Tls {
         let names = vec!["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string()];
         let mut params = CertificateParams::new(names).expect("valid names");
         params.distinguished_name = name("localhost");
+        change(&mut params);
         let key = KeyPair::generate().expect("randomness");
         let certificate = params.signed_by(&key, &issuer).expect("valid parameters");
         Self {

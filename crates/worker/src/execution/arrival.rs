@@ -7,7 +7,7 @@ use rxon::model::{ErrorCode, Task};
 use rxon::{JobId, TaskId};
 use tracing::Instrument;
 
-use super::{CancelHandle, Execution, report, trust};
+use super::{CancelHandle, Execution, report, trace, trust};
 use crate::core::Core;
 use crate::delivery::Entry;
 use crate::handler::{Outcome, TaskError};
@@ -20,6 +20,7 @@ pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, body:
         return answer(core, session, task.job_id, task.task_id, error);
     }
     let span = span(session, &task.task_id, &task.job_id);
+    trace::adopt(&span, &task.tracing_context);
     let cancel = Arc::new(CancelHandle::default());
     let is_new = span.in_scope(|| {
         for ignored in &task.ignored {
@@ -67,7 +68,10 @@ fn answer(core: &Core, session: &Arc<Session>, job_id: JobId, task_id: TaskId, e
 
 /// At the level of errors, so that it is there for whatever is logged within.
 fn span(session: &Session, task_id: &TaskId, job_id: &JobId) -> tracing::Span {
-    tracing::error_span!("task", %task_id, %job_id, orchestrator = %session.peer.name)
+    tracing::error_span!(
+        "task", %task_id, %job_id, orchestrator = %session.peer.name,
+        trace_id = tracing::field::Empty, parent_span_id = tracing::field::Empty
+    )
 }
 
 /// Makes a task this call's own, unless it runs or has ended lately.

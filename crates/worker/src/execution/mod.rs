@@ -10,6 +10,7 @@ mod arrival;
 mod cancel;
 mod report;
 mod threads;
+mod trace;
 mod trust;
 
 use std::panic::AssertUnwindSafe;

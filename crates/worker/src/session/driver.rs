@@ -248,7 +248,8 @@ impl Driver {
         let peer = self.session.peer.clone();
         if beat == Beat::Forgotten && !self.ends.stop_asking.is_cancelled() {
             if self.core.orchestrators.is_active(self.session.who) {
-                tracing::warn!(orchestrator = %peer.name, "the orchestrator has forgotten this worker: registering again");
+                // Those that keep everything in memory do when they are restarted.
+                tracing::info!(orchestrator = %peer.name, "the orchestrator has forgotten this worker: registering again");
             }
             peer.unregistered();
         }

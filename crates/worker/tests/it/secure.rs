@@ -77,15 +77,17 @@ async fn a_client_certificate_lets_the_whole_worker_in() {
 /// Said once with the reason, tried again with pauses, and not a byte of the token is sent.
 #[tokio::test]
 async fn a_certificate_that_is_not_trusted_is_named_and_tried_again_within_reason() {
-    let (right, wrong) = (Tls::new(), Tls::new());
+    let (right, wrong, expired) = (Tls::new(), Tls::new(), Tls::expired());
     let (right_ca, wrong_ca) = (pem("right", &right), pem("wrong", &wrong));
+    let expired_ca = pem("expired", &expired);
     let cases = [
+        ("expired", "127.0.0.1:0", expired_ca.as_str(), "certificate expired"),
         ("wrong CA", "127.0.0.1:0", wrong_ca.as_str(), "invalid peer certificate"),
         ("system's CAs", "127.0.0.1:0", "", "UnknownIssuer"),
         ("wrong host", "127.0.0.2:0", right_ca.as_str(), "not valid for name"),
     ];
     each(cases, async |(name, bind, ca, problem)| {
-        let orchestrator = secure(&right, bind).await;
+        let orchestrator = secure(if name == "expired" { &expired } else { &right }, bind).await;
         let variables = [("TLS_CA_PATH", ca), ("LOG_LEVEL", "debug")];
         let mut process = program(&orchestrator.url(), &variables).start();
         let line = process.wait_for_line("does not answer as expected").await;

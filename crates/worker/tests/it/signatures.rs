@@ -2,9 +2,10 @@
 
 use rxon::signing::Signer;
 use serde_json::{Value, json};
-use testkit::Endpoint;
+use testkit::capture::Logs;
+use testkit::{Answer, Endpoint};
 
-use crate::support::{both, run};
+use crate::support::{both, run, until, watch_for};
 
 const KEY: (&str, &str) = ("ORCHESTRATOR_SECRET_KEY", "orch-key");
 
@@ -93,5 +94,56 @@ async fn a_job_permits_what_its_policy_lists() {
         let result = orchestrator.wait_for_result(id(&task)).await;
         let code = if permitted { Value::Null } else { json!("SECURITY_ERROR") };
         assert_eq!(result["error"]["code"], code, "{policy}");
+    }
+}
+
+/// A copy is no new task: whoever replays one gets the old result, at most.
+#[tokio::test]
+async fn a_replayed_task_is_not_run_again() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let (orchestrator, _worker) = both(&[KEY]).await;
+    let task = signed("orch-key");
+    orchestrator.push_task(&task);
+    let first = orchestrator.wait_for_result(id(&task)).await;
+    assert_eq!(first["status"], "success");
+    until(|| logs.count("task ended") == 1).await;
+    orchestrator.push_task(&task);
+    until(|| logs.count("delivered again") == 1).await;
+    watch_for(std::time::Duration::from_millis(200)).await;
+    assert_eq!(logs.count("task started"), 1, "{logs:?}");
+}
+
+#[tokio::test]
+async fn a_task_replayed_while_it_runs_is_dropped() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let (orchestrator, _worker) = both(&[KEY, ("MAX_CONCURRENT_TASKS", "4")]).await;
+    let mut task = testkit::task("sleep", json!({"seconds": 1.0}));
+    task.as_object_mut().expect("an object").remove("sig");
+    task["sig"] = json!(Signer::new("orch-key").sign(task.to_string().as_bytes(), &[]).expect("signable"));
+    orchestrator.push_task(&task);
+    until(|| logs.count("task started") == 1).await;
+    orchestrator.push_task(&task);
+    until(|| logs.count("delivered again while it runs: dropped") == 1).await;
+    assert_eq!(orchestrator.wait_for_result(id(&task)).await["status"], "success");
+    assert_eq!((logs.count("task started"), orchestrator.count(Endpoint::Result)), (1, 1), "{logs:?}");
+}
+
+/// What was signed for another task cannot be answered in its name: the true result stays the result.
+#[tokio::test]
+async fn a_tampered_copy_does_not_replace_a_result_that_is_on_its_way() {
+    let (orchestrator, _worker) = both(&[KEY]).await;
+    orchestrator.answer_next(Endpoint::Result, Answer::status(503));
+    let task = signed("orch-key");
+    orchestrator.push_task(&task);
+    orchestrator.wait_for_requests(Endpoint::Result, 1).await;
+    let mut tampered = task.clone();
+    tampered["params"] = json!({"n": "evil"});
+    orchestrator.push_task(&tampered);
+    let results = orchestrator.wait_for_requests(Endpoint::Result, 2).await;
+    for result in results {
+        assert_eq!(result.json()["status"], "success");
+        assert_eq!(result.json()["data"], json!({"n": 1}));
     }
 }

@@ -109,6 +109,36 @@ async fn a_client_shows_its_certificate_and_the_next_connection_the_one_that_rep
     assert_eq!(fail(&mut *to_before.transport()).await.kind(), ErrorKind::Tls, "of another authority now");
 }
 
+/// The connection that stands is given up for one with the new certificate, without a failed exchange.
+#[tokio::test]
+async fn a_connection_that_stands_takes_up_a_changed_certificate() {
+    let tls = Tls::new();
+    let orchestrator =
+        ScriptedOrchestrator::start_with(Script::newer().tls(tls.mutual_server_config())).await;
+    let (ca, identity) = (pem(tls.ca_pem()), tls.client("w"));
+    let (certificate, key) = (pem(&identity.certificate_pem), pem(&identity.key_pem));
+    let client = Client::of(&orchestrator).trusting(ca.path());
+    let connector = client.proving(certificate.path(), key.path()).connector();
+    let mut transport = connector.transport();
+    for _ in 0..3 {
+        assert_eq!(send(&mut *transport).await.expect("accepted").status, 200);
+    }
+    assert_eq!(orchestrator.connections_accepted(), 1);
+    let identity = tls.client("w");
+    std::fs::write(certificate.path(), &identity.certificate_pem).unwrap();
+    std::fs::write(key.path(), &identity.key_pem).unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while orchestrator.connections_accepted() == 1 {
+        assert!(std::time::Instant::now() < until, "it is looked once a second");
+        assert_eq!(send(&mut *transport).await.expect("accepted").status, 200);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    for _ in 0..3 {
+        assert_eq!(send(&mut *transport).await.expect("accepted").status, 200);
+    }
+    assert_eq!(orchestrator.connections_accepted(), 2, "once");
+}
+
 #[tokio::test]
 async fn a_file_without_certificates_is_an_error_before_anything_is_connected() {
     let orchestrator = ScriptedOrchestrator::start().await;

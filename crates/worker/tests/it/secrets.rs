@@ -1,0 +1,141 @@
+//! Secrets are nowhere in what the worker says, at the highest level of detail.
+
+use std::time::Duration;
+
+use serde_json::json;
+use testkit::{Answer, Endpoint, Proxy, Script, ScriptedOrchestrator, Tls};
+
+use crate::support::{each, program, push};
+
+/// The secrets, as they are given to the worker, and as they might come out.
+fn forms(secret: &str) -> Vec<String> {
+    let base64 = |text: &str| {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(text).trim_end_matches('=').to_owned()
+    };
+    let percent: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    vec![secret.to_owned(), base64(secret), percent]
+}
+
+/// Every kind of exchange, and most kinds of failure, then the end.
+async fn lead_through(orchestrator: &ScriptedOrchestrator, mut process: testkit::Process) -> Vec<String> {
+    orchestrator.wait_for_open_polls(1).await;
+    for (name, params) in
+        [("echo", json!({"a": 1})), ("fail_const", json!({})), ("raise", json!({"message": "m"}))]
+    {
+        let id = push(orchestrator, name, params);
+        orchestrator.wait_for_result(&id).await;
+    }
+    for answer in [
+        Answer::status(401),
+        Answer::status(403),
+        Answer::status(500),
+        Answer::Reset,
+        Answer::body("<html>"),
+        Answer::Truncated { status: 200, declared_length: 100, body: "{".into() },
+    ] {
+        for endpoint in
+            [Endpoint::Heartbeat, Endpoint::Poll, Endpoint::Result, Endpoint::Token, Endpoint::WebSocket]
+        {
+            orchestrator.answer_next(endpoint, answer.clone());
+        }
+        let id = push(orchestrator, "echo", json!({}));
+        orchestrator.wait_for_result(&id).await;
+    }
+    orchestrator.push_task_body("{\"task_id\": ");
+    process.signal("INT");
+    process.wait(Duration::from_secs(20)).await;
+    process.lines()
+}
+
+#[track_caller]
+fn assert_none(lines: &[String], secrets: &[&str]) {
+    assert!(lines.len() > 20, "a log: {lines:?}");
+    for secret in secrets.iter().flat_map(|secret| forms(secret)) {
+        let leak = lines.iter().find(|line| line.contains(&secret));
+        assert!(leak.is_none(), "`{secret}` in {leak:?}");
+    }
+}
+
+#[tokio::test]
+async fn they_are_in_no_line_of_the_most_talkative_log() {
+    each(["text", "json"], async |format| {
+        let orchestrator = ScriptedOrchestrator::start_with(Script::newer()).await;
+        orchestrator.on(Endpoint::Token, |_| {
+            Some(Answer::ok(json!({"access_token": "short-secret-1", "expires_in": 1, "refresh_token": "refresh-secret-2"})))
+        });
+        let proxy = Proxy::start().await;
+        let url = format!("http://user-x:url-secret-3@{}", orchestrator.addr());
+        let through = format!("http://user-y:proxy-secret-4@{}", proxy.addr());
+        let process = program(&url, &[
+            ("LOG_LEVEL", "trace"), ("LOG_FORMAT", format), ("WORKER_TOKEN", "token-secret-5"),
+            ("ORCHESTRATOR_SECRET_KEY", "sign-secret-6"), ("REQUIRE_TASK_SIGNATURE", "false"),
+            ("S3_ACCESS_KEY", "access-secret-7"), ("S3_SECRET_KEY", "s3-secret-8"), ("HTTP_PROXY", &through),
+            ("NO_PROXY", ""), ("WORKER_ENABLE_WEBSOCKETS", "true"),
+        ])
+        .start();
+        let lines = lead_through(&orchestrator, process).await;
+        assert!(!proxy.seen().is_empty(), "it goes through the proxy");
+        assert_none(&lines, &[
+            "short-secret-1", "refresh-secret-2", "url-secret-3", "user-x:url-secret-3", "proxy-secret-4",
+            "user-y:proxy-secret-4", "token-secret-5", "sign-secret-6", "access-secret-7", "s3-secret-8",
+        ]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_are_not_either() {
+    let tls = Tls::new();
+    let orchestrator =
+        ScriptedOrchestrator::start_with(Script::newer().tls(tls.mutual_server_config())).await;
+    let (folder, client) = (tempfile::tempdir().expect("a folder"), tls.client("w-1"));
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (ca, cert, key) = (path("ca.pem"), path("cert.pem"), path("key.pem"));
+    std::fs::write(&ca, tls.ca_pem()).expect("written");
+    std::fs::write(&cert, &client.certificate_pem).expect("written");
+    std::fs::write(&key, &client.key_pem).expect("written");
+    let process = program(
+        &orchestrator.url(),
+        &[
+            ("LOG_LEVEL", "trace"),
+            ("TLS_CA_PATH", &ca),
+            ("TLS_CERT_PATH", &cert),
+            ("TLS_KEY_PATH", &key),
+            ("WORKER_TOKEN", "token-secret-5"),
+        ],
+    )
+    .start();
+    let lines = lead_through(&orchestrator, process).await;
+    let inside = client.key_pem.lines().nth(1).expect("a key has lines");
+    assert_none(&lines, &[inside, "token-secret-5"]);
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_explained_without_them() {
+    let mut process = program(
+        "http://user-x:url-secret-3@host:99999",
+        &[
+            ("LOG_LEVEL", "trace"),
+            ("WORKER_TOKEN", "token-secret-5\u{7f}"),
+            ("HTTP_PROXY", "ftp://u:proxy-secret-4@h"),
+            ("ORCHESTRATORS_CONFIG", r#"[{"url": "gopher://u:json-secret-9@h", "token": "json-secret-10"}]"#),
+            ("WORKER_INDIVIDUAL_TOKEN", "individual-secret-11\u{1}"),
+            ("MAX_CONCURRENT_TASKS", "many"),
+        ],
+    )
+    .start();
+    assert_eq!(process.wait(Duration::from_secs(10)).await.code(), Some(2));
+    let lines = process.lines();
+    assert!(lines.iter().any(|line| line.contains("MAX_CONCURRENT_TASKS")), "{lines:?}");
+    for secret in [
+        "url-secret-3",
+        "token-secret-5",
+        "proxy-secret-4",
+        "json-secret-9",
+        "json-secret-10",
+        "individual-secret-11",
+    ] {
+        assert!(!lines.iter().any(|line| line.contains(secret)), "{secret}: {lines:?}");
+    }
+}
