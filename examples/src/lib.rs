@@ -31,6 +31,12 @@ mod documents {
     #[doc = include_str!("../../docs/several-orchestrators.md")]
     struct SeveralOrchestrators;
 
+    #[doc = include_str!("../../docs/observing.md")]
+    struct Observing;
+
+    #[doc = include_str!("../../docs/security.md")]
+    struct Security;
+
     #[doc = include_str!("../../docs/shutdown.md")]
     struct Shutdown;
 

@@ -16,13 +16,15 @@ use crate::commands::Commands;
 use crate::config::{ConfigError, MultiOrchestratorMode, OrchestratorEntry, wrong_token};
 use crate::core::Core;
 use crate::delivery::{Delivery, Outbox, OutboxSettings};
+use crate::disk::Disk;
 use crate::error::Error;
 use crate::execution::BlockingThreads;
 use crate::hot_cache::HotCache;
 use crate::orchestrators::{Orchestrators, Precedence, Turns};
 use crate::progress::ProgressBoard;
+use crate::pulse::Pulse;
 use crate::running::Running;
-use crate::session::{Ends, Peer, Renewing, Session, TokenKeeper};
+use crate::session::{Ends, OpenPolls, Peer, PeerCounts, Renewing, Session, TokenKeeper};
 use crate::slots::Slots;
 use crate::worker::Plan;
 
@@ -61,6 +63,9 @@ impl Assembly {
             running: Running::default(),
             warned_of_unsigned: std::sync::Once::new(),
             tasks: TaskTracker::new(),
+            metrics: Arc::default(),
+            pulse: Pulse::default(),
+            disk: Disk::default(),
             draining: false.into(),
             closing: CancellationToken::new(),
             config: plan.config,
@@ -122,7 +127,8 @@ pub(crate) fn session(
     let eager = entry.url.is_secure() && config.tls().identity.cert_path.is_some();
     let tokens = TokenKeeper::new(name.clone(), connector.clone(), token, entry.token.expose(), eager);
     let connector = Arc::new(Renewing::new(connector, tokens.clone(), seal.clone()));
-    let peer = Peer::new(name, connector, seal);
+    let counts = PeerCounts::new(&core.metrics, &name);
+    let peer = Peer::new(name, connector, seal, counts);
     let outbox = Outbox::new(
         OutboxSettings {
             quick_tries: u32::try_from(config.result_max_retries).unwrap_or(u32::MAX),
@@ -145,5 +151,6 @@ pub(crate) fn session(
         delivery,
         progress: Arc::new(ProgressBoard::default()),
         pollers: watch::Sender::new(0),
+        polls: OpenPolls::default(),
     }))
 }

@@ -13,9 +13,12 @@ use crate::changes::Changes;
 use crate::commands::Commands;
 use crate::config::{CapacityReporting, WorkerConfig};
 use crate::delivery::OnIgnored;
+use crate::disk::Disk;
 use crate::execution::BlockingThreads;
 use crate::hot_cache::HotCache;
+use crate::metrics::Metrics;
 use crate::orchestrators::Orchestrators;
+use crate::pulse::Pulse;
 use crate::router::Router;
 use crate::running::Running;
 use crate::slots::{Slots, Usage};
@@ -41,6 +44,9 @@ pub(crate) struct Core {
     pub(crate) warned_of_unsigned: std::sync::Once,
     /// Tasks under way, until their results are handed in.
     pub(crate) tasks: TaskTracker,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) pulse: Pulse,
+    pub(crate) disk: Disk,
     /// No further task is accepted.
     pub(crate) draining: AtomicBool,
     /// The worker ends: nothing is waited for any more.
@@ -50,7 +56,7 @@ pub(crate) struct Core {
 impl Core {
     /// The tasks of which one more can be accepted when this much is in use.
     pub(crate) fn accepted(&self, usage: &Usage) -> Vec<TaskName> {
-        if self.draining.load(Ordering::Relaxed) {
+        if self.draining.load(Ordering::Relaxed) || self.disk.is_low() {
             return Vec::new();
         }
         let names = match self.config.worker_capacity_reporting {

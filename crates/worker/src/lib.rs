@@ -10,6 +10,7 @@ pub mod config;
 mod control;
 mod core;
 mod delivery;
+mod disk;
 mod ending;
 mod error;
 mod events;
@@ -21,6 +22,7 @@ mod health;
 mod hot_cache;
 #[cfg(feature = "logging")]
 pub mod logging;
+mod metrics;
 pub mod middleware;
 mod orchestrators;
 mod pace;

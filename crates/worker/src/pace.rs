@@ -11,7 +11,7 @@ use tokio::time::Instant;
 const UNAUTHORIZED_INTERVAL: Duration = Duration::from_secs(5);
 
 /// This much silence opens a window of requests again: 45 s are not enough, 61 s are (measured).
-const SILENCE: Duration = Duration::from_secs(61);
+pub(crate) const USUAL_SILENCE: Duration = Duration::from_secs(61);
 
 /// At most this many seconds are added, so that workers do not come back together.
 const SILENCE_JITTER: f64 = 5.0;
@@ -27,7 +27,7 @@ pub(crate) fn after_refused_credentials(rng: &mut Rng) -> Duration {
 /// The silence after a 429: what `Retry-After` says, else as long as reopens the window of the known orchestrators.
 pub(crate) fn after_too_many_requests(retry_after: Option<Duration>, rng: &mut Rng) -> Duration {
     retry_after
-        .unwrap_or_else(|| SILENCE + Duration::from_secs_f64(SILENCE_JITTER * rng.f64()))
+        .unwrap_or_else(|| USUAL_SILENCE + Duration::from_secs_f64(SILENCE_JITTER * rng.f64()))
         .max(SHORTEST_SILENCE)
 }
 

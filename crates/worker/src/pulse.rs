@@ -17,16 +17,48 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// Blocked for longer than this is worth a warning.
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// When the data path beat last.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    began: Instant,
+    /// In milliseconds since then.
+    last: AtomicU64,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self { began: Instant::now(), last: AtomicU64::new(0) }
+    }
+}
+
+impl Pulse {
+    fn beat(&self) {
+        self.last.store(millis(self.began.elapsed()), Ordering::Relaxed);
+    }
+
+    fn silence(&self) -> Duration {
+        let now = millis(self.began.elapsed());
+        Duration::from_millis(now.saturating_sub(self.last.load(Ordering::Relaxed)))
+    }
+
+    /// How long the runtime has been blocked, when that is longer than it should.
+    pub(crate) fn blocked(&self) -> Option<Duration> {
+        Some(self.silence()).filter(|silence| is_blocked(*silence))
+    }
+}
+
+fn is_blocked(silence: Duration) -> bool {
+    silence > INTERVAL + LONGEST
+}
+
 /// What beats, for the data path, and what watches, for the control path.
 pub(crate) fn pair(
     core: Arc<Core>,
 ) -> (impl Future<Output = Infallible> + Send, impl Future<Output = ()> + Send) {
-    let began = Instant::now();
-    let beats = Arc::new(AtomicU64::new(0));
-    let heard = beats.clone();
+    let beating = core.clone();
     let beat = async move {
         loop {
-            beats.store(millis(began.elapsed()), Ordering::Relaxed);
+            beating.pulse.beat();
             tokio::time::sleep(INTERVAL).await;
         }
     };
@@ -37,8 +69,7 @@ pub(crate) fn pair(
                 () = core.closing.cancelled() => return,
                 () = tokio::time::sleep(INTERVAL) => {}
             }
-            let silence =
-                Duration::from_millis(millis(began.elapsed()).saturating_sub(heard.load(Ordering::Relaxed)));
+            let silence = core.pulse.silence();
             match blocked.on_look(silence) {
                 Some(Said::Blocked) => {
                     let running: Vec<_> = core.running.task_ids().iter().map(ToString::to_string).collect();
@@ -78,7 +109,7 @@ enum Said {
 impl Blocked {
     /// A look at how long the last beat is ago.
     fn on_look(&mut self, silence: Duration) -> Option<Said> {
-        if silence <= INTERVAL + LONGEST {
+        if !is_blocked(silence) {
             return self.longest.take().map(Said::Over);
         }
         let first = self.longest.is_none();

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::assembly::Assembly;
 use crate::control::{ControlTask, ControlThread, restarting};
+use crate::disk;
 use crate::ending::{EndAll, Ending};
 use crate::error::Error;
 use crate::health;
@@ -36,6 +37,8 @@ pub(crate) async fn run(
     if let Some(listener) = listener {
         control.push(Box::pin(health::serve(listener, core.clone(), sessions.clone())));
     }
+    let watched = core.clone();
+    control.push(restarting("disks", move || disk::watch(watched.clone())));
     let pollers = TaskTracker::new();
     let ending = Ending { core: core.clone(), sessions, ends, pollers: pollers.clone() };
     let (tell, ended) = oneshot::channel();

@@ -11,12 +11,14 @@ use super::{CancelHandle, Execution, report, trace, trust};
 use crate::core::Core;
 use crate::delivery::Entry;
 use crate::handler::{Outcome, TaskError};
+use crate::metrics::NotRun;
 use crate::session::Session;
 use crate::slots::Slot;
 
 /// Takes a task that a poll brought. False when it is not new: nothing is run then.
 pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, body: &[u8], slot: Slot) -> bool {
     if let Some(error) = trust::distrust(core, &task, body) {
+        core.metrics.not_run(NotRun::Untrusted);
         return answer(core, session, task.job_id, task.task_id, error);
     }
     let span = span(session, &task.task_id, &task.job_id);
@@ -46,6 +48,7 @@ pub(crate) fn refuse(
     task_id: TaskId,
     problem: &str,
 ) -> bool {
+    core.metrics.not_run(NotRun::Malformed);
     let error = TaskError::invalid_input(format!("malformed task: {problem}"));
     answer(core, session, job_id, task_id, error)
 }
@@ -86,11 +89,13 @@ fn claim(
     cancel: &Arc<CancelHandle>,
 ) -> bool {
     if !core.running.begin(session.who, task_id, job_id, cancel) {
+        core.metrics.not_run(NotRun::Duplicate);
         tracing::warn!("delivered again while it runs: dropped");
         return false;
     }
     let is_new = !delivered_again(session, job_id, task_id);
     if !is_new {
+        core.metrics.not_run(NotRun::Duplicate);
         core.running.end(session.who, task_id);
     }
     is_new

@@ -69,6 +69,8 @@ impl Execution {
             .await
             .unwrap_or_else(|payload| (panicked(&*payload), Left::Nothing));
         let duration = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
+        let known = self.core.router.get(&name).map(|_| name.as_str());
+        self.core.metrics.task_ended(known, &outcome, duration);
         if let Outcome::Failed(error) = &outcome {
             let (code, message) = (error.code().as_str(), error.message());
             tracing::warn!(task = %name, outcome = code, ?duration, "task ended: {message}");

@@ -1,12 +1,10 @@
-//! `/health` and `/ready`, for whoever looks after the process.
-//!
-//! `/health` answers 200 as long as the control path answers at all; `/ready` 200 once the worker is registered and
-//! as long as it is not draining, else 503; its JSON says more.
+//! `/health`, `/ready` and `/metrics`, for whoever looks after the process.
+
+mod condition;
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +14,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -95,43 +92,27 @@ pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>, sessions: Vec<
 
 fn answer(request: &Request<Incoming>, core: &Core, sessions: &[Arc<Session>]) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return respond(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET".to_owned());
+        return respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET".to_owned());
     }
+    let ok_if = |fine| if fine { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     match request.uri().path() {
-        "/health" => respond(StatusCode::OK, "text/plain; charset=utf-8", "OK".to_owned()),
-        "/ready" => {
-            let (ready, body) = readiness(core, sessions);
-            let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            respond(status, "application/json", body.to_string())
+        "/health" => {
+            let fault = condition::fault(core, sessions);
+            respond(ok_if(fault.is_none()), TEXT, fault.unwrap_or_else(|| "OK".to_owned()))
         }
-        _ => respond(StatusCode::NOT_FOUND, "text/plain", "not found: try /health or /ready".to_owned()),
+        "/ready" => {
+            let (ready, body) = condition::readiness(core, sessions);
+            respond(ok_if(ready), "application/json", body.to_string())
+        }
+        "/metrics" => {
+            let text = core.metrics.text(&condition::reading(core, sessions));
+            respond(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text)
+        }
+        _ => respond(StatusCode::NOT_FOUND, TEXT, "not found: try /health, /ready or /metrics".to_owned()),
     }
 }
 
-fn readiness(core: &Core, sessions: &[Arc<Session>]) -> (bool, serde_json::Value) {
-    let draining = core.draining.load(Ordering::Relaxed);
-    let usage = core.slots.usage();
-    let orchestrators: Vec<_> = sessions
-        .iter()
-        .map(|session| {
-            json!({
-                "url": &*session.peer.name,
-                "registered": session.peer.is_registered(),
-                "up": !session.orchestrators.is_down(session.who),
-                "unacknowledged_results": session.delivery.unacknowledged(),
-            })
-        })
-        .collect();
-    let registered = sessions.iter().any(|session| session.peer.is_registered());
-    let ready = registered && !draining;
-    let body = json!({
-        "ready": ready,
-        "draining": draining,
-        "slots": {"total": core.slots.limit(), "used": core.slots.limit() - usage.open, "waiting": usage.waiting},
-        "orchestrators": orchestrators,
-    });
-    (ready, body)
-}
+const TEXT: &str = "text/plain; charset=utf-8";
 
 fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));

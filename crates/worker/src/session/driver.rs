@@ -23,7 +23,7 @@ use crate::config::MultiOrchestratorMode;
 use crate::core::Core;
 use crate::execution::Cause;
 use crate::orchestrators::{Role, Sign};
-use crate::pace::{after_refused_credentials, after_too_many_requests, until};
+use crate::pace::{USUAL_SILENCE, after_refused_credentials, after_too_many_requests, until};
 
 /// Registrations and heartbeats are answered within this time.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -254,7 +254,10 @@ impl Driver {
             peer.unregistered();
         }
         let first_refusal = match beat {
-            Beat::TooMany(retry_after) => self.state.on_too_many(retry_after, now),
+            Beat::TooMany(retry_after) => {
+                peer.log.limited(Asked::Heartbeat, retry_after.unwrap_or(USUAL_SILENCE));
+                self.state.on_too_many(retry_after, now)
+            }
             _ => false,
         };
         if first_refusal {

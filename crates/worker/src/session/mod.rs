@@ -17,8 +17,8 @@ mod state;
 mod token;
 
 pub(crate) use driver::{Driver, Ends};
-pub(crate) use peer::Peer;
-pub(crate) use poller::Pollers;
+pub(crate) use peer::{Peer, PeerCounts, ResultEnd};
+pub(crate) use poller::{OpenPolls, Pollers};
 pub(crate) use polling::{Polling, PollingSettings};
 pub(crate) use rate::RateGate;
 pub(crate) use token::{Renewing, TokenKeeper};
@@ -46,6 +46,8 @@ pub(crate) struct Session {
     pub(crate) tokens: Arc<TokenKeeper>,
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) progress: Arc<ProgressBoard>,
+    /// Polls that are under way.
+    pub(crate) polls: OpenPolls,
     /// How many pollers live.
     pub(crate) pollers: watch::Sender<usize>,
 }

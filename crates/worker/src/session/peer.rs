@@ -6,12 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use prometheus_client::metrics::counter::Counter;
 use rxon::model::Generation;
 use rxon::signing::Seal;
 use rxon::transport::{Connector, Response};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Metrics;
 use crate::pace::lock;
 
 /// Something to be said over a websocket.
@@ -45,9 +48,14 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(name: Arc<str>, connector: Arc<dyn Connector>, seal: Seal) -> Arc<Self> {
+    pub(crate) fn new(
+        name: Arc<str>,
+        connector: Arc<dyn Connector>,
+        seal: Seal,
+        counts: PeerCounts,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            log: PeerLog::new(name.clone()),
+            log: PeerLog::new(name.clone(), counts),
             name,
             connector,
             seal,
@@ -78,7 +86,7 @@ impl Peer {
     }
 
     /// Whether commands can be pushed now.
-    pub(super) fn has_websocket(&self) -> bool {
+    pub(crate) fn has_websocket(&self) -> bool {
         lock(&self.websocket).is_some()
     }
 
@@ -147,6 +155,9 @@ impl Peer {
 #[derive(Debug)]
 pub(crate) struct PeerLog {
     name: Arc<str>,
+    counts: PeerCounts,
+    /// Until when nothing is sent because of a 429.
+    silences: [Mutex<Option<Instant>>; 5],
     failures: [AtomicUsize; 5],
 }
 
@@ -160,7 +171,37 @@ pub(crate) enum Asked {
     Websocket,
 }
 
+/// How a result ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResultEnd {
+    Acknowledged,
+    Ignored,
+    Replaced,
+    Rejected,
+}
+
+/// What is counted of one orchestrator.
+#[derive(Debug, Default)]
+pub(crate) struct PeerCounts {
+    requests: [[Counter; 4]; 5],
+    results: [Counter; 4],
+}
+
+impl PeerCounts {
+    pub(crate) fn new(metrics: &Metrics, orchestrator: &str) -> Self {
+        let requests = Asked::ALL.map(|asked| {
+            ["answered", "failed", "refused", "rate_limited"]
+                .map(|outcome| metrics.requests(orchestrator, asked.name(), outcome))
+        });
+        let results = ["acknowledged", "ignored", "replaced", "rejected"]
+            .map(|verdict| metrics.results(orchestrator, verdict));
+        Self { requests, results }
+    }
+}
+
 impl Asked {
+    const ALL: [Self; 5] = [Self::Registration, Self::Heartbeat, Self::Poll, Self::Result, Self::Websocket];
+
     fn name(self) -> &'static str {
         match self {
             Self::Registration => "registration",
@@ -173,12 +214,33 @@ impl Asked {
 }
 
 impl PeerLog {
-    fn new(name: Arc<str>) -> Self {
-        Self { name, failures: Default::default() }
+    fn new(name: Arc<str>, counts: PeerCounts) -> Self {
+        Self { name, counts, silences: Default::default(), failures: Default::default() }
+    }
+
+    /// It has had enough of this for a while (429).
+    pub(crate) fn limited(&self, asked: Asked, silence: Duration) {
+        self.counts.requests[asked as usize][3].inc();
+        *lock(&self.silences[asked as usize]) = Some(Instant::now() + silence);
+    }
+
+    /// What is not asked for a while, and for how much longer.
+    pub(crate) fn silences(&self) -> impl Iterator<Item = (&'static str, Duration)> {
+        let now = Instant::now();
+        Asked::ALL.into_iter().filter_map(move |asked| {
+            let until = (*lock(&self.silences[asked as usize]))?;
+            Some((asked.name(), until.checked_duration_since(now)?)).filter(|(_, left)| !left.is_zero())
+        })
+    }
+
+    /// What became of a result.
+    pub(crate) fn result(&self, ended: ResultEnd) {
+        self.counts.results[ended as usize].inc();
     }
 
     /// It answered.
     pub(crate) fn answered(&self, asked: Asked) {
+        self.counts.requests[asked as usize][0].inc();
         let counter = &self.failures[asked as usize];
         if counter.load(Ordering::Relaxed) > 0 {
             let (operation, failures) = (asked.name(), counter.swap(0, Ordering::Relaxed));
@@ -188,6 +250,7 @@ impl PeerLog {
 
     /// An exchange with it failed. Every tenth power of failures is said again, so that a log's tail shows it.
     pub(crate) fn failed(&self, asked: Asked, reason: &dyn std::fmt::Display) {
+        self.counts.requests[asked as usize][1].inc();
         let failures = self.failures[asked as usize].fetch_add(1, Ordering::Relaxed) + 1;
         let (orchestrator, operation) = (&self.name, asked.name());
         if is_power_of_ten(failures) {
@@ -199,6 +262,7 @@ impl PeerLog {
 
     /// It refused our credentials.
     pub(crate) fn refused(&self, asked: Asked, response: &Response) {
+        self.counts.requests[asked as usize][2].inc();
         let failures = self.failures[asked as usize].fetch_add(1, Ordering::Relaxed) + 1;
         if !is_power_of_ten(failures) {
             return;

@@ -11,6 +11,7 @@ mod heartbeats;
 mod live;
 mod malformed;
 mod middleware;
+mod observability;
 mod outcomes;
 mod pollers;
 mod polling;

@@ -235,14 +235,13 @@ impl Transport for HttpTransport {
             };
             loop {
                 let reused = kept.is_some();
-                let connection = match kept.take() {
-                    Some(connection) => connection,
+                let connection = if let Some(connection) = kept.take() {
+                    connection
+                } else {
                     // Rare, and large with all that TLS needs: not to be a part of every exchange's future.
-                    None => {
-                        let connection = Box::pin(self.inner.dialer.dial()).await?;
-                        self.tls = self.inner.dialer.tls().map(|config| (config, Instant::now()));
-                        connection
-                    }
+                    let connection = Box::pin(self.inner.dialer.dial()).await?;
+                    self.tls = self.inner.dialer.tls().map(|config| (config, Instant::now()));
+                    connection
                 };
                 match connection.exchange(message, time_limit, max_body).await {
                     Ok(done) => return self.finish(done),

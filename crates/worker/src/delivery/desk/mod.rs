@@ -18,7 +18,7 @@ use super::recent::{Recent, Seen};
 use super::sender::Sender;
 use crate::changes::Changes;
 use crate::pace::lock;
-use crate::session::{Asked, Peer, say_rate_limited};
+use crate::session::{Asked, Peer, ResultEnd, say_rate_limited};
 
 /// No more results than this are sent to one orchestrator at once.
 const MAX_SENDERS: usize = 8;
@@ -302,6 +302,7 @@ impl Delivery {
     pub(super) fn say(&self, entry: &Entry, reply: &Reply, verdict: &Verdict) {
         let (task_id, job_id, orchestrator) = (&entry.task_id, &entry.job_id, &self.peer.name);
         self.count(reply);
+        self.count_verdict(verdict);
         match verdict {
             Verdict::Acknowledged => {
                 tracing::debug!(%task_id, %job_id, %orchestrator, "result acknowledged");
@@ -345,6 +346,18 @@ impl Delivery {
                 let reason = reply.reason();
                 tracing::error!(%task_id, %job_id, %orchestrator, why, reason, "the result is given up");
             }
+        }
+    }
+
+    fn count_verdict(&self, verdict: &Verdict) {
+        let log = &self.peer.log;
+        match verdict {
+            Verdict::Acknowledged => log.result(ResultEnd::Acknowledged),
+            Verdict::Ignored(_) => log.result(ResultEnd::Ignored),
+            Verdict::Replace(_) => log.result(ResultEnd::Replaced),
+            Verdict::Rejected(_) => log.result(ResultEnd::Rejected),
+            Verdict::Silence { silence, .. } => log.limited(Asked::Result, *silence),
+            Verdict::Later { .. } | Verdict::Unauthorized(_) => {}
         }
     }
 

@@ -10,13 +10,16 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+mod under_way;
+
+pub(crate) use self::under_way::OpenPolls;
 use super::driver::Ends;
 use super::polling::{Brought, Next, Polling};
 use super::{Asked, Session};
 use crate::core::Core;
 use crate::execution;
 use crate::orchestrators::Sign;
-use crate::pace::{lock, until};
+use crate::pace::{USUAL_SILENCE, lock, until};
 use crate::slots::Slot;
 
 /// A poll is given up this much after the orchestrator should have answered it.
@@ -25,6 +28,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A connection that ends this soon after a poll was written to it was closed before the poll arrived. One that ends
 /// later took a poll with it that was held.
 const STALE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Beyond its time limit a poll may take so long: for a connection, and for another token and a repetition.
+const SLACK: Duration = Duration::from_secs(35);
 
 /// How often it is looked whether a poll that nobody will answer is in the way of others.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -112,9 +118,19 @@ impl Pollers {
                 return;
             };
             let limit = self.core.config.task_poll_timeout + GRACE;
+            let under_way = self.session.polls.begin(limit + SLACK);
             let polled = tokio::select! {
                 biased;
-                polled = transport.poll(self.query(), limit) => polled,
+                polled = tokio::time::timeout(limit + SLACK, transport.poll(self.query(), limit)) => {
+                    let Ok(polled) = polled else {
+                        tracing::error!(
+                            orchestrator = %self.session.peer.name,
+                            "a poll hangs: not even its time limit has ended it"
+                        );
+                        return;
+                    };
+                    polled
+                }
                 () = self.ends.let_go.cancelled() => {
                     place.ends_by_itself = true;
                     return;
@@ -124,6 +140,7 @@ impl Pollers {
                     return;
                 }
             };
+            drop(under_way);
             let now = Instant::now();
             // The peer closed the connection just as it was to be used again: no fault of anybody's. Once, because a
             // fresh connection that ends like that is one.
@@ -178,6 +195,7 @@ impl Pollers {
                     }
                 }
                 self.session.delivery.room().await;
+                self.core.disk.room().await;
                 self.core.slots.acquire(self.session.who).await
             };
             let slot = tokio::select! {
@@ -225,6 +243,7 @@ impl Pollers {
             }
             Ok(Polled::Malformed { problem, excerpt }) => self.malformed(problem, &excerpt, sent),
             Ok(Polled::Refused(response)) if response.status == 429 => {
+                peer.log.limited(Asked::Poll, response.retry_after.unwrap_or(USUAL_SILENCE));
                 let (first, next) = self.polling().on_rate_limited(now, response.retry_after);
                 if first {
                     super::say_rate_limited(&peer.name, "polls");

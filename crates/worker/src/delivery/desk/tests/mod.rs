@@ -19,7 +19,12 @@ fn delivery(connector: Arc<dyn Connector>) -> Arc<Delivery> {
 /// The results of one of so many orchestrators.
 fn delivery_of_one(sharers: usize, connector: Arc<dyn Connector>) -> Arc<Delivery> {
     let worker = WorkerId::new("w1").expect("an identifier");
-    let peer = Peer::new("http://peer".into(), connector, Seal::new(worker.clone(), "token"));
+    let peer = Peer::new(
+        "http://peer".into(),
+        connector,
+        Seal::new(worker.clone(), "token"),
+        crate::session::PeerCounts::default(),
+    );
     let settings = OutboxSettings {
         quick_tries: 5,
         first_delay: SECOND,
