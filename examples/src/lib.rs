@@ -25,6 +25,9 @@ mod documents {
     #[doc = include_str!("../../docs/cancellation-and-progress.md")]
     struct CancellationAndProgress;
 
+    #[doc = include_str!("../../docs/capabilities.md")]
+    struct Capabilities;
+
     #[doc = include_str!("../../docs/configuration.md")]
     struct Configuration;
 

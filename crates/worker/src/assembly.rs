@@ -24,8 +24,9 @@ use crate::orchestrators::{Orchestrators, Precedence, Turns};
 use crate::progress::ProgressBoard;
 use crate::pulse::Pulse;
 use crate::running::Running;
-use crate::session::{Ends, OpenPolls, Peer, PeerCounts, Renewing, Session, TokenKeeper};
+use crate::session::{Ends, OpenPolls, Peer, PeerCounts, Renewing, Session, Skills, TokenKeeper};
 use crate::slots::Slots;
+use crate::telemetry::Telemetry;
 use crate::worker::Plan;
 
 /// All parts of a worker, made but not started.
@@ -53,6 +54,8 @@ impl Assembly {
             on_ignored: plan.on_ignored,
             commands: Commands::new(plan.on_command),
             capacity: Capacity::new(plan.capacity_checker, plan.router.names().cloned()),
+            skills: Skills::new(&plan.router, &plan.config),
+            telemetry: Telemetry::default(),
             router: plan.router,
             skill_dependencies: plan.skill_dependencies,
             orchestrators,

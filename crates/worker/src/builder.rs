@@ -43,6 +43,17 @@ pub struct TaskOptions {
     limit_group: Option<String>,
     time_limit: Option<Duration>,
     events: BTreeMap<String, Value>,
+    described: Described,
+}
+
+/// What is told of a task.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Described {
+    pub(crate) description: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) input_schema: Option<Value>,
+    pub(crate) output_schema: Option<Value>,
+    pub(crate) output_statuses: Option<Vec<String>>,
 }
 
 impl TaskOptions {
@@ -61,6 +72,65 @@ impl TaskOptions {
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self
+    }
+
+    /// What the task does, in a sentence for people. The newer orchestrator is told, as of all that follows here.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.described.description = Some(description.into());
+        self
+    }
+
+    /// The version of what the task does, such as `1.2.0`.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.described.version = Some(version.into());
+        self
+    }
+
+    /// The JSON Schema of the parameters. It is told, not checked: the worker checks by `Params<T>`.
+    pub fn input_schema(mut self, schema: Value) -> Self {
+        self.described.input_schema = Some(schema);
+        self
+    }
+
+    /// The JSON Schema of the data. It is told, not checked here; the newer orchestrator may hold results to it.
+    pub fn output_schema(mut self, schema: Value) -> Self {
+        self.described.output_schema = Some(schema);
+        self
+    }
+
+    /// The statuses the handler ends in, `success` among them.
+    pub fn output_statuses<T: Into<String>>(mut self, statuses: impl IntoIterator<Item = T>) -> Self {
+        self.described.output_statuses = Some(statuses.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The JSON Schemas of the parameters and of the data, derived from their types by schemars.
+    ///
+    /// ```
+    /// use avtomatika_worker::prelude::*;
+    ///
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Resize {
+    ///     width: u32,
+    /// }
+    ///
+    /// #[derive(serde::Serialize, schemars::JsonSchema)]
+    /// struct Resized {
+    ///     pixels: u32,
+    /// }
+    ///
+    /// async fn resize(Params(size): Params<Resize>) -> Json<Resized> {
+    ///     Json(Resized { pixels: size.width * size.width })
+    /// }
+    ///
+    /// let options = TaskOptions::new().schemas::<Resize, Resized>();
+    /// let builder = Worker::builder().task_with("resize", options, resize);
+    /// # let _: avtomatika_worker::WorkerBuilder = builder;
+    /// ```
+    #[cfg(feature = "schemars")]
+    pub fn schemas<P: schemars::JsonSchema, D: schemars::JsonSchema>(self) -> Self {
+        self.input_schema(schemars::schema_for!(P).to_value())
+            .output_schema(schemars::schema_for!(D).to_value())
     }
 
     /// Declares an event that the handler sends, with the JSON Schema of its payload: the newer orchestrator is told,
@@ -344,6 +414,7 @@ where
                 group: group.and_then(|group| groups.iter().position(|known| *known == group)),
                 time_limit: task.options.time_limit,
                 events: Arc::new(EventSchemas::new(task.options.events)?),
+                described: Arc::new(task.options.described),
             };
             router.add(name, task.options.limit_group, route);
         }

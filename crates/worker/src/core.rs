@@ -21,7 +21,9 @@ use crate::orchestrators::Orchestrators;
 use crate::pulse::Pulse;
 use crate::router::Router;
 use crate::running::Running;
+use crate::session::Skills;
 use crate::slots::{Slots, Usage};
+use crate::telemetry::Telemetry;
 
 /// What every part of a running worker shares.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub(crate) struct Core {
     pub(crate) warned_of_unsigned: std::sync::Once,
     /// Tasks under way, until their results are handed in.
     pub(crate) tasks: TaskTracker,
+    pub(crate) skills: Skills,
+    pub(crate) telemetry: Telemetry,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) pulse: Pulse,
     pub(crate) disk: Disk,

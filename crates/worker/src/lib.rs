@@ -36,6 +36,7 @@ mod session;
 mod shutdown;
 mod signals;
 mod slots;
+mod telemetry;
 mod worker;
 
 pub use builder::{NoState, Offers, TaskOptions, WorkerBuilder};

@@ -162,7 +162,7 @@ impl Metrics {
         self.results.get_or_create_owned(&labels.map(|(name, value)| (name, value.to_owned())).to_vec())
     }
 
-    /// The text, in the OpenMetrics format.
+    /// The text, in the format of `OpenMetrics`.
     pub(crate) fn text(&self, reading: &Reading) -> String {
         let values = [
             reading.slots,

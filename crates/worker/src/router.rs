@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rxon::TaskName;
 
+use crate::builder::Described;
 use crate::events::EventSchemas;
 use crate::handler::TaskService;
 use crate::slots::{Group, Usage};
@@ -20,6 +21,8 @@ pub(crate) struct Route {
     pub(crate) time_limit: Option<Duration>,
     /// The events it declares.
     pub(crate) events: Arc<EventSchemas>,
+    /// What is told of it.
+    pub(crate) described: Arc<Described>,
 }
 
 /// Everything the worker can run.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Capabilities;
 use super::reading::or_default;
+use super::{Capabilities, SkillInfo};
 use crate::{TaskName, WorkerId};
 
 /// Whether an orchestrator may dispatch to a worker. It dispatches to `idle` ones only.
@@ -44,6 +44,9 @@ pub struct Heartbeat {
     /// Changes when the skills do (1.0b17).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skills_hash: Option<String>,
+    /// Everything the worker can run, when the orchestrator has asked for it (1.0b17).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supported_skills: Option<Vec<SkillInfo>>,
     /// How busy the machine is (1.0b17).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,

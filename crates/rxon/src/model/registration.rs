@@ -58,6 +58,12 @@ pub struct SkillInfo {
     /// JSON Schema of the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Box<RawValue>>,
+    /// Such as `1.2.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The statuses its handler ends in, where they are declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_statuses: Option<Vec<String>>,
     /// JSON Schemas of the events its handler sends, by type.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub events_schema: BTreeMap<String, Value>,

@@ -59,6 +59,12 @@ impl Signer {
     }
 }
 
+/// What tells workers with the same storage: the first 16 hex digits of `sha256` over endpoint, access key and bucket
+/// with `|` between them (1.0b17).
+pub fn s3_config_hash(parts: [&str; 3]) -> String {
+    hex(&Sha256::digest(parts.join("|").as_bytes())).chars().take(16).collect()
+}
+
 /// A stable hash of what a worker can do: `sha256` over the canonical bytes, in hex.
 ///
 /// # Errors

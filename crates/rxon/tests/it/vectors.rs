@@ -1,6 +1,6 @@
 //! Every published vector of 1.0b17.
 
-use rxon::signing::{Signer, canonical, skills_hash};
+use rxon::signing::{Signer, canonical, s3_config_hash, skills_hash};
 use serde_json::Value;
 
 fn vectors() -> Vec<Value> {
@@ -41,4 +41,9 @@ fn skills_hashes_are_those_of_the_published_vectors() {
         seen += 1;
     }
     assert_eq!(seen, 3, "every vector was tried");
+}
+
+#[test]
+fn the_hash_of_the_storage_is_that_of_the_published_vector() {
+    assert_eq!(s3_config_hash(["http://s3.local:9000", "AKIA", "bucket"]), "68591be4e83fe32e");
 }

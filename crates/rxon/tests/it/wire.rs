@@ -72,6 +72,8 @@ fn registration() -> Registration {
             r#"{"type":"object","properties":{"width":{"type":"integer","default":null}}}"#,
         )),
         output_schema: Some(raw(r#"{"type":"object"}"#)),
+        version: None,
+        output_statuses: None,
         events_schema: std::collections::BTreeMap::new(),
     };
     let plain = SkillInfo {
@@ -80,6 +82,8 @@ fn registration() -> Registration {
         description: None,
         input_schema: None,
         output_schema: None,
+        version: None,
+        output_statuses: None,
         events_schema: std::collections::BTreeMap::new(),
     };
     let (name, version) = ("upscaler".to_owned(), "1.5".to_owned());
@@ -163,6 +167,7 @@ fn heartbeats_of_both_generations() {
         skill_dependencies: Some([("resize_image".to_owned(), texts(&["upscaler"]))].into()),
         hot_skills: Some(names(&["resize_image"])),
         skills_hash: None,
+        supported_skills: None,
         usage: None,
         capabilities: None,
     };

@@ -7,6 +7,8 @@ use super::{Problem, Secret, WorkerConfig};
 /// What was read, what was wrong with it, and what was set in code.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
+    /// Told to orchestrators beside everything else.
+    pub(super) extra: BTreeMap<String, serde_json::Value>,
     /// What the variables of options said.
     pub(super) environment: BTreeMap<&'static str, Secret>,
     /// Options that were set by a method or by name.

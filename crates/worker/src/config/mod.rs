@@ -33,6 +33,12 @@ use option::printable;
 /// The reference's default for `WORKER_TOKEN`: starting with it is warned about.
 pub const PLACEHOLDER_TOKEN: &str = "your-secret-worker-token";
 
+/// Variables of the user's own begin with this.
+const EXTRA_PREFIX: &str = "WORKER_EXTRA_";
+
+/// An unknown variable with more slips than this was meant to be another.
+const MOST_SLIPS: usize = 4;
+
 impl WorkerConfig {
     /// Reads the environment. Never fails: what is wrong is reported by [`check`](Self::check), and by whatever runs
     /// the worker.
@@ -60,12 +66,41 @@ impl WorkerConfig {
                 config.read(option, text);
             }
         }
-        let unknown = variables.keys().filter(|name| name.starts_with("WORKER_") && find(name).is_none());
+        for (name, text) in &variables {
+            if let Some(name) = name.strip_prefix(EXTRA_PREFIX).filter(|name| !name.is_empty()) {
+                // What is JSON is sent as JSON, anything else as text.
+                let value = serde_json::from_str(text).unwrap_or_else(|_| serde_json::json!(text));
+                config.history.extra.insert(name.to_lowercase(), value);
+            }
+        }
+        let is_unknown = |name: &&String| {
+            name.starts_with("WORKER_") && !name.starts_with(EXTRA_PREFIX) && find(name).is_none()
+        };
+        let unknown = variables.keys().filter(is_unknown);
         let sentence = |name: &String| {
-            format!("unknown variable `{}`; did you mean `{}`?", printable(name), nearest_option(name))
+            let nearest = nearest_option(name);
+            let name = printable(name);
+            // One that is far away is no slip.
+            if strsim::levenshtein(nearest, &name) <= MOST_SLIPS {
+                format!("unknown variable `{name}`; did you mean `{nearest}`?")
+            } else {
+                format!("unknown variable `{name}`")
+            }
         };
         config.history.unknown = unknown.map(sentence).collect();
         config
+    }
+
+    /// What orchestrators are told beside everything else: `WORKER_EXTRA_GPU_COUNT=2` is `{"gpu_count": 2}`. Values
+    /// that are JSON are sent as JSON, anything else as text.
+    pub fn extra_capabilities(&self) -> &BTreeMap<String, serde_json::Value> {
+        &self.history.extra
+    }
+
+    /// Adds to [what orchestrators are told](Self::extra_capabilities).
+    pub fn extra_capability(mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
+        self.history.extra.insert(name.into(), value.into());
+        self
     }
 
     fn read(&mut self, option: &'static OptionInfo, text: &str) {

@@ -218,6 +218,11 @@ pub(super) const GIGABYTES: Accepts<f64> = Accepts {
     parse: |text| number(text).filter(|number| *number >= 0.0).ok_or_else(Wrong::value),
 };
 
+pub(super) const PERCENT: Accepts<f64> = Accepts {
+    text: "a number, 0 to 100",
+    parse: |text| number(text).filter(|number| (0.0..=100.0).contains(number)).ok_or_else(Wrong::value),
+};
+
 pub(super) const DELAY: Accepts<Duration> =
     Accepts { text: "a number of seconds, at least 0", parse: |text| seconds(text, |_| true) };
 

@@ -111,6 +111,12 @@ options! {
         "WORKER_HEARTBEAT_DEBOUNCE_DELAY", "`0.1`", Plain, true,
         /// How long after the last of a burst of changes a further heartbeat is sent.
         worker_heartbeat_debounce_delay: Duration = secs(0.1), parse::DELAY;
+        "WORKER_TELEMETRY_DEADBAND", "`5`", Plain, true,
+        /// By how much the load of the processors (in points) or the memory in use (in percent) must change to be told again.
+        worker_telemetry_deadband: f64 = 5.0, parse::PERCENT;
+        "WORKER_TELEMETRY_FORCE_INTERVAL", "`60`", Plain, true,
+        /// After so long they are told again whatever they are.
+        worker_telemetry_force_interval: Duration = secs(60.0), parse::DELAY;
         "WORKER_ENABLE_WEBSOCKETS", "`false`", Plain, true,
         /// Whether commands are received over a websocket.
         worker_enable_websockets: bool = false, parse::BOOLEAN;

@@ -26,7 +26,11 @@ fn parts(limit: usize) -> (Arc<Core>, Arc<Session>, Arc<AtomicUsize>) {
 fn parts_for(limit: usize, service: TaskService) -> (Arc<Core>, Arc<Session>) {
     let mut router = Router::default();
     let name = TaskName::new("count").expect("a name");
-    router.add(name, None, Route { service, group: None, time_limit: None, events: Arc::default() });
+    router.add(
+        name,
+        None,
+        Route { service, group: None, time_limit: None, events: Arc::default(), described: Arc::default() },
+    );
     let plan = Plan {
         router,
         group_limits: Vec::new(),

@@ -24,6 +24,7 @@ use crate::core::Core;
 use crate::execution::Cause;
 use crate::orchestrators::{Role, Sign};
 use crate::pace::{USUAL_SILENCE, after_refused_credentials, after_too_many_requests, until};
+use crate::telemetry::Deadband;
 
 /// Registrations and heartbeats are answered within this time.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -57,6 +58,7 @@ pub(crate) struct Driver {
     transport: Box<dyn Transport>,
     state: Conversation,
     role: watch::Receiver<Role>,
+    deadband: Deadband,
     rng: Rng,
 }
 
@@ -72,7 +74,10 @@ impl Driver {
         let first = *role.borrow_and_update();
         let interval = core.config.heartbeat_interval;
         let state = Conversation::new(interval, longest, first, Instant::now(), Rng::new());
-        Self { core, session, ends, transport, state, role, rng: Rng::new() }
+        let config = &core.config;
+        let deadband =
+            Deadband::new(config.worker_telemetry_deadband, config.worker_telemetry_force_interval);
+        Self { core, session, ends, transport, state, role, deadband, rng: Rng::new() }
     }
 
     /// Runs until the worker closes.
@@ -162,6 +167,8 @@ impl Driver {
     async fn try_register(&mut self) -> Result<Generation, Option<Duration>> {
         let peer = self.session.peer.clone();
         self.core.refresh_capacity().await;
+        // For the registration to know the memory, and for the load to have a beginning.
+        self.core.telemetry.usage().await;
         let message = registration(&self.core);
         let body = peer.seal.message(&message, &[], Generation::Older).map_err(|error| {
             tracing::error!(orchestrator = %peer.name, %error, "the registration cannot be written");
@@ -303,10 +310,24 @@ impl Driver {
         let peer = self.session.peer.clone();
         let generation = peer.generation();
         self.core.refresh_capacity().await;
-        let message = heartbeat(&self.core, &self.session, generation);
+        let machine = if generation == Generation::Newer { self.core.telemetry.usage().await } else { None };
+        let machine = machine.filter(|usage| self.deadband.is_due(*usage, Instant::now()));
+        let message = heartbeat(&self.core, &self.session, generation, machine);
         let idle = message.status == WorkerStatus::Idle;
         match peer.seal.message(&message, &[], generation) {
-            Ok(body) => self.send(Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body), idle).await,
+            Ok(body) => {
+                if message.supported_skills.is_some() {
+                    peer.set_wants_skills(false);
+                }
+                let beat =
+                    self.send(Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body), idle).await;
+                match (&beat, machine) {
+                    (Ok(Beat::Acknowledged), Some(usage)) => self.deadband.told(usage, Instant::now()),
+                    (Ok(Beat::Acknowledged), None) => {}
+                    _ => self.deadband.forget(),
+                }
+                beat
+            }
             Err(error) => {
                 tracing::error!(orchestrator = %peer.name, %error, "the heartbeat cannot be signed");
                 Ok(Beat::Refused)
@@ -363,6 +384,10 @@ impl Driver {
 
     fn obey(&self, answer: &HeartbeatAnswer) {
         let orchestrator = &self.session.peer.name;
+        if answer.require_full_sync {
+            self.session.peer.set_wants_skills(true);
+            self.core.changes.happened();
+        }
         for id in &answer.cancel_task_ids {
             let known = self.core.running.cancel(self.session.who, id, &Cause::Command);
             tracing::info!(%orchestrator, id, known, "told to cancel");

@@ -1,13 +1,18 @@
 //! What a heartbeat says.
 
-use rxon::model::{Generation, Heartbeat, WorkerStatus};
+use rxon::model::{Generation, Heartbeat, Usage as MachineUsage, WorkerStatus};
 
 use super::Session;
 use super::registration::capabilities;
 use crate::core::Core;
 
 /// A heartbeat of a worker as it is now, towards the orchestrator of this session.
-pub(super) fn heartbeat(core: &Core, session: &Session, generation: Generation) -> Heartbeat {
+pub(super) fn heartbeat(
+    core: &Core,
+    session: &Session,
+    generation: Generation,
+    machine: Option<MachineUsage>,
+) -> Heartbeat {
     // Looked at once: the data path goes on meanwhile, and what is said here must fit together.
     let usage = core.slots.usage();
     let accepted = session.accepted(core, &usage);
@@ -27,8 +32,9 @@ pub(super) fn heartbeat(core: &Core, session: &Session, generation: Generation) 
         hot_cache: core.hot_cache.models(),
         skill_dependencies: core.dependencies_as_sent(),
         hot_skills: core.hot_skills(),
-        skills_hash: None,
-        usage: None,
+        skills_hash: core.skills.hash.clone().filter(|_| generation == Generation::Newer),
+        supported_skills: session.peer.wants_skills().then(|| core.skills.infos.clone()),
+        usage: machine,
         capabilities: session.peer.has_websocket().then(|| capabilities(core)),
     }
 }

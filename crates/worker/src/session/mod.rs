@@ -21,6 +21,7 @@ pub(crate) use peer::{Peer, PeerCounts, ResultEnd};
 pub(crate) use poller::{OpenPolls, Pollers};
 pub(crate) use polling::{Polling, PollingSettings};
 pub(crate) use rate::RateGate;
+pub(crate) use registration::Skills;
 pub(crate) use token::{Renewing, TokenKeeper};
 
 use std::sync::Arc;

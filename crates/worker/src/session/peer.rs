@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     known: watch::Sender<bool>,
     /// What is to be said over the websocket that stands.
     websocket: Mutex<Option<mpsc::Sender<Frame>>>,
+    /// It asked for the skills once more.
+    wants_skills: AtomicBool,
     /// A connection failed since the last heartbeat: it may have restarted and forgotten us.
     connection_failed: AtomicBool,
     /// Somebody was told that the worker is not known.
@@ -60,6 +62,7 @@ impl Peer {
             connector,
             seal,
             registered: watch::Sender::new(None),
+            wants_skills: AtomicBool::new(false),
             connection_failed: AtomicBool::new(false),
             forgotten: Notify::new(),
             known: watch::Sender::new(false),
@@ -83,6 +86,14 @@ impl Peer {
 
     pub(super) async fn until_unregistered(&self) {
         let _ = self.known.subscribe().wait_for(|known| !*known).await;
+    }
+
+    pub(super) fn wants_skills(&self) -> bool {
+        self.wants_skills.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_wants_skills(&self, wants: bool) {
+        self.wants_skills.store(wants, Ordering::Relaxed);
     }
 
     /// Whether commands can be pushed now.

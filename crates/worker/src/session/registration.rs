@@ -3,56 +3,83 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
+use rxon::TaskName;
 use rxon::model::{Artifact, Capabilities, GpuInfo, Registration, Resources, SkillInfo};
 use serde_json::json;
 
+use crate::config::WorkerConfig;
 use crate::core::Core;
+use crate::router::Router;
+
+/// What the worker can run, with what is known of it. The same for the life of a worker.
+#[derive(Debug)]
+pub(crate) struct Skills {
+    pub(crate) infos: Vec<SkillInfo>,
+    pub(crate) hash: Option<String>,
+}
+
+impl Skills {
+    pub(crate) fn new(router: &Router, config: &WorkerConfig) -> Self {
+        let infos: Vec<_> = router.labelled().map(|(name, label)| skill(router, name, label)).collect();
+        // Any stable hash serves: the orchestrator compares it with the last one only.
+        let object = json!({
+            "skills": infos, "capabilities": config.cost_per_skill, "extra": config.extra_capabilities()
+        });
+        let hash = rxon::signing::skills_hash(object.to_string().as_bytes()).ok();
+        Self { infos, hash }
+    }
+}
+
+fn skill(router: &Router, name: &TaskName, label: Option<&str>) -> SkillInfo {
+    let route = router.get(name);
+    let described = route.map(|route| (*route.described).clone()).unwrap_or_default();
+    let raw = |schema: Option<serde_json::Value>| {
+        schema.and_then(|schema| serde_json::value::to_raw_value(&schema).ok())
+    };
+    SkillInfo {
+        name: name.clone(),
+        kind: Some(label.unwrap_or(name.as_str()).to_owned()),
+        description: described.description,
+        version: described.version,
+        input_schema: raw(described.input_schema),
+        output_schema: raw(described.output_schema),
+        output_statuses: described.output_statuses,
+        events_schema: route.map(|route| route.events.as_sent().clone()).unwrap_or_default(),
+    }
+}
 
 /// The registration of a worker as it is now.
 pub(super) fn registration(core: &Core) -> Registration {
     let config = &core.config;
     let names: Vec<_> = core.router.names().cloned().collect();
-    let skills: Vec<SkillInfo> = core
-        .router
-        .labelled()
-        .map(|(name, label)| SkillInfo {
-            name: name.clone(),
-            kind: Some(label.unwrap_or(name.as_str()).to_owned()),
-            description: None,
-            input_schema: None,
-            output_schema: None,
-            events_schema: core
-                .router
-                .get(name)
-                .map(|route| route.events.as_sent().clone())
-                .unwrap_or_default(),
-        })
-        .collect();
     let gpu_info = config.gpu_model.clone().map(|model| GpuInfo { model, vram_gb: config.gpu_vram_gb });
     let artifacts = config.installed_models.iter().map(|model| Artifact {
         name: model.name.clone(),
         version: model.version.clone(),
         kind: Some("model".to_owned()),
     });
-    let hash = skills_hash(&skills, &config.cost_per_skill);
+    let mut properties = BTreeMap::from([("cpu_cores".to_owned(), config.cpu_cores as f64)]);
+    if let Some(memory) = core.telemetry.memory() {
+        properties.insert("ram_gb".to_owned(), memory);
+    }
     Registration {
         worker_id: core.worker_id.clone(),
         worker_type: core.worker_type.clone(),
         available_skills: core.accepted(&core.slots.usage()),
         hot_skills: core.hot_skills(),
         supported_tasks: names,
-        supported_skills: skills,
+        supported_skills: core.skills.infos.clone(),
         resources: Resources {
             max_concurrent_tasks: core.slots.limit(),
             cpu_cores: u32::try_from(config.cpu_cores).unwrap_or(u32::MAX),
             gpu_info,
-            properties: BTreeMap::from([("cpu_cores".to_owned(), config.cpu_cores as f64)]),
+            properties,
         },
         installed_software: config.installed_software.clone(),
         installed_models: config.installed_models.clone(),
         installed_artifacts: artifacts.collect(),
         capabilities: capabilities(core),
-        skills_hash: hash,
+        skills_hash: core.skills.hash.clone(),
     }
 }
 
@@ -62,16 +89,20 @@ pub(super) fn capabilities(core: &Core) -> Capabilities {
         hostname: hostname(),
         ip_address: address().to_string(),
         cost_per_skill: core.config.cost_per_skill.clone(),
-        s3_config_hash: None,
+        s3_config_hash: s3_config_hash(&core.config),
         websockets: core.config.worker_enable_websockets,
-        extra: BTreeMap::new(),
+        extra: core.config.extra_capabilities().clone(),
     }
 }
 
-/// Any stable hash serves: the orchestrator compares it with the last one only.
-fn skills_hash(skills: &[SkillInfo], costs: &BTreeMap<String, f64>) -> Option<String> {
-    let object = json!({"skills": skills, "capabilities": costs, "extra": {}});
-    rxon::signing::skills_hash(object.to_string().as_bytes()).ok()
+/// The same for workers that use the same storage; the newer orchestrator says so when they differ (1.0b17).
+fn s3_config_hash(config: &WorkerConfig) -> Option<String> {
+    let (endpoint, key) = (config.s3_endpoint_url.as_ref()?, config.s3_access_key.as_ref()?);
+    let parts = [endpoint.expose(), key.expose(), &config.s3_default_bucket];
+    if parts.iter().any(|part| part.is_empty()) {
+        return None;
+    }
+    Some(rxon::signing::s3_config_hash(parts))
 }
 
 fn hostname() -> String {

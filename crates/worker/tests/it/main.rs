@@ -3,6 +3,7 @@
 mod blocked;
 mod cancelling;
 mod capacity;
+mod carries;
 mod configuration;
 mod events;
 mod faults;

@@ -13,8 +13,8 @@ fn forms(secret: &str) -> Vec<String> {
         use base64::Engine as _;
         base64::engine::general_purpose::STANDARD.encode(text).trim_end_matches('=').to_owned()
     };
-    let percent: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    vec![secret.to_owned(), base64(secret), percent]
+    let percent: Vec<_> = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    vec![secret.to_owned(), base64(secret), percent.concat()]
 }
 
 /// Every kind of exchange, and most kinds of failure, then the end.

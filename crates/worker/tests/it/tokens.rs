@@ -138,7 +138,7 @@ async fn where_there_is_none_it_is_said_once_and_asked_seldom() {
     }
 }
 
-async fn with_certificate(orchestrator: &ScriptedOrchestrator, tls: &Tls) -> (Running, tempfile::TempDir) {
+fn with_certificate(orchestrator: &ScriptedOrchestrator, tls: &Tls) -> (Running, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let client = tls.client(WORKER_ID);
     let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
@@ -162,7 +162,7 @@ async fn with_a_certificate_one_is_fetched_before_the_registration_and_refreshed
         let number = count.fetch_add(1, Ordering::SeqCst);
         Some(grants(&format!("short-{number}"), if number == 0 { 1 } else { 3600 }))
     });
-    let (_worker, _folder) = with_certificate(&orchestrator, &tls).await;
+    let (_worker, _folder) = with_certificate(&orchestrator, &tls);
     let registration = &orchestrator.wait_for_requests(Endpoint::Register, 1).await[0];
     assert_eq!(registration.header(TOKEN_HEADER), Some("short-0"));
     assert!(orchestrator.requests(Endpoint::Token)[0].at <= registration.at);
@@ -182,7 +182,7 @@ async fn with_a_certificate_but_no_such_endpoint_the_long_lived_one_goes_on() {
     let tls = Tls::new();
     let orchestrator =
         ScriptedOrchestrator::start_with(Script::older().tls(tls.mutual_server_config())).await;
-    let (_worker, _folder) = with_certificate(&orchestrator, &tls).await;
+    let (_worker, _folder) = with_certificate(&orchestrator, &tls);
     assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
     assert_eq!(shown(&orchestrator.requests(Endpoint::Result)), [TOKEN]);
     assert_eq!(logs.count("gives no short-lived token"), 1, "{logs:?}");

@@ -39,7 +39,7 @@ const REFERENCE: [(&str, &str); 32] = [
 ];
 
 /// Beyond the reference.
-const OURS: [(&str, &str); 17] = [
+const OURS: [(&str, &str); 19] = [
     ("WORKER_HOST", "`0.0.0.0`"),
     ("WORKER_SHUTDOWN_TIMEOUT", "`25`"),
     ("WORKER_SHUTDOWN_POLLS", "`auto`"),
@@ -47,6 +47,8 @@ const OURS: [(&str, &str); 17] = [
     ("WORKER_RESULT_MAX_AGE", "`86400`"),
     ("RESULT_RESEND_AMBIGUOUS", "`true`"),
     ("WORKER_MAX_POLLERS", "`8`"),
+    ("WORKER_TELEMETRY_DEADBAND", "`5`"),
+    ("WORKER_TELEMETRY_FORCE_INTERVAL", "`60`"),
     ("STRICT_EVENT_VALIDATION", "`true`"),
     ("WORKER_CAPACITY_REPORTING", "`strict`"),
     ("WORKER_TASK_TIMEOUT", "none"),
