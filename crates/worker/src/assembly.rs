@@ -70,6 +70,7 @@ impl Assembly {
             pulse: Pulse::default(),
             disk: Disk::default(),
             draining: false.into(),
+            drain_began: std::sync::OnceLock::new(),
             closing: CancellationToken::new(),
             config: plan.config,
         });
@@ -130,6 +131,20 @@ pub(crate) fn session(
     let eager = entry.url.is_secure() && config.tls().identity.cert_path.is_some();
     let tokens = TokenKeeper::new(name.clone(), connector.clone(), token, entry.token.expose(), eager);
     let connector = Arc::new(Renewing::new(connector, tokens.clone(), seal.clone()));
+    Ok(session_over(core, who, name, connector, seal, tokens, senders))
+}
+
+/// One orchestrator's session over any connector.
+pub(crate) fn session_over(
+    core: &Arc<Core>,
+    who: usize,
+    name: Arc<str>,
+    connector: Arc<dyn Connector>,
+    seal: Seal,
+    tokens: Arc<TokenKeeper>,
+    senders: &TaskTracker,
+) -> Arc<Session> {
+    let config = &core.config;
     let counts = PeerCounts::new(&core.metrics, &name);
     let peer = Peer::new(name, connector, seal, counts);
     let outbox = Outbox::new(
@@ -146,7 +161,7 @@ pub(crate) fn session(
     let sharers = core.orchestrators.count();
     let delivery =
         Delivery::new(peer.clone(), worker_id, changes, on_ignored, outbox, senders.clone(), sharers);
-    Ok(Arc::new(Session {
+    Arc::new(Session {
         who,
         orchestrators: core.orchestrators.clone(),
         peer,
@@ -155,5 +170,5 @@ pub(crate) fn session(
         progress: Arc::new(ProgressBoard::default()),
         pollers: watch::Sender::new(0),
         polls: OpenPolls::default(),
-    }))
+    })
 }

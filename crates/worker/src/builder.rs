@@ -22,6 +22,7 @@ use crate::events::EventSchemas;
 use crate::exit::Exit;
 use crate::extract::TaskRequest;
 use crate::handler::{Handler, HandlerService, Outcome, TaskService};
+use crate::hooks::{BoxError, Hooks};
 use crate::middleware::catch_panic::CatchPanicLayer;
 use crate::router::{Route, Router};
 use crate::worker::{Plan, Worker};
@@ -177,6 +178,7 @@ struct Settings {
     capacity_checker: Option<CapacityChecker>,
     on_ignored: Option<OnIgnored>,
     on_command: Option<OnCommand>,
+    hooks: Hooks,
 }
 
 impl<S> fmt::Debug for WorkerBuilder<S> {
@@ -192,6 +194,13 @@ where
 {
     pub(crate) fn new() -> Self {
         Self { tasks: Vec::new(), settings: Settings::default() }
+    }
+
+    /// Without a configuration of its own it does not look at the environment.
+    #[cfg(feature = "testing")]
+    pub(crate) fn or_defaults(mut self) -> Self {
+        self.settings.config.get_or_insert_with(WorkerConfig::defaults);
+        self
     }
 
     /// Registers a handler under a name: 1 to 128 characters of `a-z A-Z 0-9 _ -`, each name once.
@@ -336,6 +345,52 @@ where
         self
     }
 
+    /// Does something before the worker registers: load a model, open a pool. Several run one after the other, in this
+    /// order. When one fails the worker does not run, and [`Exit`] is 1 with its error.
+    ///
+    /// While they run no orchestrator knows the worker, and the health server does not answer yet. A future given to
+    /// [`run_until`](Worker::run_until) that completes, or [`WorkerHandle::drain`](crate::WorkerHandle::drain), ends the
+    /// worker without its hook having ended; signals have their default action until the worker has started.
+    ///
+    /// ```
+    /// use std::sync::{Arc, OnceLock};
+    /// use avtomatika_worker::prelude::*;
+    ///
+    /// let model = Arc::new(OnceLock::new());
+    /// let loaded = model.clone();
+    /// let builder = Worker::builder()
+    ///     .task("size", async |State(model): State<Arc<OnceLock<Vec<u8>>>>| {
+    ///         Json(serde_json::json!({"size": model.get().map(Vec::len)}))
+    ///     })
+    ///     .with_state(model)
+    ///     .on_startup(async move || {
+    ///         // Read the file here.
+    ///         loaded.set(vec![0; 100]).map_err(|_| "loaded twice")
+    ///     });
+    /// # let _: avtomatika_worker::WorkerBuilder = builder;
+    /// ```
+    pub fn on_startup<F, R, E>(mut self, hook: F) -> Self
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.settings.hooks.add_startup(hook);
+        self
+    }
+
+    /// Does something after the worker has drained: every task has ended, and every result was sent. Several run in the
+    /// opposite order. Together they may take what is left of `WORKER_SHUTDOWN_TIMEOUT`, and at least 1 s. They run
+    /// however the worker ends, unless it did not start or was dropped.
+    pub fn on_shutdown<F, R>(mut self, hook: F) -> Self
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        self.settings.hooks.add_shutdown(hook);
+        self
+    }
+
     /// Gives the handlers their shared state. Tasks that are added afterwards may ask for another.
     pub fn with_state<S2>(self, state: S) -> WorkerBuilder<S2> {
         let tasks = self.tasks.into_iter().map(|task| {
@@ -435,6 +490,7 @@ where
             capacity_checker: settings.capacity_checker,
             on_ignored: settings.on_ignored,
             on_command: settings.on_command,
+            hooks: settings.hooks,
         }))
     }
 

@@ -1,10 +1,11 @@
 //! What every part of a running worker shares.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rxon::{TaskName, WorkerId};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) disk: Disk,
     /// No further task is accepted.
     pub(crate) draining: AtomicBool,
+    /// When that began.
+    pub(crate) drain_began: OnceLock<Instant>,
     /// The worker ends: nothing is waited for any more.
     pub(crate) closing: CancellationToken,
 }

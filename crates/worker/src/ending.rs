@@ -112,6 +112,7 @@ impl Ending {
             self.ends.await_polls.cancel();
         }
         self.core.draining.store(true, Ordering::Relaxed);
+        self.core.drain_began.get_or_init(Instant::now);
         self.ends.stop_asking.cancel();
         for session in &self.sessions {
             // What waits for a later try is tried now: there may be no later.

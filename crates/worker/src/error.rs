@@ -51,6 +51,9 @@ pub enum Error {
         /// Why it cannot.
         source: std::io::Error,
     },
+    /// A start-up hook failed.
+    #[error("a start-up hook failed: {0}")]
+    Startup(#[source] crate::hooks::BoxError),
     /// The control thread cannot be started.
     #[error("the control thread cannot be started")]
     ControlThread(#[source] std::io::Error),
@@ -68,6 +71,7 @@ impl Error {
         match self {
             Self::Build(_) | Self::Config(_) => 2,
             Self::HealthServer { .. }
+            | Self::Startup(_)
             | Self::ControlThread(_)
             | Self::ControlThreadDied
             | Self::Signals(_) => 1,

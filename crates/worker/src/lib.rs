@@ -19,6 +19,7 @@ mod exit;
 pub mod extract;
 pub mod handler;
 mod health;
+mod hooks;
 mod hot_cache;
 #[cfg(feature = "logging")]
 pub mod logging;
@@ -37,6 +38,8 @@ mod shutdown;
 mod signals;
 mod slots;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod worker;
 
 pub use builder::{NoState, Offers, TaskOptions, WorkerBuilder};
@@ -50,7 +53,8 @@ pub use exit::Exit;
 pub use extract::Valid;
 pub use extract::{Extension, Params, RawParams, Rejection, State, TaskContext, TaskRequest};
 pub use handler::{Handler, IntoOutcome, Json, Outcome, TaskError, blocking};
+pub use hooks::BoxError;
 pub use rxon::model::ErrorCode;
 pub use rxon::{JobId, TaskId, TaskName, WorkerId};
 pub use shutdown::{StopCause, Stopped};
-pub use worker::Worker;
+pub use worker::{Worker, WorkerHandle};

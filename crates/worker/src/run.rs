@@ -1,10 +1,12 @@
 //! A worker's run: what is started, and in which order.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use fastrand::Rng;
 use rxon::TaskId;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::assembly::Assembly;
@@ -13,19 +15,32 @@ use crate::disk;
 use crate::ending::{EndAll, Ending};
 use crate::error::Error;
 use crate::health;
+use crate::hooks::Hooks;
 use crate::pulse;
 use crate::session::{Driver, Pollers, Polling, PollingSettings};
 use crate::shutdown::{StopCause, Stopped};
 
+/// However long the rest of the end has taken, hooks may take this long.
+const SHORTEST_SHUTDOWN: Duration = Duration::from_secs(1);
+
 /// Runs a worker until it was told to stop and everything has ended. What `control` holds runs on the control path too.
 pub(crate) async fn run(
     assembly: Assembly,
-    signals: mpsc::Receiver<StopCause>,
+    mut hooks: Hooks,
+    mut signals: mpsc::Receiver<StopCause>,
     mut control: Vec<ControlTask>,
     listener: Option<TcpListener>,
 ) -> Result<Stopped, Error> {
     let Assembly { core, sessions, ends, senders } = assembly;
     // Whatever becomes of this future, nothing goes on without it.
+    tokio::select! {
+        biased;
+        ready = hooks.start_up() => ready?,
+        Some(cause) = signals.recv() => {
+            tracing::info!(%cause, "the worker ends before its start-up hooks have");
+            return Ok(Stopped { cause, cancelled: Vec::new(), unacknowledged: Vec::new() });
+        }
+    }
     let guard = EndAll { core: core.clone(), sessions: sessions.clone(), ends: ends.clone() };
     let conversations: Vec<_> = sessions.iter().map(|session| (session.clone(), ends.of_one())).collect();
     for (session, ends) in &conversations {
@@ -70,6 +85,8 @@ pub(crate) async fn run(
     drop(guard);
     senders.wait().await;
     control.join().await;
+    let used = core.drain_began.get().map_or(Duration::ZERO, Instant::elapsed);
+    hooks.shut_down(core.config.worker_shutdown_timeout.saturating_sub(used).max(SHORTEST_SHUTDOWN)).await;
     let stopped = ended.ok().flatten().ok_or(Error::ControlThreadDied)?;
     say_how_it_ended(&stopped);
     Ok(stopped)

@@ -6,6 +6,7 @@ use std::future::Future;
 
 use rxon::{TaskName, WorkerId};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::assembly::Assembly;
 use crate::builder::WorkerBuilder;
@@ -16,6 +17,7 @@ use crate::control::ControlTask;
 use crate::delivery::OnIgnored;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::hooks::Hooks;
 use crate::router::Router;
 use crate::run;
 use crate::shutdown::{StopCause, Stopped};
@@ -33,6 +35,7 @@ pub(crate) struct Plan {
     pub(crate) capacity_checker: Option<CapacityChecker>,
     pub(crate) on_ignored: Option<OnIgnored>,
     pub(crate) on_command: Option<OnCommand>,
+    pub(crate) hooks: Hooks,
 }
 
 /// A worker, ready to run.
@@ -42,11 +45,54 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub struct Worker {
     plan: Plan,
+    drain: CancellationToken,
+}
+
+/// Ends a worker from code. Cheap to clone; does nothing once the worker has ended.
+#[derive(Debug, Clone)]
+pub struct WorkerHandle(CancellationToken);
+
+impl WorkerHandle {
+    /// Begins the end, as the first SIGTERM does: no further polls, running tasks finish, results are sent. Does not
+    /// wait for it: `run…` returns when it is done.
+    pub fn drain(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether that was asked for through a handle.
+    pub fn is_draining(&self) -> bool {
+        self.0.is_cancelled()
+    }
 }
 
 impl Worker {
     pub(crate) fn new(plan: Plan) -> Self {
-        Self { plan }
+        Self { plan, drain: CancellationToken::new() }
+    }
+
+    /// A handle, to [drain](WorkerHandle::drain) the worker from anywhere.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use avtomatika_worker::prelude::*;
+    ///
+    /// let config = WorkerConfig::defaults().orchestrator_url("http://127.0.0.1:1".parse().ok());
+    /// let worker = Worker::builder().config(config).task("nothing", async || ()).build().expect("a worker");
+    /// let handle = worker.handle();
+    /// // From a handler, a signal of your own, another thread:
+    /// handle.drain();
+    /// let exit = worker.run().await;
+    /// assert_eq!(exit.code(), 0);
+    /// # }
+    /// ```
+    pub fn handle(&self) -> WorkerHandle {
+        WorkerHandle(self.drain.clone())
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn into_plan(self) -> Plan {
+        self.plan
     }
 
     /// Begins a worker.
@@ -75,25 +121,32 @@ impl Worker {
     ///
     /// # Cancel safety
     /// Dropped, the worker ends at once: running tasks are cancelled, and what was not sent is lost.
-    pub async fn run_until(self, signal: impl Future<Output = ()> + Send) -> Result<Stopped, Error> {
+    pub async fn run_until(mut self, signal: impl Future<Output = ()> + Send) -> Result<Stopped, Error> {
+        let hooks = std::mem::take(&mut self.plan.hooks);
         let assembly = Assembly::new(self.plan)?;
         let (sender, receiver) = mpsc::channel(1);
+        let drain = self.drain;
         let hand_on = async move {
-            signal.await;
+            tokio::select! {
+                () = signal => {}
+                () = drain.cancelled() => {}
+            }
             let _ = sender.send(StopCause::Asked).await;
             std::future::pending::<Infallible>().await
         };
         tokio::select! {
-            ended = run::run(assembly, receiver, Vec::new(), None) => ended,
+            ended = run::run(assembly, hooks, receiver, Vec::new(), None) => ended,
             never = hand_on => match never {},
         }
     }
 
-    async fn run_with_signals(self, health: bool) -> Result<Stopped, Error> {
+    async fn run_with_signals(mut self, health: bool) -> Result<Stopped, Error> {
+        let hooks = std::mem::take(&mut self.plan.hooks);
         let assembly = Assembly::new(self.plan)?;
         let listener = if health { Some(crate::health::bind(&assembly.core)?) } else { None };
         let listening = Listening::begin().map_err(Error::Signals)?;
         let (sender, receiver) = mpsc::channel(4);
+        let asked = sender.clone();
         let closing = assembly.core.closing.clone();
         let default_action = listening.default_action();
         let hand_on: ControlTask = Box::pin(async move {
@@ -102,7 +155,16 @@ impl Worker {
                 () = closing.cancelled() => {}
             }
         });
-        let result = run::run(assembly, receiver, vec![hand_on], listener).await;
+        let (closing, drain) = (assembly.core.closing.clone(), self.drain);
+        let drain: ControlTask = Box::pin(async move {
+            tokio::select! {
+                () = drain.cancelled() => {
+                    let _ = asked.send(StopCause::Asked).await;
+                }
+                () = closing.cancelled() => {}
+            }
+        });
+        let result = run::run(assembly, hooks, receiver, vec![hand_on, drain], listener).await;
         drop(listening);
         result
     }

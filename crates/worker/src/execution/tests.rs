@@ -42,6 +42,7 @@ fn parts_for(limit: usize, service: TaskService) -> (Arc<Core>, Arc<Session>) {
         capacity_checker: None,
         on_ignored: None,
         on_command: None,
+        hooks: crate::hooks::Hooks::default(),
     };
     let core = Assembly::new(plan).expect("a worker").core;
     let session = session(&core, 0, &core.config.orchestrators()[0], &TaskTracker::new()).expect("a session");

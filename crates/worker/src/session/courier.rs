@@ -24,7 +24,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(2);
 const SECOND_TRY: Duration = Duration::from_millis(500);
 
 /// Sends progress and events for as long as it is polled.
-pub(super) async fn courier(core: Arc<Core>, session: Arc<Session>) {
+pub(crate) async fn courier(core: Arc<Core>, session: Arc<Session>) {
     let mut courier = Courier { core, session, transport: None, gate: RateGate::default(), rng: Rng::new() };
     loop {
         let report = courier.session.progress.next().await;

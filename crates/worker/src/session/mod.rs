@@ -16,6 +16,8 @@ mod registration;
 mod state;
 mod token;
 
+#[cfg(feature = "testing")]
+pub(crate) use courier::courier;
 pub(crate) use driver::{Driver, Ends};
 pub(crate) use peer::{Peer, PeerCounts, ResultEnd};
 pub(crate) use poller::{OpenPolls, Pollers};

@@ -118,7 +118,7 @@ impl Peer {
         tokio::time::timeout(limit, saying).await.unwrap_or(false)
     }
 
-    pub(super) fn registered(&self, generation: Generation) {
+    pub(crate) fn registered(&self, generation: Generation) {
         // What was said of the registration before this one is no news.
         let _ = self.forgotten.notified().now_or_never();
         self.registered.send_replace(Some(generation));

@@ -44,6 +44,7 @@ fn assembly() -> Assembly {
         capacity_checker: None,
         on_ignored: None,
         on_command: None,
+        hooks: crate::hooks::Hooks::default(),
     };
     Assembly::new(plan).expect("a worker")
 }

@@ -1,0 +1,307 @@
+//! Runs tasks of a worker in a test, without an orchestrator.
+//!
+//! What runs them is what runs them in production: the same layers, state, limits, validation and results. Only the
+//! orchestrator is missing: what it would have been told is there to be looked at.
+//!
+//! ```
+//! use avtomatika_worker::prelude::*;
+//! use avtomatika_worker::testing::TestWorker;
+//! use serde_json::json;
+//!
+//! async fn greet(RawParams(_): RawParams, context: TaskContext) -> Json<serde_json::Value> {
+//!     context.send_progress(0.5, "half");
+//!     Json(json!({"text": "Hello!"}))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let worker = TestWorker::new(Worker::builder().task("greet", greet));
+//! let run = worker.task("greet").params(json!({"name": "Ada"})).run().await;
+//! assert_eq!(run.data(), &json!({"text": "Hello!"}));
+//! assert_eq!(run.progress(), [(0.5, "half".to_owned())]);
+//! # }
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rxon::WorkerId;
+use rxon::model::{Generation, Task};
+use rxon::signing::Seal;
+use rxon::transport::http::Token;
+use rxon::transport::{
+    Connector, ExchangeFuture, OpenFuture, Opened, Operation, Request, Response, Transport,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use crate::assembly::{Assembly, session_over};
+use crate::builder::{NoState, Offers, WorkerBuilder};
+use crate::core::Core;
+use crate::execution::{self, Cause};
+use crate::pace::lock;
+use crate::session::{Session, TokenKeeper, courier};
+
+/// A worker that is given its tasks by a test.
+///
+/// Its hot cache lives as long as it does; everything else begins anew with each task. Dropped, it cancels what runs.
+#[derive(Debug)]
+pub struct TestWorker {
+    core: Arc<Core>,
+    session: Arc<Session>,
+    told: Arc<Told>,
+    number: AtomicU64,
+}
+
+impl TestWorker {
+    /// A worker with these tasks. Without a configuration of its own it has the defaults: the environment is not read.
+    /// Start-up hooks are not run.
+    ///
+    /// # Panics
+    /// When the worker could not be built, or its configuration is wrong, with the reason.
+    #[track_caller]
+    pub fn new<S>(builder: WorkerBuilder<S>) -> Self
+    where
+        S: Clone + Send + Sync + 'static,
+        NoState: Offers<S>,
+    {
+        let worker = builder.or_defaults().build().unwrap_or_else(|error| panic!("no worker: {error}"));
+        let assembly = Assembly::new(worker.into_plan()).unwrap_or_else(|error| panic!("no worker: {error}"));
+        let core = assembly.core;
+        let told = Arc::new(Told::default());
+        let connector: Arc<dyn Connector> = Arc::new(Pretender(told.clone()));
+        let name: Arc<str> = "http://test.invalid/".into();
+        let token = Token::new("test").expect("a token");
+        let tokens = TokenKeeper::new(name.clone(), connector.clone(), token, "test", false);
+        let seal = Seal::new(WorkerId::new(core.worker_id.as_str()).expect("it is one"), "test");
+        let session = session_over(&core, 0, name, connector, seal, tokens, &TaskTracker::new());
+        session.peer.registered(Generation::Newer);
+        core.orchestrators.registered(0);
+        Self { core, session, told, number: AtomicU64::new(1) }
+    }
+
+    /// A task, to be [run](TestTask::run).
+    #[must_use = "a task does nothing until it is run"]
+    pub fn task(&self, name: impl Into<String>) -> TestTask<'_> {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        TestTask {
+            worker: self,
+            id: format!("task-{number}"),
+            message: json!({"job_id": format!("job-{number}"), "task_id": format!("task-{number}"),
+                "type": name.into(), "params": {}}),
+            cancel_after: None,
+        }
+    }
+
+    /// The models that are said to be loaded, in alphabetical order.
+    pub fn hot_cache(&self) -> Vec<String> {
+        self.core.hot_cache.models()
+    }
+}
+
+impl Drop for TestWorker {
+    fn drop(&mut self) {
+        self.core.running.cancel_all(&Cause::Shutdown);
+        self.core.closing.cancel();
+        self.session.delivery.close();
+    }
+}
+
+/// A task, to be run.
+#[derive(Debug)]
+#[must_use = "a task does nothing until it is run"]
+pub struct TestTask<'a> {
+    worker: &'a TestWorker,
+    id: String,
+    message: Value,
+    cancel_after: Option<Duration>,
+}
+
+impl TestTask<'_> {
+    /// Its parameters; `{}` without.
+    ///
+    /// # Panics
+    /// When they are not JSON.
+    #[track_caller]
+    pub fn params(mut self, params: impl Serialize) -> Self {
+        self.message["params"] = serde_json::to_value(params).expect("parameters that are JSON");
+        self
+    }
+
+    /// Its priority; 0 without.
+    pub fn priority(mut self, priority: f64) -> Self {
+        self.message["priority"] = json!(priority);
+        self
+    }
+
+    /// Its deadline, from now.
+    pub fn deadline(mut self, within: Duration) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.message["deadline"] = json!((now + within).as_secs_f64());
+        self
+    }
+
+    /// Its trace context, such as `traceparent`.
+    pub fn tracing_context(mut self, context: BTreeMap<String, String>) -> Self {
+        self.message["tracing_context"] = json!(context);
+        self
+    }
+
+    /// The orchestrator cancels it after this time.
+    pub fn cancelled_after(mut self, time: Duration) -> Self {
+        self.cancel_after = Some(time);
+        self
+    }
+
+    /// Runs it, and waits for its result.
+    ///
+    /// # Panics
+    /// When the worker gives no result, which would be a mistake in this crate.
+    pub async fn run(self) -> TestRun {
+        let Self { worker, id, message, cancel_after } = self;
+        let body = message.to_string();
+        let slot = worker.core.slots.acquire(0).await;
+        match Task::parse(body.as_bytes()) {
+            Ok(task) => execution::accept(&worker.core, &worker.session, task, body.as_bytes(), slot),
+            Err(malformed) => {
+                let (job_id, task_id) = malformed.ids.expect("a test's task has ids");
+                execution::refuse(&worker.core, &worker.session, job_id, task_id, &malformed.problem)
+            }
+        };
+        let cancel = async {
+            match cancel_after {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+            worker.core.running.cancel(0, &id, &Cause::Command);
+            std::future::pending().await
+        };
+        tokio::select! {
+            result = worker.told.result(&id) => TestRun { result, told: worker.told.of(&id) },
+            () = courier(worker.core.clone(), worker.session.clone()) => unreachable!("it never ends"),
+            () = cancel => unreachable!("it never ends"),
+        }
+    }
+}
+
+/// What became of a task.
+#[derive(Debug, Clone)]
+pub struct TestRun {
+    result: Value,
+    told: Vec<(String, Value)>,
+}
+
+impl TestRun {
+    /// `success`, `failure`, `cancelled`, or a status of the handler's own.
+    pub fn status(&self) -> &str {
+        self.result["status"].as_str().unwrap_or_default()
+    }
+
+    /// The data; `null` without any.
+    pub fn data(&self) -> &Value {
+        &self.result["data"]
+    }
+
+    /// The code of the error, where there is one.
+    pub fn error_code(&self) -> Option<&str> {
+        self.result["error"]["code"].as_str()
+    }
+
+    /// The message of the error, where there is one.
+    pub fn error_message(&self) -> Option<&str> {
+        self.result["error"]["message"].as_str()
+    }
+
+    /// The whole result, as the orchestrator would have got it.
+    pub fn result(&self) -> &Value {
+        &self.result
+    }
+
+    /// What it told of how far it was, as the orchestrator would have been told: at most 10 in any second, and the last.
+    pub fn progress(&self) -> Vec<(f64, String)> {
+        let progress = self.told.iter().filter(|(event_type, _)| event_type == "progress");
+        progress
+            .map(|(_, payload)| {
+                let message = payload["message"].as_str().unwrap_or_default().to_owned();
+                (payload["progress"].as_f64().unwrap_or_default(), message)
+            })
+            .collect()
+    }
+
+    /// The events it sent: their types and payloads.
+    pub fn events(&self) -> Vec<(String, Value)> {
+        self.told.iter().filter(|(event_type, _)| event_type != "progress").cloned().collect()
+    }
+}
+
+/// What an orchestrator would have been told.
+#[derive(Debug, Default)]
+struct Told {
+    results: Mutex<BTreeMap<String, Value>>,
+    events: Mutex<Vec<(String, String, Value)>>,
+    more: Notify,
+}
+
+impl Told {
+    fn hear(&self, operation: &Operation, body: &[u8]) {
+        let Ok(mut message) = serde_json::from_slice::<Value>(body) else { return };
+        let id = |message: &Value, name: &str| message[name].as_str().unwrap_or_default().to_owned();
+        match operation {
+            Operation::Result => {
+                lock(&self.results).insert(id(&message, "task_id"), message);
+                self.more.notify_waiters();
+            }
+            Operation::Event => {
+                let (task_id, event_type) = (id(&message, "target_task_id"), id(&message, "event_type"));
+                lock(&self.events).push((task_id, event_type, message["payload"].take()));
+            }
+            _ => {}
+        }
+    }
+
+    async fn result(&self, task_id: &str) -> Value {
+        loop {
+            let mut more = std::pin::pin!(self.more.notified());
+            more.as_mut().enable();
+            if let Some(result) = lock(&self.results).remove(task_id) {
+                return result;
+            }
+            more.await;
+        }
+    }
+
+    fn of(&self, task_id: &str) -> Vec<(String, Value)> {
+        let mut events = lock(&self.events);
+        let all = std::mem::take(&mut *events);
+        let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(of, _, _)| of == task_id);
+        *events = others;
+        own.into_iter().map(|(_, event_type, payload)| (event_type, payload)).collect()
+    }
+}
+
+/// Stands in for an orchestrator: takes everything, and gives nothing.
+#[derive(Debug, Clone)]
+struct Pretender(Arc<Told>);
+
+impl Connector for Pretender {
+    fn transport(&self) -> Box<dyn Transport> {
+        Box::new(self.clone())
+    }
+
+    fn channel(&self) -> OpenFuture<'_> {
+        Box::pin(async { Ok(Opened::Refused(Response::new(404, ""))) })
+    }
+}
+
+impl Transport for Pretender {
+    fn exchange(&mut self, request: Request) -> ExchangeFuture<'_> {
+        Box::pin(async move {
+            self.0.hear(&request.operation, &request.body);
+            Ok(Response::new(200, "{}"))
+        })
+    }
+}
