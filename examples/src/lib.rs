@@ -40,6 +40,9 @@ mod documents {
     #[doc = include_str!("../../docs/security.md")]
     struct Security;
 
+    #[doc = include_str!("../../docs/testing.md")]
+    struct Testing;
+
     #[doc = include_str!("../../docs/shutdown.md")]
     struct Shutdown;
 

@@ -146,7 +146,7 @@ impl TestTask<'_> {
     }
 
     /// Its trace context, such as `traceparent`.
-    pub fn tracing_context(mut self, context: BTreeMap<String, String>) -> Self {
+    pub fn tracing_context(mut self, context: &BTreeMap<String, String>) -> Self {
         self.message["tracing_context"] = json!(context);
         self
     }
@@ -178,7 +178,7 @@ impl TestTask<'_> {
                 None => std::future::pending().await,
             }
             worker.core.running.cancel(0, &id, &Cause::Command);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             result = worker.told.result(&id) => TestRun { result, told: worker.told.of(&id) },

@@ -1,6 +1,7 @@
 //! The documents say what the code does.
 
 mod configuration;
+mod examples;
 mod links;
 
 use std::path::PathBuf;

@@ -1,0 +1,77 @@
+//! A task tells how far it is, and ends where it is told to.
+
+use std::time::Duration;
+
+use std::future::pending;
+
+use avtomatika_dev::TaskStatus;
+use avtomatika_dev::{DevOrchestrator, NewTask, Settings};
+use avtomatika_worker::prelude::*;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Said when a handler is let go, however that happens.
+struct Desk(&'static str);
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        println!("{}: the desk is tidied up", self.0);
+    }
+}
+
+/// Ends at an `await` by itself; what it holds is dropped.
+async fn walk(context: TaskContext) {
+    let _desk = Desk("walk");
+    for step in 1..=1000 {
+        context.send_progress(f64::from(step) / 1000.0, format!("step {step}"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Blocks its thread, and so looks for itself.
+fn compute(context: TaskContext) {
+    let _desk = Desk("compute");
+    for round in 1..=1000 {
+        if context.is_cancelled() {
+            return;
+        }
+        context.send_progress(f64::from(round) / 1000.0, format!("round {round}"));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let orchestrator = DevOrchestrator::start(Settings::new()).await?;
+    let config = WorkerConfig::defaults()
+        .orchestrator_url(Some(orchestrator.url().parse()?))
+        // The development orchestrator says what is cancelled in its answers to heartbeats.
+        .heartbeat_interval(Duration::from_millis(200));
+    let worker =
+        Worker::builder().config(config).task("walk", walk).task("compute", blocking(compute)).build()?;
+    let handle = worker.handle();
+    let client = async {
+        let result = lead(&orchestrator).await;
+        handle.drain();
+        result
+    };
+    let (stopped, result) = tokio::join!(worker.run_until(pending()), client);
+    stopped?;
+    result
+}
+
+async fn lead(orchestrator: &DevOrchestrator) -> Result<()> {
+    for name in ["walk", "compute"] {
+        let job = orchestrator.submit(NewTask::new(name))?.job_id;
+        while orchestrator.task(&job).and_then(|task| task.progress).is_none_or(|progress| progress < 0.005) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let message = orchestrator.task(&job).and_then(|task| task.progress_message).unwrap_or_default();
+        println!("{name}: it says `{}`, and is cancelled", message.split(' ').next().unwrap_or_default());
+        orchestrator.cancel(&job)?;
+        let ended = orchestrator.wait(&job).await?;
+        assert_eq!(ended.status, TaskStatus::Cancelled);
+        println!("{name}: {}", ended.status.as_str());
+    }
+    Ok(())
+}
