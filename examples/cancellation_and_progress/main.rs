@@ -1,4 +1,5 @@
 //! A task tells how far it is, and ends where it is told to.
+#![expect(clippy::print_stdout, reason = "it is there to print")]
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ async fn walk(context: TaskContext) {
 }
 
 /// Blocks its thread, and so looks for itself.
+#[expect(clippy::needless_pass_by_value, reason = "handlers own their arguments")]
 fn compute(context: TaskContext) {
     let _desk = Desk("compute");
     for round in 1..=1000 {

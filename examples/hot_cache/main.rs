@@ -1,4 +1,5 @@
 //! A model is loaded once; orchestrators are told which skills are hot.
+#![expect(clippy::print_stdout, reason = "it is there to print")]
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

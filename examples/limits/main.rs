@@ -1,4 +1,5 @@
 //! Two limits at once: four tasks in all, but only one of those that share the graphics card.
+#![expect(clippy::print_stdout, reason = "it is there to print")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

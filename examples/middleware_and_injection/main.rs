@@ -1,4 +1,5 @@
 //! Around every task: one layer measures, one opens a connection and gives it to the handler.
+#![expect(clippy::print_stdout, reason = "it is there to print")]
 
 use std::time::{Duration, Instant};
 

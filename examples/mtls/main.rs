@@ -2,6 +2,7 @@
 //!
 //! Keys and certificates are made here, and the development orchestrator, which speaks plain HTTP, gets a door in front
 //! of it that lets nobody in without a certificate: in production that is a reverse proxy.
+#![expect(clippy::print_stdout, reason = "it is there to print")]
 
 mod door;
 

@@ -1,4 +1,5 @@
 //! One worker for two orchestrators: when the first goes away the second takes its place.
+#![expect(clippy::print_stdout, reason = "it is there to print")]
 
 use std::future::pending;
 

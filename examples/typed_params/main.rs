@@ -1,4 +1,5 @@
 //! Parameters and data are types: what does not fit is answered before the handler runs.
+#![expect(clippy::print_stdout, reason = "it is there to print")]
 
 use std::future::pending;
 
