@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 fn run(name: &str) -> String {
-    let test = std::env::current_exe().expect("the test's own path");
+    let myself = std::env::current_exe().expect("the test's own path");
     // target/debug/deps/it-… beside target/debug/examples
     let examples: PathBuf =
-        test.parent().and_then(|deps| deps.parent()).expect("two folders up").join("examples");
+        myself.parent().and_then(|deps| deps.parent()).expect("two folders up").join("examples");
     let program = examples.join(name);
     let output = Command::new(&program).env_clear().output();
     let output = output.unwrap_or_else(|error| {
