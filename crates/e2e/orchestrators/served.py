@@ -47,10 +47,31 @@ def tell_results():
     web.BaseRequest.read = read_and_tell
 
 
+def remember_runners():
+    """The runners that are set up from now on."""
+    runners = []
+    set_up = web.AppRunner.setup
+
+    async def set_up_and_remember(runner):
+        await set_up(runner)
+        runners.append(runner)
+
+    web.AppRunner.setup = set_up_and_remember
+    return runners
+
+
+async def serve_plain(runners):
+    """Where workers have to show certificates, tests speak to the same application without."""
+    if "PLAIN_PORT" in os.environ:
+        await web.TCPSite(runners[0], "127.0.0.1", int(os.environ["PLAIN_PORT"])).start()
+
+
 async def serve(engine):
     """Starts the engine, says so on standard output, and runs until the test that started it ends."""
     tell_results()
+    runners = remember_runners()
     await engine.start()
+    await serve_plain(runners)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(RequestLine())
     handler.addFilter(is_from_a_worker)

@@ -21,6 +21,7 @@ impl fmt::Display for JobId {
 /// A client of one orchestrator.
 #[derive(Clone, Debug)]
 pub(crate) struct Jobs {
+    port: u16,
     server: String,
     token: String,
     agent: Agent,
@@ -30,10 +31,15 @@ impl Jobs {
     pub(crate) fn new(port: u16, token: &str) -> Self {
         let config = Agent::config_builder().timeout_global(Some(Duration::from_secs(20))).proxy(None);
         Self {
+            port,
             server: format!("http://127.0.0.1:{port}"),
             token: token.to_owned(),
             agent: config.build().into(),
         }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn submit(&self, blueprint: &str, job: &Value) -> JobId {

@@ -18,7 +18,7 @@ mod wait;
 mod worker;
 
 pub use jobs::JobId;
-pub use orchestrator::{Orchestrator, OrchestratorOptions, Version};
+pub use orchestrator::{Orchestrator, OrchestratorOptions, ServerTls, Version};
 pub use process::{Log, Process};
 pub use requests::Request;
 pub use wait::{LIMIT, until, within};

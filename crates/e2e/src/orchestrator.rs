@@ -56,12 +56,30 @@ pub struct OrchestratorOptions {
     worker_token: String,
     rate_limited: bool,
     hold: u32,
+    tls: Option<ServerTls>,
+}
+
+/// What an orchestrator needs to serve workers over TLS, all as PEM.
+#[derive(Clone, Debug)]
+pub struct ServerTls {
+    /// Its certificate, for 127.0.0.1.
+    pub certificate: String,
+    /// The key of it.
+    pub key: String,
+    /// The authority whose client certificates it takes; it refuses workers without one.
+    pub client_authority: String,
 }
 
 impl OrchestratorOptions {
     /// One that limits no rates and holds a poll for a second: a test that must outlast a hold does not wait long.
     pub fn new(version: Version) -> Self {
-        Self { version, worker_token: "token-of-the-worker".to_owned(), rate_limited: false, hold: 1 }
+        Self {
+            version,
+            worker_token: "token-of-the-worker".to_owned(),
+            rate_limited: false,
+            hold: 1,
+            tls: None,
+        }
     }
 
     /// How long it holds a poll, in seconds.
@@ -82,6 +100,12 @@ impl OrchestratorOptions {
         self
     }
 
+    /// It serves workers over mutual TLS; the API for clients stays plain, on a port of its own.
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Starts it on a free port and waits until it listens.
     pub fn start(self) -> Orchestrator {
         let mut orchestrator = self.reserve();
@@ -90,7 +114,7 @@ impl OrchestratorOptions {
             if orchestrator.launch() {
                 return orchestrator;
             }
-            orchestrator.take_port(free_port());
+            orchestrator.take_other_ports();
         }
         orchestrator.restart();
         orchestrator
@@ -102,9 +126,17 @@ impl OrchestratorOptions {
         let clients = format!(
             "[client_test]\ntoken = \"{CLIENT_TOKEN}\"\nplan = \"premium\"\nmonthly_attempts = 100000000\n"
         );
-        fs::write(directory.path().join("clients.toml"), clients).expect("a temporary file can be written");
-        let port = free_port();
-        Orchestrator { options: self, port, directory, jobs: Jobs::new(port, CLIENT_TOKEN), process: None }
+        let write = |name: &str, text: &str| {
+            fs::write(directory.path().join(name), text).expect("a temporary file can be written");
+        };
+        write("clients.toml", &clients);
+        if let Some(tls) = &self.tls {
+            write("server.pem", &tls.certificate);
+            write("server.key", &tls.key);
+            write("clients-ca.pem", &tls.client_authority);
+        }
+        let (port, jobs) = ports(&self);
+        Orchestrator { options: self, port, directory, jobs, process: None }
     }
 }
 
@@ -131,7 +163,8 @@ impl Orchestrator {
 
     /// What a worker is given as its address.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = if self.options.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     /// The token it takes from workers.
@@ -311,13 +344,29 @@ impl Orchestrator {
         if !self.options.rate_limited {
             command.env("RATE_LIMITING_ENABLED", "false");
         }
+        if self.options.tls.is_some() {
+            command.envs([
+                ("TLS_ENABLED", "true"),
+                ("TLS_CERT_PATH", "server.pem"),
+                ("TLS_KEY_PATH", "server.key"),
+                ("TLS_CA_PATH", "clients-ca.pem"),
+                ("TLS_REQUIRE_CLIENT_CERT", "true"),
+            ]);
+            command.env("PLAIN_PORT", self.jobs.port().to_string());
+        }
         command
     }
 
-    fn take_port(&mut self, port: u16) {
-        self.port = port;
-        self.jobs = Jobs::new(port, CLIENT_TOKEN);
+    fn take_other_ports(&mut self) {
+        (self.port, self.jobs) = ports(&self.options);
     }
+}
+
+/// Where workers go, and where clients do: the same, unless workers have to show certificates.
+fn ports(options: &OrchestratorOptions) -> (u16, Jobs) {
+    let port = free_port();
+    let plain = if options.tls.is_some() { free_port() } else { port };
+    (port, Jobs::new(plain, CLIENT_TOKEN))
 }
 
 fn free_port() -> u16 {

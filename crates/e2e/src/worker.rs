@@ -60,6 +60,11 @@ impl WorkerOptions {
             .with("WORKER_PORT", "0")
     }
 
+    /// The `WORKER_ID` it will have.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Sets a variable of its environment; the last value counts.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());

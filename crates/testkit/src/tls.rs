@@ -17,6 +17,7 @@ pub struct Tls {
     ca_pem: String,
     issuer: Issuer<'static, KeyPair>,
     server: (CertificateDer<'static>, KeyPair),
+    server_pem: String,
 }
 
 /// What a client shows in mutual TLS, both as PEM.
@@ -67,6 +68,7 @@ impl Tls {
             ca_pem: authority.pem(),
             authority: authority.der().clone(),
             issuer,
+            server_pem: certificate.pem(),
             server: (certificate.der().clone(), key),
         }
     }
@@ -74,6 +76,11 @@ impl Tls {
     /// The authority's certificate as PEM: what a client has to trust.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// The server's certificate and its key (PKCS #8) as PEM, for a server that is another program.
+    pub fn server_pem(&self) -> (String, String) {
+        (self.server_pem.clone(), self.server.1.serialize_pem())
     }
 
     /// For a server that asks for no client certificate.

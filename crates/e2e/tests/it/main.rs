@@ -15,12 +15,15 @@ macro_rules! with_both_orchestrators {
 }
 
 mod cancelling;
+mod capabilities;
 mod concurrency;
 mod deadlines;
+mod events;
 mod life;
 mod outcomes;
 mod rates;
 mod refusals;
 mod restarts;
+mod security;
 mod several;
 mod websocket;

@@ -1,0 +1,76 @@
+//! Events of a task: 1.0b30 takes them, 1.0b12 does not know them and the task goes on.
+
+use std::time::Duration;
+
+use avtomatika_worker::WorkerConfig;
+use avtomatika_worker::prelude::*;
+use e2e::{LIMIT, Orchestrator, Request, Version, until};
+use serde_json::json;
+
+with_both_orchestrators!(events_go_by_request, events_go_over_the_websocket);
+
+async fn tell(context: TaskContext) -> Result<(), TaskError> {
+    context.send_event("note", json!({ "text": "první" }))?;
+    assert!(context.send_event("note", json!({ "text": 2 })).is_err(), "the schema wants a text");
+    context.send_event("done", json!({ "share": 1.0 }))?;
+    Ok(())
+}
+
+/// Runs a worker with the task `tell` while `judge` looks at the orchestrator.
+fn beside_worker(orchestrator: &Orchestrator, websocket: &str, judge: impl FnOnce() + Send + 'static) {
+    let variables = [
+        ("ORCHESTRATOR_URL", orchestrator.url()),
+        ("WORKER_TOKEN", orchestrator.worker_token().to_owned()),
+        ("WORKER_ID", "teller".to_owned()),
+        ("HEARTBEAT_INTERVAL", "1".to_owned()),
+        ("WORKER_ENABLE_WEBSOCKETS", websocket.to_owned()),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value));
+    let note =
+        json!({ "type": "object", "properties": { "text": { "type": "string" } }, "required": ["text"] });
+    let options = TaskOptions::new().event("note", note).event("done", json!({ "type": "object" }));
+    let worker = Worker::builder()
+        .config(WorkerConfig::from_variables(variables))
+        .task_with("tell", options, tell)
+        .build()
+        .expect("a worker");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let judged = tokio::task::spawn_blocking(judge);
+        let stop = async { judged.await.expect("the judge is content") };
+        let stopped = tokio::time::timeout(Duration::from_secs(60), worker.run_until(stop));
+        stopped.await.expect("it ends").expect("it could run");
+    });
+}
+
+fn is_event(request: &Request) -> bool {
+    request.path == "/_worker/events"
+}
+
+fn events_go_by_request(version: Version) {
+    let orchestrator = std::sync::Arc::new(Orchestrator::start(version));
+    let watched = orchestrator.clone();
+    beside_worker(&orchestrator, "false", move || {
+        watched.wait_for_worker("teller");
+        let job = watched.submit("tell", &json!({}));
+        watched.wait_for_status(&job, "finished");
+        let events =
+            watched.requests().into_iter().filter(|request| is_event(request)).map(|event| event.status);
+        let wanted: &[u16] = if version == Version::V1_0b30 { &[200, 200] } else { &[] };
+        assert_eq!(events.collect::<Vec<_>>(), wanted);
+    });
+}
+
+fn events_go_over_the_websocket(version: Version) {
+    let orchestrator = std::sync::Arc::new(Orchestrator::start(version));
+    let watched = orchestrator.clone();
+    beside_worker(&orchestrator, "true", move || {
+        until("the websocket is open", LIMIT, || {
+            let worker = watched.worker("teller")?;
+            (worker["capabilities"]["websockets"] == true).then_some(())
+        });
+        let job = watched.submit("tell", &json!({}));
+        watched.wait_for_status(&job, "finished");
+        assert_eq!(watched.count(is_event), 0);
+    });
+}
