@@ -17,6 +17,7 @@ mod events;
 mod execution;
 mod exit;
 pub mod extract;
+mod graphics;
 pub mod handler;
 mod health;
 mod hooks;

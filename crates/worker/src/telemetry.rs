@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rxon::model::Usage;
+use rxon::model::{Device, DeviceUsage, Usage};
 use sysinfo::System;
 use tokio::time::Instant;
 
+use crate::graphics::Graphics;
 use crate::pace::lock;
 
 /// The load of processors is an average over at least this time.
@@ -15,7 +16,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// A look at the machine takes no longer, or is not waited for.
 const LOOK_LIMIT: Duration = Duration::from_millis(250);
 
-const GIB: f64 = (1u64 << 30) as f64;
+pub(crate) const GIB: f64 = (1u64 << 30) as f64;
 
 /// Looks at the machine.
 #[derive(Debug, Default)]
@@ -24,9 +25,11 @@ pub(crate) struct Telemetry(Arc<Mutex<Looked>>);
 #[derive(Debug, Default)]
 struct Looked {
     system: System,
+    graphics: Graphics,
     at: Option<Instant>,
     usage: Option<Usage>,
     memory: Option<f64>,
+    devices: Vec<Device>,
 }
 
 impl Telemetry {
@@ -42,28 +45,39 @@ impl Telemetry {
         // A look may be under way that takes long.
         self.0.try_lock().ok()?.memory
     }
+
+    /// The machine's graphics cards, once it was looked at.
+    pub(crate) fn devices(&self) -> Vec<Device> {
+        self.0.try_lock().map(|looked| looked.devices.clone()).unwrap_or_default()
+    }
 }
 
 impl Looked {
     fn look(&mut self, now: Instant) -> Option<Usage> {
         if self.at.is_some_and(|at| now.duration_since(at) < SHORTEST) {
-            return self.usage;
+            return self.usage.clone();
         }
         self.at = Some(now);
         self.system.refresh_cpu_usage();
         self.system.refresh_memory();
         let total = self.system.total_memory();
         self.memory = (total > 0).then(|| rounded(total as f64 / GIB));
+        let (devices, devices_usage) = self.graphics.look();
+        self.devices = devices;
         self.usage = self.memory.map(|_| Usage {
             cpu_load_percent: rounded(f64::from(self.system.global_cpu_usage())),
             ram_used_gb: rounded(self.system.used_memory() as f64 / GIB),
+            devices_usage,
         });
-        self.usage
+        self.usage.clone()
     }
 }
 
+/// The metric of a device that counts as memory.
+pub(crate) const MEMORY_USED: &str = "memory_used_gb";
+
 /// To hundredths: more is noise.
-fn rounded(number: f64) -> f64 {
+pub(crate) fn rounded(number: f64) -> f64 {
     if number.is_finite() { (number * 100.0).round() / 100.0 } else { 0.0 }
 }
 
@@ -83,17 +97,28 @@ impl Deadband {
     }
 
     /// Whether this is worth telling.
-    pub(crate) fn is_due(&self, usage: Usage, now: Instant) -> bool {
-        let Some((at, last)) = self.told else { return true };
-        let memory = (usage.ram_used_gb - last.ram_used_gb).abs();
-        let memory_changed = if last.ram_used_gb > 0.0 {
-            memory / last.ram_used_gb * 100.0 > self.width
-        } else {
-            usage.ram_used_gb > 0.0
-        };
-        now.duration_since(at) >= self.force_interval
-            || (usage.cpu_load_percent - last.cpu_load_percent).abs() > self.width
-            || memory_changed
+    pub(crate) fn is_due(&self, usage: &Usage, now: Instant) -> bool {
+        let Some((at, last)) = &self.told else { return true };
+        now.duration_since(*at) >= self.force_interval
+            || self.is_apart(last.cpu_load_percent, usage.cpu_load_percent)
+            || self.has_changed(last.ram_used_gb, usage.ram_used_gb)
+            || last.devices_usage.len() != usage.devices_usage.len()
+            || last.devices_usage.iter().zip(&usage.devices_usage).any(|(last, device)| {
+                let memory = |device: &DeviceUsage| device.metrics.get(MEMORY_USED).copied().unwrap_or(0.0);
+                last.unit_id != device.unit_id
+                    || self.is_apart(last.load_percent, device.load_percent)
+                    || self.has_changed(memory(last), memory(device))
+            })
+    }
+
+    /// Of loads.
+    fn is_apart(&self, last: f64, now: f64) -> bool {
+        (now - last).abs() > self.width
+    }
+
+    /// Of memory.
+    fn has_changed(&self, last: f64, now: f64) -> bool {
+        if last > 0.0 { (now - last).abs() / last * 100.0 > self.width } else { now > 0.0 }
     }
 
     /// The orchestrator knows this.
@@ -112,14 +137,14 @@ mod tests {
     use super::*;
 
     fn usage(cpu: f64, memory: f64) -> Usage {
-        Usage { cpu_load_percent: cpu, ram_used_gb: memory }
+        Usage { cpu_load_percent: cpu, ram_used_gb: memory, devices_usage: Vec::new() }
     }
 
     #[test]
     fn small_changes_are_not_told_and_large_ones_are() {
         let now = Instant::now();
         let mut deadband = Deadband::new(5.0, Duration::from_secs(60));
-        assert!(deadband.is_due(usage(0.0, 0.0), now), "never told");
+        assert!(deadband.is_due(&usage(0.0, 0.0), now), "never told");
         deadband.told(usage(50.0, 10.0), now);
         for (cpu, memory, due) in [
             (50.0, 10.0, false),
@@ -130,14 +155,38 @@ mod tests {
             (50.0, 10.51, true),
             (50.0, 9.49, true),
         ] {
-            assert_eq!(deadband.is_due(usage(cpu, memory), now), due, "{cpu} {memory}");
+            assert_eq!(deadband.is_due(&usage(cpu, memory), now), due, "{cpu} {memory}");
         }
-        assert!(!deadband.is_due(usage(50.0, 10.0), now + Duration::from_secs(59)));
-        assert!(deadband.is_due(usage(50.0, 10.0), now + Duration::from_secs(60)));
+        assert!(!deadband.is_due(&usage(50.0, 10.0), now + Duration::from_secs(59)));
+        assert!(deadband.is_due(&usage(50.0, 10.0), now + Duration::from_secs(60)));
         deadband.told(usage(50.0, 0.0), now);
-        assert!(deadband.is_due(usage(50.0, 0.01), now), "from nothing to something");
+        assert!(deadband.is_due(&usage(50.0, 0.01), now), "from nothing to something");
         deadband.forget();
-        assert!(deadband.is_due(usage(50.0, 0.0), now));
+        assert!(deadband.is_due(&usage(50.0, 0.0), now));
+    }
+
+    #[test]
+    fn devices_are_told_when_they_change() {
+        let now = Instant::now();
+        let device = |id: &str, load: f64, memory: f64| DeviceUsage {
+            unit_id: id.to_owned(),
+            load_percent: load,
+            metrics: [(MEMORY_USED.to_owned(), memory)].into(),
+        };
+        let with = |devices: Vec<DeviceUsage>| Usage { devices_usage: devices, ..usage(50.0, 10.0) };
+        let mut deadband = Deadband::new(5.0, Duration::from_secs(60));
+        deadband.told(with(vec![device("a", 40.0, 8.0)]), now);
+        for (devices, due) in [
+            (vec![device("a", 40.0, 8.0)], false),
+            (vec![device("a", 45.0, 8.3)], false),
+            (vec![device("a", 45.1, 8.0)], true),
+            (vec![device("a", 40.0, 8.41)], true),
+            (vec![device("b", 40.0, 8.0)], true),
+            (vec![], true),
+            (vec![device("a", 40.0, 8.0), device("b", 0.0, 0.0)], true),
+        ] {
+            assert_eq!(deadband.is_due(&with(devices.clone()), now), due, "{devices:?}");
+        }
     }
 
     #[tokio::test]

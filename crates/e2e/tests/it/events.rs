@@ -54,8 +54,7 @@ fn events_go_by_request(version: Version) {
         watched.wait_for_worker("teller");
         let job = watched.submit("tell", &json!({}));
         watched.wait_for_status(&job, "finished");
-        let events =
-            watched.requests().into_iter().filter(|request| is_event(request)).map(|event| event.status);
+        let events = watched.requests().into_iter().filter(is_event).map(|event| event.status);
         let wanted: &[u16] = if version == Version::V1_0b30 { &[200, 200] } else { &[] };
         assert_eq!(events.collect::<Vec<_>>(), wanted);
     });

@@ -56,7 +56,7 @@ pub struct Heartbeat {
 }
 
 /// How busy the machine is.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// Load of all cores, in percent.
     #[serde(default, deserialize_with = "or_default")]
@@ -64,6 +64,22 @@ pub struct Usage {
     /// Memory in use, in GB.
     #[serde(default, deserialize_with = "or_default")]
     pub ram_used_gb: f64,
+    /// How busy each device is that computes.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub devices_usage: Vec<DeviceUsage>,
+}
+
+/// How busy a device is (1.0b17).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceUsage {
+    /// Which: the same as the `id` of a [`Device`](super::Device).
+    pub unit_id: String,
+    /// In percent.
+    #[serde(default, deserialize_with = "or_default")]
+    pub load_percent: f64,
+    /// Further figures: `memory_used_gb`, `temperature_c`.
+    #[serde(default, deserialize_with = "or_default")]
+    pub metrics: BTreeMap<String, f64>,
 }
 
 /// What an orchestrator says to a heartbeat. Fields of the wrong type count as absent.

@@ -20,10 +20,11 @@ mod token;
 pub use command::Command;
 pub use event::{Event, EventAnswer, Progress, ProgressUpdate};
 pub use file::FileMetadata;
-pub use heartbeat::{Heartbeat, HeartbeatAnswer, Liveness, Usage, WorkerStatus};
+pub use heartbeat::{DeviceUsage, Heartbeat, HeartbeatAnswer, Liveness, Usage, WorkerStatus};
 pub use outcome::{Costs, ErrorCode, Failure, ResultAnswer, TaskResult};
 pub use registration::{
-    Artifact, Capabilities, GpuInfo, InstalledModel, Registration, RegistrationAnswer, Resources, SkillInfo,
+    Artifact, Capabilities, Device, GpuInfo, InstalledModel, Registration, RegistrationAnswer, Resources,
+    SkillInfo,
 };
 pub use task::{MalformedTask, Task};
 pub use token::TokenAnswer;

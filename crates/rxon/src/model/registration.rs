@@ -78,7 +78,27 @@ pub struct Resources {
     pub cpu_cores: u32,
     /// The graphics card, `null` without one (1.0b2).
     pub gpu_info: Option<GpuInfo>,
+    /// What else computes (1.0b17): graphics cards.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
     /// Other facts (1.0b17): `cpu_cores`, `ram_gb`.
+    #[serde(default, deserialize_with = "or_default")]
+    pub properties: BTreeMap<String, f64>,
+}
+
+/// A device that computes (1.0b17).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    /// Such as `gpu`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Such as `RTX 4090`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The same as the `unit_id` of its [`DeviceUsage`](super::DeviceUsage).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Other facts: `vram_gb`.
     #[serde(default, deserialize_with = "or_default")]
     pub properties: BTreeMap<String, f64>,
 }

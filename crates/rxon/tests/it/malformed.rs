@@ -169,13 +169,16 @@ fn optional_fields_may_be_absent_or_null() {
     let golden = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     let registration = golden(include_str!("../wire/registration.json"));
     may_be_absent_or_null::<Registration>(&registration, &["hot_skills", "skills_hash"]);
-    may_be_absent_or_null::<Resources>(&registration["resources"], &["gpu_info", "properties"]);
+    may_be_absent_or_null::<Resources>(&registration["resources"], &["gpu_info", "devices", "properties"]);
     let optional = ["cost_per_skill", "s3_config_hash", "websockets", "extra"];
     may_be_absent_or_null::<Capabilities>(&registration["capabilities"], &optional);
     let heartbeat = golden(include_str!("../wire/heartbeat_1.0b17.json"));
     let optional = ["skill_dependencies", "hot_skills", "skills_hash", "usage", "capabilities"];
     may_be_absent_or_null::<Heartbeat>(&heartbeat, &optional);
-    may_be_absent_or_null::<Usage>(&heartbeat["usage"], &["cpu_load_percent", "ram_used_gb"]);
+    may_be_absent_or_null::<Usage>(
+        &heartbeat["usage"],
+        &["cpu_load_percent", "ram_used_gb", "devices_usage"],
+    );
     let result = golden(include_str!("../wire/result_success.json"));
     may_be_absent_or_null::<TaskResult>(&result, &["data", "error", "data_metadata", "costs"]);
     let event = golden(include_str!("../wire/event_progress.json"));

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rxon::model::{
-    Artifact, Capabilities, Command, Costs, ErrorCode, Event, EventAnswer, Failure, FileMetadata, Generation,
-    GpuInfo, Heartbeat, HeartbeatAnswer, InstalledModel, Liveness, Progress, Registration,
-    RegistrationAnswer, Resources, ResultAnswer, SkillInfo, Task, TaskResult, Usage, WorkerStatus,
+    Artifact, Capabilities, Command, Costs, Device, DeviceUsage, ErrorCode, Event, EventAnswer, Failure,
+    FileMetadata, Generation, GpuInfo, Heartbeat, HeartbeatAnswer, InstalledModel, Liveness, Progress,
+    Registration, RegistrationAnswer, Resources, ResultAnswer, SkillInfo, Task, TaskResult, Usage,
+    WorkerStatus,
 };
 use rxon::{JobId, TaskId, TaskName, WorkerId};
 use serde::Serialize;
@@ -98,6 +99,12 @@ fn registration() -> Registration {
             max_concurrent_tasks: 10,
             cpu_cores: 4,
             gpu_info: Some(GpuInfo { model: "RTX 4090".to_owned(), vram_gb: 24.0 }),
+            devices: vec![Device {
+                kind: "gpu".to_owned(),
+                model: Some("RTX 4090".to_owned()),
+                id: Some("GPU-0".to_owned()),
+                properties: [("vram_gb".to_owned(), 24.0)].into(),
+            }],
             properties: [("cpu_cores".to_owned(), 4.0), ("ram_gb".to_owned(), 15.5)].into(),
         },
         installed_software: [("python".to_owned(), "3.11".to_owned())].into(),
@@ -138,6 +145,7 @@ fn registrations_are_one_message_for_both_generations() {
             max_concurrent_tasks: 1,
             cpu_cores: 1,
             gpu_info: None,
+            devices: Vec::new(),
             properties: BTreeMap::new(),
         },
         installed_software: BTreeMap::new(),
@@ -182,7 +190,15 @@ fn heartbeats_of_both_generations() {
         skill_dependencies: None,
         hot_skills: Some(Vec::new()),
         skills_hash: Some("0f52dd1c36ffa11a15ddca95a296a55774c7e2a16bfd2b02855ac1ed7262b063".to_owned()),
-        usage: Some(Usage { cpu_load_percent: 12.5, ram_used_gb: 3.25 }),
+        usage: Some(Usage {
+            cpu_load_percent: 12.5,
+            ram_used_gb: 3.25,
+            devices_usage: vec![DeviceUsage {
+                unit_id: "GPU-0".to_owned(),
+                load_percent: 40.0,
+                metrics: [("memory_used_gb".to_owned(), 6.5), ("temperature_c".to_owned(), 61.0)].into(),
+            }],
+        }),
         capabilities: Some(capabilities()),
         ..older
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 use rxon::TaskName;
-use rxon::model::{Artifact, Capabilities, GpuInfo, Registration, Resources, SkillInfo};
+use rxon::model::{Artifact, Capabilities, Device, GpuInfo, Registration, Resources, SkillInfo};
 use serde_json::json;
 
 use crate::config::WorkerConfig;
@@ -73,6 +73,7 @@ pub(super) fn registration(core: &Core) -> Registration {
             max_concurrent_tasks: core.slots.limit(),
             cpu_cores: u32::try_from(config.cpu_cores).unwrap_or(u32::MAX),
             gpu_info,
+            devices: devices(core),
             properties,
         },
         installed_software: config.installed_software.clone(),
@@ -81,6 +82,13 @@ pub(super) fn registration(core: &Core) -> Registration {
         capabilities: capabilities(core),
         skills_hash: core.skills.hash.clone(),
     }
+}
+
+/// What is configured counts; the machine's own cards where nothing is.
+fn devices(core: &Core) -> Vec<Device> {
+    let Some(model) = core.config.gpu_model.clone() else { return core.telemetry.devices() };
+    let properties = [("vram_gb".to_owned(), core.config.gpu_vram_gb)].into();
+    vec![Device { kind: "gpu".to_owned(), model: Some(model), id: None, properties }]
 }
 
 /// What the worker can do beside its tasks. Heartbeats repeat it whole while a websocket is open.
