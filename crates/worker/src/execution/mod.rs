@@ -87,7 +87,7 @@ impl Execution {
             result.data_metadata = self.uploaded.get().cloned().unwrap_or_default();
         }
         let belongings = self.files.belongings();
-        self.session.delivery.push_with(&result, Some(belongings.clone()));
+        self.session.delivery.push_with(&result, belongings.clone());
         self.core.running.end(self.session.who, &task_id);
         self.core.changes.happened();
         if let Left::Thread(place, handler) = left {
@@ -96,9 +96,9 @@ impl Execution {
             drop(place);
             tracing::info!(task = %name, "the handler that did not stop has ended");
             self.core.changes.happened();
+            // What it still read or wrote was there until now, and may have been made only now.
+            drop(belongings.or_else(|| self.files.belongings()));
         }
-        // What a handler that did not stop still reads or writes is there until it has.
-        drop(belongings);
     }
 
     /// Waits until the task's progress is sent; while the worker ends, hardly.
