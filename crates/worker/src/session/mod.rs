@@ -8,6 +8,7 @@ mod courier;
 mod driver;
 mod heartbeat;
 mod live;
+mod namesake;
 mod peer;
 mod poller;
 mod polling;
