@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::advice::Explained;
 use super::courier::courier;
 use super::heartbeat::heartbeat;
 use super::live::live;
@@ -190,7 +191,7 @@ impl Driver {
         })?;
         let request = Request::new(Operation::Register, TIME_LIMIT).with_body(body);
         let response = self.transport.exchange(request).await.map_err(|error| {
-            peer.log.failed(Asked::Registration, &error.chain());
+            peer.log.failed(Asked::Registration, &Explained(&error));
             self.session.heard(Sign::of(&error, false));
             None
         })?;
@@ -359,7 +360,7 @@ impl Driver {
     fn unanswered(&mut self, error: &Error) -> Beat {
         let peer = &self.session.peer;
         self.state.on_doubt();
-        peer.log.failed(Asked::Heartbeat, &error.chain());
+        peer.log.failed(Asked::Heartbeat, &Explained(error));
         let sign = Sign::of(error, false);
         self.session.heard(sign);
         // One that hung up was there.

@@ -4,6 +4,7 @@
 //! the data path: it asks for tasks. What they do when is decided in [`state`], [`polling`] and [`rate`], and what they
 //! say in [`registration`] and [`heartbeat`], which do no I/O.
 
+mod advice;
 mod courier;
 mod driver;
 mod heartbeat;
