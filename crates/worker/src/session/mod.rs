@@ -22,6 +22,8 @@ mod token;
 pub(crate) use courier::courier;
 pub(crate) use driver::{Driver, Ends};
 pub(crate) use peer::{Peer, PeerCounts, ResultEnd};
+#[cfg(test)]
+pub(crate) use poller::tests::assembly as idle_assembly;
 pub(crate) use poller::{OpenPolls, Pollers};
 pub(crate) use polling::{Polling, PollingSettings};
 pub(crate) use rate::RateGate;

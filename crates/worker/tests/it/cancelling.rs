@@ -63,8 +63,8 @@ async fn a_task_that_waits_for_its_group_is_cancelled_too() {
 async fn a_command_that_comes_before_its_task_is_obeyed_when_that_arrives() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let began = Arc::new(AtomicBool::new(false));
-    let sees = began.clone();
-    let builder = tasks().task("tell", async move || sees.store(true, Ordering::SeqCst));
+    let tells = began.clone();
+    let builder = tasks().task("tell", async move || tells.store(true, Ordering::SeqCst));
     let _worker = Running::start(builder.config(config(&orchestrator.url(), &[])).build().expect("a worker"));
     let task = testkit::task("tell", json!({}));
     command(&orchestrator, &task["task_id"]);

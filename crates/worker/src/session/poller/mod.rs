@@ -364,4 +364,4 @@ fn is_stale(polled: &Result<Polled, Error>, took: Duration) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
