@@ -52,7 +52,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A start-up hook failed.
-    #[error("a start-up hook failed: {0}")]
+    #[error("a start-up hook failed")]
     Startup(#[source] crate::hooks::BoxError),
     /// The control thread cannot be started.
     #[error("the control thread cannot be started")]

@@ -85,3 +85,25 @@ pub(super) fn reading(core: &Core, sessions: &[Arc<Session>]) -> Reading {
         orchestrators: orchestrators.collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::session::idle_assembly;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poll_that_should_have_ended_is_a_fault_until_it_ends() {
+        let assembly = idle_assembly();
+        let (core, sessions) = (&assembly.core, &assembly.sessions);
+        let poll = sessions[0].polls.begin(Duration::from_secs(70));
+        tokio::time::advance(Duration::from_secs(70)).await;
+        assert_eq!(fault(core, sessions), None);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let said = fault(core, sessions).expect("a fault");
+        assert_eq!(said, "a poll to http://127.0.0.1:1 should have ended 2.0 s ago");
+        drop(poll);
+        assert_eq!(fault(core, sessions), None);
+    }
+}

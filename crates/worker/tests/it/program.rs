@@ -187,6 +187,9 @@ async fn json_logs_are_json() {
     orchestrator.push_task(&task);
     let (id, job) = (task["task_id"].as_str().expect("a text"), &task["job_id"]);
     orchestrator.wait_for_result(id).await;
+    let panics = testkit::task("raise", json!({"panic": true, "message": "two\nlines"}));
+    orchestrator.push_task(&panics);
+    orchestrator.wait_for_result(panics["task_id"].as_str().expect("a text")).await;
     process.signal("INT");
     assert_eq!(code(&mut process).await, Some(0));
     let lines: Vec<Value> = process
@@ -204,6 +207,10 @@ async fn json_logs_are_json() {
     }
     let ended = lines.iter().find(|line| line["message"] == "task ended").expect("a line for the end");
     assert_eq!(ended["outcome"], "success");
+    let panicked =
+        lines.iter().find(|line| line["message"] == "panicked: two\nlines").expect("a line for the panic");
+    assert_eq!((&panicked["level"], &panicked["spans"][0]["task_id"]), (&json!("ERROR"), &panics["task_id"]));
+    assert!(panicked["location"].as_str().is_some_and(|place| place.contains("tasks.rs:")), "{panicked}");
 }
 
 #[tokio::test]

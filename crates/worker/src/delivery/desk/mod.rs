@@ -389,7 +389,8 @@ impl Delivery {
     }
 
     fn replacement(&self, entry: &Entry, problem: &str, reason: &str) -> Bytes {
-        let details = serde_json::json!({"reason": reason});
+        // What cannot be sent was not answered.
+        let details = (!reason.is_empty()).then(|| serde_json::json!({"reason": reason}));
         let result = TaskResult {
             job_id: entry.job_id.clone(),
             task_id: entry.task_id.clone(),
@@ -400,7 +401,7 @@ impl Delivery {
             error: Some(Failure {
                 code: ErrorCode::Permanent,
                 message: problem.to_owned(),
-                details: serde_json::value::to_raw_value(&details).ok(),
+                details: details.and_then(|details| serde_json::value::to_raw_value(&details).ok()),
             }),
             data_metadata: std::collections::BTreeMap::new(),
             costs: None,
