@@ -42,7 +42,7 @@ pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, body:
 
 /// Answers a task that cannot be read. False when it is not new: it was answered already.
 pub(crate) fn refuse(
-    core: &Core,
+    core: &Arc<Core>,
     session: &Arc<Session>,
     job_id: JobId,
     task_id: TaskId,
@@ -54,8 +54,15 @@ pub(crate) fn refuse(
 }
 
 /// Answers a task that is not run. False when it is not new.
-fn answer(core: &Core, session: &Arc<Session>, job_id: JobId, task_id: TaskId, error: TaskError) -> bool {
-    let _entered = span(session, &task_id, &job_id).entered();
+fn answer(
+    core: &Arc<Core>,
+    session: &Arc<Session>,
+    job_id: JobId,
+    task_id: TaskId,
+    error: TaskError,
+) -> bool {
+    let span = span(session, &task_id, &job_id);
+    let _entered = span.clone().entered();
     if !claim(core, session, &task_id, &job_id, &Arc::default()) {
         return false;
     }
@@ -64,8 +71,14 @@ fn answer(core: &Core, session: &Arc<Session>, job_id: JobId, task_id: TaskId, e
     }
     let outcome = Outcome::Failed(error);
     let result = report::result(core, job_id, task_id, outcome, Duration::ZERO);
-    session.delivery.push(&result);
-    core.running.end(session.who, &result.task_id);
+    let (core, session) = (core.clone(), session.clone());
+    core.tasks.clone().spawn(
+        async move {
+            session.delivery.push(&result).await;
+            core.running.end(session.who, &result.task_id);
+        }
+        .instrument(span),
+    );
     true
 }
 
@@ -82,7 +95,7 @@ fn span(session: &Session, task_id: &TaskId, job_id: &JobId) -> tracing::Span {
 /// The order matters: what a task ends in is remembered before the task is given up, so that whoever can claim it
 /// anew finds what was remembered.
 fn claim(
-    core: &Core,
+    core: &Arc<Core>,
     session: &Arc<Session>,
     task_id: &TaskId,
     job_id: &JobId,
@@ -93,7 +106,7 @@ fn claim(
         tracing::warn!("delivered again while it runs: dropped");
         return false;
     }
-    let is_new = !delivered_again(session, job_id, task_id);
+    let is_new = !delivered_again(core, session, job_id, task_id);
     if !is_new {
         core.metrics.not_run(NotRun::Duplicate);
         core.running.end(session.who, task_id);
@@ -102,7 +115,7 @@ fn claim(
 }
 
 /// A task that ended lately is not run again: its result is what was asked for.
-fn delivered_again(session: &Arc<Session>, job_id: &JobId, task_id: &TaskId) -> bool {
+fn delivered_again(core: &Core, session: &Arc<Session>, job_id: &JobId, task_id: &TaskId) -> bool {
     let Some((seen, on_its_way)) = session.delivery.seen(task_id) else { return false };
     let newer = session.peer.generation() == rxon::model::Generation::Newer;
     if on_its_way {
@@ -111,12 +124,15 @@ fn delivered_again(session: &Arc<Session>, job_id: &JobId, task_id: &TaskId) -> 
         tracing::warn!("delivered again although its result was acknowledged: dropped");
     } else {
         tracing::warn!("delivered again: its result is sent again");
-        session.delivery.repeat(Entry {
+        let delivery = session.delivery.clone();
+        let result = Entry {
             task_id: task_id.clone(),
             job_id: job_id.clone(),
             body: seen.body,
             is_replacement: false,
-        });
+            stored: None,
+        };
+        core.tasks.spawn(async move { delivery.repeat(result).await }.in_current_span());
     }
     true
 }

@@ -78,7 +78,9 @@ impl Execution {
             tracing::info!(task = %name, outcome = outcome.label(), ?duration, "task ended");
         }
         self.finish_progress(&task_id).await;
-        self.session.delivery.push(&report::result(&self.core, job_id, task_id.clone(), outcome, duration));
+        let result = report::result(&self.core, job_id, task_id.clone(), outcome, duration);
+        // The claim of the task stays until its result is kept: one that is delivered again meanwhile is not run.
+        self.session.delivery.push(&result).await;
         self.core.running.end(self.session.who, &task_id);
         self.core.changes.happened();
         if let Left::Thread(place, handler) = left {
@@ -115,6 +117,7 @@ impl Execution {
         let mut place = slot.admit(route.group, task.priority);
         if place.must_wait() {
             tracing::debug!("waits for its limit group");
+            self.session.delivery.under_way(&task, false).await;
             tokio::select! {
                 biased;
                 () = place.started() => {}
@@ -132,6 +135,7 @@ impl Execution {
         place: Place,
         deadline: Option<Instant>,
     ) -> (Outcome, Left) {
+        self.session.delivery.under_way(&task, true).await;
         if let Some(cause) = self.cancel.cause() {
             return (cause.outcome(), Left::Nothing);
         }
