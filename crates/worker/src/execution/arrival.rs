@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use rxon::model::{ErrorCode, Task};
 use rxon::{JobId, TaskId};
 use tracing::Instrument;
@@ -62,24 +63,30 @@ fn answer(
     error: TaskError,
 ) -> bool {
     let span = span(session, &task_id, &job_id);
-    let _entered = span.clone().entered();
+    let entered = span.enter();
     if !claim(core, session, &task_id, &job_id, &Arc::default()) {
         return false;
     }
     if *error.code() == ErrorCode::Security {
         tracing::error!("not run: {}", error.message());
     }
+    drop(entered);
     let outcome = Outcome::Failed(error);
     let result = report::result(core, job_id, task_id, outcome, Duration::ZERO);
-    let (core, session) = (core.clone(), session.clone());
-    core.tasks.clone().spawn(
-        async move {
-            session.delivery.push(&result).await;
-            core.running.end(session.who, &result.task_id);
-        }
-        .instrument(span),
-    );
+    let (of_worker, session) = (core.clone(), session.clone());
+    hand_in(core, span, async move {
+        session.delivery.push(&result).await;
+        of_worker.running.end(session.who, &result.task_id);
+    });
     true
+}
+
+/// At once, where there is no disk to wait for: nobody else sees the task in between.
+fn hand_in(core: &Core, span: tracing::Span, work: impl Future<Output = ()> + Send + 'static) {
+    let mut work = Box::pin(work.instrument(span));
+    if work.as_mut().now_or_never().is_none() {
+        core.tasks.spawn(work);
+    }
 }
 
 /// At the level of errors, so that it is there for whatever is logged within.
@@ -132,7 +139,7 @@ fn delivered_again(core: &Core, session: &Arc<Session>, job_id: &JobId, task_id:
             is_replacement: false,
             stored: None,
         };
-        core.tasks.spawn(async move { delivery.repeat(result).await }.in_current_span());
+        hand_in(core, tracing::Span::current(), async move { delivery.repeat(result).await });
     }
     true
 }
