@@ -66,9 +66,9 @@ fn a_result_survives_a_worker_that_is_killed_while_nobody_takes_it(version: Vers
     wait_for_start(&worker);
     cable.unplug();
     worker.log().wait_for("the task's end", LIMIT, |line| line.contains("task ended"));
-    // Its first tries fail, and so it is known to be on disk.
-    worker.log().wait_for("that nobody takes it", LIMIT, |line| {
-        line.contains("result is not sent") || line.contains("does not answer")
+    // Its first try fails: before that it is on disk.
+    worker.log().wait_for("that nobody takes the result", LIMIT, |line| {
+        line.contains("does not answer") && line.contains("result")
     });
 
     worker.kill_and_start_again();

@@ -18,6 +18,17 @@ impl Delivery {
     pub(crate) fn keep_in(self: &Arc<Self>, spool: Arc<Spool>, results: Vec<(Key, Record)>) {
         // Set once, before anything runs.
         let _ = self.spool.set(spool);
+        let resends = lock(&self.books).outbox.resends_ambiguous();
+        let is_ambiguous = |record: &Record| record.is_in_flight && !resends;
+        let (ambiguous, results): (Vec<_>, Vec<_>) =
+            results.into_iter().partition(|(_, record)| is_ambiguous(record));
+        for (key, record) in ambiguous {
+            tracing::error!(
+                task_id = %record.task_id, job_id = %record.job_id, orchestrator = %self.peer.name,
+                "the result is given up: it was being sent when the process died, and is not sent twice"
+            );
+            self.unstore_as_rejected(key, "the orchestrator may have got it before the process died");
+        }
         if results.is_empty() {
             return;
         }
@@ -66,6 +77,22 @@ impl Delivery {
         spool.begin(self.task_key(&task.task_id), begun).await;
     }
 
+    /// Where a result must not be sent twice, and its orchestrator could not tell, those after this process have to know
+    /// that it may have been sent.
+    pub(in crate::delivery) async fn begin_try(&self, entry: &Entry, generation: Generation) {
+        let Some((spool, key)) = self.spool.get().zip(entry.stored) else { return };
+        if generation == Generation::Older && !lock(&self.books).outbox.resends_ambiguous() {
+            spool.begin_try(key).await;
+        }
+    }
+
+    /// It was not taken, and may be sent again.
+    pub(super) fn end_try(&self, entry: &Entry, resends_ambiguous: bool) {
+        if let (Some(spool), Some(key), false) = (self.spool.get(), entry.stored, resends_ambiguous) {
+            spool.end_try(key);
+        }
+    }
+
     /// A task has no result.
     pub(super) fn abandon(&self, task_id: &TaskId) {
         if let Some(spool) = self.spool.get() {
@@ -93,8 +120,14 @@ impl Delivery {
     }
 
     pub(super) fn reject(&self, entry: &Entry, why: &str, reason: &str) {
-        if let (Some(spool), Some(key)) = (self.spool.get(), entry.stored) {
-            spool.reject(key, &said(why, reason));
+        if let Some(key) = entry.stored {
+            self.unstore_as_rejected(key, &said(why, reason));
+        }
+    }
+
+    fn unstore_as_rejected(&self, key: Key, why: &str) {
+        if let Some(spool) = self.spool.get() {
+            spool.reject(key, why);
         }
     }
 
@@ -127,6 +160,7 @@ impl Delivery {
             since: unix_millis(),
             newer: self.peer.generation() == Generation::Newer,
             is_replacement: entry.is_replacement,
+            is_in_flight: false,
             body,
         }
     }

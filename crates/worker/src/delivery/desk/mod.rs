@@ -309,7 +309,9 @@ impl Delivery {
                 books.outbox.replace(id, body, stored, now);
             }
             Verdict::Rejected(why) => self.reject(entry, why, &reply.reason()),
-            _ => {}
+            Verdict::Later { .. } | Verdict::Silence { .. } | Verdict::Unauthorized(_) => {
+                self.end_try(entry, books.outbox.resends_ambiguous());
+            }
         }
         verdict
     }

@@ -118,6 +118,11 @@ impl Outbox {
         }
     }
 
+    /// Whether a result that an older orchestrator may have got is sent again.
+    pub(crate) fn resends_ambiguous(&self) -> bool {
+        self.settings.resend_ambiguous
+    }
+
     /// A task has ended.
     pub(crate) fn push(&mut self, entry: Entry, now: Instant) {
         self.restore(entry, Duration::ZERO, now);

@@ -73,6 +73,7 @@ pub(super) fn bury(ledger: &mut Ledger, worker_id: &WorkerId, now: u64) -> (usiz
             since: now,
             newer: begun.newer,
             is_replacement: false,
+            is_in_flight: false,
             body: serde_json::to_vec(&result).expect("texts always serialise").into(),
         });
     }

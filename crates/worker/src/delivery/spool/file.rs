@@ -25,8 +25,8 @@ const CACHE_BYTES: usize = 4 << 20;
 
 const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
 
-/// Orchestrator, job, task, since, newer generation, replacement, body.
-type RecordRow<'a> = (&'a str, &'a str, &'a str, u64, bool, bool, &'a [u8]);
+/// Orchestrator, job, task, since, newer generation, replacement, in flight, body.
+type RecordRow<'a> = (&'a str, &'a str, &'a str, u64, bool, bool, bool, &'a [u8]);
 
 const RESULTS: TableDefinition<'_, u64, RecordRow<'static>> = TableDefinition::new("results");
 
@@ -99,7 +99,8 @@ impl ResultFile {
         let mut contents = Contents::default();
         for row in transaction.open_table(RESULTS)?.iter()? {
             let (key, row) = row?;
-            let (orchestrator, job_id, task_id, since, newer, is_replacement, body) = row.value();
+            let (orchestrator, job_id, task_id, since, newer, is_replacement, is_in_flight, body) =
+                row.value();
             let record = Record {
                 orchestrator: Arc::from(orchestrator),
                 job_id: JobId::received(job_id).ok_or_else(|| empty("a job's id"))?,
@@ -107,6 +108,7 @@ impl ResultFile {
                 since,
                 newer,
                 is_replacement,
+                is_in_flight,
                 body: Bytes::copy_from_slice(body),
             };
             contents.results.insert(key.value(), Held::Here(record));
@@ -164,6 +166,7 @@ impl ResultFile {
                             record.since,
                             record.newer,
                             record.is_replacement,
+                            record.is_in_flight,
                             &*record.body,
                         );
                         results.insert(key, row)?;

@@ -31,6 +31,8 @@ pub(crate) struct Record {
     pub(crate) newer: bool,
     /// It stands in the place of one that was refused.
     pub(crate) is_replacement: bool,
+    /// Where it must not be sent twice: a try is under way, of which nobody may ever know the end.
+    pub(crate) is_in_flight: bool,
     /// The JSON, not sealed: that is done anew for each try.
     pub(crate) body: Bytes,
 }
@@ -197,6 +199,16 @@ impl Ledger {
         self.rejected.len() > MAX_REJECTED || bytes > MAX_REJECTED_BYTES
     }
 
+    /// A try begins, or has ended without anybody having got it.
+    pub(crate) fn set_in_flight(&mut self, key: Key, is_in_flight: bool) {
+        if let Some(Held::Here(record)) = self.held.results.get_mut(&key)
+            && record.is_in_flight != is_in_flight
+        {
+            record.is_in_flight = is_in_flight;
+            self.mark(Slot::Result(key), false);
+        }
+    }
+
     /// Nobody here has a use for this result, but somebody may later.
     pub(crate) fn leave_in_file(&mut self, key: Key) {
         if let Some(held) = self.held.results.get_mut(&key)
@@ -304,7 +316,7 @@ impl Ledger {
         for (key, held) in &self.held.results {
             // What is only in the file may be lost with it: nothing can be done about that here.
             if let Held::Here(record) = held
-                && !found.results.contains_key(key)
+                && found.results.get(key) != Some(held)
             {
                 changes.push(Change::Result(*key, Some(record.clone())));
             }
@@ -332,6 +344,7 @@ pub(super) mod tests {
             since: 1_000,
             newer: true,
             is_replacement: false,
+            is_in_flight: false,
             body: Bytes::from_static(b"{}"),
         }
     }
@@ -433,6 +446,21 @@ pub(super) mod tests {
             ledger.reject(number, String::new(), 0);
         }
         assert_eq!(ledger.take().rejected.len(), MAX_REJECTED);
+    }
+
+    #[test]
+    fn a_try_is_written_and_its_end_too() {
+        let mut ledger = Ledger::default();
+        let number = ledger.finish(record("t"));
+        settle(&mut ledger);
+        for is_in_flight in [true, false] {
+            ledger.set_in_flight(number, is_in_flight);
+            assert!(ledger.is_written(number), "as it was, if no more");
+            let expected = [Change::Result(number, Some(Record { is_in_flight, ..record("t") }))];
+            assert_eq!(settle(&mut ledger), expected);
+            ledger.set_in_flight(number, is_in_flight);
+            assert!(ledger.is_settled(), "no news");
+        }
     }
 
     #[test]

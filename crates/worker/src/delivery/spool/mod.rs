@@ -139,6 +139,16 @@ impl Spool {
         changed
     }
 
+    /// A try of a result begins that must not be sent twice. Returns when that would survive, or cannot be made to.
+    pub(crate) async fn begin_try(&self, key: Key) {
+        self.durable(|ledger| ledger.set_in_flight(key, true)).await;
+    }
+
+    /// That try has ended, and nobody has got it.
+    pub(crate) fn end_try(&self, key: Key) {
+        self.shared.change(|ledger| ledger.set_in_flight(key, false));
+    }
+
     /// A result is acknowledged: it goes.
     pub(crate) fn remove(&self, key: Key) {
         self.shared.change(|ledger| drop(ledger.remove(key)));

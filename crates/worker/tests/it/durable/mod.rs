@@ -60,6 +60,14 @@ async fn wait_for_try(orchestrator: &ScriptedOrchestrator, id: &str, after: usiz
     tries(orchestrator, id)[after].json()
 }
 
+/// Waits until a heartbeat says that the worker has this task.
+async fn wait_until_current(orchestrator: &ScriptedOrchestrator, id: &str) {
+    let id = json!(id);
+    let has_it =
+        move |body: &Value| body["current_tasks"].as_array().is_some_and(|tasks| tasks.contains(&id));
+    wait_for_heartbeat(orchestrator, has_it).await;
+}
+
 #[tokio::test]
 async fn a_result_survives_a_kill_during_its_first_try() {
     each([Script::older(), Script::newer()], async |script| {
@@ -122,11 +130,7 @@ async fn the_third_death_with_the_same_task_is_final_and_a_graceful_end_is_none(
         task["task_id"] = json!(format!("dispatched-{number}"));
         orchestrator.push_task(&task);
         let id = format!("dispatched-{number}");
-        let running = id.clone();
-        wait_for_heartbeat(&orchestrator, move |body| {
-            body["current_tasks"].as_array().is_some_and(|tasks| tasks.contains(&json!(running)))
-        })
-        .await;
+        wait_until_current(&orchestrator, &id).await;
         process.wait_for_line("task started").await;
         kill(&mut process).await;
         process = outbox.start(&orchestrator, &[]).await;
@@ -141,7 +145,7 @@ async fn the_third_death_with_the_same_task_is_final_and_a_graceful_end_is_none(
     assert_eq!(codes, ["TRANSIENT_ERROR", "TRANSIENT_ERROR", "PERMANENT_ERROR"]);
     // One that is cancelled by the end of the worker is answered, and does not count.
     let id = push(&orchestrator, "sleep", json!({"seconds": 30}));
-    wait_for_heartbeat(&orchestrator, |body| body["load"] == 1.0).await;
+    wait_until_current(&orchestrator, &id).await;
     process.terminate();
     process.wait_for_line("shutting down").await;
     process.terminate();
@@ -229,6 +233,31 @@ async fn what_is_too_old_at_the_start_is_tried_once_more_and_then_stays_for_peop
     process.wait_for_line("the result is given up").await;
     assert_eq!(tries(&orchestrator, &id).len(), before + 1);
     until(|| rejected(outbox.0.path()).len() == 1).await;
+}
+
+#[tokio::test]
+async fn what_an_older_orchestrator_may_have_got_is_not_repeated_where_that_is_forbidden() {
+    let (orchestrator, outbox) = (ScriptedOrchestrator::start_with(Script::older()).await, Outbox::new());
+    let once = [("RESULT_RESEND_AMBIGUOUS", "false")];
+    let mut process = outbox.start(&orchestrator, &once).await;
+    orchestrator.answer_next(Endpoint::Result, Answer::Hang);
+    let hung = push(&orchestrator, "echo", json!({}));
+    orchestrator.wait_for_result(&hung).await;
+    // This one was answered: it was not taken, and may be repeated.
+    orchestrator.answer_always(Endpoint::Result, Answer::status(503));
+    let refused = push(&orchestrator, "echo", json!({}));
+    wait_for_try(&orchestrator, &refused, 1).await;
+    // Between two tries, the second of which is 0.1 s and more away.
+    watch_for(Duration::from_millis(30)).await;
+    kill(&mut process).await;
+    orchestrator.answer_normally(Endpoint::Result);
+    let before = tries(&orchestrator, &refused).len();
+    let process = outbox.start(&orchestrator, &once).await;
+    wait_for_try(&orchestrator, &refused, before).await;
+    let line = process.wait_for_line("it was being sent when the process died").await;
+    assert!(line.contains("ERROR") && line.contains(&hung), "{line}");
+    until(|| rejected(outbox.0.path()).len() == 1).await;
+    assert_eq!(tries(&orchestrator, &hung).len(), 1);
 }
 
 #[tokio::test]

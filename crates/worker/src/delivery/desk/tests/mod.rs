@@ -1,4 +1,5 @@
 mod course;
+mod durable;
 
 use std::time::Duration;
 
