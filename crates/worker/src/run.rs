@@ -108,7 +108,7 @@ pub(crate) async fn run(
 }
 
 /// Closes the file of results, and removes what belonged to tasks.
-async fn leave_nothing_open(core: &Core, spool: Option<Spool>, deliveries: &[Arc<Delivery>]) {
+async fn leave_nothing_open(core: &Core, spool: Option<Arc<Spool>>, deliveries: &[Arc<Delivery>]) {
     if let Some(spool) = spool {
         spool.close().await;
     }
