@@ -39,10 +39,16 @@ pub(super) fn readiness(core: &Core, sessions: &[Arc<Session>]) -> (bool, Value)
         "draining": draining,
         "slots": {"total": core.slots.limit(), "used": core.slots.limit() - usage.open, "waiting": usage.waiting},
         "outbox": unacknowledged,
+        "outbox_on_disk": on_disk(sessions),
         "disk": {"low": core.disk.low()},
         "orchestrators": orchestrators,
     });
     (ready, body)
+}
+
+/// Whether results would survive the process now; None where they are not to.
+fn on_disk(sessions: &[Arc<Session>]) -> Option<bool> {
+    sessions.first()?.delivery.is_on_disk()
 }
 
 fn orchestrator(session: &Session) -> Value {
@@ -81,6 +87,7 @@ pub(super) fn reading(core: &Core, sessions: &[Arc<Session>]) -> Reading {
         tasks_waiting: usage.waiting,
         draining: core.draining.load(Ordering::Relaxed),
         disk_low: core.disk.is_low(),
+        outbox_on_disk: on_disk(sessions).unwrap_or_default(),
         blocked: core.pulse.blocked().unwrap_or_default(),
         orchestrators: orchestrators.collect(),
     }
