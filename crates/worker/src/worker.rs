@@ -123,7 +123,8 @@ impl Worker {
     /// [`Error`] when the worker cannot run.
     ///
     /// # Cancel safety
-    /// Dropped, the worker ends at once: running tasks are cancelled, and what was not sent is lost.
+    /// Dropped, the worker ends at once: running tasks are cancelled, and what was not sent is lost, unless it is on disk
+    /// (`WORKER_OUTBOX_DIR`).
     pub async fn run_until(mut self, signal: impl Future<Output = ()> + Send) -> Result<Stopped, Error> {
         let hooks = std::mem::take(&mut self.plan.hooks);
         let assembly = Assembly::new(self.plan)?;
