@@ -19,6 +19,7 @@ mod capabilities;
 mod concurrency;
 mod deadlines;
 mod events;
+mod files;
 mod life;
 mod outcomes;
 mod rates;
