@@ -19,7 +19,9 @@ use crate::delivery::{Delivery, Outbox, OutboxSettings};
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::execution::BlockingThreads;
+use crate::files::{Files, Storage};
 use crate::hot_cache::HotCache;
+use crate::metrics::Metrics;
 use crate::orchestrators::{Orchestrators, Precedence, Turns};
 use crate::progress::ProgressBoard;
 use crate::pulse::Pulse;
@@ -48,6 +50,12 @@ impl Assembly {
         let names = entries.iter().map(|entry| entry.url.to_string()).collect();
         let orchestrators = Arc::new(Orchestrators::new(mode, names, slots.clone()));
         let changes = Arc::new(Changes::new(entries.len()));
+        let metrics = Arc::<Metrics>::default();
+        let storage = match plan.storage {
+            Some(storage) => Some(storage),
+            None => Storage::new(&plan.config)?,
+        };
+        let files = Arc::new(Files::new(&plan.config, storage, metrics.traffic()));
         let core = Arc::new(Core {
             worker_id,
             worker_type,
@@ -61,12 +69,13 @@ impl Assembly {
             orchestrators,
             slots,
             threads: Arc::new(BlockingThreads::new(limit)),
+            files,
             hot_cache: Arc::new(HotCache::new(changes.clone())),
             changes,
             running: Running::default(),
             warned_of_unsigned: std::sync::Once::new(),
             tasks: TaskTracker::new(),
-            metrics: Arc::default(),
+            metrics,
             pulse: Pulse::default(),
             disk: Disk::default(),
             draining: false.into(),

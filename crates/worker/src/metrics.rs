@@ -4,6 +4,7 @@
 //! somebody looks. Labels come from the configuration and from the worker's own code, so that nobody outside can make
 //! more of them.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::files::Traffic;
 use crate::handler::Outcome;
 
 type Labels = Vec<(&'static str, String)>;
@@ -43,8 +45,9 @@ pub(crate) struct Metrics {
     requests: Family<Labels, Counter>,
     results: Family<Labels, Counter>,
     per_orchestrator: [(&'static str, Family<Labels, Gauge>); 5],
-    of_worker: [(&'static str, Gauge); 5],
+    of_worker: [(&'static str, Gauge); 6],
     blocked: Gauge<f64, AtomicU64>,
+    traffic: Arc<Traffic>,
 }
 
 /// What is read of the worker when somebody looks.
@@ -55,6 +58,7 @@ pub(crate) struct Reading {
     pub(crate) tasks_waiting: usize,
     pub(crate) draining: bool,
     pub(crate) disk_low: bool,
+    pub(crate) outbox_on_disk: bool,
     pub(crate) blocked: Duration,
     pub(crate) orchestrators: Vec<OrchestratorReading>,
 }
@@ -102,6 +106,7 @@ impl Default for Metrics {
             ("tasks_waiting", "Tasks that wait for their limit group"),
             ("draining", "1 once the worker was told to stop"),
             ("disk_low", "1 while there is too little space on a disk"),
+            ("outbox_on_disk", "1 while results are written to disk before they are sent"),
         ]
         .map(|(name, help)| {
             let gauge = Gauge::default();
@@ -126,12 +131,30 @@ impl Default for Metrics {
             "How long the data path has stood still",
             blocked.clone(),
         );
+        let traffic = Arc::<Traffic>::default();
+        traffic.register(&mut registry);
         build_info.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
-        Self { registry, tasks, durations, not_run, requests, results, per_orchestrator, of_worker, blocked }
+        Self {
+            registry,
+            tasks,
+            durations,
+            not_run,
+            requests,
+            results,
+            per_orchestrator,
+            of_worker,
+            blocked,
+            traffic,
+        }
     }
 }
 
 impl Metrics {
+    /// What is counted of transfers.
+    pub(crate) fn traffic(&self) -> Arc<Traffic> {
+        self.traffic.clone()
+    }
+
     /// A task ended; `task` is one the worker has.
     pub(crate) fn task_ended(&self, task: Option<&str>, outcome: &Outcome, duration: Duration) {
         let task = task.unwrap_or("unknown").to_owned();
@@ -170,6 +193,7 @@ impl Metrics {
             reading.tasks_waiting,
             reading.draining.into(),
             reading.disk_low.into(),
+            reading.outbox_on_disk.into(),
         ];
         for ((_, gauge), value) in self.of_worker.iter().zip(values) {
             gauge.set(value as i64);

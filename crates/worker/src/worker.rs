@@ -17,6 +17,7 @@ use crate::control::ControlTask;
 use crate::delivery::OnIgnored;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::files::Storage;
 use crate::hooks::Hooks;
 use crate::router::Router;
 use crate::run;
@@ -36,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) on_ignored: Option<OnIgnored>,
     pub(crate) on_command: Option<OnCommand>,
     pub(crate) hooks: Hooks,
+    /// Instead of that of the configuration.
+    pub(crate) storage: Option<Storage>,
 }
 
 /// A worker, ready to run.

@@ -32,7 +32,7 @@ impl Transport for Panics {
     }
 }
 
-fn assembly() -> Assembly {
+pub(crate) fn assembly() -> Assembly {
     let plan = Plan {
         router: Router::default(),
         group_limits: Vec::new(),
@@ -45,6 +45,7 @@ fn assembly() -> Assembly {
         on_ignored: None,
         on_command: None,
         hooks: crate::hooks::Hooks::default(),
+        storage: None,
     };
     Assembly::new(plan).expect("a worker")
 }
