@@ -115,18 +115,36 @@ impl FaultProxy {
         self.desk.most.load(Ordering::Acquire)
     }
 
+    /// How many requests a rule has taken.
+    pub fn faults(&self) -> usize {
+        self.passed().iter().filter(|passed| passed.faulty).count()
+    }
+
     /// Waits until there were so many requests with this method, and this text in their target.
     ///
     /// # Panics
     /// When there are not within 20 s.
     #[track_caller]
     pub fn wait_for(&self, method: &str, text: &str, count: usize) -> impl Future<Output = ()> {
-        let caller = Location::caller();
-        let (proxy, wanted) = (self.clone(), format!("{count} requests {method} …{text}…"));
+        let wanted = format!("{count} requests {method} …{text}…");
         let (method, text) = (method.to_owned(), text.to_owned());
+        self.wait_until(wanted, move |proxy| proxy.count(&method, &text) >= count)
+    }
+
+    /// Waits until rules have taken so many requests.
+    ///
+    /// # Panics
+    /// When they have not within 20 s.
+    #[track_caller]
+    pub fn wait_for_faults(&self, count: usize) -> impl Future<Output = ()> {
+        self.wait_until(format!("{count} faults"), move |proxy| proxy.faults() >= count)
+    }
+
+    #[track_caller]
+    fn wait_until(&self, wanted: String, done: impl Fn(&Self) -> bool) -> impl Future<Output = ()> {
+        let (caller, proxy) = (Location::caller(), self.clone());
         async move {
-            let there = || (proxy.count(&method, &text) >= count).then_some(());
-            if eventually(&proxy.desk.changed, there).await.is_none() {
+            if eventually(&proxy.desk.changed, || done(&proxy).then_some(())).await.is_none() {
                 give_up(caller, &wanted, &format!("{:#?}", proxy.passed()));
             }
         }
