@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use self::wire::{Head, Pace, Wire};
 use crate::door::{Arrival, Door};
@@ -58,6 +58,8 @@ struct Desk {
     open: AtomicUsize,
     most: AtomicUsize,
     changed: Notify,
+    /// How often those that are held were released.
+    releases: watch::Sender<u64>,
 }
 
 impl FaultProxy {
@@ -74,6 +76,7 @@ impl FaultProxy {
             open: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             changed: Notify::new(),
+            releases: watch::Sender::new(0),
         });
         let serving = desk.clone();
         let door = Door::open(([127, 0, 0, 1], 0).into(), move |arrival| serve(arrival, serving.clone()));
@@ -98,6 +101,11 @@ impl FaultProxy {
     /// From now on everything passes.
     pub fn clear(&self) {
         lock(&self.desk.rules).clear();
+    }
+
+    /// Lets those pass that are [held](Fault::Hold) now.
+    pub fn release(&self) {
+        self.desk.releases.send_modify(|releases| *releases += 1);
     }
 
     /// The requests so far, in the order they came.
@@ -231,6 +239,8 @@ async fn serve_client(client: &mut Wire, desk: &Desk) -> io::Result<()> {
     let mut server: Option<Wire> = None;
     while let Some(head) = client.head().await? {
         let _underway = desk.enter();
+        // Before the request is written down: whoever waits for it may release it at once.
+        let mut releases = desk.releases.subscribe();
         let (number, fault) = desk.begin(&head);
         if let Some(Fault::Answer { status, body }) = &fault {
             desk.note(number, |passed| passed.status = Some(*status));
@@ -240,6 +250,10 @@ async fn serve_client(client: &mut Wire, desk: &Desk) -> io::Result<()> {
         if matches!(fault, Some(Fault::Hang)) {
             client.drain().await;
             return Ok(());
+        }
+        if matches!(fault, Some(Fault::Hold)) {
+            // The sender lives as long as the desk.
+            let _ = releases.changed().await;
         }
         let mut open = match server.take() {
             Some(server) => server,

@@ -22,6 +22,8 @@ pub enum Fault {
     CutRequest(u64),
     /// The server answers, but the connection is reset before the client hears of it.
     LoseAnswer,
+    /// The request waits before the server hears of it, until [`FaultProxy::release`](crate::FaultProxy::release).
+    Hold,
     /// The request is read, and nothing else happens for as long as the client waits.
     Hang,
     /// The answer's head and so many bytes of its body pass, and then nothing happens any more.
@@ -85,6 +87,7 @@ impl fmt::Debug for Fault {
             Self::CutAnswer(bytes) => write!(formatter, "CutAnswer({bytes})"),
             Self::CutRequest(bytes) => write!(formatter, "CutRequest({bytes})"),
             Self::LoseAnswer => formatter.write_str("LoseAnswer"),
+            Self::Hold => formatter.write_str("Hold"),
             Self::Hang => formatter.write_str("Hang"),
             Self::Stall(bytes) => write!(formatter, "Stall({bytes})"),
             Self::Trickle { bytes, pause } => write!(formatter, "Trickle({bytes}, {pause:?})"),

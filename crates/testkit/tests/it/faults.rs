@@ -113,3 +113,17 @@ async fn a_trickle_takes_its_time() {
     assert_eq!(client.register("w1").await.body.len(), length);
     assert!(start.elapsed() >= Duration::from_millis(80), "{:?}", start.elapsed());
 }
+
+#[tokio::test]
+async fn a_held_request_waits_until_it_is_released() {
+    let (orchestrator, proxy) = started().await;
+    proxy.add(Rule::new(Fault::Hold).once());
+    let mut client = Client::connect(proxy.addr()).await;
+    let releasing = async {
+        proxy.wait_for_faults(1).await;
+        assert_eq!(orchestrator.requests(Endpoint::Register).len(), 0);
+        proxy.release();
+    };
+    let (answer, ()) = tokio::join!(client.register("w1"), releasing);
+    assert_eq!(answer.status, 200);
+}
