@@ -99,6 +99,16 @@ pub(crate) async fn run(
     drop(guard);
     senders.wait().await;
     control.join().await;
+    leave_nothing_open(&core, spool, &deliveries).await;
+    let used = core.drain_began.get().map_or(Duration::ZERO, Instant::elapsed);
+    hooks.shut_down(core.config.worker_shutdown_timeout.saturating_sub(used).max(SHORTEST_SHUTDOWN)).await;
+    let stopped = ended.ok().flatten().ok_or(Error::ControlThreadDied)?;
+    say_how_it_ended(&stopped);
+    Ok(stopped)
+}
+
+/// Closes the file of results, and removes what belonged to tasks.
+async fn leave_nothing_open(core: &Core, spool: Option<Arc<Spool>>, deliveries: &[Arc<Delivery>]) {
     if let Some(spool) = spool {
         spool.close().await;
     }
@@ -106,11 +116,6 @@ pub(crate) async fn run(
         delivery.let_go();
     }
     core.files.close().await;
-    let used = core.drain_began.get().map_or(Duration::ZERO, Instant::elapsed);
-    hooks.shut_down(core.config.worker_shutdown_timeout.saturating_sub(used).max(SHORTEST_SHUTDOWN)).await;
-    let stopped = ended.ok().flatten().ok_or(Error::ControlThreadDied)?;
-    say_how_it_ended(&stopped);
-    Ok(stopped)
 }
 
 /// Opens the file of results, where there is to be one, and hands out what is in it.
