@@ -5,8 +5,8 @@ mod check;
 mod checks;
 mod e2e;
 mod failure;
-mod orchestrators;
 mod output;
+mod peers;
 mod python;
 mod setup;
 mod steps;
@@ -28,7 +28,7 @@ Commands:
   verify                     All that is checked without running tests, with cargo-deny and cargo-hack
   e2e [FILTER…]              The worker against the real orchestrators
   check                      The rules of the workspace that cargo does not know; takes a second
-  setup                      Install the real orchestrators from PyPI into `target/venvs`
+  setup                      Install the real orchestrators and an S3 from PyPI into `target/venvs`
   bench [ARGUMENT…]          The benchmark, in release mode
 ";
 

@@ -99,7 +99,7 @@ fn install_with_apt(found: Option<&Python>) -> Result {
     let packages = exact.iter().map(String::as_str).chain(["python3-venv"]);
     let mut last = apt_get(&["update"]);
     for package in packages {
-        say(&format!("orchestrators: installing {package} with apt-get"));
+        say(&format!("peers: installing {package} with apt-get"));
         last = apt_get(&["install", "--yes", "--no-install-recommends", package]);
         if last.is_ok() {
             break;

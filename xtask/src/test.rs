@@ -4,7 +4,7 @@ use std::thread;
 
 use crate::checks;
 use crate::failure::{Failure, Result};
-use crate::orchestrators;
+use crate::peers;
 use crate::steps::Steps;
 use crate::verify;
 use crate::workspace::Workspace;
@@ -12,9 +12,9 @@ use crate::workspace::Workspace;
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let options = Options::parse(arguments)?;
     let mut steps = Steps::begin();
-    // The orchestrators come from the network while the compiler is busy.
+    // The peers come from the network while the compiler is busy.
     thread::scope(|scope| {
-        let setup = options.e2e.then(|| scope.spawn(|| orchestrators::install(workspace)));
+        let setup = options.e2e.then(|| scope.spawn(|| peers::install(workspace)));
         // A filter is for working on something: then the rest is left out.
         if options.filters.is_empty() {
             checks::run(&mut steps, workspace)?;
@@ -28,7 +28,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
         if let Some(setup) = setup {
             let installed =
                 || setup.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")));
-            steps.step("orchestrators", "cargo xtask setup", installed)?;
+            steps.step("peers", "cargo xtask setup", installed)?;
         }
         tests(&mut steps, workspace, &options)
     })

@@ -1,4 +1,5 @@
-//! The real orchestrators, each in a virtual environment of its own, because their pins exclude each other.
+//! What the worker is tested against and cargo does not bring: the real orchestrators, and an S3 that is not ours. Each is
+//! in a virtual environment of its own, because their pins exclude each other.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,8 +13,11 @@ use crate::python::Python;
 use crate::workspace::Workspace;
 
 /// The environment's name, as the fixtures of `e2e` look for it, and what is in it.
-const ORCHESTRATORS: [(&str, &str); 2] =
-    [("avtomatika-1.0b12", "avtomatika[telemetry,s3]==1.0b12"), ("avtomatika-1.0b30", "avtomatika==1.0b30")];
+const PEERS: [(&str, &str); 3] = [
+    ("avtomatika-1.0b12", "avtomatika[telemetry,s3]==1.0b12"),
+    ("avtomatika-1.0b30", "avtomatika[s3]==1.0b30"),
+    ("moto", "moto[server]==5.2.5"),
+];
 
 /// Written last: an environment without it was interrupted, and is made anew.
 const STAMP: &str = "installed";
@@ -27,8 +31,7 @@ pub(crate) fn install(workspace: &Workspace) -> Result {
     let lock = File::create(all.join("lock")).map_err(told)?;
     lock.lock().map_err(told)?;
 
-    let environments =
-        ORCHESTRATORS.map(|(name, package)| Environment { folder: all.join(name), name, package });
+    let environments = PEERS.map(|(name, package)| Environment { folder: all.join(name), name, package });
     let missing = environments.iter().filter(|environment| !environment.is_complete()).collect::<Vec<_>>();
     if missing.is_empty() {
         return Ok(());
@@ -61,7 +64,7 @@ impl Environment {
     }
 
     fn make(&self, python: &Python) -> Result {
-        say(&format!("orchestrators: installing {} for Python {}", self.package, python.version()));
+        say(&format!("peers: installing {} for Python {}", self.package, python.version()));
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder).map_err(|error| {
                 Failure::new(format!("cannot remove `{}`: {error}", self.folder.display()))
@@ -85,7 +88,7 @@ impl Environment {
             pip.args(["--retries", "5", "--timeout", "60", self.package]);
             match self.run(&mut pip) {
                 Err(failure) if tries < TRIES => {
-                    say(&format!("orchestrators: try {tries} of {TRIES}: {failure}"));
+                    say(&format!("peers: try {tries} of {TRIES}: {failure}"));
                     thread::sleep(Duration::from_secs(5 * u64::from(tries)));
                     tries += 1;
                 }
