@@ -19,7 +19,6 @@ use crate::delivery::{Delivery, Outbox, OutboxSettings};
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::execution::BlockingThreads;
-use crate::hot_cache::HotCache;
 use crate::orchestrators::{Orchestrators, Precedence, Turns};
 use crate::progress::ProgressBoard;
 use crate::pulse::Pulse;
@@ -48,6 +47,8 @@ impl Assembly {
         let names = entries.iter().map(|entry| entry.url.to_string()).collect();
         let orchestrators = Arc::new(Orchestrators::new(mode, names, slots.clone()));
         let changes = Arc::new(Changes::new(entries.len()));
+        let hot_cache = plan.controls.hot_cache.clone();
+        hot_cache.tell(changes.clone());
         let core = Arc::new(Core {
             worker_id,
             worker_type,
@@ -61,13 +62,13 @@ impl Assembly {
             orchestrators,
             slots,
             threads: Arc::new(BlockingThreads::new(limit)),
-            hot_cache: Arc::new(HotCache::new(changes.clone())),
+            hot_cache,
             changes,
             running: Running::default(),
             warned_of_unsigned: std::sync::Once::new(),
             tasks: TaskTracker::new(),
             metrics: Arc::default(),
-            pulse: Pulse::default(),
+            pulse: Pulse::new(plan.controls.elsewhere.clone()),
             disk: Disk::default(),
             draining: false.into(),
             drain_began: std::sync::OnceLock::new(),

@@ -15,6 +15,7 @@ mod malformed;
 mod middleware;
 mod observability;
 mod outcomes;
+mod outside;
 mod pollers;
 mod polling;
 mod program;
