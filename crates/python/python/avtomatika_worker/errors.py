@@ -81,7 +81,7 @@ class IntegrityMismatchError(TaskError):
     default_code: ClassVar[str] = "INTEGRITY_MISMATCH_ERROR"
 
 
-class ConfigError(Exception):
+class ConfigError(ValueError):
     """The configuration is wrong. ``problems`` has one text for each option that is."""
 
     def __init__(self, problems: list[str] | tuple[str, ...] | str) -> None:

@@ -89,20 +89,25 @@ macro_rules! as_displayed {
 as_displayed! { String IpAddr WorkerId OrchestratorUrl }
 
 macro_rules! as_number {
-    ($($type:ty: $variant:ident)*) => { $(
+    ($($type:ty: $value:expr;)*) => { $(
         impl Value for $type {
             fn text(&self) -> Option<String> {
                 Some(self.to_string())
             }
 
             fn value(&self) -> OptionValue {
-                OptionValue::$variant(*self as _)
+                $value(*self)
             }
         }
     )* };
 }
 
-as_number! { bool: Boolean u16: Whole usize: Whole f64: Number }
+as_number! {
+    bool: OptionValue::Boolean;
+    u16: |number: u16| OptionValue::Whole(number.into());
+    usize: |number: usize| OptionValue::Whole(number as u64);
+    f64: OptionValue::Number;
+}
 
 macro_rules! as_json {
     ($($type:ty)*) => { $(

@@ -150,7 +150,8 @@ fn a_value_by_name_has_the_simplest_type_that_says_it() {
     assert!(config.get("WORKER_TOKENS").is_none());
     let Some(OptionValue::Json(entries)) = config.get("ORCHESTRATORS_CONFIG") else { panic!("no list") };
     assert!(entries.contains("another-secret"), "{entries}");
-    let shown = OPTIONS.iter().map(|option| format!("{:?}", config.get(option.variable))).collect::<String>();
+    let values: Vec<_> = OPTIONS.iter().map(|option| config.get(option.variable)).collect();
+    let shown = format!("{values:?}");
     assert!(!shown.contains("secret") && !shown.contains("password"), "{shown}");
 }
 
