@@ -85,12 +85,23 @@ def _encode(result: Any) -> Encoded:
         raise _Refused(f"the handler's status is {_came(status)}, expected text")
     if not status:
         raise _Refused("the handler's status is empty")
+    _warn_of_the_rest(result, status)
     if status == _FAILURE:
         return _FAILURE, None, _error(error)
     if error is not None:
         # The status decides what becomes of the job, and there is no place for both.
         _log.warning("the handler gave the status `%s` and an `error`, which is left out", _text(status))
     return _text(status), None if data is None else _data(data), None
+
+
+def _warn_of_the_rest(result: Mapping[Any, Any], status: str) -> None:
+    """What has no place in a result is not lost without a word."""
+    rest = [_text(key) for key in result if key not in _FIELDS]
+    if status == _FAILURE and result.get("data"):
+        rest.append("data")
+    if rest:
+        names = ", ".join(f"`{name}`" for name in rest)
+        _log.warning("of the handler's result with the status `%s` this is left out: %s", _text(status), names)
 
 
 def _data(data: Any) -> bytes:
@@ -157,7 +168,7 @@ def _text(value: Any) -> str:
 def _came(value: Any) -> str:
     """What came instead of what was expected."""
     kinds: dict[type, str] = {list: "a list", tuple: "a tuple", str: "a string", bool: "a boolean", int: "a number"}
-    kind = kinds.get(type(value)) or ("a number" if isinstance(value, float) else f"of the type `{_name(value)}`")
+    kind = kinds.get(type(value)) or ("a number" if isinstance(value, float) else f"a value of the type `{_name(value)}`")
     try:
         shown = repr(value)
     except Exception:  # a `__repr__` of the user's own
