@@ -1,6 +1,6 @@
 """The worker that black-box checks start, drive over the wire as an orchestrator would, and kill.
 
-It only uses what the SDK has always had, so it runs on the existing package, too. Its configuration is the environment's.
+It only uses what the SDK has always had, so it runs on the existing package, too. The environment configures it.
 """
 
 import asyncio

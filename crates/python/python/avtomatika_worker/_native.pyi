@@ -1,6 +1,7 @@
 from typing import Any, final
 
 def options() -> list[tuple[str, str, str, str, str]]: ...
+
 @final
 class Config:
     def __new__(cls, variables: dict[str, str]) -> Config: ...

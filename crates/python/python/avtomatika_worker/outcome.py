@@ -167,8 +167,17 @@ def _text(value: Any) -> str:
 
 def _came(value: Any) -> str:
     """What came instead of what was expected."""
-    kinds: dict[type, str] = {list: "a list", tuple: "a tuple", str: "a string", bool: "a boolean", int: "a number"}
-    kind = kinds.get(type(value)) or ("a number" if isinstance(value, float) else f"a value of the type `{_name(value)}`")
+    kinds: dict[type, str] = {
+        list: "a list",
+        tuple: "a tuple",
+        str: "a string",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+    }
+    kind = kinds.get(type(value)) or (
+        "a number" if isinstance(value, float) else f"a value of the type `{_name(value)}`"
+    )
     try:
         shown = repr(value)
     except Exception:  # a `__repr__` of the user's own

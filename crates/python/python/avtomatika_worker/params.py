@@ -182,7 +182,7 @@ def _converter(annotation: Any, scope: Mapping[str, Any]) -> _Converter | None:
     if dataclasses.is_dataclass(origin):
         # A generic one: its type variables pass unchecked.
         return _Dataclass(typing.cast(type, origin), scope)
-    if isinstance(annotation, enum.EnumMeta):
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return _enum(annotation)
     return None
 
@@ -304,8 +304,8 @@ def _name(annotation: Any) -> str:
     return getattr(annotation, "__name__", None) or str(annotation)
 
 
-def _enum(kind: enum.EnumMeta) -> _Converter:
-    values = ", ".join(f"`{member.value}`" for member in kind)  # type: ignore[var-annotated]
+def _enum(kind: type[enum.Enum]) -> _Converter:
+    values = ", ".join(f"`{member.value}`" for member in kind)
 
     def convert(value: Any) -> Any:
         try:

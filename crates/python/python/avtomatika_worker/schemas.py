@@ -115,8 +115,8 @@ def _schema(annotation: Any, names: Mapping[str, Any], within: tuple[Any, ...]) 
 def _of_class(kind: Any, names: Mapping[str, Any], within: tuple[Any, ...]) -> dict[str, Any]:
     if hasattr(kind, "model_json_schema"):
         return typing.cast(dict[str, Any], kind.model_json_schema())
-    if isinstance(kind, enum.EnumMeta):
-        return _enum([member.value for member in kind])  # type: ignore[var-annotated]
+    if issubclass(kind, enum.Enum):
+        return _enum([member.value for member in kind])
     if kind in within:
         # It contains itself.
         return {"type": "object"}

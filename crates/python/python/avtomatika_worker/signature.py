@@ -81,8 +81,7 @@ class Plan:
         named = [
             parameter
             for parameter in parameters
-            if parameter.name != own
-            and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if parameter.name != own and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         ]
         self.wanted: frozenset[str] = frozenset(parameter.name for parameter in named)
         """The arguments it names besides the parameters."""
@@ -214,8 +213,8 @@ def _is_files(scope: Scope, annotation: Any) -> bool:
 
 
 class Scope:
-    """Where the names of a handler's annotations are looked up: its module, what it closes over, and the functions it is
-    defined in, as long as they run."""
+    """Where the names of a handler's annotations are looked up: its module, what it closes over, and the functions it
+    is defined in, as long as they run."""
 
     def __init__(self, func: Any) -> None:
         while isinstance(func, functools.partial):
@@ -257,21 +256,18 @@ def _has_text(annotation: Any) -> bool:
 
 def _enclosing(names: dict[str, Any]) -> dict[str, Any]:
     """The variables of the functions that are running in the module: in them, a class may be local."""
-    frames = []
+    scopes: list[dict[str, Any]] = []
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_globals is names and frame.f_locals is not frame.f_globals:
-            frames.append(frame)
+            scopes.append(frame.f_locals)
         frame = frame.f_back
     found: dict[str, Any] = {}
-    for frame in reversed(frames):
-        found.update((name, value) for name, value in frame.f_locals.items() if _is_for_annotations(value))
+    for scope in reversed(scopes):
+        found.update((name, value) for name, value in scope.items() if _is_for_annotations(value))
     return found
 
 
 def _is_for_annotations(value: Any) -> bool:
     """Whether it may stand in an annotation; all else is not kept alive."""
-    is_typing = type(value).__module__ in ("typing", "types") and not callable(getattr(value, "__code__", None))
-    return isinstance(value, (type, types.ModuleType)) or hasattr(value, "__supertype__") or (
-        is_typing and not isinstance(value, (types.FunctionType, types.MethodType, types.CoroutineType))
-    )
+    return isinstance(value, (type, types.ModuleType)) or type(value).__module__ in ("typing", "types")

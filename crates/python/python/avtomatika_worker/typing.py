@@ -53,7 +53,8 @@ INTERNAL_ERROR = "INTERNAL_ERROR"
 CapacityChecker: TypeAlias = Callable[[str], bool]
 """Is asked whether a task, given by its name, can be accepted now."""
 
-Middleware: TypeAlias = Callable[[dict[str, Any], Callable[[], Awaitable[Any]]], Awaitable[Any]] | Callable[
-    [dict[str, Any], Callable[[], Any]], Any
-]
+Middleware: TypeAlias = (
+    Callable[[dict[str, Any], Callable[[], Awaitable[Any]]], Awaitable[Any]]
+    | Callable[[dict[str, Any], Callable[[], Any]], Any]
+)
 """Wraps a task: gets the context and the next handler, returns the result."""
