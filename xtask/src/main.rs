@@ -4,9 +4,11 @@ mod bench;
 mod check;
 mod checks;
 mod e2e;
+mod environment;
 mod failure;
 mod orchestrators;
 mod output;
+mod package;
 mod python;
 mod setup;
 mod steps;
@@ -28,6 +30,7 @@ Commands:
   verify                     All that is checked without running tests, with cargo-deny and cargo-hack
   e2e [FILTER…]              The worker against the real orchestrators
   check                      The rules of the workspace that cargo does not know; takes a second
+  python [ARGUMENT…]         The Python package: build its wheel, check and test it; arguments are pytest's
   setup                      Install the real orchestrators from PyPI into `target/venvs`
   bench [ARGUMENT…]          The benchmark, in release mode
 ";
@@ -52,6 +55,7 @@ fn run(verb: &str, arguments: &[String]) -> Result {
         "verify" => none(arguments).and_then(|()| verify::run(&Workspace::load()?)),
         "e2e" => e2e::run(&Workspace::load()?, arguments),
         "check" => none(arguments).and_then(|()| check::run(&Workspace::load()?)),
+        "python" => package::run(&Workspace::load()?, arguments),
         "setup" => none(arguments).and_then(|()| setup::run(&Workspace::load()?)),
         "bench" => bench::run(&Workspace::load()?, arguments),
         "help" | "-h" | "--help" => {

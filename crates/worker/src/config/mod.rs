@@ -23,6 +23,7 @@ pub use orchestrators::OrchestratorEntry;
 pub use problem::{ConfigError, Problem};
 pub use secret::{Address, Secret};
 pub use table::{OPTIONS, WorkerConfig};
+pub use value::OptionValue;
 
 use std::collections::BTreeMap;
 
@@ -101,6 +102,11 @@ impl WorkerConfig {
     pub fn extra_capability(mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
         self.history.extra.insert(name.into(), value.into());
         self
+    }
+
+    /// Replaces [what orchestrators are told](Self::extra_capabilities).
+    pub fn set_extra_capabilities(&mut self, extra: BTreeMap<String, serde_json::Value>) {
+        self.history.extra = extra;
     }
 
     fn read(&mut self, option: &'static OptionInfo, text: &str) {
