@@ -29,7 +29,6 @@ pub(crate) struct Config(Mutex<WorkerConfig>);
 
 impl Config {
     /// The configuration as it is now, for a worker to be built with.
-    #[expect(dead_code, reason = "the worker's binding is not there yet")]
     pub(crate) fn snapshot(&self) -> WorkerConfig {
         self.lock().clone()
     }
