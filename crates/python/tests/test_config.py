@@ -194,6 +194,8 @@ def test_the_name_that_is_asked_for_is_the_one_that_is_used():
     assert name.startswith("worker-")
     assert made.WORKER_ID == name
     assert WorkerConfig().WORKER_ID != name
+    assert copy.copy(made).WORKER_ID != name, "no two workers may share one"
+    assert "WORKER_ID" not in repr(made), "and it is not set"
 
 
 def test_secrets_are_not_shown(monkeypatch):

@@ -32,7 +32,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _native
-from ._execution import Ended, Execution, begin
+from ._execution import Ended, Execution, execution
 from ._serving import routes
 from ._threads import Threads
 
@@ -126,8 +126,9 @@ async def _ended(route: Route, told: _Told, raw: bytes, cancelled_after: float |
         # On the loop, or on a thread.
         loop.call_soon_threadsafe(lambda: future.done() or future.set_result(ended))
 
-    execution = begin(route, told, raw, threads, loop, finish)  # type: ignore[arg-type]
-    timer = None if cancelled_after is None else loop.call_later(cancelled_after, _cancel, execution, told)
+    running = execution(route, told, 0, raw, finish)  # type: ignore[arg-type]
+    running.start(threads, loop)
+    timer = None if cancelled_after is None else loop.call_later(cancelled_after, _cancel, running, told)
     try:
         ended = await future
     finally:
@@ -138,9 +139,9 @@ async def _ended(route: Route, told: _Told, raw: bytes, cancelled_after: float |
     return ("cancelled", None, None) if told.is_cancelled else ended
 
 
-def _cancel(execution: Execution, told: _Told) -> None:
+def _cancel(running: Execution, told: _Told) -> None:
     told.is_cancelled = True
-    execution.cancel()
+    running.cancel()
 
 
 class _Told:
@@ -196,6 +197,8 @@ class DevOrchestrator:
 
     def __init__(self, address: str = "127.0.0.1:0", **settings: Any) -> None:
         self._native = _native.DevOrchestrator(address, **settings)
+        # By default any token will do.
+        self._token: str = settings.get("token") or "development"
 
     @property
     def url(self) -> str:
@@ -241,7 +244,7 @@ class DevOrchestrator:
         come and to go."""
         config = worker.config
         before = config.ORCHESTRATORS_CONFIG
-        config.ORCHESTRATORS_CONFIG = [{"url": self.url}]
+        config.ORCHESTRATORS_CONFIG = [{"url": self.url, "token": self._token}]
         thread = _Running(worker)
         thread.start()
         try:
