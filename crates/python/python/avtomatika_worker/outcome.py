@@ -18,7 +18,7 @@ from typing import Any
 
 from .errors import TaskError
 
-__all__ = ["Encoded", "Error", "encode", "from_exception"]
+__all__ = ["Encoded", "Error", "encode", "from_exception", "to_json"]
 
 Error = tuple[str, str, bytes | None]
 """Code, message, and details as JSON."""
@@ -203,6 +203,14 @@ def _json(data: Any) -> tuple[bytes | None, str]:
     except (ValueError, TypeError, RecursionError) as error:
         # Only now it is looked for: nearly all data is fine.
         return None, _first_problem(data) or _text(error)
+
+
+def to_json(data: Any) -> bytes:
+    """The JSON text of data, converted as a result's are. Raises ``ValueError`` naming the path of what is none."""
+    encoded, problem = _json(data)
+    if encoded is None:
+        raise ValueError(f"the data is not JSON: {problem}")
+    return encoded
 
 
 def _converted(value: Any) -> Any:
