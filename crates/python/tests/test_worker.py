@@ -225,8 +225,9 @@ def test_progress_models_and_capacity_are_told_from_both_kinds_of_handlers():
             go_on.set()
             dev.result(job)
             assert worker.get_hot_cache() == {"b", "c"}
+            assert set(dev.workers()[0]["accepts"]) == {"draw", "hot"}
             full.set()
-            until(lambda: dev.workers()[0]["available"] == ["draw"] if "available" in dev.workers()[0] else True)
+            until(lambda: dev.workers()[0]["accepts"] == ["draw"])
         assert worker.get_hot_cache() == {"b", "c"}
 
 
@@ -418,7 +419,7 @@ def test_lines_below_the_level_of_the_logger_are_not_even_made(caplog):
 
 
 def test_ten_thousand_tasks_do_not_make_the_process_grow():
-    with orchestrator(history_limit=100) if _has_history_limit() else orchestrator() as dev:
+    with orchestrator() as dev:
         worker = made(dev.url, max_concurrent_tasks=100)
 
         @worker.task("async")
@@ -443,14 +444,6 @@ def test_ten_thousand_tasks_do_not_make_the_process_grow():
             assert not worker._run._running
     # The orchestrator is in the process too, and remembers its tasks.
     assert grown < 24 * 2**20, f"{grown / 2**20:.1f} MiB"
-
-
-def _has_history_limit() -> bool:
-    from avtomatika_worker import _native
-
-    return "history_limit" in (_native.DevOrchestrator.__new__.__text_signature__ or "") or "history_limit" in (
-        _native.DevOrchestrator.__text_signature__ or ""
-    )
 
 
 def _resident() -> int:
