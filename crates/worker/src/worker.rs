@@ -271,7 +271,7 @@ impl Worker {
 
 impl Plan {
     pub(crate) fn worker_id(&self) -> WorkerId {
-        self.config.worker_id.clone().unwrap_or_else(WorkerId::random)
+        self.config.known_worker_id().unwrap_or_else(WorkerId::random)
     }
 
     pub(crate) fn limit(&self) -> usize {

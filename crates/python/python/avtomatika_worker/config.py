@@ -159,14 +159,11 @@ class WorkerConfig:
         object.__setattr__(self, "_loaned", self._loaned - 1)
 
     def _get(self, name: str) -> Any:
+        if name == "WORKER_ID":
+            # Where none is set, the one that is made up.
+            return self._native_config.worker_id()
         value = self._native_config.get(name)
-        if isinstance(value, bytes):
-            return self._lend(name, lambda: value)
-        if value is None and name == "WORKER_ID":
-            # Whoever asks for the name wants the one that will be used.
-            value = _random_id()
-            self._native_config.set(name, value)
-        return value
+        return self._lend(name, lambda: value) if isinstance(value, bytes) else value
 
     def _lend(self, name: str, read: Any) -> Any:
         if name not in self._lent:
@@ -237,12 +234,6 @@ def _unknown(name: str) -> str:
 def _readable(text: str) -> str:
     """A variable that is not UTF-8 is read as far as it is: its text is then named as wrong."""
     return text if text.isascii() else os.fsencode(text).decode(errors="replace")
-
-
-def _random_id() -> str:
-    from uuid import uuid4
-
-    return f"worker-{uuid4()}"
 
 
 def _as_text(name: str, value: Any) -> str:

@@ -289,10 +289,14 @@ def _union(members: tuple[Any, ...], scope: Mapping[str, Any]) -> _Converter | N
                 return typing.cast(_Converter, convert)(value)
             except _Problem as problem:
                 problems.append(problem)
-        # The one that was meant is the one that got furthest in; a validation of its own is further than a type.
-        deeper = [problem for problem in problems if problem.steps or not problem.text.startswith("invalid type")]
-        if len(deeper) == 1:
-            raise deeper[0]
+        # The one that was meant is the one that got furthest in.
+        deepest = max(len(problem.steps) for problem in problems)
+        meant = [problem for problem in problems if len(problem.steps) == deepest]
+        if not deepest:
+            # A missing field or a validation of its own is further than a wrong type.
+            meant = [problem for problem in meant if not problem.text.startswith("invalid type")]
+        if len(meant) == 1:
+            raise meant[0]
         raise _wrong(value, expected)
 
     return check

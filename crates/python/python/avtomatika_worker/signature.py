@@ -242,8 +242,8 @@ class Scope:
         try:
             return typing.get_type_hints(one, self.globals, self.names, include_extras=True)["it"]
         except Exception as error:  # whatever an annotation may raise
-            if quietly or not _has_text(annotation):
-                # An object that is no type, such as a text for people: nothing is known, nothing is checked.
+            if quietly or isinstance(error, SyntaxError) or not _has_text(annotation):
+                # It is no type, but perhaps a text for people: nothing is known, nothing is checked.
                 return Any
             raise TypeError(f"the annotation `{annotation}` of `params` cannot be resolved: {error}") from None
 

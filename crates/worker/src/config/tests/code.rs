@@ -162,3 +162,11 @@ fn what_orchestrators_are_told_besides_can_be_replaced() {
     config.set_extra_capabilities(BTreeMap::from([("row".to_owned(), "b".into())]));
     assert_eq!(config.extra_capabilities(), &BTreeMap::from([("row".to_owned(), "b".into())]));
 }
+
+#[test]
+fn a_fallback_id_is_the_workers_name_until_one_is_set() {
+    let id = |text| rxon::WorkerId::new(text).expect("an identifier");
+    let config = config(&[]).fallback_worker_id(id("made-up"));
+    assert_eq!((config.worker_id.clone(), config.known_worker_id()), (None, Some(id("made-up"))));
+    assert_eq!(config.worker_id(id("set")).known_worker_id(), Some(id("set")));
+}
