@@ -10,8 +10,9 @@ import asyncio
 import logging
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError as FutureCancelled
+from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -148,13 +149,60 @@ def _guarded(gate: Gate, call: Callable[[], Any]) -> tuple[Any, BaseException | 
 
 
 def _await_elsewhere(gate: Gate, awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop) -> Any:
+    """Called on a thread: has the loop await something."""
+
     async def awaited() -> Any:
         return await awaitable
 
-    try:
-        return gate.wait(lambda: asyncio.run_coroutine_threadsafe(awaited(), loop), lambda future: future.result())
-    except FutureCancelled:
-        raise TaskCancelled from None
+    ended = threading.Event()
+
+    def serve(call: _LoopCall) -> Any:
+        ended.wait()
+        return call.result()
+
+    return gate.wait(lambda: _LoopCall(loop, awaited(), ended.set), serve)
+
+
+class _LoopCall:
+    """A coroutine that a thread has the loop run. Cancelled, it has ended when it has, not before."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], ended: Callable[[], object]
+    ) -> None:
+        self._loop = loop
+        self._coroutine = coroutine
+        self._ended = ended
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelled = False
+        try:
+            loop.call_soon_threadsafe(self._start, context=copy_context())
+        except RuntimeError:
+            coroutine.close()
+            raise
+
+    def cancel(self) -> None:
+        """Tells it to stop."""
+        self._cancelled = True
+        # A loop that was closed runs nothing that could be told.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def result(self) -> Any:
+        """What it ended in."""
+        assert self._task is not None, "it has ended"
+        if self._task.cancelled():
+            raise TaskCancelled
+        return self._task.result()
+
+    def _start(self) -> None:
+        self._task = self._loop.create_task(self._coroutine)
+        self._task.add_done_callback(lambda _: self._ended())
+        if self._cancelled:
+            self._task.cancel()
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
 
 class _OnLoop(Execution):
@@ -251,11 +299,12 @@ class _Lane:
         def job() -> None:
             context.run(current.set, gate)
             value, error = _guarded(gate, lambda: context.run(call, gate))
-            try:
+            with self._lock:
+                # Before the loop goes on, which may at once have the next for it.
+                self._waiting += takes
+            # A loop that was closed waits no more.
+            with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(_settle, future, value, error)
-            except RuntimeError:
-                # The loop was closed: nobody waits any more.
-                return
 
         with self._lock:
             takes = self._waiting > 0
@@ -281,26 +330,19 @@ class _Lane:
     def wait(self, gate: Gate, coroutine: Any) -> Any:
         """Called on the thread: has the loop run something, and takes jobs until it has."""
 
-        def begin() -> Any:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-            future.add_done_callback(lambda _: self._jobs.put(None))
-            return future
+        def begin() -> _LoopCall:
+            with self._lock:
+                self._waiting += 1
+            return _LoopCall(self._loop, coroutine, lambda: self._jobs.put(None))
 
-        def serve(future: Any) -> Any:
-            while True:
-                with self._lock:
-                    self._waiting += 1
-                job = self._jobs.get()
-                if job is None:
-                    with self._lock:
-                        self._waiting -= 1
-                    return future.result()
+        def serve(call: _LoopCall) -> Any:
+            while (job := self._jobs.get()) is not None:
                 job()
+            with self._lock:
+                self._waiting -= 1
+            return call.result()
 
-        try:
-            return gate.wait(begin, serve)
-        except FutureCancelled:
-            raise TaskCancelled from None
+        return gate.wait(begin, serve)
 
 
 def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
