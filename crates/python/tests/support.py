@@ -147,7 +147,7 @@ class Program:
             **variables,
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "dev", "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(script)],
+            [sys.executable, "-X", "faulthandler", "-W", "always::ResourceWarning", "-c", textwrap.dedent(script)],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

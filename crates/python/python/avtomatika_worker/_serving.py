@@ -43,9 +43,11 @@ async def serve(worker: Worker, health_check: bool, install_signal_handlers: boo
             await _shut_down(worker, max(left, _SHORTEST_SHUTDOWN))
     finally:
         run.close()
-        worker._hot = set(run.native.hot_cache())
-        worker._run = None
-        worker.config._give_back()
+        # Unless its loop was closed, and the worker begun anew.
+        if worker._run is run:
+            worker._hot = set(run.native.hot_cache())
+            worker._run = None
+            worker.config._give_back()
     if told[0]:
         # Whoever cancelled it is told that it was.
         raise asyncio.CancelledError
@@ -137,6 +139,12 @@ def _check_free(worker: Worker) -> None:
             f"this worker runs in process {run.process}, and this is process {os.getpid()}, forked from it: its threads "
             "stayed there; make a worker of this process's own, or start processes by `spawn`"
         )
+    if run.loop.is_closed():
+        # Nobody will ever resume what ran there.
+        run.close()
+        worker._run = None
+        worker.config._give_back()
+        return
     raise RuntimeError("this worker runs already")
 
 
