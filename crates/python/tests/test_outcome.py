@@ -72,7 +72,7 @@ def test_what_is_a_result(result, status, data):
 
 
 def test_the_usual_conversions():
-    pair = namedtuple("pair", "a b")  # noqa: PYI024
+    pair = namedtuple("pair", "a b")
     data = {
         "datetime": datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC),
         "date": datetime.date(2026, 1, 2),
@@ -110,7 +110,9 @@ def test_the_usual_conversions():
 
 def test_numbers_and_text_are_exact():
     bits = [random.Random(3).getrandbits(64) for _ in range(2000)]
-    floats = [value for value in (struct.unpack("<d", struct.pack("<Q", one))[0] for one in bits) if math.isfinite(value)]
+    floats = [
+        value for value in (struct.unpack("<d", struct.pack("<Q", one))[0] for one in bits) if math.isfinite(value)
+    ]
     data = {"floats": floats, "big": [2**64, -(10**100)], "text": "žluťoučký \u0000\u2028 🎉", "b": 1, "a": 2}
     encoded = encode(data)[1]
     assert json.loads(encoded) == data

@@ -189,7 +189,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("value", "path", "problem"), WRONG, ids=[f"{path}-{n}" for n, (_, path, _) in enumerate(WRONG)])
+@pytest.mark.parametrize(
+    ("value", "path", "problem"), WRONG, ids=[f"{path}-{n}" for n, (_, path, _) in enumerate(WRONG)]
+)
 def test_the_first_problem_of_a_dataclass_is_told_with_its_path(value, path, problem):
     assert problems(Picture, value) == [(path, problem)]
 

@@ -114,7 +114,12 @@ def test_params_are_a_dictionary(dev_orchestrator):
 @pytest.mark.parametrize(
     ("name", "good", "bad", "problem"),
     [
-        ("params_dataclass", {"width": 2, "height": 3}, {"width": 0, "height": 3}, "Width and height must be positive."),
+        (
+            "params_dataclass",
+            {"width": 2, "height": 3},
+            {"width": 0, "height": 3},
+            "Width and height must be positive.",
+        ),
         ("params_dataclass", {"width": 2, "height": 3}, {"width": 2}, "missing field `height`"),
         (
             "params_pydantic",
@@ -229,7 +234,11 @@ def test_middleware_injects_what_the_handler_asks_for(dev_orchestrator, capsys):
     assert manager.did == ["allocated", "released"]
     said = capsys.readouterr().out.splitlines()
     task = view["task_id"]
-    assert said == [f"Acquiring GPU for task {task}...", "Using model at: /models/one", f"Releasing GPU for task {task}..."]
+    assert said == [
+        f"Acquiring GPU for task {task}...",
+        "Using model at: /models/one",
+        f"Releasing GPU for task {task}...",
+    ]
 
 
 def test_skills_are_hot_when_all_their_models_are_loaded():

@@ -73,9 +73,7 @@ def test_what_is_wrong_is_told_as_an_orchestrator_would_be_told():
     tester = TestWorker(worker)
     run = tester.run("resize", {"width": "3"})
     assert (run.status, run.error_code) == ("failure", "INVALID_INPUT_ERROR")
-    assert run.error_details == {
-        "problems": [{"path": "width", "problem": 'invalid type: string "3", expected int'}]
-    }
+    assert run.error_details == {"problems": [{"path": "width", "problem": 'invalid type: string "3", expected int'}]}
     run = tester.run("refuse")
     assert (run.error_code, run.error_message, run.error_details) == ("PERMANENT_ERROR", "never", {"why": "so"})
     run = tester.run("crash")
@@ -132,7 +130,7 @@ def test_the_development_orchestrator_runs_a_worker(dev_orchestrator):
 
 def test_a_worker_that_cannot_run_says_why():
     broken = Worker()
-    with DevOrchestrator() as orchestrator, pytest.raises(Exception, match="no task"):  # noqa: SIM117
+    with DevOrchestrator() as orchestrator, pytest.raises(Exception, match="no task"):
         with orchestrator.running(broken):
             raise AssertionError("it runs")
 

@@ -90,3 +90,12 @@ class ConfigError(ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.problems,)
+
+
+def of_code(code: str, message: str, details: str | None) -> TaskError:
+    """The exception for a code, with details that are JSON text."""
+    import json
+
+    kinds = (PermanentError, InvalidInputError, TaskTimeoutError, ResourceExhaustedError, IntegrityMismatchError)
+    kind = next((kind for kind in kinds if kind.default_code == code), TransientError)
+    return kind(message, code=code, details=None if details is None else json.loads(details))

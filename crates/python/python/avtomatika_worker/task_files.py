@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ._threads import Threads
+from .errors import IntegrityMismatchError
 
 if TYPE_CHECKING:
     from . import _native
@@ -23,6 +24,8 @@ __all__ = ["AsyncFile", "FileMetadata", "TaskFiles"]
 
 _Result = TypeVar("_Result")
 _Name = str | os.PathLike[str]
+# In the class below `list` is a method.
+_Names = list[str]
 
 # Disks serve few at once.
 _MOST_THREADS = 8
@@ -30,11 +33,10 @@ _MOST_THREADS = 8
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FileMetadata:
-    """What was uploaded: where it is, its size in bytes, and its ETag, which directories have none of."""
+    """What was uploaded: where it is, and its size in bytes."""
 
     uri: str
     size: int
-    etag: str | None = None
 
 
 class TaskFiles:
@@ -71,11 +73,11 @@ class TaskFiles:
         """``exists`` for ``def`` handlers."""
         return self._native.exists(_text(filename))
 
-    async def list(self) -> list[str]:
+    async def list(self) -> _Names:
         """The names in the directory, in alphabetical order; what is in directories below is not listed."""
         return await _elsewhere(self.list_sync)
 
-    def list_sync(self) -> list[str]:
+    def list_sync(self) -> _Names:
         """``list`` for ``def`` handlers."""
         return self._native.list()
 
@@ -108,12 +110,12 @@ class TaskFiles:
 
     def write_sync(self, filename: _Name, data: str | bytes, mode: str = "w") -> None:
         """``write`` for ``def`` handlers."""
-        mode = _mode(mode, "w", "a")
+        _check(mode, "w", "a", "x")
         if isinstance(data, str) == ("b" in mode):
             expected = "bytes" if "b" in mode else "text"
             raise TypeError(f"`{_text(filename)}` is written with the mode `{mode}`, which takes {expected}")
-        raw = data.encode() if isinstance(data, str) else bytes(data)
-        self._native.write(_text(filename), raw, "a" in mode)
+        with self._open(filename, mode) as file:
+            file.write(data)
 
     async def read_json(self, filename: _Name) -> Any:
         """What the JSON in a file says."""
@@ -131,19 +133,19 @@ class TaskFiles:
         """``write_json`` for ``def`` handlers."""
         from .outcome import to_json
 
-        self._native.write(_text(filename), to_json(data), False)
+        self.write_sync(filename, to_json(data), "wb")
 
     def _read(self, filename: _Name, mode: str) -> str | bytes:
-        is_binary = "b" in _mode(mode, "r")
+        _check(mode, "r")
         raw = self._native.read(_text(filename))
-        return raw if is_binary else raw.decode()
+        return raw if "b" in mode else raw.decode()
 
     # Open files
 
     @asynccontextmanager
     async def open(self, filename: _Name, mode: str = "r") -> AsyncIterator[AsyncFile]:
-        """``async with files.open(name, mode) as file``: an open file, whose methods are awaited. ``mode`` is ``r``, ``w``
-        or ``a``, with ``b`` for bytes and ``+`` for both ways."""
+        """``async with files.open(name, mode) as file``: an open file, whose methods are awaited. ``mode`` is as Python's
+        ``open`` has it; text is UTF-8."""
         file = AsyncFile(await _elsewhere(self._open, filename, mode))
         try:
             yield file
@@ -157,39 +159,45 @@ class TaskFiles:
             yield file
 
     def _open(self, filename: _Name, mode: str) -> IO[Any]:
-        mode = _mode(mode, "r", "w", "a")
-        descriptor = self._native.open(_text(filename), mode.replace("b", "").replace("t", ""))
-        encoding = None if "b" in mode else "utf-8"
-        # As Python's `open` it takes over the descriptor, whatever comes.
-        return os.fdopen(descriptor, mode, encoding=encoding)
+        descriptor = self._native.open(_text(filename), mode)
+        return os.fdopen(descriptor, mode, encoding=None if "b" in mode else "utf-8")
 
     # Storage
 
     async def upload_file(self, filename: _Name) -> FileMetadata:
-        """Uploads a file to ``S3_DEFAULT_BUCKET``; what a result names is uploaded without being asked for."""
+        """Uploads a file to ``S3_DEFAULT_BUCKET`` now; what a result names is uploaded without being asked for."""
         return await _elsewhere(self.upload_file_sync, filename)
 
     def upload_file_sync(self, filename: _Name) -> FileMetadata:
         """``upload_file`` for ``def`` handlers."""
-        return FileMetadata(*self._native.upload_file(_text(filename)))
+        uri = self._native.upload_file(_text(filename))
+        return FileMetadata(uri, os.stat(self.path_to_sync(filename)).st_size)
 
     async def upload_dir(self, dirname: _Name = "") -> FileMetadata:
-        """Uploads all files below a directory; without a name, all files of the task."""
+        """Uploads all files below a directory now; without a name, all files of the task."""
         return await _elsewhere(self.upload_dir_sync, dirname)
 
     def upload_dir_sync(self, dirname: _Name = "") -> FileMetadata:
         """``upload_dir`` for ``def`` handlers."""
-        return FileMetadata(*self._native.upload_dir(_text(dirname)))
+        name = _text(dirname) or "."
+        uri = self._native.upload_dir(name)
+        found = os.walk(self.path_to_sync(name))
+        sizes = (os.stat(os.path.join(folder, file)).st_size for folder, _, files in found for file in files)
+        return FileMetadata(uri, sum(sizes))
 
     async def download_file(self, uri: str, filename: _Name, verify_meta: Any = None) -> str:
-        """Downloads an object to a file, and gives its path. ``verify_meta`` has the ``size`` and ``etag`` that it has to
-        have."""
+        """Downloads an object, or all below an address that ends in ``/``, and gives the whole path. ``verify_meta`` may
+        have the ``size`` that the file has to have."""
         return await _elsewhere(self.download_file_sync, uri, filename, verify_meta)
 
     def download_file_sync(self, uri: str, filename: _Name, verify_meta: Any = None) -> str:
         """``download_file`` for ``def`` handlers."""
-        size, etag = getattr(verify_meta, "size", None), getattr(verify_meta, "etag", None)
-        return self._native.download_file(uri, _text(filename), size, etag)
+        path = self._native.download_file(uri, _text(filename))
+        expected = getattr(verify_meta, "size", None)
+        if expected is not None and os.path.isfile(path) and os.stat(path).st_size != expected:
+            size = os.stat(path).st_size
+            raise IntegrityMismatchError(f"`{uri}` has {size} bytes, expected {expected}")
+        return path
 
 
 class AsyncFile:
@@ -262,13 +270,11 @@ def _text(name: _Name) -> str:
     return text
 
 
-def _mode(mode: str, *first: str) -> str:
-    """A mode as Python's `open` has it."""
-    kinds = [kind for kind in mode if kind in "rwax"]
-    if kinds not in [[one] for one in first] or set(mode) - set("rwabt+") or len(set(mode)) != len(mode):
+def _check(mode: str, *first: str) -> None:
+    """Whether a whole file can be read or written in a mode."""
+    if not any(mode in (one, f"{one}b", f"{one}t", f"b{one}") for one in first):
         expected = " or ".join(f"`{one}`" for one in first)
         raise ValueError(f"the mode is `{mode}`, expected {expected}, with `b` for bytes")
-    return mode
 
 
 # --- The disk is waited for on threads, which are this process's own.

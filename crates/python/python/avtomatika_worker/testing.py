@@ -124,7 +124,11 @@ async def _ended(route: Route, told: _Told, raw: bytes, cancelled_after: float |
 
     def finish(_: Execution, ended: Ended) -> None:
         # On the loop, or on a thread.
-        loop.call_soon_threadsafe(lambda: future.done() or future.set_result(ended))
+        loop.call_soon_threadsafe(settle, ended)
+
+    def settle(ended: Ended) -> None:
+        if not future.done():
+            future.set_result(ended)
 
     running = execution(route, told, 0, raw, finish)  # type: ignore[arg-type]
     running.start(threads, loop)
