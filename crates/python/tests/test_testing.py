@@ -1,11 +1,12 @@
 """What users test their handlers with."""
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass
 
 import pytest
-from avtomatika_worker import PermanentError, TaskCancelled, Worker
+from avtomatika_worker import PermanentError, TaskCancelled, TaskFiles, Worker
 from avtomatika_worker.testing import DevOrchestrator, TestWorker
 
 
@@ -102,6 +103,34 @@ async def test_it_runs_on_a_loop_that_is_there():
     runs = await asyncio.gather(*(tester.run_async("resize", {"width": width}) for width in range(20)))
     assert [run.data["width"] for run in runs] == list(range(20))
     assert len({run.data["ids"][0] for run in runs}) == 20
+
+
+def test_files_are_in_a_directory_of_the_tests_own():
+    files_worker = Worker()
+    paths = []
+
+    @files_worker.task("write")
+    async def write(params, files: TaskFiles):
+        await files.write("deep/a.txt", "text")
+        async with files.open("b.bin", "wb") as opened:
+            await opened.write(b"\x00")
+        paths.append(await files.path_to("made/x"))
+        listed = await files.list()
+        await files.write("deep/a.txt", "+", "a")
+        return {"text": await files.read("deep/a.txt"), "list": listed, "there": await files.exists("no")}
+
+    @files_worker.task("escape")
+    def escape(params, files: TaskFiles):
+        return {"path": files.path_to_sync(params["name"])}
+
+    tester = TestWorker(files_worker)
+    run = tester.run("write")
+    assert run.data == {"text": "text+", "list": ["b.bin", "deep", "made"], "there": False}
+    assert run.files == {"deep/a.txt": b"text+", "b.bin": b"\x00"}
+    assert not os.path.exists(os.path.dirname(paths[0]))
+    for name in ("../x", "/etc/passwd", "a/../../x"):
+        run = tester.run("escape", {"name": name})
+        assert (run.error_code, run.error_details) == ("PERMANENT_ERROR", {"type": "security"})
 
 
 def test_mistakes_are_named():

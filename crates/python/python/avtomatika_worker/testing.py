@@ -10,7 +10,7 @@
         assert run.data == {"width": 640}
 
 What runs a task is what runs it in production: the same parameters, arguments, middleware and results. Only the
-orchestrator is missing: what it would have been told is there to be looked at.
+orchestrator is missing, and the storage: what it would have been told is there to be looked at, ``s3://`` addresses stay what they are.
 
 With pytest there is the fixture ``dev_orchestrator``, an orchestrator of the test's own::
 
@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._execution import Ended, Execution, execution
+from ._folder import Folder
 from ._serving import routes
 from ._threads import Threads
 
@@ -65,6 +66,8 @@ class TestRun:
         """What it told of how far it was; an orchestrator gets at most 10 of it in any second, and the last."""
         self.events: list[tuple[str, Any]] = told.events
         """The types and payloads of the events it sent."""
+        self.files: dict[str, bytes] = told.folder.content()
+        """What was in its directory at the end, by name."""
 
     def __repr__(self) -> str:
         if self.error_code is not None:
@@ -114,7 +117,10 @@ class TestWorker:
         route.plan.prepare()
         raw = json.dumps({} if params is None else params).encode()
         told = _Told(name, next(self._numbers), self._hot, task)
-        return TestRun(await _ended(route, told, raw, cancelled_after), told)
+        try:
+            return TestRun(await _ended(route, told, raw, cancelled_after), told)
+        finally:
+            told.folder.remove()
 
 
 async def _ended(route: Route, told: _Told, raw: bytes, cancelled_after: float | None) -> Ended:
@@ -139,7 +145,6 @@ async def _ended(route: Route, told: _Told, raw: bytes, cancelled_after: float |
         threads.close()
         if timer is not None:
             timer.cancel()
-        told.files_end()
     return ("cancelled", None, None) if told.is_cancelled else ended
 
 
@@ -165,6 +170,7 @@ class _Told:
         self.is_cancelled = False
         self.progress: list[tuple[float, str]] = []
         self.events: list[tuple[str, Any]] = []
+        self.folder = Folder(self.task_id)
         self._hot = hot
 
     def values(self) -> dict[str, Any]:
@@ -189,8 +195,8 @@ class _Told:
     def remove_from_hot_cache(self, model: str) -> None:
         self._hot.discard(model)
 
-    def files_end(self) -> None:
-        """Its directory is removed."""
+    def files(self) -> Folder:
+        return self.folder
 
 
 class DevOrchestrator:
