@@ -2,6 +2,7 @@
 //! worker can do.
 
 mod configuration;
+mod files;
 mod middleware;
 mod tasks;
 
@@ -11,6 +12,6 @@ use avtomatika_worker::prelude::*;
 async fn main() -> Exit {
     let config = configuration::load();
     let _log = avtomatika_worker::logging::init(&config);
-    let builder = tasks::add(configuration::apply(Worker::builder().config(config)));
+    let builder = files::add(tasks::add(configuration::apply(Worker::builder().config(config))));
     middleware::add(builder).run_with_health_check().await
 }

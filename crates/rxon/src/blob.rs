@@ -15,8 +15,14 @@ pub fn config_hash(endpoint: &str, access_key: &str, bucket: &str) -> Option<Str
     if endpoint.is_empty() || access_key.is_empty() || bucket.is_empty() {
         return None;
     }
-    let digest = Sha256::digest(format!("{endpoint}|{access_key}|{bucket}").as_bytes());
-    Some(hex(&digest[..8]))
+    let mut digest = digest(format!("{endpoint}|{access_key}|{bucket}").as_bytes());
+    digest.truncate(16);
+    Some(digest)
+}
+
+/// The SHA-256 of something, as 64 hex digits in lower case.
+pub fn digest(content: &[u8]) -> String {
+    hex(&Sha256::digest(content))
 }
 
 /// Splits `s3://bucket/key` into bucket and key; the key of a directory ends in `/`.

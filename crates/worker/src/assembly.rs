@@ -19,6 +19,8 @@ use crate::delivery::{Delivery, Outbox, OutboxSettings};
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::execution::BlockingThreads;
+use crate::files::{Files, Storage};
+use crate::metrics::Metrics;
 use crate::orchestrators::{Orchestrators, Precedence, Turns};
 use crate::progress::ProgressBoard;
 use crate::pulse::Pulse;
@@ -49,6 +51,12 @@ impl Assembly {
         let changes = Arc::new(Changes::new(entries.len()));
         let hot_cache = plan.controls.hot_cache.clone();
         hot_cache.tell(changes.clone());
+        let metrics = Arc::<Metrics>::default();
+        let storage = match plan.storage {
+            Some(storage) => Some(storage),
+            None => Storage::new(&plan.config)?,
+        };
+        let files = Arc::new(Files::new(&plan.config, storage, metrics.traffic()));
         let core = Arc::new(Core {
             worker_id,
             worker_type,
@@ -63,12 +71,13 @@ impl Assembly {
             slots,
             threads: Arc::new(BlockingThreads::new(limit)),
             hot_cache,
+            files,
             changes,
             running: Running::default(),
             warned_of_unsigned: std::sync::Once::new(),
             tasks: TaskTracker::new(),
-            metrics: Arc::default(),
             pulse: Pulse::new(plan.controls.elsewhere.clone()),
+            metrics,
             disk: Disk::default(),
             draining: false.into(),
             drain_began: std::sync::OnceLock::new(),

@@ -492,6 +492,7 @@ where
             on_command: settings.on_command,
             hooks: settings.hooks,
             controls: Arc::default(),
+            storage: None,
         }))
     }
 

@@ -16,6 +16,7 @@ use crate::config::{CapacityReporting, WorkerConfig};
 use crate::delivery::OnIgnored;
 use crate::disk::Disk;
 use crate::execution::BlockingThreads;
+use crate::files::Files;
 use crate::hot_cache::HotCache;
 use crate::metrics::Metrics;
 use crate::orchestrators::Orchestrators;
@@ -40,6 +41,7 @@ pub(crate) struct Core {
     pub(crate) commands: Commands,
     pub(crate) slots: Arc<Slots>,
     pub(crate) threads: Arc<BlockingThreads>,
+    pub(crate) files: Arc<Files>,
     pub(crate) hot_cache: Arc<HotCache>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) running: Running,

@@ -17,6 +17,7 @@ mod events;
 mod execution;
 mod exit;
 pub mod extract;
+pub mod files;
 mod graphics;
 pub mod handler;
 mod health;
@@ -53,6 +54,7 @@ pub use exit::Exit;
 #[cfg(feature = "garde")]
 pub use extract::Valid;
 pub use extract::{Extension, Params, RawParams, Rejection, State, TaskContext, TaskRequest};
+pub use files::TaskFiles;
 pub use handler::{Handler, IntoOutcome, Json, Outcome, TaskError, blocking};
 pub use hooks::BoxError;
 pub use rxon::model::ErrorCode;

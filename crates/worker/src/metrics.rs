@@ -4,6 +4,7 @@
 //! somebody looks. Labels come from the configuration and from the worker's own code, so that nobody outside can make
 //! more of them.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::files::Traffic;
 use crate::handler::Outcome;
 
 type Labels = Vec<(&'static str, String)>;
@@ -45,6 +47,7 @@ pub(crate) struct Metrics {
     per_orchestrator: [(&'static str, Family<Labels, Gauge>); 5],
     of_worker: [(&'static str, Gauge); 5],
     blocked: Gauge<f64, AtomicU64>,
+    traffic: Arc<Traffic>,
 }
 
 /// What is read of the worker when somebody looks.
@@ -126,12 +129,30 @@ impl Default for Metrics {
             "How long the data path has stood still",
             blocked.clone(),
         );
+        let traffic = Arc::<Traffic>::default();
+        traffic.register(&mut registry);
         build_info.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
-        Self { registry, tasks, durations, not_run, requests, results, per_orchestrator, of_worker, blocked }
+        Self {
+            registry,
+            tasks,
+            durations,
+            not_run,
+            requests,
+            results,
+            per_orchestrator,
+            of_worker,
+            blocked,
+            traffic,
+        }
     }
 }
 
 impl Metrics {
+    /// What is counted of transfers.
+    pub(crate) fn traffic(&self) -> Arc<Traffic> {
+        self.traffic.clone()
+    }
+
     /// A task ended; `task` is one the worker has.
     pub(crate) fn task_ended(&self, task: Option<&str>, outcome: &Outcome, duration: Duration) {
         let task = task.unwrap_or("unknown").to_owned();

@@ -3,6 +3,6 @@
 #[cfg(feature = "garde")]
 pub use crate::Valid;
 pub use crate::{
-    BuildError, Exit, Extension, Json, Outcome, Params, RawParams, State, TaskContext, TaskError,
+    BuildError, Exit, Extension, Json, Outcome, Params, RawParams, State, TaskContext, TaskError, TaskFiles,
     TaskOptions, TaskRequest, Worker, WorkerConfig, blocking, middleware::Next,
 };

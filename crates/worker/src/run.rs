@@ -41,6 +41,8 @@ pub(crate) async fn run(
             return Ok(Stopped { cause, cancelled: Vec::new(), unacknowledged: Vec::new() });
         }
     }
+    core.files.remove_leftovers().await;
+    let deliveries: Vec<_> = sessions.iter().map(|session| session.delivery.clone()).collect();
     let guard = EndAll { core: core.clone(), sessions: sessions.clone(), ends: ends.clone() };
     let conversations: Vec<_> = sessions.iter().map(|session| (session.clone(), ends.of_one())).collect();
     for (session, ends) in &conversations {
@@ -85,6 +87,10 @@ pub(crate) async fn run(
     drop(guard);
     senders.wait().await;
     control.join().await;
+    for delivery in deliveries {
+        delivery.let_go();
+    }
+    core.files.close().await;
     let used = core.drain_began.get().map_or(Duration::ZERO, Instant::elapsed);
     hooks.shut_down(core.config.worker_shutdown_timeout.saturating_sub(used).max(SHORTEST_SHUTDOWN)).await;
     let stopped = ended.ok().flatten().ok_or(Error::ControlThreadDied)?;

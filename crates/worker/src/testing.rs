@@ -43,18 +43,21 @@ use crate::assembly::{Assembly, session_over};
 use crate::builder::{NoState, Offers, WorkerBuilder};
 use crate::core::Core;
 use crate::execution::{self, Cause};
+use crate::files::Storage;
 use crate::pace::lock;
 use crate::session::{Session, TokenKeeper, courier};
 
 /// A worker that is given its tasks by a test.
 ///
-/// Its hot cache lives as long as it does; everything else begins anew with each task. Dropped, it cancels what runs.
+/// Its tasks have a directory of their own for their files, whatever `TASK_FILES_DIR` says, and a storage in memory that
+/// has every bucket. Hot cache and storage live as long as it does; everything else begins anew with each task. Dropped, it cancels what runs.
 #[derive(Debug)]
 pub struct TestWorker {
     core: Arc<Core>,
     session: Arc<Session>,
     told: Arc<Told>,
     number: AtomicU64,
+    _folder: tempfile::TempDir,
 }
 
 impl TestWorker {
@@ -70,7 +73,11 @@ impl TestWorker {
         NoState: Offers<S>,
     {
         let worker = builder.or_defaults().build().unwrap_or_else(|error| panic!("no worker: {error}"));
-        let assembly = Assembly::new(worker.into_plan()).unwrap_or_else(|error| panic!("no worker: {error}"));
+        let mut plan = worker.into_plan();
+        let folder = tempfile::tempdir().expect("a folder for the files of tasks");
+        plan.config = plan.config.task_files_dir(folder.path());
+        plan.storage = Some(Storage::in_memory(&plan.config.s3_default_bucket));
+        let assembly = Assembly::new(plan).unwrap_or_else(|error| panic!("no worker: {error}"));
         let core = assembly.core;
         let told = Arc::new(Told::default());
         let connector: Arc<dyn Connector> = Arc::new(Pretender(told.clone()));
@@ -81,7 +88,7 @@ impl TestWorker {
         let session = session_over(&core, 0, name, connector, seal, tokens, &TaskTracker::new());
         session.peer.registered(Generation::Newer);
         core.orchestrators.registered(0);
-        Self { core, session, told, number: AtomicU64::new(1) }
+        Self { core, session, told, number: AtomicU64::new(1), _folder: folder }
     }
 
     /// A task, to be [run](TestTask::run).
@@ -95,6 +102,49 @@ impl TestWorker {
                 "type": name.into(), "params": {}}),
             cancel_after: None,
         }
+    }
+
+    /// Puts an object into the storage, for tasks whose parameters name it.
+    ///
+    /// ```
+    /// use avtomatika_worker::prelude::*;
+    /// use avtomatika_worker::testing::TestWorker;
+    /// use serde_json::json;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Count {
+    ///     text: avtomatika_worker::files::InputFile,
+    /// }
+    ///
+    /// async fn count(Params(count): Params<Count>, files: TaskFiles) -> Result<Json<serde_json::Value>, TaskError> {
+    ///     let lines = files.read_text(&count.text).await?.lines().count();
+    ///     let path = files.write("lines.txt", lines.to_string()).await?;
+    ///     Ok(Json(json!({"lines": path})))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let worker = TestWorker::new(Worker::builder().task("count", count));
+    /// worker.put_object("s3://inputs/poem.txt", "one\ntwo\n").await;
+    /// let run = worker.task("count").params(json!({"text": "s3://inputs/poem.txt"})).run().await;
+    /// let uri = run.data()["lines"].as_str().expect("an address");
+    /// assert_eq!(worker.object(uri).await.as_deref(), Some(b"2".as_slice()));
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// When the address is none of an object, such as `s3://bucket/key`.
+    pub async fn put_object(&self, uri: &str, content: impl Into<Vec<u8>>) {
+        let put = self.core.files.put_object(uri, content.into()).await;
+        put.unwrap_or_else(|error| panic!("no object: {error}"));
+    }
+
+    /// What an object in the storage is; None when there is none.
+    ///
+    /// # Panics
+    /// When the address is none of an object, such as `s3://bucket/key`.
+    pub async fn object(&self, uri: &str) -> Option<Vec<u8>> {
+        self.core.files.object(uri).await.unwrap_or_else(|error| panic!("no object: {error}"))
     }
 
     /// The models that are said to be loaded, in alphabetical order.

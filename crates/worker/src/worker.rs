@@ -19,6 +19,7 @@ use crate::control::ControlTask;
 use crate::delivery::OnIgnored;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::files::Storage;
 use crate::hooks::Hooks;
 use crate::hot_cache::HotCache;
 use crate::pulse::Elsewhere;
@@ -40,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) on_ignored: Option<OnIgnored>,
     pub(crate) on_command: Option<OnCommand>,
     pub(crate) hooks: Hooks,
+    /// Instead of that of the configuration.
+    pub(crate) storage: Option<Storage>,
     pub(crate) controls: Arc<Controls>,
 }
 

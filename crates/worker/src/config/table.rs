@@ -164,24 +164,30 @@ options! {
         worker_shutdown_polls: ShutdownPolls = ShutdownPolls::Auto, parse::SHUTDOWN_POLLS;
     }
     "Files" {
-        "TASK_FILES_DIR", "`/tmp/payloads`", Plain, false,
+        "TASK_FILES_DIR", "`/tmp/payloads`", Plain, true,
         /// The directory of the tasks' files.
         task_files_dir: PathBuf = PathBuf::from("/tmp/payloads"), parse::PATH;
-        "S3_ENDPOINT_URL", "none", Address, false,
+        "S3_ENDPOINT_URL", "none", Address, true,
         /// The address of the S3 storage.
         s3_endpoint_url: Option<Address> = None, parse::STORAGE;
-        "S3_ACCESS_KEY", "none", Masked, false,
+        "S3_ACCESS_KEY", "none", Masked, true,
         /// The access key of the S3 storage.
         s3_access_key: Option<Secret> = None, parse::SECRET;
-        "S3_SECRET_KEY", "none", Masked, false,
+        "S3_SECRET_KEY", "none", Masked, true,
         /// The secret key of the S3 storage.
         s3_secret_key: Option<Secret> = None, parse::SECRET;
-        "S3_DEFAULT_BUCKET", "`avtomatika-payloads`", Plain, false,
+        "S3_DEFAULT_BUCKET", "`avtomatika-payloads`", Plain, true,
         /// The bucket that results are uploaded to.
         s3_default_bucket: String = "avtomatika-payloads".to_owned(), parse::TEXT;
-        "S3_REGION", "`us-east-1`", Plain, false,
+        "S3_REGION", "`us-east-1`", Plain, true,
         /// The region of the S3 storage.
         s3_region: String = "us-east-1".to_owned(), parse::TEXT;
+        "WORKER_BLOB_CACHE_DIR", "none", Plain, true,
+        /// The directory in which large inputs are kept that come again.
+        worker_blob_cache_dir: Option<PathBuf> = None, parse::OPTIONAL_PATH;
+        "WORKER_BLOB_CACHE_SIZE", "`10240`", Plain, true,
+        /// How many MiB may be in it.
+        worker_blob_cache_size: usize = 10_240, whole!(1);
     }
     "Health server" {
         "WORKER_HOST", "`0.0.0.0`", Plain, true,

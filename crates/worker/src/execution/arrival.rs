@@ -34,8 +34,14 @@ pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, body:
         return false;
     }
     core.changes.happened();
-    let execution =
-        Execution { core: core.clone(), session: session.clone(), cancel, began: OnceLock::new() };
+    let execution = Execution {
+        core: core.clone(),
+        session: session.clone(),
+        cancel,
+        began: OnceLock::new(),
+        files: core.files.of_task(&task.task_id),
+        uploaded: Arc::default(),
+    };
     core.tasks.spawn(execution.run(task, slot).instrument(span));
     true
 }
@@ -116,6 +122,7 @@ fn delivered_again(session: &Arc<Session>, job_id: &JobId, task_id: &TaskId) -> 
             job_id: job_id.clone(),
             body: seen.body,
             is_replacement: false,
+            belongings: None,
         });
     }
     true

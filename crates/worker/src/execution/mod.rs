@@ -29,7 +29,8 @@ pub(crate) use threads::BlockingThreads;
 
 use crate::core::Core;
 use crate::extract::{ContextParts, TaskContext, TaskRequest, TaskScope};
-use crate::handler::{Outcome, TaskError};
+use crate::files::{Metadata, TaskFiles};
+use crate::handler::{Outcome, TaskError, TaskService};
 use crate::middleware::catch_panic::panicked;
 use crate::pace::until;
 use crate::router::Route;
@@ -51,6 +52,9 @@ struct Execution {
     cancel: Arc<CancelHandle>,
     /// When its handler, or its first layer, began; not before the task had its place.
     began: OnceLock<Instant>,
+    files: TaskFiles,
+    /// What was uploaded of what the handler gave.
+    uploaded: Arc<OnceLock<Metadata>>,
 }
 
 /// What is left of a task once its outcome is known.
@@ -78,7 +82,12 @@ impl Execution {
             tracing::info!(task = %name, outcome = outcome.label(), ?duration, "task ended");
         }
         self.finish_progress(&task_id).await;
-        self.session.delivery.push(&report::result(&self.core, job_id, task_id.clone(), outcome, duration));
+        let mut result = report::result(&self.core, job_id, task_id.clone(), outcome, duration);
+        if result.data.is_some() {
+            result.data_metadata = self.uploaded.get().cloned().unwrap_or_default();
+        }
+        let belongings = self.files.belongings();
+        self.session.delivery.push_with(&result, Some(belongings.clone()));
         self.core.running.end(self.session.who, &task_id);
         self.core.changes.happened();
         if let Left::Thread(place, handler) = left {
@@ -88,6 +97,8 @@ impl Execution {
             tracing::info!(task = %name, "the handler that did not stop has ended");
             self.core.changes.happened();
         }
+        // What a handler that did not stop still reads or writes is there until it has.
+        drop(belongings);
     }
 
     /// Waits until the task's progress is sent; while the worker ends, hardly.
@@ -146,14 +157,8 @@ impl Execution {
         // One that the clock cannot express is as good as none.
         let limited = limit.and_then(|limit| Instant::now().checked_add(limit));
         let context = self.context(&task, route, &place);
-        let request = TaskRequest::new(task.params, context.clone());
-        let service = route.service.clone();
-        let mut handler: futures_util::future::BoxFuture<'static, Outcome> = Box::pin(async move {
-            match service.oneshot(request).await {
-                Ok(outcome) => outcome,
-                Err(never) => match never {},
-            }
-        });
+        let mut handler: futures_util::future::BoxFuture<'static, Outcome> =
+            Box::pin(with_files(task, context.clone(), route.service.clone(), self.uploaded.clone()));
         let cause = tokio::select! {
             biased;
             outcome = &mut handler => {
@@ -209,6 +214,7 @@ impl Execution {
             place: Arc::downgrade(place),
             scope: TaskScope {
                 threads: self.core.threads.clone(),
+                files: self.files.clone(),
                 hot_cache: self.core.hot_cache.clone(),
                 changes: self.core.changes.clone(),
                 events: route.events.clone(),
@@ -216,6 +222,31 @@ impl Execution {
                 progress: is_heard.then(|| self.session.progress.clone()),
             },
         })
+    }
+}
+
+/// Runs a handler between the coming of its files and their going.
+async fn with_files(
+    task: Task,
+    context: TaskContext,
+    service: TaskService,
+    uploaded: Arc<OnceLock<Metadata>>,
+) -> Outcome {
+    let files = context.files().clone();
+    let params = match files.fetch_inputs(task.params, &task.params_metadata).await {
+        Ok(params) => params,
+        Err(error) => return Outcome::Failed(error.to_task_error()),
+    };
+    let outcome = match service.oneshot(TaskRequest::new(params, context)).await {
+        Ok(outcome) => outcome,
+        Err(never) => match never {},
+    };
+    match files.send_outputs(outcome).await {
+        Ok((outcome, metadata)) => {
+            let _ = uploaded.set(metadata);
+            outcome
+        }
+        Err(error) => Outcome::Failed(error.to_task_error()),
     }
 }
 

@@ -44,6 +44,7 @@ fn parts_for(limit: usize, service: TaskService) -> (Arc<Core>, Arc<Session>) {
         on_command: None,
         hooks: crate::hooks::Hooks::default(),
         controls: Arc::default(),
+        storage: None,
     };
     let core = Assembly::new(plan).expect("a worker").core;
     let session = session(&core, 0, &core.config.orchestrators()[0], &TaskTracker::new()).expect("a session");

@@ -17,6 +17,7 @@ use crate::Outcome;
 use crate::changes::Changes;
 use crate::events::{EventError, EventSchemas};
 use crate::execution::BlockingThreads;
+use crate::files::TaskFiles;
 use crate::hot_cache::HotCache;
 use crate::progress::{NewEvent, ProgressBoard};
 use crate::slots::Place;
@@ -49,6 +50,7 @@ pub(crate) struct ContextParts {
 #[derive(Clone)]
 pub(crate) struct TaskScope {
     pub(crate) threads: Arc<BlockingThreads>,
+    pub(crate) files: TaskFiles,
     pub(crate) hot_cache: Arc<HotCache>,
     pub(crate) changes: Arc<Changes>,
     /// What the task's events are checked by.
@@ -180,6 +182,11 @@ impl TaskContext {
         } else {
             Err(EventError::TooMany(event_type.to_owned()))
         }
+    }
+
+    /// The task's files.
+    pub fn files(&self) -> &TaskFiles {
+        &self.0.scope.files
     }
 
     /// Says that a model is loaded now. Reported with the next heartbeat.

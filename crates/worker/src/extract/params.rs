@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{FromTaskParts, Rejection, TaskParts};
+use crate::files::within;
 
 /// The parameters, deserialised. Unknown fields are ignored unless the type denies them.
 ///
@@ -19,7 +20,8 @@ impl<T: DeserializeOwned + Send, S: Sync> FromTaskParts<S> for Params<T> {
 
     async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Rejection> {
         let mut deserializer = serde_json::Deserializer::from_str(parts.params.get());
-        serde_path_to_error::deserialize(&mut deserializer).map(Params).map_err(|error| {
+        let read = within(parts.context.files(), || serde_path_to_error::deserialize(&mut deserializer));
+        read.map(Params).map_err(|error| {
             Rejection::problems([(error.path().to_string(), without_position(error.inner()))])
         })
     }

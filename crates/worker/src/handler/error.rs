@@ -1,11 +1,14 @@
 //! What a handler says when it fails.
 
+use std::any::Any;
 use std::error::Error;
 use std::fmt;
 
 use rxon::model::{ErrorCode, Failure};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+
+use crate::files::{self, FileError, FileErrorKind};
 
 /// Why a task failed, and so what becomes of its job.
 ///
@@ -88,9 +91,17 @@ impl From<TaskError> for Failure {
     }
 }
 
-/// Any error is transient, with its text and what caused it, and its type in the details.
-impl<E: Error> From<E> for TaskError {
+/// Any error is transient, with its text and what caused it, and its type in the details. But a [`FileError`] has the
+/// code its kind calls for, and a disk that is full or read-only is `RESOURCE_EXHAUSTED_ERROR`.
+impl<E: Error + 'static> From<E> for TaskError {
     fn from(error: E) -> Self {
+        let any: &dyn Any = &error;
+        if let Some(error) = any.downcast_ref::<FileError>() {
+            return error.to_task_error();
+        }
+        let is_exhausted = any
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| files::kind_of(error) == FileErrorKind::Exhausted);
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
@@ -101,7 +112,8 @@ impl<E: Error> From<E> for TaskError {
             }
             source = cause.source();
         }
-        Self::transient(message).with_details(serde_json::json!({"type": std::any::type_name::<E>()}))
+        let code = if is_exhausted { ErrorCode::ResourceExhausted } else { ErrorCode::Transient };
+        Self::new(code, message).with_details(serde_json::json!({"type": std::any::type_name::<E>()}))
     }
 }
 

@@ -7,6 +7,7 @@ mod carries;
 mod configuration;
 mod events;
 mod faults;
+mod files;
 mod goodbye;
 mod heartbeats;
 mod hooks;

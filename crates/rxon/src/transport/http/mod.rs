@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 pub use address::{InvalidAddress, OrchestratorUrl, redacted};
 pub use proxy::{InvalidProxy, Proxies};
-pub use tls::{ClientIdentity, InvalidTls, TlsFile, TlsSettings};
+pub use tls::{ClientIdentity, InvalidTls, TlsFile, TlsSettings, storage_tls};
 pub use websocket::{HANDSHAKE_TIME_LIMIT, MAX_FRAME};
 
 use self::body::Outgoing;

@@ -1,5 +1,6 @@
 //! Whom to trust, and how to prove who one is.
 
+use std::any::Any;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,6 +115,22 @@ impl TlsSettings {
     pub fn check(&self) -> Result<(), InvalidTls> {
         self.ca_path.as_deref().map_or(Ok(()), |path| pinned(path).map(|_| ()))
     }
+}
+
+/// TLS for a storage beside the orchestrators: the system's certificate authorities, and those of a file beside them.
+/// What comes is a configuration of rustls, for clients that take one; no certificate is shown.
+///
+/// # Errors
+/// [`InvalidTls`] when the file cannot be read as what it should be.
+pub fn storage_tls(ca_path: Option<&Path>) -> Result<impl Any + Send + Sync + use<>, InvalidTls> {
+    let mut roots = system();
+    if let Some(path) = ca_path {
+        roots.extend(pinned(path)?.roots);
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| InvalidTls::new("TLS versions", "1.2, 1.3", error.to_string()))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl ClientIdentity {

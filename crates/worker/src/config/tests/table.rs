@@ -39,7 +39,9 @@ const REFERENCE: [(&str, &str); 32] = [
 ];
 
 /// Beyond the reference.
-const OURS: [(&str, &str); 19] = [
+const OURS: [(&str, &str); 21] = [
+    ("WORKER_BLOB_CACHE_DIR", "none"),
+    ("WORKER_BLOB_CACHE_SIZE", "`10240`"),
     ("WORKER_HOST", "`0.0.0.0`"),
     ("WORKER_SHUTDOWN_TIMEOUT", "`25`"),
     ("WORKER_SHUTDOWN_POLLS", "`auto`"),

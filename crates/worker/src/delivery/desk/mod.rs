@@ -17,6 +17,7 @@ use super::outbox::{Entry, Id, Outbox, Verdict};
 use super::recent::{Recent, Seen};
 use super::sender::Sender;
 use crate::changes::Changes;
+use crate::files::Belongings;
 use crate::pace::lock;
 use crate::session::{Asked, Peer, ResultEnd, say_rate_limited};
 
@@ -136,6 +137,12 @@ impl Delivery {
 
     /// Hands in a result. It is sent as soon as a sender is free.
     pub(crate) fn push(self: &Arc<Self>, result: &TaskResult) {
+        self.push_with(result, None);
+    }
+
+    /// As [`push`](Self::push). What belongs to the task is let go when the result was acknowledged, or its quick tries
+    /// have ended.
+    pub(crate) fn push_with(self: &Arc<Self>, result: &TaskResult, belongings: Option<Belongings>) {
         let body = match serde_json::to_vec(result) {
             Ok(body) => Bytes::from(body),
             Err(error) => {
@@ -155,6 +162,7 @@ impl Delivery {
             job_id: result.job_id.clone(),
             body: body.clone(),
             is_replacement: false,
+            belongings,
         };
         self.change(|books, now| {
             books.recent.remember(result.task_id.clone(), body, now);
@@ -260,6 +268,11 @@ impl Delivery {
     /// The orchestrator is up again, or this is the last chance: what waits is sent now.
     pub(crate) fn offer_all(self: &Arc<Self>, despite_silence: bool) {
         self.rearrange(|books, now| books.outbox.offer_all(despite_silence, now));
+    }
+
+    /// Lets go of what belongs to tasks whose results are not acknowledged: nobody will send them any more.
+    pub(crate) fn let_go(&self) {
+        lock(&self.books).outbox.let_go();
     }
 
     /// Ends the senders. What is not acknowledged stays in the outbox.

@@ -21,6 +21,7 @@ use rxon::{Error, JobId, TaskId};
 use tokio::time::Instant;
 
 pub(crate) use self::verdict::Verdict;
+use crate::files::Belongings;
 use crate::session::RateGate;
 
 /// The longest of the quick tries' delays.
@@ -48,6 +49,8 @@ pub(crate) struct Entry {
     pub(crate) body: Bytes,
     /// It stands in the place of one that was refused.
     pub(crate) is_replacement: bool,
+    /// What is there until it is acknowledged or kept.
+    pub(crate) belongings: Option<Belongings>,
 }
 
 /// The number of an entry.
@@ -293,6 +296,13 @@ impl Outbox {
         if let Some(state) = self.entries.get_mut(&id) {
             state.tries = state.tries.saturating_sub(1);
             self.waiting.insert((due, id));
+        }
+    }
+
+    /// Lets go of what belongs to the tasks.
+    pub(crate) fn let_go(&mut self) {
+        for state in self.entries.values_mut() {
+            state.entry.belongings = None;
         }
     }
 

@@ -16,6 +16,7 @@ fn entry(name: &str) -> Entry {
         job_id: JobId::received("j").expect("not empty"),
         body: Bytes::from_static(b"{\"status\":\"success\"}"),
         is_replacement: false,
+        belongings: None,
     }
 }
 

@@ -119,6 +119,10 @@ impl Outbox {
         }
         let kept = state.tries >= self.settings.quick_tries.max(1);
         let newly_kept = kept && !std::mem::replace(&mut state.kept, kept);
+        if kept {
+            // It may be long: the task's directory does not wait for it.
+            state.entry.belongings = None;
+        }
         let delay =
             if kept { add_quarter(KEPT_INTERVAL, &mut self.rng) } else { state.backoff.next(&mut self.rng) };
         Verdict::Later { delay, newly_kept }

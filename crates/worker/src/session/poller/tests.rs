@@ -46,6 +46,7 @@ fn assembly() -> Assembly {
         on_command: None,
         hooks: crate::hooks::Hooks::default(),
         controls: Arc::default(),
+        storage: None,
     };
     Assembly::new(plan).expect("a worker")
 }

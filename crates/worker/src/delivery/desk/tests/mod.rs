@@ -62,7 +62,7 @@ fn result(number: usize) -> TaskResult {
 
 fn entry(number: usize) -> Entry {
     let TaskResult { job_id, task_id, .. } = result(number);
-    Entry { task_id, job_id, body: Bytes::from_static(b"{}"), is_replacement: false }
+    Entry { task_id, job_id, body: Bytes::from_static(b"{}"), is_replacement: false, belongings: None }
 }
 
 fn ok() -> Response {

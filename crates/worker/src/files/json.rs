@@ -1,0 +1,194 @@
+//! Strings in JSON text that are exchanged for others. All else stays byte by byte what it was: numbers are not read.
+//! Pure.
+
+use std::ops::Range;
+
+/// A string that stands in JSON text as a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Where in the data, as metadata is keyed: `a.b[0]`.
+    pub(super) path: String,
+    /// Where in the text, with its quotes.
+    pub(super) range: Range<usize>,
+    /// What it says.
+    pub(super) text: String,
+}
+
+/// What the scan is within.
+#[derive(Debug)]
+enum Level {
+    /// An object, and where the key of the current member stands.
+    Object { key: Range<usize>, expects_key: bool },
+    /// An array, and the index of the current element.
+    Array { index: usize },
+}
+
+/// The strings that are wanted, in their order. The text must be valid JSON, of any depth.
+pub(super) fn strings(json: &str, wanted: impl Fn(&str) -> bool) -> Vec<Found> {
+    let (bytes, mut levels, mut found, mut at) = (json.as_bytes(), Vec::new(), Vec::new(), 0);
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'{' => levels.push(Level::Object { key: 0..0, expects_key: true }),
+            b'[' => levels.push(Level::Array { index: 0 }),
+            b'}' | b']' => {
+                levels.pop();
+            }
+            b',' => match levels.last_mut() {
+                Some(Level::Object { expects_key, .. }) => *expects_key = true,
+                Some(Level::Array { index }) => *index += 1,
+                None => {}
+            },
+            b'"' => {
+                let range = at - 1..end_of_string(bytes, at);
+                at = range.end;
+                match levels.last_mut() {
+                    Some(Level::Object { key, expects_key }) if *expects_key => {
+                        (*key, *expects_key) = (range, false);
+                    }
+                    _ => {
+                        if let Some(text) = said(json, &range).filter(|text| wanted(text)) {
+                            found.push(Found { path: path(json, &levels), range, text });
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The text with these strings in the places of others; the ranges are in order and do not overlap.
+pub(super) fn exchanged(json: &str, strings: &[(Range<usize>, &str)]) -> String {
+    let (mut text, mut from) = (String::with_capacity(json.len()), 0);
+    for (range, string) in strings {
+        text.push_str(&json[from..range.start]);
+        text.push_str(&serde_json::Value::from(*string).to_string());
+        from = range.end;
+    }
+    text.push_str(&json[from..]);
+    text
+}
+
+/// Behind the closing quote of a string that begins before `at`.
+fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+    loop {
+        match bytes.get(at) {
+            Some(b'\\') => at += 2,
+            Some(b'"') => return at + 1,
+            Some(_) => at += 1,
+            None => return bytes.len(),
+        }
+    }
+}
+
+/// What a string says. None for half a surrogate pair, which is no text.
+fn said(json: &str, range: &Range<usize>) -> Option<String> {
+    let quoted = &json[range.clone()];
+    if quoted.contains('\\') {
+        serde_json::from_str(quoted).ok()
+    } else {
+        Some(quoted.trim_matches('"').to_owned())
+    }
+}
+
+fn path(json: &str, levels: &[Level]) -> String {
+    let mut path = String::new();
+    for level in levels {
+        match level {
+            Level::Object { key, .. } => {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(&said(json, key).unwrap_or_else(|| json[key.clone()].to_owned()));
+            }
+            Level::Array { index } => path = format!("{path}[{index}]"),
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn found(json: &str) -> Vec<(String, String)> {
+        strings(json, |text| text.starts_with("s3:"))
+            .into_iter()
+            .map(|found| (found.path, found.text))
+            .collect()
+    }
+
+    #[test]
+    fn strings_are_found_at_any_depth_with_their_paths() {
+        let json =
+            r#"{"a": "s3://1", "s3://key": {"b c": [1.50, "s3:\/\/2", ["x", "s3://3"]], "d\"": "s3://4"}}"#;
+        let expected = [
+            ("a", "s3://1"),
+            ("s3://key.b c[1]", "s3://2"),
+            ("s3://key.b c[2][1]", "s3://3"),
+            ("s3://key.d\"", "s3://4"),
+        ];
+        assert_eq!(found(json), expected.map(|(path, text)| (path.to_owned(), text.to_owned())));
+        assert_eq!(found(r#"["s3:"]"#), [("[0]".to_owned(), "s3:".to_owned())]);
+        assert_eq!(found(r#""s3:""#), [(String::new(), "s3:".to_owned())]);
+        assert_eq!(found(r#"{"half": "s3:\ud800"}"#), []);
+    }
+
+    #[test]
+    fn depth_is_no_matter() {
+        let json = format!("{}\"s3:\"{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(strings(&json, |_| true).len(), 1);
+    }
+
+    #[test]
+    fn all_else_stays_byte_by_byte() {
+        let json = r#"{ "n":1.0e5,"big":18446744073709551616, "f":"s3://a" ,"e":"é\u00e9"}"#;
+        let ranges = strings(json, |text| text.starts_with("s3:"));
+        let text = exchanged(json, &[(ranges[0].range.clone(), "/tmp/\"x\"")]);
+        assert_eq!(text, r#"{ "n":1.0e5,"big":18446744073709551616, "f":"/tmp/\"x\"" ,"e":"é\u00e9"}"#);
+        assert_eq!(exchanged(json, &[]), json);
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 40, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..5).prop_map(Value::from_iter),
+            ]
+        })
+    }
+
+    fn texts(value: &Value, all: &mut Vec<String>) {
+        match value {
+            Value::String(text) => all.push(text.clone()),
+            Value::Array(values) => values.iter().for_each(|value| texts(value, all)),
+            Value::Object(members) => members.values().for_each(|value| texts(value, all)),
+            _ => {}
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_string_is_found_and_can_be_exchanged(value in any_json()) {
+            let json = value.to_string();
+            let found = strings(&json, |_| true);
+            let mut expected = Vec::new();
+            texts(&value, &mut expected);
+            prop_assert_eq!(found.iter().map(|found| found.text.clone()).collect::<Vec<_>>(), expected);
+            let same: Vec<_> = found.iter().map(|found| (found.range.clone(), found.text.as_str())).collect();
+            let again: Value = serde_json::from_str(&exchanged(&json, &same)).expect("JSON");
+            prop_assert_eq!(again, value);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Files of tasks: a directory for each, and the storage they come from and go to.
+//!
+//! - [`name`] and [`json`] decide purely: which names are names within a directory, which strings of a task's data are
+//!   files, and how a data's text changes when they are exchanged. [`transfers`] decides who may transfer.
+//! - [`root`] is `TASK_FILES_DIR`, [`workspace`] one task's directory in it.
+//! - [`storage`] is S3; [`fetch`] and [`send`] move files, [`offload`] does it for a task's parameters and data,
+//!   [`cache`] keeps what comes again.
+//! - [`task`] and [`blocking`] are what handlers see of it, [`typed`] what their parameters and data say.
+
+mod blocking;
+mod cache;
+mod error;
+mod fetch;
+mod json;
+mod mode;
+mod name;
+mod offload;
+mod root;
+mod send;
+mod storage;
+mod task;
+#[cfg(feature = "testing")]
+mod testing;
+mod traffic;
+mod transfers;
+mod typed;
+mod workspace;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rxon::TaskId;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+pub use self::blocking::BlockingTaskFiles;
+use self::cache::Cache;
+pub(crate) use self::error::kind_of;
+pub use self::error::{FileError, FileErrorKind};
+pub use self::mode::OpenMode;
+pub(crate) use self::offload::Metadata;
+use self::root::Root;
+pub(crate) use self::storage::Storage;
+pub(crate) use self::task::Belongings;
+pub use self::task::TaskFiles;
+pub(crate) use self::traffic::Traffic;
+use self::transfers::Transfers;
+pub(crate) use self::typed::within;
+pub use self::typed::{InputDir, InputFile, OutputFile};
+use crate::config::WorkerConfig;
+
+/// Transfers at once, of all tasks together.
+const PARALLEL: usize = 8;
+
+/// Large objects are moved in parts of this size, several at once.
+const PART_SIZE: u64 = 8 << 20;
+
+/// What is about to be sent is in memory: no more of it at once.
+const MOST_IN_MEMORY: u64 = 64 << 20;
+
+/// How long the end of the worker waits for directories to be removed and uploads to be taken back.
+const CLOSING_LIMIT: Duration = Duration::from_secs(5);
+
+/// What the tasks of a worker share of files.
+#[derive(Debug)]
+pub(crate) struct Files {
+    root: Arc<Root>,
+    storage: Option<Storage>,
+    cache: Option<Cache>,
+    transfers: Transfers,
+    memory: Arc<Semaphore>,
+    traffic: Arc<Traffic>,
+    /// What is done after a task: directories are removed, uploads taken back.
+    afterwards: TaskTracker,
+    tasks: AtomicU64,
+}
+
+impl Files {
+    pub(crate) fn new(config: &WorkerConfig, storage: Option<Storage>, traffic: Arc<Traffic>) -> Self {
+        let owner = config.worker_id.as_ref().map(rxon::WorkerId::as_str);
+        let cache = config.worker_blob_cache_dir.clone();
+        Self {
+            root: Arc::new(Root::new(&config.task_files_dir, owner)),
+            storage,
+            cache: cache.map(|directory| Cache::new(directory, (config.worker_blob_cache_size as u64) << 20)),
+            transfers: Transfers::new(PARALLEL),
+            memory: Arc::new(Semaphore::new((MOST_IN_MEMORY >> 20) as usize)),
+            traffic,
+            afterwards: TaskTracker::new(),
+            tasks: AtomicU64::new(0),
+        }
+    }
+
+    /// The files of one task. Nothing is made before they are asked for. Called on the runtime that is to move them.
+    pub(crate) fn of_task(self: &Arc<Self>, task_id: &TaskId) -> TaskFiles {
+        let who = self.tasks.fetch_add(1, Ordering::Relaxed);
+        TaskFiles::new(self.clone(), task_id.clone(), who, Handle::current())
+    }
+
+    /// Removes what a predecessor that was killed left.
+    pub(crate) async fn remove_leftovers(&self) {
+        let root = self.root.clone();
+        match tokio::task::spawn_blocking(move || root.remove_leftovers()).await {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(directories)) => {
+                tracing::info!(
+                    directories,
+                    "directories of tasks were removed that a worker left which was killed"
+                );
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "directories that a worker left which was killed cannot be removed");
+            }
+        }
+    }
+
+    /// Waits until what is done after tasks is done.
+    pub(crate) async fn close(&self) {
+        self.afterwards.close();
+        if tokio::time::timeout(CLOSING_LIMIT, self.afterwards.wait()).await.is_err() {
+            tracing::warn!("not every directory of a task could be removed; the next start does it");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! How a file is opened.
+
+use std::str::FromStr;
+
+use cap_std::fs::OpenOptions;
+
+use super::error::{FileError, FileErrorKind};
+
+/// How a file is opened. Read from text as Python's `open` has it: `r`, `w`, `a` or `x`, then `+`, `b`, `t` in any order.
+///
+/// ```
+/// use avtomatika_worker::files::OpenMode;
+///
+/// assert_eq!("rb".parse::<OpenMode>().unwrap(), OpenMode::READ);
+/// assert!("rw".parse::<OpenMode>().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are those of the operating system")]
+pub struct OpenMode {
+    read: bool,
+    write: bool,
+    append: bool,
+    truncate: bool,
+    create: bool,
+    create_new: bool,
+}
+
+impl OpenMode {
+    const NOTHING: Self =
+        Self { read: false, write: false, append: false, truncate: false, create: false, create_new: false };
+
+    /// To be read; it must be there.
+    pub const READ: Self = Self { read: true, ..Self::NOTHING };
+    /// To be read and changed; it must be there.
+    pub const UPDATE: Self = Self { read: true, write: true, ..Self::NOTHING };
+    /// To be written anew.
+    pub const WRITE: Self = Self { write: true, truncate: true, create: true, ..Self::NOTHING };
+    /// To be written on at its end.
+    pub const APPEND: Self = Self { append: true, create: true, ..Self::NOTHING };
+    /// To be written; it must not be there.
+    pub const CREATE_NEW: Self = Self { read: true, write: true, create_new: true, ..Self::NOTHING };
+
+    /// Whether it may be changed.
+    pub fn writes(self) -> bool {
+        self.write || self.append
+    }
+
+    pub(super) fn options(self) -> OpenOptions {
+        let mut options = OpenOptions::new();
+        options
+            .read(self.read)
+            .write(self.write)
+            .append(self.append)
+            .truncate(self.truncate)
+            .create(self.create)
+            .create_new(self.create_new);
+        options
+    }
+}
+
+impl FromStr for OpenMode {
+    type Err = FileError;
+
+    fn from_str(text: &str) -> Result<Self, FileError> {
+        let wrong = || {
+            let message =
+                format!("the mode is `{text}`, expected `r`, `w`, `a` or `x`, perhaps with `+`, `b`, `t`");
+            FileError::new(FileErrorKind::Unusable, message)
+        };
+        let mut mode = None;
+        let (mut plus, mut binary, mut is_text) = (false, false, false);
+        for letter in text.chars() {
+            let named = match letter {
+                'r' => Some(Self::READ),
+                'w' => Some(Self::WRITE),
+                'a' => Some(Self::APPEND),
+                'x' => Some(Self { read: false, ..Self::CREATE_NEW }),
+                _ => None,
+            };
+            let flag = match letter {
+                '+' => Some(&mut plus),
+                'b' => Some(&mut binary),
+                't' => Some(&mut is_text),
+                _ => None,
+            };
+            match (named, flag) {
+                (Some(named), _) if mode.is_none() => mode = Some(named),
+                (None, Some(flag)) if !*flag => *flag = true,
+                _ => return Err(wrong()),
+            }
+        }
+        let mode = mode.filter(|_| !(binary && is_text)).ok_or_else(wrong)?;
+        Ok(if plus { Self { read: true, write: !mode.append, ..mode } } else { mode })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_those_of_python() {
+        for (text, expected) in [
+            ("r", OpenMode::READ),
+            ("rt", OpenMode::READ),
+            ("br", OpenMode::READ),
+            ("r+b", OpenMode::UPDATE),
+            ("wb", OpenMode::WRITE),
+            ("a", OpenMode::APPEND),
+            ("x+", OpenMode::CREATE_NEW),
+        ] {
+            assert_eq!(text.parse::<OpenMode>().expect(text), expected, "{text}");
+        }
+        for text in ["", "b", "rw", "rr", "r++", "rbt", "q", "r b"] {
+            let error = text.parse::<OpenMode>().expect_err(text);
+            assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
+        }
+    }
+}

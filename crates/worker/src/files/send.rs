@@ -1,0 +1,201 @@
+//! From a task's directory into the storage.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::multipart::PartId;
+use object_store::{MultipartId, PutPayload};
+use rxon::model::FileMetadata;
+
+use super::error::{FileError, FileErrorKind};
+use super::fetch::bare;
+use super::mode::OpenMode;
+use super::name::shown;
+use super::storage::{Location, storage_error};
+use super::task::TaskFiles;
+use super::workspace::{Entry, Workspace};
+use super::{PARALLEL, PART_SIZE};
+
+/// Larger ones are sent in parts.
+const LARGEST_WHOLE: u64 = 16 << 20;
+
+/// S3 takes no more of them for one object.
+const MAX_PARTS: u64 = 10_000;
+
+/// How long it may take to take back what was sent of an object.
+const ABORT_LIMIT: Duration = Duration::from_secs(10);
+
+impl TaskFiles {
+    /// Sends a file or a directory of the task's, and says what became of it.
+    pub(super) async fn send(&self, below: &Path, entry: Entry) -> Result<FileMetadata, FileError> {
+        match entry {
+            Entry::File { .. } => self.send_file(below.to_owned()).await,
+            Entry::Directory => self.send_directory(below.to_owned()).await,
+            Entry::Other => {
+                let message = format!("`{}` is no regular file, and cannot be uploaded", shown(below));
+                Err(FileError::new(FileErrorKind::Unusable, message))
+            }
+        }
+    }
+
+    async fn send_directory(&self, below: PathBuf) -> Result<FileMetadata, FileError> {
+        let directory = below.clone();
+        let files = self.on_thread(move |workspace| files_of(workspace, &directory)).await?;
+        let uri = self.destination(&below)?.uri;
+        let uri = if uri.ends_with('/') { uri } else { format!("{uri}/") };
+        if files.is_empty() {
+            tracing::warn!(uri, "the directory is empty: nothing is uploaded");
+        }
+        let sent = stream::iter(files)
+            .map(|file| {
+                let files = self.clone();
+                async move { files.send_file(file).await }
+            })
+            .buffer_unordered(PARALLEL);
+        let size = sent.try_fold(0, |sum, file| async move { Ok(sum + file.size.unwrap_or(0)) }).await?;
+        Ok(FileMetadata { uri, size: Some(size), etag: None })
+    }
+
+    async fn send_file(&self, below: PathBuf) -> Result<FileMetadata, FileError> {
+        let to = self.destination(&below)?;
+        let name = below.clone();
+        let (file, size) = self
+            .on_thread(move |workspace| {
+                let file = workspace.open_below(&name, OpenMode::READ)?;
+                let size = file.metadata().map_err(|error| FileError::io("look at", &name, error))?.len();
+                Ok((Arc::new(file), size))
+            })
+            .await?;
+        let etag = if size <= LARGEST_WHOLE {
+            self.send_whole(&to, &below, file, size).await?
+        } else {
+            self.send_in_parts(&to, &below, &file, size).await?
+        };
+        let etag = etag.map(|etag| bare(&etag).to_owned());
+        Ok(FileMetadata { uri: to.uri, size: Some(size), etag })
+    }
+
+    async fn send_whole(
+        &self,
+        to: &Location,
+        below: &Path,
+        file: Arc<File>,
+        size: u64,
+    ) -> Result<Option<String>, FileError> {
+        let _turn = self.turn().await;
+        let _memory = self.memory(size).await;
+        let content = self.read_at(file, 0, size, below).await?;
+        let put =
+            to.store.put_opts(&to.path, PutPayload::from(content), object_store::PutOptions::default()).await;
+        put.map(|put| put.e_tag).map_err(|error| storage_error(&to.uri, &error))
+    }
+
+    async fn send_in_parts(
+        &self,
+        to: &Location,
+        below: &Path,
+        file: &Arc<File>,
+        size: u64,
+    ) -> Result<Option<String>, FileError> {
+        let failed = |error| storage_error(&to.uri, &error);
+        let id = {
+            let _turn = self.turn().await;
+            to.store.create_multipart(&to.path).await.map_err(failed)?
+        };
+        let mut begun = Begun { files: self, upload: Some((to.clone(), id.clone())) };
+        let part_size = size.div_ceil(MAX_PARTS).max(PART_SIZE);
+        let parts = (0..size.div_ceil(part_size)).map(|number| {
+            let (files, to, id) = (self.clone(), to.clone(), id.clone());
+            let (file, below, from) = (file.clone(), below.to_owned(), number * part_size);
+            let length = part_size.min(size - from);
+            async move {
+                let _turn = files.turn().await;
+                let _memory = files.memory(length).await;
+                let content = files.read_at(file, from, length, &below).await?;
+                let sent = to.store.put_part(&to.path, &id, number as usize, PutPayload::from(content)).await;
+                Ok((number, sent.map_err(|error| storage_error(&to.uri, &error))?))
+            }
+        });
+        let mut sent: Vec<(u64, PartId)> =
+            stream::iter(parts).buffer_unordered(PARALLEL).try_collect().await?;
+        sent.sort_by_key(|(number, _)| *number);
+        let sent = sent.into_iter().map(|(_, part)| part).collect();
+        let _turn = self.turn().await;
+        let put = to.store.complete_multipart(&to.path, &id, sent).await.map_err(failed)?;
+        begun.upload = None;
+        Ok(put.e_tag)
+    }
+
+    async fn read_at(
+        &self,
+        file: Arc<File>,
+        from: u64,
+        length: u64,
+        below: &Path,
+    ) -> Result<Bytes, FileError> {
+        let below = below.to_owned();
+        let content = self
+            .on_thread(move |_| {
+                let mut content = vec![0; length as usize];
+                file.read_exact_at(&mut content, from).map_err(|error| {
+                    // Somebody makes it shorter meanwhile.
+                    FileError::io("read", &below, error)
+                })?;
+                Ok(Bytes::from(content))
+            })
+            .await?;
+        self.traffic().went(content.len());
+        Ok(content)
+    }
+}
+
+/// An upload in parts that has begun: what was sent is taken back if nothing comes of it, even when it is dropped.
+struct Begun<'a> {
+    files: &'a TaskFiles,
+    upload: Option<(Location, MultipartId)>,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let Some((to, id)) = self.upload.take() else { return };
+        self.files.finish_later(async move {
+            let aborted = tokio::time::timeout(ABORT_LIMIT, to.store.abort_multipart(&to.path, &id)).await;
+            if !matches!(aborted, Ok(Ok(()))) {
+                tracing::warn!(uri = to.uri, "parts of an upload that failed may be left in the storage");
+            }
+        });
+    }
+}
+
+/// The regular files in a directory, at any depth.
+fn files_of(workspace: &Workspace, directory: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let made = workspace.made()?;
+    let (mut files, mut directories) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(directory) = directories.pop() {
+        let failed = |error| FileError::io("list", &directory, error);
+        let here = if directory.as_os_str().is_empty() { Path::new(".") } else { &directory };
+        for entry in made.dir.read_dir(here).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let below = directory.join(entry.file_name());
+            let is_link = entry.file_type().map_err(failed)?.is_symlink();
+            match workspace.entry(&below)? {
+                Some(Entry::File { .. }) => files.push(below),
+                Some(Entry::Directory) if !is_link => directories.push(below),
+                // A link to a directory may lead in a circle.
+                Some(Entry::Directory) => {
+                    tracing::warn!(link = shown(&below), "a link to a directory is not uploaded");
+                }
+                Some(Entry::Other) => {
+                    tracing::warn!(name = shown(&below), "what is no regular file is not uploaded");
+                }
+                None => tracing::warn!(link = shown(&below), "a link that leads nowhere is not uploaded"),
+            }
+        }
+    }
+    Ok(files)
+}

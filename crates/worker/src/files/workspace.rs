@@ -1,0 +1,341 @@
+//! One task's directory. All that is done in it is resolved beneath it by the operating system: no name and no symbolic
+//! link leads out. Everything here blocks.
+
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use cap_std::fs::Metadata;
+use rxon::TaskId;
+
+use super::error::{FileError, FileErrorKind};
+use super::mode::OpenMode;
+use super::name::{self, shown};
+use super::root::{Made, Root};
+use crate::pace::lock;
+
+/// What a download writes to before it has all; never listed.
+const PART: &str = ".avtomatika-part-";
+
+/// One task's directory, which is made on first use.
+#[derive(Debug)]
+pub(super) struct Workspace {
+    root: Arc<Root>,
+    task_id: TaskId,
+    made: OnceLock<Made>,
+    making: Mutex<()>,
+}
+
+/// Something in the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    File {
+        size: u64,
+    },
+    Directory,
+    /// A pipe, a socket, a device.
+    Other,
+}
+
+impl From<Metadata> for Entry {
+    fn from(metadata: Metadata) -> Self {
+        if metadata.is_file() {
+            Self::File { size: metadata.len() }
+        } else if metadata.is_dir() {
+            Self::Directory
+        } else {
+            Self::Other
+        }
+    }
+}
+
+impl Workspace {
+    pub(super) fn new(root: Arc<Root>, task_id: TaskId) -> Self {
+        Self { root, task_id, made: OnceLock::new(), making: Mutex::new(()) }
+    }
+
+    /// The directory, which is made if it is not there yet.
+    pub(super) fn made(&self) -> Result<&Made, FileError> {
+        if let Some(made) = self.made.get() {
+            return Ok(made);
+        }
+        let _one = lock(&self.making);
+        if let Some(made) = self.made.get() {
+            return Ok(made);
+        }
+        let made = self.root.make(self.task_id.as_str())?;
+        Ok(self.made.get_or_init(|| made))
+    }
+
+    /// The directory, if somebody has asked for it.
+    pub(super) fn existing(&self) -> Option<&Made> {
+        self.made.get()
+    }
+
+    /// Removes the directory, if there is one.
+    pub(super) fn remove(&self) -> std::io::Result<()> {
+        self.made.get().map_or(Ok(()), |made| self.root.remove(made))
+    }
+
+    /// The path below the directory that a name means, and the directory.
+    pub(super) fn resolve(&self, name: &Path) -> Result<(&Made, PathBuf), FileError> {
+        let made = self.made()?;
+        Ok((made, name::of_file(name, &roots(made))?))
+    }
+
+    /// What a path means that stands in a task's data: what is within the directory, if there is something.
+    pub(super) fn find(&self, path: &str) -> Result<Option<(PathBuf, Entry)>, FileError> {
+        let Some(made) = self.made.get() else { return Ok(None) };
+        // Most texts are none of it, and that is no error.
+        let Ok(below) = name::below(Path::new(path), &roots(made)) else { return Ok(None) };
+        if below.as_os_str().is_empty() {
+            return Ok(Some((below, Entry::Directory)));
+        }
+        Ok(self.entry(&below)?.map(|entry| (below, entry)))
+    }
+
+    /// What is at a path below the directory, behind symbolic links; None for nothing.
+    pub(super) fn entry(&self, below: &Path) -> Result<Option<Entry>, FileError> {
+        let Some(made) = self.made.get() else { return Ok(None) };
+        match made.dir.metadata(below) {
+            Ok(metadata) => Ok(Some(metadata.into())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(None),
+            Err(error) => Err(FileError::io("look at", below, error)),
+        }
+    }
+
+    pub(super) fn path_to(&self, name: &Path) -> Result<PathBuf, FileError> {
+        let (made, below) = self.resolve(name)?;
+        self.make_parents(&below)?;
+        // A link that leads out is found here: whoever gets the path follows it without us.
+        self.entry(&below)?;
+        Ok(made.path.join(below))
+    }
+
+    pub(super) fn read(&self, name: &Path) -> Result<Vec<u8>, FileError> {
+        let (_, below) = self.resolve(name)?;
+        let mut content = Vec::new();
+        let mut file = self.open_below(&below, OpenMode::READ)?;
+        file.read_to_end(&mut content).map_err(|error| FileError::io("read", &below, error))?;
+        Ok(content)
+    }
+
+    pub(super) fn write(&self, name: &Path, content: &[u8], how: OpenMode) -> Result<PathBuf, FileError> {
+        let (made, below) = self.resolve(name)?;
+        self.make_parents(&below)?;
+        let mut file = self.open_below(&below, how)?;
+        file.write_all(content).map_err(|error| FileError::io("write", &below, error))?;
+        Ok(made.path.join(below))
+    }
+
+    pub(super) fn open(&self, name: &Path, how: OpenMode) -> Result<std::fs::File, FileError> {
+        let (_, below) = self.resolve(name)?;
+        if how.writes() {
+            self.make_parents(&below)?;
+        }
+        self.open_below(&below, how)
+    }
+
+    pub(super) fn exists(&self, name: &Path) -> Result<bool, FileError> {
+        match self.made.get() {
+            Some(made) => Ok(self.entry(&name::of_file(name, &roots(made))?)?.is_some()),
+            // Names are held to the same rules before the directory is there.
+            None => name::of_file(name, &[]).map(|_| false),
+        }
+    }
+
+    /// The names in the directory itself, in alphabetical order.
+    pub(super) fn list(&self) -> Result<Vec<String>, FileError> {
+        let made = self.made()?;
+        let failed = |error| FileError::io("list", &made.path, error);
+        let mut names = Vec::new();
+        for entry in made.dir.entries().map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            if !name.starts_with(PART) {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    pub(super) fn make_directory(&self, below: &Path) -> Result<(), FileError> {
+        let made = self.made()?;
+        match made.dir.create_dir_all(below) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::AlreadyExists) => {
+                // A link that leads out says so.
+                self.entry(below)?;
+                let message = format!("`{}` would be a file and a directory at once", shown(below));
+                Err(FileError::new(FileErrorKind::Unusable, message).because(error))
+            }
+            made => made.map_err(|error| FileError::io("make the directory", below, error)),
+        }
+    }
+
+    pub(super) fn make_parents(&self, below: &Path) -> Result<(), FileError> {
+        match below.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => self.make_directory(parent),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens a regular file: a pipe would be waited for.
+    pub(super) fn open_below(&self, below: &Path, how: OpenMode) -> Result<std::fs::File, FileError> {
+        match self.entry(below)? {
+            Some(Entry::Directory) => {
+                let message = format!("`{}` is a directory, expected a file", shown(below));
+                return Err(FileError::new(FileErrorKind::Unusable, message));
+            }
+            Some(Entry::Other) => {
+                let message = format!("`{}` is no regular file", shown(below));
+                return Err(FileError::new(FileErrorKind::Unusable, message));
+            }
+            Some(Entry::File { .. }) | None => {}
+        }
+        let made = self.made()?;
+        let opened = made.dir.open_with(below, &how.options());
+        opened.map(cap_std::fs::File::into_std).map_err(|error| FileError::io("open", below, error))
+    }
+
+    /// Opens a file for a download to write to, under a name that nobody else has.
+    pub(super) fn new_part(&self) -> Result<(PathBuf, std::fs::File), FileError> {
+        let made = self.made()?;
+        let name = PathBuf::from(format!("{PART}{:016x}", fastrand::u64(..)));
+        let opened = made.dir.open_with(&name, &OpenMode::CREATE_NEW.options());
+        let file = opened.map_err(|error| FileError::io("make", &name, error))?;
+        Ok((name, file.into_std()))
+    }
+
+    /// Gives a part its name. One that is taken is an error: two objects would be one file.
+    pub(super) fn name_part(&self, part: &Path, below: &Path) -> Result<(), FileError> {
+        let made = self.made()?;
+        self.make_parents(below)?;
+        if self.entry(below)?.is_some() {
+            let message = format!("`{}` is there already, and would be overwritten", shown(below));
+            return Err(FileError::new(FileErrorKind::Unusable, message));
+        }
+        made.dir.rename(part, &made.dir, below).map_err(|error| FileError::io("name", below, error))
+    }
+
+    /// Removes a part that is of no use.
+    pub(super) fn remove_part(&self, part: &Path) {
+        if let Some(made) = self.made.get() {
+            let _ = made.dir.remove_file(part);
+        }
+    }
+}
+
+/// The names of a task's directory.
+fn roots(made: &Made) -> [&Path; 2] {
+    [&made.path, &made.canonical]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn workspace(folder: &tempfile::TempDir) -> Workspace {
+        let root = Arc::new(Root::new(&folder.path().join("payloads"), None));
+        Workspace::new(root, TaskId::received("t-1".to_owned().as_str()).expect("an id"))
+    }
+
+    fn kind<T: std::fmt::Debug>(result: Result<T, FileError>) -> FileErrorKind {
+        result.expect_err("refused").kind()
+    }
+
+    #[test]
+    fn files_are_written_read_and_listed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = workspace(&folder);
+        assert!(!files.exists(Path::new("a")).expect("looked") && files.existing().is_none());
+        let path = files.write(Path::new("out/deep/a.txt"), b"one", OpenMode::WRITE).expect("written");
+        files.write(&path, b" two", OpenMode::APPEND).expect("appended");
+        assert_eq!(fs::read_to_string(&path).expect("read"), "one two");
+        assert_eq!(files.read(Path::new("out/deep/a.txt")).expect("read"), b"one two");
+        files.write(Path::new("b"), b"", OpenMode::WRITE).expect("written");
+        files.new_part().expect("a part");
+        assert_eq!(files.list().expect("listed"), ["b", "out"]);
+        assert_eq!(kind(files.read(Path::new("none"))), FileErrorKind::NotFound);
+        assert_eq!(kind(files.read(Path::new("out"))), FileErrorKind::Unusable);
+        assert_eq!(kind(files.read(Path::new("b/c"))), FileErrorKind::Other);
+        assert_eq!(kind(files.path_to(Path::new(&"x".repeat(300)))), FileErrorKind::Unusable);
+        files.remove().expect("removed");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn links_that_lead_out_are_not_followed_by_anything() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let secret = folder.path().join("secret");
+        fs::write(&secret, "secret").expect("written");
+        let files = workspace(&folder);
+        let made = files.made().expect("made").path.clone();
+        for (link, target) in [
+            ("absolute", secret.as_path()),
+            ("relative", Path::new("../../secret")),
+            ("passwd", Path::new("/etc/passwd")),
+            ("parent", Path::new("..")),
+        ] {
+            symlink(target, made.join(link)).expect("linked");
+        }
+        for name in ["absolute", "relative", "passwd", "parent/t-1/absolute", "parent/other"] {
+            let name = Path::new(name);
+            assert_eq!(kind(files.read(name)), FileErrorKind::Forbidden, "{name:?}");
+            assert_eq!(kind(files.write(name, b"x", OpenMode::WRITE)), FileErrorKind::Forbidden, "{name:?}");
+            assert_eq!(kind(files.path_to(name)), FileErrorKind::Forbidden, "{name:?}");
+            assert_eq!(kind(files.exists(name)), FileErrorKind::Forbidden, "{name:?}");
+            assert_eq!(kind(files.open(name, OpenMode::APPEND)), FileErrorKind::Forbidden, "{name:?}");
+            let path = made.join(name);
+            assert_eq!(kind(files.find(path.to_str().expect("text"))), FileErrorKind::Forbidden, "{name:?}");
+        }
+        assert_eq!(fs::read_to_string(&secret).expect("read"), "secret");
+        files.remove().expect("removed");
+        assert!(secret.exists() && !made.exists());
+    }
+
+    #[test]
+    fn links_within_are_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = workspace(&folder);
+        let made = files.write(Path::new("a"), b"x", OpenMode::WRITE).expect("written");
+        symlink("a", made.with_file_name("link")).expect("linked");
+        assert_eq!(files.read(Path::new("link")).expect("read"), b"x");
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = workspace(&folder);
+        let pipe = files.path_to(Path::new("pipe")).expect("a path");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+            .expect("made");
+        assert_eq!(kind(files.read(Path::new("pipe"))), FileErrorKind::Unusable);
+        assert_eq!(kind(files.write(Path::new("pipe"), b"x", OpenMode::WRITE)), FileErrorKind::Unusable);
+    }
+
+    #[test]
+    fn paths_in_data_mean_what_is_within_and_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = workspace(&folder);
+        assert_eq!(files.find("/etc/passwd").expect("looked"), None);
+        let path = files.write(Path::new("out/a"), b"xyz", OpenMode::WRITE).expect("written");
+        let found = |path: &Path| files.find(path.to_str().expect("text")).expect("looked");
+        assert_eq!(found(&path), Some((PathBuf::from("out/a"), Entry::File { size: 3 })));
+        assert_eq!(found(&path.with_file_name("")), Some((PathBuf::from("out"), Entry::Directory)));
+        for other in [
+            path.with_file_name("none"),
+            path.join("below"),
+            folder.path().join("payloads/t-2/a"),
+            "out/a".into(),
+        ] {
+            if other.is_absolute() {
+                assert_eq!(found(&other), None, "{other:?}");
+            }
+        }
+        assert_eq!(found(&files.made().expect("made").path.join("../t-1/out/a")), None);
+    }
+}
