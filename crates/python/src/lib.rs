@@ -7,6 +7,7 @@ mod command;
 mod config;
 mod dev;
 mod error;
+mod files;
 mod logging;
 mod runtime;
 mod task;
@@ -24,6 +25,8 @@ mod _native {
     use crate::config::{Config, options};
     #[pymodule_export]
     use crate::dev::DevOrchestrator;
+    #[pymodule_export]
+    use crate::files::TaskFiles;
     #[pymodule_export]
     use crate::task::Task;
     #[pymodule_export]

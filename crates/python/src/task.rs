@@ -12,6 +12,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use serde_json::value::RawValue;
 
+use crate::files::TaskFiles;
+
 /// One task: what is known of it, and what it can be told.
 #[pyclass(frozen, module = "avtomatika_worker._native")]
 pub(crate) struct Task {
@@ -114,6 +116,11 @@ impl Task {
         self.context
             .send_event_with_priority(event_type, &payload, priority)
             .map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Its files, whose directory is made on first use.
+    fn files(&self) -> TaskFiles {
+        TaskFiles::new(self.context.files().blocking())
     }
 
     /// Says that a model is loaded now.
