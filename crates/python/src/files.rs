@@ -3,7 +3,7 @@
 //! Every method may block, and lets others have Python's lock meanwhile: Python's half calls them on threads.
 
 use std::os::fd::IntoRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use avtomatika_worker::files::{BlockingTaskFiles, FileError, FileErrorKind, OpenMode};
 use pyo3::exceptions::{PyFileNotFoundError, PyOSError, PyValueError};
@@ -24,8 +24,9 @@ impl TaskFiles {
 impl TaskFiles {
     /// The directory, which is made.
     fn root(&self, py: Python<'_>) -> PyResult<String> {
-        // `.` is the name of the directory itself.
-        self.path_to(py, ".")
+        // Nothing is made but the directory that it would lie in.
+        let within = py.detach(|| self.0.path_to("x"));
+        path(py, within.map(|path| path.parent().map_or_else(PathBuf::new, Path::to_owned)))
     }
 
     /// The whole path to a file; the directories it lies in are made.

@@ -179,9 +179,9 @@ class TaskFiles:
 
     def upload_dir_sync(self, dirname: _Name = "") -> FileMetadata:
         """``upload_dir`` for ``def`` handlers."""
-        name = _text(dirname) or "."
+        name = _text(dirname)
         uri = self._native.upload_dir(name)
-        found = os.walk(self.path_to_sync(name))
+        found = os.walk(self.path_to_sync(name) if name.strip("./") else self.get_root_sync())
         sizes = (os.stat(os.path.join(folder, file)).st_size for folder, _, files in found for file in files)
         return FileMetadata(uri, sum(sizes))
 
