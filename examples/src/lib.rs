@@ -22,6 +22,9 @@ mod documents {
     #[doc = include_str!("../../docs/handlers.md")]
     struct Handlers;
 
+    #[doc = include_str!("../../docs/files.md")]
+    struct Files;
+
     #[doc = include_str!("../../docs/cancellation-and-progress.md")]
     struct CancellationAndProgress;
 

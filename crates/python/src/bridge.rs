@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use avtomatika_worker::extract::Outside;
-use avtomatika_worker::{Outcome, TaskContext, TaskRequest};
+use avtomatika_worker::{IgnoredResult, Outcome, TaskContext, TaskRequest};
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
@@ -33,6 +33,7 @@ pub(crate) enum Record {
     /// The task of this number is to stop.
     Cancel(u64),
     Command(Waiting),
+    Ignored(IgnoredResult),
     Ended(Ended),
 }
 

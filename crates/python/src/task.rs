@@ -9,7 +9,7 @@ use avtomatika_worker::{Outcome, TaskContext, TaskError};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 use serde_json::value::RawValue;
 
 use crate::files::TaskFiles;
@@ -134,25 +134,29 @@ impl Task {
     }
 }
 
-/// What Python says a task ended in: a status, with data as JSON text, or with an error.
-pub(crate) fn outcome(
-    status: String,
-    data: Option<&Bound<'_, PyBytes>>,
-    error: Option<Failed<'_>>,
-) -> Outcome {
+/// What Python says a task ended in: after the task a status, data as JSON text, and an error or none.
+pub(crate) fn outcome(ended: &Bound<'_, PyTuple>) -> PyResult<Outcome> {
+    let error: Option<Failed<'_>> = ended.get_item(3)?.extract()?;
     if let Some((code, message, details)) = error {
         let failed = TaskError::new(code.as_str(), message);
-        return Outcome::Failed(match details.and_then(|details| json(details.as_bytes()).ok()) {
+        return Ok(Outcome::Failed(match details.and_then(|details| json(details.as_bytes()).ok()) {
             Some(details) => failed.with_details(details),
             None => failed,
-        });
+        }));
     }
-    match data.map(|data| json(data.as_bytes())).transpose() {
+    let status: String = ended.get_item(1)?.extract()?;
+    let data: Option<Bound<'_, PyBytes>> = ended.get_item(2)?.extract()?;
+    Ok(match data.map(|data| json(data.as_bytes())).transpose() {
         Ok(data) => Outcome::status(status, data),
         Err(problem) => {
             Outcome::Failed(TaskError::permanent(format!("the handler's data is not JSON: {problem}")))
         }
-    }
+    })
+}
+
+/// What is reported where that cannot be made out.
+pub(crate) fn unreadable(error: &PyErr) -> Outcome {
+    Outcome::Failed(TaskError::permanent(format!("the handler's outcome cannot be read: {error}")))
 }
 
 fn json(text: &[u8]) -> Result<Box<RawValue>, String> {

@@ -8,7 +8,7 @@ use avtomatika_worker as core;
 use core::{StopCause, TaskName, TaskOptions, TaskRequest, WorkerBuilder, WorkerHandle};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 use tracing::Dispatch;
 
 use crate::bridge::{Bridge, Record, Route};
@@ -17,14 +17,15 @@ use crate::config::Config;
 use crate::error::{Failure, unexpected};
 use crate::logging;
 use crate::runtime::{Ended, Thread};
-use crate::task::{Task, outcome};
+use crate::task::{Task, outcome, unreadable};
 use crate::watch::Watch;
 
 /// What `drain` gives, by its first member.
 const TASK: u8 = 0;
 const CANCEL: u8 = 1;
 const COMMAND: u8 = 2;
-const ENDED: u8 = 3;
+const IGNORED: u8 = 3;
+const ENDED: u8 = 4;
 
 /// One run of a worker: from its start to its end. The package's `Worker` makes one each time it is run.
 #[pyclass(frozen, module = "avtomatika_worker._native")]
@@ -59,7 +60,7 @@ struct TaskSpec {
 impl Worker {
     /// Makes a worker of these tasks. Everything that was said in code is checked, nothing is started.
     #[new]
-    #[pyo3(signature = (config, tasks, *, worker_type, max_concurrent_tasks, limits, skill_dependencies, capacity_checker, has_commands))]
+    #[pyo3(signature = (config, tasks, *, worker_type, max_concurrent_tasks, limits, skill_dependencies, capacity_checker, has_commands, tells_ignored))]
     #[expect(clippy::too_many_arguments, reason = "each is one of the Python class's, which calls this only")]
     fn new(
         config: Option<Bound<'_, Config>>,
@@ -70,6 +71,7 @@ impl Worker {
         skill_dependencies: BTreeMap<String, Vec<String>>,
         capacity_checker: Option<Py<PyAny>>,
         has_commands: bool,
+        tells_ignored: bool,
     ) -> PyResult<Self> {
         let bridge = Arc::new(Bridge::new().map_err(|error| unexpected("the bridge cannot be made", error))?);
         let on_thread = tasks.iter().map(|task| task.on_thread).collect();
@@ -98,6 +100,12 @@ impl Worker {
         if has_commands {
             let bridge = bridge.clone();
             builder = builder.on_command(move |command| command::obey(bridge.clone(), command));
+        }
+        if tells_ignored {
+            let bridge = bridge.clone();
+            builder = builder.on_ignored_result(move |ignored| {
+                bridge.push(Record::Ignored(ignored.clone()), 0);
+            });
         }
         let log = logging::dispatch(&bridge);
         let worker = tracing::dispatcher::with_default(&log, || builder.build());
@@ -162,17 +170,13 @@ impl Worker {
         let mut outcomes = Vec::with_capacity(ended.len());
         let mut on_loop = 0;
         for item in ended {
-            type Failed<'py> = (String, String, Option<Bound<'py, PyBytes>>);
-            let (task, status, data, error): (
-                Bound<'_, Task>,
-                String,
-                Option<Bound<'_, PyBytes>>,
-                Option<Failed<'_>>,
-            ) = item.extract()?;
+            let item = item.cast_into::<PyTuple>()?;
+            let task = item.get_item(0)?.cast_into::<Task>()?;
             let task = task.get();
             let Some(outside) = task.take() else { continue };
             on_loop += usize::from(task.is_on_loop());
-            outcomes.push((outside, outcome(status, data.as_ref(), error)));
+            // One that cannot be read takes none of the others with it.
+            outcomes.push((outside, outcome(&item).unwrap_or_else(|error| unreadable(&error))));
         }
         self.bridge.ended_on_loop(on_loop);
         self.bridge.hand_back(outcomes);
@@ -236,6 +240,15 @@ impl Worker {
     }
 }
 
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Forgotten, it would take tasks that nobody runs.
+        if self.check_process().is_ok() {
+            self.abort();
+        }
+    }
+}
+
 impl Worker {
     /// Threads stay behind when a process forks.
     fn check_process(&self) -> PyResult<()> {
@@ -260,6 +273,10 @@ impl Worker {
             Record::Cancel(number) => return Ok((CANCEL, number).into_pyobject(py)?.into_any()),
             Record::Command(waiting) => {
                 return Ok((COMMAND, Command::from(waiting)).into_pyobject(py)?.into_any());
+            }
+            Record::Ignored(ignored) => {
+                let (task_id, job_id) = (ignored.task_id.as_str(), ignored.job_id.as_str());
+                return Ok((IGNORED, task_id, job_id, ignored.reason.as_str()).into_pyobject(py)?.into_any());
             }
             Record::Ended(ended) => return how_it_ended(py, ended),
         };

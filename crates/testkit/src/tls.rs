@@ -44,10 +44,7 @@ impl Tls {
     /// # Panics
     /// As [`Tls::new`].
     pub fn expired() -> Self {
-        Self::with(|params| {
-            params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-            params.not_after = rcgen::date_time_ymd(2020, 12, 31);
-        })
+        Self::with(expire)
     }
 
     fn with(change: impl FnOnce(&mut CertificateParams)) -> Self {
@@ -106,8 +103,21 @@ impl Tls {
     /// # Panics
     /// When there is no randomness to make keys from.
     pub fn client(&self, common_name: &str) -> ClientIdentity {
+        self.client_with(common_name, |_| {})
+    }
+
+    /// The same, but it expired at the end of 2020.
+    ///
+    /// # Panics
+    /// As [`Tls::client`].
+    pub fn expired_client(&self, common_name: &str) -> ClientIdentity {
+        self.client_with(common_name, expire)
+    }
+
+    fn client_with(&self, common_name: &str, change: impl FnOnce(&mut CertificateParams)) -> ClientIdentity {
         let mut params = CertificateParams::default();
         params.distinguished_name = name(common_name);
+        change(&mut params);
         let key = KeyPair::generate().expect("randomness");
         let certificate = params.signed_by(&key, &self.issuer).expect("valid parameters");
         ClientIdentity { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() }
@@ -122,6 +132,11 @@ impl Tls {
         let config = config.with_single_cert(vec![certificate.clone()], key);
         Arc::new(config.expect("a key that fits its certificate"))
     }
+}
+
+fn expire(params: &mut CertificateParams) {
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2020, 12, 31);
 }
 
 fn name(common_name: &str) -> DistinguishedName {

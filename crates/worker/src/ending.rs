@@ -93,9 +93,18 @@ impl Ending {
                 Action::Close | Action::Nothing => {}
             }
         }
-        let unacknowledged =
-            self.sessions.iter().flat_map(|session| session.delivery.unacknowledged_ids()).collect();
-        Stopped { cause: shutdown.cause().unwrap_or(StopCause::Asked), cancelled, unacknowledged }
+        let mut stopped = Stopped {
+            cause: shutdown.cause().unwrap_or(StopCause::Asked),
+            cancelled,
+            unacknowledged: Vec::new(),
+            kept: Vec::new(),
+        };
+        for session in &self.sessions {
+            let (lost, kept) = session.delivery.left_over();
+            stopped.unacknowledged.extend(lost);
+            stopped.kept.extend(kept);
+        }
+        stopped
     }
 
     /// Phase 1: no further poll, and the orchestrators are told.

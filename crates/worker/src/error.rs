@@ -52,8 +52,16 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A start-up hook failed.
-    #[error("a start-up hook failed: {0}")]
+    #[error("a start-up hook failed")]
     Startup(#[source] crate::hooks::BoxError),
+    /// Results cannot be kept where `WORKER_OUTBOX_DIR` says.
+    #[error("the file of results `{file}` cannot be used; look at `WORKER_OUTBOX_DIR`")]
+    Outbox {
+        /// The file.
+        file: String,
+        /// Why it cannot.
+        source: crate::hooks::BoxError,
+    },
     /// The control thread cannot be started.
     #[error("the control thread cannot be started")]
     ControlThread(#[source] std::io::Error),
@@ -72,6 +80,7 @@ impl Error {
             Self::Build(_) | Self::Config(_) => 2,
             Self::HealthServer { .. }
             | Self::Startup(_)
+            | Self::Outbox { .. }
             | Self::ControlThread(_)
             | Self::ControlThreadDied
             | Self::Signals(_) => 1,

@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::error::Error;
+use crate::middleware::catch_panic::panic_message;
 
 /// Any error, as hooks give it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -48,7 +51,10 @@ impl Hooks {
     /// In the order they were added; the first that fails is the last.
     pub(crate) async fn start_up(&mut self) -> Result<(), Error> {
         for hook in std::mem::take(&mut self.startup) {
-            hook().await.map_err(Error::Startup)?;
+            let ended = AssertUnwindSafe(async { hook().await }).catch_unwind().await;
+            let ended = ended
+                .unwrap_or_else(|payload| Err(format!("it panicked: {}", panic_message(&*payload)).into()));
+            ended.map_err(Error::Startup)?;
         }
         Ok(())
     }
@@ -57,7 +63,10 @@ impl Hooks {
     pub(crate) async fn shut_down(&mut self, limit: Duration) {
         let all = async {
             for hook in std::mem::take(&mut self.shutdown).into_iter().rev() {
-                hook().await;
+                let ended = AssertUnwindSafe(async { hook().await }).catch_unwind().await;
+                if let Err(payload) = ended {
+                    tracing::error!("a shutdown hook panicked: {}", panic_message(&*payload));
+                }
             }
         };
         if tokio::time::timeout(limit, all).await.is_err() {

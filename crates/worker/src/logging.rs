@@ -2,6 +2,10 @@
 //!
 //! A program that has a subscriber of its own leaves this alone: the worker only emits [`tracing`] events.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::panic::PanicHookInfo;
+
+use tracing::field::display;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -9,6 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{LogFormat, WorkerConfig};
+use crate::middleware::catch_panic::panic_message;
 
 /// Writes what is left when it is dropped: keep it until `main` ends.
 #[derive(Debug)]
@@ -20,7 +25,7 @@ pub struct LogGuard {
 /// Installs the process's log. Does nothing where there is one already.
 ///
 /// Lines are written by a thread of their own, so that a reader that does not keep up never stops the worker; beyond
-/// 128,000 waiting ones lines are dropped.
+/// 128,000 waiting ones lines are dropped. Panics are lines of it, too: the process's panic hook is replaced.
 pub fn init(config: &WorkerConfig) -> LogGuard {
     let (writer, guard) = NonBlockingBuilder::default().lossy(true).finish(std::io::stderr());
     let level = LevelFilter::from_level(config.log_level);
@@ -31,5 +36,19 @@ pub fn init(config: &WorkerConfig) -> LogGuard {
         LogFormat::Json => base.json().flatten_event(true).with_current_span(false).boxed(),
     };
     let installed = tracing_subscriber::registry().with(layer.with_filter(level)).try_init();
+    // Where a panic ends the process, nobody would write the line.
+    if installed.is_ok() && cfg!(panic = "unwind") {
+        std::panic::set_hook(Box::new(say_panic));
+    }
     LogGuard { _flushes_on_drop: installed.is_ok().then_some(guard) }
+}
+
+/// A panic is a line like any other, with the task it is in; with where it came from as `RUST_BACKTRACE` says.
+fn say_panic(panic: &PanicHookInfo<'_>) {
+    let message = panic_message(panic.payload());
+    let location = panic.location().map(display);
+    let thread = std::thread::current().name().map(str::to_owned);
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| display(backtrace));
+    tracing::error!(location, thread, backtrace, "panicked: {message}");
 }

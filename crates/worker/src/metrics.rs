@@ -45,7 +45,7 @@ pub(crate) struct Metrics {
     requests: Family<Labels, Counter>,
     results: Family<Labels, Counter>,
     per_orchestrator: [(&'static str, Family<Labels, Gauge>); 5],
-    of_worker: [(&'static str, Gauge); 5],
+    of_worker: [(&'static str, Gauge); 6],
     blocked: Gauge<f64, AtomicU64>,
     traffic: Arc<Traffic>,
 }
@@ -58,6 +58,7 @@ pub(crate) struct Reading {
     pub(crate) tasks_waiting: usize,
     pub(crate) draining: bool,
     pub(crate) disk_low: bool,
+    pub(crate) outbox_on_disk: bool,
     pub(crate) blocked: Duration,
     pub(crate) orchestrators: Vec<OrchestratorReading>,
 }
@@ -105,6 +106,7 @@ impl Default for Metrics {
             ("tasks_waiting", "Tasks that wait for their limit group"),
             ("draining", "1 once the worker was told to stop"),
             ("disk_low", "1 while there is too little space on a disk"),
+            ("outbox_on_disk", "1 while results are written to disk before they are sent"),
         ]
         .map(|(name, help)| {
             let gauge = Gauge::default();
@@ -191,6 +193,7 @@ impl Metrics {
             reading.tasks_waiting,
             reading.draining.into(),
             reading.disk_low.into(),
+            reading.outbox_on_disk.into(),
         ];
         for ((_, gauge), value) in self.of_worker.iter().zip(values) {
             gauge.set(value as i64);

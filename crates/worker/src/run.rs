@@ -1,6 +1,7 @@
 //! A worker's run: what is started, and in which order.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -11,17 +12,23 @@ use tokio_util::task::TaskTracker;
 
 use crate::assembly::Assembly;
 use crate::control::{ControlTask, ControlThread, restarting};
+use crate::core::Core;
+use crate::delivery::{Delivery, Spool, distribute};
 use crate::disk;
 use crate::ending::{EndAll, Ending};
 use crate::error::Error;
 use crate::health;
 use crate::hooks::Hooks;
 use crate::pulse;
-use crate::session::{Driver, Pollers, Polling, PollingSettings};
+use crate::session::{Driver, Pollers, Polling, PollingSettings, Session};
 use crate::shutdown::{StopCause, Stopped};
 
 /// However long the rest of the end has taken, hooks may take this long.
 const SHORTEST_SHUTDOWN: Duration = Duration::from_secs(1);
+
+/// Results of an earlier run wait for so long for their orchestrator's registration. It may never come: one that stands
+/// by is not registered with.
+const REGISTRATION_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs a worker until it was told to stop and everything has ended. What `control` holds runs on the control path too.
 pub(crate) async fn run(
@@ -33,14 +40,19 @@ pub(crate) async fn run(
 ) -> Result<Stopped, Error> {
     let Assembly { core, sessions, ends, senders } = assembly;
     // Whatever becomes of this future, nothing goes on without it.
-    tokio::select! {
+    let prepared = async {
+        let spool = open_spool(&core, &sessions, &senders).await?;
+        hooks.start_up().await?;
+        Ok::<_, Error>(spool)
+    };
+    let spool = tokio::select! {
         biased;
-        ready = hooks.start_up() => ready?,
+        spool = prepared => spool?,
         Some(cause) = signals.recv() => {
             tracing::info!(%cause, "the worker ends before its start-up hooks have");
-            return Ok(Stopped { cause, cancelled: Vec::new(), unacknowledged: Vec::new() });
+            return Ok(Stopped { cause, cancelled: Vec::new(), unacknowledged: Vec::new(), kept: Vec::new() });
         }
-    }
+    };
     core.files.remove_leftovers().await;
     let deliveries: Vec<_> = sessions.iter().map(|session| session.delivery.clone()).collect();
     let guard = EndAll { core: core.clone(), sessions: sessions.clone(), ends: ends.clone() };
@@ -87,6 +99,9 @@ pub(crate) async fn run(
     drop(guard);
     senders.wait().await;
     control.join().await;
+    if let Some(spool) = spool {
+        spool.close().await;
+    }
     for delivery in deliveries {
         delivery.let_go();
     }
@@ -98,6 +113,34 @@ pub(crate) async fn run(
     Ok(stopped)
 }
 
+/// Opens the file of results, where there is to be one, and hands out what is in it.
+async fn open_spool(
+    core: &Arc<Core>,
+    sessions: &[Arc<Session>],
+    senders: &TaskTracker,
+) -> Result<Option<Arc<Spool>>, Error> {
+    let Some(folder) = core.config.worker_outbox_dir.clone() else { return Ok(None) };
+    let opened = Spool::open(folder, &core.worker_id).await;
+    let (spool, results) = opened.map_err(|(file, error)| Error::Outbox {
+        file: file.display().to_string(),
+        source: Box::new(error),
+    })?;
+    let deliveries: Vec<Arc<Delivery>> = sessions.iter().map(|session| session.delivery.clone()).collect();
+    distribute(&spool, results, &deliveries, core.config.worker_result_max_age);
+    for session in sessions {
+        let (core, session) = (core.clone(), session.clone());
+        senders.spawn(async move {
+            tokio::select! {
+                () = core.closing.cancelled() => {}
+                () = session.peer.until_registered() => {}
+                () = tokio::time::sleep(REGISTRATION_PATIENCE) => {}
+            }
+            session.delivery.release();
+        });
+    }
+    Ok(Some(spool))
+}
+
 fn say_how_it_ended(stopped: &Stopped) {
     let ids = |ids: &[TaskId]| ids.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ");
     if !stopped.unacknowledged.is_empty() {
@@ -106,6 +149,14 @@ fn say_how_it_ended(stopped: &Stopped) {
             count,
             task_ids = ids(&stopped.unacknowledged),
             "results were not acknowledged and are lost"
+        );
+    }
+    if !stopped.kept.is_empty() {
+        let count = stopped.kept.len();
+        tracing::warn!(
+            count,
+            task_ids = ids(&stopped.kept),
+            "results were not acknowledged: they are on disk, and offered again by the next worker with this id"
         );
     }
     if !stopped.cancelled.is_empty() {

@@ -44,8 +44,11 @@ pub struct Stopped {
     pub cause: StopCause,
     /// Tasks that were told to stop, because they did not end in time or at a second signal.
     pub cancelled: Vec<TaskId>,
-    /// Tasks whose results no orchestrator has acknowledged.
+    /// Tasks whose results no orchestrator has acknowledged, and that are lost.
     pub unacknowledged: Vec<TaskId>,
+    /// Tasks whose results no orchestrator has acknowledged, and that are on disk (`WORKER_OUTBOX_DIR`): the next
+    /// worker with this one's id offers them again.
+    pub kept: Vec<TaskId>,
 }
 
 impl Stopped {

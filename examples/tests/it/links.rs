@@ -30,6 +30,32 @@ fn missing_from(document: &str) -> Vec<String> {
 }
 
 #[test]
+fn every_guide_is_compiled_and_every_example_is_run() {
+    let compiled = read("examples/src/lib.rs");
+    for entry in std::fs::read_dir(file("docs")).expect("there are guides") {
+        let name = entry.expect("an entry").file_name();
+        let name = name.to_string_lossy();
+        assert!(
+            compiled.contains(&format!("/docs/{name}\"")),
+            "examples/src/lib.rs does not compile docs/{name}"
+        );
+    }
+    let run = read("examples/tests/it/examples.rs");
+    for entry in std::fs::read_dir(file("examples")).expect("there are examples") {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // That one needs an orchestrator: the worker's own tests and those against the real ones run it.
+        if entry.path().join("main.rs").exists() && name != "conformance_worker" {
+            assert!(
+                run.contains(&format!("\"{name}\"")),
+                "examples/tests/it/examples.rs does not run {name}"
+            );
+        }
+    }
+}
+
+#[test]
 fn every_guide_and_every_example_is_in_an_index() {
     let readme = read("README.md");
     for entry in std::fs::read_dir(file("docs")).expect("there are guides") {

@@ -18,6 +18,7 @@ mod cancelling;
 mod capabilities;
 mod concurrency;
 mod deadlines;
+mod durable;
 mod events;
 mod life;
 mod outcomes;

@@ -3,7 +3,12 @@
 use e2e::{LIMIT, Orchestrator, Request, Version, WorkerOptions, until};
 use serde_json::json;
 
-with_both_orchestrators!(a_cancelled_job_is_stopped_over_the_websocket, progress_goes_over_the_websocket);
+with_both_orchestrators!(
+    a_cancelled_job_is_stopped_over_the_websocket,
+    a_job_that_is_cancelled_while_it_waits_is_not_run,
+    progress_goes_over_the_websocket,
+    two_live_workers_with_one_id_are_warned_of,
+);
 
 /// The heartbeats are far apart, so that it can be nothing else.
 fn options(orchestrator: &Orchestrator) -> WorkerOptions {
@@ -31,6 +36,40 @@ fn a_cancelled_job_is_stopped_over_the_websocket(version: Version) {
     assert_eq!(orchestrator.count(Request::is_dispatch), 1);
     let next = orchestrator.submit("echo", &json!({ "goes": "on" }));
     orchestrator.wait_for_status(&next, "finished");
+}
+
+/// The orchestrator hands its task out all the same.
+fn a_job_that_is_cancelled_while_it_waits_is_not_run(version: Version) {
+    let orchestrator = Orchestrator::start(version);
+    let worker = options(&orchestrator)
+        .with("MAX_CONCURRENT_TASKS", "1")
+        .with("WORKER_CAPACITY_REPORTING", "queue")
+        .start();
+    wait_until_open(&worker);
+    let first = orchestrator.submit("sleep", &json!({ "seconds": 3 }));
+    orchestrator.wait_for_dispatches(1);
+    let waits = orchestrator.submit("sleep", &json!({ "seconds": 100 }));
+    orchestrator.wait_for_status(&waits, "waiting_for_worker");
+    orchestrator.cancel(&waits);
+    let result = until("the result arrives", LIMIT, || orchestrator.results_of(&waits).pop());
+    assert_eq!(result["status"], "cancelled", "{result}");
+    orchestrator.wait_for_status(&waits, "cancelled");
+    orchestrator.wait_for_status(&first, "finished");
+    let started = worker.log().lines().iter().filter(|line| line.contains("task started")).count();
+    assert_eq!(started, 1);
+}
+
+fn two_live_workers_with_one_id_are_warned_of(version: Version) {
+    let orchestrator = Orchestrator::start(version);
+    let worker = options(&orchestrator).start();
+    wait_until_open(&worker);
+    let _other = worker.start_successor();
+    // 1.0b12 replaces the first websocket only, and lets both stand from then on: it says no more than that.
+    let said = match version {
+        Version::V1_0b12 => "the websocket was closed by the orchestrator (1008)",
+        Version::V1_0b30 => "share one `WORKER_ID`",
+    };
+    worker.log().wait_for("that there is another", LIMIT, |line| line.contains(said));
 }
 
 fn progress_goes_over_the_websocket(version: Version) {

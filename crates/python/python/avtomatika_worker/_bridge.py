@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import _logging
+from . import _logging, outcome
 from ._execution import Ended, Execution, execution
 from ._logging import LOGGER
 from ._threads import Threads
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "Stopped", "WorkerError"]
 
 # What the core's records begin with.
-_TASK, _CANCEL, _COMMAND, _ENDED = range(4)
+_TASK, _CANCEL, _COMMAND, _IGNORED, _ENDED = range(5)
 
 # At the end of the interpreter: how long what runs may take to be reported, and then to be dropped, in seconds.
 _LAST_REPORTS = 3.0
@@ -71,6 +71,7 @@ class Run:
         routes: Sequence[Route],
         slots: int,
         on_command: Callable[[Command], Any] | None,
+        on_ignored: Callable[[str, str, str], Any] | None,
     ) -> None:
         self.native = native
         self.process = os.getpid()
@@ -80,8 +81,10 @@ class Run:
         self._routes = routes
         self._threads = Threads(slots)
         self._on_command = on_command
+        self._on_ignored = on_ignored
         self._running: dict[int, Execution] = {}
-        self._commands: set[asyncio.Task[None]] = set()
+        # Commands and the like, under way.
+        self._others: set[asyncio.Task[None]] = set()
         self._back: list[tuple[Task, str, bytes | None, Any]] = []
         self._level = -1
         self._waker: _Waker | None = None
@@ -117,8 +120,8 @@ class Run:
             # Those of a loop that is closed cannot be told.
             if not self.loop.is_closed():
                 execution.cancel()
-        for command in self._commands:
-            command.cancel()
+        for other in self._others:
+            other.cancel()
         self._threads.close()
         self._say()
 
@@ -130,17 +133,27 @@ class Run:
                 _, number, place, task, raw = record
                 started = execution(self._routes[place], task, number, raw, self._finish)
                 self._running[number] = started
-                started.start(self._threads, self.loop)
+                self._start(started)
             elif kind == _CANCEL:
                 told = self._running.get(record[1])
                 if told is not None:
                     told.cancel()
             elif kind == _COMMAND:
                 self._obey(record[1])
+            elif kind == _IGNORED:
+                self._ignored(*record[1:])
             else:
                 self._settle(record[1], record[2])
         self._say()
         self._set_log_level()
+
+    def _start(self, execution: Execution) -> None:
+        """One that cannot be started does not take those with it that came in the same batch."""
+        try:
+            execution.start(self._threads, self.loop)
+        except Exception as error:
+            LOGGER.exception("the task cannot be started task_id=%s", execution.task.task_id)
+            self._finish(execution, outcome.from_exception(error))
 
     def _finish(self, execution: Execution, ended: Ended) -> None:
         """A task has ended. What ends in one turn of the loop goes back in one call."""
@@ -174,13 +187,20 @@ class Run:
             command.done()
             return
         task = self.loop.create_task(self._on_command(command))
-        self._commands.add(task)
+        self._others.add(task)
 
         def done(task: asyncio.Task[None]) -> None:
-            self._commands.discard(task)
+            self._others.discard(task)
             command.done()
 
         task.add_done_callback(done)
+
+    def _ignored(self, task_id: str, job_id: str, reason: str) -> None:
+        if self._on_ignored is None:
+            return
+        task = self.loop.create_task(self._on_ignored(task_id, job_id, reason))
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
 
     def _say(self) -> None:
         _logging.handle(*self.native.log_lines())

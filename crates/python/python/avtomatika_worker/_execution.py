@@ -208,14 +208,18 @@ class _LoopCall:
 class _OnLoop(Execution):
     """On the loop, but for what is not ``async``. asyncio does the interrupting."""
 
-    __slots__ = ("_lane", "_shields", "_threads", "_told", "asyncio_task")
+    __slots__ = ("_lane", "_loop", "_shields", "_threads", "_told", "asyncio_task")
 
     def start(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
         self._threads = threads
+        self._loop = loop
         self._told = False
         self._shields = 0
         self._lane: _Lane | None = None
-        self.asyncio_task: asyncio.Task[None] | None = loop.create_task(self._run())
+        self.asyncio_task: asyncio.Task[None] | None = None
+        task = loop.create_task(self._run())
+        # With an eager factory of tasks it may have ended already.
+        self.asyncio_task = None if task.done() else task
 
     def cancel(self) -> None:
         self._told = True
@@ -269,8 +273,7 @@ class _OnLoop(Execution):
 
     def _own_lane(self) -> _Lane:
         if self._lane is None:
-            assert self.asyncio_task is not None, "it runs"
-            self._lane = _Lane(self._threads, self.asyncio_task.get_loop())
+            self._lane = _Lane(self._threads, self._loop)
         return self._lane
 
     async def _on_thread(self, call: Callable[[Gate], Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from time import monotonic
@@ -20,7 +20,7 @@ from ._threads import Threads
 if TYPE_CHECKING:
     from .worker import Worker
 
-__all__ = ["obey", "routes", "serve"]
+__all__ = ["obey", "routes", "serve", "tell_ignored"]
 
 # However long the rest of the end has taken, hooks may take this long, in seconds.
 _SHORTEST_SHUTDOWN = 1.0
@@ -93,13 +93,15 @@ def _make(worker: Worker) -> Run:
             skill_dependencies=worker._skill_dependencies,
             capacity_checker=None if checker is None else _Checker(checker),
             has_commands=bool(worker._commands),
+            tells_ignored=bool(worker._ignored),
         )
     except ValueError as error:
         raise WorkerError(str(error), 2) from None
     for model in worker._hot:
         native.add_to_hot_cache(model)
     slots = worker._max_concurrent_tasks or worker.config.MAX_CONCURRENT_TASKS
-    return Run(native, known, slots, worker._obey if worker._commands else None)
+    on_ignored = partial(tell_ignored, worker._ignored) if worker._ignored else None
+    return Run(native, known, slots, partial(obey, worker._commands) if worker._commands else None, on_ignored)
 
 
 def _spec(worker: Worker, route: Route) -> dict[str, Any]:
@@ -206,6 +208,15 @@ async def obey(commands: Mapping[str, Callable[..., Any]], command: _native.Comm
         await _call(partial(func, told))
     except Exception:
         LOGGER.exception("the handler of the command `%s` raised", command.name)
+
+
+async def tell_ignored(hooks: Sequence[Callable[..., Any]], task_id: str, job_id: str, reason: str) -> None:
+    """Does what was registered for results that are of no use."""
+    for hook in hooks:
+        try:
+            await _call(partial(hook, task_id, job_id, reason))
+        except Exception:
+            LOGGER.exception("the hook for ignored results raised")
 
 
 async def _call(func: Callable[[], Any]) -> Any:

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ._bridge import Run, Stopped
-    from ._native import Command
     from ._route import Step
     from .config import WorkerConfig
     from .middleware import Middleware
@@ -74,6 +73,7 @@ class Worker:
         self._tasks: dict[str, _Registered] = {}
         self._middleware: list[Step] = []
         self._commands: dict[str, Callable[..., Any]] = {}
+        self._ignored: list[Callable[[str, str, str], Any]] = []
         self._startup: list[Callable[[], Any]] = []
         self._shutdown: list[Callable[[], Any]] = []
         self._hot: set[str] = set()
@@ -172,6 +172,14 @@ class Worker:
             return func
 
         return register
+
+    def on_ignored_result(self, hook: _Function) -> _Function:
+        """Registers what is done about a result that an orchestrator answers with ``ignored``, beside the warning in the
+        log: what the task did may have to be undone. It is called with the task's id, its job's and the reason; ``def``
+        on a thread."""
+        self._refuse_while_it_runs("a hook")
+        self._ignored.append(hook)
+        return hook
 
     def on_startup(self, hook: _Function) -> _Function:
         """Registers what is done before the worker registers, such as loading a model; ``def`` on a thread. One that
@@ -282,11 +290,6 @@ class Worker:
     def _refuse_while_it_runs(self, what: str) -> None:
         if self._run is not None:
             raise RuntimeError(f"{what} cannot be added to a worker that runs")
-
-    async def _obey(self, command: Command) -> None:
-        from ._serving import obey
-
-        await obey(self._commands, command)
 
 
 _TOLD = ("description", "version", "input_schema", "output_schema", "output_statuses")

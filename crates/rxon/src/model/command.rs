@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::reading::if_readable;
 use crate::{JobId, TaskId};
 
 /// One command. Unknown commands are to be ignored with a warning.
@@ -10,11 +11,11 @@ use crate::{JobId, TaskId};
 pub struct Command {
     /// What to do: `cancel_task`, or a name of the user's.
     pub command: String,
-    /// The task it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The task it is about. What is no id counts as absent.
+    #[serde(default, deserialize_with = "if_readable", skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// The job it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The job it is about. What is no id counts as absent.
+    #[serde(default, deserialize_with = "if_readable", skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
     /// Arguments of a user's command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,4 +23,19 @@ pub struct Command {
     /// What is said about the command, beside its arguments (1.0b17).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Box<RawValue>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_id_counts_as_absent() {
+        for no_id in ["null", "\"\"", "5", "{}", "[\"t\"]"] {
+            let text =
+                format!(r#"{{"command":"cancel_task","task_id":{no_id},"job_id":"j","params":{no_id}}}"#);
+            let command: Command = serde_json::from_str(&text).expect("a command");
+            assert_eq!((command.task_id, command.job_id.expect("one").as_str()), (None, "j"), "{text}");
+        }
+    }
 }

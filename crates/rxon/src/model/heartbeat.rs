@@ -89,6 +89,8 @@ pub struct HeartbeatAnswer {
     pub cancel_task_ids: Vec<String>,
     /// The skills are to be sent whole once more.
     pub require_full_sync: bool,
+    /// The tasks that the orchestrator takes this worker to run, where it says so (1.0b2).
+    pub current_tasks: Vec<String>,
 }
 
 /// Whether an orchestrator still knows the worker, read from its answer to a heartbeat.
@@ -114,16 +116,19 @@ impl Liveness {
         match serde_json::from_slice::<serde_json::Value>(text) {
             Ok(serde_json::Value::Null) => Self::Forgotten,
             Ok(serde_json::Value::Object(fields)) => Self::Known(HeartbeatAnswer {
-                cancel_task_ids: fields
-                    .get("cancel_task_ids")
-                    .and_then(serde_json::Value::as_array)
-                    .map(|ids| ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect())
-                    .unwrap_or_default(),
+                cancel_task_ids: texts(&fields, "cancel_task_ids"),
                 require_full_sync: fields.get("require_full_sync").is_some_and(|value| value == true),
+                current_tasks: texts(&fields, "current_tasks"),
             }),
             _ => Self::Unreadable,
         }
     }
+}
+
+/// The texts of a list; whatever else is in it is left out.
+fn texts(fields: &serde_json::Map<String, serde_json::Value>, name: &str) -> Vec<String> {
+    let list = fields.get(name).and_then(serde_json::Value::as_array);
+    list.into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
 #[cfg(test)]
@@ -139,9 +144,12 @@ mod tests {
 
     #[test]
     fn answers_are_read_leniently() {
-        let answer = Liveness::read(br#"{"status":"ok","cancel_task_ids":["a",5,null,"b"],"later":{}}"#);
+        let answer = Liveness::read(
+            br#"{"status":"ok","cancel_task_ids":["a",5,null,"b"],"current_tasks":["c",[]],"later":{}}"#,
+        );
         let Liveness::Known(answer) = answer else { panic!("{answer:?}") };
         assert_eq!(answer.cancel_task_ids, ["a", "b"]);
+        assert_eq!(answer.current_tasks, ["c"]);
         assert_eq!(
             Liveness::read(br#"{"cancel_task_ids":"a"}"#),
             Liveness::Known(HeartbeatAnswer::default())

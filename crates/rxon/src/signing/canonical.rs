@@ -15,9 +15,22 @@ pub enum CannotBeSigned {
     /// It is not a JSON object.
     #[error("not a JSON object: {0}")]
     NotAnObject(String),
+    /// A value in it cannot be read.
+    #[error("at `{path}`: {problem}")]
+    Unreadable {
+        /// Where it is, such as `data.list[2]`.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A whole number is outside −2^63 … 2^64−1.
-    #[error("the number {0} is outside -2^63 to 2^64-1")]
-    NumberOutOfRange(String),
+    #[error("at `{path}`: the number {number} is outside -2^63 to 2^64-1")]
+    NumberOutOfRange {
+        /// Where it is, such as `data.list[2]`.
+        path: String,
+        /// The number, as a float.
+        number: String,
+    },
     /// It nests too deeply.
     #[error("more than {MAX_DEPTH} nested levels")]
     TooDeep,
@@ -44,29 +57,51 @@ pub(super) fn canonical_without(message: &[u8], dropped: &[&str]) -> Result<Vec<
     // Checked once: read from bytes, every single text in it would be.
     let message =
         std::str::from_utf8(message).map_err(|error| CannotBeSigned::NotAnObject(error.to_string()))?;
-    let mut output = Output { bytes: Vec::with_capacity(message.len()), problem: None };
+    let mut output = Output { bytes: Vec::with_capacity(message.len()), problem: None, way: Vec::new() };
     let mut deserializer = serde_json::Deserializer::from_str(message);
     let written = Writer { output: &mut output, depth: 1, dropped }
         .deserialize(&mut deserializer)
         .and_then(|_| deserializer.end());
-    match (output.problem, written) {
-        (Some(problem), _) => Err(problem),
-        (None, Err(error)) => Err(CannotBeSigned::NotAnObject(error.to_string())),
-        (None, Ok(())) => Ok(output.bytes),
-    }
+    let Err(error) = written else { return Ok(output.bytes) };
+    let path = output.path();
+    Err(match output.problem {
+        Some(Problem::TooDeep) => CannotBeSigned::TooDeep,
+        Some(Problem::OutOfRange(number)) => {
+            CannotBeSigned::NumberOutOfRange { path, number: format!("{number:e}") }
+        }
+        None if path.is_empty() => CannotBeSigned::NotAnObject(error.to_string()),
+        // Its line and column are those of a text that nobody sees.
+        None => {
+            let problem = error.to_string();
+            let problem = problem.split(" at line ").next().unwrap_or_default().to_owned();
+            CannotBeSigned::Unreadable { path, problem }
+        }
+    })
+}
+
+/// What serde's own errors would carry as text only.
+enum Problem {
+    OutOfRange(f64),
+    TooDeep,
 }
 
 struct Output {
     bytes: Vec<u8>,
-    /// Why there is no canonical form; serde's own errors carry text only.
-    problem: Option<CannotBeSigned>,
+    /// Why there is no canonical form.
+    problem: Option<Problem>,
+    /// The steps to what is wrong, the innermost first; written on the way back from it.
+    way: Vec<String>,
 }
 
 impl Output {
-    fn give_up<E: de::Error>(&mut self, problem: CannotBeSigned) -> E {
-        let error = E::custom(&problem);
+    fn give_up<E: de::Error>(&mut self, problem: Problem) -> E {
         self.problem = Some(problem);
-        error
+        E::custom("it has no canonical form")
+    }
+
+    fn path(&self) -> String {
+        let path: String = self.way.iter().rev().map(String::as_str).collect();
+        path.strip_prefix('.').map_or(path.clone(), str::to_owned)
     }
 
     fn text(&mut self, text: &str) {
@@ -132,10 +167,10 @@ impl<'de> Visitor<'de> for Writer<'_> {
 
     fn visit_f64<E: de::Error>(self, float: f64) -> Result<Written, E> {
         if float.fract() == 0.0 {
-            match whole(float) {
-                Ok(number) => self.output.bytes.extend_from_slice(number.to_string().as_bytes()),
-                Err(problem) => return Err(self.output.give_up(problem)),
-            }
+            let Some(number) = whole(float) else {
+                return Err(self.output.give_up(Problem::OutOfRange(float)));
+            };
+            self.output.bytes.extend_from_slice(number.to_string().as_bytes());
         } else {
             write_fraction(float, &mut self.output.bytes);
         }
@@ -150,16 +185,16 @@ impl<'de> Visitor<'de> for Writer<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Written, A::Error> {
         let Self { output, depth, .. } = self;
         if depth > MAX_DEPTH {
-            return Err(output.give_up(CannotBeSigned::TooDeep));
+            return Err(output.give_up(Problem::TooDeep));
         }
         output.bytes.push(b'[');
-        let mut first = true;
-        loop {
+        for index in 0_usize.. {
             let before = output.bytes.len();
-            if !std::mem::take(&mut first) {
+            if index > 0 {
                 output.bytes.push(b',');
             }
-            match items.next_element_seed(Writer { output, depth: depth + 1, dropped: &[] })? {
+            let written = items.next_element_seed(Writer { output, depth: depth + 1, dropped: &[] });
+            match written.inspect_err(|_| output.way.push(format!("[{index}]")))? {
                 Some(Written::Value) => {}
                 Some(Written::Null) => output.bytes.extend_from_slice(b"null"),
                 None => {
@@ -175,14 +210,15 @@ impl<'de> Visitor<'de> for Writer<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Written, A::Error> {
         let Self { output, depth, dropped } = self;
         if depth > MAX_DEPTH {
-            return Err(output.give_up(CannotBeSigned::TooDeep));
+            return Err(output.give_up(Problem::TooDeep));
         }
         // Values are written behind each other as they come, and put in order once all keys are known.
         let begin = output.bytes.len();
         let mut members: Vec<Member<'de>> = Vec::with_capacity(16);
         while let Some(key) = entries.next_key_seed(Key)? {
             let start = output.bytes.len();
-            let written = entries.next_value_seed(Writer { output, depth: depth + 1, dropped: &[] })?;
+            let written = entries.next_value_seed(Writer { output, depth: depth + 1, dropped: &[] });
+            let written = written.inspect_err(|_| output.way.push(format!(".{key}")))?;
             members.push(Member { key, written, value: start..output.bytes.len() });
         }
         let values = output.bytes.split_off(begin);
@@ -253,14 +289,10 @@ impl<'de> Visitor<'de> for Key {
 ///
 /// −2^63 itself is refused: written as an integer it is read as one, so that a float of this value is most likely an
 /// integer just below that was rounded, and would be signed as another number than was sent.
-fn whole(float: f64) -> Result<i128, CannotBeSigned> {
+fn whole(float: f64) -> Option<i128> {
     const LOW: f64 = -9_223_372_036_854_775_808.0;
     const HIGH: f64 = 18_446_744_073_709_551_616.0;
-    if LOW < float && float < HIGH {
-        Ok(float as i128)
-    } else {
-        Err(CannotBeSigned::NumberOutOfRange(format!("{float:e}")))
-    }
+    (LOW < float && float < HIGH).then_some(float as i128)
 }
 
 /// Shortest digits; plain down to 0.00001, with an exponent below.
@@ -307,13 +339,27 @@ mod tests {
         let bad = ["1e22", "18446744073709551616", "-9223372036854775809e1", "-9223372036854775809"];
         for bad in bad.into_iter().chain(["-9223372036854776832", "-9223372036854775808.0"]) {
             let error = text_of(&format!("{{\"a\":{bad}}}")).expect_err(bad);
-            assert!(matches!(error, CannotBeSigned::NumberOutOfRange(_)), "{error}");
+            assert!(matches!(error, CannotBeSigned::NumberOutOfRange { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_path() {
+        for (message, said) in [
+            (
+                r#"{"data":{"a":[1,{"b":1e22}]}}"#,
+                "at `data.a[1].b`: the number 1e22 is outside -2^63 to 2^64-1",
+            ),
+            (r#"{"a":1e400}"#, "at `a`: number out of range"),
+            (r#"{"data":["x","\ud800"]}"#, "at `data[1]`: unexpected end of hex escape"),
+        ] {
+            assert_eq!(text_of(message).expect_err(message).to_string(), said);
         }
     }
 
     #[test]
     fn only_an_object_can_be_signed() {
-        for bad in ["[]", "1", "null", "", "{", "{\"a\":\"\\ud800\"}"] {
+        for bad in ["[]", "1", "null", "", "{"] {
             assert!(matches!(text_of(bad), Err(CannotBeSigned::NotAnObject(_))), "{bad}");
         }
     }

@@ -344,7 +344,11 @@ fn answers_to_heartbeats_of_both_generations() {
     assert_eq!(known("heartbeat_answer_1.0b2"), Liveness::Known(nothing.clone()));
     assert_eq!(known("heartbeat_answer_known"), Liveness::Known(nothing));
     assert_eq!(known("heartbeat_answer_forgotten"), Liveness::Forgotten);
-    let asked = HeartbeatAnswer { cancel_task_ids: texts(&["job-1"]), require_full_sync: true };
+    let asked = HeartbeatAnswer {
+        cancel_task_ids: texts(&["job-1"]),
+        require_full_sync: true,
+        ..HeartbeatAnswer::default()
+    };
     assert_eq!(known("heartbeat_answer_1.0b17"), Liveness::Known(asked));
 }
 

@@ -27,6 +27,13 @@ impl WorkerConfig {
                 format!("`{}` is set, but this version does not support it yet", option.variable)
             }),
         );
+        if self.worker_outbox_dir.is_some() && self.worker_id.is_none() {
+            warnings.push(
+                "`WORKER_OUTBOX_DIR` is set and `WORKER_ID` is not: results on disk are found again by a worker with the \
+                 same id only, and a random one is never the same"
+                    .to_owned(),
+            );
+        }
         // What is wrong was given: its problem says more.
         let wrong = |variable| self.history.problems.iter().any(|problem| problem.variable == variable);
         let variables = ["WORKER_TOKEN", "WORKER_INDIVIDUAL_TOKEN", "ORCHESTRATORS_CONFIG"];

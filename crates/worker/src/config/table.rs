@@ -151,7 +151,7 @@ options! {
         "RESULT_RESEND_AMBIGUOUS", "`true`", Plain, true,
         /// Whether a result that an older orchestrator may have got is sent to it again.
         result_resend_ambiguous: bool = true, parse::BOOLEAN;
-        "WORKER_OUTBOX_DIR", "none", Plain, false,
+        "WORKER_OUTBOX_DIR", "none", Plain, true,
         /// The directory in which unacknowledged results survive a crash.
         worker_outbox_dir: Option<PathBuf> = None, parse::OPTIONAL_PATH;
     }

@@ -109,6 +109,7 @@ impl Sender {
             Ok(body) => body,
             Err(problem) => return Reply::Unsendable(format!("the result cannot be signed: {problem}")),
         };
+        self.delivery.begin_try(entry, generation).await;
         // 30 s, and 1 s for each MiB.
         let time_limit = Duration::from_secs(30 + (body.len() >> 20) as u64);
         match transport.exchange(Request::new(Operation::Result, time_limit).with_body(body)).await {

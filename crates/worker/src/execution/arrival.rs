@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use rxon::model::{ErrorCode, Task};
 use rxon::{JobId, TaskId};
 use tracing::Instrument;
@@ -48,7 +49,7 @@ pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, body:
 
 /// Answers a task that cannot be read. False when it is not new: it was answered already.
 pub(crate) fn refuse(
-    core: &Core,
+    core: &Arc<Core>,
     session: &Arc<Session>,
     job_id: JobId,
     task_id: TaskId,
@@ -60,19 +61,38 @@ pub(crate) fn refuse(
 }
 
 /// Answers a task that is not run. False when it is not new.
-fn answer(core: &Core, session: &Arc<Session>, job_id: JobId, task_id: TaskId, error: TaskError) -> bool {
-    let _entered = span(session, &task_id, &job_id).entered();
+fn answer(
+    core: &Arc<Core>,
+    session: &Arc<Session>,
+    job_id: JobId,
+    task_id: TaskId,
+    error: TaskError,
+) -> bool {
+    let span = span(session, &task_id, &job_id);
+    let entered = span.enter();
     if !claim(core, session, &task_id, &job_id, &Arc::default()) {
         return false;
     }
     if *error.code() == ErrorCode::Security {
         tracing::error!("not run: {}", error.message());
     }
+    drop(entered);
     let outcome = Outcome::Failed(error);
     let result = report::result(core, job_id, task_id, outcome, Duration::ZERO);
-    session.delivery.push(&result);
-    core.running.end(session.who, &result.task_id);
+    let (of_worker, session) = (core.clone(), session.clone());
+    hand_in(core, span, async move {
+        session.delivery.push(&result).await;
+        of_worker.running.end(session.who, &result.task_id);
+    });
     true
+}
+
+/// At once, where there is no disk to wait for: nobody else sees the task in between.
+fn hand_in(core: &Core, span: tracing::Span, work: impl Future<Output = ()> + Send + 'static) {
+    let mut work = Box::pin(work.instrument(span));
+    if work.as_mut().now_or_never().is_none() {
+        core.tasks.spawn(work);
+    }
 }
 
 /// At the level of errors, so that it is there for whatever is logged within.
@@ -88,7 +108,7 @@ fn span(session: &Session, task_id: &TaskId, job_id: &JobId) -> tracing::Span {
 /// The order matters: what a task ends in is remembered before the task is given up, so that whoever can claim it
 /// anew finds what was remembered.
 fn claim(
-    core: &Core,
+    core: &Arc<Core>,
     session: &Arc<Session>,
     task_id: &TaskId,
     job_id: &JobId,
@@ -99,7 +119,7 @@ fn claim(
         tracing::warn!("delivered again while it runs: dropped");
         return false;
     }
-    let is_new = !delivered_again(session, job_id, task_id);
+    let is_new = !delivered_again(core, session, job_id, task_id);
     if !is_new {
         core.metrics.not_run(NotRun::Duplicate);
         core.running.end(session.who, task_id);
@@ -108,7 +128,7 @@ fn claim(
 }
 
 /// A task that ended lately is not run again: its result is what was asked for.
-fn delivered_again(session: &Arc<Session>, job_id: &JobId, task_id: &TaskId) -> bool {
+fn delivered_again(core: &Core, session: &Arc<Session>, job_id: &JobId, task_id: &TaskId) -> bool {
     let Some((seen, on_its_way)) = session.delivery.seen(task_id) else { return false };
     let newer = session.peer.generation() == rxon::model::Generation::Newer;
     if on_its_way {
@@ -117,13 +137,16 @@ fn delivered_again(session: &Arc<Session>, job_id: &JobId, task_id: &TaskId) -> 
         tracing::warn!("delivered again although its result was acknowledged: dropped");
     } else {
         tracing::warn!("delivered again: its result is sent again");
-        session.delivery.repeat(Entry {
+        let delivery = session.delivery.clone();
+        let result = Entry {
             task_id: task_id.clone(),
             job_id: job_id.clone(),
             body: seen.body,
             is_replacement: false,
             belongings: None,
-        });
+            stored: None,
+        };
+        hand_in(core, tracing::Span::current(), async move { delivery.repeat(result).await });
     }
     true
 }

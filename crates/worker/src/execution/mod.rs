@@ -87,7 +87,8 @@ impl Execution {
             result.data_metadata = self.uploaded.get().cloned().unwrap_or_default();
         }
         let belongings = self.files.belongings();
-        self.session.delivery.push_with(&result, Some(belongings.clone()));
+        // The claim of the task stays until its result is kept: one that is delivered again meanwhile is not run.
+        self.session.delivery.push_with(&result, belongings.clone()).await;
         self.core.running.end(self.session.who, &task_id);
         self.core.changes.happened();
         if let Left::Thread(place, handler) = left {
@@ -96,9 +97,9 @@ impl Execution {
             drop(place);
             tracing::info!(task = %name, "the handler that did not stop has ended");
             self.core.changes.happened();
+            // What it still read or wrote was there until now, and may have been made only now.
+            drop(belongings.or_else(|| self.files.belongings()));
         }
-        // What a handler that did not stop still reads or writes is there until it has.
-        drop(belongings);
     }
 
     /// Waits until the task's progress is sent; while the worker ends, hardly.
@@ -126,6 +127,7 @@ impl Execution {
         let mut place = slot.admit(route.group, task.priority);
         if place.must_wait() {
             tracing::debug!("waits for its limit group");
+            self.session.delivery.under_way(&task, false).await;
             tokio::select! {
                 biased;
                 () = place.started() => {}
@@ -143,6 +145,7 @@ impl Execution {
         place: Place,
         deadline: Option<Instant>,
     ) -> (Outcome, Left) {
+        self.session.delivery.under_way(&task, true).await;
         if let Some(cause) = self.cancel.cause() {
             return (cause.outcome(), Left::Nothing);
         }

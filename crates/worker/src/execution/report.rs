@@ -23,7 +23,7 @@ pub(super) fn result(
         Outcome::Cancelled { .. } => ("cancelled".to_owned(), None, None),
     };
     // Costs are part of the success path only, as the newer SDK has it.
-    let costs = (error.is_none() && status != "cancelled")
+    let costs = (error.is_none() && !matches!(status.as_str(), "failure" | "cancelled"))
         .then(|| Costs { execution_time_seconds: (duration.as_secs_f64() * 10_000.0).round() / 10_000.0 });
     TaskResult {
         job_id,

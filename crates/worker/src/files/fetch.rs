@@ -276,7 +276,7 @@ impl Incoming {
         self.came += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         match chunk {
             Some(chunk) if self.came <= self.length => {
-                self.files.traffic().came(chunk.len());
+                self.files.came(chunk.len());
                 Ok(Some(chunk))
             }
             None if self.came == self.length => Ok(None),

@@ -1,7 +1,9 @@
 //! The files of a task's parameters and of its data: fetched before, sent after.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rxon::model::FileMetadata;
@@ -19,6 +21,9 @@ use crate::handler::Outcome;
 
 /// What was uploaded, by key path.
 pub(crate) type Metadata = BTreeMap<String, FileMetadata>;
+
+/// How often it is said how far long transfers are.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// One object that parameters ask for, and where it goes.
 struct Wanted {
@@ -43,7 +48,7 @@ impl TaskFiles {
             return Ok(params);
         }
         let _under_way = self.traffic().begin();
-        let fetched = self.fetch_found(&found, metadata).await;
+        let fetched = self.telling("come", self.fetch_found(&found, metadata)).await;
         let paths = fetched.inspect_err(|_| self.traffic().failed())?;
         let exchanged: Vec<_> =
             found.iter().map(|found| (found.range.clone(), paths[&found.text].as_str())).collect();
@@ -86,6 +91,18 @@ impl TaskFiles {
         Ok(paths)
     }
 
+    /// Tells now and then how far it is with what takes long.
+    async fn telling<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
+        let before = self.moved();
+        let mut work = std::pin::pin!(work);
+        loop {
+            if let Ok(done) = tokio::time::timeout(TOLD_EVERY, &mut work).await {
+                return done;
+            }
+            tracing::info!(bytes = self.moved() - before, "the task's files: so much has {what} so far");
+        }
+    }
+
     /// Each address once, under a name that no other has.
     fn wanted(&self, found: &[Found], metadata: &Metadata) -> Result<Vec<Wanted>, FileError> {
         let storage = self.storage()?;
@@ -122,7 +139,8 @@ impl TaskFiles {
             return Ok((outcome, none));
         }
         let _under_way = self.traffic().begin();
-        let sent = self.send_found(&found).await.inspect_err(|_| self.traffic().failed())?;
+        let sent =
+            self.telling("gone", self.send_found(&found)).await.inspect_err(|_| self.traffic().failed())?;
         let mut exchanged = Vec::new();
         let mut metadata = none;
         for found in &found {

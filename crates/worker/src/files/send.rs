@@ -149,7 +149,7 @@ impl TaskFiles {
                 Ok(Bytes::from(content))
             })
             .await?;
-        self.traffic().went(content.len());
+        self.went(content.len());
         Ok(content)
     }
 }

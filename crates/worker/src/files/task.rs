@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
@@ -52,10 +53,12 @@ pub struct TaskFiles(Arc<Inner>);
 
 struct Inner {
     files: Arc<Files>,
-    workspace: Arc<Workspace>,
+    workspace: Workspace,
     who: Who,
     /// Where transfers run.
     runtime: Handle,
+    /// Bytes that came or went so far.
+    moved: AtomicU64,
     /// The paths that stand in the parameters for what was fetched.
     inputs: OnceLock<BTreeMap<String, Input>>,
 }
@@ -88,8 +91,15 @@ impl fmt::Debug for TaskFiles {
 
 impl TaskFiles {
     pub(super) fn new(files: Arc<Files>, task_id: rxon::TaskId, who: Who, runtime: Handle) -> Self {
-        let workspace = Arc::new(Workspace::new(files.root.clone(), task_id));
-        Self(Arc::new(Inner { files, workspace, who, runtime, inputs: OnceLock::new() }))
+        let workspace = Workspace::new(files.root.clone(), task_id);
+        Self(Arc::new(Inner {
+            files,
+            workspace,
+            who,
+            runtime,
+            moved: AtomicU64::new(0),
+            inputs: OnceLock::new(),
+        }))
     }
 
     /// The full path of a file, for whoever wants to read or write it himself. The directories it lies in are made.
@@ -260,6 +270,23 @@ impl TaskFiles {
         &self.0.files.traffic
     }
 
+    /// Counts bytes that came.
+    pub(super) fn came(&self, bytes: usize) {
+        self.0.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.traffic().came(bytes);
+    }
+
+    /// Counts bytes that are about to go.
+    pub(super) fn went(&self, bytes: usize) {
+        self.0.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.traffic().went(bytes);
+    }
+
+    /// How many that were so far.
+    pub(super) fn moved(&self) -> u64 {
+        self.0.moved.load(Ordering::Relaxed)
+    }
+
     /// The right to transfer something.
     pub(super) async fn turn(&self) -> Turn {
         self.0.files.transfers.turn(self.0.who).await
@@ -288,8 +315,8 @@ impl TaskFiles {
         &self,
         work: impl FnOnce(&Workspace) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, FileError> {
-        let workspace = self.0.workspace.clone();
-        let done = self.0.runtime.spawn_blocking(move || work(&workspace)).await;
+        let files = self.clone();
+        let done = self.0.runtime.spawn_blocking(move || work(files.workspace())).await;
         done.unwrap_or_else(|error| {
             Err(FileError::new(FileErrorKind::Other, "the thread for the file was lost").because(error))
         })
@@ -297,8 +324,8 @@ impl TaskFiles {
 
     /// Does what blocks on a thread, and nobody waits for but the end of the worker.
     pub(super) fn afterwards(&self, work: impl FnOnce(&Workspace) + Send + 'static) {
-        let workspace = self.0.workspace.clone();
-        self.0.files.afterwards.spawn_blocking_on(move || work(&workspace), &self.0.runtime);
+        let files = self.clone();
+        self.0.files.afterwards.spawn_blocking_on(move || work(files.workspace()), &self.0.runtime);
     }
 
     /// Does what nobody waits for but the end of the worker.
@@ -344,9 +371,9 @@ impl TaskFiles {
         }
     }
 
-    /// What has to be there until the task's result is safe.
-    pub(crate) fn belongings(&self) -> Belongings {
-        Belongings(Arc::new(Remove(self.clone())))
+    /// What has to be there until the task's result is safe; None where nothing was made.
+    pub(crate) fn belongings(&self) -> Option<Belongings> {
+        self.workspace().existing().map(|_| Belongings(Arc::new(Remove(self.clone()))))
     }
 
     async fn upload(&self, name: &Path, is_directory: bool) -> Result<String, FileError> {
@@ -378,9 +405,6 @@ impl TaskFiles {
 
 impl Drop for Remove {
     fn drop(&mut self) {
-        if self.0.workspace().existing().is_none() {
-            return;
-        }
         self.0.afterwards(|workspace| {
             if let Err(error) = workspace.remove() {
                 let path = workspace.existing().map(|made| made.path.display().to_string());

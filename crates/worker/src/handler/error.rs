@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::files::{self, FileError, FileErrorKind};
+use crate::hooks::BoxError;
 
 /// Why a task failed, and so what becomes of its job.
 ///
@@ -63,6 +64,25 @@ impl TaskError {
         Self::new(ErrorCode::ResourceExhausted, message)
     }
 
+    /// Any error that `?` does not take, because it is a box already: `Box<dyn Error + Send + Sync>`, `anyhow::Error`.
+    /// Transient, with its text and what caused it.
+    ///
+    /// ```
+    /// use avtomatika_worker::{BoxError, TaskError};
+    ///
+    /// fn fetch() -> Result<(), BoxError> {
+    ///     Err("no route".into())
+    /// }
+    ///
+    /// fn handle() -> Result<(), TaskError> {
+    ///     fetch().map_err(TaskError::any)
+    /// }
+    /// assert_eq!(handle().unwrap_err().to_string(), "TRANSIENT_ERROR: no route");
+    /// ```
+    pub fn any(error: impl Into<BoxError>) -> Self {
+        Self::transient(with_causes(&*error.into()))
+    }
+
     /// Adds what programs may want to know. What does not serialise to a JSON object is left out.
     pub fn with_details(mut self, details: impl Serialize) -> Self {
         self.details = to_raw_value(&details).ok().filter(|details| details.get().starts_with('{'));
@@ -102,19 +122,24 @@ impl<E: Error + 'static> From<E> for TaskError {
         let is_exhausted = any
             .downcast_ref::<std::io::Error>()
             .is_some_and(|error| files::kind_of(error) == FileErrorKind::Exhausted);
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            let text = cause.to_string();
-            if !message.ends_with(&text) {
-                message.push_str(": ");
-                message.push_str(&text);
-            }
-            source = cause.source();
-        }
         let code = if is_exhausted { ErrorCode::ResourceExhausted } else { ErrorCode::Transient };
-        Self::new(code, message).with_details(serde_json::json!({"type": std::any::type_name::<E>()}))
+        let details = serde_json::json!({"type": std::any::type_name::<E>()});
+        Self::new(code, with_causes(&error)).with_details(details)
     }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !message.ends_with(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        source = cause.source();
+    }
+    message
 }
 
 impl fmt::Display for TaskError {
@@ -144,8 +169,11 @@ mod tests {
         #[error("could not fetch")]
         struct Fetch(#[source] std::io::Error);
 
-        let error = TaskError::from(Fetch(std::io::Error::other("no route")));
+        let fetch = || Fetch(std::io::Error::other("no route"));
+        let error = TaskError::from(fetch());
         assert_eq!(error.to_string(), "TRANSIENT_ERROR: could not fetch: no route");
+        let boxed = TaskError::any(Box::new(fetch()) as BoxError);
+        assert_eq!((boxed.to_string(), boxed.details()), (error.to_string(), None));
         assert!(error.details().is_some_and(|details| details.contains("Fetch")));
     }
 

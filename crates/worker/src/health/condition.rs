@@ -39,10 +39,16 @@ pub(super) fn readiness(core: &Core, sessions: &[Arc<Session>]) -> (bool, Value)
         "draining": draining,
         "slots": {"total": core.slots.limit(), "used": core.slots.limit() - usage.open, "waiting": usage.waiting},
         "outbox": unacknowledged,
+        "outbox_on_disk": on_disk(sessions),
         "disk": {"low": core.disk.low()},
         "orchestrators": orchestrators,
     });
     (ready, body)
+}
+
+/// Whether results would survive the process now; None where they are not to.
+fn on_disk(sessions: &[Arc<Session>]) -> Option<bool> {
+    sessions.first()?.delivery.is_on_disk()
 }
 
 fn orchestrator(session: &Session) -> Value {
@@ -81,7 +87,30 @@ pub(super) fn reading(core: &Core, sessions: &[Arc<Session>]) -> Reading {
         tasks_waiting: usage.waiting,
         draining: core.draining.load(Ordering::Relaxed),
         disk_low: core.disk.is_low(),
+        outbox_on_disk: on_disk(sessions).unwrap_or_default(),
         blocked: core.pulse.blocked().unwrap_or_default(),
         orchestrators: orchestrators.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::session::idle_assembly;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poll_that_should_have_ended_is_a_fault_until_it_ends() {
+        let assembly = idle_assembly();
+        let (core, sessions) = (&assembly.core, &assembly.sessions);
+        let poll = sessions[0].polls.begin(Duration::from_secs(70));
+        tokio::time::advance(Duration::from_secs(70)).await;
+        assert_eq!(fault(core, sessions), None);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let said = fault(core, sessions).expect("a fault");
+        assert_eq!(said, "a poll to http://127.0.0.1:1 should have ended 2.0 s ago");
+        drop(poll);
+        assert_eq!(fault(core, sessions), None);
     }
 }

@@ -13,9 +13,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::advice::Explained;
 use super::courier::courier;
 use super::heartbeat::heartbeat;
 use super::live::live;
+use super::namesake::Namesake;
 use super::registration::registration;
 use super::state::{Beat, Conversation, Step};
 use super::{Asked, Session};
@@ -31,6 +33,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// An orchestrator that has not answered the goodbye by then, connecting included, counts as unreachable.
 const GOODBYE_TIME_LIMIT: Duration = Duration::from_secs(3);
+
+/// A registration that is under way when the worker stops is given up after this time.
+const LAST_REGISTRATION_LIMIT: Duration = Duration::from_secs(1);
 
 /// What ends a conversation, and the polls that belong to it.
 #[derive(Debug, Clone)]
@@ -59,6 +64,7 @@ pub(crate) struct Driver {
     state: Conversation,
     role: watch::Receiver<Role>,
     deadband: Deadband,
+    namesake: Namesake,
     rng: Rng,
 }
 
@@ -77,7 +83,8 @@ impl Driver {
         let config = &core.config;
         let deadband =
             Deadband::new(config.worker_telemetry_deadband, config.worker_telemetry_force_interval);
-        Self { core, session, ends, transport, state, role, deadband, rng: Rng::new() }
+        let namesake = Namesake::default();
+        Self { core, session, ends, transport, state, role, deadband, namesake, rng: Rng::new() }
     }
 
     /// Runs until the worker closes.
@@ -145,13 +152,18 @@ impl Driver {
         }
     }
 
-    /// One attempt to register; given up when the worker stops.
+    /// One attempt to register. When the worker stops meanwhile it is soon given up: but whoever accepts it until then
+    /// is told that the worker takes nothing, and does not dispatch to one that is gone.
     async fn register(&mut self) {
         let stop = self.ends.stop_asking.clone();
+        let given_up = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_REGISTRATION_LIMIT).await;
+        };
         let attempt = tokio::select! {
             biased;
-            () = stop.cancelled() => return self.state.on_stop(),
             attempt = self.try_register() => attempt,
+            () = given_up => return self.state.on_stop(),
         };
         let now = Instant::now();
         match attempt {
@@ -160,6 +172,9 @@ impl Driver {
                 self.state.on_registered(generation, role, now);
             }
             Err(delay) => self.state.on_not_registered(delay, now),
+        }
+        if self.ends.stop_asking.is_cancelled() {
+            self.state.on_stop();
         }
     }
 
@@ -176,7 +191,7 @@ impl Driver {
         })?;
         let request = Request::new(Operation::Register, TIME_LIMIT).with_body(body);
         let response = self.transport.exchange(request).await.map_err(|error| {
-            peer.log.failed(Asked::Registration, &error.chain());
+            peer.log.failed(Asked::Registration, &Explained(&error));
             self.session.heard(Sign::of(&error, false));
             None
         })?;
@@ -314,6 +329,7 @@ impl Driver {
         let machine = machine.filter(|usage| self.deadband.is_due(usage, Instant::now()));
         let message = heartbeat(&self.core, &self.session, generation, machine.clone());
         let idle = message.status == WorkerStatus::Idle;
+        self.namesake.told(message.current_tasks.clone());
         match peer.seal.message(&message, &[], generation) {
             Ok(body) => {
                 if message.supported_skills.is_some() {
@@ -344,14 +360,14 @@ impl Driver {
     fn unanswered(&mut self, error: &Error) -> Beat {
         let peer = &self.session.peer;
         self.state.on_doubt();
-        peer.log.failed(Asked::Heartbeat, &error.chain());
+        peer.log.failed(Asked::Heartbeat, &Explained(error));
         let sign = Sign::of(error, false);
         self.session.heard(sign);
         // One that hung up was there.
         if sign == Sign::Gone { Beat::Unreachable } else { Beat::Refused }
     }
 
-    fn read(&self, response: &Response) -> Beat {
+    fn read(&mut self, response: &Response) -> Beat {
         let peer = self.session.peer.clone();
         let failed = |reason: String| {
             peer.log.failed(Asked::Heartbeat, &reason);
@@ -382,8 +398,16 @@ impl Driver {
         Beat::Refused
     }
 
-    fn obey(&self, answer: &HeartbeatAnswer) {
+    fn obey(&mut self, answer: &HeartbeatAnswer) {
         let orchestrator = &self.session.peer.name;
+        let runs = |id: &str| self.core.running.knows(self.session.who, id);
+        if let Some(task_id) = self.namesake.heard(&answer.current_tasks, runs) {
+            tracing::warn!(
+                %orchestrator, worker_id = %self.core.worker_id, task_id,
+                "the orchestrator says that this worker runs tasks that it does not run: two live workers seem to \
+                 share one `WORKER_ID`; give each its own"
+            );
+        }
         if answer.require_full_sync {
             self.session.peer.set_wants_skills(true);
             self.core.changes.happened();

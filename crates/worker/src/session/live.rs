@@ -12,6 +12,7 @@ use rxon::transport::{Channel, Heard, Opened};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::advice::Explained;
 use super::peer::Frame;
 use super::{Asked, Session};
 use crate::core::Core;
@@ -97,7 +98,7 @@ impl Line {
                 return backoff.next(&mut self.rng);
             }
             Err(error) => {
-                peer.log.failed(Asked::Websocket, &error.chain());
+                peer.log.failed(Asked::Websocket, &Explained(&error));
                 return backoff.next(&mut self.rng);
             }
         };

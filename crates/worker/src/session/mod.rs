@@ -4,10 +4,12 @@
 //! the data path: it asks for tasks. What they do when is decided in [`state`], [`polling`] and [`rate`], and what they
 //! say in [`registration`] and [`heartbeat`], which do no I/O.
 
+mod advice;
 mod courier;
 mod driver;
 mod heartbeat;
 mod live;
+mod namesake;
 mod peer;
 mod poller;
 mod polling;
@@ -20,6 +22,8 @@ mod token;
 pub(crate) use courier::courier;
 pub(crate) use driver::{Driver, Ends};
 pub(crate) use peer::{Peer, PeerCounts, ResultEnd};
+#[cfg(test)]
+pub(crate) use poller::tests::assembly as idle_assembly;
 pub(crate) use poller::{OpenPolls, Pollers};
 pub(crate) use polling::{Polling, PollingSettings};
 pub(crate) use rate::RateGate;

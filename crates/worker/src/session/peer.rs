@@ -1,7 +1,7 @@
 //! An orchestrator, and what is known of it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -33,6 +33,8 @@ pub(crate) struct Peer {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) seal: Seal,
     pub(crate) log: PeerLog,
+    /// The generation it spoke with a worker before this one.
+    assumed: OnceLock<Generation>,
     /// The generation it speaks, once it has accepted a registration.
     registered: watch::Sender<Option<Generation>>,
     /// It has not forgotten the worker since.
@@ -61,6 +63,7 @@ impl Peer {
             name,
             connector,
             seal,
+            assumed: OnceLock::new(),
             registered: watch::Sender::new(None),
             wants_skills: AtomicBool::new(false),
             connection_failed: AtomicBool::new(false),
@@ -71,16 +74,22 @@ impl Peer {
         })
     }
 
-    /// Until the first registration, what only the newer generation understands is left out.
+    /// Until the first registration, what only the newer generation understands is left out, unless it is known to.
     pub(crate) fn generation(&self) -> Generation {
-        self.registered.borrow().unwrap_or(Generation::Older)
+        let registered = *self.registered.borrow();
+        registered.or(self.assumed.get().copied()).unwrap_or(Generation::Older)
+    }
+
+    /// It spoke this generation with a worker before this one.
+    pub(crate) fn assume(&self, generation: Generation) {
+        let _ = self.assumed.set(generation);
     }
 
     pub(crate) fn is_registered(&self) -> bool {
         *self.known.borrow()
     }
 
-    pub(super) async fn until_registered(&self) {
+    pub(crate) async fn until_registered(&self) {
         let _ = self.known.subscribe().wait_for(|known| *known).await;
     }
 

@@ -58,6 +58,25 @@ async fn a_task_that_waits_for_its_group_is_cancelled_too() {
     assert_eq!(run(&orchestrator, "grouped", json!({"seconds": 0})).await["status"], "success");
 }
 
+/// Orchestrators hand out what was cancelled while it waited in their queue all the same.
+#[tokio::test]
+async fn a_command_that_comes_before_its_task_is_obeyed_when_that_arrives() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let began = Arc::new(AtomicBool::new(false));
+    let tells = began.clone();
+    let builder = tasks().task("tell", async move || tells.store(true, Ordering::SeqCst));
+    let _worker = Running::start(builder.config(config(&orchestrator.url(), &[])).build().expect("a worker"));
+    let task = testkit::task("tell", json!({}));
+    command(&orchestrator, &task["task_id"]);
+    let seen = orchestrator.count(Endpoint::Heartbeat);
+    orchestrator.wait_for_requests(Endpoint::Heartbeat, seen + 2).await;
+    orchestrator.push_task(&task);
+    let result = orchestrator.wait_for_result(task["task_id"].as_str().expect("a text")).await;
+    assert_eq!(result["status"], "cancelled");
+    assert!(!began.load(Ordering::SeqCst));
+    assert_eq!(run(&orchestrator, "tell", json!({})).await["status"], "success");
+}
+
 #[tokio::test]
 async fn a_second_command_and_one_for_nobody_change_nothing() {
     let (orchestrator, _worker) = both(&[("MAX_CONCURRENT_TASKS", "1")]).await;

@@ -292,6 +292,7 @@ async fn the_methods_of_a_handler_that_waits_and_of_one_that_blocks_are_the_same
             "list": files.list().await?, "missing": missing == FileErrorKind::NotFound,
             "out": out == FileErrorKind::Forbidden, "exists": files.exists("up/a").await?})))
     }
+    #[expect(clippy::needless_pass_by_value, reason = "an extractor")]
     fn blocks(files: BlockingTaskFiles) -> Result<Json<Value>, TaskError> {
         files.write_json("j.json", json!({"n": 1}))?;
         let path = files.write("up/a", "1")?;

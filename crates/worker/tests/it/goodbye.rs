@@ -68,6 +68,22 @@ async fn a_frozen_orchestrator_holds_nothing_up() {
 }
 
 #[tokio::test]
+async fn whoever_accepts_a_registration_while_the_worker_ends_is_told_too() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    orchestrator.answer_next(Endpoint::Register, Answer::Normally.after(Duration::from_millis(400)));
+    let worker = start(&orchestrator, &[]);
+    orchestrator.wait_for_requests(Endpoint::Register, 1).await;
+    assert!(worker.stop().await.is_clean());
+    let told = told(&orchestrator);
+    assert!(!told.is_empty(), "a goodbye");
+    for beat in told {
+        let body = beat.json();
+        assert_eq!((&body["status"], &body["available_skills"]), (&json!("busy"), &json!([])));
+    }
+    assert_eq!((orchestrator.count(Endpoint::Register), orchestrator.count(Endpoint::Poll)), (1, 0));
+}
+
+#[tokio::test]
 async fn a_result_that_was_kept_is_offered_before_the_end() {
     let (orchestrator, worker) = both(&[("RESULT_MAX_RETRIES", "1")]).await;
     orchestrator.answer_next(Endpoint::Result, Answer::status(503));

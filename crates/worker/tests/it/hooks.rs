@@ -66,9 +66,35 @@ async fn one_that_fails_ends_the_run_with_its_error() {
     let worker = builder.config(config(&orchestrator.url(), &[])).build().expect("a worker");
     let exit = worker.run().await;
     assert_eq!(exit.code(), 1);
-    let error = exit.into_result().expect_err("it failed").to_string();
-    assert_eq!(error, "a start-up hook failed: the model is missing");
+    let error = exit.into_result().expect_err("it failed");
+    assert_eq!(said(&error), ["a start-up hook failed", "the model is missing"]);
     assert_eq!(orchestrator.count(Endpoint::Register), 0);
+}
+
+/// An error and what caused it.
+fn said(error: &dyn std::error::Error) -> Vec<String> {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn hooks_that_panic_are_errors_like_any_other() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let builder = tasks().on_startup(async || -> Result<(), std::io::Error> { panic!("no card") });
+    let worker = builder.config(config(&orchestrator.url(), &[])).build().expect("a worker");
+    let error = worker.run_until(std::future::pending()).await.expect_err("it failed");
+    assert_eq!(said(&error), ["a start-up hook failed", "it panicked: no card"]);
+    let diary = Diary::default();
+    let last = diary.clone();
+    let builder = tasks()
+        .on_shutdown(async move || last.write("the last is run all the same"))
+        .on_shutdown(async || panic!("no disk"));
+    let worker = Running::start(builder.config(config(&orchestrator.url(), &[])).build().expect("a worker"));
+    orchestrator.wait_for_open_polls(1).await;
+    assert!(worker.stop().await.is_clean());
+    assert_eq!(diary.lines(), ["the last is run all the same"]);
+    assert_eq!(logs.count("a shutdown hook panicked: no disk"), 1, "{logs:?}");
 }
 
 #[tokio::test]

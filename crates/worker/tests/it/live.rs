@@ -1,11 +1,13 @@
 //! The websocket: what comes over it, and what becomes of one that misbehaves.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use avtomatika_worker::prelude::*;
 use serde_json::{Value, json};
 use testkit::capture::Logs;
-use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator};
+use testkit::{Answer, Endpoint, Recorded, Script, ScriptedOrchestrator};
 
 use crate::support::{
     Running, WORKER_ID, both, config, push, run, start, tasks, told, until, wait_for_heartbeat, watch_for,
@@ -195,6 +197,39 @@ async fn two_workers_with_one_id_are_warned_of() {
     let _worker = start(&orchestrator, &[ENABLED]);
     within(Duration::from_secs(15), || logs.count("two live workers seem to share one `WORKER_ID`") == 1)
         .await;
+}
+
+#[tokio::test]
+async fn foreign_tasks_in_answers_to_heartbeats_are_warned_of_and_own_ones_are_not() {
+    const WARNING: &str = "two live workers seem to share one `WORKER_ID`";
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let orchestrator = ScriptedOrchestrator::start_with(Script::older()).await;
+    let echoed = |beat: &Recorded, more: &[&str]| {
+        let mut record = beat.json();
+        let tasks = record["current_tasks"].as_array_mut().expect("a list");
+        tasks.extend(more.iter().map(|id| json!(id)));
+        Some(Answer::ok(record))
+    };
+    let there_are_two = Arc::new(AtomicBool::new(false));
+    let two = there_are_two.clone();
+    orchestrator.on(Endpoint::Heartbeat, move |beat| {
+        echoed(beat, if two.load(Ordering::Relaxed) { &["task-of-another"] } else { &[] })
+    });
+    let worker = start(&orchestrator, &[]);
+    for _ in 0..20 {
+        assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
+    }
+    let seen = told(&orchestrator).len();
+    orchestrator.wait_for_requests(Endpoint::Heartbeat, seen + 5).await;
+    assert_eq!(logs.count(WARNING), 0, "{logs:?}");
+    there_are_two.store(true, Ordering::Relaxed);
+    until(|| logs.count(WARNING) == 1).await;
+    assert_eq!(logs.count("task-of-another"), 1, "{logs:?}");
+    let seen = told(&orchestrator).len();
+    orchestrator.wait_for_requests(Endpoint::Heartbeat, seen + 5).await;
+    assert_eq!(logs.count(WARNING), 1, "once is enough");
+    assert!(worker.stop().await.is_clean());
 }
 
 /// A worker with a task that reports twice and sends one event.

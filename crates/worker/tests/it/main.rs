@@ -5,6 +5,7 @@ mod cancelling;
 mod capacity;
 mod carries;
 mod configuration;
+mod durable;
 mod events;
 mod faults;
 mod files;

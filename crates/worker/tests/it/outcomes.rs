@@ -335,6 +335,8 @@ async fn every_status_is_sent_as_it_is_but_an_empty_one() {
         for own in ["success", "needs_review", "failure", "cancelled", "ein Wort é", "SUCCESS"] {
             let result = run(&orchestrator, "status", json!({"status": own})).await;
             assert_eq!((&result["status"], &result["data"]), (&json!(own), &json!({"a": 1})));
+            // Costs are part of the success path only.
+            assert_eq!(result.get("costs").is_none(), ["failure", "cancelled"].contains(&own), "{result}");
             let result = run(&orchestrator, "bare", json!({"status": own})).await;
             assert_eq!(
                 (&result["status"], result.get("data"), result.get("error")),

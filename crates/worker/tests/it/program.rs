@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::{Answer, Endpoint, Process, Script, ScriptedOrchestrator};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{TOKEN, each, program, push, run, started, wait_for_heartbeat, watch_for};
+use crate::support::{TOKEN, each, get, program, push, run, started, wait_for_heartbeat, watch_for};
 
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -187,6 +186,9 @@ async fn json_logs_are_json() {
     orchestrator.push_task(&task);
     let (id, job) = (task["task_id"].as_str().expect("a text"), &task["job_id"]);
     orchestrator.wait_for_result(id).await;
+    let panics = testkit::task("raise", json!({"panic": true, "message": "two\nlines"}));
+    orchestrator.push_task(&panics);
+    orchestrator.wait_for_result(panics["task_id"].as_str().expect("a text")).await;
     process.signal("INT");
     assert_eq!(code(&mut process).await, Some(0));
     let lines: Vec<Value> = process
@@ -204,6 +206,10 @@ async fn json_logs_are_json() {
     }
     let ended = lines.iter().find(|line| line["message"] == "task ended").expect("a line for the end");
     assert_eq!(ended["outcome"], "success");
+    let panicked =
+        lines.iter().find(|line| line["message"] == "panicked: two\nlines").expect("a line for the panic");
+    assert_eq!((&panicked["level"], &panicked["spans"][0]["task_id"]), (&json!("ERROR"), &panics["task_id"]));
+    assert!(panicked["location"].as_str().is_some_and(|place| place.contains("tasks.rs:")), "{panicked}");
 }
 
 #[tokio::test]
@@ -247,16 +253,6 @@ async fn health_and_readiness_are_served() {
     assert_eq!(get(&address, "/ready").await.0, 503, "draining");
     assert_eq!(get(&address, "/health").await.0, 200);
     assert_eq!(code(&mut process).await, Some(0));
-}
-
-async fn get(address: &str, path: &str) -> (u16, String) {
-    let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("written");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("read");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    (head[9..12].parse().expect("a status"), body.to_owned())
 }
 
 #[tokio::test]

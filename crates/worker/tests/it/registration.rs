@@ -46,6 +46,20 @@ async fn a_registration_serves_both_generations() {
 }
 
 #[tokio::test]
+async fn what_the_orchestrator_warns_of_is_said() {
+    let logs = testkit::capture::Logs::new();
+    let _guard = logs.start();
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let warning = "Protocol version mismatch! Orchestrator: 1.0b18, Worker: 1.0b17.";
+    let answer = json!({"status": "registered", "version": "1.0b18", "warning": warning});
+    orchestrator.answer_always(Endpoint::Register, Answer::ok(answer));
+    let _worker = start(&orchestrator, &[]);
+    let line = logs.wait_for(&format!("the orchestrator says: {warning}")).await;
+    assert!(line.contains("WARN") && line.contains(&orchestrator.url()), "{line}");
+    assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success", "it works all the same");
+}
+
+#[tokio::test]
 async fn nothing_is_asked_before_the_registration_is_accepted_and_a_heartbeat_follows_at_once() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let gate = CancellationToken::new();

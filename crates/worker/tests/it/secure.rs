@@ -81,23 +81,70 @@ async fn a_certificate_that_is_not_trusted_is_named_and_tried_again_within_reaso
     let (right_ca, wrong_ca) = (pem("right", &right), pem("wrong", &wrong));
     let expired_ca = pem("expired", &expired);
     let cases = [
-        ("expired", "127.0.0.1:0", expired_ca.as_str(), "certificate expired"),
-        ("wrong CA", "127.0.0.1:0", wrong_ca.as_str(), "invalid peer certificate"),
-        ("system's CAs", "127.0.0.1:0", "", "UnknownIssuer"),
-        ("wrong host", "127.0.0.2:0", right_ca.as_str(), "not valid for name"),
+        ("expired", "127.0.0.1:0", expired_ca.as_str(), "certificate expired", "has to be renewed"),
+        ("wrong CA", "127.0.0.1:0", wrong_ca.as_str(), "invalid peer certificate", ""),
+        ("system's CAs", "127.0.0.1:0", "", "UnknownIssuer", "set `TLS_CA_PATH`"),
+        (
+            "wrong host",
+            "127.0.0.2:0",
+            right_ca.as_str(),
+            "not valid for name",
+            "the address in `ORCHESTRATOR_URL`",
+        ),
     ];
-    each(cases, async |(name, bind, ca, problem)| {
+    each(cases, async |(name, bind, ca, problem, advice)| {
         let orchestrator = secure(if name == "expired" { &expired } else { &right }, bind).await;
         let variables = [("TLS_CA_PATH", ca), ("LOG_LEVEL", "debug")];
         let mut process = program(&orchestrator.url(), &variables).start();
         let line = process.wait_for_line("does not answer as expected").await;
         assert!(line.contains("WARN") && line.contains("operation=\"registration\""), "{name}: {line}");
         assert!(line.contains("certificate") && line.contains(problem), "{name}: {line}");
+        assert!(line.contains(advice), "{name}: {line}");
         assert!(line.contains(&orchestrator.url()), "{name}: {line}");
         watch_for(Duration::from_secs(2)).await;
         let tries = orchestrator.connections_accepted();
         assert!((1..=12).contains(&tries), "{name}: {tries} connections in 2 s");
         assert!(!process.lines().iter().any(|line| line.contains(TOKEN)), "{name}");
+        process.signal("INT");
+        assert_eq!(process.wait(Duration::from_secs(10)).await.code(), Some(0), "{name}");
+        assert_eq!(orchestrator.count(Endpoint::Register), 0, "{name}");
+    })
+    .await;
+}
+
+/// The server does not take the worker's certificate: what it says about it is said.
+#[tokio::test]
+async fn a_client_certificate_that_is_refused_is_named_and_tried_again_within_reason() {
+    let tls = Tls::new();
+    let ca = pem("client", &tls);
+    let file = |name: &str, text: &str| {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("secure-client-{name}.pem"));
+        std::fs::write(&path, text).expect("a folder for temporary files");
+        path.to_str().expect("a text").to_owned()
+    };
+    let cases = [
+        ("none", None, "CertificateRequired"),
+        ("expired", Some(tls.expired_client("w-1")), "CertificateExpired"),
+        ("other", Some(Tls::new().client("w-1")), "alert"),
+    ];
+    each(cases, async |(name, identity, problem)| {
+        let script = Script::newer().tls(tls.mutual_server_config());
+        let orchestrator = ScriptedOrchestrator::start_with(script).await;
+        let files = identity.map(|identity| {
+            let certificate = file(&format!("{name}-certificate"), &identity.certificate_pem);
+            (certificate, file(&format!("{name}-key"), &identity.key_pem))
+        });
+        let mut variables = vec![("TLS_CA_PATH", ca.as_str()), ("LOG_LEVEL", "debug")];
+        if let Some((certificate, key)) = &files {
+            variables.extend([("TLS_CERT_PATH", certificate.as_str()), ("TLS_KEY_PATH", key)]);
+        }
+        let mut process = program(&orchestrator.url(), &variables).start();
+        let line = process.wait_for_line("does not answer as expected").await;
+        assert!(line.contains("WARN") && line.contains(problem), "{name}: {line}");
+        assert!(line.contains("`TLS_CERT_PATH`"), "{name}: {line}");
+        watch_for(Duration::from_secs(2)).await;
+        let tries = orchestrator.connections_accepted();
+        assert!((1..=12).contains(&tries), "{name}: {tries} connections in 2 s");
         process.signal("INT");
         assert_eq!(process.wait(Duration::from_secs(10)).await.code(), Some(0), "{name}");
         assert_eq!(orchestrator.count(Endpoint::Register), 0, "{name}");

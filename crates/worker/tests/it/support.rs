@@ -9,6 +9,7 @@ use avtomatika_worker::{Error, Stopped, WorkerBuilder, WorkerConfig};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use testkit::{Endpoint, Process, Program, Recorded, ScriptedOrchestrator};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -209,4 +210,15 @@ fn program_path() -> PathBuf {
         path.display()
     );
     path
+}
+
+/// Asks a health server: the status and the body.
+pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("read");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    (head[9..12].parse().expect("a status"), body.to_owned())
 }

@@ -1,5 +1,9 @@
 //! Where results are handed in, and what is kept in mind of them.
 
+mod keeping;
+
+pub(crate) use keeping::distribute;
+
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
@@ -16,6 +20,7 @@ use super::ignored::{IgnoredResult, OnIgnored};
 use super::outbox::{Entry, Id, Outbox, Verdict};
 use super::recent::{Recent, Seen};
 use super::sender::Sender;
+use super::spool::Spool;
 use crate::changes::Changes;
 use crate::files::Belongings;
 use crate::pace::lock;
@@ -49,6 +54,8 @@ pub(crate) struct Delivery {
     home: OnceLock<Handle>,
     tracker: TaskTracker,
     pub(super) closed: CancellationToken,
+    /// Where results are kept on disk, if they are.
+    spool: OnceLock<Arc<Spool>>,
 }
 
 /// What is known of results and of their senders: all of it changes at once.
@@ -132,21 +139,23 @@ impl Delivery {
             home: OnceLock::new(),
             tracker,
             closed: CancellationToken::new(),
+            spool: OnceLock::new(),
         })
     }
 
-    /// Hands in a result. It is sent as soon as a sender is free.
-    pub(crate) fn push(self: &Arc<Self>, result: &TaskResult) {
-        self.push_with(result, None);
+    /// Hands in a result. It is sent as soon as it is on disk, where it is kept there, and a sender is free.
+    pub(crate) async fn push(self: &Arc<Self>, result: &TaskResult) {
+        self.push_with(result, None).await;
     }
 
     /// As [`push`](Self::push). What belongs to the task is let go when the result was acknowledged, or its quick tries
     /// have ended.
-    pub(crate) fn push_with(self: &Arc<Self>, result: &TaskResult, belongings: Option<Belongings>) {
+    pub(crate) async fn push_with(self: &Arc<Self>, result: &TaskResult, belongings: Option<Belongings>) {
         let body = match serde_json::to_vec(result) {
             Ok(body) => Bytes::from(body),
             Err(error) => {
                 tracing::error!(task_id = %result.task_id, %error, "the result cannot be written as JSON");
+                self.abandon(&result.task_id);
                 return;
             }
         };
@@ -157,13 +166,15 @@ impl Delivery {
                 "the result is large: orchestrators take at most 1 MiB; return large data as files"
             );
         }
-        let entry = Entry {
+        let mut entry = Entry {
             task_id: result.task_id.clone(),
             job_id: result.job_id.clone(),
             body: body.clone(),
             is_replacement: false,
             belongings,
+            stored: None,
         };
+        entry.stored = self.store(&entry).await;
         self.change(|books, now| {
             books.recent.remember(result.task_id.clone(), body, now);
             books.outbox.push(entry, now);
@@ -171,12 +182,17 @@ impl Delivery {
     }
 
     /// Sends a result once more for a task that was delivered once more; not while one of its results is on its way.
-    pub(crate) fn repeat(self: &Arc<Self>, result: Entry) {
+    pub(crate) async fn repeat(self: &Arc<Self>, mut result: Entry) {
+        result.stored = self.store(&result).await;
+        let mut unwanted = None;
         self.change(|books, now| {
-            if !books.outbox.holds(&result.task_id) {
+            if books.outbox.holds(&result.task_id) {
+                unwanted = result.stored;
+            } else {
                 books.outbox.push(result, now);
             }
         });
+        self.unstore(unwanted);
     }
 
     /// Changes what there is to send, and sees to it that somebody does.
@@ -226,11 +242,6 @@ impl Delivery {
     /// How many results are not acknowledged.
     pub(crate) fn unacknowledged(&self) -> usize {
         lock(&self.books).outbox.len()
-    }
-
-    /// The tasks whose results are not acknowledged.
-    pub(crate) fn unacknowledged_ids(&self) -> Vec<TaskId> {
-        lock(&self.books).outbox.task_ids()
     }
 
     /// What is known of a task that ended lately, and whether its result is on its way anyhow.
@@ -300,13 +311,20 @@ impl Delivery {
         };
         books.ignored += u64::from(matches!(verdict, Verdict::Ignored(_)));
         match &verdict {
-            Verdict::Acknowledged | Verdict::Ignored(_) => books.recent.acknowledge(&entry.task_id),
+            Verdict::Acknowledged | Verdict::Ignored(_) => {
+                books.recent.acknowledge(&entry.task_id);
+                self.unstore(entry.stored);
+            }
             Verdict::Replace(problem) => {
                 let body = self.replacement(entry, problem, &reply.reason());
                 books.recent.remember(entry.task_id.clone(), body.clone(), now);
-                books.outbox.replace(id, body, now);
+                let stored = self.store_instead(entry, body.clone(), problem, &reply.reason());
+                books.outbox.replace(id, body, stored, now);
             }
-            _ => {}
+            Verdict::Rejected(why) => self.reject(entry, why, &reply.reason()),
+            Verdict::Later { .. } | Verdict::Silence { .. } | Verdict::Unauthorized(_) => {
+                self.end_try(entry, books.outbox.resends_ambiguous());
+            }
         }
         verdict
     }
@@ -389,7 +407,8 @@ impl Delivery {
     }
 
     fn replacement(&self, entry: &Entry, problem: &str, reason: &str) -> Bytes {
-        let details = serde_json::json!({"reason": reason});
+        // What cannot be sent was not answered.
+        let details = (!reason.is_empty()).then(|| serde_json::json!({"reason": reason}));
         let result = TaskResult {
             job_id: entry.job_id.clone(),
             task_id: entry.task_id.clone(),
@@ -400,7 +419,7 @@ impl Delivery {
             error: Some(Failure {
                 code: ErrorCode::Permanent,
                 message: problem.to_owned(),
-                details: serde_json::value::to_raw_value(&details).ok(),
+                details: details.and_then(|details| serde_json::value::to_raw_value(&details).ok()),
             }),
             data_metadata: std::collections::BTreeMap::new(),
             costs: None,

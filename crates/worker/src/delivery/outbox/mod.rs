@@ -21,6 +21,7 @@ use rxon::{Error, JobId, TaskId};
 use tokio::time::Instant;
 
 pub(crate) use self::verdict::Verdict;
+use super::spool::Key;
 use crate::files::Belongings;
 use crate::session::RateGate;
 
@@ -51,6 +52,8 @@ pub(crate) struct Entry {
     pub(crate) is_replacement: bool,
     /// What is there until it is acknowledged or kept.
     pub(crate) belongings: Option<Belongings>,
+    /// Under which number it is on disk, where it is kept there.
+    pub(crate) stored: Option<Key>,
 }
 
 /// The number of an entry.
@@ -62,8 +65,16 @@ struct State {
     tries: u32,
     backoff: Backoff,
     since: Instant,
+    /// How old it was then: it may be of an earlier run.
+    earlier: Duration,
     server_error_since: Option<Instant>,
     kept: bool,
+}
+
+impl State {
+    fn age(&self, now: Instant) -> Duration {
+        self.earlier.saturating_add(now.duration_since(self.since))
+    }
 }
 
 /// What is known of the worker's credentials once they were refused, until any answer but 401 and 403 comes.
@@ -86,6 +97,8 @@ pub(crate) struct Outbox {
     tasks: HashMap<TaskId, usize>,
     gate: RateGate,
     refused: Option<Refused>,
+    /// Nothing is sent until somebody says so.
+    held: bool,
     bytes: usize,
     next_id: Id,
     rng: Rng,
@@ -101,19 +114,31 @@ impl Outbox {
             tasks: HashMap::new(),
             gate: RateGate::default(),
             refused: None,
+            held: false,
             bytes: 0,
             next_id: 0,
             rng,
         }
     }
 
+    /// Whether a result that an older orchestrator may have got is sent again.
+    pub(crate) fn resends_ambiguous(&self) -> bool {
+        self.settings.resend_ambiguous
+    }
+
     /// A task has ended.
     pub(crate) fn push(&mut self, entry: Entry, now: Instant) {
+        self.restore(entry, Duration::ZERO, now);
+    }
+
+    /// This is of an earlier run, and so old.
+    pub(crate) fn restore(&mut self, entry: Entry, earlier: Duration, now: Instant) {
         let id = self.next_id;
         self.next_id += 1;
         self.bytes += entry.body.len();
         let backoff = Backoff::new(self.settings.first_delay, LONGEST_QUICK_DELAY, Jitter::AddQuarter);
-        let state = State { entry, tries: 0, backoff, since: now, server_error_since: None, kept: false };
+        let state =
+            State { entry, tries: 0, backoff, since: now, earlier, server_error_since: None, kept: false };
         *self.tasks.entry(state.entry.task_id.clone()).or_default() += 1;
         self.entries.insert(id, state);
         self.ready.push_back(id);
@@ -121,7 +146,7 @@ impl Outbox {
 
     /// The next result to send. It is in flight until one of the `on_` methods is called for it.
     pub(crate) fn take(&mut self, now: Instant) -> Option<(Id, Entry)> {
-        if self.closed_until(now).is_some() || self.is_probing() {
+        if self.closed_until(now).is_some() || self.is_paused() {
             return None;
         }
         while let Some((due, id)) = self.waiting.first().copied()
@@ -142,7 +167,7 @@ impl Outbox {
 
     /// When [`take`](Self::take) will have something, if not now.
     pub(crate) fn next_due(&self, now: Instant) -> Option<Instant> {
-        if self.is_probing() {
+        if self.is_paused() {
             return None;
         }
         let closed = self.closed_until(now);
@@ -155,7 +180,7 @@ impl Outbox {
 
     /// How many senders have something to do: one for each result that may be sent, and one to wait for the next.
     pub(crate) fn wanted(&self, now: Instant) -> usize {
-        if self.is_probing() {
+        if self.is_paused() {
             return 0;
         }
         let later = usize::from(!self.waiting.is_empty());
@@ -168,12 +193,24 @@ impl Outbox {
         self.gate.closed_until(now).max(refused)
     }
 
-    fn is_probing(&self) -> bool {
-        self.refused.as_ref().is_some_and(|refused| refused.probe.is_some())
+    /// Whether nothing is sent until something happens.
+    fn is_paused(&self) -> bool {
+        self.held || self.refused.as_ref().is_some_and(|refused| refused.probe.is_some())
+    }
+
+    /// Nothing is sent until [`release`](Self::release), or [`offer_all`](Self::offer_all).
+    pub(crate) fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// What there is may be sent.
+    pub(crate) fn release(&mut self) {
+        self.held = false;
     }
 
     /// The orchestrator is reachable again, or the worker is about to end: what waits is offered now.
     pub(crate) fn offer_all(&mut self, despite_silence: bool, now: Instant) {
+        self.release();
         if despite_silence {
             self.gate = RateGate::default();
             if let Some(refused) = &mut self.refused {
@@ -236,9 +273,9 @@ impl Outbox {
     }
 
     /// Puts a small failure in the place of a result that will never be taken.
-    pub(crate) fn replace(&mut self, id: Id, body: Bytes, now: Instant) {
+    pub(crate) fn replace(&mut self, id: Id, body: Bytes, stored: Option<Key>, now: Instant) {
         if let Some(entry) = self.remove(id) {
-            self.push(Entry { body, is_replacement: true, ..entry }, now);
+            self.push(Entry { body, is_replacement: true, stored, ..entry }, now);
         }
     }
 
@@ -313,7 +350,7 @@ impl Outbox {
 
     /// Whether each of them was tried and has to wait for its next try.
     pub(crate) fn all_tried(&self, now: Instant) -> bool {
-        let untried = if self.closed_until(now).is_some() { 0 } else { self.ready.len() };
+        let untried = if self.held || self.closed_until(now).is_some() { 0 } else { self.ready.len() };
         let in_flight = self.entries.len() - self.ready.len() - self.waiting.len();
         untried + in_flight == 0
     }
@@ -328,9 +365,9 @@ impl Outbox {
         self.tasks.contains_key(task_id)
     }
 
-    /// The tasks whose results are not acknowledged.
-    pub(crate) fn task_ids(&self) -> Vec<TaskId> {
-        self.entries.values().map(|state| state.entry.task_id.clone()).collect()
+    /// The results that are not acknowledged: their tasks, and where they are on disk.
+    pub(crate) fn left_over(&self) -> impl Iterator<Item = (&TaskId, Option<Key>)> {
+        self.entries.values().map(|state| (&state.entry.task_id, state.entry.stored))
     }
 }
 

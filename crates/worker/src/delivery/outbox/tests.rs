@@ -17,6 +17,7 @@ fn entry(name: &str) -> Entry {
         body: Bytes::from_static(b"{\"status\":\"success\"}"),
         is_replacement: false,
         belongings: None,
+        stored: None,
     }
 }
 
@@ -78,7 +79,7 @@ fn a_refused_body_is_replaced_once_and_its_replacement_rejected() {
     let (id, _) = outbox.take(now).expect("ready");
     let verdict = outbox.on_answer(id, &Response::new(413, "too large"), now);
     assert_eq!(verdict, Verdict::Replace("result refused: 413, 20 bytes".to_owned()));
-    outbox.replace(id, Bytes::from_static(b"{}"), now);
+    outbox.replace(id, Bytes::from_static(b"{}"), None, now);
     let (id, entry) = outbox.take(now).expect("the replacement");
     assert!(entry.is_replacement);
     assert!(matches!(outbox.on_answer(id, &Response::new(400, ""), now), Verdict::Rejected(_)));
@@ -269,7 +270,7 @@ fn a_task_is_held_until_its_last_result_is_gone() {
     outbox.push(entry("t"), now);
     let (id, _) = outbox.take(now).expect("ready");
     outbox.on_answer(id, &Response::new(400, ""), now);
-    outbox.replace(id, Bytes::new(), now);
+    outbox.replace(id, Bytes::new(), None, now);
     assert!(outbox.holds(&task));
     let (id, _) = outbox.take(now).expect("ready");
     outbox.on_answer(id, &Response::new(200, ""), now);

@@ -80,9 +80,7 @@ impl Outbox {
         let first = self.gate.on_refused(now, retry_after, &mut self.rng);
         let silence = self.gate.closed_until(now).map_or(Duration::ZERO, |until| until.duration_since(now));
         match self.entries.get(&id) {
-            Some(state) if now.duration_since(state.since) < self.settings.max_age => {
-                Verdict::Silence { silence, first }
-            }
+            Some(state) if state.age(now) < self.settings.max_age => Verdict::Silence { silence, first },
             _ => Verdict::Rejected(TOO_OLD.to_owned()),
         }
     }
@@ -114,7 +112,7 @@ impl Outbox {
         let Some(state) = self.entries.get_mut(&id) else {
             return Verdict::Rejected("it is no longer there".to_owned());
         };
-        if now.duration_since(state.since) >= self.settings.max_age {
+        if state.age(now) >= self.settings.max_age {
             return Verdict::Rejected(TOO_OLD.to_owned());
         }
         let kept = state.tries >= self.settings.quick_tries.max(1);

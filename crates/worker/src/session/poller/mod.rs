@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 mod under_way;
 
 pub(crate) use self::under_way::OpenPolls;
+use super::advice::Explained;
 use super::driver::Ends;
 use super::polling::{Brought, Next, Polling};
 use super::{Asked, Session};
@@ -263,7 +264,7 @@ impl Pollers {
                     });
                 }
                 peer.connection_failed();
-                peer.log.failed(Asked::Poll, &error.chain());
+                peer.log.failed(Asked::Poll, &Explained(&error));
                 self.failed(Sign::of(&error, true), sent);
                 return self.polling().on_error(sent, now);
             }
@@ -363,4 +364,4 @@ fn is_stale(polled: &Result<Polled, Error>, took: Duration) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -32,7 +32,7 @@ impl Transport for Panics {
     }
 }
 
-fn assembly() -> Assembly {
+pub(crate) fn assembly() -> Assembly {
     let plan = Plan {
         router: Router::default(),
         group_limits: Vec::new(),

@@ -19,14 +19,14 @@ struct Books {
 }
 
 /// A poll that is under way until this is dropped.
-pub(super) struct UnderWay<'a> {
+pub(crate) struct UnderWay<'a> {
     polls: &'a OpenPolls,
     number: u64,
 }
 
 impl OpenPolls {
     /// A poll begins that must have ended after this time.
-    pub(super) fn begin(&self, limit: Duration) -> UnderWay<'_> {
+    pub(crate) fn begin(&self, limit: Duration) -> UnderWay<'_> {
         let mut books = lock(&self.0);
         let number = books.next;
         books.next += 1;

@@ -1,4 +1,5 @@
 mod course;
+mod durable;
 
 use std::time::Duration;
 
@@ -62,7 +63,14 @@ fn result(number: usize) -> TaskResult {
 
 fn entry(number: usize) -> Entry {
     let TaskResult { job_id, task_id, .. } = result(number);
-    Entry { task_id, job_id, body: Bytes::from_static(b"{}"), is_replacement: false, belongings: None }
+    Entry {
+        task_id,
+        job_id,
+        body: Bytes::from_static(b"{}"),
+        is_replacement: false,
+        belongings: None,
+        stored: None,
+    }
 }
 
 fn ok() -> Response {
@@ -79,11 +87,11 @@ async fn results_of_one_moment_do_not_wait_for_each_other() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
     // One sender is there already, and idle.
-    delivery.push(&result(9));
+    delivery.push(&result(9)).await;
     peer.next().await.expect("a request").answer(Ok(ok()));
     delivery.empty().await;
     for number in 0..9 {
-        delivery.push(&result(number));
+        delivery.push(&result(number)).await;
     }
     let mut hanging = Vec::new();
     for _ in 0..8 {
@@ -109,7 +117,7 @@ async fn results_of_one_moment_do_not_wait_for_each_other() {
 async fn what_is_tried_again_needs_no_sender_that_hangs() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
-    delivery.push(&result(0));
+    delivery.push(&result(0)).await;
     let first = peer.next().await.expect("the first");
     // The only sender learns that the first waits, and hangs with the second.
     lock(&delivery.books).outbox.push(entry(1), Instant::now());
@@ -125,7 +133,7 @@ async fn idle_senders_end_and_others_begin_when_they_are_needed() {
     let delivery = delivery(Arc::new(connector));
     for round in 0..2 {
         for number in 0..4 {
-            delivery.push(&result(10 * round + number));
+            delivery.push(&result(10 * round + number)).await;
         }
         let mut waiting = Vec::new();
         for _ in 0..4 {
@@ -145,7 +153,7 @@ async fn idle_senders_end_and_others_begin_when_they_are_needed() {
 async fn the_last_sender_stays_while_something_is_to_be_tried_again() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
-    delivery.push(&result(0));
+    delivery.push(&result(0)).await;
     let response = Response { retry_after: Some(300 * SECOND), ..Response::new(429, "") };
     peer.next().await.expect("a request").answer(Ok(response));
     tokio::time::sleep(290 * SECOND).await;
@@ -163,17 +171,17 @@ async fn a_result_is_repeated_once_and_not_while_it_is_on_its_way() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
     assert!(delivery.seen(&task(0)).is_none());
-    delivery.push(&result(0));
+    delivery.push(&result(0)).await;
     assert!(delivery.seen(&task(0)).expect("known").1, "on its way");
-    delivery.repeat(entry(0));
+    delivery.repeat(entry(0)).await;
     assert_eq!(delivery.unacknowledged(), 1);
     peer.next().await.expect("a request").answer(Ok(ok()));
     delivery.empty().await;
     let (seen, on_its_way) = delivery.seen(&task(0)).expect("known");
     assert!(seen.acknowledged && !on_its_way);
     // Two polls bring the task again.
-    delivery.repeat(entry(0));
-    delivery.repeat(entry(0));
+    delivery.repeat(entry(0)).await;
+    delivery.repeat(entry(0)).await;
     assert_eq!(delivery.unacknowledged(), 1);
     // However long it waits, the task is not run again while its result is on its way.
     tokio::time::sleep(700 * SECOND).await;
@@ -186,7 +194,7 @@ async fn several_orchestrators_share_the_room() {
     let delivery = delivery_of_one(4, Arc::new(connector));
     for number in 0..MAX_RESULTS / 4 {
         assert!(delivery.has_room());
-        delivery.push(&result(number));
+        delivery.push(&result(number)).await;
     }
     assert!(!delivery.has_room());
 }
@@ -197,7 +205,7 @@ async fn room_is_waited_for() {
     let delivery = delivery(Arc::new(connector));
     delivery.room().await;
     for number in 0..MAX_RESULTS {
-        delivery.push(&result(number));
+        delivery.push(&result(number)).await;
     }
     assert!(!delivery.has_room());
     let mut room = std::pin::pin!(delivery.room());
@@ -233,7 +241,7 @@ impl Transport for Panicking {
 async fn a_panic_costs_one_try() {
     let connector = Panicking::default();
     let delivery = delivery(Arc::new(connector.clone()));
-    delivery.push(&result(0));
+    delivery.push(&result(0)).await;
     tokio::time::timeout(5 * SECOND, delivery.empty()).await.expect("sent all the same");
     assert_eq!((senders(&delivery), connector.0.load(std::sync::atomic::Ordering::Relaxed)), ((1, 0), 2));
 }
@@ -242,7 +250,7 @@ async fn a_panic_costs_one_try() {
 async fn senders_that_are_let_go_are_counted_out() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
-    delivery.push(&result(0));
+    delivery.push(&result(0)).await;
     let _hangs = peer.next().await.expect("a request");
     delivery.close();
     delivery.tracker.close();

@@ -1,0 +1,218 @@
+//! Results on disk: what becomes of them there while they are on their way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rxon::TaskId;
+use rxon::model::{Generation, Task};
+
+use super::Delivery;
+use crate::delivery::outbox::Entry;
+use crate::delivery::spool::{Begun, Key, Record, Spool, TaskKey, unix_millis};
+use crate::pace::lock;
+
+impl Delivery {
+    /// From now on results are kept on disk. These are there already: they wait until [`release`](Self::release).
+    pub(crate) fn keep_in(self: &Arc<Self>, spool: Arc<Spool>, results: Vec<(Key, Record)>) {
+        // Set once, before anything runs.
+        let _ = self.spool.set(spool);
+        let resends = lock(&self.books).outbox.resends_ambiguous();
+        let is_ambiguous = |record: &Record| record.is_in_flight && !resends;
+        let (ambiguous, results): (Vec<_>, Vec<_>) =
+            results.into_iter().partition(|(_, record)| is_ambiguous(record));
+        for (key, record) in ambiguous {
+            tracing::error!(
+                task_id = %record.task_id, job_id = %record.job_id, orchestrator = %self.peer.name,
+                "the result is given up: it was being sent when the process died, and is not sent twice"
+            );
+            self.unstore_as_rejected(key, "the orchestrator may have got it before the process died");
+        }
+        if results.is_empty() {
+            return;
+        }
+        tracing::info!(
+            orchestrator = %self.peer.name, results = results.len(),
+            "results of an earlier run are offered again"
+        );
+        let generation = if results.iter().any(|(_, record)| record.newer) {
+            Generation::Newer
+        } else {
+            Generation::Older
+        };
+        self.peer.assume(generation);
+        let at = unix_millis();
+        self.change(|books, now| {
+            books.outbox.hold();
+            for (key, record) in results {
+                books.recent.remember(record.task_id.clone(), record.body.clone(), now);
+                let age = Duration::from_millis(at.saturating_sub(record.since));
+                let entry = Entry {
+                    belongings: None,
+                    task_id: record.task_id,
+                    job_id: record.job_id,
+                    body: record.body,
+                    is_replacement: record.is_replacement,
+                    stored: Some(key),
+                };
+                books.outbox.restore(entry, age, now);
+            }
+        });
+    }
+
+    /// Results of an earlier run are offered now.
+    pub(crate) fn release(self: &Arc<Self>) {
+        self.rearrange(|books, _| books.outbox.release());
+    }
+
+    /// A task was accepted and waits, or is about to start. Returns when that would survive the process.
+    pub(crate) async fn under_way(&self, task: &Task, started: bool) {
+        let Some(spool) = self.spool.get() else { return };
+        let begun = Begun {
+            job_id: task.job_id.clone(),
+            name: task.name.clone(),
+            started,
+            newer: self.peer.generation() == Generation::Newer,
+        };
+        spool.begin(self.task_key(&task.task_id), begun).await;
+    }
+
+    /// Where a result must not be sent twice, and its orchestrator could not tell, those after this process have to know
+    /// that it may have been sent.
+    pub(in crate::delivery) async fn begin_try(&self, entry: &Entry, generation: Generation) {
+        let Some((spool, key)) = self.spool.get().zip(entry.stored) else { return };
+        if generation == Generation::Older && !lock(&self.books).outbox.resends_ambiguous() {
+            spool.begin_try(key).await;
+        }
+    }
+
+    /// It was not taken, and may be sent again.
+    pub(super) fn end_try(&self, entry: &Entry, resends_ambiguous: bool) {
+        if let (Some(spool), Some(key), false) = (self.spool.get(), entry.stored, resends_ambiguous) {
+            spool.end_try(key);
+        }
+    }
+
+    /// A task has no result.
+    pub(super) fn abandon(&self, task_id: &TaskId) {
+        if let Some(spool) = self.spool.get() {
+            spool.end(self.task_key(task_id));
+        }
+    }
+
+    /// Returns when the result would survive the process, where it is to, with its number.
+    pub(super) async fn store(&self, entry: &Entry) -> Option<Key> {
+        let spool = self.spool.get()?;
+        Some(spool.keep(self.record(entry, entry.body.clone())).await)
+    }
+
+    /// A failure goes in the place of a result that was refused.
+    pub(super) fn store_instead(&self, entry: &Entry, body: Bytes, why: &str, reason: &str) -> Option<Key> {
+        let (spool, key) = (self.spool.get()?, entry.stored?);
+        let record = Record { is_replacement: true, ..self.record(entry, body) };
+        Some(spool.replace(key, &said(why, reason), record))
+    }
+
+    pub(super) fn unstore(&self, key: Option<Key>) {
+        if let (Some(spool), Some(key)) = (self.spool.get(), key) {
+            spool.remove(key);
+        }
+    }
+
+    pub(super) fn reject(&self, entry: &Entry, why: &str, reason: &str) {
+        if let Some(key) = entry.stored {
+            self.unstore_as_rejected(key, &said(why, reason));
+        }
+    }
+
+    fn unstore_as_rejected(&self, key: Key, why: &str) {
+        if let Some(spool) = self.spool.get() {
+            spool.reject(key, why);
+        }
+    }
+
+    /// The tasks whose results are not acknowledged: those that are lost with the process, and those on disk.
+    pub(crate) fn left_over(&self) -> (Vec<TaskId>, Vec<TaskId>) {
+        let books = lock(&self.books);
+        let is_kept =
+            |key: Option<Key>| self.spool.get().zip(key).is_some_and(|(spool, key)| spool.is_written(key));
+        let (kept, lost): (Vec<_>, Vec<_>) = books.outbox.left_over().partition(|(_, key)| is_kept(*key));
+        let ids = |results: Vec<(&TaskId, Option<Key>)>| {
+            results.into_iter().map(|(task_id, _)| task_id.clone()).collect()
+        };
+        (ids(lost), ids(kept))
+    }
+
+    /// Whether results would survive the process now; None where they are not to.
+    pub(crate) fn is_on_disk(&self) -> Option<bool> {
+        self.spool.get().map(|spool| spool.is_well())
+    }
+
+    fn task_key(&self, task_id: &TaskId) -> TaskKey {
+        TaskKey { orchestrator: self.peer.name.clone(), task_id: task_id.clone() }
+    }
+
+    fn record(&self, entry: &Entry, body: Bytes) -> Record {
+        Record {
+            orchestrator: self.peer.name.clone(),
+            job_id: entry.job_id.clone(),
+            task_id: entry.task_id.clone(),
+            since: unix_millis(),
+            newer: self.peer.generation() == Generation::Newer,
+            is_replacement: entry.is_replacement,
+            is_in_flight: false,
+            body,
+        }
+    }
+}
+
+/// Gives each orchestrator the results that are for it. Those for others stay in the file until one of them is
+/// configured again, or they are too old.
+pub(crate) fn distribute(
+    spool: &Arc<Spool>,
+    results: Vec<(Key, Record)>,
+    deliveries: &[Arc<Delivery>],
+    max_age: Duration,
+) {
+    let mut by_orchestrator: BTreeMap<Arc<str>, Vec<(Key, Record)>> = BTreeMap::new();
+    for (key, record) in results {
+        by_orchestrator.entry(record.orchestrator.clone()).or_default().push((key, record));
+    }
+    for delivery in deliveries {
+        let own = by_orchestrator.remove(&delivery.peer.name).unwrap_or_default();
+        delivery.keep_in(spool.clone(), own);
+    }
+    for (orchestrator, results) in by_orchestrator {
+        leave(spool, &orchestrator, results, max_age);
+    }
+}
+
+/// Results for an orchestrator that is not configured.
+fn leave(spool: &Spool, orchestrator: &str, results: Vec<(Key, Record)>, max_age: Duration) {
+    let now = unix_millis();
+    let is_old = |record: &Record| Duration::from_millis(now.saturating_sub(record.since)) >= max_age;
+    let (old, kept): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, record)| is_old(record));
+    for (key, record) in &old {
+        tracing::error!(
+            task_id = %record.task_id, job_id = %record.job_id, orchestrator,
+            "the result is given up: it is too old, and its orchestrator is not configured"
+        );
+        spool.reject(*key, "its orchestrator was not configured in all that time");
+    }
+    if !kept.is_empty() {
+        tracing::warn!(
+            orchestrator,
+            results = kept.len(),
+            "results on disk are for an orchestrator that is not configured: they are kept until it is, or until \
+             `WORKER_RESULT_MAX_AGE`"
+        );
+    }
+    for (key, _) in kept {
+        spool.leave(key);
+    }
+}
+
+fn said(why: &str, reason: &str) -> String {
+    if reason.is_empty() { why.to_owned() } else { format!("{why}: {reason}") }
+}

@@ -1,0 +1,71 @@
+//! Results that are kept on disk.
+
+use std::path::Path;
+
+use super::super::super::spool::{Opened, Spool};
+use super::*;
+
+async fn open(folder: &Path) -> Opened {
+    let worker = WorkerId::new("w1").expect("an identifier");
+    Spool::open(folder.to_owned(), &worker).await.expect("it opens")
+}
+
+/// What a process would find that is started after this one was killed now.
+async fn found_after_a_kill(folder: &Path) -> Vec<String> {
+    let copy = tempfile::tempdir().expect("a folder");
+    std::fs::copy(folder.join("w1.redb"), copy.path().join("w1.redb")).expect("copied");
+    let (_, results) = open(copy.path()).await;
+    results.into_iter().map(|(_, record)| record.task_id.to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_result_is_on_disk_before_its_first_try_and_gone_once_it_is_acknowledged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (connector, mut peer) = memory::pair();
+    let delivery = delivery(Arc::new(connector));
+    let (spool, results) = open(folder.path()).await;
+    delivery.keep_in(spool.clone(), results);
+    for number in 0..20 {
+        delivery.push(&result(number)).await;
+        let request = peer.next().await.expect("a try");
+        assert_eq!(found_after_a_kill(folder.path()).await, [number.to_string()]);
+        request.answer(Ok(ok()));
+        delivery.empty().await;
+        assert_eq!(delivery.left_over(), (vec![], vec![]));
+        // Whatever is waited for comes after it.
+        spool.begin_try(999).await;
+        assert_eq!(found_after_a_kill(folder.path()).await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn results_of_an_earlier_run_count_from_the_start_and_wait_for_the_registration() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (connector, _peer) = memory::pair();
+    let before = delivery(Arc::new(connector));
+    let (spool, results) = open(folder.path()).await;
+    before.keep_in(spool.clone(), results);
+    for number in 0..3 {
+        before.push(&result(number)).await;
+    }
+    before.close();
+    let (lost, kept) = before.left_over();
+    assert_eq!((lost.len(), kept.len()), (0, 3));
+    spool.close().await;
+    drop((before, spool));
+
+    let (connector, mut peer) = memory::pair();
+    // As many as fit, if there were so many orchestrators.
+    let delivery = delivery_of_one(MAX_RESULTS / 3, Arc::new(connector));
+    let (spool, results) = open(folder.path()).await;
+    delivery.keep_in(spool, results);
+    assert_eq!((delivery.unacknowledged(), delivery.has_room()), (3, false));
+    assert!(delivery.seen(&task(1)).is_some_and(|(_, on_its_way)| on_its_way));
+    assert!(tokio::time::timeout(SECOND / 5, peer.next()).await.is_err(), "not before");
+    delivery.release();
+    for _ in 0..3 {
+        peer.next().await.expect("a try").answer(Ok(ok()));
+    }
+    delivery.room().await;
+    delivery.empty().await;
+}

@@ -1,0 +1,338 @@
+//! The file of results: what is in it, and how it is changed. Blocks.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
+};
+use rxon::{JobId, TaskId, TaskName};
+
+use super::SpoolError;
+use super::ledger::{Batch, Begun, Change, Contents, DeathKey, Deaths, Held, Record, TaskKey};
+use crate::middleware::catch_panic::panic_message;
+
+/// The meaning of what is in the tables. A change that an older version would misread makes it 2.
+const FORMAT: u64 = 1;
+
+/// What redb says of a file that a later version of it has written.
+const NEWER_REDB: &str = "Expected file format version <=";
+
+/// What is read again and again is hardly anything.
+const CACHE_BYTES: usize = 4 << 20;
+
+const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
+
+/// Orchestrator, job, task, since, newer generation, replacement, in flight, body.
+type RecordRow<'a> = (&'a str, &'a str, &'a str, u64, bool, bool, bool, &'a [u8]);
+
+const RESULTS: TableDefinition<'_, u64, RecordRow<'static>> = TableDefinition::new("results");
+
+/// Orchestrator and task; job, name, started, newer generation.
+const TASKS: TableDefinition<'_, (&str, &str), (&str, &str, bool, bool)> = TableDefinition::new("tasks");
+
+/// Orchestrator, job and name; count, last.
+const DEATHS: TableDefinition<'_, (&str, &str, &str), (u32, u64)> = TableDefinition::new("deaths");
+
+/// An open file.
+#[derive(Debug)]
+pub(super) struct ResultFile(Database);
+
+/// Why a file cannot be read.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    /// It is damaged, or no such file.
+    Damaged(String),
+    /// Another version has written it, or the disk does not let us.
+    Refused(SpoolError),
+}
+
+impl ResultFile {
+    /// Opens a file, which may be empty, and reads all of it.
+    pub(super) fn open(path: &Path) -> Result<(Self, Contents), Unreadable> {
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let database = Database::builder()
+                .set_cache_size(CACHE_BYTES)
+                // Nothing that is read is trusted unseen; without this a damaged file may panic later.
+                .set_check_integrity_on_open(true)
+                .create(path)
+                .map_err(of_opening)?;
+            let file = Self(database);
+            file.check_format()?;
+            let contents = file.read().map_err(of_reading)?;
+            Ok((file, contents))
+        }));
+        opened.unwrap_or_else(|payload| Err(Unreadable::Damaged(panic_message(&*payload).to_owned())))
+    }
+
+    fn check_format(&self) -> Result<(), Unreadable> {
+        let format = self.format().map_err(of_reading)?;
+        match format {
+            Some(FORMAT) => Ok(()),
+            Some(found) => Err(Unreadable::Refused(SpoolError::Format { found: found.to_string() })),
+            None => self.begin().map_err(of_reading),
+        }
+    }
+
+    fn format(&self) -> Result<Option<u64>, redb::Error> {
+        let transaction = self.0.begin_read()?;
+        match transaction.open_table(FORMATS) {
+            Ok(table) => Ok(table.get("format")?.map(|format| format.value())),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn begin(&self) -> Result<(), redb::Error> {
+        let transaction = self.0.begin_write()?;
+        transaction.open_table(FORMATS)?.insert("format", FORMAT)?;
+        transaction.open_table(RESULTS)?;
+        transaction.open_table(TASKS)?;
+        transaction.open_table(DEATHS)?;
+        Ok(transaction.commit()?)
+    }
+
+    fn read(&self) -> Result<Contents, redb::Error> {
+        let transaction = self.0.begin_read()?;
+        let mut contents = Contents::default();
+        for row in transaction.open_table(RESULTS)?.iter()? {
+            let (key, row) = row?;
+            let (orchestrator, job_id, task_id, since, newer, is_replacement, is_in_flight, body) =
+                row.value();
+            let record = Record {
+                orchestrator: Arc::from(orchestrator),
+                job_id: JobId::received(job_id).ok_or_else(|| empty("a job's id"))?,
+                task_id: TaskId::received(task_id).ok_or_else(|| empty("a task's id"))?,
+                since,
+                newer,
+                is_replacement,
+                is_in_flight,
+                body: Bytes::copy_from_slice(body),
+            };
+            contents.results.insert(key.value(), Held::Here(record));
+        }
+        for row in transaction.open_table(TASKS)?.iter()? {
+            let (key, row) = row?;
+            let ((orchestrator, task_id), (job_id, name, started, newer)) = (key.value(), row.value());
+            let task_id = TaskId::received(task_id).ok_or_else(|| empty("a task's id"))?;
+            let begun = Begun {
+                job_id: JobId::received(job_id).ok_or_else(|| empty("a job's id"))?,
+                name: TaskName::received(name).ok_or_else(|| empty("a task's name"))?,
+                started,
+                newer,
+            };
+            contents.tasks.insert(TaskKey { orchestrator: Arc::from(orchestrator), task_id }, begun);
+        }
+        for row in transaction.open_table(DEATHS)?.iter()? {
+            let (key, row) = row?;
+            let ((orchestrator, job_id, name), (count, last)) = (key.value(), row.value());
+            let key = DeathKey {
+                orchestrator: Arc::from(orchestrator),
+                job_id: JobId::received(job_id).ok_or_else(|| empty("a job's id"))?,
+                name: TaskName::received(name).ok_or_else(|| empty("a task's name"))?,
+            };
+            contents.deaths.insert(key, Deaths { count, last });
+        }
+        Ok(contents)
+    }
+
+    /// Makes all of the changes, or none. They survive whatever happens once it returns.
+    pub(super) fn apply(&self, batch: &Batch) -> Result<(), String> {
+        if batch.changes.is_empty() {
+            return Ok(());
+        }
+        let applied = catch_unwind(AssertUnwindSafe(|| self.write(&batch.changes)));
+        match applied {
+            Ok(result) => result.map_err(|error| error.to_string()),
+            Err(payload) => Err(panic_message(&*payload).to_owned()),
+        }
+    }
+
+    fn write(&self, changes: &[Change]) -> Result<(), redb::Error> {
+        let transaction = self.0.begin_write()?;
+        {
+            let mut results = transaction.open_table(RESULTS)?;
+            let mut tasks = transaction.open_table(TASKS)?;
+            let mut all_deaths = transaction.open_table(DEATHS)?;
+            for change in changes {
+                match change {
+                    Change::Result(key, Some(record)) => {
+                        let row = (
+                            &*record.orchestrator,
+                            record.job_id.as_str(),
+                            record.task_id.as_str(),
+                            record.since,
+                            record.newer,
+                            record.is_replacement,
+                            record.is_in_flight,
+                            &*record.body,
+                        );
+                        results.insert(key, row)?;
+                    }
+                    Change::Result(key, None) => drop(results.remove(key)?),
+                    Change::Task(key, begun) => {
+                        let key = (&*key.orchestrator, key.task_id.as_str());
+                        match begun {
+                            Some(begun) => {
+                                let ids = (begun.job_id.as_str(), begun.name.as_str());
+                                tasks.insert(key, (ids.0, ids.1, begun.started, begun.newer))?;
+                            }
+                            None => drop(tasks.remove(key)?),
+                        }
+                    }
+                    Change::Deaths(key, deaths) => {
+                        let key = (&*key.orchestrator, key.job_id.as_str(), key.name.as_str());
+                        match deaths {
+                            Some(deaths) => drop(all_deaths.insert(key, (deaths.count, deaths.last))?),
+                            None => drop(all_deaths.remove(key)?),
+                        }
+                    }
+                }
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+}
+
+fn empty(what: &str) -> redb::Error {
+    redb::Error::Corrupted(format!("{what} is empty"))
+}
+
+fn of_opening(error: DatabaseError) -> Unreadable {
+    match error {
+        DatabaseError::UpgradeRequired(found) => {
+            Unreadable::Refused(SpoolError::Format { found: format!("redb {found}") })
+        }
+        DatabaseError::Storage(StorageError::Corrupted(text)) if text.starts_with(NEWER_REDB) => {
+            Unreadable::Refused(SpoolError::Format { found: text })
+        }
+        DatabaseError::Storage(StorageError::Corrupted(text)) => Unreadable::Damaged(text),
+        // No database at all, or one that was cut short.
+        DatabaseError::Storage(StorageError::Io(error))
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+            ) =>
+        {
+            Unreadable::Damaged(error.to_string())
+        }
+        error => Unreadable::Refused(SpoolError::File { source: Box::new(error) }),
+    }
+}
+
+fn of_reading(error: redb::Error) -> Unreadable {
+    match error {
+        redb::Error::Io(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
+            Unreadable::Refused(SpoolError::File { source: Box::new(error) })
+        }
+        error => Unreadable::Damaged(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ledger::Ledger;
+    use super::super::ledger::tests::{record, task};
+    use super::*;
+
+    fn open(path: &Path) -> (ResultFile, Contents) {
+        ResultFile::open(path).expect("it opens")
+    }
+
+    fn refusal(path: &Path) -> String {
+        match ResultFile::open(path).expect_err("it does not open") {
+            Unreadable::Refused(error) => error.to_string(),
+            Unreadable::Damaged(text) => format!("damaged: {text}"),
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_whatever_is_in_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f");
+        let mut ledger = Ledger::default();
+        let odd = Record {
+            job_id: JobId::received("../ü\0\n").expect("not empty"),
+            body: Bytes::from(vec![b'x'; 3 << 20]),
+            ..record("odd \u{1f600}")
+        };
+        ledger.finish(odd);
+        let gone = ledger.finish(record("gone"));
+        let (key, begun) = task("runs");
+        ledger.begin(key, begun);
+        super::super::deaths::bury(&mut ledger, &rxon::WorkerId::new("w").expect("an identifier"), 5);
+        let (key, begun) = task("runs, too");
+        ledger.begin(key, begun);
+        let (file, contents) = open(&path);
+        assert_eq!(contents, Contents::default());
+        file.apply(&ledger.take()).expect("written");
+        ledger.remove(gone);
+        file.apply(&ledger.take()).expect("written");
+        drop(file);
+        let (_, contents) = open(&path);
+        assert_eq!(&contents, ledger.held());
+        assert_eq!((contents.results.len(), contents.tasks.len(), contents.deaths.len()), (2, 1, 1));
+    }
+
+    #[test]
+    fn a_file_of_a_later_version_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f");
+        let (file, _) = open(&path);
+        let transaction = file.0.begin_write().expect("a transaction");
+        transaction.open_table(FORMATS).expect("a table").insert("format", 2).expect("written");
+        transaction.commit().expect("committed");
+        drop(file);
+        let text = refusal(&path);
+        assert!(text.contains("`2`") && text.contains("format 1"), "{text}");
+    }
+
+    #[test]
+    fn a_file_of_a_later_redb_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f");
+        drop(open(&path));
+        let mut bytes = std::fs::read(&path).expect("read");
+        // The version is the first byte of each of the two commit slots.
+        for slot in [64, 192] {
+            assert_eq!(bytes[slot], 3, "the version of this redb's files");
+            bytes[slot] = 9;
+        }
+        std::fs::write(&path, bytes).expect("written");
+        let text = refusal(&path);
+        assert!(text.contains("format") && !text.contains("damaged"), "{text}");
+    }
+
+    #[test]
+    fn every_damage_is_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f");
+        let (file, _) = open(&path);
+        let mut ledger = Ledger::default();
+        for number in 0..200 {
+            ledger.finish(record(&number.to_string()));
+        }
+        file.apply(&ledger.take()).expect("written");
+        drop(file);
+        let whole = std::fs::read(&path).expect("read");
+        let changed = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut bytes = whole.clone();
+            change(&mut bytes);
+            bytes
+        };
+        let cases = [
+            ("text", b"not a database at all, but long enough to be looked at".repeat(100)),
+            ("short", b"x".to_vec()),
+            ("half", changed(&|bytes| bytes.truncate(bytes.len() / 2))),
+            ("zeros", changed(&|bytes| bytes[4096..].fill(0))),
+            ("noise", changed(&|bytes| bytes[4096..].iter_mut().for_each(|byte| *byte ^= 0x5a))),
+        ];
+        for (name, bytes) in cases {
+            std::fs::write(&path, bytes).expect("written");
+            let text = refusal(&path);
+            assert!(text.starts_with("damaged"), "{name}: {text}");
+        }
+    }
+}
