@@ -45,10 +45,13 @@ pub(crate) fn test(steps: &mut Steps, workspace: &Workspace, environment: &Envir
     };
     steps.program("Python: format", &mut tool("ruff", &["format", "--check", "."]))?;
     steps.program("Python: lints", &mut tool("ruff", &["check", "."]))?;
-    let types = ["python/avtomatika_worker", "tests/snippets"];
+    let types = ["python/avtomatika_worker", "tests/snippets/usage.py"];
     steps.program("Python: mypy", &mut tool("mypy", &types))?;
-    steps.program("Python: pyright", &mut tool("basedpyright", &types))?;
-    let stubs = ["-m", "mypy.stubtest", "avtomatika_worker", "--allowlist", "tests/stubtest.txt"];
+    // It asks an interpreter what is installed, and would take the system's.
+    let python = environment.program("python");
+    let mut pyright = tool("basedpyright", &types);
+    steps.program("Python: pyright", pyright.arg("--pythonpath").arg(python.get_program()))?;
+    let stubs = ["-m", "mypy.stubtest", "avtomatika_worker"];
     steps.program("Python: stubs", &mut tool("python", &stubs))?;
     steps.program("Python: tests", &mut tool("python", &["-m", "pytest"]))
 }

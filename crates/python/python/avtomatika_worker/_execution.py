@@ -111,7 +111,7 @@ class _OnThread(Execution):
     def _work(self) -> None:
         current.set(self._gate)
         ended, error = _guarded(self._gate, self._outcome)
-        self._finish(self, self._failed(error) if ended is None else ended)
+        self._finish(self, ended if error is None else self._failed(error))
 
     def _outcome(self) -> Ended:
         self._prepare()
@@ -237,6 +237,7 @@ class _OnLoop(Execution):
 
     async def _run(self) -> None:
         current.set(self)
+        ended = _CANCELLED
         try:
             self._prepare()
             result = await (self._through(0) if self.route.middleware else self._call_handler())

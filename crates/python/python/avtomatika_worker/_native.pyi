@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from typing import Any, final
 
+__all__ = ["Command", "Config", "DevOrchestrator", "Task", "TaskFiles", "Worker", "options"]
+
 _Failed = tuple[str, str, bytes | None]
 _Line = tuple[int, float, str, str, str, list[tuple[str, str]]]
 
@@ -33,6 +35,7 @@ class Worker:
         skill_dependencies: dict[str, list[str]],
         capacity_checker: Callable[[str], bool] | None,
         has_commands: bool,
+        tells_ignored: bool,
     ) -> Worker: ...
     def start(self, health_check: bool, name_blocker: Callable[[float], None]) -> None: ...
     def fileno(self) -> int: ...

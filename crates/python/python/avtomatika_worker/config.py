@@ -96,6 +96,8 @@ class WorkerConfig:
     S3_SECRET_KEY: str | None
     S3_DEFAULT_BUCKET: str
     S3_REGION: str
+    WORKER_BLOB_CACHE_DIR: str | None
+    WORKER_BLOB_CACHE_SIZE: int
     # Health server
     WORKER_HOST: str
     WORKER_PORT: int
