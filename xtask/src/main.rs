@@ -4,8 +4,10 @@ mod bench;
 mod check;
 mod checks;
 mod e2e;
+mod environment;
 mod failure;
 mod output;
+mod package;
 mod peers;
 mod python;
 mod setup;
@@ -28,7 +30,8 @@ Commands:
   verify                     All that is checked without running tests, with cargo-deny and cargo-hack
   e2e [FILTER…]              The worker against the real orchestrators
   check                      The rules of the workspace that cargo does not know; takes a second
-  setup                      Install the real orchestrators and an S3 from PyPI into `target/venvs`
+  python [ARGUMENT…]         The Python package: build its wheel, check and test it; arguments are pytest's
+  setup                      Install the real orchestrators, an S3 and Python's tools into `target/venvs`
   bench [ARGUMENT…]          The benchmark, in release mode
 ";
 
@@ -52,6 +55,7 @@ fn run(verb: &str, arguments: &[String]) -> Result {
         "verify" => none(arguments).and_then(|()| verify::run(&Workspace::load()?)),
         "e2e" => e2e::run(&Workspace::load()?, arguments),
         "check" => none(arguments).and_then(|()| check::run(&Workspace::load()?)),
+        "python" => package::run(&Workspace::load()?, arguments),
         "setup" => none(arguments).and_then(|()| setup::run(&Workspace::load()?)),
         "bench" => bench::run(&Workspace::load()?, arguments),
         "help" | "-h" | "--help" => {

@@ -80,8 +80,8 @@ fn advice(found: Option<&Python>) -> String {
             python.version()
         ),
         None => format!(
-            "no Python {}.{} or newer: the real orchestrators are Python programs\n\
-             hint: install one, or leave them out with `cargo xtask test --no-e2e`",
+            "no Python {}.{} or newer: the real orchestrators and a part of this project are Python\n\
+             hint: install one, or leave these out with `cargo xtask test --no-e2e`",
             OLDEST.0, OLDEST.1
         ),
     }
@@ -99,7 +99,7 @@ fn install_with_apt(found: Option<&Python>) -> Result {
     let packages = exact.iter().map(String::as_str).chain(["python3-venv"]);
     let mut last = apt_get(&["update"]);
     for package in packages {
-        say(&format!("peers: installing {package} with apt-get"));
+        say(&format!("Python: installing {package} with apt-get"));
         last = apt_get(&["install", "--yes", "--no-install-recommends", package]);
         if last.is_ok() {
             break;

@@ -1,11 +1,17 @@
 //! `cargo xtask setup`: installs what the tests need and cargo does not bring.
 
+use crate::environment;
 use crate::failure::Result;
+use crate::package;
 use crate::peers;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
 pub(crate) fn run(workspace: &Workspace) -> Result {
     let mut steps = Steps::begin();
-    steps.step("peers", "cargo xtask setup", || peers::install(workspace))
+    let mut environments = peers::environments(workspace);
+    environments.push(package::environment(workspace)?);
+    steps.step("peers and Python's tools", "cargo xtask setup", || {
+        environment::install(workspace, &environments)
+    })
 }

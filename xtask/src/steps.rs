@@ -1,5 +1,6 @@
 //! Steps one after another: each is announced, timed, and the first that fails ends it.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -84,7 +85,17 @@ fn as_typed(command: &Command) -> String {
         Some(format!("{}={}", name.to_string_lossy(), quoted(&value?.to_string_lossy())))
     });
     let arguments = command.get_args().map(|argument| quoted(&argument.to_string_lossy()));
-    variables.chain(["cargo".to_owned()]).chain(arguments).collect::<Vec<_>>().join(" ")
+    variables.chain([program(command)]).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+/// `cargo` by its name, whichever it is; anything else by where it is.
+fn program(command: &Command) -> String {
+    let path = Path::new(command.get_program());
+    if path.file_name().is_some_and(|name| name == "cargo") {
+        "cargo".to_owned()
+    } else {
+        quoted(&path.to_string_lossy())
+    }
 }
 
 fn quoted(word: &str) -> String {
@@ -100,5 +111,8 @@ mod tests {
         let mut command = Command::new("/somewhere/cargo");
         command.args(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
         assert_eq!(as_typed(&command), "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps");
+        let mut command = Command::new("/somewhere/bin/python");
+        command.args(["-m", "pytest"]);
+        assert_eq!(as_typed(&command), "/somewhere/bin/python -m pytest");
     }
 }

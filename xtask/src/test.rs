@@ -3,7 +3,9 @@
 use std::thread;
 
 use crate::checks;
+use crate::environment::{self, Environment};
 use crate::failure::{Failure, Result};
+use crate::package;
 use crate::peers;
 use crate::steps::Steps;
 use crate::verify;
@@ -12,9 +14,10 @@ use crate::workspace::Workspace;
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let options = Options::parse(arguments)?;
     let mut steps = Steps::begin();
-    // The peers come from the network while the compiler is busy.
+    let environments = options.environments(workspace)?;
+    // What is in them comes from the network while the compiler is busy.
     thread::scope(|scope| {
-        let setup = options.e2e.then(|| scope.spawn(|| peers::install(workspace)));
+        let setup = options.e2e.then(|| scope.spawn(|| environment::install(workspace, &environments)));
         // A filter is for working on something: then the rest is left out.
         if options.filters.is_empty() {
             checks::run(&mut steps, workspace)?;
@@ -28,10 +31,29 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
         if let Some(setup) = setup {
             let installed =
                 || setup.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")));
-            steps.step("peers", "cargo xtask setup", installed)?;
+            steps.step("peers and Python's tools", "cargo xtask setup", installed)?;
         }
+        python_package(&mut steps, workspace, &options, environments.first())?;
         tests(&mut steps, workspace, &options)
     })
+}
+
+/// The first environment is the package's, if there are any.
+fn python_package(
+    steps: &mut Steps,
+    workspace: &Workspace,
+    options: &Options<'_>,
+    environment: Option<&Environment>,
+) -> Result {
+    match environment {
+        Some(environment) if options.filters.is_empty() => package::test(steps, workspace, environment),
+        // A filter is one of Rust's tests; `cargo xtask python FILTER` is there for Python's.
+        Some(_) => Ok(()),
+        None => {
+            steps.skip("Python package", "it needs Python and the network: cargo xtask python");
+            Ok(())
+        }
+    }
 }
 
 /// The programs that tests start. All of the workspace at once: parts of it, built alone, would choose other
@@ -65,6 +87,16 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
+    /// The package's own, then the orchestrators'; none without Python.
+    fn environments(&self, workspace: &Workspace) -> Result<Vec<Environment>> {
+        if !self.e2e {
+            return Ok(Vec::new());
+        }
+        let mut environments = vec![package::environment(workspace)?];
+        environments.extend(peers::environments(workspace));
+        Ok(environments)
+    }
+
     fn parse(arguments: &'a [String]) -> Result<Self> {
         let mut options = Self { e2e: true, filters: Vec::new() };
         for argument in arguments {

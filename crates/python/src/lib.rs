@@ -1,9 +1,34 @@
 //! The native half of the Python package `avtomatika_worker`.
 
+#![deny(missing_docs)]
+
+mod bridge;
+mod command;
+mod config;
+mod dev;
+mod error;
+mod files;
+mod logging;
+mod runtime;
+mod task;
+mod watch;
+mod worker;
+
 use pyo3::prelude::*;
 
 /// What the package's Python half is built on.
-#[pymodule]
-fn _native(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+#[pymodule(gil_used = false)]
+mod _native {
+    #[pymodule_export]
+    use crate::command::Command;
+    #[pymodule_export]
+    use crate::config::{Config, options};
+    #[pymodule_export]
+    use crate::dev::DevOrchestrator;
+    #[pymodule_export]
+    use crate::files::TaskFiles;
+    #[pymodule_export]
+    use crate::task::Task;
+    #[pymodule_export]
+    use crate::worker::Worker;
 }

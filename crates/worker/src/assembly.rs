@@ -20,7 +20,6 @@ use crate::disk::Disk;
 use crate::error::Error;
 use crate::execution::BlockingThreads;
 use crate::files::{Files, Storage};
-use crate::hot_cache::HotCache;
 use crate::metrics::Metrics;
 use crate::orchestrators::{Orchestrators, Precedence, Turns};
 use crate::progress::ProgressBoard;
@@ -50,6 +49,8 @@ impl Assembly {
         let names = entries.iter().map(|entry| entry.url.to_string()).collect();
         let orchestrators = Arc::new(Orchestrators::new(mode, names, slots.clone()));
         let changes = Arc::new(Changes::new(entries.len()));
+        let hot_cache = plan.controls.hot_cache.clone();
+        hot_cache.tell(changes.clone());
         let metrics = Arc::<Metrics>::default();
         let storage = match plan.storage {
             Some(storage) => Some(storage),
@@ -70,13 +71,13 @@ impl Assembly {
             slots,
             threads: Arc::new(BlockingThreads::new(limit)),
             files,
-            hot_cache: Arc::new(HotCache::new(changes.clone())),
+            hot_cache,
             changes,
             running: Running::default(),
             warned_of_unsigned: std::sync::Once::new(),
             tasks: TaskTracker::new(),
             metrics,
-            pulse: Pulse::default(),
+            pulse: Pulse::new(plan.controls.elsewhere.clone()),
             disk: Disk::default(),
             draining: false.into(),
             drain_began: std::sync::OnceLock::new(),

@@ -491,6 +491,7 @@ where
             on_ignored: settings.on_ignored,
             on_command: settings.on_command,
             hooks: settings.hooks,
+            controls: Arc::default(),
             storage: None,
         }))
     }

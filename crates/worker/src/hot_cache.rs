@@ -1,33 +1,39 @@
 //! Which models are loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rxon::TaskName;
 
 use crate::changes::Changes;
 
-/// The set of loaded models, shared by all tasks.
-#[derive(Debug)]
+/// The set of loaded models, shared by all tasks. It is there before the worker runs.
+#[derive(Debug, Default)]
 pub(crate) struct HotCache {
     models: Mutex<BTreeSet<String>>,
-    changes: Arc<Changes>,
+    /// Whom to tell of changes, once somebody wants to know.
+    changes: OnceLock<Arc<Changes>>,
 }
 
 impl HotCache {
-    pub(crate) fn new(changes: Arc<Changes>) -> Self {
-        Self { models: Mutex::default(), changes }
+    /// From now on changes are told.
+    pub(crate) fn tell(&self, changes: Arc<Changes>) {
+        self.changes.get_or_init(|| changes);
     }
 
     pub(crate) fn add(&self, model: String) {
-        if self.lock().insert(model) {
-            self.changes.happened();
-        }
+        let is_new = self.lock().insert(model);
+        self.changed(is_new);
     }
 
     pub(crate) fn remove(&self, model: &str) {
-        if self.lock().remove(model) {
-            self.changes.happened();
+        let was_there = self.lock().remove(model);
+        self.changed(was_there);
+    }
+
+    fn changed(&self, is_change: bool) {
+        if let Some(changes) = self.changes.get().filter(|_| is_change) {
+            changes.happened();
         }
     }
 
@@ -61,7 +67,7 @@ mod tests {
             (skill("draw"), vec!["a".to_owned(), "b".to_owned()]),
             (skill("upscale"), vec!["c".to_owned()]),
         ]);
-        let cache = HotCache::new(Arc::new(Changes::new(1)));
+        let cache = HotCache::default();
         cache.add("a".to_owned());
         assert!(cache.hot_skills(&dependencies).is_empty());
         cache.add("b".to_owned());

@@ -5,11 +5,12 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::core::Core;
+use crate::pace::lock;
 
 /// How often it beats: hardly ever, for whoever is idle.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -23,15 +24,25 @@ pub(crate) struct Pulse {
     began: Instant,
     /// In milliseconds since then.
     last: AtomicU64,
+    elsewhere: Arc<Elsewhere>,
 }
 
-impl Default for Pulse {
-    fn default() -> Self {
-        Self { began: Instant::now(), last: AtomicU64::new(0) }
+/// What runs handlers elsewhere than on the data path: another language's event loop. Whoever drives it says when it
+/// does not run.
+#[derive(Debug, Default)]
+pub(crate) struct Elsewhere(Mutex<Option<Instant>>);
+
+impl Elsewhere {
+    pub(crate) fn blocked_since(&self, since: Option<Instant>) {
+        *lock(&self.0) = since;
     }
 }
 
 impl Pulse {
+    pub(crate) fn new(elsewhere: Arc<Elsewhere>) -> Self {
+        Self { began: Instant::now(), last: AtomicU64::new(0), elsewhere }
+    }
+
     fn beat(&self) {
         self.last.store(millis(self.began.elapsed()), Ordering::Relaxed);
     }
@@ -43,7 +54,8 @@ impl Pulse {
 
     /// How long the runtime has been blocked, when that is longer than it should.
     pub(crate) fn blocked(&self) -> Option<Duration> {
-        Some(self.silence()).filter(|silence| is_blocked(*silence))
+        let here = Some(self.silence()).filter(|silence| is_blocked(*silence));
+        here.max(lock(&self.elsewhere.0).map(|since| since.elapsed()))
     }
 }
 
@@ -121,6 +133,18 @@ impl Blocked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_blocked_elsewhere_counts_for_as_long_as_it_is() {
+        let elsewhere = Arc::new(Elsewhere::default());
+        let pulse = Pulse::new(elsewhere.clone());
+        assert_eq!(pulse.blocked(), None);
+        let since = Instant::now().checked_sub(Duration::from_secs(3)).expect("a clock that has run for 3 s");
+        elsewhere.blocked_since(Some(since));
+        assert!(pulse.blocked().is_some_and(|silence| silence >= Duration::from_secs(3)));
+        elsewhere.blocked_since(None);
+        assert_eq!(pulse.blocked(), None);
+    }
 
     #[test]
     fn a_blocked_runtime_is_said_once_and_that_it_is_over_once() {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use rxon::{TaskName, WorkerId};
 use tokio::sync::mpsc;
@@ -19,6 +21,8 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::files::Storage;
 use crate::hooks::Hooks;
+use crate::hot_cache::HotCache;
+use crate::pulse::Elsewhere;
 use crate::router::Router;
 use crate::run;
 use crate::shutdown::{StopCause, Stopped};
@@ -39,6 +43,29 @@ pub(crate) struct Plan {
     pub(crate) hooks: Hooks,
     /// Instead of that of the configuration.
     pub(crate) storage: Option<Storage>,
+    pub(crate) controls: Arc<Controls>,
+}
+
+/// What a [`WorkerHandle`] reaches of a worker, before it runs and while it does.
+#[derive(Debug, Default)]
+pub(crate) struct Controls {
+    drain: CancellationToken,
+    cancel: CancellationToken,
+    /// Why it was asked to end, if not just so.
+    cause: OnceLock<StopCause>,
+    pub(crate) hot_cache: Arc<HotCache>,
+    pub(crate) elsewhere: Arc<Elsewhere>,
+}
+
+impl Controls {
+    /// Hands on what was asked for through handles, as signals.
+    async fn hand_on(&self, signals: mpsc::Sender<StopCause>) {
+        self.drain.cancelled().await;
+        let cause = self.cause.get().copied().unwrap_or(StopCause::Asked);
+        let _ = signals.send(cause).await;
+        self.cancel.cancelled().await;
+        let _ = signals.send(cause).await;
+    }
 }
 
 /// A worker, ready to run.
@@ -48,29 +75,76 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub struct Worker {
     plan: Plan,
-    drain: CancellationToken,
 }
 
-/// Ends a worker from code. Cheap to clone; does nothing once the worker has ended.
+/// Reaches a worker from code: to end it, or to say which models are loaded. Cheap to clone; does nothing once the
+/// worker has ended.
 #[derive(Debug, Clone)]
-pub struct WorkerHandle(CancellationToken);
+pub struct WorkerHandle(Arc<Controls>);
 
 impl WorkerHandle {
     /// Begins the end, as the first SIGTERM does: no further polls, running tasks finish, results are sent. Does not
     /// wait for it: `run…` returns when it is done.
     pub fn drain(&self) {
-        self.0.cancel();
+        self.0.drain.cancel();
     }
 
-    /// Whether that was asked for through a handle.
+    /// As [`drain`](Self::drain), for a program that handles signals itself: a worker that ends because of
+    /// [`StopCause::Terminate`] may await its open polls (`WORKER_SHUTDOWN_POLLS`). The first cause counts.
+    pub fn drain_because(&self, cause: StopCause) {
+        self.0.cause.get_or_init(|| cause);
+        self.drain();
+    }
+
+    /// Cancels what still runs, as the second signal does: it is reported, results are sent once, and the worker ends.
+    /// It need not have been asked to drain before.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use avtomatika_worker::prelude::*;
+    ///
+    /// let config = WorkerConfig::defaults().orchestrator_url("http://127.0.0.1:1".parse().ok());
+    /// let worker = Worker::builder().config(config).task("nothing", async || ()).build().expect("a worker");
+    /// worker.handle().cancel();
+    /// assert_eq!(worker.run().await.code(), 0, "nothing ran that could have been cancelled");
+    /// # }
+    /// ```
+    pub fn cancel(&self) {
+        self.drain();
+        self.0.cancel.cancel();
+    }
+
+    /// Whether the end was asked for through a handle.
     pub fn is_draining(&self) -> bool {
-        self.0.is_cancelled()
+        self.0.drain.is_cancelled()
+    }
+
+    /// Says that a model is loaded now, outside of any task. Reported with the next heartbeat.
+    pub fn add_to_hot_cache(&self, model: impl Into<String>) {
+        self.0.hot_cache.add(model.into());
+    }
+
+    /// Says that a model is no longer loaded.
+    pub fn remove_from_hot_cache(&self, model: &str) {
+        self.0.hot_cache.remove(model);
+    }
+
+    /// The models that are said to be loaded, in alphabetical order.
+    pub fn hot_cache(&self) -> Vec<String> {
+        self.0.hot_cache.models()
+    }
+
+    /// Says since when the event loop that runs the handlers has not run, or that it does. For front ends in other
+    /// languages, whose handlers run [outside](crate::extract::Outside): `/health` and metrics tell it.
+    pub fn handlers_blocked_since(&self, since: Option<Instant>) {
+        self.0.elsewhere.blocked_since(since);
     }
 }
 
 impl Worker {
     pub(crate) fn new(plan: Plan) -> Self {
-        Self { plan, drain: CancellationToken::new() }
+        Self { plan }
     }
 
     /// A handle, to [drain](WorkerHandle::drain) the worker from anywhere.
@@ -90,7 +164,7 @@ impl Worker {
     /// # }
     /// ```
     pub fn handle(&self) -> WorkerHandle {
-        WorkerHandle(self.drain.clone())
+        WorkerHandle(self.plan.controls.clone())
     }
 
     #[cfg(feature = "testing")]
@@ -123,28 +197,56 @@ impl Worker {
     /// [`Error`] when the worker cannot run.
     ///
     /// # Cancel safety
-    /// Dropped, the worker ends at once: running tasks are cancelled, and what was not sent is lost.
-    pub async fn run_until(mut self, signal: impl Future<Output = ()> + Send) -> Result<Stopped, Error> {
+    /// Dropped, the worker ends at once: running tasks are cancelled, and what was not sent is lost, unless it is on disk
+    /// (`WORKER_OUTBOX_DIR`).
+    pub async fn run_until(self, signal: impl Future<Output = ()> + Send) -> Result<Stopped, Error> {
+        self.run_without_signals(signal, false).await
+    }
+
+    /// As [`run_until`](Self::run_until), and serves `/health`, `/ready` and `/metrics` on `WORKER_HOST:WORKER_PORT`.
+    ///
+    /// # Errors
+    /// [`Error`] when the worker cannot run, or the port is taken.
+    ///
+    /// # Cancel safety
+    /// As [`run_until`](Self::run_until).
+    pub async fn run_until_with_health_check(
+        self,
+        signal: impl Future<Output = ()> + Send,
+    ) -> Result<Stopped, Error> {
+        self.run_without_signals(signal, true).await
+    }
+
+    async fn run_without_signals(
+        mut self,
+        signal: impl Future<Output = ()> + Send,
+        health: bool,
+    ) -> Result<Stopped, Error> {
         let hooks = std::mem::take(&mut self.plan.hooks);
+        let controls = self.plan.controls.clone();
         let assembly = Assembly::new(self.plan)?;
-        let (sender, receiver) = mpsc::channel(1);
-        let drain = self.drain;
+        let listener = if health { Some(crate::health::bind(&assembly.core)?) } else { None };
+        let (sender, receiver) = mpsc::channel(2);
+        let handle = WorkerHandle(controls.clone());
+        let asked = async move {
+            signal.await;
+            handle.drain();
+            std::future::pending::<Infallible>().await
+        };
         let hand_on = async move {
-            tokio::select! {
-                () = signal => {}
-                () = drain.cancelled() => {}
-            }
-            let _ = sender.send(StopCause::Asked).await;
+            controls.hand_on(sender).await;
             std::future::pending::<Infallible>().await
         };
         tokio::select! {
-            ended = run::run(assembly, hooks, receiver, Vec::new(), None) => ended,
+            ended = run::run(assembly, hooks, receiver, Vec::new(), listener) => ended,
+            never = asked => match never {},
             never = hand_on => match never {},
         }
     }
 
     async fn run_with_signals(mut self, health: bool) -> Result<Stopped, Error> {
         let hooks = std::mem::take(&mut self.plan.hooks);
+        let controls = self.plan.controls.clone();
         let assembly = Assembly::new(self.plan)?;
         let listener = if health { Some(crate::health::bind(&assembly.core)?) } else { None };
         let listening = Listening::begin().map_err(Error::Signals)?;
@@ -158,16 +260,14 @@ impl Worker {
                 () = closing.cancelled() => {}
             }
         });
-        let (closing, drain) = (assembly.core.closing.clone(), self.drain);
-        let drain: ControlTask = Box::pin(async move {
+        let closing = assembly.core.closing.clone();
+        let by_handle: ControlTask = Box::pin(async move {
             tokio::select! {
-                () = drain.cancelled() => {
-                    let _ = asked.send(StopCause::Asked).await;
-                }
+                () = controls.hand_on(asked) => {}
                 () = closing.cancelled() => {}
             }
         });
-        let result = run::run(assembly, hooks, receiver, vec![hand_on, drain], listener).await;
+        let result = run::run(assembly, hooks, receiver, vec![hand_on, by_handle], listener).await;
         drop(listening);
         result
     }
@@ -175,7 +275,7 @@ impl Worker {
 
 impl Plan {
     pub(crate) fn worker_id(&self) -> WorkerId {
-        self.config.worker_id.clone().unwrap_or_else(WorkerId::random)
+        self.config.known_worker_id().unwrap_or_else(WorkerId::random)
     }
 
     pub(crate) fn limit(&self) -> usize {

@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rxon::WorkerId;
+
 use super::{Problem, Secret, WorkerConfig};
 
 /// What was read, what was wrong with it, and what was set in code.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
+    /// The worker's name where `WORKER_ID` says none.
+    pub(super) fallback_id: Option<WorkerId>,
     /// Told to orchestrators beside everything else.
     pub(super) extra: BTreeMap<String, serde_json::Value>,
     /// What the variables of options said.

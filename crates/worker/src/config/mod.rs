@@ -23,9 +23,11 @@ pub use orchestrators::OrchestratorEntry;
 pub use problem::{ConfigError, Problem};
 pub use secret::{Address, Secret};
 pub use table::{OPTIONS, WorkerConfig};
+pub use value::OptionValue;
 
 use std::collections::BTreeMap;
 
+use rxon::WorkerId;
 use rxon::transport::http::{OrchestratorUrl, Proxies};
 
 use option::printable;
@@ -101,6 +103,23 @@ impl WorkerConfig {
     pub fn extra_capability(mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
         self.history.extra.insert(name.into(), value.into());
         self
+    }
+
+    /// The worker's name where `WORKER_ID` says none, for those who have to know it before the worker is built. It counts
+    /// as random: nobody is expected to come back under it.
+    pub fn fallback_worker_id(mut self, id: WorkerId) -> Self {
+        self.history.fallback_id = Some(id);
+        self
+    }
+
+    /// The name that a worker will have, unless it makes a random one.
+    pub(crate) fn known_worker_id(&self) -> Option<WorkerId> {
+        self.worker_id.clone().or_else(|| self.history.fallback_id.clone())
+    }
+
+    /// Replaces [what orchestrators are told](Self::extra_capabilities).
+    pub fn set_extra_capabilities(&mut self, extra: BTreeMap<String, serde_json::Value>) {
+        self.history.extra = extra;
     }
 
     fn read(&mut self, option: &'static OptionInfo, text: &str) {

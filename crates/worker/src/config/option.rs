@@ -139,6 +139,15 @@ macro_rules! options {
                 }
             }
 
+            /// The value of an option by the name of its variable, in the simplest type that says it. None when
+            /// there is no such option.
+            pub fn get(&self, variable: &str) -> Option<OptionValue> {
+                match variable {
+                    $($($variable => Some(self.$field.value()),)*)*
+                    _ => None,
+                }
+            }
+
             /// An option as it may be shown. None where it has no value.
             pub(super) fn shown(&self, variable: &str) -> Option<String> {
                 match variable {

@@ -13,7 +13,7 @@ use super::history::History;
 use super::option::{Display, OptionInfo, options};
 use super::orchestrators::{self, OrchestratorEntry};
 use super::parse::{self, Accepts, Parsed, Wrong, whole};
-use super::value::Value as _;
+use super::value::{OptionValue, Value as _};
 use super::{Address, CapacityReporting, LogFormat, LogLevel, MultiOrchestratorMode, ShutdownPolls};
 use super::{PLACEHOLDER_TOKEN, Secret, default_url};
 

@@ -1,6 +1,7 @@
 //! From values to texts: as a variable would have to say it, and as it may be shown.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,10 +14,47 @@ use serde_json::json;
 use super::parse::Named;
 use super::{Address, OrchestratorEntry, Secret};
 
+/// The value of an option, for front doors in other languages: in the simplest type that says it, secrets and all.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub enum OptionValue {
+    /// It has none.
+    Missing,
+    /// A boolean.
+    Boolean(bool),
+    /// A whole number.
+    Whole(u64),
+    /// A number; times are seconds.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// A list or an object, as JSON text.
+    Json(String),
+}
+
+/// Shows the type only: the value may be a secret.
+impl fmt::Debug for OptionValue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Missing => "Missing",
+            Self::Boolean(_) => "Boolean(***)",
+            Self::Whole(_) => "Whole(***)",
+            Self::Number(_) => "Number(***)",
+            Self::Text(_) => "Text(***)",
+            Self::Json(_) => "Json(***)",
+        })
+    }
+}
+
 /// The value of an option.
 pub(super) trait Value {
     /// As its variable would have to say it, secrets and all. None where there is no value.
     fn text(&self) -> Option<String>;
+
+    /// In the simplest type that says it.
+    fn value(&self) -> OptionValue {
+        self.text().map_or(OptionValue::Missing, OptionValue::Text)
+    }
 
     /// As it may be shown.
     fn shown(&self) -> Option<String> {
@@ -27,6 +65,10 @@ pub(super) trait Value {
 impl<T: Value> Value for Option<T> {
     fn text(&self) -> Option<String> {
         self.as_ref()?.text()
+    }
+
+    fn value(&self) -> OptionValue {
+        self.as_ref().map_or(OptionValue::Missing, T::value)
     }
 
     fn shown(&self) -> Option<String> {
@@ -44,13 +86,38 @@ macro_rules! as_displayed {
     )* };
 }
 
-as_displayed! { bool u16 usize f64 String IpAddr WorkerId OrchestratorUrl }
+as_displayed! { String IpAddr WorkerId OrchestratorUrl }
+
+macro_rules! as_number {
+    ($($type:ty: $value:expr;)*) => { $(
+        impl Value for $type {
+            fn text(&self) -> Option<String> {
+                Some(self.to_string())
+            }
+
+            fn value(&self) -> OptionValue {
+                $value(*self)
+            }
+        }
+    )* };
+}
+
+as_number! {
+    bool: OptionValue::Boolean;
+    u16: |number: u16| OptionValue::Whole(number.into());
+    usize: |number: usize| OptionValue::Whole(number as u64);
+    f64: OptionValue::Number;
+}
 
 macro_rules! as_json {
     ($($type:ty)*) => { $(
         impl Value for $type {
             fn text(&self) -> Option<String> {
                 Some(json!(self).to_string())
+            }
+
+            fn value(&self) -> OptionValue {
+                OptionValue::Json(json!(self).to_string())
             }
         }
     )* };
@@ -76,6 +143,10 @@ as_named! {
 impl Value for Duration {
     fn text(&self) -> Option<String> {
         Some(self.as_secs_f64().to_string())
+    }
+
+    fn value(&self) -> OptionValue {
+        OptionValue::Number(self.as_secs_f64())
     }
 }
 
@@ -108,6 +179,10 @@ impl Value for Address {
 impl Value for Vec<OrchestratorEntry> {
     fn text(&self) -> Option<String> {
         Some(entries(self, Secret::expose))
+    }
+
+    fn value(&self) -> OptionValue {
+        OptionValue::Json(entries(self, Secret::expose))
     }
 
     fn shown(&self) -> Option<String> {

@@ -43,6 +43,7 @@ fn parts_for(limit: usize, service: TaskService) -> (Arc<Core>, Arc<Session>) {
         on_ignored: None,
         on_command: None,
         hooks: crate::hooks::Hooks::default(),
+        controls: Arc::default(),
         storage: None,
     };
     let core = Assembly::new(plan).expect("a worker").core;

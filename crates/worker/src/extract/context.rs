@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,7 +12,7 @@ use rxon::{JobId, TaskId, TaskName};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{FromTaskParts, TaskParts};
+use super::{FromTaskParts, Outside, TaskParts};
 use crate::Outcome;
 use crate::changes::Changes;
 use crate::events::{EventError, EventSchemas};
@@ -75,6 +76,11 @@ impl TaskContext {
     pub(crate) fn new(parts: ContextParts) -> Self {
         let token = parts.cancelled.clone();
         Self(Arc::new(parts), token)
+    }
+
+    /// What tells it to stop.
+    pub(super) fn token(&self) -> &CancellationToken {
+        &self.1
     }
 
     /// The same task, for a handler that is to run on a thread.
@@ -193,9 +199,28 @@ impl TaskContext {
         self.0.scope.hot_cache.remove(model);
     }
 
+    /// Hands the task to something that the runtime does not run, and that ends by itself only: another language's event
+    /// loop. The future completes with the outcome it is [finished](Outside::finish) with; dropped, it tells it to stop.
+    ///
+    /// Until it has ended the task keeps its slot. Told to stop, it has 5 s; then the task is reported without it.
+    ///
+    /// ```
+    /// use avtomatika_worker::prelude::*;
+    ///
+    /// let builder = Worker::builder().task("elsewhere", async |context: TaskContext| {
+    ///     let (outside, outcome) = context.outside();
+    ///     std::thread::spawn(move || outside.finish(Outcome::success()));
+    ///     outcome.await
+    /// });
+    /// # let _: avtomatika_worker::WorkerBuilder = builder;
+    /// ```
+    pub fn outside(&self) -> (Outside, impl Future<Output = Outcome> + Send + use<>) {
+        Outside::begin(self.for_thread())
+    }
+
     /// Runs a function on a thread; `self` is [`for_thread`](Self::for_thread).
     pub(crate) async fn run_blocking(&self, work: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
-        let on_thread = OnThread::begin(self.clone());
+        let on_thread = OnThread::begin(self);
         // A layer that gives it up drops this: then it is to stop, although the task may go on.
         let given_up = self.1.clone().drop_guard();
         let outcome = self
@@ -204,9 +229,7 @@ impl TaskContext {
             .threads
             .run(move || {
                 let outcome = work();
-                let parts = &on_thread.context.0;
-                parts.ended_in_time.store(!parts.cancelled.is_cancelled(), Ordering::Relaxed);
-                drop(on_thread);
+                on_thread.ended();
                 outcome
             })
             .await;
@@ -225,23 +248,29 @@ impl TaskContext {
     }
 }
 
-/// A handler on a thread, until it ends: whoever waits for it may give it up before.
-struct OnThread {
-    context: TaskContext,
+/// A handler on a thread, or elsewhere outside of the runtime, until it ends: whoever waits for it may give it up before.
+pub(super) struct OnThread {
+    parts: Arc<ContextParts>,
     place: Option<Arc<Place>>,
 }
 
 impl OnThread {
-    fn begin(context: TaskContext) -> Self {
-        context.0.threads_used.fetch_add(1, Ordering::Relaxed);
-        let place = context.0.place.upgrade();
-        Self { context, place }
+    pub(super) fn begin(context: &TaskContext) -> Self {
+        let parts = context.0.clone();
+        parts.threads_used.fetch_add(1, Ordering::Relaxed);
+        let place = parts.place.upgrade();
+        Self { parts, place }
+    }
+
+    /// It has ended by itself: its outcome counts, unless it was told to stop before.
+    pub(super) fn ended(self) {
+        self.parts.ended_in_time.store(!self.parts.cancelled.is_cancelled(), Ordering::Relaxed);
     }
 }
 
 impl Drop for OnThread {
     fn drop(&mut self) {
-        let parts = &self.context.0;
+        let parts = &self.parts;
         parts.threads_used.fetch_sub(1, Ordering::Relaxed);
         // Whoever is the last to hold it gives it back.
         if let Some(place) = self.place.take().and_then(Arc::into_inner) {

@@ -12,6 +12,7 @@
 
 mod context;
 mod extension;
+mod outside;
 mod params;
 mod rejection;
 mod state;
@@ -27,6 +28,7 @@ use serde_json::value::RawValue;
 pub use context::TaskContext;
 pub(crate) use context::{ContextParts, TaskScope};
 pub use extension::Extension;
+pub use outside::Outside;
 pub use params::{Params, RawParams};
 pub use rejection::Rejection;
 pub use state::{FromRef, State};

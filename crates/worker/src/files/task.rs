@@ -202,7 +202,8 @@ impl TaskFiles {
         self.upload(name.as_ref(), false).await
     }
 
-    /// As [`upload_file`](Self::upload_file), all files of a directory; the address ends in `/`.
+    /// As [`upload_file`](Self::upload_file), all files of a directory; the address ends in `/`. An empty name is all of
+    /// the task's.
     ///
     /// # Errors
     /// As [`upload_file`](Self::upload_file).
@@ -380,8 +381,13 @@ impl TaskFiles {
         let name = name.to_owned();
         let (below, entry) = self
             .on_thread(move |workspace| {
-                let (_, below) = workspace.resolve(&name)?;
-                let entry = workspace.entry(&below)?;
+                let (below, entry) = if is_directory {
+                    workspace.resolve_directory(&name)?
+                } else {
+                    let (_, below) = workspace.resolve(&name)?;
+                    let entry = workspace.entry(&below)?;
+                    (below, entry)
+                };
                 let entry = entry.ok_or_else(|| {
                     FileError::new(FileErrorKind::NotFound, format!("there is no `{}`", shown(&below)))
                 })?;

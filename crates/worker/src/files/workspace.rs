@@ -83,6 +83,13 @@ impl Workspace {
         Ok((made, name::of_file(name, &roots(made))?))
     }
 
+    /// As [`resolve`](Self::resolve), the directory itself too, and what is there.
+    pub(super) fn resolve_directory(&self, name: &Path) -> Result<(PathBuf, Option<Entry>), FileError> {
+        let below = name::below(name, &roots(self.made()?))?;
+        let entry = if below.as_os_str().is_empty() { Some(Entry::Directory) } else { self.entry(&below)? };
+        Ok((below, entry))
+    }
+
     /// What a path means that stands in a task's data: what is within the directory, if there is something.
     pub(super) fn find(&self, path: &str) -> Result<Option<(PathBuf, Entry)>, FileError> {
         let Some(made) = self.made.get() else { return Ok(None) };

@@ -282,7 +282,9 @@ async fn the_methods_of_a_handler_that_waits_and_of_one_that_blocks_are_the_same
         files.write_json("j.json", json!({"n": 1})).await?;
         let path = files.write("up/a", "1").await?;
         let (file, dir) = (files.upload_file(&path).await?, files.upload_dir("up").await?);
-        let again = files.download_file(&file, "again").await?;
+        let whole = files.upload_dir("").await?;
+        let again = files.download_file(&format!("{whole}up/a"), "again").await?;
+        assert_eq!(format!("{whole}up/a"), file);
         let json: Value = files.read_json("j.json").await?;
         let missing = files.read("none").await.expect_err("nothing there").kind();
         let out = files.path_to("../x").await.expect_err("leads out").kind();
@@ -295,7 +297,9 @@ async fn the_methods_of_a_handler_that_waits_and_of_one_that_blocks_are_the_same
         files.write_json("j.json", json!({"n": 1}))?;
         let path = files.write("up/a", "1")?;
         let (file, dir) = (files.upload_file(&path)?, files.upload_dir("up")?);
-        let again = files.download_file(&file, "again")?;
+        let whole = files.upload_dir("")?;
+        let again = files.download_file(&format!("{whole}up/a"), "again")?;
+        assert_eq!(format!("{whole}up/a"), file);
         let json: Value = files.read_json("j.json")?;
         let missing = files.read("none").expect_err("nothing there").kind();
         let out = files.open("../x", OpenMode::READ).expect_err("leads out").kind();

@@ -17,6 +17,7 @@ mod malformed;
 mod middleware;
 mod observability;
 mod outcomes;
+mod outside;
 mod pollers;
 mod polling;
 mod program;

@@ -121,3 +121,52 @@ fn no_time_is_too_long_for_a_clock() {
     assert!(longest.check().is_ok());
     assert!(tokio::time::Instant::now().checked_add(longest.worker_shutdown_timeout).is_some());
 }
+
+#[test]
+fn a_value_by_name_has_the_simplest_type_that_says_it() {
+    let config = config(&[
+        ("WORKER_TOKEN", "a-secret"),
+        ("ORCHESTRATORS_CONFIG", r#"[{"url": "http://a", "token": "another-secret"}]"#),
+        ("S3_ENDPOINT_URL", "http://me:password@h"),
+        ("COST_PER_SKILL", r#"{"a": 0.1}"#),
+    ]);
+    let table = [
+        ("WORKER_TOKEN", OptionValue::Text("a-secret".to_owned())),
+        ("S3_ENDPOINT_URL", OptionValue::Text("http://me:password@h".to_owned())),
+        ("WORKER_ID", OptionValue::Missing),
+        ("WORKER_ENABLE_WEBSOCKETS", OptionValue::Boolean(false)),
+        ("MAX_CONCURRENT_TASKS", OptionValue::Whole(10)),
+        ("WORKER_PORT", OptionValue::Whole(8083)),
+        ("WORKER_HEARTBEAT_DEBOUNCE_DELAY", OptionValue::Number(0.1)),
+        ("WORKER_TASK_TIMEOUT", OptionValue::Missing),
+        ("GPU_VRAM_GB", OptionValue::Number(0.0)),
+        ("COST_PER_SKILL", OptionValue::Json(r#"{"a":0.1}"#.to_owned())),
+        ("LOG_LEVEL", OptionValue::Text("info".to_owned())),
+    ];
+    for (variable, value) in table {
+        assert!(config.get(variable) == Some(value), "{variable}");
+    }
+    assert!(OPTIONS.iter().all(|option| config.get(option.variable).is_some()));
+    assert!(config.get("WORKER_TOKENS").is_none());
+    let Some(OptionValue::Json(entries)) = config.get("ORCHESTRATORS_CONFIG") else { panic!("no list") };
+    assert!(entries.contains("another-secret"), "{entries}");
+    let values: Vec<_> = OPTIONS.iter().map(|option| config.get(option.variable)).collect();
+    let shown = format!("{values:?}");
+    assert!(!shown.contains("secret") && !shown.contains("password"), "{shown}");
+}
+
+#[test]
+fn what_orchestrators_are_told_besides_can_be_replaced() {
+    let mut config = config(&[("WORKER_EXTRA_RACK", "7")]);
+    assert_eq!(config.extra_capabilities()["rack"], 7);
+    config.set_extra_capabilities(BTreeMap::from([("row".to_owned(), "b".into())]));
+    assert_eq!(config.extra_capabilities(), &BTreeMap::from([("row".to_owned(), "b".into())]));
+}
+
+#[test]
+fn a_fallback_id_is_the_workers_name_until_one_is_set() {
+    let id = |text| rxon::WorkerId::new(text).expect("an identifier");
+    let config = config(&[]).fallback_worker_id(id("made-up"));
+    assert_eq!((config.worker_id.clone(), config.known_worker_id()), (None, Some(id("made-up"))));
+    assert_eq!(config.worker_id(id("set")).known_worker_id(), Some(id("set")));
+}

@@ -45,6 +45,7 @@ pub(crate) fn assembly() -> Assembly {
         on_ignored: None,
         on_command: None,
         hooks: crate::hooks::Hooks::default(),
+        controls: Arc::default(),
         storage: None,
     };
     Assembly::new(plan).expect("a worker")

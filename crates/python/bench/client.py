@@ -1,0 +1,59 @@
+"""A worker with one task that does nothing, measured between its first and its last task.
+
+Runs on this package and on the existing one alike. Its configuration is the environment's; arguments: slots, tasks.
+"""
+
+import asyncio
+import os
+import resource
+import sys
+import time
+
+began = time.perf_counter()
+from avtomatika_worker import Worker  # noqa: E402  # its import is measured
+
+imported = time.perf_counter() - began
+
+slots, tasks = int(sys.argv[1]), int(sys.argv[2])
+worker = Worker(worker_type="bench", max_concurrent_tasks=slots)
+count = 0
+first = (0.0, 0.0)
+
+
+def cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+@worker.task("nothing")
+async def nothing(params, **kwargs):
+    global count, first
+    if count == 0:
+        first = (time.perf_counter(), cpu())
+    count += 1
+    if count == tasks:
+        seconds, used = time.perf_counter() - first[0], cpu() - first[1]
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(tasks / seconds, used / tasks * 1e6, peak, flush=True)
+        # How it ends is not measured.
+        os._exit(0)
+    return {"status": "success"}
+
+
+def resident() -> float:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+async def idle() -> None:
+    running = asyncio.create_task(worker.main())
+    await asyncio.sleep(3)
+    print(imported * 1e3, resident(), flush=True)
+    del running
+    os._exit(0)
+
+
+if tasks:
+    asyncio.run(worker.main())
+else:
+    asyncio.run(idle())

@@ -1,0 +1,302 @@
+"""One run of a worker: the pump between the core and the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import _logging, outcome
+from ._execution import Ended, Execution, execution
+from ._logging import LOGGER
+from ._threads import Threads
+from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from ._native import Command, Task
+    from ._native import Worker as NativeWorker
+    from ._route import Route
+
+__all__ = ["Run", "Stopped", "WorkerError"]
+
+# What the core's records begin with.
+_TASK, _CANCEL, _COMMAND, _IGNORED, _ENDED = range(5)
+
+# At the end of the interpreter: how long what runs may take to be reported, and then to be dropped, in seconds.
+_LAST_REPORTS = 3.0
+_LAST_JOIN = 1.0
+
+
+class WorkerError(RuntimeError):
+    """The worker could not start, or could not go on."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Stopped:
+    """How a worker ended."""
+
+    __slots__ = ("cancelled", "cause", "unacknowledged")
+
+    def __init__(self, cause: str, cancelled: list[str], unacknowledged: list[str]) -> None:
+        self.cause = cause
+        """Why: ``SIGTERM``, ``SIGINT`` or ``asked to stop``."""
+        self.cancelled = cancelled
+        """Tasks that were told to stop, because they did not end in time or at a second signal."""
+        self.unacknowledged = unacknowledged
+        """Tasks whose results no orchestrator has acknowledged."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was cut short or lost."""
+        return not self.cancelled and not self.unacknowledged
+
+    def __repr__(self) -> str:
+        return f"Stopped({self.cause!r}, cancelled={self.cancelled}, unacknowledged={self.unacknowledged})"
+
+
+class Run:
+    """From ``start`` to ``close``, on one event loop."""
+
+    def __init__(
+        self,
+        native: NativeWorker,
+        routes: Sequence[Route],
+        slots: int,
+        on_command: Callable[[Command], Any] | None,
+        on_ignored: Callable[[str, str, str], Any] | None,
+    ) -> None:
+        self.native = native
+        self.process = os.getpid()
+        self.loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[Stopped] = self.loop.create_future()
+        self._loop_thread = threading.get_ident()
+        self._routes = routes
+        self._threads = Threads(slots)
+        self._on_command = on_command
+        self._on_ignored = on_ignored
+        self._running: dict[int, Execution] = {}
+        # Commands and the like, under way.
+        self._others: set[asyncio.Task[None]] = set()
+        self._back: list[tuple[Task, str, bytes | None, Any]] = []
+        self._level = -1
+        self._waker: _Waker | None = None
+        self._closed = False
+
+    def start(self, health_check: bool) -> None:
+        """Starts the core's threads, and listens to them."""
+        self._set_log_level()
+        self.native.start(health_check, _weak(self._name_blocker))
+        _live.add(self)
+        if not _registered:
+            atexit.register(_end_all)
+            _registered.append(True)
+        try:
+            self.loop.add_reader(self.native.fileno(), self._pump)
+        except NotImplementedError:
+            self._waker = _Waker(self.loop, self.native.fileno(), self._pump)
+
+    def close(self) -> None:
+        """Ends what has not ended. Blocks for a moment only."""
+        if self._closed or os.getpid() != self.process:
+            return
+        self._closed = True
+        _live.discard(self)
+        if self._waker is not None:
+            self._waker.close()
+        elif not self.loop.is_closed():
+            self.loop.remove_reader(self.native.fileno())
+        if not self.ended.done():
+            self.native.abort()
+        self.native.join(_LAST_JOIN)
+        for execution in list(self._running.values()):
+            # Those of a loop that is closed cannot be told.
+            if not self.loop.is_closed():
+                execution.cancel()
+        for other in self._others:
+            other.cancel()
+        self._threads.close()
+        self._say()
+
+    def _pump(self) -> None:
+        """Takes all there is, each time the core rings."""
+        for record in self.native.drain():
+            kind = record[0]
+            if kind == _TASK:
+                _, number, place, task, raw = record
+                started = execution(self._routes[place], task, number, raw, self._finish)
+                self._running[number] = started
+                self._start(started)
+            elif kind == _CANCEL:
+                told = self._running.get(record[1])
+                if told is not None:
+                    told.cancel()
+            elif kind == _COMMAND:
+                self._obey(record[1])
+            elif kind == _IGNORED:
+                self._ignored(*record[1:])
+            else:
+                self._settle(record[1], record[2])
+        self._say()
+        self._set_log_level()
+
+    def _start(self, execution: Execution) -> None:
+        """One that cannot be started does not take those with it that came in the same batch."""
+        try:
+            execution.start(self._threads, self.loop)
+        except Exception as error:
+            LOGGER.exception("the task cannot be started task_id=%s", execution.task.task_id)
+            self._finish(execution, outcome.from_exception(error))
+
+    def _finish(self, execution: Execution, ended: Ended) -> None:
+        """A task has ended. What ends in one turn of the loop goes back in one call."""
+        self._running.pop(execution.number, None)
+        status, data, error = ended
+        back = (execution.task, status, data, error)
+        if threading.get_ident() == self._loop_thread and not self.loop.is_closed():
+            if not self._back:
+                self.loop.call_soon(self._hand_back)
+            self._back.append(back)
+        else:
+            self.native.complete([back])
+
+    def _hand_back(self) -> None:
+        back, self._back = self._back, []
+        self.native.complete(back)
+
+    def _settle(self, stopped: tuple[str, list[str], list[str]] | None, failure: Any) -> None:
+        if self.ended.done():
+            return
+        if stopped is not None:
+            self.ended.set_result(Stopped(*stopped))
+            return
+        message, problems, exit_code = failure
+        error = ConfigError(problems) if problems else WorkerError(message, exit_code)
+        self.ended.set_exception(error)
+
+    def _obey(self, command: Command) -> None:
+        """One after the other: the core waits for ``done``."""
+        if self._on_command is None:
+            command.done()
+            return
+        task = self.loop.create_task(self._on_command(command))
+        self._others.add(task)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._others.discard(task)
+            command.done()
+
+        task.add_done_callback(done)
+
+    def _ignored(self, task_id: str, job_id: str, reason: str) -> None:
+        if self._on_ignored is None:
+            return
+        task = self.loop.create_task(self._on_ignored(task_id, job_id, reason))
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
+
+    def _say(self) -> None:
+        _logging.handle(*self.native.log_lines())
+
+    def _set_log_level(self) -> None:
+        level = _logging.level()
+        if level != self._level:
+            self._level = level
+            self.native.set_log_level(level)
+
+    def _name_blocker(self, seconds: float) -> None:
+        """Called on a thread of the core's when the loop has not come for a while."""
+        if self.loop.is_closed():
+            LOGGER.error("the event loop was closed while the worker ran on it: the worker ends")
+            self.native.cancel()
+            return
+        current = asyncio.current_task(self.loop)
+        running = (one for one in list(self._running.values()) if getattr(one, "asyncio_task", None) is current)
+        one = next(running, None) if current is not None else None
+        who = f"the handler of `{one.route.name}`" if one else "something that is no handler"
+        place = _place(sys._current_frames().get(self._loop_thread))
+        extra = {"task_id": one.task.task_id, "job_id": one.task.job_id} if one else {}
+        said = f" task_id={one.task.task_id}" if one else ""
+        LOGGER.warning(
+            "%s has blocked the event loop for %.1f s%s: no other handler runs meanwhile, heartbeats go on; a handler that "
+            "blocks is written with `def` instead of `async def`%s",
+            who,
+            seconds,
+            place,
+            said,
+            extra=extra,
+        )
+
+
+class _Waker:
+    """For loops that cannot listen to a file descriptor: a thread does, and calls."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int, pump: Callable[[], None]) -> None:
+        self._loop = loop
+        self._fd = fd
+        self._pump = pump
+        self._pumped = threading.Event()
+        self._closed = False
+        threading.Thread(target=self._listen, name="avtomatika-wake", daemon=True).start()
+
+    def close(self) -> None:
+        self._closed = True
+        self._pumped.set()
+
+    def _listen(self) -> None:
+        import select
+
+        while not self._closed:
+            # Not for ever: it has to notice that it is closed.
+            if not select.select([self._fd], [], [], 0.5)[0]:
+                continue
+            self._pumped.clear()
+            try:
+                self._loop.call_soon_threadsafe(self._call)
+            except RuntimeError:
+                # The loop was closed.
+                return
+            self._pumped.wait()
+
+    def _call(self) -> None:
+        if not self._closed:
+            self._pump()
+        self._pumped.set()
+
+
+def _place(frame: Any) -> str:
+    return f" at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+
+
+def _weak(method: Callable[[float], None]) -> Callable[[float], None]:
+    """The core's thread does not keep a run alive that was forgotten."""
+    reference = weakref.WeakMethod(method)
+
+    def call(seconds: float) -> None:
+        there = reference()
+        if there is not None:
+            there(seconds)
+
+    return call
+
+
+_live: weakref.WeakSet[Run] = weakref.WeakSet()
+_registered: list[bool] = []
+
+
+def _end_all() -> None:
+    """The interpreter ends while workers run in threads that it does not wait for."""
+    runs = [run for run in _live if run.process == os.getpid()]
+    for run in runs:
+        run.native.cancel()
+    for run in runs:
+        if not run.native.join(_LAST_REPORTS):
+            run.native.abort()
+            run.native.join(_LAST_JOIN)

@@ -1,0 +1,381 @@
+"""How one task is run: on the event loop, or on a thread.
+
+Where nothing is ``async``, neither the handler nor any middleware, all of it runs on one thread of the task's own.
+Otherwise it runs on the loop, and what is not ``async`` of it is called on a thread, one at a time for each task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import CancelledError as FutureCancelled
+from contextlib import suppress
+from contextvars import copy_context
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from . import outcome
+from ._offers import offered
+from ._threads import Gate, TaskCancelled, current
+from .errors import TaskError
+
+if TYPE_CHECKING:
+    from ._native import Task
+    from ._route import Route
+    from ._threads import Threads
+
+__all__ = ["Ended", "Execution", "execution"]
+
+Ended = tuple[str, bytes | None, tuple[str, str, bytes | None] | None]
+"""What a task ended in: a status, data as JSON text, an error."""
+
+_log = logging.getLogger("avtomatika_worker")
+
+_CANCELLED: Ended = ("failure", None, ("TRANSIENT_ERROR", "the handler was cancelled", None))
+
+
+class Execution:
+    """One task under way."""
+
+    __slots__ = ("_finish", "context", "number", "raw", "route", "task")
+
+    def __init__(
+        self, route: Route, task: Task, number: int, raw: bytes, finish: Callable[[Execution, Ended], None]
+    ) -> None:
+        self.route = route
+        self.task = task
+        self.number = number
+        self.raw = raw
+        # Called once, where it ends: on the loop, or on a thread.
+        self._finish = finish
+        # What middleware gets, once it is made.
+        self.context: dict[str, Any] = {}
+
+    def start(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
+        """Begins."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """Tells it to stop."""
+        raise NotImplementedError
+
+    def _prepare(self) -> None:
+        """Params and what the handler may ask for."""
+        route = self.route
+        params = route.plan.params_reader(self.raw)
+        values = offered(self.task, route)
+        _attach_trace(values)
+        self.context = {
+            "task_id": values["task_id"],
+            "job_id": values["job_id"],
+            "task_name": route.name,
+            "params": params,
+            "handler_kwargs": values,
+        }
+
+    def _call_handler(self) -> Any:
+        context = self.context
+        return self.route.plan.invoke(context["params"], context["handler_kwargs"])
+
+    def _failed(self, error: BaseException) -> Ended:
+        """What is reported of an exception; its traceback stays in our log."""
+        if isinstance(error, (asyncio.CancelledError, FutureCancelled, TaskCancelled)):
+            return _CANCELLED
+        if not isinstance(error, TaskError):
+            where = {"task_id": self.task.task_id, "job_id": self.task.job_id}
+            _log.error("the handler raised task=%s task_id=%s", self.route.name, where["task_id"], exc_info=error, extra=where)
+        return outcome.from_exception(error)
+
+
+class _OnThread(Execution):
+    """All of it on one thread."""
+
+    __slots__ = ("_gate", "_loop")
+
+    def start(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
+        self._gate = Gate()
+        self._loop = loop
+        context = copy_context()
+        try:
+            threads.submit(lambda: context.run(self._work))
+        except RuntimeError as error:
+            message = f"no thread for the handler: {error}"
+            self._finish(self, ("failure", None, ("RESOURCE_EXHAUSTED_ERROR", message, None)))
+
+    def cancel(self) -> None:
+        self._gate.interrupt()
+
+    def _work(self) -> None:
+        current.set(self._gate)
+        ended, error = _guarded(self._gate, self._outcome)
+        self._finish(self, ended if error is None else self._failed(error))
+
+    def _outcome(self) -> Ended:
+        self._prepare()
+        return outcome.encode(self._through(0))
+
+    def _through(self, place: int) -> Any:
+        middleware = self.route.middleware
+        if place < len(middleware):
+            return middleware[place].call(self.context, lambda: self._through(place + 1))
+        result = self._call_handler()
+        if hasattr(result, "__await__"):
+            # A function that is not `async` by its looks.
+            return _await_elsewhere(self._gate, result, self._loop)
+        return result
+
+
+def _guarded(gate: Gate, call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    """Makes a call that may be interrupted: what it returns, or raises. What it ended in counts, even when it is
+    interrupted just after."""
+    value: Any = None
+    ended = False
+    try:
+        try:
+            gate.open()
+            value = call()
+            ended = True
+        finally:
+            gate.close()
+    except BaseException as error:
+        # Interrupted while it was closed, if at all: that happens once.
+        gate.close()
+        if not ended:
+            return None, error
+    return value, None
+
+
+def _await_elsewhere(gate: Gate, awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop) -> Any:
+    """Called on a thread: has the loop await something."""
+
+    async def awaited() -> Any:
+        return await awaitable
+
+    ended = threading.Event()
+
+    def serve(call: _LoopCall) -> Any:
+        ended.wait()
+        return call.result()
+
+    return gate.wait(lambda: _LoopCall(loop, awaited(), ended.set), serve)
+
+
+class _LoopCall:
+    """A coroutine that a thread has the loop run. Cancelled, it has ended when it has, not before."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], ended: Callable[[], object]
+    ) -> None:
+        self._loop = loop
+        self._coroutine = coroutine
+        self._ended = ended
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelled = False
+        try:
+            loop.call_soon_threadsafe(self._start, context=copy_context())
+        except RuntimeError:
+            coroutine.close()
+            raise
+
+    def cancel(self) -> None:
+        """Tells it to stop."""
+        self._cancelled = True
+        # A loop that was closed runs nothing that could be told.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def result(self) -> Any:
+        """What it ended in."""
+        assert self._task is not None, "it has ended"
+        if self._task.cancelled():
+            raise TaskCancelled
+        return self._task.result()
+
+    def _start(self) -> None:
+        self._task = self._loop.create_task(self._coroutine)
+        self._task.add_done_callback(lambda _: self._ended())
+        if self._cancelled:
+            self._task.cancel()
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+
+class _OnLoop(Execution):
+    """On the loop, but for what is not ``async``. asyncio does the interrupting."""
+
+    __slots__ = ("_lane", "_loop", "_shields", "_threads", "_told", "asyncio_task")
+
+    def start(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
+        self._threads = threads
+        self._loop = loop
+        self._told = False
+        self._shields = 0
+        self._lane: _Lane | None = None
+        self.asyncio_task: asyncio.Task[None] | None = None
+        task = loop.create_task(self._run())
+        # With an eager factory of tasks it may have ended already.
+        self.asyncio_task = None if task.done() else task
+
+    def cancel(self) -> None:
+        self._told = True
+        if not self._shields and self.asyncio_task is not None:
+            self.asyncio_task.cancel()
+
+    def shield(self) -> bool:
+        self._shields += 1
+        return True
+
+    def unshield(self) -> None:
+        self._shields -= 1
+        if self._told:
+            self.cancel()
+
+    async def _run(self) -> None:
+        current.set(self)
+        ended = _CANCELLED
+        try:
+            self._prepare()
+            result = await (self._through(0) if self.route.middleware else self._call_handler())
+            ended = outcome.encode(result)
+        except BaseException as error:
+            ended = self._failed(error)
+            if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
+                raise
+        finally:
+            # What refers to this in a circle would stay until it is looked for.
+            self.asyncio_task = None
+            self.context = {}
+            self._finish(self, ended)
+
+    async def _through(self, place: int) -> Any:
+        route = self.route
+        if place < len(route.middleware):
+            step = route.middleware[place]
+            if step.is_async:
+                return await step.call(self.context, lambda: self._through(place + 1))
+            return await self._on_thread(lambda gate: step.call(self.context, lambda: self._back(gate, place + 1)))
+        if route.plan.is_async:
+            return await self._call_handler()
+        return await self._on_thread(lambda gate: self._call_handler())
+
+    def _back(self, gate: Gate, place: int) -> Any:
+        """``next_handler`` of a middleware that is not ``async``: what comes next, from its thread."""
+        route = self.route
+        if place == len(route.middleware) and not route.plan.is_async:
+            return self._call_handler()
+        if place < len(route.middleware) and not route.middleware[place].is_async:
+            return route.middleware[place].call(self.context, lambda: self._back(gate, place + 1))
+        return self._own_lane().wait(gate, self._through(place))
+
+    def _own_lane(self) -> _Lane:
+        if self._lane is None:
+            self._lane = _Lane(self._threads, self._loop)
+        return self._lane
+
+    async def _on_thread(self, call: Callable[[Gate], Any]) -> Any:
+        result = await self._own_lane().run(call)
+        # A function that is not `async` by its looks.
+        return await result if hasattr(result, "__await__") else result
+
+
+class _Lane:
+    """Where a task on the loop calls what is not ``async``: one thread, which while it waits for the loop takes what the
+    loop has for it. So a task never needs two."""
+
+    def __init__(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
+        self._threads = threads
+        self._loop = loop
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+
+    async def run(self, call: Callable[[Gate], Any]) -> Any:
+        """Called on the loop: makes the call on the thread."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        gate = Gate()
+        context = copy_context()
+
+        def job() -> None:
+            context.run(current.set, gate)
+            value, error = _guarded(gate, lambda: context.run(call, gate))
+            with self._lock:
+                # Before the loop goes on, which may at once have the next for it.
+                self._waiting += takes
+            # A loop that was closed waits no more.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_settle, future, value, error)
+
+        with self._lock:
+            takes = self._waiting > 0
+            self._waiting -= takes
+        if takes:
+            self._jobs.put(job)
+        else:
+            self._threads.submit(job)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            gate.interrupt()
+            while not future.done():
+                # Told once is told: until the thread has come back the task has not ended.
+                try:
+                    await asyncio.wait([future])
+                except asyncio.CancelledError:
+                    continue
+            if not future.cancelled():
+                future.exception()
+            raise
+
+    def wait(self, gate: Gate, coroutine: Any) -> Any:
+        """Called on the thread: has the loop run something, and takes jobs until it has."""
+
+        def begin() -> _LoopCall:
+            with self._lock:
+                self._waiting += 1
+            return _LoopCall(self._loop, coroutine, lambda: self._jobs.put(None))
+
+        def serve(call: _LoopCall) -> Any:
+            while (job := self._jobs.get()) is not None:
+                job()
+            with self._lock:
+                self._waiting -= 1
+            return call.result()
+
+        return gate.wait(begin, serve)
+
+
+def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(value)
+    elif isinstance(error, TaskCancelled):
+        future.cancel()
+    elif isinstance(error, StopIteration):
+        # A future does not take it.
+        future.set_exception(RuntimeError("the handler raised StopIteration"))
+    else:
+        future.set_exception(error)
+
+
+def _attach_trace(values: dict[str, Any]) -> None:
+    """The trace of the task is the one that the handler runs in, where OpenTelemetry is in use."""
+    if not values["tracing_context"] or "opentelemetry" not in sys.modules:
+        return
+    try:
+        from opentelemetry import context, propagate
+    except ImportError:
+        return
+    context.attach(propagate.extract(values["tracing_context"]))
+
+
+def execution(
+    route: Route, task: Task, number: int, raw: bytes, finish: Callable[[Execution, Ended], None]
+) -> Execution:
+    """A task, ready to be started. ``finish`` is called once, on the loop or on a thread."""
+    return (_OnLoop if route.is_on_loop else _OnThread)(route, task, number, raw, finish)

@@ -1,0 +1,36 @@
+"""What a worker knows of one task: its name, its handler, and what stands around it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .signature import Plan
+
+__all__ = ["Route", "Step"]
+
+
+class Step:
+    """One middleware."""
+
+    __slots__ = ("call", "is_async")
+
+    def __init__(self, call: Callable[..., Any], is_async: bool) -> None:
+        self.call = call
+        self.is_async = is_async
+
+
+class Route:
+    """From a name to what runs it."""
+
+    __slots__ = ("is_on_loop", "middleware", "name", "offers", "plan")
+
+    def __init__(self, name: str, plan: Plan, middleware: Sequence[Step]) -> None:
+        self.name = name
+        self.plan = plan
+        self.middleware = tuple(middleware)
+        self.is_on_loop: bool = plan.is_async or any(step.is_async for step in self.middleware)
+        # Middleware sees everything; a handler only what it names.
+        self.offers: frozenset[str] | None = None if plan.takes_all or self.middleware else plan.wanted

@@ -1,0 +1,415 @@
+"""From the JSON text of a task's parameters to what the handler's annotation says.
+
+Nothing is coerced but nested dataclasses and enumerations, and by pydantic what its models coerce. Of a wrong shape the
+first problem is told, of a pydantic model all. Of a key that stands twice the last counts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import inspect
+import logging
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from json import JSONDecodeError, JSONDecoder
+from typing import Any
+
+from .errors import ParamValidationError
+
+__all__ = ["InvalidParams", "ParamsReader", "load", "reader"]
+
+InvalidParams = ParamValidationError
+
+ParamsReader = Callable[[bytes], Any]
+_Converter = Callable[[Any], Any]
+
+_log = logging.getLogger("avtomatika_worker")
+
+# More than anybody reads.
+_IN_MESSAGE = 20
+# More would make a result that orchestrators refuse for its size.
+_IN_DETAILS = 1000
+
+
+def invalid(problems: Iterable[tuple[str, str]]) -> ParamValidationError:
+    """The error for problems, each with its path; ``.`` is the whole."""
+    listed = list(problems)
+    shown = "; ".join(text if path == "." else f"at `{path}`: {text}" for path, text in listed[:_IN_MESSAGE])
+    colon = ":" if listed[0][0] == "." else ""
+    more = f"; and {len(listed) - _IN_MESSAGE} more" if len(listed) > _IN_MESSAGE else ""
+    details: dict[str, Any] = {
+        "problems": [{"path": path, "problem": text} for path, text in listed[:_IN_DETAILS]],
+    }
+    if len(listed) > _IN_DETAILS:
+        details["omitted"] = len(listed) - _IN_DETAILS
+    return ParamValidationError(f"invalid params{colon} {shown}{more}", details=details)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"`{name}` is not JSON")
+
+
+_decoder = JSONDecoder(parse_constant=_refuse_constant)
+
+
+def load(raw: bytes) -> Any:
+    """JSON text as Python has it: whole numbers of any size, floats to the last bit, keys in their order."""
+    try:
+        return _decoder.decode(raw.decode())
+    except RecursionError:
+        raise invalid([(".", "it is nested too deeply")]) from None
+    except JSONDecodeError as error:
+        raise invalid([(".", f"it is not JSON: {error}")]) from None
+    except ValueError as error:
+        raise invalid([(".", str(error))]) from None
+
+
+def reader(annotation: Any, scope: Mapping[str, Any]) -> ParamsReader:
+    """What makes of JSON text what the annotation says. In ``scope`` the names are looked up that the annotations of
+    dataclasses have, besides in their own modules."""
+    if _mentions_pydantic(annotation):
+        return _pydantic_reader(annotation)
+    convert = _converter(annotation, scope)
+    if convert is None:
+        return load
+
+    def read(raw: bytes) -> Any:
+        value = load(raw)
+        try:
+            return convert(value)
+        except _Problem as problem:
+            raise invalid([(problem.path(), problem.text)]) from problem.__cause__
+
+    return read
+
+
+# --- pydantic, which is never imported by us: where it is used, it is imported already.
+
+
+def _mentions_pydantic(annotation: Any) -> bool:
+    if "pydantic" not in sys.modules:
+        return False
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return hasattr(annotation, "__pydantic_validator__")
+    return any(_mentions_pydantic(argument) for argument in typing.get_args(annotation))
+
+
+def _pydantic_reader(annotation: Any) -> ParamsReader:
+    pydantic = sys.modules["pydantic"]
+    if isinstance(annotation, type) and hasattr(annotation, "model_validate_json"):
+        validate = annotation.model_validate_json
+    else:
+        validate = pydantic.TypeAdapter(annotation).validate_json
+
+    def read(raw: bytes) -> Any:
+        if b"NaN" in raw or b"Infinity" in raw:
+            # pydantic takes these for numbers.
+            load(raw)
+        try:
+            return validate(raw)
+        except pydantic.ValidationError as error:
+            problems = error.errors(include_url=False, include_context=False, include_input=False)
+            raise invalid((_path(problem["loc"]), problem["msg"]) for problem in problems) from error
+
+    return read
+
+
+# --- dataclasses, enumerations and the types of JSON
+
+
+class _Problem(Exception):
+    """What is wrong, and where: the path grows while it is raised."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+        self.steps: list[str | int] = []
+
+    def path(self) -> str:
+        return _path(reversed(self.steps))
+
+
+def _path(steps: Iterable[str | int]) -> str:
+    path = ""
+    for step in steps:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            path += f".{step}" if path else step
+    return path or "."
+
+
+def _shown(value: Any) -> str:
+    """A value from outside, as messages show it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return f"boolean `{str(value).lower()}`"
+    if isinstance(value, int):
+        # A number of more digits than Python converts has come no further than `load`.
+        return f"integer `{value}`"
+    if isinstance(value, float):
+        return f"floating point `{value}`"
+    if isinstance(value, str):
+        text = value if len(value) <= 80 else value[:80] + "…"
+        return f'string "{text}"'
+    return "a list" if isinstance(value, list) else "an object"
+
+
+def _wrong(value: Any, expected: str) -> _Problem:
+    return _Problem(f"invalid type: {_shown(value)}, expected {expected}")
+
+
+def _converter(annotation: Any, scope: Mapping[str, Any]) -> _Converter | None:
+    """What checks and converts a value; None where everything passes as it is."""
+    annotation = _bare(annotation)
+    if annotation in _PLAIN:
+        return _PLAIN[annotation]
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return _union(typing.get_args(annotation), scope)
+    if annotation is list or origin is list:
+        return _list(typing.get_args(annotation), scope)
+    if annotation is dict or origin is dict:
+        return _dict(typing.get_args(annotation), scope)
+    if typing.is_typeddict(annotation):
+        return _TypedDict(annotation, scope)
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        return _Dataclass(annotation, scope)
+    if dataclasses.is_dataclass(origin):
+        # A generic one: its type variables pass unchecked.
+        return _Dataclass(typing.cast(type, origin), scope)
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return _enum(annotation)
+    return None
+
+
+def _bare(annotation: Any) -> Any:
+    """An annotation without what says nothing about the type."""
+    while True:
+        if isinstance(annotation, dataclasses.InitVar):
+            annotation = annotation.type
+        elif typing.get_origin(annotation) in (typing.Annotated, typing.Required, typing.NotRequired, typing.Final):
+            annotation = typing.get_args(annotation)[0]
+        elif hasattr(annotation, "__supertype__"):
+            annotation = annotation.__supertype__
+        elif type(annotation).__name__ == "TypeAliasType":
+            annotation = annotation.__value__
+        else:
+            break
+    try:
+        hash(annotation)
+    except TypeError:
+        return Any
+    return annotation
+
+
+def _int(value: Any) -> Any:
+    if type(value) is int:
+        return value
+    raise _wrong(value, "int")
+
+
+def _float(value: Any) -> Any:
+    if type(value) is float or type(value) is int:
+        return value
+    raise _wrong(value, "float")
+
+
+def _str(value: Any) -> Any:
+    if type(value) is str:
+        return value
+    raise _wrong(value, "str")
+
+
+def _bool(value: Any) -> Any:
+    if type(value) is bool:
+        return value
+    raise _wrong(value, "bool")
+
+
+def _none(value: Any) -> Any:
+    if value is None:
+        return None
+    raise _wrong(value, "None")
+
+
+_PLAIN: dict[Any, _Converter] = {int: _int, float: _float, str: _str, bool: _bool, None: _none, type(None): _none}
+
+
+def _list(arguments: tuple[Any, ...], scope: Mapping[str, Any]) -> _Converter:
+    convert = _converter(arguments[0], scope) if arguments else None
+
+    def check(value: Any) -> Any:
+        if type(value) is not list:
+            raise _wrong(value, "a list")
+        if convert is None:
+            return value
+        return [_step(convert, item, index) for index, item in enumerate(value)]
+
+    return check
+
+
+def _dict(arguments: tuple[Any, ...], scope: Mapping[str, Any]) -> _Converter:
+    # Keys are strings in JSON, whatever the annotation says.
+    convert = _converter(arguments[1], scope) if len(arguments) == 2 else None
+
+    def check(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _wrong(value, "an object")
+        if convert is None:
+            return value
+        return {key: _step(convert, item, key) for key, item in value.items()}
+
+    return check
+
+
+def _step(convert: _Converter, value: Any, step: str | int) -> Any:
+    try:
+        return convert(value)
+    except _Problem as problem:
+        problem.steps.append(step)
+        raise
+
+
+def _union(members: tuple[Any, ...], scope: Mapping[str, Any]) -> _Converter | None:
+    converters = [_converter(member, scope) for member in members]
+    if None in converters:
+        # One of them takes anything.
+        return None
+    expected = " or ".join(_name(member) for member in members)
+
+    def check(value: Any) -> Any:
+        problems = []
+        for convert in converters:
+            try:
+                return typing.cast(_Converter, convert)(value)
+            except _Problem as problem:
+                problems.append(problem)
+        # The one that was meant is the one that got furthest in.
+        deepest = max(len(problem.steps) for problem in problems)
+        meant = [problem for problem in problems if len(problem.steps) == deepest]
+        if not deepest:
+            # A missing field or a validation of its own is further than a wrong type.
+            meant = [problem for problem in meant if not problem.text.startswith("invalid type")]
+        if len(meant) == 1:
+            raise meant[0]
+        raise _wrong(value, expected)
+
+    return check
+
+
+def _name(annotation: Any) -> str:
+    if annotation is None or annotation is type(None):
+        return "None"
+    return getattr(annotation, "__name__", None) or str(annotation)
+
+
+def _enum(kind: type[enum.Enum]) -> _Converter:
+    values = ", ".join(f"`{member.value}`" for member in kind)
+
+    def convert(value: Any) -> Any:
+        try:
+            member = kind(value)
+        except (ValueError, TypeError):
+            raise _Problem(f"invalid value: {_shown(value)}, expected one of {values}") from None
+        if isinstance(value, bool) != isinstance(member.value, bool):
+            # To Python `True` and 1 are the same, to JSON they are not.
+            raise _Problem(f"invalid value: {_shown(value)}, expected one of {values}")
+        return member
+
+    return convert
+
+
+class _Dataclass:
+    """Makes an instance. Its fields are looked at on first use: they may be of its own type."""
+
+    def __init__(self, kind: type, scope: Mapping[str, Any]) -> None:
+        self.kind = kind
+        self.scope = scope
+        self.fields: list[tuple[str, _Converter | None, bool]] | None = None
+
+    def __call__(self, value: Any) -> Any:
+        if type(value) is not dict:
+            raise _wrong(value, f"an object with the fields of `{self.kind.__name__}`")
+        arguments = {}
+        for name, convert, is_required in self._fields():
+            if name in value:
+                item = value[name]
+                arguments[name] = item if convert is None else _step(convert, item, name)
+            elif is_required:
+                raise _Problem(f"missing field `{name}`")
+        try:
+            return self.kind(**arguments)
+        except (ValueError, TypeError, AssertionError) as error:
+            raise _Problem(str(error) or type(error).__name__) from error
+
+    def _fields(self) -> list[tuple[str, _Converter | None, bool]]:
+        if self.fields is None:
+            hints = hints_of(self.kind, self.scope)
+            self.fields = [
+                (name, _converter(hints.get(name, Any), self.scope), parameter.default is parameter.empty)
+                for name, parameter in inspect.signature(self.kind).parameters.items()
+                if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            ]
+        return self.fields
+
+
+class _TypedDict:
+    """Checks a dictionary. Its fields are looked at on first use."""
+
+    def __init__(self, kind: Any, scope: Mapping[str, Any]) -> None:
+        self.kind = kind
+        self.scope = scope
+        self.fields: dict[str, _Converter | None] | None = None
+        self.required: frozenset[str] = frozenset()
+
+    def __call__(self, value: Any) -> Any:
+        if type(value) is not dict:
+            raise _wrong(value, f"an object with the fields of `{self.kind.__name__}`")
+        if self.fields is None:
+            hints = hints_of(self.kind, self.scope)
+            self.required = _required(self.kind, hints)
+            self.fields = {name: _converter(hint, self.scope) for name, hint in hints.items()}
+        missing = [name for name in self.fields if name in self.required and name not in value]
+        if missing:
+            raise _Problem(f"missing field `{missing[0]}`")
+        checked = {}
+        for name, item in value.items():
+            convert = self.fields.get(name)
+            checked[name] = item if convert is None else _step(convert, item, name)
+        return checked
+
+
+def _required(kind: Any, hints: Mapping[str, Any]) -> frozenset[str]:
+    """Under postponed annotations Python itself does not see `NotRequired`."""
+    required = set(kind.__required_keys__)
+    for name, hint in hints.items():
+        origin = typing.get_origin(hint)
+        if origin is typing.NotRequired:
+            required.discard(name)
+        elif origin is typing.Required:
+            required.add(name)
+    return frozenset(required)
+
+
+def hints_of(kind: type, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """The annotations of a class's fields. One that cannot be resolved is warned about, and left unchecked."""
+    try:
+        return typing.get_type_hints(kind, localns=dict(scope), include_extras=True)
+    except Exception:  # whatever an annotation may raise
+        hints: dict[str, Any] = {}
+        for base in reversed(kind.__mro__):
+            names = vars(sys.modules.get(base.__module__, types))
+            for name, annotation in inspect.get_annotations(base).items():
+                one = types.SimpleNamespace(__annotations__={name: annotation})
+                try:
+                    hints.update(typing.get_type_hints(one, names, dict(scope), include_extras=True))
+                except Exception as error:
+                    where = f"{kind.__qualname__}.{name}"
+                    _log.warning("the annotation of `%s` cannot be resolved, it is not checked: %s", where, error)
+                    hints[name] = Any
+        return hints

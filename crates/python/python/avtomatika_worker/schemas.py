@@ -1,0 +1,158 @@
+"""The JSON Schemas of a handler's parameters and result, as orchestrators of the newer generation are told them.
+
+They are made of annotations. What cannot be said is left out: a schema never refuses what the handler accepts, but for
+the fields that a dataclass does not have.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+import inspect
+import pathlib
+import sys
+import types
+import typing
+import uuid
+from collections.abc import Callable, Mapping
+from json import dumps
+from typing import Any
+
+from .params import hints_of
+from .signature import Scope
+
+__all__ = ["of"]
+
+_Described = tuple[bytes | None, bytes | None, str | None, str | None]
+
+_PLAIN: dict[Any, dict[str, Any]] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    None: {"type": "null"},
+    type(None): {"type": "null"},
+    uuid.UUID: {"type": "string"},
+    datetime.datetime: {"type": "string"},
+    datetime.date: {"type": "string"},
+    datetime.time: {"type": "string"},
+    list: {"type": "array"},
+    dict: {"type": "object"},
+}
+
+
+def of(func: Callable[..., Any]) -> _Described:
+    """The schema of the parameter named ``params`` and of the result, both as JSON, the docstring, and the version of
+    the handler's module."""
+    inner = inspect.unwrap(func)
+    documentation = getattr(inner, "__doc__", None)
+    version = getattr(sys.modules.get(getattr(inner, "__module__", None) or ""), "__version__", None)
+    return (
+        _input(func),
+        _output(func),
+        inspect.cleandoc(documentation) if documentation else None,
+        version if isinstance(version, str) else None,
+    )
+
+
+def _input(func: Callable[..., Any]) -> bytes | None:
+    try:
+        scope = Scope(func)
+        parameter = inspect.signature(func).parameters.get("params")
+        if parameter is None or parameter.annotation is parameter.empty:
+            return None
+        return _encoded(_schema(scope.resolved(parameter.annotation), scope.names, ()))
+    except Exception:  # no schema is better than no worker
+        return None
+
+
+def _output(func: Callable[..., Any]) -> bytes | None:
+    try:
+        scope = Scope(func)
+        annotation = inspect.signature(func).return_annotation
+        if annotation is inspect.Signature.empty:
+            return None
+        annotation = scope.resolved(annotation)
+        if annotation is dict or typing.get_origin(annotation) is dict or _is_outcome(annotation):
+            return None
+        return _encoded(_schema(annotation, scope.names, ()))
+    except Exception:  # no schema is better than no worker
+        return None
+
+
+def _is_outcome(annotation: Any) -> bool:
+    """Whether it says nothing about the data: a mapping may be a whole result."""
+    return annotation is Any or typing.get_origin(annotation) is Mapping or typing.is_typeddict(annotation)
+
+
+def _encoded(schema: dict[str, Any]) -> bytes:
+    return dumps(schema, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _schema(annotation: Any, names: Mapping[str, Any], within: tuple[Any, ...]) -> dict[str, Any]:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if isinstance(annotation, dict):
+        # A schema that is written out.
+        return annotation
+    if origin in (typing.Annotated, typing.Required, typing.NotRequired):
+        return _schema(arguments[0], names, within)
+    if _is_hashable(annotation) and annotation in _PLAIN:
+        return dict(_PLAIN[annotation])
+    if origin in (typing.Union, types.UnionType):
+        return {"anyOf": [_schema(argument, names, within) for argument in arguments]}
+    if origin is list:
+        return {"type": "array", "items": _schema(arguments[0], names, within)}
+    if origin is dict:
+        return {"type": "object"}
+    if origin is typing.Literal:
+        return {"enum": list(arguments)}
+    if not isinstance(annotation, type):
+        return {}
+    return _of_class(annotation, names, within)
+
+
+def _of_class(kind: Any, names: Mapping[str, Any], within: tuple[Any, ...]) -> dict[str, Any]:
+    if hasattr(kind, "model_json_schema"):
+        return typing.cast(dict[str, Any], kind.model_json_schema())
+    if issubclass(kind, enum.Enum):
+        return _enum([member.value for member in kind])
+    if kind in within:
+        # It contains itself.
+        return {"type": "object"}
+    if typing.is_typeddict(kind):
+        hints = hints_of(kind, names)
+        fields = {name: _schema(hint, names, (*within, kind)) for name, hint in hints.items()}
+        return {"type": "object", "properties": fields}
+    if dataclasses.is_dataclass(kind):
+        return _dataclass(kind, names, (*within, kind))
+    if issubclass(kind, pathlib.PurePath):
+        return {"type": "string"}
+    return {}
+
+
+def _enum(values: list[Any]) -> dict[str, Any]:
+    return {"type": "string", "enum": values} if all(isinstance(value, str) for value in values) else {"enum": values}
+
+
+def _dataclass(kind: Any, names: Mapping[str, Any], within: tuple[Any, ...]) -> dict[str, Any]:
+    hints = hints_of(kind, names)
+    properties: dict[str, Any] = {}
+    required = []
+    for field in dataclasses.fields(kind):
+        if field.name.startswith("_") or not field.init:
+            continue
+        hint = hints.get(field.name, Any)
+        properties[field.name] = _schema(hint, names, within)
+        has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        if not has_default and type(None) not in typing.get_args(hint):
+            required.append(field.name)
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _is_hashable(annotation: Any) -> bool:
+    try:
+        hash(annotation)
+    except TypeError:
+        return False
+    return True

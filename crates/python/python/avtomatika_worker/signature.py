@@ -1,0 +1,273 @@
+"""What a handler asks for."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .errors import PermanentError
+from .params import ParamsReader, reader
+
+__all__ = ["Plan", "analyse"]
+
+OFFERED = frozenset(
+    {
+        "task_id",
+        "job_id",
+        "task_name",
+        "priority",
+        "tracing_context",
+        "deadline",
+        "send_progress",
+        "send_event",
+        "emit_event",
+        "add_to_hot_cache",
+        "remove_from_hot_cache",
+        "add_to_hot_skills",
+        "remove_from_hot_skills",
+        "cancellation_token",
+        "task_files",
+    }
+)
+"""The arguments that a worker offers besides ``params``: a first argument of one of these names is not the
+parameters."""
+
+FILES = "task_files"
+"""The name of the files among what a worker offers."""
+
+
+class Plan:
+    """How a handler is called.
+
+    ``func(*arguments, **keywords)`` is what ``arguments(params, offered)`` gives; ``params_reader`` makes ``params`` of
+    their JSON text.
+    """
+
+    __slots__ = (
+        "_annotation",
+        "_params",
+        "_reader",
+        "_required",
+        "_scope",
+        "files",
+        "func",
+        "is_async",
+        "name",
+        "takes_all",
+        "wanted",
+    )
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        self.func = func
+        self.name: str = getattr(func, "__qualname__", None) or type(func).__qualname__
+        self.is_async: bool = _is_async(func)
+        parameters = _parameters(func)
+        self._scope = Scope(func)
+        self._params = _params_parameter(parameters, self._scope)
+        own = self._params.name if self._params else None
+        self.files: tuple[str, ...] = tuple(
+            parameter.name
+            for parameter in parameters
+            if parameter.name != own and _is_files(self._scope, parameter.annotation)
+        )
+        """The arguments that get the task's files."""
+        self.takes_all: bool = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+        """Whether everything that is offered is passed."""
+        named = [
+            parameter
+            for parameter in parameters
+            if parameter.name != own and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        ]
+        self.wanted: frozenset[str] = frozenset(parameter.name for parameter in named)
+        """The arguments it names besides the parameters."""
+        self._required = tuple(parameter.name for parameter in named if parameter.default is parameter.empty)
+        self._annotation = self._params.annotation if self._params else inspect.Parameter.empty
+        self._reader: ParamsReader | None = None
+        _refuse_generators(func, self.name)
+        self._try_to_resolve()
+
+    @property
+    def wants_files(self) -> bool:
+        """Whether it asks for the task's files."""
+        return bool(self.files) or FILES in self.wanted
+
+    @property
+    def params_reader(self) -> ParamsReader:
+        """Makes of JSON text what the handler's annotation says. It raises ``ParamValidationError``."""
+        self.prepare()
+        return typing.cast(ParamsReader, self._reader)
+
+    def prepare(self) -> None:
+        """Resolves an annotation that named something which was not there yet when the handler was registered. Raises
+        ``TypeError`` when it still is not."""
+        if self._reader is None:
+            self._reader = reader(self._scope.resolved(self._annotation), self._scope.names)
+
+    def arguments(self, params: Any, offered: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What the handler is called with."""
+        keywords = self.bind(offered)
+        if self._params is None:
+            if self.takes_all:
+                keywords.setdefault("params", params)
+            return (), keywords
+        if self._params.kind is self._params.KEYWORD_ONLY:
+            keywords[self._params.name] = params
+            return (), keywords
+        return (params,), keywords
+
+    def invoke(self, params: Any, offered: Mapping[str, Any]) -> Any:
+        """Calls the handler: the result, or what is to be awaited."""
+        arguments, keywords = self.arguments(params, offered)
+        return self.func(*arguments, **keywords)
+
+    def bind(self, offered: Mapping[str, Any]) -> dict[str, Any]:
+        """Of what is offered, what the handler names, or everything when it takes ``**kwargs``; without the
+        parameters."""
+        if self.takes_all:
+            own = self._params.name if self._params else None
+            keywords = {name: value for name, value in offered.items() if name != own}
+            if FILES not in self.wanted:
+                keywords.pop(FILES, None)
+        else:
+            keywords = {name: offered[name] for name in self.wanted if name in offered}
+        for name in self.files:
+            if FILES in offered:
+                keywords[name] = offered[FILES]
+        missing = [name for name in self._required if name not in keywords]
+        if missing:
+            names = ", ".join(f"`{name}`" for name in missing)
+            raise PermanentError(f"the handler `{self.name}` asks for {names}, which nobody injected")
+        return keywords
+
+    def _try_to_resolve(self) -> None:
+        try:
+            self.prepare()
+        except TypeError:
+            if not isinstance(self._annotation, str):
+                raise
+            # It may name a class that stands further down: `prepare` tries again.
+
+
+def analyse(func: Callable[..., Any]) -> Plan:
+    """Looks at a handler. Raises ``TypeError`` when it can never be one."""
+    return Plan(func)
+
+
+def _parameters(func: Callable[..., Any]) -> list[inspect.Parameter]:
+    if not callable(func):
+        raise TypeError(f"a handler has to be a function, got `{type(func).__name__}`")
+    try:
+        return list(inspect.signature(func).parameters.values())
+    except ValueError:
+        # A function of an extension that does not tell.
+        return [inspect.Parameter("params", inspect.Parameter.POSITIONAL_ONLY)]
+
+
+def _is_async(func: Any) -> bool:
+    while isinstance(func, functools.partial):
+        func = func.func
+    return (
+        inspect.iscoroutinefunction(func)
+        or inspect.iscoroutinefunction(getattr(func, "__call__", None))  # noqa: B004
+        # A wrapper that only passes the coroutine on.
+        or inspect.iscoroutinefunction(inspect.unwrap(func))
+    )
+
+
+def _refuse_generators(func: Any, name: str) -> None:
+    inner = inspect.unwrap(func)
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
+        raise TypeError(f"the handler `{name}` has a `yield`: a handler returns its result")
+
+
+def _params_parameter(parameters: list[inspect.Parameter], scope: Scope) -> inspect.Parameter | None:
+    """The one named `params`, else the first positional one that is nothing else."""
+    for parameter in parameters:
+        if parameter.name == "params" and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter is not parameters[0]:
+                # It cannot be passed by its place.
+                return parameter.replace(kind=parameter.KEYWORD_ONLY)
+            return parameter
+    first = parameters[0] if parameters else None
+    if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+        return None
+    is_other = first.name in OFFERED or _is_files(scope, first.annotation)
+    return None if is_other else first
+
+
+def _is_files(scope: Scope, annotation: Any) -> bool:
+    if isinstance(annotation, str) and annotation.rpartition(".")[2] == "TaskFiles":
+        # It may be imported for type checkers only.
+        return True
+    module = sys.modules.get("avtomatika_worker.task_files")
+    if module is None or annotation is inspect.Parameter.empty:
+        return False
+    resolved = scope.resolved(annotation, quietly=True)
+    members = typing.get_args(resolved) or (resolved,)
+    return any(isinstance(member, type) and issubclass(member, module.TaskFiles) for member in members)
+
+
+class Scope:
+    """Where the names of a handler's annotations are looked up: its module, what it closes over, and the functions it
+    is defined in, as long as they run."""
+
+    def __init__(self, func: Any) -> None:
+        while isinstance(func, functools.partial):
+            func = func.func
+        inner = inspect.unwrap(func)
+        inner = getattr(inner, "__func__", inner)
+        if not hasattr(inner, "__globals__"):
+            inner = getattr(type(inner).__call__, "__func__", type(inner).__call__)
+        self.globals: dict[str, Any] = getattr(inner, "__globals__", {})
+        self.names: dict[str, Any] = _enclosing(self.globals)
+        code = getattr(inner, "__code__", None)
+        cells = zip(code.co_freevars, inner.__closure__ or (), strict=False) if code else ()
+        for name, cell in cells:
+            try:
+                self.names[name] = cell.cell_contents
+            except ValueError:
+                # Not assigned yet.
+                continue
+
+    def resolved(self, annotation: Any, *, quietly: bool = False) -> Any:
+        """An annotation as a type. Unresolvable, it is a ``TypeError``, or nothing."""
+        if annotation is inspect.Parameter.empty:
+            return Any
+        one = types.SimpleNamespace(__annotations__={"it": annotation})
+        try:
+            return typing.get_type_hints(one, self.globals, self.names, include_extras=True)["it"]
+        except Exception as error:  # whatever an annotation may raise
+            if quietly or isinstance(error, SyntaxError) or not _has_text(annotation):
+                # It is no type, but perhaps a text for people: nothing is known, nothing is checked.
+                return Any
+            raise TypeError(f"the annotation `{annotation}` of `params` cannot be resolved: {error}") from None
+
+
+def _has_text(annotation: Any) -> bool:
+    if isinstance(annotation, (str, typing.ForwardRef)):
+        return True
+    return any(_has_text(argument) for argument in typing.get_args(annotation))
+
+
+def _enclosing(names: dict[str, Any]) -> dict[str, Any]:
+    """The variables of the functions that are running in the module: in them, a class may be local."""
+    scopes: list[dict[str, Any]] = []
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals is names and frame.f_locals is not frame.f_globals:
+            scopes.append(frame.f_locals)
+        frame = frame.f_back
+    found: dict[str, Any] = {}
+    for scope in reversed(scopes):
+        found.update((name, value) for name, value in scope.items() if _is_for_annotations(value))
+    return found
+
+
+def _is_for_annotations(value: Any) -> bool:
+    """Whether it may stand in an annotation; all else is not kept alive."""
+    return isinstance(value, (type, types.ModuleType)) or type(value).__module__ in ("typing", "types")

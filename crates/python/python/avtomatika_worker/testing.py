@@ -1,0 +1,311 @@
+"""Runs tasks of a worker in a test: without a server, or with an orchestrator in the process.
+
+::
+
+    from avtomatika_worker.testing import TestWorker
+
+    def test_resize():
+        run = TestWorker(worker).run("resize_image", {"width": 640})
+        assert run.status == "success"
+        assert run.data == {"width": 640}
+
+What runs a task is what runs it in production: the same parameters, arguments, middleware and results. Only the
+orchestrator is missing, and the storage: what it would have been told is there to be looked at, ``s3://`` addresses stay what they are.
+
+With pytest there is the fixture ``dev_orchestrator``, an orchestrator of the test's own::
+
+    def test_all_of_it(dev_orchestrator):
+        with dev_orchestrator.running(worker):
+            assert dev_orchestrator.run("resize_image", {"width": 640})["data"] == {"width": 640}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from ._execution import Ended, Execution, execution
+from ._folder import Folder
+from ._serving import routes
+from ._threads import Threads
+
+if TYPE_CHECKING:
+    from ._route import Route
+    from .worker import Worker
+
+__all__ = ["DevOrchestrator", "TestRun", "TestWorker"]
+
+_log = logging.getLogger("avtomatika_worker")
+
+
+class TestRun:
+    """What became of a task."""
+
+    __test__ = False
+
+    def __init__(self, ended: Ended, told: _Told) -> None:
+        status, data, error = ended
+        self.status: str = status
+        """``success``, ``failure``, ``cancelled``, or a status of the handler's own."""
+        self.data: dict[str, Any] | None = None if data is None else json.loads(data)
+        """The data, as the orchestrator would have got it."""
+        self.error_code: str | None = None if error is None else error[0]
+        self.error_message: str | None = None if error is None else error[1]
+        self.error_details: dict[str, Any] | None = None
+        if error is not None and error[2] is not None:
+            self.error_details = json.loads(error[2])
+        self.progress: list[tuple[float, str]] = told.progress
+        """What it told of how far it was; an orchestrator gets at most 10 of it in any second, and the last."""
+        self.events: list[tuple[str, Any]] = told.events
+        """The types and payloads of the events it sent."""
+        self.files: dict[str, bytes] = told.folder.content()
+        """What was in its directory at the end, by name."""
+
+    def __repr__(self) -> str:
+        if self.error_code is not None:
+            return f"<TestRun {self.status}: {self.error_code}: {self.error_message}>"
+        return f"<TestRun {self.status}: {self.data}>"
+
+
+class TestWorker:
+    """Runs tasks of a worker, one at a time, without an orchestrator. Start-up hooks are not run.
+
+    Its hot cache lives as long as it does; everything else begins anew with each task.
+    """
+
+    __test__ = False
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._hot: set[str] = set(worker.get_hot_cache())
+        self._numbers = itertools.count(1)
+
+    @property
+    def hot_cache(self) -> set[str]:
+        """The models that are said to be loaded."""
+        return set(self._hot)
+
+    def run(self, name: str, params: Mapping[str, Any] | None = None, **task: Any) -> TestRun:
+        """Runs a task with these parameters, on an event loop of its own.
+
+        ``task`` may say ``task_id``, ``job_id``, ``priority``, ``tracing_context``, ``deadline`` and ``cancelled_after``:
+        after so many seconds it is told to stop. Raises ``KeyError`` when there is no such task.
+        """
+        return asyncio.run(self.run_async(name, params, **task))
+
+    async def run_async(
+        self,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        cancelled_after: float | None = None,
+        **task: Any,
+    ) -> TestRun:
+        """As ``run``, on the loop that it is awaited on."""
+        known = {route.name: route for route in routes(self._worker)}
+        if name not in known:
+            raise KeyError(f"there is no task `{name}`; there are {', '.join(sorted(known)) or 'none'}")
+        route = known[name]
+        route.plan.prepare()
+        raw = json.dumps({} if params is None else params).encode()
+        told = _Told(name, next(self._numbers), self._hot, task)
+        try:
+            return TestRun(await _ended(route, told, raw, cancelled_after), told)
+        finally:
+            told.folder.remove()
+
+
+async def _ended(route: Route, told: _Told, raw: bytes, cancelled_after: float | None) -> Ended:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Ended] = loop.create_future()
+    threads = Threads(1)
+
+    def finish(_: Execution, ended: Ended) -> None:
+        # On the loop, or on a thread.
+        loop.call_soon_threadsafe(settle, ended)
+
+    def settle(ended: Ended) -> None:
+        if not future.done():
+            future.set_result(ended)
+
+    running = execution(route, told, 0, raw, finish)  # type: ignore[arg-type]
+    running.start(threads, loop)
+    timer = None if cancelled_after is None else loop.call_later(cancelled_after, _cancel, running, told)
+    try:
+        ended = await future
+    finally:
+        threads.close()
+        if timer is not None:
+            timer.cancel()
+    return ("cancelled", None, None) if told.is_cancelled else ended
+
+
+def _cancel(running: Execution, told: _Told) -> None:
+    told.is_cancelled = True
+    running.cancel()
+
+
+class _Told:
+    """Stands in for a task of the core's: says what it is, and keeps what it is told."""
+
+    def __init__(self, name: str, number: int, hot: set[str], task: Mapping[str, Any]) -> None:
+        known = ("task_id", "job_id", "priority", "tracing_context", "deadline")
+        unknown = ", ".join(f"`{key}`" for key in task if key not in known)
+        if unknown:
+            raise TypeError(f"of a task there is no {unknown}; there are {', '.join(known)}, cancelled_after")
+        self.name = name
+        self.task_id: str = task.get("task_id", f"task-{number}")
+        self.job_id: str = task.get("job_id", f"job-{number}")
+        self.priority: float = task.get("priority", 0)
+        self.tracing_context: dict[str, str] = dict(task.get("tracing_context") or {})
+        self.deadline: float | None = task.get("deadline")
+        self.is_cancelled = False
+        self.progress: list[tuple[float, str]] = []
+        self.events: list[tuple[str, Any]] = []
+        self.folder = Folder(self.task_id)
+        self._hot = hot
+
+    def values(self) -> dict[str, Any]:
+        return {
+            "task_id": self.task_id,
+            "job_id": self.job_id,
+            "task_name": self.name,
+            "priority": self.priority,
+            "tracing_context": self.tracing_context,
+            "deadline": self.deadline,
+        }
+
+    def send_progress(self, progress: float, message: str) -> None:
+        self.progress.append((min(max(progress, 0.0), 1.0), message))
+
+    def send_event(self, event_type: str, payload: bytes, priority: float) -> None:
+        self.events.append((event_type, json.loads(payload)))
+
+    def add_to_hot_cache(self, model: str) -> None:
+        self._hot.add(model)
+
+    def remove_from_hot_cache(self, model: str) -> None:
+        self._hot.discard(model)
+
+    def files(self) -> Folder:
+        return self.folder
+
+
+class DevOrchestrator:
+    """An orchestrator in the process, for tests and development. It forgets everything when it ends.
+
+    ``settings`` may say ``token``, ``poll_hold``, ``worker_ttl``, ``max_retries`` and ``task_timeout``; times are seconds.
+    """
+
+    def __init__(self, address: str = "127.0.0.1:0", **settings: Any) -> None:
+        self._native = _native.DevOrchestrator(address, **settings)
+        # By default any token will do.
+        self._token: str = settings.get("token") or "development"
+
+    @property
+    def url(self) -> str:
+        """Where workers and people find it."""
+        return self._native.url
+
+    def submit(
+        self,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        priority: float | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """Submits a task, and gives its job's id. ``timeout`` is how long it may run."""
+        raw = json.dumps({} if params is None else params, allow_nan=False).encode()
+        return self._native.submit(name, raw, priority=priority, timeout=timeout)
+
+    def wait(self, job_id: str, seconds: float = 30.0) -> dict[str, Any]:
+        """Waits until a task has ended, and gives it as it is shown. Raises ``TimeoutError``."""
+        return json.loads(self._native.wait(job_id, seconds))  # type: ignore[no-any-return]
+
+    def run(self, name: str, params: Mapping[str, Any] | None = None, *, seconds: float = 30.0) -> dict[str, Any]:
+        """Submits a task, and waits until it has ended."""
+        return self.wait(self.submit(name, params), seconds)
+
+    def task(self, job_id: str) -> dict[str, Any] | None:
+        """A task as it stands now."""
+        view = self._native.task(job_id)
+        return None if view is None else json.loads(view)
+
+    def cancel(self, job_id: str) -> None:
+        """Cancels a task that waits; asks the worker of one that runs to stop it."""
+        self._native.cancel(job_id)
+
+    def workers(self) -> list[dict[str, Any]]:
+        """The workers that are registered and not silent."""
+        return json.loads(self._native.workers())  # type: ignore[no-any-return]
+
+    @contextmanager
+    def running(self, worker: Worker, seconds: float = 30.0) -> Iterator[Worker]:
+        """Runs a worker against it, on a thread of its own, until the block ends. ``seconds`` is how long it may take to
+        come and to go."""
+        config = worker.config
+        before = config.ORCHESTRATORS_CONFIG
+        config.ORCHESTRATORS_CONFIG = [{"url": self.url, "token": self._token}]
+        thread = _Running(worker)
+        thread.start()
+        try:
+            thread.wait_for(lambda: any(shown["worker_id"] == config.WORKER_ID for shown in self.workers()), seconds)
+            yield worker
+        finally:
+            thread.end(seconds)
+            config.ORCHESTRATORS_CONFIG = before
+
+    def shutdown(self) -> None:
+        """Ends it. Does nothing the second time."""
+        self._native.shutdown()
+
+    def __enter__(self) -> DevOrchestrator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.shutdown()
+
+
+class _Running(threading.Thread):
+    """A worker on a thread of its own."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(name="avtomatika-test-worker", daemon=True)
+        self._worker = worker
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            asyncio.run(self._worker.main())
+        except BaseException as error:
+            self._error = error
+
+    def wait_for(self, is_there: Callable[[], bool], seconds: float) -> None:
+        pause = threading.Event()
+        for _ in range(int(seconds / 0.01) + 1):
+            if not self.is_alive() or is_there():
+                break
+            pause.wait(0.01)
+        else:
+            raise TimeoutError(f"the worker has not registered in {seconds} s")
+        if self._error is not None:
+            raise self._error
+
+    def end(self, seconds: float) -> None:
+        self._worker.drain()
+        self.join(seconds)
+        if self.is_alive():
+            raise TimeoutError(f"the worker has not ended in {seconds} s")
+        if self._error is not None:
+            _log.error("the worker of a test ended badly", exc_info=self._error)

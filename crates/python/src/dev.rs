@@ -1,0 +1,204 @@
+//! The development orchestrator, in the process.
+
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use avtomatika_dev as dev;
+use dev::{NewTask, Settings};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTimeoutError, PyValueError};
+use pyo3::prelude::*;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::error::unexpected;
+
+/// An orchestrator for tests and development, on a thread of its own. It forgets everything when it ends.
+#[pyclass(frozen, module = "avtomatika_worker._native")]
+pub(crate) struct DevOrchestrator {
+    running: Mutex<Option<Running>>,
+    url: String,
+}
+
+struct Running {
+    orchestrator: Arc<dev::DevOrchestrator>,
+    runtime: Handle,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+type Started = Result<(Arc<dev::DevOrchestrator>, Handle), String>;
+
+#[pymethods]
+impl DevOrchestrator {
+    /// Starts one; port 0 is any that is free.
+    #[new]
+    #[pyo3(signature = (address = "127.0.0.1:0", *, token = None, poll_hold = None, worker_ttl = None, max_retries = None, task_timeout = None))]
+    fn new(
+        py: Python<'_>,
+        address: &str,
+        token: Option<String>,
+        poll_hold: Option<f64>,
+        worker_ttl: Option<f64>,
+        max_retries: Option<u32>,
+        task_timeout: Option<f64>,
+    ) -> PyResult<Self> {
+        let expected = format!(
+            "the address is `{address}`, expected a host's address and a port, such as `127.0.0.1:0`"
+        );
+        let address: SocketAddr = address.parse().map_err(|_| PyValueError::new_err(expected))?;
+        let mut settings = Settings::new().with_address(address);
+        if let Some(token) = token {
+            settings = settings.with_token(token);
+        }
+        if let Some(hold) = seconds("poll_hold", poll_hold)? {
+            settings = settings.with_poll_hold(hold);
+        }
+        if let Some(ttl) = seconds("worker_ttl", worker_ttl)? {
+            settings = settings.with_worker_ttl(ttl);
+        }
+        if let Some(retries) = max_retries {
+            settings = settings.with_max_retries(retries);
+        }
+        if let Some(timeout) = seconds("task_timeout", task_timeout)? {
+            settings = settings.with_task_timeout(timeout);
+        }
+        py.detach(|| start(settings)).map_err(PyOSError::new_err)
+    }
+
+    /// Where workers and people find it.
+    #[getter]
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Submits a task, whose parameters are JSON text, and gives its job's id.
+    #[pyo3(signature = (name, params, *, priority = None, timeout = None))]
+    fn submit(
+        &self,
+        name: &str,
+        params: &[u8],
+        priority: Option<f64>,
+        timeout: Option<f64>,
+    ) -> PyResult<String> {
+        let params: Box<RawValue> = serde_json::from_slice(params)
+            .map_err(|error| PyValueError::new_err(format!("the params are not JSON: {error}")))?;
+        let mut task = NewTask::new(name).with_raw_params(params);
+        if let Some(priority) = priority {
+            task = task.with_priority(priority);
+        }
+        if let Some(timeout) = seconds("timeout", timeout)? {
+            task = task.with_timeout(timeout);
+        }
+        let (orchestrator, _) = self.running()?;
+        Ok(orchestrator.submit(task).map_err(|error| refused(&error))?.job_id.to_string())
+    }
+
+    /// A task as it stands now, by job or task id, as JSON text.
+    fn task(&self, id: &str) -> PyResult<Option<String>> {
+        self.running()?.0.task(id).map(|view| text(&view)).transpose()
+    }
+
+    /// Waits until a task has ended, and gives it as JSON text.
+    fn wait(&self, py: Python<'_>, id: &str, seconds: f64) -> PyResult<String> {
+        let (orchestrator, runtime) = self.running()?;
+        let limit = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let waited = py
+            .detach(|| runtime.block_on(async { tokio::time::timeout(limit, orchestrator.wait(id)).await }));
+        let Ok(view) = waited else {
+            let now = orchestrator.task(id).map(|view| view.status.to_string()).unwrap_or_default();
+            let message = format!("the task `{id}` has not ended in {seconds} s: it is `{now}`");
+            return Err(PyTimeoutError::new_err(message));
+        };
+        text(&view.map_err(|error| refused(&error))?)
+    }
+
+    /// Cancels a task that waits; asks the worker of one that runs to stop it.
+    fn cancel(&self, id: &str) -> PyResult<()> {
+        self.running()?.0.cancel(id).map_err(|error| refused(&error))?;
+        Ok(())
+    }
+
+    /// Workers that are registered and not silent, as JSON text.
+    fn workers(&self) -> PyResult<String> {
+        text(&self.running()?.0.workers())
+    }
+
+    /// Ends it, in 3 s at most. Does nothing the second time.
+    fn shutdown(&self, py: Python<'_>) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Running { orchestrator, runtime: _, stop, thread }) = running {
+            drop(orchestrator);
+            let _ = stop.send(());
+            py.detach(|| {
+                let _ = thread.join();
+            });
+        }
+    }
+}
+
+impl DevOrchestrator {
+    fn running(&self) -> PyResult<(Arc<dev::DevOrchestrator>, Handle)> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running =
+            running.as_ref().ok_or_else(|| PyRuntimeError::new_err("the orchestrator was shut down"))?;
+        Ok((running.orchestrator.clone(), running.runtime.clone()))
+    }
+}
+
+fn start(settings: Settings) -> Result<DevOrchestrator, String> {
+    let (tell, started) = mpsc::sync_channel::<Started>(1);
+    let (stop, stopped) = oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name("avtomatika-dev".to_owned())
+        .spawn(move || serve(settings, &tell, stopped))
+        .map_err(|error| error.to_string())?;
+    let (orchestrator, runtime) = started.recv().map_err(|error| error.to_string())??;
+    let url = orchestrator.url();
+    Ok(DevOrchestrator { running: Mutex::new(Some(Running { orchestrator, runtime, stop, thread })), url })
+}
+
+fn serve(settings: Settings, tell: &mpsc::SyncSender<Started>, stopped: oneshot::Receiver<()>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = tell.send(Err(error.to_string()));
+            return;
+        }
+    };
+    runtime.block_on(async {
+        let orchestrator = match dev::DevOrchestrator::start(settings).await {
+            Ok(orchestrator) => Arc::new(orchestrator),
+            Err(error) => {
+                let _ = tell.send(Err(format!("the orchestrator cannot listen: {error}")));
+                return;
+            }
+        };
+        let _ = tell.send(Ok((orchestrator.clone(), Handle::current())));
+        // Told to stop, or forgotten.
+        let _ = stopped.await;
+        // Where somebody still waits for a task, nobody waits for those who do.
+        if let Some(orchestrator) = Arc::into_inner(orchestrator) {
+            orchestrator.shutdown().await;
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+}
+
+fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duration>> {
+    let wrong =
+        |seconds| PyValueError::new_err(format!("`{name}` is `{seconds}`, expected seconds, at least 0"));
+    value.map(|seconds| Duration::try_from_secs_f64(seconds).map_err(|_| wrong(seconds))).transpose()
+}
+
+fn refused(error: &dev::Error) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+fn text(value: &impl Serialize) -> PyResult<String> {
+    serde_json::to_string(value).map_err(|error| unexpected("what it shows is not JSON", error))
+}

@@ -1,0 +1,164 @@
+//! A task, as Python has it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
+
+use avtomatika_worker::extract::Outside;
+use avtomatika_worker::{Outcome, TaskContext, TaskError};
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
+use serde_json::value::RawValue;
+
+use crate::files::TaskFiles;
+
+/// One task: what is known of it, and what it can be told.
+#[pyclass(frozen, module = "avtomatika_worker._native")]
+pub(crate) struct Task {
+    context: TaskContext,
+    on_loop: bool,
+    /// None once it has ended.
+    outside: Mutex<Option<Outside>>,
+}
+
+/// How Python says that a task failed: code, message, details as JSON text.
+type Failed<'py> = (String, String, Option<Bound<'py, PyBytes>>);
+
+impl Task {
+    pub(crate) fn new(outside: Outside, on_loop: bool) -> Self {
+        Self { context: outside.context().clone(), on_loop, outside: Mutex::new(Some(outside)) }
+    }
+
+    pub(crate) fn is_on_loop(&self) -> bool {
+        self.on_loop
+    }
+
+    /// What stands for it at the runtime; once only.
+    pub(crate) fn take(&self) -> Option<Outside> {
+        self.outside.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[pymethods]
+impl Task {
+    /// The task's own id.
+    #[getter]
+    fn task_id(&self) -> &str {
+        self.context.task_id().as_str()
+    }
+
+    /// The job it belongs to.
+    #[getter]
+    fn job_id(&self) -> &str {
+        self.context.job_id().as_str()
+    }
+
+    /// The name its handler is registered under.
+    #[getter]
+    fn name(&self) -> &str {
+        self.context.name().as_str()
+    }
+
+    /// Higher is more urgent: an `int` when it is whole, else a `float`; 0 when the orchestrator gave none.
+    #[getter]
+    fn priority<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let priority = self.context.priority();
+        // Beyond this floats are whole, and ints of Python's as long as they are large.
+        if priority.fract() == 0.0 && priority.abs() < 1e15 {
+            return Ok((priority as i64).into_pyobject(py)?.into_any());
+        }
+        Ok(priority.into_pyobject(py)?.into_any())
+    }
+
+    /// The W3C trace context the orchestrator sent.
+    #[getter]
+    fn tracing_context(&self) -> BTreeMap<String, String> {
+        self.context.tracing_context().clone()
+    }
+
+    /// When the result stops being of use, in seconds since 1970.
+    #[getter]
+    fn deadline(&self) -> Option<f64> {
+        self.context
+            .deadline()
+            .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+            .map(|since| since.as_secs_f64())
+    }
+
+    /// Whether it was told to stop.
+    #[getter]
+    fn is_cancelled(&self) -> bool {
+        self.context.is_cancelled()
+    }
+
+    /// What a handler may ask for that is a value, by name.
+    fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let values = PyDict::new(py);
+        values.set_item(intern!(py, "task_id"), self.task_id())?;
+        values.set_item(intern!(py, "job_id"), self.job_id())?;
+        values.set_item(intern!(py, "task_name"), self.name())?;
+        values.set_item(intern!(py, "priority"), self.priority(py)?)?;
+        values.set_item(intern!(py, "tracing_context"), self.context.tracing_context())?;
+        values.set_item(intern!(py, "deadline"), self.deadline())?;
+        Ok(values)
+    }
+
+    /// Tells how far it is. Never blocks.
+    fn send_progress(&self, progress: f64, message: String) {
+        self.context.send_progress(progress, message);
+    }
+
+    /// Tells of something that happened in it; the payload is JSON text. Never blocks.
+    fn send_event(&self, event_type: &str, payload: &[u8], priority: f64) -> PyResult<()> {
+        let payload = json(payload).map_err(PyValueError::new_err)?;
+        self.context
+            .send_event_with_priority(event_type, &payload, priority)
+            .map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Its files, whose directory is made on first use.
+    fn files(&self) -> TaskFiles {
+        TaskFiles::new(self.context.files().blocking())
+    }
+
+    /// Says that a model is loaded now.
+    fn add_to_hot_cache(&self, model: String) {
+        self.context.add_to_hot_cache(model);
+    }
+
+    /// Says that a model is no longer loaded.
+    fn remove_from_hot_cache(&self, model: &str) {
+        self.context.remove_from_hot_cache(model);
+    }
+}
+
+/// What Python says a task ended in: after the task a status, data as JSON text, and an error or none.
+pub(crate) fn outcome(ended: &Bound<'_, PyTuple>) -> PyResult<Outcome> {
+    let error: Option<Failed<'_>> = ended.get_item(3)?.extract()?;
+    if let Some((code, message, details)) = error {
+        let failed = TaskError::new(code.as_str(), message);
+        return Ok(Outcome::Failed(match details.and_then(|details| json(details.as_bytes()).ok()) {
+            Some(details) => failed.with_details(details),
+            None => failed,
+        }));
+    }
+    let status: String = ended.get_item(1)?.extract()?;
+    let data: Option<Bound<'_, PyBytes>> = ended.get_item(2)?.extract()?;
+    Ok(match data.map(|data| json(data.as_bytes())).transpose() {
+        Ok(data) => Outcome::status(status, data),
+        Err(problem) => {
+            Outcome::Failed(TaskError::permanent(format!("the handler's data is not JSON: {problem}")))
+        }
+    })
+}
+
+/// What is reported where that cannot be made out.
+pub(crate) fn unreadable(error: &PyErr) -> Outcome {
+    Outcome::Failed(TaskError::permanent(format!("the handler's outcome cannot be read: {error}")))
+}
+
+fn json(text: &[u8]) -> Result<Box<RawValue>, String> {
+    serde_json::from_slice(text).map_err(|error| error.to_string())
+}

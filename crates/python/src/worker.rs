@@ -1,0 +1,364 @@
+//! One run of a worker.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use avtomatika_worker as core;
+use core::{StopCause, TaskName, TaskOptions, TaskRequest, WorkerBuilder, WorkerHandle};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+use tracing::Dispatch;
+
+use crate::bridge::{Bridge, Record, Route};
+use crate::command::{self, Command};
+use crate::config::Config;
+use crate::error::{Failure, unexpected};
+use crate::logging;
+use crate::runtime::{Ended, Thread};
+use crate::task::{Task, outcome, unreadable};
+use crate::watch::Watch;
+
+/// What `drain` gives, by its first member.
+const TASK: u8 = 0;
+const CANCEL: u8 = 1;
+const COMMAND: u8 = 2;
+const IGNORED: u8 = 3;
+const ENDED: u8 = 4;
+
+/// One run of a worker: from its start to its end. The package's `Worker` makes one each time it is run.
+#[pyclass(frozen, module = "avtomatika_worker._native")]
+pub(crate) struct Worker {
+    bridge: Arc<Bridge>,
+    handle: WorkerHandle,
+    log: Dispatch,
+    on_thread: Vec<bool>,
+    ready: Mutex<Option<core::Worker>>,
+    thread: OnceLock<Thread>,
+    watch: OnceLock<Watch>,
+    process: u32,
+}
+
+/// What is said of one task.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct TaskSpec {
+    name: String,
+    on_thread: bool,
+    limit_group: Option<String>,
+    time_limit: Option<f64>,
+    description: Option<String>,
+    version: Option<String>,
+    input_schema: Option<String>,
+    output_schema: Option<String>,
+    output_statuses: Option<Vec<String>>,
+    events: Vec<(String, String)>,
+}
+
+#[pymethods]
+impl Worker {
+    /// Makes a worker of these tasks. Everything that was said in code is checked, nothing is started.
+    #[new]
+    #[pyo3(signature = (config, tasks, *, worker_type, max_concurrent_tasks, limits, skill_dependencies, capacity_checker, has_commands, tells_ignored))]
+    #[expect(clippy::too_many_arguments, reason = "each is one of the Python class's, which calls this only")]
+    fn new(
+        config: Option<Bound<'_, Config>>,
+        tasks: Vec<TaskSpec>,
+        worker_type: Option<String>,
+        max_concurrent_tasks: Option<usize>,
+        limits: BTreeMap<String, usize>,
+        skill_dependencies: BTreeMap<String, Vec<String>>,
+        capacity_checker: Option<Py<PyAny>>,
+        has_commands: bool,
+        tells_ignored: bool,
+    ) -> PyResult<Self> {
+        let bridge = Arc::new(Bridge::new().map_err(|error| unexpected("the bridge cannot be made", error))?);
+        let on_thread = tasks.iter().map(|task| task.on_thread).collect();
+        let mut builder: WorkerBuilder = core::Worker::builder();
+        if let Some(config) = config {
+            builder = builder.config(config.get().snapshot());
+        }
+        for (place, task) in tasks.into_iter().enumerate() {
+            builder = add(builder, &bridge, place, task)?;
+        }
+        if let Some(worker_type) = worker_type {
+            builder = builder.worker_type(worker_type);
+        }
+        if let Some(limit) = max_concurrent_tasks {
+            builder = builder.max_concurrent_tasks(limit);
+        }
+        for (group, limit) in limits {
+            builder = builder.limit(group, limit);
+        }
+        for (skill, models) in skill_dependencies {
+            builder = builder.skill_dependencies(skill, models);
+        }
+        if let Some(check) = capacity_checker {
+            builder = builder.capacity_checker(move |name| accepts(&check, name));
+        }
+        if has_commands {
+            let bridge = bridge.clone();
+            builder = builder.on_command(move |command| command::obey(bridge.clone(), command));
+        }
+        if tells_ignored {
+            let bridge = bridge.clone();
+            builder = builder.on_ignored_result(move |ignored| {
+                bridge.push(Record::Ignored(ignored.clone()), 0);
+            });
+        }
+        let log = logging::dispatch(&bridge);
+        let worker = tracing::dispatcher::with_default(&log, || builder.build());
+        let worker =
+            worker.map_err(|error| PyValueError::new_err(Failure::from(core::Error::from(error)).message))?;
+        Ok(Self {
+            bridge,
+            handle: worker.handle(),
+            log,
+            on_thread,
+            ready: Mutex::new(Some(worker)),
+            thread: OnceLock::new(),
+            watch: OnceLock::new(),
+            process: std::process::id(),
+        })
+    }
+
+    /// Starts it on a thread of its own. `name_blocker` is called, on another, when the event loop is blocked.
+    fn start(&self, health_check: bool, name_blocker: Py<PyAny>) -> PyResult<()> {
+        self.check_process()?;
+        let worker = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let worker = worker.ok_or_else(|| PyRuntimeError::new_err("the worker has been started before"))?;
+        let failed = |error| unexpected("the worker's thread cannot be started", error);
+        let watch = Watch::start(self.bridge.clone(), self.handle.clone(), name_blocker, self.log.clone());
+        let _ = self.watch.set(watch.map_err(failed)?);
+        let thread = Thread::start(worker, health_check, self.bridge.clone(), self.log.clone());
+        let _ = self.thread.set(thread.map_err(failed)?);
+        Ok(())
+    }
+
+    /// A file descriptor that is readable when there is something to drain.
+    fn fileno(&self) -> PyResult<i32> {
+        self.check_process()?;
+        Ok(self.bridge.fd())
+    }
+
+    /// Everything there is for the event loop, in order.
+    fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.check_process()?;
+        let records = self.bridge.drain();
+        let list = PyList::empty(py);
+        for record in records {
+            list.append(self.told(py, record)?)?;
+        }
+        Ok(list)
+    }
+
+    /// The log lines that have come, and how many were dropped.
+    fn log_lines(&self) -> (Vec<logging::Line>, u64) {
+        let (lines, dropped) = self.bridge.lines.take();
+        (lines.into(), dropped)
+    }
+
+    /// What Python's logger wants to hear.
+    fn set_log_level(&self, level: u8) {
+        self.bridge.lines.set_level(level);
+    }
+
+    /// Takes what handlers ended in: for each a task, a status, data as JSON text, an error. Never blocks.
+    fn complete(&self, ended: &Bound<'_, PyList>) -> PyResult<()> {
+        self.check_process()?;
+        let mut outcomes = Vec::with_capacity(ended.len());
+        let mut on_loop = 0;
+        for item in ended {
+            let item = item.cast_into::<PyTuple>()?;
+            let task = item.get_item(0)?.cast_into::<Task>()?;
+            let task = task.get();
+            let Some(outside) = task.take() else { continue };
+            on_loop += usize::from(task.is_on_loop());
+            // One that cannot be read takes none of the others with it.
+            outcomes.push((outside, outcome(&item).unwrap_or_else(|error| unreadable(&error))));
+        }
+        self.bridge.ended_on_loop(on_loop);
+        self.bridge.hand_back(outcomes);
+        Ok(())
+    }
+
+    /// Begins the end, as the first signal does. The cause is `SIGTERM`, `SIGINT` or anything else.
+    fn drain_because(&self, cause: &str) {
+        self.handle.drain_because(match cause {
+            "SIGTERM" => StopCause::Terminate,
+            "SIGINT" => StopCause::Interrupt,
+            _ => StopCause::Asked,
+        });
+    }
+
+    /// Cancels what still runs, as the second signal does.
+    fn cancel(&self) {
+        self.handle.cancel();
+    }
+
+    /// Ends it at once: what runs is told to stop, what was not sent is lost.
+    fn abort(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.abort();
+        }
+    }
+
+    /// Waits until its threads have ended; false when they have not in so many seconds.
+    fn join(&self, py: Python<'_>, seconds: f64) -> bool {
+        if self.check_process().is_err() {
+            return true;
+        }
+        let Some(thread) = self.thread.get() else { return true };
+        let limit = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        py.detach(|| {
+            let ended = thread.join(limit);
+            if let Some(watch) = self.watch.get() {
+                watch.stop();
+                while ended && !watch.is_finished() {
+                    // It looks every 100 ms, and ends when it is told.
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            ended
+        })
+    }
+
+    /// Says that a model is loaded now.
+    fn add_to_hot_cache(&self, model: String) {
+        self.handle.add_to_hot_cache(model);
+    }
+
+    /// Says that a model is no longer loaded.
+    fn remove_from_hot_cache(&self, model: &str) {
+        self.handle.remove_from_hot_cache(model);
+    }
+
+    /// The models that are said to be loaded, in alphabetical order.
+    fn hot_cache(&self) -> Vec<String> {
+        self.handle.hot_cache()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Forgotten, it would take tasks that nobody runs.
+        if self.check_process().is_ok() {
+            self.abort();
+        }
+    }
+}
+
+impl Worker {
+    /// Threads stay behind when a process forks.
+    fn check_process(&self) -> PyResult<()> {
+        let now = std::process::id();
+        if now == self.process {
+            return Ok(());
+        }
+        Err(PyRuntimeError::new_err(format!(
+            "this worker runs in process {}, and this is process {now}, forked from it: its threads stayed there; \
+             start a worker of this process's own, or start processes by `spawn`",
+            self.process
+        )))
+    }
+
+    fn told<'py>(&self, py: Python<'py>, record: Record) -> PyResult<Bound<'py, PyAny>> {
+        let told = match record {
+            Record::Task(arrived) => {
+                let params = PyBytes::new(py, arrived.params.get().as_bytes());
+                let task = Task::new(arrived.outside, !self.on_thread[arrived.route]);
+                (TASK, arrived.number, arrived.route, task, params).into_pyobject(py)?
+            }
+            Record::Cancel(number) => return Ok((CANCEL, number).into_pyobject(py)?.into_any()),
+            Record::Command(waiting) => {
+                return Ok((COMMAND, Command::from(waiting)).into_pyobject(py)?.into_any());
+            }
+            Record::Ignored(ignored) => {
+                let (task_id, job_id) = (ignored.task_id.as_str(), ignored.job_id.as_str());
+                return Ok((IGNORED, task_id, job_id, ignored.reason.as_str()).into_pyobject(py)?.into_any());
+            }
+            Record::Ended(ended) => return how_it_ended(py, ended),
+        };
+        Ok(told.into_any())
+    }
+}
+
+/// Either `(ENDED, cause, cancelled, unacknowledged)` or `(ENDED, message, problems, exit_code)`, told apart by a None.
+fn how_it_ended(py: Python<'_>, ended: Ended) -> PyResult<Bound<'_, PyAny>> {
+    let ids = |ids: Vec<core::TaskId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let told = match ended {
+        Ok(stopped) => {
+            let cause = stopped.cause.to_string();
+            let stopped = (cause, ids(stopped.cancelled), ids(stopped.unacknowledged));
+            (ENDED, Some(stopped), None)
+        }
+        Err(failure) => (ENDED, None, Some((failure.message, failure.problems, failure.exit_code))),
+    };
+    Ok(told.into_pyobject(py)?.into_any())
+}
+
+/// Asks the user's check of capacity, on the thread that is made for that.
+fn accepts(check: &Py<PyAny>, name: &TaskName) -> bool {
+    let ask =
+        |py: Python<'_>| check.call1(py, (name.as_str(),)).and_then(|answer| answer.extract::<bool>(py));
+    match Python::try_attach(ask) {
+        Some(Ok(accepted)) => accepted,
+        // The Python half catches what the check raises, and says so.
+        Some(Err(error)) => {
+            tracing::warn!(task = %name, "`capacity_checker` cannot be asked: {error}");
+            true
+        }
+        None => true,
+    }
+}
+
+fn add(
+    builder: WorkerBuilder,
+    bridge: &Arc<Bridge>,
+    place: usize,
+    task: TaskSpec,
+) -> PyResult<WorkerBuilder> {
+    let schema = |what: &str, text: Option<String>| {
+        let wrong = |error| {
+            PyValueError::new_err(format!("the {what} of the task `{}` is not JSON: {error}", task.name))
+        };
+        text.map(|text| serde_json::from_str(&text).map_err(wrong)).transpose()
+    };
+    let mut options = TaskOptions::new();
+    if let Some(group) = &task.limit_group {
+        options = options.limit_group(group);
+    }
+    if let Some(seconds) = task.time_limit {
+        let limit = Duration::try_from_secs_f64(seconds).ok().filter(|limit| !limit.is_zero());
+        let limit = limit.ok_or_else(|| {
+            PyValueError::new_err(format!(
+                "the timeout of the task `{}` is `{seconds}`, expected seconds above 0",
+                task.name
+            ))
+        })?;
+        options = options.time_limit(limit);
+    }
+    if let Some(description) = &task.description {
+        options = options.description(description);
+    }
+    if let Some(version) = &task.version {
+        options = options.version(version);
+    }
+    if let Some(input) = schema("input schema", task.input_schema.clone())? {
+        options = options.input_schema(input);
+    }
+    if let Some(output) = schema("output schema", task.output_schema.clone())? {
+        options = options.output_schema(output);
+    }
+    if let Some(statuses) = &task.output_statuses {
+        options = options.output_statuses(statuses);
+    }
+    for (event_type, text) in &task.events {
+        if let Some(event) = schema("event schema", Some(text.clone()))? {
+            options = options.event(event_type, event);
+        }
+    }
+    let (bridge, route) = (bridge.clone(), Route { place, on_thread: task.on_thread });
+    Ok(builder.task_with(task.name, options, move |request: TaskRequest| bridge.clone().run(route, request)))
+}

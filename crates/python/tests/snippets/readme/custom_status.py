@@ -1,0 +1,4 @@
+return {
+    "status": "needs_manual_review",
+    "data": {"reason": "Low confidence score"}
+}

@@ -1,0 +1,4 @@
+return {
+    "status": "success",
+    "data": {"output": "some_value"}
+}

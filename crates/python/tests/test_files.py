@@ -1,0 +1,233 @@
+"""The files of a task, in both kinds of handlers."""
+
+import asyncio
+import json
+import os
+import pathlib
+import threading
+
+import pytest
+from avtomatika_worker import TaskFiles, Worker
+from avtomatika_worker.errors import PermanentError
+from avtomatika_worker.outcome import encode
+from avtomatika_worker.task_files import AsyncFile, FileMetadata
+
+
+@pytest.fixture
+def worker(tmp_path):
+    made = Worker(worker_type="files")
+    made.config.TASK_FILES_DIR = tmp_path
+    return made
+
+
+def ran(worker, dev_orchestrator, params=None):
+    with dev_orchestrator.running(worker):
+        return dev_orchestrator.run("work", params)
+
+
+def left(directory):
+    """What is there besides the worker's own."""
+    return [path for path in directory.iterdir() if path.name != ".avtomatika"]
+
+
+def test_every_method_is_there_for_both_kinds_of_handlers():
+    asynchronous = {name for name in vars(TaskFiles) if not name.startswith("_") and not name.endswith("_sync")}
+    assert asynchronous == {
+        *("get_root", "path_to", "exists", "list", "read", "write", "read_json", "write_json", "open"),
+        *("upload_file", "upload_dir", "download_file"),
+    }
+    assert {f"{name}_sync" for name in asynchronous} <= set(vars(TaskFiles))
+
+
+async def all_of_it(files: TaskFiles) -> dict:
+    await files.write("a.txt", "žluť")
+    await files.write("a.txt", "+", "a")
+    await files.write(pathlib.PurePath("deep", "er.bin"), b"\x00\xff", "wb")
+    await files.write_json("b.json", {"a": [1, pathlib.PurePosixPath("/x")]})
+    async with files.open("lines.txt", "w") as opened:
+        assert isinstance(opened, AsyncFile)
+        await opened.write("one\n")
+        await opened.writelines(["two\n", "three"])
+    async with files.open("lines.txt") as opened:
+        lines = [line async for line in opened]
+        place = await opened.seek(0)
+        first = await opened.readline()
+    async with files.open("lines.txt", "r+b") as opened:
+        await opened.truncate(3)
+        await opened.flush()
+        cut = await opened.read()
+    assert opened.closed
+    return {
+        "text": await files.read("a.txt"),
+        "raw": (await files.read("deep/er.bin", "rb")).hex(),
+        "json": await files.read_json("b.json"),
+        "list": await files.list(),
+        "exists": [await files.exists(name) for name in ("a.txt", "deep", "no")],
+        "made": os.path.isdir(os.path.dirname(await files.path_to("new/place"))),
+        "below": os.path.relpath(await files.path_to("x"), await files.get_root()),
+        "lines": lines,
+        "first": [place, first],
+        "cut": cut.decode(),
+    }
+
+
+def all_of_it_blocking(files: TaskFiles) -> dict:
+    files.write_sync("a.txt", "žluť")
+    files.write_sync("a.txt", "+", "a")
+    files.write_sync(pathlib.PurePath("deep", "er.bin"), b"\x00\xff", "wb")
+    files.write_json_sync("b.json", {"a": [1, pathlib.PurePosixPath("/x")]})
+    with files.open_sync("lines.txt", "w") as opened:
+        opened.writelines(["one\n", "two\n", "three"])
+    with files.open_sync("lines.txt") as opened:
+        lines = list(opened)
+        place = opened.seek(0)
+        first = opened.readline()
+    with files.open_sync("lines.txt", "r+b") as opened:
+        opened.truncate(3)
+        cut = opened.read()
+    return {
+        "text": files.read_sync("a.txt"),
+        "raw": files.read_sync("deep/er.bin", "rb").hex(),
+        "json": files.read_json_sync("b.json"),
+        "list": files.list_sync(),
+        "exists": [files.exists_sync(name) for name in ("a.txt", "deep", "no")],
+        "made": os.path.isdir(os.path.dirname(files.path_to_sync("new/place"))),
+        "below": os.path.relpath(files.path_to_sync("x"), files.get_root_sync()),
+        "lines": lines,
+        "first": [place, first],
+        "cut": cut.decode(),
+    }
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_files_are_written_read_and_listed(is_async, worker, dev_orchestrator, tmp_path):
+    async def asynchronous(params, files: TaskFiles):
+        return await all_of_it(files)
+
+    def blocking(params, files: TaskFiles):
+        return all_of_it_blocking(files)
+
+    worker.task("work")(asynchronous if is_async else blocking)
+    view = ran(worker, dev_orchestrator)
+    assert view["data"] == {
+        "text": "žluť+",
+        "raw": "00ff",
+        "json": {"a": [1, "/x"]},
+        "list": ["a.txt", "b.json", "deep", "lines.txt"],
+        "exists": [True, True, False],
+        "made": True,
+        "below": "x",
+        "lines": ["one\n", "two\n", "three"],
+        "first": [0, "one\n"],
+        "cut": "one",
+    }
+    assert left(tmp_path) == [], "the directory is removed when the result is safe"
+
+
+@pytest.mark.parametrize("name", ["../out", "/etc/passwd", "a/../../out", "link/out", "a\0b"])
+@pytest.mark.parametrize("method", ["path_to", "read", "write", "exists", "open"])
+def test_no_name_leads_out(name, method, worker, dev_orchestrator, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    worker.config.TASK_FILES_DIR = tmp_path / "tasks"
+
+    @worker.task("work")
+    async def work(params, files: TaskFiles):
+        os.symlink(outside, os.path.join(await files.get_root(), "link"))
+        if method == "open":
+            async with files.open(name, "w") as opened:
+                await opened.write("x")
+        elif method == "write":
+            await files.write(name, "x")
+        else:
+            await getattr(files, method)(name)
+
+    view = ran(worker, dev_orchestrator)
+    assert view["error"]["code"] == "PERMANENT_ERROR", view
+    if "\0" not in name:
+        assert view["error"]["details"] == {"type": "security"}
+    assert list(outside.iterdir()) == []
+
+
+def test_mistakes_are_pythons_own(worker, dev_orchestrator):
+    seen = {}
+
+    @worker.task("work")
+    async def work(params, files: TaskFiles):
+        await files.write("below/x", "")
+        for what, call in {
+            "missing": lambda: files.read("missing"),
+            "mode": lambda: files.read("a", "w"),
+            "type": lambda: files.write("a", b"x"),
+            "other type": lambda: files.write("a", "x", "wb"),
+            "itself": lambda: files.read("."),
+            "directory": lambda: files.read(os.path.dirname("below/x")),
+            "bytes": lambda: files.exists(b"a"),
+            "json": lambda: files.write_json("a", {"a": {1}}),
+        }.items():
+            try:
+                await call()
+            except Exception as error:
+                seen[what] = error
+        try:
+            async with files.open("a", "rw"):
+                pass
+        except ValueError as error:
+            seen["open"] = error
+        return {}
+
+    assert ran(worker, dev_orchestrator)["result_status"] == "success"
+    kinds = {what: type(error) for what, error in seen.items()}
+    assert kinds == {
+        "missing": FileNotFoundError,
+        "mode": ValueError,
+        "type": TypeError,
+        "other type": TypeError,
+        "itself": PermanentError,
+        "directory": PermanentError,
+        "bytes": TypeError,
+        "json": ValueError,
+        "open": ValueError,
+    }
+    assert "`missing`" in str(seen["missing"])
+    assert "`rw`" in str(seen["open"])
+    assert "at `a`" in str(seen["json"])
+
+
+class SlowFile:
+    """An open file on a disk that waits until it is told to go on."""
+
+    def __init__(self):
+        self.go_on = threading.Event()
+        self.thread = ""
+
+    def write(self, data):
+        self.thread = threading.current_thread().name
+        assert self.go_on.wait(20)
+        return len(data)
+
+
+async def test_the_disk_never_holds_up_the_loop():
+    slow = SlowFile()
+    writing = asyncio.ensure_future(AsyncFile(slow).write("abc"))
+    while not slow.thread:
+        await asyncio.sleep(0)
+    assert not writing.done(), "it waits for the disk, and this goes on"
+    slow.go_on.set()
+    assert await writing == 3
+    assert slow.thread.startswith("avtomatika")
+
+
+def test_without_a_storage_it_is_said_that_there_is_none(worker, dev_orchestrator):
+    @worker.task("work")
+    async def work(params, files: TaskFiles):
+        await files.write("a", "x")
+        await files.upload_file("a")
+
+    view = ran(worker, dev_orchestrator)
+    assert view["error"]["code"] == "PERMANENT_ERROR"
+    assert "`S3_ENDPOINT_URL` is not set" in view["error"]["message"]
+
+
+def test_what_was_uploaded_can_be_told():
+    assert json.loads(encode({"file": FileMetadata("s3://b/k", 5)})[1]) == {"file": {"uri": "s3://b/k", "size": 5}}

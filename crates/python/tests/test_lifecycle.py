@@ -1,0 +1,427 @@
+"""How a worker begins and ends: signals, exit codes, forks, loops, the interpreter's end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import pathlib
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+from avtomatika_worker import Worker
+from support import Beside, Program, beside, config, orchestrator, until
+
+TASKS = """
+    import asyncio, os, signal, sys, threading, time
+    from avtomatika_worker import Worker
+
+    worker = Worker()
+
+    @worker.task("echo")
+    async def echo(params):
+        return {"data": params}
+
+    @worker.task("sleep")
+    async def sleep(params):
+        await asyncio.sleep(params["seconds"])
+        return {"data": {"slept": True}}
+
+    @worker.task("block")
+    def block(params):
+        until = time.monotonic() + params["seconds"]
+        while time.monotonic() < until:
+            time.sleep(0.01)
+        return {"data": {"slept": True}}
+
+    @worker.task("hog")
+    async def hog(params):
+        time.sleep(params["seconds"])
+        return {"data": {"slept": True}}
+"""
+
+RUN = TASKS + """
+    worker.run_with_health_check()
+    print("returned")
+"""
+
+
+def started(dev: Any, script: str = RUN, **variables: str) -> Program:
+    program = Program(script, dev.url, **variables)
+    until(lambda: dev.workers() or program.process.poll() is not None)
+    return program
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_lets_tasks_finish_and_run_returns(number):
+    with orchestrator() as dev:
+        program = started(dev)
+        jobs = [dev.submit(name, {"seconds": 1.0}) for name in ("sleep", "block")]
+        until(lambda: all(dev.task(job)["status"] == "running" for job in jobs))
+        program.signal(number)
+        for job in jobs:
+            assert dev.result(job)["data"] == {"slept": True}
+        code, output = program.end()
+    assert code == 0 and output.rstrip().endswith("returned"), output
+
+
+def test_the_second_signal_cancels_and_the_exit_code_is_1():
+    with orchestrator() as dev:
+        program = started(dev)
+        jobs = [dev.submit(name, {"seconds": 60}) for name in ("sleep", "block")]
+        until(lambda: all(dev.task(job)["status"] == "running" for job in jobs))
+        program.signal(signal.SIGTERM)
+        until(lambda: dev.workers()[0]["status"] == "busy")
+        program.signal(signal.SIGTERM)
+        for job in jobs:
+            assert dev.result(job)["error"]["message"] == "worker shut down"
+        code, output = program.end()
+    assert code == 1 and "returned" not in output, output
+
+
+def test_the_third_signal_has_its_default_action():
+    with orchestrator() as dev:
+        # A handler that is never interrupted.
+        script = RUN.replace(
+            "until = time.monotonic()", "from avtomatika_worker import shielded\n        shielded().__enter__()\n        until = time.monotonic()"
+        )
+        program = started(dev, script)
+        job = dev.submit("block", {"seconds": 60})
+        until(lambda: dev.task(job)["status"] == "running")
+        for _ in range(3):
+            program.signal(signal.SIGTERM)
+            time.sleep(0.3)
+        code, output = program.end(5)
+    assert code == -signal.SIGTERM, output
+
+
+def test_a_signal_is_obeyed_while_a_handler_blocks_the_loop():
+    with orchestrator() as dev:
+        program = started(dev)
+        job = dev.submit("hog", {"seconds": 2})
+        until(lambda: dev.task(job)["status"] == "running")
+        program.signal(signal.SIGTERM)
+        until(lambda: dev.workers()[0]["status"] == "busy", 1.5)
+        assert dev.task(job)["status"] == "running"
+        assert dev.result(job)["data"] == {"slept": True}
+        code, output = program.end()
+    assert code == 0, output
+
+
+def test_a_configuration_that_is_wrong_is_exit_code_2_and_all_of_it_is_said():
+    program = Program(RUN, "http://127.0.0.1:1", HEARTBEAT_INTERVAL="soon", MAX_CONCURRENT_TASKS="0")
+    code, output = program.end()
+    assert code == 2 and "HEARTBEAT_INTERVAL" in output and "MAX_CONCURRENT_TASKS" in output, output
+    assert "Traceback" not in output, output
+
+
+def test_a_port_that_is_taken_is_exit_code_1():
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        program = Program(RUN, "http://127.0.0.1:1", WORKER_PORT=str(taken.getsockname()[1]))
+        code, output = program.end()
+    assert code == 1 and "WORKER_PORT" in output, output
+
+
+def test_run_restores_the_signal_handlers_it_found():
+    script = TASKS + """
+    def mine(number, frame):
+        print("mine")
+
+    signal.signal(signal.SIGTERM, mine)
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    wakeup = signal.set_wakeup_fd(-1)
+    threading.Timer(0.5, worker.drain).start()
+    worker.run()
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+    assert signal.set_wakeup_fd(-1) == wakeup
+    signal.raise_signal(signal.SIGTERM)
+    """
+    with orchestrator() as dev:
+        code, output = Program(script, dev.url).end()
+    assert (code, output.strip()) == (0, "mine"), output
+
+
+def test_run_from_another_thread_and_twice_and_uvloop():
+    script = TASKS + """
+    import uvloop
+    for loops in (asyncio, uvloop):
+        asyncio.set_event_loop_policy(getattr(loops, "EventLoopPolicy", asyncio.DefaultEventLoopPolicy)())
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        time.sleep(0.5)
+        worker.drain()
+        thread.join(15)
+        assert not thread.is_alive()
+    print("ended")
+    """
+    pytest.importorskip("uvloop")
+    with orchestrator() as dev:
+        code, output = Program(script, dev.url).end()
+    assert (code, output.strip()) == (0, "ended"), output
+
+
+def test_uvloop_gets_signals_too():
+    pytest.importorskip("uvloop")
+    script = TASKS + """
+    import uvloop
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    worker.run()
+    print("returned")
+    """
+    with orchestrator() as dev:
+        program = started(dev, script)
+        program.signal(signal.SIGTERM)
+        code, output = program.end()
+    assert code == 0 and output.strip() == "returned", output
+
+
+def test_main_installs_no_signal_handlers_unless_asked():
+    script = TASKS + """
+    async def main():
+        task = asyncio.create_task(worker.main(install_signal_handlers="ask" in sys.argv))
+        await asyncio.sleep(0.5)
+        print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+        worker.drain()
+        await task
+
+    sys.argv = ["x"]
+    asyncio.run(main())
+    sys.argv = ["x", "ask"]
+    asyncio.run(main())
+    print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+    """
+    with orchestrator() as dev:
+        code, output = Program(script, dev.url).end()
+    assert (code, output.split()) == (0, ["True", "False", "True"]), output
+
+
+def worker_of(url: str, **attributes: Any) -> tuple[Worker, threading.Event]:
+    worker = Worker(config=config(url, **attributes))
+    running = threading.Event()
+
+    @worker.task("sleep")
+    async def sleep(params):
+        running.set()
+        await asyncio.sleep(params["seconds"])
+        return {"data": {"slept": True}}
+
+    @worker.task("hog")
+    async def hog(params):
+        running.set()
+        time.sleep(params["seconds"])
+
+    return worker, running
+
+
+def test_cancelling_main_is_the_first_signal_and_again_the_second():
+    with orchestrator() as dev:
+        worker, running = worker_of(dev.url)
+
+        async def main():
+            task = asyncio.create_task(worker.main())
+            job = await asyncio.to_thread(dev.submit, "sleep", {"seconds": 0.7})
+            await asyncio.to_thread(running.wait, 15)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert dev.task(job)["data"] == {"slept": True}
+            running.clear()
+            task = asyncio.create_task(worker.main())
+            job = dev.submit("sleep", {"seconds": 60})
+            await asyncio.to_thread(running.wait, 15)
+            task.cancel()
+            await asyncio.sleep(0.2)
+            assert not task.done()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert dev.task(job)["error"]["message"] == "worker shut down"
+
+        asyncio.run(main())
+
+
+def test_a_worker_that_runs_is_not_run_again_and_not_changed():
+    with orchestrator() as dev:
+        worker, _ = worker_of(dev.url)
+        with beside(worker):
+            until(lambda: worker._run)
+            with pytest.raises(RuntimeError, match="runs already"):
+                asyncio.run(worker.main())
+            with pytest.raises(RuntimeError, match="cannot be added"):
+                worker.task("more")(print)
+            with pytest.raises(RuntimeError, match="cannot be set any more"):
+                worker.config.WORKER_ID = "other"
+
+
+def test_run_in_a_running_loop_says_what_to_do():
+    worker, _ = worker_of("http://127.0.0.1:1")
+
+    async def main():
+        with pytest.raises(RuntimeError, match=r"await worker\.main\(\)"):
+            worker.run()
+
+    asyncio.run(main())
+
+
+def test_a_forked_process_is_told_that_its_worker_stayed_behind():
+    script = TASKS + """
+    async def main():
+        task = asyncio.create_task(worker.main())
+        await asyncio.sleep(0.5)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                worker._run.native.drain()
+            except RuntimeError as error:
+                print("drain:", error)
+                code = 0
+            try:
+                asyncio.events._set_running_loop(None)
+                asyncio.run(worker.main())
+                code = 1
+            except RuntimeError as error:
+                print("main:", error)
+            sys.stdout.flush()
+            worker._run.close()
+            os._exit(code)
+        _, status = os.waitpid(child, 0)
+        print("child", os.waitstatus_to_exitcode(status))
+        worker.drain()
+        await task
+        print("ended")
+
+    asyncio.run(main())
+    """
+    with orchestrator() as dev:
+        code, output = Program(script, dev.url).end()
+    assert code == 0, output
+    assert output.count("forked from it") == 2 and "child 0" in output and output.rstrip().endswith("ended"), output
+
+
+def test_a_worker_that_was_not_started_can_be_run_after_a_fork():
+    script = TASKS + """
+    child = os.fork()
+    if child == 0:
+        worker.run()
+        os._exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    with orchestrator() as dev:
+        program = started(dev, script)
+        assert dev.data("echo", {"a": 1}) == {"a": 1}
+        children = f"/proc/{program.process.pid}/task/{program.process.pid}/children"
+        child = int(pathlib.Path(children).read_text().split()[0])
+        os.kill(child, signal.SIGTERM)
+        code, output = program.end()
+    assert (code, output.strip()) == (0, "7"), output
+
+
+def test_the_interpreter_ends_while_tasks_run_in_a_thread_it_does_not_wait_for(tmp_path):
+    script = TASKS + """
+    thread = threading.Thread(target=lambda: asyncio.run(worker.main()), daemon=True)
+    thread.start()
+    while not os.path.exists(os.environ["GO"]):
+        time.sleep(0.01)
+    print("main ends", flush=True)
+    """
+    go = tmp_path / "go"
+    with orchestrator() as dev:
+        program = started(dev, script, GO=str(go))
+        jobs = [dev.submit(name, {"seconds": 60}) for name in ("sleep", "block", "sleep")]
+        until(lambda: all(dev.task(job)["status"] == "running" for job in jobs))
+        go.touch()
+        code, output = program.end(12)
+        assert code == 0 and "main ends" in output, output
+        assert "Fatal" not in output and "panicked" not in output, output
+        for job in jobs:
+            assert dev.result(job)["error"]["message"] == "worker shut down"
+
+
+def test_a_loop_that_is_closed_under_it_ends_the_worker(caplog):
+    with orchestrator() as dev:
+        worker, running = worker_of(dev.url, WORKER_SHUTDOWN_TIMEOUT=1)
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(worker.main())
+        loop.run_until_complete(asyncio.to_thread(until, dev.workers))
+        native = worker._run.native
+        loop.close()
+        job = dev.submit("sleep", {"seconds": 1})
+        assert dev.result(job)["error"]["message"] == "worker shut down", "it is given back"
+        until(lambda: native.join(0.1))
+        assert not running.is_set()
+        assert any("loop was closed" in record.getMessage() for record in caplog.records)
+        # What was left pending is destroyed some time, and asyncio would say so.
+        task._log_destroy_pending = False
+        with beside(worker):
+            assert dev.data("sleep", {"seconds": 0}) == {"slept": True}, "it can be run anew"
+            assert worker._run is not None
+            del task
+            gc.collect()
+            assert dev.data("sleep", {"seconds": 0}) == {"slept": True}
+
+
+def test_a_loop_that_is_left_takes_the_worker_along():
+    with orchestrator() as dev:
+        worker, _ = worker_of(dev.url)
+
+        async def main():
+            task = asyncio.create_task(worker.main())
+            await asyncio.to_thread(until, dev.workers)
+            assert not task.done()
+
+        # `asyncio.run` cancels what is left, and waits for it.
+        asyncio.run(main())
+        assert worker._run is None
+
+
+def test_a_handler_that_blocks_the_loop_is_named_and_heartbeats_go_on(caplog):
+    caplog.set_level(logging.WARNING, "avtomatika_worker")
+    with orchestrator(worker_ttl=1.0) as dev:
+        worker, running = worker_of(dev.url)
+        with beside(worker):
+            job = dev.submit("hog", {"seconds": 2.5})
+            assert running.wait(15)
+            said = until(lambda: [r.getMessage() for r in caplog.records if "blocked" in r.getMessage()], 2)
+            assert dev.task(job)["status"] == "running", "it is said while it is so"
+            assert "the handler of `hog` has blocked the event loop for 1" in said[0] and __file__ in said[0]
+            time.sleep(1)
+            assert dev.workers(), "not given up"
+            assert dev.result(job)["status"] == "finished"
+            until(lambda: any("no longer blocked" in record.getMessage() for record in caplog.records))
+
+
+def test_importing_the_package_is_quick_and_takes_no_heavy_modules():
+    script = """
+    import sys, time
+    # Of the processor: whatever else the machine does.
+    began = time.process_time()
+    import avtomatika_worker
+    took = time.process_time() - began
+    heavy = {"asyncio", "json", "logging", "inspect", "dataclasses", "pydantic", "ssl", "socket"} & set(sys.modules)
+    print(took, sorted(heavy))
+    """
+    best, heavy = 9.0, ""
+    for _ in range(5):
+        code, output = Program(script, "http://127.0.0.1:1").end()
+        assert code == 0, output
+        took, heavy = output.split(" ", 1)
+        best = min(best, float(took))
+    assert heavy.strip() == "[]"
+    assert best < 0.06, best
+
+
+def test_draining_ends_a_worker_cleanly():
+    with orchestrator() as dev:
+        worker, _ = worker_of(dev.url)
+        one = Beside(worker)
+        until(dev.workers)
+        worker.drain()
+        one.join()
+        assert one.error is None and one.stopped.is_clean and one.stopped.cause == "asked to stop"

@@ -1,0 +1,153 @@
+"""Middleware: what it sees, what it may do, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+from avtomatika_worker import Worker
+from support import beside, config, orchestrator
+
+
+def asynchronous(name: str, diary: list[str]) -> Any:
+    async def middleware(context: dict, next_handler):
+        diary.append(f"{name}-enter")
+        context["handler_kwargs"]["model_path"] = f"/models/{name}"
+        try:
+            await asyncio.sleep(0)
+            result = await next_handler()
+            result["data"][name] = sorted(set(context) - {"handler_kwargs"})
+            return result
+        finally:
+            diary.append(f"{name}-exit")
+
+    return middleware
+
+
+def blocking(name: str, diary: list[str]) -> Any:
+    def middleware(context: dict, next_handler):
+        assert threading.current_thread().name.startswith("avtomatika-handler-")
+        diary.append(f"{name}-enter")
+        context["handler_kwargs"]["model_path"] = f"/models/{name}"
+        try:
+            time.sleep(0.001)
+            result = next_handler()
+            result["data"][name] = sorted(set(context) - {"handler_kwargs"})
+            return result
+        finally:
+            diary.append(f"{name}-exit")
+
+    return middleware
+
+
+@pytest.mark.parametrize("handler", ["async", "blocking"])
+@pytest.mark.parametrize("kinds", ["aa", "ab", "ba", "bb", "a", "b", "aba", "bab", "abab", "babab"])
+def test_all_mixtures_nest_and_the_innermost_injection_counts(kinds, handler):
+    diary: list[str] = []
+    with orchestrator() as dev:
+        # One slot: a task never needs more than one thread.
+        worker = Worker(config=config(dev.url), max_concurrent_tasks=1)
+        names = [f"{kind}{place}" for place, kind in enumerate(kinds)]
+        for kind, name in zip(kinds, names, strict=True):
+            worker.add_middleware((asynchronous if kind == "a" else blocking)(name, diary))
+
+        if handler == "async":
+
+            @worker.task("t")
+            async def t(params, model_path):
+                return {"status": "mine", "data": {"model_path": model_path, "n": params["n"]}}
+        else:
+
+            @worker.task("t")
+            def t(params, model_path):
+                return {"status": "mine", "data": {"model_path": model_path, "n": params["n"]}}
+
+        with beside(worker):
+            view = dev.run("t", {"n": 1})
+    assert view["result_status"] == "mine", view
+    seen = ["job_id", "params", "task_id", "task_name"]
+    assert view["data"] == {"model_path": f"/models/{names[-1]}", "n": 1, **dict.fromkeys(names, seen)}
+    assert diary == [f"{name}-enter" for name in names] + [f"{name}-exit" for name in reversed(names)]
+
+
+def test_it_may_catch_replace_and_refuse():
+    with orchestrator() as dev:
+        worker = Worker(config=config(dev.url))
+
+        @worker.add_middleware
+        async def catches(context, next_handler):
+            try:
+                return await next_handler()
+            except LookupError as error:
+                return {"data": {"caught": str(error)}}
+
+        @worker.add_middleware
+        def refuses(context, next_handler):
+            if context["params"].get("refuse"):
+                return {"status": "refused", "data": {"task": context["task_name"]}}
+            return next_handler()
+
+        @worker.task("t")
+        async def t(params):
+            raise LookupError("nothing there")
+
+        with beside(worker):
+            assert dev.data("t") == {"caught": "nothing there"}
+            view = dev.run("t", {"refuse": True})
+            assert (view["result_status"], view["data"]) == ("refused", {"task": "t"})
+
+
+def test_a_handler_whose_argument_nobody_injects_fails_for_good():
+    with orchestrator() as dev:
+        worker = Worker(config=config(dev.url))
+
+        @worker.task("t")
+        def t(params, model_path):
+            return {}
+
+        with beside(worker):
+            error = dev.error("t")
+            assert error["code"] == "PERMANENT_ERROR" and "model_path" in error["message"]
+
+
+@pytest.mark.parametrize("kinds", ["ba", "ab", "bab"])
+@pytest.mark.parametrize("handler", ["async", "blocking"])
+def test_cancelling_goes_through_all_of_it(kinds, handler):
+    began, diary = threading.Event(), []
+    with orchestrator() as dev:
+        worker = Worker(config=config(dev.url), max_concurrent_tasks=1)
+        for place, kind in enumerate(kinds):
+            worker.add_middleware((asynchronous if kind == "a" else blocking)(f"{kind}{place}", diary))
+
+        if handler == "async":
+
+            @worker.task("t")
+            async def t(params):
+                began.set()
+                await asyncio.sleep(60)
+        else:
+
+            @worker.task("t")
+            def t(params):
+                began.set()
+                while True:
+                    time.sleep(0.01)
+
+        @worker.task("next")
+        async def following(params):
+            return {"data": {}}
+
+        with beside(worker):
+            job = dev.submit("t")
+            assert began.wait(15)
+            told = time.monotonic()
+            dev.cancel(job)
+            assert dev.result(job)["status"] == "cancelled"
+            assert time.monotonic() - told < 4
+            assert dev.run("next")["status"] == "finished", "its slot and its thread are free"
+    assert [entry for entry in diary if entry.endswith("-exit")][: len(kinds)] == [
+        f"{kind}{len(kinds) - 1 - place}-exit" for place, kind in enumerate(reversed(kinds))
+    ]

@@ -1,0 +1,176 @@
+"""What users test their handlers with."""
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+
+import pytest
+from avtomatika_worker import PermanentError, TaskCancelled, TaskFiles, Worker
+from avtomatika_worker.testing import DevOrchestrator, TestWorker
+
+
+@dataclass
+class Size:
+    width: int
+
+
+worker = Worker(worker_type="tested")
+seen = []
+
+
+@worker.task("resize")
+async def resize(params: Size, task_id: str, job_id: str, priority, send_progress, send_event, tag, deadline=None):
+    await send_progress(task_id, job_id, 0.5, "half")
+    send_progress(2.0)
+    await send_event("seen", {"width": params.width})
+    return {"width": params.width, "ids": [task_id, job_id], "priority": priority, "tag": tag, "deadline": deadline}
+
+
+@worker.task("block")
+def block(params, add_to_hot_cache, remove_from_hot_cache):
+    add_to_hot_cache("a")
+    add_to_hot_cache("b")
+    remove_from_hot_cache("a")
+    try:
+        for _ in range(params.get("steps", 0)):
+            time.sleep(0.01)
+    except TaskCancelled:
+        seen.append("cancelled")
+        raise
+
+
+@worker.task("wait")
+async def wait(params):
+    await asyncio.sleep(30)
+
+
+@worker.task("refuse")
+async def refuse(params):
+    raise PermanentError("never", details={"why": "so"})
+
+
+@worker.task("crash")
+def crash(params):
+    raise RuntimeError("by mistake")
+
+
+@worker.add_middleware
+async def tagging(context, next_handler):
+    context["handler_kwargs"]["tag"] = context["task_name"]
+    return await next_handler()
+
+
+def test_a_task_is_run_as_in_production():
+    run = TestWorker(worker).run("resize", {"width": 3}, task_id="t", job_id="j", priority=2, deadline=5.0)
+    assert run.status == "success"
+    assert run.data == {"width": 3, "ids": ["t", "j"], "priority": 2, "tag": "resize", "deadline": 5.0}
+    assert run.progress == [(0.5, "half"), (1.0, "")]
+    assert run.events == [("seen", {"width": 3})]
+    assert "success" in repr(run)
+
+
+def test_what_is_wrong_is_told_as_an_orchestrator_would_be_told():
+    tester = TestWorker(worker)
+    run = tester.run("resize", {"width": "3"})
+    assert (run.status, run.error_code) == ("failure", "INVALID_INPUT_ERROR")
+    assert run.error_details == {"problems": [{"path": "width", "problem": 'invalid type: string "3", expected int'}]}
+    run = tester.run("refuse")
+    assert (run.error_code, run.error_message, run.error_details) == ("PERMANENT_ERROR", "never", {"why": "so"})
+    run = tester.run("crash")
+    assert (run.error_code, run.error_message) == ("TRANSIENT_ERROR", "by mistake")
+    assert "by mistake" in repr(run)
+
+
+def test_the_hot_cache_lives_as_long_as_the_test_worker():
+    tester = TestWorker(worker)
+    assert tester.run("block").status == "success"
+    assert tester.hot_cache == {"b"}
+    assert TestWorker(worker).hot_cache == set()
+
+
+@pytest.mark.parametrize("name", ["block", "wait"])
+def test_a_task_can_be_told_to_stop(name):
+    began = time.monotonic()
+    run = TestWorker(worker).run(name, {"steps": 3000}, cancelled_after=0.1)
+    assert run.status == "cancelled"
+    assert time.monotonic() - began < 10
+    assert name == "wait" or seen == ["cancelled"]
+
+
+async def test_it_runs_on_a_loop_that_is_there():
+    tester = TestWorker(worker)
+    runs = await asyncio.gather(*(tester.run_async("resize", {"width": width}) for width in range(20)))
+    assert [run.data["width"] for run in runs] == list(range(20))
+    assert len({run.data["ids"][0] for run in runs}) == 20
+
+
+def test_files_are_in_a_directory_of_the_tests_own():
+    files_worker = Worker()
+    paths = []
+
+    @files_worker.task("write")
+    async def write(params, files: TaskFiles):
+        await files.write("deep/a.txt", "text")
+        async with files.open("b.bin", "wb") as opened:
+            await opened.write(b"\x00")
+        paths.append(await files.path_to("made/x"))
+        listed = await files.list()
+        await files.write("deep/a.txt", "+", "a")
+        return {"text": await files.read("deep/a.txt"), "list": listed, "there": await files.exists("no")}
+
+    @files_worker.task("escape")
+    def escape(params, files: TaskFiles):
+        return {"path": files.path_to_sync(params["name"])}
+
+    tester = TestWorker(files_worker)
+    run = tester.run("write")
+    assert run.data == {"text": "text+", "list": ["b.bin", "deep", "made"], "there": False}
+    assert run.files == {"deep/a.txt": b"text+", "b.bin": b"\x00"}
+    assert not os.path.exists(os.path.dirname(paths[0]))
+    for name in ("../x", "/etc/passwd", "a/../../x"):
+        run = tester.run("escape", {"name": name})
+        assert (run.error_code, run.error_details) == ("PERMANENT_ERROR", {"type": "security"})
+
+
+def test_mistakes_are_named():
+    tester = TestWorker(worker)
+    with pytest.raises(KeyError, match="there is no task `resise`; there are block, crash"):
+        tester.run("resise")
+    with pytest.raises(TypeError, match="no `prio`"):
+        tester.run("resize", prio=1)
+
+
+def test_the_development_orchestrator_runs_a_worker(dev_orchestrator):
+    before = worker.config.ORCHESTRATORS_CONFIG
+    with dev_orchestrator.running(worker):
+        (shown,) = dev_orchestrator.workers()
+        assert shown["worker_id"] == worker.config.WORKER_ID
+        assert dev_orchestrator.run("resize", {"width": 3})["data"]["tag"] == "resize"
+        job = dev_orchestrator.submit("wait")
+        with pytest.raises(TimeoutError, match="has not ended in 0.05 s"):
+            dev_orchestrator.wait(job, 0.05)
+        dev_orchestrator.cancel(job)
+        assert dev_orchestrator.wait(job)["status"] == "cancelled"
+        assert dev_orchestrator.task(job)["status"] == "cancelled"
+    assert worker.config.ORCHESTRATORS_CONFIG == before
+    assert dev_orchestrator.task("nothing") is None
+
+
+def test_a_worker_that_cannot_run_says_why():
+    broken = Worker()
+    with DevOrchestrator() as orchestrator, pytest.raises(Exception, match="no task"):
+        with orchestrator.running(broken):
+            raise AssertionError("it runs")
+
+
+def test_settings_of_the_orchestrator_count_and_are_checked():
+    with DevOrchestrator(token="one", max_retries=0) as orchestrator:
+        with orchestrator.running(worker):
+            assert orchestrator.run("crash")["attempts"] == 1
+        assert orchestrator.url.startswith("http://127.0.0.1:")
+    orchestrator.shutdown()
+    with pytest.raises(RuntimeError, match="shut down"):
+        orchestrator.workers()
+    with pytest.raises(ValueError, match="expected a host's address and a port"):
+        DevOrchestrator("localhost")

@@ -1,0 +1,498 @@
+"""The worker, fed by the development orchestrator."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import os
+import threading
+import time
+from typing import Any
+
+import pytest
+from avtomatika_worker import ConfigError, PermanentError, Worker, WorkerError
+from support import Beside, beside, config, orchestrator, until
+
+
+def made(url: str, attributes: dict[str, Any] | None = None, **arguments: Any) -> Worker:
+    return Worker(config=config(url, **(attributes or {})), **arguments)
+
+
+def test_async_and_blocking_handlers_get_what_they_name_and_return_data():
+    with orchestrator() as dev:
+        worker = made(dev.url, worker_type="a-type")
+
+        @worker.task("one")
+        async def one(params: dict, task_id: str, priority):
+            return {"data": {"params": params, "task_id": task_id, "priority": priority}}
+
+        @worker.task("two")
+        def two(params, **kwargs):
+            return {"names": sorted(kwargs), "thread": threading.current_thread().name}
+
+        with beside(worker):
+            view = dev.run("one", {"a": [1, 2.5, "ü"], "big": 2**60}, priority=3)
+            assert view["data"]["params"] == {"a": [1, 2.5, "ü"], "big": 2**60}
+            assert (view["data"]["task_id"], view["data"]["priority"]) == (view["task_id"], 3)
+            data = dev.data("two")
+            assert {"task_id", "job_id", "priority", "tracing_context", "send_progress", "add_to_hot_cache"} <= set(
+                data["names"]
+            )
+            assert data["thread"].startswith("avtomatika-handler-")
+            assert dev.workers()[0]["worker_type"] == "a-type"
+
+
+def test_as_many_block_at_once_as_there_are_slots():
+    with orchestrator() as dev:
+        worker = made(dev.url, max_concurrent_tasks=12)
+        together = threading.Barrier(12)
+
+        @worker.task("block")
+        def block(params):
+            together.wait(15)
+            return {"data": {}}
+
+        with beside(worker):
+            jobs = [dev.submit("block") for _ in range(12)]
+            assert {dev.result(job)["status"] for job in jobs} == {"finished"}
+
+
+def test_limits_of_groups_are_held():
+    with orchestrator() as dev:
+        worker = made(dev.url, task_type_limits={"video": 1}, max_concurrent_tasks=8)
+        now, most = 0, 0
+
+        @worker.task("video", task_type="video")
+        async def video(params):
+            nonlocal now, most
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0.05)
+            now -= 1
+
+        with beside(worker):
+            for job in [dev.submit("video") for _ in range(6)]:
+                assert dev.result(job)["status"] == "finished"
+        assert most == 1
+
+
+def test_exceptions_are_transient_typed_ones_carry_their_code_and_the_traceback_is_in_the_log(caplog):
+    with orchestrator() as dev:
+        worker = made(dev.url)
+
+        @worker.task("any")
+        async def any_(params):
+            raise KeyError("missing")
+
+        @worker.task("typed")
+        def typed(params):
+            raise PermanentError("never", details={"n": 1})
+
+        @worker.task("exits")
+        async def exits(params):
+            raise SystemExit(3)
+
+        @worker.task("still_there")
+        async def still_there(params):
+            return None
+
+        with beside(worker):
+            error = dev.error("any")
+            assert (error["code"], error["details"]["type"]) == ("TRANSIENT_ERROR", "KeyError")
+            assert dev.error("typed") == {"code": "PERMANENT_ERROR", "message": "never", "details": {"n": 1}}
+            assert dev.error("exits")["code"] == "TRANSIENT_ERROR"
+            dev.data("still_there")
+    tracebacks = [record for record in caplog.records if record.exc_info]
+    assert any("KeyError: 'missing'" in caplog.handler.format(record) for record in tracebacks)
+    assert all("never" not in str(record.exc_info) for record in tracebacks)
+
+
+def test_wrong_params_are_invalid_input_and_the_handler_is_not_run():
+    from dataclasses import dataclass
+
+    ran = []
+
+    @dataclass
+    class Size:
+        width: int
+
+    with orchestrator() as dev:
+        worker = made(dev.url)
+
+        @worker.task("async")
+        async def asynchronous(params: Size):
+            ran.append(params)
+            return {"data": {"width": params.width}}
+
+        @worker.task("blocking")
+        def blocking(params: Size):
+            ran.append(params)
+
+        with beside(worker):
+            for name in ("async", "blocking"):
+                assert dev.error(name, {"width": "x"})["code"] == "INVALID_INPUT_ERROR"
+            assert not ran
+            assert dev.data("async", {"width": 3}) == {"width": 3}
+
+
+def test_the_cases_of_data_that_cannot_be_told_do_not_hang():
+    with orchestrator() as dev:
+        worker = made(dev.url)
+        results = {"set": {"a": {1}}, "nan": {"a": float("nan")}, "list": [1], "deep": {"a": b"x"}}
+
+        @worker.task("odd")
+        async def odd(params):
+            return results[params["which"]]
+
+        with beside(worker):
+            for which in results:
+                error = dev.error("odd", {"which": which})
+                assert error["code"] == "PERMANENT_ERROR", which
+
+
+def test_each_handler_has_a_context_of_its_own():
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="none")
+
+    with orchestrator() as dev:
+        worker = made(dev.url)
+
+        @worker.task("async")
+        async def asynchronous(params):
+            before = variable.get()
+            variable.set("async")
+            return {"data": {"before": before}}
+
+        @worker.task("blocking")
+        def blocking(params):
+            before = variable.get()
+            variable.set("blocking")
+            return {"data": {"before": before}}
+
+        async def main():
+            variable.set("outer")
+            await worker.main()
+
+        thread = threading.Thread(target=lambda: asyncio.run(main()))
+        thread.start()
+        for name in ("async", "blocking", "async", "blocking"):
+            assert dev.data(name) == {"before": "outer"}
+        worker.drain()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_the_trace_of_a_task_is_the_current_one_in_its_handler():
+    trace = pytest.importorskip("opentelemetry.trace")
+    from avtomatika_worker._execution import _attach_trace
+
+    def seen() -> str:
+        parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        _attach_trace({"tracing_context": {"traceparent": parent}})
+        return format(trace.get_current_span().get_span_context().trace_id, "032x")
+
+    assert contextvars.copy_context().run(seen) == "0af7651916cd43dd8448eb211c80319c"
+
+
+def test_progress_models_and_capacity_are_told_from_both_kinds_of_handlers():
+    with orchestrator() as dev:
+        full = threading.Event()
+        worker = made(
+            dev.url,
+            skill_dependencies={"draw": ["a", "b"]},
+            capacity_checker=lambda name: name != "hot" or not full.is_set(),
+        )
+        go_on = threading.Event()
+
+        @worker.task("draw")
+        async def draw(params, task_id, job_id, send_progress, add_to_hot_cache):
+            add_to_hot_cache("a")
+            await send_progress(task_id, job_id, 0.5, "half")
+            await asyncio.to_thread(go_on.wait, 15)
+
+        @worker.task("hot")
+        def hot(params, send_progress, add_to_hot_cache, remove_from_hot_cache):
+            add_to_hot_cache("b")
+            remove_from_hot_cache("a")
+            send_progress(0.25, "a quarter")
+
+        with beside(worker):
+            job = dev.submit("draw")
+            until(lambda: dev.task(job).get("progress") == 0.5)
+            assert worker.get_hot_cache() == {"a"}
+            worker.add_to_hot_cache("c")
+            dev.data("hot")
+            go_on.set()
+            dev.result(job)
+            assert worker.get_hot_cache() == {"b", "c"}
+            assert set(dev.workers()[0]["accepts"]) == {"draw", "hot"}
+            full.set()
+            until(lambda: dev.workers()[0]["accepts"] == ["draw"])
+        assert worker.get_hot_cache() == {"b", "c"}
+
+
+def test_a_capacity_checker_that_raises_counts_as_yes_and_is_said_once(caplog):
+    asked = []
+
+    def check(name):
+        asked.append(name)
+        raise OSError("no card")
+
+    with orchestrator() as dev:
+        worker = made(dev.url, capacity_checker=check)
+
+        @worker.task("t")
+        async def t(params):
+            return None
+
+        with beside(worker):
+            dev.data("t")
+            until(lambda: len(asked) > 3)
+    said = [record for record in caplog.records if "capacity_checker" in record.getMessage()]
+    assert len(said) == 1 and said[0].exc_info
+
+
+def test_skills_are_tasks_by_their_newer_name():
+    with orchestrator() as dev:
+        worker = made(dev.url, skill_type_limits={"gpu": 1})
+
+        @worker.skill
+        async def bare(params):
+            return {"by": "bare"}
+
+        @worker.skill("named", type="gpu", description="does it")
+        async def other(params):
+            return {"by": "named"}
+
+        @worker.skill(version="1.2.3")
+        def from_function(params):
+            return {"by": "function"}
+
+        with beside(worker):
+            for name in ("bare", "named", "from_function"):
+                dev.data(name)
+
+
+def test_several_workers_live_in_one_process_at_once_and_one_after_the_other():
+    with orchestrator() as dev:
+        workers = []
+        for number in range(3):
+            worker = made(dev.url, {"WORKER_ID": f"w-{number}"})
+
+            @worker.task(f"t{number}")
+            async def t(params, task_name):
+                return {"by": task_name}
+
+            workers.append(worker)
+        for _ in range(2):
+            with beside(workers[0]), beside(workers[1]), beside(workers[2]):
+                for number in range(3):
+                    assert dev.data(f"t{number}") == {"by": f"t{number}"}
+
+
+def test_on_one_loop_several_workers_get_along():
+    with orchestrator() as dev:
+        workers = []
+        for number in range(2):
+            worker = made(dev.url, {"WORKER_ID": f"w-{number}"})
+
+            @worker.task(f"t{number}")
+            async def t(params):
+                return {}
+
+            workers.append(worker)
+
+        async def main():
+            running = [asyncio.create_task(worker.main()) for worker in workers]
+            for number in range(2):
+                await asyncio.to_thread(dev.data, f"t{number}")
+            for worker in workers:
+                worker.drain()
+            return await asyncio.gather(*running)
+
+        assert all(stopped.is_clean for stopped in asyncio.run(main()))
+
+
+def test_uvloop_runs_it():
+    uvloop = pytest.importorskip("uvloop")
+    with orchestrator() as dev:
+        worker = made(dev.url)
+
+        @worker.task("loop")
+        async def loop(params):
+            return {"loop": type(asyncio.get_running_loop()).__module__}
+
+        @worker.task("block")
+        def block(params):
+            return {}
+
+        with beside(worker, run=uvloop.run):
+            assert dev.data("loop") == {"loop": "uvloop"}
+            dev.data("block")
+
+
+def test_a_loop_without_readers_is_woken_by_a_thread():
+    class Loop(asyncio.SelectorEventLoop):
+        def add_reader(self, *_: Any) -> None:
+            raise NotImplementedError
+
+    def run(coroutine):
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(coroutine)
+
+    with orchestrator() as dev:
+        worker = made(dev.url)
+
+        @worker.task("t")
+        async def t(params):
+            return {}
+
+        with beside(worker, run=run):
+            for _ in range(20):
+                dev.data("t")
+
+
+def test_a_configuration_that_is_wrong_is_told_whole_and_a_worker_without_tasks_too(monkeypatch):
+    monkeypatch.setenv("HEARTBEAT_INTERVAL", "soon")
+    monkeypatch.setenv("MAX_CONCURRENT_TASKS", "0")
+    worker = Worker()
+
+    @worker.task("t")
+    async def t(params):
+        return None
+
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(worker.main())
+    assert "HEARTBEAT_INTERVAL" in str(caught.value) and "MAX_CONCURRENT_TASKS" in str(caught.value)
+    with pytest.raises(WorkerError, match="no task"):
+        asyncio.run(Worker(config=config("http://127.0.0.1:1")).main())
+
+
+def test_what_is_registered_wrongly_is_refused_at_once():
+    worker = made("http://127.0.0.1:1")
+
+    @worker.task("t")
+    async def t(params):
+        return None
+
+    with pytest.raises(ValueError, match="two tasks are named `t`"):
+        worker.task("t")(t)
+    with pytest.raises(TypeError):
+        worker.add_middleware("no function")
+    with pytest.raises(ValueError, match="max_concurrent_tasks is `0`"):
+        made("http://127.0.0.1:1", max_concurrent_tasks=0)
+    with pytest.warns(UserWarning, match="`http_session` is accepted and not used"):
+        made("http://127.0.0.1:1", http_session=object())
+
+
+def test_log_lines_of_the_core_come_with_their_time_and_fields(caplog):
+    caplog.set_level(logging.INFO, "avtomatika_worker")
+    with orchestrator() as dev:
+        worker = made(dev.url)
+
+        @worker.task("t")
+        async def t(params):
+            return None
+
+        before = time.time()
+        with beside(worker):
+            view = dev.run("t")
+    started = next(record for record in caplog.records if record.getMessage().startswith("task started"))
+    assert (started.name, started.levelname, started.task_id) == ("avtomatika_worker", "INFO", view["task_id"])
+    assert before - 1 < started.created < time.time()
+    assert any(record.getMessage().startswith("the worker has stopped") for record in caplog.records)
+
+
+def test_lines_below_the_level_of_the_logger_are_not_even_made(caplog):
+    caplog.set_level(logging.WARNING, "avtomatika_worker")
+    with orchestrator() as dev:
+        worker = made(dev.url)
+        seen = []
+
+        @worker.task("t")
+        async def t(params):
+            seen.extend(worker._run.native.log_lines()[0])
+
+        with beside(worker):
+            dev.data("t")
+    assert not [line for line in seen if line[0] < 30]
+
+
+def test_ten_thousand_tasks_do_not_make_the_process_grow():
+    with orchestrator() as dev:
+        worker = made(dev.url, max_concurrent_tasks=100)
+
+        @worker.task("async")
+        async def asynchronous(params):
+            return {"data": {"n": params["n"]}}
+
+        @worker.task("blocking")
+        def blocking(params):
+            return {"data": {"n": params["n"]}}
+
+        def many(count):
+            for start in range(0, count, 200):
+                jobs = [dev.submit("blocking" if n % 4 == 0 else "async", {"n": n}) for n in range(start, start + 200)]
+                for n, job in enumerate(jobs, start):
+                    assert dev.result(job)["data"] == {"n": n}
+
+        with beside(worker):
+            many(3000)
+            before = _resident()
+            many(7000)
+            grown = _resident() - before
+            assert not worker._run._running
+    # The orchestrator is in the process too, and remembers its tasks.
+    assert grown < 24 * 2**20, f"{grown / 2**20:.1f} MiB"
+
+
+def _resident() -> int:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_hooks_run_before_the_registration_and_after_the_last_result():
+    diary = []
+    with orchestrator() as dev:
+        worker = made(dev.url)
+
+        @worker.on_startup
+        async def first():
+            diary.append("first")
+
+        @worker.on_startup
+        def second():
+            diary.append(threading.current_thread() is not threading.main_thread() and "second")
+
+        @worker.on_shutdown
+        async def last():
+            diary.append("last")
+
+        @worker.on_shutdown
+        async def raises():
+            diary.append("raises")
+            raise OSError
+
+        @worker.task("t")
+        async def t(params):
+            diary.append("task")
+
+        with beside(worker):
+            dev.data("t")
+    assert diary == ["first", "second", "task", "raises", "last"]
+
+
+def test_a_startup_hook_that_raises_ends_the_run_with_it():
+    worker = made("http://127.0.0.1:1")
+
+    @worker.task("t")
+    async def t(params):
+        return None
+
+    @worker.on_startup
+    def fails():
+        raise LookupError("the model is missing")
+
+    one = Beside(worker)
+    one.join()
+    assert isinstance(one.error, LookupError)

@@ -1,0 +1,146 @@
+//! Virtual environments under `target/venvs`, each with what its stamp says.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::failure::{Failure, Result};
+use crate::output::say;
+use crate::python::Python;
+use crate::workspace::Workspace;
+
+/// Written last: an environment without it was interrupted, and is made anew.
+const STAMP: &str = "installed";
+
+/// A virtual environment.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    folder: PathBuf,
+    name: &'static str,
+    /// What pip is told to install.
+    packages: Vec<String>,
+    /// What the stamp of a complete one says, in a line.
+    contents: String,
+}
+
+impl Environment {
+    /// One with a package, given as pip takes it.
+    pub(crate) fn of_package(workspace: &Workspace, name: &'static str, package: &str) -> Self {
+        let packages = vec![package.to_owned()];
+        Self { folder: folder(workspace).join(name), name, packages, contents: package.to_owned() }
+    }
+
+    /// One with what a file of requirements lists.
+    pub(crate) fn of_requirements(workspace: &Workspace, name: &'static str, file: &Path) -> Result<Self> {
+        let text = fs::read_to_string(file)
+            .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", file.display())))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let packages: Vec<String> = lines.map(str::to_owned).collect();
+        let contents = packages.join(" ");
+        Ok(Self { folder: folder(workspace).join(name), name, packages, contents })
+    }
+
+    /// A program in it.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        Command::new(self.folder.join("bin").join(name))
+    }
+
+    fn is_complete(&self) -> bool {
+        let stamp = fs::read_to_string(self.folder.join(STAMP)).unwrap_or_default();
+        // The Python it was made from may have been removed meanwhile.
+        let mut python = self.program("python");
+        python.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        stamp.lines().next() == Some(&self.contents) && python.status().is_ok_and(|status| status.success())
+    }
+
+    fn make(&self, python: &Python) -> Result {
+        say(&format!("{}: installing for Python {}: {}", self.name, python.version(), self.contents));
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder).map_err(|error| {
+                Failure::new(format!("cannot remove `{}`: {error}", self.folder.display()))
+            })?;
+        }
+        self.run(&mut python.make_environment(&self.folder))?;
+        self.install_packages()?;
+        let stamp = format!("{}\nPython {}\n", self.contents, python.version());
+        fs::write(self.folder.join(STAMP), stamp).map_err(|error| {
+            Failure::new(format!("cannot write `{}/{STAMP}`: {error}", self.folder.display()))
+        })
+    }
+
+    /// pip repeats single requests itself; what it gives up on is mostly a network that was away for longer.
+    fn install_packages(&self) -> Result {
+        const TRIES: u32 = 3;
+        let mut tries = 1;
+        loop {
+            let mut pip = self.program("python");
+            pip.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check"]);
+            pip.args(["--retries", "5", "--timeout", "60"]).args(&self.packages);
+            match self.run(&mut pip) {
+                Err(failure) if tries < TRIES => {
+                    say(&format!("{}: try {tries} of {TRIES}: {failure}", self.name));
+                    thread::sleep(Duration::from_secs(5 * u64::from(tries)));
+                    tries += 1;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Runs a program with its output in a file beside the environment.
+    fn run(&self, command: &mut Command) -> Result {
+        let file = self.folder.with_file_name(format!("{}.log", self.name));
+        let told =
+            |error: std::io::Error| Failure::new(format!("cannot write `{}`: {error}", file.display()));
+        let log = File::create(&file).map_err(told)?;
+        let errors = log.try_clone().map_err(told)?;
+        let ran = command.stdin(Stdio::null()).stdout(log).stderr(errors).status();
+        let status = ran.map_err(|error| Failure::new(format!("cannot run {command:?}: {error}")))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "{} was not installed; `{}` ends:\n{}",
+            self.contents,
+            file.display(),
+            end_of(&file)
+        )))
+    }
+}
+
+/// Makes those that are missing, all at once; when none is, that costs a few milliseconds.
+pub(crate) fn install(workspace: &Workspace, environments: &[Environment]) -> Result {
+    let all = folder(workspace);
+    let told = |error: std::io::Error| Failure::new(format!("cannot use `{}`: {error}", all.display()));
+    fs::create_dir_all(&all).map_err(told)?;
+    // Somebody else may be at it: then theirs is waited for.
+    let lock = File::create(all.join("lock")).map_err(told)?;
+    lock.lock().map_err(told)?;
+
+    let missing = environments.iter().filter(|environment| !environment.is_complete()).collect::<Vec<_>>();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let python = Python::find()?;
+    thread::scope(|scope| {
+        let installations = missing.iter().map(|environment| scope.spawn(|| environment.make(&python)));
+        // All are started before the first is waited for.
+        let installations = installations.collect::<Vec<_>>();
+        installations.into_iter().try_for_each(|installation| {
+            installation.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")))
+        })
+    })
+}
+
+fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("venvs")
+}
+
+fn end_of(file: &Path) -> String {
+    const SHOWN: usize = 6;
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let lines = text.lines().collect::<Vec<_>>();
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}

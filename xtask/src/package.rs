@@ -1,0 +1,81 @@
+//! The Python package: its wheel, built and installed as a user would, and everything that is checked with it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::environment::{self, Environment};
+use crate::failure::{Failure, Result};
+use crate::steps::Steps;
+use crate::workspace::Workspace;
+
+const CRATE: &str = "crates/python";
+
+/// The environment with the tools and the test dependencies, which the wheel is installed into.
+pub(crate) fn environment(workspace: &Workspace) -> Result<Environment> {
+    let requirements = workspace.root().join(CRATE).join("tests/requirements.txt");
+    Environment::of_requirements(workspace, "python-package", &requirements)
+}
+
+/// `cargo xtask python`: the package alone. With arguments, which are pytest's, only its tests.
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
+    let mut steps = Steps::begin();
+    let environment = [environment(workspace)?];
+    steps.step("Python: environment", "cargo xtask python", || {
+        environment::install(workspace, &environment)
+    })?;
+    let [environment] = environment;
+    if arguments.is_empty() {
+        test(&mut steps, workspace, &environment)?;
+        steps.end();
+        return Ok(());
+    }
+    install_wheel(&mut steps, workspace, &environment)?;
+    let mut pytest = environment.program("python");
+    pytest.args(["-m", "pytest"]).args(arguments).current_dir(workspace.root().join(CRATE));
+    steps.last_program("Python: tests", &mut pytest)
+}
+
+/// Builds the wheel, installs it, and checks and tests the package.
+pub(crate) fn test(steps: &mut Steps, workspace: &Workspace, environment: &Environment) -> Result {
+    install_wheel(steps, workspace, environment)?;
+    let tool = |program: &str, arguments: &[&str]| {
+        let mut command = environment.program(program);
+        command.args(arguments).current_dir(workspace.root().join(CRATE));
+        command
+    };
+    steps.program("Python: format", &mut tool("ruff", &["format", "--check", "."]))?;
+    steps.program("Python: lints", &mut tool("ruff", &["check", "."]))?;
+    let types = ["python/avtomatika_worker", "tests/snippets/usage.py"];
+    steps.program("Python: mypy", &mut tool("mypy", &types))?;
+    // It asks an interpreter what is installed, and would take the system's.
+    let python = environment.program("python");
+    let mut pyright = tool("basedpyright", &types);
+    steps.program("Python: pyright", pyright.arg("--pythonpath").arg(python.get_program()))?;
+    let stubs = ["-m", "mypy.stubtest", "avtomatika_worker"];
+    steps.program("Python: stubs", &mut tool("python", &stubs))?;
+    steps.program("Python: tests", &mut tool("python", &["-m", "pytest"]))
+}
+
+fn install_wheel(steps: &mut Steps, workspace: &Workspace, environment: &Environment) -> Result {
+    let folder = workspace.target().join("wheels");
+    if folder.exists() {
+        // An older version's would be installed, too.
+        fs::remove_dir_all(&folder)
+            .map_err(|error| Failure::new(format!("cannot remove `{}`: {error}", folder.display())))?;
+    }
+    let mut build = environment.program("maturin");
+    build.args(["build", "--profile", "dev", "--quiet", "--out"]).arg(&folder);
+    build.arg("--interpreter").arg(environment.program("python").get_program());
+    steps.program("Python: wheel", build.current_dir(workspace.root().join(CRATE)))?;
+    let mut pip = environment.program("python");
+    pip.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--quiet"]);
+    pip.args(["--force-reinstall", "--no-deps", "--no-index"]).arg(wheel(&folder)?);
+    steps.program("Python: installation", pip.current_dir(workspace.root()))
+}
+
+fn wheel(folder: &Path) -> Result<PathBuf> {
+    let told = |error: std::io::Error| Failure::new(format!("cannot read `{}`: {error}", folder.display()));
+    let mut files = fs::read_dir(folder).map_err(told)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let wheel = files.find(|path| path.extension().is_some_and(|extension| extension == "whl"));
+    wheel.ok_or_else(|| Failure::new(format!("there is no wheel in `{}`", folder.display())))
+}
