@@ -43,7 +43,6 @@ pub(crate) fn test(steps: &mut Steps, workspace: &Workspace, environment: &Envir
         command.args(arguments).current_dir(workspace.root().join(CRATE));
         command
     };
-    steps.program("Python: format", &mut tool("ruff", &["format", "--check", "."]))?;
     steps.program("Python: lints", &mut tool("ruff", &["check", "."]))?;
     let types = ["python/avtomatika_worker", "tests/snippets/usage.py"];
     steps.program("Python: mypy", &mut tool("mypy", &types))?;
