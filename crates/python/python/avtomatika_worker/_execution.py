@@ -86,7 +86,9 @@ class Execution:
             return _CANCELLED
         if not isinstance(error, TaskError):
             where = {"task_id": self.task.task_id, "job_id": self.task.job_id}
-            _log.error("the handler raised task=%s task_id=%s", self.route.name, where["task_id"], exc_info=error, extra=where)
+            _log.error(
+                "the handler raised task=%s task_id=%s", self.route.name, where["task_id"], exc_info=error, extra=where
+            )
         return outcome.from_exception(error)
 
 
@@ -111,7 +113,7 @@ class _OnThread(Execution):
     def _work(self) -> None:
         current.set(self._gate)
         ended, error = _guarded(self._gate, self._outcome)
-        self._finish(self, self._failed(error) if ended is None else ended)
+        self._finish(self, ended if error is None else self._failed(error))
 
     def _outcome(self) -> Ended:
         self._prepare()
