@@ -51,7 +51,9 @@ def main() -> None:
     for name, python in clients.items():
         if python:
             rounds = [measure(options.server, python, 10, 0) for _ in range(options.rounds)]
-            print(f"{name}: import {min(one[0] for one in rounds):.0f} ms, idle {max(one[1] for one in rounds):.1f} MiB")
+            print(
+                f"{name}: import {min(one[0] for one in rounds):.0f} ms, idle {max(one[1] for one in rounds):.1f} MiB"
+            )
 
 
 def median(figures: dict[str, list[list[float]]], name: str, which: int = 1) -> float:

@@ -86,7 +86,9 @@ class Execution:
             return _CANCELLED
         if not isinstance(error, TaskError):
             where = {"task_id": self.task.task_id, "job_id": self.task.job_id}
-            _log.error("the handler raised task=%s task_id=%s", self.route.name, where["task_id"], exc_info=error, extra=where)
+            _log.error(
+                "the handler raised task=%s task_id=%s", self.route.name, where["task_id"], exc_info=error, extra=where
+            )
         return outcome.from_exception(error)
 
 
