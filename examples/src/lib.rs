@@ -49,6 +49,9 @@ mod documents {
     #[doc = include_str!("../../docs/testing.md")]
     struct Testing;
 
+    #[doc = include_str!("../../docs/durability.md")]
+    struct Durability;
+
     #[doc = include_str!("../../docs/shutdown.md")]
     struct Shutdown;
 

@@ -3,18 +3,18 @@
 use std::thread;
 
 use crate::failure::{Failure, Result};
-use crate::orchestrators;
+use crate::peers;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
 pub(crate) fn run(workspace: &Workspace, filters: &[String]) -> Result {
     let mut steps = Steps::begin();
     thread::scope(|scope| {
-        let setup = scope.spawn(|| orchestrators::install(workspace));
+        let setup = scope.spawn(|| peers::install(workspace));
         let arguments = ["build", "--example", "conformance_worker"];
         steps.program("worker program", &mut workspace.cargo(arguments))?;
         let installed = || setup.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")));
-        steps.step("orchestrators", "cargo xtask setup", installed)
+        steps.step("peers", "cargo xtask setup", installed)
     })?;
     let nextest = workspace.has_cargo("nextest");
     let runner =

@@ -6,9 +6,9 @@ mod checks;
 mod e2e;
 mod environment;
 mod failure;
-mod orchestrators;
 mod output;
 mod package;
+mod peers;
 mod python;
 mod setup;
 mod steps;
@@ -31,7 +31,7 @@ Commands:
   e2e [FILTER…]              The worker against the real orchestrators
   check                      The rules of the workspace that cargo does not know; takes a second
   python [ARGUMENT…]         The Python package: build its wheel, check and test it; arguments are pytest's
-  setup                      Install the real orchestrators from PyPI into `target/venvs`
+  setup                      Install the real orchestrators, an S3 and Python's tools into `target/venvs`
   bench [ARGUMENT…]          The benchmark, in release mode
 ";
 

@@ -2,16 +2,16 @@
 
 use crate::environment;
 use crate::failure::Result;
-use crate::orchestrators;
 use crate::package;
+use crate::peers;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
 pub(crate) fn run(workspace: &Workspace) -> Result {
     let mut steps = Steps::begin();
-    let mut environments = orchestrators::environments(workspace);
+    let mut environments = peers::environments(workspace);
     environments.push(package::environment(workspace)?);
-    steps.step("orchestrators and Python's tools", "cargo xtask setup", || {
+    steps.step("peers and Python's tools", "cargo xtask setup", || {
         environment::install(workspace, &environments)
     })
 }

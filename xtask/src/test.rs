@@ -5,8 +5,8 @@ use std::thread;
 use crate::checks;
 use crate::environment::{self, Environment};
 use crate::failure::{Failure, Result};
-use crate::orchestrators;
 use crate::package;
+use crate::peers;
 use crate::steps::Steps;
 use crate::verify;
 use crate::workspace::Workspace;
@@ -31,7 +31,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
         if let Some(setup) = setup {
             let installed =
                 || setup.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")));
-            steps.step("orchestrators and Python's tools", "cargo xtask setup", installed)?;
+            steps.step("peers and Python's tools", "cargo xtask setup", installed)?;
         }
         python_package(&mut steps, workspace, &options, environments.first())?;
         tests(&mut steps, workspace, &options)
@@ -93,7 +93,7 @@ impl<'a> Options<'a> {
             return Ok(Vec::new());
         }
         let mut environments = vec![package::environment(workspace)?];
-        environments.extend(orchestrators::environments(workspace));
+        environments.extend(peers::environments(workspace));
         Ok(environments)
     }
 

@@ -4,6 +4,7 @@
 //! - Holds polls until there is a task, and hands each task to one worker that accepts it now.
 //! - Tries tasks again after transient failures, past their deadline, and when their worker fell silent.
 //! - Has a small JSON API for people, and the same as methods for the process it runs in.
+//! - Has a local S3 beside it, so that tasks can have files: [`LocalS3`], which can be had alone, too.
 //! - Forgets everything when it ends. It is no place for tasks that matter.
 //!
 //! # Example
@@ -87,11 +88,12 @@
 //! # Errors and shutdown
 //!
 //! [`Error`] is what those who submit, wait and cancel get. [`DevOrchestrator::shutdown`] answers held polls,
-//! closes connections and joins every task within 2 s.
+//! closes connections, removes the files of the storage and joins every task within 4 s.
 #![deny(missing_docs)]
 
 mod auth;
 mod clock;
+mod connections;
 mod error;
 mod events;
 mod hub;
@@ -99,6 +101,7 @@ mod jobs;
 mod peer;
 mod refusal;
 mod routes;
+mod s3;
 mod server;
 mod settings;
 mod store;
@@ -108,6 +111,7 @@ mod view;
 
 pub use error::Error;
 pub use events::{Event, Feed};
+pub use s3::{LocalS3, S3Settings};
 pub use server::{DevOrchestrator, serve};
 pub use settings::Settings;
 pub use task::{Cancellation, NewTask, Submitted};

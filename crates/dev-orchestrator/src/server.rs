@@ -4,37 +4,25 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use rxon::JobId;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::net::TcpListener;
+use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
 use crate::events::Feed;
 use crate::hub::Hub;
 use crate::jobs::Jobs;
 use crate::peer::{Peer, WithPeer};
-use crate::{Cancellation, Error, NewTask, Settings, Submitted, TaskView, WorkerView, routes};
-
-/// Connections at once; more wait to be accepted.
-const MOST_CONNECTIONS: usize = 10_000;
-
-/// A connection that sends nothing for so long is closed.
-const IDLE: Duration = Duration::from_secs(75);
-
-/// What a connection may still take to end when the orchestrator shuts down.
-const GRACE: Duration = Duration::from_secs(2);
+use crate::{Cancellation, Error, LocalS3, NewTask, Settings, Submitted, TaskView, WorkerView};
+use crate::{connections, routes};
 
 /// A running orchestrator. Dropped, it ends without waiting; [`shutdown`](Self::shutdown) waits.
 pub struct DevOrchestrator {
     hub: Arc<Hub>,
     address: SocketAddr,
     tasks: TaskTracker,
+    storage: Option<LocalS3>,
     /// Nobody waits for an orchestrator that was dropped, but it ends.
     _stop: DropGuard,
 }
@@ -43,7 +31,7 @@ impl DevOrchestrator {
     /// Starts one where [`Settings::with_address`] says, on the runtime this is called from.
     ///
     /// # Errors
-    /// When the address cannot be listened on.
+    /// When the address cannot be listened on, or the storage cannot be started.
     pub async fn start(settings: Settings) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.address).await?;
         Self::start_on(listener, settings)
@@ -52,18 +40,20 @@ impl DevOrchestrator {
     /// Starts one on a listener that is open already; the address in the settings is not looked at.
     ///
     /// # Errors
-    /// When the listener does not know its address.
+    /// When the listener does not know its address, or the storage cannot be started.
     pub fn start_on(listener: TcpListener, settings: Settings) -> io::Result<Self> {
         let address = listener.local_addr()?;
+        let storage = settings.storage.clone().map(LocalS3::open).transpose()?;
         let hub = Hub::new(settings);
         let router = routes::router(hub.clone(), address);
         let tasks = TaskTracker::new();
         let time = hub.clone();
         tasks.spawn(async move { time.keep_time().await });
-        tasks.spawn(accept(listener, router, tasks.clone(), hub.stop.clone()));
+        let greet = move |stream: &_| Ok(WithPeer::new(router.clone(), Peer::of(stream)?));
+        tasks.spawn(connections::accept(listener, greet, tasks.clone(), hub.stop.clone()));
         tracing::info!(%address, "development orchestrator listening");
         let stop = hub.stop.clone().drop_guard();
-        Ok(Self { hub, address, tasks, _stop: stop })
+        Ok(Self { hub, address, tasks, storage, _stop: stop })
     }
 
     /// Where it listens.
@@ -73,14 +63,12 @@ impl DevOrchestrator {
 
     /// The base URL for workers and people. When it listens on all addresses, the loopback one.
     pub fn url(&self) -> String {
-        let mut address = self.address;
-        if address.ip().is_unspecified() {
-            address.set_ip(match address {
-                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-            });
-        }
-        format!("http://{address}")
+        connections::url(self.address)
+    }
+
+    /// The storage for files, unless it was left out ([`Settings::without_storage`]).
+    pub fn storage(&self) -> Option<&LocalS3> {
+        self.storage.as_ref()
     }
 
     /// Submits a task. It waits until a worker that accepts it asks for one.
@@ -133,12 +121,16 @@ impl DevOrchestrator {
         self.hub.subscribe()
     }
 
-    /// Ends: polls are answered, connections closed, tasks of this process joined. Takes 2 s at most. Feeds end,
+    /// Ends: polls are answered, connections closed, the storage with its files
+    /// removed, tasks of this process joined. Takes 4 s at most. Feeds end,
     /// and those who wait for a task are told.
     pub async fn shutdown(self) {
         self.hub.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if let Some(storage) = self.storage {
+            storage.shutdown().await;
+        }
         self.hub.end();
         tracing::info!(address = %self.address, "development orchestrator ended");
     }
@@ -153,7 +145,7 @@ impl fmt::Debug for DevOrchestrator {
 /// Serves on a listener until the signal comes, then shuts down.
 ///
 /// # Errors
-/// When the listener does not know its address.
+/// When the listener does not know its address, or the storage cannot be started.
 pub async fn serve(
     listener: TcpListener,
     settings: Settings,
@@ -163,61 +155,6 @@ pub async fn serve(
     signal.await;
     orchestrator.shutdown().await;
     Ok(())
-}
-
-async fn accept(listener: TcpListener, router: Router, tasks: TaskTracker, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let accepting = async {
-        loop {
-            let Ok(place) = places.clone().acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    tasks.spawn(connection(stream, router.clone(), stop.clone(), place));
-                }
-                Err(error) => {
-                    // Out of file descriptors, most likely: some come back when connections end.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
-        }
-    };
-    stop.run_until_cancelled(accepting).await;
-}
-
-async fn connection(
-    stream: TcpStream,
-    router: Router,
-    stop: CancellationToken,
-    _place: OwnedSemaphorePermit,
-) {
-    // Answers are small and written whole: Nagle's algorithm could only delay them.
-    let _ = stream.set_nodelay(true);
-    let peer = match Peer::of(&stream) {
-        Ok(peer) => peer,
-        Err(error) => {
-            tracing::warn!(%error, "cannot serve a connection");
-            return;
-        }
-    };
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
-        .serve_connection(TokioIo::new(stream), WithPeer::new(router, peer));
-    tokio::pin!(serving);
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = stop.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            match tokio::time::timeout(GRACE, serving.as_mut()).await {
-                Ok(ended) => ended,
-                Err(_) => return,
-            }
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended early");
-    }
 }
 
 impl Submitted {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::S3Settings;
+
 /// What a [`DevOrchestrator`](crate::DevOrchestrator) is started with. Every setting has a default.
 ///
 /// ```
@@ -24,6 +26,7 @@ pub struct Settings {
     pub(crate) history_limit: usize,
     pub(crate) memory_limit: usize,
     pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) storage: Option<S3Settings>,
 }
 
 impl Settings {
@@ -41,6 +44,7 @@ impl Settings {
             history_limit: 10_000,
             memory_limit: 512 * 1024 * 1024,
             allowed_hosts: Vec::new(),
+            storage: Some(S3Settings::new()),
         }
     }
 
@@ -123,6 +127,20 @@ impl Settings {
         self.allowed_hosts.push(host.into());
         self
     }
+
+    /// How the local S3 beside the orchestrator is to behave. Default: [`S3Settings::new`].
+    #[must_use]
+    pub fn with_storage(mut self, storage: S3Settings) -> Self {
+        self.storage = Some(storage);
+        self
+    }
+
+    /// No local S3 beside the orchestrator.
+    #[must_use]
+    pub fn without_storage(mut self) -> Self {
+        self.storage = None;
+        self
+    }
 }
 
 impl Default for Settings {
@@ -146,6 +164,7 @@ impl fmt::Debug for Settings {
             .field("history_limit", &self.history_limit)
             .field("memory_limit", &self.memory_limit)
             .field("allowed_hosts", &self.allowed_hosts)
+            .field("storage", &self.storage)
             .finish()
     }
 }

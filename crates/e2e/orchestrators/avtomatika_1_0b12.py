@@ -6,13 +6,14 @@ import itertools
 from avtomatika import OrchestratorEngine, StateMachineBlueprint
 from avtomatika.config import Config
 from avtomatika.storage import MemoryStorage
-from served import params_of, serve, timeout_of
+from served import params_of, passed_on, serve, timeout_of
 
 # Two queued tasks of one priority break the queue of this version's memory storage.
 order = itertools.count(1)
 
 generic = StateMachineBlueprint(name="generic", api_version="v1", api_endpoint="/jobs/generic")
 review = StateMachineBlueprint(name="review", api_version="v1", api_endpoint="/jobs/review")
+two_steps = StateMachineBlueprint(name="two_steps", api_version="v1", api_endpoint="/jobs/two_steps")
 
 
 # No handler awaits: this version's memory storage loses jobs that arrive meanwhile. The transitions are
@@ -40,7 +41,29 @@ async def dispatch_for_review(initial_data, actions):
     )
 
 
-for blueprint in (generic, review):
+@two_steps.handler_for("start", is_start=True)
+async def dispatch_first(initial_data, actions):
+    actions.dispatch_task(
+        task_type=initial_data["task"],
+        params=params_of(initial_data),
+        priority=-next(order) * 1e-6,
+        timeout_seconds=timeout_of(initial_data),
+        transitions={"success": "second", "failure": "failed"},
+    )
+
+
+@two_steps.handler_for("second")
+async def dispatch_second(initial_data, state_history, actions):
+    actions.dispatch_task(
+        task_type=initial_data["then"],
+        params=passed_on(initial_data, state_history),
+        priority=-next(order) * 1e-6,
+        timeout_seconds=timeout_of(initial_data),
+        transitions={"success": "finished", "failure": "failed"},
+    )
+
+
+for blueprint in (generic, review, two_steps):
     for state in ("finished", "failed"):
 
         @blueprint.handler_for(state, is_end=True)
@@ -52,6 +75,7 @@ async def main():
     engine = OrchestratorEngine(MemoryStorage(), Config())
     engine.register_blueprint(generic)
     engine.register_blueprint(review)
+    engine.register_blueprint(two_steps)
     await serve(engine)
 
 

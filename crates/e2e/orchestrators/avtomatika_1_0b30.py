@@ -5,10 +5,11 @@ import asyncio
 from avtomatika import Blueprint, OrchestratorEngine
 from avtomatika.config import Config
 from avtomatika.storage import MemoryStorage
-from served import params_of, serve, timeout_of
+from served import params_of, passed_on, serve, timeout_of
 
 generic = Blueprint(name="generic", api_version="v1", api_endpoint="/jobs/generic")
 review = Blueprint(name="review", api_version="v1", api_endpoint="/jobs/review")
+two_steps = Blueprint(name="two_steps", api_version="v1", api_endpoint="/jobs/two_steps")
 
 
 # The transitions are written out in each, because the engine reads them from the source to find states
@@ -34,7 +35,27 @@ async def dispatch_for_review(initial_data, actions):
     )
 
 
-for blueprint in (generic, review):
+@two_steps.handler(is_start=True)
+async def dispatch_first(initial_data, actions):
+    actions.dispatch_task(
+        task_type=initial_data["task"],
+        params=params_of(initial_data),
+        timeout_seconds=timeout_of(initial_data),
+        transitions={"success": "second", "failure": "failed"},
+    )
+
+
+@two_steps.handler
+async def second(initial_data, state_history, actions):
+    actions.dispatch_task(
+        task_type=initial_data["then"],
+        params=passed_on(initial_data, state_history),
+        timeout_seconds=timeout_of(initial_data),
+        transitions={"success": "finished", "failure": "failed"},
+    )
+
+
+for blueprint in (generic, review, two_steps):
 
     @blueprint.handler(is_end=True)
     async def finished(context):
@@ -49,6 +70,7 @@ async def main():
     engine = OrchestratorEngine(MemoryStorage(), Config())
     engine.register_blueprint(generic)
     engine.register_blueprint(review)
+    engine.register_blueprint(two_steps)
     await serve(engine)
 
 

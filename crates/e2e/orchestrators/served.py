@@ -15,6 +15,11 @@ def params_of(initial_data):
     return initial_data.get("params", {})
 
 
+def passed_on(initial_data, state_history):
+    """The params of a second task: those members of the first one's data that the job names."""
+    return {name: state_history[name] for name in initial_data["passed"]}
+
+
 def timeout_of(initial_data):
     """How long the task may take, in seconds; long enough for any test that does not say."""
     return initial_data.get("timeout", 180)

@@ -10,11 +10,22 @@ use crate::orchestrator::Version;
 /// # Panics
 /// When it is not installed: a test that cannot run is a failed test.
 pub(crate) fn python(version: Version) -> PathBuf {
+    python_of(&format!("avtomatika-{}", version.number()))
+}
+
+/// The Python of the environment that has moto.
+///
+/// # Panics
+/// When it is not installed: a test that cannot run is a failed test.
+pub(crate) fn moto() -> PathBuf {
+    python_of("moto")
+}
+
+fn python_of(environment: &str) -> PathBuf {
     // The stamp is written last: without it the installation was interrupted.
-    let stamp = format!("venvs/avtomatika-{}/installed", version.number());
-    match beside_this_program(&stamp) {
+    match beside_this_program(&format!("venvs/{environment}/installed")) {
         Some(stamp) => stamp.with_file_name("bin/python"),
-        None => panic!("the orchestrator {} is not installed; run `cargo xtask setup`", version.number()),
+        None => panic!("`{environment}` is not installed; run `cargo xtask setup`"),
     }
 }
 
@@ -34,6 +45,11 @@ pub(crate) fn worker() -> PathBuf {
 pub(crate) fn blueprints(version: Version) -> PathBuf {
     let file = format!("avtomatika_{}.py", version.number().replace('.', "_"));
     Path::new(env!("CARGO_MANIFEST_DIR")).join("orchestrators").join(file)
+}
+
+/// Our own program around moto.
+pub(crate) fn moto_program() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("storage/moto_s3.py")
 }
 
 /// `name` in the nearest directory above this program that has it: `target/debug/deps/it-…` finds what is in

@@ -3,6 +3,7 @@
 //! * [`Orchestrator`]: one of the two published orchestrators, in a process of its own.
 //!   [`OrchestratorOptions`] starts one that differs.
 //! * [`Worker`]: the program `conformance_worker`, started as a user would start it.
+//! * [`Storage`]: an S3 with a bucket, ours or moto's.
 //! * [`Process`]: a child program with everything it prints.
 //! * [`until`]: waits for a condition with a limit; nothing here sleeps for a fixed time.
 //!
@@ -14,6 +15,7 @@ mod jobs;
 mod orchestrator;
 mod process;
 mod requests;
+mod storage;
 mod wait;
 mod worker;
 
@@ -21,5 +23,6 @@ pub use jobs::JobId;
 pub use orchestrator::{Orchestrator, OrchestratorOptions, ServerTls, Version};
 pub use process::{Log, Process};
 pub use requests::Request;
+pub use storage::{Storage, StorageKind};
 pub use wait::{LIMIT, until, within};
 pub use worker::{Worker, WorkerOptions};

@@ -13,6 +13,7 @@ use crate::installation;
 use crate::jobs::{JobId, Jobs};
 use crate::process::{Log, Process};
 use crate::requests::{MARK, Request};
+use crate::storage::Storage;
 use crate::wait::{LIMIT, until, within};
 
 const CLIENT_TOKEN: &str = "token-of-the-client";
@@ -57,6 +58,8 @@ pub struct OrchestratorOptions {
     rate_limited: bool,
     hold: u32,
     tls: Option<ServerTls>,
+    /// Where its files are: the variables that say so.
+    storage: Vec<(&'static str, String)>,
 }
 
 /// What an orchestrator needs to serve workers over TLS, all as PEM.
@@ -79,6 +82,7 @@ impl OrchestratorOptions {
             rate_limited: false,
             hold: 1,
             tls: None,
+            storage: Vec::new(),
         }
     }
 
@@ -103,6 +107,12 @@ impl OrchestratorOptions {
     /// It serves workers over mutual TLS; the API for clients stays plain, on a port of its own.
     pub fn tls(mut self, tls: ServerTls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// It has its files there, and compares where its workers have theirs.
+    pub fn storage(mut self, storage: &Storage) -> Self {
+        self.storage = storage.variables().to_vec();
         self
     }
 
@@ -212,6 +222,13 @@ impl Orchestrator {
     /// Submits a job whose `task` gets the params `{"text": …}` with a text of that many bytes.
     pub fn submit_large(&self, task: &str, bytes: usize) -> JobId {
         self.jobs.submit("generic", &json!({ "initial_data": { "task": task, "large": bytes } }))
+    }
+
+    /// Submits a job that runs `task`, and then `then`, which gets as its params the members of the first one's data that
+    /// are `passed`; it is finished when both succeed.
+    pub fn submit_two_steps(&self, task: &str, params: &Value, then: &str, passed: &[&str]) -> JobId {
+        let initial_data = json!({ "task": task, "params": params, "then": then, "passed": passed });
+        self.jobs.submit("two_steps", &json!({ "initial_data": initial_data }))
     }
 
     /// Asks for the job to be cancelled.
@@ -339,6 +356,7 @@ impl Orchestrator {
             ("PYTHONUNBUFFERED", "1"),
             ("WATCHER_INTERVAL_SECONDS", "1"),
         ]);
+        command.envs(self.options.storage.iter().map(|(name, value)| (name, value)));
         command.env("WORKER_POLL_TIMEOUT_SECONDS", self.options.hold.to_string());
         command.env("API_PORT", self.port.to_string());
         if !self.options.rate_limited {

@@ -3,6 +3,7 @@
 //! - [`ScriptedOrchestrator`]: speaks the protocol, records what it is sent, and answers as the test says.
 //! - [`Tls`]: certificates for it.
 //! - [`Relay`]: a cable that can be cut; [`Proxy`]: a forward proxy.
+//! - [`FaultProxy`]: stands before a server, an S3 for example, and lets things go wrong by [`Rule`].
 //! - [`Process`]: a program that runs beside the test.
 //! - [`task()`]: tasks with ids of their own.
 //! - [`capture::Logs`]: the log lines of a test.
@@ -12,6 +13,7 @@
 pub mod capture;
 
 mod door;
+mod faults;
 mod orchestrator;
 mod patience;
 mod process;
@@ -21,6 +23,7 @@ mod stream;
 mod task;
 mod tls;
 
+pub use self::faults::{Fault, FaultProxy, Passed, Rule};
 pub use self::orchestrator::{Answer, Endpoint, Generation, Recorded, Script, ScriptedOrchestrator};
 pub use self::process::{Process, Program};
 pub use self::proxy::{Proxied, Proxy};

@@ -9,8 +9,8 @@ use crate::shutdown::Stopped;
 ///
 /// | exit code | meaning |
 /// |---|---|
-/// | 0 | everything that was begun was finished and acknowledged |
-/// | 1 | tasks were cancelled, results not acknowledged, or the worker could not start |
+/// | 0 | everything that was begun was finished, and acknowledged or on disk |
+/// | 1 | tasks were cancelled, results not acknowledged and lost, or the worker could not start |
 /// | 2 | the configuration or the code is wrong |
 #[derive(Debug)]
 #[must_use = "return it from `main`, so that the process has its exit code"]

@@ -40,8 +40,9 @@ pub(crate) async fn run(
 ) -> Result<Stopped, Error> {
     let Assembly { core, sessions, ends, senders } = assembly;
     // Whatever becomes of this future, nothing goes on without it.
+    let guard = EndAll { core: core.clone(), sessions: sessions.clone(), ends: ends.clone() };
     let prepared = async {
-        let spool = open_spool(&core, &sessions, &senders).await?;
+        let spool = open_spool(&core, &sessions).await?;
         hooks.start_up().await?;
         Ok::<_, Error>(spool)
     };
@@ -50,12 +51,13 @@ pub(crate) async fn run(
         spool = prepared => spool?,
         Some(cause) = signals.recv() => {
             tracing::info!(%cause, "the worker ends before its start-up hooks have");
-            return Ok(Stopped { cause, cancelled: Vec::new(), unacknowledged: Vec::new(), kept: Vec::new() });
+            let kept = sessions.iter().flat_map(|session| session.delivery.left_over().1).collect();
+            return Ok(Stopped { cause, cancelled: Vec::new(), unacknowledged: Vec::new(), kept });
         }
     };
     core.files.remove_leftovers().await;
     let deliveries: Vec<_> = sessions.iter().map(|session| session.delivery.clone()).collect();
-    let guard = EndAll { core: core.clone(), sessions: sessions.clone(), ends: ends.clone() };
+    release(&core, &sessions, &senders);
     let conversations: Vec<_> = sessions.iter().map(|session| (session.clone(), ends.of_one())).collect();
     for (session, ends) in &conversations {
         let (core, session, ends) = (core.clone(), session.clone(), ends.clone());
@@ -99,13 +101,7 @@ pub(crate) async fn run(
     drop(guard);
     senders.wait().await;
     control.join().await;
-    if let Some(spool) = spool {
-        spool.close().await;
-    }
-    for delivery in deliveries {
-        delivery.let_go();
-    }
-    core.files.close().await;
+    leave_nothing_open(&core, spool, &deliveries).await;
     let used = core.drain_began.get().map_or(Duration::ZERO, Instant::elapsed);
     hooks.shut_down(core.config.worker_shutdown_timeout.saturating_sub(used).max(SHORTEST_SHUTDOWN)).await;
     let stopped = ended.ok().flatten().ok_or(Error::ControlThreadDied)?;
@@ -113,12 +109,19 @@ pub(crate) async fn run(
     Ok(stopped)
 }
 
+/// Closes the file of results, and removes what belonged to tasks.
+async fn leave_nothing_open(core: &Core, spool: Option<Arc<Spool>>, deliveries: &[Arc<Delivery>]) {
+    if let Some(spool) = spool {
+        spool.close().await;
+    }
+    for delivery in deliveries {
+        delivery.let_go();
+    }
+    core.files.close().await;
+}
+
 /// Opens the file of results, where there is to be one, and hands out what is in it.
-async fn open_spool(
-    core: &Arc<Core>,
-    sessions: &[Arc<Session>],
-    senders: &TaskTracker,
-) -> Result<Option<Arc<Spool>>, Error> {
+async fn open_spool(core: &Core, sessions: &[Arc<Session>]) -> Result<Option<Arc<Spool>>, Error> {
     let Some(folder) = core.config.worker_outbox_dir.clone() else { return Ok(None) };
     let opened = Spool::open(folder, &core.worker_id).await;
     let (spool, results) = opened.map_err(|(file, error)| Error::Outbox {
@@ -127,7 +130,12 @@ async fn open_spool(
     })?;
     let deliveries: Vec<Arc<Delivery>> = sessions.iter().map(|session| session.delivery.clone()).collect();
     distribute(&spool, results, &deliveries, core.config.worker_result_max_age);
-    for session in sessions {
+    Ok(Some(spool))
+}
+
+/// Lets results of an earlier run go as soon as their orchestrators know the worker.
+fn release(core: &Arc<Core>, sessions: &[Arc<Session>], senders: &TaskTracker) {
+    for session in sessions.iter().filter(|session| session.delivery.unacknowledged() > 0) {
         let (core, session) = (core.clone(), session.clone());
         senders.spawn(async move {
             tokio::select! {
@@ -138,7 +146,6 @@ async fn open_spool(
             session.delivery.release();
         });
     }
-    Ok(Some(spool))
 }
 
 fn say_how_it_ended(stopped: &Stopped) {

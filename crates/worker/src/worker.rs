@@ -197,7 +197,8 @@ impl Worker {
     /// [`Error`] when the worker cannot run.
     ///
     /// # Cancel safety
-    /// Dropped, the worker ends at once: running tasks are cancelled, and what was not sent is lost.
+    /// Dropped, the worker ends at once: running tasks are cancelled, and what was not sent is lost, unless it is on disk
+    /// (`WORKER_OUTBOX_DIR`).
     pub async fn run_until(self, signal: impl Future<Output = ()> + Send) -> Result<Stopped, Error> {
         self.run_without_signals(signal, false).await
     }

@@ -6,5 +6,6 @@ mod client;
 mod life;
 mod polls;
 mod results;
+mod s3;
 mod shutdown;
 mod strange;

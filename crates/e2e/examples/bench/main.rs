@@ -1,10 +1,13 @@
-//! How fast a worker takes tasks that do nothing, beside a bare hyper client against the same scripted server.
+//! How fast a worker takes tasks that do nothing, beside a bare hyper client against the same scripted server; and how
+//! fast it moves files, beside a bare `object_store` loop against the same local S3.
 //!
-//! `cargo xtask bench [--tasks N] [--rounds N] [--slots 1,10,100]`. Worker, bare client and server are processes of
+//! `cargo xtask bench [--tasks N] [--rounds N] [--slots 1,10,100]`, and
+//! `cargo xtask bench files [--mib N] [--objects N] [--rounds N]`. Worker, bare client and server are processes of
 //! their own, measured between the first and the last task; rounds are interleaved, since only ratios hold on a
 //! machine that does other things too.
 
 mod bare;
+mod files;
 mod measure;
 mod report;
 mod server;
@@ -24,6 +27,11 @@ fn main() -> ExitCode {
         ["worker", url, slots, tasks] => {
             number(slots).and_then(|slots| worker::run(url, slots, number(tasks)?))
         }
+        ["files-place", large, many] => number(large).and_then(|large| files::serve(large, number(many)?)),
+        [role @ ("files-bare" | "files-worker"), kind, directory, address] => {
+            files::client(role, kind, directory, address)
+        }
+        ["files", options @ ..] => files::Plan::parse(options).and_then(|plan| files::run(&plan)),
         options => Plan::parse(options).and_then(|plan| run(&plan)),
     };
     match result {

@@ -82,7 +82,7 @@ fn round(role: &str, slots: usize, tasks: usize, figures: &mut Figures) -> Resul
     Ok(())
 }
 
-fn start(arguments: &[&str]) -> Result<Child, String> {
+pub(crate) fn start(arguments: &[&str]) -> Result<Child, String> {
     let program = env::current_exe().map_err(|error| error.to_string())?;
     Command::new(program)
         .args(arguments)
@@ -109,7 +109,7 @@ fn print_row(slots: usize, client: &str, figures: &Figures) {
     say(&format!("{slots:>5}  {client:<6}  {rate:>30}  {cpu:>24}  {memory:>12}"));
 }
 
-fn median(numbers: &[f64]) -> f64 {
+pub(crate) fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]
@@ -119,12 +119,12 @@ fn lowest(numbers: &[f64]) -> f64 {
     numbers.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
-fn highest(numbers: &[f64]) -> f64 {
+pub(crate) fn highest(numbers: &[f64]) -> f64 {
     numbers.iter().copied().fold(0.0, f64::max)
 }
 
 #[expect(clippy::print_stdout, reason = "the report is what it is run for")]
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     println!("{text}");
 }
 

@@ -14,12 +14,25 @@ macro_rules! with_both_orchestrators {
     };
 }
 
+/// Makes a test per store of each scenario, a function that takes which one.
+macro_rules! with_both_stores {
+    ($($scenario:ident),+ $(,)?) => {
+        mod local_s3 {
+            $(#[test] fn $scenario() { super::$scenario(e2e::StorageKind::Local); })+
+        }
+        mod moto {
+            $(#[test] fn $scenario() { super::$scenario(e2e::StorageKind::Moto); })+
+        }
+    };
+}
+
 mod cancelling;
 mod capabilities;
 mod concurrency;
 mod deadlines;
 mod durable;
 mod events;
+mod files;
 mod life;
 mod outcomes;
 mod rates;

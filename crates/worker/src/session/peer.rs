@@ -307,14 +307,22 @@ impl PeerLog {
     }
 }
 
+/// Clocks that are this close agree: an answer takes its time, and its date has whole seconds.
+const AGREE_WITHIN: u64 = 10;
+
 /// How far this clock is from that of an answer.
 fn difference(there: Option<SystemTime>, here: SystemTime) -> String {
-    let Some(there) = there else { return "the clocks of the two machines differ".to_owned() };
-    let (seconds, direction) = match here.duration_since(there) {
+    let apart = there.map(|there| match here.duration_since(there) {
         Ok(ahead) => (ahead.as_secs(), "ahead of"),
         Err(behind) => (behind.duration().as_secs(), "behind"),
-    };
-    format!("this machine's clock is {seconds} s {direction} the orchestrator's")
+    });
+    match apart {
+        // Something between the two may have written the date.
+        None | Some((..=AGREE_WITHIN, _)) => "the clocks of the two machines differ".to_owned(),
+        Some((seconds, direction)) => {
+            format!("this machine's clock is {seconds} s {direction} the orchestrator's")
+        }
+    }
 }
 
 fn is_power_of_ten(mut number: usize) -> bool {
@@ -322,4 +330,25 @@ fn is_power_of_ten(mut number: usize) -> bool {
         number /= 10;
     }
     number == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_two_clocks_are_apart_is_said_when_it_is_known() {
+        let (here, seconds) = (SystemTime::now(), Duration::from_secs);
+        assert_eq!(
+            difference(Some(here - seconds(120)), here),
+            "this machine's clock is 120 s ahead of the orchestrator's"
+        );
+        assert_eq!(
+            difference(Some(here + seconds(120)), here),
+            "this machine's clock is 120 s behind the orchestrator's"
+        );
+        for there in [None, Some(here), Some(here + seconds(2)), Some(here - seconds(10))] {
+            assert_eq!(difference(there, here), "the clocks of the two machines differ");
+        }
+    }
 }

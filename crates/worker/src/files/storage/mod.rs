@@ -191,22 +191,23 @@ fn unusable_key(uri: &str, key: &str, error: &path::Error) -> FileError {
 /// What the storage said about an object.
 pub(super) fn storage_error(uri: &str, error: &Error) -> FileError {
     let uri = excerpt(uri);
-    let no_bucket = |error: &Error| error.to_string().contains("NoSuchBucket");
-    match error {
-        Error::NotFound { .. } if no_bucket(error) => {
-            FileError::new(FileErrorKind::NoObject, format!("the bucket of `{uri}` does not exist"))
+    match (error, status_in(error)) {
+        (Error::NotFound { .. }, _) | (Error::Generic { .. }, Some(404)) => {
+            let is_bucket = error.to_string().contains("NoSuchBucket");
+            let what = if is_bucket { "the bucket of " } else { "" };
+            FileError::new(FileErrorKind::NoObject, format!("{what}`{uri}` does not exist"))
         }
-        Error::NotFound { .. } => FileError::new(FileErrorKind::NoObject, format!("`{uri}` does not exist")),
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+        (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }, _)
+        | (Error::Generic { .. }, Some(401 | 403)) => {
             let message = format!(
                 "the storage denies access to `{uri}`: check `S3_ACCESS_KEY`, `S3_SECRET_KEY` and what they permit"
             );
             FileError::new(FileErrorKind::Denied, message).because(said(error))
         }
-        Error::Precondition { .. } => {
+        (Error::Precondition { .. }, _) => {
             FileError::new(FileErrorKind::Integrity, format!("`{uri}` changed while it was read"))
         }
-        Error::InvalidPath { source } => {
+        (Error::InvalidPath { source }, _) => {
             let key = match source {
                 path::Error::EmptySegment { path } | path::Error::BadSegment { path, .. } => path.as_str(),
                 _ => "",
@@ -218,6 +219,12 @@ pub(super) fn storage_error(uri: &str, error: &Error) -> FileError {
         _ => FileError::new(FileErrorKind::Unavailable, format!("the storage failed over `{uri}`"))
             .because(said(error)),
     }
+}
+
+/// The status that the storage answered with. Errors of listings have it in their text only.
+fn status_in(error: &Error) -> Option<u16> {
+    let text = error.to_string();
+    text.split_once("non-2xx status code: ")?.1.get(..3)?.parse().ok()
 }
 
 /// The innermost causes say most, and every one says the next again.

@@ -1,0 +1,225 @@
+//! Bytes on disk: written as they arrive, read as they are asked for.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use tempfile::TempDir;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+
+use super::digests::Digests;
+
+/// What is handed to a thread for writing at once, and what one read asks for.
+const BATCH: usize = 512 * 1024;
+
+/// Where the files are. Removed with all of them when nobody has one any more.
+#[derive(Debug)]
+pub(super) struct Folder {
+    directory: TempDir,
+    /// The number of the next file.
+    next: AtomicU64,
+}
+
+impl Folder {
+    /// Makes a new directory inside `parent`, or inside the system's directory for such things.
+    pub(super) fn new(parent: Option<&Path>) -> io::Result<Arc<Self>> {
+        let mut builder = tempfile::Builder::new();
+        let builder = builder.prefix("avtomatika-s3-");
+        let directory = match parent {
+            Some(parent) => builder.tempdir_in(parent)?,
+            None => builder.tempdir()?,
+        };
+        Ok(Arc::new(Self { directory, next: AtomicU64::new(0) }))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+/// One file. It goes when the last object that has it goes, so that those who still read it are not disturbed.
+#[derive(Debug)]
+struct Blob {
+    path: PathBuf,
+    _folder: Arc<Folder>,
+}
+
+impl Drop for Blob {
+    fn drop(&mut self) {
+        // The whole folder is removed in the end; what stays until then is only space.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A file as a part of an object: a multipart upload is never copied into one file.
+#[derive(Debug, Clone)]
+pub(super) struct Segment {
+    blob: Arc<Blob>,
+    pub(super) size: u64,
+}
+
+/// What was received.
+#[derive(Debug)]
+pub(super) struct Received {
+    /// None when nothing was.
+    pub(super) segment: Option<Segment>,
+    pub(super) size: u64,
+    pub(super) digests: Digests,
+}
+
+/// What a body ended with.
+#[derive(Debug)]
+pub(super) enum Broken<E> {
+    /// The other end, or the signature of what it sent.
+    Body(E),
+    /// Our disk.
+    Disk(io::Error),
+}
+
+/// Writes a body to disk. While a thread writes one batch the next one is read; there are never more than two.
+///
+/// # Cancel safety
+/// Dropped, it leaves nothing behind.
+pub(super) async fn receive<E>(
+    folder: &Arc<Folder>,
+    mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    digests: Digests,
+) -> Result<Received, Broken<E>> {
+    let mut idle = Some(Writer { folder: folder.clone(), open: None, size: 0, digests });
+    let mut busy: Option<JoinHandle<io::Result<Writer>>> = None;
+    let (mut batch, mut size) = (Vec::new(), 0);
+    let mut more = true;
+    while more {
+        match body.next().await {
+            Some(piece) => {
+                let piece = piece.map_err(Broken::Body)?;
+                size += piece.len();
+                batch.push(piece);
+            }
+            None => more = false,
+        }
+        if size >= BATCH || (!more && size > 0) {
+            let mut writer = next_writer(&mut idle, &mut busy).await.map_err(Broken::Disk)?;
+            let pieces = std::mem::take(&mut batch);
+            size = 0;
+            busy = Some(spawn_blocking(move || {
+                pieces.iter().try_for_each(|piece| writer.write(piece))?;
+                Ok(writer)
+            }));
+        }
+    }
+    Ok(next_writer(&mut idle, &mut busy).await.map_err(Broken::Disk)?.finish())
+}
+
+async fn next_writer(
+    idle: &mut Option<Writer>,
+    busy: &mut Option<JoinHandle<io::Result<Writer>>>,
+) -> io::Result<Writer> {
+    match (idle.take(), busy.take()) {
+        (_, Some(busy)) => joined(busy.await),
+        (Some(idle), None) => Ok(idle),
+        (None, None) => Err(io::Error::other("there is no writer")),
+    }
+}
+
+fn joined<T>(ended: Result<io::Result<T>, JoinError>) -> io::Result<T> {
+    ended.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+#[derive(Debug)]
+struct Writer {
+    folder: Arc<Folder>,
+    /// Nothing is made for an empty body.
+    open: Option<(File, Blob)>,
+    size: u64,
+    digests: Digests,
+}
+
+impl Writer {
+    fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        let (file, _) = match &mut self.open {
+            Some(open) => open,
+            closed => {
+                let number = self.folder.next.fetch_add(1, Ordering::Relaxed);
+                let path = self.folder.path().join(number.to_string());
+                let file = File::create_new(&path)?;
+                closed.insert((file, Blob { path, _folder: self.folder.clone() }))
+            }
+        };
+        file.write_all(piece)?;
+        self.digests.update(piece);
+        self.size += piece.len() as u64;
+        Ok(())
+    }
+
+    fn finish(self) -> Received {
+        let Self { open, size, digests, .. } = self;
+        let segment = open.map(|(_, blob)| Segment { blob: Arc::new(blob), size });
+        Received { segment, size, digests }
+    }
+}
+
+/// The bytes of a range of what the segments have together.
+pub(super) fn read(
+    segments: Vec<Segment>,
+    range: Range<u64>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
+    let reader = Reader { segments, range, open: None };
+    stream::try_unfold(reader, |mut reader| async move {
+        if reader.range.is_empty() {
+            return Ok(None);
+        }
+        let read = spawn_blocking(move || {
+            let bytes = reader.read()?;
+            Ok(Some((bytes, reader)))
+        });
+        joined(read.await)
+    })
+}
+
+#[derive(Debug)]
+struct Reader {
+    segments: Vec<Segment>,
+    /// What is still to be read.
+    range: Range<u64>,
+    /// The file of a segment, where it is to be read next, and where the segment begins in the object.
+    open: Option<(File, Range<u64>)>,
+}
+
+impl Reader {
+    fn read(&mut self) -> io::Result<Bytes> {
+        let at = self.range.start;
+        let (file, span) = match &mut self.open {
+            Some(open) if open.1.contains(&at) => open,
+            other => other.insert(open_at(&self.segments, at)?),
+        };
+        let wanted = (BATCH as u64).min(self.range.end.min(span.end) - at);
+        let mut bytes = Vec::with_capacity(wanted as usize);
+        file.take(wanted).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 != wanted {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.range.start += wanted;
+        Ok(bytes.into())
+    }
+}
+
+/// Opens the file in which the byte `at` is, and finds it there.
+fn open_at(segments: &[Segment], at: u64) -> io::Result<(File, Range<u64>)> {
+    let mut start = 0;
+    for segment in segments {
+        let span = start..start + segment.size;
+        if span.contains(&at) {
+            let mut file = File::open(&segment.blob.path)?;
+            file.seek(SeekFrom::Start(at - start))?;
+            return Ok((file, span));
+        }
+        start = span.end;
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
+}

@@ -1,0 +1,296 @@
+//! A small S3 for development and tests.
+
+mod conditions;
+mod content;
+mod digests;
+mod listing;
+mod service;
+mod settings;
+mod store;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use s3s::S3Error;
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use self::conditions::Conditions;
+use self::content::Broken;
+use self::digests::Declared;
+use self::listing::Query;
+use self::store::{Attributes, Object, Store};
+use crate::connections;
+
+pub use self::settings::S3Settings;
+
+/// The region that is said where one has to be said.
+const REGION: &str = "us-east-1";
+
+/// A local S3, in this process, with its files on disk while it runs. Dropped, it ends without waiting;
+/// [`shutdown`](Self::shutdown) waits.
+///
+/// - Path-style addresses (`http://127.0.0.1:1234/bucket/key`), signature version 4 in headers, presigned URLs and
+///   chunks; wrong keys are refused.
+/// - Any key is a name of its own: `a` and `a/b` can be there at once, and `..` means nothing.
+/// - Ranges, conditions, `ETag`s and multipart uploads as S3 has them; listings with prefix, delimiter and pages; copies;
+///   declared checksums are compared.
+/// - No versions, no access lists, no encryption, no tags: what is not there is answered with `NotImplemented`.
+///
+/// ```
+/// use avtomatika_dev::{LocalS3, S3Settings};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let storage = LocalS3::start(S3Settings::new()).await?;
+/// storage.put(storage.bucket(), "pictures/one.png", "not a picture").await?;
+/// // What a worker, or a client of any kind, is configured with.
+/// for (variable, value) in storage.variables() {
+///     println!("{variable}={value}");
+/// }
+/// assert_eq!(storage.keys(storage.bucket(), "pictures/")?, ["pictures/one.png"]);
+/// storage.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct LocalS3 {
+    store: Arc<Store>,
+    address: SocketAddr,
+    access_key: String,
+    secret_key: String,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// Nobody waits for one that was dropped, but it ends.
+    _guard: DropGuard,
+}
+
+impl LocalS3 {
+    /// Starts one where [`S3Settings::with_address`] says, on the runtime this is called from.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on, the directory cannot be made, or a bucket's name is none.
+    #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
+    pub async fn start(settings: S3Settings) -> io::Result<Self> {
+        Self::open(settings)
+    }
+
+    /// The same for those who know that they are inside a runtime.
+    pub(crate) fn open(settings: S3Settings) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(settings.address)?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let address = listener.local_addr()?;
+        let store = Arc::new(Store::new(settings.directory.as_deref())?);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let guard = stop.clone().drop_guard();
+        let S3Settings { access_key, secret_key, buckets, .. } = settings;
+        let service = service(store.clone(), &access_key, &secret_key);
+        let storage = Self { store, address, access_key, secret_key, tasks, stop, _guard: guard };
+        for bucket in buckets {
+            // The same name twice is the same bucket.
+            if !storage.has_bucket(&bucket) {
+                storage.create_bucket(&bucket)?;
+            }
+        }
+        let greet = move |_: &_| Ok(service.clone());
+        let accepting = connections::accept(listener, greet, storage.tasks.clone(), storage.stop.clone());
+        storage.tasks.spawn(accepting);
+        tracing::info!(endpoint = %storage.endpoint(), "local S3 listening");
+        Ok(storage)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What clients are given as its endpoint. When it listens on all addresses, the loopback one.
+    pub fn endpoint(&self) -> String {
+        connections::url(self.address)
+    }
+
+    /// The access key that it takes.
+    pub fn access_key(&self) -> &str {
+        &self.access_key
+    }
+
+    /// The secret key that it takes.
+    pub fn secret_key(&self) -> &str {
+        &self.secret_key
+    }
+
+    /// The bucket that is always there: `avtomatika-payloads`.
+    pub fn bucket(&self) -> &str {
+        settings::BUCKET
+    }
+
+    /// The region that clients may be given; it takes any.
+    pub fn region(&self) -> &str {
+        REGION
+    }
+
+    /// The variables by which a worker is told of this storage.
+    pub fn variables(&self) -> [(&'static str, String); 5] {
+        [
+            ("S3_ENDPOINT_URL", self.endpoint()),
+            ("S3_ACCESS_KEY", self.access_key.clone()),
+            ("S3_SECRET_KEY", self.secret_key.clone()),
+            ("S3_REGION", REGION.to_owned()),
+            ("S3_DEFAULT_BUCKET", settings::BUCKET.to_owned()),
+        ]
+    }
+
+    /// Makes a bucket.
+    ///
+    /// # Errors
+    /// When there is one of this name, or the name cannot be a bucket's.
+    pub fn create_bucket(&self, name: &str) -> io::Result<()> {
+        if !s3s::path::check_bucket_name(name) {
+            let text = format!(
+                "the bucket is `{name}`, expected 3 to 63 lower-case letters, digits, dots and hyphens"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        self.store.create_bucket(name).map_err(told)
+    }
+
+    /// Puts an object into a bucket, without the network.
+    ///
+    /// # Errors
+    /// When there is no such bucket, or its bytes cannot be written.
+    pub async fn put(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) -> io::Result<()> {
+        let body = stream::iter([Ok::<_, io::Error>(bytes.into())]);
+        let declared = Declared::default();
+        let received = content::receive(&self.store.folder, body, declared.digests()).await;
+        let received = received.map_err(|broken| match broken {
+            Broken::Body(error) | Broken::Disk(error) => error,
+        })?;
+        let object = Object {
+            etag: digests::of_one(declared.verify(received.digests).map_err(told)?),
+            size: received.size,
+            modified: SystemTime::now(),
+            segments: received.segment.into_iter().collect(),
+            attributes: Attributes::default(),
+        };
+        self.store.put(bucket, key.to_owned(), object, &Conditions::default()).map_err(told)
+    }
+
+    /// The bytes of an object, all in memory, without the network.
+    ///
+    /// # Errors
+    /// [`NotFound`](io::ErrorKind::NotFound) when there is no such object, or its bytes cannot be read.
+    pub async fn get(&self, bucket: &str, key: &str) -> io::Result<Bytes> {
+        let object = self.store.object(bucket, key).map_err(told)?;
+        let pieces = content::read(object.segments.clone(), 0..object.size);
+        let whole = BytesMut::with_capacity(object.size as usize);
+        let whole = pieces.boxed().try_fold(whole, |mut whole, piece| async move {
+            whole.extend_from_slice(&piece);
+            Ok(whole)
+        });
+        Ok(whole.await?.freeze())
+    }
+
+    /// The keys of a bucket that begin with `prefix`, in order.
+    ///
+    /// # Errors
+    /// When there is no such bucket.
+    pub fn keys(&self, bucket: &str, prefix: &str) -> io::Result<Vec<String>> {
+        let query = Query { prefix, limit: usize::MAX, ..Query::default() };
+        let keys = self.store.look(bucket, |bucket| {
+            let page = listing::page(&bucket.objects, query);
+            Ok(page.objects.into_iter().map(|(key, _)| key.to_owned()).collect())
+        });
+        keys.map_err(told)
+    }
+
+    /// Removes an object; one that is not there is none the less removed.
+    ///
+    /// # Errors
+    /// When there is no such bucket.
+    pub fn delete(&self, bucket: &str, key: &str) -> io::Result<()> {
+        self.store.delete(bucket, std::iter::once(key)).map_err(told)
+    }
+
+    /// The keys of multipart uploads that were neither completed nor aborted: what a client left behind.
+    ///
+    /// # Errors
+    /// When there is no such bucket.
+    pub fn open_uploads(&self, bucket: &str) -> io::Result<Vec<String>> {
+        let keys = self
+            .store
+            .look(bucket, |bucket| Ok(bucket.uploads.values().map(|upload| upload.key.clone()).collect()));
+        keys.map_err(told)
+    }
+
+    /// Ends: connections are closed, and all files removed. Takes 2 s at most.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        let endpoint = self.endpoint();
+        // Many files may have to be removed. Whoever still has one keeps the folder until then.
+        let removal = tokio::task::spawn_blocking(move || drop(self));
+        if let Err(error) = removal.await {
+            tracing::warn!(%error, "the files of the local S3 may still be there");
+        }
+        tracing::info!(%endpoint, "local S3 ended");
+    }
+
+    fn has_bucket(&self, name: &str) -> bool {
+        self.store.look(name, |_| Ok(())).is_ok()
+    }
+}
+
+impl fmt::Debug for LocalS3 {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LocalS3")
+            .field("endpoint", &self.endpoint())
+            .field("files", &self.store.folder.path())
+            .finish_non_exhaustive()
+    }
+}
+
+fn service(store: Arc<Store>, access_key: &str, secret_key: &str) -> S3Service {
+    let mut builder = S3ServiceBuilder::new(service::Operations(store));
+    builder.set_auth(Keys { access_key: access_key.to_owned(), secret_key: secret_key.into() });
+    builder.build()
+}
+
+/// The one pair of keys.
+struct Keys {
+    access_key: String,
+    secret_key: SecretKey,
+}
+
+#[async_trait::async_trait]
+impl S3Auth for Keys {
+    async fn get_secret_key(&self, access_key: &str) -> s3s::S3Result<SecretKey> {
+        if access_key == self.access_key {
+            return Ok(self.secret_key.clone());
+        }
+        Err(s3s::s3_error!(InvalidAccessKeyId, "the access key is `{access_key}`, which is not known here"))
+    }
+}
+
+/// An answer of the store to somebody of this process.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+fn told(error: S3Error) -> io::Error {
+    use s3s::S3ErrorCode as Code;
+
+    let kind = match error.code() {
+        Code::NoSuchBucket | Code::NoSuchKey => io::ErrorKind::NotFound,
+        Code::BucketAlreadyOwnedByYou => io::ErrorKind::AlreadyExists,
+        _ => io::ErrorKind::Other,
+    };
+    let text = error.message().map_or_else(|| error.code().as_str().to_owned(), str::to_owned);
+    io::Error::new(kind, text)
+}

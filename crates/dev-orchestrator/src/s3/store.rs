@@ -1,0 +1,264 @@
+//! Buckets, objects and uploads, and what may be done with them. All of it is decided under one lock, so that a
+//! condition and the write that depends on it cannot be parted.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use s3s::dto::{Metadata, Timestamp};
+use s3s::{S3Result, s3_error};
+
+use super::conditions::Conditions;
+use super::content::{Folder, Segment};
+use super::digests;
+
+/// All parts but the last one have to be at least so large, as at S3 itself.
+const SMALLEST_PART: u64 = 5 * 1024 * 1024;
+
+/// What is said of an object beside its bytes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Attributes {
+    pub(super) content_type: Option<String>,
+    pub(super) content_encoding: Option<String>,
+    pub(super) content_disposition: Option<String>,
+    pub(super) content_language: Option<String>,
+    pub(super) cache_control: Option<String>,
+    pub(super) expires: Option<Timestamp>,
+    pub(super) metadata: Option<Metadata>,
+}
+
+/// An object, which never changes: another one takes its place.
+#[derive(Debug)]
+pub(super) struct Object {
+    /// Without quotes.
+    pub(super) etag: String,
+    pub(super) size: u64,
+    pub(super) modified: SystemTime,
+    pub(super) segments: Vec<Segment>,
+    pub(super) attributes: Attributes,
+}
+
+/// A part of an upload.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) md5: [u8; 16],
+    pub(super) size: u64,
+    pub(super) modified: SystemTime,
+    pub(super) segment: Option<Segment>,
+}
+
+/// A multipart upload that was neither completed nor aborted.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) key: String,
+    pub(super) started: SystemTime,
+    pub(super) parts: BTreeMap<i32, Part>,
+    attributes: Attributes,
+}
+
+/// A bucket.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    pub(super) created: SystemTime,
+    pub(super) objects: BTreeMap<String, Arc<Object>>,
+    pub(super) uploads: BTreeMap<String, Upload>,
+}
+
+/// Everything there is.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) folder: Arc<Folder>,
+    buckets: Mutex<BTreeMap<String, Bucket>>,
+}
+
+impl Store {
+    /// With nothing in it, and with its files inside `parent`.
+    pub(super) fn new(parent: Option<&Path>) -> io::Result<Self> {
+        Ok(Self { folder: Folder::new(parent)?, buckets: Mutex::default() })
+    }
+
+    /// Makes a bucket.
+    pub(super) fn create_bucket(&self, name: &str) -> S3Result<()> {
+        let mut buckets = self.lock();
+        if buckets.contains_key(name) {
+            return Err(s3_error!(BucketAlreadyOwnedByYou, "there is a bucket `{name}` already"));
+        }
+        let bucket =
+            Bucket { created: SystemTime::now(), objects: BTreeMap::new(), uploads: BTreeMap::new() };
+        buckets.insert(name.to_owned(), bucket);
+        Ok(())
+    }
+
+    /// Removes a bucket that has no objects; uploads are given up.
+    pub(super) fn delete_bucket(&self, name: &str) -> S3Result<()> {
+        let mut buckets = self.lock();
+        if !found(&mut buckets, name)?.objects.is_empty() {
+            return Err(s3_error!(BucketNotEmpty, "the bucket `{name}` has objects"));
+        }
+        buckets.remove(name);
+        Ok(())
+    }
+
+    /// The buckets with the time they were made.
+    pub(super) fn buckets(&self) -> Vec<(String, SystemTime)> {
+        self.lock().iter().map(|(name, bucket)| (name.clone(), bucket.created)).collect()
+    }
+
+    /// Looks at a bucket.
+    pub(super) fn look<R>(&self, bucket: &str, at: impl FnOnce(&Bucket) -> S3Result<R>) -> S3Result<R> {
+        at(found(&mut self.lock(), bucket)?)
+    }
+
+    /// An object.
+    pub(super) fn object(&self, bucket: &str, key: &str) -> S3Result<Arc<Object>> {
+        let object = self.look(bucket, |bucket| Ok(bucket.objects.get(key).cloned()))?;
+        object.ok_or_else(|| s3_error!(NoSuchKey, "there is no object `{key}` in the bucket `{bucket}`"))
+    }
+
+    /// Puts an object in its place.
+    pub(super) fn put(
+        &self,
+        bucket: &str,
+        key: String,
+        object: Object,
+        conditions: &Conditions,
+    ) -> S3Result<()> {
+        // What was there goes after the lock: its file is removed with it.
+        let _replaced = {
+            let mut buckets = self.lock();
+            let objects = &mut found(&mut buckets, bucket)?.objects;
+            conditions.check_write(objects.get(&key).map(Arc::as_ref))?;
+            objects.insert(key, Arc::new(object))
+        };
+        Ok(())
+    }
+
+    /// Removes objects; those that are not there are none the less removed.
+    pub(super) fn delete<'a>(&self, bucket: &str, keys: impl Iterator<Item = &'a str>) -> S3Result<()> {
+        let _removed = {
+            let mut buckets = self.lock();
+            let objects = &mut found(&mut buckets, bucket)?.objects;
+            keys.map(|key| objects.remove(key)).collect::<Vec<_>>()
+        };
+        Ok(())
+    }
+
+    /// Begins an upload in parts.
+    pub(super) fn begin(&self, bucket: &str, key: String, attributes: Attributes) -> S3Result<String> {
+        let id = rxon::id::random_uuid();
+        let upload = Upload { key, started: SystemTime::now(), parts: BTreeMap::new(), attributes };
+        found(&mut self.lock(), bucket)?.uploads.insert(id.clone(), upload);
+        Ok(id)
+    }
+
+    /// Whether there is such an upload.
+    pub(super) fn check_upload(&self, at: &Place<'_>) -> S3Result<()> {
+        self.look_at_upload(at, |_| ())
+    }
+
+    /// Looks at an upload.
+    pub(super) fn look_at_upload<R>(&self, at: &Place<'_>, look: impl FnOnce(&Upload) -> R) -> S3Result<R> {
+        Ok(look(at.upload(&mut self.lock())?))
+    }
+
+    /// Adds a part to an upload, or replaces it.
+    pub(super) fn put_part(&self, at: &Place<'_>, number: i32, part: Part) -> S3Result<()> {
+        let _replaced = {
+            let mut buckets = self.lock();
+            at.upload(&mut buckets)?.parts.insert(number, part)
+        };
+        Ok(())
+    }
+
+    /// Ends an upload without an object.
+    pub(super) fn abort(&self, at: &Place<'_>) -> S3Result<()> {
+        let _removed = {
+            let mut buckets = self.lock();
+            at.upload(&mut buckets)?;
+            found(&mut buckets, at.bucket)?.uploads.remove(at.upload)
+        };
+        Ok(())
+    }
+
+    /// Makes an object of the parts that are named, and ends the upload. Gives the `ETag`.
+    pub(super) fn complete(
+        &self,
+        at: &Place<'_>,
+        named: &[(i32, Option<String>)],
+        conditions: &Conditions,
+    ) -> S3Result<String> {
+        let (etag, _rest) = {
+            let mut buckets = self.lock();
+            let upload = at.upload(&mut buckets)?;
+            let (etag, size, segments) = joined(upload, named)?;
+            let object = Object {
+                etag: etag.clone(),
+                size,
+                modified: SystemTime::now(),
+                segments,
+                attributes: upload.attributes.clone(),
+            };
+            let bucket = found(&mut buckets, at.bucket)?;
+            conditions.check_write(bucket.objects.get(at.key).map(Arc::as_ref))?;
+            let replaced = bucket.objects.insert(at.key.to_owned(), Arc::new(object));
+            (etag, (replaced, bucket.uploads.remove(at.upload)))
+        };
+        Ok(etag)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Bucket>> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn found<'a>(buckets: &'a mut BTreeMap<String, Bucket>, name: &str) -> S3Result<&'a mut Bucket> {
+    buckets.get_mut(name).ok_or_else(|| s3_error!(NoSuchBucket, "there is no bucket `{name}`"))
+}
+
+/// Where an upload is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) bucket: &'a str,
+    pub(super) key: &'a str,
+    pub(super) upload: &'a str,
+}
+
+impl Place<'_> {
+    fn upload<'a>(&self, buckets: &'a mut BTreeMap<String, Bucket>) -> S3Result<&'a mut Upload> {
+        let upload = found(buckets, self.bucket)?.uploads.get_mut(self.upload);
+        upload
+            .filter(|upload| upload.key == self.key)
+            .ok_or_else(|| s3_error!(NoSuchUpload, "there is no upload `{}` of `{}`", self.upload, self.key))
+    }
+}
+
+/// `ETag`, size and files of the object that these parts make.
+fn joined(upload: &Upload, named: &[(i32, Option<String>)]) -> S3Result<(String, u64, Vec<Segment>)> {
+    if named.is_empty() {
+        return Err(s3_error!(MalformedXML, "no parts are named, expected at least one"));
+    }
+    if !named.is_sorted_by(|(one, _), (next, _)| one < next) {
+        return Err(s3_error!(InvalidPartOrder));
+    }
+    let (mut md5s, mut size, mut segments) = (Vec::with_capacity(named.len()), 0, Vec::new());
+    for (at, (number, etag)) in named.iter().enumerate() {
+        let part = upload
+            .parts
+            .get(number)
+            .filter(|part| etag.as_ref().is_none_or(|etag| *etag == digests::of_one(part.md5)));
+        let part = part.ok_or_else(|| s3_error!(InvalidPart, "there is no such part {number}"))?;
+        if part.size < SMALLEST_PART && at + 1 < named.len() {
+            return Err(s3_error!(
+                EntityTooSmall,
+                "part {number} has {} bytes, expected at least {SMALLEST_PART}",
+                part.size
+            ));
+        }
+        md5s.push(part.md5);
+        size += part.size;
+        segments.extend(part.segment.clone());
+    }
+    Ok((digests::of_parts(&md5s), size, segments))
+}

@@ -1,0 +1,90 @@
+//! How fast a worker moves files, beside a bare `object_store` loop against the same local S3.
+//!
+//! Worker, bare loop and storage are processes of their own. Both move the same objects, with as much at once, into and
+//! out of the same directory. The time is that of the whole task, as its orchestrator sees it: from when it is
+//! submitted to a worker that waits until its result is there.
+
+mod bare;
+mod place;
+mod report;
+mod worker;
+
+pub(crate) use place::serve;
+pub(crate) use report::{Plan, run};
+
+/// What is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One large object into a file.
+    Down,
+    /// A large file into an object.
+    Up,
+    /// Many small objects of a prefix into files.
+    Many,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Down, Self::Up, Self::Many];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Up => "up",
+            Self::Many => "many",
+        }
+    }
+
+    fn parse(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        known.ok_or_else(|| format!("`{name}` is not known, expected `down`, `up` or `many`"))
+    }
+}
+
+/// Transfers at once, and the size of a part: what the worker has.
+const PARALLEL: usize = 8;
+const PART: u64 = 8 << 20;
+
+/// Bytes of a small object.
+const SMALL: usize = 2048;
+
+const LARGE_KEY: &str = "large.bin";
+const MANY_PREFIX: &str = "many/";
+
+/// The file that is to be sent; it stands in the directory of the files.
+const SENT: &str = "to-be-sent.bin";
+
+/// What it takes to reach the storage and its orchestrator; one line between processes.
+#[derive(Debug, Clone)]
+pub(crate) struct Address {
+    orchestrator: String,
+    endpoint: String,
+    access_key: String,
+    secret_key: String,
+    bucket: String,
+}
+
+impl Address {
+    fn line(&self) -> String {
+        let Self { orchestrator, endpoint, access_key, secret_key, bucket } = self;
+        format!("{orchestrator} {endpoint} {access_key} {secret_key} {bucket}")
+    }
+
+    fn parse(line: &str) -> Result<Self, String> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [orchestrator, endpoint, access_key, secret_key, bucket] = words[..] else {
+            return Err(format!("`{line}` is no address"));
+        };
+        let [orchestrator, endpoint] = [orchestrator, endpoint].map(str::to_owned);
+        let [access_key, secret_key, bucket] = [access_key, secret_key, bucket].map(str::to_owned);
+        Ok(Self { orchestrator, endpoint, access_key, secret_key, bucket })
+    }
+}
+
+/// Does the work of one process: `ROLE KIND DIRECTORY ADDRESS`.
+pub(crate) fn client(role: &str, kind: &str, directory: &str, address: &str) -> Result<(), String> {
+    let (kind, address) = (Kind::parse(kind)?, Address::parse(address)?);
+    match role {
+        "files-bare" => bare::run(kind, directory.as_ref(), &address),
+        _ => worker::run(directory.as_ref(), &address),
+    }
+}

@@ -1,0 +1,65 @@
+//! The worker: `take` has its files fetched, `give` has one uploaded.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use avtomatika_worker::prelude::*;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Address, SENT};
+use crate::measure::Stretch;
+
+#[derive(Deserialize)]
+struct Taken {
+    /// A path by now.
+    files: PathBuf,
+}
+
+/// Runs until standard input is closed, then prints what it took.
+pub(super) fn run(directory: &Path, address: &Address) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let sent = directory.join(SENT);
+    let take = |Params(taken): Params<Taken>| async move {
+        if taken.files.is_absolute() { Ok(()) } else { Err(TaskError::permanent("nothing was fetched")) }
+    };
+    let give = move |files: TaskFiles| give(files, sent.clone());
+    let worker = Worker::builder()
+        .config(config(directory, address)?)
+        .task("take", take)
+        .task("give", give)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let stretch = Stretch::begin();
+    let stopped = runtime.block_on(worker.run_until(async {
+        let closed = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0; 1]));
+        let _ = closed.await;
+        stretch.end(1);
+    }));
+    stopped.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// The file is there already: making it is not what is measured.
+async fn give(files: TaskFiles, sent: PathBuf) -> Result<Json<Value>, TaskError> {
+    let path = files.path_to("sent.bin").await?;
+    std::fs::rename(sent, &path)?;
+    Ok(Json(json!({ "file": path })))
+}
+
+fn config(directory: &Path, address: &Address) -> Result<WorkerConfig, String> {
+    let mut config = WorkerConfig::defaults().worker_token("bench");
+    let directory = directory.display().to_string();
+    for (variable, value) in [
+        ("ORCHESTRATOR_URL", &address.orchestrator),
+        ("WORKER_ID", &"bench".to_owned()),
+        ("TASK_FILES_DIR", &directory),
+        ("S3_ENDPOINT_URL", &address.endpoint),
+        ("S3_ACCESS_KEY", &address.access_key),
+        ("S3_SECRET_KEY", &address.secret_key),
+        ("S3_DEFAULT_BUCKET", &address.bucket),
+    ] {
+        config.set(variable, value).map_err(|error| error.to_string())?;
+    }
+    Ok(config)
+}

@@ -1,0 +1,324 @@
+//! A store for files: ours or moto's, so that a test can be written once and run with both.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+use std::time::Duration;
+
+use avtomatika_dev::{LocalS3, S3Settings};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use tokio::runtime::Runtime;
+use ureq::Agent;
+
+use crate::installation;
+use crate::process::Process;
+use crate::wait::{LIMIT, until};
+
+/// What stays as it is in the path of an object.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+/// moto looks at no signature, but wants one.
+const SIGNED: (&str, &str) = (
+    "authorization",
+    "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0",
+);
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorageKind {
+    /// [`LocalS3`], in this process.
+    Local,
+    /// `moto[server]`, in a process of its own. It takes any keys.
+    Moto,
+}
+
+/// An S3 with the bucket `avtomatika-payloads`; gone when dropped.
+#[derive(Debug)]
+pub struct Storage {
+    kind: StorageKind,
+    address: SocketAddr,
+    access_key: String,
+    secret_key: String,
+    server: Server,
+}
+
+#[derive(Debug)]
+enum Server {
+    /// The runtime runs the server, and is dropped after it.
+    Local(Option<LocalS3>, Runtime),
+    Moto(Agent, #[expect(dead_code, reason = "dropped, it ends")] Process),
+}
+
+impl Storage {
+    /// Starts one on a free port and waits until it listens. Not to be called inside a runtime.
+    pub fn start(kind: StorageKind) -> Self {
+        match kind {
+            StorageKind::Local => Self::start_local(),
+            StorageKind::Moto => Self::start_moto(),
+        }
+    }
+
+    fn start_local() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime can be made");
+        let server = runtime.block_on(LocalS3::start(S3Settings::new())).expect("a free port");
+        Self {
+            kind: StorageKind::Local,
+            address: server.address(),
+            access_key: server.access_key().to_owned(),
+            secret_key: server.secret_key().to_owned(),
+            server: Server::Local(Some(server), runtime),
+        }
+    }
+
+    fn start_moto() -> Self {
+        let mut command = Command::new(installation::moto());
+        command.arg(installation::moto_program()).env("PYTHONUNBUFFERED", "1");
+        let mut process = Process::spawn("moto", &mut command);
+        let port = until("moto listens", LIMIT, || {
+            assert!(process.exit_code().is_none(), "moto ended before it listened");
+            let lines = process.log().lines();
+            lines.iter().find_map(|line| line.strip_prefix("READY ")?.parse::<u16>().ok())
+        });
+        let config = Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(20)))
+            .proxy(None)
+            .http_status_as_error(false);
+        let storage = Self {
+            kind: StorageKind::Moto,
+            address: (Ipv4Addr::LOCALHOST, port).into(),
+            access_key: "any".to_owned(),
+            secret_key: "any".to_owned(),
+            server: Server::Moto(config.build().into(), process),
+        };
+        storage.create_bucket(storage.bucket());
+        storage
+    }
+
+    /// Which one it is.
+    pub fn kind(&self) -> StorageKind {
+        self.kind
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What clients are given as its endpoint.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The access key.
+    pub fn access_key(&self) -> &str {
+        &self.access_key
+    }
+
+    /// The secret key.
+    pub fn secret_key(&self) -> &str {
+        &self.secret_key
+    }
+
+    /// The bucket that is there.
+    pub fn bucket(&self) -> &'static str {
+        "avtomatika-payloads"
+    }
+
+    /// The address of an object in the bucket.
+    pub fn uri(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket())
+    }
+
+    /// The variables by which workers, and orchestrators, are told of it.
+    pub fn variables(&self) -> [(&'static str, String); 5] {
+        self.variables_at(&self.endpoint())
+    }
+
+    /// The same for those who reach it at another address, through a proxy.
+    pub fn variables_at(&self, endpoint: &str) -> [(&'static str, String); 5] {
+        [
+            ("S3_ENDPOINT_URL", endpoint.to_owned()),
+            ("S3_ACCESS_KEY", self.access_key.clone()),
+            ("S3_SECRET_KEY", self.secret_key.clone()),
+            ("S3_REGION", "us-east-1".to_owned()),
+            ("S3_DEFAULT_BUCKET", self.bucket().to_owned()),
+        ]
+    }
+
+    /// Makes a bucket.
+    pub fn create_bucket(&self, name: &str) {
+        match &self.server {
+            Server::Local(server, _) => alive(server.as_ref()).create_bucket(name).expect("a bucket"),
+            Server::Moto(agent, _) => {
+                let made =
+                    agent.put(format!("{}/{name}", self.endpoint())).header(SIGNED.0, SIGNED.1).send_empty();
+                assert_eq!(made.expect("moto answers").status(), 200);
+            }
+        }
+    }
+
+    /// Puts an object into the bucket, whatever its key.
+    pub fn put(&self, key: &str, bytes: impl Into<Vec<u8>>) {
+        self.put_in(self.bucket(), key, bytes);
+    }
+
+    /// Puts an object into a bucket, whatever its key.
+    pub fn put_in(&self, bucket: &str, key: &str, bytes: impl Into<Vec<u8>>) {
+        let bytes = bytes.into();
+        match &self.server {
+            Server::Local(server, runtime) => {
+                runtime.block_on(alive(server.as_ref()).put(bucket, key, bytes)).expect("it is written");
+            }
+            Server::Moto(agent, _) => {
+                let put = agent
+                    .put(self.url(bucket, key))
+                    .header(SIGNED.0, SIGNED.1)
+                    .content_type("binary/octet-stream")
+                    .send(&bytes);
+                assert_eq!(put.expect("moto answers").status(), 200, "{key}");
+            }
+        }
+    }
+
+    /// The bytes of an object of the bucket; none where there is no such object.
+    pub fn get(&self, key: &str) -> Option<Vec<u8>> {
+        match &self.server {
+            Server::Local(server, runtime) => {
+                runtime.block_on(alive(server.as_ref()).get(self.bucket(), key)).ok().map(Vec::from)
+            }
+            Server::Moto(agent, _) => {
+                let mut got = agent
+                    .get(self.url(self.bucket(), key))
+                    .header(SIGNED.0, SIGNED.1)
+                    .call()
+                    .expect("moto answers");
+                let body = got.body_mut().with_config().limit(u64::MAX).read_to_vec();
+                (got.status() == 200).then(|| body.expect("a whole body"))
+            }
+        }
+    }
+
+    /// Removes an object of the bucket.
+    pub fn delete(&self, key: &str) {
+        match &self.server {
+            Server::Local(server, _) => {
+                alive(server.as_ref()).delete(self.bucket(), key).expect("the bucket is there");
+            }
+            Server::Moto(agent, _) => {
+                let deleted = agent.delete(self.url(self.bucket(), key)).header(SIGNED.0, SIGNED.1).call();
+                assert_eq!(deleted.expect("moto answers").status(), 204, "{key}");
+            }
+        }
+    }
+
+    /// The keys of the bucket that begin with `prefix`, in order.
+    pub fn keys(&self, prefix: &str) -> Vec<String> {
+        let Server::Moto(agent, _) = &self.server else {
+            return self.local().keys(self.bucket(), prefix).expect("the bucket is there");
+        };
+        let base = format!("{}/{}?list-type=2&encoding-type=url", self.endpoint(), self.bucket());
+        let base = format!("{base}&prefix={}", utf8_percent_encode(prefix, NON_ALPHANUMERIC));
+        let (mut keys, mut after) = (Vec::new(), String::new());
+        loop {
+            let xml = text_of(agent, &format!("{base}{after}"));
+            keys.extend(elements(&xml, "Key").map(decoded));
+            match elements(&xml, "NextContinuationToken").next() {
+                Some(token) => {
+                    after = format!("&continuation-token={}", utf8_percent_encode(token, NON_ALPHANUMERIC));
+                }
+                None => return keys,
+            }
+        }
+    }
+
+    /// The keys of multipart uploads of the bucket that were neither completed nor aborted.
+    pub fn open_uploads(&self) -> Vec<String> {
+        match &self.server {
+            Server::Local(server, _) => {
+                alive(server.as_ref()).open_uploads(self.bucket()).expect("the bucket is there")
+            }
+            Server::Moto(agent, _) => {
+                let xml = text_of(agent, &format!("{}/{}?uploads", self.endpoint(), self.bucket()));
+                elements(&xml, "Key").map(str::to_owned).collect()
+            }
+        }
+    }
+
+    fn local(&self) -> &LocalS3 {
+        match &self.server {
+            Server::Local(server, _) => alive(server.as_ref()),
+            Server::Moto(..) => unreachable!("asked only where it is local"),
+        }
+    }
+
+    fn url(&self, bucket: &str, key: &str) -> String {
+        format!("{}/{bucket}/{}", self.endpoint(), utf8_percent_encode(key, IN_PATH))
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        if let Server::Local(server, runtime) = &mut self.server
+            && let Some(server) = server.take()
+        {
+            runtime.block_on(server.shutdown());
+        }
+    }
+}
+
+fn alive(server: Option<&LocalS3>) -> &LocalS3 {
+    server.expect("it is there until it is dropped")
+}
+
+fn text_of(agent: &Agent, url: &str) -> String {
+    let mut got = agent.get(url).header(SIGNED.0, SIGNED.1).call().expect("moto answers");
+    assert_eq!(got.status(), 200, "{url}");
+    got.body_mut().read_to_string().expect("a whole body")
+}
+
+fn elements<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let end = format!("</{name}>");
+    xml.split(&format!("<{name}>"))
+        .skip(1)
+        .filter_map(move |rest| Some(rest.split_once(&end)?.0))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+fn decoded(name: &str) -> String {
+    percent_decode_str(name).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any_key_and_many_of_them(kind: StorageKind) {
+        let storage = Storage::start(kind);
+        for key in ["a", "a/b", "..", "../x", "a//b", "ü ж", "a%20b"] {
+            storage.put(key, key.as_bytes());
+            assert_eq!(storage.get(key).as_deref(), Some(key.as_bytes()), "{key}");
+        }
+        assert_eq!(storage.get("never"), None);
+        let mut wanted = vec!["..", "../x", "a", "a%20b", "a/b", "a//b", "ü ж"];
+        wanted.sort_unstable();
+        assert_eq!(storage.keys(""), wanted);
+        for number in 0..1100 {
+            storage.put(&format!("many/{number:04}"), "");
+        }
+        assert_eq!(storage.keys("many/").len(), 1100);
+        storage.delete("a");
+        assert_eq!(storage.get("a"), None);
+        assert!(storage.open_uploads().is_empty());
+    }
+
+    #[test]
+    fn any_key_and_many_of_them_in_the_local_one() {
+        any_key_and_many_of_them(StorageKind::Local);
+    }
+
+    #[test]
+    fn any_key_and_many_of_them_in_moto() {
+        any_key_and_many_of_them(StorageKind::Moto);
+    }
+}

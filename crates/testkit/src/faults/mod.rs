@@ -1,0 +1,332 @@
+//! A reverse proxy that lets things go wrong.
+
+mod rule;
+mod wire;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::Location;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+
+use self::wire::{Head, Pace, Wire};
+use crate::door::{Arrival, Door};
+use crate::patience::{eventually, give_up};
+use crate::stream::reset_on_drop;
+
+pub use self::rule::{Fault, Rule};
+
+/// Stands before a server of HTTP/1.1, such as an S3, passes everything on as it is, `Host` included, so that signatures
+/// stay right, and lets go wrong what it is told to.
+///
+/// Each request gets the first [`Rule`] that takes it; without one it passes.
+#[derive(Clone)]
+pub struct FaultProxy {
+    door: Arc<Door>,
+    desk: Arc<Desk>,
+}
+
+/// A request as it passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// The method.
+    pub method: String,
+    /// Path and query, as they were on the wire.
+    pub target: String,
+    /// The `Range` that was asked for.
+    pub range: Option<String>,
+    /// How long its body was said to be.
+    pub length: u64,
+    /// The status of the answer: the server's, or the one of a rule. None as long as there is none.
+    pub status: Option<u16>,
+    /// Bytes of the answer's body that passed.
+    pub received: u64,
+    /// Whether a rule took it.
+    pub faulty: bool,
+}
+
+struct Desk {
+    target: SocketAddr,
+    rules: Mutex<Vec<Rule>>,
+    passed: Mutex<Vec<Passed>>,
+    /// Requests that are under way, and how many were at most.
+    open: AtomicUsize,
+    most: AtomicUsize,
+    changed: Notify,
+    /// How often those that are held were released.
+    releases: watch::Sender<u64>,
+}
+
+impl FaultProxy {
+    /// Starts one before `target`, on a free port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
+    pub async fn start(target: SocketAddr) -> Self {
+        let desk = Arc::new(Desk {
+            target,
+            rules: Mutex::default(),
+            passed: Mutex::default(),
+            open: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            changed: Notify::new(),
+            releases: watch::Sender::new(0),
+        });
+        let serving = desk.clone();
+        let door = Door::open(([127, 0, 0, 1], 0).into(), move |arrival| serve(arrival, serving.clone()));
+        Self { door: Arc::new(door.expect("a free port")), desk }
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.door.address()
+    }
+
+    /// The base URL to use instead of the server's.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr())
+    }
+
+    /// Adds a rule, behind those there are.
+    pub fn add(&self, rule: Rule) {
+        lock(&self.desk.rules).push(rule);
+    }
+
+    /// From now on everything passes.
+    pub fn clear(&self) {
+        lock(&self.desk.rules).clear();
+    }
+
+    /// Lets those pass that are [held](Fault::Hold) now.
+    pub fn release(&self) {
+        self.desk.releases.send_modify(|releases| *releases += 1);
+    }
+
+    /// The requests so far, in the order they came.
+    pub fn passed(&self) -> Vec<Passed> {
+        lock(&self.desk.passed).clone()
+    }
+
+    /// How many requests there were with this method, and this text in their target.
+    pub fn count(&self, method: &str, text: &str) -> usize {
+        self.passed().iter().filter(|passed| passed.method == method && passed.target.contains(text)).count()
+    }
+
+    /// How many requests were under way at the same time, at most.
+    pub fn most_at_once(&self) -> usize {
+        self.desk.most.load(Ordering::Acquire)
+    }
+
+    /// How many requests a rule has taken.
+    pub fn faults(&self) -> usize {
+        self.passed().iter().filter(|passed| passed.faulty).count()
+    }
+
+    /// Waits until there were so many requests with this method, and this text in their target.
+    ///
+    /// # Panics
+    /// When there are not within 20 s.
+    #[track_caller]
+    pub fn wait_for(&self, method: &str, text: &str, count: usize) -> impl Future<Output = ()> {
+        let wanted = format!("{count} requests {method} …{text}…");
+        let (method, text) = (method.to_owned(), text.to_owned());
+        self.wait_until(wanted, move |proxy| proxy.count(&method, &text) >= count)
+    }
+
+    /// Waits until rules have taken so many requests.
+    ///
+    /// # Panics
+    /// When they have not within 20 s.
+    #[track_caller]
+    pub fn wait_for_faults(&self, count: usize) -> impl Future<Output = ()> {
+        self.wait_until(format!("{count} faults"), move |proxy| proxy.faults() >= count)
+    }
+
+    #[track_caller]
+    fn wait_until(&self, wanted: String, done: impl Fn(&Self) -> bool) -> impl Future<Output = ()> {
+        let (caller, proxy) = (Location::caller(), self.clone());
+        async move {
+            if eventually(&proxy.desk.changed, || done(&proxy).then_some(())).await.is_none() {
+                give_up(caller, &wanted, &format!("{:#?}", proxy.passed()));
+            }
+        }
+    }
+
+    /// Resets all connections through it.
+    pub fn drop_connections(&self) {
+        self.door.drop_connections();
+    }
+
+    /// Ends it, with all connections.
+    pub async fn stop(&self) {
+        self.door.stop().await;
+    }
+}
+
+impl fmt::Debug for FaultProxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("FaultProxy").field("addr", &self.addr()).finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    /// Writes a request down and finds what is to go wrong with it.
+    fn begin(&self, head: &Head) -> (usize, Option<Fault>) {
+        let (method, target, range) = (head.word(0), head.word(1), head.header("range"));
+        let fault = {
+            let mut rules = lock(&self.rules);
+            // What a rule spares may still meet the next one.
+            let mut taking = rules.iter_mut().filter_map(|rule| rule.takes(method, target, range));
+            taking.next().cloned()
+        };
+        let length = head.header("content-length").and_then(|length| length.parse().ok());
+        let mut passed = lock(&self.passed);
+        passed.push(Passed {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            range: range.map(str::to_owned),
+            length: length.unwrap_or_default(),
+            status: None,
+            received: 0,
+            faulty: fault.is_some(),
+        });
+        self.changed.notify_waiters();
+        (passed.len() - 1, fault)
+    }
+
+    fn note(&self, number: usize, change: impl FnOnce(&mut Passed)) {
+        change(&mut lock(&self.passed)[number]);
+        self.changed.notify_waiters();
+    }
+
+    fn enter(&self) -> Underway<'_> {
+        let open = self.open.fetch_add(1, Ordering::AcqRel) + 1;
+        self.most.fetch_max(open, Ordering::AcqRel);
+        Underway(self)
+    }
+}
+
+/// Counts a request out however it ends.
+struct Underway<'a>(&'a Desk);
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn serve(arrival: Arrival, desk: Arc<Desk>) {
+    let Arrival { stream, ended, .. } = arrival;
+    let mut client = Wire::new(stream);
+    // A reset on one side is a reset on the other, as without the proxy.
+    if !matches!(ended.run_until_cancelled(serve_client(&mut client, &desk)).await, Some(Ok(()))) {
+        reset_on_drop(&client.stream);
+    }
+}
+
+/// Serves one request after another; an error resets the connection.
+async fn serve_client(client: &mut Wire, desk: &Desk) -> io::Result<()> {
+    let mut server: Option<Wire> = None;
+    while let Some(head) = client.head().await? {
+        let _underway = desk.enter();
+        // Before the request is written down: whoever waits for it may release it at once.
+        let mut releases = desk.releases.subscribe();
+        let (number, fault) = desk.begin(&head);
+        if let Some(Fault::Answer { status, body }) = &fault {
+            desk.note(number, |passed| passed.status = Some(*status));
+            // The body of the request is not read, so nothing can come after it.
+            return refuse(client, &head, *status, body).await;
+        }
+        if matches!(fault, Some(Fault::Hang)) {
+            client.drain().await;
+            return Ok(());
+        }
+        if matches!(fault, Some(Fault::Hold)) {
+            // The sender lives as long as the desk.
+            let _ = releases.changed().await;
+        }
+        let mut open = match server.take() {
+            Some(server) => server,
+            None => Wire::new(TcpStream::connect(desk.target).await?),
+        };
+        if exchange(client, &mut open, &head, fault, (desk, number)).await? {
+            return Ok(());
+        }
+        server = Some(open);
+    }
+    Ok(())
+}
+
+/// Passes a request on, and the answer back. Says whether the connection ends with it.
+async fn exchange(
+    client: &mut Wire,
+    server: &mut Wire,
+    request: &Head,
+    fault: Option<Fault>,
+    (desk, number): (&Desk, usize),
+) -> io::Result<bool> {
+    let pace = match fault {
+        Some(Fault::CutRequest(bytes)) => Pace::Limited(bytes),
+        _ => Pace::Full,
+    };
+    server.stream.write_all(&request.bytes()).await?;
+    let sent = client.pass(&mut server.stream, request.length_of_request(), pace).await;
+    if sent.is_err() && matches!(fault, Some(Fault::CutRequest(_))) {
+        reset_on_drop(&server.stream);
+    }
+    sent?;
+    let mut answer = server.head().await?.ok_or(io::ErrorKind::ConnectionReset)?;
+    desk.note(number, |passed| passed.status = answer.word(1).parse().ok());
+    let length = answer.length_of_answer(request.word(0));
+    let pace = match &fault {
+        Some(Fault::LoseAnswer) => return Err(io::ErrorKind::ConnectionReset.into()),
+        Some(Fault::CutAnswer(bytes) | Fault::Stall(bytes)) => Pace::Limited(*bytes),
+        Some(Fault::Trickle { bytes, pause }) => Pace::Trickle(*bytes, *pause),
+        Some(Fault::Header(name, value)) => {
+            answer.set(name, value.as_deref());
+            Pace::Full
+        }
+        Some(Fault::Body(rewriting)) => {
+            let body = (rewriting.0)(server.body(length).await?);
+            answer.set("content-length", Some(&body.len().to_string()));
+            desk.note(number, |passed| passed.received = body.len() as u64);
+            client.stream.write_all(&[answer.bytes(), body].concat()).await?;
+            return Ok(answer.closes());
+        }
+        _ => Pace::Full,
+    };
+    client.stream.write_all(&answer.bytes()).await?;
+    let passing = server.pass(&mut client.stream, length, pace).await;
+    match passing {
+        Ok(received) => desk.note(number, |passed| passed.received = received),
+        Err(_) if matches!(fault, Some(Fault::Stall(_))) => {
+            client.drain().await;
+            return Ok(true);
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(answer.closes() || length == wire::Length::Open)
+}
+
+/// Answers in the server's place, and reads away what the client still sends, so that it hears of it.
+async fn refuse(client: &mut Wire, request: &Head, status: u16, body: &str) -> io::Result<()> {
+    let length = body.len();
+    let body = if request.word(0) == "HEAD" { "" } else { body };
+    let head =
+        format!("HTTP/1.1 {status} Fault\r\ncontent-type: application/xml\r\ncontent-length: {length}\r\n");
+    let answer = format!("{head}connection: close\r\n\r\n{body}");
+    client.stream.write_all(answer.as_bytes()).await?;
+    client.stream.shutdown().await?;
+    client.drain().await;
+    Ok(())
+}
