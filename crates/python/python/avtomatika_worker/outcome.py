@@ -6,12 +6,10 @@ Nothing here raises: what cannot be told is a failure that says why.
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import enum
 import logging
 import math
-import pathlib
-import uuid
+import sys
 from collections.abc import Iterator, Mapping
 from json import JSONEncoder
 from typing import Any
@@ -221,11 +219,17 @@ def _converted(value: Any) -> Any:
         return mapping
     if isinstance(value, enum.Enum):
         return value.value
-    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+    if _is_one(value, "datetime", "date", "time"):
         return value.isoformat()
-    if isinstance(value, (uuid.UUID, pathlib.PurePath)):
+    if _is_one(value, "uuid", "UUID") or _is_one(value, "pathlib", "PurePath"):
         return str(value)
     raise TypeError(f"a value of the type `{_name(value)}`")
+
+
+def _is_one(value: Any, module: str, *classes: str) -> bool:
+    """Whether it is of a class of a module, which is not imported for it: whoever has such a value has imported it."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(value, tuple(getattr(loaded, name) for name in classes))
 
 
 _encoder = JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_converted)
