@@ -123,6 +123,9 @@ def _spec(worker: Worker, route: Route) -> dict[str, Any]:
 
     said = worker._tasks[route.name].said
     input_schema, output_schema, description, version = schemas.of(route.plan.func)
+    if not said.get("infers"):
+        # The orchestrator would refuse what a handler that was never asked for a schema accepts.
+        input_schema = output_schema = None
 
     def text(schema: Any, otherwise: bytes | None) -> str | None:
         if schema is not None:
