@@ -43,6 +43,9 @@ mod documents {
     #[doc = include_str!("../../docs/security.md")]
     struct Security;
 
+    #[doc = include_str!("../../docs/python.md")]
+    struct Python;
+
     #[doc = include_str!("../../docs/testing.md")]
     struct Testing;
 

@@ -57,7 +57,11 @@ class Server:
                     line.lower().split(": ", 1) if ": " in line else (line, "")
                     for line in head.decode().split("\r\n")[1:]
                 )
-                original = {line.split(": ", 1)[0].lower(): line.split(": ", 1)[1] for line in head.decode().split("\r\n")[1:] if ": " in line}
+                original = {
+                    line.split(": ", 1)[0].lower(): line.split(": ", 1)[1]
+                    for line in head.decode().split("\r\n")[1:]
+                    if ": " in line
+                }
                 await reader.readexactly(int(fields.get("content-length", 0)))
                 if "sec-websocket-key" in fields:
                     salted = original["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -75,7 +79,8 @@ class Server:
                     continue
                 body = json.dumps({"status": "ok", "version": "1.0b17"}).encode()
                 writer.write(
-                    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+                    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                    % (len(body), body)
                 )
         except (asyncio.IncompleteReadError, ConnectionError):
             return

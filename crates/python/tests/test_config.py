@@ -8,7 +8,7 @@ import pickle
 import typing
 
 import pytest
-from avtomatika_worker import _native, config
+from avtomatika_worker import Worker, _native, config
 from avtomatika_worker.config import ConfigError, WorkerConfig
 
 
@@ -164,6 +164,14 @@ def test_what_is_changed_in_place_counts():
     made.COST_PER_SKILL["b"] = float("nan")
     with pytest.raises(ConfigError, match="COST_PER_SKILL"):
         made.validate()
+
+
+async def test_a_worker_takes_what_was_changed_in_place_or_says_that_it_is_wrong():
+    worker = Worker()
+    worker.task("nothing")(lambda params: None)
+    worker.config.ORCHESTRATORS_CONFIG.append({"url": "nowhere"})
+    with pytest.raises(ConfigError, match="nowhere"):
+        await worker.main()
 
 
 def test_a_copy_is_one_of_its_own():

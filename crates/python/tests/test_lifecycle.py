@@ -44,10 +44,13 @@ TASKS = """
         return {"data": {"slept": True}}
 """
 
-RUN = TASKS + """
+RUN = (
+    TASKS
+    + """
     worker.run_with_health_check()
     print("returned")
 """
+)
 
 
 def started(dev: Any, script: str = RUN, **variables: str) -> Program:
@@ -87,7 +90,8 @@ def test_the_third_signal_has_its_default_action():
     with orchestrator() as dev:
         # A handler that is never interrupted.
         script = RUN.replace(
-            "until = time.monotonic()", "from avtomatika_worker import shielded\n        shielded().__enter__()\n        until = time.monotonic()"
+            "until = time.monotonic()",
+            "from avtomatika_worker import shielded\n        shielded().__enter__()\n        until = time.monotonic()",
         )
         program = started(dev, script)
         job = dev.submit("block", {"seconds": 60})
@@ -129,7 +133,9 @@ def test_a_port_that_is_taken_is_exit_code_1():
 
 
 def test_run_restores_the_signal_handlers_it_found():
-    script = TASKS + """
+    script = (
+        TASKS
+        + """
     def mine(number, frame):
         print("mine")
 
@@ -142,13 +148,16 @@ def test_run_restores_the_signal_handlers_it_found():
     assert signal.set_wakeup_fd(-1) == wakeup
     signal.raise_signal(signal.SIGTERM)
     """
+    )
     with orchestrator() as dev:
         code, output = Program(script, dev.url).end()
     assert (code, output.strip()) == (0, "mine"), output
 
 
 def test_run_from_another_thread_and_twice_and_uvloop():
-    script = TASKS + """
+    script = (
+        TASKS
+        + """
     import uvloop
     for loops in (asyncio, uvloop):
         asyncio.set_event_loop_policy(getattr(loops, "EventLoopPolicy", asyncio.DefaultEventLoopPolicy)())
@@ -160,6 +169,7 @@ def test_run_from_another_thread_and_twice_and_uvloop():
         assert not thread.is_alive()
     print("ended")
     """
+    )
     pytest.importorskip("uvloop")
     with orchestrator() as dev:
         code, output = Program(script, dev.url).end()
@@ -168,12 +178,15 @@ def test_run_from_another_thread_and_twice_and_uvloop():
 
 def test_uvloop_gets_signals_too():
     pytest.importorskip("uvloop")
-    script = TASKS + """
+    script = (
+        TASKS
+        + """
     import uvloop
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     worker.run()
     print("returned")
     """
+    )
     with orchestrator() as dev:
         program = started(dev, script)
         program.signal(signal.SIGTERM)
@@ -182,7 +195,9 @@ def test_uvloop_gets_signals_too():
 
 
 def test_main_installs_no_signal_handlers_unless_asked():
-    script = TASKS + """
+    script = (
+        TASKS
+        + """
     async def main():
         task = asyncio.create_task(worker.main(install_signal_handlers="ask" in sys.argv))
         await asyncio.sleep(0.5)
@@ -196,6 +211,7 @@ def test_main_installs_no_signal_handlers_unless_asked():
     asyncio.run(main())
     print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
     """
+    )
     with orchestrator() as dev:
         code, output = Program(script, dev.url).end()
     assert (code, output.split()) == (0, ["True", "False", "True"]), output
@@ -270,7 +286,9 @@ def test_run_in_a_running_loop_says_what_to_do():
 
 
 def test_a_forked_process_is_told_that_its_worker_stayed_behind():
-    script = TASKS + """
+    script = (
+        TASKS
+        + """
     async def main():
         task = asyncio.create_task(worker.main())
         await asyncio.sleep(0.5)
@@ -299,6 +317,7 @@ def test_a_forked_process_is_told_that_its_worker_stayed_behind():
 
     asyncio.run(main())
     """
+    )
     with orchestrator() as dev:
         code, output = Program(script, dev.url).end()
     assert code == 0, output
@@ -306,13 +325,16 @@ def test_a_forked_process_is_told_that_its_worker_stayed_behind():
 
 
 def test_a_worker_that_was_not_started_can_be_run_after_a_fork():
-    script = TASKS + """
+    script = (
+        TASKS
+        + """
     child = os.fork()
     if child == 0:
         worker.run()
         os._exit(7)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """
+    )
     with orchestrator() as dev:
         program = started(dev, script)
         assert dev.data("echo", {"a": 1}) == {"a": 1}
@@ -324,13 +346,16 @@ def test_a_worker_that_was_not_started_can_be_run_after_a_fork():
 
 
 def test_the_interpreter_ends_while_tasks_run_in_a_thread_it_does_not_wait_for(tmp_path):
-    script = TASKS + """
+    script = (
+        TASKS
+        + """
     thread = threading.Thread(target=lambda: asyncio.run(worker.main()), daemon=True)
     thread.start()
     while not os.path.exists(os.environ["GO"]):
         time.sleep(0.01)
     print("main ends", flush=True)
     """
+    )
     go = tmp_path / "go"
     with orchestrator() as dev:
         program = started(dev, script, GO=str(go))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from avtomatika_worker import Worker, WorkerError
 from avtomatika_worker.errors import ParamValidationError, PermanentError
 from avtomatika_worker.signature import analyse
 from avtomatika_worker.task_files import TaskFiles
@@ -133,6 +134,17 @@ def test_a_class_may_stand_further_down():
         assert plan.params_reader(b'{"x": 1}') == Inner(1)
     finally:
         del globals()["FurtherDown"]
+
+
+async def test_one_that_is_never_there_is_told_when_the_worker_starts() -> None:
+    worker = Worker()
+
+    @worker.task("odd")
+    async def odd(params: Nothing) -> None: ...
+
+    with pytest.raises(WorkerError, match="the task `odd`: the annotation `Nothing` of `params` cannot be") as raised:
+        await worker.main()
+    assert raised.value.exit_code == 2
 
 
 def test_a_field_that_cannot_be_resolved_is_warned_about_and_not_checked(caplog):

@@ -188,7 +188,7 @@ def test_the_trace_of_a_task_is_the_current_one_in_its_handler():
 
     def seen() -> str:
         parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-        _attach_trace({"tracing_context": {"traceparent": parent}})
+        _attach_trace({"traceparent": parent})
         return format(trace.get_current_span().get_span_context().trace_id, "032x")
 
     assert contextvars.copy_context().run(seen) == "0af7651916cd43dd8448eb211c80319c"

@@ -40,7 +40,7 @@ _CANCELLED: Ended = ("failure", None, ("TRANSIENT_ERROR", "the handler was cance
 class Execution:
     """One task under way."""
 
-    __slots__ = ("_finish", "context", "number", "raw", "route", "task")
+    __slots__ = ("_finish", "context", "number", "params", "raw", "route", "task", "values")
 
     def __init__(
         self, route: Route, task: Task, number: int, raw: bytes, finish: Callable[[Execution, Ended], None]
@@ -51,7 +51,9 @@ class Execution:
         self.raw = raw
         # Called once, where it ends: on the loop, or on a thread.
         self._finish = finish
-        # What middleware gets, once it is made.
+        # What the handler and its middleware get, once it is made.
+        self.params: Any = None
+        self.values: dict[str, Any] = {}
         self.context: dict[str, Any] = {}
 
     def start(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
@@ -65,20 +67,25 @@ class Execution:
     def _prepare(self) -> None:
         """Params and what the handler may ask for."""
         route = self.route
-        params = route.plan.params_reader(self.raw)
-        values = offered(self.task, route)
-        _attach_trace(values)
-        self.context = {
-            "task_id": values["task_id"],
-            "job_id": values["job_id"],
-            "task_name": route.name,
-            "params": params,
-            "handler_kwargs": values,
-        }
+        self.params = route.plan.params_reader(self.raw)
+        self.values = values = offered(self.task, route)
+        if values["tracing_context"]:
+            _attach_trace(values["tracing_context"])
+        if route.middleware:
+            self.context = {
+                "task_id": values["task_id"],
+                "job_id": values["job_id"],
+                "task_name": route.name,
+                "params": self.params,
+                "handler_kwargs": values,
+            }
 
     def _call_handler(self) -> Any:
         context = self.context
-        return self.route.plan.invoke(context["params"], context["handler_kwargs"])
+        if context:
+            # Middleware may have put others there.
+            return self.route.plan.invoke(context["params"], context["handler_kwargs"])
+        return self.route.plan.invoke(self.params, self.values)
 
     def _failed(self, error: BaseException) -> Ended:
         """What is reported of an exception; its traceback stays in our log."""
@@ -86,7 +93,9 @@ class Execution:
             return _CANCELLED
         if not isinstance(error, TaskError):
             where = {"task_id": self.task.task_id, "job_id": self.task.job_id}
-            _log.error("the handler raised task=%s task_id=%s", self.route.name, where["task_id"], exc_info=error, extra=where)
+            _log.error(
+                "the handler raised task=%s task_id=%s", self.route.name, where["task_id"], exc_info=error, extra=where
+            )
         return outcome.from_exception(error)
 
 
@@ -249,7 +258,7 @@ class _OnLoop(Execution):
         finally:
             # What refers to this in a circle would stay until it is looked for.
             self.asyncio_task = None
-            self.context = {}
+            self.context = self.values = {}
             self._finish(self, ended)
 
     async def _through(self, place: int) -> Any:
@@ -363,15 +372,15 @@ def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None
         future.set_exception(error)
 
 
-def _attach_trace(values: dict[str, Any]) -> None:
+def _attach_trace(carrier: dict[str, str]) -> None:
     """The trace of the task is the one that the handler runs in, where OpenTelemetry is in use."""
-    if not values["tracing_context"] or "opentelemetry" not in sys.modules:
+    if "opentelemetry" not in sys.modules:
         return
     try:
         from opentelemetry import context, propagate
     except ImportError:
         return
-    context.attach(propagate.extract(values["tracing_context"]))
+    context.attach(propagate.extract(carrier))
 
 
 def execution(

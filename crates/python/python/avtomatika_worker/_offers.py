@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ._native import Task
     from ._route import Route
 
-__all__ = ["CancellationToken", "offered"]
+__all__ = ["MAKERS", "CancellationToken", "offered"]
 
 
 class _Done:
@@ -74,7 +74,7 @@ def _hot(method: Callable[[str], None], model: str) -> _Done:
     return _DONE
 
 
-_MAKERS: dict[str, Callable[[Task], Any]] = {
+MAKERS: dict[str, Callable[[Task], Any]] = {
     "send_progress": lambda task: functools.partial(_send_progress, task),
     "send_event": lambda task: functools.partial(_send_event, task),
     "emit_event": lambda task: functools.partial(_send_event, task),
@@ -89,10 +89,8 @@ _MAKERS: dict[str, Callable[[Task], Any]] = {
 def offered(task: Task, route: Route) -> dict[str, Any]:
     """What the handler of this task is offered, and its middleware."""
     values: dict[str, Any] = task.values()
-    wanted = route.offers
-    for name, make in _MAKERS.items():
-        if wanted is None or name in wanted:
-            values[name] = make(task)
+    for name in route.offers:
+        values[name] = MAKERS[name](task)
     if route.plan.wants_files:
         from .task_files import TaskFiles
 

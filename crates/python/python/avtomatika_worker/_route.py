@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._offers import MAKERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -33,4 +35,5 @@ class Route:
         self.middleware = tuple(middleware)
         self.is_on_loop: bool = plan.is_async or any(step.is_async for step in self.middleware)
         # Middleware sees everything; a handler only what it names.
-        self.offers: frozenset[str] | None = None if plan.takes_all or self.middleware else plan.wanted
+        everything = plan.takes_all or bool(self.middleware)
+        self.offers = tuple(name for name in MAKERS if everything or name in plan.wanted)

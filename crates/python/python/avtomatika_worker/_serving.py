@@ -82,10 +82,12 @@ def routes(worker: Worker) -> list[Route]:
 def _make(worker: Worker) -> Run:
     """The core's worker for it, of which nothing runs yet."""
     known = routes(worker)
+    _prepare(known)
+    config = worker.config._native
     checker = worker._capacity_checker
     try:
         native = _native.Worker(
-            worker.config._native,
+            config,
             [_spec(worker, route) for route in known],
             worker_type=worker._worker_type,
             max_concurrent_tasks=worker._max_concurrent_tasks,
@@ -104,6 +106,15 @@ def _make(worker: Worker) -> Run:
     return Run(native, known, slots, partial(obey, worker._commands) if worker._commands else None, on_ignored)
 
 
+def _prepare(known: list[Route]) -> None:
+    """An annotation that cannot be resolved even now is told before a task comes."""
+    for route in known:
+        try:
+            route.plan.prepare()
+        except TypeError as error:
+            raise WorkerError(f"the task `{route.name}`: {error}", 2) from None
+
+
 def _spec(worker: Worker, route: Route) -> dict[str, Any]:
     """What the core is told of a task."""
     import json
@@ -112,6 +123,9 @@ def _spec(worker: Worker, route: Route) -> dict[str, Any]:
 
     said = worker._tasks[route.name].said
     input_schema, output_schema, description, version = schemas.of(route.plan.func)
+    if not said.get("infers"):
+        # The orchestrator would refuse what a handler that was never asked for a schema accepts.
+        input_schema = output_schema = None
 
     def text(schema: Any, otherwise: bytes | None) -> str | None:
         if schema is not None:

@@ -204,7 +204,8 @@ def _raise_in(thread: int, error: type[BaseException] | None) -> bool:
     import ctypes
 
     target = ctypes.py_object(error) if error is not None else None
-    return bool(ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), target) == 1)
+    threads: int = ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), target)
+    return threads == 1
 
 
 class Shieldable(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from .errors import ConfigError
@@ -30,8 +30,6 @@ class WorkerConfig:
 
     Attributes can be set until a worker runs with it.
     """
-
-    __slots__ = ("_lent", "_loaned", "_native_config")
 
     _native_config: _native.Config
     # Values that can be changed in place, with their JSON as it was when they were read.
@@ -192,17 +190,20 @@ class WorkerConfig:
         except ValueError as error:
             raise ConfigError(str(error)) from None
 
-    def __getattr__(self, name: str) -> Any:
-        # Only what does not exist comes here.
-        raise AttributeError(_unknown(name), name=name, obj=self)
+    # Type checkers know what there is, and are not told that anything goes.
+    if not TYPE_CHECKING:
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not isinstance(getattr(type(self), name, None), property) or name == "_native":
+        def __getattr__(self, name: str) -> Any:
+            # Only what does not exist comes here.
             raise AttributeError(_unknown(name), name=name, obj=self)
-        object.__setattr__(self, name, value)
 
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"`{name}` cannot be deleted; set it to `None` for its default", name=name, obj=self)
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not isinstance(getattr(type(self), name, None), property) or name == "_native":
+                raise AttributeError(_unknown(name), name=name, obj=self)
+            object.__setattr__(self, name, value)
+
+        def __delattr__(self, name: str) -> None:
+            raise AttributeError(f"`{name}` cannot be deleted; set it to `None` for its default", name=name, obj=self)
 
     def __copy__(self) -> WorkerConfig:
         other = type(self).__new__(type(self))

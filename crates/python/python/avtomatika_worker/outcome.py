@@ -6,12 +6,10 @@ Nothing here raises: what cannot be told is a failure that says why.
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import enum
 import logging
 import math
-import pathlib
-import uuid
+import sys
 from collections.abc import Iterator, Mapping
 from json import JSONEncoder
 from typing import Any
@@ -30,7 +28,6 @@ _SUCCESS = "success"
 _FAILURE = "failure"
 _PERMANENT = "PERMANENT_ERROR"
 _TRANSIENT = "TRANSIENT_ERROR"
-_FIELDS = ("status", "data", "error")
 
 # What a path in a message is cut to.
 _LONGEST = 200
@@ -69,14 +66,15 @@ class _Refused(Exception):
 def _encode(result: Any) -> Encoded:
     if result is None:
         return _SUCCESS, None, None
-    if not isinstance(result, Mapping):
+    if type(result) is not dict and not isinstance(result, Mapping):
         if _as_mapping(result) is None:
             expected = "a dictionary, a dataclass, a model or nothing"
             raise _Refused(f"the handler returned {_came(result)}, expected {expected}")
         return _SUCCESS, _data(result), None
-    if not any(field in result for field in _FIELDS):
+    known = ("status" in result) + ("data" in result) + ("error" in result)
+    if not known:
         return _SUCCESS, _data(result), None
-    status, data, error = (result.get(field) for field in _FIELDS)
+    status, data, error = result.get("status"), result.get("data"), result.get("error")
     if status is None:
         status = _SUCCESS if error is None else _FAILURE
     elif isinstance(status, enum.Enum):
@@ -85,18 +83,19 @@ def _encode(result: Any) -> Encoded:
         raise _Refused(f"the handler's status is {_came(status)}, expected text")
     if not status:
         raise _Refused("the handler's status is empty")
-    _warn_of_the_rest(result, status)
+    if len(result) > known or (status == _FAILURE and data):
+        _warn_of_the_rest(result, status)
     if status == _FAILURE:
         return _FAILURE, None, _error(error)
     if error is not None:
         # The status decides what becomes of the job, and there is no place for both.
         _log.warning("the handler gave the status `%s` and an `error`, which is left out", _text(status))
-    return _text(status), None if data is None else _data(data), None
+    return (status if status.isascii() else _text(status)), None if data is None else _data(data), None
 
 
 def _warn_of_the_rest(result: Mapping[Any, Any], status: str) -> None:
     """What has no place in a result is not lost without a word."""
-    rest = [_text(key) for key in result if key not in _FIELDS]
+    rest = [_text(key) for key in result if key not in ("status", "data", "error")]
     if status == _FAILURE and result.get("data"):
         rest.append("data")
     if rest:
@@ -105,7 +104,7 @@ def _warn_of_the_rest(result: Mapping[Any, Any], status: str) -> None:
 
 
 def _data(data: Any) -> bytes:
-    if not isinstance(data, Mapping) and _as_mapping(data) is None:
+    if type(data) is not dict and not isinstance(data, Mapping) and _as_mapping(data) is None:
         raise _Refused(f"the handler's data is {_came(data)}, expected a dictionary or nothing")
     encoded, problem = _json(data)
     if encoded is None:
@@ -220,11 +219,17 @@ def _converted(value: Any) -> Any:
         return mapping
     if isinstance(value, enum.Enum):
         return value.value
-    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+    if _is_one(value, "datetime", "date", "time"):
         return value.isoformat()
-    if isinstance(value, (uuid.UUID, pathlib.PurePath)):
+    if _is_one(value, "uuid", "UUID") or _is_one(value, "pathlib", "PurePath"):
         return str(value)
     raise TypeError(f"a value of the type `{_name(value)}`")
+
+
+def _is_one(value: Any, module: str, *classes: str) -> bool:
+    """Whether it is of a class of a module, which is not imported for it: whoever has such a value has imported it."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(value, tuple(getattr(loaded, name) for name in classes))
 
 
 _encoder = JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_converted)

@@ -7,14 +7,11 @@ the fields that a dataclass does not have.
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import enum
 import inspect
-import pathlib
 import sys
 import types
 import typing
-import uuid
 from collections.abc import Callable, Mapping
 from json import dumps
 from typing import Any
@@ -33,13 +30,13 @@ _PLAIN: dict[Any, dict[str, Any]] = {
     bool: {"type": "boolean"},
     None: {"type": "null"},
     type(None): {"type": "null"},
-    uuid.UUID: {"type": "string"},
-    datetime.datetime: {"type": "string"},
-    datetime.date: {"type": "string"},
-    datetime.time: {"type": "string"},
     list: {"type": "array"},
     dict: {"type": "object"},
 }
+
+
+# Told as text; their modules are not imported for that.
+_TEXTS = {"uuid.UUID", "datetime.datetime", "datetime.date", "datetime.time"}
 
 
 def of(func: Callable[..., Any]) -> _Described:
@@ -126,7 +123,8 @@ def _of_class(kind: Any, names: Mapping[str, Any], within: tuple[Any, ...]) -> d
         return {"type": "object", "properties": fields}
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, names, (*within, kind))
-    if issubclass(kind, pathlib.PurePath):
+    paths = sys.modules.get("pathlib")
+    if f"{kind.__module__}.{kind.__qualname__}" in _TEXTS or (paths and issubclass(kind, paths.PurePath)):
         return {"type": "string"}
     return {}
 
