@@ -216,7 +216,8 @@ impl Storage {
         let Server::Moto(agent, _) = &self.server else {
             return self.local().keys(self.bucket(), prefix).expect("the bucket is there");
         };
-        let base = format!("{}/{}?list-type=2&encoding-type=url&max-keys=100", self.endpoint(), self.bucket());
+        let base =
+            format!("{}/{}?list-type=2&encoding-type=url&max-keys=100", self.endpoint(), self.bucket());
         let base = format!("{base}&prefix={}", utf8_percent_encode(prefix, NON_ALPHANUMERIC));
         let (mut keys, mut after) = (Vec::new(), String::new());
         loop {
