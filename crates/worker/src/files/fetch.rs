@@ -161,14 +161,7 @@ impl TaskFiles {
                 content.extend_from_slice(&chunk);
             }
         }
-        self.on_thread(move |workspace| {
-            let (part, file) = workspace.new_part()?;
-            let written =
-                file.write_all_at(&content, 0).map_err(|error| FileError::io("write", &below, error));
-            let named = written.and_then(|()| workspace.name_part(&part, &below));
-            named.inspect_err(|_| workspace.remove_part(&part))
-        })
-        .await
+        self.on_thread(move |workspace| workspace.write_new(&below, &content)).await
     }
 
     /// In parts, several at once.

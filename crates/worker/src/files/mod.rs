@@ -58,7 +58,7 @@ const PARALLEL: usize = 8;
 const PART_SIZE: u64 = 8 << 20;
 
 /// What is about to be sent is in memory: no more of it at once.
-const MOST_IN_MEMORY: u64 = 64 << 20;
+const MOST_IN_MEMORY: u64 = 32 << 20;
 
 /// How long the end of the worker waits for directories to be removed and uploads to be taken back.
 const CLOSING_LIMIT: Duration = Duration::from_secs(5);

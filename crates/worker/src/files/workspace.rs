@@ -205,6 +205,27 @@ impl Workspace {
         opened.map(cap_std::fs::File::into_std).map_err(|error| FileError::io("open", below, error))
     }
 
+    /// Writes a new file, all of it at once. One that is there already is an error: two objects would be one file.
+    pub(super) fn write_new(&self, below: &Path, content: &[u8]) -> Result<(), FileError> {
+        let made = self.made()?;
+        let open = || made.dir.open_with(below, &OpenMode::CREATE_NEW.options());
+        let opened = match open() {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                self.make_parents(below)?;
+                open()
+            }
+            opened => opened,
+        };
+        let mut file = opened.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => taken(below),
+            _ => FileError::io("make", below, error),
+        })?;
+        file.write_all(content).map_err(|error| {
+            let _ = made.dir.remove_file(below);
+            FileError::io("write", below, error)
+        })
+    }
+
     /// Opens a file for a download to write to, under a name that nobody else has.
     pub(super) fn new_part(&self) -> Result<(PathBuf, std::fs::File), FileError> {
         let made = self.made()?;
@@ -219,8 +240,7 @@ impl Workspace {
         let made = self.made()?;
         self.make_parents(below)?;
         if self.entry(below)?.is_some() {
-            let message = format!("`{}` is there already, and would be overwritten", shown(below));
-            return Err(FileError::new(FileErrorKind::Unusable, message));
+            return Err(taken(below));
         }
         made.dir.rename(part, &made.dir, below).map_err(|error| FileError::io("name", below, error))
     }
@@ -231,6 +251,11 @@ impl Workspace {
             let _ = made.dir.remove_file(part);
         }
     }
+}
+
+fn taken(below: &Path) -> FileError {
+    let message = format!("`{}` is there already, and would be overwritten", shown(below));
+    FileError::new(FileErrorKind::Unusable, message)
 }
 
 /// The names of a task's directory.
