@@ -101,6 +101,8 @@ class TestWorker:
         ``task`` may say ``task_id``, ``job_id``, ``priority``, ``tracing_context``, ``deadline`` and ``cancelled_after``:
         after so many seconds it is told to stop. Raises ``KeyError`` when there is no such task.
         """
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("an event loop runs in this thread already: use `await tester.run_async(…)`")
         return asyncio.run(self.run_async(name, params, **task))
 
     async def run_async(
