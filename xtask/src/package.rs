@@ -1,6 +1,7 @@
 //! The Python package: its wheel, built and installed as a user would, and everything that is checked with it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::environment::{self, Environment};
@@ -53,6 +54,40 @@ pub(crate) fn test(steps: &mut Steps, workspace: &Workspace, environment: &Envir
     let stubs = ["-m", "mypy.stubtest", "avtomatika_worker"];
     steps.program("Python: stubs", &mut tool("python", &stubs))?;
     steps.program("Python: tests", &mut tool("python", &["-m", "pytest"]))
+}
+
+/// What the worker and the real orchestrators promise each other is tested once more, with a worker that is written in
+/// Python. What the Rust one is tested with alone is the core's.
+pub(crate) fn test_against_orchestrators(
+    steps: &mut Steps,
+    workspace: &Workspace,
+    environment: &Environment,
+) -> Result {
+    const GROUPS: [&str; 5] = ["cancelling::", "deadlines::", "events::", "life::", "outcomes::"];
+    let nextest = workspace.has_cargo("nextest");
+    let filter = format!("package(e2e) & test(/^({})/)", GROUPS.join("|"));
+    // All of the workspace, as the step that runs all tests: built alone, `e2e` would be compiled once more.
+    let mut tests = if nextest {
+        workspace.cargo(["nextest", "run", "--workspace", "-E", &filter])
+    } else {
+        let packages = ["test", "--workspace", "--exclude", "avtomatika-worker", "--test", "it", "--"];
+        workspace.cargo(packages.into_iter().chain(["--test-threads=6"]).chain(GROUPS))
+    };
+    tests.env("CONFORMANCE_WORKER", launcher(workspace, environment)?);
+    steps.program("Python: real orchestrators", &mut tests)
+}
+
+/// A program that starts the conformance worker, as those who start one by its path need it.
+fn launcher(workspace: &Workspace, environment: &Environment) -> Result<PathBuf> {
+    let path = workspace.target().join("conformance_worker.sh");
+    let python = environment.program("python");
+    let script = workspace.root().join(CRATE).join("examples/conformance_worker.py");
+    let text =
+        format!("#!/bin/sh\nexec '{}' '{}'\n", python.get_program().to_string_lossy(), script.display());
+    let written =
+        fs::write(&path, text).and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)));
+    written.map_err(|error| Failure::new(format!("cannot write `{}`: {error}", path.display())))?;
+    Ok(path)
 }
 
 fn install_wheel(steps: &mut Steps, workspace: &Workspace, environment: &Environment) -> Result {

@@ -46,7 +46,10 @@ fn python_package(
     environment: Option<&Environment>,
 ) -> Result {
     match environment {
-        Some(environment) if options.filters.is_empty() => package::test(steps, workspace, environment),
+        Some(environment) if options.filters.is_empty() => {
+            package::test(steps, workspace, environment)?;
+            package::test_against_orchestrators(steps, workspace, environment)
+        }
         // A filter is one of Rust's tests; `cargo xtask python FILTER` is there for Python's.
         Some(_) => Ok(()),
         None => {

@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod logging;
 mod runtime;
+mod storage;
 mod task;
 mod watch;
 mod worker;
@@ -27,6 +28,8 @@ mod _native {
     use crate::dev::DevOrchestrator;
     #[pymodule_export]
     use crate::files::TaskFiles;
+    #[pymodule_export]
+    use crate::storage::LocalS3;
     #[pymodule_export]
     use crate::task::Task;
     #[pymodule_export]

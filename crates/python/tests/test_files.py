@@ -1,6 +1,7 @@
 """The files of a task, in both kinds of handlers."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import pathlib
@@ -8,7 +9,7 @@ import threading
 
 import pytest
 from avtomatika_worker import TaskFiles, Worker
-from avtomatika_worker.errors import PermanentError
+from avtomatika_worker.errors import IntegrityMismatchError, PermanentError
 from avtomatika_worker.outcome import encode
 from avtomatika_worker.task_files import AsyncFile, FileMetadata
 
@@ -227,6 +228,69 @@ def test_without_a_storage_it_is_said_that_there_is_none(worker, dev_orchestrato
     view = ran(worker, dev_orchestrator)
     assert view["error"]["code"] == "PERMANENT_ERROR"
     assert "`S3_ENDPOINT_URL` is not set" in view["error"]["message"]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_files_are_uploaded_and_downloaded_when_asked(is_async, worker, dev_orchestrator, local_s3):
+    local_s3.configure(worker)
+    local_s3.put("s3://avtomatika-payloads/in/a", b"abc")
+    local_s3.put("s3://avtomatika-payloads/in/deep/b", b"de")
+
+    @dataclasses.dataclass
+    class Expected:
+        size: int
+
+    def blocking(params, files: TaskFiles):
+        one = files.download_file_sync("s3://avtomatika-payloads/in/a", "one", Expected(3))
+        files.download_file_sync("s3://avtomatika-payloads/in/", "all")
+        told = [files.upload_file_sync("one"), files.upload_dir_sync("all"), files.upload_dir_sync()]
+        try:
+            files.download_file_sync("s3://avtomatika-payloads/in/a", "two", Expected(4))
+        except IntegrityMismatchError as error:
+            wrong = str(error)
+        return {"told": told, "read": files.read_sync(one), "wrong": wrong, "list": files.list_sync()}
+
+    async def asynchronous(params, files: TaskFiles):
+        one = await files.download_file("s3://avtomatika-payloads/in/a", "one", Expected(3))
+        await files.download_file("s3://avtomatika-payloads/in/", "all")
+        told = [await files.upload_file("one"), await files.upload_dir("all"), await files.upload_dir()]
+        try:
+            await files.download_file("s3://avtomatika-payloads/in/a", "two", Expected(4))
+        except IntegrityMismatchError as error:
+            wrong = str(error)
+        return {"told": told, "read": await files.read(one), "wrong": wrong, "list": await files.list()}
+
+    worker.task("work")(asynchronous if is_async else blocking)
+    view = ran(worker, dev_orchestrator)
+    root = f"s3://avtomatika-payloads/{view['task_id']}"
+    assert view["data"] == {
+        "told": [
+            {"uri": f"{root}/one", "size": 3},
+            {"uri": f"{root}/all/", "size": 5},
+            {"uri": f"{root}/", "size": 8},
+        ],
+        "read": "abc",
+        "wrong": "`s3://avtomatika-payloads/in/a` has 3 bytes, expected 4",
+        "list": ["all", "one", "two"],
+    }
+    assert local_s3.get(f"{root}/all/deep/b") == b"de"
+    assert local_s3.keys(f"{root}/all/") == [f"{root}/all/a", f"{root}/all/deep/b"]
+
+
+def test_what_is_not_in_the_storage_is_told(worker, dev_orchestrator, local_s3):
+    local_s3.configure(worker)
+
+    @worker.task("work")
+    async def work(params, files: TaskFiles):
+        await files.download_file("s3://avtomatika-payloads/none", "a")
+
+    view = ran(worker, dev_orchestrator)
+    assert view["error"]["code"] == "PERMANENT_ERROR"
+    assert "s3://avtomatika-payloads/none" in view["error"]["message"]
+    with pytest.raises(FileNotFoundError):
+        local_s3.get("s3://avtomatika-payloads/none")
+    with pytest.raises(ValueError, match="expected `s3://bucket/key`"):
+        local_s3.get("http://a/b")
 
 
 def test_what_was_uploaded_can_be_told():

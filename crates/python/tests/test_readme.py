@@ -268,9 +268,31 @@ def test_files_of_a_task(dev_orchestrator, tmp_path):
     assert left == [], "its directory is removed after the result was sent"
 
 
-def test_s3_is_transparent(dev_orchestrator, tmp_path):
-    worker = run_block("s3").worker
+def test_s3_is_transparent(dev_orchestrator, local_s3, tmp_path, monkeypatch):
+    found = {}
+
+    def look(path: str) -> str:
+        # The handler's own logic is left out in the README: what it would read and write is looked at here.
+        found["input"] = pathlib.Path(path).read_bytes()
+        return path
+
+    block = run_block("s3")
+    worker = block.worker
     worker.config.TASK_FILES_DIR = tmp_path
+    local_s3.configure(worker)
+    local_s3.create_bucket("my-bucket")
+    local_s3.put("s3://my-bucket/photo.jpg", b"a picture")
+
+    @worker.add_middleware
+    async def look_around(context, next_handler):
+        look(context["params"]["input_image"])
+        result = await next_handler()
+        pathlib.Path(result["data"]["output_image"]).write_bytes(b"processed")
+        return result
+
     with dev_orchestrator.running(worker):
         view = dev_orchestrator.run("process_image", {"input_image": "s3://my-bucket/photo.jpg"})
-    assert view["data"] == {"output_image": str(tmp_path / view["task_id"] / "processed.png")}
+    assert found["input"] == b"a picture"
+    uri = view["data"]["output_image"]
+    assert uri == f"s3://avtomatika-payloads/{view['task_id']}/processed.png"
+    assert local_s3.get(uri) == b"processed"

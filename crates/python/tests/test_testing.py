@@ -103,6 +103,8 @@ async def test_it_runs_on_a_loop_that_is_there():
     runs = await asyncio.gather(*(tester.run_async("resize", {"width": width}) for width in range(20)))
     assert [run.data["width"] for run in runs] == list(range(20))
     assert len({run.data["ids"][0] for run in runs}) == 20
+    with pytest.raises(RuntimeError, match="run_async"):
+        tester.run("resize", {"width": 1})
 
 
 def test_files_are_in_a_directory_of_the_tests_own():

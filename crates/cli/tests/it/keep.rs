@@ -46,19 +46,27 @@ async fn the_printed_commands_submit_a_task_and_show_it() {
     for _ in 0..2 {
         let submitted = paste(submit.clone()).await;
         let job = submitted["job_id"].as_str().unwrap();
-        demo.wait_for_line(&format!("resize_image {job}: finished")).await;
+        let told = demo.wait_for_line(&format!("resize_image {job}: finished")).await;
         let base = look.rsplit_once('/').unwrap().0;
         let task = paste(format!("{base}/{job}")).await;
         assert_eq!(task["status"], "finished", "{task}");
-        let path = task["data"]["path"].as_str().unwrap();
+        let uri = task["data"]["picture"].as_str().unwrap();
+        assert!(uri.starts_with("s3://avtomatika-payloads/") && uri.ends_with("/landscape-32.jpg"), "{uri}");
+        // What was delivered hangs beside the others.
+        let path = told.rsplit_once(", ").unwrap().1;
         assert!(Path::new(path).starts_with(&directory), "{path}");
         assert_eq!(image::image_dimensions(path).unwrap(), (32, 24));
     }
 
     let missing = submit.replace("originals", "missing");
     let submitted = paste(missing).await;
-    let line = demo.wait_for_line(&format!("{}: failed", submitted["job_id"].as_str().unwrap())).await;
-    assert!(line.contains("INVALID_INPUT_ERROR") && line.contains("No such file"), "{line}");
+    let line = demo.wait_for_line(&format!("{}: quarantined", submitted["job_id"].as_str().unwrap())).await;
+    assert!(line.contains("PERMANENT_ERROR") && line.contains("does not exist"), "{line}");
+    let variables =
+        ["S3_ENDPOINT_URL='http://127.0.0.1:", "S3_SECRET_KEY='", "S3_DEFAULT_BUCKET='avtomatika-payloads'"];
+    for variable in variables {
+        assert!(demo.printed(&format!("export {variable}")), "{:?}", demo.lines());
+    }
 
     demo.terminate();
     assert_eq!(demo.wait(LIMIT).await.code(), Some(0), "{:?}", demo.lines());

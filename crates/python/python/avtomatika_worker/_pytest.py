@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .testing import DevOrchestrator
+    from .testing import DevOrchestrator, LocalS3
 
-__all__ = ["dev_orchestrator"]
+__all__ = ["dev_orchestrator", "local_s3"]
 
 
 @pytest.fixture
@@ -20,3 +20,12 @@ def dev_orchestrator() -> Iterator[DevOrchestrator]:
 
     with DevOrchestrator() as orchestrator:
         yield orchestrator
+
+
+@pytest.fixture
+def local_s3() -> Iterator[LocalS3]:
+    """A storage of the test's own, in the process."""
+    from .testing import LocalS3
+
+    with LocalS3() as storage:
+        yield storage

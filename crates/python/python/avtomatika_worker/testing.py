@@ -17,6 +17,8 @@ With pytest there is the fixture ``dev_orchestrator``, an orchestrator of the te
     def test_all_of_it(dev_orchestrator):
         with dev_orchestrator.running(worker):
             assert dev_orchestrator.run("resize_image", {"width": 640})["data"] == {"width": 640}
+
+``local_s3`` is a storage of the test's own: ``local_s3.configure(worker)`` before the worker runs.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from ._route import Route
     from .worker import Worker
 
-__all__ = ["DevOrchestrator", "TestRun", "TestWorker"]
+__all__ = ["DevOrchestrator", "LocalS3", "TestRun", "TestWorker"]
 
 _log = logging.getLogger("avtomatika_worker")
 
@@ -99,6 +101,8 @@ class TestWorker:
         ``task`` may say ``task_id``, ``job_id``, ``priority``, ``tracing_context``, ``deadline`` and ``cancelled_after``:
         after so many seconds it is told to stop. Raises ``KeyError`` when there is no such task.
         """
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("an event loop runs in this thread already: use `await tester.run_async(…)`")
         return asyncio.run(self.run_async(name, params, **task))
 
     async def run_async(
@@ -275,6 +279,63 @@ class DevOrchestrator:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.shutdown()
+
+
+class LocalS3:
+    """A storage in the process, for tests and development. It forgets everything when it ends.
+
+    It has the bucket that results are uploaded to, and those that are named.
+    """
+
+    def __init__(self, *buckets: str) -> None:
+        self._native = _native.LocalS3(list(buckets))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables by which a worker is told of it."""
+        return dict(self._native.variables)
+
+    def configure(self, worker: Worker) -> None:
+        """Sets the options by which a worker is told of it."""
+        for name, value in self._native.variables:
+            setattr(worker.config, name, value)
+
+    def create_bucket(self, name: str) -> None:
+        """Makes a bucket."""
+        self._native.create_bucket(name)
+
+    def put(self, uri: str, content: bytes) -> None:
+        """Puts an object: ``s3://bucket/key``."""
+        self._native.put(*_located(uri), content)
+
+    def get(self, uri: str) -> bytes:
+        """An object's content. Raises ``FileNotFoundError``."""
+        return self._native.get(*_located(uri))
+
+    def keys(self, uri: str) -> list[str]:
+        """The addresses of all objects whose addresses begin with this one, in order."""
+        bucket, prefix = _located(uri)
+        return [f"s3://{bucket}/{key}" for key in self._native.keys(bucket, prefix)]
+
+    def shutdown(self) -> None:
+        """Ends it. Does nothing the second time."""
+        self._native.shutdown()
+
+    def __enter__(self) -> LocalS3:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.shutdown()
+
+
+def _located(uri: str) -> tuple[str, str]:
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise ValueError(f"the address is `{uri}`, expected `s3://bucket/key`")
+    return bucket, key
 
 
 class _Running(threading.Thread):

@@ -65,7 +65,7 @@ impl TaskError {
     }
 
     /// Any error that `?` does not take, because it is a box already: `Box<dyn Error + Send + Sync>`, `anyhow::Error`.
-    /// Transient, with its text and what caused it.
+    /// With the code that `?` would give it, its text and what caused it.
     ///
     /// ```
     /// use avtomatika_worker::{BoxError, TaskError};
@@ -80,7 +80,18 @@ impl TaskError {
     /// assert_eq!(handle().unwrap_err().to_string(), "TRANSIENT_ERROR: no route");
     /// ```
     pub fn any(error: impl Into<BoxError>) -> Self {
-        Self::transient(with_causes(&*error.into()))
+        Self::of(&*error.into())
+    }
+
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        if let Some(error) = error.downcast_ref::<FileError>() {
+            return error.to_task_error();
+        }
+        let is_exhausted = error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| files::kind_of(error) == FileErrorKind::Exhausted);
+        let code = if is_exhausted { ErrorCode::ResourceExhausted } else { ErrorCode::Transient };
+        Self::new(code, with_causes(error))
     }
 
     /// Adds what programs may want to know. What does not serialise to a JSON object is left out.
@@ -115,16 +126,12 @@ impl From<TaskError> for Failure {
 /// code its kind calls for, and a disk that is full or read-only is `RESOURCE_EXHAUSTED_ERROR`.
 impl<E: Error + 'static> From<E> for TaskError {
     fn from(error: E) -> Self {
-        let any: &dyn Any = &error;
-        if let Some(error) = any.downcast_ref::<FileError>() {
-            return error.to_task_error();
+        let task_error = Self::of(&error);
+        if (&error as &dyn Any).is::<FileError>() {
+            // It says by itself what there is to know.
+            return task_error;
         }
-        let is_exhausted = any
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| files::kind_of(error) == FileErrorKind::Exhausted);
-        let code = if is_exhausted { ErrorCode::ResourceExhausted } else { ErrorCode::Transient };
-        let details = serde_json::json!({"type": std::any::type_name::<E>()});
-        Self::new(code, with_causes(&error)).with_details(details)
+        task_error.with_details(serde_json::json!({"type": std::any::type_name::<E>()}))
     }
 }
 
@@ -174,6 +181,10 @@ mod tests {
         assert_eq!(error.to_string(), "TRANSIENT_ERROR: could not fetch: no route");
         let boxed = TaskError::any(Box::new(fetch()) as BoxError);
         assert_eq!((boxed.to_string(), boxed.details()), (error.to_string(), None));
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        for error in [TaskError::from(full()), TaskError::any(full())] {
+            assert_eq!(error.code(), &ErrorCode::ResourceExhausted);
+        }
         assert!(error.details().is_some_and(|details| details.contains("Fetch")));
     }
 

@@ -1,9 +1,10 @@
 //! What else can be done with a demo that stays up.
 
+use avtomatika_dev::LocalS3;
 use serde_json::json;
 
 use super::TASK;
-use super::resize_image::Resize;
+use super::stock::Order;
 
 /// Writes commands that work when they are pasted into a shell.
 #[derive(Debug)]
@@ -23,9 +24,9 @@ impl Advice {
     }
 
     /// How to submit a task, and how to look at one.
-    pub(super) fn lines(&self, resize: &Resize, job: &impl std::fmt::Display) -> Vec<String> {
+    pub(super) fn lines(&self, order: &Order, job: &impl std::fmt::Display) -> Vec<String> {
         let Self { url, curl } = self;
-        let body = quoted(&json!({"type": TASK, "params": resize}).to_string());
+        let body = quoted(&json!({"type": TASK, "params": order}).to_string());
         vec![
             String::new(),
             format!("The development orchestrator and its worker stay up at {url} until Ctrl-C."),
@@ -38,6 +39,13 @@ impl Advice {
             format!("  {curl} {url}/api/tasks/{job}"),
             String::new(),
         ]
+    }
+
+    /// How to reach the storage from elsewhere. Its keys are as new as it is, and end with it.
+    pub(super) fn storage(storage: &LocalS3) -> Vec<String> {
+        let what = "Pictures are in its local S3. For a worker or a client of your own:".to_owned();
+        let exports = storage.variables().map(|(name, value)| format!("  export {name}={}", quoted(&value)));
+        [vec![what, String::new()], exports.to_vec(), vec![String::new()]].concat()
     }
 }
 
@@ -53,9 +61,8 @@ mod tests {
     #[test]
     fn a_shell_takes_any_path_as_it_is() {
         let advice = Advice { url: "http://127.0.0.1:4711".to_owned(), curl: "printf '%s\\n'" };
-        let resize =
-            Resize { source: r#"/tmp/it's "here" $HOME"#.into(), target: "/tmp/ü.png".into(), width: 7 };
-        let lines = advice.lines(&resize, &"job-1");
+        let order = Order { picture: r#"s3://b/it's "here" $HOME/ü.png"#.to_owned(), width: 7 };
+        let lines = advice.lines(&order, &"job-1");
         let command = lines.iter().find(|line| line.contains(" -d ")).expect("a command");
 
         let shell = std::process::Command::new("sh").args(["-c", command]).output().expect("a shell");
@@ -66,7 +73,6 @@ mod tests {
             ["http://127.0.0.1:4711/api/tasks", "-H", "Content-Type: application/json", "-d"]
         );
         let body: serde_json::Value = serde_json::from_str(words[4]).expect("JSON");
-        let read: Resize = serde_json::from_value(body["params"].clone()).expect("the parameters");
-        assert_eq!((read.source, read.width), (resize.source, 7));
+        assert_eq!(body["params"], json!({ "picture": order.picture, "width": 7 }));
     }
 }

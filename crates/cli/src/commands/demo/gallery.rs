@@ -1,4 +1,4 @@
-//! The pictures of the demo, and the directory they are in.
+//! The pictures of the demo, and the directory the results are in.
 
 use std::fs;
 use std::io::Write;
@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use tempfile::TempDir;
 
-use super::resize_image::Resize;
 use crate::exit::Failure;
 
 /// A picture that is part of this program.
@@ -19,6 +18,14 @@ pub(super) struct Picture {
     pub(super) size: (u32, u32),
     /// The file.
     pub(super) bytes: &'static [u8],
+}
+
+impl Picture {
+    /// The name that its result has: `landscape-400.jpg`.
+    fn result_name(&self, width: u32) -> String {
+        let (stem, extension) = self.name.rsplit_once('.').unwrap_or((self.name, "png"));
+        format!("{stem}-{width}.{extension}")
+    }
 }
 
 /// All of them.
@@ -40,7 +47,7 @@ pub(super) const PICTURES: [Picture; 3] = [
     },
 ];
 
-/// The directory: originals in `originals`, results beside it.
+/// The directory of the results.
 #[derive(Debug)]
 pub(super) struct Gallery {
     directory: PathBuf,
@@ -72,33 +79,26 @@ impl Gallery {
         Ok(Self { directory, removal: None })
     }
 
-    /// Writes the originals, and makes sure that no result would replace a file.
-    pub(super) fn hang(&self, pictures: &[Picture], width: u32) -> Result<(), Failure> {
-        let originals = self.directory.join("originals");
-        fs::create_dir_all(&originals).with_context(|| format!("cannot make `{}`", originals.display()))?;
+    /// Makes sure that there is a directory, and that no result would replace a file.
+    pub(super) fn prepare(&self, pictures: &[Picture], width: u32) -> Result<(), Failure> {
+        let directory = &self.directory;
+        fs::create_dir_all(directory).with_context(|| format!("cannot make `{}`", directory.display()))?;
         for picture in pictures {
-            let target = self.target(picture, width);
+            let target = self.directory.join(picture.result_name(width));
             // Looks at the name itself: a link that leads nowhere is in the way, too.
             if target.symlink_metadata().is_ok() {
                 return Err(Failure::from(anyhow!("`{}` is there already", target.display()))
                     .with_hint("name another directory with `--output`, or another width with `--width`"));
             }
-            write_new(&self.original(picture), picture.bytes)?;
         }
         Ok(())
     }
 
-    /// What a worker has to be given to resize a picture.
-    pub(super) fn task(&self, picture: &Picture, width: u32) -> Resize {
-        Resize { source: self.original(picture), target: self.target(picture, width), width }
-    }
-
-    /// A task like another one, half as wide, and with another target.
-    pub(super) fn variant(&self, resize: &Resize) -> Resize {
-        let width = (resize.width / 2).max(1);
-        let name = resize.source.file_name().unwrap_or_default();
-        let target = self.directory.join(format!("another-{width}-{}", name.to_string_lossy()));
-        Resize { source: resize.source.clone(), target, width }
+    /// Hangs a result up, unless it hangs there as it should be. A file that is different is left alone.
+    pub(super) fn hang(&self, name: &str, bytes: &[u8]) -> anyhow::Result<PathBuf> {
+        let path = self.directory.join(name);
+        write_new(&path, bytes)?;
+        Ok(path)
     }
 
     /// From now on the directory stays.
@@ -106,16 +106,6 @@ impl Gallery {
         if let Some(directory) = self.removal.take() {
             let _ = directory.keep();
         }
-    }
-
-    fn original(&self, picture: &Picture) -> PathBuf {
-        self.directory.join("originals").join(picture.name)
-    }
-
-    /// `landscape-400.jpg`: so that several widths fit into one directory.
-    fn target(&self, picture: &Picture, width: u32) -> PathBuf {
-        let (stem, extension) = picture.name.rsplit_once('.').unwrap_or((picture.name, "png"));
-        self.directory.join(format!("{stem}-{width}.{extension}"))
     }
 }
 
@@ -151,24 +141,27 @@ mod tests {
     fn files_that_are_there_are_left_alone() {
         let directory = tempfile::tempdir().expect("a directory");
         let gallery = Gallery::at(directory.path()).expect("a gallery");
-        gallery.hang(&PICTURES, 400).expect("nothing is there");
-        gallery.hang(&PICTURES, 400).expect("the same originals are there");
-
-        let target = gallery.task(&PICTURES[0], 400).target;
-        std::os::unix::fs::symlink("/nowhere/at/all", &target).expect("a link");
-        let failure = gallery.hang(&PICTURES, 400).expect_err("the result is there");
+        gallery.prepare(&PICTURES, 400).expect("nothing is there");
+        let path = gallery.hang("landscape-300.jpg", b"small").expect("written");
+        assert_eq!(fs::read(&path).expect("there"), b"small");
+        gallery.hang("landscape-300.jpg", b"small").expect("it hangs there already");
+        let error = gallery.hang("landscape-300.jpg", b"other").expect_err("another file");
+        assert!(error.to_string().contains("is another file"), "{error}");
+        let failure = gallery.prepare(&PICTURES, 300).expect_err("a result is there");
         assert!(format!("{failure:?}").contains("is there already"), "{failure:?}");
-        gallery.hang(&PICTURES, 300).expect("another width is another file");
 
-        fs::write(gallery.task(&PICTURES[1], 300).source, "mine").expect("written");
-        let failure = gallery.hang(&PICTURES, 300).expect_err("an original is another file");
-        assert!(format!("{failure:?}").contains("another file"), "{failure:?}");
+        let link = directory.path().join("pattern-400.png");
+        std::os::unix::fs::symlink("/nowhere/at/all", &link).expect("a link");
+        let failure = gallery.prepare(&PICTURES, 400).expect_err("the link is there");
+        assert!(format!("{failure:?}").contains("is there already"), "{failure:?}");
+        gallery.hang("pattern-400.png", b"small").expect_err("it is not followed");
+        gallery.prepare(&PICTURES, 200).expect("another width is another file");
     }
 
     #[test]
     fn a_temporary_directory_goes_unless_it_is_kept() {
         let gallery = Gallery::temporary().expect("a directory");
-        gallery.hang(&PICTURES, 400).expect("written");
+        gallery.prepare(&PICTURES, 400).expect("it is there");
         let path = gallery.directory.clone();
         drop(gallery);
         assert!(!path.exists());

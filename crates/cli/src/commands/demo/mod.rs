@@ -1,22 +1,25 @@
-//! `demo`: an orchestrator, a worker and three tasks, in one process and with nothing else installed.
+//! `demo`: an orchestrator, a storage, a worker and three tasks, in one process and with nothing else installed.
 
 mod advice;
 mod gallery;
 mod resize_image;
 mod show;
 mod stage;
+mod stock;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use avtomatika_dev::{DevOrchestrator, Settings, TaskStatus, TaskView};
+use avtomatika_dev::{DevOrchestrator, LocalS3, S3Settings, Settings, TaskStatus, TaskView};
 use avtomatika_worker::{Worker, WorkerConfig, blocking};
 
 use self::advice::Advice;
 use self::gallery::{Gallery, PICTURES, Picture};
-use self::resize_image::{Resized, resize_image};
+use self::resize_image::resize_image;
 use self::show::Show;
 use self::stage::Stage;
+use self::stock::{Delivery, Order};
 use crate::args::Demo;
 use crate::exit::{Exit, Failure};
 use crate::output::Printer;
@@ -61,15 +64,23 @@ async fn play(
         Some(directory) => Gallery::at(directory)?,
         None => Gallery::temporary()?,
     };
-    gallery.hang(pictures, demo.width)?;
+    gallery.prepare(pictures, demo.width)?;
+    // What storage and worker have on disk, while the demo runs.
+    let backstage = tempfile::Builder::new().prefix("avtomatika-backstage-").tempdir();
+    let backstage = backstage.context("cannot make a temporary directory")?;
 
-    let orchestrator = DevOrchestrator::start(Settings::new()).await;
+    let settings = Settings::new().with_storage(S3Settings::new().with_directory(backstage.path()));
+    let orchestrator = DevOrchestrator::start(settings).await;
     let orchestrator = orchestrator.context("cannot start the development orchestrator on 127.0.0.1")?;
+    config = config.task_files_dir(backstage.path().join("tasks"));
     config.set("ORCHESTRATOR_URL", &orchestrator.url())?;
+    for (variable, value) in stock::storage(&orchestrator)?.variables() {
+        config.set(variable, &value)?;
+    }
     let mut show = Show::new(&orchestrator, printer);
     stage.start(Worker::builder().config(config).task(TASK, blocking(resize_image)).build()?);
 
-    let result = perform(demo, pictures, &mut gallery, &mut show, &mut stage).await;
+    let result = perform(demo, pictures, &orchestrator, &mut gallery, &mut show, &mut stage).await;
     drop(show);
     stage.close(orchestrator).await;
     result
@@ -78,15 +89,16 @@ async fn play(
 async fn perform(
     demo: &Demo,
     pictures: &[Picture],
+    orchestrator: &DevOrchestrator,
     gallery: &mut Gallery,
     show: &mut Show<'_>,
     stage: &mut Stage,
 ) -> Result<Exit, Failure> {
     let printer = show.printer();
-    let tasks: Vec<_> =
-        pictures.iter().map(|picture| (picture.name, gallery.task(picture, demo.width))).collect();
+    let storage = stock::storage(orchestrator)?;
+    let orders = stock::orders(storage, pictures, demo.width).await?;
     // A log would go right through the bars.
-    let ended = match stage.during(show.run(&tasks, !demo.verbose)).await? {
+    let ended = match stage.during(show.run(&orders, !demo.verbose)).await? {
         Ok(ended) => ended,
         Err(signal) => {
             printer.note("Interrupted: the demo ends.");
@@ -96,27 +108,42 @@ async fn perform(
     if ended.iter().any(|task| task.status == TaskStatus::Finished) {
         gallery.keep();
     }
-    print_results(pictures, &ended, printer)?;
+    print_results(pictures, &ended, storage, gallery, printer).await?;
     if demo.keep {
-        let task = tasks.first().zip(ended.first());
-        let task = task.map(|((_, resize), ended)| (gallery.variant(resize), &ended.job_id));
-        for line in task.iter().flat_map(|(resize, job_id)| Advice::new(show.url()).lines(resize, job_id)) {
+        let first = orders.first().zip(ended.first());
+        let first = first.map(|((_, order), ended)| (half_as_wide(order), &ended.job_id));
+        for line in first.iter().flat_map(|(order, job_id)| Advice::new(show.url()).lines(order, job_id)) {
+            printer.note(line);
+        }
+        for line in Advice::storage(storage) {
             printer.note(line);
         }
         // Any signal is how this is meant to end.
-        let _ = stage.during(show.watch()).await?;
+        let _ = stage.during(show.watch(gallery)).await?;
     }
     Ok(Exit::Success)
 }
 
-/// Prints what became of the pictures. Fails when one of them was not resized.
-fn print_results(pictures: &[Picture], ended: &[TaskView], printer: &Printer) -> Result<(), Failure> {
+fn half_as_wide(order: &Order) -> Order {
+    Order { width: (order.width / 2).max(1), ..order.clone() }
+}
+
+/// Fetches the results and prints what became of the pictures. Fails when one of them was not resized.
+async fn print_results(
+    pictures: &[Picture],
+    ended: &[TaskView],
+    storage: &LocalS3,
+    gallery: &Gallery,
+    printer: &Printer,
+) -> Result<(), Failure> {
     let names = pictures.iter().map(|picture| picture.name.len()).max().unwrap_or_default();
     let mut failures = Vec::new();
     for (picture, task) in pictures.iter().zip(ended) {
-        let data = task.data_as::<Resized>().context("the worker's data is not what was expected")?;
-        match data.filter(|_| task.status == TaskStatus::Finished) {
-            Some(resized) => printer.data(result_line(picture, &resized, names))?,
+        match Delivery::of(task)? {
+            Some(delivery) => {
+                let path = gallery.hang(delivery.name(), &delivery.fetch(storage).await?)?;
+                printer.data(result_line(picture, &delivery, &path, names))?;
+            }
             None => failures.push(format!("{}: {}", picture.name, reason(task))),
         }
     }
@@ -127,9 +154,9 @@ fn print_results(pictures: &[Picture], ended: &[TaskView], printer: &Printer) ->
     Err(anyhow!("{count} of {all} tasks failed: {}", failures.join("; ")).into())
 }
 
-fn result_line(picture: &Picture, resized: &Resized, names: usize) -> String {
+fn result_line(picture: &Picture, delivery: &Delivery, path: &Path, names: usize) -> String {
     let (width, height) = picture.size;
-    let Resized { path, width: new_width, height: new_height, bytes } = resized;
+    let Delivery { width: new_width, height: new_height, bytes, .. } = delivery;
     let (name, size, path) = (picture.name, kibibytes(*bytes), path.display());
     format!("{name:names$}  {width}x{height} -> {new_width}x{new_height}  {size:>10}  {path}")
 }

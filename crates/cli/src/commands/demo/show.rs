@@ -8,7 +8,8 @@ use avtomatika_dev::{DevOrchestrator, Event, Feed, NewTask, TaskStatus, TaskView
 use avtomatika_worker::JobId;
 
 use super::TASK;
-use super::resize_image::Resize;
+use super::gallery::Gallery;
+use super::stock::{Delivery, Order};
 use crate::output::Printer;
 use crate::progress::Progress;
 
@@ -39,17 +40,13 @@ impl<'a> Show<'a> {
     }
 
     /// Submits tasks, shows their progress, and returns them when all have ended.
-    pub(super) async fn run(
-        &mut self,
-        tasks: &[(&str, Resize)],
-        bars: bool,
-    ) -> anyhow::Result<Vec<TaskView>> {
+    pub(super) async fn run(&mut self, tasks: &[(&str, Order)], bars: bool) -> anyhow::Result<Vec<TaskView>> {
         self.worker_arrives().await?;
         let names: Vec<&str> = tasks.iter().map(|(name, _)| *name).collect();
         let mut progress = Progress::new(self.printer, bars, &names);
         let mut jobs = Vec::with_capacity(tasks.len());
-        for (index, (_, resize)) in tasks.iter().enumerate() {
-            jobs.push(self.orchestrator.submit(NewTask::new(TASK).with_params(resize))?.job_id);
+        for (index, (_, order)) in tasks.iter().enumerate() {
+            jobs.push(self.orchestrator.submit(NewTask::new(TASK).with_params(order))?.job_id);
             progress.set(index, 0.0, "queued");
         }
         let mut ended = vec![false; jobs.len()];
@@ -77,16 +74,29 @@ impl<'a> Show<'a> {
         self.views(&jobs)
     }
 
-    /// Tells of every task that ends, for as long as it is awaited.
-    pub(super) async fn watch(&mut self) -> anyhow::Result<Infallible> {
+    /// Tells of every task that ends, and hangs up what it delivered, for as long as it is awaited.
+    pub(super) async fn watch(&mut self, gallery: &Gallery) -> anyhow::Result<Infallible> {
         loop {
             if let Event::TaskChanged { job_id, name, status, error, .. } = self.next().await?
                 && status.is_ended()
             {
-                let error = error.map(|error| format!(": {error}")).unwrap_or_default();
-                self.printer.note(format_args!("{name} {job_id}: {status}{error}"));
+                let more = match error {
+                    Some(error) => format!(": {error}"),
+                    None => self.hung(&job_id, gallery).await.unwrap_or_default(),
+                };
+                self.printer.note(format_args!("{name} {job_id}: {status}{more}"));
             }
         }
+    }
+
+    /// Where it hangs, or why it does not.
+    async fn hung(&self, job: &JobId, gallery: &Gallery) -> Option<String> {
+        let delivery = Delivery::of(&self.orchestrator.task(job)?).ok()??;
+        let bytes = delivery.fetch(self.orchestrator.storage()?).await;
+        Some(match bytes.and_then(|bytes| gallery.hang(delivery.name(), &bytes)) {
+            Ok(path) => format!(", {}", path.display()),
+            Err(error) => format!(", but {error:#}"),
+        })
     }
 
     async fn worker_arrives(&mut self) -> anyhow::Result<()> {

@@ -1,5 +1,7 @@
 //! The demo with pictures that are none.
 
+use serde_json::json;
+
 use super::*;
 
 #[test]
@@ -22,9 +24,12 @@ fn a_task_that_fails_is_named_with_its_reason() {
 
 #[test]
 fn a_result_is_one_line() {
-    let resized = Resized { path: "/tmp/x/landscape-400.jpg".into(), width: 400, height: 300, bytes: 12_595 };
+    let delivery =
+        json!({ "picture": "s3://b/t/landscape-400.jpg", "width": 400, "height": 300, "bytes": 12_595 });
+    let delivery: Delivery = serde_json::from_value(delivery).expect("a delivery");
+    assert_eq!(delivery.name(), "landscape-400.jpg");
     assert_eq!(
-        result_line(&PICTURES[0], &resized, 14),
+        result_line(&PICTURES[0], &delivery, Path::new("/tmp/x/landscape-400.jpg"), 14),
         "landscape.jpg   1600x1200 -> 400x300    12.3 KiB  /tmp/x/landscape-400.jpg"
     );
 }

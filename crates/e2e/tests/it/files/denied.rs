@@ -23,6 +23,8 @@ fn what_is_missing_or_denied_fails_for_good(kind: StorageKind) {
 
         desk.add(Rule::new(Fault::access_denied()).containing("/a"));
         desk.refused(json!({ "in": desk.uri("a") }), "PERMANENT_ERROR", &desk.uri("a")).await;
+        desk.add(Rule::new(Fault::access_denied()).containing("list-type"));
+        desk.refused(json!({ "in": desk.uri("all/") }), "PERMANENT_ERROR", &desk.uri("all/")).await;
         desk.proxy.clear();
         let result = desk.result("look", json!({ "in": desk.uri("a") })).await;
         assert_eq!(result["data"]["seen"]["in"], file("a", b"here"), "{result}");
@@ -56,7 +58,11 @@ fn what_differs_from_its_metadata_is_refused(kind: StorageKind) {
                     assert_eq!(desk.ran(), ran, "{result}");
                 }
                 None => {
-                    assert_eq!(result["data"]["seen"]["deep"]["in"], json!([file("a", b"hello")]), "{result}")
+                    assert_eq!(
+                        result["data"]["seen"]["deep"]["in"],
+                        json!([file("a", b"hello")]),
+                        "{result}"
+                    );
                 }
             }
         }

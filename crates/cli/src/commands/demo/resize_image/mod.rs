@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
+use avtomatika_worker::files::{BlockingTaskFiles, InputFile, OutputFile};
 use avtomatika_worker::prelude::*;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
@@ -23,77 +24,98 @@ const BANDS: u32 = 3;
 const JPEG_QUALITY: u8 = 85;
 
 /// What the task is given.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Resize {
-    /// A PNG or JPEG file.
-    pub(super) source: PathBuf,
-    /// Where the result goes, `.png`, `.jpg` or `.jpeg`. A file that is there is replaced: a task may run twice.
-    pub(super) target: PathBuf,
+    /// A PNG or JPEG file, whose name says which: an `s3://` address for whoever submits the task.
+    picture: InputFile,
     /// How wide it becomes; the height follows.
-    pub(super) width: u32,
+    width: u32,
 }
 
 /// What it ends in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct Resized {
-    /// The target.
-    pub(super) path: PathBuf,
-    /// Its width.
-    pub(super) width: u32,
-    /// Its height.
-    pub(super) height: u32,
+    /// The result: an `s3://` address again, once it is uploaded.
+    picture: OutputFile,
+    width: u32,
+    height: u32,
     /// Its size.
-    pub(super) bytes: u64,
+    bytes: u64,
 }
 
 /// The handler. It computes, so it is registered with `blocking(resize_image)`.
+#[expect(clippy::needless_pass_by_value, reason = "handlers own their arguments")]
 pub(super) fn resize_image(
     Params(resize): Params<Resize>,
+    files: BlockingTaskFiles,
     context: TaskContext,
 ) -> Result<Json<Resized>, TaskError> {
-    resize_file(&resize, move |progress, message| {
+    let Resize { picture, width } = resize;
+    let target = files.path_to(result_name(&picture, width)?)?;
+    let work = Work { source: picture.to_path_buf(), target, width };
+    let (height, bytes) = resize_file(&work, move |progress, message| {
         context.send_progress(progress, message);
         if context.is_cancelled() { Err(TaskError::transient("told to stop")) } else { Ok(()) }
-    })
-    .map(Json)
+    })?;
+    Ok(Json(Resized { picture: work.target.into(), width, height, bytes }))
 }
 
-/// Does it; `step` is told how far it is, and may stop it.
+/// `landscape-400.jpg`: so that several widths fit into one directory.
+fn result_name(picture: &Path, width: u32) -> Result<String, TaskError> {
+    let part = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).map(str::to_owned);
+    match (part(picture.file_stem()), part(picture.extension())) {
+        (Some(stem), Some(extension)) => Ok(format!("{stem}-{width}.{extension}")),
+        _ => Err(wrong_name(picture)),
+    }
+}
+
+/// One picture to be resized.
+#[derive(Debug)]
+struct Work {
+    source: PathBuf,
+    /// Where the result goes. A file that is there is replaced.
+    target: PathBuf,
+    width: u32,
+}
+
+/// Does it, and gives height and size of the result; `step` is told how far it is, and may stop it.
 fn resize_file(
-    resize: &Resize,
+    work: &Work,
     step: impl Fn(f64, &str) -> Result<(), TaskError>,
-) -> Result<Resized, TaskError> {
-    if resize.width == 0 {
+) -> Result<(u32, u64), TaskError> {
+    if work.width == 0 {
         return Err(TaskError::invalid_input("`width` is 0, expected at least 1"));
     }
-    let format = target_format(&resize.target)?;
+    let format = target_format(&work.target)?;
     step(0.0, "decoding")?;
-    let picture = decode(&resize.source)?;
-    let (width, height) = (resize.width, height_for(&picture, resize.width)?);
+    let picture = decode(&work.source)?;
+    let (width, height) = (work.width, height_for(&picture, work.width)?);
     let picture = scale_height(&picture, height, |part| step(0.2 + 0.35 * part, "resizing"))?;
     // Turned on its side, the width is scaled as the height was.
     let picture = scale_height(&picture.rotate90(), width, |part| step(0.55 + 0.3 * part, "resizing"))?;
     let picture = picture.rotate270();
     step(0.85, "encoding")?;
     let encoded = encode(picture, format)?;
-    write(&resize.target, &encoded)?;
-    Ok(Resized { path: resize.target.clone(), width, height, bytes: encoded.len() as u64 })
+    write(&work.target, &encoded)?;
+    Ok((height, encoded.len() as u64))
 }
 
 fn target_format(target: &Path) -> Result<ImageFormat, TaskError> {
     let format = ImageFormat::from_path(target).ok();
-    format.filter(|format| matches!(format, ImageFormat::Jpeg | ImageFormat::Png)).ok_or_else(|| {
-        let target = target.display();
-        TaskError::invalid_input(format!(
-            "`target` is `{target}`, expected a name ending in `.png` or `.jpg`"
-        ))
-    })
+    format
+        .filter(|format| matches!(format, ImageFormat::Jpeg | ImageFormat::Png))
+        .ok_or_else(|| wrong_name(target))
+}
+
+fn wrong_name(picture: &Path) -> TaskError {
+    let name = Path::new(picture.file_name().unwrap_or_default()).display();
+    TaskError::invalid_input(format!("`picture` is `{name}`, expected a name ending in `.png` or `.jpg`"))
 }
 
 fn decode(source: &Path) -> Result<DynamicImage, TaskError> {
     let wrong = |what: &dyn std::fmt::Display| {
-        TaskError::invalid_input(format!("`source` is `{}`: {what}", source.display()))
+        TaskError::invalid_input(format!("`picture` is `{}`: {what}", source.display()))
     };
     let file = fs::metadata(source).map_err(|error| wrong(&error))?;
     if !file.is_file() {

@@ -18,13 +18,13 @@ fn directory() -> TempDir {
     directory
 }
 
-fn attempt(directory: &TempDir, source: &str, target: &str, width: u32) -> Result<Resized, TaskError> {
+fn attempt(directory: &TempDir, source: &str, target: &str, width: u32) -> Result<(u32, u64), TaskError> {
     let (source, target) = (directory.path().join(source), directory.path().join(target));
-    resize_file(&Resize { source, target, width }, |_, _| Ok(()))
+    resize_file(&Work { source, target, width }, |_, _| Ok(()))
 }
 
 #[track_caller]
-fn refused(result: Result<Resized, TaskError>, code: &ErrorCode, words: &str) {
+fn refused(result: Result<(u32, u64), TaskError>, code: &ErrorCode, words: &str) {
     let error = result.expect_err("bad input");
     assert_eq!(error.code(), code, "{error}");
     assert!(error.message().contains(words), "{error}");
@@ -53,19 +53,19 @@ fn crc32(bytes: &[u8]) -> u32 {
 fn a_picture_is_resized_and_says_so_as_it_goes() {
     let directory = directory();
     let said = RefCell::new(Vec::new());
-    let task = Resize {
+    let task = Work {
         source: directory.path().join("landscape.jpg"),
         target: directory.path().join("small.png"),
         width: 160,
     };
-    let resized = resize_file(&task, |progress, message| {
+    let (height, bytes) = resize_file(&task, |progress, message| {
         said.borrow_mut().push((progress, message.to_owned()));
         Ok(())
     })
     .unwrap();
 
-    assert_eq!((resized.width, resized.height), (160, 120));
-    assert_eq!(resized.bytes, fs::metadata(&task.target).unwrap().len());
+    assert_eq!(height, 120);
+    assert_eq!(bytes, fs::metadata(&task.target).unwrap().len());
     let picture = image::open(&task.target).unwrap().into_rgb8();
     assert_eq!(picture.dimensions(), (160, 120));
     // The sky is blue above and pale at the horizon; turning the picture has not mirrored it.
@@ -105,8 +105,8 @@ fn transparency_is_kept_where_the_format_has_it() {
 fn an_extreme_shape_keeps_at_least_a_pixel() {
     let directory = directory();
     RgbaImage::new(1000, 1).save(directory.path().join("line.png")).unwrap();
-    let resized = attempt(&directory, "line.png", "small.png", 3).unwrap();
-    assert_eq!((resized.width, resized.height), (3, 1));
+    let (height, _) = attempt(&directory, "line.png", "small.png", 3).unwrap();
+    assert_eq!(height, 1);
     RgbaImage::new(1, 1000).save(directory.path().join("line.png")).unwrap();
     refused(
         attempt(&directory, "line.png", "tall.png", 400),
@@ -191,7 +191,7 @@ fn a_target_that_cannot_be_written_says_why() {
             refused(
                 attempt(&directory, "landscape.jpg", target, 40),
                 &ErrorCode::InvalidInput,
-                "`target` is",
+                "expected a name ending in",
             );
         }
     }
@@ -202,7 +202,7 @@ fn a_target_that_cannot_be_written_says_why() {
 #[test]
 fn a_task_that_is_told_to_stop_stops() {
     let directory = directory();
-    let task = Resize {
+    let task = Work {
         source: directory.path().join("landscape.jpg"),
         target: directory.path().join("small.jpg"),
         width: 400,
@@ -216,4 +216,12 @@ fn a_task_that_is_told_to_stop_stops() {
         );
     refused(result, &ErrorCode::Transient, "told to stop");
     assert!(!task.target.exists());
+}
+
+#[test]
+fn a_result_is_named_after_its_picture() {
+    assert_eq!(result_name(Path::new("/t/in/landscape.jpg"), 400).unwrap(), "landscape-400.jpg");
+    assert_eq!(result_name(Path::new("a.b.png"), 7).unwrap(), "a.b-7.png");
+    let error = result_name(Path::new("/t/in/landscape"), 400).unwrap_err();
+    assert!(error.message().contains("`landscape`, expected a name ending in"), "{error}");
 }
