@@ -496,3 +496,32 @@ def test_a_startup_hook_that_raises_ends_the_run_with_it():
     one = Beside(worker)
     one.join()
     assert isinstance(one.error, LookupError)
+
+
+def test_schemas_are_made_of_annotations_for_skills_and_told_of_tasks_only_when_given():
+    """Orchestrators of 1.0b30 hold tasks to them before a worker sees them."""
+    from avtomatika_worker._serving import _spec, routes
+
+    worker = made("http://127.0.0.1:1")
+
+    @worker.task("task")
+    async def task(params: dict) -> dict:
+        """Does it."""
+        return {}
+
+    @worker.task("given", input_schema={"type": "object"})
+    async def given(params: dict) -> dict:
+        return {}
+
+    @worker.skill
+    async def skill(params: dict) -> dict:
+        return {}
+
+    told = {route.name: _spec(worker, route) for route in routes(worker)}
+    assert [told[name]["input_schema"] for name in ("task", "given", "skill")] == [
+        None,
+        '{"type": "object"}',
+        told["skill"]["input_schema"],
+    ]
+    assert told["skill"]["input_schema"] is not None
+    assert told["task"]["description"] == "Does it."

@@ -124,7 +124,8 @@ def _spec(worker: Worker, route: Route) -> dict[str, Any]:
     said = worker._tasks[route.name].said
     input_schema, output_schema, description, version = schemas.of(route.plan.func)
     if not said.get("infers"):
-        # The orchestrator would refuse what a handler that was never asked for a schema accepts.
+        # 1.0b30 holds tasks to them before a worker sees them, and puts away what does not fit: those who rely on the
+        # worker's own answer, or on a model that coerces, have not asked for that.
         input_schema = output_schema = None
 
     def text(schema: Any, otherwise: bytes | None) -> str | None:

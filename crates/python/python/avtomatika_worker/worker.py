@@ -97,7 +97,8 @@ class Worker:
         """Registers a handler, ``async def`` or ``def``, under a name: 1 to 128 characters of ``a-z A-Z 0-9 _ -``.
 
         ``task_type`` is the group whose limit the task shares, ``timeout`` how many seconds it may take. What follows is
-        told to newer orchestrators; the description is the handler's docstring where none is given. ``events`` maps the types of events that it sends to their JSON Schemas.
+        told to newer orchestrators, which may hold tasks to the schemas; the description is the handler's docstring
+        where none is given. ``events`` maps the types of events that it sends to their JSON Schemas.
         """
         said = {
             "task_type": task_type,
@@ -126,8 +127,8 @@ class Worker:
         """``task`` by its newer name, with and without parentheses: the name is the function's where none is given.
 
         ``info`` is a name, or an object with the attributes that are told of a skill. ``type`` is the ``task_type``,
-        ``events_schema`` are the ``events``. Schemas that are not given are made of the handler's annotations, and told
-        to newer orchestrators: these quarantine a job whose parameters do not obey them, and give it to no worker.
+        ``events_schema`` are the ``events``. Schemas that are not given are made of the handler's annotations, and
+        orchestrators may hold tasks to them before a worker sees them.
         """
         if callable(info) and not isinstance(info, type) and not hasattr(info, "name"):
             self._register(info.__name__, info, {"infers": True})
@@ -142,7 +143,9 @@ class Worker:
         said["infers"] = True
         said["task_type"] = said.pop("type", None) or said.get("task_type")
         said["events"] = said.pop("events_schema", None) or said.get("events")
-        unknown = ", ".join(f"`{key}`" for key in said if key not in ("task_type", "timeout", "events", "infers", *_TOLD))
+        unknown = ", ".join(
+            f"`{key}`" for key in said if key not in ("task_type", "timeout", "events", "infers", *_TOLD)
+        )
         if unknown:
             _warn(f"of what is said of a skill this is not used: {unknown}")
 
