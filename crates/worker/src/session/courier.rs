@@ -99,11 +99,12 @@ impl Courier {
         if self.gate.on_refused(now, response.retry_after, &mut self.rng) {
             super::say_rate_limited(&self.session.peer.name, "events");
         }
-        if let Some(until) = self.gate.closed_until(now) {
-            self.session.progress.pause(until);
-        }
+        // Before the pause: a task that ends says what it could not send.
         if matches!(report.news, News::Event(_)) {
             self.session.progress.put_back(report.clone());
+        }
+        if let Some(until) = self.gate.closed_until(now) {
+            self.session.progress.pause(until);
         }
     }
 
