@@ -326,6 +326,24 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn an_event_that_comes_back_after_its_task_is_lost_and_that_is_said() {
+        let logs = testkit::capture::Logs::new();
+        let _guard = logs.start();
+        let board = ProgressBoard::default();
+        let Report { task_id, job_id, .. } = report(0);
+        for is_late in [false, true] {
+            board.begin(&task_id);
+            assert!(board.event(&task_id, &job_id, event("e")));
+            let taken = board.next().await;
+            if is_late {
+                board.forget(&task_id);
+            }
+            board.put_back(taken);
+            assert_eq!(logs.count("are lost"), usize::from(is_late), "{logs:?}");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn events_are_all_sent_in_order_whatever_the_progress() {
         let board = ProgressBoard::default();
