@@ -225,6 +225,7 @@ mod tests {
             assert_eq!(telemetry.usage_by(hangs).await, None);
         }
         assert_eq!(looks.load(Ordering::SeqCst), 1);
+        assert!(telemetry.turn.try_lock().is_err(), "no other look has begun, and waits on a thread");
         assert_eq!(
             (telemetry.memory(), telemetry.devices()),
             (None, Vec::new()),
