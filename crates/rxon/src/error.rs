@@ -32,7 +32,8 @@ pub enum ErrorKind {
     Closed,
     /// No whole answer within the time limit. May be tried again, see [`Error::is_ambiguous`].
     Timeout,
-    /// What came back is not HTTP, or its body cannot be decoded. May be tried again.
+    /// What came back is not HTTP, or over a websocket no frame of one, or its body cannot be decoded. May be tried
+    /// again.
     Protocol,
     /// The answer is larger than allowed; it was not read whole. May be tried again.
     TooLarge,
@@ -48,7 +49,7 @@ impl fmt::Display for ErrorKind {
             Self::Proxy => "the proxy refused",
             Self::Closed => "the connection was closed",
             Self::Timeout => "no answer within the time limit",
-            Self::Protocol => "the answer is not valid HTTP",
+            Self::Protocol => "the answer is not valid",
             Self::TooLarge => "the answer is too large",
             Self::Message => "the message cannot be sent",
         })

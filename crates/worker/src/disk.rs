@@ -64,6 +64,13 @@ impl Disk {
 
 /// Looks for as long as the worker runs.
 pub(crate) async fn watch(core: Arc<Core>) {
+    watch_by(core, lowest).await;
+}
+
+async fn watch_by(
+    core: Arc<Core>,
+    look: impl Fn(&[PathBuf]) -> Option<(PathBuf, Space)> + Copy + Send + 'static,
+) {
     let config = &core.config;
     let folders: Vec<PathBuf> = [Some(&config.task_files_dir), config.worker_outbox_dir.as_ref()]
         .into_iter()
@@ -73,13 +80,16 @@ pub(crate) async fn watch(core: Arc<Core>) {
     loop {
         let folders = folders.clone();
         // A disk may take its time: not on the thread of the heartbeats.
-        let looked = tokio::task::spawn_blocking(move || lowest(&folders)).await;
-        if let Ok(low) = looked {
-            tell(&core, low);
-        }
+        let look = async {
+            if let Ok(low) = tokio::task::spawn_blocking(move || look(&folders)).await {
+                tell(&core, low);
+            }
+            tokio::time::sleep(INTERVAL).await;
+        };
         tokio::select! {
+            // One that never answers, of a network say, does not hold up the end.
             () = core.closing.cancelled() => return,
-            () = tokio::time::sleep(INTERVAL) => {}
+            () = look => {}
         }
     }
 }
@@ -120,13 +130,42 @@ fn space(folder: &Path) -> Option<Space> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use tokio::sync::Semaphore;
+
     use super::*;
+    use crate::pace::lock;
 
     #[test]
     fn little_is_less_than_256_mib_or_than_a_hundredth() {
         let low = |available, total| Space { available, total }.is_low();
         assert!(low(LEAST_BYTES - 1, LEAST_BYTES * 2) && !low(LEAST_BYTES, LEAST_BYTES * 2));
         assert!(low((10 << 30) - 1, 1000 << 30) && !low(10 << 30, 1000 << 30));
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_never_answers_does_not_hold_up_the_end() {
+        static ASKED: Semaphore = Semaphore::const_new(0);
+        static ANSWER: Mutex<Option<Receiver<()>>> = Mutex::new(None);
+        let (never, answer) = channel();
+        *lock(&ANSWER) = Some(answer);
+        let core = crate::session::idle_assembly().core;
+        let closing = core.closing.clone();
+        let watching = watch_by(core, |_| {
+            ASKED.add_permits(1);
+            lock(&ANSWER).as_ref()?.recv().err().and(None)
+        });
+        let end = async {
+            ASKED.acquire().await.expect("it is never closed").forget();
+            closing.cancel();
+        };
+        let both = async { tokio::join!(watching, end) };
+        let ended = tokio::time::timeout(Duration::from_secs(5), both).await;
+        // The thread that looks is to end with the test.
+        drop(never);
+        assert!(ended.is_ok(), "it waits for the disk");
     }
 
     #[test]

@@ -182,8 +182,10 @@ impl ProgressBoard {
 
     /// An event that could not be sent now is the first of its task's again.
     pub(crate) fn put_back(&self, report: Report) {
-        if let Some(throttle) = self.lock().get_mut(&report.task_id) {
-            throttle.events.push_front(report);
+        match self.lock().get_mut(&report.task_id) {
+            Some(throttle) => throttle.events.push_front(report),
+            // Its result went meanwhile.
+            None => say_events_lost(&report.task_id, 1),
         }
     }
 
@@ -279,13 +281,17 @@ impl ProgressBoard {
         let forgotten = self.lock().remove(task_id);
         let events = forgotten.map_or(0, |throttle| throttle.events.len());
         if events > 0 {
-            tracing::warn!(%task_id, events, "events could not be sent before the result, and are lost");
+            say_events_lost(task_id, events);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Throttle>> {
         lock(&self.tasks)
     }
+}
+
+fn say_events_lost(task_id: &TaskId, events: usize) {
+    tracing::warn!(%task_id, events, "events could not be sent before the result, and are lost");
 }
 
 #[cfg(test)]
@@ -317,6 +323,24 @@ mod tests {
             payload: RawValue::from_string("{}".to_owned()).expect("JSON"),
             priority: 0.0,
             trace_context: BTreeMap::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_that_comes_back_after_its_task_is_lost_and_that_is_said() {
+        let logs = testkit::capture::Logs::new();
+        let _guard = logs.start();
+        let board = ProgressBoard::default();
+        let Report { task_id, job_id, .. } = report(0);
+        for is_late in [false, true] {
+            board.begin(&task_id);
+            assert!(board.event(&task_id, &job_id, event("e")));
+            let taken = board.next().await;
+            if is_late {
+                board.forget(&task_id);
+            }
+            board.put_back(taken);
+            assert_eq!(logs.count("are lost"), usize::from(is_late), "{logs:?}");
         }
     }
 

@@ -67,6 +67,8 @@ fn is_blocked(silence: Duration) -> bool {
 pub(crate) fn pair(
     core: Arc<Core>,
 ) -> (impl Future<Output = Infallible> + Send, impl Future<Output = ()> + Send) {
+    // What came before, such as hooks that took long, was no silence.
+    core.pulse.beat();
     let beating = core.clone();
     let beat = async move {
         loop {

@@ -41,6 +41,8 @@ struct Early(VecDeque<(Instant, usize, String)>);
 
 impl Early {
     fn remember(&mut self, who: usize, id: &str, now: Instant) {
+        // Heartbeats may be answered with the same again and again.
+        self.0.retain(|(_, from, known)| *from != who || known != id);
         self.0.truncate(MOST_REMEMBERED - 1);
         self.0.push_front((now, who, id.to_owned()));
     }
@@ -183,7 +185,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_command_that_comes_first_counts_once_for_its_task_and_for_a_while() {
         let running = Running::default();
-        assert!(!running.cancel(0, "t", &Cause::Command));
+        for _ in 0..3 {
+            assert!(!running.cancel(0, "t", &Cause::Command));
+        }
         assert!(!arrives(&running, 1, "t", "j"), "of another orchestrator");
         assert!(arrives(&running, 0, "t", "j"));
         assert!(!arrives(&running, 0, "t", "j"), "once");

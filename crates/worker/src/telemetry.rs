@@ -19,8 +19,14 @@ const LOOK_LIMIT: Duration = Duration::from_millis(250);
 pub(crate) const GIB: f64 = (1u64 << 30) as f64;
 
 /// Looks at the machine.
+///
+/// One look at a time: one that never ends, because a driver hangs, costs one thread.
 #[derive(Debug, Default)]
-pub(crate) struct Telemetry(Arc<Mutex<Looked>>);
+pub(crate) struct Telemetry {
+    looked: Arc<Mutex<Looked>>,
+    /// Held by the look that is under way.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
 
 #[derive(Debug, Default)]
 struct Looked {
@@ -35,20 +41,33 @@ struct Looked {
 impl Telemetry {
     /// How busy the machine is. None where that cannot be found out, or not in time.
     pub(crate) async fn usage(&self) -> Option<Usage> {
-        let looked = self.0.clone();
-        let look = tokio::task::spawn_blocking(move || lock(&looked).look(Instant::now()));
-        tokio::time::timeout(LOOK_LIMIT, look).await.ok()?.ok()?
+        self.usage_by(Looked::look).await
+    }
+
+    async fn usage_by(
+        &self,
+        look: impl FnOnce(&mut Looked, Instant) -> Option<Usage> + Send + 'static,
+    ) -> Option<Usage> {
+        let looking = async {
+            let (looked, turn) = (self.looked.clone(), self.turn.clone().lock_owned().await);
+            let look = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                look(&mut lock(&looked), Instant::now())
+            });
+            look.await.ok()?
+        };
+        tokio::time::timeout(LOOK_LIMIT, looking).await.ok()?
     }
 
     /// The machine's memory in GiB, once it was looked at.
     pub(crate) fn memory(&self) -> Option<f64> {
         // A look may be under way that takes long.
-        self.0.try_lock().ok()?.memory
+        self.looked.try_lock().ok()?.memory
     }
 
     /// The machine's graphics cards, once it was looked at.
     pub(crate) fn devices(&self) -> Vec<Device> {
-        self.0.try_lock().map(|looked| looked.devices.clone()).unwrap_or_default()
+        self.looked.try_lock().map(|looked| looked.devices.clone()).unwrap_or_default()
     }
 }
 
@@ -134,6 +153,8 @@ impl Deadband {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn usage(cpu: f64, memory: f64) -> Usage {
@@ -187,6 +208,32 @@ mod tests {
         ] {
             assert_eq!(deadband.is_due(&with(devices.clone()), now), due, "{devices:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_look_that_never_ends_costs_one_thread_and_is_not_waited_for() {
+        let telemetry = Telemetry::default();
+        let (release, never) = std::sync::mpsc::channel::<()>();
+        let looks = Arc::new(AtomicUsize::new(0));
+        let never = Arc::new(Mutex::new(never));
+        for _ in 0..3 {
+            let (looks, never) = (looks.clone(), never.clone());
+            let hangs = move |_: &mut Looked, _| {
+                looks.fetch_add(1, Ordering::SeqCst);
+                lock(&never).recv().err().and(None)
+            };
+            assert_eq!(telemetry.usage_by(hangs).await, None);
+        }
+        assert_eq!(looks.load(Ordering::SeqCst), 1);
+        assert!(telemetry.turn.try_lock().is_err(), "no other look has begun, and waits on a thread");
+        assert_eq!(
+            (telemetry.memory(), telemetry.devices()),
+            (None, Vec::new()),
+            "nor is it waited for here"
+        );
+        drop(release);
+        let next = tokio::time::timeout(Duration::from_secs(5), telemetry.turn.lock()).await;
+        assert!(next.is_ok(), "it has ended, and the next may begin");
     }
 
     #[tokio::test]

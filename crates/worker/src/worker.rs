@@ -186,7 +186,7 @@ impl Worker {
         Exit::from(self.run_with_signals(false).await)
     }
 
-    /// As [`run`](Self::run), and serves `/health` and `/ready` on `WORKER_HOST:WORKER_PORT`.
+    /// As [`run`](Self::run), and serves `/health`, `/ready` and `/metrics` on `WORKER_HOST:WORKER_PORT`.
     pub async fn run_with_health_check(self) -> Exit {
         Exit::from(self.run_with_signals(true).await)
     }

@@ -269,6 +269,25 @@ pub fn excerpt(body: &[u8]) -> String {
     text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
 
+/// Secrets that are shorter are not looked for: they could be a part of any word.
+const SHORTEST_SECRET: usize = 6;
+
+/// A text without a secret: `***` stands in its place.
+pub fn masked(text: Bytes, secret: &[u8]) -> Bytes {
+    let find = |text: &[u8]| text.windows(secret.len()).position(|window| window == secret);
+    if secret.len() < SHORTEST_SECRET || find(&text).is_none() {
+        return text;
+    }
+    let (mut rest, mut masked) = (&*text, Vec::with_capacity(text.len()));
+    while let Some(at) = find(rest) {
+        masked.extend_from_slice(&rest[..at]);
+        masked.extend_from_slice(b"***");
+        rest = &rest[at + secret.len()..];
+    }
+    masked.extend_from_slice(rest);
+    masked.into()
+}
+
 /// What a poll brought.
 #[derive(Debug)]
 pub enum Polled {
@@ -314,6 +333,22 @@ impl<T: Transport + ?Sized> TransportExt for T {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_masked_wherever_it_stands() {
+        for (text, expected) in [
+            ("no secret", "no secret"),
+            ("hidden", "***"),
+            ("hiddenhidden, hidden!", "******, ***!"),
+            ("hidde", "hidde"),
+            ("", ""),
+        ] {
+            assert_eq!(masked(Bytes::from(text), b"hidden"), expected, "{text}");
+        }
+        for short in ["", "hid"] {
+            assert_eq!(masked(Bytes::from("hidden"), short.as_bytes()), "hidden");
+        }
+    }
 
     #[test]
     fn a_query_names_what_can_be_accepted() {

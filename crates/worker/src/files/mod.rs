@@ -1,11 +1,11 @@
 //! Files of tasks: a directory for each, and the storage they come from and go to.
 //!
-//! - [`name`] and [`json`] decide purely: which names are names within a directory, which strings of a task's data are
-//!   files, and how a data's text changes when they are exchanged. [`transfers`] decides who may transfer.
-//! - [`root`] is `TASK_FILES_DIR`, [`workspace`] one task's directory in it.
-//! - [`storage`] is S3; [`fetch`] and [`send`] move files, [`offload`] does it for a task's parameters and data,
-//!   [`cache`] keeps what comes again.
-//! - [`task`] and [`blocking`] are what handlers see of it, [`typed`] what their parameters and data say.
+//! A handler asks for [`TaskFiles`], or for [`BlockingTaskFiles`] where it blocks. [`InputFile`], [`InputDir`] and
+//! [`OutputFile`] say in the types of parameters and data what is a file. `docs/files.md` is the guide.
+
+// Pure: `name` (which names stay within a directory), `json` (which texts are files, and how a text changes when they are
+// exchanged), `transfers` (who may transfer next). `root` is `TASK_FILES_DIR`, `workspace` one task's directory in it,
+// `storage` is S3. `fetch` and `send` move files, `offload` does it for parameters and data, `cache` keeps what comes again.
 
 mod blocking;
 mod cache;

@@ -48,6 +48,7 @@ impl Courier {
         if self.session.peer.generation() == Generation::Older {
             return self.tell_the_older(report).await;
         }
+        let mut is_unanswered = false;
         for is_last in [!is_event, true] {
             let frame = match self.event(report, &event_id) {
                 Ok(frame) => frame,
@@ -61,12 +62,20 @@ impl Courier {
             }
             match self.request(report, &event_id).await {
                 Ok(response) if response.status == 429 => return self.pause(&response, report),
+                // Nothing was said to the first try, although it had arrived.
+                Ok(response) if is_unanswered && is_repetition(&response) => {
+                    self.gate.on_accepted();
+                    return tracing::debug!(task_id = %report.task_id, "the orchestrator has the event already");
+                }
                 Ok(response) if is_last || !(500..600).contains(&response.status) => {
                     self.gate.on_accepted();
                     return say_refused(report, &response);
                 }
                 Err(error) if is_last => return say_lost(report, &error),
-                Ok(_) | Err(_) => tokio::time::sleep(SECOND_TRY).await,
+                tried => {
+                    is_unanswered = tried.is_err();
+                    tokio::time::sleep(SECOND_TRY).await;
+                }
             }
         }
     }
@@ -99,11 +108,12 @@ impl Courier {
         if self.gate.on_refused(now, response.retry_after, &mut self.rng) {
             super::say_rate_limited(&self.session.peer.name, "events");
         }
-        if let Some(until) = self.gate.closed_until(now) {
-            self.session.progress.pause(until);
-        }
+        // Before the pause: a task that ends says what it could not send.
         if matches!(report.news, News::Event(_)) {
             self.session.progress.put_back(report.clone());
+        }
+        if let Some(until) = self.gate.closed_until(now) {
+            self.session.progress.pause(until);
         }
     }
 
@@ -134,6 +144,11 @@ impl Courier {
         };
         self.session.peer.seal.message(&event, &EVENT_IGNORES, Generation::Newer)
     }
+}
+
+/// The newer orchestrator remembers the ids of events, and refuses a second one.
+fn is_repetition(response: &Response) -> bool {
+    response.status == 403 && response.error_text().to_ascii_lowercase().contains("duplicate message")
 }
 
 /// Events are worth a warning, progress is not.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use rxon::Error;
 use rxon::model::{Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, WorkerStatus};
-use rxon::transport::{Operation, Request, Response, Transport};
+use rxon::transport::{Operation, Request, Response, Transport, excerpt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -215,7 +215,7 @@ impl Driver {
             _ => {}
         }
         let Ok(answer) = serde_json::from_slice::<RegistrationAnswer>(&response.body) else {
-            failed(format!("{}, not JSON: `{}`", response.status, response.excerpt()));
+            failed(format!("{}, not a JSON object: `{}`", response.status, response.excerpt()));
             return Err(None);
         };
         self.accepted(&answer);
@@ -226,9 +226,10 @@ impl Driver {
         let peer = &self.session.peer;
         peer.log.answered(Asked::Registration);
         // 1.0b2 does not say.
-        let version = answer.version.as_deref();
+        let version = answer.version.as_deref().map(|version| excerpt(version.as_bytes()));
         tracing::info!(orchestrator = %peer.name, version, worker_id = %self.core.worker_id, "registered");
         if let Some(warning) = &answer.warning {
+            let warning = excerpt(warning.as_bytes());
             tracing::warn!(orchestrator = %peer.name, "the orchestrator says: {warning}");
         }
         let again = peer.was_registered();
@@ -392,7 +393,9 @@ impl Driver {
                     self.session.heard(Sign::Well);
                     return Beat::Forgotten;
                 }
-                Liveness::Unreadable => failed(format!("{status}, not JSON: `{}`", response.excerpt())),
+                Liveness::Unreadable => {
+                    failed(format!("{status}, not a JSON object: `{}`", response.excerpt()));
+                }
             },
         }
         Beat::Refused

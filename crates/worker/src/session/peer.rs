@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use prometheus_client::metrics::counter::Counter;
 use rxon::model::Generation;
 use rxon::signing::Seal;
+use rxon::transport::http::MAX_FRAME;
 use rxon::transport::{Connector, Response};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -115,11 +116,16 @@ impl Peer {
         std::mem::replace(&mut *lock(&self.websocket), frames).is_some()
     }
 
-    /// Says something over the websocket. False without one, and when it could not be written in time.
+    /// Says something over the websocket. False without one, for what is too long for one, and when it could not be
+    /// written in time.
     ///
     /// # Cancel safety
     /// Dropped, it may have been said or not.
     pub(super) async fn say(&self, text: Bytes, limit: Duration) -> bool {
+        // It would end the websocket, and commands come over that.
+        if text.len() > MAX_FRAME {
+            return false;
+        }
         let Some(frames) = lock(&self.websocket).clone() else { return false };
         let (tell, said) = oneshot::channel();
         let saying =

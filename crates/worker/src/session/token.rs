@@ -3,6 +3,7 @@
 //! All transports of one orchestrator go through a [`Renewing`] connector: an exchange that is answered with 401 or 403
 //! is repeated once, freshly signed, when there is another token to show. [`TokenKeeper`] gets them, one at a time.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,16 +13,21 @@ use rxon::model::TokenAnswer;
 use rxon::signing::{EVENT_IGNORES, Seal};
 use rxon::transport::http::Token;
 use rxon::transport::{
-    Connector, ExchangeFuture, OpenFuture, Opened, Operation, Request, Response, Transport,
+    Connector, ExchangeFuture, OpenFuture, Opened, Operation, Request, Response, Transport, masked,
 };
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
+
+use crate::pace::lock;
 
 /// A token must come within this time.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// However much is refused, a token is asked for no more often than this.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// So many tokens are looked for in what an orchestrator says.
+const MOST_REMEMBERED: usize = 4;
 
 /// This part of its life is over when a token is refreshed.
 const REFRESH_AT: f64 = 0.8;
@@ -32,6 +38,8 @@ pub(crate) struct TokenKeeper {
     connector: Arc<dyn Connector>,
     token: Token,
     long_lived: String,
+    /// The short-lived ones that were shown lately: answers to requests that showed them may still come.
+    lately: std::sync::Mutex<VecDeque<String>>,
     /// A token is fetched before the registration.
     eager: bool,
     /// How often the token was replaced.
@@ -94,6 +102,7 @@ impl TokenKeeper {
             connector,
             token,
             long_lived: long_lived.to_owned(),
+            lately: std::sync::Mutex::default(),
             eager,
             epoch: AtomicU64::new(0),
             state: Mutex::default(),
@@ -163,6 +172,7 @@ impl TokenKeeper {
             Ok(response) if response.is_success() => match TokenAnswer::read(&response.body) {
                 // What no header can hold is none.
                 Some(answer) if self.token.replace(&answer.access_token).is_ok() => {
+                    self.remember(answer.access_token);
                     self.replaced(state, Some(Life::new(answer.expires_in)));
                     state.warned = false;
                     tracing::debug!(orchestrator = %self.orchestrator, lasts = ?answer.expires_in, "got a short-lived token");
@@ -171,7 +181,10 @@ impl TokenKeeper {
                 // Not quoted: it may hold half a token.
                 _ => format!("{}, but no token in {} bytes", response.status, response.body.len()),
             },
-            Ok(response) => format!("{}: {}", response.status, response.error_text()),
+            Ok(response) => {
+                let response = self.without_tokens(response);
+                format!("{}: {}", response.status, response.error_text())
+            }
             Err(error) => error.chain().to_string(),
         };
         if !std::mem::replace(&mut state.warned, true) {
@@ -190,6 +203,24 @@ impl TokenKeeper {
             self.replaced(state, None);
         }
         had_one
+    }
+
+    /// What an orchestrator says of a refusal is logged, and it may quote the token that it refuses.
+    fn without_tokens(&self, mut response: Response) -> Response {
+        if response.is_success() {
+            return response;
+        }
+        response.body = masked(response.body, self.long_lived.as_bytes());
+        for token in &*lock(&self.lately) {
+            response.body = masked(response.body, token.as_bytes());
+        }
+        response
+    }
+
+    fn remember(&self, token: String) {
+        let mut lately = lock(&self.lately);
+        lately.truncate(MOST_REMEMBERED - 1);
+        lately.push_front(token);
     }
 
     fn replaced(&self, state: &mut State, life: Option<Life>) {
@@ -232,6 +263,10 @@ impl Connector for Renewing {
                 }
                 opened => Ok(opened),
             }
+            .map(|opened| match opened {
+                Opened::Refused(response) => Opened::Refused(self.keeper.without_tokens(response)),
+                Opened::Channel(channel) => Opened::Channel(channel),
+            })
         })
     }
 }
@@ -251,10 +286,12 @@ impl Transport for RenewingTransport {
             }
             let shown = self.keeper.epoch();
             let response = self.inner.exchange(request.clone()).await?;
-            if response.is_unauthorized() && self.keeper.renew(shown).await {
-                return self.again(request, response).await;
-            }
-            Ok(response)
+            let response = if response.is_unauthorized() && self.keeper.renew(shown).await {
+                self.again(request, response).await?
+            } else {
+                response
+            };
+            Ok(self.keeper.without_tokens(response))
         })
     }
 }

@@ -112,6 +112,21 @@ async fn one_that_fails_is_tried_again_with_the_same_id() {
 }
 
 #[tokio::test]
+async fn one_that_arrived_although_nothing_was_said_to_it_is_no_loss() {
+    let repetition = json!({"error": "Duplicate message detected (replay attack)"});
+    for (first, refused) in [(Answer::Reset, 0), (Answer::status(500), 1)] {
+        let logs = Logs::new();
+        let _guard = logs.start();
+        let (orchestrator, _worker) = with(Script::newer(), &[]).await;
+        orchestrator.answer_always(Endpoint::Event, Answer::Json(403, repetition.clone()));
+        orchestrator.answer_next(Endpoint::Event, first.clone());
+        run(&orchestrator, "free", json!({"events": [["tick", {}, 0.0]]})).await;
+        assert_eq!(logs.count("the orchestrator refused the event: 403"), refused, "{first:?}: {logs:?}");
+        assert_eq!(logs.count("the event could not be sent"), 0, "{first:?}: {logs:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_refused_or_lost_is_said_and_the_result_comes() {
     for (answer, message) in [
         (

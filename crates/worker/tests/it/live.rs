@@ -129,7 +129,7 @@ async fn one_that_cannot_be_had_is_said_once_and_costs_nothing() {
         (Answer::status(500), "does not answer as expected: 500: Internal Server Error"),
         (
             Answer::Bytes("SSH-2.0-OpenSSH_9.6\r\n\r\n".into()),
-            "as expected: the answer is not valid HTTP: websocket",
+            "as expected: the answer is not valid: websocket",
         ),
         (Answer::CloseAfterReading, "as expected: the connection was closed: websocket"),
         (Answer::Reset, "as expected: the connection was closed: websocket"),
@@ -185,6 +185,26 @@ async fn nothing_but_rubbish_and_what_is_too_long_end_it() {
         (0..times).for_each(|_| orchestrator.send_websocket_text(&text));
         until(|| logs.count(message) == 1).await;
         orchestrator.wait_for_requests(Endpoint::WebSocket, 2).await;
+    }
+}
+
+/// The newer orchestrator is told by a request instead, and says no itself; the older one is not told.
+#[tokio::test]
+async fn what_a_task_tells_at_too_great_length_does_not_end_it() {
+    for (script, requests) in [(Script::newer(), 1), (Script::older(), 0)] {
+        let orchestrator = ScriptedOrchestrator::start_with(script).await;
+        let builder = tasks().task("chat", async |context: TaskContext| {
+            context.send_progress(0.5, "x".repeat(3 << 20));
+            context.send_progress(1.0, "done");
+        });
+        let worker = builder.config(config(&orchestrator.url(), &[ENABLED])).build().expect("a worker");
+        let _worker = Running::start(worker);
+        orchestrator.wait_for_open_websockets(1).await;
+        assert_eq!(run(&orchestrator, "chat", json!({})).await["status"], "success");
+        until(|| orchestrator.websocket_frames().iter().any(|frame| frame.to_string().contains("done")))
+            .await;
+        assert_eq!(orchestrator.count(Endpoint::WebSocket), 1, "it stays open");
+        assert_eq!(orchestrator.count(Endpoint::Event), requests);
     }
 }
 

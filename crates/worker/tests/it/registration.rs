@@ -51,11 +51,13 @@ async fn what_the_orchestrator_warns_of_is_said() {
     let _guard = logs.start();
     let orchestrator = ScriptedOrchestrator::start().await;
     let warning = "Protocol version mismatch! Orchestrator: 1.0b18, Worker: 1.0b17.";
-    let answer = json!({"status": "registered", "version": "1.0b18", "warning": warning});
+    let said = format!("{warning}\n2026-01-01 ERROR forged");
+    let answer = json!({"status": "registered", "version": "1.0b18", "warning": said});
     orchestrator.answer_always(Endpoint::Register, Answer::ok(answer));
     let _worker = start(&orchestrator, &[]);
     let line = logs.wait_for(&format!("the orchestrator says: {warning}")).await;
     assert!(line.contains("WARN") && line.contains(&orchestrator.url()), "{line}");
+    assert!(line.contains("forged"), "what it says is one line: {line}");
     assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success", "it works all the same");
 }
 

@@ -1,11 +1,13 @@
 //! Secrets are nowhere in what the worker says, at the highest level of detail.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
 use testkit::{Answer, Endpoint, Proxy, Script, ScriptedOrchestrator, Tls};
 
-use crate::support::{each, program, push};
+use crate::support::{each, program, push, until};
 
 /// The secrets, as they are given to the worker, and as they might come out.
 fn forms(secret: &str) -> Vec<String> {
@@ -30,6 +32,9 @@ async fn lead_through(orchestrator: &ScriptedOrchestrator, mut process: testkit:
         Answer::status(401),
         Answer::status(403),
         Answer::status(500),
+        // It quotes what it refuses.
+        Answer::Json(403, json!({"error": "`token-secret-5` is no token, `token-secret-5`!"})),
+        Answer::Json(500, json!({"said": "token-secret-5"})),
         Answer::Reset,
         Answer::body("<html>"),
         Answer::Truncated { status: 200, declared_length: 100, body: "{".into() },
@@ -64,6 +69,13 @@ async fn they_are_in_no_line_of_the_most_talkative_log() {
         orchestrator.on(Endpoint::Token, |_| {
             Some(Answer::ok(json!({"access_token": "short-secret-1", "expires_in": 1, "refresh_token": "refresh-secret-2"})))
         });
+        let quoted = Arc::new(AtomicUsize::new(0));
+        let count = quoted.clone();
+        orchestrator.on(Endpoint::Heartbeat, move |request| {
+            let token = request.header("x-worker-token").filter(|token| token.starts_with("short-"))?;
+            let error = json!({"error": format!("`{token}` is no token")});
+            (count.fetch_add(1, Ordering::SeqCst) < 3).then(|| Answer::Json(403, error))
+        });
         let proxy = Proxy::start().await;
         let url = format!("http://user-x:url-secret-3@{}", orchestrator.addr());
         let through = format!("http://user-y:proxy-secret-4@{}", proxy.addr());
@@ -74,6 +86,9 @@ async fn they_are_in_no_line_of_the_most_talkative_log() {
             ("NO_PROXY", ""), ("WORKER_ENABLE_WEBSOCKETS", "true"),
         ])
         .start();
+        // A short-lived token is had, shown, and quoted.
+        orchestrator.answer_next(Endpoint::Heartbeat, Answer::status(401));
+        until(|| quoted.load(Ordering::SeqCst) > 0).await;
         let lines = lead_through(&orchestrator, process).await;
         assert!(!proxy.seen().is_empty(), "it goes through the proxy");
         assert_none(&lines, &[

@@ -5,13 +5,16 @@
 //! place until they change again or can be.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use rustls::ClientConfig;
 
 use super::tls::{InvalidTls, TlsSettings};
 use crate::{Error, ErrorKind};
+
+/// A disk that has not answered by then is not waited for.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
 /// What tells that a file is not the one that was read.
 type Stamp = Vec<Option<(SystemTime, u64, u64)>>;
@@ -22,6 +25,8 @@ pub(super) struct Rotation {
     settings: TlsSettings,
     on_unusable: Option<fn(&InvalidTls)>,
     loaded: Arc<Mutex<Loaded>>,
+    /// Held by whoever looks: a disk that never answers costs one thread.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct Loaded {
@@ -41,7 +46,7 @@ impl Rotation {
         let stamp = stamp(settings);
         let config = settings.client_config()?;
         let loaded = Arc::new(Mutex::new(Loaded { stamp, config, unusable: None }));
-        Ok(Self { settings: settings.clone(), on_unusable, loaded })
+        Ok(Self { settings: settings.clone(), on_unusable, loaded, turn: Arc::default() })
     }
 
     /// Whether there is anything that can change.
@@ -49,32 +54,47 @@ impl Rotation {
         self.settings.files().next().is_some()
     }
 
-    /// What the next connection is made with.
+    /// What the next connection is made with. While the disk does not answer, what was read before.
     pub(super) async fn config(&self) -> Result<Arc<ClientConfig>, Error> {
         if !self.has_files() {
             return Ok(self.read_before());
         }
-        let rotation = self.clone();
-        // A disk may take its time: not on the thread of the heartbeats.
-        tokio::task::spawn_blocking(move || rotation.read())
-            .await
-            .map_err(|error| Error::new(ErrorKind::Tls, "reading the certificates").with_source(error))
+        let looking = async {
+            let (rotation, turn) = (self.clone(), self.turn.clone().lock_owned().await);
+            // A disk may take its time: not on the thread of the heartbeats.
+            let read = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                rotation.read();
+            });
+            read.await
+                .map_err(|error| Error::new(ErrorKind::Tls, "reading the certificates").with_source(error))
+        };
+        if let Ok(read) = tokio::time::timeout(LOOK_LIMIT, looking).await {
+            read?;
+        }
+        Ok(self.read_before())
     }
 
     pub(super) fn read_before(&self) -> Arc<ClientConfig> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).config.clone()
+        self.loaded().config.clone()
     }
 
-    fn read(&self) -> Arc<ClientConfig> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+    fn loaded(&self) -> MutexGuard<'_, Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Blocks. What was read before can be had meanwhile.
+    fn read(&self) {
         let stamp = stamp(&self.settings);
-        if stamp != loaded.stamp {
-            match self.settings.client_config() {
-                Ok(config) => *loaded = Loaded { stamp, config, unusable: None },
-                Err(error) => self.unusable(&mut loaded, stamp, &error),
-            }
+        if stamp == self.loaded().stamp {
+            return;
         }
-        loaded.config.clone()
+        let read = self.settings.client_config();
+        let mut loaded = self.loaded();
+        match read {
+            Ok(config) => *loaded = Loaded { stamp, config, unusable: None },
+            Err(error) => self.unusable(&mut loaded, stamp, &error),
+        }
     }
 
     /// Said only when it is found like that again: at first, half of it may not be written yet.
@@ -149,5 +169,31 @@ mod tests {
         assert!(!Arc::ptr_eq(&before, &after));
         std::fs::remove_file(&cert).expect("removed");
         assert!(Arc::ptr_eq(&after, &rotation.config().await.expect("read")), "half of it is gone");
+    }
+
+    /// A pipe that nobody writes to is as silent as a disk that is gone.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_disk_that_does_not_answer_is_not_waited_for() {
+        let client = Tls::new().client("w");
+        let folder = tempfile::tempdir().expect("a folder");
+        let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
+        std::fs::write(&cert, &client.certificate_pem).expect("written");
+        std::fs::write(&key, &client.key_pem).expect("written");
+        let identity = ClientIdentity { cert_path: Some(cert.clone()), key_path: Some(key) };
+        let rotation =
+            Rotation::new(&TlsSettings { identity, ..TlsSettings::default() }, None).expect("both are fine");
+        let before = rotation.config().await.expect("read");
+        std::fs::remove_file(&cert).expect("removed");
+        let made = std::process::Command::new("mkfifo").arg(&cert).status().expect("there is `mkfifo`");
+        assert!(made.success());
+        for _ in 0..2 {
+            let limited = tokio::time::timeout(3 * LOOK_LIMIT, rotation.config()).await;
+            let config = limited.expect("not waited for").expect("what was read before");
+            assert!(Arc::ptr_eq(&before, &config));
+        }
+        assert!(rotation.turn.try_lock().is_err(), "the one that looks still does");
+        // It ends with the test.
+        std::fs::write(&cert, &client.certificate_pem).expect("written to the pipe");
     }
 }
