@@ -2,7 +2,7 @@
 //!
 //! - [`name`] and [`json`] decide purely: which names are names within a directory, which strings of a task's data are
 //!   files, and how a data's text changes when they are exchanged. [`transfers`] decides who may transfer.
-//! - [`root`] is `TASK_FILES_DIR`, [`workspace`] one task's directory in it.
+//! - [`root`] is `TASK_FILES_DIR`, [`workspace`] one task's directory in it, [`removal`] how it goes.
 //! - [`storage`] is S3; [`fetch`] and [`send`] move files, [`offload`] does it for a task's parameters and data,
 //!   [`cache`] keeps what comes again.
 //! - [`task`] and [`blocking`] are what handlers see of it, [`typed`] what their parameters and data say.
@@ -15,6 +15,7 @@ mod json;
 mod mode;
 mod name;
 mod offload;
+mod removal;
 mod root;
 mod send;
 mod storage;
