@@ -56,7 +56,11 @@ fn what_differs_from_its_metadata_is_refused(kind: StorageKind) {
                     assert_eq!(desk.ran(), ran, "{result}");
                 }
                 None => {
-                    assert_eq!(result["data"]["seen"]["deep"]["in"], json!([file("a", b"hello")]), "{result}")
+                    assert_eq!(
+                        result["data"]["seen"]["deep"]["in"],
+                        json!([file("a", b"hello")]),
+                        "{result}"
+                    );
                 }
             }
         }
