@@ -240,10 +240,14 @@ async fn with_files(
         Ok(params) => params,
         Err(error) => return Outcome::Failed(error.to_task_error()),
     };
-    let outcome = match service.oneshot(TaskRequest::new(params, context)).await {
+    let outcome = match service.oneshot(TaskRequest::new(params, context.clone())).await {
         Ok(outcome) => outcome,
         Err(never) => match never {},
     };
+    // What a handler gave that was told to stop before it ended is not reported, and so nothing of it goes.
+    if context.is_cancelled() && !context.ended_in_time() {
+        return outcome;
+    }
     match files.send_outputs(outcome).await {
         Ok((outcome, metadata)) => {
             let _ = uploaded.set(metadata);

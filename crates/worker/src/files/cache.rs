@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -64,7 +65,8 @@ impl Cache {
         if key.size > self.limit {
             return Ok(());
         }
-        fs::create_dir_all(&self.directory)?;
+        // What tasks may read only of their own is no business of other users'.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         self.evict(self.limit - key.size)?;
         let unfinished = self.directory.join(format!("{UNFINISHED}{:016x}", fastrand::u64(..)));
         let copied = File::create_new(&unfinished).and_then(|mut copy| io::copy(&mut file, &mut copy));
@@ -127,6 +129,7 @@ fn remove(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Seek, Write};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -160,6 +163,8 @@ mod tests {
         assert_eq!(copied(&cache, "s3://b/a"), None);
         cache.keep(&key("s3://b/a"), content(1)).expect("kept");
         assert_eq!(copied(&cache, "s3://b/a"), Some(vec![1; SIZE as usize]));
+        let mode = fs::metadata(folder.path().join("cache")).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
         assert_ne!(key("s3://b/a"), CacheKey::of("s3://b/a", Some("\"u\""), SIZE).expect("a key"));
         assert_eq!(CacheKey::of("s3://b/a", None, SIZE), None);
     }

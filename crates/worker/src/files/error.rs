@@ -8,6 +8,7 @@ use std::path::Path;
 use rxon::model::ErrorCode;
 use serde_json::json;
 
+use super::name::shown;
 use crate::handler::TaskError;
 
 /// Why nothing came of an operation on a file.
@@ -88,7 +89,7 @@ impl FileError {
     /// What the operating system said about a file.
     pub(super) fn io(what: &str, name: &Path, error: io::Error) -> Self {
         let kind = kind_of(&error);
-        let name = name.display();
+        let name = shown(name);
         let message = match kind {
             FileErrorKind::Forbidden => format!("`{name}` leads out of the task's directory"),
             FileErrorKind::Unusable => format!("`{name}` cannot be the name of a file"),
@@ -175,5 +176,8 @@ mod tests {
         assert_eq!(error.code().as_str(), "PERMANENT_ERROR");
         assert_eq!(error.details(), Some(r#"{"type":"security"}"#));
         assert!(error.message().contains("`link` leads out of the task's directory"), "{error}");
+        let long = "\u{1b}".repeat(100_000);
+        let error = FileError::io("read", Path::new(&long), io::Error::from_raw_os_error(36)).to_task_error();
+        assert!(error.message().len() < 1000 && !error.message().contains('\u{1b}'), "{error}");
     }
 }

@@ -1,13 +1,14 @@
 //! Strings in JSON text that are exchanged for others. All else stays byte by byte what it was: numbers are not read.
 //! Pure.
 
+use std::fmt::Write;
 use std::ops::Range;
 
 /// A string that stands in JSON text as a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Where in the data, as metadata is keyed: `a.b[0]`.
-    pub(super) path: String,
+    /// Where in the data, as metadata is keyed: `a.b[0]`. None where that is longer than was asked for.
+    pub(super) path: Option<String>,
     /// Where in the text, with its quotes.
     pub(super) range: Range<usize>,
     /// What it says.
@@ -23,8 +24,9 @@ enum Level {
     Array { index: usize },
 }
 
-/// The strings that are wanted, in their order. The text must be valid JSON, of any depth.
-pub(super) fn strings(json: &str, wanted: impl Fn(&str) -> bool) -> Vec<Found> {
+/// The strings that are wanted, in their order. The text must be valid JSON, of any depth: paths that are longer than
+/// `longest` are not made, or deep data with many strings would fill the memory with them.
+pub(super) fn strings(json: &str, longest: usize, wanted: impl Fn(&str) -> bool) -> Vec<Found> {
     let (bytes, mut levels, mut found, mut at) = (json.as_bytes(), Vec::new(), Vec::new(), 0);
     while let Some(byte) = bytes.get(at) {
         at += 1;
@@ -48,7 +50,7 @@ pub(super) fn strings(json: &str, wanted: impl Fn(&str) -> bool) -> Vec<Found> {
                     }
                     _ => {
                         if let Some(text) = said(json, &range).filter(|text| wanted(text)) {
-                            found.push(Found { path: path(json, &levels), range, text });
+                            found.push(Found { path: path(json, &levels, longest), range, text });
                         }
                     }
                 }
@@ -93,7 +95,11 @@ fn said(json: &str, range: &Range<usize>) -> Option<String> {
     }
 }
 
-fn path(json: &str, levels: &[Level]) -> String {
+fn path(json: &str, levels: &[Level], longest: usize) -> Option<String> {
+    // Every level but the first has a character at least.
+    if levels.len() > longest.saturating_add(1) {
+        return None;
+    }
     let mut path = String::new();
     for level in levels {
         match level {
@@ -103,10 +109,14 @@ fn path(json: &str, levels: &[Level]) -> String {
                 }
                 path.push_str(&said(json, key).unwrap_or_else(|| json[key.clone()].to_owned()));
             }
-            Level::Array { index } => path = format!("{path}[{index}]"),
+            // Writing to a string cannot fail.
+            Level::Array { index } => drop(write!(path, "[{index}]")),
+        }
+        if path.len() > longest {
+            return None;
         }
     }
-    path
+    Some(path)
 }
 
 #[cfg(test)]
@@ -117,9 +127,9 @@ mod tests {
     use super::*;
 
     fn found(json: &str) -> Vec<(String, String)> {
-        strings(json, |text| text.starts_with("s3:"))
+        strings(json, 100, |text| text.starts_with("s3:"))
             .into_iter()
-            .map(|found| (found.path, found.text))
+            .map(|found| (found.path.expect("a short one"), found.text))
             .collect()
     }
 
@@ -142,13 +152,24 @@ mod tests {
     #[test]
     fn depth_is_no_matter() {
         let json = format!("{}\"s3:\"{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert_eq!(strings(&json, |_| true).len(), 1);
+        assert_eq!(strings(&json, usize::MAX, |_| true).len(), 1);
+    }
+
+    #[test]
+    fn paths_of_deep_strings_do_not_fill_the_memory() {
+        for (open, close) in [("[\"s3:\",", "]"), ("{\"a\":\"s3:\",\"\":", "}")] {
+            let json = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
+            let found = strings(&json, 1000, |_| true);
+            assert_eq!(found.len(), 100_000);
+            let length: usize = found.iter().filter_map(|found| found.path.as_ref()).map(String::len).sum();
+            assert!(length <= 1000 * 1000, "{length}");
+        }
     }
 
     #[test]
     fn all_else_stays_byte_by_byte() {
         let json = r#"{ "n":1.0e5,"big":18446744073709551616, "f":"s3://a" ,"e":"é\u00e9"}"#;
-        let ranges = strings(json, |text| text.starts_with("s3:"));
+        let ranges = strings(json, 100, |text| text.starts_with("s3:"));
         let text = exchanged(json, &[(ranges[0].range.clone(), "/tmp/\"x\"")]);
         assert_eq!(text, r#"{ "n":1.0e5,"big":18446744073709551616, "f":"/tmp/\"x\"" ,"e":"é\u00e9"}"#);
         assert_eq!(exchanged(json, &[]), json);
@@ -182,7 +203,7 @@ mod tests {
         #[test]
         fn every_string_is_found_and_can_be_exchanged(value in any_json()) {
             let json = value.to_string();
-            let found = strings(&json, |_| true);
+            let found = strings(&json, 100, |_| true);
             let mut expected = Vec::new();
             texts(&value, &mut expected);
             prop_assert_eq!(found.iter().map(|found| found.text.clone()).collect::<Vec<_>>(), expected);

@@ -4,7 +4,7 @@
 //! [`OutputFile`] say in the types of parameters and data what is a file. `docs/files.md` is the guide.
 
 // Pure: `name` (which names stay within a directory), `json` (which texts are files, and how a text changes when they are
-// exchanged), `transfers` (who may transfer next). `root` is `TASK_FILES_DIR`, `workspace` one task's directory in it,
+// exchanged), `transfers` (who may transfer next). `root` is `TASK_FILES_DIR`, `workspace` one task's directory in it, `removal` how it goes,
 // `storage` is S3. `fetch` and `send` move files, `offload` does it for parameters and data, `cache` keeps what comes again.
 
 mod blocking;
@@ -15,6 +15,7 @@ mod json;
 mod mode;
 mod name;
 mod offload;
+mod removal;
 mod root;
 mod send;
 mod storage;

@@ -25,11 +25,15 @@ pub(crate) type Metadata = BTreeMap<String, FileMetadata>;
 /// How often it is said how far long transfers are.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
+/// Of data that lies deeper no metadata is sent.
+const LONGEST_PATH: usize = 4096;
+
 /// One object that parameters ask for, and where it goes.
 struct Wanted {
     at: Location,
     below: PathBuf,
-    expected: Option<FileMetadata>,
+    /// What was said of it, at each place where it stands.
+    expected: Vec<FileMetadata>,
 }
 
 impl TaskFiles {
@@ -43,7 +47,8 @@ impl TaskFiles {
         if !self.has_storage() || !(params.get().contains("s3:") || params.get().contains('\\')) {
             return Ok(params);
         }
-        let found = json::strings(params.get(), |text| parse(text).is_some());
+        let longest = metadata.keys().map(String::len).max().unwrap_or_default();
+        let found = json::strings(params.get(), longest, |text| parse(text).is_some());
         if found.is_empty() {
             return Ok(params);
         }
@@ -82,7 +87,7 @@ impl TaskFiles {
         let bytes: u64 = stream::iter(wanted)
             .map(|wanted| {
                 let files = self.clone();
-                async move { files.fetch(&wanted.at, &wanted.below, wanted.expected.as_ref()).await }
+                async move { files.fetch(&wanted.at, &wanted.below, &wanted.expected).await }
             })
             .buffer_unordered(PARALLEL)
             .try_fold(0, |sum, bytes| async move { Ok(sum + bytes) })
@@ -106,19 +111,17 @@ impl TaskFiles {
     /// Each address once, under a name that no other has.
     fn wanted(&self, found: &[Found], metadata: &Metadata) -> Result<Vec<Wanted>, FileError> {
         let storage = self.storage()?;
-        let (mut wanted, mut names): (Vec<Wanted>, BTreeSet<String>) = (Vec::new(), BTreeSet::new());
+        let (mut wanted, mut names): (Vec<Wanted>, _) = (Vec::new(), Names::default());
         let mut seen = BTreeMap::new();
         for found in found {
-            let expected = metadata.get(&found.path).cloned();
-            if let Some(place) = seen.get(&found.text) {
-                let known: &mut Wanted = &mut wanted[*place];
-                known.expected = known.expected.take().or(expected);
-                continue;
+            let place = *seen.entry(&found.text).or_insert(wanted.len());
+            if place == wanted.len() {
+                let at = storage.locate(&found.text)?;
+                let below = names.free(&at)?;
+                wanted.push(Wanted { at, below, expected: Vec::new() });
             }
-            seen.insert(&found.text, wanted.len());
-            let at = storage.locate(&found.text)?;
-            let below = free_name(&at, &mut names)?;
-            wanted.push(Wanted { at, below, expected });
+            let said = found.path.as_ref().and_then(|path| metadata.get(path));
+            wanted[place].expected.extend(said.cloned());
         }
         Ok(wanted)
     }
@@ -131,10 +134,8 @@ impl TaskFiles {
             return Ok((outcome, none));
         };
         // Where nothing was made there is nothing to send.
-        if self.workspace().existing().is_none() {
-            return Ok((outcome, none));
-        }
-        let found = json::strings(data.get(), |text| text.starts_with('/'));
+        let Some(made) = self.workspace().existing() else { return Ok((outcome, none)) };
+        let found = json::strings(data.get(), LONGEST_PATH, |text| made.is_in_root(Path::new(text)));
         if found.is_empty() {
             return Ok((outcome, none));
         }
@@ -146,7 +147,7 @@ impl TaskFiles {
         for found in &found {
             if let Some(sent) = sent.get(&found.text) {
                 exchanged.push((found.range.clone(), sent.uri.as_str()));
-                metadata.insert(found.path.clone(), sent.clone());
+                metadata.extend(found.path.clone().map(|path| (path, sent.clone())));
             }
         }
         let data = Some(raw(json::exchanged(data.get(), &exchanged)));
@@ -179,39 +180,50 @@ fn all_there(
     workspace: &Workspace,
     texts: BTreeSet<String>,
 ) -> Result<Vec<(String, PathBuf, Entry)>, FileError> {
-    let mut there = Vec::new();
-    let root = workspace.existing().and_then(|made| made.path.parent());
+    let (mut there, mut others) = (Vec::new(), Vec::new());
     for text in texts {
-        if let Some((below, entry)) = workspace.find(&text)? {
-            there.push((text, below, entry));
-        } else if root.is_some_and(|root| Path::new(&text).starts_with(root)) {
-            let path = shown(Path::new(&text));
-            tracing::warn!(
-                path,
-                "a path below `TASK_FILES_DIR` in the data is no file of the task's: it is left as it is"
-            );
+        match workspace.find(&text)? {
+            Some((below, entry)) => there.push((text, below, entry)),
+            None => others.push(text),
         }
+    }
+    if let Some(first) = others.first() {
+        let (path, count) = (shown(Path::new(first)), others.len());
+        tracing::warn!(
+            path,
+            count,
+            "paths below `TASK_FILES_DIR` in the data are no files of the task's: they are left as they are"
+        );
     }
     Ok(there)
 }
 
-/// The file's own name; where another has it, in a directory `input-2` or further.
-fn free_name(at: &Location, names: &mut BTreeSet<String>) -> Result<PathBuf, FileError> {
-    let name = at.path.as_ref().rsplit('/').next().filter(|name| !name.is_empty());
-    // A whole bucket.
-    let name = name.unwrap_or("bucket");
-    let mut below = super::name::of_key(name)?;
-    let mut number = 1;
-    // Some file systems take `A` and `a` for the same.
-    while !names.insert(below.to_string_lossy().to_lowercase()) {
-        number += 1;
-        below = Path::new(&format!("input-{number}")).join(name);
+/// Names that are given out. Some file systems take `A` and `a` for the same, and so does this.
+#[derive(Default)]
+struct Names {
+    taken: BTreeSet<String>,
+    directories: u64,
+}
+
+impl Names {
+    /// The object's own name; where another has it, in a directory of its own, `input-2` or further.
+    fn free(&mut self, at: &Location) -> Result<PathBuf, FileError> {
+        let name = at.path.as_ref().rsplit('/').next().filter(|name| !name.is_empty());
+        // A whole bucket.
+        let name = name.unwrap_or("bucket");
+        let below = super::name::of_key(name)?;
+        if self.taken.insert(name.to_lowercase()) {
+            return Ok(below);
+        }
+        loop {
+            self.directories += 1;
+            let directory = format!("input-{}", self.directories + 1);
+            // It may be the name of an object, too.
+            if self.taken.insert(directory.clone()) {
+                return Ok(Path::new(&directory).join(below));
+            }
+        }
     }
-    // Nobody else's file may be that directory.
-    if number > 1 {
-        names.insert(format!("input-{number}"));
-    }
-    Ok(below)
 }
 
 fn raw(text: String) -> Box<RawValue> {

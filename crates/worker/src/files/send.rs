@@ -18,7 +18,7 @@ use super::mode::OpenMode;
 use super::name::shown;
 use super::storage::{Location, storage_error};
 use super::task::TaskFiles;
-use super::workspace::{Entry, Workspace};
+use super::workspace::{Entry, Workspace, is_part};
 use super::{PARALLEL, PART_SIZE};
 
 /// Larger ones are sent in parts.
@@ -181,6 +181,9 @@ fn files_of(workspace: &Workspace, directory: &Path) -> Result<Vec<PathBuf>, Fil
         let here = if directory.as_os_str().is_empty() { Path::new(".") } else { &directory };
         for entry in made.dir.read_dir(here).map_err(failed)? {
             let entry = entry.map_err(failed)?;
+            if is_part(&entry.file_name()) {
+                continue;
+            }
             let below = directory.join(entry.file_name());
             let is_link = entry.file_type().map_err(failed)?.is_symlink();
             match workspace.entry(&below)? {
@@ -198,4 +201,22 @@ fn files_of(workspace: &Workspace, directory: &Path) -> Result<Vec<PathBuf>, Fil
         }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use rxon::TaskId;
+
+    use super::super::root::Root;
+    use super::*;
+
+    #[test]
+    fn what_a_download_has_not_finished_is_not_sent() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = Arc::new(Root::new(folder.path(), None));
+        let workspace = Workspace::new(root, TaskId::received("t-1").expect("an id"));
+        workspace.write(Path::new("deep/a"), b"x", OpenMode::WRITE).expect("written");
+        workspace.new_part().expect("a part");
+        assert_eq!(files_of(&workspace, Path::new("")).expect("listed"), [Path::new("deep/a")]);
+    }
 }

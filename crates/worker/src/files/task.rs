@@ -53,7 +53,7 @@ pub struct TaskFiles(Arc<Inner>);
 
 struct Inner {
     files: Arc<Files>,
-    workspace: Workspace,
+    workspace: Arc<Workspace>,
     who: Who,
     /// Where transfers run.
     runtime: Handle,
@@ -91,7 +91,7 @@ impl fmt::Debug for TaskFiles {
 
 impl TaskFiles {
     pub(super) fn new(files: Arc<Files>, task_id: rxon::TaskId, who: Who, runtime: Handle) -> Self {
-        let workspace = Workspace::new(files.root.clone(), task_id);
+        let workspace = Arc::new(Workspace::new(files.root.clone(), task_id));
         Self(Arc::new(Inner {
             files,
             workspace,
@@ -226,7 +226,7 @@ impl TaskFiles {
                 Ok((made.path.join(&below), below))
             })
             .await?;
-        self.fetch(&at, &below, None).await?;
+        self.fetch(&at, &below, &[]).await?;
         Ok(path)
     }
 
@@ -405,12 +405,25 @@ impl TaskFiles {
 
 impl Drop for Remove {
     fn drop(&mut self) {
-        self.0.afterwards(|workspace| {
-            if let Err(error) = workspace.remove() {
-                let path = workspace.existing().map(|made| made.path.display().to_string());
-                tracing::warn!(path, %error, "the directory of a task cannot be removed");
-            }
-        });
+        self.0.afterwards(remove);
+    }
+}
+
+impl Drop for Inner {
+    /// A thread that nobody waited for, because the task was cancelled, may have made the directory only now, or may have
+    /// written to it while it was removed.
+    fn drop(&mut self) {
+        if self.workspace.is_left() {
+            let workspace = self.workspace.clone();
+            self.files.afterwards.spawn_blocking_on(move || remove(&workspace), &self.runtime);
+        }
+    }
+}
+
+fn remove(workspace: &Workspace) {
+    if let Err(error) = workspace.remove() {
+        let path = workspace.existing().map(|made| made.path.display().to_string());
+        tracing::warn!(path, %error, "the directory of a task cannot be removed");
     }
 }
 
@@ -444,4 +457,29 @@ pub(super) fn to_json(value: &impl Serialize, name: &Path) -> Result<Vec<u8>, Fi
         )
         .because(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::WorkerConfig;
+
+    #[tokio::test]
+    async fn a_directory_that_was_made_too_late_for_the_result_goes_with_the_last_who_knows_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = WorkerConfig::defaults().task_files_dir(folder.path());
+        let files = Arc::new(Files::new(&config, None, Arc::default()));
+        let of_task = files.of_task(&rxon::TaskId::received("t-1").expect("an id"));
+        assert!(of_task.belongings().is_none());
+        let path = of_task.write("a", "x").await.expect("written");
+        drop(of_task);
+        let gone = async {
+            while path.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), gone).await.expect("it is removed");
+    }
 }

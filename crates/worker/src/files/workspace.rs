@@ -1,6 +1,7 @@
 //! One task's directory. All that is done in it is resolved beneath it by the operating system: no name and no symbolic
 //! link leads out. Everything here blocks.
 
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -14,7 +15,7 @@ use super::name::{self, shown};
 use super::root::{Made, Root};
 use crate::pace::lock;
 
-/// What a download writes to before it has all; never listed.
+/// What a download writes to before it has all; never listed, never uploaded.
 const PART: &str = ".avtomatika-part-";
 
 /// One task's directory, which is made on first use.
@@ -74,7 +75,12 @@ impl Workspace {
 
     /// Removes the directory, if there is one.
     pub(super) fn remove(&self) -> std::io::Result<()> {
-        self.made.get().map_or(Ok(()), |made| self.root.remove(made))
+        self.made.get().map_or(Ok(()), Made::remove)
+    }
+
+    /// Whether there is a directory that was not removed.
+    pub(super) fn is_left(&self) -> bool {
+        self.made.get().is_some_and(Made::is_left)
     }
 
     /// The path below the directory that a name means, and the directory.
@@ -158,9 +164,9 @@ impl Workspace {
         let failed = |error| FileError::io("list", &made.path, error);
         let mut names = Vec::new();
         for entry in made.dir.entries().map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
-            if !name.starts_with(PART) {
-                names.push(name);
+            let name = entry.map_err(failed)?.file_name();
+            if !is_part(&name) {
+                names.push(name.to_string_lossy().into_owned());
             }
         }
         names.sort();
@@ -173,8 +179,7 @@ impl Workspace {
             Err(error) if matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::AlreadyExists) => {
                 // A link that leads out says so.
                 self.entry(below)?;
-                let message = format!("`{}` would be a file and a directory at once", shown(below));
-                Err(FileError::new(FileErrorKind::Unusable, message).because(error))
+                Err(both(below, error))
             }
             made => made.map_err(|error| FileError::io("make the directory", below, error)),
         }
@@ -242,7 +247,11 @@ impl Workspace {
         if self.entry(below)?.is_some() {
             return Err(taken(below));
         }
-        made.dir.rename(part, &made.dir, below).map_err(|error| FileError::io("name", below, error))
+        made.dir.rename(part, &made.dir, below).map_err(|error| match error.kind() {
+            // It has become one just now.
+            ErrorKind::IsADirectory | ErrorKind::NotADirectory => both(below, error),
+            _ => FileError::io("name", below, error),
+        })
     }
 
     /// Removes a part that is of no use.
@@ -256,6 +265,16 @@ impl Workspace {
 fn taken(below: &Path) -> FileError {
     let message = format!("`{}` is there already, and would be overwritten", shown(below));
     FileError::new(FileErrorKind::Unusable, message)
+}
+
+fn both(below: &Path, error: std::io::Error) -> FileError {
+    let message = format!("`{}` would be a file and a directory at once", shown(below));
+    FileError::new(FileErrorKind::Unusable, message).because(error)
+}
+
+/// Whether this is what a download has not finished.
+pub(super) fn is_part(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(PART.as_bytes())
 }
 
 /// The names of a task's directory.

@@ -87,10 +87,34 @@ async fn names_that_collide_are_told_apart_and_kept() {
     let run = worker.task("look").params(json!({"all": params})).run().await;
     assert_eq!(
         run.data()["seen"]["all"],
-        json!([["a.txt", "1"], ["input-2/a.txt", "2"], ["input-3/A.TXT", "3"], ["input-2/input-2", "4"]]),
+        json!([["a.txt", "1"], ["input-2/a.txt", "2"], ["input-3/A.TXT", "3"], ["input-4/input-2", "4"]]),
         "{:?}",
         run.result()
     );
+    // No object's name is that of a directory for others.
+    let params = json!(["s3://in/4/input-2", "s3://in/1/a.txt", "s3://in/2/a.txt"]);
+    let run = worker.task("look").params(json!({"all": params})).run().await;
+    assert_eq!(
+        run.data()["seen"]["all"],
+        json!([["input-2", "4"], ["a.txt", "1"], ["input-3/a.txt", "2"]]),
+        "{:?}",
+        run.result()
+    );
+}
+
+#[tokio::test]
+async fn thousands_of_objects_of_one_name_are_told_apart_in_time() {
+    let worker = TestWorker::new(Worker::builder().task("look", look));
+    let uris: Vec<_> = (0..3000).map(|number| format!("s3://in/{number}/same")).collect();
+    for uri in &uris {
+        worker.put_object(uri, uri.clone()).await;
+    }
+    let run = worker.task("look").params(json!({"all": uris})).run().await;
+    let seen = run.data()["seen"]["all"].as_array().expect("all of them").clone();
+    assert_eq!(seen.len(), uris.len());
+    for (seen, uri) in seen.iter().zip(&uris) {
+        assert_eq!(seen[1], *uri, "{seen}");
+    }
 }
 
 #[tokio::test]
@@ -274,6 +298,24 @@ async fn the_directory_is_gone_once_the_result_is_safe() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), gone).await.expect("both directories are gone");
+}
+
+#[tokio::test]
+async fn nothing_of_a_cancelled_task_is_uploaded() {
+    #[expect(clippy::needless_pass_by_value, reason = "an extractor")]
+    fn stubborn(context: TaskContext, files: BlockingTaskFiles) -> Result<Json<Value>, TaskError> {
+        let path = files.write("report", "x")?;
+        while !context.is_cancelled() {
+            std::thread::yield_now();
+        }
+        Ok(Json(json!({"report": path})))
+    }
+    let worker = TestWorker::new(Worker::builder().task("stubborn", blocking(stubborn)));
+    let run = worker.task("stubborn").cancelled_after(Duration::from_millis(100)).run().await;
+    assert_eq!(run.status(), "cancelled", "{:?}", run.result());
+    let id = run.result()["task_id"].as_str().expect("an id");
+    let address = format!("s3://avtomatika-payloads/{id}/report");
+    assert_eq!(worker.object(&address).await, None, "{address}");
 }
 
 #[tokio::test]

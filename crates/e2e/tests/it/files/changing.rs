@@ -6,7 +6,10 @@ use testkit::{Fault, Rule};
 
 use super::site::{Desk, Site, failed, file, pattern};
 
-with_both_stores!(an_object_that_changes_between_its_parts_is_noticed);
+with_both_stores!(
+    an_object_that_changes_between_its_parts_is_noticed,
+    a_part_of_another_version_is_noticed_whatever_the_storage_thinks,
+);
 
 const LENGTH: usize = 20 << 20;
 
@@ -39,5 +42,16 @@ fn an_object_that_changes_between_its_parts_is_noticed(kind: StorageKind) {
         let result =
             replaced_meanwhile(desk, Some(json!({ "uri": desk.uri("large"), "size": LENGTH }))).await;
         failed(&result, "INTEGRITY_MISMATCH_ERROR", &desk.uri("large"));
+    });
+}
+
+fn a_part_of_another_version_is_noticed_whatever_the_storage_thinks(kind: StorageKind) {
+    let site = Site::new(kind);
+    site.judge(async |desk| {
+        desk.put("large", pattern(LENGTH, 1)).await;
+        // Not every storage obeys `If-Match`.
+        let another = Fault::Header("etag", Some("\"another\"".to_owned()));
+        desk.add(Rule::new(another).method("GET").containing("/large").containing("bytes=16777216-"));
+        desk.refused(json!({ "in": desk.uri("large") }), "INTEGRITY_MISMATCH_ERROR", "changed").await;
     });
 }

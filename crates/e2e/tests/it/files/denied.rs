@@ -66,5 +66,10 @@ fn what_differs_from_its_metadata_is_refused(kind: StorageKind) {
                 }
             }
         }
+        // What is said at one place of an object counts as much as what is said at another.
+        let mut task = testkit::task("look", json!({ "in": [uri, uri] }));
+        task["params_metadata"] =
+            json!({ "in[0]": { "uri": uri, "size": 5 }, "in[1]": { "uri": uri, "size": 6 } });
+        failed(&desk.result_of(task).await, "INTEGRITY_MISMATCH_ERROR", &uri);
     });
 }

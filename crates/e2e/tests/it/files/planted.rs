@@ -61,7 +61,12 @@ fn links_that_lead_elsewhere_are_not_followed(kind: StorageKind) {
                 let params = json!({ "target": target, "then": then, "object": "avtomatika-payloads/a" });
                 let result = desk.result("plant", params).await;
                 failed(&result, "PERMANENT_ERROR", "");
-                assert_eq!(result["error"]["details"]["type"], "security", "{then}: {result}");
+                assert_eq!(
+                    result["error"]["details"]["type"],
+                    "security",
+                    "{then} {}: {result}",
+                    target.display()
+                );
             }
             // A link that is replaced is not followed either: whatever comes of it, it stays inside.
             for then in ["write", "download"] {
