@@ -110,6 +110,31 @@ def test_an_async_shielded_section_ends_before_the_handler_does():
     assert steps == ["in", "out"]
 
 
+@pytest.mark.parametrize("handler", ["async", "passed on"])
+def test_a_handler_that_was_told_cleans_up_in_shielded_sections_undisturbed(handler):
+    began, steps = threading.Event(), []
+
+    async def waits(params):
+        began.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            for step in ("first", "second"):
+                with shielded():
+                    await asyncio.sleep(0.01)
+                steps.append(step)
+            await asyncio.sleep(0.01)
+            steps.append("third")
+            raise
+
+    def passes_on(params):
+        return waits(params)
+
+    with cancelled_once_it_runs(waits if handler == "async" else passes_on, began) as (_, result):
+        assert result()["status"] == "cancelled"
+    assert steps == ["first", "second", "third"]
+
+
 @pytest.mark.parametrize("kind", ["async", "blocking"])
 def test_one_that_does_not_stop_is_reported_after_5_s_and_keeps_its_slot(kind):
     began, end = threading.Event(), threading.Event()

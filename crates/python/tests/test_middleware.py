@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
 import threading
 import time
 from typing import Any
 
 import pytest
-from avtomatika_worker import Worker
-from support import beside, config, orchestrator
+from avtomatika_worker import Worker, shielded
+from support import beside, config, orchestrator, until
 
 
 def asynchronous(name: str, diary: list[str]) -> Any:
@@ -113,7 +115,7 @@ def test_a_handler_whose_argument_nobody_injects_fails_for_good():
             assert error["code"] == "PERMANENT_ERROR" and "model_path" in error["message"]
 
 
-@pytest.mark.parametrize("kinds", ["ba", "ab", "bab"])
+@pytest.mark.parametrize("kinds", ["b", "bb", "ba", "ab", "bab"])
 @pytest.mark.parametrize("handler", ["async", "blocking"])
 def test_cancelling_goes_through_all_of_it(kinds, handler):
     began, diary = threading.Event(), []
@@ -151,3 +153,100 @@ def test_cancelling_goes_through_all_of_it(kinds, handler):
     assert [entry for entry in diary if entry.endswith("-exit")][: len(kinds)] == [
         f"{kind}{len(kinds) - 1 - place}-exit" for place, kind in enumerate(reversed(kinds))
     ]
+
+
+@pytest.mark.parametrize("kind", ["lambda", "wrapper", "partial"])
+@pytest.mark.parametrize("around", ["", "a", "b"])
+def test_one_that_is_async_but_does_not_look_it_is_awaited(around, kind):
+    diary: list[str] = []
+
+    async def inner(context, next_handler, mark):
+        result = await next_handler()
+        result["data"]["mark"] = mark
+        return result
+
+    @functools.wraps(inner)
+    def wrapper(context, next_handler):
+        return inner(context, next_handler, 7)
+
+    alike = {
+        "lambda": lambda context, next_handler: inner(context, next_handler, 7),
+        "wrapper": wrapper,
+        "partial": functools.partial(inner, mark=7),
+    }
+
+    async def asynchronous_handler(params, model_path=None):
+        return {"data": {"n": params["n"]}}
+
+    def blocking_handler(params, model_path=None):
+        return {"data": {"n": params["n"]}}
+
+    with orchestrator() as dev:
+        worker = Worker(config=config(dev.url), max_concurrent_tasks=1)
+        for place, one in enumerate(around):
+            worker.add_middleware((asynchronous if one == "a" else blocking)(f"{one}{place}", diary))
+        worker.add_middleware(alike[kind])
+        worker.task("async")(asynchronous_handler)
+        worker.task("blocking")(blocking_handler)
+        worker.task("passed_on")(lambda params: asynchronous_handler(params))
+        with beside(worker):
+            for n, name in enumerate(("async", "blocking", "passed_on")):
+                data = dev.data(name, {"n": n})
+                assert (data["n"], data["mark"]) == (n, 7)
+    assert len(diary) == 3 * 2 * len(around)
+
+
+@pytest.mark.parametrize("handler", ["async", "blocking"])
+def test_a_handler_behind_it_that_would_end_the_process_ends_its_task_only(handler):
+    def end(params):
+        raise KeyboardInterrupt if params.get("key") else SystemExit(3)
+
+    async def end_async(params):
+        raise SystemExit(3)
+
+    with orchestrator() as dev:
+        worker = Worker(config=config(dev.url))
+        worker.add_middleware(lambda context, next_handler: next_handler())
+        worker.task("end")(end if handler == "blocking" else end_async)
+
+        @worker.task("t")
+        async def t(params):
+            return {"data": {"a": 1}}
+
+        with beside(worker):
+            assert dev.error("end")["code"] == "TRANSIENT_ERROR"
+            if handler == "blocking":
+                assert "KeyboardInterrupt" in dev.error("end", {"key": True})["message"]
+            assert dev.data("t") == {"a": 1}
+
+
+def test_an_async_handler_behind_a_blocking_one_is_named_and_can_be_shielded(caplog):
+    caplog.set_level(logging.WARNING, "avtomatika_worker")
+    began, steps = threading.Event(), []
+
+    with orchestrator() as dev:
+        worker = Worker(config=config(dev.url))
+        worker.add_middleware(lambda context, next_handler: next_handler())
+
+        @worker.task("hog")
+        async def hog(params):
+            time.sleep(1.5)
+
+        @worker.task("shield")
+        async def shield(params):
+            with shielded():
+                began.set()
+                await asyncio.sleep(0.5)
+                steps.append("out")
+            await asyncio.sleep(30)
+            steps.append("never")
+
+        with beside(worker):
+            dev.run("hog")
+            said = until(lambda: [r.getMessage() for r in caplog.records if "has blocked" in r.getMessage()])
+            assert "the handler of `hog`" in said[0]
+            job = dev.submit("shield")
+            assert began.wait(15)
+            dev.cancel(job)
+            assert dev.result(job)["status"] == "cancelled"
+    assert steps == ["out"]

@@ -218,8 +218,7 @@ class Run:
             self.native.cancel()
             return
         current = asyncio.current_task(self.loop)
-        running = (one for one in list(self._running.values()) if getattr(one, "asyncio_task", None) is current)
-        one = next(running, None) if current is not None else None
+        one = next((one for one in list(self._running.values()) if current in one.loop_tasks), None)
         who = f"the handler of `{one.route.name}`" if one else "something that is no handler"
         place = _place(sys._current_frames().get(self._loop_thread))
         extra = {"task_id": one.task.task_id, "job_id": one.task.job_id} if one else {}

@@ -1,7 +1,7 @@
 """How one task is run: on the event loop, or on a thread.
 
-Where nothing is ``async``, neither the handler nor any middleware, all of it runs on one thread of the task's own.
-Otherwise it runs on the loop, and what is not ``async`` of it is called on a thread, one at a time for each task.
+A handler that is not ``async`` and has no middleware around it runs on one thread of the task's own. Everything else
+runs on the loop, and what is not ``async`` of it is called on a thread, one at a time for each task.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CANCELLED: Ended = ("failure", None, ("TRANSIENT_ERROR", "the handler was cance
 class Execution:
     """One task under way."""
 
-    __slots__ = ("_finish", "context", "number", "params", "raw", "route", "task", "values")
+    __slots__ = ("_finish", "context", "loop_tasks", "number", "params", "raw", "route", "task", "values")
 
     def __init__(
         self, route: Route, task: Task, number: int, raw: bytes, finish: Callable[[Execution, Ended], None]
@@ -55,6 +55,8 @@ class Execution:
         self.params: Any = None
         self.values: dict[str, Any] = {}
         self.context: dict[str, Any] = {}
+        # What the loop runs of it now.
+        self.loop_tasks: tuple[asyncio.Task[Any], ...] = ()
 
     def start(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
         """Begins."""
@@ -100,7 +102,7 @@ class Execution:
 
 
 class _OnThread(Execution):
-    """All of it on one thread."""
+    """A handler without middleware, on a thread."""
 
     __slots__ = ("_gate", "_loop")
 
@@ -124,17 +126,21 @@ class _OnThread(Execution):
 
     def _outcome(self) -> Ended:
         self._prepare()
-        return outcome.encode(self._through(0))
-
-    def _through(self, place: int) -> Any:
-        middleware = self.route.middleware
-        if place < len(middleware):
-            return middleware[place].call(self.context, lambda: self._through(place + 1))
         result = self._call_handler()
         if hasattr(result, "__await__"):
             # A function that is not `async` by its looks.
-            return _await_elsewhere(self._gate, result, self._loop)
-        return result
+            result = self._await_elsewhere(result)
+        return outcome.encode(result)
+
+    def _await_elsewhere(self, awaitable: Awaitable[Any]) -> Any:
+        """Called on the thread: has the loop await something."""
+        ended = threading.Event()
+
+        def serve(call: _LoopCall) -> Any:
+            ended.wait()
+            return call.result()
+
+        return self._gate.wait(lambda: _LoopCall(self, self._loop, _awaited(awaitable), ended.set), serve)
 
 
 def _guarded(gate: Gate, call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
@@ -157,32 +163,27 @@ def _guarded(gate: Gate, call: Callable[[], Any]) -> tuple[Any, BaseException | 
     return value, None
 
 
-def _await_elsewhere(gate: Gate, awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop) -> Any:
-    """Called on a thread: has the loop await something."""
-
-    async def awaited() -> Any:
-        return await awaitable
-
-    ended = threading.Event()
-
-    def serve(call: _LoopCall) -> Any:
-        ended.wait()
-        return call.result()
-
-    return gate.wait(lambda: _LoopCall(loop, awaited(), ended.set), serve)
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 class _LoopCall:
     """A coroutine that a thread has the loop run. Cancelled, it has ended when it has, not before."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], ended: Callable[[], object]
+        self,
+        execution: Execution,
+        loop: asyncio.AbstractEventLoop,
+        coroutine: Coroutine[Any, Any, Any],
+        ended: Callable[[], object],
     ) -> None:
+        self._execution = execution
         self._loop = loop
         self._coroutine = coroutine
         self._ended = ended
-        self._task: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[tuple[Any, BaseException | None]] | None = None
         self._cancelled = False
+        self._shields = _Shields()
         try:
             loop.call_soon_threadsafe(self._start, context=copy_context())
         except RuntimeError:
@@ -201,47 +202,96 @@ class _LoopCall:
         assert self._task is not None, "it has ended"
         if self._task.cancelled():
             raise TaskCancelled
-        return self._task.result()
+        value, error = self._task.result()
+        if error is not None:
+            raise error
+        return value
+
+    def shield(self) -> bool:
+        return self._shields.enter()
+
+    def unshield(self) -> None:
+        if self._shields.leave():
+            self._cancel()
 
     def _start(self) -> None:
-        self._task = self._loop.create_task(self._coroutine)
-        self._task.add_done_callback(lambda _: self._ended())
+        # In a context of its own.
+        current.set(self)
+        self._task = self._loop.create_task(self._caught())
+        self._execution.loop_tasks += (self._task,)
+        self._task.add_done_callback(self._done)
         if self._cancelled:
             self._task.cancel()
 
+    async def _caught(self) -> tuple[Any, BaseException | None]:
+        """What it returns, or raises: a loop ends by a task that ends in ``SystemExit``."""
+        try:
+            return await self._coroutine, None
+        except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            return None, error
+
+    def _done(self, done: asyncio.Task[Any]) -> None:
+        self._execution.loop_tasks = tuple(task for task in self._execution.loop_tasks if task is not done)
+        self._ended()
+
     def _cancel(self) -> None:
-        if self._task is not None:
+        if self._task is not None and not self._shields.hold():
             self._task.cancel()
+
+
+class _Shields:
+    """The sections of something on the loop that are not to be interrupted."""
+
+    __slots__ = ("_count", "_held")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._held = False
+
+    def enter(self) -> bool:
+        self._count += 1
+        return True
+
+    def leave(self) -> bool:
+        """Whether it is to be told now what was held back."""
+        self._count -= 1
+        if self._count or not self._held:
+            return False
+        self._held = False
+        return True
+
+    def hold(self) -> bool:
+        """Whether what it is to be told is held back."""
+        self._held = self._held or self._count > 0
+        return self._count > 0
 
 
 class _OnLoop(Execution):
     """On the loop, but for what is not ``async``. asyncio does the interrupting."""
 
-    __slots__ = ("_lane", "_loop", "_shields", "_threads", "_told", "asyncio_task")
+    __slots__ = ("_lane", "_loop", "_shields", "_threads")
 
     def start(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
         self._threads = threads
         self._loop = loop
-        self._told = False
-        self._shields = 0
+        self._shields = _Shields()
         self._lane: _Lane | None = None
-        self.asyncio_task: asyncio.Task[None] | None = None
         task = loop.create_task(self._run())
         # With an eager factory of tasks it may have ended already.
-        self.asyncio_task = None if task.done() else task
+        self.loop_tasks = () if task.done() else (task,)
 
     def cancel(self) -> None:
-        self._told = True
-        if not self._shields and self.asyncio_task is not None:
-            self.asyncio_task.cancel()
+        # The first is the one that `start` made.
+        if self.loop_tasks and not self._shields.hold():
+            self.loop_tasks[0].cancel()
 
     def shield(self) -> bool:
-        self._shields += 1
-        return True
+        return self._shields.enter()
 
     def unshield(self) -> None:
-        self._shields -= 1
-        if self._told:
+        if self._shields.leave():
             self.cancel()
 
     async def _run(self) -> None:
@@ -257,7 +307,7 @@ class _OnLoop(Execution):
                 raise
         finally:
             # What refers to this in a circle would stay until it is looked for.
-            self.asyncio_task = None
+            self.loop_tasks = ()
             self.context = self.values = {}
             self._finish(self, ended)
 
@@ -274,12 +324,22 @@ class _OnLoop(Execution):
 
     def _back(self, gate: Gate, place: int) -> Any:
         """``next_handler`` of a middleware that is not ``async``: what comes next, from its thread."""
+        if asyncio._get_running_loop() is self._loop:
+            # It is not `async` by its looks only: what it returned is awaited on the loop, and awaits this.
+            return self._through(place)
         route = self.route
-        if place == len(route.middleware) and not route.plan.is_async:
-            return self._call_handler()
-        if place < len(route.middleware) and not route.middleware[place].is_async:
-            return route.middleware[place].call(self.context, lambda: self._back(gate, place + 1))
-        return self._own_lane().wait(gate, self._through(place))
+        if place < len(route.middleware):
+            if route.middleware[place].is_async:
+                return self._wait(gate, self._through(place))
+            result = route.middleware[place].call(self.context, lambda: self._back(gate, place + 1))
+        elif route.plan.is_async:
+            return self._wait(gate, self._through(place))
+        else:
+            result = self._call_handler()
+        return self._wait(gate, _awaited(result)) if hasattr(result, "__await__") else result
+
+    def _wait(self, gate: Gate, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return self._own_lane().wait(gate, lambda ended: _LoopCall(self, self._loop, coroutine, ended))
 
     def _own_lane(self) -> _Lane:
         if self._lane is None:
@@ -340,13 +400,13 @@ class _Lane:
                 future.exception()
             raise
 
-    def wait(self, gate: Gate, coroutine: Any) -> Any:
+    def wait(self, gate: Gate, call: Callable[[Callable[[], object]], _LoopCall]) -> Any:
         """Called on the thread: has the loop run something, and takes jobs until it has."""
 
         def begin() -> _LoopCall:
             with self._lock:
                 self._waiting += 1
-            return _LoopCall(self._loop, coroutine, lambda: self._jobs.put(None))
+            return call(lambda: self._jobs.put(None))
 
         def serve(call: _LoopCall) -> Any:
             while (job := self._jobs.get()) is not None:
@@ -365,9 +425,9 @@ def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None
         future.set_result(value)
     elif isinstance(error, TaskCancelled):
         future.cancel()
-    elif isinstance(error, StopIteration):
-        # A future does not take it.
-        future.set_exception(RuntimeError("the handler raised StopIteration"))
+    elif isinstance(error, (StopIteration, KeyboardInterrupt, GeneratorExit)):
+        # A future does not take the first; the others would end the loop, and mean nothing of the kind on a thread.
+        future.set_exception(RuntimeError(f"the handler raised {type(error).__name__}"))
     else:
         future.set_exception(error)
 

@@ -33,7 +33,8 @@ class Route:
         self.name = name
         self.plan = plan
         self.middleware = tuple(middleware)
-        self.is_on_loop: bool = plan.is_async or any(step.is_async for step in self.middleware)
+        # Middleware that does not look `async` may still return what is to be awaited.
+        self.is_on_loop: bool = plan.is_async or bool(self.middleware)
         # Middleware sees everything; a handler only what it names.
         everything = plan.takes_all or bool(self.middleware)
         self.offers = tuple(name for name in MAKERS if everything or name in plan.wanted)

@@ -1,7 +1,8 @@
 """Middleware: what stands around every task.
 
 A middleware is called with a dictionary and with what comes next. It may be ``async`` or not; ``next_handler()`` is
-awaited by the former, and simply called by the latter, which runs on a thread and may block::
+awaited by the former, and simply called by the latter, which runs on a thread and may block. One that is not ``async``
+by its looks only, and returns what is to be awaited, awaits it, too::
 
     async def timed(context, next_handler):
         began = time.monotonic()

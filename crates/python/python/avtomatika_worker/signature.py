@@ -171,12 +171,8 @@ def _parameters(func: Callable[..., Any]) -> list[inspect.Parameter]:
 def _is_async(func: Any) -> bool:
     while isinstance(func, functools.partial):
         func = func.func
-    return (
-        inspect.iscoroutinefunction(func)
-        or inspect.iscoroutinefunction(getattr(func, "__call__", None))  # noqa: B004
-        # A wrapper that only passes the coroutine on.
-        or inspect.iscoroutinefunction(inspect.unwrap(func))
-    )
+    # Not what a wrapper wraps: it may block until that has ended. If it only passes the coroutine on, that is awaited.
+    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(getattr(func, "__call__", None))  # noqa: B004
 
 
 def _refuse_generators(func: Any, name: str) -> None:
