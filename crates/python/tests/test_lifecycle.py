@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 import pytest
-from avtomatika_worker import Worker
+from avtomatika_worker import ConfigError, Worker
 from support import Beside, Program, beside, config, orchestrator, until
 
 TASKS = """
@@ -70,6 +70,37 @@ def test_the_first_signal_lets_tasks_finish_and_run_returns(number):
             assert dev.result(job)["data"] == {"slept": True}
         code, output = program.end()
     assert code == 0 and output.rstrip().endswith("returned"), output
+
+
+@pytest.mark.parametrize("kind", ["async def", "def"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_start_up_hooks(number, kind):
+    pause = "await asyncio.sleep(60)" if kind == "async def" else "time.sleep(60)"
+    hook = f"""
+    @worker.on_startup
+    {kind} load():
+        print("loading", flush=True)
+        {pause}
+"""
+    program = Program(TASKS + hook + RUN.removeprefix(TASKS), "http://127.0.0.1:1", WORKER_SHUTDOWN_TIMEOUT="60")
+    assert program.process.stdout.readline() == "loading\n"
+    program.signal(number)
+    code, output = program.end()
+    assert code == 0 and output.rstrip().endswith("returned") and "Traceback" not in output, output
+
+
+def test_a_configuration_that_is_wrong_is_told_before_the_start_up_hooks(monkeypatch):
+    monkeypatch.setenv("MAX_CONCURRENT_TASKS", "many")
+    worker, ran = Worker(), []
+    worker.on_startup(lambda: ran.append(True))
+
+    @worker.task("t")
+    async def t(params):
+        return None
+
+    with pytest.raises(ConfigError, match="`MAX_CONCURRENT_TASKS` is `many`"):
+        asyncio.run(worker.main())
+    assert not ran
 
 
 def test_the_second_signal_cancels_and_the_exit_code_is_1():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import logging
 import os
 import threading
@@ -41,6 +42,42 @@ def test_async_and_blocking_handlers_get_what_they_name_and_return_data():
             )
             assert data["thread"].startswith("avtomatika-handler-")
             assert dev.workers()[0]["worker_type"] == "a-type"
+
+
+def test_a_wrapper_of_an_async_handler_may_block_or_pass_it_on():
+    def blocks(func):
+        @functools.wraps(func)
+        def wrapper(*arguments, **named):
+            return asyncio.run(func(*arguments, **named))
+
+        return wrapper
+
+    def passes_on(func):
+        @functools.wraps(func)
+        def wrapper(*arguments, **named):
+            return func(*arguments, **named)
+
+        return wrapper
+
+    with orchestrator() as dev:
+        worker = made(dev.url)
+
+        @worker.task("blocks")
+        @blocks
+        async def one(params: dict, task_id: str):
+            await asyncio.sleep(0)
+            return {"task_id": task_id}
+
+        @worker.task("passes_on")
+        @passes_on
+        async def two(params: dict, task_id: str):
+            await asyncio.sleep(0)
+            return {"task_id": task_id}
+
+        with beside(worker):
+            for name in ("blocks", "passes_on"):
+                view = dev.run(name)
+                assert view.get("data") == {"task_id": view["task_id"]}, view
 
 
 def test_as_many_block_at_once_as_there_are_slots():
@@ -379,6 +416,18 @@ def test_what_is_registered_wrongly_is_refused_at_once():
         worker.task("t")(t)
     with pytest.raises(TypeError):
         worker.add_middleware("no function")
+    with pytest.raises(TypeError, match="the name of a task is text"):
+
+        @worker.task
+        async def without_parentheses(params):
+            return None
+
+    with pytest.raises(TypeError, match="the name of a command is text"):
+
+        @worker.on_command
+        async def without_a_name(command):
+            return None
+
     with pytest.raises(ValueError, match="max_concurrent_tasks is `0`"):
         made("http://127.0.0.1:1", max_concurrent_tasks=0)
     with pytest.warns(UserWarning, match="`http_session` is accepted and not used"):

@@ -33,11 +33,13 @@ async def serve(worker: Worker, health_check: bool, install_signal_handlers: boo
     worker._run = run
     worker.config._borrow()
     try:
-        for hook in worker._startup:
-            await _call(hook)
-        run.start(health_check)
-        signals = Signals(run.loop, run.native.drain_because, run.native.cancel)
+        beginning = _Beginning(worker, run)
+        signals = Signals(run.loop, beginning.drain, run.native.cancel)
         with signals if install_signal_handlers else nullcontext():
+            cause = await beginning.hooks()
+            if cause is not None:
+                return Stopped(cause, [], [])
+            run.start(health_check)
             told = await _until_ended(run)
             left = worker.config.WORKER_SHUTDOWN_TIMEOUT - (monotonic() - told[1] if told[0] else 0.0)
             await _shut_down(worker, max(left, _SHORTEST_SHUTDOWN))
@@ -52,6 +54,44 @@ async def serve(worker: Worker, health_check: bool, install_signal_handlers: boo
         # Whoever cancelled it is told that it was.
         raise asyncio.CancelledError
     return run.ended.result()
+
+
+class _Beginning:
+    """The start-up hooks, which a signal ends: no task was taken yet."""
+
+    def __init__(self, worker: Worker, run: Run) -> None:
+        self._worker = worker
+        self._run = run
+        self._task = asyncio.current_task()
+        self._cause: str | None = None
+        self._is_over = False
+
+    def drain(self, cause: str) -> None:
+        """What the first signal does."""
+        self._cause = cause
+        self._run.native.drain_because(cause)
+        self._run.loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if not self._is_over and self._task is not None:
+            self._task.cancel()
+
+    async def hooks(self) -> str | None:
+        """Runs all of them, where they are: what they set in their context is there for handlers. Gives the signal that
+        came meanwhile."""
+        try:
+            for hook in self._worker._startup:
+                if self._cause is None:
+                    await _call(hook)
+        except asyncio.CancelledError:
+            # Others may have cancelled it, too.
+            if self._cause is None or self._task is None or self._task.uncancel() > 0:
+                raise
+        finally:
+            self._is_over = True
+        if self._cause is not None:
+            LOGGER.info("the worker ends before its start-up hooks have cause=%s", self._cause)
+        return self._cause
 
 
 async def _until_ended(run: Run) -> tuple[int, float]:
@@ -83,6 +123,9 @@ def _make(worker: Worker) -> Run:
     """The core's worker for it, of which nothing runs yet."""
     known = routes(worker)
     _prepare(known)
+    if worker._startup:
+        # Before hooks, which may take minutes.
+        worker.config.validate()
     config = worker.config._native
     checker = worker._capacity_checker
     try:

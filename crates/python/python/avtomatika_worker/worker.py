@@ -100,6 +100,7 @@ class Worker:
         told to newer orchestrators, which may hold tasks to the schemas; the description is the handler's docstring
         where none is given. ``events`` maps the types of events that it sends to their JSON Schemas.
         """
+        _named("a task", name)
         said = {
             "task_type": task_type,
             "timeout": timeout,
@@ -169,6 +170,7 @@ class Worker:
         It is called with a dictionary that has ``command``, ``task_id``, ``job_id``, ``params`` and ``metadata``; one
         command after the other, ``def`` on a thread.
         """
+        _named("a command", command_name)
 
         def register(func: _Function) -> _Function:
             self._refuse_while_it_runs("a command")
@@ -187,7 +189,7 @@ class Worker:
 
     def on_startup(self, hook: _Function) -> _Function:
         """Registers what is done before the worker registers, such as loading a model; ``def`` on a thread. One that
-        raises ends the run with its exception."""
+        raises ends the run with its exception. A signal meanwhile ends it, and the worker."""
         self._refuse_while_it_runs("a start-up hook")
         self._startup.append(hook)
         return hook
@@ -303,6 +305,12 @@ def _whole(name: str, value: Any) -> Any:
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise ValueError(f"{name} is `{value}`, expected a whole number, at least 1")
     return value
+
+
+def _named(what: str, name: Any) -> None:
+    """A decorator that was written without its parentheses would leave the handler out."""
+    if not isinstance(name, str):
+        raise TypeError(f"the name of {what} is text, got `{type(name).__name__}`")
 
 
 def _warn(message: str) -> None:
