@@ -355,6 +355,22 @@ def test_a_forked_process_is_told_that_its_worker_stayed_behind():
     assert output.count("forked from it") == 2 and "child 0" in output and output.rstrip().endswith("ended"), output
 
 
+def test_a_child_that_a_blocking_handler_forked_and_let_go_ends():
+    with orchestrator() as dev:
+        worker = Worker(config=config(dev.url))
+
+        @worker.task("fork")
+        def fork(params):
+            child = os.fork()
+            if child == 0:
+                raise SystemExit(0)
+            until(lambda: os.waitpid(child, os.WNOHANG)[0], 5)
+            return {"ended": True}
+
+        with beside(worker):
+            assert dev.data("fork") == {"ended": True}
+
+
 def test_a_worker_that_was_not_started_can_be_run_after_a_fork():
     script = (
         TASKS

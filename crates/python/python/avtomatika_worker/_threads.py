@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -32,6 +33,7 @@ class Threads:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._process = os.getpid()
         self._jobs: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition(threading.Lock())
         self._idle = 0
@@ -73,6 +75,9 @@ class Threads:
             try:
                 job()
             except BaseException:
+                if os.getpid() != self._process:
+                    # A handler has forked, and its child came back: it ends with this thread.
+                    return
                 logging.getLogger("avtomatika_worker").exception("a thread for handlers goes on after this")
             del job
 
