@@ -1,7 +1,9 @@
 """What users test their handlers with."""
 
 import asyncio
+import datetime
 import os
+import pathlib
 import time
 from dataclasses import dataclass
 
@@ -176,3 +178,21 @@ def test_settings_of_the_orchestrator_count_and_are_checked():
         orchestrator.workers()
     with pytest.raises(ValueError, match="expected a host's address and a port"):
         DevOrchestrator("localhost")
+
+
+def test_what_a_task_tells_is_converted_as_its_data_are_and_odd_text_fails_nothing():
+    own = Worker()
+
+    @own.task("tell")
+    def tell(params, send_progress, send_event):
+        send_progress(0.5, message="half \ud800")
+        send_event("seen", {"at": datetime.date(2026, 1, 2), "in": pathlib.Path("/a")})
+        try:
+            send_event("wrong", {"list": [1, float("nan")]})
+        except ValueError as error:
+            return {"said": str(error)}
+
+    run = TestWorker(own).run("tell")
+    assert run.progress == [(0.5, "half ?")]
+    assert run.events == [("seen", {"at": "2026-01-02", "in": "/a"})]
+    assert run.data == {"said": "the data is not JSON: at `list[1]`: NaN"}

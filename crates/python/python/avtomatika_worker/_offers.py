@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from ._threads import TaskCancelled
+from .outcome import to_json
 
 if TYPE_CHECKING:
     from ._native import Task
@@ -57,15 +58,15 @@ def _send_progress(task: Task, *arguments: Any, **named: Any) -> _Done:
 def _progress(
     task_id: object = None, job_id: object = None, progress: float = 0.0, message: object = ""
 ) -> tuple[float, str]:
-    return float(progress), str(message)
+    text = str(message)
+    # Half a surrogate pair cannot be sent, and is no reason for a task to fail.
+    return float(progress), text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _send_event(task: Task, event_type: str, payload: Any = None, priority: float = 0.0) -> _Done:
-    """Tells of something that happened in the task. Raises ``ValueError`` when it cannot be sent."""
-    import json
-
-    text = json.dumps({} if payload is None else payload, allow_nan=False, ensure_ascii=False)
-    task.send_event(event_type, text.encode(errors="surrogatepass"), float(priority))
+    """Tells of something that happened in the task; the payload is converted as the data of a result are. Raises
+    ``ValueError`` when it cannot be sent."""
+    task.send_event(event_type, to_json({} if payload is None else payload), float(priority))
     return _DONE
 
 
