@@ -65,11 +65,9 @@ impl Task {
     #[getter]
     fn priority<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let priority = self.context.priority();
-        // Beyond this floats are whole, and ints of Python's as long as they are large.
-        if priority.fract() == 0.0 && priority.abs() < 1e15 {
-            return Ok((priority as i64).into_pyobject(py)?.into_any());
-        }
-        Ok(priority.into_pyobject(py)?.into_any())
+        let number = priority.into_pyobject(py)?.into_any();
+        // Python's own conversion: its integers are as large as floats are.
+        if priority.fract() == 0.0 { number.call_method0(intern!(py, "__int__")) } else { Ok(number) }
     }
 
     /// The W3C trace context the orchestrator sent.

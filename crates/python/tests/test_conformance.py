@@ -105,6 +105,10 @@ def test_a_task_knows_who_it_is(orchestrator):
     assert view["data"]["job_id"] == view["job_id"]
     assert view["data"]["priority"] == 2
     assert isinstance(view["data"]["priority"], int)
+    view = orchestrator.wait(orchestrator.submit("whoami", priority=2.0**60))
+    assert (view["data"]["priority"], type(view["data"]["priority"])) == (2**60, int)
+    view = orchestrator.wait(orchestrator.submit("whoami", priority=0.5))
+    assert view["data"]["priority"] == 0.5
 
 
 def test_files_are_written_and_found(orchestrator):
