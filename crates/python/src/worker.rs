@@ -290,7 +290,7 @@ fn how_it_ended(py: Python<'_>, ended: Ended) -> PyResult<Bound<'_, PyAny>> {
     let told = match ended {
         Ok(stopped) => {
             let cause = stopped.cause.to_string();
-            let stopped = (cause, ids(stopped.cancelled), ids(stopped.unacknowledged));
+            let stopped = (cause, ids(stopped.cancelled), ids(stopped.unacknowledged), ids(stopped.kept));
             (ENDED, Some(stopped), None)
         }
         Err(failure) => (ENDED, None, Some((failure.message, failure.problems, failure.exit_code))),

@@ -43,15 +43,17 @@ class WorkerError(RuntimeError):
 class Stopped:
     """How a worker ended."""
 
-    __slots__ = ("cancelled", "cause", "unacknowledged")
+    __slots__ = ("cancelled", "cause", "kept", "unacknowledged")
 
-    def __init__(self, cause: str, cancelled: list[str], unacknowledged: list[str]) -> None:
+    def __init__(self, cause: str, cancelled: list[str], unacknowledged: list[str], kept: list[str]) -> None:
         self.cause = cause
         """Why: ``SIGTERM``, ``SIGINT`` or ``asked to stop``."""
         self.cancelled = cancelled
         """Tasks that were told to stop, because they did not end in time or at a second signal."""
         self.unacknowledged = unacknowledged
-        """Tasks whose results no orchestrator has acknowledged."""
+        """Tasks whose results no orchestrator has acknowledged: they are lost."""
+        self.kept = kept
+        """Tasks whose results are on disk (``WORKER_OUTBOX_DIR``): the next start sends them."""
 
     @property
     def is_clean(self) -> bool:
@@ -59,7 +61,9 @@ class Stopped:
         return not self.cancelled and not self.unacknowledged
 
     def __repr__(self) -> str:
-        return f"Stopped({self.cause!r}, cancelled={self.cancelled}, unacknowledged={self.unacknowledged})"
+        return (
+            f"Stopped({self.cause!r}, cancelled={self.cancelled}, unacknowledged={self.unacknowledged}, kept={self.kept})"
+        )
 
 
 class Run:
@@ -171,7 +175,7 @@ class Run:
         back, self._back = self._back, []
         self.native.complete(back)
 
-    def _settle(self, stopped: tuple[str, list[str], list[str]] | None, failure: Any) -> None:
+    def _settle(self, stopped: tuple[str, list[str], list[str], list[str]] | None, failure: Any) -> None:
         if self.ended.done():
             return
         if stopped is not None:
