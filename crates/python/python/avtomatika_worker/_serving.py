@@ -38,7 +38,7 @@ async def serve(worker: Worker, health_check: bool, install_signal_handlers: boo
         with signals if install_signal_handlers else nullcontext():
             cause = await beginning.hooks()
             if cause is not None:
-                return Stopped(cause, [], [])
+                return Stopped(cause, [], [], [])
             run.start(health_check)
             told = await _until_ended(run)
             left = worker.config.WORKER_SHUTDOWN_TIMEOUT - (monotonic() - told[1] if told[0] else 0.0)
