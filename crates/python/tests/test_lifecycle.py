@@ -439,6 +439,30 @@ def test_a_loop_that_is_closed_under_it_ends_the_worker(caplog):
             assert dev.data("sleep", {"seconds": 0}) == {"slept": True}
 
 
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_what_is_not_acknowledged_is_kept_where_there_is_a_folder_for_it(tmp_path, on_disk):
+    folder = {"WORKER_OUTBOX_DIR": str(tmp_path)} if on_disk else {}
+    began, go_on = threading.Event(), threading.Event()
+    with orchestrator() as dev:
+        worker = Worker(config=config(dev.url, WORKER_ID="keeps", WORKER_SHUTDOWN_TIMEOUT=0.5, **folder))
+
+        @worker.task("waits")
+        def waits():
+            began.set()
+            go_on.wait(20)
+
+        with beside(worker) as one:
+            job = dev.submit("waits")
+            assert began.wait(20)
+            task = dev.task(job)["task_id"]
+            dev.native.shutdown()
+            go_on.set()
+            until(lambda: not worker._run._running)
+    stopped = one.stopped
+    assert (stopped.kept, stopped.unacknowledged) == (([task], []) if on_disk else ([], [task]))
+    assert stopped.is_clean is on_disk
+
+
 def test_a_loop_that_is_left_takes_the_worker_along():
     with orchestrator() as dev:
         worker, _ = worker_of(dev.url)
