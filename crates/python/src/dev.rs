@@ -1,37 +1,26 @@
 //! The development orchestrator, in the process.
 
 use std::net::SocketAddr;
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use avtomatika_dev as dev;
 use dev::{NewTask, Settings};
-use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTimeoutError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use crate::error::unexpected;
+use crate::hosted::Hosted;
 
 /// An orchestrator for tests and development, on a thread of its own. It forgets everything when it ends.
 #[pyclass(frozen, module = "avtomatika_worker._native")]
 pub(crate) struct DevOrchestrator {
-    running: Mutex<Option<Running>>,
+    hosted: Hosted<dev::DevOrchestrator>,
     url: String,
 }
-
-struct Running {
-    orchestrator: Arc<dev::DevOrchestrator>,
-    runtime: Handle,
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-type Started = Result<(Arc<dev::DevOrchestrator>, Handle), String>;
 
 #[pymethods]
 impl DevOrchestrator {
@@ -130,63 +119,24 @@ impl DevOrchestrator {
 
     /// Ends it, in 3 s at most. Does nothing the second time.
     fn shutdown(&self, py: Python<'_>) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Running { orchestrator, runtime: _, stop, thread }) = running {
-            drop(orchestrator);
-            let _ = stop.send(());
-            py.detach(|| {
-                let _ = thread.join();
-            });
-        }
+        self.hosted.shutdown(py);
     }
 }
 
 impl DevOrchestrator {
     fn running(&self) -> PyResult<(Arc<dev::DevOrchestrator>, Handle)> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let running =
-            running.as_ref().ok_or_else(|| PyRuntimeError::new_err("the orchestrator was shut down"))?;
-        Ok((running.orchestrator.clone(), running.runtime.clone()))
+        self.hosted.running()
     }
 }
 
 fn start(settings: Settings) -> Result<DevOrchestrator, String> {
-    let (tell, started) = mpsc::sync_channel::<Started>(1);
-    let (stop, stopped) = oneshot::channel();
-    let thread = std::thread::Builder::new()
-        .name("avtomatika-dev".to_owned())
-        .spawn(move || serve(settings, &tell, stopped))
-        .map_err(|error| error.to_string())?;
-    let (orchestrator, runtime) = started.recv().map_err(|error| error.to_string())??;
-    let url = orchestrator.url();
-    Ok(DevOrchestrator { running: Mutex::new(Some(Running { orchestrator, runtime, stop, thread })), url })
-}
-
-fn serve(settings: Settings, tell: &mpsc::SyncSender<Started>, stopped: oneshot::Receiver<()>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let _ = tell.send(Err(error.to_string()));
-            return;
-        }
+    let begin = move || async {
+        let started = dev::DevOrchestrator::start(settings).await;
+        started.map_err(|error| format!("the orchestrator cannot listen: {error}"))
     };
-    runtime.block_on(async {
-        let orchestrator = match dev::DevOrchestrator::start(settings).await {
-            Ok(orchestrator) => Arc::new(orchestrator),
-            Err(error) => {
-                let _ = tell.send(Err(format!("the orchestrator cannot listen: {error}")));
-                return;
-            }
-        };
-        let _ = tell.send(Ok((orchestrator.clone(), Handle::current())));
-        // Told to stop, or forgotten.
-        let _ = stopped.await;
-        // Where somebody still waits for a task, nobody waits for those who do.
-        if let Some(orchestrator) = Arc::into_inner(orchestrator) {
-            orchestrator.shutdown().await;
-        }
-    });
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    let (hosted, orchestrator) =
+        Hosted::start("orchestrator", begin, |orchestrator| async move { orchestrator.shutdown().await })?;
+    Ok(DevOrchestrator { url: orchestrator.url(), hosted })
 }
 
 fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duration>> {

@@ -8,6 +8,7 @@ mod config;
 mod dev;
 mod error;
 mod files;
+mod hosted;
 mod logging;
 mod runtime;
 mod storage;
