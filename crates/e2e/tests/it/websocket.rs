@@ -15,14 +15,18 @@ fn options(orchestrator: &Orchestrator) -> WorkerOptions {
     WorkerOptions::new(orchestrator).with("WORKER_ENABLE_WEBSOCKETS", "true").with("HEARTBEAT_INTERVAL", "30")
 }
 
-fn wait_until_open(worker: &e2e::Worker) {
+/// 1.0b30 forgets `websockets` of a registration, and sends no command over a websocket that no heartbeat has named.
+fn wait_until_open(orchestrator: &Orchestrator, worker: &e2e::Worker) {
     worker.log().wait_for("the websocket is open", LIMIT, |line| line.contains("the websocket is open"));
+    until("the orchestrator knows of the websocket", LIMIT, || {
+        orchestrator.worker(worker.id()).filter(|worker| worker["capabilities"]["websockets"] == true)
+    });
 }
 
 fn a_cancelled_job_is_stopped_over_the_websocket(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let worker = options(&orchestrator).start();
-    wait_until_open(&worker);
+    wait_until_open(&orchestrator, &worker);
     let job = orchestrator.submit("sleep", &json!({ "seconds": 100 }));
     orchestrator.wait_for_dispatches(1);
     until("the task is reported as running", LIMIT, || {
@@ -45,7 +49,7 @@ fn a_job_that_is_cancelled_while_it_waits_is_not_run(version: Version) {
         .with("MAX_CONCURRENT_TASKS", "1")
         .with("WORKER_CAPACITY_REPORTING", "queue")
         .start();
-    wait_until_open(&worker);
+    wait_until_open(&orchestrator, &worker);
     let first = orchestrator.submit("sleep", &json!({ "seconds": 3 }));
     orchestrator.wait_for_dispatches(1);
     let waits = orchestrator.submit("sleep", &json!({ "seconds": 100 }));
@@ -62,7 +66,7 @@ fn a_job_that_is_cancelled_while_it_waits_is_not_run(version: Version) {
 fn two_live_workers_with_one_id_are_warned_of(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let worker = options(&orchestrator).start();
-    wait_until_open(&worker);
+    wait_until_open(&orchestrator, &worker);
     let _other = worker.start_successor();
     // 1.0b12 replaces the first websocket only, and lets both stand from then on: it says no more than that.
     let said = match version {
@@ -75,7 +79,7 @@ fn two_live_workers_with_one_id_are_warned_of(version: Version) {
 fn progress_goes_over_the_websocket(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let worker = options(&orchestrator).start();
-    wait_until_open(&worker);
+    wait_until_open(&orchestrator, &worker);
     // The first ten reports go at once, the last a second later, and the result after it.
     let job = orchestrator.submit("progress", &json!({ "steps": 20 }));
     let half = until("progress is shown", LIMIT, || {
