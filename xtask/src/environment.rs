@@ -32,6 +32,16 @@ impl Environment {
         Self { folder: folder(workspace).join(name), name, packages, contents: package.to_owned() }
     }
 
+    /// One with nothing in it.
+    pub(crate) fn empty(workspace: &Workspace, name: &'static str) -> Self {
+        Self {
+            folder: folder(workspace).join(name),
+            name,
+            packages: Vec::new(),
+            contents: "nothing".to_owned(),
+        }
+    }
+
     /// One with what a file of requirements lists.
     pub(crate) fn of_requirements(workspace: &Workspace, name: &'static str, file: &Path) -> Result<Self> {
         let text = fs::read_to_string(file)
@@ -63,7 +73,9 @@ impl Environment {
             })?;
         }
         self.run(&mut python.make_environment(&self.folder))?;
-        self.install_packages()?;
+        if !self.packages.is_empty() {
+            self.install_packages()?;
+        }
         let stamp = format!("{}\nPython {}\n", self.contents, python.version());
         fs::write(self.folder.join(STAMP), stamp).map_err(|error| {
             Failure::new(format!("cannot write `{}/{STAMP}`: {error}", self.folder.display()))

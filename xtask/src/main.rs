@@ -32,7 +32,7 @@ Commands:
   check                      The rules of the workspace that cargo does not know; takes a second
   python [ARGUMENT…]         The Python package: build its wheel, check and test it; arguments are pytest's
   setup                      Install the real orchestrators, an S3 and Python's tools into `target/venvs`
-  bench [ARGUMENT…]          The benchmark, in release mode
+  bench [files|python] […]   The benchmarks, in release mode
 ";
 
 fn main() -> ExitCode {

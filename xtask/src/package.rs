@@ -30,7 +30,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
         steps.end();
         return Ok(());
     }
-    install_wheel(&mut steps, workspace, &environment)?;
+    install_wheel(&mut steps, workspace, &environment, &environment, "dev")?;
     let mut pytest = environment.program("python");
     pytest.args(["-m", "pytest"]).args(arguments).current_dir(workspace.root().join(CRATE));
     steps.last_program("Python: tests", &mut pytest)
@@ -38,7 +38,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
 
 /// Builds the wheel, installs it, and checks and tests the package.
 pub(crate) fn test(steps: &mut Steps, workspace: &Workspace, environment: &Environment) -> Result {
-    install_wheel(steps, workspace, environment)?;
+    install_wheel(steps, workspace, environment, environment, "dev")?;
     let tool = |program: &str, arguments: &[&str]| {
         let mut command = environment.program(program);
         command.args(arguments).current_dir(workspace.root().join(CRATE));
@@ -90,15 +90,22 @@ fn launcher(workspace: &Workspace, environment: &Environment) -> Result<PathBuf>
     Ok(path)
 }
 
-fn install_wheel(steps: &mut Steps, workspace: &Workspace, environment: &Environment) -> Result {
+/// Builds the wheel with the tools of one environment, and installs it in another.
+pub(crate) fn install_wheel(
+    steps: &mut Steps,
+    workspace: &Workspace,
+    tools: &Environment,
+    environment: &Environment,
+    profile: &str,
+) -> Result {
     let folder = workspace.target().join("wheels");
     if folder.exists() {
         // An older version's would be installed, too.
         fs::remove_dir_all(&folder)
             .map_err(|error| Failure::new(format!("cannot remove `{}`: {error}", folder.display())))?;
     }
-    let mut build = environment.program("maturin");
-    build.args(["build", "--profile", "dev", "--quiet", "--out"]).arg(&folder);
+    let mut build = tools.program("maturin");
+    build.args(["build", "--profile", profile, "--quiet", "--out"]).arg(&folder);
     build.arg("--interpreter").arg(environment.program("python").get_program());
     steps.program("Python: wheel", build.current_dir(workspace.root().join(CRATE)))?;
     let mut pip = environment.program("python");

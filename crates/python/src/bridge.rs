@@ -4,7 +4,8 @@
 //! data thread                      loop's thread
 //! handler's future ─► records ──wake-up──► pump: drains all of them in one call, makes tasks
 //!       ▲                                      │
-//!       └───── deliver ◄─── returned ◄─────────┘ outcomes, in one call for each turn of the loop
+//!       └───── deliver ◄─── returned ◄─────────┘ outcomes, in one call for each turn of the loop, after which it
+//!                                                drains again: a busy loop needs no wake-up
 //! ```
 //!
 //! The runtime's threads never take Python's lock, and no lock of this module is held while Python runs. As many tasks
@@ -60,8 +61,10 @@ pub(crate) struct Bridge {
 #[derive(Default)]
 struct Inbox {
     records: VecDeque<Record>,
-    /// The bell was rung, and nobody has come yet.
+    /// Since when something waits that nobody has come for yet.
     rung: Option<Instant>,
+    /// The loop took something, and comes once more unasked: as long as it does, the bell is spared.
+    comes_again: bool,
     /// Tasks whose handlers run on the loop.
     on_loop: usize,
 }
@@ -131,17 +134,21 @@ impl Bridge {
 
     fn ring_if(&self, rings: bool) {
         if rings {
-            // It cannot be full: there is at most one byte in it. The other end lives as long as this.
+            // Full, it rings already. The other end lives as long as this.
             let _ = (&self.bell).write(&[0]);
         }
     }
 
-    /// Everything there is, and the bell is quiet.
-    pub(crate) fn drain(&self) -> VecDeque<Record> {
-        // In this order: what rings after it was taken is heard.
-        let _ = (&self.listener).read(&mut [0; 8]);
+    /// Everything there is. Whoever gets something comes once more in the loop's next turn; `rung` says that it was the
+    /// bell that called.
+    pub(crate) fn drain(&self, rung: bool) -> VecDeque<Record> {
+        if rung {
+            // In this order: what rings after it was taken is heard.
+            let _ = (&self.listener).read(&mut [0; 64]);
+        }
         let mut inbox = self.inbox();
         inbox.rung = None;
+        inbox.comes_again = !inbox.records.is_empty();
         std::mem::take(&mut inbox.records)
     }
 
@@ -191,7 +198,7 @@ impl Bridge {
 fn ring(inbox: &mut Inbox) -> bool {
     let is_first = inbox.rung.is_none();
     inbox.rung.get_or_insert_with(Instant::now);
-    is_first
+    is_first && !inbox.comes_again
 }
 
 /// Where a task's handler is.

@@ -142,10 +142,11 @@ impl Worker {
         Ok(self.bridge.fd())
     }
 
-    /// Everything there is for the event loop, in order.
-    fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+    /// Everything there is for the event loop, in order. Whoever gets something has to come again in the loop's next
+    /// turn: until nothing is left, `fileno` does not become readable. `rung` says that it did.
+    fn drain<'py>(&self, py: Python<'py>, rung: bool) -> PyResult<Bound<'py, PyList>> {
         self.check_process()?;
-        let records = self.bridge.drain();
+        let records = self.bridge.drain(rung);
         let list = PyList::empty(py);
         for record in records {
             list.append(self.told(py, record)?)?;

@@ -61,9 +61,7 @@ class Stopped:
         return not self.cancelled and not self.unacknowledged
 
     def __repr__(self) -> str:
-        return (
-            f"Stopped({self.cause!r}, cancelled={self.cancelled}, unacknowledged={self.unacknowledged}, kept={self.kept})"
-        )
+        return f"Stopped({self.cause!r}, cancelled={self.cancelled}, unacknowledged={self.unacknowledged}, kept={self.kept})"
 
 
 class Run:
@@ -90,6 +88,8 @@ class Run:
         # Commands and the like, under way.
         self._others: set[asyncio.Task[None]] = set()
         self._back: list[tuple[Task, str, bytes | None, Any]] = []
+        # Whether the loop comes again by itself.
+        self._due = False
         self._level = -1
         self._waker: _Waker | None = None
         self._closed = False
@@ -130,26 +130,39 @@ class Run:
         self._say()
 
     def _pump(self) -> None:
-        """Takes all there is, each time the core rings."""
-        for record in self.native.drain():
-            kind = record[0]
-            if kind == _TASK:
-                _, number, place, task, raw = record
-                started = execution(self._routes[place], task, number, raw, self._finish)
-                self._running[number] = started
-                self._start(started)
-            elif kind == _CANCEL:
-                told = self._running.get(record[1])
-                if told is not None:
-                    told.cancel()
-            elif kind == _COMMAND:
-                self._obey(record[1])
-            elif kind == _IGNORED:
-                self._ignored(*record[1:])
-            else:
-                self._settle(record[1], record[2])
+        """Called each time the core rings."""
+        self._take(True)
+
+    def _take(self, rung: bool) -> None:
+        """Takes all there is, and sees to it that the loop comes again if that was something."""
+        records = self.native.drain(rung)
+        try:
+            for record in records:
+                self._begin(record)
+        finally:
+            if records:
+                # After the first steps of the tasks that were made just now: what ends at once goes back this turn.
+                self._return_soon()
         self._say()
         self._set_log_level()
+
+    def _begin(self, record: tuple[Any, ...]) -> None:
+        kind = record[0]
+        if kind == _TASK:
+            _, number, place, task, raw = record
+            started = execution(self._routes[place], task, number, raw, self._finish)
+            self._running[number] = started
+            self._start(started)
+        elif kind == _CANCEL:
+            told = self._running.get(record[1])
+            if told is not None:
+                told.cancel()
+        elif kind == _COMMAND:
+            self._obey(record[1])
+        elif kind == _IGNORED:
+            self._ignored(*record[1:])
+        else:
+            self._settle(record[1], record[2])
 
     def _start(self, execution: Execution) -> None:
         """One that cannot be started does not take those with it that came in the same batch."""
@@ -165,15 +178,27 @@ class Run:
         status, data, error = ended
         back = (execution.task, status, data, error)
         if threading.get_ident() == self._loop_thread and not self.loop.is_closed():
-            if not self._back:
-                self.loop.call_soon(self._hand_back)
             self._back.append(back)
+            self._return_soon()
         else:
             self.native.complete([back])
 
-    def _hand_back(self) -> None:
+    def _return_soon(self) -> None:
+        if not self._due:
+            self._due = True
+            self.loop.call_soon(self._return)
+
+    def _return(self) -> None:
+        """Hands back what has ended, and takes what has come meanwhile."""
+        self._due = False
         back, self._back = self._back, []
-        self.native.complete(back)
+        try:
+            if back:
+                self.native.complete(back)
+        finally:
+            # Unless it comes when it promised to, nobody rings.
+            if not self._closed:
+                self._take(False)
 
     def _settle(self, stopped: tuple[str, list[str], list[str], list[str]] | None, failure: Any) -> None:
         if self.ended.done():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from ._threads import TaskCancelled
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from ._native import Task
     from ._route import Route
 
-__all__ = ["MAKERS", "CancellationToken", "offered"]
+__all__ = ["CALLS", "VALUES", "CancellationToken", "offered"]
 
 
 class _Done:
@@ -47,12 +46,44 @@ class CancellationToken:
             raise TaskCancelled
 
 
-def _send_progress(task: Task, *arguments: Any, **named: Any) -> _Done:
-    """Tells how far the task is: ``send_progress(task_id, job_id, progress, message="")``, or without the ids."""
-    if arguments and isinstance(arguments[0], (int, float)):
-        arguments = (None, None, *arguments)
-    task.send_progress(*_progress(*arguments, **named))
-    return _DONE
+class _Calls:
+    """What the handler of one task may call, by the names of its arguments. What it need not await, it may."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    @property
+    def cancellation_token(self) -> CancellationToken:
+        return CancellationToken(self._task)
+
+    def send_progress(self, *arguments: Any, **named: Any) -> _Done:
+        """Tells how far the task is: ``send_progress(task_id, job_id, progress, message="")``, or without the ids."""
+        if arguments and isinstance(arguments[0], (int, float)):
+            arguments = (None, None, *arguments)
+        self._task.send_progress(*_progress(*arguments, **named))
+        return _DONE
+
+    def send_event(self, event_type: str, payload: Any = None, priority: float = 0.0) -> _Done:
+        """Tells of something that happened in the task; the payload is converted as the data of a result are. Raises
+        ``ValueError`` when it cannot be sent."""
+        self._task.send_event(event_type, to_json({} if payload is None else payload), float(priority))
+        return _DONE
+
+    def add_to_hot_cache(self, model: str) -> _Done:
+        """Says that a model is loaded now."""
+        self._task.add_to_hot_cache(model)
+        return _DONE
+
+    def remove_from_hot_cache(self, model: str) -> _Done:
+        """Says that a model is no longer loaded."""
+        self._task.remove_from_hot_cache(model)
+        return _DONE
+
+    emit_event = send_event
+    add_to_hot_skills = add_to_hot_cache
+    remove_from_hot_skills = remove_from_hot_cache
 
 
 def _progress(
@@ -63,35 +94,26 @@ def _progress(
     return float(progress), text if text.isascii() else text.encode(errors="replace").decode()
 
 
-def _send_event(task: Task, event_type: str, payload: Any = None, priority: float = 0.0) -> _Done:
-    """Tells of something that happened in the task; the payload is converted as the data of a result are. Raises
-    ``ValueError`` when it cannot be sent."""
-    task.send_event(event_type, to_json({} if payload is None else payload), float(priority))
-    return _DONE
+VALUES = ("task_id", "job_id", "task_name", "priority", "tracing_context", "deadline")
+"""What the core knows of a task."""
 
-
-def _hot(method: Callable[[str], None], model: str) -> _Done:
-    method(model)
-    return _DONE
-
-
-MAKERS: dict[str, Callable[[Task], Any]] = {
-    "send_progress": lambda task: functools.partial(_send_progress, task),
-    "send_event": lambda task: functools.partial(_send_event, task),
-    "emit_event": lambda task: functools.partial(_send_event, task),
-    "add_to_hot_cache": lambda task: functools.partial(_hot, task.add_to_hot_cache),
-    "remove_from_hot_cache": lambda task: functools.partial(_hot, task.remove_from_hot_cache),
-    "add_to_hot_skills": lambda task: functools.partial(_hot, task.add_to_hot_cache),
-    "remove_from_hot_skills": lambda task: functools.partial(_hot, task.remove_from_hot_cache),
-    "cancellation_token": CancellationToken,
-}
+CALLS = tuple(name for name in vars(_Calls) if not name.startswith("_"))
+"""What a handler can be given to call."""
 
 
 def offered(task: Task, route: Route) -> dict[str, Any]:
-    """What the handler of this task is offered, and its middleware."""
-    values: dict[str, Any] = task.values()
-    for name in route.offers:
-        values[name] = MAKERS[name](task)
+    """What the handler of this task is offered, and its middleware: all that they ask for, and no more."""
+    if route.values is VALUES:
+        values = task.values()
+    elif route.values:
+        known = task.values()
+        values = {name: known[name] for name in route.values}
+    else:
+        values = {}
+    if route.calls:
+        calls = _Calls(task)
+        for name in route.calls:
+            values[name] = getattr(calls, name)
     if route.plan.wants_files:
         from .task_files import TaskFiles
 

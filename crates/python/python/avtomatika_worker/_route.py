@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._offers import MAKERS
+from ._offers import CALLS, VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ class Step:
 class Route:
     """From a name to what runs it."""
 
-    __slots__ = ("is_on_loop", "middleware", "name", "offers", "plan")
+    __slots__ = ("calls", "is_direct", "is_on_loop", "middleware", "name", "plan", "values")
 
     def __init__(self, name: str, plan: Plan, middleware: Sequence[Step]) -> None:
         self.name = name
@@ -37,4 +37,7 @@ class Route:
         self.is_on_loop: bool = plan.is_async or bool(self.middleware)
         # Middleware sees everything; a handler only what it names.
         everything = plan.takes_all or bool(self.middleware)
-        self.offers = tuple(name for name in MAKERS if everything or name in plan.wanted)
+        self.values = VALUES if everything else tuple(name for name in VALUES if name in plan.wanted)
+        self.calls = tuple(name for name in CALLS if everything or name in plan.wanted)
+        # Nobody can add or take anything: what is offered is what the handler is called with.
+        self.is_direct: bool = not self.middleware and plan.is_plain

@@ -97,6 +97,12 @@ class Plan:
         return bool(self.files) or FILES in self.wanted
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it takes its parameters first, and asks for nothing but what is always offered, by that name."""
+        by_place = self._params is not None and self._params.kind is not self._params.KEYWORD_ONLY
+        return by_place and not self.files and OFFERED.issuperset(self._required)
+
+    @property
     def params_reader(self) -> ParamsReader:
         """Makes of JSON text what the handler's annotation says. It raises ``ParamValidationError``."""
         self.prepare()

@@ -1,0 +1,64 @@
+"""The package's own execution of the task that does nothing, without a core: nothing crosses a bridge.
+
+What a worker's process needs beyond this and beyond the core alone is the bridge's. Arguments: how many at once, tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import Any, ClassVar
+
+from avtomatika_worker._execution import Ended, Execution, execution
+from avtomatika_worker._route import Route
+from avtomatika_worker.signature import analyse
+
+
+async def nothing(params, **kwargs):
+    return {"status": "success"}
+
+
+class Task:
+    """As cheap a stand-in for a task of the core's as there can be."""
+
+    name = "nothing"
+    task_id = "task"
+    job_id = "job"
+    tracing_context: ClassVar[dict[str, str]] = {}
+
+    def values(self) -> dict[str, Any]:
+        return {
+            "task_id": self.task_id,
+            "job_id": self.job_id,
+            "task_name": self.name,
+            "priority": 0,
+            "tracing_context": {},
+            "deadline": None,
+        }
+
+    def add_to_hot_cache(self, model: str) -> None: ...
+
+    def remove_from_hot_cache(self, model: str) -> None: ...
+
+
+async def main(slots: int, tasks: int) -> None:
+    loop = asyncio.get_running_loop()
+    route = Route("nothing", analyse(nothing), ())
+    ended = 0
+
+    def finish(execution: Execution, how: Ended) -> None:
+        nonlocal ended
+        ended += 1
+
+    began, used = time.perf_counter(), time.process_time()
+    for number in range(0, tasks, slots):
+        for place in range(slots):
+            execution(route, Task(), number + place, b"{}", finish).start(None, loop)
+        while ended < number + slots:
+            await asyncio.sleep(0)
+    seconds, used = time.perf_counter() - began, time.process_time() - used
+    print(ended / seconds, used / ended * 1e6, 0)
+
+
+asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
