@@ -45,19 +45,19 @@ impl Cache {
         Self { directory, limit }
     }
 
-    /// Copies what is kept into a new file. False when it is not kept. Blocks.
-    pub(super) fn copy_to(&self, key: &CacheKey, to: &mut File) -> io::Result<bool> {
-        let mut kept = match File::open(self.directory.join(&key.name)) {
+    /// What is kept, to be copied. Blocks.
+    pub(super) fn find(&self, key: &CacheKey) -> io::Result<Option<File>> {
+        let kept = match File::open(self.directory.join(&key.name)) {
             Ok(kept) => kept,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         if kept.metadata()?.len() != key.size {
-            return Ok(false);
+            return Ok(None);
         }
         // By how long ago it was of use it is seen what to give up.
         let _ = kept.set_modified(SystemTime::now());
-        Ok(io::copy(&mut kept, to)? == key.size)
+        Ok(Some(kept))
     }
 
     /// Keeps a copy of a file, and gives up what has not been of use for longest where there is too much. Blocks.
@@ -147,11 +147,9 @@ mod tests {
     }
 
     fn copied(cache: &Cache, uri: &str) -> Option<Vec<u8>> {
-        let mut file = tempfile::tempfile().expect("a file");
-        cache.copy_to(&key(uri), &mut file).expect("looked").then(|| {
+        cache.find(&key(uri)).expect("looked").map(|mut kept| {
             let mut content = Vec::new();
-            file.rewind().expect("at its beginning");
-            file.read_to_end(&mut content).expect("read");
+            kept.read_to_end(&mut content).expect("read");
             content
         })
     }

@@ -13,6 +13,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::{GetOptions, GetRange, ObjectMeta};
 use rxon::model::FileMetadata;
 
+use super::buffers::PIECE;
 use super::cache::CacheKey;
 use super::error::{FileError, FileErrorKind};
 use super::name;
@@ -21,8 +22,8 @@ use super::task::TaskFiles;
 use super::transfers::Turn;
 use super::{PARALLEL, PART_SIZE};
 
-/// What has come of an object is written when there is so much of it.
-const WRITE_SIZE: usize = 1 << 20;
+/// What has come of an object is written when there is so much of it. Smaller ones are in one piece of memory.
+const WRITE_SIZE: usize = PIECE;
 
 /// One object, before it is fetched.
 #[derive(Debug, Clone)]
@@ -74,20 +75,16 @@ impl TaskFiles {
         below: &Path,
         expected: &[FileMetadata],
     ) -> Result<u64, FileError> {
-        let object = Object::new(at.clone(), self.head(at).await?);
+        // One turn for both requests. How large it is it says only then: the smaller ones are in memory.
+        let turn = self.turn(WRITE_SIZE as u64).await;
+        let object = Object::new(at.clone(), head(at).await?);
         for expected in expected {
             check_size(&at.uri, object.size, expected)?;
             check_etag(&at.uri, object.etag.as_deref(), expected)?;
         }
         let size = object.size;
-        self.fetch_known(object, below.to_owned()).await?;
+        self.fetch_known(object, below.to_owned(), Some(turn)).await?;
         Ok(size)
-    }
-
-    async fn head(&self, at: &Location) -> Result<ObjectMeta, FileError> {
-        let _turn = self.turn().await;
-        let head = at.store.get_opts(&at.path, GetOptions::new().with_head(true)).await;
-        head.map(|result| result.meta).map_err(|error| storage_error(&at.uri, &error))
     }
 
     async fn fetch_prefix(
@@ -133,52 +130,76 @@ impl TaskFiles {
         let uri = format!("{}{rest}", at.uri);
         let at = Location { uri, path: meta.location.clone(), is_prefix: false, ..at.clone() };
         // The library drops the `/` at the end of a directory's marker: nothing is there without it.
-        let is_marker = meta.size == 0
-            && matches!(self.head(&at).await, Err(error) if error.kind() == FileErrorKind::NoObject);
-        if is_marker {
-            return self.on_thread(move |workspace| workspace.make_directory(&below)).await;
+        if meta.size == 0 {
+            let turn = self.turn(0).await;
+            let head = head(&at).await;
+            drop(turn);
+            if matches!(head, Err(error) if error.kind() == FileErrorKind::NoObject) {
+                return self.on_thread(move |workspace| workspace.make_directory(&below)).await;
+            }
         }
-        self.fetch_known(Object::new(at, meta), below).await
+        self.fetch_known(Object::new(at, meta), below, None).await
     }
 
-    /// Fetches an object of which size and tag are known.
-    async fn fetch_known(&self, object: Object, below: PathBuf) -> Result<(), FileError> {
+    /// Fetches an object of which size and tag are known, with the turn in which they were asked for.
+    async fn fetch_known(
+        &self,
+        object: Object,
+        below: PathBuf,
+        mut turn: Option<Turn>,
+    ) -> Result<(), FileError> {
         let key = CacheKey::of(&object.at.uri, object.etag.as_deref(), object.size);
-        if let Some(cached) = self.cached(key.as_ref(), &below).await? {
-            tracing::debug!(uri = excerpt(&object.at.uri), bytes = cached, "taken from the cache");
-            return Ok(());
+        if let Some(kept) = self.cached(key.as_ref()).await? {
+            // Copying is no transfer.
+            turn = None;
+            if self.copy_cached(kept, object.size, &below).await? {
+                tracing::debug!(uri = excerpt(&object.at.uri), bytes = object.size, "taken from the cache");
+                return Ok(());
+            }
         }
         if object.size <= WRITE_SIZE as u64 {
-            self.fetch_small(&object, below.clone()).await?;
+            self.fetch_small(&object, below.clone(), turn).await?;
         } else {
-            self.fetch_large(&object, below.clone()).await?;
+            self.fetch_large(&object, below.clone(), turn).await?;
         }
         self.keep_in_cache(key, below).await;
         Ok(())
     }
 
     /// In memory first: one step on a thread instead of many.
-    async fn fetch_small(&self, object: &Object, below: PathBuf) -> Result<(), FileError> {
-        let mut content = Vec::new();
-        let mut memory = None;
-        if object.size > 0 {
-            let mut incoming = self.incoming(object, 0..object.size).await?;
-            memory = Some(self.memory(object.size).await);
-            content.reserve_exact(object.size as usize);
-            while let Some(chunk) = incoming.next().await? {
-                content.extend_from_slice(&chunk);
-            }
+    async fn fetch_small(
+        &self,
+        object: &Object,
+        below: PathBuf,
+        turn: Option<Turn>,
+    ) -> Result<(), FileError> {
+        if object.size == 0 {
+            drop(turn);
+            return self.on_thread(move |workspace| workspace.write_new(&below, &[])).await;
         }
-        self.on_thread(move |workspace| {
-            // The turn is the next one's already: a disk that is slower than the storage has to be waited for.
-            let _memory = memory;
-            workspace.write_new(&below, &content)
-        })
-        .await
+        let mut turn = match turn {
+            Some(turn) => turn,
+            None => self.turn(object.size).await,
+        };
+        let mut content = self.buffers().lend(&Arc::new(turn.take_memory()));
+        let mut incoming = self.incoming(object, 0..object.size, turn).await?;
+        while let Some(chunk) = incoming.next().await? {
+            content.room(chunk.len()).copy_from_slice(&chunk);
+        }
+        // The turn is the next one's, the memory is not: a disk that is slower than the storage has to be waited for.
+        drop(incoming);
+        self.on_thread(move |workspace| workspace.write_new(&below, content.as_ref())).await
     }
 
     /// In parts, several at once.
-    async fn fetch_large(&self, object: &Object, below: PathBuf) -> Result<(), FileError> {
+    async fn fetch_large(
+        &self,
+        object: &Object,
+        below: PathBuf,
+        mut turn: Option<Turn>,
+    ) -> Result<(), FileError> {
+        // They are written as they come.
+        drop(turn.as_mut().map(Turn::take_memory));
         let (part, file) = self.on_thread(super::workspace::Workspace::new_part).await?;
         let mut unnamed = Unnamed { files: self, part: Some(part.clone()) };
         let file = Arc::new(file);
@@ -188,7 +209,8 @@ impl TaskFiles {
             .map(|range| {
                 let (files, object, file, below) =
                     (self.clone(), object.clone(), file.clone(), below.clone());
-                async move { files.fetch_range(&object, range, &file, &below).await }
+                let turn = turn.take();
+                async move { files.fetch_range(&object, range, &file, &below, turn).await }
             })
             .buffer_unordered(PARALLEL)
             .try_for_each(|()| async { Ok(()) })
@@ -212,9 +234,14 @@ impl TaskFiles {
         range: Range<u64>,
         file: &Arc<File>,
         below: &Path,
+        turn: Option<Turn>,
     ) -> Result<(), FileError> {
         let (mut at, mut gathered, mut size) = (range.start, Vec::new(), 0);
-        let mut incoming = self.incoming(object, range).await?;
+        let turn = match turn {
+            Some(turn) => turn,
+            None => self.turn(0).await,
+        };
+        let mut incoming = self.incoming(object, range, turn).await?;
         while let Some(chunk) = incoming.next().await? {
             size += chunk.len();
             gathered.push(chunk);
@@ -245,9 +272,8 @@ impl TaskFiles {
         .await
     }
 
-    /// Takes a turn, and asks for a range of an object.
-    async fn incoming(&self, object: &Object, range: Range<u64>) -> Result<Incoming, FileError> {
-        let turn = self.turn().await;
+    /// Asks for a range of an object.
+    async fn incoming(&self, object: &Object, range: Range<u64>, turn: Turn) -> Result<Incoming, FileError> {
         let uri = &object.at.uri;
         let is_whole = range == (0..object.size);
         let options = GetOptions::new()
@@ -306,6 +332,11 @@ impl Drop for Unnamed<'_> {
             self.files.afterwards(move |workspace| workspace.remove_part(&part));
         }
     }
+}
+
+async fn head(at: &Location) -> Result<ObjectMeta, FileError> {
+    let head = at.store.get_opts(&at.path, GetOptions::new().with_head(true)).await;
+    head.map(|result| result.meta).map_err(|error| storage_error(&at.uri, &error))
 }
 
 fn no_file(uri: &str) -> FileError {

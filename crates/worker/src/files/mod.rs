@@ -4,10 +4,12 @@
 //! [`OutputFile`] say in the types of parameters and data what is a file. `docs/files.md` is the guide.
 
 // Pure: `name` (which names stay within a directory), `json` (which texts are files, and how a text changes when they are
-// exchanged), `transfers` (who may transfer next). `root` is `TASK_FILES_DIR`, `workspace` one task's directory in it, `removal` how it goes,
-// `storage` is S3. `fetch` and `send` move files, `offload` does it for parameters and data, `cache` keeps what comes again.
+// exchanged), `transfers::shares` (who may transfer next). `root` is `TASK_FILES_DIR`, `workspace` one task's directory in it, `removal` how it goes,
+// `storage` is S3. `fetch` and `send` move files, `offload` does it for parameters and data, `cache` keeps what comes again,
+// `buffers` is the memory for what is moved.
 
 mod blocking;
+mod buffers;
 mod cache;
 mod error;
 mod fetch;
@@ -33,10 +35,10 @@ use std::time::Duration;
 
 use rxon::TaskId;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use self::blocking::BlockingTaskFiles;
+use self::buffers::Buffers;
 use self::cache::Cache;
 pub(crate) use self::error::kind_of;
 pub use self::error::{FileError, FileErrorKind};
@@ -47,7 +49,7 @@ pub(crate) use self::storage::Storage;
 pub(crate) use self::task::Belongings;
 pub use self::task::TaskFiles;
 pub(crate) use self::traffic::Traffic;
-use self::transfers::Transfers;
+use self::transfers::{Amount, Transfers};
 pub(crate) use self::typed::within;
 pub use self::typed::{InputDir, InputFile, OutputFile};
 use crate::config::WorkerConfig;
@@ -58,8 +60,11 @@ const PARALLEL: usize = 8;
 /// Large objects are moved in parts of this size, several at once.
 const PART_SIZE: u64 = 8 << 20;
 
-/// What is about to be sent is in memory: no more of it at once.
-const MOST_IN_MEMORY: u64 = 32 << 20;
+/// What is in memory while it is moved, of all tasks together: so many pieces of 1 MiB.
+const PIECES: usize = 48;
+
+/// What one task may have of it: another can begin at once, with the largest file that is sent whole.
+const SHARE: Amount = Amount { places: PARALLEL - 1, pieces: 32 };
 
 /// How long the end of the worker waits for directories to be removed and uploads to be taken back.
 const CLOSING_LIMIT: Duration = Duration::from_secs(5);
@@ -71,7 +76,7 @@ pub(crate) struct Files {
     storage: Option<Storage>,
     cache: Option<Cache>,
     transfers: Transfers,
-    memory: Arc<Semaphore>,
+    buffers: Buffers,
     traffic: Arc<Traffic>,
     /// What is done after a task: directories are removed, uploads taken back.
     afterwards: TaskTracker,
@@ -86,8 +91,8 @@ impl Files {
             root: Arc::new(Root::new(&config.task_files_dir, owner)),
             storage,
             cache: cache.map(|directory| Cache::new(directory, (config.worker_blob_cache_size as u64) << 20)),
-            transfers: Transfers::new(PARALLEL),
-            memory: Arc::new(Semaphore::new((MOST_IN_MEMORY >> 20) as usize)),
+            transfers: Transfers::new(Amount { places: PARALLEL, pieces: PIECES }, SHARE),
+            buffers: Buffers::new(PIECES),
             traffic,
             afterwards: TaskTracker::new(),
             tasks: AtomicU64::new(0),

@@ -1,14 +1,12 @@
 //! From a task's directory into the storage.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use object_store::multipart::PartId;
 use object_store::{MultipartId, PutPayload};
 use rxon::model::FileMetadata;
 
@@ -18,6 +16,7 @@ use super::mode::OpenMode;
 use super::name::shown;
 use super::storage::{Location, storage_error};
 use super::task::TaskFiles;
+use super::transfers::Memory;
 use super::workspace::{Entry, Workspace, is_part};
 use super::{PARALLEL, PART_SIZE};
 
@@ -87,11 +86,9 @@ impl TaskFiles {
         file: Arc<File>,
         size: u64,
     ) -> Result<Option<String>, FileError> {
-        let _turn = self.turn().await;
-        let _memory = self.memory(size).await;
-        let content = self.read_at(file, 0, size, below).await?;
-        let put =
-            to.store.put_opts(&to.path, PutPayload::from(content), object_store::PutOptions::default()).await;
+        let mut turn = self.turn(size).await;
+        let content = self.read_at(to, file, 0..size, below, turn.take_memory()).await?;
+        let put = to.store.put_opts(&to.path, content, object_store::PutOptions::default()).await;
         put.map(|put| put.e_tag).map_err(|error| storage_error(&to.uri, &error))
     }
 
@@ -103,53 +100,59 @@ impl TaskFiles {
         size: u64,
     ) -> Result<Option<String>, FileError> {
         let failed = |error| storage_error(&to.uri, &error);
-        let id = {
-            let _turn = self.turn().await;
-            to.store.create_multipart(&to.path).await.map_err(failed)?
-        };
-        let mut begun = Begun { files: self, upload: Some((to.clone(), id.clone())) };
         let part_size = size.div_ceil(MAX_PARTS).max(PART_SIZE);
-        let parts = (0..size.div_ceil(part_size)).map(|number| {
+        let count = size.div_ceil(part_size);
+        // The first part needs no turn of its own, and what follows the last one neither.
+        let turn = self.turn(part_size).await;
+        let id = to.store.create_multipart(&to.path).await.map_err(failed)?;
+        let mut begun = Begun { files: self, upload: Some((to.clone(), id.clone())) };
+        let mut first = Some(turn);
+        let parts = (0..count).map(|number| {
             let (files, to, id) = (self.clone(), to.clone(), id.clone());
             let (file, below, from) = (file.clone(), below.to_owned(), number * part_size);
-            let length = part_size.min(size - from);
+            let range = from..size.min(from + part_size);
+            let turn = first.take();
             async move {
-                let _turn = files.turn().await;
-                let _memory = files.memory(length).await;
-                let content = files.read_at(file, from, length, &below).await?;
-                let sent = to.store.put_part(&to.path, &id, number as usize, PutPayload::from(content)).await;
-                Ok((number, sent.map_err(|error| storage_error(&to.uri, &error))?))
+                let mut turn = match turn {
+                    Some(turn) => turn,
+                    None => files.turn(range.end - range.start).await,
+                };
+                let content = files.read_at(&to, file, range, &below, turn.take_memory()).await?;
+                let sent = to.store.put_part(&to.path, &id, number as usize, content).await;
+                Ok((number, sent.map_err(|error| storage_error(&to.uri, &error))?, turn))
             }
         });
-        let mut sent: Vec<(u64, PartId)> =
-            stream::iter(parts).buffer_unordered(PARALLEL).try_collect().await?;
+        let mut parts = stream::iter(parts).buffer_unordered(PARALLEL);
+        let (mut sent, mut last) = (Vec::new(), None);
+        while let Some((number, part, turn)) = parts.try_next().await? {
+            sent.push((number, part));
+            last = Some(turn).filter(|_| sent.len() as u64 == count);
+        }
         sent.sort_by_key(|(number, _)| *number);
         let sent = sent.into_iter().map(|(_, part)| part).collect();
-        let _turn = self.turn().await;
         let put = to.store.complete_multipart(&to.path, &id, sent).await.map_err(failed)?;
+        drop(last);
         begun.upload = None;
         Ok(put.e_tag)
     }
 
     async fn read_at(
         &self,
+        to: &Location,
         file: Arc<File>,
-        from: u64,
-        length: u64,
+        range: Range<u64>,
         below: &Path,
-    ) -> Result<Bytes, FileError> {
-        let below = below.to_owned();
-        let content = self
+        memory: Memory,
+    ) -> Result<PutPayload, FileError> {
+        let (buffers, below) = (self.buffers().clone(), below.to_owned());
+        let pieces = self
             .on_thread(move |_| {
-                let mut content = vec![0; length as usize];
-                file.read_exact_at(&mut content, from).map_err(|error| {
-                    // Somebody makes it shorter meanwhile.
-                    FileError::io("read", &below, error)
-                })?;
-                Ok(Bytes::from(content))
+                // It fails when somebody makes it shorter meanwhile.
+                buffers.read(&file, range, memory).map_err(|error| FileError::io("read", &below, error))
             })
             .await?;
-        self.went(content.len());
+        let content = to.store.payload(pieces);
+        self.went(content.content_length());
         Ok(content)
     }
 }
@@ -208,7 +211,28 @@ mod tests {
     use rxon::TaskId;
 
     use super::super::root::Root;
+    use super::super::{Files, SHARE, Storage};
     use super::*;
+    use crate::config::WorkerConfig;
+
+    #[tokio::test]
+    async fn all_that_one_task_sends_goes_through_the_same_memory() {
+        const LARGE: u64 = 60 << 20;
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = WorkerConfig::defaults().task_files_dir(folder.path());
+        let files = Arc::new(Files::new(&config, Some(Storage::in_memory("b")), Arc::default()));
+        let of_task = files.of_task(&TaskId::received("t-1").expect("an id"));
+        for (name, size) in [("large", LARGE), ("out/whole", LARGEST_WHOLE), ("out/small", 5)] {
+            let path = of_task.path_to(name).await.expect("a path");
+            File::create(path).and_then(|file| file.set_len(size)).expect("made");
+        }
+        for _ in 0..2 {
+            of_task.upload_file("large").await.expect("sent");
+            of_task.upload_dir("out").await.expect("sent");
+        }
+        let pieces = files.buffers.idle();
+        assert!((1..=SHARE.pieces).contains(&pieces), "{pieces} pieces were in use at once");
+    }
 
     #[test]
     fn what_a_download_has_not_finished_is_not_sent() {

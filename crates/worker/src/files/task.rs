@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
+use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,9 +12,10 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::Files;
 use super::blocking::BlockingTaskFiles;
+use super::buffers::{Buffers, PIECE};
 use super::cache::CacheKey;
 use super::error::{FileError, FileErrorKind};
 use super::mode::OpenMode;
@@ -22,7 +24,6 @@ use super::storage::Location;
 use super::traffic::Traffic;
 use super::transfers::{Turn, Who};
 use super::workspace::Workspace;
-use super::{Files, MOST_IN_MEMORY};
 use crate::extract::{FromTaskParts, TaskParts};
 
 /// The files of one task: `TASK_FILES_DIR/<task_id>/`, made on first use, readable by the worker's user only, and
@@ -287,16 +288,13 @@ impl TaskFiles {
         self.0.moved.load(Ordering::Relaxed)
     }
 
-    /// The right to transfer something.
-    pub(super) async fn turn(&self) -> Turn {
-        self.0.files.transfers.turn(self.0.who).await
+    /// The right to transfer something, of which so many bytes are to be in memory.
+    pub(super) async fn turn(&self, bytes: u64) -> Turn {
+        self.0.files.transfers.turn(self.0.who, bytes.div_ceil(PIECE as u64) as usize).await
     }
 
-    /// The right to have so many bytes in memory.
-    pub(super) async fn memory(&self, bytes: u64) -> OwnedSemaphorePermit {
-        let mebibytes = bytes.div_ceil(1 << 20).min(MOST_IN_MEMORY >> 20) as u32;
-        let permit = self.0.files.memory.clone().acquire_many_owned(mebibytes).await;
-        permit.expect("it is never closed")
+    pub(super) fn buffers(&self) -> &Buffers {
+        &self.0.files.buffers
     }
 
     /// Where a file of the task's goes.
@@ -333,25 +331,37 @@ impl TaskFiles {
         self.0.files.afterwards.spawn_on(work, &self.0.runtime);
     }
 
-    /// Copies what the cache keeps into the directory, and says how large it is.
-    pub(super) async fn cached(
-        &self,
-        key: Option<&CacheKey>,
-        below: &Path,
-    ) -> Result<Option<u64>, FileError> {
+    /// What the cache keeps.
+    pub(super) async fn cached(&self, key: Option<&CacheKey>) -> Result<Option<File>, FileError> {
         let (Some(cache), Some(key)) = (self.0.files.cache.clone(), key.cloned()) else { return Ok(None) };
+        self.on_thread(move |_| {
+            Ok(cache.find(&key).unwrap_or_else(|error| {
+                not_readable(&error);
+                None
+            }))
+        })
+        .await
+    }
+
+    /// Copies what the cache keeps into the directory, if it still has this size.
+    pub(super) async fn copy_cached(
+        &self,
+        mut kept: File,
+        size: u64,
+        below: &Path,
+    ) -> Result<bool, FileError> {
         let below = below.to_owned();
         self.on_thread(move |workspace| {
             let (part, mut file) = workspace.new_part()?;
-            let copied = match cache.copy_to(&key, &mut file) {
-                Ok(true) => workspace.name_part(&part, &below).map(|()| file.metadata().ok().map(|there| there.len())),
-                Ok(false) => Ok(None),
+            let copied = match std::io::copy(&mut kept, &mut file) {
+                Ok(copied) if copied == size => workspace.name_part(&part, &below).map(|()| true),
+                Ok(_) => Ok(false),
                 Err(error) => {
-                    tracing::warn!(%error, "the cache (`WORKER_BLOB_CACHE_DIR`) cannot be read: the object is fetched");
-                    Ok(None)
+                    not_readable(&error);
+                    Ok(false)
                 }
             };
-            if !matches!(copied, Ok(Some(_))) {
+            if !matches!(copied, Ok(true)) {
                 workspace.remove_part(&part);
             }
             copied
@@ -418,6 +428,10 @@ impl Drop for Inner {
             self.files.afterwards.spawn_blocking_on(move || remove(&workspace), &self.runtime);
         }
     }
+}
+
+fn not_readable(error: &std::io::Error) {
+    tracing::warn!(%error, "the cache (`WORKER_BLOB_CACHE_DIR`) cannot be read: the object is fetched");
 }
 
 fn remove(workspace: &Workspace) {

@@ -2,6 +2,7 @@
 
 mod changing;
 mod denied;
+mod fair;
 mod full_disk;
 mod leftovers;
 mod moved;

@@ -8,10 +8,13 @@ use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use object_store::aws::AmazonS3Builder;
+use bytes::Bytes;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+#[cfg(any(test, feature = "testing"))]
+use object_store::memory::InMemory;
 use object_store::multipart::MultipartStore;
 use object_store::path::{self, Path};
-use object_store::{BackoffConfig, Error, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, Error, ObjectStore, PutPayload, RetryConfig};
 
 use self::credentials::Credentials;
 use self::http::Client;
@@ -30,9 +33,24 @@ const RETRIES: usize = 5;
 const RETRY_LIMIT: Duration = Duration::from_secs(60);
 
 /// What is asked of a store: objects, and parts of them in any order.
-pub(super) trait Store: ObjectStore + MultipartStore {}
+pub(super) trait Store: ObjectStore + MultipartStore {
+    /// What is sent to it.
+    fn payload(&self, pieces: Vec<Bytes>) -> PutPayload;
+}
 
-impl<T: ObjectStore + MultipartStore> Store for T {}
+impl Store for AmazonS3 {
+    fn payload(&self, pieces: Vec<Bytes>) -> PutPayload {
+        pieces.into_iter().collect()
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Store for InMemory {
+    /// It would keep the pieces themselves, which are wanted back.
+    fn payload(&self, pieces: Vec<Bytes>) -> PutPayload {
+        pieces.concat().into()
+    }
+}
 
 /// Where an object, or all objects with a prefix, are.
 #[derive(Debug, Clone)]
@@ -136,7 +154,7 @@ impl Storage {
         let (endpoint, region, credentials, client) = match &self.backend {
             Backend::S3 { endpoint, region, credentials, client } => (endpoint, region, credentials, client),
             #[cfg(any(test, feature = "testing"))]
-            Backend::Memory => return Ok(Arc::new(object_store::memory::InMemory::new())),
+            Backend::Memory => return Ok(Arc::new(InMemory::new())),
         };
         let retry = RetryConfig {
             backoff: BackoffConfig {

@@ -1,0 +1,170 @@
+//! Memory for what is moved, used again and again.
+//!
+//! It does not come from the allocator each time: that keeps what was freed for the thread it was for, and a large file is
+//! read by many threads, one after another. Every one of them would hold on to as much as the worker needs.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use super::transfers::Memory;
+use crate::pace::lock;
+
+/// All are of this size; what is larger is in several.
+pub(super) const PIECE: usize = 1 << 20;
+
+/// Pieces that nobody uses just now.
+#[derive(Debug, Clone)]
+pub(super) struct Buffers(Arc<Idle>);
+
+#[derive(Debug)]
+struct Idle {
+    pieces: Mutex<Vec<Box<[u8]>>>,
+    /// No more are kept.
+    most: usize,
+}
+
+/// One piece, as far as it is filled. It can be used again when it is dropped.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    piece: Box<[u8]>,
+    length: usize,
+    buffers: Buffers,
+    /// Given back with the last that was lent for it.
+    _memory: Arc<Memory>,
+}
+
+impl Buffers {
+    pub(super) fn new(most: usize) -> Self {
+        Self(Arc::new(Idle { pieces: Mutex::default(), most }))
+    }
+
+    #[cfg(test)]
+    pub(super) fn idle(&self) -> usize {
+        lock(&self.0.pieces).len()
+    }
+
+    /// An empty one.
+    pub(super) fn lend(&self, memory: &Arc<Memory>) -> Buffer {
+        let idle = lock(&self.0.pieces).pop();
+        let piece = idle.unwrap_or_else(|| vec![0; PIECE].into_boxed_slice());
+        Buffer { piece, length: 0, buffers: self.clone(), _memory: memory.clone() }
+    }
+
+    /// Reads a part of a file. Blocks.
+    pub(super) fn read(&self, file: &File, range: Range<u64>, memory: Memory) -> io::Result<Vec<Bytes>> {
+        let (memory, end) = (Arc::new(memory), range.end);
+        let starts = range.step_by(PIECE);
+        let read = starts.map(|start| {
+            let mut buffer = self.lend(&memory);
+            file.read_exact_at(buffer.room((end - start).min(PIECE as u64) as usize), start)?;
+            Ok(Bytes::from_owner(buffer))
+        });
+        read.collect()
+    }
+}
+
+impl Buffer {
+    /// So many bytes more, to be written to. There have to be as many in what is left of the piece.
+    pub(super) fn room(&mut self, more: usize) -> &mut [u8] {
+        let filled = self.length;
+        self.length += more;
+        &mut self.piece[filled..self.length]
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.piece[..self.length]
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let mut idle = lock(&self.buffers.0.pieces);
+        if idle.len() < self.buffers.0.most {
+            idle.push(std::mem::take(&mut self.piece));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use futures_util::FutureExt;
+
+    use super::super::transfers::{Amount, Transfers};
+    use super::*;
+
+    fn transfers(pieces: usize) -> Transfers {
+        let all = Amount { places: 8, pieces };
+        Transfers::new(all, all)
+    }
+
+    async fn memory(transfers: &Transfers, pieces: usize) -> Memory {
+        transfers.turn(1, pieces).await.take_memory()
+    }
+
+    fn places(buffers: &Buffers) -> Vec<*const u8> {
+        lock(&buffers.0.pieces).iter().map(|piece| piece.as_ptr()).collect()
+    }
+
+    #[tokio::test]
+    async fn pieces_are_used_again_and_again() {
+        let content: Vec<u8> = (0..3 * PIECE + 5).map(|number| (number / 7) as u8).collect();
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&content).expect("written");
+        let (transfers, buffers) = (transfers(4), Buffers::new(4));
+        let mut used = Vec::new();
+        for from in [0, 3, PIECE, 0] {
+            let memory = memory(&transfers, 4).await;
+            let read = buffers.read(&file, from as u64..content.len() as u64, memory).expect("read");
+            assert_eq!(read.concat(), content[from..]);
+            assert!(transfers.turn(2, 1).now_or_never().is_none(), "all of the memory is in use");
+            drop(read);
+            used.extend(places(&buffers));
+        }
+        used.sort_unstable();
+        used.dedup();
+        assert_eq!(used.len(), 4, "no more were made than were in use at once");
+    }
+
+    #[tokio::test]
+    async fn memory_is_free_again_with_the_last_byte_that_was_in_it() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&vec![1; 2 * PIECE]).expect("written");
+        let (transfers, buffers) = (transfers(2), Buffers::new(2));
+        let memory = memory(&transfers, 2).await;
+        let mut read = buffers.read(&file, 0..2 * PIECE as u64, memory).expect("read");
+        let last = read.pop().expect("two").slice(10..20);
+        drop(read);
+        let mut next = Box::pin(transfers.turn(2, 1));
+        assert!((&mut next).now_or_never().is_none());
+        assert_eq!(last, [1; 10][..]);
+        drop(last);
+        assert!(next.now_or_never().is_some());
+        assert_eq!(buffers.idle(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_shorter_costs_nothing() {
+        let (transfers, buffers) = (transfers(2), Buffers::new(2));
+        let file = tempfile::tempfile().expect("a file");
+        assert!(buffers.read(&file, 0..10, memory(&transfers, 1).await).is_err());
+        assert!(transfers.turn(2, 2).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn no_more_are_kept_than_wanted() {
+        let (transfers, buffers) = (transfers(2), Buffers::new(1));
+        let memory = Arc::new(memory(&transfers, 1).await);
+        let both = (buffers.lend(&memory), buffers.lend(&memory));
+        drop(both);
+        assert_eq!(buffers.idle(), 1);
+    }
+}
