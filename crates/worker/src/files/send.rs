@@ -16,7 +16,7 @@ use super::error::{FileError, FileErrorKind};
 use super::fetch::bare;
 use super::mode::OpenMode;
 use super::name::shown;
-use super::storage::{Location, storage_error};
+use super::storage::Location;
 use super::task::TaskFiles;
 use super::workspace::{Entry, Workspace, is_part};
 use super::{PARALLEL, PART_SIZE};
@@ -92,7 +92,7 @@ impl TaskFiles {
         let content = self.read_at(file, 0, size, below).await?;
         let put =
             to.store.put_opts(&to.path, PutPayload::from(content), object_store::PutOptions::default()).await;
-        put.map(|put| put.e_tag).map_err(|error| storage_error(&to.uri, &error))
+        put.map(|put| put.e_tag).map_err(|error| self.failed(&to.uri, &error))
     }
 
     async fn send_in_parts(
@@ -102,7 +102,7 @@ impl TaskFiles {
         file: &Arc<File>,
         size: u64,
     ) -> Result<Option<String>, FileError> {
-        let failed = |error| storage_error(&to.uri, &error);
+        let failed = |error| self.failed(&to.uri, &error);
         let id = {
             let _turn = self.turn().await;
             to.store.create_multipart(&to.path).await.map_err(failed)?
@@ -118,7 +118,7 @@ impl TaskFiles {
                 let _memory = files.memory(length).await;
                 let content = files.read_at(file, from, length, &below).await?;
                 let sent = to.store.put_part(&to.path, &id, number as usize, PutPayload::from(content)).await;
-                Ok((number, sent.map_err(|error| storage_error(&to.uri, &error))?))
+                Ok((number, sent.map_err(|error| files.failed(&to.uri, &error))?))
             }
         });
         let mut sent: Vec<(u64, PartId)> =
