@@ -3,7 +3,9 @@
 use rxon::transport::http::{ClientIdentity, InvalidTls, TlsFile, TlsSettings};
 
 use super::parse::TOKEN;
-use super::{ConfigError, OPTIONS, OptionInfo, PLACEHOLDER_TOKEN, Problem, WorkerConfig, orchestrators};
+use super::{
+    ConfigError, OPTIONS, OptionInfo, PLACEHOLDER_TOKEN, Problem, Secret, WorkerConfig, orchestrators,
+};
 
 impl WorkerConfig {
     /// What is worth a warning but no reason not to start.
@@ -61,6 +63,11 @@ impl WorkerConfig {
         let in_code = OPTIONS.iter().filter(|option| self.is_set_in_code(option.variable));
         problems.extend(in_code.filter_map(|option| self.wrong_in_code(option)));
         problems.extend(self.wrong_files());
+        if let Some(missing) = self.missing_key()
+            && problems.iter().all(|problem| problem.variable != missing.variable)
+        {
+            problems.push(missing);
+        }
         problems.sort_by_key(|problem| OPTIONS.iter().position(|option| option.variable == problem.variable));
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::new(problems)) }
     }
@@ -84,6 +91,17 @@ impl WorkerConfig {
         };
         problems.extend(missing.map(|(variable, expected)| Problem::new(variable, "", expected)));
         problems
+    }
+
+    /// One key of the storage without the other.
+    fn missing_key(&self) -> Option<Problem> {
+        let is_given = |key: &Option<Secret>| key.as_ref().is_some_and(|key| !key.is_empty());
+        let (variable, expected) = match (is_given(&self.s3_access_key), is_given(&self.s3_secret_key)) {
+            (true, false) => ("S3_SECRET_KEY", "the secret key of `S3_ACCESS_KEY`"),
+            (false, true) => ("S3_ACCESS_KEY", "the access key of `S3_SECRET_KEY`"),
+            _ => return None,
+        };
+        Some(Problem::new(variable, "", expected))
     }
 
     /// A file of certificates or of a key that is not what it should be.

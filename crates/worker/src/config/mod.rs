@@ -19,7 +19,9 @@ pub(crate) use check::wrong_token;
 pub use choices::{CapacityReporting, LogFormat, LogLevel, MultiOrchestratorMode, ShutdownPolls};
 pub use effective::{Effective, Source};
 pub use option::OptionInfo;
+pub(crate) use option::printable;
 pub use orchestrators::OrchestratorEntry;
+pub(crate) use parse::{KEY, is_key};
 pub use problem::{ConfigError, Problem};
 pub use secret::{Address, Secret};
 pub use table::{OPTIONS, WorkerConfig};
@@ -29,8 +31,6 @@ use std::collections::BTreeMap;
 
 use rxon::WorkerId;
 use rxon::transport::http::{OrchestratorUrl, Proxies};
-
-use option::printable;
 
 /// The reference's default for `WORKER_TOKEN`: starting with it is warned about.
 pub const PLACEHOLDER_TOKEN: &str = "your-secret-worker-token";

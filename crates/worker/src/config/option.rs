@@ -51,7 +51,7 @@ impl OptionInfo {
 }
 
 /// A text from outside that fits into a line: cut to 200 characters, without control characters.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let shown = text.chars().take(200);
     shown
         .map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character })

@@ -126,6 +126,27 @@ pub(super) const TEXT: Accepts<String> = Accepts {
 pub(super) const OPTIONAL_TEXT: Accepts<Option<String>> =
     Accepts { text: TEXT.text, parse: |text| (TEXT.parse)(text).map(Some) };
 
+/// What keys of a storage have to be: they are sent in headers.
+pub(crate) const KEY: &str = "a key of visible ASCII characters, without spaces or line ends around it";
+
+pub(crate) fn is_key(text: &str) -> bool {
+    text.trim() == text && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+}
+
+pub(super) const STORAGE_KEY: Accepts<Option<Secret>> = Accepts {
+    text: KEY,
+    parse: |text| if is_key(text) { Ok(Some(Secret::new(text))) } else { Err(Wrong::value()) },
+};
+
+pub(super) const REGION: Accepts<String> = Accepts {
+    text: "the name of a region such as `us-east-1`",
+    parse: |text| {
+        let name = text.trim();
+        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+        if is_name { Ok(name.to_owned()) } else { Err(Wrong::value()) }
+    },
+};
+
 pub(super) const SECRET: Accepts<Option<Secret>> =
     Accepts { text: "text", parse: |text| Ok(Some(Secret::new(text))) };
 

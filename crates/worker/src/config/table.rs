@@ -172,16 +172,16 @@ options! {
         s3_endpoint_url: Option<Address> = None, parse::STORAGE;
         "S3_ACCESS_KEY", "none", Masked, true,
         /// The access key of the S3 storage.
-        s3_access_key: Option<Secret> = None, parse::SECRET;
+        s3_access_key: Option<Secret> = None, parse::STORAGE_KEY;
         "S3_SECRET_KEY", "none", Masked, true,
         /// The secret key of the S3 storage.
-        s3_secret_key: Option<Secret> = None, parse::SECRET;
+        s3_secret_key: Option<Secret> = None, parse::STORAGE_KEY;
         "S3_DEFAULT_BUCKET", "`avtomatika-payloads`", Plain, true,
         /// The bucket that results are uploaded to.
         s3_default_bucket: String = "avtomatika-payloads".to_owned(), parse::TEXT;
         "S3_REGION", "`us-east-1`", Plain, true,
         /// The region of the S3 storage.
-        s3_region: String = "us-east-1".to_owned(), parse::TEXT;
+        s3_region: String = "us-east-1".to_owned(), parse::REGION;
         "WORKER_BLOB_CACHE_DIR", "none", Plain, true,
         /// The directory in which large inputs are kept that come again.
         worker_blob_cache_dir: Option<PathBuf> = None, parse::OPTIONAL_PATH;

@@ -14,6 +14,7 @@ mod cache;
 mod error;
 mod fetch;
 mod json;
+mod logged;
 mod mode;
 mod name;
 mod offload;
@@ -108,7 +109,7 @@ impl Files {
     /// Removes what a predecessor that was killed left.
     pub(crate) async fn remove_leftovers(&self) {
         let root = self.root.clone();
-        match tokio::task::spawn_blocking(move || root.remove_leftovers()).await {
+        match tokio::task::spawn_blocking(logged::logged(move || root.remove_leftovers())).await {
             Ok(Ok(0)) | Err(_) => {}
             Ok(Ok(directories)) => {
                 tracing::info!(

@@ -133,10 +133,21 @@ impl TaskFiles {
         let (Outcome::Completed { status, data: Some(data) }, true) = (&outcome, self.has_storage()) else {
             return Ok((outcome, none));
         };
-        // Where nothing was made there is nothing to send.
-        let Some(made) = self.workspace().existing() else { return Ok((outcome, none)) };
-        let found = json::strings(data.get(), LONGEST_PATH, |text| made.is_in_root(Path::new(text)));
+        let roots = self.root_paths();
+        // Most data has none: it is not looked at but for this.
+        let may_have = |root: &PathBuf| root.to_str().is_none_or(|root| data.get().contains(root));
+        if !(data.get().contains('\\') || roots.iter().any(may_have)) {
+            return Ok((outcome, none));
+        }
+        let is_in_root = |text: &str| roots.iter().any(|root| Path::new(text).starts_with(root));
+        let found = json::strings(data.get(), LONGEST_PATH, is_in_root);
         if found.is_empty() {
+            return Ok((outcome, none));
+        }
+        // Where nothing was made there is nothing to send.
+        if self.workspace().existing().is_none() {
+            let texts: BTreeSet<&str> = found.iter().map(|found| found.text.as_str()).collect();
+            warn_of_others(texts.into_iter());
             return Ok((outcome, none));
         }
         let _under_way = self.traffic().begin();
@@ -187,15 +198,20 @@ fn all_there(
             None => others.push(text),
         }
     }
-    if let Some(first) = others.first() {
-        let (path, count) = (shown(Path::new(first)), others.len());
+    warn_of_others(others.iter().map(String::as_str));
+    Ok(there)
+}
+
+fn warn_of_others<'a>(mut others: impl ExactSizeIterator<Item = &'a str>) {
+    let count = others.len();
+    if let Some(first) = others.next() {
+        let path = shown(Path::new(first));
         tracing::warn!(
             path,
             count,
             "paths below `TASK_FILES_DIR` in the data are no files of the task's: they are left as they are"
         );
     }
-    Ok(there)
 }
 
 /// Names that are given out. Some file systems take `A` and `a` for the same, and so does this.

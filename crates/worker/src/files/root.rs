@@ -133,6 +133,13 @@ impl Root {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
+    /// Where it is, and where the system sees it, as far as that is known.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let canonical = lock(&self.opened).upgrade().map(|opened| opened.canonical.clone());
+        let canonical = canonical.filter(|canonical| *canonical != self.path);
+        [Some(self.path.clone()), canonical].into_iter().flatten().collect()
+    }
+
     /// Removes what dead predecessors left, and says how many directories that were. Blocks.
     pub(super) fn remove_leftovers(&self) -> io::Result<usize> {
         let root = match Dir::open_ambient_dir(&self.path, ambient_authority()) {
@@ -236,14 +243,6 @@ impl Made {
     /// Whether it was not removed.
     pub(super) fn is_left(&self) -> bool {
         lock(&self.opened).is_some()
-    }
-
-    /// Whether a path lies in `TASK_FILES_DIR`.
-    pub(super) fn is_in_root(&self, path: &Path) -> bool {
-        [&self.path, &self.canonical]
-            .into_iter()
-            .filter_map(|own| own.parent())
-            .any(|root| path.starts_with(root))
     }
 }
 

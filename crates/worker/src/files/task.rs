@@ -12,12 +12,15 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
+use tracing::instrument::WithSubscriber as _;
 
 use super::Files;
 use super::blocking::BlockingTaskFiles;
 use super::buffers::{Buffers, PIECE};
 use super::cache::CacheKey;
 use super::error::{FileError, FileErrorKind};
+use super::logged::logged;
 use super::mode::OpenMode;
 use super::name::shown;
 use super::storage::Location;
@@ -263,6 +266,16 @@ impl TaskFiles {
         })
     }
 
+    /// What the storage said about an object, as a task's error.
+    pub(super) fn failed(&self, uri: &str, error: &object_store::Error) -> FileError {
+        self.storage().map_or_else(|none| none, |storage| storage.failed(uri, error))
+    }
+
+    /// The paths of `TASK_FILES_DIR`.
+    pub(super) fn root_paths(&self) -> Vec<PathBuf> {
+        self.0.files.root.paths()
+    }
+
     pub(super) fn has_storage(&self) -> bool {
         self.0.files.storage.is_some()
     }
@@ -314,7 +327,7 @@ impl TaskFiles {
         work: impl FnOnce(&Workspace) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, FileError> {
         let files = self.clone();
-        let done = self.0.runtime.spawn_blocking(move || work(files.workspace())).await;
+        let done = self.0.runtime.spawn_blocking(logged(move || work(files.workspace()))).await;
         done.unwrap_or_else(|error| {
             Err(FileError::new(FileErrorKind::Other, "the thread for the file was lost").because(error))
         })
@@ -323,11 +336,13 @@ impl TaskFiles {
     /// Does what blocks on a thread, and nobody waits for but the end of the worker.
     pub(super) fn afterwards(&self, work: impl FnOnce(&Workspace) + Send + 'static) {
         let files = self.clone();
-        self.0.files.afterwards.spawn_blocking_on(move || work(files.workspace()), &self.0.runtime);
+        let work = logged(move || work(files.workspace()));
+        self.0.files.afterwards.spawn_blocking_on(work, &self.0.runtime);
     }
 
     /// Does what nobody waits for but the end of the worker.
     pub(super) fn finish_later(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let work = work.in_current_span().with_current_subscriber();
         self.0.files.afterwards.spawn_on(work, &self.0.runtime);
     }
 
@@ -425,7 +440,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         if self.workspace.is_left() {
             let workspace = self.workspace.clone();
-            self.files.afterwards.spawn_blocking_on(move || remove(&workspace), &self.runtime);
+            self.files.afterwards.spawn_blocking_on(logged(move || remove(&workspace)), &self.runtime);
         }
     }
 }

@@ -4,30 +4,28 @@ use object_store::ObjectStoreExt;
 
 use super::Files;
 use super::error::{FileError, FileErrorKind};
-use super::storage::{Location, storage_error};
+use super::storage::Storage;
 
 impl Files {
-    fn locate(&self, uri: &str) -> Result<Location, FileError> {
-        let storage = self
-            .storage
-            .as_ref()
-            .ok_or_else(|| FileError::new(FileErrorKind::NoStorage, "there is no storage"))?;
-        storage.locate(uri)
+    fn storage(&self) -> Result<&Storage, FileError> {
+        self.storage.as_ref().ok_or_else(|| FileError::new(FileErrorKind::NoStorage, "there is no storage"))
     }
 
     pub(crate) async fn put_object(&self, uri: &str, content: Vec<u8>) -> Result<(), FileError> {
-        let at = self.locate(uri)?;
+        let storage = self.storage()?;
+        let at = storage.locate(uri)?;
         let put = at.store.put(&at.path, content.into()).await;
-        put.map(|_| ()).map_err(|error| storage_error(uri, &error))
+        put.map(|_| ()).map_err(|error| storage.failed(uri, &error))
     }
 
     pub(crate) async fn object(&self, uri: &str) -> Result<Option<Vec<u8>>, FileError> {
-        let at = self.locate(uri)?;
+        let storage = self.storage()?;
+        let at = storage.locate(uri)?;
         let found = async { at.store.get(&at.path).await?.bytes().await }.await;
         match found {
             Ok(content) => Ok(Some(content.into())),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(storage_error(uri, &error)),
+            Err(error) => Err(storage.failed(uri, &error)),
         }
     }
 }

@@ -104,7 +104,12 @@ impl Workspace {
         if below.as_os_str().is_empty() {
             return Ok(Some((below, Entry::Directory)));
         }
-        Ok(self.entry(&below)?.map(|entry| (below, entry)))
+        match self.entry(&below) {
+            Ok(entry) => Ok(entry.map(|entry| (below, entry))),
+            // Nothing of a name that is too long for the system can be there.
+            Err(error) if error.kind() == FileErrorKind::Unusable => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What is at a path below the directory, behind symbolic links; None for nothing.
@@ -388,5 +393,10 @@ mod tests {
             }
         }
         assert_eq!(found(&files.made().expect("made").path.join("../t-1/out/a")), None);
+        let root = files.made().expect("made").path.clone();
+        for long in ["x".repeat(300), format!("{}a", "d/".repeat(2500)), format!("out/{}/a", "x".repeat(300))]
+        {
+            assert_eq!(found(&root.join(long)), None);
+        }
     }
 }

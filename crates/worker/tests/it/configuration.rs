@@ -51,6 +51,9 @@ async fn a_wrong_configuration_ends_with_2_and_names_everything_at_once() {
         ),
         ("HTTP_PROXY", "socks5://me:secret@p", "the address of an http proxy"),
         ("REQUIRE_TASK_SIGNATURE", "maybe", "`on` or `off`"),
+        ("S3_ACCESS_KEY", "access-secret\n", "without spaces or line ends around it"),
+        ("S3_SECRET_KEY", "line\nbreak-secret", "a key of visible ASCII characters"),
+        ("S3_REGION", "eu west", "the name of a region such as `us-east-1`"),
     ];
     let (code, text) = ended(&variables.map(|(name, value, _)| (name, value))).await;
     assert_eq!(code, Some(2), "{text}");
@@ -64,6 +67,34 @@ async fn a_wrong_configuration_ends_with_2_and_names_everything_at_once() {
         "{text}"
     );
     assert!(!text.contains("secret"), "{text}");
+}
+
+#[tokio::test]
+async fn keys_of_the_storage_that_cannot_be_used_are_named_before_any_task() {
+    let home = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(home.path().join(".aws")).expect("made");
+    let file = "[default]\naws_access_key_id = AKI\u{e9}-hidden\naws_secret_access_key = file-hidden\n";
+    std::fs::write(home.path().join(".aws/config"), file).expect("written");
+    let home = home.path().to_str().expect("UTF-8");
+    let storage = ("S3_ENDPOINT_URL", "http://127.0.0.1:9");
+    for (variables, said) in [
+        (&[("S3_ACCESS_KEY", "access-hidden")][..], "`S3_SECRET_KEY` is not set, expected the secret key of"),
+        (&[("S3_SECRET_KEY", "s3-hidden")], "`S3_ACCESS_KEY` is not set, expected the access key of"),
+        (&[storage, ("S3_ACCESS_KEY", "access-hidden")], "`S3_SECRET_KEY` is not set"),
+        (
+            &[storage, ("AWS_PROFILE", "nope"), ("HOME", home)],
+            "`AWS_PROFILE` is `nope`, expected the name of a profile",
+        ),
+        (&[storage, ("HOME", home)], "`aws_access_key_id` in `"),
+        (
+            &[storage, ("AWS_ACCESS_KEY_ID", "a-hidden\n"), ("AWS_SECRET_ACCESS_KEY", "b-hidden")],
+            "`AWS_ACCESS_KEY_ID` is `***`",
+        ),
+    ] {
+        let (code, text) = ended(variables).await;
+        assert_eq!(code, Some(2), "{variables:?}: {text}");
+        assert!(text.contains(said) && !text.contains("hidden"), "{variables:?}: {text}");
+    }
 }
 
 #[tokio::test]

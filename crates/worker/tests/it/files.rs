@@ -361,3 +361,74 @@ async fn the_methods_of_a_handler_that_waits_and_of_one_that_blocks_are_the_same
         );
     }
 }
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("the lock").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn paths_elsewhere_in_the_directory_of_all_are_left_alone_with_a_warning() {
+    async fn echo(Params(params): Params<Value>, files: TaskFiles) -> Result<Json<Value>, TaskError> {
+        let mut data = params;
+        if data["own"] == true {
+            files.write("own", "x").await?;
+        }
+        data["at"] = json!({"x": data["path"]});
+        Ok(Json(data))
+    }
+    async fn root(files: TaskFiles) -> Result<Json<Value>, TaskError> {
+        let own = files.path_to("x").await?;
+        Ok(Json(json!({"root": own.ancestors().nth(2)})))
+    }
+    let worker = TestWorker::new(Worker::builder().task("echo", echo).task("root", root));
+    let root = PathBuf::from(worker.task("root").run().await.data()["root"].as_str().expect("a path"));
+    std::fs::create_dir_all(root.join("other")).expect("made");
+    for own in [false, true] {
+        // A directory, and nothing.
+        for name in ["other", "none"] {
+            let log = Log::default();
+            let lines = log.clone();
+            let subscriber =
+                tracing_subscriber::fmt().with_ansi(false).with_writer(move || lines.clone()).finish();
+            let _guard = tracing::subscriber::set_default(subscriber);
+            let path = root.join(name);
+            let run = worker.task("echo").params(json!({"own": own, "path": path})).run().await;
+            assert_eq!(run.data()["at"]["x"], json!(path), "{own} {name}");
+            let lines = String::from_utf8(log.0.lock().expect("the lock").clone()).expect("text");
+            let warning = lines.lines().find(|line| line.contains("are no files of the task's"));
+            let warning = warning.unwrap_or_else(|| panic!("{own} {name}: no warning in {lines}"));
+            assert!(
+                warning.contains("WARN") && warning.contains(name) && warning.contains("task_id"),
+                "{warning}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_long_for_a_path_is_no_file() {
+    async fn long(files: TaskFiles) -> Result<Json<Value>, TaskError> {
+        let own = files.write("own", "x").await?;
+        let texts: Vec<_> = ["x".repeat(300), format!("{}a", "d/".repeat(3000))]
+            .iter()
+            .map(|name| own.with_file_name(name))
+            .collect();
+        Ok(Json(json!({"own": own, "texts": texts})))
+    }
+    let run = TestWorker::new(Worker::builder().task("long", long)).task("long").run().await;
+    assert_eq!(run.result()["status"], "success", "{:?}", run.result());
+    assert!(run.data()["own"].as_str().is_some_and(|own| own.starts_with("s3://")));
+    let texts = run.data()["texts"].as_array().expect("a list");
+    assert!(texts.iter().all(|text| text.as_str().is_some_and(|text| text.starts_with('/'))), "{texts:?}");
+}

@@ -5,12 +5,14 @@
 //! anybody may read. The metadata service of an instance is never asked: elsewhere it would be waited for.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::Path;
 
-use configparser::ini::Ini;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use reqwest::Url;
+use rxon::transport::http::redacted;
 
-use crate::config::{ConfigError, Problem, Secret, WorkerConfig};
+use super::profile;
+use crate::config::{ConfigError, KEY, Problem, Secret, WorkerConfig, is_key, printable};
 
 /// What makes up a role that the environment of a container or a pod gives.
 const ROLE: [(&str, AmazonS3ConfigKey); 7] = [
@@ -38,26 +40,32 @@ pub(super) enum Credentials {
 }
 
 impl Credentials {
+    /// Whether one key lacks the other was found out when the configuration was checked.
     pub(super) fn find(config: &WorkerConfig) -> Result<Self, ConfigError> {
         let given = |secret: &Option<Secret>| secret.clone().filter(|secret| !secret.is_empty());
-        let missing = |variable: &str, expected: &str| {
-            Err(ConfigError::new(vec![Problem::new(variable, "", expected)]))
-        };
-        match (given(&config.s3_access_key), given(&config.s3_secret_key)) {
-            (Some(id), Some(secret)) => Ok(Self::Keys { id, secret, token: None }),
-            (Some(_), None) => missing("S3_SECRET_KEY", "the secret key of `S3_ACCESS_KEY`"),
-            (None, Some(_)) => missing("S3_ACCESS_KEY", "the access key of `S3_SECRET_KEY`"),
-            (None, None) => {
-                let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-                Ok(Self::of_aws(&variable, |path| std::fs::read_to_string(path).ok()))
-            }
+        if let (Some(id), Some(secret)) = (given(&config.s3_access_key), given(&config.s3_secret_key)) {
+            return Ok(Self::Keys { id, secret, token: None });
         }
+        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let read = |path: &Path| std::fs::read_to_string(path).ok();
+        Self::of_aws(&variable, read).map_err(|problem| ConfigError::new(vec![problem]))
     }
 
-    fn of_aws(variable: &dyn Fn(&str) -> Option<String>, read: impl Fn(&PathBuf) -> Option<String>) -> Self {
-        let secret = |name: &str| variable(name).map(Secret::new);
-        if let (Some(id), Some(secret_key)) = (secret("AWS_ACCESS_KEY_ID"), secret("AWS_SECRET_ACCESS_KEY")) {
-            return Self::Keys { id, secret: secret_key, token: secret("AWS_SESSION_TOKEN") };
+    fn of_aws(
+        variable: &dyn Fn(&str) -> Option<String>,
+        read: impl Fn(&Path) -> Option<String>,
+    ) -> Result<Self, Problem> {
+        let secret = |name: &str| {
+            let checked = variable(name).map(usable).transpose();
+            checked.map_err(|expected| Problem::new(name, "***", expected))
+        };
+        // Alone, neither is of use.
+        if variable("AWS_ACCESS_KEY_ID").is_some()
+            && variable("AWS_SECRET_ACCESS_KEY").is_some()
+            && let (Some(id), Some(secret_key)) =
+                (secret("AWS_ACCESS_KEY_ID")?, secret("AWS_SECRET_ACCESS_KEY")?)
+        {
+            return Ok(Self::Keys { id, secret: secret_key, token: secret("AWS_SESSION_TOKEN")? });
         }
         let role: Vec<_> =
             ROLE.iter().filter_map(|(name, key)| variable(name).map(|value| (*key, value))).collect();
@@ -67,15 +75,22 @@ impl Credentials {
             || (has(AmazonS3ConfigKey::ContainerCredentialsFullUri)
                 && has(AmazonS3ConfigKey::ContainerAuthorizationTokenFile));
         if by_identity || by_address {
-            return Self::Role(role);
+            return match ROLE.iter().find_map(|(name, _)| wrong_in_role(name, &variable(name)?, &read)) {
+                Some(problem) => Err(problem),
+                None => Ok(Self::Role(role)),
+            };
         }
-        let file = variable("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from).or_else(|| {
-            let home = variable("HOME").or_else(|| variable("USERPROFILE"))?;
-            Some(PathBuf::from(home).join(".aws/credentials"))
-        });
-        let profile = variable("AWS_PROFILE").unwrap_or_else(|| "default".to_owned());
-        let text = file.and_then(|file| read(&file));
-        text.and_then(|text| of_profile(text, &profile)).unwrap_or(Self::Anonymous)
+        Ok(profile::keys(variable, read)?.unwrap_or(Self::Anonymous))
+    }
+
+    /// The keys that are known without asking anybody.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Self::Keys { id, secret, token } => {
+                [Some(id), Some(secret), token.as_ref()].into_iter().flatten().cloned().collect()
+            }
+            Self::Role(_) | Self::Anonymous => Vec::new(),
+        }
     }
 
     pub(super) fn give_to(&self, builder: AmazonS3Builder) -> AmazonS3Builder {
@@ -95,58 +110,86 @@ impl Credentials {
     }
 }
 
-/// The keys of one profile of a file of the AWS tools.
-fn of_profile(text: String, profile: &str) -> Option<Credentials> {
-    let mut file = Ini::new_cs();
-    // Secrets may have `#` in them.
-    file.set_inline_comment_symbols(Some(&[]));
-    file.read(text).ok()?;
-    let value = |name: &str| file.get(profile, name).filter(|value| !value.is_empty()).map(Secret::new);
-    let (id, secret) = (value("aws_access_key_id")?, value("aws_secret_access_key")?);
-    Some(Credentials::Keys { id, secret, token: value("aws_session_token") })
+/// A key that can be used, or what is expected of one.
+pub(super) fn usable(key: String) -> Result<Secret, &'static str> {
+    if is_key(&key) { Ok(Secret::new(key)) } else { Err(KEY) }
+}
+
+/// What the library would not survive in a variable of [`ROLE`].
+fn wrong_in_role(name: &str, value: &str, read: impl Fn(&Path) -> Option<String>) -> Option<Problem> {
+    let is_address = |text: &str| {
+        let url = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        url && text.parse::<http::Uri>().is_ok()
+    };
+    let shown = || printable(&redacted(value));
+    match name {
+        "AWS_ENDPOINT_URL_STS" | "AWS_CONTAINER_CREDENTIALS_FULL_URI" if !is_address(value) => {
+            Some(Problem::new(name, shown(), "an address such as `http://host/path`"))
+        }
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
+            if !value.starts_with('/') || !is_address(&format!("http://host{value}")) =>
+        {
+            Some(Problem::new(name, shown(), "the path of an address such as `/path`"))
+        }
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
+            if read(Path::new(value)).is_some_and(|token| !is_key(&token)) =>
+        {
+            Some(Problem::new(name, shown(), format!("a file whose text is {KEY}")))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const FILE: &str = "[default]\naws_access_key_id = AKIDEFAULT\naws_secret_access_key = a/b=+c#d\n\n\
-                        [work]\naws_access_key_id=AKIWORK\naws_secret_access_key=s\naws_session_token=t\n";
+    const FILE: &str = "[work]\naws_access_key_id=AKIWORK\naws_secret_access_key=s\naws_session_token=t\n";
 
-    fn found(variables: &[(&str, &str)], file: Option<&str>) -> Vec<String> {
+    fn found(variables: &[(&str, &str)], file: Option<&str>) -> Result<Vec<String>, String> {
         let variable = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
         match Credentials::of_aws(&variable, |_| file.map(ToOwned::to_owned)) {
-            Credentials::Keys { id, secret, token } => [Some(id), Some(secret), token]
-                .into_iter()
-                .flatten()
-                .map(|secret| secret.expose().to_owned())
-                .collect(),
-            Credentials::Role(role) => role.into_iter().map(|(_, value)| value).collect(),
-            Credentials::Anonymous => Vec::new(),
+            Ok(Credentials::Role(role)) => Ok(role.into_iter().map(|(_, value)| value).collect()),
+            Ok(keys) => Ok(keys.secrets().iter().map(|secret| secret.expose().to_owned()).collect()),
+            Err(problem) => Err(problem.to_string()),
         }
     }
 
     #[test]
     fn the_first_that_is_there_counts() {
-        let keys = [("AWS_ACCESS_KEY_ID", "AKIENV"), ("AWS_SECRET_ACCESS_KEY", "s"), ("HOME", "/h")];
-        assert_eq!(found(&keys, Some(FILE)), ["AKIENV", "s"]);
-        let role = [("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"), ("AWS_ROLE_ARN", "arn"), ("HOME", "/h")];
-        assert_eq!(found(&role, Some(FILE)), ["/token", "arn"]);
-        assert_eq!(found(&role[..1], None), [] as [&str; 0]);
-        assert_eq!(found(&[("HOME", "/h")], Some(FILE)), ["AKIDEFAULT", "a/b=+c#d"]);
-        let other = [("AWS_PROFILE", "work"), ("HOME", "/h")];
-        assert_eq!(found(&other, Some(FILE)), ["AKIWORK", "s", "t"]);
-        assert_eq!(found(&[("AWS_PROFILE", "none"), ("HOME", "/h")], Some(FILE)), [] as [&str; 0]);
-        assert_eq!(found(&[], Some(FILE)), [] as [&str; 0]);
+        let keys = |variables: &[(&str, &str)], file| found(variables, file).expect("no problem");
+        let profile = ("AWS_PROFILE", "work");
+        let own = [("AWS_ACCESS_KEY_ID", "AKIENV"), ("AWS_SECRET_ACCESS_KEY", "s"), ("HOME", "/h"), profile];
+        assert_eq!(keys(&own, Some(FILE)), ["AKIENV", "s"]);
+        assert_eq!(keys(&own[1..], Some(FILE)), ["AKIWORK", "s", "t"]);
+        let role =
+            [("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"), ("AWS_ROLE_ARN", "arn"), ("HOME", "/h"), profile];
+        assert_eq!(keys(&role, Some(FILE)), ["/token", "arn"]);
+        assert_eq!(keys(&role[..1], None), [] as [&str; 0]);
+        assert_eq!(keys(&[profile, ("HOME", "/h")], Some(FILE)), ["AKIWORK", "s", "t"]);
+        assert_eq!(keys(&[("HOME", "/h")], Some(FILE)), [] as [&str; 0]);
+        assert_eq!(keys(&[], Some(FILE)), [] as [&str; 0]);
     }
 
     #[test]
-    fn one_key_without_the_other_is_a_mistake() {
-        let mut config = WorkerConfig::defaults();
-        config.s3_access_key = Some("AKI".into());
-        let error = Credentials::find(&config).expect_err("half of it").to_string();
-        assert!(error.contains("`S3_SECRET_KEY`") && !error.contains("AKI"), "{error}");
+    fn what_would_not_survive_a_request_is_named_before_there_is_one() {
+        let token = ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/token");
+        let address = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1/keys");
+        let id = ("AWS_ACCESS_KEY_ID", "AKI1");
+        for (variables, named) in [
+            (&[("AWS_ACCESS_KEY_ID", "AKI1\n"), ("AWS_SECRET_ACCESS_KEY", "s")][..], "AWS_ACCESS_KEY_ID"),
+            (&[id, ("AWS_SECRET_ACCESS_KEY", " AKI1")], "AWS_SECRET_ACCESS_KEY"),
+            (&[id, ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_SESSION_TOKEN", "AKI1\u{e9}")], "AWS_SESSION_TOKEN"),
+            (&[token, address], "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+            (&[token, (address.0, "keys here")], "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+            (&[("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "keys")], "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+        ] {
+            let problem = found(variables, Some("AKI1\n")).expect_err("it is said");
+            assert!(problem.contains(&format!("`{named}` is")), "{problem}");
+            assert!(!problem.contains("AKI1") && !problem.contains('\n'), "{problem}");
+        }
+        assert_eq!(found(&[token, address], Some("fine")).expect("fine"), [address.1, token.1]);
     }
 }

@@ -1,23 +1,34 @@
 //! The storage: one store for each bucket, over one HTTP client.
 
+mod answer;
 mod credentials;
+mod failure;
+mod fetched;
 mod http;
+mod listing;
+mod masks;
+mod profile;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
-use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 #[cfg(any(test, feature = "testing"))]
 use object_store::memory::InMemory;
 use object_store::multipart::MultipartStore;
 use object_store::path::{self, Path};
-use object_store::{BackoffConfig, Error, ObjectStore, PutPayload, RetryConfig};
+use object_store::{BackoffConfig, Error, ObjectMeta, ObjectStore, PutPayload, RetryConfig};
+use reqwest::Url;
 
 use self::credentials::Credentials;
+use self::fetched::Fetched;
 use self::http::Client;
+use self::masks::Masks;
 use super::error::{FileError, FileErrorKind};
 use super::name::shown;
 use crate::config::{ConfigError, Problem, WorkerConfig};
@@ -36,11 +47,20 @@ const RETRY_LIMIT: Duration = Duration::from_secs(60);
 pub(super) trait Store: ObjectStore + MultipartStore {
     /// What is sent to it.
     fn payload(&self, pieces: Vec<Bytes>) -> PutPayload;
+
+    /// All objects below a prefix.
+    fn listed(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.list(prefix)
+    }
 }
 
 impl Store for AmazonS3 {
     fn payload(&self, pieces: Vec<Bytes>) -> PutPayload {
         pieces.into_iter().collect()
+    }
+
+    fn listed(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        listing::listed(self, prefix)
     }
 }
 
@@ -67,6 +87,7 @@ pub(super) struct Location {
 pub(crate) struct Storage {
     backend: Backend,
     stores: Mutex<HashMap<String, Arc<dyn Store>>>,
+    masks: Arc<Masks>,
     /// Where results are uploaded to.
     pub(super) bucket: String,
 }
@@ -94,25 +115,33 @@ impl Storage {
         if let Err(why) = bucket_name(&config.s3_default_bucket) {
             return Err(problem("S3_DEFAULT_BUCKET", &config.s3_default_bucket, why));
         }
-        let client =
-            Client::new(config).map_err(|error| ConfigError::new(vec![config.tls_problem(&error)]))?;
-        let backend = Backend::S3 {
-            endpoint: without_credentials(address.expose()),
-            region: config.s3_region.clone(),
-            credentials: Credentials::find(config)?,
-            client,
-        };
-        Ok(Some(Self::over(backend, config.s3_default_bucket.clone())))
+        let endpoint = without_credentials(address.expose());
+        // What only the storage's client cannot read would be a panic of each task.
+        if Url::parse(&endpoint).is_err() {
+            return Err(problem("S3_ENDPOINT_URL", &address.to_string(), "the address of a storage"));
+        }
+        let credentials = Credentials::find(config)?;
+        let masks = Arc::new(Masks::new(credentials.secrets()));
+        let client = Client::new(config, masks.clone())
+            .map_err(|error| ConfigError::new(vec![config.tls_problem(&error)]))?;
+        let region = config.s3_region.trim().to_owned();
+        let backend = Backend::S3 { endpoint, region, credentials, client };
+        Ok(Some(Self::over(backend, config.s3_default_bucket.clone(), masks)))
     }
 
     /// Buckets in memory, which last as long as this.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn in_memory(bucket: &str) -> Self {
-        Self::over(Backend::Memory, bucket.to_owned())
+        Self::over(Backend::Memory, bucket.to_owned(), Arc::default())
     }
 
-    fn over(backend: Backend, bucket: String) -> Self {
-        Self { backend, stores: Mutex::default(), bucket }
+    fn over(backend: Backend, bucket: String, masks: Arc<Masks>) -> Self {
+        Self { backend, stores: Mutex::default(), masks, bucket }
+    }
+
+    /// What the storage said about an object, as a task's error.
+    pub(super) fn failed(&self, uri: &str, error: &Error) -> FileError {
+        failure::storage_error(uri, error, &self.masks)
     }
 
     /// Where a URI leads.
@@ -172,10 +201,16 @@ impl Storage {
             .with_allow_http(true)
             .with_retry(retry)
             .with_http_connector(client.clone());
-        let store = credentials.give_to(builder).build().map_err(|error| {
-            FileError::new(FileErrorKind::Other, format!("no store for the bucket `{bucket}`")).because(error)
-        })?;
-        Ok(Arc::new(store))
+        let failed = |error| {
+            FileError::new(FileErrorKind::Other, format!("no store for the bucket `{bucket}`"))
+                .because(self.masks.hide(&format!("{error}")))
+        };
+        let store = credentials.give_to(builder.clone()).build().map_err(failed)?;
+        if !matches!(credentials, Credentials::Role(_)) {
+            return Ok(Arc::new(store));
+        }
+        let fetched = Fetched::new(store.credentials().clone(), self.masks.clone());
+        Ok(Arc::new(builder.with_credentials(Arc::new(fetched)).build().map_err(failed)?))
     }
 }
 
@@ -206,61 +241,6 @@ fn unusable_key(uri: &str, key: &str, error: &path::Error) -> FileError {
     FileError::new(kind, format!("the key of `{}` has {why} in it, and cannot be used", excerpt(uri)))
 }
 
-/// What the storage said about an object.
-pub(super) fn storage_error(uri: &str, error: &Error) -> FileError {
-    let uri = excerpt(uri);
-    match (error, status_in(error)) {
-        (Error::NotFound { .. }, _) | (Error::Generic { .. }, Some(404)) => {
-            let is_bucket = error.to_string().contains("NoSuchBucket");
-            let what = if is_bucket { "the bucket of " } else { "" };
-            FileError::new(FileErrorKind::NoObject, format!("{what}`{uri}` does not exist"))
-        }
-        (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }, _)
-        | (Error::Generic { .. }, Some(401 | 403)) => {
-            let message = format!(
-                "the storage denies access to `{uri}`: check `S3_ACCESS_KEY`, `S3_SECRET_KEY` and what they permit"
-            );
-            FileError::new(FileErrorKind::Denied, message).because(said(error))
-        }
-        (Error::Precondition { .. }, _) => {
-            FileError::new(FileErrorKind::Integrity, format!("`{uri}` changed while it was read"))
-        }
-        (Error::InvalidPath { source }, _) => {
-            let key = match source {
-                path::Error::EmptySegment { path } | path::Error::BadSegment { path, .. } => path.as_str(),
-                _ => "",
-            };
-            let mut error = unusable_key(&format!("{uri}…{key}"), key, source);
-            error = error.because(format!("it stands in the listing of `{uri}`"));
-            error
-        }
-        _ => FileError::new(FileErrorKind::Unavailable, format!("the storage failed over `{uri}`"))
-            .because(said(error)),
-    }
-}
-
-/// The status that the storage answered with. Errors of listings have it in their text only.
-fn status_in(error: &Error) -> Option<u16> {
-    let text = error.to_string();
-    text.split_once("non-2xx status code: ")?.1.get(..3)?.parse().ok()
-}
-
-/// The innermost causes say most, and every one says the next again.
-fn said(error: &Error) -> String {
-    const LONGEST: usize = 400;
-    let mut source = error.source();
-    let mut text = error.to_string();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        source = cause.source();
-    }
-    let cut: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(LONGEST).is_some() { format!("{cut}…") } else { cut }
-}
-
 /// A name for messages.
 pub(super) fn excerpt(text: &str) -> String {
     shown(std::path::Path::new(text))
@@ -283,58 +263,5 @@ fn without_credentials(address: &str) -> String {
             format!("{scheme}://{host}{path}")
         }
         None => address.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kind(uri: &str) -> Result<(String, bool), FileErrorKind> {
-        let located = Storage::in_memory("b").locate(uri);
-        located.map(|found| (found.path.to_string(), found.is_prefix)).map_err(|error| error.kind())
-    }
-
-    #[test]
-    fn keys_are_taken_as_they_are_or_not_at_all() {
-        for (uri, path, is_prefix) in [
-            ("s3://b/a%20b/c", "a%20b/c", false),
-            ("s3://b/é ?#&+", "é ?#&+", false),
-            ("s3://b/dir/", "dir", true),
-            ("s3://b/", "", true),
-        ] {
-            assert_eq!(kind(uri), Ok((path.to_owned(), is_prefix)), "{uri}");
-        }
-        for (uri, expected) in [
-            ("s3://b//a", FileErrorKind::Unusable),
-            ("s3://b/a//b", FileErrorKind::Unusable),
-            ("s3://b/a//", FileErrorKind::Unusable),
-            ("s3://b/./a", FileErrorKind::Unusable),
-            ("s3://b/a\u{7}", FileErrorKind::Unusable),
-            ("s3://b/../a", FileErrorKind::Forbidden),
-            ("s3://b/a/..", FileErrorKind::Forbidden),
-            ("s3://b/a\0", FileErrorKind::Forbidden),
-            ("s3://../a", FileErrorKind::Unusable),
-            ("s3://a?b/c", FileErrorKind::Unusable),
-            ("s3://b", FileErrorKind::Unusable),
-            ("https://b/a", FileErrorKind::Unusable),
-        ] {
-            assert_eq!(kind(uri), Err(expected), "{uri}");
-        }
-    }
-
-    #[test]
-    fn no_number_of_buckets_fills_the_memory() {
-        let storage = Storage::in_memory("b");
-        for number in 0..1000 {
-            storage.store(&format!("b{number}")).expect("a store");
-        }
-        assert!(lock(&storage.stores).len() <= MAX_STORES);
-    }
-
-    #[test]
-    fn an_address_keeps_no_credentials() {
-        assert_eq!(without_credentials("http://user:pass@host:9000/base/"), "http://host:9000/base");
-        assert_eq!(without_credentials(" https://s3.example.com "), "https://s3.example.com");
     }
 }

@@ -1,0 +1,200 @@
+//! What an answer of the storage says, and how much of it is told. Pure.
+
+use super::masks::Masks;
+
+/// As much of a message of the storage's is told.
+const LONGEST_MESSAGE: usize = 250;
+
+/// As much is told of what is no error of S3's: a page of a proxy, perhaps.
+const LONGEST_EXCERPT: usize = 100;
+
+/// Errors that pass, in answers that say 200.
+const PASSING: [&str; 6] =
+    ["InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "Throttling"];
+
+/// What is told of an error's body: its code and its message. The rest of such a document repeats the request, and with
+/// it keys.
+pub(super) fn told(body: &str, masks: &Masks) -> String {
+    let part = |name, longest| element(body, name).map(|text| clean(&masks.hide(&text), longest));
+    match (part("Code", LONGEST_MESSAGE), part("Message", LONGEST_MESSAGE)) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(said), None) | (None, Some(said)) => said,
+        (None, None) if body.contains("<Error") => "an error without a code".to_owned(),
+        (None, None) => clean(&masks.hide(body), LONGEST_EXCERPT),
+    }
+}
+
+/// Why an answer to a listing that says 200 is none.
+pub(super) fn wrong_listing(body: &str, masks: &Masks) -> Option<String> {
+    match root(body) {
+        Some("ListBucketResult") => {
+            let is_cut = element(body, "IsTruncated").is_some_and(|text| text.trim() == "true");
+            let has_token = element(body, "NextContinuationToken").is_some_and(|token| !token.is_empty());
+            let why =
+                "the listing goes on, but the storage does not say where: `NextContinuationToken` is missing";
+            (is_cut && !has_token).then(|| why.to_owned())
+        }
+        Some("Error") => error_in(body, masks),
+        _ => {
+            let what = match told(body, masks) {
+                nothing if nothing.is_empty() => "nothing".to_owned(),
+                text => format!("`{text}`"),
+            };
+            Some(format!("the storage answered a listing with {what}, expected a `ListBucketResult`"))
+        }
+    }
+}
+
+/// The error in an answer that says 200.
+pub(super) fn error_in(body: &str, masks: &Masks) -> Option<String> {
+    let is_error = root(body) == Some("Error");
+    is_error.then(|| format!("the storage answered with status 200 and the error `{}`", told(body, masks)))
+}
+
+/// Whether an error in an answer that says 200 may pass.
+pub(super) fn may_pass(body: &str) -> bool {
+    element(body, "Code").is_some_and(|code| PASSING.contains(&code.trim()))
+}
+
+/// The name of a document's outermost element, without its namespace.
+fn root(document: &str) -> Option<&str> {
+    let mut rest = document.trim_start_matches('\u{feff}').trim_start();
+    for (start, end) in [("<?", "?>"), ("<!--", "-->"), ("<!", ">")] {
+        while rest.starts_with(start) {
+            rest = rest.split_once(end)?.1.trim_start();
+        }
+    }
+    let name = rest.strip_prefix('<')?;
+    let name = &name[..name.find(|char: char| char.is_whitespace() || matches!(char, '>' | '/'))?];
+    Some(name.rsplit_once(':').map_or(name, |(_, name)| name))
+}
+
+/// The text of the first element of this name. Elements within it end it.
+fn element(document: &str, name: &str) -> Option<String> {
+    let (_, behind) = document.split_once(&format!("<{name}>"))?;
+    match behind.trim_start().strip_prefix("<![CDATA[") {
+        Some(text) => Some(text.split_once("]]>")?.0.to_owned()),
+        None => Some(unescaped(behind.split_once('<')?.0)),
+    }
+}
+
+/// Keys may stand in a text with their characters escaped.
+fn unescaped(text: &str) -> String {
+    let mut parts = text.split('&');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let entity = part.split_once(';').and_then(|(name, rest)| Some((character(name)?, rest)));
+        if let Some((char, rest)) = entity {
+            plain.push(char);
+            plain.push_str(rest);
+        } else {
+            plain.push('&');
+            plain.push_str(part);
+        }
+    }
+    plain
+}
+
+fn character(entity: &str) -> Option<char> {
+    match entity {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => {
+            let number = entity.strip_prefix('#')?;
+            let number = match number.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16),
+                None => number.parse(),
+            };
+            char::from_u32(number.ok()?)
+        }
+    }
+}
+
+/// A text for one line: cut, without line ends and what would disturb a terminal.
+fn clean(text: &str, longest: usize) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut clean: String = text
+        .chars()
+        .take(longest)
+        .map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char })
+        .collect();
+    if text.chars().nth(longest).is_some() {
+        clean.push('…');
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTING: &str = "<?xml version=\"1.0\"?>\n<ListBucketResult xmlns=\"x\">";
+
+    #[test]
+    fn of_an_error_only_its_code_and_its_message_are_told() {
+        let masks = Masks::new(vec!["AKIAJUDGE/1".into()]);
+        for (body, text) in [
+            ("", ""),
+            ("<Error><Code>A</Code><Message>b c</Message><StringToSign>s</StringToSign></Error>", "A: b c"),
+            ("<Error><StringToSign>s</StringToSign><Code>A</Code></Error>", "A"),
+            ("<Error><StringToSign>s</StringToSign></Error>", "an error without a code"),
+            ("<ErrorResponse><Error><Message>m</Message></Error></ErrorResponse>", "m"),
+            ("<Error><Code>A</Code><Message>of AKIAJUDGE/1</Message></Error>", "A: of ***"),
+            (
+                "<Error><Code>A</Code><Message>of AKIAJUDGE&#x2f;1 &amp; &#233;</Message></Error>",
+                "A: of *** & é",
+            ),
+            ("<Error><Code>A</Code><Message><![CDATA[AKIAJUDGE%2F1]]></Message></Error>", "A: ***"),
+            ("<Error><Code>A</Code><Message>a\n\u{1b}[31mb<X>c</X></Message></Error>", "A: a \u{fffd}[31mb"),
+            ("<Error><Code>A</Code><Message>not whole", "A"),
+            ("<html>\r\n<b>AKIAJUDGE%2f1</b></html>", "<html> <b>***</b></html>"),
+        ] {
+            assert_eq!(told(body, &masks), text, "{body}");
+        }
+        let long = told(&format!("<Error><Code>A</Code><Message>{}</Message>", "é".repeat(9999)), &masks);
+        assert_eq!(long.chars().count(), LONGEST_MESSAGE + "A: …".chars().count());
+        // A key is not cut before it is found.
+        let cut = told(&format!("{}AKIAJUDGE/1", "x".repeat(LONGEST_EXCERPT - 5)), &masks);
+        assert!(cut.ends_with("x***"), "{cut}");
+    }
+
+    #[test]
+    fn a_listing_is_one_or_it_is_said_what_came() {
+        let masks = Masks::default();
+        for (body, why) in [
+            (format!("{LISTING}</ListBucketResult>"), None),
+            ("\u{feff}<!-- a --><s3:ListBucketResult/>".to_owned(), None),
+            (format!("{LISTING}<IsTruncated>false</IsTruncated>"), None),
+            (
+                format!(
+                    "{LISTING}<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+                ),
+                None,
+            ),
+            (format!("{LISTING}<IsTruncated>true</IsTruncated>"), Some("`NextContinuationToken` is missing")),
+            ("<Error><Code>InternalError</Code></Error>".to_owned(), Some("the error `InternalError`")),
+            ("<!doctype html><html>log in".to_owned(), Some("with `<!doctype html><html>log in`, expected")),
+            ("hello".to_owned(), Some("with `hello`, expected")),
+            (" ".to_owned(), Some("with nothing, expected")),
+            ("<ListAllMyBucketsResult/>".to_owned(), Some("expected a `ListBucketResult`")),
+        ] {
+            let said = wrong_listing(&body, &masks);
+            match why {
+                Some(why) => {
+                    assert!(said.as_ref().is_some_and(|said| said.contains(why)), "{body}: {said:?}");
+                }
+                None => assert_eq!(said, None, "{body}"),
+            }
+        }
+    }
+
+    #[test]
+    fn some_errors_pass() {
+        assert!(may_pass("<Error><Code>SlowDown</Code></Error>"));
+        assert!(!may_pass("<Error><Code>AccessDenied</Code></Error>"));
+        assert!(!may_pass("<html>"));
+    }
+}

@@ -1,0 +1,278 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::TryStreamExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::config::Secret;
+use crate::files::Files;
+
+fn kind(uri: &str) -> Result<(String, bool), FileErrorKind> {
+    let located = Storage::in_memory("b").locate(uri);
+    located.map(|found| (found.path.to_string(), found.is_prefix)).map_err(|error| error.kind())
+}
+
+#[test]
+fn keys_are_taken_as_they_are_or_not_at_all() {
+    for (uri, path, is_prefix) in [
+        ("s3://b/a%20b/c", "a%20b/c", false),
+        ("s3://b/é ?#&+", "é ?#&+", false),
+        ("s3://b/dir/", "dir", true),
+        ("s3://b/", "", true),
+    ] {
+        assert_eq!(kind(uri), Ok((path.to_owned(), is_prefix)), "{uri}");
+    }
+    for (uri, expected) in [
+        ("s3://b//a", FileErrorKind::Unusable),
+        ("s3://b/a//b", FileErrorKind::Unusable),
+        ("s3://b/a//", FileErrorKind::Unusable),
+        ("s3://b/./a", FileErrorKind::Unusable),
+        ("s3://b/a\u{7}", FileErrorKind::Unusable),
+        ("s3://b/../a", FileErrorKind::Forbidden),
+        ("s3://b/a/..", FileErrorKind::Forbidden),
+        ("s3://b/a\0", FileErrorKind::Forbidden),
+        ("s3://../a", FileErrorKind::Unusable),
+        ("s3://a?b/c", FileErrorKind::Unusable),
+        ("s3://b", FileErrorKind::Unusable),
+        ("https://b/a", FileErrorKind::Unusable),
+    ] {
+        assert_eq!(kind(uri), Err(expected), "{uri}");
+    }
+}
+
+#[test]
+fn no_number_of_buckets_fills_the_memory() {
+    let storage = Storage::in_memory("b");
+    for number in 0..1000 {
+        storage.store(&format!("b{number}")).expect("a store");
+    }
+    assert!(lock(&storage.stores).len() <= MAX_STORES);
+}
+
+#[test]
+fn an_address_keeps_no_credentials() {
+    assert_eq!(without_credentials("http://user:pass@host:9000/base/"), "http://host:9000/base");
+    assert_eq!(without_credentials(" https://s3.example.com "), "https://s3.example.com");
+}
+
+const ID: &str = "AKIAJUDGEACCESSKEY77";
+const SECRET: &str = "judge/Secret+Key/DoNotLeak";
+
+/// What AWS says of a request whose keys are wrong.
+fn error_body(code: &str) -> String {
+    format!(
+        "<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>the message, of {ID}</Message>\
+         <AWSAccessKeyId>{ID}</AWSAccessKeyId><StringToSign>to-be-signed {SECRET}</StringToSign></Error>"
+    )
+}
+
+/// A storage that answers as a function of the request's head says, and the heads it got.
+struct Scripted {
+    address: String,
+    heads: Arc<Mutex<Vec<String>>>,
+    _server: JoinSet<()>,
+}
+
+impl Scripted {
+    async fn start(answer: impl Fn(&str) -> (u16, String) + Clone + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let heads = Arc::<Mutex<Vec<String>>>::default();
+        let seen = heads.clone();
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (answer, seen) = (answer.clone(), seen.clone());
+                connections.spawn(async move {
+                    let mut stream = BufStream::new(stream);
+                    let (mut head, mut length) = (String::new(), 0);
+                    while stream.read_line(&mut head).await.is_ok_and(|read| read > 2) {}
+                    for line in head.lines() {
+                        if let Some(number) = line.to_lowercase().strip_prefix("content-length: ") {
+                            length = number.parse().expect("a length");
+                        }
+                    }
+                    stream.read_exact(&mut vec![0; length]).await.expect("the body");
+                    let (status, body) = answer(&head);
+                    lock(&seen).push(head);
+                    let length = body.len();
+                    let head = format!(
+                        "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+                    );
+                    let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+                    let _ = stream.flush().await;
+                });
+            }
+        });
+        Self { address, heads, _server: server }
+    }
+
+    fn storage(&self) -> Storage {
+        let config = WorkerConfig::defaults()
+            .s3_endpoint_url(crate::config::Address::new(&self.address))
+            .s3_access_key(Secret::new(ID))
+            .s3_secret_key(Secret::new(SECRET));
+        Storage::new(&config).expect("a configuration").expect("a storage")
+    }
+
+    /// What comes of a task's files being fetched from a prefix.
+    async fn listed(&self) -> Result<(), FileError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = WorkerConfig::defaults().task_files_dir(folder.path());
+        let files = Arc::new(Files::new(&config, Some(self.storage()), Arc::default()));
+        let task = files.of_task(&rxon::TaskId::received("t-1").expect("an id"));
+        task.download_file("s3://in/p/", "d").await.map(|_| ())
+    }
+}
+
+/// Every kind of request to the storage, and what it says of it.
+async fn every_request(storage: &Storage) -> Vec<(&'static str, Option<FileError>)> {
+    let uri = "s3://in/k";
+    let at = storage.locate(uri).expect("a location");
+    let (store, path) = (&at.store, &at.path);
+    let parts = || vec![object_store::multipart::PartId { content_id: "e".to_owned() }];
+    let id = "u".to_owned();
+    let put = object_store::PutOptions::default();
+    let (get, list, put, create, part, complete) = tokio::join!(
+        store.get_opts(path, object_store::GetOptions::default()),
+        async { store.listed(Some(path)).try_collect::<Vec<_>>().await },
+        store.put_opts(path, "content".into(), put),
+        store.create_multipart(path),
+        store.put_part(path, &id, 0, "content".into()),
+        store.complete_multipart(path, &id, parts()),
+    );
+    vec![
+        ("get", get.err()),
+        ("list", list.err()),
+        ("put", put.err()),
+        ("create", create.err()),
+        ("part", part.err()),
+        ("complete", complete.err()),
+    ]
+    .into_iter()
+    .map(|(name, error)| (name, error.map(|error| storage.failed(uri, &error))))
+    .collect()
+}
+
+#[track_caller]
+fn assert_harmless(text: &str) {
+    for part in [ID, SECRET, "AWSAccessKeyId", "StringToSign", "to-be-signed", "judge%2FSecret"] {
+        assert!(!text.contains(part), "`{part}` in {text}");
+    }
+}
+
+#[tokio::test]
+async fn of_an_error_of_the_storage_its_code_and_its_message_are_told_and_no_key() {
+    let cases = [
+        (400, "AuthorizationHeaderMalformed"),
+        (403, "InvalidAccessKeyId"),
+        (403, "SignatureDoesNotMatch"),
+        (404, "NoSuchBucket"),
+        (409, "Conflict"),
+        (500, "InternalError"),
+        (501, "NotImplemented"),
+    ];
+    let check = |(status, code): (u16, &'static str)| async move {
+        let storage = Scripted::start(move |_| (status, error_body(code))).await;
+        for (name, error) in every_request(&storage.storage()).await {
+            let error = error.unwrap_or_else(|| panic!("{name}: {status} is an error"));
+            let told = error.to_task_error().message().to_owned();
+            assert_harmless(&format!("{told} {error} {error:?}"));
+            let expected = format!("{code}: the message, of ***");
+            assert!(status == 404 || told.contains(&expected), "{name} {status}: {told}");
+        }
+    };
+    futures_util::future::join_all(cases.map(check)).await;
+}
+
+#[tokio::test]
+async fn an_error_in_an_answer_that_says_200_is_one() {
+    for code in ["AccessDenied", "InternalError"] {
+        let storage = Scripted::start(move |_| (200, error_body(code))).await;
+        for (name, error) in every_request(&storage.storage()).await {
+            if !["list", "create", "complete"].contains(&name) {
+                continue;
+            }
+            let error = error.unwrap_or_else(|| panic!("{name}: it is an error"));
+            let told = error.to_task_error().message().to_owned();
+            assert_harmless(&format!("{told} {error:?}"));
+            assert!(told.contains(&format!("{code}: the message, of ***")), "{name}: {told}");
+            assert_eq!(error.kind(), FileErrorKind::Unavailable, "{told}");
+        }
+        let lists = lock(&storage.heads).iter().filter(|head| head.contains("list-type=2")).count();
+        assert_eq!(lists, if code == "InternalError" { RETRIES + 1 } else { 1 }, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn of_what_is_no_error_of_s3_the_beginning_is_told() {
+    let page = format!("<html>\r\n<body>Bad gateway, key {ID}, {}</body>", "x".repeat(100_000));
+    let storage = Scripted::start(move |_| (403, page.clone())).await;
+    for (name, error) in every_request(&storage.storage()).await {
+        let told = error.expect("an error").to_task_error().message().to_owned();
+        assert_harmless(&told);
+        assert!(told.contains("403") && told.contains("Bad gateway, key ***, x"), "{name}: {told}");
+        assert!(told.len() < 600 && !told.contains('\n'), "{name}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_is_none_is_no_empty_directory() {
+    for (body, said) in [
+        ("<html>log in</html>".to_owned(), "with `<html>log in</html>`, expected a `ListBucketResult`"),
+        (String::new(), "with nothing, expected a `ListBucketResult`"),
+        (error_body("AccessDenied"), "the error `AccessDenied: the message, of ***`"),
+        ("<ListBucketResult><Contents><Key>p/a</Key>".to_owned(), "invalid list response"),
+        ("<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>".to_owned(), "is missing"),
+        (
+            format!(
+                "<ListBucketResult><Contents><Key>p/{ID}{SECRET}</Key><Size>z</Size></Contents></ListBucketResult>"
+            ),
+            "invalid list response",
+        ),
+    ] {
+        let storage = Scripted::start(move |_| (200, body.clone())).await;
+        let error = storage.listed().await.expect_err("it is none");
+        let told = error.to_task_error().message().to_owned();
+        assert_eq!(error.kind(), FileErrorKind::Unavailable, "{told}");
+        assert_harmless(&told);
+        assert!(told.to_lowercase().contains(&said.to_lowercase()), "{told}");
+    }
+    let empty = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>".to_owned();
+    let storage = Scripted::start(move |_| (200, empty.clone())).await;
+    storage.listed().await.expect("an empty directory");
+}
+
+#[tokio::test]
+async fn a_listing_that_goes_round_in_circles_ends() {
+    let object = "<Contents><Key>p/dir/</Key><LastModified>2026-01-01T00:00:00Z</LastModified>\
+                  <ETag>e</ETag><Size>0</Size></Contents>";
+    for (content, same_token, said) in [
+        ("", true, "the same `NextContinuationToken` came again"),
+        (object, false, "the same keys came again"),
+    ] {
+        let count = Arc::new(AtomicUsize::new(0));
+        let storage = Scripted::start(move |head: &str| {
+            if !head.contains("list-type=2") {
+                return (404, String::new());
+            }
+            let number = if same_token { 0 } else { count.fetch_add(1, Ordering::Relaxed) };
+            let token = format!("<NextContinuationToken>t{number}</NextContinuationToken>");
+            (
+                200,
+                format!(
+                    "<ListBucketResult><IsTruncated>true</IsTruncated>{token}{content}</ListBucketResult>"
+                ),
+            )
+        })
+        .await;
+        let error = storage.listed().await.expect_err("it is left");
+        let told = error.to_task_error().message().to_owned();
+        assert_eq!(error.kind(), FileErrorKind::Unavailable, "{told}");
+        assert!(told.contains(said), "{told}");
+        assert!(lock(&storage.heads).len() <= 4);
+    }
+}
