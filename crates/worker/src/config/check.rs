@@ -60,6 +60,7 @@ impl WorkerConfig {
             read.filter(|problem| !self.is_set_in_code(&problem.variable)).cloned().collect();
         let in_code = OPTIONS.iter().filter(|option| self.is_set_in_code(option.variable));
         problems.extend(in_code.filter_map(|option| self.wrong_in_code(option)));
+        problems.extend(self.history.wrong.iter().cloned());
         problems.extend(self.wrong_files());
         problems.sort_by_key(|problem| OPTIONS.iter().position(|option| option.variable == problem.variable));
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::new(problems)) }
