@@ -95,7 +95,9 @@ class Execution:
         if isinstance(error, (asyncio.CancelledError, FutureCancelled, TaskCancelled)):
             return _CANCELLED
         if not isinstance(error, TaskError):
-            where = {"task_id": self.task.task_id, "job_id": self.task.job_id}
+            from ._native import one_line
+
+            where = {"task_id": one_line(self.task.task_id), "job_id": one_line(self.task.job_id)}
             _log.error(
                 "the handler raised task=%s task_id=%s", self.route.name, where["task_id"], exc_info=error, extra=where
             )
