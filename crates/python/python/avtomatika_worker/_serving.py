@@ -148,7 +148,9 @@ def _make(worker: Worker) -> Run:
         native.add_to_hot_cache(model)
     slots = worker._max_concurrent_tasks or worker.config.MAX_CONCURRENT_TASKS
     on_ignored = partial(tell_ignored, worker._ignored) if worker._ignored else None
-    return Run(native, known, slots, partial(obey, worker._commands, count(1)) if worker._commands else None, on_ignored)
+    return Run(
+        native, known, slots, partial(obey, worker._commands, count(1)) if worker._commands else None, on_ignored
+    )
 
 
 def _prepare(known: list[Route]) -> None:
