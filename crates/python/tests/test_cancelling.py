@@ -244,7 +244,7 @@ def test_the_gate_lets_the_exception_through_only_while_the_call_runs():
         gate, done, outcome = Gate(), threading.Event(), []
 
         def work():
-            from avtomatika_worker._execution import _guarded
+            from avtomatika_worker._lanes import guarded
 
             def call():
                 for _ in range(200):
@@ -252,7 +252,7 @@ def test_the_gate_lets_the_exception_through_only_while_the_call_runs():
                 return "ended"
 
             try:
-                value, error = _guarded(gate, call)
+                value, error = guarded(gate, call)
                 outcome.append("told" if isinstance(error, TaskCancelled) else value)
                 for _ in range(2000):
                     pass

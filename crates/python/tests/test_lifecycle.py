@@ -327,7 +327,7 @@ def test_a_forked_process_is_told_that_its_worker_stayed_behind():
         if child == 0:
             code = 1
             try:
-                worker._run.native.drain()
+                worker._run.native.drain(True)
             except RuntimeError as error:
                 print("drain:", error)
                 code = 0

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import enum
+import errno
 import json
 import math
 import pathlib
@@ -290,6 +291,9 @@ class OwnError(Exception):
         (RuntimeError("text"), ("TRANSIENT_ERROR", "text", {"type": "RuntimeError"})),
         (ValueError("bad value"), ("TRANSIENT_ERROR", "bad value", {"type": "ValueError"})),
         (RuntimeError(), ("TRANSIENT_ERROR", "RuntimeError", {"type": "RuntimeError"})),
+        (OSError(errno.ENOSPC, "full"), ("RESOURCE_EXHAUSTED_ERROR", "[Errno 28] full", {"type": "OSError"})),
+        (OSError(errno.EROFS, "read-only"), ("RESOURCE_EXHAUSTED_ERROR", "[Errno 30] read-only", {"type": "OSError"})),
+        (OSError(errno.ENOENT, "none"), ("TRANSIENT_ERROR", "[Errno 2] none", {"type": "FileNotFoundError"})),
         (OwnError("x"), ("TRANSIENT_ERROR", "x", {"type": f"{__name__}.OwnError"})),
         (RuntimeError("half: \ud800"), ("TRANSIENT_ERROR", "half: ?", {"type": "RuntimeError"})),
         (errors.PermanentError("p", details={"a": 1}), ("PERMANENT_ERROR", "p", {"a": 1})),

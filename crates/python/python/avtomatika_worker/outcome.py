@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import errno
 import logging
 import math
 import sys
@@ -28,6 +29,10 @@ _SUCCESS = "success"
 _FAILURE = "failure"
 _PERMANENT = "PERMANENT_ERROR"
 _TRANSIENT = "TRANSIENT_ERROR"
+_EXHAUSTED = "RESOURCE_EXHAUSTED_ERROR"
+
+# No space, no quota, no writing.
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 # What a path in a message is cut to.
 _LONGEST = 200
@@ -49,14 +54,16 @@ def encode(result: Any) -> Encoded:
 
 
 def from_exception(error: BaseException) -> Encoded:
-    """What becomes of an exception: our typed ones carry their code, any other is transient."""
+    """What becomes of an exception: our typed ones carry their code, a disk that is full or read-only is exhausted, any
+    other is transient."""
     if isinstance(error, TaskError):
         details = error.details if isinstance(error.details, Mapping) else None
         message = _text(error.message) or type(error).__name__
         return _failed(_text(error.code) or _TRANSIENT, message, _details(details))
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return _failed(_TRANSIENT, _described(error), _details({"type": name}))
+    code = _EXHAUSTED if isinstance(error, OSError) and error.errno in _DISK else _TRANSIENT
+    return _failed(code, _described(error), _details({"type": name}))
 
 
 class _Refused(Exception):

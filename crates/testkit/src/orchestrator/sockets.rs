@@ -31,6 +31,14 @@ pub(crate) struct Sockets {
 /// Counts one for as long as it is open.
 struct Open<'a>(&'a Sockets);
 
+impl<'a> Open<'a> {
+    fn begin(sockets: &'a Sockets) -> Self {
+        sockets.open.fetch_add(1, Ordering::AcqRel);
+        sockets.changed.notify_waiters();
+        Self(sockets)
+    }
+}
+
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::AcqRel);
@@ -48,17 +56,20 @@ impl Sockets {
         }
     }
 
-    /// Serves one, whose handshake is over, to its end.
+    /// Serves one, whose handshake is over, to its end. It counts as open once the worker has answered over it: until
+    /// then the worker may not know that it is.
     pub(crate) async fn serve(&self, stream: &mut impl Stream, read_already: Vec<u8>) {
         let mut socket = WebSocketStream::from_partially_read(stream, read_already, Role::Server, None).await;
         let mut orders = self.orders.subscribe();
-        self.open.fetch_add(1, Ordering::AcqRel);
-        let _open = Open(self);
-        self.changed.notify_waiters();
+        let mut open = None;
+        if socket.send(Message::Ping(Vec::new().into())).await.is_err() {
+            return;
+        }
         loop {
             tokio::select! {
                 message = socket.next() => match message {
                     Some(Ok(Message::Text(text))) => self.note(&text),
+                    Some(Ok(Message::Pong(_))) if open.is_none() => open = Some(Open::begin(self)),
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => return,
                 },

@@ -157,15 +157,14 @@ async fn only_the_orchestrator_that_a_task_came_from_can_cancel_it() {
 
 #[tokio::test]
 async fn a_blocking_handler_that_ended_before_it_was_told_to_stop_has_ended() {
-    let (tell, ended_at) = std::sync::mpsc::channel();
-    let handler = crate::blocking(move || {
-        let _ = tell.send(());
-    });
+    let (go, may_end) = std::sync::mpsc::channel();
+    let may_end = Arc::new(std::sync::Mutex::new(may_end));
+    let handler = crate::blocking(move || may_end.lock().expect("no panic").recv().expect("it is told"));
     let (core, session) = parts_for(1, TaskService::new(HandlerService::new(handler, ())));
     assert!(take(&core, &session, "t"));
     // The thread is made when the task is first polled; from then on this thread does not let it see the outcome.
     tokio::task::yield_now().await;
-    ended_at.recv().expect("it runs");
+    go.send(()).expect("it runs");
     while core.threads.idle() == 0 {
         std::thread::yield_now();
     }
