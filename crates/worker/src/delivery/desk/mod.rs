@@ -364,14 +364,15 @@ impl Delivery {
     pub(super) fn say_room(&self, news: Option<RoomNews>) {
         let Some(RoomNews { is_full, results, bytes, most_results, most_bytes }) = news else { return };
         let orchestrator = &self.peer.name;
+        // Of no task: the one whose result was one too many has no part in it.
         if is_full {
             tracing::warn!(
-                %orchestrator, results, most_results, bytes, most_bytes,
+                parent: None, %orchestrator, results, most_results, bytes, most_bytes,
                 "polling pauses: as many results wait for the orchestrator to take them as may"
             );
         } else {
             tracing::info!(
-                %orchestrator, results, most_results, bytes, most_bytes,
+                parent: None, %orchestrator, results, most_results, bytes, most_bytes,
                 "polling goes on: there is room for results again"
             );
         }
