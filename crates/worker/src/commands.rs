@@ -100,8 +100,6 @@ impl Commands {
             let (unknown, is_worth_a_line) = self.unknown.again();
             if is_worth_a_line {
                 tracing::warn!(%orchestrator, command = %name, unknown, "unknown command, ignored");
-            } else {
-                tracing::debug!(%orchestrator, command = %name, unknown, "unknown command, ignored");
             }
             return;
         };

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -259,8 +258,8 @@ async def obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[int
     if func is None:
         number = next(unknown)
         # A person needs to see one, and then how many there are.
-        level = logging.WARNING if str(number).strip("0") == "1" else logging.DEBUG
-        LOGGER.log(level, "unknown command `%.100s`, ignored unknown=%d", _native.one_line(command.name), number)
+        if str(number).strip("0") == "1":
+            LOGGER.warning("unknown command `%.100s`, ignored unknown=%d", _native.one_line(command.name), number)
         return
     told = {
         "command": command.name,
