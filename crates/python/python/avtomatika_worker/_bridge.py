@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _logging, outcome
 from ._execution import Ended, Execution, execution
-from ._logging import LOGGER
+from ._logging import LOG
 from ._threads import Threads
 from .errors import ConfigError
 
@@ -171,7 +171,7 @@ class Run:
         except Exception as error:
             from ._native import one_line
 
-            LOGGER.exception("the task cannot be started task_id=%s", one_line(execution.task.task_id))
+            LOG.exception("the task cannot be started task_id=%s", one_line(execution.task.task_id))
             self._finish(execution, outcome.from_exception(error))
 
     def _finish(self, execution: Execution, ended: Ended) -> None:
@@ -245,7 +245,7 @@ class Run:
     def _name_blocker(self, seconds: float) -> None:
         """Called on a thread of the core's when the loop has not come for a while."""
         if self.loop.is_closed():
-            LOGGER.error("the event loop was closed while the worker ran on it: the worker ends")
+            LOG.error("the event loop was closed while the worker ran on it: the worker ends")
             self.native.cancel()
             return
         current = asyncio.current_task(self.loop)
@@ -254,7 +254,7 @@ class Run:
         place = _place(sys._current_frames().get(self._loop_thread))
         extra = {"task_id": one.task.task_id, "job_id": one.task.job_id} if one else {}
         said = f" task_id={one.task.task_id}" if one else ""
-        LOGGER.warning(
+        LOG.warning(
             "%s has blocked the event loop for %.1f s%s: no other handler runs meanwhile, heartbeats go on; a handler that "
             "blocks is written with `def` instead of `async def`%s",
             who,

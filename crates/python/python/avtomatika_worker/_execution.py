@@ -7,17 +7,19 @@ runs on the loop, and what is not ``async`` of it is called on a thread, one at 
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError as FutureCancelled
+from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from . import outcome
 from ._lanes import Lane, LoopCall, Shields, awaited, guarded
+from ._logging import LOG
 from ._offers import offered
+from ._signals import may_be_typed
 from ._threads import Gate, TaskCancelled, current
 from .errors import TaskError
 
@@ -30,8 +32,6 @@ __all__ = ["Ended", "Execution", "execution"]
 
 Ended = tuple[str, bytes | None, tuple[str, str, bytes | None] | None]
 """What a task ended in: a status, data as JSON text, an error."""
-
-_log = logging.getLogger("avtomatika_worker")
 
 _CANCELLED: Ended = ("failure", None, ("TRANSIENT_ERROR", "the handler was cancelled", None))
 
@@ -91,17 +91,28 @@ class Execution:
         return self.route.plan.invoke(self.params, self.values)
 
     def _failed(self, error: BaseException) -> Ended:
-        """What is reported of an exception; its traceback stays in our log."""
-        if isinstance(error, (asyncio.CancelledError, FutureCancelled, TaskCancelled)):
+        """What is reported of an exception; its traceback stays in our log. It raises nothing, whatever the exception
+        does when it is looked at: a task that is not finished keeps its slot for ever."""
+        if issubclass(type(error), (asyncio.CancelledError, FutureCancelled, TaskCancelled)):
             return _CANCELLED
-        if not isinstance(error, TaskError):
-            from ._native import one_line
-
-            where = {"task_id": one_line(self.task.task_id), "job_id": one_line(self.task.job_id)}
-            _log.error(
-                "the handler raised task=%s task_id=%s", self.route.name, where["task_id"], exc_info=error, extra=where
-            )
+        with suppress(BaseException):
+            self._log(error)
         return outcome.from_exception(error)
+
+    def _log(self, error: BaseException) -> None:
+        if issubclass(type(error), TaskError):
+            return
+        from ._native import one_line
+
+        where = {"task_id": one_line(self.task.task_id), "job_id": one_line(self.task.job_id)}
+        LOG.error(
+            "the handler raised task=%s task_id=%s",
+            self.route.name,
+            where["task_id"],
+            # One that counts as false would be left out.
+            exc_info=(type(error), error, error.__traceback__),
+            extra=where,
+        )
 
 
 class _OnThread(Execution):
@@ -183,7 +194,7 @@ class _OnLoop(Execution):
             ended = outcome.encode(result)
         except BaseException as error:
             ended = self._failed(error)
-            if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
+            if isinstance(error, GeneratorExit) or may_be_typed(error):
                 raise
         finally:
             # What refers to this in a circle would stay until it is looked for.

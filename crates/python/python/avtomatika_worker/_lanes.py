@@ -10,6 +10,7 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from ._signals import may_be_typed
 from ._threads import Gate, TaskCancelled, current
 
 if TYPE_CHECKING:
@@ -130,9 +131,11 @@ class LoopCall:
         """What it returns, or raises: a loop ends by a task that ends in ``SystemExit``."""
         try:
             return await self._coroutine, None
-        except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+        except (asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as error:
+            if may_be_typed(error):
+                raise
             return None, error
 
     def _done(self, done: asyncio.Task[Any]) -> None:

@@ -1,16 +1,56 @@
-"""The core's log lines, as records of ``logging``."""
+"""The core's log lines, as records of ``logging``, and the package's own."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
 
-__all__ = ["LOGGER", "handle", "level", "set_up"]
+__all__ = ["LOG", "LOGGER", "handle", "level", "set_up"]
 
 LOGGER = logging.getLogger("avtomatika_worker")
 
 Line = tuple[int, float, str, str, str, list[tuple[str, str]]]
 """Level, seconds since 1970, target, thread, text, fields."""
+
+
+class Log:
+    """The package's own lines. What a filter or a handler of the user's raises does not reach what it is said by: no
+    task is lost because a line is."""
+
+    def info(self, message: str, *arguments: object, **more: Any) -> None:
+        _say(logging.INFO, message, arguments, more)
+
+    def warning(self, message: str, *arguments: object, **more: Any) -> None:
+        _say(logging.WARNING, message, arguments, more)
+
+    def error(self, message: str, *arguments: object, **more: Any) -> None:
+        _say(logging.ERROR, message, arguments, more)
+
+    def exception(self, message: str, *arguments: object, **more: Any) -> None:
+        """With the traceback of what is being handled."""
+        _say(logging.ERROR, message, arguments, {"exc_info": True, **more})
+
+
+LOG = Log()
+
+
+def _say(level: int, message: str, arguments: tuple[object, ...], more: dict[str, Any]) -> None:
+    _guarded(lambda: LOGGER.log(level, message, *arguments, stacklevel=5, **more))
+
+
+def _guarded(log: Callable[[], None]) -> None:
+    try:
+        log()
+    except Exception:
+        # As `logging` itself does of handlers that say what went wrong in them.
+        if logging.raiseExceptions and sys.stderr is not None:
+            with suppress(Exception):
+                print("--- a line of the log was lost, since a filter or a handler raised:", file=sys.stderr)
+                traceback.print_exc()
 
 
 def level() -> int:
@@ -19,12 +59,13 @@ def level() -> int:
 
 
 def handle(lines: Iterable[Line], dropped: int) -> None:
-    """Gives lines to the logger. What a handler of the user's raises is its own affair, as in all of ``logging``."""
+    """Gives lines to the logger."""
     for line in lines:
         if LOGGER.isEnabledFor(line[0]):
-            LOGGER.handle(_record(line))
+            record = _record(line)
+            _guarded(lambda record=record: LOGGER.handle(record))  # type: ignore[misc]
     if dropped:
-        LOGGER.warning("%d log lines were dropped, since they came faster than they were taken", dropped)
+        LOG.warning("%d log lines were dropped, since they came faster than they were taken", dropped)
 
 
 def _record(line: Line) -> logging.LogRecord:

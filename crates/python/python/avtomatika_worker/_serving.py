@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._bridge import Run, Stopped, WorkerError
-from ._logging import LOGGER
+from ._logging import LOG
 from ._route import Route
 from ._signals import Signals
 from ._threads import Threads
@@ -91,7 +92,7 @@ class _Beginning:
         finally:
             self._is_over = True
         if self._cause is not None:
-            LOGGER.info("the worker ends before its start-up hooks have cause=%s", self._cause)
+            LOG.info("the worker ends before its start-up hooks have cause=%s", self._cause)
         return self._cause
 
 
@@ -127,6 +128,8 @@ def _make(worker: Worker) -> Run:
     if worker._startup:
         # Before hooks, which may take minutes.
         worker.config.validate()
+    if worker._worker_type is not None and not isinstance(worker._worker_type, str):
+        raise WorkerError(f"`worker_type` is `{worker._worker_type!r}`, expected text", 2)
     config = worker.config._native
     checker = worker._capacity_checker
     try:
@@ -163,11 +166,10 @@ def _prepare(known: list[Route]) -> None:
 
 def _spec(worker: Worker, route: Route) -> dict[str, Any]:
     """What the core is told of a task."""
-    import json
-
     from . import schemas
 
     said = worker._tasks[route.name].said
+    _check(route.name, said)
     input_schema, output_schema, description, version = schemas.of(route.plan.func)
     if not said.get("infers"):
         # 1.0b30 holds tasks to them before a worker sees them, and puts away what does not fit: those who rely on the
@@ -191,6 +193,29 @@ def _spec(worker: Worker, route: Route) -> dict[str, Any]:
         "output_statuses": None if said.get("output_statuses") is None else list(said["output_statuses"]),
         "events": [(kind, json.dumps(schema)) for kind, schema in (said.get("events") or {}).items()],
     }
+
+
+def _check(name: str, said: Mapping[str, Any]) -> None:
+    """What is said of a task is of the types it is to be of. What the core does not take of it, it says itself."""
+
+    def expect(field: str, kinds: type | tuple[type, ...], expected: str) -> None:
+        value = said.get(field)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+            raise WorkerError(f"the task `{name}`: its `{field}` is `{value!r}`, expected {expected}", 2)
+
+    for field in ("task_type", "description", "version"):
+        expect(field, str, "text")
+    expect("timeout", (int, float), "seconds above 0")
+    for field in ("input_schema", "output_schema", "events"):
+        expect(field, Mapping, "a dictionary")
+    statuses = said.get("output_statuses")
+    if statuses is not None and (isinstance(statuses, str) or not all(isinstance(one, str) for one in statuses)):
+        raise WorkerError(f"the task `{name}`: its `output_statuses` are `{statuses!r}`, expected a list of texts", 2)
+    for field in ("input_schema", "output_schema", "events"):
+        try:
+            json.dumps(said.get(field))
+        except (TypeError, ValueError) as error:
+            raise WorkerError(f"the task `{name}`: its `{field}` is not JSON: {error}", 2) from None
 
 
 def _check_free(worker: Worker) -> None:
@@ -224,7 +249,7 @@ class _Checker:
         except Exception:
             if name not in self._said:
                 self._said.add(name)
-                LOGGER.warning(
+                LOG.warning(
                     "`capacity_checker` raised for the task `%s`; it counts as accepted, and this is not said again",
                     name,
                     exc_info=True,
@@ -240,26 +265,24 @@ async def _shut_down(worker: Worker, limit: float) -> None:
             try:
                 await _call(hook)
             except Exception:
-                LOGGER.exception("a shutdown hook raised")
+                LOG.exception("a shutdown hook raised")
 
     if not worker._shutdown:
         return
     try:
         await asyncio.wait_for(all_of_them(), limit)
     except TimeoutError:
-        LOGGER.error("the shutdown hooks did not end in %.1f s, and are given up", limit)
+        LOG.error("the shutdown hooks did not end in %.1f s, and are given up", limit)
 
 
 async def obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[int], command: _native.Command) -> None:
     """Does what was registered for a command."""
-    import json
-
     func = commands.get(command.name)
     if func is None:
         number = next(unknown)
         # A person needs to see one, and then how many there are.
         if str(number).strip("0") == "1":
-            LOGGER.warning("unknown command `%.100s`, ignored unknown=%d", _native.one_line(command.name), number)
+            LOG.warning("unknown command `%.100s`, ignored unknown=%d", _native.one_line(command.name), number)
         return
     told = {
         "command": command.name,
@@ -271,7 +294,7 @@ async def obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[int
     try:
         await _call(partial(func, told))
     except Exception:
-        LOGGER.exception("the handler of the command `%s` raised", command.name)
+        LOG.exception("the handler of the command `%s` raised", command.name)
 
 
 async def tell_ignored(hooks: Sequence[Callable[..., Any]], task_id: str, job_id: str, reason: str) -> None:
@@ -280,7 +303,7 @@ async def tell_ignored(hooks: Sequence[Callable[..., Any]], task_id: str, job_id
         try:
             await _call(partial(hook, task_id, job_id, reason))
         except Exception:
-            LOGGER.exception("the hook for ignored results raised")
+            LOG.exception("the hook for ignored results raised")
 
 
 async def _call(func: Callable[[], Any]) -> Any:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-__all__ = ["Signals"]
+__all__ = ["Signals", "may_be_typed"]
 
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
@@ -82,3 +82,11 @@ class Signals:
             signal.set_wakeup_fd(before)
         ours.close()
         told.close()
+
+
+def may_be_typed(error: BaseException) -> bool:
+    """Whether it may be Ctrl-C that raised this in here: then it is meant for more than a handler."""
+    if not isinstance(error, KeyboardInterrupt) or threading.current_thread() is not threading.main_thread():
+        return False
+    handler = signal.getsignal(signal.SIGINT)
+    return callable(handler) and not isinstance(getattr(handler, "__self__", None), Signals)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections import deque
@@ -10,6 +9,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
+
+from ._logging import LOG
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -78,7 +79,7 @@ class Threads:
                 if os.getpid() != self._process:
                     # A handler has forked, and its child came back: it ends with this thread.
                     return
-                logging.getLogger("avtomatika_worker").exception("a thread for handlers goes on after this")
+                LOG.exception("a thread for handlers goes on after this")
             del job
 
     def _next(self) -> Callable[[], None] | None:

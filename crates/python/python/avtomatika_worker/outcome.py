@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 import enum
 import errno
-import logging
 import math
 import sys
 from collections.abc import Iterator, Mapping
 from json import JSONEncoder
 from typing import Any
 
+from ._logging import LOG
 from .errors import TaskError
 
 __all__ = ["Encoded", "Error", "encode", "from_exception", "to_json"]
@@ -39,8 +39,6 @@ _LONGEST = 200
 # What is nested deeper is taken for a mistake; Python itself gives up at about a thousand.
 _DEEPEST = 500
 
-_log = logging.getLogger("avtomatika_worker")
-
 
 def encode(result: Any) -> Encoded:
     """What becomes of a handler's result: a dictionary with ``status``, ``data`` or ``error``, any other dictionary,
@@ -56,13 +54,22 @@ def encode(result: Any) -> Encoded:
 def from_exception(error: BaseException) -> Encoded:
     """What becomes of an exception: our typed ones carry their code, a disk that is full or read-only is exhausted, any
     other is transient."""
-    if isinstance(error, TaskError):
+    try:
+        return _from_exception(error)
+    except BaseException:  # it does not even say what it has
+        return _failed(_TRANSIENT, type(error).__name__)
+
+
+def _from_exception(error: BaseException) -> Encoded:
+    kind = type(error)
+    # Not `isinstance`, which asks the exception itself.
+    if issubclass(kind, TaskError):
+        assert isinstance(error, TaskError)
         details = error.details if isinstance(error.details, Mapping) else None
         message = _text(error.message) or type(error).__name__
         return _failed(_text(error.code) or _TRANSIENT, message, _details(details))
-    kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    code = _EXHAUSTED if isinstance(error, OSError) and error.errno in _DISK else _TRANSIENT
+    code = _EXHAUSTED if issubclass(kind, OSError) and getattr(error, "errno", None) in _DISK else _TRANSIENT
     return _failed(code, _described(error), _details({"type": name}))
 
 
@@ -96,7 +103,7 @@ def _encode(result: Any) -> Encoded:
         return _FAILURE, None, _error(error)
     if error is not None:
         # The status decides what becomes of the job, and there is no place for both.
-        _log.warning("the handler gave the status `%s` and an `error`, which is left out", _text(status))
+        LOG.warning("the handler gave the status `%s` and an `error`, which is left out", _text(status))
     return (status if status.isascii() else _text(status)), None if data is None else _data(data), None
 
 
@@ -107,7 +114,7 @@ def _warn_of_the_rest(result: Mapping[Any, Any], status: str) -> None:
         rest.append("data")
     if rest:
         names = ", ".join(f"`{name}`" for name in rest)
-        _log.warning("of the handler's result with the status `%s` this is left out: %s", _text(status), names)
+        LOG.warning("of the handler's result with the status `%s` this is left out: %s", _text(status), names)
 
 
 def _data(data: Any) -> bytes:
@@ -160,7 +167,7 @@ def _described(error: BaseException) -> str:
     """An exception's own text; one without any has its name."""
     try:
         text = str(error)
-    except Exception:  # it cannot even say what it is
+    except BaseException:  # it cannot even say what it is
         text = ""
     return _text(text) or type(error).__name__
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import inspect
-import logging
 import sys
 import types
 import typing
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from json import JSONDecodeError, JSONDecoder
 from typing import Any
 
+from ._logging import LOG
 from .errors import ParamValidationError
 
 __all__ = ["InvalidParams", "ParamsReader", "load", "reader"]
@@ -25,8 +25,6 @@ InvalidParams = ParamValidationError
 
 ParamsReader = Callable[[bytes], Any]
 _Converter = Callable[[Any], Any]
-
-_log = logging.getLogger("avtomatika_worker")
 
 # More than anybody reads.
 _IN_MESSAGE = 20
@@ -82,6 +80,8 @@ def reader(annotation: Any, scope: Mapping[str, Any]) -> ParamsReader:
             return convert(value)
         except _Problem as problem:
             raise invalid([(problem.path(), problem.text)]) from problem.__cause__
+        except RecursionError:
+            raise invalid([(".", "it is nested too deeply")]) from None
 
     return read
 
@@ -410,6 +410,6 @@ def hints_of(kind: type, scope: Mapping[str, Any]) -> dict[str, Any]:
                     hints.update(typing.get_type_hints(one, names, dict(scope), include_extras=True))
                 except Exception as error:
                     where = f"{kind.__qualname__}.{name}"
-                    _log.warning("the annotation of `%s` cannot be resolved, it is not checked: %s", where, error)
+                    LOG.warning("the annotation of `%s` cannot be resolved, it is not checked: %s", where, error)
                     hints[name] = Any
         return hints

@@ -89,6 +89,13 @@ class Plan:
         self._annotation = self._params.annotation if self._params else inspect.Parameter.empty
         self._reader: ParamsReader | None = None
         _refuse_generators(func, self.name)
+        for parameter in parameters:
+            # What a handler asks for is passed by name.
+            is_out_of_reach = parameter.kind is parameter.POSITIONAL_ONLY and parameter.name != own
+            if is_out_of_reach and (parameter.default is parameter.empty or parameter.name in OFFERED):
+                raise TypeError(
+                    f"the handler `{self.name}` takes `{parameter.name}` by its place only, expected by name"
+                )
         self._try_to_resolve()
 
     @property

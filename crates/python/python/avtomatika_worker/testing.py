@@ -26,7 +26,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 from . import _native
 from ._execution import Ended, Execution, execution
 from ._folder import Folder
+from ._logging import LOG
 from ._serving import routes
 from ._threads import Threads
 
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 __all__ = ["DevOrchestrator", "LocalS3", "TestRun", "TestWorker"]
-
-_log = logging.getLogger("avtomatika_worker")
 
 
 class TestRun:
@@ -369,4 +367,4 @@ class _Running(threading.Thread):
         if self.is_alive():
             raise TimeoutError(f"the worker has not ended in {seconds} s")
         if self._error is not None:
-            _log.error("the worker of a test ended badly", exc_info=self._error)
+            LOG.error("the worker of a test ended badly", exc_info=self._error)

@@ -58,10 +58,12 @@ class Worker:
         for name, value in (("http_session", http_session), ("clients", clients)):
             if value is not None:
                 _warn(f"`{name}` is accepted and not used: the worker's connections are its own")
-        if config is None:
-            from .config import WorkerConfig
+        from .config import WorkerConfig
 
+        if config is None:
             config = WorkerConfig()
+        if not isinstance(config, WorkerConfig):
+            raise TypeError(f"`config` is a `{type(config).__name__}`, expected a `WorkerConfig`")
         self.config: WorkerConfig = config
         """The configuration."""
         self._worker_type = worker_type
@@ -252,6 +254,7 @@ class Worker:
         import asyncio
 
         from ._bridge import WorkerError
+        from ._executor import Executor
         from .errors import ConfigError
 
         if asyncio._get_running_loop() is not None:
@@ -259,7 +262,12 @@ class Worker:
         added = self._set_up_log()
         try:
             with asyncio.Runner() as runner:
+                executor = Executor()
+                runner.get_loop().set_default_executor(executor)
                 stopped = runner.run(self._serve(health_check=health_check, install_signal_handlers=True))
+                if not stopped.is_clean:
+                    # What did not end in time has had its time.
+                    executor.patience = 0.0
         except (ConfigError, WorkerError) as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(getattr(error, "exit_code", 2)) from None

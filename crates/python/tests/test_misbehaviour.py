@@ -1,0 +1,226 @@
+"""Exceptions, logging and code that misbehave: no task, slot or end is lost by them."""
+
+import dataclasses
+import logging
+import signal
+
+import pytest
+from avtomatika_worker import ParamValidationError, Worker, WorkerError
+from avtomatika_worker._serving import serve
+from avtomatika_worker.params import reader
+from support import LIMIT, Program, beside, config, orchestrator
+
+
+class Falsy(Exception):
+    def __len__(self):
+        return 0
+
+
+class NoTruth(Exception):
+    def __bool__(self):
+        raise RuntimeError("no truth in it")
+
+
+class NoClass(Exception):
+    @property
+    def __class__(self):
+        raise RuntimeError("no class of its own")
+
+
+class NoAttributes(Exception):
+    def __getattribute__(self, name):
+        raise RuntimeError("nothing is told")
+
+
+class EndsAll(Exception):
+    def __str__(self):
+        raise SystemExit(3)
+
+
+AWKWARD = [Falsy("falsy"), NoTruth("text"), NoClass("text"), NoAttributes("text"), EndsAll("text"), SystemExit(3)]
+
+
+def failing(dev):
+    """A worker with one slot, whose handlers raise the exception of a place in the list."""
+    worker = Worker(max_concurrent_tasks=1, config=config(dev.url))
+
+    @worker.task("on-loop")
+    async def on_loop(params):
+        raise AWKWARD[params["which"]]
+
+    @worker.task("on-thread")
+    def on_thread(params):
+        raise AWKWARD[params["which"]]
+
+    @worker.task("well")
+    async def well(params):
+        return {"data": params}
+
+    return worker
+
+
+@pytest.mark.parametrize("name", ["on-loop", "on-thread"])
+def test_whatever_an_exception_does_when_it_is_looked_at_its_task_is_reported(name):
+    with orchestrator() as dev, beside(failing(dev)):
+        for which, error in enumerate(AWKWARD):
+            told = dev.error(name, {"which": which})
+            assert told["code"] == "TRANSIENT_ERROR"
+            assert told["message"] in ("falsy", "text", "3", type(error).__name__)
+        assert dev.data("well", {"slot": "free"}) == {"slot": "free"}
+
+
+def test_an_exception_that_counts_as_false_has_its_traceback_in_the_log(caplog):
+    with orchestrator() as dev, beside(failing(dev)):
+        dev.error("on-loop", {"which": 0})
+        dev.error("on-thread", {"which": 0})
+    assert caplog.text.count("Traceback (most recent call last)") == 2
+
+
+class Broken(logging.Filter):
+    def filter(self, record):
+        raise KeyError("NO_SUCH")
+
+
+@pytest.mark.parametrize("name", ["on-loop", "on-thread"])
+def test_a_filter_of_the_log_that_raises_loses_no_task_and_no_slot(name, capsys):
+    broken = Broken()
+    logger = logging.getLogger("avtomatika_worker")
+    logger.addFilter(broken)
+    try:
+        with orchestrator() as dev, beside(failing(dev)):
+            assert dev.error(name, {"which": 0})["message"] == "falsy"
+            assert dev.data("well", {"slot": "free"}) == {"slot": "free"}
+    finally:
+        logger.removeFilter(broken)
+    assert "KeyError: 'NO_SUCH'" in capsys.readouterr().err
+
+
+KEYBOARD = """
+    import asyncio, threading
+    from avtomatika_worker import Worker
+
+    worker = Worker()
+
+    @worker.task("interrupts")
+    async def interrupts(params):
+        raise KeyboardInterrupt
+
+    @worker.task("well")
+    async def well(params):
+        return {"data": params}
+
+    worker.run()
+"""
+
+
+def test_a_handler_that_raises_what_ctrl_c_does_harms_nobody_else():
+    with orchestrator() as dev:
+        program = Program(KEYBOARD, dev.url)
+        assert dev.error("interrupts")["code"] == "TRANSIENT_ERROR"
+        assert dev.data("well", {"goes": "on"}) == {"goes": "on"}
+        program.signal(signal.SIGTERM)
+        assert program.end()[0] == 0
+
+
+TO_THREAD = """
+    import asyncio, time
+    from avtomatika_worker import Worker
+
+    worker = Worker()
+
+    @worker.task("waits")
+    async def waits(params):
+        print("begun", flush=True)
+        await asyncio.to_thread(time.sleep, params["seconds"])
+
+    @worker.task("leaves")
+    async def leaves(params):
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, params["seconds"])
+        return {"data": await asyncio.to_thread(lambda: {"in": "a thread"})}
+
+    worker.run()
+    print("returned")
+"""
+
+
+def test_a_call_by_to_thread_does_not_hold_up_the_end():
+    with orchestrator() as dev:
+        program = Program(TO_THREAD, dev.url, WORKER_SHUTDOWN_TIMEOUT="0.5")
+        job = dev.submit("waits", {"seconds": 100 * LIMIT})
+        assert program.process.stdout.readline() == "begun\n"
+        program.signal(signal.SIGTERM)
+        assert dev.result(job)["error"]["message"] == "worker shut down"
+        code, output = program.end()
+    assert code == 1 and "1 calls by `asyncio.to_thread`" in output, output
+
+
+def test_what_a_handler_left_to_an_executor_is_waited_for_a_little():
+    with orchestrator() as dev:
+        program = Program(TO_THREAD, dev.url)
+        assert dev.data("leaves", {"seconds": 0.5}) == {"in": "a thread"}
+        program.signal(signal.SIGTERM)
+        code, output = program.end()
+    assert code == 0 and output == "returned\n", output
+
+
+async def registered(**said):
+    worker = Worker()
+
+    @worker.task("named", **said)
+    async def named(params):
+        return None
+
+    await serve(worker, False, False)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"timeout": "soon"}, "the task `named`: its `timeout` is `'soon'`, expected seconds above 0"),
+        ({"task_type": 5}, "the task `named`: its `task_type` is `5`, expected text"),
+        ({"output_statuses": "one"}, "its `output_statuses` are `'one'`, expected a list of texts"),
+        ({"input_schema": "{}"}, "its `input_schema` is `'{}'`, expected a dictionary"),
+        ({"input_schema": {"a": {1}}}, "its `input_schema` is not JSON"),
+        ({"events": ["done"]}, "its `events` is `['done']`, expected a dictionary"),
+    ],
+)
+async def test_what_is_said_of_a_task_is_checked_before_it_runs(said, told):
+    with pytest.raises(WorkerError) as raised:
+        await registered(**said)
+    assert told in str(raised.value)
+    assert raised.value.exit_code == 2
+
+
+def test_what_is_no_type_and_no_configuration_is_refused():
+    with pytest.raises(TypeError, match="`config` is a `dict`, expected a `WorkerConfig`"):
+        Worker(config={})
+    worker = Worker(worker_type=5)
+    worker.task("any")(lambda params: None)
+    with pytest.raises(SystemExit) as ended:
+        worker.run()
+    assert ended.value.code == 2
+
+
+def test_an_argument_that_cannot_be_reached_is_refused_where_it_stands():
+    worker = Worker()
+
+    async def by_place(params, task_id, /):
+        return None
+
+    async def by_place_if_there(params, task_id=None, /):
+        return None
+
+    for handler in (by_place, by_place_if_there):
+        with pytest.raises(TypeError, match="takes `task_id` by its place only, expected by name"):
+            worker.task("any")(handler)
+
+
+@dataclasses.dataclass
+class Node:
+    next: "Node | None" = None
+
+
+def test_params_that_are_nested_too_deeply_for_a_type_are_invalid_input():
+    raw = b'{"next": ' * 900 + b"null" + b"}" * 900
+    with pytest.raises(ParamValidationError, match="nested too deeply"):
+        reader(Node, {})(raw)
