@@ -30,6 +30,8 @@ mod _native {
     #[pymodule_export]
     use crate::files::TaskFiles;
     #[pymodule_export]
+    use crate::logging::one_line;
+    #[pymodule_export]
     use crate::storage::LocalS3;
     #[pymodule_export]
     use crate::task::Task;

@@ -1,13 +1,17 @@
 //! The worker's log lines, on their way to Python's `logging`.
 //!
-//! They are caught where they are made, without Python's lock, and handed over in batches by the loop's pump.
+//! They are caught where they are made, without Python's lock, and handed over in batches by the loop's pump. None has a
+//! secret in it, and each is one line.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use avtomatika_worker::logging;
+use pyo3::prelude::*;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
@@ -64,6 +68,12 @@ impl Lines {
     }
 }
 
+/// A text as it may stand in a log: without secrets, and on one line.
+#[pyfunction]
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    logging::one_line(text)
+}
+
 /// What catches the lines of one worker.
 pub(crate) fn dispatch(bridge: &Arc<Bridge>) -> Dispatch {
     Dispatch::new(tracing_subscriber::registry().with(Forward(Arc::downgrade(bridge))))
@@ -116,6 +126,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Forward {
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(Fields(fields)) = span.extensions().get() {
                 said.fields.extend(fields.iter().cloned());
+            }
+        }
+        for text in said.fields.iter_mut().map(|(_, value)| value).chain([&mut said.message]) {
+            if let Cow::Owned(line) = logging::one_line(text) {
+                *text = line;
             }
         }
         let metadata = event.metadata();

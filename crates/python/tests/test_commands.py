@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import logging
 import threading
 from typing import Any
 
@@ -114,7 +115,8 @@ def test_commands_are_obeyed_one_after_the_other_by_their_name(caplog):
 
         with beside(worker):
             server.push({"command": "reload", "params": {"model": "a"}, "job_id": "j-1"})
-            server.push({"command": "nobody knows it"})
+            for _ in range(10):
+                server.push({"command": "nobody knows it"})
             server.push({"command": "raises"})
             server.push({"command": "blocks"})
             until(lambda: len(diary) == 3)
@@ -123,5 +125,7 @@ def test_commands_are_obeyed_one_after_the_other_by_their_name(caplog):
     told = {"command": "reload", "task_id": None, "job_id": "j-1", "params": {"model": "a"}, "metadata": None}
     assert diary == ["begins", told, True]
     said = [record.getMessage() for record in caplog.records]
-    assert any("unknown command `nobody knows it`" in line for line in said)
+    unknown = [record for record in caplog.records if "unknown command `nobody knows it`" in record.getMessage()]
+    assert [record.levelname for record in unknown if record.levelno >= logging.WARNING] == ["WARNING"] * 2
+    assert unknown[-1].getMessage().endswith("unknown=10")
     assert any("the handler of the command `raises` raised" in line for line in said)

@@ -4,10 +4,13 @@
 //! what *we* name ([`WorkerId::new`], [`TaskName::new`]). What an orchestrator names ([`TaskId`], [`JobId`]) is taken
 //! as it comes, as long as it is not empty: it goes back unchanged.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::secrets::masked;
 
 /// The longest identifier, in characters.
 pub const MAX_LENGTH: usize = 128;
@@ -47,6 +50,11 @@ macro_rules! identifier {
             /// The text as it travels.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// The text as it may be shown: without [secrets](crate::secrets), which whoever sent it may have put in.
+            pub fn shown(&self) -> Cow<'_, str> {
+                masked(&self.0)
             }
 
             /// Takes a text that came over the wire; only the empty one is refused.

@@ -4,6 +4,7 @@
 //! - [`signing`]: canonical bytes, HMAC-SHA256 signatures, and the seal put on every message sent.
 //! - [`id`]: identifiers, so that a task id is never taken for a job id.
 //! - [`transport`]: the contract of everything that carries messages, with an in-process and an HTTP/1.1 one.
+//! - [`secrets`]: which texts are never shown, and texts without them.
 //! - [`backoff`]: pure schedules of retries, and `Retry-After`.
 //!
 //! # Example
@@ -37,6 +38,7 @@ pub mod conformance;
 mod error;
 pub mod id;
 pub mod model;
+pub mod secrets;
 pub mod signing;
 pub mod transport;
 

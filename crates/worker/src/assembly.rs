@@ -41,6 +41,7 @@ pub(crate) struct Assembly {
 impl Assembly {
     /// Makes the parts. Reads certificates; connects to nothing.
     pub(crate) fn new(plan: Plan) -> Result<Self, Error> {
+        let secrets = plan.config.hold_secrets();
         plan.config.check()?;
         let (worker_id, worker_type, limit) = (plan.worker_id(), plan.worker_type(), plan.limit());
         let entries = plan.config.orchestrators();
@@ -83,6 +84,7 @@ impl Assembly {
             drain_began: std::sync::OnceLock::new(),
             closing: CancellationToken::new(),
             config: plan.config,
+            _secrets: secrets,
         });
         for warning in core.config.warnings() {
             tracing::warn!("{warning}");

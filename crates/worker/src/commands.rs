@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::middleware::catch_panic::panic_message;
 use crate::pace::lock;
+use crate::repeated::Repeated;
 
 /// So many commands may wait for their turn.
 const MOST_WAITING: usize = 64;
@@ -75,21 +76,32 @@ impl fmt::Debug for OnCommand {
 pub(crate) struct Commands {
     /// None when nobody wants them.
     waiting: Option<mpsc::Sender<Command>>,
+    unknown: Repeated,
+    dropped: Repeated,
     hook: Mutex<Option<(OnCommand, mpsc::Receiver<Command>)>>,
 }
 
 impl Commands {
     pub(crate) fn new(hook: Option<OnCommand>) -> Self {
-        let Some(hook) = hook else { return Self { waiting: None, hook: Mutex::new(None) } };
-        let (sender, receiver) = mpsc::channel(MOST_WAITING);
-        Self { waiting: Some(sender), hook: Mutex::new(Some((hook, receiver))) }
+        let (waiting, hook) = hook
+            .map(|hook| {
+                let (sender, receiver) = mpsc::channel(MOST_WAITING);
+                (sender, (hook, receiver))
+            })
+            .unzip();
+        let (unknown, dropped) = Default::default();
+        Self { waiting, unknown, dropped, hook: Mutex::new(hook) }
     }
 
     /// A command came that is not the worker's own. Never waits.
     pub(crate) fn hand_over(&self, command: rxon::model::Command, orchestrator: &Arc<str>) {
         let name = rxon::transport::excerpt(command.command.as_bytes());
         let Some(waiting) = &self.waiting else {
-            return tracing::warn!(%orchestrator, command = %name, "unknown command, ignored");
+            let (unknown, is_worth_a_line) = self.unknown.again();
+            if is_worth_a_line {
+                tracing::warn!(%orchestrator, command = %name, unknown, "unknown command, ignored");
+            }
+            return;
         };
         let command = Command {
             name: command.command,
@@ -100,10 +112,13 @@ impl Commands {
             orchestrator: orchestrator.clone(),
         };
         if waiting.try_send(command).is_err() {
-            tracing::warn!(
-                %orchestrator, command = %name,
-                "{MOST_WAITING} commands wait for `on_command`: this one is dropped"
-            );
+            let (dropped, is_worth_a_line) = self.dropped.again();
+            if is_worth_a_line {
+                tracing::warn!(
+                    %orchestrator, command = %name, dropped,
+                    "{MOST_WAITING} commands wait for `on_command`: this one is dropped"
+                );
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use rxon::secrets::Secrets;
 use rxon::{TaskName, WorkerId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,8 @@ use crate::telemetry::Telemetry;
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) config: WorkerConfig,
+    /// What is secret in it is masked for as long as the worker lives.
+    pub(crate) _secrets: Secrets,
     pub(crate) worker_id: WorkerId,
     pub(crate) worker_type: String,
     pub(crate) router: Router,

@@ -32,6 +32,7 @@ mod pace;
 pub mod prelude;
 mod progress;
 mod pulse;
+mod repeated;
 mod router;
 mod run;
 mod running;

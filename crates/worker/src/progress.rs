@@ -291,7 +291,7 @@ impl ProgressBoard {
 }
 
 fn say_events_lost(task_id: &TaskId, events: usize) {
-    tracing::warn!(%task_id, events, "events could not be sent before the result, and are lost");
+    tracing::warn!(task_id = %task_id.shown(), events, "events could not be sent before the result, and are lost");
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rxon::TaskId;
+
 use crate::core::Core;
 use crate::pace::lock;
 
@@ -86,7 +88,8 @@ pub(crate) fn pair(
             let silence = core.pulse.silence();
             match blocked.on_look(silence) {
                 Some(Said::Blocked) => {
-                    let running: Vec<_> = core.running.task_ids().iter().map(ToString::to_string).collect();
+                    let running: Vec<_> = core.running.task_ids();
+                    let running: Vec<_> = running.iter().map(TaskId::shown).collect();
                     let task_ids = running.join(", ");
                     tracing::warn!(
                         ?silence,

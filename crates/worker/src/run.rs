@@ -149,7 +149,7 @@ fn release(core: &Arc<Core>, sessions: &[Arc<Session>], senders: &TaskTracker) {
 }
 
 fn say_how_it_ended(stopped: &Stopped) {
-    let ids = |ids: &[TaskId]| ids.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ");
+    let ids = |ids: &[TaskId]| ids.iter().map(TaskId::shown).collect::<Vec<_>>().join(", ");
     if !stopped.unacknowledged.is_empty() {
         let count = stopped.unacknowledged.len();
         tracing::error!(

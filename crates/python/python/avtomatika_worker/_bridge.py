@@ -169,7 +169,9 @@ class Run:
         try:
             execution.start(self._threads, self.loop)
         except Exception as error:
-            LOG.exception("the task cannot be started task_id=%s", execution.task.task_id)
+            from ._native import one_line
+
+            LOG.exception("the task cannot be started task_id=%s", one_line(execution.task.task_id))
             self._finish(execution, outcome.from_exception(error))
 
     def _finish(self, execution: Execution, ended: Ended) -> None:

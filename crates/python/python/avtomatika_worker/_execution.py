@@ -102,7 +102,9 @@ class Execution:
     def _log(self, error: BaseException) -> None:
         if issubclass(type(error), TaskError):
             return
-        where = {"task_id": self.task.task_id, "job_id": self.task.job_id}
+        from ._native import one_line
+
+        where = {"task_id": one_line(self.task.task_id), "job_id": one_line(self.task.job_id)}
         LOG.error(
             "the handler raised task=%s task_id=%s",
             self.route.name,

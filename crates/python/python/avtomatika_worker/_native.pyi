@@ -1,12 +1,13 @@
 from collections.abc import Callable
 from typing import Any, final
 
-__all__ = ["Command", "Config", "DevOrchestrator", "LocalS3", "Task", "TaskFiles", "Worker", "options"]
+__all__ = ["Command", "Config", "DevOrchestrator", "LocalS3", "Task", "TaskFiles", "Worker", "one_line", "options"]
 
 _Failed = tuple[str, str, bytes | None]
 _Line = tuple[int, float, str, str, str, list[tuple[str, str]]]
 
 def options() -> list[tuple[str, str, str, str, str]]: ...
+def one_line(text: str) -> str: ...
 
 @final
 class Config:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
+from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,9 @@ def _make(worker: Worker) -> Run:
         native.add_to_hot_cache(model)
     slots = worker._max_concurrent_tasks or worker.config.MAX_CONCURRENT_TASKS
     on_ignored = partial(tell_ignored, worker._ignored) if worker._ignored else None
-    return Run(native, known, slots, partial(obey, worker._commands) if worker._commands else None, on_ignored)
+    return Run(
+        native, known, slots, partial(obey, worker._commands, count(1)) if worker._commands else None, on_ignored
+    )
 
 
 def _prepare(known: list[Route]) -> None:
@@ -272,11 +275,14 @@ async def _shut_down(worker: Worker, limit: float) -> None:
         LOG.error("the shutdown hooks did not end in %.1f s, and are given up", limit)
 
 
-async def obey(commands: Mapping[str, Callable[..., Any]], command: _native.Command) -> None:
+async def obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[int], command: _native.Command) -> None:
     """Does what was registered for a command."""
     func = commands.get(command.name)
     if func is None:
-        LOG.warning("unknown command `%.100s`, ignored", command.name)
+        number = next(unknown)
+        # A person needs to see one, and then how many there are.
+        if str(number).strip("0") == "1":
+            LOG.warning("unknown command `%.100s`, ignored unknown=%d", _native.one_line(command.name), number)
         return
     told = {
         "command": command.name,

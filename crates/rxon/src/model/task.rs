@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::FileMetadata;
+use crate::secrets::{masked, masked_head};
 use crate::{JobId, TaskId, TaskName};
 
 /// The answer to a poll.
@@ -74,7 +75,7 @@ impl Task {
     /// [`MalformedTask`] when the body is not JSON, or a field is missing or of the wrong type.
     pub fn parse(body: &[u8]) -> Result<Self, MalformedTask> {
         let not_a_task = |why: &dyn fmt::Display| MalformedTask {
-            problem: format!("not a JSON object of a task: {why}"),
+            problem: masked(&format!("not a JSON object of a task: {why}")).into_owned(),
             ids: None,
         };
         // An array would be taken for the fields in their order.
@@ -178,10 +179,13 @@ fn unexpected(field: &str, value: &RawValue, expected: &str) -> String {
     format!("`{field}` is `{}`, expected {expected}", excerpt(value.get()))
 }
 
+/// The first characters, without secrets.
 fn excerpt(text: &str) -> String {
     const LONGEST: usize = 80;
-    let mut excerpt: String = text.chars().take(LONGEST).collect();
-    if text.chars().nth(LONGEST).is_some() {
+    let end = text.char_indices().nth(LONGEST).map(|(at, _)| at);
+    let head = masked_head(text.as_bytes(), end.unwrap_or(text.len()));
+    let mut excerpt = String::from_utf8_lossy(&head).into_owned();
+    if end.is_some() {
         excerpt.push('…');
     }
     excerpt
@@ -190,6 +194,7 @@ fn excerpt(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::Secrets;
 
     fn malformed(body: &str) -> MalformedTask {
         Task::parse(body.as_bytes()).expect_err(body)
@@ -271,6 +276,19 @@ mod tests {
         let task = Task::parse(body).expect("a task");
         assert_eq!(task.params_metadata.keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(task.ignored.len(), 2, "{:?}", task.ignored);
+    }
+
+    #[test]
+    fn no_secret_is_quoted() {
+        let _held = Secrets::new(["field-token-1".to_owned()]);
+        for value in [r#"["field-token-1"]"#.to_owned(), format!("[\"{}field-token-1\"]", "x".repeat(70))] {
+            let body = format!(r#"{{"job_id":"j","task_id":"t","type":{value},"params_metadata":{value}}}"#);
+            let error = malformed(&body);
+            assert!(!error.problem.contains("field-"), "{error}");
+            let body = body.replacen("type\":", "type\":\"x\",\"x\":", 1);
+            let task = Task::parse(body.as_bytes()).expect("a task");
+            assert!(task.ignored.len() == 1 && !task.ignored[0].contains("field-"), "{:?}", task.ignored);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{MalformedTask, Task};
+use crate::secrets::masked_head;
 use crate::{Error, TaskName};
 
 /// What an exchange gives in the end.
@@ -236,7 +237,8 @@ impl Response {
         matches!(self.status, 401 | 403)
     }
 
-    /// The beginning of the body, for a log line: at most 200 bytes, control characters replaced.
+    /// The beginning of the body, for a log line: about 200 bytes, without control characters and
+    /// [secrets](crate::secrets).
     pub fn excerpt(&self) -> String {
         excerpt(&self.body)
     }
@@ -262,30 +264,12 @@ impl Response {
     }
 }
 
-/// The first 200 bytes of a body as one line of text.
+/// The first 200 bytes of a body as one line of text, without [secrets](crate::secrets).
 pub fn excerpt(body: &[u8]) -> String {
     const LONGEST: usize = 200;
-    let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST)]);
+    let head = masked_head(body, LONGEST);
+    let text = String::from_utf8_lossy(&head);
     text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
-}
-
-/// Secrets that are shorter are not looked for: they could be a part of any word.
-const SHORTEST_SECRET: usize = 6;
-
-/// A text without a secret: `***` stands in its place.
-pub fn masked(text: Bytes, secret: &[u8]) -> Bytes {
-    let find = |text: &[u8]| text.windows(secret.len()).position(|window| window == secret);
-    if secret.len() < SHORTEST_SECRET || find(&text).is_none() {
-        return text;
-    }
-    let (mut rest, mut masked) = (&*text, Vec::with_capacity(text.len()));
-    while let Some(at) = find(rest) {
-        masked.extend_from_slice(&rest[..at]);
-        masked.extend_from_slice(b"***");
-        rest = &rest[at + secret.len()..];
-    }
-    masked.extend_from_slice(rest);
-    masked.into()
 }
 
 /// What a poll brought.
@@ -333,22 +317,7 @@ impl<T: Transport + ?Sized> TransportExt for T {}
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_secret_is_masked_wherever_it_stands() {
-        for (text, expected) in [
-            ("no secret", "no secret"),
-            ("hidden", "***"),
-            ("hiddenhidden, hidden!", "******, ***!"),
-            ("hidde", "hidde"),
-            ("", ""),
-        ] {
-            assert_eq!(masked(Bytes::from(text), b"hidden"), expected, "{text}");
-        }
-        for short in ["", "hid"] {
-            assert_eq!(masked(Bytes::from("hidden"), short.as_bytes()), "hidden");
-        }
-    }
+    use crate::secrets::Secrets;
 
     #[test]
     fn a_query_names_what_can_be_accepted() {
@@ -375,6 +344,17 @@ mod tests {
         let response = Response::new(200, r#"{"access_token":"secret"}"#);
         let text = format!("{request:?} {response:?}");
         assert_eq!(text, "Request(token, 6 bytes, 1s) Response(200, 25 bytes)");
+    }
+
+    #[test]
+    fn an_excerpt_has_no_secrets() {
+        let _held = Secrets::new(["excerpt-token-1".to_owned()]);
+        assert_eq!(Response::new(500, "`excerpt-token-1`, no token").excerpt(), "`***`, no token");
+        assert_eq!(Response::new(500, r#"{"error":"excerpt-token-1"}"#).error_text(), "***");
+        let cut = Response::new(500, format!("{}excerpt-token-1", "x".repeat(190)));
+        assert!(!cut.excerpt().contains("excerpt"), "{}", cut.excerpt());
+        let escaped = Response::new(500, r#"{"error":"\u0065xcerpt-token-1"}"#);
+        assert_eq!(escaped.error_text(), "***");
     }
 
     #[test]

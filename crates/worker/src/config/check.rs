@@ -62,6 +62,7 @@ impl WorkerConfig {
             read.filter(|problem| !self.is_set_in_code(&problem.variable)).cloned().collect();
         let in_code = OPTIONS.iter().filter(|option| self.is_set_in_code(option.variable));
         problems.extend(in_code.filter_map(|option| self.wrong_in_code(option)));
+        problems.extend(self.history.wrong.iter().cloned());
         problems.extend(self.wrong_files());
         if let Some(missing) = self.missing_key()
             && problems.iter().all(|problem| problem.variable != missing.variable)

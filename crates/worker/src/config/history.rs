@@ -15,14 +15,26 @@ pub(super) struct History {
     pub(super) extra: BTreeMap<String, serde_json::Value>,
     /// What the variables of options said.
     pub(super) environment: BTreeMap<&'static str, Secret>,
+    /// Keys of the AWS tools, which the storage may take.
+    pub(super) keys: Vec<Secret>,
     /// Options that were set by a method or by name.
     pub(super) in_code: BTreeSet<&'static str>,
     /// Variables that are an error.
     pub(super) problems: Vec<Problem>,
+    /// What is wrong with options that were set by name.
+    pub(super) wrong: Vec<Problem>,
     /// Variables that are a warning, and count as not set.
     pub(super) ignored: Vec<Problem>,
     /// A sentence for each variable that no option has.
     pub(super) unknown: Vec<String>,
+}
+
+impl History {
+    /// Code has the last word on an option.
+    pub(super) fn set_in_code(&mut self, variable: &'static str) {
+        self.wrong.retain(|problem| problem.variable != variable);
+        self.in_code.insert(variable);
+    }
 }
 
 impl WorkerConfig {

@@ -6,6 +6,7 @@
 mod check;
 mod choices;
 mod effective;
+mod held;
 mod history;
 mod option;
 mod orchestrators;
@@ -37,6 +38,9 @@ pub const PLACEHOLDER_TOKEN: &str = "your-secret-worker-token";
 
 /// Variables of the user's own begin with this.
 const EXTRA_PREFIX: &str = "WORKER_EXTRA_";
+
+/// Variables of others' with secrets in them.
+const KEYS_OF_AWS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 /// An unknown variable with more slips than this was meant to be another.
 const MOST_SLIPS: usize = 4;
@@ -75,6 +79,8 @@ impl WorkerConfig {
                 config.history.extra.insert(name.to_lowercase(), value);
             }
         }
+        config.history.keys =
+            KEYS_OF_AWS.iter().filter_map(|name| variables.get(*name)).map(Secret::new).collect();
         let is_unknown = |name: &&String| {
             name.starts_with("WORKER_") && !name.starts_with(EXTRA_PREFIX) && find(name).is_none()
         };
@@ -156,8 +162,27 @@ impl WorkerConfig {
             self.assign(option.variable, value)
                 .map_err(|wrong| option.problem(value, wrong.detail.as_deref()))?;
         }
-        self.history.in_code.insert(option.variable);
+        self.history.set_in_code(option.variable);
         Ok(())
+    }
+
+    /// As [`set`](Self::set), for names and texts from outside: what is wrong is not told here but with everything else,
+    /// by [`check`](Self::check), and by whatever runs the worker.
+    ///
+    /// ```
+    /// use avtomatika_worker::WorkerConfig;
+    ///
+    /// let config = WorkerConfig::defaults().option("MAX_CONCURRENT_TASKS", "0").option("WORKER_PORT", "many");
+    /// assert_eq!(config.check().unwrap_err().problems().len(), 2);
+    /// ```
+    pub fn option(mut self, variable: &str, value: &str) -> Self {
+        if let Err(problem) = self.set(variable, value) {
+            if let Some(option) = find(variable) {
+                self.history.set_in_code(option.variable);
+            }
+            self.history.wrong.push(problem);
+        }
+        self
     }
 
     /// The orchestrators with their tokens, in the order they are tried: by priority, then as listed.

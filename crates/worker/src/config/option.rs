@@ -105,7 +105,7 @@ macro_rules! options {
                 #[doc = concat!("Sets [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]
                 pub fn $field(mut self, value: impl Into<$type>) -> Self {
                     self.$field = value.into();
-                    self.history.in_code.insert($variable);
+                    self.history.set_in_code($variable);
                     self
                 }
             )*)*

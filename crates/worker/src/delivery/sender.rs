@@ -123,16 +123,17 @@ impl Sender {
 
     fn settle(&mut self, id: Id, entry: &Entry, reply: &Reply) {
         let delivery = &self.delivery;
-        let verdict = {
+        let (verdict, room) = {
             let mut books = lock(&delivery.books);
             let verdict = delivery.judge(&mut books, id, entry, reply);
             // From here on it counts as one that waits for something to send: in a moment it does.
             self.in_flight = None;
             books.busy -= 1;
-            verdict
+            (verdict, books.room_news())
         };
         delivery.settled.notify_waiters();
         delivery.say(entry, reply, &verdict);
+        delivery.say_room(room);
     }
 
     /// What it had in flight is tried again.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use rxon::model::{ErrorCode, Task};
+use rxon::secrets::masked;
 use rxon::{JobId, TaskId};
 use tracing::Instrument;
 
@@ -74,7 +75,7 @@ fn answer(
         return false;
     }
     if *error.code() == ErrorCode::Security {
-        tracing::error!("not run: {}", error.message());
+        tracing::error!("not run: {}", masked(error.message()));
     }
     drop(entered);
     let outcome = Outcome::Failed(error);
@@ -98,7 +99,7 @@ fn hand_in(core: &Core, span: tracing::Span, work: impl Future<Output = ()> + Se
 /// At the level of errors, so that it is there for whatever is logged within.
 fn span(session: &Session, task_id: &TaskId, job_id: &JobId) -> tracing::Span {
     tracing::error_span!(
-        "task", %task_id, %job_id, orchestrator = %session.peer.name,
+        "task", task_id = %task_id.shown(), job_id = %job_id.shown(), orchestrator = %session.peer.name,
         trace_id = tracing::field::Empty, parent_span_id = tracing::field::Empty
     )
 }

@@ -20,6 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::FutureExt;
 use rxon::TaskId;
 use rxon::model::{ErrorCode, Task};
+use rxon::secrets::masked;
 use tokio::time::Instant;
 use tower::ServiceExt;
 
@@ -75,8 +76,9 @@ impl Execution {
         let duration = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
         let known = self.core.router.get(&name).map(|_| name.as_str());
         self.core.metrics.task_ended(known, &outcome, duration);
+        let name = name.shown();
         if let Outcome::Failed(error) = &outcome {
-            let (code, message) = (error.code().as_str(), error.message());
+            let (code, message) = (error.code().as_str(), masked(error.message()));
             tracing::warn!(task = %name, outcome = code, ?duration, "task ended: {message}");
         } else {
             tracing::info!(task = %name, outcome = outcome.label(), ?duration, "task ended");
@@ -153,7 +155,7 @@ impl Execution {
         if deadline.is_some_and(|at| at <= Instant::now()) {
             return (Cause::Deadline.outcome(), Left::Nothing);
         }
-        tracing::info!(task = %task.name, "task started");
+        tracing::info!(task = %task.name.shown(), "task started");
         self.began.get_or_init(Instant::now);
         let place = Arc::new(place);
         let limit = route.time_limit.or(self.core.config.worker_task_timeout);

@@ -19,7 +19,8 @@ pub(super) fn result(
 ) -> TaskResult {
     let (status, data, error) = match outcome {
         Outcome::Completed { status, data } => (status, data, None),
-        Outcome::Failed(error) => ("failure".to_owned(), None, Some(error.into())),
+        // Whoever reads the job's error may be anybody, and the error may quote what the task asked for.
+        Outcome::Failed(error) => ("failure".to_owned(), None, Some(error.without_secrets().into())),
         Outcome::Cancelled { .. } => ("cancelled".to_owned(), None, None),
     };
     // Costs are part of the success path only, as the newer SDK has it.

@@ -276,7 +276,7 @@ impl Drop for OnThread {
         if let Some(place) = self.place.take().and_then(Arc::into_inner) {
             drop(place);
             parts.scope.changes.happened();
-            let (task_id, job_id) = (&parts.task_id, &parts.job_id);
+            let (task_id, job_id) = (parts.task_id.shown(), parts.job_id.shown());
             tracing::info!(%task_id, %job_id, task = %parts.name, "the handler has ended, and its slot is free");
         }
     }

@@ -1,11 +1,14 @@
 //! What a handler says when it fails.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
 use rxon::model::{ErrorCode, Failure};
+use rxon::secrets::masked;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::files::{self, FileError, FileErrorKind};
@@ -110,9 +113,36 @@ impl TaskError {
         &self.message
     }
 
+    /// As it may be told.
+    pub(crate) fn without_secrets(self) -> Self {
+        let message = masked(&self.message).into_owned();
+        let is_masked = |details: &RawValue| matches!(masked(details.get()), Cow::Owned(_));
+        let details = match self.details {
+            // A member's value may be anything: so it is looked for in the texts.
+            Some(details) if is_masked(&details) => serde_json::from_str(details.get())
+                .ok()
+                .and_then(|details| to_raw_value(&without_secrets(details)).ok()),
+            details => details,
+        };
+        Self { message, details, ..self }
+    }
+
     /// For programs, as JSON text.
     pub fn details(&self) -> Option<&str> {
         self.details.as_deref().map(RawValue::get)
+    }
+}
+
+/// No text in it has a secret any more, neither values nor keys. Numbers stay.
+fn without_secrets(value: Value) -> Value {
+    match value {
+        Value::String(text) => masked(&text).into(),
+        Value::Array(values) => values.into_iter().map(without_secrets).collect(),
+        Value::Object(members) => {
+            let shown = |(key, value): (String, _)| (masked(&key).into_owned(), without_secrets(value));
+            members.into_iter().map(shown).collect()
+        }
+        other => other,
     }
 }
 
@@ -168,6 +198,8 @@ impl fmt::Debug for TaskError {
 
 #[cfg(test)]
 mod tests {
+    use rxon::secrets::Secrets;
+
     use super::*;
 
     #[test]
@@ -186,6 +218,17 @@ mod tests {
             assert_eq!(error.code(), &ErrorCode::ResourceExhausted);
         }
         assert!(error.details().is_some_and(|details| details.contains("Fetch")));
+    }
+
+    #[test]
+    fn no_text_of_an_error_keeps_a_secret() {
+        let _held = Secrets::new(["told-secret-1".to_owned(), "123456".to_owned()]);
+        let details = serde_json::json!({"told-secret-1": ["a told-secret-1", 1.5, 123_456], "b": null});
+        let error = TaskError::permanent("`told-secret-1`").with_details(details).without_secrets();
+        assert_eq!(error.to_string(), "PERMANENT_ERROR: `***`");
+        assert_eq!(error.details(), Some(r#"{"***":["a ***",1.5,123456],"b":null}"#));
+        let plain = TaskError::permanent("x").with_details(serde_json::json!({"b": 1.0, "a": 1}));
+        assert_eq!(plain.clone().without_secrets().details(), plain.details(), "as it was");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use rxon::id::random_uuid;
 use rxon::model::{Event, EventAnswer, Generation, ProgressUpdate};
+use rxon::secrets::masked;
 use rxon::signing::{CannotBeSigned, EVENT_IGNORES};
 use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::time::Instant;
@@ -53,7 +54,7 @@ impl Courier {
             let frame = match self.event(report, &event_id) {
                 Ok(frame) => frame,
                 Err(error) => {
-                    tracing::warn!(task_id = %report.task_id, %error, "what the task tells cannot be signed");
+                    tracing::warn!(task_id = %report.task_id.shown(), %error, "what the task tells cannot be signed");
                     return;
                 }
             };
@@ -65,7 +66,7 @@ impl Courier {
                 // Nothing was said to the first try, although it had arrived.
                 Ok(response) if is_unanswered && is_repetition(&response) => {
                     self.gate.on_accepted();
-                    return tracing::debug!(task_id = %report.task_id, "the orchestrator has the event already");
+                    return tracing::debug!(task_id = %report.task_id.shown(), "the orchestrator has the event already");
                 }
                 Ok(response) if is_last || !(500..600).contains(&response.status) => {
                     self.gate.on_accepted();
@@ -83,7 +84,7 @@ impl Courier {
     /// It knows progress only, and that over the websocket only.
     async fn tell_the_older(&mut self, report: &Report) {
         let News::Progress(progress) = &report.news else {
-            return tracing::debug!(task_id = %report.task_id, "the orchestrator knows no events: not sent");
+            return tracing::debug!(task_id = %report.task_id.shown(), "the orchestrator knows no events: not sent");
         };
         let frame = ProgressUpdate::new(&report.task_id, &report.job_id, progress);
         let frame = serde_json::to_vec(&frame).expect("ids, a number and a text always serialise");
@@ -160,10 +161,13 @@ fn say_refused(report: &Report, response: &Response) {
         Some(answer) => [answer.code, answer.message].into_iter().flatten().collect::<Vec<_>>().join(": "),
         None => return,
     };
+    let reason = masked(&reason);
     match &report.news {
-        News::Progress(_) => tracing::debug!(task_id = %report.task_id, "the progress was refused: {reason}"),
+        News::Progress(_) => {
+            tracing::debug!(task_id = %report.task_id.shown(), "the progress was refused: {reason}");
+        }
         News::Event(event) => {
-            let (task_id, event_type) = (&report.task_id, &event.event_type);
+            let (task_id, event_type) = (report.task_id.shown(), &event.event_type);
             tracing::warn!(%task_id, event_type, "the orchestrator refused the event: {reason}");
         }
     }
@@ -172,10 +176,10 @@ fn say_refused(report: &Report, response: &Response) {
 fn say_lost(report: &Report, error: &str) {
     match &report.news {
         News::Progress(_) => {
-            tracing::debug!(task_id = %report.task_id, error, "the progress could not be sent");
+            tracing::debug!(task_id = %report.task_id.shown(), error, "the progress could not be sent");
         }
         News::Event(event) => {
-            let (task_id, event_type) = (&report.task_id, &event.event_type);
+            let (task_id, event_type) = (report.task_id.shown(), &event.event_type);
             tracing::warn!(%task_id, event_type, error, "the event could not be sent, and is lost");
         }
     }

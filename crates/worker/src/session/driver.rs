@@ -8,6 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use rxon::Error;
 use rxon::model::{Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, WorkerStatus};
+use rxon::secrets::masked;
 use rxon::transport::{Operation, Request, Response, Transport, excerpt};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -405,6 +406,7 @@ impl Driver {
         let orchestrator = &self.session.peer.name;
         let runs = |id: &str| self.core.running.knows(self.session.who, id);
         if let Some(task_id) = self.namesake.heard(&answer.current_tasks, runs) {
+            let task_id = &*masked(task_id);
             tracing::warn!(
                 %orchestrator, worker_id = %self.core.worker_id, task_id,
                 "the orchestrator says that this worker runs tasks that it does not run: two live workers seem to \
@@ -417,7 +419,7 @@ impl Driver {
         }
         for id in &answer.cancel_task_ids {
             let known = self.core.running.cancel(self.session.who, id, &Cause::Command);
-            tracing::info!(%orchestrator, id, known, "told to cancel");
+            tracing::info!(%orchestrator, id = &*masked(id), known, "told to cancel");
         }
     }
 }

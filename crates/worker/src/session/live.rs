@@ -8,7 +8,8 @@ use fastrand::Rng;
 use rxon::Error;
 use rxon::backoff::{Backoff, Jitter};
 use rxon::model::Command;
-use rxon::transport::{Channel, Heard, Opened};
+use rxon::secrets::masked;
+use rxon::transport::{Channel, Heard, Opened, excerpt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -18,6 +19,7 @@ use super::{Asked, Session};
 use crate::core::Core;
 use crate::execution::Cause;
 use crate::pace::{after_refused_credentials, after_too_many_requests};
+use crate::repeated::Repeated;
 
 /// One that says nothing is asked for a sign of life this often.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -48,7 +50,14 @@ pub(super) async fn live(core: Arc<Core>, session: Arc<Session>) {
     if !core.config.worker_enable_websockets {
         return std::future::pending().await;
     }
-    let mut line = Line { core, session, rng: Rng::new(), replaced: 0, was_open: false };
+    let mut line = Line {
+        core,
+        session,
+        rng: Rng::new(),
+        replaced: 0,
+        was_open: false,
+        not_understood: Repeated::default(),
+    };
     let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST_DELAY, Jitter::Full);
     let peer = line.session.peer.clone();
     loop {
@@ -77,6 +86,8 @@ struct Line {
     replaced: usize,
     /// It was said that it is open.
     was_open: bool,
+    /// Messages that were no commands, over all websockets so far.
+    not_understood: Repeated,
 }
 
 impl Line {
@@ -178,7 +189,7 @@ impl Line {
                     };
                     if let Some(problem) = problem {
                         rubbish += 1;
-                        self.not_understood(rubbish, &problem);
+                        self.not_understood(&problem);
                         if rubbish >= MOST_RUBBISH {
                             return Ok(format!("{rubbish} messages over the websocket were no commands"));
                         }
@@ -188,17 +199,17 @@ impl Line {
         }
     }
 
-    fn not_understood(&self, count: usize, problem: &str) {
-        // A person needs to see one, not each.
-        if count == 1 {
+    fn not_understood(&self, problem: &str) {
+        let (count, is_worth_a_line) = self.not_understood.again();
+        if is_worth_a_line {
             let orchestrator = &self.session.peer.name;
-            tracing::warn!(%orchestrator, "what came over the websocket is no command and is ignored: {problem}");
+            tracing::warn!(%orchestrator, count, "what came over the websocket is no command and is ignored: {problem}");
         }
     }
 
     fn obey(&self, text: &[u8]) -> Result<(), String> {
         let command: Command = serde_json::from_slice(text)
-            .map_err(|error| format!("{error}: `{}`", rxon::transport::excerpt(text)))?;
+            .map_err(|error| format!("{}: `{}`", masked(&error.to_string()), excerpt(text)))?;
         let orchestrator = &self.session.peer.name;
         if command.command != "cancel_task" {
             self.core.commands.hand_over(command, orchestrator);
@@ -210,7 +221,7 @@ impl Line {
             return Err("`cancel_task` without an id".to_owned());
         };
         let known = self.core.running.cancel(self.session.who, id, &Cause::Command);
-        tracing::info!(%orchestrator, id, known, "told to cancel");
+        tracing::info!(%orchestrator, id = &*masked(id), known, "told to cancel");
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! An orchestrator, and what is known of it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use prometheus_client::metrics::counter::Counter;
 use rxon::model::Generation;
+use rxon::secrets::masked;
 use rxon::signing::Seal;
 use rxon::transport::http::MAX_FRAME;
 use rxon::transport::{Connector, Response};
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::pace::lock;
+use crate::repeated::Repeated;
 
 /// Something to be said over a websocket.
 #[derive(Debug)]
@@ -184,7 +186,7 @@ pub(crate) struct PeerLog {
     counts: PeerCounts,
     /// Until when nothing is sent because of a 429.
     silences: [Mutex<Option<Instant>>; 5],
-    failures: [AtomicUsize; 5],
+    failures: [Repeated; 5],
 }
 
 /// What is asked of an orchestrator again and again.
@@ -267,19 +269,22 @@ impl PeerLog {
     /// It answered.
     pub(crate) fn answered(&self, asked: Asked) {
         self.counts.requests[asked as usize][0].inc();
-        let counter = &self.failures[asked as usize];
-        if counter.load(Ordering::Relaxed) > 0 {
-            let (operation, failures) = (asked.name(), counter.swap(0, Ordering::Relaxed));
+        let failures = self.failures[asked as usize].over();
+        if failures > 0 {
+            let operation = asked.name();
             tracing::info!(orchestrator = %self.name, operation, failures, "the orchestrator answers again");
         }
     }
 
-    /// An exchange with it failed. Every tenth power of failures is said again, so that a log's tail shows it.
+    /// An exchange with it failed.
     pub(crate) fn failed(&self, asked: Asked, reason: &dyn std::fmt::Display) {
         self.counts.requests[asked as usize][1].inc();
-        let failures = self.failures[asked as usize].fetch_add(1, Ordering::Relaxed) + 1;
+        let (failures, is_worth_a_line) = self.failures[asked as usize].again();
         let (orchestrator, operation) = (&self.name, asked.name());
-        if is_power_of_ten(failures) {
+        // Much of it comes from the other side.
+        let reason = reason.to_string();
+        let reason = masked(&reason);
+        if is_worth_a_line {
             tracing::warn!(%orchestrator, operation, failures, "the orchestrator does not answer as expected: {reason}");
         } else {
             tracing::debug!(%orchestrator, operation, failures, "still failing: {reason}");
@@ -289,8 +294,8 @@ impl PeerLog {
     /// It refused our credentials.
     pub(crate) fn refused(&self, asked: Asked, response: &Response) {
         self.counts.requests[asked as usize][2].inc();
-        let failures = self.failures[asked as usize].fetch_add(1, Ordering::Relaxed) + 1;
-        if !is_power_of_ten(failures) {
+        let (failures, is_worth_a_line) = self.failures[asked as usize].again();
+        if !is_worth_a_line {
             return;
         }
         let text = response.error_text();
@@ -329,13 +334,6 @@ fn difference(there: Option<SystemTime>, here: SystemTime) -> String {
             format!("this machine's clock is {seconds} s {direction} the orchestrator's")
         }
     }
-}
-
-fn is_power_of_ten(mut number: usize) -> bool {
-    while number.is_multiple_of(10) && number > 0 {
-        number /= 10;
-    }
-    number == 1
 }
 
 #[cfg(test)]

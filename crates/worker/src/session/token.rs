@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rxon::model::TokenAnswer;
+use rxon::secrets::Secrets;
 use rxon::signing::{EVENT_IGNORES, Seal};
 use rxon::transport::http::Token;
 use rxon::transport::{
-    Connector, ExchangeFuture, OpenFuture, Opened, Operation, Request, Response, Transport, masked,
+    Connector, ExchangeFuture, OpenFuture, Opened, Operation, Request, Response, Transport,
 };
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
@@ -26,7 +27,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// However much is refused, a token is asked for no more often than this.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// So many tokens are looked for in what an orchestrator says.
+/// So many tokens are masked in what is logged.
 const MOST_REMEMBERED: usize = 4;
 
 /// This part of its life is over when a token is refreshed.
@@ -40,6 +41,8 @@ pub(crate) struct TokenKeeper {
     long_lived: String,
     /// The short-lived ones that were shown lately: answers to requests that showed them may still come.
     lately: std::sync::Mutex<VecDeque<String>>,
+    /// The same, where they are masked.
+    secrets: Secrets,
     /// A token is fetched before the registration.
     eager: bool,
     /// How often the token was replaced.
@@ -103,6 +106,7 @@ impl TokenKeeper {
             token,
             long_lived: long_lived.to_owned(),
             lately: std::sync::Mutex::default(),
+            secrets: Secrets::new([]),
             eager,
             epoch: AtomicU64::new(0),
             state: Mutex::default(),
@@ -171,8 +175,7 @@ impl TokenKeeper {
         let problem = match transport.exchange(Request::new(Operation::Token, TIME_LIMIT)).await {
             Ok(response) if response.is_success() => match TokenAnswer::read(&response.body) {
                 // What no header can hold is none.
-                Some(answer) if self.token.replace(&answer.access_token).is_ok() => {
-                    self.remember(answer.access_token);
+                Some(answer) if self.show(&answer.access_token) => {
                     self.replaced(state, Some(Life::new(answer.expires_in)));
                     state.warned = false;
                     tracing::debug!(orchestrator = %self.orchestrator, lasts = ?answer.expires_in, "got a short-lived token");
@@ -181,10 +184,7 @@ impl TokenKeeper {
                 // Not quoted: it may hold half a token.
                 _ => format!("{}, but no token in {} bytes", response.status, response.body.len()),
             },
-            Ok(response) => {
-                let response = self.without_tokens(response);
-                format!("{}: {}", response.status, response.error_text())
-            }
+            Ok(response) => format!("{}: {}", response.status, response.error_text()),
             Err(error) => error.chain().to_string(),
         };
         if !std::mem::replace(&mut state.warned, true) {
@@ -205,22 +205,15 @@ impl TokenKeeper {
         had_one
     }
 
-    /// What an orchestrator says of a refusal is logged, and it may quote the token that it refuses.
-    fn without_tokens(&self, mut response: Response) -> Response {
-        if response.is_success() {
-            return response;
-        }
-        response.body = masked(response.body, self.long_lived.as_bytes());
-        for token in &*lock(&self.lately) {
-            response.body = masked(response.body, token.as_bytes());
-        }
-        response
-    }
-
-    fn remember(&self, token: String) {
+    /// Shows a token from now on. What an orchestrator says is logged, and it may quote the token that it refuses: so it
+    /// is a secret before it is shown.
+    fn show(&self, token: &str) -> bool {
         let mut lately = lock(&self.lately);
-        lately.truncate(MOST_REMEMBERED - 1);
-        lately.push_front(token);
+        lately.push_front(token.to_owned());
+        lately.truncate(MOST_REMEMBERED);
+        self.secrets.replace(lately.iter().cloned());
+        drop(lately);
+        self.token.replace(token).is_ok()
     }
 
     fn replaced(&self, state: &mut State, life: Option<Life>) {
@@ -263,10 +256,6 @@ impl Connector for Renewing {
                 }
                 opened => Ok(opened),
             }
-            .map(|opened| match opened {
-                Opened::Refused(response) => Opened::Refused(self.keeper.without_tokens(response)),
-                Opened::Channel(channel) => Opened::Channel(channel),
-            })
         })
     }
 }
@@ -286,12 +275,11 @@ impl Transport for RenewingTransport {
             }
             let shown = self.keeper.epoch();
             let response = self.inner.exchange(request.clone()).await?;
-            let response = if response.is_unauthorized() && self.keeper.renew(shown).await {
-                self.again(request, response).await?
+            if response.is_unauthorized() && self.keeper.renew(shown).await {
+                self.again(request, response).await
             } else {
-                response
-            };
-            Ok(self.keeper.without_tokens(response))
+                Ok(response)
+            }
         })
     }
 }

@@ -206,6 +206,25 @@ async fn code_wins_over_the_environment_and_clears_what_is_wrong_there() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_in_code_is_told_as_what_is_wrong_in_the_environment() {
+    let told = async |variables: &[(&str, &str)]| {
+        let mut process = program("http://127.0.0.1:1", variables).start();
+        let code = process.wait(Duration::from_secs(10)).await.code();
+        (code, process.lines())
+    };
+    let (code, lines) = told(&[("MAX_CONCURRENT_TASKS", "0"), ("HEARTBEAT_INTERVAL", "soon")]).await;
+    assert_eq!(code, Some(2), "{lines:?}");
+    let text = lines.concat();
+    assert!(
+        text.contains("`MAX_CONCURRENT_TASKS` is `0`") && text.contains("`HEARTBEAT_INTERVAL`"),
+        "{text}"
+    );
+    let set = r#"{"MAX_CONCURRENT_TASKS": 0}"#;
+    let in_code = told(&[("CONFORMANCE_CONFIG", set), ("HEARTBEAT_INTERVAL", "soon")]).await;
+    assert_eq!(in_code, (code, lines));
+}
+
+#[tokio::test]
 async fn an_address_set_in_code_counts_like_the_variable() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let set = json!({"ORCHESTRATOR_URL": orchestrator.url().replace("http://", "ws://")}).to_string();

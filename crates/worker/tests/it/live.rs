@@ -351,6 +351,26 @@ async fn commands_of_the_users_own_are_handed_over_in_order_and_a_panic_harms_no
 }
 
 #[tokio::test]
+async fn commands_that_nobody_knows_are_said_once_and_then_counted() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let (orchestrator, _worker) = open(Script::newer()).await;
+    let id = running(&orchestrator, "sleep").await;
+    (0..500).for_each(|number| orchestrator.send_command(&json!({"command": format!("unknown-{number}")})));
+    orchestrator.send_command(&json!({"command": "cancel_task", "task_id": id}));
+    orchestrator.wait_for_result(&id).await;
+    let said: Vec<_> = logs
+        .lines()
+        .into_iter()
+        .filter(|line| line.contains("WARN") && line.contains("unknown command, ignored"))
+        .collect();
+    assert_eq!(said.len(), 3, "{said:?}");
+    for (line, count) in said.iter().zip(["unknown=1", "unknown=10", "unknown=100"]) {
+        assert!(line.ends_with(count), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn more_commands_than_can_wait_are_dropped_and_said() {
     let logs = Logs::new();
     let _guard = logs.start();
@@ -360,7 +380,8 @@ async fn more_commands_than_can_wait_are_dropped_and_said() {
     let worker = Running::start(worker);
     orchestrator.wait_for_open_websockets(1).await;
     (0..80).for_each(|_| orchestrator.send_command(&json!({"command": "wait"})));
-    until(|| logs.count("64 commands wait for `on_command`: this one is dropped") >= 15).await;
+    logs.wait_for("dropped=10").await;
+    assert_eq!(logs.count("64 commands wait for `on_command`: this one is dropped"), 2, "{logs:?}");
     let id = running(&orchestrator, "sleep").await;
     orchestrator.send_command(&json!({"command": "cancel_task", "task_id": id}));
     assert_eq!(orchestrator.wait_for_result(&id).await["status"], "cancelled");

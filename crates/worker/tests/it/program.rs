@@ -128,6 +128,28 @@ async fn a_wrong_token_is_an_error_that_says_what_to_check() {
 }
 
 #[tokio::test]
+async fn nobody_can_make_two_lines_of_a_record() {
+    const FORGED: &str = "x\n2026-01-01T00:00:00Z ERROR forged\r\u{1b}[2J";
+    let orchestrator = ScriptedOrchestrator::start_with(Script::newer()).await;
+    let process = started(&orchestrator, &[]).await;
+    for (name, params) in [("echo", json!({})), (FORGED, json!({})), ("raise", json!({"message": FORGED}))] {
+        let mut task = testkit::task(name, params);
+        task["job_id"] = json!(FORGED);
+        task["task_id"] = json!(format!("{FORGED} {name}"));
+        orchestrator.push_task(&task);
+        orchestrator.wait_for_result(task["task_id"].as_str().expect("a text")).await;
+    }
+    let ended = process.wait_for_line("task ended: x").await;
+    assert!(ended.contains(r"x\n2026-01-01T00:00:00Z ERROR forged\r\"), "{ended}");
+    let lines = process.lines();
+    // An unregistered task never starts.
+    assert_eq!(lines.iter().filter(|line| line.contains("forged")).count(), 5, "{lines:#?}");
+    for line in lines {
+        assert!(!line.starts_with("2026-01-01") && !line.contains(char::is_control), "{line:?}");
+    }
+}
+
+#[tokio::test]
 async fn no_secret_is_in_the_fullest_log() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let url = orchestrator.url().replace("http://", "http://user:url-secret@");

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, Proxy, Script, ScriptedOrchestrator, Tls};
 
-use crate::support::{each, program, push, until};
+use crate::support::{Running, config, each, program, push, tasks, until};
 
 /// The secrets, as they are given to the worker, and as they might come out.
 fn forms(secret: &str) -> Vec<String> {
@@ -153,4 +154,107 @@ async fn a_wrong_configuration_is_explained_without_them() {
     ] {
         assert!(!lines.iter().any(|line| line.contains(secret)), "{secret}: {lines:?}");
     }
+}
+
+/// Whoever writes the log: this is said with the subscriber of a test.
+#[tokio::test]
+async fn what_an_orchestrator_quotes_is_masked_in_the_log_and_in_results() {
+    const SECRETS: [&str; 4] = ["quoted-token-1", "quoted-key-2", "quoted-own-3", "quoted-password-4"];
+    let quoted = SECRETS.join(" ");
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let orchestrator = ScriptedOrchestrator::start_with(Script::newer()).await;
+    let url = orchestrator.url().replace("http://", "http://me:quoted-password-4@");
+    let entries = json!([{"url": url, "token": "quoted-own-3"}]).to_string();
+    let variables = [
+        ("WORKER_TOKEN", "quoted-token-1"),
+        ("ORCHESTRATORS_CONFIG", &entries),
+        ("ORCHESTRATOR_SECRET_KEY", "quoted-key-2"),
+        ("REQUIRE_TASK_SIGNATURE", "false"),
+        ("WORKER_ENABLE_WEBSOCKETS", "true"),
+    ];
+    let worker = tasks().config(config(&orchestrator.url(), &variables)).build().expect("a worker");
+    let _worker = Running::start(worker);
+    orchestrator.wait_for_open_websockets(1).await;
+
+    // Polls: no task, a malformed one, one for nobody, one with wrong parameters, one that is told by its ids.
+    orchestrator.push_task_body(format!("garbage {quoted}"));
+    let mut malformed = testkit::task("echo", json!({}));
+    malformed["type"] = json!([quoted]);
+    orchestrator.push_task(&malformed);
+    let mut results =
+        vec![orchestrator.wait_for_result(malformed["task_id"].as_str().expect("a text")).await];
+    for (name, params) in [(quoted.as_str(), json!({})), ("sleep", json!({"seconds": quoted}))] {
+        let id = push(&orchestrator, name, params);
+        results.push(orchestrator.wait_for_result(&id).await);
+    }
+    for result in results {
+        let error = result["error"].to_string();
+        assert!(error.contains("*** ***") && !error.contains("quoted"), "{result}");
+    }
+    let mut named = testkit::task("echo", json!({}));
+    named["task_id"] = json!(quoted);
+    named["job_id"] = json!(quoted);
+    orchestrator.push_task(&named);
+    assert_eq!(
+        orchestrator.wait_for_result(&quoted).await["job_id"],
+        json!(quoted),
+        "ids go back as they came"
+    );
+
+    // Answers to everything else.
+    let error = Answer::Json(500, json!({"error": quoted}));
+    for answer in [
+        Answer::ok(json!({"status": "ignored", "reason": quoted})),
+        Answer::Json(400, json!({"error": quoted})),
+        error.clone(),
+    ] {
+        orchestrator.answer_next(Endpoint::Result, answer);
+        let before = orchestrator.count(Endpoint::Result);
+        push(&orchestrator, "echo", json!({}));
+        orchestrator.wait_for_requests(Endpoint::Result, before + 1).await;
+    }
+    for answer in [error, Answer::ok(json!([quoted])), Answer::ok(json!({"cancel_task_ids": [quoted]}))] {
+        let before = orchestrator.count(Endpoint::Heartbeat);
+        orchestrator.answer_next(Endpoint::Heartbeat, answer);
+        orchestrator.wait_for_requests(Endpoint::Heartbeat, before + 2).await;
+    }
+
+    // The websocket.
+    orchestrator.send_websocket_text(&format!("rubbish {quoted}"));
+    orchestrator.send_websocket_text(&json!(quoted).to_string());
+    orchestrator.send_command(&json!({"command": quoted}));
+    orchestrator.send_command(&json!({"command": "cancel_task", "task_id": quoted}));
+    logs.wait_for("unknown command").await;
+    orchestrator.close_websockets(1008, &quoted);
+    logs.wait_for("the websocket was closed by the orchestrator (1008)").await;
+
+    for said in ["not a task", "task ended", "the orchestrator ignored the result", "told to cancel"] {
+        logs.wait_for(said).await;
+    }
+    let leaks: Vec<_> = logs.lines().into_iter().filter(|line| line.contains("quoted-")).collect();
+    assert_eq!(leaks, [] as [&str; 0]);
+}
+
+/// What handlers say may be anything: the writer of the log is the last to look.
+#[tokio::test]
+async fn what_a_handler_says_is_masked_by_the_writer_of_the_log() {
+    each(["text", "json"], async |format| {
+        let orchestrator = ScriptedOrchestrator::start().await;
+        let variables =
+            [("LOG_FORMAT", format), ("WORKER_TOKEN", "token-secret-5"), ("S3_SECRET_KEY", "s3-secret-8")];
+        let process = program(&orchestrator.url(), &variables).start();
+        for name in ["raise", "echo"] {
+            let mut task = testkit::task(name, json!({"message": "it was token-secret-5 and s3-secret-8"}));
+            task["task_id"] = json!(format!("{name}-token-secret-5"));
+            orchestrator.push_task(&task);
+            let result = orchestrator.wait_for_result(task["task_id"].as_str().expect("a text")).await;
+            assert!(!result["error"].to_string().contains("secret"), "{result}");
+        }
+        process.wait_for_line("it was *** and ***").await;
+        process.wait_for_line("echo-***").await;
+        let leak = process.lines().into_iter().find(|line| line.contains("secret-"));
+        assert_eq!(leak, None);
+    })
+    .await;
 }

@@ -126,6 +126,11 @@ impl OrchestratorUrl {
         format!("{scheme}://{}{}", self.host_header(), self.prefix)
     }
 
+    /// What of its credentials is secret, in every form that may be shown.
+    pub fn secrets(&self) -> Vec<String> {
+        self.credentials.as_deref().map_or_else(Vec::new, secrets_of)
+    }
+
     pub(super) fn basic_credentials(&self) -> Option<String> {
         self.credentials.as_deref().map(basic)
     }
@@ -149,6 +154,20 @@ pub fn redacted(text: &str) -> String {
     let (rest, query) = rest.split_once(['?', '#']).map_or((rest, ""), |(rest, _)| (rest, "?…"));
     let separator = if scheme.is_empty() { "" } else { "://" };
     format!("{scheme}{separator}{rest}{query}")
+}
+
+/// What of an address is secret: the password (or all that stands before the `@` where there is no `:`) as it is given
+/// and as it is meant, and the value of a header that shows it.
+pub fn secrets_in(address: &str) -> Vec<String> {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    rest.rsplit_once('@').map_or_else(Vec::new, |(credentials, _)| secrets_of(credentials))
+}
+
+fn secrets_of(credentials: &str) -> Vec<String> {
+    let password = credentials.split_once(':').map_or(credentials, |(_, password)| password);
+    let decoded = percent_encoding::percent_decode_str(password).decode_utf8_lossy();
+    let header = basic(credentials).replace("Basic ", "");
+    vec![password.to_owned(), decoded.into_owned(), header]
 }
 
 impl fmt::Display for OrchestratorUrl {
@@ -186,6 +205,15 @@ mod tests {
             assert_eq!((url.to_string().as_str(), url.port()), (shown, port));
         }
         assert_eq!(parse("http://[::1]:9").expect("an address").host(), "::1");
+    }
+
+    #[test]
+    fn the_secret_part_of_an_address_is_known() {
+        assert_eq!(secrets_in("https://me:p%40ss@h/x"), ["p%40ss", "p@ss", "bWU6cEBzcw=="]);
+        assert_eq!(secrets_in("me:a@b@p:1"), ["a@b", "a@b", "bWU6YUBi"]);
+        assert_eq!(secrets_in("http://token@h")[0], "token");
+        assert_eq!(secrets_in("http://h:80/"), [] as [&str; 0]);
+        assert_eq!(parse("http://me:p%40ss@h").expect("an address").secrets()[1], "p@ss");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use http::{Method, StatusCode, Uri};
 use rustls::ClientConfig;
 use tokio::time::Instant;
 
-pub use address::{InvalidAddress, OrchestratorUrl, redacted};
+pub use address::{InvalidAddress, OrchestratorUrl, redacted, secrets_in};
 pub use proxy::{InvalidProxy, Proxies};
 pub use tls::{ClientIdentity, InvalidTls, TlsFile, TlsSettings, storage_tls};
 pub use websocket::{HANDSHAKE_TIME_LIMIT, MAX_FRAME};

@@ -5,6 +5,29 @@ use std::time::Duration;
 use super::*;
 
 #[test]
+fn what_is_wrong_by_name_is_told_with_everything_else() {
+    let read = config(&[("MAX_CONCURRENT_TASKS", "many"), ("HEARTBEAT_INTERVAL", "soon")]);
+    let set =
+        read.option("MAX_CONCURRENT_TASKS", "0").option("WORKER_PORT", "x").option("NO_SUCH", "a-secret");
+    let problems = set.check().expect_err("wrong").to_string();
+    for said in [
+        "`MAX_CONCURRENT_TASKS` is `0`",
+        "`HEARTBEAT_INTERVAL` is `soon`",
+        "`WORKER_PORT` is `x`",
+        "`NO_SUCH`",
+    ] {
+        assert!(problems.contains(said), "{said}: {problems}");
+    }
+    assert!(!problems.contains("many") && !problems.contains("a-secret"), "{problems}");
+    let by_method = set.clone().max_concurrent_tasks(4usize).option("WORKER_PORT", "80");
+    let left = by_method.check().expect_err("two are left").to_string();
+    assert!(!left.contains("MAX_CONCURRENT_TASKS") && !left.contains("WORKER_PORT"), "{left}");
+    let mut by_name = WorkerConfig::defaults().option("WORKER_PORT", "x");
+    by_name.set("WORKER_PORT", "80").expect("a port");
+    assert!(by_name.check().is_ok() && by_name.worker_port == 80);
+}
+
+#[test]
 fn code_has_the_last_word_in_each_of_three_ways() {
     let variables =
         [("MAX_CONCURRENT_TASKS", "3"), ("WORKER_TYPE", "env"), ("ORCHESTRATOR_URL", "http://env")];

@@ -116,6 +116,23 @@ fn no_secret_is_ever_shown() {
 }
 
 #[test]
+fn what_is_secret_in_a_configuration_is_known_right_or_wrong() {
+    for (name, right, wrong) in SECRETS {
+        for text in [right, wrong] {
+            let secrets = config(&[(name, text)]).secrets();
+            assert!(secrets.iter().any(|secret| secret.contains("hidden")), "{name}={text}: {secrets:?}");
+        }
+        // In code an unknown key is an error.
+        let right = right.replace(r#","toke":"hidden""#, "");
+        let in_code = WorkerConfig::defaults().option(name, &right).secrets();
+        assert!(in_code.iter().any(|secret| secret == "hidden"), "{name}: {in_code:?}");
+    }
+    assert_eq!(config(&[("AWS_SESSION_TOKEN", "hidden"), ("AWS_REGION", "plain")]).secrets(), ["hidden"]);
+    // The placeholder is in a warning.
+    assert_eq!(config(&[("WORKER_TYPE", "hidden"), ("S3_REGION", "hidden")]).secrets(), [] as [&str; 0]);
+}
+
+#[test]
 fn every_masked_option_is_among_the_secrets_that_are_tried() {
     let plain = OPTIONS.iter().filter(|option| option.display == option::Display::Plain);
     assert_eq!(plain.count() + SECRETS.len(), OPTIONS.len());

@@ -24,7 +24,7 @@ impl Delivery {
             results.into_iter().partition(|(_, record)| is_ambiguous(record));
         for (key, record) in ambiguous {
             tracing::error!(
-                task_id = %record.task_id, job_id = %record.job_id, orchestrator = %self.peer.name,
+                task_id = %record.task_id.shown(), job_id = %record.job_id.shown(), orchestrator = %self.peer.name,
                 "the result is given up: it was being sent when the process died, and is not sent twice"
             );
             self.unstore_as_rejected(key, "the orchestrator may have got it before the process died");
@@ -195,7 +195,7 @@ fn leave(spool: &Spool, orchestrator: &str, results: Vec<(Key, Record)>, max_age
     let (old, kept): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, record)| is_old(record));
     for (key, record) in &old {
         tracing::error!(
-            task_id = %record.task_id, job_id = %record.job_id, orchestrator,
+            task_id = %record.task_id.shown(), job_id = %record.job_id.shown(), orchestrator,
             "the result is given up: it is too old, and its orchestrator is not configured"
         );
         spool.reject(*key, "its orchestrator was not configured in all that time");

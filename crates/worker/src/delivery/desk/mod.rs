@@ -71,6 +71,18 @@ pub(super) struct Books {
     ignored: u64,
     /// How many orchestrators share the limits.
     sharers: usize,
+    /// It was said that no further task is asked for.
+    is_full: bool,
+}
+
+/// News of the room for results, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RoomNews {
+    is_full: bool,
+    results: usize,
+    bytes: usize,
+    most_results: usize,
+    most_bytes: usize,
 }
 
 impl Books {
@@ -79,8 +91,27 @@ impl Books {
         self.senders - self.busy
     }
 
+    fn most(&self) -> (usize, usize) {
+        (MAX_RESULTS / self.sharers, MAX_BYTES / self.sharers)
+    }
+
     fn has_room(&self) -> bool {
-        self.outbox.len() < MAX_RESULTS / self.sharers && self.outbox.bytes() < MAX_BYTES / self.sharers
+        let (results, bytes) = self.most();
+        self.outbox.len() < results && self.outbox.bytes() < bytes
+    }
+
+    /// Whether it is to be said that there is no room any more, or that there is again. Where each result that goes is
+    /// followed by another, it is full all the time: a tenth of the room has to be free to say otherwise.
+    pub(super) fn room_news(&mut self) -> Option<RoomNews> {
+        let (most_results, most_bytes) = self.most();
+        let (results, bytes) = (self.outbox.len(), self.outbox.bytes());
+        let is_full = if self.is_full {
+            results > most_results / 10 * 9 || bytes > most_bytes / 10 * 9
+        } else {
+            !self.has_room()
+        };
+        let is_news = std::mem::replace(&mut self.is_full, is_full) != is_full;
+        is_news.then_some(RoomNews { is_full, results, bytes, most_results, most_bytes })
     }
 
     /// Counts as many new senders as there is something to do for; the caller has them begin.
@@ -127,7 +158,7 @@ impl Delivery {
         sharers: usize,
     ) -> Arc<Self> {
         let recent = Recent::new(sharers);
-        let books = Books { outbox, recent, senders: 0, busy: 0, ignored: 0, sharers };
+        let books = Books { outbox, recent, senders: 0, busy: 0, ignored: 0, sharers, is_full: false };
         Arc::new(Self {
             peer,
             worker_id,
@@ -154,14 +185,14 @@ impl Delivery {
         let body = match serde_json::to_vec(result) {
             Ok(body) => Bytes::from(body),
             Err(error) => {
-                tracing::error!(task_id = %result.task_id, %error, "the result cannot be written as JSON");
+                tracing::error!(task_id = %result.task_id.shown(), %error, "the result cannot be written as JSON");
                 self.abandon(&result.task_id);
                 return;
             }
         };
         if body.len() > LARGE_RESULT {
             tracing::warn!(
-                task_id = %result.task_id,
+                task_id = %result.task_id.shown(),
                 bytes = body.len(),
                 "the result is large: orchestrators take at most 1 MiB; return large data as files"
             );
@@ -203,11 +234,12 @@ impl Delivery {
 
     fn rearrange(self: &Arc<Self>, change: impl FnOnce(&mut Books, Instant)) {
         let now = Instant::now();
-        let hired = {
+        let (hired, room) = {
             let mut books = lock(&self.books);
             change(&mut books, now);
-            books.hire(now)
+            (books.hire(now), books.room_news())
         };
+        self.say_room(room);
         self.begin(hired, true);
     }
 
@@ -329,9 +361,27 @@ impl Delivery {
         verdict
     }
 
+    pub(super) fn say_room(&self, news: Option<RoomNews>) {
+        let Some(RoomNews { is_full, results, bytes, most_results, most_bytes }) = news else { return };
+        let orchestrator = &self.peer.name;
+        // Of no task: the one whose result was one too many has no part in it.
+        if is_full {
+            tracing::warn!(
+                parent: None, %orchestrator, results, most_results, bytes, most_bytes,
+                "polling pauses: as many results wait for the orchestrator to take them as may"
+            );
+        } else {
+            tracing::info!(
+                parent: None, %orchestrator, results, most_results, bytes, most_bytes,
+                "polling goes on: there is room for results again"
+            );
+        }
+    }
+
     /// Says what became of a try: one line where a state changes, and counts where nothing does.
     pub(super) fn say(&self, entry: &Entry, reply: &Reply, verdict: &Verdict) {
-        let (task_id, job_id, orchestrator) = (&entry.task_id, &entry.job_id, &self.peer.name);
+        let (task_id, job_id) = (entry.task_id.shown(), entry.job_id.shown());
+        let orchestrator = &self.peer.name;
         self.count(reply);
         self.count_verdict(verdict);
         match verdict {
@@ -346,8 +396,8 @@ impl Delivery {
                 );
                 if let Some(hook) = &self.on_ignored {
                     hook.call(&IgnoredResult {
-                        task_id: task_id.clone(),
-                        job_id: job_id.clone(),
+                        task_id: entry.task_id.clone(),
+                        job_id: entry.job_id.clone(),
                         orchestrator: orchestrator.clone(),
                         reason: why.clone(),
                     });

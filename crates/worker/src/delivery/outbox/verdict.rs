@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rxon::backoff::add_quarter;
 use rxon::model::ResultAnswer;
+use rxon::secrets::masked;
 use rxon::transport::Response;
 use tokio::time::Instant;
 
@@ -55,7 +56,8 @@ impl Outbox {
         if response.is_success() {
             let answer = ResultAnswer::read(&response.body);
             return if answer.is_ignored() {
-                Verdict::Ignored(answer.reason.unwrap_or_else(|| "no reason given".to_owned()))
+                let reason = answer.reason.as_deref().unwrap_or("no reason given");
+                Verdict::Ignored(masked(reason).into_owned())
             } else {
                 Verdict::Acknowledged
             };
@@ -100,7 +102,7 @@ impl Outbox {
                 let since = *state.server_error_since.get_or_insert(now);
                 let unknown_job = error == "Job not found" && state.tries >= self.settings.quick_tries.max(1);
                 if unknown_job || now.duration_since(since) >= SERVER_ERROR_PATIENCE {
-                    return Verdict::Rejected(format!("{}: {error}", response.status));
+                    return Verdict::Rejected(format!("{}: {}", response.status, masked(&error)));
                 }
             }
             None => state.server_error_since = None,

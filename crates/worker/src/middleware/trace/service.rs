@@ -52,9 +52,9 @@ where
 fn span(context: &TaskContext) -> Span {
     let span = tracing::info_span!(
         "handler",
-        task = %context.name(),
-        task_id = %context.task_id(),
-        job_id = %context.job_id(),
+        task = %context.name().shown(),
+        task_id = %context.task_id().shown(),
+        job_id = %context.job_id().shown(),
         trace_id = Empty,
         parent_id = Empty,
     );

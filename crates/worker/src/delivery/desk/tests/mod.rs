@@ -214,6 +214,36 @@ async fn room_is_waited_for() {
     tokio::time::timeout(SECOND, room).await.expect("room");
 }
 
+#[tokio::test(start_paused = true)]
+async fn that_there_is_no_room_is_said_once_and_once_that_there_is_again() {
+    const FULL: &str = "WARN avtomatika_worker::delivery::desk: polling pauses";
+    const AGAIN: &str = "INFO avtomatika_worker::delivery::desk: polling goes on";
+    let logs = testkit::capture::Logs::new();
+    let _guard = logs.start();
+    let (connector, mut peer) = memory::pair();
+    let delivery = delivery_of_one(10, Arc::new(connector));
+    let said = || (logs.count(FULL), logs.count(AGAIN));
+    for number in 0..1000 {
+        assert_eq!(said(), (0, 0), "{number}");
+        delivery.push(&result(number)).await;
+    }
+    assert_eq!(said(), (1, 0));
+    assert!(logs.contains("orchestrator=http://peer results=1000 most_results=1000"), "{logs:?}");
+    // One goes and another comes, again and again: nothing new.
+    for number in 1000..1010 {
+        peer.next().await.expect("a request").answer(Ok(ok()));
+        delivery.room().await;
+        delivery.push(&result(number)).await;
+    }
+    assert_eq!(said(), (1, 0));
+    while delivery.unacknowledged() > 0 {
+        peer.next().await.expect("a request").answer(Ok(ok()));
+        tokio::task::yield_now().await;
+    }
+    delivery.empty().await;
+    assert_eq!(said(), (1, 1));
+}
+
 /// Panics in the first exchange; the next ones go well.
 #[derive(Debug, Clone, Default)]
 struct Panicking(Arc<std::sync::atomic::AtomicUsize>);
