@@ -52,6 +52,7 @@ def test_the_environment_comes_first_and_code_after(monkeypatch):
 def test_making_it_never_fails_and_all_problems_are_told_at_once(monkeypatch):
     monkeypatch.setenv("HEARTBEAT_INTERVAL", "soon")
     monkeypatch.setenv("WORKER_PORT", "70000")
+    monkeypatch.setenv("S3_ACCESS_KEY", "very-secret-too")
     monkeypatch.setenv("S3_SECRET_KEY", "very-secret")
     monkeypatch.setitem(os.environb, b"WORKER_ID", b"not utf-8: \xff")
     made = WorkerConfig()

@@ -156,6 +156,7 @@ async fn no_secret_is_in_the_fullest_log() {
     let variables = [
         ("LOG_LEVEL", "trace"),
         ("WORKER_INDIVIDUAL_TOKEN", "individual-secret"),
+        ("S3_ACCESS_KEY", "access-secret"),
         ("S3_SECRET_KEY", "s3-secret"),
         ("ORCHESTRATOR_SECRET_KEY", "key-secret"),
         ("ORCHESTRATOR_URL", url.as_str()),
@@ -168,7 +169,7 @@ async fn no_secret_is_in_the_fullest_log() {
     assert_eq!(code(&mut process).await, Some(0));
     let text = process.lines().join("\n");
     assert!(text.contains("registered"), "{text}");
-    for secret in [TOKEN, "individual-secret", "url-secret", "s3-secret", "key-secret"] {
+    for secret in [TOKEN, "individual-secret", "url-secret", "access-secret", "s3-secret", "key-secret"] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
     let registered = orchestrator.requests(Endpoint::Register).remove(0);
