@@ -9,9 +9,13 @@ use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Secrets that are shorter are not looked for: they could be a part of any word.
 pub const SHORTEST: usize = 6;
+
+/// What stands for itself everywhere in an address.
+const BUT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What stands in a secret's place.
 const MASK: &str = "***";
@@ -43,7 +47,7 @@ impl Known {
     }
 }
 
-/// A secret as it is, and as it stands in a text that was quoted, or quoted twice.
+/// A secret as it is, as it stands in a text that was quoted, or quoted twice, and in the parts of an address.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let quoted = |text: &str| {
         let quoted = serde_json::to_string(text).unwrap_or_default();
@@ -51,10 +55,28 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
     };
     let once = quoted(secret);
     let twice = quoted(&once);
-    let mut forms = vec![secret.to_owned(), once, twice];
+    let encoded = utf8_percent_encode(secret, BUT_UNRESERVED).to_string();
+    let of_form = encoded.replace("%20", "+");
+    let in_path = encoded.replace("%2F", "/");
+    let lower = [&encoded, &of_form, &in_path].map(|text| lowered(text));
+    let mut forms = vec![secret.to_owned(), once, twice, encoded, of_form, in_path];
+    forms.extend(lower);
     // Mostly there is nothing to quote.
+    forms.sort_unstable();
     forms.dedup();
     forms.into_iter().filter(|form| form.len() >= SHORTEST).map(String::into_bytes).collect()
+}
+
+/// With the digits of what is percent-encoded as others write them.
+fn lowered(encoded: &str) -> String {
+    let mut lowered = String::with_capacity(encoded.len());
+    let mut parts = encoded.split('%');
+    lowered.extend(parts.next());
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        lowered.extend(["%", &digits.to_ascii_lowercase(), rest]);
+    }
+    lowered
 }
 
 /// Secrets of somebody. As long as this lives they are masked.
@@ -177,6 +199,20 @@ mod tests {
         let quoted = format!("{plain:?}");
         for text in [plain.to_owned(), format!("{quoted:?}"), quoted] {
             assert!(!masked(&text).contains("ted"), "{text}");
+        }
+    }
+
+    #[test]
+    fn they_are_found_in_addresses_too() {
+        let _held = Secrets::new(["adr/b+c d=é%1".to_owned()]);
+        for text in [
+            "adr/b+c d=é%1",
+            "?key=adr%2Fb%2Bc%20d%3D%C3%A9%251&",
+            "?key=adr%2fb%2bc%20d%3d%c3%a9%251&",
+            "?key=adr%2Fb%2Bc+d%3D%C3%A9%251&",
+            "/adr/b%2Bc%20d%3D%C3%A9%251/",
+        ] {
+            assert!(!masked(text).contains("adr"), "{text}");
         }
     }
 

@@ -29,7 +29,7 @@ impl S3Settings {
     pub fn new() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            access_key: "avtomatika".to_owned(),
+            access_key: "local-s3-access-key".to_owned(),
             secret_key: random_key(),
             buckets: vec![BUCKET.to_owned()],
             directory: None,
@@ -43,7 +43,7 @@ impl S3Settings {
         self
     }
 
-    /// The one pair of keys that is taken. By default `avtomatika` and a random secret key.
+    /// The one pair of keys that is taken. By default `local-s3-access-key` and a random secret key.
     #[must_use]
     pub fn with_keys(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
         self.access_key = access_key.into();

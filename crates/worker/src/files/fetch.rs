@@ -17,7 +17,7 @@ use super::buffers::PIECE;
 use super::cache::CacheKey;
 use super::error::{FileError, FileErrorKind};
 use super::name;
-use super::storage::{Location, excerpt};
+use super::storage::{Location, excerpt, storage_error};
 use super::task::TaskFiles;
 use super::transfers::Turn;
 use super::{PARALLEL, PART_SIZE};
@@ -90,7 +90,7 @@ impl TaskFiles {
     /// In a turn of the caller's.
     async fn head(&self, at: &Location) -> Result<ObjectMeta, FileError> {
         let head = at.store.get_opts(&at.path, GetOptions::new().with_head(true)).await;
-        head.map(|result| result.meta).map_err(|error| self.failed(&at.uri, &error))
+        head.map(|result| result.meta).map_err(|error| storage_error(&at.uri, &error))
     }
 
     async fn fetch_prefix(
@@ -103,7 +103,7 @@ impl TaskFiles {
         self.on_thread(move |workspace| workspace.make_directory(&directory)).await?;
         let (count, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
         let prefix = Some(&at.path).filter(|path| !path.as_ref().is_empty());
-        let listed = at.store.listed(prefix).map_err(|error| self.failed(&at.uri, &error));
+        let listed = at.store.listed(prefix).map_err(|error| storage_error(&at.uri, &error));
         let fetched = listed.try_for_each_concurrent(PARALLEL, |meta| {
             bytes.fetch_add(meta.size, Ordering::Relaxed);
             count.fetch_add(1, Ordering::Relaxed);
@@ -286,7 +286,7 @@ impl TaskFiles {
             .with_if_match(object.condition())
             .with_range((!is_whole).then(|| GetRange::Bounded(range.clone())));
         let result = object.at.store.get_opts(&object.at.path, options).await;
-        let result = result.map_err(|error| self.failed(uri, &error))?;
+        let result = result.map_err(|error| storage_error(uri, &error))?;
         // Not every storage obeys the condition, and none does for a weak tag.
         let tags = (result.meta.e_tag.as_deref(), object.etag.as_deref());
         let is_another = matches!(tags, (Some(now), Some(then)) if bare(now) != bare(then));
@@ -313,8 +313,7 @@ struct Incoming {
 impl Incoming {
     /// The next piece; None when there was all of it.
     async fn next(&mut self) -> Result<Option<Bytes>, FileError> {
-        let chunk =
-            self.chunks.next().await.transpose().map_err(|error| self.files.failed(&self.uri, &error))?;
+        let chunk = self.chunks.next().await.transpose().map_err(|error| storage_error(&self.uri, &error))?;
         self.came += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         match chunk {
             Some(chunk) if self.came <= self.length => {

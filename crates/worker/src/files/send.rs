@@ -14,7 +14,7 @@ use super::error::{FileError, FileErrorKind};
 use super::fetch::bare;
 use super::mode::OpenMode;
 use super::name::shown;
-use super::storage::Location;
+use super::storage::{Location, storage_error};
 use super::task::TaskFiles;
 use super::transfers::Memory;
 use super::workspace::{Entry, Workspace, is_part};
@@ -89,7 +89,7 @@ impl TaskFiles {
         let mut turn = self.turn(size).await;
         let content = self.read_at(to, file, 0..size, below, turn.take_memory()).await?;
         let put = to.store.put_opts(&to.path, content, object_store::PutOptions::default()).await;
-        put.map(|put| put.e_tag).map_err(|error| self.failed(&to.uri, &error))
+        put.map(|put| put.e_tag).map_err(|error| storage_error(&to.uri, &error))
     }
 
     async fn send_in_parts(
@@ -99,7 +99,7 @@ impl TaskFiles {
         file: &Arc<File>,
         size: u64,
     ) -> Result<Option<String>, FileError> {
-        let failed = |error| self.failed(&to.uri, &error);
+        let failed = |error| storage_error(&to.uri, &error);
         let part_size = size.div_ceil(MAX_PARTS).max(PART_SIZE);
         let count = size.div_ceil(part_size);
         // The first part needs no turn of its own, and what follows the last one neither.
@@ -119,7 +119,7 @@ impl TaskFiles {
                 };
                 let content = files.read_at(&to, file, range, &below, turn.take_memory()).await?;
                 let sent = to.store.put_part(&to.path, &id, number as usize, content).await;
-                Ok((number, sent.map_err(|error| files.failed(&to.uri, &error))?, turn))
+                Ok((number, sent.map_err(|error| storage_error(&to.uri, &error))?, turn))
             }
         });
         let mut parts = stream::iter(parts).buffer_unordered(PARALLEL);

@@ -266,11 +266,6 @@ impl TaskFiles {
         })
     }
 
-    /// What the storage said about an object, as a task's error.
-    pub(super) fn failed(&self, uri: &str, error: &object_store::Error) -> FileError {
-        self.storage().map_or_else(|none| none, |storage| storage.failed(uri, error))
-    }
-
     /// The paths of `TASK_FILES_DIR`.
     pub(super) fn root_paths(&self) -> Vec<PathBuf> {
         self.0.files.root.paths()

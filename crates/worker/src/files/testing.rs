@@ -4,7 +4,7 @@ use object_store::ObjectStoreExt;
 
 use super::Files;
 use super::error::{FileError, FileErrorKind};
-use super::storage::Storage;
+use super::storage::{Storage, storage_error};
 
 impl Files {
     fn storage(&self) -> Result<&Storage, FileError> {
@@ -15,7 +15,7 @@ impl Files {
         let storage = self.storage()?;
         let at = storage.locate(uri)?;
         let put = at.store.put(&at.path, content.into()).await;
-        put.map(|_| ()).map_err(|error| storage.failed(uri, &error))
+        put.map(|_| ()).map_err(|error| storage_error(uri, &error))
     }
 
     pub(crate) async fn object(&self, uri: &str) -> Result<Option<Vec<u8>>, FileError> {
@@ -25,7 +25,7 @@ impl Files {
         match found {
             Ok(content) => Ok(Some(content.into())),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(storage.failed(uri, &error)),
+            Err(error) => Err(storage_error(uri, &error)),
         }
     }
 }

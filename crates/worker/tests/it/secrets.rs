@@ -241,8 +241,12 @@ async fn what_an_orchestrator_quotes_is_masked_in_the_log_and_in_results() {
 async fn what_a_handler_says_is_masked_by_the_writer_of_the_log() {
     each(["text", "json"], async |format| {
         let orchestrator = ScriptedOrchestrator::start().await;
-        let variables =
-            [("LOG_FORMAT", format), ("WORKER_TOKEN", "token-secret-5"), ("S3_SECRET_KEY", "s3-secret-8")];
+        let variables = [
+            ("LOG_FORMAT", format),
+            ("WORKER_TOKEN", "token-secret-5"),
+            ("S3_ACCESS_KEY", "s3-access-7"),
+            ("S3_SECRET_KEY", "s3-secret-8"),
+        ];
         let process = program(&orchestrator.url(), &variables).start();
         for name in ["raise", "echo"] {
             let mut task = testkit::task(name, json!({"message": "it was token-secret-5 and s3-secret-8"}));

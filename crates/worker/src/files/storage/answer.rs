@@ -1,6 +1,6 @@
 //! What an answer of the storage says, and how much of it is told. Pure.
 
-use super::masks::Masks;
+use rxon::secrets::masked;
 
 /// As much of a message of the storage's is told.
 const LONGEST_MESSAGE: usize = 250;
@@ -14,18 +14,18 @@ const PASSING: [&str; 6] =
 
 /// What is told of an error's body: its code and its message. The rest of such a document repeats the request, and with
 /// it keys.
-pub(super) fn told(body: &str, masks: &Masks) -> String {
-    let part = |name, longest| element(body, name).map(|text| clean(&masks.hide(&text), longest));
+pub(super) fn told(body: &str) -> String {
+    let part = |name, longest| element(body, name).map(|text| clean(&masked(&text), longest));
     match (part("Code", LONGEST_MESSAGE), part("Message", LONGEST_MESSAGE)) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(said), None) | (None, Some(said)) => said,
         (None, None) if body.contains("<Error") => "an error without a code".to_owned(),
-        (None, None) => clean(&masks.hide(body), LONGEST_EXCERPT),
+        (None, None) => clean(&masked(body), LONGEST_EXCERPT),
     }
 }
 
 /// Why an answer to a listing that says 200 is none.
-pub(super) fn wrong_listing(body: &str, masks: &Masks) -> Option<String> {
+pub(super) fn wrong_listing(body: &str) -> Option<String> {
     match root(body) {
         Some("ListBucketResult") => {
             let is_cut = element(body, "IsTruncated").is_some_and(|text| text.trim() == "true");
@@ -34,9 +34,9 @@ pub(super) fn wrong_listing(body: &str, masks: &Masks) -> Option<String> {
                 "the listing goes on, but the storage does not say where: `NextContinuationToken` is missing";
             (is_cut && !has_token).then(|| why.to_owned())
         }
-        Some("Error") => error_in(body, masks),
+        Some("Error") => error_in(body),
         _ => {
-            let what = match told(body, masks) {
+            let what = match told(body) {
                 nothing if nothing.is_empty() => "nothing".to_owned(),
                 text => format!("`{text}`"),
             };
@@ -46,9 +46,9 @@ pub(super) fn wrong_listing(body: &str, masks: &Masks) -> Option<String> {
 }
 
 /// The error in an answer that says 200.
-pub(super) fn error_in(body: &str, masks: &Masks) -> Option<String> {
+pub(super) fn error_in(body: &str) -> Option<String> {
     let is_error = root(body) == Some("Error");
-    is_error.then(|| format!("the storage answered with status 200 and the error `{}`", told(body, masks)))
+    is_error.then(|| format!("the storage answered with status 200 and the error `{}`", told(body)))
 }
 
 /// Whether an error in an answer that says 200 may pass.
@@ -129,13 +129,15 @@ fn clean(text: &str, longest: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rxon::secrets::Secrets;
+
     use super::*;
 
     const LISTING: &str = "<?xml version=\"1.0\"?>\n<ListBucketResult xmlns=\"x\">";
 
     #[test]
     fn of_an_error_only_its_code_and_its_message_are_told() {
-        let masks = Masks::new(vec!["AKIAJUDGE/1".into()]);
+        let _held = Secrets::new(["AKIAJUDGE/1".to_owned()]);
         for (body, text) in [
             ("", ""),
             ("<Error><Code>A</Code><Message>b c</Message><StringToSign>s</StringToSign></Error>", "A: b c"),
@@ -152,18 +154,17 @@ mod tests {
             ("<Error><Code>A</Code><Message>not whole", "A"),
             ("<html>\r\n<b>AKIAJUDGE%2f1</b></html>", "<html> <b>***</b></html>"),
         ] {
-            assert_eq!(told(body, &masks), text, "{body}");
+            assert_eq!(told(body), text, "{body}");
         }
-        let long = told(&format!("<Error><Code>A</Code><Message>{}</Message>", "é".repeat(9999)), &masks);
+        let long = told(&format!("<Error><Code>A</Code><Message>{}</Message>", "é".repeat(9999)));
         assert_eq!(long.chars().count(), LONGEST_MESSAGE + "A: …".chars().count());
         // A key is not cut before it is found.
-        let cut = told(&format!("{}AKIAJUDGE/1", "x".repeat(LONGEST_EXCERPT - 5)), &masks);
+        let cut = told(&format!("{}AKIAJUDGE/1", "x".repeat(LONGEST_EXCERPT - 5)));
         assert!(cut.ends_with("x***"), "{cut}");
     }
 
     #[test]
     fn a_listing_is_one_or_it_is_said_what_came() {
-        let masks = Masks::default();
         for (body, why) in [
             (format!("{LISTING}</ListBucketResult>"), None),
             ("\u{feff}<!-- a --><s3:ListBucketResult/>".to_owned(), None),
@@ -181,7 +182,7 @@ mod tests {
             (" ".to_owned(), Some("with nothing, expected")),
             ("<ListAllMyBucketsResult/>".to_owned(), Some("expected a `ListBucketResult`")),
         ] {
-            let said = wrong_listing(&body, &masks);
+            let said = wrong_listing(&body);
             match why {
                 Some(why) => {
                     assert!(said.as_ref().is_some_and(|said| said.contains(why)), "{body}: {said:?}");

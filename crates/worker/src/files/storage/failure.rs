@@ -3,15 +3,14 @@
 use std::error::Error as _;
 
 use object_store::{Error, path};
+use rxon::secrets::masked;
 
-use super::masks::Masks;
 use super::{excerpt, unusable_key};
 use crate::files::error::{FileError, FileErrorKind};
 
 /// What the storage said about an object. No key stands in it.
-pub(super) fn storage_error(uri: &str, error: &Error, masks: &Masks) -> FileError {
-    let uri = excerpt(&masks.hide(uri));
-    let said = |error| said(error, masks);
+pub(in crate::files) fn storage_error(uri: &str, error: &Error) -> FileError {
+    let uri = excerpt(&masked(uri));
     match (error, status_in(error)) {
         (Error::NotFound { .. }, _) | (Error::Generic { .. }, Some(404)) => {
             let is_bucket = error.to_string().contains("NoSuchBucket");
@@ -33,7 +32,7 @@ pub(super) fn storage_error(uri: &str, error: &Error, masks: &Masks) -> FileErro
                 path::Error::EmptySegment { path } | path::Error::BadSegment { path, .. } => path.as_str(),
                 _ => "",
             };
-            let mut error = unusable_key(&format!("{uri}…{}", masks.hide(key)), key, source);
+            let mut error = unusable_key(&format!("{uri}…{}", masked(key)), key, source);
             error = error.because(format!("it stands in the listing of `{uri}`"));
             error
         }
@@ -49,7 +48,7 @@ fn status_in(error: &Error) -> Option<u16> {
 }
 
 /// The innermost causes say most, and every one says the next again: of what is too long, the middle is left out.
-fn said(error: &Error, masks: &Masks) -> String {
+fn said(error: &Error) -> String {
     const BEGINNING: usize = 100;
     const END: usize = 400;
     let mut source = error.source();
@@ -61,7 +60,7 @@ fn said(error: &Error, masks: &Masks) -> String {
         }
         source = cause.source();
     }
-    let text = masks.hide(&text);
+    let text = masked(&text);
     let escaped = |text: &str| text.chars().flat_map(char::escape_debug).collect::<String>();
     let place = |number| text.char_indices().nth(number).map(|(place, _)| place);
     match (place(BEGINNING), text.chars().count().checked_sub(END).and_then(place)) {
@@ -74,14 +73,16 @@ fn said(error: &Error, masks: &Masks) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rxon::secrets::Secrets;
+
     use super::*;
 
     #[test]
     fn an_error_tells_its_end_and_no_key() {
-        let masks = Masks::new(vec!["judge/Secret+Key".into()]);
+        let _held = Secrets::new(["judge/Secret+Key".to_owned()]);
         let text = format!("begins {} judge%2FSecret%2BKey \u{1b} ends", "x".repeat(5000));
         let error = Error::Generic { store: "S3", source: text.into() };
-        let told = storage_error("s3://in/judge/Secret+Key", &error, &masks).to_task_error();
+        let told = storage_error("s3://in/judge/Secret+Key", &error).to_task_error();
         let message = told.message();
         assert!(
             message.starts_with("the storage failed over `s3://in/***`: Generic S3 error: begins x"),

@@ -8,19 +8,19 @@ use futures_util::FutureExt;
 use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use object_store::{CredentialProvider, Error, Result};
 
-use super::masks::Masks;
+use super::held::HeldKeys;
 use crate::config::{KEY, is_key};
 
 /// Fetches keys, takes note of what must not be told, and lets nothing through that no request can be signed with.
 #[derive(Debug)]
 pub(super) struct Fetched {
     source: AwsCredentialProvider,
-    masks: Arc<Masks>,
+    held: Arc<HeldKeys>,
 }
 
 impl Fetched {
-    pub(super) fn new(source: AwsCredentialProvider, masks: Arc<Masks>) -> Self {
-        Self { source, masks }
+    pub(super) fn new(source: AwsCredentialProvider, held: Arc<HeldKeys>) -> Self {
+        Self { source, held }
     }
 }
 
@@ -36,7 +36,7 @@ impl CredentialProvider for Fetched {
         })?;
         let given = [Some(&keys.key_id), Some(&keys.secret_key), keys.token.as_ref()];
         for key in given.into_iter().flatten() {
-            self.masks.add(key);
+            self.held.add(key);
             if !is_key(key) {
                 return Err(error(format!("keys were fetched that cannot be used, expected {KEY}")));
             }
@@ -52,6 +52,7 @@ fn error(text: String) -> Error {
 #[cfg(test)]
 mod tests {
     use object_store::StaticCredentialProvider;
+    use rxon::secrets::masked;
 
     use super::*;
 
@@ -77,12 +78,11 @@ mod tests {
 
     #[tokio::test]
     async fn fetched_keys_are_hidden_and_fit_for_requests() {
-        let masks = Arc::<Masks>::default();
-        Fetched::new(keys("fetched-token"), masks.clone()).get_credential().await.expect("keys");
-        assert_eq!(masks.hide("fetched-id fetched-secret fetched-token"), "*** *** ***");
-        let error =
-            Fetched::new(keys("bad\ntoken"), masks.clone()).get_credential().await.expect_err("unfit");
+        let held = Arc::new(HeldKeys::new(&[]));
+        Fetched::new(keys("fetched-token"), held.clone()).get_credential().await.expect("keys");
+        assert_eq!(masked("fetched-id fetched-secret fetched-token"), "*** *** ***");
+        let error = Fetched::new(keys("bad\ntoken"), held.clone()).get_credential().await.expect_err("unfit");
         assert!(error.to_string().contains("cannot be used"), "{error}");
-        assert!(Fetched::new(Arc::new(Panics), masks).get_credential().await.is_err());
+        assert!(Fetched::new(Arc::new(Panics), held).get_credential().await.is_err());
     }
 }

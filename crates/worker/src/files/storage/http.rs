@@ -1,7 +1,6 @@
 //! The HTTP client of the storage, with TLS and proxies as the configuration has them. Nothing of an error's answer comes
 //! out of it but what may be told.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +16,6 @@ use reqwest::{NoProxy, Proxy, Url};
 use rxon::transport::http::{InvalidTls, storage_tls};
 
 use super::answer::{error_in, may_pass, told, wrong_listing};
-use super::masks::Masks;
 use crate::config::{Address, WorkerConfig};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -36,7 +34,6 @@ const LARGEST_DOCUMENT: usize = 32 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     http: reqwest::Client,
-    masks: Arc<Masks>,
 }
 
 /// Why nothing came of a request, though there was an answer.
@@ -55,7 +52,7 @@ enum Expected {
 
 impl Client {
     /// Reads the system's certificates and those of `TLS_CA_PATH`.
-    pub(super) fn new(config: &WorkerConfig, masks: Arc<Masks>) -> Result<Self, InvalidTls> {
+    pub(super) fn new(config: &WorkerConfig) -> Result<Self, InvalidTls> {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(storage_tls(config.tls_ca_path.as_deref())?)
             .connect_timeout(CONNECT_LIMIT)
@@ -75,7 +72,7 @@ impl Client {
             builder = builder.proxy(proxy.no_proxy(exempt.clone()));
         }
         let http = builder.build().expect("a client whose TLS is given has nothing to fail on");
-        Ok(Self { http, masks })
+        Ok(Self { http })
     }
 
     /// The answer to a request for a document: read whole, and only if it is one.
@@ -88,8 +85,8 @@ impl Client {
         })?;
         let text = String::from_utf8_lossy(&content);
         let wrong = match expected {
-            Expected::Listing => wrong_listing(&text, &self.masks),
-            _ => error_in(&text, &self.masks),
+            Expected::Listing => wrong_listing(&text),
+            _ => error_in(&text),
         };
         match wrong {
             Some(why) => {
@@ -114,7 +111,7 @@ impl HttpService for Client {
         let status = answer.status();
         if status.is_client_error() || status.is_server_error() {
             let (parts, body) = answer.into_parts();
-            let text = told(&beginning(body).await, &self.masks);
+            let text = told(&beginning(body).await);
             return Ok(HttpResponse::from_parts(parts, text.into()));
         }
         match expected {

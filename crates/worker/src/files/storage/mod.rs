@@ -4,9 +4,9 @@ mod answer;
 mod credentials;
 mod failure;
 mod fetched;
+mod held;
 mod http;
 mod listing;
-mod masks;
 mod profile;
 #[cfg(test)]
 mod tests;
@@ -22,13 +22,15 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::memory::InMemory;
 use object_store::multipart::MultipartStore;
 use object_store::path::{self, Path};
-use object_store::{BackoffConfig, Error, ObjectMeta, ObjectStore, PutPayload, RetryConfig};
+use object_store::{BackoffConfig, ObjectMeta, ObjectStore, PutPayload, RetryConfig};
 use reqwest::Url;
+use rxon::secrets::masked;
 
 use self::credentials::Credentials;
+pub(super) use self::failure::storage_error;
 use self::fetched::Fetched;
+use self::held::HeldKeys;
 use self::http::Client;
-use self::masks::Masks;
 use super::error::{FileError, FileErrorKind};
 use super::name::shown;
 use crate::config::{ConfigError, Problem, WorkerConfig};
@@ -87,7 +89,7 @@ pub(super) struct Location {
 pub(crate) struct Storage {
     backend: Backend,
     stores: Mutex<HashMap<String, Arc<dyn Store>>>,
-    masks: Arc<Masks>,
+    held: Arc<HeldKeys>,
     /// Where results are uploaded to.
     pub(super) bucket: String,
 }
@@ -121,27 +123,22 @@ impl Storage {
             return Err(problem("S3_ENDPOINT_URL", &address.to_string(), "the address of a storage"));
         }
         let credentials = Credentials::find(config)?;
-        let masks = Arc::new(Masks::new(credentials.secrets()));
-        let client = Client::new(config, masks.clone())
-            .map_err(|error| ConfigError::new(vec![config.tls_problem(&error)]))?;
+        let held = HeldKeys::new(&credentials.secrets());
+        let client =
+            Client::new(config).map_err(|error| ConfigError::new(vec![config.tls_problem(&error)]))?;
         let region = config.s3_region.trim().to_owned();
         let backend = Backend::S3 { endpoint, region, credentials, client };
-        Ok(Some(Self::over(backend, config.s3_default_bucket.clone(), masks)))
+        Ok(Some(Self::over(backend, config.s3_default_bucket.clone(), held)))
     }
 
     /// Buckets in memory, which last as long as this.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn in_memory(bucket: &str) -> Self {
-        Self::over(Backend::Memory, bucket.to_owned(), Arc::default())
+        Self::over(Backend::Memory, bucket.to_owned(), HeldKeys::new(&[]))
     }
 
-    fn over(backend: Backend, bucket: String, masks: Arc<Masks>) -> Self {
-        Self { backend, stores: Mutex::default(), masks, bucket }
-    }
-
-    /// What the storage said about an object, as a task's error.
-    pub(super) fn failed(&self, uri: &str, error: &Error) -> FileError {
-        failure::storage_error(uri, error, &self.masks)
+    fn over(backend: Backend, bucket: String, held: HeldKeys) -> Self {
+        Self { backend, stores: Mutex::default(), held: Arc::new(held), bucket }
     }
 
     /// Where a URI leads.
@@ -203,13 +200,13 @@ impl Storage {
             .with_http_connector(client.clone());
         let failed = |error| {
             FileError::new(FileErrorKind::Other, format!("no store for the bucket `{bucket}`"))
-                .because(self.masks.hide(&format!("{error}")))
+                .because(masked(&format!("{error}")))
         };
         let store = credentials.give_to(builder.clone()).build().map_err(failed)?;
         if !matches!(credentials, Credentials::Role(_)) {
             return Ok(Arc::new(store));
         }
-        let fetched = Fetched::new(store.credentials().clone(), self.masks.clone());
+        let fetched = Fetched::new(store.credentials().clone(), self.held.clone());
         Ok(Arc::new(builder.with_credentials(Arc::new(fetched)).build().map_err(failed)?))
     }
 }

@@ -153,7 +153,7 @@ async fn every_request(storage: &Storage) -> Vec<(&'static str, Option<FileError
         ("complete", complete.err()),
     ]
     .into_iter()
-    .map(|(name, error)| (name, error.map(|error| storage.failed(uri, &error))))
+    .map(|(name, error)| (name, error.map(|error| storage_error(uri, &error))))
     .collect()
 }
 
