@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -20,13 +20,15 @@ const BUT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').re
 /// What stands in a secret's place.
 const MASK: &str = "***";
 
-static KNOWN: RwLock<Known> = RwLock::new(Known { next: 0, held: BTreeMap::new(), search: None });
+static KNOWN: Mutex<Known> = Mutex::new(Known { next: 0, held: BTreeMap::new() });
+
+/// None while there are none. Never locked for longer than it takes to look: a process that forks meanwhile would leave
+/// it locked in its child.
+static SEARCH: RwLock<Option<Arc<Search>>> = RwLock::new(None);
 
 struct Known {
     next: u64,
     held: BTreeMap<u64, Vec<String>>,
-    /// None while there are none.
-    search: Option<Search>,
 }
 
 struct Search {
@@ -35,7 +37,11 @@ struct Search {
 }
 
 impl Known {
-    fn changed(&mut self) {
+    fn locked() -> MutexGuard<'static, Self> {
+        KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
         let forms: Vec<Vec<u8>> = self.held.values().flatten().flat_map(|secret| forms(secret)).collect();
         let longest = forms.iter().map(Vec::len).max().unwrap_or(0);
         // Not as fast as it could be, but as small: tokens may be long. Of two that begin alike the longer counts.
@@ -43,7 +49,9 @@ impl Known {
         builder.kind(Some(AhoCorasickKind::ContiguousNFA)).match_kind(MatchKind::LeftmostLongest);
         // It fails beyond 2 GiB of secrets only.
         let automaton = if forms.is_empty() { None } else { builder.build(forms).ok() };
-        self.search = automaton.map(|automaton| Search { automaton, longest });
+        let search = automaton.map(|automaton| Arc::new(Search { automaton, longest }));
+        let before = std::mem::replace(&mut *SEARCH.write().unwrap_or_else(PoisonError::into_inner), search);
+        drop(before);
     }
 }
 
@@ -59,7 +67,9 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
     let of_form = encoded.replace("%20", "+");
     let in_path = encoded.replace("%2F", "/");
     let lower = [&encoded, &of_form, &in_path].map(|text| lowered(text));
-    let mut forms = vec![secret.to_owned(), once, twice, encoded, of_form, in_path];
+    // As some others quote it.
+    let escaped = once.replace('/', "\\/");
+    let mut forms = vec![secret.to_owned(), once, twice, escaped, encoded, of_form, in_path];
     forms.extend(lower);
     // Mostly there is nothing to quote.
     forms.sort_unstable();
@@ -85,7 +95,7 @@ pub struct Secrets(u64);
 impl Secrets {
     /// Holds secrets. Those shorter than [`SHORTEST`] bytes are not looked for.
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = Known::locked();
         let id = known.next;
         known.next += 1;
         known.held.insert(id, Vec::new());
@@ -98,7 +108,7 @@ impl Secrets {
     /// Holds these from now on, and not those before.
     pub fn replace(&self, secrets: impl IntoIterator<Item = String>) {
         let secrets: Vec<String> = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST).collect();
-        let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = Known::locked();
         if known.held.get(&self.0) != Some(&secrets) {
             known.held.insert(self.0, secrets);
             known.changed();
@@ -108,7 +118,7 @@ impl Secrets {
 
 impl Drop for Secrets {
     fn drop(&mut self) {
-        let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = Known::locked();
         if known.held.remove(&self.0).is_some_and(|secrets| !secrets.is_empty()) {
             known.changed();
         }
@@ -142,8 +152,8 @@ pub fn masked(text: &str) -> Cow<'_, str> {
 /// The first bytes of a text, without secrets: not even half of one is left where it is cut.
 pub(crate) fn masked_head(text: &[u8], length: usize) -> Cow<'_, [u8]> {
     let length = length.min(text.len());
-    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-    let Some(search) = &known.search else { return Cow::Borrowed(&text[..length]) };
+    let search = SEARCH.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let Some(search) = search else { return Cow::Borrowed(&text[..length]) };
     let seen = &text[..text.len().min(length.saturating_add(search.longest))];
     let mut masked = Vec::new();
     let mut copied = 0;
@@ -208,6 +218,7 @@ mod tests {
         for text in [
             "adr/b+c d=é%1",
             "?key=adr%2Fb%2Bc%20d%3D%C3%A9%251&",
+            r"adr\/b+c d=é%1",
             "?key=adr%2fb%2bc%20d%3d%c3%a9%251&",
             "?key=adr%2Fb%2Bc+d%3D%C3%A9%251&",
             "/adr/b%2Bc%20d%3D%C3%A9%251/",

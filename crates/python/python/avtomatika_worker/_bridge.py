@@ -135,12 +135,17 @@ class Run:
 
     def _take(self, rung: bool) -> None:
         """Takes all there is, and sees to it that the loop comes again if that was something."""
-        records = self.native.drain(rung)
+        records = None
         try:
+            records = self.native.drain(rung)
             for record in records:
-                self._begin(record)
+                try:
+                    self._begin(record)
+                except Exception:
+                    LOG.exception("something of the core's was not understood, and is left")
         finally:
-            if records:
+            # Unless it comes when it promised to, nobody rings; in a process forked from it nobody promised.
+            if records if records is not None else os.getpid() == self.process:
                 # After the first steps of the tasks that were made just now: what ends at once goes back this turn.
                 self._return_soon()
         self._say()
@@ -198,7 +203,6 @@ class Run:
             if back:
                 self.native.complete(back)
         finally:
-            # Unless it comes when it promised to, nobody rings.
             if not self._closed:
                 self._take(False)
 
@@ -244,6 +248,8 @@ class Run:
 
     def _name_blocker(self, seconds: float) -> None:
         """Called on a thread of the core's when the loop has not come for a while."""
+        from ._native import one_line
+
         if self.loop.is_closed():
             LOG.error("the event loop was closed while the worker ran on it: the worker ends")
             self.native.cancel()
@@ -252,8 +258,8 @@ class Run:
         one = next((one for one in list(self._running.values()) if current in one.loop_tasks), None)
         who = f"the handler of `{one.route.name}`" if one else "something that is no handler"
         place = _place(sys._current_frames().get(self._loop_thread))
-        extra = {"task_id": one.task.task_id, "job_id": one.task.job_id} if one else {}
-        said = f" task_id={one.task.task_id}" if one else ""
+        extra = {"task_id": one_line(one.task.task_id), "job_id": one_line(one.task.job_id)} if one else {}
+        said = f" task_id={extra['task_id']}" if one else ""
         LOG.warning(
             "%s has blocked the event loop for %.1f s%s: no other handler runs meanwhile, heartbeats go on; a handler that "
             "blocks is written with `def` instead of `async def`%s",

@@ -46,7 +46,11 @@ class Executor(ThreadPoolExecutor):
             else:
                 future.set_result(result)
 
-        self._own.submit(work)
+        try:
+            self._own.submit(work)
+        except RuntimeError:
+            self._under_way.discard(future)
+            raise
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -1,6 +1,7 @@
 //! The files of a task's parameters and of its data: fetched before, sent after.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -134,8 +135,10 @@ impl TaskFiles {
             return Ok((outcome, none));
         };
         let roots = self.root_paths();
-        // Most data has none: it is not looked at but for this.
-        let may_have = |root: &PathBuf| root.to_str().is_none_or(|root| data.get().contains(root));
+        // Most data has none: it is not looked at but for this. A path may be spelled in several ways, its parts not.
+        let may_have = |root: &PathBuf| {
+            root.file_name().and_then(OsStr::to_str).is_none_or(|name| data.get().contains(name))
+        };
         if !(data.get().contains('\\') || roots.iter().any(may_have)) {
             return Ok((outcome, none));
         }

@@ -432,3 +432,16 @@ async fn a_text_that_is_too_long_for_a_path_is_no_file() {
     let texts = run.data()["texts"].as_array().expect("a list");
     assert!(texts.iter().all(|text| text.as_str().is_some_and(|text| text.starts_with('/'))), "{texts:?}");
 }
+
+#[tokio::test]
+async fn a_path_that_is_spelled_otherwise_is_a_file_of_the_tasks_all_the_same() {
+    async fn spells(files: TaskFiles) -> Result<Json<Value>, TaskError> {
+        let own = files.write("own", "x").await?.display().to_string();
+        let texts: Vec<_> = ["//", "/./"].iter().map(|slash| own.replace('/', slash)).collect();
+        Ok(Json(json!({"texts": texts})))
+    }
+    let run = TestWorker::new(Worker::builder().task("spells", spells)).task("spells").run().await;
+    for text in run.data()["texts"].as_array().expect("a list") {
+        assert!(text.as_str().is_some_and(|text| text.starts_with("s3://")), "{:?}", run.result());
+    }
+}

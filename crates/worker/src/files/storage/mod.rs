@@ -12,7 +12,7 @@ mod profile;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -89,6 +89,8 @@ pub(super) struct Location {
 pub(crate) struct Storage {
     backend: Backend,
     stores: Mutex<HashMap<String, Arc<dyn Store>>>,
+    /// Keys that are fetched are those of all buckets.
+    fetched: OnceLock<Arc<Fetched>>,
     held: Arc<HeldKeys>,
     /// Where results are uploaded to.
     pub(super) bucket: String,
@@ -138,7 +140,7 @@ impl Storage {
     }
 
     fn over(backend: Backend, bucket: String, held: HeldKeys) -> Self {
-        Self { backend, stores: Mutex::default(), held: Arc::new(held), bucket }
+        Self { backend, stores: Mutex::default(), fetched: OnceLock::new(), held: Arc::new(held), bucket }
     }
 
     /// Where a URI leads.
@@ -202,12 +204,15 @@ impl Storage {
             FileError::new(FileErrorKind::Other, format!("no store for the bucket `{bucket}`"))
                 .because(masked(&format!("{error}")))
         };
-        let store = credentials.give_to(builder.clone()).build().map_err(failed)?;
         if !matches!(credentials, Credentials::Role(_)) {
-            return Ok(Arc::new(store));
+            return Ok(Arc::new(credentials.give_to(builder).build().map_err(failed)?));
         }
-        let fetched = Fetched::new(store.credentials().clone(), self.held.clone());
-        Ok(Arc::new(builder.with_credentials(Arc::new(fetched)).build().map_err(failed)?))
+        if self.fetched.get().is_none() {
+            let source = credentials.give_to(builder.clone()).build().map_err(failed)?.credentials().clone();
+            let _ = self.fetched.set(Arc::new(Fetched::new(source, self.held.clone())));
+        }
+        let fetched = self.fetched.get().expect("it was made just now").clone();
+        Ok(Arc::new(builder.with_credentials(fetched).build().map_err(failed)?))
     }
 }
 
