@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::TryStreamExt;
+use object_store::aws::AmazonS3ConfigKey;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -275,4 +276,22 @@ async fn a_listing_that_goes_round_in_circles_ends() {
         assert!(told.contains(said), "{told}");
         assert!(lock(&storage.heads).len() <= 4);
     }
+}
+
+#[test]
+fn the_keys_of_a_role_are_fetched_once_for_all_buckets() {
+    let config = WorkerConfig::defaults();
+    let role = vec![(AmazonS3ConfigKey::ContainerCredentialsRelativeUri, "/role".to_owned())];
+    let backend = Backend::S3 {
+        endpoint: "http://127.0.0.1:1".to_owned(),
+        region: "us-east-1".to_owned(),
+        credentials: Credentials::Role(role),
+        client: Client::new(&config).expect("a client"),
+    };
+    let storage = Storage::over(backend, "results".to_owned(), HeldKeys::new(&[]));
+    for bucket in ["results", "others"] {
+        storage.store(bucket).expect("a store");
+    }
+    let fetched = storage.fetched.get().expect("there is one source");
+    assert_eq!(Arc::strong_count(fetched), 3, "both stores have it");
 }
