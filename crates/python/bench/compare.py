@@ -52,9 +52,11 @@ def main() -> None:
         if python := getattr(options, name):
             # Nobody listens there: it has nothing to do.
             command = [python, str(HERE / "client.py"), "10", "0"]
-            rounds = [client(command, "http://127.0.0.1:1", 10) for _ in range(3)]
+            rounds = [client(command, "http://127.0.0.1:1", 10) for _ in range(5)]
+            imported, made, resident = zip(*rounds, strict=True)
             print(
-                f"{name}: import {min(one[0] for one in rounds):.0f} ms, idle {max(one[1] for one in rounds):.1f} MiB"
+                f"{name}: import {statistics.median(imported):.0f} ms, a worker made {statistics.median(made):.0f} ms, "
+                f"idle {max(resident):.1f} MiB"
             )
 
 
