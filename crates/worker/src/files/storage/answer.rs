@@ -137,29 +137,29 @@ mod tests {
 
     #[test]
     fn of_an_error_only_its_code_and_its_message_are_told() {
-        let _held = Secrets::new(["AKIAJUDGE/1".to_owned()]);
+        let _held = Secrets::new(["AKIAHIDDEN/1".to_owned()]);
         for (body, text) in [
             ("", ""),
             ("<Error><Code>A</Code><Message>b c</Message><StringToSign>s</StringToSign></Error>", "A: b c"),
             ("<Error><StringToSign>s</StringToSign><Code>A</Code></Error>", "A"),
             ("<Error><StringToSign>s</StringToSign></Error>", "an error without a code"),
             ("<ErrorResponse><Error><Message>m</Message></Error></ErrorResponse>", "m"),
-            ("<Error><Code>A</Code><Message>of AKIAJUDGE/1</Message></Error>", "A: of ***"),
+            ("<Error><Code>A</Code><Message>of AKIAHIDDEN/1</Message></Error>", "A: of ***"),
             (
-                "<Error><Code>A</Code><Message>of AKIAJUDGE&#x2f;1 &amp; &#233;</Message></Error>",
+                "<Error><Code>A</Code><Message>of AKIAHIDDEN&#x2f;1 &amp; &#233;</Message></Error>",
                 "A: of *** & é",
             ),
-            ("<Error><Code>A</Code><Message><![CDATA[AKIAJUDGE%2F1]]></Message></Error>", "A: ***"),
+            ("<Error><Code>A</Code><Message><![CDATA[AKIAHIDDEN%2F1]]></Message></Error>", "A: ***"),
             ("<Error><Code>A</Code><Message>a\n\u{1b}[31mb<X>c</X></Message></Error>", "A: a \u{fffd}[31mb"),
             ("<Error><Code>A</Code><Message>not whole", "A"),
-            ("<html>\r\n<b>AKIAJUDGE%2f1</b></html>", "<html> <b>***</b></html>"),
+            ("<html>\r\n<b>AKIAHIDDEN%2f1</b></html>", "<html> <b>***</b></html>"),
         ] {
             assert_eq!(told(body), text, "{body}");
         }
         let long = told(&format!("<Error><Code>A</Code><Message>{}</Message>", "é".repeat(9999)));
         assert_eq!(long.chars().count(), LONGEST_MESSAGE + "A: …".chars().count());
         // A key is not cut before it is found.
-        let cut = told(&format!("{}AKIAJUDGE/1", "x".repeat(LONGEST_EXCERPT - 5)));
+        let cut = told(&format!("{}AKIAHIDDEN/1", "x".repeat(LONGEST_EXCERPT - 5)));
         assert!(cut.ends_with("x***"), "{cut}");
     }
 

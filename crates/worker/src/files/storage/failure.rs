@@ -79,10 +79,10 @@ mod tests {
 
     #[test]
     fn an_error_tells_its_end_and_no_key() {
-        let _held = Secrets::new(["judge/Secret+Key".to_owned()]);
-        let text = format!("begins {} judge%2FSecret%2BKey \u{1b} ends", "x".repeat(5000));
+        let _held = Secrets::new(["hidden/Secret+Key".to_owned()]);
+        let text = format!("begins {} hidden%2FSecret%2BKey \u{1b} ends", "x".repeat(5000));
         let error = Error::Generic { store: "S3", source: text.into() };
-        let told = storage_error("s3://in/judge/Secret+Key", &error).to_task_error();
+        let told = storage_error("s3://in/hidden/Secret+Key", &error).to_task_error();
         let message = told.message();
         assert!(
             message.starts_with("the storage failed over `s3://in/***`: Generic S3 error: begins x"),

@@ -110,7 +110,7 @@ mod tests {
     const CREDENTIALS: &str = "[default]\naws_access_key_id = AKIDEFAULT\naws_secret_access_key = a/b=+c#d\n\n\
                                [work]\naws_access_key_id=AKIWORK\naws_secret_access_key=s\naws_session_token=t\n\
                                [strange]\naws_access_key_id=AKI\u{e9}\naws_secret_access_key=s\n";
-    const CONFIG: &str = "[default]\nregion = eu\n[profile judge]\naws_access_key_id = AKIJUDGE\n\
+    const CONFIG: &str = "[default]\nregion = eu\n[profile other]\naws_access_key_id = AKIOTHER\n\
                           aws_secret_access_key = s2\n[profile work]\naws_access_key_id = AKIOTHER\n\
                           aws_secret_access_key = s3\n[profile keyless]\nregion = eu\n\
                           [bare]\naws_access_key_id = AKIBARE\naws_secret_access_key = s4\n";
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(keys(None, &both), ["AKIDEFAULT", "a/b=+c#d"]);
         assert_eq!(keys(Some("work"), &both), ["AKIWORK", "s", "t"]);
         assert_eq!(keys(Some("work"), &both[1..]), ["AKIOTHER", "s3"]);
-        assert_eq!(keys(Some("judge"), &both), ["AKIJUDGE", "s2"]);
+        assert_eq!(keys(Some("other"), &both), ["AKIOTHER", "s2"]);
         assert_eq!(keys(Some("keyless"), &both), [] as [&str; 0]);
         assert_eq!(keys(None, &both[1..]), [] as [&str; 0]);
         assert_eq!(keys(None, &[]), [] as [&str; 0]);
