@@ -10,23 +10,23 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::capacity::Capacity;
-use crate::changes::Changes;
-use crate::commands::Commands;
+use crate::capacity::changes::Changes;
+use crate::capacity::checker::Capacity;
+use crate::capacity::disk::Disk;
+use crate::capacity::hot_cache::HotCache;
+use crate::capacity::slots::{Slots, Usage};
 use crate::config::{CapacityReporting, WorkerConfig};
 use crate::delivery::OnIgnored;
-use crate::disk::Disk;
-use crate::execution::BlockingThreads;
+use crate::execution::router::Router;
+use crate::execution::running::Running;
 use crate::files::Files;
-use crate::hot_cache::HotCache;
-use crate::metrics::Metrics;
-use crate::orchestrators::Orchestrators;
-use crate::pulse::Pulse;
-use crate::router::Router;
-use crate::running::Running;
+use crate::health::metrics::Metrics;
+use crate::health::pulse::Pulse;
 use crate::session::Skills;
-use crate::slots::{Slots, Usage};
-use crate::telemetry::Telemetry;
+use crate::session::commands::Commands;
+use crate::session::fleet::Orchestrators;
+use crate::session::machine::Telemetry;
+use crate::threads::blocking::BlockingThreads;
 
 /// What every part of a running worker shares.
 #[derive(Debug)]

@@ -39,13 +39,14 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-use crate::assembly::{Assembly, session_over};
-use crate::builder::{NoState, Offers, WorkerBuilder};
 use crate::core::Core;
 use crate::execution::{self, Cause};
 use crate::files::Storage;
-use crate::pace::lock;
-use crate::session::{Session, TokenKeeper, courier};
+use crate::peer::token::TokenKeeper;
+use crate::session::{Session, courier};
+use crate::threads::lock;
+use crate::worker::assembly::{Assembly, session_over};
+use crate::worker::builder::{NoState, Offers, WorkerBuilder};
 
 /// A worker that is given its tasks by a test.
 ///

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rxon::{JobId, TaskId};
 
-use crate::middleware::catch_panic::panic_message;
+use crate::threads::panic_message;
 
 /// A result that its orchestrator has answered with `ignored`: it came too late, or for a job that has ended. It is
 /// not sent again.

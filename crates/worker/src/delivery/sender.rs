@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::desk::{Delivery, Reply};
 use super::outbox::{Entry, Id};
-use crate::pace::{lock, until};
+use crate::threads::{lock, until};
 
 /// A sender with nothing to send ends after this time, and closes its connection.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);

@@ -10,12 +10,12 @@ use rxon::{JobId, TaskId};
 use tracing::Instrument;
 
 use super::{CancelHandle, Execution, report, trace, trust};
+use crate::capacity::slots::Slot;
 use crate::core::Core;
 use crate::delivery::Entry;
-use crate::handler::{Outcome, TaskError};
-use crate::metrics::NotRun;
+use crate::health::metrics::NotRun;
 use crate::session::Session;
-use crate::slots::Slot;
+use crate::task::outcome::{Outcome, TaskError};
 
 /// Takes a task that a poll brought. False when it is not new: nothing is run then.
 pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, body: &[u8], slot: Slot) -> bool {

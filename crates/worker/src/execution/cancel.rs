@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::handler::{Outcome, TaskError};
+use crate::task::outcome::{Outcome, TaskError};
 
 /// Why a task is told to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]

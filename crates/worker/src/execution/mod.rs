@@ -9,7 +9,8 @@
 mod arrival;
 mod cancel;
 mod report;
-mod threads;
+pub(crate) mod router;
+pub(crate) mod running;
 mod trace;
 mod trust;
 
@@ -26,17 +27,18 @@ use tower::ServiceExt;
 
 pub(crate) use arrival::{accept, refuse};
 pub(crate) use cancel::{CancelHandle, Cause};
-pub(crate) use threads::BlockingThreads;
 
+use crate::capacity::slots::{Place, Slot};
 use crate::core::Core;
-use crate::extract::{ContextParts, TaskContext, TaskRequest, TaskScope};
+use crate::execution::router::Route;
 use crate::files::{Metadata, TaskFiles};
-use crate::handler::{Outcome, TaskError, TaskService};
-use crate::middleware::catch_panic::panicked;
-use crate::pace::until;
-use crate::router::Route;
 use crate::session::Session;
-use crate::slots::{Place, Slot};
+use crate::task::context::{ContextParts, TaskContext, TaskScope};
+use crate::task::extract::TaskRequest;
+use crate::task::handler::TaskService;
+use crate::task::outcome::panicked;
+use crate::task::outcome::{Outcome, TaskError};
+use crate::threads::{panic_message, until};
 
 /// How long a blocking handler may take to notice that it is to stop.
 const BLOCKING_GRACE: Duration = Duration::from_secs(5);
@@ -72,7 +74,7 @@ impl Execution {
         let (outcome, left) = AssertUnwindSafe(self.outcome(task, slot))
             .catch_unwind()
             .await
-            .unwrap_or_else(|payload| (panicked(&*payload), Left::Nothing));
+            .unwrap_or_else(|payload| (panicked(panic_message(&*payload)), Left::Nothing));
         let duration = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
         let known = self.core.router.get(&name).map(|_| name.as_str());
         self.core.metrics.task_ended(known, &outcome, duration);

@@ -7,7 +7,7 @@ use rxon::model::{Costs, TaskResult};
 use rxon::{JobId, TaskId};
 
 use crate::core::Core;
-use crate::handler::Outcome;
+use crate::task::outcome::Outcome;
 
 /// The result of a task, as sent.
 pub(super) fn result(

@@ -6,11 +6,11 @@ use serde_json::Value;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::assembly::{Assembly, session};
 use crate::config::WorkerConfig;
-use crate::handler::{HandlerService, TaskService};
-use crate::router::Router;
-use crate::worker::Plan;
+use crate::execution::router::Router;
+use crate::task::handler::{HandlerService, TaskService};
+use crate::worker::assembly::{Assembly, session};
+use crate::worker::plan::Plan;
 
 /// What tasks need, without anybody who polls, and how often their handler ran.
 fn parts(limit: usize) -> (Arc<Core>, Arc<Session>, Arc<AtomicUsize>) {
@@ -42,7 +42,7 @@ fn parts_for(limit: usize, service: TaskService) -> (Arc<Core>, Arc<Session>) {
         capacity_checker: None,
         on_ignored: None,
         on_command: None,
-        hooks: crate::hooks::Hooks::default(),
+        hooks: crate::worker::hooks::Hooks::default(),
         controls: Arc::default(),
         storage: None,
     };

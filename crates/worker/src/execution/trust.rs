@@ -4,7 +4,7 @@ use rxon::model::{ErrorCode, Task};
 use rxon::signing::{Signer, TaskSignatureError};
 
 use crate::core::Core;
-use crate::handler::TaskError;
+use crate::task::outcome::TaskError;
 
 /// Why a task is not to be run; the answer to it. Nothing in it comes from a secret.
 pub(super) fn distrust(core: &Core, task: &Task, body: &[u8]) -> Option<TaskError> {

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::error::FileError;
 use super::mode::OpenMode;
 use super::task::{TaskFiles, as_text, from_json, to_json};
-use crate::extract::{FromTaskParts, TaskParts};
+use crate::task::extract::{FromTaskParts, TaskParts};
 
 /// What [`TaskFiles`] is, for handlers that block ([`blocking`](crate::blocking)): the same methods, the same errors,
 /// without `await`.

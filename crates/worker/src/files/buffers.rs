@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 
 use super::transfers::Memory;
-use crate::pace::lock;
+use crate::threads::lock;
 
 /// All are of this size; what is larger is in several.
 pub(super) const PIECE: usize = 1 << 20;

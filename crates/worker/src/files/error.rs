@@ -9,7 +9,7 @@ use rxon::model::ErrorCode;
 use serde_json::json;
 
 use super::name::shown;
-use crate::handler::TaskError;
+use crate::task::outcome::TaskError;
 
 /// Why nothing came of an operation on a file.
 ///

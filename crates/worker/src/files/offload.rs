@@ -18,7 +18,7 @@ use super::name::shown;
 use super::storage::{Location, parse};
 use super::task::{Input, TaskFiles};
 use super::workspace::{Entry, Workspace};
-use crate::handler::Outcome;
+use crate::task::outcome::Outcome;
 
 /// What was uploaded, by key path.
 pub(crate) type Metadata = BTreeMap<String, FileMetadata>;

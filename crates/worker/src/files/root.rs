@@ -17,7 +17,7 @@ use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, OpenOptions};
 use super::error::{FileError, FileErrorKind};
 use super::name;
 use super::removal::remove_all;
-use crate::pace::lock;
+use crate::threads::lock;
 
 /// Where the ledgers are.
 const LEDGERS: &str = ".avtomatika";

@@ -27,7 +27,7 @@ use super::storage::Location;
 use super::traffic::Traffic;
 use super::transfers::{Turn, Who};
 use super::workspace::Workspace;
-use crate::extract::{FromTaskParts, TaskParts};
+use crate::task::extract::{FromTaskParts, TaskParts};
 
 /// The files of one task: `TASK_FILES_DIR/<task_id>/`, made on first use, readable by the worker's user only, and
 /// removed when the task's result is safe. Cheap to clone. Ask for it as an argument of the handler.

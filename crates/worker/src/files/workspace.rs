@@ -13,7 +13,7 @@ use super::error::{FileError, FileErrorKind};
 use super::mode::OpenMode;
 use super::name::{self, shown};
 use super::root::{Made, Root};
-use crate::pace::lock;
+use crate::threads::lock;
 
 /// What a download writes to before it has all; never listed, never uploaded.
 const PART: &str = ".avtomatika-part-";

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Map, Value, json};
 
 use crate::core::Core;
-use crate::metrics::{OrchestratorReading, Reading};
+use crate::health::metrics::{OrchestratorReading, Reading};
 use crate::session::Session;
 
 /// What is wrong with this process, if anything is: what a restart may mend. Whoever asks is answered on the control

@@ -1,6 +1,8 @@
 //! `/health`, `/ready` and `/metrics`, for whoever looks after the process.
 
 mod condition;
+pub(crate) mod metrics;
+pub(crate) mod pulse;
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
@@ -18,8 +20,8 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::core::Core;
-use crate::error::Error;
 use crate::session::Session;
+use crate::worker::error::Error;
 
 /// A client that has not sent its request by then is let go.
 const HEADER_TIME_LIMIT: Duration = Duration::from_secs(10);

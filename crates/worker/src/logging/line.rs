@@ -104,7 +104,7 @@ mod tests {
     use rxon::secrets::Secrets;
 
     use super::*;
-    use crate::pace::lock;
+    use crate::threads::lock;
 
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);

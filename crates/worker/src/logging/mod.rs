@@ -21,7 +21,7 @@ use tracing_subscriber::{Layer, fmt};
 
 use self::line::{Form, Lines};
 use crate::config::{LogFormat, WorkerConfig};
-use crate::middleware::catch_panic::panic_message;
+use crate::threads::panic_message;
 
 /// Writes what is left when it is dropped: keep it until `main` ends.
 #[derive(Debug)]

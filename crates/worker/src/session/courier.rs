@@ -14,9 +14,9 @@ use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::time::Instant;
 
 use super::Session;
-use super::rate::RateGate;
 use crate::core::Core;
-use crate::progress::{News, Report};
+use crate::peer::rate::RateGate;
+use crate::task::progress::{News, Report};
 
 /// Progress that takes longer is of no use: all tasks' results may wait for it.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
@@ -107,7 +107,7 @@ impl Courier {
     fn pause(&mut self, response: &Response, report: &Report) {
         let now = Instant::now();
         if self.gate.on_refused(now, response.retry_after, &mut self.rng) {
-            super::say_rate_limited(&self.session.peer.name, "events");
+            crate::peer::say_rate_limited(&self.session.peer.name, "events");
         }
         // Before the pause: a task that ends says what it could not send.
         if matches!(report.news, News::Event(_)) {

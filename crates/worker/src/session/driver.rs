@@ -14,20 +14,22 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::advice::Explained;
+use super::Session;
 use super::courier::courier;
 use super::heartbeat::heartbeat;
 use super::live::live;
 use super::namesake::Namesake;
 use super::registration::registration;
 use super::state::{Beat, Conversation, Step};
-use super::{Asked, Session};
 use crate::config::MultiOrchestratorMode;
 use crate::core::Core;
 use crate::execution::Cause;
-use crate::orchestrators::{Role, Sign};
-use crate::pace::{USUAL_SILENCE, after_refused_credentials, after_too_many_requests, until};
-use crate::telemetry::Deadband;
+use crate::peer::Asked;
+use crate::peer::advice::Explained;
+use crate::peer::rate::{USUAL_SILENCE, after_refused_credentials, after_too_many_requests};
+use crate::session::fleet::{Role, Sign};
+use crate::session::machine::Deadband;
+use crate::threads::until;
 
 /// Registrations and heartbeats are answered within this time.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -285,7 +287,7 @@ impl Driver {
             _ => false,
         };
         if first_refusal {
-            super::say_rate_limited(&peer.name, "heartbeats");
+            crate::peer::say_rate_limited(&peer.name, "heartbeats");
         }
         self.state.on_beat(beat, now);
     }

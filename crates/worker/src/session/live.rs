@@ -13,13 +13,14 @@ use rxon::transport::{Channel, Heard, Opened, excerpt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::advice::Explained;
-use super::peer::Frame;
-use super::{Asked, Session};
+use super::Session;
 use crate::core::Core;
 use crate::execution::Cause;
-use crate::pace::{after_refused_credentials, after_too_many_requests};
-use crate::repeated::Repeated;
+use crate::peer::Asked;
+use crate::peer::Frame;
+use crate::peer::advice::Explained;
+use crate::peer::rate::{after_refused_credentials, after_too_many_requests};
+use crate::peer::repeated::Repeated;
 
 /// One that says nothing is asked for a sign of life this often.
 const PING_INTERVAL: Duration = Duration::from_secs(20);

@@ -4,44 +4,41 @@
 //! the data path: it asks for tasks. What they do when is decided in [`state`], [`polling`] and [`rate`], and what they
 //! say in [`registration`] and [`heartbeat`], which do no I/O.
 
-mod advice;
+pub(crate) mod commands;
 mod courier;
 mod driver;
+pub(crate) mod fleet;
 mod heartbeat;
 mod live;
+pub(crate) mod machine;
 mod namesake;
-mod peer;
 mod poller;
 mod polling;
-mod rate;
 mod registration;
 mod state;
-mod token;
 
 #[cfg(feature = "testing")]
 pub(crate) use courier::courier;
 pub(crate) use driver::{Driver, Ends};
-pub(crate) use peer::{Peer, PeerCounts, ResultEnd};
 #[cfg(test)]
 pub(crate) use poller::tests::assembly as idle_assembly;
 pub(crate) use poller::{OpenPolls, Pollers};
 pub(crate) use polling::{Polling, PollingSettings};
-pub(crate) use rate::RateGate;
 pub(crate) use registration::Skills;
-pub(crate) use token::{Renewing, TokenKeeper};
 
 use std::sync::Arc;
 
 use rxon::TaskName;
 use tokio::sync::watch;
 
-pub(crate) use self::peer::Asked;
+use crate::capacity::slots::Usage;
 use crate::core::Core;
 use crate::delivery::Delivery;
-use crate::orchestrators::{Orchestrators, Sign};
-use crate::progress::ProgressBoard;
-use crate::running::Running;
-use crate::slots::Usage;
+use crate::execution::running::Running;
+use crate::peer::Peer;
+use crate::peer::token::TokenKeeper;
+use crate::session::fleet::{Orchestrators, Sign};
+use crate::task::progress::ProgressBoard;
 
 /// One orchestrator, as both paths and the tasks that came from it see it.
 #[derive(Debug)]
@@ -84,13 +81,4 @@ impl Session {
         running.none_from(self.who).await;
         self.delivery.empty().await;
     }
-}
-
-/// Said once for each kind of request: meeting the limit is normal operation.
-pub(crate) fn say_rate_limited(orchestrator: &str, kind: &str) {
-    tracing::info!(
-        orchestrator,
-        "the orchestrator limits the rate of {kind} (429): the worker stays below the limit from now on; raise it \
-         there with `RATE_LIMIT_…`, or switch it off with `RATE_LIMITING_ENABLED=false`"
-    );
 }

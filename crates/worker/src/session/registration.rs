@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::config::WorkerConfig;
 use crate::core::Core;
-use crate::router::Router;
+use crate::execution::router::Router;
 
 /// What the worker can run, with what is known of it. The same for the life of a worker.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use rxon::model::{Generation, Task};
 use super::Delivery;
 use crate::delivery::outbox::Entry;
 use crate::delivery::spool::{Begun, Key, Record, Spool, TaskKey, unix_millis};
-use crate::pace::lock;
+use crate::threads::lock;
 
 impl Delivery {
     /// From now on results are kept on disk. These are there already: they wait until [`release`](Self::release).

@@ -21,10 +21,10 @@ use super::outbox::{Entry, Id, Outbox, Verdict};
 use super::recent::{Recent, Seen};
 use super::sender::Sender;
 use super::spool::Spool;
-use crate::changes::Changes;
+use crate::capacity::changes::Changes;
 use crate::files::Belongings;
-use crate::pace::lock;
-use crate::session::{Asked, Peer, ResultEnd, say_rate_limited};
+use crate::peer::{Asked, Peer, ResultEnd, say_rate_limited};
+use crate::threads::lock;
 
 /// No more results than this are sent to one orchestrator at once.
 const MAX_SENDERS: usize = 8;

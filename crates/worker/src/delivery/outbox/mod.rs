@@ -23,7 +23,7 @@ use tokio::time::Instant;
 pub(crate) use self::verdict::Verdict;
 use super::spool::Key;
 use crate::files::Belongings;
-use crate::session::RateGate;
+use crate::peer::rate::RateGate;
 
 /// The longest of the quick tries' delays.
 const LONGEST_QUICK_DELAY: Duration = Duration::from_secs(60);

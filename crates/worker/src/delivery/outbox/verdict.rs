@@ -18,7 +18,7 @@ use rxon::transport::Response;
 use tokio::time::Instant;
 
 use super::{Id, Outbox};
-use crate::pace::after_refused_credentials;
+use crate::peer::rate::after_refused_credentials;
 
 /// Kept results are offered this often, plus up to a quarter.
 const KEPT_INTERVAL: Duration = Duration::from_secs(30);

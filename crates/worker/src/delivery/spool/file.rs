@@ -12,7 +12,7 @@ use rxon::{JobId, TaskId, TaskName};
 
 use super::SpoolError;
 use super::ledger::{Batch, Begun, Change, Contents, DeathKey, Deaths, Held, Record, TaskKey};
-use crate::middleware::catch_panic::panic_message;
+use crate::threads::panic_message;
 
 /// The meaning of what is in the tables. A change that an older version would misread makes it 2.
 const FORMAT: u64 = 1;

@@ -28,8 +28,8 @@ use tokio::sync::oneshot;
 pub(crate) use self::ledger::{Begun, Key, Record, TaskKey};
 use self::place::Place;
 use self::writer::{Shared, Writer};
-use crate::hooks::BoxError;
-use crate::pace::lock;
+use crate::task::outcome::BoxError;
+use crate::threads::lock;
 
 /// A disk that has not written by then counts as one that fails.
 const PATIENCE: Duration = Duration::from_secs(10);

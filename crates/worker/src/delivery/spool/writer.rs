@@ -18,7 +18,7 @@ use super::file::{ResultFile, Unreadable};
 use super::ledger::{Batch, Contents, Held, Key, Ledger, Record};
 use super::place::{Lock, Place};
 use super::{SpoolError, deaths, rejected};
-use crate::pace::lock;
+use crate::threads::lock;
 
 /// What the thread shares with those who want something written.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use rxon::secrets::Secrets;
 
 use crate::config::Secret;
-use crate::pace::lock;
+use crate::threads::lock;
 
 /// Keys that are fetched change; so many of the last are held.
 const MOST_FETCHED: usize = 12;

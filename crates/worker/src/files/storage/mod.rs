@@ -34,7 +34,7 @@ use self::http::Client;
 use super::error::{FileError, FileErrorKind};
 use super::name::shown;
 use crate::config::{ConfigError, Problem, WorkerConfig};
-use crate::pace::lock;
+use crate::threads::lock;
 
 /// Stores that are kept; hostile tasks may name any number of buckets.
 const MAX_STORES: usize = 64;

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 pub(super) use self::shares::{Amount, Who};
 use self::shares::{Granted, Number, Shares};
-use crate::pace::lock;
+use crate::threads::lock;
 
 /// The limit.
 #[derive(Debug, Clone)]

@@ -13,15 +13,17 @@ use tokio_util::task::TaskTracker;
 mod under_way;
 
 pub(crate) use self::under_way::OpenPolls;
-use super::advice::Explained;
+use super::Session;
 use super::driver::Ends;
 use super::polling::{Brought, Next, Polling};
-use super::{Asked, Session};
+use crate::capacity::slots::Slot;
 use crate::core::Core;
 use crate::execution;
-use crate::orchestrators::Sign;
-use crate::pace::{USUAL_SILENCE, lock, until};
-use crate::slots::Slot;
+use crate::peer::Asked;
+use crate::peer::advice::Explained;
+use crate::peer::rate::USUAL_SILENCE;
+use crate::session::fleet::Sign;
+use crate::threads::{lock, until};
 
 /// A poll is given up this much after the orchestrator should have answered it.
 const GRACE: Duration = Duration::from_secs(5);
@@ -247,7 +249,7 @@ impl Pollers {
                 peer.log.limited(Asked::Poll, response.retry_after.unwrap_or(USUAL_SILENCE));
                 let (first, next) = self.polling().on_rate_limited(now, response.retry_after);
                 if first {
-                    super::say_rate_limited(&peer.name, "polls");
+                    crate::peer::say_rate_limited(&peer.name, "polls");
                 }
                 return next;
             }

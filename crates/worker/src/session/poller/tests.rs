@@ -5,11 +5,12 @@ use rxon::signing::Seal;
 use rxon::transport::{Connector, ExchangeFuture, Request};
 
 use super::*;
-use crate::assembly::Assembly;
 use crate::config::WorkerConfig;
-use crate::router::Router;
-use crate::session::{Peer, PollingSettings};
-use crate::worker::Plan;
+use crate::execution::router::Router;
+use crate::peer::Peer;
+use crate::session::PollingSettings;
+use crate::worker::assembly::Assembly;
+use crate::worker::plan::Plan;
 
 /// Every exchange is a mistake of ours.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +45,7 @@ pub(crate) fn assembly() -> Assembly {
         capacity_checker: None,
         on_ignored: None,
         on_command: None,
-        hooks: crate::hooks::Hooks::default(),
+        hooks: crate::worker::hooks::Hooks::default(),
         controls: Arc::default(),
         storage: None,
     };
@@ -105,7 +106,7 @@ fn session(core: &Core, like: &Session, connector: Arc<dyn Connector>) -> Arc<Se
     Arc::new(Session {
         who: 0,
         orchestrators: core.orchestrators.clone(),
-        peer: Peer::new("peer".into(), connector, seal, crate::session::PeerCounts::default()),
+        peer: Peer::new("peer".into(), connector, seal, crate::peer::PeerCounts::default()),
         tokens: like.tokens.clone(),
         delivery: like.delivery.clone(),
         progress: like.progress.clone(),

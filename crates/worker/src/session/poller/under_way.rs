@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::pace::lock;
+use crate::threads::lock;
 
 /// The polls of one orchestrator that are under way.
 #[derive(Debug, Default)]

@@ -21,9 +21,9 @@ use fastrand::Rng;
 use rxon::backoff::{Backoff, Jitter};
 use tokio::time::Instant;
 
-use super::rate::RateGate;
-use crate::orchestrators::Share;
-use crate::pace::after_refused_credentials;
+use crate::capacity::turns::Share;
+use crate::peer::rate::RateGate;
+use crate::peer::rate::after_refused_credentials;
 
 /// An answer that came within this time was not waited for, however short the way.
 const AT_ONCE: Duration = Duration::from_millis(100);

@@ -26,8 +26,8 @@ use rxon::backoff::{Backoff, Jitter};
 use rxon::model::Generation;
 use tokio::time::Instant;
 
-use super::rate::RateGate;
-use crate::orchestrators::{Pace, Role};
+use crate::peer::rate::RateGate;
+use crate::session::fleet::{Pace, Role};
 
 /// Once an orchestrator knows that the worker is busy it dispatches nothing more; what it dispatched before has
 /// arrived by then.

@@ -24,7 +24,7 @@ fn delivery_of_one(sharers: usize, connector: Arc<dyn Connector>) -> Arc<Deliver
         "http://peer".into(),
         connector,
         Seal::new(worker.clone(), "token"),
-        crate::session::PeerCounts::default(),
+        crate::peer::PeerCounts::default(),
     );
     let settings = OutboxSettings {
         quick_tries: 5,
@@ -35,7 +35,7 @@ fn delivery_of_one(sharers: usize, connector: Arc<dyn Connector>) -> Arc<Deliver
     Delivery::new(
         peer,
         worker,
-        Arc::new(crate::changes::Changes::new(1)),
+        Arc::new(crate::capacity::changes::Changes::new(1)),
         None,
         Outbox::new(settings, Rng::with_seed(1)),
         TaskTracker::new(),

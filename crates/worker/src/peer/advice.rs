@@ -1,0 +1,69 @@
+//! What a person can do about an exchange that failed.
+
+use std::fmt;
+
+use rxon::{Error, ErrorKind};
+
+/// An error with everything that caused it, and what can be done about it where that is known.
+pub(crate) struct Explained<'a>(pub(crate) &'a Error);
+
+impl fmt::Display for Explained<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chain = self.0.chain().to_string();
+        formatter.write_str(&chain)?;
+        if self.0.kind() == ErrorKind::Tls
+            && let Some(advice) = of_tls(&chain)
+        {
+            write!(formatter, "; {advice}")?;
+        }
+        Ok(())
+    }
+}
+
+/// By the words of rustls: its errors are not in public view.
+fn of_tls(chain: &str) -> Option<&'static str> {
+    const OURS: [&str; 7] = [
+        "alert: CertificateRequired",
+        "alert: CertificateExpired",
+        "alert: CertificateUnknown",
+        "alert: BadCertificate",
+        "alert: UnknownCA",
+        "alert: AccessDenied",
+        // Of an authority that has the name of the right one.
+        "alert: DecryptError",
+    ];
+    let says = |text: &str| chain.contains(text);
+    if OURS.into_iter().any(says) {
+        return Some(
+            "the orchestrator does not accept this worker's certificate: check `TLS_CERT_PATH` (set, not expired, \
+             issued by an authority that it trusts, with the worker's id as its common name)",
+        );
+    }
+    if says("UnknownIssuer") {
+        return Some("set `TLS_CA_PATH` to the authority that issued the orchestrator's certificate");
+    }
+    if says("certificate expired") || says("certificate not valid yet") {
+        return Some(
+            "the orchestrator's certificate has to be renewed, unless this machine's clock is wrong",
+        );
+    }
+    if says("not valid for name") {
+        return Some("the address in `ORCHESTRATOR_URL` is none the orchestrator's certificate is for");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_errors_of_tls_are_explained() {
+        let text = "received fatal alert: UnknownCA";
+        let said = |kind| Explained(&Error::new(kind, text)).to_string();
+        assert!(said(ErrorKind::Tls).contains("check `TLS_CERT_PATH`"));
+        assert_eq!(said(ErrorKind::Closed), format!("the connection was closed: {text}"));
+        let other = Error::new(ErrorKind::Tls, "received fatal alert: HandshakeFailure");
+        assert_eq!(Explained(&other).to_string(), other.to_string());
+    }
+}

@@ -1,0 +1,70 @@
+//! The graphics cards of the machine, by NVIDIA's management library where it is installed.
+
+#[cfg(feature = "nvml")]
+pub(crate) use nvml::Graphics;
+
+#[cfg(not(feature = "nvml"))]
+pub(crate) use none::Graphics;
+
+#[cfg(not(feature = "nvml"))]
+mod none {
+    use rxon::model::{Device, DeviceUsage};
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Graphics;
+
+    impl Graphics {
+        #[expect(clippy::unused_self, reason = "the other one looks at something")]
+        pub(crate) fn look(&self) -> (Vec<Device>, Vec<DeviceUsage>) {
+            (Vec::new(), Vec::new())
+        }
+    }
+}
+
+#[cfg(feature = "nvml")]
+mod nvml {
+    use std::cell::OnceCell;
+    use std::collections::BTreeMap;
+
+    use nvml_wrapper::Nvml;
+    use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
+    use nvml_wrapper::error::NvmlError;
+    use rxon::model::{Device, DeviceUsage};
+    use tracing::debug;
+
+    use crate::session::machine::{GIB, MEMORY_USED, rounded};
+
+    /// Looks at the cards. The library is loaded at the first look; where there is none it is not tried again.
+    #[derive(Debug, Default)]
+    pub(crate) struct Graphics(OnceCell<Option<Nvml>>);
+
+    impl Graphics {
+        /// What there is, and how busy each is.
+        pub(crate) fn look(&self) -> (Vec<Device>, Vec<DeviceUsage>) {
+            let library = self.0.get_or_init(|| {
+                Nvml::init().inspect_err(|error| debug!(%error, "no graphics cards by NVML")).ok()
+            });
+            let Some(library) = library else { return Default::default() };
+            let count = library.device_count().unwrap_or(0);
+            // A card that has fallen off the bus must not hide the others.
+            (0..count).filter_map(|index| card(library, index).ok()).unzip()
+        }
+    }
+
+    fn card(library: &Nvml, index: u32) -> Result<(Device, DeviceUsage), NvmlError> {
+        let card = library.device_by_index(index)?;
+        let (id, memory) = (card.uuid()?, card.memory_info()?);
+        let device = Device {
+            kind: "gpu".to_owned(),
+            model: card.name().ok(),
+            id: Some(id.clone()),
+            properties: [("vram_gb".to_owned(), rounded(memory.total as f64 / GIB))].into(),
+        };
+        let mut metrics = BTreeMap::from([(MEMORY_USED.to_owned(), rounded(memory.used as f64 / GIB))]);
+        if let Ok(degrees) = card.temperature(TemperatureSensor::Gpu) {
+            metrics.insert("temperature_c".to_owned(), f64::from(degrees));
+        }
+        let load_percent = card.utilization_rates().map_or(0.0, |rates| f64::from(rates.gpu));
+        Ok((device, DeviceUsage { unit_id: id, load_percent, metrics }))
+    }
+}

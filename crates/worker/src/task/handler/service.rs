@@ -1,0 +1,74 @@
+//! Handlers as tower services.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tower::util::BoxCloneSyncService;
+use tower_service::Service;
+
+use super::Handler;
+use crate::task::extract::TaskRequest;
+use crate::task::outcome::Outcome;
+
+/// The service of one task: it always ends in an outcome.
+pub type TaskService = BoxCloneSyncService<TaskRequest, Outcome, Infallible>;
+
+/// A handler with its state, as a [`Service`] that layers can be put around.
+pub struct HandlerService<H, M, S> {
+    handler: H,
+    state: S,
+    marker: PhantomData<fn() -> M>,
+}
+
+impl<H, M, S> HandlerService<H, M, S> {
+    /// A service that calls this handler.
+    pub fn new(handler: H, state: S) -> Self {
+        Self { handler, state, marker: PhantomData }
+    }
+}
+
+impl<H: Clone, M, S: Clone> Clone for HandlerService<H, M, S> {
+    fn clone(&self) -> Self {
+        Self::new(self.handler.clone(), self.state.clone())
+    }
+}
+
+impl<H, M, S> fmt::Debug for HandlerService<H, M, S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("HandlerService").field(&std::any::type_name::<H>()).finish()
+    }
+}
+
+impl<H, M, S> Service<TaskRequest> for HandlerService<H, M, S>
+where
+    H: Handler<M, S>,
+    S: Clone + Send + Sync + 'static,
+{
+    type Response = Outcome;
+    type Error = Infallible;
+    type Future = IntoResult<H::Future>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: TaskRequest) -> Self::Future {
+        IntoResult(Box::pin(self.handler.clone().call(request, self.state.clone())))
+    }
+}
+
+/// The future of a [`HandlerService`].
+#[derive(Debug)]
+pub struct IntoResult<F>(Pin<Box<F>>);
+
+impl<F: Future<Output = Outcome>> Future for IntoResult<F> {
+    type Output = Result<Outcome, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context).map(Ok)
+    }
+}

@@ -1,0 +1,225 @@
+//! Layers made of async functions.
+
+use std::any::type_name;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::task::extract::{FromTaskParts, TaskRequest};
+use crate::task::handler::TaskService;
+use crate::task::outcome::{IntoOutcome, Outcome};
+
+/// Makes a layer of an async function: it gets the task and what is [next](Next), and says how the task ends.
+///
+/// It may look at the task, put values in for the handler, change the parameters, and change the outcome; one that
+/// does not call `next` refuses the task. Up to six [extractors](crate::extract) that leave the task as it is may stand
+/// in front; what one of them refuses ends the task. Like an async handler it ends at its next `await` when the task is
+/// told to stop, and a panic in it ends its task only.
+///
+/// ```
+/// use avtomatika_worker::middleware::{Next, from_fn};
+/// use avtomatika_worker::prelude::*;
+/// use avtomatika_worker::TaskRequest;
+///
+/// #[derive(Clone)]
+/// struct ModelPath(String);
+///
+/// async fn with_model(context: TaskContext, mut request: TaskRequest, next: Next) -> Outcome {
+///     if context.name().as_str() == "draw" {
+///         request.extensions_mut().insert(ModelPath("/models/m1".to_owned()));
+///     }
+///     next.run(request).await.with_field("seen_by", "with_model")
+/// }
+///
+/// async fn draw(Extension(model): Extension<ModelPath>) -> Json<serde_json::Value> {
+///     Json(serde_json::json!({"model": model.0}))
+/// }
+///
+/// let builder = Worker::builder().task("draw", draw).layer(from_fn(with_model));
+/// # let _: avtomatika_worker::WorkerBuilder = builder;
+/// ```
+pub fn from_fn<F, M>(function: F) -> FromFnLayer
+where
+    F: Middleware<M, ()>,
+{
+    from_fn_with_state((), function)
+}
+
+/// As [`from_fn()`], with state of its own: the function asks for it by [`State`](crate::State).
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use avtomatika_worker::middleware::{Next, from_fn_with_state};
+/// use avtomatika_worker::prelude::*;
+/// use avtomatika_worker::TaskRequest;
+///
+/// async fn count(State(failed): State<Arc<AtomicU64>>, request: TaskRequest, next: Next) -> Outcome {
+///     let outcome = next.run(request).await;
+///     if outcome.error().is_some() {
+///         failed.fetch_add(1, Ordering::Relaxed);
+///     }
+///     outcome
+/// }
+///
+/// let failed = Arc::new(AtomicU64::new(0));
+/// let builder = Worker::builder().task("nothing", async || ()).layer(from_fn_with_state(failed, count));
+/// # let _: avtomatika_worker::WorkerBuilder = builder;
+/// ```
+pub fn from_fn_with_state<F, S, M>(state: S, function: F) -> FromFnLayer
+where
+    F: Middleware<M, S>,
+    S: Clone + Send + Sync + 'static,
+{
+    let call: Erased = Arc::new(move |request, next| function.clone().call(request, state.clone(), next));
+    FromFnLayer { call, name: type_name::<F>() }
+}
+
+/// A function that [`from_fn()`] makes a layer of.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a middleware",
+    label = "not a middleware",
+    note = "a middleware is an `async fn(request: TaskRequest, next: Next)`, with at most 6 arguments in front that \
+            are `FromTaskParts<S>` (`TaskContext`, `State<S>`, `Extension<T>`, …), where `S` is the state given to \
+            `from_fn_with_state`",
+    note = "its result is `Outcome`, `()`, `Json<T>`, or `Result<T, TaskError>` of one of these",
+    note = "its future is `Send`: nothing like an `Rc` is held across an `.await`"
+)]
+pub trait Middleware<M, S>: Clone + Send + Sync + Sized + 'static {
+    /// Sees one task through.
+    fn call(
+        self,
+        request: TaskRequest,
+        state: S,
+        next: Next,
+    ) -> Pin<Box<dyn Future<Output = Outcome> + Send>>;
+}
+
+macro_rules! middlewares {
+    ($(($($part:ident)*))*) => { $(
+        #[diagnostic::do_not_recommend]
+        #[allow(non_snake_case, unused_mut, unused_variables, reason = "the macro also makes the one without extractors")]
+        impl<F, Fut, S, $($part,)*> Middleware<($($part,)*), S> for F
+        where
+            F: FnOnce($($part,)* TaskRequest, Next) -> Fut + Clone + Send + Sync + 'static,
+            Fut: Future + Send,
+            Fut::Output: IntoOutcome,
+            S: Send + Sync + 'static,
+            $($part: FromTaskParts<S> + Send,)*
+        {
+            fn call(
+                self,
+                mut request: TaskRequest,
+                state: S,
+                next: Next,
+            ) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
+                Box::pin(async move {
+                    $(
+                        let $part = match $part::from_task_parts(request.parts_mut(), &state).await {
+                            Ok(value) => value,
+                            Err(rejection) => return rejection.into_outcome(),
+                        };
+                    )*
+                    self($($part,)* request, next).await.into_outcome()
+                })
+            }
+        }
+    )* };
+}
+
+middlewares! {
+    ()
+    (A1)
+    (A1 A2)
+    (A1 A2 A3)
+    (A1 A2 A3 A4)
+    (A1 A2 A3 A4 A5)
+    (A1 A2 A3 A4 A5 A6)
+}
+
+/// What a middleware is around: the layers further inside, and the handler.
+#[derive(Clone)]
+pub struct Next {
+    inner: TaskService,
+}
+
+impl Next {
+    /// Lets them run the task.
+    pub async fn run(self, request: TaskRequest) -> Outcome {
+        // Ready already, but for clones.
+        match self.inner.oneshot(request).await {
+            Ok(outcome) => outcome,
+            Err(never) => match never {},
+        }
+    }
+}
+
+impl fmt::Debug for Next {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Next")
+    }
+}
+
+/// A middleware with its state. Without its type in sight a mistake in it is one error of the compiler, not three.
+type Erased = Arc<dyn Fn(TaskRequest, Next) -> BoxFuture<'static, Outcome> + Send + Sync>;
+
+/// A layer made of an async function, by [`from_fn()`] or [`from_fn_with_state`].
+#[derive(Clone)]
+pub struct FromFnLayer {
+    call: Erased,
+    name: &'static str,
+}
+
+impl fmt::Debug for FromFnLayer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("FromFnLayer").field(&self.name).finish()
+    }
+}
+
+impl<I> Layer<I> for FromFnLayer {
+    type Service = FromFn<I>;
+
+    fn layer(&self, inner: I) -> FromFn<I> {
+        FromFn { inner, layer: self.clone() }
+    }
+}
+
+/// An async function around a service.
+#[derive(Debug, Clone)]
+pub struct FromFn<I> {
+    inner: I,
+    layer: FromFnLayer,
+}
+
+impl<I> Service<TaskRequest> for FromFn<I>
+where
+    I: Service<TaskRequest, Response = Outcome, Error = Infallible> + Clone + Send + Sync + 'static,
+    I::Future: Send + 'static,
+{
+    type Response = Outcome;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Outcome, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: TaskRequest) -> Self::Future {
+        // The one that is ready goes with the task: a clone of it is not.
+        let fresh = self.inner.clone();
+        let next = Next { inner: BoxCloneSyncService::new(mem::replace(&mut self.inner, fresh)) };
+        (self.layer.call)(request, next).map(Ok).boxed()
+    }
+}

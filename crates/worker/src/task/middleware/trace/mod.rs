@@ -1,0 +1,7 @@
+//! A span around what runs a task.
+
+mod layer;
+mod service;
+
+pub use layer::TraceLayer;
+pub use service::Trace;

@@ -1,0 +1,240 @@
+//! What a handler says when it fails.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+use rxon::model::{ErrorCode, Failure};
+use rxon::secrets::masked;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::files::{self, FileError, FileErrorKind};
+use crate::task::outcome::BoxError;
+
+/// Why a task failed, and so what becomes of its job.
+///
+/// `?` on any error makes a *transient* one: the orchestrator dispatches the task again. What will not get better by
+/// trying again is said with [`TaskError::permanent`] or [`TaskError::invalid_input`].
+///
+/// It does not implement [`Error`], which is what allows the conversion from every type that does.
+///
+/// ```
+/// use avtomatika_worker::TaskError;
+///
+/// fn parse(text: &str) -> Result<u32, TaskError> {
+///     Ok(text.parse::<u32>()?)
+/// }
+/// assert_eq!(parse("x").unwrap_err().code().as_str(), "TRANSIENT_ERROR");
+/// ```
+#[derive(Clone)]
+pub struct TaskError {
+    code: ErrorCode,
+    message: String,
+    details: Option<Box<RawValue>>,
+}
+
+impl TaskError {
+    /// A failure with any code, such as one of the user's own.
+    pub fn new(code: impl Into<ErrorCode>, message: impl fmt::Display) -> Self {
+        Self { code: code.into(), message: message.to_string(), details: None }
+    }
+
+    /// May pass: the task is dispatched again, up to 3 times.
+    pub fn transient(message: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::Transient, message)
+    }
+
+    /// Will not pass: the job is quarantined.
+    pub fn permanent(message: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::Permanent, message)
+    }
+
+    /// The parameters are wrong: the job fails.
+    pub fn invalid_input(message: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::InvalidInput, message)
+    }
+
+    /// It took too long: the task is dispatched again.
+    pub fn timeout(message: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::Timeout, message)
+    }
+
+    /// Memory, disk or another resource ran out: the task is dispatched again.
+    pub fn resource_exhausted(message: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::ResourceExhausted, message)
+    }
+
+    /// Any error that `?` does not take, because it is a box already: `Box<dyn Error + Send + Sync>`, `anyhow::Error`.
+    /// With the code that `?` would give it, its text and what caused it.
+    ///
+    /// ```
+    /// use avtomatika_worker::{BoxError, TaskError};
+    ///
+    /// fn fetch() -> Result<(), BoxError> {
+    ///     Err("no route".into())
+    /// }
+    ///
+    /// fn handle() -> Result<(), TaskError> {
+    ///     fetch().map_err(TaskError::any)
+    /// }
+    /// assert_eq!(handle().unwrap_err().to_string(), "TRANSIENT_ERROR: no route");
+    /// ```
+    pub fn any(error: impl Into<BoxError>) -> Self {
+        Self::of(&*error.into())
+    }
+
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        if let Some(error) = error.downcast_ref::<FileError>() {
+            return error.to_task_error();
+        }
+        let is_exhausted = error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| files::kind_of(error) == FileErrorKind::Exhausted);
+        let code = if is_exhausted { ErrorCode::ResourceExhausted } else { ErrorCode::Transient };
+        Self::new(code, with_causes(error))
+    }
+
+    /// Adds what programs may want to know. What does not serialise to a JSON object is left out.
+    pub fn with_details(mut self, details: impl Serialize) -> Self {
+        self.details = to_raw_value(&details).ok().filter(|details| details.get().starts_with('{'));
+        self
+    }
+
+    /// Decides what becomes of the job.
+    pub fn code(&self) -> &ErrorCode {
+        &self.code
+    }
+
+    /// For people.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// As it may be told.
+    pub(crate) fn without_secrets(self) -> Self {
+        let message = masked(&self.message).into_owned();
+        let is_masked = |details: &RawValue| matches!(masked(details.get()), Cow::Owned(_));
+        let details = match self.details {
+            // A member's value may be anything: so it is looked for in the texts.
+            Some(details) if is_masked(&details) => serde_json::from_str(details.get())
+                .ok()
+                .and_then(|details| to_raw_value(&without_secrets(details)).ok()),
+            details => details,
+        };
+        Self { message, details, ..self }
+    }
+
+    /// For programs, as JSON text.
+    pub fn details(&self) -> Option<&str> {
+        self.details.as_deref().map(RawValue::get)
+    }
+}
+
+/// No text in it has a secret any more, neither values nor keys. Numbers stay.
+fn without_secrets(value: Value) -> Value {
+    match value {
+        Value::String(text) => masked(&text).into(),
+        Value::Array(values) => values.into_iter().map(without_secrets).collect(),
+        Value::Object(members) => {
+            let shown = |(key, value): (String, _)| (masked(&key).into_owned(), without_secrets(value));
+            members.into_iter().map(shown).collect()
+        }
+        other => other,
+    }
+}
+
+impl From<TaskError> for Failure {
+    fn from(error: TaskError) -> Self {
+        Self { code: error.code, message: error.message, details: error.details }
+    }
+}
+
+/// Any error is transient, with its text and what caused it, and its type in the details. But a [`FileError`] has the
+/// code its kind calls for, and a disk that is full or read-only is `RESOURCE_EXHAUSTED_ERROR`.
+impl<E: Error + 'static> From<E> for TaskError {
+    fn from(error: E) -> Self {
+        let task_error = Self::of(&error);
+        if (&error as &dyn Any).is::<FileError>() {
+            // It says by itself what there is to know.
+            return task_error;
+        }
+        task_error.with_details(serde_json::json!({"type": std::any::type_name::<E>()}))
+    }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !message.ends_with(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        source = cause.source();
+    }
+    message
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.code, self.message)
+    }
+}
+
+impl fmt::Debug for TaskError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TaskError")
+            .field("code", &self.code.as_str())
+            .field("message", &self.message)
+            .field("details", &self.details())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rxon::secrets::Secrets;
+
+    use super::*;
+
+    #[test]
+    fn any_error_is_transient_and_keeps_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("could not fetch")]
+        struct Fetch(#[source] std::io::Error);
+
+        let fetch = || Fetch(std::io::Error::other("no route"));
+        let error = TaskError::from(fetch());
+        assert_eq!(error.to_string(), "TRANSIENT_ERROR: could not fetch: no route");
+        let boxed = TaskError::any(Box::new(fetch()) as BoxError);
+        assert_eq!((boxed.to_string(), boxed.details()), (error.to_string(), None));
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        for error in [TaskError::from(full()), TaskError::any(full())] {
+            assert_eq!(error.code(), &ErrorCode::ResourceExhausted);
+        }
+        assert!(error.details().is_some_and(|details| details.contains("Fetch")));
+    }
+
+    #[test]
+    fn no_text_of_an_error_keeps_a_secret() {
+        let _held = Secrets::new(["told-secret-1".to_owned(), "123456".to_owned()]);
+        let details = serde_json::json!({"told-secret-1": ["a told-secret-1", 1.5, 123_456], "b": null});
+        let error = TaskError::permanent("`told-secret-1`").with_details(details).without_secrets();
+        assert_eq!(error.to_string(), "PERMANENT_ERROR: `***`");
+        assert_eq!(error.details(), Some(r#"{"***":["a ***",1.5,123456],"b":null}"#));
+        let plain = TaskError::permanent("x").with_details(serde_json::json!({"b": 1.0, "a": 1}));
+        assert_eq!(plain.clone().without_secrets().details(), plain.details(), "as it was");
+    }
+
+    #[test]
+    fn details_are_an_object_or_left_out() {
+        assert_eq!(TaskError::permanent("x").with_details([1]).details(), None);
+        let details = TaskError::permanent("x").with_details(serde_json::json!({"a": 1}));
+        assert_eq!(details.details(), Some(r#"{"a":1}"#));
+    }
+}

@@ -1,0 +1,287 @@
+//! What a handler ends in.
+
+pub(crate) mod error;
+mod json;
+
+use rxon::model::ErrorCode;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+pub use self::error::TaskError;
+use self::json::{to_json, with_field};
+
+/// Any error, as hooks give it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How a task ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It is done. The orchestrator takes the status as a transition. Made by [`Outcome::data`] and the others, which
+    /// check the data.
+    #[non_exhaustive]
+    Completed {
+        /// `success`, or one of the user's own.
+        status: String,
+        /// A JSON object, passed on byte by byte.
+        data: Option<Box<RawValue>>,
+    },
+    /// It failed.
+    Failed(TaskError),
+    /// It was told to stop, and did.
+    Cancelled {
+        /// For people.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    const SUCCESS: &'static str = "success";
+
+    /// Done, with nothing to tell.
+    pub fn success() -> Self {
+        Self::Completed { status: Self::SUCCESS.to_owned(), data: None }
+    }
+
+    /// Done, with data: anything that serialises to a JSON object. Anything else fails the task with
+    /// `PERMANENT_ERROR`.
+    pub fn data(data: impl Serialize) -> Self {
+        Self::status(Self::SUCCESS, data)
+    }
+
+    /// Done with a status of the user's own, which the orchestrator looks up in the blueprint's transitions. `()` is
+    /// no data.
+    ///
+    /// `failure` and `cancelled` are none of one's own: they mean to orchestrators what they always do. An empty status
+    /// is a mistake, and fails the task with `PERMANENT_ERROR`.
+    pub fn status(status: impl Into<String>, data: impl Serialize) -> Self {
+        let status = status.into();
+        if status.is_empty() {
+            return Self::Failed(TaskError::permanent("the handler's status is empty"));
+        }
+        match object(&data) {
+            Ok(data) => Self::Completed { status, data },
+            Err(problem) => Self::Failed(TaskError::permanent(problem)),
+        }
+    }
+
+    /// Failed, with any code.
+    pub fn failure(code: impl Into<ErrorCode>, message: impl std::fmt::Display) -> Self {
+        Self::Failed(TaskError::new(code, message))
+    }
+
+    /// The status as it is sent: `success` or one of the user's own, `failure`, or `cancelled`.
+    pub fn as_status(&self) -> &str {
+        match self {
+            Self::Completed { status, .. } => status,
+            Self::Failed(_) => "failure",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// Whether the task is done, with whatever status.
+    pub fn is_completed(&self) -> bool {
+        matches!(self, Self::Completed { .. })
+    }
+
+    /// Why the task failed, if it did.
+    pub fn error(&self) -> Option<&TaskError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Completed { .. } | Self::Cancelled { .. } => None,
+        }
+    }
+
+    /// The data as JSON text: an object, byte by byte as it is sent. None unless the task is done and there is some.
+    pub fn data_text(&self) -> Option<&str> {
+        match self {
+            Self::Completed { data, .. } => data.as_deref().map(RawValue::get),
+            Self::Failed(_) | Self::Cancelled { .. } => None,
+        }
+    }
+
+    /// The data, deserialised; none counts as `{}`. Numbers that do not fit lose digits if they are read as a `Value`.
+    ///
+    /// # Errors
+    /// The data is not a `T`.
+    pub fn data_as<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(self.data_text().unwrap_or("{}"))
+    }
+
+    /// The same outcome with other data, if the task is done: anything that serialises to a JSON object, or `()` for
+    /// none. Anything else fails the task with `PERMANENT_ERROR`.
+    pub fn with_data(self, data: impl Serialize) -> Self {
+        match self {
+            Self::Completed { status, .. } => Self::status(status, data),
+            other => other,
+        }
+    }
+
+    /// The same outcome with one more field in its data, or with another value in it, if the task is done. All other
+    /// fields stay byte by byte what they were. A value that is not JSON fails the task with `PERMANENT_ERROR`.
+    ///
+    /// ```
+    /// use avtomatika_worker::Outcome;
+    ///
+    /// let outcome = Outcome::data(serde_json::json!({"mean": 1e-7})).with_field("seen_by", ["m1"]);
+    /// assert_eq!(outcome.data_text(), Some(r#"{"mean":1e-7,"seen_by":["m1"]}"#));
+    /// ```
+    pub fn with_field(self, name: &str, value: impl Serialize) -> Self {
+        let Self::Completed { status, data } = self else { return self };
+        match to_json(&value) {
+            Ok(value) => Self::Completed { status, data: Some(with_field(data.as_deref(), name, &value)) },
+            Err(problem) => {
+                Self::Failed(TaskError::permanent(format!("the value of `{name}` is not JSON: {problem}")))
+            }
+        }
+    }
+
+    /// A word for logs and metrics: the status, or the code of a failure.
+    pub fn label(&self) -> &str {
+        match self {
+            Self::Completed { status, .. } => status,
+            Self::Failed(error) => error.code().as_str(),
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+}
+
+fn object(data: &impl Serialize) -> Result<Option<Box<RawValue>>, String> {
+    let raw = to_json(data).map_err(|problem| format!("the handler's data is not JSON: {problem}"))?;
+    match raw.get().as_bytes().first() {
+        Some(b'{') => Ok(Some(raw)),
+        Some(b'n') => Ok(None),
+        first => {
+            let kind = match first {
+                Some(b'[') => "a list",
+                Some(b'"') => "a string",
+                Some(b't' | b'f') => "a boolean",
+                _ => "a number",
+            };
+            let shown: String = raw.get().chars().take(80).collect();
+            Err(format!("the handler's data is {kind}, `{shown}`, expected a JSON object or nothing"))
+        }
+    }
+}
+
+/// What a handler may return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a task handler",
+    note = "return `()`, `Json<T>`, `Outcome`, or `Result<T, TaskError>` of one of these"
+)]
+pub trait IntoOutcome {
+    /// How the task ended.
+    fn into_outcome(self) -> Outcome;
+}
+
+impl IntoOutcome for Outcome {
+    fn into_outcome(self) -> Outcome {
+        self
+    }
+}
+
+impl IntoOutcome for () {
+    fn into_outcome(self) -> Outcome {
+        Outcome::success()
+    }
+}
+
+impl IntoOutcome for TaskError {
+    fn into_outcome(self) -> Outcome {
+        Outcome::Failed(self)
+    }
+}
+
+impl<T: IntoOutcome, E: Into<TaskError>> IntoOutcome for Result<T, E> {
+    fn into_outcome(self) -> Outcome {
+        match self {
+            Ok(value) => value.into_outcome(),
+            Err(error) => Outcome::Failed(error.into()),
+        }
+    }
+}
+
+/// Success with data: anything that serialises to a JSON object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Json<T>(pub T);
+
+impl<T: Serialize> IntoOutcome for Json<T> {
+    fn into_outcome(self) -> Outcome {
+        Outcome::data(self.0)
+    }
+}
+
+/// What becomes of a task whose handler panicked: it may pass when tried again.
+pub(crate) fn panicked(message: &str) -> Outcome {
+    Outcome::Failed(
+        TaskError::transient(format!("the handler panicked: {message}"))
+            .with_details(serde_json::json!({"type": "panic"})),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_an_object_or_nothing() {
+        let Outcome::Completed { status, data } = Json(serde_json::json!({"a": 0.1})).into_outcome() else {
+            panic!("not completed")
+        };
+        assert_eq!((status.as_str(), data.as_deref().map(RawValue::get)), ("success", Some(r#"{"a":0.1}"#)));
+        assert!(matches!(Json(()).into_outcome(), Outcome::Completed { data: None, .. }));
+        for (value, named) in [
+            (serde_json::json!([1]), "a list"),
+            (serde_json::json!("x"), "a string"),
+            (serde_json::json!(1), "a number"),
+            (serde_json::json!(true), "a boolean"),
+        ] {
+            let Outcome::Failed(error) = Json(value).into_outcome() else { panic!("not failed: {named}") };
+            assert_eq!(error.code(), &ErrorCode::Permanent);
+            assert!(error.message().contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_wraps_an_outcome_can_read_it() {
+        let done = Outcome::status("mine", serde_json::json!({"n": 1}));
+        let failed = Outcome::failure("MY_CODE", "no");
+        let cancelled = Outcome::Cancelled { reason: "told to".to_owned() };
+        assert_eq!([&done, &failed, &cancelled].map(Outcome::as_status), ["mine", "failure", "cancelled"]);
+        assert_eq!([&done, &failed, &cancelled].map(Outcome::is_completed), [true, false, false]);
+        assert_eq!([&done, &failed, &cancelled].map(Outcome::data_text), [Some(r#"{"n":1}"#), None, None]);
+        assert_eq!(failed.error().map(TaskError::message), Some("no"));
+        assert!(done.error().is_none() && cancelled.error().is_none());
+        let read: std::collections::BTreeMap<String, u8> = done.data_as().expect("numbers");
+        assert_eq!(read["n"], 1);
+        assert!(done.data_as::<Vec<u8>>().is_err());
+        let none: serde_json::Value = Outcome::success().data_as().expect("an object");
+        assert_eq!(none, serde_json::json!({}));
+    }
+
+    #[test]
+    fn what_wraps_an_outcome_can_change_its_data_only() {
+        let done = || Outcome::status("mine", serde_json::json!({"n": 1}));
+        let other = done().with_data(serde_json::json!({"m": 2}));
+        assert_eq!((other.as_status(), other.data_text()), ("mine", Some(r#"{"m":2}"#)));
+        assert_eq!(done().with_data(()).data_text(), None);
+        assert_eq!(done().with_data([1]).label(), "PERMANENT_ERROR");
+        assert_eq!(done().with_field("m", 2).data_text(), Some(r#"{"n":1,"m":2}"#));
+        assert_eq!(done().with_field("m", f64::NAN).label(), "PERMANENT_ERROR");
+        assert_eq!(Outcome::success().with_field("m", ()).data_text(), Some(r#"{"m":null}"#));
+        for other in [Outcome::failure("MY_CODE", "no"), Outcome::Cancelled { reason: String::new() }] {
+            let label = other.label().to_owned();
+            assert_eq!(other.with_field("m", 1).with_data(serde_json::json!({})).label(), label);
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_a_permanent_error() {
+        let keys = std::collections::BTreeMap::from([(vec![1], 1)]);
+        assert_eq!(Json(keys).into_outcome().label(), "PERMANENT_ERROR");
+        let no_number = std::collections::BTreeMap::from([("mean", f64::NAN)]);
+        let Outcome::Failed(error) = Json(no_number).into_outcome() else { panic!("not failed") };
+        assert_eq!(error.to_string(), "PERMANENT_ERROR: the handler's data is not JSON: at `mean`: NaN");
+    }
+}

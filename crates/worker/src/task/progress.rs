@@ -1,0 +1,476 @@
+//! What tasks tell while they run: how far they are, at a bearable rate, and events of the user's.
+//!
+//! Tasks report to a [`ProgressBoard`]; the control path takes from it what is due and sends it. Of each task's
+//! progress at most [`PER_SECOND`] go out in any one second: so many at once, of the others only the newest. Events
+//! are all sent, one after the other.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use rxon::model::Progress;
+use rxon::{JobId, TaskId};
+use serde_json::value::RawValue;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::threads::lock;
+
+/// The most reports of one task in any one second.
+pub(crate) const PER_SECOND: usize = 10;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How long a result waits for the last report of its task to be sent.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
+/// So many events of one task may wait to be sent.
+pub(crate) const MOST_EVENTS: usize = 100;
+
+/// One report.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    pub(crate) task_id: TaskId,
+    pub(crate) job_id: JobId,
+    pub(crate) news: News,
+}
+
+/// What is reported.
+#[derive(Debug, Clone)]
+pub(crate) enum News {
+    Progress(Progress),
+    Event(NewEvent),
+}
+
+/// An event of the user's, checked already.
+#[derive(Debug, Clone)]
+pub(crate) struct NewEvent {
+    pub(crate) event_type: String,
+    pub(crate) payload: Box<RawValue>,
+    pub(crate) priority: f64,
+    pub(crate) trace_context: BTreeMap<String, String>,
+}
+
+/// What is to be done next.
+#[derive(Debug, PartialEq)]
+enum Due<T> {
+    /// Send this.
+    Now(T),
+    /// Nothing before then.
+    At(Instant),
+    /// Nothing at all.
+    Nothing,
+}
+
+/// The reports of one task.
+#[derive(Debug, Default)]
+struct Throttle {
+    /// When the last ones were taken for sending.
+    taken: VecDeque<Instant>,
+    /// When one was taken last, however long ago.
+    served: Option<Instant>,
+    /// Those that go at once; at most [`PER_SECOND`].
+    queue: VecDeque<Report>,
+    /// The newest of those that came too fast.
+    newest: Option<Report>,
+    /// At most [`MOST_EVENTS`].
+    events: VecDeque<Report>,
+    /// One is being sent.
+    sending: bool,
+    /// The task's result waits for what is left.
+    finishing: bool,
+}
+
+impl Throttle {
+    fn report(&mut self, report: Report, now: Instant) {
+        self.forget(now);
+        if self.newest.is_none() && self.taken.len() + self.queue.len() < PER_SECOND {
+            self.queue.push_back(report);
+        } else {
+            self.newest = Some(report);
+        }
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self.taken.front().is_some_and(|taken| now.duration_since(*taken) >= SECOND) {
+            self.taken.pop_front();
+        }
+    }
+
+    /// When the next report may be taken.
+    fn due(&mut self, now: Instant) -> Due<()> {
+        self.forget(now);
+        if self.sending || self.is_empty() {
+            return Due::Nothing;
+        }
+        if !self.events.is_empty() {
+            return Due::Now(());
+        }
+        if self.taken.len() >= PER_SECOND {
+            return Due::At(self.taken[self.taken.len() - PER_SECOND] + SECOND);
+        }
+        Due::Now(())
+    }
+
+    /// Takes the report that is due.
+    fn take(&mut self, now: Instant) -> Option<Report> {
+        let event = self.events.pop_front();
+        if event.is_none() {
+            self.taken.push_back(now);
+        }
+        let report = event.or_else(|| self.queue.pop_front()).or_else(|| self.newest.take())?;
+        self.served = Some(now);
+        self.sending = true;
+        Some(report)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.queue.is_empty() && self.newest.is_none()
+    }
+
+    /// Whose turn is first: results do not wait for the chatter of other tasks, and nobody is served twice before
+    /// others are served once.
+    fn turn(&self) -> (bool, Option<Instant>) {
+        (!self.finishing, self.served)
+    }
+
+    fn is_done(&self) -> bool {
+        !self.sending && self.is_empty()
+    }
+}
+
+/// The reports of all tasks of one orchestrator.
+#[derive(Debug, Default)]
+pub(crate) struct ProgressBoard {
+    tasks: Mutex<HashMap<TaskId, Throttle>>,
+    reported: Notify,
+    sent: Notify,
+    /// Nothing is sent before then.
+    paused_until: Mutex<Option<Instant>>,
+}
+
+impl ProgressBoard {
+    /// A task may report from now on, until it is [finished](Self::finish).
+    pub(crate) fn begin(&self, task_id: &TaskId) {
+        self.lock().insert(task_id.clone(), Throttle::default());
+    }
+
+    /// A task tells how far it is. One that has ended is not listened to any more.
+    pub(crate) fn report(&self, task_id: &TaskId, job_id: &JobId, progress: f64, message: String) {
+        let news = News::Progress(Progress { progress, message });
+        let report = Report { task_id: task_id.clone(), job_id: job_id.clone(), news };
+        let mut tasks = self.lock();
+        let Some(throttle) = tasks.get_mut(task_id) else { return };
+        throttle.report(report, Instant::now());
+        drop(tasks);
+        self.reported.notify_one();
+    }
+
+    /// A task has an event to tell. False when too many wait already.
+    pub(crate) fn event(&self, task_id: &TaskId, job_id: &JobId, event: NewEvent) -> bool {
+        let mut tasks = self.lock();
+        let Some(throttle) = tasks.get_mut(task_id) else { return true };
+        if throttle.events.len() >= MOST_EVENTS {
+            return false;
+        }
+        let news = News::Event(event);
+        throttle.events.push_back(Report { task_id: task_id.clone(), job_id: job_id.clone(), news });
+        drop(tasks);
+        self.reported.notify_one();
+        true
+    }
+
+    /// An event that could not be sent now is the first of its task's again.
+    pub(crate) fn put_back(&self, report: Report) {
+        match self.lock().get_mut(&report.task_id) {
+            Some(throttle) => throttle.events.push_front(report),
+            // Its result went meanwhile.
+            None => say_events_lost(&report.task_id, 1),
+        }
+    }
+
+    /// The orchestrator has had enough for now: until then the newest of each task is kept, and nothing sent.
+    pub(crate) fn pause(&self, until: Instant) {
+        *lock(&self.paused_until) = Some(until);
+        self.sent.notify_waiters();
+    }
+
+    fn paused_until(&self, now: Instant) -> Option<Instant> {
+        lock(&self.paused_until).filter(|until| *until > now)
+    }
+
+    /// What is to be sent next.
+    fn due(&self) -> Due<Report> {
+        let now = Instant::now();
+        if let Some(until) = self.paused_until(now) {
+            return Due::At(until);
+        }
+        let mut earliest: Option<Instant> = None;
+        let mut first: Option<&mut Throttle> = None;
+        let mut tasks = self.lock();
+        for throttle in tasks.values_mut() {
+            match throttle.due(now) {
+                Due::Now(()) if first.as_ref().is_none_or(|first| throttle.turn() < first.turn()) => {
+                    first = Some(throttle);
+                }
+                Due::At(at) => earliest = Some(earliest.map_or(at, |known| known.min(at))),
+                Due::Now(()) | Due::Nothing => {}
+            }
+        }
+        match first.and_then(|throttle| throttle.take(now)) {
+            Some(report) => Due::Now(report),
+            None => earliest.map_or(Due::Nothing, Due::At),
+        }
+    }
+
+    /// Waits for the next report that is due.
+    ///
+    /// # Cancel safety
+    /// Nothing is taken before it returns; what it returned must be [`sent`](Self::sent).
+    pub(crate) async fn next(&self) -> Report {
+        loop {
+            match self.due() {
+                Due::Now(report) => return report,
+                Due::At(at) => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(at) => {}
+                        () = self.reported.notified() => {}
+                    }
+                }
+                Due::Nothing => self.reported.notified().await,
+            }
+        }
+    }
+
+    /// A report was sent, or could not be.
+    pub(crate) fn sent(&self, task_id: &TaskId) {
+        if let Some(throttle) = self.lock().get_mut(task_id) {
+            throttle.sending = false;
+        }
+        self.sent.notify_waiters();
+        // More of the same task may have waited for this one.
+        self.reported.notify_one();
+    }
+
+    /// Waits until everything a task reported is sent, and forgets the task. What an orchestrator does not take in
+    /// time is dropped: a result is worth more than its progress.
+    pub(crate) async fn finish(&self, task_id: &TaskId) {
+        match self.lock().get_mut(task_id) {
+            Some(throttle) => throttle.finishing = true,
+            None => return,
+        }
+        let all_sent = async {
+            loop {
+                let mut sent = std::pin::pin!(self.sent.notified());
+                sent.as_mut().enable();
+                let paused = self.paused_until(Instant::now()).is_some();
+                if paused || self.lock().get(task_id).is_none_or(Throttle::is_done) {
+                    return;
+                }
+                sent.await;
+            }
+        };
+        if tokio::time::timeout(FLUSH_LIMIT, all_sent).await.is_err() {
+            tracing::warn!("the last progress could not be sent before the result");
+        }
+        self.forget(task_id);
+    }
+
+    /// Forgets the task, whatever it reported.
+    pub(crate) fn forget(&self, task_id: &TaskId) {
+        let forgotten = self.lock().remove(task_id);
+        let events = forgotten.map_or(0, |throttle| throttle.events.len());
+        if events > 0 {
+            say_events_lost(task_id, events);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Throttle>> {
+        lock(&self.tasks)
+    }
+}
+
+fn say_events_lost(task_id: &TaskId, events: usize) {
+    tracing::warn!(task_id = %task_id.shown(), events, "events could not be sent before the result, and are lost");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(step: usize) -> Report {
+        Report {
+            task_id: TaskId::received("t").expect("not empty"),
+            job_id: JobId::received("j").expect("not empty"),
+            news: News::Progress(Progress { progress: step as f64 / 50.0, message: step.to_string() }),
+        }
+    }
+
+    fn message(report: &Report) -> String {
+        match &report.news {
+            News::Progress(progress) => progress.message.clone(),
+            News::Event(event) => event.event_type.clone(),
+        }
+    }
+
+    fn tell(board: &ProgressBoard, report: &Report) {
+        board.report(&report.task_id, &report.job_id, 0.5, message(report));
+    }
+
+    fn event(name: &str) -> NewEvent {
+        NewEvent {
+            event_type: name.to_owned(),
+            payload: RawValue::from_string("{}".to_owned()).expect("JSON"),
+            priority: 0.0,
+            trace_context: BTreeMap::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_that_comes_back_after_its_task_is_lost_and_that_is_said() {
+        let logs = testkit::capture::Logs::new();
+        let _guard = logs.start();
+        let board = ProgressBoard::default();
+        let Report { task_id, job_id, .. } = report(0);
+        for is_late in [false, true] {
+            board.begin(&task_id);
+            assert!(board.event(&task_id, &job_id, event("e")));
+            let taken = board.next().await;
+            if is_late {
+                board.forget(&task_id);
+            }
+            board.put_back(taken);
+            assert_eq!(logs.count("are lost"), usize::from(is_late), "{logs:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_are_all_sent_in_order_whatever_the_progress() {
+        let board = ProgressBoard::default();
+        let Report { task_id, job_id, .. } = report(0);
+        board.begin(&task_id);
+        (0..50).for_each(|step| tell(&board, &report(step)));
+        for number in 0..MOST_EVENTS {
+            assert!(board.event(&task_id, &job_id, event(&format!("e{number}"))));
+        }
+        assert!(!board.event(&task_id, &job_id, event("one too many")));
+        let began = Instant::now();
+        for number in 0..MOST_EVENTS {
+            let report = board.next().await;
+            assert_eq!(message(&report), format!("e{number}"));
+            if number == 7 {
+                board.put_back(report.clone());
+                board.sent(&task_id);
+                assert_eq!(message(&board.next().await), "e7");
+            }
+            board.sent(&task_id);
+        }
+        assert!(began.elapsed().is_zero());
+        assert_eq!(message(&board.next().await), "0");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_ten_go_at_once_then_the_newest_and_the_last_is_always_sent() {
+        let board = ProgressBoard::default();
+        let task_id = report(0).task_id;
+        board.begin(&task_id);
+        for step in 1..=50 {
+            let report = report(step);
+            tell(&board, &report);
+        }
+        let began = Instant::now();
+        let mut seen = Vec::new();
+        let courier = async {
+            loop {
+                let report = board.next().await;
+                seen.push((message(&report), began.elapsed()));
+                board.sent(&report.task_id);
+            }
+        };
+        tokio::select! {
+            () = courier => {}
+            () = board.finish(&task_id) => {}
+        }
+        let messages: Vec<&str> = seen.iter().map(|(message, _)| message.as_str()).collect();
+        assert_eq!(messages, ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "50"]);
+        assert!(seen[9].1.is_zero() && seen[10].1 >= SECOND, "{seen:?}");
+        assert!(board.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_result_does_not_wait_for_ever_for_progress_that_nobody_takes() {
+        let board = ProgressBoard::default();
+        let report = report(1);
+        board.begin(&report.task_id);
+        tell(&board, &report);
+        board.finish(&report.task_id).await;
+        board.report(&report.task_id, &report.job_id, 1.0, "after the end".to_owned());
+        assert!(board.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_orchestrator_wants_none_results_do_not_wait_for_progress() {
+        let board = ProgressBoard::default();
+        let report = report(1);
+        board.begin(&report.task_id);
+        board.pause(Instant::now() + SECOND * 60);
+        tell(&board, &report);
+        let began = Instant::now();
+        board.finish(&report.task_id).await;
+        assert!(began.elapsed().is_zero());
+    }
+
+    /// A slow orchestrator, and more reports than it takes: nobody starves, and who ends does not wait for the others.
+    #[tokio::test(start_paused = true)]
+    async fn tasks_that_report_all_the_time_starve_no_other_and_who_ends_is_first() {
+        let board = ProgressBoard::default();
+        let ids: Vec<TaskId> =
+            (0..100).map(|number| TaskId::received(number.to_string()).expect("not empty")).collect();
+        let job_id = report(0).job_id;
+        let say = |task_id: &TaskId| board.report(task_id, &job_id, 0.5, String::new());
+        for task_id in &ids {
+            board.begin(task_id);
+            (0..5).for_each(|_| say(task_id));
+        }
+        let mut served = HashMap::<TaskId, usize>::new();
+        for round in 0..300 {
+            let report = board.next().await;
+            tokio::time::advance(Duration::from_millis(50)).await;
+            board.sent(&report.task_id);
+            *served.entry(report.task_id.clone()).or_default() += 1;
+            assert!(served.values().all(|times| *times <= round / 100 + 1), "round {round}: {served:?}");
+            say(&report.task_id);
+        }
+        for ends in &ids[..10] {
+            let mut finish = std::pin::pin!(board.finish(ends));
+            assert!(futures_util::poll!(&mut finish).is_pending());
+            // Two of its five, and three that it said in return.
+            for _ in 0..5 {
+                let report = board.next().await;
+                assert_eq!(report.task_id, *ends);
+                board.sent(&report.task_id);
+            }
+            finish.await;
+        }
+    }
+
+    #[test]
+    fn no_window_of_a_second_has_more_than_ten() {
+        let mut throttle = Throttle::default();
+        let began = Instant::now();
+        let mut sent: Vec<Instant> = Vec::new();
+        for step in 0..300u32 {
+            let now = began + Duration::from_millis(17) * step;
+            throttle.report(report(step as usize), now);
+            while let Due::Now(()) = throttle.due(now) {
+                throttle.take(now).expect("one is due");
+                throttle.sending = false;
+                sent.push(now);
+            }
+        }
+        for window in sent.windows(PER_SECOND + 1) {
+            assert!(window[PER_SECOND].duration_since(window[0]) >= SECOND);
+        }
+        assert!(sent.len() > 40, "{}", sent.len());
+    }
+}

@@ -1,0 +1,258 @@
+//! Threads for handlers that block.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::threads::panic_message;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A thread without work ends after this time.
+const IDLE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Named threads, made on demand, up to the number of slots. Never joined: a handler that does not end must not hold
+/// up the end of the worker.
+pub(crate) struct BlockingThreads {
+    shared: Arc<Shared>,
+    limit: usize,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// At most one for each slot.
+    jobs: VecDeque<Job>,
+    /// Threads that wait for a job.
+    idle: usize,
+    /// Threads that live.
+    threads: usize,
+    /// How many were ever made, for their names.
+    made: usize,
+    closed: bool,
+}
+
+/// The reason a function on a thread did not return.
+#[derive(Debug)]
+pub(crate) enum ThreadError {
+    /// It panicked with this message.
+    Panicked(String),
+    /// The operating system gave no thread.
+    Unavailable(std::io::Error),
+    /// The thread ended without running it.
+    Lost,
+}
+
+impl fmt::Debug for BlockingThreads {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("BlockingThreads").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                // What a handler leaves behind can panic when it is dropped, even a panic's own payload: the thread
+                // must not be lost with it.
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
+                    std::mem::forget(payload);
+                }
+                state = self.lock();
+                continue;
+            }
+            if state.closed {
+                break;
+            }
+            state.idle += 1;
+            let (woken, timeout) =
+                self.work.wait_timeout(state, IDLE_LIMIT).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if timeout.timed_out() && state.jobs.is_empty() {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+}
+
+impl BlockingThreads {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { shared: Arc::default(), limit }
+    }
+
+    /// Runs a function on a thread of its own.
+    ///
+    /// # Errors
+    /// [`ThreadError`] when the function did not return.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ThreadError> {
+        let (ended, returned) = oneshot::channel();
+        let job: Job = Box::new(move || {
+            // Given up while it waited for a thread.
+            if ended.is_closed() {
+                return;
+            }
+            let (result, _payload) = match catch_unwind(AssertUnwindSafe(work)) {
+                Ok(value) => (Ok(value), None),
+                Err(payload) => {
+                    (Err(ThreadError::Panicked(panic_message(&*payload).to_owned())), Some(payload))
+                }
+            };
+            // The receiver is gone when the task was given up.
+            let _ = ended.send(result);
+        });
+        self.submit(job).map_err(ThreadError::Unavailable)?;
+        returned.await.unwrap_or(Err(ThreadError::Lost))
+    }
+
+    /// How many threads wait for a job.
+    #[cfg(test)]
+    pub(crate) fn idle(&self) -> usize {
+        self.shared.lock().idle
+    }
+
+    fn submit(&self, job: Job) -> std::io::Result<()> {
+        let mut state = self.shared.lock();
+        state.jobs.push_back(job);
+        if state.idle >= state.jobs.len() || state.threads >= self.limit {
+            self.shared.work.notify_one();
+            return Ok(());
+        }
+        state.threads += 1;
+        state.made += 1;
+        let shared = self.shared.clone();
+        let name = format!("avtomatika-blocking-{}", state.made);
+        let spawned = std::thread::Builder::new().name(name).spawn(move || shared.work());
+        if let Err(error) = spawned {
+            state.threads -= 1;
+            // Another thread may take it when it is free; without any, nobody would.
+            if state.threads == 0 {
+                state.jobs.pop_back();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for BlockingThreads {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.work.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn as_many_block_at_once_as_there_are_slots() {
+        let threads = Arc::new(BlockingThreads::new(40));
+        let barrier = Arc::new(Barrier::new(40));
+        let tasks: Vec<_> = (0..40)
+            .map(|_| {
+                let (threads, barrier) = (threads.clone(), barrier.clone());
+                async move {
+                    threads
+                        .run(move || {
+                            barrier.wait();
+                        })
+                        .await
+                }
+            })
+            .collect();
+        for returned in futures_util::future::join_all(tasks).await {
+            returned.expect("the function returned");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_the_tasks_failure_and_the_thread_lives_on() {
+        let threads = BlockingThreads::new(1);
+        let failed = threads.run(|| panic!("boom")).await;
+        assert!(matches!(&failed, Err(ThreadError::Panicked(message)) if message == "boom"), "{failed:?}");
+        threads.run(|| ()).await.expect("the thread lives on");
+        assert_eq!(threads.shared.lock().made, 1);
+    }
+
+    /// Panics when it is dropped, as a destructor that loses its temper does.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_panics_when_it_is_dropped_costs_no_thread() {
+        let threads = BlockingThreads::new(1);
+        let failed: Result<(), _> = threads.run(|| std::panic::panic_any(Bomb)).await;
+        assert!(matches!(failed, Err(ThreadError::Panicked(_))), "{failed:?}");
+        // Given up before it began: its arguments are dropped on the thread.
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let busy = threads.run(move || {
+            let _ = released.recv();
+        });
+        let bomb = Bomb;
+        let given_up = threads.run(move || {
+            std::mem::forget(bomb);
+        });
+        let both = async { tokio::join!(busy, async { given_up.now_or_never() }) };
+        let mut both = std::pin::pin!(both);
+        assert!(futures_util::poll!(&mut both).is_pending());
+        drop(release);
+        both.await.0.expect("the function returned");
+        threads.run(|| ()).await.expect("the thread lives on");
+        let state = threads.shared.lock();
+        assert_eq!((state.threads, state.made), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn no_more_threads_are_made_than_there_are_slots_and_none_before_it_is_needed() {
+        let threads = BlockingThreads::new(3);
+        assert_eq!(threads.shared.lock().made, 0);
+        for made in 1..=2 {
+            threads.run(|| ()).await.expect("a thread");
+            assert!(threads.shared.lock().made <= made);
+        }
+        let crowd = (0..50).map(|_| {
+            threads.run(|| {
+                std::thread::sleep(Duration::from_millis(1));
+            })
+        });
+        futures_util::future::join_all(crowd).await;
+        assert_eq!(threads.shared.lock().made, 3);
+    }
+
+    #[tokio::test]
+    async fn threads_are_named() {
+        let threads = BlockingThreads::new(1);
+        let name = threads.run(|| std::thread::current().name().map(str::to_owned)).await;
+        assert_eq!(name.expect("a thread").as_deref(), Some("avtomatika-blocking-1"));
+    }
+}

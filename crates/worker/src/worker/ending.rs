@@ -1,0 +1,179 @@
+//! How a worker is ended.
+//!
+//! What is decided is in [`shutdown`](crate::shutdown); here it is carried out, on the control path: a runtime that a
+//! handler blocks delays neither the goodbye nor what a second signal does.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rxon::TaskId;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::config::ShutdownPolls;
+use crate::core::Core;
+use crate::execution::Cause;
+use crate::session::{Ends, Session};
+use crate::threads::until;
+use crate::worker::shutdown::{Action, Event, Phase, Shutdown, StopCause, Stopped};
+
+/// Even without time for tasks to finish, orchestrators are told.
+const SHORTEST_DRAIN: Duration = Duration::from_millis(500);
+
+/// How long cancelled tasks may take to be reported: a blocking handler's grace, and a little for its result.
+const CANCEL_LIMIT: Duration = Duration::from_secs(8);
+
+/// Ends everything when it is dropped.
+pub(crate) struct EndAll {
+    pub(crate) core: Arc<Core>,
+    pub(crate) sessions: Vec<Arc<Session>>,
+    pub(crate) ends: Ends,
+}
+
+impl Drop for EndAll {
+    fn drop(&mut self) {
+        self.ends.stop_asking.cancel();
+        self.ends.let_go.cancel();
+        self.core.running.cancel_all(&Cause::Shutdown);
+        self.core.closing.cancel();
+        for session in &self.sessions {
+            session.delivery.close();
+        }
+    }
+}
+
+/// Carries out the end of a worker.
+pub(crate) struct Ending {
+    pub(crate) core: Arc<Core>,
+    pub(crate) sessions: Vec<Arc<Session>>,
+    pub(crate) ends: Ends,
+    pub(crate) pollers: TaskTracker,
+}
+
+impl Ending {
+    /// Waits for signals, and ends the worker as they say. None when it was dropped instead.
+    pub(crate) async fn run(self, mut signals: mpsc::Receiver<StopCause>) -> Option<Stopped> {
+        let closing = self.core.closing.clone();
+        tokio::select! {
+            () = closing.cancelled() => None,
+            stopped = self.end(&mut signals) => Some(stopped),
+        }
+    }
+
+    async fn end(&self, signals: &mut mpsc::Receiver<StopCause>) -> Stopped {
+        let mut shutdown = Shutdown::new();
+        let mut limit: Option<Instant> = None;
+        let mut cancelled = Vec::new();
+        let mut more_signals = true;
+        while shutdown.phase() != Phase::Closed {
+            let event = tokio::select! {
+                biased;
+                signal = signals.recv(), if more_signals => {
+                    let Some(cause) = signal else {
+                        more_signals = false;
+                        continue;
+                    };
+                    Event::Signal(cause)
+                }
+                () = self.all_done(shutdown.phase()) => Event::AllDone,
+                () = until(limit) => Event::Limit { work_left: self.work_left() },
+            };
+            match shutdown.on_event(event) {
+                Action::StopAsking => {
+                    let timeout = self.core.config.worker_shutdown_timeout.max(SHORTEST_DRAIN);
+                    limit = Some(Instant::now() + timeout);
+                    self.stop_asking(shutdown.cause().unwrap_or(StopCause::Asked));
+                }
+                Action::Cancel => {
+                    limit = Some(Instant::now() + CANCEL_LIMIT);
+                    cancelled = self.cancel();
+                }
+                Action::Close | Action::Nothing => {}
+            }
+        }
+        let mut stopped = Stopped {
+            cause: shutdown.cause().unwrap_or(StopCause::Asked),
+            cancelled,
+            unacknowledged: Vec::new(),
+            kept: Vec::new(),
+        };
+        for session in &self.sessions {
+            let (lost, kept) = session.delivery.left_over();
+            stopped.unacknowledged.extend(lost);
+            stopped.kept.extend(kept);
+        }
+        stopped
+    }
+
+    /// Phase 1: no further poll, and the orchestrators are told.
+    fn stop_asking(&self, cause: StopCause) {
+        let running = self.core.running.task_ids().len();
+        tracing::info!(%cause, running, "shutting down: no further tasks are asked for, running ones may finish");
+        let awaited = match self.core.config.worker_shutdown_polls {
+            ShutdownPolls::Await => true,
+            ShutdownPolls::Drop => false,
+            // A successor with the same id would lose its first task to a poll that was abandoned.
+            ShutdownPolls::Auto => cause == StopCause::Terminate && self.core.config.worker_id.is_some(),
+        };
+        if awaited {
+            self.ends.await_polls.cancel();
+        }
+        self.core.draining.store(true, Ordering::Relaxed);
+        self.core.drain_began.get_or_init(Instant::now);
+        self.ends.stop_asking.cancel();
+        for session in &self.sessions {
+            // What waits for a later try is tried now: there may be no later.
+            session.delivery.offer_all(false);
+        }
+    }
+
+    /// Phase 2: what runs is told to stop, what waits is sent once.
+    fn cancel(&self) -> Vec<TaskId> {
+        let running = self.core.running.task_ids();
+        if self.work_left() {
+            tracing::warn!(
+                running = running.len(),
+                "cancelling what still runs, and sending every result once more"
+            );
+        } else {
+            tracing::info!("open polls are let go");
+        }
+        self.ends.let_go.cancel();
+        self.core.running.cancel_all(&Cause::Shutdown);
+        for session in &self.sessions {
+            session.delivery.offer_all(true);
+        }
+        running
+    }
+
+    async fn all_done(&self, phase: Phase) {
+        match phase {
+            Phase::Running | Phase::Closed => std::future::pending().await,
+            Phase::Draining => {
+                for session in &self.sessions {
+                    session.peer.until_goodbye_told().await;
+                }
+                self.pollers.wait().await;
+                self.core.tasks.wait().await;
+            }
+            // A handler that does not stop is not waited for, nor an orchestrator that does not take its results.
+            Phase::Cancelling => {
+                self.core.running.empty().await;
+                for session in &self.sessions {
+                    session.delivery.all_tried().await;
+                }
+                return;
+            }
+        }
+        for session in &self.sessions {
+            session.delivery.empty().await;
+        }
+    }
+
+    fn work_left(&self) -> bool {
+        !self.core.running.task_ids().is_empty()
+            || self.sessions.iter().any(|session| session.delivery.unacknowledged() > 0)
+    }
+}

@@ -1,0 +1,89 @@
+//! Why a worker did not run.
+
+use rxon::TaskName;
+
+use crate::config::ConfigError;
+
+/// A worker that cannot be built: a mistake in the code that builds it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A task's name does not obey the orchestrator's rule.
+    #[error("the task name {0}")]
+    TaskName(#[source] rxon::id::InvalidIdentifier),
+    /// Two tasks have the same name.
+    #[error("two tasks are named `{0}`")]
+    DuplicateTask(TaskName),
+    /// There is nothing to run.
+    #[error("the worker has no task: add one with `task(name, handler)`")]
+    NoTasks,
+    /// A limit of 0 would never let a task of its group run.
+    #[error("the limit of the group `{0}` is 0, expected at least 1")]
+    ZeroLimit(String),
+    /// What an event was declared with is no JSON Schema, or the event's type no name.
+    #[error("the schema of the event `{event_type}` is none: {problem}")]
+    EventSchema {
+        /// The event's type.
+        event_type: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The limit of all tasks is out of range.
+    #[error("`max_concurrent_tasks` is `{0}`, expected 1 to 10000")]
+    Limit(usize),
+}
+
+/// Why a worker did not run, or could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Its code is wrong.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// Its configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The health server cannot listen.
+    #[error("the health server cannot listen on `{address}`; set `WORKER_HOST` or `WORKER_PORT`")]
+    HealthServer {
+        /// Where it should.
+        address: String,
+        /// Why it cannot.
+        source: std::io::Error,
+    },
+    /// A start-up hook failed.
+    #[error("a start-up hook failed")]
+    Startup(#[source] crate::task::outcome::BoxError),
+    /// Results cannot be kept where `WORKER_OUTBOX_DIR` says.
+    #[error("the file of results `{file}` cannot be used; look at `WORKER_OUTBOX_DIR`")]
+    Outbox {
+        /// The file.
+        file: String,
+        /// Why it cannot.
+        source: crate::task::outcome::BoxError,
+    },
+    /// The control thread cannot be started.
+    #[error("the control thread cannot be started")]
+    ControlThread(#[source] std::io::Error),
+    /// The control thread died: a mistake in this crate, whose log line says more.
+    #[error("the control thread died")]
+    ControlThreadDied,
+    /// The handlers of signals cannot be installed.
+    #[error("the signal handlers cannot be installed")]
+    Signals(#[source] std::io::Error),
+}
+
+impl Error {
+    /// 2 for what the user has to mend before the next start, else 1.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Build(_) | Self::Config(_) => 2,
+            Self::HealthServer { .. }
+            | Self::Startup(_)
+            | Self::Outbox { .. }
+            | Self::ControlThread(_)
+            | Self::ControlThreadDied
+            | Self::Signals(_) => 1,
+        }
+    }
+}

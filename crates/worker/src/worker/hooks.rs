@@ -1,0 +1,74 @@
+//! What is done before a worker registers and after it has drained.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::task::outcome::BoxError;
+use crate::threads::panic_message;
+use crate::worker::error::Error;
+
+type Startup = Box<dyn FnOnce() -> BoxFuture<'static, Result<(), BoxError>> + Send>;
+type Shutdown = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
+/// All of one worker.
+#[derive(Default)]
+pub(crate) struct Hooks {
+    startup: Vec<Startup>,
+    shutdown: Vec<Shutdown>,
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Hooks({}, {})", self.startup.len(), self.shutdown.len())
+    }
+}
+
+impl Hooks {
+    pub(crate) fn add_startup<F, R, E>(&mut self, hook: F)
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.startup.push(Box::new(move || Box::pin(async move { hook().await.map_err(Into::into) })));
+    }
+
+    pub(crate) fn add_shutdown<F, R>(&mut self, hook: F)
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        self.shutdown.push(Box::new(move || Box::pin(async move { hook().await })));
+    }
+
+    /// In the order they were added; the first that fails is the last.
+    pub(crate) async fn start_up(&mut self) -> Result<(), Error> {
+        for hook in std::mem::take(&mut self.startup) {
+            let ended = AssertUnwindSafe(async { hook().await }).catch_unwind().await;
+            let ended = ended
+                .unwrap_or_else(|payload| Err(format!("it panicked: {}", panic_message(&*payload)).into()));
+            ended.map_err(Error::Startup)?;
+        }
+        Ok(())
+    }
+
+    /// The other way round, all of them within the limit.
+    pub(crate) async fn shut_down(&mut self, limit: Duration) {
+        let all = async {
+            for hook in std::mem::take(&mut self.shutdown).into_iter().rev() {
+                let ended = AssertUnwindSafe(async { hook().await }).catch_unwind().await;
+                if let Err(payload) = ended {
+                    tracing::error!("a shutdown hook panicked: {}", panic_message(&*payload));
+                }
+            }
+        };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            tracing::error!(?limit, "the shutdown hooks did not end in time, and are given up");
+        }
+    }
+}

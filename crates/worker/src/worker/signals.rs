@@ -1,0 +1,125 @@
+//! SIGTERM and SIGINT, for as long as `run` runs.
+//!
+//! The operating system's handlers are installed for good by the first `run` (that is all tokio and `signal-hook`
+//! can do), but whenever none runs, and from a run's second signal on, a signal does what it does without us.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::threads::lock;
+use crate::worker::shutdown::StopCause;
+
+/// Runs that listen now. The flag below is changed under this lock only, but for a run's second signal.
+static LISTENING: Mutex<usize> = Mutex::new(0);
+
+/// While it is set, signals have their default action.
+static DEFAULT_ACTION: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// Listens while it lives.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    default_action: Arc<AtomicBool>,
+}
+
+impl Listening {
+    /// Begins to listen. Until [`hand_on`](Self::hand_on) can take them, signals keep their default action.
+    pub(crate) fn begin() -> io::Result<Self> {
+        let default_action = if let Some(flag) = DEFAULT_ACTION.get() {
+            flag.clone()
+        } else {
+            let flag = Arc::new(AtomicBool::new(true));
+            for number in [SIGTERM, SIGINT] {
+                signal_hook::flag::register_conditional_default(number, flag.clone())?;
+            }
+            DEFAULT_ACTION.get_or_init(|| flag).clone()
+        };
+        *lock(&LISTENING) += 1;
+        Ok(Self { default_action })
+    }
+
+    /// Hands on every signal. Runs on the control path, so that a busy data path does not delay it.
+    pub(crate) async fn hand_on(default_action: Arc<AtomicBool>, signals: mpsc::Sender<StopCause>) {
+        let listen =
+            || Ok::<_, io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
+        let (mut terminate, mut interrupt) = match listen() {
+            Ok(both) => both,
+            Err(error) => {
+                tracing::error!(%error, "cannot listen for signals: they end the process at once");
+                return;
+            }
+        };
+        take_over(&default_action);
+        let mut seen = 0;
+        loop {
+            let received = tokio::select! {
+                signal = terminate.recv() => signal.map(|()| StopCause::Terminate),
+                signal = interrupt.recv() => signal.map(|()| StopCause::Interrupt),
+            };
+            let Some(cause) = received else {
+                tracing::error!("no further signal can be received: they end the process at once");
+                default_action.store(true, Ordering::SeqCst);
+                return;
+            };
+            seen += 1;
+            if seen == 2 {
+                default_action.store(true, Ordering::SeqCst);
+            }
+            if signals.send(cause).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn default_action(&self) -> Arc<AtomicBool> {
+        self.default_action.clone()
+    }
+}
+
+/// Signals are handed on from now on, unless the run that listened was dropped meanwhile.
+fn take_over(default_action: &AtomicBool) {
+    let listening = lock(&LISTENING);
+    if *listening > 0 {
+        default_action.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut listening = lock(&LISTENING);
+        *listening -= 1;
+        if *listening == 0 {
+            self.default_action.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn signals_keep_their_default_action_until_somebody_can_take_them_and_have_it_back_after() {
+        let listening = Listening::begin().expect("installed");
+        let default_action = listening.default_action();
+        let is_default = || default_action.load(Ordering::SeqCst);
+        assert!(is_default(), "nobody takes them yet");
+        let (sender, _receiver) = mpsc::channel(4);
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(Listening::hand_on(default_action.clone(), sender.clone()));
+        while is_default() {
+            tokio::task::yield_now().await;
+        }
+        drop(listening);
+        assert!(is_default());
+        tasks.spawn(Listening::hand_on(default_action.clone(), sender));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(tasks.try_join_next().is_none() && is_default(), "one that comes too late changes nothing");
+    }
+}
