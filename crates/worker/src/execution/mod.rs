@@ -8,6 +8,8 @@
 
 mod arrival;
 mod cancel;
+pub(crate) mod counts;
+pub(crate) mod origin;
 mod report;
 pub(crate) mod router;
 pub(crate) mod running;
@@ -19,25 +21,30 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
-use rxon::TaskId;
 use rxon::model::{ErrorCode, Task};
 use rxon::secrets::masked;
+use rxon::{TaskId, WorkerId};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-pub(crate) use arrival::{accept, refuse};
 pub(crate) use cancel::{CancelHandle, Cause};
+pub(crate) use trust::Trust;
 
+use crate::capacity::changes::Changes;
+use crate::capacity::hot_cache::HotCache;
 use crate::capacity::slots::{Place, Slot};
-use crate::core::Core;
-use crate::execution::router::Route;
-use crate::files::{Metadata, TaskFiles};
-use crate::session::Session;
+use crate::execution::counts::Counts;
+use crate::execution::origin::Origin;
+use crate::execution::router::{Route, Router};
+use crate::execution::running::Running;
+use crate::files::{Files, Metadata, TaskFiles};
 use crate::task::context::{ContextParts, TaskContext, TaskScope};
 use crate::task::extract::TaskRequest;
 use crate::task::handler::TaskService;
 use crate::task::outcome::panicked;
 use crate::task::outcome::{Outcome, TaskError};
+use crate::threads::blocking::BlockingThreads;
 use crate::threads::{panic_message, until};
 
 /// How long a blocking handler may take to notice that it is to stop.
@@ -49,9 +56,37 @@ const ENDED_GRACE: Duration = Duration::from_millis(100);
 /// How long a result waits for the last progress of its task while the worker ends.
 const LAST_FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
+/// The options of executions.
+#[derive(Debug)]
+pub(crate) struct ExecutionSettings {
+    pub(crate) worker_id: WorkerId,
+    /// The limit for tasks without one of their own (`WORKER_TASK_TIMEOUT`).
+    pub(crate) time_limit: Option<Duration>,
+    /// Whether undeclared events are refused (`STRICT_EVENT_VALIDATION`).
+    pub(crate) strict_events: bool,
+    /// Whether orchestrators of the older generation can be told about progress (`WORKER_ENABLE_WEBSOCKETS`).
+    pub(crate) websockets: bool,
+}
+
+/// Runs the tasks that arrive, whichever orchestrator they come from.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    pub(crate) settings: ExecutionSettings,
+    pub(crate) router: Router,
+    pub(crate) running: Arc<Running>,
+    /// Tasks until their results are handed in.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) threads: Arc<BlockingThreads>,
+    pub(crate) files: Arc<Files>,
+    pub(crate) hot_cache: Arc<HotCache>,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) counts: Counts,
+    pub(crate) trust: Trust,
+}
+
 struct Execution {
-    core: Arc<Core>,
-    session: Arc<Session>,
+    executor: Arc<Executor>,
+    origin: Arc<Origin>,
     cancel: Arc<CancelHandle>,
     /// When its handler, or its first layer, began; not before the task had its place.
     began: OnceLock<Instant>,
@@ -76,8 +111,8 @@ impl Execution {
             .await
             .unwrap_or_else(|payload| (panicked(panic_message(&*payload)), Left::Nothing));
         let duration = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
-        let known = self.core.router.get(&name).map(|_| name.as_str());
-        self.core.metrics.task_ended(known, &outcome, duration);
+        let known = self.executor.router.get(&name).map(|_| name.as_str());
+        self.executor.counts.task_ended(known, &outcome, duration);
         let name = name.shown();
         if let Outcome::Failed(error) = &outcome {
             let (code, message) = (error.code().as_str(), masked(error.message()));
@@ -86,21 +121,22 @@ impl Execution {
             tracing::info!(task = %name, outcome = outcome.label(), ?duration, "task ended");
         }
         self.finish_progress(&task_id).await;
-        let mut result = report::result(&self.core, job_id, task_id.clone(), outcome, duration);
+        let mut result =
+            report::result(&self.executor.settings.worker_id, job_id, task_id.clone(), outcome, duration);
         if result.data.is_some() {
             result.data_metadata = self.uploaded.get().cloned().unwrap_or_default();
         }
         let belongings = self.files.belongings();
         // The claim of the task stays until its result is kept: one that is delivered again meanwhile is not run.
-        self.session.delivery.push_with(&result, belongings.clone()).await;
-        self.core.running.end(self.session.who, &task_id);
-        self.core.changes.happened();
+        self.origin.delivery.push_with(&result, belongings.clone()).await;
+        self.executor.running.end(self.origin.orchestrator, &task_id);
+        self.executor.changes.happened();
         if let Left::Thread(place, handler) = left {
             tracing::error!(task = %name, "the handler does not stop: its slot stays taken until it does");
             handler.await;
             drop(place);
             tracing::info!(task = %name, "the handler that did not stop has ended");
-            self.core.changes.happened();
+            self.executor.changes.happened();
             // What it still read or wrote was there until now, and may have been made only now.
             drop(belongings.or_else(|| self.files.belongings()));
         }
@@ -108,8 +144,8 @@ impl Execution {
 
     /// Waits until the task's progress is sent; while the worker ends, hardly.
     async fn finish_progress(&self, task_id: &TaskId) {
-        let progress = &self.session.progress;
-        if !self.core.running.is_closed() {
+        let progress = &self.origin.progress;
+        if !self.executor.running.is_closed() {
             return progress.finish(task_id).await;
         }
         if tokio::time::timeout(LAST_FLUSH_LIMIT, progress.finish(task_id)).await.is_err() {
@@ -119,7 +155,7 @@ impl Execution {
     }
 
     async fn outcome(&self, task: Task, slot: Slot) -> (Outcome, Left) {
-        let Some(route) = self.core.router.get(&task.name).cloned() else {
+        let Some(route) = self.executor.router.get(&task.name).cloned() else {
             let message = format!("this worker has no task named `{}`", task.name);
             return (Outcome::failure(ErrorCode::Permanent, message), Left::Nothing);
         };
@@ -131,7 +167,7 @@ impl Execution {
         let mut place = slot.admit(route.group, task.priority);
         if place.must_wait() {
             tracing::debug!("waits for its limit group");
-            self.session.delivery.under_way(&task, false).await;
+            self.origin.delivery.under_way(&task, false).await;
             tokio::select! {
                 biased;
                 () = place.started() => {}
@@ -149,7 +185,7 @@ impl Execution {
         place: Place,
         deadline: Option<Instant>,
     ) -> (Outcome, Left) {
-        self.session.delivery.under_way(&task, true).await;
+        self.origin.delivery.under_way(&task, true).await;
         if let Some(cause) = self.cancel.cause() {
             return (cause.outcome(), Left::Nothing);
         }
@@ -160,7 +196,7 @@ impl Execution {
         tracing::info!(task = %task.name.shown(), "task started");
         self.began.get_or_init(Instant::now);
         let place = Arc::new(place);
-        let limit = route.time_limit.or(self.core.config.worker_task_timeout);
+        let limit = route.time_limit.or(self.executor.settings.time_limit);
         // One that the clock cannot express is as good as none.
         let limited = limit.and_then(|limit| Instant::now().checked_add(limit));
         let context = self.context(&task, route, &place);
@@ -203,10 +239,10 @@ impl Execution {
 
     fn context(&self, task: &Task, route: &Route, place: &Arc<Place>) -> TaskContext {
         // The older generation hears of progress over a websocket only.
-        let is_heard = self.session.peer.generation() == rxon::model::Generation::Newer
-            || self.core.config.worker_enable_websockets;
+        let is_heard = self.origin.peer.generation() == rxon::model::Generation::Newer
+            || self.executor.settings.websockets;
         if is_heard {
-            self.session.progress.begin(&task.task_id);
+            self.origin.progress.begin(&task.task_id);
         }
         TaskContext::new(ContextParts {
             task_id: task.task_id.clone(),
@@ -220,13 +256,13 @@ impl Execution {
             ended_in_time: std::sync::atomic::AtomicBool::new(false),
             place: Arc::downgrade(place),
             scope: TaskScope {
-                threads: self.core.threads.clone(),
+                threads: self.executor.threads.clone(),
                 files: self.files.clone(),
-                hot_cache: self.core.hot_cache.clone(),
-                changes: self.core.changes.clone(),
+                hot_cache: self.executor.hot_cache.clone(),
+                changes: self.executor.changes.clone(),
                 events: route.events.clone(),
-                strict_events: self.core.config.strict_event_validation,
-                progress: is_heard.then(|| self.session.progress.clone()),
+                strict_events: self.executor.settings.strict_events,
+                progress: is_heard.then(|| self.origin.progress.clone()),
             },
         })
     }
@@ -269,4 +305,4 @@ fn until_deadline(deadline: f64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -12,36 +12,16 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::files::Traffic;
-use crate::task::outcome::Outcome;
 
 type Labels = Vec<(&'static str, String)>;
-
-/// In seconds: from hardly anything to half an hour.
-const BUCKETS: [f64; 10] = [0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0];
-
-/// The codes that are the protocol's own; a handler's own codes are one label together.
-const CODES: [&str; 8] = [
-    "TRANSIENT_ERROR",
-    "PERMANENT_ERROR",
-    "INVALID_INPUT_ERROR",
-    "TIMEOUT_ERROR",
-    "SECURITY_ERROR",
-    "RESOURCE_EXHAUSTED_ERROR",
-    "INTEGRITY_MISMATCH_ERROR",
-    "DEPENDENCY_ERROR",
-];
 
 /// Everything that is counted.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    tasks: Family<Labels, Counter>,
-    durations: Family<Labels, Histogram, fn() -> Histogram>,
-    not_run: Family<Labels, Counter>,
     requests: Family<Labels, Counter>,
     results: Family<Labels, Counter>,
     per_orchestrator: [(&'static str, Family<Labels, Gauge>); 5],
@@ -74,29 +54,11 @@ pub(crate) struct OrchestratorReading {
     pub(crate) unacknowledged: usize,
 }
 
-/// Why a task that came was not run.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum NotRun {
-    Duplicate,
-    Malformed,
-    Untrusted,
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("avtomatika_worker");
-        let (tasks, not_run) = (Family::default(), Family::default());
         let (requests, results) = (Family::default(), Family::default());
         let build_info = Family::<Labels, Gauge>::default();
-        let new_histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
-        let durations = Family::new_with_constructor(new_histogram);
-        registry.register("tasks", "Tasks that ended, by task and outcome", tasks.clone());
-        registry.register(
-            "task_duration_seconds",
-            "From the start of a handler to its outcome",
-            durations.clone(),
-        );
-        registry.register("tasks_not_run", "Tasks that came and were not run, by reason", not_run.clone());
         registry.register("requests", "Exchanges by orchestrator, operation and outcome", requests.clone());
         registry.register("results", "Results by orchestrator and what became of them", results.clone());
         registry.register("build_info", "Always 1, with the version", build_info.clone());
@@ -134,18 +96,7 @@ impl Default for Metrics {
         let traffic = Arc::<Traffic>::default();
         traffic.register(&mut registry);
         build_info.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
-        Self {
-            registry,
-            tasks,
-            durations,
-            not_run,
-            requests,
-            results,
-            per_orchestrator,
-            of_worker,
-            blocked,
-            traffic,
-        }
+        Self { registry, requests, results, per_orchestrator, of_worker, blocked, traffic }
     }
 }
 
@@ -155,22 +106,9 @@ impl Metrics {
         self.traffic.clone()
     }
 
-    /// A task ended; `task` is one the worker has.
-    pub(crate) fn task_ended(&self, task: Option<&str>, outcome: &Outcome, duration: Duration) {
-        let task = task.unwrap_or("unknown").to_owned();
-        let labels = vec![("task", task.clone()), ("outcome", outcome_label(outcome).to_owned())];
-        self.tasks.get_or_create(&labels).inc();
-        self.durations.get_or_create(&vec![("task", task)]).observe(duration.as_secs_f64());
-    }
-
-    /// A task came and was not run.
-    pub(crate) fn not_run(&self, reason: NotRun) {
-        let reason = match reason {
-            NotRun::Duplicate => "duplicate",
-            NotRun::Malformed => "malformed",
-            NotRun::Untrusted => "untrusted",
-        };
-        self.not_run.get_or_create(&vec![("reason", reason.to_owned())]).inc();
+    /// The registry, for the rooms that own counters.
+    pub(crate) fn registry(&mut self) -> &mut Registry {
+        &mut self.registry
     }
 
     /// The counter of exchanges of one kind.
@@ -219,29 +157,21 @@ impl Metrics {
     }
 }
 
-fn outcome_label(outcome: &Outcome) -> &str {
-    match outcome {
-        Outcome::Completed { .. } if outcome.label() != "success" => "custom_status",
-        Outcome::Failed(_) if !CODES.contains(&outcome.label()) => "custom_error",
-        _ => outcome.label(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::execution::counts::{Counts, NotRun};
+    use crate::task::outcome::{Outcome, TaskError};
 
     #[test]
     fn the_text_is_what_prometheus_reads() {
-        let metrics = Metrics::default();
-        let done = Outcome::Failed(crate::task::outcome::TaskError::new("MY_OWN", "m"));
-        metrics.task_ended(Some("echo"), &done, Duration::from_millis(50));
-        metrics.task_ended(
-            None,
-            &Outcome::Failed(crate::task::outcome::TaskError::permanent("m")),
-            Duration::ZERO,
-        );
-        metrics.not_run(NotRun::Duplicate);
+        let mut metrics = Metrics::default();
+        let counts = Counts::default();
+        counts.register(metrics.registry());
+        let done = Outcome::Failed(TaskError::new("MY_OWN", "m"));
+        counts.task_ended(Some("echo"), &done, Duration::from_millis(50));
+        counts.task_ended(None, &Outcome::Failed(TaskError::permanent("m")), Duration::ZERO);
+        counts.not_run(NotRun::Duplicate);
         metrics.requests("http://o/", "poll", "answered").inc();
         let orchestrator = OrchestratorReading {
             name: "http://o/".to_owned(),

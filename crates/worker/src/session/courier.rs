@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
+use rxon::WorkerId;
 use rxon::id::random_uuid;
 use rxon::model::{Event, EventAnswer, Generation, ProgressUpdate};
 use rxon::secrets::masked;
@@ -13,8 +14,7 @@ use rxon::signing::{CannotBeSigned, EVENT_IGNORES};
 use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::time::Instant;
 
-use super::Session;
-use crate::core::Core;
+use crate::execution::origin::Origin;
 use crate::peer::rate::RateGate;
 use crate::task::progress::{News, Report};
 
@@ -25,18 +25,19 @@ const TIME_LIMIT: Duration = Duration::from_secs(2);
 const SECOND_TRY: Duration = Duration::from_millis(500);
 
 /// Sends progress and events for as long as it is polled.
-pub(crate) async fn courier(core: Arc<Core>, session: Arc<Session>) {
-    let mut courier = Courier { core, session, transport: None, gate: RateGate::default(), rng: Rng::new() };
+pub(crate) async fn courier(origin: Arc<Origin>, worker_id: WorkerId) {
+    let mut courier =
+        Courier { origin, worker_id, transport: None, gate: RateGate::default(), rng: Rng::new() };
     loop {
-        let report = courier.session.progress.next().await;
+        let report = courier.origin.progress.next().await;
         courier.deliver(&report).await;
-        courier.session.progress.sent(&report.task_id);
+        courier.origin.progress.sent(&report.task_id);
     }
 }
 
 struct Courier {
-    core: Arc<Core>,
-    session: Arc<Session>,
+    origin: Arc<Origin>,
+    worker_id: WorkerId,
     transport: Option<Box<dyn Transport>>,
     gate: RateGate,
     rng: Rng,
@@ -46,7 +47,7 @@ impl Courier {
     async fn deliver(&mut self, report: &Report) {
         let is_event = matches!(report.news, News::Event(_));
         let event_id = random_uuid();
-        if self.session.peer.generation() == Generation::Older {
+        if self.origin.peer.generation() == Generation::Older {
             return self.tell_the_older(report).await;
         }
         let mut is_unanswered = false;
@@ -58,7 +59,7 @@ impl Courier {
                     return;
                 }
             };
-            if self.session.peer.say(frame, TIME_LIMIT).await {
+            if self.origin.peer.say(frame, TIME_LIMIT).await {
                 return;
             }
             match self.request(report, &event_id).await {
@@ -88,17 +89,17 @@ impl Courier {
         };
         let frame = ProgressUpdate::new(&report.task_id, &report.job_id, progress);
         let frame = serde_json::to_vec(&frame).expect("ids, a number and a text always serialise");
-        self.session.peer.say(frame.into(), TIME_LIMIT).await;
+        self.origin.peer.say(frame.into(), TIME_LIMIT).await;
     }
 
     async fn request(&mut self, report: &Report, event_id: &str) -> Result<Response, String> {
         let body = self.event(report, event_id).map_err(|error| error.to_string())?;
-        let connector = &self.session.peer.connector;
+        let connector = &self.origin.peer.connector;
         let transport = self.transport.get_or_insert_with(|| connector.transport());
         self.gate.on_sent(Instant::now(), true, &mut self.rng);
         if let Some(until) = self.gate.closed_until(Instant::now()) {
             // Meanwhile the newest of each task is kept, and results do not wait for it.
-            self.session.progress.pause(until);
+            self.origin.progress.pause(until);
         }
         let request = Request::new(Operation::Event, TIME_LIMIT).with_body(body);
         transport.exchange(request).await.map_err(|error| error.chain().to_string())
@@ -107,14 +108,14 @@ impl Courier {
     fn pause(&mut self, response: &Response, report: &Report) {
         let now = Instant::now();
         if self.gate.on_refused(now, response.retry_after, &mut self.rng) {
-            crate::peer::say_rate_limited(&self.session.peer.name, "events");
+            crate::peer::say_rate_limited(&self.origin.peer.name, "events");
         }
         // Before the pause: a task that ends says what it could not send.
         if matches!(report.news, News::Event(_)) {
-            self.session.progress.put_back(report.clone());
+            self.origin.progress.put_back(report.clone());
         }
         if let Some(until) = self.gate.closed_until(now) {
-            self.session.progress.pause(until);
+            self.origin.progress.pause(until);
         }
     }
 
@@ -132,8 +133,8 @@ impl Courier {
         };
         let event = Event {
             event_id: event_id.to_owned(),
-            worker_id: self.core.worker_id.clone(),
-            origin_worker_id: self.core.worker_id.clone(),
+            worker_id: self.worker_id.clone(),
+            origin_worker_id: self.worker_id.clone(),
             event_type,
             payload,
             origin_task_id: Some(report.task_id.clone()),
@@ -143,7 +144,7 @@ impl Courier {
             trace_context,
             priority,
         };
-        self.session.peer.seal.message(&event, &EVENT_IGNORES, Generation::Newer)
+        self.origin.peer.seal.message(&event, &EVENT_IGNORES, Generation::Newer)
     }
 }
 
