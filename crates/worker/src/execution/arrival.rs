@@ -42,7 +42,6 @@ pub(crate) fn accept(core: &Arc<Core>, session: &Arc<Session>, task: Task, body:
         cancel,
         began: OnceLock::new(),
         files: core.files.of_task(&task.task_id),
-        uploaded: Arc::default(),
     };
     core.tasks.spawn(execution.run(task, slot).instrument(span));
     true
