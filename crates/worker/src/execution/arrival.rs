@@ -48,7 +48,6 @@ impl Executor {
             cancel,
             began: OnceLock::new(),
             files: self.files.of_task(&task.task_id),
-            uploaded: Arc::default(),
         };
         self.tasks.spawn(execution.run(task, slot).instrument(span));
         true

@@ -91,25 +91,37 @@ struct Execution {
     /// When its handler, or its first layer, began; not before the task had its place.
     began: OnceLock<Instant>,
     files: TaskFiles,
-    /// What was uploaded of what the handler gave.
-    uploaded: Arc<OnceLock<Metadata>>,
+}
+
+/// A task that was run.
+struct Ran {
+    outcome: Outcome,
+    /// The metadata of the files that were uploaded, by their paths in the data.
+    uploaded: Metadata,
+}
+
+impl From<Outcome> for Ran {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, uploaded: Metadata::new() }
+    }
 }
 
 /// What is left of a task once its outcome is known.
 enum Left {
     Nothing,
     /// A blocking handler that did not stop; its slot stays taken until it does.
-    Thread(Arc<Place>, futures_util::future::BoxFuture<'static, Outcome>),
+    Thread(Arc<Place>, futures_util::future::BoxFuture<'static, Ran>),
 }
 
 impl Execution {
     async fn run(self, task: Task, slot: Slot) {
         let (task_id, job_id, name) = (task.task_id.clone(), task.job_id.clone(), task.name.clone());
         // What a handler leaves behind can panic when it is dropped: the task still has to be answered.
-        let (outcome, left) = AssertUnwindSafe(self.outcome(task, slot))
+        let (ran, left) = AssertUnwindSafe(self.outcome(task, slot))
             .catch_unwind()
             .await
-            .unwrap_or_else(|payload| (panicked(panic_message(&*payload)), Left::Nothing));
+            .unwrap_or_else(|payload| (panicked(panic_message(&*payload)).into(), Left::Nothing));
+        let Ran { outcome, uploaded } = ran;
         let duration = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
         let known = self.executor.router.get(&name).map(|_| name.as_str());
         self.executor.counts.task_ended(known, &outcome, duration);
@@ -124,7 +136,7 @@ impl Execution {
         let mut result =
             report::result(&self.executor.settings.worker_id, job_id, task_id.clone(), outcome, duration);
         if result.data.is_some() {
-            result.data_metadata = self.uploaded.get().cloned().unwrap_or_default();
+            result.data_metadata = uploaded;
         }
         let belongings = self.files.belongings();
         // The claim of the task stays until its result is kept: one that is delivered again meanwhile is not run.
@@ -154,14 +166,15 @@ impl Execution {
         }
     }
 
-    async fn outcome(&self, task: Task, slot: Slot) -> (Outcome, Left) {
+    async fn outcome(&self, task: Task, slot: Slot) -> (Ran, Left) {
         let Some(route) = self.executor.router.get(&task.name).cloned() else {
             let message = format!("this worker has no task named `{}`", task.name);
-            return (Outcome::failure(ErrorCode::Permanent, message), Left::Nothing);
+            return (Outcome::failure(ErrorCode::Permanent, message).into(), Left::Nothing);
         };
         let deadline = task.deadline.map(until_deadline);
         if deadline == Some(Duration::ZERO) {
-            return (Outcome::Failed(TaskError::timeout("the task's deadline has passed")), Left::Nothing);
+            let error = TaskError::timeout("the task's deadline has passed");
+            return (Outcome::Failed(error).into(), Left::Nothing);
         }
         let deadline = deadline.map(|left| Instant::now() + left);
         let mut place = slot.admit(route.group, task.priority);
@@ -171,8 +184,8 @@ impl Execution {
             tokio::select! {
                 biased;
                 () = place.started() => {}
-                cause = self.cancel.caused() => return (cause.outcome(), Left::Nothing),
-                () = until(deadline) => return (Cause::Deadline.outcome(), Left::Nothing),
+                cause = self.cancel.caused() => return (cause.outcome().into(), Left::Nothing),
+                () = until(deadline) => return (Cause::Deadline.outcome().into(), Left::Nothing),
             }
         }
         self.handle(task, &route, place, deadline).await
@@ -184,14 +197,14 @@ impl Execution {
         route: &Route,
         place: Place,
         deadline: Option<Instant>,
-    ) -> (Outcome, Left) {
+    ) -> (Ran, Left) {
         self.origin.delivery.under_way(&task, true).await;
         if let Some(cause) = self.cancel.cause() {
-            return (cause.outcome(), Left::Nothing);
+            return (cause.outcome().into(), Left::Nothing);
         }
         // While it waited the runtime may have been blocked, and the deadline missed by what begins here.
         if deadline.is_some_and(|at| at <= Instant::now()) {
-            return (Cause::Deadline.outcome(), Left::Nothing);
+            return (Cause::Deadline.outcome().into(), Left::Nothing);
         }
         tracing::info!(task = %task.name.shown(), "task started");
         self.began.get_or_init(Instant::now);
@@ -200,15 +213,15 @@ impl Execution {
         // One that the clock cannot express is as good as none.
         let limited = limit.and_then(|limit| Instant::now().checked_add(limit));
         let context = self.context(&task, route, &place);
-        let mut handler: futures_util::future::BoxFuture<'static, Outcome> =
-            Box::pin(with_files(task, context.clone(), route.service.clone(), self.uploaded.clone()));
+        let mut handler: futures_util::future::BoxFuture<'static, Ran> =
+            Box::pin(with_files(task, context.clone(), route.service.clone()));
         let cause = tokio::select! {
             biased;
-            outcome = &mut handler => {
+            ran = &mut handler => {
                 if context.is_on_thread() {
                     tracing::info!("given up by a layer: the handler is told, and its slot stays taken until it ends");
                 }
-                return (self.first_of(&context, outcome), Left::Nothing);
+                return (self.first_of(&context, ran), Left::Nothing);
             }
             cause = self.cancel.caused() => cause,
             () = until(deadline) => Cause::Deadline,
@@ -219,21 +232,21 @@ impl Execution {
         let grace = match (context.is_on_thread(), context.ended_in_time()) {
             (true, _) => BLOCKING_GRACE,
             (false, true) => ENDED_GRACE,
-            (false, false) => return (cause.outcome(), Left::Nothing),
+            (false, false) => return (cause.outcome().into(), Left::Nothing),
         };
         match tokio::time::timeout(grace, &mut handler).await {
-            Ok(outcome) => (self.first_of(&context, outcome), Left::Nothing),
-            Err(_) if context.is_on_thread() => (cause.outcome(), Left::Thread(place, handler)),
-            Err(_) => (cause.outcome(), Left::Nothing),
+            Ok(ran) => (self.first_of(&context, ran), Left::Nothing),
+            Err(_) if context.is_on_thread() => (cause.outcome().into(), Left::Thread(place, handler)),
+            Err(_) => (cause.outcome().into(), Left::Nothing),
         }
     }
 
     /// What counts of a handler that has ended: a blocking one may have ended because it was told to stop, or just
     /// before.
-    fn first_of(&self, context: &TaskContext, outcome: Outcome) -> Outcome {
+    fn first_of(&self, context: &TaskContext, ran: Ran) -> Ran {
         match self.cancel.cause() {
-            Some(cause) if !context.ended_in_time() => cause.outcome(),
-            _ => outcome,
+            Some(cause) if !context.ended_in_time() => cause.outcome().into(),
+            _ => ran,
         }
     }
 
@@ -269,16 +282,11 @@ impl Execution {
 }
 
 /// Runs a handler between the coming of its files and their going.
-async fn with_files(
-    task: Task,
-    context: TaskContext,
-    service: TaskService,
-    uploaded: Arc<OnceLock<Metadata>>,
-) -> Outcome {
+async fn with_files(task: Task, context: TaskContext, service: TaskService) -> Ran {
     let files = context.files().clone();
     let params = match files.fetch_inputs(task.params, &task.params_metadata).await {
         Ok(params) => params,
-        Err(error) => return Outcome::Failed(error.to_task_error()),
+        Err(error) => return Outcome::Failed(error.to_task_error()).into(),
     };
     let outcome = match service.oneshot(TaskRequest::new(params, context.clone())).await {
         Ok(outcome) => outcome,
@@ -286,14 +294,11 @@ async fn with_files(
     };
     // What a handler gave that was told to stop before it ended is not reported, and so nothing of it goes.
     if context.is_cancelled() && !context.ended_in_time() {
-        return outcome;
+        return outcome.into();
     }
     match files.send_outputs(outcome).await {
-        Ok((outcome, metadata)) => {
-            let _ = uploaded.set(metadata);
-            outcome
-        }
-        Err(error) => Outcome::Failed(error.to_task_error()),
+        Ok((outcome, uploaded)) => Ran { outcome, uploaded },
+        Err(error) => Outcome::Failed(error.to_task_error()).into(),
     }
 }
 
