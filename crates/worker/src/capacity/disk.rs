@@ -84,10 +84,10 @@ async fn watch_by(
         let folders = folders.to_vec();
         // A disk may take its time: not on the thread of the heartbeats.
         let look = async {
-            if let Ok(low) = tokio::task::spawn_blocking(move || look(&folders)).await {
-                if disk.is_news(low) {
-                    changes.happened();
-                }
+            if let Ok(low) = tokio::task::spawn_blocking(move || look(&folders)).await
+                && disk.is_news(low)
+            {
+                changes.happened();
             }
             tokio::time::sleep(INTERVAL).await;
         };

@@ -24,9 +24,9 @@ use crate::capacity::disk::Disk;
 use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};
 use crate::config::{
-    ConfigError, MultiOrchestratorMode, OrchestratorEntry, ShutdownPolls, WorkerConfig, wrong_token,
+    ConfigError, MultiOrchestratorMode, OrchestratorEntry, Secret, ShutdownPolls, WorkerConfig, wrong_token,
 };
-use crate::delivery::{Delivery, Outbox, OutboxSettings};
+use crate::delivery::{Delivery, OnIgnored, Outbox, OutboxSettings};
 use crate::execution::counts::Counts;
 use crate::execution::origin::Origin;
 use crate::execution::running::Running;
@@ -92,94 +92,60 @@ pub(crate) struct ShutdownSettings {
 
 impl Assembly {
     /// Makes the parts. Reads certificates; connects to nothing.
-    pub(crate) fn new(plan: Plan) -> Result<Self, Error> {
-        let config = &plan.config;
+    pub(crate) fn new(mut plan: Plan) -> Result<Self, Error> {
+        let config = plan.config.clone();
         let secrets = Arc::new(config.hold_secrets());
         config.check()?;
-        let (worker_id, worker_type, limit) = (plan.worker_id(), plan.worker_type(), plan.limit());
+        let worker_id = plan.worker_id();
         let entries = config.orchestrators();
-        let mode = config.multi_orchestrator_mode;
-        let storage = match plan.storage {
+        let storage = match plan.storage.take() {
             Some(storage) => Some(storage),
-            None => Storage::new(config)?,
+            None => Storage::new(&config)?,
         };
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
         let mut metrics = Metrics::default();
-        let files = Arc::new(Files::new(config, storage, metrics.traffic()));
-        let slots = Slots::new(limit, &plan.group_limits, turns(mode, &entries));
+        let files = Arc::new(Files::new(&config, storage, metrics.traffic()));
+        let mode = config.multi_orchestrator_mode;
+        let slots = Slots::new(plan.limit(), &plan.group_limits, turns(mode, &entries));
         let changes = Arc::new(Changes::new(entries.len()));
-        let hot_cache = plan.controls.hot_cache.clone();
-        hot_cache.tell(changes.clone());
-        let profile =
-            Profile::new(worker_id.clone(), worker_type, plan.catalogue.skills(), advertised(config));
-        let offer = Arc::new(Offer {
-            checker: Capacity::new(plan.capacity_checker, plan.catalogue.names().cloned()),
-            catalogue: plan.catalogue,
-            slots: slots.clone(),
-            hot_cache: hot_cache.clone(),
-            skill_dependencies: plan.skill_dependencies,
-            disk: Arc::new(Disk::default()),
-            reporting: config.worker_capacity_reporting,
-            draining: false.into(),
-        });
-        let counts = Counts::default();
-        counts.register(metrics.registry());
-        let executor = Arc::new(Executor {
-            settings: ExecutionSettings {
-                worker_id: worker_id.clone(),
-                time_limit: config.worker_task_timeout,
-                strict_events: config.strict_event_validation,
-                websockets: config.worker_enable_websockets,
-            },
-            router: plan.router,
-            running: Arc::new(Running::default()),
-            tasks: TaskTracker::new(),
-            threads: Arc::new(BlockingThreads::new(limit)),
-            files,
-            hot_cache,
-            changes: changes.clone(),
-            counts,
-            trust: Trust::new(
-                config.orchestrator_secret_key.as_ref().map(|key| key.expose()),
-                config.require_task_signature,
-            ),
-        });
-        let ends = Ends::default();
-        let senders = TaskTracker::new();
+        plan.controls.hot_cache.tell(changes.clone());
+        let skills = plan.catalogue.skills();
+        let profile = Profile::new(worker_id.clone(), plan.worker_type(), skills, advertised(&config));
+        let offer = offer(&mut plan, slots.clone());
+        let executor = executor(&mut plan, worker_id.clone(), files, changes.clone(), &mut metrics);
+        let names = entries.iter().map(|entry| entry.url.to_string()).collect();
+        let (ends, senders) = (Ends::default(), TaskTracker::new());
         let wiring = Wiring {
-            config,
+            config: &config,
             secrets,
             worker_id,
             changes: changes.clone(),
             metrics: &metrics,
-            orchestrators: Arc::new(Orchestrators::new(
-                mode,
-                entries.iter().map(|entry| entry.url.to_string()).collect(),
-                slots,
-            )),
+            orchestrators: Arc::new(Orchestrators::new(mode, names, slots)),
             senders: senders.clone(),
+            on_ignored: plan.on_ignored,
             connector: plan.connector,
         };
         let (profile, commands) = (Arc::new(profile), Arc::new(Commands::new(plan.on_command)));
         let conversation = |(index, entry)| {
             Ok::<_, Error>(ConversationParts {
-                session: wiring.session(index, entry, plan.on_ignored.clone())?,
+                session: wiring.session(index, entry)?,
                 profile: profile.clone(),
                 offer: offer.clone(),
                 running: executor.running.clone(),
                 changes: changes.clone(),
                 commands: commands.clone(),
                 ends: ends.of_one(),
-                settings: conversation_settings(config),
+                settings: conversation_settings(&config),
             })
         };
         let conversations = entries.iter().enumerate().map(conversation).collect::<Result<Vec<_>, _>>()?;
         let sessions = conversations.iter().map(|parts| parts.session.clone()).collect();
-        let settings = run_settings(config);
         let pulse = Arc::new(Pulse::new(plan.controls.elsewhere.clone()));
         let health = Arc::new(Health { offer: offer.clone(), sessions, pulse, metrics });
+        let settings = run_settings(&config);
         Ok(Self { offer, executor, changes, commands, conversations, senders, ends, health, settings })
     }
 
@@ -187,6 +153,50 @@ impl Assembly {
     pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
         self.conversations.iter().map(|parts| parts.session.clone()).collect()
     }
+}
+
+fn offer(plan: &mut Plan, slots: Arc<Slots>) -> Arc<Offer> {
+    let catalogue = std::mem::take(&mut plan.catalogue);
+    Arc::new(Offer {
+        checker: Capacity::new(plan.capacity_checker.take(), catalogue.names().cloned()),
+        catalogue,
+        slots,
+        hot_cache: plan.controls.hot_cache.clone(),
+        skill_dependencies: std::mem::take(&mut plan.skill_dependencies),
+        disk: Arc::new(Disk::default()),
+        reporting: plan.config.worker_capacity_reporting,
+        draining: false.into(),
+    })
+}
+
+fn executor(
+    plan: &mut Plan,
+    worker_id: WorkerId,
+    files: Arc<Files>,
+    changes: Arc<Changes>,
+    metrics: &mut Metrics,
+) -> Arc<Executor> {
+    let counts = Counts::default();
+    counts.register(metrics.registry());
+    let config = &plan.config;
+    let key = config.orchestrator_secret_key.as_ref().map(Secret::expose);
+    Arc::new(Executor {
+        settings: ExecutionSettings {
+            worker_id,
+            time_limit: config.worker_task_timeout,
+            strict_events: config.strict_event_validation,
+            websockets: config.worker_enable_websockets,
+        },
+        running: Arc::new(Running::default()),
+        tasks: TaskTracker::new(),
+        threads: Arc::new(BlockingThreads::new(plan.limit())),
+        files,
+        hot_cache: plan.controls.hot_cache.clone(),
+        changes,
+        counts,
+        trust: Trust::new(key, config.require_task_signature),
+        router: std::mem::take(&mut plan.router),
+    })
 }
 
 /// The order in which orchestrators get slots when slots are few.
@@ -267,18 +277,14 @@ struct Wiring<'a> {
     metrics: &'a Metrics,
     orchestrators: Arc<Orchestrators>,
     senders: TaskTracker,
+    on_ignored: Option<OnIgnored>,
     /// Replaces HTTP, for tests.
     connector: Option<Arc<dyn Connector>>,
 }
 
 impl Wiring<'_> {
     /// The session with one orchestrator, of which nothing runs yet. `index` is its place among them.
-    fn session(
-        &self,
-        index: usize,
-        entry: &OrchestratorEntry,
-        on_ignored: Option<crate::delivery::OnIgnored>,
-    ) -> Result<Arc<Session>, Error> {
+    fn session(&self, index: usize, entry: &OrchestratorEntry) -> Result<Arc<Session>, Error> {
         // The token was checked with everything else.
         let token = Token::new(entry.token.expose())
             .map_err(|_| ConfigError::new(vec![wrong_token("WORKER_TOKEN")]))?;
@@ -297,7 +303,7 @@ impl Wiring<'_> {
             peer.clone(),
             self.worker_id.clone(),
             self.changes.clone(),
-            on_ignored,
+            self.on_ignored.clone(),
             Outbox::new(self.outbox_settings(), Rng::new()),
             self.senders.clone(),
             self.orchestrators.count(),

@@ -1,14 +1,17 @@
 //! A worker's run: what is started, and in which order.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rxon::{TaskId, WorkerId};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::capacity::disk;
+use crate::capacity::changes::Changes;
+use crate::capacity::disk::{self, Disk};
 use crate::delivery::{Delivery, Spool, distribute};
 use crate::files::Files;
 use crate::health;
@@ -62,13 +65,11 @@ pub(crate) async fn run(
         let parts = parts.clone();
         control.push(restarting("conversation", move || Driver::new(parts.clone()).run()));
     }
+    let closing = &ends.closing;
     if let Some(listener) = listener {
-        control.push(Box::pin(health::serve(listener, health.clone(), ends.closing.clone())));
+        control.push(Box::pin(health::serve(listener, health.clone(), closing.clone())));
     }
-    let (disk, folders, closing) = (offer.disk.clone(), settings.watched_folders, ends.closing.clone());
-    control.push(restarting("disks", move || {
-        disk::watch(disk.clone(), folders.clone(), changes.clone(), closing.clone())
-    }));
+    control.push(disk_watch(offer.disk.clone(), settings.watched_folders, changes, closing.clone()));
     let pollers = TaskTracker::new();
     let ending = Ending {
         offer: offer.clone(),
@@ -88,7 +89,7 @@ pub(crate) async fn run(
     control.push(Box::pin(watch));
     let control = ControlThread::start(control).map_err(Error::ControlThread)?;
     for ConversationParts { session, offer, ends, .. } in conversations {
-        let poller = Pollers::new(session, offer, executor.clone(), ends, settings.pollers.clone());
+        let poller = Pollers::new(session, offer, executor.clone(), ends, settings.pollers);
         pollers.spawn(poller.supervise());
     }
     pollers.close();
@@ -108,6 +109,16 @@ pub(crate) async fn run(
     let stopped = ended.ok().flatten().ok_or(Error::ControlThreadDied)?;
     say_how_it_ended(&stopped);
     Ok(stopped)
+}
+
+/// Looks at the disks of these folders until the worker closes.
+fn disk_watch(
+    disk: Arc<Disk>,
+    folders: Vec<PathBuf>,
+    changes: Arc<Changes>,
+    closing: CancellationToken,
+) -> ControlTask {
+    restarting("disks", move || disk::watch(disk.clone(), folders.clone(), changes.clone(), closing.clone()))
 }
 
 /// Closes the file of results, and removes what belonged to tasks.
