@@ -1,4 +1,4 @@
-//! Why a task is told to stop.
+//! Telling a task to stop, and the reason for it.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::task::outcome::{Outcome, TaskError};
 
-/// Why a task is told to stop.
+/// The reason a task is told to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// The orchestrator said so.
+    /// A command of the orchestrator.
     Command,
-    /// It took longer than it may.
+    /// The task exceeded its time limit.
     TimeLimit(Duration),
-    /// Its result would come too late.
+    /// The task's deadline has passed: its result would arrive too late.
     Deadline,
-    /// The worker ends.
+    /// The worker is ending.
     Shutdown,
 }
 
 impl Cause {
-    /// What is reported of a task that was stopped for it.
+    /// The outcome that is reported for a task stopped for this reason.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Command => Outcome::Cancelled { reason: "cancelled by the orchestrator".to_owned() },
@@ -42,19 +42,19 @@ pub(crate) struct CancelHandle {
 }
 
 impl CancelHandle {
-    /// Gives the cause that counts.
+    /// Tells the task to stop. Returns the cause that counts, which is the first.
     pub(crate) fn cancel(&self, cause: Cause) -> &Cause {
         let first = self.cause.get_or_init(|| cause);
         self.token.cancel();
         first
     }
 
-    /// What the handler sees.
+    /// The token that the handler sees.
     pub(crate) fn token(&self) -> &CancellationToken {
         &self.token
     }
 
-    /// Why the task was told to stop, if it was.
+    /// The reason the task was told to stop, if it was.
     pub(crate) fn cause(&self) -> Option<&Cause> {
         self.cause.get()
     }

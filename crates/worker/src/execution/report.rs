@@ -1,4 +1,4 @@
-//! From outcomes to results.
+//! Turning outcomes into results.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,11 +18,11 @@ pub(super) fn result(
 ) -> TaskResult {
     let (status, data, error) = match outcome {
         Outcome::Completed { status, data } => (status, data, None),
-        // Whoever reads the job's error may be anybody, and the error may quote what the task asked for.
+        // Anybody may read the job's error, and the error may quote the task's parameters.
         Outcome::Failed(error) => ("failure".to_owned(), None, Some(error.without_secrets().into())),
         Outcome::Cancelled { .. } => ("cancelled".to_owned(), None, None),
     };
-    // Costs are part of the success path only, as the newer SDK has it.
+    // Only successful results have costs, as in the newer SDK.
     let costs = (error.is_none() && !matches!(status.as_str(), "failure" | "cancelled"))
         .then(|| Costs { execution_time_seconds: (duration.as_secs_f64() * 10_000.0).round() / 10_000.0 });
     TaskResult {

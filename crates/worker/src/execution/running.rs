@@ -11,13 +11,12 @@ use tokio::time::Instant;
 use crate::execution::cancel::{CancelHandle, Cause};
 use crate::threads::lock;
 
-/// The tasks that were accepted and have not ended, each with the place of its orchestrator: ids are an orchestrator's
-/// own, and two may give the same.
+/// The tasks that were accepted and have not ended, by orchestrator and task id: two orchestrators may use the same id.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
     tasks: Mutex<HashMap<(usize, TaskId), RunningTask>>,
     early: Mutex<Early>,
-    /// Set once all are told to stop: those that still come are told at once.
+    /// Set once all tasks are told to stop; tasks that arrive later are told at once.
     closed: OnceLock<Cause>,
     ended: Notify,
 }
@@ -28,22 +27,22 @@ struct RunningTask {
     cancel: Arc<CancelHandle>,
 }
 
-/// A command that came before its task is remembered for this long.
+/// A command that arrived before its task is remembered for this long.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// No more commands than this are remembered.
-const MOST_REMEMBERED: usize = 1000;
+/// The number of commands that are remembered.
+const MAX_REMEMBERED: usize = 1000;
 
-/// Commands to cancel tasks that are not here: orchestrators hand out what was cancelled while it waited in their queue
-/// all the same. By task only: other tasks of a job that was cancelled may be wanted.
+/// Commands to cancel tasks that have not arrived: orchestrators dispatch a task even if it was cancelled in their queue.
+/// Only ids of tasks count here, since other tasks of a cancelled job may still be wanted.
 #[derive(Debug, Default)]
 struct Early(VecDeque<(Instant, usize, String)>);
 
 impl Early {
     fn remember(&mut self, who: usize, id: &str, now: Instant) {
-        // Heartbeats may be answered with the same again and again.
+        // Answers to heartbeats may repeat the same command.
         self.0.retain(|(_, from, known)| *from != who || known != id);
-        self.0.truncate(MOST_REMEMBERED - 1);
+        self.0.truncate(MAX_REMEMBERED - 1);
         self.0.push_front((now, who, id.to_owned()));
     }
 
@@ -58,7 +57,7 @@ impl Early {
 }
 
 impl Running {
-    /// Adds a task; false when it is there already.
+    /// Adds a task; false when the task is running already.
     pub(crate) fn begin(
         &self,
         who: usize,
@@ -81,18 +80,18 @@ impl Running {
         true
     }
 
-    /// A task has ended.
+    /// Removes a task that has ended.
     pub(crate) fn end(&self, who: usize, task_id: &TaskId) {
         lock(&self.tasks).remove(&(who, task_id.clone()));
         self.ended.notify_waiters();
     }
 
-    /// Waits until none is left.
+    /// Waits until no task is left.
     pub(crate) async fn empty(&self) {
         self.until(HashMap::is_empty).await;
     }
 
-    /// Waits until none is left that came from this orchestrator.
+    /// Waits until no task of this orchestrator is left.
     pub(crate) async fn none_from(&self, who: usize) {
         self.until(|tasks| tasks.keys().all(|(from, _)| *from != who)).await;
     }
@@ -107,8 +106,8 @@ impl Running {
         }
     }
 
-    /// Tells one orchestrator's task to stop; `id` may be the task's or its job's. False when there is none: the task
-    /// with this id is told when it arrives, if it does soon.
+    /// Tells tasks of one orchestrator to stop; `id` is a task's or a job's. False when no such task is running: a task
+    /// with this id is then told when it arrives, within 10 minutes.
     pub(crate) fn cancel(&self, who: usize, id: &str, cause: &Cause) -> bool {
         let tasks = lock(&self.tasks);
         let mut found = false;
@@ -125,7 +124,7 @@ impl Running {
         found
     }
 
-    /// Whether one of this orchestrator's tasks has this id, or is of the job with this id.
+    /// Whether a running task of this orchestrator has this id, or belongs to the job with this id.
     pub(crate) fn knows(&self, who: usize, id: &str) -> bool {
         let tasks = lock(&self.tasks);
         let is_meant = |((from, task_id), task): (&(usize, TaskId), &RunningTask)| {
@@ -134,7 +133,7 @@ impl Running {
         tasks.iter().any(is_meant)
     }
 
-    /// Tells all to stop, and all that still come.
+    /// Tells all tasks to stop, those that arrive later included.
     pub(crate) fn cancel_all(&self, cause: &Cause) {
         let tasks = lock(&self.tasks);
         let cause = self.closed.get_or_init(|| cause.clone());
@@ -143,7 +142,7 @@ impl Running {
         }
     }
 
-    /// Whether all were told to stop.
+    /// Whether all tasks were told to stop.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get().is_some()
     }
@@ -201,10 +200,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_many_commands_the_last_are_remembered() {
         let running = Running::default();
-        for number in 0..=MOST_REMEMBERED {
+        for number in 0..=MAX_REMEMBERED {
             running.cancel(0, &number.to_string(), &Cause::Command);
         }
         assert!(!arrives(&running, 0, "0", "j") && arrives(&running, 0, "1", "j"));
-        assert_eq!(lock(&running.early).0.len(), MOST_REMEMBERED - 1);
+        assert_eq!(lock(&running.early).0.len(), MAX_REMEMBERED - 1);
     }
 }

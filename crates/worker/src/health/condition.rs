@@ -8,9 +8,9 @@ use crate::health::Health;
 use crate::health::metrics::{OrchestratorReading, Reading};
 use crate::session::Session;
 
-/// What is wrong with this process, if anything is: what a restart may mend. Whoever asks is answered on the control
-/// path, so that this lives is proven by the answer; that the data path lives is proven by its pulse and its polls. An
-/// orchestrator that is down is no fault of this process.
+/// The fault of this process that a restart may mend, if there is one. The answer itself proves that the control path
+/// works; the beat and the polls prove that the data path does. An orchestrator that is down is not a fault of this
+/// process.
 pub(super) fn fault(health: &Health) -> Option<String> {
     if let Some(silence) = health.pulse.blocked() {
         let seconds = silence.as_secs_f64();
@@ -24,7 +24,7 @@ pub(super) fn fault(health: &Health) -> Option<String> {
     })
 }
 
-/// Whether tasks can come, and what there is to know.
+/// Whether tasks can arrive, and the details as JSON.
 pub(super) fn readiness(health: &Health) -> (bool, Value) {
     let draining = health.offer.is_draining();
     let usage = health.offer.slots.usage();
@@ -47,7 +47,7 @@ pub(super) fn readiness(health: &Health) -> (bool, Value) {
     (ready, body)
 }
 
-/// Whether results would survive the process now; None where they are not to.
+/// Whether results would survive a crash now; None when they are kept in memory only.
 fn on_disk(sessions: &[Arc<Session>]) -> Option<bool> {
     sessions.first()?.origin.delivery.is_on_disk()
 }
@@ -72,7 +72,7 @@ fn orchestrator(session: &Session) -> Value {
     })
 }
 
-/// What metrics are made of.
+/// The values of the gauges.
 pub(super) fn reading(health: &Health) -> Reading {
     let usage = health.offer.slots.usage();
     let orchestrators = health.sessions.iter().map(|session| OrchestratorReading {

@@ -1,4 +1,4 @@
-//! `/health`, `/ready` and `/metrics`, for whoever looks after the process.
+//! The health server: `/health`, `/ready` and `/metrics`.
 
 mod condition;
 pub(crate) mod metrics;
@@ -26,10 +26,10 @@ use self::pulse::Pulse;
 use crate::capacity::Offer;
 use crate::session::Session;
 
-/// A client that has not sent its request by then is let go.
+/// A client must send its request within this time, or its connection is closed.
 const HEADER_TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// Connections beyond this wait for one to end.
+/// The number of open connections; further ones wait until one ends.
 const MAX_CONNECTIONS: usize = 64;
 
 /// The parts of the worker that the health server shows.

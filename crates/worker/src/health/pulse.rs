@@ -1,7 +1,7 @@
-//! Whether the caller's runtime gets to run at all.
+//! The watchdog of the runtime that the caller runs the worker on.
 //!
-//! The data path beats, the control path watches. On a runtime that a handler blocks, polls, handlers and results
-//! stand still; heartbeats go on, so that nothing else would tell.
+//! The data path beats, and the control path watches. While a handler blocks the runtime, polls, handlers and results
+//! stand still, but heartbeats go on: without the watchdog nobody would notice.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 use crate::execution::running::Running;
 use crate::threads::lock;
 
-/// How often it beats: hardly ever, for whoever is idle.
+/// The time between two beats: long, so that an idle worker costs nothing.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Blocked for longer than this is worth a warning.
-const LONGEST: Duration = Duration::from_secs(1);
+/// A runtime that is blocked for longer than this is worth a warning.
+const MAX_BLOCKED: Duration = Duration::from_secs(1);
 
-/// When the data path beat last.
+/// Remembers when the data path beat last.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     began: Instant,
@@ -30,8 +30,7 @@ pub(crate) struct Pulse {
     elsewhere: Arc<Elsewhere>,
 }
 
-/// What runs handlers elsewhere than on the data path: another language's event loop. Whoever drives it says when it
-/// does not run.
+/// The state of an event loop of another language that runs the handlers. Its driver reports when it does not run.
 #[derive(Debug, Default)]
 pub(crate) struct Elsewhere(Mutex<Option<Instant>>);
 
@@ -55,7 +54,7 @@ impl Pulse {
         Duration::from_millis(now.saturating_sub(self.last.load(Ordering::Relaxed)))
     }
 
-    /// How long the runtime has been blocked, when that is longer than it should.
+    /// The time for which the runtime has been blocked; None while that is shorter than a warning is worth.
     pub(crate) fn blocked(&self) -> Option<Duration> {
         let here = Some(self.silence()).filter(|silence| is_blocked(*silence));
         here.max(lock(&self.elsewhere.0).map(|since| since.elapsed()))
@@ -63,16 +62,16 @@ impl Pulse {
 }
 
 fn is_blocked(silence: Duration) -> bool {
-    silence > INTERVAL + LONGEST
+    silence > INTERVAL + MAX_BLOCKED
 }
 
-/// What beats, for the data path, and what watches, for the control path.
+/// The beat, for the data path, and the watch, for the control path.
 pub(crate) fn pair(
     pulse: Arc<Pulse>,
     running: Arc<Running>,
     closing: CancellationToken,
 ) -> (impl Future<Output = Infallible> + Send, impl Future<Output = ()> + Send) {
-    // What came before, such as hooks that took long, was no silence.
+    // Start-up hooks may have taken long; that time does not count.
     pulse.beat();
     let beating = pulse.clone();
     let beat = async move {
@@ -113,7 +112,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What is worth saying. Pure.
+/// Decides which looks at the beat are worth a line in the log. Pure.
 #[derive(Debug, Default)]
 struct Blocked {
     longest: Option<Duration>,
@@ -122,12 +121,12 @@ struct Blocked {
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
     Blocked,
-    /// It was, for about so long.
+    /// The runtime was blocked, for about this long.
     Over(Duration),
 }
 
 impl Blocked {
-    /// A look at how long the last beat is ago.
+    /// Takes in the time since the last beat.
     fn on_look(&mut self, silence: Duration) -> Option<Said> {
         if !is_blocked(silence) {
             return self.longest.take().map(Said::Over);

@@ -1,7 +1,7 @@
-//! How a worker is ended.
+//! The end of a worker.
 //!
-//! What is decided is in [`shutdown`](crate::shutdown); here it is carried out, on the control path: a runtime that a
-//! handler blocks delays neither the goodbye nor what a second signal does.
+//! [`shutdown`](crate::worker::shutdown) decides; here its decisions are carried out, on the control path: a handler that
+//! blocks the runtime delays neither the goodbye nor the effect of a second signal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::threads::until;
 use crate::worker::assembly::ShutdownSettings;
 use crate::worker::shutdown::{Action, Event, Phase, Shutdown, StopCause, Stopped};
 
-/// Even without time for tasks to finish, orchestrators are told.
-const SHORTEST_DRAIN: Duration = Duration::from_millis(500);
+/// The shortest drain: orchestrators are told even when running tasks get no time to finish.
+const MIN_DRAIN: Duration = Duration::from_millis(500);
 
-/// How long cancelled tasks may take to be reported: a blocking handler's grace, and a little for its result.
+/// The time for cancelled tasks to be reported: the grace of a blocking handler, and a little for its result.
 const CANCEL_LIMIT: Duration = Duration::from_secs(8);
 
 /// Ends everything when it is dropped.
@@ -56,7 +56,7 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    /// Waits for signals, and ends the worker as they say. None when it was dropped instead.
+    /// Waits for signals, and ends the worker as they ask. None when the worker was dropped instead.
     pub(crate) async fn run(self, mut signals: mpsc::Receiver<StopCause>) -> Option<Stopped> {
         let closing = self.ends.closing.clone();
         tokio::select! {
@@ -85,7 +85,7 @@ impl Ending {
             };
             match shutdown.on_event(event) {
                 Action::StopAsking => {
-                    let timeout = self.settings.timeout.max(SHORTEST_DRAIN);
+                    let timeout = self.settings.timeout.max(MIN_DRAIN);
                     limit = Some(Instant::now() + timeout);
                     self.stop_asking(shutdown.cause().unwrap_or(StopCause::Asked));
                 }
@@ -110,14 +110,14 @@ impl Ending {
         stopped
     }
 
-    /// Phase 1: no further poll, and the orchestrators are told.
+    /// Phase 1: starts no further poll, and tells the orchestrators.
     fn stop_asking(&self, cause: StopCause) {
         let running = self.executor.running.task_ids().len();
         tracing::info!(%cause, running, "shutting down: no further tasks are asked for, running ones may finish");
         let awaited = match self.settings.polls {
             ShutdownPolls::Await => true,
             ShutdownPolls::Drop => false,
-            // A successor with the same id would lose its first task to a poll that was abandoned.
+            // A successor with the same id would lose its first task to an abandoned poll.
             ShutdownPolls::Auto => cause == StopCause::Terminate && self.settings.has_explicit_id,
         };
         if awaited {
@@ -126,12 +126,12 @@ impl Ending {
         self.offer.drain();
         self.ends.stop_asking();
         for session in &self.sessions {
-            // What waits for a later try is tried now: there may be no later.
+            // Results that wait for a later try are tried now: there may be no later.
             session.origin.delivery.offer_all(false);
         }
     }
 
-    /// Phase 2: what runs is told to stop, what waits is sent once.
+    /// Phase 2: tells running tasks to stop, and sends every waiting result once.
     fn cancel(&self) -> Vec<TaskId> {
         let running = self.executor.running.task_ids();
         if self.work_left() {
@@ -160,7 +160,7 @@ impl Ending {
                 self.pollers.wait().await;
                 self.executor.tasks.wait().await;
             }
-            // A handler that does not stop is not waited for, nor an orchestrator that does not take its results.
+            // Handlers that do not stop are not waited for, nor orchestrators that do not take results.
             Phase::Cancelling => {
                 self.executor.running.empty().await;
                 for session in &self.sessions {

@@ -1,4 +1,4 @@
-//! A worker's run: what is started, and in which order.
+//! The run of a worker: everything is started here, in order.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -24,14 +24,14 @@ use crate::worker::error::Error;
 use crate::worker::hooks::Hooks;
 use crate::worker::shutdown::{StopCause, Stopped};
 
-/// However long the rest of the end has taken, hooks may take this long.
-const SHORTEST_SHUTDOWN: Duration = Duration::from_secs(1);
+/// Shutdown hooks may take at least this long, however much of the shutdown timeout is used up.
+const MIN_HOOK_TIME: Duration = Duration::from_secs(1);
 
-/// Results of an earlier run wait for so long for their orchestrator's registration. It may never come: one that stands
-/// by is not registered with.
+/// Results of an earlier run wait this long for the registration with their orchestrator, which never happens while the
+/// orchestrator is on standby.
 const REGISTRATION_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Runs a worker until it was told to stop and everything has ended. What `control` holds runs on the control path too.
+/// Runs a worker until it was told to stop and everything has ended. The tasks in `control` run on the control path.
 pub(crate) async fn run(
     assembly: Assembly,
     mut hooks: Hooks,
@@ -42,7 +42,7 @@ pub(crate) async fn run(
     let sessions = assembly.sessions();
     let Assembly { offer, executor, changes, commands, conversations, senders, ends, health, settings } =
         assembly;
-    // Whatever becomes of this future, nothing goes on without it.
+    // Ends everything when this future is dropped.
     let guard = EndAll { running: executor.running.clone(), sessions: sessions.clone(), ends: ends.clone() };
     let prepared = async {
         let spool = open_spool(&settings, &executor.settings.worker_id, &sessions).await?;
@@ -82,7 +82,7 @@ pub(crate) async fn run(
     let (tell, ended) = oneshot::channel();
     control.push(Box::pin(async move {
         let stopped = ending.run(signals).await;
-        // Nobody listens when the worker was dropped.
+        // The receiver is gone when the worker was dropped.
         let _ = tell.send(stopped);
     }));
     let (beat, watch) = pulse::pair(health.pulse.clone(), executor.running.clone(), ends.closing.clone());
@@ -103,11 +103,11 @@ pub(crate) async fn run(
     drop(guard);
     senders.wait().await;
     control.join().await;
-    leave_nothing_open(&executor.files, spool, &deliveries).await;
+    close_files(&executor.files, spool, &deliveries).await;
     let left = settings.shutdown.timeout.saturating_sub(ends.drained_for());
-    hooks.shut_down(left.max(SHORTEST_SHUTDOWN)).await;
+    hooks.shut_down(left.max(MIN_HOOK_TIME)).await;
     let stopped = ended.ok().flatten().ok_or(Error::ControlThreadDied)?;
-    say_how_it_ended(&stopped);
+    log_end(&stopped);
     Ok(stopped)
 }
 
@@ -121,8 +121,8 @@ fn disk_watch(
     restarting("disks", move || disk::watch(disk.clone(), folders.clone(), changes.clone(), closing.clone()))
 }
 
-/// Closes the file of results, and removes what belonged to tasks.
-async fn leave_nothing_open(files: &Files, spool: Option<Arc<Spool>>, deliveries: &[Arc<Delivery>]) {
+/// Closes the file of results, and removes the directories of tasks.
+async fn close_files(files: &Files, spool: Option<Arc<Spool>>, deliveries: &[Arc<Delivery>]) {
     if let Some(spool) = spool {
         spool.close().await;
     }
@@ -132,7 +132,7 @@ async fn leave_nothing_open(files: &Files, spool: Option<Arc<Spool>>, deliveries
     files.close().await;
 }
 
-/// Opens the file of results, where there is to be one, and hands out what is in it.
+/// Opens the file of results, if `WORKER_OUTBOX_DIR` is set, and hands its results to their orchestrators' deliveries.
 async fn open_spool(
     settings: &RunSettings,
     worker_id: &WorkerId,
@@ -150,7 +150,7 @@ async fn open_spool(
     Ok(Some(spool))
 }
 
-/// Lets results of an earlier run go as soon as their orchestrators know the worker.
+/// Sends results of an earlier run as soon as their orchestrators know the worker.
 fn release(ends: &Ends, sessions: &[Arc<Session>], senders: &TaskTracker) {
     for session in sessions.iter().filter(|session| session.origin.delivery.unacknowledged() > 0) {
         let (closing, session) = (ends.closing.clone(), session.clone());
@@ -165,7 +165,7 @@ fn release(ends: &Ends, sessions: &[Arc<Session>], senders: &TaskTracker) {
     }
 }
 
-fn say_how_it_ended(stopped: &Stopped) {
+fn log_end(stopped: &Stopped) {
     let ids = |ids: &[TaskId]| ids.iter().map(TaskId::shown).collect::<Vec<_>>().join(", ");
     if !stopped.unacknowledged.is_empty() {
         let count = stopped.unacknowledged.len();
