@@ -1,33 +1,33 @@
-//! Which proxy a connection goes through.
+//! The choice of a proxy for a connection.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use super::address::{OrchestratorUrl, redacted};
 
-/// The proxies of an environment.
+/// The proxies of the environment.
 ///
-/// `HTTP_PROXY` for `http` addresses, `HTTPS_PROXY` for `https` ones, `NO_PROXY` (host names, suffixes, addresses, with
-/// or without a port, and networks such as `10.0.0.0/8`, separated by commas; `*` for all) for those that are reached
-/// directly. Lower-case names count when the upper-case ones are not set.
+/// `HTTP_PROXY` is for `http` addresses, `HTTPS_PROXY` for `https` addresses. `NO_PROXY` lists the exceptions, separated
+/// by commas: host names, suffixes and addresses, each with or without a port, networks such as `10.0.0.0/8`, or `*` for
+/// all. A lower-case name counts if the upper-case one is not set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
-    none_for: Vec<String>,
+    exceptions: Vec<String>,
 }
 
-/// A proxy's address that cannot be used.
+/// A text that is not a valid address of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{variable}` is `{value}`, expected the address of an http proxy such as `http://proxy:3128`")]
 pub struct InvalidProxy {
-    /// Where it stood.
+    /// The variable with the address.
     pub variable: &'static str,
-    /// What was given, without credentials.
+    /// The value, without credentials.
     pub value: String,
 }
 
-/// One proxy. Its credentials are never printed.
+/// A proxy. Its credentials are never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Proxy(OrchestratorUrl);
 
@@ -58,10 +58,10 @@ impl Proxy {
 }
 
 impl Proxies {
-    /// Reads the variables through `variable`; empty ones count as not set.
+    /// Reads the variables through `variable`. Empty ones count as not set.
     ///
     /// # Errors
-    /// [`InvalidProxy`], one for each that is wrong; `https` proxies are not supported.
+    /// Returns an [`InvalidProxy`] for each wrong variable. Proxies with the scheme `https` are not supported.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<InvalidProxy>> {
         let mut problems = Vec::new();
         let mut proxy = |upper: &'static str, lower: &str| {
@@ -77,15 +77,16 @@ impl Proxies {
         };
         let http = proxy("HTTP_PROXY", "http_proxy");
         let https = proxy("HTTPS_PROXY", "https_proxy");
-        let none_for = set(&variable, "NO_PROXY").or_else(|| set(&variable, "no_proxy")).unwrap_or_default();
-        let none_for =
-            none_for.split(',').map(|entry| entry.trim().to_lowercase()).filter(|entry| !entry.is_empty());
-        let proxies = Self { http, https, none_for: none_for.collect() };
+        let exceptions =
+            set(&variable, "NO_PROXY").or_else(|| set(&variable, "no_proxy")).unwrap_or_default();
+        let exceptions =
+            exceptions.split(',').map(|entry| entry.trim().to_lowercase()).filter(|entry| !entry.is_empty());
+        let proxies = Self { http, https, exceptions: exceptions.collect() };
         if problems.is_empty() { Ok(proxies) } else { Err(problems) }
     }
 
     pub(super) fn choose(&self, url: &OrchestratorUrl) -> Option<Proxy> {
-        if self.none_for.iter().any(|entry| matches(entry, url)) {
+        if self.exceptions.iter().any(|entry| matches(entry, url)) {
             return None;
         }
         if url.is_secure() { self.https.clone() } else { self.http.clone() }
@@ -112,7 +113,7 @@ fn matches(entry: &str, url: &OrchestratorUrl) -> bool {
     host == suffix || host.ends_with(&format!(".{suffix}"))
 }
 
-/// Name and port of an entry; an IPv6 address with a port stands in brackets.
+/// Splits an entry into name and port. An IPv6 address with a port is in brackets.
 fn split(entry: &str) -> (&str, Option<u16>) {
     let (name, port) = match entry.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
         Some((address, rest)) => (address, rest.strip_prefix(':')),
@@ -124,7 +125,7 @@ fn split(entry: &str) -> (&str, Option<u16>) {
     (name, port.and_then(|port| port.parse().ok()))
 }
 
-/// Whether an entry is this address, however written, or a network that it is in.
+/// Returns whether an entry is this address, however it is written, or a network that contains it.
 fn covers(entry: &str, address: IpAddr) -> bool {
     let (network, length) = match entry.split_once('/') {
         Some((network, length)) => (network, length.parse().ok()),
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn each_scheme_has_its_own() {
+    fn each_scheme_has_a_proxy_of_its_own() {
         let proxies = proxies(&[("http_proxy", "plain:1"), ("HTTPS_PROXY", "http://u:secret@tls:2")])
             .expect("two proxies");
         assert_eq!(chosen(&proxies, "http://h").as_deref(), Some("http://plain:1"));
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_one_is_named_without_its_credentials() {
+    fn a_wrong_proxy_is_quoted_without_its_credentials() {
         let problems = proxies(&[("HTTP_PROXY", "socks5://u:secret@h:1"), ("HTTPS_PROXY", "https://x")])
             .expect_err("neither is an http proxy");
         assert_eq!(problems.len(), 2);
