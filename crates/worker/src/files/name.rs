@@ -19,7 +19,7 @@ pub(super) fn of_task(task_id: &str) -> String {
         .filter(|char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_'))
         .take(32)
         .collect();
-    let digest = rxon::blob::digest(task_id.as_bytes());
+    let digest = rxon::signing::digest(task_id.as_bytes());
     format!("{beginning}~{}", &digest[..16])
 }
 

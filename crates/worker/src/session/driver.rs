@@ -9,7 +9,8 @@ use fastrand::Rng;
 use rxon::Error;
 use rxon::model::{Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, WorkerStatus};
 use rxon::secrets::masked;
-use rxon::transport::{Operation, Request, Response, Transport, excerpt};
+use rxon::text::excerpt;
+use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -227,10 +228,10 @@ impl Driver {
         let peer = &self.session.peer;
         peer.log.answered(Asked::Registration);
         // 1.0b2 does not say.
-        let version = answer.version.as_deref().map(|version| excerpt(version.as_bytes()));
+        let version = answer.version.as_deref().map(excerpt);
         tracing::info!(orchestrator = %peer.name, version, worker_id = %self.core.worker_id, "registered");
         if let Some(warning) = &answer.warning {
-            let warning = excerpt(warning.as_bytes());
+            let warning = excerpt(warning);
             tracing::warn!(orchestrator = %peer.name, "the orchestrator says: {warning}");
         }
         let again = peer.was_registered();
