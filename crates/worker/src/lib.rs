@@ -59,6 +59,6 @@ pub use files::TaskFiles;
 pub use handler::{Handler, IntoOutcome, Json, Outcome, TaskError, blocking};
 pub use hooks::BoxError;
 pub use rxon::model::ErrorCode;
-pub use rxon::{JobId, TaskId, TaskName, WorkerId};
+pub use rxon::{ErrorChain, JobId, TaskId, TaskName, WorkerId};
 pub use shutdown::{StopCause, Stopped};
 pub use worker::{Worker, WorkerHandle};

@@ -1,8 +1,7 @@
 //! What the storage said, as a task's error.
 
-use std::error::Error as _;
-
 use object_store::{Error, path};
+use rxon::ErrorChain;
 use rxon::secrets::masked;
 
 use super::{excerpt, unusable_key};
@@ -51,15 +50,7 @@ fn status_in(error: &Error) -> Option<u16> {
 fn said(error: &Error) -> String {
     const BEGINNING: usize = 100;
     const END: usize = 400;
-    let mut source = error.source();
-    let mut text = error.to_string();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        source = cause.source();
-    }
+    let text = ErrorChain(error).to_string();
     let text = masked(&text);
     let escaped = |text: &str| text.chars().flat_map(char::escape_debug).collect::<String>();
     let place = |number| text.char_indices().nth(number).map(|(place, _)| place);
