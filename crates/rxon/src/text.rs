@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::secrets::masked_head;
+use crate::secrets::{masked, masked_head};
 
 /// The length of an [`excerpt`], in characters.
 pub const MAX_EXCERPT: usize = 200;
 
 /// The beginning of a text from outside, at most [`MAX_EXCERPT`] characters.
 ///
-/// [Secrets](crate::secrets) are masked, control characters are [escaped], and `…` stands for the rest of a longer text.
+/// It is on [one line](one_line) and without secrets, and ends in `…` where the text goes on.
 ///
 /// ```
 /// use rxon::text::excerpt;
@@ -37,9 +37,16 @@ pub fn excerpt_within(text: impl AsRef<[u8]>, limit: usize) -> String {
     excerpt
 }
 
-/// A text with escapes (`\n`, `\t`, `\u{1b}` …) for control characters, for the line and paragraph separators of
-/// Unicode, and for characters that reverse the direction of text.
-pub fn escaped(text: &str) -> Cow<'_, str> {
+/// A whole text on one line, for logs: with [secrets](crate::secrets) masked, and with escapes (`\n`, `\t`, `\u{1b}` …)
+/// for characters that end a line, control a terminal or reverse the direction of text.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    match masked(text) {
+        Cow::Borrowed(text) => escaped(text),
+        Cow::Owned(text) => Cow::Owned(escaped(&text).into_owned()),
+    }
+}
+
+fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(needs_escape) {
         return Cow::Borrowed(text);
     }
