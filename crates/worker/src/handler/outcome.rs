@@ -1,6 +1,7 @@
 //! What a handler ends in.
 
 use rxon::model::ErrorCode;
+use rxon::text::excerpt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -153,7 +154,7 @@ fn object(data: &impl Serialize) -> Result<Option<Box<RawValue>>, String> {
                 Some(b't' | b'f') => "a boolean",
                 _ => "a number",
             };
-            let shown: String = raw.get().chars().take(80).collect();
+            let shown = excerpt(raw.get());
             Err(format!("the handler's data is {kind}, `{shown}`, expected a JSON object or nothing"))
         }
     }
