@@ -116,7 +116,7 @@ impl Sender {
             Ok(response) => Reply::Answer(response),
             Err(error) => {
                 peer.connection_failed();
-                Reply::Nothing { error, newer: generation == Generation::Newer }
+                Reply::Nothing { error, recognises_repeats: generation.recognises_repeats() }
             }
         }
     }

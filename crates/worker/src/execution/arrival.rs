@@ -131,10 +131,9 @@ fn claim(
 /// A task that ended lately is not run again: its result is what was asked for.
 fn delivered_again(core: &Core, session: &Arc<Session>, job_id: &JobId, task_id: &TaskId) -> bool {
     let Some((seen, on_its_way)) = session.delivery.seen(task_id) else { return false };
-    let newer = session.peer.generation() == rxon::model::Generation::Newer;
     if on_its_way {
         tracing::warn!("delivered again: its result is on its way");
-    } else if seen.acknowledged && !newer {
+    } else if seen.acknowledged && !session.peer.generation().recognises_repeats() {
         tracing::warn!("delivered again although its result was acknowledged: dropped");
     } else {
         tracing::warn!("delivered again: its result is sent again");

@@ -201,8 +201,8 @@ impl Execution {
 
     fn context(&self, task: &Task, route: &Route, place: &Arc<Place>) -> TaskContext {
         // The older generation hears of progress over a websocket only.
-        let is_heard = self.session.peer.generation() == rxon::model::Generation::Newer
-            || self.core.config.worker_enable_websockets;
+        let is_heard =
+            self.session.peer.generation().accepts_events() || self.core.config.worker_enable_websockets;
         if is_heard {
             self.session.progress.begin(&task.task_id);
         }

@@ -328,7 +328,8 @@ impl Driver {
         let peer = self.session.peer.clone();
         let generation = peer.generation();
         self.core.refresh_capacity().await;
-        let machine = if generation == Generation::Newer { self.core.telemetry.usage().await } else { None };
+        let machine =
+            if generation.reads_skills_and_usage() { self.core.telemetry.usage().await } else { None };
         let machine = machine.filter(|usage| self.deadband.is_due(usage, Instant::now()));
         let message = heartbeat(&self.core, &self.session, generation, machine.clone());
         let idle = message.status == WorkerStatus::Idle;

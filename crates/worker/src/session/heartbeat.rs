@@ -18,7 +18,7 @@ pub(super) fn heartbeat(
     let accepted = session.accepted(core, &usage);
     let (tasks, jobs) = core.running.ids_from(session.who);
     let mut current_tasks = tasks;
-    if generation == Generation::Newer {
+    if generation.looks_up_jobs() {
         // 1.0b17 looks them up as job ids when it decides what to cancel; 1.0b2 shows them to people.
         current_tasks.extend(jobs);
     }
@@ -32,7 +32,7 @@ pub(super) fn heartbeat(
         hot_cache: core.hot_cache.models(),
         skill_dependencies: core.dependencies_as_sent(),
         hot_skills: core.hot_skills(),
-        skills_hash: core.skills.hash.clone().filter(|_| generation == Generation::Newer),
+        skills_hash: core.skills.hash.clone().filter(|_| generation.reads_skills_and_usage()),
         supported_skills: session.peer.wants_skills().then(|| core.skills.infos.clone()),
         usage: machine,
         capabilities: session.peer.has_websocket().then(|| capabilities(core)),
