@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use rxon::model::Generation;
 use rxon::transport::{Operation, Request, Transport};
 use tokio::time::{Instant, Sleep};
 
