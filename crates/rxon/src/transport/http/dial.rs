@@ -59,7 +59,11 @@ impl Dialer {
         } else {
             None
         };
-        Ok(Self { url: url.clone(), proxy: proxies.choose(url), tls })
+        Ok(Self {
+            url: url.clone(),
+            proxy: proxies.choose(url.is_secure(), url.host(), url.port()).cloned(),
+            tls,
+        })
     }
 
     /// Returns the proxy that forwards requests, if there is one: it needs the whole address of each.
@@ -158,8 +162,10 @@ async fn tunnel(stream: &mut TcpStream, proxy: &Proxy, url: &OrchestratorUrl) ->
     } else {
         format!("{}:{}", url.host(), url.port())
     };
-    let credentials =
-        proxy.credentials().map(|value| format!("Proxy-Authorization: {value}\r\n")).unwrap_or_default();
+    let credentials = proxy
+        .basic_credentials()
+        .map(|value| format!("Proxy-Authorization: {value}\r\n"))
+        .unwrap_or_default();
     let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credentials}\r\n");
     stream
         .write_all(request.as_bytes())

@@ -166,7 +166,7 @@ impl HttpConnector {
         }
         let dialer =
             Dialer::new(&settings.url, &settings.proxies, &settings.tls, settings.on_unusable_files)?;
-        if let Some(credentials) = dialer.forwarder().and_then(Proxy::credentials) {
+        if let Some(credentials) = dialer.forwarder().and_then(Proxy::basic_credentials) {
             add(header::PROXY_AUTHORIZATION, &credentials);
         }
         let prefix = if dialer.forwarder().is_some() {

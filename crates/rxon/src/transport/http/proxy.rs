@@ -1,6 +1,5 @@
 //! The choice of a proxy for a connection.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use super::address::{OrchestratorUrl, redacted};
@@ -27,35 +26,8 @@ pub struct InvalidProxy {
     pub value: String,
 }
 
-/// A proxy. Its credentials are never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Proxy(OrchestratorUrl);
-
-impl fmt::Display for Proxy {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Proxy({})", self.0)
-    }
-}
-
-impl Proxy {
-    pub(super) fn host(&self) -> &str {
-        self.0.host()
-    }
-
-    pub(super) fn port(&self) -> u16 {
-        self.0.port()
-    }
-
-    pub(super) fn credentials(&self) -> Option<String> {
-        self.0.basic_credentials()
-    }
-}
+/// The address of a proxy, which has the same form as that of an orchestrator.
+pub(super) type Proxy = OrchestratorUrl;
 
 impl Proxies {
     /// Reads the variables through `variable`. Empty ones count as not set.
@@ -68,7 +40,7 @@ impl Proxies {
             let value = set(&variable, upper).or_else(|| set(&variable, lower))?;
             let address = if value.contains("://") { value.clone() } else { format!("http://{value}") };
             match address.parse::<OrchestratorUrl>() {
-                Ok(url) if !url.is_secure() => Some(Proxy(url)),
+                Ok(url) if !url.is_secure() => Some(url),
                 _ => {
                     problems.push(InvalidProxy { variable: upper, value: redacted(&value) });
                     None
@@ -85,11 +57,21 @@ impl Proxies {
         if problems.is_empty() { Ok(proxies) } else { Err(problems) }
     }
 
-    pub(super) fn choose(&self, url: &OrchestratorUrl) -> Option<Proxy> {
-        if self.exceptions.iter().any(|entry| matches(entry, url)) {
-            return None;
-        }
-        if url.is_secure() { self.https.clone() } else { self.http.clone() }
+    /// Returns whether no proxy is set.
+    pub fn is_empty(&self) -> bool {
+        self.http.is_none() && self.https.is_none()
+    }
+
+    /// Returns the address of the proxy for a destination, with its credentials, or `None` for a direct connection.
+    /// An IPv6 address as `host` may be in brackets.
+    pub fn exposed(&self, secure: bool, host: &str, port: u16) -> Option<String> {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        self.choose(secure, host, port).map(Proxy::exposed)
+    }
+
+    pub(super) fn choose(&self, secure: bool, host: &str, port: u16) -> Option<&Proxy> {
+        let proxy = if secure { &self.https } else { &self.http };
+        proxy.as_ref().filter(|_| !self.exceptions.iter().any(|entry| matches(entry, host, port)))
     }
 }
 
@@ -97,15 +79,15 @@ fn set(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Option<String>
     variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
-fn matches(entry: &str, url: &OrchestratorUrl) -> bool {
+fn matches(entry: &str, host: &str, port: u16) -> bool {
     if entry == "*" {
         return true;
     }
-    let (name, port) = split(entry);
-    if port.is_some_and(|port| port != url.port()) {
+    let (name, only_port) = split(entry);
+    if only_port.is_some_and(|only| only != port) {
         return false;
     }
-    let host = url.host().to_lowercase();
+    let host = host.to_lowercase();
     if let Ok(address) = host.parse() {
         return covers(name, address);
     }
@@ -153,7 +135,8 @@ mod tests {
     }
 
     fn chosen(proxies: &Proxies, url: &str) -> Option<String> {
-        proxies.choose(&url.parse().expect(url)).map(|proxy| proxy.to_string())
+        let url: OrchestratorUrl = url.parse().expect(url);
+        proxies.choose(url.is_secure(), url.host(), url.port()).map(ToString::to_string)
     }
 
     #[test]
@@ -163,6 +146,7 @@ mod tests {
         assert_eq!(chosen(&proxies, "http://h").as_deref(), Some("http://plain:1"));
         assert_eq!(chosen(&proxies, "https://h").as_deref(), Some("http://tls:2"));
         assert!(!format!("{proxies:?}").contains("secret"));
+        assert_eq!(proxies.exposed(true, "h", 443).as_deref(), Some("http://u:secret@tls:2"));
     }
 
     #[test]
@@ -191,6 +175,9 @@ mod tests {
             "http://H:8080",
         ] {
             assert_eq!(chosen(&proxies, direct), None, "{direct}");
+        }
+        for (host, port, direct) in [("[::3]", 80, true), ("[::3]", 81, false), ("H", 8080, true)] {
+            assert_eq!(proxies.exposed(false, host, port).is_none(), direct, "{host}:{port}");
         }
         for through in [
             "http://notlocalhost",
