@@ -1,8 +1,6 @@
 //! Why a worker did not run, for Python.
 
-use std::error::Error as _;
-
-use avtomatika_worker::{Error, Exit};
+use avtomatika_worker::{Error, ErrorChain, Exit};
 use pyo3::PyErr;
 use pyo3::exceptions::PyRuntimeError;
 
@@ -21,16 +19,7 @@ impl From<Error> for Failure {
             Error::Config(config) => config.problems().iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
         };
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            let text = cause.to_string();
-            if !message.ends_with(&text) {
-                message.push_str(": ");
-                message.push_str(&text);
-            }
-            source = cause.source();
-        }
+        let message = ErrorChain(&error).to_string();
         Self { problems, message, exit_code: Exit::from(Err(error)).code() }
     }
 }

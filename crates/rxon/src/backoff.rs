@@ -1,15 +1,15 @@
-//! When to try again. Pure: the random numbers are given in.
+//! When to try again. Pure: the random number generator is an argument.
 
 use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 
-/// How a delay is spread, so that workers that failed together do not come back together.
+/// The random part of a delay, which keeps workers that failed together from coming back together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Jitter {
-    /// Anything from nothing to the whole delay: where nobody named a delay.
+    /// From zero to the whole delay: for delays that no variable names.
     Full,
-    /// The whole delay and up to a quarter more: where a variable names the delay, it is never cut short.
+    /// The whole delay and up to a quarter more: a delay that a variable names is never cut short.
     AddQuarter,
 }
 
@@ -35,50 +35,50 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A schedule that begins with `first` and doubles up to `longest`, each before jitter.
+    /// Creates a schedule that begins with `first` and doubles up to `longest`, both before jitter.
     pub fn new(first: Duration, longest: Duration, jitter: Jitter) -> Self {
         Self { first, longest: longest.max(first), jitter, failures: 0 }
     }
 
-    /// The delay after one more failure.
+    /// Counts a failure and returns the delay after it.
     pub fn next(&mut self, rng: &mut Rng) -> Duration {
         let doubled = self.first.as_secs_f64() * 2f64.powi(self.failures.min(64) as i32);
-        let base = doubled.min(self.longest.as_secs_f64());
+        let base = Duration::from_secs_f64(doubled.min(self.longest.as_secs_f64()));
         self.failures = self.failures.saturating_add(1);
-        Duration::from_secs_f64(match self.jitter {
-            Jitter::Full => base * rng.f64(),
-            Jitter::AddQuarter => base * (1.0 + rng.f64() / 4.0),
-        })
+        match self.jitter {
+            Jitter::Full => base.mul_f64(rng.f64()),
+            Jitter::AddQuarter => add_quarter(base, rng),
+        }
     }
 
-    /// How many failures there were since the last success.
+    /// Returns the number of failures since the last success.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// Begins anew, after a success.
+    /// Starts again from the first delay, after a success.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 }
 
-/// A delay and up to a quarter more.
+/// Adds up to a quarter to a delay.
 pub fn add_quarter(delay: Duration, rng: &mut Rng) -> Duration {
     delay.mul_f64(1.0 + rng.f64() / 4.0)
 }
 
-/// Reads a `Retry-After` header: seconds, or an HTTP date. Anything else is as if it were not there.
+/// Reads a `Retry-After` header: seconds or an HTTP date. Returns `None` for anything else.
 ///
-/// A day is the most that is believed.
+/// A delay of more than a day counts as a day.
 pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
-    const LONGEST: Duration = Duration::from_secs(86_400);
+    const MAX_DELAY: Duration = Duration::from_secs(86_400);
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {
         return (seconds.is_finite() && seconds >= 0.0)
-            .then(|| Duration::from_secs_f64(seconds.min(86_400.0)));
+            .then(|| Duration::from_secs_f64(seconds.min(MAX_DELAY.as_secs_f64())));
     }
     let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or_default().min(LONGEST))
+    Some(date.duration_since(now).unwrap_or_default().min(MAX_DELAY))
 }
 
 #[cfg(test)]
@@ -91,7 +91,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn full_jitter_stays_between_nothing_and_the_doubled_delay(seed: u64, failures in 0u32..200) {
+        fn full_jitter_stays_between_zero_and_the_doubled_delay(seed: u64, failures in 0u32..200) {
             let mut rng = Rng::with_seed(seed);
             let mut backoff = Backoff::new(SECOND, 60 * SECOND, Jitter::Full);
             for failure in 0..=failures {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_begins_anew() {
+    fn a_success_starts_from_the_first_delay() {
         let mut rng = Rng::with_seed(7);
         let mut backoff = Backoff::new(SECOND, 60 * SECOND, Jitter::AddQuarter);
         for _ in 0..5 {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_delay_above_the_longest_counts() {
+    fn a_first_delay_above_the_longest_is_kept() {
         let mut backoff = Backoff::new(90 * SECOND, 60 * SECOND, Jitter::AddQuarter);
         assert!(backoff.next(&mut Rng::with_seed(1)) >= 90 * SECOND);
     }

@@ -1,43 +1,40 @@
-//! What can go wrong between two peers.
+//! Errors of an exchange between a worker and an orchestrator, and how errors are printed with their sources.
 
+use std::error::Error as StdError;
 use std::fmt;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// A message could not be exchanged. No answer of the peer's is an error: see
-/// [`Response`](crate::transport::Response).
+/// An exchange that ended without an answer. An answer of any status is a `Response`, never an error.
 ///
-/// The text never repeats the source, and never holds a token, a payload or the credentials of an address.
+/// The text does not repeat the source, and holds no token, no payload and no credentials of an address.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind}{}{detail}", if detail.is_empty() { "" } else { ": " })]
 pub struct Error {
     kind: ErrorKind,
     detail: String,
-    progress: Progress,
+    progress: ExchangeProgress,
     #[source]
-    source: Option<BoxError>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What went wrong.
+/// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// No connection to the peer: refused, unreachable, unknown host, or not within the limit. May be tried again.
+    /// No connection to the peer: refused, unreachable, unknown host, or not within the time limit. Can be retried.
     Connect,
-    /// The peer's certificate or its TLS is not acceptable. May be tried again: certificates get renewed.
+    /// The peer's certificate or its version of TLS is not acceptable. Can be retried: certificates get renewed.
     Tls,
-    /// The proxy did not let us through. May be tried again.
+    /// The proxy refused the connection or the request. Can be retried.
     Proxy,
-    /// The connection ended before the answer was whole. May be tried again, see [`Error::is_ambiguous`].
+    /// The connection ended before the answer was complete. Can be retried, see [`Error::is_ambiguous`].
     Closed,
-    /// No whole answer within the time limit. May be tried again, see [`Error::is_ambiguous`].
+    /// No complete answer within the time limit. Can be retried, see [`Error::is_ambiguous`].
     Timeout,
-    /// What came back is not HTTP, or over a websocket no frame of one, or its body cannot be decoded. May be tried
-    /// again.
+    /// The answer is not HTTP, its body cannot be decoded, or a websocket frame is not valid. Can be retried.
     Protocol,
-    /// The answer is larger than allowed; it was not read whole. May be tried again.
+    /// The answer is larger than allowed, and was not read to its end. Can be retried.
     TooLarge,
-    /// The message cannot be sent as it is. Never tried again.
+    /// The message cannot be sent as it is. Cannot be retried.
     Message,
 }
 
@@ -56,86 +53,92 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// How far an exchange came before it failed.
+/// The stages that an exchange completed before it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
-    /// The request was written whole.
+pub struct ExchangeProgress {
+    /// The request was written to its end.
     pub written: bool,
     /// The connection had carried an exchange before.
     pub reused: bool,
-    /// At least one byte of an answer came.
+    /// At least one byte of an answer was received.
     pub answered: bool,
 }
 
 impl Error {
-    /// An error of this kind, with a few words on what and where.
+    /// Creates an error of this kind; `detail` says in a few words what failed and where.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), progress: Progress::default(), source: None }
+        Self { kind, detail: detail.into(), progress: ExchangeProgress::default(), source: None }
     }
 
-    /// Keeps what caused it.
-    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+    /// Sets the error that caused this one.
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Keeps how far the exchange came.
-    pub fn with_progress(mut self, progress: Progress) -> Self {
+    /// Sets the progress of the exchange.
+    pub fn with_progress(mut self, progress: ExchangeProgress) -> Self {
         self.progress = progress;
         self
     }
 
-    /// What went wrong.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// How far the exchange came.
-    pub fn progress(&self) -> Progress {
+    /// Returns how far the exchange came.
+    pub fn progress(&self) -> ExchangeProgress {
         self.progress
     }
 
-    /// Whether the same message may be sent once more later.
+    /// Returns whether the same message may be sent again later.
     pub fn is_retryable(&self) -> bool {
         self.kind != ErrorKind::Message
     }
 
-    /// Whether the peer closed an idle connection just as it was to be used again: the request was almost certainly
+    /// Returns whether the peer closed an idle connection just as it was used again: the request was almost certainly
     /// not processed.
     pub fn is_stale_connection(&self) -> bool {
         self.kind == ErrorKind::Closed && self.progress.reused && !self.progress.answered
     }
 
-    /// Whether the peer may have processed the request although its answer was lost.
+    /// Returns whether the peer may have processed the request although its answer was lost.
     ///
-    /// The 1.0b2 orchestrator cannot tell a repeated result from a new one, so this decides whether one is repeated.
+    /// The 1.0b2 orchestrator cannot tell a repeated result from a new one, so this decides whether a result is repeated.
     pub fn is_ambiguous(&self) -> bool {
         self.progress.written && !self.is_stale_connection()
     }
 
-    /// The error and everything that caused it, in one line.
-    pub fn chain(&self) -> Chain<'_> {
-        Chain(self)
+    /// Displays the error with its sources.
+    pub fn chain(&self) -> ErrorChain<'_> {
+        ErrorChain(self)
     }
 }
 
-/// Prints an error with its sources, separated by colons.
+/// Displays any error followed by its sources, on one line and separated by colons.
+///
+/// A source is left out when the error before it has quoted it already, as errors of some libraries do.
+///
+/// ```
+/// use rxon::{Error, ErrorChain, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Connect, "http://h:1").with_source("connection refused");
+/// assert_eq!(ErrorChain(&error).to_string(), "could not connect: http://h:1: connection refused");
+/// ```
 #[derive(Debug)]
-pub struct Chain<'a>(&'a Error);
+pub struct ErrorChain<'a>(pub &'a (dyn StdError + 'static));
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut last = self.0.to_string();
         formatter.write_str(&last)?;
-        let mut source = std::error::Error::source(self.0);
-        while let Some(error) = source {
-            let text = error.to_string();
-            // Some libraries print their source in their own text.
+        for source in std::iter::successors(self.0.source(), |&error| error.source()) {
+            let text = source.to_string();
             if !last.contains(&text) {
                 write!(formatter, ": {text}")?;
                 last = text;
             }
-            source = error.source();
         }
         Ok(())
     }
@@ -145,18 +148,19 @@ impl fmt::Display for Chain<'_> {
 mod tests {
     use super::*;
 
-    fn closed(progress: Progress) -> Error {
+    fn closed(progress: ExchangeProgress) -> Error {
         Error::new(ErrorKind::Closed, "").with_progress(progress)
     }
 
     #[test]
     fn only_a_request_written_whole_on_a_live_connection_is_ambiguous() {
-        let written = Progress { written: true, ..Progress::default() };
-        assert!(!closed(Progress::default()).is_ambiguous());
+        let written = ExchangeProgress { written: true, ..ExchangeProgress::default() };
+        assert!(!closed(ExchangeProgress::default()).is_ambiguous());
         assert!(closed(written).is_ambiguous());
-        assert!(!closed(Progress { reused: true, ..written }).is_ambiguous());
-        assert!(closed(Progress { reused: true, answered: true, ..written }).is_ambiguous());
-        let late = Error::new(ErrorKind::Timeout, "").with_progress(Progress { reused: true, ..written });
+        assert!(!closed(ExchangeProgress { reused: true, ..written }).is_ambiguous());
+        assert!(closed(ExchangeProgress { reused: true, answered: true, ..written }).is_ambiguous());
+        let late =
+            Error::new(ErrorKind::Timeout, "").with_progress(ExchangeProgress { reused: true, ..written });
         assert!(late.is_ambiguous(), "a silent peer may be working on it");
     }
 

@@ -1,8 +1,8 @@
 //! Identifiers of workers, tasks and jobs.
 //!
-//! The orchestrator's rule for identifiers (1.0b17) is `^[a-zA-Z0-9_-]+$`, 1 to 128 characters. It is applied to
-//! what *we* name ([`WorkerId::new`], [`TaskName::new`]). What an orchestrator names ([`TaskId`], [`JobId`]) is taken
-//! as it comes, as long as it is not empty: it goes back unchanged.
+//! The orchestrator's rule for identifiers (1.0b17) is `^[a-zA-Z0-9_-]+$`, 1 to 128 characters. It applies to names
+//! that the *worker* chooses ([`WorkerId::new`], [`TaskName::new`]). Names that an orchestrator chooses ([`TaskId`],
+//! [`JobId`]) may be any text that is not empty, and are sent back unchanged.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,11 +11,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::secrets::masked;
+use crate::text::excerpt;
 
-/// The longest identifier, in characters.
+/// The maximal length of an identifier, in characters.
 pub const MAX_LENGTH: usize = 128;
 
-/// Whether a text obeys the orchestrator's rule for identifiers.
+/// Returns whether a text follows the orchestrator's rule for identifiers.
 ///
 /// ```
 /// assert!(rxon::id::is_identifier("resize_image-2"));
@@ -26,18 +27,12 @@ pub fn is_identifier(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-/// A name that does not obey the orchestrator's rule.
+/// A name that does not follow the orchestrator's rule for identifiers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{value}` is not an identifier: expected 1 to 128 characters of `a-z A-Z 0-9 _ -`")]
 pub struct InvalidIdentifier {
-    /// What was given, cut to its first 200 characters.
+    /// An [`excerpt`] of the name.
     pub value: String,
-}
-
-impl InvalidIdentifier {
-    fn new(value: &str) -> Self {
-        Self { value: value.chars().take(200).collect() }
-    }
 }
 
 macro_rules! identifier {
@@ -47,17 +42,18 @@ macro_rules! identifier {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The text as it travels.
+            /// Returns the text as sent and received.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// The text as it may be shown: without [secrets](crate::secrets), which whoever sent it may have put in.
+            /// Returns the text for logs and messages: with [secrets](crate::secrets) masked, as its sender may have
+            /// quoted some.
             pub fn shown(&self) -> Cow<'_, str> {
                 masked(&self.0)
             }
 
-            /// Takes a text that came over the wire; only the empty one is refused.
+            /// Accepts a received text. Returns `None` for an empty one.
             pub fn received(text: impl Into<Arc<str>>) -> Option<Self> {
                 let text = text.into();
                 (!text.is_empty()).then_some(Self(text))
@@ -105,48 +101,52 @@ macro_rules! identifier {
 }
 
 identifier! {
-    /// The name a worker registers under. Two live workers never share one.
+    /// The name under which a worker registers. No two live workers may share one.
     WorkerId
 }
 identifier! {
-    /// One unit of work, as named by the orchestrator. Any non-empty text.
+    /// The orchestrator's name of a task, one unit of work. Any text that is not empty.
     TaskId
 }
 identifier! {
-    /// The job a task belongs to, as named by the orchestrator. Any non-empty text.
+    /// The orchestrator's name of the job that a task belongs to. Any text that is not empty.
     JobId
 }
 identifier! {
-    /// The name a handler is registered under; the `type` of a task.
+    /// The name under which a handler is registered; the `type` of a task.
     TaskName
 }
 
+fn checked(name: &str) -> Result<&str, InvalidIdentifier> {
+    if is_identifier(name) { Ok(name) } else { Err(InvalidIdentifier { value: excerpt(name) }) }
+}
+
 impl WorkerId {
-    /// Checks a name against the orchestrator's rule.
+    /// Checks a name against the orchestrator's rule for identifiers.
     ///
     /// # Errors
-    /// [`InvalidIdentifier`] when the name does not obey it.
+    /// Returns [`InvalidIdentifier`] when the name does not follow the rule.
     pub fn new(name: &str) -> Result<Self, InvalidIdentifier> {
-        if is_identifier(name) { Ok(Self(name.into())) } else { Err(InvalidIdentifier::new(name)) }
+        checked(name).map(|name| Self(name.into()))
     }
 
-    /// A name no other worker has: `worker-` and a random UUID.
+    /// Creates a name that no other worker has: `worker-` and a random UUID.
     pub fn random() -> Self {
         Self(format!("worker-{}", random_uuid()).into())
     }
 }
 
 impl TaskName {
-    /// Checks a name against the orchestrator's rule.
+    /// Checks a name against the orchestrator's rule for identifiers.
     ///
     /// # Errors
-    /// [`InvalidIdentifier`] when the name does not obey it.
+    /// Returns [`InvalidIdentifier`] when the name does not follow the rule.
     pub fn new(name: &str) -> Result<Self, InvalidIdentifier> {
-        if is_identifier(name) { Ok(Self(name.into())) } else { Err(InvalidIdentifier::new(name)) }
+        checked(name).map(|name| Self(name.into()))
     }
 }
 
-/// A random UUID (version 4) in its usual form.
+/// Creates a random UUID (version 4) in its usual form.
 pub fn random_uuid() -> String {
     uuid::Builder::from_random_bytes(fastrand::u128(..).to_le_bytes()).into_uuid().to_string()
 }
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rule_is_the_orchestrators() {
+    fn names_follow_the_orchestrators_rule() {
         for good in ["a", "Worker_1-x", &"a".repeat(128)] {
             assert!(WorkerId::new(good).is_ok(), "{good}");
         }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn received_ids_are_taken_as_they_come_unless_empty() {
+    fn received_ids_are_kept_unchanged_unless_empty() {
         let odd = "../\u{0}ключ ".repeat(100);
         assert_eq!(TaskId::received(odd.as_str()).expect("not empty").as_str(), odd);
         assert!(TaskId::received("").is_none());
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn random_names_differ_and_obey_the_rule() {
+    fn random_names_differ_and_follow_the_rule() {
         let (one, two) = (WorkerId::random(), WorkerId::random());
         assert_ne!(one, two);
         assert!(WorkerId::new(one.as_str()).is_ok());

@@ -1,10 +1,11 @@
-//! RXON: the words a worker and an Avtomatika orchestrator exchange, and how they travel.
+//! RXON: the messages between a worker and an Avtomatika orchestrator, and their transports.
 //!
 //! - [`model`]: the messages. One set serves both generations of the protocol, 1.0b2 and 1.0b17.
-//! - [`signing`]: canonical bytes, HMAC-SHA256 signatures, and the seal put on every message sent.
-//! - [`id`]: identifiers, so that a task id is never taken for a job id.
-//! - [`transport`]: the contract of everything that carries messages, with an in-process and an HTTP/1.1 one.
-//! - [`secrets`]: which texts are never shown, and texts without them.
+//! - [`signing`]: canonical bytes, HMAC-SHA256 signatures, and the seal on every message that a worker sends.
+//! - [`id`]: identifiers, each with a type of its own, so that a task id is never mistaken for a job id.
+//! - [`transport`]: the contract of every transport, with an in-process and an HTTP/1.1 implementation.
+//! - [`secrets`]: the registry of secrets that are never shown, and texts with secrets masked.
+//! - [`text`]: excerpts of foreign text for messages and logs.
 //! - [`backoff`]: pure schedules of retries, and `Retry-After`.
 //!
 //! # Example
@@ -13,26 +14,25 @@
 //! use rxon::model::Task;
 //!
 //! let body = br#"{"job_id":"j-1","task_id":"t-1","type":"resize_image","params":{"width":64}}"#;
-//! let task = Task::parse(body).expect("all fields are there");
+//! let task = Task::parse(body).expect("a valid task");
 //! assert_eq!(task.name.as_str(), "resize_image");
 //! assert_eq!(task.params.get(), r#"{"width":64}"#);
 //! ```
 //!
 //! # Errors
 //!
-//! Everything that can go wrong on the way is an [`Error`] with a [`kind`](Error::kind): it tells what may be
-//! tried again, and whether the other side may have processed the message.
+//! An exchange that fails ends in an [`Error`] with a [`kind`](Error::kind), which tells whether it may be retried, and
+//! a [`progress`](Error::progress), which tells whether the other side may have processed the message.
 //!
 //! # Features
 //!
-//! | feature | what it adds |
+//! | feature | adds |
 //! |---|---|
 //! | `http` (default) | the HTTP/1.1 transport with TLS, proxies and time limits |
-//! | `conformance` | checks every transport has to pass |
+//! | `conformance` | checks that every transport has to pass |
 #![deny(missing_docs)]
 
 pub mod backoff;
-pub mod blob;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
@@ -40,10 +40,9 @@ pub mod id;
 pub mod model;
 pub mod secrets;
 pub mod signing;
+pub mod text;
 pub mod transport;
 
-pub use error::{Error, ErrorKind, Progress};
+pub use error::{Error, ErrorChain, ErrorKind, ExchangeProgress};
 pub use id::{JobId, TaskId, TaskName, WorkerId};
-
-/// The generation of the protocol that this crate speaks, as sent in the header `X-RXON-Version`.
-pub const VERSION: &str = "1.0b17";
+pub use model::VERSION;

@@ -1,7 +1,7 @@
-//! The secrets of this process, and texts without them.
+//! The secrets of this process, and how texts are cleared of them.
 //!
-//! Whoever has secrets holds them as [`Secrets`]. What a server says may quote any of them, whoever it is said to: so
-//! they are looked for all at once, by [`masked`] and by everything in this crate that makes a text of what came.
+//! The owner of secrets registers them as [`Secrets`]. A server may quote any of them to any part of the process, so
+//! [`masked`], and everything in this crate that makes a text of received bytes, looks for all of them at once.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,19 +11,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Secrets that are shorter are not looked for: they could be a part of any word.
-pub const SHORTEST: usize = 6;
+/// The length in bytes from which a secret is masked: a shorter one could be a part of any word.
+pub const MIN_LENGTH: usize = 6;
 
-/// What stands for itself everywhere in an address.
+/// Everything but the characters that need no percent-encoding in any part of an address.
 const BUT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What stands in a secret's place.
+/// The text in place of a secret.
 const MASK: &str = "***";
 
 static KNOWN: Mutex<Known> = Mutex::new(Known { next: 0, held: BTreeMap::new() });
 
-/// None while there are none. Never locked for longer than it takes to look: a process that forks meanwhile would leave
-/// it locked in its child.
+/// `None` while no secrets are registered. Never locked for longer than it takes to read or replace it: a process that
+/// forks meanwhile would leave it locked in its child.
 static SEARCH: RwLock<Option<Arc<Search>>> = RwLock::new(None);
 
 struct Known {
@@ -41,13 +41,14 @@ impl Known {
         KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn changed(&self) {
+    fn rebuild_search(&self) {
         let forms: Vec<Vec<u8>> = self.held.values().flatten().flat_map(|secret| forms(secret)).collect();
         let longest = forms.iter().map(Vec::len).max().unwrap_or(0);
-        // Not as fast as it could be, but as small: tokens may be long. Of two that begin alike the longer counts.
+        // The smallest kind of automaton rather than the fastest, as tokens may be long. Of two secrets that begin
+        // alike, the longer one is found.
         let mut builder = AhoCorasick::builder();
         builder.kind(Some(AhoCorasickKind::ContiguousNFA)).match_kind(MatchKind::LeftmostLongest);
-        // It fails beyond 2 GiB of secrets only.
+        // Building fails only for more than 2 GiB of secrets.
         let automaton = if forms.is_empty() { None } else { builder.build(forms).ok() };
         let search = automaton.map(|automaton| Arc::new(Search { automaton, longest }));
         let before = std::mem::replace(&mut *SEARCH.write().unwrap_or_else(PoisonError::into_inner), search);
@@ -55,7 +56,8 @@ impl Known {
     }
 }
 
-/// A secret as it is, as it stands in a text that was quoted, or quoted twice, and in the parts of an address.
+/// The forms in which a secret may appear: as it is, in a quoted text, in a text quoted twice, and in the parts of an
+/// address.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let quoted = |text: &str| {
         let quoted = serde_json::to_string(text).unwrap_or_default();
@@ -64,21 +66,21 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
     let once = quoted(secret);
     let twice = quoted(&once);
     let encoded = utf8_percent_encode(secret, BUT_UNRESERVED).to_string();
-    let of_form = encoded.replace("%20", "+");
+    let in_form = encoded.replace("%20", "+");
     let in_path = encoded.replace("%2F", "/");
-    let lower = [&encoded, &of_form, &in_path].map(|text| lowered(text));
-    // As some others quote it.
+    let lower = [&encoded, &in_form, &in_path].map(|text| with_lower_case_escapes(text));
+    // Some JSON libraries escape the slash.
     let escaped = once.replace('/', "\\/");
-    let mut forms = vec![secret.to_owned(), once, twice, escaped, encoded, of_form, in_path];
+    let mut forms = vec![secret.to_owned(), once, twice, escaped, encoded, in_form, in_path];
     forms.extend(lower);
-    // Mostly there is nothing to quote.
+    // Most secrets need no quoting, so that their forms are equal.
     forms.sort_unstable();
     forms.dedup();
-    forms.into_iter().filter(|form| form.len() >= SHORTEST).map(String::into_bytes).collect()
+    forms.into_iter().filter(|form| form.len() >= MIN_LENGTH).map(String::into_bytes).collect()
 }
 
-/// With the digits of what is percent-encoded as others write them.
-fn lowered(encoded: &str) -> String {
+/// A percent-encoded text with lower-case hex digits, as some libraries write them.
+fn with_lower_case_escapes(encoded: &str) -> String {
     let mut lowered = String::with_capacity(encoded.len());
     let mut parts = encoded.split('%');
     lowered.extend(parts.next());
@@ -89,11 +91,11 @@ fn lowered(encoded: &str) -> String {
     lowered
 }
 
-/// Secrets of somebody. As long as this lives they are masked.
+/// Registered secrets, masked as long as this value lives.
 pub struct Secrets(u64);
 
 impl Secrets {
-    /// Holds secrets. Those shorter than [`SHORTEST`] bytes are not looked for.
+    /// Registers secrets. Those shorter than [`MIN_LENGTH`] bytes are not masked.
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
         let mut known = Known::locked();
         let id = known.next;
@@ -105,13 +107,13 @@ impl Secrets {
         held
     }
 
-    /// Holds these from now on, and not those before.
+    /// Registers these secrets instead of the previous ones.
     pub fn replace(&self, secrets: impl IntoIterator<Item = String>) {
-        let secrets: Vec<String> = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST).collect();
+        let secrets: Vec<String> = secrets.into_iter().filter(|secret| secret.len() >= MIN_LENGTH).collect();
         let mut known = Known::locked();
         if known.held.get(&self.0) != Some(&secrets) {
             known.held.insert(self.0, secrets);
-            known.changed();
+            known.rebuild_search();
         }
     }
 }
@@ -120,7 +122,7 @@ impl Drop for Secrets {
     fn drop(&mut self) {
         let mut known = Known::locked();
         if known.held.remove(&self.0).is_some_and(|secrets| !secrets.is_empty()) {
-            known.changed();
+            known.rebuild_search();
         }
     }
 }
@@ -131,25 +133,25 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// A text without the secrets that are [held](Secrets): `***` stands in their places.
+/// Replaces every registered [secret](Secrets) in a text by `***`.
 ///
 /// ```
 /// use rxon::secrets::{Secrets, masked};
 ///
 /// let held = Secrets::new(["tok-5f1c".to_owned()]);
-/// assert_eq!(masked("`tok-5f1c` is no token"), "`***` is no token");
+/// assert_eq!(masked("`tok-5f1c` is not a token"), "`***` is not a token");
 /// drop(held);
-/// assert_eq!(masked("`tok-5f1c` is no token"), "`tok-5f1c` is no token");
+/// assert_eq!(masked("`tok-5f1c` is not a token"), "`tok-5f1c` is not a token");
 /// ```
 pub fn masked(text: &str) -> Cow<'_, str> {
-    // Secrets are UTF-8, and begin and end where characters do.
+    // Secrets are UTF-8, so each begins and ends at a character boundary.
     match masked_head(text.as_bytes(), text.len()) {
         Cow::Borrowed(_) => Cow::Borrowed(text),
         Cow::Owned(masked) => Cow::Owned(String::from_utf8_lossy(&masked).into_owned()),
     }
 }
 
-/// The first bytes of a text, without secrets: not even half of one is left where it is cut.
+/// Returns the first `length` bytes of a text with its secrets masked, including a secret that the cut divides.
 pub(crate) fn masked_head(text: &[u8], length: usize) -> Cow<'_, [u8]> {
     let length = length.min(text.len());
     let search = SEARCH.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -174,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_masked_wherever_they_stand_while_they_are_held() {
+    fn secrets_are_masked_everywhere_while_they_are_registered() {
         let held = Secrets::new(["hidden-1".to_owned(), "hidden-1-longer".to_owned()]);
         for (text, expected) in [
             ("no secret", "no secret"),
@@ -189,7 +191,7 @@ mod tests {
         }
         let another = Secrets::new(["hidden-1".to_owned(), "hidden-2".to_owned()]);
         drop(held);
-        assert_eq!(masked("hidden-1 hidden-2"), "*** ***", "somebody still holds it");
+        assert_eq!(masked("hidden-1 hidden-2"), "*** ***", "another owner still holds it");
         another.replace(["hidden-3".to_owned()]);
         assert_eq!(masked("hidden-1 hidden-2 hidden-3"), "hidden-1 hidden-2 ***");
         drop(another);
@@ -197,13 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn short_ones_make_no_stars_of_a_text() {
+    fn short_secrets_are_not_masked() {
         let _held = Secrets::new(["", "a", "short"].map(str::to_owned));
         assert_eq!(masked("a short text"), "a short text");
     }
 
     #[test]
-    fn they_are_found_in_quoted_texts_too() {
+    fn secrets_are_found_in_quoted_texts() {
         let _held = Secrets::new(["quo\"ted\\1".to_owned()]);
         let plain = r#"quo"ted\1"#;
         let quoted = format!("{plain:?}");
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_found_in_addresses_too() {
+    fn secrets_are_found_in_addresses() {
         let _held = Secrets::new(["adr/b+c d=é%1".to_owned()]);
         for text in [
             "adr/b+c d=é%1",
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn no_part_of_one_is_left_where_a_text_is_cut() {
+    fn no_part_of_a_secret_is_left_where_a_text_is_cut() {
         let _held = Secrets::new(["at-the-edge-1".to_owned()]);
         let text = b"at-the-edge-1 and at-the-edge-1, at-the-edge-1";
         for length in 0..text.len() {
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_not_printed() {
+    fn secrets_are_not_printed() {
         assert_eq!(format!("{:?}", Secrets::new(["printed-1".to_owned()])), "Secrets");
     }
 }

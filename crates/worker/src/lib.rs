@@ -22,7 +22,7 @@ pub use config::{ConfigError, WorkerConfig};
 pub use delivery::IgnoredResult;
 pub use files::TaskFiles;
 pub use rxon::model::ErrorCode;
-pub use rxon::{JobId, TaskId, TaskName, WorkerId};
+pub use rxon::{ErrorChain, JobId, TaskId, TaskName, WorkerId};
 pub use session::commands::Command;
 pub use task::context::TaskContext;
 pub use task::events::EventError;

@@ -1,26 +1,26 @@
-//! What an orchestrator pushes over the websocket.
+//! Commands that an orchestrator pushes over the websocket.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::reading::if_readable;
-use crate::{JobId, TaskId};
+use crate::id::{JobId, TaskId};
 
-/// One command. Unknown commands are to be ignored with a warning.
+/// A command. A receiver ignores an unknown command with a warning.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Command {
-    /// What to do: `cancel_task`, or a name of the user's.
+    /// The name of the command: `cancel_task`, or a name that the user defined.
     pub command: String,
-    /// The task it is about. What is no id counts as absent.
+    /// The task that the command is about. A value that is not an id counts as absent.
     #[serde(default, deserialize_with = "if_readable", skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// The job it is about. What is no id counts as absent.
+    /// The job that the command is about. A value that is not an id counts as absent.
     #[serde(default, deserialize_with = "if_readable", skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
-    /// Arguments of a user's command.
+    /// The arguments of a user's command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<Box<RawValue>>,
-    /// What is said about the command, beside its arguments (1.0b17).
+    /// Information about the command, beside its arguments (1.0b17).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Box<RawValue>>,
 }
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_id_counts_as_absent() {
+    fn a_value_that_is_not_an_id_counts_as_absent() {
         for no_id in ["null", "\"\"", "5", "{}", "[\"t\"]"] {
             let text =
                 format!(r#"{{"command":"cancel_task","task_id":{no_id},"job_id":"j","params":{no_id}}}"#);

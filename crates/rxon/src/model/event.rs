@@ -1,4 +1,4 @@
-//! What a worker tells while a task runs.
+//! Events and progress that a worker sends while a task runs.
 
 use std::collections::BTreeMap;
 
@@ -7,37 +7,37 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::reading::{or_default, text};
-use crate::{JobId, TaskId, WorkerId};
+use crate::id::{JobId, TaskId, WorkerId};
 
 /// An event, sent over the websocket or by `POST /_worker/events`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Event {
-    /// Unique; the orchestrator refuses a second one with the same id within 65 s.
+    /// A unique id; the orchestrator refuses a second event with the same id within 65 s.
     pub event_id: String,
-    /// Who sends it.
+    /// The worker that sends the event.
     pub worker_id: WorkerId,
-    /// Where it began; the sender, unless it is relayed.
+    /// The worker in which the event originated; the sender, unless the event is relayed.
     pub origin_worker_id: WorkerId,
-    /// `progress`, or a name of the user's.
+    /// `progress`, or a name that the user defined.
     pub event_type: String,
-    /// The content: an object.
+    /// The content, an object.
     pub payload: Box<RawValue>,
-    /// The task it began in.
+    /// The task in which the event originated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin_task_id: Option<TaskId>,
-    /// Workers that relayed it. Not signed, so that relays can add themselves.
+    /// The workers that relayed the event. Not signed, so that relays can add themselves.
     #[serde(default, deserialize_with = "or_default")]
     pub bubbling_chain: Vec<WorkerId>,
-    /// The job it is for.
+    /// The job that is to receive the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_job_id: Option<JobId>,
-    /// The task it is for.
+    /// The task that is to receive the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_task_id: Option<TaskId>,
-    /// W3C trace context.
+    /// The W3C trace context.
     #[serde(default, deserialize_with = "or_default")]
     pub trace_context: BTreeMap<String, String>,
-    /// Higher is more urgent.
+    /// The priority: higher is more urgent.
     #[serde(default, deserialize_with = "or_default")]
     pub priority: f64,
 }
@@ -50,29 +50,29 @@ impl Event {
 /// The payload of a progress event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// From 0.0 to 1.0.
+    /// The progress, from 0.0 to 1.0.
     pub progress: f64,
-    /// For people.
+    /// A message for people.
     #[serde(default, deserialize_with = "or_default")]
     pub message: String,
 }
 
-/// Progress as 1.0b2 understands it, over the websocket only.
+/// Progress in the form that 1.0b2 understands, over the websocket only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProgressUpdate {
     /// Always `progress_update`.
     pub event: String,
-    /// The task it is about.
+    /// The task that makes progress.
     pub task_id: TaskId,
-    /// Its job.
+    /// The job of the task.
     pub job_id: JobId,
-    /// From 0.0 to 1.0, with a few words.
+    /// The progress and its message.
     #[serde(flatten)]
     pub progress: Progress,
 }
 
 impl ProgressUpdate {
-    /// How far a task is.
+    /// Creates the message for a task.
     pub fn new(task_id: &TaskId, job_id: &JobId, progress: &Progress) -> Self {
         Self {
             event: "progress_update".to_owned(),
@@ -83,16 +83,16 @@ impl ProgressUpdate {
     }
 }
 
-/// The answer to an event. Errors come with HTTP 200. Fields of the wrong type count as absent.
+/// The answer to an event. Errors come with status 200. Fields of the wrong type count as absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Map<String, Value>")]
 pub struct EventAnswer {
     /// `event_accepted` or `error`.
     pub status: String,
-    /// Why it was not accepted.
+    /// The reason of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The kind of refusal.
+    /// The code of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }

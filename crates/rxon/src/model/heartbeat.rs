@@ -1,113 +1,113 @@
-//! How a worker says that it lives, and what it can take now.
+//! Heartbeats: the state of a worker, and the answer of the orchestrator.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::reading::or_default;
-use super::{Capabilities, SkillInfo};
-use crate::{TaskName, WorkerId};
+use super::registration::{Capabilities, SkillInfo};
+use crate::id::{TaskName, WorkerId};
 
-/// Whether an orchestrator may dispatch to a worker. It dispatches to `idle` ones only.
+/// The status of a worker. An orchestrator dispatches tasks to idle workers only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WorkerStatus {
-    /// Something can be accepted.
+    /// The worker can accept at least one kind of task.
     Idle,
-    /// Nothing can be accepted now.
+    /// The worker cannot accept any task now.
     Busy,
 }
 
-/// `PATCH /_worker/workers/{id}`.
+/// The body of `PATCH /_worker/workers/{id}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// The worker's name.
+    /// The name of the worker.
     pub worker_id: WorkerId,
-    /// Whether something can be accepted.
+    /// Whether the worker can accept tasks.
     pub status: WorkerStatus,
-    /// How many tasks run (1.0b2).
+    /// The number of running tasks (1.0b2).
     pub load: f64,
-    /// Ids of the tasks that run or wait here; towards 1.0b17 their jobs' ids too, as that is what it looks up.
+    /// The ids of the tasks that run or wait in the worker, and for 1.0b17, which looks up jobs, the ids of their jobs.
     pub current_tasks: Vec<String>,
-    /// What can be accepted now (1.0b2).
+    /// The tasks that can be accepted now (1.0b2).
     pub supported_tasks: Vec<TaskName>,
-    /// The same (1.0b17).
+    /// The tasks that can be accepted now (1.0b17).
     pub available_skills: Vec<TaskName>,
-    /// Models in memory (1.0b2).
+    /// The models in memory (1.0b2).
     pub hot_cache: Vec<String>,
-    /// Which models each skill needs (1.0b2).
+    /// The models that each skill needs (1.0b2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skill_dependencies: Option<BTreeMap<String, Vec<String>>>,
-    /// Skills whose models are all in memory.
+    /// The skills whose models are all in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hot_skills: Option<Vec<TaskName>>,
-    /// Changes when the skills do (1.0b17).
+    /// A hash that changes with the skills (1.0b17).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skills_hash: Option<String>,
-    /// Everything the worker can run, when the orchestrator has asked for it (1.0b17).
+    /// All skills of the worker, when the orchestrator has asked for them (1.0b17).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supported_skills: Option<Vec<SkillInfo>>,
-    /// How busy the machine is (1.0b17).
+    /// The load of the machine (1.0b17).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// Whole, while a websocket is open: 1.0b17 learns of it no other way.
+    /// The capabilities, while a websocket is open: 1.0b17 learns of the websocket in no other way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
 }
 
-/// How busy the machine is.
+/// The load of the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Load of all cores, in percent.
+    /// The load of all cores, in percent.
     #[serde(default, deserialize_with = "or_default")]
     pub cpu_load_percent: f64,
-    /// Memory in use, in GB.
+    /// The memory in use, in GB.
     #[serde(default, deserialize_with = "or_default")]
     pub ram_used_gb: f64,
-    /// How busy each device is that computes.
+    /// The load of each computing device.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub devices_usage: Vec<DeviceUsage>,
 }
 
-/// How busy a device is (1.0b17).
+/// The load of a device (1.0b17).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeviceUsage {
-    /// Which: the same as the `id` of a [`Device`](super::Device).
+    /// The `id` of the [`Device`](super::Device).
     pub unit_id: String,
-    /// In percent.
+    /// The load, in percent.
     #[serde(default, deserialize_with = "or_default")]
     pub load_percent: f64,
-    /// Further figures: `memory_used_gb`, `temperature_c`.
+    /// Other figures: `memory_used_gb`, `temperature_c`.
     #[serde(default, deserialize_with = "or_default")]
     pub metrics: BTreeMap<String, f64>,
 }
 
-/// What an orchestrator says to a heartbeat. Fields of the wrong type count as absent.
+/// The answer to a heartbeat. Fields of the wrong type count as absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeartbeatAnswer {
-    /// Tasks (or jobs) to cancel.
+    /// The ids of tasks or jobs to cancel.
     pub cancel_task_ids: Vec<String>,
-    /// The skills are to be sent whole once more.
+    /// The next heartbeat is to contain all skills.
     pub require_full_sync: bool,
-    /// The tasks that the orchestrator takes this worker to run, where it says so (1.0b2).
+    /// The tasks that run in this worker according to the orchestrator, if it lists them (1.0b2).
     pub current_tasks: Vec<String>,
 }
 
 /// Whether an orchestrator still knows the worker, read from its answer to a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Liveness {
-    /// It does, and said this.
+    /// The orchestrator knows the worker.
     Known(HeartbeatAnswer),
-    /// It answered JSON `null`: register again.
+    /// The answer is JSON `null`: the worker has to register again.
     Forgotten,
-    /// It answered something that is not a heartbeat's answer, such as a page of HTML.
+    /// The body is not an answer to a heartbeat, such as a page of HTML.
     Unreadable,
 }
 
 impl Liveness {
     /// Reads the body of a 2xx answer to a heartbeat.
     ///
-    /// JSON `null` means that the worker is unknown; an empty body does not.
+    /// JSON `null` means that the worker is not known; an empty body does not.
     pub fn read(body: &[u8]) -> Self {
         let text = body.trim_ascii();
         if text.is_empty() {
@@ -125,7 +125,7 @@ impl Liveness {
     }
 }
 
-/// The texts of a list; whatever else is in it is left out.
+/// The strings of a list; other values are left out.
 fn texts(fields: &serde_json::Map<String, serde_json::Value>, name: &str) -> Vec<String> {
     let list = fields.get(name).and_then(serde_json::Value::as_array);
     list.into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()

@@ -1,4 +1,4 @@
-//! How a task ended, as sent.
+//! Results of tasks, and the answer to them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,69 +7,69 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::FileMetadata;
+use super::file::FileMetadata;
 use super::reading::{or_default, text};
-use crate::{JobId, TaskId, WorkerId};
+use crate::id::{JobId, TaskId, WorkerId};
 
-/// `POST /_worker/tasks/result`.
+/// The body of `POST /_worker/tasks/result`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TaskResult {
     /// The job the task belongs to.
     pub job_id: JobId,
     /// The task.
     pub task_id: TaskId,
-    /// Who ran it.
+    /// The worker that ran the task.
     pub worker_id: WorkerId,
-    /// The same, unless it was relayed (1.0b17).
+    /// The worker that ran the task, where a result is relayed (1.0b17).
     pub origin_worker_id: WorkerId,
-    /// `success`, `failure`, `cancelled`, or a status of the user's.
+    /// `success`, `failure`, `cancelled`, or a status that the user defined.
     pub status: String,
-    /// An object; passed on byte by byte.
+    /// The data, an object; passed on without changing a byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Box<RawValue>>,
-    /// Why it failed.
+    /// The error of a failed task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
-    /// Files in `data`, by key path such as `a.b[0]`.
+    /// The files in `data`, by key path such as `a.b[0]`.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub data_metadata: BTreeMap<String, FileMetadata>,
-    /// What it took (1.0b17); on success only.
+    /// The cost of the task (1.0b17); on success only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub costs: Option<Costs>,
 }
 
-/// What a task took.
+/// The cost of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Costs {
-    /// Seconds, with four decimals.
+    /// The run time in seconds, with four decimals.
     pub execution_time_seconds: f64,
 }
 
-/// Why a task failed.
+/// The error of a failed task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Failure {
-    /// Decides what becomes of the job.
+    /// The code, which decides how the orchestrator continues.
     pub code: ErrorCode,
-    /// For people.
+    /// A message for people.
     pub message: String,
-    /// For programs: an object.
+    /// Details for programs, an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Box<RawValue>>,
 }
 
-/// Decides what the orchestrator does with a failed task.
+/// The code of a failure, which decides how the orchestrator continues.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorCode {
-    /// May pass: dispatched again, up to 3 times.
+    /// An error that may pass: the task is dispatched again, up to 3 times.
     Transient,
-    /// Will not pass: the job is quarantined.
+    /// An error that will not pass: the job is quarantined.
     Permanent,
-    /// The parameters are wrong: the job fails.
+    /// The parameters are not valid: the job fails.
     InvalidInput,
-    /// A file is not what its metadata says: the job fails.
+    /// A file does not match its metadata: the job fails.
     IntegrityMismatch,
-    /// It took too long: dispatched again.
+    /// The task exceeded its time limit: dispatched again.
     Timeout,
     /// Memory, disk or another resource ran out: dispatched again.
     ResourceExhausted,
@@ -77,15 +77,15 @@ pub enum ErrorCode {
     Internal,
     /// A limit was reached: dispatched again.
     LimitExceeded,
-    /// Something it depends on is not there: dispatched again.
+    /// A dependency is missing: dispatched again.
     DependencyMissing,
-    /// Something it depends on failed: quarantined.
+    /// A dependency failed: quarantined.
     Dependency,
-    /// Refused for security: quarantined.
+    /// The task was refused for security reasons: quarantined.
     Security,
-    /// Input or output is not what was agreed: quarantined.
+    /// Input or output violates the agreed contract: quarantined.
     ContractViolation,
-    /// Any other; the orchestrator treats it as transient.
+    /// Any other code; the orchestrator treats it as transient.
     Other(Box<str>),
 }
 
@@ -105,7 +105,7 @@ impl ErrorCode {
         (Self::ContractViolation, "CONTRACT_VIOLATION_ERROR"),
     ];
 
-    /// The code as it travels.
+    /// Returns the code as sent and received.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Other(code) => code,
@@ -116,7 +116,7 @@ impl ErrorCode {
         }
     }
 
-    /// Whether the orchestrator dispatches the task again after this code.
+    /// Returns whether the orchestrator dispatches the task again after this code.
     pub fn is_retried(&self) -> bool {
         !matches!(
             self,
@@ -157,28 +157,28 @@ impl<'de> Deserialize<'de> for ErrorCode {
     }
 }
 
-/// The answer to a result, as far as it matters to a worker. Fields of the wrong type count as absent.
+/// The answer to a result, as far as a worker uses it. Fields of the wrong type count as absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Map<String, Value>")]
 pub struct ResultAnswer {
     /// `ok` (1.0b2), `accepted` or `ignored` (1.0b17).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Why it was ignored: `stale_task`, `job_cancelled` and others.
+    /// The reason for ignoring the result: `stale_task`, `job_cancelled` and others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What the job did with it.
+    /// The transition of the job that the result caused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transition: Option<String>,
 }
 
 impl ResultAnswer {
-    /// Reads the body of a 2xx answer; what cannot be read says nothing, and counts as accepted.
+    /// Reads the body of a 2xx answer. A body that cannot be read counts as acceptance.
     pub fn read(body: &[u8]) -> Self {
         serde_json::from_slice(body).unwrap_or_default()
     }
 
-    /// Whether the orchestrator had no use for the result. Final: nothing is to be sent again.
+    /// Returns whether the orchestrator ignored the result. This is final: the result must not be sent again.
     pub fn is_ignored(&self) -> bool {
         self.status.as_deref() == Some("ignored")
     }

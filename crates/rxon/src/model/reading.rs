@@ -1,17 +1,17 @@
-//! How what is received is read: leniently, where leniency can do no harm.
+//! Lenient reading of received fields, where leniency does no harm.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
-/// A field that may be `null` where it may be absent.
+/// Reads a field that may be `null` as well as absent.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A field that counts as absent when it is anything else than it should be.
+/// Reads a field that counts as absent when it has the wrong type.
 pub(super) fn if_readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -19,7 +19,7 @@ pub(super) fn if_readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     Ok(value.and_then(|value| serde_json::from_value(value).ok()))
 }
 
-/// A count; some write whole numbers as floats.
+/// Reads a count, which some libraries write as a float.
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match Option::<Value>::deserialize(deserializer)? {
@@ -37,7 +37,7 @@ pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     }
 }
 
-/// A text member of an answer; one of another type counts as absent.
+/// Takes a string member of an answer. A member of another type counts as absent.
 pub(super) fn text(fields: &mut Map<String, Value>, name: &str) -> Option<String> {
     match fields.remove(name) {
         Some(Value::String(text)) => Some(text),

@@ -1,4 +1,4 @@
-//! How a worker introduces itself.
+//! Registrations: the description of a worker, and the answer of the orchestrator.
 
 use std::collections::BTreeMap;
 
@@ -6,99 +6,99 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::Generation;
+use super::generation::Generation;
 use super::reading::{or_default, text};
-use crate::{TaskName, WorkerId};
+use crate::id::{TaskName, WorkerId};
 
-/// `POST /_worker/workers/register`.
+/// The body of `POST /_worker/workers/register`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Registration {
-    /// The worker's name.
+    /// The name of the worker.
     pub worker_id: WorkerId,
     /// A label for people and for selection, such as `gpu-worker`.
     pub worker_type: String,
-    /// Every task the worker has a handler for (1.0b2).
+    /// All tasks for which the worker has a handler (1.0b2).
     pub supported_tasks: Vec<TaskName>,
-    /// The same, with what is known of each (1.0b17).
+    /// Descriptions of these tasks (1.0b17).
     pub supported_skills: Vec<SkillInfo>,
-    /// Those that can be accepted now (1.0b17).
+    /// The tasks that can be accepted now (1.0b17).
     pub available_skills: Vec<TaskName>,
-    /// Those whose models are loaded (1.0b17).
+    /// The tasks whose models are loaded (1.0b17).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hot_skills: Option<Vec<TaskName>>,
-    /// What the machine has.
+    /// The resources of the machine.
     pub resources: Resources,
-    /// Software and its version.
+    /// Installed software, with versions.
     pub installed_software: BTreeMap<String, String>,
-    /// Models on disk (1.0b2).
+    /// The models on disk (1.0b2).
     pub installed_models: Vec<InstalledModel>,
-    /// Models and other artifacts on disk (1.0b17).
+    /// The models and other artifacts on disk (1.0b17).
     pub installed_artifacts: Vec<Artifact>,
-    /// What the worker can do beside its tasks.
+    /// The capabilities of the worker beside its tasks.
     pub capabilities: Capabilities,
-    /// Changes when the skills do.
+    /// A hash that changes with the skills.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skills_hash: Option<String>,
 }
 
-/// What is known of a task that a worker can run.
+/// The description of a task that a worker can run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SkillInfo {
-    /// The task's name.
+    /// The name of the task.
     pub name: TaskName,
-    /// The limit group, or the name.
+    /// The limit group, or the name where there is no group.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// For people.
+    /// A description for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// JSON Schema of the parameters.
+    /// The JSON Schema of the parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_schema: Option<Box<RawValue>>,
-    /// JSON Schema of the data.
+    /// The JSON Schema of the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Box<RawValue>>,
-    /// Such as `1.2.0`.
+    /// The version, such as `1.2.0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The statuses its handler ends in, where they are declared.
+    /// The statuses in which its handler ends, where they are declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_statuses: Option<Vec<String>>,
-    /// JSON Schemas of the events its handler sends, by type.
+    /// The JSON Schemas of the events that its handler sends, by type.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub events_schema: BTreeMap<String, Value>,
 }
 
-/// What the machine has.
+/// The resources of the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Resources {
-    /// How many tasks run at once (1.0b2).
+    /// The maximal number of tasks that run at once (1.0b2).
     pub max_concurrent_tasks: usize,
-    /// Processor cores (1.0b2).
+    /// The number of processor cores (1.0b2).
     pub cpu_cores: u32,
     /// The graphics card, `null` without one (1.0b2).
     pub gpu_info: Option<GpuInfo>,
-    /// What else computes (1.0b17): graphics cards.
+    /// Other computing devices (1.0b17): graphics cards.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,
-    /// Other facts (1.0b17): `cpu_cores`, `ram_gb`.
+    /// Other properties (1.0b17): `cpu_cores`, `ram_gb`.
     #[serde(default, deserialize_with = "or_default")]
     pub properties: BTreeMap<String, f64>,
 }
 
-/// A device that computes (1.0b17).
+/// A computing device (1.0b17).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Device {
-    /// Such as `gpu`.
+    /// The kind of device, such as `gpu`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Such as `RTX 4090`.
+    /// The model, such as `RTX 4090`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The same as the `unit_id` of its [`DeviceUsage`](super::DeviceUsage).
+    /// The id, which is the `unit_id` of the device's [`DeviceUsage`](super::DeviceUsage).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Other facts: `vram_gb`.
+    /// Other properties: `vram_gb`.
     #[serde(default, deserialize_with = "or_default")]
     pub properties: BTreeMap<String, f64>,
 }
@@ -106,18 +106,18 @@ pub struct Device {
 /// A graphics card.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GpuInfo {
-    /// Such as `RTX 4090`.
+    /// The model, such as `RTX 4090`.
     pub model: String,
-    /// Its memory, in GB.
+    /// The memory, in GB.
     pub vram_gb: f64,
 }
 
 /// A model on disk (1.0b2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstalledModel {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its version.
+    /// The version, `unknown` where a message has none.
     #[serde(default = "unknown_version")]
     pub version: String,
 }
@@ -125,12 +125,12 @@ pub struct InstalledModel {
 /// An artifact on disk (1.0b17).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its version.
+    /// The version, `unknown` where a message has none.
     #[serde(default = "unknown_version")]
     pub version: String,
-    /// Such as `model`.
+    /// The kind of artifact, such as `model`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
 }
@@ -139,23 +139,23 @@ fn unknown_version() -> String {
     "unknown".to_owned()
 }
 
-/// What a worker can do beside its tasks.
+/// The capabilities of a worker beside its tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Capabilities {
-    /// The machine's name.
+    /// The host name of the machine.
     pub hostname: String,
-    /// The machine's address.
+    /// The IP address of the machine.
     pub ip_address: String,
-    /// What a second of each task costs.
+    /// The cost of a second of each task.
     #[serde(default, deserialize_with = "or_default")]
     pub cost_per_skill: BTreeMap<String, f64>,
-    /// First 16 hex digits of a hash over the S3 settings.
+    /// The first 16 hex digits of a hash over the S3 settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3_config_hash: Option<String>,
     /// Whether commands can be pushed (1.0b2; 1.0b17 drops it at registration).
     #[serde(default, deserialize_with = "or_default")]
     pub websockets: bool,
-    /// Further capabilities (1.0b17).
+    /// Other capabilities (1.0b17).
     #[serde(default, deserialize_with = "or_default")]
     pub extra: BTreeMap<String, Value>,
 }
@@ -164,18 +164,18 @@ pub struct Capabilities {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Map<String, Value>")]
 pub struct RegistrationAnswer {
-    /// `registered`.
+    /// The status, `registered`.
     pub status: Option<String>,
-    /// The orchestrator's protocol version (1.0b17).
+    /// The protocol version of the orchestrator (1.0b17).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Such as a mismatch of versions.
+    /// A warning, such as a mismatch of versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
 
 impl RegistrationAnswer {
-    /// Which generation the orchestrator speaks.
+    /// Returns the generation that the orchestrator speaks.
     pub fn generation(&self) -> Generation {
         if self.version.is_some() { Generation::Newer } else { Generation::Older }
     }

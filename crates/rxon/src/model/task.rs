@@ -1,37 +1,42 @@
-//! A unit of work, as received.
+//! Tasks, as received.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::FileMetadata;
-use crate::secrets::{masked, masked_head};
-use crate::{JobId, TaskId, TaskName};
+use super::file::FileMetadata;
+use crate::id::{JobId, TaskId, TaskName};
+use crate::secrets::masked;
+use crate::text::excerpt_within;
 
-/// The answer to a poll.
+/// The length to which quoted values are cut in messages, in characters.
+const MAX_QUOTED: usize = 80;
+
+/// A task, the answer to a poll.
 #[derive(Debug, Clone)]
 pub struct Task {
-    /// The job it belongs to.
+    /// The job to which the task belongs.
     pub job_id: JobId,
-    /// Its own id. A retry by the orchestrator has a new one.
+    /// The id of the task. When the orchestrator retries a task, it has a new one.
     pub task_id: TaskId,
-    /// Which handler it is for (`type` on the wire).
+    /// The name of the handler (`type` in JSON).
     pub name: TaskName,
-    /// The parameters, an object, byte by byte as sent; `{}` when absent.
+    /// The parameters, an object, unchanged to the byte; `{}` when absent.
     pub params: Box<RawValue>,
-    /// W3C trace context; `{}` when absent.
+    /// The W3C trace context; empty when absent.
     pub tracing_context: BTreeMap<String, String>,
-    /// What is known of the files in `params`, by key path.
+    /// The metadata of the files in `params`, by key path.
     pub params_metadata: BTreeMap<String, FileMetadata>,
-    /// Higher is more urgent; 0 when absent.
+    /// The priority: higher is more urgent; 0 when absent.
     pub priority: f64,
-    /// Unix seconds after which the result is of no use.
+    /// The time after which the result is useless, in Unix seconds.
     pub deadline: Option<f64>,
-    /// What the job permits, as sent; None when absent or null.
+    /// The policy of the job, as sent; `None` when absent or null.
     pub policy: Option<Box<RawValue>>,
-    /// Entries that were left out because they could not be read, for a warning in the log.
+    /// The entries that were left out because they are not valid, for a warning in the log.
     pub ignored: Vec<String>,
 }
 
@@ -39,13 +44,13 @@ pub struct Task {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct MalformedTask {
-    /// What was wrong: the field, what it was, what was expected.
+    /// The wrong field, its value, and the expected value.
     pub problem: String,
-    /// The ids, when both could be read: then the task can be answered.
+    /// The ids, when both are valid: then the task can be answered.
     pub ids: Option<(JobId, TaskId)>,
 }
 
-/// Every field as raw text, so that one of the wrong type does not hide the ids.
+/// The fields as raw text, so that a field of the wrong type does not hide the ids.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow, default)]
@@ -69,18 +74,18 @@ struct Fields<'a> {
 }
 
 impl Task {
-    /// Reads the body of a poll's 200 answer. Unknown fields are ignored.
+    /// Reads the body of a 200 answer to a poll. Unknown fields are ignored.
     ///
     /// # Errors
-    /// [`MalformedTask`] when the body is not JSON, or a field is missing or of the wrong type.
+    /// Returns [`MalformedTask`] when the body is not JSON, or a field is missing or of the wrong type.
     pub fn parse(body: &[u8]) -> Result<Self, MalformedTask> {
         let not_a_task = |why: &dyn fmt::Display| MalformedTask {
-            problem: masked(&format!("not a JSON object of a task: {why}")).into_owned(),
+            problem: masked(&format!("not a JSON object: {why}")).into_owned(),
             ids: None,
         };
-        // An array would be taken for the fields in their order.
+        // serde would read an array as the fields in their order.
         if !body.trim_ascii_start().starts_with(b"{") {
-            return Err(not_a_task(&"no brace at its beginning"));
+            return Err(not_a_task(&"it does not begin with a brace"));
         }
         let fields: Fields<'_> = serde_json::from_slice(body).map_err(|error| not_a_task(&error))?;
         let job_id = text("job_id", fields.job_id);
@@ -98,7 +103,7 @@ impl Task {
         Ok(Self {
             job_id,
             task_id,
-            name: TaskName::received(name).expect("`text` refuses the empty one"),
+            name: TaskName::received(name).expect("`text` refuses an empty name"),
             params: object("params", fields.params).map_err(with_ids)?,
             tracing_context: tracing_context(fields.tracing_context, &mut ignored).map_err(with_ids)?,
             params_metadata: params_metadata(fields.params_metadata, &mut ignored),
@@ -144,51 +149,40 @@ fn tracing_context(
     let Some(value) = value else { return Ok(BTreeMap::new()) };
     let entries: BTreeMap<String, &RawValue> = serde_json::from_str(value.get())
         .map_err(|_| unexpected("tracing_context", value, "an object of strings"))?;
-    Ok(readable("tracing_context", entries, ignored, |_, value| serde_json::from_str(value.get()).ok()))
+    Ok(readable("tracing_context", entries, ignored))
 }
 
-/// A bad entry is no reason to fail a task: the file is checked by what is left, or not at all.
+/// An entry that is not valid does not fail the task: its file is checked less strictly, or not at all.
 fn params_metadata(value: Option<&RawValue>, ignored: &mut Vec<String>) -> BTreeMap<String, FileMetadata> {
     let Some(value) = value else { return BTreeMap::new() };
     let Ok(entries) = serde_json::from_str::<BTreeMap<String, &RawValue>>(value.get()) else {
         ignored.push(unexpected("params_metadata", value, "an object"));
         return BTreeMap::new();
     };
-    readable("params_metadata", entries, ignored, |_, value| serde_json::from_str(value.get()).ok())
+    readable("params_metadata", entries, ignored)
 }
 
-fn readable<T>(
+fn readable<T: DeserializeOwned>(
     field: &str,
     entries: BTreeMap<String, &RawValue>,
     ignored: &mut Vec<String>,
-    read: impl Fn(&str, &RawValue) -> Option<T>,
 ) -> BTreeMap<String, T> {
-    entries
-        .into_iter()
-        .filter_map(|(key, value)| {
-            let entry = read(&key, value);
-            if entry.is_none() {
-                ignored.push(format!("{field} entry `{}`: `{}`", excerpt(&key), excerpt(value.get())));
-            }
-            entry.map(|entry| (key, entry))
-        })
-        .collect()
+    let mut read = BTreeMap::new();
+    for (key, value) in entries {
+        match serde_json::from_str(value.get()) {
+            Ok(entry) => drop(read.insert(key, entry)),
+            Err(_) => ignored.push(format!("{field} entry `{}`: `{}`", quoted(&key), quoted(value.get()))),
+        }
+    }
+    read
 }
 
 fn unexpected(field: &str, value: &RawValue, expected: &str) -> String {
-    format!("`{field}` is `{}`, expected {expected}", excerpt(value.get()))
+    format!("`{field}` is `{}`, expected {expected}", quoted(value.get()))
 }
 
-/// The first characters, without secrets.
-fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 80;
-    let end = text.char_indices().nth(LONGEST).map(|(at, _)| at);
-    let head = masked_head(text.as_bytes(), end.unwrap_or(text.len()));
-    let mut excerpt = String::from_utf8_lossy(&head).into_owned();
-    if end.is_some() {
-        excerpt.push('…');
-    }
-    excerpt
+fn quoted(text: &str) -> String {
+    excerpt_within(text, MAX_QUOTED)
 }
 
 #[cfg(test)]
@@ -201,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn params_arrive_byte_by_byte() {
+    fn params_arrive_unchanged_to_the_byte() {
         let params = r#"{"z": 0.1, "a":18446744073709551616,"e":1E400,"dup":1,"dup":2 }"#;
         let body = format!(r#"{{"job_id":"j","task_id":"t","type":"x","params":{params}}}"#);
         assert_eq!(Task::parse(body.as_bytes()).expect(&body).params.get(), params);
@@ -252,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn without_both_ids_there_is_nobody_to_answer() {
+    fn without_both_ids_a_task_cannot_be_answered() {
         for body in [
             r#"{"job_id":"j","type":"x"}"#,
             r#"{"job_id":"","task_id":"t","type":"x"}"#,

@@ -1,4 +1,4 @@
-//! The one form of a message that both sides sign.
+//! The canonical form of a message, which both sides sign.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,58 +6,61 @@ use std::ops::Range;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// More nested levels than this cannot be signed.
+/// The maximal number of nested levels in a signed message.
 pub const MAX_DEPTH: usize = 30;
 
-/// A message has no canonical form.
+/// The top-level members that no signature covers.
+pub const NEVER_SIGNED: [&str; 2] = ["security", "_signature"];
+
+/// The reason why a message has no canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CannotBeSigned {
-    /// It is not a JSON object.
+    /// The message is not a JSON object.
     #[error("not a JSON object: {0}")]
     NotAnObject(String),
-    /// A value in it cannot be read.
+    /// A value in the message cannot be read.
     #[error("at `{path}`: {problem}")]
     Unreadable {
-        /// Where it is, such as `data.list[2]`.
+        /// The path of the value, such as `data.list[2]`.
         path: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
     /// A whole number is outside −2^63 … 2^64−1.
     #[error("at `{path}`: the number {number} is outside -2^63 to 2^64-1")]
     NumberOutOfRange {
-        /// Where it is, such as `data.list[2]`.
+        /// The path of the number, such as `data.list[2]`.
         path: String,
         /// The number, as a float.
         number: String,
     },
-    /// It nests too deeply.
+    /// The message has more than [`MAX_DEPTH`] nested levels.
     #[error("more than {MAX_DEPTH} nested levels")]
     TooDeep,
 }
 
-/// The canonical bytes of a message: members that are null, never signed or to be ignored dropped, whole floats
-/// written as integers, keys sorted, no white space.
+/// Returns the canonical bytes of a message: no white space, keys sorted, whole floats written as integers, and no
+/// members that are null, in [`NEVER_SIGNED`] or in `ignore`.
 ///
 /// # Errors
-/// [`CannotBeSigned`] when there are none.
+/// Returns [`CannotBeSigned`] when the message has no canonical form.
 pub fn canonical(message: &[u8], ignore: &[&str]) -> Result<Vec<u8>, CannotBeSigned> {
-    let mut dropped = super::NEVER_SIGNED.to_vec();
+    let mut dropped = NEVER_SIGNED.to_vec();
     dropped.extend_from_slice(ignore);
     canonical_without(message, &dropped)
 }
 
-/// The canonical bytes of an object, without these of its top-level members.
+/// Returns the canonical bytes of an object without some of its top-level members.
 ///
-/// Read and written in one pass: every result is signed, so that no tree is to be built of it in between.
+/// Reads and writes in one pass: every result is signed, so building a tree in between would cost time.
 pub(super) fn canonical_without(message: &[u8], dropped: &[&str]) -> Result<Vec<u8>, CannotBeSigned> {
     if !message.trim_ascii_start().starts_with(b"{") {
         return Err(CannotBeSigned::NotAnObject("it does not begin with a brace".to_owned()));
     }
-    // Checked once: read from bytes, every single text in it would be.
+    // Checked once: reading from bytes would check every single string.
     let message =
         std::str::from_utf8(message).map_err(|error| CannotBeSigned::NotAnObject(error.to_string()))?;
-    let mut output = Output { bytes: Vec::with_capacity(message.len()), problem: None, way: Vec::new() };
+    let mut output = Output { bytes: Vec::with_capacity(message.len()), problem: None, path: Vec::new() };
     let mut deserializer = serde_json::Deserializer::from_str(message);
     let written = Writer { output: &mut output, depth: 1, dropped }
         .deserialize(&mut deserializer)
@@ -70,7 +73,7 @@ pub(super) fn canonical_without(message: &[u8], dropped: &[&str]) -> Result<Vec<
             CannotBeSigned::NumberOutOfRange { path, number: format!("{number:e}") }
         }
         None if path.is_empty() => CannotBeSigned::NotAnObject(error.to_string()),
-        // Its line and column are those of a text that nobody sees.
+        // Without line and column, which refer to a text that the reader never sees.
         None => {
             let problem = error.to_string();
             let problem = problem.split(" at line ").next().unwrap_or_default().to_owned();
@@ -79,7 +82,7 @@ pub(super) fn canonical_without(message: &[u8], dropped: &[&str]) -> Result<Vec<
     })
 }
 
-/// What serde's own errors would carry as text only.
+/// A problem that an error of serde could carry as text only.
 enum Problem {
     OutOfRange(f64),
     TooDeep,
@@ -87,44 +90,44 @@ enum Problem {
 
 struct Output {
     bytes: Vec<u8>,
-    /// Why there is no canonical form.
+    /// The reason why there is no canonical form.
     problem: Option<Problem>,
-    /// The steps to what is wrong, the innermost first; written on the way back from it.
-    way: Vec<String>,
+    /// The parts of the path to the problem, the innermost first; filled while returning from it.
+    path: Vec<String>,
 }
 
 impl Output {
-    fn give_up<E: de::Error>(&mut self, problem: Problem) -> E {
+    fn fail<E: de::Error>(&mut self, problem: Problem) -> E {
         self.problem = Some(problem);
         E::custom("it has no canonical form")
     }
 
     fn path(&self) -> String {
-        let path: String = self.way.iter().rev().map(String::as_str).collect();
+        let path: String = self.path.iter().rev().map(String::as_str).collect();
         path.strip_prefix('.').map_or(path.clone(), str::to_owned)
     }
 
-    fn text(&mut self, text: &str) {
+    fn write_text(&mut self, text: &str) {
         let plain = text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
         if plain {
             self.bytes.push(b'"');
             self.bytes.extend_from_slice(text.as_bytes());
             self.bytes.push(b'"');
         } else {
-            // serde_json escapes exactly what is escaped here: `"`, `\` and U+0000 to U+001F.
+            // serde_json escapes exactly the canonical set: `"`, `\` and U+0000 to U+001F.
             serde_json::to_writer(&mut self.bytes, text).expect("a string always serialises");
         }
     }
 }
 
-/// Whether something other than `null` was written; for `null`, nothing is.
+/// Whether a value was written, or nothing for a `null`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Written {
     Null,
     Value,
 }
 
-/// Writes one value in canonical form as it is read.
+/// Writes one value in canonical form while reading it.
 struct Writer<'a> {
     output: &'a mut Output,
     depth: usize,
@@ -168,7 +171,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
     fn visit_f64<E: de::Error>(self, float: f64) -> Result<Written, E> {
         if float.fract() == 0.0 {
             let Some(number) = whole(float) else {
-                return Err(self.output.give_up(Problem::OutOfRange(float)));
+                return Err(self.output.fail(Problem::OutOfRange(float)));
             };
             self.output.bytes.extend_from_slice(number.to_string().as_bytes());
         } else {
@@ -178,14 +181,14 @@ impl<'de> Visitor<'de> for Writer<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Written, E> {
-        self.output.text(text);
+        self.output.write_text(text);
         Ok(Written::Value)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Written, A::Error> {
         let Self { output, depth, .. } = self;
         if depth > MAX_DEPTH {
-            return Err(output.give_up(Problem::TooDeep));
+            return Err(output.fail(Problem::TooDeep));
         }
         output.bytes.push(b'[');
         for index in 0_usize.. {
@@ -194,7 +197,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
                 output.bytes.push(b',');
             }
             let written = items.next_element_seed(Writer { output, depth: depth + 1, dropped: &[] });
-            match written.inspect_err(|_| output.way.push(format!("[{index}]")))? {
+            match written.inspect_err(|_| output.path.push(format!("[{index}]")))? {
                 Some(Written::Value) => {}
                 Some(Written::Null) => output.bytes.extend_from_slice(b"null"),
                 None => {
@@ -210,15 +213,15 @@ impl<'de> Visitor<'de> for Writer<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Written, A::Error> {
         let Self { output, depth, dropped } = self;
         if depth > MAX_DEPTH {
-            return Err(output.give_up(Problem::TooDeep));
+            return Err(output.fail(Problem::TooDeep));
         }
-        // Values are written behind each other as they come, and put in order once all keys are known.
+        // Values are written one after the other as they are read, and sorted when all keys are known.
         let begin = output.bytes.len();
         let mut members: Vec<Member<'de>> = Vec::with_capacity(16);
         while let Some(key) = entries.next_key_seed(Key)? {
             let start = output.bytes.len();
             let written = entries.next_value_seed(Writer { output, depth: depth + 1, dropped: &[] });
-            let written = written.inspect_err(|_| output.way.push(format!(".{key}")))?;
+            let written = written.inspect_err(|_| output.path.push(format!(".{key}")))?;
             members.push(Member { key, written, value: start..output.bytes.len() });
         }
         let values = output.bytes.split_off(begin);
@@ -227,7 +230,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
             if output.bytes.len() > begin + 1 {
                 output.bytes.push(b',');
             }
-            output.text(&member.key);
+            output.write_text(&member.key);
             output.bytes.push(b':');
             output.bytes.extend_from_slice(&values[member.value.start - begin..member.value.end - begin]);
         }
@@ -236,15 +239,15 @@ impl<'de> Visitor<'de> for Writer<'_> {
     }
 }
 
-/// A member of an object, and where its value was written.
+/// A member of an object, and the range of its written value.
 struct Member<'de> {
     key: Cow<'de, str>,
     written: Written,
     value: Range<usize>,
 }
 
-/// Members sorted by code point, without those that are null or to be dropped; of one that stands there several
-/// times the last counts.
+/// Returns the members sorted by code point, without those that are null or dropped. Of members with the same key the
+/// last one counts.
 fn in_order<'de>(mut members: Vec<Member<'de>>, dropped: &[&str]) -> impl Iterator<Item = Member<'de>> {
     members.sort_by(|left, right| left.key.cmp(&right.key));
     let mut kept: Vec<Member<'de>> = Vec::with_capacity(members.len());
@@ -258,7 +261,7 @@ fn in_order<'de>(mut members: Vec<Member<'de>>, dropped: &[&str]) -> impl Iterat
     kept.into_iter()
 }
 
-/// A key, borrowed where it holds no escapes.
+/// Reads a key, borrowed where it contains no escapes.
 struct Key;
 
 impl<'de> DeserializeSeed<'de> for Key {
@@ -285,17 +288,17 @@ impl<'de> Visitor<'de> for Key {
     }
 }
 
-/// −2^63 … 2^64−1, as far as floats reach: 2^64 itself is the first that is too large.
+/// Converts a whole float between −2^63 and 2^64, both excluded, into an integer.
 ///
-/// −2^63 itself is refused: written as an integer it is read as one, so that a float of this value is most likely an
-/// integer just below that was rounded, and would be signed as another number than was sent.
+/// −2^63 is excluded because the integer −2^63 is never read as a float: a float of this value is most likely a smaller
+/// integer that was rounded, and its signature would cover another number than the one that was sent.
 fn whole(float: f64) -> Option<i128> {
     const LOW: f64 = -9_223_372_036_854_775_808.0;
     const HIGH: f64 = 18_446_744_073_709_551_616.0;
     (LOW < float && float < HIGH).then_some(float as i128)
 }
 
-/// Shortest digits; plain down to 0.00001, with an exponent below.
+/// Writes the shortest digits: plain down to 0.00001, with an exponent below.
 fn write_fraction(float: f64, out: &mut Vec<u8>) {
     let scientific = format!("{float:e}");
     let exponent: i32 = scientific
@@ -344,8 +347,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_by_its_path() {
-        for (message, said) in [
+    fn a_problem_is_named_by_its_path() {
+        for (message, expected) in [
             (
                 r#"{"data":{"a":[1,{"b":1e22}]}}"#,
                 "at `data.a[1].b`: the number 1e22 is outside -2^63 to 2^64-1",
@@ -353,7 +356,7 @@ mod tests {
             (r#"{"a":1e400}"#, "at `a`: number out of range"),
             (r#"{"data":["x","\ud800"]}"#, "at `data[1]`: unexpected end of hex escape"),
         ] {
-            assert_eq!(text_of(message).expect_err(message).to_string(), said);
+            assert_eq!(text_of(message).expect_err(message).to_string(), expected);
         }
     }
 
@@ -365,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_key_that_stands_twice_the_last_counts() {
+    fn of_two_equal_keys_the_last_counts() {
         assert_eq!(
             text_of(r#"{"b":1,"a":2,"b":[null,3],"c":4,"c":null}"#).as_deref(),
             Ok(r#"{"a":2,"b":[null,3]}"#)
@@ -373,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_with_escapes_are_sorted_by_what_they_mean() {
+    fn keys_with_escapes_are_sorted_by_their_meaning() {
         assert_eq!(
             text_of(r#"{"\u0062":1,"a\"":2,"":[],"c":{}}"#).as_deref(),
             Ok(r#"{"":[],"a\"":2,"b":1,"c":{}}"#)
@@ -381,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_object_is_an_error() {
+    fn text_after_the_object_is_an_error() {
         assert!(matches!(text_of("{} x"), Err(CannotBeSigned::NotAnObject(_))));
     }
 
@@ -403,7 +406,7 @@ mod tests {
         }
 
         #[test]
-        fn the_canonical_form_is_its_own(keys in proptest::collection::vec(".*", 0..6), number: f64) {
+        fn the_canonical_form_is_its_own_canonical_form(keys in proptest::collection::vec(".*", 0..6), number: f64) {
             prop_assume!(number.is_finite() && number.abs() < 1e18);
             let object: Map<String, Value> =
                 keys.into_iter().map(|key| (key.clone(), serde_json::json!([key, number, null]))).collect();

@@ -1,18 +1,19 @@
-//! What is put on a message at the moment it is sent.
+//! The seal on a message: fields that are new for every attempt to send it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{CannotBeSigned, Signer};
-use crate::WorkerId;
+use super::canonical::CannotBeSigned;
+use super::signer::Signer;
+use crate::id::WorkerId;
 use crate::model::Generation;
 
-/// Puts `timestamp`, `nonce` and `security` on messages.
+/// Adds `timestamp`, `nonce` and `security` to messages.
 ///
-/// The orchestrator (1.0b17) refuses a message whose timestamp is more than 60 s off, and one whose nonce it has
-/// seen: so every *attempt* is sealed anew, never the same bytes sent twice.
+/// The orchestrator (1.0b17) refuses a message whose timestamp is more than 60 s off or whose nonce it has seen before.
+/// So every *attempt* needs a new seal: never send the same bytes twice.
 #[derive(Debug, Clone)]
 pub struct Seal {
     signer: Signer,
@@ -20,7 +21,7 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// A seal with the worker's name and long-lived token.
+    /// Creates a seal with the worker's name and its long-lived token.
     pub fn new(worker_id: WorkerId, token: &str) -> Self {
         Self { signer: Signer::new(token), worker_id }
     }
@@ -28,8 +29,8 @@ impl Seal {
     /// Serialises and seals a message for one attempt.
     ///
     /// # Errors
-    /// [`CannotBeSigned`] when the newer generation is meant and the message cannot be signed. Towards the older
-    /// one, which does not look at signatures, it goes unsigned then.
+    /// Returns [`CannotBeSigned`] when the message cannot be signed and is for the newer generation. For the older one,
+    /// which does not check signatures, the message is left unsigned.
     pub fn message<T: Serialize>(
         &self,
         message: &T,
@@ -41,13 +42,13 @@ impl Seal {
         self.text(&text, ignore, generation)
     }
 
-    /// Seals a message that this sealed before, for another attempt: with a timestamp, nonce and signature of its
-    /// own. One that cannot be signed goes unsigned, as the first time.
+    /// Replaces the seal of a message for another attempt: with a new timestamp, nonce and signature. A message that
+    /// cannot be signed is left unsigned, as at the first attempt.
     ///
     /// # Errors
-    /// [`CannotBeSigned::NotAnObject`] when this did not seal it.
+    /// Returns [`CannotBeSigned::NotAnObject`] when the message has no seal.
     pub fn again(&self, sealed: &[u8], ignore: &[&str]) -> Result<Bytes, CannotBeSigned> {
-        // What is put on stands at the end, and holds no text that could be taken for its own beginning.
+        // The seal is at the end, and no text inside it looks like its beginning.
         const STAMP: &[u8] = br#""timestamp":"#;
         let at = sealed.windows(STAMP.len()).rposition(|window| window == STAMP);
         let end = at.ok_or_else(|| CannotBeSigned::NotAnObject("it was not sealed".to_owned()))?;
@@ -58,7 +59,7 @@ impl Seal {
     /// Seals the JSON text of an object for one attempt.
     ///
     /// # Errors
-    /// As [`Seal::message`].
+    /// The same as of [`Seal::message`].
     pub fn text(
         &self,
         object: &[u8],
@@ -88,14 +89,14 @@ impl Seal {
                 serde_json::to_writer(&mut sealed, &self.worker_id).expect("a string always serialises");
                 sealed.extend_from_slice(b"}}");
             }
-            Err(error) if generation == Generation::Newer => return Err(error),
+            Err(error) if generation.checks_signatures() => return Err(error),
             Err(_) => {}
         }
         Ok(sealed.into())
     }
 }
 
-/// Seconds since 1970; 0 for a clock before it.
+/// Returns the seconds since 1970; 0 when the clock shows an earlier time.
 pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_can_be_sealed_again() {
+    fn a_sealed_message_can_be_sealed_again() {
         let texts = [
             r#"{"a":1}"#,
             "{}",
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_signed_goes_unsigned_to_the_older_generation_only() {
+    fn only_the_older_generation_gets_unsigned_what_cannot_be_signed() {
         let text = br#"{"data":{"n":1e22}}"#;
         assert!(seal().text(text, &[], Generation::Newer).is_err());
         let sealed = seal().text(text, &[], Generation::Older).expect("sent unsigned");

@@ -1,12 +1,12 @@
-//! Whether a task comes from who knows the orchestrator's key.
+//! The check of a task's signature, which proves that its sender knows the orchestrator's key.
 
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::Signer;
+use super::signer::Signer;
 
-/// What a task's signature covers; orchestrators add other members after signing.
+/// The members that a task's signature covers. Orchestrators add other members after signing.
 const SIGNED: [&str; 14] = [
     "job_id",
     "task_id",
@@ -24,22 +24,22 @@ const SIGNED: [&str; 14] = [
     "parent_hash",
 ];
 
-/// Why a task's signature is not accepted.
+/// The reason why a task's signature is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TaskSignatureError {
-    /// There is no `sig`, or it is null.
+    /// `sig` is missing or null.
     #[error("the task is not signed: `sig` is missing")]
     Missing,
-    /// `sig` is no text, or fits neither the task nor the key; or the task has no canonical form.
-    #[error("the signature `sig` of the task does not fit")]
+    /// `sig` is not a string, does not match the task or the key, or the task has no canonical form.
+    #[error("the signature `sig` of the task does not match")]
     Wrong,
 }
 
 impl Signer {
-    /// Checks the signature of a task, given the body it came in, with the values as they were received.
+    /// Checks the signature of a task in the body in which it was received, unchanged.
     ///
     /// # Errors
-    /// [`TaskSignatureError`] when the task is not to be run.
+    /// Returns [`TaskSignatureError`] when the signature is missing or wrong: the task must not run.
     pub fn verify_task(&self, body: &[u8]) -> Result<(), TaskSignatureError> {
         let mut members: BTreeMap<String, &RawValue> =
             serde_json::from_slice(body).map_err(|_| TaskSignatureError::Wrong)?;
@@ -48,25 +48,20 @@ impl Signer {
             Some(text) => serde_json::from_str::<String>(text).map_err(|_| TaskSignatureError::Wrong)?,
         };
         members.retain(|key, _| SIGNED.contains(&key.as_str()));
-        if self.fits(&members, &signature) {
-            return Ok(());
-        }
-        // It may have been added after signing, to a task that had none or an empty one.
-        if members.remove("metadata").is_some() {
-            if self.fits(&members, &signature) {
-                return Ok(());
-            }
-            let empty = RawValue::from_string("{}".to_owned()).map_err(|_| TaskSignatureError::Wrong)?;
-            let mut members = members;
-            members.insert("metadata".to_owned(), &empty);
-            if self.fits(&members, &signature) {
-                return Ok(());
+        let mut matches = self.matches(&members, &signature);
+        // `metadata` may have been added after signing, to a task without any or with empty metadata.
+        if !matches && members.remove("metadata").is_some() {
+            matches = self.matches(&members, &signature);
+            if !matches {
+                let empty = serde_json::from_str("{}").map_err(|_| TaskSignatureError::Wrong)?;
+                members.insert("metadata".to_owned(), empty);
+                matches = self.matches(&members, &signature);
             }
         }
-        Err(TaskSignatureError::Wrong)
+        if matches { Ok(()) } else { Err(TaskSignatureError::Wrong) }
     }
 
-    fn fits(&self, members: &BTreeMap<String, &RawValue>, signature: &str) -> bool {
+    fn matches(&self, members: &BTreeMap<String, &RawValue>, signature: &str) -> bool {
         serde_json::to_vec(members).is_ok_and(|text| self.verify(&text, &[], signature))
     }
 }
@@ -83,14 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn signed_tasks_fit_whatever_is_added_after_signing() {
+    fn a_signature_matches_whatever_is_added_after_signing() {
         assert_eq!((check(V7), check(V8)), (Ok(()), Ok(())));
         let added = r#""skill_version":"1","skill_type":"x","metadata":{"late":1},"type":"slow""#;
         assert_eq!(check(&V8.replace(r#""type":"slow""#, added)), Ok(()));
     }
 
     #[test]
-    fn what_was_changed_does_not_fit() {
+    fn the_signature_of_a_changed_task_does_not_match() {
         for (before, after) in [
             (r#""s":20"#, r#""s":21"#),
             (r#""type":"slow""#, r#""type":"rm""#),

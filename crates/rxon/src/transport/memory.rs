@@ -1,4 +1,4 @@
-//! Exchanges inside one process, answered by a test.
+//! A transport within one process, whose requests a test answers.
 //!
 //! ```
 //! # use rxon::transport::{memory, Connector as _, Operation, Request, Response};
@@ -15,18 +15,18 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Connector, ExchangeFuture, OpenFuture, Opened, Request, Response, Transport};
-use crate::{Error, ErrorKind, Progress};
+use crate::error::{Error, ErrorKind, ExchangeProgress};
 
-/// More requests than this wait to be written, as in a full socket.
+/// The number of requests after which the next one waits to be written, as for a full socket.
 const BACKLOG: usize = 64;
 
-/// A connector, and the handle that answers for the orchestrator.
+/// Creates a connector, and the handle that answers in place of the orchestrator.
 pub fn pair() -> (MemoryConnector, Peer) {
     let (sender, receiver) = mpsc::channel(BACKLOG);
     (MemoryConnector { peer: sender }, Peer { requests: receiver })
 }
 
-/// Makes transports whose messages arrive at a [`Peer`].
+/// A connector whose transports send to a [`Peer`].
 #[derive(Debug, Clone)]
 pub struct MemoryConnector {
     peer: mpsc::Sender<Incoming>,
@@ -37,7 +37,7 @@ impl Connector for MemoryConnector {
         Box::new(MemoryTransport { peer: self.peer.clone(), reused: false })
     }
 
-    /// There is none: as an orchestrator without websockets answers.
+    /// Answers 404, as an orchestrator without websockets.
     fn channel(&self) -> OpenFuture<'_> {
         Box::pin(async { Ok(Opened::Refused(Response::new(404, ""))) })
     }
@@ -46,7 +46,7 @@ impl Connector for MemoryConnector {
 #[derive(Debug)]
 struct MemoryTransport {
     peer: mpsc::Sender<Incoming>,
-    /// The last exchange ended in an answer; after any other end the next one counts as on a new connection.
+    /// Whether the last exchange ended in an answer; after any other end the next one counts as on a new connection.
     reused: bool,
 }
 
@@ -54,7 +54,7 @@ impl Transport for MemoryTransport {
     fn exchange(&mut self, request: Request) -> ExchangeFuture<'_> {
         Box::pin(async move {
             let reused = std::mem::take(&mut self.reused);
-            let mut progress = Progress { reused, ..Progress::default() };
+            let mut progress = ExchangeProgress { reused, ..ExchangeProgress::default() };
             let time_limit = request.time_limit;
             let (answer, answered) = oneshot::channel();
             let exchange = async {
@@ -79,29 +79,32 @@ impl Transport for MemoryTransport {
     }
 }
 
-/// Receives what the transports of its [`MemoryConnector`] send.
+/// The receiver of all requests of the transports of a [`MemoryConnector`].
 #[derive(Debug)]
 pub struct Peer {
     requests: mpsc::Receiver<Incoming>,
 }
 
 impl Peer {
-    /// The next request; none once every transport and the connector are gone.
+    /// Waits for the next request. Returns `None` once the connector and all its transports are dropped.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no request.
     pub async fn next(&mut self) -> Option<Incoming> {
         self.requests.recv().await
     }
 }
 
-/// A request that waits for its answer. Dropped without one, the connection counts as closed.
+/// A request that waits for its answer. Dropping it counts as closing the connection.
 #[derive(Debug)]
 pub struct Incoming {
-    /// What was asked.
+    /// The request.
     pub request: Request,
     answer: oneshot::Sender<Result<Response, Error>>,
 }
 
 impl Incoming {
-    /// Answers it. An asker that has gone is none of the peer's business.
+    /// Answers the request. Does nothing when the transport no longer waits.
     pub fn answer(self, answer: Result<Response, Error>) {
         let _ = self.answer.send(answer);
     }

@@ -1,7 +1,7 @@
-//! How messages travel: the contract, and its implementations.
+//! Transports of messages: the contract, and its implementations.
 //!
-//! A [`Connector`] stands for one orchestrator; each [`Transport`] it makes carries one exchange at a time, so whoever
-//! wants two at once holds two. [`memory`] is for tests, [`http`] for the real thing.
+//! A [`Connector`] stands for one orchestrator. Each [`Transport`] that it creates carries one exchange at a time, so
+//! two exchanges at once need two transports. [`memory`] is for tests, [`http`] for production.
 
 #[cfg(feature = "http")]
 pub mod http;
@@ -16,106 +16,110 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::error::Error;
+use crate::id::TaskName;
 use crate::model::{MalformedTask, Task};
-use crate::secrets::masked_head;
-use crate::{Error, TaskName};
+use crate::text::excerpt;
 
-/// What an exchange gives in the end.
+/// The future of an exchange.
 pub type ExchangeFuture<'a> = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send + 'a>>;
 
-/// Carries exchanges with one orchestrator, one at a time.
+/// A carrier of exchanges with one orchestrator, one at a time.
 ///
 /// # Contract
-/// - Every answer of the peer's is a [`Response`], whatever its status; an [`Error`] means there was none.
-/// - `time_limit` bounds the whole exchange; making a connection has a limit of its own on top.
-/// - A message is written at most once: an implementation repeats nothing unless no byte of it was written.
+/// - Every answer of the peer is a [`Response`], whatever its status; an [`Error`] means that there was none.
+/// - `time_limit` bounds the whole exchange; connecting has a limit of its own on top.
+/// - A message is written at most once: a transport repeats it only if no byte of it was written.
 /// - [`Error::progress`] tells how far the exchange came.
 ///
 /// # Cancel safety
-/// Dropping the future abandons the exchange; the peer may have seen it. The transport stays usable.
+/// Dropping the future abandons the exchange; the peer may have received the message. The transport stays usable.
 pub trait Transport: Send + fmt::Debug {
     /// Sends one message and waits for its answer.
     fn exchange(&mut self, request: Request) -> ExchangeFuture<'_>;
 }
 
-/// What opening a channel gives in the end.
+/// The future of opening a channel.
 pub type OpenFuture<'a> = Pin<Box<dyn Future<Output = Result<Opened, Error>> + Send + 'a>>;
 
-/// What a step of a channel gives in the end.
+/// The future of one operation on a channel.
 pub type ChannelFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// A connection over which both sides speak when they like: a websocket.
+/// A connection over which both sides may send at any time: a websocket.
 ///
-/// After an error, or [`Heard::Closed`], it is of no use any more. Messages have a limit of 1 MiB.
+/// A channel is unusable after an error or [`Received::Closed`]. A message has at most 1 MiB.
 pub trait Channel: Send + fmt::Debug {
-    /// Waits for what the orchestrator says next, without a time limit. Pings are answered in here.
+    /// Waits for the next message of the orchestrator, without a time limit. Answers pings meanwhile.
     ///
     /// # Cancel safety
-    /// Nothing is lost when it is dropped.
-    fn hear(&mut self) -> ChannelFuture<'_, Heard>;
+    /// Dropping the future loses nothing.
+    fn receive(&mut self) -> ChannelFuture<'_, Received>;
 
-    /// Sends a text, within 5 s. Dropped half-way, the channel is of no use any more.
-    fn say(&mut self, text: Bytes) -> ChannelFuture<'_, ()>;
+    /// Sends a text, within 5 s.
+    ///
+    /// # Cancel safety
+    /// Dropping the future before it ends makes the channel unusable.
+    fn send(&mut self, text: Bytes) -> ChannelFuture<'_, ()>;
 
-    /// Asks for a sign of life, which comes as [`Heard::Life`].
+    /// Sends a ping, whose answer arrives as [`Received::SignOfLife`].
     fn ping(&mut self) -> ChannelFuture<'_, ()>;
 }
 
-/// What came over a [`Channel`].
+/// A message or an event received over a [`Channel`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Heard {
-    /// A message.
+pub enum Received {
+    /// A text message.
     Text(Bytes),
-    /// A message of this many bytes that is not text: no part of the protocol.
+    /// A binary message of this many bytes, which is not part of the protocol.
     Binary(usize),
     /// A ping, or the answer to one.
-    Life,
-    /// The orchestrator has closed it.
+    SignOfLife,
+    /// The orchestrator closed the channel.
     Closed {
-        /// Why, as a number; 1008 when another connection took its place.
+        /// The numeric reason; 1008 when another connection has replaced this one.
         code: Option<u16>,
-        /// Why, in words; at most 200 bytes, on one line.
+        /// An [`excerpt`] of the reason.
         reason: String,
     },
 }
 
-/// The answer to the wish for a [`Channel`].
+/// The answer to the request for a [`Channel`].
 #[derive(Debug)]
 pub enum Opened {
-    /// It stands.
+    /// The channel is open.
     Channel(Box<dyn Channel>),
-    /// Any answer but 101.
+    /// The orchestrator answered with a status other than 101.
     Refused(Response),
 }
 
-/// Makes transports to one orchestrator. Nothing is connected before the first exchange.
+/// A factory of transports to one orchestrator. Connects only when the first exchange begins.
 pub trait Connector: Send + Sync + fmt::Debug {
-    /// A transport with a connection of its own.
+    /// Creates a transport with a connection of its own.
     fn transport(&self) -> Box<dyn Transport>;
 
-    /// Opens a channel: connects, within 10 s.
+    /// Connects and opens a channel, within 10 s.
     fn channel(&self) -> OpenFuture<'_>;
 }
 
-/// One message to an orchestrator. Its body is not printed.
+/// One message to an orchestrator. Its body is never printed.
 #[derive(Clone)]
 pub struct Request {
-    /// What is asked.
+    /// The operation.
     pub operation: Operation,
-    /// Its JSON, sealed already; empty for none.
+    /// The body, sealed JSON; may be empty.
     pub body: Bytes,
-    /// The whole exchange must end within this time.
+    /// The time limit of the whole exchange.
     pub time_limit: Duration,
 }
 
 impl Request {
-    /// A request without a body.
+    /// Creates a request without a body.
     pub fn new(operation: Operation, time_limit: Duration) -> Self {
         Self { operation, body: Bytes::new(), time_limit }
     }
 
-    /// Gives it a body.
+    /// Sets the body.
     pub fn with_body(mut self, body: Bytes) -> Self {
         self.body = body;
         self
@@ -129,26 +133,26 @@ impl fmt::Debug for Request {
     }
 }
 
-/// What can be asked of an orchestrator.
+/// An operation of an orchestrator.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Introduce the worker.
+    /// Registers the worker.
     Register,
-    /// Say that it lives; without a body, ask whether it is known.
+    /// Reports that the worker is alive; without a body, asks whether it is registered.
     Heartbeat,
-    /// Wait for a task.
+    /// Waits for a task.
     Poll(Arc<PollQuery>),
-    /// Hand in a result.
+    /// Delivers a result.
     Result,
-    /// Tell of an event.
+    /// Sends an event.
     Event,
-    /// Get a short-lived token.
+    /// Requests a short-lived token.
     Token,
 }
 
 impl Operation {
-    /// A word for logs.
+    /// Returns a word for logs.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Register => "registration",
@@ -161,16 +165,19 @@ impl Operation {
     }
 }
 
-/// What a poll says of the worker, ready to be put behind the question mark of its address.
+/// The query of a poll's address, with everything that it tells about the worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PollQuery(String);
 
 impl PollQuery {
-    /// The most that names of skills may take: servers refuse long lines (aiohttp beyond 8190 bytes).
-    const LONGEST: usize = 4096;
+    /// The maximal length of the skills in bytes: servers refuse long lines (aiohttp those beyond 8190 bytes).
+    const MAX_SKILLS: usize = 4096;
 
-    /// How long the orchestrator may hold the poll (the known ones hold as they like), what can be accepted, and
-    /// whose models are loaded (both 1.0b17; left out when there are too many, the known ones do not look at them).
+    /// Creates a query.
+    ///
+    /// `timeout` is the longest time for which the orchestrator may hold the poll; the known orchestrators ignore it.
+    /// `available_skills` can be accepted now, and the models of `hot_skills` are loaded. Both are fields of 1.0b17 that
+    /// the known orchestrators ignore; they are left out when they exceed 4096 bytes.
     pub fn new(timeout: Duration, available_skills: &[TaskName], hot_skills: &[TaskName]) -> Self {
         let names = |names: &[TaskName]| {
             names.iter().map(|name| encoded(name.as_str())).collect::<Vec<_>>().join(",")
@@ -178,37 +185,37 @@ impl PollQuery {
         let mut query = format!("timeout={}", timeout.as_secs_f64());
         let skills =
             format!("&available_skills={}&hot_skills={}", names(available_skills), names(hot_skills));
-        if skills.len() <= Self::LONGEST {
+        if skills.len() <= Self::MAX_SKILLS {
             query.push_str(&skills);
         }
         Self(query)
     }
 
-    /// The text.
+    /// Returns the text after the `?` of the address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A name as it stands in an address.
+/// Percent-encodes a name for an address.
 fn encoded(name: &str) -> String {
     const SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
     utf8_percent_encode(name, SET).to_string()
 }
 
-/// What a peer answered. Its body may hold a token: it is not printed.
+/// An answer of the peer. Its body, which may contain a token, is never printed.
 #[derive(Clone)]
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// Its body, decoded.
+    /// The decoded body.
     pub body: Bytes,
-    /// How long not to ask again, from `Retry-After`.
+    /// The time to wait before the next request, from `Retry-After`.
     pub retry_after: Option<Duration>,
-    /// Where a redirect leads, from `Location`, without credentials and query. It is never followed: its target would
-    /// be shown the worker's token.
+    /// The target of a redirect, from `Location`, without credentials and query. Redirects are never followed, as their
+    /// target would receive the worker's token.
     pub location: Option<String>,
-    /// What time it was there, from `Date`; only for answers that are no success.
+    /// The time at the peer, from `Date`; only of answers that are not 2xx.
     pub date: Option<SystemTime>,
 }
 
@@ -222,77 +229,71 @@ impl fmt::Debug for Response {
 }
 
 impl Response {
-    /// An answer with this status and body.
+    /// Creates an answer with this status and body.
     pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
         Self { status, body: body.into(), retry_after: None, location: None, date: None }
     }
 
-    /// 2xx.
+    /// Returns whether the status is 2xx.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// 401 or 403: the generations differ in which they use, and mean the same.
+    /// Returns whether the status is 401 or 403: the generations use different ones with the same meaning.
     pub fn is_unauthorized(&self) -> bool {
         matches!(self.status, 401 | 403)
     }
 
-    /// The beginning of the body, for a log line: about 200 bytes, without control characters and
-    /// [secrets](crate::secrets).
+    /// Returns an [`excerpt`] of the body.
     pub fn excerpt(&self) -> String {
         excerpt(&self.body)
     }
 
-    /// What the orchestrator says went wrong: where a redirect leads, the member `error` of a JSON object, else the
-    /// body's beginning.
+    /// Returns the orchestrator's explanation of an error: the target of a redirect, the member `error` of a JSON
+    /// object, or else an [`excerpt`] of the body.
     pub fn error_text(&self) -> String {
-        // A body that is much larger than any message is not worth reading whole for one.
-        const LONGEST: usize = 64 << 10;
+        // A much larger body than any error message is not parsed.
+        const MAX_PARSED: usize = 64 << 10;
         if let Some(location) = &self.location {
-            let location = excerpt(location.as_bytes());
             return format!(
-                "it leads to `{location}`, but redirects are not followed: set the address itself"
+                "redirect to `{}`: redirects are not followed, set this address instead",
+                excerpt(location)
             );
         }
-        if self.body.len() > LONGEST {
+        if self.body.len() > MAX_PARSED {
             return self.excerpt();
         }
         serde_json::from_slice::<serde_json::Value>(&self.body)
             .ok()
-            .and_then(|body| body.get("error")?.as_str().map(|text| excerpt(text.as_bytes())))
+            .and_then(|body| body.get("error")?.as_str().map(excerpt))
             .unwrap_or_else(|| self.excerpt())
     }
 }
 
-/// The first 200 bytes of a body as one line of text, without [secrets](crate::secrets).
-pub fn excerpt(body: &[u8]) -> String {
-    const LONGEST: usize = 200;
-    let head = masked_head(body, LONGEST);
-    let text = String::from_utf8_lossy(&head);
-    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
-}
-
-/// What a poll brought.
+/// The outcome of a poll.
 #[derive(Debug)]
 pub enum Polled {
-    /// A task.
+    /// A task, and the body in which it was received.
     Task(Box<Task>, Bytes),
-    /// Nothing to do.
+    /// No task.
     Nothing,
     /// A 200 whose body is not a task.
     Malformed {
-        /// What is wrong with it.
+        /// The problem with the body.
         problem: MalformedTask,
-        /// The beginning of the body.
+        /// An [`excerpt`] of the body.
         excerpt: String,
     },
     /// Any other status.
     Refused(Response),
 }
 
-/// Sugar over [`Transport`].
+/// Convenience methods of every [`Transport`].
 pub trait TransportExt: Transport {
-    /// Waits for a task.
+    /// Polls for a task.
+    ///
+    /// # Errors
+    /// The same as of [`Transport::exchange`].
     fn poll(
         &mut self,
         query: Arc<PollQuery>,
@@ -320,7 +321,7 @@ mod tests {
     use crate::secrets::Secrets;
 
     #[test]
-    fn a_query_names_what_can_be_accepted() {
+    fn a_query_names_the_skills() {
         let name = |name| TaskName::new(name).expect("an identifier");
         let query = PollQuery::new(Duration::from_secs(30), &[name("a"), name("b-2")], &[]);
         assert_eq!(query.as_str(), "timeout=30&available_skills=a,b-2&hot_skills=");
@@ -349,7 +350,7 @@ mod tests {
     #[test]
     fn an_excerpt_has_no_secrets() {
         let _held = Secrets::new(["excerpt-token-1".to_owned()]);
-        assert_eq!(Response::new(500, "`excerpt-token-1`, no token").excerpt(), "`***`, no token");
+        assert_eq!(Response::new(500, "`excerpt-token-1`, not a token").excerpt(), "`***`, not a token");
         assert_eq!(Response::new(500, r#"{"error":"excerpt-token-1"}"#).error_text(), "***");
         let cut = Response::new(500, format!("{}excerpt-token-1", "x".repeat(190)));
         assert!(!cut.excerpt().contains("excerpt"), "{}", cut.excerpt());
@@ -361,7 +362,7 @@ mod tests {
     fn an_excerpt_is_short_and_on_one_line() {
         let response = Response::new(500, "a\nb\u{1b}[31m".repeat(100));
         assert!(response.excerpt().chars().all(|char| !char.is_control()));
-        assert!(response.excerpt().len() <= 200);
+        assert!(response.excerpt().chars().count() <= 201, "200 characters and an ellipsis");
         assert_eq!(Response::new(500, r#"{"error":"Job not found"}"#).error_text(), "Job not found");
         assert_eq!(Response::new(502, "<html>").error_text(), "<html>");
     }

@@ -11,13 +11,13 @@ use rxon::transport::{Connector as _, Operation, PollQuery, Request, Response, T
 use rxon::{Error, WorkerId};
 use testkit::ScriptedOrchestrator;
 
-/// Far more than an exchange over loopback takes.
+/// A time limit far above the duration of an exchange over loopback.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// What every request carries, and nothing may print.
+/// The token of every request, which must never be printed.
 pub(crate) const TOKEN: &str = "hunter2-token";
 
-/// The settings of an HTTP connector, to be changed before it is made.
+/// The settings of an HTTP connector, changed before the connector is created.
 pub(crate) struct Client {
     settings: HttpSettings,
 }
@@ -45,7 +45,7 @@ impl Client {
         Self::at(&orchestrator.url())
     }
 
-    /// Through the proxies that these variables name.
+    /// Sets the proxies in these variables.
     pub(crate) fn through(mut self, variables: &[(&str, &str)]) -> Self {
         let value = |name: &str| {
             variables.iter().find_map(|(key, value)| (*key == name).then(|| (*value).to_owned()))
@@ -59,7 +59,7 @@ impl Client {
         self
     }
 
-    /// Proving who it is with these files.
+    /// Sets the files of the client's identity.
     pub(crate) fn proving(mut self, certificate: &std::path::Path, key: &std::path::Path) -> Self {
         self.settings.tls.identity =
             ClientIdentity { cert_path: Some(certificate.to_owned()), key_path: Some(key.to_owned()) };
@@ -91,7 +91,7 @@ pub(crate) fn request(operation: Operation, body: impl Into<Bytes>) -> Request {
     Request::new(operation, LONG).with_body(body.into())
 }
 
-/// A request without a body.
+/// Creates a poll.
 pub(crate) fn poll() -> Request {
     request(Operation::Poll(Arc::new(PollQuery::new(Duration::from_secs(30), &[], &[]))), "")
 }
@@ -101,7 +101,7 @@ pub(crate) async fn send(transport: &mut dyn Transport) -> Result<Response, Erro
     transport.exchange(request(Operation::Result, "{}")).await
 }
 
-/// Sends a small result that fails.
+/// Sends a small result and returns the error.
 pub(crate) async fn fail(transport: &mut dyn Transport) -> Error {
-    send(transport).await.expect_err("an answer came")
+    send(transport).await.expect_err("an answer was received")
 }

@@ -1,4 +1,4 @@
-//! Both transports keep the contract.
+//! Both transports pass the checks of the contract.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn the_memory_transport_conforms() {
     tokio::join!(serve, check);
 }
 
-/// Answers as the contract of the checks says; gives back what is never to be answered.
+/// Answers as the checks require. Returns a request that must never be answered.
 fn react(incoming: Incoming) -> Option<Incoming> {
     let size = incoming.request.body.len();
     let response = match incoming.request.operation {
@@ -57,7 +57,7 @@ async fn the_http_transport_conforms() {
 }
 
 #[tokio::test]
-async fn without_a_peer_both_say_so() {
+async fn without_a_peer_both_fail_to_connect() {
     let (connector, peer) = memory::pair();
     drop(peer);
     conformance::an_unreachable_peer_is_named(&connector).await;

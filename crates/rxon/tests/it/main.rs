@@ -1,6 +1,6 @@
-//! The wire format and the transports, from outside.
+//! Tests of the messages and the transports through the public interface.
 
-#![expect(clippy::unwrap_used, reason = "what surprises a test fails it, in its helpers too")]
+#![expect(clippy::unwrap_used, reason = "a surprise fails a test, in its helpers too")]
 
 mod client;
 mod conformance;

@@ -1,4 +1,4 @@
-//! Messages that are not quite what they should be.
+//! Messages that are not entirely valid.
 
 use rxon::model::{
     Capabilities, Command, Event, EventAnswer, FileMetadata, Heartbeat, Liveness, Progress, Registration,
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// A task with one field replaced.
+/// Returns a task with one field replaced.
 fn task_with(field: &str, value: Value) -> Vec<u8> {
     let mut task = json!({"job_id": "j", "task_id": "t", "type": "x"});
     task[field] = value;
@@ -16,7 +16,7 @@ fn task_with(field: &str, value: Value) -> Vec<u8> {
 }
 
 #[test]
-fn a_mistyped_field_of_a_task_is_named_with_what_came_and_what_was_expected() {
+fn a_mistyped_field_of_a_task_is_named_with_its_value_and_the_expected_one() {
     let (text, object, number) = ("a non-empty string", "an object", "a number");
     for (field, came, expected) in [
         ("job_id", json!(5), text),
@@ -40,7 +40,7 @@ fn a_mistyped_field_of_a_task_is_named_with_what_came_and_what_was_expected() {
     ] {
         let error = Task::parse(&task_with(field, came.clone())).expect_err(field);
         assert_eq!(error.to_string(), format!("`{field}` is `{came}`, expected {expected}"));
-        assert_eq!(error.ids.is_some(), !field.ends_with("_id"), "{error}: whether it can be answered");
+        assert_eq!(error.ids.is_some(), !field.ends_with("_id"), "{error}: the ids are needed for an answer");
     }
 }
 
@@ -60,7 +60,7 @@ fn a_missing_field_of_a_task_is_named() {
 }
 
 #[test]
-fn what_can_be_left_out_of_a_task_is_left_out_with_a_word() {
+fn optional_parts_of_a_task_that_are_not_valid_are_left_out_and_named() {
     for (field, came, note) in [
         ("params_metadata", json!([]), "`params_metadata` is `[]`, expected an object"),
         ("params_metadata", json!("x"), "`params_metadata` is `\"x\"`, expected an object"),
@@ -95,7 +95,7 @@ fn sizes_may_be_whole_floats() {
 }
 
 #[test]
-fn what_is_no_task_at_all_says_so_and_has_nobody_to_be_answered() {
+fn a_body_that_is_not_a_task_is_an_error_without_ids() {
     let whole = task_with("params", json!({"text": "ключ"}));
     let truncated = (0..whole.len()).map(|length| whole[..length].to_vec());
     let others: [&[u8]; 12] = [
@@ -121,7 +121,7 @@ fn what_is_no_task_at_all_says_so_and_has_nobody_to_be_answered() {
 }
 
 #[test]
-fn huge_and_deep_params_are_passed_on_as_they_are() {
+fn huge_and_deep_params_are_passed_on_unchanged() {
     let huge = format!(r#"{{"text":"{}"}}"#, "x".repeat(10 << 20));
     let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     for params in [huge, deep] {
@@ -143,7 +143,7 @@ fn mistyped_fields_of_answers_count_as_absent() {
         assert_eq!(ResultAnswer::read(body.as_bytes()), ResultAnswer::default(), "{body}");
     }
     for body in ["", "null", "[]", "5", "<html>"] {
-        assert!(serde_json::from_str::<RegistrationAnswer>(body).is_err(), "{body} registers nobody");
+        assert!(serde_json::from_str::<RegistrationAnswer>(body).is_err(), "{body} is not a registration");
         assert!(serde_json::from_str::<EventAnswer>(body).is_err(), "{body}");
     }
     for (body, ids) in [(r#"{"cancel_task_ids":[1,"a",null]}"#, 1), (r#"{"cancel_task_ids":{"a":1}}"#, 0)] {
@@ -152,7 +152,7 @@ fn mistyped_fields_of_answers_count_as_absent() {
     }
 }
 
-/// Reads a message in which these optional fields are missing, then one in which they are null.
+/// Checks that a message can be read with each of these fields missing, and with it null.
 fn may_be_absent_or_null<T: Serialize + DeserializeOwned>(whole: &Value, optional: &[&str]) {
     for field in optional {
         let mut message = whole.clone();
@@ -191,7 +191,7 @@ fn optional_fields_may_be_absent_or_null() {
 }
 
 #[test]
-fn a_mistyped_field_of_any_other_message_is_an_error_that_says_what_came() {
+fn a_mistyped_field_of_any_other_message_is_an_error_with_its_value() {
     let wrong = |error: serde_json::Error, came: &str| {
         assert!(error.to_string().contains(came), "{error}");
     };

@@ -1,4 +1,4 @@
-//! Every published vector of 1.0b17.
+//! All published vectors of 1.0b17.
 
 use rxon::signing::{Signer, canonical, s3_config_hash, skills_hash};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 fn vectors() -> Vec<Value> {
     include_str!("../wire/signatures.jsonl")
         .lines()
-        .map(|line| serde_json::from_str(line).expect("a vector a line"))
+        .map(|line| serde_json::from_str(line).expect("one vector a line"))
         .collect()
 }
 

@@ -1,4 +1,4 @@
-//! Messages both ways: our type gives exactly the golden JSON, the golden JSON gives our type.
+//! Golden messages: every type is written as exactly the golden JSON, and read from it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,18 +22,18 @@ fn golden(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Written, it is the golden message; read from it and written again, it is too.
+/// Checks that a message is written as the golden message, and so is the message read from it.
 fn passes_both_ways<T: Serialize + DeserializeOwned>(name: &str, message: &T) {
     let file = golden(name);
     let wanted: Value = serde_json::from_slice(&file).expect(name);
     assert_eq!(serde_json::to_value(message).expect(name), wanted, "{name}, written");
     let read: T = serde_json::from_slice(&file).expect(name);
     assert_eq!(serde_json::to_value(&read).expect(name), wanted, "{name}, read and written");
-    // Fields of another time are no reason to refuse it.
+    // Unknown fields are no reason to refuse a message.
     let mut more = wanted.clone();
     more["of_tomorrow"] = json!({"x": [1]});
     let read: T = serde_json::from_value(more).expect(name);
-    assert_eq!(serde_json::to_value(&read).expect(name), wanted, "{name}, with more than is known");
+    assert_eq!(serde_json::to_value(&read).expect(name), wanted, "{name}, with an unknown field");
 }
 
 fn received<T: DeserializeOwned>(name: &str) -> T {
@@ -239,7 +239,7 @@ fn results_of_every_kind() {
     };
     passes_both_ways("result_success", &success);
     let written = serde_json::to_string(&success).unwrap();
-    assert!(written.contains(data), "data goes out byte by byte: {written}");
+    assert!(written.contains(data), "data is sent unchanged to the byte: {written}");
     let failure = |code: &str, message: &str, details: Option<&str>| TaskResult {
         error: Some(Failure { code: code.into(), message: message.to_owned(), details: details.map(raw) }),
         ..result("failure")
@@ -280,7 +280,7 @@ fn every_error_code_has_its_name() {
 }
 
 #[test]
-fn a_progress_event() {
+fn a_progress_event_and_its_answers() {
     let payload = Progress { progress: 0.5, message: "half".to_owned() };
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let event = Event {
@@ -380,7 +380,7 @@ fn every_golden_message_is_read_by_a_test() {
     for entry in std::fs::read_dir(FOLDER).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if let Some(name) = name.strip_suffix(".json") {
-            assert!(tests.contains(&format!("(\"{name}\"")), "`{name}.json` is read by nobody");
+            assert!(tests.contains(&format!("(\"{name}\"")), "`{name}.json` is not read by any test");
         }
     }
 }

@@ -20,7 +20,6 @@ pub(crate) use check::wrong_token;
 pub use choices::{CapacityReporting, LogFormat, LogLevel, MultiOrchestratorMode, ShutdownPolls};
 pub use effective::{Effective, Source};
 pub use option::OptionInfo;
-pub(crate) use option::printable;
 pub use orchestrators::OrchestratorEntry;
 pub(crate) use parse::{KEY, is_key};
 pub use problem::{ConfigError, Problem};
@@ -31,6 +30,7 @@ pub use value::OptionValue;
 use std::collections::BTreeMap;
 
 use rxon::WorkerId;
+use rxon::text::excerpt;
 use rxon::transport::http::{OrchestratorUrl, Proxies};
 
 /// The reference's default for `WORKER_TOKEN`: starting with it is warned about.
@@ -87,7 +87,7 @@ impl WorkerConfig {
         let unknown = variables.keys().filter(is_unknown);
         let sentence = |name: &String| {
             let nearest = nearest_option(name);
-            let name = printable(name);
+            let name = excerpt(name);
             // One that is far away is no slip.
             if strsim::levenshtein(nearest, &name) <= MOST_SLIPS {
                 format!("unknown variable `{name}`; did you mean `{nearest}`?")
@@ -147,7 +147,7 @@ impl WorkerConfig {
         let option = find(variable).ok_or_else(|| {
             // Perhaps a secret under a name with a slip.
             let expected = format!("the name of an option; the nearest is `{}`", nearest_option(variable));
-            Problem::new(printable(variable), "***", expected)
+            Problem::new(excerpt(variable), "***", expected)
         })?;
         if value.trim().is_empty() {
             self.reset(option.variable);

@@ -1,5 +1,6 @@
 //! What an option is, and the macro that makes options of rows.
 
+use rxon::text::excerpt;
 use rxon::transport::http::redacted;
 
 use super::Problem;
@@ -39,8 +40,8 @@ impl OptionInfo {
     pub(super) fn problem(&self, value: &str, detail: Option<&str>) -> Problem {
         let value = match self.display {
             Display::Masked => "***".to_owned(),
-            Display::Address => printable(&redacted(value)),
-            Display::Plain => printable(value),
+            Display::Address => excerpt(redacted(value)),
+            Display::Plain => excerpt(value),
         };
         let expected = match detail {
             Some(detail) => format!("{} ({detail})", self.accepts),
@@ -48,14 +49,6 @@ impl OptionInfo {
         };
         Problem::new(self.variable, value, expected)
     }
-}
-
-/// A text from outside that fits into a line: cut to 200 characters, without control characters.
-pub(crate) fn printable(text: &str) -> String {
-    let shown = text.chars().take(200);
-    shown
-        .map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character })
-        .collect()
 }
 
 /// Makes of each row a field of [`WorkerConfig`](super::WorkerConfig), a method that sets it, its variable, and its row

@@ -1,11 +1,11 @@
 //! Several orchestrators, as configured.
 
+use rxon::text::excerpt;
 use rxon::transport::http::OrchestratorUrl;
 use serde_json::{Map, Value};
 
 use super::Secret;
 use super::nearest;
-use super::option::printable;
 use super::parse::{self, Accepts, Parsed, Wrong};
 
 /// One orchestrator of `ORCHESTRATORS_CONFIG`.
@@ -96,7 +96,7 @@ fn url(fields: &Map<String, Value>) -> Result<OrchestratorUrl, String> {
     let Some(value) = given(fields, "url") else { return Err("there is no `url`".to_owned()) };
     let Value::String(text) = value else { return Err("`url` is no string".to_owned()) };
     parse::orchestrator(text).map_err(|expected| {
-        let shown = printable(&rxon::transport::http::redacted(text.trim()));
+        let shown = excerpt(rxon::transport::http::redacted(text.trim()));
         format!("`url` is `{shown}`, {expected}")
     })
 }
@@ -163,7 +163,7 @@ pub(super) fn unknown_keys(text: &str) -> Vec<String> {
     keys.filter(|(_, key)| !KEYS.contains(&key.as_str()))
         .map(|(index, key)| {
             let nearest = nearest(KEYS, key);
-            format!("entry {index} has an unknown key `{}`; did you mean `{nearest}`?", printable(key))
+            format!("entry {index} has an unknown key `{}`; did you mean `{nearest}`?", excerpt(key))
         })
         .collect()
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rxon::WorkerId;
 use rxon::model::InstalledModel;
+use rxon::text::excerpt;
 use rxon::transport::http::{OrchestratorUrl, Proxies, Token};
 
-use super::option::printable;
 use super::{Address, CapacityReporting, LogFormat, LogLevel, MultiOrchestratorMode, Secret, ShutdownPolls};
 
 /// What the value of an option has to be: the text for documentation and errors, and the function that holds to it.
@@ -39,7 +39,7 @@ impl Wrong {
     }
 
     pub(super) fn ignored(error: &serde_json::Error) -> Self {
-        Self { detail: Some(printable(&error.to_string())), lenient: true }
+        Self { detail: Some(excerpt(error.to_string())), lenient: true }
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use rxon::model::Generation;
 use rxon::transport::{Operation, Request, Transport};
 use tokio::time::{Instant, Sleep};
 
@@ -116,7 +115,7 @@ impl Sender {
             Ok(response) => Reply::Answer(response),
             Err(error) => {
                 peer.connection_failed();
-                Reply::Nothing { error, newer: generation == Generation::Newer }
+                Reply::Nothing { error, recognises_repeats: generation.recognises_repeats() }
             }
         }
     }

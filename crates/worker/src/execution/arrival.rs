@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use rxon::model::{ErrorCode, Generation, Task};
+use rxon::model::{ErrorCode, Task};
 use rxon::secrets::masked;
 use rxon::{JobId, TaskId};
 use tracing::Instrument;
@@ -128,10 +128,9 @@ impl Executor {
     /// Answers a task that ended lately with the result it had; it is not run again. False for any other task.
     fn delivered_again(&self, origin: &Arc<Origin>, job_id: &JobId, task_id: &TaskId) -> bool {
         let Some((seen, on_its_way)) = origin.delivery.seen(task_id) else { return false };
-        let newer = origin.peer.generation() == Generation::Newer;
         if on_its_way {
             tracing::warn!("delivered again: its result is on its way");
-        } else if seen.acknowledged && !newer {
+        } else if seen.acknowledged && !origin.peer.generation().recognises_repeats() {
             tracing::warn!("delivered again although its result was acknowledged: dropped");
         } else {
             tracing::warn!("delivered again: its result is sent again");

@@ -252,8 +252,7 @@ impl Execution {
 
     fn context(&self, task: &Task, route: &Route, place: &Arc<Place>) -> TaskContext {
         // The older generation hears of progress over a websocket only.
-        let is_heard = self.origin.peer.generation() == rxon::model::Generation::Newer
-            || self.executor.settings.websockets;
+        let is_heard = self.origin.peer.generation().accepts_events() || self.executor.settings.websockets;
         if is_heard {
             self.origin.progress.begin(&task.task_id);
         }

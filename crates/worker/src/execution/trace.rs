@@ -37,7 +37,7 @@ impl<'a> TraceParent<'a> {
 pub(super) fn adopt(span: &Span, context: &BTreeMap<String, String>) {
     let Some(text) = context.get("traceparent") else { return };
     let Some(parent) = TraceParent::read(text) else {
-        let text = rxon::transport::excerpt(text.as_bytes());
+        let text = rxon::text::excerpt(text);
         return span
             .in_scope(|| tracing::debug!("`traceparent` of the task is none, and is ignored: `{text}`"));
     };

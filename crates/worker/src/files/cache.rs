@@ -35,7 +35,7 @@ impl CacheKey {
     pub(super) fn of(uri: &str, etag: Option<&str>, size: u64) -> Option<Self> {
         const SMALLEST: u64 = 64 << 10;
         let etag = etag.filter(|_| size >= SMALLEST)?;
-        let name = rxon::blob::digest(format!("{uri}\n{etag}\n{size}").as_bytes());
+        let name = rxon::signing::digest(format!("{uri}\n{etag}\n{size}").as_bytes());
         Some(Self { name, size })
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use rxon::ErrorChain;
 use rxon::model::ErrorCode;
 use serde_json::json;
 
@@ -106,21 +107,7 @@ impl FileError {
     /// What is reported of a task that fails with it.
     pub fn to_task_error(&self) -> TaskError {
         let details = json!({"type": self.kind.as_str()});
-        TaskError::new(self.kind.code(), self.chain()).with_details(details)
-    }
-
-    /// The message and what caused it.
-    fn chain(&self) -> String {
-        let mut text = self.message.clone();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            let said = cause.to_string();
-            if !text.ends_with(&said) {
-                text = format!("{text}: {said}");
-            }
-            source = cause.source();
-        }
-        text
+        TaskError::new(self.kind.code(), ErrorChain(self)).with_details(details)
     }
 }
 

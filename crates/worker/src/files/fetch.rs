@@ -12,12 +12,13 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::{GetOptions, GetRange, ObjectMeta};
 use rxon::model::FileMetadata;
+use rxon::text::excerpt;
 
 use super::buffers::PIECE;
 use super::cache::CacheKey;
 use super::error::{FileError, FileErrorKind};
 use super::name;
-use super::storage::{Location, excerpt, storage_error};
+use super::storage::{Location, storage_error};
 use super::task::TaskFiles;
 use super::transfers::Turn;
 use super::{PARALLEL, PART_SIZE};

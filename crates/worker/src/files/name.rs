@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use rxon::text::excerpt;
+
 use super::error::{FileError, FileErrorKind};
 
 /// The longest name that is taken as it is; file systems take 255 bytes, and names are lengthened here and there.
@@ -19,7 +21,7 @@ pub(super) fn of_task(task_id: &str) -> String {
         .filter(|char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_'))
         .take(32)
         .collect();
-    let digest = rxon::blob::digest(task_id.as_bytes());
+    let digest = rxon::signing::digest(task_id.as_bytes());
     format!("{beginning}~{}", &digest[..16])
 }
 
@@ -89,15 +91,9 @@ pub(super) fn of_key(rest: &str) -> Result<PathBuf, FileError> {
     Ok(path)
 }
 
-/// A name for messages: cut, and without what would disturb a terminal.
+/// An excerpt of a name, for messages.
 pub(super) fn shown(name: &Path) -> String {
-    const LONGEST: usize = 120;
-    let text = name.to_string_lossy();
-    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push('…');
-    }
-    shown
+    excerpt(name.as_os_str().as_encoded_bytes())
 }
 
 #[cfg(test)]

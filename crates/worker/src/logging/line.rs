@@ -1,7 +1,6 @@
 //! What is written is one line for each record, without secrets.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io;
 
 use rxon::secrets::masked;
@@ -19,31 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 /// assert_eq!(one_line("no route\n\u{1b}[2J"), r"no route\n\u{1b}[2J");
 /// ```
 pub fn one_line(text: &str) -> Cow<'_, str> {
-    match masked(text) {
-        Cow::Borrowed(text) => escaped(text),
-        Cow::Owned(text) => Cow::Owned(escaped(&text).into_owned()),
-    }
-}
-
-fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(needs_escape) {
-        return Cow::Borrowed(text);
-    }
-    let mut line = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        if needs_escape(character) {
-            // Writing to a text never fails.
-            let _ = write!(line, "{}", character.escape_default());
-        } else {
-            line.push(character);
-        }
-    }
-    Cow::Owned(line)
-}
-
-/// Control characters, and what else ends a line for some who show it.
-fn needs_escape(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
+    rxon::text::one_line(text)
 }
 
 /// Whether a record is a line of text, or of JSON, which escapes by itself and in its own way.
@@ -149,7 +124,10 @@ mod tests {
             assert!(!log.contains('\u{1b}') && !log.contains('\r'), "{log:?}");
         }
         let log = logged(Form::Text, "a\nb\u{85}\u{2028}\u{7f}");
-        assert!(!log.trim_end_matches('\n').contains(needs_escape), "{log:?}");
+        assert!(
+            !log.trim_end_matches('\n').contains(|char: char| char.is_control() || char == '\u{2028}'),
+            "{log:?}"
+        );
         assert!(log.contains(r"said: a\nb"), "{log}");
     }
 

@@ -95,7 +95,7 @@ impl Commands {
 
     /// A command came that is not the worker's own. Never waits.
     pub(crate) fn hand_over(&self, command: rxon::model::Command, orchestrator: &Arc<str>) {
-        let name = rxon::transport::excerpt(command.command.as_bytes());
+        let name = rxon::text::excerpt(&command.command);
         let Some(waiting) = &self.waiting else {
             let (unknown, is_worth_a_line) = self.unknown.again();
             if is_worth_a_line {
@@ -127,8 +127,7 @@ impl Commands {
         let Some((hook, mut commands)) = lock(&self.hook).take() else { return std::future::pending().await };
         // The sender lives as long as this does.
         while let Some(command) = commands.recv().await {
-            let (name, orchestrator) =
-                (rxon::transport::excerpt(command.name.as_bytes()), &command.orchestrator);
+            let (name, orchestrator) = (rxon::text::excerpt(&command.name), &command.orchestrator);
             tracing::info!(%orchestrator, command = %name, "command received");
             let handled = AssertUnwindSafe(async { (hook.0)(command.clone()).await }).catch_unwind().await;
             if let Err(payload) = handled {

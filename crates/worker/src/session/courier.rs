@@ -47,7 +47,7 @@ impl Courier {
     async fn deliver(&mut self, report: &Report) {
         let is_event = matches!(report.news, News::Event(_));
         let event_id = random_uuid();
-        if self.origin.peer.generation() == Generation::Older {
+        if !self.origin.peer.generation().accepts_events() {
             return self.tell_the_older(report).await;
         }
         let mut is_unanswered = false;

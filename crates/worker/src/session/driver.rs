@@ -8,7 +8,8 @@ use fastrand::Rng;
 use rxon::Error;
 use rxon::model::{Capabilities, Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, WorkerStatus};
 use rxon::secrets::masked;
-use rxon::transport::{Operation, Request, Response, Transport, excerpt};
+use rxon::text::excerpt;
+use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -208,10 +209,10 @@ impl Driver {
         let peer = &self.parts.session.origin.peer;
         peer.log.answered(Asked::Registration);
         // 1.0b2 does not say.
-        let version = answer.version.as_deref().map(|version| excerpt(version.as_bytes()));
+        let version = answer.version.as_deref().map(excerpt);
         tracing::info!(orchestrator = %peer.name, version, worker_id = %self.parts.profile.worker_id, "registered");
         if let Some(warning) = &answer.warning {
-            let warning = excerpt(warning.as_bytes());
+            let warning = excerpt(warning);
             tracing::warn!(orchestrator = %peer.name, "the orchestrator says: {warning}");
         }
         let again = peer.was_registered();
@@ -310,7 +311,7 @@ impl Driver {
         let generation = peer.generation();
         self.parts.offer.refresh().await;
         let machine =
-            if generation == Generation::Newer { self.parts.profile.machine.usage().await } else { None };
+            if generation.reads_skills_and_usage() { self.parts.profile.machine.usage().await } else { None };
         let machine = machine.filter(|usage| self.deadband.is_due(usage, Instant::now()));
         let ConversationParts { session, profile, offer, running, .. } = &self.parts;
         let capabilities = self.capabilities.as_ref();

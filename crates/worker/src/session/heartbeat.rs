@@ -1,6 +1,6 @@
 //! The heartbeat, as sent.
 
-use rxon::model::{Capabilities, Generation, Heartbeat, Usage as MachineUsage, WorkerStatus};
+use rxon::model::{Capabilities, Heartbeat, Usage as MachineUsage, WorkerStatus};
 
 use crate::capacity::Offer;
 use crate::execution::running::Running;
@@ -24,7 +24,7 @@ pub(super) fn heartbeat(
     let accepted = session.accepted(offer, &usage);
     let (tasks, jobs) = running.ids_from(session.origin.orchestrator);
     let mut current_tasks = tasks;
-    if generation == Generation::Newer {
+    if generation.looks_up_jobs() {
         // 1.0b17 looks them up as job ids when it decides what to cancel; 1.0b2 shows them to people.
         current_tasks.extend(jobs);
     }
@@ -38,7 +38,7 @@ pub(super) fn heartbeat(
         hot_cache: offer.hot_cache.models(),
         skill_dependencies: offer.dependencies_as_sent(),
         hot_skills: offer.hot_skills(),
-        skills_hash: profile.skills_hash.clone().filter(|_| generation == Generation::Newer),
+        skills_hash: profile.skills_hash.clone().filter(|_| generation.reads_skills_and_usage()),
         supported_skills: peer.wants_skills().then(|| offer.catalogue.skills().to_vec()),
         usage: machine,
         capabilities: capabilities.filter(|_| peer.has_websocket()).cloned(),

@@ -8,7 +8,8 @@ use rxon::Error;
 use rxon::backoff::{Backoff, Jitter};
 use rxon::model::Command;
 use rxon::secrets::masked;
-use rxon::transport::{Channel, Heard, Opened, excerpt};
+use rxon::text::excerpt;
+use rxon::transport::{Channel, Opened, Received};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -170,17 +171,17 @@ impl Websocket {
                     (asked, next_ping) = (true, Instant::now() + LIFE_LIMIT);
                 }
                 Some(frame) = frames.recv() => {
-                    channel.say(frame.text).await?;
+                    channel.send(frame.text).await?;
                     // Who asked may wait no longer.
                     let _ = frame.said.send(());
                 }
-                heard = channel.hear() => {
+                heard = channel.receive() => {
                     heard_any = true;
                     (asked, next_ping) = (false, Instant::now() + PING_INTERVAL);
                     let problem = match heard? {
-                        Heard::Closed { code, reason } => return Ok(self.closed(code, &reason)),
-                        Heard::Text(text) => self.obey(&text).err(),
-                        Heard::Binary(length) => Some(format!("{length} bytes that are not text")),
+                        Received::Closed { code, reason } => return Ok(self.closed(code, &reason)),
+                        Received::Text(text) => self.obey(&text).err(),
+                        Received::Binary(length) => Some(format!("{length} bytes that are not text")),
                         _ => None,
                     };
                     if let Some(problem) = problem {

@@ -122,7 +122,7 @@ impl EventSchemas {
 fn check_type(event_type: &str) -> Result<(), EventError> {
     let length = event_type.chars().count();
     if length == 0 || length > MAX_TYPE || event_type == rxon::model::Event::PROGRESS {
-        return Err(EventError::Type(rxon::transport::excerpt(event_type.as_bytes())));
+        return Err(EventError::Type(rxon::text::excerpt(event_type)));
     }
     Ok(())
 }

@@ -46,10 +46,8 @@ impl Termination for Exit {
     fn report(self) -> ExitCode {
         if let Err(error) = &self.0 {
             eprintln!("error: {error}");
-            let mut source = std::error::Error::source(error);
-            while let Some(cause) = source {
+            for cause in std::iter::successors(std::error::Error::source(error), |&cause| cause.source()) {
                 eprintln!("  caused by: {cause}");
-                source = cause.source();
             }
         }
         self.code().into()

@@ -1,4 +1,4 @@
-//! Where an orchestrator is.
+//! Addresses of orchestrators and proxies.
 
 use std::fmt;
 
@@ -7,21 +7,23 @@ use http::Uri;
 use http::uri::Authority;
 use rustls_pki_types::ServerName;
 
-/// An address that cannot be an orchestrator's.
+use crate::text::excerpt;
+
+/// A text that is not a valid address of an orchestrator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{value}` is not the address of an orchestrator: {expected}")]
 pub struct InvalidAddress {
-    /// What was given, without credentials.
+    /// An [`excerpt`] of the text, without credentials.
     pub value: String,
-    /// What was expected.
+    /// The expected value.
     pub expected: &'static str,
 }
 
-/// Longer addresses are a mistake, and would not fit into a request's first line.
-const LONGEST: usize = 2048;
+/// The maximal length of an address in bytes. A longer one is a mistake, and would not fit into a request line.
+const MAX_LENGTH: usize = 2048;
 
-/// The base address of an orchestrator: `http` or `https` (`ws` and `wss` are taken as these), a host, perhaps a
-/// port, credentials and a path prefix. Credentials are never printed.
+/// The base address of an orchestrator: the scheme `http` or `https` (`ws` and `wss` mean the same), a host, and
+/// optionally a port, credentials and a path prefix. Credentials are never printed.
 ///
 /// ```
 /// use rxon::transport::http::OrchestratorUrl;
@@ -43,10 +45,10 @@ impl std::str::FromStr for OrchestratorUrl {
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
         let invalid = |expected| {
-            let value = redacted(text.trim()).chars().take(200).collect();
+            let value = excerpt(redacted(text.trim()));
             InvalidAddress { value, expected }
         };
-        if text.len() > LONGEST {
+        if text.len() > MAX_LENGTH {
             return Err(invalid("expected at most 2048 characters"));
         }
         let uri: Uri = text
@@ -66,7 +68,7 @@ impl std::str::FromStr for OrchestratorUrl {
         if authority.host().is_empty() {
             return Err(invalid("expected a host"));
         }
-        // What TLS could not verify anyhow is said where the address is read.
+        // A host that TLS could never verify is an error here already.
         let name = authority.host().trim_start_matches('[').trim_end_matches(']');
         if secure && ServerName::try_from(name).is_err() {
             return Err(invalid("expected a host name or an IP address"));
@@ -93,12 +95,12 @@ fn port(authority: &Authority) -> Option<u16> {
 }
 
 impl OrchestratorUrl {
-    /// Whether TLS is used.
+    /// Returns whether TLS is used.
     pub fn is_secure(&self) -> bool {
         self.secure
     }
 
-    /// The host without brackets, as it is resolved and verified.
+    /// Returns the host without brackets, for name lookup and verification.
     pub(super) fn host(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
@@ -115,20 +117,28 @@ impl OrchestratorUrl {
         self.prefix.clone()
     }
 
-    /// What a plain proxy is asked for.
+    /// Returns the beginning of the addresses that a forwarding proxy receives.
     pub(super) fn absolute_prefix(&self) -> String {
         format!("http://{}{}", self.host_header(), self.prefix)
     }
 
-    /// What a websocket's address begins with.
+    /// Returns the beginning of a websocket's address.
     pub(super) fn websocket_prefix(&self) -> String {
         let scheme = if self.secure { "wss" } else { "ws" };
         format!("{scheme}://{}{}", self.host_header(), self.prefix)
     }
 
-    /// What of its credentials is secret, in every form that may be shown.
+    /// Returns the secret part of the credentials, in every form in which it may appear.
     pub fn secrets(&self) -> Vec<String> {
         self.credentials.as_deref().map_or_else(Vec::new, secrets_of)
+    }
+
+    /// Returns the address with its credentials.
+    pub(super) fn exposed(&self) -> String {
+        match &self.credentials {
+            Some(credentials) => self.to_string().replacen("://", &format!("://{credentials}@"), 1),
+            None => self.to_string(),
+        }
     }
 
     pub(super) fn basic_credentials(&self) -> Option<String> {
@@ -136,15 +146,15 @@ impl OrchestratorUrl {
     }
 }
 
-/// The value of an `Authorization` header for `user:password`, percent-decoded first.
+/// Returns the value of an `Authorization` header for percent-encoded `user:password`.
 fn basic(credentials: &str) -> String {
     let decoded: Vec<u8> = percent_encoding::percent_decode_str(credentials).collect();
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(decoded))
 }
 
-/// The text of an address without `user:password@` and without what follows a `?`, however broken the address is.
+/// Returns an address without `user:password@` and without its query, even if the address is not valid.
 ///
-/// Whatever stands before the last `@` counts as credentials: a password may hold what should have been encoded.
+/// Everything before the last `@` counts as credentials: a password may contain characters that should be encoded.
 pub fn redacted(text: &str) -> String {
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => (scheme, rest),
@@ -156,8 +166,8 @@ pub fn redacted(text: &str) -> String {
     format!("{scheme}{separator}{rest}{query}")
 }
 
-/// What of an address is secret: the password (or all that stands before the `@` where there is no `:`) as it is given
-/// and as it is meant, and the value of a header that shows it.
+/// Returns the secrets in an address: the password (everything before the `@` if there is no `:`), encoded and decoded,
+/// and the credentials as in the header `Authorization`.
 pub fn secrets_in(address: &str) -> Vec<String> {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     rest.rsplit_once('@').map_or_else(Vec::new, |(credentials, _)| secrets_of(credentials))
@@ -208,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_part_of_an_address_is_known() {
+    fn the_secrets_in_an_address_are_found() {
         assert_eq!(secrets_in("https://me:p%40ss@h/x"), ["p%40ss", "p@ss", "bWU6cEBzcw=="]);
         assert_eq!(secrets_in("me:a@b@p:1"), ["a@b", "a@b", "bWU6YUBi"]);
         assert_eq!(secrets_in("http://token@h")[0], "token");
@@ -217,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_addresses_are_named_without_their_secrets() {
+    fn wrong_addresses_are_quoted_without_their_secrets() {
         let long = format!("http://h/{}", "a".repeat(3000));
         for bad in [
             "",
@@ -249,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_stays_readable() {
+    fn other_parts_of_an_address_stay_readable() {
         for (text, shown) in [
             ("https://u:p@h.example:1/a", "https://h.example:1/a"),
             ("h:8080", "h:8080"),

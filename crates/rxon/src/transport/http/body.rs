@@ -1,4 +1,4 @@
-//! Bodies: out in one piece, in with a limit.
+//! Bodies: requests in one piece, answers with a limit.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -14,10 +14,11 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::connection::failure;
-use crate::{Error, ErrorKind};
+use super::failure::failure;
+use crate::error::{Error, ErrorKind};
+use crate::text::excerpt;
 
-/// A body in one piece that tells when the connection has taken it.
+/// A body in one piece that records when the connection has taken it.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     content: Option<Bytes>,
@@ -30,7 +31,7 @@ impl Outgoing {
         Self { taken: Arc::new(AtomicBool::new(content.is_none())), content }
     }
 
-    /// Set once nothing of the body is left to take.
+    /// Returns the flag that is set once the connection has taken all of the body.
     pub(super) fn taken(&self) -> Arc<AtomicBool> {
         self.taken.clone()
     }
@@ -58,13 +59,13 @@ impl Body for Outgoing {
     }
 }
 
-/// Reads a body whole, decoded, up to `limit` bytes.
+/// Reads and decodes a whole body of at most `limit` bytes.
 ///
 /// # Errors
-/// [`ErrorKind::TooLarge`], [`ErrorKind::Protocol`] for an encoding that cannot be decoded, and
-/// [`ErrorKind::Closed`] when it ends early.
+/// [`ErrorKind::TooLarge`] for a larger body, [`ErrorKind::Protocol`] for one that cannot be decoded, and
+/// [`ErrorKind::Closed`] for one that ends early.
 pub(super) async fn collect(headers: &HeaderMap, mut body: Incoming, limit: usize) -> Result<Bytes, Error> {
-    // Where there is nothing, there is nothing to decode, whatever the headers say of it.
+    // An empty body needs no decoding, whatever its headers say.
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
@@ -73,7 +74,7 @@ pub(super) async fn collect(headers: &HeaderMap, mut body: Incoming, limit: usiz
         return Err(too_large(limit));
     }
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| failure(error, "within the body"))?;
+        let frame = frame.map_err(|error| failure(error, "in the body"))?;
         if let Ok(data) = frame.into_data() {
             decoder.push(data)?;
         }
@@ -98,7 +99,7 @@ impl Decoder {
             b"identity" | b"" => Ok(Self::Identity(Pieces { limit, ..Pieces::default() })),
             b"gzip" | b"x-gzip" => Ok(Self::Gzip(Gzip::new(limit))),
             other => {
-                let other = crate::transport::excerpt(other);
+                let other = excerpt(other);
                 Err(Error::new(
                     ErrorKind::Protocol,
                     format!("content encoding `{other}`, expected gzip or none"),
@@ -110,24 +111,24 @@ impl Decoder {
     fn push(&mut self, data: Bytes) -> Result<(), Error> {
         match self {
             Self::Identity(pieces) => pieces.push(data),
-            Self::Gzip(gzip) => gzip.push(&data).map_err(|error| gzip.explain(error)),
+            Self::Gzip(gzip) => gzip.push(&data).map_err(|error| gzip.to_error(error)),
         }
     }
 
     fn finish(self) -> Result<Bytes, Error> {
         match self {
             Self::Identity(pieces) => Ok(pieces.finish()),
-            Self::Gzip(mut gzip) => gzip.finish().map_err(|error| gzip.explain(error)),
+            Self::Gzip(mut gzip) => gzip.finish().map_err(|error| gzip.to_error(error)),
         }
     }
 }
 
-/// A body as it comes.
+/// A body that is not compressed.
 #[derive(Default)]
 struct Pieces {
-    /// Nearly every answer comes in one piece, which is then passed on as it is.
+    /// The first piece; nearly every answer has only one, which is then passed on without a copy.
     first: Bytes,
-    /// All of it, once there is a second piece.
+    /// All pieces, once there is a second one.
     all: BytesMut,
     limit: usize,
 }
@@ -151,17 +152,17 @@ impl Pieces {
     }
 }
 
-/// A compressed body: one member or several. What follows the last one is ignored, as everybody does.
+/// A compressed body of one or more members. Bytes after the last member are ignored, as by most programs.
 struct Gzip {
     member: GzDecoder<Limited>,
-    /// At least one byte has come.
+    /// At least one byte was received.
     begun: bool,
     /// All members are complete.
     ended: bool,
 }
 
 impl Gzip {
-    /// How every member begins.
+    /// The first byte of every member.
     const MAGIC: u8 = 0x1f;
 
     fn new(limit: usize) -> Self {
@@ -172,17 +173,17 @@ impl Gzip {
         self.begun |= !data.is_empty();
         while !data.is_empty() && !self.ended {
             match self.member.write(data)? {
-                // The member is complete, and this is not its.
-                0 => self.next(data[0])?,
+                // The member is complete, and these bytes are not part of it.
+                0 => self.begin_member(data[0])?,
                 taken => data = &data[taken..],
             }
         }
         Ok(())
     }
 
-    fn next(&mut self, begin: u8) -> io::Result<()> {
+    fn begin_member(&mut self, first: u8) -> io::Result<()> {
         self.member.try_finish()?;
-        if begin == Self::MAGIC {
+        if first == Self::MAGIC {
             let content = std::mem::take(self.member.get_mut());
             self.member = GzDecoder::new(content);
         } else {
@@ -198,7 +199,7 @@ impl Gzip {
         Ok(std::mem::take(self.member.get_mut()).content.freeze())
     }
 
-    fn explain(&self, error: io::Error) -> Error {
+    fn to_error(&self, error: io::Error) -> Error {
         let content = self.member.get_ref();
         if content.full {
             return too_large(content.limit);
@@ -207,7 +208,7 @@ impl Gzip {
     }
 }
 
-/// Refuses what would go beyond the limit before it is stored: a small body can decompress to a huge one.
+/// A buffer that refuses bytes beyond its limit before storing them: a small body can decompress to a huge one.
 #[derive(Default)]
 struct Limited {
     content: BytesMut,
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_what_may_come_and_not_a_byte_more() {
+    fn a_body_may_have_the_limit_and_not_a_byte_more() {
         let text = vec![b'x'; LIMIT];
         assert_eq!(read("identity", &[&text]), Ok(text.clone().into()));
         assert_eq!(read("identity", &[&text[..400], b"", &text[400..]]), Ok(text.clone().into()));

@@ -1,9 +1,7 @@
-//! One HTTP/1.1 connection, driven from within its exchanges.
+//! An HTTP/1.1 connection, driven from within its exchanges.
 
-use std::error::Error as _;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,15 +13,16 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::body::{self, Outgoing};
+use super::failure::failure;
 use super::stream::{Stream, Watch, Watched};
-use crate::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 
 /// A connection between two exchanges.
 pub(super) struct Connection {
     sender: SendRequest<Outgoing>,
     driver: Driver,
     watch: Arc<Watch>,
-    /// It has carried an exchange before.
+    /// Whether it has carried an exchange before.
     reused: bool,
 }
 
@@ -38,19 +37,19 @@ pub(super) struct Done {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// The connection, where it can be used again.
+    /// The connection, if it can be used again.
     pub(super) connection: Option<Connection>,
 }
 
-/// An exchange that did not.
+/// An exchange that failed.
 pub(super) struct Failed {
     pub(super) error: Error,
-    /// The request, when not one byte of it was written.
+    /// The request, if no byte of it was written.
     pub(super) unsent: Option<Box<Request<Outgoing>>>,
 }
 
 impl Connection {
-    /// Begins HTTP on a stream.
+    /// Starts HTTP on a stream.
     pub(super) async fn new(stream: Stream) -> Result<Self, Error> {
         let watch = Arc::new(Watch::default());
         let io = TokioIo::new(Watched::new(stream, watch.clone()));
@@ -61,7 +60,7 @@ impl Connection {
         Ok(Self { sender, driver: Driver(Some(Box::pin(connection))), watch, reused: false })
     }
 
-    /// The connection, unless the peer has closed it meanwhile.
+    /// Returns the connection, unless the peer has closed it since its last exchange.
     pub(super) async fn still_open(mut self) -> Option<Self> {
         self.watch.probe(true);
         poll_fn(|context| {
@@ -77,10 +76,10 @@ impl Connection {
         self.driver.0.is_some() && !self.sender.is_closed()
     }
 
-    /// Sends a request and reads its answer whole.
+    /// Sends a request and reads its whole answer.
     ///
-    /// The connection is given back only after a whole answer to a whole request: otherwise nobody could tell whose
-    /// bytes come next.
+    /// Returns the connection only after a complete answer to a complete request: otherwise the next bytes could belong
+    /// to either exchange.
     pub(super) async fn exchange(
         mut self,
         request: Request<Outgoing>,
@@ -109,7 +108,7 @@ impl Connection {
             }
             Ok(Err(Failed { error, unsent })) => {
                 let error = match self.watch.take_write_error() {
-                    // It came first: that the answer never came is only what followed from it.
+                    // The failed write came first, and caused the missing answer.
                     Some(cause) if error.kind() == ErrorKind::Closed => error.with_source(cause),
                     _ => error,
                 };
@@ -123,14 +122,14 @@ impl Connection {
     }
 }
 
-/// hyper's side of a connection, until it has ended. It is dropped then: only so does hyper tell those who still wait
-/// for something that it will not come.
+/// hyper's side of a connection, dropped when it ends: only the drop makes hyper wake those that still wait for
+/// something from it.
 struct Driver(Option<Pin<Box<Http>>>);
 
 type Http = http1::Connection<TokioIo<Watched>, Outgoing>;
 
 impl Driver {
-    /// Moves what can be moved.
+    /// Moves the bytes that can be moved.
     fn poll(&mut self, context: &mut Context<'_>) {
         if let Some(connection) = &mut self.0
             && connection.as_mut().poll(context).is_ready()
@@ -139,12 +138,12 @@ impl Driver {
         }
     }
 
-    /// Moves the connection's bytes while a future waits for them.
+    /// Moves the bytes of the connection while a future waits for them.
     async fn drive<F: Future>(&mut self, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|context| {
-            // The request is queued by the first poll of the future, written and answered by the connection's, so the
-            // future is asked again after the connection has moved.
+            // The first poll of the future queues the request, and polling the connection writes it and reads its
+            // answer, so the future is polled again after the connection.
             if let Poll::Ready(output) = future.as_mut().poll(context) {
                 return Poll::Ready(output);
             }
@@ -153,33 +152,6 @@ impl Driver {
         })
         .await
     }
-}
-
-/// What an error of hyper's means.
-pub(super) fn failure(error: hyper::Error, detail: &str) -> Error {
-    let kind = if error.is_parse() { ErrorKind::Protocol } else { below(&error) };
-    Error::new(kind, detail).with_source(error)
-}
-
-/// What the stream below had to say: rustls' own errors come wrapped in those of I/O, and so do malformed chunks.
-fn below(error: &hyper::Error) -> ErrorKind {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return match error.kind() {
-                _ if error
-                    .get_ref()
-                    .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) =>
-                {
-                    ErrorKind::Tls
-                }
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => ErrorKind::Protocol,
-                _ => ErrorKind::Closed,
-            };
-        }
-        source = error.source();
-    }
-    ErrorKind::Closed
 }
 
 #[cfg(test)]
@@ -215,10 +187,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_end_that_is_seen_only_when_the_request_is_queued_gives_the_request_back() {
+    async fn a_close_that_is_seen_only_when_the_request_is_queued_returns_the_request() {
         let (connection, server) = used().await;
         drop(server);
-        // The runtime hears of the end: the connection's first move within the exchange will be to close.
+        // Lets the runtime see the close: the connection will close as the exchange begins.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
@@ -229,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_end_that_the_runtime_has_not_heard_of_is_seen() {
+    async fn a_close_that_the_runtime_has_not_seen_is_seen() {
         for _ in 0..20 {
             let (connection, server) = used().await;
             let connection = connection.still_open().await.expect("it is open");
@@ -239,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_word_out_of_turn_ends_a_connection() {
+    async fn bytes_between_exchanges_end_a_connection() {
         let (connection, mut server) = used().await;
         server.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.expect("a client");
         assert!(connection.still_open().await.is_none());

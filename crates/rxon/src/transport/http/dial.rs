@@ -1,8 +1,9 @@
-//! How a connection is made: name, TCP, proxy, TLS.
+//! Opening a connection: name lookup, TCP, proxy, TLS.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
@@ -11,19 +12,23 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::CONNECT_TIME_LIMIT;
 use super::address::OrchestratorUrl;
 use super::connection::Connection;
+use super::failure::is_tls;
 use super::proxy::{Proxies, Proxy};
 use super::rotation::Rotation;
 use super::stream::Stream;
 use super::tls::{InvalidTls, TlsSettings};
-use crate::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
+use crate::text::excerpt;
 
-/// The longest head of a proxy's answer to CONNECT.
+/// The time limit of connecting, including TLS: 5 s.
+pub const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// The maximal size of the head of a proxy's answer to CONNECT, in bytes.
 const MAX_PROXY_HEAD: usize = 16 << 10;
 
-/// Makes connections to one orchestrator.
+/// Opens connections to one orchestrator.
 pub(super) struct Dialer {
     url: OrchestratorUrl,
     proxy: Option<Proxy>,
@@ -54,47 +59,47 @@ impl Dialer {
         } else {
             None
         };
-        Ok(Self { url: url.clone(), proxy: proxies.choose(url), tls })
+        Ok(Self {
+            url: url.clone(),
+            proxy: proxies.choose(url.is_secure(), url.host(), url.port()).cloned(),
+            tls,
+        })
     }
 
-    /// The proxy that forwards the requests, where there is one: it is to be told the whole address.
+    /// Returns the proxy that forwards requests, if there is one: it needs the whole address of each.
     pub(super) fn forwarder(&self) -> Option<&Proxy> {
         self.proxy.as_ref().filter(|_| self.tls.is_none())
     }
 
-    /// The TLS of the connection that was made last, where it comes from files.
+    /// Returns the TLS configuration of the last opened connection, if it comes from files.
     pub(super) fn tls(&self) -> Option<Arc<ClientConfig>> {
         let rotation =
             self.tls.as_ref().map(|(rotation, _)| rotation).filter(|rotation| rotation.has_files())?;
-        Some(rotation.read_before())
+        Some(rotation.current())
     }
 
-    /// Whether a connection that was made with this would be made with something else now.
-    pub(super) async fn has_changed(&self, made_with: &Arc<ClientConfig>) -> bool {
+    /// Returns whether a new connection would have another TLS configuration than this one.
+    pub(super) async fn has_changed(&self, used: &Arc<ClientConfig>) -> bool {
         match &self.tls {
-            Some((rotation, _)) => {
-                rotation.config().await.is_ok_and(|config| !Arc::ptr_eq(&config, made_with))
-            }
+            Some((rotation, _)) => rotation.config().await.is_ok_and(|config| !Arc::ptr_eq(&config, used)),
             None => false,
         }
     }
 
-    /// Connects.
+    /// Connects for requests.
     pub(super) async fn dial(&self) -> Result<Connection, Error> {
-        timeout(CONNECT_TIME_LIMIT, self.connect()).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Connect, format!("{} within {CONNECT_TIME_LIMIT:?}", self.url)))
-        })
+        self.limited(async { Connection::new(self.stream(self.tls.is_some()).await?).await }).await
     }
 
-    /// Connects for a websocket: a proxy that only forwards requests is asked for a tunnel, too.
+    /// Connects for a websocket, by a tunnel even through a proxy that forwards requests.
     pub(super) async fn dial_through(&self) -> Result<Stream, Error> {
-        timeout(CONNECT_TIME_LIMIT, self.stream(true)).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Connect, format!("{} within {CONNECT_TIME_LIMIT:?}", self.url)))
-        })
+        self.limited(self.stream(true)).await
     }
 
-    async fn connect(&self) -> Result<Connection, Error> {
-        Connection::new(self.stream(self.tls.is_some()).await?).await
+    async fn limited<T>(&self, dialing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        timeout(CONNECT_TIME_LIMIT, dialing).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Connect, format!("{} within {CONNECT_TIME_LIMIT:?}", self.url)))
+        })
     }
 
     async fn stream(&self, through: bool) -> Result<Stream, Error> {
@@ -115,11 +120,7 @@ impl Dialer {
                     .connect(name.clone(), tcp)
                     .await
                     .map_err(|error| {
-                        // rustls' own errors come wrapped; anything else is the connection's.
-                        let of_tls = error
-                            .get_ref()
-                            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
-                        let kind = if of_tls { ErrorKind::Tls } else { ErrorKind::Connect };
+                        let kind = if is_tls(&error) { ErrorKind::Tls } else { ErrorKind::Connect };
                         Error::new(kind, self.url.to_string()).with_source(error)
                     })?;
                 Stream::Tls(Box::new(tls))
@@ -128,7 +129,7 @@ impl Dialer {
     }
 }
 
-async fn tcp(host: &str, port: u16, whom: &str) -> Result<TcpStream, Error> {
+async fn tcp(host: &str, port: u16, peer: &str) -> Result<TcpStream, Error> {
     let deadline = Instant::now() + CONNECT_TIME_LIMIT;
     let stream = async {
         let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
@@ -136,10 +137,10 @@ async fn tcp(host: &str, port: u16, whom: &str) -> Result<TcpStream, Error> {
         stream.set_nodelay(true)?;
         Ok(stream)
     };
-    stream.await.map_err(|error: io::Error| Error::new(ErrorKind::Connect, whom).with_source(error))
+    stream.await.map_err(|error: io::Error| Error::new(ErrorKind::Connect, peer).with_source(error))
 }
 
-/// Connects to the first address that lets us. One that swallows packets leaves time for the others.
+/// Connects to the first address that accepts. An address that swallows packets leaves time for the others.
 async fn first_of(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for (tried, address) in addresses.iter().enumerate() {
@@ -153,7 +154,7 @@ async fn first_of(addresses: &[SocketAddr], deadline: Instant) -> io::Result<Tcp
     Err(failed)
 }
 
-/// Asks a proxy for a tunnel.
+/// Requests a tunnel from a proxy.
 async fn tunnel(stream: &mut TcpStream, proxy: &Proxy, url: &OrchestratorUrl) -> Result<(), Error> {
     let failed = |detail: String| Error::new(ErrorKind::Proxy, detail);
     let target = if url.host().contains(':') {
@@ -161,15 +162,17 @@ async fn tunnel(stream: &mut TcpStream, proxy: &Proxy, url: &OrchestratorUrl) ->
     } else {
         format!("{}:{}", url.host(), url.port())
     };
-    let credentials =
-        proxy.credentials().map(|value| format!("Proxy-Authorization: {value}\r\n")).unwrap_or_default();
+    let credentials = proxy
+        .basic_credentials()
+        .map(|value| format!("Proxy-Authorization: {value}\r\n"))
+        .unwrap_or_default();
     let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credentials}\r\n");
     stream
         .write_all(request.as_bytes())
         .await
         .map_err(|error| failed(proxy.to_string()).with_source(error))?;
     let mut head = Vec::new();
-    // Byte by byte: what follows the head belongs to TLS, and a head is read once per connection.
+    // Reads single bytes, as those after the head belong to TLS. A head is read once per connection.
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= MAX_PROXY_HEAD {
             return Err(failed(format!(
@@ -186,7 +189,7 @@ async fn tunnel(stream: &mut TcpStream, proxy: &Proxy, url: &OrchestratorUrl) ->
     if status.len() == 3 && status.starts_with(b"2") {
         Ok(())
     } else {
-        Err(failed(format!("{proxy} answered CONNECT {target} with `{}`", crate::transport::excerpt(line))))
+        Err(failed(format!("{proxy} answered CONNECT {target} with `{}`", excerpt(line))))
     }
 }
 
@@ -198,21 +201,21 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_that_says_nothing_leaves_time_for_the_others() {
+    async fn a_silent_address_leaves_time_for_the_others() {
         let socket =
             socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
         socket.listen(0).expect("a free port");
         let full = TcpListener::from(socket);
         let silent = full.local_addr().expect("an address");
-        // Its backlog is filled, and nobody accepts.
+        // Fills the backlog, from which nothing accepts.
         let connect = || StdStream::connect_timeout(&silent, Duration::from_millis(100)).ok();
         let _waiting: Vec<_> = std::iter::from_fn(connect).collect();
         let open = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let open = open.local_addr().map(|address| (address, open)).expect("an address");
         let begin = Instant::now();
         let addresses = [silent, silent, open.0];
-        let stream = first_of(&addresses, begin + CONNECT_TIME_LIMIT).await.expect("the last lets us in");
+        let stream = first_of(&addresses, begin + CONNECT_TIME_LIMIT).await.expect("the last accepts");
         assert_eq!(stream.peer_addr().expect("an address"), open.0);
         assert!(begin.elapsed() < CONNECT_TIME_LIMIT, "{:?}", begin.elapsed());
         let error =

@@ -1,30 +1,32 @@
-//! HTTP/1.1 straight on hyper's connections.
+//! HTTP/1.1 directly on hyper's connections.
 //!
-//! A pool would cost what a worker's speed is made of, and hide whether a request was written whole. So each
-//! [`Transport`] owns at most one connection, made when it is first needed and again after it was closed, and drives
-//! it from within the exchange: no task is spawned, and dropping the exchange closes the connection.
+//! A pool would cost speed, and hide whether a request was written to its end. So each [`Transport`] owns at most one
+//! connection, opened when it is needed and reopened after it was closed, and drives it from within the exchange: no
+//! task is spawned, and dropping the exchange closes the connection.
 
 mod address;
 mod body;
 mod connection;
 mod dial;
+mod failure;
 mod proxy;
+mod response;
 mod rotation;
 mod stream;
 mod tls;
 mod websocket;
 
 use std::fmt;
-use std::sync::{Arc, RwLock};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri};
 use rustls::ClientConfig;
 use tokio::time::Instant;
 
 pub use address::{InvalidAddress, OrchestratorUrl, redacted, secrets_in};
+pub use dial::CONNECT_TIME_LIMIT;
 pub use proxy::{InvalidProxy, Proxies};
 pub use tls::{ClientIdentity, InvalidTls, TlsFile, TlsSettings, storage_tls};
 pub use websocket::{HANDSHAKE_TIME_LIMIT, MAX_FRAME};
@@ -33,45 +35,45 @@ use self::body::Outgoing;
 use self::connection::{Connection, Failed};
 use self::dial::Dialer;
 use self::proxy::Proxy;
+use self::response::response;
 use super::{Connector, ExchangeFuture, OpenFuture, Operation, PollQuery, Request, Response, Transport};
-use crate::{Error, ErrorKind, Progress, VERSION, WorkerId};
+use crate::error::{Error, ErrorKind, ExchangeProgress};
+use crate::id::WorkerId;
+use crate::model::VERSION;
 
-/// Answers to a poll larger than this, counted decompressed, are refused without being read whole: 64 MiB.
+/// The maximal size of the answer to a poll, decompressed: 64 MiB. A larger one is not read to its end.
 pub const MAX_BODY: usize = 64 << 20;
 
-/// Answers to anything but a poll larger than this are refused in the same way: 4 MiB.
+/// The maximal size of the answer to any other operation, decompressed: 4 MiB.
 pub const MAX_SMALL_BODY: usize = 4 << 20;
 
-/// A connection must stand, TLS included, within this time: 5 s.
-pub const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(5);
-
-/// How often it is looked whether the certificates of an open connection have changed.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The time between two checks whether the certificates of an open connection have changed.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 const WORKER_TOKEN: HeaderName = HeaderName::from_static("x-worker-token");
 const WORKER_ID: HeaderName = HeaderName::from_static("x-worker-id");
 const RXON_VERSION: HeaderName = HeaderName::from_static("x-rxon-version");
 
-/// What a connector needs to know.
+/// The settings of a connector.
 #[derive(Debug, Clone)]
 pub struct HttpSettings {
-    /// Where the orchestrator is.
+    /// The address of the orchestrator.
     pub url: OrchestratorUrl,
-    /// Who asks.
+    /// The name of the worker.
     pub worker_id: WorkerId,
-    /// The token of every request; those for another token go on with what it is when the connector is made.
+    /// The token of every request. Requests for a short-lived token keep the value it has when the connector is created.
     pub token: Token,
-    /// Whom to trust, for `https`.
+    /// The TLS settings for `https`.
     pub tls: TlsSettings,
-    /// Through which proxies to go.
+    /// The proxies.
     pub proxies: Proxies,
-    /// As `User-Agent`.
+    /// The value of the header `User-Agent`.
     pub user_agent: &'static str,
-    /// Told, once for each change, when certificate files have changed and cannot be used. Those read before go on.
+    /// Called once for each change of certificate files that leaves them unusable. The previous certificates stay in use.
     pub on_unusable_files: Option<fn(&InvalidTls)>,
 }
 
-/// A token that can be replaced while connections are open. Never printed.
+/// A token that can be replaced while connections are open. It is never printed.
 #[derive(Clone)]
 pub struct Token(Arc<RwLock<HeaderValue>>);
 
@@ -82,37 +84,38 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// A token as it is put into the header.
+    /// Creates a token.
     ///
     /// # Errors
-    /// [`ErrorKind::Message`] when it holds characters no header can.
+    /// Returns [`ErrorKind::Message`] when a header cannot hold its characters.
     pub fn new(token: &str) -> Result<Self, Error> {
         Ok(Self(Arc::new(RwLock::new(Self::header(token)?))))
     }
 
-    /// Replaces it for all requests from now on.
+    /// Replaces the token of all later requests.
     ///
     /// # Errors
-    /// [`ErrorKind::Message`] when the new one holds characters no header can; the old one stays.
+    /// Returns [`ErrorKind::Message`] when a header cannot hold the characters of the new token; the old one stays.
     pub fn replace(&self, token: &str) -> Result<(), Error> {
-        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Self::header(token)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Self::header(token)?;
         Ok(())
     }
 
     fn header(token: &str) -> Result<HeaderValue, Error> {
-        let mut value = HeaderValue::from_str(token)
-            .or_else(|_| HeaderValue::from_bytes(token.as_bytes()))
-            .map_err(|_| Error::new(ErrorKind::Message, "the token holds control characters"))?;
+        let mut value =
+            HeaderValue::from_str(token)
+                .or_else(|_| HeaderValue::from_bytes(token.as_bytes()))
+                .map_err(|_| Error::new(ErrorKind::Message, "the token contains control characters"))?;
         value.set_sensitive(true);
         Ok(value)
     }
 
     fn current(&self) -> HeaderValue {
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Makes HTTP transports to one orchestrator.
+/// A factory of HTTP transports to one orchestrator.
 #[derive(Debug, Clone)]
 pub struct HttpConnector(Arc<Inner>);
 
@@ -125,7 +128,7 @@ struct Inner {
     token: Token,
 }
 
-/// The address of every operation, made once.
+/// The addresses of all operations, created once.
 #[derive(Debug)]
 struct Addresses {
     register: Uri,
@@ -134,20 +137,20 @@ struct Addresses {
     result: Uri,
     event: Uri,
     token: Uri,
-    /// As tungstenite wants it, with scheme and host.
+    /// With scheme and host, as tungstenite expects.
     websocket: String,
 }
 
 impl HttpConnector {
-    /// A connector with these settings. Reads certificates; connects to nothing.
+    /// Creates a connector. Reads certificates, but does not connect.
     ///
     /// # Errors
-    /// [`InvalidTls`] when a certificate file is not what it should be.
+    /// Returns [`InvalidTls`] when a certificate file cannot be used.
     pub fn new(settings: HttpSettings) -> Result<Self, InvalidTls> {
         let mut headers = HeaderMap::new();
         let mut add = |name: HeaderName, value: &str| {
             if let Ok(mut value) = HeaderValue::from_str(value) {
-                // Credentials are in a map of headers that is printed with its owner.
+                // The map of headers is printed with its owner; sensitive values are not.
                 value.set_sensitive(matches!(name, header::AUTHORIZATION | header::PROXY_AUTHORIZATION));
                 headers.insert(name, value);
             }
@@ -163,7 +166,7 @@ impl HttpConnector {
         }
         let dialer =
             Dialer::new(&settings.url, &settings.proxies, &settings.tls, settings.on_unusable_files)?;
-        if let Some(credentials) = dialer.forwarder().and_then(Proxy::credentials) {
+        if let Some(credentials) = dialer.forwarder().and_then(Proxy::basic_credentials) {
             add(header::PROXY_AUTHORIZATION, &credentials);
         }
         let prefix = if dialer.forwarder().is_some() {
@@ -194,7 +197,7 @@ impl Connector for HttpConnector {
 impl Addresses {
     fn new(prefix: &str, url: &OrchestratorUrl, worker_id: &WorkerId) -> Self {
         let uri = |path: &str| -> Uri {
-            format!("{prefix}/_worker/{path}").parse().expect("the prefix was parsed as a part of an address")
+            format!("{prefix}/_worker/{path}").parse().expect("the prefix is a part of a valid address")
         };
         let worker = super::encoded(worker_id.as_str());
         Self {
@@ -209,12 +212,12 @@ impl Addresses {
     }
 }
 
-/// One orchestrator, at most one connection.
+/// A transport with at most one connection.
 #[derive(Debug)]
 struct HttpTransport {
     inner: Arc<Inner>,
     connection: Option<Connection>,
-    /// What the connection was made with, where that can change, and when it was last looked whether it has.
+    /// The TLS configuration of the connection, where it can change, and the time of the last check.
     tls: Option<(Arc<ClientConfig>, Instant)>,
     last_poll: Option<(Arc<PollQuery>, Uri)>,
 }
@@ -228,7 +231,7 @@ impl Transport for HttpTransport {
                 _ => MAX_SMALL_BODY,
             };
             let mut message = self.message(request)?;
-            // An idle connection that the peer closed is found out here, before anything is written.
+            // Detects an idle connection that the peer has closed before anything is written.
             let mut kept = match self.connection.take() {
                 Some(connection) if !self.is_outdated().await => connection.still_open().await,
                 _ => None,
@@ -238,7 +241,7 @@ impl Transport for HttpTransport {
                 let connection = if let Some(connection) = kept.take() {
                     connection
                 } else {
-                    // Rare, and large with all that TLS needs: not to be a part of every exchange's future.
+                    // Boxed because it is rare, and with TLS too large for every exchange's future.
                     let connection = Box::pin(self.inner.dialer.dial()).await?;
                     self.tls = self.inner.dialer.tls().map(|config| (config, Instant::now()));
                     connection
@@ -254,14 +257,14 @@ impl Transport for HttpTransport {
 }
 
 impl HttpTransport {
-    /// Whether the certificates have changed since the connection was made.
+    /// Returns whether the certificates have changed since the connection was opened.
     async fn is_outdated(&mut self) -> bool {
-        let Some((made_with, looked)) = &mut self.tls else { return false };
-        if looked.elapsed() < LOOK_INTERVAL {
+        let Some((config, checked)) = &mut self.tls else { return false };
+        if checked.elapsed() < CHECK_INTERVAL {
             return false;
         }
-        *looked = Instant::now();
-        self.inner.dialer.has_changed(made_with).await
+        *checked = Instant::now();
+        self.inner.dialer.has_changed(config).await
     }
 
     fn message(&mut self, request: Request) -> Result<http::Request<Outgoing>, Error> {
@@ -279,9 +282,9 @@ impl HttpTransport {
         } else {
             self.inner.headers_with_body.clone()
         };
-        // A short-lived token is got for the long-lived one, which stands there from the beginning.
+        // A request for a short-lived token keeps the long-lived token, which is in the headers already.
         if !matches!(request.operation, Operation::Token) {
-            // Its place is there already: a map that grows would cost more than all the rest.
+            // Replaces a value: letting the map grow would cost more than the rest of this function.
             headers.insert(WORKER_TOKEN, self.inner.token.current());
         }
         let mut message = http::Request::new(Outgoing::new(request.body));
@@ -291,7 +294,7 @@ impl HttpTransport {
         Ok(message)
     }
 
-    /// Poll after poll asks the same, so that its address is kept.
+    /// Keeps the last address, as most polls repeat it.
     fn poll_address(&mut self, query: &Arc<PollQuery>) -> Result<Uri, Error> {
         if let Some((known, uri)) = &self.last_poll
             && Arc::ptr_eq(known, query)
@@ -299,7 +302,7 @@ impl HttpTransport {
             return Ok(uri.clone());
         }
         let uri = Uri::try_from(format!("{}{}", self.inner.addresses.poll, query.as_str()))
-            .map_err(|error| Error::new(ErrorKind::Message, "the poll's address").with_source(error))?;
+            .map_err(|error| Error::new(ErrorKind::Message, "the address of the poll").with_source(error))?;
         self.last_poll = Some((query.clone(), uri.clone()));
         Ok(uri)
     }
@@ -309,21 +312,10 @@ impl HttpTransport {
         if done.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
             && let Some(proxy) = self.inner.dialer.forwarder()
         {
-            // No orchestrator says this: the request went no further.
-            let progress = Progress { answered: true, ..Progress::default() };
+            // This answer is never an orchestrator's: the request did not reach it.
+            let progress = ExchangeProgress { answered: true, ..ExchangeProgress::default() };
             return Err(Error::new(ErrorKind::Proxy, format!("{proxy} answered 407")).with_progress(progress));
         }
         Ok(response(done.status, &done.headers, done.body))
     }
-}
-
-/// What is kept of an answer.
-fn response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Response {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let retry_after =
-        text(header::RETRY_AFTER).and_then(|value| crate::backoff::retry_after(value, SystemTime::now()));
-    let location = text(header::LOCATION).filter(|_| status.is_redirection()).map(redacted);
-    let date = text(header::DATE).filter(|_| !status.is_success());
-    let date = date.and_then(|value| httpdate::parse_http_date(value).ok());
-    Response { status: status.as_u16(), body, retry_after, location, date }
 }

@@ -1,74 +1,46 @@
-//! Which proxy a connection goes through.
+//! The choice of a proxy for a connection.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use super::address::{OrchestratorUrl, redacted};
 
-/// The proxies of an environment.
+/// The proxies of the environment.
 ///
-/// `HTTP_PROXY` for `http` addresses, `HTTPS_PROXY` for `https` ones, `NO_PROXY` (host names, suffixes, addresses, with
-/// or without a port, and networks such as `10.0.0.0/8`, separated by commas; `*` for all) for those that are reached
-/// directly. Lower-case names count when the upper-case ones are not set.
+/// `HTTP_PROXY` is for `http` addresses, `HTTPS_PROXY` for `https` addresses. `NO_PROXY` lists the exceptions, separated
+/// by commas: host names, suffixes and addresses, each with or without a port, networks such as `10.0.0.0/8`, or `*` for
+/// all. A lower-case name counts if the upper-case one is not set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
-    none_for: Vec<String>,
+    exceptions: Vec<String>,
 }
 
-/// A proxy's address that cannot be used.
+/// A text that is not a valid address of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{variable}` is `{value}`, expected the address of an http proxy such as `http://proxy:3128`")]
 pub struct InvalidProxy {
-    /// Where it stood.
+    /// The variable with the address.
     pub variable: &'static str,
-    /// What was given, without credentials.
+    /// The value, without credentials.
     pub value: String,
 }
 
-/// One proxy. Its credentials are never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Proxy(OrchestratorUrl);
-
-impl fmt::Display for Proxy {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Proxy({})", self.0)
-    }
-}
-
-impl Proxy {
-    pub(super) fn host(&self) -> &str {
-        self.0.host()
-    }
-
-    pub(super) fn port(&self) -> u16 {
-        self.0.port()
-    }
-
-    pub(super) fn credentials(&self) -> Option<String> {
-        self.0.basic_credentials()
-    }
-}
+/// The address of a proxy, which has the same form as that of an orchestrator.
+pub(super) type Proxy = OrchestratorUrl;
 
 impl Proxies {
-    /// Reads the variables through `variable`; empty ones count as not set.
+    /// Reads the variables through `variable`. Empty ones count as not set.
     ///
     /// # Errors
-    /// [`InvalidProxy`], one for each that is wrong; `https` proxies are not supported.
+    /// Returns an [`InvalidProxy`] for each wrong variable. Proxies with the scheme `https` are not supported.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<InvalidProxy>> {
         let mut problems = Vec::new();
         let mut proxy = |upper: &'static str, lower: &str| {
             let value = set(&variable, upper).or_else(|| set(&variable, lower))?;
             let address = if value.contains("://") { value.clone() } else { format!("http://{value}") };
             match address.parse::<OrchestratorUrl>() {
-                Ok(url) if !url.is_secure() => Some(Proxy(url)),
+                Ok(url) if !url.is_secure() => Some(url),
                 _ => {
                     problems.push(InvalidProxy { variable: upper, value: redacted(&value) });
                     None
@@ -77,18 +49,29 @@ impl Proxies {
         };
         let http = proxy("HTTP_PROXY", "http_proxy");
         let https = proxy("HTTPS_PROXY", "https_proxy");
-        let none_for = set(&variable, "NO_PROXY").or_else(|| set(&variable, "no_proxy")).unwrap_or_default();
-        let none_for =
-            none_for.split(',').map(|entry| entry.trim().to_lowercase()).filter(|entry| !entry.is_empty());
-        let proxies = Self { http, https, none_for: none_for.collect() };
+        let exceptions =
+            set(&variable, "NO_PROXY").or_else(|| set(&variable, "no_proxy")).unwrap_or_default();
+        let exceptions =
+            exceptions.split(',').map(|entry| entry.trim().to_lowercase()).filter(|entry| !entry.is_empty());
+        let proxies = Self { http, https, exceptions: exceptions.collect() };
         if problems.is_empty() { Ok(proxies) } else { Err(problems) }
     }
 
-    pub(super) fn choose(&self, url: &OrchestratorUrl) -> Option<Proxy> {
-        if self.none_for.iter().any(|entry| matches(entry, url)) {
-            return None;
-        }
-        if url.is_secure() { self.https.clone() } else { self.http.clone() }
+    /// Returns whether no proxy is set.
+    pub fn is_empty(&self) -> bool {
+        self.http.is_none() && self.https.is_none()
+    }
+
+    /// Returns the address of the proxy for a destination, with its credentials, or `None` for a direct connection.
+    /// An IPv6 address as `host` may be in brackets.
+    pub fn exposed(&self, secure: bool, host: &str, port: u16) -> Option<String> {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        self.choose(secure, host, port).map(Proxy::exposed)
+    }
+
+    pub(super) fn choose(&self, secure: bool, host: &str, port: u16) -> Option<&Proxy> {
+        let proxy = if secure { &self.https } else { &self.http };
+        proxy.as_ref().filter(|_| !self.exceptions.iter().any(|entry| matches(entry, host, port)))
     }
 }
 
@@ -96,15 +79,15 @@ fn set(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Option<String>
     variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
-fn matches(entry: &str, url: &OrchestratorUrl) -> bool {
+fn matches(entry: &str, host: &str, port: u16) -> bool {
     if entry == "*" {
         return true;
     }
-    let (name, port) = split(entry);
-    if port.is_some_and(|port| port != url.port()) {
+    let (name, only_port) = split(entry);
+    if only_port.is_some_and(|only| only != port) {
         return false;
     }
-    let host = url.host().to_lowercase();
+    let host = host.to_lowercase();
     if let Ok(address) = host.parse() {
         return covers(name, address);
     }
@@ -112,7 +95,7 @@ fn matches(entry: &str, url: &OrchestratorUrl) -> bool {
     host == suffix || host.ends_with(&format!(".{suffix}"))
 }
 
-/// Name and port of an entry; an IPv6 address with a port stands in brackets.
+/// Splits an entry into name and port. An IPv6 address with a port is in brackets.
 fn split(entry: &str) -> (&str, Option<u16>) {
     let (name, port) = match entry.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
         Some((address, rest)) => (address, rest.strip_prefix(':')),
@@ -124,7 +107,7 @@ fn split(entry: &str) -> (&str, Option<u16>) {
     (name, port.and_then(|port| port.parse().ok()))
 }
 
-/// Whether an entry is this address, however written, or a network that it is in.
+/// Returns whether an entry is this address, however it is written, or a network that contains it.
 fn covers(entry: &str, address: IpAddr) -> bool {
     let (network, length) = match entry.split_once('/') {
         Some((network, length)) => (network, length.parse().ok()),
@@ -152,16 +135,18 @@ mod tests {
     }
 
     fn chosen(proxies: &Proxies, url: &str) -> Option<String> {
-        proxies.choose(&url.parse().expect(url)).map(|proxy| proxy.to_string())
+        let url: OrchestratorUrl = url.parse().expect(url);
+        proxies.choose(url.is_secure(), url.host(), url.port()).map(ToString::to_string)
     }
 
     #[test]
-    fn each_scheme_has_its_own() {
+    fn each_scheme_has_a_proxy_of_its_own() {
         let proxies = proxies(&[("http_proxy", "plain:1"), ("HTTPS_PROXY", "http://u:secret@tls:2")])
             .expect("two proxies");
         assert_eq!(chosen(&proxies, "http://h").as_deref(), Some("http://plain:1"));
         assert_eq!(chosen(&proxies, "https://h").as_deref(), Some("http://tls:2"));
         assert!(!format!("{proxies:?}").contains("secret"));
+        assert_eq!(proxies.exposed(true, "h", 443).as_deref(), Some("http://u:secret@tls:2"));
     }
 
     #[test]
@@ -191,6 +176,9 @@ mod tests {
         ] {
             assert_eq!(chosen(&proxies, direct), None, "{direct}");
         }
+        for (host, port, direct) in [("[::3]", 80, true), ("[::3]", 81, false), ("H", 8080, true)] {
+            assert_eq!(proxies.exposed(false, host, port).is_none(), direct, "{host}:{port}");
+        }
         for through in [
             "http://notlocalhost",
             "http://acorp.example",
@@ -207,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_one_is_named_without_its_credentials() {
+    fn a_wrong_proxy_is_quoted_without_its_credentials() {
         let problems = proxies(&[("HTTP_PROXY", "socks5://u:secret@h:1"), ("HTTPS_PROXY", "https://x")])
             .expect_err("neither is an http proxy");
         assert_eq!(problems.len(), 2);

@@ -1,8 +1,7 @@
-//! Certificates that change on disk.
+//! Rotation of certificates on disk.
 //!
-//! They are looked at before each connection is made, and read again when they have changed: a rotation needs no
-//! restart. Files that cannot be used, perhaps because only half of them is written yet, leave what was read before in
-//! place until they change again or can be.
+//! The files are checked before each connection and read again when they have changed, so a rotation needs no restart.
+//! While new files cannot be used, perhaps because they are still being written, the previous configuration stays.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,57 +10,57 @@ use std::time::{Duration, SystemTime};
 use rustls::ClientConfig;
 
 use super::tls::{InvalidTls, TlsSettings};
-use crate::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 
-/// A disk that has not answered by then is not waited for.
-const LOOK_LIMIT: Duration = Duration::from_secs(1);
+/// The longest wait for the disk.
+const CHECK_TIME_LIMIT: Duration = Duration::from_secs(1);
 
-/// What tells that a file is not the one that was read.
+/// The state of the files by which a change is noticed: time of modification, length and inode of each.
 type Stamp = Vec<Option<(SystemTime, u64, u64)>>;
 
-/// The TLS of one connector, as its files say it is.
+/// The TLS configuration of one connector, as in its files.
 #[derive(Clone)]
 pub(super) struct Rotation {
     settings: TlsSettings,
     on_unusable: Option<fn(&InvalidTls)>,
     loaded: Arc<Mutex<Loaded>>,
-    /// Held by whoever looks: a disk that never answers costs one thread.
+    /// Held during a check, so that a disk that never answers occupies one thread only.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct Loaded {
     stamp: Stamp,
     config: Arc<ClientConfig>,
-    /// Of files that could not be used, and whether that was said.
+    /// The stamp of files that cannot be used, and whether `on_unusable` was called.
     unusable: Option<(Stamp, bool)>,
 }
 
 impl Rotation {
-    /// Files that changed and cannot be used are told to `on_unusable`, once for each change.
+    /// Calls `on_unusable` once for each change that leaves the files unusable.
     pub(super) fn new(
         settings: &TlsSettings,
         on_unusable: Option<fn(&InvalidTls)>,
     ) -> Result<Self, InvalidTls> {
-        // Looked at first: a change while the files are read is seen at the next connection.
+        // Stamped first, so that a change while the files are read is seen at the next connection.
         let stamp = stamp(settings);
         let config = settings.client_config()?;
         let loaded = Arc::new(Mutex::new(Loaded { stamp, config, unusable: None }));
         Ok(Self { settings: settings.clone(), on_unusable, loaded, turn: Arc::default() })
     }
 
-    /// Whether there is anything that can change.
+    /// Returns whether there are files that can change.
     pub(super) fn has_files(&self) -> bool {
         self.settings.files().next().is_some()
     }
 
-    /// What the next connection is made with. While the disk does not answer, what was read before.
+    /// Returns the configuration of the next connection; the current one while the disk does not answer.
     pub(super) async fn config(&self) -> Result<Arc<ClientConfig>, Error> {
         if !self.has_files() {
-            return Ok(self.read_before());
+            return Ok(self.current());
         }
-        let looking = async {
+        let checking = async {
             let (rotation, turn) = (self.clone(), self.turn.clone().lock_owned().await);
-            // A disk may take its time: not on the thread of the heartbeats.
+            // A slow disk must not block the thread of the heartbeats.
             let read = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
                 rotation.read();
@@ -69,13 +68,13 @@ impl Rotation {
             read.await
                 .map_err(|error| Error::new(ErrorKind::Tls, "reading the certificates").with_source(error))
         };
-        if let Ok(read) = tokio::time::timeout(LOOK_LIMIT, looking).await {
+        if let Ok(read) = tokio::time::timeout(CHECK_TIME_LIMIT, checking).await {
             read?;
         }
-        Ok(self.read_before())
+        Ok(self.current())
     }
 
-    pub(super) fn read_before(&self) -> Arc<ClientConfig> {
+    pub(super) fn current(&self) -> Arc<ClientConfig> {
         self.loaded().config.clone()
     }
 
@@ -83,7 +82,7 @@ impl Rotation {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Blocks. What was read before can be had meanwhile.
+    /// Reads the files if they have changed. Blocks, without holding the lock while it reads.
     fn read(&self) {
         let stamp = stamp(&self.settings);
         if stamp == self.loaded().stamp {
@@ -93,16 +92,16 @@ impl Rotation {
         let mut loaded = self.loaded();
         match read {
             Ok(config) => *loaded = Loaded { stamp, config, unusable: None },
-            Err(error) => self.unusable(&mut loaded, stamp, &error),
+            Err(error) => self.on_unusable_files(&mut loaded, stamp, &error),
         }
     }
 
-    /// Said only when it is found like that again: at first, half of it may not be written yet.
-    fn unusable(&self, loaded: &mut Loaded, stamp: Stamp, error: &InvalidTls) {
+    /// Reports files that are found unusable for the second time: at the first, they may be half written.
+    fn on_unusable_files(&self, loaded: &mut Loaded, stamp: Stamp, error: &InvalidTls) {
         match &mut loaded.unusable {
-            Some((known, said)) if *known == stamp => {
-                if let Some(tell) = self.on_unusable.filter(|_| !std::mem::replace(said, true)) {
-                    tell(error);
+            Some((known, reported)) if *known == stamp => {
+                if let Some(report) = self.on_unusable.filter(|_| !std::mem::replace(reported, true)) {
+                    report(error);
                 }
             }
             unusable => *unusable = Some((stamp, false)),
@@ -138,10 +137,10 @@ mod tests {
     use super::super::tls::ClientIdentity;
     use super::*;
 
-    static TOLD: AtomicUsize = AtomicUsize::new(0);
+    static REPORTED: AtomicUsize = AtomicUsize::new(0);
 
     fn count(_: &InvalidTls) {
-        TOLD.fetch_add(1, Ordering::SeqCst);
+        REPORTED.fetch_add(1, Ordering::SeqCst);
     }
 
     #[tokio::test]
@@ -159,10 +158,10 @@ mod tests {
         assert!(Arc::ptr_eq(&before, &rotation.config().await.expect("read")), "nothing has changed");
         std::fs::write(&cert, &second.certificate_pem).expect("written");
         assert!(Arc::ptr_eq(&before, &rotation.config().await.expect("read")), "the key is another's");
-        assert_eq!(TOLD.load(Ordering::SeqCst), 0, "it may be half written");
+        assert_eq!(REPORTED.load(Ordering::SeqCst), 0, "the files may be half written");
         for _ in 0..3 {
             rotation.config().await.expect("read");
-            assert_eq!(TOLD.load(Ordering::SeqCst), 1, "once");
+            assert_eq!(REPORTED.load(Ordering::SeqCst), 1, "once");
         }
         std::fs::write(&key, &second.key_pem).expect("written");
         let after = rotation.config().await.expect("read");
@@ -171,10 +170,10 @@ mod tests {
         assert!(Arc::ptr_eq(&after, &rotation.config().await.expect("read")), "half of it is gone");
     }
 
-    /// A pipe that nobody writes to is as silent as a disk that is gone.
+    /// A pipe without a writer is as silent as a lost disk.
     #[cfg(unix)]
     #[tokio::test]
-    async fn a_disk_that_does_not_answer_is_not_waited_for() {
+    async fn a_disk_that_does_not_answer_holds_up_nothing() {
         let client = Tls::new().client("w");
         let folder = tempfile::tempdir().expect("a folder");
         let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
@@ -188,12 +187,12 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(&cert).status().expect("there is `mkfifo`");
         assert!(made.success());
         for _ in 0..2 {
-            let limited = tokio::time::timeout(3 * LOOK_LIMIT, rotation.config()).await;
+            let limited = tokio::time::timeout(3 * CHECK_TIME_LIMIT, rotation.config()).await;
             let config = limited.expect("not waited for").expect("what was read before");
             assert!(Arc::ptr_eq(&before, &config));
         }
-        assert!(rotation.turn.try_lock().is_err(), "the one that looks still does");
-        // It ends with the test.
+        assert!(rotation.turn.try_lock().is_err(), "the check still waits");
+        // Ends the check with the test.
         std::fs::write(&cert, &client.certificate_pem).expect("written to the pipe");
     }
 }

@@ -1,4 +1,4 @@
-//! The bytes below HTTP, watched.
+//! The byte stream below HTTP, and a watch on it.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -12,13 +12,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::Progress;
+use crate::error::ExchangeProgress;
 
-/// A connection's bytes, with or without TLS.
+/// A byte stream, with or without TLS.
 pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
+
+/// Both directions of a byte stream.
+trait ReadWrite: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> ReadWrite for T {}
 
 impl Stream {
     fn socket(&self) -> &TcpStream {
@@ -27,86 +32,81 @@ impl Stream {
             Self::Tls(stream) => stream.get_ref().0,
         }
     }
+
+    fn io(&mut self) -> Pin<&mut dyn ReadWrite> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream),
+            Self::Tls(stream) => Pin::new(stream),
+        }
+    }
 }
 
-/// For a websocket, which nobody watches.
+/// Used by websockets, which need no watch.
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
+        self.get_mut().io().poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, data),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, data),
-        }
+        self.get_mut().io().poll_write(context, data)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
+        self.get_mut().io().poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+        self.get_mut().io().poll_shutdown(context)
     }
 }
 
-/// What has become of the current request, as seen from below.
+/// The progress of the current request, as seen from the byte stream.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    /// hyper has taken the whole body; replaced for every request.
+    /// Whether hyper has taken the whole body; replaced for every request.
     body_taken: Mutex<Arc<AtomicBool>>,
     written: AtomicBool,
     answered: AtomicBool,
-    /// Reads are to ask the socket itself.
+    /// Whether reads ask the socket itself.
     probing: AtomicBool,
-    /// Why the peer could not be sent everything.
+    /// The error that ended writing.
     write_error: Mutex<Option<io::Error>>,
 }
 
 impl Watch {
-    /// A request begins.
+    /// Begins a request.
     pub(super) fn begin(&self, body_taken: Arc<AtomicBool>) {
         *lock(&self.body_taken) = body_taken;
         self.written.store(false, Ordering::Relaxed);
         self.answered.store(false, Ordering::Relaxed);
     }
 
-    /// While on, the end of the stream is seen although the runtime has not told of it yet.
+    /// Switches probing on or off: while on, reads see the end of the stream before the runtime reports it.
     pub(super) fn probe(&self, on: bool) {
         self.probing.store(on, Ordering::Relaxed);
     }
 
-    pub(super) fn progress(&self, reused: bool) -> Progress {
-        Progress {
+    pub(super) fn progress(&self, reused: bool) -> ExchangeProgress {
+        ExchangeProgress {
             written: self.written.load(Ordering::Relaxed),
             reused,
             answered: self.answered.load(Ordering::Relaxed),
         }
     }
 
-    /// Why writing failed, if it did.
+    /// Takes the error that ended writing, if there is one.
     pub(super) fn take_write_error(&self) -> Option<io::Error> {
         lock(&self.write_error).take()
     }
 
-    /// hyper flushes below only once its own buffer is empty: if the body was taken by then, all of it is out.
-    fn flushed(&self) {
+    /// Marks the request as written if its body was taken: hyper flushes the stream only when its own buffer is empty.
+    fn on_flushed(&self) {
         if lock(&self.body_taken).load(Ordering::Relaxed) {
             self.written.store(true, Ordering::Relaxed);
         }
@@ -117,46 +117,39 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A stream that tells its [`Watch`] what passes.
+/// A stream that reports to its [`Watch`].
 ///
-/// An error of writing is kept from hyper, which would give up at once: a peer that refuses a large request answers
-/// and closes before it has read all of it, and what it said is to be heard. The reading side ends soon enough.
+/// Hides errors of writing from hyper, which would give up at once: a peer that refuses a large request answers and
+/// closes before it has read all of it, and its answer must be read. The reading side ends soon after.
 pub(super) struct Watched {
     stream: Stream,
     watch: Arc<Watch>,
-    /// Something was written since the last flush.
+    /// Whether anything was written since the last flush.
     dirty: bool,
-    /// Writing has failed; nothing more is written.
-    deaf: bool,
+    /// Whether writing has failed; later bytes are discarded.
+    broken: bool,
 }
 
 impl Watched {
     pub(super) fn new(stream: Stream, watch: Arc<Watch>) -> Self {
-        Self { stream, watch, dirty: false, deaf: false }
+        Self { stream, watch, dirty: false, broken: false }
     }
 
-    fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Unpin)> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream),
-            Stream::Tls(stream) => Pin::new(stream),
-        }
-    }
-
-    /// Passes a success on, and takes a failure for one: `all` bytes, which go nowhere.
-    fn forgive<T>(&mut self, result: io::Result<T>, all: T) -> T {
+    /// Returns the value of a success. Records a failure and returns `all` instead, as if all bytes were written.
+    fn hide_error<T>(&mut self, result: io::Result<T>, all: T) -> T {
         result.unwrap_or_else(|error| {
-            self.deaf = true;
+            self.broken = true;
             *lock(&self.watch.write_error) = Some(error);
             all
         })
     }
 
-    /// Asks the socket for what tokio has not heard of. Whatever there is on an idle connection, it is over.
+    /// Asks the socket for events that tokio has not seen yet. Any event ends an idle connection.
     fn probe(&self) -> Poll<io::Result<()>> {
         match SockRef::from(self.stream.socket()).peek(&mut [MaybeUninit::uninit()]) {
             Ok(0) => Poll::Ready(Ok(())),
             Ok(_) => {
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "bytes that nobody asked for")))
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "bytes between two exchanges")))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
@@ -171,10 +164,7 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        };
+        let read = self.stream.io().poll_read(context, buffer);
         if read.is_pending() && self.watch.probing.load(Ordering::Relaxed) {
             return self.probe();
         }
@@ -192,27 +182,27 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.deaf {
+        if self.broken {
             return Poll::Ready(Ok(data.len()));
         }
         self.dirty = true;
-        let result = ready!(self.writer().poll_write(context, data));
-        Poll::Ready(Ok(self.forgive(result, data.len())))
+        let result = ready!(self.stream.io().poll_write(context, data));
+        Poll::Ready(Ok(self.hide_error(result, data.len())))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.deaf {
-            let result = ready!(self.writer().poll_flush(context));
-            self.forgive(result, ());
+        if !self.broken {
+            let result = ready!(self.stream.io().poll_flush(context));
+            self.hide_error(result, ());
         }
-        if std::mem::take(&mut self.dirty) && !self.deaf {
-            self.watch.flushed();
+        if std::mem::take(&mut self.dirty) && !self.broken {
+            self.watch.on_flushed();
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writer().poll_shutdown(context)
+        self.stream.io().poll_shutdown(context)
     }
 
     fn poll_write_vectored(
@@ -221,12 +211,12 @@ impl AsyncWrite for Watched {
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let all = data.iter().map(|slice| slice.len()).sum();
-        if self.deaf {
+        if self.broken {
             return Poll::Ready(Ok(all));
         }
         self.dirty = true;
-        let result = ready!(self.writer().poll_write_vectored(context, data));
-        Poll::Ready(Ok(self.forgive(result, all)))
+        let result = ready!(self.stream.io().poll_write_vectored(context, data));
+        Poll::Ready(Ok(self.hide_error(result, all)))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Whom to trust, and how to prove who one is.
+//! TLS: the trusted authorities, and the certificate of the client.
 
 use std::any::Any;
 use std::fmt;
@@ -8,41 +8,41 @@ use std::sync::Arc;
 use rustls::crypto::ring;
 use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// TLS of one connector: 1.2 or newer, host names always verified.
+/// The TLS settings of a connector. TLS is 1.2 or newer, and host names are always verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// PEM file of the only certificate authorities that are trusted; without it the system's, or the bundled ones
-    /// where the system has none.
+    /// The PEM file of the only trusted certificate authorities; without it, those of the system are trusted, or the
+    /// bundled ones if the system has none.
     pub ca_path: Option<PathBuf>,
-    /// How the client proves who it is, where it has both files.
+    /// The identity of the client, used if both of its files are set.
     pub identity: ClientIdentity,
 }
 
-/// The PEM files with which a client proves who it is.
+/// The PEM files of a client's identity.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientIdentity {
-    /// The client's certificate, perhaps followed by those that signed it.
+    /// The certificate of the client, optionally followed by those of its authorities.
     pub cert_path: Option<PathBuf>,
-    /// The key of the client's certificate, not encrypted.
+    /// The key of the certificate, not encrypted.
     pub key_path: Option<PathBuf>,
 }
 
-/// A file that TLS needs.
+/// The kind of a TLS file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsFile {
-    /// The certificate authorities that are trusted.
+    /// The trusted certificate authorities.
     Authorities,
-    /// The client's certificate.
+    /// The certificate of the client.
     Certificate,
-    /// The key of the client's certificate.
+    /// The key of the certificate.
     Key,
 }
 
-/// A setting of TLS that cannot be used. What is in a file is never part of it.
+/// A TLS setting that cannot be used. The content of a file is never part of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidTls {
     what: &'static str,
@@ -66,12 +66,12 @@ impl InvalidTls {
         Self { file: Some(file), ..Self::new(what, &path.display().to_string(), expected) }
     }
 
-    /// Which file is wrong, where it is a file.
+    /// Returns the kind of the wrong file, if the setting is a file.
     pub fn file(&self) -> Option<TlsFile> {
         self.file
     }
 
-    /// What was expected, and in brackets what came.
+    /// Returns the expected value, and in brackets the problem.
     pub fn expected(&self) -> &str {
         &self.expected
     }
@@ -91,10 +91,7 @@ impl TlsSettings {
             Some(path) => pinned(path)?,
             None => system(),
         };
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| InvalidTls::new("TLS versions", "1.2, 1.3", error.to_string()))?
-            .with_root_certificates(roots);
+        let builder = builder()?.with_root_certificates(roots);
         let config = match self.identity.load()? {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
             None => builder.with_no_client_auth(),
@@ -102,46 +99,49 @@ impl TlsSettings {
         Ok(Arc::new(config))
     }
 
-    /// The files that may change.
+    /// Returns the files, which may change.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         let ClientIdentity { cert_path, key_path } = &self.identity;
         [&self.ca_path, cert_path, key_path].into_iter().filter_map(Option::as_deref)
     }
 
-    /// Reads the certificates once, to find out at start what is wrong with them.
+    /// Reads the authorities once, to report problems at start.
     ///
     /// # Errors
-    /// [`InvalidTls`] when a file cannot be read as what it should be.
+    /// Returns [`InvalidTls`] when the file is not a file of PEM certificates.
     pub fn check(&self) -> Result<(), InvalidTls> {
         self.ca_path.as_deref().map_or(Ok(()), |path| pinned(path).map(|_| ()))
     }
 }
 
-/// TLS for a storage beside the orchestrators: the system's certificate authorities, and those of a file beside them.
-/// What comes is a configuration of rustls, for clients that take one; no certificate is shown.
+/// Returns the TLS of a storage client, as a configuration of rustls: it trusts the certificate authorities of the
+/// system and those of a file, and has no certificate of its own.
 ///
 /// # Errors
-/// [`InvalidTls`] when the file cannot be read as what it should be.
+/// Returns [`InvalidTls`] when the file is not a file of PEM certificates.
 pub fn storage_tls(ca_path: Option<&Path>) -> Result<impl Any + Send + Sync + use<>, InvalidTls> {
     let mut roots = system();
     if let Some(path) = ca_path {
         roots.extend(pinned(path)?.roots);
     }
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, InvalidTls> {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| InvalidTls::new("TLS versions", "1.2, 1.3", error.to_string()))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+        .map_err(|error| InvalidTls::new("TLS versions", "1.2, 1.3", error.to_string()))
 }
 
 impl ClientIdentity {
-    /// What is presented to a server that asks. None unless there are both files.
+    /// Loads the certificate that is shown to a server on request. Returns `None` unless both files are set.
     fn load(&self) -> Result<Option<CertifiedKey>, InvalidTls> {
         let (Some(cert_path), Some(key_path)) = (&self.cert_path, &self.key_path) else { return Ok(None) };
         certified(cert_path, client_chain(cert_path)?, key_path, &private_key(key_path)?).map(Some)
     }
 
-    /// Reads both files once, to find out at start what is wrong with them: a certificate without its key and a key
-    /// without its certificate are read, too. Gives all that is wrong, at most one error for each file.
+    /// Reads both files once, to report problems at start. Also reads a certificate without a key, and a key without a
+    /// certificate. Returns all problems, at most one for each file.
     pub fn check(&self) -> Vec<InvalidTls> {
         let chain = self.cert_path.as_deref().map(|path| (path, client_chain(path)));
         let key = self.key_path.as_deref().map(|path| (path, private_key(path)));
@@ -157,7 +157,7 @@ impl ClientIdentity {
     }
 }
 
-/// A certificate and its key, if they are each other's.
+/// Combines a certificate and a key, if they match.
 fn certified(
     cert_path: &Path,
     chain: Vec<CertificateDer<'static>>,
@@ -165,13 +165,13 @@ fn certified(
     key: &PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, InvalidTls> {
     let of_key = |reason| InvalidTls::of_file(TlsFile::Key, key_path, reason);
-    let key = ring::sign::any_supported_type(key).map_err(|_| of_key("it is of no kind that is known"))?;
+    let key = ring::sign::any_supported_type(key).map_err(|_| of_key("its kind of key is not supported"))?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
             Err(of_key(&format!("it is not the key of the certificate in `{}`", cert_path.display())))
         }
-        // Whether they match cannot always be told.
+        // Some keys cannot be compared.
         Ok(()) | Err(_) => Ok(certified),
     }
 }
@@ -185,7 +185,7 @@ fn pinned(path: &Path) -> Result<RootCertStore, InvalidTls> {
     Ok(roots)
 }
 
-/// The client's certificate first.
+/// Reads the certificates of a client, its own first.
 fn client_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
     let chain = certificates(TlsFile::Certificate, path)?;
     match ParsedCertificate::try_from(&chain[0]) {
@@ -194,7 +194,7 @@ fn client_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, InvalidTls>
     }
 }
 
-/// At least one.
+/// Reads the certificates of a file, at least one.
 fn certificates(file: TlsFile, path: &Path) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let certificates: Vec<_> = read.map_err(|error| InvalidTls::of_file(file, path, &reason(&error)))?;
@@ -209,7 +209,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, InvalidTls> {
         .map_err(|error| InvalidTls::of_file(TlsFile::Key, path, &reason(&error)))
 }
 
-/// Why a file could not be read. The library's own words quote the file, and that may be a key.
+/// Returns why a file could not be read, without the text of the library's error, which may quote a key.
 fn reason(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),
@@ -242,7 +242,7 @@ mod tests {
         folder
     }
 
-    fn told(folder: &tempfile::TempDir, cert: Option<&str>, key: Option<&str>) -> Vec<(TlsFile, String)> {
+    fn problems(folder: &tempfile::TempDir, cert: Option<&str>, key: Option<&str>) -> Vec<(TlsFile, String)> {
         let path = |name: Option<&str>| name.map(|name| folder.path().join(name));
         let identity = ClientIdentity { cert_path: path(cert), key_path: path(key) };
         let errors = identity.check().into_iter();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_certificate_is_named() {
+    fn a_file_that_is_not_a_certificate_is_named() {
         let missing = TlsSettings { ca_path: Some("/no/such/ca.pem".into()), ..TlsSettings::default() };
         let error = missing.check().expect_err("there is no such file");
         assert_eq!(error.file(), Some(TlsFile::Authorities));
@@ -269,12 +269,12 @@ mod tests {
         for (cert, key) in
             [(Some("cert"), Some("key")), (Some("cert"), None), (None, Some("key")), (None, None)]
         {
-            assert_eq!(told(&folder, cert, key), []);
+            assert_eq!(problems(&folder, cert, key), []);
         }
     }
 
     #[test]
-    fn every_file_that_is_not_what_it_should_be_is_named() {
+    fn every_wrong_file_is_named() {
         let tls = Tls::new();
         let (client, other) = (tls.client("w"), tls.client("other"));
         let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
@@ -295,22 +295,22 @@ mod tests {
             ("key", "cert", &[(of_certificate, "there is none in it"), (of_key, "there is none in it")]),
             ("text", "missing", &[(of_certificate, "there is none in it"), (of_key, "No such file")]),
         ] {
-            let told = told(&folder, Some(cert), Some(key));
-            assert_eq!(told.len(), expected.len(), "{cert} {key}: {told:?}");
-            for ((file, text), (expected_file, words)) in told.iter().zip(expected) {
+            let problems = problems(&folder, Some(cert), Some(key));
+            assert_eq!(problems.len(), expected.len(), "{cert} {key}: {problems:?}");
+            for ((file, text), (expected_file, words)) in problems.iter().zip(expected) {
                 assert!(file == expected_file && text.contains(words), "{cert} {key}: {text}");
             }
         }
         for wrong in ["text", "garbled", "key", "missing"] {
-            assert_eq!(told(&folder, Some(wrong), None).len(), 1, "{wrong}");
+            assert_eq!(problems(&folder, Some(wrong), None).len(), 1, "{wrong}");
         }
-        assert_eq!(told(&folder, None, Some("cert")).len(), 1);
+        assert_eq!(problems(&folder, None, Some("cert")).len(), 1);
     }
 
     #[test]
-    fn no_part_of_a_damaged_file_is_told() {
+    fn no_part_of_a_damaged_file_is_quoted() {
         let folder = folder(&[("key", "-----BEGIN PRIVATE KEY of-secret\nsecret!\n-----BEGIN secret\n")]);
-        let key = told(&folder, None, Some("key"));
+        let key = problems(&folder, None, Some("key"));
         let authorities = TlsSettings { ca_path: Some(folder.path().join("key")), ..TlsSettings::default() };
         let authorities = authorities.check().expect_err("it is damaged").to_string();
         assert!(key[0].1.contains("damaged") && authorities.contains("damaged"), "{key:?} {authorities}");

@@ -1,4 +1,4 @@
-//! A websocket over the connections that the requests use too: the same TLS, the same proxies, the same headers.
+//! Websockets, with the same TLS, proxies and headers as requests.
 
 use std::fmt;
 use std::future::Future;
@@ -15,25 +15,26 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
 use super::dial::Dialer;
+use super::response::response;
 use super::stream::Stream;
-use crate::transport::{Channel, ChannelFuture, Heard, Opened};
-use crate::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
+use crate::text::excerpt;
+use crate::transport::{Channel, ChannelFuture, Opened, Received};
 
-/// The answer to the handshake must come within this time, connecting included: 10 s.
+/// The time limit of the handshake, including connecting: 10 s.
 pub const HANDSHAKE_TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// Longer messages end a websocket: 1 MiB. Commands are a few hundred bytes.
+/// The maximal size of a message: 1 MiB. A larger one ends the websocket. Commands have a few hundred bytes.
 pub const MAX_FRAME: usize = 1 << 20;
 
-/// What cannot be written within this time ends a websocket.
+/// The time limit of writing a message. Exceeding it ends the websocket.
 const WRITE_TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Opens one.
 pub(super) async fn open(dialer: &Dialer, url: &str, headers: HeaderMap) -> Result<Opened, Error> {
     let handshake = async {
-        let mut request = http::Request::get(url)
-            .body(())
-            .map_err(|error| Error::new(ErrorKind::Message, "the websocket's address").with_source(error))?;
+        let mut request = http::Request::get(url).body(()).map_err(|error| {
+            Error::new(ErrorKind::Message, "the address of the websocket").with_source(error)
+        })?;
         *request.headers_mut() = upgrade(headers)?;
         let stream = dialer.dial_through().await?;
         let limits = WebSocketConfig::default()
@@ -47,24 +48,24 @@ pub(super) async fn open(dialer: &Dialer, url: &str, headers: HeaderMap) -> Resu
             Err(tungstenite::Error::Http(answer)) => {
                 let (head, body) = answer.into_parts();
                 let body = body.unwrap_or_default().into();
-                Ok(Opened::Refused(super::response(head.status, &head.headers, body)))
+                Ok(Opened::Refused(response(head.status, &head.headers, body)))
             }
             Err(error) => Err(failure(error)),
         }
     };
-    // It is large, with all that TLS needs, and rare.
+    // Boxed because it is rare, and large with TLS.
     timeout(HANDSHAKE_TIME_LIMIT, Box::pin(handshake)).await.unwrap_or_else(|_| {
         Err(Error::new(ErrorKind::Timeout, format!("{HANDSHAKE_TIME_LIMIT:?} for the websocket's handshake")))
     })
 }
 
 fn upgrade(mut headers: HeaderMap) -> Result<HeaderMap, Error> {
-    // The tunnel has been paid for; the orchestrator has no use for the proxy's credentials, nor for these.
+    // The proxy has its credentials already, and the orchestrator must not see them; the other two have no use here.
     for name in [header::PROXY_AUTHORIZATION, header::ACCEPT, header::ACCEPT_ENCODING] {
         headers.remove(name);
     }
     let key = HeaderValue::from_str(&generate_key())
-        .map_err(|error| Error::new(ErrorKind::Message, "the websocket's key").with_source(error))?;
+        .map_err(|error| Error::new(ErrorKind::Message, "the key of the websocket").with_source(error))?;
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -81,58 +82,55 @@ impl fmt::Debug for WebSocket {
 }
 
 impl Channel for WebSocket {
-    fn hear(&mut self) -> ChannelFuture<'_, Heard> {
+    fn receive(&mut self) -> ChannelFuture<'_, Received> {
         Box::pin(async move {
             Ok(match self.0.next().await {
-                None => Heard::Closed { code: None, reason: String::new() },
-                Some(Err(tungstenite::Error::ConnectionClosed)) => {
-                    Heard::Closed { code: None, reason: String::new() }
+                None | Some(Err(tungstenite::Error::ConnectionClosed)) => {
+                    Received::Closed { code: None, reason: String::new() }
                 }
                 Some(Err(error)) => return Err(failure(error)),
-                Some(Ok(Message::Text(text))) => Heard::Text(Bytes::from(text)),
-                Some(Ok(Message::Binary(bytes))) => Heard::Binary(bytes.len()),
-                Some(Ok(Message::Close(frame))) => Heard::Closed {
+                Some(Ok(Message::Text(text))) => Received::Text(Bytes::from(text)),
+                Some(Ok(Message::Binary(bytes))) => Received::Binary(bytes.len()),
+                Some(Ok(Message::Close(frame))) => Received::Closed {
                     code: frame.as_ref().map(|frame| frame.code.into()),
-                    reason: frame
-                        .map(|frame| crate::transport::excerpt(frame.reason.as_bytes()))
-                        .unwrap_or_default(),
+                    reason: frame.map(|frame| excerpt(frame.reason.as_bytes())).unwrap_or_default(),
                 },
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Heard::Life,
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Received::SignOfLife,
             })
         })
     }
 
-    fn say(&mut self, text: Bytes) -> ChannelFuture<'_, ()> {
+    fn send(&mut self, text: Bytes) -> ChannelFuture<'_, ()> {
         Box::pin(async move {
             let text = Utf8Bytes::try_from(text)
                 .map_err(|error| Error::new(ErrorKind::Message, "not text").with_source(error))?;
-            written(self.0.send(Message::Text(text))).await
+            limit_write(self.0.send(Message::Text(text))).await
         })
     }
 
     fn ping(&mut self) -> ChannelFuture<'_, ()> {
-        Box::pin(async move { written(self.0.send(Message::Ping(Bytes::new()))).await })
+        Box::pin(async move { limit_write(self.0.send(Message::Ping(Bytes::new()))).await })
     }
 }
 
-async fn written(writing: impl Future<Output = Result<(), tungstenite::Error>>) -> Result<(), Error> {
+async fn limit_write(writing: impl Future<Output = Result<(), tungstenite::Error>>) -> Result<(), Error> {
     match timeout(WRITE_TIME_LIMIT, writing).await {
         Ok(result) => result.map_err(failure),
         Err(_) => Err(Error::new(ErrorKind::Timeout, format!("{WRITE_TIME_LIMIT:?} for writing"))),
     }
 }
 
-/// What an error of tungstenite's means.
+/// Converts an error of tungstenite.
 fn failure(error: tungstenite::Error) -> Error {
-    let (kind, detail) = match &error {
-        tungstenite::Error::Capacity(_) => (ErrorKind::TooLarge, "websocket"),
+    let kind = match &error {
+        tungstenite::Error::Capacity(_) => ErrorKind::TooLarge,
         tungstenite::Error::Protocol(
             ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete,
         )
         | tungstenite::Error::ConnectionClosed
         | tungstenite::Error::AlreadyClosed
-        | tungstenite::Error::Io(_) => (ErrorKind::Closed, "websocket"),
-        _ => (ErrorKind::Protocol, "websocket"),
+        | tungstenite::Error::Io(_) => ErrorKind::Closed,
+        _ => ErrorKind::Protocol,
     };
-    Error::new(kind, detail).with_source(error)
+    Error::new(kind, "websocket").with_source(error)
 }

@@ -1,4 +1,4 @@
-//! Bodies: compressed, cut, too large.
+//! Bodies that are compressed, cut or too large.
 
 use std::io::Write as _;
 
@@ -23,17 +23,17 @@ fn encoded(encoding: &str, body: impl Into<Bytes>) -> Answer {
     Answer::Raw { status: 200, headers, body: body.into() }
 }
 
-/// The answer as the client sees it, and whether the transport was usable afterwards.
+/// Returns the answer to a result as the client sees it, and checks that the transport is usable afterwards.
 async fn read(answer: Answer) -> Result<Response, Error> {
     let orchestrator = ScriptedOrchestrator::start().await;
     orchestrator.answer_next(Endpoint::Result, answer);
     let mut transport = Client::of(&orchestrator).transport();
     let read = send(&mut *transport).await;
-    send(&mut *transport).await.expect("the transport is usable, whatever came");
+    send(&mut *transport).await.expect("the transport is usable after any answer");
     read
 }
 
-/// The answer to a poll, as the client sees it.
+/// Returns the answer to a poll as the client sees it.
 async fn read_poll(answer: Answer) -> Result<Response, Error> {
     let orchestrator = ScriptedOrchestrator::start().await;
     orchestrator.answer_next(Endpoint::Poll, answer);
@@ -61,7 +61,7 @@ async fn gzip_is_decoded() {
 }
 
 #[tokio::test]
-async fn a_body_of_nothing_needs_no_decoding() {
+async fn an_empty_body_needs_no_decoding() {
     for answer in [
         encoded("gzip", ""),
         encoded("gzip", gzip(b"")),
@@ -77,7 +77,7 @@ async fn a_body_of_nothing_needs_no_decoding() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_decoded_is_refused_and_says_why() {
+async fn a_body_that_cannot_be_decoded_is_an_error_with_its_reason() {
     let whole = gzip(&b"some text, long enough to be cut".repeat(100));
     let mut changed = whole.clone();
     let sum = changed.len() - 8;
@@ -100,7 +100,7 @@ async fn what_cannot_be_decoded_is_refused_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_large_body_comes_whole() {
+async fn a_large_body_is_received_whole() {
     let body = Bytes::from(vec![b'x'; 10 << 20]);
     let response = read_poll(Answer::body(body.clone())).await.expect("an answer");
     assert!(response.body == body);
@@ -118,7 +118,7 @@ async fn is_too_large(answer: Answer) {
 }
 
 #[tokio::test]
-async fn a_body_that_says_it_is_too_large_is_not_read_at_all() {
+async fn a_body_with_too_large_a_declared_length_is_not_read() {
     let body = Bytes::from_static(b"{");
     for declared_length in [MAX_BODY + 1, usize::MAX >> 1] {
         is_too_large(Answer::Truncated { status: 200, declared_length, body: body.clone() }).await;
@@ -137,7 +137,7 @@ async fn an_endless_body_is_refused_at_the_limit() {
 
 #[tokio::test]
 async fn a_bomb_is_refused_at_the_limit() {
-    // 20 GiB, in 20 MB.
+    // 20 GiB, compressed to 20 MB.
     let member = gzip(&vec![b' '; 1 << 20]);
     let bomb: Vec<u8> = member.iter().copied().cycle().take(member.len() * (20 << 10)).collect();
     is_too_large(encoded("gzip", bomb)).await;

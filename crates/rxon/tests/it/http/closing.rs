@@ -1,15 +1,15 @@
-//! Connections that are used again, that end, and what an error says of how far the exchange came.
+//! Connections that are reused or closed, and the progress in the errors of their exchanges.
 
 use bytes::Bytes;
 use rxon::transport::{Operation, Transport};
-use rxon::{Error, ErrorKind, Progress};
+use rxon::{Error, ErrorKind, ExchangeProgress};
 use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator, Tls};
 use tokio::io::AsyncWriteExt as _;
 
 use super::{LARGE, against, read_head};
 use crate::client::{Client, fail, poll, request, send};
 
-const WRITTEN: Progress = Progress { written: true, reused: false, answered: false };
+const WRITTEN: ExchangeProgress = ExchangeProgress { written: true, reused: false, answered: false };
 
 async fn started() -> (ScriptedOrchestrator, Box<dyn Transport>) {
     let orchestrator = ScriptedOrchestrator::start().await;
@@ -17,12 +17,12 @@ async fn started() -> (ScriptedOrchestrator, Box<dyn Transport>) {
     (orchestrator, transport)
 }
 
-/// The connections that results came on.
+/// Returns the numbers of the connections on which results were received.
 fn connections(orchestrator: &ScriptedOrchestrator) -> Vec<u64> {
     orchestrator.requests(Endpoint::Result).iter().map(|request| request.connection).collect()
 }
 
-/// Waits until the server's side of all connections is closed.
+/// Closes all connections and waits until the server's side is closed.
 async fn closed(orchestrator: &ScriptedOrchestrator) {
     orchestrator.drop_connections();
     while orchestrator.open_connections() > 0 {
@@ -35,7 +35,7 @@ async fn a_transport_keeps_its_connection_and_shares_it_with_nobody() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let connector = Client::of(&orchestrator);
     let (mut one, mut other) = (connector.transport(), connector.transport());
-    assert_eq!(orchestrator.connections_accepted(), 0, "nothing is connected before it is needed");
+    assert_eq!(orchestrator.connections_accepted(), 0, "a connection is opened only when it is needed");
     for _ in 0..3 {
         send(&mut *one).await.expect("an answer");
         one.exchange(request(Operation::Event, "{}")).await.expect("an answer");
@@ -57,7 +57,7 @@ async fn a_connection_closed_while_idle_is_replaced_before_anything_is_written()
 }
 
 #[tokio::test]
-async fn so_is_one_with_tls() {
+async fn a_tls_connection_closed_while_idle_is_replaced_too() {
     let tls = Tls::new();
     let orchestrator = ScriptedOrchestrator::start_with(Script::newer().tls(tls.server_config())).await;
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -72,7 +72,7 @@ async fn so_is_one_with_tls() {
 }
 
 #[tokio::test]
-async fn a_connection_is_not_used_again_after_the_peer_said_so_or_said_more_than_it_should() {
+async fn a_connection_is_not_reused_after_connection_close_or_extra_bytes() {
     for last in [
         "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}",
         "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n{}",
@@ -91,7 +91,7 @@ async fn a_connection_is_not_used_again_after_the_peer_said_so_or_said_more_than
 }
 
 #[tokio::test]
-async fn informational_answers_are_passed_over() {
+async fn informational_answers_are_skipped() {
     let (orchestrator, mut transport) = started().await;
     let bytes = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n\
                  HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
@@ -100,7 +100,7 @@ async fn informational_answers_are_passed_over() {
     assert_eq!((response.status, &response.body[..]), (200, &b"{}"[..]));
 }
 
-/// What an error says that came from a fresh connection, and one from a connection that was used before.
+/// Returns the error of an exchange on a fresh connection, and that of one on a reused connection.
 async fn both_ways(answer: Answer) -> (Error, Error) {
     let (orchestrator, mut transport) = started().await;
     orchestrator.answer_next(Endpoint::Result, answer.clone());
@@ -119,13 +119,16 @@ async fn a_connection_that_ends_instead_of_an_answer_is_ambiguous_when_fresh_and
         let (fresh, used) = both_ways(answer).await;
         assert_eq!((fresh.kind(), fresh.progress()), (ErrorKind::Closed, WRITTEN), "{fresh:?}");
         assert!(fresh.is_ambiguous() && !fresh.is_stale_connection(), "{fresh:?}");
-        assert_eq!((used.kind(), used.progress()), (ErrorKind::Closed, Progress { reused: true, ..WRITTEN }));
+        assert_eq!(
+            (used.kind(), used.progress()),
+            (ErrorKind::Closed, ExchangeProgress { reused: true, ..WRITTEN })
+        );
         assert!(used.is_stale_connection() && !used.is_ambiguous(), "{used:?}");
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_began_was_processed_whatever_the_connection() {
+async fn a_partial_answer_is_ambiguous_on_any_connection() {
     let body = Bytes::from_static(b"{\"status\":");
     for answer in [
         Answer::Truncated { status: 200, declared_length: 100, body },
@@ -137,14 +140,18 @@ async fn an_answer_that_began_was_processed_whatever_the_connection() {
         let (fresh, used) = both_ways(answer.clone()).await;
         for (error, reused) in [(fresh, false), (used, true)] {
             assert_eq!(error.kind(), ErrorKind::Closed, "{answer:?}: {error:?}");
-            assert_eq!(error.progress(), Progress { reused, answered: true, ..WRITTEN }, "{answer:?}");
+            assert_eq!(
+                error.progress(),
+                ExchangeProgress { reused, answered: true, ..WRITTEN },
+                "{answer:?}"
+            );
             assert!(error.is_ambiguous() && !error.is_stale_connection(), "{answer:?}: {error:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_a_protocol_error() {
+async fn an_answer_that_is_not_http_is_a_protocol_error() {
     for bytes in [
         "SSH-2.0-OpenSSH_9.6\r\n",
         "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3}",
@@ -172,9 +179,17 @@ async fn a_request_that_was_not_read_whole_was_not_written_whole() {
             let error =
                 transport.exchange(request(Operation::Result, vec![b' '; LARGE])).await.expect_err("reset");
             assert_eq!(error.kind(), ErrorKind::Closed, "{error:?}");
-            assert_eq!(error.progress(), Progress { reused, ..Progress::default() }, "{error:?}");
+            assert_eq!(
+                error.progress(),
+                ExchangeProgress { reused, ..ExchangeProgress::default() },
+                "{error:?}"
+            );
             assert!(!error.is_ambiguous() && error.is_retryable(), "{error:?}");
-            assert!(error.chain().to_string().contains("os error"), "it says why: {}", error.chain());
+            assert!(
+                error.chain().to_string().contains("os error"),
+                "the reason is missing: {}",
+                error.chain()
+            );
             send(&mut *transport).await.expect("the transport is usable after an error");
         }
     }
@@ -188,7 +203,7 @@ async fn a_small_request_counts_as_written_when_the_system_has_taken_it() {
     assert_eq!((error.kind(), error.progress()), (ErrorKind::Closed, WRITTEN), "{error:?}");
 }
 
-/// A server that answers before it has read the body, and then does `then`.
+/// Checks the answer of a server that answers before it has read the body, and then does `then`.
 async fn answered_early(size: usize, then: impl AsyncFnOnce(tokio::net::TcpStream)) {
     let page = "x".repeat(size);
     let serve = async |mut stream: tokio::net::TcpStream| {
@@ -208,20 +223,20 @@ async fn answered_early(size: usize, then: impl AsyncFnOnce(tokio::net::TcpStrea
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_before_the_request_was_read_counts() {
-    // The larger one is not there in one piece.
+async fn an_answer_sent_before_the_request_was_read_counts() {
+    // The larger answer arrives in several pieces.
     for size in [20, 60_000] {
-        // Closed with unread bytes, which is a reset.
+        // Closes the connection with unread bytes, which resets it.
         answered_early(size, async |stream| drop(stream)).await;
-        // Its sending side only.
+        // Closes the sending side only.
         answered_early(size, async |mut stream| stream.shutdown().await.unwrap()).await;
-        // Kept open, and never read.
+        // Keeps the connection open without reading.
         answered_early(size, async |_stream| std::future::pending().await).await;
     }
 }
 
 #[tokio::test]
-async fn an_exchange_dropped_midway_closes_its_connection_and_the_next_has_its_own() {
+async fn an_exchange_dropped_midway_closes_its_connection_and_the_next_opens_another() {
     let (orchestrator, mut transport) = started().await;
     send(&mut *transport).await.expect("an answer");
     orchestrator.answer_always(Endpoint::Poll, Answer::Hang);

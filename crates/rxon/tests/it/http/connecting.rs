@@ -1,10 +1,10 @@
-//! Servers that cannot be reached.
+//! Connections that fail.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use rxon::transport::http::CONNECT_TIME_LIMIT;
-use rxon::{ErrorKind, Progress};
+use rxon::{ErrorKind, ExchangeProgress};
 use testkit::{Endpoint, ScriptedOrchestrator};
 
 use crate::client::{Client, fail, send};
@@ -20,7 +20,11 @@ async fn a_refused_connection_wrote_nothing_and_the_next_try_works() {
         tokio::task::yield_now().await;
     }
     let error = fail(&mut *transport).await;
-    assert_eq!((error.kind(), error.progress()), (ErrorKind::Connect, Progress::default()), "{error:?}");
+    assert_eq!(
+        (error.kind(), error.progress()),
+        (ErrorKind::Connect, ExchangeProgress::default()),
+        "{error:?}"
+    );
     assert!(error.is_retryable() && !error.is_ambiguous() && !error.is_stale_connection());
     let text = error.chain().to_string();
     assert!(text.starts_with(&format!("could not connect: {}: ", orchestrator.url())), "{text}");
@@ -32,14 +36,18 @@ async fn a_refused_connection_wrote_nothing_and_the_next_try_works() {
 
 #[tokio::test]
 async fn a_host_that_does_not_exist_is_named() {
-    // Longer than any name: no name server is asked.
+    // Longer than any valid name, so that no name server is asked.
     let url = format!("http://{}:1", "a".repeat(64));
     let error = fail(&mut *Client::at(&url).transport()).await;
-    assert_eq!((error.kind(), error.progress()), (ErrorKind::Connect, Progress::default()), "{error:?}");
+    assert_eq!(
+        (error.kind(), error.progress()),
+        (ErrorKind::Connect, ExchangeProgress::default()),
+        "{error:?}"
+    );
     assert!(error.to_string().contains(&url), "{error}");
 }
 
-/// A listener that accepts nothing and whose backlog is full: what comes next gets no answer at all.
+/// Creates a listener with a full backlog, so that the next connection gets no answer.
 fn full() -> (SocketAddr, impl Drop) {
     struct Full {
         _listener: TcpListener,
@@ -60,7 +68,7 @@ fn full() -> (SocketAddr, impl Drop) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_takes_no_connection_is_given_up_after_five_seconds() {
+async fn a_server_that_accepts_no_connection_is_given_up_after_five_seconds() {
     let (address, _full) = full();
     let begin = tokio::time::Instant::now();
     let error = fail(&mut *Client::at(&format!("http://{address}")).transport()).await;
@@ -69,16 +77,24 @@ async fn a_server_that_takes_no_connection_is_given_up_after_five_seconds() {
         (CONNECT_TIME_LIMIT..CONNECT_TIME_LIMIT + Duration::from_millis(100)).contains(&elapsed),
         "{elapsed:?}"
     );
-    assert_eq!((error.kind(), error.progress()), (ErrorKind::Connect, Progress::default()), "{error:?}");
+    assert_eq!(
+        (error.kind(), error.progress()),
+        (ErrorKind::Connect, ExchangeProgress::default()),
+        "{error:?}"
+    );
     assert!(error.chain().to_string().contains("5s"), "{}", error.chain());
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_is_one_that_takes_it_and_does_not_speak_tls() {
+async fn a_server_that_is_silent_in_the_tls_handshake_is_given_up_too() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let begin = tokio::time::Instant::now();
     let error = fail(&mut *Client::at(&format!("https://{address}")).transport()).await;
     assert!(begin.elapsed() >= CONNECT_TIME_LIMIT, "{:?}", begin.elapsed());
-    assert_eq!((error.kind(), error.progress()), (ErrorKind::Connect, Progress::default()), "{error:?}");
+    assert_eq!(
+        (error.kind(), error.progress()),
+        (ErrorKind::Connect, ExchangeProgress::default()),
+        "{error:?}"
+    );
 }

@@ -1,17 +1,17 @@
-//! Time.
+//! Time limits of exchanges.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rxon::transport::{Operation, Request};
-use rxon::{ErrorKind, Progress};
+use rxon::{ErrorKind, ExchangeProgress};
 use testkit::{Answer, Endpoint, ScriptedOrchestrator};
 use tokio_util::sync::CancellationToken;
 
 use super::{LARGE, against, read_head};
 use crate::client::{Client, send};
 
-/// Long enough for a request over loopback, short enough to be waited for.
+/// A time limit that suffices for a request over loopback, and that a test can wait for.
 const LIMIT: Duration = Duration::from_millis(150);
 
 fn result(size: usize) -> Request {
@@ -28,16 +28,20 @@ async fn a_silent_server_is_given_up_at_the_limit() {
         let error = transport.exchange(result(3)).await.expect_err("it is silent");
         assert!((LIMIT..LIMIT * 20).contains(&begin.elapsed()), "{:?}", begin.elapsed());
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
-        assert_eq!(error.progress(), Progress { written: true, reused, answered: false });
-        assert!(error.is_ambiguous(), "it may be working on it: {error:?}");
+        assert_eq!(error.progress(), ExchangeProgress { written: true, reused, answered: false });
+        assert!(error.is_ambiguous(), "the server may be working on the request: {error:?}");
         assert_eq!(error.to_string(), "no answer within the time limit: 150ms");
         send(&mut *transport).await.expect("the transport is usable after an error");
     }
-    assert_eq!(orchestrator.connections_accepted(), 3, "a connection that owes an answer is not used again");
+    assert_eq!(
+        orchestrator.connections_accepted(),
+        3,
+        "a connection with an unfinished answer is not reused"
+    );
 }
 
 #[tokio::test]
-async fn a_late_answer_is_never_taken_for_the_next_ones() {
+async fn a_late_answer_is_never_returned_for_the_next_request() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let mut transport = Client::of(&orchestrator).transport();
     let gate = CancellationToken::new();
@@ -60,7 +64,11 @@ async fn a_slow_answer_is_read_to_its_end_within_the_limit_and_not_beyond() {
     orchestrator.answer_next(Endpoint::Result, dribble(1, 50));
     let error = transport.exchange(result(3)).await.expect_err("it takes a second");
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert_eq!(error.progress(), Progress { written: true, reused: true, answered: true }, "{error:?}");
+    assert_eq!(
+        error.progress(),
+        ExchangeProgress { written: true, reused: true, answered: true },
+        "{error:?}"
+    );
     assert!(error.is_ambiguous());
 }
 
@@ -75,12 +83,16 @@ async fn a_request_that_the_server_does_not_read_is_not_written() {
         transport.exchange(result(LARGE)).await.expect_err("nobody reads it")
     };
     let error = against(stalls, client).await;
-    assert_eq!((error.kind(), error.progress()), (ErrorKind::Timeout, Progress::default()), "{error:?}");
+    assert_eq!(
+        (error.kind(), error.progress()),
+        (ErrorKind::Timeout, ExchangeProgress::default()),
+        "{error:?}"
+    );
     assert!(!error.is_ambiguous(), "half a request is not processed");
 }
 
 #[tokio::test]
-async fn a_limit_beyond_all_time_is_no_limit() {
+async fn the_maximal_limit_means_no_limit() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let mut transport = Client::of(&orchestrator).transport();
     let request = Request::new(Operation::Result, Duration::MAX).with_body("{}".into());
@@ -88,7 +100,7 @@ async fn a_limit_beyond_all_time_is_no_limit() {
 }
 
 #[tokio::test]
-async fn an_exchange_that_waits_is_left_alone() {
+async fn a_waiting_exchange_is_not_woken_needlessly() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let mut transport = Client::of(&orchestrator).transport();
     let slowly = Answer::Dribble {

@@ -14,10 +14,11 @@ use std::net::SocketAddr;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
-/// More than the socket buffers of both sides hold.
+/// More bytes than the socket buffers of both sides hold.
 const LARGE: usize = 32 << 20;
 
-/// A server that does what testkit's does not: it gets the first connection, while the client gets the address.
+/// Runs a client against a server that behaves as testkit's cannot: `serve` gets the first connection, `client` the
+/// address.
 async fn against<T>(serve: impl AsyncFnOnce(TcpStream), client: impl AsyncFnOnce(SocketAddr) -> T) -> T {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -35,7 +36,7 @@ async fn against<T>(serve: impl AsyncFnOnce(TcpStream), client: impl AsyncFnOnce
     client.await
 }
 
-/// Reads the head of a request and nothing of its body, as far as that can be told.
+/// Reads the head of a request and nothing of its body.
 async fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

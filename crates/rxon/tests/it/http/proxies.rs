@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use rxon::{ErrorKind, Progress};
+use rxon::{ErrorKind, ExchangeProgress};
 use tempfile::NamedTempFile;
 use testkit::{Endpoint, Proxy, Script, ScriptedOrchestrator, Tls};
 use tokio::io::AsyncWriteExt as _;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::{against, read_head};
 use crate::client::{Client, fail, send};
 
-/// `user:p@ss` as it is written in an address, and as it is sent.
+/// `user:p@ss` as in an address, and as in a header.
 const CREDENTIALS: (&str, &str) = ("user:p%40ss", "Basic dXNlcjpwQHNz");
 
 fn with_credentials(proxy: &Proxy) -> String {
@@ -58,7 +58,7 @@ async fn a_secure_request_goes_through_a_tunnel_that_is_used_again() {
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert_eq!((seen[0].method.as_str(), &seen[0].target), ("CONNECT", &orchestrator.addr().to_string()));
     assert_eq!(seen[0].header("host"), Some(orchestrator.addr().to_string().as_str()));
-    assert_eq!(seen[0].header("x-worker-token"), None, "the token is not the proxy's business");
+    assert_eq!(seen[0].header("x-worker-token"), None, "the proxy must not see the token");
     assert_eq!(orchestrator.requests(Endpoint::Result)[0].path, "/_worker/tasks/result");
     proxy.drop_connections();
     while orchestrator.open_connections() > 0 {
@@ -86,7 +86,7 @@ async fn credentials_go_to_the_proxy_and_no_further() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_is_named_and_the_request_was_not_sent() {
+async fn a_proxy_that_refuses_is_named_and_the_request_is_not_sent() {
     let proxy = Proxy::requiring("Basic something-else").await;
     let plain = ScriptedOrchestrator::start().await;
     let (secure, ca) = secure().await;
@@ -106,23 +106,31 @@ async fn a_proxy_that_refuses_is_named_and_the_request_was_not_sent() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_cannot_reach_the_orchestrator_or_cannot_be_reached_says_which() {
+async fn an_unreachable_orchestrator_and_an_unreachable_proxy_are_told_apart() {
     let proxy = Proxy::start().await;
     let (secure, ca) = secure().await;
     secure.stop().await;
     let client = Client::of(&secure).trusting(ca.path()).through(&[("HTTPS_PROXY", &proxy.url())]);
     let error = fail(&mut *client.transport()).await;
-    assert_eq!((error.kind(), error.progress()), (ErrorKind::Proxy, Progress::default()), "{error:?}");
+    assert_eq!(
+        (error.kind(), error.progress()),
+        (ErrorKind::Proxy, ExchangeProgress::default()),
+        "{error:?}"
+    );
     assert!(error.to_string().contains("502"), "{error}");
     let address = with_credentials(&proxy);
     proxy.stop().await;
     let client = Client::of(&secure).trusting(ca.path()).through(&[("HTTPS_PROXY", &address)]);
     let error = fail(&mut *client.transport()).await;
-    assert_eq!((error.kind(), error.progress()), (ErrorKind::Connect, Progress::default()), "{error:?}");
+    assert_eq!(
+        (error.kind(), error.progress()),
+        (ErrorKind::Connect, ExchangeProgress::default()),
+        "{error:?}"
+    );
     assert!(error.to_string().contains(&format!("proxy http://{}", proxy.addr())), "{error}");
 }
 
-/// A proxy that answers CONNECT with these bytes and closes.
+/// Returns the error of a proxy that answers CONNECT with these bytes and closes the connection.
 async fn connecting_gives(answer: &str) -> rxon::Error {
     let serve = async |mut stream: TcpStream| {
         let head = read_head(&mut stream).await;
@@ -137,7 +145,7 @@ async fn connecting_gives(answer: &str) -> rxon::Error {
 }
 
 #[tokio::test]
-async fn a_proxy_that_talks_nonsense_is_refused() {
+async fn a_proxy_with_an_answer_that_is_not_valid_is_an_error() {
     for answer in [
         "",
         "HTTP/1.1 200",
@@ -147,7 +155,11 @@ async fn a_proxy_that_talks_nonsense_is_refused() {
         &"x".repeat(20_000),
     ] {
         let error = connecting_gives(answer).await;
-        assert_eq!((error.kind(), error.progress()), (ErrorKind::Proxy, Progress::default()), "{error:?}");
+        assert_eq!(
+            (error.kind(), error.progress()),
+            (ErrorKind::Proxy, ExchangeProgress::default()),
+            "{error:?}"
+        );
         assert!(error.to_string().len() < 500, "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! What is sent, and that every answer is a response.
+//! Requests as sent, and their answers.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -134,7 +134,7 @@ async fn every_status_is_a_response_and_redirects_are_not_followed() {
 }
 
 #[tokio::test]
-async fn retry_after_is_seconds_or_a_date_and_anything_else_is_nothing() {
+async fn retry_after_is_seconds_or_a_date_and_anything_else_is_ignored() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let mut transport = Client::of(&orchestrator).transport();
     let mut asked = async |value: &str| {
@@ -153,7 +153,7 @@ async fn retry_after_is_seconds_or_a_date_and_anything_else_is_nothing() {
 }
 
 #[tokio::test]
-async fn polls_bring_tasks_nothing_or_what_was_wrong() {
+async fn polls_end_in_a_task_nothing_a_problem_or_a_refusal() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let mut transport = Client::of(&orchestrator).transport();
     let query = Arc::new(PollQuery::new(LONG, &[], &[]));
@@ -167,7 +167,7 @@ async fn polls_bring_tasks_nothing_or_what_was_wrong() {
     assert!(matches!(polled(nothing).await, Polled::Nothing));
     let html = polled(Answer::body("<html>\n502 Bad Gateway</html>")).await;
     let Polled::Malformed { problem, excerpt } = html else { panic!("{html:?}") };
-    assert!(problem.ids.is_none() && excerpt == "<html> 502 Bad Gateway</html>", "{problem} {excerpt}");
+    assert!(problem.ids.is_none() && excerpt == r"<html>\n502 Bad Gateway</html>", "{problem} {excerpt}");
     let empty = polled(Answer::body("")).await;
     assert!(matches!(empty, Polled::Malformed { .. }), "{empty:?}");
     let refused = polled(Answer::status(503)).await;

@@ -5,35 +5,35 @@ use testkit::{Answer, Endpoint, ScriptedOrchestrator};
 
 use crate::client::{Client, TOKEN, request, send};
 
-/// What may not be seen of the token, of the credentials of the address and of the proxy, and of payloads.
+/// The token, the credentials of the address and of the proxy in all their forms, and payloads.
 const SECRETS: [&str; 7] =
     [TOKEN, "s3cret", "bWU6czNjcmV0", "pr0xy", "dXM6cHIweHk=", "pay-load", "answer-token"];
 
-fn says_nothing(text: &str) {
+fn has_no_secrets(text: &str) {
     for secret in SECRETS {
         assert!(!text.contains(secret), "{text}");
     }
 }
 
 #[tokio::test]
-async fn nothing_of_what_is_secret_is_in_debug_output_or_in_errors() {
+async fn debug_output_and_errors_contain_no_secrets() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let url = format!("http://me:s3cret@{}", orchestrator.addr());
     for variables in [&[][..], &[("HTTP_PROXY", "http://us:pr0xy@127.0.0.1:1")]] {
         let client = Client::at(&url).through(variables);
-        says_nothing(&format!("{:?} {:?}", client.token(), client.settings()));
+        has_no_secrets(&format!("{:?} {:?}", client.token(), client.settings()));
         let connector = client.connector();
         let mut transport = connector.transport();
         orchestrator.answer_next(Endpoint::Result, Answer::body("answer-token"));
         let exchange = request(Operation::Result, "pay-load");
-        says_nothing(&format!("{connector:?} {transport:?} {exchange:?}"));
+        has_no_secrets(&format!("{connector:?} {transport:?} {exchange:?}"));
         let outcome = transport.exchange(exchange).await;
-        says_nothing(&format!("{outcome:?} {connector:?} {transport:?}"));
+        has_no_secrets(&format!("{outcome:?} {connector:?} {transport:?}"));
     }
 }
 
 #[tokio::test]
-async fn no_error_repeats_what_was_sent_or_came() {
+async fn no_error_quotes_a_payload() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let url = format!("http://me:s3cret@{}", orchestrator.addr());
     let mut transport = Client::at(&url).transport();
@@ -50,7 +50,7 @@ async fn no_error_repeats_what_was_sent_or_came() {
     ] {
         orchestrator.answer_next(Endpoint::Result, answer.clone());
         let error = transport.exchange(request(Operation::Result, "pay-load")).await.expect_err("no answer");
-        says_nothing(&format!("{error} {error:?} {}", error.chain()));
+        has_no_secrets(&format!("{error} {error:?} {}", error.chain()));
         send(&mut *transport).await.expect("the transport is usable after an error");
     }
 }

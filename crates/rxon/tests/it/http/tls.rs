@@ -1,9 +1,9 @@
-//! TLS: whom we trust.
+//! TLS: trusted authorities, and certificates of the client.
 
 use std::io::Write as _;
 
 use rxon::transport::{Connector, Operation};
-use rxon::{ErrorKind, Progress};
+use rxon::{ErrorKind, ExchangeProgress};
 use tempfile::NamedTempFile;
 use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator, Tls};
 
@@ -46,7 +46,11 @@ async fn a_certificate_of_another_authority_is_refused_before_anything_is_sent()
     let (orchestrator, other) = (orchestrator(&tls).await, pem(Tls::new().ca_pem()));
     for client in [Client::of(&orchestrator), Client::of(&orchestrator).trusting(other.path())] {
         let error = fail(&mut *client.transport()).await;
-        assert_eq!((error.kind(), error.progress()), (ErrorKind::Tls, Progress::default()), "{error:?}");
+        assert_eq!(
+            (error.kind(), error.progress()),
+            (ErrorKind::Tls, ExchangeProgress::default()),
+            "{error:?}"
+        );
         assert!(error.is_retryable() && !error.is_ambiguous());
         let text = error.chain().to_string();
         assert!(text.contains(&orchestrator.url()) && text.contains("certificate"), "{text}");
@@ -61,15 +65,15 @@ async fn a_certificate_for_another_name_is_refused() {
     let script = Script { bind, ..Script::newer().tls(tls.server_config()) };
     let (elsewhere, ca) = (ScriptedOrchestrator::start_with(script).await, pem(tls.ca_pem()));
     let error = fail(&mut *Client::of(&elsewhere).trusting(ca.path()).transport()).await;
-    assert_eq!((error.kind(), error.progress()), (ErrorKind::Tls, Progress::default()), "{error:?}");
+    assert_eq!((error.kind(), error.progress()), (ErrorKind::Tls, ExchangeProgress::default()), "{error:?}");
     assert!(error.chain().to_string().contains("not valid for name"), "{}", error.chain());
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_a_matter_of_tls_and_the_other_way_round_of_http() {
+async fn a_server_without_tls_is_a_tls_error_and_tls_without_https_an_http_error() {
     let plain = ScriptedOrchestrator::start().await;
     let error = fail(&mut *Client::at(&format!("https://{}", plain.addr())).transport()).await;
-    assert_eq!((error.kind(), error.progress()), (ErrorKind::Tls, Progress::default()), "{error:?}");
+    assert_eq!((error.kind(), error.progress()), (ErrorKind::Tls, ExchangeProgress::default()), "{error:?}");
     let tls = Tls::new();
     let secure = orchestrator(&tls).await;
     let error = fail(&mut *Client::at(&format!("http://{}", secure.addr())).transport()).await;
@@ -77,12 +81,12 @@ async fn a_server_without_tls_is_a_matter_of_tls_and_the_other_way_round_of_http
 }
 
 #[tokio::test]
-async fn a_server_that_wants_a_certificate_of_ours_says_so() {
+async fn a_missing_client_certificate_is_named() {
     let tls = Tls::new();
     let script = Script::newer().tls(tls.mutual_server_config());
     let (orchestrator, ca) = (ScriptedOrchestrator::start_with(script).await, pem(tls.ca_pem()));
     let error = fail(&mut *Client::of(&orchestrator).trusting(ca.path()).transport()).await;
-    // With TLS 1.3 the refusal comes after our side of the handshake is done, in the place of an answer.
+    // With TLS 1.3 the client has finished its handshake when the refusal arrives in place of an answer.
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
     assert!(error.chain().to_string().to_lowercase().contains("certificate"), "{}", error.chain());
 }
@@ -109,9 +113,9 @@ async fn a_client_shows_its_certificate_and_the_next_connection_the_one_that_rep
     assert_eq!(fail(&mut *to_before.transport()).await.kind(), ErrorKind::Tls, "of another authority now");
 }
 
-/// The connection that stands is given up for one with the new certificate, without a failed exchange.
+/// An open connection is replaced by one with the new certificate, without a failed exchange.
 #[tokio::test]
-async fn a_connection_that_stands_takes_up_a_changed_certificate() {
+async fn an_open_connection_is_replaced_after_a_change_of_certificate() {
     let tls = Tls::new();
     let orchestrator =
         ScriptedOrchestrator::start_with(Script::newer().tls(tls.mutual_server_config())).await;
@@ -129,7 +133,7 @@ async fn a_connection_that_stands_takes_up_a_changed_certificate() {
     std::fs::write(key.path(), &identity.key_pem).unwrap();
     let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while orchestrator.connections_accepted() == 1 {
-        assert!(std::time::Instant::now() < until, "it is looked once a second");
+        assert!(std::time::Instant::now() < until, "the files are checked once a second");
         assert_eq!(send(&mut *transport).await.expect("accepted").status, 200);
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }

@@ -73,7 +73,7 @@ impl Delivery {
             job_id: task.job_id.clone(),
             name: task.name.clone(),
             started,
-            newer: self.peer.generation() == Generation::Newer,
+            newer: self.peer.generation().is_newer(),
         };
         spool.begin(self.task_key(&task.task_id), begun).await;
     }
@@ -82,7 +82,7 @@ impl Delivery {
     /// that it may have been sent.
     pub(in crate::delivery) async fn begin_try(&self, entry: &Entry, generation: Generation) {
         let Some((spool, key)) = self.spool.get().zip(entry.stored) else { return };
-        if generation == Generation::Older && !lock(&self.books).outbox.resends_ambiguous() {
+        if !generation.recognises_repeats() && !lock(&self.books).outbox.resends_ambiguous() {
             spool.begin_try(key).await;
         }
     }
@@ -159,7 +159,7 @@ impl Delivery {
             job_id: entry.job_id.clone(),
             task_id: entry.task_id.clone(),
             since: unix_millis(),
-            newer: self.peer.generation() == Generation::Newer,
+            newer: self.peer.generation().is_newer(),
             is_replacement: entry.is_replacement,
             is_in_flight: false,
             body,

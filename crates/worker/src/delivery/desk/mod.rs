@@ -127,10 +127,10 @@ impl Books {
 #[derive(Debug)]
 pub(super) enum Reply {
     Answer(Response),
-    /// No answer; `newer` when the orchestrator can tell a repeated result.
+    /// No answer, and whether the orchestrator tells a repeated result from a new one.
     Nothing {
         error: Error,
-        newer: bool,
+        recognises_repeats: bool,
     },
     /// It could not even be tried.
     Unsendable(String),
@@ -338,7 +338,9 @@ impl Delivery {
         let now = Instant::now();
         let verdict = match reply {
             Reply::Answer(response) => books.outbox.on_answer(id, response, now),
-            Reply::Nothing { error, newer } => books.outbox.on_error(id, error, *newer, now),
+            Reply::Nothing { error, recognises_repeats } => {
+                books.outbox.on_error(id, error, *recognises_repeats, now)
+            }
             Reply::Unsendable(problem) => books.outbox.on_unsendable(id, problem.clone(), now),
         };
         books.ignored += u64::from(matches!(verdict, Verdict::Ignored(_)));

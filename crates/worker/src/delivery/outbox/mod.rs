@@ -237,9 +237,15 @@ impl Outbox {
     }
 
     /// No answer came.
-    pub(crate) fn on_error(&mut self, id: Id, error: &Error, newer: bool, now: Instant) -> Verdict {
+    pub(crate) fn on_error(
+        &mut self,
+        id: Id,
+        error: &Error,
+        recognises_repeats: bool,
+        now: Instant,
+    ) -> Verdict {
         self.tried(id);
-        let verdict = if error.is_ambiguous() && !newer && !self.settings.resend_ambiguous {
+        let verdict = if error.is_ambiguous() && !recognises_repeats && !self.settings.resend_ambiguous {
             Verdict::Rejected(
                 "the orchestrator may have got it, and could not tell a second one from a new one".into(),
             )

@@ -1,4 +1,4 @@
-use rxon::{ErrorKind, Progress};
+use rxon::{ErrorKind, ExchangeProgress};
 
 use super::*;
 
@@ -153,8 +153,10 @@ fn an_orchestrators_own_error_is_borne_for_an_hour_and_a_proxys_for_a_day() {
 #[test]
 fn an_ambiguous_try_is_repeated_as_the_settings_say() {
     let now = Instant::now();
-    let lost =
-        || Error::new(ErrorKind::Closed, "").with_progress(Progress { written: true, ..Progress::default() });
+    let lost = || {
+        Error::new(ErrorKind::Closed, "")
+            .with_progress(ExchangeProgress { written: true, ..ExchangeProgress::default() })
+    };
     for (resend, newer, again) in [(true, false, true), (false, true, true), (false, false, false)] {
         let mut outbox = outbox(5);
         outbox.settings.resend_ambiguous = resend;

@@ -1,12 +1,7 @@
 //! What an answer of the storage says, and how much of it is told. Pure.
 
 use rxon::secrets::masked;
-
-/// As much of a message of the storage's is told.
-const LONGEST_MESSAGE: usize = 250;
-
-/// As much is told of what is no error of S3's: a page of a proxy, perhaps.
-const LONGEST_EXCERPT: usize = 100;
+use rxon::text::excerpt;
 
 /// Errors that pass, in answers that say 200.
 const PASSING: [&str; 6] =
@@ -15,12 +10,12 @@ const PASSING: [&str; 6] =
 /// What is told of an error's body: its code and its message. The rest of such a document repeats the request, and with
 /// it keys.
 pub(super) fn told(body: &str) -> String {
-    let part = |name, longest| element(body, name).map(|text| clean(&masked(&text), longest));
-    match (part("Code", LONGEST_MESSAGE), part("Message", LONGEST_MESSAGE)) {
+    let part = |name| element(body, name).map(|text| without_layout(&text));
+    match (part("Code"), part("Message")) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(said), None) | (None, Some(said)) => said,
         (None, None) if body.contains("<Error") => "an error without a code".to_owned(),
-        (None, None) => clean(&masked(body), LONGEST_EXCERPT),
+        (None, None) => without_layout(body),
     }
 }
 
@@ -113,23 +108,15 @@ fn character(entity: &str) -> Option<char> {
     }
 }
 
-/// A text for one line: cut, without line ends and what would disturb a terminal.
-fn clean(text: &str, longest: usize) -> String {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut clean: String = text
-        .chars()
-        .take(longest)
-        .map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char })
-        .collect();
-    if text.chars().nth(longest).is_some() {
-        clean.push('…');
-    }
-    clean
+/// An excerpt of a text without its line ends and indentation.
+fn without_layout(text: &str) -> String {
+    excerpt(masked(text).split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
 mod tests {
     use rxon::secrets::Secrets;
+    use rxon::text::MAX_EXCERPT;
 
     use super::*;
 
@@ -150,16 +137,16 @@ mod tests {
                 "A: of *** & é",
             ),
             ("<Error><Code>A</Code><Message><![CDATA[AKIAHIDDEN%2F1]]></Message></Error>", "A: ***"),
-            ("<Error><Code>A</Code><Message>a\n\u{1b}[31mb<X>c</X></Message></Error>", "A: a \u{fffd}[31mb"),
+            ("<Error><Code>A</Code><Message>a\n\u{1b}[31mb<X>c</X></Message></Error>", r"A: a \u{1b}[31mb"),
             ("<Error><Code>A</Code><Message>not whole", "A"),
             ("<html>\r\n<b>AKIAHIDDEN%2f1</b></html>", "<html> <b>***</b></html>"),
         ] {
             assert_eq!(told(body), text, "{body}");
         }
         let long = told(&format!("<Error><Code>A</Code><Message>{}</Message>", "é".repeat(9999)));
-        assert_eq!(long.chars().count(), LONGEST_MESSAGE + "A: …".chars().count());
+        assert_eq!(long.chars().count(), MAX_EXCERPT + "A: …".chars().count());
         // A key is not cut before it is found.
-        let cut = told(&format!("{}AKIAHIDDEN/1", "x".repeat(LONGEST_EXCERPT - 5)));
+        let cut = told(&format!("{}AKIAHIDDEN/1", "x".repeat(MAX_EXCERPT - 5)));
         assert!(cut.ends_with("x***"), "{cut}");
     }
 

@@ -9,10 +9,11 @@ use std::path::Path;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use reqwest::Url;
+use rxon::text::excerpt;
 use rxon::transport::http::redacted;
 
 use super::profile;
-use crate::config::{ConfigError, KEY, Problem, Secret, WorkerConfig, is_key, printable};
+use crate::config::{ConfigError, KEY, Problem, Secret, WorkerConfig, is_key};
 
 /// What makes up a role that the environment of a container or a pod gives.
 const ROLE: [(&str, AmazonS3ConfigKey); 7] = [
@@ -121,7 +122,7 @@ fn wrong_in_role(name: &str, value: &str, read: impl Fn(&Path) -> Option<String>
         let url = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
         url && text.parse::<http::Uri>().is_ok()
     };
-    let shown = || printable(&redacted(value));
+    let shown = || excerpt(redacted(value));
     match name {
         "AWS_ENDPOINT_URL_STS" | "AWS_CONTAINER_CREDENTIALS_FULL_URI" if !is_address(value) => {
             Some(Problem::new(name, shown(), "an address such as `http://host/path`"))

@@ -1,16 +1,16 @@
 //! What the storage said, as a task's error.
 
-use std::error::Error as _;
-
 use object_store::{Error, path};
+use rxon::ErrorChain;
 use rxon::secrets::masked;
+use rxon::text::{excerpt, one_line};
 
-use super::{excerpt, unusable_key};
+use super::unusable_key;
 use crate::files::error::{FileError, FileErrorKind};
 
 /// What the storage said about an object. No key stands in it.
 pub(in crate::files) fn storage_error(uri: &str, error: &Error) -> FileError {
-    let uri = excerpt(&masked(uri));
+    let uri = excerpt(uri);
     match (error, status_in(error)) {
         (Error::NotFound { .. }, _) | (Error::Generic { .. }, Some(404)) => {
             let is_bucket = error.to_string().contains("NoSuchBucket");
@@ -51,23 +51,12 @@ fn status_in(error: &Error) -> Option<u16> {
 fn said(error: &Error) -> String {
     const BEGINNING: usize = 100;
     const END: usize = 400;
-    let mut source = error.source();
-    let mut text = error.to_string();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        source = cause.source();
-    }
-    let text = masked(&text);
-    let escaped = |text: &str| text.chars().flat_map(char::escape_debug).collect::<String>();
-    let place = |number| text.char_indices().nth(number).map(|(place, _)| place);
-    match (place(BEGINNING), text.chars().count().checked_sub(END).and_then(place)) {
-        (Some(beginning), Some(end)) if beginning < end => {
-            format!("{}…{}", escaped(&text[..beginning]), escaped(&text[end..]))
-        }
-        _ => escaped(&text),
+    let text = ErrorChain(error).to_string();
+    let line = one_line(&text);
+    let place = |number| line.char_indices().nth(number).map(|(place, _)| place);
+    match (place(BEGINNING), line.chars().count().checked_sub(END).and_then(place)) {
+        (Some(beginning), Some(end)) if beginning < end => format!("{}…{}", &line[..beginning], &line[end..]),
+        _ => line.into_owned(),
     }
 }
 

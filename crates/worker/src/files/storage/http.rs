@@ -12,11 +12,11 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
     HttpService,
 };
-use reqwest::{NoProxy, Proxy, Url};
+use reqwest::{Proxy, Url};
 use rxon::transport::http::{InvalidTls, storage_tls};
 
 use super::answer::{error_in, may_pass, told, wrong_listing};
-use crate::config::{Address, WorkerConfig};
+use crate::config::WorkerConfig;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -62,14 +62,11 @@ impl Client {
             .user_agent(concat!("avtomatika-worker/", env!("CARGO_PKG_VERSION")))
             // The environment was read with the configuration.
             .no_proxy();
-        let exempt = config.no_proxy.as_deref().and_then(NoProxy::from_string);
-        let address =
-            |address: &Option<Address>| address.as_ref().map(|address| with_scheme(address.expose()));
-        let proxies =
-            [address(&config.http_proxy).map(Proxy::http), address(&config.https_proxy).map(Proxy::https)];
-        // What is wrong with an address was told when the configuration was checked.
-        for proxy in proxies.into_iter().flatten().flatten() {
-            builder = builder.proxy(proxy.no_proxy(exempt.clone()));
+        let proxies = config.proxies();
+        if !proxies.is_empty() {
+            builder = builder.proxy(Proxy::custom(move |url| {
+                proxies.exposed(url.scheme() == "https", url.host_str()?, url.port_or_known_default()?)
+            }));
         }
         let http = builder.build().expect("a client whose TLS is given has nothing to fail on");
         Ok(Self { http })
@@ -172,9 +169,4 @@ impl HttpConnector for Client {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(HttpClient::new(self.clone()))
     }
-}
-
-/// `proxy:3128` means what `http://proxy:3128` does.
-fn with_scheme(address: &str) -> String {
-    if address.contains("://") { address.to_owned() } else { format!("http://{address}") }
 }

@@ -25,6 +25,7 @@ use object_store::path::{self, Path};
 use object_store::{BackoffConfig, ObjectMeta, ObjectStore, PutPayload, RetryConfig};
 use reqwest::Url;
 use rxon::secrets::masked;
+use rxon::text::excerpt;
 
 use self::credentials::Credentials;
 pub(super) use self::failure::storage_error;
@@ -32,7 +33,6 @@ use self::fetched::Fetched;
 use self::held::HeldKeys;
 use self::http::Client;
 use super::error::{FileError, FileErrorKind};
-use super::name::shown;
 use crate::config::{ConfigError, Problem, WorkerConfig};
 use crate::threads::lock;
 
@@ -241,11 +241,6 @@ fn unusable_key(uri: &str, key: &str, error: &path::Error) -> FileError {
         _ => "a part that is `.` or `..`, or a control character",
     };
     FileError::new(kind, format!("the key of `{}` has {why} in it, and cannot be used", excerpt(uri)))
-}
-
-/// A name for messages.
-pub(super) fn excerpt(text: &str) -> String {
-    shown(std::path::Path::new(text))
 }
 
 /// What may stand for a bucket in an address.

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use configparser::ini::Ini;
+use rxon::text::excerpt;
 
 use super::credentials::{Credentials, usable};
-use crate::config::{Problem, printable};
+use crate::config::Problem;
 
 /// One of the two files.
 struct Place {
@@ -39,9 +40,9 @@ pub(super) fn keys(
                 usable(value).map_err(|expected| {
                     let expected = format!(
                         "a profile whose `{name}` in `{}` is {expected}",
-                        printable(&place.path.to_string_lossy())
+                        excerpt(place.path.as_os_str().as_encoded_bytes())
                     );
-                    Problem::new("AWS_PROFILE", printable(profile), expected)
+                    Problem::new("AWS_PROFILE", excerpt(profile), expected)
                 })
             };
             return Ok(Some(Credentials::Keys {
@@ -56,7 +57,7 @@ pub(super) fn keys(
     match asked {
         Some(profile) if !is_known => Err(unknown(&profile, &places)),
         Some(profile) => {
-            let profile = printable(&profile);
+            let profile = excerpt(&profile);
             tracing::warn!(
                 "the profile `{profile}` (`AWS_PROFILE`) has no keys: requests to the storage are not signed"
             );
@@ -93,14 +94,16 @@ fn parsed(text: String) -> Option<Ini> {
 }
 
 fn unknown(profile: &str, places: &[Place]) -> Problem {
-    let paths: Vec<_> =
-        places.iter().map(|place| format!("`{}`", printable(&place.path.to_string_lossy()))).collect();
+    let paths: Vec<_> = places
+        .iter()
+        .map(|place| format!("`{}`", excerpt(place.path.as_os_str().as_encoded_bytes())))
+        .collect();
     let expected = if paths.is_empty() {
         "the name of a profile, and there are no files of profiles without `HOME`".to_owned()
     } else {
         format!("the name of a profile in {}", paths.join(" or "))
     };
-    Problem::new("AWS_PROFILE", printable(profile), expected)
+    Problem::new("AWS_PROFILE", excerpt(profile), expected)
 }
 
 #[cfg(test)]

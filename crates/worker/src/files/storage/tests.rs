@@ -111,12 +111,15 @@ impl Scripted {
         Self { address, heads, _server: server }
     }
 
-    fn storage(&self) -> Storage {
-        let config = WorkerConfig::defaults()
+    fn config(&self) -> WorkerConfig {
+        WorkerConfig::defaults()
             .s3_endpoint_url(crate::config::Address::new(&self.address))
             .s3_access_key(Secret::new(ID))
-            .s3_secret_key(Secret::new(SECRET));
-        Storage::new(&config).expect("a configuration").expect("a storage")
+            .s3_secret_key(Secret::new(SECRET))
+    }
+
+    fn storage(&self) -> Storage {
+        Storage::new(&self.config()).expect("a configuration").expect("a storage")
     }
 
     /// What comes of a task's files being fetched from a prefix.
@@ -126,6 +129,33 @@ impl Scripted {
         let files = Arc::new(Files::new(&config, Some(self.storage()), Arc::default()));
         let task = files.of_task(&rxon::TaskId::received("t-1").expect("an id"));
         task.download_file("s3://in/p/", "d").await.map(|_| ())
+    }
+}
+
+/// An entry of `NO_PROXY` with a port counts for the storage as it does for orchestrators.
+#[tokio::test]
+async fn the_storage_is_reached_through_the_proxy_unless_its_address_is_an_exception() {
+    let server = Scripted::start(|_| (404, error_body("NoSuchKey"))).await;
+    let port = server.address.rsplit_once(':').expect("a port").1;
+    let proxied = Scripted::start(|_| (404, error_body("NoSuchKey"))).await;
+    for (exceptions, is_direct) in [
+        ("127.0.0.1".to_owned(), true),
+        (format!("127.0.0.1:{port}"), true),
+        ("127.0.0.1:1, .0.0.1".to_owned(), false),
+    ] {
+        let config = server
+            .config()
+            .http_proxy(crate::config::Address::new(&proxied.address))
+            .no_proxy(exceptions.clone());
+        let storage = Storage::new(&config).expect("a configuration").expect("a storage");
+        let at = storage.locate("s3://in/k").expect("a location");
+        at.store.get_opts(&at.path, object_store::GetOptions::default()).await.expect_err("there is none");
+        let heads = |seen: &Scripted| std::mem::take(&mut *lock(&seen.heads)).len();
+        assert_eq!(
+            (heads(&server), heads(&proxied)),
+            if is_direct { (1, 0) } else { (0, 1) },
+            "{exceptions}"
+        );
     }
 }
 

@@ -202,9 +202,10 @@ impl Conversation {
         }
         if due && (news == News::Left || self.gate.closed_until(now).is_none()) {
             self.heartbeats += 1;
-            let newer = generation == Generation::Newer;
             let doubt = std::mem::take(&mut self.doubt);
-            return Step::Beat { probe: newer && (doubt || self.heartbeats.is_multiple_of(2)) };
+            return Step::Beat {
+                probe: generation.needs_probes() && (doubt || self.heartbeats.is_multiple_of(2)),
+            };
         }
         self.wait(attempt_at)
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
+use rxon::ErrorChain;
 use rxon::model::{ErrorCode, Failure};
 use rxon::secrets::masked;
 use serde::Serialize;
@@ -94,7 +95,7 @@ impl TaskError {
             .downcast_ref::<std::io::Error>()
             .is_some_and(|error| files::kind_of(error) == FileErrorKind::Exhausted);
         let code = if is_exhausted { ErrorCode::ResourceExhausted } else { ErrorCode::Transient };
-        Self::new(code, with_causes(error))
+        Self::new(code, ErrorChain(error))
     }
 
     /// Adds what programs may want to know. What does not serialise to a JSON object is left out.
@@ -163,20 +164,6 @@ impl<E: Error + 'static> From<E> for TaskError {
         }
         task_error.with_details(serde_json::json!({"type": std::any::type_name::<E>()}))
     }
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !message.ends_with(&text) {
-            message.push_str(": ");
-            message.push_str(&text);
-        }
-        source = cause.source();
-    }
-    message
 }
 
 impl fmt::Display for TaskError {

@@ -4,6 +4,7 @@ pub(crate) mod error;
 mod json;
 
 use rxon::model::ErrorCode;
+use rxon::text::excerpt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -159,7 +160,7 @@ fn object(data: &impl Serialize) -> Result<Option<Box<RawValue>>, String> {
                 Some(b't' | b'f') => "a boolean",
                 _ => "a number",
             };
-            let shown: String = raw.get().chars().take(80).collect();
+            let shown = excerpt(raw.get());
             Err(format!("the handler's data is {kind}, `{shown}`, expected a JSON object or nothing"))
         }
     }

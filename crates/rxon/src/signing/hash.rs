@@ -1,0 +1,50 @@
+//! SHA-256 hashes, and bytes as hex digits.
+
+use sha2::{Digest, Sha256};
+
+use super::canonical::{CannotBeSigned, canonical_without};
+
+/// Returns the SHA-256 of a content, as 64 lower-case hex digits.
+pub fn digest(content: &[u8]) -> String {
+    hex(&Sha256::digest(content))
+}
+
+/// Returns the hash by which an orchestrator compares the storage of workers: the first 16 hex digits of the SHA-256 of
+/// endpoint, access key and bucket with `|` between them (1.0b17).
+pub fn s3_config_hash(parts: [&str; 3]) -> String {
+    let mut hash = digest(parts.join("|").as_bytes());
+    hash.truncate(16);
+    hash
+}
+
+/// Returns a stable hash of a worker's skills: the SHA-256 of the canonical bytes, in hex.
+///
+/// # Errors
+/// Returns [`CannotBeSigned`] when the text has no canonical form.
+pub fn skills_hash(object: &[u8]) -> Result<String, CannotBeSigned> {
+    Ok(digest(&canonical_without(object, &[])?))
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
+
+/// Reads lower-case digits only: the orchestrator refuses upper-case signatures too.
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let bytes = text.as_bytes();
+    if !bytes.len().is_multiple_of(2) {
+        return None;
+    }
+    bytes.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}
