@@ -1,4 +1,4 @@
-//! Why a worker did not run, for Python.
+//! The errors of a worker that did not run, for Python.
 
 use std::error::Error as _;
 
@@ -6,10 +6,10 @@ use avtomatika_worker::{Error, Exit};
 use pyo3::PyErr;
 use pyo3::exceptions::PyRuntimeError;
 
-/// Why a worker did not run.
+/// The reason why a worker did not run.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// One text for each option that is wrong; empty when something else is.
+    /// One text for each invalid option; empty when the configuration is not the cause.
     pub(crate) problems: Vec<String>,
     pub(crate) message: String,
     pub(crate) exit_code: u8,
@@ -35,7 +35,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// What does not depend on what the user does.
+/// A `RuntimeError` for a failure that is not caused by the arguments.
 pub(crate) fn unexpected(what: &str, error: impl std::fmt::Display) -> PyErr {
     PyRuntimeError::new_err(format!("{what}: {error}"))
 }
