@@ -1,4 +1,4 @@
-//! What a result leads to.
+//! The effects of results.
 
 use std::time::Duration;
 

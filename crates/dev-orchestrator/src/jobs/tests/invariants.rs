@@ -1,10 +1,10 @@
-//! What holds whatever happens.
+//! Invariants under any sequence of events.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// One thing that can happen.
+/// One event.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Submit(usize, i8),
@@ -79,7 +79,7 @@ fn take_step(bench: &mut Bench, step: Step) {
 
 proptest! {
     #[test]
-    fn whatever_happens_no_task_is_lost_and_none_waits_beside_a_fitting_poll(steps in proptest::collection::vec(step(), 0..120)) {
+    fn no_task_is_lost_and_none_waits_beside_a_fitting_poll(steps in proptest::collection::vec(step(), 0..120)) {
         let mut bench = Bench::new();
         let mut submitted = 0;
         for step in steps {

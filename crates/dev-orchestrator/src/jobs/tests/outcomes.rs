@@ -1,9 +1,9 @@
-//! What becomes of a task.
+//! The effects of results, failures and cancellations.
 
 use super::*;
 
 #[test]
-fn what_a_task_ends_in_depends_on_the_result() {
+fn the_status_of_a_task_depends_on_its_result() {
     let retried = [
         "TRANSIENT_ERROR",
         "TIMEOUT_ERROR",
@@ -36,7 +36,7 @@ fn what_a_task_ends_in_depends_on_the_result() {
 }
 
 #[test]
-fn a_transient_failure_is_tried_again_under_new_ids_until_the_retries_are_used_up() {
+fn a_transient_failure_is_retried_under_new_ids_until_the_retries_are_used_up() {
     let mut bench = Bench::new();
     bench.register("w", &["x"]);
     let number = bench.submit(NewTask::new("x"));
@@ -75,7 +75,7 @@ fn results_that_do_not_count_are_ignored_with_a_reason() {
 }
 
 #[test]
-fn a_task_that_did_not_arrive_goes_to_the_next_poll_and_counts_no_attempt() {
+fn an_undelivered_task_goes_to_the_next_poll_and_counts_no_attempt() {
     let mut bench = Bench::new();
     bench.register("w", &["x"]);
     bench.poll("w");
@@ -92,7 +92,7 @@ fn a_task_that_did_not_arrive_goes_to_the_next_poll_and_counts_no_attempt() {
 }
 
 #[test]
-fn a_task_past_its_deadline_is_tried_again_and_its_worker_told_to_stop() {
+fn a_task_past_its_deadline_is_retried_and_its_worker_is_asked_to_stop() {
     let mut bench = Bench::new();
     bench.register("w", &["x"]);
     bench.poll("w");
@@ -111,7 +111,7 @@ fn a_task_past_its_deadline_is_tried_again_and_its_worker_told_to_stop() {
 }
 
 #[test]
-fn cancelling_ends_what_waits_and_asks_for_what_runs() {
+fn cancelling_ends_waiting_tasks_and_asks_workers_to_stop_running_ones() {
     let mut bench = Bench::new();
     let waiting = bench.submit(NewTask::new("y"));
     let id = bench.view(waiting).job_id;
@@ -165,7 +165,7 @@ fn queue_history_and_memory_are_bounded() {
 }
 
 #[test]
-fn a_deadline_is_whole_where_the_timeout_is() {
+fn a_deadline_is_whole_if_the_timeout_is() {
     let mut bench = Bench::new();
     bench.now = bench.now.after(Duration::from_millis(250));
     bench.register("w", &["x"]);
