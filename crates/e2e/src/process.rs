@@ -115,7 +115,7 @@ impl Log {
     /// When no such line appears within `limit`; the message names `what` was expected.
     pub fn wait_for(&self, what: &str, limit: Duration, wanted: impl Fn(&str) -> bool) -> String {
         let found = within(limit, || self.locked().iter().find(|line| wanted(line)).cloned());
-        found.unwrap_or_else(|| panic!("the log has no line about {what} within {limit:?}"))
+        found.unwrap_or_else(|| panic!("no line of the log within {limit:?} reports {what}"))
     }
 
     fn locked(&self) -> MutexGuard<'_, Vec<String>> {

@@ -190,7 +190,7 @@ pub(crate) struct Route {
     pub(crate) on_thread: bool,
 }
 
-/// Cancels the task in Python once: when it is told to, or when it is dropped before the task has ended.
+/// Cancels the task in Python, at most once: by `send`, or when it is dropped before the task has ended.
 struct CancelOnDrop<'a> {
     bridge: &'a Bridge,
     number: Option<u64>,

@@ -101,7 +101,7 @@ mod tests {
         let (found, _) = all(&keys, Query { after: "z", limit: 10, ..Query::default() });
         assert!(found.is_empty());
         let objects = BTreeMap::from([("a".to_owned(), 0)]);
-        assert_eq!(page(&objects, Query::default()).next, None, "a page of no keys says that it is the last");
+        assert_eq!(page(&objects, Query::default()).next, None, "a page without keys is the last one");
     }
 
     fn owned(keys: &[&str]) -> Vec<String> {

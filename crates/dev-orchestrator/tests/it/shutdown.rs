@@ -48,7 +48,7 @@ async fn waiting_callers_get_an_error() {
     // The waiting call is dropped, as `select!` would do.
     tokio::task::yield_now().await;
     tasks.shutdown().await;
-    let orchestrator = std::sync::Arc::into_inner(orchestrator).expect("nobody else");
+    let orchestrator = std::sync::Arc::into_inner(orchestrator).expect("the last reference");
     orchestrator.shutdown().await;
     assert!(in_time(feed.next()).await.is_none());
     assert_eq!(Error::ShutDown.to_string(), "the orchestrator was shut down");

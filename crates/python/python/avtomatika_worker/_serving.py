@@ -57,7 +57,7 @@ class _Startup:
         self._is_over = False
 
     def drain(self, cause: str) -> None:
-        """Does what the first signal has to do."""
+        """Ends the start-up hooks, and drains the worker. The first signal calls this."""
         self._cause = cause
         self._run.native.drain_because(cause)
         self._run.loop.call_soon_threadsafe(self._cancel)

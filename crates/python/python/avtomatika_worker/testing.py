@@ -117,7 +117,7 @@ class TestWorker:
         """Runs a task like ``run``, on the current event loop."""
         known = {route.name: route for route in routes(self._worker._registered())}
         if name not in known:
-            raise KeyError(f"there is no task `{name}`, expected one of: {', '.join(sorted(known)) or 'none'}")
+            raise KeyError(f"there is no task `{name}`; the worker has: {', '.join(sorted(known)) or 'no tasks'}")
         route = known[name]
         route.plan.prepare()
         raw = json.dumps({} if params is None else params).encode()

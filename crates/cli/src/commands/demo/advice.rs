@@ -3,7 +3,7 @@
 use avtomatika_dev::LocalS3;
 use serde_json::json;
 
-use super::TASK;
+use super::resize_image::TASK;
 use super::stock::Order;
 
 /// Writes commands that can be pasted into a shell.

@@ -16,16 +16,13 @@ use avtomatika_worker::{Worker, WorkerConfig, blocking};
 
 use self::advice::Advice;
 use self::gallery::{Gallery, PICTURES, Picture};
-use self::resize_image::resize_image;
+use self::resize_image::{TASK, resize_image};
 use self::show::Show;
 use self::stage::Stage;
 use self::stock::{Delivery, Order};
 use crate::args::Demo;
 use crate::exit::{Exit, Failure};
 use crate::output::Printer;
-
-/// The name of the task.
-const TASK: &str = "resize_image";
 
 /// The shutdown timeout of the worker. It is short because the worker waits this long for open polls; a task that is still
 /// running then is cancelled.

@@ -7,8 +7,8 @@ use anyhow::{Context, anyhow, bail};
 use avtomatika_dev::{DevOrchestrator, Event, Feed, NewTask, TaskStatus, TaskView};
 use avtomatika_worker::JobId;
 
-use super::TASK;
 use super::gallery::Gallery;
+use super::resize_image::TASK;
 use super::stock::{Delivery, Order};
 use crate::output::Printer;
 use crate::progress::Progress;

@@ -49,7 +49,7 @@ fn take_step(bench: &mut Bench, step: Step) {
         }
         Step::Register(index) => bench.register(WORKERS[index].0, WORKERS[index].1),
         Step::Beat(index, idle) => {
-            bench.beat(WORKERS[index].0, says(if idle { "idle" } else { "busy" }));
+            bench.beat(WORKERS[index].0, with_status(if idle { "idle" } else { "busy" }));
         }
         Step::Poll(index) => {
             bench.poll(WORKERS[index].0);

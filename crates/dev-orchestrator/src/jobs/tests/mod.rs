@@ -117,7 +117,7 @@ fn names(names: &[&str]) -> BTreeSet<TaskName> {
     names.iter().map(|name| TaskName::new(name).expect("an identifier")).collect()
 }
 
-fn says(status: &str) -> Beat {
+fn with_status(status: &str) -> Beat {
     Beat { status: Some(status.to_owned()), ..Beat::default() }
 }
 

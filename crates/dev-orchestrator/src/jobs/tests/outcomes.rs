@@ -100,12 +100,12 @@ fn a_task_past_its_deadline_is_retried_and_its_worker_is_asked_to_stop() {
     let task = bench.take_one();
     assert!((task.deadline - 1_700_000_010.0).abs() < 0.001);
     bench.pass(10);
-    assert_eq!(bench.status(number), TaskStatus::Running, "its worker may still say so itself");
+    assert_eq!(bench.status(number), TaskStatus::Running, "the worker may still report the timeout itself");
     bench.pass(1);
     assert_eq!(bench.status(number), TaskStatus::Queued);
     let error = bench.view(number).error.expect("why");
     assert_eq!((error.code.as_str(), error.message.as_str()), ("TIMEOUT_ERROR", "no result within 10 s"));
-    let busy = Beat { current: vec![task.task_id.to_string(), task.job_id.to_string()], ..says("idle") };
+    let busy = Beat { current: vec![task.task_id.to_string(), task.job_id.to_string()], ..with_status("idle") };
     assert_eq!(bench.beat("w", busy), Some(vec![task.task_id.to_string()]));
     assert_eq!(reason(&bench.report("w", &task, "success", None)), "stale_task");
 }
@@ -132,10 +132,10 @@ fn cancelling_ends_waiting_tasks_and_asks_workers_to_stop_running_ones() {
         let number = bench.submit(NewTask::new("x"));
         let task = bench.take_one();
         assert_eq!(cancel(&mut bench, task.task_id.as_str()), Ok(Cancellation::CancelRequested));
-        assert_eq!(bench.beat("w", says("idle")), Some(vec![task.task_id.to_string()]));
+        assert_eq!(bench.beat("w", with_status("idle")), Some(vec![task.task_id.to_string()]));
         bench.report("w", &task, status, code);
         assert_eq!(bench.status(number), expected, "{status}");
-        assert_eq!(bench.beat("w", says("idle")), Some(vec![]));
+        assert_eq!(bench.beat("w", with_status("idle")), Some(vec![]));
     }
 }
 
@@ -158,7 +158,7 @@ fn queue_history_and_memory_are_bounded() {
     let id = bench.view(ended).job_id;
     bench.act(|jobs, now| jobs.cancel(id.as_str(), now)).expect("it waits");
     bench.submit(big());
-    assert!(bench.jobs.store().job(ended).is_none(), "what has ended makes room");
+    assert!(bench.jobs.store().job(ended).is_none(), "ended jobs are removed to make room");
     let one_more = big().check(Duration::from_secs(1)).expect("a task");
     let refused = bench.act(|jobs, now| jobs.submit(one_more, now));
     assert_eq!(refused, Err(Error::OutOfMemory { limit: 10_000 }));

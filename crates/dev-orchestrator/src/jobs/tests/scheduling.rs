@@ -43,12 +43,12 @@ fn a_worker_is_given_only_tasks_that_it_accepts() {
     let mut bench = Bench::new();
     bench.register("w", &["x", "y"]);
     let poll = bench.poll("w");
-    bench.beat("w", says("busy"));
+    bench.beat("w", with_status("busy"));
     let x = bench.submit(NewTask::new("x"));
     assert_eq!(bench.take(), [], "it is busy");
-    bench.beat("w", Beat { accepts: Some(names(&["y"])), ..says("idle") });
+    bench.beat("w", Beat { accepts: Some(names(&["y"])), ..with_status("idle") });
     assert_eq!(bench.take(), [], "it does not accept x now");
-    bench.beat("w", says("idle"));
+    bench.beat("w", with_status("idle"));
     assert_eq!(bench.take(), [(poll, x)], "a heartbeat without a list means the list of the registration");
 }
 
@@ -64,7 +64,7 @@ fn a_silent_worker_is_removed_and_its_tasks_go_to_others() {
     let poll = bench.poll("other");
     bench.pass(20);
     assert_eq!(bench.take(), [(poll, number)]);
-    assert_eq!(bench.beat("silent", says("idle")), None, "forgotten");
+    assert_eq!(bench.beat("silent", with_status("idle")), None, "the worker is unknown");
     assert_eq!(bench.jobs.workers(bench.now).len(), 1);
     assert_eq!(bench.jobs.next_wake(), Some(bench.now.instant + Duration::from_secs(40)));
 }
@@ -92,5 +92,5 @@ fn every_request_counts_as_contact() {
     bench.pass(59);
     bench.report("w", &task, "success", None);
     bench.pass(59);
-    assert!(bench.beat("w", says("idle")).is_some());
+    assert!(bench.beat("w", with_status("idle")).is_some());
 }

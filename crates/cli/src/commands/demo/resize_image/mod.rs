@@ -11,6 +11,9 @@ use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbaImage};
 use serde::{Deserialize, Serialize};
 
+/// The name of the task.
+pub(super) const TASK: &str = "resize_image";
+
 /// The limit of pixels along a side, for sources and results.
 const MAX_SIDE: u32 = 12_000;
 /// The limit of memory for one picture, in bytes: a small file may declare an enormous picture.

@@ -52,14 +52,14 @@ fn crc32(bytes: &[u8]) -> u32 {
 #[test]
 fn a_picture_is_resized_and_its_progress_is_sent() {
     let directory = directory();
-    let said = RefCell::new(Vec::new());
+    let stages = RefCell::new(Vec::new());
     let task = Work {
         source: directory.path().join("landscape.jpg"),
         target: directory.path().join("small.png"),
         width: 160,
     };
     let (height, bytes) = resize_file(&task, |progress, message| {
-        said.borrow_mut().push((progress, message.to_owned()));
+        stages.borrow_mut().push((progress, message.to_owned()));
         Ok(())
     })
     .unwrap();
@@ -73,11 +73,11 @@ fn a_picture_is_resized_and_its_progress_is_sent() {
     assert!(top[2] > top[0] && horizon[0] > 180, "{top:?} {horizon:?}");
     assert!(picture.get_pixel(99, 56)[0] > 240, "the sun is on the right");
 
-    let said = said.into_inner();
-    assert!(said.is_sorted_by(|before, after| before.0 < after.0), "{said:?}");
-    assert!(said.len() <= 10, "beyond 10 messages per second, some would be dropped: {said:?}");
+    let stages = stages.into_inner();
+    assert!(stages.is_sorted_by(|before, after| before.0 < after.0), "{stages:?}");
+    assert!(stages.len() <= 10, "beyond 10 messages per second, some would be dropped: {stages:?}");
     for stage in ["decoding", "resizing", "encoding"] {
-        assert!(said.iter().any(|(_, message)| message == stage), "{said:?}");
+        assert!(stages.iter().any(|(_, message)| message == stage), "{stages:?}");
     }
 }
 
