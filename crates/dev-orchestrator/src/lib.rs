@@ -5,7 +5,7 @@
 //! - Retries tasks after transient failures, after their deadline, and when their worker falls silent.
 //! - Has a small JSON API for people, and the same functions as methods for the process it runs in.
 //! - Includes a local S3 for the files of tasks: [`LocalS3`], which can also be used alone.
-//! - Keeps everything in memory, and loses it at the end. Do not use it for tasks that matter.
+//! - Loses everything when it ends. Do not use it for tasks that matter.
 //!
 //! # Example
 //!

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use crate::error::unexpected;
 use crate::hosted::Hosted;
 
-/// An orchestrator for tests and development, on a thread of its own. It keeps everything in memory only.
+/// An orchestrator for tests and development, on a thread of its own. Its state is lost when it ends.
 #[pyclass(frozen, module = "avtomatika_worker._native")]
 pub(crate) struct DevOrchestrator {
     hosted: Hosted<dev::DevOrchestrator>,

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::hosted::Hosted;
 
-/// An S3 storage for tests and development, on a thread of its own. It keeps everything in memory only.
+/// An S3 storage for tests and development, on a thread of its own. Its state is lost when it ends.
 #[pyclass(frozen, module = "avtomatika_worker._native")]
 pub(crate) struct LocalS3 {
     hosted: Hosted<dev::LocalS3>,

@@ -205,7 +205,7 @@ class _StubTask:
 
 
 class DevOrchestrator:
-    """An orchestrator inside the process, for tests and development. It keeps everything in memory only.
+    """An orchestrator inside the process, for tests and development. Its state is lost when it ends.
 
     ``settings`` may set ``token``, ``poll_hold``, ``worker_ttl``, ``max_retries`` and ``task_timeout``; times are in
     seconds.
@@ -284,7 +284,7 @@ class DevOrchestrator:
 
 
 class LocalS3:
-    """An S3 storage inside the process, for tests and development. It keeps everything in memory only.
+    """An S3 storage inside the process, for tests and development. Its state is lost when it ends.
 
     It has the bucket that results are uploaded to by default, and the ``buckets``.
     """

@@ -185,8 +185,8 @@ class Worker:
 
     def on_startup(self, hook: _Function) -> _Function:
         """Registers a function to call before the worker registers with orchestrators, for example to load a model. A
-        ``def`` function is called on a thread. An exception in it ends the run, and is raised there. A signal ends both
-        the function and the worker."""
+        ``def`` function is called on a thread. An exception in it ends the run, and ``run`` or ``main``
+        raises it. A signal ends both the function and the worker."""
         self._refuse_while_it_runs("a start-up hook")
         self._startup.append(hook)
         return hook
