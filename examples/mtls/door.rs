@@ -21,8 +21,8 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Makes all keys and certificates, writes those of the worker to `folder`, and forwards connections of clients that
-    /// have a certificate.
+    /// Makes all keys and certificates, writes those of the worker to `folder`, and forwards connections of clients
+    /// that have a certificate.
     pub(crate) async fn open(folder: &Path, behind: SocketAddr) -> Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = KeyPair::generate()?;

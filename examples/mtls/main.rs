@@ -1,7 +1,7 @@
 //! A worker with a client certificate, which trusts only one certificate authority.
 //!
-//! The example makes the keys and certificates itself. The development orchestrator speaks plain HTTP, so a TLS proxy in
-//! front of it refuses connections without a certificate; in production, a reverse proxy does this.
+//! The example makes the keys and certificates itself. The development orchestrator speaks plain HTTP, so a TLS proxy
+//! in front of it refuses connections without a certificate; in production, a reverse proxy does this.
 #![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 mod door;

@@ -1,5 +1,5 @@
-//! The compilation of the documents: `cargo test --doc -p avtomatika-examples` compiles every Rust snippet of the README
-//! and the guides.
+//! The compilation of the documents: `cargo test --doc -p avtomatika-examples` compiles every Rust snippet of the
+//! README and the guides.
 //!
 //! The examples are in the folders beside this one; `cargo run --example NAME` runs one.
 

@@ -74,8 +74,8 @@ fn written(result: io::Result<()>) -> anyhow::Result<()> {
     })
 }
 
-/// Returns whether lines can be redrawn: a terminal can, unless its type says otherwise. Nothing is coloured, so `NO_COLOR`
-/// has no effect.
+/// Returns whether lines can be redrawn: a terminal can, unless its type says otherwise. Nothing is coloured, so
+/// `NO_COLOR` has no effect.
 fn can_redraw(terminal: bool, kind: Option<&std::ffi::OsStr>) -> bool {
     terminal && kind.is_some_and(|kind| kind != "dumb" && !kind.is_empty())
 }

@@ -75,20 +75,20 @@
 //! | a status other than `success` and `failure` | the task is finished | the blueprint decides |
 //! | short-lived tokens, websockets, blueprints | not supported | supported |
 //!
-//! A worker gets a task if its last heartbeat had the `status` `idle` and the name of the task in `available_skills` (or
-//! `supported_tasks`). Before the first heartbeat, and if a heartbeat has neither list, its registration counts. The tasks
-//! of a worker that dies are retried when the worker has been silent for too long, or, if it comes back under the same
-//! name, when their timeout is over.
+//! A worker gets a task if its last heartbeat had the `status` `idle` and the name of the task in `available_skills`
+//! (or `supported_tasks`). Before the first heartbeat, and if a heartbeat has neither list, its registration counts.
+//! The tasks of a worker that dies are retried when the worker has been silent for too long, or, if it comes back under
+//! the same name, when their timeout is over.
 //!
 //! # Limits
 //!
-//! All memory is bounded: the number of unfinished and of ended tasks, their bytes (see [`Settings`]), 10,000 workers with
-//! 1,000 task names each, 10,000 connections, and 1,024 events for a [`Feed`] that is not read.
+//! All memory is bounded: the number of unfinished and of ended tasks, their bytes (see [`Settings`]), 10,000 workers
+//! with 1,000 task names each, 10,000 connections, and 1,024 events for a [`Feed`] that is not read.
 //!
 //! # Errors and shutdown
 //!
-//! [`Error`] is the error of submitting, waiting and cancelling. [`DevOrchestrator::shutdown`] answers held polls, closes
-//! connections, removes the files of the storage and joins every asynchronous task, within 4 s.
+//! [`Error`] is the error of submitting, waiting and cancelling. [`DevOrchestrator::shutdown`] answers held polls,
+//! closes connections, removes the files of the storage and joins every asynchronous task, within 4 s.
 #![deny(missing_docs)]
 
 mod auth;

@@ -124,8 +124,8 @@ impl DevOrchestrator {
         self.hub.subscribe()
     }
 
-    /// Shuts down: answers polls, closes connections, removes the storage with its files, and joins the asynchronous tasks.
-    /// Takes 4 s at most. Feeds end, and calls of [`wait`](Self::wait) return an error.
+    /// Shuts down: answers polls, closes connections, removes the storage with its files, and joins the asynchronous
+    /// tasks. Takes 4 s at most. Feeds end, and calls of [`wait`](Self::wait) return an error.
     pub async fn shutdown(self) {
         self.hub.stop.cancel();
         self.tasks.close();

@@ -112,16 +112,16 @@ impl Settings {
         self
     }
 
-    /// The memory for the parameters and data of all tasks, in bytes. Ended tasks are removed to stay below it; if that is
-    /// not enough, new tasks are refused. Default: 512 MiB.
+    /// The memory for the parameters and data of all tasks, in bytes. Ended tasks are removed to stay below it; if that
+    /// is not enough, new tasks are refused. Default: 512 MiB.
     #[must_use]
     pub fn with_memory_limit(mut self, bytes: usize) -> Self {
         self.memory_limit = bytes;
         self
     }
 
-    /// Adds a host name for the JSON API, such as that of a container. Loopback addresses and the address it listens on are
-    /// always allowed.
+    /// Adds a host name for the JSON API, such as that of a container. Loopback addresses and the address it listens on
+    /// are always allowed.
     #[must_use]
     pub fn with_allowed_host(mut self, host: impl Into<String>) -> Self {
         self.allowed_hosts.push(host.into());

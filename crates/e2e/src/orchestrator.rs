@@ -198,8 +198,8 @@ impl Orchestrator {
         self.jobs.submit("generic", &json!({ "initial_data": { "task": task, "large": bytes } }))
     }
 
-    /// Submits a job that runs `task` and then `then`. The params of `then` are the members of the first task's data that
-    /// are named in `passed`. The job is finished when both succeed.
+    /// Submits a job that runs `task` and then `then`. The params of `then` are the members of the first task's data
+    /// that are named in `passed`. The job is finished when both succeed.
     pub fn submit_two_steps(&self, task: &str, params: &Value, then: &str, passed: &[&str]) -> JobId {
         let initial_data = json!({ "task": task, "params": params, "then": then, "passed": passed });
         self.jobs.submit("two_steps", &json!({ "initial_data": initial_data }))

@@ -61,7 +61,8 @@ impl Task {
         self.context.name().as_str()
     }
 
-    /// The priority, higher is more urgent: an `int` when it is whole, else a `float`; 0 when the orchestrator gave none.
+    /// The priority, higher is more urgent: an `int` when it is whole, else a `float`; 0 when the orchestrator gave
+    /// none.
     #[getter]
     fn priority<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let priority = self.context.priority();

@@ -1,6 +1,7 @@
 //! Detects a blocked event loop.
 //!
-//! Detection works without Python's lock, which a blocking handler may hold; the lock is taken only to name that handler.
+//! Detection works without Python's lock, which a blocking handler may hold; the lock is taken only to name that
+//! handler.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 /// The time that a message is remembered: longer than its timestamp is accepted.
 const REMEMBERED: Duration = Duration::from_secs(65);
 
-/// The number of remembered messages. Beyond it the oldest are dropped early; a replay within a minute is then possible,
-/// which harms no test.
+/// The number of remembered messages. Beyond it the oldest are dropped early; a replay within a minute is then
+/// possible, which harms no test.
 const MAX_MESSAGES: usize = 200_000;
 
 /// The hashes of recent messages. The hash key is random, so that a sender cannot construct collisions.

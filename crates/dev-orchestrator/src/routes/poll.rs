@@ -1,12 +1,12 @@
 //! Polls: requests that are held until there is a task, and never lose one.
 //!
-//! A task that is handed to a poll counts as delivered when all of its bytes except the last few (the end of the chunked
-//! body) are written, and the client is still connected. The last bytes are held back until then: a client that has closed
-//! or lost its connection has no complete task, and the task goes back to the queue.
+//! A task that is handed to a poll counts as delivered when all of its bytes except the last few (the end of the
+//! chunked body) are written, and the client is still connected. The last bytes are held back until then: a client that
+//! has closed or lost its connection has no complete task, and the task goes back to the queue.
 //!
-//! Some losses cannot be detected: a machine that disappears without closing its connections, a process that is stopped or
-//! dies before it has read the written bytes, and the last 400 KB of a large task that wait for a slow reader. In these
-//! cases the task's timeout puts it back.
+//! Some losses cannot be detected: a machine that disappears without closing its connections, a process that is stopped
+//! or dies before it has read the written bytes, and the last 400 KB of a large task that wait for a slow reader. In
+//! these cases the task's timeout puts it back.
 
 use std::io;
 use std::pin::Pin;

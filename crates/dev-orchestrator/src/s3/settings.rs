@@ -58,8 +58,8 @@ impl S3Settings {
         self
     }
 
-    /// The directory for the objects: the storage creates a new directory inside it, and removes that at its end. Default:
-    /// the system's directory for temporary files.
+    /// The directory for the objects: the storage creates a new directory inside it, and removes that at its end.
+    /// Default: the system's directory for temporary files.
     #[must_use]
     pub fn with_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());

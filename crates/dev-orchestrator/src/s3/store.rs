@@ -1,5 +1,5 @@
-//! Buckets, objects and uploads, and the operations on them. Each operation holds one lock, so that nothing comes between
-//! a condition and the write that depends on it.
+//! Buckets, objects and uploads, and the operations on them. Each operation holds one lock, so that nothing comes
+//! between a condition and the write that depends on it.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -2,9 +2,9 @@
 //! files, compared with a bare `object_store` loop on the same local S3.
 //!
 //! `cargo xtask bench [--tasks N] [--rounds N] [--slots 1,10,100]`, and
-//! `cargo xtask bench files [--mib N] [--objects N] [--rounds N]`. The worker, the bare client and the server are separate
-//! processes, measured from the first to the last task. Rounds are interleaved, because on a machine with other load only
-//! the ratios are reliable.
+//! `cargo xtask bench files [--mib N] [--objects N] [--rounds N]`. The worker, the bare client and the server are
+//! separate processes, measured from the first to the last task. Rounds are interleaved, because on a machine with
+//! other load only the ratios are reliable.
 
 mod bare;
 mod files;

@@ -24,8 +24,8 @@ use crate::args::Demo;
 use crate::exit::{Exit, Failure};
 use crate::output::Printer;
 
-/// The shutdown timeout of the worker. It is short because the worker waits this long for open polls; a task that is still
-/// running then is cancelled.
+/// The shutdown timeout of the worker. It is short because the worker waits this long for open polls; a task that is
+/// still running then is cancelled.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// Runs the demo.

@@ -51,8 +51,8 @@ impl Stage {
         }
     }
 
-    /// Shuts down the worker first, so that its results arrive, and then the orchestrator. A further signal ends both at
-    /// once.
+    /// Shuts down the worker first, so that its results arrive, and then the orchestrator. A further signal ends both
+    /// at once.
     pub(super) async fn close(mut self, orchestrator: DevOrchestrator) {
         self.stop = None;
         let ending = async {

@@ -105,7 +105,8 @@ fn a_task_past_its_deadline_is_retried_and_its_worker_is_asked_to_stop() {
     assert_eq!(bench.status(number), TaskStatus::Queued);
     let error = bench.view(number).error.expect("why");
     assert_eq!((error.code.as_str(), error.message.as_str()), ("TIMEOUT_ERROR", "no result within 10 s"));
-    let busy = Beat { current: vec![task.task_id.to_string(), task.job_id.to_string()], ..with_status("idle") };
+    let busy =
+        Beat { current: vec![task.task_id.to_string(), task.job_id.to_string()], ..with_status("idle") };
     assert_eq!(bench.beat("w", busy), Some(vec![task.task_id.to_string()]));
     assert_eq!(reason(&bench.report("w", &task, "success", None)), "stale_task");
 }

@@ -1,8 +1,8 @@
 //! The benchmark of files: a worker, compared with a bare `object_store` loop on the same local S3.
 //!
 //! The worker, the bare loop and the storage are separate processes. Both clients move the same objects, with as many
-//! requests at once, into and out of the same directory. The time is that of the whole task, as its orchestrator sees it:
-//! from its submission, with a waiting worker, to its result.
+//! requests at once, into and out of the same directory. The time is that of the whole task, as its orchestrator sees
+//! it: from its submission, with a waiting worker, to its result.
 
 mod bare;
 mod place;

@@ -82,8 +82,8 @@ struct Work {
     width: u32,
 }
 
-/// Resizes a picture, and returns the height and the size of the result. `step` gets the progress, and may stop the work
-/// with an error.
+/// Resizes a picture, and returns the height and the size of the result. `step` gets the progress, and may stop the
+/// work with an error.
 fn resize_file(
     work: &Work,
     step: impl Fn(f64, &str) -> Result<(), TaskError>,
@@ -157,8 +157,8 @@ fn decode_bytes(bytes: Vec<u8>) -> Result<DynamicImage, ImageError> {
     Ok(picture.into_rgba8().into())
 }
 
-/// Returns whether the end of a JPEG file is missing: the decoder would paint the missing part grey. After the last start
-/// of scan (`FF DA`), only the end of the image can be `FF D9`.
+/// Returns whether the end of a JPEG file is missing: the decoder would paint the missing part grey. After the last
+/// start of scan (`FF DA`), only the end of the image can be `FF D9`.
 fn is_cut_off(jpeg: &[u8]) -> bool {
     let scan = jpeg.windows(2).rposition(|pair| pair == [0xFF, 0xDA]);
     !scan.is_some_and(|scan| jpeg[scan..].windows(2).any(|pair| pair == [0xFF, 0xD9]))
@@ -216,7 +216,8 @@ fn is_opaque(picture: &DynamicImage) -> bool {
     picture.as_bytes().iter().skip(3).step_by(4).all(|alpha| *alpha == u8::MAX)
 }
 
-/// Writes a file. A missing directory is a permanent failure; a full disk may have space later, so it is a transient one.
+/// Writes a file. A missing directory is a permanent failure; a full disk may have space later, so it is a transient
+/// one.
 fn write(target: &Path, bytes: &[u8]) -> Result<(), TaskError> {
     fs::write(target, bytes).map_err(|error| {
         let message = format!("cannot write `{}`: {error}", target.display());
