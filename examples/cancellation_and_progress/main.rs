@@ -1,5 +1,5 @@
-//! A task tells how far it is, and ends where it is told to.
-#![expect(clippy::print_stdout, reason = "it is there to print")]
+//! Tasks that send their progress, and end when they are cancelled.
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::time::Duration;
 
@@ -11,28 +11,28 @@ use avtomatika_worker::prelude::*;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Said when a handler is let go, however that happens.
-struct Desk(&'static str);
+/// Prints a line when a handler ends, in whatever way.
+struct CleanUp(&'static str);
 
-impl Drop for Desk {
+impl Drop for CleanUp {
     fn drop(&mut self) {
-        println!("{}: the desk is tidied up", self.0);
+        println!("{}: cleaned up", self.0);
     }
 }
 
-/// Ends at an `await` by itself; what it holds is dropped.
+/// An async handler. Cancelling it drops it at an `await`, with its local variables.
 async fn walk(context: TaskContext) {
-    let _desk = Desk("walk");
+    let _clean_up = CleanUp("walk");
     for step in 1..=1000 {
         context.send_progress(f64::from(step) / 1000.0, format!("step {step}"));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// Blocks its thread, and so looks for itself.
+/// A blocking handler. It has to check by itself whether it is cancelled.
 #[expect(clippy::needless_pass_by_value, reason = "handlers own their arguments")]
 fn compute(context: TaskContext) {
-    let _desk = Desk("compute");
+    let _clean_up = CleanUp("compute");
     for round in 1..=1000 {
         if context.is_cancelled() {
             return;
@@ -47,7 +47,7 @@ async fn main() -> Result<()> {
     let orchestrator = DevOrchestrator::start(Settings::new()).await?;
     let config = WorkerConfig::defaults()
         .orchestrator_url(Some(orchestrator.url().parse()?))
-        // The development orchestrator says what is cancelled in its answers to heartbeats.
+        // The development orchestrator requests cancellations in its answers to heartbeats.
         .heartbeat_interval(Duration::from_millis(200));
     let worker =
         Worker::builder().config(config).task("walk", walk).task("compute", blocking(compute)).build()?;
@@ -69,11 +69,11 @@ async fn lead(orchestrator: &DevOrchestrator) -> Result<()> {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let message = orchestrator.task(&job).and_then(|task| task.progress_message).unwrap_or_default();
-        println!("{name}: it says `{}`, and is cancelled", message.split(' ').next().unwrap_or_default());
+        println!("{name}: cancelled after `{}`", message.split(' ').next().unwrap_or_default());
         orchestrator.cancel(&job)?;
         let ended = orchestrator.wait(&job).await?;
         assert_eq!(ended.status, TaskStatus::Cancelled);
-        println!("{name}: {}", ended.status.as_str());
+        println!("{name}: ended as {}", ended.status.as_str());
     }
     Ok(())
 }

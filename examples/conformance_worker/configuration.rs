@@ -1,4 +1,4 @@
-//! The worker's own variables, `CONFORMANCE_…`: what a user would say in code.
+//! The variables `CONFORMANCE_…` of this worker: options that a user would set in code.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -7,7 +7,7 @@ use avtomatika_worker::{WorkerBuilder, WorkerConfig};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The configuration from the environment, with what `CONFORMANCE_CONFIG` sets afterwards.
+/// Reads the configuration from the environment, overridden by `CONFORMANCE_CONFIG`.
 pub(crate) fn load() -> WorkerConfig {
     let mut config = WorkerConfig::from_env();
     for (name, value) in json::<BTreeMap<String, Value>>("CONFORMANCE_CONFIG").unwrap_or_default() {
@@ -20,7 +20,7 @@ pub(crate) fn load() -> WorkerConfig {
     config
 }
 
-/// What is given in code.
+/// Sets the options of the builder.
 pub(crate) fn apply(mut builder: WorkerBuilder) -> WorkerBuilder {
     if let Ok(worker_type) = env::var("CONFORMANCE_WORKER_TYPE") {
         builder = builder.worker_type(worker_type);

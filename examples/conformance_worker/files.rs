@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-/// Registers all of them.
+/// Registers all tasks of this module.
 pub(crate) fn add(builder: WorkerBuilder) -> WorkerBuilder {
     builder
         .task("write_file", write_file)
@@ -91,14 +91,14 @@ struct ReadInput {
 
 async fn read_input(Params(params): Params<ReadInput>, files: TaskFiles) -> Result<Json<Value>, TaskError> {
     tokio::time::sleep(Duration::try_from_secs_f64(params.sleep)?).await;
-    // The directory of all tasks is the one above this task's.
+    // The parent of this task's directory contains the directories of all tasks.
     let own = files.path_to("x").await?;
     let root = own.ancestors().nth(2).unwrap_or(&own).canonicalize()?;
     let described = tokio::task::spawn_blocking(move || described(params.input, &root));
     Ok(Json(json!({"input": described.await??})))
 }
 
-/// What a parameter is: a file, a directory, or text.
+/// Describes a parameter: a file, a directory, or text.
 fn described(input: Value, root: &Path) -> std::io::Result<Value> {
     Ok(match input {
         Value::Object(members) => {

@@ -1,5 +1,4 @@
-//! The worker that black-box checks drive: what an ordinary user of the crate would write, one task for each thing a
-//! worker can do.
+//! The worker of black-box tests, written as an ordinary user of the crate would write it: one task for each feature.
 
 mod configuration;
 mod files;

@@ -1,4 +1,4 @@
-//! What is around the task `injected`, as `CONFORMANCE_MIDDLEWARE` says.
+//! The middleware of the task `injected`, chosen by `CONFORMANCE_MIDDLEWARE`.
 
 use std::env;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// Registers `injected` and its middleware, if they are asked for.
+/// Registers `injected` and its middleware, if `CONFORMANCE_MIDDLEWARE` is set.
 pub(crate) fn add(builder: WorkerBuilder) -> WorkerBuilder {
     match env::var("CONFORMANCE_MIDDLEWARE").as_deref() {
         Ok("1") => builder.task("injected", blocking(injected)).layer(from_fn(inject)),
@@ -23,7 +23,7 @@ pub(crate) fn add(builder: WorkerBuilder) -> WorkerBuilder {
     }
 }
 
-/// What the middleware gives to the handler.
+/// The value that the middleware passes to the handler.
 #[derive(Clone, Serialize)]
 struct ModelPath(String);
 
@@ -47,7 +47,7 @@ fn is_ours(context: &TaskContext) -> bool {
     context.name().as_str() == "injected"
 }
 
-/// What the middleware saw of the task.
+/// The properties of the task that the middleware has seen.
 #[derive(Serialize)]
 struct Seen<'a> {
     task_id: &'a str,
@@ -81,7 +81,7 @@ async fn inject(
     outcome.with_field("mw", marks).with_field("ctx", seen)
 }
 
-/// The marks of one task, which all its middlewares share.
+/// The marks of one task, shared by all its middlewares.
 #[derive(Clone, Default)]
 struct Marks(Arc<Mutex<Vec<String>>>);
 

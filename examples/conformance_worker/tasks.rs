@@ -1,4 +1,4 @@
-//! The tasks.
+//! The tasks without files.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// Registers all of them.
+/// Registers all tasks of this module.
 pub(crate) fn add(builder: WorkerBuilder) -> WorkerBuilder {
     let video = || TaskOptions::new().limit_group("video_processing");
     let audio = || TaskOptions::new().limit_group("audio_processing");
@@ -128,7 +128,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// A structure that checks itself, whoever makes it.
+/// A structure that is checked whenever it is deserialised.
 #[derive(Deserialize, Serialize)]
 #[serde(try_from = "UncheckedSize")]
 struct Size {
@@ -165,7 +165,7 @@ struct Picture {
     height: i64,
     #[serde(rename = "source_url")]
     #[garde(skip)]
-    #[expect(dead_code, reason = "it only has to be there")]
+    #[expect(dead_code, reason = "it is only checked for existence")]
     url: String,
 }
 

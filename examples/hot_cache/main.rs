@@ -1,5 +1,5 @@
-//! A model is loaded once; orchestrators are told which skills are hot.
-#![expect(clippy::print_stdout, reason = "it is there to print")]
+//! A model that is loaded once, and is reported to orchestrators, so that they know which skills are hot.
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Stands for a model that takes long to load.
+/// Stands for a model that takes a long time to load.
 type Model = Arc<OnceLock<Vec<u8>>>;
 
 async fn upscale(State(model): State<Model>, context: TaskContext) -> Json<Value> {

@@ -1,5 +1,5 @@
-//! Two limits at once: four tasks in all, but only one of those that share the graphics card.
-#![expect(clippy::print_stdout, reason = "it is there to print")]
+//! Two limits: at most four tasks at once, but only one of the tasks that share the graphics card.
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,24 +11,24 @@ use avtomatika_worker::prelude::*;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// How many run now, and the most that ever did.
+/// The number of running tasks, and its maximum so far.
 #[derive(Default)]
 struct Gauge {
     now: AtomicUsize,
-    most: AtomicUsize,
+    max: AtomicUsize,
 }
 
 impl Gauge {
     async fn work(&self) {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(now, Ordering::SeqCst);
+        self.max.fetch_max(now, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(100)).await;
         self.now.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-static CARD: Gauge = Gauge { now: AtomicUsize::new(0), most: AtomicUsize::new(0) };
-static ALL: Gauge = Gauge { now: AtomicUsize::new(0), most: AtomicUsize::new(0) };
+static CARD: Gauge = Gauge { now: AtomicUsize::new(0), max: AtomicUsize::new(0) };
+static ALL: Gauge = Gauge { now: AtomicUsize::new(0), max: AtomicUsize::new(0) };
 
 async fn draw() {
     tokio::join!(CARD.work(), ALL.work());
@@ -58,8 +58,8 @@ async fn main() -> Result<()> {
     let (stopped, result) = tokio::join!(worker.run_until(pending()), client);
     stopped?;
     result?;
-    println!("at once on the graphics card: at most {}", CARD.most.load(Ordering::SeqCst));
-    println!("at once in all: at most {}", ALL.most.load(Ordering::SeqCst));
+    println!("at once on the graphics card: at most {}", CARD.max.load(Ordering::SeqCst));
+    println!("at once in total: at most {}", ALL.max.load(Ordering::SeqCst));
     Ok(())
 }
 

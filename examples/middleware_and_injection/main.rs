@@ -1,5 +1,5 @@
-//! Around every task: one layer measures, one opens a connection and gives it to the handler.
-#![expect(clippy::print_stdout, reason = "it is there to print")]
+//! Two layers around every task: one measures its time, the other opens a connection and passes it to the handler.
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::time::{Duration, Instant};
 
@@ -12,16 +12,16 @@ use serde_json::{Value, json};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Stands for whatever a handler needs and should not make itself.
+/// Stands for a resource that a handler needs but should not create itself.
 #[derive(Clone)]
 struct Connection(String);
 
-/// The first that is added is outermost: it sees what the others do.
+/// The layer added first is the outermost: its time includes the other layers.
 async fn measured(request: TaskRequest, next: Next) -> Outcome {
     let (name, began) = (request.context().name().clone(), Instant::now());
     let outcome = next.run(request).await;
     let quick = if began.elapsed() < Duration::from_secs(1) { "quickly" } else { "slowly" };
-    println!("measured: `{name}` ended {quick} in `{}`", outcome.label());
+    println!("measured: `{name}` ended {quick} with `{}`", outcome.label());
     outcome
 }
 
@@ -33,7 +33,7 @@ async fn connected(mut request: TaskRequest, next: Next) -> Outcome {
 }
 
 async fn ask(Extension(connection): Extension<Connection>) -> Json<Value> {
-    println!("handler: asks over the {}", connection.0);
+    println!("handler: uses the {}", connection.0);
     Json(json!({"answer": 42}))
 }
 

@@ -1,4 +1,4 @@
-//! TLS in front of a server that knows none.
+//! A TLS proxy in front of a server without TLS.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,14 +14,15 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::Result;
 
-/// Open until it is dropped.
+/// The proxy. Dropping it closes it.
 pub(crate) struct Door {
     port: u16,
     _connections: JoinSet<()>,
 }
 
 impl Door {
-    /// Makes all keys and certificates, those of the worker in `folder`, and lets through whoever shows one.
+    /// Makes all keys and certificates, writes those of the worker to `folder`, and forwards connections of clients
+    /// that have a certificate.
     pub(crate) async fn open(folder: &Path, behind: SocketAddr) -> Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = KeyPair::generate()?;
@@ -35,7 +36,7 @@ impl Door {
         let issuer = Issuer::new(authority, key);
 
         let mut worker = CertificateParams::default();
-        // The orchestrator takes the common name for the worker's id.
+        // Orchestrators take the common name as the worker's id.
         worker.distinguished_name.push(DnType::CommonName, "worker-1");
         let worker_key = KeyPair::generate()?;
         std::fs::write(folder.join("worker.pem"), worker.signed_by(&worker_key, &issuer)?.pem())?;
@@ -68,7 +69,7 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, behind: SocketAddr
     while let Ok((stream, _)) = listener.accept().await {
         let acceptor = acceptor.clone();
         through.spawn(async move {
-            // Whoever shows no certificate gets no further.
+            // The handshake fails for clients without a certificate.
             let Ok(mut outside) = acceptor.accept(stream).await else { return };
             let Ok(mut inside) = TcpStream::connect(behind).await else { return };
             let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;

@@ -1,8 +1,8 @@
-//! The worker shows a certificate, and trusts only the authority it was given.
+//! A worker with a client certificate, which trusts only one certificate authority.
 //!
-//! Keys and certificates are made here, and the development orchestrator, which speaks plain HTTP, gets a door in front
-//! of it that lets nobody in without a certificate: in production that is a reverse proxy.
-#![expect(clippy::print_stdout, reason = "it is there to print")]
+//! The example makes the keys and certificates itself. The development orchestrator speaks plain HTTP, so a TLS proxy
+//! in front of it refuses connections without a certificate; in production, a reverse proxy does this.
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 mod door;
 
@@ -44,7 +44,7 @@ async fn main() -> Result<()> {
             handle.drain();
             Result::Ok(match ended {
                 Ok(ended) => ended?.data_as()?.unwrap_or_default(),
-                Err(_) => json!("nobody came for the task"),
+                Err(_) => json!("no worker took the task"),
             })
         };
         let (stopped, result) = tokio::join!(worker.run_until(pending()), client);

@@ -1,5 +1,5 @@
-//! One worker for two orchestrators: when the first goes away the second takes its place.
-#![expect(clippy::print_stdout, reason = "it is there to print")]
+//! One worker with two orchestrators: when the first one ends, the second takes over.
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::future::pending;
 
@@ -39,9 +39,9 @@ async fn main() -> Result<()> {
 
 async fn lead(first: DevOrchestrator, second: &DevOrchestrator) -> Result<()> {
     println!("the first orchestrator: {}", greeted(&first, "Ada").await?);
-    println!("workers at the second meanwhile: {}", second.workers().len());
+    println!("workers of the second orchestrator meanwhile: {}", second.workers().len());
     first.shutdown().await;
-    println!("the first orchestrator is gone");
+    println!("the first orchestrator has ended");
     println!("the second orchestrator: {}", greeted(second, "Grace").await?);
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! Nothing of its own: each folder beside this one is an example, run by `cargo run --example NAME`.
+//! The compilation of the documents: `cargo test --doc -p avtomatika-examples` compiles every Rust snippet of the
+//! README and the guides.
 //!
-//! Every Rust snippet of the README and the guides is compiled here, by `cargo test --doc -p avtomatika-examples`.
+//! The examples are in the folders beside this one; `cargo run --example NAME` runs one.
 
 #[cfg(doctest)]
 mod documents {

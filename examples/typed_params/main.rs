@@ -1,5 +1,5 @@
-//! Parameters and data are types: what does not fit is answered before the handler runs.
-#![expect(clippy::print_stdout, reason = "it is there to print")]
+//! Typed parameters and data: parameters that do not fit are refused before the handler runs.
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::future::pending;
 

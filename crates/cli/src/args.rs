@@ -1,4 +1,4 @@
-//! What can be asked for.
+//! The arguments.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,12 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "avtomatika", version, arg_required_else_help = true, disable_help_subcommand = true)]
 pub(crate) struct Args {
-    /// What is to be done.
+    /// The subcommand.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What is to be done.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Resize three pictures: an orchestrator, a worker and three tasks in one process
@@ -22,30 +22,30 @@ pub(crate) enum Command {
     Config(Config),
 }
 
-/// How the demo is to be.
+/// The arguments of the demo.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
-    /// Where the pictures go [default: a new directory under the system's temporary one]
+    /// Directory for the resized pictures [default: a new directory in the system's temporary one]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 
-    /// How wide the pictures become, 1 to 8192 pixels
+    /// Width of the resized pictures in pixels, 1 to 8192
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=8192))]
     pub(crate) width: u32,
 
-    /// Stay up afterwards, and say how to submit another task; ends with Ctrl-C or SIGTERM
+    /// Keep running afterwards, and print how to submit another task; Ctrl-C or SIGTERM ends it
     #[arg(long)]
     pub(crate) keep: bool,
 
-    /// Show the log of worker and orchestrator, as `LOG_LEVEL` and `LOG_FORMAT` say
+    /// Show the log of the worker and the orchestrator, as set by `LOG_LEVEL` and `LOG_FORMAT`
     #[arg(long)]
     pub(crate) verbose: bool,
 }
 
-/// How the configuration is printed.
+/// The arguments of the configuration's output.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Config {
-    /// Print JSON: an object with `value` and `source` for each variable
+    /// Print JSON: an object with the `value` and the `source` of each variable
     #[arg(long)]
     pub(crate) json: bool,
 }

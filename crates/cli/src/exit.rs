@@ -1,20 +1,20 @@
-//! How the process ends, and what is said about it.
+//! The end of the process: exit codes and error messages.
 
 use std::process::ExitCode;
 
 use crate::output::{Printer, StdoutClosed};
 use crate::signals::Signal;
 
-/// How the process ends.
+/// The way the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// What was asked for is done.
+    /// The command succeeded.
     Success,
-    /// It is not.
+    /// The command failed.
     Failure,
-    /// It was asked for in a wrong way.
+    /// The arguments or the configuration are wrong.
     Usage,
-    /// A signal came before it was done.
+    /// A signal ended the command early.
     Interrupted(Signal),
 }
 
@@ -24,14 +24,14 @@ impl From<Exit> for ExitCode {
             Exit::Success => 0,
             Exit::Failure => 1,
             Exit::Usage => 2,
-            // As shells have it: 128 and the number of the signal.
+            // The convention of shells: 128 plus the number of the signal.
             Exit::Interrupted(Signal::Interrupt) => 130,
             Exit::Interrupted(Signal::Terminate) => 143,
         })
     }
 }
 
-/// Why a command failed, and perhaps a way out.
+/// The error of a failed command, with an optional hint.
 #[derive(Debug)]
 pub(crate) struct Failure {
     error: anyhow::Error,
@@ -40,26 +40,26 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Adds a way out: it is printed on a line of its own.
+    /// Adds a hint, which is printed on a line of its own.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The user has to ask in another way: exit code 2.
+    /// A failure caused by wrong arguments: exit code 2.
     pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self { exit: Exit::Usage, ..Self::from(error) }
     }
 }
 
-/// Any error is a failure without a hint. `Failure` is no error itself, which is what allows this.
+/// Makes any error a failure without a hint. This is possible because `Failure` does not implement `Error` itself.
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self { error: error.into(), hint: None, exit: Exit::Failure }
     }
 }
 
-/// Says what went wrong, if anything did. That nobody reads standard output any more is no failure.
+/// Prints the error of a failed command. A closed standard output counts as success.
 pub(crate) fn from_result(result: Result<Exit, Failure>, printer: &Printer) -> Exit {
     match result {
         Ok(exit) => exit,
@@ -74,7 +74,7 @@ pub(crate) fn from_result(result: Result<Exit, Failure>, printer: &Printer) -> E
     }
 }
 
-/// Prints help, version, or what is wrong with the arguments.
+/// Prints the help, the version, or the error in the arguments.
 pub(crate) fn from_clap(answer: &clap::Error, printer: &Printer) -> Exit {
     match printer.clap(answer) {
         Ok(()) if answer.exit_code() == 0 => Exit::Success,
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_reading_is_success_whatever_was_being_done() {
+    fn a_closed_standard_output_counts_as_success() {
         let printer = Printer::new();
         let closed = anyhow::Error::from(StdoutClosed).context("cannot print the results");
         assert_eq!(from_result(Err(closed.into()), &printer), Exit::Success);

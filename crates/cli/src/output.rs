@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
-/// Nobody reads standard output any more.
+/// The error for a standard output that is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StdoutClosed;
 
@@ -15,7 +15,7 @@ impl Display for StdoutClosed {
 
 impl std::error::Error for StdoutClosed {}
 
-/// Prints. What cannot be said on standard error is not said: there is nowhere else to say it.
+/// Prints data and messages. Errors in printing to standard error are ignored: they could not be reported anywhere.
 #[derive(Debug)]
 pub(crate) struct Printer {
     stdout: io::Stdout,
@@ -24,40 +24,40 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    /// Looks at what standard error is.
+    /// Makes a printer, and checks whether standard error is a terminal.
     pub(crate) fn new() -> Self {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let redraws = can_redraw(stderr.is_terminal(), std::env::var_os("TERM").as_deref());
         Self { stdout, stderr, redraws }
     }
 
-    /// Whether what was printed on standard error can be drawn over.
+    /// Whether lines on standard error can be redrawn.
     pub(crate) fn redraws(&self) -> bool {
         self.redraws
     }
 
-    /// A line of data.
+    /// Prints a line of data.
     pub(crate) fn data(&self, line: impl Display) -> anyhow::Result<()> {
         let mut stdout = self.stdout.lock();
         written(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
     }
 
-    /// A line for people.
+    /// Prints a line for people.
     pub(crate) fn note(&self, line: impl Display) {
         let _ = writeln!(self.stderr.lock(), "{line}");
     }
 
-    /// What they might do about it.
+    /// Prints a hint on what the user can do.
     pub(crate) fn hint(&self, hint: &str) {
         self.note(format_args!("hint: {hint}"));
     }
 
-    /// What went wrong, and what caused it.
+    /// Prints an error with its causes.
     pub(crate) fn error(&self, error: &anyhow::Error) {
         self.note(format_args!("error: {error:#}"));
     }
 
-    /// Help, version, or what is wrong with the arguments.
+    /// Prints the help, the version, or the error in the arguments.
     pub(crate) fn clap(&self, answer: &clap::Error) -> anyhow::Result<()> {
         if answer.use_stderr() {
             let _ = answer.print();
@@ -74,7 +74,8 @@ fn written(result: io::Result<()>) -> anyhow::Result<()> {
     })
 }
 
-/// A terminal can, unless it says that it cannot. Nothing is coloured, so `NO_COLOR` changes nothing.
+/// Returns whether lines can be redrawn: a terminal can, unless its type says otherwise. Nothing is coloured, so
+/// `NO_COLOR` has no effect.
 fn can_redraw(terminal: bool, kind: Option<&std::ffi::OsStr>) -> bool {
     terminal && kind.is_some_and(|kind| kind != "dumb" && !kind.is_empty())
 }

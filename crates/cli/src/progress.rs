@@ -1,14 +1,14 @@
-//! How far several things are, for people: a bar for each where lines can be drawn over, else plain lines.
+//! The progress of several tasks: a bar for each if lines can be redrawn, else plain lines.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::Printer;
 
-/// One row for each thing.
+/// The rows of all tasks.
 #[derive(Debug)]
 pub(crate) struct Progress<'a> {
     printer: &'a Printer,
-    /// Keeps the bars apart; drawn only where it can be.
+    /// Arranges the bars; `None` for plain lines.
     bars: Option<MultiProgress>,
     rows: Vec<Row>,
 }
@@ -17,14 +17,14 @@ pub(crate) struct Progress<'a> {
 struct Row {
     name: String,
     bar: Option<ProgressBar>,
-    /// How far it was when it was last told, from 0.0 to 1.0.
+    /// The last known progress, from 0.0 to 1.0.
     fraction: f64,
-    /// What was said last.
+    /// The last message.
     message: String,
 }
 
 impl<'a> Progress<'a> {
-    /// Rows of that name, at nothing. Without `bars` there are plain lines even where bars could be drawn.
+    /// Makes rows with these names, at 0. Without `bars`, prints plain lines even if bars could be drawn.
     pub(crate) fn new(printer: &'a Printer, bars: bool, names: &[&str]) -> Self {
         let multi = (bars && printer.redraws())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(30)));
@@ -41,8 +41,7 @@ impl<'a> Progress<'a> {
         Self { printer, bars: multi, rows }
     }
 
-    /// A thing is so far, from 0.0 to 1.0, and does this now. A plain line is printed when it does something else
-    /// than before.
+    /// Shows the progress of a task, from 0.0 to 1.0, with a message. A plain line is printed only for a new message.
     pub(crate) fn set(&mut self, index: usize, fraction: f64, message: &str) {
         let Some(row) = self.rows.get_mut(index) else { return };
         row.fraction = fraction.clamp(0.0, 1.0);
@@ -61,19 +60,19 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// A thing has ended, in success or not.
+    /// Shows the end of a task.
     pub(crate) fn end(&mut self, index: usize, success: bool, message: &str) {
         let reached = self.rows.get(index).map_or(0.0, |row| row.fraction);
         self.set(index, if success { 1.0 } else { reached }, message);
     }
 
-    /// Nothing more will be told: bars stay as they are.
+    /// Ends the display, and leaves the bars as they are.
     pub(crate) fn finish(self) {
         for bar in self.rows.iter().filter_map(|row| row.bar.as_ref()) {
             bar.abandon();
         }
         if self.bars.is_some() {
-            // The last bar fills its line, but does not end it.
+            // The last bar does not end its line.
             self.printer.note("");
         }
     }
@@ -81,7 +80,7 @@ impl<'a> Progress<'a> {
 
 fn bar(name: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix}  [{bar:32}] {pos:>3}%  {msg}")
-        .expect("the template is one")
+        .expect("the template is valid")
         .progress_chars("=> ");
     ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::hidden())
         .with_style(style)

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use tokio::signal::unix::{self, SignalKind};
 
-/// What the process was sent.
+/// A signal that was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// SIGINT: Ctrl-C.
@@ -12,7 +12,7 @@ pub(crate) enum Signal {
     Terminate,
 }
 
-/// Both signals. From the moment it is made they no longer end the process.
+/// Receives both signals. Once this exists, they no longer end the process.
 #[derive(Debug)]
 pub(crate) struct Signals {
     interrupt: unix::Signal,
@@ -20,13 +20,13 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen.
+    /// Starts to listen for signals.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let listen = |kind| unix::signal(kind).context("cannot listen for signals");
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    /// The next one.
+    /// Returns the next signal.
     ///
     /// # Cancel safety
     /// A signal that was not returned is returned by the next call.

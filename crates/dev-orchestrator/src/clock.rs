@@ -1,29 +1,29 @@
-//! The time, read once per event and handed to whoever decides.
+//! The time, read once for each event and passed to the code that decides.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Further ahead than anybody waits; keeps sums of times from overflowing.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The longest wait: a limit that keeps sums of times from overflowing.
+const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// One reading of both clocks: one for what is to happen, one for what people are shown.
+/// One reading of two clocks: a monotonic one for scheduling, and the time of day for display.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
-    /// Of the clock that only goes forward.
+    /// The time of the monotonic clock.
     pub(crate) instant: Instant,
-    /// Seconds since 1970.
+    /// The time of day, in seconds since 1970.
     pub(crate) unix: f64,
 }
 
 impl Now {
-    /// Reads the clocks. Follows tokio's clock, so that tests can hold it.
+    /// Reads the clocks. The monotonic one is tokio's, so that tests can pause it.
     pub(crate) fn read() -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         Self { instant: tokio::time::Instant::now().into_std(), unix }
     }
 
-    /// The moment that is so much later, a year at most.
+    /// Returns the time after `wait`, a year at most.
     pub(crate) fn after(self, wait: Duration) -> Self {
-        let wait = wait.min(LONGEST);
+        let wait = wait.min(MAX_WAIT);
         Self { instant: self.instant + wait, unix: self.unix + wait.as_secs_f64() }
     }
 }

@@ -1,4 +1,4 @@
-//! Accepting connections, serving them, and ending them.
+//! Accepting, serving and closing connections.
 
 use std::error::Error;
 use std::io;
@@ -15,16 +15,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections at once; more wait to be accepted.
-const MOST: usize = 10_000;
+/// The number of connections at once; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 10_000;
 
-/// A connection that sends nothing for so long is closed.
+/// A connection that sends nothing for this long is closed.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// What a connection may still take to end at the shutdown.
+/// The time that a connection gets to end at the shutdown.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The base URL of what listens on `address`. When it listens on all addresses, the loopback one.
+/// Returns the base URL of a server that listens on `address`: the loopback address if it listens on all addresses.
 pub(crate) fn url(mut address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
@@ -35,7 +35,7 @@ pub(crate) fn url(mut address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// Accepts connections until `stop`; `greet` makes the service that answers the requests of one.
+/// Accepts connections until `stop`. `greet` makes the service for the requests of one connection.
 pub(crate) async fn accept<G, S>(listener: TcpListener, greet: G, tasks: TaskTracker, stop: CancellationToken)
 where
     G: Fn(&TcpStream) -> io::Result<S>,
@@ -46,19 +46,19 @@ where
     <S::ResBody as Body>::Data: Send,
     <S::ResBody as Body>::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let places = Arc::new(Semaphore::new(MOST));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let accepting = async {
         loop {
-            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let Ok(permit) = permits.clone().acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => match greet(&stream) {
                     Ok(service) => {
-                        tasks.spawn(serve(stream, service, stop.clone(), place));
+                        tasks.spawn(serve(stream, service, stop.clone(), permit));
                     }
                     Err(error) => tracing::warn!(%error, "cannot serve a connection"),
                 },
                 Err(error) => {
-                    // Out of file descriptors, most likely: some come back when connections end.
+                    // Most likely out of file descriptors: some become free when connections end.
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -68,14 +68,14 @@ where
     stop.run_until_cancelled(accepting).await;
 }
 
-async fn serve<S>(stream: TcpStream, service: S, stop: CancellationToken, _place: OwnedSemaphorePermit)
+async fn serve<S>(stream: TcpStream, service: S, stop: CancellationToken, _permit: OwnedSemaphorePermit)
 where
     S: HttpService<Incoming>,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     S::ResBody: 'static,
     <S::ResBody as Body>::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    // Answers are small and written whole, or large: Nagle's algorithm could only delay them.
+    // Answers are either small and written at once, or large: Nagle's algorithm would only delay them.
     let _ = stream.set_nodelay(true);
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,4 +1,4 @@
-//! The live feed: everything that happens, as it happens.
+//! The live feed of events.
 
 use std::sync::Arc;
 
@@ -8,78 +8,78 @@ use serde_json::value::RawValue;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::TaskStatus;
+use crate::view::TaskStatus;
 
-/// Events kept for a reader that is slow; older ones are skipped, and counted in [`Event::Missed`].
+/// The number of events kept for a slow reader; older ones are skipped, and counted in [`Event::Missed`].
 pub(crate) const CAPACITY: usize = 1024;
 
-/// A larger payload of a worker's own event is not kept.
-pub(crate) const LARGEST_PAYLOAD: usize = 16 * 1024;
+/// The largest payload of a worker's own event that is kept, in bytes.
+pub(crate) const MAX_PAYLOAD: usize = 16 * 1024;
 
-/// Something that happened.
+/// An event in the life of a worker or a task.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
-    /// A worker introduced itself, perhaps not for the first time.
+    /// A worker registered, for the first time or again.
     WorkerRegistered {
-        /// Who.
+        /// The worker.
         worker_id: WorkerId,
     },
-    /// A worker was silent for too long. Its tasks go to others.
+    /// A worker was silent for too long. Its tasks are given to other workers.
     WorkerExpired {
-        /// Who.
+        /// The worker.
         worker_id: WorkerId,
     },
-    /// A task was submitted, begun, put back, or ended.
+    /// A task was submitted, started, put back, or ended.
     TaskChanged {
-        /// The task.
+        /// The job id of the task.
         job_id: JobId,
-        /// Its present try.
+        /// The task id of the current try.
         task_id: TaskId,
-        /// Which handler it is for.
+        /// The name of the task's handler.
         #[serde(rename = "type")]
         name: TaskName,
-        /// Where it stands now.
+        /// The current status.
         status: TaskStatus,
-        /// How often a worker was given it.
+        /// The number of times that the task was given to a worker.
         attempts: u32,
-        /// Who has it, or had it last.
+        /// The worker that has the task, or had it last.
         worker_id: Option<WorkerId>,
-        /// Code and message of the last failure.
+        /// The code and the message of the last failure.
         error: Option<String>,
     },
-    /// A handler said how far it is.
+    /// A handler sent its progress.
     Progress {
-        /// The task.
+        /// The job id of the task.
         job_id: JobId,
-        /// Its present try.
+        /// The task id of the current try.
         task_id: TaskId,
-        /// From 0.0 to 1.0.
+        /// The progress, from 0.0 to 1.0.
         progress: f64,
-        /// For people.
+        /// The handler's message for people.
         message: String,
     },
     /// A worker sent an event of its own.
     Custom {
-        /// Who.
+        /// The worker.
         worker_id: WorkerId,
         /// The name of the event.
         event_type: String,
-        /// The task it is for, when it says so.
+        /// The job id of the task that the event concerns, if given.
         job_id: Option<JobId>,
-        /// The content; `None` when it has more than 16 KiB.
+        /// The payload; `None` if it is larger than 16 KiB.
         #[serde(serialize_with = "crate::view::raw")]
         payload: Option<Arc<RawValue>>,
     },
-    /// So many events were skipped, because this feed was not read in time.
+    /// Events were skipped, because this feed was not read in time.
     Missed {
-        /// How many.
+        /// The number of skipped events.
         events: u64,
     },
 }
 
-/// Events from the moment of [`DevOrchestrator::subscribe`](crate::DevOrchestrator::subscribe) on.
+/// The events since the call of [`DevOrchestrator::subscribe`](crate::DevOrchestrator::subscribe).
 #[derive(Debug)]
 pub struct Feed(broadcast::Receiver<Event>);
 
@@ -88,7 +88,7 @@ impl Feed {
         Self(receiver)
     }
 
-    /// The next event; `None` once the orchestrator has shut down.
+    /// Returns the next event; `None` once the orchestrator has shut down.
     ///
     /// # Cancel safety
     /// An event that was not returned is returned by the next call.

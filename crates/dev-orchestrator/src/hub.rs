@@ -1,4 +1,4 @@
-//! The one place where time, polls, listeners and those who wait meet the pure [`Jobs`].
+//! The shared state: the pure [`Jobs`], with the clock, the open polls, the feeds and the waiting callers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,19 +9,21 @@ use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Now;
-use crate::events::{self, Feed};
+use crate::error::Error;
+use crate::events::{self, Event, Feed};
 use crate::jobs::{Action, Jobs, PollId};
 use crate::settings::Settings;
 use crate::store::Assignment;
-use crate::{Error, Event, NewTask, Submitted, TaskView};
+use crate::task::{NewTask, Submitted};
+use crate::view::TaskView;
 
-/// Shared by the routes and the handle.
+/// The state shared by the routes and the handle.
 #[derive(Debug)]
 pub(crate) struct Hub {
     pub(crate) settings: Settings,
-    /// Everybody is to come to an end.
+    /// Ends everything.
     pub(crate) stop: CancellationToken,
-    /// The next thing to happen by itself comes sooner than it did.
+    /// Signals that the next timed action is due earlier than before.
     sooner: Notify,
     state: Mutex<State>,
 }
@@ -30,13 +32,13 @@ pub(crate) struct Hub {
 struct State {
     jobs: Jobs,
     last_poll: u64,
-    /// Where the tasks of polls that wait go.
+    /// The channels to the open polls.
     polls: HashMap<PollId, oneshot::Sender<Assignment>>,
-    /// Those who wait for a job's end, by its number.
+    /// The channels to callers that wait for the end of a job, by its number.
     waiters: HashMap<u64, watch::Sender<Option<TaskView>>>,
-    /// Gone after the shutdown.
+    /// The channel to the feeds; `None` after the shutdown.
     feed: Option<broadcast::Sender<Event>>,
-    /// When the timer is going to look.
+    /// The time at which the timer wakes next.
     armed: Option<Instant>,
 }
 
@@ -54,18 +56,18 @@ impl Hub {
         Arc::new(Self { settings, stop, sooner, state: Mutex::new(state) })
     }
 
-    /// Tells the jobs what happened, and does what they say.
-    pub(crate) fn tell<R>(&self, happened: impl FnOnce(&mut Jobs, Now) -> R) -> R {
+    /// Applies a change to the jobs, and performs the actions that follow from it.
+    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut Jobs, Now) -> R) -> R {
         let mut state = self.lock();
-        // Read under the lock, so that time never runs backwards for the jobs.
-        let answer = happened(&mut state.jobs, Now::read());
+        // The clock is read under the lock, so that time never runs backwards for the jobs.
+        let answer = change(&mut state.jobs, Now::read());
         self.settle(&mut state);
         answer
     }
 
-    /// Looks at the jobs.
-    pub(crate) fn look<R>(&self, at: impl FnOnce(&Jobs, Now) -> R) -> R {
-        at(&self.lock().jobs, Now::read())
+    /// Reads the jobs.
+    pub(crate) fn inspect<R>(&self, read: impl FnOnce(&Jobs, Now) -> R) -> R {
+        read(&self.lock().jobs, Now::read())
     }
 
     pub(crate) fn submit(&self, task: NewTask) -> Result<Submitted, Error> {
@@ -73,7 +75,7 @@ impl Hub {
         if self.stop.is_cancelled() {
             return Err(Error::ShutDown);
         }
-        self.tell(|jobs, now| {
+        self.update(|jobs, now| {
             let number = jobs.submit(task, now)?;
             let names = &jobs.store().names;
             Ok(Submitted { job_id: names.job(number), task_id: names.task(number, 1) })
@@ -81,7 +83,7 @@ impl Hub {
     }
 
     pub(crate) fn view(&self, id: &str) -> Option<TaskView> {
-        self.look(|jobs, _| jobs.store().find(id).map(|job| jobs.store().view(job)))
+        self.inspect(|jobs, _| jobs.store().find(id).map(|job| jobs.store().view(job)))
     }
 
     pub(crate) async fn wait(&self, id: &str) -> Result<TaskView, Error> {
@@ -104,7 +106,7 @@ impl Hub {
 
     pub(crate) fn subscribe(&self) -> Feed {
         let state = self.lock();
-        // A sender that is dropped at once makes a feed that has ended.
+        // The feed of a sender that is dropped at once has ended.
         Feed::new(
             state
                 .feed
@@ -117,7 +119,7 @@ impl Hub {
         publish(&self.lock(), event);
     }
 
-    /// Opens a poll; the task comes through the receiver, perhaps at once.
+    /// Opens a poll. The receiver gets the task, possibly at once.
     pub(crate) fn open_poll(&self, worker: &WorkerId) -> (PollId, oneshot::Receiver<Assignment>) {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
@@ -129,14 +131,14 @@ impl Hub {
         (poll, receiver)
     }
 
-    /// Closes a poll: when this returns, its receiver has a task already or never will.
+    /// Closes a poll: when this returns, its receiver either has a task or will never get one.
     pub(crate) fn close_poll(&self, poll: PollId) {
         let mut state = self.lock();
         state.polls.remove(&poll);
         state.jobs.on_poll_gone(poll);
     }
 
-    /// Lets things happen that happen by themselves, until the end.
+    /// Performs timed actions when they are due, until the shutdown.
     pub(crate) async fn keep_time(&self) {
         loop {
             let wake = self.arm();
@@ -149,12 +151,12 @@ impl Hub {
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = self.sooner.notified() => {}
-                () = due => self.tell(Jobs::on_time),
+                () = due => self.update(Jobs::on_time),
             }
         }
     }
 
-    /// Ends feeds and those who wait.
+    /// Ends all feeds and all waiting calls.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         state.feed = None;
@@ -192,15 +194,15 @@ impl Hub {
 fn perform(state: &mut State, action: Action) {
     match action {
         Action::Hand(poll, assignment) => {
-            let refused = match state.polls.remove(&poll) {
+            let undelivered = match state.polls.remove(&poll) {
                 Some(sender) => sender.send(assignment).err(),
                 None => Some(assignment),
             };
-            if let Some(assignment) = refused {
+            if let Some(assignment) = undelivered {
                 state.jobs.on_undelivered(assignment.number, assignment.attempt, Now::read());
             }
         }
-        Action::Tell(event) => publish(state, event),
+        Action::Publish(event) => publish(state, event),
         Action::Ended(number, view) => {
             if let Some(waiters) = state.waiters.remove(&number) {
                 waiters.send_replace(Some(*view));
@@ -211,7 +213,7 @@ fn perform(state: &mut State, action: Action) {
 
 fn publish(state: &State, event: Event) {
     if let Some(feed) = &state.feed {
-        // Nobody listens: nothing lost.
+        // An error means that there is no feed.
         let _ = feed.send(event);
     }
 }

@@ -1,11 +1,11 @@
 //! An embedded Avtomatika orchestrator for development and tests: one process, in memory.
 //!
-//! - Serves the worker side of the protocol, generation 1.0b17; workers of 1.0b2 get along with it too.
-//! - Holds polls until there is a task, and hands each task to one worker that accepts it now.
-//! - Tries tasks again after transient failures, past their deadline, and when their worker fell silent.
-//! - Has a small JSON API for people, and the same as methods for the process it runs in.
-//! - Has a local S3 beside it, so that tasks can have files: [`LocalS3`], which can be had alone, too.
-//! - Forgets everything when it ends. It is no place for tasks that matter.
+//! - Serves the worker side of the protocol, generation 1.0b17; workers of 1.0b2 work with it, too.
+//! - Holds polls until there is a task, and hands each task to one worker that accepts it at that time.
+//! - Retries tasks after transient failures, after their deadline, and when their worker falls silent.
+//! - Has a small JSON API for people, and the same functions as methods for the process it runs in.
+//! - Includes a local S3 for the files of tasks: [`LocalS3`], which can also be used alone.
+//! - Loses everything when it ends. Do not use it for tasks that matter.
 //!
 //! # Example
 //!
@@ -19,7 +19,7 @@
 //!
 //! let task = NewTask::new("resize_image").with_params(serde_json::json!({"width": 640}));
 //! let submitted = orchestrator.submit(task)?;
-//! // With a worker connected, `wait` would give the result.
+//! // With a worker connected, `wait` would return the result.
 //! orchestrator.cancel(&submitted.job_id)?;
 //! let view = orchestrator.wait(&submitted.job_id).await?;
 //! assert_eq!(view.status, TaskStatus::Cancelled);
@@ -34,61 +34,61 @@
 //! url=http://127.0.0.1:8080
 //! json='Content-Type: application/json'
 //!
-//! # Submit a task; `params`, `priority` and `timeout` (seconds) may be left out.
+//! # Submit a task; `params`, `priority` and `timeout` (seconds) are optional.
 //! curl $url/api/tasks -H "$json" -d '{"type": "resize_image", "params": {"width": 640}, "priority": 5, "timeout": 60}'
 //! # 202 {"job_id": "job-5f3a91c2-1", "task_id": "task-5f3a91c2-1-1", "status": "queued"}
 //!
-//! # One task, by either id, with its parameters, progress, data and error.
+//! # Show one task, by job or task id, with its parameters, progress, data and error.
 //! curl $url/api/tasks/job-5f3a91c2-1
 //!
-//! # The newest tasks, without parameters and data.
+//! # List the newest tasks, without parameters and data.
 //! curl "$url/api/tasks?status=running&limit=20"
 //!
-//! # Cancel: at once while it waits; one that runs is stopped by its worker. 409 when it has ended.
+//! # Cancel a task: a waiting one at once, a running one by its worker. The answer is 409 if it has ended.
 //! curl -X POST $url/api/tasks/job-5f3a91c2-1/cancel -H "$json"
 //!
-//! # Who is there, what they accept and what they are busy with.
+//! # List the workers, the tasks they accept, and the tasks they run.
 //! curl $url/api/workers
 //! curl $url/api/health
 //! ```
 //!
-//! The job id stays the same for the life of a task; every try has a task id of its own. Times are seconds since
-//! 1970. Everything that is wrong is answered with `{"error": text}`, which names the value and what was expected.
+//! The job id stays the same for the life of a task; every try has a task id of its own. Times are in seconds since
+//! 1970. Errors are answered with `{"error": text}`; the text names the value and the expected ones.
 //!
-//! Web pages of others are kept out: `POST` requires `Content-Type: application/json`, which a browser sends to
-//! another site only with that site's leave, and `Host` has to be `localhost`, a loopback address, the address
-//! it listens on, or a name given to [`Settings::with_allowed_host`]. Workers that know the token
+//! Other web pages cannot use the API: `POST` requires `Content-Type: application/json`, which a browser sends to
+//! another site only with the permission of that site, and `Host` must be `localhost`, a loopback address, the address
+//! the orchestrator listens on, or a name given to [`Settings::with_allowed_host`]. Workers that know the token
 //! ([`Settings::with_token`]) may use any name.
 //!
-//! # What it does differently from the real orchestrators
+//! # Differences from the real orchestrators
 //!
 //! | | here | avtomatika 1.0b30 |
 //! |---|---|---|
-//! | nobody accepts the task now | it waits | quarantined within a second |
-//! | a poll is let go by its worker | forgotten at once, no task is lost | swallows the next task |
-//! | heartbeat with a body of a stranger | JSON `null`: register again | `{"status": "ok"}` |
+//! | no worker accepts the task | the task waits | quarantined within a second |
+//! | a worker abandons a poll | the poll is dropped at once, no task is lost | the poll swallows the next task |
+//! | heartbeat with a body from an unknown worker | JSON `null`: register again | `{"status": "ok"}` |
 //! | `?timeout=` of a poll | obeyed, up to [`Settings::with_poll_hold`] | ignored |
-//! | `deadline` of a task | always sent; whole unless its timeout is not | a float, when a timeout was given |
-//! | a running task is cancelled | named in the next heartbeat's answer | only when its job id is in `current_tasks` |
-//! | messages without a signature | accepted, as older SDKs send none | refused |
+//! | `deadline` of a task | always sent; an integer unless the timeout is a fraction | a float, if a timeout was given |
+//! | a running task is cancelled | named in the answer to the next heartbeat | only if its job id is in `current_tasks` |
+//! | messages without a signature | accepted, since older SDKs do not sign | refused |
 //! | limits of requests per minute | none | 60 polls, 120 heartbeats |
-//! | a status that is neither `success` nor `failure` | the task is finished | the blueprint decides |
-//! | short-lived tokens, websockets, blueprints | none | served |
+//! | a status other than `success` and `failure` | the task is finished | the blueprint decides |
+//! | short-lived tokens, websockets, blueprints | not supported | supported |
 //!
-//! Tasks are handed out as their worker's last heartbeat says: `status` `idle`, and the name in `available_skills`
-//! (or `supported_tasks`); before the first heartbeat and without these lists, as its registration says. A worker that
-//! dies takes its tasks with it until it is given up as silent, or, when it comes back under the same name, until
-//! their timeout.
+//! A worker gets a task if its last heartbeat had the `status` `idle` and the name of the task in `available_skills`
+//! (or `supported_tasks`). Before the first heartbeat, and if a heartbeat has neither list, its registration counts.
+//! The tasks of a worker that dies are retried when the worker has been silent for too long, or, if it comes back under
+//! the same name, when their timeout is over.
 //!
 //! # Limits
 //!
-//! All memory is bounded: waiting tasks, remembered ones, their bytes (see [`Settings`]), 10,000 workers with 1,000
-//! task names each, 10,000 connections, 1,024 events for a [`Feed`] that is not read.
+//! All memory is bounded: the number of unfinished and of ended tasks, their bytes (see [`Settings`]), 10,000 workers
+//! with 1,000 task names each, 10,000 connections, and 1,024 events for a [`Feed`] that is not read.
 //!
 //! # Errors and shutdown
 //!
-//! [`Error`] is what those who submit, wait and cancel get. [`DevOrchestrator::shutdown`] answers held polls,
-//! closes connections, removes the files of the storage and joins every task within 4 s.
+//! [`Error`] is the error of submitting, waiting and cancelling. [`DevOrchestrator::shutdown`] answers held polls,
+//! closes connections, removes the files of the storage and joins every asynchronous task, within 4 s.
 #![deny(missing_docs)]
 
 mod auth;

@@ -1,4 +1,4 @@
-//! Whether the other end of a connection is still there, asked of the kernel.
+//! The state of the other end of a connection, as the kernel knows it.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -12,10 +12,10 @@ use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, Socket};
 use tokio::net::TcpStream;
 
-/// The other end of a connection. A cheap handle.
+/// The other end of a connection. Cloning it is cheap.
 ///
-/// tokio learns of an end only when it asks for events; a task that arrives in that moment would be written into a
-/// closed connection. This looks at the socket itself.
+/// tokio notices the end of a connection only when it asks for events; a task that is sent before that would be written
+/// to a closed connection. This checks the socket itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer(Arc<Socket>);
 
@@ -24,8 +24,8 @@ impl Peer {
         Ok(Self(Arc::new(SockRef::from(stream).try_clone()?)))
     }
 
-    /// Whether the other end has neither closed nor reset the connection, as far as our kernel has heard.
-    pub(crate) fn is_there(&self) -> bool {
+    /// Whether the other end has neither closed nor reset the connection, as far as our kernel knows.
+    pub(crate) fn is_connected(&self) -> bool {
         match self.0.peek(&mut [MaybeUninit::uninit()]) {
             Ok(read) => read > 0,
             Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
@@ -33,7 +33,7 @@ impl Peer {
     }
 }
 
-/// Serves the requests of one connection, and lets each see its [`Peer`].
+/// Serves the requests of one connection, and adds its [`Peer`] to each.
 #[derive(Debug)]
 pub(crate) struct WithPeer {
     router: TowerToHyperService<Router>,

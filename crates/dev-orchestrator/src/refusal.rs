@@ -1,13 +1,13 @@
-//! Answers that say what was wrong.
+//! Answers to requests that are refused.
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::Error;
+use crate::error::Error;
 
-/// A request that was not served, and why. Travels as `{"error": text}`.
+/// The refusal of a request, sent as `{"error": text}`.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
@@ -49,11 +49,11 @@ impl From<Error> for Refusal {
     }
 }
 
-/// An answer in JSON.
+/// Returns an answer in JSON.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => (status, [(header::CONTENT_TYPE, "application/json")], Bytes::from(body)).into_response(),
-        // None of our values can fail; if one could, this is still an answer.
+        // Our values can always be serialised; the compiler does not know that.
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

@@ -1,46 +1,49 @@
-//! Listening, connections, and their end.
+//! The orchestrator as a handle: start, requests of this process, and shutdown.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rxon::JobId;
 use tokio::net::TcpListener;
 use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
+use crate::error::Error;
 use crate::events::Feed;
 use crate::hub::Hub;
 use crate::jobs::Jobs;
 use crate::peer::{Peer, WithPeer};
-use crate::{Cancellation, Error, LocalS3, NewTask, Settings, Submitted, TaskView, WorkerView};
+use crate::s3::LocalS3;
+use crate::settings::Settings;
+use crate::task::{Cancellation, NewTask, Submitted};
+use crate::view::{TaskView, WorkerView};
 use crate::{connections, routes};
 
-/// A running orchestrator. Dropped, it ends without waiting; [`shutdown`](Self::shutdown) waits.
+/// A running orchestrator. Dropping it ends it without waiting; [`shutdown`](Self::shutdown) waits for the end.
 pub struct DevOrchestrator {
     hub: Arc<Hub>,
     address: SocketAddr,
     tasks: TaskTracker,
     storage: Option<LocalS3>,
-    /// Nobody waits for an orchestrator that was dropped, but it ends.
+    /// Ends the orchestrator when it is dropped.
     _stop: DropGuard,
 }
 
 impl DevOrchestrator {
-    /// Starts one where [`Settings::with_address`] says, on the runtime this is called from.
+    /// Starts an orchestrator on the address of [`Settings::with_address`], on the runtime of the caller.
     ///
     /// # Errors
-    /// When the address cannot be listened on, or the storage cannot be started.
+    /// When it cannot listen on the address, or the storage cannot be started.
     pub async fn start(settings: Settings) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.address).await?;
         Self::start_on(listener, settings)
     }
 
-    /// Starts one on a listener that is open already; the address in the settings is not looked at.
+    /// Starts an orchestrator on an open listener; the address in the settings is ignored.
     ///
     /// # Errors
-    /// When the listener does not know its address, or the storage cannot be started.
+    /// When the listener's address cannot be read, or the storage cannot be started.
     pub fn start_on(listener: TcpListener, settings: Settings) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let storage = settings.storage.clone().map(LocalS3::open).transpose()?;
@@ -56,22 +59,22 @@ impl DevOrchestrator {
         Ok(Self { hub, address, tasks, storage, _stop: stop })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The base URL for workers and people. When it listens on all addresses, the loopback one.
+    /// The base URL for workers and people. It has the loopback address if the orchestrator listens on all addresses.
     pub fn url(&self) -> String {
         connections::url(self.address)
     }
 
-    /// The storage for files, unless it was left out ([`Settings::without_storage`]).
+    /// The storage for files; `None` after [`Settings::without_storage`].
     pub fn storage(&self) -> Option<&LocalS3> {
         self.storage.as_ref()
     }
 
-    /// Submits a task. It waits until a worker that accepts it asks for one.
+    /// Submits a task. It waits until a worker that accepts it polls.
     ///
     /// # Errors
     /// [`Error::InvalidTask`], [`Error::QueueFull`] or [`Error::OutOfMemory`].
@@ -79,7 +82,7 @@ impl DevOrchestrator {
         self.hub.submit(task)
     }
 
-    /// A task as it stands now, by job or task id. `None` when nobody knows it (any more).
+    /// Returns the current state of a task, by job or task id. `None` if it is unknown, or was removed after its end.
     pub fn task(&self, id: impl AsRef<str>) -> Option<TaskView> {
         self.hub.view(id.as_ref())
     }
@@ -95,35 +98,34 @@ impl DevOrchestrator {
         self.hub.wait(id.as_ref()).await
     }
 
-    /// Cancels a task that waits; asks the worker of one that runs to stop it.
+    /// Cancels a waiting task; asks the worker to stop a running one.
     ///
     /// # Errors
     /// [`Error::UnknownTask`] or [`Error::AlreadyEnded`].
     pub fn cancel(&self, id: impl AsRef<str>) -> Result<Cancellation, Error> {
-        self.hub.tell(|jobs, now| jobs.cancel(id.as_ref(), now))
+        self.hub.update(|jobs, now| jobs.cancel(id.as_ref(), now))
     }
 
-    /// The newest tasks, the newest first, without parameters and data.
+    /// Returns at most `limit` tasks, the newest first, without parameters and data.
     pub fn tasks(&self, limit: usize) -> Vec<TaskView> {
-        self.hub.look(|jobs, _| {
+        self.hub.inspect(|jobs, _| {
             let store = jobs.store();
             store.jobs().take(limit).map(|job| store.view(job).without_payloads()).collect()
         })
     }
 
-    /// Workers that are registered and not silent, by name.
+    /// Returns the workers that are registered and not silent, in order of their ids.
     pub fn workers(&self) -> Vec<WorkerView> {
-        self.hub.look(Jobs::workers)
+        self.hub.inspect(Jobs::workers)
     }
 
-    /// Everything that happens from now on.
+    /// Returns a feed of all events from now on.
     pub fn subscribe(&self) -> Feed {
         self.hub.subscribe()
     }
 
-    /// Ends: polls are answered, connections closed, the storage with its files
-    /// removed, tasks of this process joined. Takes 4 s at most. Feeds end,
-    /// and those who wait for a task are told.
+    /// Shuts down: answers polls, closes connections, removes the storage with its files, and joins the asynchronous
+    /// tasks. Takes 4 s at most. Feeds end, and calls of [`wait`](Self::wait) return an error.
     pub async fn shutdown(self) {
         self.hub.stop.cancel();
         self.tasks.close();
@@ -142,10 +144,10 @@ impl fmt::Debug for DevOrchestrator {
     }
 }
 
-/// Serves on a listener until the signal comes, then shuts down.
+/// Serves on a listener until the signal completes, then shuts down.
 ///
 /// # Errors
-/// When the listener does not know its address, or the storage cannot be started.
+/// When the listener's address cannot be read, or the storage cannot be started.
 pub async fn serve(
     listener: TcpListener,
     settings: Settings,
@@ -155,11 +157,4 @@ pub async fn serve(
     signal.await;
     orchestrator.shutdown().await;
     Ok(())
-}
-
-impl Submitted {
-    /// The same as [`Submitted::job_id`], for those who only need the handle.
-    pub fn into_job_id(self) -> JobId {
-        self.job_id
-    }
 }

@@ -1,12 +1,12 @@
-//! How an orchestrator is to behave.
+//! The settings of an orchestrator.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::S3Settings;
+use crate::s3::S3Settings;
 
-/// What a [`DevOrchestrator`](crate::DevOrchestrator) is started with. Every setting has a default.
+/// The settings of a [`DevOrchestrator`](crate::DevOrchestrator). Every setting has a default.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,94 +48,94 @@ impl Settings {
         }
     }
 
-    /// Where to listen; port 0 takes a free one. Default: `127.0.0.1:0`.
+    /// The address to listen on; port 0 takes a free port. Default: `127.0.0.1:0`.
     #[must_use]
     pub fn with_address(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
     }
 
-    /// The one token that workers have to send. By default any non-empty token will do, so that a worker needs no
-    /// preparation; signatures are then checked with the token that came along.
+    /// The token that workers have to send. By default any non-empty token is accepted, so that workers need no setup;
+    /// signatures are then checked with the token of the request.
     #[must_use]
     pub fn with_token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
     }
 
-    /// How long a poll is held open while there is no task. Default: 30 s.
+    /// The time that a poll is held while there is no task. Default: 30 s.
     #[must_use]
     pub fn with_poll_hold(mut self, hold: Duration) -> Self {
         self.poll_hold = hold;
         self
     }
 
-    /// After how long without a request a worker is given up, and its tasks given to others. Default: 60 s.
+    /// The time without a request after which a worker is removed, and its tasks are given to others. Default: 60 s.
     #[must_use]
     pub fn with_worker_ttl(mut self, ttl: Duration) -> Self {
         self.worker_ttl = ttl;
         self
     }
 
-    /// How often a task is tried again after a transient failure. Default: 3.
+    /// The number of retries of a task after transient failures. Default: 3.
     #[must_use]
     pub fn with_max_retries(mut self, retries: u32) -> Self {
         self.max_retries = retries;
         self
     }
 
-    /// How long a task may run when it does not say so itself. Default: 300 s; a year at most.
+    /// The time limit of tasks that do not set one. Default: 300 s; a year at most.
     #[must_use]
     pub fn with_task_timeout(mut self, timeout: Duration) -> Self {
         self.task_timeout = timeout;
         self
     }
 
-    /// The largest body of a request, in bytes. Default: 1 MiB, as the real orchestrators have it.
+    /// The largest body of a request, in bytes. Default: 1 MiB, as in the real orchestrators.
     #[must_use]
     pub fn with_body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
     }
 
-    /// How many tasks may wait or run at once. Default: 100,000.
+    /// The number of tasks that may wait or run at the same time. Default: 100,000.
     #[must_use]
     pub fn with_queue_limit(mut self, tasks: usize) -> Self {
         self.queue_limit = tasks;
         self
     }
 
-    /// How many ended tasks are remembered; the oldest are forgotten first. Default: 10,000.
+    /// The number of ended tasks that are kept; the oldest are removed first. Default: 10,000.
     #[must_use]
     pub fn with_history_limit(mut self, tasks: usize) -> Self {
         self.history_limit = tasks;
         self
     }
 
-    /// How many bytes the parameters and data of all tasks may take. Ended tasks are forgotten to stay below it;
-    /// when that is not enough, new tasks are refused. Default: 512 MiB.
+    /// The memory for the parameters and data of all tasks, in bytes. Ended tasks are removed to stay below it; if that
+    /// is not enough, new tasks are refused. Default: 512 MiB.
     #[must_use]
     pub fn with_memory_limit(mut self, bytes: usize) -> Self {
         self.memory_limit = bytes;
         self
     }
 
-    /// A further name by which the JSON API may be reached, such as a container's. Loopback and the address it
-    /// listens on are always allowed.
+    /// Adds a host name for the JSON API, such as that of a container. Loopback addresses and the address it listens on
+    /// are always allowed.
     #[must_use]
     pub fn with_allowed_host(mut self, host: impl Into<String>) -> Self {
         self.allowed_hosts.push(host.into());
         self
     }
 
-    /// How the local S3 beside the orchestrator is to behave. Default: [`S3Settings::new`].
+    /// The settings of the included local S3. Default: [`S3Settings::new`].
     #[must_use]
     pub fn with_storage(mut self, storage: S3Settings) -> Self {
         self.storage = Some(storage);
         self
     }
 
-    /// No local S3 beside the orchestrator.
+    /// Starts no local S3.
     #[must_use]
     pub fn without_storage(mut self) -> Self {
         self.storage = None;

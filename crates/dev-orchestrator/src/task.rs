@@ -1,4 +1,4 @@
-//! What is submitted.
+//! Tasks as they are submitted.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use rxon::{JobId, TaskId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::Error;
+use crate::error::Error;
 
-/// The longest time a task may be given: a year.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The longest timeout of a task: a year.
+const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A task to be submitted. What is wrong with it is said when it is.
+/// A task to submit. It is checked when it is submitted.
 ///
 /// ```
 /// # use avtomatika_dev::NewTask;
@@ -20,33 +20,40 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 #[derive(Debug, Clone)]
 pub struct NewTask {
     name: String,
-    /// `None` is `{}`.
+    /// The parameters; `None` stands for `{}`.
     params: Result<Option<Box<RawValue>>, String>,
     priority: f64,
     timeout: Option<Duration>,
 }
 
-/// What a new task is known by.
+/// The ids of a new task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Submitted {
-    /// The handle: stays the same however often the task is tried.
+    /// The id of the job, which stays the same for all tries.
     pub job_id: JobId,
-    /// The id of the first try.
+    /// The task id of the first try.
     pub task_id: TaskId,
 }
 
-/// What became of the wish to cancel a task.
+impl Submitted {
+    /// Returns the [`job_id`](Submitted::job_id), for callers that need only this.
+    pub fn into_job_id(self) -> JobId {
+        self.job_id
+    }
+}
+
+/// The effect of cancelling a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cancellation {
-    /// It waited, and is cancelled.
+    /// The task was waiting, and is cancelled.
     Cancelled,
-    /// It runs. Its worker is told with the answer to its next heartbeat.
+    /// The task is running. The answer to the worker's next heartbeat asks for its cancellation.
     CancelRequested,
 }
 
-/// A task of which everything has been checked.
+/// A task that has been checked.
 #[derive(Debug)]
 pub(crate) struct CheckedTask {
     pub(crate) name: rxon::TaskName,
@@ -56,33 +63,33 @@ pub(crate) struct CheckedTask {
 }
 
 impl NewTask {
-    /// A task of that name, with parameters `{}` and priority 0.
+    /// A task with this name, with parameters `{}` and priority 0.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), params: Ok(None), priority: 0.0, timeout: None }
     }
 
-    /// The parameters: anything that serialises as a JSON object.
+    /// Sets the parameters: any value that serialises as a JSON object.
     #[must_use]
     pub fn with_params(mut self, params: impl Serialize) -> Self {
         self.params = serde_json::value::to_raw_value(&params).map(Some).map_err(|error| error.to_string());
         self
     }
 
-    /// The parameters as JSON text, handed on byte by byte.
+    /// Sets the parameters as JSON text, which is passed on unchanged.
     #[must_use]
     pub fn with_raw_params(mut self, params: Box<RawValue>) -> Self {
         self.params = Ok(Some(params));
         self
     }
 
-    /// Higher ones go first; equal ones in the order they came. Default: 0.
+    /// Sets the priority. Tasks with a higher priority go first; equal ones go in the order of submission. Default: 0.
     #[must_use]
     pub fn with_priority(mut self, priority: f64) -> Self {
         self.priority = priority;
         self
     }
 
-    /// How long one try may take. Default: [`Settings::with_task_timeout`](crate::Settings::with_task_timeout).
+    /// Sets the time limit of each try. Default: [`Settings::with_task_timeout`](crate::Settings::with_task_timeout).
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -107,9 +114,9 @@ impl NewTask {
                 self.priority
             )));
         }
-        let timeout = self.timeout.unwrap_or(default_timeout).min(LONGEST_TIMEOUT);
+        let timeout = self.timeout.unwrap_or(default_timeout).min(MAX_TIMEOUT);
         if timeout.is_zero() {
-            return Err(Error::InvalidTask("`timeout` is 0, expected a time above it".to_owned()));
+            return Err(Error::InvalidTask("`timeout` is 0, expected a time above 0".to_owned()));
         }
         Ok(CheckedTask { name, params, priority: self.priority, timeout })
     }

@@ -1,8 +1,8 @@
-//! Texts of others, made fit to be shown.
+//! Shortening of received texts for messages.
 
-/// The first characters of a text, with an ellipsis when something was cut off.
-pub(crate) fn cut(text: &str, longest: usize) -> String {
-    match text.char_indices().nth(longest) {
+/// Returns at most `limit` characters of a text, with an ellipsis if it was longer.
+pub(crate) fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
     }

@@ -1,4 +1,4 @@
-//! What people are shown of tasks and workers.
+//! Tasks and workers as they are shown to people.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,22 +10,22 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Where a task stands.
+/// The status of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum TaskStatus {
-    /// Waits for a worker that can take it.
+    /// The task waits for a worker that accepts it.
     Queued,
-    /// A worker has it.
+    /// A worker has the task.
     Running,
-    /// Ended with data: in success, or with a status of the handler's.
+    /// The task ended with data: with success, or with a status of the handler's.
     Finished,
-    /// Ended because its input was wrong.
+    /// The task ended because its input was invalid.
     Failed,
-    /// Ended because it failed for good, or too often.
+    /// The task ended because of a permanent failure, or too many transient ones.
     Quarantined,
-    /// Ended because somebody wanted it so.
+    /// The task was cancelled.
     Cancelled,
 }
 
@@ -33,12 +33,12 @@ impl TaskStatus {
     const ALL: [Self; 6] =
         [Self::Queued, Self::Running, Self::Finished, Self::Failed, Self::Quarantined, Self::Cancelled];
 
-    /// Whether nothing will happen to the task any more.
+    /// Whether the status is final.
     pub fn is_ended(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
     }
 
-    /// The name as it is shown.
+    /// The name in lower case.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -57,10 +57,10 @@ impl fmt::Display for TaskStatus {
     }
 }
 
-/// A text that names no status.
+/// The error for a text that is not the name of a status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no status: expected `queued`, `running`, `finished`, `failed`, `quarantined` or `cancelled`"
+    "`{0}` is not a status, expected `queued`, `running`, `finished`, `failed`, `quarantined` or `cancelled`"
 )]
 pub struct UnknownStatus(String);
 
@@ -75,69 +75,69 @@ impl FromStr for TaskStatus {
     }
 }
 
-/// A task, as it stands at one moment.
+/// The state of a task at one moment.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct TaskView {
-    /// The handle: stays the same however often the task is tried.
+    /// The id of the job, which stays the same for all tries.
     pub job_id: JobId,
-    /// The id of the present try, or the last one.
+    /// The task id of the current or last try.
     pub task_id: TaskId,
-    /// Which handler it is for.
+    /// The name of the task's handler.
     #[serde(rename = "type")]
     pub name: TaskName,
-    /// Where it stands.
+    /// The status.
     pub status: TaskStatus,
-    /// What its worker said it ended in: `success`, or a status of the handler's.
+    /// The status in the worker's result: `success`, or a status of the handler's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result_status: Option<String>,
-    /// Higher ones go first.
+    /// The priority; higher ones go first.
     pub priority: f64,
-    /// How often a worker was given it.
+    /// The number of times that a worker was given the task.
     pub attempts: u32,
-    /// Whether it is to be cancelled, and its worker has not answered yet.
+    /// Whether the cancellation of the running task was requested, and its worker has not answered yet.
     pub cancel_requested: bool,
-    /// From 0.0 to 1.0, as the handler says.
+    /// The progress that the handler sent, from 0.0 to 1.0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
-    /// What the handler says beside it.
+    /// The message that the handler sent with the progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress_message: Option<String>,
-    /// Who has it, or had it last.
+    /// The worker that has the task, or had it last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<WorkerId>,
-    /// What it was given, byte by byte. Lists leave it out.
+    /// The parameters, unchanged. Lists omit them.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "raw")]
     pub params: Option<Arc<RawValue>>,
-    /// What it ended in, byte by byte as the worker sent it. Lists leave it out.
+    /// The data of the result, unchanged. Lists omit them.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "raw")]
     pub data: Option<Arc<RawValue>>,
-    /// Why the last try failed.
+    /// The failure of the last try.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shared")]
     pub error: Option<Arc<Failure>>,
-    /// When it was submitted, in seconds since 1970.
+    /// The time of the submission, in seconds since 1970.
     pub submitted_at: f64,
-    /// When the last try began.
+    /// The start of the last try.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<f64>,
-    /// When the present try is given up.
+    /// The deadline of the current try.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<f64>,
-    /// When it ended.
+    /// The time of the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<f64>,
 }
 
 impl TaskView {
-    /// Reads the data of an ended task as a type of yours. `None` without data.
+    /// Reads the data of an ended task as any type. `None` if there are no data.
     ///
     /// # Errors
-    /// When the data does not fit the type.
+    /// When the data do not fit the type.
     pub fn data_as<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
         self.data.as_deref().map(|data| serde_json::from_str(data.get())).transpose()
     }
 
-    /// The same without what may be large.
+    /// Returns the view without parameters and data, which may be large.
     pub(crate) fn without_payloads(mut self) -> Self {
         self.params = None;
         self.data = None;
@@ -145,34 +145,34 @@ impl TaskView {
     }
 }
 
-/// A worker, as it stands at one moment.
+/// The state of a worker at one moment.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct WorkerView {
-    /// Its name.
+    /// The id of the worker.
     pub worker_id: WorkerId,
-    /// The label it gave itself.
+    /// The type in its registration, a label.
     pub worker_type: String,
-    /// What it said last: `idle`, `busy`, or another word.
+    /// The status of its last heartbeat: `idle`, `busy`, or another one.
     pub status: String,
     /// All tasks it has a handler for.
     pub tasks: Vec<TaskName>,
-    /// Those it accepts now; none unless it is `idle`.
+    /// The tasks it accepts now; empty unless the status is `idle`.
     pub accepts: Vec<TaskName>,
-    /// What it was given and has not answered for.
+    /// The jobs that it was given, and has not answered yet.
     pub running: Vec<JobId>,
-    /// How many of its polls are held now.
+    /// The number of its polls that are held now.
     pub open_polls: usize,
-    /// Seconds since its last request.
+    /// The time since its last request, in seconds.
     pub last_heard: f64,
 }
 
-#[expect(clippy::ref_option, reason = "serde gives what the field is")]
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 pub(crate) fn raw<S: Serializer>(value: &Option<Arc<RawValue>>, serializer: S) -> Result<S::Ok, S::Error> {
     value.as_deref().serialize(serializer)
 }
 
-#[expect(clippy::ref_option, reason = "serde gives what the field is")]
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 fn shared<S: Serializer>(value: &Option<Arc<Failure>>, serializer: S) -> Result<S::Ok, S::Error> {
     value.as_deref().serialize(serializer)
 }

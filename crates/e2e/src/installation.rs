@@ -1,35 +1,35 @@
-//! Where the programs under test are.
+//! The paths of the programs under test.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-use crate::orchestrator::Version;
+use crate::version::Version;
 
-/// The Python of the environment that has this orchestrator.
+/// Returns the Python of the environment in which this orchestrator is installed.
 ///
 /// # Panics
-/// When it is not installed: a test that cannot run is a failed test.
+/// When it is not installed: a test that cannot run counts as failed.
 pub(crate) fn python(version: Version) -> PathBuf {
     python_of(&format!("avtomatika-{}", version.number()))
 }
 
-/// The Python of the environment that has moto.
+/// Returns the Python of the environment in which moto is installed.
 ///
 /// # Panics
-/// When it is not installed: a test that cannot run is a failed test.
+/// When it is not installed: a test that cannot run counts as failed.
 pub(crate) fn moto() -> PathBuf {
     python_of("moto")
 }
 
 fn python_of(environment: &str) -> PathBuf {
-    // The stamp is written last: without it the installation was interrupted.
+    // The stamp is written last: if it is missing, the installation was interrupted.
     match beside_this_program(&format!("venvs/{environment}/installed")) {
         Some(stamp) => stamp.with_file_name("bin/python"),
         None => panic!("`{environment}` is not installed; run `cargo xtask setup`"),
     }
 }
 
-/// The program `conformance_worker`.
+/// Returns the path of the program `conformance_worker`.
 ///
 /// # Panics
 /// When it is not built.
@@ -41,19 +41,19 @@ pub(crate) fn worker() -> PathBuf {
         .expect("the worker is not built; run `cargo build --example conformance_worker`")
 }
 
-/// Our own programs around the orchestrators.
+/// Returns our program that runs an orchestrator of this version.
 pub(crate) fn blueprints(version: Version) -> PathBuf {
     let file = format!("avtomatika_{}.py", version.number().replace('.', "_"));
     Path::new(env!("CARGO_MANIFEST_DIR")).join("orchestrators").join(file)
 }
 
-/// Our own program around moto.
+/// Returns our program that runs moto.
 pub(crate) fn moto_program() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("storage/moto_s3.py")
 }
 
-/// `name` in the nearest directory above this program that has it: `target/debug/deps/it-…` finds what is in
-/// `target/debug` and in `target`, also where a target triple lies between the two.
+/// Finds `name` in the nearest directory above this program that has it: `target/debug/deps/it-…` finds files in
+/// `target/debug` and in `target`, even with a target triple in between.
 fn beside_this_program(name: &str) -> Option<PathBuf> {
     let program = env::current_exe().ok()?;
     program.ancestors().map(|directory| directory.join(name)).find(|path| path.exists())

@@ -1,4 +1,4 @@
-//! The orchestrator's API for clients: jobs are submitted and looked at.
+//! The orchestrator's API for clients, to submit and read jobs.
 
 use std::error::Error;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
-/// A job the orchestrator accepted.
+/// The id of a job that the orchestrator has accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobId(String);
 
@@ -57,13 +57,13 @@ impl Jobs {
         self.get(&format!("/jobs/{id}")).unwrap_or_else(|error| panic!("job {id} cannot be read: {error}"))
     }
 
-    /// The workers the orchestrator knows; none while it cannot be asked.
+    /// Returns the workers the orchestrator knows; empty while it does not answer.
     pub(crate) fn workers(&self) -> Vec<Value> {
         let known = self.get("/workers").ok();
         known.and_then(|known| known.as_array().cloned()).unwrap_or_default()
     }
 
-    /// Asks for a path that does not exist, for the sake of the line in its log. False when it does not answer.
+    /// Requests a path that does not exist, to leave a line in the log. Returns false when there is no answer.
     pub(crate) fn leave_mark(&self, path: &str) -> bool {
         let answer = self.agent.get(format!("{}{path}", self.server)).call();
         matches!(answer, Ok(_) | Err(ureq::Error::StatusCode(_)))

@@ -1,13 +1,13 @@
-//! The worker against the real orchestrators: what its tests need to start, drive and kill both.
+//! Fixtures for tests of the worker against the real orchestrators: they start, drive and kill both.
 //!
-//! * [`Orchestrator`]: one of the two published orchestrators, in a process of its own.
-//!   [`OrchestratorOptions`] starts one that differs.
+//! * [`Orchestrator`]: one of the two published orchestrators, in a process of its own. [`OrchestratorOptions`] changes its
+//!   settings.
 //! * [`Worker`]: the program `conformance_worker`, started as a user would start it.
 //! * [`Storage`]: an S3 with a bucket, ours or moto's.
-//! * [`Process`]: a child program with everything it prints.
-//! * [`until`]: waits for a condition with a limit; nothing here sleeps for a fixed time.
+//! * [`Process`]: a child program, with the lines it prints.
+//! * [`until`]: waits for a condition, with a time limit; nothing here sleeps for a fixed time.
 //!
-//! Every fixture panics with a sentence that says what is missing: a panic here is a failed test.
+//! Every fixture panics with a sentence that names the problem: a panic here is a failed test.
 #![expect(clippy::missing_panics_doc, reason = "fixtures: a panic is a failed test")]
 
 mod installation;
@@ -16,13 +16,15 @@ mod orchestrator;
 mod process;
 mod requests;
 mod storage;
+mod version;
 mod wait;
 mod worker;
 
 pub use jobs::JobId;
-pub use orchestrator::{Orchestrator, OrchestratorOptions, ServerTls, Version};
+pub use orchestrator::{Orchestrator, OrchestratorOptions, ServerTls};
 pub use process::{Log, Process};
 pub use requests::Request;
 pub use storage::{Storage, StorageKind};
+pub use version::Version;
 pub use wait::{LIMIT, until, within};
 pub use worker::{Worker, WorkerOptions};

@@ -14,42 +14,16 @@ use crate::jobs::{JobId, Jobs};
 use crate::process::{Log, Process};
 use crate::requests::{MARK, Request};
 use crate::storage::Storage;
+use crate::version::Version;
 use crate::wait::{LIMIT, until, within};
 
 const CLIENT_TOKEN: &str = "token-of-the-client";
 
-/// Ports below the range the system gives to outgoing connections: neither another test's connection takes
-/// the port while the orchestrator is down, nor does a worker that knocks there reach itself.
+/// Ports below the range that the system uses for outgoing connections: so no connection of another test takes the port
+/// while the orchestrator is down, and no worker that connects to it reaches itself.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
-/// Which of the published orchestrators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// Speaks protocol 1.0b2.
-    V1_0b12,
-    /// Speaks protocol 1.0b17.
-    V1_0b30,
-}
-
-impl Version {
-    /// As on PyPI.
-    pub fn number(self) -> &'static str {
-        match self {
-            Self::V1_0b12 => "1.0b12",
-            Self::V1_0b30 => "1.0b30",
-        }
-    }
-
-    /// The status with which it refuses a token.
-    pub fn refusal(self) -> u16 {
-        match self {
-            Self::V1_0b12 => 401,
-            Self::V1_0b30 => 403,
-        }
-    }
-}
-
-/// How an orchestrator is to be started.
+/// The settings of an orchestrator.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct OrchestratorOptions {
@@ -58,23 +32,23 @@ pub struct OrchestratorOptions {
     rate_limited: bool,
     hold: u32,
     tls: Option<ServerTls>,
-    /// Where its files are: the variables that say so.
+    /// The environment variables of its storage.
     storage: Vec<(&'static str, String)>,
 }
 
-/// What an orchestrator needs to serve workers over TLS, all as PEM.
+/// The certificates with which an orchestrator serves workers over TLS, all as PEM.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
-    /// Its certificate, for 127.0.0.1.
+    /// The server's certificate, for 127.0.0.1.
     pub certificate: String,
-    /// The key of it.
+    /// The key of the certificate.
     pub key: String,
-    /// The authority whose client certificates it takes; it refuses workers without one.
+    /// The authority of the accepted client certificates; workers without one are refused.
     pub client_authority: String,
 }
 
 impl OrchestratorOptions {
-    /// One that limits no rates and holds a poll for a second: a test that must outlast a hold does not wait long.
+    /// The defaults: no rate limits, and polls are held for 1 s, so that tests that must outlast a hold are short.
     pub fn new(version: Version) -> Self {
         Self {
             version,
@@ -86,31 +60,31 @@ impl OrchestratorOptions {
         }
     }
 
-    /// How long it holds a poll, in seconds.
+    /// Sets the time that polls are held, in seconds.
     pub fn hold(mut self, seconds: u32) -> Self {
         self.hold = seconds;
         self
     }
 
-    /// The only token it takes from workers.
+    /// Sets the only token accepted from workers.
     pub fn worker_token(mut self, token: &str) -> Self {
         token.clone_into(&mut self.worker_token);
         self
     }
 
-    /// It limits the rate of workers' requests, as both do unless told otherwise.
+    /// Limits the rate of workers' requests, which is the default of both orchestrators.
     pub fn rate_limited(mut self) -> Self {
         self.rate_limited = true;
         self
     }
 
-    /// It serves workers over mutual TLS; the API for clients stays plain, on a port of its own.
+    /// Serves workers over mutual TLS; the API for clients uses plain HTTP, on another port.
     pub fn tls(mut self, tls: ServerTls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// It has its files there, and compares where its workers have theirs.
+    /// Sets the storage of its files, which it compares with that of its workers.
     pub fn storage(mut self, storage: &Storage) -> Self {
         self.storage = storage.variables().to_vec();
         self
@@ -119,7 +93,7 @@ impl OrchestratorOptions {
     /// Starts it on a free port and waits until it listens.
     pub fn start(self) -> Orchestrator {
         let mut orchestrator = self.reserve();
-        // The port was free a moment ago; where somebody was faster, the next one is tried.
+        // The port was free a moment ago; if another program has taken it meanwhile, the next one is tried.
         for _ in 0..4 {
             if orchestrator.launch() {
                 return orchestrator;
@@ -130,7 +104,7 @@ impl OrchestratorOptions {
         orchestrator
     }
 
-    /// Picks a port and starts nothing yet.
+    /// Chooses a port, without starting the orchestrator.
     pub fn reserve(self) -> Orchestrator {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let clients = format!(
@@ -150,7 +124,7 @@ impl OrchestratorOptions {
     }
 }
 
-/// An orchestrator with its storage in memory; killed when dropped.
+/// An orchestrator with its storage in memory. Dropping it kills it.
 #[derive(Debug)]
 pub struct Orchestrator {
     options: OrchestratorOptions,
@@ -166,85 +140,85 @@ impl Orchestrator {
         OrchestratorOptions::new(version).start()
     }
 
-    /// Picks a port and starts nothing yet.
+    /// Chooses a port, without starting the orchestrator.
     pub fn reserve(version: Version) -> Self {
         OrchestratorOptions::new(version).reserve()
     }
 
-    /// What a worker is given as its address.
+    /// The address for workers.
     pub fn url(&self) -> String {
         let scheme = if self.options.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
-    /// The token it takes from workers.
+    /// The token that it accepts from workers.
     pub fn worker_token(&self) -> &str {
         &self.options.worker_token
     }
 
-    /// Stops it where it is: connections stay open, and nothing is answered until [`resume`](Self::resume).
+    /// Suspends it: connections stay open, and nothing is answered until [`resume`](Self::resume).
     pub fn pause(&self) {
         self.running().pause();
     }
 
-    /// Lets it go on after [`pause`](Self::pause).
+    /// Continues it after [`pause`](Self::pause).
     pub fn resume(&self) {
         self.running().resume();
     }
 
-    /// Kills it, as a crash would; everything it knew is gone.
+    /// Kills it like a crash; its state is lost.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Starts it on the same port, with nothing in its memory, after [`stop`](Self::stop) where it runs.
+    /// Starts it on the same port with an empty state, after [`stop`](Self::stop) if it is running.
     pub fn restart(&mut self) {
         self.stop();
         assert!(self.launch(), "the orchestrator does not start on port {}", self.port);
     }
 
-    /// Submits a job that runs `task` and is finished with its success.
+    /// Submits a job that runs `task`, and is finished when it succeeds.
     pub fn submit(&self, task: &str, params: &Value) -> JobId {
         self.jobs.submit("generic", &json!({ "initial_data": { "task": task, "params": params } }))
     }
 
-    /// Submits a job whose task may take that many seconds; 1.0b30 tells the worker.
+    /// Submits a job whose task may take this many seconds; 1.0b30 sends the limit to the worker.
     pub fn submit_limited(&self, task: &str, params: &Value, seconds: f64) -> JobId {
         let initial_data = json!({ "task": task, "params": params, "timeout": seconds });
         self.jobs.submit("generic", &json!({ "initial_data": initial_data, "result_timeout": seconds }))
     }
 
-    /// Submits a job that is finished when `task` ends in the status `needs_manual_review`, and else failed.
+    /// Submits a job that is finished if `task` ends with the status `needs_manual_review`, and failed otherwise.
     pub fn submit_for_review(&self, task: &str, params: &Value) -> JobId {
         self.jobs.submit("review", &json!({ "initial_data": { "task": task, "params": params } }))
     }
 
-    /// Submits a job whose `task` gets the params `{"text": …}` with a text of that many bytes.
+    /// Submits a job whose `task` gets the params `{"text": …}` with a text of this many bytes.
     pub fn submit_large(&self, task: &str, bytes: usize) -> JobId {
         self.jobs.submit("generic", &json!({ "initial_data": { "task": task, "large": bytes } }))
     }
 
-    /// Submits a job that runs `task`, and then `then`, which gets as its params the members of the first one's data that
-    /// are `passed`; it is finished when both succeed.
+    /// Submits a job that runs `task` and then `then`. The params of `then` are the members of the first task's data
+    /// that are named in `passed`. The job is finished when both succeed.
     pub fn submit_two_steps(&self, task: &str, params: &Value, then: &str, passed: &[&str]) -> JobId {
         let initial_data = json!({ "task": task, "params": params, "then": then, "passed": passed });
         self.jobs.submit("two_steps", &json!({ "initial_data": initial_data }))
     }
 
-    /// Asks for the job to be cancelled.
+    /// Requests the cancellation of a job.
     pub fn cancel(&self, id: &JobId) {
         self.jobs.cancel(id);
     }
 
-    /// The job with all its details.
+    /// Returns the job with all its details.
     pub fn job(&self, id: &JobId) -> Value {
         self.jobs.job(id)
     }
 
-    /// Waits until the job has the status `wanted`, and gives it with all its details.
+    /// Waits until the job has the status `wanted`, and returns it with all its details.
     ///
     /// # Panics
-    /// When it ends in another one, or does not end.
+    /// When it ends with another status, or does not end.
     pub fn wait_for_status(&self, id: &JobId, wanted: &str) -> Value {
         const ENDS: [&str; 5] = ["finished", "failed", "quarantined", "cancelled", "error"];
         let mut job = Value::Null;
@@ -263,73 +237,73 @@ impl Orchestrator {
         job
     }
 
-    /// The workers it knows; none while it cannot be asked.
+    /// Returns the workers it knows; empty while it does not answer.
     pub fn workers(&self) -> Vec<Value> {
         self.jobs.workers()
     }
 
-    /// What it knows of that worker; nothing also while it cannot be asked.
+    /// Returns the worker with this id; `None` also while the orchestrator does not answer.
     pub fn worker(&self, id: &str) -> Option<Value> {
         self.workers().into_iter().find(|worker| worker["worker_id"] == id)
     }
 
-    /// Waits until the orchestrator would give tasks to that worker.
+    /// Waits until the orchestrator would give tasks to this worker.
     pub fn wait_for_worker(&self, id: &str) {
         self.wait_for_worker_status(id, "idle");
     }
 
-    /// Waits until that worker is known with this status, and gives all that is known of it.
+    /// Waits until this worker is known with this status, and returns it.
     pub fn wait_for_worker_status(&self, id: &str, status: &str) -> Value {
         until(&format!("worker {id} is known and {status}"), LIMIT, || {
             self.worker(id).filter(|worker| worker["status"] == status)
         })
     }
 
-    /// Waits until that many tasks were given to workers since it was started last.
+    /// Waits until this many tasks were given to workers since its last start.
     pub fn wait_for_dispatches(&self, count: usize) {
         until(&format!("{count} tasks are with workers"), LIMIT, || {
             (self.count(Request::is_dispatch) >= count).then_some(())
         });
     }
 
-    /// The requests of workers it answered since it was started last.
+    /// Returns the requests of workers that it has answered since its last start.
     pub fn requests(&self) -> Vec<Request> {
         self.complete_log().map(Request::all_in).unwrap_or_default()
     }
 
-    /// The results that arrived since it was started last, whatever they were answered.
+    /// Returns the results that have arrived since its last start, whatever the answer was.
     pub fn results(&self) -> Vec<Value> {
         self.complete_log().map(Request::results_in).unwrap_or_default()
     }
 
-    /// The results of one job, in the order they arrived, whatever they were answered.
+    /// Returns the results of one job in the order of their arrival, whatever the answer was.
     pub fn results_of(&self, id: &JobId) -> Vec<Value> {
         let id = id.to_string();
         self.results().into_iter().filter(|result| result["job_id"] == id.as_str()).collect()
     }
 
-    /// How many of the requests of workers it answered since it was started last satisfy `wanted`.
+    /// Returns the number of answered requests of workers since its last start that satisfy `wanted`.
     pub fn count(&self, wanted: impl Fn(&Request) -> bool) -> usize {
         self.requests().iter().filter(|request| wanted(request)).count()
     }
 
-    /// What it printed, with everything that happened before this call: a thread reads it, which may be behind.
+    /// Returns its log, complete up to this call. The thread that reads the log may be behind, so this waits for it.
     fn complete_log(&self) -> Option<&Log> {
         let log = self.process.as_ref()?.log();
         let mark = format!("{MARK}{:016x}", fastrand::u64(..));
         if self.jobs.leave_mark(&mark) {
-            log.wait_for("what was just asked", LIMIT, |line| line.contains(&mark));
+            log.wait_for("the request that was just made", LIMIT, |line| line.contains(&mark));
         }
         Some(log)
     }
 
-    /// Starts the process and says whether it came to listen.
+    /// Starts the process, and returns whether it is listening.
     fn launch(&mut self) -> bool {
         let name = format!("orchestrator {}", self.options.version.number());
         let mut process = Process::spawn(&name, &mut self.command());
         let listens = until(&format!("{name} listens"), LIMIT, || {
             let ready = process.log().lines().iter().any(|line| line.starts_with("READY "));
-            // A port that is taken ends it before it is ready.
+            // If the port is taken, the process ends before it is ready.
             if ready { Some(true) } else { process.exit_code().map(|_| false) }
         });
         self.process = Some(process);
@@ -380,7 +354,7 @@ impl Orchestrator {
     }
 }
 
-/// Where workers go, and where clients do: the same, unless workers have to show certificates.
+/// Returns the port for workers and the API for clients. Both use the same port, unless workers need certificates.
 fn ports(options: &OrchestratorOptions) -> (u16, Jobs) {
     let port = free_port();
     let plain = if options.tls.is_some() { free_port() } else { port };

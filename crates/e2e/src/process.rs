@@ -1,4 +1,4 @@
-//! A child program with everything it prints.
+//! A child program, and the lines it prints.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::wait::{until, within};
 
-/// A child program; killed when dropped.
+/// A child program. Dropping it kills it.
 ///
-/// When a test fails its last lines are printed, so that the failure can be understood from the test's output.
+/// If the test has failed, dropping it prints the program's last lines, so that the failure can be understood.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -19,9 +19,9 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`; `name` is what it is called in messages.
+    /// Starts `command`; messages use `name` for it.
     ///
-    /// Its standard input stays open for as long as this value lives.
+    /// Its standard input stays open as long as this value lives.
     pub fn spawn(name: &str, command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
@@ -35,18 +35,18 @@ impl Process {
         Self { name: name.to_owned(), child, log }
     }
 
-    /// Everything it printed so far, on both streams.
+    /// The lines printed so far, on both streams.
     pub fn log(&self) -> &Log {
         &self.log
     }
 
-    /// Its exit code once it has ended; a program ended by a signal counts as -1.
+    /// The exit code, once the program has ended; -1 for a program ended by a signal.
     pub fn exit_code(&mut self) -> Option<i32> {
-        let status = self.child.try_wait().expect("a child can be asked how it is");
+        let status = self.child.try_wait().expect("the state of a child can be read");
         status.map(|status| status.code().unwrap_or(-1))
     }
 
-    /// Waits for its end and gives the exit code.
+    /// Waits for its end, and returns the exit code.
     ///
     /// # Panics
     /// When it still runs after `limit`.
@@ -60,7 +60,7 @@ impl Process {
         self.signal("TERM");
     }
 
-    /// Sends SIGSTOP: it stays as it is, connections included, until [`resume`](Self::resume).
+    /// Sends SIGSTOP: the program is suspended, with its connections, until [`resume`](Self::resume).
     pub fn pause(&self) {
         self.signal("STOP");
     }
@@ -82,7 +82,7 @@ impl Process {
 
     /// Sends SIGKILL and waits for the end.
     pub fn kill(&mut self) {
-        // An error means that it has ended already.
+        // An error means that the program has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -97,25 +97,25 @@ impl Drop for Process {
     }
 }
 
-/// The lines that a program printed.
+/// The lines that a program has printed.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Log {
-    /// All lines so far.
+    /// Returns all lines so far.
     pub fn lines(&self) -> Vec<String> {
         self.locked().clone()
     }
 
-    /// The first line that satisfies `wanted`, once it is there.
+    /// Waits for the first line that satisfies `wanted`, and returns it.
     ///
     /// # Panics
-    /// When there is none within `limit`, naming `what` it should say.
+    /// When no such line appears within `limit`; the message names `what` was expected.
     pub fn wait_for(&self, what: &str, limit: Duration, wanted: impl Fn(&str) -> bool) -> String {
         let found = within(limit, || self.locked().iter().find(|line| wanted(line)).cloned());
-        found.unwrap_or_else(|| panic!("no line of the log within {limit:?} says {what}"))
+        found.unwrap_or_else(|| panic!("no line of the log within {limit:?} reports {what}"))
     }
 
     fn locked(&self) -> MutexGuard<'_, Vec<String>> {
@@ -134,7 +134,7 @@ impl Log {
         });
     }
 
-    #[expect(clippy::print_stderr, reason = "a failed test shows what its programs said")]
+    #[expect(clippy::print_stderr, reason = "a failed test shows the log of its programs")]
     fn show_end(&self, name: &str) {
         const SHOWN: usize = 60;
         let lines = self.locked();

@@ -1,27 +1,27 @@
-//! The requests of workers that an orchestrator answered, as its log tells.
+//! The requests of workers in the log of an orchestrator.
 
 use serde_json::Value;
 
 use crate::process::Log;
 
-/// Begins the path of our own requests, which only mark a place in the log.
+/// The beginning of the paths of our own requests, which only mark a position in the log.
 pub(crate) const MARK: &str = "/_worker/mark-";
 
-/// A worker's request and the status it was answered with.
+/// A worker's request, and the status of the answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// `GET`, `POST` …
+    /// The method, such as `GET`.
     pub method: String,
     /// The path with its query.
     pub path: String,
     /// The status of the answer.
     pub status: u16,
-    /// When it was answered, in Unix seconds.
+    /// The time of the answer, in seconds since 1970.
     pub answered: f64,
 }
 
 impl Request {
-    /// All requests in `log`, in the order they were answered.
+    /// Returns all requests in `log`, in the order of their answers.
     pub(crate) fn all_in(log: &Log) -> Vec<Self> {
         log.lines().iter().filter_map(|line| Self::parse(line)).collect()
     }
@@ -34,7 +34,7 @@ impl Request {
         Some(Self { method, path, status, answered: words.next()?.parse().ok()? })
     }
 
-    /// The results that arrived, in this order, whatever they were answered.
+    /// Returns all results in `log`, in the order of their arrival, whatever the answer was.
     pub(crate) fn results_in(log: &Log) -> Vec<Value> {
         let of = |line: &String| {
             let body = line.strip_prefix("RESULT ")?;
@@ -43,27 +43,27 @@ impl Request {
         log.lines().iter().filter_map(of).collect()
     }
 
-    /// A worker registers.
+    /// Whether it is a registration.
     pub fn is_registration(&self) -> bool {
         self.path == "/_worker/workers/register"
     }
 
-    /// A worker asks for a task.
+    /// Whether it is a poll.
     pub fn is_poll(&self) -> bool {
         self.path.split('?').next().is_some_and(|path| path.ends_with("/tasks/next"))
     }
 
-    /// A worker says how it is.
+    /// Whether it is a heartbeat.
     pub fn is_heartbeat(&self) -> bool {
         self.method == "PATCH"
     }
 
-    /// A worker hands in a result.
+    /// Whether it has a result.
     pub fn is_result(&self) -> bool {
         self.path == "/_worker/tasks/result"
     }
 
-    /// A worker asked for a task and got one.
+    /// Whether it is a poll that was answered with a task.
     pub fn is_dispatch(&self) -> bool {
         self.is_poll() && self.status == 200
     }

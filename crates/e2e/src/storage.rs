@@ -1,4 +1,4 @@
-//! A store for files: ours or moto's, so that a test can be written once and run with both.
+//! An S3 storage for files, ours or moto's, so that each test runs with both.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
@@ -13,25 +13,25 @@ use crate::installation;
 use crate::process::Process;
 use crate::wait::{LIMIT, until};
 
-/// What stays as it is in the path of an object.
+/// The characters that are not encoded in the path of an object.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
-/// moto looks at no signature, but wants one.
+/// A signature for moto, which requires one but does not check it.
 const SIGNED: (&str, &str) = (
     "authorization",
     "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0",
 );
 
-/// Which server.
+/// The kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StorageKind {
     /// [`LocalS3`], in this process.
     Local,
-    /// `moto[server]`, in a process of its own. It takes any keys.
+    /// `moto[server]`, in a process of its own. It accepts any access keys.
     Moto,
 }
 
-/// An S3 with the bucket `avtomatika-payloads`; gone when dropped.
+/// An S3 with the bucket `avtomatika-payloads`. Dropping it ends it.
 #[derive(Debug)]
 pub struct Storage {
     kind: StorageKind,
@@ -43,13 +43,13 @@ pub struct Storage {
 
 #[derive(Debug)]
 enum Server {
-    /// The runtime runs the server, and is dropped after it.
+    /// The server with its runtime, which is dropped after it.
     Local(Option<LocalS3>, Runtime),
-    Moto(Agent, #[expect(dead_code, reason = "dropped, it ends")] Process),
+    Moto(Agent, #[expect(dead_code, reason = "dropping it ends the process")] Process),
 }
 
 impl Storage {
-    /// Starts one on a free port and waits until it listens. Not to be called inside a runtime.
+    /// Starts a storage on a free port, and waits until it listens. Must not be called inside a runtime.
     pub fn start(kind: StorageKind) -> Self {
         match kind {
             StorageKind::Local => Self::start_local(),
@@ -94,17 +94,17 @@ impl Storage {
         storage
     }
 
-    /// Which one it is.
+    /// The kind of the server.
     pub fn kind(&self) -> StorageKind {
         self.kind
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What clients are given as its endpoint.
+    /// The endpoint for clients.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -119,22 +119,22 @@ impl Storage {
         &self.secret_key
     }
 
-    /// The bucket that is there.
+    /// The bucket that exists from the start.
     pub fn bucket(&self) -> &'static str {
         "avtomatika-payloads"
     }
 
-    /// The address of an object in the bucket.
+    /// Returns the address of an object in the bucket.
     pub fn uri(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.bucket())
     }
 
-    /// The variables by which workers, and orchestrators, are told of it.
+    /// The environment variables for workers and orchestrators that use this storage.
     pub fn variables(&self) -> [(&'static str, String); 5] {
         self.variables_at(&self.endpoint())
     }
 
-    /// The same for those who reach it at another address, through a proxy.
+    /// The environment variables for clients that use another endpoint, such as a proxy.
     pub fn variables_at(&self, endpoint: &str) -> [(&'static str, String); 5] {
         [
             ("S3_ENDPOINT_URL", endpoint.to_owned()),
@@ -145,7 +145,7 @@ impl Storage {
         ]
     }
 
-    /// Makes a bucket.
+    /// Creates a bucket.
     pub fn create_bucket(&self, name: &str) {
         match &self.server {
             Server::Local(server, _) => alive(server.as_ref()).create_bucket(name).expect("a bucket"),
@@ -157,12 +157,12 @@ impl Storage {
         }
     }
 
-    /// Puts an object into the bucket, whatever its key.
+    /// Stores an object in the bucket, with any key.
     pub fn put(&self, key: &str, bytes: impl Into<Vec<u8>>) {
         self.put_in(self.bucket(), key, bytes);
     }
 
-    /// Puts an object into a bucket, whatever its key.
+    /// Stores an object in another bucket, with any key.
     pub fn put_in(&self, bucket: &str, key: &str, bytes: impl Into<Vec<u8>>) {
         let bytes = bytes.into();
         match &self.server {
@@ -180,7 +180,7 @@ impl Storage {
         }
     }
 
-    /// The bytes of an object of the bucket; none where there is no such object.
+    /// Returns the bytes of an object in the bucket; `None` if it does not exist.
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
         match &self.server {
             Server::Local(server, runtime) => {
@@ -198,7 +198,7 @@ impl Storage {
         }
     }
 
-    /// Removes an object of the bucket.
+    /// Removes an object from the bucket.
     pub fn delete(&self, key: &str) {
         match &self.server {
             Server::Local(server, _) => {
@@ -211,7 +211,7 @@ impl Storage {
         }
     }
 
-    /// The keys of the bucket that begin with `prefix`, in order.
+    /// Returns the keys in the bucket that begin with `prefix`, in order.
     pub fn keys(&self, prefix: &str) -> Vec<String> {
         let Server::Moto(agent, _) = &self.server else {
             return self.local().keys(self.bucket(), prefix).expect("the bucket is there");
@@ -232,7 +232,7 @@ impl Storage {
         }
     }
 
-    /// The keys of multipart uploads of the bucket that were neither completed nor aborted.
+    /// Returns the keys of the bucket's multipart uploads that were neither completed nor aborted.
     pub fn open_uploads(&self) -> Vec<String> {
         match &self.server {
             Server::Local(server, _) => {
@@ -248,7 +248,7 @@ impl Storage {
     fn local(&self) -> &LocalS3 {
         match &self.server {
             Server::Local(server, _) => alive(server.as_ref()),
-            Server::Moto(..) => unreachable!("asked only where it is local"),
+            Server::Moto(..) => unreachable!("called for a local storage only"),
         }
     }
 
@@ -268,7 +268,7 @@ impl Drop for Storage {
 }
 
 fn alive(server: Option<&LocalS3>) -> &LocalS3 {
-    server.expect("it is there until it is dropped")
+    server.expect("the server exists until the storage is dropped")
 }
 
 fn text_of(agent: &Agent, url: &str) -> String {
@@ -294,7 +294,7 @@ fn decoded(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn any_key_and_many_of_them(kind: StorageKind) {
+    fn any_key_and_many_keys(kind: StorageKind) {
         let storage = Storage::start(kind);
         for key in ["a", "a/b", "..", "../x", "a//b", "ü ж", "a%20b"] {
             storage.put(key, key.as_bytes());
@@ -314,12 +314,12 @@ mod tests {
     }
 
     #[test]
-    fn any_key_and_many_of_them_in_the_local_one() {
-        any_key_and_many_of_them(StorageKind::Local);
+    fn the_local_storage_takes_any_key_and_many_keys() {
+        any_key_and_many_keys(StorageKind::Local);
     }
 
     #[test]
-    fn any_key_and_many_of_them_in_moto() {
-        any_key_and_many_of_them(StorageKind::Moto);
+    fn moto_takes_any_key_and_many_keys() {
+        any_key_and_many_keys(StorageKind::Moto);
     }
 }

@@ -1,22 +1,22 @@
-//! Waiting for something to become true.
+//! Waiting for conditions.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What any single condition is given: far more than it needs, and less than what ends a test from outside.
+/// The time limit of each single condition: far more than it needs, and less than the limit of the whole test.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Asks `probe` until it gives something.
+/// Calls `probe` until it returns a value.
 ///
 /// # Panics
-/// After `limit`, naming `what` was waited for.
+/// After `limit`; the message names `what` was waited for.
 pub fn until<T>(what: &str, limit: Duration, probe: impl FnMut() -> Option<T>) -> T {
-    within(limit, probe).unwrap_or_else(|| panic!("waited {limit:?} in vain: {what}"))
+    within(limit, probe).unwrap_or_else(|| panic!("not within {limit:?}: {what}"))
 }
 
-/// Asks `probe` until it gives something, or gives nothing after `limit`.
+/// Calls `probe` until it returns a value; returns `None` after `limit`.
 pub fn within<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {

@@ -11,7 +11,7 @@ use crate::installation;
 use crate::orchestrator::Orchestrator;
 use crate::process::{Log, Process};
 
-/// How a worker is to be started.
+/// The settings of a worker.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct WorkerOptions {
@@ -20,20 +20,20 @@ pub struct WorkerOptions {
 }
 
 impl WorkerOptions {
-    /// A worker of that orchestrator, which need not run yet.
+    /// A worker of this orchestrator, which need not be running yet.
     pub fn new(orchestrator: &Orchestrator) -> Self {
-        Self::of_none()
+        Self::without_orchestrator()
             .with("ORCHESTRATOR_URL", &orchestrator.url())
             .with("WORKER_TOKEN", orchestrator.worker_token())
     }
 
-    /// A worker of all these orchestrators in mode `FAILOVER`, the first of them with the highest priority.
+    /// A worker of all these orchestrators in the mode `FAILOVER`; the first one has the highest priority.
     pub fn for_all(orchestrators: &[&Orchestrator]) -> Self {
         let weighted: Vec<_> = orchestrators.iter().map(|orchestrator| (*orchestrator, 1)).collect();
         Self::weighted(&weighted)
     }
 
-    /// The same with weights.
+    /// A worker of all these orchestrators in the mode `FAILOVER`, with weights.
     pub fn weighted(orchestrators: &[(&Orchestrator, u32)]) -> Self {
         let entry = |(index, (orchestrator, weight)): (usize, &(&Orchestrator, u32))| {
             json!({
@@ -44,12 +44,12 @@ impl WorkerOptions {
             })
         };
         let entries: Vec<Value> = orchestrators.iter().enumerate().map(entry).collect();
-        Self::of_none()
+        Self::without_orchestrator()
             .with("MULTI_ORCHESTRATOR_MODE", "FAILOVER")
             .with("ORCHESTRATORS_CONFIG", &Value::Array(entries).to_string())
     }
 
-    fn of_none() -> Self {
+    fn without_orchestrator() -> Self {
         let id = format!("worker-{:08x}", fastrand::u32(..));
         let options = Self { id: id.clone(), variables: BTreeMap::new() };
         options
@@ -65,19 +65,19 @@ impl WorkerOptions {
         &self.id
     }
 
-    /// Sets a variable of its environment; the last value counts.
+    /// Sets an environment variable; the last value counts.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Lets it make up its own `WORKER_ID`, so that the one here is none.
+    /// Lets the worker generate its own `WORKER_ID`; [`id`](Self::id) is then not its id.
     pub fn with_random_id(mut self) -> Self {
         self.variables.remove("WORKER_ID");
         self
     }
 
-    /// Starts it, without waiting for anything.
+    /// Starts the worker, without waiting for anything.
     pub fn start(&self) -> Worker {
         let mut command = Command::new(installation::worker());
         command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
@@ -86,7 +86,7 @@ impl WorkerOptions {
     }
 }
 
-/// A worker program; killed when dropped.
+/// A worker program. Dropping it kills it.
 #[derive(Debug)]
 pub struct Worker {
     process: Process,
@@ -94,7 +94,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker of that orchestrator and waits until it would be given tasks.
+    /// Starts a worker of this orchestrator, and waits until it would be given tasks.
     pub fn start(orchestrator: &Orchestrator) -> Self {
         let worker = WorkerOptions::new(orchestrator).start();
         orchestrator.wait_for_worker(worker.id());
@@ -106,33 +106,33 @@ impl Worker {
         &self.options.id
     }
 
-    /// What it logged.
+    /// The log of the worker.
     pub fn log(&self) -> &Log {
         self.process.log()
     }
 
-    /// Whether it has not ended.
+    /// Whether the worker is running.
     pub fn is_running(&mut self) -> bool {
         self.process.exit_code().is_none()
     }
 
-    /// Kills it with SIGKILL and starts another with the same id and variables.
+    /// Kills the worker with SIGKILL, and starts another one with the same id and variables.
     pub fn kill_and_start_again(&mut self) {
         self.process.kill();
         *self = self.options.start();
     }
 
-    /// Sends SIGTERM and waits for nothing.
+    /// Sends SIGTERM, without waiting.
     pub fn signal(&self) {
         self.process.terminate();
     }
 
-    /// Starts another with the same id and variables beside it.
+    /// Starts a second worker with the same id and variables beside it.
     pub fn start_successor(&self) -> Self {
         self.options.start()
     }
 
-    /// Waits for its end and gives the exit code.
+    /// Waits for the worker's end, and returns the exit code.
     ///
     /// # Panics
     /// When it still runs after `limit`.
@@ -140,7 +140,7 @@ impl Worker {
         self.process.wait_for_exit(limit)
     }
 
-    /// Sends SIGTERM and gives the exit code.
+    /// Sends SIGTERM, waits for the end, and returns the exit code.
     ///
     /// # Panics
     /// When it still runs after `limit`.

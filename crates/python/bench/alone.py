@@ -1,6 +1,6 @@
-"""The package's own execution of the task that does nothing, without a core: nothing crosses a bridge.
+"""Executes an empty task with the package's Python code only: without a core, so nothing crosses the bridge.
 
-What a worker's process needs beyond this and beyond the core alone is the bridge's. Arguments: how many at once, tasks.
+A worker's process uses the CPU time of this, of the core alone, and of the bridge. Arguments: tasks at once, tasks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ async def nothing(params, **kwargs):
 
 
 class Task:
-    """As cheap a stand-in for a task of the core's as there can be."""
+    """The cheapest possible stand-in for a task of the core."""
 
     name = "nothing"
     task_id = "task"

@@ -1,9 +1,9 @@
-"""A worker with one task that does nothing, measured between its first and its last task.
+"""A worker with one empty task, measured from its first to its last task.
 
-Runs on this package and on the existing one alike. Its configuration is the environment's; arguments: slots, tasks.
+Runs both with this package and with the existing one. Configured by the environment; arguments: slots, tasks.
 """
 
-# Nothing else that it may import is there before.
+# Nothing else is imported before: the package may import it, too.
 import time
 
 began = time.perf_counter()
@@ -39,7 +39,7 @@ async def nothing(params, **kwargs):
         seconds, used = time.perf_counter() - first[0], cpu() - first[1]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(tasks / seconds, used / tasks * 1e6, peak, flush=True)
-        # How it ends is not measured.
+        # The shutdown is not measured.
         os._exit(0)
     return {"status": "success"}
 

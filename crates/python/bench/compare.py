@@ -1,10 +1,11 @@
-"""This package beside the existing one, 1.0b4, and beside the core alone: tasks/s, CPU per task, import, idle memory.
+"""Compares this package with the existing one, 1.0b4, and with the core alone: tasks/s, CPU per task, import time, idle
+memory.
 
-`cargo xtask bench python [--tasks N] [--rounds N] [--slots 1,10,100]` builds what this needs, and runs it.
+`cargo xtask bench python [--tasks N] [--rounds N] [--slots 1,10,100]` builds everything needed, and runs this.
 
-The server gives a task to every poll, and the handler does nothing. The bridge's cost is what is left of our CPU per
-task without the core's, and without what Python's part of an execution takes where nothing crosses (`alone.py`).
-Rounds are interleaved, since only ratios hold on a machine that does other things too.
+The server answers every poll with a task, and the handler does nothing. The cost of the bridge is our CPU time per task,
+less that of the core alone and that of the Python code without a bridge (`alone.py`). Rounds are interleaved, because on
+a machine with other load only the ratios are reliable.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ HERE = Path(__file__).parent
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ours", required=True, help="the interpreter of an environment with this package")
-    parser.add_argument("--existing", help="one with `avtomatika-worker` 1.0b4")
+    parser.add_argument("--existing", help="the interpreter of an environment with `avtomatika-worker` 1.0b4")
     parser.add_argument("--server", required=True, help="the example `bench` of the crate `e2e`")
     parser.add_argument("--tasks", type=int, default=30_000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -35,7 +36,7 @@ def main() -> None:
         figures: dict[str, list[list[float]]] = defaultdict(list)
         for _ in range(options.rounds):
             for name in clients:
-                # The existing package takes its time.
+                # The existing package is slow: a tenth of the tasks is enough.
                 tasks = max(options.tasks // 10, 500) if name == "existing" else options.tasks
                 figures[name].append(measure(options, name, slots, tasks))
         for name, rounds in figures.items():
@@ -50,7 +51,7 @@ def main() -> None:
             print(f"{slots:>5}  ours / existing: {faster:.1f} times the tasks/s, {less:.3f} of the CPU per task")
     for name in ("ours", "existing"):
         if python := getattr(options, name):
-            # Nobody listens there: it has nothing to do.
+            # No orchestrator listens at this address, so the worker is idle.
             command = [python, str(HERE / "client.py"), "10", "0"]
             rounds = [client(command, "http://127.0.0.1:1", 10) for _ in range(5)]
             imported, made, resident = zip(*rounds, strict=True)
@@ -69,7 +70,7 @@ def shown(numbers: Sequence[float], digits: int) -> str:
 
 
 def measure(options: argparse.Namespace, name: str, slots: int, tasks: int) -> list[float]:
-    """Tasks/s, CPU per task in microseconds, peak memory in MiB."""
+    """Returns tasks/s, CPU time per task in microseconds, and peak memory in MiB."""
     if name == "alone":
         return client([options.ours, str(HERE / "alone.py"), str(slots), str(tasks)], "", slots)
     with subprocess.Popen(
@@ -97,7 +98,7 @@ def client(command: list[str], url: str, slots: int) -> list[float]:
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     numbers = [float(number) for number in ended.stdout.split()]
     if not numbers:
-        raise SystemExit(f"{command} said nothing:\n{ended.stderr[-2000:]}")
+        raise SystemExit(f"{command} printed no figures:\n{ended.stderr[-2000:]}")
     return numbers
 
 

@@ -1,6 +1,6 @@
-"""The worker that black-box checks start, drive over the wire as an orchestrator would, and kill.
+"""The worker of black-box tests, which start it, drive it like an orchestrator, and kill it.
 
-It only uses what the SDK has always had, so it runs on the existing package, too. The environment configures it.
+It only uses features of all versions of the SDK, so it also runs with the existing package. The environment configures it.
 """
 
 import asyncio
@@ -207,7 +207,7 @@ async def list_files(params: dict, files: TaskFiles, **kwargs):
 
 
 def described(value):
-    """What the handler finds where the task named files; nothing of it is a path that would be uploaded."""
+    """Describes the files that the handler finds in place of addresses, without paths, which would be uploaded."""
     if isinstance(value, dict):
         return {key: described(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -244,7 +244,7 @@ async def read_input(params: dict, **kwargs):
     return {"status": "success", "data": {"input": described(params["input"])}}
 
 
-# Of those who wrap a task: what each has done, by task.
+# The marks of the middlewares of each task, by its id.
 marks: dict[str, list[str]] = {}
 
 

@@ -1,15 +1,15 @@
-//! From the runtime to Python's event loop and back.
+//! The mailbox between the runtime and Python's event loop.
 //!
 //! ```text
 //! data thread                      loop's thread
-//! handler's future ─► records ──wake-up──► pump: drains all of them in one call, makes tasks
+//! handler's future ─► records ──wake-up──► pump: drains all records in one call, starts tasks
 //!       ▲                                      │
-//!       └───── deliver ◄─── returned ◄─────────┘ outcomes, in one call for each turn of the loop, after which it
-//!                                                drains again: a busy loop needs no wake-up
+//!       └───── deliver ◄─── returned ◄─────────┘ outcomes, in one call per turn of the loop; the same call drains
+//!                                                again, so a busy loop needs no wake-up
 //! ```
 //!
-//! The runtime's threads never take Python's lock, and no lock of this module is held while Python runs. As many tasks
-//! as there are slots can be under way, so nothing here grows beyond that; log lines have a limit of their own.
+//! The runtime's threads never take Python's lock, and no lock of this module is held while Python runs. At most as
+//! many tasks as there are slots are under way, so nothing here grows beyond that; log lines have a limit of their own.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -20,34 +20,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use avtomatika_worker::extract::Outside;
-use avtomatika_worker::{IgnoredResult, Outcome, TaskContext, TaskRequest};
-use serde_json::value::RawValue;
+use avtomatika_worker::{Outcome, TaskContext, TaskRequest};
 use tokio::sync::Notify;
 
-use crate::command::Waiting;
-use crate::logging::Lines;
-use crate::runtime::Ended;
+use crate::lines::Lines;
+use crate::record::{ArrivedTask, Record};
 
-/// What the loop is told.
-pub(crate) enum Record {
-    Task(Arrived),
-    /// The task of this number is to stop.
-    Cancel(u64),
-    Command(Waiting),
-    Ignored(IgnoredResult),
-    Ended(Ended),
-}
-
-/// A task on its way to its handler.
-pub(crate) struct Arrived {
-    pub(crate) number: u64,
-    /// The place of its name in the list of tasks.
-    pub(crate) route: usize,
-    pub(crate) outside: Outside,
-    pub(crate) params: Box<RawValue>,
-}
-
-/// Both directions.
+/// Both directions of the mailbox, and the log lines.
 pub(crate) struct Bridge {
     inbox: Mutex<Inbox>,
     returned: Mutex<Vec<(Outside, Outcome)>>,
@@ -61,11 +40,12 @@ pub(crate) struct Bridge {
 #[derive(Default)]
 struct Inbox {
     records: VecDeque<Record>,
-    /// Since when something waits that nobody has come for yet.
+    /// The time of the first event that the loop has not drained yet.
     rung: Option<Instant>,
-    /// The loop took something, and comes once more unasked: as long as it does, the bell is spared.
-    comes_again: bool,
-    /// Tasks whose handlers run on the loop.
+    /// The loop took records, and will drain again in its next turn without being woken. Until then the bell stays
+    /// silent.
+    will_drain: bool,
+    /// The number of tasks whose handlers run on the loop.
     on_loop: usize,
 }
 
@@ -85,22 +65,22 @@ impl Bridge {
         })
     }
 
-    /// Readable when there is something to drain.
+    /// A descriptor that is readable when there is something to drain.
     pub(crate) fn fd(&self) -> RawFd {
         self.listener.as_raw_fd()
     }
 
-    /// Runs one task in Python: what the handler of every task's name is.
+    /// Runs one task in Python. Every task name has this as its handler.
     pub(crate) async fn run(self: Arc<Self>, route: Route, mut request: TaskRequest) -> Outcome {
         let context: TaskContext = request.context().clone();
         let (outside, outcome) = context.outside();
         let to_stop = outside.context().clone();
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let params = std::mem::take(&mut request.parts_mut().params);
-        // Whoever gives it up, by dropping this, tells it too.
-        let mut given_up = TellToStop { bridge: &self, number: Some(number) };
+        // Dropping this future cancels the task in Python, too.
+        let mut cancel = CancelOnDrop { bridge: &self, number: Some(number) };
         self.push(
-            Record::Task(Arrived { number, route: route.place, outside, params }),
+            Record::Task(ArrivedTask { number, route: route.index, outside, params }),
             usize::from(!route.on_thread),
         );
         tokio::pin!(outcome);
@@ -108,73 +88,74 @@ impl Bridge {
             biased;
             outcome = &mut outcome => outcome,
             () = to_stop.cancelled() => {
-                given_up.tell();
+                cancel.send();
                 outcome.await
             }
         };
-        given_up.number = None;
+        cancel.number = None;
         outcome
     }
 
-    /// Tells the loop. Never blocks.
+    /// Sends a record to the loop, and counts `on_loop` more handlers on it. Never blocks.
     pub(crate) fn push(&self, record: Record, on_loop: usize) {
         let mut inbox = self.inbox();
         inbox.records.push_back(record);
         inbox.on_loop += on_loop;
-        let rings = ring(&mut inbox);
+        let needs_bell = mark_rung(&mut inbox);
         drop(inbox);
-        self.ring_if(rings);
+        self.ring_if(needs_bell);
     }
 
-    /// Wakes the loop, for what is not a record.
+    /// Wakes the loop for something other than a record.
     pub(crate) fn wake(&self) {
-        let rings = ring(&mut self.inbox());
-        self.ring_if(rings);
+        let needs_bell = mark_rung(&mut self.inbox());
+        self.ring_if(needs_bell);
     }
 
-    fn ring_if(&self, rings: bool) {
-        if rings {
-            // Full, it rings already. The other end lives as long as this.
+    fn ring_if(&self, needs_bell: bool) {
+        if needs_bell {
+            // A full buffer is readable already. The other end lives as long as this one.
             let _ = (&self.bell).write(&[0]);
         }
     }
 
-    /// Everything there is. Whoever gets something comes once more in the loop's next turn; `rung` says that it was the
-    /// bell that called.
+    /// Takes all records. A caller that gets any drains again in the loop's next turn. `rung` means that the bell woke
+    /// the caller.
     pub(crate) fn drain(&self, rung: bool) -> VecDeque<Record> {
         if rung {
-            // In this order: what rings after it was taken is heard.
+            // The bell is emptied before the records are taken: anything that rings afterwards wakes the loop again.
             let _ = (&self.listener).read(&mut [0; 64]);
         }
         let mut inbox = self.inbox();
         inbox.rung = None;
-        inbox.comes_again = !inbox.records.is_empty();
+        inbox.will_drain = !inbox.records.is_empty();
         std::mem::take(&mut inbox.records)
     }
 
-    /// Wakes the loop if handlers run on it; gives since when it has not come.
+    /// Wakes the loop if handlers run on it, and returns the time since which the loop has not drained.
     pub(crate) fn probe(&self) -> Option<Instant> {
         let mut inbox = self.inbox();
-        let rings = inbox.on_loop > 0 && ring(&mut inbox);
+        let needs_bell = inbox.on_loop > 0 && mark_rung(&mut inbox);
         let since = inbox.rung;
         drop(inbox);
-        self.ring_if(rings);
+        self.ring_if(needs_bell);
         since
     }
 
-    /// Handlers on the loop have ended.
+    /// Records that this many handlers on the loop have ended.
     pub(crate) fn ended_on_loop(&self, count: usize) {
         let mut inbox = self.inbox();
         inbox.on_loop = inbox.on_loop.saturating_sub(count);
     }
 
-    /// Takes what handlers ended in. Never blocks.
+    /// Takes the outcomes of handlers back to the runtime. Never blocks.
     pub(crate) fn hand_back(&self, outcomes: Vec<(Outside, Outcome)>) {
         self.returned().extend(outcomes);
         self.back.notify_one();
     }
 
-    /// Hands on what comes back, for as long as it is polled: on the runtime, where that wakes nobody else.
+    /// Finishes the tasks whose outcomes were handed back, for as long as it is polled. It runs on the runtime, where
+    /// finishing a task wakes no other thread.
     pub(crate) async fn deliver(&self) {
         loop {
             self.back.notified().await;
@@ -194,35 +175,37 @@ impl Bridge {
     }
 }
 
-/// Whether the bell is to be rung.
-fn ring(inbox: &mut Inbox) -> bool {
+/// Records that something waits for the loop; returns whether the bell has to be rung for it.
+fn mark_rung(inbox: &mut Inbox) -> bool {
     let is_first = inbox.rung.is_none();
     inbox.rung.get_or_insert_with(Instant::now);
-    is_first && !inbox.comes_again
+    is_first && !inbox.will_drain
 }
 
-/// Where a task's handler is.
+/// Where the handler of a task name is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Route {
-    pub(crate) place: usize,
+    /// The index of the name in the list of tasks.
+    pub(crate) index: usize,
     pub(crate) on_thread: bool,
 }
 
-struct TellToStop<'a> {
+/// Cancels the task in Python, at most once: by `send`, or when it is dropped before the task has ended.
+struct CancelOnDrop<'a> {
     bridge: &'a Bridge,
     number: Option<u64>,
 }
 
-impl TellToStop<'_> {
-    fn tell(&mut self) {
+impl CancelOnDrop<'_> {
+    fn send(&mut self) {
         if let Some(number) = self.number.take() {
             self.bridge.push(Record::Cancel(number), 0);
         }
     }
 }
 
-impl Drop for TellToStop<'_> {
+impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
-        self.tell();
+        self.send();
     }
 }

@@ -1,4 +1,4 @@
-//! Commands of the user's own.
+//! Commands that an orchestrator sends to hooks of the user.
 
 use avtomatika_worker as core;
 use pyo3::prelude::*;
@@ -6,74 +6,69 @@ use serde_json::value::RawValue;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
-use crate::bridge::{Bridge, Record};
+use crate::bridge::Bridge;
+use crate::record::{PendingCommand, Record};
 
-/// A command, and who waits for it to be obeyed before the next is handed over.
-pub(crate) struct Waiting {
-    pub(crate) command: core::Command,
-    pub(crate) obeyed: oneshot::Sender<()>,
-}
-
-/// Hands a command over, and waits until it was obeyed.
+/// Sends a command to the event loop, and waits until Python has obeyed it.
 pub(crate) async fn obey(bridge: Arc<Bridge>, command: core::Command) {
     let (obeyed, wait) = oneshot::channel();
-    bridge.push(Record::Command(Waiting { command, obeyed }), 0);
-    // Obeyed, or forgotten.
+    bridge.push(Record::Command(PendingCommand { command, obeyed }), 0);
+    // An error means that Python dropped the command: that counts as obeyed.
     let _ = wait.await;
 }
 
-/// A command from an orchestrator's websocket. The next comes after `done()`, or when this is forgotten.
+/// A command from an orchestrator's websocket. The next one arrives after `done()`, or when this object is dropped.
 #[pyclass(frozen, module = "avtomatika_worker._native")]
 pub(crate) struct Command {
     command: core::Command,
     obeyed: Mutex<Option<oneshot::Sender<()>>>,
 }
 
-impl From<Waiting> for Command {
-    fn from(waiting: Waiting) -> Self {
-        Self { command: waiting.command, obeyed: Mutex::new(Some(waiting.obeyed)) }
+impl From<PendingCommand> for Command {
+    fn from(pending: PendingCommand) -> Self {
+        Self { command: pending.command, obeyed: Mutex::new(Some(pending.obeyed)) }
     }
 }
 
 #[pymethods]
 impl Command {
-    /// Its name, as the orchestrator sent it.
+    /// The name, as the orchestrator sent it.
     #[getter]
     fn name(&self) -> &str {
         &self.command.name
     }
 
-    /// The task it is about, if it is about one.
+    /// The id of the task that the command concerns, if any.
     #[getter]
     fn task_id(&self) -> Option<&str> {
         self.command.task_id.as_ref().map(core::TaskId::as_str)
     }
 
-    /// The job it is about, if it is about one.
+    /// The id of the job that the command concerns, if any.
     #[getter]
     fn job_id(&self) -> Option<&str> {
         self.command.job_id.as_ref().map(core::JobId::as_str)
     }
 
-    /// Its arguments as JSON text.
+    /// The arguments, as JSON text.
     #[getter]
     fn params(&self) -> Option<&str> {
         self.command.params.as_deref().map(RawValue::get)
     }
 
-    /// What the sender says about it, as JSON text.
+    /// The metadata that the sender attached, as JSON text.
     #[getter]
     fn metadata(&self) -> Option<&str> {
         self.command.metadata.as_deref().map(RawValue::get)
     }
 
-    /// The address of the orchestrator it came from, without credentials.
+    /// The address of the orchestrator that sent the command, without credentials.
     #[getter]
     fn orchestrator(&self) -> &str {
         &self.command.orchestrator
     }
 
-    /// It was obeyed: the next may come.
+    /// Confirms that the command was obeyed, so that the next one may arrive.
     fn done(&self) {
         let obeyed = self.obeyed.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(obeyed) = obeyed {

@@ -1,6 +1,6 @@
-//! The configuration, by the names of its variables.
+//! The configuration, by the names of its environment variables.
 //!
-//! The table of options is the worker crate's: Python makes its attributes of it, and asks here for their values.
+//! The table of options belongs to the worker crate. Python makes an attribute of each row, and reads the values here.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,10 +12,10 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString};
 
-/// A row of the table: variable, group, default, what is accepted, meaning.
+/// A row of the table: variable, group, default, accepted values, meaning.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
-/// All options.
+/// Returns all options.
 #[pyfunction]
 pub(crate) fn options() -> Vec<Row> {
     let row = |option: &avtomatika_worker::config::OptionInfo| -> Row {
@@ -24,66 +24,66 @@ pub(crate) fn options() -> Vec<Row> {
     OPTIONS.iter().map(row).collect()
 }
 
-/// A configuration: the environment first, then what is set.
+/// A configuration: the values of the environment, overridden by the values set in code.
 #[pyclass(module = "avtomatika_worker._native", frozen)]
 pub(crate) struct Config(Mutex<Inner>);
 
 #[derive(Clone)]
 struct Inner {
     config: WorkerConfig,
-    /// The name of the worker that was built last, or that was asked for, while `WORKER_ID` says none.
-    made_up: Option<WorkerId>,
-    /// Somebody knows that name, and will look for it.
+    /// The generated id of the worker built last, or the one that was read, while `WORKER_ID` is not set.
+    generated: Option<WorkerId>,
+    /// The generated id was read by the program, so the next worker has to use it.
     is_known: bool,
 }
 
 impl Inner {
     fn new(config: WorkerConfig) -> Self {
-        Self { config, made_up: None, is_known: false }
+        Self { config, generated: None, is_known: false }
     }
 
-    fn made_up(&mut self) -> WorkerId {
-        self.made_up.get_or_insert_with(WorkerId::random).clone()
+    fn generated(&mut self) -> WorkerId {
+        self.generated.get_or_insert_with(WorkerId::random).clone()
     }
 }
 
 impl Config {
-    /// The configuration as it is now, for a worker to be built with: each of several has a name of its own, unless
-    /// one was set or asked for.
+    /// A copy of the configuration to build a worker with. Each worker gets an id of its own, unless the id was set or
+    /// read before.
     pub(crate) fn snapshot(&self) -> WorkerConfig {
         let mut inner = self.lock();
         if !inner.is_known {
-            inner.made_up = None;
+            inner.generated = None;
         }
-        let id = inner.made_up();
+        let id = inner.generated();
         inner.config.clone().fallback_worker_id(id)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing that is done under the lock can leave it half-changed.
+        // No operation under the lock can leave the configuration half-changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[pymethods]
 impl Config {
-    /// Reads the environment as Python sees it, which may have been changed since the process began.
+    /// Reads the environment as Python sees it: the program may have changed it since the process started.
     #[new]
     fn new(variables: BTreeMap<String, String>) -> Self {
         Self(Mutex::new(Inner::new(WorkerConfig::from_variables(variables))))
     }
 
-    /// The name that the worker has, or will have.
+    /// The id that the worker has, or will have.
     fn worker_id(&self) -> String {
         let mut inner = self.lock();
         if let Some(id) = &inner.config.worker_id {
             return id.to_string();
         }
         inner.is_known = true;
-        inner.made_up().to_string()
+        inner.generated().to_string()
     }
 
-    /// The value of an option; a list or an object comes as JSON in bytes.
+    /// The value of an option; a list or an object is returned as JSON in bytes.
     fn get<'py>(&self, py: Python<'py>, variable: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
         let value =
             self.lock().config.get(variable).ok_or_else(|| PyKeyError::new_err(variable.to_owned()))?;
@@ -97,12 +97,12 @@ impl Config {
         })
     }
 
-    /// Sets an option to what its variable would say; an empty text gives it its default.
+    /// Sets an option from the text its variable would have; an empty text restores the default.
     fn set(&self, variable: &str, text: &str) -> PyResult<()> {
         self.lock().config.set(variable, text).map_err(|problem| PyValueError::new_err(problem.to_string()))
     }
 
-    /// The orchestrators that are used, as JSON in bytes; they have their tokens.
+    /// The orchestrators in use, with their tokens, as JSON in bytes.
     fn orchestrators<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let entries = self.lock().config.orchestrators();
         let listed = WorkerConfig::defaults().orchestrators_config(entries);
@@ -112,44 +112,44 @@ impl Config {
         }
     }
 
-    /// What orchestrators are told besides, as JSON in bytes.
+    /// The additional capabilities that orchestrators are sent, as JSON in bytes.
     fn extra<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let text = serde_json::to_vec(self.lock().config.extra_capabilities())
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok(PyBytes::new(py, &text))
     }
 
-    /// Replaces what orchestrators are told besides.
+    /// Replaces the additional capabilities that orchestrators are sent.
     fn set_extra(&self, json: &str) -> PyResult<()> {
         let extra = serde_json::from_str(json).map_err(|error| {
-            PyValueError::new_err(format!("`EXTRA_CAPABILITIES` is no JSON object: {error}"))
+            PyValueError::new_err(format!("`EXTRA_CAPABILITIES` is not a JSON object: {error}"))
         })?;
         self.lock().config.set_extra_capabilities(extra);
         Ok(())
     }
 
-    /// One sentence for each option that is wrong. Reads the files of certificates and keys.
+    /// One sentence for each invalid option. Reads the files of certificates and keys.
     fn problems(&self, py: Python<'_>) -> Vec<String> {
         let config = self.lock().config.clone();
-        // Files may be slow.
+        // Reading files may be slow.
         py.detach(|| match config.check() {
             Ok(()) => Vec::new(),
             Err(error) => error.problems().iter().map(ToString::to_string).collect(),
         })
     }
 
-    /// What is worth a warning but no reason not to start.
+    /// Warnings about options that do not prevent a start.
     fn warnings(&self) -> Vec<String> {
         self.lock().config.warnings()
     }
 
-    /// Every option with its value, secrets masked, and who set it.
+    /// Every option with its value (secrets masked) and the source of the value.
     fn effective(&self) -> Vec<(&'static str, Option<String>, String)> {
         let effective = self.lock().config.effective();
         effective.into_iter().map(|one| (one.option.variable, one.value, one.source.to_string())).collect()
     }
 
-    /// Another that is equal now, but for a name that was made up.
+    /// An independent copy with the same values, except for a generated worker id.
     fn copy(&self) -> Self {
         Self(Mutex::new(Inner::new(self.lock().config.clone())))
     }

@@ -1,4 +1,4 @@
-//! The development orchestrator, in the process.
+//! The development orchestrator, inside the Python process.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use crate::error::unexpected;
 use crate::hosted::Hosted;
 
-/// An orchestrator for tests and development, on a thread of its own. It forgets everything when it ends.
+/// An orchestrator for tests and development, on a thread of its own. Its state is lost when it ends.
 #[pyclass(frozen, module = "avtomatika_worker._native")]
 pub(crate) struct DevOrchestrator {
     hosted: Hosted<dev::DevOrchestrator>,
@@ -24,7 +24,7 @@ pub(crate) struct DevOrchestrator {
 
 #[pymethods]
 impl DevOrchestrator {
-    /// Starts one; port 0 is any that is free.
+    /// Starts an orchestrator; port 0 takes any free port.
     #[new]
     #[pyo3(signature = (address = "127.0.0.1:0", *, token = None, poll_hold = None, worker_ttl = None, max_retries = None, task_timeout = None))]
     fn new(
@@ -36,9 +36,8 @@ impl DevOrchestrator {
         max_retries: Option<u32>,
         task_timeout: Option<f64>,
     ) -> PyResult<Self> {
-        let expected = format!(
-            "the address is `{address}`, expected a host's address and a port, such as `127.0.0.1:0`"
-        );
+        let expected =
+            format!("the address is `{address}`, expected an IP address and a port, such as `127.0.0.1:0`");
         let address: SocketAddr = address.parse().map_err(|_| PyValueError::new_err(expected))?;
         let mut settings = Settings::new().with_address(address);
         if let Some(token) = token {
@@ -59,13 +58,13 @@ impl DevOrchestrator {
         py.detach(|| start(settings)).map_err(PyOSError::new_err)
     }
 
-    /// Where workers and people find it.
+    /// The address for workers and browsers.
     #[getter]
     fn url(&self) -> &str {
         &self.url
     }
 
-    /// Submits a task, whose parameters are JSON text, and gives its job's id.
+    /// Submits a task with parameters as JSON text, and returns the id of its job.
     #[pyo3(signature = (name, params, *, priority = None, timeout = None))]
     fn submit(
         &self,
@@ -84,15 +83,15 @@ impl DevOrchestrator {
             task = task.with_timeout(timeout);
         }
         let (orchestrator, _) = self.running()?;
-        Ok(orchestrator.submit(task).map_err(|error| refused(&error))?.job_id.to_string())
+        Ok(orchestrator.submit(task).map_err(|error| value_error(&error))?.job_id.to_string())
     }
 
-    /// A task as it stands now, by job or task id, as JSON text.
+    /// The current state of a task, by job or task id, as JSON text.
     fn task(&self, id: &str) -> PyResult<Option<String>> {
         self.running()?.0.task(id).map(|view| text(&view)).transpose()
     }
 
-    /// Waits until a task has ended, and gives it as JSON text.
+    /// Waits until a task has ended, and returns its state as JSON text.
     fn wait(&self, py: Python<'_>, id: &str, seconds: f64) -> PyResult<String> {
         let (orchestrator, runtime) = self.running()?;
         let limit = Duration::try_from_secs_f64(seconds).unwrap_or_default();
@@ -103,21 +102,21 @@ impl DevOrchestrator {
             let message = format!("the task `{id}` has not ended in {seconds} s: it is `{now}`");
             return Err(PyTimeoutError::new_err(message));
         };
-        text(&view.map_err(|error| refused(&error))?)
+        text(&view.map_err(|error| value_error(&error))?)
     }
 
-    /// Cancels a task that waits; asks the worker of one that runs to stop it.
+    /// Cancels a waiting task; asks the worker to stop a running one.
     fn cancel(&self, id: &str) -> PyResult<()> {
-        self.running()?.0.cancel(id).map_err(|error| refused(&error))?;
+        self.running()?.0.cancel(id).map_err(|error| value_error(&error))?;
         Ok(())
     }
 
-    /// Workers that are registered and not silent, as JSON text.
+    /// The workers that are registered and not silent, as JSON text.
     fn workers(&self) -> PyResult<String> {
         text(&self.running()?.0.workers())
     }
 
-    /// Ends it, in 3 s at most. Does nothing the second time.
+    /// Stops the orchestrator, in 3 s at most. Does nothing the second time.
     fn shutdown(&self, py: Python<'_>) {
         self.hosted.shutdown(py);
     }
@@ -145,10 +144,11 @@ fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duration>> {
     value.map(|seconds| Duration::try_from_secs_f64(seconds).map_err(|_| wrong(seconds))).transpose()
 }
 
-fn refused(error: &dev::Error) -> PyErr {
+fn value_error(error: &dev::Error) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
 fn text(value: &impl Serialize) -> PyResult<String> {
-    serde_json::to_string(value).map_err(|error| unexpected("what it shows is not JSON", error))
+    serde_json::to_string(value)
+        .map_err(|error| unexpected("the orchestrator's answer cannot be written as JSON", error))
 }

@@ -1,13 +1,13 @@
-//! Why a worker did not run, for Python.
+//! The errors of a worker that did not run, for Python.
 
 use avtomatika_worker::{Error, ErrorChain, Exit};
 use pyo3::PyErr;
 use pyo3::exceptions::PyRuntimeError;
 
-/// Why a worker did not run.
+/// The reason why a worker did not run.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// One text for each option that is wrong; empty when something else is.
+    /// One text for each invalid option; empty when the configuration is not the cause.
     pub(crate) problems: Vec<String>,
     pub(crate) message: String,
     pub(crate) exit_code: u8,
@@ -24,7 +24,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// What does not depend on what the user does.
+/// A `RuntimeError` for a failure that is not caused by the arguments.
 pub(crate) fn unexpected(what: &str, error: impl std::fmt::Display) -> PyErr {
     PyRuntimeError::new_err(format!("{what}: {error}"))
 }

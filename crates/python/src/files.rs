@@ -1,6 +1,6 @@
 //! The files of a task.
 //!
-//! Every method may block, and lets others have Python's lock meanwhile: Python's half calls them on threads.
+//! Every method may block, and releases Python's lock meanwhile: Python's half calls them on threads.
 
 use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
@@ -22,35 +22,35 @@ impl TaskFiles {
 
 #[pymethods]
 impl TaskFiles {
-    /// The directory, which is made.
+    /// The task's directory, which is created if necessary.
     fn root(&self, py: Python<'_>) -> PyResult<String> {
-        // Nothing is made but the directory that it would lie in.
+        // This creates only the directory that the file `x` would be in.
         let within = py.detach(|| self.0.path_to("x"));
         path(py, within.map(|path| path.parent().map_or_else(PathBuf::new, Path::to_owned)))
     }
 
-    /// The whole path to a file; the directories it lies in are made.
+    /// The absolute path of a file; the directories above it are created.
     fn path_to(&self, py: Python<'_>, name: &str) -> PyResult<String> {
         path(py, py.detach(|| self.0.path_to(name)))
     }
 
-    /// Whether there is a file or directory of this name.
+    /// Whether a file or directory of this name exists.
     fn exists(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
         py.detach(|| self.0.exists(name)).map_err(|error| raised(py, &error))
     }
 
-    /// The names in the directory, in alphabetical order.
+    /// The names in the task's directory, in alphabetical order.
     fn list(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         py.detach(|| self.0.list()).map_err(|error| raised(py, &error))
     }
 
-    /// A whole file.
+    /// The whole content of a file.
     fn read<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyBytes>> {
         let content = py.detach(|| self.0.read(name)).map_err(|error| raised(py, &error))?;
         Ok(PyBytes::new(py, &content))
     }
 
-    /// Opens a file in one of Python's modes, and gives its descriptor, which is the caller's to close.
+    /// Opens a file in one of Python's modes, and returns its descriptor. The caller closes it.
     fn open(&self, py: Python<'_>, name: &str, mode: &str) -> PyResult<i32> {
         let mode: OpenMode =
             mode.parse().map_err(|error: FileError| PyValueError::new_err(error.to_string()))?;
@@ -58,31 +58,32 @@ impl TaskFiles {
         Ok(file.into_raw_fd())
     }
 
-    /// Uploads a file, and gives its address.
+    /// Uploads a file, and returns its address.
     fn upload_file(&self, py: Python<'_>, name: &str) -> PyResult<String> {
         py.detach(|| self.0.upload_file(name)).map_err(|error| raised(py, &error))
     }
 
-    /// Uploads all files of a directory, and gives its address.
+    /// Uploads all files of a directory, and returns its address.
     fn upload_dir(&self, py: Python<'_>, name: &str) -> PyResult<String> {
         py.detach(|| self.0.upload_dir(name)).map_err(|error| raised(py, &error))
     }
 
-    /// Downloads an object, or all below an address that ends in `/`, and gives the whole path.
+    /// Downloads an object, or all objects below an address that ends in `/`, and returns the absolute path.
     fn download_file(&self, py: Python<'_>, uri: &str, name: &str) -> PyResult<String> {
         path(py, py.detach(|| self.0.download_file(uri, name)))
     }
 }
 
-/// Paths of a task are made of its id and of names that came as text, below a directory that was configured as text.
+/// Converts a path of a task to text. It consists of the task's id and of names that were received as text, below a
+/// directory that was configured as text.
 fn path(py: Python<'_>, made: Result<PathBuf, FileError>) -> PyResult<String> {
     made.map_err(|error| raised(py, &error))?
         .into_os_string()
         .into_string()
-        .map_err(|path| PyValueError::new_err(format!("the path `{}` is no text", path.display())))
+        .map_err(|path| PyValueError::new_err(format!("the path `{}` is not valid UTF-8", path.display())))
 }
 
-/// What Python raises for it: what users of files know where there is such a thing, else a failure with its code.
+/// The exception for an error: Python's own for files where one fits, else a `TaskError` with its code.
 fn raised(py: Python<'_>, error: &FileError) -> PyErr {
     let failed = error.to_task_error();
     let message = failed.message().to_owned();

@@ -1,4 +1,4 @@
-//! A server on a thread and a runtime of its own, for as long as somebody wants it.
+//! A server on a thread and a runtime of its own, until it is shut down.
 
 use std::future::Future;
 use std::sync::mpsc::{self, SyncSender};
@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// The server, until it is shut down.
+/// A server that can be used until it is shut down.
 pub(crate) struct Hosted<T> {
     running: Mutex<Option<Running<T>>>,
     name: &'static str,
@@ -27,7 +27,7 @@ struct Running<T> {
 type Started<T> = Result<(Arc<T>, Handle), String>;
 
 impl<T: Send + Sync + 'static> Hosted<T> {
-    /// Has a server begin; `end` is what it is to do when it is shut down and nobody uses it any more.
+    /// Starts a server with `begin`. `end` runs after the shutdown, once no call uses the server any more.
     pub(crate) fn start<Begun, Ended>(
         name: &'static str,
         begin: impl FnOnce() -> Begun + Send + 'static,
@@ -48,7 +48,7 @@ impl<T: Send + Sync + 'static> Hosted<T> {
         Ok((Self { running: Mutex::new(Some(running)), name }, server))
     }
 
-    /// The server, and where it runs.
+    /// The server, and the runtime it runs on.
     pub(crate) fn running(&self) -> PyResult<(Arc<T>, Handle)> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let was_shut_down = || PyRuntimeError::new_err(format!("the {} was shut down", self.name));
@@ -56,7 +56,7 @@ impl<T: Send + Sync + 'static> Hosted<T> {
         Ok((running.server.clone(), running.runtime.clone()))
     }
 
-    /// Ends it. Does nothing the second time.
+    /// Stops the server. Does nothing the second time.
     pub(crate) fn shutdown(&self, py: Python<'_>) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Running { server, runtime: _, stop, thread }) = running {
@@ -94,9 +94,9 @@ fn serve<T, Begun, Ended>(
             }
         };
         let _ = tell.send(Ok((server.clone(), Handle::current())));
-        // Told to stop, or forgotten.
+        // An error means that `Hosted` was dropped without a shutdown: that stops the server, too.
         let _ = stopped.await;
-        // Where somebody still uses it, it ends without being waited for.
+        // While a call still uses the server, its end is not waited for.
         if let Some(server) = Arc::into_inner(server) {
             end(server).await;
         }

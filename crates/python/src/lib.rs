@@ -9,7 +9,9 @@ mod dev;
 mod error;
 mod files;
 mod hosted;
+mod lines;
 mod logging;
+mod record;
 mod runtime;
 mod storage;
 mod task;
@@ -18,7 +20,7 @@ mod worker;
 
 use pyo3::prelude::*;
 
-/// What the package's Python half is built on.
+/// The module that the package's Python half is built on.
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]

@@ -1,20 +1,18 @@
-//! The thread that a worker's data path runs on, and its end.
+//! The thread that a worker's data path runs on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use avtomatika_worker::{Stopped, Worker};
+use avtomatika_worker::Worker;
 use tokio_util::sync::CancellationToken;
 use tracing::Dispatch;
 
-use crate::bridge::{Bridge, Record};
+use crate::bridge::Bridge;
 use crate::error::Failure;
+use crate::record::{Ended, Record};
 
-/// How a worker ended, or why it did not run.
-pub(crate) type Ended = Result<Stopped, Failure>;
-
-/// How long what is left on the runtime may take to end: the resolver's threads.
+/// The time limit for threads that are left on the runtime, those of the resolver, to end.
 const LEFTOVERS: Duration = Duration::from_millis(100);
 
 /// A worker's thread.
@@ -25,14 +23,15 @@ pub(crate) struct Thread {
     done: Arc<Done>,
 }
 
+/// Whether the thread has ended, and the signal that it has.
 #[derive(Default)]
 struct Done {
     done: Mutex<bool>,
-    told: Condvar,
+    changed: Condvar,
 }
 
 impl Thread {
-    /// Starts it. Its end is told over the bridge.
+    /// Starts the thread. It sends `Record::Ended` when the worker has ended.
     pub(crate) fn start(
         worker: Worker,
         health_check: bool,
@@ -41,12 +40,12 @@ impl Thread {
     ) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let this = Self { abort: CancellationToken::new(), done: Arc::default() };
-        let told = this.clone();
+        let inside = this.clone();
         std::thread::Builder::new().name("avtomatika-data".to_owned()).spawn(move || {
             let _collected = tracing::dispatcher::set_default(&log);
             let run = AssertUnwindSafe(|| {
-                let ended = runtime.block_on(told.run(worker, health_check, &bridge));
-                // Whatever it left behind ends here, with everything that holds on to Python.
+                let ended = runtime.block_on(inside.run(worker, health_check, &bridge));
+                // Ends the tasks that the worker left behind, and drops everything that refers to Python.
                 runtime.shutdown_timeout(LEFTOVERS);
                 ended
             });
@@ -54,13 +53,13 @@ impl Thread {
             if let Some(ended) = ended {
                 bridge.push(Record::Ended(ended), 0);
             }
-            *told.done.done.lock().unwrap_or_else(PoisonError::into_inner) = true;
-            told.done.told.notify_all();
+            *inside.done.done.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            inside.done.changed.notify_all();
         })?;
         Ok(this)
     }
 
-    /// None when it was aborted.
+    /// Runs the worker; `None` when it was aborted.
     async fn run(&self, worker: Worker, health_check: bool, bridge: &Bridge) -> Option<Ended> {
         let never = std::future::pending();
         let run = async {
@@ -77,12 +76,12 @@ impl Thread {
         }
     }
 
-    /// Ends the worker at once: what runs is told to stop, what was not sent is lost.
+    /// Ends the worker at once: running tasks are cancelled, unsent results are lost.
     pub(crate) fn abort(&self) {
         self.abort.cancel();
     }
 
-    /// Waits for its end; false when it has not ended in time.
+    /// Waits for the thread to end; false when it has not ended within the limit.
     pub(crate) fn join(&self, limit: Duration) -> bool {
         let until = Instant::now().checked_add(limit);
         let mut done = self.done.done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +91,7 @@ impl Thread {
             if left.is_zero() {
                 return false;
             }
-            done = self.done.told.wait_timeout(done, left).unwrap_or_else(PoisonError::into_inner).0;
+            done = self.done.changed.wait_timeout(done, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
@@ -100,6 +99,6 @@ impl Thread {
 
 fn panicked() -> Failure {
     let message =
-        "the worker's thread panicked: a mistake in this package, whose message stands above".to_owned();
+        "the worker's thread panicked: a bug in this package; its message is printed above".to_owned();
     Failure { problems: Vec::new(), message, exit_code: 1 }
 }

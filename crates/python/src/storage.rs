@@ -1,4 +1,4 @@
-//! The local S3, in the process.
+//! The local S3 storage, inside the Python process.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::hosted::Hosted;
 
-/// A storage for tests and development, on a thread of its own. It forgets everything when it ends.
+/// An S3 storage for tests and development, on a thread of its own. Its state is lost when it ends.
 #[pyclass(frozen, module = "avtomatika_worker._native")]
 pub(crate) struct LocalS3 {
     hosted: Hosted<dev::LocalS3>,
@@ -21,43 +21,43 @@ pub(crate) struct LocalS3 {
 
 #[pymethods]
 impl LocalS3 {
-    /// Starts one on a free port, with these buckets besides its own.
+    /// Starts a storage on a free port, with these buckets in addition to its default one.
     #[new]
     fn new(py: Python<'_>, buckets: Vec<String>) -> PyResult<Self> {
         let settings = buckets.into_iter().fold(S3Settings::new(), S3Settings::with_bucket);
         py.detach(|| start(settings)).map_err(PyOSError::new_err)
     }
 
-    /// What a worker is told of it, by the names of options.
+    /// The worker's options for this storage, by name.
     #[getter]
     fn variables(&self) -> Vec<(&'static str, String)> {
         self.variables.clone()
     }
 
-    /// Makes a bucket.
+    /// Creates a bucket.
     fn create_bucket(&self, name: &str) -> PyResult<()> {
-        self.running()?.0.create_bucket(name).map_err(|error| told(&error))
+        self.running()?.0.create_bucket(name).map_err(|error| os_error(&error))
     }
 
     /// Puts an object into a bucket.
     fn put(&self, py: Python<'_>, bucket: &str, key: &str, content: Vec<u8>) -> PyResult<()> {
         let (storage, runtime) = self.running()?;
-        py.detach(|| runtime.block_on(storage.put(bucket, key, content))).map_err(|error| told(&error))
+        py.detach(|| runtime.block_on(storage.put(bucket, key, content))).map_err(|error| os_error(&error))
     }
 
-    /// An object's content.
+    /// Returns the content of an object.
     fn get<'py>(&self, py: Python<'py>, bucket: &str, key: &str) -> PyResult<Bound<'py, PyBytes>> {
         let (storage, runtime) = self.running()?;
         let content = py.detach(|| runtime.block_on(storage.get(bucket, key)));
-        Ok(PyBytes::new(py, &content.map_err(|error| told(&error))?))
+        Ok(PyBytes::new(py, &content.map_err(|error| os_error(&error))?))
     }
 
-    /// The keys of a bucket that begin with a text, in order.
+    /// The keys of a bucket that begin with `prefix`, in order.
     fn keys(&self, bucket: &str, prefix: &str) -> PyResult<Vec<String>> {
-        self.running()?.0.keys(bucket, prefix).map_err(|error| told(&error))
+        self.running()?.0.keys(bucket, prefix).map_err(|error| os_error(&error))
     }
 
-    /// Ends it, in 3 s at most. Does nothing the second time.
+    /// Stops the storage, in 3 s at most. Does nothing the second time.
     fn shutdown(&self, py: Python<'_>) {
         self.hosted.shutdown(py);
     }
@@ -79,7 +79,7 @@ fn start(settings: S3Settings) -> Result<LocalS3, String> {
     Ok(LocalS3 { variables: storage.variables().into(), hosted })
 }
 
-fn told(error: &io::Error) -> PyErr {
+fn os_error(error: &io::Error) -> PyErr {
     if error.kind() == io::ErrorKind::NotFound {
         PyFileNotFoundError::new_err(error.to_string())
     } else {

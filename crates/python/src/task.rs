@@ -1,4 +1,4 @@
-//! A task, as Python has it.
+//! A task, as Python sees it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,17 +14,17 @@ use serde_json::value::RawValue;
 
 use crate::files::TaskFiles;
 
-/// One task: what is known of it, and what it can be told.
+/// One task: its properties, and the messages it can send.
 #[pyclass(frozen, module = "avtomatika_worker._native")]
 pub(crate) struct Task {
     context: TaskContext,
     on_loop: bool,
-    /// None once it has ended.
+    /// `None` once the task has ended.
     outside: Mutex<Option<Outside>>,
 }
 
-/// How Python says that a task failed: code, message, details as JSON text.
-type Failed<'py> = (String, String, Option<Bound<'py, PyBytes>>);
+/// A failure as Python gives it: code, message, details as JSON text.
+type FailedTuple<'py> = (String, String, Option<Bound<'py, PyBytes>>);
 
 impl Task {
     pub(crate) fn new(outside: Outside, on_loop: bool) -> Self {
@@ -35,7 +35,7 @@ impl Task {
         self.on_loop
     }
 
-    /// What stands for it at the runtime; once only.
+    /// Takes the runtime's end of the task; it is there only once.
     pub(crate) fn take(&self) -> Option<Outside> {
         self.outside.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -43,40 +43,41 @@ impl Task {
 
 #[pymethods]
 impl Task {
-    /// The task's own id.
+    /// The id of the task.
     #[getter]
     fn task_id(&self) -> &str {
         self.context.task_id().as_str()
     }
 
-    /// The job it belongs to.
+    /// The id of its job.
     #[getter]
     fn job_id(&self) -> &str {
         self.context.job_id().as_str()
     }
 
-    /// The name its handler is registered under.
+    /// The name that its handler is registered under.
     #[getter]
     fn name(&self) -> &str {
         self.context.name().as_str()
     }
 
-    /// Higher is more urgent: an `int` when it is whole, else a `float`; 0 when the orchestrator gave none.
+    /// The priority, higher is more urgent: an `int` when it is whole, else a `float`; 0 when the orchestrator gave
+    /// none.
     #[getter]
     fn priority<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let priority = self.context.priority();
         let number = priority.into_pyobject(py)?.into_any();
-        // Python's own conversion: its integers are as large as floats are.
+        // Python's own conversion has no limit: a float may be larger than any integer type of Rust.
         if priority.fract() == 0.0 { number.call_method0(intern!(py, "__int__")) } else { Ok(number) }
     }
 
-    /// The W3C trace context the orchestrator sent.
+    /// The W3C trace context that the orchestrator sent.
     #[getter]
     fn tracing_context(&self) -> BTreeMap<String, String> {
         self.context.tracing_context().clone()
     }
 
-    /// When the result stops being of use, in seconds since 1970.
+    /// The time after which the result is of no use, in seconds since 1970.
     #[getter]
     fn deadline(&self) -> Option<f64> {
         self.context
@@ -85,13 +86,13 @@ impl Task {
             .map(|since| since.as_secs_f64())
     }
 
-    /// Whether it was told to stop.
+    /// Whether the task was cancelled.
     #[getter]
     fn is_cancelled(&self) -> bool {
         self.context.is_cancelled()
     }
 
-    /// What a handler may ask for that is a value, by name.
+    /// The values that a handler may ask for, by name.
     fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let values = PyDict::new(py);
         values.set_item(intern!(py, "task_id"), self.task_id())?;
@@ -103,12 +104,12 @@ impl Task {
         Ok(values)
     }
 
-    /// Tells how far it is. Never blocks.
+    /// Sends the progress of the task. Never blocks.
     fn send_progress(&self, progress: f64, message: String) {
         self.context.send_progress(progress, message);
     }
 
-    /// Tells of something that happened in it; the payload is JSON text. Never blocks.
+    /// Sends an event of the task; the payload is JSON text. Never blocks.
     fn send_event(&self, event_type: &str, payload: &[u8], priority: f64) -> PyResult<()> {
         let payload = json(payload).map_err(PyValueError::new_err)?;
         self.context
@@ -116,25 +117,25 @@ impl Task {
             .map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
-    /// Its files, whose directory is made on first use.
+    /// The files of the task. Their directory is created on first use.
     fn files(&self) -> TaskFiles {
         TaskFiles::new(self.context.files().blocking())
     }
 
-    /// Says that a model is loaded now.
+    /// Reports that a model is loaded.
     fn add_to_hot_cache(&self, model: String) {
         self.context.add_to_hot_cache(model);
     }
 
-    /// Says that a model is no longer loaded.
+    /// Reports that a model is no longer loaded.
     fn remove_from_hot_cache(&self, model: &str) {
         self.context.remove_from_hot_cache(model);
     }
 }
 
-/// What Python says a task ended in: after the task a status, data as JSON text, and an error or none.
+/// Reads an outcome from Python's tuple: the task, a status, data as JSON text, and an error or `None`.
 pub(crate) fn outcome(ended: &Bound<'_, PyTuple>) -> PyResult<Outcome> {
-    let error: Option<Failed<'_>> = ended.get_item(3)?.extract()?;
+    let error: Option<FailedTuple<'_>> = ended.get_item(3)?.extract()?;
     if let Some((code, message, details)) = error {
         let failed = TaskError::new(code.as_str(), message);
         return Ok(Outcome::Failed(match details.and_then(|details| json(details.as_bytes()).ok()) {
@@ -152,7 +153,7 @@ pub(crate) fn outcome(ended: &Bound<'_, PyTuple>) -> PyResult<Outcome> {
     })
 }
 
-/// What is reported where that cannot be made out.
+/// The outcome that is reported in place of an unreadable one.
 pub(crate) fn unreadable(error: &PyErr) -> Outcome {
     Outcome::Failed(TaskError::permanent(format!("the handler's outcome cannot be read: {error}")))
 }

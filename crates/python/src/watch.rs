@@ -1,6 +1,7 @@
-//! Whether Python's event loop gets to run at all.
+//! Detects a blocked event loop.
 //!
-//! It is noticed without Python's lock, which a handler that blocks may hold; only to name that handler it is taken.
+//! Detection works without Python's lock, which a blocking handler may hold; the lock is taken only to name that
+//! handler.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -12,11 +13,11 @@ use tracing::Dispatch;
 
 use crate::bridge::Bridge;
 
-/// How often it looks, and with handlers on the loop wakes it.
+/// The interval between two looks at the loop; each look wakes the loop if handlers run on it.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Blocked for longer than this is worth a warning.
-const LONGEST: Duration = Duration::from_secs(1);
+/// A loop that is blocked for longer than this is warned about.
+const MAX_BLOCKED: Duration = Duration::from_secs(1);
 
 /// The thread that watches.
 pub(crate) struct Watch {
@@ -27,24 +28,24 @@ pub(crate) struct Watch {
 #[derive(Default)]
 struct Stop {
     stopped: Mutex<bool>,
-    told: Condvar,
+    changed: Condvar,
 }
 
 impl Stop {
-    /// Waits for a while; true once it is to stop.
+    /// Waits for one interval; true once the thread has to stop.
     fn wait(&self) -> bool {
         let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.told.wait_timeout_while(stopped, INTERVAL, |stopped| !*stopped);
+        let waited = self.changed.wait_timeout_while(stopped, INTERVAL, |stopped| !*stopped);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
 impl Watch {
-    /// Begins to watch. `name_it` is called, with the seconds so far, to say which handler it is.
+    /// Starts to watch. `name_blocker` is called with the seconds so far, to log which handler blocks.
     pub(crate) fn start(
         bridge: Arc<Bridge>,
         handle: WorkerHandle,
-        name_it: Py<PyAny>,
+        name_blocker: Py<PyAny>,
         log: Dispatch,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(Stop::default());
@@ -53,12 +54,12 @@ impl Watch {
             let _collected = tracing::dispatcher::set_default(&log);
             let mut blocked: Option<Instant> = None;
             while !until.wait() {
-                let since = bridge.probe().filter(|since| since.elapsed() > LONGEST);
+                let since = bridge.probe().filter(|since| since.elapsed() > MAX_BLOCKED);
                 match (blocked, since) {
                     (None, Some(since)) => {
                         blocked = Some(since);
                         handle.handlers_blocked_since(blocked);
-                        name(&name_it, since);
+                        call_name_blocker(&name_blocker, since);
                     }
                     (Some(since), None) => {
                         blocked = None;
@@ -70,16 +71,16 @@ impl Watch {
                 }
             }
             handle.handlers_blocked_since(None);
-            // Where Python is about to end there is nobody left who could miss it.
-            let _ = Python::try_attach(|_| drop(name_it));
+            // While the interpreter ends, the object is leaked instead: nothing can use it any more.
+            let _ = Python::try_attach(|_| drop(name_blocker));
         })?;
         Ok(Self { stop, thread: Some(thread) })
     }
 
-    /// Ends it, without waiting.
+    /// Tells the thread to end, without waiting for it.
     pub(crate) fn stop(&self) {
         *self.stop.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.stop.told.notify_all();
+        self.stop.changed.notify_all();
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -93,10 +94,10 @@ impl Drop for Watch {
     }
 }
 
-/// Has Python name the handler. It may have to wait for it to let go of Python's lock.
-fn name(name_it: &Py<PyAny>, since: Instant) {
-    let named = Python::try_attach(|py| name_it.call1(py, (since.elapsed().as_secs_f64(),)).map(drop));
+/// Calls Python to name the handler. It may have to wait until that handler releases Python's lock.
+fn call_name_blocker(name_blocker: &Py<PyAny>, since: Instant) {
+    let named = Python::try_attach(|py| name_blocker.call1(py, (since.elapsed().as_secs_f64(),)).map(drop));
     if let Some(Err(error)) = named {
-        tracing::error!("what blocks the event loop cannot be named: {error}");
+        tracing::error!("the event loop is blocked, and the handler cannot be named: {error}");
     }
 }

@@ -11,23 +11,25 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use tracing::Dispatch;
 
-use crate::bridge::{Bridge, Record, Route};
+use crate::bridge::{Bridge, Route};
 use crate::command::{self, Command};
 use crate::config::Config;
 use crate::error::{Failure, unexpected};
+use crate::lines::Line;
 use crate::logging;
-use crate::runtime::{Ended, Thread};
+use crate::record::{Ended, Record};
+use crate::runtime::Thread;
 use crate::task::{Task, outcome, unreadable};
 use crate::watch::Watch;
 
-/// What `drain` gives, by its first member.
+// The kinds of records that `drain` returns, given as the first member of each.
 const TASK: u8 = 0;
 const CANCEL: u8 = 1;
 const COMMAND: u8 = 2;
 const IGNORED: u8 = 3;
 const ENDED: u8 = 4;
 
-/// One run of a worker: from its start to its end. The package's `Worker` makes one each time it is run.
+/// One run of a worker, from its start to its end. The package's `Worker` makes one for each run.
 #[pyclass(frozen, module = "avtomatika_worker._native")]
 pub(crate) struct Worker {
     bridge: Arc<Bridge>,
@@ -40,7 +42,7 @@ pub(crate) struct Worker {
     process: u32,
 }
 
-/// What is said of one task.
+/// The options of one task.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct TaskSpec {
@@ -58,10 +60,13 @@ struct TaskSpec {
 
 #[pymethods]
 impl Worker {
-    /// Makes a worker of these tasks. Everything that was said in code is checked, nothing is started.
+    /// Builds a worker with these tasks. Checks all options set in code; starts nothing.
     #[new]
     #[pyo3(signature = (config, tasks, *, worker_type, max_concurrent_tasks, limits, skill_dependencies, capacity_checker, has_commands, tells_ignored))]
-    #[expect(clippy::too_many_arguments, reason = "each is one of the Python class's, which calls this only")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the arguments of the Python class, its only caller"
+    )]
     fn new(
         config: Option<Bound<'_, Config>>,
         tasks: Vec<TaskSpec>,
@@ -79,8 +84,8 @@ impl Worker {
         if let Some(config) = config {
             builder = builder.config(config.get().snapshot());
         }
-        for (place, task) in tasks.into_iter().enumerate() {
-            builder = add(builder, &bridge, place, task)?;
+        for (index, task) in tasks.into_iter().enumerate() {
+            builder = add_task(builder, &bridge, index, task)?;
         }
         if let Some(worker_type) = worker_type {
             builder = builder.worker_type(worker_type);
@@ -123,7 +128,8 @@ impl Worker {
         })
     }
 
-    /// Starts it on a thread of its own. `name_blocker` is called, on another, when the event loop is blocked.
+    /// Starts the worker on a thread of its own. `name_blocker` is called on another thread when the event loop is
+    /// blocked.
     fn start(&self, health_check: bool, name_blocker: Py<PyAny>) -> PyResult<()> {
         self.check_process()?;
         let worker = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -142,30 +148,30 @@ impl Worker {
         Ok(self.bridge.fd())
     }
 
-    /// Everything there is for the event loop, in order. Whoever gets something has to come again in the loop's next
-    /// turn: until nothing is left, `fileno` does not become readable. `rung` says that it did.
+    /// Takes all records for the event loop, in order. A caller that gets any has to call this again in the loop's next
+    /// turn: `fileno` does not become readable until a call has returned none. `rung` means that it was readable.
     fn drain<'py>(&self, py: Python<'py>, rung: bool) -> PyResult<Bound<'py, PyList>> {
         self.check_process()?;
         let records = self.bridge.drain(rung);
         let list = PyList::empty(py);
         for record in records {
-            list.append(self.told(py, record)?)?;
+            list.append(self.to_python(py, record)?)?;
         }
         Ok(list)
     }
 
-    /// The log lines that have come, and how many were dropped.
-    fn log_lines(&self) -> (Vec<logging::Line>, u64) {
+    /// Takes the collected log lines, and the number of dropped ones.
+    fn log_lines(&self) -> (Vec<Line>, u64) {
         let (lines, dropped) = self.bridge.lines.take();
         (lines.into(), dropped)
     }
 
-    /// What Python's logger wants to hear.
+    /// Sets the lowest level that Python's logger records.
     fn set_log_level(&self, level: u8) {
         self.bridge.lines.set_level(level);
     }
 
-    /// Takes what handlers ended in: for each a task, a status, data as JSON text, an error. Never blocks.
+    /// Takes the outcomes of handlers: for each a task, a status, data as JSON text, an error. Never blocks.
     fn complete(&self, ended: &Bound<'_, PyList>) -> PyResult<()> {
         self.check_process()?;
         let mut outcomes = Vec::with_capacity(ended.len());
@@ -176,7 +182,7 @@ impl Worker {
             let task = task.get();
             let Some(outside) = task.take() else { continue };
             on_loop += usize::from(task.is_on_loop());
-            // One that cannot be read takes none of the others with it.
+            // An unreadable outcome fails its own task only.
             outcomes.push((outside, outcome(&item).unwrap_or_else(|error| unreadable(&error))));
         }
         self.bridge.ended_on_loop(on_loop);
@@ -184,7 +190,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Begins the end, as the first signal does. The cause is `SIGTERM`, `SIGINT` or anything else.
+    /// Begins the shutdown, as the first signal does. The cause is `SIGTERM`, `SIGINT` or anything else.
     fn drain_because(&self, cause: &str) {
         self.handle.drain_because(match cause {
             "SIGTERM" => StopCause::Terminate,
@@ -193,19 +199,19 @@ impl Worker {
         });
     }
 
-    /// Cancels what still runs, as the second signal does.
+    /// Cancels all running tasks, as the second signal does.
     fn cancel(&self) {
         self.handle.cancel();
     }
 
-    /// Ends it at once: what runs is told to stop, what was not sent is lost.
+    /// Ends the worker at once: running tasks are cancelled, unsent results are lost.
     fn abort(&self) {
         if let Some(thread) = self.thread.get() {
             thread.abort();
         }
     }
 
-    /// Waits until its threads have ended; false when they have not in so many seconds.
+    /// Waits until the worker's threads have ended; false when they have not ended within this many seconds.
     fn join(&self, py: Python<'_>, seconds: f64) -> bool {
         if self.check_process().is_err() {
             return true;
@@ -217,7 +223,7 @@ impl Worker {
             if let Some(watch) = self.watch.get() {
                 watch.stop();
                 while ended && !watch.is_finished() {
-                    // It looks every 100 ms, and ends when it is told.
+                    // `stop` wakes the thread at once, so this takes a moment only.
                     std::thread::sleep(Duration::from_millis(1));
                 }
             }
@@ -225,17 +231,17 @@ impl Worker {
         })
     }
 
-    /// Says that a model is loaded now.
+    /// Reports that a model is loaded.
     fn add_to_hot_cache(&self, model: String) {
         self.handle.add_to_hot_cache(model);
     }
 
-    /// Says that a model is no longer loaded.
+    /// Reports that a model is no longer loaded.
     fn remove_from_hot_cache(&self, model: &str) {
         self.handle.remove_from_hot_cache(model);
     }
 
-    /// The models that are said to be loaded, in alphabetical order.
+    /// The models reported as loaded, in alphabetical order.
     fn hot_cache(&self) -> Vec<String> {
         self.handle.hot_cache()
     }
@@ -243,7 +249,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Forgotten, it would take tasks that nobody runs.
+        // Without its Python half, the worker would take tasks and never run them.
         if self.check_process().is_ok() {
             self.abort();
         }
@@ -251,29 +257,29 @@ impl Drop for Worker {
 }
 
 impl Worker {
-    /// Threads stay behind when a process forks.
+    /// Refuses use in a forked process: a worker's threads exist only in the process that started them.
     fn check_process(&self) -> PyResult<()> {
         let now = std::process::id();
         if now == self.process {
             return Ok(());
         }
         Err(PyRuntimeError::new_err(format!(
-            "this worker runs in process {}, and this is process {now}, forked from it: its threads stayed there; \
-             start a worker of this process's own, or start processes by `spawn`",
+            "this worker runs in process {}, but this is process {now}, forked from it: the worker's threads exist only in \
+             the parent; start a separate worker in this process, or start processes with `spawn`",
             self.process
         )))
     }
 
-    fn told<'py>(&self, py: Python<'py>, record: Record) -> PyResult<Bound<'py, PyAny>> {
-        let told = match record {
+    fn to_python<'py>(&self, py: Python<'py>, record: Record) -> PyResult<Bound<'py, PyAny>> {
+        let tuple = match record {
             Record::Task(arrived) => {
                 let params = PyBytes::new(py, arrived.params.get().as_bytes());
                 let task = Task::new(arrived.outside, !self.on_thread[arrived.route]);
                 (TASK, arrived.number, arrived.route, task, params).into_pyobject(py)?
             }
             Record::Cancel(number) => return Ok((CANCEL, number).into_pyobject(py)?.into_any()),
-            Record::Command(waiting) => {
-                return Ok((COMMAND, Command::from(waiting)).into_pyobject(py)?.into_any());
+            Record::Command(pending) => {
+                return Ok((COMMAND, Command::from(pending)).into_pyobject(py)?.into_any());
             }
             Record::Ignored(ignored) => {
                 let (task_id, job_id) = (ignored.task_id.as_str(), ignored.job_id.as_str());
@@ -281,14 +287,15 @@ impl Worker {
             }
             Record::Ended(ended) => return how_it_ended(py, ended),
         };
-        Ok(told.into_any())
+        Ok(tuple.into_any())
     }
 }
 
-/// Either `(ENDED, cause, cancelled, unacknowledged)` or `(ENDED, message, problems, exit_code)`, told apart by a None.
+/// Either `(ENDED, (cause, cancelled, unacknowledged, kept), None)` or
+/// `(ENDED, None, (message, problems, exit_code))`.
 fn how_it_ended(py: Python<'_>, ended: Ended) -> PyResult<Bound<'_, PyAny>> {
     let ids = |ids: Vec<core::TaskId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let told = match ended {
+    let tuple = match ended {
         Ok(stopped) => {
             let cause = stopped.cause.to_string();
             let stopped = (cause, ids(stopped.cancelled), ids(stopped.unacknowledged), ids(stopped.kept));
@@ -296,28 +303,28 @@ fn how_it_ended(py: Python<'_>, ended: Ended) -> PyResult<Bound<'_, PyAny>> {
         }
         Err(failure) => (ENDED, None, Some((failure.message, failure.problems, failure.exit_code))),
     };
-    Ok(told.into_pyobject(py)?.into_any())
+    Ok(tuple.into_pyobject(py)?.into_any())
 }
 
-/// Asks the user's check of capacity, on the thread that is made for that.
+/// Calls the user's capacity check, on the core's thread for such checks.
 fn accepts(check: &Py<PyAny>, name: &TaskName) -> bool {
     let ask =
         |py: Python<'_>| check.call1(py, (name.as_str(),)).and_then(|answer| answer.extract::<bool>(py));
     match Python::try_attach(ask) {
         Some(Ok(accepted)) => accepted,
-        // The Python half catches what the check raises, and says so.
+        // The Python half catches and logs the exceptions of the check itself.
         Some(Err(error)) => {
-            tracing::warn!(task = %name, "`capacity_checker` cannot be asked: {error}");
+            tracing::warn!(task = %name, "`capacity_checker` cannot be called: {error}");
             true
         }
         None => true,
     }
 }
 
-fn add(
+fn add_task(
     builder: WorkerBuilder,
     bridge: &Arc<Bridge>,
-    place: usize,
+    index: usize,
     task: TaskSpec,
 ) -> PyResult<WorkerBuilder> {
     let schema = |what: &str, text: Option<String>| {
@@ -334,7 +341,7 @@ fn add(
         let limit = Duration::try_from_secs_f64(seconds).ok().filter(|limit| !limit.is_zero());
         let limit = limit.ok_or_else(|| {
             PyValueError::new_err(format!(
-                "the timeout of the task `{}` is `{seconds}`, expected seconds above 0",
+                "the timeout of the task `{}` is `{seconds}`, expected a number of seconds above 0",
                 task.name
             ))
         })?;
@@ -360,6 +367,6 @@ fn add(
             options = options.event(event_type, event);
         }
     }
-    let (bridge, route) = (bridge.clone(), Route { place, on_thread: task.on_thread });
+    let (bridge, route) = (bridge.clone(), Route { index, on_thread: task.on_thread });
     Ok(builder.task_with(task.name, options, move |request: TaskRequest| bridge.clone().run(route, request)))
 }

@@ -1,4 +1,4 @@
-"""A worker beside the test: on a thread and a loop of its own, with a development orchestrator that feeds it."""
+"""Runs a worker beside the test, on a thread and a loop of its own, with a development orchestrator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 from avtomatika_worker import Worker, WorkerConfig, _native
 
 LIMIT = 20.0
-"""Whatever takes longer than this many seconds has failed."""
+"""The time limit of every wait, in seconds."""
 
 
 class Orchestrator:
@@ -34,7 +34,7 @@ class Orchestrator:
         return json.loads(self.native.wait(job, LIMIT))
 
     def run(self, name: str, params: Any = None, **options: Any) -> dict[str, Any]:
-        """Submits a task, and gives it when it has ended."""
+        """Submits a task, waits until it has ended, and returns its state."""
         return self.result(self.submit(name, params, **options))
 
     def data(self, name: str, params: Any = None, **options: Any) -> Any:
@@ -67,7 +67,7 @@ def orchestrator(**settings: Any) -> Iterator[Orchestrator]:
 
 
 def config(url: str, **attributes: Any) -> WorkerConfig:
-    """Quick where the defaults are slow."""
+    """Returns a configuration with shorter times than the defaults."""
     made = WorkerConfig()
     quick = {
         "ORCHESTRATOR_URL": url,
@@ -82,7 +82,7 @@ def config(url: str, **attributes: Any) -> WorkerConfig:
 
 
 class Beside:
-    """A worker that runs on a thread of its own."""
+    """A worker that runs on a thread of its own, beside the test."""
 
     def __init__(self, worker: Worker, run: Callable[..., Any] = asyncio.run) -> None:
         self.worker = worker
@@ -110,7 +110,7 @@ class Beside:
 
 @contextmanager
 def beside(worker: Worker, run: Callable[..., Any] = asyncio.run) -> Iterator[Beside]:
-    """Runs a worker, and ends it: that it can be ended is part of every test."""
+    """Runs a worker, and drains it at the end: every test includes that this works."""
     one = Beside(worker, run)
     try:
         yield one
@@ -123,7 +123,7 @@ def beside(worker: Worker, run: Callable[..., Any] = asyncio.run) -> Iterator[Be
 
 
 def until(check: Callable[[], Any], limit: float = LIMIT) -> Any:
-    """Waits for what nothing tells of."""
+    """Checks a condition repeatedly until it holds, for changes without a signal."""
     deadline = time.monotonic() + limit
     while True:
         value = check()
@@ -134,7 +134,7 @@ def until(check: Callable[[], Any], limit: float = LIMIT) -> Any:
 
 
 class Program:
-    """A script that runs in a process of its own."""
+    """A script in a process of its own."""
 
     def __init__(self, script: str, url: str, **variables: str) -> None:
         environment = {
@@ -159,11 +159,11 @@ class Program:
         self.process.send_signal(number)
 
     def end(self, limit: float = LIMIT) -> tuple[int, str]:
-        """Exit code and output."""
+        """Waits for the end, and returns the exit code and the output."""
         try:
             output, _ = self.process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
             self.process.kill()
             output, _ = self.process.communicate()
-            raise AssertionError(f"not ended in {limit} s; it said:\n{output}") from None
+            raise AssertionError(f"the program has not ended in {limit} s; its output:\n{output}") from None
         return self.process.returncode, output

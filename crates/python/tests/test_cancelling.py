@@ -1,4 +1,4 @@
-"""Tasks that are told to stop."""
+"""Cancelled tasks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support import Orchestrator, beside, config, orchestrator, until
 
 @contextmanager
 def cancelled_once_it_runs(handler: Any, began: threading.Event, **attributes: Any) -> Iterator[tuple[Worker, Any]]:
-    """Runs a task, cancels it once it has begun, and gives the orchestrator's view of it."""
+    """Runs a task, cancels it once it has begun, and returns its state at the orchestrator."""
     with orchestrator() as dev:
         worker = Worker(config=config(dev.url, **attributes))
         worker.task("t")(handler)
@@ -41,7 +41,7 @@ def test_an_async_handler_is_cancelled_at_its_await_and_may_clean_up():
 
     with cancelled_once_it_runs(handler, began) as (_, result):
         assert result()["status"] == "cancelled"
-        # Reported once it has ended, not before.
+        # The task is reported when it has ended, not before.
         assert cleaned == [True]
 
 
@@ -63,7 +63,7 @@ def test_a_blocking_handler_gets_task_cancelled_in_its_thread():
         until(lambda: not worker._run._running)
 
 
-def test_a_blocking_handler_that_looks_at_its_token_needs_no_exception():
+def test_a_blocking_handler_that_checks_its_token_needs_no_exception():
     began, saw = threading.Event(), []
 
     def handler(params, cancellation_token):
@@ -111,7 +111,7 @@ def test_an_async_shielded_section_ends_before_the_handler_does():
 
 
 @pytest.mark.parametrize("handler", ["async", "passed on"])
-def test_a_handler_that_was_told_cleans_up_in_shielded_sections_undisturbed(handler):
+def test_a_cancelled_handler_cleans_up_in_shielded_sections_undisturbed(handler):
     began, steps = threading.Event(), []
 
     async def waits(params):
@@ -136,7 +136,7 @@ def test_a_handler_that_was_told_cleans_up_in_shielded_sections_undisturbed(hand
 
 
 @pytest.mark.parametrize("kind", ["async", "blocking"])
-def test_one_that_does_not_stop_is_reported_after_5_s_and_keeps_its_slot(kind):
+def test_a_handler_that_does_not_stop_is_reported_after_5_s_and_keeps_its_slot(kind):
     began, end = threading.Event(), threading.Event()
 
     async def asynchronous(params):
@@ -157,10 +157,10 @@ def test_one_that_does_not_stop_is_reported_after_5_s_and_keeps_its_slot(kind):
 
     handler = asynchronous if kind == "async" else blocking
     with cancelled_once_it_runs(handler, began, MAX_CONCURRENT_TASKS=1) as (worker, result):
-        told = time.monotonic()
+        cancelled_at = time.monotonic()
         assert result()["status"] == "cancelled"
-        assert 4 < time.monotonic() - told < 10
-        assert worker._run._running, "it still runs"
+        assert 4 < time.monotonic() - cancelled_at < 10
+        assert worker._run._running, "the handler still runs"
         end.set()
         until(lambda: not worker._run._running)
 
@@ -183,7 +183,7 @@ def test_the_time_limit_of_a_task_ends_both_kinds_of_handlers():
                 assert dev.error(name)["code"] == "TIMEOUT_ERROR"
 
 
-def test_a_handler_that_cancels_itself_is_a_failure_and_harms_nobody():
+def test_a_handler_that_cancels_itself_is_a_failure_and_harms_no_other():
     with orchestrator() as dev:
         worker = Worker(config=config(dev.url))
 
@@ -207,13 +207,13 @@ def test_a_handler_that_cancels_itself_is_a_failure_and_harms_nobody():
 
 
 def test_a_thread_that_was_interrupted_runs_the_next_handler_undisturbed():
-    """The exception belongs to one handler: it never comes later, wherever the handler was when it was told."""
+    """The exception reaches only the cancelled handler and never arrives later, wherever the handler was."""
     with orchestrator() as dev:
         worker = Worker(config=config(dev.url, MAX_CONCURRENT_TASKS=1))
 
         @worker.task("short", timeout=0.02)
         def short(params):
-            # Ends at about the time it is told to.
+            # Ends at about the time of its cancellation.
             until_then = time.perf_counter() + params["seconds"]
             while time.perf_counter() < until_then:
                 pass
@@ -236,7 +236,7 @@ def test_a_thread_that_was_interrupted_runs_the_next_handler_undisturbed():
 
 
 def test_the_gate_lets_the_exception_through_only_while_the_call_runs():
-    """Without the rest: at every moment of a call, many times over."""
+    """Tests the gate alone, with interruptions at every moment of a call."""
     threads = Threads(1)
     late = []
 
@@ -253,7 +253,7 @@ def test_the_gate_lets_the_exception_through_only_while_the_call_runs():
 
             try:
                 value, error = guarded(gate, call)
-                outcome.append("told" if isinstance(error, TaskCancelled) else value)
+                outcome.append("cancelled" if isinstance(error, TaskCancelled) else value)
                 for _ in range(2000):
                     pass
             except TaskCancelled:
@@ -270,11 +270,11 @@ def test_the_gate_lets_the_exception_through_only_while_the_call_runs():
         return outcome[0] if outcome else "late"
 
     seen = {one(n % 100 * 2e-6) for n in range(1500)}
-    assert not late and seen == {"told", "ended"}, (seen, late)
+    assert not late and seen == {"cancelled", "ended"}, (seen, late)
     threads.close()
 
 
-def test_threads_are_made_on_demand_and_only_so_many():
+def test_threads_are_started_on_demand_up_to_the_limit():
     threads = Threads(2)
     now, most, done = [], [], threading.Semaphore(0)
     lock = threading.Lock()
@@ -351,7 +351,7 @@ def test_a_task_that_waits_for_its_group_is_cancelled_without_being_run():
     assert ran == [1]
 
 
-def test_orchestrators_of_tests_say_what_they_wait_for():
+def test_a_timeout_of_the_development_orchestrator_names_the_status():
     with orchestrator() as dev:
         assert isinstance(dev, Orchestrator)
         job = dev.submit("nobody")

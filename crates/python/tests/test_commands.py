@@ -1,4 +1,4 @@
-"""Commands of the user's own, pushed over the websocket by a server that knows just enough."""
+"""Commands for hooks of the user, pushed over the websocket by a minimal server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support import beside, config, until
 
 
 class Server:
-    """Registers everybody, has no tasks, and pushes commands. On a thread of its own."""
+    """A server on a thread of its own that registers every worker, has no tasks, and pushes commands."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -122,8 +122,8 @@ def test_commands_are_obeyed_one_after_the_other_by_their_name(caplog):
             until(lambda: len(diary) == 3)
     finally:
         server.close()
-    told = {"command": "reload", "task_id": None, "job_id": "j-1", "params": {"model": "a"}, "metadata": None}
-    assert diary == ["begins", told, True]
+    fields = {"command": "reload", "task_id": None, "job_id": "j-1", "params": {"model": "a"}, "metadata": None}
+    assert diary == ["begins", fields, True]
     said = [record.getMessage() for record in caplog.records]
     unknown = [record for record in caplog.records if "unknown command `nobody knows it`" in record.getMessage()]
     assert [record.levelname for record in unknown if record.levelno >= logging.WARNING] == ["WARNING"] * 2

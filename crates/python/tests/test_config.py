@@ -1,4 +1,4 @@
-"""The configuration: the environment first, then what is set in code."""
+"""The configuration: the environment, overridden by attributes set in code."""
 
 import copy
 import datetime
@@ -49,7 +49,7 @@ def test_the_environment_comes_first_and_code_after(monkeypatch):
     assert (made.MAX_CONCURRENT_TASKS, made.WORKER_TYPE, made.WORKER_ENABLE_WEBSOCKETS) == (3, "from-code", True)
 
 
-def test_making_it_never_fails_and_all_problems_are_told_at_once(monkeypatch):
+def test_creating_it_never_fails_and_all_problems_are_reported_at_once(monkeypatch):
     monkeypatch.setenv("HEARTBEAT_INTERVAL", "soon")
     monkeypatch.setenv("WORKER_PORT", "70000")
     monkeypatch.setenv("S3_ACCESS_KEY", "very-secret-too")
@@ -114,12 +114,12 @@ def test_values_are_pythons_own(name, value, read):
         ("COST_PER_SKILL", {"a": object()}, "`COST_PER_SKILL` is not JSON"),
         ("ORCHESTRATORS", [{"weight": 1}], "there is no `url`"),
         ("ORCHESTRATORS", [{"url": "http://a", "wieght": 1}], "did you mean `weight`"),
-        ("EXTRA_CAPABILITIES", [1], "`EXTRA_CAPABILITIES` is no JSON object"),
+        ("EXTRA_CAPABILITIES", [1], "`EXTRA_CAPABILITIES` is not a JSON object"),
         ("WORKER_PORT", object(), "`WORKER_PORT` is of the type `object`"),
         ("WORKER_TOKEN", "line\nbreak-secret", "`WORKER_TOKEN` is `***`"),
     ],
 )
-def test_a_wrong_value_in_code_is_told_at_once_and_changes_nothing(name, value, expected):
+def test_a_wrong_value_in_code_raises_at_once_and_changes_nothing(name, value, expected):
     made = WorkerConfig()
     before = getattr(made, name)
     with pytest.raises(ConfigError) as raised:
@@ -130,11 +130,11 @@ def test_a_wrong_value_in_code_is_told_at_once_and_changes_nothing(name, value, 
 
 
 @pytest.mark.parametrize("name", ["MAX_CONCURENT_TASKS", "max_concurrent_tasks", "MaxConcurrentTask"])
-def test_an_unknown_attribute_names_the_nearest(name):
+def test_an_unknown_attribute_names_the_closest_option(name):
     made = WorkerConfig()
-    with pytest.raises(AttributeError, match="the nearest is `MAX_CONCURRENT_TASKS`"):
+    with pytest.raises(AttributeError, match="the closest name is `MAX_CONCURRENT_TASKS`"):
         setattr(made, name, 1)
-    with pytest.raises(AttributeError, match="the nearest is `MAX_CONCURRENT_TASKS`"):
+    with pytest.raises(AttributeError, match="the closest name is `MAX_CONCURRENT_TASKS`"):
         getattr(made, name)
     assert not hasattr(made, name)
     with pytest.raises(AttributeError, match="its default"):
@@ -152,7 +152,7 @@ def test_orchestrator_url_in_code_counts_like_the_variable():
     assert [entry["token"] for entry in made.ORCHESTRATORS] == ["t", "own"]
 
 
-def test_what_is_changed_in_place_counts():
+def test_a_change_in_place_counts():
     made = WorkerConfig()
     made.COST_PER_SKILL["a"] = 2
     made.ORCHESTRATORS_CONFIG.append({"url": "http://a"})
@@ -167,7 +167,7 @@ def test_what_is_changed_in_place_counts():
         made.validate()
 
 
-async def test_a_worker_takes_what_was_changed_in_place_or_says_that_it_is_wrong():
+async def test_a_worker_takes_changes_in_place_or_reports_that_they_are_wrong():
     worker = Worker()
     worker.task("nothing")(lambda params: None)
     worker.config.ORCHESTRATORS_CONFIG.append({"url": "nowhere"})
@@ -175,7 +175,7 @@ async def test_a_worker_takes_what_was_changed_in_place_or_says_that_it_is_wrong
         await worker.main()
 
 
-def test_a_copy_is_one_of_its_own():
+def test_a_copy_is_independent():
     made = WorkerConfig()
     made.COST_PER_SKILL = {"a": 1}
     for other in (copy.copy(made), copy.deepcopy(made)):
@@ -189,22 +189,22 @@ def test_a_copy_is_one_of_its_own():
 def test_nothing_can_be_set_while_a_worker_runs_with_it():
     made = WorkerConfig()
     made._borrow()
-    with pytest.raises(RuntimeError, match="`WORKER_TYPE` cannot be set any more"):
+    with pytest.raises(RuntimeError, match="`WORKER_TYPE` cannot be set while a worker runs"):
         made.WORKER_TYPE = "late"
     made._give_back()
     made.WORKER_TYPE = "in time"
     assert made.WORKER_TYPE == "in time"
 
 
-def test_the_name_that_is_asked_for_is_the_one_that_is_used():
+def test_the_id_that_was_read_is_the_one_that_is_used():
     made = WorkerConfig()
-    assert "WORKER_ID" not in repr(made), "showing it makes none"
+    assert "WORKER_ID" not in repr(made), "showing the configuration generates no id"
     name = made.WORKER_ID
     assert name.startswith("worker-")
     assert made.WORKER_ID == name
     assert WorkerConfig().WORKER_ID != name
-    assert copy.copy(made).WORKER_ID != name, "no two workers may share one"
-    assert "WORKER_ID" not in repr(made), "and it is not set"
+    assert copy.copy(made).WORKER_ID != name, "no two workers may share an id"
+    assert "WORKER_ID" not in repr(made), "and the id is not set"
 
 
 def test_secrets_are_not_shown(monkeypatch):
@@ -220,4 +220,4 @@ def test_secrets_are_not_shown(monkeypatch):
     shown = repr(made)
     assert "secret" not in shown
     assert "WORKER_TOKEN=***" in shown
-    assert "HEARTBEAT_INTERVAL" not in shown, "only what was set"
+    assert "HEARTBEAT_INTERVAL" not in shown, "only the options that were set"

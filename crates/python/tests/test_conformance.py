@@ -1,4 +1,4 @@
-"""The conformance worker does what it says, on the development orchestrator."""
+"""The tasks of the conformance worker, on the development orchestrator."""
 
 import json
 import os
@@ -88,18 +88,18 @@ def test_tasks_that_fail(orchestrator, name, params, code, message):
     assert message in view["error"]["message"]
 
 
-def test_nothing_is_a_result(orchestrator):
+def test_none_is_a_successful_result(orchestrator):
     view = orchestrator.run("none")
     assert (view["result_status"], view.get("data")) == ("success", None)
 
 
 @pytest.mark.parametrize("name", ["sleep", "block", "video", "audio"])
-def test_those_that_take_time_say_when(orchestrator, name):
+def test_tasks_that_take_time_report_their_times(orchestrator, name):
     data = orchestrator.run(name, {"seconds": 0.05})["data"]
     assert data["finished"] - data["started"] >= 0.05
 
 
-def test_a_task_knows_who_it_is(orchestrator):
+def test_a_task_knows_its_ids(orchestrator):
     view = orchestrator.wait(orchestrator.submit("whoami", priority=2))
     assert view["data"]["task_id"] == view["task_id"]
     assert view["data"]["job_id"] == view["job_id"]

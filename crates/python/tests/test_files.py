@@ -27,11 +27,11 @@ def ran(worker, dev_orchestrator, params=None):
 
 
 def left(directory):
-    """What is there besides the worker's own."""
+    """The entries of the directory that are not the worker's own."""
     return [path for path in directory.iterdir() if path.name != ".avtomatika"]
 
 
-def test_every_method_is_there_for_both_kinds_of_handlers():
+def test_every_method_exists_for_both_kinds_of_handlers():
     asynchronous = {name for name in vars(TaskFiles) if not name.startswith("_") and not name.endswith("_sync")}
     assert asynchronous == {
         *("get_root", "path_to", "exists", "list", "read", "write", "read_json", "write_json", "open"),
@@ -122,12 +122,12 @@ def test_files_are_written_read_and_listed(is_async, worker, dev_orchestrator, t
         "first": [0, "one\n"],
         "cut": "one",
     }
-    assert left(tmp_path) == [], "the directory is removed when the result is safe"
+    assert left(tmp_path) == [], "the directory is removed when the result is acknowledged"
 
 
 @pytest.mark.parametrize("name", ["../out", "/etc/passwd", "a/../../out", "link/out", "a\0b"])
 @pytest.mark.parametrize("method", ["path_to", "read", "write", "exists", "open"])
-def test_no_name_leads_out(name, method, worker, dev_orchestrator, tmp_path):
+def test_no_name_reaches_outside_of_the_directory(name, method, worker, dev_orchestrator, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     worker.config.TASK_FILES_DIR = tmp_path / "tasks"
@@ -150,7 +150,7 @@ def test_no_name_leads_out(name, method, worker, dev_orchestrator, tmp_path):
     assert list(outside.iterdir()) == []
 
 
-def test_mistakes_are_pythons_own(worker, dev_orchestrator):
+def test_mistakes_raise_pythons_own_exceptions(worker, dev_orchestrator):
     seen = {}
 
     @worker.task("work")
@@ -196,7 +196,7 @@ def test_mistakes_are_pythons_own(worker, dev_orchestrator):
 
 
 class SlowFile:
-    """An open file on a disk that waits until it is told to go on."""
+    """An open file on a disk that blocks until it is released."""
 
     def __init__(self):
         self.go_on = threading.Event()
@@ -208,18 +208,18 @@ class SlowFile:
         return len(data)
 
 
-async def test_the_disk_never_holds_up_the_loop():
+async def test_the_disk_never_blocks_the_loop():
     slow = SlowFile()
     writing = asyncio.ensure_future(AsyncFile(slow).write("abc"))
     while not slow.thread:
         await asyncio.sleep(0)
-    assert not writing.done(), "it waits for the disk, and this goes on"
+    assert not writing.done(), "the write waits for the disk, while this continues"
     slow.go_on.set()
     assert await writing == 3
     assert slow.thread.startswith("avtomatika")
 
 
-def test_without_a_storage_it_is_said_that_there_is_none(worker, dev_orchestrator):
+def test_without_a_storage_the_error_says_so(worker, dev_orchestrator):
     @worker.task("work")
     async def work(params, files: TaskFiles):
         await files.write("a", "x")
@@ -231,7 +231,7 @@ def test_without_a_storage_it_is_said_that_there_is_none(worker, dev_orchestrato
 
 
 @pytest.mark.parametrize("is_async", [True, False])
-def test_files_are_uploaded_and_downloaded_when_asked(is_async, worker, dev_orchestrator, local_s3):
+def test_files_are_uploaded_and_downloaded_on_request(is_async, worker, dev_orchestrator, local_s3):
     local_s3.configure(worker)
     local_s3.put("s3://avtomatika-payloads/in/a", b"abc")
     local_s3.put("s3://avtomatika-payloads/in/deep/b", b"de")
@@ -243,28 +243,28 @@ def test_files_are_uploaded_and_downloaded_when_asked(is_async, worker, dev_orch
     def blocking(params, files: TaskFiles):
         one = files.download_file_sync("s3://avtomatika-payloads/in/a", "one", Expected(3))
         files.download_file_sync("s3://avtomatika-payloads/in/", "all")
-        told = [files.upload_file_sync("one"), files.upload_dir_sync("all"), files.upload_dir_sync()]
+        uploads = [files.upload_file_sync("one"), files.upload_dir_sync("all"), files.upload_dir_sync()]
         try:
             files.download_file_sync("s3://avtomatika-payloads/in/a", "two", Expected(4))
         except IntegrityMismatchError as error:
             wrong = str(error)
-        return {"told": told, "read": files.read_sync(one), "wrong": wrong, "list": files.list_sync()}
+        return {"uploads": uploads, "read": files.read_sync(one), "wrong": wrong, "list": files.list_sync()}
 
     async def asynchronous(params, files: TaskFiles):
         one = await files.download_file("s3://avtomatika-payloads/in/a", "one", Expected(3))
         await files.download_file("s3://avtomatika-payloads/in/", "all")
-        told = [await files.upload_file("one"), await files.upload_dir("all"), await files.upload_dir()]
+        uploads = [await files.upload_file("one"), await files.upload_dir("all"), await files.upload_dir()]
         try:
             await files.download_file("s3://avtomatika-payloads/in/a", "two", Expected(4))
         except IntegrityMismatchError as error:
             wrong = str(error)
-        return {"told": told, "read": await files.read(one), "wrong": wrong, "list": await files.list()}
+        return {"uploads": uploads, "read": await files.read(one), "wrong": wrong, "list": await files.list()}
 
     worker.task("work")(asynchronous if is_async else blocking)
     view = ran(worker, dev_orchestrator)
     root = f"s3://avtomatika-payloads/{view['task_id']}"
     assert view["data"] == {
-        "told": [
+        "uploads": [
             {"uri": f"{root}/one", "size": 3},
             {"uri": f"{root}/all/", "size": 5},
             {"uri": f"{root}/", "size": 8},
@@ -277,7 +277,7 @@ def test_files_are_uploaded_and_downloaded_when_asked(is_async, worker, dev_orch
     assert local_s3.keys(f"{root}/all/") == [f"{root}/all/a", f"{root}/all/deep/b"]
 
 
-def test_what_is_not_in_the_storage_is_told(worker, dev_orchestrator, local_s3):
+def test_a_missing_object_is_named(worker, dev_orchestrator, local_s3):
     local_s3.configure(worker)
 
     @worker.task("work")
@@ -293,5 +293,5 @@ def test_what_is_not_in_the_storage_is_told(worker, dev_orchestrator, local_s3):
         local_s3.get("http://a/b")
 
 
-def test_what_was_uploaded_can_be_told():
+def test_the_metadata_of_an_upload_can_be_data():
     assert json.loads(encode({"file": FileMetadata("s3://b/k", 5)})[1]) == {"file": {"uri": "s3://b/k", "size": 5}}

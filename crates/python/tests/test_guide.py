@@ -1,4 +1,4 @@
-"""What the documents show of Python does what they say."""
+"""The Python blocks of the documents do what the documents say."""
 
 import pathlib
 import re
@@ -15,7 +15,7 @@ def blocks(document: str) -> list[str]:
 
 
 def run_blocks(document: str, **names) -> types.SimpleNamespace:
-    """All blocks of a document, one after the other, as one module."""
+    """Runs all blocks of a document, one after the other, as one module."""
     module = types.ModuleType("guide")
     vars(module).update(names)
     for number, block in enumerate(blocks(document), 1):
@@ -51,7 +51,7 @@ def test_the_guides_tasks_do_what_it_says(guide, capsys):
     assert run.data["report"].endswith("/report.txt")
     assert run.files == {"report.txt": b"all is well", "rows.csv": b"a,b\n"}
     assert tester.run("report_in_a_thread").files == {"report.txt": b"all is well"}
-    assert "report ended" in capsys.readouterr().out, "the middleware is around it"
+    assert "report ended" in capsys.readouterr().out, "the middleware wraps the task"
 
 
 def test_the_guides_own_tests_pass(guide, dev_orchestrator):

@@ -1,4 +1,4 @@
-"""How a worker begins and ends: signals, exit codes, forks, loops, the interpreter's end."""
+"""The start and the end of a worker: signals, exit codes, forks, loops, the end of the interpreter."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_signal_ends_the_start_up_hooks(number, kind):
     assert code == 0 and output.rstrip().endswith("returned") and "Traceback" not in output, output
 
 
-def test_a_configuration_that_is_wrong_is_told_before_the_start_up_hooks(monkeypatch):
+def test_a_wrong_configuration_is_reported_before_the_start_up_hooks(monkeypatch):
     monkeypatch.setenv("MAX_CONCURRENT_TASKS", "many")
     worker, ran = Worker(), []
     worker.on_startup(lambda: ran.append(True))
@@ -147,7 +147,7 @@ def test_a_signal_is_obeyed_while_a_handler_blocks_the_loop():
     assert code == 0, output
 
 
-def test_a_configuration_that_is_wrong_is_exit_code_2_and_all_of_it_is_said():
+def test_a_wrong_configuration_is_exit_code_2_and_all_problems_are_printed():
     program = Program(RUN, "http://127.0.0.1:1", HEARTBEAT_INTERVAL="soon", MAX_CONCURRENT_TASKS="0")
     code, output = program.end()
     assert code == 2 and "HEARTBEAT_INTERVAL" in output and "MAX_CONCURRENT_TASKS" in output, output
@@ -298,15 +298,15 @@ def test_a_worker_that_runs_is_not_run_again_and_not_changed():
         worker, _ = worker_of(dev.url)
         with beside(worker):
             until(lambda: worker._run)
-            with pytest.raises(RuntimeError, match="runs already"):
+            with pytest.raises(RuntimeError, match="already running"):
                 asyncio.run(worker.main())
             with pytest.raises(RuntimeError, match="cannot be added"):
                 worker.task("more")(print)
-            with pytest.raises(RuntimeError, match="cannot be set any more"):
+            with pytest.raises(RuntimeError, match="cannot be set while a worker runs"):
                 worker.config.WORKER_ID = "other"
 
 
-def test_run_in_a_running_loop_says_what_to_do():
+def test_run_in_a_running_loop_names_the_alternative():
     worker, _ = worker_of("http://127.0.0.1:1")
 
     async def main():
@@ -316,7 +316,7 @@ def test_run_in_a_running_loop_says_what_to_do():
     asyncio.run(main())
 
 
-def test_a_forked_process_is_told_that_its_worker_stayed_behind():
+def test_a_forked_process_gets_an_error_since_the_worker_runs_in_its_parent():
     script = (
         TASKS
         + """
@@ -355,7 +355,7 @@ def test_a_forked_process_is_told_that_its_worker_stayed_behind():
     assert output.count("forked from it") == 2 and "child 0" in output and output.rstrip().endswith("ended"), output
 
 
-def test_a_child_that_a_blocking_handler_forked_and_let_go_ends():
+def test_a_child_that_a_blocking_handler_forked_and_abandoned_ends():
     with orchestrator() as dev:
         worker = Worker(config=config(dev.url))
 
@@ -425,14 +425,14 @@ def test_a_loop_that_is_closed_under_it_ends_the_worker(caplog):
         native = worker._run.native
         loop.close()
         job = dev.submit("sleep", {"seconds": 1})
-        assert dev.result(job)["error"]["message"] == "worker shut down", "it is given back"
+        assert dev.result(job)["error"]["message"] == "worker shut down", "the task is given back"
         until(lambda: native.join(0.1))
         assert not running.is_set()
         assert any("loop was closed" in record.getMessage() for record in caplog.records)
-        # What was left pending is destroyed some time, and asyncio would say so.
+        # Pending coroutines are destroyed at some later time, and asyncio would warn about them.
         task._log_destroy_pending = False
         with beside(worker):
-            assert dev.data("sleep", {"seconds": 0}) == {"slept": True}, "it can be run anew"
+            assert dev.data("sleep", {"seconds": 0}) == {"slept": True}, "the worker can be run again"
             assert worker._run is not None
             del task
             gc.collect()
@@ -440,7 +440,7 @@ def test_a_loop_that_is_closed_under_it_ends_the_worker(caplog):
 
 
 @pytest.mark.parametrize("on_disk", [True, False])
-def test_what_is_not_acknowledged_is_kept_where_there_is_a_folder_for_it(tmp_path, on_disk):
+def test_unacknowledged_results_are_kept_if_there_is_a_folder_for_them(tmp_path, on_disk):
     folder = {"WORKER_OUTBOX_DIR": str(tmp_path)} if on_disk else {}
     began, go_on = threading.Event(), threading.Event()
     with orchestrator() as dev:
@@ -463,7 +463,7 @@ def test_what_is_not_acknowledged_is_kept_where_there_is_a_folder_for_it(tmp_pat
     assert stopped.is_clean is on_disk
 
 
-def test_a_loop_that_is_left_takes_the_worker_along():
+def test_leaving_the_loop_ends_the_worker():
     with orchestrator() as dev:
         worker, _ = worker_of(dev.url)
 
@@ -472,12 +472,12 @@ def test_a_loop_that_is_left_takes_the_worker_along():
             await asyncio.to_thread(until, dev.workers)
             assert not task.done()
 
-        # `asyncio.run` cancels what is left, and waits for it.
+        # `asyncio.run` cancels the remaining tasks, and waits for them.
         asyncio.run(main())
         assert worker._run is None
 
 
-def test_a_handler_that_blocks_the_loop_is_named_and_heartbeats_go_on(caplog):
+def test_a_handler_that_blocks_the_loop_is_named_and_heartbeats_continue(caplog):
     caplog.set_level(logging.WARNING, "avtomatika_worker")
     with orchestrator(worker_ttl=1.0) as dev:
         worker, running = worker_of(dev.url)
@@ -485,10 +485,10 @@ def test_a_handler_that_blocks_the_loop_is_named_and_heartbeats_go_on(caplog):
             job = dev.submit("hog", {"seconds": 2.5})
             assert running.wait(15)
             said = until(lambda: [r.getMessage() for r in caplog.records if "blocked" in r.getMessage()], 2)
-            assert dev.task(job)["status"] == "running", "it is said while it is so"
+            assert dev.task(job)["status"] == "running", "the warning is logged while the loop is blocked"
             assert "the handler of `hog` has blocked the event loop for 1" in said[0] and __file__ in said[0]
             time.sleep(1)
-            assert dev.workers(), "not given up"
+            assert dev.workers(), "the worker still counts as alive"
             assert dev.result(job)["status"] == "finished"
             until(lambda: any("no longer blocked" in record.getMessage() for record in caplog.records))
 
@@ -496,7 +496,7 @@ def test_a_handler_that_blocks_the_loop_is_named_and_heartbeats_go_on(caplog):
 def test_importing_the_package_is_quick_and_takes_no_heavy_modules():
     script = """
     import sys, time
-    # Of the processor: whatever else the machine does.
+    # Processor time, which does not depend on other load of the machine.
     began = time.process_time()
     import avtomatika_worker
     took = time.process_time() - began

@@ -1,4 +1,4 @@
-"""The core's log lines, as Python's ``logging`` gets them."""
+"""The core's log lines, as Python's ``logging`` receives them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def test_a_line_of_the_core_is_one_line_without_secrets(caplog):
             error = dev.error("fails", {"message": f"key-secret-1 {FORGED}"})
             until(lambda: any("task ended" in record.getMessage() for record in caplog.records))
     assert error["message"] == f"*** {FORGED}"
-    told = [record.getMessage() for record in caplog.records]
-    assert any(r"task ended: *** a\n2026-01-01T00:00:00Z ERROR forged\u{1b}[2J" in line for line in told), told
-    assert not any("\n" in line or "\x1b" in line or "key-secret-1" in line for line in told), told
+    lines = [record.getMessage() for record in caplog.records]
+    assert any(r"task ended: *** a\n2026-01-01T00:00:00Z ERROR forged\u{1b}[2J" in line for line in lines), lines
+    assert not any("\n" in line or "\x1b" in line or "key-secret-1" in line for line in lines), lines
     members = [str(value) for record in caplog.records for value in record.__dict__.values()]
     assert not any("key-secret-1" in member for member in members)
 

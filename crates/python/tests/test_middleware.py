@@ -1,4 +1,4 @@
-"""Middleware: what it sees, what it may do, and in which order."""
+"""Middleware: its context, its effects, and its order."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_all_mixtures_nest_and_the_innermost_injection_counts(kinds, handler):
     assert diary == [f"{name}-enter" for name in names] + [f"{name}-exit" for name in reversed(names)]
 
 
-def test_it_may_catch_replace_and_refuse():
+def test_middleware_may_catch_replace_and_refuse():
     with orchestrator() as dev:
         worker = Worker(config=config(dev.url))
 
@@ -102,7 +102,7 @@ def test_it_may_catch_replace_and_refuse():
             assert (view["result_status"], view["data"]) == ("refused", {"task": "t"})
 
 
-def test_a_handler_whose_argument_nobody_injects_fails_for_good():
+def test_a_handler_with_an_argument_that_is_not_injected_fails_permanently():
     with orchestrator() as dev:
         worker = Worker(config=config(dev.url))
 
@@ -117,7 +117,7 @@ def test_a_handler_whose_argument_nobody_injects_fails_for_good():
 
 @pytest.mark.parametrize("kinds", ["b", "bb", "ba", "ab", "bab"])
 @pytest.mark.parametrize("handler", ["async", "blocking"])
-def test_cancelling_goes_through_all_of_it(kinds, handler):
+def test_cancelling_reaches_all_middleware_and_the_handler(kinds, handler):
     began, diary = threading.Event(), []
     with orchestrator() as dev:
         worker = Worker(config=config(dev.url), max_concurrent_tasks=1)
@@ -145,11 +145,11 @@ def test_cancelling_goes_through_all_of_it(kinds, handler):
         with beside(worker):
             job = dev.submit("t")
             assert began.wait(15)
-            told = time.monotonic()
+            cancelled_at = time.monotonic()
             dev.cancel(job)
             assert dev.result(job)["status"] == "cancelled"
-            assert time.monotonic() - told < 4
-            assert dev.run("next")["status"] == "finished", "its slot and its thread are free"
+            assert time.monotonic() - cancelled_at < 4
+            assert dev.run("next")["status"] == "finished", "the slot and the thread are free again"
     assert [entry for entry in diary if entry.endswith("-exit")][: len(kinds)] == [
         f"{kind}{len(kinds) - 1 - place}-exit" for place, kind in enumerate(reversed(kinds))
     ]
@@ -157,7 +157,7 @@ def test_cancelling_goes_through_all_of_it(kinds, handler):
 
 @pytest.mark.parametrize("kind", ["lambda", "wrapper", "partial"])
 @pytest.mark.parametrize("around", ["", "a", "b"])
-def test_one_that_is_async_but_does_not_look_it_is_awaited(around, kind):
+def test_middleware_that_returns_an_awaitable_is_awaited(around, kind):
     diary: list[str] = []
 
     async def inner(context, next_handler, mark):

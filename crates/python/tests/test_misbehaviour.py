@@ -1,4 +1,4 @@
-"""Exceptions, logging and code that misbehave: no task, slot or end is lost by them."""
+"""Exceptions, logging and code that misbehave: none of them costs a task, a slot or the shutdown."""
 
 import dataclasses
 import logging
@@ -6,7 +6,6 @@ import signal
 
 import pytest
 from avtomatika_worker import ParamValidationError, Worker, WorkerError
-from avtomatika_worker._serving import serve
 from avtomatika_worker.params import reader
 from support import LIMIT, Program, beside, config, orchestrator
 
@@ -29,7 +28,7 @@ class NoClass(Exception):
 
 class NoAttributes(Exception):
     def __getattribute__(self, name):
-        raise RuntimeError("nothing is told")
+        raise RuntimeError("it has no attributes")
 
 
 class EndsAll(Exception):
@@ -41,7 +40,7 @@ AWKWARD = [Falsy("falsy"), NoTruth("text"), NoClass("text"), NoAttributes("text"
 
 
 def failing(dev):
-    """A worker with one slot, whose handlers raise the exception of a place in the list."""
+    """A worker with one slot, whose handlers raise the exception at an index of the list."""
     worker = Worker(max_concurrent_tasks=1, config=config(dev.url))
 
     @worker.task("on-loop")
@@ -60,12 +59,12 @@ def failing(dev):
 
 
 @pytest.mark.parametrize("name", ["on-loop", "on-thread"])
-def test_whatever_an_exception_does_when_it_is_looked_at_its_task_is_reported(name):
+def test_a_task_is_reported_even_if_inspecting_its_exception_raises(name):
     with orchestrator() as dev, beside(failing(dev)):
         for which, error in enumerate(AWKWARD):
-            told = dev.error(name, {"which": which})
-            assert told["code"] == "TRANSIENT_ERROR"
-            assert told["message"] in ("falsy", "text", "3", type(error).__name__)
+            failure = dev.error(name, {"which": which})
+            assert failure["code"] == "TRANSIENT_ERROR"
+            assert failure["message"] in ("falsy", "text", "3", type(error).__name__)
         assert dev.data("well", {"slot": "free"}) == {"slot": "free"}
 
 
@@ -113,7 +112,7 @@ KEYBOARD = """
 """
 
 
-def test_a_handler_that_raises_what_ctrl_c_does_harms_nobody_else():
+def test_a_handler_that_raises_keyboard_interrupt_harms_no_other():
     with orchestrator() as dev:
         program = Program(KEYBOARD, dev.url)
         assert dev.error("interrupts")["code"] == "TRANSIENT_ERROR"
@@ -143,7 +142,7 @@ TO_THREAD = """
 """
 
 
-def test_a_call_by_to_thread_does_not_hold_up_the_end():
+def test_a_call_by_to_thread_does_not_delay_the_end():
     with orchestrator() as dev:
         program = Program(TO_THREAD, dev.url, WORKER_SHUTDOWN_TIMEOUT="0.5")
         job = dev.submit("waits", {"seconds": 100 * LIMIT})
@@ -154,7 +153,7 @@ def test_a_call_by_to_thread_does_not_hold_up_the_end():
     assert code == 1 and "1 calls by `asyncio.to_thread`" in output, output
 
 
-def test_what_a_handler_left_to_an_executor_is_waited_for_a_little():
+def test_calls_that_a_handler_left_in_an_executor_are_waited_for_briefly():
     with orchestrator() as dev:
         program = Program(TO_THREAD, dev.url)
         assert dev.data("leaves", {"seconds": 0.5}) == {"in": "a thread"}
@@ -163,20 +162,20 @@ def test_what_a_handler_left_to_an_executor_is_waited_for_a_little():
     assert code == 0 and output == "returned\n", output
 
 
-async def registered(**said):
+async def registered(**options):
     worker = Worker()
 
-    @worker.task("named", **said)
+    @worker.task("named", **options)
     async def named(params):
         return None
 
-    await serve(worker, False, False)
+    await worker._serve(False, False)
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("options", "message"),
     [
-        ({"timeout": "soon"}, "the task `named`: its `timeout` is `'soon'`, expected seconds above 0"),
+        ({"timeout": "soon"}, "the task `named`: its `timeout` is `'soon'`, expected a number of seconds above 0"),
         ({"task_type": 5}, "the task `named`: its `task_type` is `5`, expected text"),
         ({"output_statuses": "one"}, "its `output_statuses` are `'one'`, expected a list of texts"),
         ({"input_schema": "{}"}, "its `input_schema` is `'{}'`, expected a dictionary"),
@@ -184,14 +183,14 @@ async def registered(**said):
         ({"events": ["done"]}, "its `events` is `['done']`, expected a dictionary"),
     ],
 )
-async def test_what_is_said_of_a_task_is_checked_before_it_runs(said, told):
+async def test_the_options_of_a_task_are_checked_before_the_worker_runs(options, message):
     with pytest.raises(WorkerError) as raised:
-        await registered(**said)
-    assert told in str(raised.value)
+        await registered(**options)
+    assert message in str(raised.value)
     assert raised.value.exit_code == 2
 
 
-def test_what_is_no_type_and_no_configuration_is_refused():
+def test_a_wrong_worker_type_and_a_wrong_configuration_are_refused():
     with pytest.raises(TypeError, match="`config` is a `dict`, expected a `WorkerConfig`"):
         Worker(config={})
     worker = Worker(worker_type=5)
@@ -201,7 +200,7 @@ def test_what_is_no_type_and_no_configuration_is_refused():
     assert ended.value.code == 2
 
 
-def test_an_argument_that_cannot_be_reached_is_refused_where_it_stands():
+def test_a_positional_only_argument_is_refused_at_the_registration():
     worker = Worker()
 
     async def by_place(params, task_id, /):
@@ -211,7 +210,7 @@ def test_an_argument_that_cannot_be_reached_is_refused_where_it_stands():
         return None
 
     for handler in (by_place, by_place_if_there):
-        with pytest.raises(TypeError, match="takes `task_id` by its place only, expected by name"):
+        with pytest.raises(TypeError, match="the argument `task_id` of the handler .* is positional-only"):
             worker.task("any")(handler)
 
 

@@ -1,4 +1,4 @@
-"""From what a handler returned or raised to what the orchestrator is told."""
+"""The conversion of results and exceptions to outcomes."""
 
 import dataclasses
 import datetime
@@ -66,9 +66,9 @@ class Model(pydantic.BaseModel):
         ({"status": "s", "data": Model(mean=1)}, "s", {"mean": 1.0, "when": "2026-01-02", "point": None}),
     ],
 )
-def test_what_is_a_result(result, status, data):
-    told, encoded, error = encode(result)
-    assert (told, error) == (status, None)
+def test_the_forms_of_a_result(result, status, data):
+    encoded_status, encoded, error = encode(result)
+    assert (encoded_status, error) == (status, None)
     assert (None if encoded is None else json.loads(encoded)) == data
 
 
@@ -159,14 +159,14 @@ def selfish() -> Selfish:
         (cyclic(), "at `a[1]`: it contains itself"),
         ({"s": selfish()}, "at `s.me[0]`: it contains itself"),
         ({"half": "\ud800"}, "at `half`: text with half of a surrogate pair"),
-        ({"a": {"\ud800": 1}}, "at `a`: the key `?` is no text that can be sent"),
+        ({"a": {"\ud800": 1}}, "at `a`: the key `?` cannot be sent as text"),
         ({"a": [{(1, 2): 3}]}, "at `a[0]`: the key `(1, 2)` is of the type `tuple`, expected text"),
-        ({"a": {float("nan"): 1}}, "at `a`: the key `nan` is no text that can be sent"),
+        ({"a": {float("nan"): 1}}, "at `a`: the key `nan` cannot be sent as text"),
         ({"n": 10**5000}, "at `n`: Exceeds the limit"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_not_json_is_named_by_its_path(data, problem):
+def test_data_that_are_not_json_are_named_by_their_path(data, problem):
     status, encoded, error = encode({"status": "success", "data": data})
     assert (status, encoded) == ("failure", None)
     code, message, details = error
@@ -175,7 +175,7 @@ def test_what_is_not_json_is_named_by_its_path(data, problem):
     message.encode()
 
 
-def test_what_is_nested_too_deeply_is_told_and_what_is_not_is_sent():
+def test_data_nested_too_deeply_are_refused_and_others_are_sent():
     assert encode(deep(300))[0] == "success"
     _, encoded, error = encode(deep(100_000))
     assert encoded is None
@@ -187,7 +187,7 @@ def test_what_is_nested_too_deeply_is_told_and_what_is_not_is_sent():
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        ([1], "the handler returned a list, `[1]`, expected a dictionary, a dataclass, a model or nothing"),
+        ([1], "the handler returned a list, `[1]`, expected a dictionary, a dataclass, a model or `None`"),
         ((1,), "the handler returned a tuple, `(1,)`"),
         ("text", "the handler returned a string, `'text'`"),
         (5, "the handler returned a number, `5`"),
@@ -196,7 +196,7 @@ def test_what_is_nested_too_deeply_is_told_and_what_is_not_is_sent():
         (b"x", "the handler returned a value of the type `bytes`, `b'x'`"),
         (Point, "the handler returned a value of the type `type`"),
         ("\ud800" * 200, "the handler returned a string"),
-        ({"data": [1]}, "the handler's data is a list, `[1]`, expected a dictionary or nothing"),
+        ({"data": [1]}, "the handler's data is a list, `[1]`, expected a dictionary or `None`"),
         ({"data": "x" * 1000}, "the handler's data is a string, `'xxx"),
         ({"data": 0}, "the handler's data is a number, `0`"),
         ({"status": 5}, "the handler's status is a number, `5`, expected text"),
@@ -204,7 +204,7 @@ def test_what_is_nested_too_deeply_is_told_and_what_is_not_is_sent():
         ({"status": "failure", "error": 5}, "the handler's error is a number, `5`, expected a dictionary"),
     ],
 )
-def test_anything_else_says_what_came(result, message):
+def test_the_error_for_anything_else_shows_the_value(result, message):
     status, data, error = encode(result)
     assert (status, data) == ("failure", None)
     assert error[0] == "PERMANENT_ERROR"
@@ -227,7 +227,7 @@ def test_anything_else_says_what_came(result, message):
         ({"status": "failure", "error": errors.PermanentError("no")}, ("PERMANENT_ERROR", "no", None)),
         (
             {"status": "failure"},
-            ("TRANSIENT_ERROR", "the handler gave the status `failure` without an `error`", None),
+            ("TRANSIENT_ERROR", "the handler returned the status `failure` without an `error`", None),
         ),
         ({"error": {"code": "C", "message": "m", "details": [1]}}, ("C", "m", b'{"value":[1]}')),
         (
@@ -237,11 +237,11 @@ def test_anything_else_says_what_came(result, message):
         ({"error": {"code": "C", "message": "half: \ud800"}}, ("C", "half: ?", None)),
     ],
 )
-def test_of_a_failure_whatever_can_be_understood_is_kept(result, error):
+def test_a_failure_is_kept_as_far_as_it_can_be_understood(result, error):
     assert encode(result) == ("failure", None, error)
 
 
-def test_what_has_no_place_in_a_result_is_not_lost_without_a_word(caplog):
+def test_members_of_a_result_that_are_not_sent_are_logged(caplog):
     assert encode({"status": "success", "value": 5}) == ("success", None, None)
     assert "`value`" in caplog.text
     caplog.clear()
@@ -255,7 +255,7 @@ def test_what_has_no_place_in_a_result_is_not_lost_without_a_word(caplog):
     assert caplog.text == ""
 
 
-def test_nothing_of_the_users_makes_it_raise():
+def test_no_code_of_the_user_makes_it_raise():
     class Rude:
         def __repr__(self):
             raise RuntimeError("no")
@@ -286,7 +286,7 @@ class OwnError(Exception):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
         (RuntimeError("text"), ("TRANSIENT_ERROR", "text", {"type": "RuntimeError"})),
         (ValueError("bad value"), ("TRANSIENT_ERROR", "bad value", {"type": "ValueError"})),
@@ -306,10 +306,10 @@ class OwnError(Exception):
         (errors.PermanentError(), ("PERMANENT_ERROR", "PermanentError", None)),
     ],
 )
-def test_exceptions_are_transient_unless_they_say_otherwise(error, told):
+def test_exceptions_are_transient_unless_they_have_a_code(error, expected):
     status, data, (code, message, details) = from_exception(error)
     assert (status, data) == ("failure", None)
-    assert (code, message, None if details is None else json.loads(details)) == told
+    assert (code, message, None if details is None else json.loads(details)) == expected
 
 
 def test_errors_survive_a_pool_of_processes():

@@ -1,4 +1,4 @@
-"""From JSON to what the handler's annotation says."""
+"""The conversion of JSON to the annotated type."""
 
 import dataclasses
 import enum
@@ -28,11 +28,11 @@ def problems(annotation: Any, value: Any) -> list[tuple[str, str]]:
         read(annotation, value)
     assert isinstance(raised.value, InvalidInputError)
     assert raised.value.code == "INVALID_INPUT_ERROR"
-    told = [(entry["path"], entry["problem"]) for entry in raised.value.details["problems"]]
-    first_path, first_text = told[0]
+    found = [(entry["path"], entry["problem"]) for entry in raised.value.details["problems"]]
+    first_path, first_text = found[0]
     place = ": " if first_path == "." else f" at `{first_path}`: "
     assert str(raised.value).startswith(f"invalid params{place}{first_text}")
-    return told
+    return found
 
 
 class Colour(enum.Enum):
@@ -83,7 +83,7 @@ class Validated(pydantic.BaseModel):
 
 
 @pytest.mark.parametrize("annotation", [dict, Any, dict[str, Any], typing.Mapping[str, Any], object, "a text"])
-def test_a_dictionary_comes_as_it_was_sent(annotation):
+def test_a_dictionary_is_passed_as_it_was_sent(annotation):
     params = {"b": 1, "a": [None, True, {"x": "y"}]}
     assert read(annotation, params) == params
     assert list(read(annotation, params)) == ["b", "a"]
@@ -103,26 +103,26 @@ def test_numbers_are_exact():
     assert (made.width, made.scale) == (10**30, 0.1)
 
 
-def test_of_a_key_that_stands_twice_the_last_counts():
+def test_of_duplicate_keys_the_last_counts():
     assert read(dict, b'{"a": 1, "b": 2, "a": 3}') == {"a": 3, "b": 2}
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 @pytest.mark.parametrize("annotation", [dict, Size, Validated])
-def test_what_is_no_number_is_refused(annotation, constant):
+def test_nan_and_infinity_are_refused(annotation, constant):
     raw = f'{{"width": 1, "height": 1, "source_url": "NaN", "scale": {constant}}}'.encode()
     ((path, problem),) = problems(annotation, raw)
     assert path == "."
     assert constant in problem
 
 
-def test_what_is_nested_too_deeply_or_no_json_is_told():
-    assert problems(dict, b"[" * 100_000 + b"]" * 100_000) == [(".", "it is nested too deeply")]
+def test_deep_nesting_and_text_other_than_json_are_refused():
+    assert problems(dict, b"[" * 100_000 + b"]" * 100_000) == [(".", "nested too deeply")]
     assert "not JSON" in problems(dict, b"{")[0][1]
     assert "digits" in problems(dict, b'{"a": ' + b"1" * 5000 + b"}")[0][1]
 
 
-def test_a_dataclass_is_made_with_what_is_in_it():
+def test_a_dataclass_is_made_with_its_nested_values():
     made = read(
         Picture,
         {
@@ -141,7 +141,7 @@ def test_a_dataclass_is_made_with_what_is_in_it():
     assert made.sizes == [Size(1, 1)]
     assert made.colour is Colour.RED
     assert isinstance(made.parent, Picture)
-    assert type(made.scale) is int, "nothing is coerced"
+    assert type(made.scale) is int, "numbers are not converted"
     assert made.other == "not looked at"
 
 
@@ -192,7 +192,7 @@ WRONG = [
 @pytest.mark.parametrize(
     ("value", "path", "problem"), WRONG, ids=[f"{path}-{n}" for n, (_, path, _) in enumerate(WRONG)]
 )
-def test_the_first_problem_of_a_dataclass_is_told_with_its_path(value, path, problem):
+def test_the_first_problem_of_a_dataclass_is_reported_with_its_path(value, path, problem):
     assert problems(Picture, value) == [(path, problem)]
 
 
@@ -252,7 +252,7 @@ def test_dataclasses_of_all_kinds():
     assert read(dict[str, Level], {"a": 1}) == {"a": Level.LOW}
 
 
-def test_of_a_union_the_first_that_fits_is_taken():
+def test_the_first_member_of_a_union_that_fits_is_taken():
     @dataclasses.dataclass
     class Circle:
         radius: int
@@ -272,12 +272,12 @@ def test_a_typed_dictionary_is_checked_and_stays_a_dictionary():
     assert problems(Inline, {"width": 1, "note": 5}) == [("note", "invalid type: integer `5`, expected str")]
 
 
-def test_all_problems_of_a_pydantic_model_are_told():
+def test_all_problems_of_a_pydantic_model_are_reported():
     made = read(Validated, {"width": "10", "height": 20.0, "source_url": "u", "parts": [{"width": 1}]})
     assert (made.width, made.height, made.parts) == (10, 20, [Size(1)])
-    told = problems(Validated, {"width": 0, "height": "x", "parts": [{"width": 1}, {"width": "y"}]})
-    assert [path for path, _ in told] == ["width", "height", "source_url", "parts[1].width"]
-    assert told[0][1] == "Input should be greater than 0"
+    found = problems(Validated, {"width": 0, "height": "x", "parts": [{"width": 1}, {"width": "y"}]})
+    assert [path for path, _ in found] == ["width", "height", "source_url", "parts[1].width"]
+    assert found[0][1] == "Input should be greater than 0"
 
 
 def test_every_kind_of_pydantic_annotation_validates():
@@ -303,7 +303,7 @@ def test_every_kind_of_pydantic_annotation_validates():
     assert read(Root, {"a": 1}).root == {"a": 1}
 
 
-def test_a_flood_of_problems_is_cut_and_counted():
+def test_a_large_number_of_problems_is_cut_and_counted():
     class Many(pydantic.BaseModel):
         items: list[int]
 

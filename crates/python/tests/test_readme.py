@@ -1,4 +1,4 @@
-"""Every code block of the existing package's README, unchanged, run by a worker that an orchestrator feeds."""
+"""Every code block of the existing package's README, unchanged, run by a worker with an orchestrator."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ def text(name: str) -> str:
 
 
 def run_block(name: str, **names) -> types.SimpleNamespace:
-    """A block, executed where these names are known."""
+    """Executes a block in a module that has these names."""
     module = types.ModuleType(f"readme_{name}")
     vars(module).update(names)
     sys.modules[module.__name__] = module
@@ -42,7 +42,7 @@ def test_there_is_a_test_for_every_block():
 
 @contextlib.contextmanager
 def program(name: str, orchestrator: DevOrchestrator):
-    """A block as a program of its own, configured by the environment as the README says. It has to end with 0."""
+    """Runs a block as a program, configured by the environment as in the README. It has to end with exit code 0."""
     known = {variable: value for variable, value in os.environ.items() if not variable.startswith("WORKER_")}
     variables = {
         **known,
@@ -78,7 +78,7 @@ def test_the_quick_start_is_a_program_that_the_environment_configures(name, dev_
         assert view["worker_id"] == "image-processor-worker-1"
     assert f"Task {view['task_id']} (Job: {view['job_id']}): resizing image..." in said
     assert "Parameters: {'filename': 'a.png'}" in said
-    assert any("registered" in line for line in said), "messages of the worker are seen"
+    assert any("registered" in line for line in said), "the worker's messages are printed"
 
 
 def test_a_program_may_configure_itself_and_the_environment_gives_the_rest(dev_orchestrator):
@@ -129,7 +129,7 @@ def test_params_are_a_dictionary(dev_orchestrator):
         ),
     ],
 )
-def test_params_are_validated_by_what_they_are_annotated_with(name, good, bad, problem, dev_orchestrator, capsys):
+def test_params_are_validated_by_their_annotation(name, good, bad, problem, dev_orchestrator, capsys):
     with dev_orchestrator.running(with_worker(name)):
         assert dev_orchestrator.run("resize_image", good)["result_status"] == "success"
         view = dev_orchestrator.run("resize_image", bad)
@@ -161,7 +161,7 @@ def test_limits_of_groups_are_never_exceeded(dev_orchestrator):
     most: dict[str, int] = {}
 
     async def sleep(seconds: float) -> None:
-        # Video takes 5 in the README, audio 2, a report 1.
+        # In the README, a video takes 5 s, an audio file 2 s, a report 1 s.
         group = {5: "video", 2: "audio", 1: "report"}[seconds]
         running[group] = running.get(group, 0) + 1
         most[group] = max(most.get(group, 0), running[group])
@@ -179,7 +179,7 @@ def test_limits_of_groups_are_never_exceeded(dev_orchestrator):
 
 
 def as_handler(name: str) -> Worker:
-    """A block that is what a handler returns."""
+    """Runs a block as the body of a handler."""
     worker = Worker(worker_type="readme")
     names: dict = {}
     exec("async def handler(params, **kwargs):\n" + textwrap.indent(text(name), "    "), names)
@@ -194,7 +194,7 @@ def as_handler(name: str) -> Worker:
         ("custom_status", "needs_manual_review", {"reason": "Low confidence score"}),
     ],
 )
-def test_what_is_returned_decides_what_becomes_of_the_job(name, status, data, dev_orchestrator):
+def test_the_returned_status_decides_the_status_of_the_job(name, status, data, dev_orchestrator):
     with dev_orchestrator.running(as_handler(name)):
         view = dev_orchestrator.run("work")
     assert (view["status"], view["result_status"], view["data"]) == ("finished", status, data)
@@ -207,7 +207,7 @@ def test_what_is_returned_decides_what_becomes_of_the_job(name, status, data, de
         ("permanent_error", "PERMANENT_ERROR", "Corrupted input file", 1),
     ],
 )
-def test_an_error_says_whether_to_try_again(name, code, message, attempts, dev_orchestrator):
+def test_the_code_of_an_error_decides_on_retries(name, code, message, attempts, dev_orchestrator):
     with dev_orchestrator.running(as_handler(name)):
         view = dev_orchestrator.run("work")
     assert (view["error"]["code"], view["error"]["message"]) == (code, message)
@@ -226,7 +226,7 @@ class ResourceManager:
         self.did.append("released")
 
 
-def test_middleware_injects_what_the_handler_asks_for(dev_orchestrator, capsys):
+def test_middleware_injects_an_argument_of_the_handler(dev_orchestrator, capsys):
     manager = ResourceManager()
     with dev_orchestrator.running(with_worker("middleware", resource_manager=manager)):
         view = dev_orchestrator.run("generate")
@@ -265,7 +265,7 @@ def test_files_of_a_task(dev_orchestrator, tmp_path):
     assert view["result_status"] == "success"
     assert view["data"] == {"report": str(tmp_path / view["task_id"] / "report.pdf")}
     left = [path for path in tmp_path.iterdir() if path.name != ".avtomatika"]
-    assert left == [], "its directory is removed after the result was sent"
+    assert left == [], "the directory is removed after the result was sent"
 
 
 def test_s3_is_transparent(dev_orchestrator, local_s3, tmp_path, monkeypatch):

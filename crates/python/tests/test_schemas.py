@@ -1,4 +1,4 @@
-"""The JSON Schemas that newer orchestrators are told."""
+"""The JSON Schemas that newer orchestrators are sent."""
 
 import dataclasses
 import datetime
@@ -47,7 +47,7 @@ class Model(pydantic.BaseModel):
     width: int = pydantic.Field(gt=0)
 
 
-def told(annotation, returned=None) -> tuple:
+def schemas_of(annotation, returned=None) -> tuple:
     async def handler(params): ...
 
     handler.__annotations__["params"] = annotation
@@ -60,8 +60,8 @@ def told(annotation, returned=None) -> tuple:
 INNER = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"], "additionalProperties": False}
 
 
-def test_a_dataclass_says_what_its_fields_are():
-    schema, _ = told(Outer)
+def test_the_schema_of_a_dataclass_describes_its_fields():
+    schema, _ = schemas_of(Outer)
     assert schema["type"] == "object"
     assert schema["additionalProperties"] is False
     assert schema["required"] == ["a", "c", "d", "e", "f", "g"]
@@ -98,7 +98,7 @@ def test_a_dataclass_says_what_its_fields_are():
     ],
 )
 def test_of_parameters(annotation, schema):
-    assert told(annotation)[0] == schema
+    assert schemas_of(annotation)[0] == schema
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_of_parameters(annotation, schema):
     [(dict, None), (dict[str, int], None), (None, None), (type(None), {"type": "null"}), (Inner, INNER)],
 )
 def test_of_results(annotation, schema):
-    assert told(dict, annotation)[1] == schema
+    assert schemas_of(dict, annotation)[1] == schema
 
 
-def test_documentation_and_version_are_told(monkeypatch):
+def test_documentation_and_version_are_included(monkeypatch):
     async def handler(params):
         """Does it.
 
@@ -120,7 +120,7 @@ def test_documentation_and_version_are_told(monkeypatch):
     assert schemas.of(handler) == (None, None, "Does it.\n\nIn two lines.", "1.2.3")
 
 
-def test_only_skills_tell_what_they_were_not_asked_for():
+def test_only_skills_have_inferred_schemas():
     worker = Worker()
 
     @worker.task("task")
@@ -135,7 +135,8 @@ def test_only_skills_tell_what_they_were_not_asked_for():
     @worker.skill("named")
     async def named(params: Inner) -> Inner: ...
 
-    specs = {route.name: _spec(worker, route) for route in routes(worker)}
+    registered = worker._registered()
+    specs = {route.name: _spec(registered, route) for route in routes(registered)}
     assert {name: (spec["input_schema"], spec["output_schema"]) for name, spec in specs.items() if name == "task"} == {
         "task": (None, None)
     }

@@ -1,4 +1,4 @@
-"""What a handler asks for, under postponed annotations, which are texts."""
+"""The analysis of a handler's signature, with postponed annotations, which are texts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def called(func: Any, params: Any = None) -> Any:
     return analyse(func).invoke({"p": 1} if params is None else params, OFFERED)
 
 
-def test_a_handler_gets_only_what_it_names():
+def test_a_handler_gets_only_the_arguments_it_names():
     assert called(lambda params: params) == {"p": 1}
     assert called(lambda params, task_id: task_id) == "t"
     assert called(lambda params, *, job_id, deadline=5: (job_id, deadline)) == ("j", 5)
@@ -38,7 +38,7 @@ def test_a_handler_gets_only_what_it_names():
     assert called(lambda data, /, job_id: (data, job_id)) == ({"p": 1}, "j")
 
 
-def test_with_keywords_for_all_it_gets_all_but_the_files():
+def test_a_handler_with_kwargs_gets_all_arguments_except_the_files():
     named = called(lambda params, **kwargs: kwargs)
     assert named == {"task_id": "t", "job_id": "j", "priority": 0, "model_path": "/m"}
     assert called(lambda **kwargs: kwargs["params"]) == {"p": 1}
@@ -46,11 +46,11 @@ def test_with_keywords_for_all_it_gets_all_but_the_files():
     assert called(lambda p, task_files, **kwargs: task_files) == "the files"
 
 
-def test_what_nobody_injected_is_named():
+def test_an_argument_that_was_not_injected_is_named():
     async def generate(params, model, **kwargs):
         raise AssertionError("not called")
 
-    with pytest.raises(PermanentError, match="asks for `model`, which nobody injected"):
+    with pytest.raises(PermanentError, match="asks for `model`, which no middleware has provided"):
         called(generate)
 
 
@@ -71,7 +71,7 @@ def test_files_are_found_by_their_annotation_under_any_name():
     assert "task_files" not in called(plain)[1]
     assert called(optional) == "the files"
     assert called(first) == ("the files", {"p": 1})
-    assert not analyse(for_checkers_only).wants_files, "nothing is known of a name that is not there"
+    assert not analyse(for_checkers_only).wants_files, "an undefined name is not recognised"
     assert analyse(plain).wants_files
     assert not analyse(lambda params, **kwargs: None).wants_files
 
@@ -87,7 +87,7 @@ class Inner:
     x: int
 
 
-def test_annotations_that_are_texts_are_resolved():
+def test_text_annotations_are_resolved():
     async def handler(params: Outer, **kwargs: Any) -> None: ...
 
     read = analyse(handler).params_reader
@@ -96,7 +96,7 @@ def test_annotations_that_are_texts_are_resolved():
         read(b'{"inner": {"x": 1}, "later": [{"x": "2"}]}')
 
 
-def test_so_are_those_of_classes_that_are_local():
+def test_text_annotations_of_local_classes_are_resolved():
     class Local(BaseModel):
         x: int
 
@@ -122,7 +122,7 @@ def test_so_are_those_of_classes_that_are_local():
         two.params_reader(b'{"nested": {"x": null}}')
 
 
-def test_a_class_may_stand_further_down():
+def test_a_class_may_be_defined_further_down():
     async def handler(params: FurtherDown) -> None: ...
 
     plan = analyse(handler)
@@ -136,7 +136,7 @@ def test_a_class_may_stand_further_down():
         del globals()["FurtherDown"]
 
 
-async def test_one_that_is_never_there_is_told_when_the_worker_starts() -> None:
+async def test_an_annotation_that_is_never_defined_is_reported_at_the_start() -> None:
     worker = Worker()
 
     @worker.task("odd")
@@ -147,7 +147,7 @@ async def test_one_that_is_never_there_is_told_when_the_worker_starts() -> None:
     assert raised.value.exit_code == 2
 
 
-def test_a_field_that_cannot_be_resolved_is_warned_about_and_not_checked(caplog):
+def test_an_unresolvable_field_is_logged_and_not_checked(caplog):
     @dataclass
     class Odd:
         a: int
@@ -190,7 +190,7 @@ def test_callables_of_all_kinds():
     assert analyse(one.blocking).invoke(Inner(1), OFFERED) == Inner(1)
 
 
-def test_what_can_never_be_a_handler_is_refused_at_once():
+def test_objects_that_cannot_be_handlers_are_refused_at_once():
     async def generator(params: dict) -> Any:
         yield 1
 
@@ -198,13 +198,13 @@ def test_what_can_never_be_a_handler_is_refused_at_once():
         yield 1
 
     for func in (generator, other):
-        with pytest.raises(TypeError, match="has a `yield`"):
+        with pytest.raises(TypeError, match="is a generator"):
             analyse(func)
-    with pytest.raises(TypeError, match="has to be a function, got `int`"):
+    with pytest.raises(TypeError, match="must be a function, got `int`"):
         analyse(5)  # type: ignore[arg-type]
 
 
-def test_what_surrounds_a_handler_is_not_kept_alive():
+def test_the_scope_around_a_handler_is_not_kept_alive():
     class Big:
         pass
 

@@ -1,4 +1,4 @@
-"""Type checkers see the package as it is."""
+"""Type checkers accept correct uses of the package, and find mistakes."""
 
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""What users test their handlers with."""
+"""The tools for testing handlers."""
 
 import asyncio
 import datetime
@@ -72,7 +72,7 @@ def test_a_task_is_run_as_in_production():
     assert "success" in repr(run)
 
 
-def test_what_is_wrong_is_told_as_an_orchestrator_would_be_told():
+def test_failures_are_those_that_an_orchestrator_would_get():
     tester = TestWorker(worker)
     run = tester.run("resize", {"width": "3"})
     assert (run.status, run.error_code) == ("failure", "INVALID_INPUT_ERROR")
@@ -92,7 +92,7 @@ def test_the_hot_cache_lives_as_long_as_the_test_worker():
 
 
 @pytest.mark.parametrize("name", ["block", "wait"])
-def test_a_task_can_be_told_to_stop(name):
+def test_a_task_can_be_cancelled(name):
     began = time.monotonic()
     run = TestWorker(worker).run(name, {"steps": 3000}, cancelled_after=0.1)
     assert run.status == "cancelled"
@@ -100,7 +100,7 @@ def test_a_task_can_be_told_to_stop(name):
     assert name == "wait" or seen == ["cancelled"]
 
 
-async def test_it_runs_on_a_loop_that_is_there():
+async def test_it_runs_on_the_current_loop():
     tester = TestWorker(worker)
     runs = await asyncio.gather(*(tester.run_async("resize", {"width": width}) for width in range(20)))
     assert [run.data["width"] for run in runs] == list(range(20))
@@ -109,7 +109,7 @@ async def test_it_runs_on_a_loop_that_is_there():
         tester.run("resize", {"width": 1})
 
 
-def test_files_are_in_a_directory_of_the_tests_own():
+def test_files_are_in_a_temporary_directory():
     files_worker = Worker()
     paths = []
 
@@ -139,7 +139,7 @@ def test_files_are_in_a_directory_of_the_tests_own():
 
 def test_mistakes_are_named():
     tester = TestWorker(worker)
-    with pytest.raises(KeyError, match="there is no task `resise`; there are block, crash"):
+    with pytest.raises(KeyError, match="there is no task `resise`; the worker has: block, crash"):
         tester.run("resise")
     with pytest.raises(TypeError, match="no `prio`"):
         tester.run("resize", prio=1)
@@ -161,7 +161,7 @@ def test_the_development_orchestrator_runs_a_worker(dev_orchestrator):
     assert dev_orchestrator.task("nothing") is None
 
 
-def test_a_worker_that_cannot_run_says_why():
+def test_a_worker_that_cannot_run_raises_the_reason():
     broken = Worker()
     with DevOrchestrator() as orchestrator, pytest.raises(Exception, match="no task"):
         with orchestrator.running(broken):
@@ -176,11 +176,11 @@ def test_settings_of_the_orchestrator_count_and_are_checked():
     orchestrator.shutdown()
     with pytest.raises(RuntimeError, match="shut down"):
         orchestrator.workers()
-    with pytest.raises(ValueError, match="expected a host's address and a port"):
+    with pytest.raises(ValueError, match="expected an IP address and a port"):
         DevOrchestrator("localhost")
 
 
-def test_what_a_task_tells_is_converted_as_its_data_are_and_odd_text_fails_nothing():
+def test_progress_and_events_are_converted_like_data_and_invalid_text_is_replaced():
     own = Worker()
 
     @own.task("tell")

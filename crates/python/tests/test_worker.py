@@ -1,4 +1,4 @@
-"""The worker, fed by the development orchestrator."""
+"""The worker with the development orchestrator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def made(url: str, attributes: dict[str, Any] | None = None, **arguments: Any) -
     return Worker(config=config(url, **(attributes or {})), **arguments)
 
 
-def test_async_and_blocking_handlers_get_what_they_name_and_return_data():
+def test_async_and_blocking_handlers_get_their_arguments_and_return_data():
     with orchestrator() as dev:
         worker = made(dev.url, worker_type="a-type")
 
@@ -80,7 +80,7 @@ def test_a_wrapper_of_an_async_handler_may_block_or_pass_it_on():
                 assert view.get("data") == {"task_id": view["task_id"]}, view
 
 
-def test_as_many_block_at_once_as_there_are_slots():
+def test_as_many_handlers_block_at_once_as_there_are_slots():
     with orchestrator() as dev:
         worker = made(dev.url, max_concurrent_tasks=12)
         together = threading.Barrier(12)
@@ -95,7 +95,7 @@ def test_as_many_block_at_once_as_there_are_slots():
             assert {dev.result(job)["status"] for job in jobs} == {"finished"}
 
 
-def test_limits_of_groups_are_held():
+def test_limits_of_groups_are_obeyed():
     with orchestrator() as dev:
         worker = made(dev.url, task_type_limits={"video": 1}, max_concurrent_tasks=8)
         now, most = 0, 0
@@ -173,7 +173,7 @@ def test_wrong_params_are_invalid_input_and_the_handler_is_not_run():
             assert dev.data("async", {"width": 3}) == {"width": 3}
 
 
-def test_the_cases_of_data_that_cannot_be_told_do_not_hang():
+def test_data_that_cannot_be_sent_do_not_hang_the_task():
     with orchestrator() as dev:
         worker = made(dev.url)
         results = {"set": {"a": {1}}, "nan": {"a": float("nan")}, "list": [1], "deep": {"a": b"x"}}
@@ -231,7 +231,7 @@ def test_the_trace_of_a_task_is_the_current_one_in_its_handler():
     assert contextvars.copy_context().run(seen) == "0af7651916cd43dd8448eb211c80319c"
 
 
-def test_progress_models_and_capacity_are_told_from_both_kinds_of_handlers():
+def test_progress_models_and_capacity_are_reported_from_both_kinds_of_handlers():
     with orchestrator() as dev:
         full = threading.Event()
         worker = made(
@@ -268,7 +268,7 @@ def test_progress_models_and_capacity_are_told_from_both_kinds_of_handlers():
         assert worker.get_hot_cache() == {"b", "c"}
 
 
-def test_a_capacity_checker_that_raises_counts_as_yes_and_is_said_once(caplog):
+def test_a_capacity_checker_that_raises_counts_as_yes_and_is_logged_once(caplog):
     asked = []
 
     def check(name):
@@ -289,7 +289,7 @@ def test_a_capacity_checker_that_raises_counts_as_yes_and_is_said_once(caplog):
     assert len(said) == 1 and said[0].exc_info
 
 
-def test_skills_are_tasks_by_their_newer_name():
+def test_skills_are_tasks_under_their_newer_name():
     with orchestrator() as dev:
         worker = made(dev.url, skill_type_limits={"gpu": 1})
 
@@ -327,7 +327,7 @@ def test_several_workers_live_in_one_process_at_once_and_one_after_the_other():
                     assert dev.data(f"t{number}") == {"by": f"t{number}"}
 
 
-def test_on_one_loop_several_workers_get_along():
+def test_several_workers_run_on_one_loop():
     with orchestrator() as dev:
         workers = []
         for number in range(2):
@@ -389,7 +389,7 @@ def test_a_loop_without_readers_is_woken_by_a_thread():
                 dev.data("t")
 
 
-def test_a_configuration_that_is_wrong_is_told_whole_and_a_worker_without_tasks_too(monkeypatch):
+def test_all_problems_of_a_configuration_and_a_worker_without_tasks_are_reported(monkeypatch):
     monkeypatch.setenv("HEARTBEAT_INTERVAL", "soon")
     monkeypatch.setenv("MAX_CONCURRENT_TASKS", "0")
     worker = Worker()
@@ -405,7 +405,7 @@ def test_a_configuration_that_is_wrong_is_told_whole_and_a_worker_without_tasks_
         asyncio.run(Worker(config=config("http://127.0.0.1:1")).main())
 
 
-def test_what_is_registered_wrongly_is_refused_at_once():
+def test_wrong_registrations_are_refused_at_once():
     worker = made("http://127.0.0.1:1")
 
     @worker.task("t")
@@ -416,13 +416,13 @@ def test_what_is_registered_wrongly_is_refused_at_once():
         worker.task("t")(t)
     with pytest.raises(TypeError):
         worker.add_middleware("no function")
-    with pytest.raises(TypeError, match="the name of a task is text"):
+    with pytest.raises(TypeError, match="the name of a task must be text"):
 
         @worker.task
         async def without_parentheses(params):
             return None
 
-    with pytest.raises(TypeError, match="the name of a command is text"):
+    with pytest.raises(TypeError, match="the name of a command must be text"):
 
         @worker.on_command
         async def without_a_name(command):
@@ -430,11 +430,11 @@ def test_what_is_registered_wrongly_is_refused_at_once():
 
     with pytest.raises(ValueError, match="max_concurrent_tasks is `0`"):
         made("http://127.0.0.1:1", max_concurrent_tasks=0)
-    with pytest.warns(UserWarning, match="`http_session` is accepted and not used"):
+    with pytest.warns(UserWarning, match="`http_session` is accepted but not used"):
         made("http://127.0.0.1:1", http_session=object())
 
 
-def test_log_lines_of_the_core_come_with_their_time_and_fields(caplog):
+def test_log_lines_of_the_core_have_their_time_and_fields(caplog):
     caplog.set_level(logging.INFO, "avtomatika_worker")
     with orchestrator() as dev:
         worker = made(dev.url)
@@ -452,7 +452,7 @@ def test_log_lines_of_the_core_come_with_their_time_and_fields(caplog):
     assert any(record.getMessage().startswith("the worker has stopped") for record in caplog.records)
 
 
-def test_lines_below_the_level_of_the_logger_are_not_even_made(caplog):
+def test_lines_below_the_level_of_the_logger_are_not_created(caplog):
     caplog.set_level(logging.WARNING, "avtomatika_worker")
     with orchestrator() as dev:
         worker = made(dev.url)
@@ -491,7 +491,7 @@ def test_ten_thousand_tasks_do_not_make_the_process_grow():
             many(7000)
             grown = _resident() - before
             assert not worker._run._running
-    # The orchestrator is in the process too, and remembers its tasks.
+    # The orchestrator is in the same process, and remembers its tasks.
     assert grown < 24 * 2**20, f"{grown / 2**20:.1f} MiB"
 
 
@@ -547,8 +547,8 @@ def test_a_startup_hook_that_raises_ends_the_run_with_it():
     assert isinstance(one.error, LookupError)
 
 
-def test_schemas_are_made_of_annotations_for_skills_and_told_of_tasks_only_when_given():
-    """Orchestrators of 1.0b30 hold tasks to them before a worker sees them."""
+def test_schemas_are_made_from_annotations_for_skills_and_sent_for_tasks_only_when_given():
+    """Orchestrators of 1.0b30 check tasks against them before a worker gets them."""
     from avtomatika_worker._serving import _spec, routes
 
     worker = made("http://127.0.0.1:1")
@@ -566,11 +566,12 @@ def test_schemas_are_made_of_annotations_for_skills_and_told_of_tasks_only_when_
     async def skill(params: dict) -> dict:
         return {}
 
-    told = {route.name: _spec(worker, route) for route in routes(worker)}
-    assert [told[name]["input_schema"] for name in ("task", "given", "skill")] == [
+    registered = worker._registered()
+    specs = {route.name: _spec(registered, route) for route in routes(registered)}
+    assert [specs[name]["input_schema"] for name in ("task", "given", "skill")] == [
         None,
         '{"type": "object"}',
-        told["skill"]["input_schema"],
+        specs["skill"]["input_schema"],
     ]
-    assert told["skill"]["input_schema"] is not None
-    assert told["task"]["description"] == "Does it."
+    assert specs["skill"]["input_schema"] is not None
+    assert specs["task"]["description"] == "Does it."

@@ -1,4 +1,4 @@
-//! `docs/configuration.md` holds the table of all options as the code has it.
+//! `docs/configuration.md` has the same table of options as the code.
 
 use avtomatika_worker::config::{OPTIONS, OptionInfo};
 

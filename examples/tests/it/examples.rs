@@ -1,4 +1,4 @@
-//! The examples run to their end, and print what they are there to show.
+//! The examples run to their end, and print the expected lines.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,7 +11,7 @@ fn run(name: &str) -> String {
     let program = examples.join(name);
     let output = Command::new(&program).env_clear().output();
     let output = output.unwrap_or_else(|error| {
-        panic!("{}: {error}; `cargo build -p avtomatika-examples --examples` makes it", program.display())
+        panic!("{}: {error}; `cargo build -p avtomatika-examples --examples` builds it", program.display())
     });
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{name}: {text}\n{}", String::from_utf8_lossy(&output.stderr));
@@ -23,8 +23,9 @@ fn prints(name: &str, lines: &[&str]) {
     let text = run(name);
     let mut rest = text.as_str();
     for line in lines {
-        let at =
-            rest.find(line).unwrap_or_else(|| panic!("`{line}` is not there, or not in its place: {text}"));
+        let at = rest
+            .find(line)
+            .unwrap_or_else(|| panic!("the output lacks `{line}`, or has it in another place: {text}"));
         rest = &rest[at + line.len()..];
     }
 }
@@ -46,7 +47,7 @@ fn typed_params() {
 
 #[test]
 fn limits() {
-    prints("limits", &["16 tasks ended", "on the graphics card: at most 1", "in all: at most 4"]);
+    prints("limits", &["16 tasks ended", "on the graphics card: at most 1", "in total: at most 4"]);
 }
 
 #[test]
@@ -55,8 +56,8 @@ fn middleware_and_injection() {
         "middleware_and_injection",
         &[
             "connected: opened the connection for ask",
-            "handler: asks over the connection for ask",
-            "measured: `ask` ended quickly in `success`",
+            "handler: uses the connection for ask",
+            "measured: `ask` ended quickly with `success`",
             r#"result: {"answer":42}"#,
         ],
     );
@@ -68,8 +69,8 @@ fn several_orchestrators() {
         "several_orchestrators",
         &[
             r#"the first orchestrator: {"greeted":{"name":"Ada"}}"#,
-            "workers at the second meanwhile: 0",
-            "the first orchestrator is gone",
+            "workers of the second orchestrator meanwhile: 0",
+            "the first orchestrator has ended",
             r#"the second orchestrator: {"greeted":{"name":"Grace"}}"#,
         ],
     );
@@ -79,7 +80,7 @@ fn several_orchestrators() {
 fn mtls() {
     prints(
         "mtls",
-        &[r#"without a certificate: "nobody came for the task""#, r#"with a certificate: {"text":"Hello!"}"#],
+        &[r#"without a certificate: "no worker took the task""#, r#"with a certificate: {"text":"Hello!"}"#],
     );
 }
 
@@ -88,12 +89,12 @@ fn cancellation_and_progress() {
     prints(
         "cancellation_and_progress",
         &[
-            "walk: it says `step`, and is cancelled",
-            "walk: the desk is tidied up",
-            "walk: cancelled",
-            "compute: it says `round`, and is cancelled",
-            "compute: the desk is tidied up",
-            "compute: cancelled",
+            "walk: cancelled after `step`",
+            "walk: cleaned up",
+            "walk: ended as cancelled",
+            "compute: cancelled after `round`",
+            "compute: cleaned up",
+            "compute: ended as cancelled",
         ],
     );
 }

@@ -1,4 +1,4 @@
-//! What the documents point at is there.
+//! The links of the documents lead to existing files.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ const DOCUMENTS: [&str; 5] =
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md"];
 
 #[test]
-fn every_file_that_a_document_names_is_there() {
+fn every_file_that_a_document_links_to_exists() {
     let guides = std::fs::read_dir(file("docs")).expect("there are guides");
     let guides = guides.map(|entry| format!("docs/{}", entry.expect("an entry").file_name().display()));
     let documents = DOCUMENTS.into_iter().map(str::to_owned).chain(guides);
@@ -16,7 +16,7 @@ fn every_file_that_a_document_names_is_there() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
-/// A sentence for each link of a document to a file that is not there.
+/// Returns a sentence for each link of a document to a missing file.
 fn missing_from(document: &str) -> Vec<String> {
     let text = read(document);
     let folder = Path::new(document).parent().expect("a document is in a folder");
@@ -25,7 +25,7 @@ fn missing_from(document: &str) -> Vec<String> {
     let files = files.filter(|link| !link.is_empty() && !link.contains("://"));
     files
         .filter(|link| !file("").join(folder).join(link).exists())
-        .map(|link| format!("`{document}` points at `{link}`, which is not there"))
+        .map(|link| format!("`{document}` has a link to `{link}`, which does not exist"))
         .collect()
 }
 
@@ -45,7 +45,7 @@ fn every_guide_is_compiled_and_every_example_is_run() {
         let entry = entry.expect("an entry");
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        // That one needs an orchestrator: the worker's own tests and those against the real ones run it.
+        // This one needs an orchestrator: the worker's own tests and those against the real orchestrators run it.
         if entry.path().join("main.rs").exists() && name != "conformance_worker" {
             assert!(
                 run.contains(&format!("\"{name}\"")),

@@ -1,4 +1,4 @@
-//! The documents say what the code does.
+//! Tests that the documents agree with the code.
 
 mod configuration;
 mod examples;
@@ -6,7 +6,7 @@ mod links;
 
 use std::path::PathBuf;
 
-/// A file of the repository.
+/// Returns the path of a file in the repository.
 fn file(path: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path)
 }

@@ -1,4 +1,4 @@
-//! `config`: what a worker started here and now would go by.
+//! `config`: the configuration of a worker in the current environment.
 
 use avtomatika_worker::WorkerConfig;
 use avtomatika_worker::config::{Effective, OPTIONS};
@@ -8,7 +8,7 @@ use crate::args::Config;
 use crate::exit::{Exit, Failure};
 use crate::output::Printer;
 
-/// Prints the effective configuration, or all that is wrong with it.
+/// Prints the effective configuration, or all problems in it.
 pub(crate) fn run(config: &Config, printer: &Printer) -> Result<Exit, Failure> {
     let read = WorkerConfig::from_env();
     for warning in read.warnings() {
@@ -37,7 +37,7 @@ fn object(effective: &[Effective]) -> Value {
     Value::Object(rows.collect::<Map<_, _>>())
 }
 
-/// Aligned; values come last, as some are long.
+/// Returns an aligned table. Values are in the last column, since some are long.
 fn table(effective: &[Effective]) -> String {
     let width = OPTIONS.iter().map(|option| option.variable.len()).max().unwrap_or_default();
     let rows = effective
@@ -46,7 +46,7 @@ fn table(effective: &[Effective]) -> String {
     rows.collect::<Vec<_>>().join("\n")
 }
 
-/// On one line; in brackets where it is no value, but what holds without one.
+/// Returns a value on one line; the meaning of a missing value is shown in brackets.
 fn shown(row: &Effective) -> String {
     match &row.value {
         Some(value) => value.replace(char::is_control, "\u{fffd}"),

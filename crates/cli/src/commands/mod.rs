@@ -1,4 +1,4 @@
-//! One module for each verb.
+//! The commands, one module for each.
 
 mod config;
 mod demo;
@@ -7,7 +7,7 @@ use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure};
 use crate::output::Printer;
 
-/// Does what was asked for.
+/// Runs the command in the arguments.
 pub(crate) fn run(args: Args, printer: &Printer) -> Result<Exit, Failure> {
     match args.command {
         Command::Config(config) => config::run(&config, printer),

@@ -3,7 +3,7 @@
 use crate::program::run;
 
 #[test]
-fn help_is_as_it_was() {
+fn the_help_matches_its_snapshot() {
     let (stdout, stderr, code) = run(&["--help"]);
     assert_eq!((stderr.as_str(), code), ("", Some(0)));
     insta::assert_snapshot!("help", stdout);
@@ -18,14 +18,14 @@ fn help_is_as_it_was() {
 }
 
 #[test]
-fn without_a_command_there_is_help() {
+fn without_a_command_the_help_is_printed() {
     let (stdout, stderr, code) = run(&[]);
     assert_eq!((stdout.as_str(), code), ("", Some(2)));
     assert!(stderr.contains("Usage: avtomatika <COMMAND>") && stderr.contains("demo"), "{stderr}");
 }
 
 #[test]
-fn the_version_is_told() {
+fn the_version_is_printed() {
     let version = concat!("avtomatika ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!(run(&["--version"]), (version.to_owned(), String::new(), Some(0)));
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::program::{command, told};
+use crate::program::{command, printed};
 
-/// Variables that may hold secrets, all with one.
+/// Variables that may contain secrets, each with one.
 const SECRETS: [(&str, &str); 9] = [
     ("WORKER_TOKEN", "hidden"),
     ("WORKER_INDIVIDUAL_TOKEN", "hidden"),
@@ -19,11 +19,11 @@ const SECRETS: [(&str, &str); 9] = [
 
 fn config(args: &[&str], variables: &[(&str, &str)]) -> (String, String, Option<i32>) {
     let all = [&["config"], args].concat();
-    told(&command(&all).envs(variables.iter().copied()).output().expect("started"))
+    printed(&command(&all).envs(variables.iter().copied()).output().expect("started"))
 }
 
 #[test]
-fn all_options_are_told_with_their_values_and_who_said_so() {
+fn all_options_are_printed_with_their_values_and_sources() {
     let variables = [("WORKER_TOKEN", "t"), ("HEARTBEAT_INTERVAL", "5"), ("LOG_LEVEL", "Warning")];
     let (stdout, stderr, code) = config(&[], &variables);
     assert_eq!((stderr.as_str(), code), ("", Some(0)));
@@ -34,15 +34,15 @@ fn all_options_are_told_with_their_values_and_who_said_so() {
 fn programs_get_json() {
     let (stdout, _, code) = config(&["--json"], &[("HEARTBEAT_INTERVAL", "5")]);
     assert_eq!(code, Some(0));
-    let told: Value = serde_json::from_str(&stdout).expect("JSON");
-    assert_eq!(told["HEARTBEAT_INTERVAL"], serde_json::json!({"value": "5", "source": "environment"}));
-    assert_eq!(told["WORKER_ID"], serde_json::json!({"value": null, "source": "default"}));
+    let object: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(object["HEARTBEAT_INTERVAL"], serde_json::json!({"value": "5", "source": "environment"}));
+    assert_eq!(object["WORKER_ID"], serde_json::json!({"value": null, "source": "default"}));
     let (lines, _, _) = config(&[], &[]);
-    assert_eq!(told.as_object().map(serde_json::Map::len), Some(lines.lines().count()));
+    assert_eq!(object.as_object().map(serde_json::Map::len), Some(lines.lines().count()));
 }
 
 #[test]
-fn no_secret_is_told() {
+fn no_secret_is_printed() {
     for args in [&[][..], &["--json"]] {
         let (stdout, stderr, code) = config(args, &SECRETS);
         assert_eq!(code, Some(0), "{stderr}");
@@ -65,7 +65,7 @@ fn warnings_go_to_standard_error() {
 }
 
 #[test]
-fn all_that_is_wrong_is_listed_and_nothing_else() {
+fn all_problems_are_listed_and_nothing_else() {
     let wrong = [
         ("WORKER_ID", "a b"),
         ("MAX_CONCURRENT_TASKS", "0"),

@@ -4,20 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::program::{LIMIT, command, run, told, watched};
+use crate::program::{LIMIT, command, printed, run, watched};
 
-/// The paths in the last column of what was printed.
+/// Returns the paths in the last column of the output.
 fn paths(stdout: &str) -> Vec<PathBuf> {
     stdout.lines().map(|line| line.rsplit("  ").next().expect("a column").into()).collect()
 }
 
-/// Runs the demo with a temporary directory of its own.
+/// Runs the demo with this temporary directory.
 fn demo_in(temporary: &Path, args: &[&str]) -> (String, String, Option<i32>) {
-    told(&command(&[&["demo"], args].concat()).env("TMPDIR", temporary).output().expect("started"))
+    printed(&command(&[&["demo"], args].concat()).env("TMPDIR", temporary).output().expect("started"))
 }
 
 #[test]
-fn three_pictures_are_resized_and_told_of() {
+fn three_pictures_are_resized_and_listed() {
     let temporary = tempfile::tempdir().unwrap();
     let (stdout, stderr, code) = demo_in(temporary.path(), &[]);
     assert_eq!(code, Some(0), "{stderr}");
@@ -33,14 +33,14 @@ fn three_pictures_are_resized_and_told_of() {
     settings.add_filter(r" +[\d.]+ KiB", " [SIZE]");
     settings.bind(|| insta::assert_snapshot!("results", stdout));
 
-    // Without a terminal there are plain lines, one for each stage.
+    // Without a terminal, plain lines are printed, one for each stage.
     assert!(!stderr.contains(['\r', '\u{1b}']), "{stderr:?}");
     for name in ["landscape.jpg", "mandelbrot.jpg", "pattern.png"] {
-        let told: Vec<_> =
+        let stages: Vec<_> =
             stderr.lines().filter_map(|line| line.strip_prefix(&format!("{name}: "))).collect();
-        assert_eq!(told.first(), Some(&"queued (0%)"), "{stderr}");
-        assert_eq!(told.last(), Some(&"finished (100%)"), "{stderr}");
-        assert!(told.contains(&"encoding (85%)"), "{stderr}");
+        assert_eq!(stages.first(), Some(&"queued (0%)"), "{stderr}");
+        assert_eq!(stages.last(), Some(&"finished (100%)"), "{stderr}");
+        assert!(stages.contains(&"encoding (85%)"), "{stderr}");
     }
 }
 
@@ -58,27 +58,30 @@ fn a_directory_and_a_width_may_be_given_and_nothing_is_overwritten() {
     fs::write(first, "mine").unwrap();
     let (stdout, stderr, code) = run(&["demo", "--output", output, "--width", "33"]);
     assert_eq!((stdout.as_str(), code), ("", Some(1)));
-    assert!(stderr.starts_with("error: `") && stderr.contains("is there already"), "{stderr}");
-    assert!(stderr.contains("\nhint: name another directory with `--output`"), "{stderr}");
+    assert!(stderr.starts_with("error: `") && stderr.contains("already exists"), "{stderr}");
+    assert!(stderr.contains("\nhint: choose another directory with `--output`"), "{stderr}");
     assert_eq!(fs::read(first).unwrap(), b"mine");
 }
 
 #[test]
-fn where_nothing_can_be_written_it_says_so() {
+fn a_directory_that_cannot_be_written_is_named() {
     let parent = tempfile::tempdir().unwrap();
     let (stdout, stderr, code) = demo_in(&parent.path().join("missing"), &[]);
     assert_eq!((stdout.as_str(), code), ("", Some(1)));
-    assert!(stderr.contains("error: cannot make a directory in `") && stderr.contains("hint: "), "{stderr}");
+    assert!(
+        stderr.contains("error: cannot create a directory in `") && stderr.contains("hint: "),
+        "{stderr}"
+    );
 
     let file = parent.path().join("file");
     fs::write(&file, "").unwrap();
     let (_, stderr, code) = run(&["demo", "--output", file.to_str().unwrap()]);
     assert_eq!(code, Some(1));
-    assert!(stderr.contains("error: cannot make `"), "{stderr}");
+    assert!(stderr.contains("error: cannot create `"), "{stderr}");
 }
 
 #[test]
-fn variables_of_a_real_worker_do_not_disturb_it() {
+fn variables_of_a_real_worker_do_not_affect_it() {
     let temporary = tempfile::tempdir().unwrap();
     let mut demo = command(&["demo", "--width", "8"]);
     demo.env("TMPDIR", temporary.path());
@@ -96,16 +99,16 @@ fn variables_of_a_real_worker_do_not_disturb_it() {
     ] {
         demo.env(name, value);
     }
-    let (stdout, stderr, code) = told(&demo.output().unwrap());
+    let (stdout, stderr, code) = printed(&demo.output().unwrap());
     assert_eq!((stdout.lines().count(), code), (3, Some(0)), "{stderr}");
 }
 
 #[test]
-fn the_log_is_shown_when_it_is_asked_for() {
+fn the_log_is_shown_with_verbose() {
     let temporary = tempfile::tempdir().unwrap();
     let demo = |level: &str| {
         let mut demo = command(&["demo", "--width", "8", "--verbose"]);
-        told(&demo.env("TMPDIR", temporary.path()).env("LOG_LEVEL", level).output().unwrap())
+        printed(&demo.env("TMPDIR", temporary.path()).env("LOG_LEVEL", level).output().unwrap())
     };
     let (stdout, stderr, code) = demo("info");
     assert_eq!((stdout.lines().count(), code), (3, Some(0)), "{stderr}");
@@ -121,7 +124,7 @@ fn the_log_is_shown_when_it_is_asked_for() {
 }
 
 #[test]
-fn nobody_has_to_read_what_it_prints() {
+fn a_closed_standard_output_is_not_an_error() {
     let temporary = tempfile::tempdir().unwrap();
     for args in
         [&["demo", "--width", "8"][..], &["demo", "--width", "8", "--keep"], &["--help"], &["--version"]]
@@ -130,7 +133,7 @@ fn nobody_has_to_read_what_it_prints() {
         drop(reader);
         let mut child = command(args);
         child.env("TMPDIR", temporary.path()).stdout(writer).stderr(Stdio::piped());
-        let (_, stderr, code) = told(&child.output().unwrap());
+        let (_, stderr, code) = printed(&child.output().unwrap());
         assert_eq!(code, Some(0), "{args:?}: {stderr}");
         assert!(!stderr.contains("panicked") && !stderr.contains("error"), "{args:?}: {stderr}");
     }
@@ -139,12 +142,12 @@ fn nobody_has_to_read_what_it_prints() {
 #[test]
 fn a_full_disk_is_an_error() {
     let full = fs::File::options().write(true).open("/dev/full");
-    // Not every system has it.
+    // Not every system has this device.
     let Ok(full) = full else { return };
     let temporary = tempfile::tempdir().unwrap();
     let mut demo = command(&["demo", "--width", "8"]);
     let output = demo.env("TMPDIR", temporary.path()).stdout(full).stderr(Stdio::piped()).output().unwrap();
-    let (_, stderr, code) = told(&output);
+    let (_, stderr, code) = printed(&output);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("error: cannot write to standard output: "), "{stderr}");
 }

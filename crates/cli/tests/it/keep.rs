@@ -1,4 +1,4 @@
-//! `avtomatika demo --keep`: what it prints works when it is pasted.
+//! `avtomatika demo --keep`: the printed commands work when they are pasted.
 
 use std::path::Path;
 
@@ -18,9 +18,9 @@ async fn paste(line: String) -> Value {
 async fn keep(temporary: &Path, variables: &[(&str, &str)]) -> Process {
     let program = watched(&["demo", "--keep", "--width", "64"]).env("TMPDIR", temporary);
     let demo = program.envs(variables.iter().copied()).start();
-    // One by one, as each wait has a limit of its own: without optimisation every stage takes its time.
-    for said in ["queued", "resizing", "encoding", "finished", "Look at it"] {
-        demo.wait_for_line(said).await;
+    // One by one, since each wait has a limit of its own: without optimisation every stage is slow.
+    for text in ["queued", "resizing", "encoding", "finished", "Show a task by"] {
+        demo.wait_for_line(text).await;
     }
     demo
 }
@@ -28,7 +28,7 @@ async fn keep(temporary: &Path, variables: &[(&str, &str)]) -> Process {
 #[tokio::test]
 async fn the_printed_commands_submit_a_task_and_show_it() {
     let temporary = tempfile::tempdir().unwrap();
-    // A quote in the path, so that what is printed has to be quoted well.
+    // A quote in the path, so that the printed commands have to be quoted correctly.
     let directory = temporary.path().join("it's here");
     std::fs::create_dir(&directory).unwrap();
     let mut demo = keep(&directory, &[]).await;
@@ -46,14 +46,14 @@ async fn the_printed_commands_submit_a_task_and_show_it() {
     for _ in 0..2 {
         let submitted = paste(submit.clone()).await;
         let job = submitted["job_id"].as_str().unwrap();
-        let told = demo.wait_for_line(&format!("resize_image {job}: finished")).await;
+        let line = demo.wait_for_line(&format!("resize_image {job}: finished")).await;
         let base = look.rsplit_once('/').unwrap().0;
         let task = paste(format!("{base}/{job}")).await;
         assert_eq!(task["status"], "finished", "{task}");
         let uri = task["data"]["picture"].as_str().unwrap();
         assert!(uri.starts_with("s3://avtomatika-payloads/") && uri.ends_with("/landscape-32.jpg"), "{uri}");
-        // What was delivered hangs beside the others.
-        let path = told.rsplit_once(", ").unwrap().1;
+        // The result is saved beside the others.
+        let path = line.rsplit_once(", ").unwrap().1;
         assert!(Path::new(path).starts_with(&directory), "{path}");
         assert_eq!(image::image_dimensions(path).unwrap(), (32, 24));
     }
@@ -74,7 +74,7 @@ async fn the_printed_commands_submit_a_task_and_show_it() {
 }
 
 #[tokio::test]
-async fn ctrl_c_ends_it_too_and_a_proxy_is_gone_around() {
+async fn ctrl_c_ends_it_too_and_a_proxy_is_not_used() {
     let temporary = tempfile::tempdir().unwrap();
     let mut demo = keep(temporary.path(), &[("http_proxy", "http://127.0.0.1:1")]).await;
     let look = demo.wait_for_line("/api/tasks/job-").await;

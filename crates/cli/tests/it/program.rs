@@ -5,30 +5,30 @@ use std::time::Duration;
 
 use testkit::Program;
 
-/// How long it may take, built without optimisation and beside other tests.
+/// The time limit of the program, built without optimisation and run beside other tests.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 const BINARY: &str = env!("CARGO_BIN_EXE_avtomatika");
 
-/// Watched line by line.
+/// Returns the program, to be read line by line.
 pub(crate) fn watched(args: &[&str]) -> Program {
     Program::new(BINARY).args(args).clean_env()
 }
 
-/// To be adapted and waited for, with nothing but `PATH` in its environment.
+/// Returns the program with nothing but `PATH` in its environment, to be adapted and waited for.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
     command.args(args).env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
     command
 }
 
-/// What it printed on standard output and standard error, and its exit code.
-pub(crate) fn told(output: &Output) -> (String, String, Option<i32>) {
+/// Returns the text on standard output, the text on standard error, and the exit code.
+pub(crate) fn printed(output: &Output) -> (String, String, Option<i32>) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
     (text(&output.stdout), text(&output.stderr), output.status.code())
 }
 
-/// Runs it to its end.
+/// Runs the program to its end.
 pub(crate) fn run(args: &[&str]) -> (String, String, Option<i32>) {
-    told(&command(args).output().expect("started"))
+    printed(&command(args).output().expect("started"))
 }

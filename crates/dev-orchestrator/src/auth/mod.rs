@@ -1,4 +1,4 @@
-//! Who may speak as a worker: tokens, signatures, and messages that are too old or come twice.
+//! Authentication of workers: tokens, signatures, and the refusal of old and repeated messages.
 
 mod replay;
 
@@ -14,18 +14,18 @@ use self::replay::Seen;
 use crate::clock::Now;
 use crate::refusal::Refusal;
 
-/// A message may be this many seconds off, either way.
-const FRESH: u64 = 60;
+/// The largest difference between a message's timestamp and our clock, in seconds, in either direction.
+const MAX_CLOCK_DIFFERENCE: u64 = 60;
 
-/// Checks what workers send.
+/// Checks the messages of workers.
 #[derive(Debug)]
 pub(crate) struct Auth {
-    /// The one token, with a signer made of it; `None` lets any token in.
+    /// The required token, with a signer made of it; `None` accepts any token.
     expected: Option<(String, Signer)>,
     seen: Mutex<Seen>,
 }
 
-/// What the signature of a message is about. Fields of the wrong type are found by those who need them.
+/// The fields of a message that concern its signature. Their types are checked where they are used.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, default)]
@@ -57,14 +57,14 @@ impl Auth {
         Self { expected, seen: Mutex::new(Seen::new()) }
     }
 
-    /// The token of a request, when it may be used.
+    /// Returns the token of a request if it is accepted.
     pub(crate) fn token<'h>(&self, headers: &'h HeaderMap) -> Result<&'h str, Refusal> {
         let header = headers.get("x-worker-token").map(|value| value.to_str());
         let token = match header {
             Some(Ok(token)) if !token.is_empty() => token,
             Some(Err(_)) => {
                 return Err(Refusal::forbidden(
-                    "the header `X-Worker-Token` has characters beyond visible ASCII",
+                    "the header `X-Worker-Token` contains characters other than visible ASCII",
                 ));
             }
             _ => {
@@ -82,7 +82,7 @@ impl Auth {
         }
     }
 
-    /// Checks the signature of a message, when it has one, and that it is neither old nor a repetition.
+    /// Checks the signature of a message, if it has one, and that the message is neither old nor repeated.
     pub(crate) fn message(
         &self,
         body: &[u8],
@@ -109,8 +109,8 @@ impl Auth {
         };
         if !fits {
             return Err(Refusal::forbidden(
-                "the signature in `security` does not fit the message: it is signed with another token than \
-                 `X-Worker-Token` has, or was changed on the way",
+                "the signature in `security` does not match the message: it was made with another token than the one \
+                 in `X-Worker-Token`, or the message was changed on the way",
             ));
         }
         let nonce = [envelope.event_id, envelope.nonce, envelope.message_id]
@@ -138,14 +138,14 @@ fn check_freshness(timestamp: Option<&RawValue>) -> Result<(), Refusal> {
     };
     let now = unix_seconds();
     match u64::try_from(seconds) {
-        Ok(seconds) if seconds.abs_diff(now) <= FRESH => Ok(()),
+        Ok(seconds) if seconds.abs_diff(now) <= MAX_CLOCK_DIFFERENCE => Ok(()),
         _ => Err(Refusal::forbidden(format!(
             "Message timestamp expired: it is {seconds}, the time here is {now}; check the clocks"
         ))),
     }
 }
 
-/// Takes as long for a token that is wrong at its end as for one that is wrong at its start.
+/// Compares tokens in a time that does not depend on the position of the first difference.
 fn same(one: &str, other: &str) -> bool {
     one.len() == other.len() && one.bytes().zip(other.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
 }

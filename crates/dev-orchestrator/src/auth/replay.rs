@@ -1,17 +1,18 @@
-//! Messages that came before.
+//! Detection of repeated messages.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash};
 use std::time::{Duration, Instant};
 
-/// Longer than any message stays fresh.
+/// The time that a message is remembered: longer than its timestamp is accepted.
 const REMEMBERED: Duration = Duration::from_secs(65);
 
-/// Beyond this the oldest are forgotten early: a replay within a minute is then possible, which harms no test.
-const MOST: usize = 200_000;
+/// The number of remembered messages. Beyond it the oldest are dropped early; a replay within a minute is then
+/// possible, which harms no test.
+const MAX_MESSAGES: usize = 200_000;
 
-/// The hashes of what came lately. Keyed at random, so that nobody can make two messages look alike.
+/// The hashes of recent messages. The hash key is random, so that a sender cannot construct collisions.
 #[derive(Debug)]
 pub(super) struct Seen {
     hasher: RandomState,
@@ -24,10 +25,10 @@ impl Seen {
         Self { hasher: RandomState::new(), known: HashSet::new(), order: VecDeque::new() }
     }
 
-    /// Whether this has not come lately. From now on it has.
+    /// Remembers a message; returns whether it was not seen recently.
     pub(super) fn is_new(&mut self, message: &impl Hash, now: Instant) -> bool {
         while self.order.front().is_some_and(|(when, _)| *when + REMEMBERED <= now)
-            || self.order.len() >= MOST
+            || self.order.len() >= MAX_MESSAGES
         {
             let Some((_, oldest)) = self.order.pop_front() else { break };
             self.known.remove(&oldest);
@@ -57,10 +58,10 @@ mod tests {
     #[test]
     fn memory_is_bounded() {
         let (mut seen, now) = (Seen::new(), Instant::now());
-        for number in 0..MOST + 10 {
+        for number in 0..MAX_MESSAGES + 10 {
             assert!(seen.is_new(&number, now));
         }
-        assert_eq!((seen.known.len(), seen.order.len()), (MOST, MOST));
+        assert_eq!((seen.known.len(), seen.order.len()), (MAX_MESSAGES, MAX_MESSAGES));
         assert!(seen.is_new(&0, now), "forgotten early");
     }
 }

@@ -1,18 +1,18 @@
-//! Scheduling, without I/O: told what happened and when, it says what is to be done.
+//! Scheduling, without I/O: takes events with their times, and returns actions.
 //!
-//! | a task is | what happens | becomes |
+//! | status | event | new status |
 //! |---|---|---|
 //! | – | submitted | queued |
-//! | queued | a poll of a worker that accepts it is open | running |
+//! | queued | a poll of a worker that accepts the task is open | running |
 //! | queued | cancelled | cancelled |
-//! | running | its worker's connection ended before it was handed over | queued, the same try |
+//! | running | the worker's connection ended before the task was delivered | queued, the same try |
 //! | running | success, or a status of the handler's | finished |
-//! | running | a failure that may pass, the deadline, or its worker silent for too long | queued, the next try; quarantined after the last |
-//! | running | a failure that will not pass | quarantined, or failed when the input was wrong |
+//! | running | a failure that may pass, the deadline, or a worker silent for too long | queued, the next try; quarantined after the last |
+//! | running | a failure that will not pass | quarantined, or failed if the input was invalid |
 //! | running | cancelled by its worker | cancelled |
-//! | running | to be cancelled, and any failure | cancelled |
+//! | running, cancellation requested | any failure | cancelled |
 //!
-//! A task that has ended stays as it is.
+//! The status of an ended task never changes.
 
 mod outcomes;
 mod workers;
@@ -26,37 +26,40 @@ use std::time::{Duration, Instant};
 use rxon::WorkerId;
 use rxon::model::ErrorCode;
 
-pub(crate) use self::outcomes::{Ignored, Report, Told, Verdict};
+pub(crate) use self::outcomes::{Ignored, ProgressReport, Report, Verdict};
 use crate::clock::Now;
+use crate::error::Error;
+use crate::events::Event;
 use crate::settings::Settings;
-use crate::store::{Assignment, Job, Stage, Store, noticed};
+use crate::store::{Assignment, Job, Stage, Store, own_failure};
+use crate::task::Cancellation;
 use crate::task::CheckedTask;
-use crate::{Cancellation, Error, Event, TaskStatus, TaskView};
+use crate::view::{TaskStatus, TaskView};
 
-/// A worker stops at the deadline by itself; its own word on that is worth waiting for.
+/// The time between the deadline and the retry: a worker stops at the deadline by itself, and its own report is better.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// One poll that waits. Later ones are greater.
+/// The id of an open poll. Later polls have greater ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PollId(pub(crate) u64);
 
-/// What is to be done.
+/// An action that follows from an event.
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Answer this poll with this task.
     Hand(PollId, Assignment),
-    /// Tell those who listen.
-    Tell(Event),
-    /// Tell those who wait for this job's end.
+    /// Send this event to the feeds.
+    Publish(Event),
+    /// Answer the callers that wait for the end of this job.
     Ended(u64, Box<TaskView>),
 }
 
-/// All jobs and workers, and the polls that wait.
+/// All jobs, workers and open polls.
 #[derive(Debug)]
 pub(crate) struct Jobs {
     settings: Settings,
     store: Store,
-    /// Polls that wait, the oldest first.
+    /// The open polls, the oldest first.
     waiting: BTreeMap<PollId, WorkerId>,
     actions: Vec<Action>,
 }
@@ -70,7 +73,7 @@ impl Jobs {
         &self.store
     }
 
-    /// What is to be done since the last call.
+    /// Returns the actions since the last call.
     pub(crate) fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
     }
@@ -87,7 +90,7 @@ impl Jobs {
             return Err(Error::OutOfMemory { limit: memory_limit });
         }
         let number = self.store.add(task, now);
-        self.tell_changed(number);
+        self.publish_change(number);
         self.offer(number, now);
         Ok(number)
     }
@@ -108,19 +111,19 @@ impl Jobs {
         }
     }
 
-    /// A worker asks for a task. Unless one is handed to it at once, the poll waits until it is gone.
+    /// Handles a worker's request for a task. Unless a task is handed to the poll at once, the poll stays open.
     pub(crate) fn on_poll(&mut self, poll: PollId, worker: &WorkerId, now: Now) {
-        self.store.heard(worker, now);
+        self.store.record_contact(worker, now);
         self.waiting.insert(poll, worker.clone());
         self.feed(worker, now);
     }
 
-    /// A poll waits no longer.
+    /// Handles the end of a poll.
     pub(crate) fn on_poll_gone(&mut self, poll: PollId) {
         self.waiting.remove(&poll);
     }
 
-    /// A task was handed to a poll, but its worker never got it.
+    /// Handles a task that was handed to a poll, but did not reach the worker.
     pub(crate) fn on_undelivered(&mut self, number: u64, attempt: u32, now: Now) {
         let Some(job) = self.store.job(number) else { return };
         if job.attempt != attempt || !matches!(job.stage, Stage::Running { .. }) {
@@ -136,11 +139,11 @@ impl Jobs {
             job.started_at = None;
         });
         self.store.move_to(number, Stage::Queued);
-        self.tell_changed(number);
+        self.publish_change(number);
         self.offer(number, now);
     }
 
-    /// Time has passed: gives up tasks past their deadline, and workers that are silent.
+    /// Handles the passing of time: gives up tries past their deadline, and silent workers.
     pub(crate) fn on_time(&mut self, now: Now) {
         while let Some((until, number)) = self.store.first_deadline() {
             if until > now.instant {
@@ -148,34 +151,34 @@ impl Jobs {
             }
             let timeout = self.store.job(number).map_or(Duration::ZERO, |job| job.timeout);
             let message = format!("no result within {} s", timeout.as_secs_f64());
-            self.give_up(number, noticed(ErrorCode::Timeout, message), now);
+            self.abandon_try(number, own_failure(ErrorCode::Timeout, message), now);
         }
-        while let Some((heard, worker)) = self.store.most_silent().cloned() {
-            if heard + self.ttl() > now.instant {
+        while let Some((last_contact, worker)) = self.store.most_silent().cloned() {
+            if last_contact + self.ttl() > now.instant {
                 break;
             }
             self.expire(&worker, now);
         }
     }
 
-    /// When [`Jobs::on_time`] is to be called next.
+    /// Returns the time at which [`Jobs::on_time`] has to be called next.
     pub(crate) fn next_wake(&self) -> Option<Instant> {
         let deadline = self.store.first_deadline().map(|(until, _)| until);
-        let silence = self.store.most_silent().map(|(heard, _)| *heard + self.ttl());
+        let silence = self.store.most_silent().map(|(last_contact, _)| *last_contact + self.ttl());
         deadline.into_iter().chain(silence).min()
     }
 
-    /// How many polls of a worker wait.
+    /// Returns the number of open polls of a worker.
     pub(crate) fn polls_of(&self, worker: &WorkerId) -> usize {
         self.waiting.values().filter(|polling| *polling == worker).count()
     }
 
-    /// At most a year, so that it can be added to a moment.
+    /// The time after which a silent worker is given up: at most a year, so that adding it to a time cannot overflow.
     fn ttl(&self) -> Duration {
         self.settings.worker_ttl.min(Duration::from_secs(365 * 24 * 3600))
     }
 
-    /// Hands a job that waits to the poll that has waited longest for one like it.
+    /// Hands a waiting job to the oldest poll of a worker that accepts it.
     fn offer(&mut self, number: u64, now: Now) {
         let Some(job) = self.store.job(number) else { return };
         let accepts = |worker: &WorkerId| {
@@ -187,7 +190,7 @@ impl Jobs {
         }
     }
 
-    /// Hands jobs that wait to the polls of one worker.
+    /// Hands waiting jobs to the polls of one worker.
     fn feed(&mut self, worker: &WorkerId, now: Now) {
         loop {
             let poll = self.waiting.iter().find_map(|(poll, polling)| (polling == worker).then_some(*poll));
@@ -211,13 +214,13 @@ impl Jobs {
             let assignment = self.store.assignment(job, deadline.unix);
             self.actions.push(Action::Hand(poll, assignment));
         }
-        self.tell_changed(number);
+        self.publish_change(number);
     }
 
     fn end(&mut self, number: u64, status: TaskStatus, now: Now) {
         self.store.update(number, |job| job.ended_at = Some(now.unix));
         self.store.move_to(number, Stage::Ended(status));
-        self.tell_changed(number);
+        self.publish_change(number);
         if let Some(job) = self.store.job(number) {
             let view = Box::new(self.store.view(job));
             self.actions.push(Action::Ended(number, view));
@@ -225,10 +228,10 @@ impl Jobs {
         self.store.forget(self.settings.history_limit, self.settings.memory_limit);
     }
 
-    fn tell_changed(&mut self, number: u64) {
+    fn publish_change(&mut self, number: u64) {
         let Some(job) = self.store.job(number) else { return };
         let event = self.changed(job);
-        self.actions.push(Action::Tell(event));
+        self.actions.push(Action::Publish(event));
     }
 
     fn changed(&self, job: &Job) -> Event {
@@ -247,7 +250,7 @@ impl Jobs {
     }
 }
 
-/// When a try is to be done. On a full second where the timeout is in full seconds: SDK 1.0b20 reads no other.
+/// Returns the deadline of a try. It is a whole second if the timeout is: SDK 1.0b20 does not read fractions.
 fn deadline(timeout: Duration, now: Now) -> Now {
     let deadline = now.after(timeout);
     if timeout.subsec_nanos() > 0 {

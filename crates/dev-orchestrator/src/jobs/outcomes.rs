@@ -1,4 +1,4 @@
-//! What becomes of a task when its worker answers, or does not.
+//! The effects of results, failures and progress on tasks.
 
 use std::sync::Arc;
 
@@ -8,10 +8,11 @@ use serde_json::value::RawValue;
 
 use super::{Action, Jobs};
 use crate::clock::Now;
+use crate::events::Event;
 use crate::store::{Job, Stage};
-use crate::{Event, TaskStatus};
+use crate::view::TaskStatus;
 
-/// A result, as far as it is needed.
+/// The fields of a result that matter here.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) worker_id: WorkerId,
@@ -22,21 +23,21 @@ pub(crate) struct Report {
     pub(crate) error: Option<Failure>,
 }
 
-/// What was made of a result.
+/// The decision on a result.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It counted, and led to this.
+    /// The result counts, with this transition.
     Accepted(&'static str),
-    /// It did not.
+    /// The result does not count.
     Ignored(Ignored),
 }
 
-/// Why a worker's word on a task does not count.
+/// The reason why a worker's message on a task does not count.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ignored {
-    /// For programs.
+    /// A code for programs.
     pub(crate) reason: &'static str,
-    /// For people.
+    /// A text for people.
     pub(crate) message: String,
 }
 
@@ -46,9 +47,9 @@ impl Ignored {
     }
 }
 
-/// A worker's word on a task that runs.
+/// The progress of a running task, as its worker reports it.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct ProgressReport {
     pub(crate) worker_id: WorkerId,
     pub(crate) job_id: Option<String>,
     pub(crate) task_id: Option<String>,
@@ -57,9 +58,9 @@ pub(crate) struct Told {
 }
 
 impl Jobs {
-    /// A worker answers for a task.
+    /// Handles the result of a task.
     pub(crate) fn on_result(&mut self, report: Report, now: Now) -> Verdict {
-        self.store.heard(&report.worker_id, now);
+        self.store.record_contact(&report.worker_id, now);
         let number = match self.answerable(&report) {
             Ok(number) => number,
             Err(ignored) => return Verdict::Ignored(ignored),
@@ -68,7 +69,7 @@ impl Jobs {
             "failure" => {
                 let failure = report.error.unwrap_or_else(|| Failure {
                     code: ErrorCode::Transient,
-                    message: "the worker did not say why".to_owned(),
+                    message: "the worker gave no reason".to_owned(),
                     details: None,
                 });
                 self.fail(number, failure, now);
@@ -85,19 +86,19 @@ impl Jobs {
         }
     }
 
-    /// A worker says how far it is with a task.
-    pub(crate) fn on_progress(&mut self, told: &Told, now: Now) -> Result<(), Ignored> {
-        self.store.heard(&told.worker_id, now);
-        let Some(id) = told.job_id.as_deref().or(told.task_id.as_deref()) else {
-            let message = "the event is for no task: `target_job_id` and `target_task_id` are missing";
+    /// Handles the progress of a task.
+    pub(crate) fn on_progress(&mut self, report: &ProgressReport, now: Now) -> Result<(), Ignored> {
+        self.store.record_contact(&report.worker_id, now);
+        let Some(id) = report.job_id.as_deref().or(report.task_id.as_deref()) else {
+            let message = "the event names no task: `target_job_id` and `target_task_id` are missing";
             return Err(Ignored::new("job_not_found", message));
         };
         let job = self.store.find(id).ok_or_else(|| unknown(id))?;
         let number = job.number;
-        self.check(job, told.task_id.as_deref(), &told.worker_id)?;
-        // A worker may say anything; a bar in a terminal wants 0 to 1.
-        let progress = if told.progress.is_finite() { told.progress.clamp(0.0, 1.0) } else { 0.0 };
-        let message = crate::text::cut(&told.message, 1000);
+        self.check(job, report.task_id.as_deref(), &report.worker_id)?;
+        // A worker may send any number, but progress bars expect 0 to 1.
+        let progress = if report.progress.is_finite() { report.progress.clamp(0.0, 1.0) } else { 0.0 };
+        let message = crate::text::cut(&report.message, 1000);
         let event = Event::Progress {
             job_id: self.store.names.job(number),
             task_id: self.store.names.task(number, job.attempt),
@@ -108,17 +109,17 @@ impl Jobs {
             job.progress = Some(progress);
             job.progress_message = Some(message);
         });
-        self.actions.push(Action::Tell(event));
+        self.actions.push(Action::Publish(event));
         Ok(())
     }
 
-    /// The present try is lost, while its worker may still be busy with it.
-    pub(super) fn give_up(&mut self, number: u64, failure: Failure, now: Now) {
+    /// Gives up the current try, although its worker may still be busy with it.
+    pub(super) fn abandon_try(&mut self, number: u64, failure: Failure, now: Now) {
         self.store.update(number, Job::abandon);
         self.fail(number, failure, now);
     }
 
-    /// The present try failed: another one, or the end.
+    /// Ends the current try as a failure: starts another one, or ends the job.
     fn fail(&mut self, number: u64, failure: Failure, now: Now) {
         let Some(job) = self.store.job(number) else { return };
         let may_retry =
@@ -131,7 +132,7 @@ impl Jobs {
         };
         tracing::debug!(
             job_id = %self.store.names.job(number), attempt = job.attempt, code = %failure.code,
-            becomes = status.map_or("queued", TaskStatus::as_str), "try failed"
+            new_status = status.map_or("queued", TaskStatus::as_str), "a try failed"
         );
         self.store.update(number, |job| job.error = Some(Arc::new(failure)));
         match status {
@@ -147,7 +148,7 @@ impl Jobs {
             job.progress_message = None;
         });
         self.store.move_to(number, Stage::Queued);
-        self.tell_changed(number);
+        self.publish_change(number);
         self.offer(number, now);
     }
 
@@ -160,7 +161,7 @@ impl Jobs {
         self.end(number, status, now);
     }
 
-    /// The job that a result counts for, or why it does not count.
+    /// Returns the job that a result counts for, or the reason why it does not count.
     fn answerable(&self, report: &Report) -> Result<u64, Ignored> {
         let number = self.store.names.read_job(&report.job_id);
         let job = number.and_then(|number| self.store.job(number)).ok_or_else(|| unknown(&report.job_id))?;
@@ -168,16 +169,16 @@ impl Jobs {
         Ok(job.number)
     }
 
-    /// Whether this worker has this try now.
+    /// Checks that this worker is running this try now.
     fn check(&self, job: &Job, task_id: Option<&str>, worker: &WorkerId) -> Result<(), Ignored> {
         let job_id = self.store.names.job(job.number);
         if let Stage::Ended(status) = job.stage {
-            return Err(Ignored::new("job_already_terminated", format!("`{job_id}` is {status} already")));
+            return Err(Ignored::new("job_already_terminated", format!("`{job_id}` is already {status}")));
         }
-        let present = self.store.names.task(job.number, job.attempt);
-        if task_id.is_some_and(|id| id != present.as_str()) {
+        let current = self.store.names.task(job.number, job.attempt);
+        if task_id.is_some_and(|id| id != current.as_str()) {
             let id = crate::text::cut(task_id.unwrap_or_default(), 200);
-            let message = format!("`{id}` is not the present try of `{job_id}`, that is `{present}`");
+            let message = format!("`{id}` is not the current try of `{job_id}`, expected `{current}`");
             return Err(Ignored::new("stale_task", message));
         }
         match &job.stage {
@@ -186,14 +187,14 @@ impl Jobs {
                 let message = format!("`{job_id}` was given to `{worker_id}`, not to `{worker}`");
                 Err(Ignored::new("worker_mismatch", message))
             }
-            _ => Err(Ignored::new("stale_task", format!("`{job_id}` waits: nobody has it"))),
+            _ => Err(Ignored::new("stale_task", format!("`{job_id}` is waiting for a worker"))),
         }
     }
 }
 
 fn unknown(id: &str) -> Ignored {
     let message = format!(
-        "no job `{}`: it never existed here, or it ended and was forgotten",
+        "there is no job `{}`: it never existed here, or it has ended and was removed",
         crate::text::cut(id, 200)
     );
     Ignored::new("job_not_found", message)

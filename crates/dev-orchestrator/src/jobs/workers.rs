@@ -1,66 +1,66 @@
-//! What workers say of themselves, and what is made of their silence.
+//! Registrations and heartbeats of workers, and the consequences of their silence.
 
 use rxon::WorkerId;
 use rxon::model::ErrorCode;
 
 use super::{Action, Jobs};
-use crate::Event;
 use crate::clock::Now;
-use crate::store::{Beat, Introduction, noticed};
+use crate::events::Event;
+use crate::store::{Beat, Introduction, own_failure};
 
-/// As many workers as anybody runs beside one process; a limit all the same.
-pub(crate) const MOST_WORKERS: usize = 10_000;
+/// The number of registered workers: far more than one process serves in a test.
+pub(crate) const MAX_WORKERS: usize = 10_000;
 
 impl Jobs {
-    /// A worker introduces itself, perhaps not for the first time. `false` when there are too many already.
+    /// Handles the registration of a worker, its first or a later one. Returns `false` when there are too many workers.
     pub(crate) fn on_register(&mut self, hello: Introduction, now: Now) -> bool {
         let worker = hello.worker_id.clone();
-        if self.store.workers.len() >= MOST_WORKERS && !self.store.workers.contains_key(&worker) {
+        if self.store.workers.len() >= MAX_WORKERS && !self.store.workers.contains_key(&worker) {
             return false;
         }
         self.store.introduce(hello, now);
-        self.actions.push(Action::Tell(Event::WorkerRegistered { worker_id: worker.clone() }));
+        self.actions.push(Action::Publish(Event::WorkerRegistered { worker_id: worker.clone() }));
         self.feed(&worker, now);
         true
     }
 
-    /// A worker lives. Returns the tasks it should stop, or `None` for a stranger.
+    /// Handles a heartbeat. Returns the tasks that the worker has to stop, or `None` for an unknown worker.
     pub(crate) fn on_heartbeat(
         &mut self,
         worker: &WorkerId,
         beat: Option<Beat>,
         now: Now,
     ) -> Option<Vec<String>> {
-        self.store.heard(worker, now);
+        self.store.record_contact(worker, now);
         let known = self.store.workers.get_mut(worker)?;
         let Some(mut beat) = beat else { return Some(Vec::new()) };
         let current = std::mem::take(&mut beat.current);
-        known.hear(beat);
+        known.apply(beat);
         self.feed(worker, now);
         Some(self.to_stop(worker, &current))
     }
 
-    /// Known workers, by name.
-    pub(crate) fn workers(&self, now: Now) -> Vec<crate::WorkerView> {
+    /// Returns the registered workers, in order of their ids.
+    pub(crate) fn workers(&self, now: Now) -> Vec<crate::view::WorkerView> {
         let view = |(id, worker)| self.store.worker_view(id, worker, self.polls_of(id), now);
         let mut views: Vec<_> = self.store.workers.iter().map(view).collect();
         views.sort_by(|one, other| one.worker_id.cmp(&other.worker_id));
         views
     }
 
-    /// A worker was silent for too long: what it was given goes to others.
+    /// Removes a worker that was silent for too long, and gives its tasks to others.
     pub(super) fn expire(&mut self, worker: &WorkerId, now: Now) {
         let running = self.store.dismiss(worker);
-        tracing::info!(worker_id = %worker, tasks = running.len(), "worker silent for too long, given up");
-        self.actions.push(Action::Tell(Event::WorkerExpired { worker_id: worker.clone() }));
+        tracing::info!(worker_id = %worker, tasks = running.len(), "worker removed: silent for too long");
+        self.actions.push(Action::Publish(Event::WorkerExpired { worker_id: worker.clone() }));
         let message =
-            format!("worker `{worker}` was not heard for {} s", self.settings.worker_ttl.as_secs_f64());
+            format!("the worker `{worker}` was silent for {} s", self.settings.worker_ttl.as_secs_f64());
         for number in running {
-            self.give_up(number, noticed(ErrorCode::Transient, message.clone()), now);
+            self.abandon_try(number, own_failure(ErrorCode::Transient, message.clone()), now);
         }
     }
 
-    /// What a worker has that nobody wants any more: tasks to be cancelled, and tries that were given up.
+    /// Returns the tasks that a worker has to stop: those to be cancelled, and tries that were given up.
     fn to_stop(&self, worker: &WorkerId, current: &[String]) -> Vec<String> {
         let names = &self.store.names;
         let running = self.store.workers.get(worker).into_iter().flat_map(|worker| &worker.running);

@@ -12,11 +12,13 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{Desk, body};
+use crate::error::Error;
 use crate::refusal::{self, Refusal};
-use crate::{Error, NewTask, TaskStatus, TaskView, WorkerView};
+use crate::task::NewTask;
+use crate::view::{TaskStatus, TaskView, WorkerView};
 
-/// Tasks in a list when nobody says how many.
-const SOME: usize = 100;
+/// The default number of tasks in a list.
+const DEFAULT_LIMIT: usize = 100;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,7 +37,7 @@ pub(super) struct Selection {
     limit: Option<usize>,
 }
 
-/// Some of the tasks, and how many there are.
+/// Some of the tasks, and the total number.
 #[derive(Serialize)]
 struct TaskList {
     tasks: Vec<TaskView>,
@@ -53,7 +55,7 @@ pub(super) async fn submit(State(desk): State<Arc<Desk>>, request: Request) -> R
     let submission: Submission = body::parse(&body, "a task")?;
     let name = submission.name.clone();
     let submitted = desk.hub.submit(submission.task()?)?;
-    let (view, known) = desk.hub.look(|jobs, _| {
+    let (view, known) = desk.hub.inspect(|jobs, _| {
         let known = jobs.store().workers.values().any(|worker| worker.tasks.contains(name.as_str()));
         (jobs.store().find(submitted.job_id.as_str()).map(|job| job.stage.status()), known)
     });
@@ -63,7 +65,8 @@ pub(super) async fn submit(State(desk): State<Arc<Desk>>, request: Request) -> R
         "status": view.unwrap_or(TaskStatus::Queued),
     });
     if !known {
-        answer["hint"] = json!(format!("no worker has registered `{name}`: the task waits until one does"));
+        answer["hint"] =
+            json!(format!("no worker has registered the task `{name}`: it waits until one does"));
     }
     Ok(refusal::json(StatusCode::ACCEPTED, &answer))
 }
@@ -76,8 +79,8 @@ pub(super) async fn tasks(
     let Query(selection) = selection.map_err(|error| Refusal::bad_request(error.body_text()))?;
     let status = selection.status.as_deref().map(str::parse::<TaskStatus>).transpose();
     let status = status.map_err(|error| Refusal::bad_request(format!("`status`: {error}")))?;
-    let limit = selection.limit.unwrap_or(SOME);
-    let list = desk.hub.look(|jobs, _| {
+    let limit = selection.limit.unwrap_or(DEFAULT_LIMIT);
+    let list = desk.hub.inspect(|jobs, _| {
         let store = jobs.store();
         let wanted = || store.jobs().filter(|job| status.is_none_or(|status| job.stage.status() == status));
         let tasks: Vec<TaskView> =
@@ -103,13 +106,13 @@ pub(super) async fn cancel(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let id = id(path)?;
-    let cancellation = desk.hub.tell(|jobs, now| jobs.cancel(&id, now))?;
+    let cancellation = desk.hub.update(|jobs, now| jobs.cancel(&id, now))?;
     Ok(refusal::json(StatusCode::OK, &json!({ "status": cancellation })))
 }
 
 /// `GET /api/workers`
 pub(super) async fn workers(State(desk): State<Arc<Desk>>) -> Response {
-    let workers = desk.hub.look(crate::jobs::Jobs::workers);
+    let workers = desk.hub.inspect(crate::jobs::Jobs::workers);
     refusal::json(StatusCode::OK, &WorkerList { workers })
 }
 
@@ -126,7 +129,9 @@ impl Submission {
         }
         if let Some(seconds) = self.timeout {
             let timeout = Duration::try_from_secs_f64(seconds).map_err(|_| {
-                Refusal::bad_request(format!("`timeout` is `{seconds}`, expected seconds, above 0"))
+                Refusal::bad_request(format!(
+                    "`timeout` is `{seconds}`, expected a number of seconds above 0"
+                ))
             })?;
             task = task.with_timeout(timeout);
         }

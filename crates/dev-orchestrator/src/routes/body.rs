@@ -10,14 +10,14 @@ use serde::de::DeserializeOwned;
 
 use crate::refusal::Refusal;
 
-/// A body has to arrive within this time.
+/// The time within which a body has to arrive.
 const TIME: Duration = Duration::from_secs(30);
 
-/// A body that is too large is read, and forgotten, up to this many times the limit: a client that is still
-/// writing when the answer comes would see its connection reset instead of the answer.
-const PATIENCE: usize = 64;
+/// A body that is too large is read and discarded, up to this many times the limit: a client that is still writing when
+/// the answer arrives would see its connection reset instead of the answer.
+const DISCARD_FACTOR: usize = 64;
 
-/// Reads a body of at most so many bytes.
+/// Reads a body of at most `limit` bytes.
 pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
     tokio::time::timeout(TIME, collect(body, limit)).await.unwrap_or_else(|_| {
         let seconds = TIME.as_secs();
@@ -28,12 +28,13 @@ pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
 async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
     let (mut collected, mut length) = (BytesMut::new(), 0_usize);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Refusal::bad_request(format!("the body broke off: {error}")))?;
+        let frame =
+            frame.map_err(|error| Refusal::bad_request(format!("the body is incomplete: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         length = length.saturating_add(data.len());
         if length <= limit {
             collected.extend_from_slice(&data);
-        } else if length > limit.saturating_mul(PATIENCE) {
+        } else if length > limit.saturating_mul(DISCARD_FACTOR) {
             break;
         }
     }
@@ -42,11 +43,11 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
     }
     Err(Refusal::new(
         StatusCode::PAYLOAD_TOO_LARGE,
-        format!("the body has more than {limit} bytes, which is the limit: put large things into files"),
+        format!("the body has more than {limit} bytes, which is the limit: use files for large data"),
     ))
 }
 
-/// Reads JSON as what it should be; `what` names that for people.
+/// Reads JSON as a type; `what` names the expected message in errors.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Refusal> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

@@ -1,8 +1,8 @@
-//! Keeps other people's web pages out.
+//! Protection against web pages of other sites.
 //!
-//! A page in a browser on this machine can send requests here. Two things it cannot do: send JSON to another site
-//! without that site's leave, which is never given; and, after it has made its own name point to this machine, send
-//! another name than its own in `Host`.
+//! A page in a browser on this machine can send requests to the orchestrator. But it cannot send JSON to another site
+//! without that site's permission, which is never given. And if it makes its own host name point to this machine, it
+//! cannot send any other name in `Host`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use axum::response::Response;
 use super::Desk;
 use crate::refusal::Refusal;
 
-/// Refuses requests under a name that is not ours. Workers that know the token may use any.
+/// Refuses requests whose `Host` is not a name of ours. Workers that know the token may use any name.
 pub(super) async fn only_own_names(
     State(desk): State<Arc<Desk>>,
     request: Request,
@@ -28,8 +28,8 @@ pub(super) async fn only_own_names(
     Ok(next.run(request).await)
 }
 
-/// Refuses what a form or a script of another site could send.
-pub(super) async fn only_own_people(
+/// Refuses requests that a form or a script of another site could send.
+pub(super) async fn only_json_posts(
     State(_desk): State<Arc<Desk>>,
     request: Request,
     next: Next,
@@ -72,7 +72,7 @@ fn is_own(desk: &Desk, host: &str) -> bool {
     let name = without_port(host);
     if let Ok(address) = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
         let own = desk.address.ip();
-        // A name that was made to point here is no address; so where all addresses are ours, any will do.
+        // A foreign page has a name, never an address; so if we listen on all addresses, any address is accepted.
         return address.is_loopback() || address == own || own.is_unspecified();
     }
     let name = name.trim_end_matches('.');
@@ -90,9 +90,9 @@ fn without_port(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Settings;
     use crate::auth::Auth;
     use crate::hub::Hub;
+    use crate::settings::Settings;
 
     fn desk(address: &str) -> Desk {
         let settings = Settings::new().with_allowed_host("orchestrator");
@@ -115,7 +115,7 @@ mod tests {
         ] {
             assert!(is_own(&desk, own), "{own}");
         }
-        for strange in [
+        for foreign in [
             "evil.example",
             "evil.example:8080",
             "192.168.1.6",
@@ -125,12 +125,12 @@ mod tests {
             "0.0.0.0",
             "a@localhost",
         ] {
-            assert!(!is_own(&desk, strange), "{strange}");
+            assert!(!is_own(&desk, foreign), "{foreign}");
         }
     }
 
     #[test]
-    fn where_all_addresses_are_ours_names_are_still_strange() {
+    fn an_orchestrator_on_all_addresses_accepts_any_address_but_no_foreign_name() {
         let desk = desk("0.0.0.0:8080");
         assert!(is_own(&desk, "10.0.0.7:8080") && is_own(&desk, "[fe80::1]:8080"));
         assert!(!is_own(&desk, "evil.example:8080"));

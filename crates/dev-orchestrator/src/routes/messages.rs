@@ -1,5 +1,4 @@
-//! What workers send, read as generously as both generations need: absent and `null` are the same, unknown fields
-//! are ignored.
+//! The messages of workers of both generations: an absent field equals `null`, unknown fields are ignored.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +10,8 @@ use serde_json::value::RawValue;
 use crate::refusal::Refusal;
 use crate::store::{Beat, Introduction};
 
-/// More names than any worker has handlers; keeps what is remembered of one small.
-const MOST_NAMES: usize = 1000;
+/// The number of names in a list: more than any worker has handlers; it limits the memory for one worker.
+const MAX_NAMES: usize = 1000;
 
 #[derive(Deserialize)]
 pub(super) struct Registration {
@@ -56,7 +55,7 @@ pub(super) struct TaskError {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Event {
+pub(super) struct EventMessage {
     pub(super) worker_id: Option<String>,
     #[serde(rename = "event_type")]
     pub(super) kind: String,
@@ -67,38 +66,38 @@ pub(super) struct Event {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Progress {
+pub(super) struct ProgressPayload {
     pub(super) progress: f64,
     pub(super) message: Option<String>,
 }
 
 impl Registration {
-    /// What it says, and the names in it that no task can have.
+    /// Returns the content, and the names in it that are not valid task names.
     pub(super) fn introduction(self) -> Result<(Introduction, Vec<String>), Refusal> {
         let worker_id = worker_id(&self.worker_id)?;
-        let mut strange = Vec::new();
+        let mut invalid = Vec::new();
         let accepts =
-            self.available_skills.map(|list| names("available_skills", list, &mut strange)).transpose()?;
-        let older = names("supported_tasks", self.supported_tasks.unwrap_or_default(), &mut strange)?;
+            self.available_skills.map(|list| names("available_skills", list, &mut invalid)).transpose()?;
+        let older = names("supported_tasks", self.supported_tasks.unwrap_or_default(), &mut invalid)?;
         let mut tasks =
-            names("supported_skills", skills(self.supported_skills.unwrap_or_default()), &mut strange)?;
+            names("supported_skills", skills(self.supported_skills.unwrap_or_default()), &mut invalid)?;
         tasks.extend(older);
         tasks.extend(accepts.iter().flatten().cloned());
         let worker_type = crate::text::cut(self.worker_type.as_deref().unwrap_or("generic"), 128);
-        Ok((Introduction { worker_id, worker_type, tasks, accepts }, strange))
+        Ok((Introduction { worker_id, worker_type, tasks, accepts }, invalid))
     }
 }
 
 impl Heartbeat {
     pub(super) fn beat(self) -> Result<Beat, Refusal> {
-        let mut strange = Vec::new();
+        let mut invalid = Vec::new();
         let newer =
-            self.available_skills.map(|list| names("available_skills", list, &mut strange)).transpose()?;
+            self.available_skills.map(|list| names("available_skills", list, &mut invalid)).transpose()?;
         let older =
-            self.supported_tasks.map(|list| names("supported_tasks", list, &mut strange)).transpose()?;
+            self.supported_tasks.map(|list| names("supported_tasks", list, &mut invalid)).transpose()?;
         let tasks = self
             .supported_skills
-            .map(|list| names("supported_skills", skills(list), &mut strange))
+            .map(|list| names("supported_skills", skills(list), &mut invalid))
             .transpose()?;
         Ok(Beat {
             status: self.status.map(|status| crate::text::cut(&status, 128)),
@@ -110,7 +109,7 @@ impl Heartbeat {
 }
 
 impl TaskError {
-    /// Without a code it is one that may pass, as for the real orchestrators.
+    /// Returns the failure. Without a code it counts as transient, as for the real orchestrators.
     pub(super) fn failure(self) -> Failure {
         Failure {
             code: ErrorCode::from(self.code.as_deref().unwrap_or(ErrorCode::Transient.as_str())),
@@ -120,7 +119,7 @@ impl TaskError {
     }
 }
 
-/// Checks a worker's name.
+/// Checks the id of a worker.
 pub(super) fn worker_id(text: &str) -> Result<WorkerId, Refusal> {
     WorkerId::new(text).map_err(|error| Refusal::bad_request(format!("`worker_id`: {error}")))
 }
@@ -129,10 +128,10 @@ fn skills(list: Vec<Skill>) -> Vec<String> {
     list.into_iter().map(|skill| skill.name).collect()
 }
 
-fn names(field: &str, list: Vec<String>, strange: &mut Vec<String>) -> Result<BTreeSet<TaskName>, Refusal> {
-    if list.len() > MOST_NAMES {
+fn names(field: &str, list: Vec<String>, invalid: &mut Vec<String>) -> Result<BTreeSet<TaskName>, Refusal> {
+    if list.len() > MAX_NAMES {
         return Err(Refusal::bad_request(format!(
-            "`{field}` has {} entries, expected at most {MOST_NAMES}",
+            "`{field}` has {} entries, expected at most {MAX_NAMES}",
             list.len()
         )));
     }
@@ -142,7 +141,7 @@ fn names(field: &str, list: Vec<String>, strange: &mut Vec<String>) -> Result<BT
             Ok(name) => {
                 names.insert(name);
             }
-            Err(_) => strange.push(crate::text::cut(&text, 80)),
+            Err(_) => invalid.push(crate::text::cut(&text, 80)),
         }
     }
     Ok(names)

@@ -1,4 +1,4 @@
-//! Routes: read the request, tell the [`Hub`], answer.
+//! The routes: each reads its request, calls the [`Hub`], and answers.
 
 mod api;
 mod body;
@@ -20,12 +20,12 @@ use crate::auth::Auth;
 use crate::hub::Hub;
 use crate::refusal::Refusal;
 
-/// What every route can see.
+/// The state of the routes.
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) hub: Arc<Hub>,
     auth: Auth,
-    /// Where the orchestrator listens.
+    /// The address the orchestrator listens on.
     address: SocketAddr,
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr) -> Router {
         .route("/api/tasks/{id}/cancel", post(api::cancel))
         .route("/api/workers", get(api::workers))
         .route("/api/health", get(api::health))
-        .layer(from_fn_with_state(desk.clone(), door::only_own_people));
+        .layer(from_fn_with_state(desk.clone(), door::only_json_posts));
     worker
         .merge(api)
         .fallback(unknown_route)
@@ -65,12 +65,12 @@ async fn unknown_route(method: Method, uri: Uri) -> Refusal {
     Refusal::new(
         StatusCode::NOT_FOUND,
         format!(
-            "no route `{method} {path}`: workers speak to `/_worker/...`, people to `/api/tasks`, `/api/workers`, `/api/health`"
+            "there is no route `{method} {path}`: workers use `/_worker/...`, people use `/api/tasks`, `/api/workers`, `/api/health`"
         ),
     )
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Refusal {
     let path = crate::text::cut(uri.path(), 200);
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` does not know the method `{method}`"))
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` does not support the method `{method}`"))
 }

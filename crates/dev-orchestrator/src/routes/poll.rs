@@ -1,12 +1,12 @@
-//! Polls: held until there is a task, and never the end of one.
+//! Polls: requests that are held until there is a task, and never lose one.
 //!
-//! A task that is handed to a poll counts as delivered when all of its bytes are written but the last few (the end
-//! of the chunked body), and the client is still there. Those few are held back until then: so a client that closed
-//! its connection, or was cut off, has no complete task, and the task goes back to the queue.
+//! A task that is handed to a poll counts as delivered when all of its bytes except the last few (the end of the
+//! chunked body) are written, and the client is still connected. The last bytes are held back until then: a client that
+//! has closed or lost its connection has no complete task, and the task goes back to the queue.
 //!
-//! What cannot be seen: a machine that vanished without a word, a process that is stopped, or dies without having
-//! read what was written, and the last 400 KB of a large task that wait for a slow reader. There the task's
-//! timeout puts it back.
+//! Some losses cannot be detected: a machine that disappears without closing its connections, a process that is stopped
+//! or dies before it has read the written bytes, and the last 400 KB of a large task that wait for a slow reader. In
+//! these cases the task's timeout puts it back.
 
 use std::io;
 use std::pin::Pin;
@@ -35,11 +35,11 @@ use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::store::Assignment;
 
-/// Pieces in which a task is given to the connection, so that it can push back.
+/// The size of the pieces in which a task is given to the connection, so that backpressure works.
 const PIECE: usize = 64 * 1024;
 
 #[derive(Deserialize)]
-pub(super) struct Wishes {
+pub(super) struct PollOptions {
     timeout: Option<f64>,
 }
 
@@ -47,14 +47,14 @@ pub(super) struct Wishes {
 pub(super) async fn next(
     State(desk): State<Arc<Desk>>,
     path: Result<Path<String>, PathRejection>,
-    wishes: Result<Query<Wishes>, QueryRejection>,
+    options: Result<Query<PollOptions>, QueryRejection>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     desk.auth.token(&headers)?;
     let worker = worker::path_id(path)?;
-    let Query(wishes) = wishes.map_err(|error| Refusal::bad_request(error.body_text()))?;
-    let hold = hold(wishes.timeout, desk.hub.settings.poll_hold)?;
+    let Query(options) = options.map_err(|error| Refusal::bad_request(error.body_text()))?;
+    let hold = hold(options.timeout, desk.hub.settings.poll_hold)?;
     let (id, receiver) = desk.hub.open_poll(&worker);
     let poll = HeldPoll { hub: desk.hub.clone(), id, receiver };
     Ok(match poll.until(hold).await {
@@ -63,15 +63,16 @@ pub(super) async fn next(
     })
 }
 
-fn hold(wish: Option<f64>, longest: Duration) -> Result<Duration, Refusal> {
-    let Some(wish) = wish else { return Ok(longest) };
-    if wish.is_nan() || wish < 0.0 {
-        return Err(Refusal::bad_request(format!("`timeout` is `{wish}`, expected seconds, 0 or more")));
+fn hold(requested: Option<f64>, limit: Duration) -> Result<Duration, Refusal> {
+    let Some(requested) = requested else { return Ok(limit) };
+    if requested.is_nan() || requested < 0.0 {
+        let text = format!("`timeout` is `{requested}`, expected a number of seconds, 0 or more");
+        return Err(Refusal::bad_request(text));
     }
-    Ok(Duration::try_from_secs_f64(wish).map_or(longest, |wish| wish.min(longest)))
+    Ok(Duration::try_from_secs_f64(requested).map_or(limit, |requested| requested.min(limit)))
 }
 
-/// A poll that waits. Dropped, as when its client goes away, it is forgotten at once.
+/// An open poll. Dropping it, as when its client disconnects, closes it at once.
 struct HeldPoll {
     hub: Arc<Hub>,
     id: PollId,
@@ -92,7 +93,7 @@ impl HeldPoll {
         self.close()
     }
 
-    /// Waits no longer; a task that came at the last moment is still delivered.
+    /// Closes the poll; a task that arrived at the last moment is still delivered.
     fn close(&mut self) -> Option<Delivery> {
         self.hub.close_poll(self.id);
         let assignment = self.receiver.try_recv().ok()?;
@@ -102,12 +103,12 @@ impl HeldPoll {
 
 impl Drop for HeldPoll {
     fn drop(&mut self) {
-        // A task that is in it goes back with the delivery that is dropped here.
+        // If the poll has a task, dropping the delivery puts it back.
         drop(self.close());
     }
 }
 
-/// A task on its way. Dropped before it arrived, it goes back to the queue.
+/// A task on its way to a worker. Dropping it before it has arrived puts the task back into the queue.
 struct Delivery {
     hub: Arc<Hub>,
     assignment: Assignment,
@@ -130,13 +131,13 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.arrived {
             let Assignment { number, attempt, ref task_id, .. } = self.assignment;
-            tracing::debug!(%task_id, "task not delivered, put back");
-            self.hub.tell(|jobs, now| jobs.on_undelivered(number, attempt, now));
+            tracing::debug!(%task_id, "task not delivered: put back into the queue");
+            self.hub.update(|jobs, now| jobs.on_undelivered(number, attempt, now));
         }
     }
 }
 
-/// The bytes of a task. Ends only when the connection has written them, and the client is there to read them.
+/// The bytes of a task. The body ends only when the connection has written them, and the client is still connected.
 struct DeliveryBody {
     delivery: Delivery,
     peer: Peer,
@@ -157,12 +158,12 @@ impl hyper::body::Body for DeliveryBody {
             return Poll::Ready(Some(Ok(Frame::data(self.task.split_to(length)))));
         }
         if !self.written {
-            // While this waits, hyper writes what it has. A peer that is gone answers that with a reset.
+            // While this waits, hyper writes its buffer. A peer that is gone answers with a reset.
             self.written = true;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if self.peer.is_there() {
+        if self.peer.is_connected() {
             self.delivery.arrived = true;
             Poll::Ready(None)
         } else {
@@ -188,7 +189,7 @@ struct TaskPayload<'a> {
     step: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn whole_as_integer<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if number.fract() == 0.0 {
         serializer.serialize_i64(*number as i64)
@@ -219,15 +220,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_may_wish_for_a_shorter_hold_only() {
-        let longest = Duration::from_secs(30);
-        for (wish, seconds) in
+    fn a_worker_can_only_shorten_the_hold() {
+        let limit = Duration::from_secs(30);
+        for (requested, seconds) in
             [(None, 30), (Some(5.0), 5), (Some(0.0), 0), (Some(1e300), 30), (Some(f64::INFINITY), 30)]
         {
-            assert_eq!(hold(wish, longest).expect("fine"), Duration::from_secs(seconds), "{wish:?}");
+            assert_eq!(hold(requested, limit).expect("valid"), Duration::from_secs(seconds), "{requested:?}");
         }
-        for wish in [-1.0, f64::NAN] {
-            assert!(hold(Some(wish), longest).is_err(), "{wish}");
+        for requested in [-1.0, f64::NAN] {
+            assert!(hold(Some(requested), limit).is_err(), "{requested}");
         }
     }
 }

@@ -15,26 +15,25 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{Desk, body, messages};
-use crate::Event;
-use crate::events::LARGEST_PAYLOAD;
-use crate::jobs::{Ignored, Report, Told, Verdict};
+use crate::events::{Event, MAX_PAYLOAD};
+use crate::jobs::{Ignored, ProgressReport, Report, Verdict};
 use crate::refusal::{self, Refusal};
 
 /// `POST /_worker/workers/register`
 pub(super) async fn register(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
     let (head, body) = receive(&desk, request).await?;
     let registration: messages::Registration = body::parse(&body, "a registration")?;
-    let (hello, strange) = registration.introduction()?;
+    let (hello, invalid) = registration.introduction()?;
     let worker_id = hello.worker_id.clone();
     desk.admit(&head.headers, &body, &worker_id, &[])?;
-    if !desk.hub.tell(|jobs, now| jobs.on_register(hello, now)) {
+    if !desk.hub.update(|jobs, now| jobs.on_register(hello, now)) {
         return Err(Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "too many workers are registered: wait until some of them are given up, or start a new orchestrator",
+            "too many workers are registered: wait until silent ones are removed, or start a new orchestrator",
         ));
     }
     tracing::info!(%worker_id, "worker registered");
-    let warning = warning(&head.headers, &strange);
+    let warning = warning(&head.headers, &invalid);
     if let Some(warning) = &warning {
         tracing::warn!(%worker_id, "{warning}");
     }
@@ -68,7 +67,7 @@ pub(super) async fn heartbeat(
         Some(heartbeat.beat()?)
     };
     let has_body = beat.is_some();
-    let answer = desk.hub.tell(|jobs, now| jobs.on_heartbeat(&worker, beat, now));
+    let answer = desk.hub.update(|jobs, now| jobs.on_heartbeat(&worker, beat, now));
     let answer = match answer {
         None => json!(null),
         Some(_) if !has_body => json!({"status": "ttl_refreshed"}),
@@ -86,7 +85,7 @@ pub(super) async fn result(State(desk): State<Arc<Desk>>, request: Request) -> R
     desk.admit(&head.headers, &body, &worker_id, &[])?;
     if let Some(data) = result.data.as_ref().filter(|data| !data.get().starts_with('{')) {
         let shown = crate::text::cut(data.get(), 80);
-        return Err(Refusal::bad_request(format!("`data` is `{shown}`, expected an object or nothing")));
+        return Err(Refusal::bad_request(format!("`data` is `{shown}`, expected an object or `null`")));
     }
     let report = Report {
         worker_id,
@@ -96,7 +95,7 @@ pub(super) async fn result(State(desk): State<Arc<Desk>>, request: Request) -> R
         data: result.data.map(Arc::<RawValue>::from),
         error: result.error.map(messages::TaskError::failure),
     };
-    let answer = match desk.hub.tell(|jobs, now| jobs.on_result(report, now)) {
+    let answer = match desk.hub.update(|jobs, now| jobs.on_result(report, now)) {
         Verdict::Accepted(transition) => json!({"status": "accepted", "transition": transition}),
         Verdict::Ignored(Ignored { reason, message }) => {
             tracing::debug!(reason, "result ignored: {message}");
@@ -109,7 +108,7 @@ pub(super) async fn result(State(desk): State<Arc<Desk>>, request: Request) -> R
 /// `POST /_worker/events`
 pub(super) async fn event(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
     let (head, body) = receive(&desk, request).await?;
-    let event: messages::Event = body::parse(&body, "an event")?;
+    let event: messages::EventMessage = body::parse(&body, "an event")?;
     let worker_id = sender(event.worker_id.as_deref(), &head.headers)?;
     desk.admit(&head.headers, &body, &worker_id, &EVENT_IGNORES)?;
     if event.kind == rxon::model::Event::PROGRESS {
@@ -119,21 +118,22 @@ pub(super) async fn event(State(desk): State<Arc<Desk>>, request: Request) -> Re
         worker_id,
         event_type: crate::text::cut(&event.kind, 200),
         job_id: event.target_job_id.and_then(JobId::received),
-        payload: (event.payload.get().len() <= LARGEST_PAYLOAD).then(|| event.payload.into()),
+        payload: (event.payload.get().len() <= MAX_PAYLOAD).then(|| event.payload.into()),
     });
     Ok(refusal::json(StatusCode::OK, &json!({"status": "event_accepted"})))
 }
 
-fn progress(desk: &Desk, worker_id: WorkerId, event: messages::Event) -> Result<Response, Refusal> {
-    let payload: messages::Progress = body::parse(event.payload.get().as_bytes(), "a payload of progress")?;
-    let told = Told {
+fn progress(desk: &Desk, worker_id: WorkerId, event: messages::EventMessage) -> Result<Response, Refusal> {
+    let payload: messages::ProgressPayload =
+        body::parse(event.payload.get().as_bytes(), "a payload of progress")?;
+    let report = ProgressReport {
         worker_id,
         job_id: event.target_job_id,
         task_id: event.target_task_id.or(event.origin_task_id),
         progress: payload.progress,
         message: payload.message.unwrap_or_default(),
     };
-    let answer = match desk.hub.tell(|jobs, now| jobs.on_progress(&told, now)) {
+    let answer = match desk.hub.update(|jobs, now| jobs.on_progress(&report, now)) {
         Ok(()) => json!({"status": "event_accepted"}),
         Err(Ignored { reason: "worker_mismatch", message }) => return Err(Refusal::forbidden(message)),
         Err(Ignored { reason, message }) => {
@@ -144,7 +144,7 @@ fn progress(desk: &Desk, worker_id: WorkerId, event: messages::Event) -> Result<
 }
 
 impl Desk {
-    /// Whether a message may be taken as this worker's.
+    /// Checks that a message is from this worker.
     fn admit(
         &self,
         headers: &HeaderMap,
@@ -162,7 +162,8 @@ impl Desk {
     }
 }
 
-/// Reads a message. A stranger's too, or it would see its connection reset instead of the answer.
+/// Reads a message, before the token is checked: otherwise a client with a wrong token would see its connection reset
+/// instead of the answer.
 async fn receive(desk: &Desk, request: Request) -> Result<(Parts, Bytes), Refusal> {
     let (head, body) = request.into_parts();
     let body = body::read(body, desk.hub.settings.body_limit).await;
@@ -170,18 +171,18 @@ async fn receive(desk: &Desk, request: Request) -> Result<(Parts, Bytes), Refusa
     Ok((head, body?))
 }
 
-/// The worker named in the path.
+/// Returns the worker id in the path.
 pub(super) fn path_id(path: Result<Path<String>, PathRejection>) -> Result<WorkerId, Refusal> {
     let Path(id) =
         path.map_err(|error| Refusal::bad_request(format!("`worker_id`: {}", error.body_text())))?;
     messages::worker_id(&id)
 }
 
-/// The worker named in the body, else in the header.
+/// Returns the worker id in the body, else the one in the header.
 fn sender(body: Option<&str>, headers: &HeaderMap) -> Result<WorkerId, Refusal> {
     let id = body
         .or_else(|| header_id(headers))
-        .ok_or_else(|| Refusal::bad_request("`worker_id` is missing, expected the name of the worker"))?;
+        .ok_or_else(|| Refusal::bad_request("`worker_id` is missing, expected the id of the worker"))?;
     messages::worker_id(id)
 }
 
@@ -189,15 +190,15 @@ fn header_id(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-worker-id")?.to_str().ok()
 }
 
-/// What the worker's developer should know, though it does no harm here.
-fn warning(headers: &HeaderMap, strange: &[String]) -> Option<String> {
+/// Returns a warning for the developer of a worker about problems that do no harm here.
+fn warning(headers: &HeaderMap, invalid: &[String]) -> Option<String> {
     let version = headers.get("x-rxon-version").and_then(|version| version.to_str().ok());
     let mismatch = version.filter(|version| *version != rxon::VERSION).map(|version| {
         let version = crate::text::cut(version, 80);
         format!("Protocol version mismatch! Orchestrator: {}, Worker: {version}.", rxon::VERSION)
     });
-    let names = strange.first().map(|name| {
-        format!("no task can be called `{name}`: names are 1 to 128 characters of `a-z A-Z 0-9 _ -`")
+    let names = invalid.first().map(|name| {
+        format!("`{name}` is not a valid task name, expected 1 to 128 characters of `a-z A-Z 0-9 _ -`")
     });
     let parts: Vec<String> = mismatch.into_iter().chain(names).collect();
     (!parts.is_empty()).then(|| parts.join(" "))

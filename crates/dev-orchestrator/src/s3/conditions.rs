@@ -1,13 +1,11 @@
-//! `If-Match` and its like.
+//! Conditional requests: `If-Match` and similar headers.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use s3s::dto::{ETag, ETagCondition, Timestamp};
 use s3s::{S3Result, s3_error};
 
-use super::store::Object;
-
-/// What a request wants to be true of an object.
+/// The conditions of a request on an object.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
     pub(super) matches: Option<ETagCondition>,
@@ -17,44 +15,44 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// Whether the object may be read; `304` where it is what the client has already.
-    pub(super) fn check_read(&self, object: &Object) -> S3Result<()> {
-        let modified = whole_seconds(object.modified);
+    /// Checks whether an object may be read. The error is `304` if the client already has this object.
+    pub(super) fn check_read(&self, etag: &str, modified: SystemTime) -> S3Result<()> {
+        let modified = whole_seconds(modified);
         let kept = match &self.matches {
-            Some(condition) => meets(condition, object),
+            Some(condition) => meets(condition, etag),
             None => self.unmodified_since.as_ref().is_none_or(|since| modified <= *since),
         };
         if !kept {
             return Err(s3_error!(PreconditionFailed));
         }
         let known = match &self.none_matches {
-            Some(condition) => meets(condition, object),
+            Some(condition) => meets(condition, etag),
             None => self.modified_since.as_ref().is_some_and(|since| modified <= *since),
         };
         if known { Err(s3_error!(NotModified)) } else { Ok(()) }
     }
 
-    /// Whether an object may be written in the place of `present`.
-    pub(super) fn check_write(&self, present: Option<&Object>) -> S3Result<()> {
+    /// Checks whether an object may be written; `present` is the `ETag` of the existing one.
+    pub(super) fn check_write(&self, present: Option<&str>) -> S3Result<()> {
         match (&self.matches, present) {
             (Some(_), None) => return Err(s3_error!(NoSuchKey)),
-            (Some(condition), Some(object)) if !meets(condition, object) => {
+            (Some(condition), Some(etag)) if !meets(condition, etag) => {
                 return Err(s3_error!(PreconditionFailed));
             }
             _ => {}
         }
         match (&self.none_matches, present) {
-            (Some(condition), Some(object)) if meets(condition, object) => Err(s3_error!(PreconditionFailed)),
+            (Some(condition), Some(etag)) if meets(condition, etag) => Err(s3_error!(PreconditionFailed)),
             _ => Ok(()),
         }
     }
 }
 
-fn meets(condition: &ETagCondition, object: &Object) -> bool {
-    condition.as_etag().map(ETag::value).is_none_or(|value| value == object.etag)
+fn meets(condition: &ETagCondition, etag: &str) -> bool {
+    condition.as_etag().map(ETag::value).is_none_or(|value| value == etag)
 }
 
-/// As the client was told: headers know no fractions of a second.
+/// Returns the time without fractions of a second, as headers show it.
 fn whole_seconds(time: SystemTime) -> Timestamp {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     (UNIX_EPOCH + std::time::Duration::from_secs(since.as_secs())).into()
@@ -63,16 +61,10 @@ fn whole_seconds(time: SystemTime) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::s3::store::Attributes;
 
-    fn object(etag: &str) -> Object {
-        Object {
-            etag: etag.to_owned(),
-            size: 0,
-            modified: UNIX_EPOCH + std::time::Duration::from_millis(100_500),
-            segments: Vec::new(),
-            attributes: Attributes::default(),
-        }
+    /// 100.5 s after 1970.
+    fn modified() -> SystemTime {
+        UNIX_EPOCH + std::time::Duration::from_millis(100_500)
     }
 
     fn etag(value: &str) -> ETagCondition {
@@ -100,7 +92,7 @@ mod tests {
             (Conditions { modified_since: Some(at(100)), ..Conditions::default() }, 304),
             (Conditions { unmodified_since: Some(at(99)), ..Conditions::default() }, 412),
             (Conditions { unmodified_since: Some(at(100)), ..Conditions::default() }, 200),
-            // The ETag says more than the time.
+            // The ETag takes precedence over the time.
             (
                 Conditions {
                     matches: Some(etag("a")),
@@ -119,13 +111,12 @@ mod tests {
             ),
         ];
         for (conditions, expected) in rows {
-            assert_eq!(status(conditions.check_read(&object("a"))), expected, "{conditions:?}");
+            assert_eq!(status(conditions.check_read("a", modified())), expected, "{conditions:?}");
         }
     }
 
     #[test]
     fn writing() {
-        let present = object("a");
         let rows = [
             (Conditions { none_matches: Some(ETagCondition::Any), ..Conditions::default() }, 412, 200),
             (Conditions { matches: Some(ETagCondition::Any), ..Conditions::default() }, 200, 404),
@@ -134,7 +125,7 @@ mod tests {
             (Conditions::default(), 200, 200),
         ];
         for (conditions, over_it, into_nothing) in rows {
-            assert_eq!(status(conditions.check_write(Some(&present))), over_it, "{conditions:?}");
+            assert_eq!(status(conditions.check_write(Some("a"))), over_it, "{conditions:?}");
             assert_eq!(status(conditions.check_write(None)), into_nothing, "{conditions:?}");
         }
     }

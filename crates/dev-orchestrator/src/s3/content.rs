@@ -1,4 +1,4 @@
-//! Bytes on disk: written as they arrive, read as they are asked for.
+//! The bytes of objects on disk: written as they arrive, read on demand.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -14,10 +14,10 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use super::digests::Digests;
 
-/// What is handed to a thread for writing at once, and what one read asks for.
+/// The size of one write and of one read, in bytes.
 const BATCH: usize = 512 * 1024;
 
-/// Where the files are. Removed with all of them when nobody has one any more.
+/// The directory of the files. It is removed with all of them when the last reference is dropped.
 #[derive(Debug)]
 pub(super) struct Folder {
     directory: TempDir,
@@ -26,7 +26,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Makes a new directory inside `parent`, or inside the system's directory for such things.
+    /// Creates a new directory inside `parent`, or inside the system's directory for temporary files.
     pub(super) fn new(parent: Option<&Path>) -> io::Result<Arc<Self>> {
         let mut builder = tempfile::Builder::new();
         let builder = builder.prefix("avtomatika-s3-");
@@ -42,7 +42,7 @@ impl Folder {
     }
 }
 
-/// One file. It goes when the last object that has it goes, so that those who still read it are not disturbed.
+/// One file. It is removed when the last reference is dropped, so that readers of a replaced object are not disturbed.
 #[derive(Debug)]
 struct Blob {
     path: PathBuf,
@@ -51,40 +51,40 @@ struct Blob {
 
 impl Drop for Blob {
     fn drop(&mut self) {
-        // The whole folder is removed in the end; what stays until then is only space.
+        // After an error the file only takes space, until the whole directory is removed.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// A file as a part of an object: a multipart upload is never copied into one file.
+/// A file that is a part of an object: the parts of a multipart upload are never copied into one file.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
     blob: Arc<Blob>,
     pub(super) size: u64,
 }
 
-/// What was received.
+/// A received body.
 #[derive(Debug)]
 pub(super) struct Received {
-    /// None when nothing was.
+    /// The file; `None` for an empty body.
     pub(super) segment: Option<Segment>,
     pub(super) size: u64,
     pub(super) digests: Digests,
 }
 
-/// What a body ended with.
+/// The reason why a body could not be received.
 #[derive(Debug)]
 pub(super) enum Broken<E> {
-    /// The other end, or the signature of what it sent.
+    /// The client ended the body early, or its signature is wrong.
     Body(E),
-    /// Our disk.
+    /// The disk cannot be written to.
     Disk(io::Error),
 }
 
-/// Writes a body to disk. While a thread writes one batch the next one is read; there are never more than two.
+/// Writes a body to disk. While a thread writes one batch, the next one is read; there are never more than two.
 ///
 /// # Cancel safety
-/// Dropped, it leaves nothing behind.
+/// Dropping it leaves no file behind.
 pub(super) async fn receive<E>(
     folder: &Arc<Folder>,
     mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
@@ -134,7 +134,7 @@ fn joined<T>(ended: Result<io::Result<T>, JoinError>) -> io::Result<T> {
 #[derive(Debug)]
 struct Writer {
     folder: Arc<Folder>,
-    /// Nothing is made for an empty body.
+    /// The open file; none is created for an empty body.
     open: Option<(File, Blob)>,
     size: u64,
     digests: Digests,
@@ -164,7 +164,7 @@ impl Writer {
     }
 }
 
-/// The bytes of a range of what the segments have together.
+/// Returns the bytes of a range of the joined segments.
 pub(super) fn read(
     segments: Vec<Segment>,
     range: Range<u64>,
@@ -185,9 +185,9 @@ pub(super) fn read(
 #[derive(Debug)]
 struct Reader {
     segments: Vec<Segment>,
-    /// What is still to be read.
+    /// The rest of the range.
     range: Range<u64>,
-    /// The file of a segment, where it is to be read next, and where the segment begins in the object.
+    /// The open file at its current position, and the range of its segment in the object.
     open: Option<(File, Range<u64>)>,
 }
 
@@ -209,7 +209,7 @@ impl Reader {
     }
 }
 
-/// Opens the file in which the byte `at` is, and finds it there.
+/// Opens the file that contains the byte `at`, at its position.
 fn open_at(segments: &[Segment], at: u64) -> io::Result<(File, Range<u64>)> {
     let mut start = 0;
     for segment in segments {

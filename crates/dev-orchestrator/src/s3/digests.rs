@@ -1,4 +1,4 @@
-//! Checksums: the `ETag`, and those that a client declares for what it sends.
+//! Checksums: the `ETag`, and the checksums that a client declares for a body.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
 use s3s::dto::Checksum;
 use s3s::{S3Result, TrailingHeaders, s3_error};
 
-/// Computed while a body passes.
+/// The checksums of a body, computed while it is received.
 pub(super) struct Digests {
     md5: Md5,
     others: ChecksumHasher,
@@ -28,21 +28,21 @@ impl fmt::Debug for Digests {
     }
 }
 
-/// What a client says of the body that it sends.
+/// The checksums that a client declares for a body.
 #[derive(Debug, Default)]
 pub(super) struct Declared {
     /// `Content-MD5`, base64.
     pub(super) md5: Option<String>,
-    /// From headers.
+    /// The checksums in headers.
     pub(super) checksum: Checksum,
-    /// The headers that come after the body.
+    /// The headers after the body.
     pub(super) trailers: Option<TrailingHeaders>,
-    /// `x-amz-trailer`: which headers those are.
+    /// `x-amz-trailer`: the names of the headers after the body.
     pub(super) announced: String,
 }
 
 impl Declared {
-    /// What has to be computed.
+    /// Returns the checksums to compute.
     pub(super) fn digests(&self) -> Digests {
         let is_wanted =
             |header: &Option<String>, name: &str| header.is_some() || self.announced.contains(name);
@@ -65,7 +65,7 @@ impl Declared {
         Digests { md5: Md5::new(), others }
     }
 
-    /// Compares what was declared with what came, and gives the MD5 of it.
+    /// Compares the declared checksums with the computed ones, and returns the MD5.
     pub(super) fn verify(self, digests: Digests) -> S3Result<[u8; 16]> {
         let md5 = digests.md5.finalize();
         check("Content-MD5", self.md5.as_deref(), Some(&STANDARD.encode(md5)))?;
@@ -91,18 +91,18 @@ impl Declared {
 fn check(name: &str, declared: Option<&str>, computed: Option<&str>) -> S3Result<()> {
     match (declared, computed) {
         (Some(declared), Some(computed)) if declared != computed => {
-            Err(s3_error!(BadDigest, "{name} is `{declared}`, what came has `{computed}`"))
+            Err(s3_error!(BadDigest, "{name} is `{declared}`, the received body has `{computed}`"))
         }
         _ => Ok(()),
     }
 }
 
-/// The MD5 of one body as an `ETag`.
+/// Returns the `ETag` of an object that was uploaded in one piece: its MD5.
 pub(super) fn of_one(md5: [u8; 16]) -> String {
     hex(&md5)
 }
 
-/// The `ETag` of an object that was uploaded in parts: the MD5 of their MD5s, and how many they are.
+/// Returns the `ETag` of an object that was uploaded in parts: the MD5 of their MD5s, and their number.
 pub(super) fn of_parts(parts: &[[u8; 16]]) -> String {
     let mut all = Md5::new();
     for md5 in parts {
@@ -111,7 +111,7 @@ pub(super) fn of_parts(parts: &[[u8; 16]]) -> String {
     format!("{}-{}", hex(&all.finalize()), parts.len())
 }
 
-/// As lower-case digits.
+/// Returns bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_declared_is_compared() {
+    fn declared_checksums_are_compared() {
         let right = Checksum { checksum_crc32: Some("DUoRhQ==".to_owned()), ..Checksum::default() };
         let wrong = Checksum { checksum_crc32: Some("AAAAAA==".to_owned()), ..Checksum::default() };
         for (checksum, is_good) in [(right, true), (wrong, false)] {

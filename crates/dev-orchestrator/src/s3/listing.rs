@@ -1,31 +1,31 @@
-//! Which keys a page of a listing has.
+//! The keys on a page of a listing.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// What is asked for.
+/// The request for a page.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Query<'a> {
-    /// What the keys begin with.
+    /// The beginning of the keys to list.
     pub(super) prefix: &'a str,
-    /// Where keys are cut, so that what follows is listed as one; empty where they are not.
+    /// The text after which keys are cut to common prefixes; empty for none.
     pub(super) delimiter: &'a str,
-    /// Keys, and common prefixes, up to this one were listed before.
+    /// The last key or common prefix of the previous page.
     pub(super) after: &'a str,
-    /// How many keys and common prefixes.
+    /// The number of keys and common prefixes on a page.
     pub(super) limit: usize,
 }
 
-/// What is answered.
+/// A page of a listing.
 #[derive(Debug)]
 pub(super) struct Page<'a, T> {
     pub(super) objects: Vec<(&'a str, &'a T)>,
     pub(super) prefixes: Vec<&'a str>,
-    /// The last key or common prefix of this page, when there are more.
+    /// The last key or common prefix of this page, if further pages follow.
     pub(super) next: Option<&'a str>,
 }
 
-/// Makes the page. Keys are ordered by their bytes, as S3 does it.
+/// Returns the page. Keys are ordered by their bytes, as in S3.
 pub(super) fn page<'a, T>(objects: &'a BTreeMap<String, T>, query: Query<'_>) -> Page<'a, T> {
     let mut page = Page { objects: Vec::new(), prefixes: Vec::new(), next: None };
     let mut last = None;
@@ -34,7 +34,7 @@ pub(super) fn page<'a, T>(objects: &'a BTreeMap<String, T>, query: Query<'_>) ->
     let from_there = objects.range::<str, _>((start, Bound::Unbounded));
     for (key, object) in from_there.take_while(|(key, _)| key.starts_with(query.prefix)) {
         let common = common_prefix(key, query);
-        // Others with the same prefix are behind it; perhaps it was listed on the page before.
+        // Another key with the same prefix was found, on this page or as the last entry of the previous one.
         if common.is_some_and(|common| page.prefixes.last() == Some(&common) || common == query.after) {
             continue;
         }
@@ -63,7 +63,7 @@ fn common_prefix<'a>(key: &'a str, query: Query<'_>) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    /// All pages after one another.
+    /// Returns the entries of all pages.
     fn all(keys: &[&str], query: Query<'_>) -> (Vec<String>, Vec<String>) {
         let objects: BTreeMap<_, _> = keys.iter().map(|key| ((*key).to_owned(), 0)).collect();
         let (mut found, mut prefixes, mut after) = (Vec::new(), Vec::new(), query.after.to_owned());
@@ -101,7 +101,7 @@ mod tests {
         let (found, _) = all(&keys, Query { after: "z", limit: 10, ..Query::default() });
         assert!(found.is_empty());
         let objects = BTreeMap::from([("a".to_owned(), 0)]);
-        assert_eq!(page(&objects, Query::default()).next, None, "a page of no keys says that it is the last");
+        assert_eq!(page(&objects, Query::default()).next, None, "a page without keys is the last one");
     }
 
     fn owned(keys: &[&str]) -> Vec<String> {

@@ -27,23 +27,23 @@ use self::conditions::Conditions;
 use self::content::Broken;
 use self::digests::Declared;
 use self::listing::Query;
-use self::store::{Attributes, Object, Store};
+use self::store::{Attributes, Buckets, Object};
 use crate::connections;
 
 pub use self::settings::S3Settings;
 
-/// The region that is said where one has to be said.
+/// The region in the configuration of clients.
 const REGION: &str = "us-east-1";
 
-/// A local S3, in this process, with its files on disk while it runs. Dropped, it ends without waiting;
-/// [`shutdown`](Self::shutdown) waits.
+/// A local S3 inside this process, with its files on disk while it runs. Dropping it ends it without waiting;
+/// [`shutdown`](Self::shutdown) waits for the end.
 ///
-/// - Path-style addresses (`http://127.0.0.1:1234/bucket/key`), signature version 4 in headers, presigned URLs and
-///   chunks; wrong keys are refused.
-/// - Any key is a name of its own: `a` and `a/b` can be there at once, and `..` means nothing.
-/// - Ranges, conditions, `ETag`s and multipart uploads as S3 has them; listings with prefix, delimiter and pages; copies;
+/// - Path-style addresses (`http://127.0.0.1:1234/bucket/key`); signature version 4 in headers, presigned URLs and
+///   chunks. Wrong keys are refused.
+/// - Object keys have no structure: `a` and `a/b` can exist at the same time, and `..` has no meaning.
+/// - Ranges, conditions, `ETag`s and multipart uploads as in S3; listings with prefix, delimiter and pages; copies;
 ///   declared checksums are compared.
-/// - No versions, no access lists, no encryption, no tags: what is not there is answered with `NotImplemented`.
+/// - No versions, access lists, encryption or tags: unsupported requests are answered with `NotImplemented`.
 ///
 /// ```
 /// use avtomatika_dev::{LocalS3, S3Settings};
@@ -52,7 +52,7 @@ const REGION: &str = "us-east-1";
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let storage = LocalS3::start(S3Settings::new()).await?;
 /// storage.put(storage.bucket(), "pictures/one.png", "not a picture").await?;
-/// // What a worker, or a client of any kind, is configured with.
+/// // The configuration of a worker, or of any other client.
 /// for (variable, value) in storage.variables() {
 ///     println!("{variable}={value}");
 /// }
@@ -62,40 +62,40 @@ const REGION: &str = "us-east-1";
 /// # }
 /// ```
 pub struct LocalS3 {
-    store: Arc<Store>,
+    store: Arc<Buckets>,
     address: SocketAddr,
     access_key: String,
     secret_key: String,
     tasks: TaskTracker,
     stop: CancellationToken,
-    /// Nobody waits for one that was dropped, but it ends.
+    /// Ends the storage when it is dropped.
     _guard: DropGuard,
 }
 
 impl LocalS3 {
-    /// Starts one where [`S3Settings::with_address`] says, on the runtime this is called from.
+    /// Starts a storage on the address of [`S3Settings::with_address`], on the runtime of the caller.
     ///
     /// # Errors
-    /// When the address cannot be listened on, the directory cannot be made, or a bucket's name is none.
+    /// When it cannot listen on the address, the directory cannot be created, or the name of a bucket is invalid.
     #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
     pub async fn start(settings: S3Settings) -> io::Result<Self> {
         Self::open(settings)
     }
 
-    /// The same for those who know that they are inside a runtime.
+    /// Does the same as [`start`](Self::start). The caller has to be inside a runtime.
     pub(crate) fn open(settings: S3Settings) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(settings.address)?;
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
-        let store = Arc::new(Store::new(settings.directory.as_deref())?);
+        let store = Arc::new(Buckets::new(settings.directory.as_deref())?);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let guard = stop.clone().drop_guard();
         let S3Settings { access_key, secret_key, buckets, .. } = settings;
         let service = service(store.clone(), &access_key, &secret_key);
         let storage = Self { store, address, access_key, secret_key, tasks, stop, _guard: guard };
         for bucket in buckets {
-            // The same name twice is the same bucket.
+            // A name that is given twice stands for one bucket.
             if !storage.has_bucket(&bucket) {
                 storage.create_bucket(&bucket)?;
             }
@@ -107,37 +107,37 @@ impl LocalS3 {
         Ok(storage)
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What clients are given as its endpoint. When it listens on all addresses, the loopback one.
+    /// The endpoint for clients. It has the loopback address if the storage listens on all addresses.
     pub fn endpoint(&self) -> String {
         connections::url(self.address)
     }
 
-    /// The access key that it takes.
+    /// The access key for clients.
     pub fn access_key(&self) -> &str {
         &self.access_key
     }
 
-    /// The secret key that it takes.
+    /// The secret key for clients.
     pub fn secret_key(&self) -> &str {
         &self.secret_key
     }
 
-    /// The bucket that is always there: `avtomatika-payloads`.
+    /// The bucket that always exists: `avtomatika-payloads`.
     pub fn bucket(&self) -> &str {
         settings::BUCKET
     }
 
-    /// The region that clients may be given; it takes any.
+    /// The region for clients; any other region works, too.
     pub fn region(&self) -> &str {
         REGION
     }
 
-    /// The variables by which a worker is told of this storage.
+    /// The environment variables for a worker that uses this storage.
     pub fn variables(&self) -> [(&'static str, String); 5] {
         [
             ("S3_ENDPOINT_URL", self.endpoint()),
@@ -148,10 +148,10 @@ impl LocalS3 {
         ]
     }
 
-    /// Makes a bucket.
+    /// Creates a bucket.
     ///
     /// # Errors
-    /// When there is one of this name, or the name cannot be a bucket's.
+    /// When the bucket exists, or the name is not a valid bucket name.
     pub fn create_bucket(&self, name: &str) -> io::Result<()> {
         if !s3s::path::check_bucket_name(name) {
             let text = format!(
@@ -159,13 +159,13 @@ impl LocalS3 {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        self.store.create_bucket(name).map_err(told)
+        self.store.create_bucket(name).map_err(io_error)
     }
 
-    /// Puts an object into a bucket, without the network.
+    /// Stores an object in a bucket, without using the network.
     ///
     /// # Errors
-    /// When there is no such bucket, or its bytes cannot be written.
+    /// When the bucket does not exist, or the bytes cannot be written.
     pub async fn put(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) -> io::Result<()> {
         let body = stream::iter([Ok::<_, io::Error>(bytes.into())]);
         let declared = Declared::default();
@@ -174,21 +174,21 @@ impl LocalS3 {
             Broken::Body(error) | Broken::Disk(error) => error,
         })?;
         let object = Object {
-            etag: digests::of_one(declared.verify(received.digests).map_err(told)?),
+            etag: digests::of_one(declared.verify(received.digests).map_err(io_error)?),
             size: received.size,
             modified: SystemTime::now(),
             segments: received.segment.into_iter().collect(),
             attributes: Attributes::default(),
         };
-        self.store.put(bucket, key.to_owned(), object, &Conditions::default()).map_err(told)
+        self.store.put(bucket, key.to_owned(), object, &Conditions::default()).map_err(io_error)
     }
 
-    /// The bytes of an object, all in memory, without the network.
+    /// Returns the bytes of an object, all in memory, without using the network.
     ///
     /// # Errors
-    /// [`NotFound`](io::ErrorKind::NotFound) when there is no such object, or its bytes cannot be read.
+    /// [`NotFound`](io::ErrorKind::NotFound) when the object does not exist; another kind when it cannot be read.
     pub async fn get(&self, bucket: &str, key: &str) -> io::Result<Bytes> {
-        let object = self.store.object(bucket, key).map_err(told)?;
+        let object = self.store.object(bucket, key).map_err(io_error)?;
         let pieces = content::read(object.segments.clone(), 0..object.size);
         let whole = BytesMut::with_capacity(object.size as usize);
         let whole = pieces.boxed().try_fold(whole, |mut whole, piece| async move {
@@ -198,48 +198,48 @@ impl LocalS3 {
         Ok(whole.await?.freeze())
     }
 
-    /// The keys of a bucket that begin with `prefix`, in order.
+    /// Returns the keys of a bucket that begin with `prefix`, in order.
     ///
     /// # Errors
-    /// When there is no such bucket.
+    /// When the bucket does not exist.
     pub fn keys(&self, bucket: &str, prefix: &str) -> io::Result<Vec<String>> {
         let query = Query { prefix, limit: usize::MAX, ..Query::default() };
         let keys = self.store.look(bucket, |bucket| {
             let page = listing::page(&bucket.objects, query);
             Ok(page.objects.into_iter().map(|(key, _)| key.to_owned()).collect())
         });
-        keys.map_err(told)
+        keys.map_err(io_error)
     }
 
-    /// Removes an object; one that is not there is none the less removed.
+    /// Removes an object. Removing an object that does not exist succeeds, too.
     ///
     /// # Errors
-    /// When there is no such bucket.
+    /// When the bucket does not exist.
     pub fn delete(&self, bucket: &str, key: &str) -> io::Result<()> {
-        self.store.delete(bucket, std::iter::once(key)).map_err(told)
+        self.store.delete(bucket, std::iter::once(key)).map_err(io_error)
     }
 
-    /// The keys of multipart uploads that were neither completed nor aborted: what a client left behind.
+    /// Returns the keys of the multipart uploads that were neither completed nor aborted.
     ///
     /// # Errors
-    /// When there is no such bucket.
+    /// When the bucket does not exist.
     pub fn open_uploads(&self, bucket: &str) -> io::Result<Vec<String>> {
         let keys = self
             .store
             .look(bucket, |bucket| Ok(bucket.uploads.values().map(|upload| upload.key.clone()).collect()));
-        keys.map_err(told)
+        keys.map_err(io_error)
     }
 
-    /// Ends: connections are closed, and all files removed. Takes 2 s at most.
+    /// Shuts down: closes connections and removes all files. Takes 2 s at most.
     pub async fn shutdown(self) {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         let endpoint = self.endpoint();
-        // Many files may have to be removed. Whoever still has one keeps the folder until then.
+        // Removing many files may block. A response that still reads a file keeps the directory until it ends.
         let removal = tokio::task::spawn_blocking(move || drop(self));
         if let Err(error) = removal.await {
-            tracing::warn!(%error, "the files of the local S3 may still be there");
+            tracing::warn!(%error, "the files of the local S3 may not be removed");
         }
         tracing::info!(%endpoint, "local S3 ended");
     }
@@ -259,13 +259,13 @@ impl fmt::Debug for LocalS3 {
     }
 }
 
-fn service(store: Arc<Store>, access_key: &str, secret_key: &str) -> S3Service {
+fn service(store: Arc<Buckets>, access_key: &str, secret_key: &str) -> S3Service {
     let mut builder = S3ServiceBuilder::new(service::Operations(store));
     builder.set_auth(Keys { access_key: access_key.to_owned(), secret_key: secret_key.into() });
     builder.build()
 }
 
-/// The one pair of keys.
+/// The accepted pair of keys.
 struct Keys {
     access_key: String,
     secret_key: SecretKey,
@@ -277,13 +277,13 @@ impl S3Auth for Keys {
         if access_key == self.access_key {
             return Ok(self.secret_key.clone());
         }
-        Err(s3s::s3_error!(InvalidAccessKeyId, "the access key is `{access_key}`, which is not known here"))
+        Err(s3s::s3_error!(InvalidAccessKeyId, "the access key `{access_key}` is unknown"))
     }
 }
 
-/// An answer of the store to somebody of this process.
-#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
-fn told(error: S3Error) -> io::Error {
+/// Converts an error of the storage for callers in this process.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes it by value")]
+fn io_error(error: S3Error) -> io::Error {
     use s3s::S3ErrorCode as Code;
 
     let kind = match error.code() {

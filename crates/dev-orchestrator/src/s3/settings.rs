@@ -1,14 +1,14 @@
-//! How a local S3 is to behave.
+//! The settings of a local S3.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// The bucket that is always there: the one a worker uploads to unless it is told otherwise.
+/// The bucket that always exists: the default bucket of a worker.
 pub(super) const BUCKET: &str = "avtomatika-payloads";
 
-/// What a [`LocalS3`](crate::LocalS3) is started with. Every setting has a default.
+/// The settings of a [`LocalS3`](crate::LocalS3). Every setting has a default.
 ///
 /// ```
 /// let settings = avtomatika_dev::S3Settings::new().with_keys("me", "my secret").with_bucket("pictures");
@@ -24,8 +24,8 @@ pub struct S3Settings {
 }
 
 impl S3Settings {
-    /// The defaults: a free port of 127.0.0.1, a secret key that nobody has had before, the bucket
-    /// `avtomatika-payloads`, and the system's directory for temporary files.
+    /// The defaults: a free port of 127.0.0.1, a random secret key, the bucket `avtomatika-payloads`, and the system's
+    /// directory for temporary files.
     pub fn new() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -36,14 +36,14 @@ impl S3Settings {
         }
     }
 
-    /// Where to listen; port 0 takes a free one. Default: `127.0.0.1:0`.
+    /// The address to listen on; port 0 takes a free port. Default: `127.0.0.1:0`.
     #[must_use]
     pub fn with_address(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
     }
 
-    /// The one pair of keys that is taken. By default `local-s3-access-key` and a random secret key.
+    /// The accepted pair of keys. Default: `local-s3-access-key` and a random secret key.
     #[must_use]
     pub fn with_keys(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
         self.access_key = access_key.into();
@@ -51,14 +51,14 @@ impl S3Settings {
         self
     }
 
-    /// A further bucket that is there from the start. `avtomatika-payloads` always is.
+    /// Adds a bucket that exists from the start, in addition to `avtomatika-payloads`.
     #[must_use]
     pub fn with_bucket(mut self, name: impl Into<String>) -> Self {
         self.buckets.push(name.into());
         self
     }
 
-    /// In which directory the objects are, while it runs: a new one is made inside it, and removed at the end.
+    /// The directory for the objects: the storage creates a new directory inside it, and removes that at its end.
     /// Default: the system's directory for temporary files.
     #[must_use]
     pub fn with_directory(mut self, directory: impl Into<PathBuf>) -> Self {
@@ -86,7 +86,7 @@ impl fmt::Debug for S3Settings {
     }
 }
 
-/// 32 hex digits. A map's hasher is seeded by the system, which is all the randomness that is needed here.
+/// Returns 32 random hexadecimal digits. The hasher of a map is seeded by the system, which is random enough here.
 fn random_key() -> String {
     let part = || RandomState::new().hash_one(0_u8);
     format!("{:016x}{:016x}", part(), part())

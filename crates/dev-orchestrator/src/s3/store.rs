@@ -1,5 +1,5 @@
-//! Buckets, objects and uploads, and what may be done with them. All of it is decided under one lock, so that a
-//! condition and the write that depends on it cannot be parted.
+//! Buckets, objects and uploads, and the operations on them. Each operation holds one lock, so that nothing comes
+//! between a condition and the write that depends on it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,10 +14,10 @@ use super::conditions::Conditions;
 use super::content::{Folder, Segment};
 use super::digests;
 
-/// All parts but the last one have to be at least so large, as at S3 itself.
-const SMALLEST_PART: u64 = 5 * 1024 * 1024;
+/// The smallest part of an upload except for the last one, in bytes, as in S3.
+const MIN_PART_SIZE: u64 = 5 * 1024 * 1024;
 
-/// What is said of an object beside its bytes.
+/// The attributes of an object.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Attributes {
     pub(super) content_type: Option<String>,
@@ -29,10 +29,10 @@ pub(super) struct Attributes {
     pub(super) metadata: Option<Metadata>,
 }
 
-/// An object, which never changes: another one takes its place.
+/// An object. It never changes: a write replaces it.
 #[derive(Debug)]
 pub(super) struct Object {
-    /// Without quotes.
+    /// The `ETag` without quotes.
     pub(super) etag: String,
     pub(super) size: u64,
     pub(super) modified: SystemTime,
@@ -66,24 +66,24 @@ pub(super) struct Bucket {
     pub(super) uploads: BTreeMap<String, Upload>,
 }
 
-/// Everything there is.
+/// All buckets, and the directory of their files.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(super) struct Buckets {
     pub(super) folder: Arc<Folder>,
     buckets: Mutex<BTreeMap<String, Bucket>>,
 }
 
-impl Store {
-    /// With nothing in it, and with its files inside `parent`.
+impl Buckets {
+    /// Creates an empty storage with its files inside `parent`.
     pub(super) fn new(parent: Option<&Path>) -> io::Result<Self> {
         Ok(Self { folder: Folder::new(parent)?, buckets: Mutex::default() })
     }
 
-    /// Makes a bucket.
+    /// Creates a bucket.
     pub(super) fn create_bucket(&self, name: &str) -> S3Result<()> {
         let mut buckets = self.lock();
         if buckets.contains_key(name) {
-            return Err(s3_error!(BucketAlreadyOwnedByYou, "there is a bucket `{name}` already"));
+            return Err(s3_error!(BucketAlreadyOwnedByYou, "the bucket `{name}` already exists"));
         }
         let bucket =
             Bucket { created: SystemTime::now(), objects: BTreeMap::new(), uploads: BTreeMap::new() };
@@ -91,33 +91,33 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a bucket that has no objects; uploads are given up.
+    /// Removes a bucket without objects; open uploads are dropped.
     pub(super) fn delete_bucket(&self, name: &str) -> S3Result<()> {
         let mut buckets = self.lock();
         if !found(&mut buckets, name)?.objects.is_empty() {
-            return Err(s3_error!(BucketNotEmpty, "the bucket `{name}` has objects"));
+            return Err(s3_error!(BucketNotEmpty, "the bucket `{name}` is not empty"));
         }
         buckets.remove(name);
         Ok(())
     }
 
-    /// The buckets with the time they were made.
+    /// Returns the buckets with the times of their creation.
     pub(super) fn buckets(&self) -> Vec<(String, SystemTime)> {
         self.lock().iter().map(|(name, bucket)| (name.clone(), bucket.created)).collect()
     }
 
-    /// Looks at a bucket.
-    pub(super) fn look<R>(&self, bucket: &str, at: impl FnOnce(&Bucket) -> S3Result<R>) -> S3Result<R> {
-        at(found(&mut self.lock(), bucket)?)
+    /// Reads a bucket.
+    pub(super) fn look<R>(&self, bucket: &str, read: impl FnOnce(&Bucket) -> S3Result<R>) -> S3Result<R> {
+        read(found(&mut self.lock(), bucket)?)
     }
 
-    /// An object.
+    /// Returns an object.
     pub(super) fn object(&self, bucket: &str, key: &str) -> S3Result<Arc<Object>> {
         let object = self.look(bucket, |bucket| Ok(bucket.objects.get(key).cloned()))?;
         object.ok_or_else(|| s3_error!(NoSuchKey, "there is no object `{key}` in the bucket `{bucket}`"))
     }
 
-    /// Puts an object in its place.
+    /// Stores an object.
     pub(super) fn put(
         &self,
         bucket: &str,
@@ -125,17 +125,17 @@ impl Store {
         object: Object,
         conditions: &Conditions,
     ) -> S3Result<()> {
-        // What was there goes after the lock: its file is removed with it.
+        // The replaced object is dropped after the lock is released, because dropping it removes its file.
         let _replaced = {
             let mut buckets = self.lock();
             let objects = &mut found(&mut buckets, bucket)?.objects;
-            conditions.check_write(objects.get(&key).map(Arc::as_ref))?;
+            conditions.check_write(objects.get(&key).map(|object| object.etag.as_str()))?;
             objects.insert(key, Arc::new(object))
         };
         Ok(())
     }
 
-    /// Removes objects; those that are not there are none the less removed.
+    /// Removes objects. Removing an object that does not exist succeeds, too.
     pub(super) fn delete<'a>(&self, bucket: &str, keys: impl Iterator<Item = &'a str>) -> S3Result<()> {
         let _removed = {
             let mut buckets = self.lock();
@@ -145,7 +145,7 @@ impl Store {
         Ok(())
     }
 
-    /// Begins an upload in parts.
+    /// Begins a multipart upload, and returns its id.
     pub(super) fn begin(&self, bucket: &str, key: String, attributes: Attributes) -> S3Result<String> {
         let id = rxon::id::random_uuid();
         let upload = Upload { key, started: SystemTime::now(), parts: BTreeMap::new(), attributes };
@@ -153,18 +153,22 @@ impl Store {
         Ok(id)
     }
 
-    /// Whether there is such an upload.
-    pub(super) fn check_upload(&self, at: &Place<'_>) -> S3Result<()> {
+    /// Checks that an upload exists.
+    pub(super) fn check_upload(&self, at: &UploadAddress<'_>) -> S3Result<()> {
         self.look_at_upload(at, |_| ())
     }
 
-    /// Looks at an upload.
-    pub(super) fn look_at_upload<R>(&self, at: &Place<'_>, look: impl FnOnce(&Upload) -> R) -> S3Result<R> {
+    /// Reads an upload.
+    pub(super) fn look_at_upload<R>(
+        &self,
+        at: &UploadAddress<'_>,
+        look: impl FnOnce(&Upload) -> R,
+    ) -> S3Result<R> {
         Ok(look(at.upload(&mut self.lock())?))
     }
 
     /// Adds a part to an upload, or replaces it.
-    pub(super) fn put_part(&self, at: &Place<'_>, number: i32, part: Part) -> S3Result<()> {
+    pub(super) fn put_part(&self, at: &UploadAddress<'_>, number: i32, part: Part) -> S3Result<()> {
         let _replaced = {
             let mut buckets = self.lock();
             at.upload(&mut buckets)?.parts.insert(number, part)
@@ -172,8 +176,8 @@ impl Store {
         Ok(())
     }
 
-    /// Ends an upload without an object.
-    pub(super) fn abort(&self, at: &Place<'_>) -> S3Result<()> {
+    /// Ends an upload without making an object.
+    pub(super) fn abort(&self, at: &UploadAddress<'_>) -> S3Result<()> {
         let _removed = {
             let mut buckets = self.lock();
             at.upload(&mut buckets)?;
@@ -182,10 +186,10 @@ impl Store {
         Ok(())
     }
 
-    /// Makes an object of the parts that are named, and ends the upload. Gives the `ETag`.
+    /// Makes an object from the named parts, and ends the upload. Returns the `ETag`.
     pub(super) fn complete(
         &self,
-        at: &Place<'_>,
+        at: &UploadAddress<'_>,
         named: &[(i32, Option<String>)],
         conditions: &Conditions,
     ) -> S3Result<String> {
@@ -201,7 +205,7 @@ impl Store {
                 attributes: upload.attributes.clone(),
             };
             let bucket = found(&mut buckets, at.bucket)?;
-            conditions.check_write(bucket.objects.get(at.key).map(Arc::as_ref))?;
+            conditions.check_write(bucket.objects.get(at.key).map(|object| object.etag.as_str()))?;
             let replaced = bucket.objects.insert(at.key.to_owned(), Arc::new(object));
             (etag, (replaced, bucket.uploads.remove(at.upload)))
         };
@@ -217,15 +221,15 @@ fn found<'a>(buckets: &'a mut BTreeMap<String, Bucket>, name: &str) -> S3Result<
     buckets.get_mut(name).ok_or_else(|| s3_error!(NoSuchBucket, "there is no bucket `{name}`"))
 }
 
-/// Where an upload is.
+/// The address of an upload.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct UploadAddress<'a> {
     pub(super) bucket: &'a str,
     pub(super) key: &'a str,
     pub(super) upload: &'a str,
 }
 
-impl Place<'_> {
+impl UploadAddress<'_> {
     fn upload<'a>(&self, buckets: &'a mut BTreeMap<String, Bucket>) -> S3Result<&'a mut Upload> {
         let upload = found(buckets, self.bucket)?.uploads.get_mut(self.upload);
         upload
@@ -234,7 +238,7 @@ impl Place<'_> {
     }
 }
 
-/// `ETag`, size and files of the object that these parts make.
+/// Returns the `ETag`, the size and the files of an object made from these parts.
 fn joined(upload: &Upload, named: &[(i32, Option<String>)]) -> S3Result<(String, u64, Vec<Segment>)> {
     if named.is_empty() {
         return Err(s3_error!(MalformedXML, "no parts are named, expected at least one"));
@@ -248,11 +252,11 @@ fn joined(upload: &Upload, named: &[(i32, Option<String>)]) -> S3Result<(String,
             .parts
             .get(number)
             .filter(|part| etag.as_ref().is_none_or(|etag| *etag == digests::of_one(part.md5)));
-        let part = part.ok_or_else(|| s3_error!(InvalidPart, "there is no such part {number}"))?;
-        if part.size < SMALLEST_PART && at + 1 < named.len() {
+        let part = part.ok_or_else(|| s3_error!(InvalidPart, "there is no part {number} with this ETag"))?;
+        if part.size < MIN_PART_SIZE && at + 1 < named.len() {
             return Err(s3_error!(
                 EntityTooSmall,
-                "part {number} has {} bytes, expected at least {SMALLEST_PART}",
+                "part {number} has {} bytes, expected at least {MIN_PART_SIZE}",
                 part.size
             ));
         }

@@ -1,4 +1,4 @@
-//! One submitted task, with everything that has happened to it.
+//! One submitted task with its history.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -8,35 +8,35 @@ use rxon::model::Failure;
 use rxon::{TaskName, WorkerId};
 use serde_json::value::RawValue;
 
-use crate::TaskStatus;
 use crate::clock::Now;
 use crate::task::CheckedTask;
+use crate::view::TaskStatus;
 
-/// Tries of which a worker may still be told to stop; more than this many at once nobody is told of.
-const MOST_ABANDONED: usize = 16;
+/// The number of abandoned tries of a job that workers can still be asked to stop; the oldest beyond it are dropped.
+const MAX_ABANDONED: usize = 16;
 
-/// What a job takes beside its texts: the structure itself, and its places in the indexes.
+/// The memory of a job without its texts, in bytes: the structure itself, and its entries in the indexes.
 const OVERHEAD: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Job {
-    /// Its place in the order of arrival, and its key.
+    /// The position in the order of arrival, and the key.
     pub(crate) number: u64,
     pub(crate) name: TaskName,
     pub(crate) params: Arc<RawValue>,
     pub(crate) priority: f64,
     pub(crate) timeout: Duration,
-    /// The number of the present try, part of its task id.
+    /// The number of the current try, part of its task id.
     pub(crate) attempt: u32,
-    /// How often a worker was given it.
+    /// The number of times that a worker was given the job.
     pub(crate) attempts: u32,
     pub(crate) stage: Stage,
     pub(crate) cancel_requested: bool,
     pub(crate) progress: Option<f64>,
     pub(crate) progress_message: Option<String>,
-    /// Who has it, or had it last.
+    /// The worker that has the job, or had it last.
     pub(crate) worker_id: Option<WorkerId>,
-    /// Tries that were given up while a worker may have gone on with them.
+    /// Tries that were given up although a worker may still be busy with them.
     abandoned: Vec<u32>,
     pub(crate) result_status: Option<String>,
     pub(crate) data: Option<Arc<RawValue>>,
@@ -46,15 +46,15 @@ pub(crate) struct Job {
     pub(crate) ended_at: Option<f64>,
 }
 
-/// Where a job is, with what only matters there.
+/// The stage of a job, with the data that only matters in it.
 #[derive(Debug, Clone)]
 pub(crate) enum Stage {
     Queued,
     Running {
         worker_id: WorkerId,
-        /// When the try is given up.
+        /// The time at which the try is given up.
         until: Instant,
-        /// What the worker was told, in seconds since 1970.
+        /// The deadline that the worker was sent, in seconds since 1970.
         deadline: f64,
     },
     Ended(TaskStatus),
@@ -70,32 +70,32 @@ impl Stage {
     }
 }
 
-/// Where a job stands in its queue: higher priority first, then arrival.
+/// The position of a job in its queue: higher priority first, then the order of arrival.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct QueuePosition {
     priority: f64,
     pub(crate) number: u64,
 }
 
-impl Ord for Place {
+impl Ord for QueuePosition {
     fn cmp(&self, other: &Self) -> Ordering {
         other.priority.total_cmp(&self.priority).then(self.number.cmp(&other.number))
     }
 }
 
-impl PartialOrd for Place {
+impl PartialOrd for QueuePosition {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Place {
+impl PartialEq for QueuePosition {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Place {}
+impl Eq for QueuePosition {}
 
 impl Job {
     pub(crate) fn new(number: u64, task: CheckedTask, now: Now) -> Self {
@@ -103,7 +103,7 @@ impl Job {
             number,
             name: task.name,
             params: task.params.into(),
-            // -0.0 sorts below 0.0, and nobody would guess why.
+            // Turns -0.0, which would sort below 0.0, into 0.0.
             priority: task.priority + 0.0,
             timeout: task.timeout,
             attempt: 1,
@@ -123,18 +123,18 @@ impl Job {
         }
     }
 
-    pub(crate) fn place(&self) -> Place {
-        Place { priority: self.priority, number: self.number }
+    pub(crate) fn position(&self) -> QueuePosition {
+        QueuePosition { priority: self.priority, number: self.number }
     }
 
-    /// Whether this worker has it now.
+    /// Whether this worker runs the job now.
     pub(crate) fn runs_at(&self, worker: &WorkerId) -> bool {
         matches!(&self.stage, Stage::Running { worker_id, .. } if worker_id == worker)
     }
 
-    /// Notes that a worker may still be busy with the present try, although nobody waits for it.
+    /// Records that a worker may still be busy with the current try, although its result no longer counts.
     pub(crate) fn abandon(&mut self) {
-        if self.abandoned.len() == MOST_ABANDONED {
+        if self.abandoned.len() == MAX_ABANDONED {
             self.abandoned.remove(0);
         }
         self.abandoned.push(self.attempt);
@@ -145,7 +145,7 @@ impl Job {
         self.abandoned.contains(&attempt)
     }
 
-    /// About how many bytes it takes.
+    /// The approximate memory of the job, in bytes.
     pub(crate) fn weight(&self) -> usize {
         let data = self.data.as_ref().map_or(0, |data| data.get().len());
         let error = self.error.as_ref().map_or(0, |error| {
@@ -164,10 +164,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_ordered_by_priority_and_then_by_arrival() {
-        let place = |priority, number| Place { priority, number };
-        let mut places = [place(0.0, 1), place(5.0, 3), place(-1.0, 0), place(5.0, 2), place(f64::MAX, 9)];
-        places.sort();
-        assert_eq!(places.map(|place| place.number), [9, 2, 3, 1, 0]);
+    fn positions_are_ordered_by_priority_and_then_by_arrival() {
+        let at = |priority, number| QueuePosition { priority, number };
+        let mut positions = [at(0.0, 1), at(5.0, 3), at(-1.0, 0), at(5.0, 2), at(f64::MAX, 9)];
+        positions.sort();
+        assert_eq!(positions.map(|position| position.number), [9, 2, 3, 1, 0]);
     }
 }

@@ -1,4 +1,4 @@
-//! The state, in memory: jobs and workers, with the indexes that keep every decision cheap.
+//! The state in memory: jobs and workers, with indexes that make every decision fast.
 
 mod job;
 mod names;
@@ -12,15 +12,15 @@ use rxon::model::Failure;
 use rxon::{JobId, TaskId, TaskName, WorkerId};
 use serde_json::value::RawValue;
 
-use self::job::Place;
+use self::job::QueuePosition;
 pub(crate) use self::job::{Job, Stage};
 pub(crate) use self::names::Names;
 pub(crate) use self::worker::{Beat, Introduction, Worker};
 use crate::clock::Now;
 use crate::task::CheckedTask;
-use crate::{TaskView, WorkerView};
+use crate::view::{TaskView, WorkerView};
 
-/// What a worker is handed.
+/// A task as it is handed to a worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Assignment {
     pub(crate) number: u64,
@@ -30,26 +30,26 @@ pub(crate) struct Assignment {
     pub(crate) name: TaskName,
     pub(crate) params: Arc<RawValue>,
     pub(crate) priority: f64,
-    /// In seconds since 1970.
+    /// The deadline, in seconds since 1970.
     pub(crate) deadline: f64,
 }
 
-/// Jobs and workers. Keeps its indexes true; decides nothing.
+/// Jobs and workers. Keeps its indexes consistent; makes no decisions.
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) names: Names,
     last: u64,
     jobs: BTreeMap<u64, Job>,
-    /// Jobs that wait, by the name of their task.
-    queues: HashMap<TaskName, BTreeSet<Place>>,
-    /// When running jobs are given up.
+    /// The waiting jobs, by the name of their task.
+    queues: HashMap<TaskName, BTreeSet<QueuePosition>>,
+    /// The times at which the tries of running jobs are given up.
     deadlines: BTreeSet<(Instant, u64)>,
-    /// Jobs that have ended, the first to end in front.
+    /// The ended jobs, in the order in which they ended.
     ended: VecDeque<u64>,
-    /// What all jobs take, in bytes.
+    /// The memory of all jobs, in bytes.
     weight: usize,
     pub(crate) workers: HashMap<WorkerId, Worker>,
-    /// When each worker was heard last.
+    /// The time of the last contact with each worker.
     silence: BTreeSet<(Instant, WorkerId)>,
 }
 
@@ -68,12 +68,12 @@ impl Store {
         }
     }
 
-    /// Adds a job that waits.
+    /// Adds a waiting job.
     pub(crate) fn add(&mut self, task: CheckedTask, now: Now) -> u64 {
         self.last += 1;
         let job = Job::new(self.last, task, now);
         self.weight += job.weight();
-        self.queues.entry(job.name.clone()).or_default().insert(job.place());
+        self.queues.entry(job.name.clone()).or_default().insert(job.position());
         self.jobs.insert(self.last, job);
         self.last
     }
@@ -82,12 +82,12 @@ impl Store {
         self.jobs.get(&number)
     }
 
-    /// The newest first.
+    /// Returns all jobs, the newest first.
     pub(crate) fn jobs(&self) -> impl Iterator<Item = &Job> {
         self.jobs.values().rev()
     }
 
-    /// Changes what is known of a job, except its stage.
+    /// Changes the data of a job, except its stage.
     pub(crate) fn update(&mut self, number: u64, change: impl FnOnce(&mut Job)) {
         if let Some(job) = self.jobs.get_mut(&number) {
             let before = job.weight();
@@ -96,10 +96,10 @@ impl Store {
         }
     }
 
-    /// Moves a job to another stage. An ended one stays where it is.
+    /// Moves a job to another stage. An ended job is not moved.
     pub(crate) fn move_to(&mut self, number: u64, stage: Stage) {
         let Some(job) = self.jobs.get_mut(&number) else { return };
-        let place = job.place();
+        let position = job.position();
         match &job.stage {
             Stage::Ended(_) => {
                 debug_assert!(false, "job {number} has ended already");
@@ -107,7 +107,7 @@ impl Store {
             }
             Stage::Queued => {
                 if let Some(queue) = self.queues.get_mut(&job.name) {
-                    queue.remove(&place);
+                    queue.remove(&position);
                     if queue.is_empty() {
                         self.queues.remove(&job.name);
                     }
@@ -122,7 +122,7 @@ impl Store {
         }
         match &stage {
             Stage::Queued => {
-                self.queues.entry(job.name.clone()).or_default().insert(place);
+                self.queues.entry(job.name.clone()).or_default().insert(position);
             }
             Stage::Running { worker_id, until, .. } => {
                 self.deadlines.insert((*until, number));
@@ -135,26 +135,27 @@ impl Store {
         job.stage = stage;
     }
 
-    /// The job that is next for a worker.
+    /// Returns the next job for a worker.
     pub(crate) fn next_for(&self, worker: &WorkerId) -> Option<u64> {
         let worker = self.workers.get(worker)?;
         let first = worker.accepts().filter_map(|name| self.queues.get(name)?.first()).min()?;
         Some(first.number)
     }
 
-    /// How many jobs wait or run.
+    /// Returns the number of waiting and running jobs.
     pub(crate) fn unended(&self) -> usize {
         self.jobs.len() - self.ended.len()
     }
 
-    /// What all jobs take, in bytes.
+    /// Returns the memory of all jobs, in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.weight
     }
 
-    /// Forgets the jobs that ended first until no more than so many are left, and all jobs take no more than that.
-    pub(crate) fn forget(&mut self, most: usize, weight: usize) {
-        while self.ended.len() > most || self.weight > weight {
+    /// Removes ended jobs, the first to end first, until at most `max_ended` are left and all jobs take at most
+    /// `max_weight` bytes.
+    pub(crate) fn forget(&mut self, max_ended: usize, max_weight: usize) {
+        while self.ended.len() > max_ended || self.weight > max_weight {
             let Some(number) = self.ended.pop_front() else { return };
             if let Some(job) = self.jobs.remove(&number) {
                 self.weight -= job.weight();
@@ -162,45 +163,45 @@ impl Store {
         }
     }
 
-    /// Notes that a worker was heard.
-    pub(crate) fn heard(&mut self, worker_id: &WorkerId, now: Now) {
+    /// Records a contact with a worker.
+    pub(crate) fn record_contact(&mut self, worker_id: &WorkerId, now: Now) {
         if let Some(worker) = self.workers.get_mut(worker_id) {
-            self.silence.remove(&(worker.heard.instant, worker_id.clone()));
-            worker.heard = now;
+            self.silence.remove(&(worker.last_contact.instant, worker_id.clone()));
+            worker.last_contact = now;
             self.silence.insert((now.instant, worker_id.clone()));
         }
     }
 
-    /// Adds a worker, or takes over what a known one says of itself now; what it was given stays with it.
+    /// Adds a worker, or replaces the data of a known one; that one keeps the tasks it was given.
     pub(crate) fn introduce(&mut self, hello: Introduction, now: Now) {
         let worker_id = hello.worker_id.clone();
         let mut worker = Worker::new(hello, now);
         if let Some(known) = self.workers.remove(&worker_id) {
-            self.silence.remove(&(known.heard.instant, worker_id.clone()));
+            self.silence.remove(&(known.last_contact.instant, worker_id.clone()));
             worker.running = known.running;
         }
         self.silence.insert((now.instant, worker_id.clone()));
         self.workers.insert(worker_id, worker);
     }
 
-    /// Forgets a worker; returns the numbers of the jobs it was given.
+    /// Removes a worker; returns the numbers of the jobs it was given.
     pub(crate) fn dismiss(&mut self, worker_id: &WorkerId) -> BTreeSet<u64> {
         let Some(worker) = self.workers.remove(worker_id) else { return BTreeSet::new() };
-        self.silence.remove(&(worker.heard.instant, worker_id.clone()));
+        self.silence.remove(&(worker.last_contact.instant, worker_id.clone()));
         worker.running
     }
 
-    /// The worker that has been silent longest, and since when.
+    /// Returns the worker that has been silent longest, and the time of its last contact.
     pub(crate) fn most_silent(&self) -> Option<&(Instant, WorkerId)> {
         self.silence.first()
     }
 
-    /// The running job that is given up first, and when.
+    /// Returns the earliest deadline of running jobs, and the number of that job.
     pub(crate) fn first_deadline(&self) -> Option<(Instant, u64)> {
         self.deadlines.first().copied()
     }
 
-    /// The job of an id of either kind.
+    /// Returns the job with this job or task id.
     pub(crate) fn find(&self, id: &str) -> Option<&Job> {
         let number = self.names.read_job(id).or_else(|| Some(self.names.read_task(id)?.0))?;
         self.jobs.get(&number)
@@ -260,12 +261,12 @@ impl Store {
             accepts: worker.accepts().cloned().collect(),
             running: worker.running.iter().map(|number| self.names.job(*number)).collect(),
             open_polls: polls,
-            last_heard: now.instant.saturating_duration_since(worker.heard.instant).as_secs_f64(),
+            last_heard: now.instant.saturating_duration_since(worker.last_contact.instant).as_secs_f64(),
         }
     }
 }
 
-/// A failure that nobody sent: the orchestrator found it out.
-pub(crate) fn noticed(code: rxon::model::ErrorCode, message: String) -> Failure {
+/// Returns a failure that the orchestrator has detected itself.
+pub(crate) fn own_failure(code: rxon::model::ErrorCode, message: String) -> Failure {
     Failure { code, message, details: None }
 }

@@ -1,8 +1,8 @@
-//! The ids that this orchestrator gives.
+//! The ids that this orchestrator assigns.
 
 use rxon::{JobId, TaskId};
 
-/// Makes and reads ids. A task's id is its job's with the number of the try, so that nobody has to remember them.
+/// Makes and reads ids. A task id consists of the job's number and the number of the try, so no table of ids is needed.
 #[derive(Debug)]
 pub(crate) struct Names {
     /// Random, new for every orchestrator: workers remember the ids of tasks past a restart.
@@ -24,15 +24,15 @@ impl Names {
         TaskId::received(format!("task-{}-{number}-{attempt}", self.run)).expect("it begins with `task-`")
     }
 
-    /// The number of a job, from an id that this orchestrator gave.
+    /// Returns the number of a job from an id that this orchestrator has assigned.
     pub(crate) fn read_job(&self, id: &str) -> Option<u64> {
         let number =
             id.strip_prefix("job-")?.strip_prefix(self.run.as_str())?.strip_prefix('-')?.parse().ok()?;
-        // `parse` is more generous than what we write: `+7`, `007`.
+        // `parse` also accepts `+7` and `007`, which we never write.
         (self.job(number).as_str() == id).then_some(number)
     }
 
-    /// The number of a task's job and of the try, from an id that this orchestrator gave.
+    /// Returns the number of a job and of a try from a task id that this orchestrator has assigned.
     pub(crate) fn read_task(&self, id: &str) -> Option<(u64, u32)> {
         let rest = id.strip_prefix("task-")?.strip_prefix(self.run.as_str())?.strip_prefix('-')?;
         let (number, attempt) = rest.split_once('-')?;
@@ -52,13 +52,17 @@ mod tests {
         assert_eq!(names.read_task(names.task(17, 3).as_str()), Some((17, 3)));
         assert!(rxon::id::is_identifier(names.task(u64::MAX, u32::MAX).as_str()));
         let run = &names.run;
-        for strange in ["", "job-", "job-x-1", &format!("job-{run}-01"), &format!("job-{run}-+1"), "ключ"]
+        for unknown in ["", "job-", "job-x-1", &format!("job-{run}-01"), &format!("job-{run}-+1"), "ключ"]
         {
-            assert_eq!(names.read_job(strange), None, "{strange}");
+            assert_eq!(names.read_job(unknown), None, "{unknown}");
         }
-        for strange in [&format!("task-{run}-1"), &format!("task-{run}-1-2-3"), &format!("task-{run}-1-02")] {
-            assert_eq!(names.read_task(strange), None, "{strange}");
+        for unknown in [&format!("task-{run}-1"), &format!("task-{run}-1-2-3"), &format!("task-{run}-1-02")] {
+            assert_eq!(names.read_task(unknown), None, "{unknown}");
         }
-        assert_eq!(Names::new().read_job(names.job(1).as_str()), None, "another run's ids are strange");
+        assert_eq!(
+            Names::new().read_job(names.job(1).as_str()),
+            None,
+            "the ids of another run are not accepted"
+        );
     }
 }

@@ -6,26 +6,26 @@ use rxon::{TaskName, WorkerId};
 
 use crate::clock::Now;
 
-/// What a worker said when it registered.
+/// The content of a registration.
 #[derive(Debug)]
 pub(crate) struct Introduction {
     pub(crate) worker_id: WorkerId,
     pub(crate) worker_type: String,
-    /// All tasks it has a handler for.
+    /// All tasks that the worker has a handler for.
     pub(crate) tasks: BTreeSet<TaskName>,
-    /// Those it accepts now; all of them when it did not say.
+    /// The tasks it accepts now; `None` stands for all of them.
     pub(crate) accepts: Option<BTreeSet<TaskName>>,
 }
 
-/// What a worker said in a heartbeat.
+/// The content of a heartbeat.
 #[derive(Debug, Default)]
 pub(crate) struct Beat {
     pub(crate) status: Option<String>,
-    /// All tasks it has a handler for, when they have changed.
+    /// All tasks that the worker has a handler for, if they have changed.
     pub(crate) tasks: Option<BTreeSet<TaskName>>,
-    /// Those it accepts now.
+    /// The tasks it accepts now.
     pub(crate) accepts: Option<BTreeSet<TaskName>>,
-    /// The ids of what it is busy with.
+    /// The ids of the tasks it is running.
     pub(crate) current: Vec<String>,
 }
 
@@ -34,12 +34,12 @@ pub(crate) struct Worker {
     pub(crate) label: String,
     pub(crate) status: String,
     pub(crate) tasks: BTreeSet<TaskName>,
-    /// What it said at registration, for heartbeats that do not say.
+    /// The tasks accepted at registration, for heartbeats without a list.
     registered: BTreeSet<TaskName>,
     accepts: BTreeSet<TaskName>,
-    /// Numbers of the jobs it was given.
+    /// The numbers of the jobs it was given.
     pub(crate) running: BTreeSet<u64>,
-    pub(crate) heard: Now,
+    pub(crate) last_contact: Now,
 }
 
 impl Worker {
@@ -52,12 +52,12 @@ impl Worker {
             registered: accepts.clone(),
             accepts,
             running: BTreeSet::new(),
-            heard: now,
+            last_contact: now,
         }
     }
 
-    /// Takes over what a heartbeat says.
-    pub(crate) fn hear(&mut self, beat: Beat) {
+    /// Applies the content of a heartbeat.
+    pub(crate) fn apply(&mut self, beat: Beat) {
         if let Some(status) = beat.status {
             self.status = status;
         }
@@ -68,7 +68,7 @@ impl Worker {
         self.accepts = beat.accepts.unwrap_or_else(|| self.registered.clone());
     }
 
-    /// The tasks it accepts now.
+    /// Returns the tasks it accepts now.
     pub(crate) fn accepts(&self) -> impl Iterator<Item = &TaskName> {
         let idle = self.status == IDLE;
         self.accepts.iter().filter(move |_| idle)
@@ -79,5 +79,5 @@ impl Worker {
     }
 }
 
-/// The one status that tasks are given to.
+/// The only status in which a worker is given tasks.
 const IDLE: &str = "idle";

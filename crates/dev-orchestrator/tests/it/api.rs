@@ -37,7 +37,7 @@ async fn a_task_is_submitted_seen_listed_and_cancelled() {
     let cancel = format!("/api/tasks/{job_id}/cancel");
     assert_eq!(post(&orchestrator, &cancel, "").await.json(), json!({"status": "cancelled"}));
     let text = post(&orchestrator, &cancel, "").await.error(409);
-    assert!(text.contains("cancelled already"), "{text}");
+    assert!(text.contains("already cancelled"), "{text}");
     post(&orchestrator, "/api/tasks/job-x/cancel", "").await.error(404);
     let text = get(&orchestrator, "/api/tasks/job-x").await.error(404);
     assert!(text.contains("`job-x`"), "{text}");
@@ -119,7 +119,7 @@ async fn a_full_queue_is_said_so() {
     let orchestrator = DevOrchestrator::start(Settings::new().with_queue_limit(1)).await.expect("a port");
     orchestrator.submit(NewTask::new("x")).expect("room");
     let text = post(&orchestrator, "/api/tasks", r#"{"type":"x"}"#).await.error(503);
-    assert!(text.contains("1 tasks wait or run already"), "{text}");
+    assert!(text.contains("1 tasks are waiting or running"), "{text}");
     orchestrator.shutdown().await;
 }
 
@@ -150,7 +150,7 @@ async fn other_peoples_web_pages_are_kept_out() {
     let address = orchestrator.address();
     let headers = [("host", "docker.internal"), ("x-worker-token", "secret")];
     let poll = request(address, Method::GET, "/_worker/workers/w/tasks/next?timeout=0", &headers, "");
-    assert_eq!(send(address, poll).await.status, 204, "who knows the token may use any name");
+    assert_eq!(send(address, poll).await.status, 204, "a client that knows the token may use any name");
     let headers = [("host", "orchestrator:8080")];
     assert_eq!(send(address, request(address, Method::GET, "/api/tasks", &headers, "")).await.status, 200);
     orchestrator.shutdown().await;

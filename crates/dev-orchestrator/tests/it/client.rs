@@ -1,4 +1,4 @@
-//! A client of few words, which can go away at any moment.
+//! A minimal client, which can disconnect at any moment.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// How long a test waits for anything.
+/// The time limit of every wait in a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
@@ -29,14 +29,14 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error}: {:?} {:?}", self.status, self.body))
     }
 
-    /// The text of an error with that status.
+    /// Returns the text of an error with this status.
     pub(crate) fn error(&self, status: u16) -> String {
         assert_eq!(self.status.as_u16(), status, "{:?}", self.body);
         self.json()["error"].as_str().expect("a text").to_owned()
     }
 }
 
-/// One request on a connection of its own, which ends when the future does.
+/// Sends one request on a new connection, which is closed when the future is dropped.
 pub(crate) async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
     let stream = TcpStream::connect(address).await.expect("it listens");
     let (mut sender, connection) =
@@ -68,7 +68,7 @@ pub(crate) fn request(
     request.body(Full::new(body.into())).expect("a request")
 }
 
-/// Somebody with `curl`.
+/// Sends `GET` like a person with `curl`.
 pub(crate) async fn get(orchestrator: &DevOrchestrator, path: &str) -> Answer {
     let address = orchestrator.address();
     send(address, request(address, Method::GET, path, &[], "")).await
@@ -79,7 +79,7 @@ pub(crate) async fn post(orchestrator: &DevOrchestrator, path: &str, body: &str)
     send(address, request(address, Method::POST, path, &json, body.to_owned())).await
 }
 
-/// The worker side of the protocol, by hand.
+/// The worker side of the protocol, request by request.
 #[derive(Debug, Clone)]
 pub(crate) struct Worker {
     pub(crate) address: SocketAddr,
@@ -92,7 +92,7 @@ impl Worker {
         Self { address: orchestrator.address(), id: id.to_owned(), token: "secret".to_owned() }
     }
 
-    /// One that has registered for these tasks.
+    /// Returns a worker that has registered these tasks.
     pub(crate) async fn registered(orchestrator: &DevOrchestrator, id: &str, tasks: &[&str]) -> Self {
         let worker = Self::new(orchestrator, id);
         let answer =
@@ -122,7 +122,7 @@ impl Worker {
         self.send(Method::GET, &path, "").await
     }
 
-    /// The next task, waited for as long as the orchestrator does.
+    /// Polls for the next task, for as long as the orchestrator holds the poll.
     pub(crate) async fn task(&self) -> Value {
         let answer = self.send(Method::GET, &format!("workers/{}/tasks/next", self.id), "").await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
@@ -138,7 +138,7 @@ impl Worker {
         answer.json()
     }
 
-    /// Writes the head of a poll, and leaves the rest to the test.
+    /// Writes the head of a poll, and returns the connection.
     pub(crate) async fn open_poll(&self) -> TcpStream {
         use tokio::io::AsyncWriteExt as _;
         let mut stream = TcpStream::connect(self.address).await.expect("it listens");
@@ -151,7 +151,7 @@ impl Worker {
     }
 }
 
-/// Looks until it is so. For what nobody announces.
+/// Checks a condition repeatedly until it holds, for changes without a signal.
 pub(crate) async fn eventually(mut so: impl FnMut() -> bool) {
     let waiting = async {
         while !so() {
@@ -165,7 +165,7 @@ pub(crate) async fn in_time<T>(waiting: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, waiting).await.expect("in time")
 }
 
-/// How many polls are held of all workers.
+/// Returns the number of held polls of all workers.
 pub(crate) fn open_polls(orchestrator: &DevOrchestrator) -> usize {
     orchestrator.workers().iter().map(|worker| worker.open_polls).sum()
 }

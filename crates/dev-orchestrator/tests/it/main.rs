@@ -1,4 +1,4 @@
-//! The orchestrator over real connections, driven by hand.
+//! The orchestrator over real connections, with handwritten requests.
 
 mod api;
 mod auth;

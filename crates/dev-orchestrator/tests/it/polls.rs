@@ -13,7 +13,7 @@ async fn start() -> DevOrchestrator {
 }
 
 #[tokio::test]
-async fn a_held_poll_gets_the_task_that_comes() {
+async fn a_held_poll_gets_the_next_task() {
     let orchestrator = start().await;
     let worker = Worker::registered(&orchestrator, "w", &["x"]).await;
     let submit = async {
@@ -33,7 +33,7 @@ async fn a_held_poll_gets_the_task_that_comes() {
 }
 
 #[tokio::test]
-async fn params_and_data_pass_byte_by_byte() {
+async fn params_and_data_pass_unchanged() {
     let orchestrator = start().await;
     let worker = Worker::registered(&orchestrator, "w", &["x"]).await;
     let text = r#"{"z": 0.1, "a":18446744073709551616,"e":1E30, "f":1.10,"dup":1,"dup":2 ,"é":"\u00e9"}"#;
@@ -74,7 +74,7 @@ async fn an_empty_poll_ends_with_204_when_the_worker_or_the_orchestrator_says_so
 }
 
 #[tokio::test]
-async fn polls_at_once_get_a_different_task_each() {
+async fn simultaneous_polls_get_different_tasks() {
     let orchestrator = start().await;
     let worker = Worker::registered(&orchestrator, "w", &["x"]).await;
     let submit = async {
@@ -107,7 +107,7 @@ async fn a_busy_worker_gets_nothing_until_it_is_idle_again() {
 }
 
 #[tokio::test]
-async fn a_poll_whose_client_went_away_is_forgotten_at_once() {
+async fn a_poll_whose_client_disconnected_is_closed_at_once() {
     let orchestrator = start().await;
     let worker = Worker::registered(&orchestrator, "w", &["x"]).await;
     let poll = worker.open_poll().await;
@@ -119,7 +119,7 @@ async fn a_poll_whose_client_went_away_is_forgotten_at_once() {
     orchestrator.shutdown().await;
 }
 
-/// The task comes before the orchestrator can have noticed that the client is gone.
+/// Submits a task before the orchestrator can have noticed that the client is gone.
 async fn tasks_meet_closed_connections(rounds: usize) {
     let orchestrator = start().await;
     let worker = Worker::registered(&orchestrator, "w", &["x"]).await;
@@ -147,10 +147,10 @@ async fn no_task_is_lost_in_a_closed_connection_with_several_threads() {
 }
 
 #[tokio::test]
-async fn a_task_that_was_not_written_whole_goes_back() {
+async fn a_task_that_was_not_completely_written_goes_back() {
     let orchestrator = start().await;
     let worker = Worker::registered(&orchestrator, "w", &["x"]).await;
-    // More than the buffers of both kernels together.
+    // Larger than the buffers of both kernels together.
     let params = json!({"text": "x".repeat(32 * 1024 * 1024)});
     let submitted = orchestrator.submit(NewTask::new("x").with_params(params)).expect("room");
     let mut poll = worker.open_poll().await;
@@ -165,7 +165,7 @@ async fn a_task_that_was_not_written_whole_goes_back() {
 }
 
 #[tokio::test]
-async fn a_stranger_may_poll_and_gets_nothing() {
+async fn an_unknown_worker_may_poll_and_gets_nothing() {
     let orchestrator = start().await;
     orchestrator.submit(NewTask::new("x")).expect("room");
     let stranger = Worker::new(&orchestrator, "stranger");

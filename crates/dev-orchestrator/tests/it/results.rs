@@ -1,4 +1,4 @@
-//! What a result leads to.
+//! The effects of results.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn success_finishes_with_the_data() {
     assert_eq!(answer, json!({"status": "accepted", "transition": "success_transition"}));
     assert_eq!((view.status, view.result_status.as_deref()), (TaskStatus::Finished, Some("needs_review")));
     assert_eq!(view.data_as::<Value>().expect("JSON"), Some(json!({"sum": 3})));
-    assert_eq!(view.worker_id.expect("somebody").as_str(), "w");
+    assert_eq!(view.worker_id.expect("a worker has it").as_str(), "w");
     let (submitted, started, ended) = (view.submitted_at, view.started_at, view.ended_at);
     assert!(Some(submitted) <= started && started <= ended, "{submitted} {started:?} {ended:?}");
     orchestrator.shutdown().await;

@@ -1,4 +1,4 @@
-//! The end.
+//! The shutdown.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ async fn held_polls_are_answered_and_connections_closed_at_once() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_ends_its_request_holds_nothing_up() {
+async fn a_client_that_never_ends_its_request_delays_nothing() {
     let orchestrator = DevOrchestrator::start(Settings::new()).await.expect("a free port");
     let mut stream = TcpStream::connect(orchestrator.address()).await.expect("it listens");
     let head = "POST /api/tasks HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
@@ -37,7 +37,7 @@ async fn a_client_that_never_ends_its_request_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn those_who_wait_are_told() {
+async fn waiting_callers_get_an_error() {
     let orchestrator =
         std::sync::Arc::new(DevOrchestrator::start(Settings::new()).await.expect("a free port"));
     let submitted = orchestrator.submit(NewTask::new("x")).expect("room");
@@ -45,10 +45,10 @@ async fn those_who_wait_are_told() {
     let waiting = orchestrator.clone();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(async move { waiting.wait(&submitted.job_id).await });
-    // The waiting one is given up, as a caller's `select!` would do.
+    // The waiting call is dropped, as `select!` would do.
     tokio::task::yield_now().await;
     tasks.shutdown().await;
-    let orchestrator = std::sync::Arc::into_inner(orchestrator).expect("nobody else");
+    let orchestrator = std::sync::Arc::into_inner(orchestrator).expect("the last reference");
     orchestrator.shutdown().await;
     assert!(in_time(feed.next()).await.is_none());
     assert_eq!(Error::ShutDown.to_string(), "the orchestrator was shut down");

@@ -1,4 +1,4 @@
-//! Requests that nobody should send.
+//! Requests that no correct client sends.
 
 use avtomatika_dev::{DevOrchestrator, NewTask, Settings};
 use hyper::Method;
@@ -68,7 +68,7 @@ async fn bodies_over_a_mebibyte_are_413() {
 }
 
 #[tokio::test]
-async fn unknown_routes_and_methods_are_said_so_in_json() {
+async fn unknown_routes_and_methods_are_answered_in_json() {
     let (orchestrator, worker) = start().await;
     for path in ["auth/token", "ws/w", "", "workers/w/tasks"] {
         let text = worker.send(Method::POST, path, "").await.error(404);
@@ -81,7 +81,7 @@ async fn unknown_routes_and_methods_are_said_so_in_json() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_harms_nobody() {
+async fn data_other_than_http_does_no_harm() {
     let (orchestrator, worker) = start().await;
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
@@ -95,7 +95,7 @@ async fn what_is_not_http_harms_nobody() {
         stream.write_all(bytes).await.expect("written");
         stream.shutdown().await.expect("half closed");
         let mut answer = Vec::new();
-        // Some are answered, some are not; all come to an end.
+        // Some are answered, some are not; all of them end.
         let _ = in_time(stream.read_to_end(&mut answer)).await;
     }
     assert_eq!(worker.beat(&json!({"status": "idle"})).await["status"], "ok");

@@ -1,4 +1,4 @@
-//! The limit: bare hyper connections, each of which polls, then hands in a result, and so on.
+//! The upper bound: bare hyper connections, each of which polls, sends a result, and repeats this.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,13 +13,13 @@ use tokio::task::JoinSet;
 
 use crate::measure::Stretch;
 
-/// The most connections, as many as a worker's pollers.
+/// The number of connections: as many as a worker has pollers.
 const MAX_CONNECTIONS: usize = 8;
 
 const RESULT: &str = r#"{"job_id":"job-00000001","task_id":"task-00000001","worker_id":"bench","origin_worker_id":"bench","status":"success","costs":{"execution_time_seconds":0.0},"timestamp":1700000000,"nonce":"00000000000000000000000000000000","security":{"signature":"0000000000000000000000000000000000000000000000000000000000000000","signer_id":"bench"}}"#;
 
 pub(crate) fn run(url: &str, slots: usize, tasks: usize) -> Result<(), String> {
-    let address = url.strip_prefix("http://").ok_or("not an http address")?.to_owned();
+    let address = url.strip_prefix("http://").ok_or("the address does not begin with `http://`")?.to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

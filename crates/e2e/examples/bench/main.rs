@@ -1,10 +1,10 @@
-//! How fast a worker takes tasks that do nothing, beside a bare hyper client against the same scripted server; and how
-//! fast it moves files, beside a bare `object_store` loop against the same local S3.
+//! Benchmarks of a worker: with empty tasks, compared with a bare hyper client of the same scripted server; and with
+//! files, compared with a bare `object_store` loop on the same local S3.
 //!
 //! `cargo xtask bench [--tasks N] [--rounds N] [--slots 1,10,100]`, and
-//! `cargo xtask bench files [--mib N] [--objects N] [--rounds N]`. Worker, bare client and server are processes of
-//! their own, measured between the first and the last task; rounds are interleaved, since only ratios hold on a
-//! machine that does other things too.
+//! `cargo xtask bench files [--mib N] [--objects N] [--rounds N]`. The worker, the bare client and the server are
+//! separate processes, measured from the first to the last task. Rounds are interleaved, because on a machine with
+//! other load only the ratios are reliable.
 
 mod bare;
 mod files;
@@ -31,13 +31,13 @@ fn main() -> ExitCode {
         [role @ ("files-bare" | "files-worker"), kind, directory, address] => {
             files::client(role, kind, directory, address)
         }
-        ["files", options @ ..] => files::Plan::parse(options).and_then(|plan| files::run(&plan)),
+        ["files", options @ ..] => files::FilesPlan::parse(options).and_then(|plan| files::run(&plan)),
         options => Plan::parse(options).and_then(|plan| run(&plan)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            report::complain(&problem);
+            report::print_error(&problem);
             ExitCode::from(2)
         }
     }

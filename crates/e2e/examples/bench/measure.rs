@@ -1,4 +1,4 @@
-//! What a stretch of work took, as the kernel counts it.
+//! The time, processor time and memory of a stretch of work, as the kernel counts them.
 
 use std::fs;
 use std::time::Instant;
@@ -18,8 +18,8 @@ impl Stretch {
         Self { began: Instant::now(), cpu: cpu_seconds() }
     }
 
-    /// Prints what `tasks` tasks took, for the process that started this one.
-    #[expect(clippy::print_stdout, reason = "its one line is what it is run for")]
+    /// Prints the figures of `tasks` tasks for the process that started this one.
+    #[expect(clippy::print_stdout, reason = "its output is one line")]
     pub(crate) fn end(&self, tasks: usize) {
         let seconds = self.began.elapsed().as_secs_f64();
         let cpu = cpu_seconds() - self.cpu;
@@ -28,10 +28,10 @@ impl Stretch {
     }
 }
 
-/// User and system time of all threads so far.
+/// Returns the user and system time of all threads so far.
 fn cpu_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is the program's name in brackets, which may hold spaces.
+    // The second field is the program's name in brackets, which may contain spaces.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
     (ticks(11) + ticks(12)) / TICKS_PER_SECOND

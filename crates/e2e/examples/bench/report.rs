@@ -1,4 +1,4 @@
-//! The rounds, and what came of them.
+//! The rounds of the benchmark, and its report.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::number;
 
-/// What is to be measured.
+/// The options of the benchmark.
 #[derive(Debug)]
 pub(crate) struct Plan {
     tasks: usize,
@@ -14,7 +14,7 @@ pub(crate) struct Plan {
     slots: Vec<usize>,
 }
 
-/// One figure of each round.
+/// The figures of all rounds.
 #[derive(Debug, Default)]
 struct Figures {
     rate: Vec<f64>,
@@ -32,20 +32,22 @@ impl Plan {
                 "--tasks" => plan.tasks = number(value()?)?,
                 "--rounds" => plan.rounds = number(value()?)?,
                 "--slots" => plan.slots = value()?.split(',').map(number).collect::<Result<_, _>>()?,
-                other => return Err(format!("unknown option `{other}`; known: --tasks, --rounds, --slots")),
+                other => {
+                    return Err(format!("unknown option `{other}`, expected --tasks, --rounds or --slots"));
+                }
             }
         }
         Ok(plan)
     }
 }
 
-/// Measures and prints.
+/// Runs the benchmark, and prints its report.
 pub(crate) fn run(plan: &Plan) -> Result<(), String> {
-    say(&format!(
-        "{} tasks that do nothing, {} rounds, interleaved; median (lowest to highest)\n",
+    print_line(&format!(
+        "{} empty tasks, {} rounds, interleaved; median (lowest to highest)\n",
         plan.tasks, plan.rounds
     ));
-    say(&format!(
+    print_line(&format!(
         "{:>5}  {:<6}  {:>30}  {:>24}  {:>12}",
         "slots", "client", "tasks/s", "CPU us per task", "peak MiB"
     ));
@@ -57,7 +59,7 @@ pub(crate) fn run(plan: &Plan) -> Result<(), String> {
         }
         print_row(*slots, "bare", &bare);
         print_row(*slots, "worker", &worker);
-        say(&format!(
+        print_line(&format!(
             "{slots:>5}  worker / bare: {:.2} of the tasks/s, {:.2} of the CPU per task\n",
             median(&worker.rate) / median(&bare.rate),
             median(&worker.cpu) / median(&bare.cpu),
@@ -75,7 +77,9 @@ fn round(role: &str, slots: usize, tasks: usize, figures: &mut Figures) -> Resul
     drop(server.stdin.take());
     server.wait().map_err(|error| error.to_string())?;
     let numbers: Vec<f64> = line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
-    let [rate, cpu, memory] = numbers[..] else { return Err(format!("{role} said `{line}`")) };
+    let [rate, cpu, memory] = numbers[..] else {
+        return Err(format!("`{role}` printed `{line}`, expected three figures"));
+    };
     figures.rate.push(rate);
     figures.cpu.push(cpu);
     figures.memory.push(memory);
@@ -93,7 +97,7 @@ pub(crate) fn start(arguments: &[&str]) -> Result<Child, String> {
 }
 
 fn first_line(child: &mut Child) -> Result<String, String> {
-    let output = child.stdout.take().ok_or("its output is not piped")?;
+    let output = child.stdout.take().ok_or("the output of the process is not piped")?;
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line).map_err(|error| error.to_string())?;
     Ok(line.trim().to_owned())
@@ -106,7 +110,7 @@ fn print_row(slots: usize, client: &str, figures: &Figures) {
     };
     let memory = format!("{:.1}", highest(&figures.memory));
     let (rate, cpu) = (show(&figures.rate, 0), show(&figures.cpu, 1));
-    say(&format!("{slots:>5}  {client:<6}  {rate:>30}  {cpu:>24}  {memory:>12}"));
+    print_line(&format!("{slots:>5}  {client:<6}  {rate:>30}  {cpu:>24}  {memory:>12}"));
 }
 
 pub(crate) fn median(numbers: &[f64]) -> f64 {
@@ -123,13 +127,13 @@ pub(crate) fn highest(numbers: &[f64]) -> f64 {
     numbers.iter().copied().fold(0.0, f64::max)
 }
 
-#[expect(clippy::print_stdout, reason = "the report is what it is run for")]
-pub(crate) fn say(text: &str) {
+#[expect(clippy::print_stdout, reason = "the report is the output of the benchmark")]
+pub(crate) fn print_line(text: &str) {
     println!("{text}");
 }
 
-/// Says what is wrong.
-#[expect(clippy::print_stderr, reason = "the last words of a program")]
-pub(crate) fn complain(problem: &str) {
+/// Prints an error.
+#[expect(clippy::print_stderr, reason = "the error that ends the program")]
+pub(crate) fn print_error(problem: &str) {
     eprintln!("error: {problem}");
 }

@@ -1,12 +1,12 @@
-//! The scripted server: a new task for every poll, a 200 for every result.
+//! The scripted server: answers every poll with a new task, and every result with 200.
 
 use std::io::Read;
 
 use bytes::Bytes;
 use testkit::{Script, ScriptedOrchestrator};
 
-/// Serves until standard input is closed; prints its address.
-#[expect(clippy::print_stdout, reason = "its one line is how it is found")]
+/// Prints its address, and serves until standard input is closed.
+#[expect(clippy::print_stdout, reason = "its output is its address")]
 pub(crate) fn serve() -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -20,7 +20,7 @@ pub(crate) fn serve() -> Result<(), String> {
             Some(Bytes::from(task(number)))
         });
         println!("{}", server.url());
-        // The parent holds the other end: whatever becomes of it, the server ends too.
+        // The parent holds the other end: however the parent ends, the server ends, too.
         let closed = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0; 1]));
         let _ = closed.await;
         server.stop().await;
@@ -28,7 +28,7 @@ pub(crate) fn serve() -> Result<(), String> {
     Ok(())
 }
 
-/// About 400 bytes, as in the measurements that the design stands on.
+/// Returns a task of about 400 bytes, as in the measurements that the design is based on.
 fn task(number: u64) -> String {
     format!(
         r#"{{"job_id":"job-{number:08}","task_id":"task-{number:08}","type":"nothing","params":{{"source":"{}","width":640,"height":480,"ratio":0.1}},"tracing_context":{{}},"priority":0,"metadata":{{}},"step":1}}"#,

@@ -1,4 +1,4 @@
-//! The worker: one task that does nothing.
+//! The worker: one empty task.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-"""The worker side of the Avtomatika task orchestrator: handlers in Python over a core in Rust.
+"""The worker side of the Avtomatika task orchestrator: Python handlers on a core written in Rust.
 
 ::
 
@@ -58,7 +58,7 @@ __all__ = [
     "shielded",
 ]
 
-# Where the rest is: imported when it is asked for, so that importing the package takes no time.
+# The modules of the other names. They are imported on first use, so that importing the package is fast.
 _HOMES = {
     "CancellationToken": "_offers",
     "Stopped": "_bridge",

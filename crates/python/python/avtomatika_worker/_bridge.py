@@ -1,4 +1,4 @@
-"""One run of a worker: the pump between the core and the event loop."""
+"""One run of a worker, and the pump between the core and the event loop."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "Stopped", "WorkerError"]
 
-# What the core's records begin with.
+# The kinds of the core's records, given as their first members.
 _TASK, _CANCEL, _COMMAND, _IGNORED, _ENDED = range(5)
 
-# At the end of the interpreter: how long what runs may take to be reported, and then to be dropped, in seconds.
+# The time limits at the end of the interpreter, in seconds: for reporting cancelled tasks, and for dropping the rest.
 _LAST_REPORTS = 3.0
 _LAST_JOIN = 1.0
 
 
 class WorkerError(RuntimeError):
-    """The worker could not start, or could not go on."""
+    """The worker could not start, or could not continue."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
@@ -41,23 +41,23 @@ class WorkerError(RuntimeError):
 
 
 class Stopped:
-    """How a worker ended."""
+    """The way a worker ended."""
 
     __slots__ = ("cancelled", "cause", "kept", "unacknowledged")
 
     def __init__(self, cause: str, cancelled: list[str], unacknowledged: list[str], kept: list[str]) -> None:
         self.cause = cause
-        """Why: ``SIGTERM``, ``SIGINT`` or ``asked to stop``."""
+        """The cause: ``SIGTERM``, ``SIGINT`` or ``asked to stop``."""
         self.cancelled = cancelled
-        """Tasks that were told to stop, because they did not end in time or at a second signal."""
+        """The ids of tasks that were cancelled, because they did not end in time or because of a second signal."""
         self.unacknowledged = unacknowledged
-        """Tasks whose results no orchestrator has acknowledged: they are lost."""
+        """The ids of tasks whose results no orchestrator has acknowledged: these results are lost."""
         self.kept = kept
-        """Tasks whose results are on disk (``WORKER_OUTBOX_DIR``): the next start sends them."""
+        """The ids of tasks whose results are on disk (``WORKER_OUTBOX_DIR``): they are sent after the next start."""
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was cut short or lost."""
+        """Whether no task was cancelled and no result was lost."""
         return not self.cancelled and not self.unacknowledged
 
     def __repr__(self) -> str:
@@ -65,7 +65,7 @@ class Stopped:
 
 
 class Run:
-    """From ``start`` to ``close``, on one event loop."""
+    """One run of a worker on one event loop, from ``start`` to ``close``."""
 
     def __init__(
         self,
@@ -85,17 +85,17 @@ class Run:
         self._on_command = on_command
         self._on_ignored = on_ignored
         self._running: dict[int, Execution] = {}
-        # Commands and the like, under way.
-        self._others: set[asyncio.Task[None]] = set()
+        # The hooks for commands and ignored results that are running.
+        self._hooks: set[asyncio.Task[None]] = set()
         self._back: list[tuple[Task, str, bytes | None, Any]] = []
-        # Whether the loop comes again by itself.
+        # Whether the loop will call `_return` in its next turn.
         self._due = False
         self._level = -1
         self._waker: _Waker | None = None
         self._closed = False
 
     def start(self, health_check: bool) -> None:
-        """Starts the core's threads, and listens to them."""
+        """Starts the core's threads, and takes their records from now on."""
         self._set_log_level()
         self.native.start(health_check, _weak(self._name_blocker))
         _live.add(self)
@@ -108,7 +108,7 @@ class Run:
             self._waker = _Waker(self.loop, self.native.fileno(), self._pump)
 
     def close(self) -> None:
-        """Ends what has not ended. Blocks for a moment only."""
+        """Ends everything that has not ended. Blocks for a moment only."""
         if self._closed or os.getpid() != self.process:
             return
         self._closed = True
@@ -121,20 +121,20 @@ class Run:
             self.native.abort()
         self.native.join(_LAST_JOIN)
         for execution in list(self._running.values()):
-            # Those of a loop that is closed cannot be told.
+            # Tasks of a closed loop cannot be cancelled.
             if not self.loop.is_closed():
                 execution.cancel()
-        for other in self._others:
-            other.cancel()
+        for hook in self._hooks:
+            hook.cancel()
         self._threads.close()
-        self._say()
+        self._log_lines()
 
     def _pump(self) -> None:
-        """Called each time the core rings."""
+        """Takes the core's records. Called each time the core rings."""
         self._take(True)
 
     def _take(self, rung: bool) -> None:
-        """Takes all there is, and sees to it that the loop comes again if that was something."""
+        """Takes all records; if there were any, the loop does so again in its next turn."""
         records = None
         try:
             records = self.native.drain(rung)
@@ -142,13 +142,14 @@ class Run:
                 try:
                     self._begin(record)
                 except Exception:
-                    LOG.exception("something of the core's was not understood, and is left")
+                    LOG.exception("a record of the core could not be processed and is skipped")
         finally:
-            # Unless it comes when it promised to, nobody rings; in a process forked from it nobody promised.
+            # After records were drained, the core does not ring until they have been drained again. A forked process has
+            # drained none.
             if records if records is not None else os.getpid() == self.process:
-                # After the first steps of the tasks that were made just now: what ends at once goes back this turn.
+                # After the first steps of the new tasks: the outcomes of those that end at once are returned this turn.
                 self._return_soon()
-        self._say()
+        self._log_lines()
         self._set_log_level()
 
     def _begin(self, record: tuple[Any, ...]) -> None:
@@ -159,9 +160,9 @@ class Run:
             self._running[number] = started
             self._start(started)
         elif kind == _CANCEL:
-            told = self._running.get(record[1])
-            if told is not None:
-                told.cancel()
+            cancelled = self._running.get(record[1])
+            if cancelled is not None:
+                cancelled.cancel()
         elif kind == _COMMAND:
             self._obey(record[1])
         elif kind == _IGNORED:
@@ -170,17 +171,17 @@ class Run:
             self._settle(record[1], record[2])
 
     def _start(self, execution: Execution) -> None:
-        """One that cannot be started does not take those with it that came in the same batch."""
+        """Starts a task. A failure concerns this task only, not the others of the same batch."""
         try:
             execution.start(self._threads, self.loop)
         except Exception as error:
             from ._native import one_line
 
-            LOG.exception("the task cannot be started task_id=%s", one_line(execution.task.task_id))
+            LOG.exception("the task could not be started task_id=%s", one_line(execution.task.task_id))
             self._finish(execution, outcome.from_exception(error))
 
     def _finish(self, execution: Execution, ended: Ended) -> None:
-        """A task has ended. What ends in one turn of the loop goes back in one call."""
+        """Takes the outcome of a task. The outcomes of one turn of the loop are returned in one call."""
         self._running.pop(execution.number, None)
         status, data, error = ended
         back = (execution.task, status, data, error)
@@ -196,7 +197,7 @@ class Run:
             self.loop.call_soon(self._return)
 
     def _return(self) -> None:
-        """Hands back what has ended, and takes what has come meanwhile."""
+        """Returns the outcomes of ended tasks, and takes new records."""
         self._due = False
         back, self._back = self._back, []
         try:
@@ -217,15 +218,15 @@ class Run:
         self.ended.set_exception(error)
 
     def _obey(self, command: Command) -> None:
-        """One after the other: the core waits for ``done``."""
+        """Calls the hook for a command. The core waits for ``done`` before it sends the next command."""
         if self._on_command is None:
             command.done()
             return
         task = self.loop.create_task(self._on_command(command))
-        self._others.add(task)
+        self._hooks.add(task)
 
         def done(task: asyncio.Task[None]) -> None:
-            self._others.discard(task)
+            self._hooks.discard(task)
             command.done()
 
         task.add_done_callback(done)
@@ -234,10 +235,10 @@ class Run:
         if self._on_ignored is None:
             return
         task = self.loop.create_task(self._on_ignored(task_id, job_id, reason))
-        self._others.add(task)
-        task.add_done_callback(self._others.discard)
+        self._hooks.add(task)
+        task.add_done_callback(self._hooks.discard)
 
-    def _say(self) -> None:
+    def _log_lines(self) -> None:
         _logging.handle(*self.native.log_lines())
 
     def _set_log_level(self) -> None:
@@ -247,32 +248,32 @@ class Run:
             self.native.set_log_level(level)
 
     def _name_blocker(self, seconds: float) -> None:
-        """Called on a thread of the core's when the loop has not come for a while."""
+        """Logs what blocks the loop. Called on a thread of the core when the loop has not run for a while."""
         from ._native import one_line
 
         if self.loop.is_closed():
-            LOG.error("the event loop was closed while the worker ran on it: the worker ends")
+            LOG.error("the event loop was closed while the worker was running on it: the worker ends")
             self.native.cancel()
             return
         current = asyncio.current_task(self.loop)
-        one = next((one for one in list(self._running.values()) if current in one.loop_tasks), None)
-        who = f"the handler of `{one.route.name}`" if one else "something that is no handler"
-        place = _place(sys._current_frames().get(self._loop_thread))
+        one = next((one for one in list(self._running.values()) if one.owns(current)), None)
+        blocker = f"the handler of `{one.route.name}`" if one else "code outside of handlers"
+        location = _location(sys._current_frames().get(self._loop_thread))
         extra = {"task_id": one_line(one.task.task_id), "job_id": one_line(one.task.job_id)} if one else {}
-        said = f" task_id={extra['task_id']}" if one else ""
+        field = f" task_id={extra['task_id']}" if one else ""
         LOG.warning(
-            "%s has blocked the event loop for %.1f s%s: no other handler runs meanwhile, heartbeats go on; a handler that "
-            "blocks is written with `def` instead of `async def`%s",
-            who,
+            "%s has blocked the event loop for %.1f s%s: meanwhile no other handler runs, but heartbeats continue; write a "
+            "handler that blocks with `def` instead of `async def`%s",
+            blocker,
             seconds,
-            place,
-            said,
+            location,
+            field,
             extra=extra,
         )
 
 
 class _Waker:
-    """For loops that cannot listen to a file descriptor: a thread does, and calls."""
+    """A thread that waits for the core's file descriptor, for event loops that cannot do so."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fd: int, pump: Callable[[], None]) -> None:
         self._loop = loop
@@ -290,7 +291,7 @@ class _Waker:
         import select
 
         while not self._closed:
-            # Not for ever: it has to notice that it is closed.
+            # With a time limit, so that the thread notices when it is closed.
             if not select.select([self._fd], [], [], 0.5)[0]:
                 continue
             self._pumped.clear()
@@ -307,18 +308,18 @@ class _Waker:
         self._pumped.set()
 
 
-def _place(frame: Any) -> str:
+def _location(frame: Any) -> str:
     return f" at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
 
 
 def _weak(method: Callable[[float], None]) -> Callable[[float], None]:
-    """The core's thread does not keep a run alive that was forgotten."""
+    """Wraps a method, so that the core's thread does not keep a dropped run alive."""
     reference = weakref.WeakMethod(method)
 
     def call(seconds: float) -> None:
-        there = reference()
-        if there is not None:
-            there(seconds)
+        alive = reference()
+        if alive is not None:
+            alive(seconds)
 
     return call
 
@@ -328,7 +329,7 @@ _registered: list[bool] = []
 
 
 def _end_all() -> None:
-    """The interpreter ends while workers run in threads that it does not wait for."""
+    """Ends the workers that still run when the interpreter ends, which does not wait for their threads."""
     runs = [run for run in _live if run.process == os.getpid()]
     for run in runs:
         run.native.cancel()

@@ -1,7 +1,7 @@
-"""How one task is run: on the event loop, or on a thread.
+"""The execution of one task, on the event loop or on a thread.
 
-A handler that is not ``async`` and has no middleware around it runs on one thread of the task's own. Everything else
-runs on the loop, and what is not ``async`` of it is called on a thread, one at a time for each task.
+A handler that is not ``async`` and has no middleware runs on a thread. Everything else runs on the loop; of this,
+functions that are not ``async`` are called on a thread, one at a time for each task.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from . import outcome
-from ._lanes import Lane, LoopCall, Shields, awaited, guarded
+from ._lanes import Lane, LoopCall, LoopTasks, Shields, awaited, guarded
 from ._logging import LOG
-from ._offers import offered
-from ._signals import may_be_typed
+from ._signals import may_be_ctrl_c
 from ._threads import Gate, TaskCancelled, current
 from .errors import TaskError
 
@@ -31,15 +30,15 @@ if TYPE_CHECKING:
 __all__ = ["Ended", "Execution", "execution"]
 
 Ended = tuple[str, bytes | None, tuple[str, str, bytes | None] | None]
-"""What a task ended in: a status, data as JSON text, an error."""
+"""The outcome of a task: a status, data as JSON text, an error."""
 
 _CANCELLED: Ended = ("failure", None, ("TRANSIENT_ERROR", "the handler was cancelled", None))
 
 
 class Execution:
-    """One task under way."""
+    """A task that is being executed."""
 
-    __slots__ = ("_finish", "context", "loop_tasks", "number", "params", "raw", "route", "task", "values")
+    __slots__ = ("_calls", "_finish", "_main", "context", "number", "params", "raw", "route", "task", "values")
 
     def __init__(
         self, route: Route, task: Task, number: int, raw: bytes, finish: Callable[[Execution, Ended], None]
@@ -48,28 +47,39 @@ class Execution:
         self.task = task
         self.number = number
         self.raw = raw
-        # Called once, where it ends: on the loop, or on a thread.
+        # Called once, where the task ends: on the loop, or on a thread.
         self._finish = finish
-        # What the handler and its middleware get, once it is made.
+        # The arguments of the handler and of its middleware; `_prepare` sets them.
         self.params: Any = None
         self.values: dict[str, Any] = {}
         self.context: dict[str, Any] = {}
-        # What the loop runs of it now.
-        self.loop_tasks: tuple[asyncio.Task[Any], ...] = ()
+        # The asyncio task that runs the handler on the loop, and those that its threads started there.
+        self._main: asyncio.Task[Any] | None = None
+        self._calls: LoopTasks | None = None
 
     def start(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
-        """Begins."""
+        """Starts the task."""
         raise NotImplementedError
 
     def cancel(self) -> None:
-        """Tells it to stop."""
+        """Cancels the task."""
         raise NotImplementedError
 
+    def owns(self, task: asyncio.Task[Any] | None) -> bool:
+        """Returns whether an asyncio task belongs to this execution. Can be called from any thread."""
+        calls = self._calls
+        return task is not None and (task is self._main or (calls is not None and task in calls))
+
+    def _loop_calls(self) -> LoopTasks:
+        if self._calls is None:
+            self._calls = set()
+        return self._calls
+
     def _prepare(self) -> None:
-        """Params and what the handler may ask for."""
+        """Reads the parameters, and collects the arguments that the handler asks for."""
         route = self.route
         self.params = route.plan.params_reader(self.raw)
-        self.values = values = offered(self.task, route)
+        self.values = values = route.offer(self.task)
         if "opentelemetry" in sys.modules:
             _attach_trace(self.task.tracing_context)
         if route.middleware:
@@ -86,13 +96,13 @@ class Execution:
             return self.route.plan.func(self.params, **self.values)
         context = self.context
         if context:
-            # Middleware may have put others there.
+            # Middleware may have replaced the values.
             return self.route.plan.invoke(context["params"], context["handler_kwargs"])
         return self.route.plan.invoke(self.params, self.values)
 
     def _failed(self, error: BaseException) -> Ended:
-        """What is reported of an exception; its traceback stays in our log. It raises nothing, whatever the exception
-        does when it is looked at: a task that is not finished keeps its slot for ever."""
+        """Returns the outcome for an exception, and logs its traceback, which is not sent. Never raises, not even for
+        exceptions that raise when they are inspected: an unfinished task would occupy its slot for ever."""
         if issubclass(type(error), (asyncio.CancelledError, FutureCancelled, TaskCancelled)):
             return _CANCELLED
         with suppress(BaseException):
@@ -109,7 +119,7 @@ class Execution:
             "the handler raised task=%s task_id=%s",
             self.route.name,
             where["task_id"],
-            # One that counts as false would be left out.
+            # As a tuple: `logging` ignores an exception that counts as false.
             exc_info=(type(error), error, error.__traceback__),
             extra=where,
         )
@@ -127,7 +137,7 @@ class _OnThread(Execution):
         try:
             threads.submit(lambda: context.run(self._work))
         except RuntimeError as error:
-            message = f"no thread for the handler: {error}"
+            message = f"no thread can be started for the handler: {error}"
             self._finish(self, ("failure", None, ("RESOURCE_EXHAUSTED_ERROR", message, None)))
 
     def cancel(self) -> None:
@@ -142,23 +152,23 @@ class _OnThread(Execution):
         self._prepare()
         result = self._call_handler()
         if hasattr(result, "__await__"):
-            # A function that is not `async` by its looks.
-            result = self._await_elsewhere(result)
+            # The function is not `async`, but returned an awaitable.
+            result = self._await_on_loop(result)
         return outcome.encode(result)
 
-    def _await_elsewhere(self, awaitable: Awaitable[Any]) -> Any:
-        """Called on the thread: has the loop await something."""
+    def _await_on_loop(self, awaitable: Awaitable[Any]) -> Any:
+        """Awaits something on the loop. Called on the thread."""
         ended = threading.Event()
 
         def serve(call: LoopCall) -> Any:
             ended.wait()
             return call.result()
 
-        return self._gate.wait(lambda: LoopCall(self, self._loop, awaited(awaitable), ended.set), serve)
+        return self._gate.wait(lambda: LoopCall(self._loop_calls(), self._loop, awaited(awaitable), ended.set), serve)
 
 
 class _OnLoop(Execution):
-    """On the loop, but for what is not ``async``. asyncio does the interrupting."""
+    """A task on the loop; its functions that are not ``async`` run on a thread. asyncio does the interrupting."""
 
     __slots__ = ("_lane", "_loop", "_shields", "_threads")
 
@@ -168,13 +178,12 @@ class _OnLoop(Execution):
         self._shields: Shields | None = None
         self._lane: Lane | None = None
         task = loop.create_task(self._run())
-        # With an eager factory of tasks it may have ended already.
-        self.loop_tasks = () if task.done() else (task,)
+        # With an eager task factory the task may have ended already.
+        self._main = None if task.done() else task
 
     def cancel(self) -> None:
-        # The first is the one that `start` made.
-        if self.loop_tasks and not (self._shields and self._shields.hold()):
-            self.loop_tasks[0].cancel()
+        if self._main is not None and not (self._shields and self._shields.hold()):
+            self._main.cancel()
 
     def shield(self) -> bool:
         if self._shields is None:
@@ -194,11 +203,11 @@ class _OnLoop(Execution):
             ended = outcome.encode(result)
         except BaseException as error:
             ended = self._failed(error)
-            if isinstance(error, GeneratorExit) or may_be_typed(error):
+            if isinstance(error, GeneratorExit) or may_be_ctrl_c(error):
                 raise
         finally:
-            # What refers to this in a circle would stay until it is looked for.
-            self.loop_tasks = ()
+            # Breaks reference cycles, which would keep the memory until the next garbage collection.
+            self._main = None
             self.context = self.values = {}
             self._finish(self, ended)
 
@@ -214,9 +223,10 @@ class _OnLoop(Execution):
         return await self._on_thread(lambda gate: self._call_handler())
 
     def _back(self, gate: Gate, place: int) -> Any:
-        """``next_handler`` of a middleware that is not ``async``: what comes next, from its thread."""
+        """Calls the next function for a middleware that is not ``async``, on the middleware's thread. This is its
+        ``next_handler``."""
         if asyncio._get_running_loop() is self._loop:
-            # It is not `async` by its looks only: what it returned is awaited on the loop, and awaits this.
+            # The middleware returned an awaitable, which runs on the loop and awaits this.
             return self._through(place)
         route = self.route
         if place < len(route.middleware):
@@ -230,7 +240,7 @@ class _OnLoop(Execution):
         return self._wait(gate, awaited(result)) if hasattr(result, "__await__") else result
 
     def _wait(self, gate: Gate, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return self._own_lane().wait(gate, lambda ended: LoopCall(self, self._loop, coroutine, ended))
+        return self._own_lane().wait(gate, lambda ended: LoopCall(self._loop_calls(), self._loop, coroutine, ended))
 
     def _own_lane(self) -> Lane:
         if self._lane is None:
@@ -239,12 +249,12 @@ class _OnLoop(Execution):
 
     async def _on_thread(self, call: Callable[[Gate], Any]) -> Any:
         result = await self._own_lane().run(call)
-        # A function that is not `async` by its looks.
+        # The function is not `async`, but may have returned an awaitable.
         return await result if hasattr(result, "__await__") else result
 
 
 def _attach_trace(carrier: dict[str, str]) -> None:
-    """The trace of the task is the one that the handler runs in, where OpenTelemetry is in use."""
+    """Lets the handler run in the trace of the task, if OpenTelemetry is installed."""
     if not carrier:
         return
     try:
@@ -257,5 +267,5 @@ def _attach_trace(carrier: dict[str, str]) -> None:
 def execution(
     route: Route, task: Task, number: int, raw: bytes, finish: Callable[[Execution, Ended], None]
 ) -> Execution:
-    """A task, ready to be started. ``finish`` is called once, on the loop or on a thread."""
+    """Returns a task that is ready to be started. ``finish`` is called once, on the loop or on a thread."""
     return (_OnLoop if route.is_on_loop else _OnThread)(route, task, number, raw, finish)

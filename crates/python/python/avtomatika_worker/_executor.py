@@ -1,4 +1,4 @@
-"""What ``asyncio.to_thread`` runs on, on a loop that is the worker's own."""
+"""The executor of ``asyncio.to_thread`` on a loop that the worker has created."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ __all__ = ["Executor"]
 
 
 class Executor(ThreadPoolExecutor):
-    """As the loop's default one, of as many threads, but for its end: the standard library waits for them for ever,
-    when the loop is closed and once more when the interpreter ends. These are waited for so long, and then left."""
+    """Like the loop's default executor, with as many threads, except for its end: the standard library waits for threads
+    without a limit, when the loop is closed and again when the interpreter ends. This one waits for ``patience``, and
+    then abandons them."""
 
     patience: float = 5.0
-    """In seconds, from when the loop is closed."""
+    """The time to wait, in seconds from the closing of the loop."""
 
     def __init__(self) -> None:
         limit = min(32, (os.cpu_count() or 1) + 4)
-        # It makes its threads when something is submitted, which does not come to it.
+        # The base class starts threads in its `submit`, which is never called.
         super().__init__(limit)
         self._own = Threads(limit)
         self._under_way: set[Future[Any]] = set()
         self._is_shut = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Has a thread call it."""
+        """Calls a function on a thread."""
         if self._is_shut:
             raise RuntimeError("cannot schedule new futures after shutdown")
         future: Future[Any] = Future()
@@ -54,7 +55,7 @@ class Executor(ThreadPoolExecutor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Takes nothing more, and waits for what runs."""
+        """Accepts no further calls, and waits for those that run."""
         self._is_shut = True
         self._own.close()
         if wait:
@@ -64,5 +65,5 @@ class Executor(ThreadPoolExecutor):
         left = wait(set(self._under_way), self.patience).not_done
         if left:
             LOG.warning(
-                "%d calls by `asyncio.to_thread` or `run_in_executor` have not ended, and are given up", len(left)
+                "%d calls by `asyncio.to_thread` or `run_in_executor` have not ended and are abandoned", len(left)
             )

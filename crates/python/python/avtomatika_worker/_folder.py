@@ -1,4 +1,4 @@
-"""A task's files in a test: a directory, without a storage."""
+"""The files of a task in a test: a directory without an S3 storage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Folder"]
 
 
 class Folder:
-    """What ``_native.TaskFiles`` is, in a directory of the system's temporary one that is made on first use."""
+    """Stands in for ``_native.TaskFiles``, with a temporary directory that is created on first use."""
 
     def __init__(self, task_id: str) -> None:
         self._task_id = task_id
@@ -55,7 +55,7 @@ class Folder:
         raise self._no_storage()
 
     def content(self) -> dict[str, bytes]:
-        """Everything that is in it, by name."""
+        """Returns the content of all files, by name."""
         found: dict[str, bytes] = {}
         for folder, _, names in os.walk(self._made) if self._made else ():
             for name in names:
@@ -75,8 +75,8 @@ class Folder:
             raise PermanentError(f"`{name!r}` cannot be the name of a file", details={"type": "unusable_name"})
         path = os.path.realpath(os.path.join(root, name))
         if not path.startswith(root + os.sep):
-            raise PermanentError(f"`{name}` leads out of the task's directory", details={"type": "security"})
+            raise PermanentError(f"`{name}` is outside the task's directory", details={"type": "security"})
         return os.path.join(root, os.path.relpath(os.path.join(root, name), root))
 
     def _no_storage(self) -> PermanentError:
-        return PermanentError("there is no storage in a test", details={"type": "no_storage"})
+        return PermanentError("a test has no storage", details={"type": "no_storage"})

@@ -1,4 +1,4 @@
-"""Between the event loop and a thread: what one has the other run for a task, and how that is interrupted."""
+"""Calls between the event loop and a thread for one task, and the interruption of such calls."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from ._signals import may_be_typed
+from ._signals import may_be_ctrl_c
 from ._threads import Gate, TaskCancelled, current
 
 if TYPE_CHECKING:
-    from ._execution import Execution
     from ._threads import Threads
 
-__all__ = ["Lane", "LoopCall", "Shields", "awaited", "guarded"]
+__all__ = ["Lane", "LoopCall", "LoopTasks", "Shields", "awaited", "guarded"]
+
+LoopTasks = set["asyncio.Task[Any]"]
+"""The asyncio tasks that the threads of one task have started on the loop. Only the loop's thread changes it; any thread
+may look for a task in it."""
 
 
 def guarded(gate: Gate, call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-    """Makes a call that may be interrupted: what it returns, or raises. What it ended in counts, even when it is
-    interrupted just after."""
+    """Makes an interruptible call; returns its result, or the exception it raised. The result of a complete call counts,
+    even if the interruption comes right after it."""
     value: Any = None
     ended = False
     try:
@@ -33,7 +36,7 @@ def guarded(gate: Gate, call: Callable[[], Any]) -> tuple[Any, BaseException | N
         finally:
             gate.close()
     except BaseException as error:
-        # Interrupted while it was closed, if at all: that happens once.
+        # The first `close` may have been interrupted; that happens only once.
         gate.close()
         if not ended:
             return None, error
@@ -45,7 +48,7 @@ async def awaited(awaitable: Awaitable[Any]) -> Any:
 
 
 class Shields:
-    """The sections of something on the loop that are not to be interrupted."""
+    """The sections in which code on the loop must not be interrupted."""
 
     __slots__ = ("_count", "_held")
 
@@ -58,7 +61,7 @@ class Shields:
         return True
 
     def leave(self) -> bool:
-        """Whether it is to be told now what was held back."""
+        """Leaves a section; returns whether a cancellation was held back and is due now."""
         self._count -= 1
         if self._count or not self._held:
             return False
@@ -66,22 +69,22 @@ class Shields:
         return True
 
     def hold(self) -> bool:
-        """Whether what it is to be told is held back."""
+        """Returns whether a cancellation has to be held back, and remembers it if so."""
         self._held = self._held or self._count > 0
         return self._count > 0
 
 
 class LoopCall:
-    """A coroutine that a thread has the loop run. Cancelled, it has ended when it has, not before."""
+    """A coroutine that the loop runs for a thread. A cancelled one is waited for until it has really ended."""
 
     def __init__(
         self,
-        execution: Execution,
+        tasks: LoopTasks,
         loop: asyncio.AbstractEventLoop,
         coroutine: Coroutine[Any, Any, Any],
         ended: Callable[[], object],
     ) -> None:
-        self._execution = execution
+        self._tasks = tasks
         self._loop = loop
         self._coroutine = coroutine
         self._ended = ended
@@ -95,15 +98,15 @@ class LoopCall:
             raise
 
     def cancel(self) -> None:
-        """Tells it to stop."""
+        """Cancels the coroutine. Can be called from any thread."""
         self._cancelled = True
-        # A loop that was closed runs nothing that could be told.
+        # A closed loop runs nothing that could be cancelled.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._cancel)
 
     def result(self) -> Any:
-        """What it ended in."""
-        assert self._task is not None, "it has ended"
+        """Returns the result of the coroutine, or raises its exception."""
+        assert self._task is not None, "the coroutine has ended"
         if self._task.cancelled():
             raise TaskCancelled
         value, error = self._task.result()
@@ -119,27 +122,27 @@ class LoopCall:
             self._cancel()
 
     def _start(self) -> None:
-        # In a context of its own.
+        # The context is a copy, so this concerns the coroutine only.
         current.set(self)
         self._task = self._loop.create_task(self._caught())
-        self._execution.loop_tasks += (self._task,)
+        self._tasks.add(self._task)
         self._task.add_done_callback(self._done)
         if self._cancelled:
             self._task.cancel()
 
     async def _caught(self) -> tuple[Any, BaseException | None]:
-        """What it returns, or raises: a loop ends by a task that ends in ``SystemExit``."""
+        """Returns the result or the exception: an asyncio task that raised ``SystemExit`` would end the loop."""
         try:
             return await self._coroutine, None
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as error:
-            if may_be_typed(error):
+            if may_be_ctrl_c(error):
                 raise
             return None, error
 
     def _done(self, done: asyncio.Task[Any]) -> None:
-        self._execution.loop_tasks = tuple(task for task in self._execution.loop_tasks if task is not done)
+        self._tasks.discard(done)
         self._ended()
 
     def _cancel(self) -> None:
@@ -148,8 +151,8 @@ class LoopCall:
 
 
 class Lane:
-    """Where a task on the loop calls what is not ``async``: one thread, which while it waits for the loop takes what the
-    loop has for it. So a task never needs two."""
+    """The thread on which a task on the loop calls functions that are not ``async``. While that thread waits for the
+    loop, it makes further calls for it, so a task never needs two threads."""
 
     def __init__(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
         self._threads = threads
@@ -159,7 +162,7 @@ class Lane:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     async def run(self, call: Callable[[Gate], Any]) -> Any:
-        """Called on the loop: makes the call on the thread."""
+        """Makes a call on the thread. Called on the loop."""
         future: asyncio.Future[Any] = self._loop.create_future()
         gate = Gate()
         context = copy_context()
@@ -168,9 +171,9 @@ class Lane:
             context.run(current.set, gate)
             value, error = guarded(gate, lambda: context.run(call, gate))
             with self._lock:
-                # Before the loop goes on, which may at once have the next for it.
+                # Before the loop continues: it may have the next call at once.
                 self._waiting += takes
-            # A loop that was closed waits no more.
+            # A closed loop no longer waits for the result.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(_settle, future, value, error)
 
@@ -186,7 +189,7 @@ class Lane:
         except asyncio.CancelledError:
             gate.interrupt()
             while not future.done():
-                # Told once is told: until the thread has come back the task has not ended.
+                # Further cancellations change nothing: the task has not ended until the thread returns.
                 try:
                     await asyncio.wait([future])
                 except asyncio.CancelledError:
@@ -196,7 +199,7 @@ class Lane:
             raise
 
     def wait(self, gate: Gate, call: Callable[[Callable[[], object]], LoopCall]) -> Any:
-        """Called on the thread: has the loop run something, and takes jobs until it has."""
+        """Lets the loop run something, and makes calls for the loop until it has ended. Called on the thread."""
 
         def begin() -> LoopCall:
             with self._lock:
@@ -221,7 +224,7 @@ def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None
     elif isinstance(error, TaskCancelled):
         future.cancel()
     elif isinstance(error, (StopIteration, KeyboardInterrupt, GeneratorExit)):
-        # A future does not take the first; the others would end the loop, and mean nothing of the kind on a thread.
+        # A future does not accept `StopIteration`; the others would end the loop, which they do not mean on a thread.
         future.set_exception(RuntimeError(f"the handler raised {type(error).__name__}"))
     else:
         future.set_exception(error)

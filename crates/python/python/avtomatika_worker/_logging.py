@@ -1,4 +1,4 @@
-"""The core's log lines, as records of ``logging``, and the package's own."""
+"""The log lines of the core, as records of ``logging``, and those of the package."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ Line = tuple[int, float, str, str, str, list[tuple[str, str]]]
 
 
 class Log:
-    """The package's own lines. What a filter or a handler of the user's raises does not reach what it is said by: no
-    task is lost because a line is."""
+    """The logger for the package's own lines. Exceptions of the user's filters and log handlers do not reach the caller,
+    so that a lost line never costs a task."""
 
     def info(self, message: str, *arguments: object, **more: Any) -> None:
-        _say(logging.INFO, message, arguments, more)
+        _log(logging.INFO, message, arguments, more)
 
     def warning(self, message: str, *arguments: object, **more: Any) -> None:
-        _say(logging.WARNING, message, arguments, more)
+        _log(logging.WARNING, message, arguments, more)
 
     def error(self, message: str, *arguments: object, **more: Any) -> None:
-        _say(logging.ERROR, message, arguments, more)
+        _log(logging.ERROR, message, arguments, more)
 
     def exception(self, message: str, *arguments: object, **more: Any) -> None:
-        """With the traceback of what is being handled."""
-        _say(logging.ERROR, message, arguments, {"exc_info": True, **more})
+        """Logs an error with the traceback of the current exception."""
+        _log(logging.ERROR, message, arguments, {"exc_info": True, **more})
 
 
 LOG = Log()
 
 
-def _say(level: int, message: str, arguments: tuple[object, ...], more: dict[str, Any]) -> None:
+def _log(level: int, message: str, arguments: tuple[object, ...], more: dict[str, Any]) -> None:
     _guarded(lambda: LOGGER.log(level, message, *arguments, stacklevel=5, **more))
 
 
@@ -46,32 +46,32 @@ def _guarded(log: Callable[[], None]) -> None:
     try:
         log()
     except Exception:
-        # As `logging` itself does of handlers that say what went wrong in them.
+        # `logging` itself reports errors in its handlers this way.
         if logging.raiseExceptions and sys.stderr is not None:
             with suppress(Exception):
-                print("--- a line of the log was lost, since a filter or a handler raised:", file=sys.stderr)
+                print("--- a log line was lost, because a filter or a log handler raised:", file=sys.stderr)
                 traceback.print_exc()
 
 
 def level() -> int:
-    """What the logger wants to hear, at most."""
+    """Returns the lowest level that the logger records, at most 255."""
     return min(LOGGER.getEffectiveLevel(), 255)
 
 
 def handle(lines: Iterable[Line], dropped: int) -> None:
-    """Gives lines to the logger."""
+    """Passes the core's lines to the logger."""
     for line in lines:
         if LOGGER.isEnabledFor(line[0]):
             record = _record(line)
             _guarded(lambda record=record: LOGGER.handle(record))  # type: ignore[misc]
     if dropped:
-        LOG.warning("%d log lines were dropped, since they came faster than they were taken", dropped)
+        LOG.warning("%d log lines were dropped, because they were logged faster than Python took them", dropped)
 
 
 def _record(line: Line) -> logging.LogRecord:
     levelno, created, target, thread, text, fields = line
-    said = "".join(f" {name}={value}" for name, value in fields)
-    record = logging.LogRecord(LOGGER.name, levelno, "", 0, text + said, (), None)
+    suffix = "".join(f" {name}={value}" for name, value in fields)
+    record = logging.LogRecord(LOGGER.name, levelno, "", 0, text + suffix, (), None)
     if levelno == 5:
         record.levelname = "TRACE"
     record.created = created
@@ -79,13 +79,14 @@ def _record(line: Line) -> logging.LogRecord:
     record.threadName = thread
     record.pathname = record.filename = record.module = target
     for name, value in fields:
-        # As a member of its own, for formatters that list them; what `logging` needs stays what it is.
+        # An attribute of its own, for formatters that list them; never one of those that `logging` itself uses.
         record.__dict__.setdefault(name, value)
     return record
 
 
 def set_up(level_name: str, form: str) -> logging.Handler | None:
-    """Has the log written to standard error, where the program has not said where to; None where it has."""
+    """Writes the log to standard error, and returns the log handler for that; does nothing and returns None if the
+    program has set up a log handler itself."""
     if LOGGER.hasHandlers():
         return None
     handler = logging.StreamHandler()
@@ -104,7 +105,7 @@ class _Json(logging.Formatter):
 
         usual = logging.makeLogRecord({}).__dict__
         members = {name: value for name, value in record.__dict__.items() if name not in usual and name != "message"}
-        said = {
+        line = {
             "timestamp": self.formatTime(record),
             "level": record.levelname,
             "message": record.getMessage(),
@@ -112,5 +113,5 @@ class _Json(logging.Formatter):
             **members,
         }
         if record.exc_info:
-            said["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(said, default=str)
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)

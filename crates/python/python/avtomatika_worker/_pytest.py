@@ -1,4 +1,4 @@
-"""The package's fixtures, for whoever has pytest."""
+"""The package's pytest fixtures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["dev_orchestrator", "local_s3"]
 
 @pytest.fixture
 def dev_orchestrator() -> Iterator[DevOrchestrator]:
-    """An orchestrator of the test's own, in the process."""
+    """An orchestrator for this test, inside the test process."""
     from .testing import DevOrchestrator
 
     with DevOrchestrator() as orchestrator:
@@ -24,7 +24,7 @@ def dev_orchestrator() -> Iterator[DevOrchestrator]:
 
 @pytest.fixture
 def local_s3() -> Iterator[LocalS3]:
-    """A storage of the test's own, in the process."""
+    """An S3 storage for this test, inside the test process."""
     from .testing import LocalS3
 
     with LocalS3() as storage:

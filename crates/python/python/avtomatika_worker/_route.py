@@ -1,14 +1,15 @@
-"""What a worker knows of one task: its name, its handler, and what stands around it."""
+"""The route of one task name: its handler and its middleware."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._offers import CALLS, VALUES
+from ._offers import CALLS, VALUES, Calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ._native import Task
     from .signature import Plan
 
 __all__ = ["Route", "Step"]
@@ -25,7 +26,7 @@ class Step:
 
 
 class Route:
-    """From a name to what runs it."""
+    """The handler and the middleware of a task name, and the names of the arguments that they are offered."""
 
     __slots__ = ("calls", "is_direct", "is_on_loop", "middleware", "name", "plan", "values")
 
@@ -33,11 +34,30 @@ class Route:
         self.name = name
         self.plan = plan
         self.middleware = tuple(middleware)
-        # Middleware that does not look `async` may still return what is to be awaited.
+        # Middleware that is not `async` may still return an awaitable.
         self.is_on_loop: bool = plan.is_async or bool(self.middleware)
-        # Middleware sees everything; a handler only what it names.
+        # Middleware sees all arguments; a handler gets only those it names.
         everything = plan.takes_all or bool(self.middleware)
         self.values = VALUES if everything else tuple(name for name in VALUES if name in plan.wanted)
         self.calls = tuple(name for name in CALLS if everything or name in plan.wanted)
-        # Nobody can add or take anything: what is offered is what the handler is called with.
+        # Nothing can change the arguments between the offer and the call.
         self.is_direct: bool = not self.middleware and plan.is_plain
+
+    def offer(self, task: Task) -> dict[str, Any]:
+        """Returns the arguments that the handler and the middleware of a task ask for, and no others."""
+        if self.values is VALUES:
+            values = task.values()
+        elif self.values:
+            known = task.values()
+            values = {name: known[name] for name in self.values}
+        else:
+            values = {}
+        if self.calls:
+            calls = Calls(task)
+            for name in self.calls:
+                values[name] = getattr(calls, name)
+        if self.plan.wants_files:
+            from .task_files import TaskFiles
+
+            values["task_files"] = TaskFiles(task.files())
+        return values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from itertools import count
@@ -20,56 +20,44 @@ from ._signals import Signals
 from ._threads import Threads
 
 if TYPE_CHECKING:
-    from .worker import Worker
+    from ._registered import Registered
 
-__all__ = ["obey", "routes", "serve", "tell_ignored"]
+__all__ = ["close_if_abandoned", "make", "routes", "serve"]
 
-# However long the rest of the end has taken, hooks may take this long, in seconds.
-_SHORTEST_SHUTDOWN = 1.0
+# The time that shutdown hooks get in any case, in seconds, however long the rest of the shutdown has taken.
+_MIN_SHUTDOWN = 1.0
 
 
-async def serve(worker: Worker, health_check: bool, install_signal_handlers: bool) -> Stopped:
-    """Runs a worker until it was told to stop and everything has ended."""
-    _check_free(worker)
-    run = _make(worker)
-    worker._run = run
-    worker.config._borrow()
-    try:
-        beginning = _Beginning(worker, run)
-        signals = Signals(run.loop, beginning.drain, run.native.cancel)
-        with signals if install_signal_handlers else nullcontext():
-            cause = await beginning.hooks()
-            if cause is not None:
-                return Stopped(cause, [], [], [])
-            run.start(health_check)
-            told = await _until_ended(run)
-            left = worker.config.WORKER_SHUTDOWN_TIMEOUT - (monotonic() - told[1] if told[0] else 0.0)
-            await _shut_down(worker, max(left, _SHORTEST_SHUTDOWN))
-    finally:
-        run.close()
-        # Unless its loop was closed, and the worker begun anew.
-        if worker._run is run:
-            worker._hot = set(run.native.hot_cache())
-            worker._run = None
-            worker.config._give_back()
-    if told[0]:
-        # Whoever cancelled it is told that it was.
+async def serve(registered: Registered, run: Run, health_check: bool, install_signal_handlers: bool) -> Stopped:
+    """Runs a worker until it was stopped and everything has ended. The caller closes ``run``."""
+    startup = _Startup(registered.hooks.startup, run)
+    signals = Signals(run.loop, startup.drain, run.native.cancel)
+    with signals if install_signal_handlers else nullcontext():
+        cause = await startup.call_hooks()
+        if cause is not None:
+            return Stopped(cause, [], [], [])
+        run.start(health_check)
+        cancellations, first = await _until_ended(run)
+        left = registered.config.WORKER_SHUTDOWN_TIMEOUT - (monotonic() - first if cancellations else 0.0)
+        await _shut_down(registered.hooks.shutdown, max(left, _MIN_SHUTDOWN))
+    if cancellations:
+        # A cancelled coroutine has to raise this at its end.
         raise asyncio.CancelledError
     return run.ended.result()
 
 
-class _Beginning:
-    """The start-up hooks, which a signal ends: no task was taken yet."""
+class _Startup:
+    """The start-up hooks. A signal ends them, since no task has been taken yet."""
 
-    def __init__(self, worker: Worker, run: Run) -> None:
-        self._worker = worker
+    def __init__(self, hooks: Sequence[Callable[[], Any]], run: Run) -> None:
+        self._hooks = hooks
         self._run = run
         self._task = asyncio.current_task()
         self._cause: str | None = None
         self._is_over = False
 
     def drain(self, cause: str) -> None:
-        """What the first signal does."""
+        """Ends the start-up hooks, and drains the worker. The first signal calls this."""
         self._cause = cause
         self._run.native.drain_because(cause)
         self._run.loop.call_soon_threadsafe(self._cancel)
@@ -78,85 +66,86 @@ class _Beginning:
         if not self._is_over and self._task is not None:
             self._task.cancel()
 
-    async def hooks(self) -> str | None:
-        """Runs all of them, where they are: what they set in their context is there for handlers. Gives the signal that
-        came meanwhile."""
+    async def call_hooks(self) -> str | None:
+        """Calls all hooks in the current context, so that handlers see the context variables they set. Returns the
+        signal received meanwhile, if any."""
         try:
-            for hook in self._worker._startup:
+            for hook in self._hooks:
                 if self._cause is None:
                     await _call(hook)
         except asyncio.CancelledError:
-            # Others may have cancelled it, too.
+            # The program may have cancelled the task as well.
             if self._cause is None or self._task is None or self._task.uncancel() > 0:
                 raise
         finally:
             self._is_over = True
         if self._cause is not None:
-            LOG.info("the worker ends before its start-up hooks have cause=%s", self._cause)
+            LOG.info("the worker was stopped before its start-up hooks ended cause=%s", self._cause)
         return self._cause
 
 
 async def _until_ended(run: Run) -> tuple[int, float]:
-    """Waits for the end; how often it was cancelled meanwhile, and when first."""
-    told, first = 0, 0.0
+    """Waits for the end of the run; returns the number of cancellations meanwhile, and the time of the first."""
+    cancellations, first = 0, 0.0
     while True:
         try:
             await asyncio.shield(run.ended)
-            return told, first
+            return cancellations, first
         except asyncio.CancelledError:
             if run.ended.cancelled():
                 raise
-            told += 1
-            if told == 1:
+            cancellations += 1
+            if cancellations == 1:
                 first = monotonic()
                 run.native.drain_because("cancelled")
-            elif told == 2:
+            elif cancellations == 2:
                 run.native.cancel()
             else:
                 raise
 
 
-def routes(worker: Worker) -> list[Route]:
-    """All tasks as they are run, in the order they were registered in."""
-    return [Route(task.name, task.plan, worker._middleware) for task in worker._tasks.values()]
+def routes(registered: Registered) -> list[Route]:
+    """Returns the route of every task, in the order of registration."""
+    middleware = registered.hooks.middleware
+    return [Route(task.name, task.plan, middleware) for task in registered.tasks.values()]
 
 
-def _make(worker: Worker) -> Run:
-    """The core's worker for it, of which nothing runs yet."""
-    known = routes(worker)
+def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
+    """Makes a run with a worker of the core. Starts nothing."""
+    known = routes(registered)
     _prepare(known)
-    if worker._startup:
-        # Before hooks, which may take minutes.
-        worker.config.validate()
-    if worker._worker_type is not None and not isinstance(worker._worker_type, str):
-        raise WorkerError(f"`worker_type` is `{worker._worker_type!r}`, expected text", 2)
-    config = worker.config._native
-    checker = worker._capacity_checker
+    hooks, config = registered.hooks, registered.config
+    if hooks.startup:
+        # Before the hooks are called, which may take minutes.
+        config.validate()
+    if registered.worker_type is not None and not isinstance(registered.worker_type, str):
+        raise WorkerError(f"`worker_type` is `{registered.worker_type!r}`, expected text", 2)
+    native_config = config._native
+    checker = hooks.capacity_checker
     try:
         native = _native.Worker(
-            config,
-            [_spec(worker, route) for route in known],
-            worker_type=worker._worker_type,
-            max_concurrent_tasks=worker._max_concurrent_tasks,
-            limits=worker._limits,
-            skill_dependencies=worker._skill_dependencies,
+            native_config,
+            [_spec(registered, route) for route in known],
+            worker_type=registered.worker_type,
+            max_concurrent_tasks=registered.max_concurrent_tasks,
+            limits=dict(registered.limits),
+            skill_dependencies=dict(registered.skill_dependencies),
             capacity_checker=None if checker is None else _Checker(checker),
-            has_commands=bool(worker._commands),
-            tells_ignored=bool(worker._ignored),
+            has_commands=bool(hooks.commands),
+            tells_ignored=bool(hooks.ignored),
         )
     except ValueError as error:
         raise WorkerError(str(error), 2) from None
-    for model in worker._hot:
+    for model in hot_cache:
         native.add_to_hot_cache(model)
-    slots = worker._max_concurrent_tasks or worker.config.MAX_CONCURRENT_TASKS
-    on_ignored = partial(tell_ignored, worker._ignored) if worker._ignored else None
-    return Run(
-        native, known, slots, partial(obey, worker._commands, count(1)) if worker._commands else None, on_ignored
-    )
+    slots = registered.max_concurrent_tasks or config.MAX_CONCURRENT_TASKS
+    on_ignored = partial(_call_ignored_hooks, hooks.ignored) if hooks.ignored else None
+    on_command = partial(_obey, hooks.commands, count(1)) if hooks.commands else None
+    return Run(native, known, slots, on_command, on_ignored)
 
 
 def _prepare(known: list[Route]) -> None:
-    """An annotation that cannot be resolved even now is told before a task comes."""
+    """Resolves all annotations, so that an unresolvable one is reported before the first task."""
     for route in known:
         try:
             route.plan.prepare()
@@ -164,16 +153,16 @@ def _prepare(known: list[Route]) -> None:
             raise WorkerError(f"the task `{route.name}`: {error}", 2) from None
 
 
-def _spec(worker: Worker, route: Route) -> dict[str, Any]:
-    """What the core is told of a task."""
+def _spec(registered: Registered, route: Route) -> dict[str, Any]:
+    """The options of a task, as the core takes them."""
     from . import schemas
 
-    said = worker._tasks[route.name].said
-    _check(route.name, said)
+    options = registered.tasks[route.name].options
+    _check(route.name, options)
     input_schema, output_schema, description, version = schemas.of(route.plan.func)
-    if not said.get("infers"):
-        # 1.0b30 holds tasks to them before a worker sees them, and puts away what does not fit: those who rely on the
-        # worker's own answer, or on a model that coerces, have not asked for that.
+    if not options.get("infers"):
+        # 1.0b30 checks tasks against inferred schemas before a worker gets them, and quarantines those that do not fit.
+        # Handlers that rely on the worker's own answer, or on a model that coerces, have not asked for that.
         input_schema = output_schema = None
 
     def text(schema: Any, otherwise: bytes | None) -> str | None:
@@ -184,107 +173,104 @@ def _spec(worker: Worker, route: Route) -> dict[str, Any]:
     return {
         "name": route.name,
         "on_thread": not route.is_on_loop,
-        "limit_group": said.get("task_type"),
-        "time_limit": said.get("timeout"),
-        "description": said.get("description") or description,
-        "version": said.get("version") or version,
-        "input_schema": text(said.get("input_schema"), input_schema),
-        "output_schema": text(said.get("output_schema"), output_schema),
-        "output_statuses": None if said.get("output_statuses") is None else list(said["output_statuses"]),
-        "events": [(kind, json.dumps(schema)) for kind, schema in (said.get("events") or {}).items()],
+        "limit_group": options.get("task_type"),
+        "time_limit": options.get("timeout"),
+        "description": options.get("description") or description,
+        "version": options.get("version") or version,
+        "input_schema": text(options.get("input_schema"), input_schema),
+        "output_schema": text(options.get("output_schema"), output_schema),
+        "output_statuses": None if options.get("output_statuses") is None else list(options["output_statuses"]),
+        "events": [(kind, json.dumps(schema)) for kind, schema in (options.get("events") or {}).items()],
     }
 
 
-def _check(name: str, said: Mapping[str, Any]) -> None:
-    """What is said of a task is of the types it is to be of. What the core does not take of it, it says itself."""
+def _check(name: str, options: Mapping[str, Any]) -> None:
+    """Checks the types of a task's options. The core checks their values."""
 
     def expect(field: str, kinds: type | tuple[type, ...], expected: str) -> None:
-        value = said.get(field)
+        value = options.get(field)
         if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
             raise WorkerError(f"the task `{name}`: its `{field}` is `{value!r}`, expected {expected}", 2)
 
     for field in ("task_type", "description", "version"):
         expect(field, str, "text")
-    expect("timeout", (int, float), "seconds above 0")
+    expect("timeout", (int, float), "a number of seconds above 0")
     for field in ("input_schema", "output_schema", "events"):
         expect(field, Mapping, "a dictionary")
-    statuses = said.get("output_statuses")
+    statuses = options.get("output_statuses")
     if statuses is not None and (isinstance(statuses, str) or not all(isinstance(one, str) for one in statuses)):
         raise WorkerError(f"the task `{name}`: its `output_statuses` are `{statuses!r}`, expected a list of texts", 2)
     for field in ("input_schema", "output_schema", "events"):
         try:
-            json.dumps(said.get(field))
+            json.dumps(options.get(field))
         except (TypeError, ValueError) as error:
             raise WorkerError(f"the task `{name}`: its `{field}` is not JSON: {error}", 2) from None
 
 
-def _check_free(worker: Worker) -> None:
-    run = worker._run
-    if run is None:
-        return
+def close_if_abandoned(run: Run) -> bool:
+    """Closes a run whose event loop was closed, and returns whether it was. Raises ``RuntimeError`` in a process that
+    was forked from the one of the run."""
     if run.process != os.getpid():
         raise RuntimeError(
-            f"this worker runs in process {run.process}, and this is process {os.getpid()}, forked from it: its threads "
-            "stayed there; make a worker of this process's own, or start processes by `spawn`"
+            f"this worker runs in process {run.process}, but this is process {os.getpid()}, forked from it: the worker's "
+            "threads exist only in the parent; make a separate worker in this process, or start processes with `spawn`"
         )
-    if run.loop.is_closed():
-        # Nobody will ever resume what ran there.
-        run.close()
-        worker._run = None
-        worker.config._give_back()
-        return
-    raise RuntimeError("this worker runs already")
+    if not run.loop.is_closed():
+        return False
+    # Coroutines of a closed loop never continue.
+    run.close()
+    return True
 
 
 class _Checker:
-    """The user's check of capacity: what it raises counts as yes, and is said once for each task."""
+    """The user's capacity check. An exception in it counts as yes, and is logged once for each task."""
 
     def __init__(self, check: Callable[[str], Any]) -> None:
         self._check = check
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def __call__(self, name: str) -> bool:
         try:
             return bool(self._check(name))
         except Exception:
-            if name not in self._said:
-                self._said.add(name)
+            if name not in self._logged:
+                self._logged.add(name)
                 LOG.warning(
-                    "`capacity_checker` raised for the task `%s`; it counts as accepted, and this is not said again",
+                    "`capacity_checker` raised for the task `%s`; this counts as accepted, and is logged only once",
                     name,
                     exc_info=True,
                 )
             return True
 
 
-async def _shut_down(worker: Worker, limit: float) -> None:
-    """All hooks, however those before them end."""
+async def _shut_down(hooks: Sequence[Callable[[], Any]], limit: float) -> None:
+    """Calls all shutdown hooks, last first. One that raises does not keep the others from being called."""
 
-    async def all_of_them() -> None:
-        for hook in reversed(worker._shutdown):
+    async def call_all() -> None:
+        for hook in reversed(hooks):
             try:
                 await _call(hook)
             except Exception:
                 LOG.exception("a shutdown hook raised")
 
-    if not worker._shutdown:
+    if not hooks:
         return
     try:
-        await asyncio.wait_for(all_of_them(), limit)
+        await asyncio.wait_for(call_all(), limit)
     except TimeoutError:
-        LOG.error("the shutdown hooks did not end in %.1f s, and are given up", limit)
+        LOG.error("the shutdown hooks did not end within %.1f s and were abandoned", limit)
 
 
-async def obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[int], command: _native.Command) -> None:
-    """Does what was registered for a command."""
+async def _obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[int], command: _native.Command) -> None:
+    """Calls the function that is registered for a command."""
     func = commands.get(command.name)
     if func is None:
         number = next(unknown)
-        # A person needs to see one, and then how many there are.
+        # Logs the 1st, the 10th, the 100th and so on: one example and the order of magnitude are enough.
         if str(number).strip("0") == "1":
-            LOG.warning("unknown command `%.100s`, ignored unknown=%d", _native.one_line(command.name), number)
+            LOG.warning("unknown command `%.100s` ignored unknown=%d", _native.one_line(command.name), number)
         return
-    told = {
+    fields = {
         "command": command.name,
         "task_id": command.task_id,
         "job_id": command.job_id,
@@ -292,13 +278,13 @@ async def obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[int
         "metadata": None if command.metadata is None else json.loads(command.metadata),
     }
     try:
-        await _call(partial(func, told))
+        await _call(partial(func, fields))
     except Exception:
         LOG.exception("the handler of the command `%s` raised", command.name)
 
 
-async def tell_ignored(hooks: Sequence[Callable[..., Any]], task_id: str, job_id: str, reason: str) -> None:
-    """Does what was registered for results that are of no use."""
+async def _call_ignored_hooks(hooks: Sequence[Callable[..., Any]], task_id: str, job_id: str, reason: str) -> None:
+    """Calls the hooks for a result that an orchestrator ignored."""
     for hook in hooks:
         try:
             await _call(partial(hook, task_id, job_id, reason))
@@ -307,7 +293,7 @@ async def tell_ignored(hooks: Sequence[Callable[..., Any]], task_id: str, job_id
 
 
 async def _call(func: Callable[[], Any]) -> Any:
-    """Calls something of the user's: on the loop if it is ``async``, else on a thread."""
+    """Calls a function of the user: on the loop if it is ``async``, else on a thread."""
     import inspect
 
     inner = func.func if isinstance(func, partial) else func

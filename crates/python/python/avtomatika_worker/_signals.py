@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT, for as long as a worker runs."""
+"""The handling of SIGTERM and SIGINT while a worker runs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-__all__ = ["Signals", "may_be_typed"]
+__all__ = ["Signals", "may_be_ctrl_c"]
 
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Signals:
-    """The first signal is told, then the second; from then on they have their default action. Restores what was there
-    before. Signals belong to the main thread: in any other this does nothing."""
+    """Calls ``first`` at the first signal and ``second`` at the second; from then on signals have their default action.
+    Restores the previous handlers at the end. Outside the main thread, which alone may handle signals, it does
+    nothing."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, first: Callable[[str], None], second: Callable[[], None]
@@ -34,7 +35,7 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             return self
         for number in _NUMBERS:
-            # None where something else than Python has installed one: that cannot be restored, and stays.
+            # `None` stands for a handler that was not installed by Python: it could not be restored, so it stays.
             before = signal.getsignal(number)
             if before is not None:
                 self._before[number] = before
@@ -58,34 +59,35 @@ class Signals:
         if self._seen == 1:
             self._first(signal.Signals(number).name)
             return
-        # Before anything else: whatever comes of the second, the third ends the process.
+        # Before anything else: whatever `second` does, the third signal ends the process.
         for each in self._before:
             signal.signal(each, signal.SIG_DFL)
         self._second()
 
     def _wake_the_loop(self) -> None:
-        """A signal that another thread was given is noticed only when this one does something."""
-        ours, told = socket.socketpair()
+        """Wakes the loop at a signal: Python calls a signal handler only when the main thread executes code, even if the
+        system delivers the signal to another thread."""
+        ours, wakeup = socket.socketpair()
         ours.setblocking(False)
-        told.setblocking(False)
-        before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+        wakeup.setblocking(False)
+        before = signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
         if before == -1:
             try:
                 self._loop.add_reader(ours, ours.recv, 4096)
             except NotImplementedError:
                 signal.set_wakeup_fd(-1)
             else:
-                self._pair = (ours, told)
+                self._pair = (ours, wakeup)
                 return
         else:
-            # Somebody else sees to it: uvloop, or a loop with handlers of its own.
+            # The loop is woken already, by uvloop or by a loop with signal handlers of its own.
             signal.set_wakeup_fd(before)
         ours.close()
-        told.close()
+        wakeup.close()
 
 
-def may_be_typed(error: BaseException) -> bool:
-    """Whether it may be Ctrl-C that raised this in here: then it is meant for more than a handler."""
+def may_be_ctrl_c(error: BaseException) -> bool:
+    """Returns whether an exception may come from Ctrl-C, which is meant for the whole program and not for a handler."""
     if not isinstance(error, KeyboardInterrupt) or threading.current_thread() is not threading.main_thread():
         return False
     handler = signal.getsignal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Threads for handlers that block, and how they are told to stop."""
+"""Threads for handlers that block, and the interruption of such handlers."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ _IDLE_LIMIT = 10.0
 
 
 class TaskCancelled(BaseException):
-    """Raised in the thread of a ``def`` handler whose task is told to stop. Code in C is not interrupted.
+    """Raised in the thread of a ``def`` handler whose task is cancelled. Code written in C is not interrupted.
 
-    Like ``asyncio.CancelledError``, which an ``async def`` handler gets, it is no ``Exception``, so that nothing catches
-    it by accident. What a handler returns or raises after it does not count.
+    Like ``asyncio.CancelledError``, which an ``async def`` handler gets, it is not an ``Exception``, so that it is not
+    caught by accident. A result or an exception of the handler after it is ignored.
     """
 
 
 class Threads:
-    """Named threads, made on demand, up to a limit. Never joined: a handler that does not end holds nothing up."""
+    """Named threads, started on demand up to a limit. They are never joined, so a handler that does not end delays
+    nothing."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -43,7 +44,8 @@ class Threads:
         self._closed = False
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Runs a job, which raises nothing, on one of them. Raises ``RuntimeError`` when there is no thread for it."""
+        """Runs a job on a thread; the job must not raise. Raises ``RuntimeError`` when no thread can be started for
+        it."""
         with self._changed:
             self._jobs.append(job)
             if self._idle >= len(self._jobs) or self._alive >= self._limit:
@@ -57,13 +59,13 @@ class Threads:
         except BaseException:
             with self._changed:
                 self._alive -= 1
-                # Another thread may take it when it is free; without any, nobody would.
+                # An existing thread takes the job when it is free; without any thread, the job would never run.
                 if self._alive == 0:
                     self._jobs.remove(job)
                     raise
 
     def close(self) -> None:
-        """Ends those that wait for work, and the others after theirs."""
+        """Ends idle threads now, and busy ones after their jobs."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -77,9 +79,9 @@ class Threads:
                 job()
             except BaseException:
                 if os.getpid() != self._process:
-                    # A handler has forked, and its child came back: it ends with this thread.
+                    # A handler has forked, and the child process returned to here: it ends with this thread.
                     return
-                LOG.exception("a thread for handlers goes on after this")
+                LOG.exception("a job on a handler thread raised; the thread continues")
             del job
 
     def _next(self) -> Callable[[], None] | None:
@@ -98,32 +100,32 @@ class Threads:
 
 
 class Gate:
-    """Lets ``TaskCancelled`` through to one call in one thread: only while that call runs, and once.
+    """Raises ``TaskCancelled`` in one call on one thread: only while that call runs, and only once.
 
-    ``interrupt`` is called from other threads; all else in the thread itself.
+    ``interrupt`` is called from other threads; all other methods are called on the thread of the call.
     """
 
     def __init__(self) -> None:
-        # An exception that comes from outside can come between taking a lock and knowing of it. So the thread itself has
-        # to be able to take it again, and others never take it once the exception was sent.
+        # An asynchronous exception may arrive after a lock was acquired and before `with` has noted it. So the thread
+        # itself must be able to acquire the lock again, and other threads never acquire it once the exception was sent.
         self._lock = threading.RLock()
         # The thread in which the call runs, while it may be interrupted.
         self._thread: int | None = None
-        self._told = False
-        # The exception was sent to the thread from outside.
+        self._cancelled = False
+        # The exception was sent to the thread by another one.
         self._sent = False
-        # It was raised there, or by the gate itself.
+        # The exception was raised on the thread, or by the gate itself.
         self._raised = False
         self._shields = 0
-        # Told instead while the call waits for something that can be told.
+        # Called by `interrupt` while the call waits for something else that can be cancelled.
         self._elsewhere: Callable[[], object] | None = None
 
     def interrupt(self) -> None:
-        """Tells the call to stop, as soon as it may be interrupted."""
-        if self._told:
+        """Cancels the call as soon as it may be interrupted."""
+        if self._cancelled:
             return
         with self._lock:
-            self._told = True
+            self._cancelled = True
             if self._thread is not None and not self._shields:
                 self._sent = _raise_in(self._thread, self._exception())
             elsewhere = self._elsewhere
@@ -131,29 +133,29 @@ class Gate:
             elsewhere()
 
     def open(self) -> None:
-        """From now on the call may be interrupted. Raises ``TaskCancelled`` if it was told to stop before."""
+        """Makes the call interruptible from now on. Raises ``TaskCancelled`` if the call was cancelled before."""
         with self._lock:
-            if not self._told:
+            if not self._cancelled:
                 self._thread = threading.get_ident()
                 return
         self._raise()
 
     def close(self) -> None:
-        """From when this returns the call is not interrupted any more. May itself be interrupted, once: whoever calls it
-        is ready to call it again."""
+        """Makes the call uninterruptible: once this has returned, nothing is raised any more. May itself be interrupted,
+        once: the caller then calls it again."""
         self._thread = None
         with self._lock:
             self._take_back()
 
     def wait(self, begin: Callable[[], Any], serve: Callable[[Any], Any]) -> Any:
-        """Waits for something that ``begin`` begins, and whose ``cancel`` tells it to stop, by ``serve``. The call is not
-        interrupted meanwhile: what it waits for is told."""
+        """Starts something with ``begin``, and waits for it with ``serve``. The call is not interrupted meanwhile: a
+        cancellation calls ``cancel`` of the object that ``begin`` returned."""
         self.close()
         begun = begin()
         with self._lock:
             self._elsewhere = begun.cancel
-            told = self._told
-        if told:
+            cancelled = self._cancelled
+        if cancelled:
             begun.cancel()
         try:
             return serve(begun)
@@ -163,8 +165,9 @@ class Gate:
             self.open()
 
     def shield(self) -> bool:
-        """From now on it is not interrupted, until ``unshield`` was called as often. False in a thread that is not its
-        own. Raises ``TaskCancelled`` if the call was told to stop before, and has not noticed."""
+        """Prevents interruptions until ``unshield`` has been called as many times. Returns False, and does nothing, on
+        another thread than the call's. Raises ``TaskCancelled`` if the call was cancelled before, but has not noticed
+        yet."""
         if self._thread != threading.get_ident():
             return False
         with self._lock:
@@ -178,10 +181,10 @@ class Gate:
         return True
 
     def unshield(self) -> None:
-        """Raises ``TaskCancelled`` if the call was told to stop meanwhile."""
+        """Ends a shielded section. Raises ``TaskCancelled`` if the call was cancelled meanwhile."""
         with self._lock:
             self._shields -= 1
-            due = self._told and not self._shields and not self._raised
+            due = self._cancelled and not self._shields and not self._raised
         if due:
             self._raise()
 
@@ -190,12 +193,12 @@ class Gate:
         raise TaskCancelled
 
     def _take_back(self) -> None:
-        """What was sent and has not been raised yet will not be."""
+        """Withdraws an exception that was sent but not raised yet."""
         if self._sent and not self._raised:
             _raise_in(threading.get_ident(), None)
 
     def _exception(self) -> type[TaskCancelled]:
-        """A class whose instance, which Python makes when it raises it, says so."""
+        """A class whose instances record that they were raised: Python makes the instance when it raises it."""
 
         def noticed(error: TaskCancelled, *arguments: object) -> None:
             BaseException.__init__(error, *arguments)
@@ -206,7 +209,8 @@ class Gate:
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> bool:
-    """Has Python raise something in a thread at its next step, or takes that back."""
+    """Lets Python raise an exception on a thread at its next step, or withdraws it. Returns whether the thread
+    exists."""
     import ctypes
 
     target = ctypes.py_object(error) if error is not None else None
@@ -215,7 +219,7 @@ def _raise_in(thread: int, error: type[BaseException] | None) -> bool:
 
 
 class Shieldable(Protocol):
-    """What can be kept from being told to stop."""
+    """A running piece of a task whose cancellation can be held back."""
 
     def shield(self) -> bool: ...
 
@@ -223,14 +227,15 @@ class Shieldable(Protocol):
 
 
 current: ContextVar[Shieldable | None] = ContextVar("avtomatika_worker_current", default=None)
-"""What runs in this context."""
+"""The running piece of a task in the current context."""
 
 
 class shielded:
-    """Keeps a handler from being told to stop within: ``with shielded(): ...``.
+    """Holds back the cancellation of a task within a ``with shielded():`` block.
 
-    A task that was told meanwhile is when the last of its sections ends: ``TaskCancelled`` in a ``def`` handler,
-    ``asyncio.CancelledError`` at the next ``await`` of an ``async def`` one. Outside of handlers it does nothing.
+    A cancellation that arrives meanwhile takes effect at the end of the outermost block: a ``def`` handler gets
+    ``TaskCancelled`` there, an ``async def`` handler gets ``asyncio.CancelledError`` at its next ``await``. Outside of
+    handlers it does nothing.
     """
 
     __slots__ = ("_shielded",)

@@ -1,4 +1,4 @@
-"""The configuration of a worker: the environment first, then what is set in code."""
+"""The configuration of a worker: the environment, overridden by attributes set in code."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ from .errors import ConfigError
 __all__ = ["ConfigError", "WorkerConfig"]
 
 _ALIASES = {
-    # As the attributes are called in 1.0b4.
+    # The attributes of 1.0b4.
     "ENABLE_WEBSOCKETS": "WORKER_ENABLE_WEBSOCKETS",
     "HEARTBEAT_DEBOUNCE_DELAY": "WORKER_HEARTBEAT_DEBOUNCE_DELAY",
-    # As they are called in 1.0b20.
+    # The attributes of 1.0b20.
     "SECRET_KEY": "ORCHESTRATOR_SECRET_KEY",
     "SHUTDOWN_TIMEOUT": "WORKER_SHUTDOWN_TIMEOUT",
 }
 
 
 class WorkerConfig:
-    """Everything that can be set, as attributes with the names of the variables.
+    """All options of a worker, as attributes with the names of the environment variables.
 
-    Reads the environment once, when it is made, and never fails: what is wrong there is told by ``validate()``, and by
-    whatever runs the worker. An attribute that is set counts instead of its variable, and has to be right at once:
-    otherwise ``ConfigError`` says what was expected. ``None`` and an empty text give an option its default. Times are
-    seconds.
+    Creating it reads the environment once, and never fails: invalid variables are reported by ``validate()``, and when
+    the worker runs. Setting an attribute overrides its variable; an invalid value raises ``ConfigError``, which names the
+    expected values. ``None`` or an empty text restores the default of an option. Times are in seconds.
 
-    Attributes can be set until a worker runs with it.
+    Attributes cannot be set while a worker runs with the configuration.
     """
 
     _native_config: _native.Config
-    # Values that can be changed in place, with their JSON as it was when they were read.
+    # Lists and dictionaries that were read, and may be changed in place, with their JSON at that time.
     _lent: dict[str, tuple[Any, str]]
-    # How many workers run with it.
+    # The number of workers that run with this configuration.
     _loaned: int
 
     # Identity
@@ -118,8 +117,8 @@ class WorkerConfig:
 
     @property
     def ORCHESTRATORS(self) -> list[dict[str, Any]]:
-        """The orchestrators that are used, with their tokens: those of ``ORCHESTRATORS_CONFIG``, else the one of
-        ``ORCHESTRATOR_URL``. Set, it counts like ``ORCHESTRATORS_CONFIG``."""
+        """The orchestrators in use, with their tokens: those of ``ORCHESTRATORS_CONFIG``, else the one of
+        ``ORCHESTRATOR_URL``. Setting it has the same effect as setting ``ORCHESTRATORS_CONFIG``."""
         return self._lend("ORCHESTRATORS", self._native_config.orchestrators)  # type: ignore[no-any-return]
 
     @ORCHESTRATORS.setter
@@ -128,7 +127,7 @@ class WorkerConfig:
 
     @property
     def EXTRA_CAPABILITIES(self) -> dict[str, Any]:
-        """What orchestrators are told besides: ``WORKER_EXTRA_RACK=7`` is ``{"rack": 7}``."""
+        """Additional capabilities that orchestrators are sent: ``WORKER_EXTRA_RACK=7`` becomes ``{"rack": 7}``."""
         return self._lend("EXTRA_CAPABILITIES", self._native_config.extra)  # type: ignore[no-any-return]
 
     @EXTRA_CAPABILITIES.setter
@@ -136,14 +135,14 @@ class WorkerConfig:
         self._set("EXTRA_CAPABILITIES", value)
 
     def validate(self) -> None:
-        """Raises ``ConfigError`` with everything that is wrong. Reads the files of certificates and keys."""
+        """Raises ``ConfigError`` with all problems, if there are any. Reads the files of certificates and keys."""
         problems = self._native.problems()
         if problems:
             raise ConfigError(problems)
 
     @property
     def _native(self) -> _native.Config:
-        """What a worker is built with. Takes over what was changed in place."""
+        """The native configuration, with all values that were changed in place."""
         for name, (value, before) in list(self._lent.items()):
             after = _as_text(name, value)
             if after != before:
@@ -152,7 +151,7 @@ class WorkerConfig:
         return self._native_config
 
     def _borrow(self) -> None:
-        """From now on nothing can be set, until ``_give_back`` was called as often."""
+        """Prevents changes until ``_give_back`` has been called as many times."""
         object.__setattr__(self, "_loaned", self._loaned + 1)
 
     def _give_back(self) -> None:
@@ -160,7 +159,7 @@ class WorkerConfig:
 
     def _get(self, name: str) -> Any:
         if name == "WORKER_ID":
-            # Where none is set, the one that is made up.
+            # The generated id, if none is set.
             return self._native_config.worker_id()
         value = self._native_config.get(name)
         return self._lend(name, lambda: value) if isinstance(value, bytes) else value
@@ -175,10 +174,10 @@ class WorkerConfig:
 
     def _set(self, name: str, value: Any) -> None:
         if self._loaned:
-            raise RuntimeError(f"`{name}` cannot be set any more: a worker runs with this configuration")
+            raise RuntimeError(f"`{name}` cannot be set while a worker runs with this configuration")
         text = _as_text(name, value)
         self._write(name, text)
-        # `ORCHESTRATORS` shows what others say.
+        # `ORCHESTRATORS` depends on the other options of orchestrators and tokens.
         self._lent.clear() if "ORCHESTRATOR" in name or "TOKEN" in name else self._lent.pop(name, None)
 
     def _write(self, name: str, text: str) -> None:
@@ -190,11 +189,11 @@ class WorkerConfig:
         except ValueError as error:
             raise ConfigError(str(error)) from None
 
-    # Type checkers know what there is, and are not told that anything goes.
+    # Hidden from type checkers, which would otherwise accept any attribute.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            # Only what does not exist comes here.
+            # Called for attributes that do not exist only.
             raise AttributeError(_unknown(name), name=name, obj=self)
 
         def __setattr__(self, name: str, value: Any) -> None:
@@ -203,7 +202,9 @@ class WorkerConfig:
             object.__setattr__(self, name, value)
 
         def __delattr__(self, name: str) -> None:
-            raise AttributeError(f"`{name}` cannot be deleted; set it to `None` for its default", name=name, obj=self)
+            raise AttributeError(
+                f"`{name}` cannot be deleted; set it to `None` to restore its default", name=name, obj=self
+            )
 
     def __copy__(self) -> WorkerConfig:
         other = type(self).__new__(type(self))
@@ -214,10 +215,10 @@ class WorkerConfig:
         return self.__copy__()
 
     def __reduce__(self) -> Any:
-        raise TypeError("a `WorkerConfig` holds secrets and cannot be pickled; make one where it is needed")
+        raise TypeError("a `WorkerConfig` holds secrets and cannot be pickled; create one where it is needed")
 
     def __repr__(self) -> str:
-        """What was set, without secrets."""
+        """Shows the options that are set, without secrets."""
         shown = ", ".join(
             f"{name}={value if value is not None else 'None'}"
             for name, value, source in self._native_config.effective()
@@ -231,16 +232,16 @@ def _unknown(name: str) -> str:
 
     names = [known for known, value in vars(WorkerConfig).items() if isinstance(value, property) and known[0] != "_"]
     nearest = get_close_matches(name.upper(), names, n=1, cutoff=0)
-    return f"there is no option `{name}`; the nearest is `{nearest[0]}`"
+    return f"there is no option `{name}`; the closest name is `{nearest[0]}`"
 
 
 def _readable(text: str) -> str:
-    """A variable that is not UTF-8 is read as far as it is: its text is then named as wrong."""
+    """Replaces the bytes of a variable that are not UTF-8, so that the text is reported as invalid."""
     return text if text.isascii() else os.fsencode(text).decode(errors="replace")
 
 
 def _as_text(name: str, value: Any) -> str:
-    """A value as its variable would have to say it."""
+    """Returns a value as the text of its variable."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -267,7 +268,7 @@ def _as_text(name: str, value: Any) -> str:
 
 
 def _make_attributes() -> None:
-    """Makes a property of each row of the table, so that no option is listed twice."""
+    """Makes a property for each row of the table, so that no option is listed twice."""
 
     def attribute(name: str, documentation: str) -> property:
         return property(
@@ -277,7 +278,7 @@ def _make_attributes() -> None:
     for variable, _, default, accepts, meaning in _native.options():
         setattr(WorkerConfig, variable, attribute(variable, f"{meaning} Default: {default}. Accepts {accepts}."))
     for alias, variable in _ALIASES.items():
-        setattr(WorkerConfig, alias, attribute(variable, f"Another name of ``{variable}``."))
+        setattr(WorkerConfig, alias, attribute(variable, f"Another name for ``{variable}``."))
 
 
 _make_attributes()

@@ -1,4 +1,4 @@
-"""What a handler raises to say how its task failed, and what a worker raises when it cannot run."""
+"""The exceptions that a handler raises to fail its task, and the one for an invalid configuration."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ __all__ = [
 
 
 class TaskError(Exception):
-    """A failure with a code, which decides what becomes of the job. Any other exception is a transient one.
+    """A failure with a code, which decides how the orchestrator treats the job. Any other exception counts as a transient
+    failure.
 
-    ``details`` is a dictionary for programs; ``code`` can be one of your own.
+    ``details`` is a dictionary for programs. ``code`` may be a code of your own.
     """
 
     default_code: ClassVar[str] = "TRANSIENT_ERROR"
@@ -36,7 +37,7 @@ class TaskError(Exception):
 
 
 def _rebuilt(kind: type[TaskError], args: tuple[Any, ...], state: dict[str, Any]) -> TaskError:
-    """Makes an error again that was pickled, as by a pool of processes."""
+    """Makes a pickled error again, for example one from a pool of processes."""
     error = kind.__new__(kind, *args)
     Exception.__init__(error, *args)
     error.__dict__.update(state)
@@ -44,27 +45,28 @@ def _rebuilt(kind: type[TaskError], args: tuple[Any, ...], state: dict[str, Any]
 
 
 class TransientError(TaskError):
-    """May pass: the task is dispatched again, up to 3 times."""
+    """A failure that may pass: the task is dispatched again, up to 3 times."""
 
 
 class PermanentError(TaskError):
-    """Will not pass: the job is quarantined."""
+    """A failure that will not pass: the job is quarantined."""
 
     default_code: ClassVar[str] = "PERMANENT_ERROR"
 
 
 class InvalidInputError(TaskError):
-    """The parameters are wrong: the job fails."""
+    """The parameters are invalid: the job fails."""
 
     default_code: ClassVar[str] = "INVALID_INPUT_ERROR"
 
 
 class ParamValidationError(InvalidInputError):
-    """The parameters are not what the handler's annotation says. ``details["problems"]`` lists what is wrong where."""
+    """The parameters do not match the handler's annotation. ``details["problems"]`` lists the path and the problem of
+    each mismatch."""
 
 
 class TaskTimeoutError(TaskError):
-    """It took too long: the task is dispatched again."""
+    """The task took too long: it is dispatched again."""
 
     default_code: ClassVar[str] = "TIMEOUT_ERROR"
 
@@ -76,13 +78,13 @@ class ResourceExhaustedError(TaskError):
 
 
 class IntegrityMismatchError(TaskError):
-    """A file is not the one that was announced."""
+    """A file differs from its announced metadata."""
 
     default_code: ClassVar[str] = "INTEGRITY_MISMATCH_ERROR"
 
 
 class ConfigError(ValueError):
-    """The configuration is wrong. ``problems`` has one text for each option that is."""
+    """The configuration is invalid. ``problems`` has one text for each invalid option."""
 
     def __init__(self, problems: list[str] | tuple[str, ...] | str) -> None:
         self.problems: list[str] = [problems] if isinstance(problems, str) else list(problems)
@@ -93,7 +95,7 @@ class ConfigError(ValueError):
 
 
 def of_code(code: str, message: str, details: str | None) -> TaskError:
-    """The exception for a code, with details that are JSON text."""
+    """Returns the exception for a code; ``details`` is JSON text."""
     import json
 
     kinds = (PermanentError, InvalidInputError, TaskTimeoutError, ResourceExhaustedError, IntegrityMismatchError)

@@ -1,8 +1,8 @@
-"""Middleware: what stands around every task.
+"""Middleware: functions that wrap every task.
 
-A middleware is called with a dictionary and with what comes next. It may be ``async`` or not; ``next_handler()`` is
-awaited by the former, and simply called by the latter, which runs on a thread and may block. One that is not ``async``
-by its looks only, and returns what is to be awaited, awaits it, too::
+A middleware is called with a context, which is a dictionary, and with the next function, ``next_handler``. An ``async
+def`` middleware awaits ``next_handler()``. A ``def`` middleware calls it without ``await``; it runs on a thread and may
+block. A ``def`` middleware may also return an awaitable, which awaits ``next_handler()`` itself::
 
     async def timed(context, next_handler):
         began = time.monotonic()
@@ -12,9 +12,10 @@ by its looks only, and returns what is to be awaited, awaits it, too::
         finally:
             print(context["task_name"], time.monotonic() - began)
 
-The dictionary has ``task_id``, ``job_id``, ``task_name``, ``params`` as the handler gets them, and ``handler_kwargs``,
-which the handler's arguments are taken from: what is put there can be asked for by its name. What the handler returned
-is what ``next_handler`` gives; what the middleware returns is taken instead. The first that was added is outermost.
+The context has the keys ``task_id``, ``job_id``, ``task_name``, ``params`` (as the handler gets them) and
+``handler_kwargs``. The handler's arguments are taken from ``handler_kwargs``, so a handler can ask by name for a value
+that a middleware has put there. ``next_handler()`` returns the handler's result; the result of the middleware replaces
+it. The middleware added first is the outermost.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ Middleware = AsyncMiddleware | SyncMiddleware
 
 
 def step(middleware: Middleware) -> Step:
-    """Looks at a middleware. Raises ``TypeError`` when it is none."""
+    """Examines a middleware. Raises ``TypeError`` when it is not callable."""
     import inspect
 
     if not callable(middleware):
-        raise TypeError(f"a middleware has to be a function, got `{type(middleware).__name__}`")
+        raise TypeError(f"a middleware must be a function, got `{type(middleware).__name__}`")
     call = getattr(middleware, "__call__", None)  # noqa: B004
     return Step(middleware, inspect.iscoroutinefunction(middleware) or inspect.iscoroutinefunction(call))

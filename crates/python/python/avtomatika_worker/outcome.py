@@ -1,6 +1,6 @@
-"""From what a handler returned or raised to what the orchestrator is told.
+"""The conversion of a handler's result or exception to the outcome that the orchestrator is sent.
 
-Nothing here raises: what cannot be told is a failure that says why.
+Encoding never raises: a result that cannot be sent becomes a failure that names the reason.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _PERMANENT = "PERMANENT_ERROR"
 _TRANSIENT = "TRANSIENT_ERROR"
 _EXHAUSTED = "RESOURCE_EXHAUSTED_ERROR"
 
-# No space, no quota, no writing.
+# A full disk, an exhausted quota, a read-only file system.
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
-# What a path in a message is cut to.
-_LONGEST = 200
-# What is nested deeper is taken for a mistake; Python itself gives up at about a thousand.
-_DEEPEST = 500
+# The length that a path in a message is cut to, in characters.
+_MAX_PATH = 200
+# Deeper nesting is taken for a mistake; Python itself fails at about a thousand levels.
+_MAX_DEPTH = 500
 
 
 def encode(result: Any) -> Encoded:
-    """What becomes of a handler's result: a dictionary with ``status``, ``data`` or ``error``, any other dictionary,
-    dataclass or model as data, or nothing."""
+    """Encodes a handler's result: a dictionary with ``status``, ``data`` or ``error``; any other dictionary, a dataclass
+    or a model, which is the data; or ``None``."""
     try:
         return _encode(result)
     except _Refused as refused:
@@ -52,17 +52,17 @@ def encode(result: Any) -> Encoded:
 
 
 def from_exception(error: BaseException) -> Encoded:
-    """What becomes of an exception: our typed ones carry their code, a disk that is full or read-only is exhausted, any
-    other is transient."""
+    """Encodes an exception: a ``TaskError`` has its code, an error of a full or read-only disk is a
+    ``RESOURCE_EXHAUSTED_ERROR``, any other exception is a ``TRANSIENT_ERROR``."""
     try:
         return _from_exception(error)
-    except BaseException:  # it does not even say what it has
+    except BaseException:  # the exception cannot even be inspected
         return _failed(_TRANSIENT, type(error).__name__)
 
 
 def _from_exception(error: BaseException) -> Encoded:
     kind = type(error)
-    # Not `isinstance`, which asks the exception itself.
+    # Not `isinstance`, which calls code of the exception.
     if issubclass(kind, TaskError):
         assert isinstance(error, TaskError)
         details = error.details if isinstance(error.details, Mapping) else None
@@ -74,7 +74,7 @@ def _from_exception(error: BaseException) -> Encoded:
 
 
 class _Refused(Exception):
-    """The result is nothing that can be told."""
+    """The result cannot be sent."""
 
 
 def _encode(result: Any) -> Encoded:
@@ -82,8 +82,8 @@ def _encode(result: Any) -> Encoded:
         return _SUCCESS, None, None
     if type(result) is not dict and not isinstance(result, Mapping):
         if _as_mapping(result) is None:
-            expected = "a dictionary, a dataclass, a model or nothing"
-            raise _Refused(f"the handler returned {_came(result)}, expected {expected}")
+            expected = "a dictionary, a dataclass, a model or `None`"
+            raise _Refused(f"the handler returned {_shown(result)}, expected {expected}")
         return _SUCCESS, _data(result), None
     known = ("status" in result) + ("data" in result) + ("error" in result)
     if not known:
@@ -94,32 +94,32 @@ def _encode(result: Any) -> Encoded:
     elif isinstance(status, enum.Enum):
         status = status.value
     if not isinstance(status, str):
-        raise _Refused(f"the handler's status is {_came(status)}, expected text")
+        raise _Refused(f"the handler's status is {_shown(status)}, expected text")
     if not status:
         raise _Refused("the handler's status is empty")
     if len(result) > known or (status == _FAILURE and data):
-        _warn_of_the_rest(result, status)
+        _log_dropped(result, status)
     if status == _FAILURE:
         return _FAILURE, None, _error(error)
     if error is not None:
-        # The status decides what becomes of the job, and there is no place for both.
-        LOG.warning("the handler gave the status `%s` and an `error`, which is left out", _text(status))
+        # The status decides how the job continues, and only failures have an error.
+        LOG.warning("the handler returned the status `%s` and an `error`: the error is not sent", _text(status))
     return (status if status.isascii() else _text(status)), None if data is None else _data(data), None
 
 
-def _warn_of_the_rest(result: Mapping[Any, Any], status: str) -> None:
-    """What has no place in a result is not lost without a word."""
+def _log_dropped(result: Mapping[Any, Any], status: str) -> None:
+    """Logs the members of a result that cannot be sent."""
     rest = [_text(key) for key in result if key not in ("status", "data", "error")]
     if status == _FAILURE and result.get("data"):
         rest.append("data")
     if rest:
         names = ", ".join(f"`{name}`" for name in rest)
-        LOG.warning("of the handler's result with the status `%s` this is left out: %s", _text(status), names)
+        LOG.warning("members of the handler's result with the status `%s` are not sent: %s", _text(status), names)
 
 
 def _data(data: Any) -> bytes:
     if type(data) is not dict and not isinstance(data, Mapping) and _as_mapping(data) is None:
-        raise _Refused(f"the handler's data is {_came(data)}, expected a dictionary or nothing")
+        raise _Refused(f"the handler's data is {_shown(data)}, expected a dictionary or `None`")
     encoded, problem = _json(data)
     if encoded is None:
         raise _Refused(f"the handler's data is not JSON: {problem}")
@@ -127,9 +127,9 @@ def _data(data: Any) -> bytes:
 
 
 def _error(error: Any) -> Error:
-    """What the handler said about its failure. Whatever can be understood of it is kept."""
+    """Encodes the handler's description of its failure, as far as it can be understood."""
     if error is None:
-        return _TRANSIENT, "the handler gave the status `failure` without an `error`", None
+        return _TRANSIENT, "the handler returned the status `failure` without an `error`", None
     if isinstance(error, BaseException):
         made = from_exception(error)[2]
         assert made is not None
@@ -138,14 +138,14 @@ def _error(error: Any) -> Error:
         return _TRANSIENT, _text(error), None
     fields = error if isinstance(error, Mapping) else _as_mapping(error)
     if fields is None:
-        raise _Refused(f"the handler's error is {_came(error)}, expected a dictionary with `code` and `message`")
+        raise _Refused(f"the handler's error is {_shown(error)}, expected a dictionary with `code` and `message`")
     code, message, details = fields.get("code"), fields.get("message"), fields.get("details")
     if isinstance(code, enum.Enum):
         code = code.value
     if details is not None and not isinstance(details, Mapping):
         details = {"value": details}
-    shown = "" if message is None else _text(message)
-    return _TRANSIENT if code is None else _text(code), shown, _details(details)
+    text = "" if message is None else _text(message)
+    return _TRANSIENT if code is None else _text(code), text, _details(details)
 
 
 def _failed(code: str, message: str, details: bytes | None = None) -> Encoded:
@@ -153,7 +153,7 @@ def _failed(code: str, message: str, details: bytes | None = None) -> Encoded:
 
 
 def _details(details: Mapping[Any, Any] | None) -> bytes | None:
-    """A failure is not lost because its details cannot be told."""
+    """Encodes the details of a failure. If they are not JSON, the failure is sent with that problem as its details."""
     if details is None:
         return None
     try:
@@ -164,22 +164,22 @@ def _details(details: Mapping[Any, Any] | None) -> bytes | None:
 
 
 def _described(error: BaseException) -> str:
-    """An exception's own text; one without any has its name."""
+    """Returns the text of an exception, or the name of its class if it has none."""
     try:
         text = str(error)
-    except BaseException:  # it cannot even say what it is
+    except BaseException:  # its `__str__` fails
         text = ""
     return _text(text) or type(error).__name__
 
 
 def _text(value: Any) -> str:
-    """As text that can be sent: half a surrogate pair becomes a question mark."""
+    """Returns a value as text that can be sent: half of a surrogate pair becomes a question mark."""
     text = value if isinstance(value, str) else str(value)
     return text.encode(errors="replace").decode()
 
 
-def _came(value: Any) -> str:
-    """What came instead of what was expected."""
+def _shown(value: Any) -> str:
+    """Describes an unexpected value for a message: its kind, and its beginning."""
     kinds: dict[type, str] = {
         list: "a list",
         tuple: "a tuple",
@@ -192,34 +192,35 @@ def _came(value: Any) -> str:
         "a number" if isinstance(value, float) else f"a value of the type `{_name(value)}`"
     )
     try:
-        shown = repr(value)
+        text = repr(value)
     except Exception:  # a `__repr__` of the user's own
         return kind
-    return f"{kind}, `{_cut(_text(shown), 80)}`"
+    return f"{kind}, `{_cut(_text(text), 80)}`"
 
 
 def _name(value: Any) -> str:
     return type(value).__qualname__
 
 
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[:longest] + "…"
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + "…"
 
 
 # --- JSON
 
 
 def _json(data: Any) -> tuple[bytes | None, str]:
-    """The JSON text, or what in the data is not JSON, and where."""
+    """Returns the JSON text, or the part of the data that is not JSON, with its path."""
     try:
         return _encoder.encode(data).encode(), ""
     except (ValueError, TypeError, RecursionError) as error:
-        # Only now it is looked for: nearly all data is fine.
+        # The search for the path is slow, and needed rarely.
         return None, _first_problem(data) or _text(error)
 
 
 def to_json(data: Any) -> bytes:
-    """The JSON text of data, converted as a result's are. Raises ``ValueError`` naming the path of what is none."""
+    """Returns data as JSON text, converted like the data of a result. Raises ``ValueError`` with the path of the part
+    that is not JSON."""
     encoded, problem = _json(data)
     if encoded is None:
         raise ValueError(f"the data is not JSON: {problem}")
@@ -227,7 +228,7 @@ def to_json(data: Any) -> bytes:
 
 
 def _converted(value: Any) -> Any:
-    """What the encoder does not know, as what it does."""
+    """Converts a value that the JSON encoder does not know to one that it knows."""
     mapping = _as_mapping(value)
     if mapping is not None:
         return mapping
@@ -241,7 +242,8 @@ def _converted(value: Any) -> Any:
 
 
 def _is_one(value: Any, module: str, *classes: str) -> bool:
-    """Whether it is of a class of a module, which is not imported for it: whoever has such a value has imported it."""
+    """Returns whether a value is of a class of a module. The module is not imported: a program that has such a value has
+    imported it."""
     loaded = sys.modules.get(module)
     return loaded is not None and isinstance(value, tuple(getattr(loaded, name) for name in classes))
 
@@ -250,7 +252,7 @@ _encoder = JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"
 
 
 def _as_mapping(value: Any) -> Mapping[Any, Any] | None:
-    """The fields of a dataclass or of a pydantic model; None for anything else."""
+    """Returns the fields of a dataclass or of a pydantic model, or None for anything else."""
     if isinstance(value, type):
         return None
     if hasattr(value, "__pydantic_serializer__") and hasattr(value, "model_dump"):
@@ -262,8 +264,8 @@ def _as_mapping(value: Any) -> Mapping[Any, Any] | None:
 
 
 def _first_problem(data: Any) -> str | None:
-    """What is not JSON, and where."""
-    # What is being looked into: each with its children, and the step that led to the current one.
+    """Finds the first part of data that is not JSON; returns it with its path."""
+    # The containers around the current item, each with its remaining children, and the steps to the current item.
     within: list[tuple[Any, Iterator[tuple[str | int, Any]]]] = []
     steps: list[str | int] = []
     item = data
@@ -272,13 +274,13 @@ def _first_problem(data: Any) -> str | None:
         if problem is None and children is not None:
             if any(item is outer for outer, _ in within):
                 problem = "it contains itself"
-            elif len(within) == _DEEPEST:
-                problem = f"more than {_DEEPEST} levels"
+            elif len(within) == _MAX_DEPTH:
+                problem = f"more than {_MAX_DEPTH} levels"
         if problem is not None:
             return _placed(steps, problem)
         if children is not None:
             within.append((item, children))
-            # Taken below, if there are any.
+            # A placeholder: the loop below sets it for each child.
             steps.append("")
         while within:
             try:
@@ -295,11 +297,11 @@ def _placed(steps: list[str | int], problem: str) -> str:
     path = ""
     for step in steps:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
-    return f"at `{_cut(_text(path), _LONGEST)}`: {problem}" if path else problem
+    return f"at `{_cut(_text(path), _MAX_PATH)}`: {problem}" if path else problem
 
 
 def _look_at(value: Any) -> tuple[str | None, Iterator[tuple[str | int, Any]] | None]:
-    """A problem of the value itself, and what is in it."""
+    """Returns the problem of the value itself, and its children."""
     try:
         while not isinstance(value, (type(None), bool, int, float, str, dict, list, tuple)):
             value = _converted(value)
@@ -325,5 +327,5 @@ def _key_problem(value: dict[Any, Any]) -> str | None:
         if not isinstance(key, (str, int, float, type(None))):
             return f"the key `{_cut(_text(repr(key)), 80)}` is of the type `{_name(key)}`, expected text"
         if _look_at(key)[0] is not None:
-            return f"the key `{_cut(_text(key), 80)}` is no text that can be sent"
+            return f"the key `{_cut(_text(key), 80)}` cannot be sent as text"
     return None

@@ -1,7 +1,7 @@
-"""From the JSON text of a task's parameters to what the handler's annotation says.
+"""The conversion of a task's parameters from JSON text to the type that the handler's annotation names.
 
-Nothing is coerced but nested dataclasses and enumerations, and by pydantic what its models coerce. Of a wrong shape the
-first problem is told, of a pydantic model all. Of a key that stands twice the last counts.
+Only nested dataclasses and enumerations are converted; pydantic models convert as they are defined to. For dataclasses
+and other types the first problem is reported, for pydantic models all problems. Of duplicate keys the last one counts.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ InvalidParams = ParamValidationError
 ParamsReader = Callable[[bytes], Any]
 _Converter = Callable[[Any], Any]
 
-# More than anybody reads.
-_IN_MESSAGE = 20
-# More would make a result that orchestrators refuse for its size.
-_IN_DETAILS = 1000
+# The number of problems that a message lists: more would not be read.
+_MAX_IN_MESSAGE = 20
+# The number of problems in the details: with more, orchestrators might refuse the result for its size.
+_MAX_IN_DETAILS = 1000
 
 
 def invalid(problems: Iterable[tuple[str, str]]) -> ParamValidationError:
-    """The error for problems, each with its path; ``.`` is the whole."""
+    """Returns the error for problems, each with its path; ``.`` stands for the parameters as a whole."""
     listed = list(problems)
-    shown = "; ".join(text if path == "." else f"at `{path}`: {text}" for path, text in listed[:_IN_MESSAGE])
+    shown = "; ".join(text if path == "." else f"at `{path}`: {text}" for path, text in listed[:_MAX_IN_MESSAGE])
     colon = ":" if listed[0][0] == "." else ""
-    more = f"; and {len(listed) - _IN_MESSAGE} more" if len(listed) > _IN_MESSAGE else ""
+    more = f"; and {len(listed) - _MAX_IN_MESSAGE} more" if len(listed) > _MAX_IN_MESSAGE else ""
     details: dict[str, Any] = {
-        "problems": [{"path": path, "problem": text} for path, text in listed[:_IN_DETAILS]],
+        "problems": [{"path": path, "problem": text} for path, text in listed[:_MAX_IN_DETAILS]],
     }
-    if len(listed) > _IN_DETAILS:
-        details["omitted"] = len(listed) - _IN_DETAILS
+    if len(listed) > _MAX_IN_DETAILS:
+        details["omitted"] = len(listed) - _MAX_IN_DETAILS
     return ParamValidationError(f"invalid params{colon} {shown}{more}", details=details)
 
 
@@ -54,20 +54,20 @@ _decoder = JSONDecoder(parse_constant=_refuse_constant)
 
 
 def load(raw: bytes) -> Any:
-    """JSON text as Python has it: whole numbers of any size, floats to the last bit, keys in their order."""
+    """Decodes JSON text without loss: integers of any size, floats to the last bit, keys in their order."""
     try:
         return _decoder.decode(raw.decode())
     except RecursionError:
-        raise invalid([(".", "it is nested too deeply")]) from None
+        raise invalid([(".", "nested too deeply")]) from None
     except JSONDecodeError as error:
-        raise invalid([(".", f"it is not JSON: {error}")]) from None
+        raise invalid([(".", f"not JSON: {error}")]) from None
     except ValueError as error:
         raise invalid([(".", str(error))]) from None
 
 
 def reader(annotation: Any, scope: Mapping[str, Any]) -> ParamsReader:
-    """What makes of JSON text what the annotation says. In ``scope`` the names are looked up that the annotations of
-    dataclasses have, besides in their own modules."""
+    """Returns a function that converts JSON text to the annotated type. Names in the annotations of dataclasses are
+    looked up in ``scope`` and in the modules of the dataclasses."""
     if _mentions_pydantic(annotation):
         return _pydantic_reader(annotation)
     convert = _converter(annotation, scope)
@@ -81,12 +81,12 @@ def reader(annotation: Any, scope: Mapping[str, Any]) -> ParamsReader:
         except _Problem as problem:
             raise invalid([(problem.path(), problem.text)]) from problem.__cause__
         except RecursionError:
-            raise invalid([(".", "it is nested too deeply")]) from None
+            raise invalid([(".", "nested too deeply")]) from None
 
     return read
 
 
-# --- pydantic, which is never imported by us: where it is used, it is imported already.
+# --- pydantic. It is never imported here: a program that uses it has imported it.
 
 
 def _mentions_pydantic(annotation: Any) -> bool:
@@ -106,7 +106,7 @@ def _pydantic_reader(annotation: Any) -> ParamsReader:
 
     def read(raw: bytes) -> Any:
         if b"NaN" in raw or b"Infinity" in raw:
-            # pydantic takes these for numbers.
+            # pydantic accepts these as numbers; `load` refuses them.
             load(raw)
         try:
             return validate(raw)
@@ -121,7 +121,7 @@ def _pydantic_reader(annotation: Any) -> ParamsReader:
 
 
 class _Problem(Exception):
-    """What is wrong, and where: the path grows while it is raised."""
+    """A problem and its path, which grows while the exception propagates."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -143,13 +143,13 @@ def _path(steps: Iterable[str | int]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value from outside, as messages show it."""
+    """Describes a received value for a message."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return f"boolean `{str(value).lower()}`"
     if isinstance(value, int):
-        # A number of more digits than Python converts has come no further than `load`.
+        # `load` has refused numbers with more digits than Python converts to text.
         return f"integer `{value}`"
     if isinstance(value, float):
         return f"floating point `{value}`"
@@ -164,7 +164,7 @@ def _wrong(value: Any, expected: str) -> _Problem:
 
 
 def _converter(annotation: Any, scope: Mapping[str, Any]) -> _Converter | None:
-    """What checks and converts a value; None where everything passes as it is."""
+    """Returns the function that checks and converts a value, or None if every value passes unchanged."""
     annotation = _bare(annotation)
     if annotation in _PLAIN:
         return _PLAIN[annotation]
@@ -180,7 +180,7 @@ def _converter(annotation: Any, scope: Mapping[str, Any]) -> _Converter | None:
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         return _Dataclass(annotation, scope)
     if dataclasses.is_dataclass(origin):
-        # A generic one: its type variables pass unchecked.
+        # A generic dataclass: values of its type variables are not checked.
         return _Dataclass(typing.cast(type, origin), scope)
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return _enum(annotation)
@@ -188,7 +188,7 @@ def _converter(annotation: Any, scope: Mapping[str, Any]) -> _Converter | None:
 
 
 def _bare(annotation: Any) -> Any:
-    """An annotation without what says nothing about the type."""
+    """Removes the parts of an annotation that do not describe the type."""
     while True:
         if isinstance(annotation, dataclasses.InitVar):
             annotation = annotation.type
@@ -278,7 +278,7 @@ def _step(convert: _Converter, value: Any, step: str | int) -> Any:
 def _union(members: tuple[Any, ...], scope: Mapping[str, Any]) -> _Converter | None:
     converters = [_converter(member, scope) for member in members]
     if None in converters:
-        # One of them takes anything.
+        # One of the members accepts any value.
         return None
     expected = " or ".join(_name(member) for member in members)
 
@@ -289,11 +289,11 @@ def _union(members: tuple[Any, ...], scope: Mapping[str, Any]) -> _Converter | N
                 return typing.cast(_Converter, convert)(value)
             except _Problem as problem:
                 problems.append(problem)
-        # The one that was meant is the one that got furthest in.
+        # The member that was probably meant is the one whose problem is deepest.
         deepest = max(len(problem.steps) for problem in problems)
         meant = [problem for problem in problems if len(problem.steps) == deepest]
         if not deepest:
-            # A missing field or a validation of its own is further than a wrong type.
+            # A missing field or a failed validation is a closer match than a wrong type.
             meant = [problem for problem in meant if not problem.text.startswith("invalid type")]
         if len(meant) == 1:
             raise meant[0]
@@ -317,7 +317,7 @@ def _enum(kind: type[enum.Enum]) -> _Converter:
         except (ValueError, TypeError):
             raise _Problem(f"invalid value: {_shown(value)}, expected one of {values}") from None
         if isinstance(value, bool) != isinstance(member.value, bool):
-            # To Python `True` and 1 are the same, to JSON they are not.
+            # `True` equals 1 in Python, but not in JSON.
             raise _Problem(f"invalid value: {_shown(value)}, expected one of {values}")
         return member
 
@@ -325,7 +325,7 @@ def _enum(kind: type[enum.Enum]) -> _Converter:
 
 
 class _Dataclass:
-    """Makes an instance. Its fields are looked at on first use: they may be of its own type."""
+    """Makes an instance of a dataclass. Its fields are examined on first use, since they may have its own type."""
 
     def __init__(self, kind: type, scope: Mapping[str, Any]) -> None:
         self.kind = kind
@@ -359,7 +359,7 @@ class _Dataclass:
 
 
 class _TypedDict:
-    """Checks a dictionary. Its fields are looked at on first use."""
+    """Checks a dictionary against a ``TypedDict``. Its fields are examined on first use."""
 
     def __init__(self, kind: Any, scope: Mapping[str, Any]) -> None:
         self.kind = kind
@@ -385,7 +385,7 @@ class _TypedDict:
 
 
 def _required(kind: Any, hints: Mapping[str, Any]) -> frozenset[str]:
-    """Under postponed annotations Python itself does not see `NotRequired`."""
+    """Returns the required fields: with postponed annotations, Python itself does not evaluate `NotRequired`."""
     required = set(kind.__required_keys__)
     for name, hint in hints.items():
         origin = typing.get_origin(hint)
@@ -397,10 +397,10 @@ def _required(kind: Any, hints: Mapping[str, Any]) -> frozenset[str]:
 
 
 def hints_of(kind: type, scope: Mapping[str, Any]) -> dict[str, Any]:
-    """The annotations of a class's fields. One that cannot be resolved is warned about, and left unchecked."""
+    """Returns the annotations of a class's fields. An unresolvable one is logged, and its field is not checked."""
     try:
         return typing.get_type_hints(kind, localns=dict(scope), include_extras=True)
-    except Exception:  # whatever an annotation may raise
+    except Exception:  # evaluating an annotation may raise anything
         hints: dict[str, Any] = {}
         for base in reversed(kind.__mro__):
             names = vars(sys.modules.get(base.__module__, types))
@@ -410,6 +410,6 @@ def hints_of(kind: type, scope: Mapping[str, Any]) -> dict[str, Any]:
                     hints.update(typing.get_type_hints(one, names, dict(scope), include_extras=True))
                 except Exception as error:
                     where = f"{kind.__qualname__}.{name}"
-                    LOG.warning("the annotation of `%s` cannot be resolved, it is not checked: %s", where, error)
+                    LOG.warning("the annotation of `%s` cannot be resolved, so it is not checked: %s", where, error)
                     hints[name] = Any
         return hints

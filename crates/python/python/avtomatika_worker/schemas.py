@@ -1,7 +1,7 @@
-"""The JSON Schemas of a handler's parameters and result, as orchestrators of the newer generation are told them.
+"""The JSON Schemas of a handler's parameters and result, which newer orchestrators are sent.
 
-They are made of annotations. What cannot be said is left out: a schema never refuses what the handler accepts, but for
-the fields that a dataclass does not have.
+They are made from annotations. Constraints that cannot be expressed are left out, so a schema never refuses a value that
+the handler accepts, with one exception: unknown fields of a dataclass.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _PLAIN: dict[Any, dict[str, Any]] = {
 }
 
 
-# Told as text; their modules are not imported for that.
+# Types that are sent as text. Their modules are not imported here.
 _TEXTS = {"uuid.UUID", "datetime.datetime", "datetime.date", "datetime.time"}
 
 
 def of(func: Callable[..., Any]) -> _Described:
-    """The schema of the parameter named ``params`` and of the result, both as JSON, the docstring, and the version of
-    the handler's module."""
+    """Returns the schema of the argument ``params`` and that of the result, both as JSON, the docstring, and the version
+    of the handler's module."""
     inner = inspect.unwrap(func)
     documentation = getattr(inner, "__doc__", None)
     version = getattr(sys.modules.get(getattr(inner, "__module__", None) or ""), "__version__", None)
@@ -60,7 +60,7 @@ def _input(func: Callable[..., Any]) -> bytes | None:
         if parameter is None or parameter.annotation is parameter.empty:
             return None
         return _encoded(_schema(scope.resolved(parameter.annotation), scope.names, ()))
-    except Exception:  # no schema is better than no worker
+    except Exception:  # a worker without this schema is better than no worker
         return None
 
 
@@ -74,12 +74,12 @@ def _output(func: Callable[..., Any]) -> bytes | None:
         if annotation is dict or typing.get_origin(annotation) is dict or _is_outcome(annotation):
             return None
         return _encoded(_schema(annotation, scope.names, ()))
-    except Exception:  # no schema is better than no worker
+    except Exception:  # a worker without this schema is better than no worker
         return None
 
 
 def _is_outcome(annotation: Any) -> bool:
-    """Whether it says nothing about the data: a mapping may be a whole result."""
+    """Returns whether an annotation does not describe the data: a mapping may be a whole result with a status."""
     return annotation is Any or typing.get_origin(annotation) is Mapping or typing.is_typeddict(annotation)
 
 
@@ -90,7 +90,7 @@ def _encoded(schema: dict[str, Any]) -> bytes:
 def _schema(annotation: Any, names: Mapping[str, Any], within: tuple[Any, ...]) -> dict[str, Any]:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if isinstance(annotation, dict):
-        # A schema that is written out.
+        # The annotation is a schema itself.
         return annotation
     if origin in (typing.Annotated, typing.Required, typing.NotRequired):
         return _schema(arguments[0], names, within)
@@ -115,7 +115,7 @@ def _of_class(kind: Any, names: Mapping[str, Any], within: tuple[Any, ...]) -> d
     if issubclass(kind, enum.Enum):
         return _enum([member.value for member in kind])
     if kind in within:
-        # It contains itself.
+        # The class contains itself.
         return {"type": "object"}
     if typing.is_typeddict(kind):
         hints = hints_of(kind, names)

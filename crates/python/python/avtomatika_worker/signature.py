@@ -1,4 +1,4 @@
-"""What a handler asks for."""
+"""The analysis of a handler's signature: the arguments it asks for."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ OFFERED = frozenset(
         "task_files",
     }
 )
-"""The arguments that a worker offers besides ``params``: a first argument of one of these names is not the
-parameters."""
+"""The names of the arguments that a worker offers besides ``params``. A first argument with one of these names does not
+get the parameters."""
 
 FILES = "task_files"
-"""The name of the files among what a worker offers."""
+"""The name under which the files are offered."""
 
 
 class Plan:
-    """How a handler is called.
+    """The way to call a handler.
 
-    ``func(*arguments, **keywords)`` is what ``arguments(params, offered)`` gives; ``params_reader`` makes ``params`` of
-    their JSON text.
+    ``arguments(params, offered)`` returns the positional and the keyword arguments of ``func``; ``params_reader``
+    converts the JSON text of the parameters to ``params``.
     """
 
     __slots__ = (
@@ -77,52 +77,54 @@ class Plan:
         )
         """The arguments that get the task's files."""
         self.takes_all: bool = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-        """Whether everything that is offered is passed."""
+        """Whether the handler takes ``**kwargs``, and so gets all offered arguments."""
         named = [
             parameter
             for parameter in parameters
             if parameter.name != own and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         ]
         self.wanted: frozenset[str] = frozenset(parameter.name for parameter in named)
-        """The arguments it names besides the parameters."""
+        """The names of its arguments, except for the parameters."""
         self._required = tuple(parameter.name for parameter in named if parameter.default is parameter.empty)
         self._annotation = self._params.annotation if self._params else inspect.Parameter.empty
         self._reader: ParamsReader | None = None
         _refuse_generators(func, self.name)
         for parameter in parameters:
-            # What a handler asks for is passed by name.
-            is_out_of_reach = parameter.kind is parameter.POSITIONAL_ONLY and parameter.name != own
-            if is_out_of_reach and (parameter.default is parameter.empty or parameter.name in OFFERED):
+            # Offered arguments are passed by name.
+            is_unreachable = parameter.kind is parameter.POSITIONAL_ONLY and parameter.name != own
+            if is_unreachable and (parameter.default is parameter.empty or parameter.name in OFFERED):
                 raise TypeError(
-                    f"the handler `{self.name}` takes `{parameter.name}` by its place only, expected by name"
+                    f"the argument `{parameter.name}` of the handler `{self.name}` is positional-only, expected one that "
+                    "can be passed by name"
                 )
         self._try_to_resolve()
 
     @property
     def wants_files(self) -> bool:
-        """Whether it asks for the task's files."""
+        """Whether the handler asks for the task's files."""
         return bool(self.files) or FILES in self.wanted
 
     @property
     def is_plain(self) -> bool:
-        """Whether it takes its parameters first, and asks for nothing but what is always offered, by that name."""
-        by_place = self._params is not None and self._params.kind is not self._params.KEYWORD_ONLY
-        return by_place and not self.files and OFFERED.issuperset(self._required)
+        """Whether the handler takes its parameters as the first argument, and asks only for arguments that are always
+        offered."""
+        is_positional = self._params is not None and self._params.kind is not self._params.KEYWORD_ONLY
+        return is_positional and not self.files and OFFERED.issuperset(self._required)
 
     @property
     def params_reader(self) -> ParamsReader:
-        """Makes of JSON text what the handler's annotation says. It raises ``ParamValidationError``."""
+        """The function that converts JSON text to the annotated type. It raises ``ParamValidationError``."""
         self.prepare()
         return typing.cast(ParamsReader, self._reader)
 
     def prepare(self) -> None:
-        """Resolves an annotation that named something which was not there yet when the handler was registered. Raises
-        ``TypeError`` when it still is not."""
+        """Resolves an annotation whose names were not defined when the handler was registered. Raises ``TypeError`` when
+        they still are not."""
         if self._reader is None:
             self._reader = reader(self._scope.resolved(self._annotation), self._scope.names)
 
     def arguments(self, params: Any, offered: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """What the handler is called with."""
+        """Returns the positional and the keyword arguments of the handler."""
         keywords = self.bind(offered)
         if self._params is None:
             if self.takes_all:
@@ -134,12 +136,12 @@ class Plan:
         return (params,), keywords
 
     def invoke(self, params: Any, offered: Mapping[str, Any]) -> Any:
-        """Calls the handler: the result, or what is to be awaited."""
+        """Calls the handler, and returns its result or an awaitable."""
         arguments, keywords = self.arguments(params, offered)
         return self.func(*arguments, **keywords)
 
     def bind(self, offered: Mapping[str, Any]) -> dict[str, Any]:
-        """Of what is offered, what the handler names, or everything when it takes ``**kwargs``; without the
+        """Returns the offered arguments that the handler names, or all of them when it takes ``**kwargs``, without the
         parameters."""
         if self.takes_all:
             own = self._params.name if self._params else None
@@ -154,7 +156,7 @@ class Plan:
         missing = [name for name in self._required if name not in keywords]
         if missing:
             names = ", ".join(f"`{name}`" for name in missing)
-            raise PermanentError(f"the handler `{self.name}` asks for {names}, which nobody injected")
+            raise PermanentError(f"the handler `{self.name}` asks for {names}, which no middleware has provided")
         return keywords
 
     def _try_to_resolve(self) -> None:
@@ -163,43 +165,44 @@ class Plan:
         except TypeError:
             if not isinstance(self._annotation, str):
                 raise
-            # It may name a class that stands further down: `prepare` tries again.
+            # It may name a class that is defined further down: `prepare` tries again.
 
 
 def analyse(func: Callable[..., Any]) -> Plan:
-    """Looks at a handler. Raises ``TypeError`` when it can never be one."""
+    """Examines a handler. Raises ``TypeError`` when it cannot be used as one."""
     return Plan(func)
 
 
 def _parameters(func: Callable[..., Any]) -> list[inspect.Parameter]:
     if not callable(func):
-        raise TypeError(f"a handler has to be a function, got `{type(func).__name__}`")
+        raise TypeError(f"a handler must be a function, got `{type(func).__name__}`")
     try:
         return list(inspect.signature(func).parameters.values())
     except ValueError:
-        # A function of an extension that does not tell.
+        # A function of an extension module without a signature.
         return [inspect.Parameter("params", inspect.Parameter.POSITIONAL_ONLY)]
 
 
 def _is_async(func: Any) -> bool:
     while isinstance(func, functools.partial):
         func = func.func
-    # Not what a wrapper wraps: it may block until that has ended. If it only passes the coroutine on, that is awaited.
+    # The wrapped function does not count: the wrapper may block until it has ended. If the wrapper only returns the
+    # coroutine, that coroutine is awaited.
     return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(getattr(func, "__call__", None))  # noqa: B004
 
 
 def _refuse_generators(func: Any, name: str) -> None:
     inner = inspect.unwrap(func)
     if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise TypeError(f"the handler `{name}` has a `yield`: a handler returns its result")
+        raise TypeError(f"the handler `{name}` is a generator, expected a function that returns its result")
 
 
 def _params_parameter(parameters: list[inspect.Parameter], scope: Scope) -> inspect.Parameter | None:
-    """The one named `params`, else the first positional one that is nothing else."""
+    """Returns the argument named `params`, else the first positional one unless it is one of the offered arguments."""
     for parameter in parameters:
         if parameter.name == "params" and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter is not parameters[0]:
-                # It cannot be passed by its place.
+                # It is not the first one, so it is passed by name.
                 return parameter.replace(kind=parameter.KEYWORD_ONLY)
             return parameter
     first = parameters[0] if parameters else None
@@ -211,7 +214,7 @@ def _params_parameter(parameters: list[inspect.Parameter], scope: Scope) -> insp
 
 def _is_files(scope: Scope, annotation: Any) -> bool:
     if isinstance(annotation, str) and annotation.rpartition(".")[2] == "TaskFiles":
-        # It may be imported for type checkers only.
+        # The class may be imported for type checkers only.
         return True
     module = sys.modules.get("avtomatika_worker.task_files")
     if module is None or annotation is inspect.Parameter.empty:
@@ -222,8 +225,8 @@ def _is_files(scope: Scope, annotation: Any) -> bool:
 
 
 class Scope:
-    """Where the names of a handler's annotations are looked up: its module, what it closes over, and the functions it
-    is defined in, as long as they run."""
+    """The names that a handler's annotations may use: those of its module, of its closure, and of the functions that it
+    is defined in, as long as these run."""
 
     def __init__(self, func: Any) -> None:
         while isinstance(func, functools.partial):
@@ -244,15 +247,15 @@ class Scope:
                 continue
 
     def resolved(self, annotation: Any, *, quietly: bool = False) -> Any:
-        """An annotation as a type. Unresolvable, it is a ``TypeError``, or nothing."""
+        """Returns an annotation as a type. An unresolvable one raises ``TypeError``, or is ``Any`` if ``quietly``."""
         if annotation is inspect.Parameter.empty:
             return Any
         one = types.SimpleNamespace(__annotations__={"it": annotation})
         try:
             return typing.get_type_hints(one, self.globals, self.names, include_extras=True)["it"]
-        except Exception as error:  # whatever an annotation may raise
+        except Exception as error:  # evaluating an annotation may raise anything
             if quietly or isinstance(error, SyntaxError) or not _has_text(annotation):
-                # It is no type, but perhaps a text for people: nothing is known, nothing is checked.
+                # The annotation is not a type but perhaps a remark for people, so nothing is checked.
                 return Any
             raise TypeError(f"the annotation `{annotation}` of `params` cannot be resolved: {error}") from None
 
@@ -264,7 +267,7 @@ def _has_text(annotation: Any) -> bool:
 
 
 def _enclosing(names: dict[str, Any]) -> dict[str, Any]:
-    """The variables of the functions that are running in the module: in them, a class may be local."""
+    """Returns the local variables of the module's functions that are running: a class may be local to one of them."""
     scopes: list[dict[str, Any]] = []
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -278,5 +281,5 @@ def _enclosing(names: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_for_annotations(value: Any) -> bool:
-    """Whether it may stand in an annotation; all else is not kept alive."""
+    """Returns whether a value may be part of an annotation; other values are not kept alive."""
     return isinstance(value, (type, types.ModuleType)) or type(value).__module__ in ("typing", "types")

@@ -1,7 +1,7 @@
-"""The files of a task: a directory of its own, removed after its result was sent.
+"""The files of a task: a directory of its own, which is removed after the result was sent.
 
-Every method is there twice: to be awaited in an ``async def`` handler, and under the name with ``_sync`` for a ``def``
-handler. Names are relative to the directory; none leads out of it.
+Every method exists twice: to be awaited in an ``async def`` handler, and with the suffix ``_sync`` for a ``def``
+handler. File names are relative to the directory; a name outside of it is refused.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _Name = str | os.PathLike[str]
 # In the class below `list` is a method.
 _Names = list[str]
 
-# Disks serve few at once.
-_MOST_THREADS = 8
+# More threads do not make a disk faster.
+_MAX_THREADS = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FileMetadata:
-    """What was uploaded: where it is, and its size in bytes."""
+    """The address of an upload, and its size in bytes."""
 
     uri: str
     size: int
 
 
 class TaskFiles:
-    """The files of one task. A handler gets it by an argument that is annotated with it."""
+    """The files of one task. A handler gets them as an argument that is annotated with this class."""
 
     __slots__ = ("_native",)
 
@@ -50,7 +50,7 @@ class TaskFiles:
     # Paths
 
     async def get_root(self) -> str:
-        """The directory, which is there when this returns."""
+        """Returns the path of the directory, and creates it if necessary."""
         return await _elsewhere(self.get_root_sync)
 
     def get_root_sync(self) -> str:
@@ -58,7 +58,7 @@ class TaskFiles:
         return self._native.root()
 
     async def path_to(self, filename: _Name) -> str:
-        """The whole path to a file. The directory it is in is there when this returns."""
+        """Returns the absolute path of a file, and creates the directories above it if necessary."""
         return await _elsewhere(self.path_to_sync, filename)
 
     def path_to_sync(self, filename: _Name) -> str:
@@ -66,7 +66,7 @@ class TaskFiles:
         return self._native.path_to(_text(filename))
 
     async def exists(self, filename: _Name) -> bool:
-        """Whether there is a file or directory of this name."""
+        """Returns whether a file or directory of this name exists."""
         return await _elsewhere(self.exists_sync, filename)
 
     def exists_sync(self, filename: _Name) -> bool:
@@ -74,7 +74,7 @@ class TaskFiles:
         return self._native.exists(_text(filename))
 
     async def list(self) -> _Names:
-        """The names in the directory, in alphabetical order; what is in directories below is not listed."""
+        """Returns the names in the directory, in alphabetical order, without the contents of subdirectories."""
         return await _elsewhere(self.list_sync)
 
     def list_sync(self) -> _Names:
@@ -90,7 +90,7 @@ class TaskFiles:
     async def read(self, filename: _Name, mode: Literal["rb"]) -> bytes: ...
 
     async def read(self, filename: _Name, mode: str = "r") -> str | bytes:
-        """A whole file: text in UTF-8, or bytes with the mode ``rb``."""
+        """Reads a whole file: as UTF-8 text, or as bytes with the mode ``rb``."""
         return await _elsewhere(self._read, filename, mode)
 
     @overload
@@ -104,8 +104,8 @@ class TaskFiles:
         return self._read(filename, mode)
 
     async def write(self, filename: _Name, data: str | bytes, mode: str = "w") -> None:
-        """Writes text in UTF-8, or bytes with the mode ``wb``; ``a`` and ``ab`` append. Makes the directories that the
-        name has."""
+        """Writes a whole file: text as UTF-8, or bytes with the mode ``wb``. The modes ``a`` and ``ab`` append, ``x`` and
+        ``xb`` refuse an existing file. Creates the directories in the name if necessary."""
         await _elsewhere(self.write_sync, filename, data, mode)
 
     def write_sync(self, filename: _Name, data: str | bytes, mode: str = "w") -> None:
@@ -113,12 +113,12 @@ class TaskFiles:
         _check(mode, "w", "a", "x")
         if isinstance(data, str) == ("b" in mode):
             expected = "bytes" if "b" in mode else "text"
-            raise TypeError(f"`{_text(filename)}` is written with the mode `{mode}`, which takes {expected}")
+            raise TypeError(f"`{_text(filename)}` is opened with the mode `{mode}`, which expects {expected}")
         with self._open(filename, mode) as file:
             file.write(data)
 
     async def read_json(self, filename: _Name) -> Any:
-        """What the JSON in a file says."""
+        """Reads a file of JSON, and returns the decoded value."""
         return await _elsewhere(self.read_json_sync, filename)
 
     def read_json_sync(self, filename: _Name) -> Any:
@@ -126,7 +126,7 @@ class TaskFiles:
         return json.loads(self._native.read(_text(filename)))
 
     async def write_json(self, filename: _Name, data: Any) -> None:
-        """Writes data as JSON, converted as the data of a result are."""
+        """Writes data to a file as JSON, converted like the data of a result."""
         await _elsewhere(self.write_json_sync, filename, data)
 
     def write_json_sync(self, filename: _Name, data: Any) -> None:
@@ -144,8 +144,8 @@ class TaskFiles:
 
     @asynccontextmanager
     async def open(self, filename: _Name, mode: str = "r") -> AsyncIterator[AsyncFile]:
-        """``async with files.open(name, mode) as file``: an open file, whose methods are awaited. ``mode`` is as Python's
-        ``open`` has it; text is UTF-8."""
+        """Opens a file: ``async with files.open(name, mode) as file``. The methods of ``file`` are awaited. ``mode`` is one
+        of Python's ``open``; text is UTF-8."""
         file = AsyncFile(await _elsewhere(self._open, filename, mode))
         try:
             yield file
@@ -154,7 +154,8 @@ class TaskFiles:
 
     @contextmanager
     def open_sync(self, filename: _Name, mode: str = "r") -> Iterator[IO[Any]]:
-        """``open`` for ``def`` handlers: ``with files.open_sync(name, mode) as file``, which is one of Python's own."""
+        """``open`` for ``def`` handlers: ``with files.open_sync(name, mode) as file``. ``file`` is an ordinary Python
+        file."""
         with self._open(filename, mode) as file:
             yield file
 
@@ -165,7 +166,7 @@ class TaskFiles:
     # Storage
 
     async def upload_file(self, filename: _Name) -> FileMetadata:
-        """Uploads a file to ``S3_DEFAULT_BUCKET`` now; what a result names is uploaded without being asked for."""
+        """Uploads a file to ``S3_DEFAULT_BUCKET`` at once. Files that a result names are uploaded in any case."""
         return await _elsewhere(self.upload_file_sync, filename)
 
     def upload_file_sync(self, filename: _Name) -> FileMetadata:
@@ -174,7 +175,7 @@ class TaskFiles:
         return FileMetadata(uri, os.stat(self.path_to_sync(filename)).st_size)
 
     async def upload_dir(self, dirname: _Name = "") -> FileMetadata:
-        """Uploads all files below a directory now; without a name, all files of the task."""
+        """Uploads all files below a directory at once; without a name, all files of the task."""
         return await _elsewhere(self.upload_dir_sync, dirname)
 
     def upload_dir_sync(self, dirname: _Name = "") -> FileMetadata:
@@ -186,8 +187,10 @@ class TaskFiles:
         return FileMetadata(uri, sum(sizes))
 
     async def download_file(self, uri: str, filename: _Name, verify_meta: Any = None) -> str:
-        """Downloads an object, or all below an address that ends in ``/``, and gives the whole path. ``verify_meta`` may
-        have the ``size`` that the file has to have."""
+        """Downloads an object, or all objects below an address that ends in ``/``, and returns the absolute path.
+
+        If ``verify_meta`` has an attribute ``size``, a file of another size raises ``IntegrityMismatchError``.
+        """
         return await _elsewhere(self.download_file_sync, uri, filename, verify_meta)
 
     def download_file_sync(self, uri: str, filename: _Name, verify_meta: Any = None) -> str:
@@ -201,7 +204,7 @@ class TaskFiles:
 
 
 class AsyncFile:
-    """An open file of Python's whose methods are awaited: the disk never holds up the event loop."""
+    """An open file whose methods are awaited, so that the disk never blocks the event loop."""
 
     __slots__ = ("_file",)
 
@@ -210,47 +213,47 @@ class AsyncFile:
 
     @property
     def closed(self) -> bool:
-        """Whether it is closed."""
+        """Whether the file is closed."""
         return self._file.closed
 
     async def read(self, size: int = -1) -> Any:
-        """So much of what follows, or all of it: text, or bytes."""
+        """Reads up to ``size`` characters or bytes, or the rest of the file."""
         return await _elsewhere(self._file.read, size)
 
     async def readline(self, size: int = -1) -> Any:
-        """The next line with its end; empty after the last."""
+        """Reads the next line, including its line end; the result is empty at the end of the file."""
         return await _elsewhere(self._file.readline, size)
 
     async def readlines(self, hint: int = -1) -> list[Any]:
-        """The lines that follow."""
+        """Reads the remaining lines."""
         return await _elsewhere(self._file.readlines, hint)
 
     async def write(self, data: str | bytes) -> int:
-        """Writes text, or bytes."""
+        """Writes text or bytes, and returns their length."""
         return await _elsewhere(self._file.write, data)
 
     async def writelines(self, lines: Any) -> None:
-        """Writes lines, which have their ends."""
+        """Writes lines, which include their line ends."""
         await _elsewhere(self._file.writelines, list(lines))
 
     async def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Goes to a place, and gives it."""
+        """Moves to a position, and returns it."""
         return await _elsewhere(self._file.seek, offset, whence)
 
     async def tell(self) -> int:
-        """The place it is at."""
+        """Returns the current position."""
         return await _elsewhere(self._file.tell)
 
     async def truncate(self, size: int | None = None) -> int:
-        """Cuts it, at the place it is at or at another."""
+        """Sets the length of the file to ``size``, or to the current position, and returns it."""
         return await _elsewhere(self._file.truncate, size)
 
     async def flush(self) -> None:
-        """Hands what was written to the system."""
+        """Passes buffered data to the operating system."""
         await _elsewhere(self._file.flush)
 
     async def close(self) -> None:
-        """Closes it."""
+        """Closes the file."""
         await _elsewhere(self._file.close)
 
     def __aiter__(self) -> AsyncFile:
@@ -266,18 +269,18 @@ class AsyncFile:
 def _text(name: _Name) -> str:
     text = os.fspath(name)
     if not isinstance(text, str):
-        raise TypeError(f"a file's name is text, got `{type(text).__name__}`")
+        raise TypeError(f"the name of a file must be text, got `{type(text).__name__}`")
     return text
 
 
 def _check(mode: str, *first: str) -> None:
-    """Whether a whole file can be read or written in a mode."""
+    """Raises ``ValueError`` for a mode in which a whole file cannot be read or written."""
     if not any(mode in (one, f"{one}b", f"{one}t", f"b{one}") for one in first):
         expected = " or ".join(f"`{one}`" for one in first)
         raise ValueError(f"the mode is `{mode}`, expected {expected}, with `b` for bytes")
 
 
-# --- The disk is waited for on threads, which are this process's own.
+# --- Blocking calls run on threads. A forked process gets threads of its own.
 
 _threads: tuple[int, Threads] | None = None
 
@@ -286,12 +289,12 @@ def _own_threads() -> Threads:
     global _threads
     process = os.getpid()
     if _threads is None or _threads[0] != process:
-        _threads = (process, Threads(_MOST_THREADS))
+        _threads = (process, Threads(_MAX_THREADS))
     return _threads[1]
 
 
 async def _elsewhere(call: Callable[..., _Result], *arguments: Any) -> _Result:
-    """Makes a call that may block, on a thread."""
+    """Makes a call that may block on a thread."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_Result] = loop.create_future()
 
@@ -312,7 +315,7 @@ async def _elsewhere(call: Callable[..., _Result], *arguments: Any) -> _Result:
         try:
             loop.call_soon_threadsafe(settle, result, error)
         except RuntimeError:
-            # The loop was closed: nobody waits any more.
+            # The loop was closed: nothing waits for the result.
             return
 
     _own_threads().submit(job)

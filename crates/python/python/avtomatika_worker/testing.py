@@ -1,4 +1,4 @@
-"""Runs tasks of a worker in a test: without a server, or with an orchestrator in the process.
+"""Tools for testing a worker: without a server, or with an orchestrator inside the test process.
 
 ::
 
@@ -9,16 +9,17 @@
         assert run.status == "success"
         assert run.data == {"width": 640}
 
-What runs a task is what runs it in production: the same parameters, arguments, middleware and results. Only the
-orchestrator is missing, and the storage: what it would have been told is there to be looked at, ``s3://`` addresses stay what they are.
+Parameters, arguments, middleware and results are processed as in production. Only the orchestrator and the storage are
+missing: the result has the progress and the events that would have been sent, and ``s3://`` addresses are left as they
+are.
 
-With pytest there is the fixture ``dev_orchestrator``, an orchestrator of the test's own::
+For pytest there is the fixture ``dev_orchestrator``, an orchestrator for one test::
 
     def test_all_of_it(dev_orchestrator):
         with dev_orchestrator.running(worker):
             assert dev_orchestrator.run("resize_image", {"width": 640})["data"] == {"width": 640}
 
-``local_s3`` is a storage of the test's own: ``local_s3.configure(worker)`` before the worker runs.
+The fixture ``local_s3`` is an S3 storage for one test: call ``local_s3.configure(worker)`` before the worker runs.
 """
 
 from __future__ import annotations
@@ -47,27 +48,28 @@ __all__ = ["DevOrchestrator", "LocalS3", "TestRun", "TestWorker"]
 
 
 class TestRun:
-    """What became of a task."""
+    """The outcome of a task."""
 
     __test__ = False
 
-    def __init__(self, ended: Ended, told: _Told) -> None:
+    def __init__(self, ended: Ended, stub: _StubTask) -> None:
         status, data, error = ended
         self.status: str = status
-        """``success``, ``failure``, ``cancelled``, or a status of the handler's own."""
+        """The status: ``success``, ``failure``, ``cancelled``, or one of the handler's own."""
         self.data: dict[str, Any] | None = None if data is None else json.loads(data)
-        """The data, as the orchestrator would have got it."""
+        """The data, as the orchestrator would have received it."""
         self.error_code: str | None = None if error is None else error[0]
         self.error_message: str | None = None if error is None else error[1]
         self.error_details: dict[str, Any] | None = None
         if error is not None and error[2] is not None:
             self.error_details = json.loads(error[2])
-        self.progress: list[tuple[float, str]] = told.progress
-        """What it told of how far it was; an orchestrator gets at most 10 of it in any second, and the last."""
-        self.events: list[tuple[str, Any]] = told.events
-        """The types and payloads of the events it sent."""
-        self.files: dict[str, bytes] = told.folder.content()
-        """What was in its directory at the end, by name."""
+        self.progress: list[tuple[float, str]] = stub.progress
+        """All progress that the handler sent. In production, an orchestrator gets at most 10 messages per second, and the
+        last one."""
+        self.events: list[tuple[str, Any]] = stub.events
+        """The types and payloads of the events that the handler sent."""
+        self.files: dict[str, bytes] = stub.folder.content()
+        """The content of the files in the task's directory at the end, by name."""
 
     def __repr__(self) -> str:
         if self.error_code is not None:
@@ -76,9 +78,9 @@ class TestRun:
 
 
 class TestWorker:
-    """Runs tasks of a worker, one at a time, without an orchestrator. Start-up hooks are not run.
+    """Runs tasks of a worker, one at a time, without an orchestrator. Start-up hooks are not called.
 
-    Its hot cache lives as long as it does; everything else begins anew with each task.
+    The hot cache is kept from task to task; everything else is new for each task.
     """
 
     __test__ = False
@@ -90,17 +92,18 @@ class TestWorker:
 
     @property
     def hot_cache(self) -> set[str]:
-        """The models that are said to be loaded."""
+        """The models that are reported as loaded."""
         return set(self._hot)
 
     def run(self, name: str, params: Mapping[str, Any] | None = None, **task: Any) -> TestRun:
-        """Runs a task with these parameters, on an event loop of its own.
+        """Runs a task with these parameters on a new event loop.
 
-        ``task`` may say ``task_id``, ``job_id``, ``priority``, ``tracing_context``, ``deadline`` and ``cancelled_after``:
-        after so many seconds it is told to stop. Raises ``KeyError`` when there is no such task.
+        ``task`` may set ``task_id``, ``job_id``, ``priority``, ``tracing_context`` and ``deadline``, as well as
+        ``cancelled_after``: the number of seconds after which the task is cancelled. Raises ``KeyError`` when the worker
+        has no such task.
         """
         if asyncio._get_running_loop() is not None:
-            raise RuntimeError("an event loop runs in this thread already: use `await tester.run_async(…)`")
+            raise RuntimeError("an event loop already runs in this thread: use `await tester.run_async(…)`")
         return asyncio.run(self.run_async(name, params, **task))
 
     async def run_async(
@@ -111,58 +114,58 @@ class TestWorker:
         cancelled_after: float | None = None,
         **task: Any,
     ) -> TestRun:
-        """As ``run``, on the loop that it is awaited on."""
-        known = {route.name: route for route in routes(self._worker)}
+        """Runs a task like ``run``, on the current event loop."""
+        known = {route.name: route for route in routes(self._worker._registered())}
         if name not in known:
-            raise KeyError(f"there is no task `{name}`; there are {', '.join(sorted(known)) or 'none'}")
+            raise KeyError(f"there is no task `{name}`; the worker has: {', '.join(sorted(known)) or 'no tasks'}")
         route = known[name]
         route.plan.prepare()
         raw = json.dumps({} if params is None else params).encode()
-        told = _Told(name, next(self._numbers), self._hot, task)
+        stub = _StubTask(name, next(self._numbers), self._hot, task)
         try:
-            return TestRun(await _ended(route, told, raw, cancelled_after), told)
+            return TestRun(await _ended(route, stub, raw, cancelled_after), stub)
         finally:
-            told.folder.remove()
+            stub.folder.remove()
 
 
-async def _ended(route: Route, told: _Told, raw: bytes, cancelled_after: float | None) -> Ended:
+async def _ended(route: Route, stub: _StubTask, raw: bytes, cancelled_after: float | None) -> Ended:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Ended] = loop.create_future()
     threads = Threads(1)
 
     def finish(_: Execution, ended: Ended) -> None:
-        # On the loop, or on a thread.
+        # Called on the loop or on a thread.
         loop.call_soon_threadsafe(settle, ended)
 
     def settle(ended: Ended) -> None:
         if not future.done():
             future.set_result(ended)
 
-    running = execution(route, told, 0, raw, finish)  # type: ignore[arg-type]
+    running = execution(route, stub, 0, raw, finish)  # type: ignore[arg-type]
     running.start(threads, loop)
-    timer = None if cancelled_after is None else loop.call_later(cancelled_after, _cancel, running, told)
+    timer = None if cancelled_after is None else loop.call_later(cancelled_after, _cancel, running, stub)
     try:
         ended = await future
     finally:
         threads.close()
         if timer is not None:
             timer.cancel()
-    return ("cancelled", None, None) if told.is_cancelled else ended
+    return ("cancelled", None, None) if stub.is_cancelled else ended
 
 
-def _cancel(running: Execution, told: _Told) -> None:
-    told.is_cancelled = True
+def _cancel(running: Execution, stub: _StubTask) -> None:
+    stub.is_cancelled = True
     running.cancel()
 
 
-class _Told:
-    """Stands in for a task of the core's: says what it is, and keeps what it is told."""
+class _StubTask:
+    """Stands in for a task of the core: has its properties, and keeps the messages that it is given to send."""
 
     def __init__(self, name: str, number: int, hot: set[str], task: Mapping[str, Any]) -> None:
         known = ("task_id", "job_id", "priority", "tracing_context", "deadline")
         unknown = ", ".join(f"`{key}`" for key in task if key not in known)
         if unknown:
-            raise TypeError(f"of a task there is no {unknown}; there are {', '.join(known)}, cancelled_after")
+            raise TypeError(f"a task has no {unknown}, expected one of: {', '.join(known)}, cancelled_after")
         self.name = name
         self.task_id: str = task.get("task_id", f"task-{number}")
         self.job_id: str = task.get("job_id", f"job-{number}")
@@ -202,19 +205,20 @@ class _Told:
 
 
 class DevOrchestrator:
-    """An orchestrator in the process, for tests and development. It forgets everything when it ends.
+    """An orchestrator inside the process, for tests and development. Its state is lost when it ends.
 
-    ``settings`` may say ``token``, ``poll_hold``, ``worker_ttl``, ``max_retries`` and ``task_timeout``; times are seconds.
+    ``settings`` may set ``token``, ``poll_hold``, ``worker_ttl``, ``max_retries`` and ``task_timeout``; times are in
+    seconds.
     """
 
     def __init__(self, address: str = "127.0.0.1:0", **settings: Any) -> None:
         self._native = _native.DevOrchestrator(address, **settings)
-        # By default any token will do.
+        # By default, the orchestrator accepts any token.
         self._token: str = settings.get("token") or "development"
 
     @property
     def url(self) -> str:
-        """Where workers and people find it."""
+        """The address for workers and browsers."""
         return self._native.url
 
     def submit(
@@ -225,35 +229,35 @@ class DevOrchestrator:
         priority: float | None = None,
         timeout: float | None = None,
     ) -> str:
-        """Submits a task, and gives its job's id. ``timeout`` is how long it may run."""
+        """Submits a task, and returns the id of its job. ``timeout`` is its time limit in seconds."""
         raw = json.dumps({} if params is None else params, allow_nan=False).encode()
         return self._native.submit(name, raw, priority=priority, timeout=timeout)
 
     def wait(self, job_id: str, seconds: float = 30.0) -> dict[str, Any]:
-        """Waits until a task has ended, and gives it as it is shown. Raises ``TimeoutError``."""
+        """Waits until a task has ended, and returns its state. Raises ``TimeoutError`` after ``seconds``."""
         return json.loads(self._native.wait(job_id, seconds))  # type: ignore[no-any-return]
 
     def run(self, name: str, params: Mapping[str, Any] | None = None, *, seconds: float = 30.0) -> dict[str, Any]:
-        """Submits a task, and waits until it has ended."""
+        """Submits a task, waits until it has ended, and returns its state."""
         return self.wait(self.submit(name, params), seconds)
 
     def task(self, job_id: str) -> dict[str, Any] | None:
-        """A task as it stands now."""
+        """Returns the current state of a task, or None if there is no such task."""
         view = self._native.task(job_id)
         return None if view is None else json.loads(view)
 
     def cancel(self, job_id: str) -> None:
-        """Cancels a task that waits; asks the worker of one that runs to stop it."""
+        """Cancels a waiting task; asks the worker to stop a running one."""
         self._native.cancel(job_id)
 
     def workers(self) -> list[dict[str, Any]]:
-        """The workers that are registered and not silent."""
+        """Returns the workers that are registered and not silent."""
         return json.loads(self._native.workers())  # type: ignore[no-any-return]
 
     @contextmanager
     def running(self, worker: Worker, seconds: float = 30.0) -> Iterator[Worker]:
-        """Runs a worker against it, on a thread of its own, until the block ends. ``seconds`` is how long it may take to
-        come and to go."""
+        """Runs a worker with this orchestrator until the end of the ``with`` block, on a thread of its own. ``seconds``
+        limits the time for the worker to register, and the time for it to end."""
         config = worker.config
         before = config.ORCHESTRATORS_CONFIG
         config.ORCHESTRATORS_CONFIG = [{"url": self.url, "token": self._token}]
@@ -267,7 +271,7 @@ class DevOrchestrator:
             config.ORCHESTRATORS_CONFIG = before
 
     def shutdown(self) -> None:
-        """Ends it. Does nothing the second time."""
+        """Stops the orchestrator. Does nothing the second time."""
         self._native.shutdown()
 
     def __enter__(self) -> DevOrchestrator:
@@ -280,9 +284,9 @@ class DevOrchestrator:
 
 
 class LocalS3:
-    """A storage in the process, for tests and development. It forgets everything when it ends.
+    """An S3 storage inside the process, for tests and development. Its state is lost when it ends.
 
-    It has the bucket that results are uploaded to, and those that are named.
+    It has the bucket that results are uploaded to by default, and the ``buckets``.
     """
 
     def __init__(self, *buckets: str) -> None:
@@ -290,33 +294,33 @@ class LocalS3:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variables by which a worker is told of it."""
+        """The environment variables for a worker that uses this storage."""
         return dict(self._native.variables)
 
     def configure(self, worker: Worker) -> None:
-        """Sets the options by which a worker is told of it."""
+        """Sets the worker's options to use this storage."""
         for name, value in self._native.variables:
             setattr(worker.config, name, value)
 
     def create_bucket(self, name: str) -> None:
-        """Makes a bucket."""
+        """Creates a bucket."""
         self._native.create_bucket(name)
 
     def put(self, uri: str, content: bytes) -> None:
-        """Puts an object: ``s3://bucket/key``."""
+        """Stores an object at ``s3://bucket/key``."""
         self._native.put(*_located(uri), content)
 
     def get(self, uri: str) -> bytes:
-        """An object's content. Raises ``FileNotFoundError``."""
+        """Returns the content of an object. Raises ``FileNotFoundError``."""
         return self._native.get(*_located(uri))
 
     def keys(self, uri: str) -> list[str]:
-        """The addresses of all objects whose addresses begin with this one, in order."""
+        """Returns the addresses of all objects that begin with ``uri``, in order."""
         bucket, prefix = _located(uri)
         return [f"s3://{bucket}/{key}" for key in self._native.keys(bucket, prefix)]
 
     def shutdown(self) -> None:
-        """Ends it. Does nothing the second time."""
+        """Stops the storage. Does nothing the second time."""
         self._native.shutdown()
 
     def __enter__(self) -> LocalS3:
@@ -337,7 +341,7 @@ def _located(uri: str) -> tuple[str, str]:
 
 
 class _Running(threading.Thread):
-    """A worker on a thread of its own."""
+    """A thread that runs a worker."""
 
     def __init__(self, worker: Worker) -> None:
         super().__init__(name="avtomatika-test-worker", daemon=True)
@@ -367,4 +371,4 @@ class _Running(threading.Thread):
         if self.is_alive():
             raise TimeoutError(f"the worker has not ended in {seconds} s")
         if self._error is not None:
-            LOG.error("the worker of a test ended badly", exc_info=self._error)
+            LOG.error("the worker of a test failed", exc_info=self._error)

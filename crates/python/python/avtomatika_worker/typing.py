@@ -1,6 +1,6 @@
-"""The codes that a failure can have, and the types of what users pass in.
+"""The error codes of failures, and types for arguments that users pass.
 
-``avtomatika_worker.types`` is the same under its older name.
+``avtomatika_worker.types`` is the older name of this module.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ __all__ = [
 ]
 
 TRANSIENT_ERROR = "TRANSIENT_ERROR"
-"""May pass: the task is dispatched again."""
+"""The failure may pass: the task is dispatched again."""
 PERMANENT_ERROR = "PERMANENT_ERROR"
-"""Will not pass: the job is quarantined."""
+"""The failure will not pass: the job is quarantined."""
 INVALID_INPUT_ERROR = "INVALID_INPUT_ERROR"
-"""The parameters are wrong: the job fails."""
+"""The parameters are invalid: the job fails."""
 TIMEOUT_ERROR = "TIMEOUT_ERROR"
-"""It took too long."""
+"""The task took too long."""
 RESOURCE_EXHAUSTED_ERROR = "RESOURCE_EXHAUSTED_ERROR"
 """Memory, disk or another resource ran out."""
 INTEGRITY_MISMATCH_ERROR = "INTEGRITY_MISMATCH_ERROR"
-"""A file is not the one that was announced."""
+"""A file differs from its announced metadata."""
 SECURITY_ERROR = "SECURITY_ERROR"
-"""A signature is missing or wrong, or a policy was broken."""
+"""A signature is missing or invalid, or a policy was violated."""
 DEPENDENCY_ERROR = "DEPENDENCY_ERROR"
-"""What the task depends on failed."""
+"""A dependency of the task failed."""
 DEPENDENCY_MISSING_ERROR = "DEPENDENCY_MISSING_ERROR"
-"""What the task depends on is not there."""
+"""A dependency of the task is missing."""
 CONTRACT_VIOLATION_ERROR = "CONTRACT_VIOLATION_ERROR"
-"""A message does not obey its schema."""
+"""A message does not match its schema."""
 INTERNAL_ERROR = "INTERNAL_ERROR"
-"""A mistake in the worker or the orchestrator."""
+"""A bug in the worker or the orchestrator."""
 
 CapacityChecker: TypeAlias = Callable[[str], bool]
-"""Is asked whether a task, given by its name, can be accepted now."""
+"""A function that gets the name of a task, and returns whether the worker can accept one more task of this name."""
 
 Middleware: TypeAlias = (
     Callable[[dict[str, Any], Callable[[], Awaitable[Any]]], Awaitable[Any]]
     | Callable[[dict[str, Any], Callable[[], Any]], Any]
 )
-"""Wraps a task: gets the context and the next handler, returns the result."""
+"""A function that wraps a task: it gets the context and the next handler, and returns the result."""

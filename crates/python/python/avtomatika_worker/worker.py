@@ -1,4 +1,4 @@
-"""A worker: what it runs, and how."""
+"""The class ``Worker``: its tasks and hooks, and the functions that run it."""
 
 from __future__ import annotations
 
@@ -9,37 +9,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ._bridge import Run, Stopped
+    from ._registered import Registered, RegisteredTask
     from ._route import Step
     from .config import WorkerConfig
     from .middleware import Middleware
-    from .signature import Plan
 
 __all__ = ["Worker"]
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
-class _Registered:
-    """A task with its handler."""
-
-    __slots__ = ("name", "plan", "said")
-
-    def __init__(self, name: str, plan: Plan, said: dict[str, Any]) -> None:
-        self.name = name
-        self.plan = plan
-        self.said = said
-
-
 class Worker:
     """Takes tasks from orchestrators and runs them.
 
-    Without a ``config`` the environment is read, now. ``worker_type`` wins over ``WORKER_TYPE``,
-    ``max_concurrent_tasks`` over ``MAX_CONCURRENT_TASKS``. ``task_type_limits`` says how many tasks of a ``task_type``
-    run at once; ``skill_type_limits`` is another name of it. ``skill_dependencies`` says which models a task needs.
-    ``capacity_checker`` is asked before orchestrators are told what the worker can take, with a task's name, whether one
-    more of it fits; it may block, on a thread of its own, and an exception in it counts as yes.
+    ``worker_type`` overrides ``WORKER_TYPE``, and ``max_concurrent_tasks`` overrides ``MAX_CONCURRENT_TASKS``.
+    ``task_type_limits`` sets how many tasks of each ``task_type`` run at once; ``skill_type_limits`` is another name for
+    it. ``skill_dependencies`` lists the models that each task needs. Without a ``config``, the worker reads the
+    environment when it is created.
 
-    ``http_session`` and ``clients`` are accepted, and not used: the connections are the core's own.
+    ``capacity_checker`` is called with the name of a task before the worker reports its capacity to orchestrators, and
+    returns whether the worker can take one more task of this name. It may block: it runs on a thread of its own. An
+    exception in it counts as ``True``.
+
+    ``http_session`` and ``clients`` are accepted but not used: the core makes its own connections.
     """
 
     def __init__(
@@ -57,7 +49,7 @@ class Worker:
     ) -> None:
         for name, value in (("http_session", http_session), ("clients", clients)):
             if value is not None:
-                _warn(f"`{name}` is accepted and not used: the worker's connections are its own")
+                _warn(f"`{name}` is accepted but not used: the worker makes its own connections")
         from .config import WorkerConfig
 
         if config is None:
@@ -72,7 +64,7 @@ class Worker:
         self._limits = {group: _whole(f"the limit of `{group}`", limit) for group, limit in limits.items()}
         self._skill_dependencies = {skill: list(models) for skill, models in (skill_dependencies or {}).items()}
         self._capacity_checker = capacity_checker
-        self._tasks: dict[str, _Registered] = {}
+        self._tasks: dict[str, RegisteredTask] = {}
         self._middleware: list[Step] = []
         self._commands: dict[str, Callable[..., Any]] = {}
         self._ignored: list[Callable[[str, str, str], Any]] = []
@@ -81,7 +73,7 @@ class Worker:
         self._hot: set[str] = set()
         self._run: Run | None = None
 
-    # What it runs
+    # Tasks and hooks
 
     def task(
         self,
@@ -96,14 +88,15 @@ class Worker:
         output_statuses: Iterable[str] | None = None,
         events: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Callable[[_Function], _Function]:
-        """Registers a handler, ``async def`` or ``def``, under a name: 1 to 128 characters of ``a-z A-Z 0-9 _ -``.
+        """Registers a handler, ``async def`` or ``def``, under a name of 1 to 128 characters ``a-z A-Z 0-9 _ -``.
 
-        ``task_type`` is the group whose limit the task shares, ``timeout`` how many seconds it may take. What follows is
-        told to newer orchestrators, which may hold tasks to the schemas; the description is the handler's docstring
-        where none is given. ``events`` maps the types of events that it sends to their JSON Schemas.
+        ``task_type`` names the group whose limit the task shares; ``timeout`` is the time limit in seconds. All other
+        arguments are sent to newer orchestrators, which may check tasks against the schemas. The default of
+        ``description`` is the handler's docstring. ``events`` maps the types of the events that the handler sends to
+        their JSON Schemas.
         """
-        _named("a task", name)
-        said = {
+        _check_name("a task", name)
+        options = {
             "task_type": task_type,
             "timeout": timeout,
             "description": description,
@@ -115,7 +108,7 @@ class Worker:
         }
 
         def register(func: _Function) -> _Function:
-            self._register(name, func, said)
+            self._register(name, func, options)
             return func
 
         return register
@@ -124,55 +117,56 @@ class Worker:
     def skill(self, info: _Function) -> _Function: ...
 
     @overload
-    def skill(self, info: Any = None, **said: Any) -> Callable[[_Function], _Function]: ...
+    def skill(self, info: Any = None, **options: Any) -> Callable[[_Function], _Function]: ...
 
-    def skill(self, info: Any = None, **said: Any) -> Any:
-        """``task`` by its newer name, with and without parentheses: the name is the function's where none is given.
+    def skill(self, info: Any = None, **options: Any) -> Any:
+        """The newer form of ``task``, with or without parentheses. The default of the name is that of the function.
 
-        ``info`` is a name, or an object with the attributes that are told of a skill. ``type`` is the ``task_type``,
-        ``events_schema`` are the ``events``. Schemas that are not given are made of the handler's annotations, and
-        orchestrators may hold tasks to them before a worker sees them.
+        ``info`` is a name, or an object with the options of a skill as attributes. ``type`` stands for ``task_type``,
+        and ``events_schema`` for ``events``. Schemas that are not given are made from the handler's annotations;
+        orchestrators may check tasks against them before a worker gets them.
         """
         if callable(info) and not isinstance(info, type) and not hasattr(info, "name"):
             self._register(info.__name__, info, {"infers": True})
             return info
         if isinstance(info, str):
-            said.setdefault("name", info)
+            options.setdefault("name", info)
         elif info is not None:
-            for field in ("name", "type", *_TOLD, "events_schema"):
+            for field in ("name", "type", *_DESCRIBED, "events_schema"):
                 if getattr(info, field, None) is not None:
-                    said.setdefault(field, getattr(info, field))
-        name = said.pop("name", None)
-        said["infers"] = True
-        said["task_type"] = said.pop("type", None) or said.get("task_type")
-        said["events"] = said.pop("events_schema", None) or said.get("events")
+                    options.setdefault(field, getattr(info, field))
+        name = options.pop("name", None)
+        options["infers"] = True
+        options["task_type"] = options.pop("type", None) or options.get("task_type")
+        options["events"] = options.pop("events_schema", None) or options.get("events")
         unknown = ", ".join(
-            f"`{key}`" for key in said if key not in ("task_type", "timeout", "events", "infers", *_TOLD)
+            f"`{key}`" for key in options if key not in ("task_type", "timeout", "events", "infers", *_DESCRIBED)
         )
         if unknown:
-            _warn(f"of what is said of a skill this is not used: {unknown}")
+            _warn(f"these options of a skill are not used: {unknown}")
 
         def register(func: _Function) -> _Function:
-            self._register(name or func.__name__, func, said)
+            self._register(name or func.__name__, func, options)
             return func
 
         return register
 
     def add_middleware(self, middleware: Middleware) -> None:
-        """Puts a middleware around every task, those registered later too: see ``avtomatika_worker.middleware``. The
-        first added is outermost."""
+        """Puts a middleware around every task, including tasks registered later. The middleware added first is the
+        outermost. See ``avtomatika_worker.middleware``."""
         from .middleware import step
 
         self._refuse_while_it_runs("a middleware")
         self._middleware.append(step(middleware))
 
     def on_command(self, command_name: str) -> Callable[[_Function], _Function]:
-        """Registers what is done about a command of a name, pushed over the websocket (``WORKER_ENABLE_WEBSOCKETS``).
+        """Registers a function for a command that orchestrators send over the websocket
+        (``WORKER_ENABLE_WEBSOCKETS``).
 
-        It is called with a dictionary that has ``command``, ``task_id``, ``job_id``, ``params`` and ``metadata``; one
-        command after the other, ``def`` on a thread.
+        It is called with a dictionary of ``command``, ``task_id``, ``job_id``, ``params`` and ``metadata``, for one
+        command after the other. A ``def`` function is called on a thread.
         """
-        _named("a command", command_name)
+        _check_name("a command", command_name)
 
         def register(func: _Function) -> _Function:
             self._refuse_while_it_runs("a command")
@@ -182,23 +176,24 @@ class Worker:
         return register
 
     def on_ignored_result(self, hook: _Function) -> _Function:
-        """Registers what is done about a result that an orchestrator answers with ``ignored``, beside the warning in the
-        log: what the task did may have to be undone. It is called with the task's id, its job's and the reason; ``def``
-        on a thread."""
+        """Registers a function for results that an orchestrator answers with ``ignored``, since the effects of such a
+        task may have to be undone. It is called with the ids of the task and its job, and with the reason, in addition
+        to the warning in the log. A ``def`` function is called on a thread."""
         self._refuse_while_it_runs("a hook")
         self._ignored.append(hook)
         return hook
 
     def on_startup(self, hook: _Function) -> _Function:
-        """Registers what is done before the worker registers, such as loading a model; ``def`` on a thread. One that
-        raises ends the run with its exception. A signal meanwhile ends it, and the worker."""
+        """Registers a function to call before the worker registers with orchestrators, for example to load a model. A
+        ``def`` function is called on a thread. An exception in it ends the run, and ``run`` or ``main``
+        raises it. A signal ends both the function and the worker."""
         self._refuse_while_it_runs("a start-up hook")
         self._startup.append(hook)
         return hook
 
     def on_shutdown(self, hook: _Function) -> _Function:
-        """Registers what is done after the worker has drained. Several run in the opposite order; together they may take
-        what is left of ``WORKER_SHUTDOWN_TIMEOUT``, and at least 1 s."""
+        """Registers a function to call after all tasks have ended. Several are called in the reverse order of their
+        registration. Together they may take the rest of ``WORKER_SHUTDOWN_TIMEOUT``, but at least 1 s."""
         self._refuse_while_it_runs("a shutdown hook")
         self._shutdown.append(hook)
         return hook
@@ -206,47 +201,52 @@ class Worker:
     # Loaded models
 
     def add_to_hot_cache(self, model_name: str) -> None:
-        """Says that a model is loaded now. Reported with the next heartbeat."""
+        """Reports with the next heartbeat that a model is loaded."""
         self._hot.add(model_name)
         if self._run is not None:
             self._run.native.add_to_hot_cache(model_name)
 
     def remove_from_hot_cache(self, model_name: str) -> None:
-        """Says that a model is no longer loaded."""
+        """Reports with the next heartbeat that a model is no longer loaded."""
         self._hot.discard(model_name)
         if self._run is not None:
             self._run.native.remove_from_hot_cache(model_name)
 
     def get_hot_cache(self) -> set[str]:
-        """The models that are said to be loaded."""
+        """Returns the models that are reported as loaded."""
         return set(self._run.native.hot_cache()) if self._run is not None else set(self._hot)
 
     add_to_hot_skills = add_to_hot_cache
     remove_from_hot_skills = remove_from_hot_cache
     get_hot_skills_state = get_hot_cache
 
-    # How it runs
+    # Running
 
     def run(self) -> None:
-        """Runs until SIGTERM or SIGINT. The first lets running tasks finish, for ``WORKER_SHUTDOWN_TIMEOUT``; the second
-        cancels them; the third does what it does without us. Returns when everything that was begun was finished and
-        acknowledged; else ``SystemExit`` with 1, or with 2 when the configuration is wrong."""
+        """Runs until SIGTERM or SIGINT.
+
+        The first signal lets running tasks finish within ``WORKER_SHUTDOWN_TIMEOUT``, the second cancels them, and the
+        third has its default effect. Returns when every task has finished and every result is acknowledged. Otherwise
+        raises ``SystemExit`` with 1, or with 2 when the configuration is invalid.
+        """
         self._block(health_check=False)
 
     def run_with_health_check(self) -> None:
-        """As ``run``, and serves ``/health``, ``/ready`` and ``/metrics`` on ``WORKER_HOST:WORKER_PORT``."""
+        """Runs like ``run``, and serves ``/health``, ``/ready`` and ``/metrics`` on ``WORKER_HOST:WORKER_PORT``."""
         self._block(health_check=True)
 
     async def main(self, *, install_signal_handlers: bool = False) -> Stopped:
-        """Runs on the loop that it is awaited on, and says how it ended.
+        """Runs on the current event loop, and returns how the worker ended.
 
-        Being cancelled is what the first signal is, and being cancelled again what the second is; ``CancelledError`` is
-        raised at the end. Raises ``ConfigError`` when the configuration is wrong, ``WorkerError`` when it cannot run.
+        Cancelling it has the effect of the first signal, cancelling it again that of the second; ``CancelledError`` is
+        raised at the end. Raises ``ConfigError`` when the configuration is invalid, and ``WorkerError`` when the worker
+        cannot run.
         """
         return await self._serve(health_check=False, install_signal_handlers=install_signal_handlers)
 
     def drain(self) -> None:
-        """Begins the end, as the first signal does. Does not wait for it. From any thread."""
+        """Begins the shutdown, as the first signal does, and does not wait for its end. Can be called from any
+        thread."""
         if self._run is not None:
             self._run.native.drain_because("asked")
 
@@ -258,7 +258,7 @@ class Worker:
         from .errors import ConfigError
 
         if asyncio._get_running_loop() is not None:
-            raise RuntimeError("an event loop runs in this thread already: use `await worker.main()`")
+            raise RuntimeError("an event loop already runs in this thread: use `await worker.main()`")
         added = self._set_up_log()
         try:
             with asyncio.Runner() as runner:
@@ -266,7 +266,7 @@ class Worker:
                 runner.get_loop().set_default_executor(executor)
                 stopped = runner.run(self._serve(health_check=health_check, install_signal_handlers=True))
                 if not stopped.is_clean:
-                    # What did not end in time has had its time.
+                    # Calls that outlast the time limit of the shutdown get no further time.
                     executor.patience = 0.0
         except (ConfigError, WorkerError) as error:
             print(f"error: {error}", file=sys.stderr)
@@ -280,33 +280,74 @@ class Worker:
             raise SystemExit(1)
 
     def _set_up_log(self) -> Any:
-        """Where a level or a form of the log was asked for, and the program has not said where it goes."""
+        """Sets up the log if its level or format is configured, and the program has not set up ``logging``."""
         from . import _logging
 
-        asked = {name for name, _, source in self.config._native.effective() if source != "default"}
-        if not asked & {"LOG_LEVEL", "LOG_FORMAT"}:
+        configured = {name for name, _, source in self.config._native.effective() if source != "default"}
+        if not configured & {"LOG_LEVEL", "LOG_FORMAT"}:
             return None
         return _logging.set_up(self.config.LOG_LEVEL, self.config.LOG_FORMAT)
 
     async def _serve(self, health_check: bool, install_signal_handlers: bool) -> Stopped:
-        from ._serving import serve
+        from ._serving import close_if_abandoned, make, serve
 
-        return await serve(self, health_check, install_signal_handlers)
+        if self._run is not None:
+            if not close_if_abandoned(self._run):
+                raise RuntimeError("this worker is already running")
+            self._run = None
+            self.config._give_back()
+        registered = self._registered()
+        run = make(registered, self._hot)
+        self._run = run
+        self.config._borrow()
+        try:
+            return await serve(registered, run, health_check, install_signal_handlers)
+        finally:
+            run.close()
+            # If the loop of this run was closed, another run may have begun.
+            if self._run is run:
+                self._hot = set(run.native.hot_cache())
+                self._run = None
+                self.config._give_back()
 
-    def _register(self, name: str, func: Callable[..., Any], said: dict[str, Any]) -> None:
+    def _registered(self) -> Registered:
+        """A snapshot of everything registered so far."""
+        from ._registered import Hooks, Registered
+
+        hooks = Hooks(
+            middleware=tuple(self._middleware),
+            startup=tuple(self._startup),
+            shutdown=tuple(self._shutdown),
+            commands=dict(self._commands),
+            ignored=tuple(self._ignored),
+            capacity_checker=self._capacity_checker,
+        )
+        return Registered(
+            tasks=dict(self._tasks),
+            hooks=hooks,
+            config=self.config,
+            worker_type=self._worker_type,
+            max_concurrent_tasks=self._max_concurrent_tasks,
+            limits=dict(self._limits),
+            skill_dependencies=dict(self._skill_dependencies),
+        )
+
+    def _register(self, name: str, func: Callable[..., Any], options: dict[str, Any]) -> None:
+        from ._registered import RegisteredTask
         from .signature import analyse
 
         self._refuse_while_it_runs("a task")
         if name in self._tasks:
             raise ValueError(f"two tasks are named `{name}`")
-        self._tasks[name] = _Registered(name, analyse(func), said)
+        self._tasks[name] = RegisteredTask(name, analyse(func), options)
 
     def _refuse_while_it_runs(self, what: str) -> None:
         if self._run is not None:
-            raise RuntimeError(f"{what} cannot be added to a worker that runs")
+            raise RuntimeError(f"{what} cannot be added to a running worker")
 
 
-_TOLD = ("description", "version", "input_schema", "output_schema", "output_statuses")
+# The options of a skill that orchestrators are sent as they are.
+_DESCRIBED = ("description", "version", "input_schema", "output_schema", "output_statuses")
 
 
 def _whole(name: str, value: Any) -> Any:
@@ -315,10 +356,10 @@ def _whole(name: str, value: Any) -> Any:
     return value
 
 
-def _named(what: str, name: Any) -> None:
-    """A decorator that was written without its parentheses would leave the handler out."""
+def _check_name(what: str, name: Any) -> None:
+    """Refuses a name that is not text: a decorator without parentheses would not register its handler."""
     if not isinstance(name, str):
-        raise TypeError(f"the name of {what} is text, got `{type(name).__name__}`")
+        raise TypeError(f"the name of {what} must be text, got `{type(name).__name__}`")
 
 
 def _warn(message: str) -> None:

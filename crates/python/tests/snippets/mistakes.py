@@ -1,4 +1,4 @@
-"""Mistakes that type checkers find: each line that ends in `error` is one."""
+"""Mistakes that type checkers find: each line that ends in `error` has one."""
 
 from avtomatika_worker import TaskFiles, Worker, WorkerConfig
 

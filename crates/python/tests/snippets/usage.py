@@ -1,5 +1,5 @@
-"""What users write, as type checkers see it: `mypy --strict` and pyright find nothing to complain about here, and each
-`# error` is one that they do find (see `tests/test_snippets.py`)."""
+"""Correct uses of the package: `mypy --strict` and pyright report no errors here. `mistakes.py` has the errors that they
+report (see `tests/test_snippets.py`)."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ worker.add_middleware(middleware)
 worker.add_to_hot_cache("model")
 models: set[str] = worker.get_hot_cache()
 
-# The decorators leave functions what they were.
+# The decorators return the functions unchanged.
 coroutine: Awaitable[Size] = typed(Size(1), "t", 0)
 
 

@@ -1,4 +1,4 @@
-//! The pictures of the demo, and the directory the results are in.
+//! The pictures of the demo, and the directory of the results.
 
 use std::fs;
 use std::io::Write;
@@ -9,26 +9,26 @@ use tempfile::TempDir;
 
 use crate::exit::Failure;
 
-/// A picture that is part of this program.
+/// A picture that is included in this program.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Picture {
-    /// The name of its file.
+    /// The name of the file.
     pub(super) name: &'static str,
-    /// Width and height.
+    /// The width and the height.
     pub(super) size: (u32, u32),
-    /// The file.
+    /// The content of the file.
     pub(super) bytes: &'static [u8],
 }
 
 impl Picture {
-    /// The name that its result has: `landscape-400.jpg`.
+    /// Returns the name of its result, such as `landscape-400.jpg`.
     fn result_name(&self, width: u32) -> String {
         let (stem, extension) = self.name.rsplit_once('.').unwrap_or((self.name, "png"));
         format!("{stem}-{width}.{extension}")
     }
 }
 
-/// All of them.
+/// All pictures.
 pub(super) const PICTURES: [Picture; 3] = [
     Picture {
         name: "landscape.jpg",
@@ -56,52 +56,52 @@ pub(super) struct Gallery {
 }
 
 impl Gallery {
-    /// A new directory under the system's temporary one. It is removed unless it is [kept](Self::keep).
+    /// Creates a directory in the system's temporary one. It is removed at the end unless it is [kept](Self::keep).
     pub(super) fn temporary() -> Result<Self, Failure> {
         let parent = std::env::temp_dir();
         let made = tempfile::Builder::new().prefix("avtomatika-demo-").tempdir_in(&parent);
-        let made = made.with_context(|| format!("cannot make a directory in `{}`", parent.display()));
+        let made = made.with_context(|| format!("cannot create a directory in `{}`", parent.display()));
         let made = made.map_err(|error| {
-            Failure::from(error).with_hint("say where the pictures go with `--output DIR`")
+            Failure::from(error).with_hint("set the directory of the pictures with `--output DIR`")
         })?;
         let gallery = Self::at(made.path())?;
         Ok(Self { removal: Some(made), ..gallery })
     }
 
-    /// A directory of the user's. It is made when it is not there.
+    /// Uses a directory of the user. [`prepare`](Self::prepare) creates it if necessary.
     pub(super) fn at(directory: &Path) -> Result<Self, Failure> {
         let shown = directory.display();
         let directory = std::path::absolute(directory).with_context(|| format!("cannot use `{shown}`"))?;
         if directory.to_str().is_none() {
-            // Parameters of tasks are JSON.
+            // The parameters of tasks are JSON.
             return Err(Failure::usage(anyhow!("the directory is `{shown}`, expected a path in UTF-8")));
         }
         Ok(Self { directory, removal: None })
     }
 
-    /// Makes sure that there is a directory, and that no result would replace a file.
+    /// Creates the directory if necessary, and checks that no result would replace a file.
     pub(super) fn prepare(&self, pictures: &[Picture], width: u32) -> Result<(), Failure> {
         let directory = &self.directory;
-        fs::create_dir_all(directory).with_context(|| format!("cannot make `{}`", directory.display()))?;
+        fs::create_dir_all(directory).with_context(|| format!("cannot create `{}`", directory.display()))?;
         for picture in pictures {
             let target = self.directory.join(picture.result_name(width));
-            // Looks at the name itself: a link that leads nowhere is in the way, too.
+            // Does not follow links: a dangling link would be in the way, too.
             if target.symlink_metadata().is_ok() {
-                return Err(Failure::from(anyhow!("`{}` is there already", target.display()))
-                    .with_hint("name another directory with `--output`, or another width with `--width`"));
+                return Err(Failure::from(anyhow!("`{}` already exists", target.display()))
+                    .with_hint("choose another directory with `--output`, or another width with `--width`"));
             }
         }
         Ok(())
     }
 
-    /// Hangs a result up, unless it hangs there as it should be. A file that is different is left alone.
-    pub(super) fn hang(&self, name: &str, bytes: &[u8]) -> anyhow::Result<PathBuf> {
+    /// Saves a result, unless the same file exists. A different file of this name is not replaced.
+    pub(super) fn save(&self, name: &str, bytes: &[u8]) -> anyhow::Result<PathBuf> {
         let path = self.directory.join(name);
         write_new(&path, bytes)?;
         Ok(path)
     }
 
-    /// From now on the directory stays.
+    /// Keeps the directory after the end.
     pub(super) fn keep(&mut self) {
         if let Some(directory) = self.removal.take() {
             let _ = directory.keep();
@@ -109,7 +109,7 @@ impl Gallery {
     }
 }
 
-/// Writes a file, unless it is there as it should be. One that is different is left alone.
+/// Writes a file, unless the same file exists. A different file of this name is not replaced.
 fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let cannot_write = || format!("cannot write `{}`", path.display());
     match fs::File::create_new(path) {
@@ -118,7 +118,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
             if fs::read(path).is_ok_and(|found| found == bytes) {
                 return Ok(());
             }
-            bail!("`{}` is there already, and is another file", path.display())
+            bail!("`{}` already exists with other content", path.display())
         }
         Err(error) => Err(error).with_context(cannot_write),
     }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pictures_are_what_the_table_says_and_small() {
+    fn the_pictures_have_the_sizes_in_the_table_and_are_small() {
         for picture in PICTURES {
             let decoded = image::load_from_memory(picture.bytes).expect("a picture");
             assert_eq!((decoded.width(), decoded.height()), picture.size, "{}", picture.name);
@@ -138,28 +138,28 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_there_are_left_alone() {
+    fn existing_files_are_not_replaced() {
         let directory = tempfile::tempdir().expect("a directory");
         let gallery = Gallery::at(directory.path()).expect("a gallery");
         gallery.prepare(&PICTURES, 400).expect("nothing is there");
-        let path = gallery.hang("landscape-300.jpg", b"small").expect("written");
+        let path = gallery.save("landscape-300.jpg", b"small").expect("written");
         assert_eq!(fs::read(&path).expect("there"), b"small");
-        gallery.hang("landscape-300.jpg", b"small").expect("it hangs there already");
-        let error = gallery.hang("landscape-300.jpg", b"other").expect_err("another file");
-        assert!(error.to_string().contains("is another file"), "{error}");
+        gallery.save("landscape-300.jpg", b"small").expect("the same file exists");
+        let error = gallery.save("landscape-300.jpg", b"other").expect_err("another file");
+        assert!(error.to_string().contains("other content"), "{error}");
         let failure = gallery.prepare(&PICTURES, 300).expect_err("a result is there");
-        assert!(format!("{failure:?}").contains("is there already"), "{failure:?}");
+        assert!(format!("{failure:?}").contains("already exists"), "{failure:?}");
 
         let link = directory.path().join("pattern-400.png");
         std::os::unix::fs::symlink("/nowhere/at/all", &link).expect("a link");
         let failure = gallery.prepare(&PICTURES, 400).expect_err("the link is there");
-        assert!(format!("{failure:?}").contains("is there already"), "{failure:?}");
-        gallery.hang("pattern-400.png", b"small").expect_err("it is not followed");
+        assert!(format!("{failure:?}").contains("already exists"), "{failure:?}");
+        gallery.save("pattern-400.png", b"small").expect_err("it is not followed");
         gallery.prepare(&PICTURES, 200).expect("another width is another file");
     }
 
     #[test]
-    fn a_temporary_directory_goes_unless_it_is_kept() {
+    fn a_temporary_directory_is_removed_unless_it_is_kept() {
         let gallery = Gallery::temporary().expect("a directory");
         gallery.prepare(&PICTURES, 400).expect("it is there");
         let path = gallery.directory.clone();

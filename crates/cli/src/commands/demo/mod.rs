@@ -1,4 +1,4 @@
-//! `demo`: an orchestrator, a storage, a worker and three tasks, in one process and with nothing else installed.
+//! `demo`: an orchestrator, a storage, a worker and three tasks in one process. It needs no other programs.
 
 mod advice;
 mod gallery;
@@ -16,7 +16,7 @@ use avtomatika_worker::{Worker, WorkerConfig, blocking};
 
 use self::advice::Advice;
 use self::gallery::{Gallery, PICTURES, Picture};
-use self::resize_image::resize_image;
+use self::resize_image::{TASK, resize_image};
 use self::show::Show;
 use self::stage::Stage;
 use self::stock::{Delivery, Order};
@@ -24,23 +24,21 @@ use crate::args::Demo;
 use crate::exit::{Exit, Failure};
 use crate::output::Printer;
 
-/// The name the task is registered under, and submitted with.
-const TASK: &str = "resize_image";
-
-/// How long the worker may take to end. It waits so long for polls that are open, which is why it is short; a task that
-/// runs still then is told to stop.
+/// The shutdown timeout of the worker. It is short because the worker waits this long for open polls; a task that is
+/// still running then is cancelled.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// Runs the demo.
 pub(crate) fn run(demo: &Demo, printer: &Printer) -> Result<Exit, Failure> {
     let config = configuration(demo.verbose)?;
-    // Without a log that somebody wants to see, nothing disturbs the bars.
+    // Without `--verbose` there is no log, which would disturb the bars.
     let _log = demo.verbose.then(|| avtomatika_worker::logging::init(&config));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(play(demo, &PICTURES, config, printer))
 }
 
-/// The defaults: variables of a real worker, which the user's shell may have, have nothing to do with the demo.
+/// Returns the defaults. The environment variables of a real worker, which the user's shell may have, do not affect the
+/// demo.
 fn configuration(verbose: bool) -> Result<WorkerConfig, Failure> {
     let mut config = WorkerConfig::defaults().worker_token("demo").worker_shutdown_timeout(GRACE);
     for name in ["LOG_LEVEL", "LOG_FORMAT"] {
@@ -52,7 +50,7 @@ fn configuration(verbose: bool) -> Result<WorkerConfig, Failure> {
     Ok(config)
 }
 
-/// Starts everything, performs, and ends everything.
+/// Starts everything, runs the tasks, and ends everything.
 async fn play(
     demo: &Demo,
     pictures: &[Picture],
@@ -65,7 +63,7 @@ async fn play(
         None => Gallery::temporary()?,
     };
     gallery.prepare(pictures, demo.width)?;
-    // What storage and worker have on disk, while the demo runs.
+    // The files of the storage and of the worker, while the demo runs.
     let backstage = tempfile::Builder::new().prefix("avtomatika-backstage-").tempdir();
     let backstage = backstage.context("cannot make a temporary directory")?;
 
@@ -97,11 +95,11 @@ async fn perform(
     let printer = show.printer();
     let storage = stock::storage(orchestrator)?;
     let orders = stock::orders(storage, pictures, demo.width).await?;
-    // A log would go right through the bars.
+    // A log would disturb the bars.
     let ended = match stage.during(show.run(&orders, !demo.verbose)).await? {
         Ok(ended) => ended,
         Err(signal) => {
-            printer.note("Interrupted: the demo ends.");
+            printer.note("Interrupted: ending the demo.");
             return Ok(Exit::Interrupted(signal));
         }
     };
@@ -118,7 +116,7 @@ async fn perform(
         for line in Advice::storage(storage) {
             printer.note(line);
         }
-        // Any signal is how this is meant to end.
+        // A signal is the normal end of this.
         let _ = stage.during(show.watch(gallery)).await?;
     }
     Ok(Exit::Success)
@@ -128,7 +126,7 @@ fn half_as_wide(order: &Order) -> Order {
     Order { width: (order.width / 2).max(1), ..order.clone() }
 }
 
-/// Fetches the results and prints what became of the pictures. Fails when one of them was not resized.
+/// Fetches the results, and prints a line for each. Fails if a picture was not resized.
 async fn print_results(
     pictures: &[Picture],
     ended: &[TaskView],
@@ -141,7 +139,7 @@ async fn print_results(
     for (picture, task) in pictures.iter().zip(ended) {
         match Delivery::of(task)? {
             Some(delivery) => {
-                let path = gallery.hang(delivery.name(), &delivery.fetch(storage).await?)?;
+                let path = gallery.save(delivery.name(), &delivery.fetch(storage).await?)?;
                 printer.data(result_line(picture, &delivery, &path, names))?;
             }
             None => failures.push(format!("{}: {}", picture.name, reason(task))),
@@ -168,7 +166,7 @@ fn kibibytes(bytes: u64) -> String {
 fn reason(task: &TaskView) -> String {
     match &task.error {
         Some(error) => format!("{}: {}", error.code, error.message),
-        None => format!("it is {}", task.status),
+        None => format!("the task is {}", task.status),
     }
 }
 

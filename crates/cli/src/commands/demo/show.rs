@@ -1,4 +1,4 @@
-//! Submits tasks and shows how far they are.
+//! Submitting tasks and showing their progress.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use anyhow::{Context, anyhow, bail};
 use avtomatika_dev::{DevOrchestrator, Event, Feed, NewTask, TaskStatus, TaskView};
 use avtomatika_worker::JobId;
 
-use super::TASK;
 use super::gallery::Gallery;
+use super::resize_image::TASK;
 use super::stock::{Delivery, Order};
 use crate::output::Printer;
 use crate::progress::Progress;
 
-/// How long the worker may take to introduce itself.
+/// The time limit for the registration of the worker.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
-/// Somebody who watches the orchestrator and tells what happens.
+/// Watches the orchestrator, and prints its events.
 #[derive(Debug)]
 pub(super) struct Show<'a> {
     orchestrator: &'a DevOrchestrator,
@@ -25,7 +25,7 @@ pub(super) struct Show<'a> {
 }
 
 impl<'a> Show<'a> {
-    /// Watches from now on: to be made before the worker is started.
+    /// Watches from now on. Has to be called before the worker is started.
     pub(super) fn new(orchestrator: &'a DevOrchestrator, printer: &'a Printer) -> Self {
         Self { orchestrator, feed: orchestrator.subscribe(), printer }
     }
@@ -34,7 +34,7 @@ impl<'a> Show<'a> {
         self.printer
     }
 
-    /// Where the orchestrator is.
+    /// The address of the orchestrator.
     pub(super) fn url(&self) -> String {
         self.orchestrator.url()
     }
@@ -63,7 +63,7 @@ impl<'a> Show<'a> {
                         progress.end(index, status == TaskStatus::Finished, status.as_str());
                     }
                 }
-                // What was missed may have been an end.
+                // The missed events may include the end of a task.
                 Event::Missed { .. } => {
                     ended = self.views(&jobs)?.iter().map(|task| task.status.is_ended()).collect();
                 }
@@ -74,7 +74,7 @@ impl<'a> Show<'a> {
         self.views(&jobs)
     }
 
-    /// Tells of every task that ends, and hangs up what it delivered, for as long as it is awaited.
+    /// Prints a line for every task that ends, and saves its result, for as long as it is awaited.
     pub(super) async fn watch(&mut self, gallery: &Gallery) -> anyhow::Result<Infallible> {
         loop {
             if let Event::TaskChanged { job_id, name, status, error, .. } = self.next().await?
@@ -82,18 +82,18 @@ impl<'a> Show<'a> {
             {
                 let more = match error {
                     Some(error) => format!(": {error}"),
-                    None => self.hung(&job_id, gallery).await.unwrap_or_default(),
+                    None => self.save_result(&job_id, gallery).await.unwrap_or_default(),
                 };
                 self.printer.note(format_args!("{name} {job_id}: {status}{more}"));
             }
         }
     }
 
-    /// Where it hangs, or why it does not.
-    async fn hung(&self, job: &JobId, gallery: &Gallery) -> Option<String> {
+    /// Saves the result of a task; returns its path, or the reason why it was not saved.
+    async fn save_result(&self, job: &JobId, gallery: &Gallery) -> Option<String> {
         let delivery = Delivery::of(&self.orchestrator.task(job)?).ok()??;
         let bytes = delivery.fetch(self.orchestrator.storage()?).await;
-        Some(match bytes.and_then(|bytes| gallery.hang(delivery.name(), &bytes)) {
+        Some(match bytes.and_then(|bytes| gallery.save(delivery.name(), &bytes)) {
             Ok(path) => format!(", {}", path.display()),
             Err(error) => format!(", but {error:#}"),
         })
@@ -107,7 +107,7 @@ impl<'a> Show<'a> {
         match tokio::time::timeout(ARRIVAL, arrival).await {
             Ok(arrived) => arrived,
             Err(_) => bail!(
-                "the worker has not registered within {} s; `--verbose` shows what it tries",
+                "the worker has not registered within {} s; `--verbose` shows its log",
                 ARRIVAL.as_secs()
             ),
         }
@@ -118,7 +118,7 @@ impl<'a> Show<'a> {
     }
 
     fn views(&self, jobs: &[JobId]) -> anyhow::Result<Vec<TaskView>> {
-        let view = |job| self.orchestrator.task(job).ok_or_else(|| anyhow!("`{job}` was forgotten"));
+        let view = |job| self.orchestrator.task(job).ok_or_else(|| anyhow!("`{job}` was removed"));
         jobs.iter().map(view).collect()
     }
 }

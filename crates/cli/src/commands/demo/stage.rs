@@ -1,4 +1,4 @@
-//! What runs while the demo does: the worker, and somebody who listens for signals.
+//! The background of the demo: the worker, and the reception of signals.
 
 use std::future::Future;
 
@@ -10,18 +10,18 @@ use tokio::task::JoinSet;
 
 use crate::signals::{Signal, Signals};
 
-/// The worker and the signals. Dropped, the worker ends at once; [`close`](Self::close) waits.
+/// The worker and the signals. Dropping this ends the worker at once; [`close`](Self::close) waits for its end.
 #[derive(Debug)]
 pub(super) struct Stage {
     signals: Signals,
-    /// The worker's run, once it is started.
+    /// The running worker, once it is started.
     worker: JoinSet<Result<Stopped, Error>>,
     /// Dropped to stop the worker.
     stop: Option<oneshot::Sender<()>>,
 }
 
 impl Stage {
-    /// Listens for signals.
+    /// Starts to listen for signals.
     pub(super) fn new() -> anyhow::Result<Self> {
         Ok(Self { signals: Signals::listen()?, worker: JoinSet::new(), stop: None })
     }
@@ -35,7 +35,7 @@ impl Stage {
         }));
     }
 
-    /// Does something, unless a signal comes first. Fails, too, when the worker ends meanwhile.
+    /// Awaits `act`, or the first signal. Also fails if the worker ends meanwhile.
     pub(super) async fn during<T>(
         &mut self,
         act: impl Future<Output = anyhow::Result<T>>,
@@ -51,7 +51,8 @@ impl Stage {
         }
     }
 
-    /// Lets what runs finish, the worker first, so that its results arrive. A further signal ends it at once.
+    /// Shuts down the worker first, so that its results arrive, and then the orchestrator. A further signal ends both
+    /// at once.
     pub(super) async fn close(mut self, orchestrator: DevOrchestrator) {
         self.stop = None;
         let ending = async {

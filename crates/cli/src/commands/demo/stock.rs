@@ -1,4 +1,4 @@
-//! The storage of the demo: originals go in, results come out.
+//! The storage of the demo, with the originals and the results.
 
 use anyhow::{Context, anyhow, bail};
 use avtomatika_dev::{LocalS3, TaskStatus, TaskView};
@@ -6,52 +6,52 @@ use serde::{Deserialize, Serialize};
 
 use super::gallery::Picture;
 
-/// What a task is submitted with. The worker has a file where there is an address here.
+/// The parameters of a task. The worker gets a file in place of the address.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Order {
-    /// An `s3://` address.
+    /// The `s3://` address of the original.
     pub(super) picture: String,
-    /// How wide it becomes.
+    /// The width of the result.
     pub(super) width: u32,
 }
 
-/// What a task ends in, as its orchestrator sees it.
+/// The data of a result, as the orchestrator receives it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Delivery {
-    /// An `s3://` address.
+    /// The `s3://` address of the result.
     picture: String,
-    /// Its width.
+    /// The width of the result.
     pub(super) width: u32,
-    /// Its height.
+    /// The height of the result.
     pub(super) height: u32,
-    /// Its size.
+    /// The size of the file.
     pub(super) bytes: u64,
 }
 
 impl Delivery {
-    /// What a task that has finished delivered; none where it has not finished.
+    /// Reads the data of a finished task; `None` if it has not finished.
     pub(super) fn of(task: &TaskView) -> anyhow::Result<Option<Self>> {
-        let data = task.data_as::<Self>().context("the worker's data is not what was expected")?;
+        let data = task.data_as::<Self>().context("the data of the result cannot be read")?;
         Ok(data.filter(|_| task.status == TaskStatus::Finished))
     }
 
-    /// The name of its file.
+    /// The name of the file.
     pub(super) fn name(&self) -> &str {
         self.picture.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Its bytes.
+    /// Fetches the content of the file.
     pub(super) async fn fetch(&self, storage: &LocalS3) -> anyhow::Result<Vec<u8>> {
         let parts = self.picture.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
         let Some((bucket, key)) = parts else {
-            bail!("the worker gave `{}`, expected an `s3://` address", self.picture)
+            bail!("the result has the address `{}`, expected an `s3://` address", self.picture)
         };
         let bytes = storage.get(bucket, key).await;
         bytes.map(Vec::from).with_context(|| format!("cannot fetch `{}`", self.picture))
     }
 }
 
-/// Puts the originals into the storage, and says what is to be done with each.
+/// Stores the originals, and returns the parameters of a task for each.
 pub(super) async fn orders(
     storage: &LocalS3,
     pictures: &[Picture],
@@ -67,7 +67,7 @@ pub(super) async fn orders(
     Ok(orders)
 }
 
-/// The storage of an orchestrator that was started with one.
+/// Returns the storage of the orchestrator.
 pub(super) fn storage(orchestrator: &avtomatika_dev::DevOrchestrator) -> anyhow::Result<&LocalS3> {
     orchestrator.storage().ok_or_else(|| anyhow!("the development orchestrator has no storage"))
 }

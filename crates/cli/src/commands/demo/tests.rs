@@ -1,4 +1,4 @@
-//! The demo with pictures that are none.
+//! The demo with a file that is not a picture.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ fn a_task_that_fails_is_named_with_its_reason() {
 
     let failure = runtime
         .block_on(play(&demo, &[PICTURES[2], broken], config, &Printer::new()))
-        .expect_err("one picture is none");
+        .expect_err("one file is not a picture");
 
     let text = format!("{failure:?}");
     assert!(text.contains("1 of 2 tasks failed: broken.jpg: INVALID_INPUT_ERROR"), "{text}");

@@ -1,10 +1,10 @@
-//! What holds whatever happens.
+//! Invariants under any sequence of events.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// One thing that can happen.
+/// One event.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Submit(usize, i8),
@@ -49,7 +49,7 @@ fn take_step(bench: &mut Bench, step: Step) {
         }
         Step::Register(index) => bench.register(WORKERS[index].0, WORKERS[index].1),
         Step::Beat(index, idle) => {
-            bench.beat(WORKERS[index].0, says(if idle { "idle" } else { "busy" }));
+            bench.beat(WORKERS[index].0, with_status(if idle { "idle" } else { "busy" }));
         }
         Step::Poll(index) => {
             bench.poll(WORKERS[index].0);
@@ -79,7 +79,7 @@ fn take_step(bench: &mut Bench, step: Step) {
 
 proptest! {
     #[test]
-    fn whatever_happens_no_task_is_lost_and_none_waits_beside_a_fitting_poll(steps in proptest::collection::vec(step(), 0..120)) {
+    fn no_task_is_lost_and_none_waits_beside_a_fitting_poll(steps in proptest::collection::vec(step(), 0..120)) {
         let mut bench = Bench::new();
         let mut submitted = 0;
         for step in steps {

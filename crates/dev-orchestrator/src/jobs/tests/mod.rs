@@ -1,4 +1,4 @@
-//! The scheduling, driven by hand.
+//! The scheduling, driven event by event.
 
 mod invariants;
 mod outcomes;
@@ -11,10 +11,10 @@ use rxon::model::Failure;
 use rxon::{TaskName, WorkerId};
 
 use super::*;
-use crate::NewTask;
 use crate::store::{Beat, Introduction};
+use crate::task::NewTask;
 
-/// Jobs with a clock that the test holds, and what they handed out.
+/// Jobs with a clock that the test controls, and the tasks they have handed out.
 struct Bench {
     jobs: Jobs,
     now: Now,
@@ -39,7 +39,7 @@ impl Bench {
             match action {
                 Action::Hand(poll, assignment) => self.handed.push((poll, assignment)),
                 Action::Ended(_, view) => self.ended.push(*view),
-                Action::Tell(_) => {}
+                Action::Publish(_) => {}
             }
         }
         answer
@@ -76,7 +76,7 @@ impl Bench {
         poll
     }
 
-    /// What was handed out since the last call.
+    /// Returns the tasks handed out since the last call.
     fn take(&mut self) -> Vec<(PollId, u64)> {
         self.handed.drain(..).map(|(poll, task)| (poll, task.number)).collect()
     }
@@ -117,7 +117,7 @@ fn names(names: &[&str]) -> BTreeSet<TaskName> {
     names.iter().map(|name| TaskName::new(name).expect("an identifier")).collect()
 }
 
-fn says(status: &str) -> Beat {
+fn with_status(status: &str) -> Beat {
     Beat { status: Some(status.to_owned()), ..Beat::default() }
 }
 

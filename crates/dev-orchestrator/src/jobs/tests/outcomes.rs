@@ -1,9 +1,9 @@
-//! What becomes of a task.
+//! The effects of results, failures and cancellations.
 
 use super::*;
 
 #[test]
-fn what_a_task_ends_in_depends_on_the_result() {
+fn the_status_of_a_task_depends_on_its_result() {
     let retried = [
         "TRANSIENT_ERROR",
         "TIMEOUT_ERROR",
@@ -36,7 +36,7 @@ fn what_a_task_ends_in_depends_on_the_result() {
 }
 
 #[test]
-fn a_transient_failure_is_tried_again_under_new_ids_until_the_retries_are_used_up() {
+fn a_transient_failure_is_retried_under_new_ids_until_the_retries_are_used_up() {
     let mut bench = Bench::new();
     bench.register("w", &["x"]);
     let number = bench.submit(NewTask::new("x"));
@@ -75,7 +75,7 @@ fn results_that_do_not_count_are_ignored_with_a_reason() {
 }
 
 #[test]
-fn a_task_that_did_not_arrive_goes_to_the_next_poll_and_counts_no_attempt() {
+fn an_undelivered_task_goes_to_the_next_poll_and_counts_no_attempt() {
     let mut bench = Bench::new();
     bench.register("w", &["x"]);
     bench.poll("w");
@@ -92,7 +92,7 @@ fn a_task_that_did_not_arrive_goes_to_the_next_poll_and_counts_no_attempt() {
 }
 
 #[test]
-fn a_task_past_its_deadline_is_tried_again_and_its_worker_told_to_stop() {
+fn a_task_past_its_deadline_is_retried_and_its_worker_is_asked_to_stop() {
     let mut bench = Bench::new();
     bench.register("w", &["x"]);
     bench.poll("w");
@@ -100,18 +100,19 @@ fn a_task_past_its_deadline_is_tried_again_and_its_worker_told_to_stop() {
     let task = bench.take_one();
     assert!((task.deadline - 1_700_000_010.0).abs() < 0.001);
     bench.pass(10);
-    assert_eq!(bench.status(number), TaskStatus::Running, "its worker may still say so itself");
+    assert_eq!(bench.status(number), TaskStatus::Running, "the worker may still report the timeout itself");
     bench.pass(1);
     assert_eq!(bench.status(number), TaskStatus::Queued);
     let error = bench.view(number).error.expect("why");
     assert_eq!((error.code.as_str(), error.message.as_str()), ("TIMEOUT_ERROR", "no result within 10 s"));
-    let busy = Beat { current: vec![task.task_id.to_string(), task.job_id.to_string()], ..says("idle") };
+    let busy =
+        Beat { current: vec![task.task_id.to_string(), task.job_id.to_string()], ..with_status("idle") };
     assert_eq!(bench.beat("w", busy), Some(vec![task.task_id.to_string()]));
     assert_eq!(reason(&bench.report("w", &task, "success", None)), "stale_task");
 }
 
 #[test]
-fn cancelling_ends_what_waits_and_asks_for_what_runs() {
+fn cancelling_ends_waiting_tasks_and_asks_workers_to_stop_running_ones() {
     let mut bench = Bench::new();
     let waiting = bench.submit(NewTask::new("y"));
     let id = bench.view(waiting).job_id;
@@ -132,10 +133,10 @@ fn cancelling_ends_what_waits_and_asks_for_what_runs() {
         let number = bench.submit(NewTask::new("x"));
         let task = bench.take_one();
         assert_eq!(cancel(&mut bench, task.task_id.as_str()), Ok(Cancellation::CancelRequested));
-        assert_eq!(bench.beat("w", says("idle")), Some(vec![task.task_id.to_string()]));
+        assert_eq!(bench.beat("w", with_status("idle")), Some(vec![task.task_id.to_string()]));
         bench.report("w", &task, status, code);
         assert_eq!(bench.status(number), expected, "{status}");
-        assert_eq!(bench.beat("w", says("idle")), Some(vec![]));
+        assert_eq!(bench.beat("w", with_status("idle")), Some(vec![]));
     }
 }
 
@@ -158,14 +159,14 @@ fn queue_history_and_memory_are_bounded() {
     let id = bench.view(ended).job_id;
     bench.act(|jobs, now| jobs.cancel(id.as_str(), now)).expect("it waits");
     bench.submit(big());
-    assert!(bench.jobs.store().job(ended).is_none(), "what has ended makes room");
+    assert!(bench.jobs.store().job(ended).is_none(), "ended jobs are removed to make room");
     let one_more = big().check(Duration::from_secs(1)).expect("a task");
     let refused = bench.act(|jobs, now| jobs.submit(one_more, now));
     assert_eq!(refused, Err(Error::OutOfMemory { limit: 10_000 }));
 }
 
 #[test]
-fn a_deadline_is_whole_where_the_timeout_is() {
+fn a_deadline_is_whole_if_the_timeout_is() {
     let mut bench = Bench::new();
     bench.now = bench.now.after(Duration::from_millis(250));
     bench.register("w", &["x"]);

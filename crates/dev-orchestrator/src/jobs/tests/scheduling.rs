@@ -1,4 +1,4 @@
-//! Who gets which task, and when.
+//! The order in which tasks are given to workers.
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn higher_priority_goes_first_then_arrival() {
 }
 
 #[test]
-fn polls_are_served_in_the_order_they_came_and_each_gets_another_task() {
+fn polls_are_served_in_their_order_and_each_gets_another_task() {
     let mut bench = Bench::new();
     bench.register("w", &["x"]);
     let polls = [bench.poll("w"), bench.poll("w"), bench.poll("w")];
@@ -39,21 +39,21 @@ fn polls_are_served_in_the_order_they_came_and_each_gets_another_task() {
 }
 
 #[test]
-fn only_what_a_worker_says_it_accepts_is_given_to_it() {
+fn a_worker_is_given_only_tasks_that_it_accepts() {
     let mut bench = Bench::new();
     bench.register("w", &["x", "y"]);
     let poll = bench.poll("w");
-    bench.beat("w", says("busy"));
+    bench.beat("w", with_status("busy"));
     let x = bench.submit(NewTask::new("x"));
     assert_eq!(bench.take(), [], "it is busy");
-    bench.beat("w", Beat { accepts: Some(names(&["y"])), ..says("idle") });
+    bench.beat("w", Beat { accepts: Some(names(&["y"])), ..with_status("idle") });
     assert_eq!(bench.take(), [], "it does not accept x now");
-    bench.beat("w", says("idle"));
+    bench.beat("w", with_status("idle"));
     assert_eq!(bench.take(), [(poll, x)], "a heartbeat without a list means the list of the registration");
 }
 
 #[test]
-fn a_silent_worker_is_given_up_and_its_tasks_go_to_others() {
+fn a_silent_worker_is_removed_and_its_tasks_go_to_others() {
     let mut bench = Bench::new();
     bench.register("silent", &["x"]);
     bench.poll("silent");
@@ -64,13 +64,13 @@ fn a_silent_worker_is_given_up_and_its_tasks_go_to_others() {
     let poll = bench.poll("other");
     bench.pass(20);
     assert_eq!(bench.take(), [(poll, number)]);
-    assert_eq!(bench.beat("silent", says("idle")), None, "forgotten");
+    assert_eq!(bench.beat("silent", with_status("idle")), None, "the worker is unknown");
     assert_eq!(bench.jobs.workers(bench.now).len(), 1);
     assert_eq!(bench.jobs.next_wake(), Some(bench.now.instant + Duration::from_secs(40)));
 }
 
 #[test]
-fn every_request_is_a_sign_of_life() {
+fn every_request_counts_as_contact() {
     let mut bench = Bench::new();
     bench.register("w", &["x"]);
     bench.pass(59);
@@ -80,17 +80,17 @@ fn every_request_is_a_sign_of_life() {
     bench.pass(59);
     bench.submit(NewTask::new("x").with_timeout(Duration::from_secs(900)));
     let task = bench.take_one();
-    let told = Told {
+    let report = ProgressReport {
         worker_id: worker("w"),
         job_id: None,
         task_id: Some(task.task_id.to_string()),
         progress: 7.0,
         message: "half".to_owned(),
     };
-    bench.act(|jobs, now| jobs.on_progress(&told, now)).expect("it runs");
+    bench.act(|jobs, now| jobs.on_progress(&report, now)).expect("it runs");
     assert_eq!(bench.view(task.number).progress, Some(1.0), "clamped");
     bench.pass(59);
     bench.report("w", &task, "success", None);
     bench.pass(59);
-    assert!(bench.beat("w", says("idle")).is_some());
+    assert!(bench.beat("w", with_status("idle")).is_some());
 }

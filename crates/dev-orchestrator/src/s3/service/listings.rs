@@ -1,4 +1,4 @@
-//! What there is.
+//! Listings of buckets, objects, parts and uploads.
 
 use s3s::dto::{
     Bucket, CommonPrefix, EncodingType, ListBucketsOutput, ListMultipartUploadsInput,
@@ -10,12 +10,12 @@ use s3s::{S3Result, s3_error};
 use super::strong;
 use crate::s3::digests;
 use crate::s3::listing::{Page, Query, page};
-use crate::s3::store::{self, Place, Store};
+use crate::s3::store::{self, Buckets, UploadAddress};
 
-/// As at S3, however many are asked for.
-const MOST: i32 = 1000;
+/// The largest number of entries on a page, as in S3.
+const MAX_ENTRIES: i32 = 1000;
 
-pub(super) fn buckets(store: &Store) -> ListBucketsOutput {
+pub(super) fn buckets(store: &Buckets) -> ListBucketsOutput {
     let buckets = store.buckets().into_iter().map(|(name, created)| Bucket {
         name: Some(name),
         creation_date: Some(created.into()),
@@ -24,15 +24,14 @@ pub(super) fn buckets(store: &Store) -> ListBucketsOutput {
     ListBucketsOutput { buckets: Some(buckets.collect()), ..ListBucketsOutput::default() }
 }
 
-pub(super) fn objects_v2(store: &Store, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
+pub(super) fn objects_v2(store: &Buckets, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
     let after = match &input.continuation_token {
-        Some(token) => unsealed(token).ok_or_else(|| {
-            s3_error!(InvalidArgument, "the continuation token is `{token}`, which is none")
-        })?,
+        Some(token) => unsealed(token)
+            .ok_or_else(|| s3_error!(InvalidArgument, "`{token}` is not a continuation token"))?,
         None => input.start_after.clone().unwrap_or_default(),
     };
     let limit = limit(input.max_keys)?;
-    let names = Names::of(input.encoding_type.as_ref());
+    let names = KeyEncoding::of(input.encoding_type.as_ref());
     let query = Query {
         prefix: input.prefix.as_deref().unwrap_or_default(),
         delimiter: input.delimiter.as_deref().unwrap_or_default(),
@@ -58,9 +57,9 @@ pub(super) fn objects_v2(store: &Store, input: ListObjectsV2Input) -> S3Result<L
     })
 }
 
-pub(super) fn objects_v1(store: &Store, input: ListObjectsInput) -> S3Result<ListObjectsOutput> {
+pub(super) fn objects_v1(store: &Buckets, input: ListObjectsInput) -> S3Result<ListObjectsOutput> {
     let limit = limit(input.max_keys)?;
-    let names = Names::of(input.encoding_type.as_ref());
+    let names = KeyEncoding::of(input.encoding_type.as_ref());
     let query = Query {
         prefix: input.prefix.as_deref().unwrap_or_default(),
         delimiter: input.delimiter.as_deref().unwrap_or_default(),
@@ -84,8 +83,8 @@ pub(super) fn objects_v1(store: &Store, input: ListObjectsInput) -> S3Result<Lis
     })
 }
 
-pub(super) fn parts(store: &Store, input: ListPartsInput) -> S3Result<ListPartsOutput> {
-    let place = Place { bucket: &input.bucket, key: &input.key, upload: &input.upload_id };
+pub(super) fn parts(store: &Buckets, input: ListPartsInput) -> S3Result<ListPartsOutput> {
+    let place = UploadAddress { bucket: &input.bucket, key: &input.key, upload: &input.upload_id };
     let limit = limit(input.max_parts)?;
     let after = input.part_number_marker.unwrap_or(0);
     let parts = store.look_at_upload(&place, |upload| {
@@ -118,11 +117,11 @@ fn part_of(number: i32, part: &store::Part) -> Part {
 }
 
 pub(super) fn uploads(
-    store: &Store,
+    store: &Buckets,
     input: ListMultipartUploadsInput,
 ) -> S3Result<ListMultipartUploadsOutput> {
     let prefix = input.prefix.as_deref().unwrap_or_default();
-    let names = Names::of(input.encoding_type.as_ref());
+    let names = KeyEncoding::of(input.encoding_type.as_ref());
     let mut uploads = store.look(&input.bucket, |bucket| {
         let wanted = bucket.uploads.iter().filter(|(_, upload)| upload.key.starts_with(prefix));
         let uploads = wanted.map(|(id, upload)| MultipartUpload {
@@ -135,7 +134,7 @@ pub(super) fn uploads(
     })?;
     uploads.sort_by(|one, other| one.key.cmp(&other.key));
     Ok(ListMultipartUploadsOutput {
-        // All at once: nobody has thousands here.
+        // All on one page: a test does not have thousands of uploads.
         is_truncated: Some(false),
         uploads: Some(uploads),
         prefix: input.prefix,
@@ -147,19 +146,19 @@ pub(super) fn uploads(
 
 fn limit(wanted: Option<i32>) -> S3Result<i32> {
     match wanted {
-        None => Ok(MOST),
-        Some(wanted) if wanted >= 0 => Ok(wanted.min(MOST)),
+        None => Ok(MAX_ENTRIES),
+        Some(wanted) if wanted >= 0 => Ok(wanted.min(MAX_ENTRIES)),
         Some(wanted) => Err(s3_error!(InvalidArgument, "the limit is {wanted}, expected at least 0")),
     }
 }
 
-/// How keys are written: as they are, or percent-encoded, since XML cannot express all of them.
+/// The encoding of keys: unchanged, or percent-encoded, since XML cannot express all characters.
 #[derive(Debug, Clone, Copy)]
-struct Names {
+struct KeyEncoding {
     encoded: bool,
 }
 
-impl Names {
+impl KeyEncoding {
     fn of(encoding: Option<&EncodingType>) -> Self {
         Self { encoded: encoding.is_some_and(|encoding| encoding.as_str() == EncodingType::URL) }
     }
@@ -195,13 +194,13 @@ impl Names {
     }
 }
 
-/// A key as a token that passes through XML and URLs whatever is in it.
+/// Returns a key as a token that XML and URLs can carry, whatever characters it has.
 fn sealed(key: &str) -> String {
     digests::hex(key.as_bytes())
 }
 
 fn unsealed(token: &str) -> Option<String> {
-    // `from_str_radix` takes a sign, too.
+    // `from_str_radix` also accepts a sign.
     if !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
@@ -226,8 +225,8 @@ mod tests {
 
     #[test]
     fn names_are_encoded_where_it_is_asked_for() {
-        let encoded = Names { encoded: true };
+        let encoded = KeyEncoding { encoded: true };
         assert_eq!(encoded.write("a/b c+ü\u{1}"), "a/b%20c%2B%C3%BC%01");
-        assert_eq!(Names { encoded: false }.write("a b"), "a b");
+        assert_eq!(KeyEncoding { encoded: false }.write("a b"), "a b");
     }
 }

@@ -1,4 +1,4 @@
-//! The operations: each reads its input, asks the [`Store`](super::store::Store), and answers.
+//! The operations: each reads its input, calls [`Buckets`](super::store::Buckets), and answers.
 
 mod listings;
 mod objects;
@@ -21,11 +21,11 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use super::content::{self, Broken, Received, Segment};
 use super::digests::Declared;
-use super::store::Store;
+use super::store::Buckets;
 
-/// What is not said here is answered with `NotImplemented`.
+/// The supported operations; `s3s` answers all others with `NotImplemented`.
 #[derive(Debug)]
-pub(super) struct Operations(pub(super) Arc<Store>);
+pub(super) struct Operations(pub(super) Arc<Buckets>);
 
 type Answer<T> = S3Result<S3Response<T>>;
 
@@ -138,7 +138,7 @@ fn strong(etag: &str) -> ETag {
     ETag::Strong(etag.to_owned())
 }
 
-/// What a request declares of its body, read from an input that has these fields.
+/// Takes the declared checksums out of a request whose input has these fields.
 macro_rules! declared {
     ($request:expr) => {{
         let request = &mut $request;
@@ -160,9 +160,10 @@ macro_rules! declared {
 }
 use declared;
 
-/// Receives the body of a request: the whole of it, and as it was declared, or an error. Gives its MD5, too.
+/// Receives the body of a request, and checks that it is complete and matches the declared checksums. Returns its file,
+/// size and MD5.
 async fn receive(
-    store: &Store,
+    store: &Buckets,
     body: Option<StreamingBlob>,
     declared: Declared,
 ) -> S3Result<(Option<Segment>, u64, [u8; 16])> {
@@ -170,11 +171,11 @@ async fn receive(
     let received = content::receive(&store.folder, body, declared.digests()).await;
     let Received { segment, size, digests } = received.map_err(|broken| match broken {
         Broken::Body(error) => {
-            s3_error!(IncompleteBody, "the body is not whole, or not what was signed: {error}")
+            s3_error!(IncompleteBody, "the body is incomplete, or does not match its signature: {error}")
         }
         Broken::Disk(error) => {
-            tracing::warn!(%error, "the local S3 cannot write");
-            s3_error!(InternalError, "cannot write: {error}")
+            tracing::warn!(%error, "the local S3 cannot write to its disk");
+            s3_error!(InternalError, "cannot write to the disk: {error}")
         }
     })?;
     Ok((segment, size, declared.verify(digests)?))

@@ -14,12 +14,12 @@ use super::{declared, receive, strong};
 use crate::s3::conditions::Conditions;
 use crate::s3::content;
 use crate::s3::digests::{self, Declared};
-use crate::s3::store::{Attributes, Object, Store};
+use crate::s3::store::{Attributes, Buckets, Object};
 
-/// What S3 says of an object of which nothing was said.
+/// The content type of an object that was stored without one, as in S3.
 const CONTENT_TYPE: &str = "binary/octet-stream";
 
-/// An input's conditions on an object that is read.
+/// Takes the conditions for reading an object out of an input.
 macro_rules! conditions_on_reading {
     ($input:expr) => {
         Conditions {
@@ -31,7 +31,7 @@ macro_rules! conditions_on_reading {
     };
 }
 
-/// An input's attributes of an object.
+/// Takes the attributes of an object out of an input.
 macro_rules! attributes {
     ($input:expr) => {
         $crate::s3::store::Attributes {
@@ -47,9 +47,9 @@ macro_rules! attributes {
 }
 pub(super) use attributes;
 
-pub(super) fn head(store: &Store, mut input: HeadObjectInput) -> S3Result<HeadObjectOutput> {
+pub(super) fn head(store: &Buckets, mut input: HeadObjectInput) -> S3Result<HeadObjectOutput> {
     let object = store.object(&input.bucket, &input.key)?;
-    conditions_on_reading!(input).check_read(&object)?;
+    conditions_on_reading!(input).check_read(&object.etag, object.modified)?;
     let (_, length, content_range) = span(&object, input.range)?;
     let Attributes {
         content_type,
@@ -77,9 +77,9 @@ pub(super) fn head(store: &Store, mut input: HeadObjectInput) -> S3Result<HeadOb
     })
 }
 
-pub(super) fn get(store: &Store, mut input: GetObjectInput) -> S3Result<GetObjectOutput> {
+pub(super) fn get(store: &Buckets, mut input: GetObjectInput) -> S3Result<GetObjectOutput> {
     let object = store.object(&input.bucket, &input.key)?;
-    conditions_on_reading!(input).check_read(&object)?;
+    conditions_on_reading!(input).check_read(&object.etag, object.modified)?;
     let (range, length, content_range) = span(&object, input.range)?;
     let Attributes {
         content_type,
@@ -108,7 +108,7 @@ pub(super) fn get(store: &Store, mut input: GetObjectInput) -> S3Result<GetObjec
     })
 }
 
-/// Which bytes are meant, how many they are, and `Content-Range`.
+/// Returns the requested bytes, their number, and `Content-Range`.
 fn span(object: &Object, range: Option<s3s::dto::Range>) -> S3Result<(Range<u64>, i64, Option<String>)> {
     let size = object.size;
     let Some(wanted) = range else { return Ok((0..size, size as i64, None)) };
@@ -116,15 +116,18 @@ fn span(object: &Object, range: Option<s3s::dto::Range>) -> S3Result<(Range<u64>
         s3_error!(InvalidRange, "the range is `{}`, the object has {size} bytes", wanted.to_header_string())
     })?;
     if range.is_empty() {
-        // The last bytes of nothing.
-        return Err(s3_error!(InvalidRange, "the object has no bytes"));
+        // A suffix range of an empty object.
+        return Err(s3_error!(InvalidRange, "the object is empty"));
     }
     let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
     Ok((range.clone(), (range.end - range.start) as i64, Some(content_range)))
 }
 
-pub(super) async fn put(store: &Store, mut request: S3Request<PutObjectInput>) -> S3Result<PutObjectOutput> {
-    // Not only after a body that may be large.
+pub(super) async fn put(
+    store: &Buckets,
+    mut request: S3Request<PutObjectInput>,
+) -> S3Result<PutObjectOutput> {
+    // Checked before the body, which may be large.
     store.look(&request.input.bucket, |_| Ok(()))?;
     let declared = declared!(request);
     let mut input = request.input;
@@ -146,7 +149,7 @@ pub(super) async fn put(store: &Store, mut request: S3Request<PutObjectInput>) -
     Ok(PutObjectOutput { e_tag: Some(strong(&etag)), ..PutObjectOutput::default() })
 }
 
-pub(super) fn copy(store: &Store, mut input: CopyObjectInput) -> S3Result<CopyObjectOutput> {
+pub(super) fn copy(store: &Buckets, mut input: CopyObjectInput) -> S3Result<CopyObjectOutput> {
     let CopySource::Bucket { bucket, key, .. } = &input.copy_source else {
         return Err(s3_error!(NotImplemented, "only objects of buckets can be copied"));
     };
@@ -157,16 +160,16 @@ pub(super) fn copy(store: &Store, mut input: CopyObjectInput) -> S3Result<CopyOb
         modified_since: input.copy_source_if_modified_since.take(),
         unmodified_since: input.copy_source_if_unmodified_since.take(),
     };
-    // There is nothing that a copy could be known from: each condition that fails is an error.
-    conditions.check_read(&source).map_err(|_| s3_error!(PreconditionFailed))?;
+    // The client of a copy caches nothing, so any failed condition is an error.
+    conditions.check_read(&source.etag, source.modified).map_err(|_| s3_error!(PreconditionFailed))?;
     let replaces =
         input.metadata_directive.as_ref().is_some_and(|word| word.as_str() == MetadataDirective::REPLACE);
     if !replaces && (&**bucket, &**key) == (&*input.bucket, &*input.key) {
-        return Err(s3_error!(InvalidRequest, "an object is copied to itself, and nothing of it is changed"));
+        return Err(s3_error!(InvalidRequest, "an object cannot be copied to itself without changes"));
     }
     let attributes = if replaces { attributes!(input) } else { source.attributes.clone() };
     let modified = SystemTime::now();
-    // The bytes are shared: they never change.
+    // The bytes never change, so both objects share them.
     let (etag, segments) = (source.etag.clone(), source.segments.clone());
     let object = Object { etag: etag.clone(), size: source.size, modified, segments, attributes };
     store.put(&input.bucket, input.key, object, &Conditions::default())?;
@@ -178,7 +181,7 @@ pub(super) fn copy(store: &Store, mut input: CopyObjectInput) -> S3Result<CopyOb
     Ok(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() })
 }
 
-pub(super) fn delete_many(store: &Store, input: DeleteObjectsInput) -> S3Result<DeleteObjectsOutput> {
+pub(super) fn delete_many(store: &Buckets, input: DeleteObjectsInput) -> S3Result<DeleteObjectsOutput> {
     store.delete(&input.bucket, input.delete.objects.iter().map(|object| object.key.as_str()))?;
     let quiet = input.delete.quiet.unwrap_or(false);
     let deleted = input.delete.objects.into_iter().filter(|_| !quiet);

@@ -13,10 +13,10 @@ use super::objects::attributes;
 use super::{declared, receive, strong};
 use crate::s3::conditions::Conditions;
 use crate::s3::digests::{self, Declared};
-use crate::s3::store::{self, Place, Store};
+use crate::s3::store::{self, Buckets, UploadAddress};
 
 pub(super) fn begin(
-    store: &Store,
+    store: &Buckets,
     mut input: CreateMultipartUploadInput,
 ) -> S3Result<CreateMultipartUploadOutput> {
     let attributes = attributes!(input);
@@ -30,7 +30,7 @@ pub(super) fn begin(
 }
 
 pub(super) async fn put_part(
-    store: &Store,
+    store: &Buckets,
     mut request: S3Request<UploadPartInput>,
 ) -> S3Result<UploadPartOutput> {
     let declared = declared!(request);
@@ -39,8 +39,8 @@ pub(super) async fn put_part(
     if !(1..=10_000).contains(&number) {
         return Err(s3_error!(InvalidArgument, "the number of the part is {number}, expected 1 to 10000"));
     }
-    let place = Place { bucket: &input.bucket, key: &input.key, upload: &input.upload_id };
-    // Not only after a body that may be large.
+    let place = UploadAddress { bucket: &input.bucket, key: &input.key, upload: &input.upload_id };
+    // Checked before the body, which may be large.
     store.check_upload(&place)?;
     let (segment, size, md5) = receive(store, input.body, declared).await?;
     store.put_part(&place, number, store::Part { md5, size, modified: SystemTime::now(), segment })?;
@@ -48,7 +48,7 @@ pub(super) async fn put_part(
 }
 
 pub(super) fn complete(
-    store: &Store,
+    store: &Buckets,
     input: CompleteMultipartUploadInput,
 ) -> S3Result<CompleteMultipartUploadOutput> {
     let parts = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
@@ -59,7 +59,7 @@ pub(super) fn complete(
     let named = named.collect::<S3Result<Vec<_>>>()?;
     let conditions =
         Conditions { matches: input.if_match, none_matches: input.if_none_match, ..Conditions::default() };
-    let place = Place { bucket: &input.bucket, key: &input.key, upload: &input.upload_id };
+    let place = UploadAddress { bucket: &input.bucket, key: &input.key, upload: &input.upload_id };
     let etag = store.complete(&place, &named, &conditions)?;
     Ok(CompleteMultipartUploadOutput {
         e_tag: Some(strong(&etag)),
@@ -70,9 +70,9 @@ pub(super) fn complete(
 }
 
 pub(super) fn abort(
-    store: &Store,
+    store: &Buckets,
     input: &AbortMultipartUploadInput,
 ) -> S3Result<AbortMultipartUploadOutput> {
-    store.abort(&Place { bucket: &input.bucket, key: &input.key, upload: &input.upload_id })?;
+    store.abort(&UploadAddress { bucket: &input.bucket, key: &input.key, upload: &input.upload_id })?;
     Ok(AbortMultipartUploadOutput::default())
 }

@@ -1,4 +1,4 @@
-//! Who is let in, and the end.
+//! Authentication, settings and shutdown.
 
 use std::time::{Duration, Instant};
 
@@ -71,7 +71,7 @@ async fn the_orchestrator_offers_it_with_no_set_up() {
 }
 
 #[tokio::test]
-async fn settings_are_kept_to() {
+async fn settings_are_obeyed() {
     let settings = S3Settings::new().with_keys("me", "my secret").with_bucket("pictures");
     let storage = LocalS3::start(settings).await.expect("a free port");
     assert_eq!((storage.access_key(), storage.secret_key()), ("me", "my secret"));
@@ -88,7 +88,7 @@ async fn settings_are_kept_to() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_on_disk_and_nobody_holds_the_end_up() {
+async fn nothing_is_left_on_disk_and_no_client_delays_the_end() {
     let directory = tempfile::tempdir().expect("a directory");
     let settings = S3Settings::new().with_directory(directory.path());
     let storage = LocalS3::start(settings).await.expect("a free port");

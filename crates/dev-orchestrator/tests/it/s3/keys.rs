@@ -1,4 +1,4 @@
-//! Any key, and how keys are listed.
+//! Keys, and their listings.
 
 use futures_util::TryStreamExt as _;
 use object_store::path::Path;
@@ -36,7 +36,7 @@ async fn every_key_is_a_name_of_its_own() {
     let mut sorted = keys.to_vec();
     sorted.sort_unstable();
     assert_eq!(storage.keys(storage.bucket(), "").expect("the bucket"), sorted);
-    // Those that the client can express are the same over the network.
+    // Keys that the client can express are the same over the network.
     let expressed = keys.iter().filter_map(|key| Path::parse(key).ok().map(|path| (*key, path)));
     let mut seen = 0;
     for (key, path) in expressed {
@@ -50,7 +50,7 @@ async fn every_key_is_a_name_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_key_that_goes_over_the_network_is_kept_as_it_is() {
+async fn a_key_passes_the_network_unchanged() {
     let (storage, client) = started().await;
     for key in ["ü/ж b", "a%20b", "a+b", "a=b&c", "(a)!'*~$@:,;"] {
         let path = Path::parse(key).expect("a path");
@@ -91,7 +91,7 @@ async fn long_listings_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_listing_says_size_and_etag() {
+async fn a_listing_has_size_and_etag() {
     let (_storage, client) = started().await;
     let put = client.put(&Path::from("a/b"), pattern(1234).into()).await.expect("written");
     let listed: Vec<_> = client.list(Some(&Path::from("a"))).try_collect().await.expect("a listing");
@@ -99,7 +99,7 @@ async fn a_listing_says_size_and_etag() {
 }
 
 #[tokio::test]
-async fn many_are_deleted_at_once() {
+async fn many_objects_are_deleted_at_once() {
     let (storage, client) = started().await;
     for key in ["a", "b", "c"] {
         storage.put(storage.bucket(), key, "x").await.expect("written");

@@ -12,7 +12,7 @@ use object_store::{ClientOptions, RetryConfig};
 
 use crate::client::{Answer, request, send};
 
-/// One on a free port, and a client of its bucket.
+/// Starts a storage on a free port, with a client for its bucket.
 async fn started() -> (LocalS3, AmazonS3) {
     let storage = LocalS3::start(S3Settings::new()).await.expect("a free port");
     let client = client(&storage, storage.bucket(), storage.secret_key());
@@ -35,12 +35,12 @@ fn client(storage: &LocalS3, bucket: &str, secret_key: &str) -> AmazonS3 {
         .expect("a client")
 }
 
-/// A request that is not signed.
+/// Sends a request without a signature.
 async fn unsigned(storage: &LocalS3, method: hyper::Method, path: &str) -> Answer {
     send(storage.address(), request(storage.address(), method, path, &[], "")).await
 }
 
-/// That many bytes, no two parts of which are alike.
+/// Returns this many bytes, no two parts of which are equal.
 fn pattern(length: usize) -> Bytes {
     let word = |number: usize| (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
     let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(word).collect();

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::{client, pattern, started};
 
 #[tokio::test]
-async fn any_size_comes_back_as_it_went() {
+async fn objects_of_any_size_are_returned_unchanged() {
     let (storage, client) = started().await;
     for size in [0, 1, 1000, 512 * 1024 - 1, 512 * 1024, 512 * 1024 + 1, 3_000_001] {
         let (path, bytes) = (Path::from(format!("size/{size}")), pattern(size));
@@ -27,7 +27,7 @@ async fn any_size_comes_back_as_it_went() {
 }
 
 #[tokio::test]
-async fn ranges_are_served_as_asked_for() {
+async fn ranges_are_served_as_requested() {
     let (_storage, client) = started().await;
     let (path, bytes) = (Path::from("a"), pattern(1_500_000));
     client.put(&path, bytes.clone().into()).await.expect("written");
@@ -50,14 +50,14 @@ async fn ranges_are_served_as_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said_to_be_so() {
+async fn missing_objects_and_buckets_are_reported() {
     let (storage, client) = started().await;
     let error = client.get(&Path::from("a")).await.expect_err("there is nothing");
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
     assert!(error.to_string().contains("NoSuchKey"), "{error}");
     let error = client.head(&Path::from("a")).await.expect_err("there is nothing");
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
-    client.delete(&Path::from("a")).await.expect("what is not there is deleted");
+    client.delete(&Path::from("a")).await.expect("a missing object can be deleted");
 
     let elsewhere = self::client(&storage, "no-such-bucket", storage.secret_key());
     for error in [
@@ -87,7 +87,7 @@ async fn attributes_and_copies_are_kept() {
 }
 
 #[tokio::test]
-async fn a_reader_keeps_what_it_reads_while_it_is_replaced() {
+async fn a_reader_gets_the_old_object_while_it_is_replaced() {
     let (storage, client) = started().await;
     let (path, old) = (Path::from("a"), pattern(3_000_000));
     client.put(&path, old.clone().into()).await.expect("written");
@@ -98,7 +98,7 @@ async fn a_reader_keeps_what_it_reads_while_it_is_replaced() {
 }
 
 #[tokio::test]
-async fn one_of_many_who_create_an_object_does() {
+async fn only_one_of_many_clients_creates_an_object() {
     let (_storage, client) = started().await;
     let mut racers = JoinSet::new();
     for number in 0..16 {
@@ -122,7 +122,7 @@ async fn one_of_many_who_create_an_object_does() {
 }
 
 #[tokio::test]
-async fn conditions_are_kept_to() {
+async fn conditions_are_obeyed() {
     let (_storage, client) = started().await;
     let path = Path::from("a");
     let first = client.put(&path, "1".into()).await.expect("written").e_tag;

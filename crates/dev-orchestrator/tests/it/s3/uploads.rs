@@ -23,7 +23,7 @@ async fn parts_make_one_object() {
     assert!(storage.open_uploads(storage.bucket()).expect("the bucket").is_empty());
 
     assert_eq!(client.get(&path).await.expect("it is there").bytes().await.expect("whole"), bytes);
-    // From one part into the next but one.
+    // A range from the first part to the third.
     let across = (5 * MIB - 3) as u64..(10 * MIB + 3) as u64;
     let options = GetOptions { range: Some(GetRange::Bounded(across.clone())), ..GetOptions::default() };
     let got = client.get_opts(&path, options).await.expect("it is there").bytes().await.expect("whole");

@@ -1,4 +1,4 @@
-//! The limit: what `object_store` does in a loop with as many requests at once as the worker has.
+//! The upper bound: `object_store` in a loop, with as many requests at once as the worker makes.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -19,8 +19,8 @@ use crate::measure::Stretch;
 
 type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
-/// Moves what is to be moved, and prints the seconds that it took, then the rest.
-#[expect(clippy::print_stdout, reason = "its lines are what it is run for")]
+/// Moves the files, and prints the seconds that it took, then the other figures.
+#[expect(clippy::print_stdout, reason = "its output is read by the benchmark")]
 pub(super) fn run(kind: Kind, directory: &Path, address: &Address) -> std::result::Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
@@ -40,7 +40,7 @@ pub(super) fn run(kind: Kind, directory: &Path, address: &Address) -> std::resul
 }
 
 fn store(address: &Address) -> Result<AmazonS3> {
-    // An error means that there is one already.
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = AmazonS3Builder::new()
         .with_endpoint(&address.endpoint)

@@ -1,8 +1,8 @@
-//! How fast a worker moves files, beside a bare `object_store` loop against the same local S3.
+//! The benchmark of files: a worker, compared with a bare `object_store` loop on the same local S3.
 //!
-//! Worker, bare loop and storage are processes of their own. Both move the same objects, with as much at once, into and
-//! out of the same directory. The time is that of the whole task, as its orchestrator sees it: from when it is
-//! submitted to a worker that waits until its result is there.
+//! The worker, the bare loop and the storage are separate processes. Both clients move the same objects, with as many
+//! requests at once, into and out of the same directory. The time is that of the whole task, as its orchestrator sees
+//! it: from its submission, with a waiting worker, to its result.
 
 mod bare;
 mod place;
@@ -10,9 +10,9 @@ mod report;
 mod worker;
 
 pub(crate) use place::serve;
-pub(crate) use report::{Plan, run};
+pub(crate) use report::{FilesPlan, run};
 
-/// What is moved.
+/// The kind of transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// One large object into a file.
@@ -36,24 +36,26 @@ impl Kind {
 
     fn parse(name: &str) -> Result<Self, String> {
         let known = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        known.ok_or_else(|| format!("`{name}` is not known, expected `down`, `up` or `many`"))
+        known.ok_or_else(|| format!("`{name}` is unknown, expected `down`, `up` or `many`"))
     }
 }
 
-/// Transfers at once, and the size of a part: what the worker has.
+/// The number of transfers at once, the same as in the worker.
 const PARALLEL: usize = 8;
+
+/// The size of a part, the same as in the worker.
 const PART: u64 = 8 << 20;
 
-/// Bytes of a small object.
+/// The size of a small object, in bytes.
 const SMALL: usize = 2048;
 
 const LARGE_KEY: &str = "large.bin";
 const MANY_PREFIX: &str = "many/";
 
-/// The file that is to be sent; it stands in the directory of the files.
+/// The file to send, in the directory of the files.
 const SENT: &str = "to-be-sent.bin";
 
-/// What it takes to reach the storage and its orchestrator; one line between processes.
+/// The addresses and keys of the storage and its orchestrator, passed between processes as one line.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     orchestrator: String,
@@ -72,7 +74,7 @@ impl Address {
     fn parse(line: &str) -> Result<Self, String> {
         let words: Vec<&str> = line.split(' ').collect();
         let [orchestrator, endpoint, access_key, secret_key, bucket] = words[..] else {
-            return Err(format!("`{line}` is no address"));
+            return Err(format!("`{line}` is not an address"));
         };
         let [orchestrator, endpoint] = [orchestrator, endpoint].map(str::to_owned);
         let [access_key, secret_key, bucket] = [access_key, secret_key, bucket].map(str::to_owned);

@@ -9,9 +9,9 @@ use tokio::runtime::Runtime;
 
 use super::{Address, Kind, LARGE_KEY, MANY_PREFIX, SMALL};
 
-/// Fills the storage, prints where it is, and then, for each line `KIND` on standard input, runs a task as soon as a
-/// worker is there, and prints the seconds that it took. Ends with its standard input.
-#[expect(clippy::print_stdout, reason = "its lines are what it is run for")]
+/// Fills the storage, and prints its address. Then, for each line `KIND` on standard input, runs a task as soon as a
+/// worker is registered, and prints the seconds that it took. Ends when standard input is closed.
+#[expect(clippy::print_stdout, reason = "its output is read by the benchmark")]
 pub(crate) fn serve(large: usize, many: usize) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
@@ -71,7 +71,7 @@ fn one(runtime: &Runtime, orchestrator: &DevOrchestrator, kind: Kind) -> Result<
     })
 }
 
-/// Bytes that no compression and no zeroed page helps with.
+/// Returns bytes for which neither compression nor zeroed pages are of any use.
 pub(super) fn pattern(length: usize) -> Vec<u8> {
     let word = |number: usize| (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
     let mut bytes = Vec::with_capacity(length + 8);

@@ -1,4 +1,4 @@
-//! The worker: `take` has its files fetched, `give` has one uploaded.
+//! The worker: the task `take` downloads files, `give` uploads one.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,17 @@ use crate::measure::Stretch;
 
 #[derive(Deserialize)]
 struct Taken {
-    /// A path by now.
+    /// An `s3://` address, which the worker has replaced by a path.
     files: PathBuf,
 }
 
-/// Runs until standard input is closed, then prints what it took.
+/// Runs until standard input is closed, then prints the figures.
 pub(super) fn run(directory: &Path, address: &Address) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let sent = directory.join(SENT);
     let take = |Params(taken): Params<Taken>| async move {
-        if taken.files.is_absolute() { Ok(()) } else { Err(TaskError::permanent("nothing was fetched")) }
+        if taken.files.is_absolute() { Ok(()) } else { Err(TaskError::permanent("no file was downloaded")) }
     };
     let give = move |files: TaskFiles| give(files, sent.clone());
     let worker = Worker::builder()
@@ -40,7 +40,7 @@ pub(super) fn run(directory: &Path, address: &Address) -> Result<(), String> {
     stopped.map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// The file is there already: making it is not what is measured.
+/// Uploads a file that exists already, since creating it is not part of the measurement.
 async fn give(files: TaskFiles, sent: PathBuf) -> Result<Json<Value>, TaskError> {
     let path = files.path_to("sent.bin").await?;
     std::fs::rename(sent, &path)?;

@@ -1,4 +1,4 @@
-//! The task `resize_image`, as anybody would write it.
+//! The task `resize_image`, written like the handler of any user.
 
 use std::fs;
 use std::io::{self, Cursor};
@@ -11,40 +11,43 @@ use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbaImage};
 use serde::{Deserialize, Serialize};
 
-/// The most pixels along a side, of sources and of results.
-const LONGEST_SIDE: u32 = 12_000;
-/// The most memory one picture may take: a small file can claim to be an enormous one.
-const MOST_MEMORY: u64 = 256 * 1024 * 1024;
-/// The same in words.
+/// The name of the task.
+pub(super) const TASK: &str = "resize_image";
+
+/// The limit of pixels along a side, for sources and results.
+const MAX_SIDE: u32 = 12_000;
+/// The limit of memory for one picture, in bytes: a small file may declare an enormous picture.
+const MAX_MEMORY: u64 = 256 * 1024 * 1024;
+/// The same limits in words.
 const ACCEPTED: &str = "at most 12000 pixels a side and 67 million in all";
-/// The largest file that is read.
-const LARGEST_FILE: u64 = 64 * 1024 * 1024;
-/// In how many pieces each direction is scaled.
+/// The size of the largest file that is read, in bytes.
+const MAX_FILE_SIZE: u64 = 64 * 1024 * 1024;
+/// The number of pieces in which each direction is scaled.
 const BANDS: u32 = 3;
 const JPEG_QUALITY: u8 = 85;
 
-/// What the task is given.
+/// The parameters of the task.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Resize {
-    /// A PNG or JPEG file, whose name says which: an `s3://` address for whoever submits the task.
+    /// A PNG or JPEG file; the extension of its name decides which. Tasks are submitted with an `s3://` address.
     picture: InputFile,
-    /// How wide it becomes; the height follows.
+    /// The width of the result; the height is computed from it.
     width: u32,
 }
 
-/// What it ends in.
+/// The data of the result.
 #[derive(Debug, Serialize)]
 pub(super) struct Resized {
-    /// The result: an `s3://` address again, once it is uploaded.
+    /// The file of the result, which becomes an `s3://` address when it is uploaded.
     picture: OutputFile,
     width: u32,
     height: u32,
-    /// Its size.
+    /// The size of the file.
     bytes: u64,
 }
 
-/// The handler. It computes, so it is registered with `blocking(resize_image)`.
+/// The handler. It computes for a long time, so it is registered with `blocking(resize_image)`.
 #[expect(clippy::needless_pass_by_value, reason = "handlers own their arguments")]
 pub(super) fn resize_image(
     Params(resize): Params<Resize>,
@@ -56,12 +59,12 @@ pub(super) fn resize_image(
     let work = Work { source: picture.to_path_buf(), target, width };
     let (height, bytes) = resize_file(&work, move |progress, message| {
         context.send_progress(progress, message);
-        if context.is_cancelled() { Err(TaskError::transient("told to stop")) } else { Ok(()) }
+        if context.is_cancelled() { Err(TaskError::transient("cancelled")) } else { Ok(()) }
     })?;
     Ok(Json(Resized { picture: work.target.into(), width, height, bytes }))
 }
 
-/// `landscape-400.jpg`: so that several widths fit into one directory.
+/// Returns a name such as `landscape-400.jpg`, so that several widths fit into one directory.
 fn result_name(picture: &Path, width: u32) -> Result<String, TaskError> {
     let part = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).map(str::to_owned);
     match (part(picture.file_stem()), part(picture.extension())) {
@@ -70,16 +73,17 @@ fn result_name(picture: &Path, width: u32) -> Result<String, TaskError> {
     }
 }
 
-/// One picture to be resized.
+/// A picture to resize.
 #[derive(Debug)]
 struct Work {
     source: PathBuf,
-    /// Where the result goes. A file that is there is replaced.
+    /// The path of the result. An existing file is replaced.
     target: PathBuf,
     width: u32,
 }
 
-/// Does it, and gives height and size of the result; `step` is told how far it is, and may stop it.
+/// Resizes a picture, and returns the height and the size of the result. `step` gets the progress, and may stop the
+/// work with an error.
 fn resize_file(
     work: &Work,
     step: impl Fn(f64, &str) -> Result<(), TaskError>,
@@ -92,7 +96,7 @@ fn resize_file(
     let picture = decode(&work.source)?;
     let (width, height) = (work.width, height_for(&picture, work.width)?);
     let picture = scale_height(&picture, height, |part| step(0.2 + 0.35 * part, "resizing"))?;
-    // Turned on its side, the width is scaled as the height was.
+    // Turned by 90°, the width is scaled in the same way as the height.
     let picture = scale_height(&picture.rotate90(), width, |part| step(0.55 + 0.3 * part, "resizing"))?;
     let picture = picture.rotate270();
     step(0.85, "encoding")?;
@@ -121,8 +125,8 @@ fn decode(source: &Path) -> Result<DynamicImage, TaskError> {
     if !file.is_file() {
         return Err(wrong(&"not a file"));
     }
-    if file.len() > LARGEST_FILE {
-        return Err(wrong(&format_args!("{} bytes, expected at most {LARGEST_FILE}", file.len())));
+    if file.len() > MAX_FILE_SIZE {
+        return Err(wrong(&format_args!("{} bytes, expected at most {MAX_FILE_SIZE}", file.len())));
     }
     let bytes = fs::read(source).map_err(|error| wrong(&error))?;
     decode_bytes(bytes).map_err(|error| match error {
@@ -134,9 +138,9 @@ fn decode(source: &Path) -> Result<DynamicImage, TaskError> {
 
 fn decode_bytes(bytes: Vec<u8>) -> Result<DynamicImage, ImageError> {
     let mut limits = Limits::default();
-    limits.max_image_width = Some(LONGEST_SIDE);
-    limits.max_image_height = Some(LONGEST_SIDE);
-    limits.max_alloc = Some(MOST_MEMORY);
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_MEMORY);
     let cut_off = is_cut_off(&bytes);
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     if reader.format() == Some(ImageFormat::Jpeg) && cut_off {
@@ -146,30 +150,30 @@ fn decode_bytes(bytes: Vec<u8>) -> Result<DynamicImage, ImageError> {
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
     limits.reserve(decoder.total_bytes().max(memory(width, height)))?;
-    // Cameras store how they were held.
+    // Cameras store the orientation in which they were held.
     let orientation = decoder.orientation()?;
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);
     Ok(picture.into_rgba8().into())
 }
 
-/// Whether the end of a JPEG file is missing: its decoder would paint what is not there grey. Within the data that
-/// follows the last start of scan (`FF DA`) only the end of the image can be `FF D9`.
+/// Returns whether the end of a JPEG file is missing: the decoder would paint the missing part grey. After the last
+/// start of scan (`FF DA`), only the end of the image can be `FF D9`.
 fn is_cut_off(jpeg: &[u8]) -> bool {
     let scan = jpeg.windows(2).rposition(|pair| pair == [0xFF, 0xDA]);
     !scan.is_some_and(|scan| jpeg[scan..].windows(2).any(|pair| pair == [0xFF, 0xD9]))
 }
 
-/// What a picture takes in memory, as it is worked on here.
+/// Returns the memory of a decoded picture, in bytes.
 fn memory(width: u32, height: u32) -> u64 {
     u64::from(width) * u64::from(height) * 4
 }
 
-/// The height that goes with a width.
+/// Returns the height for a width.
 fn height_for(picture: &DynamicImage, width: u32) -> Result<u32, TaskError> {
     let ratio = f64::from(picture.height()) / f64::from(picture.width());
     let height = (f64::from(width) * ratio).round().max(1.0) as u32;
-    if width.max(height) > LONGEST_SIDE || memory(width, height) > MOST_MEMORY {
+    if width.max(height) > MAX_SIDE || memory(width, height) > MAX_MEMORY {
         return Err(TaskError::invalid_input(format!(
             "`width` is {width}: the result would be {width}x{height}, expected {ACCEPTED}"
         )));
@@ -177,7 +181,7 @@ fn height_for(picture: &DynamicImage, width: u32) -> Result<u32, TaskError> {
     Ok(height)
 }
 
-/// Scales the height and leaves the width, some columns at a time; `step` is told which part is done before each.
+/// Scales the height and leaves the width, some columns at a time; `step` gets the finished part before each of them.
 fn scale_height(
     picture: &DynamicImage,
     height: u32,
@@ -197,7 +201,7 @@ fn scale_height(
 fn encode(picture: DynamicImage, format: ImageFormat) -> Result<Vec<u8>, TaskError> {
     let mut encoded = Vec::new();
     match format {
-        // JPEG knows no transparency.
+        // JPEG does not support transparency.
         ImageFormat::Jpeg => {
             JpegEncoder::new_with_quality(&mut encoded, JPEG_QUALITY).encode_image(&picture.into_rgb8())
         }
@@ -212,7 +216,8 @@ fn is_opaque(picture: &DynamicImage) -> bool {
     picture.as_bytes().iter().skip(3).step_by(4).all(|alpha| *alpha == u8::MAX)
 }
 
-/// A directory that is not there stays so: the task fails. A full disk may have room later: it is tried again.
+/// Writes a file. A missing directory is a permanent failure; a full disk may have space later, so it is a transient
+/// one.
 fn write(target: &Path, bytes: &[u8]) -> Result<(), TaskError> {
     fs::write(target, bytes).map_err(|error| {
         let message = format!("cannot write `{}`: {error}", target.display());

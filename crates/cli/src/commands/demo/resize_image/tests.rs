@@ -1,4 +1,4 @@
-//! What the task does with good and with bad input.
+//! The task with valid and with invalid input.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::commands::demo::gallery::PICTURES;
 
-/// A directory with the demo's pictures.
+/// Returns a directory with the demo's pictures.
 fn directory() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     for picture in PICTURES {
@@ -30,7 +30,7 @@ fn refused(result: Result<(u32, u64), TaskError>, code: &ErrorCode, words: &str)
     assert!(error.message().contains(words), "{error}");
 }
 
-/// A PNG of one colour that says it has this size: its data is not there.
+/// Returns a PNG whose header declares this size, without the data for it.
 fn png_header(width: u32, height: u32) -> Vec<u8> {
     let mut png = Vec::new();
     let encoder = image::codecs::png::PngEncoder::new(&mut png);
@@ -50,16 +50,16 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn a_picture_is_resized_and_says_so_as_it_goes() {
+fn a_picture_is_resized_and_its_progress_is_sent() {
     let directory = directory();
-    let said = RefCell::new(Vec::new());
+    let stages = RefCell::new(Vec::new());
     let task = Work {
         source: directory.path().join("landscape.jpg"),
         target: directory.path().join("small.png"),
         width: 160,
     };
     let (height, bytes) = resize_file(&task, |progress, message| {
-        said.borrow_mut().push((progress, message.to_owned()));
+        stages.borrow_mut().push((progress, message.to_owned()));
         Ok(())
     })
     .unwrap();
@@ -73,11 +73,11 @@ fn a_picture_is_resized_and_says_so_as_it_goes() {
     assert!(top[2] > top[0] && horizon[0] > 180, "{top:?} {horizon:?}");
     assert!(picture.get_pixel(99, 56)[0] > 240, "the sun is on the right");
 
-    let said = said.into_inner();
-    assert!(said.is_sorted_by(|before, after| before.0 < after.0), "{said:?}");
-    assert!(said.len() <= 10, "more than 10 in a second wait for the next: {said:?}");
+    let stages = stages.into_inner();
+    assert!(stages.is_sorted_by(|before, after| before.0 < after.0), "{stages:?}");
+    assert!(stages.len() <= 10, "beyond 10 messages per second, some would be dropped: {stages:?}");
     for stage in ["decoding", "resizing", "encoding"] {
-        assert!(said.iter().any(|(_, message)| message == stage), "{said:?}");
+        assert!(stages.iter().any(|(_, message)| message == stage), "{stages:?}");
     }
 }
 
@@ -116,7 +116,7 @@ fn an_extreme_shape_keeps_at_least_a_pixel() {
 }
 
 #[test]
-fn what_cannot_be_a_picture_is_invalid_input() {
+fn files_that_are_not_pictures_are_invalid_input() {
     let directory = directory();
     let write = |name: &str, bytes: &[u8]| fs::write(directory.path().join(name), bytes).unwrap();
     write("notes.jpg", b"not a picture at all");
@@ -141,9 +141,9 @@ fn what_cannot_be_a_picture_is_invalid_input() {
 }
 
 #[test]
-fn a_small_file_that_claims_to_be_enormous_is_not_believed() {
+fn a_small_file_that_declares_an_enormous_picture_is_refused() {
     let directory = directory();
-    // Too wide, too high, and too large in all.
+    // Too wide, too high, and too large as a whole.
     for (width, height) in [(50_000, 50_000), (1, u32::MAX >> 1), (11_999, 11_999)] {
         fs::write(directory.path().join("bomb.png"), png_header(width, height)).unwrap();
         let result = attempt(&directory, "bomb.png", "small.png", 40);
@@ -155,7 +155,7 @@ fn a_small_file_that_claims_to_be_enormous_is_not_believed() {
 fn the_limits_in_words_are_those_in_numbers() {
     assert_eq!(
         ACCEPTED,
-        format!("at most {LONGEST_SIDE} pixels a side and {} million in all", MOST_MEMORY / 4_000_000)
+        format!("at most {MAX_SIDE} pixels a side and {} million in all", MAX_MEMORY / 4_000_000)
     );
 }
 
@@ -163,15 +163,15 @@ fn the_limits_in_words_are_those_in_numbers() {
 fn a_file_that_is_too_large_is_not_read() {
     let directory = directory();
     let file = fs::File::create(directory.path().join("huge.jpg")).unwrap();
-    file.set_len(LARGEST_FILE + 1).unwrap();
+    file.set_len(MAX_FILE_SIZE + 1).unwrap();
     refused(attempt(&directory, "huge.jpg", "small.png", 40), &ErrorCode::InvalidInput, "expected at most");
 }
 
 #[test]
-fn a_width_that_cannot_be_is_invalid_input() {
+fn an_impossible_width_is_invalid_input() {
     let directory = directory();
     refused(attempt(&directory, "landscape.jpg", "x.jpg", 0), &ErrorCode::InvalidInput, "`width` is 0");
-    for width in [LONGEST_SIDE + 1, u32::MAX] {
+    for width in [MAX_SIDE + 1, u32::MAX] {
         refused(
             attempt(&directory, "landscape.jpg", "x.jpg", width),
             &ErrorCode::InvalidInput,
@@ -181,11 +181,11 @@ fn a_width_that_cannot_be_is_invalid_input() {
 }
 
 #[test]
-fn a_target_that_cannot_be_written_says_why() {
+fn a_target_that_cannot_be_written_is_named_with_the_reason() {
     let directory = directory();
     for target in ["x.gif", "x", ".jpg", "x.jpg/"] {
         if target == "x.jpg/" {
-            // A name that ends in a slash is a directory's: nothing can be written there.
+            // A name that ends in a slash stands for a directory, so no file can be written.
             refused(attempt(&directory, "landscape.jpg", target, 40), &ErrorCode::Permanent, "cannot write");
         } else {
             refused(
@@ -200,7 +200,7 @@ fn a_target_that_cannot_be_written_says_why() {
 }
 
 #[test]
-fn a_task_that_is_told_to_stop_stops() {
+fn a_cancelled_task_stops() {
     let directory = directory();
     let task = Work {
         source: directory.path().join("landscape.jpg"),
@@ -211,10 +211,10 @@ fn a_task_that_is_told_to_stop_stops() {
         resize_file(
             &task,
             |progress, _| {
-                if progress > 0.5 { Err(TaskError::transient("told to stop")) } else { Ok(()) }
+                if progress > 0.5 { Err(TaskError::transient("cancelled")) } else { Ok(()) }
             },
         );
-    refused(result, &ErrorCode::Transient, "told to stop");
+    refused(result, &ErrorCode::Transient, "cancelled");
     assert!(!task.target.exists());
 }
 

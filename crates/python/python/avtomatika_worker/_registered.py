@@ -1,0 +1,49 @@
+"""Everything that was registered with a worker, as one run of it uses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ._route import Step
+    from .config import WorkerConfig
+    from .signature import Plan
+
+__all__ = ["Hooks", "Registered", "RegisteredTask"]
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredTask:
+    """A task with its handler and its options."""
+
+    name: str
+    plan: Plan
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """The user's functions other than handlers, in the order they were registered in."""
+
+    middleware: tuple[Step, ...]
+    startup: tuple[Callable[[], Any], ...]
+    shutdown: tuple[Callable[[], Any], ...]
+    commands: Mapping[str, Callable[..., Any]]
+    ignored: tuple[Callable[[str, str, str], Any], ...]
+    capacity_checker: Callable[[str], bool] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The tasks, hooks and options of a worker. Nothing is added while a run uses it."""
+
+    tasks: Mapping[str, RegisteredTask]
+    hooks: Hooks
+    config: WorkerConfig
+    worker_type: str | None
+    max_concurrent_tasks: int | None
+    limits: Mapping[str, int]
+    skill_dependencies: Mapping[str, list[str]]

@@ -1,0 +1,66 @@
+//! Log lines that wait for the event loop.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tracing::Level;
+
+/// The number of lines kept until the loop takes them. Later lines are dropped and counted.
+const MAX_LINES: usize = 10_000;
+
+/// The lines, and the level that Python's logger asks for.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    queue: Mutex<Queue>,
+    /// The lowest level that Python's logger records, as a number of `logging`.
+    level: AtomicU8,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    lines: VecDeque<Line>,
+    dropped: u64,
+}
+
+/// One line: level of `logging`, seconds since 1970, target, thread, text, fields.
+pub(crate) type Line = (u8, f64, String, String, String, Vec<(&'static str, String)>);
+
+impl Lines {
+    /// Sets the lowest level that Python's logger records.
+    pub(crate) fn set_level(&self, level: u8) {
+        self.level.store(level, Ordering::Relaxed);
+    }
+
+    /// Takes all lines, and the number of lines dropped since the last call.
+    pub(crate) fn take(&self) -> (VecDeque<Line>, u64) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = std::mem::take(&mut queue.dropped);
+        (std::mem::take(&mut queue.lines), dropped)
+    }
+
+    pub(crate) fn push(&self, line: Line) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.lines.len() < MAX_LINES {
+            queue.lines.push_back(line);
+        } else {
+            queue.dropped += 1;
+        }
+    }
+
+    /// Whether Python's logger records lines of this level.
+    pub(crate) fn wants(&self, level: Level) -> bool {
+        level_number(level) >= self.level.load(Ordering::Relaxed)
+    }
+}
+
+/// The number of a level in Python's `logging`.
+pub(crate) fn level_number(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 40,
+        Level::WARN => 30,
+        Level::INFO => 20,
+        Level::DEBUG => 10,
+        Level::TRACE => 5,
+    }
+}
