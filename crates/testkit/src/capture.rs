@@ -85,7 +85,7 @@ impl Logs {
     /// Waits for a line with this text, and returns it. Looks at earlier lines too.
     ///
     /// # Panics
-    /// After 20 seconds, saying what was logged.
+    /// After [`PATIENCE`](crate::PATIENCE), saying what was logged.
     #[track_caller]
     pub fn wait_for(&self, text: &str) -> impl Future<Output = String> + Send + use<> {
         let caller = Location::caller();

@@ -7,8 +7,9 @@
 //! - [`Process`]: a program that runs beside the test.
 //! - [`task()`]: tasks with ids of their own.
 //! - [`capture::Logs`]: the log lines of a test.
+//! - [`Stopwatch`]: measures promises in wall time on a busy machine.
 //!
-//! Whatever waits here gives up after 20 seconds and says what it has seen instead.
+//! Whatever waits here gives up after [`PATIENCE`], and says what it has seen instead.
 
 pub mod capture;
 
@@ -19,14 +20,17 @@ mod patience;
 mod process;
 mod proxy;
 mod relay;
+mod stopwatch;
 mod stream;
 mod task;
 mod tls;
 
 pub use self::faults::{Fault, FaultProxy, Passed, Rule};
 pub use self::orchestrator::{Answer, Endpoint, Generation, Recorded, Script, ScriptedOrchestrator};
+pub use self::patience::PATIENCE;
 pub use self::process::{Process, Program};
 pub use self::proxy::{Proxied, Proxy};
 pub use self::relay::Relay;
+pub use self::stopwatch::{Stopwatch, Took};
 pub use self::task::task;
 pub use self::tls::{ClientIdentity, Tls};

@@ -159,7 +159,7 @@ impl ScriptedOrchestrator {
     /// Waits until that many requests have come; returns all there are.
     ///
     /// # Panics
-    /// After 20 seconds, saying what has come.
+    /// After [`PATIENCE`](crate::PATIENCE), saying what has come.
     #[track_caller]
     pub fn wait_for_requests(
         &self,
@@ -179,7 +179,7 @@ impl ScriptedOrchestrator {
     /// Waits for a request of which `check` is true, and returns the first. Looks at earlier ones too.
     ///
     /// # Panics
-    /// After 20 seconds, saying what has come.
+    /// After [`PATIENCE`](crate::PATIENCE), saying what has come.
     #[track_caller]
     pub fn wait_for<F: Fn(&Recorded) -> bool + Send>(
         &self,
@@ -194,7 +194,7 @@ impl ScriptedOrchestrator {
     /// Waits for the result of a task, and returns its body.
     ///
     /// # Panics
-    /// After 20 seconds, saying what has come.
+    /// After [`PATIENCE`](crate::PATIENCE), saying what has come.
     #[track_caller]
     pub fn wait_for_result(&self, task_id: &str) -> impl Future<Output = Value> + Send + use<> {
         let wanted = task_id.to_owned();
@@ -213,7 +213,7 @@ impl ScriptedOrchestrator {
     /// Waits until at least that many polls are held.
     ///
     /// # Panics
-    /// After 20 seconds, saying what has come.
+    /// After [`PATIENCE`](crate::PATIENCE), saying what has come.
     #[track_caller]
     pub fn wait_for_open_polls(&self, at_least: usize) -> impl Future<Output = ()> + Send + use<> {
         let tasks = self.inner.tasks.clone();
@@ -223,7 +223,7 @@ impl ScriptedOrchestrator {
     /// Waits until no poll is held.
     ///
     /// # Panics
-    /// After 20 seconds, saying what has come.
+    /// After [`PATIENCE`](crate::PATIENCE), saying what has come.
     #[track_caller]
     pub fn wait_for_no_open_poll(&self) -> impl Future<Output = ()> + Send + use<> {
         let tasks = self.inner.tasks.clone();

@@ -124,7 +124,7 @@ impl ScriptedOrchestrator {
     /// Waits until at least that many websockets are open.
     ///
     /// # Panics
-    /// After 20 seconds, saying what has come.
+    /// After [`PATIENCE`](crate::PATIENCE), saying what has come.
     #[track_caller]
     pub fn wait_for_open_websockets(&self, at_least: usize) -> impl Future<Output = ()> + Send + use<> {
         let inner = self.inner.clone();
