@@ -28,7 +28,6 @@ pub struct Stopwatch {
 
 impl Stopwatch {
     /// Starts it.
-    #[expect(clippy::new_without_default, reason = "it starts, it is not merely there")]
     pub fn start() -> Self {
         let canary = Canary::of_this_process();
         canary.watch_this_runtime();
@@ -43,6 +42,12 @@ impl Stopwatch {
         let wall = self.start.elapsed();
         // Lateness cannot make it seem shorter: it was started before what is measured began.
         Took { wall, late, most: wall }
+    }
+
+    /// The time from the start to a moment, such as the arrival of a request.
+    pub fn until(&self, moment: Instant) -> Took {
+        let wall = moment.saturating_duration_since(self.start);
+        Took { wall, late: self.canary.late_between(self.start, moment), most: wall }
     }
 
     /// The time between two moments since the start, such as the arrivals of two requests. Lateness at the first makes it
@@ -65,7 +70,7 @@ pub struct Took {
 impl Took {
     /// Whether it took less than the limit, not counting the time for which the machine held it up.
     pub fn is_below(self, limit: Duration) -> bool {
-        self.wall.saturating_sub(self.late) < limit
+        self.undisturbed() < limit
     }
 
     /// Whether it took the time, or may have: see [`Stopwatch::between`].
@@ -81,6 +86,11 @@ impl Took {
     /// The time on the clock.
     pub fn wall(self) -> Duration {
         self.wall
+    }
+
+    /// The time on the clock without that for which the machine may have held it up.
+    pub fn undisturbed(self) -> Duration {
+        self.wall.saturating_sub(self.late)
     }
 }
 

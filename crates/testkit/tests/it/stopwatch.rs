@@ -10,7 +10,11 @@ fn crowded<T>(work: impl FnOnce() -> T) -> T {
     let processors = thread::available_parallelism().expect("a number").get();
     thread::scope(|scope| {
         for _ in 0..4 * processors {
-            scope.spawn(|| while !done.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let result = work();
         done.store(true, Ordering::Relaxed);
