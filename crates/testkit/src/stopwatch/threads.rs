@@ -69,7 +69,12 @@ impl Given {
 
     /// The time in which the thread was not asleep.
     pub(super) fn since(&self, before: &Self) -> Duration {
-        self.ran.saturating_sub(before.ran) + self.waited.saturating_sub(before.waited)
+        self.ran.saturating_sub(before.ran) + self.waited_since(before)
+    }
+
+    /// The time in which the thread was in the queue.
+    pub(super) fn waited_since(&self, before: &Self) -> Duration {
+        self.waited.saturating_sub(before.waited)
     }
 
     fn read(file: &Path) -> Option<Self> {

@@ -49,8 +49,8 @@ impl Crates {
         let named = CRATES.map(|name| {
             let dependency = dependencies.iter().find(|dependency| dependency[1] == name);
             let fingerprint = dependency.and_then(|dependency| dependency[3].as_u64()).expect(name);
-            let fingerprint: String =
-                fingerprint.to_le_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            // The files hold the bytes of the number in the order of small machines.
+            let fingerprint = format!("{:016x}", fingerprint.swap_bytes());
             let mut all =
                 fs::read_dir(&notes).expect("cargo's notes").map(|entry| entry.expect("one").path());
             let found = all.find(|of| {

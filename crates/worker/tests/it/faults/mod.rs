@@ -170,6 +170,11 @@ async fn comes_and_goes(script: Script, endpoint: Endpoint, fault: &Fault) {
     if endpoint != Endpoint::Result {
         bench.until("its result is taken", || bench.tries(&before) == (1, 1)).await;
     }
+    if fault.acknowledges && endpoint == Endpoint::Result {
+        for id in [&before, &meanwhile] {
+            bench.until("its result meets the fault", || bench.tries(id).0 > 0).await;
+        }
+    }
     bench.fail(false);
     if fault.hangs() && endpoint == Endpoint::Result {
         // A result is waited for during 30 s.
