@@ -85,7 +85,7 @@ impl Logs {
     /// Waits for a line with this text, earlier lines included, and returns it.
     ///
     /// # Panics
-    /// When the time limit passes, with everything that was logged.
+    /// After [`PATIENCE`](crate::PATIENCE), with everything that was logged.
     #[track_caller]
     pub fn wait_for(&self, text: &str) -> impl Future<Output = String> + Send + use<> {
         let caller = Location::caller();

@@ -7,8 +7,9 @@
 //! - [`Process`]: a program that runs beside the test.
 //! - [`task()`]: makes tasks with unique ids.
 //! - [`capture::Logs`]: the log lines of a test.
+//! - [`Stopwatch`]: measures promises in wall time on a busy machine.
 //!
-//! Every function that waits fails the test after a time limit, with a list of everything it has seen.
+//! Every function that waits fails the test after [`PATIENCE`], with a list of everything it has seen.
 
 pub mod capture;
 
@@ -19,14 +20,17 @@ mod patience;
 mod process;
 mod proxy;
 mod relay;
+mod stopwatch;
 mod stream;
 mod task;
 mod tls;
 
 pub use self::faults::{Fault, FaultProxy, Passed, Rule};
 pub use self::orchestrator::{Answer, Endpoint, Generation, Recorded, Script, ScriptedOrchestrator};
+pub use self::patience::PATIENCE;
 pub use self::process::{Process, Program};
 pub use self::proxy::{Proxied, Proxy};
 pub use self::relay::Relay;
+pub use self::stopwatch::{Stopwatch, Took};
 pub use self::task::task;
 pub use self::tls::{ClientIdentity, Tls};

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::patience::{eventually, give_up};
+use crate::stopwatch::{unwatch, watch};
 
 /// The variables that [`Program::clean_env`] keeps.
 const KEPT: [&str; 4] = ["PATH", "HOME", "LANG", "LLVM_PROFILE_FILE"];
@@ -79,6 +80,8 @@ impl Program {
             Ok(child) => child,
             Err(error) => panic!("cannot start `{name}`: {error}"),
         };
+        let watched = child.id();
+        watched.into_iter().for_each(watch);
         let output = Arc::new(Output::default());
         let mut readers = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {
@@ -87,7 +90,7 @@ impl Program {
         if let Some(stderr) = child.stderr.take() {
             readers.spawn(read_lines(stderr, output.clone()));
         }
-        Process { name, child, output, readers }
+        Process { name, child, watched, output, readers }
     }
 }
 
@@ -95,6 +98,8 @@ impl Program {
 pub struct Process {
     name: String,
     child: Child,
+    /// Its process id, as the canaries know it.
+    watched: Option<u32>,
     output: Arc<Output>,
     readers: JoinSet<()>,
 }
@@ -125,7 +130,7 @@ impl Process {
     /// Waits for a line with this text, earlier lines included, and returns it.
     ///
     /// # Panics
-    /// When the time limit passes, with everything that was printed.
+    /// After [`PATIENCE`](crate::PATIENCE), with everything that was printed.
     #[track_caller]
     pub fn wait_for_line(&self, text: &str) -> impl Future<Output = String> + Send + use<> {
         let caller = Location::caller();
@@ -191,6 +196,12 @@ impl fmt::Debug for Process {
             .field("name", &self.name)
             .field("id", &self.id())
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.watched.into_iter().for_each(unwatch);
     }
 }
 

@@ -1,12 +1,14 @@
 //! Operations on a connection, plain or TLS, for the servers of this crate.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::patience::PATIENCE;
+/// The time for which a connection is read after its end was sent.
+const LINGER: Duration = Duration::from_secs(20);
 
 /// A connection that gives access to its socket, so that it can be reset.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
@@ -53,5 +55,5 @@ pub(crate) async fn close_in_order(stream: &mut impl Stream) {
     let mut waste = vec![0; 4096];
     let drain = async { while matches!(stream.read(&mut waste).await, Ok(1..)) {} };
     // A peer that never closes its side must not keep the connection for ever.
-    let _ = tokio::time::timeout(PATIENCE, drain).await;
+    let _ = tokio::time::timeout(LINGER, drain).await;
 }

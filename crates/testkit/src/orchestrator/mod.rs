@@ -160,7 +160,7 @@ impl ScriptedOrchestrator {
     /// Waits until this many requests have arrived, and returns all of them.
     ///
     /// # Panics
-    /// When the time limit passes, with a summary of the requests.
+    /// After [`PATIENCE`](crate::PATIENCE), with a summary of the requests.
     #[track_caller]
     pub fn wait_for_requests(
         &self,
@@ -180,7 +180,7 @@ impl ScriptedOrchestrator {
     /// Waits for a request for which `check` is true, earlier requests included, and returns the first.
     ///
     /// # Panics
-    /// When the time limit passes, with a summary of the requests.
+    /// After [`PATIENCE`](crate::PATIENCE), with a summary of the requests.
     #[track_caller]
     pub fn wait_for<F: Fn(&Recorded) -> bool + Send>(
         &self,
@@ -195,7 +195,7 @@ impl ScriptedOrchestrator {
     /// Waits for the result of a task, and returns its body.
     ///
     /// # Panics
-    /// When the time limit passes, with a summary of the requests.
+    /// After [`PATIENCE`](crate::PATIENCE), with a summary of the requests.
     #[track_caller]
     pub fn wait_for_result(&self, task_id: &str) -> impl Future<Output = Value> + Send + use<> {
         let wanted = task_id.to_owned();
@@ -214,7 +214,7 @@ impl ScriptedOrchestrator {
     /// Waits until at least this many polls are held.
     ///
     /// # Panics
-    /// When the time limit passes, with a summary of the requests.
+    /// After [`PATIENCE`](crate::PATIENCE), with a summary of the requests.
     #[track_caller]
     pub fn wait_for_open_polls(&self, at_least: usize) -> impl Future<Output = ()> + Send + use<> {
         let tasks = self.inner.tasks.clone();
@@ -224,7 +224,7 @@ impl ScriptedOrchestrator {
     /// Waits until no poll is held.
     ///
     /// # Panics
-    /// When the time limit passes, with a summary of the requests.
+    /// After [`PATIENCE`](crate::PATIENCE), with a summary of the requests.
     #[track_caller]
     pub fn wait_for_no_open_poll(&self) -> impl Future<Output = ()> + Send + use<> {
         let tasks = self.inner.tasks.clone();

@@ -124,7 +124,7 @@ impl ScriptedOrchestrator {
     /// Waits until at least this many websockets are open.
     ///
     /// # Panics
-    /// When the time limit passes, with a summary of the requests.
+    /// After [`PATIENCE`](crate::PATIENCE), with a summary of the requests.
     #[track_caller]
     pub fn wait_for_open_websockets(&self, at_least: usize) -> impl Future<Output = ()> + Send + use<> {
         let inner = self.inner.clone();

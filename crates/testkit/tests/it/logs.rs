@@ -28,7 +28,7 @@ async fn other_threads_log_into_it_when_handed_the_dispatch() {
 }
 
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "waited 20s for a line with `never`; seen so far:\n")]
+#[should_panic(expected = "waited 60s for a line with `never`; seen so far:\n")]
 async fn waiting_in_vain_shows_the_lines() {
     Logs::new().wait_for("never").await;
 }

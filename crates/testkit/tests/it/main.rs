@@ -11,5 +11,6 @@ mod process;
 mod protocol;
 mod proxy;
 mod relay;
+mod stopwatch;
 mod tasks;
 mod tls;

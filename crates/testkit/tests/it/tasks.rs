@@ -136,7 +136,7 @@ async fn a_result_is_found_by_its_task() {
 }
 
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "waited 20s for the result of `task-x`; seen so far:\n  no request at all")]
+#[should_panic(expected = "waited 60s for the result of `task-x`; seen so far:\n  no request at all")]
 async fn waiting_in_vain_says_what_was_seen() {
     ScriptedOrchestrator::start().await.wait_for_result("task-x").await;
 }

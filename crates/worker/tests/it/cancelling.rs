@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use avtomatika_worker::handler::IntoOutcome;
 use avtomatika_worker::prelude::*;
 use serde_json::{Value, json};
 use testkit::capture::Logs;
-use testkit::{Answer, Endpoint, ScriptedOrchestrator};
+use testkit::{Answer, Endpoint, ScriptedOrchestrator, Stopwatch};
 
 use crate::support::{Running, both, config, push, run, tasks, until, wait_for_heartbeat, watch_for};
 
@@ -27,11 +27,11 @@ async fn a_command_cancels_by_task_id_and_by_job_id() {
             let other = push(&orchestrator, "sleep", json!({"seconds": 0.5}));
             orchestrator.push_task(&task);
             wait_for_heartbeat(&orchestrator, |body| body["load"] == 2.0).await;
-            let began = Instant::now();
+            let began = Stopwatch::start();
             command(&orchestrator, &task[by]);
             let result = orchestrator.wait_for_result(task["task_id"].as_str().expect("a text")).await;
             assert_eq!(result["status"], "cancelled", "{name} by {by}");
-            assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+            assert!(began.took().is_below(Duration::from_secs(4)), "{:?}", began.took());
             assert_eq!(orchestrator.wait_for_result(&other).await["status"], "success");
             worker.abandon();
         }
@@ -101,11 +101,11 @@ async fn a_second_command_and_one_for_nobody_change_nothing() {
 async fn time_limits_end_async_and_blocking_handlers() {
     let (orchestrator, _worker) = both(&[("WORKER_TASK_TIMEOUT", "0.3")]).await;
     for name in ["sleep", "block"] {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let result = run(&orchestrator, name, json!({"seconds": 20})).await;
         assert_eq!(result["error"]["code"], "TIMEOUT_ERROR", "{name}");
-        let took = began.elapsed();
-        assert!((Duration::from_millis(300)..Duration::from_secs(2)).contains(&took), "{name}: {took:?}");
+        let took = began.took();
+        assert!(took.is_within(Duration::from_millis(300)..Duration::from_secs(2)), "{name}: {took:?}");
     }
     assert_eq!(run(&orchestrator, "sleep", json!({"seconds": 0.05})).await["status"], "success");
 }
@@ -136,11 +136,11 @@ async fn a_deadline_ends_a_task_while_it_runs_and_while_it_waits() {
         let mut task = testkit::task(name, json!({"seconds": 20}));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
         task["deadline"] = json!(now + 0.4);
-        let began = Instant::now();
+        let began = Stopwatch::start();
         orchestrator.push_task(&task);
         let result = orchestrator.wait_for_result(task["task_id"].as_str().expect("a text")).await;
         assert_eq!(result["error"]["code"], "TIMEOUT_ERROR", "{name}");
-        assert!((Duration::from_millis(300)..Duration::from_secs(3)).contains(&began.elapsed()), "{name}");
+        assert!(began.took().is_within(Duration::from_millis(300)..Duration::from_secs(3)), "{name}");
     }
 }
 
@@ -160,10 +160,10 @@ async fn a_blocking_handler_that_will_not_end_is_reported_after_five_seconds_and
     let builder = tasks().task_with("stubborn", options, blocking(stubborn));
     let worker = builder.config(config(&orchestrator.url(), &[("MAX_CONCURRENT_TASKS", "1")]));
     let _worker = Running::start(worker.build().expect("a worker"));
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let result = run(&orchestrator, "stubborn", json!({})).await;
     assert_eq!(result["error"]["code"], "TIMEOUT_ERROR");
-    assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.took().is_at_least(Duration::from_secs(5)), "{:?}", began.took());
     assert_eq!(logs.count("does not stop: its slot stays taken"), 1, "{logs:?}");
     // It is answered, and still a load.
     wait_for_heartbeat(&orchestrator, |body| {

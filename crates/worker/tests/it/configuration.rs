@@ -1,23 +1,19 @@
 //! The example program and its environment: what is refused, what is warned about, what wins.
 
-use std::time::Duration;
-
 use serde_json::json;
-use testkit::{Endpoint, Process, ScriptedOrchestrator, Tls};
+use testkit::{Endpoint, PATIENCE, Process, ScriptedOrchestrator, Tls};
 
 use crate::support::{TOKEN, each, program, started};
-
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs the program to its end: its exit code and all that it said.
 async fn ended(variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut process = program("http://127.0.0.1:1", variables).start();
-    (process.wait(LIMIT).await.code(), process.lines().join("\n"))
+    (process.wait(PATIENCE).await.code(), process.lines().join("\n"))
 }
 
 async fn interrupted(mut process: Process) -> String {
     process.signal("INT");
-    assert_eq!(process.wait(LIMIT).await.code(), Some(0), "{:?}", process.lines());
+    assert_eq!(process.wait(PATIENCE).await.code(), Some(0), "{:?}", process.lines());
     process.lines().join("\n")
 }
 
@@ -209,7 +205,7 @@ async fn code_wins_over_the_environment_and_clears_what_is_wrong_there() {
 async fn what_is_wrong_in_code_is_told_as_what_is_wrong_in_the_environment() {
     let told = async |variables: &[(&str, &str)]| {
         let mut process = program("http://127.0.0.1:1", variables).start();
-        let code = process.wait(Duration::from_secs(10)).await.code();
+        let code = process.wait(PATIENCE).await.code();
         (code, process.lines())
     };
     let (code, lines) = told(&[("MAX_CONCURRENT_TASKS", "0"), ("HEARTBEAT_INTERVAL", "soon")]).await;

@@ -297,7 +297,7 @@ async fn the_directory_is_gone_once_the_result_is_safe() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), gone).await.expect("both directories are gone");
+    tokio::time::timeout(testkit::PATIENCE, gone).await.expect("both directories are gone");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::json;
 use testkit::capture::Logs;
-use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator};
+use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator, Stopwatch};
 use tracing::Level;
 
 use crate::support::{both, push, run, start, until, watch_for};
@@ -61,13 +61,14 @@ async fn pollers_that_end_leave_one_connection_for_the_next() {
 
 #[tokio::test]
 async fn a_poll_on_a_connection_that_was_just_closed_is_repeated_at_once() {
+    let clock = Stopwatch::start();
     for answer in [Answer::CloseAfterReading, Answer::Reset] {
         let (orchestrator, worker) = both(&[("TASK_POLL_ERROR_DELAY", "30")]).await;
         orchestrator.wait_for_open_polls(1).await;
         orchestrator.answer_next(Endpoint::Poll, answer.clone());
         let polls = orchestrator.wait_for_requests(Endpoint::Poll, 3).await;
-        let gap = polls[2].at - polls[1].at;
-        assert!(gap < Duration::from_millis(500), "{answer:?}: {gap:?}");
+        let gap = clock.between(polls[1].at, polls[2].at);
+        assert!(gap.is_below(Duration::from_millis(500)), "{answer:?}: {gap:?}");
         assert_eq!(polls[1].connection, polls[0].connection);
         assert_ne!(polls[2].connection, polls[1].connection);
         worker.abandon();
@@ -80,20 +81,21 @@ async fn a_server_that_closes_after_each_answer_is_asked_on() {
     orchestrator.wait_for_open_polls(1).await;
     let nothing = Bytes::from_static(b"HTTP/1.1 204 No Content\r\n\r\n");
     orchestrator.answer_always(Endpoint::Poll, Answer::Bytes(nothing));
-    watch_for(Duration::from_millis(1800)).await;
+    let watched = watch_for(Duration::from_millis(1800)).await;
     let polls = orchestrator.count(Endpoint::Poll);
-    assert!((5..=14).contains(&polls), "{polls} in 1.8 s");
+    assert!((watched.at_least(5)..=watched.at_most(14)).contains(&polls), "{polls} in 1.8 s");
 }
 
 #[tokio::test]
 async fn a_poll_that_is_cut_after_it_was_held_is_an_error() {
+    let clock = Stopwatch::start();
     let (orchestrator, _worker) = both(&[("TASK_POLL_ERROR_DELAY", "1")]).await;
     orchestrator.wait_for_open_polls(1).await;
     let cut = Answer::CloseAfterReading.after(Duration::from_millis(1200));
     orchestrator.answer_next(Endpoint::Poll, cut);
     let polls = orchestrator.wait_for_requests(Endpoint::Poll, 3).await;
-    let gap = polls[2].at - polls[1].at;
-    assert!(gap >= Duration::from_millis(2200), "{gap:?}");
+    let gap = clock.between(polls[1].at, polls[2].at);
+    assert!(gap.is_at_least(Duration::from_millis(2200)), "{gap:?}");
 }
 
 /// Two polls that are held for longer than both are given up: said once, with what to do about it.

@@ -1,14 +1,14 @@
 //! Polls: how many, how often, and what they survive.
 
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use testkit::capture::Logs;
-use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator};
+use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator, Stopwatch};
 
 use crate::support::{both, each, push, run, start, watch_for};
 
@@ -18,15 +18,13 @@ fn raw(header: (&str, &str), body: impl Into<Bytes>) -> Answer {
 
 #[tokio::test]
 async fn an_idle_worker_holds_one_poll_and_asks_again_at_once() {
+    let clock = Stopwatch::start();
     let (orchestrator, _worker) = both(&[]).await;
     let polls = orchestrator.wait_for_requests(Endpoint::Poll, 5).await;
     assert_eq!(orchestrator.open_polls(), 1);
     for pair in polls.windows(2) {
-        let gap = pair[1].at - pair[0].at;
-        assert!(
-            (Duration::from_millis(290)..Duration::from_millis(450)).contains(&gap),
-            "held 0.3 s: {gap:?}"
-        );
+        let gap = clock.between(pair[0].at, pair[1].at);
+        assert!(gap.is_within(Duration::from_millis(290)..Duration::from_millis(450)), "held 0.3 s: {gap:?}");
     }
     assert!(polls.iter().all(|poll| poll.connection == polls[0].connection), "one connection for all");
 }
@@ -95,10 +93,11 @@ async fn no_answer_leads_to_a_hot_loop() {
         let (orchestrator, worker) = both(&[("HEARTBEAT_INTERVAL", "5")]).await;
         orchestrator.wait_for_open_polls(1).await;
         orchestrator.answer_always(Endpoint::Poll, answer);
-        watch_for(Duration::from_millis(1500)).await;
+        let watched = watch_for(Duration::from_millis(1500)).await;
         let polls = orchestrator.count(Endpoint::Poll);
         // 0.05, 0.1, 0.2, 0.4, 0.8 s between them.
-        assert!((2..=9).contains(&polls), "{name}: {polls} polls in 1.5 s");
+        let limits = watched.at_least(2)..=watched.at_most(9);
+        assert!(limits.contains(&polls), "{name}: {polls} polls in 1.5 s");
         worker.abandon();
     });
     futures_util::future::join_all(checks).await;
@@ -112,9 +111,10 @@ async fn a_task_that_always_comes_again_makes_no_hot_loop() {
         let (orchestrator, worker) = both(&[("MAX_CONCURRENT_TASKS", "10")]).await;
         orchestrator.wait_for_open_polls(1).await;
         orchestrator.answer_always(Endpoint::Poll, Answer::ok(testkit::task(name, params.clone())));
-        watch_for(Duration::from_millis(1800)).await;
+        let watched = watch_for(Duration::from_millis(1800)).await;
         let polls = orchestrator.count(Endpoint::Poll);
-        assert!((5..=14).contains(&polls), "{name} {params}: {polls} polls in 1.8 s");
+        let limits = watched.at_least(5)..=watched.at_most(14);
+        assert!(limits.contains(&polls), "{name} {params}: {polls} polls in 1.8 s");
         worker.abandon();
     })
     .await;
@@ -128,9 +128,9 @@ async fn delays_of_nothing_make_no_hot_loop_either() {
         async |answer| {
             let (orchestrator, worker) = both(&none).await;
             orchestrator.answer_always(Endpoint::Poll, answer.clone());
-            watch_for(Duration::from_secs(1)).await;
+            let watched = watch_for(Duration::from_secs(1)).await;
             let polls = orchestrator.count(Endpoint::Poll);
-            assert!(polls <= 20, "{answer:?}: {polls} in a second");
+            assert!(polls <= watched.at_most(20), "{answer:?}: {polls} in a second");
             worker.abandon();
         },
     )
@@ -139,21 +139,27 @@ async fn delays_of_nothing_make_no_hot_loop_either() {
 
 #[tokio::test]
 async fn nothing_at_once_is_asked_for_less_and_less_often_and_a_task_begins_anew() {
+    let clock = Stopwatch::start();
     let (orchestrator, _worker) = both(&[]).await;
     orchestrator.wait_for_open_polls(1).await;
     orchestrator
         .answer_always(Endpoint::Poll, Answer::Raw { status: 204, headers: vec![], body: Bytes::new() });
-    watch_for(Duration::from_millis(1800)).await;
+    let watched = watch_for(Duration::from_millis(1800)).await;
     let polls = orchestrator.requests(Endpoint::Poll);
-    assert!((5..=14).contains(&polls.len()), "{} in 1.8 s", polls.len());
+    let limits = watched.at_least(5)..=watched.at_most(14);
+    assert!(limits.contains(&polls.len()), "{} in 1.8 s", polls.len());
+    // The pause doubles from 0.01 s: the sixth is the first of 0.25 s.
+    let polls = orchestrator.wait_for_requests(Endpoint::Poll, 8).await;
     let last = &polls[polls.len() - 2..];
-    assert!(last[1].at - last[0].at >= Duration::from_millis(245));
+    let gap = clock.between(last[0].at, last[1].at);
+    assert!(gap.is_at_least(Duration::from_millis(245)), "{gap:?}");
     orchestrator.answer_normally(Endpoint::Poll);
     assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
 }
 
 #[tokio::test]
 async fn after_errors_the_delay_doubles_and_a_success_begins_anew() {
+    let clock = Stopwatch::start();
     let (orchestrator, _worker) = both(&[("TASK_POLL_ERROR_DELAY", "0.1")]).await;
     orchestrator.wait_for_open_polls(1).await;
     for _ in 0..4 {
@@ -161,13 +167,14 @@ async fn after_errors_the_delay_doubles_and_a_success_begins_anew() {
     }
     let polls = orchestrator.wait_for_requests(Endpoint::Poll, 6).await;
     for (failure, base) in [(1, 100u64), (2, 200), (3, 400), (4, 800)] {
-        let gap = (polls[failure + 1].at - polls[failure].at).as_millis() as u64;
-        assert!((base..base * 5 / 4 + 150).contains(&gap), "{gap} ms after failure {failure}");
+        let gap = clock.between(polls[failure].at, polls[failure + 1].at);
+        let limits = Duration::from_millis(base)..Duration::from_millis(base * 5 / 4 + 150);
+        assert!(gap.is_within(limits), "{gap:?} after failure {failure}");
     }
     orchestrator.answer_next(Endpoint::Poll, Answer::status(500));
     let polls = orchestrator.wait_for_requests(Endpoint::Poll, 8).await;
-    let gap = polls[7].at - polls[6].at;
-    assert!((Duration::from_millis(100)..Duration::from_millis(275)).contains(&gap), "{gap:?}");
+    let gap = clock.between(polls[6].at, polls[7].at);
+    assert!(gap.is_within(Duration::from_millis(100)..Duration::from_millis(275)), "{gap:?}");
 }
 
 #[tokio::test]
@@ -242,24 +249,24 @@ async fn a_poll_that_is_never_answered_is_given_up_five_seconds_after_its_time()
     let orchestrator = ScriptedOrchestrator::start().await;
     orchestrator.answer_next(Endpoint::Poll, Answer::Hang);
     let _worker = start(&orchestrator, &[("TASK_POLL_TIMEOUT", "0.5")]);
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let polls = orchestrator.wait_for_requests(Endpoint::Poll, 2).await;
     assert!(polls[0].query.contains("timeout=0.5&"));
-    assert!(began.elapsed() >= Duration::from_millis(5400), "{:?}", began.elapsed());
+    assert!(began.took().is_at_least(Duration::from_millis(5400)), "{:?}", began.took());
     assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
 }
 
 #[tokio::test]
 async fn a_slot_that_becomes_free_is_used_at_once() {
     let (orchestrator, _worker) = both(&[("MAX_CONCURRENT_TASKS", "1"), ("IDLE_POLL_DELAY", "5")]).await;
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let ids: Vec<_> = (0..10).map(|_| push(&orchestrator, "sleep", json!({"seconds": 0.05}))).collect();
     for id in ids {
         let result: Value = orchestrator.wait_for_result(&id).await;
         assert_eq!(result["status"], "success");
     }
-    let took = began.elapsed();
-    assert!((Duration::from_millis(500)..Duration::from_millis(1500)).contains(&took), "{took:?}");
+    let took = began.took();
+    assert!(took.is_within(Duration::from_millis(500)..Duration::from_millis(1500)), "{took:?}");
 }
 
 /// Its pause has grown meanwhile; nothing tells of the end but a registration or a heartbeat.
@@ -275,7 +282,7 @@ async fn one_that_is_back_after_an_outage_is_polled_at_once() {
     logs.wait_for("operation=\"poll\"").await;
     logs.wait_for("operation=\"heartbeat\"").await;
     orchestrator.accept().await;
-    let up = Instant::now();
+    let up = Stopwatch::start();
     assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
-    assert!(up.elapsed() < Duration::from_secs(15), "{:?}", up.elapsed());
+    assert!(up.took().is_below(Duration::from_secs(15)), "{:?}", up.took());
 }

@@ -1,16 +1,14 @@
 //! The example program as a process: signals, exit codes, configuration, logs, the health server.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::{Answer, Endpoint, Process, Script, ScriptedOrchestrator};
+use testkit::{Answer, Endpoint, PATIENCE, Process, Script, ScriptedOrchestrator, Stopwatch};
 
 use crate::support::{TOKEN, each, get, program, push, run, started, wait_for_heartbeat, watch_for};
 
-const LIMIT: Duration = Duration::from_secs(15);
-
 async fn code(process: &mut Process) -> Option<i32> {
-    process.wait(LIMIT).await.code()
+    process.wait(PATIENCE).await.code()
 }
 
 async fn holding(variables: &[(&str, &str)]) -> (ScriptedOrchestrator, Process) {
@@ -26,10 +24,10 @@ async fn both_signals_end_an_idle_one_with_0() {
     each(["TERM", "INT"], async |signal| {
         // Without an id of its own, SIGTERM lets polls go too.
         let (orchestrator, mut process) = holding(&[("WORKER_ID", "")]).await;
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         process.signal(signal);
         assert_eq!(code(&mut process).await, Some(0), "{:?}", process.lines());
-        assert!((Duration::from_millis(950)..Duration::from_secs(5)).contains(&asked.elapsed()), "{signal}");
+        assert!(asked.took().is_within(Duration::from_millis(950)..Duration::from_secs(5)), "{signal}");
         assert_eq!(orchestrator.count(Endpoint::Poll), 1);
     })
     .await;
@@ -45,10 +43,10 @@ async fn with_an_id_of_its_own_sigterm_awaits_the_open_poll_and_sigint_does_not(
     assert_eq!(orchestrator.wait_for_result(&id).await["status"], "success");
     assert_eq!(code(&mut process).await, Some(0));
     let (_orchestrator, mut process) = holding(&[]).await;
-    let asked = Instant::now();
+    let asked = Stopwatch::start();
     process.signal("INT");
     assert_eq!(code(&mut process).await, Some(0));
-    assert!(asked.elapsed() < Duration::from_secs(5));
+    assert!(asked.took().is_below(Duration::from_secs(5)));
 }
 
 #[tokio::test]
@@ -79,10 +77,10 @@ async fn a_second_signal_cancels_with_1_and_a_third_kills() {
     process.wait_for_line("shutting down").await;
     process.terminate();
     process.wait_for_line("cancelling").await;
-    let asked = Instant::now();
+    let asked = Stopwatch::start();
     process.terminate();
-    assert_eq!(process.wait(LIMIT).await.code(), None, "ended by the signal itself");
-    assert!(asked.elapsed() < Duration::from_secs(3));
+    assert_eq!(process.wait(PATIENCE).await.code(), None, "ended by the signal itself");
+    assert!(asked.took().is_below(Duration::from_secs(3)));
 }
 
 #[tokio::test]
@@ -189,7 +187,7 @@ async fn failures_that_repeat_are_counted_and_not_told_line_by_line() {
         orchestrator.drop_connections();
         orchestrator.wait_for_requests(endpoint, enough).await;
         process.signal("INT");
-        process.wait(LIMIT).await;
+        process.wait(PATIENCE).await;
         let said = |text: &str| process.lines().iter().filter(|line| line.contains(text)).count();
         let lines = (said("does not answer as expected"), said("answers again"));
         assert!(

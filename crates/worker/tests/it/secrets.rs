@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use serde_json::json;
 use testkit::capture::Logs;
-use testkit::{Answer, Endpoint, Proxy, Script, ScriptedOrchestrator, Tls};
+use testkit::{Answer, Endpoint, PATIENCE, Proxy, Script, ScriptedOrchestrator, Tls};
 
 use crate::support::{Running, config, each, program, push, tasks, until};
 
@@ -50,7 +49,7 @@ async fn lead_through(orchestrator: &ScriptedOrchestrator, mut process: testkit:
     }
     orchestrator.push_task_body("{\"task_id\": ");
     process.signal("INT");
-    process.wait(Duration::from_secs(20)).await;
+    process.wait(PATIENCE).await;
     process.lines()
 }
 
@@ -141,7 +140,7 @@ async fn a_wrong_configuration_is_explained_without_them() {
         ],
     )
     .start();
-    assert_eq!(process.wait(Duration::from_secs(10)).await.code(), Some(2));
+    assert_eq!(process.wait(PATIENCE).await.code(), Some(2));
     let lines = process.lines();
     assert!(lines.iter().any(|line| line.contains("MAX_CONCURRENT_TASKS")), "{lines:?}");
     for secret in [

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::{Answer, Endpoint, Process, Proxy, Relay, Script, ScriptedOrchestrator, Tls};
+use testkit::{Answer, Endpoint, PATIENCE, Process, Proxy, Relay, Script, ScriptedOrchestrator, Tls};
 
 use crate::support::{Running, TOKEN, config, each, program, run, tasks, watch_for};
 
@@ -101,12 +101,12 @@ async fn a_certificate_that_is_not_trusted_is_named_and_tried_again_within_reaso
         assert!(line.contains("certificate") && line.contains(problem), "{name}: {line}");
         assert!(line.contains(advice), "{name}: {line}");
         assert!(line.contains(&orchestrator.url()), "{name}: {line}");
-        watch_for(Duration::from_secs(2)).await;
-        let tries = orchestrator.connections_accepted();
-        assert!((1..=12).contains(&tries), "{name}: {tries} connections in 2 s");
+        let watched = watch_for(Duration::from_secs(2)).await;
+        let tries = orchestrator.connections_accepted() as usize;
+        assert!((1..=watched.at_most(12)).contains(&tries), "{name}: {tries} connections in 2 s");
         assert!(!process.lines().iter().any(|line| line.contains(TOKEN)), "{name}");
         process.signal("INT");
-        assert_eq!(process.wait(Duration::from_secs(10)).await.code(), Some(0), "{name}");
+        assert_eq!(process.wait(PATIENCE).await.code(), Some(0), "{name}");
         assert_eq!(orchestrator.count(Endpoint::Register), 0, "{name}");
     })
     .await;
@@ -142,11 +142,11 @@ async fn a_client_certificate_that_is_refused_is_named_and_tried_again_within_re
         let line = process.wait_for_line("does not answer as expected").await;
         assert!(line.contains("WARN") && line.contains(problem), "{name}: {line}");
         assert!(line.contains("`TLS_CERT_PATH`"), "{name}: {line}");
-        watch_for(Duration::from_secs(2)).await;
-        let tries = orchestrator.connections_accepted();
-        assert!((1..=12).contains(&tries), "{name}: {tries} connections in 2 s");
+        let watched = watch_for(Duration::from_secs(2)).await;
+        let tries = orchestrator.connections_accepted() as usize;
+        assert!((1..=watched.at_most(12)).contains(&tries), "{name}: {tries} connections in 2 s");
         process.signal("INT");
-        assert_eq!(process.wait(Duration::from_secs(10)).await.code(), Some(0), "{name}");
+        assert_eq!(process.wait(PATIENCE).await.code(), Some(0), "{name}");
         assert_eq!(orchestrator.count(Endpoint::Register), 0, "{name}");
     })
     .await;
@@ -168,17 +168,18 @@ async fn a_certificate_that_turns_wrong_is_lived_with_until_it_is_right_again() 
     relay.turn(bad.addr());
     let before = failures(&process);
     process.wait_for_line("operation=\"heartbeat\"").await;
-    watch_for(Duration::from_millis(1500)).await;
+    let watched = watch_for(Duration::from_millis(1500)).await;
     let seen = failures(&process) - before;
-    assert!((3..=MOST_FAILURES).contains(&seen), "{seen} failures in 1.5 s: {:?}", process.lines());
-    let tries = bad.connections_accepted();
-    assert!(tries <= MOST_FAILURES as u64, "{tries} connections in 1.5 s");
+    let limits = watched.at_least(3)..=watched.at_most(MOST_FAILURES);
+    assert!(limits.contains(&seen), "{seen} failures in 1.5 s: {:?}", process.lines());
+    let tries = bad.connections_accepted() as usize;
+    assert!(tries <= watched.at_most(MOST_FAILURES), "{tries} connections in 1.5 s");
     assert_eq!(Endpoint::ALL.map(|endpoint| bad.count(endpoint)), [0; Endpoint::ALL.len()]);
     relay.turn(good.addr());
     assert_eq!(good.wait_for_result(&id).await["status"], "success");
     assert_eq!(run(&good, "echo", json!({})).await["status"], "success");
     process.signal("INT");
-    assert_eq!(process.wait(Duration::from_secs(10)).await.code(), Some(0));
+    assert_eq!(process.wait(PATIENCE).await.code(), Some(0));
 }
 
 /// Nobody listens: attempts leave no trace at the other side, so the log is counted.
@@ -195,14 +196,15 @@ async fn refused_connections_are_tried_again_within_reason() {
     orchestrator.drop_connections();
     process.wait_for_line("does not answer as expected").await;
     let before = failures(&process);
-    watch_for(Duration::from_millis(1500)).await;
+    let watched = watch_for(Duration::from_millis(1500)).await;
     let seen = failures(&process) - before;
-    assert!((3..=MOST_FAILURES).contains(&seen), "{seen} failures in 1.5 s");
+    let limits = watched.at_least(3)..=watched.at_most(MOST_FAILURES);
+    assert!(limits.contains(&seen), "{seen} failures in 1.5 s");
     orchestrator.accept().await;
     assert_eq!(orchestrator.wait_for_result(&id).await["status"], "success");
     assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
     process.signal("INT");
-    assert_eq!(process.wait(Duration::from_secs(10)).await.code(), Some(0));
+    assert_eq!(process.wait(PATIENCE).await.code(), Some(0));
 }
 
 #[tokio::test]
@@ -249,11 +251,11 @@ async fn a_proxy_that_refuses_is_named_and_asked_again_within_reason() {
         let line = process.wait_for_line("does not answer as expected").await;
         assert!(line.contains("the proxy refused") && line.contains("407"), "{line}");
         assert!(line.contains(&proxy.addr().to_string()), "{line}");
-        watch_for(Duration::from_secs(2)).await;
-        assert!(failures(&process) <= 12, "{} in 2 s", failures(&process));
+        let watched = watch_for(Duration::from_secs(2)).await;
+        assert!(failures(&process) <= watched.at_most(12), "{} in 2 s", failures(&process));
         assert!(!process.printed("wrong-and-secret"), "{:?}", process.lines());
         process.signal("INT");
-        assert_eq!(process.wait(Duration::from_secs(10)).await.code(), Some(0));
+        assert_eq!(process.wait(PATIENCE).await.code(), Some(0));
         assert_eq!(orchestrator.count(Endpoint::Register), 0);
     })
     .await;
@@ -273,6 +275,6 @@ async fn a_redirect_is_not_followed_and_says_where_it_leads() {
     assert!(line.contains("redirects are not followed"), "{line}");
     assert!(!line.contains("pass-word") && !line.contains("key=1"), "{line}");
     process.signal("INT");
-    assert_eq!(process.wait(Duration::from_secs(10)).await.code(), Some(0));
+    assert_eq!(process.wait(PATIENCE).await.code(), Some(0));
     assert_eq!(elsewhere.connections_accepted(), 0);
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use avtomatika_worker::StopCause;
 use serde_json::{Value, json};
-use testkit::{Answer, Endpoint, Relay, Script, ScriptedOrchestrator};
+use testkit::{Answer, Endpoint, Relay, Script, ScriptedOrchestrator, Stopwatch};
 
 use crate::support::{
-    Running, both, config, each, push, run, start, tasks, told, until, wait_for_heartbeat, watch_for,
+    Running, Watched, both, config, each, push, run, start, tasks, told, until, wait_for_heartbeat, watch_for,
 };
 
 async fn holding(hold: Duration, variables: &[(&str, &str)]) -> (ScriptedOrchestrator, Running) {
@@ -25,10 +25,10 @@ const LONG: Duration = Duration::from_secs(30);
 #[tokio::test]
 async fn an_idle_worker_says_busy_and_lets_its_poll_go_a_second_later() {
     let (orchestrator, worker) = holding(LONG, &[("HEARTBEAT_INTERVAL", "60")]).await;
-    let asked = Instant::now();
+    let asked = Stopwatch::start();
     let stopped = worker.stop().await;
-    let took = asked.elapsed();
-    assert!((Duration::from_millis(950)..Duration::from_secs(4)).contains(&took), "{took:?}");
+    let took = asked.took();
+    assert!(took.is_within(Duration::from_millis(950)..Duration::from_secs(4)), "{took:?}");
     assert!(stopped.is_clean() && stopped.cause == StopCause::Asked, "{stopped:?}");
     let last = told(&orchestrator).pop().expect("a goodbye").json();
     assert_eq!(
@@ -47,17 +47,18 @@ async fn running_tasks_finish_and_heartbeats_go_on_until_the_last_result_is_ackn
     let blocked = push(&orchestrator, "block", json!({"seconds": 0.7}));
     wait_for_heartbeat(&orchestrator, |body| body["load"] == 2.0).await;
     orchestrator.answer_next(Endpoint::Result, Answer::Normally.after(Duration::from_secs(2)));
-    let asked = Instant::now();
+    let (asked, stopwatch) = (Instant::now(), Stopwatch::start());
     let stopped = worker.stop().await;
+    let watched = Watched::new(Duration::from_secs(2), &stopwatch);
     assert!(stopped.is_clean(), "{stopped:?}");
     for id in [id, blocked] {
         assert_eq!(orchestrator.wait_for_result(&id).await["status"], "success");
     }
     let after: Vec<_> = told(&orchestrator).into_iter().filter(|beat| beat.at > asked).collect();
     assert!(after.iter().all(|beat| beat.json()["status"] == "busy"));
-    let last = after.last().expect("some").at - asked;
+    let last = stopwatch.between(asked, after.last().expect("some").at);
     assert!(
-        after.len() >= 8 && last >= Duration::from_secs(2),
+        after.len() >= watched.at_least(8) && last.is_at_least(Duration::from_secs(2)),
         "{} heartbeats, the last after {last:?}",
         after.len()
     );
@@ -81,12 +82,12 @@ async fn a_task_that_still_arrives_is_run() {
 async fn a_poll_that_is_awaited_is_let_go_at_the_limit_and_that_is_clean() {
     let variables = [("WORKER_SHUTDOWN_POLLS", "await"), ("WORKER_SHUTDOWN_TIMEOUT", "1.5")];
     let (_orchestrator, worker) = holding(LONG, &variables).await;
-    let asked = Instant::now();
+    let asked = Stopwatch::start();
     assert!(worker.stop().await.is_clean());
     assert!(
-        (Duration::from_millis(1450)..Duration::from_secs(4)).contains(&asked.elapsed()),
+        asked.took().is_within(Duration::from_millis(1450)..Duration::from_secs(4)),
         "{:?}",
-        asked.elapsed()
+        asked.took()
     );
 }
 
@@ -98,12 +99,13 @@ async fn the_goodbye_ignores_a_silence_and_is_not_preceded_by_a_question() {
         orchestrator.answer_next(Endpoint::Heartbeat, Answer::status(429));
         let seen = orchestrator.count(Endpoint::Heartbeat);
         orchestrator.wait_for_requests(Endpoint::Heartbeat, seen + 1).await;
-        let asked = Instant::now();
+        let (asked, stopwatch) = (Instant::now(), Stopwatch::start());
         assert!(worker.stop().await.is_clean());
+        let took = stopwatch.took();
         let goodbye: Vec<_> =
             orchestrator.requests(Endpoint::Heartbeat).into_iter().filter(|beat| beat.at > asked).collect();
         assert_eq!(goodbye.first().map(|beat| beat.json()["status"].clone()), Some(json!("busy")));
-        assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+        assert!(took.is_below(Duration::from_secs(4)), "{took:?}");
     })
     .await;
 }
@@ -127,14 +129,14 @@ async fn an_orchestrator_that_cannot_be_reached_holds_nothing_up() {
     orchestrator.refuse().await;
     orchestrator.drop_connections();
     watch_for(Duration::from_millis(300)).await;
-    let asked = Instant::now();
+    let asked = Stopwatch::start();
     assert!(worker.stop().await.is_clean());
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(asked.took().is_below(Duration::from_secs(2)), "{:?}", asked.took());
     let never = start(&orchestrator, &[]);
     watch_for(Duration::from_millis(200)).await;
-    let asked = Instant::now();
+    let asked = Stopwatch::start();
     assert!(never.stop().await.is_clean());
-    assert!(asked.elapsed() < Duration::from_secs(2), "never registered: {:?}", asked.elapsed());
+    assert!(asked.took().is_below(Duration::from_secs(2)), "never registered: {:?}", asked.took());
 }
 
 #[tokio::test]
@@ -143,9 +145,9 @@ async fn a_registration_that_hangs_holds_nothing_up() {
     orchestrator.answer_always(Endpoint::Register, Answer::Hang);
     let worker = start(&orchestrator, &[]);
     orchestrator.wait_for_requests(Endpoint::Register, 1).await;
-    let asked = Instant::now();
+    let asked = Stopwatch::start();
     assert!(worker.stop().await.is_clean());
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(asked.took().is_below(Duration::from_secs(2)), "{:?}", asked.took());
 }
 
 #[tokio::test]
@@ -154,9 +156,9 @@ async fn a_heartbeat_that_hangs_does_not_delay_the_goodbye() {
     orchestrator.answer_next(Endpoint::Heartbeat, Answer::Hang);
     let seen = orchestrator.count(Endpoint::Heartbeat);
     orchestrator.wait_for_requests(Endpoint::Heartbeat, seen + 1).await;
-    let asked = Instant::now();
+    let asked = Stopwatch::start();
     assert!(worker.stop().await.is_clean());
-    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert!(asked.took().is_below(Duration::from_secs(4)), "{:?}", asked.took());
 }
 
 #[tokio::test]
@@ -164,13 +166,9 @@ async fn past_the_limit_what_runs_is_cancelled_and_reported() {
     let (orchestrator, worker) = holding(LONG, &[("WORKER_SHUTDOWN_TIMEOUT", "0.5")]).await;
     let ids = ["sleep", "block"].map(|name| push(&orchestrator, name, json!({"seconds": 20})));
     wait_for_heartbeat(&orchestrator, |body| body["load"] == 2.0).await;
-    let asked = Instant::now();
+    let asked = Stopwatch::start();
     let stopped = worker.stop().await;
-    assert!(
-        (Duration::from_millis(450)..Duration::from_secs(4)).contains(&asked.elapsed()),
-        "{:?}",
-        asked.elapsed()
-    );
+    assert!(asked.took().is_within(Duration::from_millis(450)..Duration::from_secs(4)), "{:?}", asked.took());
     assert!(
         !stopped.is_clean() && stopped.cancelled.len() == 2 && stopped.unacknowledged.is_empty(),
         "{stopped:?}"
@@ -189,10 +187,10 @@ async fn results_that_nobody_takes_are_listed_and_not_waited_for_beyond_the_limi
         orchestrator.answer_always(Endpoint::Result, answer.clone());
         let id = push(&orchestrator, "echo", json!({}));
         orchestrator.wait_for_requests(Endpoint::Result, 1).await;
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         let stopped = worker.stop().await;
-        let took = asked.elapsed();
-        assert!((Duration::from_millis(950)..Duration::from_secs(4)).contains(&took), "{answer:?}: {took:?}");
+        let took = asked.took();
+        assert!(took.is_within(Duration::from_millis(950)..Duration::from_secs(4)), "{answer:?}: {took:?}");
         let unacknowledged: Vec<_> = stopped.unacknowledged.iter().map(|id| id.as_str().to_owned()).collect();
         assert_eq!(unacknowledged, [id], "{answer:?}");
     })

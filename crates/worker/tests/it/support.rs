@@ -8,7 +8,7 @@ use avtomatika_worker::prelude::*;
 use avtomatika_worker::{Error, Stopped, WorkerBuilder, WorkerConfig};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use testkit::{Endpoint, Process, Program, Recorded, ScriptedOrchestrator};
+use testkit::{Endpoint, PATIENCE, Process, Program, Recorded, ScriptedOrchestrator, Stopwatch, Took};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -62,8 +62,8 @@ impl Running {
     pub(crate) fn stopped(mut self) -> impl Future<Output = Stopped> {
         let caller = Location::caller();
         async move {
-            let Ok(ended) = tokio::time::timeout(Duration::from_secs(20), self.set.join_next()).await else {
-                panic!("{caller}: the worker has not stopped in 20 s")
+            let Ok(ended) = tokio::time::timeout(PATIENCE, self.set.join_next()).await else {
+                panic!("{caller}: the worker has not stopped in {PATIENCE:?}")
             };
             ended.expect("one worker").expect("no panic").expect("it could run")
         }
@@ -165,25 +165,44 @@ pub(crate) async fn each<T>(cases: impl IntoIterator<Item = T>, check: impl Asyn
 /// Waits for what nothing else tells of.
 #[track_caller]
 pub(crate) fn until(check: impl Fn() -> bool) -> impl Future<Output = ()> {
-    within(Duration::from_secs(10), check)
-}
-
-/// Waits for what nothing else tells of and may take a while.
-#[track_caller]
-pub(crate) fn within(limit: Duration, check: impl Fn() -> bool) -> impl Future<Output = ()> {
     let caller = Location::caller();
     async move {
         let began = Instant::now();
         while !check() {
-            assert!(began.elapsed() < limit, "{caller}: waited in vain");
+            assert!(began.elapsed() < PATIENCE, "{caller}: waited in vain");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }
 
-/// Lets time pass; only for what must *not* happen meanwhile.
-pub(crate) async fn watch_for(time: Duration) {
+/// Lets time pass; only for what must *not* happen meanwhile, or only so often.
+pub(crate) async fn watch_for(time: Duration) -> Watched {
+    let stopwatch = Stopwatch::start();
     tokio::time::sleep(time).await;
+    Watched::new(time, &stopwatch)
+}
+
+/// A time that was to pass, and what it became on this machine.
+pub(crate) struct Watched {
+    time: Duration,
+    took: Took,
+}
+
+impl Watched {
+    /// The time was to pass since the start of the stopwatch.
+    pub(crate) fn new(time: Duration, stopwatch: &Stopwatch) -> Self {
+        Self { time, took: stopwatch.took() }
+    }
+
+    /// A limit for the time that was to pass, raised as far as more time has passed.
+    pub(crate) fn at_most(&self, count: usize) -> usize {
+        (count as f64 * self.took.wall().div_duration_f64(self.time)).round() as usize
+    }
+
+    /// What must come in the time that was to pass, less for the time in which the machine held it up.
+    pub(crate) fn at_least(&self, count: usize) -> usize {
+        (count as f64 * self.took.undisturbed().div_duration_f64(self.time).min(1.0)).round() as usize
+    }
 }
 
 /// The example program `conformance_worker`, with a clean environment that names this orchestrator.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::capture::Logs;
-use testkit::{Answer, Endpoint, Recorded, Script, ScriptedOrchestrator, Tls};
+use testkit::{Answer, Endpoint, Recorded, Script, ScriptedOrchestrator, Stopwatch, Tls};
 
 use crate::support::{
-    Running, TOKEN, WORKER_ID, config, run, start, tasks, until, wait_for_heartbeat, watch_for, within,
+    Running, TOKEN, WORKER_ID, config, run, start, tasks, until, wait_for_heartbeat, watch_for,
 };
 
 const TOKEN_HEADER: &str = "x-worker-token";
@@ -102,7 +102,7 @@ async fn one_request_for_a_token_serves_all_that_were_refused() {
     let _worker = start(&orchestrator, &[("MAX_CONCURRENT_TASKS", "8")]);
     let ids: Vec<_> =
         (0..8).map(|_| crate::support::push(&orchestrator, "sleep", json!({"seconds": 0.3}))).collect();
-    within(Duration::from_secs(10), || orchestrator.waiting_tasks() == 0).await;
+    until(|| orchestrator.waiting_tasks() == 0).await;
     orchestrator.answer_always(Endpoint::Token, grants("short", 3600).after(Duration::from_millis(200)));
     wants(&orchestrator, "short");
     for id in ids {
@@ -154,6 +154,7 @@ fn with_certificate(orchestrator: &ScriptedOrchestrator, tls: &Tls) -> (Running,
 
 #[tokio::test]
 async fn with_a_certificate_one_is_fetched_before_the_registration_and_refreshed() {
+    let clock = Stopwatch::start();
     let tls = Tls::new();
     let orchestrator =
         ScriptedOrchestrator::start_with(Script::newer().tls(tls.mutual_server_config())).await;
@@ -169,8 +170,11 @@ async fn with_a_certificate_one_is_fetched_before_the_registration_and_refreshed
     orchestrator.wait_for(Endpoint::Heartbeat, |beat| beat.header(TOKEN_HEADER) == Some("short-1")).await;
     let asked = orchestrator.requests(Endpoint::Token);
     assert_eq!(shown(&asked), [TOKEN, TOKEN]);
-    let between = (asked[1].at - asked[0].at).as_secs_f64();
-    assert!((0.75..1.5).contains(&between), "at 80 %: {between}");
+    let between = clock.between(asked[0].at, asked[1].at);
+    assert!(
+        between.is_within(Duration::from_millis(750)..Duration::from_millis(1500)),
+        "at 80 %: {between:?}"
+    );
     run(&orchestrator, "echo", json!({})).await;
     assert_eq!(orchestrator.count(Endpoint::Token), 2);
 }
@@ -199,7 +203,7 @@ async fn one_that_expires_and_cannot_be_refreshed_gives_way_to_the_long_lived_on
     let _worker = start(&orchestrator, &[]);
     wait_for_heartbeat(&orchestrator, |_| true).await;
     let seen = orchestrator.wait_for_requests(Endpoint::Heartbeat, 1).await.len();
-    within(Duration::from_secs(10), || {
+    until(|| {
         let beats = orchestrator.requests(Endpoint::Heartbeat);
         beats.iter().skip(seen).any(|beat| beat.header(TOKEN_HEADER) == Some(TOKEN))
     })
@@ -217,7 +221,7 @@ async fn one_that_is_refused_and_cannot_be_renewed_gives_way_at_once() {
     orchestrator.wait_for(Endpoint::Heartbeat, |beat| beat.header(TOKEN_HEADER) == Some("short")).await;
     // The pause between two requests for a token is long enough to be over.
     wants(&orchestrator, TOKEN);
-    within(Duration::from_secs(20), || {
+    until(|| {
         orchestrator.requests(Endpoint::Heartbeat).last().and_then(|beat| beat.header(TOKEN_HEADER))
             == Some(TOKEN)
     })

@@ -1,11 +1,9 @@
 //! How a worker ends whose results are on disk, and who gets them afterwards.
 
-use std::time::Duration;
-
 use serde_json::json;
-use testkit::{Answer, Endpoint, ScriptedOrchestrator};
+use testkit::{Answer, Endpoint, PATIENCE, ScriptedOrchestrator};
 
-use super::{LIMIT, Outbox, kill, tries, wait_for_try};
+use super::{Outbox, kill, tries, wait_for_try};
 use crate::support::{TOKEN, program, push};
 
 #[tokio::test]
@@ -16,7 +14,7 @@ async fn past_the_limit_it_ends_with_0_and_lists_what_is_on_disk() {
     let id = push(&orchestrator, "echo", json!({}));
     orchestrator.wait_for_result(&id).await;
     process.signal("INT");
-    assert_eq!(process.wait(LIMIT).await.code(), Some(0), "{:?}", process.lines());
+    assert_eq!(process.wait(PATIENCE).await.code(), Some(0), "{:?}", process.lines());
     let line = process.lines().into_iter().find(|line| line.contains("not acknowledged")).expect("a line");
     assert!(line.contains("WARN") && line.contains(&id) && line.contains("on disk"), "{line}");
     orchestrator.answer_normally(Endpoint::Result);
@@ -41,7 +39,7 @@ async fn one_that_is_told_to_end_at_once_loses_nothing_of_before() {
     // Before that a signal would simply kill it.
     process.wait_for_line("health server listens").await;
     process.signal("INT");
-    assert_eq!(process.wait(LIMIT).await.code(), Some(0), "{:?}", process.lines());
+    assert_eq!(process.wait(PATIENCE).await.code(), Some(0), "{:?}", process.lines());
     assert!(process.printed(&id) && process.printed("they are on disk"), "{:?}", process.lines());
     orchestrator.accept().await;
     orchestrator.answer_normally(Endpoint::Result);
@@ -78,7 +76,7 @@ async fn each_orchestrator_gets_its_own_and_one_that_is_gone_gets_its_when_it_is
     let line = process.wait_for_line("an orchestrator that is not configured").await;
     assert!(line.contains("WARN") && line.contains(&other.url()), "{line}");
     process.signal("INT");
-    assert_eq!(process.wait(LIMIT).await.code(), Some(0));
+    assert_eq!(process.wait(PATIENCE).await.code(), Some(0));
     assert_eq!(other.count(Endpoint::Result), before[1]);
     let _process = outbox.start(&one, &both).await;
     wait_for_try(&other, &ids[1], before[1]).await;
@@ -98,7 +96,7 @@ async fn one_that_only_stands_by_gets_its_results_all_the_same() {
     let (before, registered) = (tries(&other, &id).len(), other.count(Endpoint::Register));
     let both = two(&one, &other);
     let _process = outbox.start(&one, &[("ORCHESTRATORS_CONFIG", &both)]).await;
-    crate::support::within(Duration::from_secs(18), || tries(&other, &id).len() > before).await;
+    crate::support::until(|| tries(&other, &id).len() > before).await;
     assert_eq!(other.count(Endpoint::Register), registered);
     // It is told all that the newer generation wants to know.
     let signer = rxon::signing::Signer::new(TOKEN);
@@ -112,7 +110,7 @@ async fn a_second_process_of_the_same_id_does_not_start() {
     let (orchestrator, outbox) = (ScriptedOrchestrator::start().await, Outbox::new());
     let first = outbox.start(&orchestrator, &[]).await;
     let mut second = program(&orchestrator.url(), &[("WORKER_OUTBOX_DIR", outbox.path())]).start();
-    assert_eq!(second.wait(LIMIT).await.code(), Some(1));
+    assert_eq!(second.wait(PATIENCE).await.code(), Some(1));
     let text = second.lines().join("\n");
     let id = first.id().expect("it runs").to_string();
     for said in ["WORKER_OUTBOX_DIR", "another live process", "`w-1`", &id] {
@@ -132,6 +130,6 @@ async fn without_an_id_of_its_own_it_is_warned() {
     let line = process.wait_for_line("`WORKER_ID` is not").await;
     assert!(line.contains("WARN"), "{line}");
     process.signal("INT");
-    assert_eq!(process.wait(LIMIT).await.code(), Some(0));
+    assert_eq!(process.wait(PATIENCE).await.code(), Some(0));
     assert_eq!(outbox.files(), Vec::<String>::new(), "nothing piles up");
 }

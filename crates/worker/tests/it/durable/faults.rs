@@ -1,11 +1,9 @@
 //! Disks, folders and files that are not what they should be.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use testkit::{Answer, Endpoint, Process, ScriptedOrchestrator};
+use testkit::{Answer, Endpoint, PATIENCE, Process, ScriptedOrchestrator};
 
-use super::{LIMIT, Outbox, kill, tries, wait_for_try};
+use super::{Outbox, kill, tries, wait_for_try};
 use crate::support::{each, get, program, push, run, until};
 
 /// What `/ready` and `/metrics` say, once it is registered.
@@ -35,7 +33,7 @@ async fn what_cannot_be_a_folder_is_an_error_at_start() {
     each(["/proc/nowhere", "/dev/null/below", "/dev/null"], async |folder| {
         let variables = [("WORKER_OUTBOX_DIR", folder)];
         let mut process = program("http://127.0.0.1:1", &variables).start();
-        assert_eq!(process.wait(LIMIT).await.code(), Some(1), "{folder}");
+        assert_eq!(process.wait(PATIENCE).await.code(), Some(1), "{folder}");
         let text = process.lines().join("\n");
         for said in ["WORKER_OUTBOX_DIR", folder, "cannot be made, or not be written to", "os error"] {
             assert!(text.contains(said), "{said} in {text}");
@@ -144,7 +142,7 @@ async fn results_that_are_in_memory_only_at_the_end_are_lost_and_that_is_1() {
     until(|| ids.iter().all(|id| !tries(&orchestrator, id).is_empty())).await;
     process.wait_for_line("results cannot be written to disk").await;
     process.signal("INT");
-    assert_eq!(process.wait(Duration::from_secs(30)).await.code(), Some(1));
+    assert_eq!(process.wait(PATIENCE).await.code(), Some(1));
     let line = process.lines().into_iter().find(|line| line.contains("are lost")).expect("a line");
     assert!(line.contains("ERROR") && ids.iter().any(|id| line.contains(id)), "{line}");
 }

@@ -9,11 +9,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{Answer, Endpoint, Process, Recorded, Script, ScriptedOrchestrator};
+use testkit::{Answer, Endpoint, PATIENCE, Process, Recorded, Script, ScriptedOrchestrator};
 
 use crate::support::{each, program, push, started, until, wait_for_heartbeat, watch_for};
-
-const LIMIT: Duration = Duration::from_secs(15);
 
 /// A folder for results, and its path as a variable's value.
 struct Outbox(TempDir);
@@ -45,7 +43,7 @@ impl Outbox {
 
 async fn kill(process: &mut Process) {
     process.kill();
-    assert_eq!(process.wait(LIMIT).await.code(), None);
+    assert_eq!(process.wait(PATIENCE).await.code(), None);
 }
 
 /// What the orchestrator was sent for this task.
@@ -90,7 +88,7 @@ async fn a_result_survives_a_kill_during_its_first_try() {
         assert_ne!(first["security"]["signature"], second["security"]["signature"]);
         // Acknowledged is gone, for those after it too.
         process.signal("INT");
-        assert_eq!(process.wait(LIMIT).await.code(), Some(0));
+        assert_eq!(process.wait(PATIENCE).await.code(), Some(0));
         assert_eq!(outbox.files(), Vec::<String>::new());
         let _process = outbox.start(&orchestrator, &[]).await;
         watch_for(Duration::from_millis(500)).await;
@@ -156,7 +154,7 @@ async fn the_third_death_with_the_same_task_is_final_and_a_graceful_end_is_none(
     process.terminate();
     process.wait_for_line("shutting down").await;
     process.terminate();
-    assert_eq!(process.wait(LIMIT).await.code(), Some(1));
+    assert_eq!(process.wait(PATIENCE).await.code(), Some(1));
     assert_eq!(orchestrator.wait_for_result(&id).await["error"]["message"], "worker shut down");
     let process = outbox.start(&orchestrator, &[]).await;
     orchestrator.wait_for_requests(Endpoint::Heartbeat, 1).await;
@@ -167,7 +165,7 @@ async fn the_third_death_with_the_same_task_is_final_and_a_graceful_end_is_none(
 #[tokio::test]
 async fn a_task_that_still_waited_for_its_group_is_answered_too() {
     let (orchestrator, outbox) = (ScriptedOrchestrator::start().await, Outbox::new());
-    let limits = [("CONFORMANCE_TYPE_LIMITS", r#"{"video_processing": 1}"#)];
+    let limits = [("CONFORMANCE_TYPE_PATIENCES", r#"{"video_processing": 1}"#)];
     let mut process = outbox.start(&orchestrator, &limits).await;
     let ids = [(); 2].map(|()| push(&orchestrator, "video", json!({"seconds": 30})));
     for id in &ids {

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use testkit::{Answer, Endpoint, Relay, Script, ScriptedOrchestrator};
+use testkit::{Answer, Endpoint, Relay, Script, ScriptedOrchestrator, Stopwatch};
 
 use super::table;
 use super::{Bench, FAULT, WATCHED, counted};
-use crate::support::{each, push, until, watch_for};
+use crate::support::{Watched, each, push, until, watch_for};
 
 /// Nobody answers at all, in three ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +30,13 @@ async fn an_outage_loses_nothing_and_is_knocked_at_within_reason() {
         let id = push(&orchestrator, "once", json!({"seconds": 0.5}));
         until(|| runs.lock().expect("no panic").contains_key(&id)).await;
         let requests = WATCHED.map(|kind| orchestrator.count(kind));
-        let connections = suffer(outage, &relay).await;
+        let (connections, watched) = suffer(outage, &relay).await;
+        let most = watched.at_most(50);
         // Polls and results 6 each, heartbeats 2 each 0.2 s, and as many again where one is repeated at once.
-        assert!(connections <= 50, "{outage:?}: {connections} connections in {FAULT:?}");
+        assert!(connections <= most, "{outage:?}: {connections} connections in {FAULT:?}");
         for (kind, before) in WATCHED.into_iter().zip(requests) {
             let seen = orchestrator.count(kind) - before;
-            assert!(seen <= 50, "{outage:?}: {seen} requests of {kind:?}");
+            assert!(seen <= most, "{outage:?}: {seen} requests of {kind:?}");
         }
         let result = orchestrator.wait_for_result(&id).await;
         assert_eq!(result["status"], "success", "{outage:?}");
@@ -50,8 +51,9 @@ async fn an_outage_loses_nothing_and_is_knocked_at_within_reason() {
 }
 
 /// Gives the number of connections that were accepted meanwhile.
-async fn suffer(outage: Outage, relay: &Relay) -> u64 {
+async fn suffer(outage: Outage, relay: &Relay) -> (usize, Watched) {
     let mut before = relay.connections_accepted();
+    let stopwatch = Stopwatch::start();
     match outage {
         Outage::Refused => {
             relay.refuse().await;
@@ -74,7 +76,7 @@ async fn suffer(outage: Outage, relay: &Relay) -> u64 {
             }
         }
     }
-    relay.connections_accepted() - before
+    ((relay.connections_accepted() - before) as usize, Watched::new(FAULT, &stopwatch))
 }
 
 /// A worker that nobody answers registers ever less often, and works as soon as somebody does.
@@ -155,20 +157,20 @@ async fn a_fault_does_not_hold_up_the_end_beyond_the_limits() {
             bench.until("something meets the fault", || bench.orchestrator.count(endpoint) > seen).await;
         }
         let before = bench.counts();
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         bench.worker.ask_to_stop();
         ends(bench, &id, before, asked).await;
     })
     .await;
 }
 
-async fn ends(bench: Bench, id: &str, before: [usize; 5], asked: Instant) {
+async fn ends(bench: Bench, id: &str, before: [usize; 5], asked: Stopwatch) {
     let Bench { label, orchestrator, worker, endpoint, fault, .. } = bench;
     let stopped = worker.stopped().await;
-    let took = asked.elapsed();
+    let took = asked.took();
     let after = WATCHED.map(|kind| orchestrator.count(kind));
     for ((kind, before), after) in WATCHED.into_iter().zip(before).zip(after) {
-        let rate = (after - before) as f64 / took.as_secs_f64().max(1.0);
+        let rate = (after - before) as f64 / took.wall().as_secs_f64().max(1.0);
         assert!(rate <= 30.0, "{label}: {rate:.1} requests of {kind:?} a second while it ends");
     }
     let unacknowledged: Vec<_> =
@@ -181,22 +183,23 @@ async fn ends(bench: Bench, id: &str, before: [usize; 5], asked: Instant) {
         Endpoint::Heartbeat if !is_answered => (3.0, vec![]),
         _ => (1.5, vec![]),
     };
-    assert!(took < Duration::from_secs_f64(longest + 3.0), "{label}: {took:?}");
+    assert!(took.is_below(Duration::from_secs_f64(longest + 3.0)), "{label}: {took:?}");
     assert_eq!(unacknowledged, left, "{label}");
 }
 
 /// Registrations and heartbeats that hang are given up after 10 s, and the next comes in its time.
 #[tokio::test]
 async fn what_is_never_answered_is_given_up_after_its_limit() {
+    let clock = &Stopwatch::start();
     each([Endpoint::Register, Endpoint::Heartbeat], async |endpoint| {
         let orchestrator = ScriptedOrchestrator::start().await;
         orchestrator.answer_next(endpoint, Answer::Hang);
         let (worker, _runs) = counted(&orchestrator.url(), &[]);
         let tries = orchestrator.wait_for_requests(endpoint, 2).await;
-        let took = tries[1].at - tries[0].at;
+        let took = clock.between(tries[0].at, tries[1].at);
         // One second of full jitter may follow a registration, an interval a heartbeat.
         let limits = Duration::from_millis(9900)..Duration::from_secs(13);
-        assert!(limits.contains(&took), "{endpoint:?}: {took:?}");
+        assert!(took.is_within(limits), "{endpoint:?}: {took:?}");
         let id = push(&orchestrator, "once", json!({"seconds": 0}));
         orchestrator.wait_for_result(&id).await;
         worker.ask_to_stop();

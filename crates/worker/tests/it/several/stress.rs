@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testkit::{Answer, Endpoint, Recorded, ScriptedOrchestrator};
+use testkit::{Answer, Endpoint, Recorded, ScriptedOrchestrator, Stopwatch};
 
 use super::{orchestrators, start};
-use crate::support::{each, until};
+use crate::support::{Watched, each, until};
 
 /// How an orchestrator fails at the moment.
 const MOODS: [&str; 9] = ["well", "500", "reset", "429", "401", "404", "HTML", "slow", "refuse"];
@@ -111,8 +111,8 @@ async fn whatever_orchestrators_do_every_task_is_answered_by_its_own_and_nobody_
         let variables =
             [("MAX_CONCURRENT_TASKS", "6"), ("TASK_POLL_ERROR_DELAY", "0"), ("RESULT_MAX_RETRIES", "1000")];
         let worker = start(mode, &entries, &variables);
-        let began = Instant::now();
-        while began.elapsed() < STORM {
+        let stopwatch = Stopwatch::start();
+        while stopwatch.took().wall() < STORM {
             // Well as often as not, so that it is given tasks to lose.
             let mood = if fastrand::bool() { 0 } else { fastrand::usize(0..MOODS.len()) };
             members[fastrand::usize(0..3)].feel(mood).await;
@@ -121,14 +121,16 @@ async fn whatever_orchestrators_do_every_task_is_answered_by_its_own_and_nobody_
         for member in &members {
             member.feel(0).await;
         }
-        check_rates(mode, &members);
+        check_rates(mode, &members, &Watched::new(STORM, &stopwatch));
         if mode == "FAILOVER" {
-            check_one_at_a_time(&members);
+            check_one_at_a_time(&members, &stopwatch);
         }
         let stopped = worker.stop().await;
         assert!(stopped.is_clean(), "{mode}: {stopped:?}");
         for member in &members {
             let mut given = member.given();
+            // A task is lost in a poll that is given up a second after the goodbye, if it takes longer than this second
+            // to its reader: the test is run alone (see `.config/nextest.toml`).
             until(|| member.results().len() >= given.len()).await;
             let results = member.results();
             assert!(results.iter().all(|result| result["status"] == "success"), "{mode}: {results:?}");
@@ -145,20 +147,20 @@ async fn whatever_orchestrators_do_every_task_is_answered_by_its_own_and_nobody_
 }
 
 /// A storm of 10 s, in which most failures are the first of a row.
-fn check_rates(mode: &str, members: &[Member]) {
+fn check_rates(mode: &str, members: &[Member], storm: &Watched) {
     for (who, member) in members.iter().enumerate() {
         let count = |endpoint| member.orchestrator.count(endpoint);
         let (registrations, heartbeats) = (count(Endpoint::Register), count(Endpoint::Heartbeat));
-        assert!(registrations < 150, "{mode}, {who}: {registrations} registrations");
+        assert!(registrations < storm.at_most(150), "{mode}, {who}: {registrations} registrations");
         // Five a second by the interval, each perhaps after a question, and one after each registration and change.
-        assert!(heartbeats < 600, "{mode}, {who}: {heartbeats} heartbeats");
+        assert!(heartbeats < storm.at_most(600), "{mode}, {who}: {heartbeats} heartbeats");
         let polls = count(Endpoint::Poll) - member.given().len();
-        assert!(polls < 1500, "{mode}, {who}: {polls} polls for nothing");
+        assert!(polls < storm.at_most(1500), "{mode}, {who}: {polls} polls for nothing");
     }
 }
 
 /// After one was registered with, those after it are polled no more until they are registered with again.
-fn check_one_at_a_time(members: &[Member]) {
+fn check_one_at_a_time(members: &[Member], stopwatch: &Stopwatch) {
     const SLACK: Duration = Duration::from_millis(500);
     let registered = members.iter().map(|member| member.registered.lock().expect("no panic").clone());
     let registered: Vec<Vec<Instant>> = registered.collect();
@@ -168,7 +170,10 @@ fn check_one_at_a_time(members: &[Member]) {
             let own = registered[who].iter().rev().find(|registration| **registration <= at);
             let own = *own.expect("polled without a registration");
             for (other, registrations) in registered[..who].iter().enumerate() {
-                let between = registrations.iter().find(|other| **other > own && **other + SLACK < at);
+                let between = registrations
+                    .iter()
+                    .filter(|other| **other > own && **other + SLACK < at)
+                    .find(|other| !stopwatch.between(**other, at).is_below(SLACK));
                 assert!(between.is_none(), "{who} is polled although {other} was registered with after it");
             }
         }
