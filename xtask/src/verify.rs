@@ -5,6 +5,9 @@ use crate::failure::Result;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
+/// The features of the worker that are checked without cargo-hack: none of them, then each on its own.
+const WORKER_FEATURES: [&str; 4] = ["", "durable", "event-schemas", "s3"];
+
 pub(crate) fn run(workspace: &Workspace) -> Result {
     let mut steps = Steps::begin();
     checks::run(&mut steps, workspace)?;
@@ -18,7 +21,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
         let arguments = ["hack", "check", "--workspace", "--each-feature", "--no-dev-deps"];
         steps.program("features", &mut workspace.cargo(arguments))?;
     } else {
-        steps.skip("features", "cargo-hack is not installed: cargo install cargo-hack");
+        for features in WORKER_FEATURES {
+            let arguments =
+                ["check", "-p", "avtomatika-worker", "--no-default-features", "--features", features];
+            steps.program("features of the worker", &mut workspace.cargo(arguments))?;
+        }
+        steps.skip("all other features", "cargo-hack is not installed: cargo install cargo-hack");
     }
     steps.end();
     Ok(())

@@ -32,9 +32,10 @@ pub use task::extract::{Extension, Params, RawParams, Rejection, State, TaskRequ
 pub use task::handler::{Handler, blocking};
 pub use task::outcome::{BoxError, IntoOutcome, Json, Outcome, TaskError};
 pub use task::{extract, handler, middleware};
+pub use worker::Worker;
 pub use worker::builder::{NoState, Offers, WorkerBuilder};
 pub use worker::error::{BuildError, Error};
 pub use worker::exit::Exit;
+pub use worker::handle::WorkerHandle;
 pub use worker::shutdown::{StopCause, Stopped};
 pub use worker::task_options::TaskOptions;
-pub use worker::{Worker, WorkerHandle};

@@ -41,9 +41,10 @@ fn group(options: &[OptionInfo]) -> String {
 }
 
 fn row(option: &OptionInfo) -> String {
-    let missing = if option.supported { "" } else { " **Not supported yet.**" };
+    let feature =
+        option.feature.map(|feature| format!(" Needs the feature `{feature}`.")).unwrap_or_default();
     let [default, accepts, meaning] = [option.default, option.accepts, option.meaning].map(cell);
-    format!("| `{}` | {default} | {accepts} | {meaning}{missing} |\n", option.variable)
+    format!("| `{}` | {default} | {accepts} | {meaning}{feature} |\n", option.variable)
 }
 
 fn cell(text: &str) -> String {

@@ -1,14 +1,24 @@
-//! What is wrong with a configuration, and what is doubtful.
+//! The errors in a configuration, and the warnings about it.
 
 use rxon::transport::http::{ClientIdentity, InvalidTls, TlsFile, TlsSettings};
 
+use super::option::OptionInfo;
+use super::orchestrators;
 use super::parse::TOKEN;
-use super::{
-    ConfigError, OPTIONS, OptionInfo, PLACEHOLDER_TOKEN, Problem, Secret, WorkerConfig, orchestrators,
-};
+use super::problem::{ConfigError, Problem};
+use super::secret::Secret;
+use super::table::{DEFAULTS, OPTIONS, PLACEHOLDER_TOKEN, WorkerConfig};
+
+/// The features that options need, each with whether this crate was built with it.
+pub(super) const FEATURES: [(&str, bool); 2] =
+    [("durable", cfg!(feature = "durable")), ("s3", cfg!(feature = "s3"))];
+
+fn is_built(feature: &str) -> bool {
+    FEATURES.iter().any(|(name, is_built)| *name == feature && *is_built)
+}
 
 impl WorkerConfig {
-    /// What is worth a warning but no reason not to start.
+    /// Doubtful values, which do not keep the worker from starting: a sentence for each.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.history.unknown.clone();
         let ignored = self.history.ignored.iter();
@@ -23,20 +33,14 @@ impl WorkerConfig {
             let unknown = orchestrators::unknown_keys(text.expose());
             warnings.extend(unknown.iter().map(|sentence| format!("`ORCHESTRATORS_CONFIG`: {sentence}")));
         }
-        let unsupported = OPTIONS.iter().filter(|option| !option.supported && self.is_set(option.variable));
-        warnings.extend(
-            unsupported.map(|option| {
-                format!("`{}` is set, but this version does not support it yet", option.variable)
-            }),
-        );
         if self.worker_outbox_dir.is_some() && self.worker_id.is_none() {
             warnings.push(
-                "`WORKER_OUTBOX_DIR` is set and `WORKER_ID` is not: results on disk are found again by a worker with the \
-                 same id only, and a random one is never the same"
+                "`WORKER_OUTBOX_DIR` is set and `WORKER_ID` is not: only a worker with the same id finds the results on \
+                 disk again, and random ids never repeat"
                     .to_owned(),
             );
         }
-        // What is wrong was given: its problem says more.
+        // A token that was set to a wrong value has a problem that says more.
         let wrong = |variable| self.history.problems.iter().any(|problem| problem.variable == variable);
         let variables = ["WORKER_TOKEN", "WORKER_INDIVIDUAL_TOKEN", "ORCHESTRATORS_CONFIG"];
         let is_given = variables.into_iter().any(wrong);
@@ -52,11 +56,16 @@ impl WorkerConfig {
         warnings
     }
 
-    /// Everything that is wrong, at once. Reads the files of certificates and keys.
+    /// Checks everything at once. Reads the files of certificates and keys.
     ///
     /// # Errors
     /// [`ConfigError`] with one problem for each wrong option, in the order of [`OPTIONS`].
     pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_with(is_built)
+    }
+
+    /// Checks everything for a program that was built with some of the features.
+    pub(super) fn check_with(&self, is_built: impl Fn(&str) -> bool) -> Result<(), ConfigError> {
         let read = self.history.problems.iter();
         let mut problems: Vec<Problem> =
             read.filter(|problem| !self.is_set_in_code(&problem.variable)).cloned().collect();
@@ -69,14 +78,41 @@ impl WorkerConfig {
         {
             problems.push(missing);
         }
+        let unbuilt: Vec<_> = OPTIONS.iter().filter(|option| !option.feature.is_none_or(&is_built)).collect();
+        problems.retain(|problem| unbuilt.iter().all(|option| option.variable != problem.variable));
+        problems.extend(unbuilt.iter().filter_map(|option| self.set_but_unbuilt(option)));
         problems.sort_by_key(|problem| OPTIONS.iter().position(|option| option.variable == problem.variable));
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::new(problems)) }
     }
 
-    /// What is set in code has to be what its variable has to be.
+    /// The problem with an option that is set although this program was built without its feature.
+    fn set_but_unbuilt(&self, option: &OptionInfo) -> Option<Problem> {
+        let shown = self.shown_if_set(option)?;
+        let feature = option.feature?;
+        let expected =
+            format!("no value: this program was built without the feature `{feature}` of avtomatika-worker");
+        Some(Problem::new(option.variable, shown, expected))
+    }
+
+    /// The value of an option, right or wrong, as it may be shown. None where the option is not set, or to its default in
+    /// code.
+    fn shown_if_set(&self, option: &OptionInfo) -> Option<String> {
+        let variable = option.variable;
+        if let Some(wrong) = self.history.wrong.iter().find(|problem| problem.variable == variable) {
+            return Some(wrong.value.clone());
+        }
+        let text = if self.is_set_in_code(variable) {
+            self.exposed_text(variable).filter(|_| !self.agrees(&DEFAULTS, variable))
+        } else {
+            self.history.environment.get(variable).map(|text| text.expose().to_owned())
+        };
+        text.map(|text| option.visibility.shown(&text))
+    }
+
+    /// The problem with a value that was set in code and that the variable would not accept.
     fn wrong_in_code(&self, option: &OptionInfo) -> Option<Problem> {
-        let text = self.text(option.variable)?;
-        let wrong = Self::empty().assign(option.variable, &text).err()?;
+        let text = self.exposed_text(option.variable)?;
+        let wrong = Self::defaults().assign(option.variable, &text).err()?;
         Some(option.problem(&text, wrong.detail.as_deref()))
     }
 
@@ -94,7 +130,7 @@ impl WorkerConfig {
         problems
     }
 
-    /// One key of the storage without the other.
+    /// The problem when one key of the storage is set without the other.
     fn missing_key(&self) -> Option<Problem> {
         let is_given = |key: &Option<Secret>| key.as_ref().is_some_and(|key| !key.is_empty());
         let (variable, expected) = match (is_given(&self.s3_access_key), is_given(&self.s3_secret_key)) {
@@ -105,7 +141,7 @@ impl WorkerConfig {
         Some(Problem::new(variable, "", expected))
     }
 
-    /// A file of certificates or of a key that is not what it should be.
+    /// The problem with a file of certificates or of a key.
     pub(crate) fn tls_problem(&self, error: &InvalidTls) -> Problem {
         let (variable, path) = match error.file() {
             Some(TlsFile::Certificate) => ("TLS_CERT_PATH", &self.tls_cert_path),
@@ -125,7 +161,7 @@ impl WorkerConfig {
     }
 }
 
-/// A token that cannot stand in a header.
+/// The problem with a token that cannot be sent in a header.
 pub(crate) fn wrong_token(variable: &str) -> Problem {
     Problem::new(variable, "***", TOKEN.text)
 }

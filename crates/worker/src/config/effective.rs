@@ -1,27 +1,31 @@
-//! What is in effect, and who said so.
+//! The values in effect, where they come from, and the secrets among them.
 
 use std::fmt;
 
-use super::{OPTIONS, OptionInfo, WorkerConfig};
+use rxon::secrets::Secrets;
+use rxon::transport::http::OrchestratorUrl;
 
-/// One option as it is in effect.
+use super::option::OptionInfo;
+use super::table::{DEFAULTS, OPTIONS, PLACEHOLDER_TOKEN, WorkerConfig};
+
+/// An option with the value in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Effective {
     /// The option.
     pub option: &'static OptionInfo,
-    /// Its value as text: secrets as `***`, addresses without credentials. None where it has none.
+    /// Its value as text: secrets as `***`, addresses without credentials. None where it has no value.
     pub value: Option<String>,
-    /// Who said so.
+    /// The source of the value.
     pub source: Source,
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// Nobody set it, or what was set is wrong.
+    /// The default: the option is not set, or to a wrong value.
     Default,
-    /// Its variable.
+    /// The option's variable.
     Environment,
     /// Code, after the environment was read.
     Code,
@@ -38,7 +42,7 @@ impl fmt::Display for Source {
 }
 
 impl WorkerConfig {
-    /// Every option as it is in effect, in the order of [`OPTIONS`], without secrets.
+    /// Every option with the value in effect, in the order of [`OPTIONS`], without secrets.
     ///
     /// ```
     /// # use avtomatika_worker::WorkerConfig;
@@ -69,5 +73,46 @@ impl WorkerConfig {
         } else {
             Source::Default
         }
+    }
+
+    /// Whether the value in effect was set in code. An assignment to the field shows by the value alone.
+    pub(super) fn is_set_in_code(&self, variable: &str) -> bool {
+        if self.history.in_code.contains(variable) {
+            return true;
+        }
+        let Some(text) = self.history.environment.get(variable) else {
+            return !self.agrees(&DEFAULTS, variable);
+        };
+        let mut read = Self::defaults();
+        // A wrong text leaves the default, as it did when the environment was read.
+        let _ = read.assign(variable, text.expose());
+        !self.agrees(&read, variable)
+    }
+
+    /// Registers the secrets of this configuration: while the returned value lives, they are masked in every text from
+    /// outside that is shown.
+    pub(crate) fn hold_secrets(&self) -> Secrets {
+        Secrets::new(self.secrets())
+    }
+
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let mut secrets: Vec<String> = OPTIONS
+            .iter()
+            .flat_map(|option| {
+                // The text of a variable is secret even where it is wrong, or overridden in code.
+                let read = self.history.environment.get(option.variable).map(|text| text.expose().to_owned());
+                let texts = self.exposed_text(option.variable).into_iter().chain(read);
+                texts.flat_map(|text| option.visibility.secrets(&text))
+            })
+            // The placeholder is in the documentation, and in a warning.
+            .filter(|secret| secret != PLACEHOLDER_TOKEN)
+            .collect();
+        secrets.extend(self.history.keys.iter().map(|key| key.expose().to_owned()));
+        // The text of a parsed address has no credentials.
+        let entries = self.orchestrators_config.iter().map(|entry| &entry.url);
+        secrets.extend(self.orchestrator_url.iter().chain(entries).flat_map(OrchestratorUrl::secrets));
+        secrets.sort_unstable();
+        secrets.dedup();
+        secrets
     }
 }

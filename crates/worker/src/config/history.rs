@@ -1,58 +1,39 @@
-//! How options came by their values.
+//! The origin of option values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rxon::WorkerId;
 
-use super::{Problem, Secret, WorkerConfig};
+use super::problem::Problem;
+use super::secret::Secret;
 
-/// What was read, what was wrong with it, and what was set in code.
+/// The variables that were read, the faults in them, and the options that were set in code.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
-    /// The worker's name where `WORKER_ID` says none.
+    /// The worker's name where `WORKER_ID` is not set.
     pub(super) fallback_id: Option<WorkerId>,
-    /// Told to orchestrators beside everything else.
+    /// Further capabilities that are reported to orchestrators.
     pub(super) extra: BTreeMap<String, serde_json::Value>,
-    /// What the variables of options said.
+    /// The texts of the options' variables.
     pub(super) environment: BTreeMap<&'static str, Secret>,
-    /// Keys of the AWS tools, which the storage may take.
+    /// Keys in the variables of the AWS tools, which the storage may use.
     pub(super) keys: Vec<Secret>,
     /// Options that were set by a method or by name.
     pub(super) in_code: BTreeSet<&'static str>,
-    /// Variables that are an error.
+    /// Variables with a wrong value.
     pub(super) problems: Vec<Problem>,
-    /// What is wrong with options that were set by name.
+    /// Options that were set by name to a wrong value.
     pub(super) wrong: Vec<Problem>,
-    /// Variables that are a warning, and count as not set.
+    /// Variables with a wrong value that count as not set, with a warning.
     pub(super) ignored: Vec<Problem>,
-    /// A sentence for each variable that no option has.
+    /// A sentence for each variable that belongs to no option.
     pub(super) unknown: Vec<String>,
 }
 
 impl History {
-    /// Code has the last word on an option.
+    /// Notes that an option was set in code, which takes precedence over its variable.
     pub(super) fn set_in_code(&mut self, variable: &'static str) {
         self.wrong.retain(|problem| problem.variable != variable);
         self.in_code.insert(variable);
-    }
-}
-
-impl WorkerConfig {
-    /// Whether code had the last word. A field that was assigned is found out by its value.
-    pub(super) fn is_set_in_code(&self, variable: &str) -> bool {
-        if self.history.in_code.contains(variable) {
-            return true;
-        }
-        let mut read = Self::empty();
-        if let Some(text) = self.history.environment.get(variable) {
-            // What is wrong leaves the default, as it did when it was read.
-            let _ = read.assign(variable, text.expose());
-        }
-        !self.agrees(&read, variable)
-    }
-
-    /// Whether anybody set an option.
-    pub(super) fn is_set(&self, variable: &str) -> bool {
-        self.history.environment.contains_key(variable) || self.is_set_in_code(variable)
     }
 }

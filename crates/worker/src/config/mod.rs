@@ -1,18 +1,18 @@
-//! Everything that can be set, in one table.
+//! All options of a worker, in one table.
 //!
-//! A macro, `options!`, makes of each row a field of [`WorkerConfig`], a method that sets it, its variable, and the row
-//! of [`OPTIONS`] that documentation, errors and the effective configuration are made of.
+//! The macro `options!` makes of each row of the table a field of [`WorkerConfig`], a method that sets it, its variable,
+//! and the row of [`OPTIONS`] from which documentation, errors and the effective configuration are made.
 
 mod check;
-mod choices;
+pub(crate) mod choices;
 mod effective;
-mod held;
 mod history;
 mod option;
 mod orchestrators;
-mod parse;
+pub(crate) mod parse;
 mod problem;
 mod secret;
+mod spelling;
 mod table;
 mod value;
 
@@ -24,32 +24,29 @@ pub use orchestrators::OrchestratorEntry;
 pub(crate) use parse::{KEY, is_key};
 pub use problem::{ConfigError, Problem};
 pub use secret::{Address, Secret};
-pub use table::{OPTIONS, WorkerConfig};
+pub use table::{OPTIONS, PLACEHOLDER_TOKEN, WorkerConfig};
 pub use value::OptionValue;
 
 use std::collections::BTreeMap;
 
 use rxon::WorkerId;
 use rxon::text::excerpt;
-use rxon::transport::http::{OrchestratorUrl, Proxies};
+use rxon::transport::http::Proxies;
 
-/// The reference's default for `WORKER_TOKEN`: starting with it is warned about.
-pub const PLACEHOLDER_TOKEN: &str = "your-secret-worker-token";
+use self::spelling::{is_near, nearest};
+use self::table::{DEFAULTS, find};
 
-/// Variables of the user's own begin with this.
+/// The beginning of variables that hold further capabilities.
 const EXTRA_PREFIX: &str = "WORKER_EXTRA_";
 
-/// Variables of others' with secrets in them.
-const KEYS_OF_AWS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-
-/// An unknown variable with more slips than this was meant to be another.
-const MOST_SLIPS: usize = 4;
+/// Variables of the AWS tools that hold secrets.
+const AWS_KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 impl WorkerConfig {
-    /// Reads the environment. Never fails: what is wrong is reported by [`check`](Self::check), and by whatever runs
-    /// the worker.
+    /// Reads the environment. Never fails: wrong variables are reported by [`check`](Self::check), and by the worker
+    /// when it is run.
     pub fn from_env() -> Self {
-        // A variable that is not UTF-8 is read as far as it is: its text is then named as wrong.
+        // Of a variable that is not UTF-8 the readable part is kept, so that the error can name it.
         Self::from_variables(
             std::env::vars_os().map(|(name, value)| {
                 (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
@@ -57,16 +54,16 @@ impl WorkerConfig {
         )
     }
 
-    /// The defaults, whatever the environment says.
+    /// The defaults, without the environment.
     pub fn defaults() -> Self {
-        Self::from_variables([])
+        DEFAULTS.clone()
     }
 
-    /// Reads variables from anywhere.
+    /// Reads variables from any source.
     pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables: BTreeMap<String, String> =
             variables.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect();
-        let mut config = Self::empty();
+        let mut config = Self::defaults();
         for option in OPTIONS {
             if let Some(text) = variable(&variables, option) {
                 config.read(option, text);
@@ -74,56 +71,43 @@ impl WorkerConfig {
         }
         for (name, text) in &variables {
             if let Some(name) = name.strip_prefix(EXTRA_PREFIX).filter(|name| !name.is_empty()) {
-                // What is JSON is sent as JSON, anything else as text.
-                let value = serde_json::from_str(text).unwrap_or_else(|_| serde_json::json!(text));
-                config.history.extra.insert(name.to_lowercase(), value);
+                config.history.extra.insert(name.to_lowercase(), json_or_text(text));
             }
         }
         config.history.keys =
-            KEYS_OF_AWS.iter().filter_map(|name| variables.get(*name)).map(Secret::new).collect();
+            AWS_KEYS.iter().filter_map(|name| variables.get(*name)).map(Secret::new).collect();
         let is_unknown = |name: &&String| {
             name.starts_with("WORKER_") && !name.starts_with(EXTRA_PREFIX) && find(name).is_none()
         };
-        let unknown = variables.keys().filter(is_unknown);
-        let sentence = |name: &String| {
-            let nearest = nearest_option(name);
-            let name = excerpt(name);
-            // One that is far away is no slip.
-            if strsim::levenshtein(nearest, &name) <= MOST_SLIPS {
-                format!("unknown variable `{name}`; did you mean `{nearest}`?")
-            } else {
-                format!("unknown variable `{name}`")
-            }
-        };
-        config.history.unknown = unknown.map(sentence).collect();
+        config.history.unknown = variables.keys().filter(is_unknown).map(|name| unknown(name)).collect();
         config
     }
 
-    /// What orchestrators are told beside everything else: `WORKER_EXTRA_GPU_COUNT=2` is `{"gpu_count": 2}`. Values
-    /// that are JSON are sent as JSON, anything else as text.
+    /// Capabilities that are reported to orchestrators beside all others: `WORKER_EXTRA_GPU_COUNT=2` is
+    /// `{"gpu_count": 2}`. Values that are JSON are sent as JSON, all others as text.
     pub fn extra_capabilities(&self) -> &BTreeMap<String, serde_json::Value> {
         &self.history.extra
     }
 
-    /// Adds to [what orchestrators are told](Self::extra_capabilities).
+    /// Adds a capability to the [extra ones](Self::extra_capabilities).
     pub fn extra_capability(mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
         self.history.extra.insert(name.into(), value.into());
         self
     }
 
-    /// The worker's name where `WORKER_ID` says none, for those who have to know it before the worker is built. It counts
-    /// as random: nobody is expected to come back under it.
+    /// Sets the name that the worker has if `WORKER_ID` is not set, for code that needs the name before the worker is
+    /// built. It counts as random: no later worker is expected to have the same name.
     pub fn fallback_worker_id(mut self, id: WorkerId) -> Self {
         self.history.fallback_id = Some(id);
         self
     }
 
-    /// The name that a worker will have, unless it makes a random one.
+    /// The name of the worker. None if it will be random.
     pub(crate) fn known_worker_id(&self) -> Option<WorkerId> {
         self.worker_id.clone().or_else(|| self.history.fallback_id.clone())
     }
 
-    /// Replaces [what orchestrators are told](Self::extra_capabilities).
+    /// Replaces the [extra capabilities](Self::extra_capabilities).
     pub fn set_extra_capabilities(&mut self, extra: BTreeMap<String, serde_json::Value>) {
         self.history.extra = extra;
     }
@@ -137,15 +121,15 @@ impl WorkerConfig {
         self.history.environment.insert(option.variable, Secret::new(text));
     }
 
-    /// Sets an option by the name of its variable, as text. An empty text gives it its default.
+    /// Sets an option by the name of its variable, as text. An empty text sets it to its default.
     ///
-    /// Nothing is let pass here: what is a warning in a variable is an error.
+    /// Faults that are only warnings in a variable are errors here.
     ///
     /// # Errors
-    /// [`Problem`] when there is no such option, or the text is not what it should be; then nothing has changed.
+    /// [`Problem`] when there is no such option, or the option does not accept the text; then nothing has changed.
     pub fn set(&mut self, variable: &str, value: &str) -> Result<(), Problem> {
         let option = find(variable).ok_or_else(|| {
-            // Perhaps a secret under a name with a slip.
+            // The value may be a secret under a misspelt name.
             let expected = format!("the name of an option; the nearest is `{}`", nearest_option(variable));
             Problem::new(excerpt(variable), "***", expected)
         })?;
@@ -166,8 +150,8 @@ impl WorkerConfig {
         Ok(())
     }
 
-    /// As [`set`](Self::set), for names and texts from outside: what is wrong is not told here but with everything else,
-    /// by [`check`](Self::check), and by whatever runs the worker.
+    /// Sets an option as [`set`](Self::set) does, for names and texts from outside: a fault is reported later, together
+    /// with all others, by [`check`](Self::check), and by the worker when it is run.
     ///
     /// ```
     /// use avtomatika_worker::WorkerConfig;
@@ -185,11 +169,12 @@ impl WorkerConfig {
         self
     }
 
-    /// The orchestrators with their tokens, in the order they are tried: by priority, then as listed.
+    /// The orchestrators with their tokens, in the order in which they are tried: by priority, then as listed.
     pub fn orchestrators(&self) -> Vec<OrchestratorEntry> {
         let token = self.worker_individual_token.clone().unwrap_or_else(|| self.worker_token.clone());
         if self.orchestrators_config.is_empty() {
-            let url = self.orchestrator_url.clone().unwrap_or_else(default_url);
+            let url = self.orchestrator_url.clone().or_else(|| DEFAULTS.orchestrator_url.clone());
+            let url = url.expect("there is a default");
             return vec![OrchestratorEntry { token, ..OrchestratorEntry::new(url) }];
         }
         let own = |entry: &OrchestratorEntry| match &entry.token {
@@ -211,12 +196,13 @@ impl WorkerConfig {
             "NO_PROXY" => self.no_proxy.clone(),
             _ => None,
         });
-        // What is wrong was told by `check`.
+        // `check` has reported the faults.
         read.unwrap_or_default()
     }
 }
 
-/// What a variable says. Those of proxies count in lower case, too, as everywhere; the upper case wins.
+/// The text of an option's variable. Those of proxies are also read in lower case, as other programs do; upper case takes
+/// precedence.
 fn variable<'a>(variables: &'a BTreeMap<String, String>, option: &OptionInfo) -> Option<&'a String> {
     let lower = || {
         let is_proxy = option.variable.ends_with("_PROXY");
@@ -225,21 +211,23 @@ fn variable<'a>(variables: &'a BTreeMap<String, String>, option: &OptionInfo) ->
     variables.get(option.variable).or_else(lower)
 }
 
-fn find(variable: &str) -> Option<&'static OptionInfo> {
-    OPTIONS.iter().find(|option| option.variable == variable)
+fn json_or_text(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|_| serde_json::json!(text))
+}
+
+/// The warning about a variable that belongs to no option.
+fn unknown(name: &str) -> String {
+    let nearest = nearest_option(name);
+    let name = excerpt(name);
+    if is_near(nearest, &name) {
+        format!("unknown variable `{name}`; did you mean `{nearest}`?")
+    } else {
+        format!("unknown variable `{name}`")
+    }
 }
 
 fn nearest_option(name: &str) -> &'static str {
     nearest(OPTIONS.iter().map(|option| option.variable), name)
-}
-
-fn nearest(known: impl IntoIterator<Item = &'static str>, name: &str) -> &'static str {
-    let nearest = known.into_iter().min_by_key(|known| strsim::levenshtein(known, name));
-    nearest.expect("there are some")
-}
-
-fn default_url() -> OrchestratorUrl {
-    "http://localhost:8080".parse().expect("the default is an address")
 }
 
 #[cfg(test)]

@@ -1,99 +1,84 @@
-//! What an option is, and the macro that makes options of rows.
+//! The description of an option, and the macro that turns the rows of the table into options.
 
-use rxon::text::excerpt;
-use rxon::transport::http::redacted;
+use super::problem::Problem;
+use super::secret::Visibility;
 
-use super::Problem;
-
-/// One option, as documentation, errors and the effective configuration show it.
+/// The description of an option in documentation, errors and the effective configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OptionInfo {
     /// The name of its variable.
     pub variable: &'static str,
-    /// What it belongs to, as a heading.
+    /// The heading of its group.
     pub group: &'static str,
-    /// What holds when it is not set: a value in backticks, or words.
+    /// The value that applies when it is not set: a value in backticks, or words.
     pub default: &'static str,
-    /// What its value has to be: errors say it after `expected`.
+    /// The accepted values, in words. Errors name them after `expected`.
     pub accepts: &'static str,
-    /// What it means.
+    /// The meaning, in a sentence.
     pub meaning: &'static str,
-    /// What its value may be shown as.
-    pub(super) display: Display,
-    /// Whether this version does what it says.
-    pub supported: bool,
-}
-
-/// How a wrong value is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Display {
-    /// As it is.
-    Plain,
-    /// Not at all.
-    Masked,
-    /// Without credentials.
-    Address,
+    /// The feature of this crate that the option needs. Without the feature, setting the option is an error.
+    pub feature: Option<&'static str>,
+    pub(super) visibility: Visibility,
 }
 
 impl OptionInfo {
-    /// A wrong value, and perhaps what exactly is wrong with it.
+    /// The problem with a value, with the exact fault where it is known.
     pub(super) fn problem(&self, value: &str, detail: Option<&str>) -> Problem {
-        let value = match self.display {
-            Display::Masked => "***".to_owned(),
-            Display::Address => excerpt(redacted(value)),
-            Display::Plain => excerpt(value),
-        };
         let expected = match detail {
             Some(detail) => format!("{} ({detail})", self.accepts),
             None => self.accepts.to_owned(),
         };
-        Problem::new(self.variable, value, expected)
+        Problem::new(self.variable, self.visibility.shown(value), expected)
     }
 }
 
-/// Makes of each row a field of [`WorkerConfig`](super::WorkerConfig), a method that sets it, its variable, and its row
-/// of [`OPTIONS`](super::OPTIONS).
+/// Declares [`WorkerConfig`](super::WorkerConfig) and [`OPTIONS`](super::OPTIONS). Each row becomes a field, a method
+/// that sets it, a variable and a row of [`OPTIONS`](super::OPTIONS).
+///
+/// The default is the text that the variable would need, or `unset` with words for the documentation.
 macro_rules! options {
     ($( $group:literal { $(
-        $variable:literal, $default:literal, $display:ident, $supported:literal,
+        $variable:literal $(needs $feature:literal)?, $(unset $words:literal)? $($default:literal)?, $visibility:ident,
         #[doc = $meaning:literal]
-        $field:ident: $type:ty = $initial:expr, $accepts:expr;
+        $field:ident: $type:ty, $accepts:expr;
     )* } )*) => {
-        /// Everything that can be set. Read from the environment once; what is set in code comes after.
+        /// All options of a worker: first the environment, which is read once, then the values set in code.
         ///
-        /// Times are seconds in variables and [`Duration`]s here. An empty variable counts as not set. What is set in
-        /// code has to be what the variable has to be: [`check`](Self::check), and whatever runs the worker, say so.
+        /// Times are seconds in variables and [`Duration`]s here. An empty variable counts as not set. A value set in
+        /// code has to be one that the variable accepts: otherwise [`check`](Self::check) reports it, and so does the
+        /// worker when it is run.
         #[derive(Debug, Clone)]
         #[non_exhaustive]
         pub struct WorkerConfig {
             $($(
                 #[doc = $meaning]
                 #[doc = ""]
-                #[doc = concat!("Variable `", $variable, "`; default: ", $default, ".")]
+                #[doc = concat!(
+                    "Variable `", $variable, "`; default: ", $($words,)? $("`", $default, "`",)? "."
+                    $(, " Needs the feature `", $feature, "`.")?
+                )]
                 pub $field: $type,
             )*)*
             pub(super) history: History,
         }
 
-        /// The table: one row for each option, group by group.
+        /// The table of options: one row for each, group by group.
         pub const OPTIONS: &[OptionInfo] = &[$($(OptionInfo {
             variable: $variable,
             group: $group,
-            default: $default,
-            accepts: {
-                const ACCEPTS: Accepts<$type> = $accepts;
-                ACCEPTS.text
-            },
+            default: concat!($($words)? $("`", $default, "`")?),
+            accepts: $accepts.text,
             meaning: $meaning.trim_ascii(),
-            display: Display::$display,
-            supported: $supported,
+            feature: optional!($($feature)?),
+            visibility: Visibility::$visibility,
         },)*)*];
 
-        impl WorkerConfig {
-            pub(super) fn empty() -> Self {
-                Self { $($($field: $initial,)*)* history: History::default() }
-            }
+        pub(super) static DEFAULTS: LazyLock<WorkerConfig> = LazyLock::new(|| WorkerConfig {
+            $($($field: initial!($accepts, $(unset $words)? $($default)?),)*)*
+            history: History::default(),
+        });
 
+        impl WorkerConfig {
             $($(
                 #[doc = concat!("Sets [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]
                 pub fn $field(mut self, value: impl Into<$type>) -> Self {
@@ -103,36 +88,33 @@ macro_rules! options {
                 }
             )*)*
 
-            /// Reads a text into an option; what is wrong leaves it as it is.
+            /// Parses a text into an option. If it is not accepted, the option keeps its value.
             pub(super) fn assign(&mut self, variable: &str, text: &str) -> Parsed<()> {
                 match variable {
-                    $($($variable => {
-                        const ACCEPTS: Accepts<$type> = $accepts;
-                        self.$field = (ACCEPTS.parse)(text)?;
-                    })*)*
+                    $($($variable => self.$field = ($accepts.parse)(text)?.into(),)*)*
                     _ => return Err(Wrong::value()),
                 }
                 Ok(())
             }
 
-            /// Gives an option its default.
+            /// Sets an option to its default.
             pub(super) fn reset(&mut self, variable: &str) {
-                let defaults = Self::empty();
                 match variable {
-                    $($($variable => self.$field = defaults.$field,)*)*
+                    $($($variable => self.$field = DEFAULTS.$field.clone(),)*)*
                     _ => {}
                 }
             }
 
-            /// An option as its variable would have to say it, secrets and all. None where it has no value.
-            pub(super) fn text(&self, variable: &str) -> Option<String> {
+            /// The text that an option's variable would need for its value, secrets included. None where it has no
+            /// value.
+            pub(super) fn exposed_text(&self, variable: &str) -> Option<String> {
                 match variable {
-                    $($($variable => self.$field.text(),)*)*
+                    $($($variable => self.$field.exposed_text(),)*)*
                     _ => None,
                 }
             }
 
-            /// The value of an option by the name of its variable, in the simplest type that says it. None when
+            /// The value of an option by the name of its variable, in the simplest type that can hold it. None when
             /// there is no such option.
             pub fn get(&self, variable: &str) -> Option<OptionValue> {
                 match variable {
@@ -141,7 +123,7 @@ macro_rules! options {
                 }
             }
 
-            /// An option as it may be shown. None where it has no value.
+            /// The value of an option as it may be shown. None where it has no value.
             pub(super) fn shown(&self, variable: &str) -> Option<String> {
                 match variable {
                     $($($variable => self.$field.shown(),)*)*
@@ -150,7 +132,7 @@ macro_rules! options {
             }
 
             /// Whether both have the same value for an option.
-            #[expect(clippy::float_cmp, reason = "it is asked whether it is the very same number")]
+            #[expect(clippy::float_cmp, reason = "identical numbers are meant")]
             pub(super) fn agrees(&self, other: &Self, variable: &str) -> bool {
                 match variable {
                     $($($variable => self.$field == other.$field,)*)*
@@ -161,4 +143,23 @@ macro_rules! options {
     };
 }
 
-pub(super) use options;
+/// The initial value of a field: None, or its default parsed.
+macro_rules! initial {
+    ($accepts:expr, unset $words:literal) => {
+        None
+    };
+    ($accepts:expr, $default:literal) => {
+        ($accepts.parse)($default).expect(concat!("`", $default, "` is accepted")).into()
+    };
+}
+
+macro_rules! optional {
+    () => {
+        None
+    };
+    ($value:literal) => {
+        Some($value)
+    };
+}
+
+pub(super) use {initial, optional, options};

@@ -1,34 +1,41 @@
-//! Several orchestrators, as configured.
+//! The list of orchestrators in `ORCHESTRATORS_CONFIG`.
 
 use rxon::text::excerpt;
-use rxon::transport::http::OrchestratorUrl;
-use serde_json::{Map, Value};
+use rxon::transport::http::{OrchestratorUrl, redacted};
+use serde_json::{Map, Value, json};
 
-use super::Secret;
-use super::nearest;
 use super::parse::{self, Accepts, Parsed, Wrong};
+use super::secret::Secret;
+use super::spelling::nearest;
+use super::value::{OptionValue, Setting};
 
-/// One orchestrator of `ORCHESTRATORS_CONFIG`.
+/// The priority of an entry without one.
+const DEFAULT_PRIORITY: i64 = 10;
+
+/// The weight of an entry without one.
+const DEFAULT_WEIGHT: u32 = 1;
+
+/// An orchestrator in `ORCHESTRATORS_CONFIG`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OrchestratorEntry {
-    /// Where it is.
+    /// Its address.
     pub url: OrchestratorUrl,
-    /// Lower is tried first; 10 when not given.
+    /// Its priority: the lowest is tried first. The default is 10.
     pub priority: i64,
-    /// Its share of the polls in `ROUND_ROBIN`, at least 1; 1 when not given.
+    /// Its share of the polls in `ROUND_ROBIN`, at least 1. The default is 1.
     pub weight: u32,
-    /// Its own token; empty where the worker's counts.
+    /// Its own token. If it is empty, the worker's is used.
     pub token: Secret,
 }
 
 impl OrchestratorEntry {
-    /// An orchestrator at this address, with the default priority (10) and weight (1), and the worker's token.
+    /// An orchestrator with the default priority (10) and weight (1), and the worker's token.
     pub fn new(url: OrchestratorUrl) -> Self {
-        Self { url, priority: 10, weight: 1, token: Secret::default() }
+        Self { url, priority: DEFAULT_PRIORITY, weight: DEFAULT_WEIGHT, token: Secret::default() }
     }
 
-    /// Sets the priority: lower is tried first.
+    /// Sets its priority: the lowest is tried first.
     pub fn with_priority(self, priority: i64) -> Self {
         Self { priority, ..self }
     }
@@ -51,12 +58,12 @@ pub(super) const ENTRIES: Accepts<Vec<OrchestratorEntry>> = Accepts {
 
 const KEYS: [&str; 4] = ["url", "priority", "weight", "token"];
 
-/// Every wrong entry is told, not only the first. What is no JSON at all counts as not set, as the reference has it.
+/// Parses the list. All wrong entries are reported. A text that is not JSON counts as not set, as in the reference.
 fn entries(text: &str) -> Parsed<Vec<OrchestratorEntry>> {
     let value: Value = serde_json::from_str(text).map_err(|error| Wrong::ignored(&error))?;
     let items = match value {
         Value::Array(items) => items,
-        // As good as the empty list: a template that had nothing to fill in.
+        // As the empty list: a template that had nothing to fill in.
         Value::Null => return Ok(Vec::new()),
         _ => return Err(Wrong::value()),
     };
@@ -79,11 +86,11 @@ fn entries(text: &str) -> Parsed<Vec<OrchestratorEntry>> {
 fn entry(item: &Value) -> Result<OrchestratorEntry, Vec<String>> {
     let Value::Object(fields) = item else { return Err(vec!["expected an object".to_owned()]) };
     let mut faults = Vec::new();
-    let mut kept = |fault: String| faults.push(fault);
-    let url = url(fields).map_err(&mut kept).ok();
-    let priority = priority(fields).map_err(&mut kept).ok();
-    let weight = weight(fields).map_err(&mut kept).ok();
-    let token = token(fields).map_err(&mut kept).ok();
+    let mut keep = |fault: String| faults.push(fault);
+    let url = url(fields).map_err(&mut keep).ok();
+    let priority = priority(fields).map_err(&mut keep).ok();
+    let weight = weight(fields).map_err(&mut keep).ok();
+    let token = token(fields).map_err(&mut keep).ok();
     match (url, priority, weight, token) {
         (Some(url), Some(priority), Some(weight), Some(token)) => {
             Ok(OrchestratorEntry { url, priority, weight, token })
@@ -94,24 +101,24 @@ fn entry(item: &Value) -> Result<OrchestratorEntry, Vec<String>> {
 
 fn url(fields: &Map<String, Value>) -> Result<OrchestratorUrl, String> {
     let Some(value) = given(fields, "url") else { return Err("there is no `url`".to_owned()) };
-    let Value::String(text) = value else { return Err("`url` is no string".to_owned()) };
+    let Value::String(text) = value else { return Err("`url` is not a string".to_owned()) };
     parse::orchestrator(text).map_err(|expected| {
-        let shown = excerpt(rxon::transport::http::redacted(text.trim()));
+        let shown = excerpt(redacted(text.trim()));
         format!("`url` is `{shown}`, {expected}")
     })
 }
 
 fn priority(fields: &Map<String, Value>) -> Result<i64, String> {
-    let Some(value) = given(fields, "priority") else { return Ok(10) };
-    value.as_i64().ok_or_else(|| not(value, "priority", "a whole number"))
+    let Some(value) = given(fields, "priority") else { return Ok(DEFAULT_PRIORITY) };
+    value.as_i64().ok_or_else(|| not_a_number(value, "priority", "a whole number"))
 }
 
 fn weight(fields: &Map<String, Value>) -> Result<u32, String> {
-    let Some(value) = given(fields, "weight") else { return Ok(1) };
+    let Some(value) = given(fields, "weight") else { return Ok(DEFAULT_WEIGHT) };
     let weight = value.as_u64().and_then(|weight| u32::try_from(weight).ok());
     weight
         .filter(|weight| *weight >= 1)
-        .ok_or_else(|| not(value, "weight", "a whole number, 1 to 4294967295"))
+        .ok_or_else(|| not_a_number(value, "weight", "a whole number, 1 to 4294967295"))
 }
 
 fn token(fields: &Map<String, Value>) -> Result<Secret, String> {
@@ -124,38 +131,38 @@ fn given<'a>(fields: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     fields.get(key).filter(|value| !value.is_null())
 }
 
-/// Only numbers are shown: who mixes up keys may have written a token where a number belongs.
-fn not(value: &Value, key: &str, expected: &str) -> String {
+/// The fault of a value that has to be a number. Only numbers are shown: anything else may be a token under the wrong key.
+fn not_a_number(value: &Value, key: &str, expected: &str) -> String {
     match value {
         Value::Number(number) => format!("`{key}` is `{number}`, expected {expected}"),
-        _ => format!("`{key}` is no number, expected {expected}"),
+        _ => format!("`{key}` is not a number, expected {expected}"),
     }
 }
 
-/// One orchestrator twice: it would see two workers under one name.
+/// The faults of entries with the same address: that orchestrator would see two workers with one name.
 fn duplicates(entries: &[(usize, OrchestratorEntry)]) -> Vec<String> {
-    let mut told = Vec::new();
-    for (place, (index, entry)) in entries.iter().enumerate() {
+    let mut faults = Vec::new();
+    for (position, (index, entry)) in entries.iter().enumerate() {
         let address = comparable(&entry.url);
-        let earlier = entries[..place].iter().find(|(_, other)| comparable(&other.url) == address);
+        let earlier = entries[..position].iter().find(|(_, other)| comparable(&other.url) == address);
         if let Some((other, _)) = earlier {
-            told.push(format!("entries {other} and {index} have the same `url`, `{}`", entry.url));
+            faults.push(format!("entries {other} and {index} have the same `url`, `{}`", entry.url));
         }
     }
-    told
+    faults
 }
 
-/// The address without what makes no difference: the case of the host, and the port that its scheme has anyway.
+/// The address in a form in which equal addresses are the same text: the host in lower case, no default port.
 fn comparable(url: &OrchestratorUrl) -> String {
     let text = url.to_string();
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let usual = if scheme == "https" { ":443" } else { ":80" };
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
     let host = host.to_lowercase();
-    format!("{scheme}://{}{path}", host.strip_suffix(usual).unwrap_or(&host))
+    format!("{scheme}://{}{path}", host.strip_suffix(default_port).unwrap_or(&host))
 }
 
-/// A sentence for each key that no entry has.
+/// A sentence for each unknown key of an entry.
 pub(super) fn unknown_keys(text: &str) -> Vec<String> {
     let Ok(Value::Array(items)) = serde_json::from_str(text) else { return Vec::new() };
     let objects = items.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_object()?)));
@@ -166,4 +173,33 @@ pub(super) fn unknown_keys(text: &str) -> Vec<String> {
             format!("entry {index} has an unknown key `{}`; did you mean `{nearest}`?", excerpt(key))
         })
         .collect()
+}
+
+impl Setting for Vec<OrchestratorEntry> {
+    fn exposed_text(&self) -> Option<String> {
+        Some(to_json(self, Secret::expose))
+    }
+
+    fn value(&self) -> OptionValue {
+        OptionValue::Json(to_json(self, Secret::expose))
+    }
+
+    fn shown(&self) -> Option<String> {
+        Some(to_json(self, |_| "***"))
+    }
+}
+
+fn to_json(entries: &[OrchestratorEntry], token: impl Fn(&Secret) -> &str) -> String {
+    let objects = entries.iter().map(|entry| {
+        let mut object = json!({
+            "url": entry.url.to_string(),
+            "priority": entry.priority,
+            "weight": entry.weight,
+        });
+        if !entry.token.is_empty() {
+            object["token"] = token(&entry.token).into();
+        }
+        object
+    });
+    json!(objects.collect::<Vec<_>>()).to_string()
 }

@@ -1,15 +1,15 @@
-//! What is wrong with a configuration.
+//! Errors in a configuration.
 
 use std::fmt;
 
-/// One option that is not what it should be.
+/// An option with a wrong or missing value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The variable.
     pub variable: String,
-    /// What it is; `***` where it is a secret, empty where it is not set.
+    /// The value; `***` where it is a secret, empty where it is not set.
     pub value: String,
-    /// What was expected.
+    /// The expected value, in words.
     pub expected: String,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// All that is wrong with a configuration; the worker does not start. Exit code 2.
+/// All problems of a configuration. The worker does not start; the exit code is 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     problems: Vec<Problem>,
@@ -45,7 +45,7 @@ impl ConfigError {
         Self { problems }
     }
 
-    /// One for each wrong option.
+    /// The problems, one for each wrong option.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

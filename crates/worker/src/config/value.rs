@@ -1,4 +1,4 @@
-//! From values to texts: as a variable would have to say it, and as it may be shown.
+//! The values of options as text, as simple types, and as they may be shown.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,14 +11,13 @@ use rxon::model::InstalledModel;
 use rxon::transport::http::OrchestratorUrl;
 use serde_json::json;
 
-use super::parse::Named;
-use super::{Address, OrchestratorEntry, Secret};
+use super::secret::{Address, Secret};
 
-/// The value of an option, for front doors in other languages: in the simplest type that says it, secrets and all.
+/// The value of an option in the simplest type that can hold it, secrets included. For packages in other languages.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum OptionValue {
-    /// It has none.
+    /// The option has no value.
     Missing,
     /// A boolean.
     Boolean(bool),
@@ -46,25 +45,25 @@ impl fmt::Debug for OptionValue {
     }
 }
 
-/// The value of an option.
-pub(super) trait Value {
-    /// As its variable would have to say it, secrets and all. None where there is no value.
-    fn text(&self) -> Option<String>;
+/// The type of an option's value.
+pub(super) trait Setting {
+    /// The text that a variable would need for this value, secrets included. None where there is no value.
+    fn exposed_text(&self) -> Option<String>;
 
-    /// In the simplest type that says it.
+    /// The value in the simplest type that can hold it.
     fn value(&self) -> OptionValue {
-        self.text().map_or(OptionValue::Missing, OptionValue::Text)
+        self.exposed_text().map_or(OptionValue::Missing, OptionValue::Text)
     }
 
-    /// As it may be shown.
+    /// The text that may be shown.
     fn shown(&self) -> Option<String> {
-        self.text()
+        self.exposed_text()
     }
 }
 
-impl<T: Value> Value for Option<T> {
-    fn text(&self) -> Option<String> {
-        self.as_ref()?.text()
+impl<T: Setting> Setting for Option<T> {
+    fn exposed_text(&self) -> Option<String> {
+        self.as_ref()?.exposed_text()
     }
 
     fn value(&self) -> OptionValue {
@@ -78,8 +77,8 @@ impl<T: Value> Value for Option<T> {
 
 macro_rules! as_displayed {
     ($($type:ty)*) => { $(
-        impl Value for $type {
-            fn text(&self) -> Option<String> {
+        impl Setting for $type {
+            fn exposed_text(&self) -> Option<String> {
                 Some(self.to_string())
             }
         }
@@ -88,10 +87,10 @@ macro_rules! as_displayed {
 
 as_displayed! { String IpAddr WorkerId OrchestratorUrl }
 
-macro_rules! as_number {
+macro_rules! as_simple_type {
     ($($type:ty: $value:expr;)*) => { $(
-        impl Value for $type {
-            fn text(&self) -> Option<String> {
+        impl Setting for $type {
+            fn exposed_text(&self) -> Option<String> {
                 Some(self.to_string())
             }
 
@@ -102,7 +101,7 @@ macro_rules! as_number {
     )* };
 }
 
-as_number! {
+as_simple_type! {
     bool: OptionValue::Boolean;
     u16: |number: u16| OptionValue::Whole(number.into());
     usize: |number: usize| OptionValue::Whole(number as u64);
@@ -111,8 +110,8 @@ as_number! {
 
 macro_rules! as_json {
     ($($type:ty)*) => { $(
-        impl Value for $type {
-            fn text(&self) -> Option<String> {
+        impl Setting for $type {
+            fn exposed_text(&self) -> Option<String> {
                 Some(json!(self).to_string())
             }
 
@@ -125,23 +124,8 @@ macro_rules! as_json {
 
 as_json! { BTreeMap<String, f64> BTreeMap<String, String> Vec<InstalledModel> }
 
-macro_rules! as_named {
-    ($($type:ty)*) => { $(
-        impl Value for $type {
-            fn text(&self) -> Option<String> {
-                let named = Self::NAMES.iter().find(|(_, value)| value == self);
-                named.map(|(name, _)| (*name).to_owned())
-            }
-        }
-    )* };
-}
-
-as_named! {
-    super::CapacityReporting super::LogFormat super::LogLevel super::MultiOrchestratorMode super::ShutdownPolls
-}
-
-impl Value for Duration {
-    fn text(&self) -> Option<String> {
+impl Setting for Duration {
+    fn exposed_text(&self) -> Option<String> {
         Some(self.as_secs_f64().to_string())
     }
 
@@ -150,57 +134,24 @@ impl Value for Duration {
     }
 }
 
-impl Value for PathBuf {
-    fn text(&self) -> Option<String> {
+impl Setting for PathBuf {
+    fn exposed_text(&self) -> Option<String> {
         Some(self.display().to_string())
     }
 }
 
-impl Value for Secret {
-    fn text(&self) -> Option<String> {
-        Some(self.expose().to_owned())
-    }
+macro_rules! as_secret {
+    ($($type:ty)*) => { $(
+        impl Setting for $type {
+            fn exposed_text(&self) -> Option<String> {
+                Some(self.expose().to_owned())
+            }
 
-    fn shown(&self) -> Option<String> {
-        Some(self.to_string())
-    }
-}
-
-impl Value for Address {
-    fn text(&self) -> Option<String> {
-        Some(self.expose().to_owned())
-    }
-
-    fn shown(&self) -> Option<String> {
-        Some(self.to_string())
-    }
-}
-
-impl Value for Vec<OrchestratorEntry> {
-    fn text(&self) -> Option<String> {
-        Some(entries(self, Secret::expose))
-    }
-
-    fn value(&self) -> OptionValue {
-        OptionValue::Json(entries(self, Secret::expose))
-    }
-
-    fn shown(&self) -> Option<String> {
-        Some(entries(self, |_| "***"))
-    }
-}
-
-fn entries(entries: &[OrchestratorEntry], token: impl Fn(&Secret) -> &str) -> String {
-    let objects = entries.iter().map(|entry| {
-        let mut object = json!({
-            "url": entry.url.to_string(),
-            "priority": entry.priority,
-            "weight": entry.weight,
-        });
-        if !entry.token.is_empty() {
-            object["token"] = token(&entry.token).into();
+            fn shown(&self) -> Option<String> {
+                Some(self.to_string())
+            }
         }
-        object
-    });
-    json!(objects.collect::<Vec<_>>()).to_string()
+    )* };
 }
+
+as_secret! { Secret Address }

@@ -1,4 +1,4 @@
-//! What is written is one line for each record, without secrets.
+//! One line for each record, without secrets.
 
 use std::borrow::Cow;
 use std::io;
@@ -7,10 +7,10 @@ use rxon::secrets::masked;
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// A text as it may stand in a log: the secrets of the workers that live in this process are `***`, and what would end
-/// the line, or be obeyed by a terminal, is escaped (`\n`, `\t`, `\u{1b}` …).
+/// Prepares a text for a log: the secrets of all workers in this process become `***`, and characters that would end the
+/// line or control a terminal are escaped (`\n`, `\t`, `\u{1b}` …).
 ///
-/// For programs that write the log themselves; [`init`](super::init) writes nothing else.
+/// For programs that write their log themselves; the log of [`init`](super::init) is already like this.
 ///
 /// ```
 /// use avtomatika_worker::logging::one_line;
@@ -21,14 +21,14 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     rxon::text::one_line(text)
 }
 
-/// Whether a record is a line of text, or of JSON, which escapes by itself and in its own way.
+/// The format of a record. JSON has its own way of escaping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Text,
     Json,
 }
 
-/// Makes lines of what the formatter writes, which is one record, whole, in each call.
+/// Turns the records of the formatter into lines. Each call writes one whole record.
 #[derive(Debug, Clone)]
 pub(super) struct Lines<W> {
     inner: W,
@@ -95,7 +95,7 @@ mod tests {
         }
     }
 
-    /// What one record becomes that has a text in every place a text can have, and then as much as there is.
+    /// The lines of a record with the same text in every place that can hold a text.
     fn logged(form: Form, text: &'static str) -> String {
         let written = Written::default();
         let of_writer = written.clone();

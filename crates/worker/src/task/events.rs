@@ -184,6 +184,11 @@ mod tests {
     fn what_is_no_schema_is_refused_when_the_worker_is_built() {
         let error =
             EventSchemas::new(BTreeMap::from([("e".to_owned(), json!({"type": 5}))])).expect_err("none");
-        assert!(error.to_string().starts_with("the schema of the event `e` is none: "), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("the event `e` is not declared with a valid type and JSON Schema: "),
+            "{error}"
+        );
     }
 }

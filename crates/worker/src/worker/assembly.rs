@@ -110,7 +110,7 @@ impl Assembly {
         let mode = config.multi_orchestrator_mode;
         let slots = Slots::new(plan.limit(), &plan.group_limits, turns(mode, &entries));
         let changes = Arc::new(Changes::new(entries.len()));
-        plan.controls.hot_cache.tell(changes.clone());
+        plan.handle_state.hot_cache.tell(changes.clone());
         let skills = plan.catalogue.skills();
         let profile = Profile::new(worker_id.clone(), plan.worker_type(), skills, advertised(&config));
         let offer = offer(&mut plan, slots.clone());
@@ -143,7 +143,7 @@ impl Assembly {
         };
         let conversations = entries.iter().enumerate().map(conversation).collect::<Result<Vec<_>, _>>()?;
         let sessions = conversations.iter().map(|parts| parts.session.clone()).collect();
-        let pulse = Arc::new(Pulse::new(plan.controls.elsewhere.clone()));
+        let pulse = Arc::new(Pulse::new(plan.handle_state.elsewhere.clone()));
         let health = Arc::new(Health { offer: offer.clone(), sessions, pulse, metrics });
         let settings = run_settings(&config);
         Ok(Self { offer, executor, changes, commands, conversations, senders, ends, health, settings })
@@ -161,7 +161,7 @@ fn offer(plan: &mut Plan, slots: Arc<Slots>) -> Arc<Offer> {
         checker: Capacity::new(plan.capacity_checker.take(), catalogue.names().cloned()),
         catalogue,
         slots,
-        hot_cache: plan.controls.hot_cache.clone(),
+        hot_cache: plan.handle_state.hot_cache.clone(),
         skill_dependencies: std::mem::take(&mut plan.skill_dependencies),
         disk: Arc::new(Disk::default()),
         reporting: plan.config.worker_capacity_reporting,
@@ -191,7 +191,7 @@ fn executor(
         tasks: TaskTracker::new(),
         threads: Arc::new(BlockingThreads::new(plan.limit())),
         files,
-        hot_cache: plan.controls.hot_cache.clone(),
+        hot_cache: plan.handle_state.hot_cache.clone(),
         changes,
         counts,
         trust: Trust::new(key, config.require_task_signature),

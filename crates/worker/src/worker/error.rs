@@ -1,80 +1,82 @@
-//! Why a worker did not run.
+//! Errors that keep a worker from running.
 
 use rxon::TaskName;
 
 use crate::config::ConfigError;
+use crate::config::parse::CONCURRENT_TASKS;
+use crate::task::outcome::BoxError;
 
-/// A worker that cannot be built: a mistake in the code that builds it.
+/// A worker that cannot be built, because of a mistake in the code that builds it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A task's name does not obey the orchestrator's rule.
+    /// The name of a task, or of a skill with dependencies, breaks the orchestrator's rule.
     #[error("the task name {0}")]
-    TaskName(#[source] rxon::id::InvalidIdentifier),
+    TaskName(rxon::id::InvalidIdentifier),
     /// Two tasks have the same name.
     #[error("two tasks are named `{0}`")]
     DuplicateTask(TaskName),
-    /// There is nothing to run.
+    /// No task is registered.
     #[error("the worker has no task: add one with `task(name, handler)`")]
     NoTasks,
-    /// A limit of 0 would never let a task of its group run.
+    /// The limit of a group is 0, so that none of its tasks would ever run.
     #[error("the limit of the group `{0}` is 0, expected at least 1")]
     ZeroLimit(String),
-    /// What an event was declared with is no JSON Schema, or the event's type no name.
-    #[error("the schema of the event `{event_type}` is none: {problem}")]
+    /// The type of a declared event is not valid, or its schema is not a valid JSON Schema.
+    #[error("the event `{event_type}` is not declared with a valid type and JSON Schema: {problem}")]
     EventSchema {
         /// The event's type.
         event_type: String,
-        /// What is wrong.
+        /// The fault.
         problem: String,
     },
     /// The limit of all tasks is out of range.
-    #[error("`max_concurrent_tasks` is `{0}`, expected 1 to 10000")]
+    #[error("`max_concurrent_tasks` is `{0}`, expected {expected}", expected = CONCURRENT_TASKS.text)]
     Limit(usize),
 }
 
-/// Why a worker did not run, or could not go on.
+/// The reason why a worker did not run, or could not go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Its code is wrong.
+    /// The code that builds the worker is wrong.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// Its configuration is wrong.
+    /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The health server cannot listen.
+    /// The health server cannot listen on its address.
     #[error("the health server cannot listen on `{address}`; set `WORKER_HOST` or `WORKER_PORT`")]
     HealthServer {
-        /// Where it should.
+        /// The address.
         address: String,
-        /// Why it cannot.
+        /// The reason.
         source: std::io::Error,
     },
     /// A start-up hook failed.
     #[error("a start-up hook failed")]
-    Startup(#[source] crate::task::outcome::BoxError),
-    /// Results cannot be kept where `WORKER_OUTBOX_DIR` says.
-    #[error("the file of results `{file}` cannot be used; look at `WORKER_OUTBOX_DIR`")]
+    Startup(#[source] BoxError),
+    /// Results cannot be kept in the directory `WORKER_OUTBOX_DIR`.
+    #[error("the file of results `{file}` cannot be used; check `WORKER_OUTBOX_DIR`")]
     Outbox {
         /// The file.
         file: String,
-        /// Why it cannot.
-        source: crate::task::outcome::BoxError,
+        /// The reason.
+        source: BoxError,
     },
     /// The control thread cannot be started.
     #[error("the control thread cannot be started")]
     ControlThread(#[source] std::io::Error),
-    /// The control thread died: a mistake in this crate, whose log line says more.
+    /// The control thread died, because of a mistake in this crate. The log has the details.
     #[error("the control thread died")]
     ControlThreadDied,
-    /// The handlers of signals cannot be installed.
+    /// The signal handlers cannot be installed.
     #[error("the signal handlers cannot be installed")]
     Signals(#[source] std::io::Error),
 }
 
 impl Error {
-    /// 2 for what the user has to mend before the next start, else 1.
+    /// 2 for faults that the user has to fix before the next start, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Build(_) | Self::Config(_) => 2,

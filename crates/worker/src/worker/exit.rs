@@ -1,31 +1,31 @@
-//! How a process ends that ran a worker.
+//! The exit of a process that ran a worker.
 
 use std::process::{ExitCode, Termination};
 
 use crate::worker::error::Error;
 use crate::worker::shutdown::Stopped;
 
-/// How a worker ended, to be returned from `main`.
+/// The end of a worker, to be returned from `main`.
 ///
 /// | exit code | meaning |
 /// |---|---|
-/// | 0 | everything that was begun was finished, and acknowledged or on disk |
-/// | 1 | tasks were cancelled, results not acknowledged and lost, or the worker could not start |
+/// | 0 | all tasks finished, and their results are acknowledged or on disk |
+/// | 1 | tasks were cancelled, results were lost unacknowledged, or the worker could not start |
 /// | 2 | the configuration or the code is wrong |
 #[derive(Debug)]
 #[must_use = "return it from `main`, so that the process has its exit code"]
 pub struct Exit(Result<Stopped, Error>);
 
 impl Exit {
-    /// How it ended, for code of one's own.
+    /// Returns how the worker ended, for programs that do more than exit.
     ///
     /// # Errors
-    /// Why it did not run.
+    /// The reason why the worker did not run.
     pub fn into_result(self) -> Result<Stopped, Error> {
         self.0
     }
 
-    /// The process's exit code.
+    /// The exit code of the process.
     pub fn code(&self) -> u8 {
         match &self.0 {
             Ok(stopped) => u8::from(!stopped.is_clean()),
@@ -41,8 +41,8 @@ impl<E: Into<Error>> From<Result<Stopped, E>> for Exit {
 }
 
 impl Termination for Exit {
-    /// Says on standard error what went wrong, as `main` does for any other error.
-    #[expect(clippy::print_stderr, reason = "the last words of a process, whether or not it has a log")]
+    /// Prints the error and its causes to standard error, as `main` does for any other error.
+    #[expect(clippy::print_stderr, reason = "the last output of the process, with or without a log")]
     fn report(self) -> ExitCode {
         if let Err(error) = &self.0 {
             eprintln!("error: {error}");

@@ -1,4 +1,4 @@
-//! What is done before a worker registers and after it has drained.
+//! Hooks that run before a worker registers and after it has drained.
 
 use std::fmt;
 use std::future::Future;
@@ -10,16 +10,15 @@ use futures_util::future::BoxFuture;
 
 use crate::task::outcome::BoxError;
 use crate::threads::panic_message;
-use crate::worker::error::Error;
 
-type Startup = Box<dyn FnOnce() -> BoxFuture<'static, Result<(), BoxError>> + Send>;
-type Shutdown = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+type StartupHook = Box<dyn FnOnce() -> BoxFuture<'static, Result<(), BoxError>> + Send>;
+type ShutdownHook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
-/// All of one worker.
+/// The hooks of a worker.
 #[derive(Default)]
 pub(crate) struct Hooks {
-    startup: Vec<Startup>,
-    shutdown: Vec<Shutdown>,
+    startup: Vec<StartupHook>,
+    shutdown: Vec<ShutdownHook>,
 }
 
 impl fmt::Debug for Hooks {
@@ -46,18 +45,20 @@ impl Hooks {
         self.shutdown.push(Box::new(move || Box::pin(async move { hook().await })));
     }
 
-    /// In the order they were added; the first that fails is the last.
-    pub(crate) async fn start_up(&mut self) -> Result<(), Error> {
+    /// Runs the start-up hooks in the order in which they were added, up to the first that fails.
+    ///
+    /// # Errors
+    /// The error of the hook that failed, or its panic.
+    pub(crate) async fn start_up(&mut self) -> Result<(), BoxError> {
         for hook in std::mem::take(&mut self.startup) {
             let ended = AssertUnwindSafe(async { hook().await }).catch_unwind().await;
-            let ended = ended
-                .unwrap_or_else(|payload| Err(format!("it panicked: {}", panic_message(&*payload)).into()));
-            ended.map_err(Error::Startup)?;
+            ended
+                .unwrap_or_else(|payload| Err(format!("it panicked: {}", panic_message(&*payload)).into()))?;
         }
         Ok(())
     }
 
-    /// The other way round, all of them within the limit.
+    /// Runs the shutdown hooks in reverse order, all of them within the limit.
     pub(crate) async fn shut_down(&mut self, limit: Duration) {
         let all = async {
             for hook in std::mem::take(&mut self.shutdown).into_iter().rev() {
@@ -68,7 +69,7 @@ impl Hooks {
             }
         };
         if tokio::time::timeout(limit, all).await.is_err() {
-            tracing::error!(?limit, "the shutdown hooks did not end in time, and are given up");
+            tracing::error!(?limit, "the shutdown hooks did not end in time and are dropped");
         }
     }
 }

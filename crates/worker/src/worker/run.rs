@@ -46,7 +46,7 @@ pub(crate) async fn run(
     let guard = EndAll { running: executor.running.clone(), sessions: sessions.clone(), ends: ends.clone() };
     let prepared = async {
         let spool = open_spool(&settings, &executor.settings.worker_id, &sessions).await?;
-        hooks.start_up().await?;
+        hooks.start_up().await.map_err(Error::Startup)?;
         Ok::<_, Error>(spool)
     };
     let spool = tokio::select! {

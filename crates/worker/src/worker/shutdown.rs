@@ -1,20 +1,20 @@
-//! How a worker ends. Pure.
+//! The phases of a shutdown. Pure.
 //!
-//! | phase | event | next | what is done |
+//! | phase | event | next | action |
 //! |---|---|---|---|
-//! | running | first signal | draining | *stop asking*: no further poll, orchestrators are told |
+//! | running | first signal | draining | *stop asking*: no further polls, orchestrators are told |
 //! | draining | all done | closed | *close* |
 //! | draining | limit reached, only polls open | closed | *close* |
 //! | draining | limit reached, or second signal | cancelling | *cancel*: tasks are told to stop, results sent once |
-//! | cancelling | all reported, or its own limit | closed | *close* |
+//! | cancelling | all reported, or limit of this phase reached | closed | *close* |
 //!
-//! The third signal does what it does without us: see `signals`.
+//! The third signal has its default action: see `signals`.
 
 use std::fmt;
 
 use rxon::TaskId;
 
-/// Why a worker ends.
+/// The cause of a shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopCause {
@@ -36,29 +36,29 @@ impl fmt::Display for StopCause {
     }
 }
 
-/// How a worker ended.
+/// The way in which a worker ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stopped {
-    /// Why.
+    /// The cause.
     pub cause: StopCause,
-    /// Tasks that were told to stop, because they did not end in time or at a second signal.
+    /// Tasks that were cancelled, because they did not end in time or because of a second signal.
     pub cancelled: Vec<TaskId>,
-    /// Tasks whose results no orchestrator has acknowledged, and that are lost.
+    /// Tasks whose results were not acknowledged and are lost.
     pub unacknowledged: Vec<TaskId>,
-    /// Tasks whose results no orchestrator has acknowledged, and that are on disk (`WORKER_OUTBOX_DIR`): the next
-    /// worker with this one's id offers them again.
+    /// Tasks whose results were not acknowledged but are on disk (`WORKER_OUTBOX_DIR`): the next worker with the same id
+    /// sends them again.
     pub kept: Vec<TaskId>,
 }
 
 impl Stopped {
-    /// Whether nothing was cut short or lost: exit code 0, else 1.
+    /// Whether no task was cancelled and no result lost. The exit code is then 0, else 1.
     pub fn is_clean(&self) -> bool {
         self.cancelled.is_empty() && self.unacknowledged.is_empty()
     }
 }
 
-/// Where a worker's end has got to.
+/// The phase of a shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Running,
@@ -67,19 +67,19 @@ pub(crate) enum Phase {
     Closed,
 }
 
-/// What happens while a worker ends.
+/// An event during a shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     Signal(StopCause),
-    /// No poll is open, no task runs, every result is acknowledged.
+    /// No poll is open, no task runs, and every result is acknowledged.
     AllDone,
-    /// The time of this phase is over. In draining: whether tasks or results are left.
+    /// The time limit of the phase is reached, with or without tasks and results that are left.
     Limit {
         work_left: bool,
     },
 }
 
-/// What is to be done about it.
+/// The reaction to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     StopAsking,
@@ -88,7 +88,7 @@ pub(crate) enum Action {
     Nothing,
 }
 
-/// The end of a worker.
+/// The shutdown of a worker.
 #[derive(Debug)]
 pub(crate) struct Shutdown {
     phase: Phase,
@@ -104,7 +104,7 @@ impl Shutdown {
         self.phase
     }
 
-    /// Why it ends, once it does.
+    /// The cause, once the shutdown has begun.
     pub(crate) fn cause(&self) -> Option<StopCause> {
         self.cause
     }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_poll_at_the_limit_holds_nothing_up() {
+    fn an_open_poll_at_the_limit_delays_nothing() {
         let ends = phases(&[SIGNAL, Event::Limit { work_left: false }]);
         assert_eq!(ends[1], (Phase::Closed, Action::Close));
     }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_let_itself_be_cancelled_does_not_hold_up_the_end() {
+    fn work_that_cannot_be_cancelled_does_not_delay_the_end() {
         let ends = phases(&[SIGNAL, SIGNAL, Event::Limit { work_left: true }]);
         assert_eq!(ends[2], (Phase::Closed, Action::Close));
     }

@@ -1,7 +1,7 @@
-//! SIGTERM and SIGINT, for as long as `run` runs.
+//! SIGTERM and SIGINT while a worker runs.
 //!
-//! The operating system's handlers are installed for good by the first `run` (that is all tokio and `signal-hook`
-//! can do), but whenever none runs, and from a run's second signal on, a signal does what it does without us.
+//! The first `run` installs the operating system's handlers for good (tokio and `signal-hook` cannot remove them). But
+//! while no worker runs, and from the second signal of a run on, signals have their default action.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,20 +14,20 @@ use tokio::sync::mpsc;
 use crate::threads::lock;
 use crate::worker::shutdown::StopCause;
 
-/// Runs that listen now. The flag below is changed under this lock only, but for a run's second signal.
+/// The number of runs that listen. The flag below is changed under this lock only, except for the second signal of a run.
 static LISTENING: Mutex<usize> = Mutex::new(0);
 
-/// While it is set, signals have their default action.
+/// Whether signals have their default action.
 static DEFAULT_ACTION: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// Listens while it lives.
+/// Listens for signals while it lives.
 #[derive(Debug)]
 pub(crate) struct Listening {
     default_action: Arc<AtomicBool>,
 }
 
 impl Listening {
-    /// Begins to listen. Until [`hand_on`](Self::hand_on) can take them, signals keep their default action.
+    /// Begins to listen. Signals keep their default action until [`forward`](Self::forward) can receive them.
     pub(crate) fn begin() -> io::Result<Self> {
         let default_action = if let Some(flag) = DEFAULT_ACTION.get() {
             flag.clone()
@@ -42,14 +42,14 @@ impl Listening {
         Ok(Self { default_action })
     }
 
-    /// Hands on every signal. Runs on the control path, so that a busy data path does not delay it.
-    pub(crate) async fn hand_on(default_action: Arc<AtomicBool>, signals: mpsc::Sender<StopCause>) {
+    /// Forwards every signal. Runs on the control path, so that a busy data path does not delay it.
+    pub(crate) async fn forward(default_action: Arc<AtomicBool>, signals: mpsc::Sender<StopCause>) {
         let listen =
             || Ok::<_, io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
         let (mut terminate, mut interrupt) = match listen() {
             Ok(both) => both,
             Err(error) => {
-                tracing::error!(%error, "cannot listen for signals: they end the process at once");
+                tracing::error!(%error, "signals cannot be received: they end the process at once");
                 return;
             }
         };
@@ -61,7 +61,7 @@ impl Listening {
                 signal = interrupt.recv() => signal.map(|()| StopCause::Interrupt),
             };
             let Some(cause) = received else {
-                tracing::error!("no further signal can be received: they end the process at once");
+                tracing::error!("no further signals can be received: they end the process at once");
                 default_action.store(true, Ordering::SeqCst);
                 return;
             };
@@ -80,7 +80,7 @@ impl Listening {
     }
 }
 
-/// Signals are handed on from now on, unless the run that listened was dropped meanwhile.
+/// Takes the default action from signals, unless the run that listened was dropped meanwhile.
 fn take_over(default_action: &AtomicBool) {
     let listening = lock(&LISTENING);
     if *listening > 0 {
@@ -103,23 +103,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn signals_keep_their_default_action_until_somebody_can_take_them_and_have_it_back_after() {
+    async fn signals_have_their_default_action_before_and_after_they_can_be_received() {
         let listening = Listening::begin().expect("installed");
         let default_action = listening.default_action();
         let is_default = || default_action.load(Ordering::SeqCst);
-        assert!(is_default(), "nobody takes them yet");
+        assert!(is_default(), "they cannot be received yet");
         let (sender, _receiver) = mpsc::channel(4);
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(Listening::hand_on(default_action.clone(), sender.clone()));
+        tasks.spawn(Listening::forward(default_action.clone(), sender.clone()));
         while is_default() {
             tokio::task::yield_now().await;
         }
         drop(listening);
         assert!(is_default());
-        tasks.spawn(Listening::hand_on(default_action.clone(), sender));
+        tasks.spawn(Listening::forward(default_action.clone(), sender));
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        assert!(tasks.try_join_next().is_none() && is_default(), "one that comes too late changes nothing");
+        assert!(tasks.try_join_next().is_none() && is_default(), "a late start changes nothing");
     }
 }

@@ -8,7 +8,7 @@ use rxon::model::SkillInfo;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
-/// What a task has beside its handler.
+/// The options of a task.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,54 +30,54 @@ pub struct TaskOptions {
 }
 
 impl TaskOptions {
-    /// Nothing special.
+    /// No options: the defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The group whose [limit](crate::WorkerBuilder::limit) the task shares (`task_type` in the reference).
+    /// Puts the task into a group with a [limit](crate::WorkerBuilder::limit) (`task_type` in the reference).
     pub fn limit_group(mut self, group: impl Into<String>) -> Self {
         self.limit_group = Some(group.into());
         self
     }
 
-    /// How long the task may take; without it `WORKER_TASK_TIMEOUT` counts.
+    /// Sets the time limit of the task. Without it, `WORKER_TASK_TIMEOUT` applies.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self
     }
 
-    /// What the task does, in a sentence for people. The newer orchestrator is told, as of all that follows here.
+    /// Describes the task, in a sentence for people. This and all following options are sent to the newer orchestrator.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
-    /// The version of what the task does, such as `1.2.0`.
+    /// Sets the version of the task, such as `1.2.0`.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self
     }
 
-    /// The JSON Schema of the parameters. It is told, not checked: the worker checks by `Params<T>`.
+    /// Sets the JSON Schema of the parameters. The worker only sends it: parameters are checked by `Params<T>`.
     pub fn input_schema(mut self, schema: Value) -> Self {
         self.input_schema = Some(schema);
         self
     }
 
-    /// The JSON Schema of the data. It is told, not checked here; the newer orchestrator may hold results to it.
+    /// Sets the JSON Schema of the data. The worker only sends it; the newer orchestrator may check results against it.
     pub fn output_schema(mut self, schema: Value) -> Self {
         self.output_schema = Some(schema);
         self
     }
 
-    /// The statuses the handler ends in, `success` among them.
+    /// Sets the statuses in which the handler can end, including `success`.
     pub fn output_statuses<T: Into<String>>(mut self, statuses: impl IntoIterator<Item = T>) -> Self {
         self.output_statuses = Some(statuses.into_iter().map(Into::into).collect());
         self
     }
 
-    /// The JSON Schemas of the parameters and of the data, derived from their types by schemars.
+    /// Sets the JSON Schemas of the parameters and of the data, derived from their types by schemars.
     ///
     /// ```
     /// use avtomatika_worker::prelude::*;
@@ -106,10 +106,10 @@ impl TaskOptions {
             .output_schema(schemars::schema_for!(D).to_value())
     }
 
-    /// Declares an event that the handler sends, with the JSON Schema of its payload: the newer orchestrator is told,
-    /// and [`TaskContext::send_event`](crate::TaskContext::send_event) refuses what does not fit. Once one is declared,
-    /// others are refused too, unless `STRICT_EVENT_VALIDATION` is off. References to other documents are not
-    /// followed.
+    /// Declares an event of the handler, with the JSON Schema of its payload. The schema is sent to the newer orchestrator,
+    /// and [`TaskContext::send_event`](crate::TaskContext::send_event) refuses payloads that do not match it. Once an event
+    /// is declared, undeclared ones are refused, unless `STRICT_EVENT_VALIDATION` is off. References to other documents
+    /// are not followed.
     ///
     /// ```
     /// use avtomatika_worker::TaskOptions;
@@ -122,7 +122,7 @@ impl TaskOptions {
         self
     }
 
-    /// The task as orchestrators are told about it.
+    /// The description of the task that is sent to orchestrators.
     pub(crate) fn skill(&self, name: TaskName) -> SkillInfo {
         let raw = |schema: &Option<Value>| schema.as_ref().and_then(|schema| to_raw_value(schema).ok());
         SkillInfo {

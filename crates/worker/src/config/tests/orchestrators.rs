@@ -65,7 +65,7 @@ fn what_is_json_but_no_list_of_orchestrators_is_an_error() {
         (r#"["http://a"]"#, "entry 0: expected an object"),
         ("[{}]", "entry 0: there is no `url`"),
         (r#"[{"url": null}]"#, "entry 0: there is no `url`"),
-        (r#"[{"url": 5}]"#, "entry 0: `url` is no string"),
+        (r#"[{"url": 5}]"#, "entry 0: `url` is not a string"),
         (r#"[{"url": ""}]"#, "entry 0: `url` is ``, expected something like"),
         (
             r#"[{"url": "ftp://h"}]"#,
@@ -74,8 +74,8 @@ fn what_is_json_but_no_list_of_orchestrators_is_an_error() {
         (r#"[{"url": "mock://h"}]"#, "expected the scheme"),
         (r#"[{"url": "http://a", "weight": 0}]"#, "entry 0: `weight` is `0`, expected a whole number, 1 to"),
         (r#"[{"url": "http://a", "weight": 1.5}]"#, "entry 0: `weight` is `1.5`"),
-        (r#"[{"url": "http://a", "weight": "2"}]"#, "entry 0: `weight` is no number"),
-        (r#"[{"url": "http://a", "priority": "high"}]"#, "entry 0: `priority` is no number"),
+        (r#"[{"url": "http://a", "weight": "2"}]"#, "entry 0: `weight` is not a number"),
+        (r#"[{"url": "http://a", "priority": "high"}]"#, "entry 0: `priority` is not a number"),
         (
             r#"[{"url": "http://a", "priority": 1.0}]"#,
             "entry 0: `priority` is `1.0`, expected a whole number",

@@ -134,7 +134,7 @@ fn what_is_secret_in_a_configuration_is_known_right_or_wrong() {
 
 #[test]
 fn every_masked_option_is_among_the_secrets_that_are_tried() {
-    let plain = OPTIONS.iter().filter(|option| option.display == option::Display::Plain);
+    let plain = OPTIONS.iter().filter(|option| option.visibility == secret::Visibility::Plain);
     assert_eq!(plain.count() + SECRETS.len(), OPTIONS.len());
 }
 
@@ -145,22 +145,72 @@ fn unknown_variables_of_ours_are_warned_about_and_others_are_not() {
     assert!(config.check().is_ok());
 }
 
+/// The names of the options that are wrong in a program with some of the features.
+fn wrong_with(config: &WorkerConfig, features: &[&str]) -> Vec<String> {
+    let error = config.check_with(|feature| features.contains(&feature)).err();
+    error.iter().flat_map(ConfigError::problems).map(|problem| problem.variable.clone()).collect()
+}
+
 #[test]
-fn what_is_not_supported_yet_is_warned_about_when_it_is_set_in_whatever_way() {
-    let unsupported: Vec<_> = OPTIONS.iter().filter(|option| !option.supported).collect();
-    let warned = |config: &WorkerConfig, variable: &str| {
-        config
-            .warnings()
-            .iter()
-            .any(|told| told.contains(variable) && told.contains("does not support it yet"))
-    };
-    for option in unsupported {
+fn an_option_whose_feature_is_off_is_an_error_that_names_the_feature() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let dir = dir.path().to_str().expect("text");
+    let all = ["durable", "s3"];
+    let mut tried = 0;
+    for option in OPTIONS {
+        let Some(feature) = option.feature else { continue };
+        tried += 1;
         let variable = option.variable;
-        assert!(!warned(&WorkerConfig::defaults(), variable), "{variable}");
-        assert!(warned(&config(&[(variable, "x")]), variable), "{variable}");
-        let mut in_code = WorkerConfig::defaults();
-        let set = ["false", "true", "http://s3", "x"].map(|value| in_code.set(variable, value));
-        assert!(set.iter().any(Result::is_ok) && warned(&in_code, variable), "{variable}");
+        let value = match variable {
+            "S3_ENDPOINT_URL" => "http://me:hidden@h",
+            "WORKER_BLOB_CACHE_SIZE" => "7",
+            _ if variable.ends_with("_KEY") => "hidden",
+            _ => dir.trim_start_matches('/'),
+        };
+        let others: Vec<_> = all.into_iter().filter(|other| *other != feature).collect();
+        for config in [config(&[(variable, value)]), WorkerConfig::defaults().option(variable, value)] {
+            assert_eq!(wrong_with(&config, &others), [variable], "{variable}");
+            let error = config.check_with(|_| false).expect_err("no feature is on").to_string();
+            let expected = format!("without the feature `{feature}` of avtomatika-worker");
+            assert!(error.contains(&expected) && !error.contains("hidden"), "{error}");
+        }
+        let mut reset = config(&[(variable, value)]);
+        reset.set(variable, "").expect("not set");
+        assert_eq!(wrong_with(&reset, &others), [""; 0], "{variable}");
     }
-    assert!(!warned(&config(&[("MULTI_ORCHESTRATOR_MODE", "WATERFALL")]), "MULTI"));
+    assert_eq!(tried, 8);
+    assert_eq!(wrong_with(&WorkerConfig::defaults(), &[]), [""; 0]);
+}
+
+#[test]
+fn options_whose_feature_is_off_are_reported_once_beside_all_other_problems() {
+    let variables = [
+        ("MAX_CONCURRENT_TASKS", "0"),
+        ("WORKER_OUTBOX_DIR", "/results"),
+        ("S3_ENDPOINT_URL", "ftp://h"),
+        ("S3_ACCESS_KEY", "hidden"),
+    ];
+    let read = config(&variables);
+    assert_eq!(wrong_with(&read, &[]), variables.map(|(name, _)| name));
+    assert_eq!(
+        wrong_with(&read, &["s3"]),
+        ["MAX_CONCURRENT_TASKS", "WORKER_OUTBOX_DIR", "S3_ENDPOINT_URL", "S3_SECRET_KEY"]
+    );
+    let by_name = WorkerConfig::defaults().option("S3_REGION", "eu west");
+    let error = by_name.check_with(|_| false).expect_err("the feature is off").to_string();
+    assert_eq!(
+        error,
+        "the configuration is wrong: `S3_REGION` is `eu west`, expected no value: this program was built without the \
+         feature `s3` of avtomatika-worker"
+    );
+}
+
+#[test]
+fn every_feature_in_the_table_is_one_of_the_crate() {
+    let needed: std::collections::BTreeSet<_> = OPTIONS.iter().filter_map(|option| option.feature).collect();
+    let known = check::FEATURES.map(|(name, is_built)| {
+        assert!(is_built, "tests are built with every feature");
+        name
+    });
+    assert!(needed.into_iter().eq(known));
 }

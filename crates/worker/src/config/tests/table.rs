@@ -77,14 +77,15 @@ fn the_defaults_that_are_told_are_those_that_hold() {
     let defaults = WorkerConfig::defaults();
     for option in OPTIONS {
         let Some(value) = option.default.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) else {
-            assert_eq!(defaults.text(option.variable), None, "{}", option.variable);
+            assert_eq!(defaults.exposed_text(option.variable), None, "{}", option.variable);
             continue;
         };
-        let mut read = WorkerConfig::empty();
+        let mut read = WorkerConfig::defaults();
         read.reset(option.variable);
         read.assign(option.variable, value).unwrap_or_else(|wrong| panic!("{}: {wrong:?}", option.variable));
         assert!(read.agrees(&defaults, option.variable), "{}: {value}", option.variable);
     }
+    assert_eq!(defaults.worker_token.expose(), PLACEHOLDER_TOKEN);
     assert!(defaults.check().is_ok());
 }
 
@@ -111,8 +112,8 @@ fn every_value_is_what_its_own_text_says() {
     ]);
     assert!(set.history.problems.is_empty(), "{:?}", set.history.problems);
     for option in OPTIONS {
-        let Some(text) = set.text(option.variable) else { continue };
-        let mut read = WorkerConfig::empty();
+        let Some(text) = set.exposed_text(option.variable) else { continue };
+        let mut read = WorkerConfig::defaults();
         read.assign(option.variable, &text).unwrap_or_else(|wrong| panic!("{}: {wrong:?}", option.variable));
         assert!(read.agrees(&set, option.variable), "{}: {text}", option.variable);
     }
@@ -138,7 +139,7 @@ fn the_words_that_are_told_are_those_that_are_taken() {
     for (option, words) in OPTIONS.iter().filter_map(|option| Some((option, words(option.accepts)?))) {
         for word in words {
             for spelt in [word.to_owned(), word.to_uppercase(), word.to_lowercase(), format!(" {word}\n")] {
-                let read = WorkerConfig::empty().assign(option.variable, &spelt);
+                let read = WorkerConfig::defaults().assign(option.variable, &spelt);
                 assert_eq!(read, Ok(()), "{} = {spelt}", option.variable);
             }
         }

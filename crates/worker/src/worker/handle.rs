@@ -1,0 +1,100 @@
+//! Control of a worker from code.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::capacity::hot_cache::HotCache;
+use crate::health::pulse::Elsewhere;
+use crate::worker::shutdown::StopCause;
+
+/// Controls a worker from code: ends it, or sets the models that are loaded. Cheap to clone; without effect once the
+/// worker has ended.
+#[derive(Debug, Clone)]
+pub struct WorkerHandle(pub(super) Arc<HandleState>);
+
+/// The state that a [`WorkerHandle`] shares with its worker, before and while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct HandleState {
+    pub(super) drain: CancellationToken,
+    pub(super) cancel: CancellationToken,
+    /// The reason for the end, where a handle gave one.
+    pub(super) cause: OnceLock<StopCause>,
+    pub(super) hot_cache: Arc<HotCache>,
+    pub(super) elsewhere: Arc<Elsewhere>,
+}
+
+impl HandleState {
+    /// Passes requests of handles on as signals.
+    pub(super) async fn forward(&self, signals: mpsc::Sender<StopCause>) {
+        self.drain.cancelled().await;
+        let cause = self.cause.get().copied().unwrap_or(StopCause::Asked);
+        let _ = signals.send(cause).await;
+        self.cancel.cancelled().await;
+        let _ = signals.send(cause).await;
+    }
+}
+
+impl WorkerHandle {
+    /// Begins the shutdown, as the first SIGTERM does: polling stops, running tasks finish, results are sent. Returns at
+    /// once: `run…` returns when the shutdown is complete.
+    pub fn drain(&self) {
+        self.0.drain.cancel();
+    }
+
+    /// Begins the shutdown as [`drain`](Self::drain) does, for a program that handles signals itself: with
+    /// [`StopCause::Terminate`] the worker may await its open polls (`WORKER_SHUTDOWN_POLLS`). Only the first cause
+    /// counts.
+    pub fn drain_because(&self, cause: StopCause) {
+        self.0.cause.get_or_init(|| cause);
+        self.drain();
+    }
+
+    /// Cancels all running tasks, as the second signal does: they are reported, results are sent once, and the worker
+    /// ends. A [`drain`](Self::drain) before it is not needed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use avtomatika_worker::prelude::*;
+    ///
+    /// let config = WorkerConfig::defaults().orchestrator_url("http://127.0.0.1:1".parse().ok());
+    /// let worker = Worker::builder().config(config).task("nothing", async || ()).build().expect("a worker");
+    /// worker.handle().cancel();
+    /// assert_eq!(worker.run().await.code(), 0, "no task was running");
+    /// # }
+    /// ```
+    pub fn cancel(&self) {
+        self.drain();
+        self.0.cancel.cancel();
+    }
+
+    /// Whether a handle has begun the shutdown.
+    pub fn is_draining(&self) -> bool {
+        self.0.drain.is_cancelled()
+    }
+
+    /// Adds a model to the hot cache, outside of any task: it is loaded now. The next heartbeat reports it.
+    pub fn add_to_hot_cache(&self, model: impl Into<String>) {
+        self.0.hot_cache.add(model.into());
+    }
+
+    /// Removes a model from the hot cache: it is no longer loaded.
+    pub fn remove_from_hot_cache(&self, model: &str) {
+        self.0.hot_cache.remove(model);
+    }
+
+    /// The models in the hot cache, in alphabetical order.
+    pub fn hot_cache(&self) -> Vec<String> {
+        self.0.hot_cache.models()
+    }
+
+    /// Reports the time since which the event loop that runs the handlers has been blocked, or None when it runs. For
+    /// packages in other languages, whose handlers run [outside](crate::extract::Outside) the runtime. `/health` and
+    /// the metrics show it.
+    pub fn handlers_blocked_since(&self, since: Option<Instant>) {
+        self.0.elsewhere.blocked_since(since);
+    }
+}
