@@ -6,7 +6,9 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{FromTaskParts, Rejection, TaskParts, TaskRequest};
+use super::argument::FromTaskParts;
+use super::rejection::Rejection;
+use super::request::{TaskParts, TaskRequest};
 
 /// A value that a layer put in for the handler, by its type. It is cloned: put what is not cheap to clone into an
 /// `Arc`.

@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{FromTaskParts, Rejection, TaskParts};
+use super::argument::FromTaskParts;
+use super::rejection::Rejection;
+use super::request::TaskParts;
 use crate::files::within;
 
 /// The parameters, deserialised. Unknown fields are ignored unless the type denies them.

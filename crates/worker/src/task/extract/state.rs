@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 
-use super::{FromTaskParts, TaskParts};
+use super::argument::FromTaskParts;
+use super::request::TaskParts;
 
 /// The worker's shared state, as given to [`with_state`](crate::WorkerBuilder::with_state), or a part of it that
 /// implements [`FromRef`]. A worker that was not given it does not compile.

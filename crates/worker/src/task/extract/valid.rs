@@ -3,7 +3,10 @@
 use garde::{Report, Validate};
 use serde::de::DeserializeOwned;
 
-use super::{FromTaskParts, Params, Rejection, TaskParts};
+use super::argument::FromTaskParts;
+use super::params::Params;
+use super::rejection::Rejection;
+use super::request::TaskParts;
 
 /// Parameters that obey the rules of their type, which are written with [`garde`] (0.23).
 ///

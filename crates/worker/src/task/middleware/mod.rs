@@ -6,7 +6,6 @@
 //! | [`Extension<T>`](crate::Extension) | puts a value in for handlers |
 //! | [`HandleErrorLayer`] | makes outcomes of the errors of layers that fail, such as tower's own |
 //! | [`TimeoutLayer`] | ends what takes too long with `TIMEOUT_ERROR` |
-//! | [`TraceLayer`] | a span around what is inside, with the trace the task belongs to |
 //! | [`CatchPanicLayer`] | makes an outcome of a panic; around every handler already |
 //!
 //! They are added with [`WorkerBuilder::layer`](crate::WorkerBuilder::layer): the first is outermost. Any other
@@ -18,10 +17,8 @@ pub mod catch_panic;
 mod from_fn;
 pub mod handle_error;
 pub mod timeout;
-pub mod trace;
 
 pub use catch_panic::CatchPanicLayer;
 pub use from_fn::{FromFn, FromFnLayer, Middleware, Next, from_fn, from_fn_with_state};
 pub use handle_error::HandleErrorLayer;
 pub use timeout::TimeoutLayer;
-pub use trace::TraceLayer;

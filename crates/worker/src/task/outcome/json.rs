@@ -1,7 +1,7 @@
-//! From a handler's data to JSON text.
+//! A handler's data as JSON text.
 //!
-//! `serde_json` writes NaN and infinities as `null`. That is not what the handler said, so they are refused. It is
-//! looked for them only in data whose text has a `null` in it: all other data is serialised once, and not looked at.
+//! `serde_json` writes NaN and infinities as `null`, which would change the data, so they are refused. Only data whose
+//! text contains `null` is searched for them; all other data is serialised once and not searched.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{self, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-/// The JSON text of data, or what in it is not JSON, and where.
+/// Returns the JSON text of data, or describes the value that is not JSON, with its path.
 pub(super) fn to_json(data: &impl Serialize) -> Result<Box<RawValue>, String> {
     let raw = match to_raw_value(data) {
         Ok(raw) => raw,
@@ -24,7 +24,7 @@ pub(super) fn to_json(data: &impl Serialize) -> Result<Box<RawValue>, String> {
     }
 }
 
-/// An object with one more field, or another value in it. All else stays as it is, byte by byte and in its order.
+/// Adds a field to an object, or replaces its value. All other fields stay the same, byte by byte and in their order.
 pub(super) fn with_field(object: Option<&RawValue>, name: &str, value: &RawValue) -> Box<RawValue> {
     let fields = object.map(|object| serde_json::from_str(object.get()).expect("data is an object"));
     let Fields(mut fields) = fields.unwrap_or_default();
@@ -36,7 +36,7 @@ pub(super) fn with_field(object: Option<&RawValue>, name: &str, value: &RawValue
     RawValue::from_string(text).expect("made of JSON")
 }
 
-/// The fields of an object in their order, with names and values as they are written.
+/// The fields of an object in their order, with names and values as written.
 #[derive(Default)]
 struct Fields<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// What a serialiser does not accept, and where.
+/// Describes the value that a serialiser refuses, with its path.
 fn problem<S: Serializer>(data: &impl Serialize, serializer: S) -> Option<String> {
     let error = serde_path_to_error::serialize(data, serializer).err()?;
     let path = error.path().to_string();
@@ -72,7 +72,7 @@ fn problem<S: Serializer>(data: &impl Serialize, serializer: S) -> Option<String
     Some(format!("{place}{}", error.into_inner()))
 }
 
-/// Writes nothing, and refuses floats that are not numbers.
+/// A serialiser that writes nothing and refuses floats that are not finite.
 struct Finite;
 
 #[derive(Debug, thiserror::Error)]

@@ -1,3 +1,5 @@
+//! A panic ends its task, and nothing else.
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -5,23 +7,30 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
+use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::task::extract::TaskRequest;
-use crate::task::outcome::Outcome;
-use crate::task::outcome::panicked;
+use crate::task::outcome::{Outcome, panicked};
 use crate::threads::panic_message;
 
-/// Ends a task whose handler panics with `TRANSIENT_ERROR`.
+/// Ends a task with `TRANSIENT_ERROR` when its handler panics. This layer is around every handler already, inside all
+/// other layers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CatchPanicLayer;
+
+impl<S> Layer<S> for CatchPanicLayer {
+    type Service = CatchPanic<S>;
+
+    fn layer(&self, inner: S) -> CatchPanic<S> {
+        CatchPanic { inner }
+    }
+}
+
+/// The service of [`CatchPanicLayer`].
 #[derive(Debug, Clone)]
 pub struct CatchPanic<S> {
     inner: S,
-}
-
-impl<S> CatchPanic<S> {
-    pub(super) fn new(inner: S) -> Self {
-        Self { inner }
-    }
 }
 
 impl<S> Service<TaskRequest> for CatchPanic<S>
@@ -38,7 +47,7 @@ where
     }
 
     fn call(&mut self, request: TaskRequest) -> Self::Future {
-        // What the handler leaves half done is its own: its task is over, and nobody looks at it again.
+        // The task is over after a panic, so nothing looks again at what the handler left half done.
         match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
             Ok(future) => Box::pin(async move {
                 AssertUnwindSafe(future)
