@@ -35,6 +35,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::execution::Cause;
 use crate::files::Storage;
 use crate::session::{Session, courier};
@@ -206,7 +207,7 @@ impl TestTask<'_> {
         let Self { worker, id, message, cancel_after } = self;
         let body = message.to_string();
         let executor = &worker.assembly.executor;
-        let slot = worker.assembly.offer.slots.acquire(0).await;
+        let slot = worker.assembly.offer.slots.acquire(OrchestratorIndex(0)).await;
         match Task::parse(body.as_bytes()) {
             Ok(task) => executor.accept(&worker.session.origin, task, body.as_bytes(), slot),
             Err(malformed) => {

@@ -12,9 +12,9 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::capacity::changes::Changes;
+use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::capacity::hot_cache::HotCache;
-use crate::capacity::slots::Place;
+use crate::capacity::slots::RunPermit;
 use crate::files::TaskFiles;
 use crate::task::events::{EventError, EventSchemas};
 use crate::task::outcome::{IntoOutcome, Outcome, TaskError, panicked};
@@ -40,7 +40,7 @@ pub(crate) struct ContextParts {
     /// A handler on a thread has ended before the task was told to stop.
     pub(crate) ended_in_time: AtomicBool,
     /// The task's right to run. Weak, since a context may be kept after the task has ended.
-    pub(crate) place: Weak<Place>,
+    pub(crate) place: Weak<RunPermit>,
     pub(crate) scope: TaskScope,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct TaskScope {
     pub(crate) threads: Arc<BlockingThreads>,
     pub(crate) files: TaskFiles,
     pub(crate) hot_cache: Arc<HotCache>,
-    pub(crate) changes: Arc<Changes>,
+    pub(crate) changes: Arc<HeartbeatTrigger>,
     /// The events that the task declares, which its events are checked against.
     pub(crate) events: Arc<EventSchemas>,
     /// Undeclared events are refused if the task declares any.
@@ -254,7 +254,7 @@ impl TaskContext {
 /// A handler on a thread, or elsewhere outside the runtime, until it ends. The task may stop waiting for it before that.
 struct OnThread {
     parts: Arc<ContextParts>,
-    place: Option<Arc<Place>>,
+    place: Option<Arc<RunPermit>>,
 }
 
 impl OnThread {
@@ -278,7 +278,7 @@ impl Drop for OnThread {
         // The last holder releases the permit.
         if let Some(place) = self.place.take().and_then(Arc::into_inner) {
             drop(place);
-            parts.scope.changes.happened();
+            parts.scope.changes.on_change();
             let (task_id, job_id) = (parts.task_id.shown(), parts.job_id.shown());
             tracing::info!(%task_id, %job_id, task = %parts.name, "the handler has ended, and its slot is free");
         }

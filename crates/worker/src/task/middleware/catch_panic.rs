@@ -2,17 +2,15 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::FutureExt;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::task::extract::TaskRequest;
 use crate::task::outcome::{Outcome, panicked};
-use crate::threads::panic_message;
+use crate::threads::hook::{caught, caught_async};
 
 /// Ends a task with `TRANSIENT_ERROR` when its handler panics. This layer is around every handler already, inside all
 /// other layers.
@@ -48,17 +46,13 @@ where
 
     fn call(&mut self, request: TaskRequest) -> Self::Future {
         // The task is over after a panic, so nothing looks again at what the handler left half done.
-        match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
-            Ok(future) => Box::pin(async move {
-                AssertUnwindSafe(future)
-                    .catch_unwind()
-                    .await
-                    .unwrap_or_else(|payload| Ok(panicked(panic_message(&*payload))))
-            }),
-            Err(payload) => {
-                let outcome = panicked(panic_message(&*payload));
-                Box::pin(async move { Ok(outcome) })
-            }
-        }
+        let called = caught(|| self.inner.call(request));
+        Box::pin(async move {
+            let ended = match called {
+                Ok(future) => caught_async(|| future).await,
+                Err(message) => Err(message),
+            };
+            ended.unwrap_or_else(|message| Ok(panicked(&message)))
+        })
     }
 }
