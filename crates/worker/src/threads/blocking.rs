@@ -18,18 +18,18 @@ const IDLE_LIMIT: Duration = Duration::from_secs(10);
 /// Named threads, made on demand up to the number of slots. They are never joined: a handler that does not end must not
 /// hold up the end of the worker.
 pub(crate) struct BlockingThreads {
-    shared: Arc<Shared>,
+    pool: Arc<ThreadPool>,
     limit: usize,
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct ThreadPool {
+    state: Mutex<PoolState>,
     work: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     /// The waiting jobs: at most one for each slot.
     jobs: VecDeque<Job>,
     /// The number of threads that wait for a job.
@@ -58,8 +58,8 @@ impl fmt::Debug for BlockingThreads {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl ThreadPool {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         lock(&self.state)
     }
 
@@ -91,7 +91,7 @@ impl Shared {
 
 impl BlockingThreads {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { shared: Arc::default(), limit }
+        Self { pool: Arc::default(), limit }
     }
 
     /// Runs a function on a thread.
@@ -121,21 +121,21 @@ impl BlockingThreads {
     /// The number of threads that wait for a job.
     #[cfg(test)]
     pub(crate) fn idle(&self) -> usize {
-        self.shared.lock().idle
+        self.pool.lock().idle
     }
 
     fn submit(&self, job: Job) -> std::io::Result<()> {
-        let mut state = self.shared.lock();
+        let mut state = self.pool.lock();
         state.jobs.push_back(job);
         if state.idle >= state.jobs.len() || state.threads >= self.limit {
-            self.shared.work.notify_one();
+            self.pool.work.notify_one();
             return Ok(());
         }
         state.threads += 1;
         state.made += 1;
-        let shared = self.shared.clone();
+        let pool = self.pool.clone();
         let name = format!("avtomatika-blocking-{}", state.made);
-        let spawned = std::thread::Builder::new().name(name).spawn(move || shared.work());
+        let spawned = std::thread::Builder::new().name(name).spawn(move || pool.work());
         if let Err(error) = spawned {
             state.threads -= 1;
             // Another thread will take the job once it is free; without any thread the job would be lost.
@@ -150,8 +150,8 @@ impl BlockingThreads {
 
 impl Drop for BlockingThreads {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.work.notify_all();
+        self.pool.lock().closed = true;
+        self.pool.work.notify_all();
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
         let failed = threads.run(|| panic!("boom")).await;
         assert!(matches!(&failed, Err(ThreadError::Panicked(message)) if message == "boom"), "{failed:?}");
         threads.run(|| ()).await.expect("the thread lives on");
-        assert_eq!(threads.shared.lock().made, 1);
+        assert_eq!(threads.pool.lock().made, 1);
     }
 
     /// Panics when it is dropped.
@@ -222,17 +222,17 @@ mod tests {
         drop(release);
         both.await.0.expect("the function returned");
         threads.run(|| ()).await.expect("the thread lives on");
-        let state = threads.shared.lock();
+        let state = threads.pool.lock();
         assert_eq!((state.threads, state.made), (1, 1));
     }
 
     #[tokio::test]
     async fn no_more_threads_are_made_than_there_are_slots_and_none_before_it_is_needed() {
         let threads = BlockingThreads::new(3);
-        assert_eq!(threads.shared.lock().made, 0);
+        assert_eq!(threads.pool.lock().made, 0);
         for made in 1..=2 {
             threads.run(|| ()).await.expect("a thread");
-            assert!(threads.shared.lock().made <= made);
+            assert!(threads.pool.lock().made <= made);
         }
         let crowd = (0..50).map(|_| {
             threads.run(|| {
@@ -240,7 +240,7 @@ mod tests {
             })
         });
         futures_util::future::join_all(crowd).await;
-        assert_eq!(threads.shared.lock().made, 3);
+        assert_eq!(threads.pool.lock().made, 3);
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ pub(crate) struct Probe<T> {
     name: &'static str,
     /// The time limit of a question, from its beginning.
     limit: Duration,
-    shared: Arc<Shared<T>>,
+    questions: Arc<Questions<T>>,
 }
 
 /// The reason why a question has no answer yet.
@@ -34,14 +34,14 @@ pub(crate) enum NoAnswer {
 }
 
 #[derive(Debug)]
-struct Shared<T> {
-    state: Mutex<State<T>>,
+struct Questions<T> {
+    state: Mutex<QuestionState<T>>,
     /// The number of questions that have ended.
     ended: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct QuestionState<T> {
     /// The last answer, and the number of its question.
     answer: Option<(u64, T)>,
     /// The number of questions begun.
@@ -52,8 +52,8 @@ struct State<T> {
 
 impl<T: Clone + Send + 'static> Probe<T> {
     pub(crate) fn new(name: &'static str, limit: Duration) -> Self {
-        let state = Mutex::new(State { answer: None, begun: 0, under_way: None });
-        Self { name, limit, shared: Arc::new(Shared { state, ended: watch::Sender::new(0) }) }
+        let state = Mutex::new(QuestionState { answer: None, begun: 0, under_way: None });
+        Self { name, limit, questions: Arc::new(Questions { state, ended: watch::Sender::new(0) }) }
     }
 
     /// The time limit of a question.
@@ -63,7 +63,7 @@ impl<T: Clone + Send + 'static> Probe<T> {
 
     /// The last answer, however late it came. `None` before the first.
     pub(crate) fn last(&self) -> Option<T> {
-        lock(&self.shared.state).answer.as_ref().map(|(_, answer)| answer.clone())
+        lock(&self.questions.state).answer.as_ref().map(|(_, answer)| answer.clone())
     }
 
     /// Asks, and waits for the answer for at most the limit. If a question is under way, it is waited for instead, until
@@ -75,13 +75,13 @@ impl<T: Clone + Send + 'static> Probe<T> {
     /// # Cancel safety
     /// The question goes on.
     pub(crate) async fn ask(&self, question: impl FnOnce() -> T + Send + 'static) -> Result<T, NoAnswer> {
-        let mut ended = self.shared.ended.subscribe();
+        let mut ended = self.questions.ended.subscribe();
         let (number, began) = self.begin(question)?;
         let answered = ended.wait_for(|ended| *ended >= number);
         if tokio::time::timeout_at(began + self.limit, answered).await.is_err() {
             return Err(NoAnswer::Late);
         }
-        match &lock(&self.shared.state).answer {
+        match &lock(&self.questions.state).answer {
             Some((answered, answer)) if *answered >= number => Ok(answer.clone()),
             _ => Err(NoAnswer::Panicked),
         }
@@ -89,7 +89,7 @@ impl<T: Clone + Send + 'static> Probe<T> {
 
     /// Returns the number of the question under way, or of a new one, and when it began.
     fn begin(&self, question: impl FnOnce() -> T + Send + 'static) -> Result<(u64, Instant), NoAnswer> {
-        let mut state = lock(&self.shared.state);
+        let mut state = lock(&self.questions.state);
         if let Some(began) = state.under_way {
             return Ok((state.begun, began));
         }
@@ -98,11 +98,11 @@ impl<T: Clone + Send + 'static> Probe<T> {
         state.under_way = Some(began);
         let number = state.begun;
         drop(state);
-        let turn = Turn { number, shared: self.shared.clone() };
+        let guard = QuestionGuard { number, questions: self.questions.clone() };
         // Log lines of the question go where the worker's own lines go.
         let log = tracing::dispatcher::get_default(Clone::clone);
-        let run = move || tracing::dispatcher::with_default(&log, || turn.answer(question()));
-        // Without a thread the turn is dropped with the closure, and so has ended.
+        let run = move || tracing::dispatcher::with_default(&log, || guard.answer(question()));
+        // Without a thread the guard is dropped with the closure, which ends the question.
         let thread = std::thread::Builder::new().name(self.name.to_owned()).spawn(run);
         thread.map(|_| (number, began)).map_err(NoAnswer::NoThread)
     }
@@ -110,32 +110,32 @@ impl<T: Clone + Send + 'static> Probe<T> {
     /// The number of questions begun.
     #[cfg(test)]
     pub(crate) fn begun(&self) -> u64 {
-        lock(&self.shared.state).begun
+        lock(&self.questions.state).begun
     }
 
     /// Waits until this many questions have ended.
     #[cfg(test)]
     pub(crate) async fn ended(&self, count: u64) {
-        self.shared.ended.subscribe().wait_for(|ended| *ended >= count).await.expect("the sender lives");
+        self.questions.ended.subscribe().wait_for(|ended| *ended >= count).await.expect("the sender lives");
     }
 }
 
 /// The question under way. However it ends, the next may begin.
-struct Turn<T> {
+struct QuestionGuard<T> {
     number: u64,
-    shared: Arc<Shared<T>>,
+    questions: Arc<Questions<T>>,
 }
 
-impl<T> Turn<T> {
+impl<T> QuestionGuard<T> {
     fn answer(self, answer: T) {
-        lock(&self.shared.state).answer = Some((self.number, answer));
+        lock(&self.questions.state).answer = Some((self.number, answer));
     }
 }
 
-impl<T> Drop for Turn<T> {
+impl<T> Drop for QuestionGuard<T> {
     fn drop(&mut self) {
-        lock(&self.shared.state).under_way = None;
-        self.shared.ended.send_modify(|ended| *ended += 1);
+        lock(&self.questions.state).under_way = None;
+        self.questions.ended.send_modify(|ended| *ended += 1);
     }
 }
 

@@ -3,6 +3,7 @@
 use rxon::TaskName;
 
 use crate::config::ConfigError;
+use crate::task::events::{DeclarationError, EventError};
 
 /// A worker that cannot be built: a mistake in the code that builds it.
 #[derive(Debug, thiserror::Error)]
@@ -20,17 +21,43 @@ pub enum BuildError {
     /// A limit of 0 would never let a task of its group run.
     #[error("the limit of the group `{0}` is 0, expected at least 1")]
     ZeroLimit(String),
-    /// What an event was declared with is no JSON Schema, or the event's type no name.
-    #[error("the schema of the event `{event_type}` is none: {problem}")]
+    /// An event is declared with a type that is not valid.
+    #[error(transparent)]
+    EventType(EventError),
+    /// An event is declared with a schema that is not a valid JSON Schema.
+    #[error("the schema of the event `{event_type}` is not a valid JSON Schema: {problem}")]
     EventSchema {
         /// The event's type.
         event_type: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
+    },
+    /// Something is used that needs a feature of this crate which is off.
+    #[error("{used} needs the feature `{feature}` of `avtomatika-worker`, which is off")]
+    FeatureOff {
+        /// The option or method.
+        used: String,
+        /// The feature.
+        feature: &'static str,
     },
     /// The limit of all tasks is out of range.
     #[error("`max_concurrent_tasks` is `{0}`, expected 1 to 10000")]
     Limit(usize),
+}
+
+impl From<DeclarationError> for BuildError {
+    fn from(error: DeclarationError) -> Self {
+        match error {
+            DeclarationError::Type(error) => Self::EventType(error),
+            #[cfg(feature = "event-schemas")]
+            DeclarationError::Schema { event_type, problem } => Self::EventSchema { event_type, problem },
+            #[cfg(not(feature = "event-schemas"))]
+            DeclarationError::FeatureOff { event_type } => Self::FeatureOff {
+                used: format!("the event `{event_type}` (`TaskOptions::event`)"),
+                feature: "event-schemas",
+            },
+        }
+    }
 }
 
 /// Why a worker did not run, or could not go on.

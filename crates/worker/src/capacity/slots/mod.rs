@@ -48,7 +48,7 @@ impl Ord for Priority {
 /// All slots of a worker.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    state: Mutex<State>,
+    state: Mutex<SlotsState>,
     /// For each orchestrator, notified when it may be its turn to take a slot.
     turn: Vec<Notify>,
     limit: usize,
@@ -68,7 +68,7 @@ pub(crate) struct Usage {
 }
 
 #[derive(Debug)]
-struct State {
+struct SlotsState {
     free: usize,
     turns: Turns,
     /// The number of running tasks of all groups and of none.
@@ -93,7 +93,7 @@ struct Waiter {
     wake: oneshot::Sender<()>,
 }
 
-impl State {
+impl SlotsState {
     /// Starts as many waiting tasks as slots and groups allow, the most urgent of all groups first.
     fn start_waiting(&mut self) {
         loop {
@@ -139,8 +139,15 @@ impl Slots {
             .map(|limit| GroupState { limit: *limit, running: 0, waiting: BTreeMap::new() })
             .collect();
         let turn = (0..turns.len()).map(|_| Notify::new()).collect();
-        let state =
-            State { free: limit, turns, running: 0, parked: 0, parked_limit: limit, groups, arrivals: 0 };
+        let state = SlotsState {
+            free: limit,
+            turns,
+            running: 0,
+            parked: 0,
+            parked_limit: limit,
+            groups,
+            arrivals: 0,
+        };
         Arc::new(Self { state: Mutex::new(state), turn, limit })
     }
 
@@ -184,7 +191,7 @@ impl Slots {
     }
 
     /// Notifies the orchestrator that can take a slot next.
-    fn wake(&self, state: &State) {
+    fn wake(&self, state: &SlotsState) {
         if let Some(orchestrator) = state.turns.next(state.free) {
             self.turn[orchestrator.0].notify_one();
         }
@@ -257,7 +264,7 @@ impl Slots {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SlotsState> {
         lock(&self.state)
     }
 }
@@ -292,7 +299,7 @@ impl Slot {
         let slots = self.slots.take().expect("a slot is exchanged once, by value");
         let mut guard = slots.lock();
         let state = &mut *guard;
-        let standing = match group {
+        let permit = match group {
             Some(index) if state.groups[index].running >= state.groups[index].limit => {
                 let (wake, started) = oneshot::channel();
                 state.arrivals += 1;
@@ -304,21 +311,21 @@ impl Slot {
                     state.free += 1;
                 }
                 state.groups[index].waiting.insert(order, Waiter { has_slot, wake });
-                Standing::Waits { order, started: Some(started) }
+                PermitState::Waits { order, started: Some(started) }
             }
             _ => {
                 state.running += 1;
                 if let Some(index) = group {
                     state.groups[index].running += 1;
                 }
-                Standing::Runs
+                PermitState::Runs
             }
         };
         // A task of another group may wait for the slot given back.
         state.start_waiting();
         slots.wake(state);
         drop(guard);
-        RunPermit { slots, group, standing }
+        RunPermit { slots, group, permit }
     }
 }
 
@@ -338,11 +345,11 @@ impl Drop for Slot {
 pub(crate) struct RunPermit {
     slots: Arc<Slots>,
     group: Option<Group>,
-    standing: Standing,
+    permit: PermitState,
 }
 
 #[derive(Debug)]
-enum Standing {
+enum PermitState {
     Runs,
     Waits { order: Order, started: Option<oneshot::Receiver<()>> },
 }
@@ -350,7 +357,7 @@ enum Standing {
 impl RunPermit {
     /// Returns true if the task has to wait for its group.
     pub(crate) fn must_wait(&self) -> bool {
-        matches!(self.standing, Standing::Waits { .. })
+        matches!(self.permit, PermitState::Waits { .. })
     }
 
     /// Waits until the task may run.
@@ -358,12 +365,12 @@ impl RunPermit {
     /// # Cancel safety
     /// The place in the queue is kept until the permit is dropped.
     pub(crate) async fn started(&mut self) {
-        if let Standing::Waits { started, .. } = &mut self.standing
+        if let PermitState::Waits { started, .. } = &mut self.permit
             && let Some(receiver) = started
         {
             // The sender lives in the queue, and leaves it only to send.
             let _ = receiver.await;
-            self.standing = Standing::Runs;
+            self.permit = PermitState::Runs;
         }
     }
 }
@@ -372,12 +379,14 @@ impl Drop for RunPermit {
     fn drop(&mut self) {
         let mut guard = self.slots.lock();
         let state = &mut *guard;
-        match (&self.standing, self.group) {
-            (Standing::Waits { order, .. }, Some(group)) => match state.groups[group].waiting.remove(order) {
-                Some(waiter) if waiter.has_slot => state.free += 1,
-                Some(_) => state.parked -= 1,
-                None => state.end(self.group),
-            },
+        match (&self.permit, self.group) {
+            (PermitState::Waits { order, .. }, Some(group)) => {
+                match state.groups[group].waiting.remove(order) {
+                    Some(waiter) if waiter.has_slot => state.free += 1,
+                    Some(_) => state.parked -= 1,
+                    None => state.end(self.group),
+                }
+            }
             _ => state.end(self.group),
         }
         state.start_waiting();

@@ -46,11 +46,11 @@ pub(crate) enum Share {
 #[derive(Debug)]
 pub(crate) struct Turns {
     precedence: Precedence,
-    entries: Vec<Entry>,
+    entries: Vec<Contender>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Contender {
     weight: u32,
     /// The strides paid for its polls.
     paid: f64,
@@ -63,7 +63,7 @@ struct Entry {
     lively: Option<(Instant, usize)>,
 }
 
-impl Entry {
+impl Contender {
     fn is_lively(&self, now: Instant) -> bool {
         self.lively.is_some_and(|(at, _)| now.duration_since(at) < LIVELY_FOR)
     }
@@ -76,7 +76,7 @@ impl Entry {
 impl Turns {
     /// Creates the turns of orchestrators with these weights, each at least 1, in the order of their ranks.
     pub(crate) fn new(precedence: Precedence, weights: &[u32]) -> Self {
-        let entry = |weight: &u32| Entry {
+        let entry = |weight: &u32| Contender {
             weight: *weight,
             paid: 0.0,
             wishes: 0,
@@ -107,7 +107,7 @@ impl Turns {
     /// Limits the debts of the waiting orchestrators.
     fn forgive(&mut self) {
         let heaviest = f64::from(self.heaviest(|_| true));
-        let in_line = |entry: &&mut Entry| entry.wishes > 0 && !entry.down;
+        let in_line = |entry: &&mut Contender| entry.wishes > 0 && !entry.down;
         let least = self.entries.iter_mut().filter(in_line).map(|entry| entry.paid).min_by(f64::total_cmp);
         let Some(least) = least else { return };
         for entry in self.entries.iter_mut().filter(in_line) {
@@ -225,7 +225,7 @@ impl Turns {
         f64::from(heaviest) / f64::from(self.entries[orchestrator.0].weight)
     }
 
-    fn heaviest(&self, counts: impl Fn(&Entry) -> bool) -> u32 {
+    fn heaviest(&self, counts: impl Fn(&Contender) -> bool) -> u32 {
         self.entries.iter().filter(|entry| counts(entry)).map(|entry| entry.weight).max().unwrap_or(1)
     }
 

@@ -1,4 +1,4 @@
-//! Events that handlers send, and the schemas they were declared with.
+//! The events that a task declares.
 
 use std::collections::BTreeMap;
 
@@ -6,80 +6,30 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::worker::error::BuildError;
+use super::error::{DeclarationError, EventError};
+use super::schema::EventSchema;
 
-/// The longest name of an event's type, in characters.
+/// The maximum length of an event's type, in characters.
 const MAX_TYPE: usize = 128;
-
-/// Why an event is not sent.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EventError {
-    /// The type is empty, too long, or the worker's own.
-    #[error(
-        "the event type `{0}` is not one: expected 1 to 128 characters, and not `progress`, which is sent by `send_progress`"
-    )]
-    Type(String),
-    /// The payload is not JSON.
-    #[error("the payload of the event `{event_type}` is not JSON: {source}")]
-    NotJson {
-        /// The event's type.
-        event_type: String,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// The payload is JSON, but not an object.
-    #[error("the payload of the event `{event_type}` is {found}, expected an object")]
-    NotAnObject {
-        /// The event's type.
-        event_type: String,
-        /// What it is.
-        found: &'static str,
-    },
-    /// The task declares its events, and this one is not among them.
-    #[error(
-        "the event `{event_type}` is not declared; declared are {declared}; `STRICT_EVENT_VALIDATION=false` lets it pass"
-    )]
-    Undeclared {
-        /// The event's type.
-        event_type: String,
-        /// Those that are.
-        declared: String,
-    },
-    /// The payload is not what the schema says.
-    #[error("the payload of the event `{event_type}` does not fit its schema: {problem}")]
-    Schema {
-        /// The event's type.
-        event_type: String,
-        /// The first thing that is wrong, and where.
-        problem: String,
-    },
-    /// So many of the task's events wait already that no more are taken.
-    #[error("100 events of this task wait to be sent: the event `{0}` is dropped")]
-    TooMany(String),
-}
 
 /// The events that a task declares.
 #[derive(Debug, Default)]
 pub(crate) struct EventSchemas {
     schemas: BTreeMap<String, Value>,
-    validators: BTreeMap<String, jsonschema::Validator>,
+    compiled: BTreeMap<String, EventSchema>,
 }
 
 impl EventSchemas {
-    pub(crate) fn new(schemas: BTreeMap<String, Value>) -> Result<Self, BuildError> {
-        let compile = |(event_type, schema): (&String, &Value)| {
-            check_type(event_type)
-                .map_err(|error| error.to_string())
-                .and_then(|()| jsonschema::validator_for(schema).map_err(|error| error.to_string()))
-                .map(|validator| (event_type.clone(), validator))
-                .map_err(|problem| BuildError::EventSchema { event_type: event_type.clone(), problem })
-        };
-        let validators = schemas.iter().map(compile).collect::<Result<_, _>>()?;
-        Ok(Self { schemas, validators })
+    pub(crate) fn new(schemas: BTreeMap<String, Value>) -> Result<Self, DeclarationError> {
+        let mut compiled = BTreeMap::new();
+        for (event_type, schema) in &schemas {
+            check_type(event_type).map_err(DeclarationError::Type)?;
+            compiled.insert(event_type.clone(), EventSchema::compile(event_type, schema)?);
+        }
+        Ok(Self { schemas, compiled })
     }
 
-    /// The payload as it is sent.
+    /// Checks an event, and returns its payload as it is sent.
     pub(crate) fn check(
         &self,
         event_type: &str,
@@ -95,24 +45,20 @@ impl EventSchemas {
         if let Some(found) = kind_unless_object(&value) {
             return Err(EventError::NotAnObject { event_type: event_type(), found });
         }
-        if self.validators.is_empty() {
+        if self.compiled.is_empty() {
             return Ok(text);
         }
-        match self.validators.get(&event_type()) {
-            Some(validator) => match validator.validate(&value) {
+        match self.compiled.get(&event_type()) {
+            Some(schema) => match schema.check(&value) {
                 Ok(()) => Ok(text),
-                Err(error) => {
-                    let path = error.instance_path.to_string();
-                    let place = if path.is_empty() { String::new() } else { format!("{path}: ") };
-                    Err(EventError::Schema { event_type: event_type(), problem: format!("{place}{error}") })
-                }
+                Err(problem) => Err(EventError::Schema { event_type: event_type(), problem }),
             },
             None if strict => {
                 let names: Vec<_> = self.schemas.keys().map(|name| format!("`{name}`")).collect();
                 Err(EventError::Undeclared { event_type: event_type(), declared: names.join(", ") })
             }
             None => {
-                tracing::warn!(event_type = event_type(), "the event is not declared, and sent all the same");
+                tracing::warn!(event_type = event_type(), "the event is not declared, and is sent anyway");
                 Ok(text)
             }
         }
@@ -154,12 +100,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_declared_must_fit() {
+    fn a_declared_event_must_fit_its_schema() {
         assert_eq!(schemas().check("counted", &json!({"n": 1}), true).expect("fits").get(), r#"{"n":1}"#);
         let refused = refusal("counted", &json!({"n": "one"}));
         assert!(refused.contains("`counted` does not fit its schema: /n: "), "{refused}");
         assert!(refusal("counted", &json!({})).contains("\"n\" is a required property"));
-        assert!(refusal("other", &json!({})).contains("declared are `counted`"));
+        assert!(refusal("other", &json!({})).contains("the declared events are `counted`"));
         assert!(schemas().check("other", &json!({}), false).is_ok());
     }
 
@@ -181,9 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_schema_is_refused_when_the_worker_is_built() {
+    fn an_invalid_declaration_is_refused() {
         let error =
-            EventSchemas::new(BTreeMap::from([("e".to_owned(), json!({"type": 5}))])).expect_err("none");
-        assert!(error.to_string().starts_with("the schema of the event `e` is none: "), "{error}");
+            EventSchemas::new(BTreeMap::from([("e".to_owned(), json!({"type": 5}))])).expect_err("invalid");
+        let problem = "the schema of the event `e` is not a valid JSON Schema: ";
+        assert!(error.to_string().starts_with(problem), "{error}");
+        let error =
+            EventSchemas::new(BTreeMap::from([("progress".to_owned(), json!({}))])).expect_err("taken");
+        assert!(error.to_string().starts_with("the event type `progress` is not valid"), "{error}");
     }
 }
