@@ -14,19 +14,16 @@ const MAX_TYPE: usize = 128;
 
 /// The events that a task declares.
 #[derive(Debug, Default)]
-pub(crate) struct EventSchemas {
-    schemas: BTreeMap<String, Value>,
-    compiled: BTreeMap<String, EventSchema>,
-}
+pub(crate) struct EventSchemas(BTreeMap<String, EventSchema>);
 
 impl EventSchemas {
     pub(crate) fn new(schemas: BTreeMap<String, Value>) -> Result<Self, DeclarationError> {
-        let mut compiled = BTreeMap::new();
-        for (event_type, schema) in &schemas {
-            check_type(event_type).map_err(DeclarationError::Type)?;
-            compiled.insert(event_type.clone(), EventSchema::compile(event_type, schema)?);
-        }
-        Ok(Self { schemas, compiled })
+        let compile = |(event_type, schema): (String, Value)| {
+            check_type(&event_type).map_err(DeclarationError::Type)?;
+            let schema = EventSchema::compile(&event_type, &schema)?;
+            Ok((event_type, schema))
+        };
+        schemas.into_iter().map(compile).collect::<Result<_, _>>().map(Self)
     }
 
     /// Checks an event, and returns its payload as it is sent.
@@ -45,16 +42,16 @@ impl EventSchemas {
         if let Some(found) = kind_unless_object(&value) {
             return Err(EventError::NotAnObject { event_type: event_type(), found });
         }
-        if self.compiled.is_empty() {
+        if self.0.is_empty() {
             return Ok(text);
         }
-        match self.compiled.get(&event_type()) {
+        match self.0.get(&event_type()) {
             Some(schema) => match schema.check(&value) {
                 Ok(()) => Ok(text),
                 Err(problem) => Err(EventError::Schema { event_type: event_type(), problem }),
             },
             None if strict => {
-                let names: Vec<_> = self.schemas.keys().map(|name| format!("`{name}`")).collect();
+                let names: Vec<_> = self.0.keys().map(|name| format!("`{name}`")).collect();
                 Err(EventError::Undeclared { event_type: event_type(), declared: names.join(", ") })
             }
             None => {
