@@ -1,8 +1,15 @@
-//! What most workers use: `use avtomatika_worker::prelude::*;`
+//! The items that most workers use: `use avtomatika_worker::prelude::*;`
 
+pub use crate::config::WorkerConfig;
+pub use crate::files::TaskFiles;
+pub use crate::task::context::TaskContext;
 #[cfg(feature = "garde")]
 pub use crate::task::extract::Valid;
-pub use crate::{
-    BuildError, Exit, Extension, Json, Outcome, Params, RawParams, State, TaskContext, TaskError, TaskFiles,
-    TaskOptions, TaskRequest, Worker, WorkerConfig, blocking, middleware::Next,
-};
+pub use crate::task::extract::{Extension, Params, RawParams, State, TaskRequest};
+pub use crate::task::handler::blocking;
+pub use crate::task::middleware::Next;
+pub use crate::task::outcome::{Json, Outcome, TaskError};
+pub use crate::worker::Worker;
+pub use crate::worker::error::BuildError;
+pub use crate::worker::exit::Exit;
+pub use crate::worker::task_options::TaskOptions;

@@ -1,7 +1,7 @@
 //! Runs tasks of a worker in a test, without an orchestrator.
 //!
-//! What runs them is what runs them in production: the same layers, state, limits, validation and results. Only the
-//! orchestrator is missing: what it would have been told is there to be looked at.
+//! Tasks run by the same code as in production: with the same layers, state, limits, validation and results. Only the
+//! orchestrator is missing: [`TestRun`] has everything that it would have received.
 //!
 //! ```
 //! use avtomatika_worker::prelude::*;
@@ -35,6 +35,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::execution::Cause;
 use crate::files::Storage;
 use crate::session::{Session, courier};
@@ -42,25 +43,26 @@ use crate::threads::lock;
 use crate::worker::assembly::Assembly;
 use crate::worker::builder::{NoState, Offers, WorkerBuilder};
 
-/// A worker that is given its tasks by a test.
+/// A worker that gets its tasks from a test.
 ///
-/// Its tasks have a directory of their own for their files, whatever `TASK_FILES_DIR` says, and a storage in memory that
-/// has every bucket. Hot cache and storage live as long as it does; everything else begins anew with each task. Dropped, it cancels what runs.
+/// The files of its tasks are in a temporary directory, whatever `TASK_FILES_DIR` says, and its storage is in memory and
+/// has every bucket. The hot cache and the storage last as long as the worker; everything else starts afresh with each
+/// task. Dropping the worker cancels its running tasks.
 #[derive(Debug)]
 pub struct TestWorker {
     assembly: Assembly,
     session: Arc<Session>,
-    told: Arc<Told>,
+    inbox: Arc<Inbox>,
     number: AtomicU64,
     _folder: tempfile::TempDir,
 }
 
 impl TestWorker {
-    /// A worker with these tasks. Without a configuration of its own it has the defaults: the environment is not read.
-    /// Start-up hooks are not run.
+    /// Creates a worker with these tasks. If the builder has no configuration, the defaults are used, and the environment
+    /// is not read. Start-up hooks are not run.
     ///
     /// # Panics
-    /// When the worker could not be built, or its configuration is wrong, with the reason.
+    /// If the worker cannot be built or its configuration is wrong, with the reason.
     #[track_caller]
     pub fn new<S>(builder: WorkerBuilder<S>) -> Self
     where
@@ -72,17 +74,17 @@ impl TestWorker {
         let folder = tempfile::tempdir().expect("a folder for the files of tasks");
         plan.config = plan.config.task_files_dir(folder.path());
         plan.storage = Some(Storage::in_memory(&plan.config.s3_default_bucket));
-        let told = Arc::new(Told::default());
-        plan.connector = Some(Arc::new(Pretender(told.clone())));
+        let inbox = Arc::new(Inbox::default());
+        plan.connector = Some(Arc::new(FakeOrchestrator(inbox.clone())));
         let assembly = Assembly::new(plan).unwrap_or_else(|error| panic!("no worker: {error}"));
         // Of several orchestrators, the first one dispatches the tasks.
         let session = assembly.conversations[0].session.clone();
         session.origin.peer.registered(Generation::Newer);
         session.orchestrators.registered(0);
-        Self { assembly, session, told, number: AtomicU64::new(1), _folder: folder }
+        Self { assembly, session, inbox, number: AtomicU64::new(1), _folder: folder }
     }
 
-    /// A task, to be [run](TestTask::run).
+    /// Creates a task, to be [run](TestTask::run).
     #[must_use = "a task does nothing until it is run"]
     pub fn task(&self, name: impl Into<String>) -> TestTask<'_> {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
@@ -95,7 +97,7 @@ impl TestWorker {
         }
     }
 
-    /// Puts an object into the storage, for tasks whose parameters name it.
+    /// Puts an object into the storage, for tasks with its address in their parameters.
     ///
     /// ```
     /// use avtomatika_worker::prelude::*;
@@ -124,21 +126,21 @@ impl TestWorker {
     /// ```
     ///
     /// # Panics
-    /// When the address is none of an object, such as `s3://bucket/key`.
+    /// If the address is not the address of an object, such as `s3://bucket/key`.
     pub async fn put_object(&self, uri: &str, content: impl Into<Vec<u8>>) {
         let put = self.assembly.executor.files.put_object(uri, content.into()).await;
         put.unwrap_or_else(|error| panic!("no object: {error}"));
     }
 
-    /// What an object in the storage is; None when there is none.
+    /// Returns the content of an object in the storage, or `None` if there is no such object.
     ///
     /// # Panics
-    /// When the address is none of an object, such as `s3://bucket/key`.
+    /// If the address is not the address of an object, such as `s3://bucket/key`.
     pub async fn object(&self, uri: &str) -> Option<Vec<u8>> {
         self.assembly.executor.files.object(uri).await.unwrap_or_else(|error| panic!("no object: {error}"))
     }
 
-    /// The models that are said to be loaded, in alphabetical order.
+    /// The models in the hot cache, in alphabetical order.
     pub fn hot_cache(&self) -> Vec<String> {
         self.assembly.offer.hot_cache.models()
     }
@@ -163,50 +165,50 @@ pub struct TestTask<'a> {
 }
 
 impl TestTask<'_> {
-    /// Its parameters; `{}` without.
+    /// Sets the parameters; the default is `{}`.
     ///
     /// # Panics
-    /// When they are not JSON.
+    /// If they do not serialise to JSON.
     #[track_caller]
     pub fn params(mut self, params: impl Serialize) -> Self {
         self.message["params"] = serde_json::to_value(params).expect("parameters that are JSON");
         self
     }
 
-    /// Its priority; 0 without.
+    /// Sets the priority; the default is 0.
     pub fn priority(mut self, priority: f64) -> Self {
         self.message["priority"] = json!(priority);
         self
     }
 
-    /// Its deadline, from now.
+    /// Sets the deadline, as a time from now.
     pub fn deadline(mut self, within: Duration) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.message["deadline"] = json!((now + within).as_secs_f64());
         self
     }
 
-    /// Its trace context, such as `traceparent`.
+    /// Sets the trace context, such as `traceparent`.
     pub fn tracing_context(mut self, context: &BTreeMap<String, String>) -> Self {
         self.message["tracing_context"] = json!(context);
         self
     }
 
-    /// The orchestrator cancels it after this time.
+    /// Makes the orchestrator cancel the task after this time.
     pub fn cancelled_after(mut self, time: Duration) -> Self {
         self.cancel_after = Some(time);
         self
     }
 
-    /// Runs it, and waits for its result.
+    /// Runs the task and waits for its result.
     ///
     /// # Panics
-    /// When the worker gives no result, which would be a mistake in this crate.
+    /// If the worker sends no result, which would be a mistake in this crate.
     pub async fn run(self) -> TestRun {
         let Self { worker, id, message, cancel_after } = self;
         let body = message.to_string();
         let executor = &worker.assembly.executor;
-        let slot = worker.assembly.offer.slots.acquire(0).await;
+        let slot = worker.assembly.offer.slots.acquire(OrchestratorIndex(0)).await;
         match Task::parse(body.as_bytes()) {
             Ok(task) => executor.accept(&worker.session.origin, task, body.as_bytes(), slot),
             Err(malformed) => {
@@ -223,49 +225,50 @@ impl TestTask<'_> {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            result = worker.told.result(&id) => TestRun { result, told: worker.told.of(&id) },
+            result = worker.inbox.result(&id) => TestRun { result, events: worker.inbox.events_of(&id) },
             () = courier(worker.session.origin.clone(), executor.settings.worker_id.clone()) => unreachable!("it never ends"),
             () = cancel => unreachable!("it never ends"),
         }
     }
 }
 
-/// What became of a task.
+/// The result of a task, with its progress and events.
 #[derive(Debug, Clone)]
 pub struct TestRun {
     result: Value,
-    told: Vec<(String, Value)>,
+    /// Progress is an event of the type `progress`.
+    events: Vec<(String, Value)>,
 }
 
 impl TestRun {
-    /// `success`, `failure`, `cancelled`, or a status of the handler's own.
+    /// The status: `success`, `failure`, `cancelled`, or one of the handler's own.
     pub fn status(&self) -> &str {
         self.result["status"].as_str().unwrap_or_default()
     }
 
-    /// The data; `null` without any.
+    /// The data, or `null` if there is none.
     pub fn data(&self) -> &Value {
         &self.result["data"]
     }
 
-    /// The code of the error, where there is one.
+    /// The code of the error, if the task failed.
     pub fn error_code(&self) -> Option<&str> {
         self.result["error"]["code"].as_str()
     }
 
-    /// The message of the error, where there is one.
+    /// The message of the error, if the task failed.
     pub fn error_message(&self) -> Option<&str> {
         self.result["error"]["message"].as_str()
     }
 
-    /// The whole result, as the orchestrator would have got it.
+    /// The whole result, as the orchestrator would have received it.
     pub fn result(&self) -> &Value {
         &self.result
     }
 
-    /// What it told of how far it was, as the orchestrator would have been told: at most 10 in any second, and the last.
+    /// The progress reports, as the orchestrator would have received them: at most 10 in any second, and the last one.
     pub fn progress(&self) -> Vec<(f64, String)> {
-        let progress = self.told.iter().filter(|(event_type, _)| event_type == "progress");
+        let progress = self.events.iter().filter(|(event_type, _)| event_type == "progress");
         progress
             .map(|(_, payload)| {
                 let message = payload["message"].as_str().unwrap_or_default().to_owned();
@@ -274,22 +277,22 @@ impl TestRun {
             .collect()
     }
 
-    /// The events it sent: their types and payloads.
+    /// The types and payloads of the events that the handler sent.
     pub fn events(&self) -> Vec<(String, Value)> {
-        self.told.iter().filter(|(event_type, _)| event_type != "progress").cloned().collect()
+        self.events.iter().filter(|(event_type, _)| event_type != "progress").cloned().collect()
     }
 }
 
-/// What an orchestrator would have been told.
+/// The messages that an orchestrator would have received.
 #[derive(Debug, Default)]
-struct Told {
+struct Inbox {
     results: Mutex<BTreeMap<String, Value>>,
     events: Mutex<Vec<(String, String, Value)>>,
     more: Notify,
 }
 
-impl Told {
-    fn hear(&self, operation: &Operation, body: &[u8]) {
+impl Inbox {
+    fn receive(&self, operation: &Operation, body: &[u8]) {
         let Ok(mut message) = serde_json::from_slice::<Value>(body) else { return };
         let id = |message: &Value, name: &str| message[name].as_str().unwrap_or_default().to_owned();
         match operation {
@@ -316,7 +319,8 @@ impl Told {
         }
     }
 
-    fn of(&self, task_id: &str) -> Vec<(String, Value)> {
+    /// Takes out the events of a task.
+    fn events_of(&self, task_id: &str) -> Vec<(String, Value)> {
         let mut events = lock(&self.events);
         let all = std::mem::take(&mut *events);
         let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(of, _, _)| of == task_id);
@@ -325,11 +329,11 @@ impl Told {
     }
 }
 
-/// Stands in for an orchestrator: takes everything, and gives nothing.
+/// Stands in for an orchestrator: accepts every message, and has no tasks.
 #[derive(Debug, Clone)]
-struct Pretender(Arc<Told>);
+struct FakeOrchestrator(Arc<Inbox>);
 
-impl Connector for Pretender {
+impl Connector for FakeOrchestrator {
     fn transport(&self) -> Box<dyn Transport> {
         Box::new(self.clone())
     }
@@ -339,10 +343,10 @@ impl Connector for Pretender {
     }
 }
 
-impl Transport for Pretender {
+impl Transport for FakeOrchestrator {
     fn exchange(&mut self, request: Request) -> ExchangeFuture<'_> {
         Box::pin(async move {
-            self.0.hear(&request.operation, &request.body);
+            self.0.receive(&request.operation, &request.body);
             Ok(Response::new(200, "{}"))
         })
     }

@@ -1,75 +1,46 @@
-//! What the user's own check of capacity says, asked so that it can hold nothing up.
+//! The user's own check of capacity, called so that it can hold nothing up.
 
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, Once};
+use std::sync::{Arc, Mutex, Once, Weak};
 use std::time::Duration;
 
 use rxon::TaskName;
-use tokio::sync::watch;
-use tokio::time::Instant;
 
+use crate::threads::hook::Hook;
 use crate::threads::lock;
-use crate::threads::panic_message;
+use crate::threads::probe::{NoAnswer, Probe};
 
-/// Whether one more task of this name can be taken.
-#[derive(Clone)]
-pub(crate) struct CapacityChecker(Arc<dyn Fn(&TaskName) -> bool + Send + Sync>);
+/// The user's function that decides whether one more task of this name can be taken.
+pub(crate) type CapacityChecker = Hook<TaskName, bool>;
 
-impl CapacityChecker {
-    pub(crate) fn new(check: impl Fn(&TaskName) -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(check))
-    }
-}
-
-impl fmt::Debug for CapacityChecker {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("CapacityChecker")
-    }
-}
-
-/// What is about to be told waits this long for the checker, all tasks together; then its last answers count.
+/// The time limit of the checker, for all tasks together: a heartbeat waits no longer, and reports the last answers.
 const LIMIT: Duration = Duration::from_millis(250);
 
 /// The tasks that the user's check refuses now.
 ///
-/// A round of questions runs on a thread of its own, which ends with it: a check that never returns costs one thread,
-/// and is not asked again.
+/// One round of questions asks about every task. A check that never returns costs one thread, and is not asked again.
 pub(crate) struct Capacity {
     checker: Option<CapacityChecker>,
     names: Arc<[TaskName]>,
-    limit: Duration,
-    shared: Arc<Shared>,
-    said_slow: Once,
-    said_no_thread: Once,
+    rounds: Probe<()>,
+    answers: Arc<Mutex<Answers>>,
+    logged_slow: Once,
+    logged_no_thread: Once,
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    /// How many rounds have ended.
-    ended: watch::Sender<u64>,
-}
-
-#[derive(Default)]
-struct State {
-    /// The last answers that are known. At first nothing is refused.
+struct Answers {
+    /// The tasks whose last answer was no. At first no task is refused.
     refused: BTreeSet<TaskName>,
-    /// Those that were said to panic.
+    /// The tasks whose panics were logged.
     panicked: BTreeSet<TaskName>,
-    /// How many rounds were begun.
-    begun: u64,
-    /// When the one began that is under way.
-    under_way: Option<Instant>,
-    /// The worker is gone: no further question.
-    closed: bool,
 }
 
 impl fmt::Debug for Capacity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Capacity").field("refused", &self.lock().refused).finish_non_exhaustive()
+        let refused = &lock(&self.answers).refused;
+        formatter.debug_struct("Capacity").field("refused", refused).finish_non_exhaustive()
     }
 }
 
@@ -87,127 +58,78 @@ impl Capacity {
         Self {
             checker,
             names: names.collect(),
-            limit,
-            shared: Arc::default(),
-            said_slow: Once::new(),
-            said_no_thread: Once::new(),
+            rounds: Probe::new("avtomatika-capacity", limit),
+            answers: Arc::default(),
+            logged_slow: Once::new(),
+            logged_no_thread: Once::new(),
         }
     }
 
-    /// Asks anew about every task, and waits for the answers for at most 250 ms. Answers that come later count as soon
-    /// as they are there. A round that is under way already is waited for until its own limit, and no other begun.
+    /// Asks again about every task, and waits for the answers for at most 250 ms. A later answer counts as soon as it
+    /// arrives. If a round is under way already, it is waited for until its own limit, and no other is begun.
     ///
     /// # Cancel safety
     /// The round goes on.
     pub(crate) async fn refresh(&self) {
-        let Some(checker) = &self.checker else { return };
-        let Some((round, began)) = self.begin(checker) else { return };
-        let mut ended = self.shared.ended.subscribe();
-        let answered = ended.wait_for(|ended| *ended >= round);
-        if tokio::time::timeout_at(began + self.limit, answered).await.is_err() {
-            self.said_slow.call_once(|| {
+        let Some(checker) = self.checker.clone() else { return };
+        let (names, answers) = (self.names.clone(), Arc::downgrade(&self.answers));
+        match self.rounds.ask(move || ask_all(&checker, &names, &answers)).await {
+            Ok(()) | Err(NoAnswer::Panicked) => {}
+            Err(NoAnswer::Late) => self.logged_slow.call_once(|| {
                 tracing::warn!(
-                    limit = ?self.limit,
-                    "`capacity_checker` is slow: heartbeats do not wait for it any longer, and tell its last answers"
+                    limit = ?self.rounds.limit(),
+                    "`capacity_checker` is slow: heartbeats no longer wait for it, and report its last answers"
                 );
-            });
+            }),
+            Err(NoAnswer::NoThread(error)) => self.logged_no_thread.call_once(|| {
+                tracing::warn!(%error, "no thread for `capacity_checker`: its last answers count");
+            }),
         }
     }
 
-    /// Without the tasks that are refused.
+    /// Returns the tasks that are not refused.
     pub(crate) fn without_refused(&self, mut names: Vec<TaskName>) -> Vec<TaskName> {
         if self.checker.is_some() {
-            let state = self.lock();
-            names.retain(|name| !state.refused.contains(name));
+            let answers = lock(&self.answers);
+            names.retain(|name| !answers.refused.contains(name));
         }
         names
     }
 
-    /// Whether any task is refused.
+    /// Returns true if any task is refused.
     pub(crate) fn refuses_any(&self) -> bool {
-        self.checker.is_some() && !self.lock().refused.is_empty()
+        self.checker.is_some() && !lock(&self.answers).refused.is_empty()
     }
+}
 
-    /// The round that is under way, or a new one, and when it began. None when there is no thread for it.
-    fn begin(&self, checker: &CapacityChecker) -> Option<(u64, Instant)> {
-        let mut state = self.lock();
-        if let Some(began) = state.under_way {
-            return Some((state.begun, began));
+/// Asks about one task after the other, for as long as anything waits for the answers.
+fn ask_all(checker: &CapacityChecker, names: &[TaskName], answers: &Weak<Mutex<Answers>>) {
+    for name in names {
+        // Not held while the check runs: the worker may be dropped meanwhile.
+        if answers.strong_count() == 0 {
+            return;
         }
-        let round = Round { checker: checker.clone(), shared: self.shared.clone() };
-        let names = self.names.clone();
-        // What the checker logs goes where the worker's own lines go.
-        let log = tracing::dispatcher::get_default(Clone::clone);
-        let run = move || tracing::dispatcher::with_default(&log, || round.ask(&names));
-        let began = Instant::now();
-        state.begun += 1;
-        state.under_way = Some(began);
-        let number = state.begun;
-        drop(state);
-        match std::thread::Builder::new().name("avtomatika-capacity".to_owned()).spawn(run) {
-            Ok(_) => Some((number, began)),
-            // The round was dropped with what should have run it, and has ended thereby.
-            Err(error) => {
-                self.said_no_thread.call_once(|| {
-                    tracing::warn!(%error, "no thread for `capacity_checker`: its last answers count");
-                });
-                None
+        let answer = checker.call(name);
+        let Some(answers) = answers.upgrade() else { return };
+        let mut answers = lock(&answers);
+        match answer {
+            Ok(true) => {
+                answers.refused.remove(name);
+            }
+            Ok(false) => {
+                answers.refused.insert(name.clone());
+            }
+            // A check that fails refuses nothing.
+            Err(panicked) => {
+                answers.refused.remove(name);
+                if answers.panicked.insert(name.clone()) {
+                    tracing::warn!(
+                        task = %name,
+                        "{panicked}; the task counts as accepted, and this is not logged again"
+                    );
+                }
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.shared.state)
-    }
-}
-
-impl Drop for Capacity {
-    fn drop(&mut self) {
-        self.lock().closed = true;
-    }
-}
-
-/// One round of questions. However it ends, the next may begin.
-struct Round {
-    checker: CapacityChecker,
-    shared: Arc<Shared>,
-}
-
-impl Round {
-    fn ask(self, names: &[TaskName]) {
-        for name in names {
-            if lock(&self.shared.state).closed {
-                return;
-            }
-            let answer = catch_unwind(AssertUnwindSafe(|| (self.checker.0)(name)));
-            let accepted = answer.unwrap_or_else(|payload| self.panicked(name, &*payload));
-            let refused = &mut lock(&self.shared.state).refused;
-            if accepted {
-                refused.remove(name);
-            } else {
-                refused.insert(name.clone());
-            }
-        }
-    }
-
-    /// A check that fails refuses nothing.
-    fn panicked(&self, name: &TaskName, payload: &(dyn Any + Send)) -> bool {
-        let is_first = lock(&self.shared.state).panicked.insert(name.clone());
-        if is_first {
-            tracing::warn!(
-                task = %name,
-                "`capacity_checker` panicked: {}; the task counts as accepted, and this is not said again",
-                panic_message(payload)
-            );
-        }
-        true
-    }
-}
-
-impl Drop for Round {
-    fn drop(&mut self) {
-        lock(&self.shared.state).under_way = None;
-        self.shared.ended.send_modify(|ended| *ended += 1);
     }
 }
 
@@ -217,10 +139,11 @@ mod tests {
     use std::sync::mpsc;
 
     use testkit::capture::Logs;
+    use tokio::time::Instant;
 
     use super::*;
 
-    /// Longer than any of these tests: only what hangs meets it.
+    /// Longer than any of these tests: only a check that hangs reaches it.
     const LONG: Duration = Duration::from_secs(60);
 
     fn names() -> Vec<TaskName> {
@@ -228,7 +151,11 @@ mod tests {
     }
 
     fn capacity(limit: Duration, check: impl Fn(&TaskName) -> bool + Send + Sync + 'static) -> Capacity {
-        Capacity::with_limit(Some(CapacityChecker::new(check)), names().into_iter(), limit)
+        Capacity::with_limit(
+            Some(CapacityChecker::new("capacity_checker", check)),
+            names().into_iter(),
+            limit,
+        )
     }
 
     fn accepted(capacity: &Capacity) -> Vec<String> {
@@ -240,7 +167,7 @@ mod tests {
         let capacity = Capacity::new(None, names().into_iter());
         capacity.refresh().await;
         assert_eq!(accepted(&capacity), ["a", "b", "c"]);
-        assert_eq!(capacity.lock().begun, 0);
+        assert_eq!(capacity.rounds.begun(), 0);
     }
 
     #[tokio::test]
@@ -266,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_counts_as_accepted_and_is_said_once_for_each_task() {
+    async fn a_panic_counts_as_accepted_and_is_logged_once_for_each_task() {
         let logs = Logs::new();
         let _guard = logs.start();
         let panics = Arc::new(AtomicBool::new(false));
@@ -295,7 +222,7 @@ mod tests {
         let limit = Duration::from_millis(100);
         let capacity = capacity(limit, move |name| {
             counted.fetch_add(1, Ordering::SeqCst);
-            // The second hangs until the test lets it go.
+            // The second call hangs until the test releases it.
             name.as_str() != "b" || lock(&released).recv().is_ok_and(|()| false)
         });
         let began = Instant::now();
@@ -307,33 +234,32 @@ mod tests {
         assert!(began.elapsed() < limit * 500, "only the first wait: {:?}", began.elapsed());
         assert_eq!((calls.load(Ordering::SeqCst), accepted(&capacity).len()), (2, 3));
         assert_eq!(logs.count("`capacity_checker` is slow"), 1, "{logs:?}");
-        let mut ended = capacity.shared.ended.subscribe();
         release.send(()).expect("it waits");
-        ended.wait_for(|ended| *ended == 1).await.expect("it lives");
-        assert_eq!(accepted(&capacity), ["a", "c"], "a late answer counts, too");
+        capacity.rounds.ended(1).await;
+        assert_eq!(accepted(&capacity), ["a", "c"], "a late answer counts too");
         assert_eq!(calls.load(Ordering::SeqCst), 3);
         drop(release);
         capacity.refresh().await;
-        assert_eq!(calls.load(Ordering::SeqCst), 6, "asked anew");
+        assert_eq!(calls.load(Ordering::SeqCst), 6, "asked again");
     }
 
     #[tokio::test]
-    async fn who_is_given_up_while_it_waits_leaves_a_round_that_others_find() {
+    async fn a_round_goes_on_without_the_one_who_began_it_and_others_join_it() {
         let (release, released) = mpsc::channel::<()>();
         let released = Mutex::new(released);
         let capacity = capacity(LONG, move |_| lock(&released).recv().is_err());
         assert!(tokio::time::timeout(Duration::from_millis(20), capacity.refresh()).await.is_err());
         let mut again = std::pin::pin!(capacity.refresh());
-        // It joins the round while that goes on.
+        // It joins the round under way.
         assert!(futures_util::poll!(&mut again).is_pending());
         drop(release);
         again.await;
-        assert_eq!(capacity.lock().begun, 1, "the same round");
+        assert_eq!(capacity.rounds.begun(), 1, "the same round");
         assert_eq!(accepted(&capacity).len(), 3);
     }
 
-    #[test]
-    fn a_worker_that_is_gone_asks_nothing_more() {
+    #[tokio::test]
+    async fn a_worker_that_is_gone_asks_nothing_more() {
         let (sender, asked) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();
         let released = Mutex::new(released);
@@ -341,9 +267,7 @@ mod tests {
             sender.send(name.to_string()).expect("the test waits");
             lock(&released).recv().is_err()
         });
-        let checker = capacity.checker.clone().expect("one");
-        capacity.begin(&checker).expect("a thread");
-        drop(checker);
+        assert!(futures_util::poll!(Box::pin(capacity.refresh())).is_pending());
         assert_eq!(asked.recv().as_deref(), Ok("a"));
         drop(capacity);
         drop(release);

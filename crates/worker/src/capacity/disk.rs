@@ -1,24 +1,24 @@
-//! Whether there is space on the disks where tasks and results are kept.
+//! The space on the disks where tasks and results are kept.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::capacity::changes::Changes;
+use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
+use crate::threads::probe::Probe;
 
-/// How often it is looked.
+/// The time between two looks at the disks, and the time limit of one.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Less is too little.
-const LEAST_BYTES: u64 = 256 << 20;
+/// Less available space is too little.
+const MIN_BYTES: u64 = 256 << 20;
 
-/// Less than this part of the whole is too little, too.
-const LEAST_PART: u64 = 100;
+/// Less than one part in this many of the total space is too little, too.
+const MIN_PART: u64 = 100;
 
-/// What there is on a disk.
+/// The space on a disk, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Space {
     available: u64,
@@ -27,11 +27,14 @@ struct Space {
 
 impl Space {
     fn is_low(self) -> bool {
-        self.available < LEAST_BYTES || self.available < self.total / LEAST_PART
+        self.available < MIN_BYTES || self.available < self.total / MIN_PART
     }
 }
 
-/// What is known of the disks.
+/// A directory on a disk with too little space.
+type LowSpace = (PathBuf, Space);
+
+/// The disks of a worker.
 #[derive(Debug)]
 pub(crate) struct Disk {
     low: watch::Sender<Option<PathBuf>>,
@@ -44,95 +47,94 @@ impl Default for Disk {
 }
 
 impl Disk {
-    /// Where there is too little.
+    /// The directory on whose disk there is too little space.
     pub(crate) fn low(&self) -> Option<PathBuf> {
         self.low.borrow().clone()
     }
 
+    /// Returns true if there is too little space on one of the disks.
     pub(crate) fn is_low(&self) -> bool {
         self.low.borrow().is_some()
     }
 
-    /// Waits until there is enough.
+    /// Waits until there is enough space on all disks.
     ///
     /// # Cancel safety
     /// Nothing is lost when it is dropped.
     pub(crate) async fn room(&self) {
-        // Its sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = self.low.subscribe().wait_for(Option::is_none).await;
     }
-}
 
-/// Looks at the disks of these folders until the worker closes.
-pub(crate) async fn watch(
-    disk: Arc<Disk>,
-    folders: Vec<PathBuf>,
-    changes: Arc<Changes>,
-    closing: CancellationToken,
-) {
-    watch_by(&disk, &folders, &changes, &closing, lowest).await;
-}
+    /// Looks at the disks of these directories every 10 s until the worker ends. A change triggers a heartbeat.
+    pub(crate) async fn watch(
+        &self,
+        directories: Vec<PathBuf>,
+        trigger: &HeartbeatTrigger,
+        closing: &CancellationToken,
+    ) {
+        self.watch_by(directories, trigger, closing, lowest).await;
+    }
 
-async fn watch_by(
-    disk: &Disk,
-    folders: &[PathBuf],
-    changes: &Changes,
-    closing: &CancellationToken,
-    look: impl Fn(&[PathBuf]) -> Option<(PathBuf, Space)> + Copy + Send + 'static,
-) {
-    loop {
-        let folders = folders.to_vec();
-        // A disk may take its time: not on the thread of the heartbeats.
-        let look = async {
-            if let Ok(low) = tokio::task::spawn_blocking(move || look(&folders)).await
-                && disk.is_news(low)
-            {
-                changes.happened();
+    async fn watch_by(
+        &self,
+        directories: Vec<PathBuf>,
+        trigger: &HeartbeatTrigger,
+        closing: &CancellationToken,
+        look: impl Fn(&[PathBuf]) -> Option<LowSpace> + Copy + Send + 'static,
+    ) {
+        let looks = Probe::new("avtomatika-disks", INTERVAL);
+        loop {
+            let directories = directories.clone();
+            let look = async {
+                // While the disk does not answer, its last answer counts.
+                let _ = looks.ask(move || look(&directories)).await;
+                if let Some(low) = looks.last() {
+                    self.update(low, trigger);
+                }
+                tokio::time::sleep(INTERVAL).await;
+            };
+            tokio::select! {
+                // A disk that never answers, of a network for example, does not hold up the end.
+                () = closing.cancelled() => return,
+                () = look => {}
             }
-            tokio::time::sleep(INTERVAL).await;
-        };
-        tokio::select! {
-            // One that never answers, of a network say, does not hold up the end.
-            () = closing.cancelled() => return,
-            () = look => {}
         }
     }
-}
 
-impl Disk {
-    /// Takes in the result of a look, and logs a change. True when the worker accepts tasks again, or no longer.
-    fn is_news(&self, low: Option<(PathBuf, Space)>) -> bool {
-        let folder = low.as_ref().map(|(folder, _)| folder.clone());
-        let before = self.low.send_replace(folder.clone());
+    fn update(&self, low: Option<LowSpace>, trigger: &HeartbeatTrigger) {
+        let before = self.low.send_replace(low.as_ref().map(|(directory, _)| directory.clone()));
         match (before, low) {
-            (None, Some((folder, space))) => tracing::warn!(
-                folder = %folder.display(), available_mib = space.available >> 20, total_mib = space.total >> 20,
-                "there is less than 256 MiB or 1 % left on the disk: the worker takes no tasks until there is more"
+            (None, Some((directory, space))) => tracing::warn!(
+                folder = %directory.display(),
+                available_mib = space.available >> 20, total_mib = space.total >> 20,
+                "less than 256 MiB or 1 % of the disk is free: the worker takes no tasks until more is free"
             ),
-            (Some(folder), None) => {
-                tracing::info!(folder = %folder.display(), "there is space on the disk again: the worker takes tasks");
-            }
-            _ => return false,
+            (Some(directory), None) => tracing::info!(
+                folder = %directory.display(),
+                "there is enough space on the disk again: the worker takes tasks"
+            ),
+            _ => return,
         }
-        true
+        trigger.on_change();
     }
 }
 
-/// The first folder on whose disk there is too little. One that cannot be looked at counts as none: what is written
-/// there will fail, and say so.
-fn lowest(folders: &[PathBuf]) -> Option<(PathBuf, Space)> {
-    folders.iter().find_map(|folder| {
-        let space = space(folder)?;
-        space.is_low().then(|| (folder.clone(), space))
+/// Returns the first directory on whose disk there is too little space. A directory that cannot be looked at is skipped:
+/// writing there will fail with an error of its own.
+fn lowest(directories: &[PathBuf]) -> Option<LowSpace> {
+    directories.iter().find_map(|directory| {
+        let space = space(directory)?;
+        space.is_low().then(|| (directory.clone(), space))
     })
 }
 
-/// Of a folder that need not exist yet: then of the nearest one above it that does.
-fn space(folder: &Path) -> Option<Space> {
-    let here = folder.ancestors().find(|folder| folder.exists())?;
+/// Returns the space on the disk of a directory, or, if it does not exist yet, of its nearest ancestor that does.
+fn space(directory: &Path) -> Option<Space> {
+    let here = directory.ancestors().find(|directory| directory.exists())?;
     let disk = rustix::fs::statvfs(if here.as_os_str().is_empty() { Path::new(".") } else { here }).ok()?;
     let total = disk.f_blocks.saturating_mul(disk.f_frsize);
-    // A file system without blocks (of a kernel, say) knows no space.
+    // A file system without blocks, such as one of the kernel's, has no space to report.
     (total > 0).then(|| Space { available: disk.f_bavail.saturating_mul(disk.f_frsize), total })
 }
 
@@ -149,7 +151,7 @@ mod tests {
     #[test]
     fn little_is_less_than_256_mib_or_than_a_hundredth() {
         let low = |available, total| Space { available, total }.is_low();
-        assert!(low(LEAST_BYTES - 1, LEAST_BYTES * 2) && !low(LEAST_BYTES, LEAST_BYTES * 2));
+        assert!(low(MIN_BYTES - 1, MIN_BYTES * 2) && !low(MIN_BYTES, MIN_BYTES * 2));
         assert!(low((10 << 30) - 1, 1000 << 30) && !low(10 << 30, 1000 << 30));
     }
 
@@ -159,11 +161,12 @@ mod tests {
         static ANSWER: Mutex<Option<Receiver<()>>> = Mutex::new(None);
         let (never, answer) = channel();
         *lock(&ANSWER) = Some(answer);
-        let (disk, changes, closing) = (Disk::default(), Changes::new(1), CancellationToken::new());
-        let watching = watch_by(&disk, &[], &changes, &closing, |_| {
+        let (disk, trigger, closing) = (Disk::default(), HeartbeatTrigger::new(1), CancellationToken::new());
+        let look = |_: &[PathBuf]| {
             ASKED.add_permits(1);
             lock(&ANSWER).as_ref()?.recv().err().and(None)
-        });
+        };
+        let watching = disk.watch_by(Vec::new(), &trigger, &closing, look);
         let end = async {
             ASKED.acquire().await.expect("it is never closed").forget();
             closing.cancel();

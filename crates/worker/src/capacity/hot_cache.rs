@@ -1,58 +1,56 @@
-//! Which models are loaded.
+//! The models that are loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rxon::TaskName;
 
-use crate::capacity::changes::Changes;
+use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
+use crate::threads::lock;
 
-/// The set of loaded models, shared by all tasks. It is there before the worker runs.
+/// The set of loaded models, shared by all tasks. It exists before the worker runs.
 #[derive(Debug, Default)]
 pub(crate) struct HotCache {
     models: Mutex<BTreeSet<String>>,
-    /// Whom to tell of changes, once somebody wants to know.
-    changes: OnceLock<Arc<Changes>>,
+    /// Set once the worker runs.
+    trigger: OnceLock<Arc<HeartbeatTrigger>>,
 }
 
 impl HotCache {
-    /// From now on changes are told.
-    pub(crate) fn tell(&self, changes: Arc<Changes>) {
-        self.changes.get_or_init(|| changes);
+    /// Makes changes trigger heartbeats from now on.
+    pub(crate) fn connect(&self, trigger: Arc<HeartbeatTrigger>) {
+        self.trigger.get_or_init(|| trigger);
     }
 
     pub(crate) fn add(&self, model: String) {
-        let is_new = self.lock().insert(model);
+        let is_new = lock(&self.models).insert(model);
         self.changed(is_new);
     }
 
     pub(crate) fn remove(&self, model: &str) {
-        let was_there = self.lock().remove(model);
+        let was_there = lock(&self.models).remove(model);
         self.changed(was_there);
     }
 
     fn changed(&self, is_change: bool) {
-        if let Some(changes) = self.changes.get().filter(|_| is_change) {
-            changes.happened();
+        if let Some(trigger) = self.trigger.get().filter(|_| is_change) {
+            trigger.on_change();
         }
     }
 
+    /// The loaded models, in alphabetical order.
     pub(crate) fn models(&self) -> Vec<String> {
-        self.lock().iter().cloned().collect()
+        lock(&self.models).iter().cloned().collect()
     }
 
-    /// The skills all of whose models are loaded.
+    /// Returns the skills of which all models are loaded.
     pub(crate) fn hot_skills(&self, dependencies: &BTreeMap<TaskName, Vec<String>>) -> Vec<TaskName> {
-        let models = self.lock();
+        let models = lock(&self.models);
         dependencies
             .iter()
             .filter(|(_, needed)| needed.iter().all(|model| models.contains(model)))
             .map(|(skill, _)| skill.clone())
             .collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.models.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,10 +4,11 @@
 //! own check, the disks and whether the worker is draining. Registrations, heartbeats and polls all ask it.
 
 pub(crate) mod catalogue;
-pub(crate) mod changes;
 pub(crate) mod checker;
 pub(crate) mod disk;
+pub(crate) mod heartbeat_trigger;
 pub(crate) mod hot_cache;
+pub(crate) mod orchestrator_index;
 pub(crate) mod slots;
 pub(crate) mod turns;
 

@@ -1,12 +1,10 @@
 //! Results that an orchestrator has no use for, for whoever wants to know.
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rxon::{JobId, TaskId};
 
-use crate::threads::panic_message;
+use crate::threads::hook::Hook;
 
 /// A result that its orchestrator has answered with `ignored`: it came too late, or for a job that has ended. It is
 /// not sent again.
@@ -23,25 +21,5 @@ pub struct IgnoredResult {
     pub reason: String,
 }
 
-/// What the user does about it.
-#[derive(Clone)]
-pub(crate) struct OnIgnored(Arc<dyn Fn(&IgnoredResult) + Send + Sync>);
-
-impl OnIgnored {
-    pub(crate) fn new(hook: impl Fn(&IgnoredResult) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(hook))
-    }
-
-    /// A panic of the hook harms nothing but itself.
-    pub(super) fn call(&self, result: &IgnoredResult) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (self.0)(result))) {
-            tracing::error!("what is to be done with ignored results panicked: {}", panic_message(&*payload));
-        }
-    }
-}
-
-impl fmt::Debug for OnIgnored {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("OnIgnored")
-    }
-}
+/// The user's function for ignored results.
+pub(crate) type OnIgnored = Hook<IgnoredResult>;

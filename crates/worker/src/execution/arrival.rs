@@ -41,7 +41,7 @@ impl Executor {
         if !is_new {
             return false;
         }
-        self.changes.happened();
+        self.changes.on_change();
         let execution = Execution {
             executor: self.clone(),
             origin: origin.clone(),

@@ -31,9 +31,9 @@ use tower::ServiceExt;
 pub(crate) use cancel::{CancelHandle, Cause};
 pub(crate) use trust::Trust;
 
-use crate::capacity::changes::Changes;
+use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::capacity::hot_cache::HotCache;
-use crate::capacity::slots::{Place, Slot};
+use crate::capacity::slots::{RunPermit, Slot};
 use crate::execution::counts::Counts;
 use crate::execution::origin::Origin;
 use crate::execution::router::{Route, Router};
@@ -79,7 +79,7 @@ pub(crate) struct Executor {
     pub(crate) threads: Arc<BlockingThreads>,
     pub(crate) files: Arc<Files>,
     pub(crate) hot_cache: Arc<HotCache>,
-    pub(crate) changes: Arc<Changes>,
+    pub(crate) changes: Arc<HeartbeatTrigger>,
     pub(crate) counts: Counts,
     pub(crate) trust: Trust,
 }
@@ -110,7 +110,7 @@ impl From<Outcome> for Ran {
 enum Left {
     Nothing,
     /// A blocking handler that did not stop; its slot stays taken until it does.
-    Thread(Arc<Place>, futures_util::future::BoxFuture<'static, Ran>),
+    Thread(Arc<RunPermit>, futures_util::future::BoxFuture<'static, Ran>),
 }
 
 impl Execution {
@@ -142,13 +142,13 @@ impl Execution {
         // The claim of the task stays until its result is kept: one that is delivered again meanwhile is not run.
         self.origin.delivery.push_with(&result, belongings.clone()).await;
         self.executor.running.end(self.origin.orchestrator, &task_id);
-        self.executor.changes.happened();
+        self.executor.changes.on_change();
         if let Left::Thread(place, handler) = left {
             tracing::error!(task = %name, "the handler does not stop: its slot stays taken until it does");
             handler.await;
             drop(place);
             tracing::info!(task = %name, "the handler that did not stop has ended");
-            self.executor.changes.happened();
+            self.executor.changes.on_change();
             // What it still read or wrote was there until now, and may have been made only now.
             drop(belongings.or_else(|| self.files.belongings()));
         }
@@ -195,7 +195,7 @@ impl Execution {
         &self,
         task: Task,
         route: &Route,
-        place: Place,
+        place: RunPermit,
         deadline: Option<Instant>,
     ) -> (Ran, Left) {
         self.origin.delivery.under_way(&task, true).await;
@@ -250,7 +250,7 @@ impl Execution {
         }
     }
 
-    fn context(&self, task: &Task, route: &Route, place: &Arc<Place>) -> TaskContext {
+    fn context(&self, task: &Task, route: &Route, place: &Arc<RunPermit>) -> TaskContext {
         // The older generation hears of progress over a websocket only.
         let is_heard = self.origin.peer.generation().accepts_events() || self.executor.settings.websockets;
         if is_heard {

@@ -9,6 +9,7 @@ use rxon::{JobId, TaskName};
 use serde_json::Value;
 
 use super::*;
+use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};
 use crate::delivery::{Delivery, Outbox, OutboxSettings};
@@ -28,7 +29,7 @@ pub(crate) fn origin(connector: Arc<dyn Connector>) -> Arc<Origin> {
         resend_ambiguous: true,
     };
     let outbox = Outbox::new(settings, Rng::new());
-    let changes = Arc::new(Changes::new(1));
+    let changes = Arc::new(HeartbeatTrigger::new(1));
     let delivery = Delivery::new(peer.clone(), worker_id, changes, None, outbox, TaskTracker::new(), 1);
     let (progress, secrets) = (Arc::new(ProgressBoard::default()), Arc::new(Secrets::new([])));
     Arc::new(Origin { orchestrator: 0, peer, delivery, progress, _secrets: secrets })
@@ -51,7 +52,7 @@ pub(crate) fn executor(router: Router) -> Arc<Executor> {
         threads: Arc::new(BlockingThreads::new(4)),
         files: Arc::new(Files::new(&config, None, Arc::default())),
         hot_cache: Arc::default(),
-        changes: Arc::new(Changes::new(1)),
+        changes: Arc::new(HeartbeatTrigger::new(1)),
         counts: Counts::default(),
         trust: Trust::new(None, true),
     })
@@ -90,7 +91,7 @@ impl Site {
 
     /// Delivers a task; false when it is not new.
     fn take(&self, id: &str) -> bool {
-        let slot = self.slots.acquire(0).now_or_never().expect("a free slot");
+        let slot = self.slots.acquire(OrchestratorIndex(0)).now_or_never().expect("a free slot");
         self.executor.accept(&self.origin, task(id), b"", slot)
     }
 

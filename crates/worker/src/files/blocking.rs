@@ -1,6 +1,5 @@
 //! A task's files, for handlers that block.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,6 @@ use serde::de::DeserializeOwned;
 use super::error::FileError;
 use super::mode::OpenMode;
 use super::task::{TaskFiles, as_text, from_json, to_json};
-use crate::task::extract::{FromTaskParts, TaskParts};
 
 /// What [`TaskFiles`] is, for handlers that block ([`blocking`](crate::blocking)): the same methods, the same errors,
 /// without `await`.
@@ -144,13 +142,5 @@ impl BlockingTaskFiles {
     /// On a thread of the runtime.
     pub fn download_file(&self, uri: &str, name: impl AsRef<Path>) -> Result<PathBuf, FileError> {
         self.0.runtime().block_on(self.0.download_file(uri, name))
-    }
-}
-
-impl<S: Sync> FromTaskParts<S> for BlockingTaskFiles {
-    type Rejection = Infallible;
-
-    async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Infallible> {
-        Ok(parts.context.files().blocking())
     }
 }

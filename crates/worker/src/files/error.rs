@@ -5,16 +5,13 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use rxon::ErrorChain;
 use rxon::model::ErrorCode;
-use serde_json::json;
 
 use super::name::shown;
-use crate::task::outcome::TaskError;
 
 /// Why nothing came of an operation on a file.
 ///
-/// `?` in a handler makes a [`TaskError`] of it with the code that its [kind](Self::kind) calls for.
+/// `?` in a handler makes a [`TaskError`](crate::TaskError) of it with the code that its [kind](Self::kind) calls for.
 #[derive(Debug)]
 pub struct FileError {
     kind: FileErrorKind,
@@ -49,7 +46,7 @@ pub enum FileErrorKind {
 }
 
 impl FileErrorKind {
-    fn code(self) -> ErrorCode {
+    pub(crate) fn code(self) -> ErrorCode {
         match self {
             Self::Forbidden | Self::Unusable | Self::NoObject | Self::Denied | Self::NoStorage => {
                 ErrorCode::Permanent
@@ -61,7 +58,7 @@ impl FileErrorKind {
     }
 
     /// What `details.type` of the failure says.
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Forbidden => "security",
             Self::Unusable => "unusable_name",
@@ -102,12 +99,6 @@ impl FileError {
     /// What kind of error it is.
     pub fn kind(&self) -> FileErrorKind {
         self.kind
-    }
-
-    /// What is reported of a task that fails with it.
-    pub fn to_task_error(&self) -> TaskError {
-        let details = json!({"type": self.kind.as_str()});
-        TaskError::new(self.kind.code(), ErrorChain(self)).with_details(details)
     }
 }
 

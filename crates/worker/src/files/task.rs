@@ -1,7 +1,6 @@
 //! A task's files, as its handler sees them.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
 use std::future::Future;
@@ -27,7 +26,6 @@ use super::storage::Location;
 use super::traffic::Traffic;
 use super::transfers::{Turn, Who};
 use super::workspace::Workspace;
-use crate::task::extract::{FromTaskParts, TaskParts};
 
 /// The files of one task: `TASK_FILES_DIR/<task_id>/`, made on first use, readable by the worker's user only, and
 /// removed when the task's result is safe. Cheap to clone. Ask for it as an argument of the handler.
@@ -448,14 +446,6 @@ fn remove(workspace: &Workspace) {
     if let Err(error) = workspace.remove() {
         let path = workspace.existing().map(|made| made.path.display().to_string());
         tracing::warn!(path, %error, "the directory of a task cannot be removed");
-    }
-}
-
-impl<S: Sync> FromTaskParts<S> for TaskFiles {
-    type Rejection = Infallible;
-
-    async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Infallible> {
-        Ok(parts.context.files().clone())
     }
 }
 

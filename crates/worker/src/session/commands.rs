@@ -1,12 +1,8 @@
 //! Commands of the user's own, pushed over the websocket.
 
 use std::convert::Infallible;
-use std::fmt;
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rxon::{JobId, TaskId};
 use serde::de::DeserializeOwned;
@@ -14,8 +10,8 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::peer::repeated::Repeated;
+use crate::threads::hook::Hook;
 use crate::threads::lock;
-use crate::threads::panic_message;
 
 /// So many commands may wait for their turn.
 const MOST_WAITING: usize = 64;
@@ -50,26 +46,8 @@ impl Command {
     }
 }
 
-type Hook = Box<dyn Fn(Command) -> BoxFuture<'static, ()> + Send + Sync>;
-
-/// What the user does about commands.
-pub(crate) struct OnCommand(Hook);
-
-impl OnCommand {
-    pub(crate) fn new<F, R>(hook: F) -> Self
-    where
-        F: Fn(Command) -> R + Send + Sync + 'static,
-        R: Future<Output = ()> + Send + 'static,
-    {
-        Self(Box::new(move |command| Box::pin(hook(command))))
-    }
-}
-
-impl fmt::Debug for OnCommand {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("OnCommand")
-    }
-}
+/// The user's function for commands.
+pub(crate) type OnCommand = Hook<Command, BoxFuture<'static, ()>>;
 
 /// The way of commands from the control path to the hook, which runs where handlers do.
 #[derive(Debug)]
@@ -129,9 +107,8 @@ impl Commands {
         while let Some(command) = commands.recv().await {
             let (name, orchestrator) = (rxon::text::excerpt(&command.name), &command.orchestrator);
             tracing::info!(%orchestrator, command = %name, "command received");
-            let handled = AssertUnwindSafe(async { (hook.0)(command.clone()).await }).catch_unwind().await;
-            if let Err(payload) = handled {
-                tracing::error!(command = %name, "`on_command` panicked: {}", panic_message(&*payload));
+            if let Err(panicked) = hook.call_async(&command).await {
+                tracing::error!(command = %name, "{panicked}");
             }
         }
         std::future::pending().await

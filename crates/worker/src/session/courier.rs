@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::execution::origin::Origin;
 use crate::peer::rate::RateGate;
-use crate::task::progress::{News, Report};
+use crate::task::progress::{Report, ReportContent};
 
 /// Progress that takes longer is of no use: all tasks' results may wait for it.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ struct Courier {
 
 impl Courier {
     async fn deliver(&mut self, report: &Report) {
-        let is_event = matches!(report.news, News::Event(_));
+        let is_event = matches!(report.content, ReportContent::Event(_));
         let event_id = random_uuid();
         if !self.origin.peer.generation().accepts_events() {
             return self.tell_the_older(report).await;
@@ -84,7 +84,7 @@ impl Courier {
 
     /// It knows progress only, and that over the websocket only.
     async fn tell_the_older(&mut self, report: &Report) {
-        let News::Progress(progress) = &report.news else {
+        let ReportContent::Progress(progress) = &report.content else {
             return tracing::debug!(task_id = %report.task_id.shown(), "the orchestrator knows no events: not sent");
         };
         let frame = ProgressUpdate::new(&report.task_id, &report.job_id, progress);
@@ -111,7 +111,7 @@ impl Courier {
             crate::peer::say_rate_limited(&self.origin.peer.name, "events");
         }
         // Before the pause: a task that ends says what it could not send.
-        if matches!(report.news, News::Event(_)) {
+        if matches!(report.content, ReportContent::Event(_)) {
             self.origin.progress.put_back(report.clone());
         }
         if let Some(until) = self.gate.closed_until(now) {
@@ -121,12 +121,12 @@ impl Courier {
 
     /// The same event every time, freshly signed.
     fn event(&self, report: &Report, event_id: &str) -> Result<Bytes, CannotBeSigned> {
-        let (event_type, payload, priority, trace_context) = match &report.news {
-            News::Progress(progress) => {
+        let (event_type, payload, priority, trace_context) = match &report.content {
+            ReportContent::Progress(progress) => {
                 let payload = serde_json::value::to_raw_value(progress).expect("always serialises");
                 (Event::PROGRESS.to_owned(), payload, 0.0, std::collections::BTreeMap::new())
             }
-            News::Event(event) => {
+            ReportContent::Event(event) => {
                 let event = event.clone();
                 (event.event_type, event.payload, event.priority, event.trace_context)
             }
@@ -163,11 +163,11 @@ fn say_refused(report: &Report, response: &Response) {
         None => return,
     };
     let reason = masked(&reason);
-    match &report.news {
-        News::Progress(_) => {
+    match &report.content {
+        ReportContent::Progress(_) => {
             tracing::debug!(task_id = %report.task_id.shown(), "the progress was refused: {reason}");
         }
-        News::Event(event) => {
+        ReportContent::Event(event) => {
             let (task_id, event_type) = (report.task_id.shown(), &event.event_type);
             tracing::warn!(%task_id, event_type, "the orchestrator refused the event: {reason}");
         }
@@ -175,11 +175,11 @@ fn say_refused(report: &Report, response: &Response) {
 }
 
 fn say_lost(report: &Report, error: &str) {
-    match &report.news {
-        News::Progress(_) => {
+    match &report.content {
+        ReportContent::Progress(_) => {
             tracing::debug!(task_id = %report.task_id.shown(), error, "the progress could not be sent");
         }
-        News::Event(event) => {
+        ReportContent::Event(event) => {
             let (task_id, event_type) = (report.task_id.shown(), &event.event_type);
             tracing::warn!(%task_id, event_type, error, "the event could not be sent, and is lost");
         }

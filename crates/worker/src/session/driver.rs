@@ -13,6 +13,7 @@ use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::execution::Cause;
 use crate::peer::Asked;
 use crate::peer::advice::Explained;
@@ -123,8 +124,8 @@ impl Driver {
                 self.parts.session.origin.peer.unregistered();
                 self.state.on_forgotten(Instant::now());
             }
-            () = self.parts.changes.settled(self.parts.session.origin.orchestrator, debounce), if known => {
-                self.parts.changes.told(self.parts.session.origin.orchestrator);
+            () = self.parts.changes.settled(OrchestratorIndex(self.parts.session.origin.orchestrator), debounce), if known => {
+                self.parts.changes.reported(OrchestratorIndex(self.parts.session.origin.orchestrator));
                 self.state.on_change();
             }
             () = self.parts.session.settled(&self.parts.running), if self.state.is_left() => {
@@ -225,7 +226,7 @@ impl Driver {
 
     /// One heartbeat. One that hangs delays neither the news that the worker stops nor the end of its polls.
     async fn beat(&mut self, probe: bool) {
-        self.parts.changes.told(self.parts.session.origin.orchestrator);
+        self.parts.changes.reported(OrchestratorIndex(self.parts.session.origin.orchestrator));
         let (stop, let_go) = (self.parts.ends.stop_asking.clone(), self.parts.ends.let_go.clone());
         let stopping = self.state.is_stopping();
         let mut let_go_at = self.state.let_go_at();
@@ -288,7 +289,7 @@ impl Driver {
 
     /// Tells that the worker takes nothing more. No question first whether it is known: that would delay the news.
     async fn say_goodbye(&mut self) {
-        self.parts.changes.told(self.parts.session.origin.orchestrator);
+        self.parts.changes.reported(OrchestratorIndex(self.parts.session.origin.orchestrator));
         let goodbye = async {
             match self.tell().await {
                 // The peer closed an idle connection just then: it is there, and still thinks us idle.
@@ -326,7 +327,7 @@ impl Driver {
                 let beat =
                     self.send(Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body), idle).await;
                 match (&beat, machine) {
-                    (Ok(Beat::Acknowledged), Some(usage)) => self.deadband.told(usage, Instant::now()),
+                    (Ok(Beat::Acknowledged), Some(usage)) => self.deadband.accepted(usage, Instant::now()),
                     (Ok(Beat::Acknowledged), None) => {}
                     _ => self.deadband.forget(),
                 }
@@ -401,7 +402,7 @@ impl Driver {
         }
         if answer.require_full_sync {
             self.parts.session.origin.peer.set_wants_skills(true);
-            self.parts.changes.happened();
+            self.parts.changes.on_change();
         }
         for id in &answer.cancel_task_ids {
             let known =

@@ -135,7 +135,7 @@ impl Websocket {
     fn set_open(&self, frames: Option<mpsc::Sender<Frame>>) {
         let open = frames.is_some();
         if self.parts.session.origin.peer.set_websocket(frames) != open {
-            self.parts.changes.happened();
+            self.parts.changes.on_change();
         }
     }
 

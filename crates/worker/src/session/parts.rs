@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capacity::Offer;
-use crate::capacity::changes::Changes;
+use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::execution::running::Running;
 use crate::session::Session;
 use crate::session::commands::Commands;
@@ -18,7 +18,7 @@ pub(crate) struct ConversationParts {
     pub(crate) profile: Arc<Profile>,
     pub(crate) offer: Arc<Offer>,
     pub(crate) running: Arc<Running>,
-    pub(crate) changes: Arc<Changes>,
+    pub(crate) changes: Arc<HeartbeatTrigger>,
     pub(crate) commands: Arc<Commands>,
     pub(crate) ends: Ends,
     pub(crate) settings: ConversationSettings,

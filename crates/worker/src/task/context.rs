@@ -1,7 +1,6 @@
-//! What is known of a task while it runs.
+//! A running task as its handler sees it.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,26 +9,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rxon::{JobId, TaskId, TaskName};
 use serde::Serialize;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::capacity::changes::Changes;
+use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::capacity::hot_cache::HotCache;
-use crate::capacity::slots::Place;
+use crate::capacity::slots::RunPermit;
 use crate::files::TaskFiles;
 use crate::task::events::{EventError, EventSchemas};
-use crate::task::extract::{FromTaskParts, TaskParts};
 use crate::task::outcome::{IntoOutcome, Outcome, TaskError, panicked};
-use crate::task::outside::Outside;
 use crate::task::progress::{NewEvent, ProgressBoard};
 use crate::threads::blocking::{BlockingThreads, ThreadError};
 
-/// Ids, priority, deadline, cancellation, progress and hot cache of one task. Cheap to clone.
-///
-/// Its token is the task's own, or, for a handler on a thread, a child of it.
+/// The ids, priority, deadline, cancellation, progress and hot cache of one task. Cheap to clone.
+// The token is the task's own or, for a handler on a thread, a child of it.
 #[derive(Clone)]
 pub struct TaskContext(Arc<ContextParts>, CancellationToken);
 
-/// What a context is made of.
+/// The parts of a context.
 pub(crate) struct ContextParts {
     pub(crate) task_id: TaskId,
     pub(crate) job_id: JobId,
@@ -38,12 +35,12 @@ pub(crate) struct ContextParts {
     pub(crate) tracing_context: BTreeMap<String, String>,
     pub(crate) deadline: Option<f64>,
     pub(crate) cancelled: CancellationToken,
-    /// How many threads work for it now.
+    /// The number of threads that run its handler now.
     pub(crate) threads_used: AtomicUsize,
-    /// A handler on a thread has ended, and had not been told to stop before.
+    /// A handler on a thread has ended before the task was told to stop.
     pub(crate) ended_in_time: AtomicBool,
-    /// Its right to run, for as long as it does: a context may be kept for longer.
-    pub(crate) place: Weak<Place>,
+    /// The task's right to run. Weak, since a context may be kept after the task has ended.
+    pub(crate) place: Weak<RunPermit>,
     pub(crate) scope: TaskScope,
 }
 
@@ -53,12 +50,12 @@ pub(crate) struct TaskScope {
     pub(crate) threads: Arc<BlockingThreads>,
     pub(crate) files: TaskFiles,
     pub(crate) hot_cache: Arc<HotCache>,
-    pub(crate) changes: Arc<Changes>,
-    /// What the task's events are checked by.
+    pub(crate) changes: Arc<HeartbeatTrigger>,
+    /// The events that the task declares, which its events are checked against.
     pub(crate) events: Arc<EventSchemas>,
-    /// Events that are not declared are refused, where others are.
+    /// Undeclared events are refused if the task declares any.
     pub(crate) strict_events: bool,
-    /// None where nobody listens: then progress costs nothing.
+    /// `None` if no orchestrator can receive progress; then reporting it costs nothing.
     pub(crate) progress: Option<Arc<ProgressBoard>>,
 }
 
@@ -79,50 +76,45 @@ impl TaskContext {
         Self(Arc::new(parts), token)
     }
 
-    /// What tells it to stop.
-    pub(super) fn token(&self) -> &CancellationToken {
-        &self.1
-    }
-
-    /// The same task, for a handler that is to run on a thread.
+    /// The same task for a handler on a thread: its cancellation is a child of the task's.
     pub(crate) fn for_thread(&self) -> Self {
         Self(self.0.clone(), self.1.child_token())
     }
 
-    /// The task's own id. A retry by the orchestrator has a new one.
+    /// The task's id. When the orchestrator dispatches the task again, it gives it a new id.
     pub fn task_id(&self) -> &TaskId {
         &self.0.task_id
     }
 
-    /// The job it belongs to.
+    /// The id of the job that the task belongs to.
     pub fn job_id(&self) -> &JobId {
         &self.0.job_id
     }
 
-    /// The name its handler is registered under.
+    /// The name that the handler is registered under.
     pub fn name(&self) -> &TaskName {
         &self.0.name
     }
 
-    /// Higher is more urgent; 0 when the orchestrator gave none.
+    /// The priority: higher is more urgent; 0 if the orchestrator sent none.
     pub fn priority(&self) -> f64 {
         self.0.priority
     }
 
-    /// The W3C trace context the orchestrator sent: `traceparent` and others.
+    /// The W3C trace context that the orchestrator sent: `traceparent` and others.
     pub fn tracing_context(&self) -> &BTreeMap<String, String> {
         &self.0.tracing_context
     }
 
-    /// When the result stops being of use.
+    /// The time after which the result is of no use.
     pub fn deadline(&self) -> Option<SystemTime> {
-        // A deadline beyond what the clock can express is as good as none.
+        // A deadline beyond the range of the clock is the same as no deadline.
         let since = Duration::try_from_secs_f64(self.0.deadline?.max(0.0)).ok()?;
         UNIX_EPOCH.checked_add(since)
     }
 
-    /// Whether the task was told to stop. An async handler ends at its next `await` by itself; a blocking one is to
-    /// look here now and then.
+    /// Returns true once the task is told to stop. An async handler ends at its next `await` by itself; a blocking
+    /// handler should check this regularly.
     pub fn is_cancelled(&self) -> bool {
         self.1.is_cancelled()
     }
@@ -132,10 +124,11 @@ impl TaskContext {
         self.1.cancelled().await;
     }
 
-    /// Tells how far it is: from 0.0 to 1.0, clamped, and a few words for people.
+    /// Reports the progress of the task: a number, clamped to 0.0 to 1.0, and a short message for people.
     ///
-    /// At most 10 in any one second are sent: the first 10 at once, of the others the newest. The last is always
-    /// sent, before the result. Where the orchestrator has no way to be told, it does nothing.
+    /// At most 10 reports are sent in any one second: the first 10 at once, then only the newest of those that are
+    /// waiting. The last report is always sent, before the result. If the orchestrator cannot receive progress, this
+    /// does nothing.
     pub fn send_progress(&self, progress: f64, message: impl Into<String>) {
         if let Some(board) = &self.0.scope.progress {
             let progress = if progress.is_nan() { 0.0 } else { progress.clamp(0.0, 1.0) };
@@ -143,26 +136,27 @@ impl TaskContext {
         }
     }
 
-    /// Tells the orchestrator of something that happened in the task, under a name of yours.
+    /// Sends an event of a type that you choose to the orchestrator.
     ///
-    /// - **Sent** over the websocket or by a request, in order, all before the task's result; tried twice. What becomes
-    ///   of it there (a transition of the job, a webhook) is the orchestrator's business; a refusal is a warning in the
-    ///   log. Events are known to the newer generation of orchestrators (1.0b17 on) only; towards the older they are
-    ///   checked, and dropped.
-    /// - **Payload**: anything that becomes a JSON object.
+    /// - **Delivery**: over the websocket or by a request, in order, and all before the task's result; each event is
+    ///   tried twice. The orchestrator decides what the event causes there (a transition of the job, a webhook). If it
+    ///   refuses the event, the worker logs a warning. Only the newer generation of orchestrators (1.0b17 and later)
+    ///   knows events; for the older generation they are checked and dropped.
+    /// - **Payload**: any value that serialises to a JSON object.
     ///
     /// # Errors
-    /// [`EventError`] when the type is empty, longer than 128 characters or `progress`; when the payload is no object
-    /// or does not fit the schema that [`TaskOptions::event`](crate::TaskOptions::event) gave; when 100 of the task's
-    /// events wait already. With `?` the task fails with a `TRANSIENT_ERROR`.
+    /// [`EventError`] if the type is empty, longer than 128 characters, or `progress`; if the payload is not an object
+    /// or does not fit the schema given to [`TaskOptions::event`](crate::TaskOptions::event); if 100 events of the task
+    /// are waiting already. With `?` the task fails with a `TRANSIENT_ERROR`.
     pub fn send_event(&self, event_type: &str, payload: impl Serialize) -> Result<(), EventError> {
         self.send_event_with_priority(event_type, payload, 0.0)
     }
 
-    /// As [`send_event`](Self::send_event); higher is more urgent, and what is not finite counts as 0.
+    /// Sends an event like [`send_event`](Self::send_event), with a priority: higher is more urgent. A priority that is
+    /// not finite counts as 0.
     ///
     /// # Errors
-    /// As [`send_event`](Self::send_event).
+    /// The same as of [`send_event`](Self::send_event).
     pub fn send_event_with_priority(
         &self,
         event_type: &str,
@@ -190,20 +184,22 @@ impl TaskContext {
         &self.0.scope.files
     }
 
-    /// Says that a model is loaded now. Reported with the next heartbeat.
+    /// Adds a model to the hot cache, the set of models that are loaded. The next heartbeat reports it.
     pub fn add_to_hot_cache(&self, model: impl Into<String>) {
         self.0.scope.hot_cache.add(model.into());
     }
 
-    /// Says that a model is no longer loaded.
+    /// Removes a model from the hot cache: it is no longer loaded.
     pub fn remove_from_hot_cache(&self, model: &str) {
         self.0.scope.hot_cache.remove(model);
     }
 
-    /// Hands the task to something that the runtime does not run, and that ends by itself only: another language's event
-    /// loop. The future completes with the outcome it is [finished](Outside::finish) with; dropped, it tells it to stop.
+    /// Hands the task to code outside the runtime that only ends by itself, such as the event loop of another language.
+    /// The future completes with the outcome given to [`Outside::finish`]; if the future is dropped, that code is told to
+    /// stop.
     ///
-    /// Until it has ended the task keeps its slot. Told to stop, it has 5 s; then the task is reported without it.
+    /// The task keeps its slot until that code has ended. When it is told to stop, it has 5 s; after that the task's
+    /// result is reported without it.
     ///
     /// ```
     /// use avtomatika_worker::prelude::*;
@@ -222,8 +218,8 @@ impl TaskContext {
     /// Runs a function on a thread; `self` is [`for_thread`](Self::for_thread).
     pub(crate) async fn run_blocking(&self, work: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
         let on_thread = OnThread::begin(self);
-        // A layer that gives it up drops this: then it is to stop, although the task may go on.
-        let given_up = self.1.clone().drop_guard();
+        // A layer that abandons the handler drops this future: the handler must stop, although the task may go on.
+        let abandoned = self.1.clone().drop_guard();
         let returned = self
             .0
             .scope
@@ -234,7 +230,7 @@ impl TaskContext {
                 outcome
             })
             .await;
-        given_up.disarm();
+        abandoned.disarm();
         returned.unwrap_or_else(|error| match error {
             ThreadError::Panicked(message) => panicked(&message),
             ThreadError::Unavailable(error) => {
@@ -244,33 +240,33 @@ impl TaskContext {
         })
     }
 
-    /// Whether a blocking handler ended before the task was told to stop: then its outcome counts.
+    /// Returns true if a blocking handler ended before the task was told to stop: then its outcome counts.
     pub(crate) fn ended_in_time(&self) -> bool {
         self.0.ended_in_time.load(Ordering::Relaxed)
     }
 
-    /// Whether a blocking handler is under way, which cannot be interrupted.
+    /// Returns true while a blocking handler, which cannot be interrupted, is running.
     pub(crate) fn is_on_thread(&self) -> bool {
         self.0.threads_used.load(Ordering::Relaxed) > 0
     }
 }
 
-/// A handler on a thread, or elsewhere outside of the runtime, until it ends: whoever waits for it may give it up before.
-pub(super) struct OnThread {
+/// A handler on a thread, or elsewhere outside the runtime, until it ends. The task may stop waiting for it before that.
+struct OnThread {
     parts: Arc<ContextParts>,
-    place: Option<Arc<Place>>,
+    place: Option<Arc<RunPermit>>,
 }
 
 impl OnThread {
-    pub(super) fn begin(context: &TaskContext) -> Self {
+    fn begin(context: &TaskContext) -> Self {
         let parts = context.0.clone();
         parts.threads_used.fetch_add(1, Ordering::Relaxed);
         let place = parts.place.upgrade();
         Self { parts, place }
     }
 
-    /// It has ended by itself: its outcome counts, unless it was told to stop before.
-    pub(super) fn ended(self) {
+    /// Records that the handler has ended by itself: its outcome counts unless the task was told to stop before.
+    fn ended(self) {
         self.parts.ended_in_time.store(!self.parts.cancelled.is_cancelled(), Ordering::Relaxed);
     }
 }
@@ -279,20 +275,57 @@ impl Drop for OnThread {
     fn drop(&mut self) {
         let parts = &self.parts;
         parts.threads_used.fetch_sub(1, Ordering::Relaxed);
-        // Whoever is the last to hold it gives it back.
+        // The last holder releases the permit.
         if let Some(place) = self.place.take().and_then(Arc::into_inner) {
             drop(place);
-            parts.scope.changes.happened();
+            parts.scope.changes.on_change();
             let (task_id, job_id) = (parts.task_id.shown(), parts.job_id.shown());
             tracing::info!(%task_id, %job_id, task = %parts.name, "the handler has ended, and its slot is free");
         }
     }
 }
 
-impl<S: Sync> FromTaskParts<S> for TaskContext {
-    type Rejection = Infallible;
+/// A task that code outside the runtime runs. Made by [`TaskContext::outside`]. If it is dropped before it is finished,
+/// the task fails.
+#[must_use = "dropped, it fails the task"]
+pub struct Outside {
+    context: TaskContext,
+    running: Option<(OnThread, oneshot::Sender<Outcome>)>,
+}
 
-    async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Infallible> {
-        Ok(parts.context.clone())
+impl fmt::Debug for Outside {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Outside").field(&self.context).finish()
+    }
+}
+
+impl Outside {
+    /// Begins with a context made by [`TaskContext::for_thread`].
+    fn begin(context: TaskContext) -> (Self, impl Future<Output = Outcome> + Send + use<>) {
+        let (sender, receiver) = oneshot::channel();
+        let running = Some((OnThread::begin(&context), sender));
+        // Dropping the future tells the code outside to stop.
+        let abandoned = context.1.clone().drop_guard();
+        let outcome = async move {
+            let outcome = receiver.await;
+            abandoned.disarm();
+            outcome.unwrap_or_else(|_| Outcome::Failed(TaskError::transient("the handler was lost")))
+        };
+        (Self { context, running }, outcome)
+    }
+
+    /// The task as the handler sees it; its [`is_cancelled`](TaskContext::is_cancelled) returns true once the handler
+    /// must stop.
+    pub fn context(&self) -> &TaskContext {
+        &self.context
+    }
+
+    /// Ends the handler. Its outcome counts unless the task was told to stop before. Never blocks.
+    pub fn finish(mut self, outcome: Outcome) {
+        if let Some((running, sender)) = self.running.take() {
+            running.ended();
+            // The receiver is gone if the task no longer waits for the handler.
+            let _ = sender.send(outcome);
+        }
     }
 }

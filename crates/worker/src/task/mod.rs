@@ -6,6 +6,5 @@ pub mod extract;
 pub mod handler;
 pub mod middleware;
 pub(crate) mod outcome;
-pub(crate) mod outside;
 pub(crate) mod progress;
 pub(crate) mod trace_parent;

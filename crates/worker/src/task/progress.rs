@@ -1,8 +1,8 @@
-//! What tasks tell while they run: how far they are, at a bearable rate, and events of the user's.
+//! Reports of running tasks: their progress, at a limited rate, and the user's events.
 //!
-//! Tasks report to a [`ProgressBoard`]; the control path takes from it what is due and sends it. Of each task's
-//! progress at most [`PER_SECOND`] go out in any one second: so many at once, of the others only the newest. Events
-//! are all sent, one after the other.
+//! Tasks report to a [`ProgressBoard`]; the control path takes reports from it when they are due, and sends them. At most
+//! [`MAX_PER_SECOND`] progress reports of a task are sent in any one second: the first of them at once, then only the
+//! newest. Events are all sent, one after the other.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
@@ -16,33 +16,33 @@ use tokio::time::Instant;
 
 use crate::threads::lock;
 
-/// The most reports of one task in any one second.
-pub(crate) const PER_SECOND: usize = 10;
+/// The maximum number of progress reports of one task in any one second.
+const MAX_PER_SECOND: usize = 10;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How long a result waits for the last report of its task to be sent.
+/// The time limit of a result's wait for the last report of its task to be sent.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
-/// So many events of one task may wait to be sent.
-pub(crate) const MOST_EVENTS: usize = 100;
+/// The maximum number of events of one task that wait to be sent.
+const MAX_EVENTS: usize = 100;
 
-/// One report.
+/// A report of one task.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     pub(crate) task_id: TaskId,
     pub(crate) job_id: JobId,
-    pub(crate) news: News,
+    pub(crate) content: ReportContent,
 }
 
-/// What is reported.
+/// The content of a report.
 #[derive(Debug, Clone)]
-pub(crate) enum News {
+pub(crate) enum ReportContent {
     Progress(Progress),
     Event(NewEvent),
 }
 
-/// An event of the user's, checked already.
+/// An event of the user's that has been checked.
 #[derive(Debug, Clone)]
 pub(crate) struct NewEvent {
     pub(crate) event_type: String,
@@ -51,40 +51,40 @@ pub(crate) struct NewEvent {
     pub(crate) trace_context: BTreeMap<String, String>,
 }
 
-/// What is to be done next.
+/// The next thing to do.
 #[derive(Debug, PartialEq)]
 enum Due<T> {
-    /// Send this.
+    /// Send this now.
     Now(T),
-    /// Nothing before then.
+    /// Wait until then.
     At(Instant),
-    /// Nothing at all.
+    /// Wait for a report.
     Nothing,
 }
 
 /// The reports of one task.
 #[derive(Debug, Default)]
 struct Throttle {
-    /// When the last ones were taken for sending.
+    /// When the progress reports of the last second were taken for sending.
     taken: VecDeque<Instant>,
-    /// When one was taken last, however long ago.
+    /// When the last report was taken for sending.
     served: Option<Instant>,
-    /// Those that go at once; at most [`PER_SECOND`].
+    /// The progress reports that are sent at once: at most [`MAX_PER_SECOND`].
     queue: VecDeque<Report>,
-    /// The newest of those that came too fast.
+    /// The newest of the progress reports that came too fast.
     newest: Option<Report>,
-    /// At most [`MOST_EVENTS`].
+    /// The events: at most [`MAX_EVENTS`].
     events: VecDeque<Report>,
-    /// One is being sent.
+    /// A report is being sent.
     sending: bool,
-    /// The task's result waits for what is left.
+    /// The task's result waits for the remaining reports.
     finishing: bool,
 }
 
 impl Throttle {
     fn report(&mut self, report: Report, now: Instant) {
         self.forget(now);
-        if self.newest.is_none() && self.taken.len() + self.queue.len() < PER_SECOND {
+        if self.newest.is_none() && self.taken.len() + self.queue.len() < MAX_PER_SECOND {
             self.queue.push_back(report);
         } else {
             self.newest = Some(report);
@@ -97,7 +97,7 @@ impl Throttle {
         }
     }
 
-    /// When the next report may be taken.
+    /// Returns when the next report may be taken.
     fn due(&mut self, now: Instant) -> Due<()> {
         self.forget(now);
         if self.sending || self.is_empty() {
@@ -106,13 +106,13 @@ impl Throttle {
         if !self.events.is_empty() {
             return Due::Now(());
         }
-        if self.taken.len() >= PER_SECOND {
-            return Due::At(self.taken[self.taken.len() - PER_SECOND] + SECOND);
+        if self.taken.len() >= MAX_PER_SECOND {
+            return Due::At(self.taken[self.taken.len() - MAX_PER_SECOND] + SECOND);
         }
         Due::Now(())
     }
 
-    /// Takes the report that is due.
+    /// Takes the report that is due: an event before progress.
     fn take(&mut self, now: Instant) -> Option<Report> {
         let event = self.events.pop_front();
         if event.is_none() {
@@ -128,8 +128,7 @@ impl Throttle {
         self.events.is_empty() && self.queue.is_empty() && self.newest.is_none()
     }
 
-    /// Whose turn is first: results do not wait for the chatter of other tasks, and nobody is served twice before
-    /// others are served once.
+    /// The order in which tasks are served: those whose results wait come first, then the one served longest ago.
     fn turn(&self) -> (bool, Option<Instant>) {
         (!self.finishing, self.served)
     }
@@ -145,20 +144,20 @@ pub(crate) struct ProgressBoard {
     tasks: Mutex<HashMap<TaskId, Throttle>>,
     reported: Notify,
     sent: Notify,
-    /// Nothing is sent before then.
+    /// No report is sent before then.
     paused_until: Mutex<Option<Instant>>,
 }
 
 impl ProgressBoard {
-    /// A task may report from now on, until it is [finished](Self::finish).
+    /// Lets a task report from now on, until it is [finished](Self::finish).
     pub(crate) fn begin(&self, task_id: &TaskId) {
         self.lock().insert(task_id.clone(), Throttle::default());
     }
 
-    /// A task tells how far it is. One that has ended is not listened to any more.
+    /// Accepts the progress of a task. A report of a task that has ended is ignored.
     pub(crate) fn report(&self, task_id: &TaskId, job_id: &JobId, progress: f64, message: String) {
-        let news = News::Progress(Progress { progress, message });
-        let report = Report { task_id: task_id.clone(), job_id: job_id.clone(), news };
+        let content = ReportContent::Progress(Progress { progress, message });
+        let report = Report { task_id: task_id.clone(), job_id: job_id.clone(), content };
         let mut tasks = self.lock();
         let Some(throttle) = tasks.get_mut(task_id) else { return };
         throttle.report(report, Instant::now());
@@ -166,30 +165,30 @@ impl ProgressBoard {
         self.reported.notify_one();
     }
 
-    /// A task has an event to tell. False when too many wait already.
+    /// Accepts an event of a task. Returns false if too many are waiting already.
     pub(crate) fn event(&self, task_id: &TaskId, job_id: &JobId, event: NewEvent) -> bool {
         let mut tasks = self.lock();
         let Some(throttle) = tasks.get_mut(task_id) else { return true };
-        if throttle.events.len() >= MOST_EVENTS {
+        if throttle.events.len() >= MAX_EVENTS {
             return false;
         }
-        let news = News::Event(event);
-        throttle.events.push_back(Report { task_id: task_id.clone(), job_id: job_id.clone(), news });
+        let content = ReportContent::Event(event);
+        throttle.events.push_back(Report { task_id: task_id.clone(), job_id: job_id.clone(), content });
         drop(tasks);
         self.reported.notify_one();
         true
     }
 
-    /// An event that could not be sent now is the first of its task's again.
+    /// Puts an event that could not be sent back as the first of its task.
     pub(crate) fn put_back(&self, report: Report) {
         match self.lock().get_mut(&report.task_id) {
             Some(throttle) => throttle.events.push_front(report),
-            // Its result went meanwhile.
-            None => say_events_lost(&report.task_id, 1),
+            // The task's result was sent meanwhile.
+            None => log_lost_events(&report.task_id, 1),
         }
     }
 
-    /// The orchestrator has had enough for now: until then the newest of each task is kept, and nothing sent.
+    /// Sends nothing until then, because the orchestrator asked for a pause; the newest progress of each task is kept.
     pub(crate) fn pause(&self, until: Instant) {
         *lock(&self.paused_until) = Some(until);
         self.sent.notify_waiters();
@@ -199,7 +198,7 @@ impl ProgressBoard {
         lock(&self.paused_until).filter(|until| *until > now)
     }
 
-    /// What is to be sent next.
+    /// Takes the report to be sent next.
     fn due(&self) -> Due<Report> {
         let now = Instant::now();
         if let Some(until) = self.paused_until(now) {
@@ -242,18 +241,18 @@ impl ProgressBoard {
         }
     }
 
-    /// A report was sent, or could not be.
+    /// Records that a report was sent, or could not be sent.
     pub(crate) fn sent(&self, task_id: &TaskId) {
         if let Some(throttle) = self.lock().get_mut(task_id) {
             throttle.sending = false;
         }
         self.sent.notify_waiters();
-        // More of the same task may have waited for this one.
+        // Other reports of the same task may have waited for this one.
         self.reported.notify_one();
     }
 
-    /// Waits until everything a task reported is sent, and forgets the task. What an orchestrator does not take in
-    /// time is dropped: a result is worth more than its progress.
+    /// Waits until all reports of a task are sent, and forgets the task. Reports that the orchestrator does not accept in
+    /// time are dropped: a result is worth more than its progress.
     pub(crate) async fn finish(&self, task_id: &TaskId) {
         match self.lock().get_mut(task_id) {
             Some(throttle) => throttle.finishing = true,
@@ -276,12 +275,12 @@ impl ProgressBoard {
         self.forget(task_id);
     }
 
-    /// Forgets the task, whatever it reported.
+    /// Forgets the task and drops its reports.
     pub(crate) fn forget(&self, task_id: &TaskId) {
         let forgotten = self.lock().remove(task_id);
         let events = forgotten.map_or(0, |throttle| throttle.events.len());
         if events > 0 {
-            say_events_lost(task_id, events);
+            log_lost_events(task_id, events);
         }
     }
 
@@ -290,7 +289,7 @@ impl ProgressBoard {
     }
 }
 
-fn say_events_lost(task_id: &TaskId, events: usize) {
+fn log_lost_events(task_id: &TaskId, events: usize) {
     tracing::warn!(task_id = %task_id.shown(), events, "events could not be sent before the result, and are lost");
 }
 
@@ -302,14 +301,17 @@ mod tests {
         Report {
             task_id: TaskId::received("t").expect("not empty"),
             job_id: JobId::received("j").expect("not empty"),
-            news: News::Progress(Progress { progress: step as f64 / 50.0, message: step.to_string() }),
+            content: ReportContent::Progress(Progress {
+                progress: step as f64 / 50.0,
+                message: step.to_string(),
+            }),
         }
     }
 
     fn message(report: &Report) -> String {
-        match &report.news {
-            News::Progress(progress) => progress.message.clone(),
-            News::Event(event) => event.event_type.clone(),
+        match &report.content {
+            ReportContent::Progress(progress) => progress.message.clone(),
+            ReportContent::Event(event) => event.event_type.clone(),
         }
     }
 
@@ -327,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_that_comes_back_after_its_task_is_lost_and_that_is_said() {
+    async fn an_event_put_back_after_its_task_is_lost_and_that_is_logged() {
         let logs = testkit::capture::Logs::new();
         let _guard = logs.start();
         let board = ProgressBoard::default();
@@ -350,12 +352,12 @@ mod tests {
         let Report { task_id, job_id, .. } = report(0);
         board.begin(&task_id);
         (0..50).for_each(|step| tell(&board, &report(step)));
-        for number in 0..MOST_EVENTS {
+        for number in 0..MAX_EVENTS {
             assert!(board.event(&task_id, &job_id, event(&format!("e{number}"))));
         }
         assert!(!board.event(&task_id, &job_id, event("one too many")));
         let began = Instant::now();
-        for number in 0..MOST_EVENTS {
+        for number in 0..MAX_EVENTS {
             let report = board.next().await;
             assert_eq!(message(&report), format!("e{number}"));
             if number == 7 {
@@ -398,7 +400,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_result_does_not_wait_for_ever_for_progress_that_nobody_takes() {
+    async fn a_result_does_not_wait_forever_for_progress_that_is_not_taken() {
         let board = ProgressBoard::default();
         let report = report(1);
         board.begin(&report.task_id);
@@ -409,7 +411,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_the_orchestrator_wants_none_results_do_not_wait_for_progress() {
+    async fn during_a_pause_results_do_not_wait_for_progress() {
         let board = ProgressBoard::default();
         let report = report(1);
         board.begin(&report.task_id);
@@ -420,9 +422,9 @@ mod tests {
         assert!(began.elapsed().is_zero());
     }
 
-    /// A slow orchestrator, and more reports than it takes: nobody starves, and who ends does not wait for the others.
+    /// A slow orchestrator, and more reports than it takes: no task starves, and one that ends does not wait for others.
     #[tokio::test(start_paused = true)]
-    async fn tasks_that_report_all_the_time_starve_no_other_and_who_ends_is_first() {
+    async fn tasks_that_report_all_the_time_starve_no_other_and_one_that_ends_is_first() {
         let board = ProgressBoard::default();
         let ids: Vec<TaskId> =
             (0..100).map(|number| TaskId::received(number.to_string()).expect("not empty")).collect();
@@ -444,7 +446,7 @@ mod tests {
         for ends in &ids[..10] {
             let mut finish = std::pin::pin!(board.finish(ends));
             assert!(futures_util::poll!(&mut finish).is_pending());
-            // Two of its five, and three that it said in return.
+            // Two of its first five reports, and three of the loop above.
             for _ in 0..5 {
                 let report = board.next().await;
                 assert_eq!(report.task_id, *ends);
@@ -468,8 +470,8 @@ mod tests {
                 sent.push(now);
             }
         }
-        for window in sent.windows(PER_SECOND + 1) {
-            assert!(window[PER_SECOND].duration_since(window[0]) >= SECOND);
+        for window in sent.windows(MAX_PER_SECOND + 1) {
+            assert!(window[MAX_PER_SECOND].duration_since(window[0]) >= SECOND);
         }
         assert!(sent.len() > 40, "{}", sent.len());
     }

@@ -1,54 +1,54 @@
-//! Threads for handlers that block.
+//! Threads for blocking handlers.
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::threads::panic_message;
+use crate::threads::hook::caught;
+use crate::threads::lock;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A thread without work ends after this time.
+/// The time after which an idle thread ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Named threads, made on demand, up to the number of slots. Never joined: a handler that does not end must not hold
-/// up the end of the worker.
+/// Named threads, made on demand up to the number of slots. They are never joined: a handler that does not end must not
+/// hold up the end of the worker.
 pub(crate) struct BlockingThreads {
-    shared: Arc<Shared>,
+    pool: Arc<ThreadPool>,
     limit: usize,
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct ThreadPool {
+    state: Mutex<PoolState>,
     work: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    /// At most one for each slot.
+struct PoolState {
+    /// The waiting jobs: at most one for each slot.
     jobs: VecDeque<Job>,
-    /// Threads that wait for a job.
+    /// The number of threads that wait for a job.
     idle: usize,
-    /// Threads that live.
+    /// The number of live threads.
     threads: usize,
-    /// How many were ever made, for their names.
+    /// The number of threads ever made, for their names.
     made: usize,
     closed: bool,
 }
 
-/// The reason a function on a thread did not return.
+/// The reason why a function on a thread did not return.
 #[derive(Debug)]
 pub(crate) enum ThreadError {
-    /// It panicked with this message.
+    /// The function panicked with this message.
     Panicked(String),
     /// The operating system gave no thread.
     Unavailable(std::io::Error),
-    /// The thread ended without running it.
+    /// The thread ended without running the function.
     Lost,
 }
 
@@ -58,9 +58,9 @@ impl fmt::Debug for BlockingThreads {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl ThreadPool {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
+        lock(&self.state)
     }
 
     fn work(&self) {
@@ -68,11 +68,8 @@ impl Shared {
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
-                // What a handler leaves behind can panic when it is dropped, even a panic's own payload: the thread
-                // must not be lost with it.
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
-                    std::mem::forget(payload);
-                }
+                // Whatever a handler leaves behind can panic when it is dropped: the thread must survive that.
+                let _ = caught(job);
                 state = self.lock();
                 continue;
             }
@@ -94,57 +91,54 @@ impl Shared {
 
 impl BlockingThreads {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { shared: Arc::default(), limit }
+        Self { pool: Arc::default(), limit }
     }
 
-    /// Runs a function on a thread of its own.
+    /// Runs a function on a thread.
     ///
     /// # Errors
-    /// [`ThreadError`] when the function did not return.
+    /// [`ThreadError`] if the function did not return.
+    ///
+    /// # Cancel safety
+    /// A function that has not begun is not run; one that has begun goes on.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ThreadError> {
         let (ended, returned) = oneshot::channel();
         let job: Job = Box::new(move || {
-            // Given up while it waited for a thread.
+            // Nothing waits for it any longer.
             if ended.is_closed() {
                 return;
             }
-            let (result, _payload) = match catch_unwind(AssertUnwindSafe(work)) {
-                Ok(value) => (Ok(value), None),
-                Err(payload) => {
-                    (Err(ThreadError::Panicked(panic_message(&*payload).to_owned())), Some(payload))
-                }
-            };
-            // The receiver is gone when the task was given up.
-            let _ = ended.send(result);
+            // The receiver is gone if the task no longer waits for the function.
+            let _ = ended.send(caught(work).map_err(ThreadError::Panicked));
         });
         self.submit(job).map_err(ThreadError::Unavailable)?;
         returned.await.unwrap_or(Err(ThreadError::Lost))
     }
 
-    /// How many threads wait for a job.
+    /// The number of threads that wait for a job.
     #[cfg(test)]
     pub(crate) fn idle(&self) -> usize {
-        self.shared.lock().idle
+        self.pool.lock().idle
     }
 
     fn submit(&self, job: Job) -> std::io::Result<()> {
-        let mut state = self.shared.lock();
+        let mut state = self.pool.lock();
         state.jobs.push_back(job);
         if state.idle >= state.jobs.len() || state.threads >= self.limit {
-            self.shared.work.notify_one();
+            self.pool.work.notify_one();
             return Ok(());
         }
         state.threads += 1;
         state.made += 1;
-        let shared = self.shared.clone();
+        let pool = self.pool.clone();
         let name = format!("avtomatika-blocking-{}", state.made);
-        let spawned = std::thread::Builder::new().name(name).spawn(move || shared.work());
+        let spawned = std::thread::Builder::new().name(name).spawn(move || pool.work());
         if let Err(error) = spawned {
             state.threads -= 1;
-            // Another thread may take it when it is free; without any, nobody would.
+            // Another thread will take the job once it is free; without any thread the job would be lost.
             if state.threads == 0 {
                 state.jobs.pop_back();
                 return Err(error);
@@ -156,8 +150,8 @@ impl BlockingThreads {
 
 impl Drop for BlockingThreads {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.work.notify_all();
+        self.pool.lock().closed = true;
+        self.pool.work.notify_all();
     }
 }
 
@@ -196,10 +190,10 @@ mod tests {
         let failed = threads.run(|| panic!("boom")).await;
         assert!(matches!(&failed, Err(ThreadError::Panicked(message)) if message == "boom"), "{failed:?}");
         threads.run(|| ()).await.expect("the thread lives on");
-        assert_eq!(threads.shared.lock().made, 1);
+        assert_eq!(threads.pool.lock().made, 1);
     }
 
-    /// Panics when it is dropped, as a destructor that loses its temper does.
+    /// Panics when it is dropped.
     struct Bomb;
 
     impl Drop for Bomb {
@@ -209,11 +203,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_panics_when_it_is_dropped_costs_no_thread() {
+    async fn a_value_that_panics_when_it_is_dropped_costs_no_thread() {
         let threads = BlockingThreads::new(1);
         let failed: Result<(), _> = threads.run(|| std::panic::panic_any(Bomb)).await;
         assert!(matches!(failed, Err(ThreadError::Panicked(_))), "{failed:?}");
-        // Given up before it began: its arguments are dropped on the thread.
+        // Abandoned before it began: its arguments are dropped on the thread.
         let (release, released) = std::sync::mpsc::channel::<()>();
         let busy = threads.run(move || {
             let _ = released.recv();
@@ -228,17 +222,17 @@ mod tests {
         drop(release);
         both.await.0.expect("the function returned");
         threads.run(|| ()).await.expect("the thread lives on");
-        let state = threads.shared.lock();
+        let state = threads.pool.lock();
         assert_eq!((state.threads, state.made), (1, 1));
     }
 
     #[tokio::test]
     async fn no_more_threads_are_made_than_there_are_slots_and_none_before_it_is_needed() {
         let threads = BlockingThreads::new(3);
-        assert_eq!(threads.shared.lock().made, 0);
+        assert_eq!(threads.pool.lock().made, 0);
         for made in 1..=2 {
             threads.run(|| ()).await.expect("a thread");
-            assert!(threads.shared.lock().made <= made);
+            assert!(threads.pool.lock().made <= made);
         }
         let crowd = (0..50).map(|_| {
             threads.run(|| {
@@ -246,7 +240,7 @@ mod tests {
             })
         });
         futures_util::future::join_all(crowd).await;
-        assert_eq!(threads.shared.lock().made, 3);
+        assert_eq!(threads.pool.lock().made, 3);
     }
 
     #[tokio::test]

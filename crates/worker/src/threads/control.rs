@@ -1,45 +1,38 @@
-//! The control path: a thread and a runtime of its own, so that no handler can delay a heartbeat.
+//! The control path: its own thread with its own runtime, so that no handler can delay a heartbeat.
 
 use std::future::Future;
 use std::io;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::threads::panic_message;
+use crate::threads::hook::caught_async;
 
-/// Something that runs on the control path until it ends by itself.
+/// A future that runs on the control path until it ends by itself.
 pub(crate) type ControlTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// How long a task that panicked stays down.
+/// The pause before a task that panicked is restarted.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
-/// A task that is made anew and goes on when it panics: without it, the worker would live on and do nothing.
+/// Makes a task that is made again when it panics: without the task the worker would live on and do nothing.
 pub(crate) fn restarting<F>(name: &'static str, mut make: impl FnMut() -> F + Send + 'static) -> ControlTask
 where
     F: Future<Output = ()> + Send,
 {
     Box::pin(async move {
         loop {
-            // What was left half done is thrown away with the future; what it shares is only ever written whole.
-            let run = AssertUnwindSafe(async { make().await });
-            let Err(payload) = run.catch_unwind().await else { return };
-            tracing::error!(
-                task = name,
-                "a task of the control path panicked: {}; it begins anew",
-                panic_message(&*payload)
-            );
+            // The future is dropped with everything half done; shared state is only ever written whole.
+            let Err(message) = caught_async(&mut make).await else { return };
+            tracing::error!(task = name, "a task of the control path panicked: {message}; it is restarted");
             tokio::time::sleep(RESTART_DELAY).await;
         }
     })
 }
 
-/// The thread.
+/// The thread of the control path.
 #[derive(Debug)]
 pub(crate) struct ControlThread {
     ended: oneshot::Receiver<()>,
@@ -47,11 +40,11 @@ pub(crate) struct ControlThread {
 }
 
 impl ControlThread {
-    /// Starts it with these tasks. It ends when all of them have.
+    /// Starts the thread with these tasks. It ends when all of them have ended.
     pub(crate) fn start(tasks: Vec<ControlTask>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (end, ended) = oneshot::channel();
-        // Whoever collects the caller's log lines gets these too.
+        // Its log lines go where the caller's go.
         let dispatch = tracing::dispatcher::get_default(Clone::clone);
         let thread = std::thread::Builder::new().name("avtomatika-control".to_owned()).spawn(move || {
             let _collected = tracing::dispatcher::set_default(&dispatch);
@@ -66,14 +59,14 @@ impl ControlThread {
                     }
                 }
             });
-            // A resolver's thread may still be busy: nobody waits for it.
+            // A thread that resolves a name may still be busy: it is not waited for.
             runtime.shutdown_background();
             let _ = end.send(());
         })?;
         Ok(Self { ended, thread })
     }
 
-    /// Waits until it has ended.
+    /// Waits until the thread has ended.
     pub(crate) async fn join(self) {
         let _ = self.ended.await;
         if self.thread.join().is_err() {
@@ -92,7 +85,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_panics_begins_anew_after_a_pause() {
+    async fn a_task_that_panics_is_restarted_after_a_pause() {
         let began = Instant::now();
         let runs = Arc::new(AtomicUsize::new(0));
         let counted = runs.clone();

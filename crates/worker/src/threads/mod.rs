@@ -1,14 +1,16 @@
-//! Threads, waiting and locking, alike in every part of the worker.
+//! Threads, waiting and locking, the same in every part of the worker.
 
 pub(crate) mod blocking;
 pub(crate) mod control;
+pub(crate) mod hook;
+pub(crate) mod probe;
 
 use std::any::Any;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-/// Waits until a moment, or for ever when there is none.
+/// Waits until a moment, or forever if there is none.
 pub(crate) async fn until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
@@ -16,12 +18,12 @@ pub(crate) async fn until(at: Option<Instant>) {
     }
 }
 
-/// Locks what only whole values are ever written to, so that a panic elsewhere leaves nothing half done in it.
+/// Locks a value that is only ever written whole, so that a panic elsewhere leaves nothing half done in it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What was said with a panic.
+/// The message of a panic.
 pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message")

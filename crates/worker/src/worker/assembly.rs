@@ -18,9 +18,9 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::capacity::Offer;
-use crate::capacity::changes::Changes;
 use crate::capacity::checker::Capacity;
 use crate::capacity::disk::Disk;
+use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};
 use crate::config::{
@@ -53,7 +53,7 @@ use crate::worker::plan::Plan;
 pub(crate) struct Assembly {
     pub(crate) offer: Arc<Offer>,
     pub(crate) executor: Arc<Executor>,
-    pub(crate) changes: Arc<Changes>,
+    pub(crate) changes: Arc<HeartbeatTrigger>,
     pub(crate) commands: Arc<Commands>,
     /// One for each orchestrator.
     pub(crate) conversations: Vec<ConversationParts>,
@@ -109,8 +109,8 @@ impl Assembly {
         let files = Arc::new(Files::new(&config, storage, metrics.traffic()));
         let mode = config.multi_orchestrator_mode;
         let slots = Slots::new(plan.limit(), &plan.group_limits, turns(mode, &entries));
-        let changes = Arc::new(Changes::new(entries.len()));
-        plan.handle_state.hot_cache.tell(changes.clone());
+        let changes = Arc::new(HeartbeatTrigger::new(entries.len()));
+        plan.handle_state.hot_cache.connect(changes.clone());
         let skills = plan.catalogue.skills();
         let profile = Profile::new(worker_id.clone(), plan.worker_type(), skills, advertised(&config));
         let offer = offer(&mut plan, slots.clone());
@@ -173,7 +173,7 @@ fn executor(
     plan: &mut Plan,
     worker_id: WorkerId,
     files: Arc<Files>,
-    changes: Arc<Changes>,
+    changes: Arc<HeartbeatTrigger>,
     metrics: &mut Metrics,
 ) -> Arc<Executor> {
     let counts = Counts::default();
@@ -273,7 +273,7 @@ struct Wiring<'a> {
     config: &'a WorkerConfig,
     secrets: Arc<Secrets>,
     worker_id: WorkerId,
-    changes: Arc<Changes>,
+    changes: Arc<HeartbeatTrigger>,
     metrics: &'a Metrics,
     orchestrators: Arc<Orchestrators>,
     senders: TaskTracker,

@@ -4,6 +4,7 @@ use rxon::TaskName;
 
 use crate::config::ConfigError;
 use crate::config::parse::CONCURRENT_TASKS;
+use crate::task::events::{DeclarationError, EventError};
 use crate::task::outcome::BoxError;
 
 /// A worker that cannot be built, because of a mistake in the code that builds it.
@@ -22,17 +23,43 @@ pub enum BuildError {
     /// The limit of a group is 0, so that none of its tasks would ever run.
     #[error("the limit of the group `{0}` is 0, expected at least 1")]
     ZeroLimit(String),
-    /// The type of a declared event is not valid, or its schema is not a valid JSON Schema.
-    #[error("the event `{event_type}` is not declared with a valid type and JSON Schema: {problem}")]
+    /// An event is declared with a type that is not valid.
+    #[error(transparent)]
+    EventType(EventError),
+    /// An event is declared with a schema that is not a valid JSON Schema.
+    #[error("the schema of the event `{event_type}` is not a valid JSON Schema: {problem}")]
     EventSchema {
         /// The event's type.
         event_type: String,
-        /// The fault.
+        /// The problem.
         problem: String,
+    },
+    /// Something is used that needs a feature of this crate which is off.
+    #[error("{used} needs the feature `{feature}` of `avtomatika-worker`, which is off")]
+    FeatureOff {
+        /// The option or method.
+        used: String,
+        /// The feature.
+        feature: &'static str,
     },
     /// The limit of all tasks is out of range.
     #[error("`max_concurrent_tasks` is `{0}`, expected {expected}", expected = CONCURRENT_TASKS.text)]
     Limit(usize),
+}
+
+impl From<DeclarationError> for BuildError {
+    fn from(error: DeclarationError) -> Self {
+        match error {
+            DeclarationError::Type(error) => Self::EventType(error),
+            #[cfg(feature = "event-schemas")]
+            DeclarationError::Schema { event_type, problem } => Self::EventSchema { event_type, problem },
+            #[cfg(not(feature = "event-schemas"))]
+            DeclarationError::FeatureOff { event_type } => Self::FeatureOff {
+                used: format!("the event `{event_type}` (`TaskOptions::event`)"),
+                feature: "event-schemas",
+            },
+        }
+    }
 }
 
 /// The reason why a worker did not run, or could not go on.

@@ -2,14 +2,12 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::task::outcome::BoxError;
-use crate::threads::panic_message;
+use crate::threads::hook::caught_async;
 
 type StartupHook = Box<dyn FnOnce() -> BoxFuture<'static, Result<(), BoxError>> + Send>;
 type ShutdownHook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
@@ -51,9 +49,8 @@ impl Hooks {
     /// The error of the hook that failed, or its panic.
     pub(crate) async fn start_up(&mut self) -> Result<(), BoxError> {
         for hook in std::mem::take(&mut self.startup) {
-            let ended = AssertUnwindSafe(async { hook().await }).catch_unwind().await;
-            ended
-                .unwrap_or_else(|payload| Err(format!("it panicked: {}", panic_message(&*payload)).into()))?;
+            let ended = caught_async(hook).await;
+            ended.unwrap_or_else(|message| Err(format!("it panicked: {message}").into()))?;
         }
         Ok(())
     }
@@ -62,9 +59,8 @@ impl Hooks {
     pub(crate) async fn shut_down(&mut self, limit: Duration) {
         let all = async {
             for hook in std::mem::take(&mut self.shutdown).into_iter().rev() {
-                let ended = AssertUnwindSafe(async { hook().await }).catch_unwind().await;
-                if let Err(payload) = ended {
-                    tracing::error!("a shutdown hook panicked: {}", panic_message(&*payload));
+                if let Err(message) = caught_async(hook).await {
+                    tracing::error!("a shutdown hook panicked: {message}");
                 }
             }
         };

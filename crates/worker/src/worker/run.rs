@@ -10,8 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::capacity::changes::Changes;
-use crate::capacity::disk::{self, Disk};
+use crate::capacity::disk::Disk;
+use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::delivery::{Delivery, Spool, distribute};
 use crate::files::Files;
 use crate::health;
@@ -115,10 +115,14 @@ pub(crate) async fn run(
 fn disk_watch(
     disk: Arc<Disk>,
     folders: Vec<PathBuf>,
-    changes: Arc<Changes>,
+    trigger: Arc<HeartbeatTrigger>,
     closing: CancellationToken,
 ) -> ControlTask {
-    restarting("disks", move || disk::watch(disk.clone(), folders.clone(), changes.clone(), closing.clone()))
+    restarting("disks", move || {
+        let (disk, folders, trigger, closing) =
+            (disk.clone(), folders.clone(), trigger.clone(), closing.clone());
+        async move { disk.watch(folders, &trigger, &closing).await }
+    })
 }
 
 /// Closes the file of results, and removes the directories of tasks.

@@ -72,8 +72,8 @@ async fn what_does_not_fit_is_refused_where_it_is_sent() {
     let wanted = [
         "`counted` does not fit its schema: /n: ",
         "`other` is not declared; declared are `counted`",
-        "the event type `progress` is not one",
-        "the event type `` is not one",
+        "the event type `progress` is not valid",
+        "the event type `` is not valid",
         "the payload of the event `counted` is an array, expected an object",
     ];
     assert_eq!(refused.len(), wanted.len(), "{refused:?}");

@@ -1,9 +1,11 @@
 //! The trace a task belongs to.
 
+use avtomatika_worker::prelude::*;
 use serde_json::json;
+use testkit::ScriptedOrchestrator;
 use testkit::capture::Logs;
 
-use crate::support::{both, until};
+use crate::support::{Running, both, config, tasks, until};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SPAN: &str = "b7ad6b7169203331";
@@ -21,6 +23,35 @@ async fn every_line_of_a_task_says_which_trace_it_belongs_to() {
         logs.lines().iter().filter(|line| line.contains("task started") || line.contains("task ended"))
     {
         assert!(line.contains(TRACE) && line.contains(SPAN), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_lines_of_a_handler_name_the_task_and_the_trace_it_belongs_to() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let says = async |RawParams(params): RawParams| tracing::info!("inside the handler: {}", params.get());
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let builder = tasks().task("says", says).config(config(&orchestrator.url(), &[]));
+    let _worker = Running::start(builder.build().expect("a worker"));
+    for (number, name, traceparent, is_valid) in [
+        (1, "traceparent", format!("00-{TRACE}-{SPAN}-01"), true),
+        (2, "TraceParent", format!("00-{TRACE}-{SPAN}-00"), true),
+        (3, "traceparent", format!("00-{TRACE}-garbage-01"), false),
+    ] {
+        let mut task = testkit::task("says", json!({"n": number}));
+        task["tracing_context"] = json!({name: traceparent});
+        orchestrator.push_task(&task);
+        let text = |name: &str| task[name].as_str().expect("a text").to_owned();
+        orchestrator.wait_for_result(&text("task_id")).await;
+        let line = logs.wait_for(&format!(r#"inside the handler: {{"n":{number}}}"#)).await;
+        let span = line.split_once("task{").expect("a span").1;
+        for field in [format!("task_id={}", text("task_id")), format!("job_id={}", text("job_id"))] {
+            assert!(span.contains(&field), "{field} in {line}");
+        }
+        for field in [format!("trace_id=\"{TRACE}\""), format!("parent_span_id=\"{SPAN}\"")] {
+            assert_eq!(span.contains(&field), is_valid, "{field} in {line}");
+        }
     }
 }
 

@@ -1,15 +1,15 @@
 //! The right to run tasks: one limit for all, and one for each limit group.
 //!
-//! A [`Slot`] is taken before a task is asked for, so that a task that arrives can always start. Only a task whose
-//! group is full has to wait; up to as many such tasks as there are slots give their slot back while they wait.
+//! A [`Slot`] is acquired before a poll, so that a task that arrives can always start. Only a task whose group is full
+//! has to wait; as many waiting tasks as there are slots give their slots back while they wait.
 //!
 //! | state of a task | counts towards the limit of all | towards its group's |
 //! |---|---|---|
 //! | asked for (a poll is open) | yes | no |
 //! | runs | yes | yes |
-//! | waits for its group | only beyond as many as there are slots | no |
+//! | waits for its group | only if more tasks wait than there are slots | no |
 //!
-//! When polls of several orchestrators wait for a slot, [`Turns`] says whose is next.
+//! When polls of several orchestrators wait for a slot, [`Turns`] decides which is next.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -18,13 +18,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::turns::{Share, Turns};
 use crate::threads::lock;
 
 /// The index of a limit group.
 pub(crate) type Group = usize;
 
-/// Higher priority first, then arrival.
+/// The order of waiting tasks: higher priority first, then by arrival.
 type Order = (Reverse<Priority>, u64);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,32 +48,32 @@ impl Ord for Priority {
 /// All slots of a worker.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    state: Mutex<State>,
-    /// For each orchestrator: it may be its turn to take a slot.
+    state: Mutex<SlotsState>,
+    /// For each orchestrator, notified when it may be its turn to take a slot.
     turn: Vec<Notify>,
     limit: usize,
 }
 
-/// What is in use, at one moment.
+/// The slots in use at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// Tasks that run.
+    /// The number of running tasks.
     pub(crate) running: usize,
-    /// Tasks that wait for their group.
+    /// The number of tasks that wait for their group.
     pub(crate) waiting: usize,
-    /// Slots that no task has: free, or held by an open poll.
+    /// The number of slots without a task: free, or held by an open poll.
     pub(crate) open: usize,
-    /// For each group, whether one more task of it could start now.
+    /// For each group, true if one more of its tasks could start now.
     pub(crate) groups_open: Vec<bool>,
 }
 
 #[derive(Debug)]
-struct State {
+struct SlotsState {
     free: usize,
     turns: Turns,
-    /// Tasks that run, whatever their group.
+    /// The number of running tasks of all groups and of none.
     running: usize,
-    /// Waiting tasks that hold no slot, and how many may.
+    /// The number of waiting tasks that hold no slot, and its limit.
     parked: usize,
     parked_limit: usize,
     groups: Vec<GroupState>,
@@ -92,8 +93,8 @@ struct Waiter {
     wake: oneshot::Sender<()>,
 }
 
-impl State {
-    /// Starts waiting tasks as far as slots and groups allow, the most urgent of all groups first.
+impl SlotsState {
+    /// Starts as many waiting tasks as slots and groups allow, the most urgent of all groups first.
     fn start_waiting(&mut self) {
         loop {
             let best = self
@@ -115,7 +116,7 @@ impl State {
                 self.free -= 1;
                 self.parked -= 1;
             }
-            // A task that gave up finds that it is no longer waiting, and gives everything back.
+            // If the task no longer waits, dropping its permit gives everything back.
             let _ = waiter.wake.send(());
         }
     }
@@ -131,115 +132,122 @@ impl State {
 }
 
 impl Slots {
-    /// `limit` slots, and groups with these limits, for polls that take these turns.
+    /// Creates `limit` slots and groups with these limits, for polls that take these turns.
     pub(crate) fn new(limit: usize, group_limits: &[usize], turns: Turns) -> Arc<Self> {
         let groups = group_limits
             .iter()
             .map(|limit| GroupState { limit: *limit, running: 0, waiting: BTreeMap::new() })
             .collect();
         let turn = (0..turns.len()).map(|_| Notify::new()).collect();
-        let state =
-            State { free: limit, turns, running: 0, parked: 0, parked_limit: limit, groups, arrivals: 0 };
+        let state = SlotsState {
+            free: limit,
+            turns,
+            running: 0,
+            parked: 0,
+            parked_limit: limit,
+            groups,
+            arrivals: 0,
+        };
         Arc::new(Self { state: Mutex::new(state), turn, limit })
     }
 
-    /// How many there are.
+    /// The number of slots.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Waits for a free slot for a poll of this orchestrator.
+    /// Waits until a poll of this orchestrator gets a slot.
     ///
     /// # Cancel safety
     /// Nothing is taken before it returns.
-    pub(crate) async fn acquire(self: &Arc<Self>, who: usize) -> Slot {
-        let mut wish = Wish { slots: self, who, made: false };
+    pub(crate) async fn acquire(self: &Arc<Self>, orchestrator: OrchestratorIndex) -> Slot {
+        let mut wish = Wish { slots: self, orchestrator, made: false };
         loop {
             if let Some(slot) = self.take(&mut wish) {
                 return slot;
             }
-            self.turn[who].notified().await;
+            self.turn[orchestrator.0].notified().await;
         }
     }
 
-    /// Takes a slot if it is this one's turn, else makes sure that it waits in line.
+    /// Takes a slot if it is the poller's turn, else makes sure that the poller waits in line.
     fn take(self: &Arc<Self>, wish: &mut Wish<'_>) -> Option<Slot> {
         let mut state = self.lock();
         if !wish.made {
-            state.turns.wish(wish.who, Instant::now());
+            state.turns.wish(wish.orchestrator, Instant::now());
             wish.made = true;
         }
-        if state.turns.next(state.free) != Some(wish.who) {
-            // The order can have changed since it was told: whoever is next by now has not heard of it.
+        if state.turns.next(state.free) != Some(wish.orchestrator) {
+            // The order may have changed since this poller was notified: notify the one that is next now.
             self.wake(&state);
             return None;
         }
-        state.turns.withdraw(wish.who);
+        state.turns.withdraw(wish.orchestrator);
         wish.made = false;
         state.free -= 1;
-        // Several can be freed while one notification is on its way: hand it on.
+        // Several slots can become free while one notification is on its way: pass it on.
         self.wake(&state);
         Some(Slot { slots: Some(self.clone()) })
     }
 
-    /// Tells whoever waits and can have a slot.
-    fn wake(&self, state: &State) {
-        if let Some(who) = state.turns.next(state.free) {
-            self.turn[who].notify_one();
+    /// Notifies the orchestrator that can take a slot next.
+    fn wake(&self, state: &SlotsState) {
+        if let Some(orchestrator) = state.turns.next(state.free) {
+            self.turn[orchestrator.0].notify_one();
         }
     }
 
-    /// A poll was sent to this orchestrator: its turn is used.
-    pub(crate) fn sent(&self, who: usize) {
+    /// Records that a poll was sent to this orchestrator, which uses its turn.
+    pub(crate) fn on_poll_sent(&self, orchestrator: OrchestratorIndex) {
         if self.turn.len() > 1 {
-            self.lock().turns.sent(who);
+            self.lock().turns.on_poll_sent(orchestrator);
         }
     }
 
-    /// A poll brought a task to this orchestrator. How many pollers it should have.
-    pub(crate) fn brought_task(&self, who: usize, pollers: usize) -> Share {
+    /// Records that a poll of this orchestrator, which has this many pollers, returned a task. Returns its share of pollers.
+    pub(crate) fn on_task(&self, orchestrator: OrchestratorIndex, pollers: usize) -> Share {
         match self.turn.len() {
             1 => Share::Less,
-            _ => match self.lock().turns.brought_task(who, pollers, Instant::now()) {
-                // More than could ever be used at once.
+            _ => match self.lock().turns.on_task(orchestrator, pollers, Instant::now()) {
+                // More pollers than slots could never all be used.
                 Share::Lacking if pollers >= self.limit => Share::Less,
                 share => share,
             },
         }
     }
 
-    /// A poll brought nothing to this orchestrator.
-    pub(crate) fn brought_nothing(&self, who: usize) {
+    /// Records that a poll of this orchestrator returned no task.
+    pub(crate) fn on_no_task(&self, orchestrator: OrchestratorIndex) {
         if self.turn.len() > 1 {
-            self.lock().turns.brought_nothing(who);
+            self.lock().turns.on_no_task(orchestrator);
         }
     }
 
-    /// How many times longer than the heaviest this orchestrator pauses after an empty answer.
-    pub(crate) fn stride(&self, who: usize) -> f64 {
-        self.lock().turns.stride(who)
+    /// The pause of this orchestrator after an empty answer, as a multiple of that of the heaviest orchestrator.
+    pub(crate) fn stride(&self, orchestrator: OrchestratorIndex) -> f64 {
+        self.lock().turns.stride(orchestrator)
     }
 
-    /// Whether a poll of this orchestrator holds a slot that another orchestrator waits for.
-    pub(crate) fn is_in_the_way(&self, who: usize) -> bool {
+    /// Returns true if another orchestrator waits for the slot that a poll of this one holds.
+    pub(crate) fn is_in_the_way(&self, orchestrator: OrchestratorIndex) -> bool {
         let state = self.lock();
-        state.free == 0 && state.turns.others_wait(who)
+        state.free == 0 && state.turns.others_wait(orchestrator)
     }
 
-    /// Says whether an orchestrator is down.
-    pub(crate) fn set_down(&self, who: usize, down: bool) {
+    /// Records that an orchestrator is down, or up again.
+    pub(crate) fn set_down(&self, orchestrator: OrchestratorIndex, down: bool) {
         let mut state = self.lock();
-        if state.turns.set_down(who, down, Instant::now()) {
+        if state.turns.set_down(orchestrator, down, Instant::now()) {
             self.wake(&state);
         }
     }
 
-    /// How many slots are free, those held by polls not among them.
+    /// The number of free slots. A slot held by a poll is not free.
     pub(crate) fn free(&self) -> usize {
         self.lock().free
     }
 
-    /// What is in use.
+    /// The slots in use now.
     pub(crate) fn usage(&self) -> Usage {
         let state = self.lock();
         let waiting: usize = state.groups.iter().map(|group| group.waiting.len()).sum();
@@ -256,15 +264,15 @@ impl Slots {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SlotsState> {
         lock(&self.state)
     }
 }
 
-/// A poller's place in the line for a slot, which it leaves however it ends.
+/// The place of a poller in the line for a slot. Dropping it leaves the line.
 struct Wish<'a> {
     slots: &'a Slots,
-    who: usize,
+    orchestrator: OrchestratorIndex,
     made: bool,
 }
 
@@ -272,30 +280,30 @@ impl Drop for Wish<'_> {
     fn drop(&mut self) {
         if self.made {
             let mut state = self.slots.lock();
-            state.turns.withdraw(self.who);
-            // It may have been told that it is its turn, and be gone before it saw it.
+            state.turns.withdraw(self.orchestrator);
+            // The poller may have been notified without having seen it: pass the notification on.
             self.slots.wake(&state);
         }
     }
 }
 
-/// The right to ask for one task.
+/// The right to poll for one task.
 #[derive(Debug)]
 pub(crate) struct Slot {
     slots: Option<Arc<Slots>>,
 }
 
 impl Slot {
-    /// Exchanges it for the right to run a task, or a place in its group's queue.
-    pub(crate) fn admit(mut self, group: Option<Group>, priority: f64) -> Place {
+    /// Exchanges the slot for a permit to run a task, which may first have to wait for the task's group.
+    pub(crate) fn admit(mut self, group: Option<Group>, priority: f64) -> RunPermit {
         let slots = self.slots.take().expect("a slot is exchanged once, by value");
         let mut guard = slots.lock();
         let state = &mut *guard;
-        let standing = match group {
+        let permit = match group {
             Some(index) if state.groups[index].running >= state.groups[index].limit => {
                 let (wake, started) = oneshot::channel();
                 state.arrivals += 1;
-                // Zero has two signs, which mean the same.
+                // Makes -0.0 equal to 0.0.
                 let order = (Reverse(Priority(priority + 0.0)), state.arrivals);
                 let has_slot = state.parked >= state.parked_limit;
                 if !has_slot {
@@ -303,21 +311,21 @@ impl Slot {
                     state.free += 1;
                 }
                 state.groups[index].waiting.insert(order, Waiter { has_slot, wake });
-                Standing::Waits { order, started: Some(started) }
+                PermitState::Waits { order, started: Some(started) }
             }
             _ => {
                 state.running += 1;
                 if let Some(index) = group {
                     state.groups[index].running += 1;
                 }
-                Standing::Runs
+                PermitState::Runs
             }
         };
-        // The slot given back may be what another group's task waits for.
+        // A task of another group may wait for the slot given back.
         state.start_waiting();
         slots.wake(state);
         drop(guard);
-        Place { slots, group, standing }
+        RunPermit { slots, group, permit }
     }
 }
 
@@ -332,51 +340,53 @@ impl Drop for Slot {
     }
 }
 
-/// A task's right to run, or its place in the queue. Given back when dropped.
+/// The right to run a task, now or once its group has room. Dropping it releases the slot or the place in the queue.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct RunPermit {
     slots: Arc<Slots>,
     group: Option<Group>,
-    standing: Standing,
+    permit: PermitState,
 }
 
 #[derive(Debug)]
-enum Standing {
+enum PermitState {
     Runs,
     Waits { order: Order, started: Option<oneshot::Receiver<()>> },
 }
 
-impl Place {
-    /// Whether the task has to wait for its group.
+impl RunPermit {
+    /// Returns true if the task has to wait for its group.
     pub(crate) fn must_wait(&self) -> bool {
-        matches!(self.standing, Standing::Waits { .. })
+        matches!(self.permit, PermitState::Waits { .. })
     }
 
     /// Waits until the task may run.
     ///
     /// # Cancel safety
-    /// The place is kept until it is dropped.
+    /// The place in the queue is kept until the permit is dropped.
     pub(crate) async fn started(&mut self) {
-        if let Standing::Waits { started, .. } = &mut self.standing
+        if let PermitState::Waits { started, .. } = &mut self.permit
             && let Some(receiver) = started
         {
             // The sender lives in the queue, and leaves it only to send.
             let _ = receiver.await;
-            self.standing = Standing::Runs;
+            self.permit = PermitState::Runs;
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for RunPermit {
     fn drop(&mut self) {
         let mut guard = self.slots.lock();
         let state = &mut *guard;
-        match (&self.standing, self.group) {
-            (Standing::Waits { order, .. }, Some(group)) => match state.groups[group].waiting.remove(order) {
-                Some(waiter) if waiter.has_slot => state.free += 1,
-                Some(_) => state.parked -= 1,
-                None => state.end(self.group),
-            },
+        match (&self.permit, self.group) {
+            (PermitState::Waits { order, .. }, Some(group)) => {
+                match state.groups[group].waiting.remove(order) {
+                    Some(waiter) if waiter.has_slot => state.free += 1,
+                    Some(_) => state.parked -= 1,
+                    None => state.end(self.group),
+                }
+            }
             _ => state.end(self.group),
         }
         state.start_waiting();

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::capacity::turns::Precedence;
 
+const FIRST: OrchestratorIndex = OrchestratorIndex(0);
+const SECOND: OrchestratorIndex = OrchestratorIndex(1);
+
 fn slots(limit: usize, group_limits: &[usize]) -> Arc<Slots> {
     Slots::new(limit, group_limits, Turns::new(Precedence::Rank, &[1]))
 }
@@ -13,54 +16,55 @@ fn slot(slots: &Arc<Slots>) -> Slot {
 }
 
 fn try_acquire(slots: &Arc<Slots>) -> Option<Slot> {
-    slots.acquire(0).now_or_never()
+    slots.acquire(FIRST).now_or_never()
 }
 
 #[test]
 fn a_slot_is_free_again_at_once() {
     let slots = slots(1, &[]);
-    let place = slot(&slots).admit(None, 0.0);
+    let permit = slot(&slots).admit(None, 0.0);
     assert!(try_acquire(&slots).is_none());
     assert_eq!(slots.usage(), Usage { running: 1, waiting: 0, open: 0, groups_open: vec![] });
-    drop(place);
+    drop(permit);
     assert!(try_acquire(&slots).is_some());
 }
 
 #[tokio::test]
-async fn whoever_waits_is_woken() {
+async fn waiting_pollers_are_woken() {
     let slots = slots(2, &[]);
     let (one, two) = (slot(&slots), slot(&slots));
-    let (three, four) = (slots.acquire(0), slots.acquire(0));
+    let (three, four) = (slots.acquire(FIRST), slots.acquire(FIRST));
     drop(one);
     drop(two);
     let (_three, _four) = tokio::join!(three, four);
 }
 
 #[tokio::test]
-async fn those_who_wait_take_their_turns() {
+async fn waiting_pollers_take_turns() {
     let slots = Slots::new(1, &[], Turns::new(Precedence::Weight, &[2, 1]));
     let mut taken = Vec::new();
-    let poll = async |who: usize, taken: &std::cell::RefCell<&mut Vec<usize>>| {
+    let poll = async |orchestrator: OrchestratorIndex,
+                      taken: &std::cell::RefCell<&mut Vec<OrchestratorIndex>>| {
         for _ in 0..30 {
-            let slot = slots.acquire(who).await;
-            slots.sent(who);
-            taken.borrow_mut().push(who);
+            let slot = slots.acquire(orchestrator).await;
+            slots.on_poll_sent(orchestrator);
+            taken.borrow_mut().push(orchestrator);
             drop(slot);
             tokio::task::yield_now().await;
         }
     };
     let shared = std::cell::RefCell::new(&mut taken);
-    tokio::join!(poll(0, &shared), poll(0, &shared), poll(1, &shared));
-    let light = taken[..45].iter().filter(|who| **who == 1).count();
+    tokio::join!(poll(FIRST, &shared), poll(FIRST, &shared), poll(SECOND, &shared));
+    let light = taken[..45].iter().filter(|polled| **polled == SECOND).count();
     assert_eq!(light, 15, "{taken:?}");
 }
 
 #[tokio::test]
-async fn who_leaves_the_line_hands_its_turn_on() {
+async fn a_poller_that_leaves_the_line_passes_its_turn_on() {
     let slots = Slots::new(1, &[], Turns::new(Precedence::Rank, &[1, 1]));
-    let held = slots.acquire(0).await;
-    let mut first = Box::pin(slots.acquire(0));
-    let mut second = Box::pin(slots.acquire(1));
+    let held = slots.acquire(FIRST).await;
+    let mut first = Box::pin(slots.acquire(FIRST));
+    let mut second = Box::pin(slots.acquire(SECOND));
     assert!(futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut second).is_pending());
     drop(held);
     drop(first);
@@ -68,32 +72,32 @@ async fn who_leaves_the_line_hands_its_turn_on() {
 }
 
 #[tokio::test]
-async fn no_slot_is_left_unused_when_the_order_changes_after_one_was_told() {
+async fn no_slot_is_left_unused_when_the_order_changes_after_a_notification() {
     let slots = Slots::new(1, &[], Turns::new(Precedence::Weight, &[1, 1]));
-    let held = slots.acquire(0).await;
-    let mut first = Box::pin(slots.acquire(0));
-    let mut second = Box::pin(slots.acquire(1));
+    let held = slots.acquire(FIRST).await;
+    let mut first = Box::pin(slots.acquire(FIRST));
+    let mut second = Box::pin(slots.acquire(SECOND));
     assert!(futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut second).is_pending());
-    // It is the first's turn, and it is told; before it looks, another poll of its is counted.
+    // The first is notified; before it looks, another poll of its orchestrator is counted.
     drop(held);
-    slots.sent(0);
+    slots.on_poll_sent(FIRST);
     assert!(futures_util::poll!(&mut first).is_pending());
-    assert!(futures_util::poll!(&mut second).is_ready(), "nobody told it");
+    assert!(futures_util::poll!(&mut second).is_ready(), "it was not notified");
 }
 
 #[tokio::test]
 async fn a_poll_is_in_the_way_when_another_that_is_up_waits_for_its_slot() {
     let slots = Slots::new(1, &[], Turns::new(Precedence::Rank, &[1, 1]));
-    let held = slots.acquire(0).await;
-    assert!(!slots.is_in_the_way(0));
-    let mut other = Box::pin(slots.acquire(1));
-    assert!(futures_util::poll!(&mut other).is_pending() && slots.is_in_the_way(0));
-    assert!(!slots.is_in_the_way(1));
-    slots.set_down(1, true);
-    assert!(!slots.is_in_the_way(0), "nor would the other be answered");
-    slots.set_down(1, false);
+    let held = slots.acquire(FIRST).await;
+    assert!(!slots.is_in_the_way(FIRST));
+    let mut other = Box::pin(slots.acquire(SECOND));
+    assert!(futures_util::poll!(&mut other).is_pending() && slots.is_in_the_way(FIRST));
+    assert!(!slots.is_in_the_way(SECOND));
+    slots.set_down(SECOND, true);
+    assert!(!slots.is_in_the_way(FIRST), "nor would the other be answered");
+    slots.set_down(SECOND, false);
     drop(held);
-    assert!(!slots.is_in_the_way(0));
+    assert!(!slots.is_in_the_way(FIRST));
 }
 
 #[test]
@@ -108,7 +112,7 @@ fn a_task_whose_group_is_full_waits_without_a_slot() {
 }
 
 #[test]
-fn beyond_as_many_as_there_are_slots_the_waiting_hold_theirs() {
+fn if_more_tasks_wait_than_there_are_slots_the_rest_hold_theirs() {
     let slots = slots(2, &[1]);
     let _runs = slot(&slots).admit(Some(0), 0.0);
     let _waits: Vec<_> = (0..2).map(|_| slot(&slots).admit(Some(0), 0.0)).collect();
@@ -143,7 +147,7 @@ fn zero_has_no_sign() {
 }
 
 #[test]
-fn who_gives_up_waiting_leaves_nothing_behind() {
+fn a_task_that_stops_waiting_leaves_nothing_behind() {
     let slots = slots(2, &[1]);
     let runs = slot(&slots).admit(Some(0), 0.0);
     let gives_up = slot(&slots);
@@ -158,17 +162,17 @@ proptest! {
     fn limits_hold_over_any_history(steps in proptest::collection::vec((0u8..4, 0usize..3, 0u8..3), 1..200)) {
         let limits = [1, 2];
         let slots = slots(3, &limits);
-        let mut places: Vec<Place> = Vec::new();
+        let mut permits: Vec<RunPermit> = Vec::new();
         for (step, which, priority) in steps {
             if step < 3 {
                 if let Some(slot) = try_acquire(&slots) {
-                    places.push(slot.admit((which < 2).then_some(which), f64::from(priority)));
+                    permits.push(slot.admit((which < 2).then_some(which), f64::from(priority)));
                 }
-            } else if !places.is_empty() {
-                places.remove(which % places.len());
+            } else if !permits.is_empty() {
+                permits.remove(which % permits.len());
             }
-            for place in &mut places {
-                let _ = place.started().now_or_never();
+            for permit in &mut permits {
+                let _ = permit.started().now_or_never();
             }
             let state = slots.lock();
             prop_assert!(state.running <= 3 && state.parked <= 3);
@@ -179,7 +183,7 @@ proptest! {
             let with_slot = state.groups.iter().map(|group| group.waiting.len()).sum::<usize>() - state.parked;
             prop_assert_eq!(state.free + state.running + with_slot, 3);
         }
-        drop(places);
+        drop(permits);
         prop_assert_eq!(slots.usage(), Usage { running: 0, waiting: 0, open: 3, groups_open: vec![true, true] });
     }
 }

@@ -1,41 +1,44 @@
-//! Whose turn it is to poll, when more polls are wished for than there are slots. Pure.
+//! The turns of orchestrators when more pollers wait than there are slots. Pure.
 //!
-//! Weighted round robin in its smooth form: each poll of an orchestrator costs it a *stride*, the heaviest weight
-//! divided by its own, and the one that has paid least goes next. Where ranks decide (`WATERFALL`, `FAILOVER`), the
-//! first in the list goes next that has not just had nothing; a task begins the list anew.
+//! Smooth weighted round robin: each poll of an orchestrator costs it a *stride*, the heaviest weight divided by its own,
+//! and the orchestrator that has paid least is next. If ranks decide (`WATERFALL`, `FAILOVER`), the next is the first in
+//! the list whose last poll was not empty; a task starts the list again from the beginning.
 //!
-//! What was paid is remembered only among orchestrators that compete: one that comes back after a pause has neither
-//! saved up turns nor lost any, and one that had much to itself owes whoever waits at most [`LONGEST_DEBT`] strides.
+//! Payments only count among orchestrators that compete: one that comes back after a pause has neither saved up turns nor
+//! lost any, and one that polled alone for long owes the waiting ones at most [`MAX_DEBT`] strides.
 
 use std::cmp::Reverse;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// An orchestrator whose poll brought a task is about to poll again, for so long.
+use crate::capacity::orchestrator_index::OrchestratorIndex;
+
+/// The time after a task during which an orchestrator counts as about to poll again.
 const LIVELY_FOR: Duration = Duration::from_secs(1);
 
-/// However much one polled while nobody else did, it waits for no more turns than this.
-const LONGEST_DEBT: f64 = 4.0;
+/// The maximum debt, in strides, of an orchestrator that polled while no other did.
+const MAX_DEBT: f64 = 4.0;
 
-/// What decides.
+/// The rule that decides who is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precedence {
     /// The weights: `ROUND_ROBIN`.
     Weight,
-    /// The place in the list.
+    /// The place in the list: `WATERFALL`, `FAILOVER`.
     Rank,
 }
 
-/// How many pollers an orchestrator should have, beside those it has.
+/// The pollers of an orchestrator, compared with its fair share of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Share {
-    /// One more may begin.
+    /// Start one more poller if a slot is free.
     Less,
-    /// One more may begin even without a slot for it: only among those that wait in line the weights decide.
+    /// Start one more poller even if no slot is free: weights only apply to pollers that are waiting.
     Lacking,
+    /// Keep the pollers.
     Exact,
-    /// One should end, so that others get theirs.
+    /// End one poller, so that other orchestrators get their share.
     More,
 }
 
@@ -43,24 +46,24 @@ pub(crate) enum Share {
 #[derive(Debug)]
 pub(crate) struct Turns {
     precedence: Precedence,
-    entries: Vec<Entry>,
+    entries: Vec<Contender>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Contender {
     weight: u32,
-    /// What its polls have cost it.
+    /// The strides paid for its polls.
     paid: f64,
-    /// Pollers that wait for a slot.
+    /// The number of its pollers that wait for a slot.
     wishes: usize,
     down: bool,
-    /// Its last poll brought nothing, and no other's has brought a task since.
+    /// Its last poll was empty, and no poll of any orchestrator has returned a task since.
     passed: bool,
-    /// When a poll brought a task last, and how many pollers there were.
+    /// The time of its last task, and the number of its pollers then.
     lively: Option<(Instant, usize)>,
 }
 
-impl Entry {
+impl Contender {
     fn is_lively(&self, now: Instant) -> bool {
         self.lively.is_some_and(|(at, _)| now.duration_since(at) < LIVELY_FOR)
     }
@@ -71,9 +74,9 @@ impl Entry {
 }
 
 impl Turns {
-    /// Orchestrators with these weights, each at least 1, in the order of their ranks.
+    /// Creates the turns of orchestrators with these weights, each at least 1, in the order of their ranks.
     pub(crate) fn new(precedence: Precedence, weights: &[u32]) -> Self {
-        let entry = |weight: &u32| Entry {
+        let entry = |weight: &u32| Contender {
             weight: *weight,
             paid: 0.0,
             wishes: 0,
@@ -84,63 +87,64 @@ impl Turns {
         Self { precedence, entries: weights.iter().map(entry).collect() }
     }
 
-    /// How many orchestrators there are.
+    /// The number of orchestrators.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// A poller of this orchestrator waits for a slot from now on.
-    pub(crate) fn wish(&mut self, who: usize, now: Instant) {
-        if !self.entries[who].competes(now)
-            && let Some(least) = self.least_paid_beside(who, now)
+    /// Records that a poller of this orchestrator waits for a slot from now on.
+    pub(crate) fn wish(&mut self, orchestrator: OrchestratorIndex, now: Instant) {
+        if !self.entries[orchestrator.0].competes(now)
+            && let Some(least) = self.least_paid_beside(orchestrator, now)
         {
-            let paid = &mut self.entries[who].paid;
+            let paid = &mut self.entries[orchestrator.0].paid;
             *paid = paid.max(least);
         }
-        self.entries[who].wishes += 1;
+        self.entries[orchestrator.0].wishes += 1;
         self.forgive();
     }
 
-    /// Nobody who waits owes the others too much.
+    /// Limits the debts of the waiting orchestrators.
     fn forgive(&mut self) {
         let heaviest = f64::from(self.heaviest(|_| true));
-        let in_line = |entry: &&mut Entry| entry.wishes > 0 && !entry.down;
+        let in_line = |entry: &&mut Contender| entry.wishes > 0 && !entry.down;
         let least = self.entries.iter_mut().filter(in_line).map(|entry| entry.paid).min_by(f64::total_cmp);
         let Some(least) = least else { return };
         for entry in self.entries.iter_mut().filter(in_line) {
-            entry.paid = entry.paid.min(least + LONGEST_DEBT * heaviest / f64::from(entry.weight));
+            entry.paid = entry.paid.min(least + MAX_DEBT * heaviest / f64::from(entry.weight));
         }
     }
 
-    /// It waits no longer.
-    pub(crate) fn withdraw(&mut self, who: usize) {
-        self.entries[who].wishes -= 1;
+    /// Records that a poller of this orchestrator no longer waits.
+    pub(crate) fn withdraw(&mut self, orchestrator: OrchestratorIndex) {
+        self.entries[orchestrator.0].wishes -= 1;
     }
 
-    /// Whether pollers of others that are up wait for a slot.
-    pub(crate) fn others_wait(&self, who: usize) -> bool {
-        let mut others = self.entries.iter().enumerate().filter(|(index, _)| *index != who);
+    /// Returns true if pollers of other orchestrators that are up wait for a slot.
+    pub(crate) fn others_wait(&self, orchestrator: OrchestratorIndex) -> bool {
+        let mut others = self.entries.iter().enumerate().filter(|(index, _)| *index != orchestrator.0);
         others.any(|(_, entry)| entry.wishes > 0 && !entry.down)
     }
 
-    /// Who takes the next slot of those that are free, of those who wait.
-    pub(crate) fn next(&self, free: usize) -> Option<usize> {
+    /// Returns the orchestrator whose poller takes the next of the free slots.
+    pub(crate) fn next(&self, free: usize) -> Option<OrchestratorIndex> {
         if free == 0 {
             return None;
         }
         let all_down = self.entries.iter().all(|entry| entry.down);
-        // A poll to one that is down may hang: it never takes the last slot while another is up.
+        // A poll to an orchestrator that is down may hang: it never takes the last slot while another is up.
         let waiting = |down: bool| {
             let of_these = self.entries.iter().enumerate();
             of_these.filter(move |(_, entry)| entry.wishes > 0 && entry.down == down).map(|(index, _)| index)
         };
         self.first_of(waiting(false))
             .or_else(|| self.first_of(waiting(true)).filter(|_| free > 1 || all_down))
+            .map(OrchestratorIndex)
     }
 
     fn first_of(&self, waiting: impl Iterator<Item = usize>) -> Option<usize> {
         match self.precedence {
-            Precedence::Rank => waiting.min_by_key(|who| (self.entries[*who].passed, *who)),
+            Precedence::Rank => waiting.min_by_key(|index| (self.entries[*index].passed, *index)),
             Precedence::Weight => waiting.min_by(|one, other| {
                 let (a, b) = (&self.entries[*one], &self.entries[*other]);
                 a.paid.total_cmp(&b.paid).then(Reverse(a.weight).cmp(&Reverse(b.weight))).then(one.cmp(other))
@@ -148,36 +152,36 @@ impl Turns {
         }
     }
 
-    /// A poll was sent to this orchestrator.
-    pub(crate) fn sent(&mut self, who: usize) {
-        self.entries[who].paid += self.stride_of(who, self.heaviest(|_| true));
-        if self.entries[who].passed {
-            // Everybody who waits has had nothing.
-            self.begin_anew();
+    /// Records that a poll was sent to this orchestrator.
+    pub(crate) fn on_poll_sent(&mut self, orchestrator: OrchestratorIndex) {
+        self.entries[orchestrator.0].paid += self.stride_of(orchestrator, self.heaviest(|_| true));
+        if self.entries[orchestrator.0].passed {
+            // The last polls of all waiting orchestrators were empty.
+            self.restart_list();
         }
     }
 
-    fn begin_anew(&mut self) {
+    fn restart_list(&mut self) {
         self.entries.iter_mut().for_each(|entry| entry.passed = false);
     }
 
-    /// A poll brought nothing.
-    pub(crate) fn brought_nothing(&mut self, who: usize) {
-        self.entries[who].passed = true;
+    /// Records that a poll of this orchestrator returned no task.
+    pub(crate) fn on_no_task(&mut self, orchestrator: OrchestratorIndex) {
+        self.entries[orchestrator.0].passed = true;
     }
 
-    /// A poll brought a task to an orchestrator that has so many pollers. How many it should have.
-    pub(crate) fn brought_task(&mut self, who: usize, pollers: usize, now: Instant) -> Share {
-        self.entries[who].lively = Some((now, pollers));
-        self.begin_anew();
+    /// Records that a poll of this orchestrator, which has this many pollers, returned a task. Returns its share of pollers.
+    pub(crate) fn on_task(&mut self, orchestrator: OrchestratorIndex, pollers: usize, now: Instant) -> Share {
+        self.entries[orchestrator.0].lively = Some((now, pollers));
+        self.restart_list();
         if self.precedence == Precedence::Rank {
             return Share::Less;
         }
-        let (own, pollers) = (u64::from(self.entries[who].weight), pollers as u64);
+        let (own, pollers) = (u64::from(self.entries[orchestrator.0].weight), pollers as u64);
         let mut others = Vec::new();
         for (index, entry) in self.entries.iter().enumerate() {
             if let Some((_, theirs)) = entry.lively
-                && index != who
+                && index != orchestrator.0
                 && entry.is_lively(now)
             {
                 others.push((theirs as u64, u64::from(entry.weight)));
@@ -192,40 +196,43 @@ impl Turns {
         }
     }
 
-    /// How many times longer than the heaviest that is up this one pauses after an empty answer.
-    pub(crate) fn stride(&self, who: usize) -> f64 {
+    /// The pause of this orchestrator after an empty answer, as a multiple of that of the heaviest orchestrator that is up.
+    pub(crate) fn stride(&self, orchestrator: OrchestratorIndex) -> f64 {
         match self.precedence {
             Precedence::Rank => 1.0,
             Precedence::Weight => {
-                self.stride_of(who, self.heaviest(|entry| !entry.down).max(self.entries[who].weight))
+                let own = self.entries[orchestrator.0].weight;
+                self.stride_of(orchestrator, self.heaviest(|entry| !entry.down).max(own))
             }
         }
     }
 
-    /// Whether this orchestrator is down. True when that is news. One that comes back has saved up nothing.
-    pub(crate) fn set_down(&mut self, who: usize, down: bool, now: Instant) -> bool {
-        if self.entries[who].down == down {
+    /// Records that this orchestrator is down, or up again; one that is up again has saved up no turns. Returns true if
+    /// that is a change.
+    pub(crate) fn set_down(&mut self, orchestrator: OrchestratorIndex, down: bool, now: Instant) -> bool {
+        if self.entries[orchestrator.0].down == down {
             return false;
         }
-        self.entries[who].down = down;
-        if let Some(least) = self.least_paid_beside(who, now) {
-            let paid = &mut self.entries[who].paid;
+        self.entries[orchestrator.0].down = down;
+        if let Some(least) = self.least_paid_beside(orchestrator, now) {
+            let paid = &mut self.entries[orchestrator.0].paid;
             *paid = paid.max(least);
         }
         true
     }
 
-    fn stride_of(&self, who: usize, heaviest: u32) -> f64 {
-        f64::from(heaviest) / f64::from(self.entries[who].weight)
+    fn stride_of(&self, orchestrator: OrchestratorIndex, heaviest: u32) -> f64 {
+        f64::from(heaviest) / f64::from(self.entries[orchestrator.0].weight)
     }
 
-    fn heaviest(&self, counts: impl Fn(&Entry) -> bool) -> u32 {
+    fn heaviest(&self, counts: impl Fn(&Contender) -> bool) -> u32 {
         self.entries.iter().filter(|entry| counts(entry)).map(|entry| entry.weight).max().unwrap_or(1)
     }
 
-    fn least_paid_beside(&self, who: usize, now: Instant) -> Option<f64> {
+    fn least_paid_beside(&self, orchestrator: OrchestratorIndex, now: Instant) -> Option<f64> {
         let others = self.entries.iter().enumerate();
-        let others = others.filter(|(index, entry)| *index != who && !entry.down && entry.competes(now));
+        let others =
+            others.filter(|(index, entry)| *index != orchestrator.0 && !entry.down && entry.competes(now));
         others.map(|(_, entry)| entry.paid).min_by(f64::total_cmp)
     }
 }

@@ -2,13 +2,17 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The next `count` polls when every orchestrator always wishes for one, but those that are down.
+fn index(index: usize) -> OrchestratorIndex {
+    OrchestratorIndex(index)
+}
+
+/// The next `count` polls while pollers of all orchestrators wait.
 fn polls(turns: &mut Turns, count: usize) -> Vec<usize> {
     (0..count)
         .map(|_| {
-            let who = turns.next(2).expect("somebody wishes");
-            turns.sent(who);
-            who
+            let next = turns.next(2).expect("a poller waits");
+            turns.on_poll_sent(next);
+            next.0
         })
         .collect()
 }
@@ -16,7 +20,7 @@ fn polls(turns: &mut Turns, count: usize) -> Vec<usize> {
 fn all_wish(precedence: Precedence, weights: &[u32], now: Instant) -> Turns {
     let mut turns = Turns::new(precedence, weights);
     for who in 0..weights.len() {
-        turns.wish(who, now);
+        turns.wish(index(who), now);
     }
     turns
 }
@@ -38,19 +42,19 @@ fn ranks_go_in_order() {
     let now = Instant::now();
     let mut turns = all_wish(Precedence::Rank, &[1, 100], now);
     assert_eq!(polls(&mut turns, 3), [0, 0, 0]);
-    turns.withdraw(0);
-    assert_eq!(turns.next(1), Some(1));
+    turns.withdraw(index(0));
+    assert_eq!(turns.next(1), Some(index(1)));
 }
 
 #[test]
-fn who_has_nothing_lets_those_after_it_go_until_there_is_a_task() {
+fn after_an_empty_poll_the_next_in_the_list_polls_until_there_is_a_task() {
     let now = Instant::now();
     let mut turns = all_wish(Precedence::Rank, &[1, 1, 1], now);
     for who in [0, 1, 2, 0, 1] {
         assert_eq!(polls(&mut turns, 1), [who]);
-        turns.brought_nothing(who);
+        turns.on_no_task(index(who));
     }
-    turns.brought_task(1, 1, now);
+    turns.on_task(index(1), 1, now);
     assert_eq!(polls(&mut turns, 1), [0]);
 }
 
@@ -58,46 +62,50 @@ fn who_has_nothing_lets_those_after_it_go_until_there_is_a_task() {
 fn one_that_is_down_gets_no_slot_that_another_could_use() {
     let now = Instant::now();
     let mut turns = all_wish(Precedence::Weight, &[100, 1], now);
-    assert!(turns.set_down(0, true, now) && !turns.set_down(0, true, now));
-    assert_eq!(turns.next(2), Some(1));
-    turns.withdraw(1);
-    assert_eq!((turns.next(1), turns.next(2)), (None, Some(0)), "the last slot is kept for who is up");
-    turns.set_down(1, true, now);
-    assert_eq!(turns.next(1), Some(0), "there is nobody to keep it for");
+    assert!(turns.set_down(index(0), true, now) && !turns.set_down(index(0), true, now));
+    assert_eq!(turns.next(2), Some(index(1)));
+    turns.withdraw(index(1));
+    assert_eq!(
+        (turns.next(1), turns.next(2)),
+        (None, Some(index(0))),
+        "the last slot is kept for one that is up"
+    );
+    turns.set_down(index(1), true, now);
+    assert_eq!(turns.next(1), Some(index(0)), "none is up to keep it for");
 }
 
 #[test]
 fn one_that_is_up_again_has_saved_up_nothing() {
     let now = Instant::now();
     let mut turns = all_wish(Precedence::Weight, &[1, 1], now);
-    turns.set_down(0, true, now);
+    turns.set_down(index(0), true, now);
     polls(&mut turns, 1000);
-    turns.set_down(0, false, now);
+    turns.set_down(index(0), false, now);
     assert_eq!(count(&polls(&mut turns, 10), 0), 5);
 }
 
 #[test]
-fn who_comes_back_has_saved_up_nothing() {
+fn one_that_comes_back_has_saved_up_nothing() {
     let began = Instant::now();
     let mut turns = Turns::new(Precedence::Weight, &[1, 1]);
-    turns.wish(0, began);
+    turns.wish(index(0), began);
     polls(&mut turns, 1000);
     let later = began + LIVELY_FOR;
-    turns.wish(1, later);
+    turns.wish(index(1), later);
     let polls = polls(&mut turns, 10);
     assert_eq!(count(&polls, 0), 5, "{polls:?}");
 }
 
 #[test]
-fn what_was_polled_beside_a_lively_one_is_owed_but_not_for_ever() {
+fn polls_beside_a_lively_one_are_owed_but_not_forever() {
     let now = Instant::now();
     let mut turns = Turns::new(Precedence::Weight, &[10, 1]);
-    turns.brought_task(0, 1, now);
+    turns.on_task(index(0), 1, now);
     for _ in 0..1000 {
-        turns.sent(1);
+        turns.on_poll_sent(index(1));
     }
-    turns.wish(0, now);
-    turns.wish(1, now);
+    turns.wish(index(0), now);
+    turns.wish(index(1), now);
     let polls = polls(&mut turns, 60);
     assert_eq!(
         polls.iter().position(|who| *who == 1),
@@ -113,7 +121,7 @@ fn pollers_grow_by_weight_among_those_that_have_tasks() {
     let mut pollers = [1, 1, 1];
     for _ in 0..20 {
         for (who, count) in pollers.iter_mut().enumerate() {
-            match turns.brought_task(who, *count, now) {
+            match turns.on_task(index(who), *count, now) {
                 Share::Less | Share::Lacking => *count = (*count + 1).min(8),
                 Share::More => *count = (*count - 1).max(1),
                 Share::Exact => {}
@@ -121,21 +129,21 @@ fn pollers_grow_by_weight_among_those_that_have_tasks() {
         }
     }
     assert_eq!(pollers, [8, 4, 1]);
-    assert_eq!(turns.brought_task(2, 8, now), Share::More);
-    assert_eq!(turns.brought_task(0, 1, now), Share::Lacking, "it has less than its share, slots or not");
+    assert_eq!(turns.on_task(index(2), 8, now), Share::More);
+    assert_eq!(turns.on_task(index(0), 1, now), Share::Lacking, "it has less than its share, slots or not");
     let later = now + LIVELY_FOR;
-    assert_eq!(turns.brought_task(2, 1, later), Share::Less, "the others have no tasks any more");
+    assert_eq!(turns.on_task(index(2), 1, later), Share::Less, "the others have no tasks any more");
 }
 
 #[test]
 fn pauses_are_as_long_as_the_weight_is_light() {
     let now = Instant::now();
     let mut turns = Turns::new(Precedence::Weight, &[100, 50, 10]);
-    let strides = |turns: &Turns| [0, 1, 2].map(|who| format!("{:.1}", turns.stride(who)));
+    let strides = |turns: &Turns| [0, 1, 2].map(|who| format!("{:.1}", turns.stride(index(who))));
     assert_eq!(strides(&turns), ["1.0", "2.0", "10.0"]);
-    turns.set_down(0, true, now);
+    turns.set_down(index(0), true, now);
     assert_eq!(strides(&turns), ["1.0", "1.0", "5.0"], "its share goes to the others");
-    assert!((Turns::new(Precedence::Rank, &[100, 1]).stride(1) - 1.0).abs() < f64::EPSILON);
+    assert!((Turns::new(Precedence::Rank, &[100, 1]).stride(index(1)) - 1.0).abs() < f64::EPSILON);
 }
 
 proptest! {
@@ -167,7 +175,7 @@ proptest! {
         let now = Instant::now();
         let dead = dead % weights.len();
         let mut turns = all_wish(Precedence::Weight, &weights, now);
-        turns.set_down(dead, true, now);
+        turns.set_down(index(dead), true, now);
         let with = polls(&mut turns, 300);
         let mut without = weights.clone();
         without.remove(dead);
@@ -181,9 +189,9 @@ proptest! {
         prop_assert_eq!(count(&with, dead), 0);
     }
 
-    /// Whoever wishes is served before long, whatever the others do and however long it was away.
+    /// A waiting poller is served before long, whatever the others do and however long it was away.
     #[test]
-    fn nobody_starves(
+    fn no_orchestrator_starves(
         weights in proptest::collection::vec(1u32..50, 2..5),
         steps in proptest::collection::vec((0usize..5, 0u8..4), 1..200),
     ) {
@@ -192,16 +200,16 @@ proptest! {
         for (who, step) in steps {
             let who = who % weights.len();
             match step {
-                0 => turns.sent(who),
-                1 => { turns.brought_task(who, 1, now); }
+                0 => turns.on_poll_sent(index(who)),
+                1 => { turns.on_task(index(who), 1, now); }
                 2 => now += Duration::from_millis(400),
-                _ => { turns.wish(who, now); turns.sent(who); turns.withdraw(who); }
+                _ => { turns.wish(index(who), now); turns.on_poll_sent(index(who)); turns.withdraw(index(who)); }
             }
         }
         for who in 0..weights.len() {
-            turns.wish(who, now);
+            turns.wish(index(who), now);
         }
-        // As many turns as everybody's debts of all strides add up to, at most.
+        // At most as many turns as all debts add up to.
         let total: u32 = weights.iter().sum();
         let served = polls(&mut turns, (total as usize + weights.len()) * 6);
         for who in 0..weights.len() {

@@ -21,7 +21,7 @@ use super::outbox::{Entry, Id, Outbox, Verdict};
 use super::recent::{Recent, Seen};
 use super::sender::Sender;
 use super::spool::Spool;
-use crate::capacity::changes::Changes;
+use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::files::Belongings;
 use crate::peer::{Asked, Peer, ResultEnd, say_rate_limited};
 use crate::threads::lock;
@@ -43,7 +43,7 @@ const LARGE_RESULT: usize = 900 << 10;
 pub(crate) struct Delivery {
     pub(super) peer: Arc<Peer>,
     worker_id: WorkerId,
-    changes: Arc<Changes>,
+    changes: Arc<HeartbeatTrigger>,
     on_ignored: Option<OnIgnored>,
     pub(super) books: Mutex<Books>,
     /// Something is ready, or the time of something has changed.
@@ -151,7 +151,7 @@ impl Delivery {
     pub(crate) fn new(
         peer: Arc<Peer>,
         worker_id: WorkerId,
-        changes: Arc<Changes>,
+        changes: Arc<HeartbeatTrigger>,
         on_ignored: Option<OnIgnored>,
         outbox: Outbox,
         tracker: TaskTracker,
@@ -226,7 +226,7 @@ impl Delivery {
         self.unstore(unwanted);
     }
 
-    /// Changes what there is to send, and sees to it that somebody does.
+    /// HeartbeatTrigger what there is to send, and sees to it that somebody does.
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut Books, Instant)) {
         self.home.get_or_init(Handle::current);
         self.rearrange(change);
@@ -329,7 +329,7 @@ impl Delivery {
         let verdict = self.decide(books, id, entry, reply);
         if books.has_room() != had_room {
             // One that was busy because of its results is idle again.
-            self.changes.happened();
+            self.changes.on_change();
         }
         verdict
     }
@@ -397,12 +397,15 @@ impl Delivery {
                     "the orchestrator ignored the result"
                 );
                 if let Some(hook) = &self.on_ignored {
-                    hook.call(&IgnoredResult {
+                    let result = IgnoredResult {
                         task_id: entry.task_id.clone(),
                         job_id: entry.job_id.clone(),
                         orchestrator: orchestrator.clone(),
                         reason: why.clone(),
-                    });
+                    };
+                    if let Err(panicked) = hook.call(&result) {
+                        tracing::error!("{panicked}");
+                    }
                 }
             }
             Verdict::Later { delay, newly_kept: true } => {

@@ -15,6 +15,7 @@ pub(crate) use roles::{Pace, Role};
 pub(crate) use signs::Sign;
 
 use self::roles::Fleet;
+use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slots;
 use crate::config::MultiOrchestratorMode;
 use crate::threads::lock;
@@ -92,7 +93,7 @@ impl Orchestrators {
         self.posts[who].unreachable.subscribe()
     }
 
-    /// Changes when this one is there again after nobody was.
+    /// HeartbeatTrigger when this one is there again after nobody was.
     pub(crate) fn returns(&self, who: usize) -> watch::Receiver<u64> {
         self.posts[who].returns.subscribe()
     }
@@ -149,7 +150,7 @@ impl Orchestrators {
         }
         for (index, post) in self.posts.iter().enumerate() {
             // Of some that were down nothing is known any more.
-            self.slots.set_down(index, fleet.is_down(index));
+            self.slots.set_down(OrchestratorIndex(index), fleet.is_down(index));
             let role = fleet.role(index);
             let is_new = post.role.send_if_modified(|known| std::mem::replace(known, role) != role);
             if !is_new {
@@ -193,6 +194,6 @@ mod tests {
         all.heard(0, Sign::Gone);
         assert!(all.is_active(1));
         all.registered(1);
-        assert!(slots.acquire(1).now_or_never().is_some());
+        assert!(slots.acquire(OrchestratorIndex(1)).now_or_never().is_some());
     }
 }

@@ -1,4 +1,14 @@
-//! The graphics cards of the machine, by NVIDIA's management library where it is installed.
+//! The graphics cards of the machine, measured by NVIDIA's management library where it is installed.
+
+pub(super) const GIB: f64 = (1u64 << 30) as f64;
+
+/// The name of a device's metric for used memory.
+pub(super) const MEMORY_USED: &str = "memory_used_gb";
+
+/// Rounds to hundredths: more digits are noise.
+pub(super) fn rounded(number: f64) -> f64 {
+    if number.is_finite() { (number * 100.0).round() / 100.0 } else { 0.0 }
+}
 
 #[cfg(feature = "nvml")]
 pub(crate) use nvml::Graphics;
@@ -14,8 +24,8 @@ mod none {
     pub(crate) struct Graphics;
 
     impl Graphics {
-        #[expect(clippy::unused_self, reason = "the other one looks at something")]
-        pub(crate) fn look(&self) -> (Vec<Device>, Vec<DeviceUsage>) {
+        #[expect(clippy::unused_self, reason = "the other implementation uses it")]
+        pub(crate) fn measure(&self) -> (Vec<Device>, Vec<DeviceUsage>) {
             (Vec::new(), Vec::new())
         }
     }
@@ -32,21 +42,23 @@ mod nvml {
     use rxon::model::{Device, DeviceUsage};
     use tracing::debug;
 
-    use crate::session::machine::{GIB, MEMORY_USED, rounded};
+    use super::{GIB, MEMORY_USED, rounded};
 
-    /// Looks at the cards. The library is loaded at the first look; where there is none it is not tried again.
+    /// Measures the cards. The library is loaded at the first measurement; if there is none, it is not tried again.
     #[derive(Debug, Default)]
     pub(crate) struct Graphics(OnceCell<Option<Nvml>>);
 
     impl Graphics {
-        /// What there is, and how busy each is.
-        pub(crate) fn look(&self) -> (Vec<Device>, Vec<DeviceUsage>) {
+        /// Returns the cards, and how busy each of them is.
+        pub(crate) fn measure(&self) -> (Vec<Device>, Vec<DeviceUsage>) {
             let library = self.0.get_or_init(|| {
-                Nvml::init().inspect_err(|error| debug!(%error, "no graphics cards by NVML")).ok()
+                Nvml::init()
+                    .inspect_err(|error| debug!(%error, "no graphics cards: NVML is not available"))
+                    .ok()
             });
             let Some(library) = library else { return Default::default() };
             let count = library.device_count().unwrap_or(0);
-            // A card that has fallen off the bus must not hide the others.
+            // A card that fails must not hide the others.
             (0..count).filter_map(|index| card(library, index).ok()).unzip()
         }
     }

@@ -15,6 +15,7 @@ mod under_way;
 
 pub(crate) use self::under_way::OpenPolls;
 use crate::capacity::Offer;
+use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slot;
 use crate::execution::Executor;
 use crate::peer::Asked;
@@ -172,7 +173,7 @@ impl Pollers {
                 continue;
             }
             if !matches!(polled, Ok(Polled::Task(..))) {
-                self.offer.slots.brought_nothing(self.session.origin.orchestrator);
+                self.offer.slots.on_no_task(OrchestratorIndex(self.session.origin.orchestrator));
             }
             match self.polled(polled, sent, now, slot) {
                 Next::Continue => {}
@@ -194,7 +195,7 @@ impl Pollers {
         loop {
             // Its sender lives as long as the worker.
             let _ = unreachable.wait_for(|unreachable| *unreachable).await;
-            if self.offer.slots.is_in_the_way(who) {
+            if self.offer.slots.is_in_the_way(OrchestratorIndex(who)) {
                 return;
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
@@ -218,7 +219,7 @@ impl Pollers {
                 }
                 self.session.origin.delivery.room().await;
                 self.offer.disk.room().await;
-                self.offer.slots.acquire(self.session.origin.orchestrator).await
+                self.offer.slots.acquire(OrchestratorIndex(self.session.origin.orchestrator)).await
             };
             let slot = tokio::select! {
                 biased;
@@ -228,7 +229,7 @@ impl Pollers {
             // While this one waited, another poller may have been told to wait, and results may have piled up.
             let now = Instant::now();
             if self.session.origin.delivery.has_room() && self.polling().may_send(now) {
-                self.offer.slots.sent(self.session.origin.orchestrator);
+                self.offer.slots.on_poll_sent(OrchestratorIndex(self.session.origin.orchestrator));
                 returns.mark_unchanged();
                 return Some((slot, now));
             }
@@ -284,14 +285,14 @@ impl Pollers {
                 return self.polling().on_error(sent, now);
             }
         };
-        let stride = self.offer.slots.stride(self.session.origin.orchestrator);
+        let stride = self.offer.slots.stride(OrchestratorIndex(self.session.origin.orchestrator));
         self.polling().on_answer(brought, stride, sent, now)
     }
 
     /// What it means that a poll brought a task.
     fn brought_task(&self) -> Brought {
         let pollers = self.polling().pollers();
-        let share = self.offer.slots.brought_task(self.session.origin.orchestrator, pollers);
+        let share = self.offer.slots.on_task(OrchestratorIndex(self.session.origin.orchestrator), pollers);
         Brought::Task { free_slots: self.offer.slots.free(), share }
     }
 

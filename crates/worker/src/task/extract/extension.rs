@@ -1,4 +1,4 @@
-//! What middleware puts in for handlers.
+//! Values that middleware inserts for handlers.
 
 use std::any::type_name;
 use std::task::{Context, Poll};
@@ -6,16 +6,18 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{FromTaskParts, Rejection, TaskParts, TaskRequest};
+use super::argument::FromTaskParts;
+use super::rejection::Rejection;
+use super::request::{TaskParts, TaskRequest};
 
-/// A value that a layer put in for the handler, by its type. It is cloned: put what is not cheap to clone into an
-/// `Arc`.
+/// A value that a layer inserted for the handler, found by its type. The value is cloned: put a value that is not cheap to
+/// clone into an `Arc`.
 ///
-/// As an argument it takes the value out; a handler whose value no layer put in is not run, and its task ends with
-/// `PERMANENT_ERROR`. As a layer it puts the same value in for every task; one of its own for each task is inserted by
-/// a [middleware](crate::middleware::from_fn()). A layer further inside wins.
+/// As an argument it gets the value. If no layer inserted one, the handler is not run, and its task ends with
+/// `PERMANENT_ERROR`. As a layer it inserts the same value for every task; to insert a different value for each task, use
+/// a [middleware](crate::middleware::from_fn()). If several layers insert a value of the same type, the innermost wins.
 ///
-/// What all handlers share is better given as [`State`](crate::State), which is checked when the worker is compiled.
+/// For a value that all handlers share, prefer [`State`](crate::State), which is checked when the worker is compiled.
 ///
 /// ```
 /// use avtomatika_worker::prelude::*;
@@ -50,7 +52,7 @@ impl<I, T: Clone> Layer<I> for Extension<T> {
     }
 }
 
-/// Puts a value in for every task; made by [`Extension`].
+/// The service of [`Extension`] as a layer.
 #[derive(Debug, Clone, Copy)]
 pub struct AddExtension<I, T> {
     inner: I,

@@ -5,13 +5,15 @@ use std::convert::Infallible;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{FromTaskParts, Rejection, TaskParts};
+use super::argument::FromTaskParts;
+use super::rejection::Rejection;
+use super::request::TaskParts;
 use crate::files::within;
 
 /// The parameters, deserialised. Unknown fields are ignored unless the type denies them.
 ///
-/// What does not fit ends the task with `INVALID_INPUT_ERROR`, a message for people, and the path of the problem in
-/// `details`.
+/// Parameters that do not fit end the task with `INVALID_INPUT_ERROR`, with a message for people and the path of the
+/// problem in `details`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Params<T>(pub T);
 
@@ -27,7 +29,7 @@ impl<T: DeserializeOwned + Send, S: Sync> FromTaskParts<S> for Params<T> {
     }
 }
 
-/// Where in the text it is says nothing to somebody who sees the parameters as an object: the path does.
+/// Removes the position in the text, which is of no use to a reader who sees the parameters as an object.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {

@@ -1,19 +1,20 @@
-//! What the handlers of a worker share.
+//! The state that the handlers of a worker share.
 
 use std::convert::Infallible;
 
-use super::{FromTaskParts, TaskParts};
+use super::argument::FromTaskParts;
+use super::request::TaskParts;
 
 /// The worker's shared state, as given to [`with_state`](crate::WorkerBuilder::with_state), or a part of it that
-/// implements [`FromRef`]. A worker that was not given it does not compile.
+/// implements [`FromRef`]. A worker without that state does not compile.
 ///
-/// It is cloned for every task: put what is not cheap to clone into an `Arc`.
+/// The state is cloned for every task: put a value that is not cheap to clone into an `Arc`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct State<T>(pub T);
 
 /// A part that can be taken out of a larger state.
 pub trait FromRef<S> {
-    /// Takes it out.
+    /// Takes the part out of the state.
     fn from_ref(state: &S) -> Self;
 }
 

@@ -1,19 +1,22 @@
-//! Parameters that are checked by garde.
+//! Parameters checked by garde.
 
 use garde::{Report, Validate};
 use serde::de::DeserializeOwned;
 
-use super::{FromTaskParts, Params, Rejection, TaskParts};
+use super::argument::FromTaskParts;
+use super::params::Params;
+use super::rejection::Rejection;
+use super::request::TaskParts;
 
-/// Parameters that obey the rules of their type, which are written with [`garde`] (0.23).
+/// Parameters that obey the rules of their type, written with [`garde`] (0.23).
 ///
-/// What does not fit ends the task with `INVALID_INPUT_ERROR`, before the handler runs. A wrong shape is told as
-/// [`Params`] does, with its path; of the rules all that are broken are told, each with its path: in the message (the
-/// first 20) and in `details.problems` (the first 1,000; `details.omitted` counts what is left out). The names
-/// in them are those of the Rust fields, also where serde renames one: garde knows no other.
+/// Invalid parameters end the task with `INVALID_INPUT_ERROR` before the handler runs. A wrong shape is reported as by
+/// [`Params`], with its path. All broken rules are reported, each with its path: in the message (the first 20) and in
+/// `details.problems` (the first 1,000; `details.omitted` is the number of the rest). The paths use the names of the
+/// Rust fields even if serde renames them: garde knows no others.
 ///
-/// Rules that need a context are checked with its default. With one of your own, check in the handler:
-/// `params.validate_with(&context).map_err(Rejection::from)?` says the same.
+/// Rules that need a context are checked with its default. To use a context of your own, check in the handler:
+/// `params.validate_with(&context).map_err(Rejection::from)?` reports the same.
 ///
 /// ```
 /// use avtomatika_worker::prelude::*;
@@ -53,7 +56,7 @@ where
     }
 }
 
-/// All that is wrong, each with its path.
+/// Reports all problems, each with its path.
 impl From<Report> for Rejection {
     fn from(report: Report) -> Self {
         let texts = |(path, problem): &(garde::Path, garde::Error)| {
@@ -61,7 +64,7 @@ impl From<Report> for Rejection {
             (path, problem.to_string())
         };
         let mut problems: Vec<_> = report.iter().map(texts).collect();
-        // garde's derive gives them in an order that changes from one build to the next.
+        // The order in garde's report changes from one build to the next.
         problems.sort_by(|(path, problem), (other, other_problem)| {
             steps(path).cmp(steps(other)).then_with(|| problem.cmp(other_problem))
         });
@@ -69,7 +72,7 @@ impl From<Report> for Rejection {
     }
 }
 
-/// What a path leads through, with indices as numbers.
+/// Splits a path into its steps, with indices as numbers.
 fn steps(path: &str) -> impl Iterator<Item = (Option<u64>, &str)> {
     path.split(['.', '[', ']']).map(|step| (step.parse().ok(), step))
 }
@@ -81,22 +84,22 @@ mod tests {
 
     use super::*;
 
-    fn told(report: Report) -> (String, Value) {
+    fn reported(report: Report) -> (String, Value) {
         let error = Rejection::from(report).error().clone();
         let details = error.details().and_then(|details| serde_json::from_str(details).ok());
         (error.to_string(), details.expect("details"))
     }
 
     #[test]
-    fn every_problem_is_told_with_its_path() {
+    fn every_problem_is_reported_with_its_path() {
         let mut report = Report::new();
         report.append(Path::new("items").join(2).join("width"), Error::new("lower than 1"));
         assert_eq!(
-            told(report.clone()).0,
+            reported(report.clone()).0,
             "INVALID_INPUT_ERROR: invalid params at `items[2].width`: lower than 1"
         );
         report.append(Path::empty(), Error::new("too much"));
-        let (message, details) = told(report);
+        let (message, details) = reported(report);
         assert_eq!(
             message,
             "INVALID_INPUT_ERROR: invalid params: too much; at `items[2].width`: lower than 1"
@@ -108,12 +111,12 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_problems_is_cut_and_counted() {
+    fn a_long_list_of_problems_is_cut_and_counted() {
         let mut report = Report::new();
         for index in (0..1500).rev() {
             report.append(Path::new("items").join(index), Error::new("length is lower than 1"));
         }
-        let (message, details) = told(report);
+        let (message, details) = reported(report);
         assert!(message.contains("at `items[19]`") && !message.contains("at `items[20]`"), "{message}");
         assert!(message.ends_with("; and 1480 more"), "{message}");
         assert_eq!(details["problems"].as_array().map(Vec::len), Some(1000));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A function that blocks, made a handler by [`blocking`].
+/// A blocking function, made a handler by [`blocking`].
 #[derive(Clone, Copy)]
 pub struct Blocking<F>(pub(super) F);
 
@@ -12,11 +12,11 @@ impl<F> fmt::Debug for Blocking<F> {
     }
 }
 
-/// Makes a handler of a function that blocks: computing, or waiting without `await`.
+/// Makes a handler of a function that blocks: one that computes, or waits without `await`.
 ///
-/// It runs on a thread of the worker's own. As many may block at once as there are slots, and nothing else notices.
-/// It cannot be interrupted: a long one asks [`TaskContext::is_cancelled`](crate::TaskContext::is_cancelled) now
-/// and then.
+/// It runs on one of the worker's own threads. As many handlers can block at once as there are slots, and nothing else
+/// is held up. A blocking handler cannot be interrupted: one that runs long should check
+/// [`TaskContext::is_cancelled`](crate::TaskContext::is_cancelled) regularly.
 ///
 /// ```
 /// use avtomatika_worker::prelude::*;

@@ -10,14 +10,14 @@ use std::task::{Context, Poll};
 use tower::util::BoxCloneSyncService;
 use tower_service::Service;
 
-use super::Handler;
+use super::function::Handler;
 use crate::task::extract::TaskRequest;
 use crate::task::outcome::Outcome;
 
-/// The service of one task: it always ends in an outcome.
+/// The service of one task name, which always ends in an outcome.
 pub type TaskService = BoxCloneSyncService<TaskRequest, Outcome, Infallible>;
 
-/// A handler with its state, as a [`Service`] that layers can be put around.
+/// A handler with its state, as a [`Service`] that layers can wrap.
 pub struct HandlerService<H, M, S> {
     handler: H,
     state: S,
@@ -25,7 +25,7 @@ pub struct HandlerService<H, M, S> {
 }
 
 impl<H, M, S> HandlerService<H, M, S> {
-    /// A service that calls this handler.
+    /// Creates a service that calls this handler.
     pub fn new(handler: H, state: S) -> Self {
         Self { handler, state, marker: PhantomData }
     }

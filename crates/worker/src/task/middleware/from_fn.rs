@@ -1,4 +1,4 @@
-//! Layers made of async functions.
+//! Layers made from async functions.
 
 use std::any::type_name;
 use std::convert::Infallible;
@@ -20,12 +20,12 @@ use crate::task::extract::{FromTaskParts, TaskRequest};
 use crate::task::handler::TaskService;
 use crate::task::outcome::{IntoOutcome, Outcome};
 
-/// Makes a layer of an async function: it gets the task and what is [next](Next), and says how the task ends.
+/// Makes a layer from an async function, which gets the task and the [next](Next) service, and returns the outcome.
 ///
-/// It may look at the task, put values in for the handler, change the parameters, and change the outcome; one that
-/// does not call `next` refuses the task. Up to six [extractors](crate::extract) that leave the task as it is may stand
-/// in front; what one of them refuses ends the task. Like an async handler it ends at its next `await` when the task is
-/// told to stop, and a panic in it ends its task only.
+/// The function can read the task, insert values for the handler, and change the parameters and the outcome; if it does
+/// not call `next`, it refuses the task. It can have up to six [extractors](crate::extract) that leave the task intact as
+/// its first arguments; if one of them fails, the task ends with its rejection. Like an async handler, the function ends
+/// at its next `await` when the task is told to stop, and a panic in it ends only its task.
 ///
 /// ```
 /// use avtomatika_worker::middleware::{Next, from_fn};
@@ -56,7 +56,7 @@ where
     from_fn_with_state((), function)
 }
 
-/// As [`from_fn()`], with state of its own: the function asks for it by [`State`](crate::State).
+/// Makes a layer like [`from_fn()`], with state of its own, which the function asks for by [`State`](crate::State).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -87,7 +87,7 @@ where
     FromFnLayer { call, name: type_name::<F>() }
 }
 
-/// A function that [`from_fn()`] makes a layer of.
+/// A function that [`from_fn()`] can make a layer from.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a middleware",
     label = "not a middleware",
@@ -98,7 +98,7 @@ where
     note = "its future is `Send`: nothing like an `Rc` is held across an `.await`"
 )]
 pub trait Middleware<M, S>: Clone + Send + Sync + Sized + 'static {
-    /// Sees one task through.
+    /// Runs one task.
     fn call(
         self,
         request: TaskRequest,
@@ -110,7 +110,7 @@ pub trait Middleware<M, S>: Clone + Send + Sync + Sized + 'static {
 macro_rules! middlewares {
     ($(($($part:ident)*))*) => { $(
         #[diagnostic::do_not_recommend]
-        #[allow(non_snake_case, unused_mut, unused_variables, reason = "the macro also makes the one without extractors")]
+        #[allow(non_snake_case, unused_mut, unused_variables, reason = "the macro also makes the impl without extractors")]
         impl<F, Fut, S, $($part,)*> Middleware<($($part,)*), S> for F
         where
             F: FnOnce($($part,)* TaskRequest, Next) -> Fut + Clone + Send + Sync + 'static,
@@ -149,16 +149,16 @@ middlewares! {
     (A1 A2 A3 A4 A5 A6)
 }
 
-/// What a middleware is around: the layers further inside, and the handler.
+/// The layers inside a middleware, and the handler.
 #[derive(Clone)]
 pub struct Next {
     inner: TaskService,
 }
 
 impl Next {
-    /// Lets them run the task.
+    /// Runs the task.
     pub async fn run(self, request: TaskRequest) -> Outcome {
-        // Ready already, but for clones.
+        // Ready already, unless this is a clone.
         match self.inner.oneshot(request).await {
             Ok(outcome) => outcome,
             Err(never) => match never {},
@@ -172,10 +172,10 @@ impl fmt::Debug for Next {
     }
 }
 
-/// A middleware with its state. Without its type in sight a mistake in it is one error of the compiler, not three.
+/// A middleware with its state. Its type is erased so that a mistake in it causes one compiler error, not three.
 type Erased = Arc<dyn Fn(TaskRequest, Next) -> BoxFuture<'static, Outcome> + Send + Sync>;
 
-/// A layer made of an async function, by [`from_fn()`] or [`from_fn_with_state`].
+/// A layer made from an async function by [`from_fn()`] or [`from_fn_with_state`].
 #[derive(Clone)]
 pub struct FromFnLayer {
     call: Erased,
@@ -196,7 +196,7 @@ impl<I> Layer<I> for FromFnLayer {
     }
 }
 
-/// An async function around a service.
+/// The service of [`FromFnLayer`].
 #[derive(Debug, Clone)]
 pub struct FromFn<I> {
     inner: I,
@@ -217,7 +217,7 @@ where
     }
 
     fn call(&mut self, request: TaskRequest) -> Self::Future {
-        // The one that is ready goes with the task: a clone of it is not.
+        // The ready service goes with the task, since a clone of it need not be ready.
         let fresh = self.inner.clone();
         let next = Next { inner: BoxCloneSyncService::new(mem::replace(&mut self.inner, fresh)) };
         (self.layer.call)(request, next).map(Ok).boxed()

@@ -1,27 +1,24 @@
-//! Layers of ours around every task, and what layers are made with.
+//! Layers around the handlers of tasks: those of this crate, and functions that make them.
 //!
-//! | layer | what it does |
+//! | layer | effect |
 //! |---|---|
-//! | [`from_fn()`], [`from_fn_with_state`] | makes a layer of an async function |
-//! | [`Extension<T>`](crate::Extension) | puts a value in for handlers |
-//! | [`HandleErrorLayer`] | makes outcomes of the errors of layers that fail, such as tower's own |
-//! | [`TimeoutLayer`] | ends what takes too long with `TIMEOUT_ERROR` |
-//! | [`TraceLayer`] | a span around what is inside, with the trace the task belongs to |
-//! | [`CatchPanicLayer`] | makes an outcome of a panic; around every handler already |
+//! | [`from_fn()`], [`from_fn_with_state`] | makes a layer from an async function |
+//! | [`Extension<T>`](crate::Extension) | inserts a value for handlers |
+//! | [`HandleErrorLayer`] | makes outcomes of the errors of inner layers, such as tower's own |
+//! | [`TimeoutLayer`] | ends a task that takes too long with `TIMEOUT_ERROR` |
+//! | [`CatchPanicLayer`] | makes an outcome of a panic; it is around every handler already |
 //!
-//! They are added with [`WorkerBuilder::layer`](crate::WorkerBuilder::layer): the first is outermost. Any other
-//! [tower](https://docs.rs/tower) layer will do whose service takes a [`TaskRequest`](crate::TaskRequest) and always
-//! ends in an [`Outcome`](crate::Outcome). A layer is made once for each task's name: what several names are to share
-//! is in the layer, not in its service.
+//! Add layers with [`WorkerBuilder::layer`](crate::WorkerBuilder::layer): the first is the outermost. Any
+//! [tower](https://docs.rs/tower) layer works whose service takes a [`TaskRequest`](crate::TaskRequest) and always ends
+//! in an [`Outcome`](crate::Outcome). A layer makes one service for each task name: state that several names share belongs
+//! in the layer, not in its service.
 
 pub mod catch_panic;
 mod from_fn;
 pub mod handle_error;
 pub mod timeout;
-pub mod trace;
 
 pub use catch_panic::CatchPanicLayer;
 pub use from_fn::{FromFn, FromFnLayer, Middleware, Next, from_fn, from_fn_with_state};
 pub use handle_error::HandleErrorLayer;
 pub use timeout::TimeoutLayer;
-pub use trace::TraceLayer;

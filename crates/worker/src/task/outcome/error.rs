@@ -1,4 +1,4 @@
-//! What a handler says when it fails.
+//! The error a task fails with.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -13,14 +13,16 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::files::{self, FileError, FileErrorKind};
-use crate::task::outcome::BoxError;
 
-/// Why a task failed, and so what becomes of its job.
+/// Any error, as hooks return it.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The reason why a task failed. Its code decides what the orchestrator does with the job.
 ///
-/// `?` on any error makes a *transient* one: the orchestrator dispatches the task again. What will not get better by
-/// trying again is said with [`TaskError::permanent`] or [`TaskError::invalid_input`].
+/// `?` turns any error into a *transient* one: the orchestrator dispatches the task again. For a failure that another
+/// try will not cure, use [`TaskError::permanent`] or [`TaskError::invalid_input`].
 ///
-/// It does not implement [`Error`], which is what allows the conversion from every type that does.
+/// `TaskError` does not implement [`Error`]; this allows the conversion from every type that does.
 ///
 /// ```
 /// use avtomatika_worker::TaskError;
@@ -38,38 +40,38 @@ pub struct TaskError {
 }
 
 impl TaskError {
-    /// A failure with any code, such as one of the user's own.
+    /// Creates a failure with any code, such as one of your own.
     pub fn new(code: impl Into<ErrorCode>, message: impl fmt::Display) -> Self {
         Self { code: code.into(), message: message.to_string(), details: None }
     }
 
-    /// May pass: the task is dispatched again, up to 3 times.
+    /// Creates a failure that may pass: the task is dispatched again, up to 3 times.
     pub fn transient(message: impl fmt::Display) -> Self {
         Self::new(ErrorCode::Transient, message)
     }
 
-    /// Will not pass: the job is quarantined.
+    /// Creates a failure that will not pass: the job is quarantined.
     pub fn permanent(message: impl fmt::Display) -> Self {
         Self::new(ErrorCode::Permanent, message)
     }
 
-    /// The parameters are wrong: the job fails.
+    /// Creates a failure for wrong parameters: the job fails.
     pub fn invalid_input(message: impl fmt::Display) -> Self {
         Self::new(ErrorCode::InvalidInput, message)
     }
 
-    /// It took too long: the task is dispatched again.
+    /// Creates a failure for a task that took too long: it is dispatched again.
     pub fn timeout(message: impl fmt::Display) -> Self {
         Self::new(ErrorCode::Timeout, message)
     }
 
-    /// Memory, disk or another resource ran out: the task is dispatched again.
+    /// Creates a failure for memory, disk or another resource that ran out: the task is dispatched again.
     pub fn resource_exhausted(message: impl fmt::Display) -> Self {
         Self::new(ErrorCode::ResourceExhausted, message)
     }
 
-    /// Any error that `?` does not take, because it is a box already: `Box<dyn Error + Send + Sync>`, `anyhow::Error`.
-    /// With the code that `?` would give it, its text and what caused it.
+    /// Converts an error that `?` does not take because it is boxed already: `Box<dyn Error + Send + Sync>`,
+    /// `anyhow::Error`. The failure has the code that `?` would give it, with the texts of the error and its causes.
     ///
     /// ```
     /// use avtomatika_worker::{BoxError, TaskError};
@@ -98,28 +100,28 @@ impl TaskError {
         Self::new(code, ErrorChain(error))
     }
 
-    /// Adds what programs may want to know. What does not serialise to a JSON object is left out.
+    /// Adds details for programs. A value that does not serialise to a JSON object is left out.
     pub fn with_details(mut self, details: impl Serialize) -> Self {
         self.details = to_raw_value(&details).ok().filter(|details| details.get().starts_with('{'));
         self
     }
 
-    /// Decides what becomes of the job.
+    /// The code, which decides what the orchestrator does with the job.
     pub fn code(&self) -> &ErrorCode {
         &self.code
     }
 
-    /// For people.
+    /// The message, for people.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// As it may be told.
+    /// The same error with every secret masked.
     pub(crate) fn without_secrets(self) -> Self {
         let message = masked(&self.message).into_owned();
         let is_masked = |details: &RawValue| matches!(masked(details.get()), Cow::Owned(_));
         let details = match self.details {
-            // A member's value may be anything: so it is looked for in the texts.
+            // Masking the JSON text as a whole could break it: mask the strings in it.
             Some(details) if is_masked(&details) => serde_json::from_str(details.get())
                 .ok()
                 .and_then(|details| to_raw_value(&without_secrets(details)).ok()),
@@ -128,13 +130,13 @@ impl TaskError {
         Self { message, details, ..self }
     }
 
-    /// For programs, as JSON text.
+    /// The details for programs, as JSON text.
     pub fn details(&self) -> Option<&str> {
         self.details.as_deref().map(RawValue::get)
     }
 }
 
-/// No text in it has a secret any more, neither values nor keys. Numbers stay.
+/// Masks the secrets in all strings and keys; numbers stay as they are.
 fn without_secrets(value: Value) -> Value {
     match value {
         Value::String(text) => masked(&text).into(),
@@ -153,16 +155,24 @@ impl From<TaskError> for Failure {
     }
 }
 
-/// Any error is transient, with its text and what caused it, and its type in the details. But a [`FileError`] has the
-/// code its kind calls for, and a disk that is full or read-only is `RESOURCE_EXHAUSTED_ERROR`.
+/// Makes any error transient, with the texts of the error and its causes, and its type in the details. A [`FileError`]
+/// keeps the code of its kind, and a full or read-only disk becomes `RESOURCE_EXHAUSTED_ERROR`.
 impl<E: Error + 'static> From<E> for TaskError {
     fn from(error: E) -> Self {
         let task_error = Self::of(&error);
         if (&error as &dyn Any).is::<FileError>() {
-            // It says by itself what there is to know.
+            // Its details name its kind already.
             return task_error;
         }
         task_error.with_details(serde_json::json!({"type": std::any::type_name::<E>()}))
+    }
+}
+
+impl FileError {
+    /// Returns the failure that a task reports when it ends with this error.
+    pub fn to_task_error(&self) -> TaskError {
+        let details = serde_json::json!({"type": self.kind().as_str()});
+        TaskError::new(self.kind().code(), ErrorChain(self)).with_details(details)
     }
 }
 

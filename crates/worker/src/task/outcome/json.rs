@@ -1,7 +1,7 @@
-//! From a handler's data to JSON text.
+//! A handler's data as JSON text.
 //!
-//! `serde_json` writes NaN and infinities as `null`. That is not what the handler said, so they are refused. It is
-//! looked for them only in data whose text has a `null` in it: all other data is serialised once, and not looked at.
+//! `serde_json` writes NaN and infinities as `null`, which would change the data, so they are refused. Only data whose
+//! text contains `null` is searched for them; all other data is serialised once and not searched.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{self, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-/// The JSON text of data, or what in it is not JSON, and where.
+/// Returns the JSON text of data, or describes the value that is not JSON, with its path.
 pub(super) fn to_json(data: &impl Serialize) -> Result<Box<RawValue>, String> {
     let raw = match to_raw_value(data) {
         Ok(raw) => raw,
@@ -24,7 +24,7 @@ pub(super) fn to_json(data: &impl Serialize) -> Result<Box<RawValue>, String> {
     }
 }
 
-/// An object with one more field, or another value in it. All else stays as it is, byte by byte and in its order.
+/// Adds a field to an object, or replaces its value. All other fields stay the same, byte by byte and in their order.
 pub(super) fn with_field(object: Option<&RawValue>, name: &str, value: &RawValue) -> Box<RawValue> {
     let fields = object.map(|object| serde_json::from_str(object.get()).expect("data is an object"));
     let Fields(mut fields) = fields.unwrap_or_default();
@@ -36,7 +36,7 @@ pub(super) fn with_field(object: Option<&RawValue>, name: &str, value: &RawValue
     RawValue::from_string(text).expect("made of JSON")
 }
 
-/// The fields of an object in their order, with names and values as they are written.
+/// The fields of an object in their order, with names and values as written.
 #[derive(Default)]
 struct Fields<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// What a serialiser does not accept, and where.
+/// Describes the value that a serialiser refuses, with its path.
 fn problem<S: Serializer>(data: &impl Serialize, serializer: S) -> Option<String> {
     let error = serde_path_to_error::serialize(data, serializer).err()?;
     let path = error.path().to_string();
@@ -72,14 +72,14 @@ fn problem<S: Serializer>(data: &impl Serialize, serializer: S) -> Option<String
     Some(format!("{place}{}", error.into_inner()))
 }
 
-/// Writes nothing, and refuses floats that are not numbers.
+/// A serialiser that writes nothing and refuses floats that are not finite.
 struct Finite;
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Refused(String);
+struct RefusedValue(String);
 
-impl ser::Error for Refused {
+impl ser::Error for RefusedValue {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self(message.to_string())
     }
@@ -87,7 +87,7 @@ impl ser::Error for Refused {
 
 macro_rules! accepted {
     ($($method:ident: $type:ty)*) => { $(
-        fn $method(self, _value: $type) -> Result<(), Refused> {
+        fn $method(self, _value: $type) -> Result<(), RefusedValue> {
             Ok(())
         }
     )* };
@@ -95,7 +95,7 @@ macro_rules! accepted {
 
 impl Serializer for Finite {
     type Ok = ();
-    type Error = Refused;
+    type Error = RefusedValue;
     type SerializeSeq = Self;
     type SerializeTuple = Self;
     type SerializeTupleStruct = Self;
@@ -111,27 +111,27 @@ impl Serializer for Finite {
         serialize_unit_struct: &'static str
     }
 
-    fn serialize_f32(self, value: f32) -> Result<(), Refused> {
+    fn serialize_f32(self, value: f32) -> Result<(), RefusedValue> {
         self.serialize_f64(value.into())
     }
 
-    fn serialize_f64(self, value: f64) -> Result<(), Refused> {
-        if value.is_finite() { Ok(()) } else { Err(Refused(value.to_string())) }
+    fn serialize_f64(self, value: f64) -> Result<(), RefusedValue> {
+        if value.is_finite() { Ok(()) } else { Err(RefusedValue(value.to_string())) }
     }
 
-    fn serialize_none(self) -> Result<(), Refused> {
+    fn serialize_none(self) -> Result<(), RefusedValue> {
         Ok(())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Refused> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), RefusedValue> {
         value.serialize(self)
     }
 
-    fn serialize_unit(self) -> Result<(), Refused> {
+    fn serialize_unit(self) -> Result<(), RefusedValue> {
         Ok(())
     }
 
-    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), Refused> {
+    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), RefusedValue> {
         Ok(())
     }
 
@@ -139,7 +139,7 @@ impl Serializer for Finite {
         self,
         _: &'static str,
         value: &T,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RefusedValue> {
         value.serialize(self)
     }
 
@@ -149,19 +149,19 @@ impl Serializer for Finite {
         _: u32,
         _: &'static str,
         value: &T,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RefusedValue> {
         value.serialize(self)
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Self, Refused> {
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self, RefusedValue> {
         Ok(self)
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Self, Refused> {
+    fn serialize_tuple(self, _: usize) -> Result<Self, RefusedValue> {
         Ok(self)
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Refused> {
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, RefusedValue> {
         Ok(self)
     }
 
@@ -171,15 +171,15 @@ impl Serializer for Finite {
         _: u32,
         _: &'static str,
         _: usize,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, RefusedValue> {
         Ok(self)
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Self, Refused> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Self, RefusedValue> {
         Ok(self)
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Refused> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, RefusedValue> {
         Ok(self)
     }
 
@@ -189,11 +189,11 @@ impl Serializer for Finite {
         _: u32,
         _: &'static str,
         _: usize,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, RefusedValue> {
         Ok(self)
     }
 
-    fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<(), Refused> {
+    fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<(), RefusedValue> {
         Ok(())
     }
 }
@@ -202,13 +202,13 @@ macro_rules! compound {
     ($($trait:ident: $method:ident)*) => { $(
         impl ser::$trait for Finite {
             type Ok = ();
-            type Error = Refused;
+            type Error = RefusedValue;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), RefusedValue> {
                 value.serialize(Finite)
             }
 
-            fn end(self) -> Result<(), Refused> {
+            fn end(self) -> Result<(), RefusedValue> {
                 Ok(())
             }
         }
@@ -226,13 +226,13 @@ macro_rules! compound_with_names {
     ($($trait:ident)*) => { $(
         impl ser::$trait for Finite {
             type Ok = ();
-            type Error = Refused;
+            type Error = RefusedValue;
 
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Result<(), Refused> {
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Result<(), RefusedValue> {
                 value.serialize(Finite)
             }
 
-            fn end(self) -> Result<(), Refused> {
+            fn end(self) -> Result<(), RefusedValue> {
                 Ok(())
             }
         }
@@ -243,17 +243,17 @@ compound_with_names! { SerializeStruct SerializeStructVariant }
 
 impl ser::SerializeMap for Finite {
     type Ok = ();
-    type Error = Refused;
+    type Error = RefusedValue;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refused> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), RefusedValue> {
         key.serialize(Finite)
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), RefusedValue> {
         value.serialize(Finite)
     }
 
-    fn end(self) -> Result<(), Refused> {
+    fn end(self) -> Result<(), RefusedValue> {
         Ok(())
     }
 }
@@ -271,19 +271,19 @@ mod tests {
     struct Stats {
         name: &'static str,
         mean: f64,
-        parts: Vec<Part>,
+        parts: Vec<Shape>,
         note: Option<Box<RawValue>>,
     }
 
     #[derive(Serialize)]
-    enum Part {
+    enum Shape {
         Whole,
         Single(f32),
         Pair(u8, f64),
         Named { value: Option<f64> },
     }
 
-    fn stats(mean: f64, parts: Vec<Part>) -> Stats {
+    fn stats(mean: f64, parts: Vec<Shape>) -> Stats {
         Stats { name: "null", mean, parts, note: None }
     }
 
@@ -291,9 +291,9 @@ mod tests {
     fn what_is_no_number_is_refused_and_named_by_its_path() {
         let table = [
             (stats(f64::NAN, vec![]), "at `mean`: NaN"),
-            (stats(0.0, vec![Part::Whole, Part::Single(f32::INFINITY)]), "inf"),
-            (stats(0.0, vec![Part::Pair(1, f64::NEG_INFINITY)]), "-inf"),
-            (stats(0.0, vec![Part::Named { value: Some(f64::NAN) }]), "NaN"),
+            (stats(0.0, vec![Shape::Whole, Shape::Single(f32::INFINITY)]), "inf"),
+            (stats(0.0, vec![Shape::Pair(1, f64::NEG_INFINITY)]), "-inf"),
+            (stats(0.0, vec![Shape::Named { value: Some(f64::NAN) }]), "NaN"),
         ];
         for (data, expected) in table {
             let problem = to_json(&data).expect_err(expected);
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn nulls_that_are_meant_stay() {
-        let mut data = stats(1.0, vec![Part::Named { value: None }, Part::Single(0.5)]);
+        let mut data = stats(1.0, vec![Shape::Named { value: None }, Shape::Single(0.5)]);
         let json = to_json(&data).expect("JSON");
         assert_eq!(
             json.get(),

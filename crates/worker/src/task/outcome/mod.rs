@@ -1,7 +1,9 @@
-//! What a handler ends in.
+//! The outcome of a task.
 
-pub(crate) mod error;
+mod error;
 mod json;
+
+use std::convert::Infallible;
 
 use rxon::model::ErrorCode;
 use rxon::text::excerpt;
@@ -9,30 +11,27 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-pub use self::error::TaskError;
+pub use self::error::{BoxError, TaskError};
 use self::json::{to_json, with_field};
 
-/// Any error, as hooks give it.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// How a task ended.
+/// The outcome of a task.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It is done. The orchestrator takes the status as a transition. Made by [`Outcome::data`] and the others, which
-    /// check the data.
+    /// The task is done. The orchestrator takes the status as a transition. Made by [`Outcome::data`] and the other
+    /// constructors, which check the data.
     #[non_exhaustive]
     Completed {
-        /// `success`, or one of the user's own.
+        /// `success`, or a status of your own.
         status: String,
-        /// A JSON object, passed on byte by byte.
+        /// A JSON object, sent byte by byte as it is.
         data: Option<Box<RawValue>>,
     },
-    /// It failed.
+    /// The task failed.
     Failed(TaskError),
-    /// It was told to stop, and did.
+    /// The task was told to stop, and did.
     Cancelled {
-        /// For people.
+        /// The reason, for people.
         reason: String,
     },
 }
@@ -40,22 +39,22 @@ pub enum Outcome {
 impl Outcome {
     const SUCCESS: &'static str = "success";
 
-    /// Done, with nothing to tell.
+    /// The task is done, without data.
     pub fn success() -> Self {
         Self::Completed { status: Self::SUCCESS.to_owned(), data: None }
     }
 
-    /// Done, with data: anything that serialises to a JSON object. Anything else fails the task with
+    /// The task is done, with data: any value that serialises to a JSON object. Any other value fails the task with
     /// `PERMANENT_ERROR`.
     pub fn data(data: impl Serialize) -> Self {
         Self::status(Self::SUCCESS, data)
     }
 
-    /// Done with a status of the user's own, which the orchestrator looks up in the blueprint's transitions. `()` is
-    /// no data.
+    /// The task is done with a status of your own, which the orchestrator looks up in the blueprint's transitions. `()`
+    /// means no data.
     ///
-    /// `failure` and `cancelled` are none of one's own: they mean to orchestrators what they always do. An empty status
-    /// is a mistake, and fails the task with `PERMANENT_ERROR`.
+    /// Do not use `failure` or `cancelled`: orchestrators give them their usual meaning. An empty status fails the task
+    /// with `PERMANENT_ERROR`.
     pub fn status(status: impl Into<String>, data: impl Serialize) -> Self {
         let status = status.into();
         if status.is_empty() {
@@ -67,12 +66,12 @@ impl Outcome {
         }
     }
 
-    /// Failed, with any code.
+    /// The task failed, with any code.
     pub fn failure(code: impl Into<ErrorCode>, message: impl std::fmt::Display) -> Self {
         Self::Failed(TaskError::new(code, message))
     }
 
-    /// The status as it is sent: `success` or one of the user's own, `failure`, or `cancelled`.
+    /// The status as it is sent: `success` or a status of your own, `failure`, or `cancelled`.
     pub fn as_status(&self) -> &str {
         match self {
             Self::Completed { status, .. } => status,
@@ -81,12 +80,12 @@ impl Outcome {
         }
     }
 
-    /// Whether the task is done, with whatever status.
+    /// Returns true if the task is done, with any status.
     pub fn is_completed(&self) -> bool {
         matches!(self, Self::Completed { .. })
     }
 
-    /// Why the task failed, if it did.
+    /// The error of a task that failed.
     pub fn error(&self) -> Option<&TaskError> {
         match self {
             Self::Failed(error) => Some(error),
@@ -94,7 +93,7 @@ impl Outcome {
         }
     }
 
-    /// The data as JSON text: an object, byte by byte as it is sent. None unless the task is done and there is some.
+    /// The data as JSON text: an object, byte by byte as it is sent. `None` unless the task is done and has data.
     pub fn data_text(&self) -> Option<&str> {
         match self {
             Self::Completed { data, .. } => data.as_deref().map(RawValue::get),
@@ -102,16 +101,17 @@ impl Outcome {
         }
     }
 
-    /// The data, deserialised; none counts as `{}`. Numbers that do not fit lose digits if they are read as a `Value`.
+    /// Deserialises the data; missing data counts as `{}`. Numbers that do not fit lose digits if they are read as a
+    /// `Value`.
     ///
     /// # Errors
-    /// The data is not a `T`.
+    /// If the data is not a `T`.
     pub fn data_as<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.data_text().unwrap_or("{}"))
     }
 
-    /// The same outcome with other data, if the task is done: anything that serialises to a JSON object, or `()` for
-    /// none. Anything else fails the task with `PERMANENT_ERROR`.
+    /// Replaces the data, if the task is done: by any value that serialises to a JSON object, or by `()` for no data. Any
+    /// other value fails the task with `PERMANENT_ERROR`.
     pub fn with_data(self, data: impl Serialize) -> Self {
         match self {
             Self::Completed { status, .. } => Self::status(status, data),
@@ -119,8 +119,8 @@ impl Outcome {
         }
     }
 
-    /// The same outcome with one more field in its data, or with another value in it, if the task is done. All other
-    /// fields stay byte by byte what they were. A value that is not JSON fails the task with `PERMANENT_ERROR`.
+    /// Adds a field to the data, or replaces its value, if the task is done. All other fields stay the same, byte by
+    /// byte. A value that is not JSON fails the task with `PERMANENT_ERROR`.
     ///
     /// ```
     /// use avtomatika_worker::Outcome;
@@ -138,7 +138,7 @@ impl Outcome {
         }
     }
 
-    /// A word for logs and metrics: the status, or the code of a failure.
+    /// The outcome in one word, for logs and metrics: the status, or the code of a failure.
     pub fn label(&self) -> &str {
         match self {
             Self::Completed { status, .. } => status,
@@ -166,13 +166,13 @@ fn object(data: &impl Serialize) -> Result<Option<Box<RawValue>>, String> {
     }
 }
 
-/// What a handler may return.
+/// A value that a handler can return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a task handler",
     note = "return `()`, `Json<T>`, `Outcome`, or `Result<T, TaskError>` of one of these"
 )]
 pub trait IntoOutcome {
-    /// How the task ended.
+    /// Converts the value into the outcome of the task.
     fn into_outcome(self) -> Outcome;
 }
 
@@ -203,7 +203,7 @@ impl<T: IntoOutcome, E: Into<TaskError>> IntoOutcome for Result<T, E> {
     }
 }
 
-/// Success with data: anything that serialises to a JSON object.
+/// Success with data: any value that serialises to a JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -213,7 +213,13 @@ impl<T: Serialize> IntoOutcome for Json<T> {
     }
 }
 
-/// What becomes of a task whose handler panicked: it may pass when tried again.
+impl IntoOutcome for Infallible {
+    fn into_outcome(self) -> Outcome {
+        match self {}
+    }
+}
+
+/// The outcome of a task whose handler panicked: transient, since another try may succeed.
 pub(crate) fn panicked(message: &str) -> Outcome {
     Outcome::Failed(
         TaskError::transient(format!("the handler panicked: {message}"))

@@ -39,7 +39,7 @@ where
     /// # let _: avtomatika_worker::WorkerBuilder = builder;
     /// ```
     pub fn capacity_checker(mut self, check: impl Fn(&TaskName) -> bool + Send + Sync + 'static) -> Self {
-        self.settings.capacity_checker = Some(CapacityChecker::new(check));
+        self.settings.capacity_checker = Some(CapacityChecker::new("capacity_checker", check));
         self
     }
 
@@ -56,7 +56,7 @@ where
     /// # let _: avtomatika_worker::WorkerBuilder = builder;
     /// ```
     pub fn on_ignored_result(mut self, hook: impl Fn(&IgnoredResult) + Send + Sync + 'static) -> Self {
-        self.settings.on_ignored = Some(OnIgnored::new(hook));
+        self.settings.on_ignored = Some(OnIgnored::new("on_ignored_result", hook));
         self
     }
 
@@ -85,7 +85,8 @@ where
         F: Fn(Command) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        self.settings.on_command = Some(OnCommand::new(hook));
+        self.settings.on_command =
+            Some(OnCommand::new("on_command", move |command: &Command| Box::pin(hook(command.clone()))));
         self
     }
 

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use avtomatika_worker::TaskRequest;
 use avtomatika_worker::handler::IntoOutcome;
 use avtomatika_worker::middleware::timeout::TimeoutLayer;
-use avtomatika_worker::middleware::trace::TraceLayer;
 use avtomatika_worker::middleware::{Next, from_fn, from_fn_with_state};
 use avtomatika_worker::prelude::*;
 use serde_json::json;
@@ -91,7 +90,6 @@ async fn what_no_layer_looks_at_passes_byte_by_byte() {
         .layer(untouched)
         .layer(adds)
         .layer(Extension(1))
-        .layer(TraceLayer)
         .layer(TimeoutLayer::new(Duration::from_secs(60)));
     let (orchestrator, _worker) = with(builder).await;
     orchestrator.push_task_body(format!(r#"{{"job_id":"j","task_id":"t","type":"echo","params":{params}}}"#));

@@ -1,4 +1,4 @@
-//! Time limits and traces.
+//! Time limits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,11 +6,9 @@ use std::time::{Duration, Instant};
 
 use avtomatika_worker::TaskRequest;
 use avtomatika_worker::middleware::timeout::TimeoutLayer;
-use avtomatika_worker::middleware::trace::TraceLayer;
 use avtomatika_worker::middleware::{Next, from_fn_with_state};
 use avtomatika_worker::prelude::*;
 use serde_json::json;
-use testkit::capture::Logs;
 
 use super::{Marks, Named, mark, with};
 use crate::support::{run, tasks, until};
@@ -68,53 +66,4 @@ async fn a_blocking_handler_that_any_layer_gives_up_is_told_and_its_task_may_go_
     let (orchestrator, _worker) = with(builder).await;
     assert_eq!(run(&orchestrator, "block", json!({})).await["data"], json!({"given_up": true}));
     assert!(goes_on.load(Ordering::Relaxed), "the task itself was not told to stop");
-}
-
-#[tokio::test]
-async fn the_trace_layer_names_the_task_and_the_trace_it_belongs_to() {
-    let logs = Logs::new();
-    let _guard = logs.start();
-    let says = async || tracing::info!("inside the handler");
-    let builder =
-        tasks().task("says", says).layer(TraceLayer).layer(TimeoutLayer::new(Duration::from_millis(200)));
-    let (orchestrator, _worker) = with(builder).await;
-    let (trace, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
-    let mut task = testkit::task("says", json!({}));
-    task["tracing_context"] = json!({"traceparent": format!("00-{trace}-{parent}-01")});
-    orchestrator.push_task(&task);
-    let (id, job) = (task["task_id"].as_str().expect("a text"), task["job_id"].as_str().expect("a text"));
-    orchestrator.wait_for_result(id).await;
-    let line = logs.wait_for("inside the handler").await;
-    let span = line.split_once("handler{").expect("a span").1;
-    for field in [
-        "task=says".to_owned(),
-        format!("task_id={id}"),
-        format!("job_id={job}"),
-        format!("trace_id=\"{trace}\""),
-        format!("parent_id=\"{parent}\""),
-    ] {
-        assert!(span.contains(&field), "{field} in {line}");
-    }
-    let ended = logs.wait_for("handler ended").await;
-    assert!(ended.contains("DEBUG") && ended.contains("outcome=\"success\"") && ended.contains("duration="));
-    task["task_id"] = json!("second");
-    task["tracing_context"] = json!({"traceparent": format!("00-{trace}-garbage-01")});
-    orchestrator.push_task(&task);
-    orchestrator.wait_for_result("second").await;
-    let lines = logs.lines();
-    let line = lines.iter().rfind(|line| line.contains("inside the handler")).expect("a line");
-    assert!(line.contains("task_id=second") && !line.contains("trace_id"), "{line}");
-    run(&orchestrator, "sleep", json!({"seconds": 20})).await;
-    let late = logs.lines().into_iter().rfind(|line| line.contains("handler ended")).expect("a line");
-    assert!(late.contains("outcome=\"TIMEOUT_ERROR\""), "{late}");
-}
-
-#[tokio::test]
-async fn without_the_trace_layer_a_task_has_two_lines_and_no_span_of_it() {
-    let logs = Logs::new();
-    let _guard = logs.start();
-    let (orchestrator, _worker) = with(tasks()).await;
-    run(&orchestrator, "echo", json!({})).await;
-    logs.wait_for("task ended").await;
-    assert!(!logs.contains("handler{") && !logs.contains("handler began"), "{:#?}", logs.lines());
 }

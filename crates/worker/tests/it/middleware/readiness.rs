@@ -5,7 +5,6 @@ use std::time::Duration;
 use avtomatika_worker::TaskRequest;
 use avtomatika_worker::middleware::handle_error::HandleErrorLayer;
 use avtomatika_worker::middleware::timeout::TimeoutLayer;
-use avtomatika_worker::middleware::trace::TraceLayer;
 use avtomatika_worker::middleware::{Next, from_fn};
 use avtomatika_worker::prelude::*;
 use serde_json::json;
@@ -53,8 +52,6 @@ async fn no_layer_of_ours_calls_what_is_not_ready() {
         .layer(HandleErrorLayer::new(async move |error| -> Outcome { never(error).await }))
         .layer(strict())
         .layer(TimeoutLayer::new(Duration::from_secs(60)))
-        .layer(strict())
-        .layer(TraceLayer)
         .layer(strict())
         .layer(Extension(1))
         .layer(strict());

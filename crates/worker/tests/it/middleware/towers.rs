@@ -8,7 +8,6 @@ use avtomatika_worker::TaskRequest;
 use avtomatika_worker::handler::IntoOutcome;
 use avtomatika_worker::middleware::handle_error::HandleErrorLayer;
 use avtomatika_worker::middleware::timeout::TimeoutLayer;
-use avtomatika_worker::middleware::trace::TraceLayer;
 use avtomatika_worker::middleware::{Next, from_fn, from_fn_with_state};
 use avtomatika_worker::prelude::*;
 use serde_json::json;
@@ -105,7 +104,6 @@ async fn a_limit_inside_a_layer_is_taken_once_and_given_back() {
         .layer(from_fn(refuses))
         .layer(TimeoutLayer::new(Duration::from_secs(60)))
         .layer(HandleErrorLayer::new(async |error: std::convert::Infallible| -> Outcome { match error {} }))
-        .layer(TraceLayer)
         .layer(keeps)
         .layer(from_fn(refuses))
         .layer(Extension(1))

@@ -35,7 +35,7 @@ fn delivery_of_one(sharers: usize, connector: Arc<dyn Connector>) -> Arc<Deliver
     Delivery::new(
         peer,
         worker,
-        Arc::new(crate::capacity::changes::Changes::new(1)),
+        Arc::new(crate::capacity::heartbeat_trigger::HeartbeatTrigger::new(1)),
         None,
         Outbox::new(settings, Rng::with_seed(1)),
         TaskTracker::new(),

@@ -1,7 +1,0 @@
-//! A panic ends its task, and nothing else.
-
-mod layer;
-mod service;
-
-pub use layer::CatchPanicLayer;
-pub use service::CatchPanic;
