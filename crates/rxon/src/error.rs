@@ -87,7 +87,7 @@ impl Error {
         self.kind
     }
 
-    /// Returns how far the exchange came.
+    /// Returns the progress of the exchange before it failed.
     pub fn progress(&self) -> ExchangeProgress {
         self.progress
     }

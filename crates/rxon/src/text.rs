@@ -98,9 +98,6 @@ mod tests {
             assert!(!excerpt.contains("text") && !excerpt.contains("token"), "{excerpt}");
         }
         let long = format!("{}end", "text-token-1".repeat(20));
-        assert!(
-            excerpt_within(long, 20).ends_with("***…"),
-            "what follows is not shown, and the reader sees so"
-        );
+        assert!(excerpt_within(long, 20).ends_with("***…"), "the ellipsis stands for the rest");
     }
 }

@@ -31,8 +31,9 @@ const HOUSES: [House; 2] = [
     House {
         sources: "crates/rxon/src",
         floors: &[
-            &["id", "backoff", "secrets"],
-            &["error"],
+            &["backoff", "secrets", "error"],
+            &["text"],
+            &["id"],
             &["model"],
             &["signing"],
             &["transport"],

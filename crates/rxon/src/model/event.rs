@@ -84,16 +84,14 @@ impl ProgressUpdate {
 }
 
 /// The answer to an event. Errors come with status 200. Fields of the wrong type count as absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Map<String, Value>")]
 pub struct EventAnswer {
     /// `event_accepted` or `error`.
     pub status: String,
     /// The reason of a refusal.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The code of a refusal.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
 

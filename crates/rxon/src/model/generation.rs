@@ -16,51 +16,41 @@ pub enum Generation {
 }
 
 impl Generation {
-    /// Returns whether the orchestrator is of the newer generation, for storing it. To decide what to send, use the
-    /// capabilities below.
+    /// Returns whether this is the newer generation, for storing it. The capabilities below decide what is sent.
     pub fn is_newer(self) -> bool {
         self == Self::Newer
     }
 
-    /// Returns whether the orchestrator tells a repeated result from a new one.
-    ///
-    /// 1.0b17 does; in 1.0b2 a repeated result may complete the next step of its job.
+    /// Returns whether the orchestrator tells a repeated result from a new one. 1.0b2 does not: there, a repeated result
+    /// may complete the next step of its job.
     pub fn recognises_repeats(self) -> bool {
         self.is_newer()
     }
 
-    /// Returns whether the orchestrator accepts events, by `POST /_worker/events` and over the websocket.
-    ///
-    /// 1.0b17 does; 1.0b2 reads only progress, and only over the websocket.
+    /// Returns whether the orchestrator accepts events, over the websocket and by `POST /_worker/events`. 1.0b2 reads
+    /// only progress, and only over the websocket.
     pub fn accepts_events(self) -> bool {
         self.is_newer()
     }
 
-    /// Returns whether the orchestrator checks the signatures of messages.
-    ///
-    /// 1.0b17 does (its section 5); 1.0b2 ignores them.
+    /// Returns whether the orchestrator checks the signatures of messages (section 5 of 1.0b17). 1.0b2 ignores them.
     pub fn checks_signatures(self) -> bool {
         self.is_newer()
     }
 
-    /// Returns whether the orchestrator looks up `current_tasks` of a heartbeat as job ids to decide what to cancel.
-    ///
-    /// 1.0b17 does; 1.0b2 only displays them.
+    /// Returns whether the orchestrator takes `current_tasks` of a heartbeat for job ids when it decides what to cancel.
+    /// 1.0b2 only displays them.
     pub fn looks_up_jobs(self) -> bool {
         self.is_newer()
     }
 
-    /// Returns whether the orchestrator reads the fields `skills_hash` and `usage` of a heartbeat.
-    ///
-    /// 1.0b17 does; 1.0b2 has neither field.
+    /// Returns whether the orchestrator reads `skills_hash` and `usage` of a heartbeat, which 1.0b2 does not know.
     pub fn reads_skills_and_usage(self) -> bool {
         self.is_newer()
     }
 
-    /// Returns whether the orchestrator answers a heartbeat of a worker that it does not know as if it knew it, so that
-    /// only a heartbeat without a body finds out.
-    ///
-    /// 1.0b17 does; 1.0b2 answers JSON `null` to either.
+    /// Returns whether the orchestrator answers the heartbeat of an unknown worker as if it knew it, so that only a
+    /// heartbeat without a body finds out. 1.0b2 answers JSON `null` to both.
     pub fn needs_probes(self) -> bool {
         self.is_newer()
     }

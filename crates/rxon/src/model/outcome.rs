@@ -158,17 +158,14 @@ impl<'de> Deserialize<'de> for ErrorCode {
 }
 
 /// The answer to a result, as far as a worker uses it. Fields of the wrong type count as absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Map<String, Value>")]
 pub struct ResultAnswer {
     /// `ok` (1.0b2), `accepted` or `ignored` (1.0b17).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// The reason for ignoring the result: `stale_task`, `job_cancelled` and others.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The transition of the job that the result caused.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub transition: Option<String>,
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// The maximal number of nested levels in a signed message.
@@ -218,7 +219,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
         // Values are written one after the other as they are read, and sorted when all keys are known.
         let begin = output.bytes.len();
         let mut members: Vec<Member<'de>> = Vec::with_capacity(16);
-        while let Some(key) = entries.next_key_seed(Key)? {
+        while let Some(Key(key)) = entries.next_key()? {
             let start = output.bytes.len();
             let written = entries.next_value_seed(Writer { output, depth: depth + 1, dropped: &[] });
             let written = written.inspect_err(|_| output.path.push(format!(".{key}")))?;
@@ -261,32 +262,9 @@ fn in_order<'de>(mut members: Vec<Member<'de>>, dropped: &[&str]) -> impl Iterat
     kept.into_iter()
 }
 
-/// Reads a key, borrowed where it contains no escapes.
-struct Key;
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(key))
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(key.to_owned()))
-    }
-}
+/// A key, borrowed where it contains no escapes.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Converts a whole float between −2^63 and 2^64, both excluded, into an integer.
 ///

@@ -12,5 +12,5 @@ mod task;
 pub use canonical::{CannotBeSigned, MAX_DEPTH, NEVER_SIGNED, canonical};
 pub use hash::{digest, s3_config_hash, skills_hash};
 pub use seal::{Seal, unix_seconds};
-pub use signer::{EVENT_IGNORES, Signer, TASK_IGNORES};
+pub use signer::{EVENT_IGNORES, Signer};
 pub use task::TaskSignatureError;

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_older_generation_gets_unsigned_what_cannot_be_signed() {
+    fn a_message_that_cannot_be_signed_is_left_unsigned_for_the_older_generation_only() {
         let text = br#"{"data":{"n":1e22}}"#;
         assert!(seal().text(text, &[], Generation::Newer).is_err());
         let sealed = seal().text(text, &[], Generation::Older).expect("sent unsigned");

@@ -8,9 +8,6 @@ use sha2::Sha256;
 use super::canonical::{CannotBeSigned, canonical};
 use super::hash::{hex, unhex};
 
-/// The members that the signature of a task leaves out, beside [`NEVER_SIGNED`](super::NEVER_SIGNED).
-pub const TASK_IGNORES: [&str; 2] = ["sig", "orchestrator_signature"];
-
 /// The members that the signature of an event leaves out, beside [`NEVER_SIGNED`](super::NEVER_SIGNED): relays add
 /// themselves to it.
 pub const EVENT_IGNORES: [&str; 1] = ["bubbling_chain"];

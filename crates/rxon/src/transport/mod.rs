@@ -165,7 +165,7 @@ impl Operation {
     }
 }
 
-/// The query of a poll's address, with everything that it tells about the worker.
+/// The query in the address of a poll: a time limit, and the skills of the worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PollQuery(String);
 

@@ -159,8 +159,9 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::super::MAX_BODY;
     use super::*;
+
+    const MAX_BODY: usize = 1 << 10;
 
     const LIMIT: Duration = Duration::from_secs(10);
 

@@ -102,10 +102,8 @@ impl Token {
     }
 
     fn header(token: &str) -> Result<HeaderValue, Error> {
-        let mut value =
-            HeaderValue::from_str(token)
-                .or_else(|_| HeaderValue::from_bytes(token.as_bytes()))
-                .map_err(|_| Error::new(ErrorKind::Message, "the token contains control characters"))?;
+        let mut value = HeaderValue::from_bytes(token.as_bytes())
+            .map_err(|_| Error::new(ErrorKind::Message, "the token contains control characters"))?;
         value.set_sensitive(true);
         Ok(value)
     }

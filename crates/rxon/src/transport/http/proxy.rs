@@ -114,14 +114,12 @@ fn covers(entry: &str, address: IpAddr) -> bool {
         None => (entry, Some(128)),
     };
     let (Ok(network), Some(length)) = (network.parse(), length) else { return false };
-    let (differing, width) = match (network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            (u128::from(network.to_bits() ^ address.to_bits()), 32_u32)
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) => (network.to_bits() ^ address.to_bits(), 128),
-        _ => return false,
+    let bits = |address| match address {
+        IpAddr::V4(address) => (u128::from(address.to_bits()), 32_u32),
+        IpAddr::V6(address) => (address.to_bits(), 128),
     };
-    differing.checked_shr(width.saturating_sub(length)).unwrap_or(0) == 0
+    let ((network, width), (address, same_width)) = (bits(network), bits(address));
+    width == same_width && (network ^ address).checked_shr(width.saturating_sub(length)).unwrap_or(0) == 0
 }
 
 #[cfg(test)]

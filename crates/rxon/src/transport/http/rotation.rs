@@ -188,7 +188,7 @@ mod tests {
         assert!(made.success());
         for _ in 0..2 {
             let limited = tokio::time::timeout(3 * CHECK_TIME_LIMIT, rotation.config()).await;
-            let config = limited.expect("not waited for").expect("what was read before");
+            let config = limited.expect("no longer than the limit").expect("the current configuration");
             assert!(Arc::ptr_eq(&before, &config));
         }
         assert!(rotation.turn.try_lock().is_err(), "the check still waits");

@@ -1,7 +1,6 @@
 //! TLS: the trusted authorities, and the certificate of the client.
 
 use std::any::Any;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,27 +42,28 @@ pub enum TlsFile {
 }
 
 /// A TLS setting that cannot be used. The content of a file is never part of the text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {setting} `{value}`: expected {expected}")]
 pub struct InvalidTls {
-    what: &'static str,
+    setting: &'static str,
     value: String,
     expected: String,
     file: Option<TlsFile>,
 }
 
 impl InvalidTls {
-    pub(super) fn new(what: &'static str, value: &str, expected: impl Into<String>) -> Self {
-        Self { what, value: value.to_owned(), expected: expected.into(), file: None }
+    pub(super) fn new(setting: &'static str, value: &str, expected: impl Into<String>) -> Self {
+        Self { setting, value: value.to_owned(), expected: expected.into(), file: None }
     }
 
     fn of_file(file: TlsFile, path: &Path, reason: &str) -> Self {
-        let (what, expected) = match file {
+        let (setting, expected) = match file {
             TlsFile::Authorities => ("CA file", "a file of PEM certificates"),
             TlsFile::Certificate => ("certificate file", "a file of PEM certificates"),
             TlsFile::Key => ("key file", "a file with a PEM key, not encrypted"),
         };
         let expected = format!("{expected} ({reason})");
-        Self { file: Some(file), ..Self::new(what, &path.display().to_string(), expected) }
+        Self { file: Some(file), ..Self::new(setting, &path.display().to_string(), expected) }
     }
 
     /// Returns the kind of the wrong file, if the setting is a file.
@@ -76,14 +76,6 @@ impl InvalidTls {
         &self.expected
     }
 }
-
-impl fmt::Display for InvalidTls {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the {} `{}`: expected {}", self.what, self.value, self.expected)
-    }
-}
-
-impl std::error::Error for InvalidTls {}
 
 impl TlsSettings {
     pub(super) fn client_config(&self) -> Result<Arc<ClientConfig>, InvalidTls> {
@@ -199,7 +191,7 @@ fn certificates(file: TlsFile, path: &Path) -> Result<Vec<CertificateDer<'static
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let certificates: Vec<_> = read.map_err(|error| InvalidTls::of_file(file, path, &reason(&error)))?;
     if certificates.is_empty() {
-        return Err(InvalidTls::of_file(file, path, "there is none in it"));
+        return Err(InvalidTls::of_file(file, path, "the file contains none"));
     }
     Ok(certificates)
 }
@@ -213,7 +205,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, InvalidTls> {
 fn reason(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "there is none in it".to_owned(),
+        pem::Error::NoItemsFound => "the file contains none".to_owned(),
         _ => "its PEM is damaged".to_owned(),
     }
 }
@@ -258,7 +250,7 @@ mod tests {
         assert!(error.contains("/no/such/ca.pem") && error.contains("PEM"), "{error}");
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let not_pem = TlsSettings { ca_path: Some(manifest.into()), ..TlsSettings::default() };
-        assert!(not_pem.check().expect_err("no PEM in it").to_string().contains("there is none in it"));
+        assert!(not_pem.check().expect_err("no PEM in it").to_string().contains("the file contains none"));
         assert_eq!(TlsSettings::default().check(), Ok(()));
     }
 
@@ -290,10 +282,14 @@ mod tests {
         let (of_certificate, of_key) = (TlsFile::Certificate, TlsFile::Key);
         for (cert, key, expected) in [
             ("cert", "other", &[(of_key, "is not the key of the certificate in")][..]),
-            ("cert", "encrypted", &[(of_key, "not encrypted (there is none in it)")]),
+            ("cert", "encrypted", &[(of_key, "not encrypted (the file contains none)")]),
             ("garbled", "key", &[(of_certificate, "the certificate is damaged")]),
-            ("key", "cert", &[(of_certificate, "there is none in it"), (of_key, "there is none in it")]),
-            ("text", "missing", &[(of_certificate, "there is none in it"), (of_key, "No such file")]),
+            (
+                "key",
+                "cert",
+                &[(of_certificate, "the file contains none"), (of_key, "the file contains none")],
+            ),
+            ("text", "missing", &[(of_certificate, "the file contains none"), (of_key, "No such file")]),
         ] {
             let problems = problems(&folder, Some(cert), Some(key));
             assert_eq!(problems.len(), expected.len(), "{cert} {key}: {problems:?}");

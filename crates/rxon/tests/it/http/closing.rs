@@ -31,7 +31,7 @@ async fn closed(orchestrator: &ScriptedOrchestrator) {
 }
 
 #[tokio::test]
-async fn a_transport_keeps_its_connection_and_shares_it_with_nobody() {
+async fn a_transport_keeps_its_connection_for_itself() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let connector = Client::of(&orchestrator);
     let (mut one, mut other) = (connector.transport(), connector.transport());

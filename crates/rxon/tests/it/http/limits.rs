@@ -80,7 +80,7 @@ async fn a_request_that_the_server_does_not_read_is_not_written() {
     };
     let client = async |address| {
         let mut transport = Client::at(&format!("http://{address}")).transport();
-        transport.exchange(result(LARGE)).await.expect_err("nobody reads it")
+        transport.exchange(result(LARGE)).await.expect_err("the server does not read it")
     };
     let error = against(stalls, client).await;
     assert_eq!(

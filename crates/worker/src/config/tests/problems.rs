@@ -58,7 +58,7 @@ fn a_certificate_needs_its_key_and_a_key_its_certificate() {
     );
     let swapped = pair(&key, &certificate);
     assert!(
-        swapped.len() == 2 && swapped.iter().all(|told| told.contains("(there is none in it)")),
+        swapped.len() == 2 && swapped.iter().all(|told| told.contains("(the file contains none)")),
         "{swapped:?}"
     );
     let told = pair(&certificate, &other);
