@@ -42,6 +42,7 @@ use tokio_util::task::TaskTracker;
 use crate::core::Core;
 use crate::execution::{self, Cause};
 use crate::files::Storage;
+use crate::peer::log::PeerLog;
 use crate::peer::token::TokenKeeper;
 use crate::session::{Session, courier};
 use crate::threads::lock;
@@ -82,12 +83,12 @@ impl TestWorker {
         let core = assembly.core;
         let told = Arc::new(Told::default());
         let connector: Arc<dyn Connector> = Arc::new(Pretender(told.clone()));
-        let name: Arc<str> = "http://test.invalid/".into();
+        let log = PeerLog::new("http://test.invalid/".into(), core.metrics.peers());
         let token = Token::new("test").expect("a token");
-        let tokens = TokenKeeper::new(name.clone(), connector.clone(), token, "test", false);
+        let tokens = TokenKeeper::new(log.clone(), connector.clone(), token, "test", false);
         let seal = Seal::new(WorkerId::new(core.worker_id.as_str()).expect("it is one"), "test");
-        let session = session_over(&core, 0, name, connector, seal, tokens, &TaskTracker::new());
-        session.peer.registered(Generation::Newer);
+        let session = session_over(&core, 0, log, connector, seal, tokens, &TaskTracker::new());
+        session.peer.set_registered(Generation::Newer);
         core.orchestrators.registered(0);
         Self { core, session, told, number: AtomicU64::new(1), _folder: folder }
     }

@@ -1,4 +1,4 @@
-//! Results that an orchestrator has no use for, for whoever wants to know.
+//! Results that an orchestrator has no use for.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,22 +8,21 @@ use rxon::{JobId, TaskId};
 
 use crate::threads::panic_message;
 
-/// A result that its orchestrator has answered with `ignored`: it came too late, or for a job that has ended. It is
-/// not sent again.
+/// A result that its orchestrator answered with `ignored`: it came too late, or its job has ended. It is not sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IgnoredResult {
-    /// The task.
+    /// The id of the task.
     pub task_id: TaskId,
-    /// Its job.
+    /// The id of the job.
     pub job_id: JobId,
     /// The address of the orchestrator, without credentials.
     pub orchestrator: Arc<str>,
-    /// Why, in the orchestrator's word, such as `stale_task`, `job_cancelled` or `job_already_terminated`.
+    /// The orchestrator's reason, such as `stale_task`, `job_cancelled` or `job_already_terminated`.
     pub reason: String,
 }
 
-/// What the user does about it.
+/// The user's hook for ignored results.
 #[derive(Clone)]
 pub(crate) struct OnIgnored(Arc<dyn Fn(&IgnoredResult) + Send + Sync>);
 
@@ -32,10 +31,10 @@ impl OnIgnored {
         Self(Arc::new(hook))
     }
 
-    /// A panic of the hook harms nothing but itself.
+    /// Calls the hook. A panic in it is logged, and harms nothing else.
     pub(super) fn call(&self, result: &IgnoredResult) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (self.0)(result))) {
-            tracing::error!("what is to be done with ignored results panicked: {}", panic_message(&*payload));
+            tracing::error!("`on_ignored_result` panicked: {}", panic_message(&*payload));
         }
     }
 }

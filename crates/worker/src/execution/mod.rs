@@ -131,7 +131,7 @@ impl Execution {
         let mut place = slot.admit(route.group, task.priority);
         if place.must_wait() {
             tracing::debug!("waits for its limit group");
-            self.session.delivery.under_way(&task, false).await;
+            self.session.delivery.record_task(&task, false).await;
             tokio::select! {
                 biased;
                 () = place.started() => {}
@@ -149,7 +149,7 @@ impl Execution {
         place: Place,
         deadline: Option<Instant>,
     ) -> (Outcome, Left) {
-        self.session.delivery.under_way(&task, true).await;
+        self.session.delivery.record_task(&task, true).await;
         if let Some(cause) = self.cancel.cause() {
             return (cause.outcome(), Left::Nothing);
         }

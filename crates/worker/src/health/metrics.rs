@@ -15,7 +15,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::delivery::DeliveryCounts;
 use crate::files::Traffic;
+use crate::peer::log::PeerCounts;
 use crate::task::outcome::Outcome;
 
 type Labels = Vec<(&'static str, String)>;
@@ -42,8 +44,8 @@ pub(crate) struct Metrics {
     tasks: Family<Labels, Counter>,
     durations: Family<Labels, Histogram, fn() -> Histogram>,
     not_run: Family<Labels, Counter>,
-    requests: Family<Labels, Counter>,
-    results: Family<Labels, Counter>,
+    peers: PeerCounts,
+    results: DeliveryCounts,
     per_orchestrator: [(&'static str, Family<Labels, Gauge>); 5],
     of_worker: [(&'static str, Gauge); 6],
     blocked: Gauge<f64, AtomicU64>,
@@ -86,7 +88,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("avtomatika_worker");
         let (tasks, not_run) = (Family::default(), Family::default());
-        let (requests, results) = (Family::default(), Family::default());
+        let (peers, results) = (PeerCounts::default(), DeliveryCounts::default());
         let build_info = Family::<Labels, Gauge>::default();
         let new_histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
         let durations = Family::new_with_constructor(new_histogram);
@@ -97,8 +99,8 @@ impl Default for Metrics {
             durations.clone(),
         );
         registry.register("tasks_not_run", "Tasks that came and were not run, by reason", not_run.clone());
-        registry.register("requests", "Exchanges by orchestrator, operation and outcome", requests.clone());
-        registry.register("results", "Results by orchestrator and what became of them", results.clone());
+        peers.register(&mut registry);
+        results.register(&mut registry);
         registry.register("build_info", "Always 1, with the version", build_info.clone());
         let of_worker = [
             ("slots", "How many tasks may run at once"),
@@ -139,7 +141,7 @@ impl Default for Metrics {
             tasks,
             durations,
             not_run,
-            requests,
+            peers,
             results,
             per_orchestrator,
             of_worker,
@@ -173,16 +175,14 @@ impl Metrics {
         self.not_run.get_or_create(&vec![("reason", reason.to_owned())]).inc();
     }
 
-    /// The counter of exchanges of one kind.
-    pub(crate) fn requests(&self, orchestrator: &str, operation: &str, outcome: &str) -> Counter {
-        let labels = [("orchestrator", orchestrator), ("operation", operation), ("outcome", outcome)];
-        self.requests.get_or_create_owned(&labels.map(|(name, value)| (name, value.to_owned())).to_vec())
+    /// The counters of exchanges.
+    pub(crate) fn peers(&self) -> &PeerCounts {
+        &self.peers
     }
 
-    /// The counter of results that ended in one way.
-    pub(crate) fn results(&self, orchestrator: &str, verdict: &str) -> Counter {
-        let labels = [("orchestrator", orchestrator), ("verdict", verdict)];
-        self.results.get_or_create_owned(&labels.map(|(name, value)| (name, value.to_owned())).to_vec())
+    /// The counters of results.
+    pub(crate) fn results(&self) -> &DeliveryCounts {
+        &self.results
     }
 
     /// The text, in the format of `OpenMetrics`.
@@ -242,7 +242,8 @@ mod tests {
             Duration::ZERO,
         );
         metrics.not_run(NotRun::Duplicate);
-        metrics.requests("http://o/", "poll", "answered").inc();
+        let log = crate::peer::log::PeerLog::new("http://o/".into(), metrics.peers());
+        log.record(crate::peer::answer::Exchange::Poll, &crate::peer::answer::Answer::Good);
         let orchestrator = OrchestratorReading {
             name: "http://o/".to_owned(),
             up: true,

@@ -24,10 +24,9 @@ use super::state::{Beat, Conversation, Step};
 use crate::config::MultiOrchestratorMode;
 use crate::core::Core;
 use crate::execution::Cause;
-use crate::peer::Asked;
-use crate::peer::advice::Explained;
-use crate::peer::rate::{USUAL_SILENCE, after_refused_credentials, after_too_many_requests};
-use crate::session::fleet::{Role, Sign};
+use crate::peer::answer::{Answer, Contact, Exchange};
+use crate::peer::rate::after_refused_credentials;
+use crate::session::fleet::Role;
 use crate::session::machine::Deadband;
 use crate::threads::until;
 
@@ -82,7 +81,8 @@ impl Driver {
         let mut role = core.orchestrators.role(session.who);
         let first = *role.borrow_and_update();
         let interval = core.config.heartbeat_interval;
-        let state = Conversation::new(interval, longest, first, Instant::now(), Rng::new());
+        let gate = session.peer.gate(Exchange::Heartbeat).clone();
+        let state = Conversation::new(interval, longest, first, gate, Instant::now(), Rng::new());
         let config = &core.config;
         let deadband =
             Deadband::new(config.worker_telemetry_deadband, config.worker_telemetry_force_interval);
@@ -106,7 +106,7 @@ impl Driver {
     async fn converse(&mut self) {
         loop {
             // Polls and results have connections of their own, and tell when one failed.
-            if self.session.peer.take_connection_failed() {
+            if self.session.peer.take_doubt() {
                 self.state.on_doubt();
             }
             // While an exchange was under way it may have been given another part.
@@ -126,7 +126,7 @@ impl Driver {
 
     fn let_go(&self) {
         self.ends.let_go.cancel();
-        self.session.peer.goodbye_told();
+        self.session.peer.end_goodbye();
     }
 
     /// Waits until something happens, at most until a time.
@@ -140,8 +140,8 @@ impl Driver {
             // Its sender lives as long as the worker.
             Ok(()) = self.role.changed() => self.state.on_role(*self.role.borrow_and_update(), Instant::now()),
             () = tokio::time::sleep_until(at) => {}
-            () = self.session.peer.forgotten(), if known => {
-                self.session.peer.unregistered();
+            () = self.session.peer.until_forgotten(), if known => {
+                self.session.peer.set_unregistered();
                 self.state.on_forgotten(Instant::now());
             }
             () = self.core.changes.settled(self.session.who, debounce), if known => {
@@ -149,7 +149,7 @@ impl Driver {
                 self.state.on_change();
             }
             () = self.session.settled(&self.core.running), if self.state.is_left() => {
-                self.session.peer.unregistered();
+                self.session.peer.set_unregistered();
                 self.state.on_settled();
             }
         }
@@ -193,41 +193,27 @@ impl Driver {
             None
         })?;
         let request = Request::new(Operation::Register, TIME_LIMIT).with_body(body);
-        let response = self.transport.exchange(request).await.map_err(|error| {
-            peer.log.failed(Asked::Registration, &Explained(&error));
-            self.session.heard(Sign::of(&error, false));
-            None
-        })?;
-        let failed = |reason: String| {
-            peer.log.failed(Asked::Registration, &reason);
-            self.session.heard(Sign::Failed);
+        let response = self.transport.exchange(request).await;
+        let read = response.as_ref().map(|response| serde_json::from_slice::<RegistrationAnswer>(&response.body));
+        let answer = match (&response, &read) {
+            (Err(error), _) => Answer::Nothing(error),
+            (Ok(response), Ok(Err(_))) if response.is_success() => Answer::unreadable(response),
+            (Ok(response), _) => Answer::of(response),
         };
-        match response.status {
-            401 | 403 => {
-                peer.log.refused(Asked::Registration, &response);
-                return Err(Some(after_refused_credentials(&mut self.rng)));
+        self.session.record(Exchange::Registration, &answer);
+        match (answer, read) {
+            (Answer::Good, Ok(Ok(accepted))) => {
+                self.accepted(&accepted);
+                Ok(accepted.generation())
             }
-            429 => {
-                peer.log.failed(Asked::Registration, &"429, too many requests");
-                return Err(Some(after_too_many_requests(response.retry_after, &mut self.rng)));
-            }
-            status if !response.is_success() => {
-                failed(format!("{status}: {}", response.error_text()));
-                return Err(None);
-            }
-            _ => {}
+            (Answer::Unauthorized(_), _) => Err(Some(after_refused_credentials(&mut self.rng))),
+            (Answer::TooMany(_), _) => Err(Some(peer.gate(Exchange::Registration).silence(Instant::now()))),
+            _ => Err(None),
         }
-        let Ok(answer) = serde_json::from_slice::<RegistrationAnswer>(&response.body) else {
-            failed(format!("{}, not a JSON object: `{}`", response.status, response.excerpt()));
-            return Err(None);
-        };
-        self.accepted(&answer);
-        Ok(answer.generation())
     }
 
     fn accepted(&mut self, answer: &RegistrationAnswer) {
         let peer = &self.session.peer;
-        peer.log.answered(Asked::Registration);
         // 1.0b2 does not say.
         let version = answer.version.as_deref().map(|version| excerpt(version.as_bytes()));
         tracing::info!(orchestrator = %peer.name, version, worker_id = %self.core.worker_id, "registered");
@@ -236,8 +222,7 @@ impl Driver {
             tracing::warn!(orchestrator = %peer.name, "the orchestrator says: {warning}");
         }
         let again = peer.was_registered();
-        peer.take_connection_failed();
-        peer.registered(answer.generation());
+        peer.set_registered(answer.generation());
         if self.core.orchestrators.registered(self.session.who) || again {
             self.session.delivery.offer_all(false);
         }
@@ -264,45 +249,34 @@ impl Driver {
             }
         };
         match beat {
-            Some(beat) => self.heard(beat),
+            Some(beat) => self.on_beat(beat),
             None => self.state.on_stop(),
         }
     }
 
-    fn heard(&mut self, beat: Beat) {
-        let now = Instant::now();
-        let peer = self.session.peer.clone();
+    fn on_beat(&mut self, beat: Beat) {
+        let peer = &self.session.peer;
         if beat == Beat::Forgotten && !self.ends.stop_asking.is_cancelled() {
             if self.core.orchestrators.is_active(self.session.who) {
                 // Those that keep everything in memory do when they are restarted.
                 tracing::info!(orchestrator = %peer.name, "the orchestrator has forgotten this worker: registering again");
             }
-            peer.unregistered();
+            peer.set_unregistered();
         }
-        let first_refusal = match beat {
-            Beat::TooMany(retry_after) => {
-                peer.log.limited(Asked::Heartbeat, retry_after.unwrap_or(USUAL_SILENCE));
-                self.state.on_too_many(retry_after, now)
-            }
-            _ => false,
-        };
-        if first_refusal {
-            crate::peer::say_rate_limited(&peer.name, "heartbeats");
-        }
-        self.state.on_beat(beat, now);
+        self.state.on_beat(beat, Instant::now());
     }
 
     async fn exchange(&mut self, probe: bool) -> Beat {
         if probe {
             let idle = !self.session.accepted(&self.core, &self.core.slots.usage()).is_empty();
             let known = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
-            let known = known.unwrap_or_else(|error| self.unanswered(&error));
+            let known = known.unwrap_or_else(|error| self.on_no_answer(&error));
             if known != Beat::Acknowledged {
                 return known;
             }
         }
         let told = self.tell().await;
-        told.unwrap_or_else(|error| self.unanswered(&error))
+        told.unwrap_or_else(|error| self.on_no_answer(&error))
     }
 
     /// Tells that the worker takes nothing more. No question first whether it is known: that would delay the news.
@@ -317,11 +291,11 @@ impl Driver {
         };
         let beat = match tokio::time::timeout(GOODBYE_TIME_LIMIT, goodbye).await {
             Ok(Ok(beat)) => beat,
-            Ok(Err(error)) => self.unanswered(&error),
+            Ok(Err(error)) => self.on_no_answer(&error),
             Err(_) => Beat::Unreachable,
         };
         self.state.on_goodbye(beat, self.ends.await_polls.is_cancelled(), Instant::now());
-        self.session.peer.goodbye_told();
+        self.session.peer.end_goodbye();
     }
 
     /// Tells how the worker is now.
@@ -331,13 +305,14 @@ impl Driver {
         self.core.refresh_capacity().await;
         let machine = if generation == Generation::Newer { self.core.telemetry.usage().await } else { None };
         let machine = machine.filter(|usage| self.deadband.is_due(usage, Instant::now()));
-        let message = heartbeat(&self.core, &self.session, generation, machine.clone());
+        let wants_skills = self.state.wants_skills();
+        let message = heartbeat(&self.core, &self.session, generation, machine.clone(), wants_skills);
         let idle = message.status == WorkerStatus::Idle;
         self.namesake.told(message.current_tasks.clone());
         match peer.seal.message(&message, &[], generation) {
             Ok(body) => {
-                if message.supported_skills.is_some() {
-                    peer.set_wants_skills(false);
+                if wants_skills {
+                    self.state.on_skills_sent();
                 }
                 let beat =
                     self.send(Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body), idle).await;
@@ -361,47 +336,33 @@ impl Driver {
         Ok(self.read(&response))
     }
 
-    fn unanswered(&mut self, error: &Error) -> Beat {
-        let peer = &self.session.peer;
-        self.state.on_doubt();
-        peer.log.failed(Asked::Heartbeat, &Explained(error));
-        let sign = Sign::of(error, false);
-        self.session.heard(sign);
-        // One that hung up was there.
-        if sign == Sign::Gone { Beat::Unreachable } else { Beat::Refused }
+    fn on_no_answer(&mut self, error: &Error) -> Beat {
+        let contact = self.session.peer.record(Exchange::Heartbeat, &Answer::Nothing(error));
+        contact.into_iter().for_each(|contact| self.session.on_contact(contact));
+        // An orchestrator that hung up was there.
+        if contact == Some(Contact::Gone) { Beat::Unreachable } else { Beat::Refused }
     }
 
     fn read(&mut self, response: &Response) -> Beat {
-        let peer = self.session.peer.clone();
-        let failed = |reason: String| {
-            peer.log.failed(Asked::Heartbeat, &reason);
-            self.session.heard(Sign::Failed);
-        };
-        match response.status {
-            404 => {
-                self.session.heard(Sign::Well);
-                return Beat::Forgotten;
+        let mut answer = Answer::of(response);
+        let mut known = None;
+        if let Answer::Good = answer {
+            match Liveness::read(&response.body) {
+                Liveness::Known(fields) => known = Some(fields),
+                Liveness::Forgotten => answer = Answer::Unknown(response),
+                Liveness::Unreadable => answer = Answer::unreadable(response),
             }
-            429 => return Beat::TooMany(response.retry_after),
-            401 | 403 => peer.log.refused(Asked::Heartbeat, response),
-            status if !response.is_success() => failed(format!("{status}: {}", response.error_text())),
-            status => match Liveness::read(&response.body) {
-                Liveness::Known(answer) => {
-                    peer.log.answered(Asked::Heartbeat);
-                    self.session.heard(Sign::Well);
-                    self.obey(&answer);
-                    return Beat::Acknowledged;
-                }
-                Liveness::Forgotten => {
-                    self.session.heard(Sign::Well);
-                    return Beat::Forgotten;
-                }
-                Liveness::Unreadable => {
-                    failed(format!("{status}, not a JSON object: `{}`", response.excerpt()));
-                }
-            },
         }
-        Beat::Refused
+        self.session.record(Exchange::Heartbeat, &answer);
+        match (answer, known) {
+            (Answer::Good, Some(fields)) => {
+                self.obey(&fields);
+                Beat::Acknowledged
+            }
+            (Answer::Unknown(_), _) => Beat::Forgotten,
+            (Answer::TooMany(_), _) => Beat::TooMany,
+            _ => Beat::Refused,
+        }
     }
 
     fn obey(&mut self, answer: &HeartbeatAnswer) {
@@ -416,7 +377,7 @@ impl Driver {
             );
         }
         if answer.require_full_sync {
-            self.session.peer.set_wants_skills(true);
+            self.state.on_skills_wanted();
             self.core.changes.happened();
         }
         for id in &answer.cancel_task_ids {

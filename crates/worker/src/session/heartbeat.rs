@@ -12,6 +12,7 @@ pub(super) fn heartbeat(
     session: &Session,
     generation: Generation,
     machine: Option<MachineUsage>,
+    wants_skills: bool,
 ) -> Heartbeat {
     // Looked at once: the data path goes on meanwhile, and what is said here must fit together.
     let usage = core.slots.usage();
@@ -33,7 +34,7 @@ pub(super) fn heartbeat(
         skill_dependencies: core.dependencies_as_sent(),
         hot_skills: core.hot_skills(),
         skills_hash: core.skills.hash.clone().filter(|_| generation == Generation::Newer),
-        supported_skills: session.peer.wants_skills().then(|| core.skills.infos.clone()),
+        supported_skills: wants_skills.then(|| core.skills.infos.clone()),
         usage: machine,
         capabilities: session.peer.has_websocket().then(|| capabilities(core)),
     }

@@ -16,10 +16,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Session;
 use crate::core::Core;
 use crate::execution::Cause;
-use crate::peer::Asked;
 use crate::peer::Frame;
-use crate::peer::advice::Explained;
-use crate::peer::rate::{after_refused_credentials, after_too_many_requests};
+use crate::peer::answer::{Answer, Exchange};
+use crate::peer::rate::after_refused_credentials;
 use crate::peer::repeated::Repeated;
 
 /// One that says nothing is asked for a sign of life this often.
@@ -95,30 +94,28 @@ impl Line {
     /// One websocket, from the handshake to its end. Gives the delay before the next.
     async fn once(&mut self, backoff: &mut Backoff) -> Duration {
         let peer = self.session.peer.clone();
-        let mut channel = match peer.connector.channel().await {
-            Ok(Opened::Channel(channel)) => channel,
-            Ok(Opened::Refused(response)) if response.is_unauthorized() => {
-                peer.log.refused(Asked::Websocket, &response);
-                return after_refused_credentials(&mut self.rng).max(backoff.next(&mut self.rng));
-            }
-            Ok(Opened::Refused(response)) => {
-                let reason = format!("{}: {}", response.status, response.error_text());
-                peer.log.failed(Asked::Websocket, &reason);
-                if response.status == 429 {
-                    return after_too_many_requests(response.retry_after, &mut self.rng);
-                }
-                return backoff.next(&mut self.rng);
-            }
-            Err(error) => {
-                peer.log.failed(Asked::Websocket, &Explained(&error));
-                return backoff.next(&mut self.rng);
-            }
+        let opened = peer.connector.channel().await;
+        let answer = match &opened {
+            Ok(Opened::Channel(_)) => None,
+            Ok(Opened::Refused(response)) => Some(Answer::of_refusal(response)),
+            Err(error) => Some(Answer::Nothing(error)),
         };
+        if let Some(answer) = answer {
+            self.session.record(Exchange::Websocket, &answer);
+            return match answer {
+                Answer::Unauthorized(_) => {
+                    after_refused_credentials(&mut self.rng).max(backoff.next(&mut self.rng))
+                }
+                Answer::TooMany(_) => peer.gate(Exchange::Websocket).silence(Instant::now()),
+                _ => backoff.next(&mut self.rng),
+            };
+        }
+        let Ok(Opened::Channel(mut channel)) = opened else { return backoff.next(&mut self.rng) };
         let began = Instant::now();
         let (sender, mut frames) = mpsc::channel(MOST_FRAMES);
         self.opened(sender);
         let reason = self.converse(&mut *channel, &mut frames).await;
-        peer.log.failed(Asked::Websocket, &reason);
+        self.session.record(Exchange::Websocket, &Answer::Failed(reason));
         if began.elapsed() >= LONGEST_DELAY {
             backoff.reset();
         }
@@ -165,7 +162,7 @@ impl Line {
                 biased;
                 () = sleep_until(stable), if heard_any && !said_stable => {
                     said_stable = true;
-                    self.session.peer.log.answered(Asked::Websocket);
+                    self.session.record(Exchange::Websocket, &Answer::Good);
                 }
                 () = sleep_until(next_ping) => {
                     if asked {
@@ -177,7 +174,7 @@ impl Line {
                 Some(frame) = frames.recv() => {
                     channel.say(frame.text).await?;
                     // Who asked may wait no longer.
-                    let _ = frame.said.send(());
+                    let _ = frame.written.send(());
                 }
                 heard = channel.hear() => {
                     heard_any = true;

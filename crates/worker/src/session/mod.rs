@@ -37,7 +37,8 @@ use crate::delivery::Delivery;
 use crate::execution::running::Running;
 use crate::peer::Peer;
 use crate::peer::token::TokenKeeper;
-use crate::session::fleet::{Orchestrators, Sign};
+use crate::peer::answer::{Answer, Contact, Exchange};
+use crate::session::fleet::Orchestrators;
 use crate::task::progress::ProgressBoard;
 
 /// One orchestrator, as both paths and the tasks that came from it see it.
@@ -57,9 +58,17 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Its orchestrator gave a sign. What was kept for one that was down is offered when it is up again.
-    pub(crate) fn heard(&self, sign: Sign) {
-        if self.orchestrators.heard(self.who, sign) {
+    /// Records the answer to an exchange with the orchestrator, and tells the fleet what it says of the orchestrator's
+    /// health.
+    pub(crate) fn record(&self, exchange: Exchange, answer: &Answer<'_>) {
+        if let Some(contact) = self.peer.record(exchange, answer) {
+            self.on_contact(contact);
+        }
+    }
+
+    /// Tells the fleet of a sign. Results that were kept for an orchestrator that was down are offered when it is up again.
+    pub(crate) fn on_contact(&self, contact: Contact) {
+        if self.orchestrators.heard(self.who, contact) {
             self.delivery.offer_all(false);
         }
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use fastrand::Rng;
 use rxon::signing::Seal;
 use rxon::transport::Connector;
 use rxon::transport::http::{HttpConnector, HttpSettings, Token};
@@ -17,13 +16,14 @@ use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};
 use crate::config::{ConfigError, MultiOrchestratorMode, OrchestratorEntry, wrong_token};
 use crate::core::Core;
-use crate::delivery::{Delivery, Outbox, OutboxSettings};
+use crate::delivery::{Delivery, OutboxSettings};
 use crate::execution::running::Running;
 use crate::files::{Files, Storage};
 use crate::health::metrics::Metrics;
 use crate::health::pulse::Pulse;
 use crate::peer::token::{Renewing, TokenKeeper};
-use crate::peer::{Peer, PeerCounts};
+use crate::peer::Peer;
+use crate::peer::log::PeerLog;
 use crate::session::commands::Commands;
 use crate::session::fleet::Orchestrators;
 use crate::session::machine::Telemetry;
@@ -142,40 +142,41 @@ pub(crate) fn session(
         HttpConnector::new(settings).map_err(|error| ConfigError::new(vec![config.tls_problem(&error)]))?,
     );
     let seal = Seal::new(core.worker_id.clone(), entry.token.expose());
-    let name: Arc<str> = entry.url.to_string().into();
+    let log = PeerLog::new(entry.url.to_string().into(), core.metrics.peers());
     let eager = entry.url.is_secure() && config.tls().identity.cert_path.is_some();
-    let tokens = TokenKeeper::new(name.clone(), connector.clone(), token, entry.token.expose(), eager);
+    let tokens = TokenKeeper::new(log.clone(), connector.clone(), token, entry.token.expose(), eager);
     let connector = Arc::new(Renewing::new(connector, tokens.clone(), seal.clone()));
-    Ok(session_over(core, who, name, connector, seal, tokens, senders))
+    Ok(session_over(core, who, log, connector, seal, tokens, senders))
 }
 
 /// One orchestrator's session over any connector.
 pub(crate) fn session_over(
     core: &Arc<Core>,
     who: usize,
-    name: Arc<str>,
+    log: Arc<PeerLog>,
     connector: Arc<dyn Connector>,
     seal: Seal,
     tokens: Arc<TokenKeeper>,
     senders: &TaskTracker,
 ) -> Arc<Session> {
     let config = &core.config;
-    let counts = PeerCounts::new(&core.metrics, &name);
-    let peer = Peer::new(name, connector, seal, counts);
-    let outbox = Outbox::new(
-        OutboxSettings {
-            quick_tries: u32::try_from(config.result_max_retries).unwrap_or(u32::MAX),
-            first_delay: config.result_retry_initial_delay,
-            max_age: config.worker_result_max_age,
-            resend_ambiguous: config.result_resend_ambiguous,
-        },
-        Rng::new(),
+    let peer = Peer::new(log, connector, seal);
+    let settings = OutboxSettings {
+        quick_tries: u32::try_from(config.result_max_retries).unwrap_or(u32::MAX),
+        first_delay: config.result_retry_initial_delay,
+        max_age: config.worker_result_max_age,
+        resend_ambiguous: config.result_resend_ambiguous,
+        sharers: core.orchestrators.count(),
+    };
+    let delivery = Delivery::new(
+        peer.clone(),
+        core.worker_id.clone(),
+        settings,
+        core.changes.clone(),
+        core.on_ignored.clone(),
+        core.metrics.results(),
+        senders.clone(),
     );
-    let (worker_id, changes) = (core.worker_id.clone(), core.changes.clone());
-    let on_ignored = core.on_ignored.clone();
-    let sharers = core.orchestrators.count();
-    let delivery =
-        Delivery::new(peer.clone(), worker_id, changes, on_ignored, outbox, senders.clone(), sharers);
     Arc::new(Session {
         who,
         orchestrators: core.orchestrators.clone(),

@@ -153,7 +153,7 @@ impl Ending {
             Phase::Running | Phase::Closed => std::future::pending().await,
             Phase::Draining => {
                 for session in &self.sessions {
-                    session.peer.until_goodbye_told().await;
+                    session.peer.until_goodbye().await;
                 }
                 self.pollers.wait().await;
                 self.core.tasks.wait().await;

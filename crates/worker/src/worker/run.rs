@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::capacity::disk;
 use crate::core::Core;
 use crate::delivery::{Delivery, Spool, distribute};
+use crate::peer::answer::Exchange;
 use crate::health;
 use crate::health::pulse;
 use crate::session::{Driver, Pollers, Polling, PollingSettings, Session};
@@ -87,7 +88,8 @@ pub(crate) async fn run(
             error_delay: core.config.task_poll_error_delay,
             idle_delay: core.config.idle_poll_delay,
         };
-        let polling = Polling::new(settings, Rng::new());
+        let gate = session.peer.gate(Exchange::Poll).clone();
+        let polling = Polling::new(settings, gate, Rng::new());
         pollers.spawn(Pollers::new(core.clone(), session, ends, polling).supervise());
     }
     pollers.close();
@@ -115,7 +117,7 @@ async fn leave_nothing_open(core: &Core, spool: Option<Arc<Spool>>, deliveries: 
         spool.close().await;
     }
     for delivery in deliveries {
-        delivery.let_go();
+        delivery.drop_belongings();
     }
     core.files.close().await;
 }
@@ -124,13 +126,12 @@ async fn leave_nothing_open(core: &Core, spool: Option<Arc<Spool>>, deliveries: 
 async fn open_spool(core: &Core, sessions: &[Arc<Session>]) -> Result<Option<Arc<Spool>>, Error> {
     let Some(folder) = core.config.worker_outbox_dir.clone() else { return Ok(None) };
     let opened = Spool::open(folder, &core.worker_id).await;
-    let (spool, results) = opened.map_err(|(file, error)| Error::Outbox {
+    let opened = opened.map_err(|(file, error)| Error::Outbox {
         file: file.display().to_string(),
         source: Box::new(error),
     })?;
     let deliveries: Vec<Arc<Delivery>> = sessions.iter().map(|session| session.delivery.clone()).collect();
-    distribute(&spool, results, &deliveries, core.config.worker_result_max_age);
-    Ok(Some(spool))
+    Ok(Some(distribute(opened, &deliveries, core.config.worker_result_max_age)))
 }
 
 /// Lets results of an earlier run go as soon as their orchestrators know the worker.

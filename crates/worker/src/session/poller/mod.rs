@@ -15,14 +15,11 @@ mod under_way;
 pub(crate) use self::under_way::OpenPolls;
 use super::Session;
 use super::driver::Ends;
-use super::polling::{Brought, Next, Polling};
+use super::polling::{Next, PollOutcome, Polling};
 use crate::capacity::slots::Slot;
 use crate::core::Core;
 use crate::execution;
-use crate::peer::Asked;
-use crate::peer::advice::Explained;
-use crate::peer::rate::USUAL_SILENCE;
-use crate::session::fleet::Sign;
+use crate::peer::answer::{Answer, Contact, Exchange, Notice};
 use crate::threads::{lock, until};
 
 /// A poll is given up this much after the orchestrator should have answered it.
@@ -98,11 +95,11 @@ impl Pollers {
 
     /// Lets a poller begin, in a place that is reserved for it.
     fn begin(self: &Arc<Self>) {
-        let place = Place::new(self.clone());
-        self.tracker.spawn(self.clone().poll(place));
+        let seat = PollerSeat::new(self.clone());
+        self.tracker.spawn(self.clone().poll(seat));
     }
 
-    async fn poll(self: Arc<Self>, mut place: Place) {
+    async fn poll(self: Arc<Self>, mut seat: PollerSeat) {
         let spare = lock(&self.spare).take();
         let mut transport = spare.unwrap_or_else(|| self.session.peer.connector.transport());
         let mut repeated = false;
@@ -117,7 +114,7 @@ impl Pollers {
                 turn = self.turn(&mut returns) => turn,
             };
             let Some((slot, sent)) = turn else {
-                place.ends_by_itself = true;
+                seat.ends_by_itself = true;
                 return;
             };
             let limit = self.core.config.task_poll_timeout + GRACE;
@@ -135,11 +132,11 @@ impl Pollers {
                     polled
                 }
                 () = self.ends.let_go.cancelled() => {
-                    place.ends_by_itself = true;
+                    seat.ends_by_itself = true;
                     return;
                 }
                 () = self.is_in_the_way() => {
-                    place.ends_by_itself = true;
+                    seat.ends_by_itself = true;
                     return;
                 }
             };
@@ -149,18 +146,18 @@ impl Pollers {
             // fresh connection that ends like that is one.
             repeated = !repeated && is_stale(&polled, now - sent);
             if repeated {
-                self.session.peer.connection_failed();
+                self.session.peer.notify(Notice::Doubt);
                 continue;
             }
             if !matches!(polled, Ok(Polled::Task(..))) {
                 self.core.slots.brought_nothing(self.session.who);
             }
-            match self.polled(polled, sent, now, slot) {
+            match self.on_polled(polled, sent, now, slot) {
                 Next::Continue => {}
                 Next::Grow => self.begin(),
                 Next::End => {
-                    place.is_held = false;
-                    place.ends_by_itself = true;
+                    seat.is_held = false;
+                    seat.ends_by_itself = true;
                     *lock(&self.spare) = Some(transport);
                     return;
                 }
@@ -227,101 +224,87 @@ impl Pollers {
         Arc::new(PollQuery::new(self.core.config.task_poll_timeout, &accepted, &hot.unwrap_or_default()))
     }
 
-    fn polled(&self, polled: Result<Polled, Error>, sent: Instant, now: Instant, slot: Slot) -> Next {
-        let peer = &self.session.peer;
-        let brought = match polled {
+    /// Deals with the answer to a poll that was sent at this time, or the lack of one.
+    fn on_polled(&self, polled: Result<Polled, Error>, sent: Instant, now: Instant, slot: Slot) -> Next {
+        let outcome = match polled {
             Ok(Polled::Task(task, body)) => {
-                peer.log.answered(Asked::Poll);
-                self.session.heard(Sign::Well);
+                self.record(&Answer::Good, sent);
                 if execution::accept(&self.core, &self.session, *task, &body, slot) {
                     self.brought_task()
                 } else {
-                    Brought::KnownTask
+                    PollOutcome::KnownTask
                 }
             }
             Ok(Polled::Nothing) => {
-                peer.log.answered(Asked::Poll);
-                self.session.heard(Sign::Well);
-                Brought::Nothing
+                self.record(&Answer::Good, sent);
+                PollOutcome::Nothing
             }
-            Ok(Polled::Malformed { problem, excerpt }) => self.malformed(problem, &excerpt, sent),
-            Ok(Polled::Refused(response)) if response.status == 429 => {
-                peer.log.limited(Asked::Poll, response.retry_after.unwrap_or(USUAL_SILENCE));
-                let (first, next) = self.polling().on_rate_limited(now, response.retry_after);
-                if first {
-                    crate::peer::say_rate_limited(&peer.name, "polls");
-                }
-                return next;
-            }
-            Ok(Polled::Refused(response)) => self.refused(&response, sent),
+            Ok(Polled::Malformed { problem, excerpt }) => self.on_malformed(problem, &excerpt, sent),
+            Ok(Polled::Refused(response)) => self.on_refused(&response, sent),
             Err(error) => {
                 if error.kind() == ErrorKind::Timeout {
                     self.warned_of_hold.call_once(|| {
                         tracing::warn!(
-                            orchestrator = %peer.name,
+                            orchestrator = %self.session.peer.name,
                             "a poll was not answered within `TASK_POLL_TIMEOUT` and 5 s: the orchestrator may hold \
                              polls longer, and tasks it hands to one that was given up are lost; raise \
                              `TASK_POLL_TIMEOUT`"
                         );
                     });
                 }
-                peer.connection_failed();
-                peer.log.failed(Asked::Poll, &Explained(&error));
-                self.failed(Sign::of(&error, true), sent);
+                self.record(&Answer::Nothing(&error), sent);
                 return self.polling().on_error(sent, now);
             }
         };
         let stride = self.core.slots.stride(self.session.who);
-        self.polling().on_answer(brought, stride, sent, now)
+        self.polling().on_answer(outcome, stride, sent, now)
     }
 
     /// What it means that a poll brought a task.
-    fn brought_task(&self) -> Brought {
+    fn brought_task(&self) -> PollOutcome {
         let pollers = self.polling().pollers();
         let share = self.core.slots.brought_task(self.session.who, pollers);
-        Brought::Task { free_slots: self.core.slots.free(), share }
+        PollOutcome::Task { free_slots: self.core.slots.free(), share }
     }
 
-    /// A poll that was sent at this time failed. Several that were under way together are one failure.
-    fn failed(&self, sign: Sign, sent: Instant) {
-        let is_news = self.polling().is_new_failure(sent);
-        if is_news || sign == Sign::Gone {
-            self.session.heard(sign);
+    /// Records the answer to a poll that was sent at this time. Several polls that were under way together and failed are
+    /// a single sign.
+    fn record(&self, answer: &Answer<'_>, sent: Instant) {
+        let Some(contact) = self.session.peer.record(Exchange::Poll, answer) else { return };
+        if contact != Contact::Failed || self.polling().is_new_failure(sent) {
+            self.session.on_contact(contact);
         }
     }
 
-    fn malformed(&self, problem: MalformedTask, excerpt: &str, sent: Instant) -> Brought {
-        let orchestrator = &self.session.peer.name;
-        tracing::error!(%orchestrator, body = excerpt, "not a task: {problem}");
+    fn on_malformed(&self, problem: MalformedTask, excerpt: &str, sent: Instant) -> PollOutcome {
+        let peer = &self.session.peer;
+        tracing::error!(orchestrator = %peer.name, body = excerpt, "not a task: {problem}");
         let Some((job_id, task_id)) = problem.ids else {
-            self.session.peer.log.failed(Asked::Poll, &problem);
-            // An object is a malformed task; anything else is no orchestrator.
-            if !excerpt.trim_start().starts_with('{') {
-                self.failed(Sign::Failed, sent);
+            let answer = Answer::Failed(problem.to_string());
+            if excerpt.trim_start().starts_with('{') {
+                // A malformed task is no sign of an orchestrator that is down.
+                let _ = peer.record(Exchange::Poll, &answer);
+            } else {
+                self.record(&answer, sent);
             }
-            return Brought::Error;
+            return PollOutcome::Error;
         };
+        let _ = peer.record(Exchange::Poll, &Answer::Good);
         if execution::refuse(&self.core, &self.session, job_id, task_id, &problem.problem) {
             self.brought_task()
         } else {
-            Brought::KnownTask
+            PollOutcome::KnownTask
         }
     }
 
-    fn refused(&self, response: &Response, sent: Instant) -> Brought {
-        let peer = &self.session.peer;
-        if let 401 | 403 = response.status {
-            peer.log.refused(Asked::Poll, response);
-            return Brought::Unauthorized;
+    fn on_refused(&self, response: &Response, sent: Instant) -> PollOutcome {
+        let answer = Answer::of_refusal(response);
+        self.record(&answer, sent);
+        match answer {
+            Answer::TooMany(_) => PollOutcome::RateLimited,
+            Answer::Unauthorized(_) => PollOutcome::Unauthorized,
+            _ => PollOutcome::Error,
         }
-        if response.status == 404 {
-            // It is there, and does not know us.
-            peer.was_forgotten();
-        } else {
-            self.failed(Sign::Failed, sent);
-        }
-        peer.log.failed(Asked::Poll, &format!("{}: {}", response.status, response.error_text()));
-        Brought::Error
     }
 
     fn polling(&self) -> MutexGuard<'_, Polling> {
@@ -330,7 +313,7 @@ impl Pollers {
 }
 
 /// A poller's place, which is free again however the poller ends.
-struct Place {
+struct PollerSeat {
     pollers: Arc<Pollers>,
     /// False once the decision that the poller ends has released it.
     is_held: bool,
@@ -338,7 +321,7 @@ struct Place {
     ends_by_itself: bool,
 }
 
-impl Place {
+impl PollerSeat {
     /// A place that was reserved.
     fn new(pollers: Arc<Pollers>) -> Self {
         pollers.session.pollers.send_modify(|pollers| *pollers += 1);
@@ -346,7 +329,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for PollerSeat {
     fn drop(&mut self) {
         let session = &self.pollers.session;
         if !self.ends_by_itself {

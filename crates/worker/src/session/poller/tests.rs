@@ -8,6 +8,8 @@ use super::*;
 use crate::config::WorkerConfig;
 use crate::execution::router::Router;
 use crate::peer::Peer;
+use crate::peer::log::{PeerCounts, PeerLog};
+use crate::peer::rate::RateGate;
 use crate::session::PollingSettings;
 use crate::worker::assembly::Assembly;
 use crate::worker::plan::Plan;
@@ -83,7 +85,7 @@ async fn a_poller_that_hangs_is_replaced_and_gives_its_slot_back() {
     let settings =
         PollingSettings { max_pollers: 8, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
     let pollers =
-        Pollers::new(core.clone(), session.clone(), ends.clone(), Polling::new(settings, Rng::new()));
+        Pollers::new(core.clone(), session.clone(), ends.clone(), Polling::new(settings, RateGate::default(), Rng::new()));
     let tracker = TaskTracker::new();
     tracker.spawn(pollers.supervise());
     core.orchestrators.registered(0);
@@ -106,7 +108,7 @@ fn session(core: &Core, like: &Session, connector: Arc<dyn Connector>) -> Arc<Se
     Arc::new(Session {
         who: 0,
         orchestrators: core.orchestrators.clone(),
-        peer: Peer::new("peer".into(), connector, seal, crate::peer::PeerCounts::default()),
+        peer: Peer::new(PeerLog::new("peer".into(), &PeerCounts::default()), connector, seal),
         tokens: like.tokens.clone(),
         delivery: like.delivery.clone(),
         progress: like.progress.clone(),
@@ -123,7 +125,7 @@ async fn a_poller_that_dies_is_replaced_gives_its_slot_back_and_makes_no_hot_loo
     let settings =
         PollingSettings { max_pollers: 8, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
     let pollers =
-        Pollers::new(core.clone(), session.clone(), ends.clone(), Polling::new(settings, Rng::new()));
+        Pollers::new(core.clone(), session.clone(), ends.clone(), Polling::new(settings, RateGate::default(), Rng::new()));
     let tracker = TaskTracker::new();
     tracker.spawn(pollers.supervise());
     core.orchestrators.registered(0);
