@@ -91,7 +91,11 @@ impl Delivery {
 
 /// Gives each orchestrator the results on disk that are for it. Results for others stay in the file until their
 /// orchestrator is configured again, or until they are too old.
-pub(crate) fn distribute((spool, results): Opened, deliveries: &[Arc<Delivery>], max_age: Duration) -> Arc<Spool> {
+pub(crate) fn distribute(
+    (spool, results): Opened,
+    deliveries: &[Arc<Delivery>],
+    max_age: Duration,
+) -> Arc<Spool> {
     desk::keeping::distribute(&spool, results, deliveries, max_age);
     for delivery in deliveries.iter().filter(|delivery| delivery.unacknowledged() > 0) {
         delivery.start_senders();

@@ -11,7 +11,6 @@ pub(crate) type Key = u64;
 
 /// A result as it would be kept.
 #[derive(Debug)]
-#[expect(dead_code, reason = "no result is on disk")]
 pub(crate) struct Record {
     pub(crate) orchestrator: Arc<str>,
     pub(crate) job_id: JobId,

@@ -42,8 +42,9 @@ pub(super) async fn run(delivery: Arc<Delivery>) {
 
 async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, Entry)>) {
     loop {
-        let mut transport = delivery.peer.connector.transport();
         let mut next = delivery.next().await;
+        // Until it is idle for too long it keeps its connection.
+        let mut transport = delivery.peer.connector.transport();
         loop {
             let (id, entry) = in_flight.insert(next);
             let reply = send(delivery, &mut *transport, entry).await;

@@ -229,7 +229,14 @@ fn outcome_label(outcome: &Outcome) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use rxon::WorkerId;
+    use rxon::signing::Seal;
+    use rxon::transport::memory;
+
     use super::*;
+    use crate::peer::Peer;
+    use crate::peer::answer::{Answer, Exchange};
+    use crate::peer::log::PeerLog;
 
     #[test]
     fn the_text_is_what_prometheus_reads() {
@@ -242,8 +249,9 @@ mod tests {
             Duration::ZERO,
         );
         metrics.not_run(NotRun::Duplicate);
-        let log = crate::peer::log::PeerLog::new("http://o/".into(), metrics.peers());
-        log.record(crate::peer::answer::Exchange::Poll, &crate::peer::answer::Answer::Good);
+        let log = PeerLog::new("http://o/".into(), metrics.peers());
+        let seal = Seal::new(WorkerId::new("w").expect("an identifier"), "token");
+        Peer::new(log, Arc::new(memory::pair().0), seal).record(Exchange::Poll, &Answer::Good);
         let orchestrator = OrchestratorReading {
             name: "http://o/".to_owned(),
             up: true,

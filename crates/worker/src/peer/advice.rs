@@ -48,7 +48,9 @@ fn tls_advice(chain: &str) -> Option<&'static str> {
         );
     }
     if says("not valid for name") {
-        return Some("the address in `ORCHESTRATOR_URL` is not one that the orchestrator's certificate is valid for");
+        return Some(
+            "the address in `ORCHESTRATOR_URL` is not one that the orchestrator's certificate is valid for",
+        );
     }
     None
 }

@@ -31,11 +31,8 @@ impl PeerCounts {
 
     /// The counter of exchanges of one kind that ended in one way.
     fn counter(&self, orchestrator: &str, exchange: Exchange, counted: Counted) -> Counter {
-        let labels = [
-            ("orchestrator", orchestrator),
-            ("operation", exchange.name()),
-            ("outcome", counted.name()),
-        ];
+        let labels =
+            [("orchestrator", orchestrator), ("operation", exchange.name()), ("outcome", counted.name())];
         self.0.get_or_create_owned(&labels.map(|(name, value)| (name, value.to_owned())).to_vec())
     }
 }

@@ -179,8 +179,9 @@ impl Peer {
         }
         let Some(frames) = lock(&self.websocket).clone() else { return false };
         let (sender, written) = oneshot::channel();
-        let writing =
-            async move { frames.send(Frame { text, written: sender }).await.is_ok() && written.await.is_ok() };
+        let writing = async move {
+            frames.send(Frame { text, written: sender }).await.is_ok() && written.await.is_ok()
+        };
         tokio::time::timeout(limit, writing).await.unwrap_or(false)
     }
 

@@ -88,10 +88,7 @@ impl Life {
 
 impl fmt::Debug for TokenKeeper {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("TokenKeeper")
-            .field("orchestrator", &self.log.name)
-            .finish_non_exhaustive()
+        formatter.debug_struct("TokenKeeper").field("orchestrator", &self.log.name).finish_non_exhaustive()
     }
 }
 
@@ -263,7 +260,9 @@ impl Connector for Renewing {
         Box::pin(async move {
             let presented = self.keeper.epoch();
             match self.inner.channel().await? {
-                Opened::Refused(response) if response.is_unauthorized() && self.keeper.renew(presented).await => {
+                Opened::Refused(response)
+                    if response.is_unauthorized() && self.keeper.renew(presented).await =>
+                {
                     self.inner.channel().await
                 }
                 opened => Ok(opened),

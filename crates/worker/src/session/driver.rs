@@ -194,7 +194,8 @@ impl Driver {
         })?;
         let request = Request::new(Operation::Register, TIME_LIMIT).with_body(body);
         let response = self.transport.exchange(request).await;
-        let read = response.as_ref().map(|response| serde_json::from_slice::<RegistrationAnswer>(&response.body));
+        let read =
+            response.as_ref().map(|response| serde_json::from_slice::<RegistrationAnswer>(&response.body));
         let answer = match (&response, &read) {
             (Err(error), _) => Answer::Nothing(error),
             (Ok(response), Ok(Err(_))) if response.is_success() => Answer::unreadable(response),

@@ -36,8 +36,8 @@ use crate::core::Core;
 use crate::delivery::Delivery;
 use crate::execution::running::Running;
 use crate::peer::Peer;
-use crate::peer::token::TokenKeeper;
 use crate::peer::answer::{Answer, Contact, Exchange};
+use crate::peer::token::TokenKeeper;
 use crate::session::fleet::Orchestrators;
 use crate::task::progress::ProgressBoard;
 

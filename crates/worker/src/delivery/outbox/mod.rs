@@ -191,8 +191,7 @@ impl Outbox {
             Verdict::Unauthorized(delay) => {
                 pending.uncount_try();
                 // The answers to several tries that were under way at once make one pause, not a longer one.
-                let pause =
-                    self.pause.get_or_insert(CredentialsPause { until: now + *delay, probe: None });
+                let pause = self.pause.get_or_insert(CredentialsPause { until: now + *delay, probe: None });
                 if pause.until <= now {
                     pause.until = now + *delay;
                 }

@@ -138,7 +138,8 @@ impl Pending {
             Reply::NoAnswer { error, newer } => {
                 if error.is_ambiguous() && !newer && !settings.resend_ambiguous {
                     return Verdict::Rejected(
-                        "the orchestrator may have got it, and could not tell a second one from a new one".into(),
+                        "the orchestrator may have got it, and could not tell a second one from a new one"
+                            .into(),
                     );
                 }
                 self.server_error_since = None;
@@ -158,7 +159,8 @@ impl Pending {
             Answer::TooMany(_) => Verdict::Silence(silence),
             Answer::Bad(_) | Answer::Failed(_) | Answer::Nothing(_) => {
                 let is_server_error = (500..600).contains(&response.status);
-                let given_up = is_server_error.then(|| self.on_server_error(response, settings, now)).flatten();
+                let given_up =
+                    is_server_error.then(|| self.on_server_error(response, settings, now)).flatten();
                 given_up.unwrap_or_else(|| self.retry(settings, rng, now))
             }
         }

@@ -26,7 +26,9 @@ pub(crate) struct SpoolPaths {
 
 /// The lock: no other process has the files while this lives.
 #[derive(Debug)]
-pub(super) struct FolderLock(#[expect(dead_code, reason = "the lock is released when the file is closed")] File);
+pub(super) struct FolderLock(
+    #[expect(dead_code, reason = "the lock is released when the file is closed")] File,
+);
 
 impl SpoolPaths {
     pub(crate) fn new(folder: PathBuf, worker_id: WorkerId) -> Self {

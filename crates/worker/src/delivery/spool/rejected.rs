@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn each_is_a_line_that_says_all_and_the_files_do_not_grow_for_ever() {
         let folder = tempfile::tempdir().expect("a folder");
-        let paths = SpoolPaths::new(folder.path().to_owned(), rxon::WorkerId::new("w").expect("an identifier"));
+        let paths =
+            SpoolPaths::new(folder.path().to_owned(), rxon::WorkerId::new("w").expect("an identifier"));
         let rejected = |name: &str| Rejected { record: record(name), reason: "422".to_owned(), at: 1_500 };
         append_up_to(100, &paths, &[rejected("a"), rejected("b")]).expect("written");
         let text = std::fs::read_to_string(paths.rejected()).expect("text");

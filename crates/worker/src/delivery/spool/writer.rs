@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use rxon::WorkerId;
 use tokio::sync::oneshot;
 
-use super::file::{ResultFile, Unreadable};
 use super::error::SpoolError;
+use super::file::{ResultFile, Unreadable};
 use super::ledger::{Batch, Contents, Held, Key, Ledger, Record, unix_millis};
 use super::paths::{FolderLock, SpoolPaths};
 use super::{deaths, rejected};

@@ -84,8 +84,12 @@ async fn a_poller_that_hangs_is_replaced_and_gives_its_slot_back() {
     let session = session(&core, &sessions[0], Arc::new(hangs.clone()));
     let settings =
         PollingSettings { max_pollers: 8, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
-    let pollers =
-        Pollers::new(core.clone(), session.clone(), ends.clone(), Polling::new(settings, RateGate::default(), Rng::new()));
+    let pollers = Pollers::new(
+        core.clone(),
+        session.clone(),
+        ends.clone(),
+        Polling::new(settings, RateGate::default(), Rng::new()),
+    );
     let tracker = TaskTracker::new();
     tracker.spawn(pollers.supervise());
     core.orchestrators.registered(0);
@@ -124,8 +128,12 @@ async fn a_poller_that_dies_is_replaced_gives_its_slot_back_and_makes_no_hot_loo
     let session = session(&core, &sessions[0], Arc::new(panics.clone()));
     let settings =
         PollingSettings { max_pollers: 8, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
-    let pollers =
-        Pollers::new(core.clone(), session.clone(), ends.clone(), Polling::new(settings, RateGate::default(), Rng::new()));
+    let pollers = Pollers::new(
+        core.clone(),
+        session.clone(),
+        ends.clone(),
+        Polling::new(settings, RateGate::default(), Rng::new()),
+    );
     let tracker = TaskTracker::new();
     tracker.spawn(pollers.supervise());
     core.orchestrators.registered(0);

@@ -158,7 +158,13 @@ impl Polling {
     }
 
     /// A poll was answered. `stride` is how many times less often than the heaviest this orchestrator is polled.
-    pub(crate) fn on_answer(&mut self, outcome: PollOutcome, stride: f64, sent: Instant, now: Instant) -> Next {
+    pub(crate) fn on_answer(
+        &mut self,
+        outcome: PollOutcome,
+        stride: f64,
+        sent: Instant,
+        now: Instant,
+    ) -> Next {
         if outcome == PollOutcome::RateLimited {
             // It tells nothing but the silence.
             return self.shrink();

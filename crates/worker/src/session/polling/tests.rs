@@ -31,7 +31,11 @@ fn pollers_grow_while_tasks_come_at_once_and_shrink_when_none_come() {
     for _ in 0..2 {
         assert_eq!(polling.on_answer(PollOutcome::Nothing, 1.0, now, now + 30 * SECOND), Next::End);
     }
-    assert_eq!(polling.on_answer(PollOutcome::Nothing, 1.0, now, now + 30 * SECOND), Next::Continue, "one stays");
+    assert_eq!(
+        polling.on_answer(PollOutcome::Nothing, 1.0, now, now + 30 * SECOND),
+        Next::Continue,
+        "one stays"
+    );
     assert_eq!(polling.on_answer(task(1), 1.0, now, now + SECOND), Next::Continue, "it was waited for");
 }
 
@@ -102,7 +106,9 @@ fn a_task_that_is_delivered_again_and_again_is_asked_for_less_often() {
 
 #[test]
 fn every_answer_but_429_counts_towards_the_limit_that_429_teaches() {
-    for outcome in [task(0), PollOutcome::KnownTask, PollOutcome::Nothing, PollOutcome::Unauthorized, PollOutcome::Error] {
+    for outcome in
+        [task(0), PollOutcome::KnownTask, PollOutcome::Nothing, PollOutcome::Unauthorized, PollOutcome::Error]
+    {
         let (mut polling, mut now) = (polling(), Instant::now());
         for _ in 0..4 {
             now = polling.wait_until(now).unwrap_or(now);
@@ -153,7 +159,8 @@ fn nothing_at_once_is_asked_for_less_and_less_often() {
 fn delays_of_nothing_grow_too() {
     let settings =
         PollingSettings { max_pollers: 1, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
-    let (mut polling, mut now) = (Polling::new(settings, RateGate::default(), Rng::with_seed(1)), Instant::now());
+    let (mut polling, mut now) =
+        (Polling::new(settings, RateGate::default(), Rng::with_seed(1)), Instant::now());
     for _ in 0..8 {
         polling.on_answer(PollOutcome::Nothing, 1.0, now, now);
         now = polling.wait_until(now).expect("a pause");
