@@ -6,7 +6,7 @@ use crate::package;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
-/// The existing package that ours is measured beside.
+/// The existing package, with which ours is compared.
 const EXISTING: (&str, &str) = ("avtomatika-worker-1.0b4", "avtomatika-worker==1.0b4");
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
@@ -20,13 +20,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     Steps::begin().last_program("benchmark", &mut workspace.cargo(runner.into_iter().chain(arguments)))
 }
 
-/// The Python package as `pip install` builds it, beside the core alone and the existing package.
+/// Compares the Python package, as `pip install` builds it, with the core alone and the existing package.
 fn python(workspace: &Workspace, options: &[String]) -> Result {
     const PROFILE: &str = "wheel";
     let mut steps = Steps::begin();
     let environments = [
         package::environment(workspace)?,
-        // Nothing but the package: what else is installed would count as its memory.
+        // Only the package: other installed packages would count as its memory.
         Environment::empty(workspace, "python-bench"),
         Environment::of_package(workspace, EXISTING.0, EXISTING.1),
     ];

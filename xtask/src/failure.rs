@@ -1,4 +1,4 @@
-//! Why a command ends badly, and with which exit code.
+//! The failure of a command, and its exit code.
 
 use std::fmt;
 use std::process::ExitStatus;
@@ -17,12 +17,12 @@ impl Failure {
         Self { message: message.into(), code: 1, told: false }
     }
 
-    /// Wrong arguments.
+    /// A failure because of wrong arguments.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 2, told: false }
     }
 
-    /// A program that ended badly: its exit code becomes ours.
+    /// A failure of a program, whose exit code becomes ours.
     pub(crate) fn of_program(message: impl Into<String>, status: ExitStatus) -> Self {
         let code = status.code().and_then(|code| u8::try_from(code).ok()).filter(|code| *code != 0);
         Self { message: message.into(), code: code.unwrap_or(1), told: false }
@@ -32,12 +32,12 @@ impl Failure {
         self.code
     }
 
-    /// Whether the message has been said.
+    /// Returns true if the message has been printed.
     pub(crate) fn is_told(&self) -> bool {
         self.told
     }
 
-    /// The same, with its message said.
+    /// Marks the message as printed.
     pub(crate) fn already_told(self) -> Self {
         Self { told: true, ..self }
     }

@@ -26,13 +26,13 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test [--no-e2e] [FILTER…]  Install what is needed, then check and test everything, or run the tests that match
-  verify                     All that is checked without running tests, with cargo-deny and cargo-hack
-  e2e [FILTER…]              The worker against the real orchestrators
-  check                      The rules of the workspace that cargo does not know; takes a second
-  python [ARGUMENT…]         The Python package: build its wheel, check and test it; arguments are pytest's
+  test [--no-e2e] [FILTER…]  Install the needed tools, then check and test everything, or run the tests that match
+  verify                     Check everything that needs no tests, with cargo-deny and cargo-hack
+  e2e [FILTER…]              Run the worker against the real orchestrators
+  check                      Check the rules of the workspace that cargo does not know; takes a second
+  python [ARGUMENT…]         Build, check and test the Python package; arguments are passed to pytest
   setup                      Install the real orchestrators, an S3 and Python's tools into `target/venvs`
-  bench [files|python] […]   The benchmarks, in release mode
+  bench [files|python] […]   Run the benchmarks, in release mode
 ";
 
 fn main() -> ExitCode {

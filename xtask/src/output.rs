@@ -1,19 +1,19 @@
-//! What is said to the person who runs this: all of it on standard error, where cargo speaks too.
-#![expect(clippy::print_stderr, clippy::print_stdout, reason = "the one place that speaks")]
+//! Output for the person who runs the command: on standard error, like that of cargo.
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "the only place that prints")]
 
 use std::time::Duration;
 
-/// A line of ours, told apart from those of the programs we run.
+/// Prints a line with a prefix that tells it apart from the output of other programs.
 pub(crate) fn say(text: &str) {
     eprintln!("xtask: {}", text.trim_end());
 }
 
-/// What was asked for, such as the usage.
+/// Prints requested output, such as the usage, on standard output.
 pub(crate) fn show(text: &str) {
     print!("{text}");
 }
 
-/// A duration as people read it.
+/// Formats a duration for people.
 pub(crate) fn readable(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if seconds < 60 {

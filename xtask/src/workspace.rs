@@ -1,4 +1,4 @@
-//! Where the workspace is, what is in it, and which tools are at hand.
+//! The workspace: its location, its crates, and the installed tools.
 
 use std::env;
 use std::ffi::OsString;
@@ -35,7 +35,7 @@ impl Workspace {
         &self.root
     }
 
-    /// What `cargo metadata --no-deps` says.
+    /// The output of `cargo metadata --no-deps`.
     pub(crate) fn metadata(&self) -> &Value {
         &self.metadata
     }
@@ -45,7 +45,7 @@ impl Workspace {
         self.metadata["target_directory"].as_str().map_or_else(|| self.root.join("target"), PathBuf::from)
     }
 
-    /// The cargo that runs us, at the root.
+    /// A command for the cargo that runs this program, in the root of the workspace.
     pub(crate) fn cargo<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = Command::new(cargo);
@@ -53,7 +53,7 @@ impl Workspace {
         command
     }
 
-    /// Whether `cargo <tool>` is installed; a minimal Rust lacks even some of its own.
+    /// Returns true if `cargo <tool>` is installed; a minimal Rust lacks even some of its own tools.
     pub(crate) fn has_cargo(&self, tool: &str) -> bool {
         let mut asked = self.cargo([tool, "--version"]);
         asked.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,4 +1,4 @@
-//! Log lines, caught so that a test can look at them.
+//! Log lines, captured so that a test can read them.
 
 use std::fmt;
 use std::future::Future;
@@ -34,16 +34,16 @@ struct Lines {
 }
 
 impl Logs {
-    /// Catches everything down to debug level.
+    /// Captures lines down to debug level.
     #[expect(clippy::new_without_default, reason = "it sets a subscriber up, that is no default value")]
     pub fn new() -> Self {
         Self::at(Level::DEBUG)
     }
 
-    /// Catches everything down to this level.
+    /// Captures lines down to this level.
     pub fn at(level: Level) -> Self {
-        // As long as there is one dispatcher only, a line is switched off for good when the first thread to come by it
-        // has none (another test's): tracing-core asks that thread. With two it asks them all.
+        // With a single dispatcher, tracing-core asks only the first thread that reaches a line. If that thread (of
+        // another test) has none, the line is off for good. With two dispatchers, it asks all of them.
         static SECOND: OnceLock<Dispatch> = OnceLock::new();
         SECOND.get_or_init(|| Dispatch::new(NoSubscriber::default()));
         let lines = Arc::new(Lines::default());
@@ -56,23 +56,23 @@ impl Logs {
         Self { lines, dispatch: Dispatch::new(subscriber) }
     }
 
-    /// Catches what this thread logs, until the guard is dropped.
+    /// Captures the lines of this thread until the guard is dropped.
     #[must_use]
     pub fn start(&self) -> tracing::subscriber::DefaultGuard {
         tracing::dispatcher::set_default(&self.dispatch)
     }
 
-    /// For other threads: `tracing::dispatcher::with_default(&logs.dispatch(), || …)`.
+    /// The dispatch for other threads: `tracing::dispatcher::with_default(&logs.dispatch(), || …)`.
     pub fn dispatch(&self) -> Dispatch {
         self.dispatch.clone()
     }
 
-    /// Whether a line has this text.
+    /// Returns true if a line contains this text.
     pub fn contains(&self, text: &str) -> bool {
         self.lines.lock().iter().any(|line| line.contains(text))
     }
 
-    /// How many lines have this text.
+    /// The number of lines that contain this text.
     pub fn count(&self, text: &str) -> usize {
         self.lines.lock().iter().filter(|line| line.contains(text)).count()
     }
@@ -82,10 +82,10 @@ impl Logs {
         self.lines.lock().clone()
     }
 
-    /// Waits for a line with this text, and returns it. Looks at earlier lines too.
+    /// Waits for a line with this text, earlier lines included, and returns it.
     ///
     /// # Panics
-    /// After 20 seconds, saying what was logged.
+    /// When the time limit passes, with everything that was logged.
     #[track_caller]
     pub fn wait_for(&self, text: &str) -> impl Future<Output = String> + Send + use<> {
         let caller = Location::caller();
@@ -113,7 +113,7 @@ impl Lines {
     }
 }
 
-/// Takes what the formatter writes: one event, whole, in each call.
+/// Receives the output of the formatter: each call has one whole event.
 struct Writer(Arc<Lines>);
 
 impl MakeWriter<'_> for Writer {

@@ -1,4 +1,4 @@
-//! A listening port that can be shut and opened again, and that knows its open connections.
+//! A listening port that can be shut and reopened, and that keeps track of its open connections.
 
 use std::future::Future;
 use std::io;
@@ -13,21 +13,21 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections that may wait to be accepted: benchmarks open a thousand at once.
+/// The maximum number of connections that wait to be accepted: benchmarks open a thousand at once.
 const BACKLOG: u32 = 4096;
 
 type Serve = dyn Fn(Arrival) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
-/// A connection that has just been accepted.
+/// A newly accepted connection.
 pub(crate) struct Arrival {
     pub(crate) stream: TcpStream,
-    /// 1 for the first connection of this port, and so on.
+    /// The number of the connection on this port, counted from 1.
     pub(crate) number: u64,
-    /// Cancelled when the connection has to end.
+    /// Cancelled when the connection must end.
     pub(crate) ended: CancellationToken,
 }
 
-/// Accepts connections on one address and hands each to its own task; ends them all when dropped.
+/// Accepts connections on one address and serves each in a task of its own; ends all of them when dropped.
 pub(crate) struct Door {
     address: SocketAddr,
     state: tokio::sync::Mutex<State>,
@@ -35,11 +35,11 @@ pub(crate) struct Door {
     stop: CancellationToken,
 }
 
-/// What the accepting task shares with the door.
+/// The state that the accepting task shares with the door.
 struct Visitors {
     serve: Box<Serve>,
     tracker: TaskTracker,
-    /// Parent of all connections open now; replaced when they are dropped.
+    /// The parent token of all open connections; replaced when they are dropped.
     generation: Mutex<CancellationToken>,
     accepted: AtomicU64,
     open: AtomicUsize,
@@ -50,9 +50,9 @@ enum State {
         listening: CancellationToken,
         task: JoinHandle<()>,
     },
-    /// Bound but not listening: connections are refused, and nobody else can be given the port meanwhile.
+    /// Bound but not listening: connections are refused, and no other process gets the port meanwhile.
     Shut(TcpSocket),
-    /// Never seen: stands in while the socket changes hands.
+    /// A placeholder while the socket is moved; never observed.
     Between,
 }
 
@@ -83,28 +83,28 @@ impl Door {
         self.address
     }
 
-    /// Connections accepted since the start.
+    /// The number of connections accepted since the start.
     pub(crate) fn accepted(&self) -> u64 {
         self.visitors.accepted.load(Ordering::Acquire)
     }
 
-    /// Connections open now.
+    /// The number of open connections.
     pub(crate) fn connections(&self) -> usize {
         self.visitors.open.load(Ordering::Acquire)
     }
 
-    /// Refuses new connections from when this returns; open ones go on.
+    /// Refuses new connections once this has returned; open connections go on.
     pub(crate) async fn shut(&self) {
         let mut state = self.state.lock().await;
         if let State::Open { listening, task } = &mut *state {
             listening.cancel();
-            // The port is free only when the task has dropped the listener.
+            // The port is free only after the task has dropped the listener.
             let _ = task.await;
             *state = State::Shut(bind(self.address).expect("the port that was just given up"));
         }
     }
 
-    /// Accepts connections again, on the same port.
+    /// Accepts connections again on the same port.
     pub(crate) async fn reopen(&self) {
         let mut state = self.state.lock().await;
         *state = match std::mem::replace(&mut *state, State::Between) {
@@ -115,7 +115,7 @@ impl Door {
         };
     }
 
-    /// Ends all connections that are open now.
+    /// Ends all open connections.
     pub(crate) fn drop_connections(&self) {
         let mut generation = lock(&self.visitors.generation);
         std::mem::replace(&mut *generation, self.stop.child_token()).cancel();
@@ -141,7 +141,7 @@ fn lock(token: &Mutex<CancellationToken>) -> std::sync::MutexGuard<'_, Cancellat
 
 fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // Connections of the time before may still linger on the port.
+    // Earlier connections may still linger on the port.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
@@ -162,14 +162,14 @@ async fn accept(listener: TcpListener, visitors: Arc<Visitors>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => admit(stream, &visitors),
-            // Out of file descriptors, most likely: some of them come back when connections end.
+            // Most likely out of file descriptors: some become free when connections end.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
 fn admit(stream: TcpStream, visitors: &Arc<Visitors>) {
-    // Answers are small and written whole: Nagle's algorithm could only delay them.
+    // Answers are small and written whole, so Nagle's algorithm could only delay them.
     let _ = stream.set_nodelay(true);
     let number = visitors.accepted.fetch_add(1, Ordering::AcqRel) + 1;
     let ended = lock(&visitors.generation).clone();
@@ -182,7 +182,7 @@ fn admit(stream: TcpStream, visitors: &Arc<Visitors>) {
     });
 }
 
-/// Counts a connection out however its task ends.
+/// Decrements the number of open connections, however the task of the connection ends.
 struct Leaving(Arc<Visitors>);
 
 impl Drop for Leaving {

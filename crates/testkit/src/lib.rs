@@ -1,14 +1,14 @@
-//! What the tests of this workspace share: a scripted orchestrator, and other things that misbehave on command.
+//! Shared tools for the tests of this workspace: a scripted orchestrator, and other servers that misbehave on command.
 //!
-//! - [`ScriptedOrchestrator`]: speaks the protocol, records what it is sent, and answers as the test says.
-//! - [`Tls`]: certificates for it.
-//! - [`Relay`]: a cable that can be cut; [`Proxy`]: a forward proxy.
-//! - [`FaultProxy`]: stands before a server, an S3 for example, and lets things go wrong by [`Rule`].
+//! - [`ScriptedOrchestrator`]: speaks the protocol, records requests, and answers as the test tells it to.
+//! - [`Tls`]: certificates for the orchestrator.
+//! - [`Relay`]: a TCP connection that can be cut; [`Proxy`]: a forward proxy.
+//! - [`FaultProxy`]: a reverse proxy that causes faults by [`Rule`], for example in front of an S3.
 //! - [`Process`]: a program that runs beside the test.
-//! - [`task()`]: tasks with ids of their own.
+//! - [`task()`]: makes tasks with unique ids.
 //! - [`capture::Logs`]: the log lines of a test.
 //!
-//! Whatever waits here gives up after 20 seconds and says what it has seen instead.
+//! Every function that waits fails the test after a time limit, with a list of everything it has seen.
 
 pub mod capture;
 

@@ -1,4 +1,4 @@
-//! A program started, watched and ended by a test.
+//! Programs that a test starts, watches and ends.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -15,10 +15,10 @@ use tokio::task::JoinSet;
 
 use crate::patience::{eventually, give_up};
 
-/// What of the environment stays after [`Program::clean_env`].
+/// The variables that [`Program::clean_env`] keeps.
 const KEPT: [&str; 4] = ["PATH", "HOME", "LANG", "LLVM_PROFILE_FILE"];
 
-/// A program to be started.
+/// A program to start.
 #[derive(Debug)]
 pub struct Program {
     command: Command,
@@ -26,7 +26,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// The program at that path, or of that name in `PATH`, with the environment of the test.
+    /// A program by its path, or by its name in `PATH`, with the environment of the test.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         let name = program.as_ref().to_owned();
         let mut command = Command::new(program);
@@ -55,23 +55,23 @@ impl Program {
         self
     }
 
-    /// Starts with nothing of the test's environment but `PATH`, `HOME` and the like. Comes before `env`.
+    /// Removes the environment of the test, except for `PATH`, `HOME` and the like. Call it before `env`.
     pub fn clean_env(mut self) -> Self {
         self.command.env_clear();
         self.command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         self
     }
 
-    /// Starts in that folder.
+    /// Sets the working directory.
     pub fn current_dir(mut self, folder: impl AsRef<std::path::Path>) -> Self {
         self.command.current_dir(folder);
         self
     }
 
-    /// Starts it.
+    /// Starts the program.
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// If the program cannot be started.
     #[track_caller]
     pub fn start(mut self) -> Process {
         let name = self.name.to_string_lossy().into_owned();
@@ -107,25 +107,25 @@ struct Output {
 }
 
 impl Process {
-    /// The lines printed so far, on stdout and stderr.
+    /// Returns the lines printed so far, on stdout and stderr.
     pub fn lines(&self) -> Vec<String> {
         self.output.lock().clone()
     }
 
-    /// Whether a line with this text has been printed.
+    /// Returns true if a line with this text has been printed.
     pub fn printed(&self, text: &str) -> bool {
         self.output.lock().iter().any(|line| line.contains(text))
     }
 
-    /// Its process id, until it has been waited for.
+    /// The process id; `None` after [`wait`](Self::wait) has returned.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Waits for a line with this text, and returns it. Looks at earlier lines too.
+    /// Waits for a line with this text, earlier lines included, and returns it.
     ///
     /// # Panics
-    /// After 20 seconds, saying what was printed.
+    /// When the time limit passes, with everything that was printed.
     #[track_caller]
     pub fn wait_for_line(&self, text: &str) -> impl Future<Output = String> + Send + use<> {
         let caller = Location::caller();
@@ -141,24 +141,25 @@ impl Process {
         }
     }
 
-    /// Asks it to end (SIGTERM).
+    /// Asks the program to end (SIGTERM).
     pub fn terminate(&self) {
         self.signal("TERM");
     }
 
-    /// Ends it by force (SIGKILL).
+    /// Kills the program (SIGKILL).
     pub fn kill(&self) {
         self.signal("KILL");
     }
 
-    /// Sends a signal by its name without `SIG`: `INT`, `STOP`, `CONT`. Nothing happens once it has been waited for.
+    /// Sends a signal by its name without `SIG`: `INT`, `STOP`, `CONT`. Does nothing after [`wait`](Self::wait) has
+    /// returned.
     ///
     /// # Panics
-    /// When there is no such signal.
+    /// If there is no such signal.
     #[track_caller]
     pub fn signal(&self, name: &str) {
         let Some(id) = self.child.id() else { return };
-        // The shell's own `kill`: there everywhere, and needs neither a package nor unsafe code.
+        // The built-in `kill` of the shell exists everywhere, and needs neither a package nor unsafe code.
         let sent = std::process::Command::new("sh")
             .args(["-c", &format!("kill -s {name} {id}")])
             .stderr(Stdio::null())
@@ -166,15 +167,15 @@ impl Process {
         assert!(sent.is_ok_and(|status| status.success()), "cannot send {name} to `{}`", self.name);
     }
 
-    /// Waits until it has ended and all it printed has been read.
+    /// Waits until the program has ended and all of its output has been read.
     ///
     /// # Panics
-    /// When it has not ended in time, saying what it printed.
+    /// If the program has not ended within `limit`, with everything that it printed.
     pub async fn wait(&mut self, limit: Duration) -> ExitStatus {
         let Ok(status) = tokio::time::timeout(limit, self.child.wait()).await else {
             panic!("`{}` has not ended in {limit:?}; it printed:\n{}", self.name, self.lines().join("\n"))
         };
-        // A grandchild may keep the pipes open: its output is not waited for.
+        // A grandchild may keep the pipes open, so the wait for its output is limited.
         let _ = tokio::time::timeout(Duration::from_secs(1), async {
             while self.readers.join_next().await.is_some() {}
         })
@@ -202,7 +203,7 @@ impl Output {
 async fn read_lines(pipe: impl AsyncRead + Unpin, output: Arc<Output>) {
     let mut pipe = BufReader::new(pipe);
     let mut line = Vec::new();
-    // Bytes, not text: a program may print what is not UTF-8.
+    // Bytes, not text: the output of a program may not be UTF-8.
     while matches!(pipe.read_until(b'\n', &mut line).await, Ok(1..)) {
         let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
         output.lock().push(text);

@@ -10,51 +10,51 @@ use tokio::net::TcpStream;
 
 use crate::door::{Arrival, Door};
 
-/// More than the head of any request here.
+/// The maximum length of a head; larger than any head in the tests.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// A forward proxy that tunnels (`CONNECT`) and forwards requests for absolute URLs, and keeps what it was asked.
+/// A forward proxy that tunnels (`CONNECT`), forwards requests for absolute URLs, and records all requests.
 ///
-/// Every forwarded request has a connection of its own, which ends with the answer.
+/// Every forwarded request has its own connection, which ends with the answer.
 #[derive(Clone)]
 pub struct Proxy {
     door: Arc<Door>,
     desk: Arc<Desk>,
 }
 
-/// What a client asked of the proxy.
+/// A request to the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxied {
     /// The method; `CONNECT` for a tunnel.
     pub method: String,
-    /// What stood after the method: `host:port` for a tunnel, else the whole URL.
+    /// The request target: `host:port` for a tunnel, else the whole URL.
     pub target: String,
-    /// The headers of the request, those for the proxy among them.
+    /// The headers of the request, including those for the proxy.
     pub headers: Vec<(String, String)>,
-    /// Whether it was let through.
+    /// True if the proxy forwarded the request.
     pub allowed: bool,
 }
 
 impl Proxied {
-    /// The value of the first header of that name, whatever the case of its letters.
+    /// The value of the first header with this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 
 struct Desk {
-    /// The `Proxy-Authorization` without which nobody gets through.
+    /// The `Proxy-Authorization` that requests must have.
     authorization: Option<String>,
     seen: Mutex<Vec<Proxied>>,
 }
 
 impl Proxy {
-    /// Starts one for everybody, on a free port of 127.0.0.1.
+    /// Starts an open proxy on a free port of 127.0.0.1.
     pub async fn start() -> Self {
         Self::start_with(None).await
     }
 
-    /// Starts one that wants exactly this `Proxy-Authorization` header (`Basic dXNlcjpwYXNz`) and answers 407 without.
+    /// Starts a proxy that requires exactly this `Proxy-Authorization` header (`Basic dXNlcjpwYXNz`), else answers 407.
     pub async fn requiring(authorization: &str) -> Self {
         Self::start_with(Some(authorization.to_owned())).await
     }
@@ -67,7 +67,7 @@ impl Proxy {
         Self { door: Arc::new(door.expect("a free port")), desk }
     }
 
-    /// The address it listens on.
+    /// The address that the proxy listens on.
     pub fn addr(&self) -> SocketAddr {
         self.door.address()
     }
@@ -77,17 +77,17 @@ impl Proxy {
         format!("http://{}", self.addr())
     }
 
-    /// What it was asked so far, refused requests too.
+    /// The requests so far, including refused ones.
     pub fn seen(&self) -> Vec<Proxied> {
         self.desk.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Closes all connections through it.
+    /// Closes all connections through the proxy.
     pub fn drop_connections(&self) {
         self.door.drop_connections();
     }
 
-    /// Ends it, with all connections.
+    /// Stops the proxy and ends all connections.
     pub async fn stop(&self) {
         self.door.stop().await;
     }
@@ -101,7 +101,7 @@ impl fmt::Debug for Proxy {
 
 async fn serve(arrival: Arrival, desk: Arc<Desk>) {
     let Arrival { stream, ended, .. } = arrival;
-    // A broken connection is the business of the two ends, which notice by themselves.
+    // Both ends notice a broken connection by themselves.
     let _ = ended.run_until_cancelled(serve_client(stream, &desk)).await;
 }
 
@@ -135,13 +135,13 @@ async fn serve_client(mut client: TcpStream, desk: &Desk) -> io::Result<()> {
     copy_bidirectional(&mut client, &mut server).await.map(|_| ())
 }
 
-/// Passes the rest of the request on, and the answer back with a note that the connection ends with it.
+/// Forwards the rest of the request, and the answer with the header `connection: close`.
 async fn forward_answer(mut client: TcpStream, mut server: TcpStream) -> io::Result<()> {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
     let request = async {
         tokio::io::copy(&mut from_client, &mut to_server).await?;
-        // The client has gone: so must the request, or a held poll would not notice.
+        // The client has gone, so the request ends too; otherwise a held poll would not notice.
         Err::<(), _>(io::Error::from(io::ErrorKind::ConnectionAborted))
     };
     let answer = async {
@@ -163,7 +163,7 @@ async fn refuse(client: &mut TcpStream, status: &str) -> io::Result<()> {
     client.shutdown().await
 }
 
-/// Reads up to the empty line; gives what followed it too.
+/// Reads up to the empty line; also returns the bytes read after it.
 async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut head = Vec::new();
     loop {
@@ -192,7 +192,7 @@ fn parse(head: &[u8]) -> Option<Proxied> {
     })
 }
 
-/// Where to connect, and what to ask for there.
+/// The address to connect to, and the path to request there.
 fn split(request: &Proxied) -> (String, String) {
     let target = request.target.strip_prefix("http://").unwrap_or(&request.target);
     let (authority, path) = target.split_at(target.find('/').unwrap_or(target.len()));
@@ -200,7 +200,7 @@ fn split(request: &Proxied) -> (String, String) {
     (authority, if path.is_empty() { "/".to_owned() } else { path.to_owned() })
 }
 
-/// The head of the request for the server: path only, nothing meant for the proxy, one request per connection.
+/// The head of the request for the server: path only, no headers for the proxy, one request per connection.
 fn forwarded(request: &Proxied, path: &str) -> Vec<u8> {
     let mut head = format!("{} {path} HTTP/1.1\r\n", request.method);
     for (name, value) in &request.headers {

@@ -1,4 +1,4 @@
-//! A cable between client and server that can be cut.
+//! A TCP relay between client and server that can be cut.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::door::{Arrival, Door};
 use crate::stream::reset_on_drop;
 
-/// Forwards TCP connections to a target, and can be told not to.
+/// Forwards TCP connections to a target, and can stall, cut or refuse them.
 #[derive(Clone)]
 pub struct Relay {
     door: Arc<Door>,
@@ -22,7 +22,7 @@ pub struct Relay {
 
 struct Cable {
     target: Mutex<SocketAddr>,
-    /// Whether bytes flow.
+    /// True while bytes flow.
     flowing: watch::Sender<bool>,
     forwarded: AtomicU64,
 }
@@ -34,10 +34,10 @@ impl Cable {
 }
 
 impl Relay {
-    /// Starts one on a free port of 127.0.0.1.
+    /// Starts a relay on a free port of 127.0.0.1.
     ///
     /// # Panics
-    /// When there is no free port.
+    /// If there is no free port.
     #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
     pub async fn start(target: SocketAddr) -> Self {
         let cable = Arc::new(Cable {
@@ -50,7 +50,7 @@ impl Relay {
         Self { door: Arc::new(door.expect("a free port")), cable }
     }
 
-    /// The address to connect to instead of the target's.
+    /// The address to use instead of the target's.
     pub fn addr(&self) -> SocketAddr {
         self.door.address()
     }
@@ -60,28 +60,28 @@ impl Relay {
         format!("http://{}", self.addr())
     }
 
-    /// Resets all connections, on both sides. New ones are served.
+    /// Resets all connections, on both sides. New connections are served.
     pub fn cut(&self) {
         self.door.drop_connections();
     }
 
-    /// Leads to another target from now on: open connections are reset, new ones go there.
+    /// Changes the target: open connections are reset, new ones go to the new target.
     pub fn turn(&self, target: SocketAddr) {
         *self.cable.target() = target;
         self.cut();
     }
 
-    /// Stops the flow of bytes in both directions. Connections stay open, and new ones are accepted.
+    /// Stops the flow of bytes in both directions. Connections stay open, and new connections are accepted.
     pub fn stall(&self) {
         self.cable.flowing.send_replace(false);
     }
 
-    /// Lets bytes flow again, those held back first.
+    /// Lets bytes flow again, beginning with those that were held back.
     pub fn resume(&self) {
         self.cable.flowing.send_replace(true);
     }
 
-    /// Refuses new connections from when this returns.
+    /// Refuses new connections once this has returned.
     pub async fn refuse(&self) {
         self.door.shut().await;
     }
@@ -91,17 +91,17 @@ impl Relay {
         self.door.reopen().await;
     }
 
-    /// Connections accepted since the start.
+    /// The number of connections accepted since the start.
     pub fn connections_accepted(&self) -> u64 {
         self.door.accepted()
     }
 
-    /// Bytes forwarded since the start, in both directions.
+    /// The number of bytes forwarded since the start, in both directions.
     pub fn bytes_forwarded(&self) -> u64 {
         self.cable.forwarded.load(Ordering::Acquire)
     }
 
-    /// Ends it, with all connections.
+    /// Stops the relay and ends all connections.
     pub async fn stop(&self) {
         self.door.stop().await;
     }
@@ -119,17 +119,17 @@ async fn forward(arrival: Arrival, cable: Arc<Cable>) {
     let Ok(mut far) = TcpStream::connect(target).await else {
         return reset_on_drop(&near);
     };
-    // As on the near side: the relay must not add delays of its own.
+    // As on the near side, so that the relay adds no delay of its own.
     let _ = far.set_nodelay(true);
     let both_ways = async {
         let (near_in, near_out) = near.split();
         let (far_in, far_out) = far.split();
         let there = pump(near_in, far_out, &cable);
         let back = pump(far_in, near_out, &cable);
-        // One side may close its half and still listen; an error ends both.
+        // A side may close its half and still read; an error ends both.
         tokio::try_join!(there, back)
     };
-    // A reset on one side is a reset on the other, as without the relay.
+    // A reset on one side becomes a reset on the other, as without the relay.
     if !matches!(ended.run_until_cancelled(both_ways).await, Some(Ok(_))) {
         reset_on_drop(&near);
         reset_on_drop(&far);
@@ -145,7 +145,7 @@ async fn pump(
     let mut flowing = cable.flowing.subscribe();
     loop {
         let read = from.read(&mut buffer).await?;
-        // What has been read when the flow stops waits here; the sender of the watch lives as long as the cable.
+        // Bytes read before the flow stopped wait here; the sender of the watch lives as long as the cable.
         let _ = flowing.wait_for(|flowing| *flowing).await;
         if read == 0 {
             return to.shutdown().await;

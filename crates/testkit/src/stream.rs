@@ -1,4 +1,4 @@
-//! What the servers here need from a connection, plain or TLS.
+//! Operations on a connection, plain or TLS, for the servers of this crate.
 
 use std::io;
 
@@ -8,9 +8,9 @@ use tokio_rustls::server::TlsStream;
 
 use crate::patience::PATIENCE;
 
-/// A connection whose socket can be reached, so that it can be reset.
+/// A connection that gives access to its socket, so that it can be reset.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
-    /// The socket below.
+    /// The underlying socket.
     fn socket(&self) -> &TcpStream;
 }
 
@@ -32,24 +32,24 @@ impl<S: Stream> Stream for &mut S {
     }
 }
 
-/// Makes the socket end with RST, at once and without sending what is still buffered, when it is dropped.
+/// Makes the socket send RST when it is dropped: at once, without sending buffered bytes.
 pub(crate) fn reset_on_drop(socket: &TcpStream) {
-    // It can only fail on a socket that is gone already.
+    // It fails only on a socket that is closed already.
     let _ = socket.set_zero_linger();
 }
 
-/// Writes all of it, through the buffers of TLS too.
+/// Writes all bytes, and flushes the buffers of TLS.
 pub(crate) async fn send(stream: &mut impl Stream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await?;
     stream.flush().await
 }
 
-/// Sends FIN, then reads away what the peer still sends: closing with unread bytes would send RST instead.
+/// Sends FIN, then reads and discards the rest: closing with unread bytes would send RST instead.
 pub(crate) async fn close_in_order(stream: &mut impl Stream) {
     if stream.shutdown().await.is_err() {
         return;
     }
-    // On the heap: futures that hold it stay small.
+    // On the heap, so that futures that hold it stay small.
     let mut waste = vec![0; 4096];
     let drain = async { while matches!(stream.read(&mut waste).await, Ok(1..)) {} };
     // A peer that never closes its side must not keep the connection for ever.

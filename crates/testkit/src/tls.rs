@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
-/// A certificate authority of its own, and a server certificate for `localhost` and 127.0.0.1 signed by it.
+/// A certificate authority, and a server certificate for `localhost` and 127.0.0.1 that it has signed.
 #[derive(Debug)]
 pub struct Tls {
     authority: CertificateDer<'static>,
@@ -20,7 +20,7 @@ pub struct Tls {
     server_pem: String,
 }
 
-/// What a client shows in mutual TLS, both as PEM.
+/// The certificate and key that a client uses in mutual TLS, both as PEM.
 #[derive(Debug, Clone)]
 pub struct ClientIdentity {
     /// The certificate, whose common name is the worker's id.
@@ -30,19 +30,19 @@ pub struct ClientIdentity {
 }
 
 impl Tls {
-    /// Makes fresh keys and certificates.
+    /// Makes new keys and certificates.
     ///
     /// # Panics
-    /// When there is no randomness to make keys from.
+    /// If there is no randomness to make keys from.
     #[expect(clippy::new_without_default, reason = "making keys is work, not a default value")]
     pub fn new() -> Self {
         Self::with(|_| {})
     }
 
-    /// The same, but the server's certificate expired at the end of 2020.
+    /// Makes new keys and certificates, with a server certificate that expired at the end of 2020.
     ///
     /// # Panics
-    /// As [`Tls::new`].
+    /// Like [`Tls::new`].
     pub fn expired() -> Self {
         Self::with(expire)
     }
@@ -70,22 +70,22 @@ impl Tls {
         }
     }
 
-    /// The authority's certificate as PEM: what a client has to trust.
+    /// The certificate of the authority as PEM, which clients have to trust.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// The server's certificate and its key (PKCS #8) as PEM, for a server that is another program.
+    /// The certificate of the server and its key (PKCS #8) as PEM, for a server in another program.
     pub fn server_pem(&self) -> (String, String) {
         (self.server_pem.clone(), self.server.1.serialize_pem())
     }
 
-    /// For a server that asks for no client certificate.
+    /// The configuration of a server that asks for no client certificate.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         self.finish(config().with_no_client_auth())
     }
 
-    /// For a server that refuses clients without a certificate of this authority.
+    /// The configuration of a server that refuses clients without a certificate of this authority.
     ///
     /// # Panics
     /// Never: the authority's certificate is valid.
@@ -98,18 +98,18 @@ impl Tls {
         self.finish(config().with_client_cert_verifier(verifier))
     }
 
-    /// A client certificate with that common name, signed by this authority.
+    /// Makes a client certificate with this common name, signed by this authority.
     ///
     /// # Panics
-    /// When there is no randomness to make keys from.
+    /// If there is no randomness to make keys from.
     pub fn client(&self, common_name: &str) -> ClientIdentity {
         self.client_with(common_name, |_| {})
     }
 
-    /// The same, but it expired at the end of 2020.
+    /// Makes a client certificate that expired at the end of 2020.
     ///
     /// # Panics
-    /// As [`Tls::client`].
+    /// Like [`Tls::client`].
     pub fn expired_client(&self, common_name: &str) -> ClientIdentity {
         self.client_with(common_name, expire)
     }
@@ -149,7 +149,7 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// With the provider named: which one is the process's default is not for a test fixture to decide.
+/// Names the provider explicitly: a test fixture must not set the default of the process.
 fn config() -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
     ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()

@@ -3,7 +3,6 @@
 
 mod capacity;
 pub mod config;
-mod core;
 mod delivery;
 mod execution;
 pub mod files;

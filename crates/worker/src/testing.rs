@@ -27,26 +27,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rxon::WorkerId;
 use rxon::model::{Generation, Task};
-use rxon::signing::Seal;
-use rxon::transport::http::Token;
 use rxon::transport::{
     Connector, ExchangeFuture, OpenFuture, Opened, Operation, Request, Response, Transport,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
-use tokio_util::task::TaskTracker;
 
-use crate::core::Core;
-use crate::execution::{self, Cause};
+use crate::execution::Cause;
 use crate::files::Storage;
-use crate::peer::log::PeerLog;
-use crate::peer::token::TokenKeeper;
 use crate::session::{Session, courier};
 use crate::threads::lock;
-use crate::worker::assembly::{Assembly, session_over};
+use crate::worker::assembly::Assembly;
 use crate::worker::builder::{NoState, Offers, WorkerBuilder};
 
 /// A worker that is given its tasks by a test.
@@ -55,7 +48,7 @@ use crate::worker::builder::{NoState, Offers, WorkerBuilder};
 /// has every bucket. Hot cache and storage live as long as it does; everything else begins anew with each task. Dropped, it cancels what runs.
 #[derive(Debug)]
 pub struct TestWorker {
-    core: Arc<Core>,
+    assembly: Assembly,
     session: Arc<Session>,
     told: Arc<Told>,
     number: AtomicU64,
@@ -79,18 +72,14 @@ impl TestWorker {
         let folder = tempfile::tempdir().expect("a folder for the files of tasks");
         plan.config = plan.config.task_files_dir(folder.path());
         plan.storage = Some(Storage::in_memory(&plan.config.s3_default_bucket));
-        let assembly = Assembly::new(plan).unwrap_or_else(|error| panic!("no worker: {error}"));
-        let core = assembly.core;
         let told = Arc::new(Told::default());
-        let connector: Arc<dyn Connector> = Arc::new(Pretender(told.clone()));
-        let log = PeerLog::new("http://test.invalid/".into(), core.metrics.peers());
-        let token = Token::new("test").expect("a token");
-        let tokens = TokenKeeper::new(log.clone(), connector.clone(), token, "test", false);
-        let seal = Seal::new(WorkerId::new(core.worker_id.as_str()).expect("it is one"), "test");
-        let session = session_over(&core, 0, log, connector, seal, tokens, &TaskTracker::new());
-        session.peer.set_registered(Generation::Newer);
-        core.orchestrators.registered(0);
-        Self { core, session, told, number: AtomicU64::new(1), _folder: folder }
+        plan.connector = Some(Arc::new(Pretender(told.clone())));
+        let assembly = Assembly::new(plan).unwrap_or_else(|error| panic!("no worker: {error}"));
+        // Of several orchestrators, the first one dispatches the tasks.
+        let session = assembly.conversations[0].session.clone();
+        session.origin.peer.set_registered(Generation::Newer);
+        session.orchestrators.registered(0);
+        Self { assembly, session, told, number: AtomicU64::new(1), _folder: folder }
     }
 
     /// A task, to be [run](TestTask::run).
@@ -137,7 +126,7 @@ impl TestWorker {
     /// # Panics
     /// When the address is none of an object, such as `s3://bucket/key`.
     pub async fn put_object(&self, uri: &str, content: impl Into<Vec<u8>>) {
-        let put = self.core.files.put_object(uri, content.into()).await;
+        let put = self.assembly.executor.files.put_object(uri, content.into()).await;
         put.unwrap_or_else(|error| panic!("no object: {error}"));
     }
 
@@ -146,20 +135,20 @@ impl TestWorker {
     /// # Panics
     /// When the address is none of an object, such as `s3://bucket/key`.
     pub async fn object(&self, uri: &str) -> Option<Vec<u8>> {
-        self.core.files.object(uri).await.unwrap_or_else(|error| panic!("no object: {error}"))
+        self.assembly.executor.files.object(uri).await.unwrap_or_else(|error| panic!("no object: {error}"))
     }
 
     /// The models that are said to be loaded, in alphabetical order.
     pub fn hot_cache(&self) -> Vec<String> {
-        self.core.hot_cache.models()
+        self.assembly.offer.hot_cache.models()
     }
 }
 
 impl Drop for TestWorker {
     fn drop(&mut self) {
-        self.core.running.cancel_all(&Cause::Shutdown);
-        self.core.closing.cancel();
-        self.session.delivery.close();
+        self.assembly.executor.running.cancel_all(&Cause::Shutdown);
+        self.assembly.ends.closing.cancel();
+        self.session.origin.delivery.close();
     }
 }
 
@@ -216,12 +205,13 @@ impl TestTask<'_> {
     pub async fn run(self) -> TestRun {
         let Self { worker, id, message, cancel_after } = self;
         let body = message.to_string();
-        let slot = worker.core.slots.acquire(0).await;
+        let executor = &worker.assembly.executor;
+        let slot = worker.assembly.offer.slots.acquire(0).await;
         match Task::parse(body.as_bytes()) {
-            Ok(task) => execution::accept(&worker.core, &worker.session, task, body.as_bytes(), slot),
+            Ok(task) => executor.accept(&worker.session.origin, task, body.as_bytes(), slot),
             Err(malformed) => {
                 let (job_id, task_id) = malformed.ids.expect("a test's task has ids");
-                execution::refuse(&worker.core, &worker.session, job_id, task_id, &malformed.problem)
+                executor.refuse(&worker.session.origin, job_id, task_id, &malformed.problem)
             }
         };
         let cancel = async {
@@ -229,12 +219,12 @@ impl TestTask<'_> {
                 Some(time) => tokio::time::sleep(time).await,
                 None => std::future::pending().await,
             }
-            worker.core.running.cancel(0, &id, &Cause::Command);
+            executor.running.cancel(0, &id, &Cause::Command);
             std::future::pending::<()>().await;
         };
         tokio::select! {
             result = worker.told.result(&id) => TestRun { result, told: worker.told.of(&id) },
-            () = courier(worker.core.clone(), worker.session.clone()) => unreachable!("it never ends"),
+            () = courier(worker.session.origin.clone(), executor.settings.worker_id.clone()) => unreachable!("it never ends"),
             () = cancel => unreachable!("it never ends"),
         }
     }

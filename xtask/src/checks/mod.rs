@@ -3,6 +3,7 @@
 mod backends;
 mod direction;
 mod lengths;
+mod rooms;
 
 use crate::failure::{Failure, Result};
 use crate::steps::Steps;
@@ -13,6 +14,7 @@ pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result {
     steps.step("rules of the workspace", "cargo xtask check", || {
         let mut broken = direction::broken(workspace.metadata());
         broken.extend(lengths::broken(workspace.root()));
+        broken.extend(rooms::broken(workspace.root()));
         broken.extend(backends::broken(workspace)?);
         if broken.is_empty() { Ok(()) } else { Err(Failure::new(broken.join("\n"))) }
     })

@@ -1,4 +1,4 @@
-//! A reverse proxy that lets things go wrong.
+//! A reverse proxy that causes faults.
 
 mod rule;
 mod wire;
@@ -21,32 +21,32 @@ use crate::stream::reset_on_drop;
 
 pub use self::rule::{Fault, Rule};
 
-/// Stands before a server of HTTP/1.1, such as an S3, passes everything on as it is, `Host` included, so that signatures
-/// stay right, and lets go wrong what it is told to.
+/// A reverse proxy for an HTTP/1.1 server, such as an S3, that causes faults by [`Rule`]. It passes on everything else
+/// unchanged, including `Host`, so that signatures stay valid.
 ///
-/// Each request gets the first [`Rule`] that takes it; without one it passes.
+/// The first rule that matches a request applies; a request without a rule passes.
 #[derive(Clone)]
 pub struct FaultProxy {
     door: Arc<Door>,
     desk: Arc<Desk>,
 }
 
-/// A request as it passed.
+/// A request that arrived at the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passed {
     /// The method.
     pub method: String,
-    /// Path and query, as they were on the wire.
+    /// The path and query as they were on the wire.
     pub target: String,
-    /// The `Range` that was asked for.
+    /// The `Range` header.
     pub range: Option<String>,
-    /// How long its body was said to be.
+    /// The declared length of its body.
     pub length: u64,
-    /// The status of the answer: the server's, or the one of a rule. None as long as there is none.
+    /// The status of the answer, from the server or from a rule; `None` until there is one.
     pub status: Option<u16>,
-    /// Bytes of the answer's body that passed.
+    /// The number of bytes of the answer's body that passed.
     pub received: u64,
-    /// Whether a rule took it.
+    /// True if a rule applied to the request.
     pub faulty: bool,
 }
 
@@ -54,19 +54,19 @@ struct Desk {
     target: SocketAddr,
     rules: Mutex<Vec<Rule>>,
     passed: Mutex<Vec<Passed>>,
-    /// Requests that are under way, and how many were at most.
+    /// The number of requests under way, and its maximum.
     open: AtomicUsize,
     most: AtomicUsize,
     changed: Notify,
-    /// How often those that are held were released.
+    /// The number of times that held requests were released.
     releases: watch::Sender<u64>,
 }
 
 impl FaultProxy {
-    /// Starts one before `target`, on a free port of 127.0.0.1.
+    /// Starts a proxy in front of `target`, on a free port of 127.0.0.1.
     ///
     /// # Panics
-    /// When there is no free port.
+    /// If there is no free port.
     #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
     pub async fn start(target: SocketAddr) -> Self {
         let desk = Arc::new(Desk {
@@ -83,7 +83,7 @@ impl FaultProxy {
         Self { door: Arc::new(door.expect("a free port")), desk }
     }
 
-    /// The address it listens on.
+    /// The address that the proxy listens on.
     pub fn addr(&self) -> SocketAddr {
         self.door.address()
     }
@@ -93,45 +93,45 @@ impl FaultProxy {
         format!("http://{}", self.addr())
     }
 
-    /// Adds a rule, behind those there are.
+    /// Adds a rule after the existing ones.
     pub fn add(&self, rule: Rule) {
         lock(&self.desk.rules).push(rule);
     }
 
-    /// From now on everything passes.
+    /// Removes all rules: everything passes.
     pub fn clear(&self) {
         lock(&self.desk.rules).clear();
     }
 
-    /// Lets those pass that are [held](Fault::Hold) now.
+    /// Releases all requests that are [held](Fault::Hold) now.
     pub fn release(&self) {
         self.desk.releases.send_modify(|releases| *releases += 1);
     }
 
-    /// The requests so far, in the order they came.
+    /// The requests so far, in the order of arrival.
     pub fn passed(&self) -> Vec<Passed> {
         lock(&self.desk.passed).clone()
     }
 
-    /// How many requests there were with this method, and this text in their target.
+    /// The number of requests with this method and this text in their target.
     pub fn count(&self, method: &str, text: &str) -> usize {
         self.passed().iter().filter(|passed| passed.method == method && passed.target.contains(text)).count()
     }
 
-    /// How many requests were under way at the same time, at most.
+    /// The maximum number of requests that were under way at the same time.
     pub fn most_at_once(&self) -> usize {
         self.desk.most.load(Ordering::Acquire)
     }
 
-    /// How many requests a rule has taken.
+    /// The number of requests that a rule applied to.
     pub fn faults(&self) -> usize {
         self.passed().iter().filter(|passed| passed.faulty).count()
     }
 
-    /// Waits until there were so many requests with this method, and this text in their target.
+    /// Waits until there were this many requests with this method and this text in their target.
     ///
     /// # Panics
-    /// When there are not within 20 s.
+    /// When the time limit passes, with all requests.
     #[track_caller]
     pub fn wait_for(&self, method: &str, text: &str, count: usize) -> impl Future<Output = ()> {
         let wanted = format!("{count} requests {method} …{text}…");
@@ -139,10 +139,10 @@ impl FaultProxy {
         self.wait_until(wanted, move |proxy| proxy.count(&method, &text) >= count)
     }
 
-    /// Waits until rules have taken so many requests.
+    /// Waits until rules have applied to this many requests.
     ///
     /// # Panics
-    /// When they have not within 20 s.
+    /// When the time limit passes, with all requests.
     #[track_caller]
     pub fn wait_for_faults(&self, count: usize) -> impl Future<Output = ()> {
         self.wait_until(format!("{count} faults"), move |proxy| proxy.faults() >= count)
@@ -158,12 +158,12 @@ impl FaultProxy {
         }
     }
 
-    /// Resets all connections through it.
+    /// Resets all connections through the proxy.
     pub fn drop_connections(&self) {
         self.door.drop_connections();
     }
 
-    /// Ends it, with all connections.
+    /// Stops the proxy and ends all connections.
     pub async fn stop(&self) {
         self.door.stop().await;
     }
@@ -176,12 +176,12 @@ impl fmt::Debug for FaultProxy {
 }
 
 impl Desk {
-    /// Writes a request down and finds what is to go wrong with it.
+    /// Records a request and finds the fault for it.
     fn begin(&self, head: &Head) -> (usize, Option<Fault>) {
         let (method, target, range) = (head.word(0), head.word(1), head.header("range"));
         let fault = {
             let mut rules = lock(&self.rules);
-            // What a rule spares may still meet the next one.
+            // A request that one rule does not match may match the next one.
             let mut taking = rules.iter_mut().filter_map(|rule| rule.takes(method, target, range));
             taking.next().cloned()
         };
@@ -212,7 +212,7 @@ impl Desk {
     }
 }
 
-/// Counts a request out however it ends.
+/// Decrements the number of requests under way, however the request ends.
 struct Underway<'a>(&'a Desk);
 
 impl Drop for Underway<'_> {
@@ -228,7 +228,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 async fn serve(arrival: Arrival, desk: Arc<Desk>) {
     let Arrival { stream, ended, .. } = arrival;
     let mut client = Wire::new(stream);
-    // A reset on one side is a reset on the other, as without the proxy.
+    // A reset on one side becomes a reset on the other, as without the proxy.
     if !matches!(ended.run_until_cancelled(serve_client(&mut client, &desk)).await, Some(Ok(()))) {
         reset_on_drop(&client.stream);
     }
@@ -239,12 +239,12 @@ async fn serve_client(client: &mut Wire, desk: &Desk) -> io::Result<()> {
     let mut server: Option<Wire> = None;
     while let Some(head) = client.head().await? {
         let _underway = desk.enter();
-        // Before the request is written down: whoever waits for it may release it at once.
+        // Before the request is recorded: a test that waits for it may release it at once.
         let mut releases = desk.releases.subscribe();
         let (number, fault) = desk.begin(&head);
         if let Some(Fault::Answer { status, body }) = &fault {
             desk.note(number, |passed| passed.status = Some(*status));
-            // The body of the request is not read, so nothing can come after it.
+            // The body of the request is not read, so no other request can follow.
             return refuse(client, &head, *status, body).await;
         }
         if matches!(fault, Some(Fault::Hang)) {
@@ -267,7 +267,7 @@ async fn serve_client(client: &mut Wire, desk: &Desk) -> io::Result<()> {
     Ok(())
 }
 
-/// Passes a request on, and the answer back. Says whether the connection ends with it.
+/// Passes on a request and its answer. Returns true if the connection ends with them.
 async fn exchange(
     client: &mut Wire,
     server: &mut Wire,
@@ -318,7 +318,7 @@ async fn exchange(
     Ok(answer.closes() || length == wire::Length::Open)
 }
 
-/// Answers in the server's place, and reads away what the client still sends, so that it hears of it.
+/// Answers instead of the server, then reads and discards the rest of the request, so that the client gets the answer.
 async fn refuse(client: &mut Wire, request: &Head, status: u16, body: &str) -> io::Result<()> {
     let length = body.len();
     let body = if request.word(0) == "HEAD" { "" } else { body };

@@ -1,4 +1,4 @@
-//! What goes wrong, and when.
+//! Faults, and the rules that choose requests for them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,69 +6,69 @@ use std::time::Duration;
 
 type Rewriting = dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync;
 
-/// What is done to a request, or to the answer to it.
+/// A fault of a request or of its answer.
 #[derive(Clone)]
 pub enum Fault {
-    /// It is answered with this, and the server does not hear of it.
+    /// The proxy answers the request, and the server does not receive it.
     Answer {
         /// The status.
         status: u16,
         /// The body.
         body: String,
     },
-    /// The connection is reset when so many bytes of the answer's body have passed.
+    /// The connection is reset after this many bytes of the answer's body.
     CutAnswer(u64),
-    /// The connection is reset when so many bytes of the request's body have passed; the server's, too.
+    /// The connection is reset after this many bytes of the request's body, on the server's side too.
     CutRequest(u64),
-    /// The server answers, but the connection is reset before the client hears of it.
+    /// The server answers, but the connection is reset before the client receives the answer.
     LoseAnswer,
-    /// The request waits before the server hears of it, until [`FaultProxy::release`](crate::FaultProxy::release).
+    /// The request is held back from the server until [`FaultProxy::release`](crate::FaultProxy::release).
     Hold,
-    /// The request is read, and nothing else happens for as long as the client waits.
+    /// The request is read and never answered, for as long as the client waits.
     Hang,
-    /// The answer's head and so many bytes of its body pass, and then nothing happens any more.
+    /// The head of the answer and this many bytes of its body pass, then nothing more.
     Stall(u64),
-    /// The answer's body passes in pieces of so many bytes, with a pause before each.
+    /// The body of the answer passes in pieces of this many bytes, with a pause before each.
     Trickle {
-        /// How many bytes at once.
+        /// The number of bytes in a piece.
         bytes: usize,
-        /// The pause.
+        /// The pause before each piece.
         pause: Duration,
     },
-    /// A header of the answer has this value, whatever it had before; it goes where there is none.
+    /// A header of the answer is set to this value; `None` removes it.
     Header(&'static str, Option<String>),
-    /// The answer has another body, with the length it then has.
+    /// The body of the answer is replaced, and its length adjusted.
     Body(Body),
 }
 
-/// Makes a body of another one.
+/// A function that makes the new body from the original one.
 #[derive(Clone)]
 pub struct Body(pub(super) Arc<Rewriting>);
 
 impl Fault {
-    /// S3 wants less of everything: 503.
+    /// S3 asks to slow down: 503.
     pub fn slow_down() -> Self {
         Self::s3_error(503, "SlowDown", "Please reduce your request rate.")
     }
 
-    /// S3 refuses: 403.
+    /// S3 denies access: 403.
     pub fn access_denied() -> Self {
         Self::s3_error(403, "AccessDenied", "Access Denied")
     }
 
-    /// S3 has a trouble of its own: 500.
+    /// S3 has an internal error: 500.
     pub fn internal_error() -> Self {
         Self::s3_error(500, "InternalError", "We encountered an internal error. Please try again.")
     }
 
-    /// An error as S3 writes it.
+    /// An error in the format of S3.
     pub fn s3_error(status: u16, code: &str, message: &str) -> Self {
         let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
         let body = format!("{head}<Error><Code>{code}</Code><Message>{message}</Message></Error>");
         Self::Answer { status, body }
     }
 
-    /// The answer has the body that is made of the one it had.
+    /// Replaces the body of the answer by the result of `rewriting`.
     pub fn body(rewriting: impl Fn(Vec<u8>) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::Body(Body(Arc::new(rewriting)))
     }
@@ -97,7 +97,7 @@ impl fmt::Debug for Fault {
     }
 }
 
-/// A fault, and the requests it happens to: all of them unless it is told otherwise.
+/// A fault and the requests that it applies to: all of them, unless a method below restricts it.
 ///
 /// ```
 /// use testkit::{Fault, Rule};
@@ -111,48 +111,48 @@ pub struct Rule {
     fault: Fault,
     method: Option<&'static str>,
     texts: Vec<String>,
-    /// How many requests it still lets pass.
+    /// The number of matching requests that still pass.
     spared: u64,
-    /// To how many it still happens.
+    /// The number of requests that the fault still applies to.
     left: u64,
 }
 
 impl Rule {
-    /// One that happens to every request.
+    /// A rule that applies to every request.
     pub fn new(fault: Fault) -> Self {
         Self { fault, method: None, texts: Vec::new(), spared: 0, left: u64::MAX }
     }
 
-    /// Only to requests of this method.
+    /// Applies only to requests with this method.
     pub fn method(mut self, method: &'static str) -> Self {
         self.method = Some(method);
         self
     }
 
-    /// Only to requests whose target, or `Range`, contains this, as it is on the wire. May be said several times.
+    /// Applies only to requests whose target or `Range` contains this text, as on the wire. Several calls add up.
     pub fn containing(mut self, text: impl Into<String>) -> Self {
         self.texts.push(text.into());
         self
     }
 
-    /// Not to the first so many of them.
+    /// Skips this many matching requests first.
     pub fn after(mut self, requests: u64) -> Self {
         self.spared = requests;
         self
     }
 
-    /// To no more than so many of them.
+    /// Applies to at most this many requests.
     pub fn times(mut self, requests: u64) -> Self {
         self.left = requests;
         self
     }
 
-    /// Only to one of them.
+    /// Applies to one request only.
     pub fn once(self) -> Self {
         self.times(1)
     }
 
-    /// What happens to this request, which counts.
+    /// The fault for this request, which is counted.
     pub(super) fn takes(&mut self, method: &str, target: &str, range: Option<&str>) -> Option<&Fault> {
         let is_meant = self.method.is_none_or(|wanted| wanted == method)
             && self.texts.iter().all(|text| {

@@ -1,4 +1,4 @@
-//! Messages of HTTP/1.1 as they pass.
+//! Messages of HTTP/1.1, passed from one connection to another.
 
 use std::io;
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// More than the head of any message here.
+/// The maximum length of a head; larger than any head in the tests.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// What is read at once, at least.
+/// The minimum size of a read.
 const PIECE: usize = 64 * 1024;
 
-/// A connection with what was read of it and not used yet.
+/// A connection, with the bytes that were read and not used yet.
 pub(super) struct Wire {
     pub(super) stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// The first lines of a message.
+/// The first line and the headers of a message.
 #[derive(Debug, Clone)]
 pub(super) struct Head {
     /// The first line, without its end.
@@ -26,47 +26,47 @@ pub(super) struct Head {
     pub(super) headers: Vec<(String, String)>,
 }
 
-/// How long a body is.
+/// The length of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
     Known(u64),
     Chunked,
-    /// Until the connection ends.
+    /// The body ends with the connection.
     Open,
 }
 
-/// How a body passes.
+/// The speed and extent at which a body passes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Pace {
     Full,
-    /// Only so many bytes of it.
+    /// Only this many bytes pass.
     Limited(u64),
     Trickle(usize, Duration),
 }
 
 impl Head {
-    /// The value of the first header of that name, whatever the case of its letters.
+    /// The value of the first header with this name, in any case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// Gives a header this value, or takes it away.
+    /// Sets a header to this value; `None` removes it.
     pub(super) fn set(&mut self, name: &str, value: Option<&str>) {
         self.headers.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
         self.headers.extend(value.map(|value| (name.to_owned(), value.to_owned())));
     }
 
-    /// The word at that place of the first line.
+    /// The word at this position of the first line.
     pub(super) fn word(&self, at: usize) -> &str {
         self.line.split(' ').nth(at).unwrap_or_default()
     }
 
-    /// How long the body of a request is.
+    /// The length of the body of a request.
     pub(super) fn length_of_request(&self) -> Length {
         self.length(Length::Known(0))
     }
 
-    /// How long the body of the answer to such a request is.
+    /// The length of the body of the answer to a request with this method.
     pub(super) fn length_of_answer(&self, method: &str) -> Length {
         if method == "HEAD" || matches!(self.word(1), "204" | "304") {
             return Length::Known(0);
@@ -74,7 +74,7 @@ impl Head {
         self.length(Length::Open)
     }
 
-    /// Whether the connection ends with this message.
+    /// Returns true if the connection ends with this message.
     pub(super) fn closes(&self) -> bool {
         self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
@@ -105,7 +105,7 @@ impl Wire {
         Self { stream, buffer: Vec::new() }
     }
 
-    /// The next head; nothing where the connection ended before it.
+    /// Reads the next head; `None` if the connection ends before it.
     pub(super) async fn head(&mut self) -> io::Result<Option<Head>> {
         loop {
             if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
@@ -122,7 +122,7 @@ impl Wire {
         }
     }
 
-    /// Passes a body on as it is, chunks and all. Gives how many bytes of it passed.
+    /// Passes a body on unchanged, with its chunk framing. Returns the number of bytes that passed.
     pub(super) async fn pass(&mut self, to: &mut TcpStream, length: Length, pace: Pace) -> io::Result<u64> {
         let mut passage = Passage { pace, passed: 0 };
         match length {
@@ -135,7 +135,7 @@ impl Wire {
                 let size = size.ok_or(io::ErrorKind::InvalidData)?;
                 to.write_all(&line).await?;
                 if size == 0 {
-                    // Trailers, up to the empty line.
+                    // Trailers up to the empty line.
                     while self.line_to(to).await? != b"\r\n" {}
                     break;
                 }
@@ -146,7 +146,7 @@ impl Wire {
         Ok(passage.passed)
     }
 
-    /// A body of known length, or one that ends with the connection, as a whole.
+    /// Reads a whole body of known length, or one that ends with the connection.
     pub(super) async fn body(&mut self, length: Length) -> io::Result<Vec<u8>> {
         let wanted = match length {
             Length::Known(length) => length as usize,
@@ -162,7 +162,7 @@ impl Wire {
         Ok(std::mem::replace(&mut self.buffer, rest))
     }
 
-    /// Reads whatever comes until the other end closes.
+    /// Reads and discards everything until the other end closes.
     pub(super) async fn drain(&mut self) {
         self.buffer.clear();
         while matches!(self.fill().await, Ok(1..)) {
@@ -170,7 +170,7 @@ impl Wire {
         }
     }
 
-    /// Reads what there is, in large pieces: a buffer that is full would grow by a few bytes only.
+    /// Reads the available bytes in large pieces: a full buffer would grow by a few bytes only.
     async fn fill(&mut self) -> io::Result<usize> {
         self.buffer.reserve(PIECE);
         self.stream.read_buf(&mut self.buffer).await
@@ -215,14 +215,14 @@ impl Wire {
     }
 }
 
-/// How much of a body has passed.
+/// The progress of a body.
 struct Passage {
     pace: Pace,
     passed: u64,
 }
 
 impl Passage {
-    /// How many of the next bytes pass now. An error when no more ever do.
+    /// The number of the next bytes that pass now. An error if none will pass any more.
     async fn next(&mut self, many: u64) -> io::Result<u64> {
         let many = match self.pace {
             Pace::Full => many,
@@ -240,7 +240,7 @@ impl Passage {
     }
 }
 
-/// Any head is taken as it is: what is wrong with it is for the other end to say.
+/// Accepts any head: the other end reports what is wrong with it.
 fn parse(head: &[u8]) -> Head {
     let text = String::from_utf8_lossy(head);
     let mut lines = text.split("\r\n").filter(|line| !line.is_empty());

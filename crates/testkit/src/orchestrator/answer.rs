@@ -1,4 +1,4 @@
-//! What a script can answer, from ordinary to hostile.
+//! The answers of a script, from ordinary to hostile.
 
 use std::time::Duration;
 
@@ -6,17 +6,18 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// How the scripted orchestrator answers one request.
+/// An answer of the scripted orchestrator to one request.
 ///
-/// Unless said otherwise the request is read whole and recorded first, and the connection stays open for the next.
+/// Unless a variant says otherwise, the request is first read whole and recorded, and the connection stays open for the
+/// next one.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// What the orchestrator would have done without a script.
+    /// The answer of the orchestrator without a script.
     Normally,
     /// A status and a JSON body.
     Json(u16, Value),
-    /// A status, headers and a body as they are. `Content-Length` is added unless the headers frame the body
-    /// themselves; a `Connection: close` among them is kept.
+    /// A status, headers and a body, sent unchanged. `Content-Length` is added unless the headers already frame the
+    /// body; a `Connection: close` among them is obeyed.
     Raw {
         /// The status code.
         status: u16,
@@ -25,68 +26,68 @@ pub enum Answer {
         /// The body.
         body: Bytes,
     },
-    /// Wait, then answer. The wait ends when the client goes away.
+    /// Waits, then answers. The wait ends when the client disconnects.
     Hold(Duration, Box<Answer>),
-    /// Wait until the test cancels the token, then answer.
+    /// Waits until the test cancels the token, then answers.
     HoldUntil(CancellationToken, Box<Answer>),
-    /// Never answer, and keep the connection open until the client goes away.
+    /// Never answers, and keeps the connection open until the client disconnects.
     Hang,
-    /// Close in order (FIN), without an answer, as soon as the head of the request is there. Recorded without a body.
+    /// Closes in order (FIN) without an answer, once the head of the request has arrived. Recorded without a body.
     CloseBeforeReading,
-    /// Read the request, then close in order (FIN) without an answer.
+    /// Reads the request, then closes in order (FIN) without an answer.
     CloseAfterReading,
-    /// Read the request, then reset the connection (RST).
+    /// Reads the request, then resets the connection (RST).
     Reset,
-    /// Reset the connection after this many bytes of the request's body, or after all of it if it is shorter.
+    /// Resets the connection after this many bytes of the request's body, or after all of it if it is shorter.
     /// Recorded with the bytes read.
     ResetWhileReading {
-        /// How many bytes of the body are read.
+        /// The number of bytes of the body to read.
         after: usize,
     },
-    /// Announce more than is sent, then close in order.
+    /// Declares a longer body than it sends, then closes in order.
     Truncated {
         /// The status code.
         status: u16,
-        /// What `Content-Length` says.
+        /// The value of `Content-Length`.
         declared_length: usize,
-        /// What is sent.
+        /// The bytes to send.
         body: Bytes,
     },
-    /// An honest answer whose body comes slowly.
+    /// A valid answer whose body is sent slowly.
     Dribble {
         /// The status code.
         status: u16,
         /// The whole body.
         body: Bytes,
-        /// How many bytes are sent at a time.
+        /// The number of bytes in a chunk.
         chunk: usize,
         /// The pause after each chunk.
         every: Duration,
     },
-    /// These bytes as they are, slowly: the head too. The connection stays open.
+    /// These bytes unchanged, sent slowly, the head included. The connection stays open.
     Trickle {
-        /// All that is sent.
+        /// The bytes to send.
         bytes: Bytes,
-        /// How many bytes are sent at a time.
+        /// The number of bytes in a chunk.
         chunk: usize,
         /// The pause after each chunk.
         every: Duration,
     },
-    /// A chunked body (spaces) that never ends, sent as fast as the client reads.
+    /// A chunked body of spaces that never ends, sent as fast as the client reads.
     Endless {
         /// The status code.
         status: u16,
     },
-    /// Open the websocket that was asked for, then neither hear nor say anything.
+    /// Opens the requested websocket, then neither reads nor sends anything.
     DeafWebSocket,
-    /// Open the websocket that was asked for, and close it at once with this code.
+    /// Opens the requested websocket, and closes it at once with this code.
     ClosedWebSocket(u16),
-    /// These bytes as they are, then close in order. Need not be HTTP.
+    /// Sends these bytes unchanged, then closes in order. They need not be HTTP.
     Bytes(Bytes),
 }
 
 impl Answer {
-    /// A status with a JSON error body, as orchestrators send it.
+    /// A status with a JSON error body, like those of orchestrators.
     pub fn status(status: u16) -> Self {
         Self::Json(status, json!({ "error": reason(status) }))
     }
@@ -96,7 +97,7 @@ impl Answer {
         Self::Json(200, body)
     }
 
-    /// 200 with these bytes as a JSON body, whether they are JSON or not.
+    /// 200 with these bytes as a JSON body, even if they are not JSON.
     pub fn body(body: impl Into<Bytes>) -> Self {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         Self::Raw { status: 200, headers, body: body.into() }
@@ -115,7 +116,7 @@ impl Answer {
     /// Adds a header to a [`Answer::Json`] or [`Answer::Raw`].
     ///
     /// # Panics
-    /// With any other answer: those have no headers to add to.
+    /// For any other answer, which has no headers.
     #[must_use]
     pub fn header(self, name: &str, value: &str) -> Self {
         let (status, mut headers, body) = match self {
@@ -130,13 +131,13 @@ impl Answer {
         Self::Raw { status, headers, body }
     }
 
-    /// Whether the answer is given before the body of the request is read.
+    /// Returns true if the answer comes before the body of the request is read.
     pub(crate) fn is_early(&self) -> bool {
         matches!(self, Self::CloseBeforeReading | Self::ResetWhileReading { .. })
     }
 }
 
-/// The words that go with a status code.
+/// The reason phrase of a status code.
 pub(crate) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

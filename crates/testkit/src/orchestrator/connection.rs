@@ -1,4 +1,4 @@
-//! One connection: requests are read, noted and answered one after the other.
+//! One connection, whose requests are read, recorded and answered one after the other.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,14 +15,14 @@ use super::tasks::{Offer, Ticket};
 use super::{Inner, reply, sockets};
 use crate::stream::{Stream, close_in_order, reset_on_drop, send};
 
-/// How much is asked of the socket at a time.
+/// The size of a read from the socket.
 const READ: usize = 8 * 1024;
-/// A head longer than this is not HTTP.
+/// The maximum length of a head; a longer one is not HTTP.
 const MAX_HEAD: usize = 256 * 1024;
 
-/// Why a connection ends. `?` carries it out of the reading and writing below.
+/// The reason for which a connection ends; returned with `?` by the functions below.
 pub(crate) enum End {
-    /// The client is gone, or will be: nothing more to say.
+    /// The client has disconnected or is about to; nothing more is sent.
     Gone,
     /// FIN, after which the client may still send.
     Orderly,
@@ -36,12 +36,12 @@ impl From<std::io::Error> for End {
     }
 }
 
-/// A connection and what has been read from it.
+/// A connection and the bytes that have been read from it.
 pub(crate) struct Connection<S> {
     pub(crate) stream: S,
-    /// Begins with the request that is being served, which stays until it is answered.
+    /// Begins with the current request, which stays until it is answered.
     buffer: BytesMut,
-    /// Reused for every response that has to be put together.
+    /// Reused for every response that is built.
     out: Vec<u8>,
     number: u64,
     orchestrator: Arc<Inner>,
@@ -49,9 +49,9 @@ pub(crate) struct Connection<S> {
 
 /// The body of a request.
 enum Body {
-    /// In the buffer after the head, up to this position.
+    /// The bytes in the buffer after the head, up to this position.
     Until(usize),
-    /// Put together from chunks, which end at this position of the buffer.
+    /// Decoded from chunks, which end at this position of the buffer.
     Decoded(Vec<u8>, usize),
 }
 
@@ -90,7 +90,7 @@ impl<S: Stream> Connection<S> {
         if head.keep_alive { Ok(()) } else { Err(End::Orderly) }
     }
 
-    /// Answers before the body has been read.
+    /// Answers before the body is read.
     async fn answer_early(&mut self, head: &Head, answer: &Answer) -> Result<(), End> {
         if let Answer::ResetWhileReading { after } = answer {
             let wanted = match head.framing {
@@ -106,7 +106,7 @@ impl<S: Stream> Connection<S> {
         Err(End::Orderly)
     }
 
-    /// Does what the answer says. Waiting wraps other answers, so this goes round until one is given.
+    /// Sends the answer. Answers that wait contain another answer, so this loops until one is sent.
     async fn answer(&mut self, head: &Head, body: &Body, mut answer: Answer) -> Result<(), End> {
         loop {
             answer = match answer {
@@ -153,7 +153,7 @@ impl<S: Stream> Connection<S> {
         Ok(())
     }
 
-    /// Agrees to a websocket.
+    /// Accepts a websocket.
     async fn upgrade(&mut self, head: &Head) -> Result<(), End> {
         let request = request::record(&self.buffer[..head.length], head.endpoint, self.number, Bytes::new());
         let Some(key) = request.header("sec-websocket-key") else {
@@ -185,7 +185,7 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Waits for a task as long as the hold lasts and the client is there.
+    /// Waits for a task until the hold ends or the client disconnects.
     async fn wait_for_task(&mut self, ticket: &mut Ticket) -> Result<Option<Bytes>, End> {
         let hold = self.orchestrator.hold;
         let waiting = tokio::time::timeout(hold, ticket.task());
@@ -197,7 +197,7 @@ impl<S: Stream> Connection<S> {
         Ok(send(&mut self.stream, &self.out).await?)
     }
 
-    /// Counts the request, and keeps it if somebody wants to see it.
+    /// Counts the request, and returns it if it is recorded or `wanted`.
     fn note(&self, head: &Head, body: &Body, wanted: bool) -> Option<Arc<Recorded>> {
         let recording = self.orchestrator.record;
         let request = (recording || wanted).then(|| {
@@ -252,7 +252,7 @@ impl<S: Stream> Connection<S> {
                 Ok(httparse::Status::Complete((line, size))) => {
                     let data = position + line;
                     let end = data + size as usize;
-                    // The line break after the data, or after the last chunk: no client sends trailers here.
+                    // The line break after the data or after the last chunk; no client sends trailers here.
                     self.fill(end + 2).await?;
                     decoded.extend_from_slice(&self.buffer[data..end]);
                     position = end + 2;
@@ -275,7 +275,7 @@ impl<S: Stream> Connection<S> {
         Ok(())
     }
 
-    /// Reads what there is; the end of the stream is an end of the connection.
+    /// Reads the available bytes; the end of the stream ends the connection.
     async fn read(&mut self) -> Result<(), End> {
         if self.buffer.capacity() - self.buffer.len() < READ / 2 {
             self.buffer.reserve(READ);
@@ -283,8 +283,8 @@ impl<S: Stream> Connection<S> {
         if self.stream.read_buf(&mut self.buffer).await? == 0 { Err(End::Gone) } else { Ok(()) }
     }
 
-    /// Waits for `done` while watching whether the client is still there. A client that closes only its sending
-    /// side counts as gone: no client of this protocol does.
+    /// Waits for `done` and checks that the client is still connected. A client that closes only its sending side
+    /// counts as gone: no client of this protocol does that.
     async fn unless_gone<T>(&mut self, done: impl Future<Output = T>) -> Result<T, End> {
         let watch = async {
             loop {
@@ -302,7 +302,7 @@ impl<S: Stream> Connection<S> {
 }
 
 impl Body {
-    /// The position in the buffer after the request.
+    /// The position in the buffer at the end of the request.
     fn end(&self) -> usize {
         match self {
             Self::Until(end) | Self::Decoded(_, end) => *end,

@@ -1,6 +1,6 @@
-//! Which endpoint of the protocol a request is for.
+//! The endpoints of the protocol.
 
-/// The endpoints of the protocol, as a worker calls them.
+/// An endpoint of the protocol that workers call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// `POST /_worker/workers/register`
@@ -19,7 +19,7 @@ pub enum Endpoint {
     TokenRefresh,
     /// `GET /_worker/ws` or `GET /_worker/ws/{id}`
     WebSocket,
-    /// Anything else.
+    /// Any other request.
     Other,
 }
 
@@ -37,8 +37,8 @@ impl Endpoint {
         Self::Other,
     ];
 
-    /// Finds the endpoint of a request, and the worker's id where the path has one.
-    /// Whatever stands before `/_worker` is a prefix of the installation and means nothing.
+    /// Finds the endpoint of a request, and the worker's id if the path has one.
+    /// The part before `/_worker` is a prefix of the installation and is ignored.
     pub(crate) fn of<'a>(method: &str, path: &'a str) -> (Self, Option<&'a str>) {
         let route = path.find("/_worker/").map_or("", |start| &path[start + "/_worker/".len()..]);
         match (method, route) {

@@ -1,4 +1,4 @@
-//! What has been received so far.
+//! The requests received so far.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,10 +9,10 @@ use tokio::sync::Notify;
 use super::endpoint::Endpoint;
 use super::recorded::Recorded;
 
-/// How many of the latest requests of an endpoint a failure message shows.
+/// The number of the latest requests of an endpoint that a failure message shows.
 const SHOWN: usize = 5;
 
-/// Counts every request, and keeps it when recording is on.
+/// Counts every request, and keeps it if recording is on.
 pub(crate) struct Ledger {
     pages: [Page; Endpoint::ALL.len()],
     changed: Arc<Notify>,
@@ -29,7 +29,7 @@ impl Ledger {
         Self { pages: std::array::from_fn(|_| Page::default()), changed }
     }
 
-    /// Counts a request, and keeps what there is of it.
+    /// Counts a request, and keeps it if it was recorded.
     pub(crate) fn note(&self, endpoint: Endpoint, request: Option<Arc<Recorded>>) {
         let page = self.page(endpoint);
         if let Some(request) = request {
@@ -43,13 +43,13 @@ impl Ledger {
         self.page(endpoint).count.load(Ordering::Acquire)
     }
 
-    /// The requests kept, from number `start` (counted from 0).
+    /// The kept requests, from number `start` (counted from 0).
     pub(crate) fn since(&self, endpoint: Endpoint, start: usize) -> Vec<Arc<Recorded>> {
         let requests = self.page(endpoint).requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.get(start..).unwrap_or_default().to_vec()
     }
 
-    /// Everything received, for the message of a test that waited in vain.
+    /// A summary of all requests, for the message of a test whose wait failed.
     pub(crate) fn summary(&self) -> String {
         let mut text = String::new();
         for endpoint in Endpoint::ALL {

@@ -1,4 +1,4 @@
-//! An orchestrator that does what a test tells it to.
+//! An orchestrator that is controlled by a test.
 
 mod answer;
 mod connection;
@@ -42,11 +42,11 @@ use crate::patience::{eventually, give_up};
 
 /// A scripted orchestrator on a port of its own.
 ///
-/// Without a script it behaves as an orchestrator of its [`Generation`] does: registers workers, hands out the tasks
-/// that the test pushes, accepts results. [`answer_next`](Self::answer_next) and its like make single requests, or all
-/// of an endpoint, end otherwise.
+/// Without a script it behaves like an orchestrator of its [`Generation`]: it registers workers, hands out the tasks
+/// that the test pushes, and accepts results. [`answer_next`](Self::answer_next) and similar methods change the answer
+/// to one request, or to all requests of an endpoint.
 ///
-/// A cheap handle; when the last one is dropped the listener and all connections end.
+/// The handle is cheap to clone; when the last clone is dropped, the listener and all connections end.
 #[derive(Clone)]
 pub struct ScriptedOrchestrator {
     door: Arc<Door>,
@@ -54,7 +54,7 @@ pub struct ScriptedOrchestrator {
     scheme: &'static str,
 }
 
-/// What the connections share.
+/// The state that the connections share.
 struct Inner {
     record: bool,
     hold: Duration,
@@ -64,20 +64,20 @@ struct Inner {
     ledger: Ledger,
     tasks: Arc<Tasks>,
     sockets: Sockets,
-    /// Told about every request and every poll that begins or ends to wait.
+    /// Notified of every request, and whenever a poll begins or ends to wait.
     changed: Arc<Notify>,
 }
 
 impl ScriptedOrchestrator {
-    /// Starts one of the newer generation on a free port of 127.0.0.1.
+    /// Starts an orchestrator of the newer generation on a free port of 127.0.0.1.
     pub async fn start() -> Self {
         Self::start_with(Script::default()).await
     }
 
-    /// Starts one as the script says.
+    /// Starts an orchestrator with this script.
     ///
     /// # Panics
-    /// When the address cannot be bound.
+    /// If the address cannot be bound.
     #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
     pub async fn start_with(script: Script) -> Self {
         let scheme = if script.tls.is_some() { "https" } else { "http" };
@@ -94,72 +94,73 @@ impl ScriptedOrchestrator {
         format!("{}://{}", self.scheme, self.addr())
     }
 
-    /// The address it listens on.
+    /// The address that the orchestrator listens on.
     pub fn addr(&self) -> SocketAddr {
         self.door.address()
     }
 
-    /// Offers a task: the poll that has waited longest gets it, or the next one.
+    /// Offers a task to the poll that has waited longest, or else to the next poll.
     pub fn push_task(&self, task: impl Borrow<Value>) {
         self.push_task_body(task.borrow().to_string());
     }
 
-    /// Offers these bytes as a task, whatever they are.
+    /// Offers these bytes as a task, valid or not.
     pub fn push_task_body(&self, raw: impl Into<Bytes>) {
         self.inner.tasks.push(raw.into());
     }
 
-    /// Makes tasks on demand: asked by every poll that finds none waiting.
+    /// Makes tasks on demand: `source` is called for every poll that finds no waiting task.
     pub fn make_tasks(&self, source: impl FnMut() -> Option<Bytes> + Send + 'static) {
         self.inner.tasks.set_source(Box::new(source));
     }
 
-    /// Tasks that no poll has taken yet.
+    /// The number of tasks that no poll has taken yet.
     pub fn waiting_tasks(&self) -> usize {
         self.inner.tasks.ready()
     }
 
-    /// Whether a poll whose client went away takes the next task with it, as with the real orchestrators. Off at first.
+    /// Sets whether an abandoned poll takes the next task, as with the real orchestrators. Off by default.
     pub fn swallow_abandoned_polls(&self, swallow: bool) {
         self.inner.tasks.set_swallow(swallow);
     }
 
-    /// Answers one request of that endpoint so; several are answered in the order given. Each is used up by the next
-    /// request whose head arrives, and goes before hooks and [`answer_always`](Self::answer_always).
+    /// Sets the answer to the next request of an endpoint; several calls queue answers for the following requests. Each
+    /// answer is used by the next request whose head arrives, and wins over hooks and
+    /// [`answer_always`](Self::answer_always).
     pub fn answer_next(&self, endpoint: Endpoint, answer: Answer) {
         self.inner.plan.once(endpoint, answer);
     }
 
-    /// Answers every request of that endpoint so, from now on.
+    /// Sets the answer to every request of an endpoint.
     pub fn answer_always(&self, endpoint: Endpoint, answer: Answer) {
         self.inner.plan.always(endpoint, answer);
     }
 
-    /// Forgets all that was scripted for that endpoint.
+    /// Removes the script of an endpoint.
     pub fn answer_normally(&self, endpoint: Endpoint) {
         self.inner.plan.forget(endpoint);
     }
 
-    /// Asks `hook` about every request of that endpoint. `None` leaves it to the next hook, then to
-    /// [`answer_always`](Self::answer_always), then to the default.
+    /// Calls `hook` for every request of an endpoint. If it returns `None`, the next hook decides, then
+    /// [`answer_always`](Self::answer_always), then the default.
     pub fn on(&self, endpoint: Endpoint, hook: impl Fn(&Recorded) -> Option<Answer> + Send + Sync + 'static) {
         self.inner.plan.hook(endpoint, Arc::new(hook));
     }
 
-    /// The requests of that endpoint so far, oldest first. Empty when recording is off.
+    /// The requests of an endpoint so far, oldest first. Empty if recording is off.
     pub fn requests(&self, endpoint: Endpoint) -> Vec<Recorded> {
         self.inner.since(endpoint, 0)
     }
 
-    /// How many requests of that endpoint have come, recorded or not.
+    /// The number of requests of an endpoint, recorded or not.
     pub fn count(&self, endpoint: Endpoint) -> usize {
         self.inner.ledger.count(endpoint)
     }
 
-    /// Waits until that many requests have come; returns all there are.
+    /// Waits until this many requests have arrived, and returns all of them.
     ///
     /// # Panics
-    /// After 20 seconds, saying what has come.
+    /// When the time limit passes, with a summary of the requests.
     #[track_caller]
     pub fn wait_for_requests(
         &self,
@@ -176,10 +177,10 @@ impl ScriptedOrchestrator {
         }
     }
 
-    /// Waits for a request of which `check` is true, and returns the first. Looks at earlier ones too.
+    /// Waits for a request for which `check` is true, earlier requests included, and returns the first.
     ///
     /// # Panics
-    /// After 20 seconds, saying what has come.
+    /// When the time limit passes, with a summary of the requests.
     #[track_caller]
     pub fn wait_for<F: Fn(&Recorded) -> bool + Send>(
         &self,
@@ -188,13 +189,13 @@ impl ScriptedOrchestrator {
     ) -> impl Future<Output = Recorded> + Send + use<F> {
         let find =
             self.inner.clone().finder(endpoint, move |request| check(request).then(|| request.clone()));
-        self.expect(format!("a certain request of {endpoint:?}"), find)
+        self.expect(format!("a matching request of {endpoint:?}"), find)
     }
 
     /// Waits for the result of a task, and returns its body.
     ///
     /// # Panics
-    /// After 20 seconds, saying what has come.
+    /// When the time limit passes, with a summary of the requests.
     #[track_caller]
     pub fn wait_for_result(&self, task_id: &str) -> impl Future<Output = Value> + Send + use<> {
         let wanted = task_id.to_owned();
@@ -205,15 +206,15 @@ impl ScriptedOrchestrator {
         self.expect(format!("the result of `{task_id}`"), find)
     }
 
-    /// Polls that are held now, waiting for a task.
+    /// The number of polls that are held and wait for a task.
     pub fn open_polls(&self) -> usize {
         self.inner.tasks.open()
     }
 
-    /// Waits until at least that many polls are held.
+    /// Waits until at least this many polls are held.
     ///
     /// # Panics
-    /// After 20 seconds, saying what has come.
+    /// When the time limit passes, with a summary of the requests.
     #[track_caller]
     pub fn wait_for_open_polls(&self, at_least: usize) -> impl Future<Output = ()> + Send + use<> {
         let tasks = self.inner.tasks.clone();
@@ -223,29 +224,29 @@ impl ScriptedOrchestrator {
     /// Waits until no poll is held.
     ///
     /// # Panics
-    /// After 20 seconds, saying what has come.
+    /// When the time limit passes, with a summary of the requests.
     #[track_caller]
     pub fn wait_for_no_open_poll(&self) -> impl Future<Output = ()> + Send + use<> {
         let tasks = self.inner.tasks.clone();
         self.expect("the end of all polls".to_owned(), move || (tasks.open() == 0).then_some(()))
     }
 
-    /// Connections accepted since the start.
+    /// The number of connections accepted since the start.
     pub fn connections_accepted(&self) -> u64 {
         self.door.accepted()
     }
 
-    /// Connections open now.
+    /// The number of open connections.
     pub fn open_connections(&self) -> usize {
         self.door.connections()
     }
 
-    /// Closes all open connections, whatever they are doing. One that has not been accepted yet is not among them.
+    /// Closes all open connections, in any state. Connections that are not accepted yet stay.
     pub fn drop_connections(&self) {
         self.door.drop_connections();
     }
 
-    /// Refuses connections from when this returns, keeping the port. Open connections go on.
+    /// Refuses connections once this has returned, and keeps the port. Open connections go on.
     pub async fn refuse(&self) {
         self.door.shut().await;
     }
@@ -255,12 +256,12 @@ impl ScriptedOrchestrator {
         self.door.reopen().await;
     }
 
-    /// Forgets who has registered: the next heartbeats are those of strangers.
+    /// Forgets the registered workers: their next heartbeats come from unknown workers.
     pub fn forget_workers(&self) {
         self.inner.behaviour.forget_workers();
     }
 
-    /// Whether a worker of that id has registered.
+    /// Returns true if a worker with this id has registered.
     pub fn knows(&self, worker_id: &str) -> bool {
         self.inner.behaviour.knows(worker_id)
     }
@@ -270,7 +271,7 @@ impl ScriptedOrchestrator {
         self.door.stop().await;
     }
 
-    /// Waits for something that `check` finds, or fails the test at the line that called.
+    /// Waits until `check` returns a value, or fails the test at the caller's line.
     #[track_caller]
     fn expect<T: Send, F: FnMut() -> Option<T> + Send>(
         &self,
@@ -314,7 +315,7 @@ impl Inner {
         self.ledger.since(endpoint, start).iter().map(|request| Recorded::clone(request)).collect()
     }
 
-    /// A search that looks at every request once, however often it is called.
+    /// A search that checks every request once, even if it is called many times.
     fn finder<T>(
         self: Arc<Self>,
         endpoint: Endpoint,
@@ -335,7 +336,7 @@ async fn serve(arrival: Arrival, inner: Arc<Inner>) {
         match inner.tls.clone() {
             None => Connection::new(stream, number, inner).serve().await,
             Some(tls) => {
-                // A client that does not like the certificate is not an error of the server.
+                // A client that refuses the certificate is not an error of the server.
                 if let Ok(stream) = tls.accept(stream).await {
                     Connection::new(stream, number, inner).serve().await;
                 }

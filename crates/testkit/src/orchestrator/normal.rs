@@ -1,4 +1,4 @@
-//! What the orchestrator answers when no script says otherwise.
+//! The answers of the orchestrator without a script.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -13,17 +13,17 @@ use super::script::Generation;
 
 /// The ordinary answer to a request.
 pub(crate) enum Normal {
-    /// These bytes: a whole response, made beforehand.
+    /// A whole response, made in advance.
     Ready(Bytes),
     /// 200 with this JSON body.
     Json(String),
-    /// A task, when there is one.
+    /// A task, once there is one.
     Poll,
-    /// The websocket is opened.
+    /// An open websocket.
     WebSocket,
 }
 
-/// The orchestrator's memory, and its ready-made responses.
+/// The memory of the orchestrator, and its ready-made responses.
 pub(crate) struct Behaviour {
     generation: Generation,
     body_limit: usize,
@@ -31,7 +31,7 @@ pub(crate) struct Behaviour {
     ready: Ready,
 }
 
-/// Whole responses that are always the same: sent without formatting anything.
+/// Constant responses, which are sent without formatting.
 struct Ready {
     registered: Bytes,
     heartbeat: Bytes,
@@ -56,7 +56,7 @@ impl Behaviour {
         Self { generation, body_limit, workers: Mutex::default(), ready: Ready::new(generation) }
     }
 
-    /// Decides about a request that is there whole.
+    /// Decides the answer to a request that has arrived whole.
     pub(crate) fn answer(&self, endpoint: Endpoint, worker: &[u8], body: &[u8]) -> Normal {
         if body.len() > self.body_limit {
             return Normal::Ready(self.ready.too_large.clone());
@@ -78,7 +78,7 @@ impl Behaviour {
         &self.ready.no_task
     }
 
-    /// 400, for what is not HTTP.
+    /// 400, for requests that are not HTTP.
     pub(crate) fn bad_request(&self) -> &Bytes {
         &self.ready.bad_request
     }
@@ -102,7 +102,7 @@ impl Behaviour {
     fn heartbeat(&self, worker: &str, body: &[u8]) -> Normal {
         let known = self.knows(worker);
         let ready = match (self.generation, body.is_empty(), known) {
-            // 1.0b17 never says from a heartbeat with a body that it does not know the worker.
+            // 1.0b17 does not report an unknown worker in answer to a heartbeat with a body.
             (Generation::Newer, false, _) => &self.ready.heartbeat,
             (_, true, true) => &self.ready.refreshed,
             (Generation::Older, false, true) => {

@@ -1,4 +1,4 @@
-//! What the test has told the orchestrator to answer.
+//! The answers that the test has planned.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ pub(crate) struct Plan {
 
 #[derive(Default)]
 struct Page {
-    /// Whether anything is planned: spares the ordinary request the lock.
+    /// True if anything is planned; ordinary requests then need no lock.
     scripted: AtomicBool,
     script: Mutex<Script>,
 }
@@ -30,23 +30,23 @@ struct Script {
     always: Option<Answer>,
 }
 
-/// What is planned for one request, as far as it can be known from its head.
+/// The plan for one request, as far as its head determines it.
 pub(crate) enum Planned {
-    /// The orchestrator does what it always does.
+    /// The ordinary behaviour.
     Nothing,
     /// This answer.
     Answer(Answer),
-    /// What the first hook that has an opinion says, else the second.
+    /// The answer of the first hook that returns one, else this fallback.
     Ask(Vec<Arc<Hook>>, Option<Answer>),
 }
 
 impl Planned {
-    /// Whether hooks want to see the request.
+    /// Returns true if hooks need the request.
     pub(crate) fn needs_request(&self) -> bool {
         matches!(self, Self::Ask(..))
     }
 
-    /// The answer, now that the request is there whole.
+    /// The answer to the whole request.
     pub(crate) fn decide(self, request: Option<&Recorded>) -> Answer {
         match (self, request) {
             (Self::Nothing, _) => Answer::Normally,
@@ -76,7 +76,7 @@ impl Plan {
         self.change(endpoint, |script| *script = Script::default());
     }
 
-    /// Takes what is planned for a request that has just begun to arrive.
+    /// Takes the plan for a request whose head has arrived.
     pub(crate) fn take(&self, endpoint: Endpoint) -> Planned {
         let page = &self.pages[endpoint as usize];
         if !page.scripted.load(Ordering::Acquire) {

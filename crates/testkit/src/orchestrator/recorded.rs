@@ -10,26 +10,26 @@ use super::endpoint::Endpoint;
 /// One request that the orchestrator has received.
 #[derive(Debug, Clone)]
 pub struct Recorded {
-    /// When it was there.
+    /// The time of arrival.
     pub at: Instant,
-    /// The endpoint that it was for.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// The number of the TCP connection that it came on, counted from 1.
+    /// The number of its TCP connection, counted from 1.
     pub connection: u64,
     /// The method.
     pub method: String,
     /// The path, without the query.
     pub path: String,
-    /// What followed the `?`, empty if there was none.
+    /// The query after the `?`; empty if there is none.
     pub query: String,
-    /// The headers, in the order in which they came, with names as written.
+    /// The headers in order of arrival, with names as written.
     pub headers: Vec<(String, String)>,
     /// The body, without chunk framing.
     pub body: Bytes,
 }
 
 impl Recorded {
-    /// The value of the first header of that name, whatever the case of its letters.
+    /// The value of the first header with this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
         Some(value)
@@ -38,7 +38,7 @@ impl Recorded {
     /// The body as JSON.
     ///
     /// # Panics
-    /// When the body is not JSON.
+    /// If the body is not JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         match serde_json::from_slice(&self.body) {
@@ -47,7 +47,7 @@ impl Recorded {
         }
     }
 
-    /// Method, path and the first part of the body on one line.
+    /// The method, the path and the beginning of the body on one line.
     pub(crate) fn summary(&self) -> String {
         let shown = &self.body[..self.body.len().min(200)];
         format!("{} {} {}", self.method, self.path, String::from_utf8_lossy(shown))

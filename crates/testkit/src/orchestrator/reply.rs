@@ -9,7 +9,7 @@ use super::answer::{Answer, reason};
 use super::connection::End;
 use crate::stream::{Stream, send};
 
-/// Puts a JSON response together, in the buffer of the connection.
+/// Builds a JSON response in the buffer of the connection.
 pub(crate) fn json_into(out: &mut Vec<u8>, status: u16, body: &[u8]) {
     out.clear();
     let _ = write!(
@@ -21,7 +21,7 @@ pub(crate) fn json_into(out: &mut Vec<u8>, status: u16, body: &[u8]) {
     out.extend_from_slice(body);
 }
 
-/// Writes an answer that consists of bytes. Those that wait or close without a word are not for here.
+/// Writes an answer that consists of bytes. Answers that wait or only close the connection are handled elsewhere.
 pub(crate) async fn write(stream: &mut impl Stream, out: &mut Vec<u8>, answer: Answer) -> Result<(), End> {
     match answer {
         Answer::Json(status, body) => {
@@ -64,7 +64,7 @@ fn head_into(out: &mut Vec<u8>, status: u16, length: usize) {
     );
 }
 
-/// Whether the headers say that the connection closes afterwards.
+/// Builds a raw response. Returns true if its headers close the connection.
 fn raw_into(out: &mut Vec<u8>, status: u16, headers: &[(String, String)], body: &Bytes) -> bool {
     out.clear();
     let _ = write!(out, "HTTP/1.1 {status} {}\r\n", reason(status));

@@ -8,35 +8,36 @@ use bytes::Bytes;
 use super::endpoint::Endpoint;
 use super::recorded::Recorded;
 
-/// More headers than any client sends.
+/// The maximum number of headers; more than any client sends.
 const MAX_HEADERS: usize = 64;
 
-/// How the body of a request is delimited.
+/// The framing of the body of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// This many bytes.
+    /// A body of this many bytes.
     Length(usize),
     /// Chunks with their own lengths.
     Chunked,
 }
 
-/// What is needed to read and answer a request. Positions are offsets in the buffer that begins with the request.
+/// The parts of a head that are needed to read and answer a request. Positions are offsets in the buffer, which begins
+/// with the request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) endpoint: Endpoint,
-    /// Where the worker's id stands in the path, if it does.
+    /// The position of the worker's id in the path, if there is one.
     pub(crate) worker: Option<Range<usize>>,
-    /// Bytes up to the body.
+    /// The number of bytes before the body.
     pub(crate) length: usize,
     pub(crate) framing: Framing,
-    /// Whether the client will use the connection again.
+    /// True if the client will use the connection again.
     pub(crate) keep_alive: bool,
-    /// Whether the client waits for `100 Continue`.
+    /// True if the client waits for `100 Continue`.
     pub(crate) expects_continue: bool,
 }
 
 impl Head {
-    /// Reads the head at the start of `buffer`; `None` until all of it is there.
+    /// Parses the head at the start of `buffer`; `None` until it is complete.
     pub(crate) fn parse(buffer: &[u8]) -> Result<Option<Self>, httparse::Error> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
@@ -81,7 +82,7 @@ impl Head {
     }
 }
 
-/// Builds what the test sees of a request from its head, which has been parsed once already.
+/// Builds the record of a request from its head, which has been parsed once already.
 pub(crate) fn record(head: &[u8], endpoint: Endpoint, connection: u64, body: Bytes) -> Recorded {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);

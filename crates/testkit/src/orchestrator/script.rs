@@ -1,4 +1,4 @@
-//! How the scripted orchestrator is set up before it starts.
+//! The settings of the scripted orchestrator before it starts.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -6,30 +6,30 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 
-/// Which orchestrator is imitated.
+/// The generation of the orchestrator to imitate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Generation {
-    /// Protocol 1.0b2: a heartbeat from a stranger answers `null`.
+    /// Protocol 1.0b2: a heartbeat of an unknown worker is answered with `null`.
     Older,
-    /// Protocol 1.0b17: the registration answer has a `version`, heartbeats answer `{"status":"ok"}`.
+    /// Protocol 1.0b17: the answer to a registration has a `version`, heartbeats are answered with `{"status":"ok"}`.
     #[default]
     Newer,
 }
 
-/// What the orchestrator is and where it listens. What it answers is said later, while it runs.
+/// The kind of the orchestrator and its address. Its answers are set later, while it runs.
 #[derive(Debug, Clone)]
 pub struct Script {
-    /// Which orchestrator is imitated.
+    /// The generation of the orchestrator to imitate.
     pub generation: Generation,
-    /// How long a poll without a task is held before 204.
+    /// The time for which a poll without a task is held before 204.
     pub hold: Duration,
-    /// Whether requests are kept; counting goes on without. Benchmarks switch it off.
+    /// True if requests are kept; they are counted in any case. Benchmarks switch it off.
     pub record: bool,
-    /// Speaks TLS with this configuration.
+    /// The TLS configuration; `None` for plain HTTP.
     pub tls: Option<Arc<ServerConfig>>,
-    /// Where to listen; port 0 takes any free one.
+    /// The address to listen on; port 0 takes any free port.
     pub bind: SocketAddr,
-    /// Request bodies longer than this are answered with 413.
+    /// The maximum length of a request body; longer ones are answered with 413.
     pub body_limit: usize,
 }
 
@@ -62,7 +62,7 @@ impl Script {
         Self { hold, ..self }
     }
 
-    /// Counts requests without keeping them.
+    /// Counts requests, but does not keep them.
     pub fn without_recording(self) -> Self {
         Self { record: false, ..self }
     }

@@ -1,4 +1,4 @@
-//! The websockets that workers have opened.
+//! The websockets of workers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,14 +13,14 @@ use tokio_tungstenite::tungstenite::protocol::{Message, Role};
 use super::ScriptedOrchestrator;
 use crate::stream::Stream;
 
-/// What the test wants said over all open websockets.
+/// An order of the test to all open websockets.
 #[derive(Debug, Clone)]
 enum Order {
     Say(Message),
     Close(u16, String),
 }
 
-/// All of them.
+/// All websockets.
 pub(crate) struct Sockets {
     open: AtomicUsize,
     frames: Mutex<Vec<Value>>,
@@ -28,7 +28,7 @@ pub(crate) struct Sockets {
     changed: Arc<Notify>,
 }
 
-/// Counts one for as long as it is open.
+/// Counts a websocket while it is open.
 struct Open<'a>(&'a Sockets);
 
 impl<'a> Open<'a> {
@@ -56,8 +56,8 @@ impl Sockets {
         }
     }
 
-    /// Serves one, whose handshake is over, to its end. It counts as open once the worker has answered over it: until
-    /// then the worker may not know that it is.
+    /// Serves a websocket to its end, after its handshake. It counts as open once the worker has answered a ping: until
+    /// then the worker may not know that the websocket is open.
     pub(crate) async fn serve(&self, stream: &mut impl Stream, read_already: Vec<u8>) {
         let mut socket = WebSocketStream::from_partially_read(stream, read_already, Role::Server, None).await;
         let mut orders = self.orders.subscribe();
@@ -94,7 +94,7 @@ impl Sockets {
     }
 
     fn order(&self, order: Order) {
-        // Nobody listens when none is open: the test is to wait for one first.
+        // Without an open websocket the order is lost: the test must wait for one first.
         let _ = self.orders.send(order);
     }
 }
@@ -107,24 +107,24 @@ async fn close<S: Stream>(
     socket.close(Some(CloseFrame { code: code.into(), reason: reason.into() })).await
 }
 
-/// Shakes hands no more, and closes at once.
+/// Closes a websocket at once, after its handshake.
 pub(crate) async fn close_at_once(stream: &mut impl Stream, code: u16) {
     let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
-    // A client that has gone already is none of ours.
+    // The client may have disconnected already.
     let _ = close(&mut socket, code, String::new()).await;
     while matches!(socket.next().await, Some(Ok(_))) {}
 }
 
 impl ScriptedOrchestrator {
-    /// Websockets open now.
+    /// The number of open websockets.
     pub fn open_websockets(&self) -> usize {
         self.inner.sockets.open.load(Ordering::Acquire)
     }
 
-    /// Waits until at least that many websockets are open.
+    /// Waits until at least this many websockets are open.
     ///
     /// # Panics
-    /// After 20 seconds, saying what has come.
+    /// When the time limit passes, with a summary of the requests.
     #[track_caller]
     pub fn wait_for_open_websockets(&self, at_least: usize) -> impl Future<Output = ()> + Send + use<> {
         let inner = self.inner.clone();
@@ -137,22 +137,22 @@ impl ScriptedOrchestrator {
         self.send_websocket_text(&command.to_string());
     }
 
-    /// Sends a text over every open websocket, whatever it is.
+    /// Sends any text over every open websocket.
     pub fn send_websocket_text(&self, text: &str) {
         self.inner.sockets.order(Order::Say(Message::text(text)));
     }
 
-    /// Sends bytes that are not text over every open websocket.
+    /// Sends a binary message over every open websocket.
     pub fn send_websocket_bytes(&self, bytes: &[u8]) {
         self.inner.sockets.order(Order::Say(Message::binary(bytes.to_vec())));
     }
 
-    /// Closes every open websocket, with a code and a reason.
+    /// Closes every open websocket with this code and reason.
     pub fn close_websockets(&self, code: u16, reason: &str) {
         self.inner.sockets.order(Order::Close(code, reason.to_owned()));
     }
 
-    /// What workers have said over websockets, oldest first. Text that is not JSON comes as a string.
+    /// The messages from workers over websockets, oldest first. Text that is not JSON is returned as a string.
     pub fn websocket_frames(&self) -> Vec<Value> {
         self.inner.sockets.frames.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,4 @@
-//! The tasks on offer, and the polls that wait for one.
+//! The offered tasks, and the polls that wait for one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot};
 
 type Source = Box<dyn FnMut() -> Option<Bytes> + Send>;
 
-/// A queue of tasks on one side and of waiting polls on the other; one of the two is always empty.
+/// A queue of tasks and a queue of waiting polls; one of the two is always empty.
 pub(crate) struct Tasks {
     state: Mutex<State>,
     changed: Arc<Notify>,
@@ -19,30 +19,30 @@ pub(crate) struct Tasks {
 struct State {
     ready: VecDeque<Bytes>,
     waiting: VecDeque<oneshot::Sender<Bytes>>,
-    /// Makes tasks on demand when none is ready.
+    /// Makes tasks on demand if none is ready.
     source: Option<Source>,
-    /// Polls that are held now.
+    /// The number of held polls.
     open: usize,
-    /// Whether a poll whose client went away keeps waiting, and takes a task into nowhere.
+    /// True if an abandoned poll keeps waiting and takes a task, which is lost.
     swallow: bool,
-    /// Those polls, with the end of their hold.
+    /// The abandoned polls, with the end of their hold.
     dead: Vec<(Instant, oneshot::Receiver<Bytes>)>,
 }
 
 /// The answer to a poll.
 pub(crate) enum Offer {
-    /// A task at once.
+    /// A task that is ready.
     Task(Bytes),
-    /// None yet: a place in the queue.
+    /// No task yet: a place in the queue.
     Wait(Ticket),
 }
 
 /// The place of a held poll in the queue. A task that reaches a dropped ticket goes to the next poll.
 pub(crate) struct Ticket {
     tasks: Arc<Tasks>,
-    /// None once the poll is settled.
+    /// `None` once the poll is settled.
     receiver: Option<oneshot::Receiver<Bytes>>,
-    /// When the hold ends.
+    /// The end of the hold.
     until: Instant,
 }
 
@@ -66,7 +66,7 @@ impl Tasks {
         if let Some(task) = made {
             return Offer::Task(task);
         }
-        // Holds are equally long, so those that have ended are the first in the queue.
+        // All holds are equally long, so those that have ended are at the front of the queue.
         while state.waiting.front().is_some_and(oneshot::Sender::is_closed) {
             state.waiting.pop_front();
         }
@@ -100,10 +100,10 @@ impl Tasks {
 }
 
 impl State {
-    /// Tries the waiting polls in turn; gives the task back when nobody waits.
+    /// Offers the task to the waiting polls in turn; returns it if no poll takes it.
     fn hand_over(&mut self, mut task: Bytes) -> Option<Bytes> {
         let now = Instant::now();
-        // A dead poll whose hold has ended takes nothing any more: its place in the queue closes with it.
+        // An abandoned poll whose hold has ended takes no task: dropping its receiver closes its place in the queue.
         self.dead.retain(|(until, _)| *until > now);
         while let Some(poll) = self.waiting.pop_front() {
             match poll.send(task) {
@@ -123,7 +123,7 @@ impl Ticket {
         task
     }
 
-    /// The hold is over: a task that came in the last moment, or nothing.
+    /// Ends the hold; returns a task that arrived at the last moment, if any.
     pub(crate) fn finish(mut self) -> Option<Bytes> {
         let mut receiver = self.receiver.take()?;
         receiver.close();

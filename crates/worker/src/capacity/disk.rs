@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use crate::core::Core;
+use crate::capacity::changes::Changes;
 
 /// How often it is looked.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -62,52 +63,59 @@ impl Disk {
     }
 }
 
-/// Looks for as long as the worker runs.
-pub(crate) async fn watch(core: Arc<Core>) {
-    watch_by(core, lowest).await;
+/// Looks at the disks of these folders until the worker closes.
+pub(crate) async fn watch(
+    disk: Arc<Disk>,
+    folders: Vec<PathBuf>,
+    changes: Arc<Changes>,
+    closing: CancellationToken,
+) {
+    watch_by(&disk, &folders, &changes, &closing, lowest).await;
 }
 
 async fn watch_by(
-    core: Arc<Core>,
+    disk: &Disk,
+    folders: &[PathBuf],
+    changes: &Changes,
+    closing: &CancellationToken,
     look: impl Fn(&[PathBuf]) -> Option<(PathBuf, Space)> + Copy + Send + 'static,
 ) {
-    let config = &core.config;
-    let folders: Vec<PathBuf> = [Some(&config.task_files_dir), config.worker_outbox_dir.as_ref()]
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect();
     loop {
-        let folders = folders.clone();
+        let folders = folders.to_vec();
         // A disk may take its time: not on the thread of the heartbeats.
         let look = async {
-            if let Ok(low) = tokio::task::spawn_blocking(move || look(&folders)).await {
-                tell(&core, low);
+            if let Ok(low) = tokio::task::spawn_blocking(move || look(&folders)).await
+                && disk.is_news(low)
+            {
+                changes.happened();
             }
             tokio::time::sleep(INTERVAL).await;
         };
         tokio::select! {
             // One that never answers, of a network say, does not hold up the end.
-            () = core.closing.cancelled() => return,
+            () = closing.cancelled() => return,
             () = look => {}
         }
     }
 }
 
-fn tell(core: &Core, low: Option<(PathBuf, Space)>) {
-    let folder = low.as_ref().map(|(folder, _)| folder.clone());
-    let before = core.disk.low.send_replace(folder.clone());
-    match (before, low) {
-        (None, Some((folder, space))) => tracing::warn!(
-            folder = %folder.display(), available_mib = space.available >> 20, total_mib = space.total >> 20,
-            "there is less than 256 MiB or 1 % left on the disk: the worker takes no tasks until there is more"
-        ),
-        (Some(folder), None) => {
-            tracing::info!(folder = %folder.display(), "there is space on the disk again: the worker takes tasks");
+impl Disk {
+    /// Takes in the result of a look, and logs a change. True when the worker accepts tasks again, or no longer.
+    fn is_news(&self, low: Option<(PathBuf, Space)>) -> bool {
+        let folder = low.as_ref().map(|(folder, _)| folder.clone());
+        let before = self.low.send_replace(folder.clone());
+        match (before, low) {
+            (None, Some((folder, space))) => tracing::warn!(
+                folder = %folder.display(), available_mib = space.available >> 20, total_mib = space.total >> 20,
+                "there is less than 256 MiB or 1 % left on the disk: the worker takes no tasks until there is more"
+            ),
+            (Some(folder), None) => {
+                tracing::info!(folder = %folder.display(), "there is space on the disk again: the worker takes tasks");
+            }
+            _ => return false,
         }
-        _ => return,
+        true
     }
-    core.changes.happened();
 }
 
 /// The first folder on whose disk there is too little. One that cannot be looked at counts as none: what is written
@@ -151,9 +159,8 @@ mod tests {
         static ANSWER: Mutex<Option<Receiver<()>>> = Mutex::new(None);
         let (never, answer) = channel();
         *lock(&ANSWER) = Some(answer);
-        let core = crate::session::idle_assembly().core;
-        let closing = core.closing.clone();
-        let watching = watch_by(core, |_| {
+        let (disk, changes, closing) = (Disk::default(), Changes::new(1), CancellationToken::new());
+        let watching = watch_by(&disk, &[], &changes, &closing, |_| {
             ASKED.add_permits(1);
             lock(&ANSWER).as_ref()?.recv().err().and(None)
         });

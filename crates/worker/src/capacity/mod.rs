@@ -1,4 +1,7 @@
-//! What the worker can take now: slots, limit groups, the user's own check, the disk, the hot cache.
+//! What the worker can accept now.
+//!
+//! [`Offer`] gives the one answer to "which tasks can be accepted?", from the catalogue of tasks, the slots, the user's
+//! own check, the disks and whether the worker is draining. Registrations, heartbeats and polls all ask it.
 
 pub(crate) mod catalogue;
 pub(crate) mod changes;
@@ -7,3 +10,101 @@ pub(crate) mod disk;
 pub(crate) mod hot_cache;
 pub(crate) mod slots;
 pub(crate) mod turns;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rxon::TaskName;
+
+use self::catalogue::Catalogue;
+use self::checker::Capacity;
+use self::disk::Disk;
+use self::hot_cache::HotCache;
+use self::slots::{Slots, Usage};
+use crate::config::CapacityReporting;
+
+/// The tasks that the worker can accept now, and the models it has loaded.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) catalogue: Catalogue,
+    pub(crate) slots: Arc<Slots>,
+    /// The user's own check.
+    pub(crate) checker: Capacity,
+    pub(crate) hot_cache: Arc<HotCache>,
+    /// The models that each skill needs to count as hot.
+    pub(crate) skill_dependencies: BTreeMap<TaskName, Vec<String>>,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) reporting: CapacityReporting,
+    /// Set once the worker drains; it is never reset.
+    pub(crate) draining: AtomicBool,
+}
+
+/// The tasks and hot skills that a poll names.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PollOffer {
+    pub(crate) accepted: Vec<TaskName>,
+    pub(crate) hot_skills: Vec<TaskName>,
+}
+
+impl Offer {
+    /// Accepts no further task, from now on.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the worker accepts no further task because it is ending.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// The tasks of which one more can be accepted at this usage, as told in registrations and heartbeats.
+    pub(crate) fn accepted(&self, usage: &Usage) -> Vec<TaskName> {
+        if self.is_draining() || self.disk.is_low() {
+            return Vec::new();
+        }
+        let names = match self.reporting {
+            CapacityReporting::Strict => self.catalogue.with_room(usage),
+            CapacityReporting::Queue => self.catalogue.names().cloned().collect(),
+        };
+        self.checker.without_refused(names)
+    }
+
+    /// The tasks that a poll asks for; None when it asks for all of them and no skill is hot, which is nearly always
+    /// so. The poll holds a slot already: only limit groups and the user's own check can rule a task out.
+    pub(crate) fn for_poll(&self) -> Option<PollOffer> {
+        let usage = self.slots.usage();
+        let hot_skills = self.hot_skills().unwrap_or_default();
+        let is_usual = hot_skills.is_empty()
+            && usage.groups_open.iter().all(|open| *open)
+            && !self.checker.refuses_any();
+        (!is_usual).then(|| PollOffer {
+            accepted: self.checker.without_refused(self.catalogue.with_room(&usage)),
+            hot_skills,
+        })
+    }
+
+    /// Calls the user's check again, before orchestrators are told about capacity. Takes at most 250 ms.
+    ///
+    /// # Cancel safety
+    /// Answers that are missing arrive later.
+    pub(crate) async fn refresh(&self) {
+        // A draining worker accepts nothing whatever the check says, and its goodbye must not be delayed.
+        if !self.is_draining() {
+            self.checker.refresh().await;
+        }
+    }
+
+    /// The skills whose models are loaded; None when there are none, as the reference has it.
+    pub(crate) fn hot_skills(&self) -> Option<Vec<TaskName>> {
+        let skills = self.hot_cache.hot_skills(&self.skill_dependencies);
+        (!skills.is_empty()).then_some(skills)
+    }
+
+    /// The models that each skill needs, as sent; None when there are none, as the reference has it.
+    pub(crate) fn dependencies_as_sent(&self) -> Option<BTreeMap<String, Vec<String>>> {
+        let dependencies = &self.skill_dependencies;
+        (!dependencies.is_empty())
+            .then(|| dependencies.iter().map(|(skill, models)| (skill.to_string(), models.clone())).collect())
+    }
+}

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rxon::model::{Costs, TaskResult};
-use rxon::{JobId, TaskId};
+use rxon::{JobId, TaskId, WorkerId};
 
-use crate::core::Core;
 use crate::task::outcome::Outcome;
 
 /// The result of a task, as sent.
 pub(super) fn result(
-    core: &Core,
+    worker_id: &WorkerId,
     job_id: JobId,
     task_id: TaskId,
     outcome: Outcome,
@@ -29,8 +28,8 @@ pub(super) fn result(
     TaskResult {
         job_id,
         task_id,
-        worker_id: core.worker_id.clone(),
-        origin_worker_id: core.worker_id.clone(),
+        worker_id: worker_id.clone(),
+        origin_worker_id: worker_id.clone(),
         status,
         data,
         error,

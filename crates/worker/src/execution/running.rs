@@ -8,7 +8,7 @@ use rxon::{JobId, TaskId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::execution::{CancelHandle, Cause};
+use crate::execution::cancel::{CancelHandle, Cause};
 use crate::threads::lock;
 
 /// The tasks that were accepted and have not ended, each with the place of its orchestrator: ids are an orchestrator's

@@ -1,54 +1,116 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rxon::model::Task;
+use rxon::secrets::Secrets;
+use rxon::signing::Seal;
+use rxon::transport::{Connector, memory};
 use rxon::{JobId, TaskName};
 use serde_json::Value;
-use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::config::WorkerConfig;
-use crate::execution::router::Router;
+use crate::capacity::slots::Slots;
+use crate::capacity::turns::{Precedence, Turns};
+use crate::delivery::{Delivery, DeliveryCounts, OutboxSettings};
+use crate::peer::Peer;
+use crate::peer::log::{PeerCounts, PeerLog};
 use crate::task::handler::{HandlerService, TaskService};
-use crate::worker::assembly::{Assembly, session};
-use crate::worker::plan::Plan;
+use crate::task::progress::ProgressBoard;
 
-/// What tasks need, without anybody who polls, and how often their handler ran.
-fn parts(limit: usize) -> (Arc<Core>, Arc<Session>, Arc<AtomicUsize>) {
-    let runs = Arc::new(AtomicUsize::new(0));
-    let counted = runs.clone();
-    let handler = async move || {
-        counted.fetch_add(1, Ordering::SeqCst);
+/// The orchestrator behind this connector.
+pub(crate) fn origin(connector: Arc<dyn Connector>) -> Arc<Origin> {
+    let worker_id = WorkerId::new("w").expect("an identifier");
+    let seal = Seal::new(worker_id.clone(), "token");
+    let log = PeerLog::new("http://peer".into(), &PeerCounts::default());
+    let peer = Peer::new(log, connector, seal);
+    let settings = OutboxSettings {
+        quick_tries: 5,
+        first_delay: Duration::from_secs(1),
+        max_age: Duration::from_secs(86_400),
+        resend_ambiguous: true,
+        sharers: 1,
     };
-    let (core, session) = parts_for(limit, TaskService::new(HandlerService::new(handler, ())));
-    (core, session, runs)
+    let (changes, counts) = (Arc::new(Changes::new(1)), DeliveryCounts::default());
+    let senders = TaskTracker::new();
+    let delivery = Delivery::new(peer.clone(), worker_id, settings, changes, None, &counts, senders);
+    let (progress, secrets) = (Arc::new(ProgressBoard::default()), Arc::new(Secrets::new([])));
+    Arc::new(Origin { orchestrator: 0, peer, delivery, progress, _secrets: secrets })
 }
 
-fn parts_for(limit: usize, service: TaskService) -> (Arc<Core>, Arc<Session>) {
-    let mut router = Router::default();
-    let name = TaskName::new("count").expect("a name");
-    router.add(
-        name,
-        None,
-        Route { service, group: None, time_limit: None, events: Arc::default(), described: Arc::default() },
-    );
-    let plan = Plan {
+/// An executor with these tasks.
+pub(crate) fn executor(router: Router) -> Arc<Executor> {
+    let folder = std::env::temp_dir().join("avtomatika-executor-tests");
+    let config = crate::config::WorkerConfig::defaults().task_files_dir(folder);
+    Arc::new(Executor {
+        settings: ExecutionSettings {
+            worker_id: WorkerId::new("w").expect("an identifier"),
+            time_limit: None,
+            strict_events: true,
+            websockets: false,
+        },
         router,
-        group_limits: Vec::new(),
-        skill_dependencies: std::collections::BTreeMap::new(),
-        // Nobody listens there.
-        config: WorkerConfig::defaults().orchestrator_url("http://127.0.0.1:1".parse().ok()),
-        worker_type: None,
-        max_concurrent_tasks: Some(limit),
-        capacity_checker: None,
-        on_ignored: None,
-        on_command: None,
-        hooks: crate::worker::hooks::Hooks::default(),
-        controls: Arc::default(),
-        storage: None,
-    };
-    let core = Assembly::new(plan).expect("a worker").core;
-    let session = session(&core, 0, &core.config.orchestrators()[0], &TaskTracker::new()).expect("a session");
-    (core, session)
+        running: Arc::default(),
+        tasks: TaskTracker::new(),
+        threads: Arc::new(BlockingThreads::new(4)),
+        files: Arc::new(Files::new(&config, None, Arc::default())),
+        hot_cache: Arc::default(),
+        changes: Arc::new(Changes::new(1)),
+        counts: Counts::default(),
+        trust: Trust::new(None, true),
+    })
+}
+
+/// An executor with one handler, the slots of its tasks, and where they come from.
+struct Site {
+    executor: Arc<Executor>,
+    slots: Arc<Slots>,
+    origin: Arc<Origin>,
+    /// How often the handler ran.
+    runs: Arc<AtomicUsize>,
+}
+
+impl Site {
+    fn new(limit: usize) -> Self {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = runs.clone();
+        let handler = async move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        };
+        Self { runs, ..Self::with(limit, TaskService::new(HandlerService::new(handler, ()))) }
+    }
+
+    fn with(limit: usize, service: TaskService) -> Self {
+        let route = Route { service, group: None, time_limit: None, events: Arc::default() };
+        let name = TaskName::new("count").expect("a name");
+        Self {
+            executor: executor([(name, route)].into()),
+            slots: Slots::new(limit, &[], Turns::new(Precedence::Weight, &[1])),
+            // Its other end is gone: every exchange fails.
+            origin: origin(Arc::new(memory::pair().0)),
+            runs: Arc::default(),
+        }
+    }
+
+    /// Delivers a task; false when it is not new.
+    fn take(&self, id: &str) -> bool {
+        let slot = self.slots.acquire(0).now_or_never().expect("a free slot");
+        self.executor.accept(&self.origin, task(id), b"", slot)
+    }
+
+    /// The result of a task, once it has one.
+    fn result(&self, id: &str) -> Option<Value> {
+        let (seen, _) = self.origin.delivery.seen(&TaskId::received(id).expect("an id"))?;
+        Some(serde_json::from_slice(&seen.body).expect("JSON"))
+    }
+
+    async fn ended(&self) {
+        self.executor.tasks.close();
+        self.executor.tasks.wait().await;
+        self.executor.tasks.reopen();
+    }
+
+    fn cancel(&self, orchestrator: usize, id: &str) -> bool {
+        self.executor.running.cancel(orchestrator, id, &Cause::Command)
+    }
 }
 
 fn task(id: &str) -> Task {
@@ -56,87 +118,71 @@ fn task(id: &str) -> Task {
     Task::parse(text.as_bytes()).expect("a task")
 }
 
-fn take(core: &Arc<Core>, session: &Arc<Session>, id: &str) -> bool {
-    accept(core, session, task(id), b"", core.slots.acquire(0).now_or_never().expect("a free slot"))
-}
-
-/// What a task ended in, once it has.
-fn result(session: &Session, id: &str) -> Option<Value> {
-    let (seen, _) = session.delivery.seen(&TaskId::received(id).expect("an id"))?;
-    Some(serde_json::from_slice(&seen.body).expect("JSON"))
-}
-
-async fn ended(core: &Core) {
-    core.tasks.close();
-    core.tasks.wait().await;
-    core.tasks.reopen();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_that_ends_while_it_is_delivered_again_runs_once() {
-    let (core, session, runs) = parts(4);
+    let site = Site::new(4);
     for round in 0..1000 {
         let id = format!("t{round}");
-        assert!(take(&core, &session, &id));
+        assert!(site.take(&id));
         // Without a pause, so that one of these meets the very moment of the end.
-        while result(&session, &id).is_none() || !core.running.task_ids().is_empty() {
-            assert!(!take(&core, &session, &id), "round {round}");
+        while site.result(&id).is_none() || !site.executor.running.task_ids().is_empty() {
+            assert!(!site.take(&id), "round {round}");
         }
-        assert!(!take(&core, &session, &id), "round {round}");
+        assert!(!site.take(&id), "round {round}");
     }
-    ended(&core).await;
-    assert_eq!(runs.load(Ordering::SeqCst), 1000);
+    site.ended().await;
+    assert_eq!(site.runs.load(Ordering::SeqCst), 1000);
 }
 
 #[tokio::test]
 async fn a_malformed_one_is_answered_once_and_not_while_it_runs() {
-    let (core, session, runs) = parts(4);
+    let site = Site::new(4);
     let (job_id, task_id) = (JobId::received("j").expect("an id"), TaskId::received("t").expect("an id"));
-    let again = || refuse(&core, &session, job_id.clone(), task_id.clone(), "odd");
-    assert!(take(&core, &session, "t"));
+    let again = || site.executor.refuse(&site.origin, job_id.clone(), task_id.clone(), "odd");
+    assert!(site.take("t"));
     assert!(!again(), "it runs");
-    ended(&core).await;
+    site.ended().await;
     assert!(!again(), "it has ended");
-    assert_eq!((runs.load(Ordering::SeqCst), core.running.task_ids().len()), (1, 0));
+    assert_eq!((site.runs.load(Ordering::SeqCst), site.executor.running.task_ids().len()), (1, 0));
     let other = TaskId::received("other").expect("an id");
-    assert!(refuse(&core, &session, job_id.clone(), other.clone(), "odd"));
-    assert!(!refuse(&core, &session, job_id, other, "odd"));
-    assert_eq!(result(&session, "other").expect("answered")["error"]["code"], "INVALID_INPUT_ERROR");
-    assert!(core.running.task_ids().is_empty());
+    assert!(site.executor.refuse(&site.origin, job_id.clone(), other.clone(), "odd"));
+    assert!(!site.executor.refuse(&site.origin, job_id, other, "odd"));
+    assert_eq!(site.result("other").expect("answered")["error"]["code"], "INVALID_INPUT_ERROR");
+    assert!(site.executor.running.task_ids().is_empty());
 }
 
 #[tokio::test]
 async fn what_is_told_to_stop_before_it_begins_does_not_run() {
-    let (core, session, runs) = parts(4);
-    assert!(take(&core, &session, "cancelled"));
-    assert!(core.running.cancel(session.who, "cancelled", &Cause::Command));
-    core.running.cancel_all(&Cause::Shutdown);
-    assert!(take(&core, &session, "late"), "it is answered");
-    ended(&core).await;
-    assert_eq!(runs.load(Ordering::SeqCst), 0);
-    assert_eq!(result(&session, "cancelled").expect("answered")["status"], "cancelled");
-    let late = result(&session, "late").expect("answered");
+    let site = Site::new(4);
+    assert!(site.take("cancelled"));
+    assert!(site.cancel(0, "cancelled"));
+    site.executor.running.cancel_all(&Cause::Shutdown);
+    assert!(site.take("late"), "it is answered");
+    site.ended().await;
+    assert_eq!(site.runs.load(Ordering::SeqCst), 0);
+    assert_eq!(site.result("cancelled").expect("answered")["status"], "cancelled");
+    let late = site.result("late").expect("answered");
     assert_eq!(
         (&late["error"]["code"], &late["error"]["message"]),
         (&"TRANSIENT_ERROR".into(), &"worker shut down".into())
     );
-    assert_eq!(core.slots.free(), 4);
+    assert_eq!(site.slots.free(), 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_does_not_wait_for_progress_that_nobody_takes() {
     for (shuts_down, limit) in [(true, Duration::from_secs(1)), (false, Duration::from_secs(6))] {
-        let (core, session, _runs) = parts(4);
+        let site = Site::new(4);
         let (task_id, job_id) = (TaskId::received("t").expect("an id"), JobId::received("j").expect("an id"));
-        session.progress.begin(&task_id);
-        session.progress.report(&task_id, &job_id, 0.5, "half".to_owned());
+        site.origin.progress.begin(&task_id);
+        site.origin.progress.report(&task_id, &job_id, 0.5, "half".to_owned());
         if shuts_down {
-            core.running.cancel_all(&Cause::Shutdown);
+            site.executor.running.cancel_all(&Cause::Shutdown);
         }
         let began = Instant::now();
-        assert!(take(&core, &session, "t"));
-        ended(&core).await;
-        assert!(result(&session, "t").is_some());
+        assert!(site.take("t"));
+        site.ended().await;
+        assert!(site.result("t").is_some());
         let took = began.elapsed();
         assert!(took <= limit && took >= limit / 3, "{shuts_down}: {took:?}");
     }
@@ -144,31 +190,32 @@ async fn a_shutdown_does_not_wait_for_progress_that_nobody_takes() {
 
 #[tokio::test]
 async fn only_the_orchestrator_that_a_task_came_from_can_cancel_it() {
-    let (core, session, runs) = parts(4);
-    assert!(take(&core, &session, "own"));
+    let site = Site::new(4);
+    assert!(site.take("own"));
     for id in ["own", "j"] {
-        assert!(!core.running.cancel(session.who + 1, id, &Cause::Command), "{id}");
+        assert!(!site.cancel(1, id), "{id}");
     }
-    assert!(!core.running.cancel(session.who, "nobody", &Cause::Command));
-    ended(&core).await;
-    assert_eq!(runs.load(Ordering::SeqCst), 1);
-    assert_eq!(result(&session, "own").expect("answered")["status"], "success");
+    assert!(!site.cancel(0, "nobody"));
+    site.ended().await;
+    assert_eq!(site.runs.load(Ordering::SeqCst), 1);
+    assert_eq!(site.result("own").expect("answered")["status"], "success");
 }
 
 #[tokio::test]
 async fn a_blocking_handler_that_ended_before_it_was_told_to_stop_has_ended() {
     let (go, may_end) = std::sync::mpsc::channel();
     let may_end = Arc::new(std::sync::Mutex::new(may_end));
-    let handler = crate::blocking(move || may_end.lock().expect("no panic").recv().expect("it is told"));
-    let (core, session) = parts_for(1, TaskService::new(HandlerService::new(handler, ())));
-    assert!(take(&core, &session, "t"));
+    let handler =
+        crate::task::handler::blocking(move || may_end.lock().expect("no panic").recv().expect("it is told"));
+    let site = Site::with(1, TaskService::new(HandlerService::new(handler, ())));
+    assert!(site.take("t"));
     // The thread is made when the task is first polled; from then on this thread does not let it see the outcome.
     tokio::task::yield_now().await;
     go.send(()).expect("it runs");
-    while core.threads.idle() == 0 {
+    while site.executor.threads.idle() == 0 {
         std::thread::yield_now();
     }
-    assert!(core.running.cancel(session.who, "t", &Cause::Command));
-    ended(&core).await;
-    assert_eq!(result(&session, "t").expect("answered")["status"], "success");
+    assert!(site.cancel(0, "t"));
+    site.ended().await;
+    assert_eq!(site.result("t").expect("answered")["status"], "success");
 }

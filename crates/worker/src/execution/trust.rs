@@ -1,33 +1,51 @@
-//! Whether a task may be run: its signature, and what its job permits.
+//! Whether a task may be run: its signature, and its job's policy.
+
+use std::sync::Once;
 
 use rxon::model::{ErrorCode, Task};
 use rxon::signing::{Signer, TaskSignatureError};
 
-use crate::core::Core;
 use crate::task::outcome::TaskError;
 
-/// Why a task is not to be run; the answer to it. Nothing in it comes from a secret.
-pub(super) fn distrust(core: &Core, task: &Task, body: &[u8]) -> Option<TaskError> {
-    let problem = signature(core, body).or_else(|| policy(task))?;
-    Some(TaskError::new(ErrorCode::Security, problem))
+/// Decides whether tasks may be run.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    /// Checks the signatures of tasks; None while `ORCHESTRATOR_SECRET_KEY` is not set.
+    signer: Option<Signer>,
+    /// Whether a task without a signature is refused (`REQUIRE_TASK_SIGNATURE`).
+    requires_signature: bool,
+    warned_of_unsigned: Once,
 }
 
-fn signature(core: &Core, body: &[u8]) -> Option<String> {
-    let key = core.config.orchestrator_secret_key.as_ref().filter(|key| !key.is_empty())?;
-    let error = Signer::new(key.expose()).verify_task(body).err()?;
-    if error == TaskSignatureError::Missing && !core.config.require_task_signature {
-        core.warned_of_unsigned.call_once(|| {
-            tracing::warn!("tasks that are not signed are run, because `REQUIRE_TASK_SIGNATURE` is off");
-        });
-        return None;
+impl Trust {
+    /// Trusts tasks that are signed with this key; every task when there is none.
+    pub(crate) fn new(key: Option<&str>, requires_signature: bool) -> Self {
+        let signer = key.filter(|key| !key.is_empty()).map(Signer::new);
+        Self { signer, requires_signature, warned_of_unsigned: Once::new() }
     }
-    Some(format!(
-        "{error}; check that `ORCHESTRATOR_SECRET_KEY` of the worker is the key the orchestrator signs tasks with"
-    ))
+
+    /// The answer to a task that must not be run. Nothing in it comes from a secret.
+    pub(super) fn refusal(&self, task: &Task, body: &[u8]) -> Option<TaskError> {
+        let problem = self.signature_problem(body).or_else(|| policy_problem(task))?;
+        Some(TaskError::new(ErrorCode::Security, problem))
+    }
+
+    fn signature_problem(&self, body: &[u8]) -> Option<String> {
+        let error = self.signer.as_ref()?.verify_task(body).err()?;
+        if error == TaskSignatureError::Missing && !self.requires_signature {
+            self.warned_of_unsigned.call_once(|| {
+                tracing::warn!("unsigned tasks are run, because `REQUIRE_TASK_SIGNATURE` is off");
+            });
+            return None;
+        }
+        Some(format!(
+            "{error}; check that `ORCHESTRATOR_SECRET_KEY` of the worker is the key the orchestrator signs tasks with"
+        ))
+    }
 }
 
-/// A limit that cannot be read permits nothing.
-fn policy(task: &Task) -> Option<String> {
+/// A policy that cannot be read permits nothing.
+fn policy_problem(task: &Task) -> Option<String> {
     let policy = task.policy.as_ref()?;
     let Ok(members) =
         serde_json::from_str::<std::collections::BTreeMap<String, serde_json::Value>>(policy.get())

@@ -9,43 +9,18 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::delivery::DeliveryCounts;
 use crate::files::Traffic;
-use crate::peer::log::PeerCounts;
-use crate::task::outcome::Outcome;
 
 type Labels = Vec<(&'static str, String)>;
-
-/// In seconds: from hardly anything to half an hour.
-const BUCKETS: [f64; 10] = [0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0];
-
-/// The codes that are the protocol's own; a handler's own codes are one label together.
-const CODES: [&str; 8] = [
-    "TRANSIENT_ERROR",
-    "PERMANENT_ERROR",
-    "INVALID_INPUT_ERROR",
-    "TIMEOUT_ERROR",
-    "SECURITY_ERROR",
-    "RESOURCE_EXHAUSTED_ERROR",
-    "INTEGRITY_MISMATCH_ERROR",
-    "DEPENDENCY_ERROR",
-];
 
 /// Everything that is counted.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    tasks: Family<Labels, Counter>,
-    durations: Family<Labels, Histogram, fn() -> Histogram>,
-    not_run: Family<Labels, Counter>,
-    peers: PeerCounts,
-    results: DeliveryCounts,
     per_orchestrator: [(&'static str, Family<Labels, Gauge>); 5],
     of_worker: [(&'static str, Gauge); 6],
     blocked: Gauge<f64, AtomicU64>,
@@ -76,31 +51,10 @@ pub(crate) struct OrchestratorReading {
     pub(crate) unacknowledged: usize,
 }
 
-/// Why a task that came was not run.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum NotRun {
-    Duplicate,
-    Malformed,
-    Untrusted,
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("avtomatika_worker");
-        let (tasks, not_run) = (Family::default(), Family::default());
-        let (peers, results) = (PeerCounts::default(), DeliveryCounts::default());
         let build_info = Family::<Labels, Gauge>::default();
-        let new_histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
-        let durations = Family::new_with_constructor(new_histogram);
-        registry.register("tasks", "Tasks that ended, by task and outcome", tasks.clone());
-        registry.register(
-            "task_duration_seconds",
-            "From the start of a handler to its outcome",
-            durations.clone(),
-        );
-        registry.register("tasks_not_run", "Tasks that came and were not run, by reason", not_run.clone());
-        peers.register(&mut registry);
-        results.register(&mut registry);
         registry.register("build_info", "Always 1, with the version", build_info.clone());
         let of_worker = [
             ("slots", "How many tasks may run at once"),
@@ -136,18 +90,7 @@ impl Default for Metrics {
         let traffic = Arc::<Traffic>::default();
         traffic.register(&mut registry);
         build_info.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
-        Self {
-            registry,
-            tasks,
-            durations,
-            not_run,
-            peers,
-            results,
-            per_orchestrator,
-            of_worker,
-            blocked,
-            traffic,
-        }
+        Self { registry, per_orchestrator, of_worker, blocked, traffic }
     }
 }
 
@@ -157,32 +100,9 @@ impl Metrics {
         self.traffic.clone()
     }
 
-    /// A task ended; `task` is one the worker has.
-    pub(crate) fn task_ended(&self, task: Option<&str>, outcome: &Outcome, duration: Duration) {
-        let task = task.unwrap_or("unknown").to_owned();
-        let labels = vec![("task", task.clone()), ("outcome", outcome_label(outcome).to_owned())];
-        self.tasks.get_or_create(&labels).inc();
-        self.durations.get_or_create(&vec![("task", task)]).observe(duration.as_secs_f64());
-    }
-
-    /// A task came and was not run.
-    pub(crate) fn not_run(&self, reason: NotRun) {
-        let reason = match reason {
-            NotRun::Duplicate => "duplicate",
-            NotRun::Malformed => "malformed",
-            NotRun::Untrusted => "untrusted",
-        };
-        self.not_run.get_or_create(&vec![("reason", reason.to_owned())]).inc();
-    }
-
-    /// The counters of exchanges.
-    pub(crate) fn peers(&self) -> &PeerCounts {
-        &self.peers
-    }
-
-    /// The counters of results.
-    pub(crate) fn results(&self) -> &DeliveryCounts {
-        &self.results
+    /// The registry, for the rooms that own counters.
+    pub(crate) fn registry(&mut self) -> &mut Registry {
+        &mut self.registry
     }
 
     /// The text, in the format of `OpenMetrics`.
@@ -219,14 +139,6 @@ impl Metrics {
     }
 }
 
-fn outcome_label(outcome: &Outcome) -> &str {
-    match outcome {
-        Outcome::Completed { .. } if outcome.label() != "success" => "custom_status",
-        Outcome::Failed(_) if !CODES.contains(&outcome.label()) => "custom_error",
-        _ => outcome.label(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rxon::WorkerId;
@@ -234,22 +146,24 @@ mod tests {
     use rxon::transport::memory;
 
     use super::*;
+    use crate::execution::counts::{Counts, NotRun};
     use crate::peer::Peer;
     use crate::peer::answer::{Answer, Exchange};
-    use crate::peer::log::PeerLog;
+    use crate::peer::log::{PeerCounts, PeerLog};
+    use crate::task::outcome::{Outcome, TaskError};
 
     #[test]
     fn the_text_is_what_prometheus_reads() {
-        let metrics = Metrics::default();
-        let done = Outcome::Failed(crate::task::outcome::TaskError::new("MY_OWN", "m"));
-        metrics.task_ended(Some("echo"), &done, Duration::from_millis(50));
-        metrics.task_ended(
-            None,
-            &Outcome::Failed(crate::task::outcome::TaskError::permanent("m")),
-            Duration::ZERO,
-        );
-        metrics.not_run(NotRun::Duplicate);
-        let log = PeerLog::new("http://o/".into(), metrics.peers());
+        let mut metrics = Metrics::default();
+        let counts = Counts::default();
+        counts.register(metrics.registry());
+        let done = Outcome::Failed(TaskError::new("MY_OWN", "m"));
+        counts.task_ended(Some("echo"), &done, Duration::from_millis(50));
+        counts.task_ended(None, &Outcome::Failed(TaskError::permanent("m")), Duration::ZERO);
+        counts.not_run(NotRun::Duplicate);
+        let exchanges = PeerCounts::default();
+        exchanges.register(metrics.registry());
+        let log = PeerLog::new("http://o/".into(), &exchanges);
         let seal = Seal::new(WorkerId::new("w").expect("an identifier"), "token");
         Peer::new(log, Arc::new(memory::pair().0), seal).record(Exchange::Poll, &Answer::Good);
         let orchestrator = OrchestratorReading {

@@ -5,6 +5,7 @@ pub(crate) mod metrics;
 pub(crate) mod pulse;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +18,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::core::Core;
+use self::metrics::Metrics;
+use self::pulse::Pulse;
+use crate::capacity::Offer;
 use crate::session::Session;
-use crate::worker::error::Error;
 
 /// A client that has not sent its request by then is let go.
 const HEADER_TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -29,17 +32,24 @@ const HEADER_TIME_LIMIT: Duration = Duration::from_secs(10);
 /// Connections beyond this wait for one to end.
 const MAX_CONNECTIONS: usize = 64;
 
-/// Takes the port, so that one that is taken is an error at start.
-pub(crate) fn bind(core: &Core) -> Result<TcpListener, Error> {
-    let address = SocketAddr::new(core.config.worker_host, core.config.worker_port);
-    let failed = |source| Error::HealthServer { address: address.to_string(), source };
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
+/// The parts of the worker that the health server shows.
+#[derive(Debug)]
+pub(crate) struct Health {
+    pub(crate) offer: Arc<Offer>,
+    pub(crate) sessions: Vec<Arc<Session>>,
+    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) metrics: Metrics,
+}
+
+/// Takes the port before the worker starts, so that a port in use is an error at start.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
 /// Serves until the worker closes.
-pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>, sessions: Vec<Arc<Session>>) {
+pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, closing: CancellationToken) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -50,13 +60,12 @@ pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>, sessions: Vec<
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "health server listens");
     }
-    let sessions: Arc<[Arc<Session>]> = sessions.into();
     let connections = TaskTracker::new();
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
         let accepted = tokio::select! {
-            () = core.closing.cancelled() => break,
+            () = closing.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         let stream = match accepted {
@@ -68,12 +77,11 @@ pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>, sessions: Vec<
                 continue;
             }
         };
-        let (core, sessions) = (core.clone(), sessions.clone());
+        let (health, closing) = (health.clone(), closing.clone());
         connections.spawn(async move {
             let _permit = permit;
-            let closing = core.closing.clone();
             let service = service_fn(move |request| {
-                let response = answer(&request, &core, &sessions);
+                let response = answer(&request, &health);
                 async move { Ok::<_, Infallible>(response) }
             });
             let connection = http1::Builder::new()
@@ -92,22 +100,22 @@ pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>, sessions: Vec<
     connections.wait().await;
 }
 
-fn answer(request: &Request<Incoming>, core: &Core, sessions: &[Arc<Session>]) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, health: &Health) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET".to_owned());
     }
     let ok_if = |fine| if fine { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     match request.uri().path() {
         "/health" => {
-            let fault = condition::fault(core, sessions);
+            let fault = condition::fault(health);
             respond(ok_if(fault.is_none()), TEXT, fault.unwrap_or_else(|| "OK".to_owned()))
         }
         "/ready" => {
-            let (ready, body) = condition::readiness(core, sessions);
+            let (ready, body) = condition::readiness(health);
             respond(ok_if(ready), "application/json", body.to_string())
         }
         "/metrics" => {
-            let text = core.metrics.text(&condition::reading(core, sessions));
+            let text = health.metrics.text(&condition::reading(health));
             respond(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text)
         }
         _ => respond(StatusCode::NOT_FOUND, TEXT, "not found: try /health, /ready or /metrics".to_owned()),

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rxon::TaskId;
+use tokio_util::sync::CancellationToken;
 
-use crate::core::Core;
+use crate::execution::running::Running;
 use crate::threads::lock;
 
 /// How often it beats: hardly ever, for whoever is idle.
@@ -67,14 +68,16 @@ fn is_blocked(silence: Duration) -> bool {
 
 /// What beats, for the data path, and what watches, for the control path.
 pub(crate) fn pair(
-    core: Arc<Core>,
+    pulse: Arc<Pulse>,
+    running: Arc<Running>,
+    closing: CancellationToken,
 ) -> (impl Future<Output = Infallible> + Send, impl Future<Output = ()> + Send) {
     // What came before, such as hooks that took long, was no silence.
-    core.pulse.beat();
-    let beating = core.clone();
+    pulse.beat();
+    let beating = pulse.clone();
     let beat = async move {
         loop {
-            beating.pulse.beat();
+            beating.beat();
             tokio::time::sleep(INTERVAL).await;
         }
     };
@@ -82,13 +85,13 @@ pub(crate) fn pair(
         let mut blocked = Blocked::default();
         loop {
             tokio::select! {
-                () = core.closing.cancelled() => return,
+                () = closing.cancelled() => return,
                 () = tokio::time::sleep(INTERVAL) => {}
             }
-            let silence = core.pulse.silence();
+            let silence = pulse.silence();
             match blocked.on_look(silence) {
                 Some(Said::Blocked) => {
-                    let running: Vec<_> = core.running.task_ids();
+                    let running: Vec<_> = running.task_ids();
                     let running: Vec<_> = running.iter().map(TaskId::shown).collect();
                     let task_ids = running.join(", ");
                     tracing::warn!(

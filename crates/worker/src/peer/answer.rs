@@ -268,7 +268,7 @@ pub(crate) enum Contact {
 impl Contact {
     /// The sign that a failed exchange gives. An orchestrator may hold a poll for longer than the worker waits: that is a
     /// single failure.
-    fn of_error(error: &Error, exchange: Exchange) -> Self {
+    pub(crate) fn of_error(error: &Error, exchange: Exchange) -> Self {
         match error.kind() {
             ErrorKind::Timeout if exchange == Exchange::Poll => Self::Failed,
             ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Proxy | ErrorKind::Timeout => Self::Gone,

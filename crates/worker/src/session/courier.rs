@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rxon::WorkerId;
 use rxon::id::random_uuid;
 use rxon::model::{Event, EventAnswer, Generation, ProgressUpdate};
 use rxon::secrets::masked;
@@ -12,8 +13,7 @@ use rxon::signing::{CannotBeSigned, EVENT_IGNORES};
 use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::time::Instant;
 
-use super::Session;
-use crate::core::Core;
+use crate::execution::origin::Origin;
 use crate::peer::answer::{Answer, Exchange};
 use crate::peer::rate::RateGate;
 use crate::task::progress::{News, Report};
@@ -25,19 +25,19 @@ const TIME_LIMIT: Duration = Duration::from_secs(2);
 const SECOND_TRY: Duration = Duration::from_millis(500);
 
 /// Sends progress and events for as long as it is polled.
-pub(crate) async fn courier(core: Arc<Core>, session: Arc<Session>) {
-    let gate = session.peer.gate(Exchange::Event).clone();
-    let mut courier = Courier { core, session, transport: None, gate };
+pub(crate) async fn courier(origin: Arc<Origin>, worker_id: WorkerId) {
+    let gate = origin.peer.gate(Exchange::Event).clone();
+    let mut courier = Courier { origin, worker_id, transport: None, gate };
     loop {
-        let report = courier.session.progress.next().await;
+        let report = courier.origin.progress.next().await;
         courier.deliver(&report).await;
-        courier.session.progress.sent(&report.task_id);
+        courier.origin.progress.sent(&report.task_id);
     }
 }
 
 struct Courier {
-    core: Arc<Core>,
-    session: Arc<Session>,
+    origin: Arc<Origin>,
+    worker_id: WorkerId,
     transport: Option<Box<dyn Transport>>,
     gate: RateGate,
 }
@@ -46,7 +46,7 @@ impl Courier {
     async fn deliver(&mut self, report: &Report) {
         let is_event = matches!(report.news, News::Event(_));
         let event_id = random_uuid();
-        if self.session.peer.generation() == Generation::Older {
+        if self.origin.peer.generation() == Generation::Older {
             return self.tell_the_older(report).await;
         }
         let mut is_unanswered = false;
@@ -58,7 +58,7 @@ impl Courier {
                     return;
                 }
             };
-            if self.session.peer.write_to_websocket(frame, TIME_LIMIT).await {
+            if self.origin.peer.write_to_websocket(frame, TIME_LIMIT).await {
                 return;
             }
             match self.request(report, &event_id, is_unanswered).await {
@@ -86,10 +86,10 @@ impl Courier {
         };
         let frame = ProgressUpdate::new(&report.task_id, &report.job_id, progress);
         let frame = serde_json::to_vec(&frame).expect("ids, a number and a text always serialise");
-        self.session.peer.write_to_websocket(frame.into(), TIME_LIMIT).await;
+        self.origin.peer.write_to_websocket(frame.into(), TIME_LIMIT).await;
     }
 
-    /// Sends an event. `is_unanswered` if it was sent before, and no answer came.
+    /// Sends an event. `is_unanswered` is true if it was sent before, and no answer came.
     async fn request(
         &mut self,
         report: &Report,
@@ -97,12 +97,12 @@ impl Courier {
         is_unanswered: bool,
     ) -> Result<Response, String> {
         let body = self.event(report, event_id).map_err(|error| error.to_string())?;
-        let connector = &self.session.peer.connector;
+        let connector = &self.origin.peer.connector;
         let transport = self.transport.get_or_insert_with(|| connector.transport());
         self.gate.on_sent(Instant::now(), true);
         if let Some(until) = self.gate.closed_until(Instant::now()) {
             // Meanwhile the newest of each task is kept, and results do not wait for it.
-            self.session.progress.pause(until);
+            self.origin.progress.pause(until);
         }
         let request = Request::new(Operation::Event, TIME_LIMIT).with_body(body);
         let response = transport.exchange(request).await;
@@ -111,17 +111,18 @@ impl Courier {
             Ok(response) => Answer::of(response),
             Err(error) => Answer::Nothing(error),
         };
-        self.session.record(Exchange::Event, &answer);
+        // Events give the fleet no sign.
+        let _ = self.origin.peer.record(Exchange::Event, &answer);
         response.map_err(|error| error.chain().to_string())
     }
 
     fn pause(&mut self, report: &Report) {
         // Before the pause: a task that ends says what it could not send.
         if matches!(report.news, News::Event(_)) {
-            self.session.progress.put_back(report.clone());
+            self.origin.progress.put_back(report.clone());
         }
         if let Some(until) = self.gate.closed_until(Instant::now()) {
-            self.session.progress.pause(until);
+            self.origin.progress.pause(until);
         }
     }
 
@@ -139,8 +140,8 @@ impl Courier {
         };
         let event = Event {
             event_id: event_id.to_owned(),
-            worker_id: self.core.worker_id.clone(),
-            origin_worker_id: self.core.worker_id.clone(),
+            worker_id: self.worker_id.clone(),
+            origin_worker_id: self.worker_id.clone(),
             event_type,
             payload,
             origin_task_id: Some(report.task_id.clone()),
@@ -150,7 +151,7 @@ impl Courier {
             trace_context,
             priority,
         };
-        self.session.peer.seal.message(&event, &EVENT_IGNORES, Generation::Newer)
+        self.origin.peer.seal.message(&event, &EVENT_IGNORES, Generation::Newer)
     }
 }
 

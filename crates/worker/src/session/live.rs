@@ -1,7 +1,6 @@
 //! The websocket: commands come over it, and progress and events go, as long as it stands. It is opened after the
 //! registration, and again whenever it ends.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -13,13 +12,12 @@ use rxon::transport::{Channel, Heard, Opened, excerpt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Session;
-use crate::core::Core;
 use crate::execution::Cause;
 use crate::peer::Frame;
 use crate::peer::answer::{Answer, Exchange};
 use crate::peer::rate::after_refused_credentials;
 use crate::peer::repeated::Repeated;
+use crate::session::parts::ConversationParts;
 
 /// One that says nothing is asked for a sign of life this often.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -45,85 +43,84 @@ const REPLACED: usize = 3;
 /// The reason for closing when another connection of the same worker takes the place.
 const POLICY: u16 = 1008;
 
-/// Keeps a websocket for as long as it is polled.
-pub(super) async fn live(core: Arc<Core>, session: Arc<Session>) {
-    if !core.config.worker_enable_websockets {
-        return std::future::pending().await;
-    }
-    let mut line = Line {
-        core,
-        session,
-        rng: Rng::new(),
-        replaced: 0,
-        was_open: false,
-        not_understood: Repeated::default(),
-    };
-    let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST_DELAY, Jitter::Full);
-    let peer = line.session.peer.clone();
-    loop {
-        if !peer.is_registered() {
-            peer.until_registered().await;
-            backoff.reset();
-        }
-        let delay = tokio::select! {
-            biased;
-            // Whoever has forgotten the worker has forgotten its websocket, too.
-            () = peer.until_unregistered() => None,
-            delay = line.once(&mut backoff) => Some(delay),
-        };
-        line.set_open(None);
-        if let Some(delay) = delay {
-            sleep(delay).await;
-        }
-    }
-}
-
-struct Line {
-    core: Arc<Core>,
-    session: Arc<Session>,
+/// Keeps a websocket to one orchestrator.
+pub(super) struct Websocket {
+    parts: ConversationParts,
     rng: Rng,
-    /// How often it was closed because another took its place.
+    /// The number of times it was closed because another connection took its place.
     replaced: usize,
-    /// It was said that it is open.
+    /// Whether it was logged that the websocket is open.
     was_open: bool,
-    /// Messages that were no commands, over all websockets so far.
+    /// Messages that were not commands, over all websockets so far.
     not_understood: Repeated,
 }
 
-impl Line {
+impl Websocket {
+    /// The websocket of one conversation; it is not open yet.
+    pub(super) fn new(parts: ConversationParts) -> Self {
+        Self { parts, rng: Rng::new(), replaced: 0, was_open: false, not_understood: Repeated::default() }
+    }
+
+    /// Keeps the websocket open for as long as the future is polled.
+    pub(super) async fn keep_open(mut self) {
+        if !self.parts.profile.advertised.websockets {
+            return std::future::pending().await;
+        }
+        let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST_DELAY, Jitter::Full);
+        let peer = self.parts.session.origin.peer.clone();
+        loop {
+            if !peer.is_registered() {
+                peer.until_registered().await;
+                backoff.reset();
+            }
+            let delay = tokio::select! {
+                biased;
+                // An orchestrator that forgot the worker forgot its websocket, too.
+                () = peer.until_unregistered() => None,
+                delay = self.once(&mut backoff) => Some(delay),
+            };
+            self.set_open(None);
+            if let Some(delay) = delay {
+                sleep(delay).await;
+            }
+        }
+    }
+
     /// One websocket, from the handshake to its end. Gives the delay before the next.
     async fn once(&mut self, backoff: &mut Backoff) -> Duration {
-        let peer = self.session.peer.clone();
-        let opened = peer.connector.channel().await;
-        let answer = match &opened {
-            Ok(Opened::Channel(_)) => None,
-            Ok(Opened::Refused(response)) => Some(Answer::of_refusal(response)),
-            Err(error) => Some(Answer::Nothing(error)),
+        let peer = self.parts.session.origin.peer.clone();
+        let mut channel = match peer.connector.channel().await {
+            Ok(Opened::Channel(channel)) => channel,
+            Ok(Opened::Refused(response)) => return self.on_refused(&Answer::of_refusal(&response), backoff),
+            Err(error) => return self.on_refused(&Answer::Nothing(&error), backoff),
         };
-        if let Some(answer) = answer {
-            self.session.record(Exchange::Websocket, &answer);
-            return match answer {
-                Answer::Unauthorized(_) => {
-                    after_refused_credentials(&mut self.rng).max(backoff.next(&mut self.rng))
-                }
-                Answer::TooMany(_) => peer.gate(Exchange::Websocket).silence(Instant::now()),
-                _ => backoff.next(&mut self.rng),
-            };
-        }
-        let Ok(Opened::Channel(mut channel)) = opened else { return backoff.next(&mut self.rng) };
         let began = Instant::now();
         let (sender, mut frames) = mpsc::channel(MOST_FRAMES);
         self.opened(sender);
         let reason = self.converse(&mut *channel, &mut frames).await;
-        self.session.record(Exchange::Websocket, &Answer::Failed(reason));
+        self.parts.session.record(Exchange::Websocket, &Answer::Failed(reason));
         if began.elapsed() >= LONGEST_DELAY {
             backoff.reset();
         }
         backoff.next(&mut self.rng)
     }
 
+    /// Records that no websocket was opened. Returns the delay before the next attempt.
+    fn on_refused(&mut self, answer: &Answer<'_>, backoff: &mut Backoff) -> Duration {
+        self.parts.session.record(Exchange::Websocket, answer);
+        match answer {
+            Answer::TooMany(_) => {
+                self.parts.session.origin.peer.gate(Exchange::Websocket).silence(Instant::now())
+            }
+            Answer::Unauthorized(_) => {
+                after_refused_credentials(&mut self.rng).max(backoff.next(&mut self.rng))
+            }
+            _ => backoff.next(&mut self.rng),
+        }
+    }
+
     fn opened(&mut self, frames: mpsc::Sender<Frame>) {
-        let orchestrator = &self.session.peer.name;
+        let orchestrator = &self.parts.session.origin.peer.name;
         if std::mem::replace(&mut self.was_open, true) {
             tracing::debug!(%orchestrator, "the websocket is open again");
         } else {
@@ -135,8 +132,8 @@ impl Line {
     /// Heartbeats tell the orchestrator.
     fn set_open(&self, frames: Option<mpsc::Sender<Frame>>) {
         let open = frames.is_some();
-        if self.session.peer.set_websocket(frames) != open {
-            self.core.changes.happened();
+        if self.parts.session.origin.peer.set_websocket(frames) != open {
+            self.parts.changes.happened();
         }
     }
 
@@ -162,7 +159,7 @@ impl Line {
                 biased;
                 () = sleep_until(stable), if heard_any && !said_stable => {
                     said_stable = true;
-                    self.session.record(Exchange::Websocket, &Answer::Good);
+                    self.parts.session.record(Exchange::Websocket, &Answer::Good);
                 }
                 () = sleep_until(next_ping) => {
                     if asked {
@@ -200,7 +197,7 @@ impl Line {
     fn not_understood(&self, problem: &str) {
         let (count, is_worth_a_line) = self.not_understood.again();
         if is_worth_a_line {
-            let orchestrator = &self.session.peer.name;
+            let orchestrator = &self.parts.session.origin.peer.name;
             tracing::warn!(%orchestrator, count, "what came over the websocket is no command and is ignored: {problem}");
         }
     }
@@ -208,9 +205,9 @@ impl Line {
     fn obey(&self, text: &[u8]) -> Result<(), String> {
         let command: Command = serde_json::from_slice(text)
             .map_err(|error| format!("{}: `{}`", masked(&error.to_string()), excerpt(text)))?;
-        let orchestrator = &self.session.peer.name;
+        let orchestrator = &self.parts.session.origin.peer.name;
         if command.command != "cancel_task" {
-            self.core.commands.hand_over(command, orchestrator);
+            self.parts.commands.hand_over(command, orchestrator);
             return Ok(());
         }
         // The job only where no task is named: its other tasks are not meant.
@@ -218,7 +215,7 @@ impl Line {
         let Some(id) = task.or(command.job_id.as_ref().map(rxon::JobId::as_str)) else {
             return Err("`cancel_task` without an id".to_owned());
         };
-        let known = self.core.running.cancel(self.session.who, id, &Cause::Command);
+        let known = self.parts.running.cancel(self.parts.session.origin.orchestrator, id, &Cause::Command);
         tracing::info!(%orchestrator, id = &*masked(id), known, "told to cancel");
         Ok(())
     }
@@ -228,7 +225,7 @@ impl Line {
             self.replaced += 1;
             if self.replaced == REPLACED {
                 tracing::warn!(
-                    orchestrator = %self.session.peer.name, worker_id = %self.core.worker_id,
+                    orchestrator = %self.parts.session.origin.peer.name, worker_id = %self.parts.profile.worker_id,
                     "the websocket was closed {REPLACED} times because another took its place: two live workers \
                      seem to share one `WORKER_ID`; give each its own"
                 );

@@ -79,11 +79,6 @@ impl EventSchemas {
         Ok(Self { schemas, validators })
     }
 
-    /// As they are told to orchestrators.
-    pub(crate) fn as_sent(&self) -> &BTreeMap<String, Value> {
-        &self.schemas
-    }
-
     /// The payload as it is sent.
     pub(crate) fn check(
         &self,

@@ -11,6 +11,7 @@ use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::capacity::catalogue::Catalogue;
 use crate::capacity::checker::CapacityChecker;
 use crate::config::WorkerConfig;
 use crate::delivery::{IgnoredResult, OnIgnored};
@@ -334,7 +335,7 @@ where
         for group in groups.iter().filter(|group| !used.contains(**group)) {
             tracing::warn!("no task is in the group `{group}`: its limit limits nothing");
         }
-        let mut router = Router::default();
+        let (mut router, mut catalogue) = (Router::default(), Catalogue::default());
         let mut names = BTreeSet::new();
         for task in tasks {
             let name = TaskName::new(&task.name).map_err(BuildError::TaskName)?;
@@ -345,14 +346,15 @@ where
             let inner = BoxCloneSyncService::new(CatchPanicLayer.layer((task.make)(NoState.offer())));
             let layered = settings.layers.iter().rev().fold(inner, |service, layer| layer(service));
             let group = task.options.limit_group.as_ref();
+            let skill = task.options.skill(name.clone());
             let route = Route {
                 service: layered,
                 group: group.and_then(|group| groups.iter().position(|known| *known == group)),
                 time_limit: task.options.time_limit,
                 events: Arc::new(EventSchemas::new(task.options.events)?),
-                described: Arc::new(task.options.described),
             };
-            router.add(name, task.options.limit_group, route);
+            catalogue.add(skill, route.group);
+            router.insert(name, route);
         }
         let skill_dependencies = settings
             .skill_dependencies
@@ -363,6 +365,7 @@ where
             .collect::<Result<_, _>>()?;
         Ok(Worker::new(Plan {
             router,
+            catalogue,
             group_limits: settings.limits.into_values().collect(),
             skill_dependencies,
             config: settings.config.unwrap_or_else(WorkerConfig::from_env),
@@ -374,6 +377,7 @@ where
             hooks: settings.hooks,
             controls: Arc::default(),
             storage: None,
+            connector: None,
         }))
     }
 

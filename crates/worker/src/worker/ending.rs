@@ -4,7 +4,6 @@
 //! handler blocks delays neither the goodbye nor what a second signal does.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rxon::TaskId;
@@ -12,11 +11,13 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::capacity::Offer;
 use crate::config::ShutdownPolls;
-use crate::core::Core;
-use crate::execution::Cause;
+use crate::execution::running::Running;
+use crate::execution::{Cause, Executor};
 use crate::session::{Ends, Session};
 use crate::threads::until;
+use crate::worker::assembly::ShutdownSettings;
 use crate::worker::shutdown::{Action, Event, Phase, Shutdown, StopCause, Stopped};
 
 /// Even without time for tasks to finish, orchestrators are told.
@@ -27,7 +28,7 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(8);
 
 /// Ends everything when it is dropped.
 pub(crate) struct EndAll {
-    pub(crate) core: Arc<Core>,
+    pub(crate) running: Arc<Running>,
     pub(crate) sessions: Vec<Arc<Session>>,
     pub(crate) ends: Ends,
 }
@@ -36,26 +37,28 @@ impl Drop for EndAll {
     fn drop(&mut self) {
         self.ends.stop_asking.cancel();
         self.ends.let_go.cancel();
-        self.core.running.cancel_all(&Cause::Shutdown);
-        self.core.closing.cancel();
+        self.running.cancel_all(&Cause::Shutdown);
+        self.ends.closing.cancel();
         for session in &self.sessions {
-            session.delivery.close();
+            session.origin.delivery.close();
         }
     }
 }
 
 /// Carries out the end of a worker.
 pub(crate) struct Ending {
-    pub(crate) core: Arc<Core>,
+    pub(crate) offer: Arc<Offer>,
+    pub(crate) executor: Arc<Executor>,
     pub(crate) sessions: Vec<Arc<Session>>,
     pub(crate) ends: Ends,
     pub(crate) pollers: TaskTracker,
+    pub(crate) settings: ShutdownSettings,
 }
 
 impl Ending {
     /// Waits for signals, and ends the worker as they say. None when it was dropped instead.
     pub(crate) async fn run(self, mut signals: mpsc::Receiver<StopCause>) -> Option<Stopped> {
-        let closing = self.core.closing.clone();
+        let closing = self.ends.closing.clone();
         tokio::select! {
             () = closing.cancelled() => None,
             stopped = self.end(&mut signals) => Some(stopped),
@@ -82,7 +85,7 @@ impl Ending {
             };
             match shutdown.on_event(event) {
                 Action::StopAsking => {
-                    let timeout = self.core.config.worker_shutdown_timeout.max(SHORTEST_DRAIN);
+                    let timeout = self.settings.timeout.max(SHORTEST_DRAIN);
                     limit = Some(Instant::now() + timeout);
                     self.stop_asking(shutdown.cause().unwrap_or(StopCause::Asked));
                 }
@@ -100,7 +103,7 @@ impl Ending {
             kept: Vec::new(),
         };
         for session in &self.sessions {
-            let (lost, kept) = session.delivery.left_over();
+            let (lost, kept) = session.origin.delivery.left_over();
             stopped.unacknowledged.extend(lost);
             stopped.kept.extend(kept);
         }
@@ -109,29 +112,28 @@ impl Ending {
 
     /// Phase 1: no further poll, and the orchestrators are told.
     fn stop_asking(&self, cause: StopCause) {
-        let running = self.core.running.task_ids().len();
+        let running = self.executor.running.task_ids().len();
         tracing::info!(%cause, running, "shutting down: no further tasks are asked for, running ones may finish");
-        let awaited = match self.core.config.worker_shutdown_polls {
+        let awaited = match self.settings.polls {
             ShutdownPolls::Await => true,
             ShutdownPolls::Drop => false,
             // A successor with the same id would lose its first task to a poll that was abandoned.
-            ShutdownPolls::Auto => cause == StopCause::Terminate && self.core.config.worker_id.is_some(),
+            ShutdownPolls::Auto => cause == StopCause::Terminate && self.settings.has_explicit_id,
         };
         if awaited {
             self.ends.await_polls.cancel();
         }
-        self.core.draining.store(true, Ordering::Relaxed);
-        self.core.drain_began.get_or_init(Instant::now);
-        self.ends.stop_asking.cancel();
+        self.offer.drain();
+        self.ends.stop_asking();
         for session in &self.sessions {
             // What waits for a later try is tried now: there may be no later.
-            session.delivery.offer_all(false);
+            session.origin.delivery.offer_all(false);
         }
     }
 
     /// Phase 2: what runs is told to stop, what waits is sent once.
     fn cancel(&self) -> Vec<TaskId> {
-        let running = self.core.running.task_ids();
+        let running = self.executor.running.task_ids();
         if self.work_left() {
             tracing::warn!(
                 running = running.len(),
@@ -141,9 +143,9 @@ impl Ending {
             tracing::info!("open polls are let go");
         }
         self.ends.let_go.cancel();
-        self.core.running.cancel_all(&Cause::Shutdown);
+        self.executor.running.cancel_all(&Cause::Shutdown);
         for session in &self.sessions {
-            session.delivery.offer_all(true);
+            session.origin.delivery.offer_all(true);
         }
         running
     }
@@ -153,27 +155,27 @@ impl Ending {
             Phase::Running | Phase::Closed => std::future::pending().await,
             Phase::Draining => {
                 for session in &self.sessions {
-                    session.peer.until_goodbye().await;
+                    session.origin.peer.until_goodbye().await;
                 }
                 self.pollers.wait().await;
-                self.core.tasks.wait().await;
+                self.executor.tasks.wait().await;
             }
             // A handler that does not stop is not waited for, nor an orchestrator that does not take its results.
             Phase::Cancelling => {
-                self.core.running.empty().await;
+                self.executor.running.empty().await;
                 for session in &self.sessions {
-                    session.delivery.all_tried().await;
+                    session.origin.delivery.all_tried().await;
                 }
                 return;
             }
         }
         for session in &self.sessions {
-            session.delivery.empty().await;
+            session.origin.delivery.empty().await;
         }
     }
 
     fn work_left(&self) -> bool {
-        !self.core.running.task_ids().is_empty()
-            || self.sessions.iter().any(|session| session.delivery.unacknowledged() > 0)
+        !self.executor.running.task_ids().is_empty()
+            || self.sessions.iter().any(|session| session.origin.delivery.unacknowledged() > 0)
     }
 }

@@ -14,10 +14,10 @@ pub(crate) mod task_options;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rxon::WorkerId;
 use tokio::sync::mpsc;
 
 use crate::threads::control::ControlTask;
@@ -186,7 +186,7 @@ impl Worker {
         let hooks = std::mem::take(&mut self.plan.hooks);
         let controls = self.plan.controls.clone();
         let assembly = Assembly::new(self.plan)?;
-        let listener = if health { Some(crate::health::bind(&assembly.core)?) } else { None };
+        let listener = health_listener(&assembly, health)?;
         let (sender, receiver) = mpsc::channel(2);
         let handle = WorkerHandle(controls.clone());
         let asked = async move {
@@ -209,11 +209,11 @@ impl Worker {
         let hooks = std::mem::take(&mut self.plan.hooks);
         let controls = self.plan.controls.clone();
         let assembly = Assembly::new(self.plan)?;
-        let listener = if health { Some(crate::health::bind(&assembly.core)?) } else { None };
+        let listener = health_listener(&assembly, health)?;
         let listening = Listening::begin().map_err(Error::Signals)?;
         let (sender, receiver) = mpsc::channel(4);
         let asked = sender.clone();
-        let closing = assembly.core.closing.clone();
+        let closing = assembly.ends.closing.clone();
         let default_action = listening.default_action();
         let hand_on: ControlTask = Box::pin(async move {
             tokio::select! {
@@ -221,7 +221,7 @@ impl Worker {
                 () = closing.cancelled() => {}
             }
         });
-        let closing = assembly.core.closing.clone();
+        let closing = assembly.ends.closing.clone();
         let by_handle: ControlTask = Box::pin(async move {
             tokio::select! {
                 () = controls.hand_on(asked) => {}
@@ -234,16 +234,9 @@ impl Worker {
     }
 }
 
-impl Plan {
-    pub(crate) fn worker_id(&self) -> WorkerId {
-        self.config.known_worker_id().unwrap_or_else(WorkerId::random)
-    }
-
-    pub(crate) fn limit(&self) -> usize {
-        self.max_concurrent_tasks.unwrap_or(self.config.max_concurrent_tasks)
-    }
-
-    pub(crate) fn worker_type(&self) -> String {
-        self.worker_type.clone().unwrap_or_else(|| self.config.worker_type.clone())
-    }
+/// The health server's port, where the server is wanted.
+fn health_listener(assembly: &Assembly, is_wanted: bool) -> Result<Option<TcpListener>, Error> {
+    let address = assembly.settings.health_address;
+    let failed = |source| Error::HealthServer { address: address.to_string(), source };
+    is_wanted.then(|| crate::health::bind(address).map_err(failed)).transpose()
 }

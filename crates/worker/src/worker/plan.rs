@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use rxon::TaskName;
+use rxon::transport::Connector;
+use rxon::{TaskName, WorkerId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::capacity::catalogue::Catalogue;
 use crate::capacity::checker::CapacityChecker;
 use crate::capacity::hot_cache::HotCache;
 use crate::config::WorkerConfig;
@@ -22,6 +24,7 @@ use crate::worker::shutdown::StopCause;
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) router: Router,
+    pub(crate) catalogue: Catalogue,
     pub(crate) group_limits: Vec<usize>,
     pub(crate) skill_dependencies: BTreeMap<TaskName, Vec<String>>,
     pub(crate) config: WorkerConfig,
@@ -33,7 +36,23 @@ pub(crate) struct Plan {
     pub(crate) hooks: Hooks,
     /// Instead of that of the configuration.
     pub(crate) storage: Option<Storage>,
+    /// Replaces HTTP, for tests.
+    pub(crate) connector: Option<Arc<dyn Connector>>,
     pub(crate) controls: Arc<Controls>,
+}
+
+impl Plan {
+    pub(crate) fn worker_id(&self) -> WorkerId {
+        self.config.known_worker_id().unwrap_or_else(WorkerId::random)
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.max_concurrent_tasks.unwrap_or(self.config.max_concurrent_tasks)
+    }
+
+    pub(crate) fn worker_type(&self) -> String {
+        self.worker_type.clone().unwrap_or_else(|| self.config.worker_type.clone())
+    }
 }
 
 /// What a [`WorkerHandle`] reaches of a worker, before it runs and while it does.

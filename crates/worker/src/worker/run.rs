@@ -1,24 +1,24 @@
 //! A worker's run: what is started, and in which order.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastrand::Rng;
-use rxon::TaskId;
+use rxon::{TaskId, WorkerId};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::capacity::disk;
-use crate::core::Core;
+use crate::capacity::changes::Changes;
+use crate::capacity::disk::{self, Disk};
 use crate::delivery::{Delivery, Spool, distribute};
+use crate::files::Files;
 use crate::health;
 use crate::health::pulse;
-use crate::peer::answer::Exchange;
-use crate::session::{Driver, Pollers, Polling, PollingSettings, Session};
+use crate::session::{ConversationParts, Driver, Ends, Pollers, Session};
 use crate::threads::control::{ControlTask, ControlThread, restarting};
-use crate::worker::assembly::Assembly;
+use crate::worker::assembly::{Assembly, RunSettings};
 use crate::worker::ending::{EndAll, Ending};
 use crate::worker::error::Error;
 use crate::worker::hooks::Hooks;
@@ -39,11 +39,13 @@ pub(crate) async fn run(
     mut control: Vec<ControlTask>,
     listener: Option<TcpListener>,
 ) -> Result<Stopped, Error> {
-    let Assembly { core, sessions, ends, senders } = assembly;
+    let sessions = assembly.sessions();
+    let Assembly { offer, executor, changes, commands, conversations, senders, ends, health, settings } =
+        assembly;
     // Whatever becomes of this future, nothing goes on without it.
-    let guard = EndAll { core: core.clone(), sessions: sessions.clone(), ends: ends.clone() };
+    let guard = EndAll { running: executor.running.clone(), sessions: sessions.clone(), ends: ends.clone() };
     let prepared = async {
-        let spool = open_spool(&core, &sessions).await?;
+        let spool = open_spool(&settings, &executor.settings.worker_id, &sessions).await?;
         hooks.start_up().await?;
         Ok::<_, Error>(spool)
     };
@@ -52,99 +54,112 @@ pub(crate) async fn run(
         spool = prepared => spool?,
         Some(cause) = signals.recv() => {
             tracing::info!(%cause, "the worker ends before its start-up hooks have");
-            let kept = sessions.iter().flat_map(|session| session.delivery.left_over().1).collect();
+            let kept = sessions.iter().flat_map(|session| session.origin.delivery.left_over().1).collect();
             return Ok(Stopped { cause, cancelled: Vec::new(), unacknowledged: Vec::new(), kept });
         }
     };
-    core.files.remove_leftovers().await;
-    let deliveries: Vec<_> = sessions.iter().map(|session| session.delivery.clone()).collect();
-    release(&core, &sessions, &senders);
-    let conversations: Vec<_> = sessions.iter().map(|session| (session.clone(), ends.of_one())).collect();
-    for (session, ends) in &conversations {
-        let (core, session, ends) = (core.clone(), session.clone(), ends.clone());
-        control.push(restarting("conversation", move || {
-            Driver::new(core.clone(), session.clone(), ends.clone()).run()
-        }));
+    executor.files.remove_leftovers().await;
+    let deliveries: Vec<_> = sessions.iter().map(|session| session.origin.delivery.clone()).collect();
+    release(&ends, &sessions, &senders);
+    for parts in &conversations {
+        let parts = parts.clone();
+        control.push(restarting("conversation", move || Driver::new(parts.clone()).run()));
     }
+    let closing = &ends.closing;
     if let Some(listener) = listener {
-        control.push(Box::pin(health::serve(listener, core.clone(), sessions.clone())));
+        control.push(Box::pin(health::serve(listener, health.clone(), closing.clone())));
     }
-    let watched = core.clone();
-    control.push(restarting("disks", move || disk::watch(watched.clone())));
+    control.push(disk_watch(offer.disk.clone(), settings.watched_folders, changes, closing.clone()));
     let pollers = TaskTracker::new();
-    let ending = Ending { core: core.clone(), sessions, ends, pollers: pollers.clone() };
+    let ending = Ending {
+        offer: offer.clone(),
+        executor: executor.clone(),
+        sessions,
+        ends: ends.clone(),
+        pollers: pollers.clone(),
+        settings: settings.shutdown,
+    };
     let (tell, ended) = oneshot::channel();
     control.push(Box::pin(async move {
         let stopped = ending.run(signals).await;
         // Nobody listens when the worker was dropped.
         let _ = tell.send(stopped);
     }));
-    let (beat, watch) = pulse::pair(core.clone());
+    let (beat, watch) = pulse::pair(health.pulse.clone(), executor.running.clone(), ends.closing.clone());
     control.push(Box::pin(watch));
     let control = ControlThread::start(control).map_err(Error::ControlThread)?;
-    for (session, ends) in conversations {
-        let settings = PollingSettings {
-            max_pollers: core.config.worker_max_pollers,
-            error_delay: core.config.task_poll_error_delay,
-            idle_delay: core.config.idle_poll_delay,
-        };
-        let gate = session.peer.gate(Exchange::Poll).clone();
-        let polling = Polling::new(settings, gate, Rng::new());
-        pollers.spawn(Pollers::new(core.clone(), session, ends, polling).supervise());
+    for ConversationParts { session, offer, ends, .. } in conversations {
+        let poller = Pollers::new(session, offer, executor.clone(), ends, settings.pollers);
+        pollers.spawn(poller.supervise());
     }
     pollers.close();
-    core.tasks.close();
+    executor.tasks.close();
     senders.close();
     let ended = tokio::select! {
         ended = ended => ended,
         never = beat => match never {},
-        never = core.commands.obey() => match never {},
+        never = commands.obey() => match never {},
     };
     drop(guard);
     senders.wait().await;
     control.join().await;
-    leave_nothing_open(&core, spool, &deliveries).await;
-    let used = core.drain_began.get().map_or(Duration::ZERO, Instant::elapsed);
-    hooks.shut_down(core.config.worker_shutdown_timeout.saturating_sub(used).max(SHORTEST_SHUTDOWN)).await;
+    leave_nothing_open(&executor.files, spool, &deliveries).await;
+    let left = settings.shutdown.timeout.saturating_sub(ends.drained_for());
+    hooks.shut_down(left.max(SHORTEST_SHUTDOWN)).await;
     let stopped = ended.ok().flatten().ok_or(Error::ControlThreadDied)?;
     say_how_it_ended(&stopped);
     Ok(stopped)
 }
 
+/// Looks at the disks of these folders until the worker closes.
+fn disk_watch(
+    disk: Arc<Disk>,
+    folders: Vec<PathBuf>,
+    changes: Arc<Changes>,
+    closing: CancellationToken,
+) -> ControlTask {
+    restarting("disks", move || disk::watch(disk.clone(), folders.clone(), changes.clone(), closing.clone()))
+}
+
 /// Closes the file of results, and removes what belonged to tasks.
-async fn leave_nothing_open(core: &Core, spool: Option<Arc<Spool>>, deliveries: &[Arc<Delivery>]) {
+async fn leave_nothing_open(files: &Files, spool: Option<Arc<Spool>>, deliveries: &[Arc<Delivery>]) {
     if let Some(spool) = spool {
         spool.close().await;
     }
     for delivery in deliveries {
         delivery.drop_belongings();
     }
-    core.files.close().await;
+    files.close().await;
 }
 
 /// Opens the file of results, where there is to be one, and hands out what is in it.
-async fn open_spool(core: &Core, sessions: &[Arc<Session>]) -> Result<Option<Arc<Spool>>, Error> {
-    let Some(folder) = core.config.worker_outbox_dir.clone() else { return Ok(None) };
-    let opened = Spool::open(folder, &core.worker_id).await;
+async fn open_spool(
+    settings: &RunSettings,
+    worker_id: &WorkerId,
+    sessions: &[Arc<Session>],
+) -> Result<Option<Arc<Spool>>, Error> {
+    let Some(folder) = settings.outbox_dir.clone() else { return Ok(None) };
+    let opened = Spool::open(folder, worker_id).await;
     let opened = opened.map_err(|(file, error)| Error::Outbox {
         file: file.display().to_string(),
         source: Box::new(error),
     })?;
-    let deliveries: Vec<Arc<Delivery>> = sessions.iter().map(|session| session.delivery.clone()).collect();
-    Ok(Some(distribute(opened, &deliveries, core.config.worker_result_max_age)))
+    let deliveries: Vec<Arc<Delivery>> =
+        sessions.iter().map(|session| session.origin.delivery.clone()).collect();
+    Ok(Some(distribute(opened, &deliveries, settings.result_max_age)))
 }
 
 /// Lets results of an earlier run go as soon as their orchestrators know the worker.
-fn release(core: &Arc<Core>, sessions: &[Arc<Session>], senders: &TaskTracker) {
-    for session in sessions.iter().filter(|session| session.delivery.unacknowledged() > 0) {
-        let (core, session) = (core.clone(), session.clone());
+fn release(ends: &Ends, sessions: &[Arc<Session>], senders: &TaskTracker) {
+    for session in sessions.iter().filter(|session| session.origin.delivery.unacknowledged() > 0) {
+        let (closing, session) = (ends.closing.clone(), session.clone());
         senders.spawn(async move {
             tokio::select! {
-                () = core.closing.cancelled() => {}
-                () = session.peer.until_registered() => {}
+                () = closing.cancelled() => {}
+                () = session.origin.peer.until_registered() => {}
                 () = tokio::time::sleep(REGISTRATION_PATIENCE) => {}
             }
-            session.delivery.release();
+            session.origin.delivery.release();
         });
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rxon::TaskName;
+use rxon::model::SkillInfo;
 use serde_json::Value;
-
-use crate::capacity::catalogue::Described;
+use serde_json::value::to_raw_value;
 
 /// What a task has beside its handler.
 ///
@@ -21,7 +22,11 @@ pub struct TaskOptions {
     pub(crate) limit_group: Option<String>,
     pub(crate) time_limit: Option<Duration>,
     pub(crate) events: BTreeMap<String, Value>,
-    pub(crate) described: Described,
+    description: Option<String>,
+    version: Option<String>,
+    input_schema: Option<Value>,
+    output_schema: Option<Value>,
+    output_statuses: Option<Vec<String>>,
 }
 
 impl TaskOptions {
@@ -44,31 +49,31 @@ impl TaskOptions {
 
     /// What the task does, in a sentence for people. The newer orchestrator is told, as of all that follows here.
     pub fn description(mut self, description: impl Into<String>) -> Self {
-        self.described.description = Some(description.into());
+        self.description = Some(description.into());
         self
     }
 
     /// The version of what the task does, such as `1.2.0`.
     pub fn version(mut self, version: impl Into<String>) -> Self {
-        self.described.version = Some(version.into());
+        self.version = Some(version.into());
         self
     }
 
     /// The JSON Schema of the parameters. It is told, not checked: the worker checks by `Params<T>`.
     pub fn input_schema(mut self, schema: Value) -> Self {
-        self.described.input_schema = Some(schema);
+        self.input_schema = Some(schema);
         self
     }
 
     /// The JSON Schema of the data. It is told, not checked here; the newer orchestrator may hold results to it.
     pub fn output_schema(mut self, schema: Value) -> Self {
-        self.described.output_schema = Some(schema);
+        self.output_schema = Some(schema);
         self
     }
 
     /// The statuses the handler ends in, `success` among them.
     pub fn output_statuses<T: Into<String>>(mut self, statuses: impl IntoIterator<Item = T>) -> Self {
-        self.described.output_statuses = Some(statuses.into_iter().map(Into::into).collect());
+        self.output_statuses = Some(statuses.into_iter().map(Into::into).collect());
         self
     }
 
@@ -115,5 +120,20 @@ impl TaskOptions {
     pub fn event(mut self, event_type: impl Into<String>, schema: Value) -> Self {
         self.events.insert(event_type.into(), schema);
         self
+    }
+
+    /// The task as orchestrators are told about it.
+    pub(crate) fn skill(&self, name: TaskName) -> SkillInfo {
+        let raw = |schema: &Option<Value>| schema.as_ref().and_then(|schema| to_raw_value(schema).ok());
+        SkillInfo {
+            kind: Some(self.limit_group.as_deref().unwrap_or(name.as_str()).to_owned()),
+            name,
+            description: self.description.clone(),
+            version: self.version.clone(),
+            input_schema: raw(&self.input_schema),
+            output_schema: raw(&self.output_schema),
+            output_statuses: self.output_statuses.clone(),
+            events_schema: self.events.clone(),
+        }
     }
 }

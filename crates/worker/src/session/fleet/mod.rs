@@ -66,6 +66,12 @@ impl Orchestrators {
         Self { fleet: Mutex::new(fleet), posts, slots }
     }
 
+    /// The slots that the orchestrators share.
+    #[cfg(test)]
+    pub(crate) fn slots(&self) -> Arc<Slots> {
+        self.slots.clone()
+    }
+
     /// The part this one plays, from now on.
     pub(crate) fn role(&self, who: usize) -> watch::Receiver<Role> {
         self.posts[who].role.subscribe()

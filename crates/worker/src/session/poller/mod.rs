@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use fastrand::Rng;
 use rxon::model::MalformedTask;
 use rxon::transport::{PollQuery, Polled, Response, Transport, TransportExt};
 use rxon::{Error, ErrorKind};
@@ -13,13 +14,13 @@ use tokio_util::task::TaskTracker;
 mod under_way;
 
 pub(crate) use self::under_way::OpenPolls;
-use super::Session;
-use super::driver::Ends;
-use super::polling::{Next, PollOutcome, Polling};
+use crate::capacity::Offer;
 use crate::capacity::slots::Slot;
-use crate::core::Core;
-use crate::execution;
+use crate::execution::Executor;
 use crate::peer::answer::{Answer, Contact, Exchange, Notice};
+use crate::session::Session;
+use crate::session::ends::Ends;
+use crate::session::polling::{Next, PollOutcome, Polling, PollingSettings};
 use crate::threads::{lock, until};
 
 /// A poll is given up this much after the orchestrator should have answered it.
@@ -35,12 +36,22 @@ const SLACK: Duration = Duration::from_secs(35);
 /// How often it is looked whether a poll that nobody will answer is in the way of others.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
+/// The options of polls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PollerSettings {
+    /// `TASK_POLL_TIMEOUT`.
+    pub(crate) poll_timeout: Duration,
+    pub(crate) polling: PollingSettings,
+}
+
 /// All that poll one orchestrator. Each has a connection of its own, and takes a slot before it asks for a task.
 #[derive(Debug)]
 pub(crate) struct Pollers {
-    core: Arc<Core>,
     session: Arc<Session>,
+    offer: Arc<Offer>,
+    executor: Arc<Executor>,
     ends: Ends,
+    poll_timeout: Duration,
     polling: Mutex<Polling>,
     /// The connection of the poller that ended last, for the next that begins.
     spare: Mutex<Option<Box<dyn Transport>>>,
@@ -53,14 +64,23 @@ pub(crate) struct Pollers {
 }
 
 impl Pollers {
-    pub(crate) fn new(core: Arc<Core>, session: Arc<Session>, ends: Ends, polling: Polling) -> Arc<Self> {
-        let names: Vec<_> = core.router.names().cloned().collect();
-        let usual_query = Arc::new(PollQuery::new(core.config.task_poll_timeout, &names, &[]));
+    pub(crate) fn new(
+        session: Arc<Session>,
+        offer: Arc<Offer>,
+        executor: Arc<Executor>,
+        ends: Ends,
+        settings: PollerSettings,
+    ) -> Arc<Self> {
+        let names: Vec<_> = offer.catalogue.names().cloned().collect();
+        let gate = session.origin.peer.gate(Exchange::Poll).clone();
+        let usual_query = Arc::new(PollQuery::new(settings.poll_timeout, &names, &[]));
         Arc::new(Self {
-            core,
             session,
+            offer,
+            executor,
             ends,
-            polling: Mutex::new(polling),
+            poll_timeout: settings.poll_timeout,
+            polling: Mutex::new(Polling::new(settings.polling, gate, Rng::new())),
             spare: Mutex::default(),
             gone: Notify::new(),
             tracker: TaskTracker::new(),
@@ -72,7 +92,7 @@ impl Pollers {
     /// Keeps at least one poller alive while the orchestrator is to be polled, and waits for all of them at the end.
     pub(crate) async fn supervise(self: Arc<Self>) {
         let stop = &self.ends.stop_asking;
-        let mut polled = self.session.orchestrators.polled(self.session.who);
+        let mut polled = self.session.orchestrators.polled(self.session.origin.orchestrator);
         loop {
             tokio::select! {
                 biased;
@@ -93,7 +113,7 @@ impl Pollers {
         self.tracker.wait().await;
     }
 
-    /// Lets a poller begin, in a place that is reserved for it.
+    /// Starts a poller in the seat that is reserved for it.
     fn begin(self: &Arc<Self>) {
         let seat = PollerSeat::new(self.clone());
         self.tracker.spawn(self.clone().poll(seat));
@@ -101,11 +121,11 @@ impl Pollers {
 
     async fn poll(self: Arc<Self>, mut seat: PollerSeat) {
         let spare = lock(&self.spare).take();
-        let mut transport = spare.unwrap_or_else(|| self.session.peer.connector.transport());
+        let mut transport = spare.unwrap_or_else(|| self.session.origin.peer.connector.transport());
         let mut repeated = false;
-        let mut polled = self.session.orchestrators.polled(self.session.who);
+        let mut polled = self.session.orchestrators.polled(self.session.origin.orchestrator);
         // Seen up to the poll that was sent last: its orchestrator may be back before that poll's failure is dealt with.
-        let mut returns = self.session.orchestrators.returns(self.session.who);
+        let mut returns = self.session.orchestrators.returns(self.session.origin.orchestrator);
         loop {
             let turn = tokio::select! {
                 biased;
@@ -117,14 +137,14 @@ impl Pollers {
                 seat.ends_by_itself = true;
                 return;
             };
-            let limit = self.core.config.task_poll_timeout + GRACE;
+            let limit = self.poll_timeout + GRACE;
             let under_way = self.session.polls.begin(limit + SLACK);
             let polled = tokio::select! {
                 biased;
                 polled = tokio::time::timeout(limit + SLACK, transport.poll(self.query(), limit)) => {
                     let Ok(polled) = polled else {
                         tracing::error!(
-                            orchestrator = %self.session.peer.name,
+                            orchestrator = %self.session.origin.peer.name,
                             "a poll hangs: not even its time limit has ended it"
                         );
                         return;
@@ -146,11 +166,11 @@ impl Pollers {
             // fresh connection that ends like that is one.
             repeated = !repeated && is_stale(&polled, now - sent);
             if repeated {
-                self.session.peer.notify(Notice::Doubt);
+                self.session.origin.peer.notify(Notice::Doubt);
                 continue;
             }
             if !matches!(polled, Ok(Polled::Task(..))) {
-                self.core.slots.brought_nothing(self.session.who);
+                self.offer.slots.brought_nothing(self.session.origin.orchestrator);
             }
             match self.on_polled(polled, sent, now, slot) {
                 Next::Continue => {}
@@ -167,12 +187,12 @@ impl Pollers {
 
     /// Waits until an open poll is in the way: nobody is there to answer it, and another orchestrator waits for its slot.
     async fn is_in_the_way(&self) {
-        let who = self.session.who;
+        let who = self.session.origin.orchestrator;
         let mut unreachable = self.session.orchestrators.unreachable(who);
         loop {
             // Its sender lives as long as the worker.
             let _ = unreachable.wait_for(|unreachable| *unreachable).await;
-            if self.core.slots.is_in_the_way(who) {
+            if self.offer.slots.is_in_the_way(who) {
                 return;
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
@@ -194,9 +214,9 @@ impl Pollers {
                         _ = returns.changed() => self.polling().on_back(),
                     }
                 }
-                self.session.delivery.room().await;
-                self.core.disk.room().await;
-                self.core.slots.acquire(self.session.who).await
+                self.session.origin.delivery.room().await;
+                self.offer.disk.room().await;
+                self.offer.slots.acquire(self.session.origin.orchestrator).await
             };
             let slot = tokio::select! {
                 biased;
@@ -205,8 +225,8 @@ impl Pollers {
             };
             // While this one waited, another poller may have been told to wait, and results may have piled up.
             let now = Instant::now();
-            if self.session.delivery.has_room() && self.polling().may_send(now) {
-                self.core.slots.sent(self.session.who);
+            if self.session.origin.delivery.has_room() && self.polling().may_send(now) {
+                self.offer.slots.sent(self.session.origin.orchestrator);
                 returns.mark_unchanged();
                 return Some((slot, now));
             }
@@ -214,22 +234,16 @@ impl Pollers {
     }
 
     fn query(&self) -> Arc<PollQuery> {
-        let usage = self.core.slots.usage();
-        let hot = self.core.hot_skills();
-        if hot.is_none() && usage.groups_open.iter().all(|open| *open) && !self.core.capacity.refuses_any() {
-            return self.usual_query.clone();
-        }
-        // The slot of this poll is open, so that only groups decide, and the user's own check.
-        let accepted = self.core.capacity.without_refused(self.core.router.accepted(&usage));
-        Arc::new(PollQuery::new(self.core.config.task_poll_timeout, &accepted, &hot.unwrap_or_default()))
+        let Some(offer) = self.offer.for_poll() else { return self.usual_query.clone() };
+        Arc::new(PollQuery::new(self.poll_timeout, &offer.accepted, &offer.hot_skills))
     }
 
-    /// Deals with the answer to a poll that was sent at this time, or the lack of one.
+    /// Handles the answer to a poll that was sent at the time `sent`, or the lack of one.
     fn on_polled(&self, polled: Result<Polled, Error>, sent: Instant, now: Instant, slot: Slot) -> Next {
         let outcome = match polled {
             Ok(Polled::Task(task, body)) => {
                 self.record(&Answer::Good, sent);
-                if execution::accept(&self.core, &self.session, *task, &body, slot) {
+                if self.executor.accept(&self.session.origin, *task, &body, slot) {
                     self.brought_task()
                 } else {
                     PollOutcome::KnownTask
@@ -245,9 +259,9 @@ impl Pollers {
                 if error.kind() == ErrorKind::Timeout {
                     self.warned_of_hold.call_once(|| {
                         tracing::warn!(
-                            orchestrator = %self.session.peer.name,
+                            orchestrator = %self.session.origin.peer.name,
                             "a poll was not answered within `TASK_POLL_TIMEOUT` and 5 s: the orchestrator may hold \
-                             polls longer, and tasks it hands to one that was given up are lost; raise \
+                             polls longer, and tasks that it dispatches to an abandoned poll are lost; raise \
                              `TASK_POLL_TIMEOUT`"
                         );
                     });
@@ -256,33 +270,33 @@ impl Pollers {
                 return self.polling().on_error(sent, now);
             }
         };
-        let stride = self.core.slots.stride(self.session.who);
+        let stride = self.offer.slots.stride(self.session.origin.orchestrator);
         self.polling().on_answer(outcome, stride, sent, now)
     }
 
-    /// What it means that a poll brought a task.
+    /// The outcome of a poll that brought a new task.
     fn brought_task(&self) -> PollOutcome {
         let pollers = self.polling().pollers();
-        let share = self.core.slots.brought_task(self.session.who, pollers);
-        PollOutcome::Task { free_slots: self.core.slots.free(), share }
+        let share = self.offer.slots.brought_task(self.session.origin.orchestrator, pollers);
+        PollOutcome::Task { free_slots: self.offer.slots.free(), share }
     }
 
-    /// Records the answer to a poll that was sent at this time. Several polls that were under way together and failed are
+    /// Records the answer to a poll that was sent at the time `sent`. Polls that were under way together and failed give
     /// a single sign.
     fn record(&self, answer: &Answer<'_>, sent: Instant) {
-        let Some(contact) = self.session.peer.record(Exchange::Poll, answer) else { return };
+        let Some(contact) = self.session.origin.peer.record(Exchange::Poll, answer) else { return };
         if contact != Contact::Failed || self.polling().is_new_failure(sent) {
             self.session.on_contact(contact);
         }
     }
 
     fn on_malformed(&self, problem: MalformedTask, excerpt: &str, sent: Instant) -> PollOutcome {
-        let peer = &self.session.peer;
+        let peer = &self.session.origin.peer;
         tracing::error!(orchestrator = %peer.name, body = excerpt, "not a task: {problem}");
         let Some((job_id, task_id)) = problem.ids else {
             let answer = Answer::Failed(problem.to_string());
             if excerpt.trim_start().starts_with('{') {
-                // A malformed task is no sign of an orchestrator that is down.
+                // A malformed task gives no sign: only an answer that is not an object is not from an orchestrator.
                 let _ = peer.record(Exchange::Poll, &answer);
             } else {
                 self.record(&answer, sent);
@@ -290,7 +304,7 @@ impl Pollers {
             return PollOutcome::Error;
         };
         let _ = peer.record(Exchange::Poll, &Answer::Good);
-        if execution::refuse(&self.core, &self.session, job_id, task_id, &problem.problem) {
+        if self.executor.refuse(&self.session.origin, job_id, task_id, &problem.problem) {
             self.brought_task()
         } else {
             PollOutcome::KnownTask
@@ -312,7 +326,7 @@ impl Pollers {
     }
 }
 
-/// A poller's place, which is free again however the poller ends.
+/// The seat of a poller, which is free again however the poller ends.
 struct PollerSeat {
     pollers: Arc<Pollers>,
     /// False once the decision that the poller ends has released it.
@@ -322,7 +336,7 @@ struct PollerSeat {
 }
 
 impl PollerSeat {
-    /// A place that was reserved.
+    /// A seat that was reserved.
     fn new(pollers: Arc<Pollers>) -> Self {
         pollers.session.pollers.send_modify(|pollers| *pollers += 1);
         Self { pollers, is_held: true, ends_by_itself: false }
@@ -333,7 +347,7 @@ impl Drop for PollerSeat {
     fn drop(&mut self) {
         let session = &self.pollers.session;
         if !self.ends_by_itself {
-            tracing::error!(orchestrator = %session.peer.name, "a poller died: another takes its place");
+            tracing::error!(orchestrator = %session.origin.peer.name, "a poller died: another takes its place");
             self.pollers.polling().on_died(Instant::now());
         }
         if self.is_held {

@@ -52,7 +52,7 @@ const SHORTEST_DELAY: Duration = Duration::from_millis(10);
 const DEATH_DELAY: Duration = Duration::from_secs(1);
 
 /// How polling is configured.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct PollingSettings {
     pub(crate) max_pollers: usize,
     pub(crate) error_delay: Duration,
