@@ -79,7 +79,7 @@ impl TestWorker {
         let assembly = Assembly::new(plan).unwrap_or_else(|error| panic!("no worker: {error}"));
         // Of several orchestrators, the first one dispatches the tasks.
         let session = assembly.conversations[0].session.clone();
-        session.origin.peer.registered(Generation::Newer);
+        session.origin.peer.set_registered(Generation::Newer);
         session.orchestrators.registered(0);
         Self { assembly, session, inbox, number: AtomicU64::new(1), _folder: folder }
     }

@@ -38,6 +38,23 @@ pub struct TaskResult {
     pub costs: Option<Costs>,
 }
 
+impl TaskResult {
+    /// The result of a task that failed for this reason, without data.
+    pub fn failure(job_id: JobId, task_id: TaskId, worker_id: WorkerId, failure: Failure) -> Self {
+        Self {
+            job_id,
+            task_id,
+            origin_worker_id: worker_id.clone(),
+            worker_id,
+            status: "failure".to_owned(),
+            data: None,
+            error: Some(failure),
+            data_metadata: BTreeMap::new(),
+            costs: None,
+        }
+    }
+}
+
 /// The cost of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Costs {

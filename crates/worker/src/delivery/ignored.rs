@@ -1,4 +1,4 @@
-//! Results that an orchestrator has no use for, for whoever wants to know.
+//! Results that an orchestrator has no use for.
 
 use std::sync::Arc;
 
@@ -6,18 +6,17 @@ use rxon::{JobId, TaskId};
 
 use crate::threads::hook::Hook;
 
-/// A result that its orchestrator has answered with `ignored`: it came too late, or for a job that has ended. It is
-/// not sent again.
+/// A result that its orchestrator answered with `ignored`: it came too late, or its job has ended. It is not sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IgnoredResult {
-    /// The task.
+    /// The id of the task.
     pub task_id: TaskId,
-    /// Its job.
+    /// The id of the job.
     pub job_id: JobId,
     /// The address of the orchestrator, without credentials.
     pub orchestrator: Arc<str>,
-    /// Why, in the orchestrator's word, such as `stale_task`, `job_cancelled` or `job_already_terminated`.
+    /// The orchestrator's reason, such as `stale_task`, `job_cancelled` or `job_already_terminated`.
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! What was handed in lately, for tasks that are delivered twice.
+//! The results handed in during the last minutes, for tasks that are dispatched twice.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -7,19 +7,19 @@ use bytes::Bytes;
 use rxon::TaskId;
 use tokio::time::Instant;
 
-/// A result is remembered for this long.
+/// How long a result is remembered.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// No more results than this are remembered.
+/// The maximum number of remembered results.
 const MAX_RESULTS: usize = 10_000;
 
-/// Nor more bytes.
+/// The maximum size of remembered results in bytes.
 const MAX_BYTES: usize = 64 << 20;
 
-/// What is known of a task that ended.
+/// A task that ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// Its result, not sealed.
+    /// The result, not sealed.
     pub(crate) body: Bytes,
     /// Whether an orchestrator has acknowledged it.
     pub(crate) acknowledged: bool,
@@ -31,12 +31,12 @@ pub(crate) struct Recent {
     results: HashMap<TaskId, (Seen, Instant)>,
     order: VecDeque<(TaskId, Instant)>,
     bytes: usize,
-    /// How many orchestrators share the limits.
+    /// The number of orchestrators that share the limits.
     sharers: usize,
 }
 
 impl Recent {
-    /// For one of so many orchestrators as share the limits.
+    /// For one of `sharers` orchestrators that share the limits.
     pub(crate) fn new(sharers: usize) -> Self {
         Self { results: HashMap::new(), order: VecDeque::new(), bytes: 0, sharers }
     }
@@ -52,7 +52,7 @@ impl Recent {
                 || self.bytes > MAX_BYTES / self.sharers
                 || now.duration_since(*at) >= REMEMBERED)
         {
-            // Remembered anew meanwhile, it stands further back in the line too.
+            // A result that was remembered anew stands further back in the line too.
             if self.results.get(oldest).is_some_and(|(_, remembered)| remembered == at)
                 && let Some((seen, _)) = self.results.remove(oldest)
             {

@@ -180,7 +180,7 @@ impl Execution {
         let mut place = slot.admit(route.group, task.priority);
         if place.must_wait() {
             tracing::debug!("waits for its limit group");
-            self.origin.delivery.under_way(&task, false).await;
+            self.origin.delivery.record_task(&task, false).await;
             tokio::select! {
                 biased;
                 () = place.started() => {}
@@ -198,7 +198,7 @@ impl Execution {
         place: RunPermit,
         deadline: Option<Instant>,
     ) -> (Ran, Left) {
-        self.origin.delivery.under_way(&task, true).await;
+        self.origin.delivery.record_task(&task, true).await;
         if let Some(cause) = self.cancel.cause() {
             return (cause.outcome().into(), Left::Nothing);
         }

@@ -1,6 +1,5 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fastrand::Rng;
 use rxon::model::Task;
 use rxon::secrets::Secrets;
 use rxon::signing::Seal;
@@ -12,8 +11,9 @@ use super::*;
 use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};
-use crate::delivery::{Delivery, Outbox, OutboxSettings};
-use crate::peer::{Peer, PeerCounts};
+use crate::delivery::{Delivery, DeliveryCounts, OutboxSettings};
+use crate::peer::Peer;
+use crate::peer::log::{PeerCounts, PeerLog};
 use crate::task::handler::{HandlerService, TaskService};
 use crate::task::progress::ProgressBoard;
 
@@ -21,16 +21,18 @@ use crate::task::progress::ProgressBoard;
 pub(crate) fn origin(connector: Arc<dyn Connector>) -> Arc<Origin> {
     let worker_id = WorkerId::new("w").expect("an identifier");
     let seal = Seal::new(worker_id.clone(), "token");
-    let peer = Peer::new("http://peer".into(), connector, seal, PeerCounts::default());
+    let log = PeerLog::new("http://peer".into(), &PeerCounts::default());
+    let peer = Peer::new(log, connector, seal);
     let settings = OutboxSettings {
         quick_tries: 5,
         first_delay: Duration::from_secs(1),
         max_age: Duration::from_secs(86_400),
         resend_ambiguous: true,
+        sharers: 1,
     };
-    let outbox = Outbox::new(settings, Rng::new());
-    let changes = Arc::new(HeartbeatTrigger::new(1));
-    let delivery = Delivery::new(peer.clone(), worker_id, changes, None, outbox, TaskTracker::new(), 1);
+    let (changes, counts) = (Arc::new(HeartbeatTrigger::new(1)), DeliveryCounts::default());
+    let senders = TaskTracker::new();
+    let delivery = Delivery::new(peer.clone(), worker_id, settings, changes, None, &counts, senders);
     let (progress, secrets) = (Arc::new(ProgressBoard::default()), Arc::new(Secrets::new([])));
     Arc::new(Origin { orchestrator: 0, peer, delivery, progress, _secrets: secrets })
 }

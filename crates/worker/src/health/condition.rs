@@ -58,7 +58,7 @@ fn orchestrator(session: &Session) -> Value {
         .peer
         .log
         .silences()
-        .map(|(asked, left)| (asked.to_owned(), json!((left.as_secs_f64() * 10.0).round() / 10.0)))
+        .map(|(exchange, left)| (exchange.to_owned(), json!((left.as_secs_f64() * 10.0).round() / 10.0)))
         .collect();
     json!({
         "url": &*session.origin.peer.name,

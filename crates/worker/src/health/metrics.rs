@@ -9,7 +9,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -22,8 +21,6 @@ type Labels = Vec<(&'static str, String)>;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    requests: Family<Labels, Counter>,
-    results: Family<Labels, Counter>,
     per_orchestrator: [(&'static str, Family<Labels, Gauge>); 5],
     of_worker: [(&'static str, Gauge); 6],
     blocked: Gauge<f64, AtomicU64>,
@@ -57,10 +54,7 @@ pub(crate) struct OrchestratorReading {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("avtomatika_worker");
-        let (requests, results) = (Family::default(), Family::default());
         let build_info = Family::<Labels, Gauge>::default();
-        registry.register("requests", "Exchanges by orchestrator, operation and outcome", requests.clone());
-        registry.register("results", "Results by orchestrator and what became of them", results.clone());
         registry.register("build_info", "Always 1, with the version", build_info.clone());
         let of_worker = [
             ("slots", "How many tasks may run at once"),
@@ -96,7 +90,7 @@ impl Default for Metrics {
         let traffic = Arc::<Traffic>::default();
         traffic.register(&mut registry);
         build_info.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
-        Self { registry, requests, results, per_orchestrator, of_worker, blocked, traffic }
+        Self { registry, per_orchestrator, of_worker, blocked, traffic }
     }
 }
 
@@ -109,18 +103,6 @@ impl Metrics {
     /// The registry, for the rooms that own counters.
     pub(crate) fn registry(&mut self) -> &mut Registry {
         &mut self.registry
-    }
-
-    /// The counter of exchanges of one kind.
-    pub(crate) fn requests(&self, orchestrator: &str, operation: &str, outcome: &str) -> Counter {
-        let labels = [("orchestrator", orchestrator), ("operation", operation), ("outcome", outcome)];
-        self.requests.get_or_create_owned(&labels.map(|(name, value)| (name, value.to_owned())).to_vec())
-    }
-
-    /// The counter of results that ended in one way.
-    pub(crate) fn results(&self, orchestrator: &str, verdict: &str) -> Counter {
-        let labels = [("orchestrator", orchestrator), ("verdict", verdict)];
-        self.results.get_or_create_owned(&labels.map(|(name, value)| (name, value.to_owned())).to_vec())
     }
 
     /// The text, in the format of `OpenMetrics`.
@@ -159,8 +141,15 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use rxon::WorkerId;
+    use rxon::signing::Seal;
+    use rxon::transport::memory;
+
     use super::*;
     use crate::execution::counts::{Counts, NotRun};
+    use crate::peer::Peer;
+    use crate::peer::answer::{Answer, Exchange};
+    use crate::peer::log::{PeerCounts, PeerLog};
     use crate::task::outcome::{Outcome, TaskError};
 
     #[test]
@@ -172,7 +161,11 @@ mod tests {
         counts.task_ended(Some("echo"), &done, Duration::from_millis(50));
         counts.task_ended(None, &Outcome::Failed(TaskError::permanent("m")), Duration::ZERO);
         counts.not_run(NotRun::Duplicate);
-        metrics.requests("http://o/", "poll", "answered").inc();
+        let exchanges = PeerCounts::default();
+        exchanges.register(metrics.registry());
+        let log = PeerLog::new("http://o/".into(), &exchanges);
+        let seal = Seal::new(WorkerId::new("w").expect("an identifier"), "token");
+        Peer::new(log, Arc::new(memory::pair().0), seal).record(Exchange::Poll, &Answer::Good);
         let orchestrator = OrchestratorReading {
             name: "http://o/".to_owned(),
             up: true,

@@ -1,10 +1,10 @@
-//! What a person can do about an exchange that failed.
+//! Advice on exchanges that failed.
 
 use std::fmt;
 
 use rxon::{Error, ErrorKind};
 
-/// An error with everything that caused it, and what can be done about it where that is known.
+/// Prints an error with all its sources, and with advice if there is some.
 pub(crate) struct Explained<'a>(pub(crate) &'a Error);
 
 impl fmt::Display for Explained<'_> {
@@ -12,7 +12,7 @@ impl fmt::Display for Explained<'_> {
         let chain = self.0.chain().to_string();
         formatter.write_str(&chain)?;
         if self.0.kind() == ErrorKind::Tls
-            && let Some(advice) = of_tls(&chain)
+            && let Some(advice) = tls_advice(&chain)
         {
             write!(formatter, "; {advice}")?;
         }
@@ -20,20 +20,20 @@ impl fmt::Display for Explained<'_> {
     }
 }
 
-/// By the words of rustls: its errors are not in public view.
-fn of_tls(chain: &str) -> Option<&'static str> {
-    const OURS: [&str; 7] = [
+/// Advice by the words of rustls, whose error types are not public here.
+fn tls_advice(chain: &str) -> Option<&'static str> {
+    const ABOUT_OUR_CERTIFICATE: [&str; 7] = [
         "alert: CertificateRequired",
         "alert: CertificateExpired",
         "alert: CertificateUnknown",
         "alert: BadCertificate",
         "alert: UnknownCA",
         "alert: AccessDenied",
-        // Of an authority that has the name of the right one.
+        // The certificate is from an authority that only has the name of the right one.
         "alert: DecryptError",
     ];
     let says = |text: &str| chain.contains(text);
-    if OURS.into_iter().any(says) {
+    if ABOUT_OUR_CERTIFICATE.into_iter().any(says) {
         return Some(
             "the orchestrator does not accept this worker's certificate: check `TLS_CERT_PATH` (set, not expired, \
              issued by an authority that it trusts, with the worker's id as its common name)",
@@ -48,7 +48,9 @@ fn of_tls(chain: &str) -> Option<&'static str> {
         );
     }
     if says("not valid for name") {
-        return Some("the address in `ORCHESTRATOR_URL` is none the orchestrator's certificate is for");
+        return Some(
+            "the address in `ORCHESTRATOR_URL` is not one that the orchestrator's certificate is valid for",
+        );
     }
     None
 }

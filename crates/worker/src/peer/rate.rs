@@ -1,62 +1,102 @@
-//! How an orchestrator's limit on the rate of requests is lived with. Pure.
+//! Keeping below an orchestrator's limit on the rate of requests.
 //!
 //! The known orchestrators count requests of one kind in a window that every further request extends, refused ones
 //! too, and answer 429 without `Retry-After`. Only silence opens it again: 45 s are not enough, 61 s are (measured).
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
 use rxon::backoff::add_quarter;
 use tokio::time::Instant;
 
-/// What was refused for its credentials is tried this often, plus up to a quarter.
+use crate::threads::lock;
+
+/// The delay after refused credentials, plus up to a quarter.
 const UNAUTHORIZED_INTERVAL: Duration = Duration::from_secs(5);
 
-/// This much silence opens a window of requests again: 45 s are not enough, 61 s are (measured).
-pub(crate) const USUAL_SILENCE: Duration = Duration::from_secs(61);
+/// The silence that opens a window of requests again (measured, see above).
+const USUAL_SILENCE: Duration = Duration::from_secs(61);
 
 /// At most this many seconds are added, so that workers do not come back together.
 const SILENCE_JITTER: f64 = 5.0;
 
-/// `Retry-After: 0`, or a date that is past, is no invitation to knock without pause.
-const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
-
-/// The delay after credentials were refused.
-pub(crate) fn after_refused_credentials(rng: &mut Rng) -> Duration {
-    add_quarter(UNAUTHORIZED_INTERVAL, rng)
-}
-
-/// The silence after a 429: what `Retry-After` says, else as long as reopens the window of the known orchestrators.
-pub(crate) fn after_too_many_requests(retry_after: Option<Duration>, rng: &mut Rng) -> Duration {
-    retry_after
-        .unwrap_or_else(|| USUAL_SILENCE + Duration::from_secs_f64(SILENCE_JITTER * rng.f64()))
-        .max(SHORTEST_SILENCE)
-}
+/// The least silence: `Retry-After: 0`, or a date that is past, does not invite requests without a pause.
+const MIN_SILENCE: Duration = Duration::from_secs(1);
 
 /// A pause between two requests that is as good as silence.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// So many requests short of a limit that is known, silence begins by itself.
+/// The number of requests short of a known limit at which silence begins by itself.
 const MARGIN: u32 = 2;
 
-/// After so many windows without a refusal, a limit that was learned in a window of unknown beginning is forgotten.
+/// The number of windows without a refusal after which a limit that was learned in a window of unknown beginning is
+/// forgotten.
 const TRUST: u32 = 10;
 
-/// Requests of one kind to one orchestrator.
+/// Returns the delay after refused credentials.
+pub(crate) fn after_refused_credentials(rng: &mut Rng) -> Duration {
+    add_quarter(UNAUTHORIZED_INTERVAL, rng)
+}
+
+/// The gate of one kind of request to one orchestrator. Clones share their state: the senders ask it before each
+/// request, and [`Peer::record`](super::Peer::record) tells it the answers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RateGate(Arc<Mutex<Requests>>);
+
+impl RateGate {
+    /// Returns when the next request may be sent, or `None` if it may be sent now.
+    pub(crate) fn closed_until(&self, now: Instant) -> Option<Instant> {
+        lock(&self.0).closed_until(now)
+    }
+
+    /// Returns how long no request may be sent.
+    pub(crate) fn silence(&self, now: Instant) -> Duration {
+        self.closed_until(now).map_or(Duration::ZERO, |until| until.duration_since(now))
+    }
+
+    /// Counts a request that is about to be sent. `convenient` is false when silence should rather not begin after it.
+    pub(crate) fn on_sent(&self, now: Instant, convenient: bool) {
+        lock(&self.0).on_sent(now, convenient);
+    }
+
+    /// Counts an answer other than 429.
+    pub(crate) fn on_accepted(&self) {
+        lock(&self.0).accepted += 1;
+    }
+
+    /// Begins the silence after a 429.
+    pub(crate) fn on_refused(&self, now: Instant, retry_after: Option<Duration>) {
+        lock(&self.0).on_refused(now, retry_after);
+    }
+
+    #[cfg(test)]
+    pub(super) fn accepted(&self) -> u32 {
+        lock(&self.0).accepted
+    }
+
+    /// Forgets the requests so far, and ends a silence.
+    pub(crate) fn reset(&self) {
+        *lock(&self.0) = Requests::default();
+    }
+}
+
+/// Requests of one kind to one orchestrator. Pure.
 #[derive(Debug, Default)]
-pub(crate) struct RateGate {
-    /// Sent in the window that is open.
+struct Requests {
+    /// Requests sent in the open window.
     sent: u32,
-    /// Answered in it with something other than 429.
+    /// Requests answered in it with something other than 429.
     accepted: u32,
     last: Option<Instant>,
     limit: Option<Limit>,
     silent_until: Option<Instant>,
-    /// The window that is open began after silence of ours, so that nobody else's requests are in it.
+    /// The open window began after a silence of this worker, so that it holds nobody else's requests.
     window_is_ours: bool,
-    refused: bool,
+    rng: Rng,
 }
 
+/// A limit that a 429 has taught.
 #[derive(Debug, Clone, Copy)]
 struct Limit {
     requests: u32,
@@ -66,14 +106,12 @@ struct Limit {
     clean_windows: u32,
 }
 
-impl RateGate {
-    /// None when a request may be sent now, else when it may.
-    pub(crate) fn closed_until(&self, now: Instant) -> Option<Instant> {
+impl Requests {
+    fn closed_until(&self, now: Instant) -> Option<Instant> {
         self.silent_until.filter(|until| *until > now)
     }
 
-    /// A request is about to be sent. `convenient` is false when silence should rather not begin after it.
-    pub(crate) fn on_sent(&mut self, now: Instant, convenient: bool, rng: &mut Rng) {
+    fn on_sent(&mut self, now: Instant, convenient: bool) {
         if self.last.is_some_and(|last| now.duration_since(last) >= WINDOW) {
             self.window_is_ours = true;
             (self.sent, self.accepted) = (0, 0);
@@ -89,31 +127,25 @@ impl RateGate {
             if !limit.certain && limit.clean_windows >= TRUST {
                 self.limit = None;
             }
-            self.be_silent(now, after_too_many_requests(None, rng));
+            self.be_silent(now, None);
         }
     }
 
-    /// A request was answered with something other than 429.
-    pub(crate) fn on_accepted(&mut self) {
-        self.accepted += 1;
-    }
-
-    /// A request was refused with 429. True when it is the first time, which is worth saying.
-    pub(crate) fn on_refused(&mut self, now: Instant, retry_after: Option<Duration>, rng: &mut Rng) -> bool {
-        let first = !std::mem::replace(&mut self.refused, true);
-        // Too few to be a limit of ours: others filled the window (a predecessor with the same id), or it is the
-        // second of several refusals that were under way. And who names a time has a window of another kind.
+    fn on_refused(&mut self, now: Instant, retry_after: Option<Duration>) {
+        // Too few are not a limit of ours: others filled the window (a predecessor with the same id), or this is the
+        // second of several refusals that were under way. And a 429 that names a time has a window of another kind.
         if retry_after.is_none() && self.accepted > MARGIN {
             let known = self.limit.filter(|limit| limit.certain || !self.window_is_ours);
             let requests = known.map_or(self.accepted, |limit| limit.requests.min(self.accepted));
             self.limit = Some(Limit { requests, certain: self.window_is_ours, clean_windows: 0 });
         }
-        self.be_silent(now, after_too_many_requests(retry_after, rng));
-        first
+        self.be_silent(now, retry_after);
     }
 
-    fn be_silent(&mut self, now: Instant, silence: Duration) {
-        let until = now + silence;
+    /// Begins a silence: as long as `Retry-After` says, else as long as reopens the window of the known orchestrators.
+    fn be_silent(&mut self, now: Instant, retry_after: Option<Duration>) {
+        let usual = || USUAL_SILENCE + Duration::from_secs_f64(SILENCE_JITTER * self.rng.f64());
+        let until = now + retry_after.unwrap_or_else(usual).max(MIN_SILENCE);
         self.silent_until = Some(self.silent_until.map_or(until, |known| known.max(until)));
         (self.sent, self.accepted) = (0, 0);
     }
@@ -145,21 +177,20 @@ mod tests {
 
     #[test]
     fn after_the_first_refusal_the_limit_is_never_met_again() {
-        let mut rng = Rng::with_seed(1);
-        let (mut gate, mut window) = (RateGate::default(), Window { limit: 60, count: 0, last: None });
+        let (gate, mut window) = (RateGate::default(), Window { limit: 60, count: 0, last: None });
         let mut now = Instant::now();
         let (mut refused, mut accepted) = (0, 0);
         for _ in 0..1000 {
             if let Some(until) = gate.closed_until(now) {
                 now = until;
             }
-            gate.on_sent(now, true, &mut rng);
+            gate.on_sent(now, true);
             if window.accepts(now) {
                 gate.on_accepted();
                 accepted += 1;
             } else {
                 refused += 1;
-                gate.on_refused(now, None, &mut rng);
+                gate.on_refused(now, None);
             }
             now += SECOND;
         }
@@ -169,25 +200,24 @@ mod tests {
 
     #[test]
     fn retry_after_counts_where_it_is_given() {
-        let (mut gate, now) = (RateGate::default(), Instant::now());
-        gate.on_sent(now, true, &mut Rng::with_seed(1));
-        assert!(gate.on_refused(now, Some(7 * SECOND), &mut Rng::with_seed(1)));
+        let (gate, now) = (RateGate::default(), Instant::now());
+        gate.on_sent(now, true);
+        gate.on_refused(now, Some(7 * SECOND));
         assert_eq!(gate.closed_until(now), Some(now + 7 * SECOND));
         assert_eq!(gate.closed_until(now + 7 * SECOND), None);
     }
 
     #[test]
     fn a_refusal_that_teaches_no_limit_is_forgotten_after_its_silence() {
-        let mut rng = Rng::with_seed(1);
         for retry_after in [None, Some(Duration::ZERO), Some(2 * SECOND)] {
-            let (mut gate, mut now) = (RateGate::default(), Instant::now());
-            gate.on_sent(now, true, &mut rng);
-            assert!(gate.on_refused(now, retry_after, &mut rng));
+            let (gate, mut now) = (RateGate::default(), Instant::now());
+            gate.on_sent(now, true);
+            gate.on_refused(now, retry_after);
             let until = gate.closed_until(now).expect("silent");
             assert!(until >= now + SECOND);
             now = until;
             for _ in 0..20 {
-                gate.on_sent(now, true, &mut rng);
+                gate.on_sent(now, true);
                 assert_eq!(gate.closed_until(now), None, "after {retry_after:?}");
             }
         }
@@ -195,28 +225,27 @@ mod tests {
 
     #[test]
     fn without_it_there_is_silence_for_more_than_a_minute() {
-        let (mut gate, now) = (RateGate::default(), Instant::now());
-        gate.on_sent(now, true, &mut Rng::with_seed(1));
-        gate.on_refused(now, None, &mut Rng::with_seed(1));
+        let (gate, now) = (RateGate::default(), Instant::now());
+        gate.on_sent(now, true);
+        gate.on_refused(now, None);
         let until = gate.closed_until(now).expect("silent");
         assert!((61.0..=66.0).contains(&until.duration_since(now).as_secs_f64()));
     }
 
     #[test]
     fn silence_that_would_hide_a_busy_worker_waits_for_an_idle_one() {
-        let mut rng = Rng::with_seed(1);
-        let (mut gate, now) = (
-            RateGate {
+        let (gate, now) = (
+            RateGate(Arc::new(Mutex::new(Requests {
                 limit: Some(Limit { requests: 5, certain: true, clean_windows: 0 }),
-                ..RateGate::default()
-            },
+                ..Requests::default()
+            }))),
             Instant::now(),
         );
         for _ in 0..4 {
-            gate.on_sent(now, false, &mut rng);
+            gate.on_sent(now, false);
         }
         assert_eq!(gate.closed_until(now), None);
-        gate.on_sent(now, true, &mut rng);
+        gate.on_sent(now, true);
         assert!(gate.closed_until(now).is_some());
     }
 }

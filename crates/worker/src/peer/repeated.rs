@@ -1,21 +1,21 @@
-//! What happens again and again: a line at first, then a count now and then.
+//! Log lines for repeated events: one at first, then one with a count now and then.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Counts one kind of thing. Each tenth power of it is worth a line, so that a log's tail shows it.
+/// Counts events of one kind. Each power of ten is worth a line, so that the end of a log shows the event.
 #[derive(Debug, Default)]
 pub(crate) struct Repeated(AtomicUsize);
 
 impl Repeated {
-    /// It happened. How often it has by now, and whether that is worth a line.
+    /// Counts an event. Returns the count, and whether it is worth a line.
     pub(crate) fn again(&self) -> (usize, bool) {
         let count = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         (count, is_power_of_ten(count))
     }
 
-    /// It is over: the next time is the first. How often it happened.
+    /// Starts from zero again. Returns the count so far.
     pub(crate) fn over(&self) -> usize {
-        // Mostly it never happened, and many ask.
+        // Usually nothing was counted, and many threads call this.
         if self.0.load(Ordering::Relaxed) == 0 { 0 } else { self.0.swap(0, Ordering::Relaxed) }
     }
 }

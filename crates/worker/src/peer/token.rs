@@ -1,7 +1,7 @@
-//! Short-lived tokens: fetched where a certificate stands for the worker, and wherever the credentials are refused.
+//! Short-lived tokens: fetched if the worker has a client certificate, and whenever the credentials are refused.
 //!
 //! All transports of one orchestrator go through a [`Renewing`] connector: an exchange that is answered with 401 or 403
-//! is repeated once, freshly signed, when there is another token to show. [`TokenKeeper`] gets them, one at a time.
+//! is repeated once, freshly signed, if there is another token to present. [`TokenKeeper`] fetches tokens, one at a time.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,46 +19,51 @@ use rxon::transport::{
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
+use super::answer::{Answer, Exchange};
+use super::log::PeerLog;
 use crate::threads::lock;
 
-/// A token must come within this time.
+/// The time limit of a request for a token.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// However much is refused, a token is asked for no more often than this.
+/// The least time between two requests for a token, however many exchanges are refused.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// So many tokens are masked in what is logged.
-const MOST_REMEMBERED: usize = 4;
+/// The number of tokens, newest first, that are masked in log lines.
+const MAX_REMEMBERED: usize = 4;
 
-/// This part of its life is over when a token is refreshed.
+/// The part of a token's life after which it is refreshed.
 const REFRESH_AT: f64 = 0.8;
 
 /// Keeps the token of one orchestrator.
 pub(crate) struct TokenKeeper {
-    orchestrator: Arc<str>,
+    log: Arc<PeerLog>,
     connector: Arc<dyn Connector>,
+    /// The token that is presented now.
     token: Token,
     long_lived: String,
-    /// The short-lived ones that were shown lately: answers to requests that showed them may still come.
-    lately: std::sync::Mutex<VecDeque<String>>,
-    /// The same, where they are masked.
+    /// The short-lived tokens presented last: answers to requests that presented them may still come.
+    recent: std::sync::Mutex<VecDeque<String>>,
+    /// The same tokens, to be masked.
     secrets: Secrets,
     /// A token is fetched before the registration.
     eager: bool,
-    /// How often the token was replaced.
+    /// The number of times the token was replaced.
     epoch: AtomicU64,
-    state: Mutex<State>,
+    fetching: Mutex<Fetching>,
     changed: Notify,
 }
 
+/// The state that one request for a token at a time needs.
 #[derive(Default)]
-struct State {
+struct Fetching {
     transport: Option<Box<dyn Transport>>,
+    /// The time of the last request.
     asked: Option<Instant>,
-    /// Of the token that is shown; None for the long-lived one.
+    /// The life of the token that is presented; `None` for the long-lived one.
     life: Option<Life>,
-    /// It was said that there is none to be had.
-    warned: bool,
+    /// The lack of a token was logged.
+    is_logged: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -73,8 +78,8 @@ impl Life {
         Self { refresh: now + lasts.mul_f64(REFRESH_AT), end: now + lasts }
     }
 
-    /// It could not be refreshed: once more before it ends.
-    fn later(self) -> Self {
+    /// The same life, to be refreshed later: once more before its end.
+    fn postponed(self) -> Self {
         let now = Instant::now();
         let pause = (self.end.saturating_duration_since(now) / 2).max(PAUSE);
         Self { refresh: (now + pause).min(self.end), end: self.end }
@@ -83,33 +88,29 @@ impl Life {
 
 impl fmt::Debug for TokenKeeper {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("TokenKeeper")
-            .field("orchestrator", &self.orchestrator)
-            .finish_non_exhaustive()
+        formatter.debug_struct("TokenKeeper").field("orchestrator", &self.log.name).finish_non_exhaustive()
     }
 }
 
 impl TokenKeeper {
-    /// Keeps what `token` is from now on; it is the long-lived one yet. `eager` where a certificate stands for the
-    /// worker.
+    /// Keeps `token`, which holds the long-lived one now. `eager` is true if the worker has a client certificate.
     pub(crate) fn new(
-        orchestrator: Arc<str>,
+        log: Arc<PeerLog>,
         connector: Arc<dyn Connector>,
         token: Token,
         long_lived: &str,
         eager: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
-            orchestrator,
+            log,
             connector,
             token,
             long_lived: long_lived.to_owned(),
-            lately: std::sync::Mutex::default(),
+            recent: std::sync::Mutex::default(),
             secrets: Secrets::new([]),
             eager,
             epoch: AtomicU64::new(0),
-            state: Mutex::default(),
+            fetching: Mutex::default(),
             changed: Notify::new(),
         })
     }
@@ -118,10 +119,10 @@ impl TokenKeeper {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Refreshes short-lived tokens for as long as it is polled.
+    /// Refreshes short-lived tokens, without end.
     pub(crate) async fn keep(&self) {
         loop {
-            let life = self.state.lock().await.life;
+            let life = self.fetching.lock().await.life;
             let due = async {
                 match life {
                     Some(life) => tokio::time::sleep_until(life.refresh).await,
@@ -136,98 +137,106 @@ impl TokenKeeper {
     }
 
     async fn refresh(&self) {
-        let mut state = self.state.lock().await;
-        // Meanwhile it may have been replaced.
-        let Some(life) = state.life.filter(|life| life.refresh <= Instant::now()) else { return };
+        let mut fetching = self.fetching.lock().await;
+        // It may have been replaced meanwhile.
+        let Some(life) = fetching.life.filter(|life| life.refresh <= Instant::now()) else { return };
         if life.end <= Instant::now() {
-            self.go_back(&mut state);
-        } else if !self.ask(&mut state).await {
-            state.life = Some(life.later());
+            self.present_long_lived(&mut fetching);
+        } else if !self.fetch(&mut fetching).await {
+            fetching.life = Some(life.postponed());
         }
     }
 
-    /// Before a registration: a certificate is worth a token.
+    /// Fetches a token before a registration, if the worker has a client certificate.
     async fn prepare(&self) {
         if self.eager {
-            let mut state = self.state.lock().await;
-            if state.life.is_none() && !is_too_soon(&state) {
-                self.ask(&mut state).await;
+            let mut fetching = self.fetching.lock().await;
+            if fetching.life.is_none() && !is_too_soon(&fetching) {
+                self.fetch(&mut fetching).await;
             }
         }
     }
 
-    /// The token that was shown then was refused. True when there is another by now.
-    async fn renew(&self, shown: u64) -> bool {
-        let mut state = self.state.lock().await;
-        if self.epoch() != shown {
+    /// Replaces the token of the epoch `refused`. Returns whether there is another now.
+    async fn renew(&self, refused: u64) -> bool {
+        let mut fetching = self.fetching.lock().await;
+        if self.epoch() != refused {
             return true;
         }
-        if is_too_soon(&state) {
+        if is_too_soon(&fetching) {
             return false;
         }
-        self.ask(&mut state).await || self.go_back(&mut state)
+        self.fetch(&mut fetching).await || self.present_long_lived(&mut fetching)
     }
 
-    /// Asks for a token, and shows it from now on. False when there was none.
-    async fn ask(&self, state: &mut State) -> bool {
-        state.asked = Some(Instant::now());
-        let transport = state.transport.get_or_insert_with(|| self.connector.transport());
-        let problem = match transport.exchange(Request::new(Operation::Token, TIME_LIMIT)).await {
-            Ok(response) if response.is_success() => match TokenAnswer::read(&response.body) {
-                // What no header can hold is none.
-                Some(answer) if self.show(&answer.access_token) => {
-                    self.replaced(state, Some(Life::new(answer.expires_in)));
-                    state.warned = false;
-                    tracing::debug!(orchestrator = %self.orchestrator, lasts = ?answer.expires_in, "got a short-lived token");
+    /// Fetches a token and presents it from now on. Returns false if there was none.
+    async fn fetch(&self, fetching: &mut Fetching) -> bool {
+        fetching.asked = Some(Instant::now());
+        let transport = fetching.transport.get_or_insert_with(|| self.connector.transport());
+        let response = transport.exchange(Request::new(Operation::Token, TIME_LIMIT)).await;
+        let answer = match &response {
+            Ok(response) => match (Answer::of(response), TokenAnswer::read(&response.body)) {
+                // A token that no header can hold cannot be presented.
+                (Answer::Good, Some(token)) if self.present(&token.access_token) => {
+                    self.log.record(Exchange::Token, &Answer::Good);
+                    let (orchestrator, lasts) = (&self.log.name, token.expires_in);
+                    tracing::debug!(%orchestrator, ?lasts, "got a short-lived token");
+                    self.on_replaced(fetching, Some(Life::new(lasts)));
+                    fetching.is_logged = false;
                     return true;
                 }
-                // Not quoted: it may hold half a token.
-                _ => format!("{}, but no token in {} bytes", response.status, response.body.len()),
+                // The body is not quoted: it may hold half a token.
+                (Answer::Good, _) => {
+                    let (status, bytes) = (response.status, response.body.len());
+                    Answer::Failed(format!("{status}, but no token in {bytes} bytes"))
+                }
+                (refusal, _) => refusal,
             },
-            Ok(response) => format!("{}: {}", response.status, response.error_text()),
-            Err(error) => error.chain().to_string(),
+            Err(error) => Answer::Nothing(error),
         };
-        if !std::mem::replace(&mut state.warned, true) {
+        self.log.record(Exchange::Token, &answer);
+        if !std::mem::replace(&mut fetching.is_logged, true) {
             tracing::warn!(
-                orchestrator = %self.orchestrator,
-                "the orchestrator gives no short-lived token, the worker's own is shown: {problem}"
+                orchestrator = %self.log.name,
+                "the orchestrator gives no short-lived token, the worker presents its own: {}",
+                answer.reason()
             );
         }
         false
     }
 
-    /// Shows the long-lived token again. False when it was shown already.
-    fn go_back(&self, state: &mut State) -> bool {
-        let had_one = state.life.is_some();
-        if had_one && self.token.replace(&self.long_lived).is_ok() {
-            self.replaced(state, None);
+    /// Presents the long-lived token again. Returns false if it was presented already.
+    fn present_long_lived(&self, fetching: &mut Fetching) -> bool {
+        let had_another = fetching.life.is_some();
+        if had_another && self.token.replace(&self.long_lived).is_ok() {
+            self.on_replaced(fetching, None);
         }
-        had_one
+        had_another
     }
 
-    /// Shows a token from now on. What an orchestrator says is logged, and it may quote the token that it refuses: so it
-    /// is a secret before it is shown.
-    fn show(&self, token: &str) -> bool {
-        let mut lately = lock(&self.lately);
-        lately.push_front(token.to_owned());
-        lately.truncate(MOST_REMEMBERED);
-        self.secrets.replace(lately.iter().cloned());
-        drop(lately);
+    /// Presents a token from now on. It is masked first: the orchestrator's texts are logged, and may quote the token
+    /// that they refuse. Returns false if no header can hold it.
+    fn present(&self, token: &str) -> bool {
+        let mut recent = lock(&self.recent);
+        recent.push_front(token.to_owned());
+        recent.truncate(MAX_REMEMBERED);
+        self.secrets.replace(recent.iter().cloned());
+        drop(recent);
         self.token.replace(token).is_ok()
     }
 
-    fn replaced(&self, state: &mut State, life: Option<Life>) {
-        state.life = life;
+    fn on_replaced(&self, fetching: &mut Fetching, life: Option<Life>) {
+        fetching.life = life;
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_one();
     }
 }
 
-fn is_too_soon(state: &State) -> bool {
-    state.asked.is_some_and(|asked| asked.elapsed() < PAUSE)
+fn is_too_soon(fetching: &Fetching) -> bool {
+    fetching.asked.is_some_and(|asked| asked.elapsed() < PAUSE)
 }
 
-/// A connector whose exchanges are repeated once when another token may help.
+/// A connector whose exchanges are repeated once if another token may help.
 #[derive(Debug)]
 pub(crate) struct Renewing {
     inner: Arc<dyn Connector>,
@@ -249,9 +258,11 @@ impl Connector for Renewing {
 
     fn channel(&self) -> OpenFuture<'_> {
         Box::pin(async move {
-            let shown = self.keeper.epoch();
+            let presented = self.keeper.epoch();
             match self.inner.channel().await? {
-                Opened::Refused(response) if response.is_unauthorized() && self.keeper.renew(shown).await => {
+                Opened::Refused(response)
+                    if response.is_unauthorized() && self.keeper.renew(presented).await =>
+                {
                     self.inner.channel().await
                 }
                 opened => Ok(opened),
@@ -273,10 +284,10 @@ impl Transport for RenewingTransport {
             if matches!(request.operation, Operation::Register) {
                 self.keeper.prepare().await;
             }
-            let shown = self.keeper.epoch();
+            let presented = self.keeper.epoch();
             let response = self.inner.exchange(request.clone()).await?;
-            if response.is_unauthorized() && self.keeper.renew(shown).await {
-                self.again(request, response).await
+            if response.is_unauthorized() && self.keeper.renew(presented).await {
+                self.repeat(request, response).await
             } else {
                 Ok(response)
             }
@@ -285,7 +296,7 @@ impl Transport for RenewingTransport {
 }
 
 impl RenewingTransport {
-    async fn again(&mut self, mut request: Request, response: Response) -> Result<Response, rxon::Error> {
+    async fn repeat(&mut self, mut request: Request, response: Response) -> Result<Response, rxon::Error> {
         let ignore: &[&str] = match request.operation {
             Operation::Event => &EVENT_IGNORES,
             _ => &[],
@@ -294,7 +305,7 @@ impl RenewingTransport {
             match self.seal.again(&request.body, ignore) {
                 Ok(body) => request.body = body,
                 Err(error) => {
-                    tracing::error!(operation = request.operation.name(), %error, "cannot be sent again");
+                    tracing::error!(operation = request.operation.name(), %error, "the message cannot be signed again");
                     return Ok(response);
                 }
             }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fastrand::Rng;
 use rxon::WorkerId;
 use rxon::id::random_uuid;
 use rxon::model::{Event, EventAnswer, Generation, ProgressUpdate};
@@ -15,6 +14,7 @@ use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::time::Instant;
 
 use crate::execution::origin::Origin;
+use crate::peer::answer::{Answer, Exchange};
 use crate::peer::rate::RateGate;
 use crate::task::progress::{Report, ReportContent};
 
@@ -26,8 +26,8 @@ const SECOND_TRY: Duration = Duration::from_millis(500);
 
 /// Sends progress and events for as long as it is polled.
 pub(crate) async fn courier(origin: Arc<Origin>, worker_id: WorkerId) {
-    let mut courier =
-        Courier { origin, worker_id, transport: None, gate: RateGate::default(), rng: Rng::new() };
+    let gate = origin.peer.gate(Exchange::Event).clone();
+    let mut courier = Courier { origin, worker_id, transport: None, gate };
     loop {
         let report = courier.origin.progress.next().await;
         courier.deliver(&report).await;
@@ -40,7 +40,6 @@ struct Courier {
     worker_id: WorkerId,
     transport: Option<Box<dyn Transport>>,
     gate: RateGate,
-    rng: Rng,
 }
 
 impl Courier {
@@ -59,18 +58,16 @@ impl Courier {
                     return;
                 }
             };
-            if self.origin.peer.say(frame, TIME_LIMIT).await {
+            if self.origin.peer.write_to_websocket(frame, TIME_LIMIT).await {
                 return;
             }
-            match self.request(report, &event_id).await {
-                Ok(response) if response.status == 429 => return self.pause(&response, report),
+            match self.request(report, &event_id, is_unanswered).await {
+                Ok(response) if response.status == 429 => return self.pause(report),
                 // Nothing was said to the first try, although it had arrived.
                 Ok(response) if is_unanswered && is_repetition(&response) => {
-                    self.gate.on_accepted();
                     return tracing::debug!(task_id = %report.task_id.shown(), "the orchestrator has the event already");
                 }
                 Ok(response) if is_last || !(500..600).contains(&response.status) => {
-                    self.gate.on_accepted();
                     return say_refused(report, &response);
                 }
                 Err(error) if is_last => return say_lost(report, &error),
@@ -89,32 +86,42 @@ impl Courier {
         };
         let frame = ProgressUpdate::new(&report.task_id, &report.job_id, progress);
         let frame = serde_json::to_vec(&frame).expect("ids, a number and a text always serialise");
-        self.origin.peer.say(frame.into(), TIME_LIMIT).await;
+        self.origin.peer.write_to_websocket(frame.into(), TIME_LIMIT).await;
     }
 
-    async fn request(&mut self, report: &Report, event_id: &str) -> Result<Response, String> {
+    /// Sends an event. `is_unanswered` is true if it was sent before, and no answer came.
+    async fn request(
+        &mut self,
+        report: &Report,
+        event_id: &str,
+        is_unanswered: bool,
+    ) -> Result<Response, String> {
         let body = self.event(report, event_id).map_err(|error| error.to_string())?;
         let connector = &self.origin.peer.connector;
         let transport = self.transport.get_or_insert_with(|| connector.transport());
-        self.gate.on_sent(Instant::now(), true, &mut self.rng);
+        self.gate.on_sent(Instant::now(), true);
         if let Some(until) = self.gate.closed_until(Instant::now()) {
             // Meanwhile the newest of each task is kept, and results do not wait for it.
             self.origin.progress.pause(until);
         }
         let request = Request::new(Operation::Event, TIME_LIMIT).with_body(body);
-        transport.exchange(request).await.map_err(|error| error.chain().to_string())
+        let response = transport.exchange(request).await;
+        let answer = match &response {
+            Ok(response) if is_unanswered && is_repetition(response) => Answer::Good,
+            Ok(response) => Answer::of(response),
+            Err(error) => Answer::Nothing(error),
+        };
+        // Events give the fleet no sign.
+        let _ = self.origin.peer.record(Exchange::Event, &answer);
+        response.map_err(|error| error.chain().to_string())
     }
 
-    fn pause(&mut self, response: &Response, report: &Report) {
-        let now = Instant::now();
-        if self.gate.on_refused(now, response.retry_after, &mut self.rng) {
-            crate::peer::say_rate_limited(&self.origin.peer.name, "events");
-        }
+    fn pause(&mut self, report: &Report) {
         // Before the pause: a task that ends says what it could not send.
         if matches!(report.content, ReportContent::Event(_)) {
             self.origin.progress.put_back(report.clone());
         }
-        if let Some(until) = self.gate.closed_until(now) {
+        if let Some(until) = self.gate.closed_until(Instant::now()) {
             self.origin.progress.pause(until);
         }
     }

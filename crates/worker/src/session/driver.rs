@@ -15,11 +15,10 @@ use tokio::time::Instant;
 
 use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::execution::Cause;
-use crate::peer::Asked;
-use crate::peer::advice::Explained;
-use crate::peer::rate::{USUAL_SILENCE, after_refused_credentials, after_too_many_requests};
+use crate::peer::answer::{Answer, Contact, Exchange};
+use crate::peer::rate::after_refused_credentials;
 use crate::session::courier::courier;
-use crate::session::fleet::{Role, Sign};
+use crate::session::fleet::Role;
 use crate::session::heartbeat::heartbeat;
 use crate::session::live::Websocket;
 use crate::session::machine::Deadband;
@@ -61,6 +60,7 @@ impl Driver {
             settings.heartbeat_interval,
             settings.max_registration_delay,
             first,
+            session.origin.peer.gate(Exchange::Heartbeat).clone(),
             Instant::now(),
             Rng::new(),
         );
@@ -86,7 +86,7 @@ impl Driver {
     async fn converse(&mut self) {
         loop {
             // Polls and results have connections of their own, and tell when one failed.
-            if self.parts.session.origin.peer.take_connection_failed() {
+            if self.parts.session.origin.peer.take_doubt() {
                 self.state.on_doubt();
             }
             // While an exchange was under way it may have been given another part.
@@ -106,7 +106,7 @@ impl Driver {
 
     fn let_go(&self) {
         self.parts.ends.let_go.cancel();
-        self.parts.session.origin.peer.goodbye_told();
+        self.parts.session.origin.peer.end_goodbye();
     }
 
     /// Waits until something happens, at most until a time.
@@ -120,8 +120,8 @@ impl Driver {
             // Its sender lives as long as the worker.
             Ok(()) = self.role.changed() => self.state.on_role(*self.role.borrow_and_update(), Instant::now()),
             () = tokio::time::sleep_until(at) => {}
-            () = self.parts.session.origin.peer.forgotten(), if known => {
-                self.parts.session.origin.peer.unregistered();
+            () = self.parts.session.origin.peer.until_forgotten(), if known => {
+                self.parts.session.origin.peer.set_unregistered();
                 self.state.on_forgotten(Instant::now());
             }
             () = self.parts.changes.settled(OrchestratorIndex(self.parts.session.origin.orchestrator), debounce), if known => {
@@ -129,7 +129,7 @@ impl Driver {
                 self.state.on_change();
             }
             () = self.parts.session.settled(&self.parts.running), if self.state.is_left() => {
-                self.parts.session.origin.peer.unregistered();
+                self.parts.session.origin.peer.set_unregistered();
                 self.state.on_settled();
             }
         }
@@ -174,41 +174,22 @@ impl Driver {
             None
         })?;
         let request = Request::new(Operation::Register, TIME_LIMIT).with_body(body);
-        let response = self.transport.exchange(request).await.map_err(|error| {
-            peer.log.failed(Asked::Registration, &Explained(&error));
-            self.parts.session.heard(Sign::of(&error, false));
-            None
-        })?;
-        let failed = |reason: String| {
-            peer.log.failed(Asked::Registration, &reason);
-            self.parts.session.heard(Sign::Failed);
-        };
-        match response.status {
-            401 | 403 => {
-                peer.log.refused(Asked::Registration, &response);
-                return Err(Some(after_refused_credentials(&mut self.rng)));
+        let response = self.transport.exchange(request).await;
+        let (answer, accepted) = read_registration(&response);
+        self.parts.session.record(Exchange::Registration, &answer);
+        match (answer, accepted) {
+            (Answer::Good, Some(accepted)) => {
+                self.accepted(&accepted);
+                Ok(accepted.generation())
             }
-            429 => {
-                peer.log.failed(Asked::Registration, &"429, too many requests");
-                return Err(Some(after_too_many_requests(response.retry_after, &mut self.rng)));
-            }
-            status if !response.is_success() => {
-                failed(format!("{status}: {}", response.error_text()));
-                return Err(None);
-            }
-            _ => {}
+            (Answer::Unauthorized(_), _) => Err(Some(after_refused_credentials(&mut self.rng))),
+            (Answer::TooMany(_), _) => Err(Some(peer.gate(Exchange::Registration).silence(Instant::now()))),
+            _ => Err(None),
         }
-        let Ok(answer) = serde_json::from_slice::<RegistrationAnswer>(&response.body) else {
-            failed(format!("{}, not a JSON object: `{}`", response.status, response.excerpt()));
-            return Err(None);
-        };
-        self.accepted(&answer);
-        Ok(answer.generation())
     }
 
     fn accepted(&mut self, answer: &RegistrationAnswer) {
         let peer = &self.parts.session.origin.peer;
-        peer.log.answered(Asked::Registration);
         // 1.0b2 does not say.
         let version = answer.version.as_deref().map(excerpt);
         tracing::info!(orchestrator = %peer.name, version, worker_id = %self.parts.profile.worker_id, "registered");
@@ -217,8 +198,7 @@ impl Driver {
             tracing::warn!(orchestrator = %peer.name, "the orchestrator says: {warning}");
         }
         let again = peer.was_registered();
-        peer.take_connection_failed();
-        peer.registered(answer.generation());
+        peer.set_registered(answer.generation());
         if self.parts.session.orchestrators.registered(self.parts.session.origin.orchestrator) || again {
             self.parts.session.origin.delivery.offer_all(false);
         }
@@ -245,32 +225,22 @@ impl Driver {
             }
         };
         match beat {
-            Some(beat) => self.heard(beat),
+            Some(beat) => self.on_beat(beat),
             None => self.state.on_stop(),
         }
     }
 
-    fn heard(&mut self, beat: Beat) {
-        let now = Instant::now();
-        let peer = self.parts.session.origin.peer.clone();
+    fn on_beat(&mut self, beat: Beat) {
+        let session = &self.parts.session;
+        let peer = &session.origin.peer;
         if beat == Beat::Forgotten && !self.parts.ends.stop_asking.is_cancelled() {
-            if self.parts.session.orchestrators.is_active(self.parts.session.origin.orchestrator) {
-                // Those that keep everything in memory do when they are restarted.
+            if session.orchestrators.is_active(session.origin.orchestrator) {
+                // Orchestrators that keep everything in memory do so when they are restarted.
                 tracing::info!(orchestrator = %peer.name, "the orchestrator has forgotten this worker: registering again");
             }
-            peer.unregistered();
+            peer.set_unregistered();
         }
-        let first_refusal = match beat {
-            Beat::TooMany(retry_after) => {
-                peer.log.limited(Asked::Heartbeat, retry_after.unwrap_or(USUAL_SILENCE));
-                self.state.on_too_many(retry_after, now)
-            }
-            _ => false,
-        };
-        if first_refusal {
-            crate::peer::say_rate_limited(&peer.name, "heartbeats");
-        }
-        self.state.on_beat(beat, now);
+        self.state.on_beat(beat, Instant::now());
     }
 
     async fn exchange(&mut self, probe: bool) -> Beat {
@@ -278,13 +248,13 @@ impl Driver {
             let idle =
                 !self.parts.session.accepted(&self.parts.offer, &self.parts.offer.slots.usage()).is_empty();
             let known = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
-            let known = known.unwrap_or_else(|error| self.unanswered(&error));
+            let known = known.unwrap_or_else(|error| self.on_no_answer(&error));
             if known != Beat::Acknowledged {
                 return known;
             }
         }
         let told = self.tell().await;
-        told.unwrap_or_else(|error| self.unanswered(&error))
+        told.unwrap_or_else(|error| self.on_no_answer(&error))
     }
 
     /// Tells that the worker takes nothing more. No question first whether it is known: that would delay the news.
@@ -299,11 +269,11 @@ impl Driver {
         };
         let beat = match tokio::time::timeout(GOODBYE_TIME_LIMIT, goodbye).await {
             Ok(Ok(beat)) => beat,
-            Ok(Err(error)) => self.unanswered(&error),
+            Ok(Err(error)) => self.on_no_answer(&error),
             Err(_) => Beat::Unreachable,
         };
         self.state.on_goodbye(beat, self.parts.ends.await_polls.is_cancelled(), Instant::now());
-        self.parts.session.origin.peer.goodbye_told();
+        self.parts.session.origin.peer.end_goodbye();
     }
 
     /// Tells how the worker is now.
@@ -316,13 +286,15 @@ impl Driver {
         let machine = machine.filter(|usage| self.deadband.is_due(usage, Instant::now()));
         let ConversationParts { session, profile, offer, running, .. } = &self.parts;
         let capabilities = self.capabilities.as_ref();
-        let message = heartbeat(profile, offer, running, session, machine.clone(), capabilities);
+        let wants_skills = self.state.wants_skills();
+        let message =
+            heartbeat(profile, offer, running, session, machine.clone(), capabilities, wants_skills);
         let idle = message.status == WorkerStatus::Idle;
         self.namesake.told(message.current_tasks.clone());
         match peer.seal.message(&message, &[], generation) {
             Ok(body) => {
-                if message.supported_skills.is_some() {
-                    peer.set_wants_skills(false);
+                if wants_skills {
+                    self.state.on_skills_sent();
                 }
                 let beat =
                     self.send(Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body), idle).await;
@@ -346,47 +318,27 @@ impl Driver {
         Ok(self.read(&response))
     }
 
-    fn unanswered(&mut self, error: &Error) -> Beat {
-        let peer = &self.parts.session.origin.peer;
-        self.state.on_doubt();
-        peer.log.failed(Asked::Heartbeat, &Explained(error));
-        let sign = Sign::of(error, false);
-        self.parts.session.heard(sign);
-        // One that hung up was there.
-        if sign == Sign::Gone { Beat::Unreachable } else { Beat::Refused }
+    fn on_no_answer(&mut self, error: &Error) -> Beat {
+        self.parts.session.record(Exchange::Heartbeat, &Answer::Nothing(error));
+        // An orchestrator that hung up was there.
+        match Contact::of_error(error, Exchange::Heartbeat) {
+            Contact::Gone => Beat::Unreachable,
+            Contact::Well | Contact::Failed => Beat::Refused,
+        }
     }
 
     fn read(&mut self, response: &Response) -> Beat {
-        let peer = self.parts.session.origin.peer.clone();
-        let failed = |reason: String| {
-            peer.log.failed(Asked::Heartbeat, &reason);
-            self.parts.session.heard(Sign::Failed);
-        };
-        match response.status {
-            404 => {
-                self.parts.session.heard(Sign::Well);
-                return Beat::Forgotten;
+        let (answer, known) = read_heartbeat(response);
+        self.parts.session.record(Exchange::Heartbeat, &answer);
+        match (answer, known) {
+            (Answer::Good, Some(known)) => {
+                self.obey(&known);
+                Beat::Acknowledged
             }
-            429 => return Beat::TooMany(response.retry_after),
-            401 | 403 => peer.log.refused(Asked::Heartbeat, response),
-            status if !response.is_success() => failed(format!("{status}: {}", response.error_text())),
-            status => match Liveness::read(&response.body) {
-                Liveness::Known(answer) => {
-                    peer.log.answered(Asked::Heartbeat);
-                    self.parts.session.heard(Sign::Well);
-                    self.obey(&answer);
-                    return Beat::Acknowledged;
-                }
-                Liveness::Forgotten => {
-                    self.parts.session.heard(Sign::Well);
-                    return Beat::Forgotten;
-                }
-                Liveness::Unreadable => {
-                    failed(format!("{status}, not a JSON object: `{}`", response.excerpt()));
-                }
-            },
+            (Answer::Unknown(_), _) => Beat::Forgotten,
+            (Answer::TooMany(_), _) => Beat::TooMany,
+            _ => Beat::Refused,
         }
-        Beat::Refused
     }
 
     fn obey(&mut self, answer: &HeartbeatAnswer) {
@@ -401,7 +353,7 @@ impl Driver {
             );
         }
         if answer.require_full_sync {
-            self.parts.session.origin.peer.set_wants_skills(true);
+            self.state.on_skills_wanted();
             self.parts.changes.on_change();
         }
         for id in &answer.cancel_task_ids {
@@ -409,5 +361,29 @@ impl Driver {
                 self.parts.running.cancel(self.parts.session.origin.orchestrator, id, &Cause::Command);
             tracing::info!(%orchestrator, id = &*masked(id), known, "told to cancel");
         }
+    }
+}
+
+/// Reads the answer to a registration; a good one has fields.
+fn read_registration(response: &Result<Response, Error>) -> (Answer<'_>, Option<RegistrationAnswer>) {
+    let answer = response.as_ref().map_or_else(Answer::Nothing, Answer::of);
+    match (answer, response) {
+        (Answer::Good, Ok(response)) => match serde_json::from_slice(&response.body) {
+            Ok(fields) => (Answer::Good, Some(fields)),
+            Err(_) => (Answer::unreadable(response), None),
+        },
+        (answer, _) => (answer, None),
+    }
+}
+
+/// Reads the answer to a heartbeat; a good one has fields.
+fn read_heartbeat(response: &Response) -> (Answer<'_>, Option<HeartbeatAnswer>) {
+    match Answer::of(response) {
+        Answer::Good => match Liveness::read(&response.body) {
+            Liveness::Known(fields) => (Answer::Good, Some(fields)),
+            Liveness::Forgotten => (Answer::Unknown(response), None),
+            Liveness::Unreadable => (Answer::unreadable(response), None),
+        },
+        answer => (answer, None),
     }
 }

@@ -8,7 +8,8 @@ use crate::session::Session;
 use crate::session::profile::Profile;
 
 /// A heartbeat of a worker as it is now, towards the orchestrator of this session. `capabilities` are those of the
-/// registration, which are repeated while a websocket is open.
+/// registration, which are repeated while a websocket is open; `wants_skills` if the
+/// orchestrator asked for the skills.
 pub(super) fn heartbeat(
     profile: &Profile,
     offer: &Offer,
@@ -16,6 +17,7 @@ pub(super) fn heartbeat(
     session: &Session,
     machine: Option<MachineUsage>,
     capabilities: Option<&Capabilities>,
+    wants_skills: bool,
 ) -> Heartbeat {
     let peer = &session.origin.peer;
     let generation = peer.generation();
@@ -39,7 +41,7 @@ pub(super) fn heartbeat(
         skill_dependencies: offer.dependencies_as_sent(),
         hot_skills: offer.hot_skills(),
         skills_hash: profile.skills_hash.clone().filter(|_| generation.reads_skills_and_usage()),
-        supported_skills: peer.wants_skills().then(|| offer.catalogue.skills().to_vec()),
+        supported_skills: wants_skills.then(|| offer.catalogue.skills().to_vec()),
         usage: machine,
         capabilities: capabilities.filter(|_| peer.has_websocket()).cloned(),
     }

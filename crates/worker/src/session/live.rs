@@ -14,10 +14,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::execution::Cause;
-use crate::peer::Asked;
 use crate::peer::Frame;
-use crate::peer::advice::Explained;
-use crate::peer::rate::{after_refused_credentials, after_too_many_requests};
+use crate::peer::answer::{Answer, Exchange};
+use crate::peer::rate::after_refused_credentials;
 use crate::peer::repeated::Repeated;
 use crate::session::parts::ConversationParts;
 
@@ -93,32 +92,32 @@ impl Websocket {
         let peer = self.parts.session.origin.peer.clone();
         let mut channel = match peer.connector.channel().await {
             Ok(Opened::Channel(channel)) => channel,
-            Ok(Opened::Refused(response)) if response.is_unauthorized() => {
-                peer.log.refused(Asked::Websocket, &response);
-                return after_refused_credentials(&mut self.rng).max(backoff.next(&mut self.rng));
-            }
-            Ok(Opened::Refused(response)) => {
-                let reason = format!("{}: {}", response.status, response.error_text());
-                peer.log.failed(Asked::Websocket, &reason);
-                if response.status == 429 {
-                    return after_too_many_requests(response.retry_after, &mut self.rng);
-                }
-                return backoff.next(&mut self.rng);
-            }
-            Err(error) => {
-                peer.log.failed(Asked::Websocket, &Explained(&error));
-                return backoff.next(&mut self.rng);
-            }
+            Ok(Opened::Refused(response)) => return self.on_refused(&Answer::of_refusal(&response), backoff),
+            Err(error) => return self.on_refused(&Answer::Nothing(&error), backoff),
         };
         let began = Instant::now();
         let (sender, mut frames) = mpsc::channel(MOST_FRAMES);
         self.opened(sender);
         let reason = self.converse(&mut *channel, &mut frames).await;
-        peer.log.failed(Asked::Websocket, &reason);
+        self.parts.session.record(Exchange::Websocket, &Answer::Failed(reason));
         if began.elapsed() >= LONGEST_DELAY {
             backoff.reset();
         }
         backoff.next(&mut self.rng)
+    }
+
+    /// Records that no websocket was opened. Returns the delay before the next attempt.
+    fn on_refused(&mut self, answer: &Answer<'_>, backoff: &mut Backoff) -> Duration {
+        self.parts.session.record(Exchange::Websocket, answer);
+        match answer {
+            Answer::TooMany(_) => {
+                self.parts.session.origin.peer.gate(Exchange::Websocket).silence(Instant::now())
+            }
+            Answer::Unauthorized(_) => {
+                after_refused_credentials(&mut self.rng).max(backoff.next(&mut self.rng))
+            }
+            _ => backoff.next(&mut self.rng),
+        }
     }
 
     fn opened(&mut self, frames: mpsc::Sender<Frame>) {
@@ -161,7 +160,7 @@ impl Websocket {
                 biased;
                 () = sleep_until(stable), if heard_any && !said_stable => {
                     said_stable = true;
-                    self.parts.session.origin.peer.log.answered(Asked::Websocket);
+                    self.parts.session.record(Exchange::Websocket, &Answer::Good);
                 }
                 () = sleep_until(next_ping) => {
                     if asked {
@@ -173,7 +172,7 @@ impl Websocket {
                 Some(frame) = frames.recv() => {
                     channel.send(frame.text).await?;
                     // Who asked may wait no longer.
-                    let _ = frame.said.send(());
+                    let _ = frame.written.send(());
                 }
                 heard = channel.receive() => {
                     heard_any = true;

@@ -40,8 +40,9 @@ use crate::capacity::Offer;
 use crate::capacity::slots::Usage;
 use crate::execution::origin::Origin;
 use crate::execution::running::Running;
+use crate::peer::answer::{Answer, Contact, Exchange};
 use crate::peer::token::TokenKeeper;
-use crate::session::fleet::{Orchestrators, Sign};
+use crate::session::fleet::Orchestrators;
 
 /// One orchestrator, as both paths and the tasks that came from it see it.
 #[derive(Debug)]
@@ -56,9 +57,17 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Its orchestrator gave a sign. What was kept for one that was down is offered when it is up again.
-    pub(crate) fn heard(&self, sign: Sign) {
-        if self.orchestrators.heard(self.origin.orchestrator, sign) {
+    /// Records the answer to an exchange with the orchestrator, and passes its sign on to the fleet.
+    pub(crate) fn record(&self, exchange: Exchange, answer: &Answer<'_>) {
+        if let Some(contact) = self.origin.peer.record(exchange, answer) {
+            self.on_contact(contact);
+        }
+    }
+
+    /// Passes a sign on to the fleet. Results that were kept for an orchestrator that was down are offered when it is up
+    /// again.
+    pub(crate) fn on_contact(&self, contact: Contact) {
+        if self.orchestrators.heard(self.origin.orchestrator, contact) {
             self.origin.delivery.offer_all(false);
         }
     }

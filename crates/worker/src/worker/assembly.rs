@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastrand::Rng;
 use rxon::WorkerId;
 use rxon::model::GpuInfo;
 use rxon::secrets::Secrets;
@@ -26,7 +25,7 @@ use crate::capacity::turns::{Precedence, Turns};
 use crate::config::{
     ConfigError, MultiOrchestratorMode, OrchestratorEntry, Secret, ShutdownPolls, WorkerConfig, wrong_token,
 };
-use crate::delivery::{Delivery, OnIgnored, Outbox, OutboxSettings};
+use crate::delivery::{Delivery, DeliveryCounts, OnIgnored, OutboxSettings};
 use crate::execution::counts::Counts;
 use crate::execution::origin::Origin;
 use crate::execution::running::Running;
@@ -35,8 +34,9 @@ use crate::files::{Files, Storage};
 use crate::health::Health;
 use crate::health::metrics::Metrics;
 use crate::health::pulse::Pulse;
+use crate::peer::Peer;
+use crate::peer::log::{PeerCounts, PeerLog};
 use crate::peer::token::{Renewing, TokenKeeper};
-use crate::peer::{Peer, PeerCounts};
 use crate::session::commands::Commands;
 use crate::session::fleet::Orchestrators;
 use crate::session::{
@@ -115,6 +115,9 @@ impl Assembly {
         let profile = Profile::new(worker_id.clone(), plan.worker_type(), skills, advertised(&config));
         let offer = offer(&mut plan, slots.clone());
         let executor = executor(&mut plan, worker_id.clone(), files, changes.clone(), &mut metrics);
+        let (exchanges, results) = (PeerCounts::default(), DeliveryCounts::default());
+        exchanges.register(metrics.registry());
+        results.register(metrics.registry());
         let names = entries.iter().map(|entry| entry.url.to_string()).collect();
         let (ends, senders) = (Ends::default(), TaskTracker::new());
         let wiring = Wiring {
@@ -122,7 +125,8 @@ impl Assembly {
             secrets,
             worker_id,
             changes: changes.clone(),
-            metrics: &metrics,
+            exchanges,
+            results,
             orchestrators: Arc::new(Orchestrators::new(mode, names, slots)),
             senders: senders.clone(),
             on_ignored: plan.on_ignored,
@@ -274,7 +278,8 @@ struct Wiring<'a> {
     secrets: Arc<Secrets>,
     worker_id: WorkerId,
     changes: Arc<HeartbeatTrigger>,
-    metrics: &'a Metrics,
+    exchanges: PeerCounts,
+    results: DeliveryCounts,
     orchestrators: Arc<Orchestrators>,
     senders: TaskTracker,
     on_ignored: Option<OnIgnored>,
@@ -289,24 +294,23 @@ impl Wiring<'_> {
         let token = Token::new(entry.token.expose())
             .map_err(|_| ConfigError::new(vec![wrong_token("WORKER_TOKEN")]))?;
         let seal = Seal::new(self.worker_id.clone(), entry.token.expose());
-        let name: Arc<str> = entry.url.to_string().into();
+        let log = PeerLog::new(entry.url.to_string().into(), &self.exchanges);
         let connector = match &self.connector {
             Some(connector) => connector.clone(),
             None => self.http(entry, &token)?,
         };
         let eager = entry.url.is_secure() && self.config.tls().identity.cert_path.is_some();
-        let tokens = TokenKeeper::new(name.clone(), connector.clone(), token, entry.token.expose(), eager);
+        let tokens = TokenKeeper::new(log.clone(), connector.clone(), token, entry.token.expose(), eager);
         let connector = Arc::new(Renewing::new(connector, tokens.clone(), seal.clone()));
-        let counts = PeerCounts::new(self.metrics, &name);
-        let peer = Peer::new(name, connector, seal, counts);
+        let peer = Peer::new(log, connector, seal);
         let delivery = Delivery::new(
             peer.clone(),
             self.worker_id.clone(),
+            self.outbox_settings(),
             self.changes.clone(),
             self.on_ignored.clone(),
-            Outbox::new(self.outbox_settings(), Rng::new()),
+            &self.results,
             self.senders.clone(),
-            self.orchestrators.count(),
         );
         let progress = Arc::new(ProgressBoard::default());
         let secrets = self.secrets.clone();
@@ -343,6 +347,7 @@ impl Wiring<'_> {
             first_delay: self.config.result_retry_initial_delay,
             max_age: self.config.worker_result_max_age,
             resend_ambiguous: self.config.result_resend_ambiguous,
+            sharers: self.orchestrators.count(),
         }
     }
 }

@@ -131,7 +131,7 @@ async fn close_files(files: &Files, spool: Option<Arc<Spool>>, deliveries: &[Arc
         spool.close().await;
     }
     for delivery in deliveries {
-        delivery.let_go();
+        delivery.drop_belongings();
     }
     files.close().await;
 }
@@ -144,14 +144,13 @@ async fn open_spool(
 ) -> Result<Option<Arc<Spool>>, Error> {
     let Some(folder) = settings.outbox_dir.clone() else { return Ok(None) };
     let opened = Spool::open(folder, worker_id).await;
-    let (spool, results) = opened.map_err(|(file, error)| Error::Outbox {
+    let opened = opened.map_err(|(file, error)| Error::Outbox {
         file: file.display().to_string(),
         source: Box::new(error),
     })?;
     let deliveries: Vec<Arc<Delivery>> =
         sessions.iter().map(|session| session.origin.delivery.clone()).collect();
-    distribute(&spool, results, &deliveries, settings.result_max_age);
-    Ok(Some(spool))
+    Ok(Some(distribute(opened, &deliveries, settings.result_max_age)))
 }
 
 /// Sends results of an earlier run as soon as their orchestrators know the worker.

@@ -1,4 +1,4 @@
-//! Results on disk: what becomes of them there while they are on their way.
+//! Keeping results on disk while they are on their way.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use rxon::model::{Generation, Task};
 
 use super::Delivery;
 use crate::delivery::outbox::Entry;
-use crate::delivery::spool::{Begun, Key, Record, Spool, TaskKey, unix_millis};
+use crate::delivery::spool::{BegunTask, Key, Record, Spool, TaskKey, unix_millis};
 use crate::threads::lock;
 
 impl Delivery {
-    /// From now on results are kept on disk. These are there already: they wait until [`release`](Self::release).
-    pub(crate) fn keep_in(self: &Arc<Self>, spool: Arc<Spool>, results: Vec<(Key, Record)>) {
+    /// Keeps results on disk from now on. Those that are there already wait until [`release`](Self::release).
+    fn keep_in(&self, spool: Arc<Spool>, results: Vec<(Key, Record)>) {
         // Set once, before anything runs.
         let _ = self.spool.set(spool);
-        let resends = lock(&self.books).outbox.resends_ambiguous();
+        let resends = lock(&self.state).outbox.resends_ambiguous();
         let is_ambiguous = |record: &Record| record.is_in_flight && !resends;
         let (ambiguous, results): (Vec<_>, Vec<_>) =
             results.into_iter().partition(|(_, record)| is_ambiguous(record));
         for (key, record) in ambiguous {
             tracing::error!(
                 task_id = %record.task_id.shown(), job_id = %record.job_id.shown(), orchestrator = %self.peer.name,
-                "the result is given up: it was being sent when the process died, and is not sent twice"
+                "the result is given up: it was being sent when the process died, and must not be sent twice"
             );
             self.unstore_as_rejected(key, "the orchestrator may have got it before the process died");
         }
@@ -41,12 +41,12 @@ impl Delivery {
         } else {
             Generation::Older
         };
-        self.peer.assume(generation);
+        self.peer.assume_generation(generation);
         let at = unix_millis();
-        self.change(|books, now| {
-            books.outbox.hold();
+        self.change(|state, now| {
+            state.outbox.hold();
             for (key, record) in results {
-                books.recent.remember(record.task_id.clone(), record.body.clone(), now);
+                state.recent.remember(record.task_id.clone(), record.body.clone(), now);
                 let age = Duration::from_millis(at.saturating_sub(record.since));
                 let entry = Entry {
                     belongings: None,
@@ -56,20 +56,20 @@ impl Delivery {
                     is_replacement: record.is_replacement,
                     stored: Some(key),
                 };
-                books.outbox.restore(entry, age, now);
+                state.outbox.restore(entry, age, now);
             }
         });
     }
 
-    /// Results of an earlier run are offered now.
-    pub(crate) fn release(self: &Arc<Self>) {
-        self.rearrange(|books, _| books.outbox.release());
+    /// Offers the results of an earlier run.
+    pub(crate) fn release(&self) {
+        self.change(|state, _| state.outbox.release());
     }
 
-    /// A task was accepted and waits, or is about to start. Returns when that would survive the process.
-    pub(crate) async fn under_way(&self, task: &Task, started: bool) {
+    /// Records a task that was accepted and waits, or is about to start. Returns when the record would survive the process.
+    pub(crate) async fn record_task(&self, task: &Task, started: bool) {
         let Some(spool) = self.spool.get() else { return };
-        let begun = Begun {
+        let begun = BegunTask {
             job_id: task.job_id.clone(),
             name: task.name.clone(),
             started,
@@ -78,40 +78,40 @@ impl Delivery {
         spool.begin(self.task_key(&task.task_id), begun).await;
     }
 
-    /// Where a result must not be sent twice, and its orchestrator could not tell, those after this process have to know
-    /// that it may have been sent.
+    /// Records a try of a result that must not be sent twice, to an orchestrator that could not tell: the next process has
+    /// to know that it may have been sent.
     pub(in crate::delivery) async fn begin_try(&self, entry: &Entry, generation: Generation) {
         let Some((spool, key)) = self.spool.get().zip(entry.stored) else { return };
-        if !generation.recognises_repeats() && !lock(&self.books).outbox.resends_ambiguous() {
+        if !generation.recognises_repeats() && !lock(&self.state).outbox.resends_ambiguous() {
             spool.begin_try(key).await;
         }
     }
 
-    /// It was not taken, and may be sent again.
+    /// Records that the orchestrator did not take the result, so that it may be sent again.
     pub(super) fn end_try(&self, entry: &Entry, resends_ambiguous: bool) {
         if let (Some(spool), Some(key), false) = (self.spool.get(), entry.stored, resends_ambiguous) {
             spool.end_try(key);
         }
     }
 
-    /// A task has no result.
-    pub(super) fn abandon(&self, task_id: &TaskId) {
+    /// Records that a task has no result.
+    pub(in crate::delivery) fn abandon(&self, task_id: &TaskId) {
         if let Some(spool) = self.spool.get() {
             spool.end(self.task_key(task_id));
         }
     }
 
-    /// Returns when the result would survive the process, where it is to, with its number.
+    /// Writes a result to disk, if results are kept there. Returns its number when it would survive the process.
     pub(super) async fn store(&self, entry: &Entry) -> Option<Key> {
         let spool = self.spool.get()?;
         Some(spool.keep(self.record(entry, entry.body.clone())).await)
     }
 
-    /// A failure goes in the place of a result that was refused.
+    /// Replaces a refused result by a failure.
     pub(super) fn store_instead(&self, entry: &Entry, body: Bytes, why: &str, reason: &str) -> Option<Key> {
         let (spool, key) = (self.spool.get()?, entry.stored?);
         let record = Record { is_replacement: true, ..self.record(entry, body) };
-        Some(spool.replace(key, &said(why, reason), record))
+        Some(spool.replace(key, &with_reason(why, reason), record))
     }
 
     pub(super) fn unstore(&self, key: Option<Key>) {
@@ -122,7 +122,7 @@ impl Delivery {
 
     pub(super) fn reject(&self, entry: &Entry, why: &str, reason: &str) {
         if let Some(key) = entry.stored {
-            self.unstore_as_rejected(key, &said(why, reason));
+            self.unstore_as_rejected(key, &with_reason(why, reason));
         }
     }
 
@@ -132,19 +132,20 @@ impl Delivery {
         }
     }
 
-    /// The tasks whose results are not acknowledged: those that are lost with the process, and those on disk.
+    /// The tasks whose results are not acknowledged: first those whose results are lost with the process, then those whose
+    /// results are on disk.
     pub(crate) fn left_over(&self) -> (Vec<TaskId>, Vec<TaskId>) {
-        let books = lock(&self.books);
+        let state = lock(&self.state);
         let is_kept =
             |key: Option<Key>| self.spool.get().zip(key).is_some_and(|(spool, key)| spool.is_written(key));
-        let (kept, lost): (Vec<_>, Vec<_>) = books.outbox.left_over().partition(|(_, key)| is_kept(*key));
+        let (kept, lost): (Vec<_>, Vec<_>) = state.outbox.left_over().partition(|(_, key)| is_kept(*key));
         let ids = |results: Vec<(&TaskId, Option<Key>)>| {
             results.into_iter().map(|(task_id, _)| task_id.clone()).collect()
         };
         (ids(lost), ids(kept))
     }
 
-    /// Whether results would survive the process now; None where they are not to.
+    /// Whether results would survive the process now; `None` if they are not kept on disk.
     pub(crate) fn is_on_disk(&self) -> Option<bool> {
         self.spool.get().map(|spool| spool.is_well())
     }
@@ -167,9 +168,8 @@ impl Delivery {
     }
 }
 
-/// Gives each orchestrator the results that are for it. Those for others stay in the file until one of them is
-/// configured again, or they are too old.
-pub(crate) fn distribute(
+/// See [`distribute`](crate::delivery::distribute).
+pub(in crate::delivery) fn distribute(
     spool: &Arc<Spool>,
     results: Vec<(Key, Record)>,
     deliveries: &[Arc<Delivery>],
@@ -188,7 +188,7 @@ pub(crate) fn distribute(
     }
 }
 
-/// Results for an orchestrator that is not configured.
+/// Leaves the results for an orchestrator that is not configured in the file, and gives up those that are too old.
 fn leave(spool: &Spool, orchestrator: &str, results: Vec<(Key, Record)>, max_age: Duration) {
     let now = unix_millis();
     let is_old = |record: &Record| Duration::from_millis(now.saturating_sub(record.since)) >= max_age;
@@ -213,6 +213,6 @@ fn leave(spool: &Spool, orchestrator: &str, results: Vec<(Key, Record)>, max_age
     }
 }
 
-fn said(why: &str, reason: &str) -> String {
+fn with_reason(why: &str, reason: &str) -> String {
     if reason.is_empty() { why.to_owned() } else { format!("{why}: {reason}") }
 }

@@ -1,13 +1,19 @@
-use rxon::{ErrorKind, ExchangeProgress};
+use rxon::transport::Response;
+use rxon::{Error, ErrorKind, ExchangeProgress, JobId};
 
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn outbox(quick_tries: u32) -> Outbox {
-    let settings =
-        OutboxSettings { quick_tries, first_delay: SECOND, max_age: 86_400 * SECOND, resend_ambiguous: true };
-    Outbox::new(settings, Rng::with_seed(3))
+    let settings = OutboxSettings {
+        quick_tries,
+        first_delay: SECOND,
+        max_age: 86_400 * SECOND,
+        resend_ambiguous: true,
+        sharers: 1,
+    };
+    Outbox::new(settings, RateGate::default(), Rng::with_seed(3))
 }
 
 fn entry(name: &str) -> Entry {
@@ -25,12 +31,26 @@ fn refused() -> Error {
     Error::new(ErrorKind::Connect, "refused")
 }
 
+/// An answer comes, of which the peer tells the gate.
+fn answer(outbox: &mut Outbox, id: Id, response: &Response, now: Instant) -> Verdict {
+    match response.status {
+        429 => outbox.gate.on_refused(now, response.retry_after),
+        _ => outbox.gate.on_accepted(),
+    }
+    outbox.on_reply(id, &Reply::Answer(response.clone()), now)
+}
+
+/// No answer comes.
+fn fail(outbox: &mut Outbox, id: Id, error: Error, recognises_repeats: bool, now: Instant) -> Verdict {
+    outbox.on_reply(id, &Reply::NoAnswer { error, recognises_repeats }, now)
+}
+
 /// Makes tries until the verdict is not a delay, or `tries` were made; gives what was waited before each.
-fn delays(outbox: &mut Outbox, now: &mut Instant, tries: usize, answer: &Response) -> Vec<Verdict> {
+fn delays(outbox: &mut Outbox, now: &mut Instant, tries: usize, response: &Response) -> Vec<Verdict> {
     (0..tries)
         .map_while(|_| {
             let (id, _) = outbox.take(*now)?;
-            let verdict = outbox.on_answer(id, answer, *now);
+            let verdict = answer(outbox, id, response, *now);
             if let Verdict::Later { delay, .. } | Verdict::Unauthorized(delay) = verdict {
                 *now += delay;
             }
@@ -67,7 +87,7 @@ fn an_acknowledged_or_ignored_result_is_gone() {
         let mut outbox = outbox(5);
         outbox.push(entry("t"), now);
         let (id, _) = outbox.take(now).expect("ready");
-        assert_eq!(outbox.on_answer(id, &Response::new(200, body), now), expected);
+        assert_eq!(answer(&mut outbox, id, &Response::new(200, body), now), expected);
         assert_eq!((outbox.len(), outbox.bytes(), outbox.next_due(now)), (0, 0, None));
     }
 }
@@ -77,12 +97,12 @@ fn a_refused_body_is_replaced_once_and_its_replacement_rejected() {
     let (mut outbox, now) = (outbox(5), Instant::now());
     outbox.push(entry("t"), now);
     let (id, _) = outbox.take(now).expect("ready");
-    let verdict = outbox.on_answer(id, &Response::new(413, "too large"), now);
+    let verdict = answer(&mut outbox, id, &Response::new(413, "too large"), now);
     assert_eq!(verdict, Verdict::Replace("result refused: 413, 20 bytes".to_owned()));
     outbox.replace(id, Bytes::from_static(b"{}"), None, now);
     let (id, entry) = outbox.take(now).expect("the replacement");
     assert!(entry.is_replacement);
-    assert!(matches!(outbox.on_answer(id, &Response::new(400, ""), now), Verdict::Rejected(_)));
+    assert!(matches!(answer(&mut outbox, id, &Response::new(400, ""), now), Verdict::Rejected(_)));
     assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
 }
 
@@ -103,8 +123,8 @@ fn a_429_silences_all_results_and_is_no_try() {
     outbox.push(entry("a"), now);
     outbox.push(entry("b"), now);
     let (id, _) = outbox.take(now).expect("ready");
-    let verdict = outbox.on_answer(id, &Response::new(429, ""), now);
-    let Verdict::Silence { silence, first: true } = verdict else { panic!("{verdict:?}") };
+    let verdict = answer(&mut outbox, id, &Response::new(429, ""), now);
+    let Verdict::Silence(silence) = verdict else { panic!("{verdict:?}") };
     assert!((61.0..=66.0).contains(&silence.as_secs_f64()));
     assert!(outbox.take(now + 60 * SECOND).is_none());
     assert_eq!(outbox.next_due(now), Some(now + silence));
@@ -124,7 +144,7 @@ fn outbox_with_retry_after() -> Outbox {
     outbox.push(entry("a"), told_at());
     let (id, _) = outbox.take(told_at()).expect("ready");
     let response = Response { retry_after: Some(7 * SECOND), ..Response::new(429, "") };
-    outbox.on_answer(id, &response, told_at());
+    answer(&mut outbox, id, &response, told_at());
     outbox
 }
 
@@ -162,7 +182,7 @@ fn an_ambiguous_try_is_repeated_as_the_settings_say() {
         outbox.settings.resend_ambiguous = resend;
         outbox.push(entry("t"), now);
         let (id, _) = outbox.take(now).expect("ready");
-        let verdict = outbox.on_error(id, &lost(), newer, now);
+        let verdict = fail(&mut outbox, id, lost(), newer, now);
         assert_eq!(matches!(verdict, Verdict::Later { .. }), again, "{verdict:?}");
         assert_eq!(outbox.len(), usize::from(again));
     }
@@ -171,7 +191,7 @@ fn an_ambiguous_try_is_repeated_as_the_settings_say() {
     outbox.push(entry("t"), now);
     let (id, _) = outbox.take(now).expect("ready");
     assert!(
-        matches!(outbox.on_error(id, &refused(), false, now), Verdict::Later { .. }),
+        matches!(fail(&mut outbox, id, refused(), false, now), Verdict::Later { .. }),
         "never sent at all"
     );
 }
@@ -191,7 +211,7 @@ fn what_waits_is_offered_when_the_orchestrator_is_up_again() {
     let (mut outbox, now) = (outbox(1), Instant::now());
     outbox.push(entry("t"), now);
     let (id, _) = outbox.take(now).expect("ready");
-    outbox.on_error(id, &refused(), true, now);
+    fail(&mut outbox, id, refused(), true, now);
     assert!(outbox.take(now).is_none());
     outbox.offer_all(false, now);
     assert!(outbox.take(now).is_some());
@@ -205,23 +225,23 @@ fn refused_credentials_hold_up_all_results_and_are_tried_with_one() {
     }
     let under_way: Vec<_> = (0..2).filter_map(|_| outbox.take(now)).collect();
     for (id, _) in under_way {
-        assert!(matches!(outbox.on_answer(id, &Response::new(401, ""), now), Verdict::Unauthorized(_)));
+        assert!(matches!(answer(&mut outbox, id, &Response::new(401, ""), now), Verdict::Unauthorized(_)));
     }
     for status in [403, 401] {
         assert!(outbox.take(now + 4 * SECOND).is_none());
-        assert_eq!(outbox.wanted(now), 1);
+        assert_eq!(outbox.has_more(), true);
         now = outbox.next_due(now).expect("a pause");
         let (id, _) = outbox.take(now).expect("one finds out");
         assert!(outbox.take(now).is_none(), "but only one");
-        assert_eq!((outbox.wanted(now), outbox.next_due(now)), (0, None));
-        outbox.on_answer(id, &Response::new(status, ""), now);
+        assert_eq!((outbox.has_more(), outbox.next_due(now)), (false, None));
+        answer(&mut outbox, id, &Response::new(status, ""), now);
     }
     now += 7 * SECOND;
     let (id, _) = outbox.take(now).expect("one finds out");
-    outbox.on_error(id, &refused(), true, now);
+    fail(&mut outbox, id, refused(), true, now);
     let (id, _) = outbox.take(now).expect("no answer: another finds out");
     assert!(outbox.take(now).is_none());
-    outbox.on_answer(id, &Response::new(200, ""), now);
+    answer(&mut outbox, id, &Response::new(200, ""), now);
     assert!(outbox.take(now).is_some() && outbox.take(now).is_some());
 }
 
@@ -243,14 +263,14 @@ fn the_limit_is_learned_and_the_age_counts_while_it_holds() {
         taken += 1;
         let status = if taken > 10 { 429 } else { 200 };
         refusals += u32::from(status == 429);
-        outbox.on_answer(id, &Response::new(status, ""), now);
+        answer(&mut outbox, id, &Response::new(status, ""), now);
     }
     assert_eq!(refusals, 1, "the first teaches the limit");
     outbox.push(entry("old"), now);
     now += 61 * SECOND;
     outbox.settings.max_age = 60 * SECOND;
     let (id, _) = outbox.take(now).expect("ready");
-    assert!(matches!(outbox.on_answer(id, &Response::new(429, ""), now), Verdict::Rejected(_)));
+    assert!(matches!(answer(&mut outbox, id, &Response::new(429, ""), now), Verdict::Rejected(_)));
     assert_eq!(outbox.len(), 0);
 }
 
@@ -259,7 +279,7 @@ fn what_a_sender_lost_is_tried_again() {
     let (mut outbox, now) = (outbox(5), Instant::now());
     outbox.push(entry("t"), now);
     let (id, _) = outbox.take(now).expect("ready");
-    outbox.on_lost(id, now);
+    outbox.on_reply(id, &Reply::Unknown, now);
     assert!(outbox.holds(&entry("t").task_id));
     let due = outbox.next_due(now).expect("later");
     assert!(outbox.take(due).is_some());
@@ -271,11 +291,11 @@ fn a_task_is_held_until_its_last_result_is_gone() {
     let task = entry("t").task_id;
     outbox.push(entry("t"), now);
     let (id, _) = outbox.take(now).expect("ready");
-    outbox.on_answer(id, &Response::new(400, ""), now);
+    answer(&mut outbox, id, &Response::new(400, ""), now);
     outbox.replace(id, Bytes::new(), None, now);
     assert!(outbox.holds(&task));
     let (id, _) = outbox.take(now).expect("ready");
-    outbox.on_answer(id, &Response::new(200, ""), now);
+    answer(&mut outbox, id, &Response::new(200, ""), now);
     assert!(!outbox.holds(&task));
 }
 

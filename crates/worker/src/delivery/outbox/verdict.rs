@@ -1,130 +1,224 @@
-//! What an answer means for a result, or the lack of one.
+//! The verdict on a result after a try. Pure.
 //!
-//! | answer | means |
+//! | answer | verdict |
 //! |---|---|
 //! | 2xx | acknowledged, or ignored, which is obeyed |
-//! | 400, 404, 413, 422 | a small failure goes in its place, once |
-//! | 401, 403 | nothing is sent for 5 s, then one result; the others once that was answered otherwise. No try, and never final: not even `WORKER_RESULT_MAX_AGE` counts |
-//! | 429 | nothing is sent until the silence is over. No try, but the age counts |
+//! | 400, 404, 413, 422 | a small failure replaces the result, once |
+//! | 401, 403 | nothing is sent for 5 s, then a single result; the others once that was answered otherwise. Not a try, and never final: not even `WORKER_RESULT_MAX_AGE` counts |
+//! | 429 | nothing is sent until the silence is over. Not a try, but the age counts |
 //! | 5xx that names an error | tried again for an hour; `Job not found` only until the quick tries have ended; `No suitable workers …` without quick tries |
-//! | anything else, or none | tried again until the age is reached |
+//! | any other, or none | tried again until the age is reached |
 
 use std::time::Duration;
 
-use rxon::backoff::add_quarter;
+use fastrand::Rng;
+use rxon::Error;
+use rxon::backoff::{Backoff, Jitter, add_quarter};
 use rxon::model::ResultAnswer;
 use rxon::secrets::masked;
 use rxon::transport::Response;
 use tokio::time::Instant;
 
-use super::{Id, Outbox};
+use super::entry::{Entry, OutboxSettings};
+use crate::peer::answer::Answer;
 use crate::peer::rate::after_refused_credentials;
 
-/// Kept results are offered this often, plus up to a quarter.
+/// The greatest delay between quick tries.
+const MAX_QUICK_DELAY: Duration = Duration::from_secs(60);
+
+/// The interval at which kept results are offered, plus up to a quarter.
 const KEPT_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long an orchestrator may answer a result with an error of its own before it is given up.
+/// How long an orchestrator may answer a result with an error of its own before the result is given up.
 const SERVER_ERROR_PATIENCE: Duration = Duration::from_secs(3600);
 
-/// Both known orchestrators say so to a failure that they would dispatch again, while no worker is idle.
+/// The answer of both known orchestrators to a failure that they would dispatch again, while no worker is idle.
 const NOBODY_IDLE: &str = "No suitable workers";
 
-/// Why a result that reached its age is given up.
+/// The reason for giving up a result that has reached the age.
 const TOO_OLD: &str = "it was not acknowledged in all that time";
 
-/// What an answer, or the lack of one, means for a result.
+/// What came of a try.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Answer(Response),
+    /// No answer; `recognises_repeats` if the orchestrator can tell a repeated result from a new one.
+    NoAnswer {
+        error: Error,
+        recognises_repeats: bool,
+    },
+    /// The result could not be sent at all, for this reason.
+    Unsendable(String),
+    /// The sender was lost.
+    Unknown,
+}
+
+impl Reply {
+    /// The answer, if an exchange took place.
+    pub(crate) fn answer(&self) -> Option<Answer<'_>> {
+        match self {
+            Self::Answer(response) => Some(Answer::of(response)),
+            Self::NoAnswer { error, .. } => Some(Answer::Nothing(error)),
+            Self::Unsendable(_) | Self::Unknown => None,
+        }
+    }
+
+    /// The reason that the orchestrator or the error gives.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Answer(response) => response.error_text(),
+            Self::NoAnswer { error, .. } => error.chain().to_string(),
+            Self::Unsendable(_) | Self::Unknown => String::new(),
+        }
+    }
+}
+
+/// The verdict on a result after a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The orchestrator has it.
+    /// The orchestrator has the result.
     Acknowledged,
-    /// The orchestrator has no use for it. Obeyed.
+    /// The orchestrator has no use for the result, for this reason. Obeyed.
     Ignored(String),
-    /// It is tried again after this delay. `newly_kept` after the last of the quick tries.
+    /// The result is tried again after this delay. `newly_kept` after the last of the quick tries.
     Later { delay: Duration, newly_kept: bool },
     /// The orchestrator refuses the worker's credentials: no result is sent for this long.
     Unauthorized(Duration),
-    /// The orchestrator has had enough of all results for this long; `first` when that is news.
-    Silence { silence: Duration, first: bool },
-    /// This body will never be taken: a small failure goes in its place.
+    /// The orchestrator limits the rate of results: none is sent for this long.
+    Silence(Duration),
+    /// This body will never be taken: a small failure replaces it.
     Replace(String),
-    /// It is given up.
+    /// The result is given up.
     Rejected(String),
 }
 
-impl Outbox {
-    pub(super) fn judge(&mut self, id: Id, response: &Response, now: Instant) -> Verdict {
-        if response.is_success() {
-            let answer = ResultAnswer::read(&response.body);
-            return if answer.is_ignored() {
-                let reason = answer.reason.as_deref().unwrap_or("no reason given");
-                Verdict::Ignored(masked(reason).into_owned())
-            } else {
-                Verdict::Acknowledged
-            };
-        }
-        match response.status {
-            429 => self.judge_rate_limit(id, response.retry_after, now),
-            401 | 403 => Verdict::Unauthorized(after_refused_credentials(&mut self.rng)),
-            400 | 404 | 413 | 422 => {
-                let size = self.entries.get(&id).map_or(0, |state| state.entry.body.len());
-                let problem = format!("result refused: {}, {size} bytes", response.status);
-                match self.entries.get(&id) {
-                    Some(state) if !state.entry.is_replacement => Verdict::Replace(problem),
-                    _ => Verdict::Rejected(problem),
+/// A result that is not acknowledged, with the history of its tries.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) entry: Entry,
+    tries: u32,
+    backoff: Backoff,
+    since: Instant,
+    /// The age at that time: the result may be from an earlier process.
+    earlier: Duration,
+    server_error_since: Option<Instant>,
+    is_kept: bool,
+}
+
+impl Pending {
+    pub(super) fn new(entry: Entry, earlier: Duration, first_delay: Duration, now: Instant) -> Self {
+        let backoff = Backoff::new(first_delay, MAX_QUICK_DELAY, Jitter::AddQuarter);
+        Self { entry, tries: 0, backoff, since: now, earlier, server_error_since: None, is_kept: false }
+    }
+
+    pub(super) fn begin_try(&mut self) {
+        self.tries += 1;
+    }
+
+    /// Takes back a try whose answer says nothing against the result.
+    pub(super) fn uncount_try(&mut self) {
+        self.tries = self.tries.saturating_sub(1);
+    }
+
+    fn is_too_old(&self, settings: &OutboxSettings, now: Instant) -> bool {
+        self.earlier.saturating_add(now.duration_since(self.since)) >= settings.max_age
+    }
+
+    /// Returns the verdict after a reply. `silence` is how long the rate gate is closed.
+    pub(super) fn judge(
+        &mut self,
+        reply: &Reply,
+        silence: Duration,
+        settings: &OutboxSettings,
+        rng: &mut Rng,
+        now: Instant,
+    ) -> Verdict {
+        let (response, answer) = match reply {
+            Reply::Answer(response) => (response, Answer::of(response)),
+            Reply::NoAnswer { error, recognises_repeats } => {
+                if error.is_ambiguous() && !recognises_repeats && !settings.resend_ambiguous {
+                    return Verdict::Rejected(
+                        "the orchestrator may have got it, and could not tell a second one from a new one"
+                            .into(),
+                    );
                 }
+                self.server_error_since = None;
+                return self.retry(settings, rng, now);
             }
-            500..=599 => self.judge_server_error(id, response, now),
-            _ => self.again(id, now),
+            Reply::Unsendable(problem) => return self.replace(problem.clone()),
+            Reply::Unknown => return self.retry(settings, rng, now),
+        };
+        match answer {
+            Answer::Good => acknowledgement(response),
+            Answer::Unknown(_) | Answer::Invalid(_) => {
+                let size = self.entry.body.len();
+                self.replace(format!("result refused: {}, {size} bytes", response.status))
+            }
+            Answer::Unauthorized(_) => Verdict::Unauthorized(after_refused_credentials(rng)),
+            Answer::TooMany(_) if self.is_too_old(settings, now) => Verdict::Rejected(TOO_OLD.to_owned()),
+            Answer::TooMany(_) => Verdict::Silence(silence),
+            Answer::Bad(_) | Answer::Failed(_) | Answer::Nothing(_) => {
+                let is_server_error = (500..600).contains(&response.status);
+                let given_up =
+                    is_server_error.then(|| self.on_server_error(response, settings, now)).flatten();
+                given_up.unwrap_or_else(|| self.retry(settings, rng, now))
+            }
         }
     }
 
-    fn judge_rate_limit(&mut self, id: Id, retry_after: Option<Duration>, now: Instant) -> Verdict {
-        let first = self.gate.on_refused(now, retry_after, &mut self.rng);
-        let silence = self.gate.closed_until(now).map_or(Duration::ZERO, |until| until.duration_since(now));
-        match self.entries.get(&id) {
-            Some(state) if state.age(now) < self.settings.max_age => Verdict::Silence { silence, first },
-            _ => Verdict::Rejected(TOO_OLD.to_owned()),
-        }
+    fn replace(&self, problem: String) -> Verdict {
+        if self.entry.is_replacement { Verdict::Rejected(problem) } else { Verdict::Replace(problem) }
     }
 
-    /// An error that the orchestrator itself names will stay; one of a proxy before it passes.
-    fn judge_server_error(&mut self, id: Id, response: &Response, now: Instant) -> Verdict {
+    /// Returns a verdict if the result is given up. An error that the orchestrator itself names will stay; an error of a
+    /// proxy passes.
+    fn on_server_error(
+        &mut self,
+        response: &Response,
+        settings: &OutboxSettings,
+        now: Instant,
+    ) -> Option<Verdict> {
         let named = serde_json::from_slice::<serde_json::Value>(&response.body)
             .ok()
             .and_then(|body| body.get("error")?.as_str().map(str::to_owned));
-        let Some(state) = self.entries.get_mut(&id) else { return self.again(id, now) };
-        match named {
-            Some(error) => {
-                if error.starts_with(NOBODY_IDLE) {
-                    // It did count: each further try would cost the job another of its few attempts.
-                    state.tries = state.tries.max(self.settings.quick_tries);
-                }
-                let since = *state.server_error_since.get_or_insert(now);
-                let unknown_job = error == "Job not found" && state.tries >= self.settings.quick_tries.max(1);
-                if unknown_job || now.duration_since(since) >= SERVER_ERROR_PATIENCE {
-                    return Verdict::Rejected(format!("{}: {}", response.status, masked(&error)));
-                }
-            }
-            None => state.server_error_since = None,
+        let Some(error) = named else {
+            self.server_error_since = None;
+            return None;
+        };
+        if error.starts_with(NOBODY_IDLE) {
+            // The orchestrator counted it: each further try would cost the job another of its few attempts.
+            self.tries = self.tries.max(settings.quick_tries);
         }
-        self.again(id, now)
+        let since = *self.server_error_since.get_or_insert(now);
+        let is_unknown_job = error == "Job not found" && self.has_no_quick_try_left(settings);
+        (is_unknown_job || now.duration_since(since) >= SERVER_ERROR_PATIENCE)
+            .then(|| Verdict::Rejected(format!("{}: {}", response.status, masked(&error))))
     }
 
-    pub(super) fn again(&mut self, id: Id, now: Instant) -> Verdict {
-        let Some(state) = self.entries.get_mut(&id) else {
-            return Verdict::Rejected("it is no longer there".to_owned());
-        };
-        if state.age(now) >= self.settings.max_age {
+    fn has_no_quick_try_left(&self, settings: &OutboxSettings) -> bool {
+        self.tries >= settings.quick_tries.max(1)
+    }
+
+    fn retry(&mut self, settings: &OutboxSettings, rng: &mut Rng, now: Instant) -> Verdict {
+        if self.is_too_old(settings, now) {
             return Verdict::Rejected(TOO_OLD.to_owned());
         }
-        let kept = state.tries >= self.settings.quick_tries.max(1);
-        let newly_kept = kept && !std::mem::replace(&mut state.kept, kept);
-        if kept {
-            // It may be long: the task's directory does not wait for it.
-            state.entry.belongings = None;
+        if !self.has_no_quick_try_left(settings) {
+            return Verdict::Later { delay: self.backoff.next(rng), newly_kept: false };
         }
-        let delay =
-            if kept { add_quarter(KEPT_INTERVAL, &mut self.rng) } else { state.backoff.next(&mut self.rng) };
-        Verdict::Later { delay, newly_kept }
+        // The wait may be long: the directory of the task does not last for it.
+        self.entry.belongings = None;
+        let newly_kept = !std::mem::replace(&mut self.is_kept, true);
+        Verdict::Later { delay: add_quarter(KEPT_INTERVAL, rng), newly_kept }
+    }
+}
+
+fn acknowledgement(response: &Response) -> Verdict {
+    let answer = ResultAnswer::read(&response.body);
+    if answer.is_ignored() {
+        let reason = answer.reason.as_deref().unwrap_or("no reason given");
+        Verdict::Ignored(masked(reason).into_owned())
+    } else {
+        Verdict::Acknowledged
     }
 }

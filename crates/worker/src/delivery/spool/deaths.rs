@@ -1,23 +1,24 @@
 //! Tasks that died with the process that ran them. Pure.
 //!
-//! An orchestrator dispatches a failed task anew under a new id. So the same task is one of the same orchestrator, job
-//! and name, and of several that ran at once each process that died counts once. A task of that job and name that ends,
-//! in whatever, clears the count.
+//! An orchestrator dispatches a failed task anew under a new id. So tasks of the same orchestrator, job and name count as
+//! the same task, and a process that died with several of them counts once. The end of such a task clears the count,
+//! whatever its outcome.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rxon::WorkerId;
 use rxon::model::{ErrorCode, Failure, TaskResult};
 
-use super::ledger::{DeathKey, Deaths, Ledger, Record};
+use super::ledger::{BegunTask, DeathKey, Deaths, Ledger, Record};
 
-/// This many deaths with the same task are too many to be chance.
+/// The number of deaths with the same task that is not chance.
 const TOO_MANY: u32 = 3;
 
-/// After so long a death is forgotten, in milliseconds.
+/// The time after which a death is forgotten, in milliseconds.
 const REMEMBERED: u64 = 24 * 3600 * 1000;
 
-/// Turns every task that is under way in the file into a failure. Gives how many there were, and how many are final.
+/// Turns every task that is under way in the file into a failure. Returns the number of failures, and how many are final.
 pub(super) fn bury(ledger: &mut Ledger, worker_id: &WorkerId, now: u64) -> (usize, usize) {
     let old = |deaths: &Deaths| now.saturating_sub(deaths.last) >= REMEMBERED;
     let stale: Vec<_> =
@@ -27,7 +28,7 @@ pub(super) fn bury(ledger: &mut Ledger, worker_id: &WorkerId, now: u64) -> (usiz
     }
     let dead: Vec<_> =
         ledger.held().tasks.iter().map(|(task, begun)| (task.clone(), begun.clone())).collect();
-    let death_key = |orchestrator: &std::sync::Arc<str>, begun: &super::ledger::Begun| DeathKey {
+    let death_key = |orchestrator: &Arc<str>, begun: &BegunTask| DeathKey {
         orchestrator: orchestrator.clone(),
         job_id: begun.job_id.clone(),
         name: begun.name.clone(),
@@ -55,17 +56,8 @@ pub(super) fn bury(ledger: &mut Ledger, worker_id: &WorkerId, now: u64) -> (usiz
             let message = "worker process died".to_owned();
             Failure { code: ErrorCode::Transient, message, details: None }
         };
-        let result = TaskResult {
-            job_id: begun.job_id.clone(),
-            task_id: task.task_id.clone(),
-            worker_id: worker_id.clone(),
-            origin_worker_id: worker_id.clone(),
-            status: "failure".to_owned(),
-            data: None,
-            error: Some(failure),
-            data_metadata: BTreeMap::new(),
-            costs: None,
-        };
+        let (job_id, task_id) = (begun.job_id.clone(), task.task_id.clone());
+        let result = TaskResult::failure(job_id, task_id, worker_id.clone(), failure);
         ledger.put(Record {
             orchestrator: task.orchestrator.clone(),
             job_id: begun.job_id.clone(),
@@ -152,7 +144,7 @@ mod tests {
         let counts: Vec<_> = ledger.held().deaths.values().map(|deaths| deaths.count).collect();
         assert_eq!(counts, [1]);
         let (key, begun) = task("waits");
-        ledger.begin(key, super::super::ledger::Begun { started: false, ..begun });
+        ledger.begin(key, BegunTask { started: false, ..begun });
         assert_eq!(bury(&mut ledger, &worker(), 0), (1, 0));
         let counts: Vec<_> = ledger.held().deaths.values().map(|deaths| deaths.count).collect();
         assert_eq!(counts, [1]);

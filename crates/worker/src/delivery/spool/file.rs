@@ -1,4 +1,4 @@
-//! The file of results: what is in it, and how it is changed. Blocks.
+//! The file of results: reading and changing it. Blocks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -10,42 +10,42 @@ use redb::{
 };
 use rxon::{JobId, TaskId, TaskName};
 
-use super::SpoolError;
-use super::ledger::{Batch, Begun, Change, Contents, DeathKey, Deaths, Held, Record, TaskKey};
+use super::error::SpoolError;
+use super::ledger::{Batch, BegunTask, Change, Contents, DeathKey, Deaths, Held, Record, TaskKey};
 use crate::threads::panic_message;
 
 /// The meaning of what is in the tables. A change that an older version would misread makes it 2.
 const FORMAT: u64 = 1;
 
-/// What redb says of a file that a later version of it has written.
+/// The beginning of redb's error for a file that a later version of redb has written.
 const NEWER_REDB: &str = "Expected file format version <=";
 
-/// What is read again and again is hardly anything.
+/// The size of the cache: hardly any row is read twice.
 const CACHE_BYTES: usize = 4 << 20;
 
 const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
 
-/// Orchestrator, job, task, since, newer generation, replacement, in flight, body.
+/// The columns: orchestrator, job, task, since, newer generation, replacement, in flight, body.
 type RecordRow<'a> = (&'a str, &'a str, &'a str, u64, bool, bool, bool, &'a [u8]);
 
 const RESULTS: TableDefinition<'_, u64, RecordRow<'static>> = TableDefinition::new("results");
 
-/// Orchestrator and task; job, name, started, newer generation.
+/// The key: orchestrator and task; the columns: job, name, started, newer generation.
 const TASKS: TableDefinition<'_, (&str, &str), (&str, &str, bool, bool)> = TableDefinition::new("tasks");
 
-/// Orchestrator, job and name; count, last.
+/// The key: orchestrator, job and name; the columns: count, last.
 const DEATHS: TableDefinition<'_, (&str, &str, &str), (u32, u64)> = TableDefinition::new("deaths");
 
 /// An open file.
 #[derive(Debug)]
 pub(super) struct ResultFile(Database);
 
-/// Why a file cannot be read.
+/// The reason why a file cannot be read.
 #[derive(Debug)]
 pub(super) enum Unreadable {
-    /// It is damaged, or no such file.
+    /// It is damaged, or not a file of results.
     Damaged(String),
-    /// Another version has written it, or the disk does not let us.
+    /// Another version has written it, or the disk refuses.
     Refused(SpoolError),
 }
 
@@ -55,24 +55,24 @@ impl ResultFile {
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let database = Database::builder()
                 .set_cache_size(CACHE_BYTES)
-                // Nothing that is read is trusted unseen; without this a damaged file may panic later.
+                // Without this check a damaged file may panic later.
                 .set_check_integrity_on_open(true)
                 .create(path)
-                .map_err(of_opening)?;
+                .map_err(opening_error)?;
             let file = Self(database);
             file.check_format()?;
-            let contents = file.read().map_err(of_reading)?;
+            let contents = file.read().map_err(reading_error)?;
             Ok((file, contents))
         }));
         opened.unwrap_or_else(|payload| Err(Unreadable::Damaged(panic_message(&*payload).to_owned())))
     }
 
     fn check_format(&self) -> Result<(), Unreadable> {
-        let format = self.format().map_err(of_reading)?;
+        let format = self.format().map_err(reading_error)?;
         match format {
             Some(FORMAT) => Ok(()),
             Some(found) => Err(Unreadable::Refused(SpoolError::Format { found: found.to_string() })),
-            None => self.begin().map_err(of_reading),
+            None => self.begin().map_err(reading_error),
         }
     }
 
@@ -117,7 +117,7 @@ impl ResultFile {
             let (key, row) = row?;
             let ((orchestrator, task_id), (job_id, name, started, newer)) = (key.value(), row.value());
             let task_id = TaskId::received(task_id).ok_or_else(|| empty("a task's id"))?;
-            let begun = Begun {
+            let begun = BegunTask {
                 job_id: JobId::received(job_id).ok_or_else(|| empty("a job's id"))?,
                 name: TaskName::received(name).ok_or_else(|| empty("a task's name"))?,
                 started,
@@ -138,7 +138,7 @@ impl ResultFile {
         Ok(contents)
     }
 
-    /// Makes all of the changes, or none. They survive whatever happens once it returns.
+    /// Makes all of the changes, or none. Once it returns they survive any crash.
     pub(super) fn apply(&self, batch: &Batch) -> Result<(), String> {
         if batch.changes.is_empty() {
             return Ok(());
@@ -200,7 +200,7 @@ fn empty(what: &str) -> redb::Error {
     redb::Error::Corrupted(format!("{what} is empty"))
 }
 
-fn of_opening(error: DatabaseError) -> Unreadable {
+fn opening_error(error: DatabaseError) -> Unreadable {
     match error {
         DatabaseError::UpgradeRequired(found) => {
             Unreadable::Refused(SpoolError::Format { found: format!("redb {found}") })
@@ -209,7 +209,7 @@ fn of_opening(error: DatabaseError) -> Unreadable {
             Unreadable::Refused(SpoolError::Format { found: text })
         }
         DatabaseError::Storage(StorageError::Corrupted(text)) => Unreadable::Damaged(text),
-        // No database at all, or one that was cut short.
+        // Not a database at all, or a database that was cut short.
         DatabaseError::Storage(StorageError::Io(error))
             if matches!(
                 error.kind(),
@@ -222,7 +222,7 @@ fn of_opening(error: DatabaseError) -> Unreadable {
     }
 }
 
-fn of_reading(error: redb::Error) -> Unreadable {
+fn reading_error(error: redb::Error) -> Unreadable {
     match error {
         redb::Error::Io(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
             Unreadable::Refused(SpoolError::File { source: Box::new(error) })

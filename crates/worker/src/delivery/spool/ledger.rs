@@ -1,10 +1,11 @@
-//! What the file is to hold, and what of it the file lacks. Pure.
+//! The intended contents of the file, and the changes not yet written. Pure.
 //!
-//! Whoever changes something changes it here, and the writer brings the file after it. What came and went before the
-//! writer looked never costs a write, and a disk that fails for hours makes nothing pile up but what is still of use.
+//! All changes are made here, and the writer updates the file. A result that comes and goes before the writer looks costs
+//! no write, and while a disk fails for hours nothing piles up but results that are still needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rxon::{JobId, TaskId, TaskName};
@@ -12,32 +13,32 @@ use rxon::{JobId, TaskId, TaskName};
 /// The number of a result in the file.
 pub(crate) type Key = u64;
 
-/// More refused results than this never wait to be written down: the oldest are let go.
+/// The maximum number of refused results that wait to be written: the oldest are dropped.
 const MAX_REJECTED: usize = 1_000;
 
-/// Nor more bytes of them, unless it is a single one.
+/// The maximum size of them in bytes, unless it is a single one.
 const MAX_REJECTED_BYTES: usize = 16 << 20;
 
-/// A result, as it is kept.
+/// A result as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// The address of the orchestrator it is for.
+    /// The address of its orchestrator.
     pub(crate) orchestrator: Arc<str>,
     pub(crate) job_id: JobId,
     pub(crate) task_id: TaskId,
-    /// When it was known, in Unix milliseconds.
+    /// When the task ended, in Unix milliseconds.
     pub(crate) since: u64,
-    /// Its orchestrator was of the newer generation.
+    /// The orchestrator was of the newer generation.
     pub(crate) newer: bool,
-    /// It stands in the place of one that was refused.
+    /// The result replaces one that was refused.
     pub(crate) is_replacement: bool,
-    /// Where it must not be sent twice: a try is under way, of which nobody may ever know the end.
+    /// For a result that must not be sent twice: a try is under way whose end may never be known.
     pub(crate) is_in_flight: bool,
-    /// The JSON, not sealed: that is done anew for each try.
+    /// The JSON, not sealed: each try seals it anew.
     pub(crate) body: Bytes,
 }
 
-/// A task, by what makes it one: ids are an orchestrator's own.
+/// The identity of a task: its id is only unique with its orchestrator.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TaskKey {
     pub(crate) orchestrator: Arc<str>,
@@ -46,15 +47,15 @@ pub(crate) struct TaskKey {
 
 /// A task under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Begun {
+pub(crate) struct BegunTask {
     pub(crate) job_id: JobId,
     pub(crate) name: TaskName,
-    /// False while it waits for its limit group: then a death is not its fault.
+    /// False while it waits for its limit group: then the task is not at fault for a death.
     pub(crate) started: bool,
     pub(crate) newer: bool,
 }
 
-/// What is the same task however often it is dispatched: each time it has a new id.
+/// The identity of a task that is dispatched again and again: each time it has a new id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DeathKey {
     pub(crate) orchestrator: Arc<str>,
@@ -62,11 +63,11 @@ pub(crate) struct DeathKey {
     pub(crate) name: TaskName,
 }
 
-/// How many processes died while it ran.
+/// The processes that died while a task ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Deaths {
     pub(crate) count: u32,
-    /// The time of the last, in Unix milliseconds.
+    /// The time of the last death, in Unix milliseconds.
     pub(crate) last: u64,
 }
 
@@ -79,11 +80,11 @@ pub(crate) struct Rejected {
     pub(crate) at: u64,
 }
 
-/// All that a file holds.
+/// The contents of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
     pub(crate) results: BTreeMap<Key, Held>,
-    pub(crate) tasks: BTreeMap<TaskKey, Begun>,
+    pub(crate) tasks: BTreeMap<TaskKey, BegunTask>,
     pub(crate) deaths: BTreeMap<DeathKey, Deaths>,
 }
 
@@ -91,47 +92,47 @@ pub(crate) struct Contents {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Held {
     Here(Record),
-    /// Nobody here has a use for it: it is in the file only, and stays as it is.
+    /// This process does not need it: it is in the file only, and stays there unchanged.
     InFile,
 }
 
-/// Something to be written: a value, or that there is none any more.
+/// A change to be written: a value, or `None` for its removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
     Result(Key, Option<Record>),
-    Task(TaskKey, Option<Begun>),
+    Task(TaskKey, Option<BegunTask>),
     Deaths(DeathKey, Option<Deaths>),
 }
 
-/// What changes at once.
+/// A row of the file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Slot {
+enum RowKey {
     Result(Key),
     Task(TaskKey),
     Deaths(DeathKey),
 }
 
-/// What the writer takes: it is written whole, or given back.
+/// The changes that the writer takes: they are written whole, or given back.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) changes: Vec<Change>,
     pub(crate) rejected: Vec<Rejected>,
 }
 
-/// What the file is to hold, and what of it the file lacks.
+/// The intended contents of the file, and the changes not yet written.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     held: Contents,
-    /// What the file lacks; true for what it never had.
-    lacking: BTreeMap<Slot, bool>,
-    /// Results that no file has yet, among them those being written.
+    /// The rows that differ in the file; true for rows that it never had.
+    lacking: BTreeMap<RowKey, bool>,
+    /// The results that are not in the file yet, those being written included.
     unwritten: BTreeSet<Key>,
     rejected: Vec<Rejected>,
     next_key: Key,
 }
 
 impl Ledger {
-    /// A file holds this.
+    /// The ledger of a file with these contents.
     pub(crate) fn new(held: Contents) -> Self {
         let next_key = held.results.last_key_value().map_or(0, |(key, _)| key + 1);
         Self { held, next_key, ..Self::default() }
@@ -141,13 +142,13 @@ impl Ledger {
         &self.held
     }
 
-    /// A task was accepted, or begins.
-    pub(crate) fn begin(&mut self, task: TaskKey, begun: Begun) {
+    /// Records a task that was accepted, or begins.
+    pub(crate) fn begin(&mut self, task: TaskKey, begun: BegunTask) {
         let is_new = self.held.tasks.insert(task.clone(), begun).is_none();
-        self.mark(Slot::Task(task), is_new);
+        self.mark(RowKey::Task(task), is_new);
     }
 
-    /// A task has ended in this: it is not under way any more, and what of it died before is forgotten.
+    /// Records the result of a task, which is not under way any more, and forgets its deaths.
     pub(crate) fn finish(&mut self, record: Record) -> Key {
         let task = TaskKey { orchestrator: record.orchestrator.clone(), task_id: record.task_id.clone() };
         if let Some(begun) = self.end(task) {
@@ -157,10 +158,10 @@ impl Ledger {
         self.put(record)
     }
 
-    /// A task is not under way any more.
-    pub(super) fn end(&mut self, task: TaskKey) -> Option<Begun> {
+    /// Removes a task that is not under way any more.
+    pub(super) fn end(&mut self, task: TaskKey) -> Option<BegunTask> {
         let begun = self.held.tasks.remove(&task)?;
-        self.mark_gone(Slot::Task(task));
+        self.mark_gone(RowKey::Task(task));
         Some(begun)
     }
 
@@ -169,20 +170,20 @@ impl Ledger {
         self.next_key += 1;
         self.held.results.insert(key, Held::Here(record));
         self.unwritten.insert(key);
-        self.mark(Slot::Result(key), true);
+        self.mark(RowKey::Result(key), true);
         key
     }
 
-    /// A result is of no use any more.
+    /// Removes a result.
     pub(crate) fn remove(&mut self, key: Key) -> Option<Held> {
         let held = self.held.results.remove(&key)?;
         self.unwritten.remove(&key);
-        self.mark_gone(Slot::Result(key));
+        self.mark_gone(RowKey::Result(key));
         Some(held)
     }
 
-    /// A result will never be taken. False when there is none, or too many wait to be written down: then the oldest of
-    /// those is lost.
+    /// Removes a result that will never be taken, and keeps it for people. Returns false if there is no such result, or if
+    /// too many wait to be written: then the oldest of those is lost.
     pub(crate) fn reject(&mut self, key: Key, reason: String, at: u64) -> bool {
         let Some(Held::Here(record)) = self.remove(key) else { return false };
         self.rejected.push(Rejected { record, reason, at });
@@ -199,17 +200,17 @@ impl Ledger {
         self.rejected.len() > MAX_REJECTED || bytes > MAX_REJECTED_BYTES
     }
 
-    /// A try begins, or has ended without anybody having got it.
+    /// Records that a try begins, or has ended and the orchestrator has not received the result.
     pub(crate) fn set_in_flight(&mut self, key: Key, is_in_flight: bool) {
         if let Some(Held::Here(record)) = self.held.results.get_mut(&key)
             && record.is_in_flight != is_in_flight
         {
             record.is_in_flight = is_in_flight;
-            self.mark(Slot::Result(key), false);
+            self.mark(RowKey::Result(key), false);
         }
     }
 
-    /// Nobody here has a use for this result, but somebody may later.
+    /// Leaves a result in the file that this process does not need.
     pub(crate) fn leave_in_file(&mut self, key: Key) {
         if let Some(held) = self.held.results.get_mut(&key)
             && !self.unwritten.contains(&key)
@@ -220,24 +221,24 @@ impl Ledger {
 
     pub(super) fn set_deaths(&mut self, key: DeathKey, deaths: Deaths) {
         let is_new = self.held.deaths.insert(key.clone(), deaths).is_none();
-        self.mark(Slot::Deaths(key), is_new);
+        self.mark(RowKey::Deaths(key), is_new);
     }
 
     pub(super) fn forget_deaths(&mut self, key: DeathKey) {
         if self.held.deaths.remove(&key).is_some() {
-            self.mark_gone(Slot::Deaths(key));
+            self.mark_gone(RowKey::Deaths(key));
         }
     }
 
-    fn mark(&mut self, slot: Slot, is_new: bool) {
-        self.lacking.entry(slot).or_insert(is_new);
+    fn mark(&mut self, row: RowKey, is_new: bool) {
+        self.lacking.entry(row).or_insert(is_new);
     }
 
-    fn mark_gone(&mut self, slot: Slot) {
-        if self.lacking.get(&slot) == Some(&true) {
-            self.lacking.remove(&slot);
+    fn mark_gone(&mut self, row: RowKey) {
+        if self.lacking.get(&row) == Some(&true) {
+            self.lacking.remove(&row);
         } else {
-            self.lacking.insert(slot, false);
+            self.lacking.insert(row, false);
         }
     }
 
@@ -246,44 +247,44 @@ impl Ledger {
         self.held.results.contains_key(&key) && !self.unwritten.contains(&key)
     }
 
-    /// Whether the file is as it is to be.
+    /// Whether there is nothing to write.
     pub(crate) fn is_settled(&self) -> bool {
         self.lacking.is_empty() && self.rejected.is_empty()
     }
 
-    /// How many results no file has.
+    /// The number of results that are not in the file.
     pub(crate) fn unwritten(&self) -> usize {
         self.unwritten.len()
     }
 
-    /// Takes what the file lacks. It is said to have it then, but for [`Ledger::written`].
+    /// Takes the changes to be written. They count as written then, except for [`is_written`](Self::is_written).
     pub(crate) fn take(&mut self) -> Batch {
-        let changes = std::mem::take(&mut self.lacking).into_keys().map(|slot| self.change(slot)).collect();
+        let changes = std::mem::take(&mut self.lacking).into_keys().map(|row| self.change(row)).collect();
         Batch { changes, rejected: std::mem::take(&mut self.rejected) }
     }
 
-    fn change(&self, slot: Slot) -> Change {
-        match slot {
-            Slot::Result(key) => {
+    fn change(&self, row: RowKey) -> Change {
+        match row {
+            RowKey::Result(key) => {
                 let record = match self.held.results.get(&key) {
                     Some(Held::Here(record)) => Some(record.clone()),
                     Some(Held::InFile) | None => None,
                 };
                 Change::Result(key, record)
             }
-            Slot::Task(key) => {
+            RowKey::Task(key) => {
                 let begun = self.held.tasks.get(&key).cloned();
                 Change::Task(key, begun)
             }
-            Slot::Deaths(key) => {
+            RowKey::Deaths(key) => {
                 let deaths = self.held.deaths.get(&key).copied();
                 Change::Deaths(key, deaths)
             }
         }
     }
 
-    /// What was taken is in the file.
-    pub(crate) fn written(&mut self, batch: &Batch) {
+    /// Marks the taken changes as written.
+    pub(crate) fn set_written(&mut self, batch: &Batch) {
         for change in &batch.changes {
             if let Change::Result(key, Some(_)) = change {
                 self.unwritten.remove(key);
@@ -291,21 +292,21 @@ impl Ledger {
         }
     }
 
-    /// What was taken may be in the file or not.
+    /// Takes back changes that may have been written or not.
     pub(crate) fn put_back(&mut self, batch: Batch) {
         for change in batch.changes {
-            let slot = match change {
-                Change::Result(key, _) => Slot::Result(key),
-                Change::Task(key, _) => Slot::Task(key),
-                Change::Deaths(key, _) => Slot::Deaths(key),
+            let row = match change {
+                Change::Result(key, _) => RowKey::Result(key),
+                Change::Task(key, _) => RowKey::Task(key),
+                Change::Deaths(key, _) => RowKey::Deaths(key),
             };
-            self.lacking.insert(slot, false);
+            self.lacking.insert(row, false);
         }
         let later = std::mem::replace(&mut self.rejected, batch.rejected);
         self.rejected.extend(later);
     }
 
-    /// All changes that make a file that holds `found` hold what it is to hold.
+    /// Returns the changes that turn a file with the contents `found` into the intended one.
     pub(crate) fn difference(&mut self, found: &Contents) -> Batch {
         let gone_results = found.results.keys().filter(|key| !self.held.results.contains_key(key));
         let gone_tasks = found.tasks.keys().filter(|key| !self.held.tasks.contains_key(key));
@@ -314,7 +315,7 @@ impl Ledger {
         changes.extend(gone_tasks.map(|key| Change::Task(key.clone(), None)));
         changes.extend(gone_deaths.map(|key| Change::Deaths(key.clone(), None)));
         for (key, held) in &self.held.results {
-            // What is only in the file may be lost with it: nothing can be done about that here.
+            // A result that is only in the file may be lost with it: nothing can be done about that here.
             if let Held::Here(record) = held
                 && found.results.get(key) != Some(held)
             {
@@ -326,10 +327,16 @@ impl Ledger {
         let deaths = self.held.deaths.iter().filter(|(key, deaths)| found.deaths.get(key) != Some(deaths));
         changes.extend(deaths.map(|(key, deaths)| Change::Deaths(key.clone(), Some(*deaths))));
         self.lacking.clear();
-        // One that the file has although its write was not acknowledged is written.
+        // A result that the file has is written, even if its write was not acknowledged.
         self.unwritten.retain(|key| !found.results.contains_key(key));
         Batch { changes, rejected: std::mem::take(&mut self.rejected) }
     }
+}
+
+/// The time now in Unix milliseconds.
+pub(crate) fn unix_millis() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -349,16 +356,16 @@ pub(super) mod tests {
         }
     }
 
-    pub(crate) fn task(name: &str) -> (TaskKey, Begun) {
+    pub(crate) fn task(name: &str) -> (TaskKey, BegunTask) {
         let Record { orchestrator, job_id, task_id, .. } = record(name);
         let begun =
-            Begun { job_id, name: TaskName::new("echo").expect("a name"), started: true, newer: true };
+            BegunTask { job_id, name: TaskName::new("echo").expect("a name"), started: true, newer: true };
         (TaskKey { orchestrator, task_id }, begun)
     }
 
     fn settle(ledger: &mut Ledger) -> Vec<Change> {
         let batch = ledger.take();
-        ledger.written(&batch);
+        ledger.set_written(&batch);
         batch.changes
     }
 
@@ -392,7 +399,7 @@ pub(super) mod tests {
         let number = ledger.finish(record("t"));
         let batch = ledger.take();
         ledger.remove(number);
-        ledger.written(&batch);
+        ledger.set_written(&batch);
         assert_eq!(settle(&mut ledger), [Change::Result(number, None)]);
     }
 

@@ -1,4 +1,4 @@
-//! Results that were refused for good, for people to look at: a line of JSON each. Blocks.
+//! The file of rejected results, for people: a line of JSON for each. Blocks.
 
 use std::borrow::Cow;
 use std::fs::OpenOptions;
@@ -9,14 +9,14 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::ledger::Rejected;
-use super::place::{Place, size};
+use super::paths::{SpoolPaths, size};
 
-/// A file that has reached this size is put by, in the place of the one put by before: there are two at most.
-const MOST_BYTES: u64 = 32 << 20;
+/// The size in bytes at which the file is renamed, in place of the one renamed before: there are two files at most.
+const MAX_BYTES: u64 = 32 << 20;
 
 #[derive(Serialize)]
-struct Line<'a> {
-    /// Unix seconds.
+struct RejectedLine<'a> {
+    /// In Unix seconds.
     rejected_at: f64,
     reason: &'a str,
     orchestrator: &'a str,
@@ -25,18 +25,18 @@ struct Line<'a> {
     result: Cow<'a, RawValue>,
 }
 
-/// Adds lines. They survive whatever happens once it returns.
-pub(super) fn append(place: &Place, rejected: &[Rejected]) -> io::Result<()> {
-    append_up_to(MOST_BYTES, place, rejected)
+/// Adds lines. Once it returns they survive any crash.
+pub(super) fn append(paths: &SpoolPaths, rejected: &[Rejected]) -> io::Result<()> {
+    append_up_to(MAX_BYTES, paths, rejected)
 }
 
-fn append_up_to(most: u64, place: &Place, rejected: &[Rejected]) -> io::Result<()> {
+fn append_up_to(max_bytes: u64, paths: &SpoolPaths, rejected: &[Rejected]) -> io::Result<()> {
     if rejected.is_empty() {
         return Ok(());
     }
-    let path = place.rejected();
-    if size(&path) >= most {
-        std::fs::rename(&path, place.rejected_before())?;
+    let path = paths.rejected();
+    if size(&path) >= max_bytes {
+        std::fs::rename(&path, paths.rejected_before())?;
     }
     let mut text = Vec::new();
     for rejected in rejected {
@@ -48,13 +48,13 @@ fn append_up_to(most: u64, place: &Place, rejected: &[Rejected]) -> io::Result<(
     file.sync_data()
 }
 
-fn line(rejected: &Rejected) -> Line<'_> {
+fn line(rejected: &Rejected) -> RejectedLine<'_> {
     let Rejected { record, reason, at } = rejected;
-    // What is not JSON, whatever has become of it, must not keep back all that comes after it.
+    // A body that is not JSON, for whatever reason, must not hold back the lines after it.
     let as_text =
         || serde_json::value::to_raw_value(&String::from_utf8_lossy(&record.body)).unwrap_or_default();
     let result = serde_json::from_slice(&record.body).map_or_else(|_| Cow::Owned(as_text()), Cow::Borrowed);
-    Line {
+    RejectedLine {
         rejected_at: *at as f64 / 1000.0,
         reason,
         orchestrator: &record.orchestrator,
@@ -72,20 +72,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_a_line_that_says_all_and_there_are_not_ever_more() {
+    fn each_is_a_line_that_says_all_and_the_files_do_not_grow_for_ever() {
         let folder = tempfile::tempdir().expect("a folder");
-        let place = Place::new(folder.path().to_owned(), rxon::WorkerId::new("w").expect("an identifier"));
+        let paths =
+            SpoolPaths::new(folder.path().to_owned(), rxon::WorkerId::new("w").expect("an identifier"));
         let rejected = |name: &str| Rejected { record: record(name), reason: "422".to_owned(), at: 1_500 };
-        append_up_to(100, &place, &[rejected("a"), rejected("b")]).expect("written");
-        let text = std::fs::read_to_string(place.rejected()).expect("text");
+        append_up_to(100, &paths, &[rejected("a"), rejected("b")]).expect("written");
+        let text = std::fs::read_to_string(paths.rejected()).expect("text");
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         let expected = json!({"rejected_at": 1.5, "reason": "422", "orchestrator": "http://o/", "job_id": "j",
             "task_id": "a", "result": {}});
         assert_eq!((lines.len(), &lines[0]), (2, &expected));
         for name in ["c", "d"] {
-            append_up_to(100, &place, &[rejected(name)]).expect("written");
+            append_up_to(100, &paths, &[rejected(name)]).expect("written");
         }
         let read = |path| std::fs::read_to_string(path).expect("text");
-        assert!(read(place.rejected()).contains("\"d\"") && read(place.rejected_before()).contains("\"c\""));
+        assert!(read(paths.rejected()).contains("\"d\"") && read(paths.rejected_before()).contains("\"c\""));
     }
 }

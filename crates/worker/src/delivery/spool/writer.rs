@@ -1,11 +1,11 @@
-//! The thread that writes, and what it shares with those who want something written.
+//! The thread that writes the file, and the state that it shares with its callers.
 //!
 //! | state | event | next |
 //! |---|---|---|
-//! | well | something changed | one commit for all that waits; well, or in trouble when it fails |
-//! | well | a commit takes too long | in trouble: nobody waits for it any more |
-//! | in trouble | some time has passed | the file is opened anew and brought up to date; well, or still in trouble |
-//! | any | closed | what is left is written, and the thread ends |
+//! | well | a change | one commit for all changes that wait; well, or in trouble if it fails |
+//! | well | a commit takes too long | in trouble: no caller waits for it any more |
+//! | in trouble | some time has passed | the file is opened anew and updated; well, or still in trouble |
+//! | any | closed | the remaining changes are written, and the thread ends |
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,54 +14,57 @@ use std::time::{Duration, Instant};
 use rxon::WorkerId;
 use tokio::sync::oneshot;
 
+use super::error::SpoolError;
 use super::file::{ResultFile, Unreadable};
-use super::ledger::{Batch, Contents, Held, Key, Ledger, Record};
-use super::place::{Lock, Place};
-use super::{SpoolError, deaths, rejected};
+use super::ledger::{Batch, Contents, Held, Key, Ledger, Record, unix_millis};
+use super::paths::{FolderLock, SpoolPaths};
+use super::{deaths, rejected};
 use crate::threads::lock;
 
-/// What the thread shares with those who want something written.
+/// The state that the thread shares with its callers.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    state: Mutex<State>,
+    state: Mutex<WriterState>,
     work: Condvar,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct WriterState {
     pub(super) ledger: Ledger,
-    /// Told once all that has changed so far is written; dropped when it could not be.
+    /// Signalled once all changes so far are written; dropped when they could not be.
     waiters: Vec<oneshot::Sender<()>>,
-    closed: bool,
-    /// What is said to be kept is in memory only.
-    trouble: bool,
+    is_closed: bool,
+    /// Results are kept in memory only.
+    is_in_trouble: bool,
 }
 
+/// The next thing for the thread to do.
 enum Work {
     Write(Batch, Vec<oneshot::Sender<()>>),
     Reopen,
 }
 
 impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, WriterState> {
         lock(&self.state)
     }
 
-    /// HeartbeatTrigger something without waiting until it is written.
+    /// Changes the ledger, without waiting until the change is written.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
         let changed = change(&mut self.lock().ledger);
         self.work.notify_one();
         changed
     }
 
-    /// HeartbeatTrigger something, and tells when it is written. No one to wait for while there is trouble.
+    /// Changes the ledger. The receiver is signalled when the change is written; there is none while the disk is in
+    /// trouble.
     pub(super) fn change_and_tell<T>(
         &self,
         change: impl FnOnce(&mut Ledger) -> T,
     ) -> (T, Option<oneshot::Receiver<()>>) {
         let mut state = self.lock();
         let changed = change(&mut state.ledger);
-        let written = (!state.trouble && !state.closed).then(|| {
+        let written = (!state.is_in_trouble && !state.is_closed).then(|| {
             let (tell, written) = oneshot::channel();
             state.waiters.push(tell);
             written
@@ -72,16 +75,16 @@ impl Shared {
     }
 
     pub(super) fn is_in_trouble(&self) -> bool {
-        self.lock().trouble
+        self.lock().is_in_trouble
     }
 
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        self.lock().is_closed = true;
         self.work.notify_one();
     }
 
     fn is_closed(&self) -> bool {
-        self.lock().closed
+        self.lock().is_closed
     }
 
     fn next(&self, reopen_at: Option<Instant>) -> Option<Work> {
@@ -89,14 +92,14 @@ impl Shared {
         loop {
             state = if let Some(at) = reopen_at {
                 let left = at.saturating_duration_since(Instant::now());
-                if state.closed || left.is_zero() {
+                if state.is_closed || left.is_zero() {
                     return Some(Work::Reopen);
                 }
                 self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
             } else if !state.ledger.is_settled() || !state.waiters.is_empty() {
                 let waiters = std::mem::take(&mut state.waiters);
                 return Some(Work::Write(state.ledger.take(), waiters));
-            } else if state.closed {
+            } else if state.is_closed {
                 return None;
             } else {
                 self.work.wait(state).unwrap_or_else(PoisonError::into_inner)
@@ -104,36 +107,36 @@ impl Shared {
         }
     }
 
-    /// Nobody waits any more until it is written again. Said once.
-    pub(super) fn fail(&self, place: &Place, problem: &str) {
+    /// Stops all waiting until the disk writes again. Logged once.
+    pub(super) fn fail(&self, paths: &SpoolPaths, problem: &str) {
         let mut state = self.lock();
         state.waiters.clear();
-        if !std::mem::replace(&mut state.trouble, true) {
+        if !std::mem::replace(&mut state.is_in_trouble, true) {
             drop(state);
             tracing::error!(
-                file = %place.results().display(), problem,
-                "results cannot be written to disk: they are sent all the same, and kept in memory only"
+                file = %paths.results().display(), problem,
+                "results cannot be written to disk: they are sent all the same, but kept in memory only"
             );
         }
     }
 
-    fn written(&self, place: &Place, batch: &Batch) {
+    fn set_written(&self, paths: &SpoolPaths, batch: &Batch) {
         let mut state = self.lock();
-        state.ledger.written(batch);
-        if std::mem::replace(&mut state.trouble, false) {
+        state.ledger.set_written(batch);
+        if std::mem::replace(&mut state.is_in_trouble, false) {
             drop(state);
-            tracing::info!(file = %place.results().display(), "results are written to disk again");
+            tracing::info!(file = %paths.results().display(), "results are written to disk again");
         }
     }
 }
 
-/// Writes, on a thread of its own.
+/// Writes the file, on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Writer {
-    place: Place,
+    paths: SpoolPaths,
     /// Held until the end.
-    taken: Lock,
-    /// None while there is trouble.
+    lock: FolderLock,
+    /// `None` while the disk is in trouble.
     file: Option<ResultFile>,
     shared: Arc<Shared>,
     reopen_after: Duration,
@@ -141,20 +144,20 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Takes the files, and gives the results that are in them, among them those of tasks that have died.
+    /// Locks the files. Returns the results in them, among them the failures of tasks that died.
     pub(super) fn open(
-        place: Place,
+        paths: SpoolPaths,
         worker_id: &WorkerId,
         reopen_after: Duration,
         shared: Arc<Shared>,
     ) -> Result<(Self, Vec<(Key, Record)>), SpoolError> {
-        let taken = place.take()?;
-        let (file, contents) = open_or_set_aside(&place)?;
+        let lock = paths.take()?;
+        let (file, contents) = open_or_set_aside(&paths)?;
         let mut ledger = Ledger::new(contents);
-        let (dead, finally) = deaths::bury(&mut ledger, worker_id, super::unix_millis());
+        let (dead, finally) = deaths::bury(&mut ledger, worker_id, unix_millis());
         let batch = ledger.take();
         file.apply(&batch).map_err(|problem| SpoolError::File { source: problem.into() })?;
-        ledger.written(&batch);
+        ledger.set_written(&batch);
         if dead > 0 {
             tracing::warn!(
                 tasks = dead,
@@ -170,18 +173,18 @@ impl Writer {
             })
             .collect();
         shared.lock().ledger = ledger;
-        Ok((Self { place, taken, file: Some(file), shared, reopen_after, reopen_at: None }, results))
+        Ok((Self { paths, lock, file: Some(file), shared, reopen_after, reopen_at: None }, results))
     }
 
-    /// Writes until it is told to close, and everything that can be written is.
+    /// Writes until it is closed and everything that can be written is written.
     pub(super) fn run(mut self) {
-        let _told = TellOfDeath(self.shared.clone(), self.place.clone());
+        let _fails = FailsOnPanic(self.shared.clone(), self.paths.clone());
         while let Some(work) = self.shared.next(self.reopen_at) {
             match work {
                 Work::Write(batch, waiters) => {
                     if self.write(batch) {
                         for waiter in waiters {
-                            // It may have given up.
+                            // The caller may have given up.
                             let _ = waiter.send(());
                         }
                     }
@@ -198,14 +201,14 @@ impl Writer {
 
     fn write(&mut self, mut batch: Batch) -> bool {
         let Some(file) = &self.file else { return false };
-        let rejected = rejected::append(&self.place, &batch.rejected).map_err(|error| error.to_string());
+        let rejected = rejected::append(&self.paths, &batch.rejected).map_err(|error| error.to_string());
         if rejected.is_ok() {
             batch.rejected.clear();
         }
         match rejected.and_then(|()| file.apply(&batch)) {
             Ok(()) => {
                 self.reopen_at = None;
-                self.shared.written(&self.place, &batch);
+                self.shared.set_written(&self.paths, &batch);
                 true
             }
             Err(problem) => {
@@ -217,15 +220,15 @@ impl Writer {
     }
 
     fn give_up(&mut self, problem: &str) {
-        self.shared.fail(&self.place, problem);
+        self.shared.fail(&self.paths, problem);
         let file = self.file.take();
-        // After an error it is of no use, and whatever it says when it goes is no news.
+        // After an error it cannot be used, and an error while it is closed is not worth a line.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(file)));
         self.reopen_at = Some(Instant::now() + self.reopen_after);
     }
 
     fn reopen(&mut self) -> bool {
-        match open_or_set_aside(&self.place) {
+        match open_or_set_aside(&self.paths) {
             Ok((file, contents)) => {
                 self.file = Some(file);
                 let batch = self.shared.lock().ledger.difference(&contents);
@@ -239,7 +242,7 @@ impl Writer {
     }
 
     fn end(self) {
-        let Self { place, taken, file, shared, .. } = self;
+        let Self { paths, lock, file, shared, .. } = self;
         let state = shared.lock();
         let unwritten = state.ledger.unwritten();
         let is_empty = *state.ledger.held() == Contents::default();
@@ -250,15 +253,15 @@ impl Writer {
             tracing::error!(results = unwritten, "results could not be written to disk");
         }
         if is_empty && is_whole {
-            place.clear(taken);
+            paths.clear(lock);
         }
     }
 }
 
-/// However the thread ends, nobody waits for it.
-struct TellOfDeath(Arc<Shared>, Place);
+/// Stops all waiting if the thread panics.
+struct FailsOnPanic(Arc<Shared>, SpoolPaths);
 
-impl Drop for TellOfDeath {
+impl Drop for FailsOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.fail(&self.1, "the thread that writes them died");
@@ -266,20 +269,20 @@ impl Drop for TellOfDeath {
     }
 }
 
-/// Opens the file. One that is damaged is moved out of the way, and another begun.
-fn open_or_set_aside(place: &Place) -> Result<(ResultFile, Contents), SpoolError> {
-    let path = place.results();
-    let make = || place.make_results().map_err(|source| SpoolError::Folder { source });
+/// Opens the file. A damaged file is moved aside, and a new one begun.
+fn open_or_set_aside(paths: &SpoolPaths) -> Result<(ResultFile, Contents), SpoolError> {
+    let path = paths.results();
+    let make = || paths.make_results().map_err(|source| SpoolError::Folder { source });
     make()?;
     let problem = match ResultFile::open(&path) {
         Ok(opened) => {
-            place.sync();
+            paths.sync();
             return Ok(opened);
         }
         Err(Unreadable::Refused(error)) => return Err(error),
         Err(Unreadable::Damaged(problem)) => problem,
     };
-    let aside = place.set_aside().map_err(|source| SpoolError::Folder { source })?;
+    let aside = paths.set_aside().map_err(|source| SpoolError::Folder { source })?;
     tracing::error!(
         file = %path.display(), aside = %aside.display(), problem,
         "the file of results is damaged: it was moved aside, and the results in it are not sent"
@@ -289,6 +292,6 @@ fn open_or_set_aside(place: &Place) -> Result<(ResultFile, Contents), SpoolError
         Unreadable::Refused(error) => error,
         Unreadable::Damaged(problem) => SpoolError::File { source: problem.into() },
     })?;
-    place.sync();
+    paths.sync();
     Ok(opened)
 }

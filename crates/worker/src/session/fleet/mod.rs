@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 pub(crate) use roles::{Pace, Role};
-pub(crate) use signs::Sign;
 
 use self::roles::Fleet;
 use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slots;
 use crate::config::MultiOrchestratorMode;
+use crate::peer::answer::Contact;
 use crate::threads::lock;
 
 /// The orchestrators of a worker, in the order of their priorities.
@@ -93,7 +93,7 @@ impl Orchestrators {
         self.posts[who].unreachable.subscribe()
     }
 
-    /// HeartbeatTrigger when this one is there again after nobody was.
+    /// Changes when this one is there again after nobody was.
     pub(crate) fn returns(&self, who: usize) -> watch::Receiver<u64> {
         self.posts[who].returns.subscribe()
     }
@@ -114,19 +114,19 @@ impl Orchestrators {
     }
 
     /// One gave a sign. True when it is up again after it was down.
-    pub(crate) fn heard(&self, who: usize, sign: Sign) -> bool {
+    pub(crate) fn heard(&self, who: usize, contact: Contact) -> bool {
         // Every poll says so: usually it is no news, and costs nothing.
-        if sign == Sign::Well && !self.posts[who].troubled.load(Ordering::Relaxed) {
+        if contact == Contact::Well && !self.posts[who].troubled.load(Ordering::Relaxed) {
             return false;
         }
         let mut fleet = lock(&self.fleet);
-        match sign {
-            Sign::Gone => drop(self.posts[who].unreachable.send_replace(true)),
-            Sign::Well => self.posts[who].is_there(),
-            Sign::Failed => {}
+        match contact {
+            Contact::Gone => drop(self.posts[who].unreachable.send_replace(true)),
+            Contact::Well => self.posts[who].is_there(),
+            Contact::Failed => {}
         }
-        let changed = fleet.heard(who, sign);
-        self.posts[who].troubled.store(sign != Sign::Well || fleet.is_down(who), Ordering::Relaxed);
+        let changed = fleet.heard(who, contact);
+        self.posts[who].troubled.store(contact != Contact::Well || fleet.is_down(who), Ordering::Relaxed);
         self.rearranged(who, changed, &fleet)
     }
 
@@ -188,10 +188,10 @@ mod tests {
         let slots = Slots::new(1, &[], Turns::new(Precedence::Rank, &[1, 1, 1]));
         let names = ["a", "b", "c"].map(str::to_owned).to_vec();
         let all = Orchestrators::new(MultiOrchestratorMode::Failover, names, slots.clone());
-        all.heard(0, Sign::Gone);
-        all.heard(1, Sign::Gone);
+        all.heard(0, Contact::Gone);
+        all.heard(1, Contact::Gone);
         assert!(all.registered(0));
-        all.heard(0, Sign::Gone);
+        all.heard(0, Contact::Gone);
         assert!(all.is_active(1));
         all.registered(1);
         assert!(slots.acquire(OrchestratorIndex(1)).now_or_never().is_some());

@@ -12,7 +12,8 @@
 //! | one is registered with, and none before it is active | active | those after it are left: standby |
 //! | one after the active is registered with (it was probed while all were down) | stays | it is left again |
 
-use super::signs::{Health, Sign};
+use super::signs::Health;
+use crate::peer::answer::Contact;
 
 /// What part an orchestrator plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +69,13 @@ impl Fleet {
     }
 
     /// One gave a sign. True when it is up or down otherwise than before.
-    pub(super) fn heard(&mut self, who: usize, sign: Sign) -> bool {
+    pub(super) fn heard(&mut self, who: usize, contact: Contact) -> bool {
         let is_active = self.role(who) == Role::Active;
-        if sign == Sign::Well && matches!(self.role(who), Role::Probed(_)) {
+        if contact == Contact::Well && matches!(self.role(who), Role::Probed(_)) {
             // An open poll or a late heartbeat may still be answered: only a registration makes it active.
             return false;
         }
-        let changed = self.health[who].on(sign);
+        let changed = self.health[who].on(contact);
         if changed && is_active && self.health[who].is_down() {
             let healthy = self.health.iter().position(|health| !health.is_down());
             if let Some(failover) = &mut self.failover {
@@ -86,7 +87,7 @@ impl Fleet {
 
     /// One accepted a registration. True when it was down before.
     pub(super) fn registered(&mut self, who: usize) -> bool {
-        let was_down = self.health[who].on(Sign::Well);
+        let was_down = self.health[who].on(Contact::Well);
         if let Some(failover) = &mut self.failover
             && failover.active.is_none_or(|active| who < active)
         {
@@ -115,14 +116,14 @@ mod tests {
     fn the_next_takes_over_at_once_and_the_first_comes_back() {
         let mut fleet = Fleet::new(3, true);
         assert_eq!(roles(&fleet), [Role::Active, Role::Standby, Role::Standby]);
-        assert!(fleet.heard(0, Sign::Gone));
+        assert!(fleet.heard(0, Contact::Gone));
         assert_eq!(roles(&fleet), [SELDOM, Role::Active, Role::Standby]);
-        assert!(!fleet.heard(0, Sign::Well), "an old poll's answer brings nobody back");
-        assert!(fleet.heard(1, Sign::Gone));
+        assert!(!fleet.heard(0, Contact::Well), "an old poll's answer brings nobody back");
+        assert!(fleet.heard(1, Contact::Gone));
         assert_eq!(roles(&fleet), [SELDOM, SELDOM, Role::Active]);
         assert!(fleet.registered(0));
         assert_eq!(roles(&fleet), [Role::Active, Role::Standby, Role::Standby]);
-        fleet.heard(0, Sign::Gone);
+        fleet.heard(0, Contact::Gone);
         assert_eq!(
             roles(&fleet),
             [SELDOM, Role::Active, Role::Standby],
@@ -134,16 +135,16 @@ mod tests {
     fn a_standby_that_answers_again_is_healthy_again() {
         let mut fleet = Fleet::new(3, true);
         // Left a while ago, it still gets heartbeats.
-        assert!(fleet.heard(1, Sign::Gone) && fleet.heard(1, Sign::Well));
-        fleet.heard(0, Sign::Gone);
+        assert!(fleet.heard(1, Contact::Gone) && fleet.heard(1, Contact::Well));
+        fleet.heard(0, Contact::Gone);
         assert_eq!(roles(&fleet), [SELDOM, Role::Active, Role::Standby]);
     }
 
     #[test]
     fn when_all_are_down_all_are_probed_and_the_first_that_answers_serves() {
         let mut fleet = Fleet::new(2, true);
-        fleet.heard(0, Sign::Gone);
-        fleet.heard(1, Sign::Gone);
+        fleet.heard(0, Contact::Gone);
+        fleet.heard(1, Contact::Gone);
         assert_eq!(roles(&fleet), [BACKOFF, BACKOFF]);
         assert!(fleet.registered(1));
         assert_eq!(roles(&fleet), [SELDOM, Role::Active]);
@@ -156,9 +157,9 @@ mod tests {
     #[test]
     fn together_all_are_active_whatever_happens_to_them() {
         for mut fleet in [Fleet::new(3, false), Fleet::new(1, true)] {
-            assert!(fleet.heard(0, Sign::Gone) && fleet.is_down(0));
+            assert!(fleet.heard(0, Contact::Gone) && fleet.is_down(0));
             assert!(roles(&fleet).iter().all(|role| *role == Role::Active));
-            assert!(fleet.heard(0, Sign::Well) && !fleet.is_down(0), "any sign of life will do");
+            assert!(fleet.heard(0, Contact::Well) && !fleet.is_down(0), "any sign of life will do");
         }
     }
 
@@ -173,9 +174,9 @@ mod tests {
             for (who, event) in events {
                 let who = who % count;
                 match event {
-                    0 => { fleet.heard(who, Sign::Gone); }
-                    1 => { fleet.heard(who, Sign::Failed); }
-                    2 => { fleet.heard(who, Sign::Well); }
+                    0 => { fleet.heard(who, Contact::Gone); }
+                    1 => { fleet.heard(who, Contact::Failed); }
+                    2 => { fleet.heard(who, Contact::Well); }
                     // Only those that are to be registered with are.
                     _ if fleet.role(who) != Role::Standby => { fleet.registered(who); }
                     _ => {}

@@ -18,13 +18,10 @@ use crate::capacity::Offer;
 use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slot;
 use crate::execution::Executor;
-use crate::peer::Asked;
-use crate::peer::advice::Explained;
-use crate::peer::rate::USUAL_SILENCE;
+use crate::peer::answer::{Answer, Contact, Exchange, Notice};
 use crate::session::Session;
 use crate::session::ends::Ends;
-use crate::session::fleet::Sign;
-use crate::session::polling::{Brought, Next, Polling, PollingSettings};
+use crate::session::polling::{Next, PollOutcome, Polling, PollingSettings};
 use crate::threads::{lock, until};
 
 /// A poll is given up this much after the orchestrator should have answered it.
@@ -76,6 +73,7 @@ impl Pollers {
         settings: PollerSettings,
     ) -> Arc<Self> {
         let names: Vec<_> = offer.catalogue.names().cloned().collect();
+        let gate = session.origin.peer.gate(Exchange::Poll).clone();
         let usual_query = Arc::new(PollQuery::new(settings.poll_timeout, &names, &[]));
         Arc::new(Self {
             session,
@@ -83,7 +81,7 @@ impl Pollers {
             executor,
             ends,
             poll_timeout: settings.poll_timeout,
-            polling: Mutex::new(Polling::new(settings.polling, Rng::new())),
+            polling: Mutex::new(Polling::new(settings.polling, gate, Rng::new())),
             spare: Mutex::default(),
             gone: Notify::new(),
             tracker: TaskTracker::new(),
@@ -116,13 +114,13 @@ impl Pollers {
         self.tracker.wait().await;
     }
 
-    /// Lets a poller begin, in a place that is reserved for it.
+    /// Starts a poller in the seat that is reserved for it.
     fn begin(self: &Arc<Self>) {
-        let place = Place::new(self.clone());
-        self.tracker.spawn(self.clone().poll(place));
+        let seat = PollerSeat::new(self.clone());
+        self.tracker.spawn(self.clone().poll(seat));
     }
 
-    async fn poll(self: Arc<Self>, mut place: Place) {
+    async fn poll(self: Arc<Self>, mut seat: PollerSeat) {
         let spare = lock(&self.spare).take();
         let mut transport = spare.unwrap_or_else(|| self.session.origin.peer.connector.transport());
         let mut repeated = false;
@@ -137,7 +135,7 @@ impl Pollers {
                 turn = self.turn(&mut returns) => turn,
             };
             let Some((slot, sent)) = turn else {
-                place.ends_by_itself = true;
+                seat.ends_by_itself = true;
                 return;
             };
             let limit = self.poll_timeout + GRACE;
@@ -155,11 +153,11 @@ impl Pollers {
                     polled
                 }
                 () = self.ends.let_go.cancelled() => {
-                    place.ends_by_itself = true;
+                    seat.ends_by_itself = true;
                     return;
                 }
                 () = self.is_in_the_way() => {
-                    place.ends_by_itself = true;
+                    seat.ends_by_itself = true;
                     return;
                 }
             };
@@ -169,18 +167,18 @@ impl Pollers {
             // fresh connection that ends like that is one.
             repeated = !repeated && is_stale(&polled, now - sent);
             if repeated {
-                self.session.origin.peer.connection_failed();
+                self.session.origin.peer.notify(Notice::Doubt);
                 continue;
             }
             if !matches!(polled, Ok(Polled::Task(..))) {
                 self.offer.slots.on_no_task(OrchestratorIndex(self.session.origin.orchestrator));
             }
-            match self.polled(polled, sent, now, slot) {
+            match self.on_polled(polled, sent, now, slot) {
                 Next::Continue => {}
                 Next::Grow => self.begin(),
                 Next::End => {
-                    place.is_held = false;
-                    place.ends_by_itself = true;
+                    seat.is_held = false;
+                    seat.ends_by_itself = true;
                     *lock(&self.spare) = Some(transport);
                     return;
                 }
@@ -241,101 +239,87 @@ impl Pollers {
         Arc::new(PollQuery::new(self.poll_timeout, &offer.accepted, &offer.hot_skills))
     }
 
-    fn polled(&self, polled: Result<Polled, Error>, sent: Instant, now: Instant, slot: Slot) -> Next {
-        let peer = &self.session.origin.peer;
-        let brought = match polled {
+    /// Handles the answer to a poll that was sent at the time `sent`, or the lack of one.
+    fn on_polled(&self, polled: Result<Polled, Error>, sent: Instant, now: Instant, slot: Slot) -> Next {
+        let outcome = match polled {
             Ok(Polled::Task(task, body)) => {
-                peer.log.answered(Asked::Poll);
-                self.session.heard(Sign::Well);
+                self.record(&Answer::Good, sent);
                 if self.executor.accept(&self.session.origin, *task, &body, slot) {
                     self.brought_task()
                 } else {
-                    Brought::KnownTask
+                    PollOutcome::KnownTask
                 }
             }
             Ok(Polled::Nothing) => {
-                peer.log.answered(Asked::Poll);
-                self.session.heard(Sign::Well);
-                Brought::Nothing
+                self.record(&Answer::Good, sent);
+                PollOutcome::Nothing
             }
-            Ok(Polled::Malformed { problem, excerpt }) => self.malformed(problem, &excerpt, sent),
-            Ok(Polled::Refused(response)) if response.status == 429 => {
-                peer.log.limited(Asked::Poll, response.retry_after.unwrap_or(USUAL_SILENCE));
-                let (first, next) = self.polling().on_rate_limited(now, response.retry_after);
-                if first {
-                    crate::peer::say_rate_limited(&peer.name, "polls");
-                }
-                return next;
-            }
-            Ok(Polled::Refused(response)) => self.refused(&response, sent),
+            Ok(Polled::Malformed { problem, excerpt }) => self.on_malformed(problem, &excerpt, sent),
+            Ok(Polled::Refused(response)) => self.on_refused(&response, sent),
             Err(error) => {
                 if error.kind() == ErrorKind::Timeout {
                     self.warned_of_hold.call_once(|| {
                         tracing::warn!(
-                            orchestrator = %peer.name,
+                            orchestrator = %self.session.origin.peer.name,
                             "a poll was not answered within `TASK_POLL_TIMEOUT` and 5 s: the orchestrator may hold \
-                             polls longer, and tasks it hands to one that was given up are lost; raise \
+                             polls longer, and tasks that it dispatches to an abandoned poll are lost; raise \
                              `TASK_POLL_TIMEOUT`"
                         );
                     });
                 }
-                peer.connection_failed();
-                peer.log.failed(Asked::Poll, &Explained(&error));
-                self.failed(Sign::of(&error, true), sent);
+                self.record(&Answer::Nothing(&error), sent);
                 return self.polling().on_error(sent, now);
             }
         };
         let stride = self.offer.slots.stride(OrchestratorIndex(self.session.origin.orchestrator));
-        self.polling().on_answer(brought, stride, sent, now)
+        self.polling().on_answer(outcome, stride, sent, now)
     }
 
-    /// What it means that a poll brought a task.
-    fn brought_task(&self) -> Brought {
+    /// The outcome of a poll that brought a new task.
+    fn brought_task(&self) -> PollOutcome {
         let pollers = self.polling().pollers();
         let share = self.offer.slots.on_task(OrchestratorIndex(self.session.origin.orchestrator), pollers);
-        Brought::Task { free_slots: self.offer.slots.free(), share }
+        PollOutcome::Task { free_slots: self.offer.slots.free(), share }
     }
 
-    /// A poll that was sent at this time failed. Several that were under way together are one failure.
-    fn failed(&self, sign: Sign, sent: Instant) {
-        let is_news = self.polling().is_new_failure(sent);
-        if is_news || sign == Sign::Gone {
-            self.session.heard(sign);
+    /// Records the answer to a poll that was sent at the time `sent`. Polls that were under way together and failed give
+    /// a single sign.
+    fn record(&self, answer: &Answer<'_>, sent: Instant) {
+        let Some(contact) = self.session.origin.peer.record(Exchange::Poll, answer) else { return };
+        if contact != Contact::Failed || self.polling().is_new_failure(sent) {
+            self.session.on_contact(contact);
         }
     }
 
-    fn malformed(&self, problem: MalformedTask, excerpt: &str, sent: Instant) -> Brought {
-        let orchestrator = &self.session.origin.peer.name;
-        tracing::error!(%orchestrator, body = excerpt, "not a task: {problem}");
+    fn on_malformed(&self, problem: MalformedTask, excerpt: &str, sent: Instant) -> PollOutcome {
+        let peer = &self.session.origin.peer;
+        tracing::error!(orchestrator = %peer.name, body = excerpt, "not a task: {problem}");
         let Some((job_id, task_id)) = problem.ids else {
-            self.session.origin.peer.log.failed(Asked::Poll, &problem);
-            // An object is a malformed task; anything else is no orchestrator.
-            if !excerpt.trim_start().starts_with('{') {
-                self.failed(Sign::Failed, sent);
+            let answer = Answer::Failed(problem.to_string());
+            if excerpt.trim_start().starts_with('{') {
+                // A malformed task gives no sign: only an answer that is not an object is not from an orchestrator.
+                let _ = peer.record(Exchange::Poll, &answer);
+            } else {
+                self.record(&answer, sent);
             }
-            return Brought::Error;
+            return PollOutcome::Error;
         };
+        let _ = peer.record(Exchange::Poll, &Answer::Good);
         if self.executor.refuse(&self.session.origin, job_id, task_id, &problem.problem) {
             self.brought_task()
         } else {
-            Brought::KnownTask
+            PollOutcome::KnownTask
         }
     }
 
-    fn refused(&self, response: &Response, sent: Instant) -> Brought {
-        let peer = &self.session.origin.peer;
-        if let 401 | 403 = response.status {
-            peer.log.refused(Asked::Poll, response);
-            return Brought::Unauthorized;
+    fn on_refused(&self, response: &Response, sent: Instant) -> PollOutcome {
+        let answer = Answer::of_refusal(response);
+        self.record(&answer, sent);
+        match answer {
+            Answer::TooMany(_) => PollOutcome::RateLimited,
+            Answer::Unauthorized(_) => PollOutcome::Unauthorized,
+            _ => PollOutcome::Error,
         }
-        if response.status == 404 {
-            // It is there, and does not know us.
-            peer.was_forgotten();
-        } else {
-            self.failed(Sign::Failed, sent);
-        }
-        peer.log.failed(Asked::Poll, &format!("{}: {}", response.status, response.error_text()));
-        Brought::Error
     }
 
     fn polling(&self) -> MutexGuard<'_, Polling> {
@@ -343,8 +327,8 @@ impl Pollers {
     }
 }
 
-/// A poller's place, which is free again however the poller ends.
-struct Place {
+/// The seat of a poller, which is free again however the poller ends.
+struct PollerSeat {
     pollers: Arc<Pollers>,
     /// False once the decision that the poller ends has released it.
     is_held: bool,
@@ -352,15 +336,15 @@ struct Place {
     ends_by_itself: bool,
 }
 
-impl Place {
-    /// A place that was reserved.
+impl PollerSeat {
+    /// A seat that was reserved.
     fn new(pollers: Arc<Pollers>) -> Self {
         pollers.session.pollers.send_modify(|pollers| *pollers += 1);
         Self { pollers, is_held: true, ends_by_itself: false }
     }
 }
 
-impl Drop for Place {
+impl Drop for PollerSeat {
     fn drop(&mut self) {
         let session = &self.pollers.session;
         if !self.ends_by_itself {

@@ -93,7 +93,7 @@ pub(crate) fn session(connector: Arc<dyn Connector>) -> Arc<Session> {
             vec![origin.peer.name.to_string()],
             slots,
         )),
-        tokens: TokenKeeper::new(origin.peer.name.clone(), connector, token, "token", false),
+        tokens: TokenKeeper::new(origin.peer.log.clone(), connector, token, "token", false),
         origin,
         pollers: watch::Sender::new(0),
         polls: OpenPolls::default(),

@@ -75,9 +75,9 @@ pub(crate) struct Polling {
     rng: Rng,
 }
 
-/// What a poll was answered, but for 429.
+/// The outcome of a poll that was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Brought {
+pub(crate) enum PollOutcome {
     /// A task, which left so many slots free; `share` is what other orchestrators leave to this one.
     Task { free_slots: usize, share: Share },
     /// A task that was delivered before.
@@ -86,6 +86,8 @@ pub(crate) enum Brought {
     Nothing,
     /// A refusal of our credentials.
     Unauthorized,
+    /// 429: the rate gate has been told.
+    RateLimited,
     /// An error, or what nobody understands.
     Error,
 }
@@ -102,7 +104,7 @@ pub(crate) enum Next {
 }
 
 impl Polling {
-    pub(crate) fn new(settings: PollingSettings, rng: Rng) -> Self {
+    pub(crate) fn new(settings: PollingSettings, gate: RateGate, rng: Rng) -> Self {
         let failures =
             Backoff::new(settings.error_delay.max(SHORTEST_DELAY), LONGEST_ERROR_DELAY, Jitter::AddQuarter);
         Self {
@@ -113,7 +115,7 @@ impl Polling {
             instant_empties: 0,
             not_before: None,
             shortest: None,
-            gate: RateGate::default(),
+            gate,
             rng,
         }
     }
@@ -150,22 +152,31 @@ impl Polling {
     pub(crate) fn may_send(&mut self, now: Instant) -> bool {
         let may = self.wait_until(now).is_none();
         if may {
-            self.gate.on_sent(now, true, &mut self.rng);
+            self.gate.on_sent(now, true);
         }
         may
     }
 
     /// A poll was answered. `stride` is how many times less often than the heaviest this orchestrator is polled.
-    pub(crate) fn on_answer(&mut self, brought: Brought, stride: f64, sent: Instant, now: Instant) -> Next {
-        self.gate.on_accepted();
+    pub(crate) fn on_answer(
+        &mut self,
+        outcome: PollOutcome,
+        stride: f64,
+        sent: Instant,
+        now: Instant,
+    ) -> Next {
+        if outcome == PollOutcome::RateLimited {
+            // It tells nothing but the silence.
+            return self.shrink();
+        }
         let took = now.duration_since(sent);
         let at_once = took < at_once_within(self.shortest);
         // Nothing that came late was held by the orchestrator: that tells nothing of the way.
-        if brought != Brought::Nothing || took < LONGEST_IDLE_DELAY {
+        if outcome != PollOutcome::Nothing || took < LONGEST_IDLE_DELAY {
             self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
         }
-        match brought {
-            Brought::Task { free_slots, share } => {
+        match outcome {
+            PollOutcome::Task { free_slots, share } => {
                 self.went_well();
                 self.instant_empties = 0;
                 match share {
@@ -175,22 +186,22 @@ impl Polling {
                     _ => Next::Continue,
                 }
             }
-            Brought::Nothing if !at_once => {
+            PollOutcome::Nothing if !at_once => {
                 self.went_well();
                 self.instant_empties = 0;
                 self.shrink()
             }
-            Brought::Nothing | Brought::KnownTask => {
+            PollOutcome::Nothing | PollOutcome::KnownTask => {
                 self.went_well();
                 self.brought_nothing_at_once(stride, took, now);
                 self.shrink()
             }
-            Brought::Unauthorized => {
+            PollOutcome::Unauthorized => {
                 let delay = after_refused_credentials(&mut self.rng);
                 self.pause(now + delay);
                 self.shrink()
             }
-            Brought::Error => self.on_error(sent, now),
+            PollOutcome::RateLimited | PollOutcome::Error => self.on_error(sent, now),
         }
     }
 
@@ -214,12 +225,6 @@ impl Polling {
         if self.last_failure.take().is_some() {
             self.not_before = None;
         }
-    }
-
-    /// A poll was refused for the rate of polls. True when that is worth saying.
-    pub(crate) fn on_rate_limited(&mut self, now: Instant, retry_after: Option<Duration>) -> (bool, Next) {
-        let first = self.gate.on_refused(now, retry_after, &mut self.rng);
-        (first, self.shrink())
     }
 
     fn brought_nothing_at_once(&mut self, stride: f64, took: Duration, now: Instant) {

@@ -5,13 +5,19 @@ const SECOND: Duration = Duration::from_secs(1);
 fn polling() -> Polling {
     let settings =
         PollingSettings { max_pollers: 3, error_delay: 5 * SECOND, idle_delay: Duration::from_millis(10) };
-    let mut polling = Polling::new(settings, Rng::with_seed(1));
+    let mut polling = Polling::new(settings, RateGate::default(), Rng::with_seed(1));
     assert!(polling.begin_first());
     polling
 }
 
-const fn task(free_slots: usize) -> Brought {
-    Brought::Task { free_slots, share: Share::Less }
+/// 429, of which the peer tells the gate.
+fn refuse(polling: &mut Polling, now: Instant) {
+    polling.gate.on_refused(now, None);
+    polling.on_answer(PollOutcome::RateLimited, 1.0, now, now);
+}
+
+const fn task(free_slots: usize) -> PollOutcome {
+    PollOutcome::Task { free_slots, share: Share::Less }
 }
 
 #[test]
@@ -23,9 +29,13 @@ fn pollers_grow_while_tasks_come_at_once_and_shrink_when_none_come() {
     }
     assert_eq!(polling.on_answer(task(1), 1.0, now, now), Next::Continue, "as many as are allowed");
     for _ in 0..2 {
-        assert_eq!(polling.on_answer(Brought::Nothing, 1.0, now, now + 30 * SECOND), Next::End);
+        assert_eq!(polling.on_answer(PollOutcome::Nothing, 1.0, now, now + 30 * SECOND), Next::End);
     }
-    assert_eq!(polling.on_answer(Brought::Nothing, 1.0, now, now + 30 * SECOND), Next::Continue, "one stays");
+    assert_eq!(
+        polling.on_answer(PollOutcome::Nothing, 1.0, now, now + 30 * SECOND),
+        Next::Continue,
+        "one stays"
+    );
     assert_eq!(polling.on_answer(task(1), 1.0, now, now + SECOND), Next::Continue, "it was waited for");
 }
 
@@ -35,7 +45,7 @@ fn pollers_that_decide_before_others_have_come_or_gone_know_of_them() {
     let decisions = [(); 5].map(|()| polling.on_answer(task(9), 1.0, now, now));
     assert_eq!(decisions[..2], [Next::Grow; 2]);
     assert_eq!(decisions[2..], [Next::Continue; 3]);
-    let decisions = [(); 5].map(|()| polling.on_answer(Brought::Nothing, 1.0, now, now));
+    let decisions = [(); 5].map(|()| polling.on_answer(PollOutcome::Nothing, 1.0, now, now));
     assert_eq!(decisions[..2], [Next::End; 2]);
     assert_eq!(decisions[2..], [Next::Continue; 3]);
     assert!(!polling.begin_first(), "one is left");
@@ -63,10 +73,10 @@ fn at_once_is_measured_by_the_way() {
 fn over_a_long_way_pollers_grow_and_instant_nothing_is_told_from_what_was_held() {
     let (mut polling, now) = (polling(), Instant::now());
     let near = now + Duration::from_millis(120);
-    assert_eq!(polling.on_answer(Brought::Nothing, 1.0, now, now + 30 * SECOND), Next::Continue);
+    assert_eq!(polling.on_answer(PollOutcome::Nothing, 1.0, now, now + 30 * SECOND), Next::Continue);
     assert_eq!(polling.on_answer(task(1), 1.0, now, now + 2 * SECOND), Next::Continue, "held");
     assert_eq!(polling.on_answer(task(1), 1.0, now, near), Next::Grow);
-    polling.on_answer(Brought::Nothing, 1.0, now, near);
+    polling.on_answer(PollOutcome::Nothing, 1.0, now, near);
     assert!(polling.wait_until(near).is_some());
 }
 
@@ -76,7 +86,7 @@ fn what_was_held_for_a_short_time_is_not_taken_for_the_way() {
     for _ in 0..5 {
         let sent = now;
         now += Duration::from_millis(300);
-        polling.on_answer(Brought::Nothing, 1.0, sent, now);
+        polling.on_answer(PollOutcome::Nothing, 1.0, sent, now);
         assert_eq!(polling.wait_until(now), None);
     }
 }
@@ -85,33 +95,37 @@ fn what_was_held_for_a_short_time_is_not_taken_for_the_way() {
 fn a_task_that_is_delivered_again_and_again_is_asked_for_less_often() {
     let (mut polling, mut now) = (polling(), Instant::now());
     polling.on_answer(task(1), 1.0, now, now);
-    assert_eq!(polling.on_answer(Brought::KnownTask, 1.0, now, now), Next::End);
+    assert_eq!(polling.on_answer(PollOutcome::KnownTask, 1.0, now, now), Next::End);
     for delay in [10, 20, 40, 80, 160, 250, 250] {
         let until = polling.wait_until(now).expect("a pause");
         assert_eq!(until, now + Duration::from_millis(delay));
         now = until;
-        polling.on_answer(Brought::KnownTask, 1.0, now, now);
+        polling.on_answer(PollOutcome::KnownTask, 1.0, now, now);
     }
 }
 
 #[test]
 fn every_answer_but_429_counts_towards_the_limit_that_429_teaches() {
-    for brought in [task(0), Brought::KnownTask, Brought::Nothing, Brought::Unauthorized, Brought::Error] {
+    for outcome in
+        [task(0), PollOutcome::KnownTask, PollOutcome::Nothing, PollOutcome::Unauthorized, PollOutcome::Error]
+    {
         let (mut polling, mut now) = (polling(), Instant::now());
         for _ in 0..4 {
             now = polling.wait_until(now).unwrap_or(now);
             assert!(polling.may_send(now));
-            polling.on_answer(brought, 1.0, now, now);
+            // As the peer does for every answer but 429.
+            polling.gate.on_accepted();
+            polling.on_answer(outcome, 1.0, now, now);
         }
         now = polling.wait_until(now).unwrap_or(now);
         assert!(polling.may_send(now));
-        assert!(polling.on_rate_limited(now, None).0);
+        refuse(&mut polling, now);
         now += 70 * SECOND;
         for sent in 1..=2 {
-            assert!(polling.may_send(now), "{brought:?}: silent after {sent} of 4");
+            assert!(polling.may_send(now), "{outcome:?}: silent after {sent} of 4");
             now += SECOND;
         }
-        assert!(!polling.may_send(now), "{brought:?}: not silent two short of the limit");
+        assert!(!polling.may_send(now), "{outcome:?}: not silent two short of the limit");
     }
 }
 
@@ -120,7 +134,7 @@ fn no_answer_cuts_short_a_pause_that_another_poller_was_told() {
     let (mut polling, now) = (polling(), Instant::now());
     polling.on_error(now, now);
     let pause = polling.wait_until(now);
-    polling.on_answer(Brought::Nothing, 1.0, now, now);
+    polling.on_answer(PollOutcome::Nothing, 1.0, now, now);
     assert_eq!(polling.wait_until(now), pause);
 }
 
@@ -129,7 +143,7 @@ fn nothing_at_once_is_asked_for_less_and_less_often() {
     let (mut polling, mut now) = (polling(), Instant::now());
     let mut delays = Vec::new();
     for _ in 0..8 {
-        polling.on_answer(Brought::Nothing, 1.0, now, now);
+        polling.on_answer(PollOutcome::Nothing, 1.0, now, now);
         let until = polling.wait_until(now).expect("a pause");
         delays.push(until.duration_since(now).as_millis());
         now = until;
@@ -137,7 +151,7 @@ fn nothing_at_once_is_asked_for_less_and_less_often() {
     assert_eq!(delays, [10, 20, 40, 80, 160, 250, 250, 250]);
     polling.on_answer(task(0), 1.0, now, now);
     assert_eq!(polling.wait_until(now), None);
-    polling.on_answer(Brought::Nothing, 1.0, now, now);
+    polling.on_answer(PollOutcome::Nothing, 1.0, now, now);
     assert_eq!(polling.wait_until(now), Some(now + Duration::from_millis(10)), "it begins anew");
 }
 
@@ -145,12 +159,13 @@ fn nothing_at_once_is_asked_for_less_and_less_often() {
 fn delays_of_nothing_grow_too() {
     let settings =
         PollingSettings { max_pollers: 1, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
-    let (mut polling, mut now) = (Polling::new(settings, Rng::with_seed(1)), Instant::now());
+    let (mut polling, mut now) =
+        (Polling::new(settings, RateGate::default(), Rng::with_seed(1)), Instant::now());
     for _ in 0..8 {
-        polling.on_answer(Brought::Nothing, 1.0, now, now);
+        polling.on_answer(PollOutcome::Nothing, 1.0, now, now);
         now = polling.wait_until(now).expect("a pause");
     }
-    polling.on_answer(Brought::Nothing, 1.0, now, now);
+    polling.on_answer(PollOutcome::Nothing, 1.0, now, now);
     assert_eq!(polling.wait_until(now), Some(now + LONGEST_IDLE_DELAY));
     now += SECOND;
     for _ in 0..8 {
@@ -186,9 +201,9 @@ fn polls_that_fail_together_are_one_failure() {
 #[test]
 fn others_get_their_share_of_pollers() {
     let (mut polling, now) = (polling(), Instant::now());
-    let shared = |share| Brought::Task { free_slots: 9, share };
+    let shared = |share| PollOutcome::Task { free_slots: 9, share };
     assert_eq!(polling.on_answer(shared(Share::Less), 1.0, now, now), Next::Grow);
-    let full = |share| Brought::Task { free_slots: 0, share };
+    let full = |share| PollOutcome::Task { free_slots: 0, share };
     assert_eq!(polling.on_answer(full(Share::Less), 1.0, now, now), Next::Continue, "nobody else wants them");
     assert_eq!(polling.on_answer(full(Share::Lacking), 1.0, now, now), Next::Grow, "it waits in line");
     polling.on_gone();
@@ -211,7 +226,7 @@ fn empty_polls_follow_the_weights_from_the_first_on() {
         let (at, who, polling) = &mut due[0];
         counts[*who] += 1;
         let answered = *at + way;
-        polling.on_answer(Brought::Nothing, strides[*who], *at, answered);
+        polling.on_answer(PollOutcome::Nothing, strides[*who], *at, answered);
         *at = polling.wait_until(answered).expect("a pause");
         let fair = [100.0, 50.0, 10.0].map(|weight| f64::from(total) * weight / 160.0);
         for (count, fair) in counts.iter().zip(fair) {
@@ -234,10 +249,10 @@ fn one_that_is_back_is_polled_at_once_and_failures_go_on_growing() {
     assert!(polling.wait_until(now).expect("a pause") >= now + 60 * SECOND);
     // What is no failure is waited for.
     polling.on_back();
-    polling.on_answer(Brought::Unauthorized, 1.0, now, now);
+    polling.on_answer(PollOutcome::Unauthorized, 1.0, now, now);
     polling.on_back();
     assert!(polling.wait_until(now).is_some());
-    polling.on_rate_limited(now, None);
+    refuse(&mut polling, now);
     polling.on_back();
     assert!(polling.wait_until(now).expect("silence") >= now + 61 * SECOND);
 }

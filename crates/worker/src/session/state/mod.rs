@@ -47,8 +47,8 @@ pub(super) enum Beat {
     Forgotten,
     /// It answered something else, or hung up.
     Refused,
-    /// 429; with `Retry-After`, if it was given.
-    TooMany(Option<Duration>),
+    /// 429: the rate gate has been told.
+    TooMany,
     /// Nobody answered.
     Unreachable,
 }
@@ -125,13 +125,23 @@ pub(super) struct Conversation {
     unreachable: bool,
     /// Since the last registration.
     heartbeats: u64,
+    /// The orchestrator asked for the skills once more.
+    wants_skills: bool,
     gate: RateGate,
     rng: Rng,
 }
 
 impl Conversation {
-    /// A conversation that begins now. `longest` is the longest delay between two registrations.
-    pub(super) fn new(interval: Duration, longest: Duration, role: Role, now: Instant, rng: Rng) -> Self {
+    /// A conversation that begins now. `longest` is the longest delay between two registrations, `gate` that of
+    /// heartbeats.
+    pub(super) fn new(
+        interval: Duration,
+        longest: Duration,
+        role: Role,
+        gate: RateGate,
+        now: Instant,
+        rng: Rng,
+    ) -> Self {
         Self {
             interval,
             role,
@@ -147,7 +157,8 @@ impl Conversation {
             doubt: false,
             unreachable: false,
             heartbeats: 0,
-            gate: RateGate::default(),
+            wants_skills: false,
+            gate,
             rng,
         }
     }
@@ -248,6 +259,21 @@ impl Conversation {
         self.doubt = true;
     }
 
+    /// The orchestrator asked for the skills once more: the next heartbeat has them.
+    pub(super) fn on_skills_wanted(&mut self) {
+        self.wants_skills = true;
+    }
+
+    /// Whether the next heartbeat is to have the skills.
+    pub(super) fn wants_skills(&self) -> bool {
+        self.wants_skills
+    }
+
+    /// A heartbeat that has the skills is about to be sent.
+    pub(super) fn on_skills_sent(&mut self) {
+        self.wants_skills = false;
+    }
+
     /// It plays another part now.
     pub(super) fn on_role(&mut self, role: Role, now: Instant) {
         // Once the worker stops there is only the goodbye to be said.
@@ -323,14 +349,11 @@ impl Conversation {
     /// A heartbeat is about to be sent, which says whether the worker is idle.
     pub(super) fn on_sent(&mut self, now: Instant, idle: bool) {
         // Silence hides what the worker can take: it begins at a moment when `idle` was reported last.
-        self.gate.on_sent(now, idle, &mut self.rng);
+        self.gate.on_sent(now, idle);
     }
 
     /// What came of it.
     pub(super) fn on_beat(&mut self, beat: Beat, now: Instant) {
-        if !matches!(beat, Beat::TooMany(_) | Beat::Unreachable) {
-            self.gate.on_accepted();
-        }
         self.unreachable = beat == Beat::Unreachable;
         match beat {
             Beat::Acknowledged => {
@@ -342,13 +365,8 @@ impl Conversation {
                 }
             }
             Beat::Forgotten => self.on_forgotten(now),
-            Beat::TooMany(_) | Beat::Refused | Beat::Unreachable => {}
+            Beat::TooMany | Beat::Refused | Beat::Unreachable => {}
         }
-    }
-
-    /// A heartbeat was refused with 429. True when that is worth saying.
-    pub(super) fn on_too_many(&mut self, retry_after: Option<Duration>, now: Instant) -> bool {
-        self.gate.on_refused(now, retry_after, &mut self.rng)
     }
 
     /// The orchestrator does not know the worker any more. Ignored once the worker stops.
@@ -372,7 +390,7 @@ impl Conversation {
             _ if await_polls => None,
             // A stranger to it is dispatched nothing.
             Beat::Acknowledged | Beat::Forgotten => Some(now + LET_GO_DELAY),
-            Beat::Refused | Beat::TooMany(_) => None,
+            Beat::Refused | Beat::TooMany => None,
         };
         self.stop = Stop::Said { let_go_at };
     }

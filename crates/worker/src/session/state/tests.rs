@@ -3,7 +3,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn conversation(role: Role, now: Instant) -> Conversation {
-    Conversation::new(15 * SECOND, 60 * SECOND, role, now, Rng::with_seed(1))
+    Conversation::new(15 * SECOND, 60 * SECOND, role, RateGate::default(), now, Rng::with_seed(1))
 }
 
 fn known(generation: Generation) -> (Conversation, Instant) {
@@ -107,7 +107,7 @@ fn polls_are_let_go_as_the_goodbye_was_taken() {
         (Beat::Acknowledged, false, Some(SECOND)),
         (Beat::Acknowledged, true, None),
         (Beat::Refused, false, None),
-        (Beat::TooMany(None), false, None),
+        (Beat::TooMany, false, None),
         (Beat::Forgotten, false, Some(SECOND)),
         (Beat::Unreachable, false, Some(Duration::ZERO)),
         (Beat::Unreachable, true, Some(Duration::ZERO)),
@@ -173,7 +173,8 @@ fn one_that_is_down_is_probed_every_ten_seconds_and_told_that_nothing_is_accepte
 #[test]
 fn one_that_is_left_is_told_whatever_silence_it_asked_for() {
     let (mut state, now) = acknowledged(Generation::Older);
-    assert!(state.on_too_many(None, now));
+    state.gate.on_refused(now, None);
+    state.on_beat(Beat::TooMany, now);
     state.on_change();
     assert!(matches!(state.next(now), Step::Wait { .. }));
     state.on_role(Role::Standby, now);
@@ -249,7 +250,8 @@ fn one_that_is_left_hears_the_goodbye_too() {
 fn silence_is_kept_but_for_the_goodbye() {
     let (mut state, now) = acknowledged(Generation::Older);
     state.on_sent(now, true);
-    assert!(state.on_too_many(None, now));
+    state.gate.on_refused(now, None);
+    state.on_beat(Beat::TooMany, now);
     state.on_change();
     assert!(matches!(state.next(now), Step::Wait { .. }));
     state.on_stop();

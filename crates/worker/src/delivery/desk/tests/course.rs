@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use testkit::capture::Logs;
 
 use super::*;
+use crate::peer::rate::RateGate;
 
 fn started() -> (Arc<Delivery>, Peer) {
     let (connector, peer) = memory::pair();
@@ -195,7 +196,7 @@ async fn an_ambiguous_try_is_not_repeated_where_that_is_forbidden_and_others_are
     let _guard = logs.start();
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
-    lock(&delivery.books).outbox = forbidding();
+    lock(&delivery.state).outbox = forbidding();
     // A fresh connection: the answer may have been lost.
     delivery.push(&result(0)).await;
     drop(next(&mut peer).await);
@@ -224,8 +225,9 @@ fn forbidding() -> Outbox {
         first_delay: SECOND,
         max_age: 86_400 * SECOND,
         resend_ambiguous: false,
+        sharers: 1,
     };
-    Outbox::new(settings, fastrand::Rng::with_seed(1))
+    Outbox::new(settings, RateGate::default(), Rng::with_seed(1))
 }
 
 /// Whatever is answered, however late, and however often everything is offered at once.
@@ -284,7 +286,7 @@ async fn room_is_a_matter_of_bytes_too() {
     for number in 0..8 {
         assert!(delivery.has_room(), "{number}");
         let large = Entry { body: body.clone(), ..entry(number) };
-        lock(&delivery.books).outbox.push(large, Instant::now());
+        lock(&delivery.state).outbox.push(large, Instant::now());
     }
     assert!(!delivery.has_room());
     let mut room = std::pin::pin!(delivery.room());

@@ -4,10 +4,15 @@ use std::path::Path;
 
 use super::super::super::spool::{Opened, Spool};
 use super::*;
+use crate::delivery::distribute;
 
 async fn open(folder: &Path) -> Opened {
     let worker = WorkerId::new("w1").expect("an identifier");
     Spool::open(folder.to_owned(), &worker).await.expect("it opens")
+}
+
+async fn keep_on_disk(delivery: &Arc<Delivery>, folder: &Path) -> Arc<Spool> {
+    distribute(open(folder).await, std::slice::from_ref(delivery), 86_400 * SECOND)
 }
 
 /// What a process would find that is started after this one was killed now.
@@ -23,8 +28,7 @@ async fn a_result_is_on_disk_before_its_first_try_and_gone_once_it_is_acknowledg
     let folder = tempfile::tempdir().expect("a folder");
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
-    let (spool, results) = open(folder.path()).await;
-    delivery.keep_in(spool.clone(), results);
+    let spool = keep_on_disk(&delivery, folder.path()).await;
     for number in 0..20 {
         delivery.push(&result(number)).await;
         let request = peer.next().await.expect("a try");
@@ -43,8 +47,7 @@ async fn results_of_an_earlier_run_count_from_the_start_and_wait_for_the_registr
     let folder = tempfile::tempdir().expect("a folder");
     let (connector, _peer) = memory::pair();
     let before = delivery(Arc::new(connector));
-    let (spool, results) = open(folder.path()).await;
-    before.keep_in(spool.clone(), results);
+    let spool = keep_on_disk(&before, folder.path()).await;
     for number in 0..3 {
         before.push(&result(number)).await;
     }
@@ -57,8 +60,7 @@ async fn results_of_an_earlier_run_count_from_the_start_and_wait_for_the_registr
     let (connector, mut peer) = memory::pair();
     // As many as fit, if there were so many orchestrators.
     let delivery = delivery_of_one(MAX_RESULTS / 3, Arc::new(connector));
-    let (spool, results) = open(folder.path()).await;
-    delivery.keep_in(spool, results);
+    keep_on_disk(&delivery, folder.path()).await;
     assert_eq!((delivery.unacknowledged(), delivery.has_room()), (3, false));
     assert!(delivery.seen(&task(1)).is_some_and(|(_, on_its_way)| on_its_way));
     assert!(tokio::time::timeout(SECOND / 5, peer.next()).await.is_err(), "not before");

@@ -1,15 +1,16 @@
 mod course;
+#[cfg(feature = "durable")]
 mod durable;
 
 use std::time::Duration;
 
-use fastrand::Rng;
 use rxon::JobId;
 use rxon::signing::Seal;
-use rxon::transport::{Connector, ExchangeFuture, Request, Transport, memory};
+use rxon::transport::{Connector, ExchangeFuture, Request, Response, Transport, memory};
 
-use super::super::outbox::OutboxSettings;
+use super::state::{MAX_BYTES, MAX_RESULTS};
 use super::*;
+use crate::peer::log::{PeerCounts, PeerLog};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -17,30 +18,20 @@ fn delivery(connector: Arc<dyn Connector>) -> Arc<Delivery> {
     delivery_of_one(1, connector)
 }
 
-/// The results of one of so many orchestrators.
+/// The delivery to one of `sharers` orchestrators.
 fn delivery_of_one(sharers: usize, connector: Arc<dyn Connector>) -> Arc<Delivery> {
     let worker = WorkerId::new("w1").expect("an identifier");
-    let peer = Peer::new(
-        "http://peer".into(),
-        connector,
-        Seal::new(worker.clone(), "token"),
-        crate::peer::PeerCounts::default(),
-    );
+    let log = PeerLog::new("http://peer".into(), &PeerCounts::default());
+    let peer = Peer::new(log, connector, Seal::new(worker.clone(), "token"));
     let settings = OutboxSettings {
         quick_tries: 5,
         first_delay: SECOND,
         max_age: 86_400 * SECOND,
         resend_ambiguous: true,
-    };
-    Delivery::new(
-        peer,
-        worker,
-        Arc::new(crate::capacity::heartbeat_trigger::HeartbeatTrigger::new(1)),
-        None,
-        Outbox::new(settings, Rng::with_seed(1)),
-        TaskTracker::new(),
         sharers,
-    )
+    };
+    let (changes, counts) = (Arc::new(HeartbeatTrigger::new(1)), DeliveryCounts::default());
+    Delivery::new(peer, worker, settings, changes, None, &counts, TaskTracker::new())
 }
 
 fn task(number: usize) -> TaskId {
@@ -77,11 +68,6 @@ fn ok() -> Response {
     Response::new(200, "{}")
 }
 
-fn senders(delivery: &Delivery) -> (usize, usize) {
-    let books = lock(&delivery.books);
-    (books.senders, books.busy)
-}
-
 #[tokio::test(start_paused = true)]
 async fn results_of_one_moment_do_not_wait_for_each_other() {
     let (connector, mut peer) = memory::pair();
@@ -98,7 +84,7 @@ async fn results_of_one_moment_do_not_wait_for_each_other() {
         let next = tokio::time::timeout(SECOND, peer.next()).await.expect("at once");
         hanging.push(next.expect("a request"));
     }
-    assert_eq!(senders(&delivery), (8, 8), "and no more than that at once");
+    assert!(tokio::time::timeout(SECOND, peer.next()).await.is_err(), "no more than eight at once");
     // The one that is left goes as soon as one of them is done, and so does what is tried again.
     hanging.pop().expect("eight").answer(Ok(ok()));
     peer.next().await.expect("the ninth").answer(Ok(Response::new(503, "")));
@@ -120,17 +106,42 @@ async fn what_is_tried_again_needs_no_sender_that_hangs() {
     delivery.push(&result(0)).await;
     let first = peer.next().await.expect("the first");
     // The only sender learns that the first waits, and hangs with the second.
-    lock(&delivery.books).outbox.push(entry(1), Instant::now());
+    lock(&delivery.state).outbox.push(entry(1), Instant::now());
     first.answer(Ok(Response::new(503, "")));
     let _hangs = peer.next().await.expect("the second");
     let again = tokio::time::timeout(2 * SECOND, peer.next()).await.expect("after its delay");
     drop(again);
 }
 
+/// Counts the transports that live.
+#[derive(Debug)]
+struct Counted(Arc<dyn Connector>, Arc<()>);
+
+#[derive(Debug)]
+struct CountedTransport(Box<dyn Transport>, #[expect(dead_code, reason = "it is counted")] Arc<()>);
+
+impl Connector for Counted {
+    fn transport(&self) -> Box<dyn Transport> {
+        Box::new(CountedTransport(self.0.transport(), self.1.clone()))
+    }
+
+    fn channel(&self) -> rxon::transport::OpenFuture<'_> {
+        self.0.channel()
+    }
+}
+
+impl Transport for CountedTransport {
+    fn exchange(&mut self, request: Request) -> ExchangeFuture<'_> {
+        self.0.exchange(request)
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn idle_senders_end_and_others_begin_when_they_are_needed() {
+async fn idle_connections_are_closed_after_a_minute_and_opened_when_they_are_needed() {
     let (connector, mut peer) = memory::pair();
-    let delivery = delivery(Arc::new(connector));
+    let connector = Arc::new(Counted(Arc::new(connector), Arc::default()));
+    let connections = || Arc::strong_count(&connector.1) - 1;
+    let delivery = delivery(connector.clone());
     for round in 0..2 {
         for number in 0..4 {
             delivery.push(&result(10 * round + number)).await;
@@ -143,21 +154,21 @@ async fn idle_senders_end_and_others_begin_when_they_are_needed() {
             request.answer(Ok(ok()));
         }
         delivery.empty().await;
-        assert_eq!(senders(&delivery), (4, 0));
-        tokio::time::sleep(62 * SECOND).await;
-        assert_eq!(senders(&delivery), (0, 0));
+        tokio::time::sleep(58 * SECOND).await;
+        assert_eq!(connections(), 4);
+        tokio::time::sleep(4 * SECOND).await;
+        assert_eq!(connections(), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_sender_stays_while_something_is_to_be_tried_again() {
+async fn a_result_is_tried_again_after_a_long_silence() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
     delivery.push(&result(0)).await;
     let response = Response { retry_after: Some(300 * SECOND), ..Response::new(429, "") };
     peer.next().await.expect("a request").answer(Ok(response));
-    tokio::time::sleep(290 * SECOND).await;
-    assert_eq!(senders(&delivery), (1, 0));
+    tokio::time::timeout(290 * SECOND, peer.next()).await.expect_err("silence");
     tokio::time::timeout(20 * SECOND, peer.next())
         .await
         .expect("after the silence")
@@ -228,7 +239,7 @@ async fn that_there_is_no_room_is_said_once_and_once_that_there_is_again() {
         delivery.push(&result(number)).await;
     }
     assert_eq!(said(), (1, 0));
-    assert!(logs.contains("orchestrator=http://peer results=1000 most_results=1000"), "{logs:?}");
+    assert!(logs.contains("orchestrator=http://peer results=1000 max_results=1000"), "{logs:?}");
     // One goes and another comes, again and again: nothing new.
     for number in 1000..1010 {
         peer.next().await.expect("a request").answer(Ok(ok()));
@@ -273,11 +284,11 @@ async fn a_panic_costs_one_try() {
     let delivery = delivery(Arc::new(connector.clone()));
     delivery.push(&result(0)).await;
     tokio::time::timeout(5 * SECOND, delivery.empty()).await.expect("sent all the same");
-    assert_eq!((senders(&delivery), connector.0.load(std::sync::atomic::Ordering::Relaxed)), ((1, 0), 2));
+    assert_eq!(connector.0.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn senders_that_are_let_go_are_counted_out() {
+async fn senders_end_when_the_delivery_is_closed() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
     delivery.push(&result(0)).await;
@@ -285,5 +296,5 @@ async fn senders_that_are_let_go_are_counted_out() {
     delivery.close();
     delivery.tracker.close();
     delivery.tracker.wait().await;
-    assert_eq!((senders(&delivery), delivery.unacknowledged()), ((0, 0), 1));
+    assert_eq!(delivery.unacknowledged(), 1);
 }

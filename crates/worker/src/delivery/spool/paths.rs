@@ -1,4 +1,4 @@
-//! Where the files of one worker are, and that no other process has them.
+//! The paths of the files of one worker, and the lock that keeps other processes from them.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -8,25 +8,29 @@ use std::time::{Duration, Instant};
 
 use rxon::WorkerId;
 
-use super::SpoolError;
+use super::error::SpoolError;
+use super::ledger::unix_millis;
 
-/// A process that was just killed, or a worker that was just dropped, may take a moment to let go.
+/// How long the lock is waited for: a process that was just killed, or a worker that was just dropped, may take a moment to
+/// release it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Where the files of one worker are. Its id obeys the rule for identifiers, and so is a name.
+/// The paths of the files of one worker. An id that obeys the rule for identifiers can be a file name.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct SpoolPaths {
     folder: PathBuf,
     worker_id: WorkerId,
 }
 
-/// No other process has the files while this lives.
+/// The lock: no other process has the files while this lives.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "it is held, and let go when it is closed")] File);
+pub(super) struct FolderLock(
+    #[expect(dead_code, reason = "the lock is released when the file is closed")] File,
+);
 
-impl Place {
+impl SpoolPaths {
     pub(crate) fn new(folder: PathBuf, worker_id: WorkerId) -> Self {
         Self { folder, worker_id }
     }
@@ -35,17 +39,17 @@ impl Place {
         self.folder.join(format!("{}.{ending}", self.worker_id))
     }
 
-    /// The results.
+    /// The file of results.
     pub(crate) fn results(&self) -> PathBuf {
         self.file("redb")
     }
 
-    /// Results that were refused for good, for people.
+    /// The file of rejected results, for people.
     pub(super) fn rejected(&self) -> PathBuf {
         self.file("rejected.jsonl")
     }
 
-    /// The older half of these.
+    /// The file with the older half of them.
     pub(super) fn rejected_before(&self) -> PathBuf {
         self.file("rejected.1.jsonl")
     }
@@ -55,19 +59,19 @@ impl Place {
     }
 
     /// Makes the folder, and takes the files for this process.
-    pub(super) fn take(&self) -> Result<Lock, SpoolError> {
+    pub(super) fn take(&self) -> Result<FolderLock, SpoolError> {
         let folder = |source| SpoolError::Folder { source };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(folder)?;
         let began = Instant::now();
         loop {
             let mut file = private().create(true).truncate(false).open(self.lock_file()).map_err(folder)?;
             match file.try_lock() {
-                // Whoever held it may have removed it meanwhile: then it locks nothing.
+                // The holder may have removed the file meanwhile: then it locks nothing.
                 Ok(()) if !self.is_lock_file(&file) => {}
                 Ok(()) => {
-                    // Only for whoever wonders.
+                    // Only for the error message of another process.
                     let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-                    return Ok(Lock(file));
+                    return Ok(FolderLock(file));
                 }
                 Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_PATIENCE => {
                     std::thread::sleep(LOCK_INTERVAL);
@@ -89,49 +93,49 @@ impl Place {
 
     fn taken(&self, file: &mut File) -> SpoolError {
         let mut holder = String::new();
-        // Not known is not known.
+        // Without it the holder is unknown.
         let _ = file.rewind().and_then(|()| file.read_to_string(&mut holder));
         let holder = if holder.is_empty() { "unknown".to_owned() } else { holder };
         SpoolError::Taken { worker_id: self.worker_id.clone(), holder }
     }
 
-    /// Makes the file of results when there is none, for nobody else to read.
+    /// Makes the file of results if there is none. Nobody else can read it.
     pub(super) fn make_results(&self) -> io::Result<()> {
         private().create(true).truncate(false).open(self.results()).map(drop)
     }
 
-    /// Moves the file of results out of the way, and says where.
+    /// Moves the file of results aside, and returns its new path.
     pub(super) fn set_aside(&self) -> io::Result<PathBuf> {
-        let time = super::unix_millis();
+        let time = unix_millis();
         let aside = self.file(&format!("redb.unreadable-{time}"));
         std::fs::rename(self.results(), &aside)?;
         Ok(aside)
     }
 
-    /// Removes what is there of a worker that has nothing to keep.
-    pub(super) fn clear(&self, lock: Lock) {
+    /// Removes the files of a worker that has nothing to keep.
+    pub(super) fn clear(&self, lock: FolderLock) {
         for file in [self.results(), self.lock_file()] {
-            // It is empty: one that stays does no harm.
+            // It is empty: if it stays it does no harm.
             let _ = std::fs::remove_file(file);
         }
         drop(lock);
     }
 
-    /// Makes what was done to names of files last: without it, a new file may be gone after a power failure.
+    /// Syncs the folder: without it, a new file may be gone after a power failure.
     pub(super) fn sync(&self) {
         // Not every file system can.
         let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
     }
 }
 
-/// Opens for reading and writing, for nobody else to read.
+/// Options to open a file for reading and writing that nobody else can read.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     options
 }
 
-/// The size of a file; none when it is not there.
+/// The size of a file; zero if it does not exist.
 pub(super) fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
@@ -140,39 +144,39 @@ pub(super) fn size(path: &Path) -> u64 {
 mod tests {
     use super::*;
 
-    fn place(folder: &Path) -> Place {
-        Place::new(folder.join("a/b"), WorkerId::new("w-1").expect("an identifier"))
+    fn paths(folder: &Path) -> SpoolPaths {
+        SpoolPaths::new(folder.join("a/b"), WorkerId::new("w-1").expect("an identifier"))
     }
 
     #[test]
     fn the_folder_is_made_and_nobody_else_can_look_into_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let place = place(folder.path());
-        let _lock = place.take().expect("taken");
-        place.make_results().expect("made");
+        let paths = paths(folder.path());
+        let _lock = paths.take().expect("taken");
+        paths.make_results().expect("made");
         let mode = |path: &Path| std::fs::metadata(path).expect("there").mode() & 0o777;
-        assert_eq!((mode(&folder.path().join("a/b")), mode(&place.results())), (0o700, 0o600));
+        assert_eq!((mode(&folder.path().join("a/b")), mode(&paths.results())), (0o700, 0o600));
     }
 
     #[test]
     fn a_second_one_of_the_same_id_is_told_who_has_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let place = place(folder.path());
-        let lock = place.take().expect("taken");
-        let error = place.take().expect_err("taken already").to_string();
+        let paths = paths(folder.path());
+        let lock = paths.take().expect("taken");
+        let error = paths.take().expect_err("taken already").to_string();
         assert!(error.contains("`w-1`") && error.contains(&std::process::id().to_string()), "{error}");
-        place.clear(lock);
-        assert!(!place.lock_file().exists());
-        place.take().expect("free again");
+        paths.clear(lock);
+        assert!(!paths.lock_file().exists());
+        paths.take().expect("free again");
     }
 
     #[test]
-    fn a_lock_whose_file_was_removed_is_none() {
+    fn a_lock_whose_file_was_removed_locks_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let place = place(folder.path());
-        let _first = place.take().expect("taken");
-        std::fs::remove_file(place.lock_file()).expect("removed");
-        let _second = place.take().expect("a file of its own");
-        assert!(place.lock_file().exists());
+        let paths = paths(folder.path());
+        let _first = paths.take().expect("taken");
+        std::fs::remove_file(paths.lock_file()).expect("removed");
+        let _second = paths.take().expect("a file of its own");
+        assert!(paths.lock_file().exists());
     }
 }

@@ -1,0 +1,113 @@
+//! The stand-in for results on disk without the feature `durable`: a [`Spool`] cannot be opened, so that none exists.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rxon::{JobId, TaskId, TaskName, WorkerId};
+
+/// The number of a result in the file.
+pub(crate) type Key = u64;
+
+/// A result as it would be kept.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) orchestrator: Arc<str>,
+    pub(crate) job_id: JobId,
+    pub(crate) task_id: TaskId,
+    pub(crate) since: u64,
+    pub(crate) newer: bool,
+    pub(crate) is_replacement: bool,
+    pub(crate) is_in_flight: bool,
+    pub(crate) body: Bytes,
+}
+
+/// The identity of a task.
+#[derive(Debug)]
+#[expect(dead_code, reason = "no task is on disk")]
+pub(crate) struct TaskKey {
+    pub(crate) orchestrator: Arc<str>,
+    pub(crate) task_id: TaskId,
+}
+
+/// A task under way.
+#[derive(Debug)]
+#[expect(dead_code, reason = "no task is on disk")]
+pub(crate) struct BegunTask {
+    pub(crate) job_id: JobId,
+    pub(crate) name: TaskName,
+    pub(crate) started: bool,
+    pub(crate) newer: bool,
+}
+
+/// The reason why results cannot be kept on disk.
+#[derive(Debug, thiserror::Error)]
+#[error("`WORKER_OUTBOX_DIR` needs the feature `durable` of the crate `avtomatika-worker`")]
+pub(crate) struct SpoolError;
+
+/// Results on disk, which do not exist.
+#[derive(Debug)]
+pub(crate) enum Spool {}
+
+/// A spool, and the results that were in its file.
+pub(crate) type Opened = (Arc<Spool>, Vec<(Key, Record)>);
+
+impl Spool {
+    #[expect(clippy::unused_async, reason = "as with the feature")]
+    pub(crate) async fn open(folder: PathBuf, _: &WorkerId) -> Result<Opened, (PathBuf, SpoolError)> {
+        Err((folder, SpoolError))
+    }
+
+    pub(crate) async fn begin(&self, _: TaskKey, _: BegunTask) {
+        match *self {}
+    }
+
+    pub(crate) async fn keep(&self, _: Record) -> Key {
+        match *self {}
+    }
+
+    pub(crate) fn end(&self, _: TaskKey) {
+        match *self {}
+    }
+
+    pub(crate) async fn begin_try(&self, _: Key) {
+        match *self {}
+    }
+
+    pub(crate) fn end_try(&self, _: Key) {
+        match *self {}
+    }
+
+    pub(crate) fn remove(&self, _: Key) {
+        match *self {}
+    }
+
+    pub(crate) fn reject(&self, _: Key, _: &str) {
+        match *self {}
+    }
+
+    pub(crate) fn replace(&self, _: Key, _: &str, _: Record) -> Key {
+        match *self {}
+    }
+
+    pub(crate) fn leave(&self, _: Key) {
+        match *self {}
+    }
+
+    pub(crate) fn is_written(&self, _: Key) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn is_well(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) async fn close(&self) {
+        match *self {}
+    }
+}
+
+/// The time, which nothing on disk needs.
+pub(crate) fn unix_millis() -> u64 {
+    0
+}

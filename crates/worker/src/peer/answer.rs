@@ -1,0 +1,278 @@
+//! The one reading of an answer, and its effects.
+//!
+//! [`Answer::of`] reads a response; [`Peer::record`](super::Peer::record) does everything that follows from it alike for
+//! every kind of exchange. This table is the specification, and the tests run through it row by row:
+//!
+//! | answer | exchange | log | counted as | contact | rate gate | conversation |
+//! |---|---|---|---|---|---|---|
+//! | good | registration, result, websocket | again | answered | – | accepted | – |
+//! | good | heartbeat, poll | again | answered | well | accepted | – |
+//! | good | event, token | – | answered | – | accepted | – |
+//! | unknown | registration | problem | failed | failed | accepted | – |
+//! | unknown | heartbeat | again | answered | well | accepted | – |
+//! | unknown | poll | problem | failed | – | accepted | forgotten |
+//! | unknown | result | again | answered | – | accepted | – |
+//! | unknown | websocket | problem | failed | – | accepted | – |
+//! | unknown | event, token | – | failed | – | accepted | – |
+//! | invalid | registration, heartbeat, poll | problem | failed | failed | accepted | – |
+//! | invalid | result | again | answered | – | accepted | – |
+//! | invalid | websocket | problem | failed | – | accepted | – |
+//! | invalid | event, token | – | failed | – | accepted | – |
+//! | unauthorized | registration, heartbeat, poll, result, websocket | credentials | refused | – | accepted | – |
+//! | unauthorized | event, token | – | refused | – | accepted | – |
+//! | too many | registration, websocket | problem | rate_limited | – | silence | – |
+//! | too many | heartbeat, poll, result, event | limit | rate_limited | – | silence | – |
+//! | too many | token | – | rate_limited | – | silence | – |
+//! | bad | registration, heartbeat, poll | problem | failed | failed | accepted | – |
+//! | bad | result, websocket | problem | failed | – | accepted | – |
+//! | bad | event, token | – | failed | – | accepted | – |
+//! | no connection | registration, heartbeat, poll | problem | failed | gone | – | doubt |
+//! | no connection | result | problem | failed | – | – | doubt |
+//! | no connection | websocket | problem | failed | – | – | – |
+//! | no connection | event, token | – | failed | – | – | – |
+//! | timeout | registration, heartbeat | problem | failed | gone | – | doubt |
+//! | timeout | poll | problem | failed | failed | – | doubt |
+//! | timeout | result | problem | failed | – | – | doubt |
+//! | timeout | websocket | problem | failed | – | – | – |
+//! | timeout | event, token | – | failed | – | – | – |
+//! | hung up | registration, heartbeat, poll | problem | failed | failed | – | doubt |
+//! | hung up | result | problem | failed | – | – | doubt |
+//! | hung up | websocket | problem | failed | – | – | – |
+//! | hung up | event, token | – | failed | – | – | – |
+//!
+//! - **answer**: *good* is a 2xx whose body is as expected; *unknown* a 404, or JSON `null` to a heartbeat; *invalid* a
+//!   400, 413 or 422; *unauthorized* a 401 or 403; *too many* a 429; *bad* any other status, a body that cannot be read,
+//!   or the end of a websocket. Without an answer the error decides: *no connection* (connecting, TLS, proxy), *timeout*,
+//!   or *hung up* (any other).
+//! - **log**: *again* is an info line if exchanges of this kind failed before; *problem* a warning and *credentials* an
+//!   error at the first failure, the tenth, the hundredth …; *limit* an info line at the first 429. Events and tokens are
+//!   logged where they are sent.
+//! - **contact**: the sign for the fleet (see [`Contact`]), which the caller passes on. A registration that is accepted
+//!   tells the fleet more than that.
+//! - **rate gate**: whether the answer counts as accepted, or silence begins (see [`rate`](super::rate)).
+//! - **conversation**: *doubt* makes the next heartbeat ask first whether the worker is still known; *forgotten* makes the
+//!   worker register again.
+
+use std::time::Duration;
+
+use rxon::transport::Response;
+use rxon::{Error, ErrorKind};
+
+use super::advice::Explained;
+
+/// A kind of exchange with an orchestrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exchange {
+    Registration,
+    Heartbeat,
+    Poll,
+    Result,
+    Event,
+    Token,
+    Websocket,
+}
+
+impl Exchange {
+    pub(super) const ALL: [Self; Self::COUNT] = [
+        Self::Registration,
+        Self::Heartbeat,
+        Self::Poll,
+        Self::Result,
+        Self::Event,
+        Self::Token,
+        Self::Websocket,
+    ];
+
+    pub(super) const COUNT: usize = 7;
+
+    /// The name in logs and metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Registration => "registration",
+            Self::Heartbeat => "heartbeat",
+            Self::Poll => "poll",
+            Self::Result => "result",
+            Self::Event => "event",
+            Self::Token => "token",
+            Self::Websocket => "websocket",
+        }
+    }
+}
+
+/// An answer of an orchestrator, or the lack of one.
+#[derive(Debug)]
+pub(crate) enum Answer<'a> {
+    /// The answer is as expected.
+    Good,
+    /// The orchestrator does not know the worker, or the subject of the message.
+    Unknown(&'a Response),
+    /// The orchestrator will never accept this message.
+    Invalid(&'a Response),
+    /// The orchestrator refuses the worker's credentials.
+    Unauthorized(&'a Response),
+    /// The orchestrator limits the rate of such messages.
+    TooMany(&'a Response),
+    /// Any other status.
+    Bad(&'a Response),
+    /// The exchange failed for a reason other than the status.
+    Failed(String),
+    /// No answer came.
+    Nothing(&'a Error),
+}
+
+impl<'a> Answer<'a> {
+    /// Reads the status of a response.
+    pub(crate) fn of(response: &'a Response) -> Self {
+        match response.status {
+            200..=299 => Self::Good,
+            400 | 413 | 422 => Self::Invalid(response),
+            401 | 403 => Self::Unauthorized(response),
+            404 => Self::Unknown(response),
+            429 => Self::TooMany(response),
+            _ => Self::Bad(response),
+        }
+    }
+
+    /// Reads the status of a response that is not as expected, whatever its status.
+    pub(crate) fn of_refusal(response: &'a Response) -> Self {
+        match Self::of(response) {
+            Self::Good => Self::Bad(response),
+            refusal => refusal,
+        }
+    }
+
+    /// A response whose body is not the expected JSON object.
+    pub(crate) fn unreadable(response: &Response) -> Self {
+        Self::Failed(format!("{}, not a JSON object: `{}`", response.status, response.excerpt()))
+    }
+
+    /// The reason for the log.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Good => String::new(),
+            Self::TooMany(_) => "429, too many requests".to_owned(),
+            Self::Unknown(response)
+            | Self::Invalid(response)
+            | Self::Unauthorized(response)
+            | Self::Bad(response) => format!("{}: {}", response.status, response.error_text()),
+            Self::Failed(reason) => reason.clone(),
+            Self::Nothing(error) => Explained(error).to_string(),
+        }
+    }
+
+    /// The effects of this answer to an exchange, as in the table of this module.
+    pub(super) fn effects(&self, exchange: Exchange) -> Effects {
+        use Exchange::{Event, Heartbeat, Poll, Registration, Result, Token, Websocket};
+        let (log, counted) = match (self, exchange) {
+            (Self::Good, _) | (Self::Unknown(_), Heartbeat | Result) | (Self::Invalid(_), Result) => {
+                (Log::Again, Counted::Answered)
+            }
+            (Self::Unauthorized(_), _) => (Log::Credentials, Counted::Refused),
+            (Self::TooMany(_), Registration | Token | Websocket) => (Log::Problem, Counted::RateLimited),
+            (Self::TooMany(_), _) => (Log::Limit, Counted::RateLimited),
+            _ => (Log::Problem, Counted::Failed),
+        };
+        let is_logged_elsewhere = matches!(exchange, Event | Token) && log != Log::Limit;
+        let contact = match (self, exchange) {
+            (_, Result | Event | Token | Websocket)
+            | (Self::Good, Registration)
+            | (Self::Unknown(_), Poll)
+            | (Self::Unauthorized(_) | Self::TooMany(_), _) => None,
+            (Self::Good, _) | (Self::Unknown(_), Heartbeat) => Some(Contact::Well),
+            (Self::Nothing(error), _) => Some(Contact::of_error(error, exchange)),
+            _ => Some(Contact::Failed),
+        };
+        let notice = match (self, exchange) {
+            (Self::Nothing(_), Registration | Heartbeat | Poll | Result) => Some(Notice::Doubt),
+            (Self::Unknown(_), Poll) => Some(Notice::Forgotten),
+            _ => None,
+        };
+        let gate = match self {
+            Self::Nothing(_) => None,
+            Self::TooMany(response) => Some(GateEvent::Refused(response.retry_after)),
+            _ => Some(GateEvent::Accepted),
+        };
+        Effects { log: (!is_logged_elsewhere).then_some(log), counted, contact, gate, notice }
+    }
+}
+
+/// Everything that follows from an answer.
+#[derive(Debug)]
+pub(super) struct Effects {
+    pub(super) log: Option<Log>,
+    pub(super) counted: Counted,
+    pub(super) contact: Option<Contact>,
+    pub(super) gate: Option<GateEvent>,
+    pub(super) notice: Option<Notice>,
+}
+
+/// The kind of line in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Log {
+    Again,
+    Problem,
+    Credentials,
+    Limit,
+}
+
+/// The label under which an exchange is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counted {
+    Answered,
+    Failed,
+    Refused,
+    RateLimited,
+}
+
+impl Counted {
+    pub(super) const ALL: [Self; 4] = [Self::Answered, Self::Failed, Self::Refused, Self::RateLimited];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::RateLimited => "rate_limited",
+        }
+    }
+}
+
+/// What an answer means for the rate of requests of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GateEvent {
+    Accepted,
+    /// 429, with `Retry-After` if it was given.
+    Refused(Option<Duration>),
+}
+
+/// What an answer means for the conversation with the orchestrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// A connection failed: the orchestrator may have restarted and forgotten the worker.
+    Doubt,
+    /// The orchestrator does not know the worker.
+    Forgotten,
+}
+
+/// The sign of an orchestrator's health that an exchange gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contact {
+    /// The orchestrator answered as expected.
+    Well,
+    /// It answered otherwise, or hung up.
+    Failed,
+    /// It could not be reached, or did not answer a request that is answered at once.
+    Gone,
+}
+
+impl Contact {
+    /// The sign that a failed exchange gives. An orchestrator may hold a poll for longer than the worker waits: that is a
+    /// single failure.
+    pub(crate) fn of_error(error: &Error, exchange: Exchange) -> Self {
+        match error.kind() {
+            ErrorKind::Timeout if exchange == Exchange::Poll => Self::Failed,
+            ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Proxy | ErrorKind::Timeout => Self::Gone,
+            _ => Self::Failed,
+        }
+    }
+}

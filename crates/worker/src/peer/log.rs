@@ -1,0 +1,211 @@
+//! The log lines and counts of exchanges with one orchestrator: a line when it stops to answer and when it answers again,
+//! not a line for every failed try.
+//!
+//! Each kind of exchange is treated by itself: heartbeats that succeed say nothing of polls that fail.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use rxon::secrets::masked;
+use rxon::transport::Response;
+use tokio::time::Instant;
+
+use super::answer::{Answer, Counted, Effects, Exchange, GateEvent, Log};
+use super::rate::RateGate;
+use super::repeated::Repeated;
+
+type Labels = Vec<(&'static str, String)>;
+
+/// The counters of exchanges with all orchestrators.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PeerCounts(Family<Labels, Counter>);
+
+impl PeerCounts {
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register("requests", "Exchanges by orchestrator, operation and outcome", self.0.clone());
+    }
+
+    /// The counter of exchanges of one kind that ended in one way.
+    fn counter(&self, orchestrator: &str, exchange: Exchange, counted: Counted) -> Counter {
+        let labels =
+            [("orchestrator", orchestrator), ("operation", exchange.name()), ("outcome", counted.name())];
+        self.0.get_or_create_owned(&labels.map(|(name, value)| (name, value.to_owned())).to_vec())
+    }
+}
+
+/// The log, the counts and the rates of exchanges with one orchestrator.
+#[derive(Debug)]
+pub(crate) struct PeerLog {
+    /// The address of the orchestrator, without credentials.
+    pub(crate) name: Arc<str>,
+    kinds: [Kind; Exchange::COUNT],
+}
+
+/// The exchanges of one kind.
+#[derive(Debug)]
+struct Kind {
+    counters: [Counter; Counted::ALL.len()],
+    failures: Repeated,
+    gate: RateGate,
+    /// A 429 was logged.
+    is_limit_logged: AtomicBool,
+}
+
+impl PeerLog {
+    pub(crate) fn new(name: Arc<str>, counts: &PeerCounts) -> Arc<Self> {
+        let kinds = Exchange::ALL.map(|exchange| Kind {
+            counters: Counted::ALL.map(|counted| counts.counter(&name, exchange, counted)),
+            failures: Repeated::default(),
+            gate: RateGate::default(),
+            is_limit_logged: AtomicBool::new(false),
+        });
+        Arc::new(Self { name, kinds })
+    }
+
+    fn kind(&self, exchange: Exchange) -> &Kind {
+        &self.kinds[exchange as usize]
+    }
+
+    /// The rate gate of one kind of exchange.
+    pub(crate) fn gate(&self, exchange: Exchange) -> &RateGate {
+        &self.kind(exchange).gate
+    }
+
+    /// The kinds of exchange that are silent because of their rate, and for how much longer.
+    pub(crate) fn silences(&self) -> impl Iterator<Item = (&'static str, Duration)> {
+        let now = Instant::now();
+        Exchange::ALL
+            .into_iter()
+            .map(move |exchange| (exchange.name(), self.gate(exchange).silence(now)))
+            .filter(|(_, silence)| !silence.is_zero())
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self, exchange: Exchange, counted: Counted) -> u64 {
+        self.kind(exchange).counters[counted as usize].get()
+    }
+
+    /// Logs and counts an answer, and tells it to the rate gate. The rest of its effects is left to the caller.
+    pub(super) fn record(&self, exchange: Exchange, answer: &Answer<'_>) -> Effects {
+        let effects = answer.effects(exchange);
+        let kind = self.kind(exchange);
+        kind.counters[effects.counted as usize].inc();
+        match effects.gate {
+            Some(GateEvent::Accepted) => kind.gate.on_accepted(),
+            Some(GateEvent::Refused(retry_after)) => kind.gate.on_refused(Instant::now(), retry_after),
+            None => {}
+        }
+        match (effects.log, answer) {
+            (Some(Log::Again), _) => self.log_again(exchange),
+            (Some(Log::Credentials), Answer::Unauthorized(response)) => {
+                self.log_refused_credentials(exchange, response);
+            }
+            (Some(Log::Problem | Log::Credentials), _) => self.log_problem(exchange, &answer.reason()),
+            (Some(Log::Limit), _) => self.log_limit(exchange),
+            (None, _) => {}
+        }
+        effects
+    }
+
+    fn log_again(&self, exchange: Exchange) {
+        let failures = self.kind(exchange).failures.over();
+        if failures > 0 {
+            let operation = exchange.name();
+            tracing::info!(orchestrator = %self.name, operation, failures, "the orchestrator answers again");
+        }
+    }
+
+    fn log_problem(&self, exchange: Exchange, reason: &str) {
+        let (failures, is_worth_a_line) = self.kind(exchange).failures.again();
+        let (orchestrator, operation) = (&self.name, exchange.name());
+        // Much of it comes from the other side.
+        let reason = masked(reason);
+        if is_worth_a_line {
+            tracing::warn!(%orchestrator, operation, failures, "the orchestrator does not answer as expected: {reason}");
+        } else {
+            tracing::debug!(%orchestrator, operation, failures, "still failing: {reason}");
+        }
+    }
+
+    fn log_refused_credentials(&self, exchange: Exchange, response: &Response) {
+        let (failures, is_worth_a_line) = self.kind(exchange).failures.again();
+        if !is_worth_a_line {
+            return;
+        }
+        let (orchestrator, operation, status) = (&self.name, exchange.name(), response.status);
+        let text = response.error_text();
+        // 1.0b17 refuses messages whose time differs by more than 60 s with such a text.
+        if text.to_ascii_lowercase().contains("timestamp") {
+            let difference = clock_difference(response.date, SystemTime::now());
+            tracing::error!(
+                %orchestrator, operation, failures, status,
+                "the orchestrator refuses this worker's messages ({status}): {text}: {difference}; set the clock (NTP \
+                 does); the worker goes on trying"
+            );
+        } else {
+            tracing::error!(
+                %orchestrator, operation, failures, status,
+                "the orchestrator refuses this worker's credentials ({status}): {text}; check `WORKER_TOKEN` (or \
+                 `WORKER_INDIVIDUAL_TOKEN`, or the orchestrator's own `token`) and `WORKER_ID`; the worker goes on \
+                 trying"
+            );
+        }
+    }
+
+    /// Logged once for each kind of exchange: meeting the limit is normal operation.
+    fn log_limit(&self, exchange: Exchange) {
+        if self.kind(exchange).is_limit_logged.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        tracing::info!(
+            orchestrator = %self.name,
+            "the orchestrator limits the rate of {}s (429): the worker stays below the limit from now on; raise it \
+             there with `RATE_LIMIT_…`, or switch it off with `RATE_LIMITING_ENABLED=false`",
+            exchange.name()
+        );
+    }
+}
+
+/// The greatest difference, in seconds, of clocks that count as equal: an answer takes time, and its date has whole
+/// seconds.
+const EQUAL_WITHIN: u64 = 10;
+
+/// The difference between this clock and the time in an answer, in words.
+fn clock_difference(there: Option<SystemTime>, here: SystemTime) -> String {
+    let apart = there.map(|there| match here.duration_since(there) {
+        Ok(ahead) => (ahead.as_secs(), "ahead of"),
+        Err(behind) => (behind.duration().as_secs(), "behind"),
+    });
+    match apart {
+        // Something between the two may have written the date.
+        None | Some((..=EQUAL_WITHIN, _)) => "the clocks of the two machines differ".to_owned(),
+        Some((seconds, direction)) => {
+            format!("this machine's clock is {seconds} s {direction} the orchestrator's")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_two_clocks_are_apart_is_logged_when_it_is_known() {
+        let (here, seconds) = (SystemTime::now(), Duration::from_secs);
+        assert_eq!(
+            clock_difference(Some(here - seconds(120)), here),
+            "this machine's clock is 120 s ahead of the orchestrator's"
+        );
+        assert_eq!(
+            clock_difference(Some(here + seconds(120)), here),
+            "this machine's clock is 120 s behind the orchestrator's"
+        );
+        for there in [None, Some(here), Some(here + seconds(2)), Some(here - seconds(10))] {
+            assert_eq!(clock_difference(there, here), "the clocks of the two machines differ");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The table of answers, row by row: each cell is compared with what [`Peer::record`] does.
+
+use std::collections::HashSet;
+
+use rxon::transport::{Response, memory};
+use rxon::{Error, ErrorKind, WorkerId};
+use testkit::capture::Logs;
+use tokio::time::Instant;
+
+use super::answer::Counted;
+use super::log::PeerCounts;
+use super::*;
+
+fn peer() -> Arc<Peer> {
+    let log = PeerLog::new("http://peer/".into(), &PeerCounts::default());
+    let seal = Seal::new(WorkerId::new("w1").expect("an identifier"), "token");
+    Peer::new(log, Arc::new(memory::pair().0), seal)
+}
+
+/// Everything by which one of the table's answers can come.
+fn samples(answer: &str) -> Vec<Result<Response, Error>> {
+    let statuses = |statuses: &[u16]| statuses.iter().map(|status| Ok(Response::new(*status, ""))).collect();
+    let errors = |kinds: &[ErrorKind]| kinds.iter().map(|kind| Err(Error::new(*kind, ""))).collect();
+    match answer {
+        "good" => statuses(&[200, 204]),
+        "unknown" => statuses(&[404]),
+        "invalid" => statuses(&[400, 413, 422]),
+        "unauthorized" => statuses(&[401, 403]),
+        "too many" => statuses(&[429]),
+        "bad" => statuses(&[302, 408, 500, 503]),
+        "no connection" => errors(&[ErrorKind::Connect, ErrorKind::Tls, ErrorKind::Proxy]),
+        "timeout" => errors(&[ErrorKind::Timeout]),
+        "hung up" => errors(&[ErrorKind::Closed, ErrorKind::Protocol, ErrorKind::TooLarge]),
+        other => panic!("`{other}` is not an answer"),
+    }
+}
+
+/// The cells after the exchange, as they are for an answer that comes to a peer with which nothing happened yet, or one
+/// failure.
+async fn observe(exchange: Exchange, answer: &Answer<'_>, failed_before: bool) -> [String; 5] {
+    let (peer, now) = (peer(), Instant::now());
+    if failed_before {
+        peer.log.record(exchange, &Answer::Failed("before".to_owned()));
+    }
+    let before = Counted::ALL.map(|counted| peer.log.count(exchange, counted));
+    let gate_before = peer.gate(exchange).accepted();
+    let logs = Logs::new();
+    let contact = {
+        let _guard = logs.start();
+        peer.record(exchange, answer)
+    };
+    let lines = logs.lines();
+    let log = match lines.as_slice() {
+        [] => "–",
+        [line] if line.contains("INFO") && line.contains("answers again") => "again",
+        [line] if line.contains("does not answer as expected") && line.contains("WARN") => "problem",
+        [line] if line.contains("still failing") => "problem",
+        [line] if line.contains("ERROR") && line.contains("credentials") => "credentials",
+        [line] if line.contains("INFO") && line.contains("limits the rate of") => "limit",
+        lines => panic!("{lines:?}"),
+    };
+    let counted: Vec<_> = Counted::ALL
+        .into_iter()
+        .zip(before)
+        .filter(|(counted, before)| peer.log.count(exchange, *counted) != *before)
+        .map(|(counted, _)| counted.name())
+        .collect();
+    let contact = match contact {
+        Some(Contact::Well) => "well",
+        Some(Contact::Failed) => "failed",
+        Some(Contact::Gone) => "gone",
+        None => "–",
+    };
+    let gate = match (peer.gate(exchange).closed_until(now), peer.gate(exchange).accepted() - gate_before) {
+        (Some(_), 0) => "silence",
+        (None, 1) => "accepted",
+        (None, 0) => "–",
+        other => panic!("{other:?}"),
+    };
+    let conversation = match (peer.take_doubt(), peer.until_forgotten().now_or_never()) {
+        (true, None) => "doubt",
+        (false, Some(())) => "forgotten",
+        (false, None) => "–",
+        (true, Some(())) => panic!("both"),
+    };
+    [log, &counted.join(" and "), contact, gate, conversation].map(str::to_owned)
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_answer_has_the_effects_that_the_table_says() {
+    let mut seen = HashSet::new();
+    let rows = include_str!("answer.rs").lines().filter_map(|line| line.strip_prefix("//! | "));
+    for row in rows.skip(1) {
+        let cells: Vec<_> = row.trim_end_matches('|').split('|').map(str::trim).collect();
+        let [answer, exchanges, expected @ ..] = cells.as_slice() else { panic!("{row}") };
+        for name in exchanges.split(", ") {
+            let exchange = Exchange::ALL.into_iter().find(|exchange| exchange.name() == name).expect(name);
+            assert!(seen.insert((answer.to_owned(), name)), "{answer}, {name}: twice");
+            for sample in samples(answer) {
+                let answer = match &sample {
+                    Ok(response) => Answer::of(response),
+                    Err(error) => Answer::Nothing(error),
+                };
+                let mut observed = observe(exchange, &answer, false).await;
+                if expected[0] == "again" {
+                    assert_eq!(observed[0], "–", "{row}: nothing failed before");
+                    observed = observe(exchange, &answer, true).await;
+                }
+                assert_eq!(observed.as_slice(), expected, "{name}, {sample:?}");
+            }
+        }
+    }
+    assert_eq!(seen.len(), 9 * Exchange::COUNT, "the table is complete");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_that_failed_otherwise_is_a_bad_answer() {
+    for exchange in Exchange::ALL {
+        let bad = observe(exchange, &Answer::Bad(&Response::new(500, "")), false).await;
+        assert_eq!(observe(exchange, &Answer::Failed("text".to_owned()), false).await, bad);
+        assert_eq!(observe(exchange, &Answer::of_refusal(&Response::new(202, "")), false).await, bad);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_is_logged_once_and_its_silence_is_told_as_long_as_it_lasts() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let peer = peer();
+    let response = Response { retry_after: Some(Duration::from_secs(7)), ..Response::new(429, "") };
+    for _ in 0..2 {
+        peer.record(Exchange::Event, &Answer::of(&response));
+    }
+    assert_eq!(logs.count("limits the rate of events"), 1);
+    let silences = || peer.log.silences().collect::<Vec<_>>();
+    assert_eq!(silences(), [("event", Duration::from_secs(7))]);
+    tokio::time::advance(Duration::from_secs(7)).await;
+    assert_eq!(silences(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silence_that_the_worker_begins_by_itself_is_told_too() {
+    let peer = peer();
+    let gate = peer.gate(Exchange::Poll).clone();
+    let send = |status| {
+        gate.on_sent(Instant::now(), true);
+        peer.record(Exchange::Poll, &Answer::of(&Response::new(status, "")));
+    };
+    (0..10).for_each(|_| send(204));
+    send(429);
+    tokio::time::advance(Duration::from_secs(70)).await;
+    assert_eq!(peer.log.silences().count(), 0);
+    (0..8).for_each(|_| send(204));
+    let silences: Vec<_> = peer.log.silences().collect();
+    let [("poll", silence)] = silences.as_slice() else { panic!("{silences:?}") };
+    assert!((61.0..=66.0).contains(&silence.as_secs_f64()), "{silence:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn notices_about_an_earlier_registration_are_dropped() {
+    let peer = peer();
+    peer.notify(Notice::Doubt);
+    peer.notify(Notice::Forgotten);
+    peer.set_registered(Generation::Newer);
+    assert_eq!((peer.take_doubt(), peer.until_forgotten().now_or_never()), (false, None));
+}
