@@ -22,7 +22,7 @@ use super::recent::{Recent, Seen};
 use super::sender::Sender;
 use super::spool::Spool;
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
-use crate::files::Belongings;
+use crate::files::DirectoryGuard;
 use crate::peer::{Asked, Peer, ResultEnd, say_rate_limited};
 use crate::threads::lock;
 
@@ -181,7 +181,7 @@ impl Delivery {
 
     /// As [`push`](Self::push). What belongs to the task is let go when the result was acknowledged, or its quick tries
     /// have ended.
-    pub(crate) async fn push_with(self: &Arc<Self>, result: &TaskResult, belongings: Option<Belongings>) {
+    pub(crate) async fn push_with(self: &Arc<Self>, result: &TaskResult, belongings: Option<DirectoryGuard>) {
         let body = match serde_json::to_vec(result) {
             Ok(body) => Bytes::from(body),
             Err(error) => {

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::verdict::Verdict;
 use super::spool::Key;
-use crate::files::Belongings;
+use crate::files::DirectoryGuard;
 use crate::peer::rate::RateGate;
 
 /// The longest of the quick tries' delays.
@@ -51,7 +51,7 @@ pub(crate) struct Entry {
     /// It stands in the place of one that was refused.
     pub(crate) is_replacement: bool,
     /// What is there until it is acknowledged or kept.
-    pub(crate) belongings: Option<Belongings>,
+    pub(crate) belongings: Option<DirectoryGuard>,
     /// Under which number it is on disk, where it is kept there.
     pub(crate) stored: Option<Key>,
 }
