@@ -3,6 +3,7 @@
 #![expect(
     clippy::needless_pass_by_value,
     clippy::unused_async,
+    clippy::unused_self,
     reason = "the signatures are those with the feature"
 )]
 
