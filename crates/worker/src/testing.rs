@@ -37,6 +37,7 @@ use tokio::sync::Notify;
 
 use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::execution::Cause;
+#[cfg(feature = "s3")]
 use crate::files::Storage;
 use crate::session::{Session, courier};
 use crate::threads::lock;
@@ -73,7 +74,10 @@ impl TestWorker {
         let mut plan = worker.into_plan();
         let folder = tempfile::tempdir().expect("a folder for the files of tasks");
         plan.config = plan.config.task_files_dir(folder.path());
-        plan.storage = Some(Storage::in_memory(&plan.config.s3_default_bucket));
+        #[cfg(feature = "s3")]
+        {
+            plan.storage = Some(Storage::in_memory(&plan.config.s3_default_bucket));
+        }
         let inbox = Arc::new(Inbox::default());
         plan.connector = Some(Arc::new(FakeOrchestrator(inbox.clone())));
         let assembly = Assembly::new(plan).unwrap_or_else(|error| panic!("no worker: {error}"));
@@ -127,8 +131,9 @@ impl TestWorker {
     ///
     /// # Panics
     /// If the address is not the address of an object, such as `s3://bucket/key`.
+    #[cfg(feature = "s3")]
     pub async fn put_object(&self, uri: &str, content: impl Into<Vec<u8>>) {
-        let put = self.assembly.executor.files.put_object(uri, content.into()).await;
+        let put = self.storage().put_object(uri, content.into()).await;
         put.unwrap_or_else(|error| panic!("no object: {error}"));
     }
 
@@ -136,8 +141,14 @@ impl TestWorker {
     ///
     /// # Panics
     /// If the address is not the address of an object, such as `s3://bucket/key`.
+    #[cfg(feature = "s3")]
     pub async fn object(&self, uri: &str) -> Option<Vec<u8>> {
-        self.assembly.executor.files.object(uri).await.unwrap_or_else(|error| panic!("no object: {error}"))
+        self.storage().object(uri).await.unwrap_or_else(|error| panic!("no object: {error}"))
+    }
+
+    #[cfg(feature = "s3")]
+    fn storage(&self) -> &Storage {
+        self.assembly.executor.files.storage().expect("a test worker has a storage")
     }
 
     /// The models in the hot cache, in alphabetical order.

@@ -29,7 +29,7 @@ pub use self::ignored::IgnoredResult;
 pub(crate) use self::ignored::OnIgnored;
 pub(crate) use self::outbox::{Entry, OutboxSettings};
 pub(crate) use self::spool::{Opened, Spool};
-use crate::files::Belongings;
+use crate::files::DirectoryGuard;
 
 /// The number of results that are sent to one orchestrator at once.
 const SENDERS: usize = 8;
@@ -45,7 +45,7 @@ impl Delivery {
 
     /// Hands in a result with the belongings of its task, which are dropped once the result is acknowledged or its quick
     /// tries have ended.
-    pub(crate) async fn push_with(self: &Arc<Self>, result: &TaskResult, belongings: Option<Belongings>) {
+    pub(crate) async fn push_with(self: &Arc<Self>, result: &TaskResult, belongings: Option<DirectoryGuard>) {
         let body = match serde_json::to_vec(result) {
             Ok(body) => Bytes::from(body),
             Err(error) => {

@@ -38,7 +38,7 @@ use crate::execution::counts::Counts;
 use crate::execution::origin::Origin;
 use crate::execution::router::{Route, Router};
 use crate::execution::running::Running;
-use crate::files::{Files, Metadata, TaskFiles};
+use crate::files::{Files, MetadataByPath, TaskFiles};
 use crate::task::context::{ContextParts, TaskContext, TaskScope};
 use crate::task::extract::TaskRequest;
 use crate::task::handler::TaskService;
@@ -97,12 +97,12 @@ struct Execution {
 struct Ran {
     outcome: Outcome,
     /// The metadata of the files that were uploaded, by their paths in the data.
-    uploaded: Metadata,
+    uploaded: MetadataByPath,
 }
 
 impl From<Outcome> for Ran {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, uploaded: Metadata::new() }
+        Self { outcome, uploaded: MetadataByPath::new() }
     }
 }
 
@@ -138,7 +138,7 @@ impl Execution {
         if result.data.is_some() {
             result.data_metadata = uploaded;
         }
-        let belongings = self.files.belongings();
+        let belongings = self.files.directory_guard();
         // The claim of the task stays until its result is kept: one that is delivered again meanwhile is not run.
         self.origin.delivery.push_with(&result, belongings.clone()).await;
         self.executor.running.end(self.origin.orchestrator, &task_id);
@@ -150,7 +150,7 @@ impl Execution {
             tracing::info!(task = %name, "the handler that did not stop has ended");
             self.executor.changes.on_change();
             // What it still read or wrote was there until now, and may have been made only now.
-            drop(belongings.or_else(|| self.files.belongings()));
+            drop(belongings.or_else(|| self.files.directory_guard()));
         }
     }
 
@@ -295,8 +295,12 @@ async fn with_files(task: Task, context: TaskContext, service: TaskService) -> R
     if context.is_cancelled() && !context.ended_in_time() {
         return outcome.into();
     }
-    match files.send_outputs(outcome).await {
-        Ok((outcome, uploaded)) => Ran { outcome, uploaded },
+    let (status, data) = match outcome {
+        Outcome::Completed { status, data: Some(data) } => (status, data),
+        outcome => return outcome.into(),
+    };
+    match files.send_outputs(data).await {
+        Ok((data, uploaded)) => Ran { outcome: Outcome::Completed { status, data: Some(data) }, uploaded },
         Err(error) => Outcome::Failed(error.to_task_error()).into(),
     }
 }

@@ -30,7 +30,7 @@ use crate::execution::counts::Counts;
 use crate::execution::origin::Origin;
 use crate::execution::running::Running;
 use crate::execution::{ExecutionSettings, Executor, Trust};
-use crate::files::{Files, Storage};
+use crate::files::{CacheSettings, Files, FilesSettings, InvalidStorage, Storage, StorageSettings};
 use crate::health::Health;
 use crate::health::metrics::Metrics;
 use crate::health::pulse::Pulse;
@@ -100,13 +100,13 @@ impl Assembly {
         let entries = config.orchestrators();
         let storage = match plan.storage.take() {
             Some(storage) => Some(storage),
-            None => Storage::new(&config)?,
+            None => storage(&config)?,
         };
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
         let mut metrics = Metrics::default();
-        let files = Arc::new(Files::new(&config, storage, metrics.traffic()));
+        let files = Arc::new(Files::new(files_settings(&config), storage, metrics.traffic()));
         let mode = config.multi_orchestrator_mode;
         let slots = Slots::new(plan.limit(), &plan.group_limits, turns(mode, &entries));
         let changes = Arc::new(HeartbeatTrigger::new(entries.len()));
@@ -223,6 +223,38 @@ fn advertised(config: &WorkerConfig) -> Advertised {
         websockets: config.worker_enable_websockets,
         extra: config.extra_capabilities().clone(),
     }
+}
+
+fn files_settings(config: &WorkerConfig) -> FilesSettings {
+    let cache = config.worker_blob_cache_dir.clone();
+    FilesSettings {
+        directory: config.task_files_dir.clone(),
+        worker_id: config.worker_id.clone(),
+        cache: cache.map(|directory| CacheSettings {
+            directory,
+            limit: (config.worker_blob_cache_size as u64) << 20,
+        }),
+    }
+}
+
+/// Returns the storage at `S3_ENDPOINT_URL`; None if it is not set.
+fn storage(config: &WorkerConfig) -> Result<Option<Storage>, ConfigError> {
+    let Some(endpoint) = config.s3_endpoint_url.clone() else { return Ok(None) };
+    // The check of the configuration refuses one key without the other.
+    let given = |key: &Option<Secret>| key.clone().filter(|key| !key.is_empty());
+    let settings = StorageSettings {
+        endpoint,
+        keys: given(&config.s3_access_key).zip(given(&config.s3_secret_key)),
+        bucket: config.s3_default_bucket.clone(),
+        region: config.s3_region.clone(),
+        tls_ca_path: config.tls_ca_path.clone(),
+        proxies: config.proxies(),
+    };
+    let problem = |invalid| match invalid {
+        InvalidStorage::Option(problem) => problem,
+        InvalidStorage::Certificates(error) => config.tls_problem(&error),
+    };
+    Storage::new(settings).map(Some).map_err(|invalid| ConfigError::new(vec![problem(invalid)]))
 }
 
 /// Equal for workers that use the same storage; the newer orchestrator warns when they differ (1.0b17).

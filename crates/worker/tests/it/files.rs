@@ -188,9 +188,9 @@ async fn types_say_what_is_a_file() {
     assert!(uri.starts_with("s3://avtomatika-payloads/task-") && uri.ends_with("/1.txt"), "{uri}");
     assert_eq!(worker.object(uri).await, Some(b"1".to_vec()));
     for (file, said) in [
-        (json!("/etc/passwd"), "at `file`: `/etc/passwd` is none that was fetched"),
+        (json!("/etc/passwd"), "at `file`: `/etc/passwd` is not an input that was fetched"),
         (json!("s3://in/dir/"), "expected the address of an object"),
-        (json!("text"), "`text` is none that was fetched"),
+        (json!("text"), "`text` is not an input that was fetched"),
         (json!(5), "expected a string"),
     ] {
         let run = worker.task("typed").params(json!({"file": file})).run().await;
@@ -406,7 +406,7 @@ async fn paths_elsewhere_in_the_directory_of_all_are_left_alone_with_a_warning()
             let run = worker.task("echo").params(json!({"own": own, "path": path})).run().await;
             assert_eq!(run.data()["at"]["x"], json!(path), "{own} {name}");
             let lines = String::from_utf8(log.0.lock().expect("the lock").clone()).expect("text");
-            let warning = lines.lines().find(|line| line.contains("are no files of the task's"));
+            let warning = lines.lines().find(|line| line.contains("are not files of the task"));
             let warning = warning.unwrap_or_else(|| panic!("{own} {name}: no warning in {lines}"));
             assert!(
                 warning.contains("WARN") && warning.contains(name) && warning.contains("task_id"),

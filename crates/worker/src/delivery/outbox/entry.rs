@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rxon::{JobId, TaskId};
 
 use crate::delivery::spool::Key;
-use crate::files::Belongings;
+use crate::files::DirectoryGuard;
 
 /// How results are treated.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub(crate) struct Entry {
     /// The result replaces one that was refused.
     pub(crate) is_replacement: bool,
     /// The belongings of the task, until the result is acknowledged or kept.
-    pub(crate) belongings: Option<Belongings>,
+    pub(crate) belongings: Option<DirectoryGuard>,
     /// The number of the result on disk, if it is kept there.
     pub(crate) stored: Option<Key>,
 }

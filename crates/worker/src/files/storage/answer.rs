@@ -1,57 +1,55 @@
-//! What an answer of the storage says, and how much of it is told. Pure.
+//! Reading of the storage's answers, and the part of them that errors show. Pure.
 
 use rxon::secrets::masked;
 use rxon::text::excerpt;
 
-/// Errors that pass, in answers that say 200.
-const PASSING: [&str; 6] =
+/// The codes of transient errors in answers with status 200.
+const TRANSIENT_CODES: [&str; 6] =
     ["InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "Throttling"];
 
-/// What is told of an error's body: its code and its message. The rest of such a document repeats the request, and with
-/// it keys.
-pub(super) fn told(body: &str) -> String {
+/// Returns the code and the message in the body of an error. The rest of the body repeats the request, with keys in it.
+pub(super) fn summary(body: &str) -> String {
     let part = |name| element(body, name).map(|text| without_layout(&text));
     match (part("Code"), part("Message")) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(said), None) | (None, Some(said)) => said,
+        (Some(part), None) | (None, Some(part)) => part,
         (None, None) if body.contains("<Error") => "an error without a code".to_owned(),
         (None, None) => without_layout(body),
     }
 }
 
-/// Why an answer to a listing that says 200 is none.
+/// Returns why an answer with status 200 is not a listing; None for a listing.
 pub(super) fn wrong_listing(body: &str) -> Option<String> {
     match root(body) {
         Some("ListBucketResult") => {
             let is_cut = element(body, "IsTruncated").is_some_and(|text| text.trim() == "true");
             let has_token = element(body, "NextContinuationToken").is_some_and(|token| !token.is_empty());
-            let why =
-                "the listing goes on, but the storage does not say where: `NextContinuationToken` is missing";
-            (is_cut && !has_token).then(|| why.to_owned())
+            let error = "the listing is truncated, and the token of the next page, `NextContinuationToken`, is missing";
+            (is_cut && !has_token).then(|| error.to_owned())
         }
         Some("Error") => error_in(body),
         _ => {
-            let what = match told(body) {
+            let answer = match summary(body) {
                 nothing if nothing.is_empty() => "nothing".to_owned(),
                 text => format!("`{text}`"),
             };
-            Some(format!("the storage answered a listing with {what}, expected a `ListBucketResult`"))
+            Some(format!("the storage answered a listing with {answer}, expected a `ListBucketResult`"))
         }
     }
 }
 
-/// The error in an answer that says 200.
+/// Returns the error in an answer with status 200.
 pub(super) fn error_in(body: &str) -> Option<String> {
     let is_error = root(body) == Some("Error");
-    is_error.then(|| format!("the storage answered with status 200 and the error `{}`", told(body)))
+    is_error.then(|| format!("the storage answered with status 200 and the error `{}`", summary(body)))
 }
 
-/// Whether an error in an answer that says 200 may pass.
-pub(super) fn may_pass(body: &str) -> bool {
-    element(body, "Code").is_some_and(|code| PASSING.contains(&code.trim()))
+/// Whether an error in an answer with status 200 is transient.
+pub(super) fn is_transient(body: &str) -> bool {
+    element(body, "Code").is_some_and(|code| TRANSIENT_CODES.contains(&code.trim()))
 }
 
-/// The name of a document's outermost element, without its namespace.
+/// Returns the name of a document's root element, without its namespace.
 fn root(document: &str) -> Option<&str> {
     let mut rest = document.trim_start_matches('\u{feff}').trim_start();
     for (start, end) in [("<?", "?>"), ("<!--", "-->"), ("<!", ">")] {
@@ -64,7 +62,7 @@ fn root(document: &str) -> Option<&str> {
     Some(name.rsplit_once(':').map_or(name, |(_, name)| name))
 }
 
-/// The text of the first element of this name. Elements within it end it.
+/// Returns the text of the first element of this name, up to its first child element.
 fn element(document: &str, name: &str) -> Option<String> {
     let (_, behind) = document.split_once(&format!("<{name}>"))?;
     match behind.trim_start().strip_prefix("<![CDATA[") {
@@ -73,7 +71,7 @@ fn element(document: &str, name: &str) -> Option<String> {
     }
 }
 
-/// Keys may stand in a text with their characters escaped.
+/// Replaces entities by their characters, because keys can be escaped in a text.
 fn unescaped(text: &str) -> String {
     let mut parts = text.split('&');
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -108,7 +106,7 @@ fn character(entity: &str) -> Option<char> {
     }
 }
 
-/// An excerpt of a text without its line ends and indentation.
+/// Returns an excerpt of a text without its line ends and indentation.
 fn without_layout(text: &str) -> String {
     excerpt(masked(text).split_whitespace().collect::<Vec<_>>().join(" "))
 }
@@ -123,7 +121,7 @@ mod tests {
     const LISTING: &str = "<?xml version=\"1.0\"?>\n<ListBucketResult xmlns=\"x\">";
 
     #[test]
-    fn of_an_error_only_its_code_and_its_message_are_told() {
+    fn errors_show_only_the_code_and_the_message() {
         let _held = Secrets::new(["AKIAHIDDEN/1".to_owned()]);
         for (body, text) in [
             ("", ""),
@@ -137,22 +135,22 @@ mod tests {
                 "A: of *** & é",
             ),
             ("<Error><Code>A</Code><Message><![CDATA[AKIAHIDDEN%2F1]]></Message></Error>", "A: ***"),
-            ("<Error><Code>A</Code><Message>a\n\u{1b}[31mb<X>c</X></Message></Error>", r"A: a \u{1b}[31mb"),
+            ("<Error><Code>A</Code><Message>a\n\u{1b}[31mb<X>c</X></Message></Error>", "A: a \\u{1b}[31mb"),
             ("<Error><Code>A</Code><Message>not whole", "A"),
             ("<html>\r\n<b>AKIAHIDDEN%2f1</b></html>", "<html> <b>***</b></html>"),
         ] {
-            assert_eq!(told(body), text, "{body}");
+            assert_eq!(summary(body), text, "{body}");
         }
-        let long = told(&format!("<Error><Code>A</Code><Message>{}</Message>", "é".repeat(9999)));
+        let long = summary(&format!("<Error><Code>A</Code><Message>{}</Message>", "é".repeat(9999)));
         assert_eq!(long.chars().count(), MAX_EXCERPT + "A: …".chars().count());
-        // A key is not cut before it is found.
-        let cut = told(&format!("{}AKIAHIDDEN/1", "x".repeat(MAX_EXCERPT - 5)));
+        // Keys are masked before the text is cut.
+        let cut = summary(&format!("{}AKIAHIDDEN/1", "x".repeat(MAX_EXCERPT - 5)));
         assert!(cut.ends_with("x***"), "{cut}");
     }
 
     #[test]
-    fn a_listing_is_one_or_it_is_said_what_came() {
-        for (body, why) in [
+    fn answers_that_are_not_listings_are_explained() {
+        for (body, expected) in [
             (format!("{LISTING}</ListBucketResult>"), None),
             ("\u{feff}<!-- a --><s3:ListBucketResult/>".to_owned(), None),
             (format!("{LISTING}<IsTruncated>false</IsTruncated>"), None),
@@ -162,27 +160,33 @@ mod tests {
                 ),
                 None,
             ),
-            (format!("{LISTING}<IsTruncated>true</IsTruncated>"), Some("`NextContinuationToken` is missing")),
+            (
+                format!("{LISTING}<IsTruncated>true</IsTruncated>"),
+                Some("`NextContinuationToken`, is missing"),
+            ),
             ("<Error><Code>InternalError</Code></Error>".to_owned(), Some("the error `InternalError`")),
             ("<!doctype html><html>log in".to_owned(), Some("with `<!doctype html><html>log in`, expected")),
             ("hello".to_owned(), Some("with `hello`, expected")),
             (" ".to_owned(), Some("with nothing, expected")),
             ("<ListAllMyBucketsResult/>".to_owned(), Some("expected a `ListBucketResult`")),
         ] {
-            let said = wrong_listing(&body);
-            match why {
-                Some(why) => {
-                    assert!(said.as_ref().is_some_and(|said| said.contains(why)), "{body}: {said:?}");
+            let error = wrong_listing(&body);
+            match expected {
+                Some(expected) => {
+                    assert!(
+                        error.as_ref().is_some_and(|error| error.contains(expected)),
+                        "{body}: {error:?}"
+                    );
                 }
-                None => assert_eq!(said, None, "{body}"),
+                None => assert_eq!(error, None, "{body}"),
             }
         }
     }
 
     #[test]
-    fn some_errors_pass() {
-        assert!(may_pass("<Error><Code>SlowDown</Code></Error>"));
-        assert!(!may_pass("<Error><Code>AccessDenied</Code></Error>"));
-        assert!(!may_pass("<html>"));
+    fn some_errors_are_transient() {
+        assert!(is_transient("<Error><Code>SlowDown</Code></Error>"));
+        assert!(!is_transient("<Error><Code>AccessDenied</Code></Error>"));
+        assert!(!is_transient("<html>"));
     }
 }

@@ -1,8 +1,8 @@
-//! With which keys the storage is asked.
+//! The credentials for requests to the storage.
 //!
-//! The first that is there: `S3_ACCESS_KEY` and `S3_SECRET_KEY`; the environment of the AWS tools
-//! (`AWS_ACCESS_KEY_ID` …, a web identity, a container's address); their profile (`AWS_PROFILE`); none, for what
-//! anybody may read. The metadata service of an instance is never asked: elsewhere it would be waited for.
+//! The first that exist are used: `S3_ACCESS_KEY` and `S3_SECRET_KEY`; the environment of the AWS tools
+//! (`AWS_ACCESS_KEY_ID` …, a web identity, a container's address); their profile (`AWS_PROFILE`). Without any, requests
+//! are not signed. The metadata service of an instance is never asked: on other machines, requests to it only time out.
 
 use std::env;
 use std::path::Path;
@@ -12,10 +12,11 @@ use reqwest::Url;
 use rxon::text::excerpt;
 use rxon::transport::http::redacted;
 
+use super::keys::AccessKeys;
 use super::profile;
-use crate::config::{ConfigError, KEY, Problem, Secret, WorkerConfig, is_key};
+use crate::config::{KEY, Problem, Secret, is_key};
 
-/// What makes up a role that the environment of a container or a pod gives.
+/// The variables of a role, set in the environment of a container or a pod.
 const ROLE: [(&str, AmazonS3ConfigKey); 7] = [
     ("AWS_WEB_IDENTITY_TOKEN_FILE", AmazonS3ConfigKey::WebIdentityTokenFile),
     ("AWS_ROLE_ARN", AmazonS3ConfigKey::RoleArn),
@@ -26,47 +27,33 @@ const ROLE: [(&str, AmazonS3ConfigKey); 7] = [
     ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", AmazonS3ConfigKey::ContainerAuthorizationTokenFile),
 ];
 
-/// How requests to the storage are signed.
+/// The way of signing requests to the storage.
 #[derive(Debug, Clone)]
 pub(super) enum Credentials {
-    Keys {
-        id: Secret,
-        secret: Secret,
-        token: Option<Secret>,
-    },
-    /// Fetched, and fetched again before they end.
+    Keys(AccessKeys),
+    /// With the keys of a role, which are fetched, and again before they expire.
     Role(Vec<(AmazonS3ConfigKey, String)>),
-    /// Not at all.
+    /// Not signed.
     Anonymous,
 }
 
 impl Credentials {
-    /// Whether one key lacks the other was found out when the configuration was checked.
-    pub(super) fn find(config: &WorkerConfig) -> Result<Self, ConfigError> {
-        let given = |secret: &Option<Secret>| secret.clone().filter(|secret| !secret.is_empty());
-        if let (Some(id), Some(secret)) = (given(&config.s3_access_key), given(&config.s3_secret_key)) {
-            return Ok(Self::Keys { id, secret, token: None });
+    /// Returns the configured keys, or the credentials of the AWS tools.
+    pub(super) fn find(configured: Option<(Secret, Secret)>) -> Result<Self, Problem> {
+        if let Some((id, secret)) = configured {
+            return Ok(Self::Keys(AccessKeys { id, secret, token: None }));
         }
         let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let read = |path: &Path| std::fs::read_to_string(path).ok();
-        Self::of_aws(&variable, read).map_err(|problem| ConfigError::new(vec![problem]))
+        Self::of_aws(&variable, read)
     }
 
     fn of_aws(
         variable: &dyn Fn(&str) -> Option<String>,
         read: impl Fn(&Path) -> Option<String>,
     ) -> Result<Self, Problem> {
-        let secret = |name: &str| {
-            let checked = variable(name).map(usable).transpose();
-            checked.map_err(|expected| Problem::new(name, "***", expected))
-        };
-        // Alone, neither is of use.
-        if variable("AWS_ACCESS_KEY_ID").is_some()
-            && variable("AWS_SECRET_ACCESS_KEY").is_some()
-            && let (Some(id), Some(secret_key)) =
-                (secret("AWS_ACCESS_KEY_ID")?, secret("AWS_SECRET_ACCESS_KEY")?)
-        {
-            return Ok(Self::Keys { id, secret: secret_key, token: secret("AWS_SESSION_TOKEN")? });
+        if let Some(keys) = AccessKeys::of_environment(variable)? {
+            return Ok(Self::Keys(keys));
         }
         let role: Vec<_> =
             ROLE.iter().filter_map(|(name, key)| variable(name).map(|value| (*key, value))).collect();
@@ -81,22 +68,20 @@ impl Credentials {
                 None => Ok(Self::Role(role)),
             };
         }
-        Ok(profile::keys(variable, read)?.unwrap_or(Self::Anonymous))
+        Ok(profile::keys(variable, read)?.map_or(Self::Anonymous, Self::Keys))
     }
 
-    /// The keys that are known without asking anybody.
+    /// Returns the keys that are known without fetching.
     pub(super) fn secrets(&self) -> Vec<Secret> {
         match self {
-            Self::Keys { id, secret, token } => {
-                [Some(id), Some(secret), token.as_ref()].into_iter().flatten().cloned().collect()
-            }
+            Self::Keys(keys) => keys.secrets(),
             Self::Role(_) | Self::Anonymous => Vec::new(),
         }
     }
 
-    pub(super) fn give_to(&self, builder: AmazonS3Builder) -> AmazonS3Builder {
+    pub(super) fn add_to(&self, builder: AmazonS3Builder) -> AmazonS3Builder {
         match self {
-            Self::Keys { id, secret, token } => {
+            Self::Keys(AccessKeys { id, secret, token }) => {
                 let builder = builder.with_access_key_id(id.expose()).with_secret_access_key(secret.expose());
                 match token {
                     Some(token) => builder.with_token(token.expose()),
@@ -111,12 +96,7 @@ impl Credentials {
     }
 }
 
-/// A key that can be used, or what is expected of one.
-pub(super) fn usable(key: String) -> Result<Secret, &'static str> {
-    if is_key(&key) { Ok(Secret::new(key)) } else { Err(KEY) }
-}
-
-/// What the library would not survive in a variable of [`ROLE`].
+/// Returns the problem of a variable of [`ROLE`] on whose value the library would panic.
 fn wrong_in_role(name: &str, value: &str, read: impl Fn(&Path) -> Option<String>) -> Option<Problem> {
     let is_address = |text: &str| {
         let url = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
@@ -159,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_is_there_counts() {
+    fn the_first_credentials_that_exist_are_used() {
         let keys = |variables: &[(&str, &str)], file| found(variables, file).expect("no problem");
         let profile = ("AWS_PROFILE", "work");
         let own = [("AWS_ACCESS_KEY_ID", "AKIENV"), ("AWS_SECRET_ACCESS_KEY", "s"), ("HOME", "/h"), profile];
@@ -175,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_survive_a_request_is_named_before_there_is_one() {
+    fn values_that_cannot_be_sent_are_reported_at_start() {
         let token = ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/token");
         let address = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1/keys");
         let id = ("AWS_ACCESS_KEY_ID", "AKI1");
@@ -187,7 +167,7 @@ mod tests {
             (&[token, (address.0, "keys here")], "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
             (&[("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "keys")], "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
         ] {
-            let problem = found(variables, Some("AKI1\n")).expect_err("it is said");
+            let problem = found(variables, Some("AKI1\n")).expect_err("it is reported");
             assert!(problem.contains(&format!("`{named}` is")), "{problem}");
             assert!(!problem.contains("AKI1") && !problem.contains('\n'), "{problem}");
         }

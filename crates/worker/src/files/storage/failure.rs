@@ -1,14 +1,14 @@
-//! What the storage said, as a task's error.
+//! Errors of the storage as errors of a task.
 
 use object_store::{Error, path};
 use rxon::ErrorChain;
 use rxon::secrets::masked;
 use rxon::text::{excerpt, one_line};
 
-use super::unusable_key;
+use super::uri::unusable_key;
 use crate::files::error::{FileError, FileErrorKind};
 
-/// What the storage said about an object. No key stands in it.
+/// Returns the error of the storage for an object. The message contains no secret.
 pub(in crate::files) fn storage_error(uri: &str, error: &Error) -> FileError {
     let uri = excerpt(uri);
     match (error, status_in(error)) {
@@ -20,9 +20,9 @@ pub(in crate::files) fn storage_error(uri: &str, error: &Error) -> FileError {
         (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }, _)
         | (Error::Generic { .. }, Some(401 | 403)) => {
             let message = format!(
-                "the storage denies access to `{uri}`: check `S3_ACCESS_KEY`, `S3_SECRET_KEY` and what they permit"
+                "the storage denies access to `{uri}`: check `S3_ACCESS_KEY`, `S3_SECRET_KEY` and their permissions"
             );
-            FileError::new(FileErrorKind::Denied, message).because(said(error))
+            FileError::new(FileErrorKind::Denied, message).because(with_causes(error))
         }
         (Error::Precondition { .. }, _) => {
             FileError::new(FileErrorKind::Integrity, format!("`{uri}` changed while it was read"))
@@ -32,29 +32,29 @@ pub(in crate::files) fn storage_error(uri: &str, error: &Error) -> FileError {
                 path::Error::EmptySegment { path } | path::Error::BadSegment { path, .. } => path.as_str(),
                 _ => "",
             };
-            let mut error = unusable_key(&format!("{uri}…{}", masked(key)), key, source);
-            error = error.because(format!("it stands in the listing of `{uri}`"));
-            error
+            unusable_key(&format!("{uri}…{}", masked(key)), key, source)
+                .because(format!("the key is in the listing of `{uri}`"))
         }
-        _ => FileError::new(FileErrorKind::Unavailable, format!("the storage failed over `{uri}`"))
-            .because(said(error)),
+        _ => FileError::new(FileErrorKind::Unavailable, format!("the storage failed for `{uri}`"))
+            .because(with_causes(error)),
     }
 }
 
-/// The status that the storage answered with. Errors of listings have it in their text only.
+/// Returns the status of the storage's answer. Errors of listings have it only in their text.
 fn status_in(error: &Error) -> Option<u16> {
     let text = error.to_string();
     text.split_once("non-2xx status code: ")?.1.get(..3)?.parse().ok()
 }
 
-/// The innermost causes say most, and every one says the next again: of what is too long, the middle is left out.
-fn said(error: &Error) -> String {
-    const BEGINNING: usize = 100;
-    const END: usize = 400;
+/// Returns the message of an error with its causes. The middle of a long text is left out: the last causes tell most, and
+/// the others repeat them.
+fn with_causes(error: &Error) -> String {
+    const MAX_BEGINNING: usize = 100;
+    const MAX_END: usize = 400;
     let text = ErrorChain(error).to_string();
     let line = one_line(&text);
-    let place = |number| line.char_indices().nth(number).map(|(place, _)| place);
-    match (place(BEGINNING), line.chars().count().checked_sub(END).and_then(place)) {
+    let index = |number| line.char_indices().nth(number).map(|(index, _)| index);
+    match (index(MAX_BEGINNING), line.chars().count().checked_sub(MAX_END).and_then(index)) {
         (Some(beginning), Some(end)) if beginning < end => format!("{}…{}", &line[..beginning], &line[end..]),
         _ => line.into_owned(),
     }
@@ -67,14 +67,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_tells_its_end_and_no_key() {
+    fn a_long_error_keeps_its_end_and_no_secret() {
         let _held = Secrets::new(["hidden/Secret+Key".to_owned()]);
         let text = format!("begins {} hidden%2FSecret%2BKey \u{1b} ends", "x".repeat(5000));
         let error = Error::Generic { store: "S3", source: text.into() };
-        let told = storage_error("s3://in/hidden/Secret+Key", &error).to_task_error();
-        let message = told.message();
+        let message = ErrorChain(&storage_error("s3://in/hidden/Secret+Key", &error)).to_string();
         assert!(
-            message.starts_with("the storage failed over `s3://in/***`: Generic S3 error: begins x"),
+            message.starts_with("the storage failed for `s3://in/***`: Generic S3 error: begins x"),
             "{message}"
         );
         assert!(message.ends_with("x *** \\u{1b} ends") && message.len() < 700, "{message}");

@@ -1,5 +1,5 @@
-//! The HTTP client of the storage, with TLS and proxies as the configuration has them. Nothing of an error's answer comes
-//! out of it but what may be told.
+//! The HTTP client of the storage, with the configured TLS and proxies. Of an error's answer it returns only the code and
+//! the message.
 
 use std::time::Duration;
 
@@ -15,68 +15,71 @@ use object_store::client::{
 use reqwest::{Proxy, Url};
 use rxon::transport::http::{InvalidTls, storage_tls};
 
-use super::answer::{error_in, may_pass, told, wrong_listing};
-use crate::config::WorkerConfig;
+use super::answer::{error_in, is_transient, summary, wrong_listing};
+use crate::files::settings::StorageSettings;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// A storage that says nothing for so long is given up. A part of 8 MiB has to be through by then, too.
+/// A request fails after this time without a byte from the storage. The upload of a part of 8 MiB has to end within it, too.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
-/// So much of an error's answer is looked at, and for so long.
-const LARGEST_ERROR: usize = 64 << 10;
+/// The most bytes that are read of an error's answer.
+const MAX_ERROR: usize = 64 << 10;
+
+/// The longest time for reading an error's answer.
 const ERROR_LIMIT: Duration = Duration::from_secs(10);
 
-/// A listing has at most 1000 keys of at most 1 KiB, each escaped.
-const LARGEST_DOCUMENT: usize = 32 << 20;
+/// The most bytes of a document. A listing has at most 1000 keys of at most 1 KiB, which may be escaped.
+const MAX_DOCUMENT: usize = 32 << 20;
 
-/// Hands one client to all stores, so that they share connections.
+/// One client for all stores, so that they share connections. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     http: reqwest::Client,
 }
 
-/// Why nothing came of a request, though there was an answer.
+/// The error of a request whose answer, or whose address, cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Unexpected(String);
 
-/// What is looked at in an answer that says 2xx.
+/// The kind of the expected answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
     Listing,
-    /// The beginning or the end of an upload in parts.
+    /// The document for the beginning or the end of an upload in parts.
     Upload,
+    /// Anything else, which is not read here.
     Anything,
 }
 
 impl Client {
     /// Reads the system's certificates and those of `TLS_CA_PATH`.
-    pub(super) fn new(config: &WorkerConfig) -> Result<Self, InvalidTls> {
+    pub(super) fn new(settings: &StorageSettings) -> Result<Self, InvalidTls> {
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(storage_tls(config.tls_ca_path.as_deref())?)
+            .tls_backend_preconfigured(storage_tls(settings.tls_ca_path.as_deref())?)
             .connect_timeout(CONNECT_LIMIT)
             .read_timeout(SILENCE_LIMIT)
             .redirect(reqwest::redirect::Policy::none())
             .http1_only()
             .user_agent(concat!("avtomatika-worker/", env!("CARGO_PKG_VERSION")))
-            // The environment was read with the configuration.
+            // The configuration has the proxies of the environment.
             .no_proxy();
-        let proxies = config.proxies();
+        let proxies = settings.proxies.clone();
         if !proxies.is_empty() {
             builder = builder.proxy(Proxy::custom(move |url| {
                 proxies.exposed(url.scheme() == "https", url.host_str()?, url.port_or_known_default()?)
             }));
         }
-        let http = builder.build().expect("a client whose TLS is given has nothing to fail on");
+        let http = builder.build().expect("building a client with preconfigured TLS cannot fail");
         Ok(Self { http })
     }
 
-    /// The answer to a request for a document: read whole, and only if it is one.
+    /// Reads the answer to a request for a document, and checks that it is one.
     async fn document(&self, answer: HttpResponse, expected: Expected) -> Result<HttpResponse, HttpError> {
         let (parts, body) = answer.into_parts();
-        let content = whole(body).await.map_err(|error| match expected {
-            // What was done already is not done again.
+        let content = read_document(body).await.map_err(|error| match expected {
+            // The storage has done its part: an error of this kind is not retried.
             Expected::Upload => HttpError::new(HttpErrorKind::Decode, error),
             _ => error,
         })?;
@@ -86,9 +89,10 @@ impl Client {
             _ => error_in(&text),
         };
         match wrong {
-            Some(why) => {
-                let kind = if may_pass(&text) { HttpErrorKind::Interrupted } else { HttpErrorKind::Decode };
-                Err(HttpError::new(kind, Unexpected(why)))
+            Some(error) => {
+                let kind =
+                    if is_transient(&text) { HttpErrorKind::Interrupted } else { HttpErrorKind::Decode };
+                Err(HttpError::new(kind, Unexpected(error)))
             }
             None => Ok(HttpResponse::from_parts(parts, content.into())),
         }
@@ -98,17 +102,17 @@ impl Client {
 #[async_trait]
 impl HttpService for Client {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        // An address that this client cannot read would be a panic there.
+        // reqwest would panic on an address that it cannot read.
         if Url::parse(&request.uri().to_string()).is_err() {
-            let why = Unexpected("the address of the request is none".to_owned());
-            return Err(HttpError::new(HttpErrorKind::Unknown, why));
+            let error = Unexpected("the address of the request is not valid".to_owned());
+            return Err(HttpError::new(HttpErrorKind::Unknown, error));
         }
         let expected = Expected::of(&request);
         let answer = self.http.call(request).await?;
         let status = answer.status();
         if status.is_client_error() || status.is_server_error() {
             let (parts, body) = answer.into_parts();
-            let text = told(&beginning(body).await);
+            let text = summary(&read_error(body).await);
             return Ok(HttpResponse::from_parts(parts, text.into()));
         }
         match expected {
@@ -137,31 +141,31 @@ impl Expected {
     }
 }
 
-async fn whole(body: HttpResponseBody) -> Result<Bytes, HttpError> {
+async fn read_document(body: HttpResponseBody) -> Result<Bytes, HttpError> {
     let (mut chunks, mut content) = (body.bytes_stream(), Vec::new());
     while let Some(chunk) = chunks.next().await.transpose()? {
-        if content.len() + chunk.len() > LARGEST_DOCUMENT {
-            let why = format!("the storage answered with more than {} MiB", LARGEST_DOCUMENT >> 20);
-            return Err(HttpError::new(HttpErrorKind::Decode, Unexpected(why)));
+        if content.len() + chunk.len() > MAX_DOCUMENT {
+            let error = format!("the storage answered with more than {} MiB", MAX_DOCUMENT >> 20);
+            return Err(HttpError::new(HttpErrorKind::Decode, Unexpected(error)));
         }
         content.extend_from_slice(&chunk);
     }
     Ok(content.into())
 }
 
-/// What of an error's answer has come, if only a part of it: its status says most.
-async fn beginning(body: HttpResponseBody) -> String {
+/// Reads an error's answer as far as it comes in time. A part is enough, because the status tells most.
+async fn read_error(body: HttpResponseBody) -> String {
     let (mut chunks, mut content) = (body.bytes_stream(), Vec::new());
-    let gather = async {
+    let read = async {
         while let Some(Ok(chunk)) = chunks.next().await {
             content.extend_from_slice(&chunk);
-            if content.len() >= LARGEST_ERROR {
-                content.truncate(LARGEST_ERROR);
+            if content.len() >= MAX_ERROR {
+                content.truncate(MAX_ERROR);
                 break;
             }
         }
     };
-    let _ = tokio::time::timeout(ERROR_LIMIT, gather).await;
+    let _ = tokio::time::timeout(ERROR_LIMIT, read).await;
     String::from_utf8_lossy(&content).into_owned()
 }
 

@@ -1,34 +1,36 @@
-//! The profiles of the AWS tools: `~/.aws/credentials`, then `~/.aws/config`.
+//! The profiles of the AWS tools in `~/.aws/credentials` and `~/.aws/config`, in this order.
 
 use std::path::{Path, PathBuf};
 
 use configparser::ini::Ini;
 use rxon::text::excerpt;
 
-use super::credentials::{Credentials, usable};
+use super::keys::{AccessKeys, usable};
 use crate::config::Problem;
+use crate::files::text::shown;
 
 /// One of the two files.
-struct Place {
+struct ProfileFile {
     path: PathBuf,
-    /// The names under which the profile may stand in it.
+    /// The possible names of the profile's section.
     sections: Vec<String>,
 }
 
-/// The keys of `AWS_PROFILE`, or of the profile `default`; None where there are none.
+/// Returns the keys of the profile `AWS_PROFILE`, or of `default` if it is not set; None for a profile without keys.
 ///
-/// As with the AWS tools, a profile that is asked for has to be there.
+/// As with the AWS tools, a profile that `AWS_PROFILE` names must exist.
 pub(super) fn keys(
     variable: &dyn Fn(&str) -> Option<String>,
     read: impl Fn(&Path) -> Option<String>,
-) -> Result<Option<Credentials>, Problem> {
-    let asked = variable("AWS_PROFILE");
-    let profile = asked.as_deref().unwrap_or("default");
-    let places = places(variable, profile);
+) -> Result<Option<AccessKeys>, Problem> {
+    let named = variable("AWS_PROFILE");
+    let profile = named.as_deref().unwrap_or("default");
+    let files = files(variable, profile);
     let mut is_known = false;
-    for place in &places {
-        let Some(file) = read(&place.path).and_then(parsed) else { continue };
-        let sections = place.sections.iter().filter(|section| file.get_map_ref().contains_key(*section));
+    for profile_file in &files {
+        let Some(file) = read(&profile_file.path).and_then(parsed) else { continue };
+        let sections =
+            profile_file.sections.iter().filter(|section| file.get_map_ref().contains_key(*section));
         for section in sections {
             is_known = true;
             let value = |name: &str| file.get(section, name).filter(|value| !value.is_empty());
@@ -36,26 +38,24 @@ pub(super) fn keys(
             else {
                 continue;
             };
-            let in_file = |name: &str, value: String| {
+            let checked = |name: &str, value: String| {
                 usable(value).map_err(|expected| {
-                    let expected = format!(
-                        "a profile whose `{name}` in `{}` is {expected}",
-                        excerpt(place.path.as_os_str().as_encoded_bytes())
-                    );
+                    let expected =
+                        format!("a profile whose `{name}` in `{}` is {expected}", shown(&profile_file.path));
                     Problem::new("AWS_PROFILE", excerpt(profile), expected)
                 })
             };
-            return Ok(Some(Credentials::Keys {
-                id: in_file("aws_access_key_id", id)?,
-                secret: in_file("aws_secret_access_key", secret)?,
+            return Ok(Some(AccessKeys {
+                id: checked("aws_access_key_id", id)?,
+                secret: checked("aws_secret_access_key", secret)?,
                 token: value("aws_session_token")
-                    .map(|token| in_file("aws_session_token", token))
+                    .map(|token| checked("aws_session_token", token))
                     .transpose()?,
             }));
         }
     }
-    match asked {
-        Some(profile) if !is_known => Err(unknown(&profile, &places)),
+    match named {
+        Some(profile) if !is_known => Err(unknown(&profile, &files)),
         Some(profile) => {
             let profile = excerpt(&profile);
             tracing::warn!(
@@ -67,7 +67,7 @@ pub(super) fn keys(
     }
 }
 
-fn places(variable: &dyn Fn(&str) -> Option<String>, profile: &str) -> Vec<Place> {
+fn files(variable: &dyn Fn(&str) -> Option<String>, profile: &str) -> Vec<ProfileFile> {
     let home = variable("HOME").or_else(|| variable("USERPROFILE")).map(PathBuf::from);
     let path = |name: &str, file: &str| {
         variable(name).map(PathBuf::from).or_else(|| Some(home.as_ref()?.join(".aws").join(file)))
@@ -79,27 +79,24 @@ fn places(variable: &dyn Fn(&str) -> Option<String>, profile: &str) -> Vec<Place
     let credentials = path("AWS_SHARED_CREDENTIALS_FILE", "credentials");
     let config = path("AWS_CONFIG_FILE", "config");
     credentials
-        .map(|path| Place { path, sections: vec![profile.to_owned()] })
+        .map(|path| ProfileFile { path, sections: vec![profile.to_owned()] })
         .into_iter()
-        .chain(config.map(|path| Place { path, sections: in_config }))
+        .chain(config.map(|path| ProfileFile { path, sections: in_config }))
         .collect()
 }
 
 fn parsed(text: String) -> Option<Ini> {
     let mut file = Ini::new_cs();
-    // Secrets may have `#` in them.
+    // Secrets may contain `#`.
     file.set_inline_comment_symbols(Some(&[]));
     file.read(text).ok()?;
     Some(file)
 }
 
-fn unknown(profile: &str, places: &[Place]) -> Problem {
-    let paths: Vec<_> = places
-        .iter()
-        .map(|place| format!("`{}`", excerpt(place.path.as_os_str().as_encoded_bytes())))
-        .collect();
+fn unknown(profile: &str, files: &[ProfileFile]) -> Problem {
+    let paths: Vec<_> = files.iter().map(|file| format!("`{}`", shown(&file.path))).collect();
     let expected = if paths.is_empty() {
-        "the name of a profile, and there are no files of profiles without `HOME`".to_owned()
+        "the name of a profile; without `HOME` there are no files of profiles".to_owned()
     } else {
         format!("the name of a profile in {}", paths.join(" or "))
     };
@@ -128,17 +125,14 @@ mod tests {
             files.iter().find(|(known, _)| Path::new(known) == path).map(|(_, text)| (*text).to_owned())
         };
         match keys(&variable, read) {
-            Ok(Some(Credentials::Keys { id, secret, token })) => {
-                let all = [Some(id), Some(secret), token].into_iter().flatten();
-                Ok(all.map(|secret| secret.expose().to_owned()).collect())
-            }
-            Ok(_) => Ok(Vec::new()),
+            Ok(Some(keys)) => Ok(keys.secrets().iter().map(|secret| secret.expose().to_owned()).collect()),
+            Ok(None) => Ok(Vec::new()),
             Err(problem) => Err(problem.to_string()),
         }
     }
 
     #[test]
-    fn keys_of_a_profile_stand_in_either_file() {
+    fn keys_of_a_profile_are_found_in_either_file() {
         let both = [("/h/.aws/credentials", CREDENTIALS), ("/h/.aws/config", CONFIG)];
         let keys = |profile, files| found(profile, files).expect("no problem");
         assert_eq!(keys(None, &both), ["AKIDEFAULT", "a/b=+c#d"]);
@@ -153,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_that_is_asked_for_has_to_be_there() {
+    fn a_profile_that_is_named_must_exist() {
         let both = [("/h/.aws/credentials", CREDENTIALS), ("/h/.aws/config", CONFIG)];
         for profile in ["none", "bare"] {
             assert_eq!(

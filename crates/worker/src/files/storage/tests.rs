@@ -2,21 +2,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::TryStreamExt;
 use object_store::aws::AmazonS3ConfigKey;
+use rxon::ErrorChain;
+use rxon::transport::http::Proxies;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::config::Secret;
-use crate::files::Files;
+use crate::config::{Address, Secret};
+use crate::files::settings::FilesSettings;
+use crate::files::shared::Files;
+use crate::files::storage::failure::storage_error;
+use crate::files::task::TaskFiles;
 
 fn kind(uri: &str) -> Result<(String, bool), FileErrorKind> {
-    let located = Storage::in_memory("b").locate(uri);
+    let located = ObjectUri::of_user(uri).and_then(|uri| Storage::in_memory("b").locate(&uri));
     located.map(|found| (found.path.to_string(), found.is_prefix)).map_err(|error| error.kind())
 }
 
 #[test]
-fn keys_are_taken_as_they_are_or_not_at_all() {
+fn keys_are_used_unchanged_or_refused() {
     for (uri, path, is_prefix) in [
         ("s3://b/a%20b/c", "a%20b/c", false),
         ("s3://b/é ?#&+", "é ?#&+", false),
@@ -44,7 +49,7 @@ fn keys_are_taken_as_they_are_or_not_at_all() {
 }
 
 #[test]
-fn no_number_of_buckets_fills_the_memory() {
+fn the_number_of_stores_is_limited() {
     let storage = Storage::in_memory("b");
     for number in 0..1000 {
         storage.store(&format!("b{number}")).expect("a store");
@@ -53,15 +58,27 @@ fn no_number_of_buckets_fills_the_memory() {
 }
 
 #[test]
-fn an_address_keeps_no_credentials() {
+fn credentials_in_the_address_are_removed() {
     assert_eq!(without_credentials("http://user:pass@host:9000/base/"), "http://host:9000/base");
     assert_eq!(without_credentials(" https://s3.example.com "), "https://s3.example.com");
+}
+
+/// The settings of a storage without keys.
+fn settings(address: &str) -> StorageSettings {
+    StorageSettings {
+        endpoint: Address::new(address),
+        keys: None,
+        bucket: "avtomatika-payloads".to_owned(),
+        region: "us-east-1".to_owned(),
+        tls_ca_path: None,
+        proxies: Proxies::default(),
+    }
 }
 
 const ID: &str = "AKIAHIDDENACCESSKEY77";
 const SECRET: &str = "hidden/Secret+Key/DoNotLeak";
 
-/// What AWS says of a request whose keys are wrong.
+/// The body of AWS's answer to a request with wrong keys.
 fn error_body(code: &str) -> String {
     format!(
         "<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>the message, of {ID}</Message>\
@@ -69,7 +86,7 @@ fn error_body(code: &str) -> String {
     )
 }
 
-/// A storage that answers as a function of the request's head says, and the heads it got.
+/// A storage whose answers are a function of the request's head, and the heads of its requests.
 struct Scripted {
     address: String,
     heads: Arc<Mutex<Vec<String>>>,
@@ -111,23 +128,20 @@ impl Scripted {
         Self { address, heads, _server: server }
     }
 
-    fn config(&self) -> WorkerConfig {
-        WorkerConfig::defaults()
-            .s3_endpoint_url(crate::config::Address::new(&self.address))
-            .s3_access_key(Secret::new(ID))
-            .s3_secret_key(Secret::new(SECRET))
+    fn settings(&self) -> StorageSettings {
+        StorageSettings { keys: Some((Secret::new(ID), Secret::new(SECRET))), ..settings(&self.address) }
     }
 
     fn storage(&self) -> Storage {
-        Storage::new(&self.config()).expect("a configuration").expect("a storage")
+        Storage::new(self.settings()).expect("a storage")
     }
 
-    /// What comes of a task's files being fetched from a prefix.
-    async fn listed(&self) -> Result<(), FileError> {
+    /// Fetches a prefix into the directory of a task.
+    async fn fetch_prefix(&self) -> Result<(), FileError> {
         let folder = tempfile::tempdir().expect("a folder");
-        let config = WorkerConfig::defaults().task_files_dir(folder.path());
-        let files = Arc::new(Files::new(&config, Some(self.storage()), Arc::default()));
-        let task = files.of_task(&rxon::TaskId::received("t-1").expect("an id"));
+        let settings = FilesSettings::of_directory(folder.path());
+        let files = Files::new(settings, Some(self.storage()), Arc::default());
+        let task = TaskFiles::new(&files, &rxon::TaskId::received("t-1").expect("an id"));
         task.download_file("s3://in/p/", "d").await.map(|_| ())
     }
 }
@@ -143,12 +157,15 @@ async fn the_storage_is_reached_through_the_proxy_unless_its_address_is_an_excep
         (format!("127.0.0.1:{port}"), true),
         ("127.0.0.1:1, .0.0.1".to_owned(), false),
     ] {
-        let config = server
-            .config()
-            .http_proxy(crate::config::Address::new(&proxied.address))
-            .no_proxy(exceptions.clone());
-        let storage = Storage::new(&config).expect("a configuration").expect("a storage");
-        let at = storage.locate("s3://in/k").expect("a location");
+        let proxies = Proxies::read(|name| match name {
+            "HTTP_PROXY" => Some(proxied.address.clone()),
+            "NO_PROXY" => Some(exceptions.clone()),
+            _ => None,
+        });
+        let settings = StorageSettings { proxies: proxies.expect("proxies"), ..server.settings() };
+        let storage = Storage::new(settings).expect("a storage");
+        let uri = ObjectUri::of_user("s3://in/k").expect("an address");
+        let at = storage.locate(&uri).expect("a location");
         at.store.get_opts(&at.path, object_store::GetOptions::default()).await.expect_err("there is none");
         let heads = |seen: &Scripted| std::mem::take(&mut *lock(&seen.heads)).len();
         assert_eq!(
@@ -159,17 +176,17 @@ async fn the_storage_is_reached_through_the_proxy_unless_its_address_is_an_excep
     }
 }
 
-/// Every kind of request to the storage, and what it says of it.
+/// Sends every kind of request to the storage, and returns the errors.
 async fn every_request(storage: &Storage) -> Vec<(&'static str, Option<FileError>)> {
     let uri = "s3://in/k";
-    let at = storage.locate(uri).expect("a location");
+    let at = storage.locate(&ObjectUri::of_user(uri).expect("an address")).expect("a location");
     let (store, path) = (&at.store, &at.path);
     let parts = || vec![object_store::multipart::PartId { content_id: "e".to_owned() }];
     let id = "u".to_owned();
     let put = object_store::PutOptions::default();
     let (get, list, put, create, part, complete) = tokio::join!(
         store.get_opts(path, object_store::GetOptions::default()),
-        async { store.listed(Some(path)).try_collect::<Vec<_>>().await },
+        async { store.list_all(Some(path)).try_collect::<Vec<_>>().await },
         store.put_opts(path, "content".into(), put),
         store.create_multipart(path),
         store.put_part(path, &id, 0, "content".into()),
@@ -196,7 +213,7 @@ fn assert_harmless(text: &str) {
 }
 
 #[tokio::test]
-async fn of_an_error_of_the_storage_its_code_and_its_message_are_told_and_no_key() {
+async fn errors_of_the_storage_show_code_and_message_but_no_key() {
     let cases = [
         (400, "AuthorizationHeaderMalformed"),
         (403, "InvalidAccessKeyId"),
@@ -210,7 +227,7 @@ async fn of_an_error_of_the_storage_its_code_and_its_message_are_told_and_no_key
         let storage = Scripted::start(move |_| (status, error_body(code))).await;
         for (name, error) in every_request(&storage.storage()).await {
             let error = error.unwrap_or_else(|| panic!("{name}: {status} is an error"));
-            let told = error.to_task_error().message().to_owned();
+            let told = ErrorChain(&error).to_string();
             assert_harmless(&format!("{told} {error} {error:?}"));
             let expected = format!("{code}: the message, of ***");
             assert!(status == 404 || told.contains(&expected), "{name} {status}: {told}");
@@ -220,7 +237,7 @@ async fn of_an_error_of_the_storage_its_code_and_its_message_are_told_and_no_key
 }
 
 #[tokio::test]
-async fn an_error_in_an_answer_that_says_200_is_one() {
+async fn an_error_in_an_answer_with_status_200_is_an_error() {
     for code in ["AccessDenied", "InternalError"] {
         let storage = Scripted::start(move |_| (200, error_body(code))).await;
         for (name, error) in every_request(&storage.storage()).await {
@@ -228,22 +245,22 @@ async fn an_error_in_an_answer_that_says_200_is_one() {
                 continue;
             }
             let error = error.unwrap_or_else(|| panic!("{name}: it is an error"));
-            let told = error.to_task_error().message().to_owned();
+            let told = ErrorChain(&error).to_string();
             assert_harmless(&format!("{told} {error:?}"));
             assert!(told.contains(&format!("{code}: the message, of ***")), "{name}: {told}");
             assert_eq!(error.kind(), FileErrorKind::Unavailable, "{told}");
         }
         let lists = lock(&storage.heads).iter().filter(|head| head.contains("list-type=2")).count();
-        assert_eq!(lists, if code == "InternalError" { RETRIES + 1 } else { 1 }, "{code}");
+        assert_eq!(lists, if code == "InternalError" { MAX_RETRIES + 1 } else { 1 }, "{code}");
     }
 }
 
 #[tokio::test]
-async fn of_what_is_no_error_of_s3_the_beginning_is_told() {
+async fn errors_of_others_show_their_beginning() {
     let page = format!("<html>\r\n<body>Bad gateway, key {ID}, {}</body>", "x".repeat(100_000));
     let storage = Scripted::start(move |_| (403, page.clone())).await;
     for (name, error) in every_request(&storage.storage()).await {
-        let told = error.expect("an error").to_task_error().message().to_owned();
+        let told = ErrorChain(&error.expect("an error")).to_string();
         assert_harmless(&told);
         assert!(told.contains("403") && told.contains("Bad gateway, key ***, x"), "{name}: {told}");
         assert!(told.len() < 600 && !told.contains('\n'), "{name}: {told}");
@@ -251,7 +268,7 @@ async fn of_what_is_no_error_of_s3_the_beginning_is_told() {
 }
 
 #[tokio::test]
-async fn a_listing_that_is_none_is_no_empty_directory() {
+async fn an_answer_that_is_not_a_listing_is_not_an_empty_directory() {
     for (body, said) in [
         ("<html>log in</html>".to_owned(), "with `<html>log in</html>`, expected a `ListBucketResult`"),
         (String::new(), "with nothing, expected a `ListBucketResult`"),
@@ -266,19 +283,19 @@ async fn a_listing_that_is_none_is_no_empty_directory() {
         ),
     ] {
         let storage = Scripted::start(move |_| (200, body.clone())).await;
-        let error = storage.listed().await.expect_err("it is none");
-        let told = error.to_task_error().message().to_owned();
+        let error = storage.fetch_prefix().await.expect_err("it is not a listing");
+        let told = ErrorChain(&error).to_string();
         assert_eq!(error.kind(), FileErrorKind::Unavailable, "{told}");
         assert_harmless(&told);
         assert!(told.to_lowercase().contains(&said.to_lowercase()), "{told}");
     }
     let empty = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>".to_owned();
     let storage = Scripted::start(move |_| (200, empty.clone())).await;
-    storage.listed().await.expect("an empty directory");
+    storage.fetch_prefix().await.expect("an empty directory");
 }
 
 #[tokio::test]
-async fn a_listing_that_goes_round_in_circles_ends() {
+async fn a_listing_that_repeats_itself_ends() {
     let object = "<Contents><Key>p/dir/</Key><LastModified>2026-01-01T00:00:00Z</LastModified>\
                   <ETag>e</ETag><Size>0</Size></Contents>";
     for (content, same_token, said) in [
@@ -300,8 +317,8 @@ async fn a_listing_that_goes_round_in_circles_ends() {
             )
         })
         .await;
-        let error = storage.listed().await.expect_err("it is left");
-        let told = error.to_task_error().message().to_owned();
+        let error = storage.fetch_prefix().await.expect_err("it ends");
+        let told = ErrorChain(&error).to_string();
         assert_eq!(error.kind(), FileErrorKind::Unavailable, "{told}");
         assert!(told.contains(said), "{told}");
         assert!(lock(&storage.heads).len() <= 4);
@@ -310,18 +327,17 @@ async fn a_listing_that_goes_round_in_circles_ends() {
 
 #[test]
 fn the_keys_of_a_role_are_fetched_once_for_all_buckets() {
-    let config = WorkerConfig::defaults();
     let role = vec![(AmazonS3ConfigKey::ContainerCredentialsRelativeUri, "/role".to_owned())];
     let backend = Backend::S3 {
         endpoint: "http://127.0.0.1:1".to_owned(),
         region: "us-east-1".to_owned(),
         credentials: Credentials::Role(role),
-        client: Client::new(&config).expect("a client"),
+        client: Client::new(&settings("http://127.0.0.1:1")).expect("a client"),
     };
-    let storage = Storage::over(backend, "results".to_owned(), HeldKeys::new(&[]));
+    let storage = Storage::over(backend, "results".to_owned(), MaskedKeys::new(&[]));
     for bucket in ["results", "others"] {
         storage.store(bucket).expect("a store");
     }
-    let fetched = storage.fetched.get().expect("there is one source");
+    let fetched = storage.role_keys.get().expect("there is one source");
     assert_eq!(Arc::strong_count(fetched), 3, "both stores have it");
 }

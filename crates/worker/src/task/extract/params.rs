@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::argument::FromTaskParts;
 use super::rejection::Rejection;
 use super::request::TaskParts;
-use crate::files::within;
+use crate::files::read_for_task;
 
 /// The parameters, deserialised. Unknown fields are ignored unless the type denies them.
 ///
@@ -22,7 +22,8 @@ impl<T: DeserializeOwned + Send, S: Sync> FromTaskParts<S> for Params<T> {
 
     async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Rejection> {
         let mut deserializer = serde_json::Deserializer::from_str(parts.params.get());
-        let read = within(parts.context.files(), || serde_path_to_error::deserialize(&mut deserializer));
+        let read =
+            read_for_task(parts.context.files(), || serde_path_to_error::deserialize(&mut deserializer));
         read.map(Params).map_err(|error| {
             Rejection::problems([(error.path().to_string(), without_position(error.inner()))])
         })

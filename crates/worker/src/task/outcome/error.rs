@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::files::{self, FileError, FileErrorKind};
+use crate::files::{FileError, FileErrorKind};
 
 /// Any error, as hooks return it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -95,7 +95,7 @@ impl TaskError {
         }
         let is_exhausted = error
             .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| files::kind_of(error) == FileErrorKind::Exhausted);
+            .is_some_and(|error| FileErrorKind::of_io(error) == FileErrorKind::Exhausted);
         let code = if is_exhausted { ErrorCode::ResourceExhausted } else { ErrorCode::Transient };
         Self::new(code, ErrorChain(error))
     }
@@ -195,6 +195,9 @@ impl fmt::Debug for TaskError {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::path::Path;
+
     use rxon::secrets::Secrets;
 
     use super::*;
@@ -226,6 +229,32 @@ mod tests {
         assert_eq!(error.details(), Some(r#"{"***":["a ***",1.5,123456],"b":null}"#));
         let plain = TaskError::permanent("x").with_details(serde_json::json!({"b": 1.0, "a": 1}));
         assert_eq!(plain.clone().without_secrets().details(), plain.details(), "as it was");
+    }
+
+    #[test]
+    fn the_error_number_of_the_system_decides_the_code() {
+        for (number, code) in [
+            (28, "RESOURCE_EXHAUSTED_ERROR"), // ENOSPC
+            (30, "RESOURCE_EXHAUSTED_ERROR"), // EROFS
+            (2, "TRANSIENT_ERROR"),           // ENOENT
+            (36, "PERMANENT_ERROR"),          // ENAMETOOLONG
+            (5, "TRANSIENT_ERROR"),           // EIO
+        ] {
+            let error = FileError::io("write", Path::new("a"), io::Error::from_raw_os_error(number));
+            assert_eq!(error.to_task_error().code().as_str(), code, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_leads_out_is_a_security_error() {
+        let escaped = io::Error::new(io::ErrorKind::PermissionDenied, "outside");
+        let error = FileError::io("read", Path::new("link"), escaped).to_task_error();
+        assert_eq!(error.code().as_str(), "PERMANENT_ERROR");
+        assert_eq!(error.details(), Some(r#"{"type":"security"}"#));
+        assert!(error.message().contains("`link` leads out of the task's directory"), "{error}");
+        let long = "\u{1b}".repeat(100_000);
+        let error = FileError::io("read", Path::new(&long), io::Error::from_raw_os_error(36)).to_task_error();
+        assert!(error.message().len() < 1000 && !error.message().contains('\u{1b}'), "{error}");
     }
 
     #[test]

@@ -1,19 +1,18 @@
-//! Names that cannot lead out of a task's directory. Pure: no file is looked at.
+//! Checks that names cannot lead out of a task's directory. Pure: no file is touched.
 
 use std::path::{Component, Path, PathBuf};
 
-use rxon::text::excerpt;
+use crate::files::error::{FileError, FileErrorKind};
+use crate::files::text::shown;
 
-use super::error::{FileError, FileErrorKind};
+/// The longest task id that is used unchanged as a name. File systems take 255 bytes, and suffixes are added to names.
+const MAX_ID: usize = 128;
 
-/// The longest name that is taken as it is; file systems take 255 bytes, and names are lengthened here and there.
-const LONGEST: usize = 128;
-
-/// A name for the directory of a task: its id where that is a plain one (`A-Z a-z 0-9 - _ .`, at most 128), else what
-/// is plain of its beginning with a hash of the whole.
-pub(super) fn of_task(task_id: &str) -> String {
+/// Returns the name of a task's directory. That is the task id if it is plain (at most 128 of `A-Z a-z 0-9 - _ .`), else
+/// the plain characters of its beginning and a hash of the whole id.
+pub(in crate::files) fn of_task(task_id: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if task_id.len() <= LONGEST && !task_id.starts_with('.') && task_id.bytes().all(is_plain) {
+    if task_id.len() <= MAX_ID && !task_id.starts_with('.') && task_id.bytes().all(is_plain) {
         return task_id.to_owned();
     }
     let beginning: String = task_id
@@ -25,9 +24,9 @@ pub(super) fn of_task(task_id: &str) -> String {
     format!("{beginning}~{}", &digest[..16])
 }
 
-/// The path below the task's directory that a name means. An absolute one is taken if it lies below one of `roots`,
-/// which are names of the task's directory.
-pub(super) fn below(name: &Path, roots: &[&Path]) -> Result<PathBuf, FileError> {
+/// Returns the path below the task's directory that a name stands for. An absolute path must lie below one of `roots`,
+/// the absolute paths of the task's directory.
+pub(in crate::files) fn below(name: &Path, roots: &[&Path]) -> Result<PathBuf, FileError> {
     let forbidden = |why: &str| {
         let name = shown(name);
         FileError::new(
@@ -62,8 +61,8 @@ pub(super) fn below(name: &Path, roots: &[&Path]) -> Result<PathBuf, FileError> 
     Ok(path)
 }
 
-/// As [`below`], but not the directory itself.
-pub(super) fn of_file(name: &Path, roots: &[&Path]) -> Result<PathBuf, FileError> {
+/// Returns the path as [`below`] does, and refuses the directory itself.
+pub(in crate::files) fn of_file(name: &Path, roots: &[&Path]) -> Result<PathBuf, FileError> {
     let path = below(name, roots)?;
     if path.as_os_str().is_empty() {
         let name = shown(name);
@@ -75,25 +74,21 @@ pub(super) fn of_file(name: &Path, roots: &[&Path]) -> Result<PathBuf, FileError
     Ok(path)
 }
 
-/// The path below a directory for what follows the prefix in an object's key.
-pub(super) fn of_key(rest: &str) -> Result<PathBuf, FileError> {
+/// Returns the path below a directory for the part of an object's key that follows the prefix.
+#[cfg(feature = "s3")]
+pub(in crate::files) fn of_key(rest: &str) -> Result<PathBuf, FileError> {
     let path = of_file(Path::new(rest), &[])?;
-    // `Path` passes over what S3 does not: these would be other keys.
+    // `Path` ignores empty parts and `.`, which are significant in a key.
     if rest.split('/').any(|part| part.is_empty() || part == ".") {
         return Err(FileError::new(
             FileErrorKind::Unusable,
             format!(
                 "the key `{}` has an empty part or `.` in it, and cannot be a path",
-                shown(Path::new(rest))
+                rxon::text::excerpt(rest)
             ),
         ));
     }
     Ok(path)
-}
-
-/// An excerpt of a name, for messages.
-pub(super) fn shown(name: &Path) -> String {
-    excerpt(name.as_os_str().as_encoded_bytes())
 }
 
 #[cfg(test)]
@@ -108,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_within_is_taken() {
+    fn names_within_the_directory_are_accepted() {
         for (name, expected) in [
             ("a", "a"),
             ("a/b", "a/b"),
@@ -123,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_elsewhere_is_refused() {
+    fn names_that_lead_elsewhere_are_refused() {
         for name in [
             "..",
             "../t-2/a",
@@ -145,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_paths_or_refused() {
+    fn keys_become_paths_or_are_refused() {
         let kind = |key| of_key(key).map(|_| ()).map_err(|error| error.kind());
         assert_eq!(kind("a/b.txt"), Ok(()));
         assert_eq!(kind("a//b"), Err(FileErrorKind::Unusable));
@@ -155,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn every_task_has_a_directory_name_of_its_own_that_is_one() {
+    fn every_task_id_has_a_usable_directory_name_of_its_own() {
         assert_eq!(of_task("task-6e156f73_1.b"), "task-6e156f73_1.b");
         let strange = [
             "../dir",
@@ -173,17 +168,8 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for id in strange {
             let name = of_task(id);
-            assert!(
-                name.len() <= LONGEST && name.contains('~') && !name.contains(['/', '\0', '.']),
-                "{name}"
-            );
+            assert!(name.len() <= MAX_ID && name.contains('~') && !name.contains(['/', '\0', '.']), "{name}");
             assert!(seen.insert(name), "{id}");
         }
-    }
-
-    #[test]
-    fn names_in_messages_are_short_and_harmless() {
-        let text = shown(Path::new(&"\u{1b}[31m\n".repeat(100)));
-        assert!(text.len() < 800 && !text.contains(['\u{1b}', '\n']), "{text}");
     }
 }

@@ -1,9 +1,9 @@
-//! `TASK_FILES_DIR`: where tasks have their directories, and whose they are.
+//! `TASK_FILES_DIR`: the directories of tasks, and the ledgers of the processes that made them.
 //!
-//! Nothing in it is removed but what a worker made. So each process keeps a ledger, `.avtomatika/<owner>.<number>/`: an
-//! empty file for each directory it has made, and the file `~lock`, locked for as long as it lives. A worker that
-//! starts removes what the ledgers of its dead predecessors list: those of the same `WORKER_ID`, and those of workers
-//! that had no id of their own.
+//! Only directories that a worker made are removed. Each process therefore keeps a ledger, `.avtomatika/<owner>.<number>/`:
+//! an empty file for each directory it has made, and the file `~lock`, locked for as long as the process lives. At its
+//! start a worker removes the directories in the ledgers of its dead predecessors: workers with the same `WORKER_ID`, and
+//! workers without a `WORKER_ID`.
 
 use std::ffi::OsStr;
 use std::fs::TryLockError;
@@ -14,74 +14,74 @@ use std::sync::{Arc, Mutex, Weak};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, OpenOptions};
 
-use super::error::{FileError, FileErrorKind};
 use super::name;
 use super::removal::remove_all;
+use crate::files::error::{FileError, FileErrorKind};
 use crate::threads::lock;
 
-/// Where the ledgers are.
+/// The directory of the ledgers.
 const LEDGERS: &str = ".avtomatika";
 
-/// In each ledger: who holds its lock is alive. No task's directory is named so.
+/// The lock file of a ledger, held while its process is alive. No task's directory has this name.
 const LOCK: &str = "~lock";
 
-/// The owner of ledgers of workers that had no id of their own.
+/// The owner of the ledgers of workers without a `WORKER_ID`.
 const ANONYMOUS: &str = "anonymous";
 
-/// A task that is delivered again while files of the last time are there gets another directory; this many times.
-const NAMES: usize = 100;
+/// The most directories of one task id. A task that is delivered again while its last directory exists gets another one.
+const MAX_NAMES: usize = 100;
 
-/// How often it is tried again to make a ledger.
-const OPENINGS: usize = 10;
+/// The most retries of making a ledger.
+const MAX_RETRIES: usize = 10;
 
-/// `TASK_FILES_DIR`. Nothing is made before the first task asks for a file, and nothing stays after the last.
+/// `TASK_FILES_DIR`. Nothing is made before the first task needs a directory, and nothing is left after the last.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(in crate::files) struct Root {
     path: PathBuf,
     owner: String,
-    /// There for as long as a task's directory is.
-    opened: Mutex<Weak<Opened>>,
+    /// Alive while a task has a directory.
+    opened: Mutex<Weak<OpenRoot>>,
 }
 
-/// The directory, and this process's ledger in it. A ledger that lists nothing goes with it.
+/// The open directory and this process's ledger in it. An empty ledger is removed on drop.
 #[derive(Debug)]
-struct Opened {
+struct OpenRoot {
     dir: Dir,
-    /// As the system sees it, without symbolic links.
+    /// The path without symbolic links.
     canonical: PathBuf,
     ledger: Dir,
-    /// Within the root.
+    /// The path of the ledger, relative to the root.
     ledger_path: PathBuf,
-    /// Locked for as long as this is there.
+    /// Locked until it is dropped.
     _lock: std::fs::File,
 }
 
-/// A directory that was made for a task.
+/// A directory made for a task.
 #[derive(Debug)]
-pub(super) struct Made {
-    pub(super) name: String,
-    pub(super) dir: Dir,
-    pub(super) path: PathBuf,
-    /// As the system sees it, without symbolic links.
-    pub(super) canonical: PathBuf,
-    /// What it was made in. None once it is removed.
-    opened: Mutex<Option<Arc<Opened>>>,
+pub(in crate::files) struct Made {
+    pub(in crate::files) name: String,
+    pub(in crate::files) dir: Dir,
+    pub(in crate::files) path: PathBuf,
+    /// The path without symbolic links.
+    pub(in crate::files) canonical: PathBuf,
+    /// The root it was made in; None once it is removed.
+    opened: Mutex<Option<Arc<OpenRoot>>>,
 }
 
 impl Root {
-    /// `owner` is the worker's id, where it has one of its own.
-    pub(super) fn new(path: &Path, owner: Option<&str>) -> Self {
-        // Without a current directory a relative one cannot be used anyhow, and says so.
+    /// `owner` is the `WORKER_ID`, if it is set.
+    pub(in crate::files) fn new(path: &Path, owner: Option<&str>) -> Self {
+        // Without a current directory, a relative path fails with an error on first use.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let owner = owner.unwrap_or(ANONYMOUS).to_owned();
         Self { path, owner, opened: Mutex::new(Weak::new()) }
     }
 
     /// Makes a directory for a task. Blocks.
-    pub(super) fn make(&self, task_id: &str) -> Result<Made, FileError> {
+    pub(in crate::files) fn make(&self, task_id: &str) -> Result<Made, FileError> {
         self.try_make(task_id).map_err(|error| {
-            let kind = match super::error::kind_of(&error) {
-                // Another worker may do better.
+            let kind = match FileErrorKind::of_io(&error) {
+                // Another worker may have a usable directory.
                 FileErrorKind::Exhausted | FileErrorKind::Forbidden => FileErrorKind::Exhausted,
                 kind => kind,
             };
@@ -94,7 +94,7 @@ impl Root {
     fn try_make(&self, task_id: &str) -> io::Result<Made> {
         let opened = self.open(None)?;
         match self.make_in(&opened, task_id) {
-            // Somebody has cleared it, a program that clears `/tmp` perhaps.
+            // The directory was removed, perhaps by a program that cleans `/tmp`.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.make_in(&self.open(Some(&opened))?, task_id)
             }
@@ -102,15 +102,15 @@ impl Root {
         }
     }
 
-    fn make_in(&self, opened: &Arc<Opened>, task_id: &str) -> io::Result<Made> {
+    fn make_in(&self, opened: &Arc<OpenRoot>, task_id: &str) -> io::Result<Made> {
         let plain = name::of_task(task_id);
-        for number in 1..=NAMES {
-            // No task's own name is like that: keys of objects begin with it, too.
+        for number in 1..=MAX_NAMES {
+            // No plain task id contains `~`. The name is also the beginning of the keys of uploaded objects.
             let name = if number == 1 { plain.clone() } else { format!("{plain}~{number}") };
-            // In the ledger first: a process that dies between the two leaves nothing behind.
+            // The ledger comes first: a process that dies in between leaves no unlisted directory.
             match opened.ledger.open_with(&name, OpenOptions::new().write(true).create_new(true)) {
                 Ok(_) => {}
-                // Another task of this process has it.
+                // Another task of this process has the name.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(error),
             }
@@ -121,7 +121,7 @@ impl Root {
                     let opened = Mutex::new(Some(opened.clone()));
                     return Ok(Made { name, dir, path, canonical, opened });
                 }
-                // Somebody else's: it is not for this ledger.
+                // The directory is not ours: this ledger must not list it.
                 Err(error) => {
                     let _ = opened.ledger.remove_file(&name);
                     if error.kind() != io::ErrorKind::AlreadyExists {
@@ -133,15 +133,16 @@ impl Root {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Where it is, and where the system sees it, as far as that is known.
-    pub(super) fn paths(&self) -> Vec<PathBuf> {
+    /// Returns the path of the root, and its path without symbolic links if it is known and differs.
+    #[cfg(feature = "s3")]
+    pub(in crate::files) fn paths(&self) -> Vec<PathBuf> {
         let canonical = lock(&self.opened).upgrade().map(|opened| opened.canonical.clone());
         let canonical = canonical.filter(|canonical| *canonical != self.path);
         [Some(self.path.clone()), canonical].into_iter().flatten().collect()
     }
 
-    /// Removes what dead predecessors left, and says how many directories that were. Blocks.
-    pub(super) fn remove_leftovers(&self) -> io::Result<usize> {
+    /// Removes the directories of dead predecessors and returns their number. Blocks.
+    pub(in crate::files) fn remove_leftovers(&self) -> io::Result<usize> {
         let root = match Dir::open_ambient_dir(&self.path, ambient_authority()) {
             Ok(root) => root,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -158,16 +159,16 @@ impl Root {
             if !self.is_predecessor(&name) {
                 continue;
             }
-            // One that cannot be removed, another user's perhaps, keeps no other from it.
+            // A ledger that cannot be removed, for example another user's, does not stop the others.
             match remove_ledger(&root, &ledgers, Path::new(&name)) {
                 Ok(directories) => removed += directories,
                 Err(error) => {
                     let ledger = self.path.join(LEDGERS).join(&name);
-                    tracing::warn!(ledger = %ledger.display(), %error, "what a worker left cannot be removed");
+                    tracing::warn!(ledger = %ledger.display(), %error, "cannot remove the directories of a worker that was killed");
                 }
             }
         }
-        // Others have theirs in it, or there is nothing to know any more.
+        // Fails while other workers have ledgers in it.
         let _ = root.remove_dir(LEDGERS);
         Ok(removed)
     }
@@ -177,19 +178,21 @@ impl Root {
         owner.is_some_and(|owner| owner == self.owner || owner == ANONYMOUS)
     }
 
-    /// The directory, which is made if it is not there; anew where it is `gone`.
-    fn open(&self, gone: Option<&Arc<Opened>>) -> io::Result<Arc<Opened>> {
+    /// Returns the open directory. Makes it if it does not exist, and again if the open one is `gone`.
+    fn open(&self, gone: Option<&Arc<OpenRoot>>) -> io::Result<Arc<OpenRoot>> {
         let mut known = lock(&self.opened);
         if let Some(opened) = known.upgrade()
             && !gone.is_some_and(|gone| Arc::ptr_eq(gone, &opened))
         {
             return Ok(opened);
         }
-        let mut tries = 0;
+        let mut retries = 0;
         let opened = loop {
-            match Opened::new(&self.path, &self.owner) {
-                // Whoever needs it no more, here or in another worker, may remove it just now.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && tries < OPENINGS => tries += 1,
+            match OpenRoot::new(&self.path, &self.owner) {
+                // This or another worker may have removed the directory in the meantime.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && retries < MAX_RETRIES => {
+                    retries += 1;
+                }
                 opened => break Arc::new(opened?),
             }
         };
@@ -198,11 +201,11 @@ impl Root {
     }
 }
 
-impl Opened {
+impl OpenRoot {
     fn new(path: &Path, owner: &str) -> io::Result<Self> {
         Dir::create_ambient_dir_all(path, ambient_authority())?;
         let dir = Dir::open_ambient_dir(path, ambient_authority())?;
-        // Workers of several users may share the directory.
+        // Other workers may share the directory.
         match dir.create_dir(LEDGERS) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -217,20 +220,20 @@ impl Opened {
     }
 }
 
-impl Drop for Opened {
+impl Drop for OpenRoot {
     fn drop(&mut self) {
         let is_empty = self.ledger.entries().is_ok_and(|entries| entries.count() == 1);
         if is_empty {
             let _ = self.dir.remove_dir_all(&self.ledger_path);
-            // Unless other workers have theirs in it.
+            // Fails while other workers have ledgers in it.
             let _ = self.dir.remove_dir(LEDGERS);
         }
     }
 }
 
 impl Made {
-    /// Removes it, with all that is in it. Blocks.
-    pub(super) fn remove(&self) -> io::Result<()> {
+    /// Removes the directory with all its contents. Blocks.
+    pub(in crate::files) fn remove(&self) -> io::Result<()> {
         let mut opened = lock(&self.opened);
         if let Some(there) = &*opened {
             remove_all(&there.dir, Path::new(&self.name))?;
@@ -240,17 +243,17 @@ impl Made {
         Ok(())
     }
 
-    /// Whether it was not removed.
-    pub(super) fn is_left(&self) -> bool {
+    /// Whether the directory is not removed yet.
+    pub(in crate::files) fn is_left(&self) -> bool {
         lock(&self.opened).is_some()
     }
 }
 
-/// Removes what one ledger lists, if nobody holds its lock, and then it.
+/// Removes the directories in a ledger, then the ledger, unless its process is alive.
 fn remove_ledger(root: &Dir, ledgers: &Dir, name: &Path) -> io::Result<usize> {
     let ledger = match ledgers.open_dir(name) {
         Ok(ledger) => ledger,
-        // Another worker that starts just now was quicker.
+        // Another starting worker has removed it.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(error),
     };
@@ -261,14 +264,14 @@ fn remove_ledger(root: &Dir, ledgers: &Dir, name: &Path) -> io::Result<usize> {
             Err(TryLockError::WouldBlock) => return Ok(0),
             Err(TryLockError::Error(error)) => return Err(error),
         },
-        // It died before it had made its lock.
+        // The process died before it had made its lock.
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
     let (mut removed, mut failed) = (0, None);
     for entry in ledger.entries()? {
         let directory = entry?.file_name();
-        // One component, so that a ledger somebody has written to lists nothing outside.
+        // The name of a ledger's file has one component, so it cannot lead out.
         let is_directory = root.symlink_metadata(&directory).is_ok_and(|metadata| metadata.is_dir());
         if directory == LOCK || !is_directory {
             continue;
@@ -301,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_made_before_it_is_needed_and_nothing_stays() {
+    fn nothing_is_made_before_it_is_needed_and_nothing_is_left() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep/payloads");
         let root = Root::new(&path, Some("w"));
@@ -348,13 +351,13 @@ mod tests {
         assert_eq!(fs::read_dir(elsewhere.path()).expect("listed").count(), 0);
     }
 
-    /// What a process that was killed leaves: its lock is free, and its ledger lists what it had made.
+    /// Leaves the root as a killed process does: its lock is free, and its ledger lists its directories.
     fn killed(root: Root, made: Vec<Made>) {
         drop((root, made));
     }
 
     #[test]
-    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+    fn only_the_directories_of_killed_predecessors_are_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::create_dir(folder.path().join("not-ours")).expect("made");
         let (dead, other, unnamed) = (
@@ -380,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_leads_nowhere_else() {
+    fn a_ledger_cannot_lead_out() {
         let (folder, elsewhere) =
             (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("another"));
         fs::write(elsewhere.path().join("a"), "x").expect("written");
@@ -394,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_cannot_be_made_is_a_lack_of_resources_or_named() {
+    fn the_error_of_a_directory_that_cannot_be_made_names_the_setting_and_the_path() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");
         fs::write(&file, "x").expect("written");
@@ -406,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_was_cleared_while_the_worker_runs_is_made_anew() {
+    fn a_root_that_is_removed_while_the_worker_runs_is_made_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("payloads");
         let root = Root::new(&path, Some("w"));
@@ -421,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn no_id_of_a_task_is_taken_for_something_else() {
+    fn no_task_id_collides_with_a_name_of_our_own() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = Root::new(folder.path(), Some("w"));
         for id in ["lock", "anonymous", "avtomatika"] {
@@ -432,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn one_ledger_that_cannot_be_read_keeps_no_other_from_being_removed() {
+    fn an_unreadable_ledger_does_not_stop_the_removal_of_others() {
         let folder = tempfile::tempdir().expect("a folder");
         let dead = Root::new(folder.path(), Some("w"));
         let made = dead.make("t-1").expect("made");

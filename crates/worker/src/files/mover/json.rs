@@ -1,32 +1,31 @@
-//! Strings in JSON text that are exchanged for others. All else stays byte by byte what it was: numbers are not read.
-//! Pure.
+//! Replacement of strings in JSON text. All other bytes stay unchanged: numbers are not read. Pure.
 
 use std::fmt::Write;
 use std::ops::Range;
 
-/// A string that stands in JSON text as a value.
+/// A string value in JSON text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
-    /// Where in the data, as metadata is keyed: `a.b[0]`. None where that is longer than was asked for.
+pub(super) struct Found<T> {
+    /// The path in the data, as in the keys of metadata: `a.b[0]`. None if it is longer than the limit.
     pub(super) path: Option<String>,
-    /// Where in the text, with its quotes.
+    /// The range in the text, with the quotes.
     pub(super) range: Range<usize>,
-    /// What it says.
-    pub(super) text: String,
+    /// The string, as parsed by the caller.
+    pub(super) value: T,
 }
 
-/// What the scan is within.
+/// An open object or array of the scan.
 #[derive(Debug)]
 enum Level {
-    /// An object, and where the key of the current member stands.
+    /// An object, and the range of the current member's key.
     Object { key: Range<usize>, expects_key: bool },
     /// An array, and the index of the current element.
     Array { index: usize },
 }
 
-/// The strings that are wanted, in their order. The text must be valid JSON, of any depth: paths that are longer than
-/// `longest` are not made, or deep data with many strings would fill the memory with them.
-pub(super) fn strings(json: &str, longest: usize, wanted: impl Fn(&str) -> bool) -> Vec<Found> {
+/// Finds the string values that `parse` accepts, in order. The text must be valid JSON, of any depth. Paths longer than
+/// `max_path` are omitted, because the paths of many strings in deep data could fill the memory.
+pub(super) fn strings<T>(json: &str, max_path: usize, parse: impl Fn(String) -> Option<T>) -> Vec<Found<T>> {
     let (bytes, mut levels, mut found, mut at) = (json.as_bytes(), Vec::new(), Vec::new(), 0);
     while let Some(byte) = bytes.get(at) {
         at += 1;
@@ -49,8 +48,8 @@ pub(super) fn strings(json: &str, longest: usize, wanted: impl Fn(&str) -> bool)
                         (*key, *expects_key) = (range, false);
                     }
                     _ => {
-                        if let Some(text) = said(json, &range).filter(|text| wanted(text)) {
-                            found.push(Found { path: path(json, &levels, longest), range, text });
+                        if let Some(value) = unquoted(json, &range).and_then(&parse) {
+                            found.push(Found { path: path(json, &levels, max_path), range, value });
                         }
                     }
                 }
@@ -61,8 +60,8 @@ pub(super) fn strings(json: &str, longest: usize, wanted: impl Fn(&str) -> bool)
     found
 }
 
-/// The text with these strings in the places of others; the ranges are in order and do not overlap.
-pub(super) fn exchanged(json: &str, strings: &[(Range<usize>, &str)]) -> String {
+/// Returns the text with the strings at these ranges replaced. The ranges are in order and do not overlap.
+pub(super) fn replaced(json: &str, strings: &[(Range<usize>, &str)]) -> String {
     let (mut text, mut from) = (String::with_capacity(json.len()), 0);
     for (range, string) in strings {
         text.push_str(&json[from..range.start]);
@@ -73,7 +72,7 @@ pub(super) fn exchanged(json: &str, strings: &[(Range<usize>, &str)]) -> String 
     text
 }
 
-/// Behind the closing quote of a string that begins before `at`.
+/// Returns the index after the closing quote of a string that begins before `at`.
 fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     loop {
         match bytes.get(at) {
@@ -85,8 +84,8 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// What a string says. None for half a surrogate pair, which is no text.
-fn said(json: &str, range: &Range<usize>) -> Option<String> {
+/// Returns the text of a string. None for half a surrogate pair, which is not text.
+fn unquoted(json: &str, range: &Range<usize>) -> Option<String> {
     let quoted = &json[range.clone()];
     if quoted.contains('\\') {
         serde_json::from_str(quoted).ok()
@@ -95,9 +94,9 @@ fn said(json: &str, range: &Range<usize>) -> Option<String> {
     }
 }
 
-fn path(json: &str, levels: &[Level], longest: usize) -> Option<String> {
-    // Every level but the first has a character at least.
-    if levels.len() > longest.saturating_add(1) {
+fn path(json: &str, levels: &[Level], max_path: usize) -> Option<String> {
+    // Every level but the first adds at least one character.
+    if levels.len() > max_path.saturating_add(1) {
         return None;
     }
     let mut path = String::new();
@@ -107,12 +106,12 @@ fn path(json: &str, levels: &[Level], longest: usize) -> Option<String> {
                 if !path.is_empty() {
                     path.push('.');
                 }
-                path.push_str(&said(json, key).unwrap_or_else(|| json[key.clone()].to_owned()));
+                path.push_str(&unquoted(json, key).unwrap_or_else(|| json[key.clone()].to_owned()));
             }
             // Writing to a string cannot fail.
             Level::Array { index } => drop(write!(path, "[{index}]")),
         }
-        if path.len() > longest {
+        if path.len() > max_path {
             return None;
         }
     }
@@ -126,10 +125,14 @@ mod tests {
 
     use super::*;
 
+    fn is_s3(text: String) -> Option<String> {
+        text.starts_with("s3:").then_some(text)
+    }
+
     fn found(json: &str) -> Vec<(String, String)> {
-        strings(json, 100, |text| text.starts_with("s3:"))
+        strings(json, 100, is_s3)
             .into_iter()
-            .map(|found| (found.path.expect("a short one"), found.text))
+            .map(|found| (found.path.expect("a short one"), found.value))
             .collect()
     }
 
@@ -150,16 +153,16 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_no_matter() {
+    fn any_depth_is_scanned() {
         let json = format!("{}\"s3:\"{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert_eq!(strings(&json, usize::MAX, |_| true).len(), 1);
+        assert_eq!(strings(&json, usize::MAX, Some).len(), 1);
     }
 
     #[test]
     fn paths_of_deep_strings_do_not_fill_the_memory() {
         for (open, close) in [("[\"s3:\",", "]"), ("{\"a\":\"s3:\",\"\":", "}")] {
             let json = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
-            let found = strings(&json, 1000, |_| true);
+            let found = strings(&json, 1000, Some);
             assert_eq!(found.len(), 100_000);
             let length: usize = found.iter().filter_map(|found| found.path.as_ref()).map(String::len).sum();
             assert!(length <= 1000 * 1000, "{length}");
@@ -167,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn all_else_stays_byte_by_byte() {
+    fn all_other_bytes_stay_unchanged() {
         let json = r#"{ "n":1.0e5,"big":18446744073709551616, "f":"s3://a" ,"e":"é\u00e9"}"#;
-        let ranges = strings(json, 100, |text| text.starts_with("s3:"));
-        let text = exchanged(json, &[(ranges[0].range.clone(), "/tmp/\"x\"")]);
+        let ranges = strings(json, 100, is_s3);
+        let text = replaced(json, &[(ranges[0].range.clone(), "/tmp/\"x\"")]);
         assert_eq!(text, r#"{ "n":1.0e5,"big":18446744073709551616, "f":"/tmp/\"x\"" ,"e":"é\u00e9"}"#);
-        assert_eq!(exchanged(json, &[]), json);
+        assert_eq!(replaced(json, &[]), json);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
@@ -201,14 +204,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_string_is_found_and_can_be_exchanged(value in any_json()) {
+        fn every_string_is_found_and_can_be_replaced(value in any_json()) {
             let json = value.to_string();
-            let found = strings(&json, 100, |_| true);
+            let found = strings(&json, 100, Some);
             let mut expected = Vec::new();
             texts(&value, &mut expected);
-            prop_assert_eq!(found.iter().map(|found| found.text.clone()).collect::<Vec<_>>(), expected);
-            let same: Vec<_> = found.iter().map(|found| (found.range.clone(), found.text.as_str())).collect();
-            let again: Value = serde_json::from_str(&exchanged(&json, &same)).expect("JSON");
+            prop_assert_eq!(found.iter().map(|found| found.value.clone()).collect::<Vec<_>>(), expected);
+            let same: Vec<_> = found.iter().map(|found| (found.range.clone(), found.value.as_str())).collect();
+            let again: Value = serde_json::from_str(&replaced(&json, &same)).expect("JSON");
             prop_assert_eq!(again, value);
         }
     }

@@ -1,7 +1,7 @@
-//! Memory for what is moved, used again and again.
+//! Memory for transfers, in pieces that are reused.
 //!
-//! It does not come from the allocator each time: that keeps what was freed for the thread it was for, and a large file is
-//! read by many threads, one after another. Every one of them would hold on to as much as the worker needs.
+//! The pieces do not come from the allocator each time. An allocator keeps freed memory for the thread that allocated it,
+//! and a large file is read by many threads in turn: each of them would keep as much memory as the worker needs.
 
 use std::fs::File;
 use std::io;
@@ -11,52 +11,57 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::transfers::Memory;
+use super::turns::Memory;
 use crate::threads::lock;
 
-/// All are of this size; what is larger is in several.
-pub(super) const PIECE: usize = 1 << 20;
+/// The size of each piece. Larger content is in several pieces.
+pub(in crate::files) const PIECE: usize = 1 << 20;
 
-/// Pieces that nobody uses just now.
+/// The unused pieces. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Buffers(Arc<Idle>);
+pub(in crate::files) struct Buffers(Arc<Idle>);
 
 #[derive(Debug)]
 struct Idle {
     pieces: Mutex<Vec<Box<[u8]>>>,
-    /// No more are kept.
-    most: usize,
+    /// The most unused pieces to keep.
+    limit: usize,
 }
 
-/// One piece, as far as it is filled. It can be used again when it is dropped.
+/// One piece and the length of its content. The piece is reused after drop.
 #[derive(Debug)]
-pub(super) struct Buffer {
+pub(in crate::files) struct Buffer {
     piece: Box<[u8]>,
     length: usize,
     buffers: Buffers,
-    /// Given back with the last that was lent for it.
+    /// Returned when the last buffer that holds it is dropped.
     _memory: Arc<Memory>,
 }
 
 impl Buffers {
-    pub(super) fn new(most: usize) -> Self {
-        Self(Arc::new(Idle { pieces: Mutex::default(), most }))
+    pub(in crate::files) fn new(limit: usize) -> Self {
+        Self(Arc::new(Idle { pieces: Mutex::default(), limit }))
     }
 
     #[cfg(test)]
-    pub(super) fn idle(&self) -> usize {
+    pub(in crate::files) fn idle(&self) -> usize {
         lock(&self.0.pieces).len()
     }
 
-    /// An empty one.
-    pub(super) fn lend(&self, memory: &Arc<Memory>) -> Buffer {
+    /// Returns an empty buffer.
+    pub(in crate::files) fn lend(&self, memory: &Arc<Memory>) -> Buffer {
         let idle = lock(&self.0.pieces).pop();
         let piece = idle.unwrap_or_else(|| vec![0; PIECE].into_boxed_slice());
         Buffer { piece, length: 0, buffers: self.clone(), _memory: memory.clone() }
     }
 
     /// Reads a part of a file. Blocks.
-    pub(super) fn read(&self, file: &File, range: Range<u64>, memory: Memory) -> io::Result<Vec<Bytes>> {
+    pub(in crate::files) fn read(
+        &self,
+        file: &File,
+        range: Range<u64>,
+        memory: Memory,
+    ) -> io::Result<Vec<Bytes>> {
         let (memory, end) = (Arc::new(memory), range.end);
         let starts = range.step_by(PIECE);
         let read = starts.map(|start| {
@@ -69,8 +74,8 @@ impl Buffers {
 }
 
 impl Buffer {
-    /// So many bytes more, to be written to. There have to be as many in what is left of the piece.
-    pub(super) fn room(&mut self, more: usize) -> &mut [u8] {
+    /// Extends the content by this many bytes, and returns them for writing. They must fit into the rest of the piece.
+    pub(in crate::files) fn room(&mut self, more: usize) -> &mut [u8] {
         let filled = self.length;
         self.length += more;
         &mut self.piece[filled..self.length]
@@ -86,7 +91,7 @@ impl AsRef<[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let mut idle = lock(&self.buffers.0.pieces);
-        if idle.len() < self.buffers.0.most {
+        if idle.len() < self.buffers.0.limit {
             idle.push(std::mem::take(&mut self.piece));
         }
     }
@@ -98,7 +103,8 @@ mod tests {
 
     use futures_util::FutureExt;
 
-    use super::super::transfers::{Amount, Transfers};
+    use super::super::shares::{Amount, TaskNumber};
+    use super::super::turns::Transfers;
     use super::*;
 
     fn transfers(pieces: usize) -> Transfers {
@@ -107,7 +113,7 @@ mod tests {
     }
 
     async fn memory(transfers: &Transfers, pieces: usize) -> Memory {
-        transfers.turn(1, pieces).await.take_memory()
+        transfers.turn(TaskNumber(1), pieces).await.take_memory()
     }
 
     fn places(buffers: &Buffers) -> Vec<*const u8> {
@@ -115,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pieces_are_used_again_and_again() {
+    async fn pieces_are_reused() {
         let content: Vec<u8> = (0..3 * PIECE + 5).map(|number| (number / 7) as u8).collect();
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(&content).expect("written");
@@ -125,17 +131,17 @@ mod tests {
             let memory = memory(&transfers, 4).await;
             let read = buffers.read(&file, from as u64..content.len() as u64, memory).expect("read");
             assert_eq!(read.concat(), content[from..]);
-            assert!(transfers.turn(2, 1).now_or_never().is_none(), "all of the memory is in use");
+            assert!(transfers.turn(TaskNumber(2), 1).now_or_never().is_none(), "all of the memory is in use");
             drop(read);
             used.extend(places(&buffers));
         }
         used.sort_unstable();
         used.dedup();
-        assert_eq!(used.len(), 4, "no more were made than were in use at once");
+        assert_eq!(used.len(), 4, "as many were made as were in use at once");
     }
 
     #[tokio::test]
-    async fn memory_is_free_again_with_the_last_byte_that_was_in_it() {
+    async fn memory_is_returned_with_the_last_slice_of_its_content() {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(&vec![1; 2 * PIECE]).expect("written");
         let (transfers, buffers) = (transfers(2), Buffers::new(2));
@@ -143,7 +149,7 @@ mod tests {
         let mut read = buffers.read(&file, 0..2 * PIECE as u64, memory).expect("read");
         let last = read.pop().expect("two").slice(10..20);
         drop(read);
-        let mut next = Box::pin(transfers.turn(2, 1));
+        let mut next = Box::pin(transfers.turn(TaskNumber(2), 1));
         assert!((&mut next).now_or_never().is_none());
         assert_eq!(last, [1; 10][..]);
         drop(last);
@@ -152,15 +158,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_shorter_costs_nothing() {
+    async fn reading_a_file_that_is_too_short_returns_the_memory() {
         let (transfers, buffers) = (transfers(2), Buffers::new(2));
         let file = tempfile::tempfile().expect("a file");
         assert!(buffers.read(&file, 0..10, memory(&transfers, 1).await).is_err());
-        assert!(transfers.turn(2, 2).now_or_never().is_some());
+        assert!(transfers.turn(TaskNumber(2), 2).now_or_never().is_some());
     }
 
     #[tokio::test]
-    async fn no_more_are_kept_than_wanted() {
+    async fn the_number_of_unused_pieces_is_limited() {
         let (transfers, buffers) = (transfers(2), Buffers::new(1));
         let memory = Arc::new(memory(&transfers, 1).await);
         let both = (buffers.lend(&memory), buffers.lend(&memory));

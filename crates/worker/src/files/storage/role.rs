@@ -1,4 +1,4 @@
-//! Keys that others give, and that change: those of a role.
+//! The keys of a role, which are fetched and change.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -8,37 +8,39 @@ use futures_util::FutureExt;
 use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use object_store::{CredentialProvider, Error, Result};
 
-use super::held::HeldKeys;
+use super::masked_keys::MaskedKeys;
 use crate::config::{KEY, is_key};
 
-/// Fetches keys, takes note of what must not be told, and lets nothing through that no request can be signed with.
+/// Fetches the keys of a role, masks them in all texts, and refuses keys that cannot sign a request.
 #[derive(Debug)]
-pub(super) struct Fetched {
+pub(super) struct RoleKeys {
     source: AwsCredentialProvider,
-    held: Arc<HeldKeys>,
+    masked: Arc<MaskedKeys>,
 }
 
-impl Fetched {
-    pub(super) fn new(source: AwsCredentialProvider, held: Arc<HeldKeys>) -> Self {
-        Self { source, held }
+impl RoleKeys {
+    pub(super) fn new(source: AwsCredentialProvider, masked: Arc<MaskedKeys>) -> Self {
+        Self { source, masked }
     }
 }
 
 #[async_trait]
-impl CredentialProvider for Fetched {
+impl CredentialProvider for RoleKeys {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> Result<Arc<AwsCredential>> {
-        // The library expects what it reads anew from files to be fit for requests.
+        // The library panics if a file it reads again has a text that cannot be sent.
         let fetched = AssertUnwindSafe(self.source.get_credential()).catch_unwind().await;
         let keys = fetched.unwrap_or_else(|_| {
-            Err(error("keys cannot be fetched: what they are asked for with cannot be sent".to_owned()))
+            Err(error(
+                "the keys of the role cannot be fetched: the request for them cannot be sent".to_owned(),
+            ))
         })?;
         let given = [Some(&keys.key_id), Some(&keys.secret_key), keys.token.as_ref()];
         for key in given.into_iter().flatten() {
-            self.held.add(key);
+            self.masked.add(key);
             if !is_key(key) {
-                return Err(error(format!("keys were fetched that cannot be used, expected {KEY}")));
+                return Err(error(format!("a key of the role cannot be used, expected {KEY}")));
             }
         }
         Ok(keys)
@@ -57,10 +59,10 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Panics;
+    struct PanickingSource;
 
     #[async_trait]
-    impl CredentialProvider for Panics {
+    impl CredentialProvider for PanickingSource {
         type Credential = AwsCredential;
 
         async fn get_credential(&self) -> Result<Arc<AwsCredential>> {
@@ -77,12 +79,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fetched_keys_are_hidden_and_fit_for_requests() {
-        let held = Arc::new(HeldKeys::new(&[]));
-        Fetched::new(keys("fetched-token"), held.clone()).get_credential().await.expect("keys");
+    async fn fetched_keys_are_masked_and_checked() {
+        let masked_keys = Arc::new(MaskedKeys::new(&[]));
+        RoleKeys::new(keys("fetched-token"), masked_keys.clone()).get_credential().await.expect("keys");
         assert_eq!(masked("fetched-id fetched-secret fetched-token"), "*** *** ***");
-        let error = Fetched::new(keys("bad\ntoken"), held.clone()).get_credential().await.expect_err("unfit");
+        let error =
+            RoleKeys::new(keys("bad\ntoken"), masked_keys.clone()).get_credential().await.expect_err("unfit");
         assert!(error.to_string().contains("cannot be used"), "{error}");
-        assert!(Fetched::new(Arc::new(Panics), held).get_credential().await.is_err());
+        assert!(RoleKeys::new(Arc::new(PanickingSource), masked_keys).get_credential().await.is_err());
     }
 }

@@ -1,5 +1,12 @@
-//! One task's directory. All that is done in it is resolved beneath it by the operating system: no name and no symbolic
-//! link leads out. Everything here blocks.
+//! The directory of one task. The operating system resolves every path beneath it: no name and no symbolic link leads out.
+//! Everything in this module blocks.
+
+pub(super) mod mode;
+pub(super) mod name;
+mod removal;
+pub(super) mod root;
+#[cfg(feature = "s3")]
+mod transfer;
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read, Write};
@@ -9,16 +16,16 @@ use std::sync::{Arc, Mutex, OnceLock};
 use cap_std::fs::Metadata;
 use rxon::TaskId;
 
+use self::mode::OpenMode;
+use self::root::{Made, Root};
 use super::error::{FileError, FileErrorKind};
-use super::mode::OpenMode;
-use super::name::{self, shown};
-use super::root::{Made, Root};
+use super::text::shown;
 use crate::threads::lock;
 
-/// What a download writes to before it has all; never listed, never uploaded.
+/// The beginning of the names of unfinished downloads. They are never listed and never uploaded.
 const PART: &str = ".avtomatika-part-";
 
-/// One task's directory, which is made on first use.
+/// The directory of one task, made on first use.
 #[derive(Debug)]
 pub(super) struct Workspace {
     root: Arc<Root>,
@@ -27,9 +34,9 @@ pub(super) struct Workspace {
     making: Mutex<()>,
 }
 
-/// Something in the directory.
+/// The kind of an entry of the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum EntryKind {
     File {
         size: u64,
     },
@@ -38,7 +45,7 @@ pub(super) enum Entry {
     Other,
 }
 
-impl From<Metadata> for Entry {
+impl From<Metadata> for EntryKind {
     fn from(metadata: Metadata) -> Self {
         if metadata.is_file() {
             Self::File { size: metadata.len() }
@@ -55,7 +62,7 @@ impl Workspace {
         Self { root, task_id, made: OnceLock::new(), making: Mutex::new(()) }
     }
 
-    /// The directory, which is made if it is not there yet.
+    /// Returns the directory, and makes it if it does not exist yet.
     pub(super) fn made(&self) -> Result<&Made, FileError> {
         if let Some(made) = self.made.get() {
             return Ok(made);
@@ -68,52 +75,29 @@ impl Workspace {
         Ok(self.made.get_or_init(|| made))
     }
 
-    /// The directory, if somebody has asked for it.
+    /// Returns the directory if it was made.
     pub(super) fn existing(&self) -> Option<&Made> {
         self.made.get()
     }
 
-    /// Removes the directory, if there is one.
+    /// Removes the directory if it was made.
     pub(super) fn remove(&self) -> std::io::Result<()> {
         self.made.get().map_or(Ok(()), Made::remove)
     }
 
-    /// Whether there is a directory that was not removed.
+    /// Whether the directory was made and not removed since.
     pub(super) fn is_left(&self) -> bool {
         self.made.get().is_some_and(Made::is_left)
     }
 
-    /// The path below the directory that a name means, and the directory.
+    /// Returns the directory and the path below it that a name stands for.
     pub(super) fn resolve(&self, name: &Path) -> Result<(&Made, PathBuf), FileError> {
         let made = self.made()?;
         Ok((made, name::of_file(name, &roots(made))?))
     }
 
-    /// As [`resolve`](Self::resolve), the directory itself too, and what is there.
-    pub(super) fn resolve_directory(&self, name: &Path) -> Result<(PathBuf, Option<Entry>), FileError> {
-        let below = name::below(name, &roots(self.made()?))?;
-        let entry = if below.as_os_str().is_empty() { Some(Entry::Directory) } else { self.entry(&below)? };
-        Ok((below, entry))
-    }
-
-    /// What a path means that stands in a task's data: what is within the directory, if there is something.
-    pub(super) fn find(&self, path: &str) -> Result<Option<(PathBuf, Entry)>, FileError> {
-        let Some(made) = self.made.get() else { return Ok(None) };
-        // Most texts are none of it, and that is no error.
-        let Ok(below) = name::below(Path::new(path), &roots(made)) else { return Ok(None) };
-        if below.as_os_str().is_empty() {
-            return Ok(Some((below, Entry::Directory)));
-        }
-        match self.entry(&below) {
-            Ok(entry) => Ok(entry.map(|entry| (below, entry))),
-            // Nothing of a name that is too long for the system can be there.
-            Err(error) if error.kind() == FileErrorKind::Unusable => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What is at a path below the directory, behind symbolic links; None for nothing.
-    pub(super) fn entry(&self, below: &Path) -> Result<Option<Entry>, FileError> {
+    /// Returns the kind of the entry at a path below the directory, following symbolic links; None without an entry.
+    pub(super) fn entry(&self, below: &Path) -> Result<Option<EntryKind>, FileError> {
         let Some(made) = self.made.get() else { return Ok(None) };
         match made.dir.metadata(below) {
             Ok(metadata) => Ok(Some(metadata.into())),
@@ -126,7 +110,7 @@ impl Workspace {
     pub(super) fn path_to(&self, name: &Path) -> Result<PathBuf, FileError> {
         let (made, below) = self.resolve(name)?;
         self.make_parents(&below)?;
-        // A link that leads out is found here: whoever gets the path follows it without us.
+        // Refuses a link that leads out: the caller opens the path without this check.
         self.entry(&below)?;
         Ok(made.path.join(below))
     }
@@ -158,12 +142,12 @@ impl Workspace {
     pub(super) fn exists(&self, name: &Path) -> Result<bool, FileError> {
         match self.made.get() {
             Some(made) => Ok(self.entry(&name::of_file(name, &roots(made))?)?.is_some()),
-            // Names are held to the same rules before the directory is there.
+            // The same names are refused before the directory exists.
             None => name::of_file(name, &[]).map(|_| false),
         }
     }
 
-    /// The names in the directory itself, in alphabetical order.
+    /// Lists the names of the entries of the directory itself, in alphabetical order.
     pub(super) fn list(&self) -> Result<Vec<String>, FileError> {
         let made = self.made()?;
         let failed = |error| FileError::io("list", &made.path, error);
@@ -182,11 +166,11 @@ impl Workspace {
         let made = self.made()?;
         match made.dir.create_dir_all(below) {
             Err(error) if matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::AlreadyExists) => {
-                // A link that leads out says so.
+                // A link that leads out has an error of its own.
                 self.entry(below)?;
-                Err(both(below, error))
+                Err(file_and_directory(below, error))
             }
-            made => made.map_err(|error| FileError::io("make the directory", below, error)),
+            made => made.map_err(|error| FileError::io("create the directory", below, error)),
         }
     }
 
@@ -197,92 +181,36 @@ impl Workspace {
         }
     }
 
-    /// Opens a regular file: a pipe would be waited for.
+    /// Opens a regular file. Opening a pipe could block for ever.
     pub(super) fn open_below(&self, below: &Path, how: OpenMode) -> Result<std::fs::File, FileError> {
         match self.entry(below)? {
-            Some(Entry::Directory) => {
+            Some(EntryKind::Directory) => {
                 let message = format!("`{}` is a directory, expected a file", shown(below));
                 return Err(FileError::new(FileErrorKind::Unusable, message));
             }
-            Some(Entry::Other) => {
-                let message = format!("`{}` is no regular file", shown(below));
+            Some(EntryKind::Other) => {
+                let message = format!("`{}` is not a regular file", shown(below));
                 return Err(FileError::new(FileErrorKind::Unusable, message));
             }
-            Some(Entry::File { .. }) | None => {}
+            Some(EntryKind::File { .. }) | None => {}
         }
         let made = self.made()?;
         let opened = made.dir.open_with(below, &how.options());
         opened.map(cap_std::fs::File::into_std).map_err(|error| FileError::io("open", below, error))
     }
-
-    /// Writes a new file, all of it at once. One that is there already is an error: two objects would be one file.
-    pub(super) fn write_new(&self, below: &Path, content: &[u8]) -> Result<(), FileError> {
-        let made = self.made()?;
-        let open = || made.dir.open_with(below, &OpenMode::CREATE_NEW.options());
-        let opened = match open() {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                self.make_parents(below)?;
-                open()
-            }
-            opened => opened,
-        };
-        let mut file = opened.map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => taken(below),
-            _ => FileError::io("make", below, error),
-        })?;
-        file.write_all(content).map_err(|error| {
-            let _ = made.dir.remove_file(below);
-            FileError::io("write", below, error)
-        })
-    }
-
-    /// Opens a file for a download to write to, under a name that nobody else has.
-    pub(super) fn new_part(&self) -> Result<(PathBuf, std::fs::File), FileError> {
-        let made = self.made()?;
-        let name = PathBuf::from(format!("{PART}{:016x}", fastrand::u64(..)));
-        let opened = made.dir.open_with(&name, &OpenMode::CREATE_NEW.options());
-        let file = opened.map_err(|error| FileError::io("make", &name, error))?;
-        Ok((name, file.into_std()))
-    }
-
-    /// Gives a part its name. One that is taken is an error: two objects would be one file.
-    pub(super) fn name_part(&self, part: &Path, below: &Path) -> Result<(), FileError> {
-        let made = self.made()?;
-        self.make_parents(below)?;
-        if self.entry(below)?.is_some() {
-            return Err(taken(below));
-        }
-        made.dir.rename(part, &made.dir, below).map_err(|error| match error.kind() {
-            // It has become one just now.
-            ErrorKind::IsADirectory | ErrorKind::NotADirectory => both(below, error),
-            _ => FileError::io("name", below, error),
-        })
-    }
-
-    /// Removes a part that is of no use.
-    pub(super) fn remove_part(&self, part: &Path) {
-        if let Some(made) = self.made.get() {
-            let _ = made.dir.remove_file(part);
-        }
-    }
 }
 
-fn taken(below: &Path) -> FileError {
-    let message = format!("`{}` is there already, and would be overwritten", shown(below));
-    FileError::new(FileErrorKind::Unusable, message)
-}
-
-fn both(below: &Path, error: std::io::Error) -> FileError {
-    let message = format!("`{}` would be a file and a directory at once", shown(below));
+fn file_and_directory(below: &Path, error: std::io::Error) -> FileError {
+    let message = format!("`{}` would have to be a file and a directory at once", shown(below));
     FileError::new(FileErrorKind::Unusable, message).because(error)
 }
 
-/// Whether this is what a download has not finished.
+/// Whether this is the name of an unfinished download.
 pub(super) fn is_part(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(PART.as_bytes())
 }
 
-/// The names of a task's directory.
+/// Returns the absolute paths of a task's directory.
 fn roots(made: &Made) -> [&Path; 2] {
     [&made.path, &made.canonical]
 }
@@ -324,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn links_that_lead_out_are_not_followed_by_anything() {
+    fn links_that_lead_out_are_never_followed() {
         let folder = tempfile::tempdir().expect("a folder");
         let secret = folder.path().join("secret");
         fs::write(&secret, "secret").expect("written");
@@ -363,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_not_waited_for() {
+    fn opening_a_pipe_does_not_block() {
         let folder = tempfile::tempdir().expect("a folder");
         let files = workspace(&folder);
         let pipe = files.path_to(Path::new("pipe")).expect("a path");
@@ -374,14 +302,14 @@ mod tests {
     }
 
     #[test]
-    fn paths_in_data_mean_what_is_within_and_there() {
+    fn only_paths_of_existing_entries_in_the_directory_are_found() {
         let folder = tempfile::tempdir().expect("a folder");
         let files = workspace(&folder);
         assert_eq!(files.find("/etc/passwd").expect("looked"), None);
         let path = files.write(Path::new("out/a"), b"xyz", OpenMode::WRITE).expect("written");
         let found = |path: &Path| files.find(path.to_str().expect("text")).expect("looked");
-        assert_eq!(found(&path), Some((PathBuf::from("out/a"), Entry::File { size: 3 })));
-        assert_eq!(found(&path.with_file_name("")), Some((PathBuf::from("out"), Entry::Directory)));
+        assert_eq!(found(&path), Some((PathBuf::from("out/a"), EntryKind::File { size: 3 })));
+        assert_eq!(found(&path.with_file_name("")), Some((PathBuf::from("out"), EntryKind::Directory)));
         for other in [
             path.with_file_name("none"),
             path.join("below"),

@@ -1,5 +1,5 @@
-//! A directory is removed with all that is in it, whatever a handler has made of it: deeper than files can be open at
-//! once, or not to be written to. Blocks.
+//! Removal of a directory with all its contents, whatever a handler has put there: directories nested deeper than the
+//! limit of open files, or without write permission. Blocks.
 
 use std::fs::Permissions;
 use std::io;
@@ -8,13 +8,13 @@ use std::path::Path;
 
 use cap_std::fs::Dir;
 
-/// So many directories within one another are open at once. What lies deeper is moved up first.
-const DEEPEST: usize = 32;
+/// The most nested directories that are open at once. Deeper directories are first moved up.
+const MAX_DEPTH: usize = 32;
 
-/// What is moved up is named so.
+/// The beginning of the names of directories that were moved up.
 const MOVED: &str = ".avtomatika-moved-";
 
-/// Removes a directory of `root`. That it is gone already is as good; a symbolic link in its place is not followed.
+/// Removes a directory of `root`. A missing directory is not an error; a symbolic link in its place is removed, not followed.
 pub(super) fn remove_all(root: &Dir, name: &Path) -> io::Result<()> {
     match root.symlink_metadata(name) {
         Ok(there) if there.is_dir() => {}
@@ -24,7 +24,7 @@ pub(super) fn remove_all(root: &Dir, name: &Path) -> io::Result<()> {
     }
     let removed = Removal::of(root, name, false);
     match removed {
-        // One that may not be written to, or not be looked into.
+        // A directory inside denies writing or listing.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Removal::of(root, name, true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
@@ -33,7 +33,7 @@ pub(super) fn remove_all(root: &Dir, name: &Path) -> io::Result<()> {
 
 struct Removal<'a> {
     top: &'a Dir,
-    /// Directories are made the owner's to write to before they are opened.
+    /// Gives the owner all permissions on each directory before opening it.
     force: bool,
     moved: u64,
 }
@@ -58,7 +58,7 @@ impl Removal<'_> {
             let name = entry.file_name();
             let is_directory = entry.file_type()?.is_dir();
             match self.remove(dir, Path::new(&name), is_directory, depth) {
-                // A download that was given up has removed its part meanwhile.
+                // An abandoned download may have removed its part in the meantime.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 removed => removed?,
             }
@@ -70,7 +70,7 @@ impl Removal<'_> {
         if !is_directory {
             return dir.remove_file(name);
         }
-        if depth < DEEPEST {
+        if depth < MAX_DEPTH {
             let inner = open(dir, name, self.force)?;
             self.clear(&inner, depth + 1)?;
             drop(inner);
@@ -102,12 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_deeper_than_files_can_be_open_is_removed() {
+    fn directories_nested_deeper_than_the_limit_of_open_files_are_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = root(&folder);
         root.create_dir("task").expect("made");
         let mut here = root.open_dir("task").expect("opened");
-        // Deeper than a path can be long, and than this process can have files open.
+        // Deeper than the longest path, and than the limit of open files of this process.
         for number in 0..3000 {
             here.write(format!("file-{number}"), "x").expect("written");
             here.create_dir("d").expect("made");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_written_to_is_removed() {
+    fn directories_without_write_permission_are_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = root(&folder);
         root.create_dir_all("task/a/b").expect("made");

@@ -1,12 +1,13 @@
-//! How a file is opened.
+//! The mode in which a file is opened.
 
 use std::str::FromStr;
 
 use cap_std::fs::OpenOptions;
 
-use super::error::{FileError, FileErrorKind};
+use crate::files::error::{FileError, FileErrorKind};
 
-/// How a file is opened. Read from text as Python's `open` has it: `r`, `w`, `a` or `x`, then `+`, `b`, `t` in any order.
+/// The mode in which a file is opened. It can be parsed from the modes of Python's `open`: one of `r`, `w`, `a`, `x`, with
+/// `+` and one of `b`, `t` if needed, in any order.
 ///
 /// ```
 /// use avtomatika_worker::files::OpenMode;
@@ -15,7 +16,7 @@ use super::error::{FileError, FileErrorKind};
 /// assert!("rw".parse::<OpenMode>().is_err());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "they are those of the operating system")]
+#[expect(clippy::struct_excessive_bools, reason = "they are the flags of the operating system")]
 pub struct OpenMode {
     read: bool,
     write: bool,
@@ -29,23 +30,23 @@ impl OpenMode {
     const NOTHING: Self =
         Self { read: false, write: false, append: false, truncate: false, create: false, create_new: false };
 
-    /// To be read; it must be there.
+    /// Opens an existing file for reading.
     pub const READ: Self = Self { read: true, ..Self::NOTHING };
-    /// To be read and changed; it must be there.
+    /// Opens an existing file for reading and writing.
     pub const UPDATE: Self = Self { read: true, write: true, ..Self::NOTHING };
-    /// To be written anew.
+    /// Creates a file, or empties an existing one, for writing.
     pub const WRITE: Self = Self { write: true, truncate: true, create: true, ..Self::NOTHING };
-    /// To be written on at its end.
+    /// Creates a file, or opens an existing one, for writing at its end.
     pub const APPEND: Self = Self { append: true, create: true, ..Self::NOTHING };
-    /// To be written; it must not be there.
+    /// Creates a file for reading and writing. An existing file is an error.
     pub const CREATE_NEW: Self = Self { read: true, write: true, create_new: true, ..Self::NOTHING };
 
-    /// Whether it may be changed.
+    /// Whether the file can be written to.
     pub fn writes(self) -> bool {
         self.write || self.append
     }
 
-    pub(super) fn options(self) -> OpenOptions {
+    pub(in crate::files) fn options(self) -> OpenOptions {
         let mut options = OpenOptions::new();
         options
             .read(self.read)

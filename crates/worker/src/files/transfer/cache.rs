@@ -1,7 +1,7 @@
-//! Large inputs that come again and again, kept on disk (`WORKER_BLOB_CACHE_DIR`).
+//! The cache of inputs on disk (`WORKER_BLOB_CACHE_DIR`).
 //!
-//! A task gets a copy, on file systems that can share blocks (btrfs, xfs) one that costs nothing: whatever a handler
-//! does to it, what is kept stays what it was. Several workers may share the directory.
+//! A task gets a copy, so that no handler can change a cached file. The copy costs nothing on file systems that share
+//! blocks (btrfs, xfs). Several workers may share the directory.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,44 +9,44 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What is written aside before it has its name.
+/// The beginning of the names of copies that are being written.
 const UNFINISHED: &str = "unfinished-";
 
-/// What is unfinished for so long was left by a process that died.
+/// The age of an unfinished copy from which on its process is taken for dead.
 const UNFINISHED_LIMIT: std::time::Duration = std::time::Duration::from_secs(3600);
 
-/// The directory, and how much may be in it.
+/// The cache directory, and the most bytes in it.
 #[derive(Debug, Clone)]
-pub(super) struct Cache {
+pub(in crate::files) struct Cache {
     directory: PathBuf,
     limit: u64,
 }
 
 /// One version of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct CacheKey {
+pub(in crate::files) struct CacheKey {
     name: String,
     size: u64,
 }
 
 impl CacheKey {
-    /// None for an object without a tag, of which nothing tells whether it is the same; and for small ones, which are
-    /// fetched as quickly.
-    pub(super) fn of(uri: &str, etag: Option<&str>, size: u64) -> Option<Self> {
-        const SMALLEST: u64 = 64 << 10;
-        let etag = etag.filter(|_| size >= SMALLEST)?;
+    /// Returns None for an object without an `ETag`, whose version is unknown, and for a small object, which is fetched as
+    /// fast as copied.
+    pub(in crate::files) fn of(uri: &str, etag: Option<&str>, size: u64) -> Option<Self> {
+        const MIN_SIZE: u64 = 64 << 10;
+        let etag = etag.filter(|_| size >= MIN_SIZE)?;
         let name = rxon::signing::digest(format!("{uri}\n{etag}\n{size}").as_bytes());
         Some(Self { name, size })
     }
 }
 
 impl Cache {
-    pub(super) fn new(directory: PathBuf, limit: u64) -> Self {
+    pub(in crate::files) fn new(directory: PathBuf, limit: u64) -> Self {
         Self { directory, limit }
     }
 
-    /// What is kept, to be copied. Blocks.
-    pub(super) fn find(&self, key: &CacheKey) -> io::Result<Option<File>> {
+    /// Opens the cached file, to be copied. Blocks.
+    pub(in crate::files) fn find(&self, key: &CacheKey) -> io::Result<Option<File>> {
         let kept = match File::open(self.directory.join(&key.name)) {
             Ok(kept) => kept,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -55,23 +55,23 @@ impl Cache {
         if kept.metadata()?.len() != key.size {
             return Ok(None);
         }
-        // By how long ago it was of use it is seen what to give up.
+        // The time of the last use decides what is evicted.
         let _ = kept.set_modified(SystemTime::now());
         Ok(Some(kept))
     }
 
-    /// Keeps a copy of a file, and gives up what has not been of use for longest where there is too much. Blocks.
-    pub(super) fn keep(&self, key: &CacheKey, mut file: File) -> io::Result<()> {
+    /// Adds a copy of a file. Evicts the least recently used files if the cache is full. Blocks.
+    pub(in crate::files) fn keep(&self, key: &CacheKey, mut file: File) -> io::Result<()> {
         if key.size > self.limit {
             return Ok(());
         }
-        // What tasks may read only of their own is no business of other users'.
+        // The files of tasks are private to the worker's user, and so are their copies.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         self.evict(self.limit - key.size)?;
         let unfinished = self.directory.join(format!("{UNFINISHED}{:016x}", fastrand::u64(..)));
         let copied = File::create_new(&unfinished).and_then(|mut copy| io::copy(&mut file, &mut copy));
         let named = copied.and_then(|bytes| {
-            // A handler may have changed the file meanwhile, but not before it was told of it.
+            // The file may have changed while it was copied.
             if bytes == key.size {
                 fs::rename(&unfinished, self.directory.join(&key.name))
             } else {
@@ -83,12 +83,12 @@ impl Cache {
         })
     }
 
-    /// Removes what was of use longest ago until no more than this is left.
+    /// Removes the least recently used files until at most this many bytes are left.
     fn evict(&self, limit: u64) -> io::Result<()> {
         let mut kept = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
-            // Another worker that evicts, too, may have been quicker.
+            // Another worker may have evicted the file.
             let Ok(metadata) = entry.metadata() else { continue };
             let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             let name = entry.file_name();
@@ -114,7 +114,7 @@ impl Cache {
     }
 }
 
-/// Whether this is the name of something that is kept: a directory of somebody's else's is not cleared.
+/// Whether this is the name of a cached file. Other files in the directory are not removed.
 fn is_ours(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_what_it_was_and_of_its_version_only() {
+    fn a_cached_file_is_unchanged_and_found_by_its_version_only() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = Cache::new(folder.path().join("cache"), 10 * SIZE);
         assert_eq!(copied(&cache, "s3://b/a"), None);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_of_no_use_for_longest_is_given_up() {
+    fn the_least_recently_used_files_are_evicted() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("somebody-elses"), "x").expect("written");
         let cache = Cache::new(folder.path().to_owned(), 2 * SIZE);
@@ -177,7 +177,7 @@ mod tests {
             let file = File::options().write(true).open(folder.path().join(key(uri).name)).expect("there");
             file.set_modified(SystemTime::now() - std::time::Duration::from_secs(60 * age)).expect("aged");
         }
-        assert!(copied(&cache, "a").is_some(), "of use just now");
+        assert!(copied(&cache, "a").is_some(), "it was used just now");
         cache.keep(&key("c"), content(1)).expect("kept");
         assert_eq!(["a", "b", "c"].map(|uri| copied(&cache, uri).is_some()), [true, false, true]);
         assert!(folder.path().join("somebody-elses").exists());
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_cut_is_not_taken() {
+    fn a_truncated_file_is_not_used() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = Cache::new(folder.path().to_owned(), 10 * SIZE);
         cache.keep(&key("a"), content(1)).expect("kept");

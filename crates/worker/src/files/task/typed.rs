@@ -1,23 +1,25 @@
-//! Files in the types of parameters and data.
+//! Types for files in parameters and data.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use rxon::text::excerpt;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::name::shown;
-use super::task::{Input, TaskFiles};
+use super::TaskFiles;
+use crate::files::inputs::InputKind;
+use crate::files::storage::NO_STORAGE;
 
 thread_local! {
-    /// The task whose parameters are being read on this thread.
+    /// The files of the task whose parameters are being read on this thread.
     static READING: RefCell<Option<TaskFiles>> = const { RefCell::new(None) };
 }
 
-/// Reads parameters of a task: files in them are files of that task's.
-pub(crate) fn within<T>(files: &TaskFiles, read: impl FnOnce() -> T) -> T {
+/// Reads the parameters of a task. Files in them must be inputs of this task.
+pub(crate) fn read_for_task<T>(files: &TaskFiles, read: impl FnOnce() -> T) -> T {
     struct Restore(Option<TaskFiles>);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -28,8 +30,10 @@ pub(crate) fn within<T>(files: &TaskFiles, read: impl FnOnce() -> T) -> T {
     read()
 }
 
-/// A parameter that is a file: an `s3://` address that was fetched before the handler runs. Anything else (an address
-/// that ends in `/`, a path that is not the task's own) is `INVALID_INPUT_ERROR`, with its path in the parameters.
+/// A file in the parameters: an `s3://` address, whose object is fetched before the handler runs.
+///
+/// Any other value, such as an address that ends in `/` or a path, fails the task with `INVALID_INPUT_ERROR`, which names
+/// the place in the parameters.
 ///
 /// ```
 /// use avtomatika_worker::files::{InputFile, OutputFile};
@@ -58,37 +62,38 @@ pub(crate) fn within<T>(files: &TaskFiles, read: impl FnOnce() -> T) -> T {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InputFile(PathBuf);
 
-/// A parameter that is a directory: an `s3://` address that ends in `/`, whose objects were fetched before the handler
-/// runs. As [`InputFile`] otherwise.
+/// A directory in the parameters: an `s3://` address that ends in `/`, below which all objects are fetched before the
+/// handler runs. Any other value fails the task, as for [`InputFile`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InputDir(PathBuf);
 
-/// A file or a directory in a handler's data, which is uploaded after the handler: a path as
-/// [`TaskFiles::path_to`] gives it. The orchestrator gets its address. A path of nothing, or of a file that is not the
-/// task's, stays a path.
+/// A file or a directory in a handler's data: a full path, as [`TaskFiles::path_to`] returns it. It is uploaded after the
+/// handler, and the orchestrator gets its address.
+///
+/// The path stays unchanged if nothing exists there, or if it is not in the task's directory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OutputFile(PathBuf);
 
-/// The path a text says, if something of this kind was fetched there for the task.
-fn fetched(text: &str, kind: Input, expected: &str) -> Result<PathBuf, String> {
+/// Returns the path of an input of this kind.
+fn input(text: &str, kind: InputKind, expected: &str) -> Result<PathBuf, String> {
     let files = READING.with_borrow(Clone::clone);
     let Some(files) = files else {
-        return Err("files can only be read from the parameters of a task".to_owned());
+        return Err("an input file can only be read from the parameters of a task".to_owned());
     };
     if files.input(text) == Some(kind) {
         return Ok(PathBuf::from(text));
     }
-    let shown = shown(Path::new(text));
+    let shown = excerpt(text);
     if text.starts_with("s3://") && !files.has_storage() {
-        return Err(format!("`{shown}` was not fetched: `S3_ENDPOINT_URL` is not set"));
+        return Err(format!("`{shown}` was not fetched: {NO_STORAGE}"));
     }
-    Err(format!("`{shown}` is none that was fetched for the task, expected {expected}"))
+    Err(format!("`{shown}` is not an input that was fetched for the task, expected {expected}"))
 }
 
 macro_rules! path {
     ($($name:ident)*) => { $(
         impl $name {
-            /// Where it is.
+            /// The full path.
             pub fn path(&self) -> &Path {
                 &self.0
             }
@@ -136,7 +141,7 @@ path! { InputFile InputDir OutputFile }
 impl<'de> Deserialize<'de> for InputFile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        fetched(&text, Input::File, "the address of an object, `s3://bucket/key`")
+        input(&text, InputKind::File, "the address of an object, `s3://bucket/key`")
             .map(Self)
             .map_err(D::Error::custom)
     }
@@ -146,7 +151,7 @@ impl<'de> Deserialize<'de> for InputDir {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let expected = "an address that ends in `/`, `s3://bucket/prefix/`";
-        fetched(&text, Input::Directory, expected).map(Self).map_err(D::Error::custom)
+        input(&text, InputKind::Directory, expected).map(Self).map_err(D::Error::custom)
     }
 }
 

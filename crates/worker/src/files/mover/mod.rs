@@ -1,0 +1,176 @@
+//! The mover of files between a task's directory and the storage.
+
+mod fetch;
+mod json;
+mod offload;
+mod send;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rxon::ErrorChain;
+
+use super::directory::TaskDirectory;
+use super::error::{FileError, FileErrorKind};
+use super::storage::Location;
+use super::storage::uri::ObjectUri;
+use super::text::shown;
+use super::transfer::buffers::PIECE;
+use super::transfer::cache::CacheKey;
+use super::transfer::resources::TransferResources;
+use super::transfer::shares::TaskNumber;
+use super::transfer::turns::Turn;
+use super::workspace::EntryKind;
+use super::workspace::mode::OpenMode;
+use super::workspace::root::Root;
+
+/// The size of the parts of large objects. Several are moved at once.
+const PART_SIZE: u64 = 8 << 20;
+
+/// Moves the files of one task between its directory and the storage.
+#[derive(Debug)]
+pub(super) struct Mover {
+    root: Arc<Root>,
+    directory: Arc<TaskDirectory>,
+    resources: Arc<TransferResources>,
+    task: TaskNumber,
+    /// The number of bytes moved so far.
+    moved: AtomicU64,
+}
+
+impl Mover {
+    pub(super) fn new(
+        root: Arc<Root>,
+        directory: Arc<TaskDirectory>,
+        resources: Arc<TransferResources>,
+    ) -> Arc<Self> {
+        let task = resources.next_task();
+        Arc::new(Self { root, directory, resources, task, moved: AtomicU64::new(0) })
+    }
+
+    /// Uploads a file, or a directory, and returns its address.
+    pub(super) async fn upload(
+        self: &Arc<Self>,
+        name: &Path,
+        is_directory: bool,
+    ) -> Result<String, FileError> {
+        let name = name.to_owned();
+        let (below, kind) = self
+            .directory
+            .on_thread(move |workspace| {
+                let (below, kind) = if is_directory {
+                    workspace.resolve_directory(&name)?
+                } else {
+                    let (_, below) = workspace.resolve(&name)?;
+                    let kind = workspace.entry(&below)?;
+                    (below, kind)
+                };
+                let kind = kind.ok_or_else(|| {
+                    FileError::new(FileErrorKind::NotFound, format!("there is no `{}`", shown(&below)))
+                })?;
+                if is_directory != (kind == EntryKind::Directory) {
+                    let (is, expected) =
+                        if is_directory { ("not a", "a directory") } else { ("a", "a file") };
+                    let message = format!("`{}` is {is} directory, expected {expected}", shown(&below));
+                    return Err(FileError::new(FileErrorKind::Unusable, message));
+                }
+                Ok((below, kind))
+            })
+            .await?;
+        Ok(self.send(&below, kind).await?.uri)
+    }
+
+    /// Downloads an object, or all objects with a prefix, and returns the path.
+    pub(super) async fn download(self: &Arc<Self>, uri: &str, name: &Path) -> Result<PathBuf, FileError> {
+        let at = self.resources.storage.locate(&ObjectUri::of_user(uri)?)?;
+        let name = name.to_owned();
+        let (path, below) = self
+            .directory
+            .on_thread(move |workspace| {
+                let (made, below) = workspace.resolve(&name)?;
+                Ok((made.path.join(&below), below))
+            })
+            .await?;
+        self.fetch(&at, &below, &[]).await?;
+        Ok(path)
+    }
+
+    /// Counts bytes that were downloaded.
+    fn add_downloaded(&self, bytes: usize) {
+        self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.resources.traffic.add_downloaded(bytes);
+    }
+
+    /// Counts bytes that are about to be uploaded.
+    fn add_uploaded(&self, bytes: usize) {
+        self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.resources.traffic.add_uploaded(bytes);
+    }
+
+    /// Waits for the turn of a transfer that keeps this many bytes in memory.
+    async fn turn(&self, bytes: u64) -> Turn {
+        self.resources.transfers.turn(self.task, bytes.div_ceil(PIECE as u64) as usize).await
+    }
+
+    /// Returns the location for the upload of a file of the task.
+    fn destination(&self, below: &Path) -> Result<Location, FileError> {
+        let made = self.directory.workspace().made()?;
+        let unusable = || {
+            let message = format!("the name `{}` is not UTF-8, and cannot be a key", shown(below));
+            FileError::new(FileErrorKind::Unusable, message)
+        };
+        let below = below.to_str().ok_or_else(unusable)?;
+        self.resources.storage.destination(&format!("{}/{below}", made.name))
+    }
+
+    /// Opens the file in the cache.
+    async fn cached(&self, key: Option<&CacheKey>) -> Result<Option<File>, FileError> {
+        let (Some(cache), Some(key)) = (self.resources.cache.clone(), key.cloned()) else { return Ok(None) };
+        let found = self.directory.on_thread(move |_| {
+            Ok(cache.find(&key).unwrap_or_else(|error| {
+                warn_of_unreadable_cache(&error);
+                None
+            }))
+        });
+        found.await
+    }
+
+    /// Copies a cached file into the directory. Returns false if it cannot be read or has another size.
+    async fn copy_cached(&self, mut cached: File, size: u64, below: &Path) -> Result<bool, FileError> {
+        let below = below.to_owned();
+        let copied = self.directory.on_thread(move |workspace| {
+            let (part, mut file) = workspace.new_part()?;
+            let copied = match std::io::copy(&mut cached, &mut file) {
+                Ok(copied) if copied == size => workspace.name_part(&part, &below).map(|()| true),
+                Ok(_) => Ok(false),
+                Err(error) => {
+                    warn_of_unreadable_cache(&error);
+                    Ok(false)
+                }
+            };
+            if !matches!(copied, Ok(true)) {
+                workspace.remove_part(&part);
+            }
+            copied
+        });
+        copied.await
+    }
+
+    /// Adds a fetched file to the cache. A failure is logged, and does not fail the task.
+    async fn add_to_cache(&self, key: Option<CacheKey>, below: PathBuf) {
+        let (Some(cache), Some(key)) = (self.resources.cache.clone(), key) else { return };
+        let added = self.directory.on_thread(move |workspace| {
+            let file = workspace.open_below(&below, OpenMode::READ)?;
+            cache.keep(&key, file).map_err(|error| FileError::io("cache", &below, error))
+        });
+        if let Err(error) = added.await {
+            tracing::warn!(error = %ErrorChain(&error), "an object cannot be added to the cache (`WORKER_BLOB_CACHE_DIR`)");
+        }
+    }
+}
+
+fn warn_of_unreadable_cache(error: &std::io::Error) {
+    tracing::warn!(%error, "the cache (`WORKER_BLOB_CACHE_DIR`) cannot be read: the object is fetched");
+}

@@ -1,0 +1,285 @@
+//! The files of a task, for its handler.
+
+pub(super) mod blocking;
+mod content;
+pub(super) mod typed;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use self::blocking::BlockingTaskFiles;
+use self::content::{from_json, into_text, to_json};
+use super::directory::{DirectoryGuard, TaskDirectory};
+use super::error::{FileError, FileErrorKind};
+use super::inputs::{InputKind, Inputs};
+use super::metadata::MetadataByPath;
+use super::mover::Mover;
+use super::shared::Files;
+use super::storage::NO_STORAGE;
+use super::workspace::Workspace;
+use super::workspace::mode::OpenMode;
+
+/// The files of one task, in the directory `TASK_FILES_DIR/<task_id>/`. Take it as an argument of the handler. Cheap to
+/// clone.
+///
+/// The directory is made on first use, only the worker's user can read it, and it is removed once the task's result is
+/// safe.
+///
+/// A **name** is a path relative to the directory, with `/` between its parts, or an absolute path inside the directory.
+/// A name that leads out of the directory (`..`, another absolute path, a symbolic link) is refused with
+/// [`FileErrorKind::Forbidden`], and nothing is touched.
+///
+/// If `S3_ENDPOINT_URL` is set, `s3://` addresses in the parameters are fetched into the directory before the handler
+/// runs, and paths of the directory in the handler's data are uploaded after it. Most handlers therefore need only
+/// [`path_to`](Self::path_to).
+///
+/// ```
+/// use avtomatika_worker::prelude::*;
+/// use serde_json::json;
+///
+/// async fn report(files: TaskFiles) -> Result<Json<serde_json::Value>, TaskError> {
+///     let path = files.write("report.txt", "all is well").await?;
+///     Ok(Json(json!({"report": path})))
+/// }
+///
+/// let builder = Worker::builder().task("report", report);
+/// # let _: avtomatika_worker::WorkerBuilder = builder;
+/// ```
+#[derive(Clone)]
+pub struct TaskFiles(Arc<Inner>);
+
+struct Inner {
+    directory: Arc<TaskDirectory>,
+    /// None without a storage.
+    mover: Option<Arc<Mover>>,
+    /// Set once the parameters are fetched.
+    inputs: OnceLock<Inputs>,
+}
+
+impl fmt::Debug for TaskFiles {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.workspace().existing().map(|made| &made.path);
+        formatter.debug_struct("TaskFiles").field("path", &path).finish_non_exhaustive()
+    }
+}
+
+impl TaskFiles {
+    /// Returns the full path of a file, for reading or writing it by other means. The directories in the name are made.
+    ///
+    /// # Errors
+    /// [`FileErrorKind::Forbidden`] for a name that leads out of the directory, and [`FileErrorKind::Exhausted`] if the
+    /// disk is full or read-only. Both apply to all methods.
+    pub async fn path_to(&self, name: impl AsRef<Path>) -> Result<PathBuf, FileError> {
+        let name = name.as_ref().to_owned();
+        self.on_thread(move |workspace| workspace.path_to(&name)).await
+    }
+
+    /// Reads the whole content of a file.
+    ///
+    /// # Errors
+    /// [`FileErrorKind::NotFound`] if the file does not exist.
+    pub async fn read(&self, name: impl AsRef<Path>) -> Result<Vec<u8>, FileError> {
+        let name = name.as_ref().to_owned();
+        self.on_thread(move |workspace| workspace.read(&name)).await
+    }
+
+    /// Reads the whole content of a text file.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and [`FileErrorKind::Other`] if the content is not UTF-8.
+    pub async fn read_text(&self, name: impl AsRef<Path>) -> Result<String, FileError> {
+        let name = name.as_ref();
+        into_text(self.read(name).await?, name)
+    }
+
+    /// Reads a value from a JSON file.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and [`FileErrorKind::Other`] if the content is not JSON of this type.
+    pub async fn read_json<T: DeserializeOwned>(&self, name: impl AsRef<Path>) -> Result<T, FileError> {
+        let name = name.as_ref();
+        from_json(&self.read(name).await?, name)
+    }
+
+    /// Writes a file and returns its full path. An existing file is replaced. The directories in the name are made.
+    ///
+    /// # Errors
+    /// [`FileErrorKind::Exhausted`] if the disk is full or read-only.
+    pub async fn write(
+        &self,
+        name: impl AsRef<Path>,
+        content: impl AsRef<[u8]>,
+    ) -> Result<PathBuf, FileError> {
+        let (name, content) = (name.as_ref().to_owned(), content.as_ref().to_owned());
+        self.on_thread(move |workspace| workspace.write(&name, &content, OpenMode::WRITE)).await
+    }
+
+    /// Writes a value to a JSON file, as [`write`](Self::write) does.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), and [`FileErrorKind::Other`] if the value cannot be written as JSON.
+    pub async fn write_json(
+        &self,
+        name: impl AsRef<Path>,
+        value: impl Serialize,
+    ) -> Result<PathBuf, FileError> {
+        let name = name.as_ref();
+        self.write(name, to_json(&value, name)?).await
+    }
+
+    /// Opens a file. For a mode that writes, the directories in the name are made.
+    ///
+    /// # Errors
+    /// [`FileErrorKind::NotFound`] if the file does not exist and the mode does not create it.
+    pub async fn open(&self, name: impl AsRef<Path>, mode: OpenMode) -> Result<tokio::fs::File, FileError> {
+        let name = name.as_ref().to_owned();
+        let file = self.on_thread(move |workspace| workspace.open(&name, mode)).await?;
+        Ok(tokio::fs::File::from_std(file))
+    }
+
+    /// Lists the names of the files and directories in the directory itself, in alphabetical order.
+    ///
+    /// # Errors
+    /// As [`path_to`](Self::path_to).
+    pub async fn list(&self) -> Result<Vec<String>, FileError> {
+        self.on_thread(Workspace::list).await
+    }
+
+    /// Whether a file or a directory of this name exists.
+    ///
+    /// # Errors
+    /// [`FileErrorKind::Forbidden`] for a name that leads out of the directory.
+    pub async fn exists(&self, name: impl AsRef<Path>) -> Result<bool, FileError> {
+        let name = name.as_ref().to_owned();
+        self.on_thread(move |workspace| workspace.exists(&name)).await
+    }
+
+    /// Uploads a file at once, and returns its address: `s3://<S3_DEFAULT_BUCKET>/<task_id>/<name>`. Not needed for a
+    /// path in the handler's data, which is uploaded after the handler.
+    ///
+    /// # Errors
+    /// [`FileErrorKind::NoStorage`] without `S3_ENDPOINT_URL`; [`FileErrorKind::Denied`], [`FileErrorKind::NoObject`] if
+    /// the bucket does not exist, [`FileErrorKind::Unavailable`].
+    pub async fn upload_file(&self, name: impl AsRef<Path>) -> Result<String, FileError> {
+        self.mover()?.upload(name.as_ref(), false).await
+    }
+
+    /// Uploads all files in a directory, and returns its address, which ends in `/`. An empty name stands for the whole
+    /// directory of the task.
+    ///
+    /// # Errors
+    /// As [`upload_file`](Self::upload_file).
+    pub async fn upload_dir(&self, name: impl AsRef<Path>) -> Result<String, FileError> {
+        self.mover()?.upload(name.as_ref(), true).await
+    }
+
+    /// Downloads an object to a name in the directory, and returns the full path. For an address that ends in `/`, all
+    /// objects below it are downloaded into a directory of this name. An existing file is an error.
+    ///
+    /// # Errors
+    /// [`FileErrorKind::NoStorage`] without `S3_ENDPOINT_URL`; [`FileErrorKind::NoObject`], [`FileErrorKind::Denied`],
+    /// [`FileErrorKind::Unavailable`]; [`FileErrorKind::Unusable`] if `uri` is not an address, or the name is taken.
+    pub async fn download_file(&self, uri: &str, name: impl AsRef<Path>) -> Result<PathBuf, FileError> {
+        self.mover()?.download(uri, name.as_ref()).await
+    }
+
+    /// Returns the same methods for handlers that block.
+    pub fn blocking(&self) -> BlockingTaskFiles {
+        BlockingTaskFiles::new(self.clone(), self.0.directory.clone())
+    }
+}
+
+impl TaskFiles {
+    /// The files of one task. Makes nothing yet. Must be called on the runtime that runs the transfers.
+    pub(crate) fn new(files: &Files, task_id: &rxon::TaskId) -> Self {
+        let directory = files.directory(task_id);
+        let mover = files.mover(&directory);
+        Self(Arc::new(Inner { directory, mover, inputs: OnceLock::new() }))
+    }
+
+    /// Fetches every `s3://` address in the parameters, and replaces it by the path of the file. Without a storage, the
+    /// parameters stay unchanged.
+    pub(crate) async fn fetch_inputs(
+        &self,
+        params: Box<RawValue>,
+        metadata: &MetadataByPath,
+    ) -> Result<Box<RawValue>, FileError> {
+        let Some(mover) = &self.0.mover else { return Ok(params) };
+        let (params, inputs) = mover.fetch_inputs(params, metadata).await?;
+        // Parameters are fetched once.
+        let _ = self.0.inputs.set(inputs);
+        Ok(params)
+    }
+
+    /// Uploads every path of the task's directory in the data, and replaces it by its address. Returns the new data and
+    /// the metadata of the uploads. Without a storage, the data stays unchanged.
+    pub(crate) async fn send_outputs(
+        &self,
+        data: Box<RawValue>,
+    ) -> Result<(Box<RawValue>, MetadataByPath), FileError> {
+        match &self.0.mover {
+            Some(mover) => mover.send_outputs(data).await,
+            None => Ok((data, MetadataByPath::new())),
+        }
+    }
+
+    /// Returns a guard that keeps the directory until the task's result is safe; None if no directory was made.
+    pub(crate) fn directory_guard(&self) -> Option<DirectoryGuard> {
+        self.0.directory.guard()
+    }
+
+    /// The kind of the input that was fetched to this path.
+    fn input(&self, path: &str) -> Option<InputKind> {
+        self.0.inputs.get()?.get(path).copied()
+    }
+
+    fn has_storage(&self) -> bool {
+        self.0.mover.is_some()
+    }
+
+    fn mover(&self) -> Result<&Arc<Mover>, FileError> {
+        self.0.mover.as_ref().ok_or_else(|| FileError::new(FileErrorKind::NoStorage, NO_STORAGE))
+    }
+
+    fn workspace(&self) -> &Workspace {
+        self.0.directory.workspace()
+    }
+
+    /// Runs blocking work on a thread.
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Workspace) -> Result<T, FileError> + Send + 'static,
+    ) -> Result<T, FileError> {
+        self.0.directory.on_thread(work).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::files::settings::FilesSettings;
+
+    #[tokio::test]
+    async fn a_directory_that_is_made_after_the_result_is_removed_with_the_last_handle() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = FilesSettings::of_directory(folder.path());
+        let files = Files::new(settings, None, Arc::default());
+        let of_task = TaskFiles::new(&files, &rxon::TaskId::received("t-1").expect("an id"));
+        assert!(of_task.directory_guard().is_none());
+        let path = of_task.write("a", "x").await.expect("written");
+        drop(of_task);
+        let gone = async {
+            while path.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), gone).await.expect("it is removed");
+    }
+}

@@ -1,0 +1,94 @@
+//! Operations on a task's directory that only transfers need. They block.
+
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::mode::OpenMode;
+use super::{EntryKind, PART, Workspace, file_and_directory, name, roots};
+use crate::files::error::{FileError, FileErrorKind};
+use crate::files::text::shown;
+
+impl Workspace {
+    /// Returns the path that a name stands for, which may be the directory itself, and the kind of its entry.
+    pub(in crate::files) fn resolve_directory(
+        &self,
+        name: &Path,
+    ) -> Result<(PathBuf, Option<EntryKind>), FileError> {
+        let below = name::below(name, &roots(self.made()?))?;
+        let entry =
+            if below.as_os_str().is_empty() { Some(EntryKind::Directory) } else { self.entry(&below)? };
+        Ok((below, entry))
+    }
+
+    /// Finds the entry for a path in a task's data. Returns None for a path outside the directory or without an entry.
+    pub(in crate::files) fn find(&self, path: &str) -> Result<Option<(PathBuf, EntryKind)>, FileError> {
+        let Some(made) = self.made.get() else { return Ok(None) };
+        // Most texts are not paths below the directory, which is not an error.
+        let Ok(below) = name::below(Path::new(path), &roots(made)) else { return Ok(None) };
+        if below.as_os_str().is_empty() {
+            return Ok(Some((below, EntryKind::Directory)));
+        }
+        match self.entry(&below) {
+            Ok(entry) => Ok(entry.map(|entry| (below, entry))),
+            // No entry can have a name that is too long for the system.
+            Err(error) if error.kind() == FileErrorKind::Unusable => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a new file in one step. An existing file is an error: two objects would become one file.
+    pub(in crate::files) fn write_new(&self, below: &Path, content: &[u8]) -> Result<(), FileError> {
+        let made = self.made()?;
+        let open = || made.dir.open_with(below, &OpenMode::CREATE_NEW.options());
+        let opened = match open() {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                self.make_parents(below)?;
+                open()
+            }
+            opened => opened,
+        };
+        let mut file = opened.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => already_exists(below),
+            _ => FileError::io("create", below, error),
+        })?;
+        file.write_all(content).map_err(|error| {
+            let _ = made.dir.remove_file(below);
+            FileError::io("write", below, error)
+        })
+    }
+
+    /// Creates a file for a download, under a unique name.
+    pub(in crate::files) fn new_part(&self) -> Result<(PathBuf, std::fs::File), FileError> {
+        let made = self.made()?;
+        let name = PathBuf::from(format!("{PART}{:016x}", fastrand::u64(..)));
+        let opened = made.dir.open_with(&name, &OpenMode::CREATE_NEW.options());
+        let file = opened.map_err(|error| FileError::io("create", &name, error))?;
+        Ok((name, file.into_std()))
+    }
+
+    /// Renames a finished download. An existing file is an error: two objects would become one file.
+    pub(in crate::files) fn name_part(&self, part: &Path, below: &Path) -> Result<(), FileError> {
+        let made = self.made()?;
+        self.make_parents(below)?;
+        if self.entry(below)?.is_some() {
+            return Err(already_exists(below));
+        }
+        made.dir.rename(part, &made.dir, below).map_err(|error| match error.kind() {
+            // The entry was made after the check above.
+            ErrorKind::IsADirectory | ErrorKind::NotADirectory => file_and_directory(below, error),
+            _ => FileError::io("rename a download to", below, error),
+        })
+    }
+
+    /// Removes an unfinished download.
+    pub(in crate::files) fn remove_part(&self, part: &Path) {
+        if let Some(made) = self.made.get() {
+            let _ = made.dir.remove_file(part);
+        }
+    }
+}
+
+fn already_exists(below: &Path) -> FileError {
+    let message = format!("`{}` exists already, and would be overwritten", shown(below));
+    FileError::new(FileErrorKind::Unusable, message)
+}
