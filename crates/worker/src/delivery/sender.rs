@@ -9,7 +9,7 @@ use rxon::model::Generation;
 use rxon::transport::{Operation, Request, Transport};
 
 use super::desk::Delivery;
-use super::outbox::{Entry, Id, Reply};
+use super::outbox::{Id, OutboxEntry, Reply};
 
 /// The time without a result to send after which a sender closes its connection.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
@@ -40,7 +40,7 @@ pub(super) async fn run(delivery: Arc<Delivery>) {
     }
 }
 
-async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, Entry)>) {
+async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, OutboxEntry)>) {
     loop {
         let mut next = delivery.next().await;
         // Until it is idle for too long it keeps its connection.
@@ -58,7 +58,7 @@ async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, Entry)>) {
     }
 }
 
-async fn send(delivery: &Delivery, transport: &mut dyn Transport, entry: &Entry) -> Reply {
+async fn send(delivery: &Delivery, transport: &mut dyn Transport, entry: &OutboxEntry) -> Reply {
     let peer = &delivery.peer;
     let generation = peer.generation();
     let body = match peer.seal.text(&entry.body, &[], generation) {
