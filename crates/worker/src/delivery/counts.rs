@@ -4,11 +4,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-type Labels = Vec<(&'static str, String)>;
-
 /// The counters of results for all orchestrators.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct DeliveryCounts(Family<Labels, Counter>);
+pub(crate) struct DeliveryCounts(Family<Vec<(&'static str, String)>, Counter>);
 
 /// The counters of results for one orchestrator.
 #[derive(Debug)]

@@ -27,8 +27,8 @@ pub(crate) use self::counts::DeliveryCounts;
 pub(crate) use self::desk::Delivery;
 pub use self::ignored::IgnoredResult;
 pub(crate) use self::ignored::OnIgnored;
-pub(crate) use self::outbox::{Entry, OutboxSettings};
-pub(crate) use self::spool::{Opened, Spool};
+pub(crate) use self::outbox::{OutboxEntry, OutboxSettings};
+pub(crate) use self::spool::{OpenedSpool, Spool};
 use crate::files::DirectoryGuard;
 
 /// The number of results that are sent to one orchestrator at once.
@@ -61,7 +61,7 @@ impl Delivery {
                 "the result is large: orchestrators take at most 1 MiB; return large data as files"
             );
         }
-        let entry = Entry {
+        let entry = OutboxEntry {
             task_id: result.task_id.clone(),
             job_id: result.job_id.clone(),
             body,
@@ -74,7 +74,7 @@ impl Delivery {
     }
 
     /// Sends a result again for a task that was dispatched again, unless one of the task's results is on its way.
-    pub(crate) async fn repeat(self: &Arc<Self>, result: Entry) {
+    pub(crate) async fn repeat(self: &Arc<Self>, result: OutboxEntry) {
         self.start_senders();
         self.add_again(result).await;
     }
@@ -92,7 +92,7 @@ impl Delivery {
 /// Gives each orchestrator the results on disk that are for it. Results for others stay in the file until their
 /// orchestrator is configured again, or until they are too old.
 pub(crate) fn distribute(
-    (spool, results): Opened,
+    (spool, results): OpenedSpool,
     deliveries: &[Arc<Delivery>],
     max_age: Duration,
 ) -> Arc<Spool> {

@@ -50,11 +50,11 @@ pub(crate) struct SpoolError;
 pub(crate) enum Spool {}
 
 /// A spool, and the results that were in its file.
-pub(crate) type Opened = (Arc<Spool>, Vec<(Key, Record)>);
+pub(crate) type OpenedSpool = (Arc<Spool>, Vec<(Key, Record)>);
 
 impl Spool {
     #[expect(clippy::unused_async, reason = "as with the feature")]
-    pub(crate) async fn open(folder: PathBuf, _: &WorkerId) -> Result<Opened, (PathBuf, SpoolError)> {
+    pub(crate) async fn open(folder: PathBuf, _: &WorkerId) -> Result<OpenedSpool, (PathBuf, SpoolError)> {
         Err((folder, SpoolError))
     }
 

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use rxon::transport::{Operation, Request, Transport};
 
 use super::desk::Delivery;
-use super::outbox::{Entry, Id, Reply};
+use super::outbox::{Id, OutboxEntry, Reply};
 
 /// The time without a result to send after which a sender closes its connection.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
@@ -39,7 +39,7 @@ pub(super) async fn run(delivery: Arc<Delivery>) {
     }
 }
 
-async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, Entry)>) {
+async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, OutboxEntry)>) {
     loop {
         let mut next = delivery.next().await;
         // Until it is idle for too long it keeps its connection.
@@ -57,7 +57,7 @@ async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, Entry)>) {
     }
 }
 
-async fn send(delivery: &Delivery, transport: &mut dyn Transport, entry: &Entry) -> Reply {
+async fn send(delivery: &Delivery, transport: &mut dyn Transport, entry: &OutboxEntry) -> Reply {
     let peer = &delivery.peer;
     let generation = peer.generation();
     let body = match peer.seal.text(&entry.body, &[], generation) {

@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use super::{CancelHandle, Execution, Executor, report, trace};
 use crate::capacity::slots::Slot;
-use crate::delivery::Entry;
+use crate::delivery::OutboxEntry;
 use crate::execution::counts::NotRun;
 use crate::execution::origin::Origin;
 use crate::files::TaskFiles;
@@ -136,7 +136,7 @@ impl Executor {
         } else {
             tracing::warn!("delivered again: its result is sent again");
             let delivery = origin.delivery.clone();
-            let result = Entry {
+            let result = OutboxEntry {
                 task_id: task_id.clone(),
                 job_id: job_id.clone(),
                 body: seen.body,

@@ -18,11 +18,9 @@ use super::answer::{Answer, Counted, Effects, Exchange, GateEvent, Log};
 use super::rate::RateGate;
 use super::repeated::Repeated;
 
-type Labels = Vec<(&'static str, String)>;
-
 /// The counters of exchanges with all orchestrators.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PeerCounts(Family<Labels, Counter>);
+pub(crate) struct PeerCounts(Family<Vec<(&'static str, String)>, Counter>);
 
 impl PeerCounts {
     pub(crate) fn register(&self, registry: &mut Registry) {

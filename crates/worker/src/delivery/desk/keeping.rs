@@ -9,7 +9,7 @@ use rxon::TaskId;
 use rxon::model::{Generation, Task};
 
 use super::Delivery;
-use crate::delivery::outbox::Entry;
+use crate::delivery::outbox::OutboxEntry;
 use crate::delivery::spool::{BegunTask, Key, Record, Spool, TaskKey, unix_millis};
 use crate::threads::lock;
 
@@ -48,7 +48,7 @@ impl Delivery {
             for (key, record) in results {
                 state.recent.remember(record.task_id.clone(), record.body.clone(), now);
                 let age = Duration::from_millis(at.saturating_sub(record.since));
-                let entry = Entry {
+                let entry = OutboxEntry {
                     belongings: None,
                     task_id: record.task_id,
                     job_id: record.job_id,
@@ -80,7 +80,7 @@ impl Delivery {
 
     /// Records a try of a result that must not be sent twice, to an orchestrator that could not tell: the next process has
     /// to know that it may have been sent.
-    pub(in crate::delivery) async fn begin_try(&self, entry: &Entry, generation: Generation) {
+    pub(crate) async fn begin_try(&self, entry: &OutboxEntry, generation: Generation) {
         let Some((spool, key)) = self.spool.get().zip(entry.stored) else { return };
         if !generation.recognises_repeats() && !lock(&self.state).outbox.resends_ambiguous() {
             spool.begin_try(key).await;
@@ -88,27 +88,33 @@ impl Delivery {
     }
 
     /// Records that the orchestrator did not take the result, so that it may be sent again.
-    pub(super) fn end_try(&self, entry: &Entry, resends_ambiguous: bool) {
+    pub(super) fn end_try(&self, entry: &OutboxEntry, resends_ambiguous: bool) {
         if let (Some(spool), Some(key), false) = (self.spool.get(), entry.stored, resends_ambiguous) {
             spool.end_try(key);
         }
     }
 
     /// Records that a task has no result.
-    pub(in crate::delivery) fn abandon(&self, task_id: &TaskId) {
+    pub(crate) fn abandon(&self, task_id: &TaskId) {
         if let Some(spool) = self.spool.get() {
             spool.end(self.task_key(task_id));
         }
     }
 
     /// Writes a result to disk, if results are kept there. Returns its number when it would survive the process.
-    pub(super) async fn store(&self, entry: &Entry) -> Option<Key> {
+    pub(super) async fn store(&self, entry: &OutboxEntry) -> Option<Key> {
         let spool = self.spool.get()?;
         Some(spool.keep(self.record(entry, entry.body.clone())).await)
     }
 
     /// Replaces a refused result by a failure.
-    pub(super) fn store_instead(&self, entry: &Entry, body: Bytes, why: &str, reason: &str) -> Option<Key> {
+    pub(super) fn store_instead(
+        &self,
+        entry: &OutboxEntry,
+        body: Bytes,
+        why: &str,
+        reason: &str,
+    ) -> Option<Key> {
         let (spool, key) = (self.spool.get()?, entry.stored?);
         let record = Record { is_replacement: true, ..self.record(entry, body) };
         Some(spool.replace(key, &with_reason(why, reason), record))
@@ -120,7 +126,7 @@ impl Delivery {
         }
     }
 
-    pub(super) fn reject(&self, entry: &Entry, why: &str, reason: &str) {
+    pub(super) fn reject(&self, entry: &OutboxEntry, why: &str, reason: &str) {
         if let Some(key) = entry.stored {
             self.unstore_as_rejected(key, &with_reason(why, reason));
         }
@@ -154,7 +160,7 @@ impl Delivery {
         TaskKey { orchestrator: self.peer.name.clone(), task_id: task_id.clone() }
     }
 
-    fn record(&self, entry: &Entry, body: Bytes) -> Record {
+    fn record(&self, entry: &OutboxEntry, body: Bytes) -> Record {
         Record {
             orchestrator: self.peer.name.clone(),
             job_id: entry.job_id.clone(),
@@ -169,7 +175,7 @@ impl Delivery {
 }
 
 /// See [`distribute`](crate::delivery::distribute).
-pub(in crate::delivery) fn distribute(
+pub(crate) fn distribute(
     spool: &Arc<Spool>,
     results: Vec<(Key, Record)>,
     deliveries: &[Arc<Delivery>],

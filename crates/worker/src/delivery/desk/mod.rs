@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use self::state::{DeskState, RoomChange};
 use super::counts::{DeliveryCounts, ResultCounters};
 use super::ignored::{IgnoredResult, OnIgnored};
-use super::outbox::{Entry, Id, Outbox, OutboxSettings, Reply, Verdict};
+use super::outbox::{Id, Outbox, OutboxEntry, OutboxSettings, Reply, Verdict};
 use super::recent::Seen;
 use super::spool::Spool;
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
@@ -75,13 +75,13 @@ impl Delivery {
     }
 
     /// Adds a result. Returns when it is on disk, if it is kept there.
-    pub(super) async fn add(&self, mut entry: Entry) {
+    pub(super) async fn add(&self, mut entry: OutboxEntry) {
         entry.stored = self.store(&entry).await;
         self.change(|state, now| state.add(entry, now));
     }
 
     /// Adds a result that was handed in before, unless one of its task is on its way.
-    pub(super) async fn add_again(&self, mut entry: Entry) {
+    pub(super) async fn add_again(&self, mut entry: OutboxEntry) {
         entry.stored = self.store(&entry).await;
         let mut unneeded = None;
         self.change(|state, now| {
@@ -110,7 +110,7 @@ impl Delivery {
     ///
     /// # Cancel safety
     /// Dropped, it takes no result.
-    pub(super) async fn next(&self) -> (Id, Entry) {
+    pub(super) async fn next(&self) -> (Id, OutboxEntry) {
         loop {
             let changed = self.changed.notified();
             let now = Instant::now();
@@ -135,7 +135,7 @@ impl Delivery {
     }
 
     /// Ends the try of a result that was in flight.
-    pub(super) fn settle(&self, id: Id, entry: &Entry, reply: &Reply) {
+    pub(super) fn settle(&self, id: Id, entry: &OutboxEntry, reply: &Reply) {
         if let Some(answer) = reply.answer() {
             // Results give the fleet no sign.
             let _ = self.peer.record(Exchange::Result, &answer);
@@ -156,7 +156,7 @@ impl Delivery {
     }
 
     /// Carries out the verdict, on disk too.
-    fn conclude(&self, state: &mut DeskState, id: Id, entry: &Entry, reply: &Reply) -> Verdict {
+    fn conclude(&self, state: &mut DeskState, id: Id, entry: &OutboxEntry, reply: &Reply) -> Verdict {
         let now = Instant::now();
         let verdict = state.on_reply(id, &entry.task_id, reply, now);
         match &verdict {
@@ -177,7 +177,7 @@ impl Delivery {
     }
 
     /// The failure that replaces a result.
-    fn replacement(&self, entry: &Entry, problem: &str, reason: &str) -> Bytes {
+    fn replacement(&self, entry: &OutboxEntry, problem: &str, reason: &str) -> Bytes {
         // A result that could not be sent got no answer.
         let details = (!reason.is_empty()).then(|| serde_json::json!({"reason": reason}));
         let failure = Failure {
@@ -191,7 +191,7 @@ impl Delivery {
     }
 
     /// Logs and counts a verdict: one line where a state changes.
-    fn report(&self, entry: &Entry, reply: &Reply, verdict: &Verdict) {
+    fn report(&self, entry: &OutboxEntry, reply: &Reply, verdict: &Verdict) {
         let (task_id, job_id) = (entry.task_id.shown(), entry.job_id.shown());
         let orchestrator = &self.peer.name;
         match verdict {

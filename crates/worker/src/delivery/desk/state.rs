@@ -3,7 +3,7 @@
 use rxon::TaskId;
 use tokio::time::Instant;
 
-use crate::delivery::outbox::{Entry, Id, Outbox, Reply, Verdict};
+use crate::delivery::outbox::{Id, Outbox, OutboxEntry, Reply, Verdict};
 use crate::delivery::recent::Recent;
 
 /// The number of unacknowledged results beyond which no further task is asked for; several orchestrators share it.
@@ -14,8 +14,8 @@ pub(super) const MAX_BYTES: usize = 256 << 20;
 
 /// The results of one orchestrator: all of it changes at once.
 #[derive(Debug)]
-pub(in crate::delivery) struct DeskState {
-    pub(in crate::delivery) outbox: Outbox,
+pub(crate) struct DeskState {
+    pub(crate) outbox: Outbox,
     pub(super) recent: Recent,
     /// The number of orchestrators that share the limits.
     sharers: usize,
@@ -62,7 +62,7 @@ impl DeskState {
     }
 
     /// Adds a result that was handed in.
-    pub(super) fn add(&mut self, entry: Entry, now: Instant) {
+    pub(super) fn add(&mut self, entry: OutboxEntry, now: Instant) {
         self.recent.remember(entry.task_id.clone(), entry.body.clone(), now);
         self.outbox.push(entry, now);
     }

@@ -25,7 +25,7 @@ pub(crate) struct OutboxSettings {
 
 /// A result.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub(crate) struct OutboxEntry {
     pub(crate) task_id: TaskId,
     pub(crate) job_id: JobId,
     /// The JSON of the result, not sealed.

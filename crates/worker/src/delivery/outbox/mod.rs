@@ -19,7 +19,7 @@ use fastrand::Rng;
 use rxon::TaskId;
 use tokio::time::Instant;
 
-pub(crate) use self::entry::{Entry, OutboxSettings};
+pub(crate) use self::entry::{OutboxEntry, OutboxSettings};
 use self::verdict::Pending;
 pub(crate) use self::verdict::{Reply, Verdict};
 use crate::delivery::spool::Key;
@@ -78,12 +78,12 @@ impl Outbox {
     }
 
     /// Adds a result.
-    pub(crate) fn push(&mut self, entry: Entry, now: Instant) {
+    pub(crate) fn push(&mut self, entry: OutboxEntry, now: Instant) {
         self.restore(entry, Duration::ZERO, now);
     }
 
     /// Adds a result of this age.
-    pub(crate) fn restore(&mut self, entry: Entry, age: Duration, now: Instant) {
+    pub(crate) fn restore(&mut self, entry: OutboxEntry, age: Duration, now: Instant) {
         let id = self.next_id;
         self.next_id += 1;
         self.bytes += entry.body.len();
@@ -93,7 +93,7 @@ impl Outbox {
     }
 
     /// Takes the next result to send. It is in flight until [`on_reply`](Self::on_reply) is called for it.
-    pub(crate) fn take(&mut self, now: Instant) -> Option<(Id, Entry)> {
+    pub(crate) fn take(&mut self, now: Instant) -> Option<(Id, OutboxEntry)> {
         if self.closed_until(now).is_some() || self.is_paused() {
             return None;
         }
@@ -209,11 +209,11 @@ impl Outbox {
     /// Replaces a result that will never be taken by a small failure.
     pub(crate) fn replace(&mut self, id: Id, body: Bytes, stored: Option<Key>, now: Instant) {
         if let Some(entry) = self.remove(id) {
-            self.push(Entry { body, is_replacement: true, stored, ..entry }, now);
+            self.push(OutboxEntry { body, is_replacement: true, stored, ..entry }, now);
         }
     }
 
-    fn remove(&mut self, id: Id) -> Option<Entry> {
+    fn remove(&mut self, id: Id) -> Option<OutboxEntry> {
         let entry = self.entries.remove(&id)?.entry;
         self.bytes -= entry.body.len();
         if let Some(count) = self.tasks.get_mut(&entry.task_id) {

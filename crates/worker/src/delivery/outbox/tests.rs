@@ -16,8 +16,8 @@ fn outbox(quick_tries: u32) -> Outbox {
     Outbox::new(settings, RateGate::default(), Rng::with_seed(3))
 }
 
-fn entry(name: &str) -> Entry {
-    Entry {
+fn entry(name: &str) -> OutboxEntry {
+    OutboxEntry {
         task_id: TaskId::received(name).expect("not empty"),
         job_id: JobId::received("j").expect("not empty"),
         body: Bytes::from_static(b"{\"status\":\"success\"}"),

@@ -19,7 +19,7 @@ use rxon::secrets::masked;
 use rxon::transport::Response;
 use tokio::time::Instant;
 
-use super::entry::{Entry, OutboxSettings};
+use super::entry::{OutboxEntry, OutboxSettings};
 use crate::peer::answer::Answer;
 use crate::peer::rate::after_refused_credentials;
 
@@ -95,7 +95,7 @@ pub(crate) enum Verdict {
 /// A result that is not acknowledged, with the history of its tries.
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub(super) entry: Entry,
+    pub(super) entry: OutboxEntry,
     tries: u32,
     backoff: Backoff,
     since: Instant,
@@ -106,7 +106,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(entry: Entry, earlier: Duration, first_delay: Duration, now: Instant) -> Self {
+    pub(super) fn new(entry: OutboxEntry, earlier: Duration, first_delay: Duration, now: Instant) -> Self {
         let backoff = Backoff::new(first_delay, MAX_QUICK_DELAY, Jitter::AddQuarter);
         Self { entry, tries: 0, backoff, since: now, earlier, server_error_since: None, is_kept: false }
     }

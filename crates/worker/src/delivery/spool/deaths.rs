@@ -76,8 +76,8 @@ pub(super) fn bury(ledger: &mut Ledger, worker_id: &WorkerId, now: u64) -> (usiz
 mod tests {
     use serde_json::Value;
 
-    use super::super::ledger::tests::{record, task};
     use super::super::ledger::{Contents, Held};
+    use super::super::tests::{record, task};
     use super::*;
 
     fn worker() -> WorkerId {

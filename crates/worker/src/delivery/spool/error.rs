@@ -2,8 +2,6 @@
 
 use rxon::WorkerId;
 
-type Source = Box<dyn std::error::Error + Send + Sync>;
-
 /// The reason why results cannot be kept on disk.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpoolError {
@@ -21,7 +19,7 @@ pub(crate) enum SpoolError {
     )]
     Format { found: String },
     #[error("it cannot be read or written")]
-    File { source: Source },
+    File { source: Box<dyn std::error::Error + Send + Sync> },
     #[error("its thread cannot be started")]
     Thread { source: std::io::Error },
     #[error("its thread died")]

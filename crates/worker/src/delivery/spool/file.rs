@@ -234,7 +234,7 @@ fn reading_error(error: redb::Error) -> Unreadable {
 #[cfg(test)]
 mod tests {
     use super::super::ledger::Ledger;
-    use super::super::ledger::tests::{record, task};
+    use super::super::tests::{record, task};
     use super::*;
 
     fn open(path: &Path) -> (ResultFile, Contents) {

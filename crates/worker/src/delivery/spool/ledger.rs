@@ -340,28 +340,9 @@ pub(crate) fn unix_millis() -> u64 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::tests::{record, task};
     use super::*;
-
-    pub(crate) fn record(name: &str) -> Record {
-        Record {
-            orchestrator: "http://o/".into(),
-            job_id: JobId::received("j").expect("not empty"),
-            task_id: TaskId::received(name).expect("not empty"),
-            since: 1_000,
-            newer: true,
-            is_replacement: false,
-            is_in_flight: false,
-            body: Bytes::from_static(b"{}"),
-        }
-    }
-
-    pub(crate) fn task(name: &str) -> (TaskKey, BegunTask) {
-        let Record { orchestrator, job_id, task_id, .. } = record(name);
-        let begun =
-            BegunTask { job_id, name: TaskName::new("echo").expect("a name"), started: true, newer: true };
-        (TaskKey { orchestrator, task_id }, begun)
-    }
 
     fn settle(ledger: &mut Ledger) -> Vec<Change> {
         let batch = ledger.take();

@@ -31,7 +31,7 @@ use self::error::SpoolError;
 use self::ledger::Ledger;
 pub(crate) use self::ledger::{BegunTask, Key, Record, TaskKey, unix_millis};
 use self::paths::SpoolPaths;
-use self::writer::{Shared, Writer};
+use self::writer::{Writer, WriterShared};
 use crate::threads::lock;
 
 /// A disk that takes longer than this to write counts as failed.
@@ -44,20 +44,23 @@ const REOPEN_AFTER: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Spool {
     paths: SpoolPaths,
-    shared: Arc<Shared>,
+    shared: Arc<WriterShared>,
     /// The thread, and the signal that it has ended.
     thread: Mutex<Option<(oneshot::Receiver<()>, JoinHandle<()>)>>,
 }
 
 /// A spool, and the results that were in its file.
-pub(crate) type Opened = (Arc<Spool>, Vec<(Key, Record)>);
+pub(crate) type OpenedSpool = (Arc<Spool>, Vec<(Key, Record)>);
 
 impl Spool {
     /// Opens the file of this worker. Returns the results in it, among them the failures of tasks that died.
     ///
     /// # Cancel safety
     /// Dropped, the file is closed again.
-    pub(crate) async fn open(folder: PathBuf, worker_id: &WorkerId) -> Result<Opened, (PathBuf, SpoolError)> {
+    pub(crate) async fn open(
+        folder: PathBuf,
+        worker_id: &WorkerId,
+    ) -> Result<OpenedSpool, (PathBuf, SpoolError)> {
         Self::open_with(REOPEN_AFTER, folder, worker_id).await
     }
 
@@ -65,9 +68,9 @@ impl Spool {
         reopen_after: Duration,
         folder: PathBuf,
         worker_id: &WorkerId,
-    ) -> Result<Opened, (PathBuf, SpoolError)> {
+    ) -> Result<OpenedSpool, (PathBuf, SpoolError)> {
         let paths = SpoolPaths::new(folder, worker_id.clone());
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(WriterShared::default());
         let (tell, opened) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let of_writer = (paths.clone(), worker_id.clone(), shared.clone());

@@ -68,7 +68,7 @@ fn line(rejected: &Rejected) -> RejectedLine<'_> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::ledger::tests::record;
+    use super::super::tests::record;
     use super::*;
 
     #[test]

@@ -1,18 +1,38 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rxon::WorkerId;
+use bytes::Bytes;
+use rxon::{JobId, TaskId, TaskName, WorkerId};
 use serde_json::Value;
 use testkit::capture::Logs;
 
-use super::ledger::tests::{record, task};
 use super::*;
 
 fn worker() -> WorkerId {
     WorkerId::new("w-1").expect("an identifier")
 }
 
-async fn open(folder: &Path) -> Opened {
+pub(super) fn record(name: &str) -> Record {
+    Record {
+        orchestrator: "http://o/".into(),
+        job_id: JobId::received("j").expect("not empty"),
+        task_id: TaskId::received(name).expect("not empty"),
+        since: 1_000,
+        newer: true,
+        is_replacement: false,
+        is_in_flight: false,
+        body: Bytes::from_static(b"{}"),
+    }
+}
+
+pub(super) fn task(name: &str) -> (TaskKey, BegunTask) {
+    let Record { orchestrator, job_id, task_id, .. } = record(name);
+    let begun =
+        BegunTask { job_id, name: TaskName::new("echo").expect("a name"), started: true, newer: true };
+    (TaskKey { orchestrator, task_id }, begun)
+}
+
+async fn open(folder: &Path) -> OpenedSpool {
     let reopen_after = Duration::from_millis(50);
     Spool::open_with(reopen_after, folder.to_owned(), &worker()).await.expect("it opens")
 }

@@ -14,16 +14,17 @@ use std::time::{Duration, Instant};
 use rxon::WorkerId;
 use tokio::sync::oneshot;
 
+use super::deaths;
 use super::error::SpoolError;
 use super::file::{ResultFile, Unreadable};
 use super::ledger::{Batch, Contents, Held, Key, Ledger, Record, unix_millis};
 use super::paths::{FolderLock, SpoolPaths};
-use super::{deaths, rejected};
+use super::rejected;
 use crate::threads::lock;
 
 /// The state that the thread shares with its callers.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(super) struct WriterShared {
     state: Mutex<WriterState>,
     work: Condvar,
 }
@@ -44,7 +45,7 @@ enum Work {
     Reopen,
 }
 
-impl Shared {
+impl WriterShared {
     pub(super) fn lock(&self) -> MutexGuard<'_, WriterState> {
         lock(&self.state)
     }
@@ -138,7 +139,7 @@ pub(super) struct Writer {
     lock: FolderLock,
     /// `None` while the disk is in trouble.
     file: Option<ResultFile>,
-    shared: Arc<Shared>,
+    shared: Arc<WriterShared>,
     reopen_after: Duration,
     reopen_at: Option<Instant>,
 }
@@ -149,7 +150,7 @@ impl Writer {
         paths: SpoolPaths,
         worker_id: &WorkerId,
         reopen_after: Duration,
-        shared: Arc<Shared>,
+        shared: Arc<WriterShared>,
     ) -> Result<(Self, Vec<(Key, Record)>), SpoolError> {
         let lock = paths.take()?;
         let (file, contents) = open_or_set_aside(&paths)?;
@@ -259,7 +260,7 @@ impl Writer {
 }
 
 /// Stops all waiting if the thread panics.
-struct FailsOnPanic(Arc<Shared>, SpoolPaths);
+struct FailsOnPanic(Arc<WriterShared>, SpoolPaths);
 
 impl Drop for FailsOnPanic {
     fn drop(&mut self) {

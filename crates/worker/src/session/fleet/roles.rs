@@ -12,7 +12,7 @@
 //! | one is registered with, and none before it is active | active | those after it are left: standby |
 //! | one after the active is registered with (it was probed while all were down) | stays | it is left again |
 
-use super::signs::Health;
+use super::signs::ContactHistory;
 use crate::peer::answer::Contact;
 
 /// What part an orchestrator plays.
@@ -38,7 +38,7 @@ pub(crate) enum Pace {
 /// The part of all orchestrators, in their order.
 #[derive(Debug)]
 pub(super) struct Fleet {
-    health: Vec<Health>,
+    health: Vec<ContactHistory>,
     failover: Option<Failover>,
 }
 
@@ -51,7 +51,7 @@ impl Fleet {
     /// So many orchestrators. With `failover` they stand in for each other, if there are several.
     pub(super) fn new(count: usize, failover: bool) -> Self {
         let failover = (failover && count > 1).then_some(Failover { active: Some(0) });
-        Self { health: (0..count).map(|_| Health::default()).collect(), failover }
+        Self { health: (0..count).map(|_| ContactHistory::default()).collect(), failover }
     }
 
     pub(super) fn role(&self, who: usize) -> Role {
@@ -93,7 +93,7 @@ impl Fleet {
         {
             failover.active = Some(who);
             // Nobody looks after those any more.
-            self.health[who + 1..].iter_mut().for_each(Health::forget);
+            self.health[who + 1..].iter_mut().for_each(ContactHistory::forget);
         }
         was_down
     }

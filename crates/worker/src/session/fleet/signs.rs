@@ -15,13 +15,13 @@ const FAILURES_OF_DOWN: u32 = 3;
 
 /// One orchestrator's health.
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub(super) struct ContactHistory {
     /// In a row.
     failures: u32,
     down: bool,
 }
 
-impl Health {
+impl ContactHistory {
     pub(super) fn is_down(&self) -> bool {
         self.down
     }
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn three_failures_in_a_row_or_nobody_there_is_down() {
-        let mut health = Health::default();
+        let mut health = ContactHistory::default();
         for contact in [Contact::Failed, Contact::Failed, Contact::Well, Contact::Failed, Contact::Failed] {
             assert!(!health.on(contact), "not in a row");
         }

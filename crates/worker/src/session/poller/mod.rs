@@ -21,7 +21,7 @@ use crate::execution::Executor;
 use crate::peer::answer::{Answer, Contact, Exchange, Notice};
 use crate::session::Session;
 use crate::session::ends::Ends;
-use crate::session::polling::{Next, PollOutcome, Polling, PollingSettings};
+use crate::session::polling::{PollDecision, PollOutcome, Polling, PollingSettings};
 use crate::threads::{lock, until};
 
 /// A poll is given up this much after the orchestrator should have answered it.
@@ -174,9 +174,9 @@ impl Pollers {
                 self.offer.slots.on_no_task(OrchestratorIndex(self.session.origin.orchestrator));
             }
             match self.on_polled(polled, sent, now, slot) {
-                Next::Continue => {}
-                Next::Grow => self.begin(),
-                Next::End => {
+                PollDecision::Continue => {}
+                PollDecision::Grow => self.begin(),
+                PollDecision::End => {
                     seat.is_held = false;
                     seat.ends_by_itself = true;
                     *lock(&self.spare) = Some(transport);
@@ -240,7 +240,13 @@ impl Pollers {
     }
 
     /// Handles the answer to a poll that was sent at the time `sent`, or the lack of one.
-    fn on_polled(&self, polled: Result<Polled, Error>, sent: Instant, now: Instant, slot: Slot) -> Next {
+    fn on_polled(
+        &self,
+        polled: Result<Polled, Error>,
+        sent: Instant,
+        now: Instant,
+        slot: Slot,
+    ) -> PollDecision {
         let outcome = match polled {
             Ok(Polled::Task(task, body)) => {
                 self.record(&Answer::Good, sent);

@@ -10,28 +10,28 @@ use crate::threads::lock;
 
 /// The polls of one orchestrator that are under way.
 #[derive(Debug, Default)]
-pub(crate) struct OpenPolls(Mutex<Books>);
+pub(crate) struct OpenPolls(Mutex<OpenPollsState>);
 
 #[derive(Debug, Default)]
-struct Books {
+struct OpenPollsState {
     next: u64,
     due: BTreeMap<u64, Instant>,
 }
 
 /// A poll that is under way until this is dropped.
-pub(crate) struct UnderWay<'a> {
+pub(crate) struct OpenPoll<'a> {
     polls: &'a OpenPolls,
     number: u64,
 }
 
 impl OpenPolls {
     /// A poll begins that must have ended after this time.
-    pub(crate) fn begin(&self, limit: Duration) -> UnderWay<'_> {
-        let mut books = lock(&self.0);
-        let number = books.next;
-        books.next += 1;
-        books.due.insert(number, Instant::now() + limit);
-        UnderWay { polls: self, number }
+    pub(crate) fn begin(&self, limit: Duration) -> OpenPoll<'_> {
+        let mut state = lock(&self.0);
+        let number = state.next;
+        state.next += 1;
+        state.due.insert(number, Instant::now() + limit);
+        OpenPoll { polls: self, number }
     }
 
     /// How many there are.
@@ -46,7 +46,7 @@ impl OpenPolls {
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for OpenPoll<'_> {
     fn drop(&mut self) {
         lock(&self.polls.0).due.remove(&self.number);
     }

@@ -94,7 +94,7 @@ pub(crate) enum PollOutcome {
 
 /// What is left to do after a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum PollDecision {
     /// Poll on.
     Continue,
     /// Poll on, and let one more poller begin: its place is reserved.
@@ -164,7 +164,7 @@ impl Polling {
         stride: f64,
         sent: Instant,
         now: Instant,
-    ) -> Next {
+    ) -> PollDecision {
         if outcome == PollOutcome::RateLimited {
             // It tells nothing but the silence.
             return self.shrink();
@@ -183,7 +183,7 @@ impl Polling {
                     Share::Less if at_once && free_slots > 0 => self.grow(),
                     Share::Lacking if at_once => self.grow(),
                     Share::More => self.shrink(),
-                    _ => Next::Continue,
+                    _ => PollDecision::Continue,
                 }
             }
             PollOutcome::Nothing if !at_once => {
@@ -211,7 +211,7 @@ impl Polling {
     }
 
     /// A poll failed. Several that were under way together count as one failure.
-    pub(crate) fn on_error(&mut self, sent: Instant, now: Instant) -> Next {
+    pub(crate) fn on_error(&mut self, sent: Instant, now: Instant) -> PollDecision {
         if self.is_new_failure(sent) {
             self.last_failure = Some(now);
             let delay = self.failures.next(&mut self.rng);
@@ -251,20 +251,20 @@ impl Polling {
     // Who decides also counts, under one lock: two that decide together must not both take the last place, nor both
     // leave.
 
-    fn grow(&mut self) -> Next {
+    fn grow(&mut self) -> PollDecision {
         if self.pollers >= self.settings.max_pollers {
-            return Next::Continue;
+            return PollDecision::Continue;
         }
         self.pollers += 1;
-        Next::Grow
+        PollDecision::Grow
     }
 
-    fn shrink(&mut self) -> Next {
+    fn shrink(&mut self) -> PollDecision {
         if self.pollers <= 1 {
-            return Next::Continue;
+            return PollDecision::Continue;
         }
         self.pollers -= 1;
-        Next::End
+        PollDecision::End
     }
 }
 

@@ -23,31 +23,35 @@ const fn task(free_slots: usize) -> PollOutcome {
 #[test]
 fn pollers_grow_while_tasks_come_at_once_and_shrink_when_none_come() {
     let (mut polling, now) = (polling(), Instant::now());
-    assert_eq!(polling.on_answer(task(0), 1.0, now, now), Next::Continue, "no slot is free");
+    assert_eq!(polling.on_answer(task(0), 1.0, now, now), PollDecision::Continue, "no slot is free");
     for _ in 0..2 {
-        assert_eq!(polling.on_answer(task(1), 1.0, now, now), Next::Grow);
+        assert_eq!(polling.on_answer(task(1), 1.0, now, now), PollDecision::Grow);
     }
-    assert_eq!(polling.on_answer(task(1), 1.0, now, now), Next::Continue, "as many as are allowed");
+    assert_eq!(polling.on_answer(task(1), 1.0, now, now), PollDecision::Continue, "as many as are allowed");
     for _ in 0..2 {
-        assert_eq!(polling.on_answer(PollOutcome::Nothing, 1.0, now, now + 30 * SECOND), Next::End);
+        assert_eq!(polling.on_answer(PollOutcome::Nothing, 1.0, now, now + 30 * SECOND), PollDecision::End);
     }
     assert_eq!(
         polling.on_answer(PollOutcome::Nothing, 1.0, now, now + 30 * SECOND),
-        Next::Continue,
+        PollDecision::Continue,
         "one stays"
     );
-    assert_eq!(polling.on_answer(task(1), 1.0, now, now + SECOND), Next::Continue, "it was waited for");
+    assert_eq!(
+        polling.on_answer(task(1), 1.0, now, now + SECOND),
+        PollDecision::Continue,
+        "it was waited for"
+    );
 }
 
 #[test]
 fn pollers_that_decide_before_others_have_come_or_gone_know_of_them() {
     let (mut polling, now) = (polling(), Instant::now());
     let decisions = [(); 5].map(|()| polling.on_answer(task(9), 1.0, now, now));
-    assert_eq!(decisions[..2], [Next::Grow; 2]);
-    assert_eq!(decisions[2..], [Next::Continue; 3]);
+    assert_eq!(decisions[..2], [PollDecision::Grow; 2]);
+    assert_eq!(decisions[2..], [PollDecision::Continue; 3]);
     let decisions = [(); 5].map(|()| polling.on_answer(PollOutcome::Nothing, 1.0, now, now));
-    assert_eq!(decisions[..2], [Next::End; 2]);
-    assert_eq!(decisions[2..], [Next::Continue; 3]);
+    assert_eq!(decisions[..2], [PollDecision::End; 2]);
+    assert_eq!(decisions[2..], [PollDecision::Continue; 3]);
     assert!(!polling.begin_first(), "one is left");
     polling.on_gone();
     assert!(polling.begin_first());
@@ -73,9 +77,9 @@ fn at_once_is_measured_by_the_way() {
 fn over_a_long_way_pollers_grow_and_instant_nothing_is_told_from_what_was_held() {
     let (mut polling, now) = (polling(), Instant::now());
     let near = now + Duration::from_millis(120);
-    assert_eq!(polling.on_answer(PollOutcome::Nothing, 1.0, now, now + 30 * SECOND), Next::Continue);
-    assert_eq!(polling.on_answer(task(1), 1.0, now, now + 2 * SECOND), Next::Continue, "held");
-    assert_eq!(polling.on_answer(task(1), 1.0, now, near), Next::Grow);
+    assert_eq!(polling.on_answer(PollOutcome::Nothing, 1.0, now, now + 30 * SECOND), PollDecision::Continue);
+    assert_eq!(polling.on_answer(task(1), 1.0, now, now + 2 * SECOND), PollDecision::Continue, "held");
+    assert_eq!(polling.on_answer(task(1), 1.0, now, near), PollDecision::Grow);
     polling.on_answer(PollOutcome::Nothing, 1.0, now, near);
     assert!(polling.wait_until(near).is_some());
 }
@@ -95,7 +99,7 @@ fn what_was_held_for_a_short_time_is_not_taken_for_the_way() {
 fn a_task_that_is_delivered_again_and_again_is_asked_for_less_often() {
     let (mut polling, mut now) = (polling(), Instant::now());
     polling.on_answer(task(1), 1.0, now, now);
-    assert_eq!(polling.on_answer(PollOutcome::KnownTask, 1.0, now, now), Next::End);
+    assert_eq!(polling.on_answer(PollOutcome::KnownTask, 1.0, now, now), PollDecision::End);
     for delay in [10, 20, 40, 80, 160, 250, 250] {
         let until = polling.wait_until(now).expect("a pause");
         assert_eq!(until, now + Duration::from_millis(delay));
@@ -202,14 +206,22 @@ fn polls_that_fail_together_are_one_failure() {
 fn others_get_their_share_of_pollers() {
     let (mut polling, now) = (polling(), Instant::now());
     let shared = |share| PollOutcome::Task { free_slots: 9, share };
-    assert_eq!(polling.on_answer(shared(Share::Less), 1.0, now, now), Next::Grow);
+    assert_eq!(polling.on_answer(shared(Share::Less), 1.0, now, now), PollDecision::Grow);
     let full = |share| PollOutcome::Task { free_slots: 0, share };
-    assert_eq!(polling.on_answer(full(Share::Less), 1.0, now, now), Next::Continue, "nobody else wants them");
-    assert_eq!(polling.on_answer(full(Share::Lacking), 1.0, now, now), Next::Grow, "it waits in line");
+    assert_eq!(
+        polling.on_answer(full(Share::Less), 1.0, now, now),
+        PollDecision::Continue,
+        "nobody else wants them"
+    );
+    assert_eq!(
+        polling.on_answer(full(Share::Lacking), 1.0, now, now),
+        PollDecision::Grow,
+        "it waits in line"
+    );
     polling.on_gone();
-    assert_eq!(polling.on_answer(shared(Share::Exact), 1.0, now, now), Next::Continue);
-    assert_eq!(polling.on_answer(shared(Share::More), 1.0, now, now), Next::End);
-    assert_eq!(polling.on_answer(shared(Share::More), 1.0, now, now), Next::Continue, "one stays");
+    assert_eq!(polling.on_answer(shared(Share::Exact), 1.0, now, now), PollDecision::Continue);
+    assert_eq!(polling.on_answer(shared(Share::More), 1.0, now, now), PollDecision::End);
+    assert_eq!(polling.on_answer(shared(Share::More), 1.0, now, now), PollDecision::Continue, "one stays");
 }
 
 /// What each of several orchestrators, which all have nothing and say so at once, is polled in a time.

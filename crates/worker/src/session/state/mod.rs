@@ -72,7 +72,7 @@ pub(super) enum Step {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum Relation {
     Stranger,
     Known {
         generation: Generation,
@@ -93,7 +93,7 @@ enum Stop {
 
 /// What it has not been told yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-enum News {
+enum Untold {
     #[default]
     None,
     Change,
@@ -106,7 +106,7 @@ enum News {
 pub(super) struct Conversation {
     interval: Duration,
     role: Role,
-    standing: Standing,
+    relation: Relation,
     stop: Stop,
     registration: Backoff,
     /// When the next registration may be sent, and when the last was.
@@ -118,7 +118,7 @@ pub(super) struct Conversation {
     renews: bool,
     /// When the next heartbeat is due.
     tick: Instant,
-    news: News,
+    untold: Untold,
     /// Ask first whether the worker is known: a connection failed.
     doubt: bool,
     /// The last heartbeat found nobody.
@@ -145,7 +145,7 @@ impl Conversation {
         Self {
             interval,
             role,
-            standing: Standing::Stranger,
+            relation: Relation::Stranger,
             stop: Stop::No,
             registration: Backoff::new(Duration::from_secs(1), longest, Jitter::Full),
             attempt_at: now,
@@ -153,7 +153,7 @@ impl Conversation {
             refused_until: None,
             renews: false,
             tick: now,
-            news: News::None,
+            untold: Untold::None,
             doubt: false,
             unreachable: false,
             heartbeats: 0,
@@ -165,14 +165,14 @@ impl Conversation {
 
     /// What is to be done next.
     pub(super) fn next(&mut self, now: Instant) -> Step {
-        match (self.standing, self.stop) {
-            (Standing::Stranger, Stop::Asked) => {
+        match (self.relation, self.stop) {
+            (Relation::Stranger, Stop::Asked) => {
                 self.stop = Stop::Said { let_go_at: None };
                 return Step::LetGo;
             }
-            (Standing::Stranger, Stop::Said { .. }) => return Step::End,
-            (Standing::Known { .. }, Stop::Asked) => return Step::SayGoodbye,
-            (Standing::Known { .. }, Stop::Said { let_go_at: Some(at) }) if at <= now => {
+            (Relation::Stranger, Stop::Said { .. }) => return Step::End,
+            (Relation::Known { .. }, Stop::Asked) => return Step::SayGoodbye,
+            (Relation::Known { .. }, Stop::Said { let_go_at: Some(at) }) if at <= now => {
                 self.stop = Stop::Said { let_go_at: None };
                 return Step::LetGo;
             }
@@ -183,24 +183,24 @@ impl Conversation {
             self.attempted = Some(now);
             return Step::Register;
         }
-        match self.standing {
-            Standing::Known { generation, .. } => self.beat_or_wait(generation, attempt_at, now),
-            Standing::Stranger => Step::Wait { until: attempt_at.unwrap_or(now + LONG) },
+        match self.relation {
+            Relation::Known { generation, .. } => self.beat_or_wait(generation, attempt_at, now),
+            Relation::Stranger => Step::Wait { until: attempt_at.unwrap_or(now + LONG) },
         }
     }
 
     fn wants_registration(&self) -> bool {
         self.stop == Stop::No
             && match self.role {
-                Role::Active => self.renews || self.standing == Standing::Stranger,
+                Role::Active => self.renews || self.relation == Relation::Stranger,
                 Role::Probed(_) => true,
                 Role::Standby => false,
             }
     }
 
     fn beat_or_wait(&mut self, generation: Generation, attempt_at: Option<Instant>, now: Instant) -> Step {
-        let news = std::mem::take(&mut self.news);
-        let mut due = news != News::None;
+        let untold = std::mem::take(&mut self.untold);
+        let mut due = untold != Untold::None;
         // A slow answer makes no burst of late heartbeats.
         while self.tick <= now {
             self.tick += self.interval;
@@ -211,7 +211,7 @@ impl Conversation {
         if in_vain {
             return self.wait(attempt_at);
         }
-        if due && (news == News::Left || self.gate.closed_until(now).is_none()) {
+        if due && (untold == Untold::Left || self.gate.closed_until(now).is_none()) {
             self.heartbeats += 1;
             let doubt = std::mem::take(&mut self.doubt);
             return Step::Beat {
@@ -236,7 +236,7 @@ impl Conversation {
 
     /// Whether there are heartbeats to be sent, so that changes matter.
     pub(super) fn is_known(&self) -> bool {
-        matches!(self.standing, Standing::Known { .. })
+        matches!(self.relation, Relation::Known { .. })
     }
 
     /// Whether it was left for another, and has tasks of ours yet.
@@ -251,7 +251,7 @@ impl Conversation {
 
     /// Something worth a heartbeat happened.
     pub(super) fn on_change(&mut self) {
-        self.news = self.news.max(News::Change);
+        self.untold = self.untold.max(Untold::Change);
     }
 
     /// A connection failed: the orchestrator may have restarted.
@@ -302,19 +302,19 @@ impl Conversation {
     }
 
     fn is_told_unless_active(&mut self) {
-        self.news = if self.is_known() && self.role != Role::Active { News::Left } else { News::None };
+        self.untold = if self.is_known() && self.role != Role::Active { Untold::Left } else { Untold::None };
     }
 
     /// Nothing is left that came from it: if it was left, it is let alone from now on.
     pub(super) fn on_settled(&mut self) {
         if self.is_left() {
-            self.standing = Standing::Stranger;
+            self.relation = Relation::Stranger;
         }
     }
 
     /// The orchestrator accepted the registration, which may have made it active.
     pub(super) fn on_registered(&mut self, generation: Generation, role: Role, now: Instant) {
-        self.standing = Standing::Known { generation, acknowledged: false };
+        self.relation = Relation::Known { generation, acknowledged: false };
         self.role = role;
         self.tick = now;
         self.heartbeats = 0;
@@ -357,7 +357,7 @@ impl Conversation {
         self.unreachable = beat == Beat::Unreachable;
         match beat {
             Beat::Acknowledged => {
-                if let Standing::Known { acknowledged, .. } = &mut self.standing {
+                if let Relation::Known { acknowledged, .. } = &mut self.relation {
                     *acknowledged = true;
                 }
                 if !self.wants_registration() {
@@ -371,11 +371,11 @@ impl Conversation {
 
     /// The orchestrator does not know the worker any more. Ignored once the worker stops.
     pub(super) fn on_forgotten(&mut self, now: Instant) {
-        let Standing::Known { acknowledged, .. } = self.standing else { return };
+        let Relation::Known { acknowledged, .. } = self.relation else { return };
         if self.stop == Stop::No {
             // One that forgets as fast as it is registered with would make a loop of it.
             let delay = if acknowledged { Duration::ZERO } else { self.registration.next(&mut self.rng) };
-            self.standing = Standing::Stranger;
+            self.relation = Relation::Stranger;
             if self.role == Role::Active {
                 self.attempt_at = self.refused_until.map_or(now + delay, |until| until.max(now + delay));
             }

@@ -285,7 +285,7 @@ async fn room_is_a_matter_of_bytes_too() {
     let body = Bytes::from(vec![b' '; MAX_BYTES / 8]);
     for number in 0..8 {
         assert!(delivery.has_room(), "{number}");
-        let large = Entry { body: body.clone(), ..entry(number) };
+        let large = OutboxEntry { body: body.clone(), ..entry(number) };
         lock(&delivery.state).outbox.push(large, Instant::now());
     }
     assert!(!delivery.has_room());

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::super::super::spool::{Opened, Spool};
+use super::super::super::spool::{OpenedSpool, Spool};
 use super::*;
 use crate::delivery::distribute;
 
-async fn open(folder: &Path) -> Opened {
+async fn open(folder: &Path) -> OpenedSpool {
     let worker = WorkerId::new("w1").expect("an identifier");
     Spool::open(folder.to_owned(), &worker).await.expect("it opens")
 }

@@ -52,9 +52,9 @@ fn result(number: usize) -> TaskResult {
     }
 }
 
-fn entry(number: usize) -> Entry {
+fn entry(number: usize) -> OutboxEntry {
     let TaskResult { job_id, task_id, .. } = result(number);
-    Entry {
+    OutboxEntry {
         task_id,
         job_id,
         body: Bytes::from_static(b"{}"),
@@ -115,12 +115,12 @@ async fn what_is_tried_again_needs_no_sender_that_hangs() {
 
 /// Counts the transports that live.
 #[derive(Debug)]
-struct Counted(Arc<dyn Connector>, Arc<()>);
+struct CountedConnector(Arc<dyn Connector>, Arc<()>);
 
 #[derive(Debug)]
 struct CountedTransport(Box<dyn Transport>, #[expect(dead_code, reason = "it is counted")] Arc<()>);
 
-impl Connector for Counted {
+impl Connector for CountedConnector {
     fn transport(&self) -> Box<dyn Transport> {
         Box::new(CountedTransport(self.0.transport(), self.1.clone()))
     }
@@ -139,7 +139,7 @@ impl Transport for CountedTransport {
 #[tokio::test(start_paused = true)]
 async fn idle_connections_are_closed_after_a_minute_and_opened_when_they_are_needed() {
     let (connector, mut peer) = memory::pair();
-    let connector = Arc::new(Counted(Arc::new(connector), Arc::default()));
+    let connector = Arc::new(CountedConnector(Arc::new(connector), Arc::default()));
     let connections = || Arc::strong_count(&connector.1) - 1;
     let delivery = delivery(connector.clone());
     for round in 0..2 {
