@@ -1,11 +1,21 @@
 //! What is said to the person who runs this: all of it on standard error, where cargo speaks too.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "the one place that speaks")]
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 /// A line of ours, told apart from those of the programs we run.
 pub(crate) fn say(text: &str) {
     eprintln!("xtask: {}", text.trim_end());
+}
+
+/// The output of a program that ran beside others, in one piece.
+pub(crate) fn show_whole(parts: &[&[u8]]) {
+    let mut errors = io::stderr().lock();
+    for part in parts {
+        // Nobody reads it any more: then nothing is left to be said.
+        let _ = errors.write_all(part);
+    }
 }
 
 /// What was asked for, such as the usage.
