@@ -1,11 +1,21 @@
 //! Output for the person who runs the command: on standard error, like that of cargo.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "the only place that prints")]
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 /// Prints a line with a prefix that tells it apart from the output of other programs.
 pub(crate) fn say(text: &str) {
     eprintln!("xtask: {}", text.trim_end());
+}
+
+/// Prints the output of a program that ran beside others, in one piece.
+pub(crate) fn show_whole(parts: &[&[u8]]) {
+    let mut errors = io::stderr().lock();
+    for part in parts {
+        // An error means that nobody reads the output any more.
+        let _ = errors.write_all(part);
+    }
 }
 
 /// Prints requested output, such as the usage, on standard output.

@@ -53,7 +53,8 @@ pub(crate) fn test(steps: &mut Steps, workspace: &Workspace, environment: &Envir
     steps.program("Python: pyright", pyright.arg("--pythonpath").arg(python.get_program()))?;
     let stubs = ["-m", "mypy.stubtest", "avtomatika_worker"];
     steps.program("Python: stubs", &mut tool("python", &stubs))?;
-    steps.program("Python: tests", &mut tool("python", &["-m", "pytest"]))
+    // They mostly wait. The package alone is what they share.
+    steps.program("Python: tests", &mut tool("python", &["-m", "pytest", "--numprocesses=4"]))
 }
 
 /// What the worker and the real orchestrators promise each other is tested once more, with a worker that is written in
@@ -66,10 +67,12 @@ pub(crate) fn test_against_orchestrators(
     const GROUPS: [&str; 5] = ["cancelling::", "deadlines::", "events::", "life::", "outcomes::"];
     let nextest = workspace.has_cargo("nextest");
     let filter = format!("package(e2e) & test(/^({})/)", GROUPS.join("|"));
-    // All of the workspace, as the step that runs all tests: built alone, `e2e` would be compiled once more.
     let mut tests = if nextest {
-        workspace.cargo(["nextest", "run", "--workspace", "-E", &filter])
+        let mut command = workspace.cargo(["nextest", "run", "-E", &filter, "--binaries-metadata"]);
+        command.arg(crate::test::binaries(workspace));
+        command
     } else {
+        // All of the workspace, as the step that runs all tests: built alone, `e2e` would be compiled once more.
         let packages = ["test", "--workspace", "--exclude", "avtomatika-worker", "--test", "it", "--"];
         workspace.cargo(packages.into_iter().chain(["--test-threads=6"]).chain(GROUPS))
     };

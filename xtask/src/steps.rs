@@ -1,30 +1,48 @@
-//! Steps one after another: each is announced, timed, and the first that fails ends it.
+//! Steps one after another: each is announced, timed, and the first that fails ends it. Others may go on aside meanwhile.
 
+use std::io;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::failure::{Failure, Result};
-use crate::output::{readable, say};
+use crate::output::{readable, say, show_whole};
 
 #[derive(Debug)]
 pub(crate) struct Steps {
+    all: Arc<All>,
+    /// Whether others go on meanwhile: then the output of a program is shown when it has ended, in one piece.
+    are_aside: bool,
+}
+
+/// The steps of a command, those that go on aside included.
+#[derive(Debug)]
+struct All {
     start: Instant,
-    /// How many were begun.
-    count: usize,
+    /// The number of those begun.
+    count: AtomicUsize,
     /// Those left out, to be named once more at the end.
-    skipped: Vec<String>,
+    skipped: Mutex<Vec<String>>,
 }
 
 impl Steps {
     pub(crate) fn begin() -> Self {
-        Self { start: Instant::now(), count: 0, skipped: Vec::new() }
+        let all = All { start: Instant::now(), count: AtomicUsize::new(0), skipped: Mutex::default() };
+        Self { all: Arc::new(all), are_aside: false }
     }
 
-    /// Runs a program as the step `name`; its output goes where ours goes.
+    /// Steps of the same command that go on beside these, on another thread.
+    pub(crate) fn aside(&self) -> Self {
+        Self { all: self.all.clone(), are_aside: true }
+    }
+
+    /// Runs a program as the step `name`; its output goes where ours goes, at once or, aside, at its end.
     pub(crate) fn program(&mut self, name: &str, command: &mut Command) -> Result {
         let line = as_typed(command);
-        self.step(name, &line, || run(command, &line))
+        let is_aside = self.are_aside;
+        self.step(name, &line, || if is_aside { run_aside(command, &line) } else { run(command, &line) })
     }
 
     /// Runs the last program. Nothing is said after it, so that what it says in the end comes last.
@@ -47,26 +65,40 @@ impl Steps {
     /// Leaves a step out and says why.
     pub(crate) fn skip(&mut self, name: &str, why: &str) {
         say(&format!("{name}: SKIPPED, {why}"));
-        self.skipped.push(name.to_owned());
+        self.all.skipped.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
     }
 
     /// Says how long it took, and what was left out.
     pub(crate) fn end(&self) {
-        let skipped = match self.skipped.join(", ") {
+        let skipped = self.all.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        let skipped = match skipped.join(", ") {
             names if names.is_empty() => String::new(),
             names => format!(", skipped: {names}"),
         };
-        say(&format!("{} steps done in {}{skipped}", self.count, readable(self.start.elapsed())));
+        let count = self.all.count.load(Ordering::Relaxed);
+        say(&format!("{count} steps done in {}{skipped}", readable(self.all.start.elapsed())));
     }
 
     fn announce(&mut self, name: &str, again: &str) {
-        self.count += 1;
-        say(&format!("{}. {name}: {again}", self.count));
+        let number = self.all.count.fetch_add(1, Ordering::Relaxed) + 1;
+        say(&format!("{number}. {name}: {again}"));
     }
 }
 
 fn run(command: &mut Command, line: &str) -> Result {
-    match command.status() {
+    judge(command.status(), line)
+}
+
+fn run_aside(command: &mut Command, line: &str) -> Result {
+    let ended = command.output();
+    if let Ok(ended) = &ended {
+        show_whole(&[&ended.stdout, &ended.stderr]);
+    }
+    judge(ended.map(|ended| ended.status), line)
+}
+
+fn judge(ended: io::Result<ExitStatus>, line: &str) -> Result {
+    match ended {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Failure::of_program(format!("`{line}` ended with {status}"), status)),
         Err(error) => Err(Failure::new(format!("cannot run `{line}`: {error}"))),

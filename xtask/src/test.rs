@@ -1,5 +1,8 @@
 //! `cargo xtask test`: installs what is needed, then checks and tests everything.
 
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 
 use crate::checks;
@@ -14,31 +17,47 @@ use crate::workspace::Workspace;
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let options = Options::parse(arguments)?;
     let mut steps = Steps::begin();
-    let environments = options.environments(workspace)?;
+    let (options, environments) = (&options, &options.environments(workspace)?);
     // What is in them comes from the network while the compiler is busy.
     thread::scope(|scope| {
-        let setup = options.e2e.then(|| scope.spawn(|| environment::install(workspace, &environments)));
+        let setup = options.e2e.then(|| scope.spawn(|| environment::install(workspace, environments)));
         // A filter is for working on something: then the rest is left out.
         if options.filters.is_empty() {
             checks::run(&mut steps, workspace)?;
             verify::cargo(&mut steps, workspace)?;
         }
-        build(&mut steps, workspace)?;
-        if options.filters.is_empty() {
-            let mut examples = workspace.cargo(["test", "--doc", "--workspace"]);
-            steps.program("examples in the documentation", &mut examples)?;
-        }
+        build(&mut steps, workspace, options)?;
         if let Some(setup) = setup {
             let installed =
                 || setup.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")));
             steps.step("peers and Python's tools", "cargo xtask setup", installed)?;
         }
-        python_package(&mut steps, workspace, &options, environments.first())?;
-        tests(&mut steps, workspace, &options)
+        // Tests mostly wait, and compilers do not: both at once take little longer than either.
+        let aside = steps.aside();
+        let package = environments.first();
+        let others = scope.spawn(move || beside_the_tests(aside, workspace, options, package));
+        let tested = steps.program("tests", &mut tests(workspace, options));
+        let others = others.join().unwrap_or_else(|_| Err(Failure::new("a step panicked")));
+        tested.and(others)?;
+        steps.end();
+        Ok(())
     })
 }
 
-/// The first environment is the package's, if there are any.
+fn beside_the_tests(
+    mut steps: Steps,
+    workspace: &Workspace,
+    options: &Options<'_>,
+    package: Option<&Environment>,
+) -> Result {
+    python_package(&mut steps, workspace, options, package)?;
+    if options.filters.is_empty() {
+        let mut examples = workspace.cargo(["test", "--doc", "--workspace"]);
+        steps.program("examples in the documentation", &mut examples)?;
+    }
+    Ok(())
+}
+
 fn python_package(
     steps: &mut Steps,
     workspace: &Workspace,
@@ -59,28 +78,38 @@ fn python_package(
     }
 }
 
-/// The programs that tests start. All of the workspace at once: parts of it, built alone, would choose other
+/// The programs that tests start, and the tests. All of the workspace at once: parts of it, built alone, would choose other
 /// features for what they depend on, and everything would be compiled once more.
-fn build(steps: &mut Steps, workspace: &Workspace) -> Result {
-    steps.program("programs", &mut workspace.cargo(["build", "--workspace", "--bins", "--examples"]))
+fn build(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Result {
+    steps.program("programs", &mut workspace.cargo(["build", "--workspace", "--bins", "--examples"]))?;
+    if workspace.has_cargo("nextest") {
+        let list = ["--list-type", "binaries-only", "--message-format", "json"];
+        let mut listing = workspace.cargo(["nextest", "list", "--workspace"]);
+        listing.args(list).args(options.excluded());
+        let file = binaries(workspace);
+        let output = File::create(&file)
+            .map_err(|error| Failure::new(format!("cannot write `{}`: {error}", file.display())))?;
+        steps.program("programs of the tests", listing.stdout(output))?;
+    }
+    Ok(())
 }
 
-fn tests(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Result {
-    let nextest = workspace.has_cargo("nextest");
-    let mut arguments = if nextest {
-        vec!["nextest", "run", "--workspace"]
-    } else {
-        vec!["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]
-    };
-    if !options.e2e {
-        arguments.extend(["--exclude", "e2e"]);
+/// The list of the tests' programs. With it they are run without cargo, which would wait for the compiler of the wheel.
+pub(crate) fn binaries(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("nextest-binaries.json")
+}
+
+fn tests(workspace: &Workspace, options: &Options<'_>) -> Command {
+    if workspace.has_cargo("nextest") {
+        let mut command = workspace.cargo(["nextest", "run", "--binaries-metadata"]);
+        command.arg(binaries(workspace)).args(&options.filters);
+        return command;
     }
-    if !nextest {
-        // As many as `.config/nextest.toml` has at once: tests mostly wait.
-        arguments.extend(["--", "--test-threads=6"]);
-    }
-    arguments.extend(&options.filters);
-    steps.last_program("tests", &mut workspace.cargo(arguments))
+    let mut command =
+        workspace.cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);
+    // As many as `.config/nextest.toml` has at once: tests mostly wait.
+    command.args(options.excluded()).args(["--", "--test-threads=6"]).args(&options.filters);
+    command
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -98,6 +127,11 @@ impl<'a> Options<'a> {
         let mut environments = vec![package::environment(workspace)?];
         environments.extend(peers::environments(workspace));
         Ok(environments)
+    }
+
+    /// What cargo is told to leave out.
+    fn excluded(&self) -> &[&'static str] {
+        if self.e2e { &[] } else { &["--exclude", "e2e"] }
     }
 
     fn parse(arguments: &'a [String]) -> Result<Self> {

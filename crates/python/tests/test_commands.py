@@ -11,7 +11,7 @@ import threading
 from typing import Any
 
 from avtomatika_worker import Worker
-from support import beside, config, until
+from support import LIMIT, beside, config, until
 
 
 class Server:
@@ -35,11 +35,11 @@ class Server:
 
         self._thread = threading.Thread(target=lambda: self.loop.run_until_complete(serve()))
         self._thread.start()
-        assert ready.wait(10)
+        assert ready.wait(LIMIT)
 
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(LIMIT)
         for task in asyncio.all_tasks(self.loop):
             task.cancel()
         self.loop.run_until_complete(asyncio.sleep(0.05))

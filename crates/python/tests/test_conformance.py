@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from avtomatika_worker.testing import DevOrchestrator
+from support import LIMIT
 
 PROGRAM = pathlib.Path(__file__).parent.parent / "examples" / "conformance_worker.py"
 
@@ -31,7 +32,7 @@ def start(orchestrator, tmp_path, **variables):
 def end(process) -> int:
     process.send_signal(signal.SIGTERM)
     try:
-        return process.wait(30)
+        return process.wait(LIMIT)
     finally:
         process.kill()
         process.wait()

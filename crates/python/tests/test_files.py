@@ -12,6 +12,7 @@ from avtomatika_worker import TaskFiles, Worker
 from avtomatika_worker.errors import IntegrityMismatchError, PermanentError
 from avtomatika_worker.outcome import encode
 from avtomatika_worker.task_files import AsyncFile, FileMetadata
+from support import LIMIT
 
 
 @pytest.fixture
@@ -204,7 +205,7 @@ class SlowFile:
 
     def write(self, data):
         self.thread = threading.current_thread().name
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(LIMIT)
         return len(data)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from avtomatika_worker import ConfigError, Worker
-from support import Beside, Program, beside, config, orchestrator, until
+from support import LIMIT, Beside, Program, Stopwatch, beside, config, orchestrator, until
 
 TASKS = """
     import asyncio, os, signal, sys, threading, time
@@ -40,7 +40,8 @@ TASKS = """
 
     @worker.task("hog")
     async def hog(params):
-        time.sleep(params["seconds"])
+        while not os.path.exists(params["until"]):
+            time.sleep(0.01)
         return {"data": {"slept": True}}
 """
 
@@ -130,18 +131,20 @@ def test_the_third_signal_has_its_default_action():
         for _ in range(3):
             program.signal(signal.SIGTERM)
             time.sleep(0.3)
-        code, output = program.end(5)
+        code, output = program.end()
     assert code == -signal.SIGTERM, output
 
 
-def test_a_signal_is_obeyed_while_a_handler_blocks_the_loop():
+def test_a_signal_is_obeyed_while_a_handler_blocks_the_loop(tmp_path):
+    release = tmp_path / "release"
     with orchestrator() as dev:
         program = started(dev)
-        job = dev.submit("hog", {"seconds": 2})
+        job = dev.submit("hog", {"until": str(release)})
         until(lambda: dev.task(job)["status"] == "running")
         program.signal(signal.SIGTERM)
-        until(lambda: dev.workers()[0]["status"] == "busy", 1.5)
+        until(lambda: dev.workers()[0]["status"] == "busy")
         assert dev.task(job)["status"] == "running"
+        release.touch()
         assert dev.result(job)["data"] == {"slept": True}
         code, output = program.end()
     assert code == 0, output
@@ -261,7 +264,8 @@ def worker_of(url: str, **attributes: Any) -> tuple[Worker, threading.Event]:
     @worker.task("hog")
     async def hog(params):
         running.set()
-        time.sleep(params["seconds"])
+        while running.is_set():
+            time.sleep(0.01)
 
     return worker, running
 
@@ -364,7 +368,7 @@ def test_a_child_that_a_blocking_handler_forked_and_abandoned_ends():
             child = os.fork()
             if child == 0:
                 raise SystemExit(0)
-            until(lambda: os.waitpid(child, os.WNOHANG)[0], 5)
+            until(lambda: os.waitpid(child, os.WNOHANG)[0])
             return {"ended": True}
 
         with beside(worker):
@@ -449,11 +453,11 @@ def test_unacknowledged_results_are_kept_if_there_is_a_folder_for_them(tmp_path,
         @worker.task("waits")
         def waits():
             began.set()
-            go_on.wait(20)
+            go_on.wait(LIMIT)
 
         with beside(worker) as one:
             job = dev.submit("waits")
-            assert began.wait(20)
+            assert began.wait(LIMIT)
             task = dev.task(job)["task_id"]
             dev.native.shutdown()
             go_on.set()
@@ -482,13 +486,16 @@ def test_a_handler_that_blocks_the_loop_is_named_and_heartbeats_continue(caplog)
     with orchestrator(worker_ttl=1.0) as dev:
         worker, running = worker_of(dev.url)
         with beside(worker):
-            job = dev.submit("hog", {"seconds": 2.5})
-            assert running.wait(15)
-            said = until(lambda: [r.getMessage() for r in caplog.records if "blocked" in r.getMessage()], 2)
+            job = dev.submit("hog")
+            assert running.wait(LIMIT)
+            stopwatch = Stopwatch()
+            said = until(lambda: [r.getMessage() for r in caplog.records if "blocked" in r.getMessage()])
+            assert stopwatch.took() < 2
             assert dev.task(job)["status"] == "running", "the warning is logged while the loop is blocked"
             assert "the handler of `hog` has blocked the event loop for 1" in said[0] and __file__ in said[0]
             time.sleep(1)
             assert dev.workers(), "the worker still counts as alive"
+            running.clear()
             assert dev.result(job)["status"] == "finished"
             until(lambda: any("no longer blocked" in record.getMessage() for record in caplog.records))
 

@@ -13,6 +13,7 @@ import types
 import pytest
 from avtomatika_worker import TaskFiles, Worker
 from avtomatika_worker.testing import DevOrchestrator, TestWorker
+from support import LIMIT
 
 BLOCKS = pathlib.Path(__file__).parent / "snippets" / "readme"
 
@@ -61,7 +62,7 @@ def program(name: str, orchestrator: DevOrchestrator):
     try:
         yield said
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=LIMIT)
         said.extend(output.decode().splitlines())
         assert process.returncode == 0, output.decode()
     finally:

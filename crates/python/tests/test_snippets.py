@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from support import LIMIT
 
 SNIPPETS = pathlib.Path(__file__).parent / "snippets"
 
@@ -21,7 +22,7 @@ def test_mistakes_are_found_where_they_are(checker, tmp_path):
         arguments += ["--cache-dir", str(tmp_path)]
     program = pathlib.Path(sys.executable).parent / checker
     command = [str(program), *arguments, str(SNIPPETS / "mistakes.py")]
-    checked = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=50)
+    checked = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=LIMIT)
     text = (SNIPPETS / "mistakes.py").read_text()
     expected = {number for number, line in enumerate(text.splitlines(), 1) if line.endswith("# error")}
     assert lines_found(checked.stdout) == expected, checked.stdout + checked.stderr

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from avtomatika_worker import ConfigError, PermanentError, Worker, WorkerError
-from support import Beside, beside, config, orchestrator, until
+from support import LIMIT, Beside, beside, config, orchestrator, until
 
 
 def made(url: str, attributes: dict[str, Any] | None = None, **arguments: Any) -> Worker:
@@ -87,7 +87,7 @@ def test_as_many_handlers_block_at_once_as_there_are_slots():
 
         @worker.task("block")
         def block(params):
-            together.wait(15)
+            together.wait(LIMIT)
             return {"data": {}}
 
         with beside(worker):

@@ -10,11 +10,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use testkit::PATIENCE;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-
-/// The time limit of every wait in a test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub(crate) struct Answer {

@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(10);
 fn an_idle_worker_ends_on_sigterm(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let mut worker = Worker::start(&orchestrator);
-    assert_eq!(worker.terminate(GRACE), 0);
+    assert_eq!(crate::terminate(&mut worker, GRACE), 0);
 }
 
 fn a_running_task_finishes_before_the_worker_ends(version: Version) {
@@ -32,7 +32,7 @@ fn a_running_task_finishes_before_the_worker_ends(version: Version) {
 
     let job = orchestrator.submit("sleep", &json!({ "seconds": 2.5 }));
     orchestrator.wait_for_dispatches(1);
-    assert_eq!(worker.terminate(GRACE), 0);
+    assert_eq!(crate::terminate(&mut worker, GRACE), 0);
     // The result was acknowledged before the end, so there is nothing left to wait for.
     let job = orchestrator.job(&job);
     assert_eq!(job["status"], "finished", "{job}");
@@ -60,7 +60,7 @@ fn a_worker_that_drains_stays_known(version: Version) {
             .is_empty()
     );
 
-    assert_eq!(worker.wait_for_exit(GRACE), 0);
+    assert_eq!(crate::wait_for_exit(&mut worker, GRACE), 0);
     assert_eq!(orchestrator.job(&job)["status"], "finished");
     let requests = orchestrator.requests();
     let registrations = requests.iter().filter(|request| request.is_registration()).count();
@@ -74,7 +74,7 @@ fn a_successor_of_the_same_name_loses_no_job(version: Version) {
     let job = orchestrator.submit("echo", &json!({}));
     orchestrator.wait_for_status(&job, "finished");
 
-    assert_eq!(worker.terminate(GRACE), 0);
+    assert_eq!(crate::terminate(&mut worker, GRACE), 0);
     let successor = worker.start_successor();
     orchestrator.wait_for_worker(successor.id());
     let jobs: Vec<_> = (0..4).map(|index| orchestrator.submit("echo", &json!({ "n": index }))).collect();
@@ -97,7 +97,7 @@ fn an_open_poll_of_a_random_name_is_let_go(version: Version) {
     let job = orchestrator.submit("echo", &json!({}));
     orchestrator.wait_for_status(&job, "finished");
 
-    assert_eq!(worker.terminate(Duration::from_secs(u64::from(HOLD) / 3)), 0);
+    assert_eq!(crate::terminate(&mut worker, Duration::from_secs(u64::from(HOLD) / 3)), 0);
     let gone = orchestrator.workers();
     assert!(gone.iter().all(|worker| worker["status"] == "busy"), "nothing is sent to it any more: {gone:?}");
 }
@@ -113,7 +113,7 @@ fn a_second_sigterm_gives_the_task_to_another_worker(version: Version) {
     worker.signal();
     orchestrator.wait_for_worker_status(worker.id(), "busy");
     worker.signal();
-    assert_eq!(worker.wait_for_exit(GRACE), 1);
+    assert_eq!(crate::wait_for_exit(&mut worker, GRACE), 1);
     let results = orchestrator.results_of(&job);
     assert_eq!(results.len(), 1, "{results:?}");
     assert_eq!(results[0]["worker_id"], worker.id());
@@ -132,7 +132,7 @@ fn sigterm_while_the_orchestrator_is_down_ends_at_once(version: Version) {
     orchestrator.wait_for_status(&job, "finished");
     orchestrator.stop();
     worker.log().wait_for("that it does not answer", LIMIT, |line| line.contains("does not answer"));
-    assert_eq!(worker.terminate(GRACE), 0);
+    assert_eq!(crate::terminate(&mut worker, GRACE), 0);
 }
 
 fn a_result_that_cannot_be_delivered_is_named_at_the_end(version: Version) {
@@ -145,7 +145,7 @@ fn a_result_that_cannot_be_delivered_is_named_at_the_end(version: Version) {
     let ended = worker.log().wait_for("the task's end", LIMIT, |line| line.contains("task ended"));
     let task = ended.split("task_id=").nth(1).and_then(|rest| rest.split(' ').next()).expect("an id");
 
-    assert_eq!(worker.terminate(GRACE), 1);
+    assert_eq!(crate::terminate(&mut worker, GRACE), 1);
     let named = within(LIMIT, || {
         let lines = worker.log().lines();
         lines.into_iter().find(|line| line.contains("ERROR") && line.contains("not acknowledged"))

@@ -1,6 +1,9 @@
 //! The worker program against both real orchestrators: each scenario is written once and run with each.
 
-use e2e::Version;
+use std::time::Duration;
+
+use e2e::{LIMIT, Version, Worker};
+use testkit::Stopwatch;
 
 /// Makes a test per orchestrator of each scenario, a function that takes the version.
 macro_rules! with_both_orchestrators {
@@ -24,6 +27,23 @@ macro_rules! with_both_stores {
             $(#[test] fn $scenario() { super::$scenario(e2e::StorageKind::Moto); })+
         }
     };
+}
+
+/// Sends SIGTERM and gives the exit code, which comes within the time.
+#[track_caller]
+fn terminate(worker: &mut Worker, time: Duration) -> i32 {
+    worker.signal();
+    wait_for_exit(worker, time)
+}
+
+/// Gives the exit code, which comes within the time.
+#[track_caller]
+fn wait_for_exit(worker: &mut Worker, time: Duration) -> i32 {
+    let stopwatch = Stopwatch::start();
+    let code = worker.wait_for_exit(LIMIT);
+    let took = stopwatch.took();
+    assert!(took.is_below(time), "{took:?}");
+    code
 }
 
 mod cancelling;

@@ -44,7 +44,7 @@ fn a_worker_that_meets_the_default_limit_comes_back_by_itself(version: Version) 
     let said: Vec<_> = worker.log().lines().into_iter().filter(|line| line.contains("(429)")).collect();
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("INFO") && said[0].contains("RATE_LIMIT"), "{said:?}");
-    assert_eq!(worker.terminate(Duration::from_secs(20)), 0);
+    assert_eq!(crate::terminate(&mut worker, Duration::from_secs(20)), 0);
 }
 
 fn is_refused(request: &Request) -> bool {

@@ -23,7 +23,7 @@ fn a_wrong_token_is_named_and_tried_gently(version: Version) {
     let leaked = worker.log().lines().into_iter().find(|line| line.contains("not-the-token"));
     assert_eq!(leaked, None);
     assert!(worker.is_running(), "a refused worker goes on trying");
-    assert_eq!(worker.terminate(Duration::from_secs(10)), 0);
+    assert_eq!(crate::terminate(&mut worker, Duration::from_secs(10)), 0);
 }
 
 fn a_result_that_is_too_large_ends_its_job(version: Version) {

@@ -51,7 +51,7 @@ fn a_restarted_orchestrator_is_registered_with_again(version: Version) {
     assert!(heartbeats <= 3, "registered again only after {before:?}");
     finish_a_job(&orchestrator);
     assert!(worker.is_running());
-    assert_eq!(worker.terminate(Duration::from_secs(10)), 0);
+    assert_eq!(crate::terminate(&mut worker, Duration::from_secs(10)), 0);
 }
 
 fn an_orchestrator_that_comes_up_late_is_registered_with(version: Version) {
@@ -86,7 +86,7 @@ fn a_result_of_before_the_restart_harms_nothing(version: Version) {
     finish_a_job(&orchestrator);
     // The new one knows nothing of the job, and says so in its way.
     until("the old result is offered", LIMIT, || (orchestrator.results().len() >= 2).then_some(()));
-    assert_eq!(worker.terminate(Duration::from_secs(30)), 0);
+    assert_eq!(crate::terminate(&mut worker, Duration::from_secs(30)), 0);
 }
 
 fn an_orchestrator_that_hangs_gets_the_result_once(version: Version) {

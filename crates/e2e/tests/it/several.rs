@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use e2e::{JobId, Orchestrator, OrchestratorOptions, Request, Version, Worker, WorkerOptions, within};
+use e2e::{JobId, LIMIT, Orchestrator, OrchestratorOptions, Request, Version, Worker, WorkerOptions, within};
 use serde_json::json;
+use testkit::Stopwatch;
 
 with_both_orchestrators!(
     a_killed_active_one_is_replaced_until_it_is_back,
@@ -46,7 +47,7 @@ fn replaced_until_it_is_back(versions: [Version; 2]) {
     first.wait_for_worker(worker.id());
     finish_jobs(&first, 3);
     second.wait_for_worker_status(worker.id(), "busy");
-    assert_eq!(worker.terminate(GRACE), 0);
+    assert_eq!(crate::terminate(&mut worker, GRACE), 0);
 }
 
 /// Its heartbeat has 10 s, so that this takes a little longer.
@@ -68,7 +69,7 @@ fn a_hanging_active_one_is_replaced(version: Version) {
     assert_eq!(second.results_of(&slow).len(), 0);
     second.wait_for_worker_status(worker.id(), "busy");
     finish_jobs(&first, 3);
-    assert_eq!(worker.terminate(GRACE), 0);
+    assert_eq!(crate::terminate(&mut worker, GRACE), 0);
 }
 
 fn round_robin_runs_the_jobs_of_all(version: Version) {
@@ -109,7 +110,7 @@ fn jobs_of_all_run(mode: &str, versions: [Version; 2]) {
         }
         assert_eq!(orchestrator.results().len(), 10);
     }
-    assert_eq!(worker.terminate(GRACE), 0);
+    assert_eq!(crate::terminate(&mut worker, GRACE), 0);
 }
 
 fn one_that_hangs_delays_neither_the_others_jobs_nor_the_end(version: Version) {
@@ -119,7 +120,7 @@ fn one_that_hangs_delays_neither_the_others_jobs_nor_the_end(version: Version) {
         first.pause();
         // More than there are slots, so that each comes back from where it was lent to.
         assert_finish_soon(&second, 12);
-        assert_eq!(worker.terminate(GRACE), 0);
+        assert_eq!(crate::terminate(&mut worker, GRACE), 0);
         first.resume();
     }
 }
@@ -134,7 +135,7 @@ fn one_that_is_down_delays_neither_the_others_jobs_nor_the_end(version: Version)
         first.wait_for_worker(worker.id());
         finish_jobs(&first, 3);
         first.stop();
-        assert_eq!(worker.terminate(GRACE), 0);
+        assert_eq!(crate::terminate(&mut worker, GRACE), 0);
     }
 }
 
@@ -168,7 +169,7 @@ fn each_has_a_token_of_its_own(version: Version) {
         assert_eq!(refused, 0, "{:?}", orchestrator.requests());
         assert_eq!(orchestrator.count(|request| request.is_result() && request.status == 200), 3);
     }
-    assert_eq!(worker.terminate(GRACE), 0);
+    assert_eq!(crate::terminate(&mut worker, GRACE), 0);
     let leaked = worker.log().lines().into_iter().find(|line| line.contains("token-of-"));
     assert_eq!(leaked, None);
 }
@@ -186,11 +187,14 @@ fn finish_jobs(orchestrator: &Orchestrator, count: usize) {
 fn assert_finish_soon(orchestrator: &Orchestrator, count: usize) {
     let before = orchestrator.count(|request| request.is_result() && request.status == 200);
     let jobs: Vec<_> = (0..count).map(|index| orchestrator.submit("echo", &json!({ "n": index }))).collect();
-    let finished = within(SOON, || {
+    let stopwatch = Stopwatch::start();
+    let finished = within(LIMIT, || {
         let results = orchestrator.count(|request| Request::is_result(request) && request.status == 200);
         (results >= before + count).then_some(())
     });
-    assert!(finished.is_some(), "only {} results after {SOON:?}", orchestrator.results().len());
+    assert!(finished.is_some(), "only {} results after {LIMIT:?}", orchestrator.results().len());
+    let took = stopwatch.took();
+    assert!(took.is_below(SOON), "{took:?}");
     for job in &jobs {
         orchestrator.wait_for_status(job, "finished");
     }

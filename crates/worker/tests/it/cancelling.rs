@@ -156,7 +156,7 @@ async fn a_blocking_handler_that_will_not_end_is_reported_after_five_seconds_and
             std::thread::sleep(Duration::from_millis(10));
         }
     };
-    let options = TaskOptions::new().time_limit(Duration::from_millis(100));
+    let options = TaskOptions::new().time_limit(Duration::from_secs(1));
     let builder = tasks().task_with("stubborn", options, blocking(stubborn));
     let worker = builder.config(config(&orchestrator.url(), &[("MAX_CONCURRENT_TASKS", "1")]));
     let _worker = Running::start(worker.build().expect("a worker"));
@@ -183,17 +183,26 @@ async fn a_blocking_handler_that_a_layer_gave_up_keeps_its_slot_too() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let release = Arc::new(AtomicBool::new(false));
     let released = release.clone();
+    let began = Arc::new(AtomicBool::new(false));
+    let begins = began.clone();
     let stubborn = move || {
+        begins.store(true, Ordering::Relaxed);
         while !released.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(10));
         }
     };
-    let layer = tower_layer::layer_fn(|inner: avtomatika_worker::handler::TaskService| {
+    let layer = tower_layer::layer_fn(move |inner: avtomatika_worker::handler::TaskService| {
+        let began = began.clone();
         tower::service_fn(move |request: avtomatika_worker::TaskRequest| {
             let inner = tower::ServiceExt::oneshot(inner.clone(), request);
+            let began = began.clone();
             async move {
-                let limited = tokio::time::timeout(Duration::from_millis(100), inner).await;
-                limited.unwrap_or_else(|_| Ok(TaskError::timeout("given up by a layer").into_outcome()))
+                tokio::select! {
+                    outcome = inner => outcome,
+                    () = until(|| began.swap(false, Ordering::Relaxed)) => {
+                        Ok(TaskError::timeout("given up by a layer").into_outcome())
+                    }
+                }
             }
         })
     });
@@ -290,14 +299,14 @@ async fn of_several_reasons_to_stop_the_first_is_reported() {
             }
             assert!(context.is_cancelled());
         };
-        let limit = Duration::from_millis(if first == "time" { 200 } else { 1200 });
+        let limit = Duration::from_secs(if first == "time" { 1 } else { 3 });
         let options = TaskOptions::new().time_limit(limit);
         let builder = Worker::builder().task_with("slow", options, blocking(slow));
         let worker = Running::start(builder.config(config(&orchestrator.url(), &[])).build().expect("one"));
         let mut task = testkit::task("slow", json!({}));
         if first == "deadline" {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
-            task["deadline"] = json!(now + 0.3);
+            task["deadline"] = json!(now + 1.0);
         }
         orchestrator.push_task(&task);
         wait_for_heartbeat(&orchestrator, |body| body["load"] == 1.0).await;
@@ -306,7 +315,7 @@ async fn of_several_reasons_to_stop_the_first_is_reported() {
         }
         command(&orchestrator, &task["task_id"]);
         // Until the time limit has passed, too.
-        watch_for(Duration::from_millis(1500)).await;
+        watch_for(Duration::from_millis(3300)).await;
         release.store(true, Ordering::SeqCst);
         let result = orchestrator.wait_for_result(task["task_id"].as_str().expect("a text")).await;
         let told = if result["status"] == "failure" { &result["error"]["code"] } else { &result["status"] };

@@ -55,7 +55,9 @@ async fn running_tasks_finish_and_heartbeats_go_on_until_the_last_result_is_ackn
         assert_eq!(orchestrator.wait_for_result(&id).await["status"], "success");
     }
     let after: Vec<_> = told(&orchestrator).into_iter().filter(|beat| beat.at > asked).collect();
-    assert!(after.iter().all(|beat| beat.json()["status"] == "busy"));
+    // One may have been on its way when the worker was asked to stop.
+    let on_its_way = after.iter().take_while(|beat| beat.json()["status"] != "busy").count();
+    assert!(on_its_way <= 1 && after[on_its_way..].iter().all(|beat| beat.json()["status"] == "busy"));
     let last = stopwatch.between(asked, after.last().expect("some").at);
     assert!(
         after.len() >= watched.at_least(8) && last.is_at_least(Duration::from_secs(2)),
