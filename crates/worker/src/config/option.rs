@@ -105,30 +105,28 @@ macro_rules! options {
                 }
             }
 
+            fn setting(&self, variable: &str) -> Option<&dyn Setting> {
+                match variable {
+                    $($($variable => Some(&self.$field),)*)*
+                    _ => None,
+                }
+            }
+
             /// The text that an option's variable would need for its value, secrets included. None where it has no
             /// value.
             pub(super) fn exposed_text(&self, variable: &str) -> Option<String> {
-                match variable {
-                    $($($variable => self.$field.exposed_text(),)*)*
-                    _ => None,
-                }
+                self.setting(variable)?.exposed_text()
+            }
+
+            /// The value of an option as it may be shown. None where it has no value.
+            pub(super) fn shown(&self, variable: &str) -> Option<String> {
+                self.setting(variable)?.shown()
             }
 
             /// The value of an option by the name of its variable, in the simplest type that can hold it. None when
             /// there is no such option.
             pub fn get(&self, variable: &str) -> Option<OptionValue> {
-                match variable {
-                    $($($variable => Some(self.$field.value()),)*)*
-                    _ => None,
-                }
-            }
-
-            /// The value of an option as it may be shown. None where it has no value.
-            pub(super) fn shown(&self, variable: &str) -> Option<String> {
-                match variable {
-                    $($($variable => self.$field.shown(),)*)*
-                    _ => None,
-                }
+                self.setting(variable).map(Setting::value)
             }
 
             /// Whether both have the same value for an option.

@@ -16,7 +16,7 @@ use super::option::{OptionInfo, initial, optional, options};
 use super::orchestrators::{self, OrchestratorEntry};
 use super::parse::{self, Parsed, Wrong, one_of, whole};
 use super::secret::{Address, Secret, Visibility};
-use super::value::{OptionValue, Setting as _};
+use super::value::{OptionValue, Setting};
 
 /// The default of `WORKER_TOKEN`, as in the reference. A worker that starts with it logs a warning.
 pub const PLACEHOLDER_TOKEN: &str = "your-secret-worker-token";

@@ -116,3 +116,30 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use crate::worker::Worker;
+
+    #[test]
+    fn a_wrong_task_name_is_printed_once() {
+        let error = Worker::builder::<()>().task("a b", async || ()).build().expect_err("a space");
+        assert!(error.to_string().starts_with("the task name `a b` is not an identifier"), "{error}");
+        assert!(error.source().is_none(), "a chain would repeat it");
+    }
+
+    #[test]
+    fn the_limit_of_the_builder_has_the_range_of_the_option() {
+        let build =
+            |limit| Worker::builder::<()>().task("t", async || ()).max_concurrent_tasks(limit).build();
+        for limit in [0, 10_001] {
+            let error = build(limit).expect_err("out of range").to_string();
+            let expected =
+                format!("`max_concurrent_tasks` is `{limit}`, expected a whole number, 1 to 10000");
+            assert_eq!(error, expected);
+        }
+        assert!([1, 10_000].into_iter().all(|limit| build(limit).is_ok()));
+    }
+}

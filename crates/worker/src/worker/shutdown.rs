@@ -22,7 +22,8 @@ pub enum StopCause {
     Terminate,
     /// SIGINT.
     Interrupt,
-    /// The future given to [`run_until`](crate::Worker::run_until) completed.
+    /// The future given to [`run_until`](crate::Worker::run_until) completed, or a
+    /// [handle](crate::WorkerHandle::drain) began the shutdown without another cause.
     Asked,
 }
 
