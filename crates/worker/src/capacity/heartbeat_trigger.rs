@@ -1,4 +1,4 @@
-//! HeartbeatTrigger that the next heartbeat should report.
+//! Changes that the next heartbeat should report.
 
 use std::sync::Mutex;
 use std::time::Duration;

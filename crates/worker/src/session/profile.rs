@@ -13,7 +13,7 @@ use crate::session::machine::Telemetry;
 pub(crate) struct Profile {
     pub(crate) worker_id: WorkerId,
     pub(crate) worker_type: String,
-    /// HeartbeatTrigger whenever skills, costs or further capabilities do.
+    /// Changes whenever skills, costs or further capabilities do.
     pub(crate) skills_hash: Option<String>,
     pub(crate) advertised: Advertised,
     pub(crate) machine: Telemetry,

@@ -226,7 +226,7 @@ impl Delivery {
         self.unstore(unwanted);
     }
 
-    /// HeartbeatTrigger what there is to send, and sees to it that somebody does.
+    /// Changes what there is to send, and sees to it that somebody does.
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut Books, Instant)) {
         self.home.get_or_init(Handle::current);
         self.rearrange(change);

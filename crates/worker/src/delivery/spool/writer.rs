@@ -47,14 +47,14 @@ impl Shared {
         lock(&self.state)
     }
 
-    /// HeartbeatTrigger something without waiting until it is written.
+    /// Changes something without waiting until it is written.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
         let changed = change(&mut self.lock().ledger);
         self.work.notify_one();
         changed
     }
 
-    /// HeartbeatTrigger something, and tells when it is written. No one to wait for while there is trouble.
+    /// Changes something, and tells when it is written. No one to wait for while there is trouble.
     pub(super) fn change_and_tell<T>(
         &self,
         change: impl FnOnce(&mut Ledger) -> T,

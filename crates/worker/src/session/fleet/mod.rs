@@ -93,7 +93,7 @@ impl Orchestrators {
         self.posts[who].unreachable.subscribe()
     }
 
-    /// HeartbeatTrigger when this one is there again after nobody was.
+    /// Changes when this one is there again after nobody was.
     pub(crate) fn returns(&self, who: usize) -> watch::Receiver<u64> {
         self.posts[who].returns.subscribe()
     }
