@@ -20,17 +20,14 @@ pub(crate) struct Probe<T> {
 }
 
 /// The reason why a question has no answer yet.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(crate) enum NoAnswer {
     /// It was not answered within the limit. The answer counts as soon as it is there.
-    #[error("no answer in time")]
     Late,
     /// It panicked.
-    #[error("the question panicked")]
     Panicked,
     /// The operating system gave no thread.
-    #[error("no thread")]
-    NoThread(#[source] std::io::Error),
+    NoThread(std::io::Error),
 }
 
 #[derive(Debug)]

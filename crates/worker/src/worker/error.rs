@@ -34,10 +34,10 @@ pub enum BuildError {
         /// The problem.
         problem: String,
     },
-    /// Something is used that needs a feature of this crate which is off.
+    /// The code uses something that needs a feature of this crate, and the crate was built without it.
     #[error("{used} needs the feature `{feature}` of `avtomatika-worker`, which is off")]
     FeatureOff {
-        /// The option or method.
+        /// The thing used, such as the declaration of an event.
         used: String,
         /// The feature.
         feature: &'static str,

@@ -71,7 +71,7 @@ async fn what_does_not_fit_is_refused_where_it_is_sent() {
     let refused = result["data"]["refused"].as_array().expect("an array");
     let wanted = [
         "`counted` does not fit its schema: /n: ",
-        "`other` is not declared; declared are `counted`",
+        "`other` is not declared; the declared events are `counted`",
         "the event type `progress` is not valid",
         "the event type `` is not valid",
         "the payload of the event `counted` is an array, expected an object",
