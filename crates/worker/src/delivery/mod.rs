@@ -1,7 +1,8 @@
 //! The delivery of results: each is kept until an orchestrator has acknowledged it.
 //!
 //! [`outbox`] decides, purely, when each result is sent and what an answer means. [`desk`] is where results are handed in
-//! and where their state is kept; [`sender`] sends them. [`spool`] keeps them on disk, if that is configured. [`recent`]
+//! and where their state is kept; [`sender`] sends them. [`spool`] keeps them on disk, as [`record`]s, if that is
+//! configured. [`recent`]
 //! remembers results that were handed in, for tasks that are dispatched twice; [`ignored`] tells the user of results
 //! that an orchestrator has no use for; [`counts`] counts what became of results.
 
@@ -10,6 +11,7 @@ mod desk;
 mod ignored;
 mod outbox;
 mod recent;
+mod record;
 mod sender;
 #[cfg(feature = "durable")]
 mod spool;

@@ -3,42 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use rxon::{JobId, TaskId, TaskName, WorkerId};
+use rxon::WorkerId;
 
-/// The number of a result in the file.
-pub(crate) type Key = u64;
-
-/// A result as it would be kept.
-#[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) orchestrator: Arc<str>,
-    pub(crate) job_id: JobId,
-    pub(crate) task_id: TaskId,
-    pub(crate) since: u64,
-    pub(crate) newer: bool,
-    pub(crate) is_replacement: bool,
-    pub(crate) is_in_flight: bool,
-    pub(crate) body: Bytes,
-}
-
-/// The identity of a task.
-#[derive(Debug)]
-#[expect(dead_code, reason = "no task is on disk")]
-pub(crate) struct TaskKey {
-    pub(crate) orchestrator: Arc<str>,
-    pub(crate) task_id: TaskId,
-}
-
-/// A task under way.
-#[derive(Debug)]
-#[expect(dead_code, reason = "no task is on disk")]
-pub(crate) struct BegunTask {
-    pub(crate) job_id: JobId,
-    pub(crate) name: TaskName,
-    pub(crate) started: bool,
-    pub(crate) newer: bool,
-}
+use super::record::{BegunTask, Key, Record, TaskKey};
 
 /// The reason why results cannot be kept on disk.
 #[derive(Debug, thiserror::Error)]
@@ -105,9 +72,4 @@ impl Spool {
     pub(crate) async fn close(&self) {
         match *self {}
     }
-}
-
-/// The time, which nothing on disk needs.
-pub(crate) fn unix_millis() -> u64 {
-    0
 }

@@ -10,7 +10,8 @@ use rxon::model::{Generation, Task};
 
 use super::Delivery;
 use crate::delivery::outbox::OutboxEntry;
-use crate::delivery::spool::{BegunTask, Key, Record, Spool, TaskKey, unix_millis};
+use crate::delivery::record::{BegunTask, Key, Record, TaskKey, unix_millis};
+use crate::delivery::spool::Spool;
 use crate::threads::lock;
 
 impl Delivery {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rxon::{JobId, TaskId};
 
-use crate::delivery::spool::Key;
+use crate::delivery::record::Key;
 use crate::files::DirectoryGuard;
 
 /// How results are treated.

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 pub(crate) use self::entry::{OutboxEntry, OutboxSettings};
 use self::verdict::Pending;
 pub(crate) use self::verdict::{Reply, Verdict};
-use crate::delivery::spool::Key;
+use crate::delivery::record::Key;
 use crate::peer::rate::RateGate;
 
 /// The number of an entry.

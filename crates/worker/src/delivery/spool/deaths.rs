@@ -10,7 +10,8 @@ use std::sync::Arc;
 use rxon::WorkerId;
 use rxon::model::{ErrorCode, Failure, TaskResult};
 
-use super::ledger::{BegunTask, DeathKey, Deaths, Ledger, Record};
+use super::ledger::{DeathKey, Deaths, Ledger};
+use crate::delivery::record::{BegunTask, Record};
 
 /// The number of deaths with the same task that is not chance.
 const TOO_MANY: u32 = 3;

@@ -11,7 +11,8 @@ use redb::{
 use rxon::{JobId, TaskId, TaskName};
 
 use super::error::SpoolError;
-use super::ledger::{Batch, BegunTask, Change, Contents, DeathKey, Deaths, Held, Record, TaskKey};
+use super::ledger::{Batch, Change, Contents, DeathKey, Deaths, Held};
+use crate::delivery::record::{BegunTask, Record, TaskKey};
 use crate::threads::panic_message;
 
 /// The meaning of what is in the tables. A change that an older version would misread makes it 2.

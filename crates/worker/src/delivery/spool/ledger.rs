@@ -5,55 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use rxon::{JobId, TaskId, TaskName};
+use rxon::{JobId, TaskName};
 
-/// The number of a result in the file.
-pub(crate) type Key = u64;
+use crate::delivery::record::{BegunTask, Key, Record, TaskKey};
 
 /// The maximum number of refused results that wait to be written: the oldest are dropped.
 const MAX_REJECTED: usize = 1_000;
 
 /// The maximum size of them in bytes, unless it is a single one.
 const MAX_REJECTED_BYTES: usize = 16 << 20;
-
-/// A result as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
-    /// The address of its orchestrator.
-    pub(crate) orchestrator: Arc<str>,
-    pub(crate) job_id: JobId,
-    pub(crate) task_id: TaskId,
-    /// When the task ended, in Unix milliseconds.
-    pub(crate) since: u64,
-    /// The orchestrator was of the newer generation.
-    pub(crate) newer: bool,
-    /// The result replaces one that was refused.
-    pub(crate) is_replacement: bool,
-    /// For a result that must not be sent twice: a try is under way whose end may never be known.
-    pub(crate) is_in_flight: bool,
-    /// The JSON, not sealed: each try seals it anew.
-    pub(crate) body: Bytes,
-}
-
-/// The identity of a task: its id is only unique with its orchestrator.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TaskKey {
-    pub(crate) orchestrator: Arc<str>,
-    pub(crate) task_id: TaskId,
-}
-
-/// A task under way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BegunTask {
-    pub(crate) job_id: JobId,
-    pub(crate) name: TaskName,
-    /// False while it waits for its limit group: then the task is not at fault for a death.
-    pub(crate) started: bool,
-    pub(crate) newer: bool,
-}
 
 /// The identity of a task that is dispatched again and again: each time it has a new id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -331,12 +292,6 @@ impl Ledger {
         self.unwritten.retain(|key| !found.results.contains_key(key));
         Batch { changes, rejected: std::mem::take(&mut self.rejected) }
     }
-}
-
-/// The time now in Unix milliseconds.
-pub(crate) fn unix_millis() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -29,9 +29,9 @@ use tokio::sync::oneshot;
 
 use self::error::SpoolError;
 use self::ledger::Ledger;
-pub(crate) use self::ledger::{BegunTask, Key, Record, TaskKey, unix_millis};
 use self::paths::SpoolPaths;
 use self::writer::{Writer, WriterShared};
+use crate::delivery::record::{BegunTask, Key, Record, TaskKey, unix_millis};
 use crate::threads::lock;
 
 /// A disk that takes longer than this to write counts as failed.

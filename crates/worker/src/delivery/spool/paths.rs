@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rxon::WorkerId;
 
 use super::error::SpoolError;
-use super::ledger::unix_millis;
+use crate::delivery::record::unix_millis;
 
 /// How long the lock is waited for: a process that was just killed, or a worker that was just dropped, may take a moment to
 /// release it.

@@ -17,9 +17,10 @@ use tokio::sync::oneshot;
 use super::deaths;
 use super::error::SpoolError;
 use super::file::{ResultFile, Unreadable};
-use super::ledger::{Batch, Contents, Held, Key, Ledger, Record, unix_millis};
+use super::ledger::{Batch, Contents, Held, Ledger};
 use super::paths::{FolderLock, SpoolPaths};
 use super::rejected;
+use crate::delivery::record::{Key, Record, unix_millis};
 use crate::threads::lock;
 
 /// The state that the thread shares with its callers.
