@@ -153,6 +153,10 @@ fn paths(file: &str, text: &str) -> Vec<Vec<String>> {
             if line[..start].ends_with("pub(in ") {
                 continue;
             }
+            // A visibility is not an import.
+            if line[..start].ends_with("pub(in ") {
+                continue;
+            }
             let before = line[..start].chars().next_back();
             // `$crate`, `pub(super)` and the later ones of `super::super` are no paths of their own.
             if before.is_some_and(|before| before == '$' || before == ':' || before.is_alphanumeric()) {
@@ -248,6 +252,7 @@ mod tests {
             ("middle/a.rs", "#[cfg(test)]\nuse crate::high::Thing;", true),
             ("middle/a.rs", "#[cfg(test)]\nmod tests {\n    use crate::high::Thing;\n}", true),
             ("middle/a.rs", "macro_rules! m { () => { $crate::high::Thing } }", true),
+            ("middle/a.rs", "pub(in crate::high) fn do_it() {}", true),
             ("middle/a.rs", "pub(in crate::high) fn do_it() {}", true),
             ("lib.rs", "pub use high::Thing;", true),
         ] {

@@ -40,9 +40,9 @@ pub(super) mod transfer {
     pub(in crate::files) mod resources {
         use std::sync::Arc;
 
-        use super::traffic::Traffic;
         use crate::files::settings::CacheSettings;
         use crate::files::storage::Storage;
+        use crate::files::transfer::traffic::Traffic;
 
         #[derive(Debug)]
         pub(in crate::files) enum TransferResources {}

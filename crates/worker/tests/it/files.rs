@@ -140,7 +140,7 @@ async fn what_cannot_be_fetched_fails_the_task_before_its_handler() {
     for (uri, code, kind, said) in [
         ("s3://in/none", "PERMANENT_ERROR", "object_not_found", "`s3://in/none` does not exist"),
         ("s3://in/../a", "PERMANENT_ERROR", "security", "`s3://in/../a`"),
-        ("s3://in/a\0", "PERMANENT_ERROR", "security", "s3://in/a\\0"),
+        ("s3://in/a\0", "PERMANENT_ERROR", "security", r"`s3://in/a\u{0}`"),
         ("s3://in//a", "PERMANENT_ERROR", "unusable_name", "`s3://in//a`"),
         ("s3://a b/c", "PERMANENT_ERROR", "unusable_name", "the bucket `a b`"),
         ("s3://in/x/", "PERMANENT_ERROR", "unusable_name", "both"),

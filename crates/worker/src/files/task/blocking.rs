@@ -2,14 +2,12 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::TaskFiles;
 use super::content::{from_json, into_text, to_json};
-use crate::files::directory::TaskDirectory;
 use crate::files::error::FileError;
 use crate::files::workspace::Workspace;
 use crate::files::workspace::mode::OpenMode;
@@ -35,22 +33,22 @@ use crate::files::workspace::mode::OpenMode;
 /// # let _: avtomatika_worker::WorkerBuilder = builder;
 /// ```
 #[derive(Debug, Clone)]
-pub struct BlockingTaskFiles {
-    files: TaskFiles,
-    directory: Arc<TaskDirectory>,
+pub struct BlockingTaskFiles(TaskFiles);
+
+impl TaskFiles {
+    /// Returns the same methods for handlers that block.
+    pub fn blocking(&self) -> BlockingTaskFiles {
+        BlockingTaskFiles(self.clone())
+    }
 }
 
 impl BlockingTaskFiles {
-    pub(super) fn new(files: TaskFiles, directory: Arc<TaskDirectory>) -> Self {
-        Self { files, directory }
-    }
-
     fn workspace(&self) -> &Workspace {
-        self.directory.workspace()
+        self.0.workspace()
     }
 
     fn block_on<T>(&self, transfer: impl Future<Output = T>) -> T {
-        self.directory.runtime().block_on(transfer)
+        self.0.0.directory.runtime().block_on(transfer)
     }
 
     /// Does the same as [`TaskFiles::path_to`].
@@ -134,7 +132,7 @@ impl BlockingTaskFiles {
     /// # Panics
     /// On a thread of the worker's runtime.
     pub fn upload_file(&self, name: impl AsRef<Path>) -> Result<String, FileError> {
-        self.block_on(self.files.upload_file(name))
+        self.block_on(self.0.upload_file(name))
     }
 
     /// Does the same as [`TaskFiles::upload_dir`].
@@ -145,7 +143,7 @@ impl BlockingTaskFiles {
     /// # Panics
     /// On a thread of the worker's runtime.
     pub fn upload_dir(&self, name: impl AsRef<Path>) -> Result<String, FileError> {
-        self.block_on(self.files.upload_dir(name))
+        self.block_on(self.0.upload_dir(name))
     }
 
     /// Does the same as [`TaskFiles::download_file`].
@@ -156,6 +154,6 @@ impl BlockingTaskFiles {
     /// # Panics
     /// On a thread of the worker's runtime.
     pub fn download_file(&self, uri: &str, name: impl AsRef<Path>) -> Result<PathBuf, FileError> {
-        self.block_on(self.files.download_file(uri, name))
+        self.block_on(self.0.download_file(uri, name))
     }
 }

@@ -12,7 +12,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use self::blocking::BlockingTaskFiles;
 use self::content::{from_json, into_text, to_json};
 use super::directory::{DirectoryGuard, TaskDirectory};
 use super::error::{FileError, FileErrorKind};
@@ -186,11 +185,6 @@ impl TaskFiles {
     /// [`FileErrorKind::Unavailable`]; [`FileErrorKind::Unusable`] if `uri` is not an address, or the name is taken.
     pub async fn download_file(&self, uri: &str, name: impl AsRef<Path>) -> Result<PathBuf, FileError> {
         self.mover()?.download(uri, name.as_ref()).await
-    }
-
-    /// Returns the same methods for handlers that block.
-    pub fn blocking(&self) -> BlockingTaskFiles {
-        BlockingTaskFiles::new(self.clone(), self.0.directory.clone())
     }
 }
 
