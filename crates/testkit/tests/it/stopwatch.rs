@@ -59,9 +59,9 @@ async fn a_blocked_runtime_is_not_excused() {
     }
 }
 
-/// As above: on a machine with time nothing is added.
+/// As above: where the machine has time, little is added.
 #[test]
-fn the_time_between_two_moments_is_that_on_the_clock_where_nothing_was_late() {
+fn the_time_between_two_moments_is_about_that_on_the_clock() {
     const PAUSE: Duration = Duration::from_millis(200);
     let began = Instant::now();
     loop {
@@ -70,7 +70,7 @@ fn the_time_between_two_moments_is_that_on_the_clock_where_nothing_was_late() {
         thread::sleep(PAUSE);
         let took = stopwatch.between(first, Instant::now());
         assert!(took.is_within(PAUSE..2 * PAUSE), "{took:?}");
-        if !took.is_at_least(PAUSE * 11 / 10) && !took.is_below(PAUSE * 9 / 10) {
+        if !took.is_at_least(PAUSE * 2) && !took.is_below(PAUSE / 2) {
             return;
         }
         assert!(began.elapsed() < PATIENCE, "{took:?}");
