@@ -42,7 +42,7 @@ mod nvml {
     use rxon::model::{Device, DeviceUsage};
     use tracing::debug;
 
-    use super::{GIB, MEMORY_USED, rounded};
+    use crate::session::machine::graphics::{GIB, MEMORY_USED, rounded};
 
     /// Measures the cards. The library is loaded at the first measurement; if there is none, it is not tried again.
     #[derive(Debug, Default)]
