@@ -20,9 +20,9 @@
 //! | invalid | event, token | – | failed | – | accepted | – |
 //! | unauthorized | registration, heartbeat, poll, result, websocket | credentials | refused | – | accepted | – |
 //! | unauthorized | event, token | – | refused | – | accepted | – |
-//! | too many | registration, websocket | problem | rate_limited | – | silence | – |
-//! | too many | heartbeat, poll, result, event | limit | rate_limited | – | silence | – |
-//! | too many | token | – | rate_limited | – | silence | – |
+//! | too many | registration, websocket | problem | `rate_limited` | – | silence | – |
+//! | too many | heartbeat, poll, result, event | limit | `rate_limited` | – | silence | – |
+//! | too many | token | – | `rate_limited` | – | silence | – |
 //! | bad | registration, heartbeat, poll | problem | failed | failed | accepted | – |
 //! | bad | result, websocket | problem | failed | – | accepted | – |
 //! | bad | event, token | – | failed | – | accepted | – |

@@ -37,7 +37,7 @@ fn samples(answer: &str) -> Vec<Result<Response, Error>> {
 
 /// The cells after the exchange, as they are for an answer that comes to a peer with which nothing happened yet, or one
 /// failure.
-async fn observe(exchange: Exchange, answer: &Answer<'_>, failed_before: bool) -> [String; 5] {
+fn observe(exchange: Exchange, answer: &Answer<'_>, failed_before: bool) -> [String; 5] {
     let (peer, now) = (peer(), Instant::now());
     if failed_before {
         peer.log.record(exchange, &Answer::Failed("before".to_owned()));
@@ -91,20 +91,21 @@ async fn every_answer_has_the_effects_that_the_table_says() {
     let mut seen = HashSet::new();
     let rows = include_str!("answer.rs").lines().filter_map(|line| line.strip_prefix("//! | "));
     for row in rows.skip(1) {
+        let row = row.replace('`', "");
         let cells: Vec<_> = row.trim_end_matches('|').split('|').map(str::trim).collect();
         let [answer, exchanges, expected @ ..] = cells.as_slice() else { panic!("{row}") };
         for name in exchanges.split(", ") {
             let exchange = Exchange::ALL.into_iter().find(|exchange| exchange.name() == name).expect(name);
-            assert!(seen.insert((answer.to_owned(), name)), "{answer}, {name}: twice");
+            assert!(seen.insert((answer.to_string(), name.to_owned())), "{answer}, {name}: twice");
             for sample in samples(answer) {
                 let answer = match &sample {
                     Ok(response) => Answer::of(response),
                     Err(error) => Answer::Nothing(error),
                 };
-                let mut observed = observe(exchange, &answer, false).await;
+                let mut observed = observe(exchange, &answer, false);
                 if expected[0] == "again" {
                     assert_eq!(observed[0], "–", "{row}: nothing failed before");
-                    observed = observe(exchange, &answer, true).await;
+                    observed = observe(exchange, &answer, true);
                 }
                 assert_eq!(observed.as_slice(), expected, "{name}, {sample:?}");
             }
@@ -116,9 +117,9 @@ async fn every_answer_has_the_effects_that_the_table_says() {
 #[tokio::test(start_paused = true)]
 async fn an_exchange_that_failed_otherwise_is_a_bad_answer() {
     for exchange in Exchange::ALL {
-        let bad = observe(exchange, &Answer::Bad(&Response::new(500, "")), false).await;
-        assert_eq!(observe(exchange, &Answer::Failed("text".to_owned()), false).await, bad);
-        assert_eq!(observe(exchange, &Answer::of_refusal(&Response::new(202, "")), false).await, bad);
+        let bad = observe(exchange, &Answer::Bad(&Response::new(500, "")), false);
+        assert_eq!(observe(exchange, &Answer::Failed("text".to_owned()), false), bad);
+        assert_eq!(observe(exchange, &Answer::of_refusal(&Response::new(202, "")), false), bad);
     }
 }
 

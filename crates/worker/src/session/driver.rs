@@ -45,6 +45,8 @@ pub(crate) struct Driver {
     role: watch::Receiver<Role>,
     /// As sent with the last registration.
     capabilities: Option<Capabilities>,
+    /// The orchestrator asked for the skills: the next heartbeat has them.
+    wants_skills: bool,
     deadband: Deadband,
     namesake: Namesake,
     rng: Rng,
@@ -66,7 +68,17 @@ impl Driver {
         );
         let deadband = Deadband::new(settings.telemetry_deadband, settings.telemetry_force_interval);
         let namesake = Namesake::default();
-        Self { parts, transport, state, role, capabilities: None, deadband, namesake, rng: Rng::new() }
+        Self {
+            parts,
+            transport,
+            state,
+            role,
+            capabilities: None,
+            wants_skills: false,
+            deadband,
+            namesake,
+            rng: Rng::new(),
+        }
     }
 
     /// Runs until the worker closes.
@@ -286,7 +298,7 @@ impl Driver {
         let machine = machine.filter(|usage| self.deadband.is_due(usage, Instant::now()));
         let ConversationParts { session, profile, offer, running, .. } = &self.parts;
         let capabilities = self.capabilities.as_ref();
-        let wants_skills = self.state.wants_skills();
+        let wants_skills = self.wants_skills;
         let message =
             heartbeat(profile, offer, running, session, machine.clone(), capabilities, wants_skills);
         let idle = message.status == WorkerStatus::Idle;
@@ -294,7 +306,7 @@ impl Driver {
         match peer.seal.message(&message, &[], generation) {
             Ok(body) => {
                 if wants_skills {
-                    self.state.on_skills_sent();
+                    self.wants_skills = false;
                 }
                 let beat =
                     self.send(Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body), idle).await;
@@ -353,7 +365,7 @@ impl Driver {
             );
         }
         if answer.require_full_sync {
-            self.state.on_skills_wanted();
+            self.wants_skills = true;
             self.parts.changes.on_change();
         }
         for id in &answer.cancel_task_ids {

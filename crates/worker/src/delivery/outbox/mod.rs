@@ -128,7 +128,8 @@ impl Outbox {
 
     /// Whether there is a result to send now or later, other than those in flight.
     pub(crate) fn has_more(&self) -> bool {
-        !self.is_paused() && !(self.ready.is_empty() && self.waiting.is_empty())
+        let has_results = !self.ready.is_empty() || !self.waiting.is_empty();
+        has_results && !self.is_paused()
     }
 
     fn closed_until(&self, now: Instant) -> Option<Instant> {

@@ -229,7 +229,7 @@ fn refused_credentials_hold_up_all_results_and_are_tried_with_one() {
     }
     for status in [403, 401] {
         assert!(outbox.take(now + 4 * SECOND).is_none());
-        assert_eq!(outbox.has_more(), true);
+        assert!(outbox.has_more());
         now = outbox.next_due(now).expect("a pause");
         let (id, _) = outbox.take(now).expect("one finds out");
         assert!(outbox.take(now).is_none(), "but only one");

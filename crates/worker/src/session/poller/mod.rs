@@ -120,7 +120,7 @@ impl Pollers {
         self.tracker.spawn(self.clone().poll(seat));
     }
 
-    async fn poll(self: Arc<Self>, mut seat: PollerSeat) {
+    async fn poll(self: Arc<Self>, mut own_seat: PollerSeat) {
         let spare = lock(&self.spare).take();
         let mut transport = spare.unwrap_or_else(|| self.session.origin.peer.connector.transport());
         let mut repeated = false;
@@ -135,7 +135,7 @@ impl Pollers {
                 turn = self.turn(&mut returns) => turn,
             };
             let Some((slot, sent)) = turn else {
-                seat.ends_by_itself = true;
+                own_seat.ends_by_itself = true;
                 return;
             };
             let limit = self.poll_timeout + GRACE;
@@ -153,11 +153,11 @@ impl Pollers {
                     polled
                 }
                 () = self.ends.let_go.cancelled() => {
-                    seat.ends_by_itself = true;
+                    own_seat.ends_by_itself = true;
                     return;
                 }
                 () = self.is_in_the_way() => {
-                    seat.ends_by_itself = true;
+                    own_seat.ends_by_itself = true;
                     return;
                 }
             };
@@ -177,8 +177,8 @@ impl Pollers {
                 PollDecision::Continue => {}
                 PollDecision::Grow => self.begin(),
                 PollDecision::End => {
-                    seat.is_held = false;
-                    seat.ends_by_itself = true;
+                    own_seat.is_held = false;
+                    own_seat.ends_by_itself = true;
                     *lock(&self.spare) = Some(transport);
                     return;
                 }

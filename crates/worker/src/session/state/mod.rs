@@ -125,8 +125,6 @@ pub(super) struct Conversation {
     unreachable: bool,
     /// Since the last registration.
     heartbeats: u64,
-    /// The orchestrator asked for the skills once more.
-    wants_skills: bool,
     gate: RateGate,
     rng: Rng,
 }
@@ -157,7 +155,6 @@ impl Conversation {
             doubt: false,
             unreachable: false,
             heartbeats: 0,
-            wants_skills: false,
             gate,
             rng,
         }
@@ -257,21 +254,6 @@ impl Conversation {
     /// A connection failed: the orchestrator may have restarted.
     pub(super) fn on_doubt(&mut self) {
         self.doubt = true;
-    }
-
-    /// The orchestrator asked for the skills once more: the next heartbeat has them.
-    pub(super) fn on_skills_wanted(&mut self) {
-        self.wants_skills = true;
-    }
-
-    /// Whether the next heartbeat is to have the skills.
-    pub(super) fn wants_skills(&self) -> bool {
-        self.wants_skills
-    }
-
-    /// A heartbeat that has the skills is about to be sent.
-    pub(super) fn on_skills_sent(&mut self) {
-        self.wants_skills = false;
     }
 
     /// It plays another part now.
