@@ -151,14 +151,14 @@ impl Scripted {
 async fn the_storage_is_reached_through_the_proxy_unless_its_address_is_an_exception() {
     let server = Scripted::start(|_| (404, error_body("NoSuchKey"))).await;
     let port = server.address.rsplit_once(':').expect("a port").1;
-    let proxied = Scripted::start(|_| (404, error_body("NoSuchKey"))).await;
+    let through = Scripted::start(|_| (404, error_body("NoSuchKey"))).await;
     for (exceptions, is_direct) in [
         ("127.0.0.1".to_owned(), true),
         (format!("127.0.0.1:{port}"), true),
         ("127.0.0.1:1, .0.0.1".to_owned(), false),
     ] {
         let proxies = Proxies::read(|name| match name {
-            "HTTP_PROXY" => Some(proxied.address.clone()),
+            "HTTP_PROXY" => Some(through.address.clone()),
             "NO_PROXY" => Some(exceptions.clone()),
             _ => None,
         });
@@ -169,7 +169,7 @@ async fn the_storage_is_reached_through_the_proxy_unless_its_address_is_an_excep
         at.store.get_opts(&at.path, object_store::GetOptions::default()).await.expect_err("there is none");
         let heads = |seen: &Scripted| std::mem::take(&mut *lock(&seen.heads)).len();
         assert_eq!(
-            (heads(&server), heads(&proxied)),
+            (heads(&server), heads(&through)),
             if is_direct { (1, 0) } else { (0, 1) },
             "{exceptions}"
         );
