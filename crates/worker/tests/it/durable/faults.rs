@@ -35,7 +35,7 @@ async fn what_cannot_be_a_folder_is_an_error_at_start() {
         let mut process = program("http://127.0.0.1:1", &variables).start();
         assert_eq!(process.wait(PATIENCE).await.code(), Some(1), "{folder}");
         let text = process.lines().join("\n");
-        for said in ["WORKER_OUTBOX_DIR", folder, "cannot be made, or not be written to", "os error"] {
+        for said in ["WORKER_OUTBOX_DIR", folder, "cannot be made, or cannot be written to", "os error"] {
             assert!(text.contains(said), "{said} in {text}");
         }
     })
