@@ -82,7 +82,8 @@ impl Environment {
         })
     }
 
-    /// Installs the packages in up to 3 tries: pip retries single requests, but not for as long as a network may be down.
+    /// Installs the packages in up to 3 tries: pip retries single requests, but not for as long as a network may be
+    /// down.
     fn install_packages(&self) -> Result {
         const TRIES: u32 = 3;
         let mut tries = 1;

@@ -39,7 +39,8 @@ impl Steps {
         Self { all: self.all.clone(), are_aside: true }
     }
 
-    /// Runs a program as the step `name`. Its output is printed at once, or at its end if these steps run beside others.
+    /// Runs a program as the step `name`. Its output is printed at once, or at its end if these steps run beside
+    /// others.
     pub(crate) fn program(&mut self, name: &str, command: &mut Command) -> Result {
         let line = as_typed(command);
         let is_aside = self.are_aside;

@@ -94,8 +94,8 @@ fn build(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Res
     Ok(())
 }
 
-/// Returns the path of the list of test programs. With this list nextest runs them without cargo, which would wait until
-/// the wheel is compiled.
+/// Returns the path of the list of test programs. With this list nextest runs them without cargo, which would wait
+/// until the wheel is compiled.
 pub(crate) fn binaries(workspace: &Workspace) -> PathBuf {
     workspace.target().join("nextest-binaries.json")
 }
