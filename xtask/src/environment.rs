@@ -11,7 +11,7 @@ use crate::output::print_line;
 use crate::python::Python;
 use crate::workspace::Workspace;
 
-/// The file that is written last: the installation of an environment without it was interrupted, and begins anew.
+/// The file that is written last. If it is missing, the installation was interrupted, and is done again.
 const STAMP: &str = "installed";
 
 /// A virtual environment.

@@ -57,8 +57,8 @@ pub(crate) fn test(steps: &mut Steps, workspace: &Workspace, environment: &Envir
     steps.program("Python: tests", &mut tool("python", &["-m", "pytest", "--numprocesses=4"]))
 }
 
-/// Tests a worker written in Python against the real orchestrators. Runs only the tests that depend on the Python code;
-/// the others test the core, and run with the Rust worker only.
+/// Tests a worker written in Python with the real orchestrators. Only the tests that depend on the Python code are run:
+/// the others test the core, which they do with the Rust worker.
 pub(crate) fn test_against_orchestrators(
     steps: &mut Steps,
     workspace: &Workspace,

@@ -1,5 +1,5 @@
-//! Checks that dependencies point one way: `rxon <- worker <- {python, cli}`, `rxon <- dev-orchestrator <- {cli,
-//! python}`.
+//! Checks that dependencies point one way:
+//! `rxon <- worker <- {python, cli}`, `rxon <- dev-orchestrator <- {cli, python}`.
 
 use serde_json::Value;
 

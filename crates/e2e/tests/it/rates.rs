@@ -41,7 +41,7 @@ fn a_worker_that_reaches_the_default_limit_continues_by_itself(version: Version)
     let silence = after.answered - last.answered;
     assert!(silence >= MIN_SILENCE, "polled after {silence} s: {after:?}");
     assert!(refused.len() < 16 && !is_refused(after), "refused: {refused:?}");
-    // One line is logged, and it names the variable to change.
+    // One line is logged, and it names the orchestrator's option.
     let lines: Vec<_> = worker.log().lines().into_iter().filter(|line| line.contains("(429)")).collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("INFO") && lines[0].contains("RATE_LIMIT"), "{lines:?}");

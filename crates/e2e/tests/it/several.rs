@@ -95,7 +95,7 @@ fn generations_are_served_side_by_side() {
 
 fn jobs_of_all_run(mode: &str, versions: [Version; 2]) {
     let [first, second] = versions.map(Orchestrator::start);
-    // Two slots for both orchestrators: neither may occupy both for long. With `queue` the jobs of a full worker wait.
+    // Two slots for both orchestrators: neither may keep both. With `queue` the jobs of a full worker wait.
     let mut worker = WorkerOptions::weighted(&[(&first, 3), (&second, 1)])
         .with("MAX_CONCURRENT_TASKS", "2")
         .with("MULTI_ORCHESTRATOR_MODE", mode)

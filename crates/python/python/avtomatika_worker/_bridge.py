@@ -134,8 +134,8 @@ class Run:
         self._take(True)
 
     def _take(self, rung: bool) -> None:
-        """Takes all records; if there were any, the loop takes further ones in its next turn. ``rung`` means that the core
-        has rung."""
+        """Takes all records; if there were any, the loop takes further ones in its next turn. ``rung`` means that the
+        core has rung."""
         records = None
         try:
             records = self.native.drain(rung)

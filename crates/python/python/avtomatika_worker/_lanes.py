@@ -199,7 +199,8 @@ class Lane:
             raise
 
     def wait(self, gate: Gate, call: Callable[[Callable[[], object]], LoopCall]) -> Any:
-        """Lets the loop run a coroutine, and makes calls for the loop until the coroutine has ended. Called on the thread."""
+        """Lets the loop run a coroutine, and makes calls for the loop until the coroutine has ended. Called on the
+        thread."""
 
         def begin() -> LoopCall:
             with self._lock:
@@ -224,7 +225,7 @@ def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None
     elif isinstance(error, TaskCancelled):
         future.cancel()
     elif isinstance(error, (StopIteration, KeyboardInterrupt, GeneratorExit)):
-        # A future does not accept `StopIteration`; the others would end the loop, although they were raised on a thread.
+        # A future does not accept `StopIteration`; the others would end the loop, although a thread has raised them.
         future.set_exception(RuntimeError(f"the handler raised {type(error).__name__}"))
     else:
         future.set_exception(error)
