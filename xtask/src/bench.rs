@@ -6,7 +6,7 @@ use crate::package;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
-/// The existing package, with which ours is compared.
+/// The environment and the version of the existing package, which is compared with ours.
 const EXISTING: (&str, &str) = ("avtomatika-worker-1.0b4", "avtomatika-worker==1.0b4");
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {

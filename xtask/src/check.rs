@@ -1,4 +1,4 @@
-//! `cargo xtask check`: the rules of the workspace that cargo does not know.
+//! `cargo xtask check`: the rules of the workspace that cargo does not check.
 
 use crate::checks;
 use crate::failure::Result;

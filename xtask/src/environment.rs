@@ -1,4 +1,4 @@
-//! Virtual environments under `target/venvs`, each with what its stamp says.
+//! Virtual environments under `target/venvs`. The stamp of each lists its packages.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use crate::failure::{Failure, Result};
-use crate::output::say;
+use crate::output::print_line;
 use crate::python::Python;
 use crate::workspace::Workspace;
 
-/// Written last: an environment without it was interrupted, and is made anew.
+/// The file that is written last. If it is missing, the installation was interrupted, and is done again.
 const STAMP: &str = "installed";
 
 /// A virtual environment.
@@ -19,20 +19,20 @@ const STAMP: &str = "installed";
 pub(crate) struct Environment {
     folder: PathBuf,
     name: &'static str,
-    /// What pip is told to install.
+    /// The packages to install, as arguments of pip.
     packages: Vec<String>,
-    /// What the stamp of a complete one says, in a line.
+    /// The packages in one line, which is the first line of the stamp.
     contents: String,
 }
 
 impl Environment {
-    /// One with a package, given as pip takes it.
+    /// An environment with one package, given as an argument of pip.
     pub(crate) fn of_package(workspace: &Workspace, name: &'static str, package: &str) -> Self {
         let packages = vec![package.to_owned()];
         Self { folder: folder(workspace).join(name), name, packages, contents: package.to_owned() }
     }
 
-    /// One with nothing in it.
+    /// An environment without packages.
     pub(crate) fn empty(workspace: &Workspace, name: &'static str) -> Self {
         Self {
             folder: folder(workspace).join(name),
@@ -42,7 +42,7 @@ impl Environment {
         }
     }
 
-    /// One with what a file of requirements lists.
+    /// An environment with the packages that a file of requirements lists.
     pub(crate) fn of_requirements(workspace: &Workspace, name: &'static str, file: &Path) -> Result<Self> {
         let text = fs::read_to_string(file)
             .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", file.display())))?;
@@ -52,21 +52,21 @@ impl Environment {
         Ok(Self { folder: folder(workspace).join(name), name, packages, contents })
     }
 
-    /// A program in it.
+    /// A command for a program of the environment.
     pub(crate) fn program(&self, name: &str) -> Command {
         Command::new(self.folder.join("bin").join(name))
     }
 
     fn is_complete(&self) -> bool {
         let stamp = fs::read_to_string(self.folder.join(STAMP)).unwrap_or_default();
-        // The Python it was made from may have been removed meanwhile.
+        // The Python that made the environment may have been removed meanwhile.
         let mut python = self.program("python");
         python.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         stamp.lines().next() == Some(&self.contents) && python.status().is_ok_and(|status| status.success())
     }
 
     fn make(&self, python: &Python) -> Result {
-        say(&format!("{}: installing for Python {}: {}", self.name, python.version(), self.contents));
+        print_line(&format!("{}: installing for Python {}: {}", self.name, python.version(), self.contents));
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder).map_err(|error| {
                 Failure::new(format!("cannot remove `{}`: {error}", self.folder.display()))
@@ -82,7 +82,8 @@ impl Environment {
         })
     }
 
-    /// pip repeats single requests itself; what it gives up on is mostly a network that was away for longer.
+    /// Installs the packages in up to 3 tries: pip retries single requests, but not for as long as a network may be
+    /// down.
     fn install_packages(&self) -> Result {
         const TRIES: u32 = 3;
         let mut tries = 1;
@@ -92,7 +93,7 @@ impl Environment {
             pip.args(["--retries", "5", "--timeout", "60"]).args(&self.packages);
             match self.run(&mut pip) {
                 Err(failure) if tries < TRIES => {
-                    say(&format!("{}: try {tries} of {TRIES}: {failure}", self.name));
+                    print_line(&format!("{}: try {tries} of {TRIES}: {failure}", self.name));
                     thread::sleep(Duration::from_secs(5 * u64::from(tries)));
                     tries += 1;
                 }
@@ -104,10 +105,10 @@ impl Environment {
     /// Runs a program with its output in a file beside the environment.
     fn run(&self, command: &mut Command) -> Result {
         let file = self.folder.with_file_name(format!("{}.log", self.name));
-        let told =
+        let failure =
             |error: std::io::Error| Failure::new(format!("cannot write `{}`: {error}", file.display()));
-        let log = File::create(&file).map_err(told)?;
-        let errors = log.try_clone().map_err(told)?;
+        let log = File::create(&file).map_err(failure)?;
+        let errors = log.try_clone().map_err(failure)?;
         let ran = command.stdin(Stdio::null()).stdout(log).stderr(errors).status();
         let status = ran.map_err(|error| Failure::new(format!("cannot run {command:?}: {error}")))?;
         if status.success() {
@@ -122,14 +123,14 @@ impl Environment {
     }
 }
 
-/// Makes those that are missing, all at once; when none is, that costs a few milliseconds.
+/// Makes the environments that are missing, all at once. Takes a few milliseconds if none is missing.
 pub(crate) fn install(workspace: &Workspace, environments: &[Environment]) -> Result {
     let all = folder(workspace);
-    let told = |error: std::io::Error| Failure::new(format!("cannot use `{}`: {error}", all.display()));
-    fs::create_dir_all(&all).map_err(told)?;
-    // Somebody else may be at it: then theirs is waited for.
-    let lock = File::create(all.join("lock")).map_err(told)?;
-    lock.lock().map_err(told)?;
+    let failure = |error: std::io::Error| Failure::new(format!("cannot use `{}`: {error}", all.display()));
+    fs::create_dir_all(&all).map_err(failure)?;
+    // Another process may be installing the same environments: the lock waits for it.
+    let lock = File::create(all.join("lock")).map_err(failure)?;
+    lock.lock().map_err(failure)?;
 
     let missing = environments.iter().filter(|environment| !environment.is_complete()).collect::<Vec<_>>();
     if missing.is_empty() {
@@ -138,7 +139,7 @@ pub(crate) fn install(workspace: &Workspace, environments: &[Environment]) -> Re
     let python = Python::find()?;
     thread::scope(|scope| {
         let installations = missing.iter().map(|environment| scope.spawn(|| environment.make(&python)));
-        // All are started before the first is waited for.
+        // Starts all installations before waiting for the first.
         let installations = installations.collect::<Vec<_>>();
         installations.into_iter().try_for_each(|installation| {
             installation.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")))

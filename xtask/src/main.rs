@@ -1,4 +1,4 @@
-//! The workspace's own commands; `cargo xtask` without arguments lists them.
+//! The commands of the workspace: `cargo xtask` without arguments lists them.
 
 mod bench;
 mod check;
@@ -29,7 +29,7 @@ Commands:
   test [--no-e2e] [FILTER…]  Install the needed tools, then check and test everything, or run the tests that match
   verify                     Check everything that needs no tests, with cargo-deny and cargo-hack
   e2e [FILTER…]              Run the worker against the real orchestrators
-  check                      Check the rules of the workspace that cargo does not know; takes a second
+  check                      Check the rules of the workspace that cargo does not check; takes a second
   python [ARGUMENT…]         Build, check and test the Python package; arguments are passed to pytest
   setup                      Install the real orchestrators, an S3 and Python's tools into `target/venvs`
   bench [files|python] […]   Run the benchmarks, in release mode
@@ -41,8 +41,8 @@ fn main() -> ExitCode {
     match run(&verb, &arguments.collect::<Vec<_>>()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !failure.is_told() {
-                output::say(&failure.to_string());
+            if !failure.is_printed() {
+                output::print_line(&failure.to_string());
             }
             ExitCode::from(failure.code())
         }
@@ -52,14 +52,14 @@ fn main() -> ExitCode {
 fn run(verb: &str, arguments: &[String]) -> Result {
     match verb {
         "test" => test::run(&Workspace::load()?, arguments),
-        "verify" => none(arguments).and_then(|()| verify::run(&Workspace::load()?)),
+        "verify" => expect_none(arguments).and_then(|()| verify::run(&Workspace::load()?)),
         "e2e" => e2e::run(&Workspace::load()?, arguments),
-        "check" => none(arguments).and_then(|()| check::run(&Workspace::load()?)),
+        "check" => expect_none(arguments).and_then(|()| check::run(&Workspace::load()?)),
         "python" => package::run(&Workspace::load()?, arguments),
-        "setup" => none(arguments).and_then(|()| setup::run(&Workspace::load()?)),
+        "setup" => expect_none(arguments).and_then(|()| setup::run(&Workspace::load()?)),
         "bench" => bench::run(&Workspace::load()?, arguments),
         "help" | "-h" | "--help" => {
-            output::show(USAGE);
+            output::print_to_stdout(USAGE);
             Ok(())
         }
         "" => Err(Failure::usage(USAGE.to_owned())),
@@ -67,7 +67,7 @@ fn run(verb: &str, arguments: &[String]) -> Result {
     }
 }
 
-fn none(arguments: &[String]) -> Result {
+fn expect_none(arguments: &[String]) -> Result {
     match arguments {
         [] => Ok(()),
         [first, ..] => Err(Failure::usage(format!("unexpected argument `{first}`\n\n{USAGE}"))),

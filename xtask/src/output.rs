@@ -4,22 +4,22 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// Prints a line with a prefix that tells it apart from the output of other programs.
-pub(crate) fn say(text: &str) {
+/// Prints a line on standard error, with a prefix that distinguishes it from the output of other programs.
+pub(crate) fn print_line(text: &str) {
     eprintln!("xtask: {}", text.trim_end());
 }
 
 /// Prints the output of a program that ran beside others, in one piece.
-pub(crate) fn show_whole(parts: &[&[u8]]) {
+pub(crate) fn print_output(parts: &[&[u8]]) {
     let mut errors = io::stderr().lock();
     for part in parts {
-        // An error means that nobody reads the output any more.
+        // An error means that the output is no longer read.
         let _ = errors.write_all(part);
     }
 }
 
 /// Prints requested output, such as the usage, on standard output.
-pub(crate) fn show(text: &str) {
+pub(crate) fn print_to_stdout(text: &str) {
     print!("{text}");
 }
 

@@ -1,4 +1,4 @@
-//! The Python package: its wheel, built and installed as a user would, and everything that is checked with it.
+//! The Python package: builds and installs the wheel as a user would, and runs all checks and tests of the package.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,13 +11,13 @@ use crate::workspace::Workspace;
 
 const CRATE: &str = "crates/python";
 
-/// The environment with the tools and the test dependencies, which the wheel is installed into.
+/// Returns the environment with the tools and the test dependencies; the wheel is installed in it.
 pub(crate) fn environment(workspace: &Workspace) -> Result<Environment> {
     let requirements = workspace.root().join(CRATE).join("tests/requirements.txt");
     Environment::of_requirements(workspace, "python-package", &requirements)
 }
 
-/// `cargo xtask python`: the package alone. With arguments, which are pytest's, only its tests.
+/// `cargo xtask python`: checks and tests the package. With arguments, which are passed to pytest, runs only its tests.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let mut steps = Steps::begin();
     let environment = [environment(workspace)?];
@@ -47,18 +47,18 @@ pub(crate) fn test(steps: &mut Steps, workspace: &Workspace, environment: &Envir
     steps.program("Python: lints", &mut tool("ruff", &["check", "."]))?;
     let types = ["python/avtomatika_worker", "tests/snippets/usage.py"];
     steps.program("Python: mypy", &mut tool("mypy", &types))?;
-    // It asks an interpreter what is installed, and would take the system's.
+    // By default, pyright looks for packages in the system's Python.
     let python = environment.program("python");
     let mut pyright = tool("basedpyright", &types);
     steps.program("Python: pyright", pyright.arg("--pythonpath").arg(python.get_program()))?;
     let stubs = ["-m", "mypy.stubtest", "avtomatika_worker"];
     steps.program("Python: stubs", &mut tool("python", &stubs))?;
-    // They mostly wait. The package alone is what they share.
+    // Tests mostly wait, and share nothing but the installed package.
     steps.program("Python: tests", &mut tool("python", &["-m", "pytest", "--numprocesses=4"]))
 }
 
-/// What the worker and the real orchestrators promise each other is tested once more, with a worker that is written in
-/// Python. What the Rust one is tested with alone is the core's.
+/// Tests a worker written in Python with the real orchestrators. Only the tests that depend on the Python code are run:
+/// the others test the core, which they do with the Rust worker.
 pub(crate) fn test_against_orchestrators(
     steps: &mut Steps,
     workspace: &Workspace,
@@ -72,7 +72,7 @@ pub(crate) fn test_against_orchestrators(
         command.arg(crate::test::binaries(workspace));
         command
     } else {
-        // All of the workspace, as the step that runs all tests: built alone, `e2e` would be compiled once more.
+        // The whole workspace, as in the step that runs all tests: built alone, `e2e` would be compiled again.
         let packages = ["test", "--workspace", "--exclude", "avtomatika-worker", "--test", "it", "--"];
         workspace.cargo(packages.into_iter().chain(["--test-threads=6"]).chain(GROUPS))
     };
@@ -80,7 +80,7 @@ pub(crate) fn test_against_orchestrators(
     steps.program("Python: real orchestrators", &mut tests)
 }
 
-/// A program that starts the conformance worker, as those who start one by its path need it.
+/// Writes a script that starts the conformance worker, for tests that start a program by its path. Returns its path.
 fn launcher(workspace: &Workspace, environment: &Environment) -> Result<PathBuf> {
     let path = workspace.target().join("conformance_worker.sh");
     let python = environment.program("python");
@@ -103,7 +103,7 @@ pub(crate) fn install_wheel(
 ) -> Result {
     let folder = workspace.target().join("wheels");
     if folder.exists() {
-        // An older version's would be installed, too.
+        // The wheel of an older version would be installed, too.
         fs::remove_dir_all(&folder)
             .map_err(|error| Failure::new(format!("cannot remove `{}`: {error}", folder.display())))?;
     }
@@ -118,8 +118,9 @@ pub(crate) fn install_wheel(
 }
 
 fn wheel(folder: &Path) -> Result<PathBuf> {
-    let told = |error: std::io::Error| Failure::new(format!("cannot read `{}`: {error}", folder.display()));
-    let mut files = fs::read_dir(folder).map_err(told)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let failure =
+        |error: std::io::Error| Failure::new(format!("cannot read `{}`: {error}", folder.display()));
+    let mut files = fs::read_dir(folder).map_err(failure)?.filter_map(|entry| Some(entry.ok()?.path()));
     let wheel = files.find(|path| path.extension().is_some_and(|extension| extension == "whl"));
     wheel.ok_or_else(|| Failure::new(format!("there is no wheel in `{}`", folder.display())))
 }

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::failure::{Failure, Result};
-use crate::output::say;
+use crate::output::print_line;
 
-/// In the order of preference: 1.0b12 and 1.0b30 were published for 3.11.
+/// The names to try, in order of preference: 1.0b12 and 1.0b30 were published for Python 3.11.
 const NAMES: [&str; 5] = ["python3.11", "python3.12", "python3.13", "python3.14", "python3"];
 
-const OLDEST: (u32, u32) = (3, 11);
+/// The oldest version that can be used.
+const MIN_VERSION: (u32, u32) = (3, 11);
 
 /// A Python of the system.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// Finds one, and on Debian as root installs what it lacks.
+    /// Finds a Python. On Debian as root, installs the packages that it lacks.
     pub(crate) fn find() -> Result<Self> {
         let before = Self::best();
         if let Some(python) = before.as_ref().filter(|python| python.makes_environments) {
@@ -34,19 +35,19 @@ impl Python {
         after.ok_or_else(|| Failure::new(advice(before.as_ref())))
     }
 
-    /// Makes an environment in `folder`.
+    /// Returns the command that makes an environment in `folder`.
     pub(crate) fn make_environment(&self, folder: &Path) -> Command {
         let mut command = Command::new(self.name);
         command.args(["-m", "venv"]).arg(folder);
         command
     }
 
-    /// As written in a stamp: an environment is bound to the version that made it.
+    /// The version, as it is written in a stamp: an environment works only with the version that made it.
     pub(crate) fn version(&self) -> String {
         format!("{}.{}", self.version.0, self.version.1)
     }
 
-    /// The first that is complete, else the first that is new enough.
+    /// Returns the first Python that can make environments, else the first that is new enough.
     fn best() -> Option<Self> {
         let mut found = NAMES.iter().filter_map(|name| Self::look_at(name)).collect::<Vec<_>>();
         let complete = found.iter().position(|python| python.makes_environments);
@@ -56,15 +57,15 @@ impl Python {
     fn look_at(name: &'static str) -> Option<Self> {
         let version = ask(name, "import sys; print(*sys.version_info[:2])")?;
         let version = parse(&String::from_utf8_lossy(&version.stdout))?;
-        // On Debian `venv` is there without `ensurepip`, and fails half-way.
+        // Debian installs `venv` without `ensurepip`, so that making an environment fails half-way.
         let makes_environments = ask(name, "import venv, ensurepip").is_some();
-        (version >= OLDEST).then_some(Self { name, version, makes_environments })
+        (version >= MIN_VERSION).then_some(Self { name, version, makes_environments })
     }
 }
 
 fn ask(name: &str, program: &str) -> Option<Output> {
-    let asked = Command::new(name).args(["-c", program]).stdin(Stdio::null()).output().ok()?;
-    asked.status.success().then_some(asked)
+    let output = Command::new(name).args(["-c", program]).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then_some(output)
 }
 
 fn parse(version: &str) -> Option<(u32, u32)> {
@@ -82,7 +83,7 @@ fn advice(found: Option<&Python>) -> String {
         None => format!(
             "no Python {}.{} or newer: the real orchestrators and a part of this project are Python\n\
              hint: install one, or leave these out with `cargo xtask test --no-e2e`",
-            OLDEST.0, OLDEST.1
+            MIN_VERSION.0, MIN_VERSION.1
         ),
     }
 }
@@ -94,12 +95,12 @@ fn is_debian_root() -> bool {
 }
 
 fn install_with_apt(found: Option<&Python>) -> Result {
-    // The package of that version where there is one, else the system's own.
+    // The package for this version if it exists, else the one for the system's Python.
     let exact = found.map(|python| format!("python{}-venv", python.version()));
     let packages = exact.iter().map(String::as_str).chain(["python3-venv"]);
     let mut last = apt_get(&["update"]);
     for package in packages {
-        say(&format!("Python: installing {package} with apt-get"));
+        print_line(&format!("Python: installing {package} with apt-get"));
         last = apt_get(&["install", "--yes", "--no-install-recommends", package]);
         if last.is_ok() {
             break;
@@ -115,8 +116,8 @@ fn apt_get(arguments: &[&str]) -> Result {
     if ran.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&ran.stderr);
-    Err(Failure::new(format!("`apt-get {}` failed: {}", arguments.join(" "), said.trim())))
+    let errors = String::from_utf8_lossy(&ran.stderr);
+    Err(Failure::new(format!("`apt-get {}` failed: {}", arguments.join(" "), errors.trim())))
 }
 
 #[cfg(test)]
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn versions_are_compared_by_number() {
         assert_eq!(parse("3 11\n"), Some((3, 11)));
-        assert!(parse("3 9\n").unwrap() < OLDEST);
+        assert!(parse("3 9\n").unwrap() < MIN_VERSION);
         assert_eq!(parse("nonsense"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: installs what the tests need and cargo does not bring.
+//! `cargo xtask setup`: installs the tools of the tests that cargo does not install.
 
 use crate::environment;
 use crate::failure::Result;

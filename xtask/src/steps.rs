@@ -1,4 +1,5 @@
-//! Steps one after another: each is announced, timed, and the first that fails ends it. Others may go on aside meanwhile.
+//! The steps of a command, run one after another. Each is announced and timed; the first that fails ends the command.
+//! Further steps may run on another thread meanwhile.
 
 use std::io;
 use std::path::Path;
@@ -8,22 +9,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::failure::{Failure, Result};
-use crate::output::{readable, say, show_whole};
+use crate::output::{print_line, print_output, readable};
 
 #[derive(Debug)]
 pub(crate) struct Steps {
     all: Arc<All>,
-    /// Whether others go on meanwhile: then the output of a program is shown when it has ended, in one piece.
+    /// Whether these steps run beside others. The output of each program is then printed in one piece, at its end.
     are_aside: bool,
 }
 
-/// The steps of a command, those that go on aside included.
+/// All steps of a command, including those on another thread.
 #[derive(Debug)]
 struct All {
     start: Instant,
-    /// The number of those begun.
+    /// The number of steps begun.
     count: AtomicUsize,
-    /// Those left out, to be named once more at the end.
+    /// The names of skipped steps, which are listed at the end.
     skipped: Mutex<Vec<String>>,
 }
 
@@ -33,42 +34,43 @@ impl Steps {
         Self { all: Arc::new(all), are_aside: false }
     }
 
-    /// Steps of the same command that go on beside these, on another thread.
+    /// Returns steps of the same command that run beside these, on another thread.
     pub(crate) fn aside(&self) -> Self {
         Self { all: self.all.clone(), are_aside: true }
     }
 
-    /// Runs a program as the step `name`; its output goes where ours goes, at once or, aside, at its end.
+    /// Runs a program as the step `name`. Its output is printed at once, or at its end if these steps run beside
+    /// others.
     pub(crate) fn program(&mut self, name: &str, command: &mut Command) -> Result {
         let line = as_typed(command);
         let is_aside = self.are_aside;
         self.step(name, &line, || if is_aside { run_aside(command, &line) } else { run(command, &line) })
     }
 
-    /// Runs the last program. Nothing is said after it, so that what it says in the end comes last.
+    /// Runs the last program. Nothing is printed after it, so that its last lines are the last ones.
     pub(crate) fn last_program(&mut self, name: &str, command: &mut Command) -> Result {
         let line = as_typed(command);
         self.end();
         self.announce(name, &line);
-        run(command, &line).map_err(|failure| told(failure, name, &line))
+        run(command, &line).map_err(|failure| print_failure(failure, name, &line))
     }
 
-    /// Does `work` as the step `name`, which `again` repeats alone.
+    /// Does `work` as the step `name`. `again` is the command that runs only this step.
     pub(crate) fn step<T>(&mut self, name: &str, again: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.announce(name, again);
         let start = Instant::now();
-        let done = work().map_err(|failure| told(failure, name, again))?;
-        say(&format!("{name}: done in {}", readable(start.elapsed())));
+        let done = work().map_err(|failure| print_failure(failure, name, again))?;
+        print_line(&format!("{name}: done in {}", readable(start.elapsed())));
         Ok(done)
     }
 
-    /// Leaves a step out and says why.
+    /// Skips a step, and prints the reason.
     pub(crate) fn skip(&mut self, name: &str, why: &str) {
-        say(&format!("{name}: SKIPPED, {why}"));
+        print_line(&format!("{name}: SKIPPED, {why}"));
         self.all.skipped.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
     }
 
-    /// Says how long it took, and what was left out.
+    /// Prints the total time and the skipped steps.
     pub(crate) fn end(&self) {
         let skipped = self.all.skipped.lock().unwrap_or_else(PoisonError::into_inner);
         let skipped = match skipped.join(", ") {
@@ -76,12 +78,12 @@ impl Steps {
             names => format!(", skipped: {names}"),
         };
         let count = self.all.count.load(Ordering::Relaxed);
-        say(&format!("{count} steps done in {}{skipped}", readable(self.all.start.elapsed())));
+        print_line(&format!("{count} steps done in {}{skipped}", readable(self.all.start.elapsed())));
     }
 
     fn announce(&mut self, name: &str, again: &str) {
         let number = self.all.count.fetch_add(1, Ordering::Relaxed) + 1;
-        say(&format!("{number}. {name}: {again}"));
+        print_line(&format!("{number}. {name}: {again}"));
     }
 }
 
@@ -92,7 +94,7 @@ fn run(command: &mut Command, line: &str) -> Result {
 fn run_aside(command: &mut Command, line: &str) -> Result {
     let ended = command.output();
     if let Ok(ended) = &ended {
-        show_whole(&[&ended.stdout, &ended.stderr]);
+        print_output(&[&ended.stdout, &ended.stderr]);
     }
     judge(ended.map(|ended| ended.status), line)
 }
@@ -105,13 +107,13 @@ fn judge(ended: io::Result<ExitStatus>, line: &str) -> Result {
     }
 }
 
-/// Says at once what failed, since another thread may be waited for before we end.
-fn told(failure: Failure, name: &str, again: &str) -> Failure {
-    say(&format!("{name}: FAILED: {failure}\nhint: just this step again: {again}"));
-    failure.already_told()
+/// Prints a failure at once: the command ends only when the steps on the other thread have ended, too.
+fn print_failure(failure: Failure, name: &str, again: &str) -> Failure {
+    print_line(&format!("{name}: FAILED: {failure}\nhint: to run only this step again: {again}"));
+    failure.mark_printed()
 }
 
-/// The command as one would type it, with the variables set for it.
+/// Returns a command as one would type it, with its environment variables.
 fn as_typed(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
         Some(format!("{}={}", name.to_string_lossy(), quoted(&value?.to_string_lossy())))
@@ -120,7 +122,7 @@ fn as_typed(command: &Command) -> String {
     variables.chain([program(command)]).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
-/// `cargo` by its name, whichever it is; anything else by where it is.
+/// Returns the program of a command: `cargo` without its path, any other program with its path.
 fn program(command: &Command) -> String {
     let path = Path::new(command.get_program());
     if path.file_name().is_some_and(|name| name == "cargo") {
@@ -139,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_says_how_it_is_typed() {
+    fn a_command_is_shown_as_it_is_typed() {
         let mut command = Command::new("/somewhere/cargo");
         command.args(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
         assert_eq!(as_typed(&command), "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps");

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: installs what is needed, then checks and tests everything.
+//! `cargo xtask test`: installs the needed tools, then checks and tests everything.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let options = Options::parse(arguments)?;
     let mut steps = Steps::begin();
     let (options, environments) = (&options, &options.environments(workspace)?);
-    // What is in them comes from the network while the compiler is busy.
+    // The packages are downloaded while the compiler is busy.
     thread::scope(|scope| {
         let setup = options.e2e.then(|| scope.spawn(|| environment::install(workspace, environments)));
-        // A filter is for working on something: then the rest is left out.
+        // A filter is used while working on one thing, so the other checks are left out.
         if options.filters.is_empty() {
             checks::run(&mut steps, workspace)?;
             verify::cargo(&mut steps, workspace)?;
@@ -32,7 +32,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
                 || setup.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")));
             steps.step("peers and Python's tools", "cargo xtask setup", installed)?;
         }
-        // Tests mostly wait, and compilers do not: both at once take little longer than either.
+        // Tests mostly wait, and compilers do not: running both at once takes little longer than either alone.
         let aside = steps.aside();
         let package = environments.first();
         let others = scope.spawn(move || beside_the_tests(aside, workspace, options, package));
@@ -69,7 +69,7 @@ fn python_package(
             package::test(steps, workspace, environment)?;
             package::test_against_orchestrators(steps, workspace, environment)
         }
-        // A filter is one of Rust's tests; `cargo xtask python FILTER` is there for Python's.
+        // A filter selects Rust tests; `cargo xtask python FILTER` runs Python tests.
         Some(_) => Ok(()),
         None => {
             steps.skip("Python package", "it needs Python and the network: cargo xtask python");
@@ -78,8 +78,8 @@ fn python_package(
     }
 }
 
-/// The programs that tests start, and the tests. All of the workspace at once: parts of it, built alone, would choose other
-/// features for what they depend on, and everything would be compiled once more.
+/// Builds the programs that tests start, and the tests. Builds the whole workspace at once: a package built alone would
+/// get dependencies with other features, so that they would be compiled again.
 fn build(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Result {
     steps.program("programs", &mut workspace.cargo(["build", "--workspace", "--bins", "--examples"]))?;
     if workspace.has_cargo("nextest") {
@@ -94,7 +94,8 @@ fn build(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Res
     Ok(())
 }
 
-/// The list of the tests' programs. With it they are run without cargo, which would wait for the compiler of the wheel.
+/// Returns the path of the list of test programs. With this list nextest runs them without cargo, which would wait
+/// until the wheel is compiled.
 pub(crate) fn binaries(workspace: &Workspace) -> PathBuf {
     workspace.target().join("nextest-binaries.json")
 }
@@ -107,7 +108,7 @@ fn tests(workspace: &Workspace, options: &Options<'_>) -> Command {
     }
     let mut command =
         workspace.cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);
-    // As many as `.config/nextest.toml` has at once: tests mostly wait.
+    // The same number of threads as in `.config/nextest.toml`: tests mostly wait.
     command.args(options.excluded()).args(["--", "--test-threads=6"]).args(&options.filters);
     command
 }
@@ -119,7 +120,7 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    /// The package's own, then the orchestrators'; none without Python.
+    /// Returns the environment of the Python package, then those of the peers; no environments with `--no-e2e`.
     fn environments(&self, workspace: &Workspace) -> Result<Vec<Environment>> {
         if !self.e2e {
             return Ok(Vec::new());
@@ -129,7 +130,7 @@ impl<'a> Options<'a> {
         Ok(environments)
     }
 
-    /// What cargo is told to leave out.
+    /// Returns the arguments that exclude packages.
     fn excluded(&self) -> &[&'static str] {
         if self.e2e { &[] } else { &["--exclude", "e2e"] }
     }
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters_and_options_are_told_apart() {
+    fn filters_and_options_are_distinguished() {
         let arguments = ["--no-e2e", "backoff"].map(String::from);
         let options = Options::parse(&arguments).unwrap();
         assert_eq!(options, Options { e2e: false, filters: vec!["backoff"] });

@@ -1,11 +1,11 @@
-//! `cargo xtask verify`: all that is checked without running tests.
+//! `cargo xtask verify`: all checks that run no tests.
 
 use crate::checks;
 use crate::failure::Result;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
-/// The features of the worker that are checked without cargo-hack: none of them, then each on its own.
+/// The features of the worker that are checked without cargo-hack: first no feature, then each one alone.
 const WORKER_FEATURES: [&str; 4] = ["", "durable", "event-schemas", "s3"];
 
 pub(crate) fn run(workspace: &Workspace) -> Result {
@@ -32,7 +32,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     Ok(())
 }
 
-/// What cargo itself checks: formatting, lints, documentation.
+/// Runs the checks of cargo itself: formatting, lints, documentation.
 pub(crate) fn cargo(steps: &mut Steps, workspace: &Workspace) -> Result {
     if workspace.has_cargo("fmt") {
         steps.program("format", &mut workspace.cargo(["fmt", "--all", "--check"]))?;

@@ -20,9 +20,9 @@ impl Workspace {
         let root =
             Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace");
         let mut workspace = Self { root: root.to_owned(), metadata: Value::Null };
-        let mut asked = workspace.cargo(["metadata", "--format-version", "1", "--no-deps"]);
-        asked.stderr(Stdio::inherit());
-        let answer = asked.output().map_err(|error| Failure::new(format!("cannot run cargo: {error}")))?;
+        let mut command = workspace.cargo(["metadata", "--format-version", "1", "--no-deps"]);
+        command.stderr(Stdio::inherit());
+        let answer = command.output().map_err(|error| Failure::new(format!("cannot run cargo: {error}")))?;
         if !answer.status.success() {
             return Err(Failure::of_program("`cargo metadata` failed", answer.status));
         }
@@ -53,10 +53,10 @@ impl Workspace {
         command
     }
 
-    /// Returns true if `cargo <tool>` is installed; a minimal Rust lacks even some of its own tools.
+    /// Returns whether `cargo <tool>` is installed: a minimal installation of Rust has neither rustfmt nor clippy.
     pub(crate) fn has_cargo(&self, tool: &str) -> bool {
-        let mut asked = self.cargo([tool, "--version"]);
-        asked.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        asked.status().is_ok_and(|status| status.success())
+        let mut command = self.cargo([tool, "--version"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
     }
 }

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_terminal_that_can_is_redrawn() {
+    fn only_capable_terminals_are_redrawn() {
         for (terminal, kind, redraws) in [
             (true, Some("xterm-256color"), true),
             (true, Some("dumb"), false),

@@ -8,7 +8,7 @@ from avtomatika.config import Config
 from avtomatika.storage import MemoryStorage
 from served import params_of, passed_on, serve, timeout_of
 
-# Two queued tasks of one priority break the queue of this version's memory storage.
+# The queue of this version's memory storage breaks if two queued tasks have the same priority.
 order = itertools.count(1)
 
 generic = StateMachineBlueprint(name="generic", api_version="v1", api_endpoint="/jobs/generic")
@@ -16,8 +16,8 @@ review = StateMachineBlueprint(name="review", api_version="v1", api_endpoint="/j
 two_steps = StateMachineBlueprint(name="two_steps", api_version="v1", api_endpoint="/jobs/two_steps")
 
 
-# No handler awaits: this version's memory storage loses jobs that arrive meanwhile. The transitions are
-# written out in each, because the engine reads them from the source to find states that nothing leads to.
+# No handler awaits, because this version's memory storage loses jobs that arrive meanwhile. Each handler spells out
+# its transitions, because the engine reads them from the source to find unreachable states.
 @generic.handler_for("start", is_start=True)
 async def dispatch(initial_data, actions):
     actions.dispatch_task(
@@ -31,7 +31,7 @@ async def dispatch(initial_data, actions):
 
 @review.handler_for("start", is_start=True)
 async def dispatch_for_review(initial_data, actions):
-    """A job of this blueprint is finished only if the custom status was taken as the transition of its name."""
+    """Finishes a job only if the custom status is taken as the transition of the same name."""
     actions.dispatch_task(
         task_type=initial_data["task"],
         params=params_of(initial_data),

@@ -12,8 +12,7 @@ review = Blueprint(name="review", api_version="v1", api_endpoint="/jobs/review")
 two_steps = Blueprint(name="two_steps", api_version="v1", api_endpoint="/jobs/two_steps")
 
 
-# The transitions are written out in each, because the engine reads them from the source to find states
-# that nothing leads to.
+# Each handler spells out its transitions, because the engine reads them from the source to find unreachable states.
 @generic.handler(is_start=True)
 async def dispatch(initial_data, actions):
     actions.dispatch_task(
@@ -26,7 +25,7 @@ async def dispatch(initial_data, actions):
 
 @review.handler(is_start=True)
 async def dispatch_for_review(initial_data, actions):
-    """A job of this blueprint is finished only if the custom status was taken as the transition of its name."""
+    """Finishes a job only if the custom status is taken as the transition of the same name."""
     actions.dispatch_task(
         task_type=initial_data["task"],
         params=params_of(initial_data),

@@ -29,7 +29,7 @@ fn python_of(environment: &str) -> PathBuf {
     }
 }
 
-/// Returns the path of the program `conformance_worker`.
+/// Returns the path of the program in `CONFORMANCE_WORKER`, by default that of our `conformance_worker`.
 ///
 /// # Panics
 /// When it is not built.

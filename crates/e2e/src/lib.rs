@@ -1,9 +1,9 @@
 //! Fixtures for tests of the worker against the real orchestrators: they start, drive and kill both.
 //!
-//! * [`Orchestrator`]: one of the two published orchestrators, in a process of its own. [`OrchestratorOptions`] changes its
-//!   settings.
+//! * [`Orchestrator`]: one of the two published orchestrators, in a process of its own. [`OrchestratorOptions`] changes
+//!   its   settings.
 //! * [`Worker`]: the program `conformance_worker`, started as a user would start it.
-//! * [`Storage`]: an S3 with a bucket, ours or moto's.
+//! * [`Storage`]: an S3 storage with a bucket, our own or moto.
 //! * [`Process`]: a child program, with the lines it prints.
 //! * [`until`]: waits for a condition, with a time limit; nothing here sleeps for a fixed time.
 //!

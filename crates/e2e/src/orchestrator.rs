@@ -19,8 +19,8 @@ use crate::wait::{LIMIT, until, within};
 
 const CLIENT_TOKEN: &str = "token-of-the-client";
 
-/// Ports below the range that the system uses for outgoing connections: so no connection of another test takes the port
-/// while the orchestrator is down, and no worker that connects to it reaches itself.
+/// The ports to choose from, below the range that the system uses for outgoing connections. So while an orchestrator is
+/// down, no connection of another test can take its port, and a worker that connects to it cannot reach itself.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// The settings of an orchestrator.
@@ -72,7 +72,7 @@ impl OrchestratorOptions {
         self
     }
 
-    /// Limits the rate of workers' requests, which is the default of both orchestrators.
+    /// Turns on the limits on the rate of workers' requests, which are on by default in both orchestrators.
     pub fn rate_limited(mut self) -> Self {
         self.rate_limited = true;
         self
@@ -84,7 +84,7 @@ impl OrchestratorOptions {
         self
     }
 
-    /// Sets the storage of its files, which it compares with that of its workers.
+    /// Sets the storage for its files. The orchestrator compares it with that of its workers.
     pub fn storage(mut self, storage: &Storage) -> Self {
         self.storage = storage.variables().to_vec();
         self
@@ -93,7 +93,7 @@ impl OrchestratorOptions {
     /// Starts it on a free port and waits until it listens.
     pub fn start(self) -> Orchestrator {
         let mut orchestrator = self.reserve();
-        // The port was free a moment ago; if another program has taken it meanwhile, the next one is tried.
+        // The port was free a moment ago. If another program has taken it meanwhile, another port is tried.
         for _ in 0..4 {
             if orchestrator.launch() {
                 return orchestrator;
@@ -135,12 +135,12 @@ pub struct Orchestrator {
 }
 
 impl Orchestrator {
-    /// Starts one on a free port and waits until it listens.
+    /// Starts an orchestrator with the default settings on a free port, and waits until it listens.
     pub fn start(version: Version) -> Self {
         OrchestratorOptions::new(version).start()
     }
 
-    /// Chooses a port, without starting the orchestrator.
+    /// Chooses a port for an orchestrator with the default settings, without starting it.
     pub fn reserve(version: Version) -> Self {
         OrchestratorOptions::new(version).reserve()
     }
@@ -166,7 +166,7 @@ impl Orchestrator {
         self.running().resume();
     }
 
-    /// Kills it like a crash; its state is lost.
+    /// Kills it, as in a crash; its state is lost.
     pub fn stop(&mut self) {
         self.process = None;
     }
@@ -182,7 +182,7 @@ impl Orchestrator {
         self.jobs.submit("generic", &json!({ "initial_data": { "task": task, "params": params } }))
     }
 
-    /// Submits a job whose task may take this many seconds; 1.0b30 sends the limit to the worker.
+    /// Submits a job whose task has a time limit in seconds; 1.0b30 sends the limit to the worker.
     pub fn submit_limited(&self, task: &str, params: &Value, seconds: f64) -> JobId {
         let initial_data = json!({ "task": task, "params": params, "timeout": seconds });
         self.jobs.submit("generic", &json!({ "initial_data": initial_data, "result_timeout": seconds }))
@@ -242,7 +242,7 @@ impl Orchestrator {
         self.jobs.workers()
     }
 
-    /// Returns the worker with this id; `None` also while the orchestrator does not answer.
+    /// Returns the worker with this id; `None` if it is unknown, or while the orchestrator does not answer.
     pub fn worker(&self, id: &str) -> Option<Value> {
         self.workers().into_iter().find(|worker| worker["worker_id"] == id)
     }
@@ -259,7 +259,7 @@ impl Orchestrator {
         })
     }
 
-    /// Waits until this many tasks were given to workers since its last start.
+    /// Waits until this many tasks have been given to workers since its last start.
     pub fn wait_for_dispatches(&self, count: usize) {
         until(&format!("{count} tasks are with workers"), LIMIT, || {
             (self.count(Request::is_dispatch) >= count).then_some(())
@@ -287,7 +287,7 @@ impl Orchestrator {
         self.requests().iter().filter(|request| wanted(request)).count()
     }
 
-    /// Returns its log, complete up to this call. The thread that reads the log may be behind, so this waits for it.
+    /// Returns its log, complete up to this call: waits for the thread that reads the log.
     fn complete_log(&self) -> Option<&Log> {
         let log = self.process.as_ref()?.log();
         let mark = format!("{MARK}{:016x}", fastrand::u64(..));

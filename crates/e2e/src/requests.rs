@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::process::Log;
 
-/// The beginning of the paths of our own requests, which only mark a position in the log.
+/// The beginning of the paths of the fixtures' own requests, which only mark a position in the log.
 pub(crate) const MARK: &str = "/_worker/mark-";
 
 /// A worker's request, and the status of the answer.
@@ -58,7 +58,7 @@ impl Request {
         self.method == "PATCH"
     }
 
-    /// Whether it has a result.
+    /// Whether it delivers a result.
     pub fn is_result(&self) -> bool {
         self.path == "/_worker/tasks/result"
     }

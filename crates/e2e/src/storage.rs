@@ -1,4 +1,4 @@
-//! An S3 storage for files, ours or moto's, so that each test runs with both.
+//! An S3 storage for files, our own or moto, so that each test can run with both.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
@@ -31,7 +31,7 @@ pub enum StorageKind {
     Moto,
 }
 
-/// An S3 with the bucket `avtomatika-payloads`. Dropping it ends it.
+/// An S3 storage with the bucket `avtomatika-payloads`. Dropping it ends it.
 #[derive(Debug)]
 pub struct Storage {
     kind: StorageKind,
@@ -148,7 +148,7 @@ impl Storage {
     /// Creates a bucket.
     pub fn create_bucket(&self, name: &str) {
         match &self.server {
-            Server::Local(server, _) => alive(server.as_ref()).create_bucket(name).expect("a bucket"),
+            Server::Local(server, _) => running(server.as_ref()).create_bucket(name).expect("a bucket"),
             Server::Moto(agent, _) => {
                 let made =
                     agent.put(format!("{}/{name}", self.endpoint())).header(SIGNED.0, SIGNED.1).send_empty();
@@ -167,7 +167,7 @@ impl Storage {
         let bytes = bytes.into();
         match &self.server {
             Server::Local(server, runtime) => {
-                runtime.block_on(alive(server.as_ref()).put(bucket, key, bytes)).expect("it is written");
+                runtime.block_on(running(server.as_ref()).put(bucket, key, bytes)).expect("it is written");
             }
             Server::Moto(agent, _) => {
                 let put = agent
@@ -184,7 +184,7 @@ impl Storage {
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
         match &self.server {
             Server::Local(server, runtime) => {
-                runtime.block_on(alive(server.as_ref()).get(self.bucket(), key)).ok().map(Vec::from)
+                runtime.block_on(running(server.as_ref()).get(self.bucket(), key)).ok().map(Vec::from)
             }
             Server::Moto(agent, _) => {
                 let mut got = agent
@@ -202,7 +202,7 @@ impl Storage {
     pub fn delete(&self, key: &str) {
         match &self.server {
             Server::Local(server, _) => {
-                alive(server.as_ref()).delete(self.bucket(), key).expect("the bucket is there");
+                running(server.as_ref()).delete(self.bucket(), key).expect("the bucket is there");
             }
             Server::Moto(agent, _) => {
                 let deleted = agent.delete(self.url(self.bucket(), key)).header(SIGNED.0, SIGNED.1).call();
@@ -236,7 +236,7 @@ impl Storage {
     pub fn open_uploads(&self) -> Vec<String> {
         match &self.server {
             Server::Local(server, _) => {
-                alive(server.as_ref()).open_uploads(self.bucket()).expect("the bucket is there")
+                running(server.as_ref()).open_uploads(self.bucket()).expect("the bucket is there")
             }
             Server::Moto(agent, _) => {
                 let xml = text_of(agent, &format!("{}/{}?uploads", self.endpoint(), self.bucket()));
@@ -247,7 +247,7 @@ impl Storage {
 
     fn local(&self) -> &LocalS3 {
         match &self.server {
-            Server::Local(server, _) => alive(server.as_ref()),
+            Server::Local(server, _) => running(server.as_ref()),
             Server::Moto(..) => unreachable!("called for a local storage only"),
         }
     }
@@ -267,7 +267,7 @@ impl Drop for Storage {
     }
 }
 
-fn alive(server: Option<&LocalS3>) -> &LocalS3 {
+fn running(server: Option<&LocalS3>) -> &LocalS3 {
     server.expect("the server exists until the storage is dropped")
 }
 

@@ -20,20 +20,21 @@ pub struct WorkerOptions {
 }
 
 impl WorkerOptions {
-    /// A worker of this orchestrator, which need not be running yet.
+    /// The settings of a worker with this orchestrator, which need not be running yet.
     pub fn new(orchestrator: &Orchestrator) -> Self {
         Self::without_orchestrator()
             .with("ORCHESTRATOR_URL", &orchestrator.url())
             .with("WORKER_TOKEN", orchestrator.worker_token())
     }
 
-    /// A worker of all these orchestrators in the mode `FAILOVER`; the first one has the highest priority.
+    /// The settings of a worker with these orchestrators in the mode `FAILOVER`; the first one has the highest
+    /// priority.
     pub fn for_all(orchestrators: &[&Orchestrator]) -> Self {
         let weighted: Vec<_> = orchestrators.iter().map(|orchestrator| (*orchestrator, 1)).collect();
         Self::weighted(&weighted)
     }
 
-    /// A worker of all these orchestrators in the mode `FAILOVER`, with weights.
+    /// The settings of a worker with these orchestrators and weights, in the mode `FAILOVER`.
     pub fn weighted(orchestrators: &[(&Orchestrator, u32)]) -> Self {
         let entry = |(index, (orchestrator, weight)): (usize, &(&Orchestrator, u32))| {
             json!({
@@ -60,7 +61,7 @@ impl WorkerOptions {
             .with("WORKER_PORT", "0")
     }
 
-    /// The `WORKER_ID` it will have.
+    /// The `WORKER_ID` of the worker.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -94,7 +95,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker of this orchestrator, and waits until it would be given tasks.
+    /// Starts a worker with this orchestrator, and waits until the orchestrator would give tasks to it.
     pub fn start(orchestrator: &Orchestrator) -> Self {
         let worker = WorkerOptions::new(orchestrator).start();
         orchestrator.wait_for_worker(worker.id());

@@ -8,8 +8,8 @@
 //!                                                again, so a busy loop needs no wake-up
 //! ```
 //!
-//! The runtime's threads never take Python's lock, and no lock of this module is held while Python runs. At most as
-//! many tasks as there are slots are under way, so nothing here grows beyond that; log lines have a limit of their own.
+//! The runtime's threads never take Python's lock, and no lock of this module is held while Python runs. The number of
+//! slots limits the tasks under way, and with them the size of the mailbox; log lines have a limit of their own.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -65,7 +65,7 @@ impl Bridge {
         })
     }
 
-    /// A descriptor that is readable when there is something to drain.
+    /// A file descriptor that is readable when there is something to drain: the bell.
     pub(crate) fn fd(&self) -> RawFd {
         self.listener.as_raw_fd()
     }

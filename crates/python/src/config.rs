@@ -31,9 +31,10 @@ pub(crate) struct Config(Mutex<Inner>);
 #[derive(Clone)]
 struct Inner {
     config: WorkerConfig,
-    /// The generated id of the worker built last, or the one that was read, while `WORKER_ID` is not set.
+    /// The generated id, for as long as `WORKER_ID` is not set: that of the worker built last, or the one that was
+    /// read.
     generated: Option<WorkerId>,
-    /// The generated id was read by the program, so the next worker has to use it.
+    /// Whether the program has read the generated id, so that the next worker has to use it.
     is_known: bool,
 }
 

@@ -35,7 +35,7 @@ impl Task {
         self.on_loop
     }
 
-    /// Takes the runtime's end of the task; it is there only once.
+    /// Takes the runtime's end of the task; `None` if it was taken before.
     pub(crate) fn take(&self) -> Option<Outside> {
         self.outside.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

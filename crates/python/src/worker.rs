@@ -62,7 +62,7 @@ struct TaskSpec {
 impl Worker {
     /// Builds a worker with these tasks. Checks all options set in code; starts nothing.
     #[new]
-    #[pyo3(signature = (config, tasks, *, worker_type, max_concurrent_tasks, limits, skill_dependencies, capacity_checker, has_commands, tells_ignored))]
+    #[pyo3(signature = (config, tasks, *, worker_type, max_concurrent_tasks, limits, skill_dependencies, capacity_checker, has_commands, reports_ignored))]
     #[expect(
         clippy::too_many_arguments,
         reason = "they are the arguments of the Python class, its only caller"
@@ -76,7 +76,7 @@ impl Worker {
         skill_dependencies: BTreeMap<String, Vec<String>>,
         capacity_checker: Option<Py<PyAny>>,
         has_commands: bool,
-        tells_ignored: bool,
+        reports_ignored: bool,
     ) -> PyResult<Self> {
         let bridge = Arc::new(Bridge::new().map_err(|error| unexpected("the bridge cannot be made", error))?);
         let on_thread = tasks.iter().map(|task| task.on_thread).collect();
@@ -106,7 +106,7 @@ impl Worker {
             let bridge = bridge.clone();
             builder = builder.on_command(move |command| command::obey(bridge.clone(), command));
         }
-        if tells_ignored {
+        if reports_ignored {
             let bridge = bridge.clone();
             builder = builder.on_ignored_result(move |ignored| {
                 bridge.push(Record::Ignored(ignored.clone()), 0);

@@ -1,9 +1,10 @@
-//! Dependencies point one way: `rxon <- worker <- {python, cli}`, `rxon <- dev-orchestrator <- {cli, python}`.
+//! Checks that dependencies point one way:
+//! `rxon <- worker <- {python, cli}`, `rxon <- dev-orchestrator <- {cli, python}`.
 
 use serde_json::Value;
 
-/// Each package of the workspace and those of the others it may see. Tests obey the same arrows, but any of
-/// them may use `testkit`.
+/// Each package of the workspace, with the other packages that it may depend on. The same holds for dependencies of
+/// tests, except that any package may use `testkit` in its tests.
 const ARROWS: [(&str, &[&str]); 9] = [
     ("rxon", &[]),
     ("avtomatika-worker", &["rxon"]),
@@ -11,13 +12,13 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("avtomatika", &["rxon", "avtomatika-worker", "avtomatika-dev"]),
     ("avtomatika-python", &["rxon", "avtomatika-worker", "avtomatika-dev"]),
     ("avtomatika-examples", &["rxon", "avtomatika-worker", "avtomatika-dev"]),
-    // It is a test's only: what it depended on would be compiled twice in the tests of that package.
+    // A package that `testkit` depended on would be compiled twice for that package's own tests.
     ("testkit", &[]),
     ("e2e", &["rxon", "avtomatika-worker", "avtomatika-dev", "testkit"]),
     ("xtask", &[]),
 ];
 
-/// A sentence for each dependency against the arrows.
+/// Returns a sentence for each dependency that the list does not allow.
 pub(super) fn broken(metadata: &Value) -> Vec<String> {
     let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
     packages.iter().flat_map(broken_by).collect()
@@ -25,22 +26,22 @@ pub(super) fn broken(metadata: &Value) -> Vec<String> {
 
 fn broken_by(package: &Value) -> Vec<String> {
     let name = text(&package["name"]);
-    let Some((_, seen)) = ARROWS.iter().find(|(known, _)| *known == name) else {
+    let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
         return vec![format!(
-            "say in `xtask/src/checks/direction.rs` what the package `{name}` may depend on"
+            "list the dependencies of the package `{name}` in `xtask/src/checks/direction.rs`"
         )];
     };
     let dependencies = package["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
-    // Only packages of the workspace are found by a path.
+    // Only dependencies on packages of the workspace have a path.
     let ours = dependencies.iter().filter(|dependency| dependency["path"].is_string());
     ours.filter(|dependency| {
         let target = text(&dependency["name"]);
-        // On itself: its own tests, with more of its features.
+        // A package may depend on itself, so that its tests have more of its features.
         let allowed_in_tests = text(&dependency["kind"]) == "dev" && (target == "testkit" || target == name);
-        !seen.contains(&target) && !allowed_in_tests
+        !allowed.contains(&target) && !allowed_in_tests
     })
     .map(|dependency| {
-        format!("`{name}` must not depend on `{}`, in tests neither", text(&dependency["name"]))
+        format!("`{name}` must not depend on `{}`, not even in tests", text(&dependency["name"]))
     })
     .collect()
 }
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_arrows_are_kept() {
+    fn dependencies_that_are_not_listed_are_refused() {
         let cases = [
             ("avtomatika-worker", "rxon", None, true),
             ("avtomatika-worker", "avtomatika-dev", None, false),

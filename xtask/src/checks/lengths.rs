@@ -1,20 +1,20 @@
-//! No file grows so long that nobody reads it.
+//! Checks that no Rust file is too long to be read as a whole.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const MOST_LINES: usize = 700;
+const MAX_LINES: usize = 700;
 
-/// A sentence for each Rust file that is too long.
+/// Returns a sentence for each Rust file that is too long.
 pub(super) fn broken(root: &Path) -> Vec<String> {
     let files = ["crates", "examples", "xtask"].iter().flat_map(|folder| rust_files(&root.join(folder)));
     let lengths = files.filter_map(|file| Some((fs::read_to_string(&file).ok()?.lines().count(), file)));
-    let too_long = lengths.filter(|(lines, _)| *lines > MOST_LINES);
+    let too_long = lengths.filter(|(lines, _)| *lines > MAX_LINES);
     too_long.map(|(lines, file)| sentence(lines, file.strip_prefix(root).unwrap_or(&file))).collect()
 }
 
 fn sentence(lines: usize, file: &Path) -> String {
-    format!("`{}` has {lines} lines, more than {MOST_LINES}: split it", file.display())
+    format!("`{}` has {lines} lines, expected at most {MAX_LINES}: split it", file.display())
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {

@@ -1,4 +1,4 @@
-//! The rules of the workspace that cargo does not know.
+//! The rules of the workspace that cargo does not check.
 
 mod backends;
 mod direction;
@@ -9,7 +9,7 @@ use crate::failure::{Failure, Result};
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
-/// All of them; together they take a second.
+/// Checks all rules. Takes about a second.
 pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result {
     steps.step("rules of the workspace", "cargo xtask check", || {
         let mut broken = direction::broken(workspace.metadata());

@@ -1,13 +1,13 @@
-//! Rooms: the modules at the root of a crate, each of which sees only those below it. Inside a room no files import
-//! each other in a circle, and nothing imports through the crate's root.
+//! Checks the imports between rooms, the modules at the root of a crate. A room may import only rooms on lower floors;
+//! the files of a room must not import each other in a circle; and no import may go through the crate's root.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// A crate's rooms from the ground up. Rooms of one floor do not see each other.
+/// The rooms of a crate, from the lowest floor to the highest. Rooms of one floor must not import each other.
 struct House {
-    /// The folder of its sources.
+    /// The folder of the crate's sources.
     sources: &'static str,
     floors: &'static [&'static [&'static str]],
 }
@@ -42,10 +42,10 @@ const HOUSES: [House; 2] = [
     },
 ];
 
-/// A file's path below the sources, and its text without comments and unit tests.
+/// The text of each file without comments and unit tests, by its path below the folder of the sources.
 type Sources = BTreeMap<String, String>;
 
-/// A sentence for each import that runs up, goes through a crate's root or closes a circle.
+/// Returns a sentence for each import of a room that is not below, through a crate's root, or in a circle.
 pub(super) fn broken(root: &Path) -> Vec<String> {
     HOUSES
         .iter()
@@ -73,7 +73,7 @@ fn read(folder: &Path, root: &Path, sources: &mut Sources) {
     }
 }
 
-/// The text without comments and without what only tests see: tests may build what is above them.
+/// Returns the text without comments and without the code for tests, which may import rooms above their own.
 fn code(text: &str) -> String {
     let mut lines = Vec::new();
     let mut is_for_tests = false;
@@ -101,7 +101,7 @@ fn problems(house: &House, sources: &Sources) -> Vec<String> {
             problems.push(format!("{place}: name the room `{here}` in `xtask/src/checks/rooms.rs`"));
             continue;
         };
-        // They hand names on.
+        // These re-export names of all rooms.
         if ["lib", "prelude"].contains(&here) {
             continue;
         }
@@ -112,7 +112,7 @@ fn problems(house: &House, sources: &Sources) -> Vec<String> {
                     "{place} imports through the crate's root (`crate::{first}`): name its module"
                 )),
                 Some(theirs) if theirs >= own && first != here => {
-                    problems.push(format!("{place} sees `{first}`, which is not below `{here}`"));
+                    problems.push(format!("{place} imports `{first}`, which is not below `{here}`"));
                 }
                 _ => {}
             }
@@ -124,24 +124,24 @@ fn problems(house: &House, sources: &Sources) -> Vec<String> {
     problems
 }
 
-/// Whether a name that follows `crate::` is not a room's: a type, a group or a glob.
+/// Returns whether a name after `crate::` is not the name of a room: a type, a group or a glob.
 fn is_of_root(name: &str) -> bool {
     name.starts_with(|letter: char| letter.is_uppercase() || letter == '{' || letter == '*')
 }
 
-/// The room of a file.
+/// Returns the room of a file.
 fn room(file: &str) -> &str {
     file.split('/').next().unwrap_or(file).trim_end_matches(".rs")
 }
 
-/// The module of a file, from the crate's root.
+/// Returns the path of a file's module, from the crate's root.
 fn module(file: &str) -> Vec<&str> {
     let mut names: Vec<_> = file.trim_end_matches(".rs").split('/').collect();
     names.pop_if(|last| *last == "mod" || *last == "lib");
     names
 }
 
-/// The paths that a file names, from the crate's root.
+/// Returns the paths in a file, each from the crate's root.
 fn paths(file: &str, text: &str) -> Vec<Vec<String>> {
     let module = module(file);
     let mut paths = Vec::new();
@@ -149,16 +149,12 @@ fn paths(file: &str, text: &str) -> Vec<Vec<String>> {
         for (start, keyword) in ["crate::", "super::", "self::"].iter().flat_map(|keyword| {
             line.match_indices(keyword).map(|(start, _)| (start, *keyword)).collect::<Vec<_>>()
         }) {
-            // A visibility is no import.
-            if line[..start].ends_with("pub(in ") {
-                continue;
-            }
             // A visibility is not an import.
             if line[..start].ends_with("pub(in ") {
                 continue;
             }
             let before = line[..start].chars().next_back();
-            // `$crate`, `pub(super)` and the later ones of `super::super` are no paths of their own.
+            // `$crate` and the second part of `super::super` are not the beginning of a path.
             if before.is_some_and(|before| before == '$' || before == ':' || before.is_alphanumeric()) {
                 continue;
             }
@@ -183,7 +179,7 @@ fn paths(file: &str, text: &str) -> Vec<Vec<String>> {
     paths
 }
 
-/// A sentence for each circle of files.
+/// Returns a sentence for each circle of files.
 fn circles(house: &House, sources: &Sources) -> Vec<String> {
     let modules: BTreeMap<Vec<&str>, &str> =
         sources.keys().filter(|file| *file != "lib.rs").map(|file| (module(file), file.as_str())).collect();
@@ -238,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn an_import_that_runs_up_is_refused() {
+    fn an_import_of_a_higher_room_is_refused() {
         for (file, text, allowed) in [
             ("middle/a.rs", "use crate::low::Thing;", true),
             ("middle/a.rs", "use super::Thing;", true),
@@ -252,7 +248,6 @@ mod tests {
             ("middle/a.rs", "#[cfg(test)]\nuse crate::high::Thing;", true),
             ("middle/a.rs", "#[cfg(test)]\nmod tests {\n    use crate::high::Thing;\n}", true),
             ("middle/a.rs", "macro_rules! m { () => { $crate::high::Thing } }", true),
-            ("middle/a.rs", "pub(in crate::high) fn do_it() {}", true),
             ("middle/a.rs", "pub(in crate::high) fn do_it() {}", true),
             ("lib.rs", "pub use high::Thing;", true),
         ] {
@@ -273,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_that_nobody_placed_is_named() {
+    fn a_room_without_a_floor_is_named() {
         assert!(found("new/mod.rs", "")[0].contains("name the room `new`"));
     }
 
@@ -289,7 +284,7 @@ mod tests {
             sources.insert(file.to_owned(), text.to_owned());
         }
         assert_eq!(problems(&HOUSE, &sources), ["files of `src` import each other: low/a.rs, low/b.rs"]);
-        // Through the room's own face, too.
+        // A circle through the room's `mod.rs` is found, too.
         sources.insert("low/b.rs".to_owned(), "use crate::low::A;".to_owned());
         assert_eq!(
             problems(&HOUSE, &sources),

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_secret_is_never_printed_and_new_every_time() {
+    fn the_secret_is_random_and_never_printed() {
         let settings = S3Settings::new();
         assert!(!format!("{settings:?}").contains(&settings.secret_key));
         assert_eq!(settings.secret_key.len(), 32);

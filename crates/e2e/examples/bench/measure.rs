@@ -6,7 +6,7 @@ use std::time::Instant;
 /// The kernel counts processor time in hundredths of a second.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// The beginning of a stretch.
+/// The beginning of a stretch of work.
 #[derive(Debug)]
 pub(crate) struct Stretch {
     began: Instant,

@@ -3,12 +3,12 @@
 use e2e::{LIMIT, Orchestrator, Request, Version, Worker, until};
 use serde_json::json;
 
-with_both_orchestrators!(a_cancelled_job_is_stopped_where_the_worker_is_told);
+with_both_orchestrators!(a_cancelled_job_is_stopped_if_the_orchestrator_notifies_the_worker);
 
-fn a_cancelled_job_is_stopped_where_the_worker_is_told(version: Version) {
+fn a_cancelled_job_is_stopped_if_the_orchestrator_notifies_the_worker(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let worker = Worker::start(&orchestrator);
-    // 1.0b12 tells nobody without a websocket: its task goes on to its end.
+    // Without a websocket 1.0b12 does not notify the worker: the task runs to its end.
     let seconds = if version == Version::V1_0b12 { 3 } else { 100 };
     let job = orchestrator.submit("sleep", &json!({ "seconds": seconds }));
     orchestrator.wait_for_dispatches(1);

@@ -1,9 +1,9 @@
-//! What the real orchestrators keep of a registration and a heartbeat that carry everything.
+//! The real orchestrators accept every field of a registration and a heartbeat.
 
 use e2e::{LIMIT, Orchestrator, Version, WorkerOptions, until};
 use serde_json::{Value, json};
 
-with_both_orchestrators!(everything_a_worker_says_is_taken);
+with_both_orchestrators!(all_capabilities_of_a_worker_are_accepted);
 
 const EVERYTHING: [(&str, &str); 13] = [
     ("WORKER_TYPE", "gpu-worker"),
@@ -21,7 +21,7 @@ const EVERYTHING: [(&str, &str); 13] = [
     ("WORKER_TELEMETRY_DEADBAND", "0"),
 ];
 
-fn everything_a_worker_says_is_taken(version: Version) {
+fn all_capabilities_of_a_worker_are_accepted(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let options = WorkerOptions::new(&orchestrator);
     let options = EVERYTHING.iter().fold(options, |options, (name, value)| options.with(name, value));

@@ -1,4 +1,4 @@
-//! Many jobs at once, and what the orchestrator is told of a worker that is full.
+//! Many jobs at once, and the state of a full worker at the orchestrator.
 
 use std::thread;
 
@@ -11,7 +11,7 @@ with_both_orchestrators!(
     a_full_limit_group_is_not_accepted_while_other_tasks_are,
 );
 
-/// `queue`, because to both orchestrators a busy worker is a reason to quarantine a job rather than to wait.
+/// Uses `queue`, because both orchestrators quarantine a job instead of waiting for a busy worker.
 fn twenty_jobs_at_once_finish_within_two_slots(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let options = WorkerOptions::new(&orchestrator)
@@ -29,8 +29,8 @@ fn twenty_jobs_at_once_finish_within_two_slots(version: Version) {
     let runs: Vec<(f64, f64)> =
         jobs.iter().map(|job| run_of(&orchestrator.wait_for_status(job, "finished"))).collect();
 
-    let most = runs.iter().map(|(start, _)| running_at(*start, &runs)).max();
-    assert_eq!(most, Some(2), "so many tasks ran at once: {runs:?}");
+    let max = runs.iter().map(|(start, _)| running_at(*start, &runs)).max();
+    assert_eq!(max, Some(2), "the number of tasks at once: {runs:?}");
     assert_eq!(orchestrator.count(Request::is_dispatch), 20);
 }
 
@@ -77,15 +77,15 @@ fn a_full_limit_group_is_not_accepted_while_other_tasks_are(version: Version) {
         accepted(&full).iter().all(|tasks| tasks.contains(&"audio") && tasks.contains(&"echo")),
         "{full}"
     );
-    // 1.0b12 goes by what is accepted, so that nobody can take this; 1.0b30 by what is registered, so that the
-    // worker gets it and lets it wait for its group.
+    // 1.0b30 goes by the registered tasks: the worker gets this task, which waits for its group. 1.0b12 goes by the
+    // accepted tasks: no worker could take it.
     let early =
         (version == Version::V1_0b30).then(|| orchestrator.submit("video", &json!({ "seconds": 0.1 })));
     for (task, params) in [("audio", json!({ "seconds": 0.1 })), ("echo", json!({ "now": true }))] {
         let job = orchestrator.submit(task, &params);
         orchestrator.wait_for_status(&job, "finished");
     }
-    assert_ne!(orchestrator.job(&first)["status"], "finished", "the others ran beside it");
+    assert_ne!(orchestrator.job(&first)["status"], "finished", "the other tasks ran beside it");
 
     let first = run_of(&orchestrator.wait_for_status(&first, "finished"));
     until("video is accepted again", LIMIT, || {
@@ -94,10 +94,10 @@ fn a_full_limit_group_is_not_accepted_while_other_tasks_are(version: Version) {
     });
     let second = early.unwrap_or_else(|| orchestrator.submit("video", &json!({ "seconds": 0.1 })));
     let second = run_of(&orchestrator.wait_for_status(&second, "finished"));
-    assert!(second.0 >= first.1, "two of a group of one at once: {first:?}, {second:?}");
+    assert!(second.0 >= first.1, "two tasks of the group at once, expected one: {first:?}, {second:?}");
 }
 
-/// What a worker accepts now, in the words of both generations.
+/// Returns the tasks that a worker accepts now, from the fields of both generations.
 fn accepted(worker: &Value) -> [Vec<&str>; 2] {
     ["supported_tasks", "available_skills"].map(|field| {
         let tasks = worker[field].as_array().unwrap_or_else(|| panic!("no list `{field}`: {worker}"));
@@ -106,7 +106,7 @@ fn accepted(worker: &Value) -> [Vec<&str>; 2] {
 }
 
 fn run_of(job: &Value) -> (f64, f64) {
-    let time = |name: &str| job["state_history"][name].as_f64().expect("`sleep` tells its times");
+    let time = |name: &str| job["state_history"][name].as_f64().expect("`sleep` returns its times");
     (time("started"), time("finished"))
 }
 

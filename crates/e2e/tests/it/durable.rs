@@ -1,4 +1,4 @@
-//! Results and running tasks survive a worker that is killed (`WORKER_OUTBOX_DIR`).
+//! Results and running tasks survive the death of a worker (`WORKER_OUTBOX_DIR`).
 
 use std::thread;
 
@@ -9,16 +9,16 @@ use testkit::Relay;
 use tokio::sync::oneshot;
 
 with_both_orchestrators!(
-    a_result_survives_a_worker_that_is_killed_while_nobody_takes_it,
+    an_unsent_result_survives_the_death_of_its_worker,
     a_task_that_died_with_its_worker_is_dispatched_again_at_once,
     the_third_death_with_the_same_task_ends_its_job,
 );
 
-/// A cable between a worker and its orchestrator.
+/// A connection between a worker and its orchestrator that a test can interrupt.
 struct Cable {
     relay: Relay,
     runtime: tokio::runtime::Handle,
-    /// Its loss ends the thread.
+    /// Ends the thread of the relay when it is dropped.
     _alive: oneshot::Sender<()>,
 }
 
@@ -45,7 +45,7 @@ impl Cable {
     }
 }
 
-/// One task at a time, so that no poll is open that could swallow the next one.
+/// The options of a worker that runs one task at a time, so that it leaves no open poll that could swallow a task.
 fn worker(orchestrator: &Orchestrator, outbox: &TempDir) -> WorkerOptions {
     WorkerOptions::new(orchestrator)
         .with("MAX_CONCURRENT_TASKS", "1")
@@ -57,7 +57,7 @@ fn wait_for_start(worker: &Worker) {
     worker.log().wait_for("the task's start", LIMIT, |line| line.contains("task started"));
 }
 
-fn a_result_survives_a_worker_that_is_killed_while_nobody_takes_it(version: Version) {
+fn an_unsent_result_survives_the_death_of_its_worker(version: Version) {
     let (orchestrator, outbox) = (Orchestrator::start(version), tempfile::tempdir().expect("a folder"));
     let cable = Cable::to(&orchestrator);
     let mut worker = worker(&orchestrator, &outbox).with("ORCHESTRATOR_URL", &cable.relay.url()).start();
@@ -66,8 +66,8 @@ fn a_result_survives_a_worker_that_is_killed_while_nobody_takes_it(version: Vers
     wait_for_start(&worker);
     cable.unplug();
     worker.log().wait_for("the task's end", LIMIT, |line| line.contains("task ended"));
-    // Its first try fails: before that it is on disk.
-    worker.log().wait_for("that nobody takes the result", LIMIT, |line| {
+    // The result is written to disk before the first try to send it, which fails.
+    worker.log().wait_for("that the result cannot be sent", LIMIT, |line| {
         line.contains("does not answer") && line.contains("result")
     });
 
@@ -76,7 +76,7 @@ fn a_result_survives_a_worker_that_is_killed_while_nobody_takes_it(version: Vers
     let job_state = orchestrator.wait_for_status(&job, "finished");
     assert!(job_state["state_history"]["finished"].is_number(), "{job_state}");
     assert_eq!(orchestrator.results_of(&job).len(), 1);
-    assert_eq!(orchestrator.count(Request::is_dispatch), 1, "it was not run again");
+    assert_eq!(orchestrator.count(Request::is_dispatch), 1, "the task was not run again");
     assert_eq!(worker.terminate(LIMIT), 0);
     assert_eq!(std::fs::read_dir(outbox.path()).expect("a folder").count(), 0);
 }

@@ -1,4 +1,4 @@
-//! Events of a task: 1.0b30 takes them, 1.0b12 does not know them and the task goes on.
+//! Events of a task: 1.0b30 accepts them; 1.0b12 does not know them, and the task continues.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use avtomatika_worker::prelude::*;
 use e2e::{LIMIT, Orchestrator, Request, Version, until};
 use serde_json::json;
 
-with_both_orchestrators!(events_go_by_request, events_go_over_the_websocket);
+with_both_orchestrators!(events_are_sent_as_requests, events_are_sent_over_the_websocket);
 
-async fn tell(context: TaskContext) -> Result<(), TaskError> {
+async fn send_events(context: TaskContext) -> Result<(), TaskError> {
     context.send_event("note", json!({ "text": "první" }))?;
-    assert!(context.send_event("note", json!({ "text": 2 })).is_err(), "the schema wants a text");
+    assert!(context.send_event("note", json!({ "text": 2 })).is_err(), "the schema requires a text");
     context.send_event("done", json!({ "share": 1.0 }))?;
     Ok(())
 }
 
-/// Runs a worker with the task `tell` while `judge` looks at the orchestrator.
+/// Runs a worker with the task `tell` until `judge`, which inspects the orchestrator, has returned.
 fn beside_worker(orchestrator: &Orchestrator, websocket: &str, judge: impl FnOnce() + Send + 'static) {
     let variables = [
         ("ORCHESTRATOR_URL", orchestrator.url()),
@@ -31,13 +31,13 @@ fn beside_worker(orchestrator: &Orchestrator, websocket: &str, judge: impl FnOnc
     let options = TaskOptions::new().event("note", note).event("done", json!({ "type": "object" }));
     let worker = Worker::builder()
         .config(WorkerConfig::from_variables(variables))
-        .task_with("tell", options, tell)
+        .task_with("tell", options, send_events)
         .build()
         .expect("a worker");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let judged = tokio::task::spawn_blocking(judge);
-        let stop = async { judged.await.expect("the judge is content") };
+        let stop = async { judged.await.expect("the assertions hold") };
         let stopped = tokio::time::timeout(Duration::from_secs(60), worker.run_until(stop));
         stopped.await.expect("it ends").expect("it could run");
     });
@@ -47,7 +47,7 @@ fn is_event(request: &Request) -> bool {
     request.path == "/_worker/events"
 }
 
-fn events_go_by_request(version: Version) {
+fn events_are_sent_as_requests(version: Version) {
     let orchestrator = std::sync::Arc::new(Orchestrator::start(version));
     let watched = orchestrator.clone();
     beside_worker(&orchestrator, "false", move || {
@@ -60,7 +60,7 @@ fn events_go_by_request(version: Version) {
     });
 }
 
-fn events_go_over_the_websocket(version: Version) {
+fn events_are_sent_over_the_websocket(version: Version) {
     let orchestrator = std::sync::Arc::new(Orchestrator::start(version));
     let watched = orchestrator.clone();
     beside_worker(&orchestrator, "true", move || {

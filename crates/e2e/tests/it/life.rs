@@ -1,4 +1,4 @@
-//! How a worker ends.
+//! The end of a worker.
 
 use std::time::Duration;
 
@@ -9,14 +9,15 @@ with_both_orchestrators!(
     an_idle_worker_ends_on_sigterm,
     a_running_task_finishes_before_the_worker_ends,
     a_worker_that_drains_stays_known,
-    a_successor_of_the_same_name_loses_no_job,
-    an_open_poll_of_a_random_name_is_let_go,
+    a_successor_with_the_same_id_loses_no_job,
+    a_worker_with_a_random_id_abandons_its_open_poll,
     a_second_sigterm_gives_the_task_to_another_worker,
     sigterm_while_the_orchestrator_is_down_ends_at_once,
     a_result_that_cannot_be_delivered_is_named_at_the_end,
 );
 
-/// The orchestrators of these tests hold a poll for a second, which a worker with a given id waits for.
+/// The time limit for the end of a worker. A worker with a configured id waits for its polls, which the orchestrators
+/// of these tests hold for a second.
 const GRACE: Duration = Duration::from_secs(10);
 
 fn an_idle_worker_ends_on_sigterm(version: Version) {
@@ -52,7 +53,7 @@ fn a_worker_that_drains_stays_known(version: Version) {
     until("heartbeats go on", LIMIT, || {
         (orchestrator.count(Request::is_heartbeat) >= before + 4).then_some(())
     });
-    assert_eq!(orchestrator.results_of(&job).len(), 0, "these came while the task ran");
+    assert_eq!(orchestrator.results_of(&job).len(), 0, "the heartbeats arrived while the task ran");
     assert!(
         !orchestrator.worker(worker.id()).expect("it is known")["current_tasks"]
             .as_array()
@@ -64,11 +65,11 @@ fn a_worker_that_drains_stays_known(version: Version) {
     assert_eq!(orchestrator.job(&job)["status"], "finished");
     let requests = orchestrator.requests();
     let registrations = requests.iter().filter(|request| request.is_registration()).count();
-    assert_eq!(registrations, 1, "it was never forgotten: {requests:?}");
+    assert_eq!(registrations, 1, "the orchestrator never forgot it: {requests:?}");
 }
 
-/// A poll that is let go goes on waiting at the orchestrator, and would swallow the first job of the successor.
-fn a_successor_of_the_same_name_loses_no_job(version: Version) {
+/// The orchestrator would keep an abandoned poll, and answer it with the first task for the successor.
+fn a_successor_with_the_same_id_loses_no_job(version: Version) {
     let orchestrator = OrchestratorOptions::new(version).hold(4).start();
     let mut worker = Worker::start(&orchestrator);
     let job = orchestrator.submit("echo", &json!({}));
@@ -85,7 +86,7 @@ fn a_successor_of_the_same_name_loses_no_job(version: Version) {
     assert_eq!(orchestrator.count(Request::is_dispatch), 5, "{:?}", orchestrator.requests());
 }
 
-fn an_open_poll_of_a_random_name_is_let_go(version: Version) {
+fn a_worker_with_a_random_id_abandons_its_open_poll(version: Version) {
     const HOLD: u32 = 60;
     let orchestrator = OrchestratorOptions::new(version).hold(HOLD).start();
     let mut worker = WorkerOptions::new(&orchestrator).with_random_id().start();
@@ -93,13 +94,16 @@ fn an_open_poll_of_a_random_name_is_let_go(version: Version) {
         orchestrator.workers().into_iter().find(|worker| worker["status"] == "idle")
     });
     assert!(known["worker_id"].as_str().is_some_and(|id| id.starts_with("worker-")), "{known}");
-    // Its first poll follows the registration; nothing shows one that is held.
+    // A held poll leaves no trace, but a task shows that the worker polls.
     let job = orchestrator.submit("echo", &json!({}));
     orchestrator.wait_for_status(&job, "finished");
 
     assert_eq!(crate::terminate(&mut worker, Duration::from_secs(u64::from(HOLD) / 3)), 0);
     let gone = orchestrator.workers();
-    assert!(gone.iter().all(|worker| worker["status"] == "busy"), "nothing is sent to it any more: {gone:?}");
+    assert!(
+        gone.iter().all(|worker| worker["status"] == "busy"),
+        "no task is given to it any more: {gone:?}"
+    );
 }
 
 fn a_second_sigterm_gives_the_task_to_another_worker(version: Version) {
@@ -107,7 +111,7 @@ fn a_second_sigterm_gives_the_task_to_another_worker(version: Version) {
     let mut worker = Worker::start(&orchestrator);
     let job = orchestrator.submit("sleep", &json!({ "seconds": 5 }));
     orchestrator.wait_for_dispatches(1);
-    // Without anybody idle both orchestrators answer 500 to a failure they mean to try again.
+    // If no worker is idle, both orchestrators answer 500 to a failure that they want to retry.
     let other = Worker::start(&orchestrator);
 
     worker.signal();

@@ -1,11 +1,11 @@
-//! The worker program against both real orchestrators: each scenario is written once and run with each.
+//! The worker program with both real orchestrators: each scenario is written once, and run with both.
 
 use std::time::Duration;
 
 use e2e::{LIMIT, Version, Worker};
 use testkit::Stopwatch;
 
-/// Makes a test per orchestrator of each scenario, a function that takes the version.
+/// Makes two tests of each scenario, one for each orchestrator. A scenario is a function that takes the version.
 macro_rules! with_both_orchestrators {
     ($($scenario:ident),+ $(,)?) => {
         mod avtomatika_1_0b12 {
@@ -17,7 +17,7 @@ macro_rules! with_both_orchestrators {
     };
 }
 
-/// Makes a test per store of each scenario, a function that takes which one.
+/// Makes two tests of each scenario, one for each S3 storage. A scenario is a function that takes the kind of storage.
 macro_rules! with_both_stores {
     ($($scenario:ident),+ $(,)?) => {
         mod local_s3 {
@@ -29,14 +29,14 @@ macro_rules! with_both_stores {
     };
 }
 
-/// Sends SIGTERM and gives the exit code, which comes within the time.
+/// Sends SIGTERM, and returns the exit code. Panics if the worker does not end within this time.
 #[track_caller]
 fn terminate(worker: &mut Worker, time: Duration) -> i32 {
     worker.signal();
     wait_for_exit(worker, time)
 }
 
-/// Gives the exit code, which comes within the time.
+/// Returns the exit code. Panics if the worker does not end within this time.
 #[track_caller]
 fn wait_for_exit(worker: &mut Worker, time: Duration) -> i32 {
     let stopwatch = Stopwatch::start();

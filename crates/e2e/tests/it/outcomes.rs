@@ -1,4 +1,4 @@
-//! How a task ends decides what becomes of its job.
+//! The outcome of a task decides how its job ends.
 
 use e2e::{Orchestrator, Request, Version, Worker};
 use serde_json::json;
@@ -7,16 +7,16 @@ with_both_orchestrators!(
     a_job_without_a_worker_is_quarantined,
     a_job_is_finished_with_the_handlers_data,
     numbers_and_text_survive_the_round_trip,
-    a_job_that_gives_no_data_is_finished,
+    a_job_without_data_is_finished,
     each_error_code_decides_the_fate_of_its_job,
-    unexpected_failures_are_tried_four_times_and_harm_nobody,
+    unexpected_failures_are_tried_four_times_and_do_no_harm,
     an_invalid_input_is_a_failed_job_with_its_problems,
-    a_task_that_nobody_knows_never_reaches_the_worker,
+    an_unknown_task_never_reaches_the_worker,
     a_custom_status_is_taken_as_a_transition,
     a_custom_status_without_a_transition_is_a_failed_job,
 );
 
-/// Needs no worker: it shows that the orchestrator itself is up and its blueprint in force.
+/// Needs no worker: this shows that the orchestrator runs and uses the blueprint.
 fn a_job_without_a_worker_is_quarantined(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let job = orchestrator.submit("echo", &json!({}));
@@ -35,7 +35,7 @@ fn a_job_is_finished_with_the_handlers_data(version: Version) {
 fn numbers_and_text_survive_the_round_trip(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let _worker = Worker::start(&orchestrator);
-    // Without members that are null: 1.0b30 drops those of a job before any worker sees them.
+    // Without members that are null: 1.0b30 removes them from a job before it gives the task to a worker.
     let params = json!({
         "text": "zażółć 😀 \u{7f}\u{2028} \"\\ \t",
         "floats": [0.1, 5e-324, 1.5e-300, -2.5, 1e-7],
@@ -47,7 +47,7 @@ fn numbers_and_text_survive_the_round_trip(version: Version) {
     assert_eq!(job["state_history"], params);
 }
 
-fn a_job_that_gives_no_data_is_finished(version: Version) {
+fn a_job_without_data_is_finished(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let _worker = Worker::start(&orchestrator);
     let job = orchestrator.submit("none", &json!({}));
@@ -58,7 +58,7 @@ fn a_job_that_gives_no_data_is_finished(version: Version) {
     assert!(results[0]["data"].is_null() && results[0]["error"].is_null(), "{results:?}");
 }
 
-/// What becomes of a job whose task failed.
+/// The end of a job whose task failed.
 #[derive(Clone, Copy)]
 enum Fate {
     TriedFourTimes,
@@ -66,7 +66,7 @@ enum Fate {
     Failed,
 }
 
-/// The codes of both generations; to 1.0b12 the last three are as unknown as the made-up one.
+/// The error codes of both generations. 1.0b12 does not know the last three, nor the made-up one.
 fn fates(version: Version) -> [(&'static str, Fate); 13] {
     let contract = match version {
         Version::V1_0b12 => Fate::TriedFourTimes,
@@ -116,7 +116,7 @@ fn each_error_code_decides_the_fate_of_its_job(version: Version) {
     }
 }
 
-fn unexpected_failures_are_tried_four_times_and_harm_nobody(version: Version) {
+fn unexpected_failures_are_tried_four_times_and_do_no_harm(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let mut worker = Worker::start(&orchestrator);
     let failures = [
@@ -170,8 +170,8 @@ fn an_invalid_input_is_a_failed_job_with_its_problems(version: Version) {
     assert_eq!(job["state_history"], json!({ "width": 3, "height": 2 }));
 }
 
-/// Both orchestrators know what a worker takes.
-fn a_task_that_nobody_knows_never_reaches_the_worker(version: Version) {
+/// Both orchestrators know the tasks of a worker.
+fn an_unknown_task_never_reaches_the_worker(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let _worker = Worker::start(&orchestrator);
     let job = orchestrator.submit("no_such_task", &json!({}));

@@ -1,28 +1,31 @@
-//! What the orchestrator refuses.
+//! Requests that the orchestrator refuses.
 
 use std::time::Duration;
 
 use e2e::{LIMIT, Orchestrator, Version, Worker, WorkerOptions, within};
 use serde_json::json;
 
-with_both_orchestrators!(a_wrong_token_is_named_and_tried_gently, a_result_that_is_too_large_ends_its_job);
+with_both_orchestrators!(
+    a_wrong_token_is_logged_and_seldom_tried_again,
+    a_result_that_is_too_large_ends_its_job
+);
 
-fn a_wrong_token_is_named_and_tried_gently(version: Version) {
+fn a_wrong_token_is_logged_and_seldom_tried_again(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let mut worker = WorkerOptions::new(&orchestrator).with("WORKER_TOKEN", "not-the-token").start();
 
     let status = version.refusal().to_string();
-    worker.log().wait_for("the status and what to check", LIMIT, |line| {
+    worker.log().wait_for("the status and the variable to check", LIMIT, |line| {
         line.contains("ERROR") && line.contains(&status) && line.contains("WORKER_TOKEN")
     });
-    // A registration, one request for a token, the registration again; and the same once more at most.
-    let knocks = || (orchestrator.requests().len() > 6).then_some(());
-    let hasty = within(Duration::from_secs(5), knocks);
-    assert_eq!(hasty, None, "knocks too often: {:?}", orchestrator.requests());
+    // A registration, a request for a token and the registration again; all three are repeated at most once.
+    let too_many = || (orchestrator.requests().len() > 6).then_some(());
+    let found = within(Duration::from_secs(5), too_many);
+    assert_eq!(found, None, "too many requests: {:?}", orchestrator.requests());
 
     let leaked = worker.log().lines().into_iter().find(|line| line.contains("not-the-token"));
     assert_eq!(leaked, None);
-    assert!(worker.is_running(), "a refused worker goes on trying");
+    assert!(worker.is_running(), "a refused worker continues to try");
     assert_eq!(crate::terminate(&mut worker, Duration::from_secs(10)), 0);
 }
 

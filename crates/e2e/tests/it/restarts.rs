@@ -1,4 +1,4 @@
-//! Either side dies and comes back.
+//! A worker or an orchestrator is killed and started again.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use serde_json::json;
 
 with_both_orchestrators!(
     a_killed_worker_started_again_gets_work,
-    a_restarted_orchestrator_is_registered_with_again,
-    an_orchestrator_that_comes_up_late_is_registered_with,
-    a_result_of_before_the_restart_harms_nothing,
+    a_worker_registers_again_with_a_restarted_orchestrator,
+    a_worker_registers_with_an_orchestrator_that_starts_later,
+    a_result_from_before_the_restart_does_no_harm,
     an_orchestrator_that_hangs_gets_the_result_once,
 );
 
 fn a_killed_worker_started_again_gets_work(version: Version) {
     let orchestrator = Orchestrator::start(version);
-    // One poll at a time, so that it is known below how many the dead one leaves behind.
+    // One poll at a time, so that the killed worker leaves exactly one open poll.
     let mut worker = WorkerOptions::new(&orchestrator).with("WORKER_MAX_POLLERS", "1").start();
     orchestrator.wait_for_worker(worker.id());
     finish_a_job(&orchestrator);
@@ -27,8 +27,9 @@ fn a_killed_worker_started_again_gets_work(version: Version) {
         let mut registrations = requests.iter().enumerate().filter(|(_, request)| is_registered(request));
         registrations.nth(1).map(|(index, _)| index)
     });
-    // The poll of the dead worker would swallow a task. It was open before any of its successor's, so once one
-    // of these was held in vain it is over too; the second counts, since the first may be the dead one's.
+    // The open poll of the killed worker would swallow a task. It is older than all polls of the successor, so it has
+    // ended once one of these was answered without a task. The second such answer counts, since the first may belong to
+    // the killed worker's poll.
     until("the dead worker's poll is over", LIMIT, || {
         let since = orchestrator.requests().split_off(registered);
         (since.iter().filter(|request| request.is_poll() && request.status == 204).count() >= 2).then_some(())
@@ -37,14 +38,14 @@ fn a_killed_worker_started_again_gets_work(version: Version) {
     finish_a_job(&orchestrator);
 }
 
-fn a_restarted_orchestrator_is_registered_with_again(version: Version) {
+fn a_worker_registers_again_with_a_restarted_orchestrator(version: Version) {
     let mut orchestrator = Orchestrator::start(version);
     let mut worker = Worker::start(&orchestrator);
     finish_a_job(&orchestrator);
 
     orchestrator.restart();
     orchestrator.wait_for_worker(worker.id());
-    // Two heartbeats, and one that some change caused.
+    // Two heartbeats at the interval, and one caused by a change.
     let requests = orchestrator.requests();
     let before: Vec<_> = requests.iter().take_while(|request| !request.is_registration()).collect();
     let heartbeats = before.iter().filter(|request| request.is_heartbeat()).count();
@@ -54,11 +55,11 @@ fn a_restarted_orchestrator_is_registered_with_again(version: Version) {
     assert_eq!(crate::terminate(&mut worker, Duration::from_secs(10)), 0);
 }
 
-fn an_orchestrator_that_comes_up_late_is_registered_with(version: Version) {
+fn a_worker_registers_with_an_orchestrator_that_starts_later(version: Version) {
     let mut orchestrator = Orchestrator::reserve(version);
     let address = orchestrator.url();
     let address = address.trim_start_matches("http://");
-    // Somebody else's door first, closed in the worker's face: so it is certain that the worker tried.
+    // First a listener that closes the connection, which shows that the worker has tried to connect.
     let closed = TcpListener::bind(address).expect("the port is free");
     let worker = WorkerOptions::new(&orchestrator).start();
     drop(closed.accept().expect("the worker connects"));
@@ -69,7 +70,7 @@ fn an_orchestrator_that_comes_up_late_is_registered_with(version: Version) {
     finish_a_job(&orchestrator);
 }
 
-fn a_result_of_before_the_restart_harms_nothing(version: Version) {
+fn a_result_from_before_the_restart_does_no_harm(version: Version) {
     let mut orchestrator = Orchestrator::start(version);
     let mut worker = WorkerOptions::new(&orchestrator)
         .with("RESULT_MAX_RETRIES", "3")
@@ -84,8 +85,8 @@ fn a_result_of_before_the_restart_harms_nothing(version: Version) {
     orchestrator.restart();
     orchestrator.wait_for_worker(worker.id());
     finish_a_job(&orchestrator);
-    // The new one knows nothing of the job, and says so in its way.
-    until("the old result is offered", LIMIT, || (orchestrator.results().len() >= 2).then_some(()));
+    // The new orchestrator does not know the job, and answers accordingly.
+    until("the old result is sent", LIMIT, || (orchestrator.results().len() >= 2).then_some(()));
     assert_eq!(crate::terminate(&mut worker, Duration::from_secs(30)), 0);
 }
 

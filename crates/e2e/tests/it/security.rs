@@ -9,15 +9,16 @@ use testkit::Tls;
 
 with_both_orchestrators!(
     a_worker_with_a_certificate_fetches_a_token_and_runs_jobs,
-    a_certificate_of_another_worker_is_refused_and_said,
+    a_refused_certificate_of_another_worker_is_logged,
     a_task_without_the_right_signature_is_refused,
     signatures_are_checked_as_configured,
 );
 
-/// The secret that `Orchestrator` gives as `ORCHESTRATOR_SECRET_KEY`.
+/// The `ORCHESTRATOR_SECRET_KEY` of every `Orchestrator`.
 const KEY: &str = "key-of-the-orchestrator";
 
-/// An orchestrator that asks for certificates, and a worker that shows one with this common name (its own id if none).
+/// Starts an orchestrator that requires certificates. Returns it with the options of a worker that has a certificate
+/// with this common name; by default the name is the worker's id.
 fn with_certificate(version: Version, name: Option<&str>) -> (Orchestrator, WorkerOptions, TempDir) {
     let tls = Tls::new();
     let (certificate, key) = tls.server_pem();
@@ -52,7 +53,7 @@ fn a_worker_with_a_certificate_fetches_a_token_and_runs_jobs(version: Version) {
     assert!(refused.is_empty(), "{refused:?}");
 }
 
-fn a_certificate_of_another_worker_is_refused_and_said(version: Version) {
+fn a_refused_certificate_of_another_worker_is_logged(version: Version) {
     let (orchestrator, options, _files) = with_certificate(version, Some("somebody-else"));
     let worker = options.start();
     worker.log().wait_for("the refusal", LIMIT, |line| line.contains("ERROR") && line.contains("refus"));
@@ -79,7 +80,7 @@ fn signatures_are_checked_as_configured(version: Version) {
         .with("REQUIRE_TASK_SIGNATURE", required);
     let worker = options.start();
     orchestrator.wait_for_worker(worker.id());
-    // Floats, text outside ASCII and a deadline are what two ways to write JSON differ in.
+    // Two JSON encoders may differ in floats, in text outside ASCII and in the deadline.
     let params =
         json!({ "ratio": 0.1, "whole": 2.0, "large": 1e16, "text": "žluťoučký/\u{2028}", "none": null });
     let job = orchestrator.submit_limited("echo", &params, 30.5);

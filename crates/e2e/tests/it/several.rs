@@ -1,4 +1,4 @@
-//! One worker of several orchestrators.
+//! A worker with several orchestrators.
 
 use std::time::Duration;
 
@@ -7,22 +7,24 @@ use serde_json::json;
 use testkit::Stopwatch;
 
 with_both_orchestrators!(
-    a_killed_active_one_is_replaced_until_it_is_back,
-    a_hanging_active_one_is_replaced,
+    a_killed_active_orchestrator_is_replaced_until_it_is_back,
+    a_hanging_active_orchestrator_is_replaced,
     round_robin_runs_the_jobs_of_all,
     waterfall_runs_the_jobs_of_all,
-    one_that_hangs_delays_neither_the_others_jobs_nor_the_end,
-    one_that_is_down_delays_neither_the_others_jobs_nor_the_end,
-    each_has_a_token_of_its_own,
+    a_hanging_orchestrator_delays_neither_the_others_jobs_nor_the_end,
+    a_killed_orchestrator_delays_neither_the_others_jobs_nor_the_end,
+    each_orchestrator_has_a_token_of_its_own,
 );
 
-/// For what should take a second or two, or a result's wait for another orchestrator would pass for it.
+/// The time limit for jobs that should take a second or two: short enough to notice that a result has waited for
+/// another orchestrator.
 const SOON: Duration = Duration::from_secs(20);
 
-/// At the end a worker with a given id waits for its open polls, and for one that hangs up to the limit of 3 s.
+/// The time limit for the end of a worker. With a configured id it waits for its open polls, and for those of an
+/// orchestrator that hangs for up to 3 s.
 const GRACE: Duration = Duration::from_secs(20);
 
-fn a_killed_active_one_is_replaced_until_it_is_back(version: Version) {
+fn a_killed_active_orchestrator_is_replaced_until_it_is_back(version: Version) {
     replaced_until_it_is_back([version, version]);
 }
 
@@ -37,7 +39,11 @@ fn replaced_until_it_is_back(versions: [Version; 2]) {
     let mut worker = WorkerOptions::for_all(&[&first, &second]).start();
     first.wait_for_worker(worker.id());
     finish_jobs(&first, 3);
-    assert_eq!(second.requests(), [], "a standby that knew the worker would give it tasks nobody asks for");
+    assert_eq!(
+        second.requests(),
+        [],
+        "a standby that knew the worker would give tasks to it, which it does not poll for"
+    );
 
     first.stop();
     second.wait_for_worker(worker.id());
@@ -50,8 +56,8 @@ fn replaced_until_it_is_back(versions: [Version; 2]) {
     assert_eq!(crate::terminate(&mut worker, GRACE), 0);
 }
 
-/// Its heartbeat has 10 s, so that this takes a little longer.
-fn a_hanging_active_one_is_replaced(version: Version) {
+/// Takes more than 10 s, which is the time limit of a heartbeat.
+fn a_hanging_active_orchestrator_is_replaced(version: Version) {
     let [first, second] = [version; 2].map(Orchestrator::start);
     let mut worker = WorkerOptions::for_all(&[&first, &second]).with("WORKER_SHUTDOWN_TIMEOUT", "3").start();
     first.wait_for_worker(worker.id());
@@ -63,7 +69,7 @@ fn a_hanging_active_one_is_replaced(version: Version) {
     finish_jobs(&second, 3);
 
     first.resume();
-    // The result of before belongs to the one it came from.
+    // The result of the earlier task is sent to the orchestrator that the task came from.
     first.wait_for_status(&slow, "finished");
     assert_eq!(first.results_of(&slow).len(), 1);
     assert_eq!(second.results_of(&slow).len(), 0);
@@ -89,7 +95,7 @@ fn generations_are_served_side_by_side() {
 
 fn jobs_of_all_run(mode: &str, versions: [Version; 2]) {
     let [first, second] = versions.map(Orchestrator::start);
-    // Two slots for both: none may keep them all. In `queue`, so that a full worker's jobs wait.
+    // Two slots for both orchestrators: neither may keep both. With `queue` the jobs of a full worker wait.
     let mut worker = WorkerOptions::weighted(&[(&first, 3), (&second, 1)])
         .with("MAX_CONCURRENT_TASKS", "2")
         .with("MULTI_ORCHESTRATOR_MODE", mode)
@@ -105,7 +111,7 @@ fn jobs_of_all_run(mode: &str, versions: [Version; 2]) {
     for (orchestrator, ids) in &jobs {
         for id in ids {
             orchestrator.wait_for_status(id, "finished");
-            // To the one it came from, once.
+            // The result was sent once, to the orchestrator that the job came from.
             assert_eq!(orchestrator.results_of(id).len(), 1);
         }
         assert_eq!(orchestrator.results().len(), 10);
@@ -113,19 +119,19 @@ fn jobs_of_all_run(mode: &str, versions: [Version; 2]) {
     assert_eq!(crate::terminate(&mut worker, GRACE), 0);
 }
 
-fn one_that_hangs_delays_neither_the_others_jobs_nor_the_end(version: Version) {
+fn a_hanging_orchestrator_delays_neither_the_others_jobs_nor_the_end(version: Version) {
     for mode in ["ROUND_ROBIN", "WATERFALL"] {
         let [first, second] = [version; 2].map(Orchestrator::start);
         let mut worker = both(mode, &first, &second);
         first.pause();
-        // More than there are slots, so that each comes back from where it was lent to.
+        // More jobs than slots, so that every slot is used again after it was lent to the other orchestrator.
         assert_finish_soon(&second, 12);
         assert_eq!(crate::terminate(&mut worker, GRACE), 0);
         first.resume();
     }
 }
 
-fn one_that_is_down_delays_neither_the_others_jobs_nor_the_end(version: Version) {
+fn a_killed_orchestrator_delays_neither_the_others_jobs_nor_the_end(version: Version) {
     for mode in ["ROUND_ROBIN", "WATERFALL"] {
         let [mut first, second] = [version; 2].map(Orchestrator::start);
         let mut worker = both(mode, &first, &second);
@@ -139,7 +145,7 @@ fn one_that_is_down_delays_neither_the_others_jobs_nor_the_end(version: Version)
     }
 }
 
-/// A worker with three slots that both orchestrators know.
+/// Starts a worker with three slots, and waits until both orchestrators know it.
 fn both(mode: &str, first: &Orchestrator, second: &Orchestrator) -> Worker {
     let worker = WorkerOptions::for_all(&[first, second])
         .with("MAX_CONCURRENT_TASKS", "3")
@@ -154,8 +160,8 @@ fn both(mode: &str, first: &Orchestrator, second: &Orchestrator) -> Worker {
     worker
 }
 
-/// Also for signatures: 1.0b30 checks them with the token it knows the worker by.
-fn each_has_a_token_of_its_own(version: Version) {
+/// The same token signs messages: 1.0b30 checks signatures with the token that it knows the worker by.
+fn each_orchestrator_has_a_token_of_its_own(version: Version) {
     let start = |token: &str| OrchestratorOptions::new(version).worker_token(token).start();
     let [first, second] = ["token-of-the-first", "token-of-the-second"].map(start);
     let mut worker = WorkerOptions::for_all(&[&first, &second])
@@ -174,7 +180,7 @@ fn each_has_a_token_of_its_own(version: Version) {
     assert_eq!(leaked, None);
 }
 
-/// One after another.
+/// Runs jobs one after another.
 fn finish_jobs(orchestrator: &Orchestrator, count: usize) {
     for index in 0..count {
         let job = orchestrator.submit("echo", &json!({ "index": index }));
@@ -183,7 +189,7 @@ fn finish_jobs(orchestrator: &Orchestrator, count: usize) {
     }
 }
 
-/// All at once, within the time in which nobody else's time limit ends.
+/// Runs jobs at once, and checks that they end before the time limit of another orchestrator's requests.
 fn assert_finish_soon(orchestrator: &Orchestrator, count: usize) {
     let before = orchestrator.count(|request| request.is_result() && request.status == 200);
     let jobs: Vec<_> = (0..count).map(|index| orchestrator.submit("echo", &json!({ "n": index }))).collect();

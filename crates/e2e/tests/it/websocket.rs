@@ -10,12 +10,14 @@ with_both_orchestrators!(
     two_live_workers_with_one_id_are_warned_of,
 );
 
-/// The heartbeats are far apart, so that it can be nothing else.
+/// The options of a worker with a websocket. The interval of its heartbeats is long, so that commands and progress
+/// cannot go by heartbeat.
 fn options(orchestrator: &Orchestrator) -> WorkerOptions {
     WorkerOptions::new(orchestrator).with("WORKER_ENABLE_WEBSOCKETS", "true").with("HEARTBEAT_INTERVAL", "30")
 }
 
-/// 1.0b30 forgets `websockets` of a registration, and sends no command over a websocket that no heartbeat has named.
+/// Waits until commands can be sent: 1.0b30 ignores `websockets` in a registration, and sends no command over a
+/// websocket before a heartbeat has announced it.
 fn wait_until_open(orchestrator: &Orchestrator, worker: &e2e::Worker) {
     worker.log().wait_for("the websocket is open", LIMIT, |line| line.contains("the websocket is open"));
     until("the orchestrator knows of the websocket", LIMIT, || {
@@ -42,7 +44,7 @@ fn a_cancelled_job_is_stopped_over_the_websocket(version: Version) {
     orchestrator.wait_for_status(&next, "finished");
 }
 
-/// The orchestrator hands its task out all the same.
+/// The orchestrator sends the task to the worker in spite of the cancellation.
 fn a_job_that_is_cancelled_while_it_waits_is_not_run(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let worker = options(&orchestrator)
@@ -68,19 +70,19 @@ fn two_live_workers_with_one_id_are_warned_of(version: Version) {
     let worker = options(&orchestrator).start();
     wait_until_open(&orchestrator, &worker);
     let _other = worker.start_successor();
-    // 1.0b12 replaces the first websocket only, and lets both stand from then on: it says no more than that.
-    let said = match version {
+    // 1.0b12 closes only the first replaced websocket, and from then on keeps both open; it sends no other warning.
+    let expected = match version {
         Version::V1_0b12 => "the websocket was closed by the orchestrator (1008)",
         Version::V1_0b30 => "share one `WORKER_ID`",
     };
-    worker.log().wait_for("that there is another", LIMIT, |line| line.contains(said));
+    worker.log().wait_for("that there is another worker", LIMIT, |line| line.contains(expected));
 }
 
 fn progress_goes_over_the_websocket(version: Version) {
     let orchestrator = Orchestrator::start(version);
     let worker = options(&orchestrator).start();
     wait_until_open(&orchestrator, &worker);
-    // The first ten reports go at once, the last a second later, and the result after it.
+    // The first ten messages are sent at once, the last one a second later, and the result after it.
     let job = orchestrator.submit("progress", &json!({ "steps": 20 }));
     let half = until("progress is shown", LIMIT, || {
         Some(orchestrator.job(&job)["progress"].clone()).filter(|progress| *progress == json!(0.5))

@@ -130,11 +130,12 @@ class Run:
         self._log_lines()
 
     def _pump(self) -> None:
-        """Takes the core's records. Called each time the core rings."""
+        """Takes the core's records. Called each time the core rings, which makes its file descriptor readable."""
         self._take(True)
 
     def _take(self, rung: bool) -> None:
-        """Takes all records; if there were any, the loop does so again in its next turn."""
+        """Takes all records; if there were any, the loop takes further ones in its next turn. ``rung`` means that the
+        core has rung."""
         records = None
         try:
             records = self.native.drain(rung)
@@ -248,7 +249,7 @@ class Run:
             self.native.set_log_level(level)
 
     def _name_blocker(self, seconds: float) -> None:
-        """Logs what blocks the loop. Called on a thread of the core when the loop has not run for a while."""
+        """Logs which handler blocks the loop. Called on a thread of the core when the loop has not run for a while."""
         from ._native import one_line
 
         if self.loop.is_closed():

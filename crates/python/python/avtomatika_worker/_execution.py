@@ -1,7 +1,7 @@
 """The execution of one task, on the event loop or on a thread.
 
-A handler that is not ``async`` and has no middleware runs on a thread. Everything else runs on the loop; of this,
-functions that are not ``async`` are called on a thread, one at a time for each task.
+A handler that is not ``async`` and has no middleware runs on a thread. All other tasks run on the loop, which calls
+functions that are not ``async`` on a thread, one at a time for each task.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class _OnThread(Execution):
         return outcome.encode(result)
 
     def _await_on_loop(self, awaitable: Awaitable[Any]) -> Any:
-        """Awaits something on the loop. Called on the thread."""
+        """Lets the loop await something, and waits for the result. Called on the thread."""
         ended = threading.Event()
 
         def serve(call: LoopCall) -> Any:
@@ -168,7 +168,7 @@ class _OnThread(Execution):
 
 
 class _OnLoop(Execution):
-    """A task on the loop; its functions that are not ``async`` run on a thread. asyncio does the interrupting."""
+    """A task on the loop; its functions that are not ``async`` run on a thread. It is interrupted by asyncio."""
 
     __slots__ = ("_lane", "_loop", "_shields", "_threads")
 

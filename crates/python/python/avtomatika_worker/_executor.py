@@ -14,9 +14,9 @@ __all__ = ["Executor"]
 
 
 class Executor(ThreadPoolExecutor):
-    """Like the loop's default executor, with as many threads, except for its end: the standard library waits for threads
-    without a limit, when the loop is closed and again when the interpreter ends. This one waits for ``patience``, and
-    then abandons them."""
+    """Replaces the loop's default executor, with the same number of threads. The standard library waits for threads
+    without a limit, when the loop is closed and again when the interpreter ends; this executor waits for ``patience``,
+    and then abandons them."""
 
     patience: float = 5.0
     """The time to wait, in seconds from the closing of the loop."""

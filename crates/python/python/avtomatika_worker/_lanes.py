@@ -171,7 +171,7 @@ class Lane:
             context.run(current.set, gate)
             value, error = guarded(gate, lambda: context.run(call, gate))
             with self._lock:
-                # Before the loop continues: it may have the next call at once.
+                # Set before the loop continues, since the loop may make the next call at once.
                 self._waiting += takes
             # A closed loop no longer waits for the result.
             with suppress(RuntimeError):
@@ -199,7 +199,8 @@ class Lane:
             raise
 
     def wait(self, gate: Gate, call: Callable[[Callable[[], object]], LoopCall]) -> Any:
-        """Lets the loop run something, and makes calls for the loop until it has ended. Called on the thread."""
+        """Lets the loop run a coroutine, and makes calls for the loop until the coroutine has ended. Called on the
+        thread."""
 
         def begin() -> LoopCall:
             with self._lock:
@@ -224,7 +225,7 @@ def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None
     elif isinstance(error, TaskCancelled):
         future.cancel()
     elif isinstance(error, (StopIteration, KeyboardInterrupt, GeneratorExit)):
-        # A future does not accept `StopIteration`; the others would end the loop, which they do not mean on a thread.
+        # A future does not accept `StopIteration`; the others would end the loop, although a thread has raised them.
         future.set_exception(RuntimeError(f"the handler raised {type(error).__name__}"))
     else:
         future.set_exception(error)

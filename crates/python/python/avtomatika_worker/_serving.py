@@ -116,7 +116,7 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     _prepare(known)
     hooks, config = registered.hooks, registered.config
     if hooks.startup:
-        # Before the hooks are called, which may take minutes.
+        # The hooks may take minutes, so problems are reported before they are called.
         config.validate()
     if registered.worker_type is not None and not isinstance(registered.worker_type, str):
         raise WorkerError(f"`worker_type` is `{registered.worker_type!r}`, expected text", 2)
@@ -132,7 +132,7 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
             skill_dependencies=dict(registered.skill_dependencies),
             capacity_checker=None if checker is None else _Checker(checker),
             has_commands=bool(hooks.commands),
-            tells_ignored=bool(hooks.ignored),
+            reports_ignored=bool(hooks.ignored),
         )
     except ValueError as error:
         raise WorkerError(str(error), 2) from None
@@ -161,8 +161,8 @@ def _spec(registered: Registered, route: Route) -> dict[str, Any]:
     _check(route.name, options)
     input_schema, output_schema, description, version = schemas.of(route.plan.func)
     if not options.get("infers"):
-        # 1.0b30 checks tasks against inferred schemas before a worker gets them, and quarantines those that do not fit.
-        # Handlers that rely on the worker's own answer, or on a model that coerces, have not asked for that.
+        # 1.0b30 checks tasks against schemas before a worker gets them, and quarantines those that do not match. Handlers
+        # registered with `task` may rely on the worker's own error, or on a model that converts values.
         input_schema = output_schema = None
 
     def text(schema: Any, otherwise: bytes | None) -> str | None:

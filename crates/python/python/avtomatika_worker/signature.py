@@ -84,7 +84,7 @@ class Plan:
             if parameter.name != own and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         ]
         self.wanted: frozenset[str] = frozenset(parameter.name for parameter in named)
-        """The names of its arguments, except for the parameters."""
+        """The names of the handler's arguments, except for the one that gets the parameters."""
         self._required = tuple(parameter.name for parameter in named if parameter.default is parameter.empty)
         self._annotation = self._params.annotation if self._params else inspect.Parameter.empty
         self._reader: ParamsReader | None = None
@@ -141,8 +141,8 @@ class Plan:
         return self.func(*arguments, **keywords)
 
     def bind(self, offered: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the offered arguments that the handler names, or all of them when it takes ``**kwargs``, without the
-        parameters."""
+        """Returns the offered arguments that the handler names, or all of them when it takes ``**kwargs``. The parameters
+        are not among them."""
         if self.takes_all:
             own = self._params.name if self._params else None
             keywords = {name: value for name, value in offered.items() if name != own}

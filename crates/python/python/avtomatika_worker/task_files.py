@@ -294,7 +294,7 @@ def _own_threads() -> Threads:
 
 
 async def _elsewhere(call: Callable[..., _Result], *arguments: Any) -> _Result:
-    """Makes a call that may block on a thread."""
+    """Makes a call on a thread, since it may block."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_Result] = loop.create_future()
 

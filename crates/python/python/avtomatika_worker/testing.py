@@ -10,8 +10,8 @@
         assert run.data == {"width": 640}
 
 Parameters, arguments, middleware and results are processed as in production. Only the orchestrator and the storage are
-missing: the result has the progress and the events that would have been sent, and ``s3://`` addresses are left as they
-are.
+missing: the result has the progress and the events that would have been sent, and ``s3://`` addresses are passed on
+unchanged.
 
 For pytest there is the fixture ``dev_orchestrator``, an orchestrator for one test::
 

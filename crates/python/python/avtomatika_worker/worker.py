@@ -164,7 +164,7 @@ class Worker:
         (``WORKER_ENABLE_WEBSOCKETS``).
 
         It is called with a dictionary of ``command``, ``task_id``, ``job_id``, ``params`` and ``metadata``, for one
-        command after the other. A ``def`` function is called on a thread.
+        command after another. A ``def`` function is called on a thread.
         """
         _check_name("a command", command_name)
 
@@ -238,8 +238,8 @@ class Worker:
     async def main(self, *, install_signal_handlers: bool = False) -> Stopped:
         """Runs on the current event loop, and returns how the worker ended.
 
-        Cancelling it has the effect of the first signal, cancelling it again that of the second; ``CancelledError`` is
-        raised at the end. Raises ``ConfigError`` when the configuration is invalid, and ``WorkerError`` when the worker
+        Cancelling it has the effect of the first signal, and cancelling it again has that of the second; at the end,
+        ``CancelledError`` is raised. Raises ``ConfigError`` when the configuration is invalid, and ``WorkerError`` when the worker
         cannot run.
         """
         return await self._serve(health_check=False, install_signal_handlers=install_signal_handlers)
@@ -346,7 +346,7 @@ class Worker:
             raise RuntimeError(f"{what} cannot be added to a running worker")
 
 
-# The options of a skill that orchestrators are sent as they are.
+# The options of a skill that are sent to orchestrators unchanged.
 _DESCRIBED = ("description", "version", "input_schema", "output_schema", "output_statuses")
 
 

@@ -41,7 +41,7 @@ impl<'a> Show<'a> {
 
     /// Submits tasks, shows their progress, and returns them when all have ended.
     pub(super) async fn run(&mut self, tasks: &[(&str, Order)], bars: bool) -> anyhow::Result<Vec<TaskView>> {
-        self.worker_arrives().await?;
+        self.wait_for_worker().await?;
         let names: Vec<&str> = tasks.iter().map(|(name, _)| *name).collect();
         let mut progress = Progress::new(self.printer, bars, &names);
         let mut jobs = Vec::with_capacity(tasks.len());
@@ -99,7 +99,7 @@ impl<'a> Show<'a> {
         })
     }
 
-    async fn worker_arrives(&mut self) -> anyhow::Result<()> {
+    async fn wait_for_worker(&mut self) -> anyhow::Result<()> {
         let arrival = async {
             while !matches!(self.next().await?, Event::WorkerRegistered { .. }) {}
             Ok(())

@@ -79,7 +79,7 @@ fn take_step(bench: &mut Bench, step: Step) {
 
 proptest! {
     #[test]
-    fn no_task_is_lost_and_none_waits_beside_a_fitting_poll(steps in proptest::collection::vec(step(), 0..120)) {
+    fn no_task_is_lost_or_waits_while_a_fitting_poll_is_open(steps in proptest::collection::vec(step(), 0..120)) {
         let mut bench = Bench::new();
         let mut submitted = 0;
         for step in steps {

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_encoded_where_it_is_asked_for() {
+    fn keys_are_encoded_on_request() {
         let encoded = KeyEncoding { encoded: true };
         assert_eq!(encoded.write("a/b c+ü\u{1}"), "a/b%20c%2B%C3%BC%01");
         assert_eq!(KeyEncoding { encoded: false }.write("a b"), "a b");

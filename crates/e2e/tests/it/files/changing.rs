@@ -8,13 +8,13 @@ use super::site::{Desk, Site, failed, file, pattern};
 
 with_both_stores!(
     an_object_that_changes_between_its_parts_is_noticed,
-    a_part_of_another_version_is_noticed_whatever_the_storage_thinks,
+    a_part_of_another_version_is_noticed_even_if_the_storage_does_not_check,
 );
 
 const LENGTH: usize = 20 << 20;
 
-/// Has the last part of the object come late, and replaces the object before it does.
-async fn replaced_meanwhile(desk: &Desk, metadata: Option<serde_json::Value>) -> serde_json::Value {
+/// Runs a task whose object is replaced before its last part is read, and returns the result.
+async fn replace_meanwhile(desk: &Desk, metadata: Option<serde_json::Value>) -> serde_json::Value {
     desk.proxy.clear();
     desk.put("large", pattern(LENGTH, 1)).await;
     let before = desk.proxy.faults();
@@ -35,17 +35,16 @@ async fn replaced_meanwhile(desk: &Desk, metadata: Option<serde_json::Value>) ->
 fn an_object_that_changes_between_its_parts_is_noticed(kind: StorageKind) {
     let site = Site::new(kind);
     site.judge(async |desk| {
-        // Nobody said which one it is to be: the new one is as good, if it is the whole of it.
-        let result = replaced_meanwhile(desk, None).await;
+        // Without metadata either version is accepted, as long as all parts are of the same one.
+        let result = replace_meanwhile(desk, None).await;
         assert_eq!(result["data"]["seen"]["in"], file("large", &pattern(LENGTH, 2)), "{result}");
-        // It was said: then the task fails.
-        let result =
-            replaced_meanwhile(desk, Some(json!({ "uri": desk.uri("large"), "size": LENGTH }))).await;
+        // With the metadata of the old version the task fails.
+        let result = replace_meanwhile(desk, Some(json!({ "uri": desk.uri("large"), "size": LENGTH }))).await;
         failed(&result, "INTEGRITY_MISMATCH_ERROR", &desk.uri("large"));
     });
 }
 
-fn a_part_of_another_version_is_noticed_whatever_the_storage_thinks(kind: StorageKind) {
+fn a_part_of_another_version_is_noticed_even_if_the_storage_does_not_check(kind: StorageKind) {
     let site = Site::new(kind);
     site.judge(async |desk| {
         desk.put("large", pattern(LENGTH, 1)).await;

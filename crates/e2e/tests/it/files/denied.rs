@@ -1,4 +1,4 @@
-//! Objects that are not there, not allowed, or not what was said.
+//! Objects that are missing, forbidden, or different from their metadata.
 
 use e2e::StorageKind;
 use serde_json::json;
@@ -6,15 +6,18 @@ use testkit::{Fault, Rule};
 
 use super::site::{Site, failed, file};
 
-with_both_stores!(what_is_missing_or_denied_fails_for_good, what_differs_from_its_metadata_is_refused);
+with_both_stores!(
+    a_missing_or_forbidden_object_is_a_permanent_failure,
+    an_object_that_differs_from_its_metadata_is_refused
+);
 
-fn what_is_missing_or_denied_fails_for_good(kind: StorageKind) {
+fn a_missing_or_forbidden_object_is_a_permanent_failure(kind: StorageKind) {
     let site = Site::new(kind);
     site.judge(async |desk| {
         desk.put("a", "here").await;
         let missing = desk.uri("missing");
         desk.refused(json!({ "in": [missing] }), "PERMANENT_ERROR", &missing).await;
-        // One that is there does not help one that is not.
+        // One missing object is enough to fail the task.
         desk.refused(json!({ "one": desk.uri("a"), "two": missing }), "PERMANENT_ERROR", &missing).await;
         let elsewhere = "s3://no-such-bucket-here/a";
         desk.refused(json!({ "in": elsewhere }), "PERMANENT_ERROR", elsewhere).await;
@@ -31,7 +34,7 @@ fn what_is_missing_or_denied_fails_for_good(kind: StorageKind) {
     });
 }
 
-fn what_differs_from_its_metadata_is_refused(kind: StorageKind) {
+fn an_object_that_differs_from_its_metadata_is_refused(kind: StorageKind) {
     let site = Site::new(kind);
     site.judge(async |desk| {
         desk.put("a", "hello").await;
@@ -66,7 +69,7 @@ fn what_differs_from_its_metadata_is_refused(kind: StorageKind) {
                 }
             }
         }
-        // What is said at one place of an object counts as much as what is said at another.
+        // If an object is named in two places, the metadata of both must match.
         let mut task = testkit::task("look", json!({ "in": [uri, uri] }));
         task["params_metadata"] =
             json!({ "in[0]": { "uri": uri, "size": 5 }, "in[1]": { "uri": uri, "size": 6 } });

@@ -1,4 +1,5 @@
-//! Tasks with many or large files, and tasks with one. What is slow is held until the others are through.
+//! A task with one file does not wait for tasks with many or large files. The proxy holds the slow transfers until the
+//! others have ended.
 
 use avtomatika_worker::files::OpenMode;
 use avtomatika_worker::prelude::*;
@@ -10,17 +11,17 @@ use testkit::{Fault, Rule};
 use super::site::{Desk, Site, file};
 
 with_both_stores!(
-    one_object_does_not_wait_for_the_many_of_another_task,
-    one_file_does_not_wait_for_the_many_of_another_task,
+    one_object_does_not_wait_for_many_objects_of_another_task,
+    one_file_does_not_wait_for_many_files_of_another_task,
     one_file_does_not_wait_for_the_parts_of_another_task,
-    the_requests_for_one_file_do_not_wait_one_by_one,
+    the_later_requests_for_a_file_do_not_wait_again,
 );
 
-/// What one task may have of the eight transfers.
-const SHARE: usize = 7;
+/// The number of transfers that one task may use, of eight.
+const MAX_SHARE: usize = 7;
 
-/// So many parts of 8 MiB are in memory for one task.
-const PARTS: usize = 4;
+/// The number of parts of 8 MiB that one task may have in memory.
+const MAX_PARTS: usize = 4;
 
 const MIB: u64 = 1 << 20;
 
@@ -30,7 +31,7 @@ struct Wanted {
     bytes: u64,
 }
 
-/// Makes files in a directory, which is uploaded.
+/// A handler that makes files in a directory, which is uploaded.
 async fn make(Params(wanted): Params<Wanted>, files: TaskFiles) -> Result<Json<Value>, TaskError> {
     for number in 0..wanted.files {
         let made = files.open(format!("out/{number}"), OpenMode::WRITE).await?;
@@ -44,8 +45,8 @@ fn judge(kind: StorageKind, judge: impl AsyncFnOnce(&Desk)) {
     Site::new(kind).judge_with(&[], |builder| builder.task("make", make), judge);
 }
 
-/// A task that has begun, all of whose requests of this kind are held.
-async fn begun(desk: &Desk, task: Value, held: (&'static str, &str), count: usize) -> String {
+/// Starts a task, and waits until this many of its requests of this kind are held. Returns the task's id.
+async fn start_and_hold(desk: &Desk, task: Value, held: (&'static str, &str), count: usize) -> String {
     let id = task["task_id"].as_str().expect("it has one").to_owned();
     desk.add(Rule::new(Fault::Hold).method(held.0).containing(held.1));
     desk.orchestrator.push_task(&task);
@@ -53,8 +54,8 @@ async fn begun(desk: &Desk, task: Value, held: (&'static str, &str), count: usiz
     id
 }
 
-/// Nothing is held any more: it ends well.
-async fn ended(desk: &Desk, id: &str) {
+/// Releases the held requests, and waits until the task has ended with success.
+async fn release_and_finish(desk: &Desk, id: &str) {
     desk.proxy.clear();
     desk.proxy.release();
     let result = desk.orchestrator.wait_for_result(id).await;
@@ -69,30 +70,30 @@ async fn make_one(desk: &Desk, bytes: u64) {
     assert_eq!(sent.len() as u64, bytes);
 }
 
-fn one_object_does_not_wait_for_the_many_of_another_task(kind: StorageKind) {
+fn one_object_does_not_wait_for_many_objects_of_another_task(kind: StorageKind) {
     judge(kind, async |desk| {
         for number in 0..40 {
             desk.put(&format!("slow/{number}"), "slow").await;
         }
         desk.put("one", "1").await;
         let many = testkit::task("look", json!({ "in": desk.uri("slow/") }));
-        let many = begun(desk, many, ("GET", "/slow/"), SHARE).await;
+        let many = start_and_hold(desk, many, ("GET", "/slow/"), MAX_SHARE).await;
         let result = desk.result("look", json!({ "in": desk.uri("one") })).await;
         assert_eq!(result["data"]["seen"]["in"], file("one", b"1"), "{result}");
-        assert_eq!(desk.proxy.count("GET", "/slow/"), SHARE, "the first ones are not through");
-        ended(desk, &many).await;
-        assert_eq!(desk.proxy.most_at_once(), SHARE + 1);
+        assert_eq!(desk.proxy.count("GET", "/slow/"), MAX_SHARE, "no held request has ended");
+        release_and_finish(desk, &many).await;
+        assert_eq!(desk.proxy.most_at_once(), MAX_SHARE + 1);
     });
 }
 
-fn one_file_does_not_wait_for_the_many_of_another_task(kind: StorageKind) {
+fn one_file_does_not_wait_for_many_files_of_another_task(kind: StorageKind) {
     judge(kind, async |desk| {
         let many = testkit::task("make", json!({ "files": 40, "bytes": 10 }));
         let its = format!("/{}/", many["task_id"].as_str().expect("it has one"));
-        let many = begun(desk, many, ("PUT", &its), SHARE).await;
+        let many = start_and_hold(desk, many, ("PUT", &its), MAX_SHARE).await;
         make_one(desk, 1).await;
-        assert_eq!(desk.proxy.count("PUT", &its), SHARE, "the first ones are not through");
-        ended(desk, &many).await;
+        assert_eq!(desk.proxy.count("PUT", &its), MAX_SHARE, "no held request has ended");
+        release_and_finish(desk, &many).await;
     });
 }
 
@@ -100,25 +101,25 @@ fn one_file_does_not_wait_for_the_parts_of_another_task(kind: StorageKind) {
     judge(kind, async |desk| {
         let large = testkit::task("make", json!({ "files": 1, "bytes": 33 * MIB }));
         let its = format!("/{}/", large["task_id"].as_str().expect("it has one"));
-        let large = begun(desk, large, ("PUT", &its), PARTS).await;
-        // It is in memory whole, and finds some.
+        let large = start_and_hold(desk, large, ("PUT", &its), MAX_PARTS).await;
+        // The file is uploaded from memory as a whole, and there is memory left for it.
         make_one(desk, 2 * MIB).await;
-        assert_eq!(desk.proxy.count("PUT", &its), PARTS, "the first ones are not through");
-        ended(desk, &large).await;
+        assert_eq!(desk.proxy.count("PUT", &its), MAX_PARTS, "no held request has ended");
+        release_and_finish(desk, &large).await;
     });
 }
 
-fn the_requests_for_one_file_do_not_wait_one_by_one(kind: StorageKind) {
+fn the_later_requests_for_a_file_do_not_wait_again(kind: StorageKind) {
     judge(kind, async |desk| {
-        for number in 0..SHARE {
+        for number in 0..MAX_SHARE {
             desk.put(&format!("slow/{number}"), "slow").await;
         }
         desk.put("one", "1").await;
         let slow = testkit::task("look", json!({ "in": desk.uri("slow/") }));
-        // One place is left. These are not released with what is held.
+        // Leaves one transfer for other tasks. Releasing held requests does not end these.
         desk.add(Rule::new(Fault::Hang).method("GET").containing("/slow/"));
         desk.orchestrator.push_task(&slow);
-        desk.proxy.wait_for_faults(SHARE).await;
+        desk.proxy.wait_for_faults(MAX_SHARE).await;
         let look = || testkit::task("look", json!({ "in": desk.uri("one") }));
         let make = || testkit::task("make", json!({ "files": 1, "bytes": 17 * MIB }));
         for (number, (task, held, next)) in [
@@ -134,13 +135,13 @@ fn the_requests_for_one_file_do_not_wait_one_by_one(kind: StorageKind) {
             desk.add(Rule::new(Fault::Hold).method(held.0).containing(held.1).once());
             desk.orchestrator.push_task(&task);
             desk.proxy.wait_for_faults(taken + 1).await;
-            // Another one comes, and waits for the same place.
+            // Another task arrives, and waits for the same transfer.
             let prefix = format!("other{number}/");
             desk.put(&format!("{prefix}a"), "a").await;
             let other = testkit::task("look", json!({ "in": desk.uri(&prefix) }));
             desk.orchestrator.push_task(&other);
             desk.proxy.wait_for("GET", &format!("prefix=other{number}"), 1).await;
-            // It needs less time to begin to wait than a whole task.
+            // By the end of a whole task, the other one has begun to wait.
             desk.result("look", json!({})).await;
             desk.proxy.release();
             for task in [&task, &other] {
@@ -154,7 +155,7 @@ fn the_requests_for_one_file_do_not_wait_one_by_one(kind: StorageKind) {
                 passed[before..].iter().position(found).expect("it passed")
             };
             let (next, other) = (when(next.0, next.1), when("GET", &format!("/{prefix}a")));
-            assert!(next < other, "what follows {held:?} had to wait: {passed:?}");
+            assert!(next < other, "the request after {held:?} had to wait: {passed:?}");
         }
         desk.proxy.clear();
         desk.proxy.drop_connections();

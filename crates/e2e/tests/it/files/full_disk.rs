@@ -1,4 +1,4 @@
-//! A disk that is full.
+//! A full disk.
 
 use std::env;
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::site::{Site, file, pattern};
 
-/// Set in the process that has the small disk.
+/// The variable that is set in the process with the small disk.
 const INSIDE: &str = "E2E_INSIDE_OF_A_NAMESPACE";
 
 const NAME: &str = "files::full_disk::a_full_disk_fails_the_task_and_not_the_worker";
@@ -19,23 +19,23 @@ fn a_full_disk_fails_the_task_and_not_the_worker() {
     if env::var_os(INSIDE).is_some() {
         return judge();
     }
-    // A mount needs a namespace of its own, and so this test a process of its own.
+    // A mount needs a namespace of its own, so this test runs itself in a new process.
     let mut inside = Command::new("unshare");
     inside.args(["--user", "--map-root-user", "--mount"]);
-    // Not every system lets everybody have one.
+    // Some systems do not allow namespaces for ordinary users.
     if !inside.arg("true").output().is_ok_and(|ran| ran.status.success()) {
         return;
     }
     let mut inside = Command::new("unshare");
     inside.args(["--user", "--map-root-user", "--mount"]).arg(env::current_exe().expect("a path"));
     let ran = inside.args(["--exact", NAME, "--nocapture"]).env(INSIDE, "1").output().expect("it runs");
-    let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+    let output = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success() && output.contains("1 passed"), "{output}");
 }
 
 fn judge() {
     let site = Site::new(StorageKind::Local);
-    // Large enough for a worker that looks how much there is before it asks for tasks.
+    // Large enough for the free space that the worker requires before it polls.
     let mounted =
         Command::new("mount").args(["-t", "tmpfs", "-o", "size=300m", "none"]).arg(site.tasks()).status();
     assert!(mounted.is_ok_and(|status| status.success()), "cannot mount a tmpfs");
@@ -47,8 +47,8 @@ fn judge() {
     site.judge(async |desk| {
         let result = desk.result("look", json!({ "in": desk.uri("small") })).await;
         assert_eq!(result["data"]["seen"]["in"], file("small", b"small"), "{result}");
-        // The worker looks every 10 s; what is left now is enough for the small one only.
-        fs::write(&ballast, vec![1; 297 << 20]).expect("there is room");
+        // The worker measures the free space every 10 s. The remaining space is enough for the small object only.
+        fs::write(&ballast, vec![1; 297 << 20]).expect("it is written");
         desk.refused(json!({ "in": desk.uri("large") }), "RESOURCE_EXHAUSTED_ERROR", "large").await;
         desk.refused(json!({ "in": desk.uri("set/") }), "RESOURCE_EXHAUSTED_ERROR", "").await;
         fs::remove_file(&ballast).expect("it is there");

@@ -1,4 +1,4 @@
-//! What a worker leaves that is killed, and what its successor does with it.
+//! The files of a killed worker, which its successor removes.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ fn the_directories_of_a_killed_worker_are_removed_and_no_others() {
     for (name, value) in site.storage.variables() {
         options = options.with(name, &value);
     }
-    // Somebody else's, some of which look like a task's.
+    // Directories that do not belong to the worker; some have names like those of tasks.
     for name in ["mine", "task-0123", ".hidden"] {
         fs::create_dir(site.tasks().join(name)).expect("made");
         fs::write(site.tasks().join(name).join("file"), "mine").expect("written");
@@ -33,7 +33,7 @@ fn the_directories_of_a_killed_worker_are_removed_and_no_others() {
     let left = || {
         Some(names_in(&site.tasks())).filter(|names| {
             let foreign: Vec<_> = before.iter().filter(|name| !names.contains(name)).collect();
-            assert!(foreign.is_empty(), "{foreign:?} were somebody else's");
+            assert!(foreign.is_empty(), "{foreign:?} do not belong to the worker, but were removed");
             names.iter().all(|name| before.contains(name) || name.starts_with('.'))
         })
     };

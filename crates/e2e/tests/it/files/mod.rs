@@ -1,4 +1,5 @@
-//! Files: objects become files before a handler runs, and files become objects after it. Against our own store and moto's.
+//! Files: objects are downloaded before a handler runs, and files are uploaded after it. With our own S3 storage and
+//! with moto.
 
 mod changing;
 mod denied;

@@ -1,4 +1,4 @@
-//! What works when nothing goes wrong.
+//! Transfers without faults.
 
 use e2e::StorageKind;
 use serde_json::json;
@@ -10,7 +10,7 @@ with_both_stores!(
     a_prefix_becomes_a_directory,
     a_prefix_without_objects_is_an_empty_directory,
     no_more_than_eight_transfers_are_under_way,
-    what_comes_again_is_taken_from_the_cache,
+    an_object_that_is_used_again_comes_from_the_cache,
 );
 
 fn any_size_arrives_whole(kind: StorageKind) {
@@ -27,14 +27,14 @@ fn any_size_arrives_whole(kind: StorageKind) {
         let result = desk.result("look", json!({ "deep": [{ "files": uris }], "text": "s3:// no" })).await;
         let wanted = json!({ "deep": [{ "files": wanted }], "text": "s3:// no" });
         assert_eq!(result["data"]["seen"], wanted, "{result}");
-        assert!(desk.proxy.count("GET", "20971527.bin") >= 3, "a large one comes in parts");
+        assert!(desk.proxy.count("GET", "20971527.bin") >= 3, "a large object is read in parts");
     });
 }
 
 fn a_prefix_becomes_a_directory(kind: StorageKind) {
     let site = Site::new(kind);
     site.judge(async |desk| {
-        // The last one is the marker of the directory itself, as consoles make it.
+        // The last key is the marker of the directory itself, as S3 consoles create it.
         let keys = ["a.txt", "A.txt", "deep/er/b.txt", "ünï/ж 鍵.txt", "with%20percent", "marker/", ""];
         for key in keys {
             let content = if key.ends_with('/') { "" } else { key };
@@ -42,7 +42,7 @@ fn a_prefix_becomes_a_directory(kind: StorageKind) {
         }
         desk.put("set-aside/c", "no").await;
         let result = desk.result("look", json!({ "all": desk.uri("set/") })).await;
-        // Those that differ only in case are two where the file system tells them apart.
+        // Names that differ only in case are two files, if the file system distinguishes them.
         let wanted = json!({
             "A.txt": file("A.txt", b"A.txt"),
             "a.txt": file("a.txt", b"a.txt"),
@@ -89,24 +89,24 @@ fn no_more_than_eight_transfers_are_under_way(kind: StorageKind) {
                     "{result}"
                 );
             }
-            let most = desk.proxy.most_at_once();
-            assert!((2..=8 + 3).contains(&most), "{most} at once; listings do not count");
+            let max = desk.proxy.most_at_once();
+            assert!((2..=8 + 3).contains(&max), "{max} at once; listings do not count");
         },
     );
 }
 
-fn what_comes_again_is_taken_from_the_cache(kind: StorageKind) {
+fn an_object_that_is_used_again_comes_from_the_cache(kind: StorageKind) {
     let site = Site::new(kind);
     let bytes = pattern(3 << 20, 1);
     site.storage.put("model.bin", bytes.clone());
     let cache = tempfile::tempdir().expect("a directory");
     let variables = [("WORKER_BLOB_CACHE_DIR", cache.path().display().to_string())];
-    // A handler that writes in place, as none should: it must not spoil what others get.
+    // A handler that overwrites its input, as no handler should. Other tasks must still get the original.
     let spoil = async |avtomatika_worker::prelude::Params(params): avtomatika_worker::prelude::Params<
         serde_json::Value,
     >| {
         let path = params["model"].as_str().expect("a path");
-        // Refused or not, what is in the cache stays.
+        // Whether or not this fails, the cache is unchanged.
         drop(std::fs::write(path, "spoilt"));
     };
     site.judge_with(
@@ -128,7 +128,7 @@ fn what_comes_again_is_taken_from_the_cache(kind: StorageKind) {
                 .filter(|passed| passed.method == "GET")
                 .map(|passed| passed.received)
                 .sum();
-            assert_eq!(bytes_read, bytes.len() as u64, "it was read once");
+            assert_eq!(bytes_read, bytes.len() as u64, "the object was read once");
             let changed = pattern(3 << 20, 2);
             desk.put("model.bin", changed.clone()).await;
             let result = desk.result("look", params).await;

@@ -1,4 +1,4 @@
-//! Names that lead elsewhere, or nowhere.
+//! Names that lead outside of the task's directory, and names that cannot be used.
 
 use avtomatika_worker::prelude::*;
 use e2e::StorageKind;
@@ -9,8 +9,8 @@ use super::site::{SECRET, Site, failed, file};
 with_both_stores!(
     addresses_with_strange_keys_fail_before_anything_is_read,
     strange_keys_below_a_prefix_fail_before_a_handler_runs,
-    keys_of_which_one_is_a_directory_of_another_fail,
-    long_and_foreign_names_are_taken_as_far_as_the_disk_takes_them,
+    a_key_that_is_a_directory_of_another_key_fails,
+    long_and_foreign_names_are_accepted_if_the_disk_accepts_them,
 );
 
 fn addresses_with_strange_keys_fail_before_anything_is_read(kind: StorageKind) {
@@ -43,13 +43,13 @@ fn strange_keys_below_a_prefix_fail_before_a_handler_runs(kind: StorageKind) {
     });
 }
 
-fn keys_of_which_one_is_a_directory_of_another_fail(kind: StorageKind) {
+fn a_key_that_is_a_directory_of_another_key_fails(kind: StorageKind) {
     let site = Site::new(kind);
     site.judge(async |desk| {
         desk.put("set/both", "a file").await;
         desk.put("set/both/one", "in a directory").await;
         desk.refused(json!({ "in": desk.uri("set/") }), "PERMANENT_ERROR", "both").await;
-        // Each for itself can be had.
+        // Each of the two can be read alone.
         let params = json!({ "file": desk.uri("set/both"), "dir": desk.uri("set/both/") });
         let result = desk.result("look", params).await;
         assert_eq!(result["status"], "success", "{result}");
@@ -61,7 +61,7 @@ fn keys_of_which_one_is_a_directory_of_another_fail(kind: StorageKind) {
     });
 }
 
-fn long_and_foreign_names_are_taken_as_far_as_the_disk_takes_them(kind: StorageKind) {
+fn long_and_foreign_names_are_accepted_if_the_disk_accepts_them(kind: StorageKind) {
     let site = Site::new(kind);
     site.judge(async |desk| {
         let long = "x".repeat(300);
@@ -76,10 +76,10 @@ fn long_and_foreign_names_are_taken_as_far_as_the_disk_takes_them(kind: StorageK
     });
 }
 
-/// Reads or writes where it is told, through the task's files.
+/// A handler that reads or writes the file `name` through the task's files.
 async fn touch(Params(params): Params<Value>, files: TaskFiles) -> Result<Json<Value>, TaskError> {
     let name = params["name"].as_str().expect("a name");
-    // Said without its scheme, or it would be a file before the handler runs.
+    // The parameter has no scheme: otherwise the worker would replace it by a file before the handler runs.
     let object = format!("s3://{}", params["object"].as_str().expect("an object"));
     match params["how"].as_str() {
         Some("write") => drop(files.write(name, "evil").await?),
@@ -93,7 +93,7 @@ async fn touch(Params(params): Params<Value>, files: TaskFiles) -> Result<Json<V
 }
 
 #[test]
-fn a_handler_does_not_get_out_of_its_directory() {
+fn a_handler_cannot_leave_its_directory() {
     let site = Site::new(StorageKind::Local);
     let secret = site.secret().display().to_string();
     site.storage.put("a", "here");

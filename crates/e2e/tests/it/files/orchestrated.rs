@@ -1,4 +1,4 @@
-//! Both real orchestrators, which have their own files in the same store.
+//! The real orchestrators, which use the same S3 storage as their workers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use testkit::{Fault, FaultProxy, Rule};
 with_both_orchestrators!(
     a_file_goes_from_one_task_to_the_next_and_is_checked,
     files_of_any_depth_go_in_and_out,
-    the_same_store_is_the_same_for_the_orchestrator,
+    a_worker_with_the_orchestrators_storage_is_accepted,
 );
 
 #[derive(Serialize)]
@@ -38,7 +38,8 @@ async fn read(Params(given): Params<Given>) -> Result<Json<Value>, TaskError> {
     Ok(Json(json!({ "text": std::fs::read_to_string(&given.report)? })))
 }
 
-/// Runs a worker with `make` and `read`, with the store behind a proxy, while `judge` looks at the orchestrator.
+/// Runs a worker with `make` and `read`, and with the storage behind a proxy, until `judge`, which inspects the
+/// orchestrator, has returned.
 fn beside_worker(
     orchestrator: &Orchestrator,
     storage: &Storage,
@@ -60,7 +61,7 @@ fn beside_worker(
         let builder = avtomatika_worker::Worker::builder().config(config);
         let worker = builder.task("make", make).task("read", read).build().expect("a worker");
         let judged = tokio::task::spawn_blocking(move || judge(proxy));
-        let stop = async { judged.await.expect("the judge is content") };
+        let stop = async { judged.await.expect("the assertions hold") };
         let stopped = tokio::time::timeout(Duration::from_secs(90), worker.run_until(stop));
         stopped.await.expect("it ends").expect("it could run");
     });
@@ -76,15 +77,15 @@ fn a_file_goes_from_one_task_to_the_next_and_is_checked(version: Version) {
             let job = watched.submit_two_steps("make", &json!({}), "read", &["report"]);
             watched.wait_for_status(&job, "finished");
             let results = watched.results_of(&job);
-            let told = &results[0]["data_metadata"]["report"];
+            let metadata = &results[0]["data_metadata"]["report"];
             assert_eq!(
-                (&told["uri"], &told["size"]),
+                (&metadata["uri"], &metadata["size"]),
                 (&results[0]["data"]["report"], &json!(28)),
                 "{results:#?}"
             );
             assert_eq!(results[1]["data"]["text"], "from the first to the second", "{results:#?}");
 
-            // What the first one said of the file came back with the second task: another one is noticed.
+            // The second task has the metadata that the first one sent, so a changed file is noticed.
             proxy.add(
                 Rule::new(Fault::Header("etag", Some("\"another\"".to_owned())))
                     .method("HEAD")
@@ -94,10 +95,10 @@ fn a_file_goes_from_one_task_to_the_next_and_is_checked(version: Version) {
             let results = until("the second task has ended", LIMIT, || {
                 Some(watched.results_of(&job)).filter(|results| results.len() >= 2)
             });
-            let (told, error) = (&results[0]["data_metadata"]["report"], &results[1]["error"]);
+            let (metadata, error) = (&results[0]["data_metadata"]["report"], &results[1]["error"]);
             assert_eq!(error["code"], "INTEGRITY_MISMATCH_ERROR", "{results:#?}");
             let message = error["message"].as_str().unwrap_or_default();
-            let etag = told["etag"].as_str().expect("an ETag");
+            let etag = metadata["etag"].as_str().expect("an ETag");
             assert!(message.contains("`another`") && message.contains(etag), "{results:#?}");
         });
     }
@@ -146,10 +147,10 @@ fn files_of_any_depth_go_in_and_out(version: Version) {
     });
 }
 
-fn the_same_store_is_the_same_for_the_orchestrator(version: Version) {
+fn a_worker_with_the_orchestrators_storage_is_accepted(version: Version) {
     let storage = Storage::start(StorageKind::Local);
     let (orchestrator, worker, _directory) = started(version, &storage);
-    let told = orchestrator.worker(worker.id()).expect("it is known");
-    let hash = &told["capabilities"]["s3_config_hash"];
-    assert!(hash.as_str().is_some_and(|hash| hash.len() == 16), "{told}");
+    let known = orchestrator.worker(worker.id()).expect("it is known");
+    let hash = &known["capabilities"]["s3_config_hash"];
+    assert!(hash.as_str().is_some_and(|hash| hash.len() == 16), "{known}");
 }

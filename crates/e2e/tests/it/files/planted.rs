@@ -1,4 +1,4 @@
-//! Links that a handler plants.
+//! Links that a handler creates.
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::site::{Site, failed};
 
 with_both_stores!(links_that_lead_elsewhere_are_not_followed);
 
-/// Plants a link in the task's directory, then does what it is told.
+/// A handler that creates a link in the task's directory, and then does `then`.
 async fn plant(Params(params): Params<Value>, files: TaskFiles) -> Result<Json<Value>, TaskError> {
     let text = |name: &str| params[name].as_str().expect("a text").to_owned();
     let target = PathBuf::from(text("target"));
@@ -19,7 +19,7 @@ async fn plant(Params(params): Params<Value>, files: TaskFiles) -> Result<Json<V
     let link = files.path_to("out/link").await?;
     symlink(&target, &link)?;
     let out = files.path_to("out").await?;
-    // Said without its scheme, or it would be a file before the handler runs.
+    // The parameter has no scheme: otherwise the worker would replace it by a file before the handler runs.
     let object = format!("s3://{}", text("object"));
     match text("then").as_str() {
         "give the link" => Ok(Json(json!({ "file": link }))),
@@ -34,7 +34,7 @@ async fn plant(Params(params): Params<Value>, files: TaskFiles) -> Result<Json<V
         "download behind it" => {
             Ok(Json(json!({ "path": files.download_file(&object, "out/link/evil.txt").await? })))
         }
-        other => Err(TaskError::invalid_input(format!("`{other}` is not known"))),
+        other => Err(TaskError::invalid_input(format!("`then` is `{other}`, which is unknown"))),
     }
 }
 
@@ -68,7 +68,7 @@ fn links_that_lead_elsewhere_are_not_followed(kind: StorageKind) {
                     target.display()
                 );
             }
-            // A link that is replaced is not followed either: whatever comes of it, it stays inside.
+            // A replaced link is not followed either: whether or not this succeeds, nothing outside is written.
             for then in ["write", "download"] {
                 let params = json!({ "target": secret, "then": then, "object": "avtomatika-payloads/a" });
                 desk.result("plant", params).await;

@@ -1,4 +1,4 @@
-//! Files that a handler leaves, and what becomes of them.
+//! Files that a handler returns, which are uploaded.
 
 use avtomatika_worker::prelude::*;
 use e2e::StorageKind;
@@ -10,7 +10,7 @@ use super::site::{Site, failed, pattern};
 
 with_both_stores!(
     files_and_directories_become_objects,
-    an_upload_that_fails_for_a_while_is_tried_again,
+    an_upload_that_fails_at_first_is_tried_again,
     an_upload_that_fails_leaves_no_parts_behind,
 );
 
@@ -56,22 +56,22 @@ fn files_and_directories_become_objects(kind: StorageKind) {
             let got = desk.get(&format!("{id}/{key}")).await;
             assert_eq!(got.as_deref(), Some(content.as_bytes()), "{key}");
         }
-        let told = &result["data_metadata"];
+        let metadata = &result["data_metadata"];
         // The MD5 of `one`.
         let wanted = json!({ "uri": data["deep"]["list"][0], "size": 3, "etag": "f97c5d29941bfb1b2fdab0874906ab82" });
-        assert_eq!(told["deep.list[0]"], wanted, "{result}");
-        assert_eq!((&told["dir"]["uri"], &told["dir"]["size"]), (&data["dir"], &json!(2)), "{result}");
+        assert_eq!(metadata["deep.list[0]"], wanted, "{result}");
+        assert_eq!((&metadata["dir"]["uri"], &metadata["dir"]["size"]), (&data["dir"], &json!(2)), "{result}");
 
         let result = desk.result("make", json!({ "bytes": LARGE })).await;
         let key = format!("{}/made.bin", result["task_id"].as_str().expect("an id"));
         assert_eq!(result["data"]["file"], desk.uri(&key), "{result}");
         assert_eq!(desk.get(&key).await, Some(pattern(LARGE, 7)));
         assert_eq!(result["data_metadata"]["file"]["size"], LARGE, "{result}");
-        assert!(desk.proxy.count("PUT", "partNumber") >= 3, "a large one goes in parts");
+        assert!(desk.proxy.count("PUT", "partNumber") >= 3, "a large file is sent in parts");
     });
 }
 
-fn an_upload_that_fails_for_a_while_is_tried_again(kind: StorageKind) {
+fn an_upload_that_fails_at_first_is_tried_again(kind: StorageKind) {
     let site = Site::new(kind);
     site.judge_with(
         &[],

@@ -1,4 +1,5 @@
-//! A worker between a scripted orchestrator and a store, and what is around its files.
+//! The fixture of the tests of files: a worker with a scripted orchestrator and a storage, and the directories around
+//! its files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,22 +15,22 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{FaultProxy, Rule, ScriptedOrchestrator};
 
-/// What nobody may read: it must not be found in any object, nor in any result.
+/// The content of a file that no task may read. It must not appear in any object or result.
 pub(crate) const SECRET: &str = "the secret of the house next door";
 
-/// A store, and a directory with the tasks' files in `tasks` and other people's things beside it.
+/// A storage, and a directory with the files of tasks in `tasks` and files of others beside it.
 pub(crate) struct Site {
     pub(crate) storage: Arc<Storage>,
     directory: TempDir,
 }
 
-/// A worker that runs in it.
+/// The surroundings of a running worker.
 pub(crate) struct Desk {
     pub(crate) orchestrator: ScriptedOrchestrator,
-    /// What the worker takes for the store.
+    /// The proxy in front of the storage, whose address the worker uses.
     pub(crate) proxy: FaultProxy,
     storage: Arc<Storage>,
-    /// How often a handler was run.
+    /// The number of times that the handler of `look` was called.
     ran: Arc<AtomicUsize>,
 }
 
@@ -42,22 +43,23 @@ impl Site {
         Self { storage: Arc::new(Storage::start(kind)), directory }
     }
 
-    /// `TASK_FILES_DIR`.
+    /// The directory `TASK_FILES_DIR`.
     pub(crate) fn tasks(&self) -> PathBuf {
         self.directory.path().join("tasks")
     }
 
-    /// A file beside it that nobody may touch.
+    /// The path of a file beside it that no task may touch.
     pub(crate) fn secret(&self) -> PathBuf {
         self.directory.path().join("neighbours/secret.txt")
     }
 
-    /// Runs a worker with the task `look`, and the store behind a proxy, for as long as `judge` judges.
+    /// Runs a worker with the task `look`, and with the storage behind a proxy, until `judge` has returned.
     pub(crate) fn judge(&self, judge: impl AsyncFnOnce(&Desk)) {
         self.judge_with(&[], |builder| builder, judge);
     }
 
-    /// The same with other variables and tasks. Afterwards nothing is left, and nothing else was read or written.
+    /// Runs a worker like [`judge`](Self::judge), with more variables and tasks. Checks afterwards that no directory of
+    /// a task is left, and that no other files were read or written.
     pub(crate) fn judge_with(
         &self,
         variables: &[(&str, String)],
@@ -81,8 +83,8 @@ impl Site {
             };
             let builder = Worker::builder().config(self.config(&desk, variables)).task("look", look);
             let worker = tasks(builder).build().expect("a worker");
-            let (stop, told) = tokio::sync::oneshot::channel::<()>();
-            let worker = worker.run_until(async { drop(told.await) });
+            let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+            let worker = worker.run_until(async { drop(stopped.await) });
             let judging = async {
                 judge(&desk).await;
                 drop(stop);
@@ -101,7 +103,10 @@ impl Site {
         for key in self.storage.keys("") {
             let object = self.storage.get(&key).unwrap_or_default();
             let is_secret = object.windows(SECRET.len()).any(|bytes| bytes == SECRET.as_bytes());
-            assert!(!is_secret && !object.starts_with(b"root:"), "`{key}` has what nobody may read");
+            assert!(
+                !is_secret && !object.starts_with(b"root:"),
+                "`{key}` has the content of a file that no task may read"
+            );
         }
         assert!(self.storage.open_uploads().is_empty(), "{:?}", self.storage.open_uploads());
     }
@@ -118,7 +123,7 @@ impl Site {
         WorkerConfig::from_variables(all.map(|(name, value)| (name.to_owned(), value)))
     }
 
-    /// Everything beside the tasks' files, with what is in it.
+    /// Returns the files beside those of tasks, with their contents.
     fn neighbourhood(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         for file in files_below(self.directory.path()) {
@@ -132,12 +137,12 @@ impl Site {
 }
 
 impl Desk {
-    /// Has a task run, and gives its result.
+    /// Runs a task, and returns its result.
     pub(crate) async fn result(&self, name: &str, params: Value) -> Value {
         self.result_of(testkit::task(name, params)).await
     }
 
-    /// The same with a task that may have more in it.
+    /// Runs a task that may have more fields, and returns its result.
     pub(crate) async fn result_of(&self, task: Value) -> Value {
         let id = task["task_id"].as_str().expect("it has one").to_owned();
         self.orchestrator.push_task(&task);
@@ -146,7 +151,8 @@ impl Desk {
         result
     }
 
-    /// Has `look` run with these params; it has to fail like this, before its handler.
+    /// Runs `look` with these params, and checks that it fails with this code, and with `words` in the message, before
+    /// its handler is called. Returns the result.
     pub(crate) async fn refused(&self, params: Value, code: &str, words: &str) -> Value {
         let ran = self.ran();
         let result = self.result("look", params).await;
@@ -155,12 +161,12 @@ impl Desk {
         result
     }
 
-    /// How often a handler was run.
+    /// Returns the number of times that the handler of `look` was called.
     pub(crate) fn ran(&self) -> usize {
         self.ran.load(Ordering::Acquire)
     }
 
-    /// From now on something goes wrong.
+    /// Adds a fault to the proxy.
     pub(crate) fn add(&self, rule: Rule) {
         self.proxy.add(rule);
     }
@@ -172,19 +178,19 @@ impl Desk {
         put.await.expect("it is written");
     }
 
-    /// An object of the bucket.
+    /// Returns an object of the bucket.
     pub(crate) async fn get(&self, key: &str) -> Option<Vec<u8>> {
         let (storage, key) = (self.storage.clone(), key.to_owned());
         tokio::task::spawn_blocking(move || storage.get(&key)).await.expect("it is read")
     }
 
-    /// The address of an object.
+    /// Returns the address of an object.
     pub(crate) fn uri(&self, key: &str) -> String {
         self.storage.uri(key)
     }
 }
 
-/// A result is a failure of that code, with these words in its message.
+/// Checks that a result is a failure with this code, and with `words` in the message.
 #[track_caller]
 pub(crate) fn failed(result: &Value, code: &str, words: &str) {
     let error = &result["error"];
@@ -192,7 +198,8 @@ pub(crate) fn failed(result: &Value, code: &str, words: &str) {
     assert!(error["message"].as_str().is_some_and(|message| message.contains(words)), "{words}: {result}");
 }
 
-/// Says of each path in the params what is there: the size and the sum of a file's bytes, the files of a directory.
+/// A handler that describes each path in its params: a file by its name, its size and a checksum; a directory by its
+/// files.
 async fn look(Params(params): Params<Value>, files: TaskFiles) -> Result<Json<Value>, TaskError> {
     let root = files.path_to("x").await?;
     let root = root.parent().expect("the task's directory").to_owned();
@@ -228,20 +235,20 @@ fn described(file: &Path) -> Value {
     json!([name, content.len(), sum(&content)])
 }
 
-/// What `look` says of a file of this name and content.
+/// Returns the description by `look` of a file with this name and content.
 pub(crate) fn file(name: &str, content: &[u8]) -> Value {
     json!([name, content.len(), sum(content)])
 }
 
-/// Different for any two contents that a test could confuse.
+/// Returns a checksum of a file.
 fn sum(content: &[u8]) -> u64 {
     let step =
         |sum: u64, byte: &u8| (sum.rotate_left(5) ^ u64::from(*byte)).wrapping_mul(0x517c_c1b7_2722_0a95);
-    // JSON of others has no larger integers.
+    // Other JSON decoders do not support larger integers.
     content.iter().fold(0, step) >> 12
 }
 
-/// That many bytes, no two parts of which are alike; other bytes for another `seed`.
+/// Returns this many bytes, no two parts of which are alike. Each `seed` gives other bytes.
 pub(crate) fn pattern(length: usize, seed: u64) -> Vec<u8> {
     let word = |number: u64| (number ^ (seed << 40)).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
     let mut bytes: Vec<u8> = (0..length.div_ceil(8) as u64).flat_map(word).collect();
@@ -249,7 +256,7 @@ pub(crate) fn pattern(length: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// Every file and link below a directory, in order.
+/// Returns every file and link below a directory, in order.
 pub(crate) fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).into_iter().flatten() {
@@ -264,7 +271,7 @@ pub(crate) fn files_below(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The names in a directory.
+/// Returns the names in a directory, in order.
 pub(crate) fn names_in(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     let mut names: Vec<String> =

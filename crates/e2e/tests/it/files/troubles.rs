@@ -1,4 +1,4 @@
-//! Stores and networks that fail.
+//! Storages and networks that fail.
 
 use e2e::StorageKind;
 use serde_json::json;
@@ -6,11 +6,14 @@ use testkit::{Fault, Rule};
 
 use super::site::{Site, file, pattern};
 
-with_both_stores!(what_fails_for_a_while_is_tried_again, what_goes_on_failing_fails_the_task_for_now);
+with_both_stores!(
+    a_download_that_fails_at_first_is_tried_again,
+    a_download_that_always_fails_is_a_transient_failure
+);
 
 const LENGTH: usize = 9 << 20;
 
-fn what_fails_for_a_while_is_tried_again(kind: StorageKind) {
+fn a_download_that_fails_at_first_is_tried_again(kind: StorageKind) {
     let site = Site::new(kind);
     site.judge(async |desk| {
         let bytes = pattern(LENGTH, 1);
@@ -34,19 +37,20 @@ fn what_fails_for_a_while_is_tried_again(kind: StorageKind) {
     });
 }
 
-fn what_goes_on_failing_fails_the_task_for_now(kind: StorageKind) {
+fn a_download_that_always_fails_is_a_transient_failure(kind: StorageKind) {
     let site = Site::new(kind);
     site.judge(async |desk| {
         desk.put("large", pattern(LENGTH, 1)).await;
         desk.put("set/large", pattern(LENGTH, 1)).await;
-        // Cut at the half again and again, what is missing gets shorter and shorter: it is cut where nothing comes.
+        // Answers are cut before their first byte: if each try got half of the rest, the download would succeed in the
+        // end.
         for fault in [Fault::slow_down(), Fault::internal_error(), Fault::CutAnswer(0)] {
             desk.proxy.clear();
             desk.add(Rule::new(fault).method("GET"));
             desk.refused(json!({ "in": desk.uri("large") }), "TRANSIENT_ERROR", &desk.uri("large")).await;
             desk.refused(json!({ "in": desk.uri("set/") }), "TRANSIENT_ERROR", &desk.uri("set/")).await;
         }
-        // What is there afterwards is whole.
+        // The next download is complete.
         desk.proxy.clear();
         let result = desk.result("look", json!({ "in": desk.uri("large") })).await;
         assert_eq!(result["data"]["seen"]["in"], file("large", &pattern(LENGTH, 1)), "{result}");

@@ -91,7 +91,7 @@ fn bands_join_without_a_seam() {
 }
 
 #[test]
-fn transparency_is_kept_where_the_format_has_it() {
+fn transparency_is_kept_if_the_format_supports_it() {
     let directory = directory();
     let glass = RgbaImage::from_pixel(40, 20, Rgba([200, 10, 10, 128]));
     glass.save(directory.path().join("glass.png")).unwrap();
@@ -152,7 +152,7 @@ fn a_small_file_that_declares_an_enormous_picture_is_refused() {
 }
 
 #[test]
-fn the_limits_in_words_are_those_in_numbers() {
+fn the_text_of_the_limits_matches_the_numbers() {
     assert_eq!(
         ACCEPTED,
         format!("at most {MAX_SIDE} pixels a side and {} million in all", MAX_MEMORY / 4_000_000)
