@@ -14,7 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::failure::failure;
+use super::stream::failure;
 use crate::error::{Error, ErrorKind};
 use crate::text::excerpt;
 

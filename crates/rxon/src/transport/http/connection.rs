@@ -13,8 +13,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::body::{self, Outgoing};
-use super::failure::failure;
-use super::stream::{Stream, Watch, Watched};
+use super::stream::{Stream, Watch, Watched, failure};
 use crate::error::{Error, ErrorKind};
 
 /// A connection between two exchanges.
@@ -175,7 +174,7 @@ mod tests {
         let client =
             TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a listener");
         let (mut server, _) = listener.accept().await.expect("a client");
-        let connection = Connection::new(Stream::Plain(client)).await.expect("a connection");
+        let connection = Connection::new(Stream::Left(client)).await.expect("a connection");
         let answer = async {
             let mut read = vec![0; 1000];
             let length = server.read(&mut read).await.expect("a request");

@@ -14,10 +14,9 @@ use tokio_rustls::TlsConnector;
 
 use super::address::OrchestratorUrl;
 use super::connection::Connection;
-use super::failure::is_tls;
 use super::proxy::{Proxies, Proxy};
 use super::rotation::Rotation;
-use super::stream::Stream;
+use super::stream::{Stream, is_tls};
 use super::tls::{InvalidTls, TlsSettings};
 use crate::error::{Error, ErrorKind};
 use crate::text::excerpt;
@@ -114,7 +113,7 @@ impl Dialer {
             }
         };
         Ok(match &self.tls {
-            None => Stream::Plain(tcp),
+            None => Stream::Left(tcp),
             Some((rotation, name)) => {
                 let tls = TlsConnector::from(rotation.config().await?)
                     .connect(name.clone(), tcp)
@@ -123,7 +122,7 @@ impl Dialer {
                         let kind = if is_tls(&error) { ErrorKind::Tls } else { ErrorKind::Connect };
                         Error::new(kind, self.url.to_string()).with_source(error)
                     })?;
-                Stream::Tls(Box::new(tls))
+                Stream::Right(Box::new(tls))
             }
         })
     }

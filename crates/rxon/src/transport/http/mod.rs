@@ -8,7 +8,6 @@ mod address;
 mod body;
 mod connection;
 mod dial;
-mod failure;
 mod proxy;
 mod response;
 mod rotation;

@@ -1,5 +1,6 @@
-//! The byte stream below HTTP, and a watch on it.
+//! The byte stream below HTTP, a watch on it, and the meaning of its errors.
 
+use std::error::Error as _;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -11,60 +12,12 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
-use crate::error::ExchangeProgress;
+use crate::error::{Error, ErrorKind, ExchangeProgress};
 
-/// A byte stream, with or without TLS.
-pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-/// Both directions of a byte stream.
-trait ReadWrite: AsyncRead + AsyncWrite + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> ReadWrite for T {}
-
-impl Stream {
-    fn socket(&self) -> &TcpStream {
-        match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
-        }
-    }
-
-    fn io(&mut self) -> Pin<&mut dyn ReadWrite> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream),
-            Self::Tls(stream) => Pin::new(stream),
-        }
-    }
-}
-
-/// Used by websockets, which need no watch.
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.get_mut().io().poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().io().poll_write(context, data)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().io().poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().io().poll_shutdown(context)
-    }
-}
+/// A byte stream, without or with TLS.
+pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// The progress of the current request, as seen from the byte stream.
 #[derive(Debug, Default)]
@@ -146,7 +99,11 @@ impl Watched {
 
     /// Asks the socket for events that tokio has not seen yet. Any event ends an idle connection.
     fn probe(&self) -> Poll<io::Result<()>> {
-        match SockRef::from(self.stream.socket()).peek(&mut [MaybeUninit::uninit()]) {
+        let socket = match &self.stream {
+            Stream::Left(socket) => socket,
+            Stream::Right(tls) => tls.get_ref().0,
+        };
+        match SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]) {
             Ok(0) => Poll::Ready(Ok(())),
             Ok(_) => {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "bytes between two exchanges")))
@@ -164,7 +121,7 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = self.stream.io().poll_read(context, buffer);
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if read.is_pending() && self.watch.probing.load(Ordering::Relaxed) {
             return self.probe();
         }
@@ -183,7 +140,7 @@ impl AsyncWrite for Watched {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.broken {
-            let result = ready!(self.stream.io().poll_flush(context));
+            let result = ready!(Pin::new(&mut self.stream).poll_flush(context));
             self.hide_error(result, ());
         }
         if std::mem::take(&mut self.dirty) && !self.broken {
@@ -193,7 +150,7 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.io().poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
     fn poll_write_vectored(
@@ -206,14 +163,34 @@ impl AsyncWrite for Watched {
             return Poll::Ready(Ok(all));
         }
         self.dirty = true;
-        let result = ready!(self.stream.io().poll_write_vectored(context, data));
+        let result = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, data));
         Poll::Ready(Ok(self.hide_error(result, all)))
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.stream.is_write_vectored()
     }
+}
+
+/// Converts an error of hyper.
+pub(super) fn failure(error: hyper::Error, detail: &str) -> Error {
+    let kind = if error.is_parse() { ErrorKind::Protocol } else { kind_of_stream_error(&error) };
+    Error::new(kind, detail).with_source(error)
+}
+
+/// Finds the I/O error of the stream below HTTP, which may wrap an error of rustls or mean a malformed chunk.
+fn kind_of_stream_error(error: &hyper::Error) -> ErrorKind {
+    let mut sources = std::iter::successors(error.source(), |&error| error.source());
+    match sources.find_map(|error| error.downcast_ref::<io::Error>()) {
+        Some(error) if is_tls(error) => ErrorKind::Tls,
+        Some(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
+            ErrorKind::Protocol
+        }
+        _ => ErrorKind::Closed,
+    }
+}
+
+/// Returns whether an I/O error wraps one of rustls; any other comes from the connection.
+pub(super) fn is_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
 }
