@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::file::FileMetadata;
-use super::reading::{or_default, text};
+use super::reading::{or_default, texts};
+use super::task::FileMetadata;
 use crate::id::{JobId, TaskId, WorkerId};
 
 /// The body of `POST /_worker/tasks/result`.
@@ -199,11 +199,8 @@ impl ResultAnswer {
 }
 
 impl From<Map<String, Value>> for ResultAnswer {
-    fn from(mut fields: Map<String, Value>) -> Self {
-        Self {
-            status: text(&mut fields, "status"),
-            reason: text(&mut fields, "reason"),
-            transition: text(&mut fields, "transition"),
-        }
+    fn from(fields: Map<String, Value>) -> Self {
+        let [status, reason, transition] = texts(fields, ["status", "reason", "transition"]);
+        Self { status, reason, transition }
     }
 }

@@ -1,13 +1,13 @@
-//! Tasks, as received.
+//! Tasks, as received, and the metadata of files.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::file::FileMetadata;
 use crate::id::{JobId, TaskId, TaskName};
 use crate::secrets::masked;
 use crate::text::excerpt_within;
@@ -40,6 +40,28 @@ pub struct Task {
     pub ignored: Vec<String>,
 }
 
+/// Size and `ETag` of one object, in `params_metadata` and `data_metadata`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileMetadata {
+    /// The address, `s3://bucket/key`; that of a directory ends in `/`.
+    pub uri: String,
+    /// The size in bytes; of a directory, the sum of its files.
+    #[serde(default, deserialize_with = "count", skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The `ETag`, without quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+/// Reads a count, which some libraries write as a float.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let Some(value) = Option::<Value>::deserialize(deserializer)? else { return Ok(None) };
+    let whole = value.as_f64().filter(|size| size.fract() == 0.0 && (0.0..EXACT).contains(size));
+    let count = value.as_u64().or(whole.map(|size| size as u64));
+    count.map(Some).ok_or_else(|| de::Error::custom(format_args!("`{value}` is not a count")))
+}
+
 /// A body that is not a task.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
@@ -52,24 +74,17 @@ pub struct MalformedTask {
 
 /// The fields as raw text, so that a field of the wrong type does not hide the ids.
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct Fields<'a> {
-    #[serde(borrow, default)]
     job_id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     task_id: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "type")]
+    #[serde(rename = "type")]
     name: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     params: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     tracing_context: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     params_metadata: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     priority: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     deadline: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     policy: Option<&'a RawValue>,
 }
 

@@ -1,4 +1,4 @@
-//! Bodies: requests in one piece, answers with a limit.
+//! Bodies: requests in one piece, answers with a limit. The parts of an answer that a [`Response`] keeps.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -6,17 +6,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use flate2::write::GzDecoder;
+use http::StatusCode;
 use http::header::{self, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use super::address::redacted;
 use super::stream::failure;
+use crate::backoff;
 use crate::error::{Error, ErrorKind};
 use crate::text::excerpt;
+use crate::transport::Response;
 
 /// A body in one piece that records when the connection has taken it.
 #[derive(Debug)]
@@ -86,6 +91,13 @@ fn too_large(limit: usize) -> Error {
     Error::new(ErrorKind::TooLarge, format!("more than {limit} bytes"))
 }
 
+/// Returns the error of [`Limited`], or that the body is not valid.
+fn not_decoded(error: io::Error) -> Error {
+    error.downcast().unwrap_or_else(|error| {
+        Error::new(ErrorKind::Protocol, "the body is not valid gzip").with_source(error)
+    })
+}
+
 enum Decoder {
     Identity(Pieces),
     Gzip(Gzip),
@@ -99,11 +111,8 @@ impl Decoder {
             b"identity" | b"" => Ok(Self::Identity(Pieces { limit, ..Pieces::default() })),
             b"gzip" | b"x-gzip" => Ok(Self::Gzip(Gzip::new(limit))),
             other => {
-                let other = excerpt(other);
-                Err(Error::new(
-                    ErrorKind::Protocol,
-                    format!("content encoding `{other}`, expected gzip or none"),
-                ))
+                let problem = format!("content encoding `{}`, expected gzip or none", excerpt(other));
+                Err(Error::new(ErrorKind::Protocol, problem))
             }
         }
     }
@@ -111,14 +120,14 @@ impl Decoder {
     fn push(&mut self, data: Bytes) -> Result<(), Error> {
         match self {
             Self::Identity(pieces) => pieces.push(data),
-            Self::Gzip(gzip) => gzip.push(&data).map_err(|error| gzip.to_error(error)),
+            Self::Gzip(gzip) => gzip.push(&data).map_err(not_decoded),
         }
     }
 
     fn finish(self) -> Result<Bytes, Error> {
         match self {
             Self::Identity(pieces) => Ok(pieces.finish()),
-            Self::Gzip(mut gzip) => gzip.finish().map_err(|error| gzip.to_error(error)),
+            Self::Gzip(mut gzip) => gzip.finish().map_err(not_decoded),
         }
     }
 }
@@ -198,14 +207,6 @@ impl Gzip {
         }
         Ok(std::mem::take(self.member.get_mut()).content.freeze())
     }
-
-    fn to_error(&self, error: io::Error) -> Error {
-        let content = self.member.get_ref();
-        if content.full {
-            return too_large(content.limit);
-        }
-        Error::new(ErrorKind::Protocol, "the body is not valid gzip").with_source(error)
-    }
 }
 
 /// A buffer that refuses bytes beyond its limit before storing them: a small body can decompress to a huge one.
@@ -213,14 +214,12 @@ impl Gzip {
 struct Limited {
     content: BytesMut,
     limit: usize,
-    full: bool,
 }
 
 impl Write for Limited {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         if self.content.len() + data.len() > self.limit {
-            self.full = true;
-            return Err(io::Error::other("too large"));
+            return Err(io::Error::other(too_large(self.limit)));
         }
         self.content.extend_from_slice(data);
         Ok(data.len())
@@ -229,6 +228,17 @@ impl Write for Limited {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Converts an HTTP answer, whose body was [collected](collect).
+pub(super) fn response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Response {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let retry_after =
+        text(header::RETRY_AFTER).and_then(|value| backoff::retry_after(value, SystemTime::now()));
+    let location = text(header::LOCATION).filter(|_| status.is_redirection()).map(redacted);
+    let date = text(header::DATE).filter(|_| !status.is_success());
+    let date = date.and_then(|value| httpdate::parse_http_date(value).ok());
+    Response { status: status.as_u16(), body, retry_after, location, date }
 }
 
 #[cfg(test)]
@@ -280,8 +290,9 @@ mod tests {
     fn no_more_than_the_limit_is_ever_stored() {
         let bomb = gzip(&vec![0; 10 << 20]);
         let mut gzip = Gzip::new(LIMIT);
-        assert!(gzip.push(&bomb).is_err());
+        let error = gzip.push(&bomb).map_err(not_decoded).expect_err("it is too large");
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
         let content = gzip.member.get_ref();
-        assert!(content.full && content.content.capacity() <= 4 * LIMIT, "{}", content.content.capacity());
+        assert!(content.content.capacity() <= 4 * LIMIT, "{}", content.content.capacity());
     }
 }

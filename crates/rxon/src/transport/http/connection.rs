@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::Request;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
-use super::body::{self, Outgoing};
+use super::body::{Outgoing, collect, response};
 use super::stream::{Stream, Watch, Watched, failure};
 use crate::error::{Error, ErrorKind};
+use crate::transport::Response;
 
 /// A connection between two exchanges.
 pub(super) struct Connection {
@@ -29,15 +29,6 @@ impl fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Connection").field("reused", &self.reused).finish_non_exhaustive()
     }
-}
-
-/// An exchange that ended in an answer.
-pub(super) struct Done {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
-    /// The connection, if it can be used again.
-    pub(super) connection: Option<Connection>,
 }
 
 /// An exchange that failed.
@@ -77,33 +68,33 @@ impl Connection {
 
     /// Sends a request and reads its whole answer.
     ///
-    /// Returns the connection only after a complete answer to a complete request: otherwise the next bytes could belong
+    /// Returns the connection too, but only after a complete answer to a complete request: otherwise the next bytes could belong
     /// to either exchange.
     pub(super) async fn exchange(
         mut self,
         request: Request<Outgoing>,
         time_limit: Duration,
         max_body: usize,
-    ) -> Result<Done, Failed> {
+    ) -> Result<(Response, Option<Self>), Failed> {
         self.watch.begin(request.body().taken());
         let answer = async {
-            let response = self.sender.try_send_request(request).await.map_err(|mut error| {
+            let answer = self.sender.try_send_request(request).await.map_err(|mut error| {
                 let unsent = error.take_message().map(Box::new);
                 Failed { error: failure(error.into_error(), ""), unsent }
             })?;
-            let (head, incoming) = response.into_parts();
-            let body = body::collect(&head.headers, incoming, max_body)
+            let (head, incoming) = answer.into_parts();
+            let body = collect(&head.headers, incoming, max_body)
                 .await
                 .map_err(|error| Failed { error, unsent: None })?;
-            Ok((head, body))
+            Ok(response(head.status, &head.headers, body))
         };
         let result = tokio::time::timeout(time_limit, self.driver.drive(answer)).await;
         let progress = self.watch.progress(self.reused);
         match result {
-            Ok(Ok((head, body))) => {
+            Ok(Ok(response)) => {
                 self.reused = true;
                 let connection = (progress.written && self.is_open()).then_some(self);
-                Ok(Done { status: head.status, headers: head.headers, body, connection })
+                Ok((response, connection))
             }
             Ok(Err(Failed { error, unsent })) => {
                 let error = match self.watch.take_write_error() {
@@ -155,6 +146,7 @@ impl Driver {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
 
@@ -182,8 +174,8 @@ mod tests {
             server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("a client");
         };
         let (done, ()) = tokio::join!(connection.exchange(request(), LIMIT, MAX_BODY), answer);
-        let done = done.map_err(|failed| failed.error).expect("an answer");
-        (done.connection.expect("it stays open"), server)
+        let (_, connection) = done.map_err(|failed| failed.error).expect("an answer");
+        (connection.expect("it stays open"), server)
     }
 
     #[tokio::test]

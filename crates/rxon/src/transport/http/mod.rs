@@ -9,7 +9,6 @@ mod body;
 mod connection;
 mod dial;
 mod proxy;
-mod response;
 mod rotation;
 mod stream;
 mod tls;
@@ -20,7 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode, Uri};
+use http::{Method, Uri};
 use rustls::ClientConfig;
 use tokio::time::Instant;
 
@@ -34,7 +33,6 @@ use self::body::Outgoing;
 use self::connection::{Connection, Failed};
 use self::dial::Dialer;
 use self::proxy::Proxy;
-use self::response::response;
 use super::{Connector, ExchangeFuture, OpenFuture, Operation, PollQuery, Request, Response, Transport};
 use crate::error::{Error, ErrorKind, ExchangeProgress};
 use crate::id::WorkerId;
@@ -244,7 +242,10 @@ impl Transport for HttpTransport {
                     connection
                 };
                 match connection.exchange(message, time_limit, max_body).await {
-                    Ok(done) => return self.finish(done),
+                    Ok((response, connection)) => {
+                        self.connection = connection;
+                        return self.checked(response);
+                    }
                     Err(Failed { unsent: Some(unsent), .. }) if reused => message = *unsent,
                     Err(failed) => return Err(failed.error),
                 }
@@ -304,15 +305,14 @@ impl HttpTransport {
         Ok(uri)
     }
 
-    fn finish(&mut self, done: connection::Done) -> Result<Response, Error> {
-        self.connection = done.connection;
-        if done.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+    /// Refuses an answer of the proxy: the request did not reach the orchestrator.
+    fn checked(&self, response: Response) -> Result<Response, Error> {
+        if response.status == 407
             && let Some(proxy) = self.inner.dialer.forwarder()
         {
-            // This answer is never an orchestrator's: the request did not reach it.
             let progress = ExchangeProgress { answered: true, ..ExchangeProgress::default() };
             return Err(Error::new(ErrorKind::Proxy, format!("{proxy} answered 407")).with_progress(progress));
         }
-        Ok(response(done.status, &done.headers, done.body))
+        Ok(response)
     }
 }
