@@ -124,13 +124,11 @@ impl ErrorCode {
 
     /// Returns the code as sent and received.
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::Other(code) => code,
-            known => Self::NAMES
-                .iter()
-                .find_map(|(code, name)| (code == known).then_some(*name))
-                .expect("every code but `Other` has a name"),
+        if let Self::Other(code) = self {
+            return code;
         }
+        let known = Self::NAMES.iter().find(|(code, _)| code == self);
+        known.expect("every code but `Other` has a name").1
     }
 
     /// Returns whether the orchestrator dispatches the task again after this code.
@@ -149,10 +147,8 @@ impl ErrorCode {
 
 impl From<&str> for ErrorCode {
     fn from(code: &str) -> Self {
-        Self::NAMES
-            .iter()
-            .find_map(|(known, name)| (*name == code).then(|| known.clone()))
-            .unwrap_or_else(|| Self::Other(code.into()))
+        let known = Self::NAMES.iter().find(|(_, name)| *name == code);
+        known.map_or_else(|| Self::Other(code.into()), |(known, _)| known.clone())
     }
 }
 

@@ -1,7 +1,5 @@
 //! HMAC-SHA256 signatures of messages.
 
-use std::fmt;
-
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -12,15 +10,9 @@ use super::hash::{hex, unhex};
 /// themselves to it.
 pub const EVENT_IGNORES: [&str; 1] = ["bubbling_chain"];
 
-/// A key for signatures: the long-lived token, never a short-lived access token.
-#[derive(Clone)]
+/// A key for signatures: the long-lived token, never a short-lived access token. It is never printed.
+#[derive(Debug, Clone)]
 pub struct Signer(Hmac<Sha256>);
-
-impl fmt::Debug for Signer {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Signer(redacted)")
-    }
-}
 
 impl Signer {
     /// Creates a signer with this token as its key.

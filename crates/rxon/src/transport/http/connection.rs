@@ -1,6 +1,5 @@
 //! An HTTP/1.1 connection, driven from within its exchanges.
 
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -23,12 +22,6 @@ pub(super) struct Connection {
     watch: Arc<Watch>,
     /// Whether it has carried an exchange before.
     reused: bool,
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Connection").field("reused", &self.reused).finish_non_exhaustive()
-    }
 }
 
 /// An exchange that failed.

@@ -29,19 +29,9 @@ const MAX_PROXY_HEAD: usize = 16 << 10;
 
 /// Opens connections to one orchestrator.
 pub(super) struct Dialer {
-    url: OrchestratorUrl,
+    pub(super) url: OrchestratorUrl,
     proxy: Option<Proxy>,
     tls: Option<(Rotation, ServerName<'static>)>,
-}
-
-impl std::fmt::Debug for Dialer {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Dialer")
-            .field("url", &self.url)
-            .field("proxy", &self.proxy)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Dialer {
@@ -58,11 +48,8 @@ impl Dialer {
         } else {
             None
         };
-        Ok(Self {
-            url: url.clone(),
-            proxy: proxies.choose(url.is_secure(), url.host(), url.port()).cloned(),
-            tls,
-        })
+        let proxy = proxies.choose(url.is_secure(), url.host(), url.port()).cloned();
+        Ok(Self { url: url.clone(), proxy, tls })
     }
 
     /// Returns the proxy that forwards requests, if there is one: it needs the whole address of each.
@@ -72,17 +59,14 @@ impl Dialer {
 
     /// Returns the TLS configuration of the last opened connection, if it comes from files.
     pub(super) fn tls(&self) -> Option<Arc<ClientConfig>> {
-        let rotation =
-            self.tls.as_ref().map(|(rotation, _)| rotation).filter(|rotation| rotation.has_files())?;
-        Some(rotation.current())
+        let (rotation, _) = self.tls.as_ref()?;
+        rotation.has_files().then(|| rotation.current())
     }
 
     /// Returns whether a new connection would have another TLS configuration than this one.
     pub(super) async fn has_changed(&self, used: &Arc<ClientConfig>) -> bool {
-        match &self.tls {
-            Some((rotation, _)) => rotation.config().await.is_ok_and(|config| !Arc::ptr_eq(&config, used)),
-            None => false,
-        }
+        let Some((rotation, _)) = &self.tls else { return false };
+        rotation.config().await.is_ok_and(|config| !Arc::ptr_eq(&config, used))
     }
 
     /// Connects for requests.
@@ -156,20 +140,12 @@ async fn first_of(addresses: &[SocketAddr], deadline: Instant) -> io::Result<Tcp
 /// Requests a tunnel from a proxy.
 async fn tunnel(stream: &mut TcpStream, proxy: &Proxy, url: &OrchestratorUrl) -> Result<(), Error> {
     let failed = |detail: String| Error::new(ErrorKind::Proxy, detail);
-    let target = if url.host().contains(':') {
-        format!("[{}]:{}", url.host(), url.port())
-    } else {
-        format!("{}:{}", url.host(), url.port())
-    };
-    let credentials = proxy
-        .basic_credentials()
-        .map(|value| format!("Proxy-Authorization: {value}\r\n"))
-        .unwrap_or_default();
+    let target = url.target();
+    let header = |value| format!("Proxy-Authorization: {value}\r\n");
+    let credentials = proxy.basic_credentials().map(header).unwrap_or_default();
     let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credentials}\r\n");
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .map_err(|error| failed(proxy.to_string()).with_source(error))?;
+    let sent = stream.write_all(request.as_bytes()).await;
+    sent.map_err(|error| failed(proxy.to_string()).with_source(error))?;
     let mut head = Vec::new();
     // Reads single bytes, as those after the head belong to TLS. A head is read once per connection.
     while !head.ends_with(b"\r\n\r\n") {

@@ -71,14 +71,8 @@ pub struct HttpSettings {
 }
 
 /// A token that can be replaced while connections are open. It is never printed.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Token(Arc<RwLock<HeaderValue>>);
-
-impl fmt::Debug for Token {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Token(redacted)")
-    }
-}
 
 impl Token {
     /// Creates a token.
@@ -101,6 +95,7 @@ impl Token {
     fn header(token: &str) -> Result<HeaderValue, Error> {
         let mut value = HeaderValue::from_bytes(token.as_bytes())
             .map_err(|_| Error::new(ErrorKind::Message, "the token contains control characters"))?;
+        // Never printed, by any map of headers either.
         value.set_sensitive(true);
         Ok(value)
     }
@@ -111,10 +106,15 @@ impl Token {
 }
 
 /// A factory of HTTP transports to one orchestrator.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpConnector(Arc<Inner>);
 
-#[derive(Debug)]
+impl fmt::Debug for HttpConnector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "HttpConnector({})", self.0.dialer.url)
+    }
+}
+
 struct Inner {
     dialer: Dialer,
     addresses: Addresses,
@@ -124,7 +124,6 @@ struct Inner {
 }
 
 /// The addresses of all operations, created once.
-#[derive(Debug)]
 struct Addresses {
     register: Uri,
     worker: Uri,
@@ -164,10 +163,10 @@ impl HttpConnector {
         if let Some(credentials) = dialer.forwarder().and_then(Proxy::basic_credentials) {
             add(header::PROXY_AUTHORIZATION, &credentials);
         }
-        let prefix = if dialer.forwarder().is_some() {
-            settings.url.absolute_prefix()
-        } else {
-            settings.url.path_prefix()
+        // A forwarding proxy needs whole addresses.
+        let prefix = match dialer.forwarder() {
+            Some(_) => settings.url.to_string(),
+            None => settings.url.prefix().to_owned(),
         };
         let addresses = Addresses::new(&prefix, &settings.url, &settings.worker_id);
         headers.insert(WORKER_TOKEN, settings.token.current());
@@ -208,13 +207,18 @@ impl Addresses {
 }
 
 /// A transport with at most one connection.
-#[derive(Debug)]
 struct HttpTransport {
     inner: Arc<Inner>,
     connection: Option<Connection>,
     /// The TLS configuration of the connection, where it can change, and the time of the last check.
     tls: Option<(Arc<ClientConfig>, Instant)>,
     last_poll: Option<(Arc<PollQuery>, Uri)>,
+}
+
+impl fmt::Debug for HttpTransport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "HttpTransport({})", self.inner.dialer.url)
+    }
 }
 
 impl Transport for HttpTransport {
