@@ -103,25 +103,29 @@ impl Task {
             return Err(not_a_task(&"it does not begin with a brace"));
         }
         let fields: Fields<'_> = serde_json::from_slice(body).map_err(|error| not_a_task(&error))?;
-        let job_id = text("job_id", fields.job_id);
-        let task_id = text("task_id", fields.task_id);
-        let ids = match (&job_id, &task_id) {
-            (Ok(job), Ok(task)) => JobId::received(job.as_str()).zip(TaskId::received(task.as_str())),
-            _ => None,
-        };
+        let job_id: Result<JobId, _> = text("job_id", fields.job_id);
+        let task_id: Result<TaskId, _> = text("task_id", fields.task_id);
+        let ids = job_id.clone().ok().zip(task_id.clone().ok());
         let with_ids = |problem| MalformedTask { problem, ids: ids.clone() };
-        job_id.map_err(with_ids)?;
-        task_id.map_err(with_ids)?;
-        let (job_id, task_id) = ids.clone().expect("both are non-empty texts");
-        let name = text("type", fields.name).map_err(with_ids)?;
         let mut ignored = Vec::new();
         Ok(Self {
-            job_id,
-            task_id,
-            name: TaskName::received(name).expect("`text` refuses an empty name"),
+            job_id: job_id.map_err(with_ids)?,
+            task_id: task_id.map_err(with_ids)?,
+            name: text("type", fields.name).map_err(with_ids)?,
             params: object("params", fields.params).map_err(with_ids)?,
-            tracing_context: tracing_context(fields.tracing_context, &mut ignored).map_err(with_ids)?,
-            params_metadata: params_metadata(fields.params_metadata, &mut ignored),
+            tracing_context: entries(
+                "tracing_context",
+                fields.tracing_context,
+                "an object of strings",
+                &mut ignored,
+            )
+            .map_err(with_ids)?,
+            // The file of an entry that is not valid is checked less strictly, or not at all.
+            params_metadata: entries("params_metadata", fields.params_metadata, "an object", &mut ignored)
+                .unwrap_or_else(|problem| {
+                    ignored.push(problem);
+                    BTreeMap::new()
+                }),
             priority: number("priority", fields.priority).map_err(with_ids)?.unwrap_or(0.0),
             deadline: number("deadline", fields.deadline).map_err(with_ids)?,
             policy: fields.policy.filter(|policy| policy.get() != "null").map(ToOwned::to_owned),
@@ -130,23 +134,18 @@ impl Task {
     }
 }
 
-fn text(field: &str, value: Option<&RawValue>) -> Result<String, String> {
+/// Reads an id or a name.
+fn text<T: DeserializeOwned>(field: &str, value: Option<&RawValue>) -> Result<T, String> {
     let value = value.ok_or_else(|| format!("`{field}` is missing"))?;
-    match serde_json::from_str::<String>(value.get()) {
-        Ok(text) if !text.is_empty() => Ok(text),
-        _ => Err(unexpected(field, value, "a non-empty string")),
-    }
+    serde_json::from_str(value.get()).map_err(|_| unexpected(field, value, "a non-empty string"))
 }
 
 fn number(field: &str, value: Option<&RawValue>) -> Result<Option<f64>, String> {
-    value
-        .map(|value| {
-            serde_json::from_str::<f64>(value.get())
-                .ok()
-                .filter(|number| number.is_finite())
-                .ok_or_else(|| unexpected(field, value, "a number"))
-        })
-        .transpose()
+    let Some(value) = value else { return Ok(None) };
+    match serde_json::from_str::<f64>(value.get()) {
+        Ok(number) if number.is_finite() => Ok(Some(number)),
+        _ => Err(unexpected(field, value, "a number")),
+    }
 }
 
 fn object(field: &str, value: Option<&RawValue>) -> Result<Box<RawValue>, String> {
@@ -157,31 +156,16 @@ fn object(field: &str, value: Option<&RawValue>) -> Result<Box<RawValue>, String
     }
 }
 
-fn tracing_context(
-    value: Option<&RawValue>,
-    ignored: &mut Vec<String>,
-) -> Result<BTreeMap<String, String>, String> {
-    let Some(value) = value else { return Ok(BTreeMap::new()) };
-    let entries: BTreeMap<String, &RawValue> = serde_json::from_str(value.get())
-        .map_err(|_| unexpected("tracing_context", value, "an object of strings"))?;
-    Ok(readable("tracing_context", entries, ignored))
-}
-
-/// An entry that is not valid does not fail the task: its file is checked less strictly, or not at all.
-fn params_metadata(value: Option<&RawValue>, ignored: &mut Vec<String>) -> BTreeMap<String, FileMetadata> {
-    let Some(value) = value else { return BTreeMap::new() };
-    let Ok(entries) = serde_json::from_str::<BTreeMap<String, &RawValue>>(value.get()) else {
-        ignored.push(unexpected("params_metadata", value, "an object"));
-        return BTreeMap::new();
-    };
-    readable("params_metadata", entries, ignored)
-}
-
-fn readable<T: DeserializeOwned>(
+/// Reads the entries of an object. Those that are not valid are added to `ignored`.
+fn entries<T: DeserializeOwned>(
     field: &str,
-    entries: BTreeMap<String, &RawValue>,
+    value: Option<&RawValue>,
+    expected: &str,
     ignored: &mut Vec<String>,
-) -> BTreeMap<String, T> {
+) -> Result<BTreeMap<String, T>, String> {
+    let Some(value) = value else { return Ok(BTreeMap::new()) };
+    let entries: BTreeMap<String, &RawValue> =
+        serde_json::from_str(value.get()).map_err(|_| unexpected(field, value, expected))?;
     let mut read = BTreeMap::new();
     for (key, value) in entries {
         match serde_json::from_str(value.get()) {
@@ -189,7 +173,7 @@ fn readable<T: DeserializeOwned>(
             Err(_) => ignored.push(format!("{field} entry `{}`: `{}`", quoted(&key), quoted(value.get()))),
         }
     }
-    read
+    Ok(read)
 }
 
 fn unexpected(field: &str, value: &RawValue, expected: &str) -> String {

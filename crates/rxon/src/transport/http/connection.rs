@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::body::{Outgoing, collect, response};
-use super::stream::{Stream, Watch, Watched, failure};
-use crate::error::{Error, ErrorKind};
+use super::stream::{Stream, Watch, Watched, failure, lock};
+use crate::error::{Error, ErrorKind, ExchangeProgress};
 use crate::transport::Response;
 
 /// A connection between two exchanges.
 pub(super) struct Connection {
     sender: SendRequest<Outgoing>,
     driver: Driver,
-    watch: Arc<Watch>,
+    watch: Arc<Mutex<Watch>>,
     /// Whether it has carried an exchange before.
     reused: bool,
 }
@@ -34,7 +34,7 @@ pub(super) struct Failed {
 impl Connection {
     /// Starts HTTP on a stream.
     pub(super) async fn new(stream: Stream) -> Result<Self, Error> {
-        let watch = Arc::new(Watch::default());
+        let watch = Arc::<Mutex<Watch>>::default();
         let io = TokioIo::new(Watched::new(stream, watch.clone()));
         let (sender, connection) = http1::Builder::new()
             .handshake(io)
@@ -45,13 +45,13 @@ impl Connection {
 
     /// Returns the connection, unless the peer has closed it since its last exchange.
     pub(super) async fn still_open(mut self) -> Option<Self> {
-        self.watch.probe(true);
+        lock(&self.watch).is_probing = true;
         poll_fn(|context| {
             self.driver.poll(context);
             Poll::Ready(())
         })
         .await;
-        self.watch.probe(false);
+        lock(&self.watch).is_probing = false;
         self.is_open().then_some(self)
     }
 
@@ -69,11 +69,15 @@ impl Connection {
         time_limit: Duration,
         max_body: usize,
     ) -> Result<(Response, Option<Self>), Failed> {
-        self.watch.begin(request.body().taken());
+        *lock(&self.watch) = Watch {
+            body_taken: request.body().taken(),
+            progress: ExchangeProgress { reused: self.reused, ..ExchangeProgress::default() },
+            ..Watch::default()
+        };
         let answer = async {
             let answer = self.sender.try_send_request(request).await.map_err(|mut error| {
                 let unsent = error.take_message().map(Box::new);
-                Failed { error: failure(error.into_error(), ""), unsent }
+                Failed { error: failure(error.into_error().into(), ""), unsent }
             })?;
             let (head, incoming) = answer.into_parts();
             let body = collect(&head.headers, incoming, max_body)
@@ -82,7 +86,7 @@ impl Connection {
             Ok(response(head.status, &head.headers, body))
         };
         let result = tokio::time::timeout(time_limit, self.driver.drive(answer)).await;
-        let progress = self.watch.progress(self.reused);
+        let progress = lock(&self.watch).progress;
         match result {
             Ok(Ok(response)) => {
                 self.reused = true;
@@ -90,7 +94,7 @@ impl Connection {
                 Ok((response, connection))
             }
             Ok(Err(Failed { error, unsent })) => {
-                let error = match self.watch.take_write_error() {
+                let error = match lock(&self.watch).write_error.take() {
                     // The failed write came first, and caused the missing answer.
                     Some(cause) if error.kind() == ErrorKind::Closed => error.with_source(cause),
                     _ => error,
