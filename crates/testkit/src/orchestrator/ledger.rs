@@ -14,19 +14,19 @@ const SHOWN: usize = 5;
 
 /// Counts every request, and keeps it if recording is on.
 pub(crate) struct Ledger {
-    pages: [Page; Endpoint::ALL.len()],
+    pages: [Arrivals; Endpoint::ALL.len()],
     changed: Arc<Notify>,
 }
 
 #[derive(Default)]
-struct Page {
+struct Arrivals {
     count: AtomicUsize,
     requests: Mutex<Vec<Arc<Recorded>>>,
 }
 
 impl Ledger {
     pub(crate) fn new(changed: Arc<Notify>) -> Self {
-        Self { pages: std::array::from_fn(|_| Page::default()), changed }
+        Self { pages: std::array::from_fn(|_| Arrivals::default()), changed }
     }
 
     /// Counts a request, and keeps it if it was recorded.
@@ -65,7 +65,7 @@ impl Ledger {
         if text.is_empty() { "  no request at all\n".to_owned() } else { text }
     }
 
-    fn page(&self, endpoint: Endpoint) -> &Page {
+    fn page(&self, endpoint: Endpoint) -> &Arrivals {
         &self.pages[endpoint as usize]
     }
 }

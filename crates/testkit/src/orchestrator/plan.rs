@@ -13,18 +13,18 @@ pub(crate) type Hook = dyn Fn(&Recorded) -> Option<Answer> + Send + Sync;
 /// The answers planned for every endpoint.
 #[derive(Default)]
 pub(crate) struct Plan {
-    pages: [Page; Endpoint::ALL.len()],
+    pages: [EndpointPlan; Endpoint::ALL.len()],
 }
 
 #[derive(Default)]
-struct Page {
+struct EndpointPlan {
     /// True if anything is planned; ordinary requests then need no lock.
     scripted: AtomicBool,
-    script: Mutex<Script>,
+    script: Mutex<Answers>,
 }
 
 #[derive(Default)]
-struct Script {
+struct Answers {
     once: VecDeque<Answer>,
     hooks: Vec<Arc<Hook>>,
     always: Option<Answer>,
@@ -73,7 +73,7 @@ impl Plan {
     }
 
     pub(crate) fn forget(&self, endpoint: Endpoint) {
-        self.change(endpoint, |script| *script = Script::default());
+        self.change(endpoint, |script| *script = Answers::default());
     }
 
     /// Takes the plan for a request whose head has arrived.
@@ -93,7 +93,7 @@ impl Plan {
         script.always.clone().map_or(Planned::Nothing, Planned::Answer)
     }
 
-    fn change(&self, endpoint: Endpoint, change: impl FnOnce(&mut Script)) {
+    fn change(&self, endpoint: Endpoint, change: impl FnOnce(&mut Answers)) {
         let page = &self.pages[endpoint as usize];
         let mut script = page.lock();
         change(&mut script);
@@ -101,13 +101,13 @@ impl Plan {
     }
 }
 
-impl Page {
-    fn lock(&self) -> MutexGuard<'_, Script> {
+impl EndpointPlan {
+    fn lock(&self) -> MutexGuard<'_, Answers> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Script {
+impl Answers {
     fn has_any(&self) -> bool {
         !self.once.is_empty() || !self.hooks.is_empty() || self.always.is_some()
     }
