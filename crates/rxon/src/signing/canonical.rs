@@ -46,9 +46,7 @@ pub enum CannotBeSigned {
 /// # Errors
 /// Returns [`CannotBeSigned`] when the message has no canonical form.
 pub fn canonical(message: &[u8], ignore: &[&str]) -> Result<Vec<u8>, CannotBeSigned> {
-    let mut dropped = NEVER_SIGNED.to_vec();
-    dropped.extend_from_slice(ignore);
-    canonical_without(message, &dropped)
+    canonical_without(message, &[&NEVER_SIGNED, ignore].concat())
 }
 
 /// Returns the canonical bytes of an object without some of its top-level members.

@@ -22,22 +22,18 @@ use crate::error::{Error, ErrorKind};
 use crate::text::excerpt;
 use crate::transport::Response;
 
-/// A body in one piece that records when the connection has taken it.
+/// A body in one piece.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     content: Option<Bytes>,
-    taken: Arc<AtomicBool>,
+    /// Set once the connection has taken all of the body.
+    pub(super) taken: Arc<AtomicBool>,
 }
 
 impl Outgoing {
     pub(super) fn new(content: Bytes) -> Self {
         let content = (!content.is_empty()).then_some(content);
         Self { taken: Arc::new(AtomicBool::new(content.is_none())), content }
-    }
-
-    /// Returns the flag that is set once the connection has taken all of the body.
-    pub(super) fn taken(&self) -> Arc<AtomicBool> {
-        self.taken.clone()
     }
 }
 

@@ -61,8 +61,8 @@ impl Connection {
 
     /// Sends a request and reads its whole answer.
     ///
-    /// Returns the connection too, but only after a complete answer to a complete request: otherwise the next bytes could belong
-    /// to either exchange.
+    /// Returns the connection too, but only after a complete answer to a complete request: otherwise the next bytes
+    /// could belong to either exchange.
     pub(super) async fn exchange(
         mut self,
         request: Request<Outgoing>,
@@ -70,7 +70,7 @@ impl Connection {
         max_body: usize,
     ) -> Result<(Response, Option<Self>), Failed> {
         *lock(&self.watch) = Watch {
-            body_taken: request.body().taken(),
+            body_taken: request.body().taken.clone(),
             progress: ExchangeProgress { reused: self.reused, ..ExchangeProgress::default() },
             ..Watch::default()
         };
@@ -87,25 +87,23 @@ impl Connection {
         };
         let result = tokio::time::timeout(time_limit, self.driver.drive(answer)).await;
         let progress = lock(&self.watch).progress;
-        match result {
+        let Failed { error, unsent } = match result {
             Ok(Ok(response)) => {
                 self.reused = true;
                 let connection = (progress.written && self.is_open()).then_some(self);
-                Ok((response, connection))
+                return Ok((response, connection));
             }
-            Ok(Err(Failed { error, unsent })) => {
-                let error = match lock(&self.watch).write_error.take() {
-                    // The failed write came first, and caused the missing answer.
-                    Some(cause) if error.kind() == ErrorKind::Closed => error.with_source(cause),
-                    _ => error,
-                };
-                Err(Failed { error: error.with_progress(progress), unsent })
-            }
+            Ok(Err(failed)) => failed,
             Err(_) => {
-                let error = Error::new(ErrorKind::Timeout, format!("{time_limit:?}")).with_progress(progress);
-                Err(Failed { error, unsent: None })
+                Failed { error: Error::new(ErrorKind::Timeout, format!("{time_limit:?}")), unsent: None }
             }
-        }
+        };
+        let error = match lock(&self.watch).write_error.take() {
+            // The failed write came first, and caused the missing answer.
+            Some(cause) if error.kind() == ErrorKind::Closed => error.with_source(cause),
+            _ => error,
+        };
+        Err(Failed { error: error.with_progress(progress), unsent })
     }
 }
 

@@ -13,7 +13,6 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::address::OrchestratorUrl;
-use super::connection::Connection;
 use super::proxy::{Proxies, Proxy};
 use super::rotation::Rotation;
 use super::stream::{Stream, is_tls};
@@ -69,29 +68,21 @@ impl Dialer {
         rotation.config().await.is_ok_and(|config| !Arc::ptr_eq(&config, used))
     }
 
-    /// Connects for requests.
-    pub(super) async fn dial(&self) -> Result<Connection, Error> {
-        self.limited(async { Connection::new(self.stream(self.tls.is_some()).await?).await }).await
-    }
-
-    /// Connects for a websocket, by a tunnel even through a proxy that forwards requests.
-    pub(super) async fn dial_through(&self) -> Result<Stream, Error> {
-        self.limited(self.stream(true)).await
-    }
-
-    async fn limited<T>(&self, dialing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        timeout(CONNECT_TIME_LIMIT, dialing).await.unwrap_or_else(|_| {
+    /// Connects within the time limit. For a websocket, `tunnel` asks for a tunnel even through a proxy that forwards
+    /// requests.
+    pub(super) async fn dial(&self, tunnel: bool) -> Result<Stream, Error> {
+        timeout(CONNECT_TIME_LIMIT, self.stream(tunnel || self.tls.is_some())).await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Connect, format!("{} within {CONNECT_TIME_LIMIT:?}", self.url)))
         })
     }
 
-    async fn stream(&self, through: bool) -> Result<Stream, Error> {
+    async fn stream(&self, tunnel: bool) -> Result<Stream, Error> {
         let tcp = match &self.proxy {
             None => tcp(self.url.host(), self.url.port(), &self.url.to_string()).await?,
             Some(proxy) => {
                 let mut stream = tcp(proxy.host(), proxy.port(), &format!("proxy {proxy}")).await?;
-                if through {
-                    tunnel(&mut stream, proxy, &self.url).await?;
+                if tunnel {
+                    open_tunnel(&mut stream, proxy, &self.url).await?;
                 }
                 stream
             }
@@ -138,7 +129,7 @@ async fn first_of(addresses: &[SocketAddr], deadline: Instant) -> io::Result<Tcp
 }
 
 /// Requests a tunnel from a proxy.
-async fn tunnel(stream: &mut TcpStream, proxy: &Proxy, url: &OrchestratorUrl) -> Result<(), Error> {
+async fn open_tunnel(stream: &mut TcpStream, proxy: &Proxy, url: &OrchestratorUrl) -> Result<(), Error> {
     let failed = |detail: String| Error::new(ErrorKind::Proxy, detail);
     let target = url.target();
     let header = |value| format!("Proxy-Authorization: {value}\r\n");

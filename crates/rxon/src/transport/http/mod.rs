@@ -95,7 +95,6 @@ impl Token {
     fn header(token: &str) -> Result<HeaderValue, Error> {
         let mut value = HeaderValue::from_bytes(token.as_bytes())
             .map_err(|_| Error::new(ErrorKind::Message, "the token contains control characters"))?;
-        // Never printed, by any map of headers either.
         value.set_sensitive(true);
         Ok(value)
     }
@@ -144,7 +143,7 @@ impl HttpConnector {
         let mut headers = HeaderMap::new();
         let mut add = |name: HeaderName, value: &str| {
             if let Ok(mut value) = HeaderValue::from_str(value) {
-                // The map of headers is printed with its owner; sensitive values are not.
+                // A map of headers shows only values that are not sensitive.
                 value.set_sensitive(matches!(name, header::AUTHORIZATION | header::PROXY_AUTHORIZATION));
                 headers.insert(name, value);
             }
@@ -241,9 +240,9 @@ impl Transport for HttpTransport {
                     connection
                 } else {
                     // Boxed because it is rare, and with TLS too large for every exchange's future.
-                    let connection = Box::pin(self.inner.dialer.dial()).await?;
+                    let stream = Box::pin(self.inner.dialer.dial(false)).await?;
                     self.tls = self.inner.dialer.tls().map(|config| (config, Instant::now()));
-                    connection
+                    Connection::new(stream).await?
                 };
                 match connection.exchange(message, time_limit, max_body).await {
                     Ok((response, connection)) => {

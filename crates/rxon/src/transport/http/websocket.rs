@@ -36,7 +36,7 @@ pub(super) async fn open(dialer: &Dialer, url: &str, headers: HeaderMap) -> Resu
             Error::new(ErrorKind::Message, "the address of the websocket").with_source(error)
         })?;
         *request.headers_mut() = upgrade(headers);
-        let stream = dialer.dial_through().await?;
+        let stream = dialer.dial(true).await?;
         let limits = WebSocketConfig::default()
             .read_buffer_size(8 << 10)
             .write_buffer_size(0)
