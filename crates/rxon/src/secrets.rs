@@ -33,7 +33,7 @@ struct Search {
     longest: usize,
 }
 
-/// Changes the registered secrets. Searches for the new ones if `change` returns true.
+/// Changes the registered secrets, and rebuilds the search for them if `change` returns true.
 fn update(change: impl FnOnce(&mut BTreeMap<u64, Vec<String>>) -> bool) {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if !change(&mut known) {

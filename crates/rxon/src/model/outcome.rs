@@ -39,7 +39,7 @@ pub struct TaskResult {
 }
 
 impl TaskResult {
-    /// The result of a task that failed for this reason, without data.
+    /// Creates the result of a task that failed for this reason, without data.
     pub fn failure(job_id: JobId, task_id: TaskId, worker_id: WorkerId, failure: Failure) -> Self {
         Self {
             job_id,

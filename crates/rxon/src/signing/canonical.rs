@@ -63,7 +63,7 @@ pub(super) fn canonical_without(message: &[u8], dropped: &[&str]) -> Result<Vec<
     let mut deserializer = serde_json::Deserializer::from_str(message);
     let written = Writer { output: &mut output, depth: 1, dropped }
         .deserialize(&mut deserializer)
-        .and_then(|_| deserializer.end());
+        .and_then(|()| deserializer.end());
     let Err(error) = written else { return Ok(output.bytes) };
     let path = output.path();
     Err(match output.problem {
@@ -101,7 +101,7 @@ impl Output {
 
     fn path(&self) -> String {
         let path: String = self.path.iter().rev().map(String::as_str).collect();
-        path.strip_prefix('.').map_or(path.clone(), str::to_owned)
+        path.strip_prefix('.').unwrap_or(&path).to_owned()
     }
 
     fn write(&mut self, value: &(impl Serialize + ?Sized)) {
@@ -215,7 +215,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
             value.inspect_err(|_| output.path.push(format!(".{key}")))?;
             members.push((key, start..output.bytes.len() - begin));
         }
-        // Of members with the same key the last one counts, which the stable sort then has before the others.
+        // Of members with the same key the last one counts: reversed, it comes first, and the sort is stable.
         members.reverse();
         members.sort_by(|(left, _), (right, _)| left.cmp(right));
         members.dedup_by(|(later, _), (first, _)| later == first);
