@@ -35,6 +35,9 @@ const LONG: Duration = Duration::from_secs(10);
 /// A time limit that suffices to write a message, and that a check can wait for.
 const SHORT: Duration = Duration::from_millis(100);
 
+/// The progress of a request without an answer, on a new connection.
+const WRITTEN: ExchangeProgress = ExchangeProgress { written: true, reused: false, answered: false };
+
 /// Runs all checks except [`an_unreachable_peer_is_named`], which needs a peer of its own.
 pub async fn all(connector: &dyn Connector) {
     every_answer_is_a_response(connector).await;
@@ -76,11 +79,7 @@ pub async fn a_silent_peer_is_given_up_at_the_time_limit(connector: &dyn Connect
     let elapsed = begin.elapsed();
     assert!((SHORT..SHORT + LONG).contains(&elapsed), "given up after {elapsed:?}");
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
-    assert_eq!(
-        error.progress(),
-        ExchangeProgress { written: true, ..ExchangeProgress::default() },
-        "{error:?}"
-    );
+    assert_eq!(error.progress(), WRITTEN, "{error:?}");
     assert!(error.is_ambiguous() && error.is_retryable(), "{error:?}");
     is_answered(&mut *transport, 3).await;
 }
@@ -106,11 +105,7 @@ pub async fn a_lost_answer_tells_how_far_the_exchange_came(connector: &dyn Conne
         // The second time too, as a failed connection is never reused.
         let error = failure(&mut *transport, event()).await;
         assert_eq!(error.kind(), ErrorKind::Closed, "{error:?}");
-        assert_eq!(
-            error.progress(),
-            ExchangeProgress { written: true, ..ExchangeProgress::default() },
-            "{error:?}"
-        );
+        assert_eq!(error.progress(), WRITTEN, "{error:?}");
         assert!(error.is_ambiguous() && !error.is_stale_connection(), "{error:?}");
     }
     is_answered(&mut *transport, 1).await;

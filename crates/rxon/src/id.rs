@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::secrets::masked;
 use crate::text::excerpt;
@@ -38,8 +38,9 @@ pub struct InvalidIdentifier {
 macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Arc<str>);
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(#[serde(deserialize_with = "not_empty")] Arc<str>);
 
         impl $name {
             /// Returns the text as sent and received.
@@ -83,20 +84,6 @@ macro_rules! identifier {
                 &self.0
             }
         }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                Self::received(text)
-                    .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(""), &"a non-empty string"))
-            }
-        }
     };
 }
 
@@ -115,6 +102,14 @@ identifier! {
 identifier! {
     /// The name under which a handler is registered; the `type` of a task.
     TaskName
+}
+
+fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Err(de::Error::invalid_value(de::Unexpected::Str(""), &"a non-empty string"));
+    }
+    Ok(text.into())
 }
 
 fn checked(name: &str) -> Result<&str, InvalidIdentifier> {

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -20,40 +21,35 @@ const BUT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').re
 /// The text in place of a secret.
 const MASK: &str = "***";
 
-static KNOWN: Mutex<Known> = Mutex::new(Known { next: 0, held: BTreeMap::new() });
+/// The registered secrets, by the number of their [`Secrets`].
+static KNOWN: Mutex<BTreeMap<u64, Vec<String>>> = Mutex::new(BTreeMap::new());
 
 /// `None` while no secrets are registered. Never locked for longer than it takes to read or replace it: a process that
 /// forks meanwhile would leave it locked in its child.
 static SEARCH: RwLock<Option<Arc<Search>>> = RwLock::new(None);
-
-struct Known {
-    next: u64,
-    held: BTreeMap<u64, Vec<String>>,
-}
 
 struct Search {
     automaton: AhoCorasick,
     longest: usize,
 }
 
-impl Known {
-    fn locked() -> MutexGuard<'static, Self> {
-        KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+/// Changes the registered secrets, and rebuilds the search for them if `change` returns true.
+fn update(change: impl FnOnce(&mut BTreeMap<u64, Vec<String>>) -> bool) {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !change(&mut known) {
+        return;
     }
-
-    fn rebuild_search(&self) {
-        let forms: Vec<Vec<u8>> = self.held.values().flatten().flat_map(|secret| forms(secret)).collect();
-        let longest = forms.iter().map(Vec::len).max().unwrap_or(0);
-        // The smallest kind of automaton rather than the fastest, as tokens may be long. Of two secrets that begin
-        // alike, the longer one is found.
-        let mut builder = AhoCorasick::builder();
-        builder.kind(Some(AhoCorasickKind::ContiguousNFA)).match_kind(MatchKind::LeftmostLongest);
-        // Building fails only for more than 2 GiB of secrets.
-        let automaton = if forms.is_empty() { None } else { builder.build(forms).ok() };
-        let search = automaton.map(|automaton| Arc::new(Search { automaton, longest }));
-        let before = std::mem::replace(&mut *SEARCH.write().unwrap_or_else(PoisonError::into_inner), search);
-        drop(before);
-    }
+    let forms: Vec<Vec<u8>> = known.values().flatten().flat_map(|secret| forms(secret)).collect();
+    let longest = forms.iter().map(Vec::len).max().unwrap_or(0);
+    // The smallest kind of automaton rather than the fastest, as tokens may be long. Of two secrets that begin alike,
+    // the longer one is found.
+    let mut builder = AhoCorasick::builder();
+    builder.kind(Some(AhoCorasickKind::ContiguousNFA)).match_kind(MatchKind::LeftmostLongest);
+    // Building fails only for more than 2 GiB of secrets.
+    let automaton = if forms.is_empty() { None } else { builder.build(forms).ok() };
+    let search = automaton.map(|automaton| Arc::new(Search { automaton, longest }));
+    let before = std::mem::replace(&mut *SEARCH.write().unwrap_or_else(PoisonError::into_inner), search);
+    drop(before);
 }
 
 /// The forms in which a secret may appear: as it is, in a quoted text, in a text quoted twice, and in the parts of an
@@ -97,12 +93,8 @@ pub struct Secrets(u64);
 impl Secrets {
     /// Registers secrets. Those shorter than [`MIN_LENGTH`] bytes are not masked.
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let mut known = Known::locked();
-        let id = known.next;
-        known.next += 1;
-        known.held.insert(id, Vec::new());
-        drop(known);
-        let held = Self(id);
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let held = Self(NEXT.fetch_add(1, Ordering::Relaxed));
         held.replace(secrets);
         held
     }
@@ -110,20 +102,18 @@ impl Secrets {
     /// Registers these secrets instead of the previous ones.
     pub fn replace(&self, secrets: impl IntoIterator<Item = String>) {
         let secrets: Vec<String> = secrets.into_iter().filter(|secret| secret.len() >= MIN_LENGTH).collect();
-        let mut known = Known::locked();
-        if known.held.get(&self.0) != Some(&secrets) {
-            known.held.insert(self.0, secrets);
-            known.rebuild_search();
-        }
+        update(|known| {
+            let held = known.entry(self.0).or_default();
+            let changed = *held != secrets;
+            *held = secrets;
+            changed
+        });
     }
 }
 
 impl Drop for Secrets {
     fn drop(&mut self) {
-        let mut known = Known::locked();
-        if known.held.remove(&self.0).is_some_and(|secrets| !secrets.is_empty()) {
-            known.rebuild_search();
-        }
+        update(|known| known.remove(&self.0).is_some_and(|secrets| !secrets.is_empty()));
     }
 }
 

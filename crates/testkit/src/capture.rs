@@ -51,7 +51,7 @@ impl Logs {
             .with_max_level(level)
             .with_ansi(false)
             .without_time()
-            .with_writer(Writer(lines.clone()))
+            .with_writer(LogWriter(lines.clone()))
             .finish();
         Self { lines, dispatch: Dispatch::new(subscriber) }
     }
@@ -114,9 +114,9 @@ impl Lines {
 }
 
 /// Receives the output of the formatter: each call has one whole event.
-struct Writer(Arc<Lines>);
+struct LogWriter(Arc<Lines>);
 
-impl MakeWriter<'_> for Writer {
+impl MakeWriter<'_> for LogWriter {
     type Writer = Self;
 
     fn make_writer(&self) -> Self {
@@ -124,7 +124,7 @@ impl MakeWriter<'_> for Writer {
     }
 }
 
-impl io::Write for Writer {
+impl io::Write for LogWriter {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         self.0.lock().extend(text.lines().map(str::to_owned));

@@ -30,7 +30,7 @@ pub(crate) struct Arrival {
 /// Accepts connections on one address and serves each in a task of its own; ends all of them when dropped.
 pub(crate) struct Door {
     address: SocketAddr,
-    state: tokio::sync::Mutex<State>,
+    state: tokio::sync::Mutex<DoorState>,
     visitors: Arc<Visitors>,
     stop: CancellationToken,
 }
@@ -45,7 +45,7 @@ struct Visitors {
     open: AtomicUsize,
 }
 
-enum State {
+enum DoorState {
     Open {
         listening: CancellationToken,
         task: JoinHandle<()>,
@@ -96,19 +96,19 @@ impl Door {
     /// Refuses new connections once this has returned; open connections go on.
     pub(crate) async fn shut(&self) {
         let mut state = self.state.lock().await;
-        if let State::Open { listening, task } = &mut *state {
+        if let DoorState::Open { listening, task } = &mut *state {
             listening.cancel();
             // The port is free only after the task has dropped the listener.
             let _ = task.await;
-            *state = State::Shut(bind(self.address).expect("the port that was just given up"));
+            *state = DoorState::Shut(bind(self.address).expect("the port that was just given up"));
         }
     }
 
     /// Accepts connections again on the same port.
     pub(crate) async fn reopen(&self) {
         let mut state = self.state.lock().await;
-        *state = match std::mem::replace(&mut *state, State::Between) {
-            State::Shut(socket) => {
+        *state = match std::mem::replace(&mut *state, DoorState::Between) {
+            DoorState::Shut(socket) => {
                 listen(socket, &self.visitors, &self.stop).expect("the port is bound already")
             }
             other => other,
@@ -147,7 +147,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-fn listen(socket: TcpSocket, visitors: &Arc<Visitors>, stop: &CancellationToken) -> io::Result<State> {
+fn listen(socket: TcpSocket, visitors: &Arc<Visitors>, stop: &CancellationToken) -> io::Result<DoorState> {
     let listener = socket.listen(BACKLOG)?;
     let listening = stop.child_token();
     let accepting = accept(listener, visitors.clone());
@@ -155,7 +155,7 @@ fn listen(socket: TcpSocket, visitors: &Arc<Visitors>, stop: &CancellationToken)
     let task = visitors.tracker.spawn(async move {
         token.run_until_cancelled(accepting).await;
     });
-    Ok(State::Open { listening, task })
+    Ok(DoorState::Open { listening, task })
 }
 
 async fn accept(listener: TcpListener, visitors: Arc<Visitors>) {

@@ -19,7 +19,7 @@ const MAX_HEAD: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct Proxy {
     door: Arc<Door>,
-    desk: Arc<Desk>,
+    desk: Arc<ProxyState>,
 }
 
 /// A request to the proxy.
@@ -42,7 +42,7 @@ impl Proxied {
     }
 }
 
-struct Desk {
+struct ProxyState {
     /// The `Proxy-Authorization` that requests must have.
     authorization: Option<String>,
     seen: Mutex<Vec<Proxied>>,
@@ -61,7 +61,7 @@ impl Proxy {
 
     #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
     async fn start_with(authorization: Option<String>) -> Self {
-        let desk = Arc::new(Desk { authorization, seen: Mutex::default() });
+        let desk = Arc::new(ProxyState { authorization, seen: Mutex::default() });
         let serving = desk.clone();
         let door = Door::open(([127, 0, 0, 1], 0).into(), move |arrival| serve(arrival, serving.clone()));
         Self { door: Arc::new(door.expect("a free port")), desk }
@@ -99,13 +99,13 @@ impl fmt::Debug for Proxy {
     }
 }
 
-async fn serve(arrival: Arrival, desk: Arc<Desk>) {
+async fn serve(arrival: Arrival, desk: Arc<ProxyState>) {
     let Arrival { stream, ended, .. } = arrival;
     // Both ends notice a broken connection by themselves.
     let _ = ended.run_until_cancelled(serve_client(stream, &desk)).await;
 }
 
-async fn serve_client(mut client: TcpStream, desk: &Desk) -> io::Result<()> {
+async fn serve_client(mut client: TcpStream, desk: &ProxyState) -> io::Result<()> {
     let (head, rest) = read_head(&mut client).await?;
     let Some(mut request) = parse(&head) else {
         return refuse(&mut client, "400 Bad Request").await;

@@ -12,7 +12,7 @@ struct House {
     floors: &'static [&'static [&'static str]],
 }
 
-const HOUSES: [House; 2] = [
+const HOUSES: [House; 3] = [
     House {
         sources: "crates/worker/src",
         floors: &[
@@ -38,6 +38,15 @@ const HOUSES: [House; 2] = [
             &["signing"],
             &["transport"],
             &["conformance", "lib"],
+        ],
+    },
+    House {
+        sources: "crates/testkit/src",
+        floors: &[
+            &["patience", "stopwatch", "stream", "task", "tls"],
+            &["door", "capture", "process"],
+            &["faults", "orchestrator", "proxy", "relay"],
+            &["lib"],
         ],
     },
 ];

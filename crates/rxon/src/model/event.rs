@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::reading::{or_default, text};
+use super::reading::{or_default, texts};
 use crate::id::{JobId, TaskId, WorkerId};
 
 /// An event, sent over the websocket or by `POST /_worker/events`.
@@ -96,11 +96,8 @@ pub struct EventAnswer {
 }
 
 impl From<Map<String, Value>> for EventAnswer {
-    fn from(mut fields: Map<String, Value>) -> Self {
-        Self {
-            status: text(&mut fields, "status").unwrap_or_default(),
-            message: text(&mut fields, "message"),
-            code: text(&mut fields, "code"),
-        }
+    fn from(fields: Map<String, Value>) -> Self {
+        let [status, message, code] = texts(fields, ["status", "message", "code"]);
+        Self { status: status.unwrap_or_default(), message, code }
     }
 }

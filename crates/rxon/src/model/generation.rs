@@ -1,4 +1,4 @@
-//! The generations of the protocol, and what each of them can do.
+//! The generations of the protocol, and the capabilities of each.
 
 /// The generation of the protocol that this crate speaks, as sent in the header `X-RXON-Version`.
 pub const VERSION: &str = "1.0b17";

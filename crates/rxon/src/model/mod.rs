@@ -8,7 +8,6 @@
 
 mod command;
 mod event;
-mod file;
 mod generation;
 mod heartbeat;
 mod outcome;
@@ -19,7 +18,6 @@ mod token;
 
 pub use command::Command;
 pub use event::{Event, EventAnswer, Progress, ProgressUpdate};
-pub use file::FileMetadata;
 pub use generation::{Generation, VERSION};
 pub use heartbeat::{DeviceUsage, Heartbeat, HeartbeatAnswer, Liveness, Usage, WorkerStatus};
 pub use outcome::{Costs, ErrorCode, Failure, ResultAnswer, TaskResult};
@@ -27,5 +25,5 @@ pub use registration::{
     Artifact, Capabilities, Device, GpuInfo, InstalledModel, Registration, RegistrationAnswer, Resources,
     SkillInfo,
 };
-pub use task::{MalformedTask, Task};
+pub use task::{FileMetadata, MalformedTask, Task};
 pub use token::TokenAnswer;

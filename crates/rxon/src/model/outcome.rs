@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::file::FileMetadata;
-use super::reading::{or_default, text};
+use super::reading::{or_default, texts};
+use super::task::FileMetadata;
 use crate::id::{JobId, TaskId, WorkerId};
 
 /// The body of `POST /_worker/tasks/result`.
@@ -39,7 +39,7 @@ pub struct TaskResult {
 }
 
 impl TaskResult {
-    /// The result of a task that failed for this reason, without data.
+    /// Creates the result of a task that failed for this reason, without data.
     pub fn failure(job_id: JobId, task_id: TaskId, worker_id: WorkerId, failure: Failure) -> Self {
         Self {
             job_id,
@@ -124,13 +124,11 @@ impl ErrorCode {
 
     /// Returns the code as sent and received.
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::Other(code) => code,
-            known => Self::NAMES
-                .iter()
-                .find_map(|(code, name)| (code == known).then_some(*name))
-                .expect("every code but `Other` has a name"),
+        if let Self::Other(code) = self {
+            return code;
         }
+        let known = Self::NAMES.iter().find(|(code, _)| code == self);
+        known.expect("every code but `Other` has a name").1
     }
 
     /// Returns whether the orchestrator dispatches the task again after this code.
@@ -149,10 +147,8 @@ impl ErrorCode {
 
 impl From<&str> for ErrorCode {
     fn from(code: &str) -> Self {
-        Self::NAMES
-            .iter()
-            .find_map(|(known, name)| (*name == code).then(|| known.clone()))
-            .unwrap_or_else(|| Self::Other(code.into()))
+        let known = Self::NAMES.iter().find(|(_, name)| *name == code);
+        known.map_or_else(|| Self::Other(code.into()), |(known, _)| known.clone())
     }
 }
 
@@ -199,11 +195,8 @@ impl ResultAnswer {
 }
 
 impl From<Map<String, Value>> for ResultAnswer {
-    fn from(mut fields: Map<String, Value>) -> Self {
-        Self {
-            status: text(&mut fields, "status"),
-            reason: text(&mut fields, "reason"),
-            transition: text(&mut fields, "transition"),
-        }
+    fn from(fields: Map<String, Value>) -> Self {
+        let [status, reason, transition] = texts(fields, ["status", "reason", "transition"]);
+        Self { status, reason, transition }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::generation::Generation;
-use super::reading::{or_default, text};
+use super::reading::{or_default, texts};
 use crate::id::{TaskName, WorkerId};
 
 /// The body of `POST /_worker/workers/register`.
@@ -182,11 +182,8 @@ impl RegistrationAnswer {
 }
 
 impl From<Map<String, Value>> for RegistrationAnswer {
-    fn from(mut fields: Map<String, Value>) -> Self {
-        Self {
-            status: text(&mut fields, "status"),
-            version: text(&mut fields, "version"),
-            warning: text(&mut fields, "warning"),
-        }
+    fn from(fields: Map<String, Value>) -> Self {
+        let [status, version, warning] = texts(fields, ["status", "version", "warning"]);
+        Self { status, version, warning }
     }
 }

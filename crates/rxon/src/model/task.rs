@@ -1,13 +1,13 @@
-//! Tasks, as received.
+//! Tasks, as received, and the metadata of files.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::file::FileMetadata;
 use crate::id::{JobId, TaskId, TaskName};
 use crate::secrets::masked;
 use crate::text::excerpt_within;
@@ -40,6 +40,28 @@ pub struct Task {
     pub ignored: Vec<String>,
 }
 
+/// Size and `ETag` of one object, in `params_metadata` and `data_metadata`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileMetadata {
+    /// The address, `s3://bucket/key`; that of a directory ends in `/`.
+    pub uri: String,
+    /// The size in bytes; of a directory, the sum of its files.
+    #[serde(default, deserialize_with = "count", skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The `ETag`, without quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+/// Reads a count, which some libraries write as a float.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let Some(value) = Option::<Value>::deserialize(deserializer)? else { return Ok(None) };
+    let whole = value.as_f64().filter(|size| size.fract() == 0.0 && (0.0..EXACT).contains(size));
+    let count = value.as_u64().or(whole.map(|size| size as u64));
+    count.map(Some).ok_or_else(|| de::Error::custom(format_args!("`{value}` is not a count")))
+}
+
 /// A body that is not a task.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
@@ -52,24 +74,17 @@ pub struct MalformedTask {
 
 /// The fields as raw text, so that a field of the wrong type does not hide the ids.
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct Fields<'a> {
-    #[serde(borrow, default)]
     job_id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     task_id: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "type")]
+    #[serde(rename = "type")]
     name: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     params: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     tracing_context: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     params_metadata: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     priority: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     deadline: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     policy: Option<&'a RawValue>,
 }
 
@@ -88,25 +103,29 @@ impl Task {
             return Err(not_a_task(&"it does not begin with a brace"));
         }
         let fields: Fields<'_> = serde_json::from_slice(body).map_err(|error| not_a_task(&error))?;
-        let job_id = text("job_id", fields.job_id);
-        let task_id = text("task_id", fields.task_id);
-        let ids = match (&job_id, &task_id) {
-            (Ok(job), Ok(task)) => JobId::received(job.as_str()).zip(TaskId::received(task.as_str())),
-            _ => None,
-        };
+        let job_id: Result<JobId, _> = text("job_id", fields.job_id);
+        let task_id: Result<TaskId, _> = text("task_id", fields.task_id);
+        let ids = job_id.clone().ok().zip(task_id.clone().ok());
         let with_ids = |problem| MalformedTask { problem, ids: ids.clone() };
-        job_id.map_err(with_ids)?;
-        task_id.map_err(with_ids)?;
-        let (job_id, task_id) = ids.clone().expect("both are non-empty texts");
-        let name = text("type", fields.name).map_err(with_ids)?;
         let mut ignored = Vec::new();
         Ok(Self {
-            job_id,
-            task_id,
-            name: TaskName::received(name).expect("`text` refuses an empty name"),
+            job_id: job_id.map_err(with_ids)?,
+            task_id: task_id.map_err(with_ids)?,
+            name: text("type", fields.name).map_err(with_ids)?,
             params: object("params", fields.params).map_err(with_ids)?,
-            tracing_context: tracing_context(fields.tracing_context, &mut ignored).map_err(with_ids)?,
-            params_metadata: params_metadata(fields.params_metadata, &mut ignored),
+            tracing_context: entries(
+                "tracing_context",
+                fields.tracing_context,
+                "an object of strings",
+                &mut ignored,
+            )
+            .map_err(with_ids)?,
+            // The file of an entry that is not valid is checked less strictly, or not at all.
+            params_metadata: entries("params_metadata", fields.params_metadata, "an object", &mut ignored)
+                .unwrap_or_else(|problem| {
+                    ignored.push(problem);
+                    BTreeMap::new()
+                }),
             priority: number("priority", fields.priority).map_err(with_ids)?.unwrap_or(0.0),
             deadline: number("deadline", fields.deadline).map_err(with_ids)?,
             policy: fields.policy.filter(|policy| policy.get() != "null").map(ToOwned::to_owned),
@@ -115,23 +134,18 @@ impl Task {
     }
 }
 
-fn text(field: &str, value: Option<&RawValue>) -> Result<String, String> {
+/// Reads an id or a name.
+fn text<T: DeserializeOwned>(field: &str, value: Option<&RawValue>) -> Result<T, String> {
     let value = value.ok_or_else(|| format!("`{field}` is missing"))?;
-    match serde_json::from_str::<String>(value.get()) {
-        Ok(text) if !text.is_empty() => Ok(text),
-        _ => Err(unexpected(field, value, "a non-empty string")),
-    }
+    serde_json::from_str(value.get()).map_err(|_| unexpected(field, value, "a non-empty string"))
 }
 
 fn number(field: &str, value: Option<&RawValue>) -> Result<Option<f64>, String> {
-    value
-        .map(|value| {
-            serde_json::from_str::<f64>(value.get())
-                .ok()
-                .filter(|number| number.is_finite())
-                .ok_or_else(|| unexpected(field, value, "a number"))
-        })
-        .transpose()
+    let Some(value) = value else { return Ok(None) };
+    match serde_json::from_str::<f64>(value.get()) {
+        Ok(number) if number.is_finite() => Ok(Some(number)),
+        _ => Err(unexpected(field, value, "a number")),
+    }
 }
 
 fn object(field: &str, value: Option<&RawValue>) -> Result<Box<RawValue>, String> {
@@ -142,31 +156,16 @@ fn object(field: &str, value: Option<&RawValue>) -> Result<Box<RawValue>, String
     }
 }
 
-fn tracing_context(
-    value: Option<&RawValue>,
-    ignored: &mut Vec<String>,
-) -> Result<BTreeMap<String, String>, String> {
-    let Some(value) = value else { return Ok(BTreeMap::new()) };
-    let entries: BTreeMap<String, &RawValue> = serde_json::from_str(value.get())
-        .map_err(|_| unexpected("tracing_context", value, "an object of strings"))?;
-    Ok(readable("tracing_context", entries, ignored))
-}
-
-/// An entry that is not valid does not fail the task: its file is checked less strictly, or not at all.
-fn params_metadata(value: Option<&RawValue>, ignored: &mut Vec<String>) -> BTreeMap<String, FileMetadata> {
-    let Some(value) = value else { return BTreeMap::new() };
-    let Ok(entries) = serde_json::from_str::<BTreeMap<String, &RawValue>>(value.get()) else {
-        ignored.push(unexpected("params_metadata", value, "an object"));
-        return BTreeMap::new();
-    };
-    readable("params_metadata", entries, ignored)
-}
-
-fn readable<T: DeserializeOwned>(
+/// Reads the entries of an object. Those that are not valid are added to `ignored`.
+fn entries<T: DeserializeOwned>(
     field: &str,
-    entries: BTreeMap<String, &RawValue>,
+    value: Option<&RawValue>,
+    expected: &str,
     ignored: &mut Vec<String>,
-) -> BTreeMap<String, T> {
+) -> Result<BTreeMap<String, T>, String> {
+    let Some(value) = value else { return Ok(BTreeMap::new()) };
+    let entries: BTreeMap<String, &RawValue> =
+        serde_json::from_str(value.get()).map_err(|_| unexpected(field, value, expected))?;
     let mut read = BTreeMap::new();
     for (key, value) in entries {
         match serde_json::from_str(value.get()) {
@@ -174,7 +173,7 @@ fn readable<T: DeserializeOwned>(
             Err(_) => ignored.push(format!("{field} entry `{}`: `{}`", quoted(&key), quoted(value.get()))),
         }
     }
-    read
+    Ok(read)
 }
 
 fn unexpected(field: &str, value: &RawValue, expected: &str) -> String {

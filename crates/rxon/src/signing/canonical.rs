@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 /// The maximal number of nested levels in a signed message.
 pub const MAX_DEPTH: usize = 30;
@@ -46,9 +46,7 @@ pub enum CannotBeSigned {
 /// # Errors
 /// Returns [`CannotBeSigned`] when the message has no canonical form.
 pub fn canonical(message: &[u8], ignore: &[&str]) -> Result<Vec<u8>, CannotBeSigned> {
-    let mut dropped = NEVER_SIGNED.to_vec();
-    dropped.extend_from_slice(ignore);
-    canonical_without(message, &dropped)
+    canonical_without(message, &[&NEVER_SIGNED, ignore].concat())
 }
 
 /// Returns the canonical bytes of an object without some of its top-level members.
@@ -65,14 +63,14 @@ pub(super) fn canonical_without(message: &[u8], dropped: &[&str]) -> Result<Vec<
     let mut deserializer = serde_json::Deserializer::from_str(message);
     let written = Writer { output: &mut output, depth: 1, dropped }
         .deserialize(&mut deserializer)
-        .and_then(|_| deserializer.end());
+        .and_then(|()| deserializer.end());
     let Err(error) = written else { return Ok(output.bytes) };
     let path = output.path();
     Err(match output.problem {
-        Some(Problem::TooDeep) => CannotBeSigned::TooDeep,
-        Some(Problem::OutOfRange(number)) => {
-            CannotBeSigned::NumberOutOfRange { path, number: format!("{number:e}") }
+        Some(CannotBeSigned::NumberOutOfRange { number, .. }) => {
+            CannotBeSigned::NumberOutOfRange { path, number }
         }
+        Some(problem) => problem,
         None if path.is_empty() => CannotBeSigned::NotAnObject(error.to_string()),
         // Without line and column, which refer to a text that the reader never sees.
         None => {
@@ -83,29 +81,31 @@ pub(super) fn canonical_without(message: &[u8], dropped: &[&str]) -> Result<Vec<
     })
 }
 
-/// A problem that an error of serde could carry as text only.
-enum Problem {
-    OutOfRange(f64),
-    TooDeep,
-}
-
 struct Output {
     bytes: Vec<u8>,
-    /// The reason why there is no canonical form.
-    problem: Option<Problem>,
+    /// A problem that an error of serde could carry as text only, without its path.
+    problem: Option<CannotBeSigned>,
     /// The parts of the path to the problem, the innermost first; filled while returning from it.
     path: Vec<String>,
 }
 
 impl Output {
-    fn fail<E: de::Error>(&mut self, problem: Problem) -> E {
+    fn fail<E: de::Error>(&mut self, problem: CannotBeSigned) -> E {
         self.problem = Some(problem);
         E::custom("it has no canonical form")
     }
 
+    fn check_depth<E: de::Error>(&mut self, depth: usize) -> Result<(), E> {
+        if depth > MAX_DEPTH { Err(self.fail(CannotBeSigned::TooDeep)) } else { Ok(()) }
+    }
+
     fn path(&self) -> String {
         let path: String = self.path.iter().rev().map(String::as_str).collect();
-        path.strip_prefix('.').map_or(path.clone(), str::to_owned)
+        path.strip_prefix('.').unwrap_or(&path).to_owned()
+    }
+
+    fn write(&mut self, value: &(impl Serialize + ?Sized)) {
+        serde_json::to_writer(&mut self.bytes, value).expect("it always serialises");
     }
 
     fn write_text(&mut self, text: &str) {
@@ -116,19 +116,12 @@ impl Output {
             self.bytes.push(b'"');
         } else {
             // serde_json escapes exactly the canonical set: `"`, `\` and U+0000 to U+001F.
-            serde_json::to_writer(&mut self.bytes, text).expect("a string always serialises");
+            self.write(text);
         }
     }
 }
 
-/// Whether a value was written, or nothing for a `null`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Written {
-    Null,
-    Value,
-}
-
-/// Writes one value in canonical form while reading it.
+/// Writes one value in canonical form while reading it, and nothing for a `null`.
 struct Writer<'a> {
     output: &'a mut Output,
     depth: usize,
@@ -136,130 +129,110 @@ struct Writer<'a> {
 }
 
 impl<'de> DeserializeSeed<'de> for Writer<'_> {
-    type Value = Written;
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Written, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Writer<'_> {
-    type Value = Written;
+    type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Written, E> {
-        Ok(Written::Null)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_bool<E>(self, flag: bool) -> Result<Written, E> {
-        self.output.bytes.extend_from_slice(if flag { b"true" } else { b"false" });
-        Ok(Written::Value)
+    fn visit_bool<E>(self, flag: bool) -> Result<(), E> {
+        self.output.write(&flag);
+        Ok(())
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Written, E> {
-        self.output.bytes.extend_from_slice(number.to_string().as_bytes());
-        Ok(Written::Value)
+    fn visit_i64<E>(self, number: i64) -> Result<(), E> {
+        self.output.write(&number);
+        Ok(())
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Written, E> {
-        self.output.bytes.extend_from_slice(number.to_string().as_bytes());
-        Ok(Written::Value)
+    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
+        self.output.write(&number);
+        Ok(())
     }
 
-    fn visit_f64<E: de::Error>(self, float: f64) -> Result<Written, E> {
-        if float.fract() == 0.0 {
-            let Some(number) = whole(float) else {
-                return Err(self.output.fail(Problem::OutOfRange(float)));
-            };
-            self.output.bytes.extend_from_slice(number.to_string().as_bytes());
-        } else {
+    fn visit_f64<E: de::Error>(self, float: f64) -> Result<(), E> {
+        if float.fract() != 0.0 {
             write_fraction(float, &mut self.output.bytes);
+            return Ok(());
         }
-        Ok(Written::Value)
+        let number = whole(float).ok_or_else(|| {
+            self.output
+                .fail(CannotBeSigned::NumberOutOfRange { path: String::new(), number: format!("{float:e}") })
+        })?;
+        self.output.write(&number);
+        Ok(())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Written, E> {
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
         self.output.write_text(text);
-        Ok(Written::Value)
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Written, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let Self { output, depth, .. } = self;
-        if depth > MAX_DEPTH {
-            return Err(output.fail(Problem::TooDeep));
-        }
+        output.check_depth(depth)?;
         output.bytes.push(b'[');
         for index in 0_usize.. {
             let before = output.bytes.len();
             if index > 0 {
                 output.bytes.push(b',');
             }
-            let written = items.next_element_seed(Writer { output, depth: depth + 1, dropped: &[] });
-            match written.inspect_err(|_| output.path.push(format!("[{index}]")))? {
-                Some(Written::Value) => {}
-                Some(Written::Null) => output.bytes.extend_from_slice(b"null"),
-                None => {
-                    output.bytes.truncate(before);
-                    break;
-                }
+            let start = output.bytes.len();
+            let item = items.next_element_seed(Writer { output, depth: depth + 1, dropped: &[] });
+            if item.inspect_err(|_| output.path.push(format!("[{index}]")))?.is_none() {
+                output.bytes.truncate(before);
+                break;
+            }
+            if output.bytes.len() == start {
+                output.bytes.extend_from_slice(b"null");
             }
         }
         output.bytes.push(b']');
-        Ok(Written::Value)
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Written, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let Self { output, depth, dropped } = self;
-        if depth > MAX_DEPTH {
-            return Err(output.fail(Problem::TooDeep));
-        }
+        output.check_depth(depth)?;
         // Values are written one after the other as they are read, and sorted when all keys are known.
         let begin = output.bytes.len();
-        let mut members: Vec<Member<'de>> = Vec::with_capacity(16);
+        let mut members: Vec<(Cow<'de, str>, Range<usize>)> = Vec::with_capacity(16);
         while let Some(Key(key)) = entries.next_key()? {
-            let start = output.bytes.len();
-            let written = entries.next_value_seed(Writer { output, depth: depth + 1, dropped: &[] });
-            let written = written.inspect_err(|_| output.path.push(format!(".{key}")))?;
-            members.push(Member { key, written, value: start..output.bytes.len() });
+            let start = output.bytes.len() - begin;
+            let value = entries.next_value_seed(Writer { output, depth: depth + 1, dropped: &[] });
+            value.inspect_err(|_| output.path.push(format!(".{key}")))?;
+            members.push((key, start..output.bytes.len() - begin));
         }
+        // Of members with the same key the last one counts: reversed, it comes first, and the sort is stable.
+        members.reverse();
+        members.sort_by(|(left, _), (right, _)| left.cmp(right));
+        members.dedup_by(|(later, _), (first, _)| later == first);
+        members.retain(|(key, value)| !value.is_empty() && !dropped.contains(&&**key));
         let values = output.bytes.split_off(begin);
         output.bytes.push(b'{');
-        for member in in_order(members, dropped) {
+        for (key, value) in members {
             if output.bytes.len() > begin + 1 {
                 output.bytes.push(b',');
             }
-            output.write_text(&member.key);
+            output.write_text(&key);
             output.bytes.push(b':');
-            output.bytes.extend_from_slice(&values[member.value.start - begin..member.value.end - begin]);
+            output.bytes.extend_from_slice(&values[value]);
         }
         output.bytes.push(b'}');
-        Ok(Written::Value)
+        Ok(())
     }
-}
-
-/// A member of an object, and the range of its written value.
-struct Member<'de> {
-    key: Cow<'de, str>,
-    written: Written,
-    value: Range<usize>,
-}
-
-/// Returns the members sorted by code point, without those that are null or dropped. Of members with the same key the
-/// last one counts.
-fn in_order<'de>(mut members: Vec<Member<'de>>, dropped: &[&str]) -> impl Iterator<Item = Member<'de>> {
-    members.sort_by(|left, right| left.key.cmp(&right.key));
-    let mut kept: Vec<Member<'de>> = Vec::with_capacity(members.len());
-    for member in members {
-        match kept.last_mut() {
-            Some(last) if last.key == member.key => *last = member,
-            _ => kept.push(member),
-        }
-    }
-    kept.retain(|member| member.written == Written::Value && !dropped.contains(&&*member.key));
-    kept.into_iter()
 }
 
 /// A key, borrowed where it contains no escapes.
@@ -278,16 +251,8 @@ fn whole(float: f64) -> Option<i128> {
 
 /// Writes the shortest digits: plain down to 0.00001, with an exponent below.
 fn write_fraction(float: f64, out: &mut Vec<u8>) {
-    let scientific = format!("{float:e}");
-    let exponent: i32 = scientific
-        .rsplit_once('e')
-        .and_then(|(_, exponent)| exponent.parse().ok())
-        .expect("`{:e}` always prints an exponent");
-    if exponent < -5 {
-        out.extend_from_slice(scientific.as_bytes());
-    } else {
-        out.extend_from_slice(float.to_string().as_bytes());
-    }
+    let digits = if float.abs() < 1e-5 { format!("{float:e}") } else { float.to_string() };
+    out.extend_from_slice(digits.as_bytes());
 }
 
 #[cfg(test)]

@@ -4,13 +4,11 @@
 //! fields, so every message is signed, whichever orchestrator receives it.
 
 mod canonical;
-mod hash;
 mod seal;
 mod signer;
 mod task;
 
 pub use canonical::{CannotBeSigned, MAX_DEPTH, NEVER_SIGNED, canonical};
-pub use hash::{digest, s3_config_hash, skills_hash};
 pub use seal::{Seal, unix_seconds};
-pub use signer::{EVENT_IGNORES, Signer};
+pub use signer::{EVENT_IGNORES, Signer, digest, s3_config_hash, skills_hash};
 pub use task::TaskSignatureError;

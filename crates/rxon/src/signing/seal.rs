@@ -74,20 +74,17 @@ impl Seal {
         let mut sealed = Vec::with_capacity(inner.len() + 256);
         sealed.push(b'{');
         sealed.extend_from_slice(inner);
-        if !inner.trim_ascii().is_empty() {
-            sealed.push(b',');
-        }
-        let stamp = format!(r#""timestamp":{},"nonce":"{:032x}""#, unix_seconds(), fastrand::u128(..));
+        let comma = if inner.trim_ascii().is_empty() { "" } else { "," };
+        let (timestamp, nonce) = (unix_seconds(), fastrand::u128(..));
+        let stamp = format!(r#"{comma}"timestamp":{timestamp},"nonce":"{nonce:032x}"}}"#);
         sealed.extend_from_slice(stamp.as_bytes());
-        sealed.push(b'}');
         match self.signer.sign(&sealed, ignore) {
             Ok(signature) => {
                 sealed.pop();
-                sealed.extend_from_slice(b",\"security\":{\"signature\":\"");
-                sealed.extend_from_slice(signature.as_bytes());
-                sealed.extend_from_slice(b"\",\"signer_id\":");
-                serde_json::to_writer(&mut sealed, &self.worker_id).expect("a string always serialises");
-                sealed.extend_from_slice(b"}}");
+                let signer_id = serde_json::to_string(&self.worker_id).expect("a string always serialises");
+                let security =
+                    format!(r#","security":{{"signature":"{signature}","signer_id":{signer_id}}}}}"#);
+                sealed.extend_from_slice(security.as_bytes());
             }
             Err(error) if generation.checks_signatures() => return Err(error),
             Err(_) => {}

@@ -1,26 +1,17 @@
-//! HMAC-SHA256 signatures of messages.
-
-use std::fmt;
+//! SHA-256 hashes, and HMAC-SHA256 signatures of messages.
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
-use super::canonical::{CannotBeSigned, canonical};
-use super::hash::{hex, unhex};
+use super::canonical::{CannotBeSigned, canonical, canonical_without};
 
 /// The members that the signature of an event leaves out, beside [`NEVER_SIGNED`](super::NEVER_SIGNED): relays add
 /// themselves to it.
 pub const EVENT_IGNORES: [&str; 1] = ["bubbling_chain"];
 
-/// A key for signatures: the long-lived token, never a short-lived access token.
-#[derive(Clone)]
+/// A key for signatures: the long-lived token, never a short-lived access token. It is never printed.
+#[derive(Debug, Clone)]
 pub struct Signer(Hmac<Sha256>);
-
-impl fmt::Debug for Signer {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Signer(redacted)")
-    }
-}
 
 impl Signer {
     /// Creates a signer with this token as its key.
@@ -47,4 +38,39 @@ impl Signer {
         mac.update(&canonical(message, ignore)?);
         Ok(mac)
     }
+}
+
+/// Returns the SHA-256 of a content, as 64 lower-case hex digits.
+pub fn digest(content: &[u8]) -> String {
+    hex(&Sha256::digest(content))
+}
+
+/// Returns the hash by which an orchestrator compares the storage of workers: the first 16 hex digits of the SHA-256 of
+/// endpoint, access key and bucket with `|` between them (1.0b17).
+pub fn s3_config_hash(parts: [&str; 3]) -> String {
+    let mut hash = digest(parts.join("|").as_bytes());
+    hash.truncate(16);
+    hash
+}
+
+/// Returns a stable hash of a worker's skills: the SHA-256 of the canonical bytes, in hex.
+///
+/// # Errors
+/// Returns [`CannotBeSigned`] when the text has no canonical form.
+pub fn skills_hash(object: &[u8]) -> Result<String, CannotBeSigned> {
+    Ok(digest(&canonical_without(object, &[])?))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
+
+/// Reads lower-case digits only: the orchestrator refuses upper-case signatures too.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+    let (pairs, rest) = text.as_bytes().as_chunks();
+    let bytes = pairs.iter().map(|&[high, low]| Some((digit(high)? << 4 | digit(low)?) as u8));
+    bytes.collect::<Option<_>>().filter(|_| rest.is_empty())
 }

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
-use self::wire::{Head, Pace, Wire};
+use self::wire::{MessageHead, Pace, Wire};
 use crate::door::{Arrival, Door};
 use crate::patience::{eventually, give_up};
 use crate::stream::reset_on_drop;
@@ -28,7 +28,7 @@ pub use self::rule::{Fault, Rule};
 #[derive(Clone)]
 pub struct FaultProxy {
     door: Arc<Door>,
-    desk: Arc<Desk>,
+    desk: Arc<FaultState>,
 }
 
 /// A request that arrived at the proxy.
@@ -50,7 +50,7 @@ pub struct Passed {
     pub faulty: bool,
 }
 
-struct Desk {
+struct FaultState {
     target: SocketAddr,
     rules: Mutex<Vec<Rule>>,
     passed: Mutex<Vec<Passed>>,
@@ -69,7 +69,7 @@ impl FaultProxy {
     /// If there is no free port.
     #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
     pub async fn start(target: SocketAddr) -> Self {
-        let desk = Arc::new(Desk {
+        let desk = Arc::new(FaultState {
             target,
             rules: Mutex::default(),
             passed: Mutex::default(),
@@ -175,9 +175,9 @@ impl fmt::Debug for FaultProxy {
     }
 }
 
-impl Desk {
+impl FaultState {
     /// Records a request and finds the fault for it.
-    fn begin(&self, head: &Head) -> (usize, Option<Fault>) {
+    fn begin(&self, head: &MessageHead) -> (usize, Option<Fault>) {
         let (method, target, range) = (head.word(0), head.word(1), head.header("range"));
         let fault = {
             let mut rules = lock(&self.rules);
@@ -213,7 +213,7 @@ impl Desk {
 }
 
 /// Decrements the number of requests under way, however the request ends.
-struct Underway<'a>(&'a Desk);
+struct Underway<'a>(&'a FaultState);
 
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
@@ -225,7 +225,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(arrival: Arrival, desk: Arc<Desk>) {
+async fn serve(arrival: Arrival, desk: Arc<FaultState>) {
     let Arrival { stream, ended, .. } = arrival;
     let mut client = Wire::new(stream);
     // A reset on one side becomes a reset on the other, as without the proxy.
@@ -235,7 +235,7 @@ async fn serve(arrival: Arrival, desk: Arc<Desk>) {
 }
 
 /// Serves one request after another; an error resets the connection.
-async fn serve_client(client: &mut Wire, desk: &Desk) -> io::Result<()> {
+async fn serve_client(client: &mut Wire, desk: &FaultState) -> io::Result<()> {
     let mut server: Option<Wire> = None;
     while let Some(head) = client.head().await? {
         let _underway = desk.enter();
@@ -271,9 +271,9 @@ async fn serve_client(client: &mut Wire, desk: &Desk) -> io::Result<()> {
 async fn exchange(
     client: &mut Wire,
     server: &mut Wire,
-    request: &Head,
+    request: &MessageHead,
     fault: Option<Fault>,
-    (desk, number): (&Desk, usize),
+    (desk, number): (&FaultState, usize),
 ) -> io::Result<bool> {
     let pace = match fault {
         Some(Fault::CutRequest(bytes)) => Pace::Limited(bytes),
@@ -319,7 +319,7 @@ async fn exchange(
 }
 
 /// Answers instead of the server, then reads and discards the rest of the request, so that the client gets the answer.
-async fn refuse(client: &mut Wire, request: &Head, status: u16, body: &str) -> io::Result<()> {
+async fn refuse(client: &mut Wire, request: &MessageHead, status: u16, body: &str) -> io::Result<()> {
     let length = body.len();
     let body = if request.word(0) == "HEAD" { "" } else { body };
     let head =

@@ -20,7 +20,7 @@ pub(super) struct Wire {
 
 /// The first line and the headers of a message.
 #[derive(Debug, Clone)]
-pub(super) struct Head {
+pub(super) struct MessageHead {
     /// The first line, without its end.
     pub(super) line: String,
     pub(super) headers: Vec<(String, String)>,
@@ -44,7 +44,7 @@ pub(super) enum Pace {
     Trickle(usize, Duration),
 }
 
-impl Head {
+impl MessageHead {
     /// The value of the first header with this name, in any case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
@@ -106,7 +106,7 @@ impl Wire {
     }
 
     /// Reads the next head; `None` if the connection ends before it.
-    pub(super) async fn head(&mut self) -> io::Result<Option<Head>> {
+    pub(super) async fn head(&mut self) -> io::Result<Option<MessageHead>> {
         loop {
             if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 let rest = self.buffer.split_off(end + 4);
@@ -241,11 +241,11 @@ impl Passage {
 }
 
 /// Accepts any head: the other end reports what is wrong with it.
-fn parse(head: &[u8]) -> Head {
+fn parse(head: &[u8]) -> MessageHead {
     let text = String::from_utf8_lossy(head);
     let mut lines = text.split("\r\n").filter(|line| !line.is_empty());
     let line = lines.next().unwrap_or_default().to_owned();
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
-    Head { line, headers }
+    MessageHead { line, headers }
 }

@@ -10,31 +10,17 @@ use super::answer::Answer;
 use super::normal::Normal;
 use super::plan::Planned;
 use super::recorded::Recorded;
-use super::request::{self, Framing, Head};
+use super::reply::{self, End};
+use super::request::{self, Framing, RequestHead};
+use super::shared::Shared;
+use super::sockets;
 use super::tasks::{Offer, Ticket};
-use super::{Inner, reply, sockets};
 use crate::stream::{Stream, close_in_order, reset_on_drop, send};
 
 /// The size of a read from the socket.
 const READ: usize = 8 * 1024;
 /// The maximum length of a head; a longer one is not HTTP.
 const MAX_HEAD: usize = 256 * 1024;
-
-/// The reason for which a connection ends; returned with `?` by the functions below.
-pub(crate) enum End {
-    /// The client has disconnected or is about to; nothing more is sent.
-    Gone,
-    /// FIN, after which the client may still send.
-    Orderly,
-    /// RST.
-    Reset,
-}
-
-impl From<std::io::Error> for End {
-    fn from(_: std::io::Error) -> Self {
-        Self::Gone
-    }
-}
 
 /// A connection and the bytes that have been read from it.
 pub(crate) struct Connection<S> {
@@ -44,11 +30,11 @@ pub(crate) struct Connection<S> {
     /// Reused for every response that is built.
     out: Vec<u8>,
     number: u64,
-    orchestrator: Arc<Inner>,
+    orchestrator: Arc<Shared>,
 }
 
 /// The body of a request.
-enum Body {
+enum ReadBody {
     /// The bytes in the buffer after the head, up to this position.
     Until(usize),
     /// Decoded from chunks, which end at this position of the buffer.
@@ -56,7 +42,7 @@ enum Body {
 }
 
 impl<S: Stream> Connection<S> {
-    pub(crate) fn new(stream: S, number: u64, orchestrator: Arc<Inner>) -> Self {
+    pub(crate) fn new(stream: S, number: u64, orchestrator: Arc<Shared>) -> Self {
         Self { stream, buffer: BytesMut::with_capacity(READ), out: Vec::new(), number, orchestrator }
     }
 
@@ -91,7 +77,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Answers before the body is read.
-    async fn answer_early(&mut self, head: &Head, answer: &Answer) -> Result<(), End> {
+    async fn answer_early(&mut self, head: &RequestHead, answer: &Answer) -> Result<(), End> {
         if let Answer::ResetWhileReading { after } = answer {
             let wanted = match head.framing {
                 Framing::Length(length) => length.min(*after),
@@ -99,15 +85,15 @@ impl<S: Stream> Connection<S> {
             };
             let read = self.fill(head.length + wanted).await;
             let end = self.buffer.len().min(head.length + wanted);
-            self.note(head, &Body::Until(end), false);
+            self.note(head, &ReadBody::Until(end), false);
             return read.and(Err(End::Reset));
         }
-        self.note(head, &Body::Until(head.length), false);
+        self.note(head, &ReadBody::Until(head.length), false);
         Err(End::Orderly)
     }
 
     /// Sends the answer. Answers that wait contain another answer, so this loops until one is sent.
-    async fn answer(&mut self, head: &Head, body: &Body, mut answer: Answer) -> Result<(), End> {
+    async fn answer(&mut self, head: &RequestHead, body: &ReadBody, mut answer: Answer) -> Result<(), End> {
         loop {
             answer = match answer {
                 Answer::Normally => return self.answer_normally(head, body).await,
@@ -136,7 +122,7 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    async fn answer_normally(&mut self, head: &Head, body: &Body) -> Result<(), End> {
+    async fn answer_normally(&mut self, head: &RequestHead, body: &ReadBody) -> Result<(), End> {
         let worker = head.worker.clone().map_or(&[][..], |range| &self.buffer[range]);
         match self.orchestrator.behaviour.answer(head.endpoint, worker, self.body(head, body)) {
             Normal::Ready(response) => send(&mut self.stream, &response).await?,
@@ -154,7 +140,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Accepts a websocket.
-    async fn upgrade(&mut self, head: &Head) -> Result<(), End> {
+    async fn upgrade(&mut self, head: &RequestHead) -> Result<(), End> {
         let request = request::record(&self.buffer[..head.length], head.endpoint, self.number, Bytes::new());
         let Some(key) = request.header("sec-websocket-key") else {
             send(&mut self.stream, self.orchestrator.behaviour.bad_request()).await?;
@@ -198,7 +184,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Counts the request, and returns it if it is recorded or `wanted`.
-    fn note(&self, head: &Head, body: &Body, wanted: bool) -> Option<Arc<Recorded>> {
+    fn note(&self, head: &RequestHead, body: &ReadBody, wanted: bool) -> Option<Arc<Recorded>> {
         let recording = self.orchestrator.record;
         let request = (recording || wanted).then(|| {
             let bytes = Bytes::copy_from_slice(self.body(head, body));
@@ -208,17 +194,17 @@ impl<S: Stream> Connection<S> {
         request
     }
 
-    fn body<'a>(&'a self, head: &Head, body: &'a Body) -> &'a [u8] {
+    fn body<'a>(&'a self, head: &RequestHead, body: &'a ReadBody) -> &'a [u8] {
         match body {
-            Body::Until(end) => &self.buffer[head.length..*end],
-            Body::Decoded(bytes, _) => bytes,
+            ReadBody::Until(end) => &self.buffer[head.length..*end],
+            ReadBody::Decoded(bytes, _) => bytes,
         }
     }
 
-    async fn read_head(&mut self) -> Result<Head, End> {
+    async fn read_head(&mut self) -> Result<RequestHead, End> {
         loop {
             if !self.buffer.is_empty() {
-                match Head::parse(&self.buffer) {
+                match RequestHead::parse(&self.buffer) {
                     Ok(Some(head)) => return Ok(head),
                     Ok(None) if self.buffer.len() < MAX_HEAD => {}
                     Ok(None) | Err(_) => {
@@ -231,20 +217,20 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    async fn read_body(&mut self, head: &Head) -> Result<Body, End> {
+    async fn read_body(&mut self, head: &RequestHead) -> Result<ReadBody, End> {
         if head.expects_continue {
             send(&mut self.stream, b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
         match head.framing {
             Framing::Length(length) => {
                 self.fill(head.length + length).await?;
-                Ok(Body::Until(head.length + length))
+                Ok(ReadBody::Until(head.length + length))
             }
             Framing::Chunked => self.read_chunks(head.length).await,
         }
     }
 
-    async fn read_chunks(&mut self, start: usize) -> Result<Body, End> {
+    async fn read_chunks(&mut self, start: usize) -> Result<ReadBody, End> {
         let mut decoded = Vec::new();
         let mut position = start;
         loop {
@@ -257,7 +243,7 @@ impl<S: Stream> Connection<S> {
                     decoded.extend_from_slice(&self.buffer[data..end]);
                     position = end + 2;
                     if size == 0 {
-                        return Ok(Body::Decoded(decoded, position));
+                        return Ok(ReadBody::Decoded(decoded, position));
                     }
                 }
                 Ok(httparse::Status::Partial) => self.read().await?,
@@ -301,7 +287,7 @@ impl<S: Stream> Connection<S> {
     }
 }
 
-impl Body {
+impl ReadBody {
     /// The position in the buffer at the end of the request.
     fn end(&self) -> usize {
         match self {

@@ -14,38 +14,38 @@ const SHOWN: usize = 5;
 
 /// Counts every request, and keeps it if recording is on.
 pub(crate) struct Ledger {
-    pages: [Page; Endpoint::ALL.len()],
+    arrivals: [Arrivals; Endpoint::ALL.len()],
     changed: Arc<Notify>,
 }
 
 #[derive(Default)]
-struct Page {
+struct Arrivals {
     count: AtomicUsize,
     requests: Mutex<Vec<Arc<Recorded>>>,
 }
 
 impl Ledger {
     pub(crate) fn new(changed: Arc<Notify>) -> Self {
-        Self { pages: std::array::from_fn(|_| Page::default()), changed }
+        Self { arrivals: std::array::from_fn(|_| Arrivals::default()), changed }
     }
 
     /// Counts a request, and keeps it if it was recorded.
     pub(crate) fn note(&self, endpoint: Endpoint, request: Option<Arc<Recorded>>) {
-        let page = self.page(endpoint);
+        let arrivals = self.arrivals(endpoint);
         if let Some(request) = request {
-            page.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+            arrivals.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         }
-        page.count.fetch_add(1, Ordering::AcqRel);
+        arrivals.count.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_waiters();
     }
 
     pub(crate) fn count(&self, endpoint: Endpoint) -> usize {
-        self.page(endpoint).count.load(Ordering::Acquire)
+        self.arrivals(endpoint).count.load(Ordering::Acquire)
     }
 
     /// The kept requests, from number `start` (counted from 0).
     pub(crate) fn since(&self, endpoint: Endpoint, start: usize) -> Vec<Arc<Recorded>> {
-        let requests = self.page(endpoint).requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = self.arrivals(endpoint).requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.get(start..).unwrap_or_default().to_vec()
     }
 
@@ -65,7 +65,7 @@ impl Ledger {
         if text.is_empty() { "  no request at all\n".to_owned() } else { text }
     }
 
-    fn page(&self, endpoint: Endpoint) -> &Page {
-        &self.pages[endpoint as usize]
+    fn arrivals(&self, endpoint: Endpoint) -> &Arrivals {
+        &self.arrivals[endpoint as usize]
     }
 }

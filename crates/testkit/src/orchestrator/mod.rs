@@ -10,6 +10,7 @@ mod recorded;
 mod reply;
 mod request;
 mod script;
+mod shared;
 mod sockets;
 mod tasks;
 
@@ -19,12 +20,10 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::panic::Location;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::Notify;
-use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::tungstenite::protocol::Message;
 
 pub use self::answer::Answer;
 pub use self::endpoint::Endpoint;
@@ -32,11 +31,8 @@ pub use self::recorded::Recorded;
 pub use self::script::{Generation, Script};
 
 use self::connection::Connection;
-use self::ledger::Ledger;
-use self::normal::Behaviour;
-use self::plan::Plan;
-use self::sockets::Sockets;
-use self::tasks::Tasks;
+use self::shared::Shared;
+use self::sockets::Order;
 use crate::door::{Arrival, Door};
 use crate::patience::{eventually, give_up};
 
@@ -50,22 +46,8 @@ use crate::patience::{eventually, give_up};
 #[derive(Clone)]
 pub struct ScriptedOrchestrator {
     door: Arc<Door>,
-    inner: Arc<Inner>,
+    inner: Arc<Shared>,
     scheme: &'static str,
-}
-
-/// The state that the connections share.
-struct Inner {
-    record: bool,
-    hold: Duration,
-    tls: Option<TlsAcceptor>,
-    behaviour: Behaviour,
-    plan: Plan,
-    ledger: Ledger,
-    tasks: Arc<Tasks>,
-    sockets: Sockets,
-    /// Notified of every request, and whenever a poll begins or ends to wait.
-    changed: Arc<Notify>,
 }
 
 impl ScriptedOrchestrator {
@@ -82,7 +64,7 @@ impl ScriptedOrchestrator {
     pub async fn start_with(script: Script) -> Self {
         let scheme = if script.tls.is_some() { "https" } else { "http" };
         let bind = script.bind;
-        let inner = Arc::new(Inner::new(script));
+        let inner = Arc::new(Shared::new(script));
         let serving = inner.clone();
         let door = Door::open(bind, move |arrival| serve(arrival, serving.clone()));
         let door = door.unwrap_or_else(|error| panic!("cannot listen on {bind}: {error}"));
@@ -266,6 +248,47 @@ impl ScriptedOrchestrator {
         self.inner.behaviour.knows(worker_id)
     }
 
+    /// The number of open websockets.
+    pub fn open_websockets(&self) -> usize {
+        self.inner.sockets.count()
+    }
+
+    /// Waits until at least this many websockets are open.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`](crate::PATIENCE), with a summary of the requests.
+    #[track_caller]
+    pub fn wait_for_open_websockets(&self, at_least: usize) -> impl Future<Output = ()> + Send + use<> {
+        let inner = self.inner.clone();
+        let enough = move || (inner.sockets.count() >= at_least).then_some(());
+        self.expect(format!("{at_least} open websockets"), enough)
+    }
+
+    /// Sends a command over every open websocket.
+    pub fn send_command(&self, command: &Value) {
+        self.send_websocket_text(&command.to_string());
+    }
+
+    /// Sends any text over every open websocket.
+    pub fn send_websocket_text(&self, text: &str) {
+        self.inner.sockets.order(Order::Say(Message::text(text)));
+    }
+
+    /// Sends a binary message over every open websocket.
+    pub fn send_websocket_bytes(&self, bytes: &[u8]) {
+        self.inner.sockets.order(Order::Say(Message::binary(bytes.to_vec())));
+    }
+
+    /// Closes every open websocket with this code and reason.
+    pub fn close_websockets(&self, code: u16, reason: &str) {
+        self.inner.sockets.order(Order::Close(code, reason.to_owned()));
+    }
+
+    /// The messages from workers over websockets, oldest first. Text that is not JSON is returned as a string.
+    pub fn websocket_frames(&self) -> Vec<Value> {
+        self.inner.sockets.frames()
+    }
+
     /// Ends the listener and all connections, and waits until they have ended.
     pub async fn stop(&self) {
         self.door.stop().await;
@@ -295,42 +318,7 @@ impl fmt::Debug for ScriptedOrchestrator {
     }
 }
 
-impl Inner {
-    fn new(script: Script) -> Self {
-        let changed = Arc::new(Notify::new());
-        Self {
-            record: script.record,
-            hold: script.hold,
-            tls: script.tls.map(TlsAcceptor::from),
-            behaviour: Behaviour::new(script.generation, script.body_limit),
-            plan: Plan::default(),
-            ledger: Ledger::new(changed.clone()),
-            tasks: Arc::new(Tasks::new(changed.clone())),
-            sockets: Sockets::new(changed.clone()),
-            changed,
-        }
-    }
-
-    fn since(&self, endpoint: Endpoint, start: usize) -> Vec<Recorded> {
-        self.ledger.since(endpoint, start).iter().map(|request| Recorded::clone(request)).collect()
-    }
-
-    /// A search that checks every request once, even if it is called many times.
-    fn finder<T>(
-        self: Arc<Self>,
-        endpoint: Endpoint,
-        find: impl Fn(&Recorded) -> Option<T>,
-    ) -> impl FnMut() -> Option<T> {
-        let mut looked_at = 0;
-        move || {
-            let fresh = self.ledger.since(endpoint, looked_at);
-            looked_at += fresh.len();
-            fresh.iter().find_map(|request| find(request))
-        }
-    }
-}
-
-async fn serve(arrival: Arrival, inner: Arc<Inner>) {
+async fn serve(arrival: Arrival, inner: Arc<Shared>) {
     let Arrival { stream, number, ended } = arrival;
     let serving = async {
         match inner.tls.clone() {

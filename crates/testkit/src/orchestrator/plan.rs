@@ -13,18 +13,18 @@ pub(crate) type Hook = dyn Fn(&Recorded) -> Option<Answer> + Send + Sync;
 /// The answers planned for every endpoint.
 #[derive(Default)]
 pub(crate) struct Plan {
-    pages: [Page; Endpoint::ALL.len()],
+    endpoints: [EndpointPlan; Endpoint::ALL.len()],
 }
 
 #[derive(Default)]
-struct Page {
+struct EndpointPlan {
     /// True if anything is planned; ordinary requests then need no lock.
     scripted: AtomicBool,
-    script: Mutex<Script>,
+    answers: Mutex<Answers>,
 }
 
 #[derive(Default)]
-struct Script {
+struct Answers {
     once: VecDeque<Answer>,
     hooks: Vec<Arc<Hook>>,
     always: Option<Answer>,
@@ -61,53 +61,53 @@ impl Planned {
 
 impl Plan {
     pub(crate) fn once(&self, endpoint: Endpoint, answer: Answer) {
-        self.change(endpoint, |script| script.once.push_back(answer));
+        self.change(endpoint, |answers| answers.once.push_back(answer));
     }
 
     pub(crate) fn always(&self, endpoint: Endpoint, answer: Answer) {
-        self.change(endpoint, |script| script.always = Some(answer));
+        self.change(endpoint, |answers| answers.always = Some(answer));
     }
 
     pub(crate) fn hook(&self, endpoint: Endpoint, hook: Arc<Hook>) {
-        self.change(endpoint, |script| script.hooks.push(hook));
+        self.change(endpoint, |answers| answers.hooks.push(hook));
     }
 
     pub(crate) fn forget(&self, endpoint: Endpoint) {
-        self.change(endpoint, |script| *script = Script::default());
+        self.change(endpoint, |answers| *answers = Answers::default());
     }
 
     /// Takes the plan for a request whose head has arrived.
     pub(crate) fn take(&self, endpoint: Endpoint) -> Planned {
-        let page = &self.pages[endpoint as usize];
-        if !page.scripted.load(Ordering::Acquire) {
+        let plan = &self.endpoints[endpoint as usize];
+        if !plan.scripted.load(Ordering::Acquire) {
             return Planned::Nothing;
         }
-        let mut script = page.lock();
-        if let Some(answer) = script.once.pop_front() {
-            page.scripted.store(script.has_any(), Ordering::Release);
+        let mut answers = plan.lock();
+        if let Some(answer) = answers.once.pop_front() {
+            plan.scripted.store(answers.has_any(), Ordering::Release);
             return Planned::Answer(answer);
         }
-        if !script.hooks.is_empty() {
-            return Planned::Ask(script.hooks.clone(), script.always.clone());
+        if !answers.hooks.is_empty() {
+            return Planned::Ask(answers.hooks.clone(), answers.always.clone());
         }
-        script.always.clone().map_or(Planned::Nothing, Planned::Answer)
+        answers.always.clone().map_or(Planned::Nothing, Planned::Answer)
     }
 
-    fn change(&self, endpoint: Endpoint, change: impl FnOnce(&mut Script)) {
-        let page = &self.pages[endpoint as usize];
-        let mut script = page.lock();
-        change(&mut script);
-        page.scripted.store(script.has_any(), Ordering::Release);
-    }
-}
-
-impl Page {
-    fn lock(&self) -> MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    fn change(&self, endpoint: Endpoint, change: impl FnOnce(&mut Answers)) {
+        let plan = &self.endpoints[endpoint as usize];
+        let mut answers = plan.lock();
+        change(&mut answers);
+        plan.scripted.store(answers.has_any(), Ordering::Release);
     }
 }
 
-impl Script {
+impl EndpointPlan {
+    fn lock(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answers {
     fn has_any(&self) -> bool {
         !self.once.is_empty() || !self.hooks.is_empty() || self.always.is_some()
     }

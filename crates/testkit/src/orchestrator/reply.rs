@@ -6,8 +6,23 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::answer::{Answer, reason};
-use super::connection::End;
 use crate::stream::{Stream, send};
+
+/// The reason for which a connection ends; returned with `?` by the functions below.
+pub(crate) enum End {
+    /// The client has disconnected or is about to; nothing more is sent.
+    Gone,
+    /// FIN, after which the client may still send.
+    Orderly,
+    /// RST.
+    Reset,
+}
+
+impl From<std::io::Error> for End {
+    fn from(_: std::io::Error) -> Self {
+        Self::Gone
+    }
+}
 
 /// Builds a JSON response in the buffer of the connection.
 pub(crate) fn json_into(out: &mut Vec<u8>, status: u16, body: &[u8]) {

@@ -23,7 +23,7 @@ pub(crate) enum Framing {
 /// The parts of a head that are needed to read and answer a request. Positions are offsets in the buffer, which begins
 /// with the request.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Head {
+pub(crate) struct RequestHead {
     pub(crate) endpoint: Endpoint,
     /// The position of the worker's id in the path, if there is one.
     pub(crate) worker: Option<Range<usize>>,
@@ -36,7 +36,7 @@ pub(crate) struct Head {
     pub(crate) expects_continue: bool,
 }
 
-impl Head {
+impl RequestHead {
     /// Parses the head at the start of `buffer`; `None` until it is complete.
     pub(crate) fn parse(buffer: &[u8]) -> Result<Option<Self>, httparse::Error> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_head_is_read_in_one_go() {
         let text = b"PATCH /p/_worker/workers/w-1?x=1 HTTP/1.1\r\nHost: a\r\ncontent-LENGTH: 12\r\n\r\n{}";
-        let head = Head::parse(text).unwrap().unwrap();
+        let head = RequestHead::parse(text).unwrap().unwrap();
         assert_eq!(head.endpoint, Endpoint::Heartbeat);
         assert_eq!(&text[head.worker.clone().unwrap()], b"w-1");
         assert_eq!(&text[head.length..], b"{}");
@@ -122,16 +122,16 @@ mod tests {
 
     #[test]
     fn half_a_head_is_not_a_head() {
-        assert_eq!(Head::parse(b"GET / HTTP/1.1\r\nHost:").unwrap(), None);
-        assert!(Head::parse(b"\x16\x03\x01 hello").is_err());
-        assert!(Head::parse(b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n").is_err());
+        assert_eq!(RequestHead::parse(b"GET / HTTP/1.1\r\nHost:").unwrap(), None);
+        assert!(RequestHead::parse(b"\x16\x03\x01 hello").is_err());
+        assert!(RequestHead::parse(b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n").is_err());
     }
 
     #[test]
     fn the_client_may_ask_to_close() {
-        assert!(!Head::parse(b"GET / HTTP/1.0\r\n\r\n").unwrap().unwrap().keep_alive);
+        assert!(!RequestHead::parse(b"GET / HTTP/1.0\r\n\r\n").unwrap().unwrap().keep_alive);
         let text = b"POST / HTTP/1.1\r\nConnection: Close\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n";
-        let head = Head::parse(text).unwrap().unwrap();
+        let head = RequestHead::parse(text).unwrap().unwrap();
         assert!(!head.keep_alive && head.expects_continue);
         assert_eq!(head.framing, Framing::Chunked);
     }

@@ -10,12 +10,11 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role};
 
-use super::ScriptedOrchestrator;
 use crate::stream::Stream;
 
 /// An order of the test to all open websockets.
 #[derive(Debug, Clone)]
-enum Order {
+pub(crate) enum Order {
     Say(Message),
     Close(u16, String),
 }
@@ -93,7 +92,17 @@ impl Sockets {
         self.changed.notify_waiters();
     }
 
-    fn order(&self, order: Order) {
+    /// The number of open websockets.
+    pub(crate) fn count(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// The messages from workers, oldest first.
+    pub(crate) fn frames(&self) -> Vec<Value> {
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn order(&self, order: Order) {
         // Without an open websocket the order is lost: the test must wait for one first.
         let _ = self.orders.send(order);
     }
@@ -113,47 +122,4 @@ pub(crate) async fn close_at_once(stream: &mut impl Stream, code: u16) {
     // The client may have disconnected already.
     let _ = close(&mut socket, code, String::new()).await;
     while matches!(socket.next().await, Some(Ok(_))) {}
-}
-
-impl ScriptedOrchestrator {
-    /// The number of open websockets.
-    pub fn open_websockets(&self) -> usize {
-        self.inner.sockets.open.load(Ordering::Acquire)
-    }
-
-    /// Waits until at least this many websockets are open.
-    ///
-    /// # Panics
-    /// After [`PATIENCE`](crate::PATIENCE), with a summary of the requests.
-    #[track_caller]
-    pub fn wait_for_open_websockets(&self, at_least: usize) -> impl Future<Output = ()> + Send + use<> {
-        let inner = self.inner.clone();
-        let enough = move || (inner.sockets.open.load(Ordering::Acquire) >= at_least).then_some(());
-        self.expect(format!("{at_least} open websockets"), enough)
-    }
-
-    /// Sends a command over every open websocket.
-    pub fn send_command(&self, command: &Value) {
-        self.send_websocket_text(&command.to_string());
-    }
-
-    /// Sends any text over every open websocket.
-    pub fn send_websocket_text(&self, text: &str) {
-        self.inner.sockets.order(Order::Say(Message::text(text)));
-    }
-
-    /// Sends a binary message over every open websocket.
-    pub fn send_websocket_bytes(&self, bytes: &[u8]) {
-        self.inner.sockets.order(Order::Say(Message::binary(bytes.to_vec())));
-    }
-
-    /// Closes every open websocket with this code and reason.
-    pub fn close_websockets(&self, code: u16, reason: &str) {
-        self.inner.sockets.order(Order::Close(code, reason.to_owned()));
-    }
-
-    /// The messages from workers over websockets, oldest first. Text that is not JSON is returned as a string.
-    pub fn websocket_frames(&self) -> Vec<Value> {
-        self.inner.sockets.frames.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
 }

@@ -11,12 +11,12 @@ type Source = Box<dyn FnMut() -> Option<Bytes> + Send>;
 
 /// A queue of tasks and a queue of waiting polls; one of the two is always empty.
 pub(crate) struct Tasks {
-    state: Mutex<State>,
+    state: Mutex<TaskQueue>,
     changed: Arc<Notify>,
 }
 
 #[derive(Default)]
-struct State {
+struct TaskQueue {
     ready: VecDeque<Bytes>,
     waiting: VecDeque<oneshot::Sender<Bytes>>,
     /// Makes tasks on demand if none is ready.
@@ -94,12 +94,12 @@ impl Tasks {
         self.lock().ready.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TaskQueue> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl TaskQueue {
     /// Offers the task to the waiting polls in turn; returns it if no poll takes it.
     fn hand_over(&mut self, mut task: Bytes) -> Option<Bytes> {
         let now = Instant::now();

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::threads::{Given, Waits};
 
-/// Between two looks at all threads: each reads a small file for each thread.
+/// The time between two looks at all threads: a look reads a small file for each thread.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
-/// Between two timers on the runtime. What is measured is late at each of its steps, so the timers are short.
+/// The time between two timers on the runtime. The measured work is late at each of its steps, so the timers are short.
 const TICK: Duration = Duration::from_millis(5);
 
 /// The canaries of this process.

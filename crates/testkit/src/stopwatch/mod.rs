@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use self::canary::Canary;
 pub(crate) use self::threads::{unwatch, watch};
 
-/// Measures how long something takes, and for how long the test was held up meanwhile by a lack of processors.
+/// Measures how long something takes, and how long the test was held up meanwhile by a lack of processors.
 ///
 /// Canaries count the time for which this process, and each program that it started with [`Program`](crate::Program),
 /// was ready to run and did not: all threads that wait for a processor, a thread whose sleep ends late, and, for a
 /// stopwatch started on a runtime of tokio, timers that fire late because the runtime's thread is at work. A runtime whose
 /// thread is blocked or asleep is not excused.
 ///
-/// It is for promises in wall time. What can be shown by the order of events, or on tokio's paused clock, needs none; on a
-/// paused clock it does not work.
+/// For promises in wall time only: a promise that the order of events or tokio's paused clock can show needs no
+/// stopwatch, and on a paused clock it does not work.
 #[derive(Debug)]
 pub struct Stopwatch {
     canary: &'static Canary,
@@ -27,7 +27,7 @@ pub struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Starts it.
+    /// Starts a stopwatch.
     pub fn start() -> Self {
         let canary = Canary::of_this_process();
         canary.watch_this_runtime();
@@ -40,7 +40,7 @@ impl Stopwatch {
     pub fn took(&self) -> Took {
         let late = self.canary.late_until_now().saturating_sub(self.late);
         let wall = self.start.elapsed();
-        // Lateness cannot make it seem shorter: it was started before what is measured began.
+        // Lateness cannot make it seem shorter: the stopwatch was started before the measured work began.
         Took { wall, late, most: wall }
     }
 

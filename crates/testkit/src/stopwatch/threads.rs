@@ -1,5 +1,5 @@
-//! What Linux tells of each thread: the time on a processor, and the time in a queue for one. Elsewhere nothing is known,
-//! and only timers tell.
+//! The figures of Linux for each thread: the time on a processor, and the time in a queue for one. Other systems have
+//! none, so that only timers show lateness.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,12 +10,12 @@ use std::time::Duration;
 /// Programs that tests have started, by their process ids.
 static PROGRAMS: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// Has the threads of a program counted like those of this process.
+/// Counts the threads of a program like those of this process.
 pub(crate) fn watch(program: u32) {
     programs().push(program);
 }
 
-/// Ends the counting: its id may soon be another's.
+/// Stops counting the threads of a program: its id may soon be another's.
 pub(crate) fn unwatch(program: u32) {
     programs().retain(|id| *id != program);
 }
@@ -24,10 +24,10 @@ fn programs() -> MutexGuard<'static, Vec<u32>> {
     PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long the threads of this process and of its programs have waited for a processor, all together.
+/// The time for which the threads of this process and of its programs have waited for a processor, all together.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    /// The last figure of each thread: those that have ended count, too.
+    /// The last figure of each thread, including those that have ended.
     of_threads: HashMap<u32, Duration>,
     sum: Duration,
 }
@@ -53,7 +53,7 @@ impl Waits {
     }
 }
 
-/// What a thread was given, and what it was not.
+/// The time that a thread was given, and the time it had to wait.
 #[derive(Debug, Default)]
 pub(super) struct Given {
     /// The time on a processor.

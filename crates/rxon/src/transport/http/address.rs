@@ -1,10 +1,10 @@
 //! Addresses of orchestrators and proxies.
 
 use std::fmt;
+use std::num::NonZeroU16;
 
 use base64::Engine as _;
 use http::Uri;
-use http::uri::Authority;
 use rustls_pki_types::ServerName;
 
 use crate::text::excerpt;
@@ -35,7 +35,7 @@ const MAX_LENGTH: usize = 2048;
 pub struct OrchestratorUrl {
     secure: bool,
     host: String,
-    port: Option<u16>,
+    port: Option<NonZeroU16>,
     credentials: Option<String>,
     prefix: String,
 }
@@ -44,10 +44,7 @@ impl std::str::FromStr for OrchestratorUrl {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
-        let invalid = |expected| {
-            let value = excerpt(redacted(text.trim()));
-            InvalidAddress { value, expected }
-        };
+        let invalid = |expected| InvalidAddress { value: excerpt(redacted(text.trim())), expected };
         if text.len() > MAX_LENGTH {
             return Err(invalid("expected at most 2048 characters"));
         }
@@ -55,8 +52,7 @@ impl std::str::FromStr for OrchestratorUrl {
             .trim()
             .parse()
             .map_err(|_| invalid("expected something like `http://host:8080` or `https://host/prefix`"))?;
-        let scheme = uri.scheme_str().map(str::to_ascii_lowercase);
-        let secure = match scheme.as_deref() {
+        let secure = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
             Some("http" | "ws") => false,
             Some("https" | "wss") => true,
             _ => return Err(invalid("expected the scheme http, https, ws or wss")),
@@ -64,34 +60,31 @@ impl std::str::FromStr for OrchestratorUrl {
         if uri.query().is_some() {
             return Err(invalid("expected no query"));
         }
-        let authority = uri.authority().ok_or_else(|| invalid("expected a host"))?;
-        if authority.host().is_empty() {
-            return Err(invalid("expected a host"));
-        }
+        let authority = uri.authority().filter(|authority| !authority.host().is_empty());
+        let authority = authority.ok_or_else(|| invalid("expected a host"))?;
         // A host that TLS could never verify is an error here already.
-        let name = authority.host().trim_start_matches('[').trim_end_matches(']');
-        if secure && ServerName::try_from(name).is_err() {
+        if secure && ServerName::try_from(without_brackets(authority.host())).is_err() {
             return Err(invalid("expected a host name or an IP address"));
         }
-        let port_text = authority.as_str().rsplit_once(']').map_or(authority.as_str(), |(_, rest)| rest);
-        if port_text.rsplit_once('@').map_or(port_text, |(_, rest)| rest).contains(':')
-            && port(authority).is_none()
-        {
-            return Err(invalid("expected a port from 1 to 65535"));
-        }
-        let credentials = authority.as_str().rsplit_once('@').map(|(credentials, _)| credentials.to_owned());
+        let (credentials, place) = match authority.as_str().rsplit_once('@') {
+            Some((credentials, place)) => (Some(credentials.to_owned()), place),
+            None => (None, authority.as_str()),
+        };
+        let port = place.strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':'));
+        let port = port.map(str::parse::<NonZeroU16>).transpose();
         Ok(Self {
             secure,
             host: authority.host().to_owned(),
-            port: port(authority),
+            port: port.map_err(|_| invalid("expected a port from 1 to 65535"))?,
             credentials,
             prefix: uri.path().trim_end_matches('/').to_owned(),
         })
     }
 }
 
-fn port(authority: &Authority) -> Option<u16> {
-    authority.port_u16().filter(|port| *port > 0)
+/// Returns a host as name lookup and verification need it: an IPv6 address without its brackets.
+pub(super) fn without_brackets(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 impl OrchestratorUrl {
@@ -102,24 +95,25 @@ impl OrchestratorUrl {
 
     /// Returns the host without brackets, for name lookup and verification.
     pub(super) fn host(&self) -> &str {
-        self.host.trim_start_matches('[').trim_end_matches(']')
+        without_brackets(&self.host)
     }
 
     pub(super) fn port(&self) -> u16 {
-        self.port.unwrap_or(if self.secure { 443 } else { 80 })
+        self.port.map_or(if self.secure { 443 } else { 80 }, NonZeroU16::get)
+    }
+
+    /// Returns host and port as in a request for a tunnel.
+    pub(super) fn target(&self) -> String {
+        format!("{}:{}", self.host, self.port())
     }
 
     pub(super) fn host_header(&self) -> String {
         self.port.map_or_else(|| self.host.clone(), |port| format!("{}:{port}", self.host))
     }
 
-    pub(super) fn path_prefix(&self) -> String {
-        self.prefix.clone()
-    }
-
-    /// Returns the beginning of the addresses that a forwarding proxy receives.
-    pub(super) fn absolute_prefix(&self) -> String {
-        format!("http://{}{}", self.host_header(), self.prefix)
+    /// Returns the beginning of the path of every request.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// Returns the beginning of a websocket's address.
@@ -156,14 +150,13 @@ fn basic(credentials: &str) -> String {
 ///
 /// Everything before the last `@` counts as credentials: a password may contain characters that should be encoded.
 pub fn redacted(text: &str) -> String {
-    let (scheme, rest) = match text.split_once("://") {
-        Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => (scheme, rest),
+    let (scheme, rest) = match text.find("://") {
+        Some(end) if text[..end].bytes().all(|byte| byte.is_ascii_alphanumeric()) => text.split_at(end + 3),
         _ => ("", text),
     };
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
     let (rest, query) = rest.split_once(['?', '#']).map_or((rest, ""), |(rest, _)| (rest, "?…"));
-    let separator = if scheme.is_empty() { "" } else { "://" };
-    format!("{scheme}{separator}{rest}{query}")
+    format!("{scheme}{rest}{query}")
 }
 
 /// Returns the secrets in an address: the password (everything before the `@` if there is no `:`), encoded and decoded,

@@ -1,4 +1,4 @@
-//! Bodies: requests in one piece, answers with a limit.
+//! Bodies: requests in one piece, answers with a limit. The parts of an answer that a [`Response`] keeps.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -6,34 +6,34 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use flate2::write::GzDecoder;
+use http::StatusCode;
 use http::header::{self, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::failure::failure;
+use super::address::redacted;
+use super::stream::{BoxError, failure};
+use crate::backoff;
 use crate::error::{Error, ErrorKind};
 use crate::text::excerpt;
+use crate::transport::Response;
 
-/// A body in one piece that records when the connection has taken it.
+/// A body in one piece.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     content: Option<Bytes>,
-    taken: Arc<AtomicBool>,
+    /// Set once the connection has taken all of the body.
+    pub(super) taken: Arc<AtomicBool>,
 }
 
 impl Outgoing {
     pub(super) fn new(content: Bytes) -> Self {
         let content = (!content.is_empty()).then_some(content);
         Self { taken: Arc::new(AtomicBool::new(content.is_none())), content }
-    }
-
-    /// Returns the flag that is set once the connection has taken all of the body.
-    pub(super) fn taken(&self) -> Arc<AtomicBool> {
-        self.taken.clone()
     }
 }
 
@@ -64,97 +64,56 @@ impl Body for Outgoing {
 /// # Errors
 /// [`ErrorKind::TooLarge`] for a larger body, [`ErrorKind::Protocol`] for one that cannot be decoded, and
 /// [`ErrorKind::Closed`] for one that ends early.
-pub(super) async fn collect(headers: &HeaderMap, mut body: Incoming, limit: usize) -> Result<Bytes, Error> {
+pub(super) async fn collect<B>(headers: &HeaderMap, mut body: B, limit: usize) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     // An empty body needs no decoding, whatever its headers say.
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let mut decoder = Decoder::new(headers, limit)?;
+    let encoding = headers.get(header::CONTENT_ENCODING).map_or(&b""[..], |value| value.as_bytes());
+    let is_gzip = match encoding.trim_ascii().to_ascii_lowercase().as_slice() {
+        b"identity" | b"" => false,
+        b"gzip" | b"x-gzip" => true,
+        other => {
+            let problem = format!("content encoding `{}`, expected gzip or none", excerpt(other));
+            return Err(Error::new(ErrorKind::Protocol, problem));
+        }
+    };
     if body.size_hint().exact().is_some_and(|length| length > limit as u64) {
         return Err(too_large(limit));
     }
+    let broken = |error: BoxError| match error.downcast_ref::<LengthLimitError>() {
+        Some(_) => too_large(limit),
+        None => failure(error, "in the body"),
+    };
+    if !is_gzip {
+        return Ok(Limited::new(body, limit).collect().await.map_err(broken)?.to_bytes());
+    }
+    let mut gzip = Gzip::new(limit);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| failure(error, "in the body"))?;
-        if let Ok(data) = frame.into_data() {
-            decoder.push(data)?;
+        if let Ok(data) = frame.map_err(|error| broken(error.into()))?.into_data() {
+            gzip.push(&data).map_err(not_decoded)?;
         }
     }
-    decoder.finish()
+    gzip.finish().map_err(not_decoded)
 }
 
 fn too_large(limit: usize) -> Error {
     Error::new(ErrorKind::TooLarge, format!("more than {limit} bytes"))
 }
 
-enum Decoder {
-    Identity(Pieces),
-    Gzip(Gzip),
-}
-
-impl Decoder {
-    fn new(headers: &HeaderMap, limit: usize) -> Result<Self, Error> {
-        let encoding =
-            headers.get(header::CONTENT_ENCODING).map_or(&b"identity"[..], |value| value.as_bytes());
-        match encoding.trim_ascii().to_ascii_lowercase().as_slice() {
-            b"identity" | b"" => Ok(Self::Identity(Pieces { limit, ..Pieces::default() })),
-            b"gzip" | b"x-gzip" => Ok(Self::Gzip(Gzip::new(limit))),
-            other => {
-                let other = excerpt(other);
-                Err(Error::new(
-                    ErrorKind::Protocol,
-                    format!("content encoding `{other}`, expected gzip or none"),
-                ))
-            }
-        }
-    }
-
-    fn push(&mut self, data: Bytes) -> Result<(), Error> {
-        match self {
-            Self::Identity(pieces) => pieces.push(data),
-            Self::Gzip(gzip) => gzip.push(&data).map_err(|error| gzip.to_error(error)),
-        }
-    }
-
-    fn finish(self) -> Result<Bytes, Error> {
-        match self {
-            Self::Identity(pieces) => Ok(pieces.finish()),
-            Self::Gzip(mut gzip) => gzip.finish().map_err(|error| gzip.to_error(error)),
-        }
-    }
-}
-
-/// A body that is not compressed.
-#[derive(Default)]
-struct Pieces {
-    /// The first piece; nearly every answer has only one, which is then passed on without a copy.
-    first: Bytes,
-    /// All pieces, once there is a second one.
-    all: BytesMut,
-    limit: usize,
-}
-
-impl Pieces {
-    fn push(&mut self, data: Bytes) -> Result<(), Error> {
-        if self.first.len() + self.all.len() + data.len() > self.limit {
-            return Err(too_large(self.limit));
-        }
-        if self.first.is_empty() && self.all.is_empty() {
-            self.first = data;
-            return Ok(());
-        }
-        self.all.extend_from_slice(&std::mem::take(&mut self.first));
-        self.all.extend_from_slice(&data);
-        Ok(())
-    }
-
-    fn finish(self) -> Bytes {
-        if self.all.is_empty() { self.first } else { self.all.freeze() }
-    }
+/// Returns the error of a [`Content`], or that the body is not valid.
+fn not_decoded(error: io::Error) -> Error {
+    error.downcast().unwrap_or_else(|error| {
+        Error::new(ErrorKind::Protocol, "the body is not valid gzip").with_source(error)
+    })
 }
 
 /// A compressed body of one or more members. Bytes after the last member are ignored, as by most programs.
 struct Gzip {
-    member: GzDecoder<Limited>,
+    member: GzDecoder<Content>,
     /// At least one byte was received.
     begun: bool,
     /// All members are complete.
@@ -166,7 +125,7 @@ impl Gzip {
     const MAGIC: u8 = 0x1f;
 
     fn new(limit: usize) -> Self {
-        Self { member: GzDecoder::new(Limited { limit, ..Limited::default() }), begun: false, ended: false }
+        Self { member: GzDecoder::new(Content { limit, ..Content::default() }), begun: false, ended: false }
     }
 
     fn push(&mut self, mut data: &[u8]) -> io::Result<()> {
@@ -196,33 +155,23 @@ impl Gzip {
         if self.begun && !self.ended {
             self.member.try_finish()?;
         }
-        Ok(std::mem::take(self.member.get_mut()).content.freeze())
-    }
-
-    fn to_error(&self, error: io::Error) -> Error {
-        let content = self.member.get_ref();
-        if content.full {
-            return too_large(content.limit);
-        }
-        Error::new(ErrorKind::Protocol, "the body is not valid gzip").with_source(error)
+        Ok(std::mem::take(self.member.get_mut()).bytes.freeze())
     }
 }
 
 /// A buffer that refuses bytes beyond its limit before storing them: a small body can decompress to a huge one.
 #[derive(Default)]
-struct Limited {
-    content: BytesMut,
+struct Content {
+    bytes: BytesMut,
     limit: usize,
-    full: bool,
 }
 
-impl Write for Limited {
+impl Write for Content {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        if self.content.len() + data.len() > self.limit {
-            self.full = true;
-            return Err(io::Error::other("too large"));
+        if self.bytes.len() + data.len() > self.limit {
+            return Err(io::Error::other(too_large(self.limit)));
         }
-        self.content.extend_from_slice(data);
+        self.bytes.extend_from_slice(data);
         Ok(data.len())
     }
 
@@ -231,8 +180,22 @@ impl Write for Limited {
     }
 }
 
+/// Converts an HTTP answer, whose body was [collected](collect).
+pub(super) fn response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Response {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let retry_after =
+        text(header::RETRY_AFTER).and_then(|value| backoff::retry_after(value, SystemTime::now()));
+    let location = text(header::LOCATION).filter(|_| status.is_redirection()).map(redacted);
+    let date = text(header::DATE).filter(|_| !status.is_success());
+    let date = date.and_then(|value| httpdate::parse_http_date(value).ok());
+    Response { status: status.as_u16(), body, retry_after, location, date }
+}
+
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+    use http_body_util::StreamBody;
+
     use super::*;
 
     const LIMIT: usize = 1000;
@@ -240,11 +203,13 @@ mod tests {
     fn read(encoding: &'static str, pieces: &[&[u8]]) -> Result<Bytes, ErrorKind> {
         let headers =
             HeaderMap::from_iter([(header::CONTENT_ENCODING, header::HeaderValue::from_static(encoding))]);
-        let mut decoder = Decoder::new(&headers, LIMIT).map_err(|error| error.kind())?;
-        for piece in pieces {
-            decoder.push(Bytes::copy_from_slice(piece)).map_err(|error| error.kind())?;
-        }
-        decoder.finish().map_err(|error| error.kind())
+        let frames: Vec<_> = pieces
+            .iter()
+            .map(|piece| Ok::<_, BoxError>(Frame::data(Bytes::copy_from_slice(piece))))
+            .collect();
+        let body = StreamBody::new(futures_util::stream::iter(frames));
+        let read = collect(&headers, body, LIMIT).now_or_never().expect("all pieces are there");
+        read.map_err(|error| error.kind())
     }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
@@ -280,8 +245,9 @@ mod tests {
     fn no_more_than_the_limit_is_ever_stored() {
         let bomb = gzip(&vec![0; 10 << 20]);
         let mut gzip = Gzip::new(LIMIT);
-        assert!(gzip.push(&bomb).is_err());
+        let error = gzip.push(&bomb).map_err(not_decoded).expect_err("it is too large");
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
         let content = gzip.member.get_ref();
-        assert!(content.full && content.content.capacity() <= 4 * LIMIT, "{}", content.content.capacity());
+        assert!(content.bytes.capacity() <= 4 * LIMIT, "{}", content.bytes.capacity());
     }
 }

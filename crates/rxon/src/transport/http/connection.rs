@@ -1,44 +1,27 @@
 //! An HTTP/1.1 connection, driven from within its exchanges.
 
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::Request;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
-use super::body::{self, Outgoing};
-use super::failure::failure;
-use super::stream::{Stream, Watch, Watched};
-use crate::error::{Error, ErrorKind};
+use super::body::{Outgoing, collect, response};
+use super::stream::{Stream, Watch, Watched, failure, lock};
+use crate::error::{Error, ErrorKind, ExchangeProgress};
+use crate::transport::Response;
 
 /// A connection between two exchanges.
 pub(super) struct Connection {
     sender: SendRequest<Outgoing>,
     driver: Driver,
-    watch: Arc<Watch>,
+    watch: Arc<Mutex<Watch>>,
     /// Whether it has carried an exchange before.
     reused: bool,
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Connection").field("reused", &self.reused).finish_non_exhaustive()
-    }
-}
-
-/// An exchange that ended in an answer.
-pub(super) struct Done {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
-    /// The connection, if it can be used again.
-    pub(super) connection: Option<Connection>,
 }
 
 /// An exchange that failed.
@@ -51,7 +34,7 @@ pub(super) struct Failed {
 impl Connection {
     /// Starts HTTP on a stream.
     pub(super) async fn new(stream: Stream) -> Result<Self, Error> {
-        let watch = Arc::new(Watch::default());
+        let watch = Arc::<Mutex<Watch>>::default();
         let io = TokioIo::new(Watched::new(stream, watch.clone()));
         let (sender, connection) = http1::Builder::new()
             .handshake(io)
@@ -62,13 +45,13 @@ impl Connection {
 
     /// Returns the connection, unless the peer has closed it since its last exchange.
     pub(super) async fn still_open(mut self) -> Option<Self> {
-        self.watch.probe(true);
+        lock(&self.watch).is_probing = true;
         poll_fn(|context| {
             self.driver.poll(context);
             Poll::Ready(())
         })
         .await;
-        self.watch.probe(false);
+        lock(&self.watch).is_probing = false;
         self.is_open().then_some(self)
     }
 
@@ -78,47 +61,49 @@ impl Connection {
 
     /// Sends a request and reads its whole answer.
     ///
-    /// Returns the connection only after a complete answer to a complete request: otherwise the next bytes could belong
-    /// to either exchange.
+    /// Returns the connection too, but only after a complete answer to a complete request: otherwise the next bytes
+    /// could belong to either exchange.
     pub(super) async fn exchange(
         mut self,
         request: Request<Outgoing>,
         time_limit: Duration,
         max_body: usize,
-    ) -> Result<Done, Failed> {
-        self.watch.begin(request.body().taken());
+    ) -> Result<(Response, Option<Self>), Failed> {
+        *lock(&self.watch) = Watch {
+            body_taken: request.body().taken.clone(),
+            progress: ExchangeProgress { reused: self.reused, ..ExchangeProgress::default() },
+            ..Watch::default()
+        };
         let answer = async {
-            let response = self.sender.try_send_request(request).await.map_err(|mut error| {
+            let answer = self.sender.try_send_request(request).await.map_err(|mut error| {
                 let unsent = error.take_message().map(Box::new);
-                Failed { error: failure(error.into_error(), ""), unsent }
+                Failed { error: failure(error.into_error().into(), ""), unsent }
             })?;
-            let (head, incoming) = response.into_parts();
-            let body = body::collect(&head.headers, incoming, max_body)
+            let (head, incoming) = answer.into_parts();
+            let body = collect(&head.headers, incoming, max_body)
                 .await
                 .map_err(|error| Failed { error, unsent: None })?;
-            Ok((head, body))
+            Ok(response(head.status, &head.headers, body))
         };
         let result = tokio::time::timeout(time_limit, self.driver.drive(answer)).await;
-        let progress = self.watch.progress(self.reused);
-        match result {
-            Ok(Ok((head, body))) => {
+        let progress = lock(&self.watch).progress;
+        let Failed { error, unsent } = match result {
+            Ok(Ok(response)) => {
                 self.reused = true;
                 let connection = (progress.written && self.is_open()).then_some(self);
-                Ok(Done { status: head.status, headers: head.headers, body, connection })
+                return Ok((response, connection));
             }
-            Ok(Err(Failed { error, unsent })) => {
-                let error = match self.watch.take_write_error() {
-                    // The failed write came first, and caused the missing answer.
-                    Some(cause) if error.kind() == ErrorKind::Closed => error.with_source(cause),
-                    _ => error,
-                };
-                Err(Failed { error: error.with_progress(progress), unsent })
-            }
+            Ok(Err(failed)) => failed,
             Err(_) => {
-                let error = Error::new(ErrorKind::Timeout, format!("{time_limit:?}")).with_progress(progress);
-                Err(Failed { error, unsent: None })
+                Failed { error: Error::new(ErrorKind::Timeout, format!("{time_limit:?}")), unsent: None }
             }
-        }
+        };
+        let error = match lock(&self.watch).write_error.take() {
+            // The failed write came first, and caused the missing answer.
+            Some(cause) if error.kind() == ErrorKind::Closed => error.with_source(cause),
+            _ => error,
+        };
+        Err(Failed { error: error.with_progress(progress), unsent })
     }
 }
 
@@ -156,6 +141,7 @@ impl Driver {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
 
@@ -175,7 +161,7 @@ mod tests {
         let client =
             TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a listener");
         let (mut server, _) = listener.accept().await.expect("a client");
-        let connection = Connection::new(Stream::Plain(client)).await.expect("a connection");
+        let connection = Connection::new(Stream::Left(client)).await.expect("a connection");
         let answer = async {
             let mut read = vec![0; 1000];
             let length = server.read(&mut read).await.expect("a request");
@@ -183,8 +169,8 @@ mod tests {
             server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("a client");
         };
         let (done, ()) = tokio::join!(connection.exchange(request(), LIMIT, MAX_BODY), answer);
-        let done = done.map_err(|failed| failed.error).expect("an answer");
-        (done.connection.expect("it stays open"), server)
+        let (_, connection) = done.map_err(|failed| failed.error).expect("an answer");
+        (connection.expect("it stays open"), server)
     }
 
     #[tokio::test]

@@ -13,11 +13,9 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::address::OrchestratorUrl;
-use super::connection::Connection;
-use super::failure::is_tls;
 use super::proxy::{Proxies, Proxy};
 use super::rotation::Rotation;
-use super::stream::Stream;
+use super::stream::{Stream, is_tls};
 use super::tls::{InvalidTls, TlsSettings};
 use crate::error::{Error, ErrorKind};
 use crate::text::excerpt;
@@ -30,19 +28,9 @@ const MAX_PROXY_HEAD: usize = 16 << 10;
 
 /// Opens connections to one orchestrator.
 pub(super) struct Dialer {
-    url: OrchestratorUrl,
+    pub(super) url: OrchestratorUrl,
     proxy: Option<Proxy>,
     tls: Option<(Rotation, ServerName<'static>)>,
-}
-
-impl std::fmt::Debug for Dialer {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Dialer")
-            .field("url", &self.url)
-            .field("proxy", &self.proxy)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Dialer {
@@ -59,11 +47,8 @@ impl Dialer {
         } else {
             None
         };
-        Ok(Self {
-            url: url.clone(),
-            proxy: proxies.choose(url.is_secure(), url.host(), url.port()).cloned(),
-            tls,
-        })
+        let proxy = proxies.choose(url.is_secure(), url.host(), url.port()).cloned();
+        Ok(Self { url: url.clone(), proxy, tls })
     }
 
     /// Returns the proxy that forwards requests, if there is one: it needs the whole address of each.
@@ -73,48 +58,37 @@ impl Dialer {
 
     /// Returns the TLS configuration of the last opened connection, if it comes from files.
     pub(super) fn tls(&self) -> Option<Arc<ClientConfig>> {
-        let rotation =
-            self.tls.as_ref().map(|(rotation, _)| rotation).filter(|rotation| rotation.has_files())?;
-        Some(rotation.current())
+        let (rotation, _) = self.tls.as_ref()?;
+        rotation.has_files().then(|| rotation.current())
     }
 
     /// Returns whether a new connection would have another TLS configuration than this one.
     pub(super) async fn has_changed(&self, used: &Arc<ClientConfig>) -> bool {
-        match &self.tls {
-            Some((rotation, _)) => rotation.config().await.is_ok_and(|config| !Arc::ptr_eq(&config, used)),
-            None => false,
-        }
+        let Some((rotation, _)) = &self.tls else { return false };
+        rotation.config().await.is_ok_and(|config| !Arc::ptr_eq(&config, used))
     }
 
-    /// Connects for requests.
-    pub(super) async fn dial(&self) -> Result<Connection, Error> {
-        self.limited(async { Connection::new(self.stream(self.tls.is_some()).await?).await }).await
-    }
-
-    /// Connects for a websocket, by a tunnel even through a proxy that forwards requests.
-    pub(super) async fn dial_through(&self) -> Result<Stream, Error> {
-        self.limited(self.stream(true)).await
-    }
-
-    async fn limited<T>(&self, dialing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        timeout(CONNECT_TIME_LIMIT, dialing).await.unwrap_or_else(|_| {
+    /// Connects within the time limit. For a websocket, `tunnel` asks for a tunnel even through a proxy that forwards
+    /// requests.
+    pub(super) async fn dial(&self, tunnel: bool) -> Result<Stream, Error> {
+        timeout(CONNECT_TIME_LIMIT, self.stream(tunnel || self.tls.is_some())).await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Connect, format!("{} within {CONNECT_TIME_LIMIT:?}", self.url)))
         })
     }
 
-    async fn stream(&self, through: bool) -> Result<Stream, Error> {
+    async fn stream(&self, tunnel: bool) -> Result<Stream, Error> {
         let tcp = match &self.proxy {
             None => tcp(self.url.host(), self.url.port(), &self.url.to_string()).await?,
             Some(proxy) => {
                 let mut stream = tcp(proxy.host(), proxy.port(), &format!("proxy {proxy}")).await?;
-                if through {
-                    tunnel(&mut stream, proxy, &self.url).await?;
+                if tunnel {
+                    open_tunnel(&mut stream, proxy, &self.url).await?;
                 }
                 stream
             }
         };
         Ok(match &self.tls {
-            None => Stream::Plain(tcp),
+            None => Stream::Left(tcp),
             Some((rotation, name)) => {
                 let tls = TlsConnector::from(rotation.config().await?)
                     .connect(name.clone(), tcp)
@@ -123,7 +97,7 @@ impl Dialer {
                         let kind = if is_tls(&error) { ErrorKind::Tls } else { ErrorKind::Connect };
                         Error::new(kind, self.url.to_string()).with_source(error)
                     })?;
-                Stream::Tls(Box::new(tls))
+                Stream::Right(Box::new(tls))
             }
         })
     }
@@ -155,22 +129,14 @@ async fn first_of(addresses: &[SocketAddr], deadline: Instant) -> io::Result<Tcp
 }
 
 /// Requests a tunnel from a proxy.
-async fn tunnel(stream: &mut TcpStream, proxy: &Proxy, url: &OrchestratorUrl) -> Result<(), Error> {
+async fn open_tunnel(stream: &mut TcpStream, proxy: &Proxy, url: &OrchestratorUrl) -> Result<(), Error> {
     let failed = |detail: String| Error::new(ErrorKind::Proxy, detail);
-    let target = if url.host().contains(':') {
-        format!("[{}]:{}", url.host(), url.port())
-    } else {
-        format!("{}:{}", url.host(), url.port())
-    };
-    let credentials = proxy
-        .basic_credentials()
-        .map(|value| format!("Proxy-Authorization: {value}\r\n"))
-        .unwrap_or_default();
+    let target = url.target();
+    let header = |value| format!("Proxy-Authorization: {value}\r\n");
+    let credentials = proxy.basic_credentials().map(header).unwrap_or_default();
     let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credentials}\r\n");
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .map_err(|error| failed(proxy.to_string()).with_source(error))?;
+    let sent = stream.write_all(request.as_bytes()).await;
+    sent.map_err(|error| failed(proxy.to_string()).with_source(error))?;
     let mut head = Vec::new();
     // Reads single bytes, as those after the head belong to TLS. A head is read once per connection.
     while !head.ends_with(b"\r\n\r\n") {

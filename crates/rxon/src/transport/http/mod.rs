@@ -8,9 +8,7 @@ mod address;
 mod body;
 mod connection;
 mod dial;
-mod failure;
 mod proxy;
-mod response;
 mod rotation;
 mod stream;
 mod tls;
@@ -21,7 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode, Uri};
+use http::{Method, Uri};
 use rustls::ClientConfig;
 use tokio::time::Instant;
 
@@ -35,7 +33,6 @@ use self::body::Outgoing;
 use self::connection::{Connection, Failed};
 use self::dial::Dialer;
 use self::proxy::Proxy;
-use self::response::response;
 use super::{Connector, ExchangeFuture, OpenFuture, Operation, PollQuery, Request, Response, Transport};
 use crate::error::{Error, ErrorKind, ExchangeProgress};
 use crate::id::WorkerId;
@@ -74,14 +71,8 @@ pub struct HttpSettings {
 }
 
 /// A token that can be replaced while connections are open. It is never printed.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Token(Arc<RwLock<HeaderValue>>);
-
-impl fmt::Debug for Token {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Token(redacted)")
-    }
-}
 
 impl Token {
     /// Creates a token.
@@ -114,10 +105,15 @@ impl Token {
 }
 
 /// A factory of HTTP transports to one orchestrator.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpConnector(Arc<Inner>);
 
-#[derive(Debug)]
+impl fmt::Debug for HttpConnector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "HttpConnector({})", self.0.dialer.url)
+    }
+}
+
 struct Inner {
     dialer: Dialer,
     addresses: Addresses,
@@ -127,7 +123,6 @@ struct Inner {
 }
 
 /// The addresses of all operations, created once.
-#[derive(Debug)]
 struct Addresses {
     register: Uri,
     worker: Uri,
@@ -148,7 +143,7 @@ impl HttpConnector {
         let mut headers = HeaderMap::new();
         let mut add = |name: HeaderName, value: &str| {
             if let Ok(mut value) = HeaderValue::from_str(value) {
-                // The map of headers is printed with its owner; sensitive values are not.
+                // A map of headers shows only values that are not sensitive.
                 value.set_sensitive(matches!(name, header::AUTHORIZATION | header::PROXY_AUTHORIZATION));
                 headers.insert(name, value);
             }
@@ -167,10 +162,10 @@ impl HttpConnector {
         if let Some(credentials) = dialer.forwarder().and_then(Proxy::basic_credentials) {
             add(header::PROXY_AUTHORIZATION, &credentials);
         }
-        let prefix = if dialer.forwarder().is_some() {
-            settings.url.absolute_prefix()
-        } else {
-            settings.url.path_prefix()
+        // A forwarding proxy needs whole addresses.
+        let prefix = match dialer.forwarder() {
+            Some(_) => settings.url.to_string(),
+            None => settings.url.prefix().to_owned(),
         };
         let addresses = Addresses::new(&prefix, &settings.url, &settings.worker_id);
         headers.insert(WORKER_TOKEN, settings.token.current());
@@ -211,13 +206,18 @@ impl Addresses {
 }
 
 /// A transport with at most one connection.
-#[derive(Debug)]
 struct HttpTransport {
     inner: Arc<Inner>,
     connection: Option<Connection>,
     /// The TLS configuration of the connection, where it can change, and the time of the last check.
     tls: Option<(Arc<ClientConfig>, Instant)>,
     last_poll: Option<(Arc<PollQuery>, Uri)>,
+}
+
+impl fmt::Debug for HttpTransport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "HttpTransport({})", self.inner.dialer.url)
+    }
 }
 
 impl Transport for HttpTransport {
@@ -240,12 +240,15 @@ impl Transport for HttpTransport {
                     connection
                 } else {
                     // Boxed because it is rare, and with TLS too large for every exchange's future.
-                    let connection = Box::pin(self.inner.dialer.dial()).await?;
+                    let stream = Box::pin(self.inner.dialer.dial(false)).await?;
                     self.tls = self.inner.dialer.tls().map(|config| (config, Instant::now()));
-                    connection
+                    Connection::new(stream).await?
                 };
                 match connection.exchange(message, time_limit, max_body).await {
-                    Ok(done) => return self.finish(done),
+                    Ok((response, connection)) => {
+                        self.connection = connection;
+                        return self.checked(response);
+                    }
                     Err(Failed { unsent: Some(unsent), .. }) if reused => message = *unsent,
                     Err(failed) => return Err(failed.error),
                 }
@@ -305,15 +308,14 @@ impl HttpTransport {
         Ok(uri)
     }
 
-    fn finish(&mut self, done: connection::Done) -> Result<Response, Error> {
-        self.connection = done.connection;
-        if done.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+    /// Refuses an answer of the proxy: the request did not reach the orchestrator.
+    fn checked(&self, response: Response) -> Result<Response, Error> {
+        if response.status == 407
             && let Some(proxy) = self.inner.dialer.forwarder()
         {
-            // This answer is never an orchestrator's: the request did not reach it.
             let progress = ExchangeProgress { answered: true, ..ExchangeProgress::default() };
             return Err(Error::new(ErrorKind::Proxy, format!("{proxy} answered 407")).with_progress(progress));
         }
-        Ok(response(done.status, &done.headers, done.body))
+        Ok(response)
     }
 }

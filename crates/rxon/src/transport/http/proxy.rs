@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::address::{OrchestratorUrl, redacted};
+use super::address::{OrchestratorUrl, redacted, without_brackets};
 
 /// The proxies of the environment.
 ///
@@ -35,9 +35,12 @@ impl Proxies {
     /// # Errors
     /// Returns an [`InvalidProxy`] for each wrong variable. Proxies with the scheme `https` are not supported.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<InvalidProxy>> {
+        let set = |name: &str| {
+            variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        };
         let mut problems = Vec::new();
         let mut proxy = |upper: &'static str, lower: &str| {
-            let value = set(&variable, upper).or_else(|| set(&variable, lower))?;
+            let value = set(upper).or_else(|| set(lower))?;
             let address = if value.contains("://") { value.clone() } else { format!("http://{value}") };
             match address.parse::<OrchestratorUrl>() {
                 Ok(url) if !url.is_secure() => Some(url),
@@ -49,8 +52,7 @@ impl Proxies {
         };
         let http = proxy("HTTP_PROXY", "http_proxy");
         let https = proxy("HTTPS_PROXY", "https_proxy");
-        let exceptions =
-            set(&variable, "NO_PROXY").or_else(|| set(&variable, "no_proxy")).unwrap_or_default();
+        let exceptions = set("NO_PROXY").or_else(|| set("no_proxy")).unwrap_or_default();
         let exceptions =
             exceptions.split(',').map(|entry| entry.trim().to_lowercase()).filter(|entry| !entry.is_empty());
         let proxies = Self { http, https, exceptions: exceptions.collect() };
@@ -65,18 +67,13 @@ impl Proxies {
     /// Returns the address of the proxy for a destination, with its credentials, or `None` for a direct connection.
     /// An IPv6 address as `host` may be in brackets.
     pub fn exposed(&self, secure: bool, host: &str, port: u16) -> Option<String> {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        self.choose(secure, host, port).map(Proxy::exposed)
+        self.choose(secure, without_brackets(host), port).map(Proxy::exposed)
     }
 
     pub(super) fn choose(&self, secure: bool, host: &str, port: u16) -> Option<&Proxy> {
         let proxy = if secure { &self.https } else { &self.http };
         proxy.as_ref().filter(|_| !self.exceptions.iter().any(|entry| matches(entry, host, port)))
     }
-}
-
-fn set(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Option<String> {
-    variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
 fn matches(entry: &str, host: &str, port: u16) -> bool {

@@ -88,20 +88,18 @@ impl Rotation {
         if stamp == self.loaded().stamp {
             return;
         }
-        let read = self.settings.client_config();
-        let mut loaded = self.loaded();
-        match read {
-            Ok(config) => *loaded = Loaded { stamp, config, unusable: None },
-            Err(error) => self.on_unusable_files(&mut loaded, stamp, &error),
-        }
-    }
-
-    /// Reports files that are found unusable for the second time: at the first, they may be half written.
-    fn on_unusable_files(&self, loaded: &mut Loaded, stamp: Stamp, error: &InvalidTls) {
-        match &mut loaded.unusable {
+        let error = match self.settings.client_config() {
+            Ok(config) => {
+                *self.loaded() = Loaded { stamp, config, unusable: None };
+                return;
+            }
+            Err(error) => error,
+        };
+        match &mut self.loaded().unusable {
+            // Reported when found unusable for the second time: at the first, they may be half written.
             Some((known, reported)) if *known == stamp => {
                 if let Some(report) = self.on_unusable.filter(|_| !std::mem::replace(reported, true)) {
-                    report(error);
+                    report(&error);
                 }
             }
             unusable => *unusable = Some((stamp, false)),

@@ -1,5 +1,6 @@
-//! The byte stream below HTTP, and a watch on it.
+//! The byte stream below HTTP, a watch on it, and the meaning of its errors.
 
+use std::error::Error as StdError;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -11,119 +12,36 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
-use crate::error::ExchangeProgress;
+use crate::error::{Error, ErrorKind, ExchangeProgress};
 
-/// A byte stream, with or without TLS.
-pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
+/// A byte stream, without or with TLS.
+pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-/// Both directions of a byte stream.
-trait ReadWrite: AsyncRead + AsyncWrite + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> ReadWrite for T {}
-
-impl Stream {
-    fn socket(&self) -> &TcpStream {
-        match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
-        }
-    }
-
-    fn io(&mut self) -> Pin<&mut dyn ReadWrite> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream),
-            Self::Tls(stream) => Pin::new(stream),
-        }
-    }
-}
-
-/// Used by websockets, which need no watch.
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.get_mut().io().poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().io().poll_write(context, data)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().io().poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().io().poll_shutdown(context)
-    }
-}
-
-/// The progress of the current request, as seen from the byte stream.
-#[derive(Debug, Default)]
+/// The state of the current request, as seen from the byte stream.
+#[derive(Default)]
 pub(super) struct Watch {
     /// Whether hyper has taken the whole body; replaced for every request.
-    body_taken: Mutex<Arc<AtomicBool>>,
-    written: AtomicBool,
-    answered: AtomicBool,
-    /// Whether reads ask the socket itself.
-    probing: AtomicBool,
+    pub(super) body_taken: Arc<AtomicBool>,
+    pub(super) progress: ExchangeProgress,
+    /// Whether reads ask the socket itself: they see the end of the stream before the runtime reports it.
+    pub(super) is_probing: bool,
     /// The error that ended writing.
-    write_error: Mutex<Option<io::Error>>,
+    pub(super) write_error: Option<io::Error>,
 }
 
-impl Watch {
-    /// Begins a request.
-    pub(super) fn begin(&self, body_taken: Arc<AtomicBool>) {
-        *lock(&self.body_taken) = body_taken;
-        self.written.store(false, Ordering::Relaxed);
-        self.answered.store(false, Ordering::Relaxed);
-    }
-
-    /// Switches probing on or off: while on, reads see the end of the stream before the runtime reports it.
-    pub(super) fn probe(&self, on: bool) {
-        self.probing.store(on, Ordering::Relaxed);
-    }
-
-    pub(super) fn progress(&self, reused: bool) -> ExchangeProgress {
-        ExchangeProgress {
-            written: self.written.load(Ordering::Relaxed),
-            reused,
-            answered: self.answered.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Takes the error that ended writing, if there is one.
-    pub(super) fn take_write_error(&self) -> Option<io::Error> {
-        lock(&self.write_error).take()
-    }
-
-    /// Marks the request as written if its body was taken: hyper flushes the stream only when its own buffer is empty.
-    fn on_flushed(&self) {
-        if lock(&self.body_taken).load(Ordering::Relaxed) {
-            self.written.store(true, Ordering::Relaxed);
-        }
-    }
+pub(super) fn lock(watch: &Mutex<Watch>) -> MutexGuard<'_, Watch> {
+    watch.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A stream that reports to its [`Watch`].
+/// A stream that reports to a [`Watch`].
 ///
 /// Hides errors of writing from hyper, which would give up at once: a peer that refuses a large request answers and
 /// closes before it has read all of it, and its answer must be read. The reading side ends soon after.
 pub(super) struct Watched {
     stream: Stream,
-    watch: Arc<Watch>,
+    watch: Arc<Mutex<Watch>>,
     /// Whether anything was written since the last flush.
     dirty: bool,
     /// Whether writing has failed; later bytes are discarded.
@@ -131,7 +49,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(stream: Stream, watch: Arc<Watch>) -> Self {
+    pub(super) fn new(stream: Stream, watch: Arc<Mutex<Watch>>) -> Self {
         Self { stream, watch, dirty: false, broken: false }
     }
 
@@ -139,14 +57,18 @@ impl Watched {
     fn hide_error<T>(&mut self, result: io::Result<T>, all: T) -> T {
         result.unwrap_or_else(|error| {
             self.broken = true;
-            *lock(&self.watch.write_error) = Some(error);
+            lock(&self.watch).write_error = Some(error);
             all
         })
     }
 
     /// Asks the socket for events that tokio has not seen yet. Any event ends an idle connection.
     fn probe(&self) -> Poll<io::Result<()>> {
-        match SockRef::from(self.stream.socket()).peek(&mut [MaybeUninit::uninit()]) {
+        let socket = match &self.stream {
+            Stream::Left(socket) => socket,
+            Stream::Right(tls) => tls.get_ref().0,
+        };
+        match SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]) {
             Ok(0) => Poll::Ready(Ok(())),
             Ok(_) => {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "bytes between two exchanges")))
@@ -164,13 +86,13 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = self.stream.io().poll_read(context, buffer);
-        if read.is_pending() && self.watch.probing.load(Ordering::Relaxed) {
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_pending() && lock(&self.watch).is_probing {
             return self.probe();
         }
         ready!(read)?;
         if buffer.filled().len() > before {
-            self.watch.answered.store(true, Ordering::Relaxed);
+            lock(&self.watch).progress.answered = true;
         }
         Poll::Ready(Ok(()))
     }
@@ -183,17 +105,19 @@ impl AsyncWrite for Watched {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.broken {
-            let result = ready!(self.stream.io().poll_flush(context));
+            let result = ready!(Pin::new(&mut self.stream).poll_flush(context));
             self.hide_error(result, ());
         }
         if std::mem::take(&mut self.dirty) && !self.broken {
-            self.watch.on_flushed();
+            // hyper flushes the stream only when its own buffer is empty.
+            let mut watch = lock(&self.watch);
+            watch.progress.written |= watch.body_taken.load(Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.io().poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
     fn poll_write_vectored(
@@ -206,14 +130,37 @@ impl AsyncWrite for Watched {
             return Poll::Ready(Ok(all));
         }
         self.dirty = true;
-        let result = ready!(self.stream.io().poll_write_vectored(context, data));
+        let result = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, data));
         Poll::Ready(Ok(self.hide_error(result, all)))
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.stream.is_write_vectored()
     }
+}
+
+pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Converts an error of hyper.
+pub(super) fn failure(error: BoxError, detail: &str) -> Error {
+    let is_parse = error.downcast_ref().is_some_and(hyper::Error::is_parse);
+    let kind = if is_parse { ErrorKind::Protocol } else { kind_of_stream_error(&*error) };
+    Error::new(kind, detail).with_source(error)
+}
+
+/// Finds the I/O error of the stream below HTTP, which may wrap an error of rustls or mean a malformed chunk.
+fn kind_of_stream_error(error: &(dyn StdError + 'static)) -> ErrorKind {
+    let mut sources = std::iter::successors(error.source(), |&error| error.source());
+    match sources.find_map(|error| error.downcast_ref::<io::Error>()) {
+        Some(error) if is_tls(error) => ErrorKind::Tls,
+        Some(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
+            ErrorKind::Protocol
+        }
+        _ => ErrorKind::Closed,
+    }
+}
+
+/// Returns whether an I/O error wraps one of rustls; any other comes from the connection.
+pub(super) fn is_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
 }

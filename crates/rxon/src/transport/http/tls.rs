@@ -129,42 +129,27 @@ impl ClientIdentity {
     /// Loads the certificate that is shown to a server on request. Returns `None` unless both files are set.
     fn load(&self) -> Result<Option<CertifiedKey>, InvalidTls> {
         let (Some(cert_path), Some(key_path)) = (&self.cert_path, &self.key_path) else { return Ok(None) };
-        certified(cert_path, client_chain(cert_path)?, key_path, &private_key(key_path)?).map(Some)
+        let of_key = |reason| InvalidTls::of_file(TlsFile::Key, key_path, reason);
+        let chain = client_chain(cert_path)?;
+        let key = ring::sign::any_supported_type(&private_key(key_path)?)
+            .map_err(|_| of_key("its kind of key is not supported"))?;
+        let certified = CertifiedKey::new(chain, key);
+        match certified.keys_match() {
+            Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
+                Err(of_key(&format!("it is not the key of the certificate in `{}`", cert_path.display())))
+            }
+            // Some keys cannot be compared.
+            Ok(()) | Err(_) => Ok(Some(certified)),
+        }
     }
 
-    /// Reads both files once, to report problems at start. Also reads a certificate without a key, and a key without a
+    /// Reads both files, to report problems at start. Also reads a certificate without a key, and a key without a
     /// certificate. Returns all problems, at most one for each file.
     pub fn check(&self) -> Vec<InvalidTls> {
-        let chain = self.cert_path.as_deref().map(|path| (path, client_chain(path)));
-        let key = self.key_path.as_deref().map(|path| (path, private_key(path)));
-        match (chain, key) {
-            (Some((cert_path, Ok(chain))), Some((key_path, Ok(key)))) => {
-                certified(cert_path, chain, key_path, &key).err().into_iter().collect()
-            }
-            (chain, key) => {
-                let chain = chain.and_then(|(_, read)| read.err());
-                chain.into_iter().chain(key.and_then(|(_, read)| read.err())).collect()
-            }
-        }
-    }
-}
-
-/// Combines a certificate and a key, if they match.
-fn certified(
-    cert_path: &Path,
-    chain: Vec<CertificateDer<'static>>,
-    key_path: &Path,
-    key: &PrivateKeyDer<'static>,
-) -> Result<CertifiedKey, InvalidTls> {
-    let of_key = |reason| InvalidTls::of_file(TlsFile::Key, key_path, reason);
-    let key = ring::sign::any_supported_type(key).map_err(|_| of_key("its kind of key is not supported"))?;
-    let certified = CertifiedKey::new(chain, key);
-    match certified.keys_match() {
-        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
-            Err(of_key(&format!("it is not the key of the certificate in `{}`", cert_path.display())))
-        }
-        // Some keys cannot be compared.
-        Ok(()) | Err(_) => Ok(certified),
+        let chain = self.cert_path.as_deref().and_then(|path| client_chain(path).err());
+        let key = self.key_path.as_deref().and_then(|path| private_key(path).err());
+        let problems: Vec<_> = chain.into_iter().chain(key).collect();
+        if problems.is_empty() { self.load().err().into_iter().collect() } else { problems }
     }
 }
 

@@ -14,8 +14,8 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
+use super::body::response;
 use super::dial::Dialer;
-use super::response::response;
 use super::stream::Stream;
 use crate::error::{Error, ErrorKind};
 use crate::text::excerpt;
@@ -35,8 +35,8 @@ pub(super) async fn open(dialer: &Dialer, url: &str, headers: HeaderMap) -> Resu
         let mut request = http::Request::get(url).body(()).map_err(|error| {
             Error::new(ErrorKind::Message, "the address of the websocket").with_source(error)
         })?;
-        *request.headers_mut() = upgrade(headers)?;
-        let stream = dialer.dial_through().await?;
+        *request.headers_mut() = upgrade(headers);
+        let stream = dialer.dial(true).await?;
         let limits = WebSocketConfig::default()
             .read_buffer_size(8 << 10)
             .write_buffer_size(0)
@@ -59,18 +59,17 @@ pub(super) async fn open(dialer: &Dialer, url: &str, headers: HeaderMap) -> Resu
     })
 }
 
-fn upgrade(mut headers: HeaderMap) -> Result<HeaderMap, Error> {
+fn upgrade(mut headers: HeaderMap) -> HeaderMap {
     // The proxy has its credentials already, and the orchestrator must not see them; the other two have no use here.
     for name in [header::PROXY_AUTHORIZATION, header::ACCEPT, header::ACCEPT_ENCODING] {
         headers.remove(name);
     }
-    let key = HeaderValue::from_str(&generate_key())
-        .map_err(|error| Error::new(ErrorKind::Message, "the key of the websocket").with_source(error))?;
+    let key = HeaderValue::try_from(generate_key()).expect("base64 is valid in a header");
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     headers.insert(header::SEC_WEBSOCKET_KEY, key);
-    Ok(headers)
+    headers
 }
 
 struct WebSocket(WebSocketStream<Stream>);
