@@ -4,9 +4,9 @@ use std::any::type_name;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_util::future::BoxFuture;
 use tower::ServiceExt;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -90,7 +90,7 @@ where
 {
     type Response = Outcome;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Outcome, Infallible>> + Send>>;
+    type Future = BoxFuture<'static, Result<Outcome, Infallible>>;
 
     /// Always ready: the inner service can also fail while it becomes ready, and `call` handles that error too.
     fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
