@@ -1,7 +1,6 @@
 //! The user's own check of capacity, called so that it can hold nothing up.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::{Arc, Mutex, Once, Weak};
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ const LIMIT: Duration = Duration::from_millis(250);
 /// The tasks that the user's check refuses now.
 ///
 /// One round of questions asks about every task. A check that never returns costs one thread, and is not asked again.
+#[derive(Debug)]
 pub(crate) struct Capacity {
     checker: Option<CapacityChecker>,
     names: Arc<[TaskName]>,
@@ -29,7 +29,7 @@ pub(crate) struct Capacity {
     logged_no_thread: Once,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Answers {
     /// The tasks whose last answer was no. At first no task is refused.
     refused: BTreeSet<TaskName>,
@@ -37,28 +37,13 @@ struct Answers {
     panicked: BTreeSet<TaskName>,
 }
 
-impl fmt::Debug for Capacity {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let refused = &lock(&self.answers).refused;
-        formatter.debug_struct("Capacity").field("refused", refused).finish_non_exhaustive()
-    }
-}
-
 impl Capacity {
     /// Asks this checker, if there is one, about these tasks.
     pub(crate) fn new(checker: Option<CapacityChecker>, names: impl Iterator<Item = TaskName>) -> Self {
-        Self::with_limit(checker, names, LIMIT)
-    }
-
-    fn with_limit(
-        checker: Option<CapacityChecker>,
-        names: impl Iterator<Item = TaskName>,
-        limit: Duration,
-    ) -> Self {
         Self {
             checker,
             names: names.collect(),
-            rounds: Probe::new("avtomatika-capacity", limit),
+            rounds: Probe::new("avtomatika-capacity", LIMIT),
             answers: Arc::default(),
             logged_slow: Once::new(),
             logged_no_thread: Once::new(),
@@ -77,7 +62,7 @@ impl Capacity {
             Ok(()) | Err(NoAnswer::Panicked) => {}
             Err(NoAnswer::Late) => self.logged_slow.call_once(|| {
                 tracing::warn!(
-                    limit = ?self.rounds.limit(),
+                    limit = ?LIMIT,
                     "`capacity_checker` is slow: heartbeats no longer wait for it, and report its last answers"
                 );
             }),
@@ -151,11 +136,9 @@ mod tests {
     }
 
     fn capacity(limit: Duration, check: impl Fn(&TaskName) -> bool + Send + Sync + 'static) -> Capacity {
-        Capacity::with_limit(
-            Some(CapacityChecker::new("capacity_checker", check)),
-            names().into_iter(),
-            limit,
-        )
+        let checker = CapacityChecker::new("capacity_checker", check);
+        let rounds = Probe::new("avtomatika-capacity", limit);
+        Capacity { rounds, ..Capacity::new(Some(checker), names().into_iter()) }
     }
 
     fn accepted(capacity: &Capacity) -> Vec<String> {
@@ -235,7 +218,7 @@ mod tests {
         assert_eq!((calls.load(Ordering::SeqCst), accepted(&capacity).len()), (2, 3));
         assert_eq!(logs.count("`capacity_checker` is slow"), 1, "{logs:?}");
         release.send(()).expect("it waits");
-        capacity.rounds.ended(1).await;
+        capacity.rounds.ended().await;
         assert_eq!(accepted(&capacity), ["a", "c"], "a late answer counts too");
         assert_eq!(calls.load(Ordering::SeqCst), 3);
         drop(release);

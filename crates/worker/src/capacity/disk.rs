@@ -35,15 +35,9 @@ impl Space {
 type LowSpace = (PathBuf, Space);
 
 /// The disks of a worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Disk {
     low: watch::Sender<Option<PathBuf>>,
-}
-
-impl Default for Disk {
-    fn default() -> Self {
-        Self { low: watch::Sender::new(None) }
-    }
 }
 
 impl Disk {

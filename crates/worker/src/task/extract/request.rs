@@ -61,3 +61,7 @@ impl TaskRequest {
         &mut self.parts.extensions
     }
 }
+
+/// The parameters as JSON text: an object, byte by byte as sent.
+#[derive(Debug, Clone)]
+pub struct RawParams(pub Box<RawValue>);
