@@ -73,9 +73,8 @@ struct SlotsState {
     turns: Turns,
     /// The number of running tasks of all groups and of none.
     running: usize,
-    /// The number of waiting tasks that hold no slot, and its limit.
+    /// The number of waiting tasks that hold no slot: at most as many as there are slots.
     parked: usize,
-    parked_limit: usize,
     groups: Vec<GroupState>,
     arrivals: u64,
 }
@@ -85,6 +84,13 @@ struct GroupState {
     limit: usize,
     running: usize,
     waiting: BTreeMap<Order, Waiter>,
+}
+
+impl GroupState {
+    /// Returns true if one more of its tasks could start now.
+    fn is_open(&self) -> bool {
+        self.running < self.limit && self.waiting.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -120,15 +126,6 @@ impl SlotsState {
             let _ = waiter.wake.send(());
         }
     }
-
-    fn end(&mut self, group: Option<Group>) {
-        self.running -= 1;
-        self.free += 1;
-        if let Some(group) = group {
-            self.groups[group].running -= 1;
-        }
-        self.start_waiting();
-    }
 }
 
 impl Slots {
@@ -139,15 +136,7 @@ impl Slots {
             .map(|limit| GroupState { limit: *limit, running: 0, waiting: BTreeMap::new() })
             .collect();
         let turn = (0..turns.len()).map(|_| Notify::new()).collect();
-        let state = SlotsState {
-            free: limit,
-            turns,
-            running: 0,
-            parked: 0,
-            parked_limit: limit,
-            groups,
-            arrivals: 0,
-        };
+        let state = SlotsState { free: limit, turns, running: 0, parked: 0, groups, arrivals: 0 };
         Arc::new(Self { state: Mutex::new(state), turn, limit })
     }
 
@@ -256,11 +245,7 @@ impl Slots {
             running: state.running,
             waiting,
             open: self.limit.saturating_sub(state.running + with_slot),
-            groups_open: state
-                .groups
-                .iter()
-                .map(|group| group.running < group.limit && group.waiting.is_empty())
-                .collect(),
+            groups_open: state.groups.iter().map(GroupState::is_open).collect(),
         }
     }
 
@@ -305,13 +290,13 @@ impl Slot {
                 state.arrivals += 1;
                 // Makes -0.0 equal to 0.0.
                 let order = (Reverse(Priority(priority + 0.0)), state.arrivals);
-                let has_slot = state.parked >= state.parked_limit;
+                let has_slot = state.parked >= slots.limit;
                 if !has_slot {
                     state.parked += 1;
                     state.free += 1;
                 }
                 state.groups[index].waiting.insert(order, Waiter { has_slot, wake });
-                PermitState::Waits { order, started: Some(started) }
+                PermitState::Waits { order, started }
             }
             _ => {
                 state.running += 1;
@@ -351,7 +336,7 @@ pub(crate) struct RunPermit {
 #[derive(Debug)]
 enum PermitState {
     Runs,
-    Waits { order: Order, started: Option<oneshot::Receiver<()>> },
+    Waits { order: Order, started: oneshot::Receiver<()> },
 }
 
 impl RunPermit {
@@ -365,11 +350,9 @@ impl RunPermit {
     /// # Cancel safety
     /// The place in the queue is kept until the permit is dropped.
     pub(crate) async fn started(&mut self) {
-        if let PermitState::Waits { started, .. } = &mut self.permit
-            && let Some(receiver) = started
-        {
+        if let PermitState::Waits { started, .. } = &mut self.permit {
             // The sender lives in the queue, and leaves it only to send.
-            let _ = receiver.await;
+            let _ = started.await;
             self.permit = PermitState::Runs;
         }
     }
@@ -379,15 +362,20 @@ impl Drop for RunPermit {
     fn drop(&mut self) {
         let mut guard = self.slots.lock();
         let state = &mut *guard;
-        match (&self.permit, self.group) {
-            (PermitState::Waits { order, .. }, Some(group)) => {
-                match state.groups[group].waiting.remove(order) {
-                    Some(waiter) if waiter.has_slot => state.free += 1,
-                    Some(_) => state.parked -= 1,
-                    None => state.end(self.group),
+        let waiter = match (&self.permit, self.group) {
+            (PermitState::Waits { order, .. }, Some(group)) => state.groups[group].waiting.remove(order),
+            _ => None,
+        };
+        match waiter {
+            Some(waiter) if waiter.has_slot => state.free += 1,
+            Some(_) => state.parked -= 1,
+            None => {
+                state.running -= 1;
+                state.free += 1;
+                if let Some(group) = self.group {
+                    state.groups[group].running -= 1;
                 }
             }
-            _ => state.end(self.group),
         }
         state.start_waiting();
         self.slots.wake(state);
