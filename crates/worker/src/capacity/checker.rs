@@ -74,16 +74,14 @@ impl Capacity {
 
     /// Returns the tasks that are not refused.
     pub(crate) fn without_refused(&self, mut names: Vec<TaskName>) -> Vec<TaskName> {
-        if self.checker.is_some() {
-            let answers = lock(&self.answers);
-            names.retain(|name| !answers.refused.contains(name));
-        }
+        let answers = lock(&self.answers);
+        names.retain(|name| !answers.refused.contains(name));
         names
     }
 
     /// Returns true if any task is refused.
     pub(crate) fn refuses_any(&self) -> bool {
-        self.checker.is_some() && !lock(&self.answers).refused.is_empty()
+        !lock(&self.answers).refused.is_empty()
     }
 }
 
@@ -97,23 +95,16 @@ fn ask_all(checker: &CapacityChecker, names: &[TaskName], answers: &Weak<Mutex<A
         let answer = checker.call(name);
         let Some(answers) = answers.upgrade() else { return };
         let mut answers = lock(&answers);
-        match answer {
-            Ok(true) => {
-                answers.refused.remove(name);
-            }
-            Ok(false) => {
-                answers.refused.insert(name.clone());
-            }
-            // A check that fails refuses nothing.
-            Err(panicked) => {
-                answers.refused.remove(name);
-                if answers.panicked.insert(name.clone()) {
-                    tracing::warn!(
-                        task = %name,
-                        "{panicked}; the task counts as accepted, and this is not logged again"
-                    );
-                }
-            }
+        if matches!(answer, Ok(false)) {
+            answers.refused.insert(name.clone());
+            continue;
+        }
+        // A check that fails refuses nothing.
+        answers.refused.remove(name);
+        if let Err(panicked) = answer
+            && answers.panicked.insert(name.clone())
+        {
+            tracing::warn!(task = %name, "{panicked}; the task counts as accepted, and this is not logged again");
         }
     }
 }

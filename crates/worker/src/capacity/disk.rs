@@ -20,7 +20,7 @@ const MIN_PART: u64 = 100;
 
 /// The space on a disk, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Space {
+pub(crate) struct Space {
     available: u64,
     total: u64,
 }
@@ -32,7 +32,7 @@ impl Space {
 }
 
 /// A directory on a disk with too little space.
-type LowSpace = (PathBuf, Space);
+pub(crate) type LowSpace = (PathBuf, Space);
 
 /// The disks of a worker.
 #[derive(Debug, Default)]
@@ -60,17 +60,8 @@ impl Disk {
         let _ = self.low.subscribe().wait_for(Option::is_none).await;
     }
 
-    /// Looks at the disks of these directories every 10 s until the worker ends. A change triggers a heartbeat.
+    /// Looks at the disks of these directories, by [`lowest`], every 10 s until the worker ends. A change triggers a heartbeat.
     pub(crate) async fn watch(
-        &self,
-        directories: Vec<PathBuf>,
-        trigger: &HeartbeatTrigger,
-        closing: &CancellationToken,
-    ) {
-        self.watch_by(directories, trigger, closing, lowest).await;
-    }
-
-    async fn watch_by(
         &self,
         directories: Vec<PathBuf>,
         trigger: &HeartbeatTrigger,
@@ -116,7 +107,7 @@ impl Disk {
 
 /// Returns the first directory on whose disk there is too little space. A directory that cannot be looked at is skipped:
 /// writing there will fail with an error of its own.
-fn lowest(directories: &[PathBuf]) -> Option<LowSpace> {
+pub(crate) fn lowest(directories: &[PathBuf]) -> Option<LowSpace> {
     directories.iter().find_map(|directory| {
         let space = space(directory)?;
         space.is_low().then(|| (directory.clone(), space))
@@ -160,7 +151,7 @@ mod tests {
             ASKED.add_permits(1);
             lock(&ANSWER).as_ref()?.recv().err().and(None)
         };
-        let watching = disk.watch_by(Vec::new(), &trigger, &closing, look);
+        let watching = disk.watch(Vec::new(), &trigger, &closing, look);
         let end = async {
             ASKED.acquire().await.expect("it is never closed").forget();
             closing.cancel();

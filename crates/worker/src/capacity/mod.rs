@@ -1,4 +1,4 @@
-//! What the worker can accept now.
+//! The tasks that the worker can accept now.
 //!
 //! [`Offer`] gives the one answer to "which tasks can be accepted?", from the catalogue of tasks, the slots, the user's
 //! own check, the disks and whether the worker is draining. Registrations, heartbeats and polls all ask it.
@@ -49,17 +49,17 @@ pub(crate) struct PollOffer {
 }
 
 impl Offer {
-    /// Accepts no further task, from now on.
+    /// Accepts no further tasks from now on.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the worker accepts no further task because it is ending.
+    /// Returns true if the worker accepts no further tasks because it is ending.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// The tasks of which one more can be accepted at this usage, as told in registrations and heartbeats.
+    /// The tasks of which one more can be accepted at this usage, for registrations and heartbeats.
     pub(crate) fn accepted(&self, usage: &Usage) -> Vec<TaskName> {
         if self.is_draining() || self.disk.is_low() {
             return Vec::new();
@@ -71,8 +71,8 @@ impl Offer {
         self.checker.without_refused(names)
     }
 
-    /// The tasks that a poll asks for; None when it asks for all of them and no skill is hot, which is nearly always
-    /// so. The poll holds a slot already: only limit groups and the user's own check can rule a task out.
+    /// The tasks that a poll asks for. `None`, the usual case, if it asks for all of them and no skill is hot. The poll
+    /// holds a slot already: only limit groups and the user's own check can exclude a task.
     pub(crate) fn for_poll(&self) -> Option<PollOffer> {
         let usage = self.slots.usage();
         let hot_skills = self.hot_skills().unwrap_or_default();
@@ -88,21 +88,21 @@ impl Offer {
     /// Calls the user's check again, before orchestrators are told about capacity. Takes at most 250 ms.
     ///
     /// # Cancel safety
-    /// Answers that are missing arrive later.
+    /// Missing answers arrive later.
     pub(crate) async fn refresh(&self) {
-        // A draining worker accepts nothing whatever the check says, and its goodbye must not be delayed.
+        // A draining worker accepts nothing, whatever the check answers, and its goodbye must not be delayed.
         if !self.is_draining() {
             self.checker.refresh().await;
         }
     }
 
-    /// The skills whose models are loaded; None when there are none, as the reference has it.
+    /// The skills whose models are loaded. `None` if there are none, as in the reference.
     pub(crate) fn hot_skills(&self) -> Option<Vec<TaskName>> {
         let skills = self.hot_cache.hot_skills(&self.skill_dependencies);
         (!skills.is_empty()).then_some(skills)
     }
 
-    /// The models that each skill needs, as sent; None when there are none, as the reference has it.
+    /// The models that each skill needs, as sent. `None` if no skill needs any, as in the reference.
     pub(crate) fn dependencies_as_sent(&self) -> Option<BTreeMap<String, Vec<String>>> {
         let dependencies = &self.skill_dependencies;
         (!dependencies.is_empty())

@@ -8,7 +8,7 @@ use futures_util::future::Shared;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::threads::lock;
+use crate::threads::{lock, with_log_context};
 
 /// Asks one question at a time, each on a thread of its own that ends with it. A question that never ends costs one
 /// thread: it is not waited for beyond the limit, and no other is begun beside it.
@@ -52,7 +52,7 @@ impl<T: Clone + Send + 'static> Probe<T> {
             last: Arc::default(),
             newest: Mutex::default(),
             #[cfg(test)]
-            begun: Default::default(),
+            begun: std::sync::atomic::AtomicU64::new(0),
         }
     }
 
@@ -78,18 +78,19 @@ impl<T: Clone + Send + 'static> Probe<T> {
     /// Returns the question under way, or begins this one.
     fn begin(&self, question: impl FnOnce() -> T + Send + 'static) -> std::io::Result<Question<T>> {
         let mut newest = lock(&self.newest);
-        if let Some(newest) = newest.as_ref().filter(|newest| newest.is_under_way()) {
-            return Ok(newest.clone());
+        if let Some(question) = &*newest
+            && question.answer.clone().now_or_never().is_none()
+        {
+            return Ok(question.clone());
         }
         #[cfg(test)]
         self.begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let began = Instant::now();
         let (sender, answer) = oneshot::channel();
         let last = self.last.clone();
-        // Log lines of the question go where the worker's own lines go.
-        let log = tracing::dispatcher::get_default(Clone::clone);
+        let question = with_log_context(question);
         let run = move || {
-            let answer = tracing::dispatcher::with_default(&log, question);
+            let answer = question();
             *lock(&last) = Some(answer.clone());
             let _ = sender.send(answer);
         };
@@ -109,12 +110,6 @@ impl<T: Clone + Send + 'static> Probe<T> {
     pub(crate) async fn ended(&self) {
         let question = lock(&self.newest).clone().expect("a question was begun");
         let _ = question.answer.await;
-    }
-}
-
-impl<T: Clone> Question<T> {
-    fn is_under_way(&self) -> bool {
-        self.answer.clone().now_or_never().is_none()
     }
 }
 

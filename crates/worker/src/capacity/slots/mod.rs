@@ -86,13 +86,6 @@ struct GroupState {
     waiting: BTreeMap<Order, Waiter>,
 }
 
-impl GroupState {
-    /// Returns true if one more of its tasks could start now.
-    fn is_open(&self) -> bool {
-        self.running < self.limit && self.waiting.is_empty()
-    }
-}
-
 #[derive(Debug)]
 struct Waiter {
     has_slot: bool,
@@ -241,11 +234,12 @@ impl Slots {
         let state = self.lock();
         let waiting: usize = state.groups.iter().map(|group| group.waiting.len()).sum();
         let with_slot = waiting - state.parked;
+        let is_open = |group: &GroupState| group.running < group.limit && group.waiting.is_empty();
         Usage {
             running: state.running,
             waiting,
             open: self.limit.saturating_sub(state.running + with_slot),
-            groups_open: state.groups.iter().map(GroupState::is_open).collect(),
+            groups_open: state.groups.iter().map(is_open).collect(),
         }
     }
 

@@ -49,7 +49,7 @@ pub(crate) struct Turns {
     entries: Vec<Contender>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Contender {
     weight: f64,
     /// The strides paid for its polls.
@@ -76,14 +76,7 @@ impl Contender {
 impl Turns {
     /// Creates the turns of orchestrators with these weights, each at least 1, in the order of their ranks.
     pub(crate) fn new(precedence: Precedence, weights: &[u32]) -> Self {
-        let entry = |weight: &u32| Contender {
-            weight: f64::from(*weight),
-            paid: 0.0,
-            wishes: 0,
-            down: false,
-            passed: false,
-            lively: None,
-        };
+        let entry = |weight: &u32| Contender { weight: f64::from(*weight), ..Contender::default() };
         Self { precedence, entries: weights.iter().map(entry).collect() }
     }
 

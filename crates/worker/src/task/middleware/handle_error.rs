@@ -72,11 +72,7 @@ pub struct HandleError<S, F> {
 
 impl<S: fmt::Debug, F> fmt::Debug for HandleError<S, F> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("HandleError")
-            .field("inner", &self.inner)
-            .field("function", &type_name::<F>())
-            .finish()
+        formatter.debug_tuple("HandleError").field(&self.inner).field(&type_name::<F>()).finish()
     }
 }
 
@@ -100,10 +96,10 @@ where
     fn call(&mut self, request: TaskRequest) -> Self::Future {
         let (inner, function) = (self.inner.clone(), self.function.clone());
         Box::pin(async move {
-            match inner.oneshot(request).await {
-                Ok(outcome) => Ok(outcome),
-                Err(error) => Ok(function(error).await.into_outcome()),
-            }
+            Ok(match inner.oneshot(request).await {
+                Ok(outcome) => outcome,
+                Err(error) => function(error).await.into_outcome(),
+            })
         })
     }
 }
