@@ -9,7 +9,7 @@ use crate::capacity::slots::{Group, Usage};
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
     skills: Vec<SkillInfo>,
-    /// The limit group of each, if it has a limit.
+    /// The limit group of each task, if it has one.
     groups: Vec<Option<Group>>,
 }
 

@@ -1,4 +1,4 @@
-//! The user's own check of capacity, called so that it can hold nothing up.
+//! The user's check of capacity, called so that it never delays the worker.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, Once, Weak};
@@ -85,7 +85,7 @@ impl Capacity {
     }
 }
 
-/// Asks about one task after the other, for as long as anything waits for the answers.
+/// Asks about the tasks one by one, until the worker is dropped.
 fn ask_all(checker: &CapacityChecker, names: &[TaskName], answers: &Weak<Mutex<Answers>>) {
     for name in names {
         // Not held while the check runs: the worker may be dropped meanwhile.

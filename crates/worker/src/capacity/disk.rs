@@ -12,10 +12,10 @@ use crate::threads::probe::Probe;
 /// The time between two looks at the disks, and the time limit of one.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Less available space is too little.
+/// The minimum available space, in bytes.
 const MIN_BYTES: u64 = 256 << 20;
 
-/// Less than one part in this many of the total space is too little, too.
+/// The minimum available part of the total space: one in this many.
 const MIN_PART: u64 = 100;
 
 /// The space on a disk, in bytes.
@@ -54,13 +54,14 @@ impl Disk {
     /// Waits until there is enough space on all disks.
     ///
     /// # Cancel safety
-    /// Nothing is lost when it is dropped.
+    /// Nothing is lost.
     pub(crate) async fn room(&self) {
         // The sender lives as long as `self`.
         let _ = self.low.subscribe().wait_for(Option::is_none).await;
     }
 
-    /// Looks at the disks of these directories, by [`lowest`], every 10 s until the worker ends. A change triggers a heartbeat.
+    /// Looks at the disks of these directories every 10 s until the worker ends, by [`lowest`] except in tests. A change
+    /// triggers a heartbeat.
     pub(crate) async fn watch(
         &self,
         directories: Vec<PathBuf>,

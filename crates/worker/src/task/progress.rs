@@ -134,8 +134,7 @@ impl ProgressBoard {
         self.lock().insert(task_id.clone(), Throttle::default());
     }
 
-    /// Accepts a report of a task; that of a task that has ended is ignored. Returns false if too many events are waiting
-    /// already.
+    /// Accepts a report, or ignores it if its task has ended. Returns false if too many events of the task wait already.
     pub(crate) fn add(&self, task_id: &TaskId, job_id: &JobId, content: ReportContent) -> bool {
         let mut tasks = self.lock();
         let Some(throttle) = tasks.get_mut(task_id) else { return true };
@@ -169,7 +168,7 @@ impl ProgressBoard {
         lock(&self.paused_until).filter(|until| *until > now)
     }
 
-    /// Takes the report to be sent next, or returns when one may be due; `None` until there is one.
+    /// Takes the next report that is due, or returns the time at which one will be: `None` if none waits.
     fn take_due(&self) -> Result<Report, Option<Instant>> {
         let now = Instant::now();
         if let Some(until) = self.paused_until(now) {

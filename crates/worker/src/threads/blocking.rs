@@ -62,7 +62,7 @@ impl ThreadPool {
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
-                // Whatever a handler leaves behind can panic when it is dropped: the thread must survive that.
+                // A value that the handler leaves behind can panic when it is dropped: the thread must survive that.
                 let _ = caught(job);
                 state = lock(&self.state);
                 continue;
@@ -112,12 +112,6 @@ impl BlockingThreads {
         returned.await.expect("a job that is waited for always sends")
     }
 
-    /// The number of threads that wait for a job.
-    #[cfg(test)]
-    pub(crate) fn idle(&self) -> usize {
-        lock(&self.pool.state).idle
-    }
-
     fn submit(&self, job: Job) -> std::io::Result<()> {
         let mut state = lock(&self.pool.state);
         state.jobs.push_back(job);
@@ -156,6 +150,13 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+
+    impl BlockingThreads {
+        /// The number of threads that wait for a job.
+        pub(crate) fn idle(&self) -> usize {
+            lock(&self.pool.state).idle
+        }
+    }
 
     #[tokio::test]
     async fn as_many_block_at_once_as_there_are_slots() {

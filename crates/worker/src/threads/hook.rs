@@ -1,4 +1,4 @@
-//! Functions of the user's, called so that a panic harms nothing but the call.
+//! The user's functions, called so that a panic harms nothing but the call.
 
 use std::any::Any;
 use std::fmt;
@@ -25,7 +25,7 @@ pub(crate) fn caught<R>(function: impl FnOnce() -> R) -> Result<R, String> {
 /// The message of its panic.
 ///
 /// # Cancel safety
-/// That of the function.
+/// The same as that of the function.
 pub(crate) async fn caught_async<F: Future>(function: impl FnOnce() -> F) -> Result<F::Output, String> {
     AssertUnwindSafe(async { function().await }).catch_unwind().await.map_err(into_message)
 }
@@ -39,7 +39,7 @@ fn into_message(payload: Box<dyn Any + Send>) -> String {
     message
 }
 
-/// A function of the user's that the worker calls again and again.
+/// A function of the user that the worker calls repeatedly.
 #[derive(Clone)]
 pub(crate) struct Hook<A, R = ()> {
     /// The name of the builder's method that takes the function.

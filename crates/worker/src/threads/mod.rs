@@ -19,7 +19,7 @@ pub(crate) async fn until(at: Option<Instant>) {
     }
 }
 
-/// Locks a value that is only ever written whole, so that a panic elsewhere leaves nothing half done in it.
+/// Locks a mutex, even after a panic of its last holder: the value in it is only ever written whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Questions to something that may never answer: a driver, a disk, a function of the user's.
+//! Questions to something that may never answer: a driver, a disk, a function of the user.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -98,19 +98,6 @@ impl<T: Clone + Send + 'static> Probe<T> {
         let question = Question { began, answer: answer.shared() };
         Ok(newest.insert(question).clone())
     }
-
-    /// The number of questions begun.
-    #[cfg(test)]
-    pub(crate) fn begun(&self) -> u64 {
-        self.begun.load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    /// Waits until the newest question has ended.
-    #[cfg(test)]
-    pub(crate) async fn ended(&self) {
-        let question = lock(&self.newest).clone().expect("a question was begun");
-        let _ = question.answer.await;
-    }
 }
 
 #[cfg(test)]
@@ -118,6 +105,19 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    impl<T: Clone> Probe<T> {
+        /// The number of questions begun.
+        pub(crate) fn begun(&self) -> u64 {
+            self.begun.load(std::sync::atomic::Ordering::Relaxed)
+        }
+
+        /// Waits until the newest question has ended.
+        pub(crate) async fn ended(&self) {
+            let question = lock(&self.newest).clone().expect("a question was begun");
+            let _ = question.answer.await;
+        }
+    }
 
     /// Longer than any of these tests: only a question that hangs reaches it.
     const LONG: Duration = Duration::from_secs(60);

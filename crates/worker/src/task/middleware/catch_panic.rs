@@ -44,7 +44,7 @@ where
     }
 
     fn call(&mut self, request: TaskRequest) -> Self::Future {
-        // The task is over after a panic, so nothing looks again at what the handler left half done.
+        // A panic ends the task, so nothing uses the state that the handler left unfinished.
         let called = caught(|| self.inner.call(request));
         Box::pin(async move {
             let ended = match called {

@@ -5,8 +5,9 @@
 
 use std::fmt;
 
+use serde::de::value::Error as RefusedValue;
 use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::ser::{self, Serialize, Serializer};
+use serde::ser::{self, Error as _, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 /// Returns the JSON text of data, or describes the value that is not JSON, with its path.
@@ -61,16 +62,6 @@ fn problem<S: Serializer>(data: &impl Serialize, serializer: S) -> Option<String
 /// A serialiser that writes nothing and refuses floats that are not finite.
 struct Finite;
 
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct RefusedValue(String);
-
-impl ser::Error for RefusedValue {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
-    }
-}
-
 /// Methods that accept any value, and return the same output.
 macro_rules! accepted {
     ($output:ty, $value:expr; $($method:ident($($argument:ty),*))*) => { $(
@@ -105,7 +96,7 @@ impl Serializer for Finite {
     }
 
     fn serialize_f64(self, value: f64) -> Result<(), RefusedValue> {
-        if value.is_finite() { Ok(()) } else { Err(RefusedValue(value.to_string())) }
+        if value.is_finite() { Ok(()) } else { Err(RefusedValue::custom(value)) }
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<(), RefusedValue> {
