@@ -3,7 +3,6 @@
 //! [`Offer`] gives the one answer to "which tasks can be accepted?", from the catalogue of tasks, the slots, the user's
 //! own check, the disks and whether the worker is draining. Registrations, heartbeats and polls all ask it.
 
-pub(crate) mod catalogue;
 pub(crate) mod checker;
 pub(crate) mod disk;
 pub(crate) mod heartbeat_trigger;
@@ -17,12 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rxon::TaskName;
+use rxon::model::SkillInfo;
 
-use self::catalogue::Catalogue;
 use self::checker::Capacity;
 use self::disk::Disk;
 use self::hot_cache::HotCache;
-use self::slots::{Slots, Usage};
+use self::slots::{Group, Slots, Usage};
 use crate::config::CapacityReporting;
 
 /// The tasks that the worker can accept now, and the models it has loaded.
@@ -107,5 +106,41 @@ impl Offer {
         let dependencies = &self.skill_dependencies;
         (!dependencies.is_empty())
             .then(|| dependencies.iter().map(|(skill, models)| (skill.to_string(), models.clone())).collect())
+    }
+}
+
+/// The registered tasks, in the order in which they were registered.
+#[derive(Debug, Default)]
+pub(crate) struct Catalogue {
+    skills: Vec<SkillInfo>,
+    /// The limit group of each task, if it has one.
+    groups: Vec<Option<Group>>,
+}
+
+impl Catalogue {
+    /// Adds a task. The caller checks that names are unique.
+    pub(crate) fn add(&mut self, skill: SkillInfo, group: Option<Group>) {
+        self.skills.push(skill);
+        self.groups.push(group);
+    }
+
+    /// The descriptions of all tasks.
+    pub(crate) fn skills(&self) -> &[SkillInfo] {
+        &self.skills
+    }
+
+    /// The names of all tasks.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &TaskName> {
+        self.skills.iter().map(|skill| &skill.name)
+    }
+
+    /// The tasks of which one more could start at this usage.
+    pub(crate) fn with_room(&self, usage: &Usage) -> Vec<TaskName> {
+        if usage.open == 0 {
+            return Vec::new();
+        }
+        let has_room = |group: &Option<Group>| group.is_none_or(|group| usage.groups_open[group]);
+        let tasks = self.names().zip(&self.groups);
+        tasks.filter(|(_, group)| has_room(group)).map(|(name, _)| name.clone()).collect()
     }
 }

@@ -143,29 +143,27 @@ impl Slots {
     /// # Cancel safety
     /// Nothing is taken before it returns.
     pub(crate) async fn acquire(self: &Arc<Self>, orchestrator: OrchestratorIndex) -> Slot {
-        let mut wish = Wish { slots: self, orchestrator, made: false };
+        self.lock().turns.wish(orchestrator, Instant::now());
+        let wish = Wish { slots: self, orchestrator };
         loop {
-            if let Some(slot) = self.take(&mut wish) {
+            if let Some(slot) = self.take(orchestrator) {
+                // The poller has left the line with its slot.
+                std::mem::forget(wish);
                 return slot;
             }
             self.turn[orchestrator.0].notified().await;
         }
     }
 
-    /// Takes a slot if it is the poller's turn, else makes sure that the poller waits in line.
-    fn take(self: &Arc<Self>, wish: &mut Wish<'_>) -> Option<Slot> {
+    /// Takes a slot for a poller that waits in line, if it is its turn.
+    fn take(self: &Arc<Self>, orchestrator: OrchestratorIndex) -> Option<Slot> {
         let mut state = self.lock();
-        if !wish.made {
-            state.turns.wish(wish.orchestrator, Instant::now());
-            wish.made = true;
-        }
-        if state.turns.next(state.free) != Some(wish.orchestrator) {
+        if state.turns.next(state.free) != Some(orchestrator) {
             // The order may have changed since this poller was notified: notify the one that is next now.
             self.wake(&state);
             return None;
         }
-        state.turns.withdraw(wish.orchestrator);
-        wish.made = false;
+        state.turns.withdraw(orchestrator);
         state.free -= 1;
         // Several slots can become free while one notification is on its way: pass it on.
         self.wake(&state);
@@ -252,17 +250,14 @@ impl Slots {
 struct Wish<'a> {
     slots: &'a Slots,
     orchestrator: OrchestratorIndex,
-    made: bool,
 }
 
 impl Drop for Wish<'_> {
     fn drop(&mut self) {
-        if self.made {
-            let mut state = self.slots.lock();
-            state.turns.withdraw(self.orchestrator);
-            // The poller may have been notified without having seen it: pass the notification on.
-            self.slots.wake(&state);
-        }
+        let mut state = self.slots.lock();
+        state.turns.withdraw(self.orchestrator);
+        // The poller may have been notified without having seen it: pass the notification on.
+        self.slots.wake(&state);
     }
 }
 
