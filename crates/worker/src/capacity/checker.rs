@@ -1,7 +1,6 @@
-//! The user's own check of capacity, called so that it can hold nothing up.
+//! The user's check of capacity, called so that it never delays the worker.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::{Arc, Mutex, Once, Weak};
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ const LIMIT: Duration = Duration::from_millis(250);
 /// The tasks that the user's check refuses now.
 ///
 /// One round of questions asks about every task. A check that never returns costs one thread, and is not asked again.
+#[derive(Debug)]
 pub(crate) struct Capacity {
     checker: Option<CapacityChecker>,
     names: Arc<[TaskName]>,
@@ -29,7 +29,7 @@ pub(crate) struct Capacity {
     logged_no_thread: Once,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Answers {
     /// The tasks whose last answer was no. At first no task is refused.
     refused: BTreeSet<TaskName>,
@@ -37,28 +37,13 @@ struct Answers {
     panicked: BTreeSet<TaskName>,
 }
 
-impl fmt::Debug for Capacity {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let refused = &lock(&self.answers).refused;
-        formatter.debug_struct("Capacity").field("refused", refused).finish_non_exhaustive()
-    }
-}
-
 impl Capacity {
     /// Asks this checker, if there is one, about these tasks.
     pub(crate) fn new(checker: Option<CapacityChecker>, names: impl Iterator<Item = TaskName>) -> Self {
-        Self::with_limit(checker, names, LIMIT)
-    }
-
-    fn with_limit(
-        checker: Option<CapacityChecker>,
-        names: impl Iterator<Item = TaskName>,
-        limit: Duration,
-    ) -> Self {
         Self {
             checker,
             names: names.collect(),
-            rounds: Probe::new("avtomatika-capacity", limit),
+            rounds: Probe::new("avtomatika-capacity", LIMIT),
             answers: Arc::default(),
             logged_slow: Once::new(),
             logged_no_thread: Once::new(),
@@ -77,7 +62,7 @@ impl Capacity {
             Ok(()) | Err(NoAnswer::Panicked) => {}
             Err(NoAnswer::Late) => self.logged_slow.call_once(|| {
                 tracing::warn!(
-                    limit = ?self.rounds.limit(),
+                    limit = ?LIMIT,
                     "`capacity_checker` is slow: heartbeats no longer wait for it, and report its last answers"
                 );
             }),
@@ -89,20 +74,18 @@ impl Capacity {
 
     /// Returns the tasks that are not refused.
     pub(crate) fn without_refused(&self, mut names: Vec<TaskName>) -> Vec<TaskName> {
-        if self.checker.is_some() {
-            let answers = lock(&self.answers);
-            names.retain(|name| !answers.refused.contains(name));
-        }
+        let answers = lock(&self.answers);
+        names.retain(|name| !answers.refused.contains(name));
         names
     }
 
     /// Returns true if any task is refused.
     pub(crate) fn refuses_any(&self) -> bool {
-        self.checker.is_some() && !lock(&self.answers).refused.is_empty()
+        !lock(&self.answers).refused.is_empty()
     }
 }
 
-/// Asks about one task after the other, for as long as anything waits for the answers.
+/// Asks about the tasks one by one, until the worker is dropped.
 fn ask_all(checker: &CapacityChecker, names: &[TaskName], answers: &Weak<Mutex<Answers>>) {
     for name in names {
         // Not held while the check runs: the worker may be dropped meanwhile.
@@ -112,23 +95,16 @@ fn ask_all(checker: &CapacityChecker, names: &[TaskName], answers: &Weak<Mutex<A
         let answer = checker.call(name);
         let Some(answers) = answers.upgrade() else { return };
         let mut answers = lock(&answers);
-        match answer {
-            Ok(true) => {
-                answers.refused.remove(name);
-            }
-            Ok(false) => {
-                answers.refused.insert(name.clone());
-            }
-            // A check that fails refuses nothing.
-            Err(panicked) => {
-                answers.refused.remove(name);
-                if answers.panicked.insert(name.clone()) {
-                    tracing::warn!(
-                        task = %name,
-                        "{panicked}; the task counts as accepted, and this is not logged again"
-                    );
-                }
-            }
+        if matches!(answer, Ok(false)) {
+            answers.refused.insert(name.clone());
+            continue;
+        }
+        // A check that fails refuses nothing.
+        answers.refused.remove(name);
+        if let Err(panicked) = answer
+            && answers.panicked.insert(name.clone())
+        {
+            tracing::warn!(task = %name, "{panicked}; the task counts as accepted, and this is not logged again");
         }
     }
 }
@@ -151,11 +127,9 @@ mod tests {
     }
 
     fn capacity(limit: Duration, check: impl Fn(&TaskName) -> bool + Send + Sync + 'static) -> Capacity {
-        Capacity::with_limit(
-            Some(CapacityChecker::new("capacity_checker", check)),
-            names().into_iter(),
-            limit,
-        )
+        let checker = CapacityChecker::new("capacity_checker", check);
+        let rounds = Probe::new("avtomatika-capacity", limit);
+        Capacity { rounds, ..Capacity::new(Some(checker), names().into_iter()) }
     }
 
     fn accepted(capacity: &Capacity) -> Vec<String> {
@@ -235,7 +209,7 @@ mod tests {
         assert_eq!((calls.load(Ordering::SeqCst), accepted(&capacity).len()), (2, 3));
         assert_eq!(logs.count("`capacity_checker` is slow"), 1, "{logs:?}");
         release.send(()).expect("it waits");
-        capacity.rounds.ended(1).await;
+        capacity.rounds.ended().await;
         assert_eq!(accepted(&capacity), ["a", "c"], "a late answer counts too");
         assert_eq!(calls.load(Ordering::SeqCst), 3);
         drop(release);

@@ -12,15 +12,15 @@ use crate::threads::probe::Probe;
 /// The time between two looks at the disks, and the time limit of one.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Less available space is too little.
+/// The minimum available space, in bytes.
 const MIN_BYTES: u64 = 256 << 20;
 
-/// Less than one part in this many of the total space is too little, too.
+/// The minimum available part of the total space: one in this many.
 const MIN_PART: u64 = 100;
 
 /// The space on a disk, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Space {
+pub(crate) struct Space {
     available: u64,
     total: u64,
 }
@@ -32,18 +32,12 @@ impl Space {
 }
 
 /// A directory on a disk with too little space.
-type LowSpace = (PathBuf, Space);
+pub(crate) type LowSpace = (PathBuf, Space);
 
 /// The disks of a worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Disk {
     low: watch::Sender<Option<PathBuf>>,
-}
-
-impl Default for Disk {
-    fn default() -> Self {
-        Self { low: watch::Sender::new(None) }
-    }
 }
 
 impl Disk {
@@ -60,23 +54,15 @@ impl Disk {
     /// Waits until there is enough space on all disks.
     ///
     /// # Cancel safety
-    /// Nothing is lost when it is dropped.
+    /// Nothing is lost.
     pub(crate) async fn room(&self) {
         // The sender lives as long as `self`.
         let _ = self.low.subscribe().wait_for(Option::is_none).await;
     }
 
-    /// Looks at the disks of these directories every 10 s until the worker ends. A change triggers a heartbeat.
+    /// Looks at the disks of these directories every 10 s until the worker ends, by [`lowest`] except in tests. A change
+    /// triggers a heartbeat.
     pub(crate) async fn watch(
-        &self,
-        directories: Vec<PathBuf>,
-        trigger: &HeartbeatTrigger,
-        closing: &CancellationToken,
-    ) {
-        self.watch_by(directories, trigger, closing, lowest).await;
-    }
-
-    async fn watch_by(
         &self,
         directories: Vec<PathBuf>,
         trigger: &HeartbeatTrigger,
@@ -122,7 +108,7 @@ impl Disk {
 
 /// Returns the first directory on whose disk there is too little space. A directory that cannot be looked at is skipped:
 /// writing there will fail with an error of its own.
-fn lowest(directories: &[PathBuf]) -> Option<LowSpace> {
+pub(crate) fn lowest(directories: &[PathBuf]) -> Option<LowSpace> {
     directories.iter().find_map(|directory| {
         let space = space(directory)?;
         space.is_low().then(|| (directory.clone(), space))
@@ -166,7 +152,7 @@ mod tests {
             ASKED.add_permits(1);
             lock(&ANSWER).as_ref()?.recv().err().and(None)
         };
-        let watching = disk.watch_by(Vec::new(), &trigger, &closing, look);
+        let watching = disk.watch(Vec::new(), &trigger, &closing, look);
         let end = async {
             ASKED.acquire().await.expect("it is never closed").forget();
             closing.cancel();

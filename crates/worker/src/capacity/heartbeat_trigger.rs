@@ -1,26 +1,18 @@
 //! Changes that the next heartbeat should report.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::capacity::orchestrator_index::OrchestratorIndex;
-use crate::threads::lock;
 
 /// Triggers heartbeats when something changes, for each orchestrator by itself. A change costs next to nothing, even many
 /// times a second.
 #[derive(Debug)]
 pub(crate) struct HeartbeatTrigger {
-    listeners: Vec<Listener>,
-}
-
-/// The changes that one orchestrator has not been told yet.
-#[derive(Debug, Default)]
-struct Listener {
-    burst: Mutex<Option<Burst>>,
-    began: Notify,
+    /// For each orchestrator, the changes that it has not been told yet.
+    bursts: Vec<watch::Sender<Option<Burst>>>,
 }
 
 /// The times of changes that no heartbeat has reported yet.
@@ -33,27 +25,25 @@ struct Burst {
 impl HeartbeatTrigger {
     /// Creates a trigger for this many orchestrators.
     pub(crate) fn new(orchestrators: usize) -> Self {
-        Self { listeners: (0..orchestrators).map(|_| Listener::default()).collect() }
+        Self { bursts: (0..orchestrators).map(|_| watch::Sender::default()).collect() }
     }
 
     /// Records a change that is worth a heartbeat.
     pub(crate) fn on_change(&self) {
         let now = Instant::now();
-        for listener in &self.listeners {
-            match &mut *lock(&listener.burst) {
-                // A waiter reads the time of the last change before it acts, so it needs no further wake-up.
-                Some(burst) => burst.last = now,
-                none => {
-                    *none = Some(Burst { first: now, last: now });
-                    listener.began.notify_one();
-                }
-            }
+        for burst in &self.bursts {
+            burst.send_if_modified(|burst| {
+                // A waiter reads the time of the last change before it acts, so it is woken for the first one only.
+                let is_first = burst.is_none();
+                burst.get_or_insert(Burst { first: now, last: now }).last = now;
+                is_first
+            });
         }
     }
 
     /// Records that the heartbeat about to be sent to this orchestrator reports all changes until now.
     pub(crate) fn reported(&self, orchestrator: OrchestratorIndex) {
-        *lock(&self.listeners[orchestrator.0].burst) = None;
+        self.bursts[orchestrator.0].send_replace(None);
     }
 
     /// Waits until a burst of changes is over: `delay` after its last change, or max(1 s, `delay`) after the first change
@@ -62,20 +52,15 @@ impl HeartbeatTrigger {
     /// # Cancel safety
     /// Nothing is lost: changes that were not [`reported`](Self::reported) are still there for the next call.
     pub(crate) async fn settled(&self, orchestrator: OrchestratorIndex, delay: Duration) {
-        let listener = &self.listeners[orchestrator.0];
-        loop {
-            let burst = *lock(&listener.burst);
-            match burst {
-                None => listener.began.notified().await,
-                Some(burst) => {
-                    let max_delay = delay.max(Duration::from_secs(1));
-                    let due = (burst.last + delay).min(burst.first + max_delay);
-                    if due <= Instant::now() {
-                        return;
-                    }
-                    tokio::time::sleep_until(due).await;
-                }
+        let mut bursts = self.bursts[orchestrator.0].subscribe();
+        let max_delay = delay.max(Duration::from_secs(1));
+        // The sender lives as long as `self`.
+        while let Ok(Some(burst)) = bursts.wait_for(Option::is_some).await.map(|burst| *burst) {
+            let due = (burst.last + delay).min(burst.first + max_delay);
+            if due <= Instant::now() {
+                return;
             }
+            tokio::time::sleep_until(due).await;
         }
     }
 }

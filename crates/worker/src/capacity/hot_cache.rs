@@ -23,16 +23,16 @@ impl HotCache {
     }
 
     pub(crate) fn add(&self, model: String) {
-        let is_new = lock(&self.models).insert(model);
-        self.changed(is_new);
+        self.change(|models| models.insert(model));
     }
 
     pub(crate) fn remove(&self, model: &str) {
-        let was_there = lock(&self.models).remove(model);
-        self.changed(was_there);
+        self.change(|models| models.remove(model));
     }
 
-    fn changed(&self, is_change: bool) {
+    /// Changes the set. `change` returns true if it has changed it.
+    fn change(&self, change: impl FnOnce(&mut BTreeSet<String>) -> bool) {
+        let is_change = change(&mut lock(&self.models));
         if let Some(trigger) = self.trigger.get().filter(|_| is_change) {
             trigger.on_change();
         }

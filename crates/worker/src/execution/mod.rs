@@ -39,7 +39,7 @@ use crate::execution::origin::Origin;
 use crate::execution::router::{Route, Router};
 use crate::execution::running::Running;
 use crate::files::{Files, MetadataByPath, TaskFiles};
-use crate::task::context::{ContextParts, TaskContext, TaskScope};
+use crate::task::context::{ContextParts, TaskContext};
 use crate::task::extract::TaskRequest;
 use crate::task::handler::TaskService;
 use crate::task::outcome::panicked;
@@ -267,15 +267,13 @@ impl Execution {
             threads_used: std::sync::atomic::AtomicUsize::new(0),
             ended_in_time: std::sync::atomic::AtomicBool::new(false),
             place: Arc::downgrade(place),
-            scope: TaskScope {
-                threads: self.executor.threads.clone(),
-                files: self.files.clone(),
-                hot_cache: self.executor.hot_cache.clone(),
-                changes: self.executor.changes.clone(),
-                events: route.events.clone(),
-                strict_events: self.executor.settings.strict_events,
-                progress: is_heard.then(|| self.origin.progress.clone()),
-            },
+            threads: self.executor.threads.clone(),
+            files: self.files.clone(),
+            hot_cache: self.executor.hot_cache.clone(),
+            changes: self.executor.changes.clone(),
+            events: route.events.clone(),
+            strict_events: self.executor.settings.strict_events,
+            progress: is_heard.then(|| self.origin.progress.clone()),
         })
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rxon::model::Task;
+use rxon::model::{Progress, Task};
 use rxon::secrets::Secrets;
 use rxon::signing::Seal;
 use rxon::transport::{Connector, memory};
@@ -16,7 +16,7 @@ use crate::files::FilesSettings;
 use crate::peer::Peer;
 use crate::peer::log::{PeerCounts, PeerLog};
 use crate::task::handler::{HandlerService, TaskService};
-use crate::task::progress::ProgressBoard;
+use crate::task::progress::{ProgressBoard, ReportContent};
 
 /// The orchestrator behind this connector.
 pub(crate) fn origin(connector: Arc<dyn Connector>) -> Arc<Origin> {
@@ -177,7 +177,8 @@ async fn a_shutdown_does_not_wait_for_progress_that_nobody_takes() {
         let site = Site::new(4);
         let (task_id, job_id) = (TaskId::received("t").expect("an id"), JobId::received("j").expect("an id"));
         site.origin.progress.begin(&task_id);
-        site.origin.progress.report(&task_id, &job_id, 0.5, "half".to_owned());
+        let half = ReportContent::Progress(Progress { progress: 0.5, message: "half".to_owned() });
+        site.origin.progress.add(&task_id, &job_id, half);
         if shuts_down {
             site.executor.running.cancel_all(&Cause::Shutdown);
         }

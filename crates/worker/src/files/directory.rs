@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::error::{FileError, FileErrorKind};
 use super::workspace::Workspace;
 use super::workspace::root::Root;
-use crate::threads::log_context::with_log_context;
+use crate::threads::with_log_context;
 
 /// A task's directory. Work on it runs on the runtime's threads for blocking work. The directory is removed on drop, if
 /// it still exists.

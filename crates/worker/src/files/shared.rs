@@ -14,7 +14,7 @@ use super::storage::Storage;
 use super::transfer::resources::TransferResources;
 use super::transfer::traffic::Traffic;
 use super::workspace::root::Root;
-use crate::threads::log_context::with_log_context;
+use crate::threads::with_log_context;
 
 /// How long the end of the worker waits for clean-up that outlives tasks.
 const CLEAN_UP_LIMIT: Duration = Duration::from_secs(5);

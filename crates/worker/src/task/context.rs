@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rxon::model::Progress;
 use rxon::{JobId, TaskId, TaskName};
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -18,7 +19,7 @@ use crate::capacity::slots::RunPermit;
 use crate::files::TaskFiles;
 use crate::task::events::{EventError, EventSchemas};
 use crate::task::outcome::{IntoOutcome, Outcome, TaskError, panicked};
-use crate::task::progress::{NewEvent, ProgressBoard};
+use crate::task::progress::{NewEvent, ProgressBoard, ReportContent};
 use crate::threads::blocking::{BlockingThreads, ThreadError};
 
 /// The ids, priority, deadline, cancellation, progress and hot cache of one task. Cheap to clone.
@@ -26,7 +27,7 @@ use crate::threads::blocking::{BlockingThreads, ThreadError};
 #[derive(Clone)]
 pub struct TaskContext(Arc<ContextParts>, CancellationToken);
 
-/// The parts of a context.
+/// The task, its state, and the parts of the worker that it may reach.
 pub(crate) struct ContextParts {
     pub(crate) task_id: TaskId,
     pub(crate) job_id: JobId,
@@ -41,12 +42,6 @@ pub(crate) struct ContextParts {
     pub(crate) ended_in_time: AtomicBool,
     /// The task's right to run. Weak, since a context may be kept after the task has ended.
     pub(crate) place: Weak<RunPermit>,
-    pub(crate) scope: TaskScope,
-}
-
-/// The parts of the worker that a task may reach.
-#[derive(Clone)]
-pub(crate) struct TaskScope {
     pub(crate) threads: Arc<BlockingThreads>,
     pub(crate) files: TaskFiles,
     pub(crate) hot_cache: Arc<HotCache>,
@@ -130,9 +125,10 @@ impl TaskContext {
     /// waiting. The last report is always sent, before the result. If the orchestrator cannot receive progress, this
     /// does nothing.
     pub fn send_progress(&self, progress: f64, message: impl Into<String>) {
-        if let Some(board) = &self.0.scope.progress {
+        if let Some(board) = &self.0.progress {
             let progress = if progress.is_nan() { 0.0 } else { progress.clamp(0.0, 1.0) };
-            board.report(&self.0.task_id, &self.0.job_id, progress, message.into());
+            let progress = Progress { progress, message: message.into() };
+            board.add(&self.0.task_id, &self.0.job_id, ReportContent::Progress(progress));
         }
     }
 
@@ -163,35 +159,32 @@ impl TaskContext {
         payload: impl Serialize,
         priority: f64,
     ) -> Result<(), EventError> {
-        let (parts, scope) = (&self.0, &self.0.scope);
-        let payload = scope.events.check(event_type, &payload, scope.strict_events)?;
-        let Some(board) = &scope.progress else { return Ok(()) };
+        let parts = &self.0;
+        let payload = parts.events.check(event_type, &payload, parts.strict_events)?;
+        let Some(board) = &parts.progress else { return Ok(()) };
         let event = NewEvent {
             event_type: event_type.to_owned(),
             payload,
             priority: if priority.is_finite() { priority } else { 0.0 },
             trace_context: parts.tracing_context.clone(),
         };
-        if board.event(&parts.task_id, &parts.job_id, event) {
-            Ok(())
-        } else {
-            Err(EventError::TooMany(event_type.to_owned()))
-        }
+        let is_accepted = board.add(&parts.task_id, &parts.job_id, ReportContent::Event(event));
+        is_accepted.then_some(()).ok_or_else(|| EventError::TooMany(event_type.to_owned()))
     }
 
     /// The task's files.
     pub fn files(&self) -> &TaskFiles {
-        &self.0.scope.files
+        &self.0.files
     }
 
     /// Adds a model to the hot cache, the set of models that are loaded. The next heartbeat reports it.
     pub fn add_to_hot_cache(&self, model: impl Into<String>) {
-        self.0.scope.hot_cache.add(model.into());
+        self.0.hot_cache.add(model.into());
     }
 
     /// Removes a model from the hot cache: it is no longer loaded.
     pub fn remove_from_hot_cache(&self, model: &str) {
-        self.0.scope.hot_cache.remove(model);
+        self.0.hot_cache.remove(model);
     }
 
     /// Hands the task to code outside the runtime that only ends by itself, such as the event loop of another language.
@@ -212,7 +205,16 @@ impl TaskContext {
     /// # let _: avtomatika_worker::WorkerBuilder = builder;
     /// ```
     pub fn outside(&self) -> (Outside, impl Future<Output = Outcome> + Send + use<>) {
-        Outside::begin(self.for_thread())
+        let context = self.for_thread();
+        let (sender, receiver) = oneshot::channel();
+        // Dropping the future tells the code outside to stop.
+        let abandoned = context.1.clone().drop_guard();
+        let outcome = async move {
+            let outcome = receiver.await;
+            abandoned.disarm();
+            outcome.unwrap_or_else(|_| Outcome::Failed(TaskError::transient("the handler was lost")))
+        };
+        (Outside { running: OnThread::begin(&context), context, sender }, outcome)
     }
 
     /// Runs a function on a thread; `self` is [`for_thread`](Self::for_thread).
@@ -220,23 +222,18 @@ impl TaskContext {
         let on_thread = OnThread::begin(self);
         // A layer that abandons the handler drops this future: the handler must stop, although the task may go on.
         let abandoned = self.1.clone().drop_guard();
-        let returned = self
-            .0
-            .scope
-            .threads
-            .run(move || {
-                let outcome = work();
-                on_thread.ended();
-                outcome
-            })
-            .await;
+        let work = move || {
+            let outcome = work();
+            on_thread.ended();
+            outcome
+        };
+        let returned = self.0.threads.run(work).await;
         abandoned.disarm();
         returned.unwrap_or_else(|error| match error {
             ThreadError::Panicked(message) => panicked(&message),
             ThreadError::Unavailable(error) => {
                 TaskError::resource_exhausted(format!("no thread for the handler: {error}")).into_outcome()
             }
-            ThreadError::Lost => TaskError::transient("the handler's thread was lost").into_outcome(),
         })
     }
 
@@ -278,7 +275,7 @@ impl Drop for OnThread {
         // The last holder releases the permit.
         if let Some(place) = self.place.take().and_then(Arc::into_inner) {
             drop(place);
-            parts.scope.changes.on_change();
+            parts.changes.on_change();
             let (task_id, job_id) = (parts.task_id.shown(), parts.job_id.shown());
             tracing::info!(%task_id, %job_id, task = %parts.name, "the handler has ended, and its slot is free");
         }
@@ -290,7 +287,8 @@ impl Drop for OnThread {
 #[must_use = "dropped, it fails the task"]
 pub struct Outside {
     context: TaskContext,
-    running: Option<(OnThread, oneshot::Sender<Outcome>)>,
+    running: OnThread,
+    sender: oneshot::Sender<Outcome>,
 }
 
 impl fmt::Debug for Outside {
@@ -300,20 +298,6 @@ impl fmt::Debug for Outside {
 }
 
 impl Outside {
-    /// Begins with a context made by [`TaskContext::for_thread`].
-    fn begin(context: TaskContext) -> (Self, impl Future<Output = Outcome> + Send + use<>) {
-        let (sender, receiver) = oneshot::channel();
-        let running = Some((OnThread::begin(&context), sender));
-        // Dropping the future tells the code outside to stop.
-        let abandoned = context.1.clone().drop_guard();
-        let outcome = async move {
-            let outcome = receiver.await;
-            abandoned.disarm();
-            outcome.unwrap_or_else(|_| Outcome::Failed(TaskError::transient("the handler was lost")))
-        };
-        (Self { context, running }, outcome)
-    }
-
     /// The task as the handler sees it; its [`is_cancelled`](TaskContext::is_cancelled) returns true once the handler
     /// must stop.
     pub fn context(&self) -> &TaskContext {
@@ -321,11 +305,9 @@ impl Outside {
     }
 
     /// Ends the handler. Its outcome counts unless the task was told to stop before. Never blocks.
-    pub fn finish(mut self, outcome: Outcome) {
-        if let Some((running, sender)) = self.running.take() {
-            running.ended();
-            // The receiver is gone if the task no longer waits for the handler.
-            let _ = sender.send(outcome);
-        }
+    pub fn finish(self, outcome: Outcome) {
+        self.running.ended();
+        // The receiver is gone if the task no longer waits for the handler.
+        let _ = self.sender.send(outcome);
     }
 }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::threads::lock;
+use crate::threads::{lock, until};
 
 /// The maximum number of progress reports of one task in any one second.
 const MAX_PER_SECOND: usize = 10;
@@ -51,21 +51,10 @@ pub(crate) struct NewEvent {
     pub(crate) trace_context: BTreeMap<String, String>,
 }
 
-/// The next thing to do.
-#[derive(Debug, PartialEq)]
-enum Due<T> {
-    /// Send this now.
-    Now(T),
-    /// Wait until then.
-    At(Instant),
-    /// Wait for a report.
-    Nothing,
-}
-
 /// The reports of one task.
 #[derive(Debug, Default)]
 struct Throttle {
-    /// When the progress reports of the last second were taken for sending.
+    /// When the last progress reports were taken for sending: at most [`MAX_PER_SECOND`] times.
     taken: VecDeque<Instant>,
     /// When the last report was taken for sending.
     served: Option<Instant>,
@@ -83,39 +72,30 @@ struct Throttle {
 
 impl Throttle {
     fn report(&mut self, report: Report, now: Instant) {
-        self.forget(now);
-        if self.newest.is_none() && self.taken.len() + self.queue.len() < MAX_PER_SECOND {
+        let recent = self.taken.iter().filter(|taken| now.duration_since(**taken) < SECOND).count();
+        if self.newest.is_none() && recent + self.queue.len() < MAX_PER_SECOND {
             self.queue.push_back(report);
         } else {
             self.newest = Some(report);
         }
     }
 
-    fn forget(&mut self, now: Instant) {
-        while self.taken.front().is_some_and(|taken| now.duration_since(*taken) >= SECOND) {
-            self.taken.pop_front();
-        }
-    }
-
-    /// Returns when the next report may be taken.
-    fn due(&mut self, now: Instant) -> Due<()> {
-        self.forget(now);
+    /// Returns when the next report may be taken, not before `now`. `None` if nothing waits, or one is being sent.
+    fn due(&self, now: Instant) -> Option<Instant> {
         if self.sending || self.is_empty() {
-            return Due::Nothing;
+            return None;
         }
-        if !self.events.is_empty() {
-            return Due::Now(());
-        }
-        if self.taken.len() >= MAX_PER_SECOND {
-            return Due::At(self.taken[self.taken.len() - MAX_PER_SECOND] + SECOND);
-        }
-        Due::Now(())
+        let is_limited = self.events.is_empty() && self.taken.len() == MAX_PER_SECOND;
+        Some(if is_limited { now.max(self.taken[0] + SECOND) } else { now })
     }
 
     /// Takes the report that is due: an event before progress.
     fn take(&mut self, now: Instant) -> Option<Report> {
         let event = self.events.pop_front();
         if event.is_none() {
+            if self.taken.len() == MAX_PER_SECOND {
+                self.taken.pop_front();
+            }
             self.taken.push_back(now);
         }
         let report = event.or_else(|| self.queue.pop_front()).or_else(|| self.newest.take())?;
@@ -154,26 +134,16 @@ impl ProgressBoard {
         self.lock().insert(task_id.clone(), Throttle::default());
     }
 
-    /// Accepts the progress of a task. A report of a task that has ended is ignored.
-    pub(crate) fn report(&self, task_id: &TaskId, job_id: &JobId, progress: f64, message: String) {
-        let content = ReportContent::Progress(Progress { progress, message });
-        let report = Report { task_id: task_id.clone(), job_id: job_id.clone(), content };
-        let mut tasks = self.lock();
-        let Some(throttle) = tasks.get_mut(task_id) else { return };
-        throttle.report(report, Instant::now());
-        drop(tasks);
-        self.reported.notify_one();
-    }
-
-    /// Accepts an event of a task. Returns false if too many are waiting already.
-    pub(crate) fn event(&self, task_id: &TaskId, job_id: &JobId, event: NewEvent) -> bool {
+    /// Accepts a report, or ignores it if its task has ended. Returns false if too many events of the task wait already.
+    pub(crate) fn add(&self, task_id: &TaskId, job_id: &JobId, content: ReportContent) -> bool {
         let mut tasks = self.lock();
         let Some(throttle) = tasks.get_mut(task_id) else { return true };
-        if throttle.events.len() >= MAX_EVENTS {
-            return false;
+        let report = Report { task_id: task_id.clone(), job_id: job_id.clone(), content };
+        match report.content {
+            ReportContent::Progress(_) => throttle.report(report, Instant::now()),
+            ReportContent::Event(_) if throttle.events.len() >= MAX_EVENTS => return false,
+            ReportContent::Event(_) => throttle.events.push_back(report),
         }
-        let content = ReportContent::Event(event);
-        throttle.events.push_back(Report { task_id: task_id.clone(), job_id: job_id.clone(), content });
         drop(tasks);
         self.reported.notify_one();
         true
@@ -198,45 +168,32 @@ impl ProgressBoard {
         lock(&self.paused_until).filter(|until| *until > now)
     }
 
-    /// Takes the report to be sent next.
-    fn due(&self) -> Due<Report> {
+    /// Takes the next report that is due, or returns the time at which one will be: `None` if none waits.
+    fn take_due(&self) -> Result<Report, Option<Instant>> {
         let now = Instant::now();
         if let Some(until) = self.paused_until(now) {
-            return Due::At(until);
+            return Err(Some(until));
         }
-        let mut earliest: Option<Instant> = None;
-        let mut first: Option<&mut Throttle> = None;
         let mut tasks = self.lock();
-        for throttle in tasks.values_mut() {
-            match throttle.due(now) {
-                Due::Now(()) if first.as_ref().is_none_or(|first| throttle.turn() < first.turn()) => {
-                    first = Some(throttle);
-                }
-                Due::At(at) => earliest = Some(earliest.map_or(at, |known| known.min(at))),
-                Due::Now(()) | Due::Nothing => {}
-            }
-        }
-        match first.and_then(|throttle| throttle.take(now)) {
-            Some(report) => Due::Now(report),
-            None => earliest.map_or(Due::Nothing, Due::At),
+        let due = tasks.values_mut().filter_map(|throttle| Some((throttle.due(now)?, throttle)));
+        match due.min_by_key(|(at, throttle)| (*at, throttle.turn())) {
+            Some((at, throttle)) if at <= now => throttle.take(now).ok_or(None),
+            later => Err(later.map(|(at, _)| at)),
         }
     }
 
     /// Waits for the next report that is due.
     ///
     /// # Cancel safety
-    /// Nothing is taken before it returns; what it returned must be [`sent`](Self::sent).
+    /// Nothing is taken before it returns. The caller calls [`sent`](Self::sent) after each report.
     pub(crate) async fn next(&self) -> Report {
         loop {
-            match self.due() {
-                Due::Now(report) => return report,
-                Due::At(at) => {
-                    tokio::select! {
-                        () = tokio::time::sleep_until(at) => {}
-                        () = self.reported.notified() => {}
-                    }
-                }
-                Due::Nothing => self.reported.notified().await,
+            match self.take_due() {
+                Ok(report) => return report,
+                Err(at) => tokio::select! {
+                    () = until(at) => {}
+                    () = self.reported.notified() => {}
+                },
             }
         }
     }
@@ -260,8 +217,7 @@ impl ProgressBoard {
         }
         let all_sent = async {
             loop {
-                let mut sent = std::pin::pin!(self.sent.notified());
-                sent.as_mut().enable();
+                let sent = self.sent.notified();
                 let paused = self.paused_until(Instant::now()).is_some();
                 if paused || self.lock().get(task_id).is_none_or(Throttle::is_done) {
                     return;
@@ -316,16 +272,16 @@ mod tests {
     }
 
     fn tell(board: &ProgressBoard, report: &Report) {
-        board.report(&report.task_id, &report.job_id, 0.5, message(report));
+        board.add(&report.task_id, &report.job_id, report.content.clone());
     }
 
-    fn event(name: &str) -> NewEvent {
-        NewEvent {
+    fn event(name: &str) -> ReportContent {
+        ReportContent::Event(NewEvent {
             event_type: name.to_owned(),
             payload: RawValue::from_string("{}".to_owned()).expect("JSON"),
             priority: 0.0,
             trace_context: BTreeMap::new(),
-        }
+        })
     }
 
     #[tokio::test]
@@ -336,7 +292,7 @@ mod tests {
         let Report { task_id, job_id, .. } = report(0);
         for is_late in [false, true] {
             board.begin(&task_id);
-            assert!(board.event(&task_id, &job_id, event("e")));
+            assert!(board.add(&task_id, &job_id, event("e")));
             let taken = board.next().await;
             if is_late {
                 board.forget(&task_id);
@@ -353,9 +309,9 @@ mod tests {
         board.begin(&task_id);
         (0..50).for_each(|step| tell(&board, &report(step)));
         for number in 0..MAX_EVENTS {
-            assert!(board.event(&task_id, &job_id, event(&format!("e{number}"))));
+            assert!(board.add(&task_id, &job_id, event(&format!("e{number}"))));
         }
-        assert!(!board.event(&task_id, &job_id, event("one too many")));
+        assert!(!board.add(&task_id, &job_id, event("one too many")));
         let began = Instant::now();
         for number in 0..MAX_EVENTS {
             let report = board.next().await;
@@ -406,7 +362,7 @@ mod tests {
         board.begin(&report.task_id);
         tell(&board, &report);
         board.finish(&report.task_id).await;
-        board.report(&report.task_id, &report.job_id, 1.0, "after the end".to_owned());
+        tell(&board, &report);
         assert!(board.lock().is_empty());
     }
 
@@ -429,7 +385,9 @@ mod tests {
         let ids: Vec<TaskId> =
             (0..100).map(|number| TaskId::received(number.to_string()).expect("not empty")).collect();
         let job_id = report(0).job_id;
-        let say = |task_id: &TaskId| board.report(task_id, &job_id, 0.5, String::new());
+        let say = |task_id: &TaskId| {
+            board.add(task_id, &job_id, report(0).content);
+        };
         for task_id in &ids {
             board.begin(task_id);
             (0..5).for_each(|_| say(task_id));
@@ -464,7 +422,7 @@ mod tests {
         for step in 0..300u32 {
             let now = began + Duration::from_millis(17) * step;
             throttle.report(report(step as usize), now);
-            while let Due::Now(()) = throttle.due(now) {
+            while throttle.due(now) == Some(now) {
                 throttle.take(now).expect("one is due");
                 throttle.sending = false;
                 sent.push(now);

@@ -23,7 +23,9 @@ impl<'a> TraceParent<'a> {
     /// the recommendation calls the text invalid: the task then belongs to no trace.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let mut fields = text.split('-');
-        let mut field = |length| fields.next().filter(|field| is_hexadecimal(field, length));
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let mut field =
+            |length| fields.next().filter(|field| field.len() == length && field.bytes().all(is_digit));
         let (version, trace_id, span_id, flags) = (field(2)?, field(32)?, field(16)?, field(2)?);
         let has_more = fields.next().is_some();
         let is_known = version != "ff" && !(version == "00" && has_more);
@@ -31,10 +33,6 @@ impl<'a> TraceParent<'a> {
         let flags = u8::from_str_radix(flags, 16).ok()?;
         (is_known && is_set(trace_id) && is_set(span_id)).then_some(Self { trace_id, span_id, flags })
     }
-}
-
-fn is_hexadecimal(text: &str, length: usize) -> bool {
-    text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

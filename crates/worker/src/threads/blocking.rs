@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -48,8 +48,6 @@ pub(crate) enum ThreadError {
     Panicked(String),
     /// The operating system gave no thread.
     Unavailable(std::io::Error),
-    /// The thread ended without running the function.
-    Lost,
 }
 
 impl fmt::Debug for BlockingThreads {
@@ -59,26 +57,22 @@ impl fmt::Debug for BlockingThreads {
 }
 
 impl ThreadPool {
-    fn lock(&self) -> MutexGuard<'_, PoolState> {
-        lock(&self.state)
-    }
-
     fn work(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
-                // Whatever a handler leaves behind can panic when it is dropped: the thread must survive that.
+                // A value that the handler leaves behind can panic when it is dropped: the thread must survive that.
                 let _ = caught(job);
-                state = self.lock();
+                state = lock(&self.state);
                 continue;
             }
             if state.closed {
                 break;
             }
             state.idle += 1;
-            let (woken, timeout) =
-                self.work.wait_timeout(state, IDLE_LIMIT).unwrap_or_else(PoisonError::into_inner);
+            let woken = self.work.wait_timeout(state, IDLE_LIMIT);
+            let (woken, timeout) = woken.unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
             if timeout.timed_out() && state.jobs.is_empty() {
@@ -115,17 +109,11 @@ impl BlockingThreads {
             let _ = ended.send(caught(work).map_err(ThreadError::Panicked));
         });
         self.submit(job).map_err(ThreadError::Unavailable)?;
-        returned.await.unwrap_or(Err(ThreadError::Lost))
-    }
-
-    /// The number of threads that wait for a job.
-    #[cfg(test)]
-    pub(crate) fn idle(&self) -> usize {
-        self.pool.lock().idle
+        returned.await.expect("a job that is waited for always sends")
     }
 
     fn submit(&self, job: Job) -> std::io::Result<()> {
-        let mut state = self.pool.lock();
+        let mut state = lock(&self.pool.state);
         state.jobs.push_back(job);
         if state.idle >= state.jobs.len() || state.threads >= self.limit {
             self.pool.work.notify_one();
@@ -150,7 +138,7 @@ impl BlockingThreads {
 
 impl Drop for BlockingThreads {
     fn drop(&mut self) {
-        self.pool.lock().closed = true;
+        lock(&self.pool.state).closed = true;
         self.pool.work.notify_all();
     }
 }
@@ -162,6 +150,13 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+
+    impl BlockingThreads {
+        /// The number of threads that wait for a job.
+        pub(crate) fn idle(&self) -> usize {
+            lock(&self.pool.state).idle
+        }
+    }
 
     #[tokio::test]
     async fn as_many_block_at_once_as_there_are_slots() {
@@ -190,7 +185,7 @@ mod tests {
         let failed = threads.run(|| panic!("boom")).await;
         assert!(matches!(&failed, Err(ThreadError::Panicked(message)) if message == "boom"), "{failed:?}");
         threads.run(|| ()).await.expect("the thread lives on");
-        assert_eq!(threads.pool.lock().made, 1);
+        assert_eq!(lock(&threads.pool.state).made, 1);
     }
 
     /// Panics when it is dropped.
@@ -222,17 +217,17 @@ mod tests {
         drop(release);
         both.await.0.expect("the function returned");
         threads.run(|| ()).await.expect("the thread lives on");
-        let state = threads.pool.lock();
+        let state = lock(&threads.pool.state);
         assert_eq!((state.threads, state.made), (1, 1));
     }
 
     #[tokio::test]
     async fn no_more_threads_are_made_than_there_are_slots_and_none_before_it_is_needed() {
         let threads = BlockingThreads::new(3);
-        assert_eq!(threads.pool.lock().made, 0);
+        assert_eq!(lock(&threads.pool.state).made, 0);
         for made in 1..=2 {
             threads.run(|| ()).await.expect("a thread");
-            assert!(threads.pool.lock().made <= made);
+            assert!(lock(&threads.pool.state).made <= made);
         }
         let crowd = (0..50).map(|_| {
             threads.run(|| {
@@ -240,7 +235,7 @@ mod tests {
             })
         });
         futures_util::future::join_all(crowd).await;
-        assert_eq!(threads.pool.lock().made, 3);
+        assert_eq!(lock(&threads.pool.state).made, 3);
     }
 
     #[tokio::test]

@@ -17,14 +17,14 @@ pub(crate) type ControlTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The pause before a task that panicked is restarted.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
-/// Makes a task that is made again when it panics: without the task the worker would live on and do nothing.
+/// Makes a task that is restarted if it panics: without the task the worker would live on and do nothing.
 pub(crate) fn restarting<F>(name: &'static str, mut make: impl FnMut() -> F + Send + 'static) -> ControlTask
 where
     F: Future<Output = ()> + Send,
 {
     Box::pin(async move {
         loop {
-            // The future is dropped with everything half done; shared state is only ever written whole.
+            // The future is dropped with its unfinished work; shared state is only ever written whole.
             let Err(message) = caught_async(&mut make).await else { return };
             tracing::error!(task = name, "a task of the control path panicked: {message}; it is restarted");
             tokio::time::sleep(RESTART_DELAY).await;

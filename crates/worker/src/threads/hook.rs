@@ -1,4 +1,4 @@
-//! Functions of the user's, called so that a panic harms nothing but the call.
+//! The user's functions, called so that a panic harms nothing but the call.
 
 use std::any::Any;
 use std::fmt;
@@ -25,7 +25,7 @@ pub(crate) fn caught<R>(function: impl FnOnce() -> R) -> Result<R, String> {
 /// The message of its panic.
 ///
 /// # Cancel safety
-/// That of the function.
+/// The same as that of the function.
 pub(crate) async fn caught_async<F: Future>(function: impl FnOnce() -> F) -> Result<F::Output, String> {
     AssertUnwindSafe(async { function().await }).catch_unwind().await.map_err(into_message)
 }
@@ -39,19 +39,12 @@ fn into_message(payload: Box<dyn Any + Send>) -> String {
     message
 }
 
-/// A function of the user's that the worker calls again and again.
+/// A function of the user that the worker calls repeatedly.
+#[derive(Clone)]
 pub(crate) struct Hook<A, R = ()> {
     /// The name of the builder's method that takes the function.
     name: &'static str,
     function: Arc<dyn Fn(&A) -> R + Send + Sync>,
-}
-
-/// The panic of a hook.
-#[derive(Debug, thiserror::Error)]
-#[error("`{name}` panicked: {message}")]
-pub(crate) struct HookPanicked {
-    name: &'static str,
-    message: String,
 }
 
 impl<A, R> Hook<A, R> {
@@ -62,9 +55,13 @@ impl<A, R> Hook<A, R> {
     /// Calls the function.
     ///
     /// # Errors
-    /// [`HookPanicked`] if it panicked.
-    pub(crate) fn call(&self, argument: &A) -> Result<R, HookPanicked> {
-        caught(|| (self.function)(argument)).map_err(|message| HookPanicked { name: self.name, message })
+    /// The name of the hook and the message of its panic.
+    pub(crate) fn call(&self, argument: &A) -> Result<R, String> {
+        caught(|| (self.function)(argument)).map_err(|message| self.panicked(&message))
+    }
+
+    fn panicked(&self, message: &str) -> String {
+        format!("`{}` panicked: {message}", self.name)
     }
 }
 
@@ -72,16 +69,9 @@ impl<A, R> Hook<A, BoxFuture<'static, R>> {
     /// Calls the async function.
     ///
     /// # Errors
-    /// [`HookPanicked`] if it, or its future, panicked.
-    pub(crate) async fn call_async(&self, argument: &A) -> Result<R, HookPanicked> {
-        let ended = caught_async(|| (self.function)(argument)).await;
-        ended.map_err(|message| HookPanicked { name: self.name, message })
-    }
-}
-
-impl<A, R> Clone for Hook<A, R> {
-    fn clone(&self) -> Self {
-        Self { name: self.name, function: self.function.clone() }
+    /// The name of the hook and the message of its panic, or of that of its future.
+    pub(crate) async fn call_async(&self, argument: &A) -> Result<R, String> {
+        caught_async(|| (self.function)(argument)).await.map_err(|message| self.panicked(&message))
     }
 }
 
@@ -111,7 +101,7 @@ mod tests {
             *number + 1
         });
         assert_eq!(hook.call(&1).expect("it returns"), 2);
-        assert_eq!(hook.call(&0).expect_err("it panics").to_string(), "`on_test` panicked: none");
+        assert_eq!(hook.call(&0).expect_err("it panics"), "`on_test` panicked: none");
     }
 
     #[tokio::test]
@@ -122,7 +112,7 @@ mod tests {
         });
         for (number, message) in [(0, "before"), (1, "in it")] {
             let panicked = hook.call_async(&number).await.expect_err("it panics");
-            assert_eq!(panicked.to_string(), format!("`on_test` panicked: {message}"));
+            assert_eq!(panicked, format!("`on_test` panicked: {message}"));
         }
     }
 

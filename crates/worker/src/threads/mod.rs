@@ -3,13 +3,13 @@
 pub(crate) mod blocking;
 pub(crate) mod control;
 pub(crate) mod hook;
-pub(crate) mod log_context;
 pub(crate) mod probe;
 
 use std::any::Any;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
+use tracing::{Span, dispatcher};
 
 /// Waits until a moment, or forever if there is none.
 pub(crate) async fn until(at: Option<Instant>) {
@@ -19,7 +19,7 @@ pub(crate) async fn until(at: Option<Instant>) {
     }
 }
 
-/// Locks a value that is only ever written whole, so that a panic elsewhere leaves nothing half done in it.
+/// Locks a mutex, even after a panic of its last holder: the value in it is only ever written whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -28,4 +28,11 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+/// Wraps work so that its log lines go to the current subscriber and belong to the current span, on whichever thread it
+/// runs. A subscriber may be set for some threads only.
+pub(crate) fn with_log_context<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let (subscriber, span) = (dispatcher::get_default(Clone::clone), Span::current());
+    move || dispatcher::with_default(&subscriber, || span.in_scope(work))
 }

@@ -1,22 +1,36 @@
-//! Questions to something that may never answer: a driver, a disk, a function of the user's.
+//! Questions to something that may never answer: a driver, a disk, a function of the user.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use futures_util::FutureExt;
+use futures_util::future::Shared;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::threads::lock;
+use crate::threads::{lock, with_log_context};
 
 /// Asks one question at a time, each on a thread of its own that ends with it. A question that never ends costs one
 /// thread: it is not waited for beyond the limit, and no other is begun beside it.
 #[derive(Debug)]
-pub(crate) struct Probe<T> {
+pub(crate) struct Probe<T: Clone> {
     /// The name of the threads.
     name: &'static str,
     /// The time limit of a question, from its beginning.
     limit: Duration,
-    questions: Arc<Questions<T>>,
+    /// The last answer.
+    last: Arc<Mutex<Option<T>>>,
+    newest: Mutex<Option<Question<T>>>,
+    #[cfg(test)]
+    begun: std::sync::atomic::AtomicU64,
+}
+
+/// A question that was begun.
+#[derive(Debug, Clone)]
+struct Question<T: Clone> {
+    began: Instant,
+    /// Ends without an answer if the question panics.
+    answer: Shared<oneshot::Receiver<T>>,
 }
 
 /// The reason why a question has no answer yet.
@@ -30,37 +44,21 @@ pub(crate) enum NoAnswer {
     NoThread(std::io::Error),
 }
 
-#[derive(Debug)]
-struct Questions<T> {
-    state: Mutex<QuestionState<T>>,
-    /// The number of questions that have ended.
-    ended: watch::Sender<u64>,
-}
-
-#[derive(Debug)]
-struct QuestionState<T> {
-    /// The last answer, and the number of its question.
-    answer: Option<(u64, T)>,
-    /// The number of questions begun.
-    begun: u64,
-    /// When the question under way began.
-    under_way: Option<Instant>,
-}
-
 impl<T: Clone + Send + 'static> Probe<T> {
     pub(crate) fn new(name: &'static str, limit: Duration) -> Self {
-        let state = Mutex::new(QuestionState { answer: None, begun: 0, under_way: None });
-        Self { name, limit, questions: Arc::new(Questions { state, ended: watch::Sender::new(0) }) }
-    }
-
-    /// The time limit of a question.
-    pub(crate) fn limit(&self) -> Duration {
-        self.limit
+        Self {
+            name,
+            limit,
+            last: Arc::default(),
+            newest: Mutex::default(),
+            #[cfg(test)]
+            begun: std::sync::atomic::AtomicU64::new(0),
+        }
     }
 
     /// The last answer, however late it came. `None` before the first.
     pub(crate) fn last(&self) -> Option<T> {
-        lock(&self.questions.state).answer.as_ref().map(|(_, answer)| answer.clone())
+        lock(&self.last).clone()
     }
 
     /// Asks, and waits for the answer for at most the limit. If a question is under way, it is waited for instead, until
@@ -72,67 +70,33 @@ impl<T: Clone + Send + 'static> Probe<T> {
     /// # Cancel safety
     /// The question goes on.
     pub(crate) async fn ask(&self, question: impl FnOnce() -> T + Send + 'static) -> Result<T, NoAnswer> {
-        let mut ended = self.questions.ended.subscribe();
-        let (number, began) = self.begin(question)?;
-        let answered = ended.wait_for(|ended| *ended >= number);
-        if tokio::time::timeout_at(began + self.limit, answered).await.is_err() {
-            return Err(NoAnswer::Late);
-        }
-        match &lock(&self.questions.state).answer {
-            Some((answered, answer)) if *answered >= number => Ok(answer.clone()),
-            _ => Err(NoAnswer::Panicked),
-        }
+        let question = self.begin(question).map_err(NoAnswer::NoThread)?;
+        let answer = tokio::time::timeout_at(question.began + self.limit, question.answer).await;
+        answer.map_err(|_| NoAnswer::Late)?.map_err(|_| NoAnswer::Panicked)
     }
 
-    /// Returns the number of the question under way, or of a new one, and when it began.
-    fn begin(&self, question: impl FnOnce() -> T + Send + 'static) -> Result<(u64, Instant), NoAnswer> {
-        let mut state = lock(&self.questions.state);
-        if let Some(began) = state.under_way {
-            return Ok((state.begun, began));
+    /// Returns the question under way, or begins this one.
+    fn begin(&self, question: impl FnOnce() -> T + Send + 'static) -> std::io::Result<Question<T>> {
+        let mut newest = lock(&self.newest);
+        if let Some(question) = &*newest
+            && question.answer.clone().now_or_never().is_none()
+        {
+            return Ok(question.clone());
         }
+        #[cfg(test)]
+        self.begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let began = Instant::now();
-        state.begun += 1;
-        state.under_way = Some(began);
-        let number = state.begun;
-        drop(state);
-        let guard = QuestionGuard { number, questions: self.questions.clone() };
-        // Log lines of the question go where the worker's own lines go.
-        let log = tracing::dispatcher::get_default(Clone::clone);
-        let run = move || tracing::dispatcher::with_default(&log, || guard.answer(question()));
-        // Without a thread the guard is dropped with the closure, which ends the question.
-        let thread = std::thread::Builder::new().name(self.name.to_owned()).spawn(run);
-        thread.map(|_| (number, began)).map_err(NoAnswer::NoThread)
-    }
-
-    /// The number of questions begun.
-    #[cfg(test)]
-    pub(crate) fn begun(&self) -> u64 {
-        lock(&self.questions.state).begun
-    }
-
-    /// Waits until this many questions have ended.
-    #[cfg(test)]
-    pub(crate) async fn ended(&self, count: u64) {
-        self.questions.ended.subscribe().wait_for(|ended| *ended >= count).await.expect("the sender lives");
-    }
-}
-
-/// The question under way. However it ends, the next may begin.
-struct QuestionGuard<T> {
-    number: u64,
-    questions: Arc<Questions<T>>,
-}
-
-impl<T> QuestionGuard<T> {
-    fn answer(self, answer: T) {
-        lock(&self.questions.state).answer = Some((self.number, answer));
-    }
-}
-
-impl<T> Drop for QuestionGuard<T> {
-    fn drop(&mut self) {
-        lock(&self.questions.state).under_way = None;
-        self.questions.ended.send_modify(|ended| *ended += 1);
+        let (sender, answer) = oneshot::channel();
+        let last = self.last.clone();
+        let question = with_log_context(question);
+        let run = move || {
+            let answer = question();
+            *lock(&last) = Some(answer.clone());
+            let _ = sender.send(answer);
+        };
+        std::thread::Builder::new().name(self.name.to_owned()).spawn(run)?;
+        let question = Question { began, answer: answer.shared() };
+        Ok(newest.insert(question).clone())
     }
 }
 
@@ -141,6 +105,19 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    impl<T: Clone> Probe<T> {
+        /// The number of questions begun.
+        pub(crate) fn begun(&self) -> u64 {
+            self.begun.load(std::sync::atomic::Ordering::Relaxed)
+        }
+
+        /// Waits until the newest question has ended.
+        pub(crate) async fn ended(&self) {
+            let question = lock(&self.newest).clone().expect("a question was begun");
+            let _ = question.answer.await;
+        }
+    }
 
     /// Longer than any of these tests: only a question that hangs reaches it.
     const LONG: Duration = Duration::from_secs(60);
@@ -171,7 +148,7 @@ mod tests {
         }
         assert_eq!((probe.begun(), probe.last()), (2, Some(1)));
         release.send(()).expect("it waits");
-        probe.ended(2).await;
+        probe.ended().await;
         assert_eq!(probe.last(), Some(2));
         assert_eq!(probe.ask(|| 3).await.expect("the next may begin"), 3);
     }

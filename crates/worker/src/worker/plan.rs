@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rxon::transport::Connector;
 use rxon::{TaskName, WorkerId};
 
-use crate::capacity::catalogue::Catalogue;
+use crate::capacity::Catalogue;
 use crate::capacity::checker::CapacityChecker;
 use crate::config::WorkerConfig;
 use crate::delivery::OnIgnored;

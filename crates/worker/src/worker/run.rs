@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::capacity::disk::Disk;
+use crate::capacity::disk::{Disk, lowest};
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::delivery::{Delivery, Spool, distribute};
 use crate::files::Files;
@@ -121,7 +121,7 @@ fn disk_watch(
     restarting("disks", move || {
         let (disk, folders, trigger, closing) =
             (disk.clone(), folders.clone(), trigger.clone(), closing.clone());
-        async move { disk.watch(folders, &trigger, &closing).await }
+        async move { disk.watch(folders, &trigger, &closing, lowest).await }
     })
 }
 

@@ -73,9 +73,8 @@ struct SlotsState {
     turns: Turns,
     /// The number of running tasks of all groups and of none.
     running: usize,
-    /// The number of waiting tasks that hold no slot, and its limit.
+    /// The number of waiting tasks that hold no slot: at most as many as there are slots.
     parked: usize,
-    parked_limit: usize,
     groups: Vec<GroupState>,
     arrivals: u64,
 }
@@ -120,15 +119,6 @@ impl SlotsState {
             let _ = waiter.wake.send(());
         }
     }
-
-    fn end(&mut self, group: Option<Group>) {
-        self.running -= 1;
-        self.free += 1;
-        if let Some(group) = group {
-            self.groups[group].running -= 1;
-        }
-        self.start_waiting();
-    }
 }
 
 impl Slots {
@@ -139,15 +129,7 @@ impl Slots {
             .map(|limit| GroupState { limit: *limit, running: 0, waiting: BTreeMap::new() })
             .collect();
         let turn = (0..turns.len()).map(|_| Notify::new()).collect();
-        let state = SlotsState {
-            free: limit,
-            turns,
-            running: 0,
-            parked: 0,
-            parked_limit: limit,
-            groups,
-            arrivals: 0,
-        };
+        let state = SlotsState { free: limit, turns, running: 0, parked: 0, groups, arrivals: 0 };
         Arc::new(Self { state: Mutex::new(state), turn, limit })
     }
 
@@ -161,29 +143,27 @@ impl Slots {
     /// # Cancel safety
     /// Nothing is taken before it returns.
     pub(crate) async fn acquire(self: &Arc<Self>, orchestrator: OrchestratorIndex) -> Slot {
-        let mut wish = Wish { slots: self, orchestrator, made: false };
+        self.lock().turns.wish(orchestrator, Instant::now());
+        let wish = Wish { slots: self, orchestrator };
         loop {
-            if let Some(slot) = self.take(&mut wish) {
+            if let Some(slot) = self.take(orchestrator) {
+                // The poller has left the line with its slot.
+                std::mem::forget(wish);
                 return slot;
             }
             self.turn[orchestrator.0].notified().await;
         }
     }
 
-    /// Takes a slot if it is the poller's turn, else makes sure that the poller waits in line.
-    fn take(self: &Arc<Self>, wish: &mut Wish<'_>) -> Option<Slot> {
+    /// Takes a slot for a poller that waits in line, if it is its turn.
+    fn take(self: &Arc<Self>, orchestrator: OrchestratorIndex) -> Option<Slot> {
         let mut state = self.lock();
-        if !wish.made {
-            state.turns.wish(wish.orchestrator, Instant::now());
-            wish.made = true;
-        }
-        if state.turns.next(state.free) != Some(wish.orchestrator) {
+        if state.turns.next(state.free) != Some(orchestrator) {
             // The order may have changed since this poller was notified: notify the one that is next now.
             self.wake(&state);
             return None;
         }
-        state.turns.withdraw(wish.orchestrator);
-        wish.made = false;
+        state.turns.withdraw(orchestrator);
         state.free -= 1;
         // Several slots can become free while one notification is on its way: pass it on.
         self.wake(&state);
@@ -252,15 +232,12 @@ impl Slots {
         let state = self.lock();
         let waiting: usize = state.groups.iter().map(|group| group.waiting.len()).sum();
         let with_slot = waiting - state.parked;
+        let is_open = |group: &GroupState| group.running < group.limit && group.waiting.is_empty();
         Usage {
             running: state.running,
             waiting,
             open: self.limit.saturating_sub(state.running + with_slot),
-            groups_open: state
-                .groups
-                .iter()
-                .map(|group| group.running < group.limit && group.waiting.is_empty())
-                .collect(),
+            groups_open: state.groups.iter().map(is_open).collect(),
         }
     }
 
@@ -273,17 +250,14 @@ impl Slots {
 struct Wish<'a> {
     slots: &'a Slots,
     orchestrator: OrchestratorIndex,
-    made: bool,
 }
 
 impl Drop for Wish<'_> {
     fn drop(&mut self) {
-        if self.made {
-            let mut state = self.slots.lock();
-            state.turns.withdraw(self.orchestrator);
-            // The poller may have been notified without having seen it: pass the notification on.
-            self.slots.wake(&state);
-        }
+        let mut state = self.slots.lock();
+        state.turns.withdraw(self.orchestrator);
+        // The poller may have been notified without having seen it: pass the notification on.
+        self.slots.wake(&state);
     }
 }
 
@@ -305,13 +279,13 @@ impl Slot {
                 state.arrivals += 1;
                 // Makes -0.0 equal to 0.0.
                 let order = (Reverse(Priority(priority + 0.0)), state.arrivals);
-                let has_slot = state.parked >= state.parked_limit;
+                let has_slot = state.parked >= slots.limit;
                 if !has_slot {
                     state.parked += 1;
                     state.free += 1;
                 }
                 state.groups[index].waiting.insert(order, Waiter { has_slot, wake });
-                PermitState::Waits { order, started: Some(started) }
+                PermitState::Waits { order, started }
             }
             _ => {
                 state.running += 1;
@@ -351,7 +325,7 @@ pub(crate) struct RunPermit {
 #[derive(Debug)]
 enum PermitState {
     Runs,
-    Waits { order: Order, started: Option<oneshot::Receiver<()>> },
+    Waits { order: Order, started: oneshot::Receiver<()> },
 }
 
 impl RunPermit {
@@ -365,11 +339,9 @@ impl RunPermit {
     /// # Cancel safety
     /// The place in the queue is kept until the permit is dropped.
     pub(crate) async fn started(&mut self) {
-        if let PermitState::Waits { started, .. } = &mut self.permit
-            && let Some(receiver) = started
-        {
+        if let PermitState::Waits { started, .. } = &mut self.permit {
             // The sender lives in the queue, and leaves it only to send.
-            let _ = receiver.await;
+            let _ = started.await;
             self.permit = PermitState::Runs;
         }
     }
@@ -379,15 +351,20 @@ impl Drop for RunPermit {
     fn drop(&mut self) {
         let mut guard = self.slots.lock();
         let state = &mut *guard;
-        match (&self.permit, self.group) {
-            (PermitState::Waits { order, .. }, Some(group)) => {
-                match state.groups[group].waiting.remove(order) {
-                    Some(waiter) if waiter.has_slot => state.free += 1,
-                    Some(_) => state.parked -= 1,
-                    None => state.end(self.group),
+        let waiter = match (&self.permit, self.group) {
+            (PermitState::Waits { order, .. }, Some(group)) => state.groups[group].waiting.remove(order),
+            _ => None,
+        };
+        match waiter {
+            Some(waiter) if waiter.has_slot => state.free += 1,
+            Some(_) => state.parked -= 1,
+            None => {
+                state.running -= 1;
+                state.free += 1;
+                if let Some(group) = self.group {
+                    state.groups[group].running -= 1;
                 }
             }
-            _ => state.end(self.group),
         }
         state.start_waiting();
         self.slots.wake(state);

@@ -7,7 +7,7 @@
 //! Payments only count among orchestrators that compete: one that comes back after a pause has neither saved up turns nor
 //! lost any, and one that polled alone for long owes the waiting ones at most [`MAX_DEBT`] strides.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -49,9 +49,9 @@ pub(crate) struct Turns {
     entries: Vec<Contender>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Contender {
-    weight: u32,
+    weight: f64,
     /// The strides paid for its polls.
     paid: f64,
     /// The number of its pollers that wait for a slot.
@@ -76,14 +76,7 @@ impl Contender {
 impl Turns {
     /// Creates the turns of orchestrators with these weights, each at least 1, in the order of their ranks.
     pub(crate) fn new(precedence: Precedence, weights: &[u32]) -> Self {
-        let entry = |weight: &u32| Contender {
-            weight: *weight,
-            paid: 0.0,
-            wishes: 0,
-            down: false,
-            passed: false,
-            lively: None,
-        };
+        let entry = |weight: &u32| Contender { weight: f64::from(*weight), ..Contender::default() };
         Self { precedence, entries: weights.iter().map(entry).collect() }
     }
 
@@ -94,11 +87,8 @@ impl Turns {
 
     /// Records that a poller of this orchestrator waits for a slot from now on.
     pub(crate) fn wish(&mut self, orchestrator: OrchestratorIndex, now: Instant) {
-        if !self.entries[orchestrator.0].competes(now)
-            && let Some(least) = self.least_paid_beside(orchestrator, now)
-        {
-            let paid = &mut self.entries[orchestrator.0].paid;
-            *paid = paid.max(least);
+        if !self.entries[orchestrator.0].competes(now) {
+            self.catch_up(orchestrator, now);
         }
         self.entries[orchestrator.0].wishes += 1;
         self.forgive();
@@ -106,12 +96,12 @@ impl Turns {
 
     /// Limits the debts of the waiting orchestrators.
     fn forgive(&mut self) {
-        let heaviest = f64::from(self.heaviest(|_| true));
+        let heaviest = self.heaviest(|_| true);
         let in_line = |entry: &&mut Contender| entry.wishes > 0 && !entry.down;
         let least = self.entries.iter_mut().filter(in_line).map(|entry| entry.paid).min_by(f64::total_cmp);
         let Some(least) = least else { return };
         for entry in self.entries.iter_mut().filter(in_line) {
-            entry.paid = entry.paid.min(least + MAX_DEBT * heaviest / f64::from(entry.weight));
+            entry.paid = entry.paid.min(least + MAX_DEBT * heaviest / entry.weight);
         }
     }
 
@@ -122,8 +112,7 @@ impl Turns {
 
     /// Returns true if pollers of other orchestrators that are up wait for a slot.
     pub(crate) fn others_wait(&self, orchestrator: OrchestratorIndex) -> bool {
-        let mut others = self.entries.iter().enumerate().filter(|(index, _)| *index != orchestrator.0);
-        others.any(|(_, entry)| entry.wishes > 0 && !entry.down)
+        self.others(orchestrator).any(|entry| entry.wishes > 0 && !entry.down)
     }
 
     /// Returns the orchestrator whose poller takes the next of the free slots.
@@ -131,31 +120,28 @@ impl Turns {
         if free == 0 {
             return None;
         }
-        let all_down = self.entries.iter().all(|entry| entry.down);
+        let waiting = self.entries.iter().enumerate().filter(|(_, entry)| entry.wishes > 0);
+        let first = waiting.min_by(|(_, one), (_, other)| self.order(one, other));
         // A poll to an orchestrator that is down may hang: it never takes the last slot while another is up.
-        let waiting = |down: bool| {
-            let of_these = self.entries.iter().enumerate();
-            of_these.filter(move |(_, entry)| entry.wishes > 0 && entry.down == down).map(|(index, _)| index)
-        };
-        self.first_of(waiting(false))
-            .or_else(|| self.first_of(waiting(true)).filter(|_| free > 1 || all_down))
-            .map(OrchestratorIndex)
+        let takes =
+            |entry: &Contender| !entry.down || free > 1 || self.entries.iter().all(|entry| entry.down);
+        first.filter(|(_, entry)| takes(entry)).map(|(index, _)| OrchestratorIndex(index))
     }
 
-    fn first_of(&self, waiting: impl Iterator<Item = usize>) -> Option<usize> {
-        match self.precedence {
-            Precedence::Rank => waiting.min_by_key(|index| (self.entries[*index].passed, *index)),
-            Precedence::Weight => waiting.min_by(|one, other| {
-                let (a, b) = (&self.entries[*one], &self.entries[*other]);
-                a.paid.total_cmp(&b.paid).then(Reverse(a.weight).cmp(&Reverse(b.weight))).then(one.cmp(other))
-            }),
-        }
+    /// The order of waiting orchestrators; if it is equal, the first in the list goes first.
+    fn order(&self, one: &Contender, other: &Contender) -> Ordering {
+        one.down.cmp(&other.down).then_with(|| match self.precedence {
+            Precedence::Rank => one.passed.cmp(&other.passed),
+            Precedence::Weight => one.paid.total_cmp(&other.paid).then(other.weight.total_cmp(&one.weight)),
+        })
     }
 
     /// Records that a poll was sent to this orchestrator.
     pub(crate) fn on_poll_sent(&mut self, orchestrator: OrchestratorIndex) {
-        self.entries[orchestrator.0].paid += self.stride_of(orchestrator, self.heaviest(|_| true));
-        if self.entries[orchestrator.0].passed {
+        let heaviest = self.heaviest(|_| true);
+        let entry = &mut self.entries[orchestrator.0];
+        entry.paid += heaviest / entry.weight;
+        if entry.passed {
             // The last polls of all waiting orchestrators were empty.
             self.restart_list();
         }
@@ -177,19 +163,13 @@ impl Turns {
         if self.precedence == Precedence::Rank {
             return Share::Less;
         }
-        let (own, pollers) = (u64::from(self.entries[orchestrator.0].weight), pollers as u64);
-        let mut others = Vec::new();
-        for (index, entry) in self.entries.iter().enumerate() {
-            if let Some((_, theirs)) = entry.lively
-                && index != orchestrator.0
-                && entry.is_lively(now)
-            {
-                others.push((theirs as u64, u64::from(entry.weight)));
-            }
-        }
-        if others.iter().any(|(theirs, weight)| pollers * weight > (theirs + 1) * own) {
+        let (own, pollers) = (self.entries[orchestrator.0].weight, pollers as f64);
+        let others = self.others(orchestrator).filter(|entry| entry.is_lively(now));
+        let others = others.filter_map(|entry| Some((entry.lively?.1 as f64, entry.weight)));
+        let others: Vec<_> = others.collect();
+        if others.iter().any(|(theirs, weight)| pollers * weight > (theirs + 1.0) * own) {
             Share::More
-        } else if others.iter().all(|(theirs, weight)| (pollers + 1) * weight <= (theirs + 1) * own) {
+        } else if others.iter().all(|(theirs, weight)| (pollers + 1.0) * weight <= (theirs + 1.0) * own) {
             if others.is_empty() { Share::Less } else { Share::Lacking }
         } else {
             Share::Exact
@@ -202,7 +182,7 @@ impl Turns {
             Precedence::Rank => 1.0,
             Precedence::Weight => {
                 let own = self.entries[orchestrator.0].weight;
-                self.stride_of(orchestrator, self.heaviest(|entry| !entry.down).max(own))
+                self.heaviest(|entry| !entry.down).max(own) / own
             }
         }
     }
@@ -214,26 +194,26 @@ impl Turns {
             return false;
         }
         self.entries[orchestrator.0].down = down;
-        if let Some(least) = self.least_paid_beside(orchestrator, now) {
-            let paid = &mut self.entries[orchestrator.0].paid;
-            *paid = paid.max(least);
-        }
+        self.catch_up(orchestrator, now);
         true
     }
 
-    fn stride_of(&self, orchestrator: OrchestratorIndex, heaviest: u32) -> f64 {
-        f64::from(heaviest) / f64::from(self.entries[orchestrator.0].weight)
+    fn heaviest(&self, counts: impl Fn(&Contender) -> bool) -> f64 {
+        self.entries.iter().filter(|entry| counts(entry)).map(|entry| entry.weight).fold(1.0, f64::max)
     }
 
-    fn heaviest(&self, counts: impl Fn(&Contender) -> bool) -> u32 {
-        self.entries.iter().filter(|entry| counts(entry)).map(|entry| entry.weight).max().unwrap_or(1)
+    /// Takes from an orchestrator the turns it has saved up while it did not compete.
+    fn catch_up(&mut self, orchestrator: OrchestratorIndex, now: Instant) {
+        let rivals = self.others(orchestrator).filter(|entry| !entry.down && entry.competes(now));
+        if let Some(least) = rivals.map(|entry| entry.paid).min_by(f64::total_cmp) {
+            let paid = &mut self.entries[orchestrator.0].paid;
+            *paid = paid.max(least);
+        }
     }
 
-    fn least_paid_beside(&self, orchestrator: OrchestratorIndex, now: Instant) -> Option<f64> {
-        let others = self.entries.iter().enumerate();
-        let others =
-            others.filter(|(index, entry)| *index != orchestrator.0 && !entry.down && entry.competes(now));
-        others.map(|(_, entry)| entry.paid).min_by(f64::total_cmp)
+    fn others(&self, orchestrator: OrchestratorIndex) -> impl Iterator<Item = &Contender> {
+        let others = self.entries.iter().enumerate().filter(move |(index, _)| *index != orchestrator.0);
+        others.map(|(_, entry)| entry)
     }
 }
 

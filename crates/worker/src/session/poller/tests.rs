@@ -4,7 +4,7 @@ use rxon::transport::http::Token;
 use rxon::transport::{Connector, ExchangeFuture, Request};
 
 use super::*;
-use crate::capacity::catalogue::Catalogue;
+use crate::capacity::Catalogue;
 use crate::capacity::checker::Capacity;
 use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};

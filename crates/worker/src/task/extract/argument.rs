@@ -1,9 +1,10 @@
-//! The traits of extractors.
+//! The traits of extractors, and the extractors that cannot fail.
 
 use std::convert::Infallible;
 use std::future::Future;
 
-use super::request::{TaskParts, TaskRequest};
+use super::request::{RawParams, TaskParts, TaskRequest};
+use crate::files::{BlockingTaskFiles, TaskFiles};
 use crate::task::context::TaskContext;
 use crate::task::outcome::IntoOutcome;
 
@@ -68,10 +69,49 @@ impl<S: Sync> FromTask<S> for TaskRequest {
     }
 }
 
-impl<S: Sync> FromTaskParts<S> for TaskContext {
+/// Implements [`FromTaskParts`] for arguments that every task has.
+macro_rules! always_present {
+    ($($argument:ty: |$parts:ident| $value:expr;)*) => { $(
+        impl<S: Sync> FromTaskParts<S> for $argument {
+            type Rejection = Infallible;
+
+            async fn from_task_parts($parts: &mut TaskParts, _state: &S) -> Result<Self, Infallible> {
+                Ok($value)
+            }
+        }
+    )* };
+}
+
+always_present! {
+    TaskContext: |parts| parts.context.clone();
+    TaskFiles: |parts| parts.context.files().clone();
+    BlockingTaskFiles: |parts| parts.context.files().blocking();
+    RawParams: |parts| Self(parts.params.clone());
+}
+
+/// The worker's shared state, as given to [`with_state`](crate::WorkerBuilder::with_state), or a part of it that
+/// implements [`FromRef`]. A worker without that state does not compile.
+///
+/// The state is cloned for every task: put a value that is not cheap to clone into an `Arc`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct State<T>(pub T);
+
+/// A part that can be taken out of a larger state.
+pub trait FromRef<S> {
+    /// Takes the part out of the state.
+    fn from_ref(state: &S) -> Self;
+}
+
+impl<T: Clone> FromRef<T> for T {
+    fn from_ref(state: &T) -> Self {
+        state.clone()
+    }
+}
+
+impl<T: FromRef<S> + Send, S: Sync> FromTaskParts<S> for State<T> {
     type Rejection = Infallible;
 
-    async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Infallible> {
-        Ok(parts.context.clone())
+    async fn from_task_parts(_parts: &mut TaskParts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self(T::from_ref(state)))
     }
 }

@@ -9,6 +9,7 @@ use tower_service::Service;
 use super::argument::FromTaskParts;
 use super::rejection::Rejection;
 use super::request::{TaskParts, TaskRequest};
+use crate::task::outcome::TaskError;
 
 /// A value that a layer inserted for the handler, found by its type. The value is cloned: put a value that is not cheap to
 /// clone into an `Arc`.
@@ -40,7 +41,13 @@ impl<T: Clone + Send + Sync + 'static, S: Sync> FromTaskParts<S> for Extension<T
 
     async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Rejection> {
         let value = parts.extensions.get::<T>().cloned();
-        value.map(Self).ok_or_else(|| Rejection::missing_extension(type_name::<T>()))
+        value.map(Self).ok_or_else(|| {
+            let name = type_name::<T>();
+            Rejection(TaskError::permanent(format!(
+                "the handler asks for `Extension<{name}>`, which no layer inserted: add `.layer(Extension(value))`, \
+                 or insert it in a middleware"
+            )))
+        })
     }
 }
 

@@ -13,20 +13,17 @@
 
 mod argument;
 mod extension;
-mod files;
 mod params;
 mod rejection;
 mod request;
-mod state;
 #[cfg(feature = "garde")]
 mod valid;
 
-pub use argument::{FromTask, FromTaskParts, ViaParts, ViaTask};
+pub use argument::{FromRef, FromTask, FromTaskParts, State, ViaParts, ViaTask};
 pub use extension::Extension;
-pub use params::{Params, RawParams};
+pub use params::Params;
 pub use rejection::Rejection;
-pub use request::{TaskParts, TaskRequest};
-pub use state::{FromRef, State};
+pub use request::{RawParams, TaskParts, TaskRequest};
 #[cfg(feature = "garde")]
 pub use valid::Valid;
 

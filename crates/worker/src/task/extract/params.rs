@@ -1,9 +1,6 @@
 //! The task's parameters.
 
-use std::convert::Infallible;
-
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use super::argument::FromTaskParts;
 use super::rejection::Rejection;
@@ -36,17 +33,5 @@ fn without_position(error: &serde_json::Error) -> String {
     match text.rfind(" at line ") {
         Some(position) => text[..position].to_owned(),
         None => text,
-    }
-}
-
-/// The parameters as JSON text: an object, byte by byte as sent.
-#[derive(Debug, Clone)]
-pub struct RawParams(pub Box<RawValue>);
-
-impl<S: Sync> FromTaskParts<S> for RawParams {
-    type Rejection = Infallible;
-
-    async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.params.clone()))
     }
 }

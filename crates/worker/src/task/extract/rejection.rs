@@ -1,4 +1,4 @@
-//! The reason why an argument could not be made.
+//! Arguments that cannot be made.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::task::outcome::{IntoOutcome, Outcome, TaskError};
 
 /// The reason why an argument could not be made. The task ends with it; the handler is not run.
 #[derive(Debug, Clone)]
-pub struct Rejection(TaskError);
+pub struct Rejection(pub(super) TaskError);
 
 /// The maximum number of problems in the message: people read no more.
 const MAX_IN_MESSAGE: usize = 20;
@@ -18,6 +18,10 @@ impl Rejection {
     /// The parameters have these problems, at least one, each with its path; `.` means the parameters as a whole.
     pub(super) fn problems(problems: impl IntoIterator<Item = (String, String)>) -> Self {
         let problems: Vec<(String, String)> = problems.into_iter().collect();
+        let placed = |(path, problem): &(String, String)| match path.as_str() {
+            "." => problem.clone(),
+            path => format!("at `{path}`: {problem}"),
+        };
         let shown: Vec<String> = problems.iter().take(MAX_IN_MESSAGE).map(placed).collect();
         let colon = if problems.first().is_some_and(|(path, _)| path != ".") { "" } else { ":" };
         let more = match problems.len().saturating_sub(MAX_IN_MESSAGE) {
@@ -35,22 +39,10 @@ impl Rejection {
         Self(TaskError::invalid_input(message).with_details(details))
     }
 
-    /// No layer inserted a value of this type.
-    pub(super) fn missing_extension(name: &str) -> Self {
-        Self(TaskError::permanent(format!(
-            "the handler asks for `Extension<{name}>`, which no layer inserted: add `.layer(Extension(value))`, or \
-             insert it in a middleware"
-        )))
-    }
-
     /// The error that the orchestrator receives.
     pub fn error(&self) -> &TaskError {
         &self.0
     }
-}
-
-fn placed((path, problem): &(String, String)) -> String {
-    if path == "." { problem.clone() } else { format!("at `{path}`: {problem}") }
 }
 
 impl From<Rejection> for TaskError {

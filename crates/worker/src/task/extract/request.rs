@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::task::context::TaskContext;
 
 /// A task on its way to its handler.
+#[derive(Debug)]
 pub struct TaskRequest {
     pub(crate) parts: TaskParts,
 }
@@ -26,12 +27,6 @@ pub struct TaskParts {
 impl fmt::Debug for TaskParts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("TaskParts").field("context", &self.context).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for TaskRequest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("TaskRequest").field(&self.parts.context).finish()
     }
 }
 
@@ -61,3 +56,7 @@ impl TaskRequest {
         &mut self.parts.extensions
     }
 }
+
+/// The parameters as JSON text: an object, byte by byte as sent.
+#[derive(Debug, Clone)]
+pub struct RawParams(pub Box<RawValue>);

@@ -1,9 +1,10 @@
 //! Functions as handlers.
 
+use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 
-use super::blocking::Blocking;
+use futures_util::future::BoxFuture;
+
 use crate::task::extract::{FromTask, FromTaskParts, TaskRequest};
 use crate::task::outcome::{IntoOutcome, Outcome};
 
@@ -44,6 +45,42 @@ pub trait Handler<M, S>: Clone + Send + Sync + Sized + 'static {
     fn call(self, request: TaskRequest, state: S) -> Self::Future;
 }
 
+/// A blocking function, made a handler by [`blocking`].
+#[derive(Clone, Copy)]
+pub struct Blocking<F>(F);
+
+impl<F> fmt::Debug for Blocking<F> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Blocking")
+    }
+}
+
+/// Makes a handler of a function that blocks: one that computes, or waits without `await`.
+///
+/// It runs on one of the worker's own threads. As many handlers can block at once as there are slots, and nothing else
+/// is held up. A blocking handler cannot be interrupted: one that runs long should check
+/// [`TaskContext::is_cancelled`](crate::TaskContext::is_cancelled) regularly.
+///
+/// ```
+/// use avtomatika_worker::prelude::*;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Sum {
+///     left: u64,
+///     right: u64,
+/// }
+///
+/// fn add(Params(sum): Params<Sum>) -> Json<serde_json::Value> {
+///     Json(serde_json::json!({"sum": sum.left + sum.right}))
+/// }
+///
+/// let builder = Worker::builder().task("add", blocking(add));
+/// # let _: avtomatika_worker::WorkerBuilder = builder;
+/// ```
+pub fn blocking<F>(function: F) -> Blocking<F> {
+    Blocking(function)
+}
+
 macro_rules! handlers {
     ($(($($part:ident)*))*) => { $(
         #[diagnostic::do_not_recommend]
@@ -57,21 +94,15 @@ macro_rules! handlers {
             $($part: FromTaskParts<S> + Send,)*
             Last: FromTask<S, M> + Send,
         {
-            type Future = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+            type Future = BoxFuture<'static, Outcome>;
 
             fn call(self, request: TaskRequest, state: S) -> Self::Future {
                 Box::pin(async move {
                     let TaskRequest { mut parts } = request;
                     $(
-                        let $part = match $part::from_task_parts(&mut parts, &state).await {
-                            Ok(value) => value,
-                            Err(rejection) => return rejection.into_outcome(),
-                        };
+                        let $part = value_or_return!($part::from_task_parts(&mut parts, &state));
                     )*
-                    let last = match Last::from_task(TaskRequest { parts }, &state).await {
-                        Ok(value) => value,
-                        Err(rejection) => return rejection.into_outcome(),
-                    };
+                    let last = value_or_return!(Last::from_task(TaskRequest { parts }, &state));
                     self($($part,)* last).await.into_outcome()
                 })
             }
@@ -86,7 +117,7 @@ macro_rules! handlers {
             $($part: FromTaskParts<S> + Send + 'static,)*
             Last: FromTask<S, M> + Send + 'static,
         {
-            type Future = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+            type Future = BoxFuture<'static, Outcome>;
 
             #[allow(non_snake_case, unused_mut, reason = "the macro also makes the impl for one argument")]
             fn call(self, request: TaskRequest, state: S) -> Self::Future {
@@ -95,15 +126,9 @@ macro_rules! handlers {
                     let context = parts.context.for_thread();
                     parts.context = context.clone();
                     $(
-                        let $part = match $part::from_task_parts(&mut parts, &state).await {
-                            Ok(value) => value,
-                            Err(rejection) => return rejection.into_outcome(),
-                        };
+                        let $part = value_or_return!($part::from_task_parts(&mut parts, &state));
                     )*
-                    let last = match Last::from_task(TaskRequest { parts }, &state).await {
-                        Ok(value) => value,
-                        Err(rejection) => return rejection.into_outcome(),
-                    };
+                    let last = value_or_return!(Last::from_task(TaskRequest { parts }, &state));
                     let function = self.0;
                     context.run_blocking(move || function($($part,)* last).into_outcome()).await
                 })
@@ -124,7 +149,7 @@ where
     Fut: Future + Send,
     Fut::Output: IntoOutcome,
 {
-    type Future = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+    type Future = BoxFuture<'static, Outcome>;
 
     fn call(self, _request: TaskRequest, _state: S) -> Self::Future {
         Box::pin(async move { self().await.into_outcome() })
@@ -137,7 +162,7 @@ where
     F: FnOnce() -> Output + Clone + Send + Sync + 'static,
     Output: IntoOutcome,
 {
-    type Future = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+    type Future = BoxFuture<'static, Outcome>;
 
     fn call(self, request: TaskRequest, _state: S) -> Self::Future {
         let context = request.parts.context.for_thread();

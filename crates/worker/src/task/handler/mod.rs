@@ -1,11 +1,9 @@
 //! Handlers: functions that run tasks.
 
-mod blocking;
 mod function;
 mod service;
 
-pub use blocking::{Blocking, blocking};
-pub use function::{Blocks, Handler};
+pub use function::{Blocking, Blocks, Handler, blocking};
 pub use service::{HandlerService, TaskService};
 
 pub use crate::task::outcome::{IntoOutcome, Json, Outcome, TaskError};

@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tower::util::BoxCloneSyncService;
 use tower_service::Service;
 
@@ -50,25 +50,13 @@ where
 {
     type Response = Outcome;
     type Error = Infallible;
-    type Future = IntoResult<H::Future>;
+    type Future = BoxFuture<'static, Result<Outcome, Infallible>>;
 
     fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: TaskRequest) -> Self::Future {
-        IntoResult(Box::pin(self.handler.clone().call(request, self.state.clone())))
-    }
-}
-
-/// The future of a [`HandlerService`].
-#[derive(Debug)]
-pub struct IntoResult<F>(Pin<Box<F>>);
-
-impl<F: Future<Output = Outcome>> Future for IntoResult<F> {
-    type Output = Result<Outcome, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(context).map(Ok)
+        self.handler.clone().call(request, self.state.clone()).map(Ok).boxed()
     }
 }

@@ -1,10 +1,9 @@
 //! A panic ends its task, and nothing else.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_util::future::BoxFuture;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -38,14 +37,14 @@ where
 {
     type Response = Outcome;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Outcome, Infallible>> + Send>>;
+    type Future = BoxFuture<'static, Result<Outcome, Infallible>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: TaskRequest) -> Self::Future {
-        // The task is over after a panic, so nothing looks again at what the handler left half done.
+        // A panic ends the task, so nothing uses the state that the handler left unfinished.
         let called = caught(|| self.inner.call(request));
         Box::pin(async move {
             let ended = match called {

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -99,12 +98,7 @@ where
 )]
 pub trait Middleware<M, S>: Clone + Send + Sync + Sized + 'static {
     /// Runs one task.
-    fn call(
-        self,
-        request: TaskRequest,
-        state: S,
-        next: Next,
-    ) -> Pin<Box<dyn Future<Output = Outcome> + Send>>;
+    fn call(self, request: TaskRequest, state: S, next: Next) -> BoxFuture<'static, Outcome>;
 }
 
 macro_rules! middlewares {
@@ -119,18 +113,10 @@ macro_rules! middlewares {
             S: Send + Sync + 'static,
             $($part: FromTaskParts<S> + Send,)*
         {
-            fn call(
-                self,
-                mut request: TaskRequest,
-                state: S,
-                next: Next,
-            ) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
+            fn call(self, mut request: TaskRequest, state: S, next: Next) -> BoxFuture<'static, Outcome> {
                 Box::pin(async move {
                     $(
-                        let $part = match $part::from_task_parts(request.parts_mut(), &state).await {
-                            Ok(value) => value,
-                            Err(rejection) => return rejection.into_outcome(),
-                        };
+                        let $part = value_or_return!($part::from_task_parts(request.parts_mut(), &state));
                     )*
                     self($($part,)* request, next).await.into_outcome()
                 })
@@ -159,10 +145,8 @@ impl Next {
     /// Runs the task.
     pub async fn run(self, request: TaskRequest) -> Outcome {
         // Ready already, unless this is a clone.
-        match self.inner.oneshot(request).await {
-            Ok(outcome) => outcome,
-            Err(never) => match never {},
-        }
+        let Ok(outcome) = self.inner.oneshot(request).await;
+        outcome
     }
 }
 

@@ -4,9 +4,9 @@ use std::any::type_name;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_util::future::BoxFuture;
 use tower::ServiceExt;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -72,11 +72,7 @@ pub struct HandleError<S, F> {
 
 impl<S: fmt::Debug, F> fmt::Debug for HandleError<S, F> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("HandleError")
-            .field("inner", &self.inner)
-            .field("function", &type_name::<F>())
-            .finish()
+        formatter.debug_tuple("HandleError").field(&self.inner).field(&type_name::<F>()).finish()
     }
 }
 
@@ -90,7 +86,7 @@ where
 {
     type Response = Outcome;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Outcome, Infallible>> + Send>>;
+    type Future = BoxFuture<'static, Result<Outcome, Infallible>>;
 
     /// Always ready: the inner service can also fail while it becomes ready, and `call` handles that error too.
     fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
@@ -100,10 +96,10 @@ where
     fn call(&mut self, request: TaskRequest) -> Self::Future {
         let (inner, function) = (self.inner.clone(), self.function.clone());
         Box::pin(async move {
-            match inner.oneshot(request).await {
-                Ok(outcome) => Ok(outcome),
-                Err(error) => Ok(function(error).await.into_outcome()),
-            }
+            Ok(match inner.oneshot(request).await {
+                Ok(outcome) => outcome,
+                Err(error) => function(error).await.into_outcome(),
+            })
         })
     }
 }

@@ -1,10 +1,9 @@
 //! A time limit for the layers and the handler further inside.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -65,7 +64,7 @@ where
 {
     type Response = Outcome;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Outcome, S::Error>> + Send>>;
+    type Future = BoxFuture<'static, Result<Outcome, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)

@@ -32,7 +32,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// }
 /// assert_eq!(parse("x").unwrap_err().code().as_str(), "TRANSIENT_ERROR");
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct TaskError {
     code: ErrorCode,
     message: String,
@@ -179,17 +179,6 @@ impl FileError {
 impl fmt::Display for TaskError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.code, self.message)
-    }
-}
-
-impl fmt::Debug for TaskError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("TaskError")
-            .field("code", &self.code.as_str())
-            .field("message", &self.message)
-            .field("details", &self.details())
-            .finish()
     }
 }
 

@@ -5,8 +5,9 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde::ser::{self, Serialize, Serializer};
+use serde::de::value::Error as RefusedValue;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::{self, Error as _, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 /// Returns the JSON text of data, or describes the value that is not JSON, with its path.
@@ -18,49 +19,35 @@ pub(super) fn to_json(data: &impl Serialize) -> Result<Box<RawValue>, String> {
             return Err(problem(data, &mut again).unwrap_or_else(|| error.to_string()));
         }
     };
-    match raw.get().contains("null").then(|| problem(data, Finite)).flatten() {
-        Some(problem) => Err(problem),
-        None => Ok(raw),
-    }
+    let problem = raw.get().contains("null").then(|| problem(data, Finite)).flatten();
+    problem.map_or(Ok(raw), Err)
 }
 
 /// Adds a field to an object, or replaces its value. All other fields stay the same, byte by byte and in their order.
 pub(super) fn with_field(object: Option<&RawValue>, name: &str, value: &RawValue) -> Box<RawValue> {
-    let fields = object.map(|object| serde_json::from_str(object.get()).expect("data is an object"));
-    let Fields(mut fields) = fields.unwrap_or_default();
+    let text = object.map_or("{}", RawValue::get);
+    let fields = serde_json::Deserializer::from_str(text).deserialize_map(FieldsInOrder);
+    let mut fields = fields.expect("data is an object");
     fields.retain(|(key, _)| serde_json::from_str::<String>(key.get()).ok().as_deref() != Some(name));
-    let name = serde_json::Value::from(name).to_string();
+    let name = serde_json::Value::from(name);
     let mut texts: Vec<String> = fields.iter().map(|(key, value)| format!("{key}:{value}")).collect();
     texts.push(format!("{name}:{value}"));
     let text = format!("{{{}}}", texts.join(","));
     RawValue::from_string(text).expect("made of JSON")
 }
 
-/// The fields of an object in their order, with names and values as written.
-#[derive(Default)]
-struct Fields<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+/// Reads the fields of an object in their order, with names and values as written.
+struct FieldsInOrder;
 
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
+impl<'de> Visitor<'de> for FieldsInOrder {
+    type Value = Vec<(&'de RawValue, &'de RawValue)>;
 
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Fields<'de>;
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(InOrder)
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        std::iter::from_fn(|| map.next_entry().transpose()).collect()
     }
 }
 
@@ -75,20 +62,20 @@ fn problem<S: Serializer>(data: &impl Serialize, serializer: S) -> Option<String
 /// A serialiser that writes nothing and refuses floats that are not finite.
 struct Finite;
 
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct RefusedValue(String);
-
-impl ser::Error for RefusedValue {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
-    }
+/// Methods that accept any value, and return the same output.
+macro_rules! accepted {
+    ($output:ty, $value:expr; $($method:ident($($argument:ty),*))*) => { $(
+        fn $method(self, $(_: $argument),*) -> Result<$output, RefusedValue> {
+            Ok($value)
+        }
+    )* };
 }
 
-macro_rules! accepted {
-    ($($method:ident: $type:ty)*) => { $(
-        fn $method(self, _value: $type) -> Result<(), RefusedValue> {
-            Ok(())
+/// Methods that check the value in their last argument.
+macro_rules! checked {
+    ($($method:ident($($argument:ty),*))*) => { $(
+        fn $method<T: Serialize + ?Sized>(self, $(_: $argument,)* value: &T) -> Result<(), RefusedValue> {
+            value.serialize(self)
         }
     )* };
 }
@@ -104,109 +91,52 @@ impl Serializer for Finite {
     type SerializeStruct = Self;
     type SerializeStructVariant = Self;
 
-    accepted! {
-        serialize_bool: bool serialize_char: char serialize_str: &str serialize_bytes: &[u8]
-        serialize_i8: i8 serialize_i16: i16 serialize_i32: i32 serialize_i64: i64 serialize_i128: i128
-        serialize_u8: u8 serialize_u16: u16 serialize_u32: u32 serialize_u64: u64 serialize_u128: u128
-        serialize_unit_struct: &'static str
-    }
-
     fn serialize_f32(self, value: f32) -> Result<(), RefusedValue> {
         self.serialize_f64(value.into())
     }
 
     fn serialize_f64(self, value: f64) -> Result<(), RefusedValue> {
-        if value.is_finite() { Ok(()) } else { Err(RefusedValue(value.to_string())) }
-    }
-
-    fn serialize_none(self) -> Result<(), RefusedValue> {
-        Ok(())
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), RefusedValue> {
-        value.serialize(self)
-    }
-
-    fn serialize_unit(self) -> Result<(), RefusedValue> {
-        Ok(())
-    }
-
-    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), RefusedValue> {
-        Ok(())
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), RefusedValue> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), RefusedValue> {
-        value.serialize(self)
-    }
-
-    fn serialize_seq(self, _: Option<usize>) -> Result<Self, RefusedValue> {
-        Ok(self)
-    }
-
-    fn serialize_tuple(self, _: usize) -> Result<Self, RefusedValue> {
-        Ok(self)
-    }
-
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, RefusedValue> {
-        Ok(self)
-    }
-
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self, RefusedValue> {
-        Ok(self)
-    }
-
-    fn serialize_map(self, _: Option<usize>) -> Result<Self, RefusedValue> {
-        Ok(self)
-    }
-
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, RefusedValue> {
-        Ok(self)
-    }
-
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self, RefusedValue> {
-        Ok(self)
+        if value.is_finite() { Ok(()) } else { Err(RefusedValue::custom(value)) }
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<(), RefusedValue> {
         Ok(())
     }
+
+    accepted! { (), ();
+        serialize_bool(bool) serialize_char(char) serialize_str(&str) serialize_bytes(&[u8])
+        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
+        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
+        serialize_none() serialize_unit() serialize_unit_struct(&'static str)
+        serialize_unit_variant(&'static str, u32, &'static str)
+    }
+
+    accepted! { Self, Finite;
+        serialize_seq(Option<usize>) serialize_map(Option<usize>)
+        serialize_tuple(usize) serialize_tuple_struct(&'static str, usize)
+        serialize_tuple_variant(&'static str, u32, &'static str, usize)
+        serialize_struct(&'static str, usize)
+        serialize_struct_variant(&'static str, u32, &'static str, usize)
+    }
+
+    checked! {
+        serialize_some() serialize_newtype_struct(&'static str)
+        serialize_newtype_variant(&'static str, u32, &'static str)
+    }
 }
 
+/// The traits of values that have parts.
 macro_rules! compound {
-    ($($trait:ident: $method:ident)*) => { $(
+    ($($trait:ident: $($method:ident($($name:ty)?))+;)*) => { $(
         impl ser::$trait for Finite {
             type Ok = ();
             type Error = RefusedValue;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), RefusedValue> {
-                value.serialize(Finite)
-            }
+            $(
+                fn $method<T: Serialize + ?Sized>(&mut self, $(_: $name,)? part: &T) -> Result<(), RefusedValue> {
+                    part.serialize(Finite)
+                }
+            )+
 
             fn end(self) -> Result<(), RefusedValue> {
                 Ok(())
@@ -216,46 +146,13 @@ macro_rules! compound {
 }
 
 compound! {
-    SerializeSeq: serialize_element
-    SerializeTuple: serialize_element
-    SerializeTupleStruct: serialize_field
-    SerializeTupleVariant: serialize_field
-}
-
-macro_rules! compound_with_names {
-    ($($trait:ident)*) => { $(
-        impl ser::$trait for Finite {
-            type Ok = ();
-            type Error = RefusedValue;
-
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Result<(), RefusedValue> {
-                value.serialize(Finite)
-            }
-
-            fn end(self) -> Result<(), RefusedValue> {
-                Ok(())
-            }
-        }
-    )* };
-}
-
-compound_with_names! { SerializeStruct SerializeStructVariant }
-
-impl ser::SerializeMap for Finite {
-    type Ok = ();
-    type Error = RefusedValue;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), RefusedValue> {
-        key.serialize(Finite)
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), RefusedValue> {
-        value.serialize(Finite)
-    }
-
-    fn end(self) -> Result<(), RefusedValue> {
-        Ok(())
-    }
+    SerializeSeq: serialize_element();
+    SerializeTuple: serialize_element();
+    SerializeTupleStruct: serialize_field();
+    SerializeTupleVariant: serialize_field();
+    SerializeMap: serialize_key() serialize_value();
+    SerializeStruct: serialize_field(&'static str);
+    SerializeStructVariant: serialize_field(&'static str);
 }
 
 #[cfg(test)]

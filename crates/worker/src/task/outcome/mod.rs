@@ -140,30 +140,22 @@ impl Outcome {
 
     /// The outcome in one word, for logs and metrics: the status, or the code of a failure.
     pub fn label(&self) -> &str {
-        match self {
-            Self::Completed { status, .. } => status,
-            Self::Failed(error) => error.code().as_str(),
-            Self::Cancelled { .. } => "cancelled",
-        }
+        self.error().map_or(self.as_status(), |error| error.code().as_str())
     }
 }
 
 fn object(data: &impl Serialize) -> Result<Option<Box<RawValue>>, String> {
     let raw = to_json(data).map_err(|problem| format!("the handler's data is not JSON: {problem}"))?;
-    match raw.get().as_bytes().first() {
-        Some(b'{') => Ok(Some(raw)),
-        Some(b'n') => Ok(None),
-        first => {
-            let kind = match first {
-                Some(b'[') => "a list",
-                Some(b'"') => "a string",
-                Some(b't' | b'f') => "a boolean",
-                _ => "a number",
-            };
-            let shown = excerpt(raw.get());
-            Err(format!("the handler's data is {kind}, `{shown}`, expected a JSON object or nothing"))
-        }
-    }
+    let kind = match raw.get().as_bytes()[0] {
+        b'{' => return Ok(Some(raw)),
+        b'n' => return Ok(None),
+        b'[' => "a list",
+        b'"' => "a string",
+        b't' | b'f' => "a boolean",
+        _ => "a number",
+    };
+    let shown = excerpt(raw.get());
+    Err(format!("the handler's data is {kind}, `{shown}`, expected a JSON object or nothing"))
 }
 
 /// A value that a handler can return.

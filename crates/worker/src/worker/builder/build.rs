@@ -9,7 +9,7 @@ use tower_layer::Layer as _;
 
 use super::settings::{Registered, Settings};
 use super::state::{NoState, Offers};
-use crate::capacity::catalogue::Catalogue;
+use crate::capacity::Catalogue;
 use crate::config::WorkerConfig;
 use crate::config::parse::CONCURRENT_TASKS;
 use crate::execution::router::{Route, Router};
