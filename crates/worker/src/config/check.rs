@@ -4,7 +4,6 @@ use rxon::transport::http::{ClientIdentity, InvalidTls, TlsFile, TlsSettings};
 
 use super::option::OptionInfo;
 use super::orchestrators;
-use super::parse::TOKEN;
 use super::problem::{ConfigError, Problem};
 use super::secret::Secret;
 use super::table::{DEFAULTS, OPTIONS, PLACEHOLDER_TOKEN, WorkerConfig};
@@ -73,10 +72,10 @@ impl WorkerConfig {
         problems.extend(in_code.filter_map(|option| self.wrong_in_code(option)));
         problems.extend(self.history.wrong.iter().cloned());
         problems.extend(self.wrong_files());
-        if let Some(missing) = self.missing_key()
-            && problems.iter().all(|problem| problem.variable != missing.variable)
-        {
-            problems.push(missing);
+        for missing in self.missing_partners() {
+            if problems.iter().all(|problem| problem.variable != missing.variable) {
+                problems.push(missing);
+            }
         }
         let unbuilt: Vec<_> = OPTIONS.iter().filter(|option| !option.feature.is_none_or(&is_built)).collect();
         problems.retain(|problem| unbuilt.iter().all(|option| option.variable != problem.variable));
@@ -113,32 +112,29 @@ impl WorkerConfig {
     fn wrong_in_code(&self, option: &OptionInfo) -> Option<Problem> {
         let text = self.exposed_text(option.variable)?;
         let wrong = Self::defaults().assign(option.variable, &text).err()?;
-        Some(option.problem(&text, wrong.detail.as_deref()))
+        Some(option.problem(&text, &wrong))
     }
 
-    fn wrong_files(&self) -> Vec<Problem> {
-        let mut problems: Vec<Problem> =
-            self.tls().check().err().iter().map(|error| self.tls_problem(error)).collect();
-        let (certificate, key) = (&self.tls_cert_path, &self.tls_key_path);
-        problems.extend(self.identity().check().iter().map(|error| self.tls_problem(error)));
-        let missing = match (certificate, key) {
-            (Some(_), None) => Some(("TLS_KEY_PATH", "the key of the certificate in `TLS_CERT_PATH`")),
-            (None, Some(_)) => Some(("TLS_CERT_PATH", "the certificate of the key in `TLS_KEY_PATH`")),
-            _ => None,
-        };
-        problems.extend(missing.map(|(variable, expected)| Problem::new(variable, "", expected)));
-        problems
+    fn wrong_files(&self) -> impl Iterator<Item = Problem> {
+        let faults = self.tls().check().err().into_iter().chain(self.identity().check());
+        faults.map(|error| self.tls_problem(&error))
     }
 
-    /// The problem when one key of the storage is set without the other.
-    fn missing_key(&self) -> Option<Problem> {
+    /// The problems of options that are set without the other of their pair.
+    fn missing_partners(&self) -> impl Iterator<Item = Problem> {
         let is_given = |key: &Option<Secret>| key.as_ref().is_some_and(|key| !key.is_empty());
-        let (variable, expected) = match (is_given(&self.s3_access_key), is_given(&self.s3_secret_key)) {
-            (true, false) => ("S3_SECRET_KEY", "the secret key of `S3_ACCESS_KEY`"),
-            (false, true) => ("S3_ACCESS_KEY", "the access key of `S3_SECRET_KEY`"),
-            _ => return None,
-        };
-        Some(Problem::new(variable, "", expected))
+        let files = (self.tls_cert_path.is_some(), self.tls_key_path.is_some());
+        let certificate = ("TLS_CERT_PATH", "the certificate of the key in `TLS_KEY_PATH`");
+        let key = ("TLS_KEY_PATH", "the key of the certificate in `TLS_CERT_PATH`");
+        let keys = (is_given(&self.s3_access_key), is_given(&self.s3_secret_key));
+        let access = ("S3_ACCESS_KEY", "the access key of `S3_SECRET_KEY`");
+        let secret = ("S3_SECRET_KEY", "the secret key of `S3_ACCESS_KEY`");
+        let missing = [(files, certificate, key), (keys, access, secret)].map(|pair| match pair {
+            ((true, false), _, second) => Some(second),
+            ((false, true), first, _) => Some(first),
+            _ => None,
+        });
+        missing.into_iter().flatten().map(|(variable, expected)| Problem::new(variable, "", expected))
     }
 
     /// The problem with a file of certificates or of a key.
@@ -159,9 +155,4 @@ impl WorkerConfig {
     fn identity(&self) -> ClientIdentity {
         ClientIdentity { cert_path: self.tls_cert_path.clone(), key_path: self.tls_key_path.clone() }
     }
-}
-
-/// The problem with a token that cannot be sent in a header.
-pub(crate) fn wrong_token(variable: &str) -> Problem {
-    Problem::new(variable, "***", TOKEN.text)
 }

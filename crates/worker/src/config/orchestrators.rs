@@ -5,8 +5,8 @@ use rxon::transport::http::{OrchestratorUrl, redacted};
 use serde_json::{Map, Value, json};
 
 use super::parse::{self, Accepts, Parsed, Wrong};
+use super::problem::nearest;
 use super::secret::Secret;
-use super::spelling::nearest;
 use super::value::{OptionValue, Setting};
 
 /// The priority of an entry without one.
@@ -65,7 +65,7 @@ fn entries(text: &str) -> Parsed<Vec<OrchestratorEntry>> {
         Value::Array(items) => items,
         // As the empty list: a template that had nothing to fill in.
         Value::Null => return Ok(Vec::new()),
-        _ => return Err(Wrong::value()),
+        _ => return Err(Wrong::default()),
     };
     let mut entries = Vec::new();
     let mut wrong = Vec::new();
@@ -176,10 +176,6 @@ pub(super) fn unknown_keys(text: &str) -> Vec<String> {
 }
 
 impl Setting for Vec<OrchestratorEntry> {
-    fn exposed_text(&self) -> Option<String> {
-        Some(to_json(self, Secret::expose))
-    }
-
     fn value(&self) -> OptionValue {
         OptionValue::Json(to_json(self, Secret::expose))
     }

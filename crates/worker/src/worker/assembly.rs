@@ -22,8 +22,9 @@ use crate::capacity::disk::Disk;
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};
+use crate::config::parse::TOKEN;
 use crate::config::{
-    ConfigError, MultiOrchestratorMode, OrchestratorEntry, Secret, ShutdownPolls, WorkerConfig, wrong_token,
+    ConfigError, MultiOrchestratorMode, OrchestratorEntry, Problem, Secret, ShutdownPolls, WorkerConfig,
 };
 use crate::delivery::{Delivery, DeliveryCounts, OnIgnored, OutboxSettings};
 use crate::execution::counts::Counts;
@@ -324,7 +325,7 @@ impl Wiring<'_> {
     fn session(&self, index: usize, entry: &OrchestratorEntry) -> Result<Arc<Session>, Error> {
         // The token was checked with everything else.
         let token = Token::new(entry.token.expose())
-            .map_err(|_| ConfigError::new(vec![wrong_token("WORKER_TOKEN")]))?;
+            .map_err(|_| ConfigError::new(vec![Problem::new("WORKER_TOKEN", "***", TOKEN.text)]))?;
         let seal = Seal::new(self.worker_id.clone(), entry.token.expose());
         let log = PeerLog::new(entry.url.to_string().into(), &self.exchanges);
         let connector = match &self.connector {
