@@ -36,12 +36,13 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::capacity::orchestrator_index::OrchestratorIndex;
+use crate::config::WorkerConfig;
 use crate::execution::Cause;
 #[cfg(feature = "s3")]
 use crate::files::Storage;
 use crate::session::{Session, courier};
 use crate::threads::lock;
-use crate::worker::assembly::Assembly;
+use crate::worker::assembly::{Assembly, EndAll};
 use crate::worker::builder::{NoState, Offers, WorkerBuilder};
 
 /// A worker that gets its tasks from a test.
@@ -51,7 +52,8 @@ use crate::worker::builder::{NoState, Offers, WorkerBuilder};
 /// task. Dropping the worker cancels its running tasks.
 #[derive(Debug)]
 pub struct TestWorker {
-    assembly: Assembly,
+    assembly: Arc<Assembly>,
+    _end: EndAll,
     session: Arc<Session>,
     inbox: Arc<Inbox>,
     number: AtomicU64,
@@ -65,13 +67,13 @@ impl TestWorker {
     /// # Panics
     /// If the worker cannot be built or its configuration is wrong, with the reason.
     #[track_caller]
-    pub fn new<S>(builder: WorkerBuilder<S>) -> Self
+    pub fn new<S>(mut builder: WorkerBuilder<S>) -> Self
     where
         S: Clone + Send + Sync + 'static,
         NoState: Offers<S>,
     {
-        let worker = builder.or_defaults().build().unwrap_or_else(|error| panic!("no worker: {error}"));
-        let mut plan = worker.into_plan();
+        builder.config.get_or_insert_with(WorkerConfig::defaults);
+        let mut plan = builder.build().unwrap_or_else(|error| panic!("no worker: {error}")).plan;
         let folder = tempfile::tempdir().expect("a folder for the files of tasks");
         plan.config = plan.config.task_files_dir(folder.path());
         #[cfg(feature = "s3")]
@@ -80,12 +82,19 @@ impl TestWorker {
         }
         let inbox = Arc::new(Inbox::default());
         plan.connector = Some(Arc::new(FakeOrchestrator(inbox.clone())));
-        let assembly = Assembly::new(plan).unwrap_or_else(|error| panic!("no worker: {error}"));
+        let assembly = Arc::new(Assembly::new(plan).unwrap_or_else(|error| panic!("no worker: {error}")));
         // Of several orchestrators, the first one dispatches the tasks.
         let session = assembly.conversations[0].session.clone();
         session.origin.peer.set_registered(Generation::Newer);
         session.orchestrators.registered(0);
-        Self { assembly, session, inbox, number: AtomicU64::new(1), _folder: folder }
+        Self {
+            _end: EndAll(assembly.clone()),
+            assembly,
+            session,
+            inbox,
+            number: AtomicU64::new(1),
+            _folder: folder,
+        }
     }
 
     /// Creates a task, to be [run](TestTask::run).
@@ -154,14 +163,6 @@ impl TestWorker {
     /// The models in the hot cache, in alphabetical order.
     pub fn hot_cache(&self) -> Vec<String> {
         self.assembly.offer.hot_cache.models()
-    }
-}
-
-impl Drop for TestWorker {
-    fn drop(&mut self) {
-        self.assembly.executor.running.cancel_all(&Cause::Shutdown);
-        self.assembly.ends.closing.cancel();
-        self.session.origin.delivery.close();
     }
 }
 

@@ -43,40 +43,40 @@ impl Listening {
     }
 
     /// Forwards every signal. Runs on the control path, so that a busy data path does not delay it.
-    pub(crate) async fn forward(default_action: Arc<AtomicBool>, signals: mpsc::Sender<StopCause>) {
-        let listen =
-            || Ok::<_, io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
-        let (mut terminate, mut interrupt) = match listen() {
-            Ok(both) => both,
-            Err(error) => {
-                tracing::error!(%error, "signals cannot be received: they end the process at once");
-                return;
-            }
-        };
-        take_over(&default_action);
-        let mut seen = 0;
-        loop {
-            let received = tokio::select! {
-                signal = terminate.recv() => signal.map(|()| StopCause::Terminate),
-                signal = interrupt.recv() => signal.map(|()| StopCause::Interrupt),
-            };
-            let Some(cause) = received else {
-                tracing::error!("no further signals can be received: they end the process at once");
-                default_action.store(true, Ordering::SeqCst);
-                return;
-            };
-            seen += 1;
-            if seen == 2 {
-                default_action.store(true, Ordering::SeqCst);
-            }
-            if signals.send(cause).await.is_err() {
-                return;
-            }
-        }
+    pub(crate) fn forward(
+        &self,
+        signals: mpsc::Sender<StopCause>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        forward(self.default_action.clone(), signals)
     }
+}
 
-    pub(crate) fn default_action(&self) -> Arc<AtomicBool> {
-        self.default_action.clone()
+async fn forward(default_action: Arc<AtomicBool>, signals: mpsc::Sender<StopCause>) {
+    let listen = || Ok::<_, io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
+    let (mut terminate, mut interrupt) = match listen() {
+        Ok(both) => both,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be received: they end the process at once");
+            return;
+        }
+    };
+    take_over(&default_action);
+    for number in 1.. {
+        let received = tokio::select! {
+            signal = terminate.recv() => signal.map(|()| StopCause::Terminate),
+            signal = interrupt.recv() => signal.map(|()| StopCause::Interrupt),
+        };
+        let Some(cause) = received else {
+            tracing::error!("no further signals can be received: they end the process at once");
+            default_action.store(true, Ordering::SeqCst);
+            return;
+        };
+        if number == 2 {
+            default_action.store(true, Ordering::SeqCst);
+        }
+        if signals.send(cause).await.is_err() {
+            return;
+        }
     }
 }
 
@@ -105,18 +105,19 @@ mod tests {
     #[tokio::test]
     async fn signals_have_their_default_action_before_and_after_they_can_be_received() {
         let listening = Listening::begin().expect("installed");
-        let default_action = listening.default_action();
+        let default_action = listening.default_action.clone();
         let is_default = || default_action.load(Ordering::SeqCst);
         assert!(is_default(), "they cannot be received yet");
         let (sender, _receiver) = mpsc::channel(4);
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(Listening::forward(default_action.clone(), sender.clone()));
+        let late = listening.forward(sender.clone());
+        tasks.spawn(listening.forward(sender));
         while is_default() {
             tokio::task::yield_now().await;
         }
         drop(listening);
         assert!(is_default());
-        tasks.spawn(Listening::forward(default_action.clone(), sender));
+        tasks.spawn(late);
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
