@@ -34,6 +34,7 @@ use rxon::transport::{
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::config::WorkerConfig;
@@ -41,7 +42,7 @@ use crate::execution::Cause;
 #[cfg(feature = "s3")]
 use crate::files::Storage;
 use crate::session::{Session, courier};
-use crate::threads::lock;
+use crate::threads::{lock, until};
 use crate::worker::assembly::{Assembly, EndAll};
 use crate::worker::builder::{NoState, Offers, WorkerBuilder};
 
@@ -229,10 +230,7 @@ impl TestTask<'_> {
             }
         };
         let cancel = async {
-            match cancel_after {
-                Some(time) => tokio::time::sleep(time).await,
-                None => std::future::pending().await,
-            }
+            until(cancel_after.map(|time| Instant::now() + time)).await;
             executor.running.cancel(0, &id, &Cause::Command);
             std::future::pending::<()>().await;
         };
@@ -334,10 +332,8 @@ impl Inbox {
     /// Takes out the events of a task.
     fn events_of(&self, task_id: &str) -> Vec<(String, Value)> {
         let mut events = lock(&self.events);
-        let all = std::mem::take(&mut *events);
-        let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(of, _, _)| of == task_id);
-        *events = others;
-        own.into_iter().map(|(_, event_type, payload)| (event_type, payload)).collect()
+        let own = events.extract_if(.., |(of, _, _)| of == task_id);
+        own.map(|(_, event_type, payload)| (event_type, payload)).collect()
     }
 }
 

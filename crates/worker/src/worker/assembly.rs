@@ -13,7 +13,7 @@ use rxon::secrets::Secrets;
 use rxon::signing::Seal;
 use rxon::transport::Connector;
 use rxon::transport::http::{HttpConnector, HttpSettings, Token};
-use rxon::{TaskName, WorkerId};
+use rxon::{TaskId, TaskName, WorkerId};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -50,6 +50,7 @@ use crate::threads::blocking::BlockingThreads;
 use crate::worker::error::Error;
 use crate::worker::handle::HandleState;
 use crate::worker::hooks::Hooks;
+use crate::worker::shutdown::{StopCause, Stopped};
 
 /// The parts of a worker before they are assembled.
 #[derive(Debug)]
@@ -199,6 +200,13 @@ impl Assembly {
         Ok(Self { offer, executor, changes, commands, conversations, senders, ends, health, settings })
     }
 
+    /// The end of the worker, with the results that were not acknowledged.
+    pub(crate) fn stopped(&self, cause: StopCause, cancelled: Vec<TaskId>) -> Stopped {
+        let left_over = self.deliveries().map(|delivery| delivery.left_over());
+        let (lost, kept): (Vec<_>, Vec<_>) = left_over.unzip();
+        Stopped { cause, cancelled, unacknowledged: lost.concat(), kept: kept.concat() }
+    }
+
     pub(crate) fn origins(&self) -> impl Iterator<Item = &Arc<Origin>> {
         self.conversations.iter().map(|parts| &parts.session.origin)
     }
@@ -338,7 +346,7 @@ fn run_settings(config: &WorkerConfig) -> RunSettings {
     }
 }
 
-/// What all sessions share.
+/// The parts that all sessions share.
 struct Wiring<'a> {
     config: &'a WorkerConfig,
     secrets: Arc<Secrets>,

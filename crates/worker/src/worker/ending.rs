@@ -30,30 +30,23 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    /// Waits for signals, and ends the worker as they ask. None when the worker was dropped instead.
-    pub(crate) async fn run(self, mut signals: mpsc::Receiver<StopCause>) -> Option<Stopped> {
-        tokio::select! {
-            () = self.assembly.ends.closing.cancelled() => None,
-            stopped = self.end(&mut signals) => Some(stopped),
-        }
-    }
-
-    async fn end(&self, signals: &mut mpsc::Receiver<StopCause>) -> Stopped {
-        let mut shutdown = Shutdown::new();
+    /// Waits for signals, and ends the worker as they ask.
+    pub(crate) async fn run(self, mut signals: mpsc::Receiver<StopCause>) -> Stopped {
+        let mut shutdown = Shutdown::default();
         let mut limit: Option<Instant> = None;
         let mut cancelled = Vec::new();
-        while shutdown.phase() != Phase::Closed {
+        while shutdown.phase != Phase::Closed {
             let event = tokio::select! {
                 biased;
                 Some(cause) = signals.recv() => Event::Signal(cause),
-                () = self.all_done(shutdown.phase()) => Event::AllDone,
+                () = self.all_done(shutdown.phase) => Event::AllDone,
                 () = until(limit) => Event::Limit { work_left: self.work_left() },
             };
             match shutdown.on_event(event) {
                 Action::StopAsking => {
                     let timeout = self.assembly.settings.shutdown_timeout.max(MIN_DRAIN);
                     limit = Some(Instant::now() + timeout);
-                    self.stop_asking(shutdown.cause().unwrap_or(StopCause::Asked));
+                    self.stop_asking(shutdown.cause.unwrap_or(StopCause::Asked));
                 }
                 Action::Cancel => {
                     limit = Some(Instant::now() + CANCEL_LIMIT);
@@ -62,18 +55,7 @@ impl Ending {
                 Action::Close | Action::Nothing => {}
             }
         }
-        let mut stopped = Stopped {
-            cause: shutdown.cause().unwrap_or(StopCause::Asked),
-            cancelled,
-            unacknowledged: Vec::new(),
-            kept: Vec::new(),
-        };
-        for delivery in self.assembly.deliveries() {
-            let (lost, kept) = delivery.left_over();
-            stopped.unacknowledged.extend(lost);
-            stopped.kept.extend(kept);
-        }
-        stopped
+        self.assembly.stopped(shutdown.cause.unwrap_or(StopCause::Asked), cancelled)
     }
 
     /// Phase 1: starts no further poll, and tells the orchestrators.

@@ -108,15 +108,7 @@ pub enum Error {
 impl Error {
     /// 2 for faults that the user has to fix before the next start, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
-        match self {
-            Self::Build(_) | Self::Config(_) => 2,
-            Self::HealthServer { .. }
-            | Self::Startup(_)
-            | Self::Outbox { .. }
-            | Self::ControlThread(_)
-            | Self::ControlThreadDied
-            | Self::Signals(_) => 1,
-        }
+        if matches!(self, Self::Build(_) | Self::Config(_)) { 2 } else { 1 }
     }
 }
 

@@ -54,8 +54,7 @@ pub(crate) async fn run(
         spool = prepared => spool?,
         Some(cause) = signals.recv() => {
             tracing::info!(%cause, "the worker ends before its start-up hooks have");
-            let kept = assembly.deliveries().flat_map(|delivery| delivery.left_over().1).collect();
-            return Ok(Stopped { cause, cancelled: Vec::new(), unacknowledged: Vec::new(), kept });
+            return Ok(assembly.stopped(cause, Vec::new()));
         }
         () = &mut from_handles => unreachable!("nothing is closing yet"),
     };
@@ -75,10 +74,9 @@ pub(crate) async fn run(
     let pollers = TaskTracker::new();
     let ending = Ending { assembly: assembly.clone(), pollers: pollers.clone() };
     let (tell, ended) = oneshot::channel();
-    control.push(Box::pin(async move {
-        let stopped = ending.run(signals).await;
+    control.push(until_closing(closing, async move {
         // The receiver is gone when the worker was dropped.
-        let _ = tell.send(stopped);
+        let _ = tell.send(ending.run(signals).await);
     }));
     let (beat, watch) = pulse::pair(assembly.health.pulse.clone(), executor.running.clone(), closing.clone());
     control.push(Box::pin(watch));
@@ -101,7 +99,7 @@ pub(crate) async fn run(
     close_files(&assembly, spool).await;
     let left = assembly.settings.shutdown_timeout.saturating_sub(assembly.ends.drained_for());
     hooks.shut_down(left.max(MIN_HOOK_TIME)).await;
-    let stopped = ended.ok().flatten().ok_or(Error::ControlThreadDied)?;
+    let stopped = ended.map_err(|_| Error::ControlThreadDied)?;
     log_end(&stopped);
     Ok(stopped)
 }
