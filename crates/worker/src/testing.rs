@@ -230,7 +230,7 @@ impl TestTask<'_> {
             }
         };
         let cancel = async {
-            until(cancel_after.map(|time| Instant::now() + time)).await;
+            until(cancel_after.and_then(|time| Instant::now().checked_add(time))).await;
             executor.running.cancel(0, &id, &Cause::Command);
             std::future::pending::<()>().await;
         };

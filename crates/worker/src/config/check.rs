@@ -3,7 +3,7 @@
 use rxon::transport::http::{ClientIdentity, InvalidTls, TlsFile, TlsSettings};
 
 use super::option::OptionInfo;
-use super::orchestrators;
+use super::orchestrators::{self, OrchestratorEntry};
 use super::problem::{ConfigError, Problem};
 use super::secret::Secret;
 use super::table::{DEFAULTS, OPTIONS, PLACEHOLDER_TOKEN, WorkerConfig};
@@ -20,12 +20,11 @@ impl WorkerConfig {
     /// Doubtful values, which do not keep the worker from starting: a sentence for each.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.history.unknown.clone();
-        let ignored = self.history.ignored.iter();
-        let ignored = ignored.filter(|problem| !self.is_set_in_code(&problem.variable));
-        warnings.extend(
-            ignored
-                .map(|problem| format!("`{}` is ignored, expected {}", problem.variable, problem.expected)),
-        );
+        for Problem { variable, expected, .. } in &self.history.ignored {
+            if !self.is_set_in_code(variable) {
+                warnings.push(format!("`{variable}` is ignored, expected {expected}"));
+            }
+        }
         if let Some(text) = self.history.environment.get("ORCHESTRATORS_CONFIG")
             && !self.is_set_in_code("ORCHESTRATORS_CONFIG")
         {
@@ -40,18 +39,16 @@ impl WorkerConfig {
             );
         }
         // A token that was set to a wrong value has a problem that says more.
-        let wrong = |variable| self.history.problems.iter().any(|problem| problem.variable == variable);
         let variables = ["WORKER_TOKEN", "WORKER_INDIVIDUAL_TOKEN", "ORCHESTRATORS_CONFIG"];
-        let is_given = variables.into_iter().any(wrong);
-        let orchestrators = self.orchestrators();
-        let placeholders =
-            orchestrators.iter().filter(|entry| !is_given && entry.token.expose() == PLACEHOLDER_TOKEN);
-        warnings.extend(placeholders.map(|entry| {
-            format!(
-                "the token for {} is the placeholder `{PLACEHOLDER_TOKEN}`: set `WORKER_TOKEN`",
-                entry.url
-            )
-        }));
+        let has_problem =
+            self.history.problems.iter().any(|wrong| variables.contains(&wrong.variable.as_str()));
+        for OrchestratorEntry { url, token, .. } in self.orchestrators() {
+            if !has_problem && token.expose() == PLACEHOLDER_TOKEN {
+                warnings.push(format!(
+                    "the token for {url} is the placeholder `{PLACEHOLDER_TOKEN}`: set `WORKER_TOKEN`"
+                ));
+            }
+        }
         warnings
     }
 
@@ -84,28 +81,22 @@ impl WorkerConfig {
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::new(problems)) }
     }
 
-    /// The problem with an option that is set although this program was built without its feature.
+    /// The problem with an option that is set although this program was built without its feature. Its default, set in
+    /// code, is not a problem.
     fn set_but_unbuilt(&self, option: &OptionInfo) -> Option<Problem> {
-        let shown = self.shown_if_set(option)?;
-        let feature = option.feature?;
+        let (variable, feature) = (option.variable, option.feature?);
+        let wrong = self.history.wrong.iter().find(|problem| problem.variable == variable);
+        let shown = if let Some(wrong) = wrong {
+            wrong.value.clone()
+        } else if self.is_set_in_code(variable) {
+            let text = self.exposed_text(variable).filter(|_| !self.agrees(&DEFAULTS, variable));
+            option.visibility.shown(&text?)
+        } else {
+            option.visibility.shown(self.history.environment.get(variable)?.expose())
+        };
         let expected =
             format!("no value: this program was built without the feature `{feature}` of avtomatika-worker");
-        Some(Problem::new(option.variable, shown, expected))
-    }
-
-    /// The value of an option, right or wrong, as it may be shown. None where the option is not set, or to its default in
-    /// code.
-    fn shown_if_set(&self, option: &OptionInfo) -> Option<String> {
-        let variable = option.variable;
-        if let Some(wrong) = self.history.wrong.iter().find(|problem| problem.variable == variable) {
-            return Some(wrong.value.clone());
-        }
-        let text = if self.is_set_in_code(variable) {
-            self.exposed_text(variable).filter(|_| !self.agrees(&DEFAULTS, variable))
-        } else {
-            self.history.environment.get(variable).map(|text| text.expose().to_owned())
-        };
-        text.map(|text| option.visibility.shown(&text))
+        Some(Problem::new(variable, shown, expected))
     }
 
     /// The problem with a value that was set in code and that the variable would not accept.
@@ -116,8 +107,8 @@ impl WorkerConfig {
     }
 
     fn wrong_files(&self) -> impl Iterator<Item = Problem> {
-        let faults = self.tls().check().err().into_iter().chain(self.identity().check());
-        faults.map(|error| self.tls_problem(&error))
+        let tls = self.tls();
+        tls.check().err().into_iter().chain(tls.identity.check()).map(|error| self.tls_problem(&error))
     }
 
     /// The problems of options that are set without the other of their pair.
@@ -149,10 +140,8 @@ impl WorkerConfig {
     }
 
     pub(crate) fn tls(&self) -> TlsSettings {
-        TlsSettings { ca_path: self.tls_ca_path.clone(), identity: self.identity() }
-    }
-
-    fn identity(&self) -> ClientIdentity {
-        ClientIdentity { cert_path: self.tls_cert_path.clone(), key_path: self.tls_key_path.clone() }
+        let identity =
+            ClientIdentity { cert_path: self.tls_cert_path.clone(), key_path: self.tls_key_path.clone() };
+        TlsSettings { ca_path: self.tls_ca_path.clone(), identity }
     }
 }

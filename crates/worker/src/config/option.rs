@@ -141,7 +141,7 @@ macro_rules! options {
                 }
             }
 
-            fn setting(&self, variable: &str) -> Option<&dyn Setting> {
+            pub(super) fn setting(&self, variable: &str) -> Option<&dyn Setting> {
                 match variable {
                     $($($variable => Some(&self.$field),)*)*
                     _ => None,
@@ -152,11 +152,6 @@ macro_rules! options {
             /// value.
             pub(super) fn exposed_text(&self, variable: &str) -> Option<String> {
                 self.get(variable)?.into_text()
-            }
-
-            /// The value of an option as it may be shown. None where it has no value.
-            pub(super) fn shown(&self, variable: &str) -> Option<String> {
-                self.setting(variable)?.shown()
             }
 
             /// The value of an option by the name of its variable, in the simplest type that can hold it. None when

@@ -133,8 +133,11 @@ impl Assembly {
         }
         let mut metrics = Metrics::default();
         let files = Arc::new(Files::new(files_settings(&config), storage, metrics.traffic()));
-        let (counts, exchanges, results) = Default::default();
-        register(&mut metrics, &counts, &exchanges, &results);
+        let counts = Counts::default();
+        let (exchanges, results) = (PeerCounts::default(), DeliveryCounts::default());
+        counts.register(metrics.registry());
+        exchanges.register(metrics.registry());
+        results.register(metrics.registry());
         let mode = config.multi_orchestrator_mode;
         let limits: Vec<_> = settings.limits.into_values().collect();
         let slots = Slots::new(config.max_concurrent_tasks, &limits, turns(mode, &entries));
@@ -152,19 +155,8 @@ impl Assembly {
             reporting: config.worker_capacity_reporting,
             draining: false.into(),
         });
-        let key = config.orchestrator_secret_key.as_ref().map(Secret::expose);
-        let executor = Arc::new(Executor {
-            settings: execution_settings(&config, worker_id.clone()),
-            running: Arc::default(),
-            tasks: TaskTracker::new(),
-            threads: Arc::new(BlockingThreads::new(config.max_concurrent_tasks)),
-            files,
-            hot_cache: handle_state.hot_cache.clone(),
-            changes: changes.clone(),
-            counts,
-            trust: Trust::new(key, config.require_task_signature),
-            router: plan.router,
-        });
+        let executor =
+            executor(&config, worker_id.clone(), plan.router, files, &offer, changes.clone(), counts);
         let names = entries.iter().map(|entry| entry.url.to_string()).collect();
         let (ends, senders) = (Ends::default(), TaskTracker::new());
         let commands = Arc::new(Commands::new(settings.on_command));
@@ -232,19 +224,33 @@ impl Drop for EndAll {
     }
 }
 
-fn register(metrics: &mut Metrics, counts: &Counts, exchanges: &PeerCounts, results: &DeliveryCounts) {
-    counts.register(metrics.registry());
-    exchanges.register(metrics.registry());
-    results.register(metrics.registry());
-}
-
-fn execution_settings(config: &WorkerConfig, worker_id: WorkerId) -> ExecutionSettings {
-    ExecutionSettings {
-        worker_id,
-        time_limit: config.worker_task_timeout,
-        strict_events: config.strict_event_validation,
-        websockets: config.worker_enable_websockets,
-    }
+fn executor(
+    config: &WorkerConfig,
+    worker_id: WorkerId,
+    router: Router,
+    files: Arc<Files>,
+    offer: &Offer,
+    changes: Arc<HeartbeatTrigger>,
+    counts: Counts,
+) -> Arc<Executor> {
+    let key = config.orchestrator_secret_key.as_ref().map(Secret::expose);
+    Arc::new(Executor {
+        settings: ExecutionSettings {
+            worker_id,
+            time_limit: config.worker_task_timeout,
+            strict_events: config.strict_event_validation,
+            websockets: config.worker_enable_websockets,
+        },
+        running: Arc::default(),
+        tasks: TaskTracker::new(),
+        threads: Arc::new(BlockingThreads::new(config.max_concurrent_tasks)),
+        files,
+        hot_cache: offer.hot_cache.clone(),
+        changes,
+        counts,
+        trust: Trust::new(key, config.require_task_signature),
+        router,
+    })
 }
 
 /// The order in which orchestrators get slots when slots are few.

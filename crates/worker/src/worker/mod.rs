@@ -114,6 +114,6 @@ impl Worker {
         let failed = |source| Error::HealthServer { address: address.to_string(), source };
         let listener = with_health.then(|| health::bind(address).map_err(failed)).transpose()?;
         let listening = with_signals.then(Listening::begin).transpose().map_err(Error::Signals)?;
-        run::run(assembly, hooks, handle_state, listening.as_ref(), listener).await
+        run::run(assembly, hooks, handle_state, listening, listener).await
     }
 }

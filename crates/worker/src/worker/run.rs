@@ -20,7 +20,7 @@ use crate::worker::error::Error;
 use crate::worker::handle::HandleState;
 use crate::worker::hooks::Hooks;
 use crate::worker::shutdown::Stopped;
-use crate::worker::signals::Listening;
+use crate::worker::signals::{self, Listening};
 
 /// Shutdown hooks may take at least this long, however much of the shutdown timeout is used up.
 const MIN_HOOK_TIME: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ pub(crate) async fn run(
     assembly: Assembly,
     mut hooks: Hooks,
     handle_state: Arc<HandleState>,
-    listening: Option<&Listening>,
+    listening: Option<Listening>,
     listener: Option<TcpListener>,
 ) -> Result<Stopped, Error> {
     let assembly = Arc::new(assembly);
@@ -42,7 +42,7 @@ pub(crate) async fn run(
     let guard = EndAll(assembly.clone());
     let closing = &assembly.ends.closing;
     let (sender, mut signals) = mpsc::channel(4);
-    let from_process = listening.map(|listening| listening.forward(sender.clone()));
+    let from_process = listening.is_some().then(|| signals::forward(sender.clone()));
     let mut from_handles = until_closing(closing, async move { match handle_state.forward(sender).await {} });
     let prepared = async {
         let spool = open_spool(&assembly).await?;

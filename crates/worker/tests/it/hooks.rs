@@ -119,9 +119,9 @@ async fn hooks_that_hang_hold_no_end_up() {
 #[tokio::test]
 async fn a_handle_ends_start_up_hooks_that_hang() {
     let orchestrator = ScriptedOrchestrator::start().await;
-    let (begin, began) = tokio::sync::oneshot::channel::<()>();
+    let (sender, began) = tokio::sync::oneshot::channel::<()>();
     let builder = tasks().on_startup(async move || {
-        begin.send(()).expect("the test waits");
+        sender.send(()).expect("the test waits");
         std::future::pending::<Result<(), std::io::Error>>().await
     });
     let worker = builder.config(config(&orchestrator.url(), &[])).build().expect("a worker");
