@@ -32,11 +32,14 @@ use rxon::text::excerpt;
 use rxon::transport::http::Proxies;
 
 use self::parse::Wrong;
-use self::problem::{is_near, nearest};
+use self::problem::nearest;
 use self::table::{DEFAULTS, find};
 
 /// The beginning of variables that hold further capabilities.
 const EXTRA_PREFIX: &str = "WORKER_EXTRA_";
+
+/// A name with at most this many slips is taken for a misspelling of an option's.
+const MAX_SLIPS: usize = 4;
 
 /// Variables of the AWS tools that hold secrets.
 const AWS_KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
@@ -45,7 +48,7 @@ impl WorkerConfig {
     /// Reads the environment. Never fails: wrong variables are reported by [`check`](Self::check), and by the worker
     /// when it is run.
     pub fn from_env() -> Self {
-        // Of a variable that is not UTF-8 the readable part is kept, so that the error can name it.
+        // The readable part of a variable that is not UTF-8 is kept, so that the error can name it.
         Self::from_variables(
             std::env::vars_os().map(|(name, value)| {
                 (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
@@ -211,7 +214,7 @@ fn json_or_text(text: &str) -> serde_json::Value {
 fn unknown(name: &str) -> String {
     let nearest = nearest_option(name);
     let name = excerpt(name);
-    if is_near(nearest, &name) {
+    if strsim::levenshtein(nearest, &name) <= MAX_SLIPS {
         format!("unknown variable `{name}`; did you mean `{nearest}`?")
     } else {
         format!("unknown variable `{name}`")

@@ -128,7 +128,7 @@ fn not_a_number(value: &Value, key: &str, expected: &str) -> String {
     }
 }
 
-/// The faults of entries with the same address: that orchestrator would see two workers with one name.
+/// The faults of entries with the same address: their orchestrator would see two workers with one name.
 fn duplicates(entries: &[(usize, OrchestratorEntry)]) -> impl Iterator<Item = String> {
     entries.iter().enumerate().filter_map(|(position, (index, entry))| {
         let mut earlier = entries[..position].iter();

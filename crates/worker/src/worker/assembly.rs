@@ -208,7 +208,7 @@ impl Assembly {
     }
 }
 
-/// Ends everything when it is dropped.
+/// Ends the worker's tasks, polls and connections when it is dropped.
 #[derive(Debug)]
 pub(crate) struct EndAll(pub(crate) Arc<Assembly>);
 
@@ -368,7 +368,7 @@ struct Wiring<'a> {
 }
 
 impl Wiring<'_> {
-    /// The session with one orchestrator, of which nothing runs yet. `index` is its place among them.
+    /// Makes the session with one orchestrator; nothing of it runs yet. `index` is its place among them.
     fn session(&self, index: usize, entry: &OrchestratorEntry) -> Result<Arc<Session>, Error> {
         // The token was checked with everything else.
         let token = Token::new(entry.token.expose())

@@ -5,7 +5,7 @@
 //! | running | first signal | draining | *stop asking*: no further polls, orchestrators are told |
 //! | draining | all done | closed | *close* |
 //! | draining | limit reached, only polls open | closed | *close* |
-//! | draining | limit reached, or second signal | cancelling | *cancel*: tasks are told to stop, results sent once |
+//! | draining | limit reached, or second signal | cancelling | *cancel*: tasks are told to stop, results are sent once |
 //! | cancelling | all reported, or limit of this phase reached | closed | *close* |
 //!
 //! The third signal has its default action: see `signals`.
