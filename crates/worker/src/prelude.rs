@@ -10,6 +10,5 @@ pub use crate::task::handler::blocking;
 pub use crate::task::middleware::Next;
 pub use crate::task::outcome::{Json, Outcome, TaskError};
 pub use crate::worker::Worker;
-pub use crate::worker::error::BuildError;
-pub use crate::worker::exit::Exit;
+pub use crate::worker::error::{BuildError, Exit};
 pub use crate::worker::task_options::TaskOptions;

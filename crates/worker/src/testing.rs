@@ -34,14 +34,16 @@ use rxon::transport::{
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::capacity::orchestrator_index::OrchestratorIndex;
+use crate::config::WorkerConfig;
 use crate::execution::Cause;
 #[cfg(feature = "s3")]
 use crate::files::Storage;
 use crate::session::{Session, courier};
-use crate::threads::lock;
-use crate::worker::assembly::Assembly;
+use crate::threads::{lock, until};
+use crate::worker::assembly::{Assembly, EndAll};
 use crate::worker::builder::{NoState, Offers, WorkerBuilder};
 
 /// A worker that gets its tasks from a test.
@@ -51,7 +53,8 @@ use crate::worker::builder::{NoState, Offers, WorkerBuilder};
 /// task. Dropping the worker cancels its running tasks.
 #[derive(Debug)]
 pub struct TestWorker {
-    assembly: Assembly,
+    assembly: Arc<Assembly>,
+    _end: EndAll,
     session: Arc<Session>,
     inbox: Arc<Inbox>,
     number: AtomicU64,
@@ -65,13 +68,13 @@ impl TestWorker {
     /// # Panics
     /// If the worker cannot be built or its configuration is wrong, with the reason.
     #[track_caller]
-    pub fn new<S>(builder: WorkerBuilder<S>) -> Self
+    pub fn new<S>(mut builder: WorkerBuilder<S>) -> Self
     where
         S: Clone + Send + Sync + 'static,
         NoState: Offers<S>,
     {
-        let worker = builder.or_defaults().build().unwrap_or_else(|error| panic!("no worker: {error}"));
-        let mut plan = worker.into_plan();
+        builder.config.get_or_insert_with(WorkerConfig::defaults);
+        let mut plan = builder.build().unwrap_or_else(|error| panic!("no worker: {error}")).plan;
         let folder = tempfile::tempdir().expect("a folder for the files of tasks");
         plan.config = plan.config.task_files_dir(folder.path());
         #[cfg(feature = "s3")]
@@ -80,12 +83,19 @@ impl TestWorker {
         }
         let inbox = Arc::new(Inbox::default());
         plan.connector = Some(Arc::new(FakeOrchestrator(inbox.clone())));
-        let assembly = Assembly::new(plan).unwrap_or_else(|error| panic!("no worker: {error}"));
+        let assembly = Arc::new(Assembly::new(plan).unwrap_or_else(|error| panic!("no worker: {error}")));
         // Of several orchestrators, the first one dispatches the tasks.
         let session = assembly.conversations[0].session.clone();
         session.origin.peer.set_registered(Generation::Newer);
         session.orchestrators.registered(0);
-        Self { assembly, session, inbox, number: AtomicU64::new(1), _folder: folder }
+        Self {
+            _end: EndAll(assembly.clone()),
+            assembly,
+            session,
+            inbox,
+            number: AtomicU64::new(1),
+            _folder: folder,
+        }
     }
 
     /// Creates a task, to be [run](TestTask::run).
@@ -157,14 +167,6 @@ impl TestWorker {
     }
 }
 
-impl Drop for TestWorker {
-    fn drop(&mut self) {
-        self.assembly.executor.running.cancel_all(&Cause::Shutdown);
-        self.assembly.ends.closing.cancel();
-        self.session.origin.delivery.close();
-    }
-}
-
 /// A task, to be run.
 #[derive(Debug)]
 #[must_use = "a task does nothing until it is run"]
@@ -228,10 +230,7 @@ impl TestTask<'_> {
             }
         };
         let cancel = async {
-            match cancel_after {
-                Some(time) => tokio::time::sleep(time).await,
-                None => std::future::pending().await,
-            }
+            until(cancel_after.and_then(|time| Instant::now().checked_add(time))).await;
             executor.running.cancel(0, &id, &Cause::Command);
             std::future::pending::<()>().await;
         };
@@ -333,10 +332,8 @@ impl Inbox {
     /// Takes out the events of a task.
     fn events_of(&self, task_id: &str) -> Vec<(String, Value)> {
         let mut events = lock(&self.events);
-        let all = std::mem::take(&mut *events);
-        let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(of, _, _)| of == task_id);
-        *events = others;
-        own.into_iter().map(|(_, event_type, payload)| (event_type, payload)).collect()
+        let own = events.extract_if(.., |(of, _, _)| of == task_id);
+        own.map(|(_, event_type, payload)| (event_type, payload)).collect()
     }
 }
 

@@ -3,8 +3,7 @@
 use rxon::transport::http::{ClientIdentity, InvalidTls, TlsFile, TlsSettings};
 
 use super::option::OptionInfo;
-use super::orchestrators;
-use super::parse::TOKEN;
+use super::orchestrators::{self, OrchestratorEntry};
 use super::problem::{ConfigError, Problem};
 use super::secret::Secret;
 use super::table::{DEFAULTS, OPTIONS, PLACEHOLDER_TOKEN, WorkerConfig};
@@ -21,12 +20,11 @@ impl WorkerConfig {
     /// Doubtful values, which do not keep the worker from starting: a sentence for each.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.history.unknown.clone();
-        let ignored = self.history.ignored.iter();
-        let ignored = ignored.filter(|problem| !self.is_set_in_code(&problem.variable));
-        warnings.extend(
-            ignored
-                .map(|problem| format!("`{}` is ignored, expected {}", problem.variable, problem.expected)),
-        );
+        for Problem { variable, expected, .. } in &self.history.ignored {
+            if !self.is_set_in_code(variable) {
+                warnings.push(format!("`{variable}` is ignored, expected {expected}"));
+            }
+        }
         if let Some(text) = self.history.environment.get("ORCHESTRATORS_CONFIG")
             && !self.is_set_in_code("ORCHESTRATORS_CONFIG")
         {
@@ -41,18 +39,16 @@ impl WorkerConfig {
             );
         }
         // A token that was set to a wrong value has a problem that says more.
-        let wrong = |variable| self.history.problems.iter().any(|problem| problem.variable == variable);
         let variables = ["WORKER_TOKEN", "WORKER_INDIVIDUAL_TOKEN", "ORCHESTRATORS_CONFIG"];
-        let is_given = variables.into_iter().any(wrong);
-        let orchestrators = self.orchestrators();
-        let placeholders =
-            orchestrators.iter().filter(|entry| !is_given && entry.token.expose() == PLACEHOLDER_TOKEN);
-        warnings.extend(placeholders.map(|entry| {
-            format!(
-                "the token for {} is the placeholder `{PLACEHOLDER_TOKEN}`: set `WORKER_TOKEN`",
-                entry.url
-            )
-        }));
+        let has_problem =
+            self.history.problems.iter().any(|wrong| variables.contains(&wrong.variable.as_str()));
+        for OrchestratorEntry { url, token, .. } in self.orchestrators() {
+            if !has_problem && token.expose() == PLACEHOLDER_TOKEN {
+                warnings.push(format!(
+                    "the token for {url} is the placeholder `{PLACEHOLDER_TOKEN}`: set `WORKER_TOKEN`"
+                ));
+            }
+        }
         warnings
     }
 
@@ -73,10 +69,10 @@ impl WorkerConfig {
         problems.extend(in_code.filter_map(|option| self.wrong_in_code(option)));
         problems.extend(self.history.wrong.iter().cloned());
         problems.extend(self.wrong_files());
-        if let Some(missing) = self.missing_key()
-            && problems.iter().all(|problem| problem.variable != missing.variable)
-        {
-            problems.push(missing);
+        for missing in self.missing_partners() {
+            if problems.iter().all(|problem| problem.variable != missing.variable) {
+                problems.push(missing);
+            }
         }
         let unbuilt: Vec<_> = OPTIONS.iter().filter(|option| !option.feature.is_none_or(&is_built)).collect();
         problems.retain(|problem| unbuilt.iter().all(|option| option.variable != problem.variable));
@@ -85,60 +81,51 @@ impl WorkerConfig {
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::new(problems)) }
     }
 
-    /// The problem with an option that is set although this program was built without its feature.
+    /// The problem with an option that is set although this program was built without its feature. Its default, set in
+    /// code, is not a problem.
     fn set_but_unbuilt(&self, option: &OptionInfo) -> Option<Problem> {
-        let shown = self.shown_if_set(option)?;
-        let feature = option.feature?;
+        let (variable, feature) = (option.variable, option.feature?);
+        let wrong = self.history.wrong.iter().find(|problem| problem.variable == variable);
+        let shown = if let Some(wrong) = wrong {
+            wrong.value.clone()
+        } else if self.is_set_in_code(variable) {
+            let text = self.exposed_text(variable).filter(|_| !self.agrees(&DEFAULTS, variable));
+            option.visibility.shown(&text?)
+        } else {
+            option.visibility.shown(self.history.environment.get(variable)?.expose())
+        };
         let expected =
             format!("no value: this program was built without the feature `{feature}` of avtomatika-worker");
-        Some(Problem::new(option.variable, shown, expected))
-    }
-
-    /// The value of an option, right or wrong, as it may be shown. None where the option is not set, or to its default in
-    /// code.
-    fn shown_if_set(&self, option: &OptionInfo) -> Option<String> {
-        let variable = option.variable;
-        if let Some(wrong) = self.history.wrong.iter().find(|problem| problem.variable == variable) {
-            return Some(wrong.value.clone());
-        }
-        let text = if self.is_set_in_code(variable) {
-            self.exposed_text(variable).filter(|_| !self.agrees(&DEFAULTS, variable))
-        } else {
-            self.history.environment.get(variable).map(|text| text.expose().to_owned())
-        };
-        text.map(|text| option.visibility.shown(&text))
+        Some(Problem::new(variable, shown, expected))
     }
 
     /// The problem with a value that was set in code and that the variable would not accept.
     fn wrong_in_code(&self, option: &OptionInfo) -> Option<Problem> {
         let text = self.exposed_text(option.variable)?;
         let wrong = Self::defaults().assign(option.variable, &text).err()?;
-        Some(option.problem(&text, wrong.detail.as_deref()))
+        Some(option.problem(&text, &wrong))
     }
 
-    fn wrong_files(&self) -> Vec<Problem> {
-        let mut problems: Vec<Problem> =
-            self.tls().check().err().iter().map(|error| self.tls_problem(error)).collect();
-        let (certificate, key) = (&self.tls_cert_path, &self.tls_key_path);
-        problems.extend(self.identity().check().iter().map(|error| self.tls_problem(error)));
-        let missing = match (certificate, key) {
-            (Some(_), None) => Some(("TLS_KEY_PATH", "the key of the certificate in `TLS_CERT_PATH`")),
-            (None, Some(_)) => Some(("TLS_CERT_PATH", "the certificate of the key in `TLS_KEY_PATH`")),
-            _ => None,
-        };
-        problems.extend(missing.map(|(variable, expected)| Problem::new(variable, "", expected)));
-        problems
+    fn wrong_files(&self) -> impl Iterator<Item = Problem> {
+        let tls = self.tls();
+        tls.check().err().into_iter().chain(tls.identity.check()).map(|error| self.tls_problem(&error))
     }
 
-    /// The problem when one key of the storage is set without the other.
-    fn missing_key(&self) -> Option<Problem> {
+    /// The problems of options that are set without the other of their pair.
+    fn missing_partners(&self) -> impl Iterator<Item = Problem> {
         let is_given = |key: &Option<Secret>| key.as_ref().is_some_and(|key| !key.is_empty());
-        let (variable, expected) = match (is_given(&self.s3_access_key), is_given(&self.s3_secret_key)) {
-            (true, false) => ("S3_SECRET_KEY", "the secret key of `S3_ACCESS_KEY`"),
-            (false, true) => ("S3_ACCESS_KEY", "the access key of `S3_SECRET_KEY`"),
-            _ => return None,
-        };
-        Some(Problem::new(variable, "", expected))
+        let files = (self.tls_cert_path.is_some(), self.tls_key_path.is_some());
+        let certificate = ("TLS_CERT_PATH", "the certificate of the key in `TLS_KEY_PATH`");
+        let key = ("TLS_KEY_PATH", "the key of the certificate in `TLS_CERT_PATH`");
+        let keys = (is_given(&self.s3_access_key), is_given(&self.s3_secret_key));
+        let access = ("S3_ACCESS_KEY", "the access key of `S3_SECRET_KEY`");
+        let secret = ("S3_SECRET_KEY", "the secret key of `S3_ACCESS_KEY`");
+        let missing = [(files, certificate, key), (keys, access, secret)].map(|pair| match pair {
+            ((true, false), _, second) => Some(second),
+            ((false, true), first, _) => Some(first),
+            _ => None,
+        });
+        missing.into_iter().flatten().map(|(variable, expected)| Problem::new(variable, "", expected))
     }
 
     /// The problem with a file of certificates or of a key.
@@ -153,15 +140,8 @@ impl WorkerConfig {
     }
 
     pub(crate) fn tls(&self) -> TlsSettings {
-        TlsSettings { ca_path: self.tls_ca_path.clone(), identity: self.identity() }
+        let identity =
+            ClientIdentity { cert_path: self.tls_cert_path.clone(), key_path: self.tls_key_path.clone() };
+        TlsSettings { ca_path: self.tls_ca_path.clone(), identity }
     }
-
-    fn identity(&self) -> ClientIdentity {
-        ClientIdentity { cert_path: self.tls_cert_path.clone(), key_path: self.tls_key_path.clone() }
-    }
-}
-
-/// The problem with a token that cannot be sent in a header.
-pub(crate) fn wrong_token(variable: &str) -> Problem {
-    Problem::new(variable, "***", TOKEN.text)
 }

@@ -1,7 +1,5 @@
 //! Options whose value is one of a few words.
 
-use super::value::Setting;
-
 /// A type whose values have names.
 pub(super) trait Named: Copy + PartialEq + 'static {
     /// The names and their values. A value with several names is shown by the first of them.
@@ -37,12 +35,6 @@ macro_rules! choice {
         }
 
         names! { $name { $($word = Self::$variant,)+ } }
-
-        impl Setting for $name {
-            fn exposed_text(&self) -> Option<String> {
-                name_of(*self)
-            }
-        }
     };
 }
 
@@ -105,12 +97,6 @@ names! {
     }
 }
 
-impl Setting for LogLevel {
-    fn exposed_text(&self) -> Option<String> {
-        name_of(*self)
-    }
-}
-
 names! {
     bool {
         "true" = true,
@@ -124,6 +110,8 @@ names! {
     }
 }
 
-fn name_of<T: Named>(value: T) -> Option<String> {
-    T::NAMES.iter().find(|(_, named)| *named == value).map(|(name, _)| (*name).to_owned())
+/// The first name of a value.
+pub(super) fn name_of<T: Named>(value: T) -> &'static str {
+    let found = T::NAMES.iter().find(|(_, named)| *named == value);
+    found.map(|(name, _)| *name).expect("every value has a name")
 }

@@ -7,6 +7,7 @@ use rxon::transport::http::OrchestratorUrl;
 
 use super::option::OptionInfo;
 use super::table::{DEFAULTS, OPTIONS, PLACEHOLDER_TOKEN, WorkerConfig};
+use super::value::Setting;
 
 /// An option with the value in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,22 +57,22 @@ impl WorkerConfig {
     pub fn effective(&self) -> Vec<Effective> {
         let effective = |option: &'static OptionInfo| Effective {
             option,
-            value: self.shown(option.variable),
+            value: self.setting(option.variable).and_then(Setting::shown),
             source: self.source(option.variable),
         };
         OPTIONS.iter().map(effective).collect()
     }
 
     fn source(&self, variable: &str) -> Source {
-        let wrong = self.history.problems.iter().chain(&self.history.ignored);
+        let mut wrong = self.history.problems.iter().chain(&self.history.ignored);
         if self.is_set_in_code(variable) {
             Source::Code
-        } else if self.history.environment.contains_key(variable)
-            && wrong.into_iter().all(|problem| problem.variable != variable)
+        } else if !self.history.environment.contains_key(variable)
+            || wrong.any(|problem| problem.variable == variable)
         {
-            Source::Environment
-        } else {
             Source::Default
+        } else {
+            Source::Environment
         }
     }
 

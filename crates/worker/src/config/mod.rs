@@ -6,17 +6,14 @@
 mod check;
 pub(crate) mod choices;
 mod effective;
-mod history;
 mod option;
 mod orchestrators;
 pub(crate) mod parse;
 mod problem;
 mod secret;
-mod spelling;
 mod table;
 mod value;
 
-pub(crate) use check::wrong_token;
 pub use choices::{CapacityReporting, LogFormat, LogLevel, MultiOrchestratorMode, ShutdownPolls};
 pub use effective::{Effective, Source};
 pub use option::OptionInfo;
@@ -34,11 +31,15 @@ use rxon::WorkerId;
 use rxon::text::excerpt;
 use rxon::transport::http::Proxies;
 
-use self::spelling::{is_near, nearest};
+use self::parse::Wrong;
+use self::problem::nearest;
 use self::table::{DEFAULTS, find};
 
 /// The beginning of variables that hold further capabilities.
 const EXTRA_PREFIX: &str = "WORKER_EXTRA_";
+
+/// A name with at most this many slips is taken for a misspelling of an option's.
+const MAX_SLIPS: usize = 4;
 
 /// Variables of the AWS tools that hold secrets.
 const AWS_KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
@@ -47,7 +48,7 @@ impl WorkerConfig {
     /// Reads the environment. Never fails: wrong variables are reported by [`check`](Self::check), and by the worker
     /// when it is run.
     pub fn from_env() -> Self {
-        // Of a variable that is not UTF-8 the readable part is kept, so that the error can name it.
+        // The readable part of a variable that is not UTF-8 is kept, so that the error can name it.
         Self::from_variables(
             std::env::vars_os().map(|(name, value)| {
                 (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
@@ -115,7 +116,7 @@ impl WorkerConfig {
 
     fn read(&mut self, option: &'static OptionInfo, text: &str) {
         if let Err(wrong) = self.assign(option.variable, text) {
-            let problem = option.problem(text, wrong.detail.as_deref());
+            let problem = option.problem(text, &wrong);
             let list = if wrong.lenient { &mut self.history.ignored } else { &mut self.history.problems };
             list.push(problem);
         }
@@ -137,15 +138,12 @@ impl WorkerConfig {
         if value.trim().is_empty() {
             self.reset(option.variable);
         } else {
-            let unknown = match option.variable {
-                "ORCHESTRATORS_CONFIG" => orchestrators::unknown_keys(value),
-                _ => Vec::new(),
-            };
+            let is_list = option.variable == "ORCHESTRATORS_CONFIG";
+            let unknown = if is_list { orchestrators::unknown_keys(value) } else { Vec::new() };
             if !unknown.is_empty() {
-                return Err(option.problem(value, Some(&unknown.join("; "))));
+                return Err(option.problem(value, &Wrong::detail(unknown.join("; "))));
             }
-            self.assign(option.variable, value)
-                .map_err(|wrong| option.problem(value, wrong.detail.as_deref()))?;
+            self.assign(option.variable, value).map_err(|wrong| option.problem(value, &wrong))?;
         }
         self.history.set_in_code(option.variable);
         Ok(())
@@ -172,19 +170,15 @@ impl WorkerConfig {
 
     /// The orchestrators with their tokens, in the order in which they are tried: by priority, then as listed.
     pub fn orchestrators(&self) -> Vec<OrchestratorEntry> {
-        let token = self.worker_individual_token.clone().unwrap_or_else(|| self.worker_token.clone());
-        if self.orchestrators_config.is_empty() {
-            let url = self.orchestrator_url.clone().or_else(|| DEFAULTS.orchestrator_url.clone());
-            let url = url.expect("there is a default");
-            return vec![OrchestratorEntry { token, ..OrchestratorEntry::new(url) }];
+        let token = self.worker_individual_token.as_ref().unwrap_or(&self.worker_token);
+        let mut entries = self.orchestrators_config.clone();
+        if entries.is_empty() {
+            let url = self.orchestrator_url.as_ref().or(DEFAULTS.orchestrator_url.as_ref());
+            entries.push(OrchestratorEntry::new(url.expect("there is a default").clone()));
         }
-        let own = |entry: &OrchestratorEntry| match &entry.token {
-            own if own.is_empty() => token.clone(),
-            own => own.clone(),
-        };
-        let entries = self.orchestrators_config.iter();
-        let mut entries: Vec<OrchestratorEntry> =
-            entries.map(|entry| OrchestratorEntry { token: own(entry), ..entry.clone() }).collect();
+        for entry in entries.iter_mut().filter(|entry| entry.token.is_empty()) {
+            entry.token = token.clone();
+        }
         entries.sort_by_key(|entry| entry.priority);
         entries
     }
@@ -220,7 +214,7 @@ fn json_or_text(text: &str) -> serde_json::Value {
 fn unknown(name: &str) -> String {
     let nearest = nearest_option(name);
     let name = excerpt(name);
-    if is_near(nearest, &name) {
+    if strsim::levenshtein(nearest, &name) <= MAX_SLIPS {
         format!("unknown variable `{name}`; did you mean `{nearest}`?")
     } else {
         format!("unknown variable `{name}`")

@@ -1,7 +1,12 @@
-//! The description of an option, and the macro that turns the rows of the table into options.
+//! The description of an option, the macro that turns the rows of the table into options, and the origin of their values.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use rxon::WorkerId;
+
+use super::parse::Wrong;
 use super::problem::Problem;
-use super::secret::Visibility;
+use super::secret::{Secret, Visibility};
 
 /// The description of an option in documentation, errors and the effective configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +27,44 @@ pub struct OptionInfo {
 }
 
 impl OptionInfo {
-    /// The problem with a value, with the exact fault where it is known.
-    pub(super) fn problem(&self, value: &str, detail: Option<&str>) -> Problem {
-        let expected = match detail {
+    /// The problem with a value that is not accepted.
+    pub(super) fn problem(&self, value: &str, wrong: &Wrong) -> Problem {
+        let expected = match &wrong.detail {
             Some(detail) => format!("{} ({detail})", self.accepts),
             None => self.accepts.to_owned(),
         };
         Problem::new(self.variable, self.visibility.shown(value), expected)
+    }
+}
+
+/// The variables that were read, the faults in them, and the options that were set in code.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History {
+    /// The worker's name where `WORKER_ID` is not set.
+    pub(super) fallback_id: Option<WorkerId>,
+    /// Further capabilities that are reported to orchestrators.
+    pub(super) extra: BTreeMap<String, serde_json::Value>,
+    /// The texts of the options' variables.
+    pub(super) environment: BTreeMap<&'static str, Secret>,
+    /// Keys in the variables of the AWS tools, which the storage may use.
+    pub(super) keys: Vec<Secret>,
+    /// Options that were set by a method or by name.
+    pub(super) in_code: BTreeSet<&'static str>,
+    /// Variables with a wrong value.
+    pub(super) problems: Vec<Problem>,
+    /// Options that were set by name to a wrong value.
+    pub(super) wrong: Vec<Problem>,
+    /// Variables with a wrong value that count as not set, with a warning.
+    pub(super) ignored: Vec<Problem>,
+    /// A sentence for each variable that belongs to no option.
+    pub(super) unknown: Vec<String>,
+}
+
+impl History {
+    /// Notes that an option was set in code, which takes precedence over its variable.
+    pub(super) fn set_in_code(&mut self, variable: &'static str) {
+        self.wrong.retain(|problem| problem.variable != variable);
+        self.in_code.insert(variable);
     }
 }
 
@@ -69,7 +105,7 @@ macro_rules! options {
             default: concat!($($words)? $("`", $default, "`")?),
             accepts: $accepts.text,
             meaning: $meaning.trim_ascii(),
-            feature: optional!($($feature)?),
+            feature: <[_]>::first(&[$($feature)?]).copied(),
             visibility: Visibility::$visibility,
         },)*)*];
 
@@ -92,7 +128,7 @@ macro_rules! options {
             pub(super) fn assign(&mut self, variable: &str, text: &str) -> Parsed<()> {
                 match variable {
                     $($($variable => self.$field = ($accepts.parse)(text)?.into(),)*)*
-                    _ => return Err(Wrong::value()),
+                    _ => return Err(Wrong::default()),
                 }
                 Ok(())
             }
@@ -105,7 +141,7 @@ macro_rules! options {
                 }
             }
 
-            fn setting(&self, variable: &str) -> Option<&dyn Setting> {
+            pub(super) fn setting(&self, variable: &str) -> Option<&dyn Setting> {
                 match variable {
                     $($($variable => Some(&self.$field),)*)*
                     _ => None,
@@ -115,12 +151,7 @@ macro_rules! options {
             /// The text that an option's variable would need for its value, secrets included. None where it has no
             /// value.
             pub(super) fn exposed_text(&self, variable: &str) -> Option<String> {
-                self.setting(variable)?.exposed_text()
-            }
-
-            /// The value of an option as it may be shown. None where it has no value.
-            pub(super) fn shown(&self, variable: &str) -> Option<String> {
-                self.setting(variable)?.shown()
+                self.get(variable)?.into_text()
             }
 
             /// The value of an option by the name of its variable, in the simplest type that can hold it. None when
@@ -151,13 +182,4 @@ macro_rules! initial {
     };
 }
 
-macro_rules! optional {
-    () => {
-        None
-    };
-    ($value:literal) => {
-        Some($value)
-    };
-}
-
-pub(super) use {initial, optional, options};
+pub(super) use {initial, options};

@@ -2,11 +2,11 @@
 
 use rxon::text::excerpt;
 use rxon::transport::http::{OrchestratorUrl, redacted};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::parse::{self, Accepts, Parsed, Wrong};
+use super::problem::nearest;
 use super::secret::Secret;
-use super::spelling::nearest;
 use super::value::{OptionValue, Setting};
 
 /// The priority of an entry without one.
@@ -65,7 +65,7 @@ fn entries(text: &str) -> Parsed<Vec<OrchestratorEntry>> {
         Value::Array(items) => items,
         // As the empty list: a template that had nothing to fill in.
         Value::Null => return Ok(Vec::new()),
-        _ => return Err(Wrong::value()),
+        _ => return Err(Wrong::default()),
     };
     let mut entries = Vec::new();
     let mut wrong = Vec::new();
@@ -85,22 +85,29 @@ fn entries(text: &str) -> Parsed<Vec<OrchestratorEntry>> {
 
 fn entry(item: &Value) -> Result<OrchestratorEntry, Vec<String>> {
     let Value::Object(fields) = item else { return Err(vec!["expected an object".to_owned()]) };
-    let mut faults = Vec::new();
-    let mut keep = |fault: String| faults.push(fault);
-    let url = url(fields).map_err(&mut keep).ok();
-    let priority = priority(fields).map_err(&mut keep).ok();
-    let weight = weight(fields).map_err(&mut keep).ok();
-    let token = token(fields).map_err(&mut keep).ok();
+    let given = |key| fields.get(key).filter(|value| !value.is_null());
+    let url = given("url").map_or_else(|| Err("there is no `url`".to_owned()), url);
+    let priority = given("priority").map_or(Ok(DEFAULT_PRIORITY), |value| {
+        value.as_i64().ok_or_else(|| not_a_number(value, "priority", "a whole number"))
+    });
+    let weight = given("weight").map_or(Ok(DEFAULT_WEIGHT), |value| {
+        let weight = value.as_u64().and_then(|weight| u32::try_from(weight).ok());
+        let weight = weight.filter(|weight| *weight >= 1);
+        weight.ok_or_else(|| not_a_number(value, "weight", "a whole number, 1 to 4294967295"))
+    });
+    let token = given("token").map_or_else(|| Ok(Secret::default()), token);
     match (url, priority, weight, token) {
-        (Some(url), Some(priority), Some(weight), Some(token)) => {
+        (Ok(url), Ok(priority), Ok(weight), Ok(token)) => {
             Ok(OrchestratorEntry { url, priority, weight, token })
         }
-        _ => Err(faults),
+        (url, priority, weight, token) => {
+            let faults = [url.err(), priority.err(), weight.err(), token.err()];
+            Err(faults.into_iter().flatten().collect())
+        }
     }
 }
 
-fn url(fields: &Map<String, Value>) -> Result<OrchestratorUrl, String> {
-    let Some(value) = given(fields, "url") else { return Err("there is no `url`".to_owned()) };
+fn url(value: &Value) -> Result<OrchestratorUrl, String> {
     let Value::String(text) = value else { return Err("`url` is not a string".to_owned()) };
     parse::orchestrator(text).map_err(|expected| {
         let shown = excerpt(redacted(text.trim()));
@@ -108,27 +115,9 @@ fn url(fields: &Map<String, Value>) -> Result<OrchestratorUrl, String> {
     })
 }
 
-fn priority(fields: &Map<String, Value>) -> Result<i64, String> {
-    let Some(value) = given(fields, "priority") else { return Ok(DEFAULT_PRIORITY) };
-    value.as_i64().ok_or_else(|| not_a_number(value, "priority", "a whole number"))
-}
-
-fn weight(fields: &Map<String, Value>) -> Result<u32, String> {
-    let Some(value) = given(fields, "weight") else { return Ok(DEFAULT_WEIGHT) };
-    let weight = value.as_u64().and_then(|weight| u32::try_from(weight).ok());
-    weight
-        .filter(|weight| *weight >= 1)
-        .ok_or_else(|| not_a_number(value, "weight", "a whole number, 1 to 4294967295"))
-}
-
-fn token(fields: &Map<String, Value>) -> Result<Secret, String> {
-    let Some(value) = given(fields, "token") else { return Ok(Secret::default()) };
+fn token(value: &Value) -> Result<Secret, String> {
     let wrong = || format!("`token` is `***`, expected {}", parse::TOKEN.text);
     (parse::TOKEN.parse)(value.as_str().ok_or_else(wrong)?).map_err(|_| wrong())
-}
-
-fn given<'a>(fields: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
-    fields.get(key).filter(|value| !value.is_null())
 }
 
 /// The fault of a value that has to be a number. Only numbers are shown: anything else may be a token under the wrong key.
@@ -139,17 +128,13 @@ fn not_a_number(value: &Value, key: &str, expected: &str) -> String {
     }
 }
 
-/// The faults of entries with the same address: that orchestrator would see two workers with one name.
-fn duplicates(entries: &[(usize, OrchestratorEntry)]) -> Vec<String> {
-    let mut faults = Vec::new();
-    for (position, (index, entry)) in entries.iter().enumerate() {
-        let address = comparable(&entry.url);
-        let earlier = entries[..position].iter().find(|(_, other)| comparable(&other.url) == address);
-        if let Some((other, _)) = earlier {
-            faults.push(format!("entries {other} and {index} have the same `url`, `{}`", entry.url));
-        }
-    }
-    faults
+/// The faults of entries with the same address: their orchestrator would see two workers with one name.
+fn duplicates(entries: &[(usize, OrchestratorEntry)]) -> impl Iterator<Item = String> {
+    entries.iter().enumerate().filter_map(|(position, (index, entry))| {
+        let mut earlier = entries[..position].iter();
+        let (other, _) = earlier.find(|(_, other)| comparable(&other.url) == comparable(&entry.url))?;
+        Some(format!("entries {other} and {index} have the same `url`, `{}`", entry.url))
+    })
 }
 
 /// The address in a form in which equal addresses are the same text: the host in lower case, no default port.
@@ -176,10 +161,6 @@ pub(super) fn unknown_keys(text: &str) -> Vec<String> {
 }
 
 impl Setting for Vec<OrchestratorEntry> {
-    fn exposed_text(&self) -> Option<String> {
-        Some(to_json(self, Secret::expose))
-    }
-
     fn value(&self) -> OptionValue {
         OptionValue::Json(to_json(self, Secret::expose))
     }

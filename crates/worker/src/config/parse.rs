@@ -23,7 +23,7 @@ pub(crate) struct Accepts<T> {
 pub(super) type Parsed<T> = Result<T, Wrong>;
 
 /// The reason why a text is not accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Wrong {
     /// The exact fault, where there is more to say than what is accepted.
     pub(super) detail: Option<String>,
@@ -32,10 +32,6 @@ pub(super) struct Wrong {
 }
 
 impl Wrong {
-    pub(super) fn value() -> Self {
-        Self { detail: None, lenient: false }
-    }
-
     pub(super) fn detail(detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), lenient: false }
     }
@@ -52,19 +48,19 @@ pub(super) const fn one_of<T: Named>() -> Accepts<T> {
         parse: |text| {
             let text = text.trim();
             let found = T::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-            found.map(|(_, value)| *value).ok_or_else(Wrong::value)
+            found.map(|(_, value)| *value).ok_or_else(Wrong::default)
         },
     }
 }
 
 pub(super) const WORKER_ID: Accepts<WorkerId> = Accepts {
     text: "1 to 128 characters of `a-z A-Z 0-9 _ -`",
-    parse: |text| WorkerId::new(text.trim()).map_err(|_| Wrong::value()),
+    parse: |text| WorkerId::new(text.trim()).map_err(|_| Wrong::default()),
 };
 
 pub(super) const TEXT: Accepts<String> = Accepts {
     text: "text",
-    parse: |text| if text.trim().is_empty() { Err(Wrong::value()) } else { Ok(text.into()) },
+    parse: |text| if text.trim().is_empty() { Err(Wrong::default()) } else { Ok(text.into()) },
 };
 
 /// The accepted keys of a storage: they are sent in headers.
@@ -76,7 +72,7 @@ pub(crate) fn is_key(text: &str) -> bool {
 
 pub(super) const STORAGE_KEY: Accepts<Secret> = Accepts {
     text: KEY,
-    parse: |text| if is_key(text) { Ok(Secret::new(text)) } else { Err(Wrong::value()) },
+    parse: |text| if is_key(text) { Ok(Secret::new(text)) } else { Err(Wrong::default()) },
 };
 
 pub(super) const REGION: Accepts<String> = Accepts {
@@ -84,30 +80,27 @@ pub(super) const REGION: Accepts<String> = Accepts {
     parse: |text| {
         let name = text.trim();
         let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
-        if is_name { Ok(name.to_owned()) } else { Err(Wrong::value()) }
+        if is_name { Ok(name.to_owned()) } else { Err(Wrong::default()) }
     },
 };
 
 pub(super) const SECRET: Accepts<Secret> = Accepts { text: "text", parse: |text| Ok(Secret::new(text)) };
 
-pub(super) const TOKEN: Accepts<Secret> = Accepts {
+pub(crate) const TOKEN: Accepts<Secret> = Accepts {
     text: "a token without control characters",
-    parse: |text| match Token::new(text) {
-        Ok(_) => Ok(Secret::new(text)),
-        Err(_) => Err(Wrong::value()),
-    },
+    parse: |text| Token::new(text).map(|_| Secret::new(text)).map_err(|_| Wrong::default()),
 };
 
 pub(super) const PATH: Accepts<PathBuf> = Accepts {
     text: "a path",
-    parse: |text| if text.is_empty() { Err(Wrong::value()) } else { Ok(text.into()) },
+    parse: |text| if text.is_empty() { Err(Wrong::default()) } else { Ok(text.into()) },
 };
 
 pub(super) const HOST: Accepts<IpAddr> = Accepts {
     text: "an IP address or `localhost`",
     parse: |text| match text.trim() {
         "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
-        address => address.parse().map_err(|_| Wrong::value()),
+        address => address.parse().map_err(|_| Wrong::default()),
     },
 };
 
@@ -128,15 +121,15 @@ pub(super) const STORAGE: Accepts<Address> = Accepts {
     text: "the address of a storage such as `https://s3.example.com` or `http://host:9000`",
     parse: |text| {
         let web = text.trim().to_lowercase().starts_with("http");
-        orchestrator(text).ok().filter(|_| web).map(|_| text.trim().into()).ok_or_else(Wrong::value)
+        orchestrator(text).ok().filter(|_| web).map(|_| text.trim().into()).ok_or_else(Wrong::default)
     },
 };
 
 pub(super) const PROXY: Accepts<Address> = Accepts {
     text: "the address of an http proxy such as `http://proxy:3128`",
-    parse: |text| match Proxies::read(|name| (name == "HTTP_PROXY").then(|| text.to_owned())) {
-        Ok(_) => Ok(Address::new(text)),
-        Err(_) => Err(Wrong::value()),
+    parse: |text| {
+        let read = Proxies::read(|name| (name == "HTTP_PROXY").then(|| text.to_owned()));
+        read.map(|_| Address::new(text)).map_err(|_| Wrong::default())
     },
 };
 
@@ -146,11 +139,9 @@ pub(super) const NO_PROXY: Accepts<String> = Accepts {
 };
 
 pub(super) const PORT: Accepts<u16> =
-    Accepts { text: "a port, 0 to 65535", parse: |text| text.trim().parse().map_err(|_| Wrong::value()) };
+    Accepts { text: "a port, 0 to 65535", parse: |text| text.trim().parse().map_err(|_| Wrong::default()) };
 
-// The macros below make the text and the check of the same literals, so that a range stands once.
-
-/// A whole number in a range.
+/// A whole number in a range. The text and the check are made of the same literals, so that a range stands once.
 macro_rules! whole {
     ($low:literal to $high:literal) => {
         $crate::config::parse::Accepts {
@@ -170,7 +161,7 @@ pub(super) use whole;
 
 pub(super) fn whole_number(text: &str, range: RangeInclusive<usize>) -> Parsed<usize> {
     let number = text.trim().parse().ok();
-    number.filter(|number| range.contains(number)).ok_or_else(Wrong::value)
+    number.filter(|number| range.contains(number)).ok_or_else(Wrong::default)
 }
 
 /// The accepted limits of tasks that run at once, for the option and for the builder.
@@ -182,61 +173,45 @@ impl Accepts<usize> {
     }
 }
 
-/// A number in a range.
-macro_rules! number {
-    ($kind:literal, $low:literal to $high:literal) => {
-        Accepts {
-            text: concat!($kind, ", ", $low, " to ", $high),
-            parse: |text| finite(text, |number| (f64::from($low)..=f64::from($high)).contains(number)),
-        }
-    };
-    ($kind:literal, at least $low:literal) => {
-        Accepts {
-            text: concat!($kind, ", at least ", $low),
-            parse: |text| finite(text, |number| *number >= f64::from($low)),
-        }
-    };
-}
+pub(super) const GIGABYTES: Accepts<f64> =
+    Accepts { text: "a number of GB, at least 0", parse: |text| finite(text, |number| *number >= 0.0) };
 
-pub(super) const GIGABYTES: Accepts<f64> = number!("a number of GB", at least 0);
-
-pub(super) const PERCENT: Accepts<f64> = number!("a number", 0 to 100);
+pub(super) const PERCENT: Accepts<f64> = Accepts {
+    text: "a number, 0 to 100",
+    parse: |text| finite(text, |number| (0.0..=100.0).contains(number)),
+};
 
 fn finite(text: &str, is_in_range: fn(&f64) -> bool) -> Parsed<f64> {
     let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-    number.filter(is_in_range).ok_or_else(Wrong::value)
+    number.filter(is_in_range).ok_or_else(Wrong::default)
 }
 
-/// A number of seconds from a lower limit on, or above it.
-macro_rules! seconds {
-    (at least $low:literal) => {
-        Accepts {
-            text: concat!("a number of seconds, at least ", $low),
-            parse: |text| duration(text, |time| time.as_secs_f64() >= f64::from($low)),
-        }
-    };
-    (above $low:literal) => {
-        Accepts {
-            text: concat!("a number of seconds above ", $low),
-            parse: |text| duration(text, |time| time.as_secs_f64() > f64::from($low)),
-        }
-    };
-}
+pub(super) const DELAY: Accepts<Duration> =
+    Accepts { text: "a number of seconds, at least 0", parse: duration };
 
-pub(super) const DELAY: Accepts<Duration> = seconds!(at least 0);
+pub(super) const TIMEOUT: Accepts<Duration> = Accepts {
+    text: "a number of seconds above 0",
+    parse: |text| {
+        duration(text).and_then(|time| if time.is_zero() { Err(Wrong::default()) } else { Ok(time) })
+    },
+};
 
-pub(super) const TIMEOUT: Accepts<Duration> = seconds!(above 0);
+pub(super) const INTERVAL: Accepts<Duration> = Accepts {
+    text: "a number of seconds, at least 0.05",
+    parse: |text| {
+        let time = duration(text)?;
+        if time < Duration::from_millis(50) { Err(Wrong::default()) } else { Ok(time) }
+    },
+};
 
-pub(super) const INTERVAL: Accepts<Duration> = seconds!(at least 0.05);
-
-fn duration(text: &str, is_in_range: fn(&Duration) -> bool) -> Parsed<Duration> {
+fn duration(text: &str) -> Parsed<Duration> {
     // A century: anything longer is a slip, and would overflow timers.
     const MAX_SECONDS: f64 = 100.0 * 366.0 * 86_400.0;
     let seconds = finite(text, |number| *number >= 0.0)?;
     if seconds > MAX_SECONDS {
         return Err(Wrong::detail("at most a century"));
     }
-    Some(Duration::from_secs_f64(seconds)).filter(is_in_range).ok_or_else(Wrong::value)
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 pub(super) const COSTS: Accepts<BTreeMap<String, f64>> =

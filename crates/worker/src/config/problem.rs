@@ -1,4 +1,4 @@
-//! Errors in a configuration.
+//! Errors in a configuration, and the known names nearest to misspelt ones.
 
 use std::fmt;
 
@@ -62,3 +62,12 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// The name with the fewest slips.
+///
+/// # Panics
+/// When no name is known.
+pub(super) fn nearest(known: impl IntoIterator<Item = &'static str>, name: &str) -> &'static str {
+    let nearest = known.into_iter().min_by_key(|known| strsim::levenshtein(known, name));
+    nearest.expect("there is at least one known name")
+}

@@ -11,8 +11,7 @@ use rxon::model::InstalledModel;
 use rxon::transport::http::OrchestratorUrl;
 
 use super::choices::{CapacityReporting, LogFormat, LogLevel, MultiOrchestratorMode, ShutdownPolls};
-use super::history::History;
-use super::option::{OptionInfo, initial, optional, options};
+use super::option::{History, OptionInfo, initial, options};
 use super::orchestrators::{self, OrchestratorEntry};
 use super::parse::{self, Parsed, Wrong, one_of, whole};
 use super::secret::{Address, Secret, Visibility};

@@ -1,4 +1,4 @@
-//! The values of options as text, as simple types, and as they may be shown.
+//! The values of options as simple types, as text, and as they may be shown.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,8 +9,12 @@ use std::time::Duration;
 use rxon::WorkerId;
 use rxon::model::InstalledModel;
 use rxon::transport::http::OrchestratorUrl;
+use serde::Serialize;
 use serde_json::json;
 
+use super::choices::{
+    CapacityReporting, LogFormat, LogLevel, MultiOrchestratorMode, Named, ShutdownPolls, name_of,
+};
 use super::secret::{Address, Secret};
 
 /// The value of an option in the simplest type that can hold it, secrets included. For packages in other languages.
@@ -45,27 +49,31 @@ impl fmt::Debug for OptionValue {
     }
 }
 
+impl OptionValue {
+    /// The text that a variable would need for this value. None where there is no value.
+    pub(super) fn into_text(self) -> Option<String> {
+        match self {
+            Self::Missing => None,
+            Self::Boolean(value) => Some(value.to_string()),
+            Self::Whole(number) => Some(number.to_string()),
+            Self::Number(number) => Some(number.to_string()),
+            Self::Text(text) | Self::Json(text) => Some(text),
+        }
+    }
+}
+
 /// The type of an option's value.
 pub(super) trait Setting {
-    /// The text that a variable would need for this value, secrets included. None where there is no value.
-    fn exposed_text(&self) -> Option<String>;
+    /// The value in the simplest type that can hold it, secrets included.
+    fn value(&self) -> OptionValue;
 
-    /// The value in the simplest type that can hold it.
-    fn value(&self) -> OptionValue {
-        self.exposed_text().map_or(OptionValue::Missing, OptionValue::Text)
-    }
-
-    /// The text that may be shown.
+    /// The value as text without secrets. None where there is no value.
     fn shown(&self) -> Option<String> {
-        self.exposed_text()
+        self.value().into_text()
     }
 }
 
 impl<T: Setting> Setting for Option<T> {
-    fn exposed_text(&self) -> Option<String> {
-        self.as_ref()?.exposed_text()
-    }
-
     fn value(&self) -> OptionValue {
         self.as_ref().map_or(OptionValue::Missing, T::value)
     }
@@ -75,83 +83,52 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
-macro_rules! as_displayed {
-    ($($type:ty)*) => { $(
+macro_rules! settings {
+    ($($type:ty: $value:expr $(, shown as $shown:expr)?;)*) => { $(
         impl Setting for $type {
-            fn exposed_text(&self) -> Option<String> {
-                Some(self.to_string())
-            }
-        }
-    )* };
-}
-
-as_displayed! { String IpAddr WorkerId OrchestratorUrl }
-
-macro_rules! as_simple_type {
-    ($($type:ty: $value:expr;)*) => { $(
-        impl Setting for $type {
-            fn exposed_text(&self) -> Option<String> {
-                Some(self.to_string())
-            }
-
             fn value(&self) -> OptionValue {
-                $value(*self)
+                let value: fn(&Self) -> OptionValue = $value;
+                value(self)
             }
+
+            $(fn shown(&self) -> Option<String> {
+                Some($shown(self))
+            })?
         }
     )* };
 }
 
-as_simple_type! {
-    bool: OptionValue::Boolean;
-    u16: |number: u16| OptionValue::Whole(number.into());
-    usize: |number: usize| OptionValue::Whole(number as u64);
-    f64: OptionValue::Number;
+settings! {
+    bool: |flag| OptionValue::Boolean(*flag);
+    u16: |number| OptionValue::Whole((*number).into());
+    usize: |number| OptionValue::Whole(*number as u64);
+    f64: |number| OptionValue::Number(*number);
+    Duration: |time| OptionValue::Number(time.as_secs_f64());
+    PathBuf: |path| OptionValue::Text(path.display().to_string());
+    String: text;
+    IpAddr: text;
+    WorkerId: text;
+    OrchestratorUrl: text;
+    MultiOrchestratorMode: name;
+    CapacityReporting: name;
+    ShutdownPolls: name;
+    LogFormat: name;
+    LogLevel: name;
+    BTreeMap<String, f64>: as_json;
+    BTreeMap<String, String>: as_json;
+    Vec<InstalledModel>: as_json;
+    Secret: |secret| OptionValue::Text(secret.expose().to_owned()), shown as ToString::to_string;
+    Address: |address| OptionValue::Text(address.expose().to_owned()), shown as ToString::to_string;
 }
 
-macro_rules! as_json {
-    ($($type:ty)*) => { $(
-        impl Setting for $type {
-            fn exposed_text(&self) -> Option<String> {
-                Some(json!(self).to_string())
-            }
-
-            fn value(&self) -> OptionValue {
-                OptionValue::Json(json!(self).to_string())
-            }
-        }
-    )* };
+fn text(value: &impl ToString) -> OptionValue {
+    OptionValue::Text(value.to_string())
 }
 
-as_json! { BTreeMap<String, f64> BTreeMap<String, String> Vec<InstalledModel> }
-
-impl Setting for Duration {
-    fn exposed_text(&self) -> Option<String> {
-        Some(self.as_secs_f64().to_string())
-    }
-
-    fn value(&self) -> OptionValue {
-        OptionValue::Number(self.as_secs_f64())
-    }
+fn name(value: &impl Named) -> OptionValue {
+    OptionValue::Text(name_of(*value).to_owned())
 }
 
-impl Setting for PathBuf {
-    fn exposed_text(&self) -> Option<String> {
-        Some(self.display().to_string())
-    }
+fn as_json(value: &impl Serialize) -> OptionValue {
+    OptionValue::Json(json!(value).to_string())
 }
-
-macro_rules! as_secret {
-    ($($type:ty)*) => { $(
-        impl Setting for $type {
-            fn exposed_text(&self) -> Option<String> {
-                Some(self.expose().to_owned())
-            }
-
-            fn shown(&self) -> Option<String> {
-                Some(self.to_string())
-            }
-        }
-    )* };
-}
-
-as_secret! { Secret Address }

@@ -2,34 +2,36 @@
 //!
 //! The configuration is read here and nowhere else: each part gets the options it uses, by name.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rxon::WorkerId;
 use rxon::model::GpuInfo;
 use rxon::secrets::Secrets;
 use rxon::signing::Seal;
 use rxon::transport::Connector;
 use rxon::transport::http::{HttpConnector, HttpSettings, Token};
+use rxon::{TaskId, TaskName, WorkerId};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use crate::capacity::Catalogue;
 use crate::capacity::Offer;
-use crate::capacity::checker::Capacity;
-use crate::capacity::disk::Disk;
+use crate::capacity::checker::{Capacity, CapacityChecker};
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};
+use crate::config::parse::TOKEN;
 use crate::config::{
-    ConfigError, MultiOrchestratorMode, OrchestratorEntry, Secret, ShutdownPolls, WorkerConfig, wrong_token,
+    ConfigError, MultiOrchestratorMode, OrchestratorEntry, Problem, Secret, ShutdownPolls, WorkerConfig,
 };
 use crate::delivery::{Delivery, DeliveryCounts, OnIgnored, OutboxSettings};
 use crate::execution::counts::Counts;
 use crate::execution::origin::Origin;
-use crate::execution::running::Running;
-use crate::execution::{ExecutionSettings, Executor, Trust};
+use crate::execution::router::Router;
+use crate::execution::{Cause, ExecutionSettings, Executor, Trust};
 use crate::files::{CacheSettings, Files, FilesSettings, InvalidStorage, Storage, StorageSettings};
 use crate::health::Health;
 use crate::health::metrics::Metrics;
@@ -37,7 +39,7 @@ use crate::health::pulse::Pulse;
 use crate::peer::Peer;
 use crate::peer::log::{PeerCounts, PeerLog};
 use crate::peer::token::{Renewing, TokenKeeper};
-use crate::session::commands::Commands;
+use crate::session::commands::{Commands, OnCommand};
 use crate::session::fleet::Orchestrators;
 use crate::session::{
     Advertised, ConversationParts, ConversationSettings, Ends, OpenPolls, PollerSettings, PollingSettings,
@@ -46,7 +48,37 @@ use crate::session::{
 use crate::task::progress::ProgressBoard;
 use crate::threads::blocking::BlockingThreads;
 use crate::worker::error::Error;
-use crate::worker::plan::Plan;
+use crate::worker::handle::HandleState;
+use crate::worker::hooks::Hooks;
+use crate::worker::shutdown::{StopCause, Stopped};
+
+/// The parts of a worker before they are assembled.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) router: Router,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) skill_dependencies: BTreeMap<TaskName, Vec<String>>,
+    pub(crate) config: WorkerConfig,
+    pub(crate) settings: Settings,
+    pub(crate) handle_state: Arc<HandleState>,
+    /// Replaces the storage of the configuration, for tests.
+    pub(crate) storage: Option<Storage>,
+    /// Replaces HTTP, for tests.
+    pub(crate) connector: Option<Arc<dyn Connector>>,
+}
+
+/// The settings of a builder that need no check beside the tasks.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// The limits of groups of tasks.
+    pub(crate) limits: BTreeMap<String, usize>,
+    pub(crate) worker_type: Option<String>,
+    pub(crate) max_concurrent_tasks: Option<usize>,
+    pub(crate) capacity_checker: Option<CapacityChecker>,
+    pub(crate) on_ignored: Option<OnIgnored>,
+    pub(crate) on_command: Option<OnCommand>,
+    pub(crate) hooks: Hooks,
+}
 
 /// All parts of a worker, made but not started.
 #[derive(Debug)]
@@ -76,50 +108,58 @@ pub(crate) struct RunSettings {
     /// The folders whose disks must have space.
     pub(crate) watched_folders: Vec<PathBuf>,
     pub(crate) pollers: PollerSettings,
-    pub(crate) shutdown: ShutdownSettings,
-}
-
-/// The options of the worker's end.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ShutdownSettings {
     /// `WORKER_SHUTDOWN_TIMEOUT`.
-    pub(crate) timeout: Duration,
+    pub(crate) shutdown_timeout: Duration,
     /// `WORKER_SHUTDOWN_POLLS`.
-    pub(crate) polls: ShutdownPolls,
+    pub(crate) shutdown_polls: ShutdownPolls,
     /// Whether `WORKER_ID` is set: then a successor may have the same id.
     pub(crate) has_explicit_id: bool,
 }
 
 impl Assembly {
     /// Makes the parts. Reads certificates; connects to nothing.
-    pub(crate) fn new(mut plan: Plan) -> Result<Self, Error> {
-        let config = plan.config.clone();
+    pub(crate) fn new(plan: Plan) -> Result<Self, Error> {
+        let Plan { catalogue, mut config, settings, handle_state, .. } = plan;
         let secrets = Arc::new(config.hold_secrets());
         config.check()?;
-        let worker_id = plan.worker_id();
+        // The builder has checked its own values, which take precedence.
+        config.max_concurrent_tasks = settings.max_concurrent_tasks.unwrap_or(config.max_concurrent_tasks);
+        config.worker_type = settings.worker_type.unwrap_or(config.worker_type);
+        let worker_id = config.known_worker_id().unwrap_or_else(WorkerId::random);
         let entries = config.orchestrators();
-        let storage = match plan.storage.take() {
-            Some(storage) => Some(storage),
-            None => storage(&config)?,
-        };
+        let storage = plan.storage.map_or_else(|| storage(&config), |storage| Ok(Some(storage)))?;
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
         let mut metrics = Metrics::default();
         let files = Arc::new(Files::new(files_settings(&config), storage, metrics.traffic()));
-        let mode = config.multi_orchestrator_mode;
-        let slots = Slots::new(plan.limit(), &plan.group_limits, turns(mode, &entries));
-        let changes = Arc::new(HeartbeatTrigger::new(entries.len()));
-        plan.handle_state.hot_cache.connect(changes.clone());
-        let skills = plan.catalogue.skills();
-        let profile = Profile::new(worker_id.clone(), plan.worker_type(), skills, advertised(&config));
-        let offer = offer(&mut plan, slots.clone());
-        let executor = executor(&mut plan, worker_id.clone(), files, changes.clone(), &mut metrics);
+        let counts = Counts::default();
         let (exchanges, results) = (PeerCounts::default(), DeliveryCounts::default());
+        counts.register(metrics.registry());
         exchanges.register(metrics.registry());
         results.register(metrics.registry());
+        let mode = config.multi_orchestrator_mode;
+        let limits: Vec<_> = settings.limits.into_values().collect();
+        let slots = Slots::new(config.max_concurrent_tasks, &limits, turns(mode, &entries));
+        let changes = Arc::new(HeartbeatTrigger::new(entries.len()));
+        handle_state.hot_cache.connect(changes.clone());
+        let (skills, worker_type) = (catalogue.skills(), config.worker_type.clone());
+        let profile = Arc::new(Profile::new(worker_id.clone(), worker_type, skills, advertised(&config)));
+        let offer = Arc::new(Offer {
+            checker: Capacity::new(settings.capacity_checker, catalogue.names().cloned()),
+            catalogue,
+            slots: slots.clone(),
+            hot_cache: handle_state.hot_cache.clone(),
+            skill_dependencies: plan.skill_dependencies,
+            disk: Arc::default(),
+            reporting: config.worker_capacity_reporting,
+            draining: false.into(),
+        });
+        let executor =
+            executor(&config, worker_id.clone(), plan.router, files, &offer, changes.clone(), counts);
         let names = entries.iter().map(|entry| entry.url.to_string()).collect();
         let (ends, senders) = (Ends::default(), TaskTracker::new());
+        let commands = Arc::new(Commands::new(settings.on_command));
         let wiring = Wiring {
             config: &config,
             secrets,
@@ -129,10 +169,9 @@ impl Assembly {
             results,
             orchestrators: Arc::new(Orchestrators::new(mode, names, slots)),
             senders: senders.clone(),
-            on_ignored: plan.on_ignored,
+            on_ignored: settings.on_ignored,
             connector: plan.connector,
         };
-        let (profile, commands) = (Arc::new(profile), Arc::new(Commands::new(plan.on_command)));
         let conversation = |(index, entry)| {
             Ok::<_, Error>(ConversationParts {
                 session: wiring.session(index, entry)?,
@@ -147,42 +186,53 @@ impl Assembly {
         };
         let conversations = entries.iter().enumerate().map(conversation).collect::<Result<Vec<_>, _>>()?;
         let sessions = conversations.iter().map(|parts| parts.session.clone()).collect();
-        let pulse = Arc::new(Pulse::new(plan.handle_state.elsewhere.clone()));
+        let pulse = Arc::new(Pulse::new(handle_state.elsewhere.clone()));
         let health = Arc::new(Health { offer: offer.clone(), sessions, pulse, metrics });
         let settings = run_settings(&config);
         Ok(Self { offer, executor, changes, commands, conversations, senders, ends, health, settings })
     }
 
-    /// The sessions with all orchestrators.
-    pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
-        self.conversations.iter().map(|parts| parts.session.clone()).collect()
+    /// The end of the worker, with the results that were not acknowledged.
+    pub(crate) fn stopped(&self, cause: StopCause, cancelled: Vec<TaskId>) -> Stopped {
+        let left_over = self.deliveries().map(|delivery| delivery.left_over());
+        let (lost, kept): (Vec<_>, Vec<_>) = left_over.unzip();
+        Stopped { cause, cancelled, unacknowledged: lost.concat(), kept: kept.concat() }
+    }
+
+    pub(crate) fn origins(&self) -> impl Iterator<Item = &Arc<Origin>> {
+        self.conversations.iter().map(|parts| &parts.session.origin)
+    }
+
+    pub(crate) fn deliveries(&self) -> impl Iterator<Item = &Arc<Delivery>> {
+        self.origins().map(|origin| &origin.delivery)
     }
 }
 
-fn offer(plan: &mut Plan, slots: Arc<Slots>) -> Arc<Offer> {
-    let catalogue = std::mem::take(&mut plan.catalogue);
-    Arc::new(Offer {
-        checker: Capacity::new(plan.capacity_checker.take(), catalogue.names().cloned()),
-        catalogue,
-        slots,
-        hot_cache: plan.handle_state.hot_cache.clone(),
-        skill_dependencies: std::mem::take(&mut plan.skill_dependencies),
-        disk: Arc::new(Disk::default()),
-        reporting: plan.config.worker_capacity_reporting,
-        draining: false.into(),
-    })
+/// Ends the worker's tasks, polls and connections when it is dropped.
+#[derive(Debug)]
+pub(crate) struct EndAll(pub(crate) Arc<Assembly>);
+
+impl Drop for EndAll {
+    fn drop(&mut self) {
+        self.0.ends.stop_asking.cancel();
+        self.0.ends.let_go.cancel();
+        self.0.executor.running.cancel_all(&Cause::Shutdown);
+        self.0.ends.closing.cancel();
+        for delivery in self.0.deliveries() {
+            delivery.close();
+        }
+    }
 }
 
 fn executor(
-    plan: &mut Plan,
+    config: &WorkerConfig,
     worker_id: WorkerId,
+    router: Router,
     files: Arc<Files>,
+    offer: &Offer,
     changes: Arc<HeartbeatTrigger>,
-    metrics: &mut Metrics,
+    counts: Counts,
 ) -> Arc<Executor> {
-    let counts = Counts::default();
-    counts.register(metrics.registry());
-    let config = &plan.config;
     let key = config.orchestrator_secret_key.as_ref().map(Secret::expose);
     Arc::new(Executor {
         settings: ExecutionSettings {
@@ -191,15 +241,15 @@ fn executor(
             strict_events: config.strict_event_validation,
             websockets: config.worker_enable_websockets,
         },
-        running: Arc::new(Running::default()),
+        running: Arc::default(),
         tasks: TaskTracker::new(),
-        threads: Arc::new(BlockingThreads::new(plan.limit())),
+        threads: Arc::new(BlockingThreads::new(config.max_concurrent_tasks)),
         files,
-        hot_cache: plan.handle_state.hot_cache.clone(),
+        hot_cache: offer.hot_cache.clone(),
         changes,
         counts,
         trust: Trust::new(key, config.require_task_signature),
-        router: std::mem::take(&mut plan.router),
+        router,
     })
 }
 
@@ -296,15 +346,13 @@ fn run_settings(config: &WorkerConfig) -> RunSettings {
                 idle_delay: config.idle_poll_delay,
             },
         },
-        shutdown: ShutdownSettings {
-            timeout: config.worker_shutdown_timeout,
-            polls: config.worker_shutdown_polls,
-            has_explicit_id: config.worker_id.is_some(),
-        },
+        shutdown_timeout: config.worker_shutdown_timeout,
+        shutdown_polls: config.worker_shutdown_polls,
+        has_explicit_id: config.worker_id.is_some(),
     }
 }
 
-/// What all sessions share.
+/// The parts that all sessions share.
 struct Wiring<'a> {
     config: &'a WorkerConfig,
     secrets: Arc<Secrets>,
@@ -320,11 +368,11 @@ struct Wiring<'a> {
 }
 
 impl Wiring<'_> {
-    /// The session with one orchestrator, of which nothing runs yet. `index` is its place among them.
+    /// Makes the session with one orchestrator; nothing of it runs yet. `index` is its place among them.
     fn session(&self, index: usize, entry: &OrchestratorEntry) -> Result<Arc<Session>, Error> {
         // The token was checked with everything else.
         let token = Token::new(entry.token.expose())
-            .map_err(|_| ConfigError::new(vec![wrong_token("WORKER_TOKEN")]))?;
+            .map_err(|_| ConfigError::new(vec![Problem::new("WORKER_TOKEN", "***", TOKEN.text)]))?;
         let seal = Seal::new(self.worker_id.clone(), entry.token.expose());
         let log = PeerLog::new(entry.url.to_string().into(), &self.exchanges);
         let connector = match &self.connector {

@@ -1,4 +1,6 @@
-//! Errors that keep a worker from running.
+//! Errors that keep a worker from running, and the exit of the process.
+
+use std::process::{ExitCode, Termination};
 
 use rxon::TaskName;
 
@@ -6,6 +8,7 @@ use crate::config::ConfigError;
 use crate::config::parse::CONCURRENT_TASKS;
 use crate::task::events::{DeclarationError, EventError};
 use crate::task::outcome::BoxError;
+use crate::worker::shutdown::Stopped;
 
 /// A worker that cannot be built, because of a mistake in the code that builds it.
 #[derive(Debug, thiserror::Error)]
@@ -105,15 +108,56 @@ pub enum Error {
 impl Error {
     /// 2 for faults that the user has to fix before the next start, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
-        match self {
-            Self::Build(_) | Self::Config(_) => 2,
-            Self::HealthServer { .. }
-            | Self::Startup(_)
-            | Self::Outbox { .. }
-            | Self::ControlThread(_)
-            | Self::ControlThreadDied
-            | Self::Signals(_) => 1,
+        if matches!(self, Self::Build(_) | Self::Config(_)) { 2 } else { 1 }
+    }
+}
+
+/// The end of a worker, to be returned from `main`.
+///
+/// | exit code | meaning |
+/// |---|---|
+/// | 0 | all tasks finished, and their results are acknowledged or on disk |
+/// | 1 | tasks were cancelled, results were lost unacknowledged, or the worker could not start |
+/// | 2 | the configuration or the code is wrong |
+#[derive(Debug)]
+#[must_use = "return it from `main`, so that the process has its exit code"]
+pub struct Exit(Result<Stopped, Error>);
+
+impl Exit {
+    /// Returns how the worker ended, for programs that do more than exit.
+    ///
+    /// # Errors
+    /// The reason why the worker did not run.
+    pub fn into_result(self) -> Result<Stopped, Error> {
+        self.0
+    }
+
+    /// The exit code of the process.
+    pub fn code(&self) -> u8 {
+        match &self.0 {
+            Ok(stopped) => u8::from(!stopped.is_clean()),
+            Err(error) => error.exit_code(),
         }
+    }
+}
+
+impl<E: Into<Error>> From<Result<Stopped, E>> for Exit {
+    fn from(result: Result<Stopped, E>) -> Self {
+        Self(result.map_err(Into::into))
+    }
+}
+
+impl Termination for Exit {
+    /// Prints the error and its causes to standard error, as `main` does for any other error.
+    #[expect(clippy::print_stderr, reason = "the last output of the process, with or without a log")]
+    fn report(self) -> ExitCode {
+        if let Err(error) = &self.0 {
+            eprintln!("error: {error}");
+            for cause in std::iter::successors(std::error::Error::source(error), |&cause| cause.source()) {
+                eprintln!("  caused by: {cause}");
+            }
+        }
+        self.code().into()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Control of a worker from code.
 
+use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -27,13 +28,14 @@ pub(crate) struct HandleState {
 }
 
 impl HandleState {
-    /// Passes requests of handles on as signals.
-    pub(super) async fn forward(&self, signals: mpsc::Sender<StopCause>) {
-        self.drain.cancelled().await;
-        let cause = self.cause.get().copied().unwrap_or(StopCause::Asked);
-        let _ = signals.send(cause).await;
-        self.cancel.cancelled().await;
-        let _ = signals.send(cause).await;
+    /// Passes requests of handles on as signals. Never ends.
+    pub(super) async fn forward(&self, signals: mpsc::Sender<StopCause>) -> Infallible {
+        for request in [&self.drain, &self.cancel] {
+            request.cancelled().await;
+            let cause = self.cause.get().copied().unwrap_or(StopCause::Asked);
+            let _ = signals.send(cause).await;
+        }
+        std::future::pending().await
     }
 }
 

@@ -4,10 +4,8 @@ pub(crate) mod assembly;
 pub(crate) mod builder;
 mod ending;
 pub(crate) mod error;
-pub(crate) mod exit;
 pub(crate) mod handle;
 pub(crate) mod hooks;
-pub(crate) mod plan;
 mod run;
 pub(crate) mod shutdown;
 mod signals;
@@ -15,16 +13,11 @@ pub(crate) mod task_options;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::TcpListener;
 
-use tokio::sync::mpsc;
-
-use crate::threads::control::ControlTask;
-use crate::worker::assembly::Assembly;
-use crate::worker::error::Error;
-use crate::worker::exit::Exit;
+use crate::health;
+use crate::worker::assembly::{Assembly, Plan};
+use crate::worker::error::{Error, Exit};
 use crate::worker::handle::WorkerHandle;
-use crate::worker::plan::Plan;
 use crate::worker::shutdown::Stopped;
 use crate::worker::signals::Listening;
 
@@ -34,14 +27,10 @@ use crate::worker::signals::Listening;
 /// registration and heartbeats run on a thread of their own.
 #[derive(Debug)]
 pub struct Worker {
-    plan: Plan,
+    pub(crate) plan: Plan,
 }
 
 impl Worker {
-    pub(crate) fn new(plan: Plan) -> Self {
-        Self { plan }
-    }
-
     /// Returns a handle that can [drain](WorkerHandle::drain) the worker from anywhere.
     ///
     /// ```
@@ -62,20 +51,15 @@ impl Worker {
         WorkerHandle(self.plan.handle_state.clone())
     }
 
-    #[cfg(feature = "testing")]
-    pub(crate) fn into_plan(self) -> Plan {
-        self.plan
-    }
-
     /// Runs until SIGTERM or SIGINT. The first signal lets running tasks finish, for `WORKER_SHUTDOWN_TIMEOUT`; the second
     /// cancels them; the third has its default action. Must be awaited on a tokio runtime with I/O and time.
     pub async fn run(self) -> Exit {
-        Exit::from(self.run_with_signals(false).await)
+        Exit::from(self.run_as(true, false).await)
     }
 
     /// Runs as [`run`](Self::run) does, and serves `/health`, `/ready` and `/metrics` on `WORKER_HOST:WORKER_PORT`.
     pub async fn run_with_health_check(self) -> Exit {
-        Exit::from(self.run_with_signals(true).await)
+        Exit::from(self.run_as(true, true).await)
     }
 
     /// Runs until a future completes, then shuts down as after SIGTERM. Installs no signal handlers.
@@ -106,64 +90,30 @@ impl Worker {
     }
 
     async fn run_without_signals(
-        mut self,
+        self,
         signal: impl Future<Output = ()> + Send,
-        health: bool,
+        with_health: bool,
     ) -> Result<Stopped, Error> {
-        let hooks = std::mem::take(&mut self.plan.hooks);
-        let handle_state = self.plan.handle_state.clone();
-        let assembly = Assembly::new(self.plan)?;
-        let listener = health_listener(&assembly, health)?;
-        let (sender, receiver) = mpsc::channel(2);
-        let handle = WorkerHandle(handle_state.clone());
+        let handle = self.handle();
         let drain = async move {
             signal.await;
             handle.drain();
             std::future::pending::<Infallible>().await
         };
-        let forward = async move {
-            handle_state.forward(sender).await;
-            std::future::pending::<Infallible>().await
-        };
         tokio::select! {
-            ended = run::run(assembly, hooks, receiver, Vec::new(), listener) => ended,
+            ended = self.run_as(false, with_health) => ended,
             never = drain => match never {},
-            never = forward => match never {},
         }
     }
 
-    async fn run_with_signals(mut self, health: bool) -> Result<Stopped, Error> {
-        let hooks = std::mem::take(&mut self.plan.hooks);
+    async fn run_as(mut self, with_signals: bool, with_health: bool) -> Result<Stopped, Error> {
+        let hooks = std::mem::take(&mut self.plan.settings.hooks);
         let handle_state = self.plan.handle_state.clone();
         let assembly = Assembly::new(self.plan)?;
-        let listener = health_listener(&assembly, health)?;
-        let listening = Listening::begin().map_err(Error::Signals)?;
-        let (sender, receiver) = mpsc::channel(4);
-        let requests = sender.clone();
-        let closing = assembly.ends.closing.clone();
-        let default_action = listening.default_action();
-        let of_process: ControlTask = Box::pin(async move {
-            tokio::select! {
-                () = Listening::forward(default_action, sender) => {}
-                () = closing.cancelled() => {}
-            }
-        });
-        let closing = assembly.ends.closing.clone();
-        let of_handles: ControlTask = Box::pin(async move {
-            tokio::select! {
-                () = handle_state.forward(requests) => {}
-                () = closing.cancelled() => {}
-            }
-        });
-        let result = run::run(assembly, hooks, receiver, vec![of_process, of_handles], listener).await;
-        drop(listening);
-        result
+        let address = assembly.settings.health_address;
+        let failed = |source| Error::HealthServer { address: address.to_string(), source };
+        let listener = with_health.then(|| health::bind(address).map_err(failed)).transpose()?;
+        let listening = with_signals.then(Listening::begin).transpose().map_err(Error::Signals)?;
+        run::run(assembly, hooks, handle_state, listening, listener).await
     }
-}
-
-/// Binds the port of the health server, if the server is wanted.
-fn health_listener(assembly: &Assembly, is_wanted: bool) -> Result<Option<TcpListener>, Error> {
-    let address = assembly.settings.health_address;
-    let failed = |source| Error::HealthServer { address: address.to_string(), source };
-    is_wanted.then(|| crate::health::bind(address).map_err(failed)).transpose()
 }

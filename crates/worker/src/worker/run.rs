@@ -1,28 +1,27 @@
 //! The run of a worker: everything is started here, in order.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rxon::{TaskId, WorkerId};
+use rxon::TaskId;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::capacity::disk::{Disk, lowest};
-use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
-use crate::delivery::{Delivery, Spool, distribute};
-use crate::files::Files;
+use crate::capacity::disk::lowest;
+use crate::delivery::{Spool, distribute};
 use crate::health;
 use crate::health::pulse;
-use crate::session::{ConversationParts, Driver, Ends, Pollers, Session};
+use crate::session::{ConversationParts, Driver, Pollers};
 use crate::threads::control::{ControlTask, ControlThread, restarting};
-use crate::worker::assembly::{Assembly, RunSettings};
-use crate::worker::ending::{EndAll, Ending};
+use crate::worker::assembly::{Assembly, EndAll};
+use crate::worker::ending::Ending;
 use crate::worker::error::Error;
+use crate::worker::handle::HandleState;
 use crate::worker::hooks::Hooks;
-use crate::worker::shutdown::{StopCause, Stopped};
+use crate::worker::shutdown::Stopped;
+use crate::worker::signals::{self, Listening};
 
 /// Shutdown hooks may take at least this long, however much of the shutdown timeout is used up.
 const MIN_HOOK_TIME: Duration = Duration::from_secs(1);
@@ -31,21 +30,23 @@ const MIN_HOOK_TIME: Duration = Duration::from_secs(1);
 /// orchestrator is on standby.
 const REGISTRATION_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Runs a worker until it was told to stop and everything has ended. The tasks in `control` run on the control path.
+/// Runs a worker until it was told to stop and everything has ended.
 pub(crate) async fn run(
     assembly: Assembly,
     mut hooks: Hooks,
-    mut signals: mpsc::Receiver<StopCause>,
-    mut control: Vec<ControlTask>,
+    handle_state: Arc<HandleState>,
+    listening: Option<Listening>,
     listener: Option<TcpListener>,
 ) -> Result<Stopped, Error> {
-    let sessions = assembly.sessions();
-    let Assembly { offer, executor, changes, commands, conversations, senders, ends, health, settings } =
-        assembly;
+    let assembly = Arc::new(assembly);
     // Ends everything when this future is dropped.
-    let guard = EndAll { running: executor.running.clone(), sessions: sessions.clone(), ends: ends.clone() };
+    let guard = EndAll(assembly.clone());
+    let closing = &assembly.ends.closing;
+    let (sender, mut signals) = mpsc::channel(4);
+    let from_process = listening.is_some().then(|| signals::forward(sender.clone()));
+    let mut from_handles = until_closing(closing, async move { match handle_state.forward(sender).await {} });
     let prepared = async {
-        let spool = open_spool(&settings, &executor.settings.worker_id, &sessions).await?;
+        let spool = open_spool(&assembly).await?;
         hooks.start_up().await.map_err(Error::Startup)?;
         Ok::<_, Error>(spool)
     };
@@ -54,141 +55,133 @@ pub(crate) async fn run(
         spool = prepared => spool?,
         Some(cause) = signals.recv() => {
             tracing::info!(%cause, "the worker ends before its start-up hooks have");
-            let kept = sessions.iter().flat_map(|session| session.origin.delivery.left_over().1).collect();
-            return Ok(Stopped { cause, cancelled: Vec::new(), unacknowledged: Vec::new(), kept });
+            return Ok(assembly.stopped(cause, Vec::new()));
         }
+        () = &mut from_handles => unreachable!("nothing is closing yet"),
     };
+    let executor = &assembly.executor;
     executor.files.remove_leftovers().await;
-    let deliveries: Vec<_> = sessions.iter().map(|session| session.origin.delivery.clone()).collect();
-    release(&ends, &sessions, &senders);
-    for parts in &conversations {
+    release(&assembly);
+    let mut control = vec![from_handles];
+    control.extend(from_process.map(|forward| until_closing(closing, forward)));
+    for parts in &assembly.conversations {
         let parts = parts.clone();
         control.push(restarting("conversation", move || Driver::new(parts.clone()).run()));
     }
-    let closing = &ends.closing;
     if let Some(listener) = listener {
-        control.push(Box::pin(health::serve(listener, health.clone(), closing.clone())));
+        control.push(Box::pin(health::serve(listener, assembly.health.clone(), closing.clone())));
     }
-    control.push(disk_watch(offer.disk.clone(), settings.watched_folders, changes, closing.clone()));
+    control.push(disk_watch(assembly.clone()));
     let pollers = TaskTracker::new();
-    let ending = Ending {
-        offer: offer.clone(),
-        executor: executor.clone(),
-        sessions,
-        ends: ends.clone(),
-        pollers: pollers.clone(),
-        settings: settings.shutdown,
-    };
+    let ending = Ending { assembly: assembly.clone(), pollers: pollers.clone() };
     let (tell, ended) = oneshot::channel();
-    control.push(Box::pin(async move {
-        let stopped = ending.run(signals).await;
+    control.push(until_closing(closing, async move {
         // The receiver is gone when the worker was dropped.
-        let _ = tell.send(stopped);
+        let _ = tell.send(ending.run(signals).await);
     }));
-    let (beat, watch) = pulse::pair(health.pulse.clone(), executor.running.clone(), ends.closing.clone());
+    let (beat, watch) = pulse::pair(assembly.health.pulse.clone(), executor.running.clone(), closing.clone());
     control.push(Box::pin(watch));
     let control = ControlThread::start(control).map_err(Error::ControlThread)?;
-    for ConversationParts { session, offer, ends, .. } in conversations {
-        let poller = Pollers::new(session, offer, executor.clone(), ends, settings.pollers);
+    for ConversationParts { session, offer, ends, .. } in assembly.conversations.iter().cloned() {
+        let poller = Pollers::new(session, offer, executor.clone(), ends, assembly.settings.pollers);
         pollers.spawn(poller.supervise());
     }
     pollers.close();
     executor.tasks.close();
-    senders.close();
+    assembly.senders.close();
     let ended = tokio::select! {
         ended = ended => ended,
         never = beat => match never {},
-        never = commands.obey() => match never {},
+        never = assembly.commands.obey() => match never {},
     };
     drop(guard);
-    senders.wait().await;
+    assembly.senders.wait().await;
     control.join().await;
-    close_files(&executor.files, spool, &deliveries).await;
-    let left = settings.shutdown.timeout.saturating_sub(ends.drained_for());
+    close_files(&assembly, spool).await;
+    let left = assembly.settings.shutdown_timeout.saturating_sub(assembly.ends.drained_for());
     hooks.shut_down(left.max(MIN_HOOK_TIME)).await;
-    let stopped = ended.ok().flatten().ok_or(Error::ControlThreadDied)?;
+    let stopped = ended.map_err(|_| Error::ControlThreadDied)?;
     log_end(&stopped);
     Ok(stopped)
 }
 
-/// Looks at the disks of these folders until the worker closes.
-fn disk_watch(
-    disk: Arc<Disk>,
-    folders: Vec<PathBuf>,
-    trigger: Arc<HeartbeatTrigger>,
-    closing: CancellationToken,
+/// Drops a task of the control path when the worker closes.
+fn until_closing(
+    closing: &CancellationToken,
+    task: impl Future<Output = ()> + Send + 'static,
 ) -> ControlTask {
+    let closing = closing.clone();
+    Box::pin(async move {
+        closing.run_until_cancelled_owned(task).await;
+    })
+}
+
+/// Looks at the disks of the worker's folders until it closes.
+fn disk_watch(assembly: Arc<Assembly>) -> ControlTask {
     restarting("disks", move || {
-        let (disk, folders, trigger, closing) =
-            (disk.clone(), folders.clone(), trigger.clone(), closing.clone());
-        async move { disk.watch(folders, &trigger, &closing, lowest).await }
+        let assembly = assembly.clone();
+        async move {
+            let folders = assembly.settings.watched_folders.clone();
+            assembly.offer.disk.watch(folders, &assembly.changes, &assembly.ends.closing, lowest).await;
+        }
     })
 }
 
 /// Closes the file of results, and removes the directories of tasks.
-async fn close_files(files: &Files, spool: Option<Arc<Spool>>, deliveries: &[Arc<Delivery>]) {
+async fn close_files(assembly: &Assembly, spool: Option<Arc<Spool>>) {
     if let Some(spool) = spool {
         spool.close().await;
     }
-    for delivery in deliveries {
+    for delivery in assembly.deliveries() {
         delivery.drop_belongings();
     }
-    files.close().await;
+    assembly.executor.files.close().await;
 }
 
 /// Opens the file of results, if `WORKER_OUTBOX_DIR` is set, and hands its results to their orchestrators' deliveries.
-async fn open_spool(
-    settings: &RunSettings,
-    worker_id: &WorkerId,
-    sessions: &[Arc<Session>],
-) -> Result<Option<Arc<Spool>>, Error> {
-    let Some(folder) = settings.outbox_dir.clone() else { return Ok(None) };
-    let opened = Spool::open(folder, worker_id).await;
+async fn open_spool(assembly: &Assembly) -> Result<Option<Arc<Spool>>, Error> {
+    let Some(folder) = assembly.settings.outbox_dir.clone() else { return Ok(None) };
+    let opened = Spool::open(folder, &assembly.executor.settings.worker_id).await;
     let opened = opened.map_err(|(file, error)| Error::Outbox {
         file: file.display().to_string(),
         source: Box::new(error),
     })?;
-    let deliveries: Vec<Arc<Delivery>> =
-        sessions.iter().map(|session| session.origin.delivery.clone()).collect();
-    Ok(Some(distribute(opened, &deliveries, settings.result_max_age)))
+    let deliveries: Vec<_> = assembly.deliveries().cloned().collect();
+    Ok(Some(distribute(opened, &deliveries, assembly.settings.result_max_age)))
 }
 
 /// Sends results of an earlier run as soon as their orchestrators know the worker.
-fn release(ends: &Ends, sessions: &[Arc<Session>], senders: &TaskTracker) {
-    for session in sessions.iter().filter(|session| session.origin.delivery.unacknowledged() > 0) {
-        let (closing, session) = (ends.closing.clone(), session.clone());
-        senders.spawn(async move {
+fn release(assembly: &Assembly) {
+    for origin in assembly.origins().filter(|origin| origin.delivery.unacknowledged() > 0) {
+        let (closing, origin) = (assembly.ends.closing.clone(), origin.clone());
+        assembly.senders.spawn(async move {
             tokio::select! {
                 () = closing.cancelled() => {}
-                () = session.origin.peer.until_registered() => {}
+                () = origin.peer.until_registered() => {}
                 () = tokio::time::sleep(REGISTRATION_PATIENCE) => {}
             }
-            session.origin.delivery.release();
+            origin.delivery.release();
         });
     }
 }
 
 fn log_end(stopped: &Stopped) {
+    let Stopped { cause, cancelled, unacknowledged: lost, kept } = stopped;
     let ids = |ids: &[TaskId]| ids.iter().map(TaskId::shown).collect::<Vec<_>>().join(", ");
-    if !stopped.unacknowledged.is_empty() {
-        let count = stopped.unacknowledged.len();
-        tracing::error!(
-            count,
-            task_ids = ids(&stopped.unacknowledged),
-            "results were not acknowledged and are lost"
-        );
+    if !lost.is_empty() {
+        let task_ids = ids(lost);
+        tracing::error!(count = lost.len(), task_ids, "results were not acknowledged and are lost");
     }
-    if !stopped.kept.is_empty() {
-        let count = stopped.kept.len();
+    if !kept.is_empty() {
         tracing::warn!(
-            count,
-            task_ids = ids(&stopped.kept),
+            count = kept.len(),
+            task_ids = ids(kept),
             "results were not acknowledged: they are on disk, and offered again by the next worker with this id"
         );
     }
-    if !stopped.cancelled.is_empty() {
-        let count = stopped.cancelled.len();
-        tracing::warn!(count, task_ids = ids(&stopped.cancelled), "tasks were cancelled by the shutdown");
+    if !cancelled.is_empty() {
+        let task_ids = ids(cancelled);
+        tracing::warn!(count = cancelled.len(), task_ids, "tasks were cancelled by the shutdown");
     }
-    tracing::info!(cause = %stopped.cause, clean = stopped.is_clean(), "the worker has stopped");
+    tracing::info!(%cause, clean = stopped.is_clean(), "the worker has stopped");
 }

@@ -5,7 +5,7 @@
 //! | running | first signal | draining | *stop asking*: no further polls, orchestrators are told |
 //! | draining | all done | closed | *close* |
 //! | draining | limit reached, only polls open | closed | *close* |
-//! | draining | limit reached, or second signal | cancelling | *cancel*: tasks are told to stop, results sent once |
+//! | draining | limit reached, or second signal | cancelling | *cancel*: tasks are told to stop, results are sent once |
 //! | cancelling | all reported, or limit of this phase reached | closed | *close* |
 //!
 //! The third signal has its default action: see `signals`.
@@ -60,8 +60,9 @@ impl Stopped {
 }
 
 /// The phase of a shutdown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
+    #[default]
     Running,
     Draining,
     Cancelling,
@@ -90,26 +91,14 @@ pub(crate) enum Action {
 }
 
 /// The shutdown of a worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Shutdown {
-    phase: Phase,
-    cause: Option<StopCause>,
+    pub(crate) phase: Phase,
+    /// The cause, once the shutdown has begun.
+    pub(crate) cause: Option<StopCause>,
 }
 
 impl Shutdown {
-    pub(crate) fn new() -> Self {
-        Self { phase: Phase::Running, cause: None }
-    }
-
-    pub(crate) fn phase(&self) -> Phase {
-        self.phase
-    }
-
-    /// The cause, once the shutdown has begun.
-    pub(crate) fn cause(&self) -> Option<StopCause> {
-        self.cause
-    }
-
     pub(crate) fn on_event(&mut self, event: Event) -> Action {
         let (next, action) = match (self.phase, event) {
             (Phase::Running, Event::Signal(cause)) => {
@@ -135,12 +124,12 @@ mod tests {
     const SIGNAL: Event = Event::Signal(StopCause::Terminate);
 
     fn phases(events: &[Event]) -> Vec<(Phase, Action)> {
-        let mut shutdown = Shutdown::new();
+        let mut shutdown = Shutdown::default();
         events
             .iter()
             .map(|event| {
                 let action = shutdown.on_event(*event);
-                (shutdown.phase(), action)
+                (shutdown.phase, action)
             })
             .collect()
     }
@@ -179,9 +168,9 @@ mod tests {
 
     #[test]
     fn the_first_cause_is_kept() {
-        let mut shutdown = Shutdown::new();
+        let mut shutdown = Shutdown::default();
         shutdown.on_event(Event::Signal(StopCause::Interrupt));
         shutdown.on_event(Event::Signal(StopCause::Terminate));
-        assert_eq!(shutdown.cause(), Some(StopCause::Interrupt));
+        assert_eq!(shutdown.cause, Some(StopCause::Interrupt));
     }
 }

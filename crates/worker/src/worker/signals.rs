@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,73 +18,65 @@ use crate::worker::shutdown::StopCause;
 static LISTENING: Mutex<usize> = Mutex::new(0);
 
 /// Whether signals have their default action.
-static DEFAULT_ACTION: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+static DEFAULT_ACTION: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
+
+/// Whether the handlers that look at this flag are installed.
+static INSTALLED: Mutex<bool> = Mutex::new(false);
 
 /// Listens for signals while it lives.
 #[derive(Debug)]
-pub(crate) struct Listening {
-    default_action: Arc<AtomicBool>,
-}
+pub(crate) struct Listening(());
 
 impl Listening {
-    /// Begins to listen. Signals keep their default action until [`forward`](Self::forward) can receive them.
+    /// Begins to listen. Signals keep their default action until [`forward`] can receive them.
     pub(crate) fn begin() -> io::Result<Self> {
-        let default_action = if let Some(flag) = DEFAULT_ACTION.get() {
-            flag.clone()
-        } else {
-            let flag = Arc::new(AtomicBool::new(true));
+        let mut is_installed = lock(&INSTALLED);
+        if !*is_installed {
             for number in [SIGTERM, SIGINT] {
-                signal_hook::flag::register_conditional_default(number, flag.clone())?;
+                signal_hook::flag::register_conditional_default(number, DEFAULT_ACTION.clone())?;
             }
-            DEFAULT_ACTION.get_or_init(|| flag).clone()
-        };
-        *lock(&LISTENING) += 1;
-        Ok(Self { default_action })
-    }
-
-    /// Forwards every signal. Runs on the control path, so that a busy data path does not delay it.
-    pub(crate) async fn forward(default_action: Arc<AtomicBool>, signals: mpsc::Sender<StopCause>) {
-        let listen =
-            || Ok::<_, io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
-        let (mut terminate, mut interrupt) = match listen() {
-            Ok(both) => both,
-            Err(error) => {
-                tracing::error!(%error, "signals cannot be received: they end the process at once");
-                return;
-            }
-        };
-        take_over(&default_action);
-        let mut seen = 0;
-        loop {
-            let received = tokio::select! {
-                signal = terminate.recv() => signal.map(|()| StopCause::Terminate),
-                signal = interrupt.recv() => signal.map(|()| StopCause::Interrupt),
-            };
-            let Some(cause) = received else {
-                tracing::error!("no further signals can be received: they end the process at once");
-                default_action.store(true, Ordering::SeqCst);
-                return;
-            };
-            seen += 1;
-            if seen == 2 {
-                default_action.store(true, Ordering::SeqCst);
-            }
-            if signals.send(cause).await.is_err() {
-                return;
-            }
+            *is_installed = true;
         }
+        *lock(&LISTENING) += 1;
+        Ok(Self(()))
     }
+}
 
-    pub(crate) fn default_action(&self) -> Arc<AtomicBool> {
-        self.default_action.clone()
+/// Forwards every signal. Runs on the control path, so that a busy data path does not delay it.
+pub(crate) async fn forward(signals: mpsc::Sender<StopCause>) {
+    let listen = || Ok::<_, io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
+    let (mut terminate, mut interrupt) = match listen() {
+        Ok(both) => both,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be received: they end the process at once");
+            return;
+        }
+    };
+    take_over();
+    for number in 1.. {
+        let received = tokio::select! {
+            signal = terminate.recv() => signal.map(|()| StopCause::Terminate),
+            signal = interrupt.recv() => signal.map(|()| StopCause::Interrupt),
+        };
+        let Some(cause) = received else {
+            tracing::error!("no further signals can be received: they end the process at once");
+            DEFAULT_ACTION.store(true, Ordering::SeqCst);
+            return;
+        };
+        if number == 2 {
+            DEFAULT_ACTION.store(true, Ordering::SeqCst);
+        }
+        if signals.send(cause).await.is_err() {
+            return;
+        }
     }
 }
 
 /// Takes the default action from signals, unless the run that listened was dropped meanwhile.
-fn take_over(default_action: &AtomicBool) {
+fn take_over() {
     let listening = lock(&LISTENING);
     if *listening > 0 {
-        default_action.store(false, Ordering::SeqCst);
+        DEFAULT_ACTION.store(false, Ordering::SeqCst);
     }
 }
 
@@ -93,7 +85,7 @@ impl Drop for Listening {
         let mut listening = lock(&LISTENING);
         *listening -= 1;
         if *listening == 0 {
-            self.default_action.store(true, Ordering::SeqCst);
+            DEFAULT_ACTION.store(true, Ordering::SeqCst);
         }
     }
 }
@@ -105,18 +97,17 @@ mod tests {
     #[tokio::test]
     async fn signals_have_their_default_action_before_and_after_they_can_be_received() {
         let listening = Listening::begin().expect("installed");
-        let default_action = listening.default_action();
-        let is_default = || default_action.load(Ordering::SeqCst);
+        let is_default = || DEFAULT_ACTION.load(Ordering::SeqCst);
         assert!(is_default(), "they cannot be received yet");
         let (sender, _receiver) = mpsc::channel(4);
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(Listening::forward(default_action.clone(), sender.clone()));
+        tasks.spawn(forward(sender.clone()));
         while is_default() {
             tokio::task::yield_now().await;
         }
         drop(listening);
         assert!(is_default());
-        tasks.spawn(Listening::forward(default_action.clone(), sender));
+        tasks.spawn(forward(sender));
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }

@@ -117,6 +117,25 @@ async fn hooks_that_hang_hold_no_end_up() {
 }
 
 #[tokio::test]
+async fn a_handle_ends_start_up_hooks_that_hang() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let (sender, began) = tokio::sync::oneshot::channel::<()>();
+    let builder = tasks().on_startup(async move || {
+        sender.send(()).expect("the test waits");
+        std::future::pending::<Result<(), std::io::Error>>().await
+    });
+    let worker = builder.config(config(&orchestrator.url(), &[])).build().expect("a worker");
+    let handle = worker.handle();
+    let drain = async {
+        began.await.expect("the hook runs");
+        handle.drain();
+    };
+    let (exit, ()) = tokio::join!(worker.run(), drain);
+    assert_eq!(exit.code(), 0);
+    assert_eq!(orchestrator.count(Endpoint::Register), 0);
+}
+
+#[tokio::test]
 async fn a_handle_drains_from_code() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let (sender, handle) = tokio::sync::oneshot::channel::<avtomatika_worker::WorkerHandle>();

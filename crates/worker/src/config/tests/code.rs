@@ -1,4 +1,4 @@
-//! What is set in code.
+//! Values that are set in code.
 
 use std::time::Duration;
 

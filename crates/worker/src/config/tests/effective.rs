@@ -1,4 +1,4 @@
-//! What is in effect.
+//! The values in effect.
 
 use super::*;
 

@@ -13,7 +13,7 @@ fn config(variables: &[(&str, &str)]) -> WorkerConfig {
     )
 }
 
-/// What is wrong, as text.
+/// The problems of a configuration, as text.
 fn told(config: &WorkerConfig) -> Vec<String> {
     config.check().err().iter().flat_map(ConfigError::problems).map(ToString::to_string).collect()
 }

@@ -100,7 +100,7 @@ fn no_secret_is_ever_shown() {
     wrong.push(("WORKER_TOKNE", "hidden"));
     for variables in [right, wrong] {
         let config = config(&variables);
-        let in_code = WorkerConfig { history: history::History::default(), ..config.clone() };
+        let in_code = WorkerConfig { history: option::History::default(), ..config.clone() };
         for config in [config, in_code] {
             let error = config.check().err();
             let shown = format!("{config:#?} {error:?} {:?} {:?}", config.warnings(), config.effective());

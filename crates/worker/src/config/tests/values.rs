@@ -1,4 +1,4 @@
-//! What each variable takes, and what it does not.
+//! The values that each variable accepts, and those it refuses.
 
 use std::time::Duration;
 

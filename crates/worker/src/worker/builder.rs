@@ -1,31 +1,62 @@
 //! The builder of a worker.
 
-mod build;
-mod settings;
-mod state;
-
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use rxon::TaskName;
 use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::settings::{MakeService, Registered, Settings};
-pub use self::state::{NoState, Offers};
+use crate::capacity::Catalogue;
 use crate::capacity::checker::CapacityChecker;
 use crate::config::WorkerConfig;
+use crate::config::parse::CONCURRENT_TASKS;
 use crate::delivery::{IgnoredResult, OnIgnored};
+use crate::execution::router::{Route, Router};
 use crate::session::commands::{Command, OnCommand};
+use crate::task::events::EventSchemas;
 use crate::task::extract::TaskRequest;
 use crate::task::handler::{Handler, HandlerService, TaskService};
+use crate::task::middleware::catch_panic::CatchPanicLayer;
 use crate::task::outcome::{BoxError, Outcome};
 use crate::worker::Worker;
-use crate::worker::error::BuildError;
-use crate::worker::exit::Exit;
+use crate::worker::assembly::{Plan, Settings};
+use crate::worker::error::{BuildError, Exit};
 use crate::worker::task_options::TaskOptions;
+
+/// The state of a worker whose handlers need none, or already have theirs.
+#[derive(Debug, Clone, Copy)]
+pub struct NoState;
+
+/// The state that a worker can offer to handlers that were not given one by [`with_state`](crate::WorkerBuilder::with_state):
+/// none.
+#[diagnostic::on_unimplemented(
+    message = "the worker's handlers need the state `{S}`, which it was not given",
+    label = "`State<{S}>` is an argument of a handler",
+    note = "give it with `.with_state(…)`, after the tasks that need it and before this"
+)]
+pub trait Offers<S> {
+    /// The state.
+    fn offer(self) -> S;
+}
+
+impl Offers<()> for NoState {
+    fn offer(self) {}
+}
+
+type MakeService<S> = Box<dyn FnOnce(S) -> TaskService + Send>;
+type AddLayer = Box<dyn Fn(TaskService) -> TaskService + Send>;
+
+/// A registered task. Its handler needs the state `S`.
+struct Registered<S> {
+    name: String,
+    options: TaskOptions,
+    make: MakeService<S>,
+}
 
 /// Builds a worker of tasks, limits, layers and a configuration. `S` is the state that its handlers still need.
 ///
@@ -33,6 +64,9 @@ use crate::worker::task_options::TaskOptions;
 #[must_use = "a builder does nothing until it is built"]
 pub struct WorkerBuilder<S = ()> {
     tasks: Vec<Registered<S>>,
+    layers: Vec<AddLayer>,
+    skill_dependencies: BTreeMap<String, Vec<String>>,
+    pub(crate) config: Option<WorkerConfig>,
     settings: Settings,
 }
 
@@ -49,7 +83,13 @@ impl Worker {
     where
         S: Clone + Send + Sync + 'static,
     {
-        WorkerBuilder { tasks: Vec::new(), settings: Settings::default() }
+        WorkerBuilder {
+            tasks: Vec::new(),
+            layers: Vec::new(),
+            skill_dependencies: BTreeMap::new(),
+            config: None,
+            settings: Settings::default(),
+        }
     }
 }
 
@@ -57,13 +97,6 @@ impl<S> WorkerBuilder<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    /// Uses the default configuration, not the environment, if none was given.
-    #[cfg(feature = "testing")]
-    pub(crate) fn or_defaults(mut self) -> Self {
-        self.settings.config.get_or_insert_with(WorkerConfig::defaults);
-        self
-    }
-
     /// Registers a handler under a name: 1 to 128 characters of `a-z A-Z 0-9 _ -`. No two tasks may have the same name.
     pub fn task<H, M>(self, name: impl Into<String>, handler: H) -> Self
     where
@@ -95,7 +128,7 @@ where
             Service<TaskRequest, Response = Outcome, Error = Infallible> + Clone + Send + Sync + 'static,
         <L::Service as Service<TaskRequest>>::Future: Send + 'static,
     {
-        self.settings.layers.push(Box::new(move |service| BoxCloneSyncService::new(layer.layer(service))));
+        self.layers.push(Box::new(move |service| BoxCloneSyncService::new(layer.layer(service))));
         self
     }
 
@@ -112,13 +145,13 @@ where
         I: IntoIterator<Item = M>,
         M: Into<String>,
     {
-        self.settings.skill_dependencies.insert(skill.into(), models.into_iter().map(Into::into).collect());
+        self.skill_dependencies.insert(skill.into(), models.into_iter().map(Into::into).collect());
         self
     }
 
     /// Sets the configuration. Without it, the environment is read.
     pub fn config(mut self, config: WorkerConfig) -> Self {
-        self.settings.config = Some(config);
+        self.config = Some(config);
         self
     }
 
@@ -269,7 +302,13 @@ where
                 make: Box::new(move |_: S2| make(state)) as MakeService<S2>,
             }
         });
-        WorkerBuilder { tasks: tasks.collect(), settings: self.settings }
+        WorkerBuilder {
+            tasks: tasks.collect(),
+            layers: self.layers,
+            skill_dependencies: self.skill_dependencies,
+            config: self.config,
+            settings: self.settings,
+        }
     }
 
     /// Checks the tasks and settings, and builds the worker. The configuration is checked when the worker is run.
@@ -280,7 +319,60 @@ where
     where
         NoState: Offers<S>,
     {
-        build::plan(self.tasks, self.settings).map(Worker::new)
+        if self.tasks.is_empty() {
+            return Err(BuildError::NoTasks);
+        }
+        if let Some((group, _)) = self.settings.limits.iter().find(|(_, limit)| **limit == 0) {
+            return Err(BuildError::ZeroLimit(group.clone()));
+        }
+        if let Some(limit) =
+            self.settings.max_concurrent_tasks.filter(|limit| !CONCURRENT_TASKS.is_accepted(*limit))
+        {
+            return Err(BuildError::Limit(limit));
+        }
+        let groups: Vec<&String> = self.settings.limits.keys().collect();
+        let used: BTreeSet<&String> =
+            self.tasks.iter().filter_map(|task| task.options.limit_group.as_ref()).collect();
+        for group in groups.iter().filter(|group| !used.contains(**group)) {
+            tracing::warn!("no task is in the group `{group}`: its limit has no effect");
+        }
+        let (mut router, mut catalogue) = (Router::default(), Catalogue::default());
+        let mut names = BTreeSet::new();
+        for task in self.tasks {
+            let name = TaskName::new(&task.name).map_err(BuildError::TaskName)?;
+            if !names.insert(name.clone()) {
+                return Err(BuildError::DuplicateTask(name));
+            }
+            // Layers see a panic of the handler as an outcome. A panic in a layer is caught further out.
+            let inner = BoxCloneSyncService::new(CatchPanicLayer.layer((task.make)(NoState.offer())));
+            let layered = self.layers.iter().rev().fold(inner, |service, layer| layer(service));
+            let group = task.options.limit_group.as_ref();
+            let skill = task.options.skill(name.clone());
+            let route = Route {
+                service: layered,
+                group: group.and_then(|group| groups.iter().position(|known| *known == group)),
+                time_limit: task.options.time_limit,
+                events: Arc::new(EventSchemas::new(task.options.events)?),
+            };
+            catalogue.add(skill, route.group);
+            router.insert(name, route);
+        }
+        let mut skill_dependencies = BTreeMap::new();
+        for (skill, models) in self.skill_dependencies {
+            skill_dependencies.insert(TaskName::new(&skill).map_err(BuildError::TaskName)?, models);
+        }
+        Ok(Worker {
+            plan: Plan {
+                router,
+                catalogue,
+                skill_dependencies,
+                config: self.config.unwrap_or_else(WorkerConfig::from_env),
+                settings: self.settings,
+                handle_state: Arc::default(),
+                storage: None,
+                connector: None,
+            },
+        })
     }
 
     /// Builds the worker and runs it until SIGTERM or SIGINT.
