@@ -84,7 +84,7 @@ impl TestWorker {
         // Of several orchestrators, the first one dispatches the tasks.
         let session = assembly.conversations[0].session.clone();
         session.origin.peer.set_registered(Generation::Newer);
-        session.orchestrators.registered(0);
+        session.fleet.on_registered(session.origin.orchestrator);
         Self { assembly, session, inbox, number: AtomicU64::new(1), _folder: folder }
     }
 
@@ -232,12 +232,12 @@ impl TestTask<'_> {
                 Some(time) => tokio::time::sleep(time).await,
                 None => std::future::pending().await,
             }
-            executor.running.cancel(0, &id, &Cause::Command);
+            executor.running.cancel(OrchestratorIndex(0), &id);
             std::future::pending::<()>().await;
         };
         tokio::select! {
             result = worker.inbox.result(&id) => TestRun { result, events: worker.inbox.events_of(&id) },
-            () = courier(worker.session.origin.clone(), executor.settings.worker_id.clone()) => unreachable!("it never ends"),
+            () = courier(worker.session.origin.clone(), executor.worker_id.clone()) => unreachable!("it never ends"),
             () = cancel => unreachable!("it never ends"),
         }
     }

@@ -20,6 +20,7 @@ use crate::capacity::Offer;
 use crate::capacity::checker::Capacity;
 use crate::capacity::disk::Disk;
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
+use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};
 use crate::config::{
@@ -27,18 +28,17 @@ use crate::config::{
 };
 use crate::delivery::{Delivery, DeliveryCounts, OnIgnored, OutboxSettings};
 use crate::execution::counts::Counts;
-use crate::execution::origin::Origin;
 use crate::execution::running::Running;
-use crate::execution::{ExecutionSettings, Executor, Trust};
-use crate::files::{CacheSettings, Files, FilesSettings, InvalidStorage, Storage, StorageSettings};
+use crate::execution::{Executor, Origin, Trust};
+use crate::files::{CacheSettings, Files, FilesSettings, InvalidStorage, Storage, StorageSettings, Traffic};
 use crate::health::Health;
 use crate::health::metrics::Metrics;
-use crate::health::pulse::Pulse;
+use crate::health::watchdog::RuntimeWatchdog;
 use crate::peer::Peer;
 use crate::peer::log::{PeerCounts, PeerLog};
 use crate::peer::token::{Renewing, TokenKeeper};
 use crate::session::commands::Commands;
-use crate::session::fleet::Orchestrators;
+use crate::session::fleet::Fleet;
 use crate::session::{
     Advertised, ConversationParts, ConversationSettings, Ends, OpenPolls, PollerSettings, PollingSettings,
     Profile, Session,
@@ -106,7 +106,9 @@ impl Assembly {
             tracing::warn!("{warning}");
         }
         let mut metrics = Metrics::default();
-        let files = Arc::new(Files::new(files_settings(&config), storage, metrics.traffic()));
+        let traffic = Arc::<Traffic>::default();
+        traffic.register(&mut metrics.registry);
+        let files = Arc::new(Files::new(files_settings(&config), storage, traffic));
         let mode = config.multi_orchestrator_mode;
         let slots = Slots::new(plan.limit(), &plan.group_limits, turns(mode, &entries));
         let changes = Arc::new(HeartbeatTrigger::new(entries.len()));
@@ -116,8 +118,8 @@ impl Assembly {
         let offer = offer(&mut plan, slots.clone());
         let executor = executor(&mut plan, worker_id.clone(), files, changes.clone(), &mut metrics);
         let (exchanges, results) = (PeerCounts::default(), DeliveryCounts::default());
-        exchanges.register(metrics.registry());
-        results.register(metrics.registry());
+        exchanges.register(&mut metrics.registry);
+        results.register(&mut metrics.registry);
         let names = entries.iter().map(|entry| entry.url.to_string()).collect();
         let (ends, senders) = (Ends::default(), TaskTracker::new());
         let wiring = Wiring {
@@ -127,7 +129,7 @@ impl Assembly {
             changes: changes.clone(),
             exchanges,
             results,
-            orchestrators: Arc::new(Orchestrators::new(mode, names, slots)),
+            fleet: Arc::new(Fleet::new(mode, names, slots)),
             senders: senders.clone(),
             on_ignored: plan.on_ignored,
             connector: plan.connector,
@@ -135,11 +137,11 @@ impl Assembly {
         let (profile, commands) = (Arc::new(profile), Arc::new(Commands::new(plan.on_command)));
         let conversation = |(index, entry)| {
             Ok::<_, Error>(ConversationParts {
-                session: wiring.session(index, entry)?,
+                session: wiring.session(OrchestratorIndex(index), entry)?,
                 profile: profile.clone(),
                 offer: offer.clone(),
                 running: executor.running.clone(),
-                changes: changes.clone(),
+                heartbeat_trigger: changes.clone(),
                 commands: commands.clone(),
                 ends: ends.of_one(),
                 settings: conversation_settings(&config),
@@ -147,8 +149,8 @@ impl Assembly {
         };
         let conversations = entries.iter().enumerate().map(conversation).collect::<Result<Vec<_>, _>>()?;
         let sessions = conversations.iter().map(|parts| parts.session.clone()).collect();
-        let pulse = Arc::new(Pulse::new(plan.handle_state.elsewhere.clone()));
-        let health = Arc::new(Health { offer: offer.clone(), sessions, pulse, metrics });
+        let watchdog = Arc::new(RuntimeWatchdog::new(plan.handle_state.elsewhere.clone()));
+        let health = Arc::new(Health { offer: offer.clone(), sessions, watchdog, metrics });
         let settings = run_settings(&config);
         Ok(Self { offer, executor, changes, commands, conversations, senders, ends, health, settings })
     }
@@ -181,16 +183,14 @@ fn executor(
     metrics: &mut Metrics,
 ) -> Arc<Executor> {
     let counts = Counts::default();
-    counts.register(metrics.registry());
+    counts.register(&mut metrics.registry);
     let config = &plan.config;
     let key = config.orchestrator_secret_key.as_ref().map(Secret::expose);
     Arc::new(Executor {
-        settings: ExecutionSettings {
-            worker_id,
-            time_limit: config.worker_task_timeout,
-            strict_events: config.strict_event_validation,
-            websockets: config.worker_enable_websockets,
-        },
+        worker_id,
+        time_limit: config.worker_task_timeout,
+        strict_events: config.strict_event_validation,
+        websockets: config.worker_enable_websockets,
         running: Arc::new(Running::default()),
         tasks: TaskTracker::new(),
         threads: Arc::new(BlockingThreads::new(plan.limit())),
@@ -312,7 +312,7 @@ struct Wiring<'a> {
     changes: Arc<HeartbeatTrigger>,
     exchanges: PeerCounts,
     results: DeliveryCounts,
-    orchestrators: Arc<Orchestrators>,
+    fleet: Arc<Fleet>,
     senders: TaskTracker,
     on_ignored: Option<OnIgnored>,
     /// Replaces HTTP, for tests.
@@ -320,8 +320,12 @@ struct Wiring<'a> {
 }
 
 impl Wiring<'_> {
-    /// The session with one orchestrator, of which nothing runs yet. `index` is its place among them.
-    fn session(&self, index: usize, entry: &OrchestratorEntry) -> Result<Arc<Session>, Error> {
+    /// The session with one orchestrator, of which nothing runs yet.
+    fn session(
+        &self,
+        orchestrator: OrchestratorIndex,
+        entry: &OrchestratorEntry,
+    ) -> Result<Arc<Session>, Error> {
         // The token was checked with everything else.
         let token = Token::new(entry.token.expose())
             .map_err(|_| ConfigError::new(vec![wrong_token("WORKER_TOKEN")]))?;
@@ -347,11 +351,11 @@ impl Wiring<'_> {
         let progress = Arc::new(ProgressBoard::default());
         let secrets = self.secrets.clone();
         Ok(Arc::new(Session {
-            origin: Arc::new(Origin { orchestrator: index, peer, delivery, progress, _secrets: secrets }),
-            orchestrators: self.orchestrators.clone(),
+            origin: Arc::new(Origin { orchestrator, peer, delivery, progress, _secrets: secrets }),
+            fleet: self.fleet.clone(),
             tokens,
             pollers: watch::Sender::new(0),
-            polls: OpenPolls::default(),
+            open_polls: OpenPolls::default(),
         }))
     }
 
@@ -379,7 +383,7 @@ impl Wiring<'_> {
             first_delay: self.config.result_retry_initial_delay,
             max_age: self.config.worker_result_max_age,
             resend_ambiguous: self.config.result_resend_ambiguous,
-            sharers: self.orchestrators.count(),
+            sharers: self.fleet.members.len(),
         }
     }
 }

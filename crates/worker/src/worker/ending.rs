@@ -36,7 +36,7 @@ pub(crate) struct EndAll {
 impl Drop for EndAll {
     fn drop(&mut self) {
         self.ends.stop_asking.cancel();
-        self.ends.let_go.cancel();
+        self.ends.abandon_polls.cancel();
         self.running.cancel_all(&Cause::Shutdown);
         self.ends.closing.cancel();
         for session in &self.sessions {
@@ -140,9 +140,9 @@ impl Ending {
                 "cancelling what still runs, and sending every result once more"
             );
         } else {
-            tracing::info!("open polls are let go");
+            tracing::info!("open polls are abandoned");
         }
-        self.ends.let_go.cancel();
+        self.ends.abandon_polls.cancel();
         self.executor.running.cancel_all(&Cause::Shutdown);
         for session in &self.sessions {
             session.origin.delivery.offer_all(true);

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::capacity::hot_cache::HotCache;
-use crate::health::pulse::Elsewhere;
+use crate::health::watchdog::Elsewhere;
 use crate::worker::shutdown::StopCause;
 
 /// Controls a worker from code: ends it, or sets the models that are loaded. Cheap to clone; without effect once the

@@ -10,7 +10,7 @@ use crate::capacity::catalogue::Catalogue;
 use crate::capacity::checker::CapacityChecker;
 use crate::config::WorkerConfig;
 use crate::delivery::OnIgnored;
-use crate::execution::router::Router;
+use crate::execution::Router;
 use crate::files::Storage;
 use crate::session::commands::OnCommand;
 use crate::worker::handle::HandleState;

@@ -15,7 +15,7 @@ use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::delivery::{Delivery, Spool, distribute};
 use crate::files::Files;
 use crate::health;
-use crate::health::pulse;
+use crate::health::watchdog;
 use crate::session::{ConversationParts, Driver, Ends, Pollers, Session};
 use crate::threads::control::{ControlTask, ControlThread, restarting};
 use crate::worker::assembly::{Assembly, RunSettings};
@@ -45,7 +45,7 @@ pub(crate) async fn run(
     // Ends everything when this future is dropped.
     let guard = EndAll { running: executor.running.clone(), sessions: sessions.clone(), ends: ends.clone() };
     let prepared = async {
-        let spool = open_spool(&settings, &executor.settings.worker_id, &sessions).await?;
+        let spool = open_spool(&settings, &executor.worker_id, &sessions).await?;
         hooks.start_up().await.map_err(Error::Startup)?;
         Ok::<_, Error>(spool)
     };
@@ -85,7 +85,8 @@ pub(crate) async fn run(
         // The receiver is gone when the worker was dropped.
         let _ = tell.send(stopped);
     }));
-    let (beat, watch) = pulse::pair(health.pulse.clone(), executor.running.clone(), ends.closing.clone());
+    let (beat, watch) =
+        watchdog::pair(health.watchdog.clone(), executor.running.clone(), ends.closing.clone());
     control.push(Box::pin(watch));
     let control = ControlThread::start(control).map_err(Error::ControlThread)?;
     for ConversationParts { session, offer, ends, .. } in conversations {

@@ -12,7 +12,7 @@ use super::state::{NoState, Offers};
 use crate::capacity::catalogue::Catalogue;
 use crate::config::WorkerConfig;
 use crate::config::parse::CONCURRENT_TASKS;
-use crate::execution::router::{Route, Router};
+use crate::execution::{Route, Router};
 use crate::task::events::EventSchemas;
 use crate::task::middleware::catch_panic::CatchPanicLayer;
 use crate::worker::error::BuildError;

@@ -1,7 +1,7 @@
 //! The watchdog of the runtime that the caller runs the worker on.
 //!
-//! The data path beats, and the control path watches. While a handler blocks the runtime, polls, handlers and results
-//! stand still, but heartbeats go on: without the watchdog nobody would notice.
+//! The data path notes a time twice a second, and the control path watches it. While a handler blocks the runtime, polls,
+//! handlers and results stand still but heartbeats go on, so that orchestrators do not notice.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,16 +21,16 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// A runtime that is blocked for longer than this is worth a warning.
 const MAX_BLOCKED: Duration = Duration::from_secs(1);
 
-/// Remembers when the data path beat last.
+/// Measures how long the data path has stood still.
 #[derive(Debug)]
-pub(crate) struct Pulse {
+pub(crate) struct RuntimeWatchdog {
     began: Instant,
-    /// In milliseconds since then.
+    /// The last beat, in milliseconds after `began`.
     last: AtomicU64,
     elsewhere: Arc<Elsewhere>,
 }
 
-/// The state of an event loop of another language that runs the handlers. Its driver reports when it does not run.
+/// Since when the event loop of another language, which runs the handlers, is blocked. The driver of that loop sets it.
 #[derive(Debug, Default)]
 pub(crate) struct Elsewhere(Mutex<Option<Instant>>);
 
@@ -40,7 +40,7 @@ impl Elsewhere {
     }
 }
 
-impl Pulse {
+impl RuntimeWatchdog {
     pub(crate) fn new(elsewhere: Arc<Elsewhere>) -> Self {
         Self { began: Instant::now(), last: AtomicU64::new(0), elsewhere }
     }
@@ -54,7 +54,7 @@ impl Pulse {
         Duration::from_millis(now.saturating_sub(self.last.load(Ordering::Relaxed)))
     }
 
-    /// The time for which the runtime has been blocked; None while that is shorter than a warning is worth.
+    /// The time for which the runtime has been blocked; `None` if it is too short for a warning.
     pub(crate) fn blocked(&self) -> Option<Duration> {
         let here = Some(self.silence()).filter(|silence| is_blocked(*silence));
         here.max(lock(&self.elsewhere.0).map(|since| since.elapsed()))
@@ -65,15 +65,15 @@ fn is_blocked(silence: Duration) -> bool {
     silence > INTERVAL + MAX_BLOCKED
 }
 
-/// The beat, for the data path, and the watch, for the control path.
+/// The future that beats, for the data path, and the future that watches, for the control path.
 pub(crate) fn pair(
-    pulse: Arc<Pulse>,
+    watchdog: Arc<RuntimeWatchdog>,
     running: Arc<Running>,
     closing: CancellationToken,
 ) -> (impl Future<Output = Infallible> + Send, impl Future<Output = ()> + Send) {
-    // Start-up hooks may have taken long; that time does not count.
-    pulse.beat();
-    let beating = pulse.clone();
+    // The time of the start-up hooks does not count.
+    watchdog.beat();
+    let beating = watchdog.clone();
     let beat = async move {
         loop {
             beating.beat();
@@ -81,18 +81,17 @@ pub(crate) fn pair(
         }
     };
     let watch = async move {
-        let mut blocked = Blocked::default();
+        let mut blocked = BlockedLog::default();
         loop {
             tokio::select! {
                 () = closing.cancelled() => return,
                 () = tokio::time::sleep(INTERVAL) => {}
             }
-            let silence = pulse.silence();
+            let silence = watchdog.silence();
             match blocked.on_look(silence) {
-                Some(Said::Blocked) => {
-                    let running: Vec<_> = running.task_ids();
-                    let running: Vec<_> = running.iter().map(TaskId::shown).collect();
-                    let task_ids = running.join(", ");
+                Some(BlockedChange::Blocked) => {
+                    let task_ids =
+                        running.task_ids().iter().map(TaskId::shown).collect::<Vec<_>>().join(", ");
                     tracing::warn!(
                         ?silence,
                         task_ids,
@@ -100,7 +99,9 @@ pub(crate) fn pair(
                          go on; a handler that blocks its thread is registered as `blocking(…)`"
                     );
                 }
-                Some(Said::Over(duration)) => tracing::warn!(?duration, "the runtime is no longer blocked"),
+                Some(BlockedChange::Over(duration)) => {
+                    tracing::warn!(?duration, "the runtime is no longer blocked")
+                }
                 None => {}
             }
         }
@@ -112,28 +113,28 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Decides which looks at the beat are worth a line in the log. Pure.
+/// Decides which looks at the beat are logged. Pure.
 #[derive(Debug, Default)]
-struct Blocked {
+struct BlockedLog {
     longest: Option<Duration>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Said {
+enum BlockedChange {
     Blocked,
     /// The runtime was blocked, for about this long.
     Over(Duration),
 }
 
-impl Blocked {
+impl BlockedLog {
     /// Takes in the time since the last beat.
-    fn on_look(&mut self, silence: Duration) -> Option<Said> {
+    fn on_look(&mut self, silence: Duration) -> Option<BlockedChange> {
         if !is_blocked(silence) {
-            return self.longest.take().map(Said::Over);
+            return self.longest.take().map(BlockedChange::Over);
         }
         let first = self.longest.is_none();
         self.longest = self.longest.max(Some(silence));
-        first.then_some(Said::Blocked)
+        first.then_some(BlockedChange::Blocked)
     }
 }
 
@@ -142,25 +143,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_blocked_elsewhere_counts_for_as_long_as_it_is() {
+    fn a_blocked_loop_of_another_language_counts_until_it_runs_again() {
         let elsewhere = Arc::new(Elsewhere::default());
-        let pulse = Pulse::new(elsewhere.clone());
-        assert_eq!(pulse.blocked(), None);
+        let watchdog = RuntimeWatchdog::new(elsewhere.clone());
+        assert_eq!(watchdog.blocked(), None);
         let since = Instant::now().checked_sub(Duration::from_secs(3)).expect("a clock that has run for 3 s");
         elsewhere.blocked_since(Some(since));
-        assert!(pulse.blocked().is_some_and(|silence| silence >= Duration::from_secs(3)));
+        assert!(watchdog.blocked().is_some_and(|silence| silence >= Duration::from_secs(3)));
         elsewhere.blocked_since(None);
-        assert_eq!(pulse.blocked(), None);
+        assert_eq!(watchdog.blocked(), None);
     }
 
     #[test]
-    fn a_blocked_runtime_is_said_once_and_that_it_is_over_once() {
-        let mut blocked = Blocked::default();
+    fn a_blocked_runtime_is_logged_once_and_its_end_once() {
+        let mut blocked = BlockedLog::default();
         let seconds = Duration::from_secs;
         assert_eq!(blocked.on_look(seconds(1)), None, "it beats twice a second");
-        assert_eq!(blocked.on_look(seconds(2)), Some(Said::Blocked));
+        assert_eq!(blocked.on_look(seconds(2)), Some(BlockedChange::Blocked));
         assert_eq!(blocked.on_look(seconds(3)), None);
-        assert_eq!(blocked.on_look(Duration::ZERO), Some(Said::Over(seconds(3))));
+        assert_eq!(blocked.on_look(Duration::ZERO), Some(BlockedChange::Over(seconds(3))));
         assert_eq!(blocked.on_look(Duration::ZERO), None);
     }
 }
