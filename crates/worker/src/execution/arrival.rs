@@ -55,26 +55,14 @@ impl Executor {
     }
 
     /// Answers a task that cannot be read. Returns false if the task is not new: it was answered before.
-    pub(crate) fn refuse(
-        self: &Arc<Self>,
-        origin: &Arc<Origin>,
-        job_id: JobId,
-        task_id: TaskId,
-        problem: &str,
-    ) -> bool {
+    pub(crate) fn refuse(&self, origin: &Arc<Origin>, job_id: JobId, task_id: TaskId, problem: &str) -> bool {
         self.counts.not_run("malformed");
         let error = TaskError::invalid_input(format!("malformed task: {problem}"));
         self.answer(origin, job_id, task_id, error)
     }
 
     /// Answers a task with an error instead of running it. Returns false if the task is not new.
-    fn answer(
-        self: &Arc<Self>,
-        origin: &Arc<Origin>,
-        job_id: JobId,
-        task_id: TaskId,
-        error: TaskError,
-    ) -> bool {
+    fn answer(&self, origin: &Arc<Origin>, job_id: JobId, task_id: TaskId, error: TaskError) -> bool {
         let span = span(origin, &task_id, &job_id);
         let entered = span.enter();
         if !self.claim(origin, &task_id, &job_id, &Arc::default()) {
@@ -105,28 +93,20 @@ impl Executor {
     ///
     /// The order of checks matters: a result is remembered before its task stops running, so that a task that is
     /// delivered again just then is found in one of the two.
-    fn claim(
-        &self,
-        origin: &Arc<Origin>,
-        task_id: &TaskId,
-        job_id: &JobId,
-        cancel: &Arc<CancelHandle>,
-    ) -> bool {
+    fn claim(&self, origin: &Origin, task_id: &TaskId, job_id: &JobId, cancel: &Arc<CancelHandle>) -> bool {
         if !self.running.begin(origin.orchestrator, task_id, job_id, cancel) {
-            self.counts.not_run("duplicate");
             tracing::warn!("delivered again while it runs: dropped");
-            return false;
-        }
-        let has_ended = self.answer_again(origin, job_id, task_id);
-        if has_ended {
-            self.counts.not_run("duplicate");
+        } else if self.answer_again(origin, job_id, task_id) {
             self.running.end(origin.orchestrator, task_id);
+        } else {
+            return true;
         }
-        !has_ended
+        self.counts.not_run("duplicate");
+        false
     }
 
     /// Answers a task that ended lately with its earlier result. Returns false for any other task.
-    fn answer_again(&self, origin: &Arc<Origin>, job_id: &JobId, task_id: &TaskId) -> bool {
+    fn answer_again(&self, origin: &Origin, job_id: &JobId, task_id: &TaskId) -> bool {
         let Some((seen, on_its_way)) = origin.delivery.seen(task_id) else { return false };
         if on_its_way {
             tracing::warn!("delivered again: its result is on its way");

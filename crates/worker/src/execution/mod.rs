@@ -303,7 +303,7 @@ impl Execution {
             priority: task.priority,
             tracing_context: task.tracing_context.clone(),
             deadline: task.deadline,
-            cancelled: self.cancel.token().clone(),
+            cancelled: self.cancel.token.clone(),
             threads_used: std::sync::atomic::AtomicUsize::new(0),
             ended_in_time: std::sync::atomic::AtomicBool::new(false),
             place: Arc::downgrade(permit),

@@ -19,13 +19,15 @@ type RunningTasks = HashMap<(OrchestratorIndex, TaskId), RunningTask>;
 #[derive(Debug, Default)]
 pub(crate) struct Running {
     tasks: Mutex<RunningTasks>,
-    early: Mutex<Early>,
+    /// Commands to cancel tasks that have not arrived: orchestrators dispatch a task even if it was cancelled in their
+    /// queue. Only ids of tasks count here, since other tasks of a cancelled job may still be wanted.
+    early: Mutex<VecDeque<(Instant, OrchestratorIndex, String)>>,
     /// Set once all tasks are told to stop; tasks that arrive later are told at once.
     closed: OnceLock<Cause>,
     ended: Notify,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct RunningTask {
     job_id: JobId,
     cancel: Arc<CancelHandle>,
@@ -36,29 +38,6 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// The number of commands that are remembered.
 const MAX_REMEMBERED: usize = 1000;
-
-/// Commands to cancel tasks that have not arrived: orchestrators dispatch a task even if it was cancelled in their queue.
-/// Only ids of tasks count here, since other tasks of a cancelled job may still be wanted.
-#[derive(Debug, Default)]
-struct Early(VecDeque<(Instant, OrchestratorIndex, String)>);
-
-impl Early {
-    fn remember(&mut self, orchestrator: OrchestratorIndex, id: &str, now: Instant) {
-        // Answers to heartbeats may repeat the same command.
-        self.0.retain(|(_, from, known)| *from != orchestrator || known != id);
-        self.0.truncate(MAX_REMEMBERED - 1);
-        self.0.push_front((now, orchestrator, id.to_owned()));
-    }
-
-    fn take(&mut self, orchestrator: OrchestratorIndex, task_id: &TaskId, now: Instant) -> bool {
-        if self.0.is_empty() {
-            return false;
-        }
-        self.0.retain(|(at, _, _)| now.duration_since(*at) < REMEMBERED);
-        let found = self.0.iter().position(|(_, from, id)| *from == orchestrator && id == task_id.as_str());
-        found.is_some_and(|place| self.0.remove(place).is_some())
-    }
-}
 
 impl Running {
     /// Adds a task. Returns false if the task is running already.
@@ -74,7 +53,7 @@ impl Running {
         if tasks.contains_key(&key) {
             return false;
         }
-        if lock(&self.early).take(orchestrator, task_id, Instant::now()) {
+        if self.take_early(orchestrator, task_id) {
             cancel.cancel(Cause::Command);
         }
         tasks.insert(key, RunningTask { job_id: job_id.clone(), cancel: cancel.clone() });
@@ -82,6 +61,14 @@ impl Running {
             cancel.cancel(cause.clone());
         }
         true
+    }
+
+    /// Returns whether a command to cancel this task has arrived before it.
+    fn take_early(&self, orchestrator: OrchestratorIndex, task_id: &TaskId) -> bool {
+        let mut early = lock(&self.early);
+        early.retain(|(at, _, _)| at.elapsed() < REMEMBERED);
+        let found = early.iter().position(|(_, from, id)| *from == orchestrator && id == task_id.as_str());
+        found.is_some_and(|index| early.remove(index).is_some())
     }
 
     /// Removes a task that has ended.
@@ -120,7 +107,11 @@ impl Running {
             found = true;
         }
         if !found {
-            lock(&self.early).remember(orchestrator, id, Instant::now());
+            let mut early = lock(&self.early);
+            // Answers to heartbeats may repeat the same command.
+            early.retain(|(_, from, known)| *from != orchestrator || known != id);
+            early.truncate(MAX_REMEMBERED - 1);
+            early.push_front((Instant::now(), orchestrator, id.to_owned()));
         }
         found
     }
@@ -214,6 +205,6 @@ mod tests {
             running.cancel(FIRST, &number.to_string());
         }
         assert!(!arrives(&running, FIRST, "0", "j") && arrives(&running, FIRST, "1", "j"));
-        assert_eq!(lock(&running.early).0.len(), MAX_REMEMBERED - 1);
+        assert_eq!(lock(&running.early).len(), MAX_REMEMBERED - 1);
     }
 }

@@ -4,13 +4,8 @@
 //! handlers and results stand still but heartbeats go on, so that orchestrators do not notice.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-use rxon::TaskId;
-use tokio_util::sync::CancellationToken;
 
 use crate::execution::running::Running;
 use crate::threads::lock;
@@ -24,93 +19,64 @@ const MAX_BLOCKED: Duration = Duration::from_secs(1);
 /// Measures how long the data path has stood still.
 #[derive(Debug)]
 pub(crate) struct RuntimeWatchdog {
-    began: Instant,
-    /// The last beat, in milliseconds after `began`.
-    last: AtomicU64,
+    last_beat: Mutex<Instant>,
     elsewhere: Arc<Elsewhere>,
 }
 
 /// Since when the event loop of another language, which runs the handlers, is blocked. The driver of that loop sets it.
-#[derive(Debug, Default)]
-pub(crate) struct Elsewhere(Mutex<Option<Instant>>);
-
-impl Elsewhere {
-    pub(crate) fn blocked_since(&self, since: Option<Instant>) {
-        *lock(&self.0) = since;
-    }
-}
+pub(crate) type Elsewhere = Mutex<Option<Instant>>;
 
 impl RuntimeWatchdog {
     pub(crate) fn new(elsewhere: Arc<Elsewhere>) -> Self {
-        Self { began: Instant::now(), last: AtomicU64::new(0), elsewhere }
+        Self { last_beat: Mutex::new(Instant::now()), elsewhere }
     }
 
-    fn beat(&self) {
-        self.last.store(millis(self.began.elapsed()), Ordering::Relaxed);
-    }
-
-    fn silence(&self) -> Duration {
-        let now = millis(self.began.elapsed());
-        Duration::from_millis(now.saturating_sub(self.last.load(Ordering::Relaxed)))
+    pub(crate) fn beat(&self) {
+        *lock(&self.last_beat) = Instant::now();
     }
 
     /// The time for which the runtime has been blocked; `None` if it is too short for a warning.
     pub(crate) fn blocked(&self) -> Option<Duration> {
-        let here = Some(self.silence()).filter(|silence| is_blocked(*silence));
-        here.max(lock(&self.elsewhere.0).map(|since| since.elapsed()))
+        let here = Some(lock(&self.last_beat).elapsed()).filter(|silence| is_blocked(*silence));
+        here.max(lock(&self.elsewhere).map(|since| since.elapsed()))
     }
-}
 
-fn is_blocked(silence: Duration) -> bool {
-    silence > INTERVAL + MAX_BLOCKED
-}
-
-/// The future that beats, for the data path, and the future that watches, for the control path.
-pub(crate) fn pair(
-    watchdog: Arc<RuntimeWatchdog>,
-    running: Arc<Running>,
-    closing: CancellationToken,
-) -> (impl Future<Output = Infallible> + Send, impl Future<Output = ()> + Send) {
-    // The time of the start-up hooks does not count.
-    watchdog.beat();
-    let beating = watchdog.clone();
-    let beat = async move {
+    /// Beats for as long as this future is polled, on the data path.
+    pub(crate) async fn keep_beating(&self) -> Infallible {
         loop {
-            beating.beat();
+            self.beat();
             tokio::time::sleep(INTERVAL).await;
         }
-    };
-    let watch = async move {
-        let mut blocked = BlockedLog::default();
+    }
+
+    /// Logs blocked times for as long as this future is polled, on the control path.
+    pub(crate) async fn watch(&self, running: &Running) -> Infallible {
+        let mut log = BlockedLog::default();
         loop {
-            tokio::select! {
-                () = closing.cancelled() => return,
-                () = tokio::time::sleep(INTERVAL) => {}
-            }
-            let silence = watchdog.silence();
-            match blocked.on_look(silence) {
+            tokio::time::sleep(INTERVAL).await;
+            let silence = lock(&self.last_beat).elapsed();
+            match log.on_look(silence) {
                 Some(BlockedChange::Blocked) => {
-                    let task_ids =
-                        running.task_ids().iter().map(TaskId::shown).collect::<Vec<_>>().join(", ");
+                    let task_ids: Vec<_> =
+                        running.task_ids().iter().map(|id| id.shown().to_string()).collect();
                     tracing::warn!(
                         ?silence,
-                        task_ids,
+                        task_ids = task_ids.join(", "),
                         "the runtime the worker runs on is blocked: polls, handlers and results stand still, heartbeats \
                          go on; a handler that blocks its thread is registered as `blocking(…)`"
                     );
                 }
                 Some(BlockedChange::Over(duration)) => {
-                    tracing::warn!(?duration, "the runtime is no longer blocked")
+                    tracing::warn!(?duration, "the runtime is no longer blocked");
                 }
                 None => {}
             }
         }
-    };
-    (beat, watch)
+    }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+fn is_blocked(silence: Duration) -> bool {
+    silence > INTERVAL + MAX_BLOCKED
 }
 
 /// Decides which looks at the beat are logged. Pure.
@@ -148,9 +114,9 @@ mod tests {
         let watchdog = RuntimeWatchdog::new(elsewhere.clone());
         assert_eq!(watchdog.blocked(), None);
         let since = Instant::now().checked_sub(Duration::from_secs(3)).expect("a clock that has run for 3 s");
-        elsewhere.blocked_since(Some(since));
+        *lock(&elsewhere) = Some(since);
         assert!(watchdog.blocked().is_some_and(|silence| silence >= Duration::from_secs(3)));
-        elsewhere.blocked_since(None);
+        *lock(&elsewhere) = None;
         assert_eq!(watchdog.blocked(), None);
     }
 

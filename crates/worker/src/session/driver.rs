@@ -15,14 +15,13 @@ use tokio::time::Instant;
 
 use crate::peer::answer::{Answer, Contact, Exchange};
 use crate::peer::rate::after_refused_credentials;
-use crate::session::ConversationParts;
 use crate::session::courier::courier;
-use crate::session::ends::Ends;
 use crate::session::fleet::Role;
 use crate::session::live::Websocket;
 use crate::session::machine::Deadband;
 use crate::session::namesake::Namesake;
 use crate::session::state::{Beat, Conversation, Step};
+use crate::session::{ConversationParts, Ends};
 use crate::threads::until;
 
 /// The time limit of a registration and of a heartbeat.
@@ -46,7 +45,6 @@ pub(crate) struct Driver {
     wants_skills: bool,
     deadband: Deadband,
     namesake: Namesake,
-    rng: Rng,
 }
 
 impl Driver {
@@ -69,7 +67,6 @@ impl Driver {
             wants_skills: false,
             deadband: Deadband::new(settings.telemetry_deadband, settings.telemetry_force_interval),
             namesake: Namesake::default(),
-            rng: Rng::new(),
             parts,
         }
     }
@@ -173,14 +170,21 @@ impl Driver {
         self.capabilities = Some(message.capabilities);
         let request = Request::new(Operation::Register, TIME_LIMIT).with_body(body);
         let response = self.transport.exchange(request).await;
-        let (answer, accepted) = read_registration(&response);
+        let answer = response.as_ref().map_or_else(Answer::Nothing, Answer::of);
+        let (answer, accepted) = match (answer, &response) {
+            (Answer::Good, Ok(response)) => match serde_json::from_slice(&response.body) {
+                Ok(accepted) => (Answer::Good, Some(accepted)),
+                Err(_) => (Answer::unreadable(response), None),
+            },
+            (answer, _) => (answer, None),
+        };
         session.record(Exchange::Registration, &answer);
         match (answer, accepted) {
             (Answer::Good, Some(accepted)) => {
                 self.on_registered(&accepted);
                 Ok(accepted.generation())
             }
-            (Answer::Unauthorized(_), _) => Err(Some(after_refused_credentials(&mut self.rng))),
+            (Answer::Unauthorized(_), _) => Err(Some(after_refused_credentials(&mut Rng::new()))),
             (Answer::TooMany(_), _) => Err(Some(peer.gate(Exchange::Registration).silence(Instant::now()))),
             _ => Err(None),
         }
@@ -227,7 +231,7 @@ impl Driver {
         if beat == Beat::Forgotten && !stop_asking.is_cancelled() {
             let session = &self.parts.session;
             let peer = &session.origin.peer;
-            if session.member().is_active() {
+            if *session.member().role.borrow() == Role::Active {
                 // A restart does this to orchestrators that keep everything in memory.
                 tracing::info!(orchestrator = %peer.name, "the orchestrator has forgotten this worker: registering again");
             }
@@ -241,10 +245,10 @@ impl Driver {
         if probe {
             let ConversationParts { session, offer, .. } = &self.parts;
             let idle = !session.accepted(offer, &offer.slots.usage()).is_empty();
-            let known = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
-            let known = known.unwrap_or_else(|error| self.on_no_answer(&error));
-            if known != Beat::Acknowledged {
-                return known;
+            let beat = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
+            let beat = beat.unwrap_or_else(|error| self.on_no_answer(&error));
+            if beat != Beat::Acknowledged {
+                return beat;
             }
         }
         let beat = self.send_state().await;
@@ -357,17 +361,5 @@ impl Driver {
             let known = running.cancel(index, id);
             tracing::info!(%orchestrator, id = &*masked(id), known, "told to cancel");
         }
-    }
-}
-
-/// Reads the answer to a registration, and the fields of a good one.
-fn read_registration(response: &Result<Response, Error>) -> (Answer<'_>, Option<RegistrationAnswer>) {
-    let answer = response.as_ref().map_or_else(Answer::Nothing, Answer::of);
-    match (answer, response) {
-        (Answer::Good, Ok(response)) => match serde_json::from_slice(&response.body) {
-            Ok(fields) => (Answer::Good, Some(fields)),
-            Err(_) => (Answer::unreadable(response), None),
-        },
-        (answer, _) => (answer, None),
     }
 }

@@ -75,13 +75,11 @@ impl Websocket {
             let delay = tokio::select! {
                 biased;
                 // An orchestrator that forgot the worker forgot its websocket too.
-                () = peer.until_unregistered() => None,
-                delay = self.open_once(&mut backoff) => Some(delay),
+                () = peer.until_unregistered() => Duration::ZERO,
+                delay = self.open_once(&mut backoff) => delay,
             };
             self.set_open(None);
-            if let Some(delay) = delay {
-                sleep(delay).await;
-            }
+            sleep(delay).await;
         }
     }
 

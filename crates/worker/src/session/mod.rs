@@ -7,7 +7,6 @@
 pub(crate) mod commands;
 mod courier;
 mod driver;
-mod ends;
 pub(crate) mod fleet;
 mod live;
 pub(crate) mod machine;
@@ -20,18 +19,19 @@ mod state;
 #[cfg(feature = "testing")]
 pub(crate) use courier::courier;
 pub(crate) use driver::Driver;
-pub(crate) use ends::Ends;
 #[cfg(test)]
 pub(crate) use poller::tests::{offer as idle_offer, session as idle_session};
-pub(crate) use poller::{OpenPolls, PollerSettings, Pollers};
+pub(crate) use poller::{OpenPolls, Pollers};
 pub(crate) use polling::PollingSettings;
 pub(crate) use profile::{Advertised, Profile};
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rxon::TaskName;
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::capacity::Offer;
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
@@ -82,6 +82,38 @@ pub(crate) struct ConversationSettings {
     pub(crate) telemetry_force_interval: Duration,
 }
 
+/// The tokens that end conversations and their polls. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ends {
+    /// Starts no further poll, and tells each orchestrator that the worker takes nothing more.
+    pub(crate) stop_asking: CancellationToken,
+    /// Abandons open polls.
+    pub(crate) abandon_polls: CancellationToken,
+    /// Waits for open polls to end, because a successor could lose a task to an abandoned poll.
+    pub(crate) await_polls: CancellationToken,
+    /// Ends the worker: nothing is waited for any more.
+    pub(crate) closing: CancellationToken,
+    drain_began: Arc<OnceLock<Instant>>,
+}
+
+impl Ends {
+    /// The tokens of one conversation, which abandons only its own polls.
+    pub(crate) fn of_one(&self) -> Self {
+        Self { abandon_polls: self.abandon_polls.child_token(), ..self.clone() }
+    }
+
+    /// Begins the drain: no further poll is started.
+    pub(crate) fn stop_asking(&self) {
+        self.drain_began.get_or_init(Instant::now);
+        self.stop_asking.cancel();
+    }
+
+    /// The time since the drain began; zero before it.
+    pub(crate) fn drained_for(&self) -> Duration {
+        self.drain_began.get().map_or(Duration::ZERO, Instant::elapsed)
+    }
+}
+
 impl Session {
     /// The orchestrator's state in the fleet.
     pub(crate) fn member(&self) -> &Member {
@@ -109,7 +141,7 @@ impl Session {
     /// The tasks that the worker accepts from the orchestrator at this usage.
     pub(crate) fn accepted(&self, offer: &Offer, usage: &Usage) -> Vec<TaskName> {
         // An orchestrator that does not take results until too many are kept is not polled either.
-        let is_served = self.member().is_polled() && self.origin.delivery.has_room();
+        let is_served = *self.member().polled.borrow() && self.origin.delivery.has_room();
         if is_served { offer.accepted(usage) } else { Vec::new() }
     }
 

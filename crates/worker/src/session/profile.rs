@@ -80,7 +80,7 @@ impl Profile {
             },
             installed_software: advertised.installed_software.clone(),
             installed_models: advertised.installed_models.clone(),
-            installed_artifacts: self.artifacts(),
+            installed_artifacts: advertised.installed_models.iter().map(artifact).collect(),
             capabilities: Capabilities {
                 hostname: hostname(),
                 ip_address: address().to_string(),
@@ -137,18 +137,11 @@ impl Profile {
         let properties = [("vram_gb".to_owned(), gpu.vram_gb)].into();
         vec![Device { kind: "gpu".to_owned(), model: Some(gpu.model.clone()), id: None, properties }]
     }
+}
 
-    /// The installed models, in the form of the newer generation.
-    fn artifacts(&self) -> Vec<Artifact> {
-        let models = self.advertised.installed_models.iter();
-        models
-            .map(|model| Artifact {
-                name: model.name.clone(),
-                version: model.version.clone(),
-                kind: Some("model".to_owned()),
-            })
-            .collect()
-    }
+/// A model in the form of the newer generation.
+fn artifact(model: &InstalledModel) -> Artifact {
+    Artifact { name: model.name.clone(), version: model.version.clone(), kind: Some("model".to_owned()) }
 }
 
 fn hostname() -> String {

@@ -40,8 +40,7 @@ use crate::peer::token::{Renewing, TokenKeeper};
 use crate::session::commands::Commands;
 use crate::session::fleet::Fleet;
 use crate::session::{
-    Advertised, ConversationParts, ConversationSettings, Ends, OpenPolls, PollerSettings, PollingSettings,
-    Profile, Session,
+    Advertised, ConversationParts, ConversationSettings, Ends, OpenPolls, PollingSettings, Profile, Session,
 };
 use crate::task::progress::ProgressBoard;
 use crate::threads::blocking::BlockingThreads;
@@ -75,7 +74,7 @@ pub(crate) struct RunSettings {
     pub(crate) result_max_age: Duration,
     /// The folders whose disks must have space.
     pub(crate) watched_folders: Vec<PathBuf>,
-    pub(crate) pollers: PollerSettings,
+    pub(crate) pollers: PollingSettings,
     pub(crate) shutdown: ShutdownSettings,
 }
 
@@ -288,13 +287,11 @@ fn run_settings(config: &WorkerConfig) -> RunSettings {
         outbox_dir: config.worker_outbox_dir.clone(),
         result_max_age: config.worker_result_max_age,
         watched_folders: watched.into_iter().flatten().cloned().collect(),
-        pollers: PollerSettings {
+        pollers: PollingSettings {
             poll_timeout: config.task_poll_timeout,
-            polling: PollingSettings {
-                max_pollers: config.worker_max_pollers,
-                error_delay: config.task_poll_error_delay,
-                idle_delay: config.idle_poll_delay,
-            },
+            max_pollers: config.worker_max_pollers,
+            error_delay: config.task_poll_error_delay,
+            idle_delay: config.idle_poll_delay,
         },
         shutdown: ShutdownSettings {
             timeout: config.worker_shutdown_timeout,

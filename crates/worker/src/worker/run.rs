@@ -15,7 +15,6 @@ use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::delivery::{Delivery, Spool, distribute};
 use crate::files::Files;
 use crate::health;
-use crate::health::watchdog;
 use crate::session::{ConversationParts, Driver, Ends, Pollers, Session};
 use crate::threads::control::{ControlTask, ControlThread, restarting};
 use crate::worker::assembly::{Assembly, RunSettings};
@@ -85,9 +84,12 @@ pub(crate) async fn run(
         // The receiver is gone when the worker was dropped.
         let _ = tell.send(stopped);
     }));
-    let (beat, watch) =
-        watchdog::pair(health.watchdog.clone(), executor.running.clone(), ends.closing.clone());
-    control.push(Box::pin(watch));
+    // The time of the start-up hooks does not count.
+    health.watchdog.beat();
+    let (watchdog, running, closed) = (health.watchdog.clone(), executor.running.clone(), closing.clone());
+    control.push(Box::pin(async move {
+        closed.run_until_cancelled(watchdog.watch(&running)).await;
+    }));
     let control = ControlThread::start(control).map_err(Error::ControlThread)?;
     for ConversationParts { session, offer, ends, .. } in conversations {
         let poller = Pollers::new(session, offer, executor.clone(), ends, settings.pollers);
@@ -98,7 +100,7 @@ pub(crate) async fn run(
     senders.close();
     let ended = tokio::select! {
         ended = ended => ended,
-        never = beat => match never {},
+        never = health.watchdog.keep_beating() => match never {},
         never = commands.obey() => match never {},
     };
     drop(guard);

@@ -43,14 +43,6 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn is_polled(&self) -> bool {
-        *self.polled.borrow()
-    }
-
-    pub(crate) fn is_active(&self) -> bool {
-        *self.role.borrow() == Role::Active
-    }
-
     fn on_reached(&self) {
         if self.unreachable.send_replace(false) {
             self.returns.send_modify(|returns| *returns += 1);
@@ -159,7 +151,7 @@ mod tests {
         fleet.on_contact(OrchestratorIndex(1), Contact::Gone);
         assert!(fleet.on_registered(OrchestratorIndex(0)));
         fleet.on_contact(OrchestratorIndex(0), Contact::Gone);
-        assert!(fleet.member(OrchestratorIndex(1)).is_active());
+        assert_eq!(*fleet.member(OrchestratorIndex(1)).role.borrow(), Role::Active);
         fleet.on_registered(OrchestratorIndex(1));
         assert!(slots.acquire(OrchestratorIndex(1)).now_or_never().is_some());
     }

@@ -15,9 +15,8 @@ use crate::capacity::Offer;
 use crate::capacity::slots::Slot;
 use crate::execution::Executor;
 use crate::peer::answer::{Answer, Contact, Exchange, Notice};
-use crate::session::Session;
-use crate::session::ends::Ends;
 use crate::session::polling::{PollDecision, PollOutcome, Polling, PollingSettings};
+use crate::session::{Ends, Session};
 use crate::threads::{lock, until};
 
 /// The time beyond `TASK_POLL_TIMEOUT` after which a poll is given up.
@@ -32,14 +31,6 @@ const SLACK: Duration = Duration::from_secs(35);
 
 /// The time between two checks whether a poll to an unreachable orchestrator holds a slot that others wait for.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
-
-/// The options of polls.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PollerSettings {
-    /// `TASK_POLL_TIMEOUT`.
-    pub(crate) poll_timeout: Duration,
-    pub(crate) polling: PollingSettings,
-}
 
 /// The pollers of one orchestrator. Each has a connection of its own, and takes a slot before it asks for a task.
 #[derive(Debug)]
@@ -66,7 +57,7 @@ impl Pollers {
         offer: Arc<Offer>,
         executor: Arc<Executor>,
         ends: Ends,
-        settings: PollerSettings,
+        settings: PollingSettings,
     ) -> Arc<Self> {
         let names: Vec<_> = offer.catalogue.names().cloned().collect();
         let gate = session.origin.peer.gate(Exchange::Poll).clone();
@@ -77,7 +68,7 @@ impl Pollers {
             executor,
             ends,
             poll_timeout: settings.poll_timeout,
-            polling: Mutex::new(Polling::new(settings.polling, gate, Rng::new())),
+            polling: Mutex::new(Polling::new(settings, gate, Rng::new())),
             spare: Mutex::default(),
             gone: Notify::new(),
             tracker: TaskTracker::new(),

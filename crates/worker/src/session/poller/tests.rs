@@ -48,9 +48,12 @@ impl PollerBench {
     fn new(connector: Arc<dyn Connector>) -> Self {
         let session = session(connector);
         let offer = offer(&session);
-        let polling =
-            PollingSettings { max_pollers: 8, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
-        let settings = PollerSettings { poll_timeout: Duration::from_secs(30), polling };
+        let settings = PollingSettings {
+            poll_timeout: Duration::from_secs(30),
+            max_pollers: 8,
+            error_delay: Duration::ZERO,
+            idle_delay: Duration::ZERO,
+        };
         let (ends, executor) = (Ends::default(), executor(Router::default()));
         let poller = Pollers::new(session.clone(), offer.clone(), executor, ends.clone(), settings);
         let pollers = TaskTracker::new();

@@ -50,11 +50,16 @@ const MIN_DELAY: Duration = Duration::from_millis(10);
 /// The pause after a poller panicked.
 const DEATH_DELAY: Duration = Duration::from_secs(1);
 
-/// The options of the schedule of polls.
+/// The options of polls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PollingSettings {
+    /// `TASK_POLL_TIMEOUT`.
+    pub(crate) poll_timeout: Duration,
+    /// `WORKER_MAX_POLLERS`.
     pub(crate) max_pollers: usize,
+    /// `TASK_POLL_ERROR_DELAY`.
     pub(crate) error_delay: Duration,
+    /// `IDLE_POLL_DELAY`.
     pub(crate) idle_delay: Duration,
 }
 

@@ -3,8 +3,12 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn polling() -> Polling {
-    let settings =
-        PollingSettings { max_pollers: 3, error_delay: 5 * SECOND, idle_delay: Duration::from_millis(10) };
+    let settings = PollingSettings {
+        poll_timeout: 30 * SECOND,
+        max_pollers: 3,
+        error_delay: 5 * SECOND,
+        idle_delay: Duration::from_millis(10),
+    };
     let mut polling = Polling::new(settings, RateGate::default(), Rng::with_seed(1));
     assert!(polling.begin_first());
     polling
@@ -161,8 +165,12 @@ fn nothing_at_once_is_asked_for_less_and_less_often() {
 
 #[test]
 fn delays_of_nothing_grow_too() {
-    let settings =
-        PollingSettings { max_pollers: 1, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
+    let settings = PollingSettings {
+        poll_timeout: 30 * SECOND,
+        max_pollers: 1,
+        error_delay: Duration::ZERO,
+        idle_delay: Duration::ZERO,
+    };
     let (mut polling, mut now) =
         (Polling::new(settings, RateGate::default(), Rng::with_seed(1)), Instant::now());
     for _ in 0..8 {
