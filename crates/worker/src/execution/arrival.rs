@@ -42,7 +42,7 @@ impl Executor {
         if !is_new {
             return false;
         }
-        self.changes.on_change();
+        self.heartbeat_trigger.on_change();
         let execution = Execution {
             executor: self.clone(),
             origin: origin.clone(),

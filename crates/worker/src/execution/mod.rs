@@ -99,7 +99,7 @@ pub(crate) struct Executor {
     pub(crate) threads: Arc<BlockingThreads>,
     pub(crate) files: Arc<Files>,
     pub(crate) hot_cache: Arc<HotCache>,
-    pub(crate) changes: Arc<HeartbeatTrigger>,
+    pub(crate) heartbeat_trigger: Arc<HeartbeatTrigger>,
     pub(crate) counts: Counts,
     pub(crate) trust: Trust,
 }
@@ -186,13 +186,13 @@ impl Execution {
         // The task counts as running until its result is kept: if it is delivered again meanwhile, it is not run.
         self.origin.delivery.push_with(&result, belongings.clone()).await;
         executor.running.end(self.origin.orchestrator, &result.task_id);
-        executor.changes.on_change();
+        executor.heartbeat_trigger.on_change();
         if let Some(Leftover { permit, handler }) = leftover {
             tracing::error!(task = %name, "the handler does not stop: its slot stays taken until it does");
             handler.await;
             drop(permit);
             tracing::info!(task = %name, "the handler that did not stop has ended");
-            executor.changes.on_change();
+            executor.heartbeat_trigger.on_change();
             // The handler could use its directory until now, and may have made it only now.
             drop(belongings.or_else(|| self.files.directory_guard()));
         }
@@ -306,12 +306,12 @@ impl Execution {
             cancelled: self.cancel.token.clone(),
             threads_used: std::sync::atomic::AtomicUsize::new(0),
             ended_in_time: std::sync::atomic::AtomicBool::new(false),
-            place: Arc::downgrade(permit),
+            permit: Arc::downgrade(permit),
             scope: TaskScope {
                 threads: self.executor.threads.clone(),
                 files: self.files.clone(),
                 hot_cache: self.executor.hot_cache.clone(),
-                changes: self.executor.changes.clone(),
+                heartbeat_trigger: self.executor.heartbeat_trigger.clone(),
                 events: route.events.clone(),
                 strict_events: self.executor.strict_events,
                 progress: is_heard.then(|| self.origin.progress.clone()),

@@ -31,9 +31,10 @@ pub(crate) fn origin(connector: Arc<dyn Connector>) -> Arc<Origin> {
         resend_ambiguous: true,
         sharers: 1,
     };
-    let (changes, counts) = (Arc::new(HeartbeatTrigger::new(1)), DeliveryCounts::default());
+    let (heartbeat_trigger, counts) = (Arc::new(HeartbeatTrigger::new(1)), DeliveryCounts::default());
     let senders = TaskTracker::new();
-    let delivery = Delivery::new(peer.clone(), worker_id, settings, changes, None, &counts, senders);
+    let delivery =
+        Delivery::new(peer.clone(), worker_id, settings, heartbeat_trigger, None, &counts, senders);
     let (progress, secrets) = (Arc::new(ProgressBoard::default()), Arc::new(Secrets::new([])));
     Arc::new(Origin { orchestrator: OrchestratorIndex(0), peer, delivery, progress, _secrets: secrets })
 }
@@ -53,7 +54,7 @@ pub(crate) fn executor(router: Router) -> Arc<Executor> {
         threads: Arc::new(BlockingThreads::new(4)),
         files: Arc::new(Files::new(settings, None, Arc::default())),
         hot_cache: Arc::default(),
-        changes: Arc::new(HeartbeatTrigger::new(1)),
+        heartbeat_trigger: Arc::new(HeartbeatTrigger::new(1)),
         counts: Counts::default(),
         trust: Trust::new(None, true),
     })

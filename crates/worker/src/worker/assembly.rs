@@ -52,7 +52,7 @@ use crate::worker::plan::Plan;
 pub(crate) struct Assembly {
     pub(crate) offer: Arc<Offer>,
     pub(crate) executor: Arc<Executor>,
-    pub(crate) changes: Arc<HeartbeatTrigger>,
+    pub(crate) heartbeat_trigger: Arc<HeartbeatTrigger>,
     pub(crate) commands: Arc<Commands>,
     /// One for each orchestrator.
     pub(crate) conversations: Vec<ConversationParts>,
@@ -110,12 +110,12 @@ impl Assembly {
         let files = Arc::new(Files::new(files_settings(&config), storage, traffic));
         let mode = config.multi_orchestrator_mode;
         let slots = Slots::new(plan.limit(), &plan.group_limits, turns(mode, &entries));
-        let changes = Arc::new(HeartbeatTrigger::new(entries.len()));
-        plan.handle_state.hot_cache.connect(changes.clone());
+        let heartbeat_trigger = Arc::new(HeartbeatTrigger::new(entries.len()));
+        plan.handle_state.hot_cache.connect(heartbeat_trigger.clone());
         let skills = plan.catalogue.skills();
         let profile = Profile::new(worker_id.clone(), plan.worker_type(), skills, advertised(&config));
         let offer = offer(&mut plan, slots.clone());
-        let executor = executor(&mut plan, worker_id.clone(), files, changes.clone(), &mut metrics);
+        let executor = executor(&mut plan, worker_id.clone(), files, heartbeat_trigger.clone(), &mut metrics);
         let (exchanges, results) = (PeerCounts::default(), DeliveryCounts::default());
         exchanges.register(&mut metrics.registry);
         results.register(&mut metrics.registry);
@@ -125,7 +125,7 @@ impl Assembly {
             config: &config,
             secrets,
             worker_id,
-            changes: changes.clone(),
+            heartbeat_trigger: heartbeat_trigger.clone(),
             exchanges,
             results,
             fleet: Arc::new(Fleet::new(mode, names, slots)),
@@ -140,7 +140,7 @@ impl Assembly {
                 profile: profile.clone(),
                 offer: offer.clone(),
                 running: executor.running.clone(),
-                heartbeat_trigger: changes.clone(),
+                heartbeat_trigger: heartbeat_trigger.clone(),
                 commands: commands.clone(),
                 ends: ends.of_one(),
                 settings: conversation_settings(&config),
@@ -151,7 +151,17 @@ impl Assembly {
         let watchdog = Arc::new(RuntimeWatchdog::new(plan.handle_state.elsewhere.clone()));
         let health = Arc::new(Health { offer: offer.clone(), sessions, watchdog, metrics });
         let settings = run_settings(&config);
-        Ok(Self { offer, executor, changes, commands, conversations, senders, ends, health, settings })
+        Ok(Self {
+            offer,
+            executor,
+            heartbeat_trigger,
+            commands,
+            conversations,
+            senders,
+            ends,
+            health,
+            settings,
+        })
     }
 
     /// The sessions with all orchestrators.
@@ -178,7 +188,7 @@ fn executor(
     plan: &mut Plan,
     worker_id: WorkerId,
     files: Arc<Files>,
-    changes: Arc<HeartbeatTrigger>,
+    heartbeat_trigger: Arc<HeartbeatTrigger>,
     metrics: &mut Metrics,
 ) -> Arc<Executor> {
     let counts = Counts::default();
@@ -195,7 +205,7 @@ fn executor(
         threads: Arc::new(BlockingThreads::new(plan.limit())),
         files,
         hot_cache: plan.handle_state.hot_cache.clone(),
-        changes,
+        heartbeat_trigger,
         counts,
         trust: Trust::new(key, config.require_task_signature),
         router: std::mem::take(&mut plan.router),
@@ -306,7 +316,7 @@ struct Wiring<'a> {
     config: &'a WorkerConfig,
     secrets: Arc<Secrets>,
     worker_id: WorkerId,
-    changes: Arc<HeartbeatTrigger>,
+    heartbeat_trigger: Arc<HeartbeatTrigger>,
     exchanges: PeerCounts,
     results: DeliveryCounts,
     fleet: Arc<Fleet>,
@@ -340,7 +350,7 @@ impl Wiring<'_> {
             peer.clone(),
             self.worker_id.clone(),
             self.outbox_settings(),
-            self.changes.clone(),
+            self.heartbeat_trigger.clone(),
             self.on_ignored.clone(),
             &self.results,
             self.senders.clone(),

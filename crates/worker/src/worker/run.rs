@@ -39,8 +39,17 @@ pub(crate) async fn run(
     listener: Option<TcpListener>,
 ) -> Result<Stopped, Error> {
     let sessions = assembly.sessions();
-    let Assembly { offer, executor, changes, commands, conversations, senders, ends, health, settings } =
-        assembly;
+    let Assembly {
+        offer,
+        executor,
+        heartbeat_trigger,
+        commands,
+        conversations,
+        senders,
+        ends,
+        health,
+        settings,
+    } = assembly;
     // Ends everything when this future is dropped.
     let guard = EndAll { running: executor.running.clone(), sessions: sessions.clone(), ends: ends.clone() };
     let prepared = async {
@@ -68,7 +77,12 @@ pub(crate) async fn run(
     if let Some(listener) = listener {
         control.push(Box::pin(health::serve(listener, health.clone(), closing.clone())));
     }
-    control.push(disk_watch(offer.disk.clone(), settings.watched_folders, changes, closing.clone()));
+    control.push(disk_watch(
+        offer.disk.clone(),
+        settings.watched_folders,
+        heartbeat_trigger,
+        closing.clone(),
+    ));
     let pollers = TaskTracker::new();
     let ending = Ending {
         offer: offer.clone(),
