@@ -273,13 +273,11 @@ impl Execution {
             (false, true) => ENDED_GRACE,
             (false, false) => return cause.outcome().into(),
         };
-        match tokio::time::timeout(grace, &mut handler).await {
-            Ok(ran) => self.outcome_in_time(&context, ran),
-            Err(_) => {
-                let leftover = context.is_on_thread().then_some(Leftover { permit, handler });
-                Ran { leftover, ..cause.outcome().into() }
-            }
+        if let Ok(ran) = tokio::time::timeout(grace, &mut handler).await {
+            return self.outcome_in_time(&context, ran);
         }
+        let leftover = context.is_on_thread().then_some(Leftover { permit, handler });
+        Ran { leftover, ..cause.outcome().into() }
     }
 
     /// The outcome of a handler that has ended; that of the cause if the handler was told to stop before.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::health::Health;
+use crate::health::metrics::on_disk;
 use crate::session::Session;
 
 /// A fault of this process that a restart may mend, if there is one. The answer itself proves that the control path
@@ -42,11 +43,6 @@ pub(super) fn readiness(health: &Health) -> (bool, Value) {
         "orchestrators": orchestrators,
     });
     (ready, body)
-}
-
-/// Whether results would survive a crash now; `None` if they are kept in memory only.
-pub(super) fn on_disk(sessions: &[Arc<Session>]) -> Option<bool> {
-    sessions.first()?.origin.delivery.is_on_disk()
 }
 
 fn orchestrator(session: &Session) -> Value {

@@ -3,35 +3,32 @@
 //! The rooms own their counters, and register them here. Gauges are read when the text is asked for. Labels come from the
 //! configuration and from the worker's own code, so that their number cannot grow from outside.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::health::Health;
-use crate::health::condition::on_disk;
+use crate::capacity::Offer;
 use crate::session::Session;
 
 type GaugeLabels = Vec<(&'static str, String)>;
 
-/// The gauges of the worker: name, help and value.
-const OF_WORKER: [(&str, &str, fn(&Health) -> usize); 6] = [
-    ("slots", "How many tasks may run at once", |health| health.offer.slots.limit()),
-    ("slots_in_use", "How many slots tasks hold", |health| {
-        health.offer.slots.limit() - health.offer.slots.usage().open
-    }),
-    ("tasks_waiting", "Tasks that wait for their limit group", |health| health.offer.slots.usage().waiting),
-    ("draining", "1 once the worker was told to stop", |health| health.offer.is_draining().into()),
-    ("disk_low", "1 while there is too little space on a disk", |health| health.offer.disk.is_low().into()),
-    ("outbox_on_disk", "1 while results are written to disk before they are sent", |health| {
-        on_disk(&health.sessions).unwrap_or_default().into()
-    }),
+/// The name of a gauge, its help and its value.
+type GaugeOf<T> = (&'static str, &'static str, fn(&T) -> usize);
+
+const OF_WORKER: [GaugeOf<Offer>; 5] = [
+    ("slots", "How many tasks may run at once", |offer| offer.slots.limit()),
+    ("slots_in_use", "How many slots tasks hold", |offer| offer.slots.limit() - offer.slots.usage().open),
+    ("tasks_waiting", "Tasks that wait for their limit group", |offer| offer.slots.usage().waiting),
+    ("draining", "1 once the worker was told to stop", |offer| offer.is_draining().into()),
+    ("disk_low", "1 while there is too little space on a disk", |offer| offer.disk.is_low().into()),
 ];
 
-/// The gauges of each orchestrator: name, help and value.
-const OF_ORCHESTRATOR: [(&str, &str, fn(&Session) -> usize); 5] = [
+const OF_ORCHESTRATOR: [GaugeOf<Session>; 5] = [
     ("orchestrator_up", "0 while the orchestrator is down", |session| (!session.is_down()).into()),
     ("orchestrator_registered", "1 while the orchestrator knows the worker", |session| {
         session.origin.peer.is_registered().into()
@@ -50,7 +47,8 @@ const OF_ORCHESTRATOR: [(&str, &str, fn(&Session) -> usize); 5] = [
 pub(crate) struct Metrics {
     /// The rooms that own counters register them here.
     pub(crate) registry: Registry,
-    of_worker: [Gauge; 6],
+    of_worker: [Gauge; 5],
+    outbox_on_disk: Gauge,
     of_orchestrator: [Family<GaugeLabels, Gauge>; 5],
     blocked: Gauge<f64, AtomicU64>,
 }
@@ -65,6 +63,12 @@ impl Default for Metrics {
             registry.register(name, help, gauge.clone());
             gauge
         });
+        let outbox_on_disk = Gauge::default();
+        registry.register(
+            "outbox_on_disk",
+            "1 while results are written to disk before they are sent",
+            outbox_on_disk.clone(),
+        );
         let of_orchestrator = OF_ORCHESTRATOR.map(|(name, help, _)| {
             let family = Family::default();
             registry.register(name, help, family.clone());
@@ -77,18 +81,19 @@ impl Default for Metrics {
             blocked.clone(),
         );
         build_info.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
-        Self { registry, of_worker, of_orchestrator, blocked }
+        Self { registry, of_worker, outbox_on_disk, of_orchestrator, blocked }
     }
 }
 
 impl Metrics {
     /// The text of all metrics, in the format of `OpenMetrics`.
-    pub(super) fn text(&self, health: &Health) -> String {
+    pub(super) fn text(&self, offer: &Offer, sessions: &[Arc<Session>], blocked: Duration) -> String {
         for (gauge, (_, _, value)) in self.of_worker.iter().zip(OF_WORKER) {
-            gauge.set(value(health) as i64);
+            gauge.set(value(offer) as i64);
         }
-        self.blocked.set(health.watchdog.blocked().unwrap_or_default().as_secs_f64());
-        for session in &health.sessions {
+        self.outbox_on_disk.set(on_disk(sessions).unwrap_or_default().into());
+        self.blocked.set(blocked.as_secs_f64());
+        for session in sessions {
             let labels = vec![("orchestrator", session.origin.peer.name.to_string())];
             for (family, (_, _, value)) in self.of_orchestrator.iter().zip(OF_ORCHESTRATOR) {
                 family.get_or_create(&labels).set(value(session) as i64);
@@ -101,15 +106,18 @@ impl Metrics {
     }
 }
 
+/// Whether results would survive a crash now; `None` if they are kept in memory only.
+pub(super) fn on_disk(sessions: &[Arc<Session>]) -> Option<bool> {
+    sessions.first()?.origin.delivery.is_on_disk()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
     use rxon::WorkerId;
     use rxon::signing::Seal;
     use rxon::transport::memory;
 
+    use super::*;
     use crate::execution::counts::Counts;
     use crate::health::condition::tests::idle_health;
     use crate::peer::Peer;
@@ -132,7 +140,7 @@ mod tests {
         let seal = Seal::new(WorkerId::new("w").expect("an identifier"), "token");
         Peer::new(log, Arc::new(memory::pair().0), seal).record(Exchange::Poll, &Answer::Good);
         health.sessions[0].pollers.send_replace(3);
-        let text = health.metrics.text(&health);
+        let text = health.metrics.text(&health.offer, &health.sessions, Duration::ZERO);
         for line in [
             r#"avtomatika_worker_tasks_total{task="echo",outcome="custom_error"} 1"#,
             r#"avtomatika_worker_tasks_total{task="unknown",outcome="PERMANENT_ERROR"} 1"#,

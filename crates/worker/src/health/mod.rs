@@ -115,7 +115,8 @@ fn answer(request: &Request<Incoming>, health: &Health) -> Response<Full<Bytes>>
             respond(ok_if(ready), "application/json", body.to_string())
         }
         "/metrics" => {
-            let text = health.metrics.text(health);
+            let blocked = health.watchdog.blocked().unwrap_or_default();
+            let text = health.metrics.text(&health.offer, &health.sessions, blocked);
             respond(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text)
         }
         _ => respond(StatusCode::NOT_FOUND, TEXT, "not found: try /health, /ready or /metrics".to_owned()),

@@ -7,6 +7,8 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::execution::running::Running;
 use crate::threads::lock;
 
@@ -49,11 +51,14 @@ impl RuntimeWatchdog {
         }
     }
 
-    /// Logs blocked times for as long as this future is polled, on the control path.
-    pub(crate) async fn watch(&self, running: &Running) -> Infallible {
+    /// Logs blocked times until the worker closes, on the control path.
+    pub(crate) async fn watch(self: Arc<Self>, running: Arc<Running>, closing: CancellationToken) {
         let mut log = BlockedLog::default();
         loop {
-            tokio::time::sleep(INTERVAL).await;
+            tokio::select! {
+                () = closing.cancelled() => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
             let silence = lock(&self.last_beat).elapsed();
             match log.on_look(silence) {
                 Some(BlockedChange::Blocked) => {

@@ -19,7 +19,7 @@ use crate::peer::rate::after_refused_credentials;
 use crate::peer::repeated::Repeated;
 use crate::session::ConversationParts;
 
-/// The time without a message after which a sign of life is is_pinged for.
+/// The time without a message after which a sign of life is asked for.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 /// The time limit of that sign.

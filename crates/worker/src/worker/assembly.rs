@@ -52,7 +52,6 @@ use crate::worker::plan::Plan;
 pub(crate) struct Assembly {
     pub(crate) offer: Arc<Offer>,
     pub(crate) executor: Arc<Executor>,
-    pub(crate) heartbeat_trigger: Arc<HeartbeatTrigger>,
     pub(crate) commands: Arc<Commands>,
     /// One for each orchestrator.
     pub(crate) conversations: Vec<ConversationParts>,
@@ -151,17 +150,7 @@ impl Assembly {
         let watchdog = Arc::new(RuntimeWatchdog::new(plan.handle_state.elsewhere.clone()));
         let health = Arc::new(Health { offer: offer.clone(), sessions, watchdog, metrics });
         let settings = run_settings(&config);
-        Ok(Self {
-            offer,
-            executor,
-            heartbeat_trigger,
-            commands,
-            conversations,
-            senders,
-            ends,
-            health,
-            settings,
-        })
+        Ok(Self { offer, executor, commands, conversations, senders, ends, health, settings })
     }
 
     /// The sessions with all orchestrators.

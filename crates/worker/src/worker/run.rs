@@ -10,9 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::capacity::disk::Disk;
-use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
+use crate::capacity::Offer;
 use crate::delivery::{Delivery, Spool, distribute};
+use crate::execution::Executor;
 use crate::files::Files;
 use crate::health;
 use crate::session::{ConversationParts, Driver, Ends, Pollers, Session};
@@ -39,17 +39,7 @@ pub(crate) async fn run(
     listener: Option<TcpListener>,
 ) -> Result<Stopped, Error> {
     let sessions = assembly.sessions();
-    let Assembly {
-        offer,
-        executor,
-        heartbeat_trigger,
-        commands,
-        conversations,
-        senders,
-        ends,
-        health,
-        settings,
-    } = assembly;
+    let Assembly { offer, executor, commands, conversations, senders, ends, health, settings } = assembly;
     // Ends everything when this future is dropped.
     let guard = EndAll { running: executor.running.clone(), sessions: sessions.clone(), ends: ends.clone() };
     let prepared = async {
@@ -77,12 +67,7 @@ pub(crate) async fn run(
     if let Some(listener) = listener {
         control.push(Box::pin(health::serve(listener, health.clone(), closing.clone())));
     }
-    control.push(disk_watch(
-        offer.disk.clone(),
-        settings.watched_folders,
-        heartbeat_trigger,
-        closing.clone(),
-    ));
+    control.push(disk_watch(&offer, &executor, settings.watched_folders, closing.clone()));
     let pollers = TaskTracker::new();
     let ending = Ending {
         offer: offer.clone(),
@@ -100,10 +85,7 @@ pub(crate) async fn run(
     }));
     // The time of the start-up hooks does not count.
     health.watchdog.beat();
-    let (watchdog, running, closed) = (health.watchdog.clone(), executor.running.clone(), closing.clone());
-    control.push(Box::pin(async move {
-        closed.run_until_cancelled(watchdog.watch(&running)).await;
-    }));
+    control.push(Box::pin(health.watchdog.clone().watch(executor.running.clone(), closing.clone())));
     let control = ControlThread::start(control).map_err(Error::ControlThread)?;
     for ConversationParts { session, offer, ends, .. } in conversations {
         let poller = Pollers::new(session, offer, executor.clone(), ends, settings.pollers);
@@ -130,11 +112,12 @@ pub(crate) async fn run(
 
 /// Looks at the disks of these folders until the worker closes.
 fn disk_watch(
-    disk: Arc<Disk>,
+    offer: &Offer,
+    executor: &Executor,
     folders: Vec<PathBuf>,
-    trigger: Arc<HeartbeatTrigger>,
     closing: CancellationToken,
 ) -> ControlTask {
+    let (disk, trigger) = (offer.disk.clone(), executor.heartbeat_trigger.clone());
     restarting("disks", move || {
         let (disk, folders, trigger, closing) =
             (disk.clone(), folders.clone(), trigger.clone(), closing.clone());

@@ -107,7 +107,7 @@ impl Pollers {
         self.tracker.spawn(self.clone().poll(seat));
     }
 
-    async fn poll(self: Arc<Self>, mut seat: PollerSeat) {
+    async fn poll(self: Arc<Self>, mut own_seat: PollerSeat) {
         let spare = lock(&self.spare).take();
         let mut transport = spare.unwrap_or_else(|| self.session.origin.peer.connector.transport());
         let mut repeated = false;
@@ -122,14 +122,14 @@ impl Pollers {
                 _ = polled.wait_for(|polled| !*polled) => None,
                 turn = self.turn(&mut returns) => turn,
             };
-            let Some((slot, sent)) = turn else { return seat.has_ended = true };
+            let Some((slot, sent)) = turn else { return own_seat.has_ended = true };
             let limit = self.poll_timeout + GRACE;
             let open_poll = self.session.open_polls.begin(limit + SLACK);
             let polled = tokio::select! {
                 biased;
                 polled = tokio::time::timeout(limit + SLACK, transport.poll(self.query(), limit)) => polled,
-                () = self.ends.abandon_polls.cancelled() => return seat.has_ended = true,
-                () = self.is_in_the_way() => return seat.has_ended = true,
+                () = self.ends.abandon_polls.cancelled() => return own_seat.has_ended = true,
+                () = self.is_in_the_way() => return own_seat.has_ended = true,
             };
             let Ok(polled) = polled else {
                 return tracing::error!(
@@ -153,8 +153,8 @@ impl Pollers {
                 PollDecision::Continue => {}
                 PollDecision::Grow => self.begin(),
                 PollDecision::End => {
-                    seat.is_counted = false;
-                    seat.has_ended = true;
+                    own_seat.is_counted = false;
+                    own_seat.has_ended = true;
                     *lock(&self.spare) = Some(transport);
                     return;
                 }
