@@ -38,7 +38,6 @@ use tokio::time::Instant;
 
 use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::config::WorkerConfig;
-use crate::execution::Cause;
 #[cfg(feature = "s3")]
 use crate::files::Storage;
 use crate::session::{Session, courier};
@@ -87,7 +86,7 @@ impl TestWorker {
         // Of several orchestrators, the first one dispatches the tasks.
         let session = assembly.conversations[0].session.clone();
         session.origin.peer.set_registered(Generation::Newer);
-        session.orchestrators.registered(0);
+        session.fleet.on_registered(session.origin.orchestrator);
         Self {
             _end: EndAll(assembly.clone()),
             assembly,
@@ -231,12 +230,12 @@ impl TestTask<'_> {
         };
         let cancel = async {
             until(cancel_after.and_then(|time| Instant::now().checked_add(time))).await;
-            executor.running.cancel(0, &id, &Cause::Command);
+            executor.running.cancel(OrchestratorIndex(0), &id);
             std::future::pending::<()>().await;
         };
         tokio::select! {
             result = worker.inbox.result(&id) => TestRun { result, events: worker.inbox.events_of(&id) },
-            () = courier(worker.session.origin.clone(), executor.settings.worker_id.clone()) => unreachable!("it never ends"),
+            () = courier(worker.session.origin.clone(), executor.worker_id.clone()) => unreachable!("it never ends"),
             () = cancel => unreachable!("it never ends"),
         }
     }

@@ -1,5 +1,6 @@
-//! A task's arrival: whether it is new, and who answers it.
+//! The arrival of a task: it is run if it is new, else its earlier result answers it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -7,18 +8,17 @@ use futures_util::FutureExt;
 use rxon::model::{ErrorCode, Task};
 use rxon::secrets::masked;
 use rxon::{JobId, TaskId};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
-use super::{CancelHandle, Execution, Executor, report, trace};
+use super::{CancelHandle, Execution, Executor, Origin};
 use crate::capacity::slots::Slot;
 use crate::delivery::OutboxEntry;
-use crate::execution::counts::NotRun;
-use crate::execution::origin::Origin;
 use crate::files::TaskFiles;
 use crate::task::outcome::{Outcome, TaskError};
+use crate::task::trace_parent::TraceParent;
 
 impl Executor {
-    /// Runs a task that a poll returned. False when the task is not new, and so is not run.
+    /// Runs a task that a poll returned. Returns false if the task is not new: it is not run again.
     pub(crate) fn accept(
         self: &Arc<Self>,
         origin: &Arc<Origin>,
@@ -27,11 +27,11 @@ impl Executor {
         slot: Slot,
     ) -> bool {
         if let Some(error) = self.trust.refusal(&task, body) {
-            self.counts.not_run(NotRun::Untrusted);
+            self.counts.not_run("untrusted");
             return self.answer(origin, task.job_id, task.task_id, error);
         }
         let span = span(origin, &task.task_id, &task.job_id);
-        trace::adopt(&span, &task.tracing_context);
+        adopt_parent(&span, &task.tracing_context);
         let cancel = Arc::new(CancelHandle::default());
         let is_new = span.in_scope(|| {
             for ignored in &task.ignored {
@@ -42,7 +42,7 @@ impl Executor {
         if !is_new {
             return false;
         }
-        self.changes.on_change();
+        self.heartbeat_trigger.on_change();
         let execution = Execution {
             executor: self.clone(),
             origin: origin.clone(),
@@ -54,27 +54,15 @@ impl Executor {
         true
     }
 
-    /// Answers a task that cannot be read. False when the task is not new: it was answered already.
-    pub(crate) fn refuse(
-        self: &Arc<Self>,
-        origin: &Arc<Origin>,
-        job_id: JobId,
-        task_id: TaskId,
-        problem: &str,
-    ) -> bool {
-        self.counts.not_run(NotRun::Malformed);
+    /// Answers a task that cannot be read. Returns false if the task is not new: it was answered before.
+    pub(crate) fn refuse(&self, origin: &Arc<Origin>, job_id: JobId, task_id: TaskId, problem: &str) -> bool {
+        self.counts.not_run("malformed");
         let error = TaskError::invalid_input(format!("malformed task: {problem}"));
         self.answer(origin, job_id, task_id, error)
     }
 
-    /// Answers a task that is not run. False when the task is not new.
-    fn answer(
-        self: &Arc<Self>,
-        origin: &Arc<Origin>,
-        job_id: JobId,
-        task_id: TaskId,
-        error: TaskError,
-    ) -> bool {
+    /// Answers a task with an error instead of running it. Returns false if the task is not new.
+    fn answer(&self, origin: &Arc<Origin>, job_id: JobId, task_id: TaskId, error: TaskError) -> bool {
         let span = span(origin, &task_id, &job_id);
         let entered = span.enter();
         if !self.claim(origin, &task_id, &job_id, &Arc::default()) {
@@ -84,8 +72,7 @@ impl Executor {
             tracing::error!("not run: {}", masked(error.message()));
         }
         drop(entered);
-        let outcome = Outcome::Failed(error);
-        let result = report::result(&self.settings.worker_id, job_id, task_id, outcome, Duration::ZERO);
+        let result = self.result(job_id, task_id, Outcome::Failed(error).into(), Duration::ZERO);
         let (running, origin) = (self.running.clone(), origin.clone());
         self.hand_in(span, async move {
             origin.delivery.push(&result).await;
@@ -94,40 +81,32 @@ impl Executor {
         true
     }
 
-    /// Completes the work at once when there is no disk to wait for: nothing else sees the task in between.
-    fn hand_in(&self, span: tracing::Span, work: impl Future<Output = ()> + Send + 'static) {
+    /// Completes the work at once if it need not wait for a disk: nothing else sees the task in between.
+    fn hand_in(&self, span: Span, work: impl Future<Output = ()> + Send + 'static) {
         let mut work = Box::pin(work.instrument(span));
         if work.as_mut().now_or_never().is_none() {
             self.tasks.spawn(work);
         }
     }
 
-    /// Makes a task this call's own, unless it runs or has ended lately.
+    /// Claims a task for the caller, unless it is running or has ended lately.
     ///
-    /// The order matters: a task's result is remembered before the task is released, so that the next to claim it
-    /// finds the result.
-    fn claim(
-        &self,
-        origin: &Arc<Origin>,
-        task_id: &TaskId,
-        job_id: &JobId,
-        cancel: &Arc<CancelHandle>,
-    ) -> bool {
+    /// The order of checks matters: a result is remembered before its task stops running, so that a task that is
+    /// delivered again just then is found in one of the two.
+    fn claim(&self, origin: &Origin, task_id: &TaskId, job_id: &JobId, cancel: &Arc<CancelHandle>) -> bool {
         if !self.running.begin(origin.orchestrator, task_id, job_id, cancel) {
-            self.counts.not_run(NotRun::Duplicate);
             tracing::warn!("delivered again while it runs: dropped");
-            return false;
-        }
-        let is_new = !self.delivered_again(origin, job_id, task_id);
-        if !is_new {
-            self.counts.not_run(NotRun::Duplicate);
+        } else if self.answer_again(origin, job_id, task_id) {
             self.running.end(origin.orchestrator, task_id);
+        } else {
+            return true;
         }
-        is_new
+        self.counts.not_run("duplicate");
+        false
     }
 
-    /// Answers a task that ended lately with the result it had; it is not run again. False for any other task.
-    fn delivered_again(&self, origin: &Arc<Origin>, job_id: &JobId, task_id: &TaskId) -> bool {
+    /// Answers a task that ended lately with its earlier result. Returns false for any other task.
+    fn answer_again(&self, origin: &Origin, job_id: &JobId, task_id: &TaskId) -> bool {
         let Some((seen, on_its_way)) = origin.delivery.seen(task_id) else { return false };
         if on_its_way {
             tracing::warn!("delivered again: its result is on its way");
@@ -144,16 +123,48 @@ impl Executor {
                 belongings: None,
                 stored: None,
             };
-            self.hand_in(tracing::Span::current(), async move { delivery.repeat(result).await });
+            self.hand_in(Span::current(), async move { delivery.repeat(result).await });
         }
         true
     }
 }
 
-/// The span of a task, at the level of errors so that it exists whatever is logged within it.
-fn span(origin: &Origin, task_id: &TaskId, job_id: &JobId) -> tracing::Span {
+/// The span of a task, at the level of errors so that it exists at every log level.
+fn span(origin: &Origin, task_id: &TaskId, job_id: &JobId) -> Span {
     tracing::error_span!(
         "task", task_id = %task_id.shown(), job_id = %job_id.shown(), orchestrator = %origin.peer.name,
         trace_id = tracing::field::Empty, parent_span_id = tracing::field::Empty
     )
+}
+
+/// Makes the span that the orchestrator names in `traceparent` the parent of a task's span.
+fn adopt_parent(span: &Span, context: &BTreeMap<String, String>) {
+    let Some(text) = TraceParent::text_in(context) else { return };
+    let Some(parent) = TraceParent::parse(text) else {
+        let text = rxon::text::excerpt(text);
+        return span
+            .in_scope(|| tracing::debug!("the task's `traceparent` is not valid and is ignored: `{text}`"));
+    };
+    span.record("trace_id", parent.trace_id);
+    span.record("parent_span_id", parent.span_id);
+    #[cfg(feature = "opentelemetry")]
+    export(span, parent, context.get("tracestate").map(String::as_str));
+}
+
+/// Sets the parent for the layer of tracing-opentelemetry, if one is installed.
+#[cfg(feature = "opentelemetry")]
+fn export(span: &Span, parent: TraceParent<'_>, state: Option<&str>) {
+    use std::str::FromStr;
+
+    use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+    use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+    let (Ok(trace_id), Ok(span_id)) = (TraceId::from_hex(parent.trace_id), SpanId::from_hex(parent.span_id))
+    else {
+        return;
+    };
+    let state = state.and_then(|state| TraceState::from_str(state).ok()).unwrap_or_default();
+    let remote = SpanContext::new(trace_id, span_id, TraceFlags::new(parent.flags), true, state);
+    // Without such a layer this fails, and nothing is lost.
+    let _ = span.set_parent(opentelemetry::Context::new().with_remote_span_context(remote));
 }

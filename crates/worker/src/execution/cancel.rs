@@ -38,7 +38,8 @@ impl Cause {
 #[derive(Debug, Default)]
 pub(crate) struct CancelHandle {
     cause: OnceLock<Cause>,
-    token: CancellationToken,
+    /// The token that the handler sees.
+    pub(super) token: CancellationToken,
 }
 
 impl CancelHandle {
@@ -47,11 +48,6 @@ impl CancelHandle {
         let first = self.cause.get_or_init(|| cause);
         self.token.cancel();
         first
-    }
-
-    /// The token that the handler sees.
-    pub(crate) fn token(&self) -> &CancellationToken {
-        &self.token
     }
 
     /// The reason the task was told to stop, if it was.

@@ -1,6 +1,6 @@
 //! The counters of tasks.
 //!
-//! Labels come from the configuration and from the worker's own code, so that nobody outside can make more of them.
+//! Labels come from the configuration and from the worker's own code, so that their number cannot grow from outside.
 
 use std::time::Duration;
 
@@ -8,48 +8,28 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use rxon::model::ErrorCode;
 
 use crate::task::outcome::Outcome;
 
-type Labels = Vec<(&'static str, String)>;
+type TaskLabels = Vec<(&'static str, String)>;
 
-/// Upper bounds of the buckets of durations, in seconds: from hardly anything to half an hour.
+/// Upper bounds of the buckets of durations, in seconds.
 const BUCKETS: [f64; 10] = [0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0];
-
-/// The codes of the protocol; all codes of users' own share one label.
-const CODES: [&str; 8] = [
-    "TRANSIENT_ERROR",
-    "PERMANENT_ERROR",
-    "INVALID_INPUT_ERROR",
-    "TIMEOUT_ERROR",
-    "SECURITY_ERROR",
-    "RESOURCE_EXHAUSTED_ERROR",
-    "INTEGRITY_MISMATCH_ERROR",
-    "DEPENDENCY_ERROR",
-];
 
 /// The counters of tasks.
 #[derive(Debug)]
 pub(crate) struct Counts {
-    tasks: Family<Labels, Counter>,
-    durations: Family<Labels, Histogram, fn() -> Histogram>,
-    not_run: Family<Labels, Counter>,
-}
-
-/// The reason an arriving task was not run.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum NotRun {
-    Duplicate,
-    Malformed,
-    Untrusted,
+    tasks: Family<TaskLabels, Counter>,
+    durations: Family<TaskLabels, Histogram, fn() -> Histogram>,
+    not_run: Family<TaskLabels, Counter>,
 }
 
 impl Default for Counts {
     fn default() -> Self {
-        let new_histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
         Self {
             tasks: Family::default(),
-            durations: Family::new_with_constructor(new_histogram),
+            durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             not_run: Family::default(),
         }
     }
@@ -80,12 +60,7 @@ impl Counts {
     }
 
     /// Counts a task that arrived and was not run.
-    pub(crate) fn not_run(&self, reason: NotRun) {
-        let reason = match reason {
-            NotRun::Duplicate => "duplicate",
-            NotRun::Malformed => "malformed",
-            NotRun::Untrusted => "untrusted",
-        };
+    pub(crate) fn not_run(&self, reason: &str) {
         self.not_run.get_or_create(&vec![("reason", reason.to_owned())]).inc();
     }
 }
@@ -93,7 +68,15 @@ impl Counts {
 fn label(outcome: &Outcome) -> &str {
     match outcome {
         Outcome::Completed { .. } if outcome.label() != "success" => "custom_status",
-        Outcome::Failed(_) if !CODES.contains(&outcome.label()) => "custom_error",
+        // One label for all codes that a user may choose.
+        Outcome::Failed(error) => match error.code() {
+            ErrorCode::Internal
+            | ErrorCode::LimitExceeded
+            | ErrorCode::DependencyMissing
+            | ErrorCode::ContractViolation
+            | ErrorCode::Other(_) => "custom_error",
+            code => code.as_str(),
+        },
         _ => outcome.label(),
     }
 }

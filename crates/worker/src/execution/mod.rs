@@ -1,29 +1,27 @@
-//! One task's life: from its arrival to its outcome.
+//! The life of a task, from its arrival to its result.
 //!
 //! ```text
-//! arrival -> (duplicate: dropped, or its result sent again)
-//!         -> place in its limit group -> arguments, layers, handler -> outcome -> result
-//!            \________ told to stop: by command, by time, by shutdown ________/
+//! arrival -> (duplicate: dropped, or its result is sent again)
+//!         -> turn in its limit group -> arguments, layers, handler -> outcome -> result
+//!            \____ may be told to stop: by a command, a time limit, a shutdown ____/
 //! ```
 
 mod arrival;
 mod cancel;
 pub(crate) mod counts;
-pub(crate) mod origin;
-mod report;
-pub(crate) mod router;
 pub(crate) mod running;
-mod trace;
 mod trust;
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
-use rxon::model::{ErrorCode, Task};
-use rxon::secrets::masked;
-use rxon::{TaskId, WorkerId};
+use futures_util::future::BoxFuture;
+use rxon::model::{Costs, ErrorCode, Task, TaskResult};
+use rxon::secrets::{Secrets, masked};
+use rxon::{JobId, TaskId, TaskName, WorkerId};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -33,32 +31,60 @@ pub(crate) use trust::Trust;
 
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::capacity::hot_cache::HotCache;
-use crate::capacity::slots::{RunPermit, Slot};
+use crate::capacity::orchestrator_index::OrchestratorIndex;
+use crate::capacity::slots::{Group, RunPermit, Slot};
+use crate::delivery::Delivery;
 use crate::execution::counts::Counts;
-use crate::execution::origin::Origin;
-use crate::execution::router::{Route, Router};
 use crate::execution::running::Running;
 use crate::files::{Files, MetadataByPath, TaskFiles};
+use crate::peer::Peer;
 use crate::task::context::{ContextParts, TaskContext};
+use crate::task::events::EventSchemas;
 use crate::task::extract::TaskRequest;
 use crate::task::handler::TaskService;
-use crate::task::outcome::panicked;
-use crate::task::outcome::{Outcome, TaskError};
+use crate::task::outcome::{Outcome, panicked};
+use crate::task::progress::ProgressBoard;
 use crate::threads::blocking::BlockingThreads;
 use crate::threads::{panic_message, until};
 
-/// How long a blocking handler may take to notice that it is to stop.
+/// The time for a blocking handler to notice that it was told to stop.
 const BLOCKING_GRACE: Duration = Duration::from_secs(5);
 
-/// The outcome of a blocking handler that ended just before is on its way.
+/// The time for the outcome of a blocking handler that has just ended to arrive.
 const ENDED_GRACE: Duration = Duration::from_millis(100);
 
-/// How long a result waits for the last progress of its task while the worker ends.
+/// The time for the last progress of a task to be sent before its result, while the worker ends.
 const LAST_FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
-/// The options of executions.
+/// A task that the worker has a handler for.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    pub(crate) service: TaskService,
+    /// The limit group, if it has a limit.
+    pub(crate) group: Option<Group>,
+    /// The task's own time limit; without one, the worker's applies.
+    pub(crate) time_limit: Option<Duration>,
+    /// The events that the task declares.
+    pub(crate) events: Arc<EventSchemas>,
+}
+
+/// The handlers of the registered tasks, by name.
+pub(crate) type Router = HashMap<TaskName, Route>;
+
+/// The orchestrator that a task came from, and the way back to it for progress and results.
 #[derive(Debug)]
-pub(crate) struct ExecutionSettings {
+pub(crate) struct Origin {
+    pub(crate) orchestrator: OrchestratorIndex,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) delivery: Arc<Delivery>,
+    pub(crate) progress: Arc<ProgressBoard>,
+    /// Keeps the secrets of the configuration masked in logs for as long as anything can log text from a server.
+    pub(crate) _secrets: Arc<Secrets>,
+}
+
+/// Runs the tasks that arrive from all orchestrators.
+#[derive(Debug)]
+pub(crate) struct Executor {
     pub(crate) worker_id: WorkerId,
     /// The limit for tasks without one of their own (`WORKER_TASK_TIMEOUT`).
     pub(crate) time_limit: Option<Duration>,
@@ -66,20 +92,14 @@ pub(crate) struct ExecutionSettings {
     pub(crate) strict_events: bool,
     /// Whether orchestrators of the older generation can be told about progress (`WORKER_ENABLE_WEBSOCKETS`).
     pub(crate) websockets: bool,
-}
-
-/// Runs the tasks that arrive, whichever orchestrator they come from.
-#[derive(Debug)]
-pub(crate) struct Executor {
-    pub(crate) settings: ExecutionSettings,
     pub(crate) router: Router,
     pub(crate) running: Arc<Running>,
-    /// Tasks until their results are handed in.
+    /// Tracks tasks until their results are handed over to the delivery.
     pub(crate) tasks: TaskTracker,
     pub(crate) threads: Arc<BlockingThreads>,
     pub(crate) files: Arc<Files>,
     pub(crate) hot_cache: Arc<HotCache>,
-    pub(crate) changes: Arc<HeartbeatTrigger>,
+    pub(crate) heartbeat_trigger: Arc<HeartbeatTrigger>,
     pub(crate) counts: Counts,
     pub(crate) trust: Trust,
 }
@@ -88,7 +108,7 @@ struct Execution {
     executor: Arc<Executor>,
     origin: Arc<Origin>,
     cancel: Arc<CancelHandle>,
-    /// When its handler, or its first layer, began; not before the task had its place.
+    /// The start of its handler, or of the first layer.
     began: OnceLock<Instant>,
     files: TaskFiles,
 }
@@ -96,65 +116,89 @@ struct Execution {
 /// A task that was run.
 struct Ran {
     outcome: Outcome,
-    /// The metadata of the files that were uploaded, by their paths in the data.
+    /// The metadata of the uploaded files, by their paths in the data.
     uploaded: MetadataByPath,
+    leftover: Option<Leftover>,
+}
+
+/// A blocking handler that did not stop. Its slot stays taken until it does.
+struct Leftover {
+    permit: Arc<RunPermit>,
+    handler: BoxFuture<'static, Ran>,
 }
 
 impl From<Outcome> for Ran {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, uploaded: MetadataByPath::new() }
+        Self { outcome, uploaded: MetadataByPath::new(), leftover: None }
     }
 }
 
-/// What is left of a task once its outcome is known.
-enum Left {
-    Nothing,
-    /// A blocking handler that did not stop; its slot stays taken until it does.
-    Thread(Arc<RunPermit>, futures_util::future::BoxFuture<'static, Ran>),
+impl Executor {
+    /// The result of a task, as sent.
+    fn result(&self, job_id: JobId, task_id: TaskId, ran: Ran, duration: Duration) -> TaskResult {
+        let (status, data, error) = match ran.outcome {
+            Outcome::Completed { status, data } => (status, data, None),
+            // Anybody may read the job's error, and the error may quote the task's parameters.
+            Outcome::Failed(error) => ("failure".to_owned(), None, Some(error.without_secrets().into())),
+            Outcome::Cancelled { .. } => ("cancelled".to_owned(), None, None),
+        };
+        // Only successful results have costs, as in the newer SDK.
+        let costs = (error.is_none() && !matches!(status.as_str(), "failure" | "cancelled")).then(|| Costs {
+            execution_time_seconds: (duration.as_secs_f64() * 10_000.0).round() / 10_000.0,
+        });
+        TaskResult {
+            job_id,
+            task_id,
+            worker_id: self.worker_id.clone(),
+            origin_worker_id: self.worker_id.clone(),
+            status,
+            data,
+            error,
+            data_metadata: ran.uploaded,
+            costs,
+        }
+    }
 }
 
 impl Execution {
     async fn run(self, task: Task, slot: Slot) {
+        let executor = &self.executor;
         let (task_id, job_id, name) = (task.task_id.clone(), task.job_id.clone(), task.name.clone());
-        // What a handler leaves behind can panic when it is dropped: the task still has to be answered.
-        let (ran, left) = AssertUnwindSafe(self.outcome(task, slot))
+        // The values that a handler leaves behind can panic when they are dropped: the task still has to be answered.
+        let mut ran = AssertUnwindSafe(self.outcome(task, slot))
             .catch_unwind()
             .await
-            .unwrap_or_else(|payload| (panicked(panic_message(&*payload)).into(), Left::Nothing));
-        let Ran { outcome, uploaded } = ran;
+            .unwrap_or_else(|payload| panicked(panic_message(&*payload)).into());
+        let leftover = ran.leftover.take();
         let duration = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
-        let known = self.executor.router.get(&name).map(|_| name.as_str());
-        self.executor.counts.task_ended(known, &outcome, duration);
+        let known = executor.router.contains_key(&name).then(|| name.as_str());
+        executor.counts.task_ended(known, &ran.outcome, duration);
         let name = name.shown();
-        if let Outcome::Failed(error) = &outcome {
+        if let Outcome::Failed(error) = &ran.outcome {
             let (code, message) = (error.code().as_str(), masked(error.message()));
             tracing::warn!(task = %name, outcome = code, ?duration, "task ended: {message}");
         } else {
-            tracing::info!(task = %name, outcome = outcome.label(), ?duration, "task ended");
+            tracing::info!(task = %name, outcome = ran.outcome.label(), ?duration, "task ended");
         }
         self.finish_progress(&task_id).await;
-        let mut result =
-            report::result(&self.executor.settings.worker_id, job_id, task_id.clone(), outcome, duration);
-        if result.data.is_some() {
-            result.data_metadata = uploaded;
-        }
+        let result = executor.result(job_id, task_id, ran, duration);
         let belongings = self.files.directory_guard();
-        // The claim of the task stays until its result is kept: one that is delivered again meanwhile is not run.
+        // The task counts as running until its result is kept: if it is delivered again meanwhile, it is not run.
         self.origin.delivery.push_with(&result, belongings.clone()).await;
-        self.executor.running.end(self.origin.orchestrator, &task_id);
-        self.executor.changes.on_change();
-        if let Left::Thread(place, handler) = left {
+        executor.running.end(self.origin.orchestrator, &result.task_id);
+        executor.heartbeat_trigger.on_change();
+        if let Some(Leftover { permit, handler }) = leftover {
             tracing::error!(task = %name, "the handler does not stop: its slot stays taken until it does");
             handler.await;
-            drop(place);
+            drop(permit);
             tracing::info!(task = %name, "the handler that did not stop has ended");
-            self.executor.changes.on_change();
-            // What it still read or wrote was there until now, and may have been made only now.
+            executor.heartbeat_trigger.on_change();
+            // The handler could use its directory until now, and may have made it only now.
             drop(belongings.or_else(|| self.files.directory_guard()));
         }
     }
 
-    /// Waits until the task's progress is sent; while the worker ends, hardly.
+    /// Waits until the task's progress is sent; while the worker ends, 500 ms at most.
     async fn finish_progress(&self, task_id: &TaskId) {
         let progress = &self.origin.progress;
         if !self.executor.running.is_closed() {
@@ -166,93 +210,87 @@ impl Execution {
         }
     }
 
-    async fn outcome(&self, task: Task, slot: Slot) -> (Ran, Left) {
+    async fn outcome(&self, task: Task, slot: Slot) -> Ran {
         let Some(route) = self.executor.router.get(&task.name).cloned() else {
             let message = format!("this worker has no task named `{}`", task.name);
-            return (Outcome::failure(ErrorCode::Permanent, message).into(), Left::Nothing);
+            return Outcome::failure(ErrorCode::Permanent, message).into();
         };
         let deadline = task.deadline.map(until_deadline);
         if deadline == Some(Duration::ZERO) {
-            let error = TaskError::timeout("the task's deadline has passed");
-            return (Outcome::Failed(error).into(), Left::Nothing);
+            return Cause::Deadline.outcome().into();
         }
         let deadline = deadline.map(|left| Instant::now() + left);
-        let mut place = slot.admit(route.group, task.priority);
-        if place.must_wait() {
+        let mut permit = slot.admit(route.group, task.priority);
+        if permit.must_wait() {
             tracing::debug!("waits for its limit group");
             self.origin.delivery.record_task(&task, false).await;
             tokio::select! {
                 biased;
-                () = place.started() => {}
-                cause = self.cancel.caused() => return (cause.outcome().into(), Left::Nothing),
-                () = until(deadline) => return (Cause::Deadline.outcome().into(), Left::Nothing),
+                () = permit.started() => {}
+                cause = self.cancel.caused() => return cause.outcome().into(),
+                () = until(deadline) => return Cause::Deadline.outcome().into(),
             }
         }
-        self.handle(task, &route, place, deadline).await
+        self.handle(task, &route, permit, deadline).await
     }
 
-    async fn handle(
-        &self,
-        task: Task,
-        route: &Route,
-        place: RunPermit,
-        deadline: Option<Instant>,
-    ) -> (Ran, Left) {
+    async fn handle(&self, task: Task, route: &Route, permit: RunPermit, deadline: Option<Instant>) -> Ran {
         self.origin.delivery.record_task(&task, true).await;
         if let Some(cause) = self.cancel.cause() {
-            return (cause.outcome().into(), Left::Nothing);
+            return cause.outcome().into();
         }
-        // While it waited the runtime may have been blocked, and the deadline missed by what begins here.
+        // If the runtime was blocked while the task waited, the deadline may have passed unnoticed.
         if deadline.is_some_and(|at| at <= Instant::now()) {
-            return (Cause::Deadline.outcome().into(), Left::Nothing);
+            return Cause::Deadline.outcome().into();
         }
         tracing::info!(task = %task.name.shown(), "task started");
         self.began.get_or_init(Instant::now);
-        let place = Arc::new(place);
-        let limit = route.time_limit.or(self.executor.settings.time_limit);
-        // One that the clock cannot express is as good as none.
+        let permit = Arc::new(permit);
+        let limit = route.time_limit.or(self.executor.time_limit);
+        // A limit beyond the range of the clock never ends.
         let limited = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let context = self.context(&task, route, &place);
-        let mut handler: futures_util::future::BoxFuture<'static, Ran> =
+        let context = self.context(&task, route, &permit);
+        let mut handler: BoxFuture<'static, Ran> =
             Box::pin(with_files(task, context.clone(), route.service.clone()));
         let cause = tokio::select! {
             biased;
             ran = &mut handler => {
                 if context.is_on_thread() {
-                    tracing::info!("given up by a layer: the handler is told, and its slot stays taken until it ends");
+                    tracing::info!(
+                        "a layer gave the handler up: it is told to stop, and its slot stays taken until it ends"
+                    );
                 }
-                return (self.first_of(&context, ran), Left::Nothing);
+                return self.outcome_in_time(&context, ran);
             }
             cause = self.cancel.caused() => cause,
             () = until(deadline) => Cause::Deadline,
             () = until(limited) => Cause::TimeLimit(limit.unwrap_or_default()),
         };
         let cause = self.cancel.cancel(cause);
-        // An async handler ends where it waits; one on a thread of its own can only be asked to.
+        // An async handler ends at the point where it waits; a handler on its own thread can only be asked to.
         let grace = match (context.is_on_thread(), context.ended_in_time()) {
             (true, _) => BLOCKING_GRACE,
             (false, true) => ENDED_GRACE,
-            (false, false) => return (cause.outcome().into(), Left::Nothing),
+            (false, false) => return cause.outcome().into(),
         };
-        match tokio::time::timeout(grace, &mut handler).await {
-            Ok(ran) => (self.first_of(&context, ran), Left::Nothing),
-            Err(_) if context.is_on_thread() => (cause.outcome().into(), Left::Thread(place, handler)),
-            Err(_) => (cause.outcome().into(), Left::Nothing),
+        if let Ok(ran) = tokio::time::timeout(grace, &mut handler).await {
+            return self.outcome_in_time(&context, ran);
         }
+        let leftover = context.is_on_thread().then_some(Leftover { permit, handler });
+        Ran { leftover, ..cause.outcome().into() }
     }
 
-    /// What counts of a handler that has ended: a blocking one may have ended because it was told to stop, or just
-    /// before.
-    fn first_of(&self, context: &TaskContext, ran: Ran) -> Ran {
+    /// The outcome of a handler that has ended; that of the cause if the handler was told to stop before.
+    fn outcome_in_time(&self, context: &TaskContext, ran: Ran) -> Ran {
         match self.cancel.cause() {
             Some(cause) if !context.ended_in_time() => cause.outcome().into(),
             _ => ran,
         }
     }
 
-    fn context(&self, task: &Task, route: &Route, place: &Arc<RunPermit>) -> TaskContext {
-        // The older generation hears of progress over a websocket only.
-        let is_heard = self.origin.peer.generation().accepts_events() || self.executor.settings.websockets;
+    fn context(&self, task: &Task, route: &Route, permit: &Arc<RunPermit>) -> TaskContext {
+        // The older generation accepts progress over a websocket only.
+        let is_heard = self.origin.peer.generation().accepts_events() || self.executor.websockets;
         if is_heard {
             self.origin.progress.begin(&task.task_id);
         }
@@ -263,22 +301,22 @@ impl Execution {
             priority: task.priority,
             tracing_context: task.tracing_context.clone(),
             deadline: task.deadline,
-            cancelled: self.cancel.token().clone(),
+            cancelled: self.cancel.token.clone(),
             threads_used: std::sync::atomic::AtomicUsize::new(0),
             ended_in_time: std::sync::atomic::AtomicBool::new(false),
-            place: Arc::downgrade(place),
+            permit: Arc::downgrade(permit),
             threads: self.executor.threads.clone(),
             files: self.files.clone(),
             hot_cache: self.executor.hot_cache.clone(),
-            changes: self.executor.changes.clone(),
+            heartbeat_trigger: self.executor.heartbeat_trigger.clone(),
             events: route.events.clone(),
-            strict_events: self.executor.settings.strict_events,
+            strict_events: self.executor.strict_events,
             progress: is_heard.then(|| self.origin.progress.clone()),
         })
     }
 }
 
-/// Runs a handler between the coming of its files and their going.
+/// Fetches the input files, runs the handler and sends the output files.
 async fn with_files(task: Task, context: TaskContext, service: TaskService) -> Ran {
     let files = context.files().clone();
     let params = match files.fetch_inputs(task.params, &task.params_metadata).await {
@@ -289,7 +327,7 @@ async fn with_files(task: Task, context: TaskContext, service: TaskService) -> R
         Ok(outcome) => outcome,
         Err(never) => match never {},
     };
-    // What a handler gave that was told to stop before it ended is not reported, and so nothing of it goes.
+    // The outcome of a handler that was told to stop before it ended is not reported, and so its files are not sent.
     if context.is_cancelled() && !context.ended_in_time() {
         return outcome.into();
     }
@@ -298,15 +336,17 @@ async fn with_files(task: Task, context: TaskContext, service: TaskService) -> R
         outcome => return outcome.into(),
     };
     match files.send_outputs(data).await {
-        Ok((data, uploaded)) => Ran { outcome: Outcome::Completed { status, data: Some(data) }, uploaded },
+        Ok((data, uploaded)) => {
+            Ran { outcome: Outcome::Completed { status, data: Some(data) }, uploaded, leftover: None }
+        }
         Err(error) => Outcome::Failed(error.to_task_error()).into(),
     }
 }
 
-/// How long until an absolute time in Unix seconds.
+/// The time until a deadline in Unix seconds; zero if it has passed.
 fn until_deadline(deadline: f64) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    // Further away than a month is as good as never, and would overflow timers.
+    // At most a month: a time that is much further away would overflow timers.
     Duration::from_secs_f64((deadline - now).clamp(0.0, 31.0 * 86_400.0))
 }
 

@@ -8,69 +8,52 @@ use rxon::{JobId, TaskId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::execution::cancel::{CancelHandle, Cause};
 use crate::threads::lock;
 
-/// The tasks that were accepted and have not ended, by orchestrator and task id: two orchestrators may use the same id.
+/// Tasks by orchestrator and task id: two orchestrators may use the same id.
+type RunningTasks = HashMap<(OrchestratorIndex, TaskId), RunningTask>;
+
+/// The tasks that were accepted and have not ended.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
-    tasks: Mutex<HashMap<(usize, TaskId), RunningTask>>,
-    early: Mutex<Early>,
+    tasks: Mutex<RunningTasks>,
+    /// Commands to cancel tasks that have not arrived: orchestrators dispatch a task even if it was cancelled in their
+    /// queue. Only ids of tasks count here, since other tasks of a cancelled job may still be wanted.
+    early: Mutex<VecDeque<(Instant, OrchestratorIndex, String)>>,
     /// Set once all tasks are told to stop; tasks that arrive later are told at once.
     closed: OnceLock<Cause>,
     ended: Notify,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct RunningTask {
     job_id: JobId,
     cancel: Arc<CancelHandle>,
 }
 
-/// A command that arrived before its task is remembered for this long.
+/// The time for which a command that arrived before its task is remembered.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// The number of commands that are remembered.
 const MAX_REMEMBERED: usize = 1000;
 
-/// Commands to cancel tasks that have not arrived: orchestrators dispatch a task even if it was cancelled in their queue.
-/// Only ids of tasks count here, since other tasks of a cancelled job may still be wanted.
-#[derive(Debug, Default)]
-struct Early(VecDeque<(Instant, usize, String)>);
-
-impl Early {
-    fn remember(&mut self, who: usize, id: &str, now: Instant) {
-        // Answers to heartbeats may repeat the same command.
-        self.0.retain(|(_, from, known)| *from != who || known != id);
-        self.0.truncate(MAX_REMEMBERED - 1);
-        self.0.push_front((now, who, id.to_owned()));
-    }
-
-    fn take(&mut self, who: usize, task_id: &TaskId, now: Instant) -> bool {
-        if self.0.is_empty() {
-            return false;
-        }
-        self.0.retain(|(at, _, _)| now.duration_since(*at) < REMEMBERED);
-        let found = self.0.iter().position(|(_, from, id)| *from == who && id == task_id.as_str());
-        found.is_some_and(|place| self.0.remove(place).is_some())
-    }
-}
-
 impl Running {
-    /// Adds a task; false when the task is running already.
+    /// Adds a task. Returns false if the task is running already.
     pub(crate) fn begin(
         &self,
-        who: usize,
+        orchestrator: OrchestratorIndex,
         task_id: &TaskId,
         job_id: &JobId,
         cancel: &Arc<CancelHandle>,
     ) -> bool {
         let mut tasks = lock(&self.tasks);
-        let key = (who, task_id.clone());
+        let key = (orchestrator, task_id.clone());
         if tasks.contains_key(&key) {
             return false;
         }
-        if lock(&self.early).take(who, task_id, Instant::now()) {
+        if self.take_early(orchestrator, task_id) {
             cancel.cancel(Cause::Command);
         }
         tasks.insert(key, RunningTask { job_id: job_id.clone(), cancel: cancel.clone() });
@@ -80,9 +63,17 @@ impl Running {
         true
     }
 
+    /// Returns whether a command to cancel this task has arrived before it.
+    fn take_early(&self, orchestrator: OrchestratorIndex, task_id: &TaskId) -> bool {
+        let mut early = lock(&self.early);
+        early.retain(|(at, _, _)| at.elapsed() < REMEMBERED);
+        let found = early.iter().position(|(_, from, id)| *from == orchestrator && id == task_id.as_str());
+        found.is_some_and(|index| early.remove(index).is_some())
+    }
+
     /// Removes a task that has ended.
-    pub(crate) fn end(&self, who: usize, task_id: &TaskId) {
-        lock(&self.tasks).remove(&(who, task_id.clone()));
+    pub(crate) fn end(&self, orchestrator: OrchestratorIndex, task_id: &TaskId) {
+        lock(&self.tasks).remove(&(orchestrator, task_id.clone()));
         self.ended.notify_waiters();
     }
 
@@ -92,11 +83,11 @@ impl Running {
     }
 
     /// Waits until no task of this orchestrator is left.
-    pub(crate) async fn none_from(&self, who: usize) {
-        self.until(|tasks| tasks.keys().all(|(from, _)| *from != who)).await;
+    pub(crate) async fn none_from(&self, orchestrator: OrchestratorIndex) {
+        self.until(|tasks| tasks.keys().all(|(from, _)| *from != orchestrator)).await;
     }
 
-    async fn until(&self, done: impl Fn(&HashMap<(usize, TaskId), RunningTask>) -> bool) {
+    async fn until(&self, done: impl Fn(&RunningTasks) -> bool) {
         loop {
             let ended = self.ended.notified();
             if done(&lock(&self.tasks)) {
@@ -106,31 +97,28 @@ impl Running {
         }
     }
 
-    /// Tells tasks of one orchestrator to stop; `id` is a task's or a job's. False when no such task is running: a task
-    /// with this id is then told when it arrives, within 10 minutes.
-    pub(crate) fn cancel(&self, who: usize, id: &str, cause: &Cause) -> bool {
+    /// Tells tasks of one orchestrator to stop; `id` is a task's or a job's. Returns false if no such task is running: a
+    /// task with this id is then told when it arrives, within 10 minutes.
+    pub(crate) fn cancel(&self, orchestrator: OrchestratorIndex, id: &str) -> bool {
         let tasks = lock(&self.tasks);
         let mut found = false;
-        for ((from, task_id), task) in tasks.iter() {
-            let meant = task_id.as_str() == id || task.job_id.as_str() == id;
-            if meant && *from == who {
-                task.cancel.cancel(cause.clone());
-                found = true;
-            }
+        for task in with_id(&tasks, orchestrator, id) {
+            task.cancel.cancel(Cause::Command);
+            found = true;
         }
         if !found {
-            lock(&self.early).remember(who, id, Instant::now());
+            let mut early = lock(&self.early);
+            // Answers to heartbeats may repeat the same command.
+            early.retain(|(_, from, known)| *from != orchestrator || known != id);
+            early.truncate(MAX_REMEMBERED - 1);
+            early.push_front((Instant::now(), orchestrator, id.to_owned()));
         }
         found
     }
 
     /// Whether a running task of this orchestrator has this id, or belongs to the job with this id.
-    pub(crate) fn knows(&self, who: usize, id: &str) -> bool {
-        let tasks = lock(&self.tasks);
-        let is_meant = |((from, task_id), task): (&(usize, TaskId), &RunningTask)| {
-            *from == who && (task_id.as_str() == id || task.job_id.as_str() == id)
-        };
-        tasks.iter().any(is_meant)
+    pub(crate) fn knows(&self, orchestrator: OrchestratorIndex, id: &str) -> bool {
+        with_id(&lock(&self.tasks), orchestrator, id).next().is_some()
     }
 
     /// Tells all tasks to stop, those that arrive later included.
@@ -153,9 +141,9 @@ impl Running {
     }
 
     /// The task ids and job ids of one orchestrator's tasks, each once.
-    pub(crate) fn ids_from(&self, who: usize) -> (Vec<String>, Vec<String>) {
+    pub(crate) fn ids_from(&self, orchestrator: OrchestratorIndex) -> (Vec<String>, Vec<String>) {
         let tasks = lock(&self.tasks);
-        let own = tasks.iter().filter(|((from, _), _)| *from == who);
+        let own = tasks.iter().filter(|((from, _), _)| *from == orchestrator);
         let (mut ids, mut jobs): (Vec<String>, Vec<String>) =
             own.map(|((_, task_id), task)| (task_id.to_string(), task.job_id.to_string())).unzip();
         ids.sort_unstable();
@@ -165,19 +153,32 @@ impl Running {
     }
 }
 
+/// The tasks of one orchestrator that have this id, or belong to the job with this id.
+fn with_id<'a>(
+    tasks: &'a RunningTasks,
+    orchestrator: OrchestratorIndex,
+    id: &'a str,
+) -> impl Iterator<Item = &'a RunningTask> {
+    let own = tasks.iter().filter(move |((from, _), _)| *from == orchestrator);
+    own.filter(move |((_, task_id), task)| task_id.as_str() == id || task.job_id.as_str() == id)
+        .map(|(_, task)| task)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const FIRST: OrchestratorIndex = OrchestratorIndex(0);
 
     fn task(id: &str) -> TaskId {
         TaskId::received(id).expect("not empty")
     }
 
     /// Whether the task was told to stop when it arrived.
-    fn arrives(running: &Running, who: usize, id: &str, job: &str) -> bool {
+    fn arrives(running: &Running, orchestrator: OrchestratorIndex, id: &str, job: &str) -> bool {
         let (cancel, job_id) = (Arc::default(), JobId::received(job).expect("not empty"));
-        assert!(running.begin(who, &task(id), &job_id, &cancel));
-        running.end(who, &task(id));
+        assert!(running.begin(orchestrator, &task(id), &job_id, &cancel));
+        running.end(orchestrator, &task(id));
         cancel.cause().is_some()
     }
 
@@ -185,25 +186,25 @@ mod tests {
     async fn a_command_that_comes_first_counts_once_for_its_task_and_for_a_while() {
         let running = Running::default();
         for _ in 0..3 {
-            assert!(!running.cancel(0, "t", &Cause::Command));
+            assert!(!running.cancel(FIRST, "t"));
         }
-        assert!(!arrives(&running, 1, "t", "j"), "of another orchestrator");
-        assert!(arrives(&running, 0, "t", "j"));
-        assert!(!arrives(&running, 0, "t", "j"), "once");
-        running.cancel(0, "j", &Cause::Command);
-        assert!(!arrives(&running, 0, "t", "j"), "the next step of a job may be wanted");
-        running.cancel(0, "t", &Cause::Command);
+        assert!(!arrives(&running, OrchestratorIndex(1), "t", "j"), "of another orchestrator");
+        assert!(arrives(&running, FIRST, "t", "j"));
+        assert!(!arrives(&running, FIRST, "t", "j"), "once");
+        running.cancel(FIRST, "j");
+        assert!(!arrives(&running, FIRST, "t", "j"), "the next step of a job may be wanted");
+        running.cancel(FIRST, "t");
         tokio::time::advance(REMEMBERED).await;
-        assert!(!arrives(&running, 0, "t", "j"), "too long ago");
+        assert!(!arrives(&running, FIRST, "t", "j"), "too long ago");
     }
 
     #[tokio::test(start_paused = true)]
     async fn of_many_commands_the_last_are_remembered() {
         let running = Running::default();
         for number in 0..=MAX_REMEMBERED {
-            running.cancel(0, &number.to_string(), &Cause::Command);
+            running.cancel(FIRST, &number.to_string());
         }
-        assert!(!arrives(&running, 0, "0", "j") && arrives(&running, 0, "1", "j"));
-        assert_eq!(lock(&running.early).0.len(), MAX_REMEMBERED - 1);
+        assert!(!arrives(&running, FIRST, "0", "j") && arrives(&running, FIRST, "1", "j"));
+        assert_eq!(lock(&running.early).len(), MAX_REMEMBERED - 1);
     }
 }

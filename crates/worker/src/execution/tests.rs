@@ -31,11 +31,12 @@ pub(crate) fn origin(connector: Arc<dyn Connector>) -> Arc<Origin> {
         resend_ambiguous: true,
         sharers: 1,
     };
-    let (changes, counts) = (Arc::new(HeartbeatTrigger::new(1)), DeliveryCounts::default());
+    let (heartbeat_trigger, counts) = (Arc::new(HeartbeatTrigger::new(1)), DeliveryCounts::default());
     let senders = TaskTracker::new();
-    let delivery = Delivery::new(peer.clone(), worker_id, settings, changes, None, &counts, senders);
+    let delivery =
+        Delivery::new(peer.clone(), worker_id, settings, heartbeat_trigger, None, &counts, senders);
     let (progress, secrets) = (Arc::new(ProgressBoard::default()), Arc::new(Secrets::new([])));
-    Arc::new(Origin { orchestrator: 0, peer, delivery, progress, _secrets: secrets })
+    Arc::new(Origin { orchestrator: OrchestratorIndex(0), peer, delivery, progress, _secrets: secrets })
 }
 
 /// An executor with these tasks.
@@ -43,26 +44,24 @@ pub(crate) fn executor(router: Router) -> Arc<Executor> {
     let folder = std::env::temp_dir().join("avtomatika-executor-tests");
     let settings = FilesSettings::of_directory(&folder);
     Arc::new(Executor {
-        settings: ExecutionSettings {
-            worker_id: WorkerId::new("w").expect("an identifier"),
-            time_limit: None,
-            strict_events: true,
-            websockets: false,
-        },
+        worker_id: WorkerId::new("w").expect("an identifier"),
+        time_limit: None,
+        strict_events: true,
+        websockets: false,
         router,
         running: Arc::default(),
         tasks: TaskTracker::new(),
         threads: Arc::new(BlockingThreads::new(4)),
         files: Arc::new(Files::new(settings, None, Arc::default())),
         hot_cache: Arc::default(),
-        changes: Arc::new(HeartbeatTrigger::new(1)),
+        heartbeat_trigger: Arc::new(HeartbeatTrigger::new(1)),
         counts: Counts::default(),
         trust: Trust::new(None, true),
     })
 }
 
 /// An executor with one handler, the slots of its tasks, and where they come from.
-struct Site {
+struct Bench {
     executor: Arc<Executor>,
     slots: Arc<Slots>,
     origin: Arc<Origin>,
@@ -70,7 +69,7 @@ struct Site {
     runs: Arc<AtomicUsize>,
 }
 
-impl Site {
+impl Bench {
     fn new(limit: usize) -> Self {
         let runs = Arc::new(AtomicUsize::new(0));
         let counted = runs.clone();
@@ -111,7 +110,7 @@ impl Site {
     }
 
     fn cancel(&self, orchestrator: usize, id: &str) -> bool {
-        self.executor.running.cancel(orchestrator, id, &Cause::Command)
+        self.executor.running.cancel(OrchestratorIndex(orchestrator), id)
     }
 }
 
@@ -122,7 +121,7 @@ fn task(id: &str) -> Task {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_that_ends_while_it_is_delivered_again_runs_once() {
-    let site = Site::new(4);
+    let site = Bench::new(4);
     for round in 0..1000 {
         let id = format!("t{round}");
         assert!(site.take(&id));
@@ -138,7 +137,7 @@ async fn a_task_that_ends_while_it_is_delivered_again_runs_once() {
 
 #[tokio::test]
 async fn a_malformed_one_is_answered_once_and_not_while_it_runs() {
-    let site = Site::new(4);
+    let site = Bench::new(4);
     let (job_id, task_id) = (JobId::received("j").expect("an id"), TaskId::received("t").expect("an id"));
     let again = || site.executor.refuse(&site.origin, job_id.clone(), task_id.clone(), "odd");
     assert!(site.take("t"));
@@ -155,7 +154,7 @@ async fn a_malformed_one_is_answered_once_and_not_while_it_runs() {
 
 #[tokio::test]
 async fn what_is_told_to_stop_before_it_begins_does_not_run() {
-    let site = Site::new(4);
+    let site = Bench::new(4);
     assert!(site.take("cancelled"));
     assert!(site.cancel(0, "cancelled"));
     site.executor.running.cancel_all(&Cause::Shutdown);
@@ -174,7 +173,7 @@ async fn what_is_told_to_stop_before_it_begins_does_not_run() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_does_not_wait_for_progress_that_nobody_takes() {
     for (shuts_down, limit) in [(true, Duration::from_secs(1)), (false, Duration::from_secs(6))] {
-        let site = Site::new(4);
+        let site = Bench::new(4);
         let (task_id, job_id) = (TaskId::received("t").expect("an id"), JobId::received("j").expect("an id"));
         site.origin.progress.begin(&task_id);
         let half = ReportContent::Progress(Progress { progress: 0.5, message: "half".to_owned() });
@@ -193,7 +192,7 @@ async fn a_shutdown_does_not_wait_for_progress_that_nobody_takes() {
 
 #[tokio::test]
 async fn only_the_orchestrator_that_a_task_came_from_can_cancel_it() {
-    let site = Site::new(4);
+    let site = Bench::new(4);
     assert!(site.take("own"));
     for id in ["own", "j"] {
         assert!(!site.cancel(1, id), "{id}");
@@ -210,7 +209,7 @@ async fn a_blocking_handler_that_ended_before_it_was_told_to_stop_has_ended() {
     let may_end = Arc::new(std::sync::Mutex::new(may_end));
     let handler =
         crate::task::handler::blocking(move || may_end.lock().expect("no panic").recv().expect("it is told"));
-    let site = Site::with(1, TaskService::new(HandlerService::new(handler, ())));
+    let site = Bench::with(1, TaskService::new(HandlerService::new(handler, ())));
     assert!(site.take("t"));
     // The thread is made when the task is first polled; from then on this thread does not let it see the outcome.
     tokio::task::yield_now().await;

@@ -1,25 +1,25 @@
-//! How the worker is.
+//! The condition of the worker: whether it is healthy, and whether it is ready for tasks.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use crate::health::Health;
-use crate::health::metrics::{OrchestratorReading, Reading};
+use crate::health::metrics::on_disk;
 use crate::session::Session;
 
-/// The fault of this process that a restart may mend, if there is one. The answer itself proves that the control path
-/// works; the beat and the polls prove that the data path does. An orchestrator that is down is not a fault of this
+/// A fault of this process that a restart may mend, if there is one. The answer itself proves that the control path
+/// works; the watchdog and the polls prove that the data path does. An orchestrator that is down is not a fault of this
 /// process.
 pub(super) fn fault(health: &Health) -> Option<String> {
-    if let Some(silence) = health.pulse.blocked() {
+    if let Some(silence) = health.watchdog.blocked() {
         let seconds = silence.as_secs_f64();
         return Some(format!(
             "the runtime has been blocked for {seconds:.1} s: polls, handlers and results stand still"
         ));
     }
     health.sessions.iter().find_map(|session| {
-        let seconds = session.polls.overdue()?.as_secs_f64();
+        let seconds = session.open_polls.overdue()?.as_secs_f64();
         Some(format!("a poll to {} should have ended {seconds:.1} s ago", session.origin.peer.name))
     })
 }
@@ -28,10 +28,8 @@ pub(super) fn fault(health: &Health) -> Option<String> {
 pub(super) fn readiness(health: &Health) -> (bool, Value) {
     let draining = health.offer.is_draining();
     let usage = health.offer.slots.usage();
-    let served = |session: &Session| {
-        session.origin.peer.is_registered() && !session.orchestrators.is_down(session.origin.orchestrator)
-    };
-    let ready = !draining && health.sessions.iter().any(|session| served(session));
+    let serves = |session: &Arc<Session>| session.origin.peer.is_registered() && !session.is_down();
+    let ready = !draining && health.sessions.iter().any(serves);
     let orchestrators: Vec<_> = health.sessions.iter().map(|session| orchestrator(session)).collect();
     let unacknowledged: usize =
         health.sessions.iter().map(|session| session.origin.delivery.unacknowledged()).sum();
@@ -47,11 +45,6 @@ pub(super) fn readiness(health: &Health) -> (bool, Value) {
     (ready, body)
 }
 
-/// Whether results would survive a crash now; None when they are kept in memory only.
-fn on_disk(sessions: &[Arc<Session>]) -> Option<bool> {
-    sessions.first()?.origin.delivery.is_on_disk()
-}
-
 fn orchestrator(session: &Session) -> Value {
     let silences: Map<String, Value> = session
         .origin
@@ -63,57 +56,40 @@ fn orchestrator(session: &Session) -> Value {
     json!({
         "url": &*session.origin.peer.name,
         "registered": session.origin.peer.is_registered(),
-        "up": !session.orchestrators.is_down(session.origin.orchestrator),
-        "polling": session.polls.count() > 0,
-        "open_polls": session.polls.count(),
+        "up": !session.is_down(),
+        "polling": session.open_polls.count() > 0,
+        "open_polls": session.open_polls.count(),
         "websocket": session.origin.peer.has_websocket(),
         "rate_limited_for_seconds": silences,
         "unacknowledged_results": session.origin.delivery.unacknowledged(),
     })
 }
 
-/// The values of the gauges.
-pub(super) fn reading(health: &Health) -> Reading {
-    let usage = health.offer.slots.usage();
-    let orchestrators = health.sessions.iter().map(|session| OrchestratorReading {
-        name: session.origin.peer.name.to_string(),
-        up: !session.orchestrators.is_down(session.origin.orchestrator),
-        registered: session.origin.peer.is_registered(),
-        websocket: session.origin.peer.has_websocket(),
-        pollers: *session.pollers.borrow(),
-        unacknowledged: session.origin.delivery.unacknowledged(),
-    });
-    Reading {
-        slots: health.offer.slots.limit(),
-        slots_in_use: health.offer.slots.limit() - usage.open,
-        tasks_waiting: usage.waiting,
-        draining: health.offer.is_draining(),
-        disk_low: health.offer.disk.is_low(),
-        outbox_on_disk: on_disk(&health.sessions).unwrap_or_default(),
-        blocked: health.pulse.blocked().unwrap_or_default(),
-        orchestrators: orchestrators.collect(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
     use crate::health::metrics::Metrics;
-    use crate::health::pulse::Pulse;
+    use crate::health::watchdog::RuntimeWatchdog;
     use crate::session::{idle_offer, idle_session};
+
+    /// The health of a worker with one orchestrator; nothing runs yet.
+    pub(crate) fn idle_health() -> Health {
+        let session = idle_session(Arc::new(rxon::transport::memory::pair().0));
+        Health {
+            offer: idle_offer(&session),
+            sessions: vec![session],
+            watchdog: Arc::new(RuntimeWatchdog::new(Arc::default())),
+            metrics: Metrics::default(),
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_poll_that_should_have_ended_is_a_fault_until_it_ends() {
-        let session = idle_session(Arc::new(rxon::transport::memory::pair().0));
-        let health = Health {
-            offer: idle_offer(&session),
-            sessions: vec![session.clone()],
-            pulse: Arc::new(Pulse::new(Arc::default())),
-            metrics: Metrics::default(),
-        };
-        let poll = session.polls.begin(Duration::from_secs(70));
+        let health = idle_health();
+        let session = &health.sessions[0];
+        let poll = session.open_polls.begin(Duration::from_secs(70));
         tokio::time::advance(Duration::from_secs(70)).await;
         assert_eq!(fault(&health), None);
         tokio::time::advance(Duration::from_secs(2)).await;

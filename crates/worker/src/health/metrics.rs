@@ -1,8 +1,7 @@
-//! What is counted, and its text for Prometheus.
+//! The metrics of the worker, and their text for Prometheus.
 //!
-//! Counters are atomics that their users hold: counting costs no lock but one for a task's end. Gauges are set when
-//! somebody looks. Labels come from the configuration and from the worker's own code, so that nobody outside can make
-//! more of them.
+//! The rooms own their counters, and register them here. Gauges are read when the text is asked for. Labels come from the
+//! configuration and from the worker's own code, so that their number cannot grow from outside.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -13,73 +12,67 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::files::Traffic;
+use crate::capacity::Offer;
+use crate::session::Session;
 
-type Labels = Vec<(&'static str, String)>;
+type GaugeLabels = Vec<(&'static str, String)>;
 
-/// Everything that is counted.
+/// The name of a gauge, its help and its value.
+type GaugeOf<T> = (&'static str, &'static str, fn(&T) -> usize);
+
+const OF_WORKER: [GaugeOf<Offer>; 5] = [
+    ("slots", "How many tasks may run at once", |offer| offer.slots.limit()),
+    ("slots_in_use", "How many slots tasks hold", |offer| offer.slots.limit() - offer.slots.usage().open),
+    ("tasks_waiting", "Tasks that wait for their limit group", |offer| offer.slots.usage().waiting),
+    ("draining", "1 once the worker was told to stop", |offer| offer.is_draining().into()),
+    ("disk_low", "1 while there is too little space on a disk", |offer| offer.disk.is_low().into()),
+];
+
+const OF_ORCHESTRATOR: [GaugeOf<Session>; 5] = [
+    ("orchestrator_up", "0 while the orchestrator is down", |session| (!session.is_down()).into()),
+    ("orchestrator_registered", "1 while the orchestrator knows the worker", |session| {
+        session.origin.peer.is_registered().into()
+    }),
+    ("orchestrator_websocket_open", "1 while a websocket is open", |session| {
+        session.origin.peer.has_websocket().into()
+    }),
+    ("orchestrator_pollers", "How many pollers the orchestrator has", |session| *session.pollers.borrow()),
+    ("orchestrator_results_unacknowledged", "Results the orchestrator has not acknowledged", |session| {
+        session.origin.delivery.unacknowledged()
+    }),
+];
+
+/// All metrics of the worker.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    registry: Registry,
-    per_orchestrator: [(&'static str, Family<Labels, Gauge>); 5],
-    of_worker: [(&'static str, Gauge); 6],
+    /// The rooms that own counters register them here.
+    pub(crate) registry: Registry,
+    of_worker: [Gauge; 5],
+    outbox_on_disk: Gauge,
+    of_orchestrator: [Family<GaugeLabels, Gauge>; 5],
     blocked: Gauge<f64, AtomicU64>,
-    traffic: Arc<Traffic>,
-}
-
-/// What is read of the worker when somebody looks.
-#[derive(Debug, Default)]
-pub(crate) struct Reading {
-    pub(crate) slots: usize,
-    pub(crate) slots_in_use: usize,
-    pub(crate) tasks_waiting: usize,
-    pub(crate) draining: bool,
-    pub(crate) disk_low: bool,
-    pub(crate) outbox_on_disk: bool,
-    pub(crate) blocked: Duration,
-    pub(crate) orchestrators: Vec<OrchestratorReading>,
-}
-
-/// What is read of one orchestrator.
-#[derive(Debug, Default)]
-pub(crate) struct OrchestratorReading {
-    pub(crate) name: String,
-    pub(crate) up: bool,
-    pub(crate) registered: bool,
-    pub(crate) websocket: bool,
-    pub(crate) pollers: usize,
-    pub(crate) unacknowledged: usize,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("avtomatika_worker");
-        let build_info = Family::<Labels, Gauge>::default();
+        let build_info = Family::<GaugeLabels, Gauge>::default();
         registry.register("build_info", "Always 1, with the version", build_info.clone());
-        let of_worker = [
-            ("slots", "How many tasks may run at once"),
-            ("slots_in_use", "How many slots tasks hold"),
-            ("tasks_waiting", "Tasks that wait for their limit group"),
-            ("draining", "1 once the worker was told to stop"),
-            ("disk_low", "1 while there is too little space on a disk"),
-            ("outbox_on_disk", "1 while results are written to disk before they are sent"),
-        ]
-        .map(|(name, help)| {
+        let of_worker = OF_WORKER.map(|(name, help, _)| {
             let gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
-            (name, gauge)
+            gauge
         });
-        let per_orchestrator = [
-            ("orchestrator_up", "0 while the orchestrator is down"),
-            ("orchestrator_registered", "1 while the orchestrator knows the worker"),
-            ("orchestrator_websocket_open", "1 while a websocket stands"),
-            ("orchestrator_pollers", "How many pollers the orchestrator has"),
-            ("orchestrator_results_unacknowledged", "Results the orchestrator has not acknowledged"),
-        ]
-        .map(|(name, help)| {
+        let outbox_on_disk = Gauge::default();
+        registry.register(
+            "outbox_on_disk",
+            "1 while results are written to disk before they are sent",
+            outbox_on_disk.clone(),
+        );
+        let of_orchestrator = OF_ORCHESTRATOR.map(|(name, help, _)| {
             let family = Family::default();
             registry.register(name, help, family.clone());
-            (name, family)
+            family
         });
         let blocked = Gauge::default();
         registry.register(
@@ -87,49 +80,23 @@ impl Default for Metrics {
             "How long the data path has stood still",
             blocked.clone(),
         );
-        let traffic = Arc::<Traffic>::default();
-        traffic.register(&mut registry);
         build_info.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
-        Self { registry, per_orchestrator, of_worker, blocked, traffic }
+        Self { registry, of_worker, outbox_on_disk, of_orchestrator, blocked }
     }
 }
 
 impl Metrics {
-    /// What is counted of transfers.
-    pub(crate) fn traffic(&self) -> Arc<Traffic> {
-        self.traffic.clone()
-    }
-
-    /// The registry, for the rooms that own counters.
-    pub(crate) fn registry(&mut self) -> &mut Registry {
-        &mut self.registry
-    }
-
-    /// The text, in the format of `OpenMetrics`.
-    pub(crate) fn text(&self, reading: &Reading) -> String {
-        let values = [
-            reading.slots,
-            reading.slots_in_use,
-            reading.tasks_waiting,
-            reading.draining.into(),
-            reading.disk_low.into(),
-            reading.outbox_on_disk.into(),
-        ];
-        for ((_, gauge), value) in self.of_worker.iter().zip(values) {
-            gauge.set(value as i64);
+    /// The text of all metrics, in the format of `OpenMetrics`.
+    pub(super) fn text(&self, offer: &Offer, sessions: &[Arc<Session>], blocked: Duration) -> String {
+        for (gauge, (_, _, value)) in self.of_worker.iter().zip(OF_WORKER) {
+            gauge.set(value(offer) as i64);
         }
-        self.blocked.set(reading.blocked.as_secs_f64());
-        for orchestrator in &reading.orchestrators {
-            let values = [
-                orchestrator.up.into(),
-                orchestrator.registered.into(),
-                orchestrator.websocket.into(),
-                orchestrator.pollers,
-                orchestrator.unacknowledged,
-            ];
-            let labels = vec![("orchestrator", orchestrator.name.clone())];
-            for ((_, family), value) in self.per_orchestrator.iter().zip(values) {
-                family.get_or_create(&labels).set(value as i64);
+        self.outbox_on_disk.set(on_disk(sessions).unwrap_or_default().into());
+        self.blocked.set(blocked.as_secs_f64());
+        for session in sessions {
+            let labels = vec![("orchestrator", session.origin.peer.name.to_string())];
+            for (family, (_, _, value)) in self.of_orchestrator.iter().zip(OF_ORCHESTRATOR) {
+                family.get_or_create(&labels).set(value(session) as i64);
             }
         }
         let mut text = String::new();
@@ -139,6 +106,11 @@ impl Metrics {
     }
 }
 
+/// Whether results would survive a crash now; `None` if they are kept in memory only.
+pub(super) fn on_disk(sessions: &[Arc<Session>]) -> Option<bool> {
+    sessions.first()?.origin.delivery.is_on_disk()
+}
+
 #[cfg(test)]
 mod tests {
     use rxon::WorkerId;
@@ -146,7 +118,8 @@ mod tests {
     use rxon::transport::memory;
 
     use super::*;
-    use crate::execution::counts::{Counts, NotRun};
+    use crate::execution::counts::Counts;
+    use crate::health::condition::tests::idle_health;
     use crate::peer::Peer;
     use crate::peer::answer::{Answer, Exchange};
     use crate::peer::log::{PeerCounts, PeerLog};
@@ -154,34 +127,28 @@ mod tests {
 
     #[test]
     fn the_text_is_what_prometheus_reads() {
-        let mut metrics = Metrics::default();
+        let mut health = idle_health();
         let counts = Counts::default();
-        counts.register(metrics.registry());
+        counts.register(&mut health.metrics.registry);
         let done = Outcome::Failed(TaskError::new("MY_OWN", "m"));
         counts.task_ended(Some("echo"), &done, Duration::from_millis(50));
         counts.task_ended(None, &Outcome::Failed(TaskError::permanent("m")), Duration::ZERO);
-        counts.not_run(NotRun::Duplicate);
+        counts.not_run("duplicate");
         let exchanges = PeerCounts::default();
-        exchanges.register(metrics.registry());
+        exchanges.register(&mut health.metrics.registry);
         let log = PeerLog::new("http://o/".into(), &exchanges);
         let seal = Seal::new(WorkerId::new("w").expect("an identifier"), "token");
         Peer::new(log, Arc::new(memory::pair().0), seal).record(Exchange::Poll, &Answer::Good);
-        let orchestrator = OrchestratorReading {
-            name: "http://o/".to_owned(),
-            up: true,
-            pollers: 3,
-            ..OrchestratorReading::default()
-        };
-        let reading = Reading { slots: 10, orchestrators: vec![orchestrator], ..Reading::default() };
-        let text = metrics.text(&reading);
+        health.sessions[0].pollers.send_replace(3);
+        let text = health.metrics.text(&health.offer, &health.sessions, Duration::ZERO);
         for line in [
             r#"avtomatika_worker_tasks_total{task="echo",outcome="custom_error"} 1"#,
             r#"avtomatika_worker_tasks_total{task="unknown",outcome="PERMANENT_ERROR"} 1"#,
             r#"avtomatika_worker_task_duration_seconds_bucket{le="0.1",task="echo"} 1"#,
             r#"avtomatika_worker_tasks_not_run_total{reason="duplicate"} 1"#,
             r#"avtomatika_worker_requests_total{orchestrator="http://o/",operation="poll",outcome="answered"} 1"#,
-            "avtomatika_worker_slots 10",
-            r#"avtomatika_worker_orchestrator_pollers{orchestrator="http://o/"} 3"#,
+            "avtomatika_worker_slots 1",
+            r#"avtomatika_worker_orchestrator_pollers{orchestrator="http://peer"} 3"#,
             "avtomatika_worker_runtime_blocked_seconds 0.0",
             "# EOF",
         ] {

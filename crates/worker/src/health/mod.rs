@@ -2,7 +2,7 @@
 
 mod condition;
 pub(crate) mod metrics;
-pub(crate) mod pulse;
+pub(crate) mod watchdog;
 
 use std::convert::Infallible;
 use std::io;
@@ -22,14 +22,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::metrics::Metrics;
-use self::pulse::Pulse;
+use self::watchdog::RuntimeWatchdog;
 use crate::capacity::Offer;
 use crate::session::Session;
 
 /// A client must send its request within this time, or its connection is closed.
 const HEADER_TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// The number of open connections; further ones wait until one ends.
+/// The number of connections that may be open; further ones wait until one ends.
 const MAX_CONNECTIONS: usize = 64;
 
 /// The parts of the worker that the health server shows.
@@ -37,7 +37,7 @@ const MAX_CONNECTIONS: usize = 64;
 pub(crate) struct Health {
     pub(crate) offer: Arc<Offer>,
     pub(crate) sessions: Vec<Arc<Session>>,
-    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) watchdog: Arc<RuntimeWatchdog>,
     pub(crate) metrics: Metrics,
 }
 
@@ -115,7 +115,8 @@ fn answer(request: &Request<Incoming>, health: &Health) -> Response<Full<Bytes>>
             respond(ok_if(ready), "application/json", body.to_string())
         }
         "/metrics" => {
-            let text = health.metrics.text(&condition::reading(health));
+            let blocked = health.watchdog.blocked().unwrap_or_default();
+            let text = health.metrics.text(&health.offer, &health.sessions, blocked);
             respond(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text)
         }
         _ => respond(StatusCode::NOT_FOUND, TEXT, "not found: try /health, /ready or /metrics".to_owned()),

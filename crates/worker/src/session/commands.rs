@@ -1,4 +1,4 @@
-//! Commands of the user's own, pushed over the websocket.
+//! The user's own commands, which orchestrators push over the websocket.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -13,34 +13,34 @@ use crate::peer::repeated::Repeated;
 use crate::threads::hook::Hook;
 use crate::threads::lock;
 
-/// So many commands may wait for their turn.
-const MOST_WAITING: usize = 64;
+/// The number of commands that may wait for the hook.
+const MAX_WAITING: usize = 64;
 
-/// A command that the worker does not know itself, from an orchestrator's websocket.
+/// A command from an orchestrator's websocket that the worker itself does not know.
 ///
 /// See [`WorkerBuilder::on_command`](crate::WorkerBuilder::on_command).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Command {
-    /// Its name, as the orchestrator sent it.
+    /// The name, as the orchestrator sent it.
     pub name: String,
-    /// The task it is about, if it is about one. It need not be a task of this worker.
+    /// The task that the command is about, if any. It need not be a task of this worker.
     pub task_id: Option<TaskId>,
-    /// The job it is about, if it is about one.
+    /// The job that the command is about, if any.
     pub job_id: Option<JobId>,
-    /// Its arguments as JSON text.
+    /// The arguments, as JSON text.
     pub params: Option<Box<RawValue>>,
-    /// What the sender says about it, as JSON text; the newer generation only.
+    /// The metadata of the command, as JSON text; the newer generation only.
     pub metadata: Option<Box<RawValue>>,
-    /// The address of the orchestrator it came from, without credentials.
+    /// The address of the orchestrator that sent the command, without credentials.
     pub orchestrator: Arc<str>,
 }
 
 impl Command {
-    /// The arguments, deserialised; without any, as from `null`.
+    /// Deserialises the arguments; a command without arguments is read as `null`.
     ///
     /// # Errors
-    /// When they are not what `T` expects.
+    /// If the arguments do not fit `T`.
     pub fn params<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.params.as_deref().map_or("null", RawValue::get))
     }
@@ -49,10 +49,10 @@ impl Command {
 /// The user's function for commands.
 pub(crate) type OnCommand = Hook<Command, BoxFuture<'static, ()>>;
 
-/// The way of commands from the control path to the hook, which runs where handlers do.
+/// Hands commands from the control path over to the hook, which runs on the data path.
 #[derive(Debug)]
 pub(crate) struct Commands {
-    /// None when nobody wants them.
+    /// `None` without a hook.
     waiting: Option<mpsc::Sender<Command>>,
     unknown: Repeated,
     dropped: Repeated,
@@ -63,7 +63,7 @@ impl Commands {
     pub(crate) fn new(hook: Option<OnCommand>) -> Self {
         let (waiting, hook) = hook
             .map(|hook| {
-                let (sender, receiver) = mpsc::channel(MOST_WAITING);
+                let (sender, receiver) = mpsc::channel(MAX_WAITING);
                 (sender, (hook, receiver))
             })
             .unzip();
@@ -71,7 +71,7 @@ impl Commands {
         Self { waiting, unknown, dropped, hook: Mutex::new(hook) }
     }
 
-    /// A command came that is not the worker's own. Never waits.
+    /// Takes in a command for the user. Never waits.
     pub(crate) fn hand_over(&self, command: rxon::model::Command, orchestrator: &Arc<str>) {
         let name = rxon::text::excerpt(&command.command);
         let Some(waiting) = &self.waiting else {
@@ -94,16 +94,16 @@ impl Commands {
             if is_worth_a_line {
                 tracing::warn!(
                     %orchestrator, command = %name, dropped,
-                    "{MOST_WAITING} commands wait for `on_command`: this one is dropped"
+                    "{MAX_WAITING} commands wait for `on_command`: this one is dropped"
                 );
             }
         }
     }
 
-    /// Calls the hook for one command after the other, for as long as it is polled.
+    /// Calls the hook for one command after another, for as long as this future is polled.
     pub(crate) async fn obey(&self) -> Infallible {
         let Some((hook, mut commands)) = lock(&self.hook).take() else { return std::future::pending().await };
-        // The sender lives as long as this does.
+        // The sender lives as long as `self`.
         while let Some(command) = commands.recv().await {
             let (name, orchestrator) = (rxon::text::excerpt(&command.name), &command.orchestrator);
             tracing::info!(%orchestrator, command = %name, "command received");

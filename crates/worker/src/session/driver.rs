@@ -1,6 +1,6 @@
-//! Registration, heartbeats and progress: the control path's side of a conversation.
+//! Registration and heartbeats: the control path's side of a conversation.
 //!
-//! What is done when is decided in [`state`](super::state); here it is carried out.
+//! [`state`](super::state) decides the next step; it is carried out here.
 
 use std::time::Duration;
 
@@ -13,28 +13,24 @@ use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::capacity::orchestrator_index::OrchestratorIndex;
-use crate::execution::Cause;
 use crate::peer::answer::{Answer, Contact, Exchange};
 use crate::peer::rate::after_refused_credentials;
 use crate::session::courier::courier;
 use crate::session::fleet::Role;
-use crate::session::heartbeat::heartbeat;
 use crate::session::live::Websocket;
 use crate::session::machine::Deadband;
 use crate::session::namesake::Namesake;
-use crate::session::parts::ConversationParts;
-use crate::session::registration::registration;
 use crate::session::state::{Beat, Conversation, Step};
+use crate::session::{ConversationParts, Ends};
 use crate::threads::until;
 
-/// Registrations and heartbeats are answered within this time.
+/// The time limit of a registration and of a heartbeat.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// An orchestrator that has not answered the goodbye by then, connecting included, counts as unreachable.
+/// The time limit of the goodbye, connecting included. An orchestrator that takes longer counts as unreachable.
 const GOODBYE_TIME_LIMIT: Duration = Duration::from_secs(3);
 
-/// A registration that is under way when the worker stops is given up after this time.
+/// The time that a registration under way has left when the worker stops.
 const LAST_REGISTRATION_LIMIT: Duration = Duration::from_secs(1);
 
 /// Holds the conversation with one orchestrator.
@@ -49,59 +45,49 @@ pub(crate) struct Driver {
     wants_skills: bool,
     deadband: Deadband,
     namesake: Namesake,
-    rng: Rng,
 }
 
 impl Driver {
     pub(crate) fn new(parts: ConversationParts) -> Self {
-        let (session, settings) = (&parts.session, parts.settings);
-        let transport = session.origin.peer.connector.transport();
-        let mut role = session.orchestrators.role(session.origin.orchestrator);
-        let first = *role.borrow_and_update();
+        let (peer, settings) = (&parts.session.origin.peer, parts.settings);
+        let mut role = parts.session.member().role.subscribe();
         let state = Conversation::new(
             settings.heartbeat_interval,
             settings.max_registration_delay,
-            first,
-            session.origin.peer.gate(Exchange::Heartbeat).clone(),
+            *role.borrow_and_update(),
+            peer.gate(Exchange::Heartbeat).clone(),
             Instant::now(),
             Rng::new(),
         );
-        let deadband = Deadband::new(settings.telemetry_deadband, settings.telemetry_force_interval);
-        let namesake = Namesake::default();
         Self {
-            parts,
-            transport,
+            transport: peer.connector.transport(),
             state,
             role,
             capabilities: None,
             wants_skills: false,
-            deadband,
-            namesake,
-            rng: Rng::new(),
+            deadband: Deadband::new(settings.telemetry_deadband, settings.telemetry_force_interval),
+            namesake: Namesake::default(),
+            parts,
         }
     }
 
     /// Runs until the worker closes.
     pub(crate) async fn run(mut self) {
-        let parts = &self.parts;
-        let closing = parts.ends.closing.clone();
-        let courier = courier(parts.session.origin.clone(), parts.profile.worker_id.clone());
-        let websocket = Websocket::new(parts.clone()).keep_open();
-        let tokens = parts.session.tokens.clone();
-        tokio::select! {
-            () = closing.cancelled() => {}
-            // Progress goes on to the end, even when there is nobody to send heartbeats to.
-            ((), (), (), ()) = async { tokio::join!(self.converse(), courier, websocket, tokens.keep()) } => {}
-        }
+        let ConversationParts { session, profile, ends, .. } = self.parts.clone();
+        let courier = courier(session.origin.clone(), profile.worker_id.clone());
+        let websocket = Websocket::new(self.parts.clone()).keep_open();
+        // Progress is sent to the end, even when there are no more heartbeats to send.
+        let all = async { tokio::join!(self.converse(), courier, websocket, session.tokens.keep()) };
+        ends.closing.run_until_cancelled(all).await;
     }
 
     async fn converse(&mut self) {
         loop {
-            // Polls and results have connections of their own, and tell when one failed.
+            // Polls and results have connections of their own, and note when one failed.
             if self.parts.session.origin.peer.take_doubt() {
                 self.state.on_doubt();
             }
-            // While an exchange was under way it may have been given another part.
+            // The role may have changed during an exchange.
             if self.role.has_changed().is_ok_and(|changed| changed) {
                 self.state.on_role(*self.role.borrow_and_update(), Instant::now());
             }
@@ -109,46 +95,45 @@ impl Driver {
                 Step::Register => self.register().await,
                 Step::Beat { probe } => self.beat(probe).await,
                 Step::SayGoodbye => self.say_goodbye().await,
-                Step::LetGo => self.let_go(),
+                Step::AbandonPolls => {
+                    self.parts.ends.abandon_polls.cancel();
+                    self.parts.session.origin.peer.end_goodbye();
+                }
                 Step::Wait { until } => self.wait(until).await,
                 Step::End => return,
             }
         }
     }
 
-    fn let_go(&self) {
-        self.parts.ends.let_go.cancel();
-        self.parts.session.origin.peer.end_goodbye();
-    }
-
-    /// Waits until something happens, at most until a time.
+    /// Waits for an event, at most until this time.
     async fn wait(&mut self, at: Instant) {
-        let debounce = self.parts.settings.heartbeat_debounce;
+        let ConversationParts { session, running, heartbeat_trigger, ends, settings, .. } = &self.parts;
+        let (peer, orchestrator) = (&session.origin.peer, session.origin.orchestrator);
         let known = self.state.is_known();
         let stopping = self.state.is_stopping();
         tokio::select! {
             biased;
-            () = self.parts.ends.stop_asking.cancelled(), if !stopping => self.state.on_stop(),
+            () = ends.stop_asking.cancelled(), if !stopping => self.state.on_stop(),
             // Its sender lives as long as the worker.
             Ok(()) = self.role.changed() => self.state.on_role(*self.role.borrow_and_update(), Instant::now()),
             () = tokio::time::sleep_until(at) => {}
-            () = self.parts.session.origin.peer.until_forgotten(), if known => {
-                self.parts.session.origin.peer.set_unregistered();
+            () = peer.until_forgotten(), if known => {
+                peer.set_unregistered();
                 self.state.on_forgotten(Instant::now());
             }
-            () = self.parts.changes.settled(OrchestratorIndex(self.parts.session.origin.orchestrator), debounce), if known => {
-                self.parts.changes.reported(OrchestratorIndex(self.parts.session.origin.orchestrator));
+            () = heartbeat_trigger.settled(orchestrator, settings.heartbeat_debounce), if known => {
+                heartbeat_trigger.reported(orchestrator);
                 self.state.on_change();
             }
-            () = self.parts.session.settled(&self.parts.running), if self.state.is_left() => {
-                self.parts.session.origin.peer.set_unregistered();
+            () = session.settled(running), if self.state.is_left() => {
+                peer.set_unregistered();
                 self.state.on_settled();
             }
         }
     }
 
-    /// One attempt to register. When the worker stops meanwhile it is soon given up: but whoever accepts it until then
-    /// is told that the worker takes nothing, and does not dispatch to one that is gone.
+    /// Tries to register once. When the worker stops meanwhile, the attempt has 1 s left: an orchestrator that accepts it
+    /// until then is told that the worker takes nothing, and dispatches nothing to a worker that has ended.
     async fn register(&mut self) {
         let stop = self.parts.ends.stop_asking.clone();
         let given_up = async {
@@ -162,10 +147,7 @@ impl Driver {
         };
         let now = Instant::now();
         match attempt {
-            Ok(generation) => {
-                let role = *self.role.borrow_and_update();
-                self.state.on_registered(generation, role, now);
-            }
+            Ok(generation) => self.state.on_registered(generation, *self.role.borrow_and_update(), now),
             Err(delay) => self.state.on_not_registered(delay, now),
         }
         if self.parts.ends.stop_asking.is_cancelled() {
@@ -173,81 +155,84 @@ impl Driver {
         }
     }
 
-    /// When it fails, perhaps with the delay before the next.
+    /// Sends a registration. The error is the delay before the next attempt, if the reason determines it.
     async fn try_register(&mut self) -> Result<Generation, Option<Duration>> {
-        let peer = self.parts.session.origin.peer.clone();
-        self.parts.offer.refresh().await;
-        // For the registration to know the memory, and for the load to have a beginning.
-        self.parts.profile.machine.usage().await;
-        let message = registration(&self.parts.profile, &self.parts.offer);
-        self.capabilities = Some(message.capabilities.clone());
+        let ConversationParts { session, profile, offer, .. } = self.parts.clone();
+        let peer = &session.origin.peer;
+        offer.refresh().await;
+        // The first measurement: the registration names the memory, and the load is an average from now on.
+        profile.machine.usage().await;
+        let message = profile.registration(&offer);
         let body = peer.seal.message(&message, &[], Generation::Older).map_err(|error| {
             tracing::error!(orchestrator = %peer.name, %error, "the registration cannot be written");
             None
         })?;
+        self.capabilities = Some(message.capabilities);
         let request = Request::new(Operation::Register, TIME_LIMIT).with_body(body);
         let response = self.transport.exchange(request).await;
-        let (answer, accepted) = read_registration(&response);
-        self.parts.session.record(Exchange::Registration, &answer);
+        let answer = response.as_ref().map_or_else(Answer::Nothing, Answer::of);
+        let (answer, accepted) = match (answer, &response) {
+            (Answer::Good, Ok(response)) => match serde_json::from_slice(&response.body) {
+                Ok(accepted) => (Answer::Good, Some(accepted)),
+                Err(_) => (Answer::unreadable(response), None),
+            },
+            (answer, _) => (answer, None),
+        };
+        session.record(Exchange::Registration, &answer);
         match (answer, accepted) {
             (Answer::Good, Some(accepted)) => {
-                self.accepted(&accepted);
+                self.on_registered(&accepted);
                 Ok(accepted.generation())
             }
-            (Answer::Unauthorized(_), _) => Err(Some(after_refused_credentials(&mut self.rng))),
+            (Answer::Unauthorized(_), _) => Err(Some(after_refused_credentials(&mut Rng::new()))),
             (Answer::TooMany(_), _) => Err(Some(peer.gate(Exchange::Registration).silence(Instant::now()))),
             _ => Err(None),
         }
     }
 
-    fn accepted(&mut self, answer: &RegistrationAnswer) {
-        let peer = &self.parts.session.origin.peer;
-        // 1.0b2 does not say.
+    fn on_registered(&self, answer: &RegistrationAnswer) {
+        let ConversationParts { session, profile, .. } = &self.parts;
+        let peer = &session.origin.peer;
+        // 1.0b2 sends no version.
         let version = answer.version.as_deref().map(excerpt);
-        tracing::info!(orchestrator = %peer.name, version, worker_id = %self.parts.profile.worker_id, "registered");
+        tracing::info!(orchestrator = %peer.name, version, worker_id = %profile.worker_id, "registered");
         if let Some(warning) = &answer.warning {
             let warning = excerpt(warning);
             tracing::warn!(orchestrator = %peer.name, "the orchestrator says: {warning}");
         }
         let again = peer.was_registered();
         peer.set_registered(answer.generation());
-        if self.parts.session.orchestrators.registered(self.parts.session.origin.orchestrator) || again {
-            self.parts.session.origin.delivery.offer_all(false);
+        if session.fleet.on_registered(session.origin.orchestrator) || again {
+            session.origin.delivery.offer_all(false);
         }
     }
 
-    /// One heartbeat. One that hangs delays neither the news that the worker stops nor the end of its polls.
+    /// Sends a heartbeat. One that hangs delays neither the goodbye nor the end of open polls.
     async fn beat(&mut self, probe: bool) {
-        self.parts.changes.reported(OrchestratorIndex(self.parts.session.origin.orchestrator));
-        let (stop, let_go) = (self.parts.ends.stop_asking.clone(), self.parts.ends.let_go.clone());
+        self.parts.heartbeat_trigger.reported(self.parts.session.origin.orchestrator);
+        let Ends { stop_asking, abandon_polls, .. } = self.parts.ends.clone();
         let stopping = self.state.is_stopping();
-        let mut let_go_at = self.state.let_go_at();
+        let mut abandon_at = self.state.abandon_polls_at();
         let beat = {
             let mut exchange = std::pin::pin!(self.exchange(probe));
             loop {
                 tokio::select! {
                     biased;
                     beat = &mut exchange => break Some(beat),
-                    () = stop.cancelled(), if !stopping => break None,
-                    () = until(let_go_at) => {
-                        let_go_at = None;
-                        let_go.cancel();
+                    () = stop_asking.cancelled(), if !stopping => break None,
+                    () = until(abandon_at) => {
+                        abandon_at = None;
+                        abandon_polls.cancel();
                     }
                 }
             }
         };
-        match beat {
-            Some(beat) => self.on_beat(beat),
-            None => self.state.on_stop(),
-        }
-    }
-
-    fn on_beat(&mut self, beat: Beat) {
-        let session = &self.parts.session;
-        let peer = &session.origin.peer;
-        if beat == Beat::Forgotten && !self.parts.ends.stop_asking.is_cancelled() {
-            if session.orchestrators.is_active(session.origin.orchestrator) {
-                // Orchestrators that keep everything in memory do so when they are restarted.
+        let Some(beat) = beat else { return self.state.on_stop() };
+        if beat == Beat::Forgotten && !stop_asking.is_cancelled() {
+            let session = &self.parts.session;
+            let peer = &session.origin.peer;
+            if *session.member().role.borrow() == Role::Active {
+                // A restart does this to orchestrators that keep everything in memory.
                 tracing::info!(orchestrator = %peer.name, "the orchestrator has forgotten this worker: registering again");
             }
             peer.set_unregistered();
@@ -255,28 +240,29 @@ impl Driver {
         self.state.on_beat(beat, Instant::now());
     }
 
+    /// Sends the state of the worker; with `probe`, only if the orchestrator still knows the worker.
     async fn exchange(&mut self, probe: bool) -> Beat {
         if probe {
-            let idle =
-                !self.parts.session.accepted(&self.parts.offer, &self.parts.offer.slots.usage()).is_empty();
-            let known = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
-            let known = known.unwrap_or_else(|error| self.on_no_answer(&error));
-            if known != Beat::Acknowledged {
-                return known;
+            let ConversationParts { session, offer, .. } = &self.parts;
+            let idle = !session.accepted(offer, &offer.slots.usage()).is_empty();
+            let beat = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
+            let beat = beat.unwrap_or_else(|error| self.on_no_answer(&error));
+            if beat != Beat::Acknowledged {
+                return beat;
             }
         }
-        let told = self.tell().await;
-        told.unwrap_or_else(|error| self.on_no_answer(&error))
+        let beat = self.send_state().await;
+        beat.unwrap_or_else(|error| self.on_no_answer(&error))
     }
 
-    /// Tells that the worker takes nothing more. No question first whether it is known: that would delay the news.
+    /// Tells the orchestrator that the worker takes nothing more. It is not probed first: that would delay the news.
     async fn say_goodbye(&mut self) {
-        self.parts.changes.reported(OrchestratorIndex(self.parts.session.origin.orchestrator));
+        self.parts.heartbeat_trigger.reported(self.parts.session.origin.orchestrator);
         let goodbye = async {
-            match self.tell().await {
-                // The peer closed an idle connection just then: it is there, and still thinks us idle.
-                Err(error) if error.is_stale_connection() => self.tell().await,
-                told => told,
+            match self.send_state().await {
+                // The orchestrator had just closed an idle connection: it is there, and still believes us idle.
+                Err(error) if error.is_stale_connection() => self.send_state().await,
+                beat => beat,
             }
         };
         let beat = match tokio::time::timeout(GOODBYE_TIME_LIMIT, goodbye).await {
@@ -288,63 +274,65 @@ impl Driver {
         self.parts.session.origin.peer.end_goodbye();
     }
 
-    /// Tells how the worker is now.
-    async fn tell(&mut self) -> Result<Beat, Error> {
-        let peer = self.parts.session.origin.peer.clone();
+    /// Sends a heartbeat with the state of the worker as it is now.
+    async fn send_state(&mut self) -> Result<Beat, Error> {
+        let ConversationParts { session, profile, offer, running, .. } = self.parts.clone();
+        let peer = &session.origin.peer;
         let generation = peer.generation();
-        self.parts.offer.refresh().await;
-        let machine =
-            if generation.reads_skills_and_usage() { self.parts.profile.machine.usage().await } else { None };
-        let machine = machine.filter(|usage| self.deadband.is_due(usage, Instant::now()));
-        let ConversationParts { session, profile, offer, running, .. } = &self.parts;
+        offer.refresh().await;
+        let usage = if generation.reads_skills_and_usage() { profile.machine.usage().await } else { None };
+        let usage = usage.filter(|usage| self.deadband.is_due(usage, Instant::now()));
         let capabilities = self.capabilities.as_ref();
-        let wants_skills = self.wants_skills;
         let message =
-            heartbeat(profile, offer, running, session, machine.clone(), capabilities, wants_skills);
+            profile.heartbeat(&offer, &running, &session, usage.clone(), capabilities, self.wants_skills);
         let idle = message.status == WorkerStatus::Idle;
-        self.namesake.told(message.current_tasks.clone());
-        match peer.seal.message(&message, &[], generation) {
-            Ok(body) => {
-                if wants_skills {
-                    self.wants_skills = false;
-                }
-                let beat =
-                    self.send(Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body), idle).await;
-                match (&beat, machine) {
-                    (Ok(Beat::Acknowledged), Some(usage)) => self.deadband.accepted(usage, Instant::now()),
-                    (Ok(Beat::Acknowledged), None) => {}
-                    _ => self.deadband.forget(),
-                }
-                beat
-            }
+        let body = peer.seal.message(&message, &[], generation);
+        self.namesake.on_heartbeat(message.current_tasks);
+        let body = match body {
+            Ok(body) => body,
             Err(error) => {
                 tracing::error!(orchestrator = %peer.name, %error, "the heartbeat cannot be signed");
-                Ok(Beat::Refused)
+                return Ok(Beat::Refused);
             }
+        };
+        self.wants_skills = false;
+        let beat = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body), idle).await;
+        match (&beat, usage) {
+            (Ok(Beat::Acknowledged), Some(usage)) => self.deadband.accepted(usage, Instant::now()),
+            (Ok(Beat::Acknowledged), None) => {}
+            _ => self.deadband.forget(),
         }
+        beat
     }
 
     async fn send(&mut self, request: Request, idle: bool) -> Result<Beat, Error> {
         self.state.on_sent(Instant::now(), idle);
         let response = self.transport.exchange(request).await?;
-        Ok(self.read(&response))
+        Ok(self.on_answer(&response))
     }
 
     fn on_no_answer(&mut self, error: &Error) -> Beat {
         self.parts.session.record(Exchange::Heartbeat, &Answer::Nothing(error));
-        // An orchestrator that hung up was there.
+        // An orchestrator that hung up can be reached.
         match Contact::of_error(error, Exchange::Heartbeat) {
             Contact::Gone => Beat::Unreachable,
             Contact::Well | Contact::Failed => Beat::Refused,
         }
     }
 
-    fn read(&mut self, response: &Response) -> Beat {
-        let (answer, known) = read_heartbeat(response);
+    fn on_answer(&mut self, response: &Response) -> Beat {
+        let (answer, fields) = match Answer::of(response) {
+            Answer::Good => match Liveness::read(&response.body) {
+                Liveness::Known(fields) => (Answer::Good, Some(fields)),
+                Liveness::Forgotten => (Answer::Unknown(response), None),
+                Liveness::Unreadable => (Answer::unreadable(response), None),
+            },
+            answer => (answer, None),
+        };
         self.parts.session.record(Exchange::Heartbeat, &answer);
-        match (answer, known) {
-            (Answer::Good, Some(known)) => {
-                self.obey(&known);
+        match (answer, fields) {
+            (Answer::Good, Some(fields)) => {
+                self.obey(&fields);
                 Beat::Acknowledged
             }
             (Answer::Unknown(_), _) => Beat::Forgotten,
@@ -354,48 +342,24 @@ impl Driver {
     }
 
     fn obey(&mut self, answer: &HeartbeatAnswer) {
-        let orchestrator = &self.parts.session.origin.peer.name;
-        let runs = |id: &str| self.parts.running.knows(self.parts.session.origin.orchestrator, id);
-        if let Some(task_id) = self.namesake.heard(&answer.current_tasks, runs) {
+        let ConversationParts { session, profile, running, heartbeat_trigger, .. } = &self.parts;
+        let (orchestrator, index) = (&session.origin.peer.name, session.origin.orchestrator);
+        let foreign = self.namesake.on_answer(&answer.current_tasks, |id| running.knows(index, id));
+        if let Some(task_id) = foreign {
             let task_id = &*masked(task_id);
             tracing::warn!(
-                %orchestrator, worker_id = %self.parts.profile.worker_id, task_id,
+                %orchestrator, worker_id = %profile.worker_id, task_id,
                 "the orchestrator says that this worker runs tasks that it does not run: two live workers seem to \
                  share one `WORKER_ID`; give each its own"
             );
         }
         if answer.require_full_sync {
             self.wants_skills = true;
-            self.parts.changes.on_change();
+            heartbeat_trigger.on_change();
         }
         for id in &answer.cancel_task_ids {
-            let known =
-                self.parts.running.cancel(self.parts.session.origin.orchestrator, id, &Cause::Command);
+            let known = running.cancel(index, id);
             tracing::info!(%orchestrator, id = &*masked(id), known, "told to cancel");
         }
-    }
-}
-
-/// Reads the answer to a registration; a good one has fields.
-fn read_registration(response: &Result<Response, Error>) -> (Answer<'_>, Option<RegistrationAnswer>) {
-    let answer = response.as_ref().map_or_else(Answer::Nothing, Answer::of);
-    match (answer, response) {
-        (Answer::Good, Ok(response)) => match serde_json::from_slice(&response.body) {
-            Ok(fields) => (Answer::Good, Some(fields)),
-            Err(_) => (Answer::unreadable(response), None),
-        },
-        (answer, _) => (answer, None),
-    }
-}
-
-/// Reads the answer to a heartbeat; a good one has fields.
-fn read_heartbeat(response: &Response) -> (Answer<'_>, Option<HeartbeatAnswer>) {
-    match Answer::of(response) {
-        Answer::Good => match Liveness::read(&response.body) {
-            Liveness::Known(fields) => (Answer::Good, Some(fields)),
-            Liveness::Forgotten => (Answer::Unknown(response), None),
-            Liveness::Unreadable => (Answer::unreadable(response), None),
-        },
-        answer => (answer, None),
     }
 }

@@ -1,4 +1,4 @@
-//! The websocket: commands come over it, and progress and events go, as long as it stands. It is opened after the
+//! The websocket, which carries commands from the orchestrator, and progress and events to it. It is opened after the
 //! registration, and again whenever it ends.
 
 use std::time::Duration;
@@ -13,35 +13,34 @@ use rxon::transport::{Channel, Opened, Received};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::execution::Cause;
 use crate::peer::Frame;
 use crate::peer::answer::{Answer, Exchange};
 use crate::peer::rate::after_refused_credentials;
 use crate::peer::repeated::Repeated;
-use crate::session::parts::ConversationParts;
+use crate::session::ConversationParts;
 
-/// One that says nothing is asked for a sign of life this often.
+/// The time without a message after which a sign of life is asked for.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// The sign must come within this time.
+/// The time limit of that sign.
 const LIFE_LIMIT: Duration = Duration::from_secs(10);
 
-/// One that stood this long counts as well again.
+/// The age at which a websocket counts as well.
 const STABLE: Duration = Duration::from_secs(5);
 
-/// The longest delay before it is opened again. One that stood for longer is opened again at once.
-const LONGEST_DELAY: Duration = Duration::from_secs(60);
+/// The longest delay before the websocket is opened again. If it was open for this long, the delays begin anew.
+const MAX_DELAY: Duration = Duration::from_secs(60);
 
-/// So many frames may wait to be written. Whoever has more waits.
-const MOST_FRAMES: usize = 16;
+/// The number of frames that may wait to be written.
+const MAX_FRAMES: usize = 16;
 
-/// After so many messages that are no commands it is closed.
-const MOST_RUBBISH: usize = 100;
+/// The number of messages that are not commands after which the websocket is closed.
+const MAX_RUBBISH: usize = 100;
 
-/// Closed with 1008 so many times, another worker has taken its place.
+/// The number of times the websocket must be closed with 1008 before another worker with the same id is suspected.
 const REPLACED: usize = 3;
 
-/// The reason for closing when another connection of the same worker takes the place.
+/// The code with which a websocket is closed when another connection of the same worker takes its place.
 const POLICY: u16 = 1008;
 
 /// Keeps a websocket to one orchestrator.
@@ -50,14 +49,13 @@ pub(super) struct Websocket {
     rng: Rng,
     /// The number of times it was closed because another connection took its place.
     replaced: usize,
-    /// Whether it was logged that the websocket is open.
+    /// Set once it was logged that the websocket is open.
     was_open: bool,
     /// Messages that were not commands, over all websockets so far.
     not_understood: Repeated,
 }
 
 impl Websocket {
-    /// The websocket of one conversation; it is not open yet.
     pub(super) fn new(parts: ConversationParts) -> Self {
         Self { parts, rng: Rng::new(), replaced: 0, was_open: false, not_understood: Repeated::default() }
     }
@@ -67,7 +65,7 @@ impl Websocket {
         if !self.parts.profile.advertised.websockets {
             return std::future::pending().await;
         }
-        let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST_DELAY, Jitter::Full);
+        let mut backoff = Backoff::new(Duration::from_secs(1), MAX_DELAY, Jitter::Full);
         let peer = self.parts.session.origin.peer.clone();
         loop {
             if !peer.is_registered() {
@@ -76,19 +74,17 @@ impl Websocket {
             }
             let delay = tokio::select! {
                 biased;
-                // An orchestrator that forgot the worker forgot its websocket, too.
-                () = peer.until_unregistered() => None,
-                delay = self.once(&mut backoff) => Some(delay),
+                // An orchestrator that forgot the worker forgot its websocket too.
+                () = peer.until_unregistered() => Duration::ZERO,
+                delay = self.open_once(&mut backoff) => delay,
             };
             self.set_open(None);
-            if let Some(delay) = delay {
-                sleep(delay).await;
-            }
+            sleep(delay).await;
         }
     }
 
-    /// One websocket, from the handshake to its end. Gives the delay before the next.
-    async fn once(&mut self, backoff: &mut Backoff) -> Duration {
+    /// Opens the websocket and serves it to its end. Returns the delay before the next one.
+    async fn open_once(&mut self, backoff: &mut Backoff) -> Duration {
         let peer = self.parts.session.origin.peer.clone();
         let mut channel = match peer.connector.channel().await {
             Ok(Opened::Channel(channel)) => channel,
@@ -96,11 +92,18 @@ impl Websocket {
             Err(error) => return self.on_refused(&Answer::Nothing(&error), backoff),
         };
         let began = Instant::now();
-        let (sender, mut frames) = mpsc::channel(MOST_FRAMES);
-        self.opened(sender);
-        let reason = self.converse(&mut *channel, &mut frames).await;
+        let (sender, mut frames) = mpsc::channel(MAX_FRAMES);
+        let orchestrator = &peer.name;
+        if std::mem::replace(&mut self.was_open, true) {
+            tracing::debug!(%orchestrator, "the websocket is open again");
+        } else {
+            tracing::info!(%orchestrator, "the websocket is open: commands come over it");
+        }
+        self.set_open(Some(sender));
+        let reason = self.serve(&mut *channel, &mut frames).await;
+        let reason = reason.unwrap_or_else(|error| error.chain().to_string());
         self.parts.session.record(Exchange::Websocket, &Answer::Failed(reason));
-        if began.elapsed() >= LONGEST_DELAY {
+        if began.elapsed() >= MAX_DELAY {
             backoff.reset();
         }
         backoff.next(&mut self.rng)
@@ -120,86 +123,67 @@ impl Websocket {
         }
     }
 
-    fn opened(&mut self, frames: mpsc::Sender<Frame>) {
-        let orchestrator = &self.parts.session.origin.peer.name;
-        if std::mem::replace(&mut self.was_open, true) {
-            tracing::debug!(%orchestrator, "the websocket is open again");
-        } else {
-            tracing::info!(%orchestrator, "the websocket is open: commands come over it");
-        }
-        self.set_open(Some(frames));
-    }
-
-    /// Heartbeats tell the orchestrator.
+    /// Publishes whether the websocket is open. A change triggers a heartbeat, which tells the orchestrator.
     fn set_open(&self, frames: Option<mpsc::Sender<Frame>>) {
         let open = frames.is_some();
         if self.parts.session.origin.peer.set_websocket(frames) != open {
-            self.parts.changes.on_change();
+            self.parts.heartbeat_trigger.on_change();
         }
     }
 
-    /// Hears what comes until the end, and gives the reason for it.
-    async fn converse(&mut self, channel: &mut dyn Channel, frames: &mut mpsc::Receiver<Frame>) -> String {
-        match self.hear(channel, frames).await {
-            Ok(reason) => reason,
-            Err(error) => error.chain().to_string(),
-        }
-    }
-
-    async fn hear(
+    /// Serves an open websocket. Returns the reason for its end.
+    async fn serve(
         &mut self,
         channel: &mut dyn Channel,
         frames: &mut mpsc::Receiver<Frame>,
     ) -> Result<String, Error> {
         let stable = Instant::now() + STABLE;
-        let (mut heard_any, mut said_stable, mut rubbish) = (false, false, 0);
+        let (mut has_received, mut is_stable, mut rubbish) = (false, false, 0);
         channel.ping().await?;
-        let (mut asked, mut next_ping) = (true, Instant::now() + LIFE_LIMIT);
+        let (mut is_pinged, mut next_ping) = (true, Instant::now() + LIFE_LIMIT);
         loop {
             tokio::select! {
                 biased;
-                () = sleep_until(stable), if heard_any && !said_stable => {
-                    said_stable = true;
+                () = sleep_until(stable), if has_received && !is_stable => {
+                    is_stable = true;
                     self.parts.session.record(Exchange::Websocket, &Answer::Good);
                 }
                 () = sleep_until(next_ping) => {
-                    if asked {
+                    if is_pinged {
                         return Ok(format!("the websocket gave no sign of life for {LIFE_LIMIT:?}"));
                     }
                     channel.ping().await?;
-                    (asked, next_ping) = (true, Instant::now() + LIFE_LIMIT);
+                    (is_pinged, next_ping) = (true, Instant::now() + LIFE_LIMIT);
                 }
                 Some(frame) = frames.recv() => {
                     channel.send(frame.text).await?;
-                    // Who asked may wait no longer.
+                    // The sender may have stopped waiting.
                     let _ = frame.written.send(());
                 }
-                heard = channel.receive() => {
-                    heard_any = true;
-                    (asked, next_ping) = (false, Instant::now() + PING_INTERVAL);
-                    let problem = match heard? {
-                        Received::Closed { code, reason } => return Ok(self.closed(code, &reason)),
+                received = channel.receive() => {
+                    has_received = true;
+                    (is_pinged, next_ping) = (false, Instant::now() + PING_INTERVAL);
+                    let problem = match received? {
+                        Received::Closed { code, reason } => return Ok(self.on_closed(code, &reason)),
                         Received::Text(text) => self.obey(&text).err(),
                         Received::Binary(length) => Some(format!("{length} bytes that are not text")),
                         _ => None,
                     };
                     if let Some(problem) = problem {
                         rubbish += 1;
-                        self.not_understood(&problem);
-                        if rubbish >= MOST_RUBBISH {
+                        let (count, is_worth_a_line) = self.not_understood.again();
+                        if is_worth_a_line {
+                            tracing::warn!(
+                                orchestrator = %self.parts.session.origin.peer.name, count,
+                                "a message over the websocket is no command and is ignored: {problem}"
+                            );
+                        }
+                        if rubbish >= MAX_RUBBISH {
                             return Ok(format!("{rubbish} messages over the websocket were no commands"));
                         }
                     }
                 }
             }
-        }
-    }
-
-    fn not_understood(&self, problem: &str) {
-        let (count, is_worth_a_line) = self.not_understood.again();
-        if is_worth_a_line {
-            let orchestrator = &self.parts.session.origin.peer.name;
-            tracing::warn!(%orchestrator, count, "what came over the websocket is no command and is ignored: {problem}");
         }
     }
 
@@ -211,17 +195,17 @@ impl Websocket {
             self.parts.commands.hand_over(command, orchestrator);
             return Ok(());
         }
-        // The job only where no task is named: its other tasks are not meant.
+        // The job counts only where no task is named: its other tasks are not meant.
         let task = command.task_id.as_ref().map(rxon::TaskId::as_str);
         let Some(id) = task.or(command.job_id.as_ref().map(rxon::JobId::as_str)) else {
             return Err("`cancel_task` without an id".to_owned());
         };
-        let known = self.parts.running.cancel(self.parts.session.origin.orchestrator, id, &Cause::Command);
+        let known = self.parts.running.cancel(self.parts.session.origin.orchestrator, id);
         tracing::info!(%orchestrator, id = &*masked(id), known, "told to cancel");
         Ok(())
     }
 
-    fn closed(&mut self, code: Option<u16>, reason: &str) -> String {
+    fn on_closed(&mut self, code: Option<u16>, reason: &str) -> String {
         if code == Some(POLICY) {
             self.replaced += 1;
             if self.replaced == REPLACED {

@@ -1,91 +1,156 @@
-//! One orchestrator's conversation.
+//! The conversation with one orchestrator.
 //!
-//! [`driver`] and [`courier`] run on the control path: registration and heartbeats, and progress. [`poller`] runs on
-//! the data path: it asks for tasks. What they do when is decided in [`state`], [`polling`] and [`rate`], and what they
-//! say in [`registration`] and [`heartbeat`], which do no I/O.
+//! [`driver`], [`live`] and [`courier`] run on the control path: registration and heartbeats, the websocket, progress.
+//! [`poller`] runs on the data path: it asks for tasks. [`state`] and [`polling`] decide what is sent when, and
+//! [`profile`] writes registrations and heartbeats; these do no I/O.
 
 pub(crate) mod commands;
 mod courier;
 mod driver;
-mod ends;
 pub(crate) mod fleet;
-mod heartbeat;
 mod live;
 pub(crate) mod machine;
 mod namesake;
-mod parts;
 mod poller;
 mod polling;
 mod profile;
-mod registration;
 mod state;
 
 #[cfg(feature = "testing")]
 pub(crate) use courier::courier;
 pub(crate) use driver::Driver;
-pub(crate) use ends::Ends;
-pub(crate) use parts::{ConversationParts, ConversationSettings};
 #[cfg(test)]
 pub(crate) use poller::tests::{offer as idle_offer, session as idle_session};
-pub(crate) use poller::{OpenPolls, PollerSettings, Pollers};
+pub(crate) use poller::{OpenPolls, Pollers};
 pub(crate) use polling::PollingSettings;
 pub(crate) use profile::{Advertised, Profile};
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rxon::TaskName;
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::capacity::Offer;
+use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::capacity::slots::Usage;
-use crate::execution::origin::Origin;
+use crate::execution::Origin;
 use crate::execution::running::Running;
 use crate::peer::answer::{Answer, Contact, Exchange};
 use crate::peer::token::TokenKeeper;
-use crate::session::fleet::Orchestrators;
+use crate::session::commands::Commands;
+use crate::session::fleet::{Fleet, Member};
 
 /// One orchestrator, as both paths and the tasks that came from it see it.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) orchestrators: Arc<Orchestrators>,
+    pub(crate) fleet: Arc<Fleet>,
     pub(crate) origin: Arc<Origin>,
     pub(crate) tokens: Arc<TokenKeeper>,
-    /// Polls that are under way.
-    pub(crate) polls: OpenPolls,
-    /// How many pollers live.
+    pub(crate) open_polls: OpenPolls,
+    /// The number of pollers.
     pub(crate) pollers: watch::Sender<usize>,
 }
 
+/// The parts of the worker that one conversation uses.
+#[derive(Debug, Clone)]
+pub(crate) struct ConversationParts {
+    pub(crate) session: Arc<Session>,
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) offer: Arc<Offer>,
+    pub(crate) running: Arc<Running>,
+    pub(crate) heartbeat_trigger: Arc<HeartbeatTrigger>,
+    pub(crate) commands: Arc<Commands>,
+    pub(crate) ends: Ends,
+    pub(crate) settings: ConversationSettings,
+}
+
+/// The options of one conversation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConversationSettings {
+    /// The longest delay between two attempts to register.
+    pub(crate) max_registration_delay: Duration,
+    /// `HEARTBEAT_INTERVAL`.
+    pub(crate) heartbeat_interval: Duration,
+    /// `WORKER_HEARTBEAT_DEBOUNCE_DELAY`.
+    pub(crate) heartbeat_debounce: Duration,
+    /// `WORKER_TELEMETRY_DEADBAND`: in points for processors, in percent of the last value for memory.
+    pub(crate) telemetry_deadband: f64,
+    /// `WORKER_TELEMETRY_FORCE_INTERVAL`.
+    pub(crate) telemetry_force_interval: Duration,
+}
+
+/// The tokens that end conversations and their polls. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ends {
+    /// Starts no further poll, and tells each orchestrator that the worker takes nothing more.
+    pub(crate) stop_asking: CancellationToken,
+    /// Abandons open polls.
+    pub(crate) abandon_polls: CancellationToken,
+    /// Waits for open polls to end, because a successor could lose a task to an abandoned poll.
+    pub(crate) await_polls: CancellationToken,
+    /// Ends the worker: nothing is waited for any more.
+    pub(crate) closing: CancellationToken,
+    drain_began: Arc<OnceLock<Instant>>,
+}
+
+impl Ends {
+    /// The tokens of one conversation, which abandons only its own polls.
+    pub(crate) fn of_one(&self) -> Self {
+        Self { abandon_polls: self.abandon_polls.child_token(), ..self.clone() }
+    }
+
+    /// Begins the drain: no further poll is started.
+    pub(crate) fn stop_asking(&self) {
+        self.drain_began.get_or_init(Instant::now);
+        self.stop_asking.cancel();
+    }
+
+    /// The time since the drain began; zero before it.
+    pub(crate) fn drained_for(&self) -> Duration {
+        self.drain_began.get().map_or(Duration::ZERO, Instant::elapsed)
+    }
+}
+
 impl Session {
-    /// Records the answer to an exchange with the orchestrator, and passes its sign on to the fleet.
+    /// The orchestrator's state in the fleet.
+    pub(crate) fn member(&self) -> &Member {
+        self.fleet.member(self.origin.orchestrator)
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.fleet.is_down(self.origin.orchestrator)
+    }
+
+    /// Records the answer to an exchange with the orchestrator, and passes its contact on to the fleet.
     pub(crate) fn record(&self, exchange: Exchange, answer: &Answer<'_>) {
         if let Some(contact) = self.origin.peer.record(exchange, answer) {
             self.on_contact(contact);
         }
     }
 
-    /// Passes a sign on to the fleet. Results that were kept for an orchestrator that was down are offered when it is up
-    /// again.
+    /// Passes a contact on to the fleet. If the orchestrator is up again, the results kept for it are offered.
     pub(crate) fn on_contact(&self, contact: Contact) {
-        if self.orchestrators.heard(self.origin.orchestrator, contact) {
+        if self.fleet.on_contact(self.origin.orchestrator, contact) {
             self.origin.delivery.offer_all(false);
         }
     }
 
-    /// What can be accepted from its orchestrator when this much is in use.
+    /// The tasks that the worker accepts from the orchestrator at this usage.
     pub(crate) fn accepted(&self, offer: &Offer, usage: &Usage) -> Vec<TaskName> {
-        // While results pile up that it does not take, it is not polled either.
-        let is_served =
-            self.orchestrators.is_polled(self.origin.orchestrator) && self.origin.delivery.has_room();
+        // An orchestrator that does not take results until too many are kept is not polled either.
+        let is_served = *self.member().polled.borrow() && self.origin.delivery.has_room();
         if is_served { offer.accepted(usage) } else { Vec::new() }
     }
 
-    /// Waits until no poll is open, no task runs and no result waits that belongs to its orchestrator.
+    /// Waits until no open poll, running task or waiting result belongs to the orchestrator.
     ///
     /// # Cancel safety
     /// Nothing is lost when it is dropped.
     pub(crate) async fn settled(&self, running: &Running) {
-        // In the order in which one becomes the next.
+        // In this order, since a poll becomes a task and a task becomes a result.
         let _ = self.pollers.subscribe().wait_for(|pollers| *pollers == 0).await;
         running.none_from(self.origin.orchestrator).await;
         self.origin.delivery.empty().await;

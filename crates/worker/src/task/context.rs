@@ -41,11 +41,11 @@ pub(crate) struct ContextParts {
     /// A handler on a thread has ended before the task was told to stop.
     pub(crate) ended_in_time: AtomicBool,
     /// The task's right to run. Weak, since a context may be kept after the task has ended.
-    pub(crate) place: Weak<RunPermit>,
+    pub(crate) permit: Weak<RunPermit>,
     pub(crate) threads: Arc<BlockingThreads>,
     pub(crate) files: TaskFiles,
     pub(crate) hot_cache: Arc<HotCache>,
-    pub(crate) changes: Arc<HeartbeatTrigger>,
+    pub(crate) heartbeat_trigger: Arc<HeartbeatTrigger>,
     /// The events that the task declares, which its events are checked against.
     pub(crate) events: Arc<EventSchemas>,
     /// Undeclared events are refused if the task declares any.
@@ -251,15 +251,15 @@ impl TaskContext {
 /// A handler on a thread, or elsewhere outside the runtime, until it ends. The task may stop waiting for it before that.
 struct OnThread {
     parts: Arc<ContextParts>,
-    place: Option<Arc<RunPermit>>,
+    permit: Option<Arc<RunPermit>>,
 }
 
 impl OnThread {
     fn begin(context: &TaskContext) -> Self {
         let parts = context.0.clone();
         parts.threads_used.fetch_add(1, Ordering::Relaxed);
-        let place = parts.place.upgrade();
-        Self { parts, place }
+        let permit = parts.permit.upgrade();
+        Self { parts, permit }
     }
 
     /// Records that the handler has ended by itself: its outcome counts unless the task was told to stop before.
@@ -273,9 +273,9 @@ impl Drop for OnThread {
         let parts = &self.parts;
         parts.threads_used.fetch_sub(1, Ordering::Relaxed);
         // The last holder releases the permit.
-        if let Some(place) = self.place.take().and_then(Arc::into_inner) {
-            drop(place);
-            parts.changes.on_change();
+        if let Some(permit) = self.permit.take().and_then(Arc::into_inner) {
+            drop(permit);
+            parts.heartbeat_trigger.on_change();
             let (task_id, job_id) = (parts.task_id.shown(), parts.job_id.shown());
             tracing::info!(%task_id, %job_id, task = %parts.name, "the handler has ended, and its slot is free");
         }

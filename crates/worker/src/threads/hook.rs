@@ -86,9 +86,9 @@ mod tests {
     use super::*;
 
     /// Panics when it is dropped.
-    struct Bomb;
+    struct PanicsOnDrop;
 
-    impl Drop for Bomb {
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
             panic!("dropped");
         }
@@ -118,7 +118,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_that_panics_again_when_it_is_dropped_is_harmless() {
-        let panics = || std::panic::panic_any(Bomb);
+        let panics = || std::panic::panic_any(PanicsOnDrop);
         assert_eq!(caught::<()>(panics), Err("no message".to_owned()));
         assert_eq!(caught_async(|| async { panics() }).await, Err::<(), _>("no message".to_owned()));
     }

@@ -21,6 +21,7 @@ use crate::capacity::Catalogue;
 use crate::capacity::Offer;
 use crate::capacity::checker::{Capacity, CapacityChecker};
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
+use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};
 use crate::config::parse::TOKEN;
@@ -28,22 +29,20 @@ use crate::config::{
     ConfigError, MultiOrchestratorMode, OrchestratorEntry, Problem, Secret, ShutdownPolls, WorkerConfig,
 };
 use crate::delivery::{Delivery, DeliveryCounts, OnIgnored, OutboxSettings};
+use crate::execution::Router;
 use crate::execution::counts::Counts;
-use crate::execution::origin::Origin;
-use crate::execution::router::Router;
-use crate::execution::{Cause, ExecutionSettings, Executor, Trust};
-use crate::files::{CacheSettings, Files, FilesSettings, InvalidStorage, Storage, StorageSettings};
+use crate::execution::{Cause, Executor, Origin, Trust};
+use crate::files::{CacheSettings, Files, FilesSettings, InvalidStorage, Storage, StorageSettings, Traffic};
 use crate::health::Health;
 use crate::health::metrics::Metrics;
-use crate::health::pulse::Pulse;
+use crate::health::watchdog::RuntimeWatchdog;
 use crate::peer::Peer;
 use crate::peer::log::{PeerCounts, PeerLog};
 use crate::peer::token::{Renewing, TokenKeeper};
 use crate::session::commands::{Commands, OnCommand};
-use crate::session::fleet::Orchestrators;
+use crate::session::fleet::Fleet;
 use crate::session::{
-    Advertised, ConversationParts, ConversationSettings, Ends, OpenPolls, PollerSettings, PollingSettings,
-    Profile, Session,
+    Advertised, ConversationParts, ConversationSettings, Ends, OpenPolls, PollingSettings, Profile, Session,
 };
 use crate::task::progress::ProgressBoard;
 use crate::threads::blocking::BlockingThreads;
@@ -85,7 +84,6 @@ pub(crate) struct Settings {
 pub(crate) struct Assembly {
     pub(crate) offer: Arc<Offer>,
     pub(crate) executor: Arc<Executor>,
-    pub(crate) changes: Arc<HeartbeatTrigger>,
     pub(crate) commands: Arc<Commands>,
     /// One for each orchestrator.
     pub(crate) conversations: Vec<ConversationParts>,
@@ -107,7 +105,7 @@ pub(crate) struct RunSettings {
     pub(crate) result_max_age: Duration,
     /// The folders whose disks must have space.
     pub(crate) watched_folders: Vec<PathBuf>,
-    pub(crate) pollers: PollerSettings,
+    pub(crate) pollers: PollingSettings,
     /// `WORKER_SHUTDOWN_TIMEOUT`.
     pub(crate) shutdown_timeout: Duration,
     /// `WORKER_SHUTDOWN_POLLS`.
@@ -132,17 +130,19 @@ impl Assembly {
             tracing::warn!("{warning}");
         }
         let mut metrics = Metrics::default();
-        let files = Arc::new(Files::new(files_settings(&config), storage, metrics.traffic()));
+        let traffic = Arc::<Traffic>::default();
+        traffic.register(&mut metrics.registry);
+        let files = Arc::new(Files::new(files_settings(&config), storage, traffic));
         let counts = Counts::default();
         let (exchanges, results) = (PeerCounts::default(), DeliveryCounts::default());
-        counts.register(metrics.registry());
-        exchanges.register(metrics.registry());
-        results.register(metrics.registry());
+        counts.register(&mut metrics.registry);
+        exchanges.register(&mut metrics.registry);
+        results.register(&mut metrics.registry);
         let mode = config.multi_orchestrator_mode;
         let limits: Vec<_> = settings.limits.into_values().collect();
         let slots = Slots::new(config.max_concurrent_tasks, &limits, turns(mode, &entries));
-        let changes = Arc::new(HeartbeatTrigger::new(entries.len()));
-        handle_state.hot_cache.connect(changes.clone());
+        let heartbeat_trigger = Arc::new(HeartbeatTrigger::new(entries.len()));
+        handle_state.hot_cache.connect(heartbeat_trigger.clone());
         let (skills, worker_type) = (catalogue.skills(), config.worker_type.clone());
         let profile = Arc::new(Profile::new(worker_id.clone(), worker_type, skills, advertised(&config)));
         let offer = Arc::new(Offer {
@@ -155,8 +155,15 @@ impl Assembly {
             reporting: config.worker_capacity_reporting,
             draining: false.into(),
         });
-        let executor =
-            executor(&config, worker_id.clone(), plan.router, files, &offer, changes.clone(), counts);
+        let executor = executor(
+            &config,
+            worker_id.clone(),
+            plan.router,
+            files,
+            &offer,
+            heartbeat_trigger.clone(),
+            counts,
+        );
         let names = entries.iter().map(|entry| entry.url.to_string()).collect();
         let (ends, senders) = (Ends::default(), TaskTracker::new());
         let commands = Arc::new(Commands::new(settings.on_command));
@@ -164,21 +171,21 @@ impl Assembly {
             config: &config,
             secrets,
             worker_id,
-            changes: changes.clone(),
+            heartbeat_trigger: heartbeat_trigger.clone(),
             exchanges,
             results,
-            orchestrators: Arc::new(Orchestrators::new(mode, names, slots)),
+            fleet: Arc::new(Fleet::new(mode, names, slots)),
             senders: senders.clone(),
             on_ignored: settings.on_ignored,
             connector: plan.connector,
         };
         let conversation = |(index, entry)| {
             Ok::<_, Error>(ConversationParts {
-                session: wiring.session(index, entry)?,
+                session: wiring.session(OrchestratorIndex(index), entry)?,
                 profile: profile.clone(),
                 offer: offer.clone(),
                 running: executor.running.clone(),
-                changes: changes.clone(),
+                heartbeat_trigger: heartbeat_trigger.clone(),
                 commands: commands.clone(),
                 ends: ends.of_one(),
                 settings: conversation_settings(&config),
@@ -186,10 +193,10 @@ impl Assembly {
         };
         let conversations = entries.iter().enumerate().map(conversation).collect::<Result<Vec<_>, _>>()?;
         let sessions = conversations.iter().map(|parts| parts.session.clone()).collect();
-        let pulse = Arc::new(Pulse::new(handle_state.elsewhere.clone()));
-        let health = Arc::new(Health { offer: offer.clone(), sessions, pulse, metrics });
+        let watchdog = Arc::new(RuntimeWatchdog::new(handle_state.elsewhere.clone()));
+        let health = Arc::new(Health { offer: offer.clone(), sessions, watchdog, metrics });
         let settings = run_settings(&config);
-        Ok(Self { offer, executor, changes, commands, conversations, senders, ends, health, settings })
+        Ok(Self { offer, executor, commands, conversations, senders, ends, health, settings })
     }
 
     /// The end of the worker, with the results that were not acknowledged.
@@ -215,7 +222,7 @@ pub(crate) struct EndAll(pub(crate) Arc<Assembly>);
 impl Drop for EndAll {
     fn drop(&mut self) {
         self.0.ends.stop_asking.cancel();
-        self.0.ends.let_go.cancel();
+        self.0.ends.abandon_polls.cancel();
         self.0.executor.running.cancel_all(&Cause::Shutdown);
         self.0.ends.closing.cancel();
         for delivery in self.0.deliveries() {
@@ -230,23 +237,21 @@ fn executor(
     router: Router,
     files: Arc<Files>,
     offer: &Offer,
-    changes: Arc<HeartbeatTrigger>,
+    heartbeat_trigger: Arc<HeartbeatTrigger>,
     counts: Counts,
 ) -> Arc<Executor> {
     let key = config.orchestrator_secret_key.as_ref().map(Secret::expose);
     Arc::new(Executor {
-        settings: ExecutionSettings {
-            worker_id,
-            time_limit: config.worker_task_timeout,
-            strict_events: config.strict_event_validation,
-            websockets: config.worker_enable_websockets,
-        },
+        worker_id,
+        time_limit: config.worker_task_timeout,
+        strict_events: config.strict_event_validation,
+        websockets: config.worker_enable_websockets,
         running: Arc::default(),
         tasks: TaskTracker::new(),
         threads: Arc::new(BlockingThreads::new(config.max_concurrent_tasks)),
         files,
         hot_cache: offer.hot_cache.clone(),
-        changes,
+        heartbeat_trigger,
         counts,
         trust: Trust::new(key, config.require_task_signature),
         router,
@@ -338,13 +343,11 @@ fn run_settings(config: &WorkerConfig) -> RunSettings {
         outbox_dir: config.worker_outbox_dir.clone(),
         result_max_age: config.worker_result_max_age,
         watched_folders: watched.into_iter().flatten().cloned().collect(),
-        pollers: PollerSettings {
+        pollers: PollingSettings {
             poll_timeout: config.task_poll_timeout,
-            polling: PollingSettings {
-                max_pollers: config.worker_max_pollers,
-                error_delay: config.task_poll_error_delay,
-                idle_delay: config.idle_poll_delay,
-            },
+            max_pollers: config.worker_max_pollers,
+            error_delay: config.task_poll_error_delay,
+            idle_delay: config.idle_poll_delay,
         },
         shutdown_timeout: config.worker_shutdown_timeout,
         shutdown_polls: config.worker_shutdown_polls,
@@ -357,10 +360,10 @@ struct Wiring<'a> {
     config: &'a WorkerConfig,
     secrets: Arc<Secrets>,
     worker_id: WorkerId,
-    changes: Arc<HeartbeatTrigger>,
+    heartbeat_trigger: Arc<HeartbeatTrigger>,
     exchanges: PeerCounts,
     results: DeliveryCounts,
-    orchestrators: Arc<Orchestrators>,
+    fleet: Arc<Fleet>,
     senders: TaskTracker,
     on_ignored: Option<OnIgnored>,
     /// Replaces HTTP, for tests.
@@ -368,8 +371,12 @@ struct Wiring<'a> {
 }
 
 impl Wiring<'_> {
-    /// Makes the session with one orchestrator; nothing of it runs yet. `index` is its place among them.
-    fn session(&self, index: usize, entry: &OrchestratorEntry) -> Result<Arc<Session>, Error> {
+    /// Makes the session with one orchestrator; nothing of it runs yet.
+    fn session(
+        &self,
+        orchestrator: OrchestratorIndex,
+        entry: &OrchestratorEntry,
+    ) -> Result<Arc<Session>, Error> {
         // The token was checked with everything else.
         let token = Token::new(entry.token.expose())
             .map_err(|_| ConfigError::new(vec![Problem::new("WORKER_TOKEN", "***", TOKEN.text)]))?;
@@ -387,7 +394,7 @@ impl Wiring<'_> {
             peer.clone(),
             self.worker_id.clone(),
             self.outbox_settings(),
-            self.changes.clone(),
+            self.heartbeat_trigger.clone(),
             self.on_ignored.clone(),
             &self.results,
             self.senders.clone(),
@@ -395,11 +402,11 @@ impl Wiring<'_> {
         let progress = Arc::new(ProgressBoard::default());
         let secrets = self.secrets.clone();
         Ok(Arc::new(Session {
-            origin: Arc::new(Origin { orchestrator: index, peer, delivery, progress, _secrets: secrets }),
-            orchestrators: self.orchestrators.clone(),
+            origin: Arc::new(Origin { orchestrator, peer, delivery, progress, _secrets: secrets }),
+            fleet: self.fleet.clone(),
             tokens,
             pollers: watch::Sender::new(0),
-            polls: OpenPolls::default(),
+            open_polls: OpenPolls::default(),
         }))
     }
 
@@ -427,7 +434,7 @@ impl Wiring<'_> {
             first_delay: self.config.result_retry_initial_delay,
             max_age: self.config.worker_result_max_age,
             resend_ambiguous: self.config.result_resend_ambiguous,
-            sharers: self.orchestrators.count(),
+            sharers: self.fleet.members.len(),
         }
     }
 }

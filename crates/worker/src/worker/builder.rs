@@ -16,7 +16,7 @@ use crate::capacity::checker::CapacityChecker;
 use crate::config::WorkerConfig;
 use crate::config::parse::CONCURRENT_TASKS;
 use crate::delivery::{IgnoredResult, OnIgnored};
-use crate::execution::router::{Route, Router};
+use crate::execution::{Route, Router};
 use crate::session::commands::{Command, OnCommand};
 use crate::task::events::EventSchemas;
 use crate::task::extract::TaskRequest;

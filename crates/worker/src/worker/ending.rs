@@ -88,9 +88,9 @@ impl Ending {
                 "cancelling running tasks, and sending every result once more"
             );
         } else {
-            tracing::info!("open polls are dropped");
+            tracing::info!("open polls are abandoned");
         }
-        self.assembly.ends.let_go.cancel();
+        self.assembly.ends.abandon_polls.cancel();
         self.assembly.executor.running.cancel_all(&Cause::Shutdown);
         for delivery in self.assembly.deliveries() {
             delivery.offer_all(true);

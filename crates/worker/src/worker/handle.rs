@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::capacity::hot_cache::HotCache;
-use crate::health::pulse::Elsewhere;
+use crate::health::watchdog::Elsewhere;
+use crate::threads::lock;
 use crate::worker::shutdown::StopCause;
 
 /// Controls a worker from code: ends it, or sets the models that are loaded. Cheap to clone; without effect once the
@@ -97,6 +98,6 @@ impl WorkerHandle {
     /// packages in other languages, whose handlers run [outside](crate::extract::Outside) the runtime. `/health` and
     /// the metrics show it.
     pub fn handlers_blocked_since(&self, since: Option<Instant>) {
-        self.0.elsewhere.blocked_since(since);
+        *lock(&self.0.elsewhere) = since;
     }
 }

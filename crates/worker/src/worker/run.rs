@@ -12,7 +12,6 @@ use tokio_util::task::TaskTracker;
 use crate::capacity::disk::lowest;
 use crate::delivery::{Spool, distribute};
 use crate::health;
-use crate::health::pulse;
 use crate::session::{ConversationParts, Driver, Pollers};
 use crate::threads::control::{ControlTask, ControlThread, restarting};
 use crate::worker::assembly::{Assembly, EndAll};
@@ -79,8 +78,10 @@ pub(crate) async fn run(
         // The receiver is gone when the worker was dropped.
         let _ = tell.send(ending.run(signals).await);
     }));
-    let (beat, watch) = pulse::pair(assembly.health.pulse.clone(), executor.running.clone(), closing.clone());
-    control.push(Box::pin(watch));
+    // The time of the start-up hooks does not count.
+    let watchdog = &assembly.health.watchdog;
+    watchdog.beat();
+    control.push(Box::pin(watchdog.clone().watch(executor.running.clone(), closing.clone())));
     let control = ControlThread::start(control).map_err(Error::ControlThread)?;
     for ConversationParts { session, offer, ends, .. } in assembly.conversations.iter().cloned() {
         let poller = Pollers::new(session, offer, executor.clone(), ends, assembly.settings.pollers);
@@ -91,7 +92,7 @@ pub(crate) async fn run(
     assembly.senders.close();
     let ended = tokio::select! {
         ended = ended => ended,
-        never = beat => match never {},
+        never = watchdog.keep_beating() => match never {},
         never = assembly.commands.obey() => match never {},
     };
     drop(guard);
@@ -122,7 +123,11 @@ fn disk_watch(assembly: Arc<Assembly>) -> ControlTask {
         let assembly = assembly.clone();
         async move {
             let folders = assembly.settings.watched_folders.clone();
-            assembly.offer.disk.watch(folders, &assembly.changes, &assembly.ends.closing, lowest).await;
+            assembly
+                .offer
+                .disk
+                .watch(folders, &assembly.executor.heartbeat_trigger, &assembly.ends.closing, lowest)
+                .await;
         }
     })
 }
@@ -141,7 +146,7 @@ async fn close_files(assembly: &Assembly, spool: Option<Arc<Spool>>) {
 /// Opens the file of results, if `WORKER_OUTBOX_DIR` is set, and hands its results to their orchestrators' deliveries.
 async fn open_spool(assembly: &Assembly) -> Result<Option<Arc<Spool>>, Error> {
     let Some(folder) = assembly.settings.outbox_dir.clone() else { return Ok(None) };
-    let opened = Spool::open(folder, &assembly.executor.settings.worker_id).await;
+    let opened = Spool::open(folder, &assembly.executor.worker_id).await;
     let opened = opened.map_err(|(file, error)| Error::Outbox {
         file: file.display().to_string(),
         source: Box::new(error),

@@ -30,7 +30,7 @@ use crate::threads::{lock, until};
 pub(crate) struct Delivery {
     pub(super) peer: Arc<Peer>,
     worker_id: WorkerId,
-    changes: Arc<HeartbeatTrigger>,
+    heartbeat_trigger: Arc<HeartbeatTrigger>,
     on_ignored: Option<OnIgnored>,
     counters: ResultCounters,
     state: Mutex<DeskState>,
@@ -51,7 +51,7 @@ impl Delivery {
         peer: Arc<Peer>,
         worker_id: WorkerId,
         settings: OutboxSettings,
-        changes: Arc<HeartbeatTrigger>,
+        heartbeat_trigger: Arc<HeartbeatTrigger>,
         on_ignored: Option<OnIgnored>,
         counts: &DeliveryCounts,
         tracker: TaskTracker,
@@ -62,7 +62,7 @@ impl Delivery {
             counters: counts.counters(&peer.name),
             peer,
             worker_id,
-            changes,
+            heartbeat_trigger,
             on_ignored,
             state: Mutex::new(DeskState::new(outbox, sharers)),
             changed: Notify::new(),
@@ -146,7 +146,7 @@ impl Delivery {
             let verdict = self.conclude(&mut state, id, entry, reply);
             if state.has_room() != had_room {
                 // A worker that was busy because of its results is idle again, or the other way round.
-                self.changes.on_change();
+                self.heartbeat_trigger.on_change();
             }
             (verdict, state.take_room_change())
         };

@@ -1,10 +1,9 @@
-//! Several orchestrators: who is up, what part each plays, and whose turn it is.
+//! Several orchestrators: which of them are up, and the role of each.
 //!
-//! All decisions are pure: [`health`], [`fleet`] and [`turns`]. Here they are shared by the control path, which
-//! registers and sends heartbeats, and the data path, which polls.
+//! [`roles`] decides, and is pure. [`Fleet`] shares the decisions between the control path, which registers and sends
+//! heartbeats, and the data path, which polls.
 
 mod roles;
-mod signs;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +12,7 @@ use tokio::sync::watch;
 
 pub(crate) use roles::{Pace, Role};
 
-use self::roles::Fleet;
+use self::roles::Roles;
 use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slots;
 use crate::config::MultiOrchestratorMode;
@@ -22,157 +21,117 @@ use crate::threads::lock;
 
 /// The orchestrators of a worker, in the order of their priorities.
 #[derive(Debug)]
-pub(crate) struct Orchestrators {
-    fleet: Mutex<Fleet>,
-    posts: Vec<Post>,
-    slots: Arc<Slots>,
+pub(crate) struct Fleet {
+    roles: Mutex<Roles>,
+    pub(crate) members: Vec<Member>,
+    pub(crate) slots: Arc<Slots>,
 }
 
-/// What the parts of one orchestrator's session wait for.
+/// The state of one orchestrator. The parts of its session wait for changes of it.
 #[derive(Debug)]
-struct Post {
+pub(crate) struct Member {
     name: String,
-    role: watch::Sender<Role>,
-    /// It is active and has accepted a registration: it may be polled.
-    polled: watch::Sender<bool>,
-    /// Nobody was there when it was tried last.
-    unreachable: watch::Sender<bool>,
-    /// How often it was there again after nobody was: a poller that looks late misses none.
-    returns: watch::Sender<u64>,
-    /// It gave another sign than that it is well: only then does the next such sign matter.
+    pub(crate) role: watch::Sender<Role>,
+    /// True once the orchestrator is active and has accepted a registration.
+    pub(crate) polled: watch::Sender<bool>,
+    /// True if the last attempt could not connect.
+    pub(crate) unreachable: watch::Sender<bool>,
+    /// The number of times that the orchestrator was reached again: a poller that looks late misses none.
+    pub(crate) returns: watch::Sender<u64>,
+    /// Set by any contact but [`Contact::Well`]: only then does the next `Well` matter.
     troubled: AtomicBool,
 }
 
-impl Post {
-    fn is_there(&self) {
+impl Member {
+    fn on_reached(&self) {
         if self.unreachable.send_replace(false) {
             self.returns.send_modify(|returns| *returns += 1);
         }
     }
 }
 
-impl Orchestrators {
-    /// Orchestrators with these names.
+impl Fleet {
+    /// A fleet of orchestrators with these names.
     pub(crate) fn new(mode: MultiOrchestratorMode, names: Vec<String>, slots: Arc<Slots>) -> Self {
-        let fleet = Fleet::new(names.len(), mode == MultiOrchestratorMode::Failover);
-        let post = |(who, name)| Post {
+        let roles = Roles::new(names.len(), mode == MultiOrchestratorMode::Failover);
+        let member = |(index, name)| Member {
             name,
-            role: watch::Sender::new(fleet.role(who)),
+            role: watch::Sender::new(roles.role(OrchestratorIndex(index))),
             polled: watch::Sender::new(false),
             unreachable: watch::Sender::new(false),
             returns: watch::Sender::new(0),
             troubled: AtomicBool::new(false),
         };
-        let posts = names.into_iter().enumerate().map(post).collect();
-        Self { fleet: Mutex::new(fleet), posts, slots }
+        let members = names.into_iter().enumerate().map(member).collect();
+        Self { roles: Mutex::new(roles), members, slots }
     }
 
-    /// The slots that the orchestrators share.
-    #[cfg(test)]
-    pub(crate) fn slots(&self) -> Arc<Slots> {
-        self.slots.clone()
+    pub(crate) fn member(&self, orchestrator: OrchestratorIndex) -> &Member {
+        &self.members[orchestrator.0]
     }
 
-    /// The part this one plays, from now on.
-    pub(crate) fn role(&self, who: usize) -> watch::Receiver<Role> {
-        self.posts[who].role.subscribe()
+    pub(crate) fn is_down(&self, orchestrator: OrchestratorIndex) -> bool {
+        lock(&self.roles).is_down(orchestrator)
     }
 
-    /// Whether this one may be polled, from now on.
-    pub(crate) fn polled(&self, who: usize) -> watch::Receiver<bool> {
-        self.posts[who].polled.subscribe()
-    }
-
-    /// Whether this one may be polled now.
-    pub(crate) fn is_polled(&self, who: usize) -> bool {
-        *self.posts[who].polled.borrow()
-    }
-
-    /// Whether nobody is there, from now on.
-    pub(crate) fn unreachable(&self, who: usize) -> watch::Receiver<bool> {
-        self.posts[who].unreachable.subscribe()
-    }
-
-    /// Changes when this one is there again after nobody was.
-    pub(crate) fn returns(&self, who: usize) -> watch::Receiver<u64> {
-        self.posts[who].returns.subscribe()
-    }
-
-    /// Whether this one is served.
-    pub(crate) fn is_active(&self, who: usize) -> bool {
-        *self.posts[who].role.borrow() == Role::Active
-    }
-
-    /// Whether this one is known to be down.
-    pub(crate) fn is_down(&self, who: usize) -> bool {
-        lock(&self.fleet).is_down(who)
-    }
-
-    /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        self.posts.len()
-    }
-
-    /// One gave a sign. True when it is up again after it was down.
-    pub(crate) fn heard(&self, who: usize, contact: Contact) -> bool {
-        // Every poll says so: usually it is no news, and costs nothing.
-        if contact == Contact::Well && !self.posts[who].troubled.load(Ordering::Relaxed) {
+    /// Takes in a contact. Returns true if the orchestrator is up again after it was down.
+    pub(crate) fn on_contact(&self, orchestrator: OrchestratorIndex, contact: Contact) -> bool {
+        let member = self.member(orchestrator);
+        // Nearly every poll ends here, without a lock.
+        if contact == Contact::Well && !member.troubled.load(Ordering::Relaxed) {
             return false;
         }
-        let mut fleet = lock(&self.fleet);
+        let mut roles = lock(&self.roles);
         match contact {
-            Contact::Gone => drop(self.posts[who].unreachable.send_replace(true)),
-            Contact::Well => self.posts[who].is_there(),
+            Contact::Gone => drop(member.unreachable.send_replace(true)),
+            Contact::Well => member.on_reached(),
             Contact::Failed => {}
         }
-        let changed = fleet.heard(who, contact);
-        self.posts[who].troubled.store(contact != Contact::Well || fleet.is_down(who), Ordering::Relaxed);
-        self.rearranged(who, changed, &fleet)
+        let changed = roles.on_contact(orchestrator, contact);
+        member.troubled.store(contact != Contact::Well || roles.is_down(orchestrator), Ordering::Relaxed);
+        self.publish(orchestrator, changed, &roles)
     }
 
-    /// One accepted a registration. True when it is up again after it was down.
-    pub(crate) fn registered(&self, who: usize) -> bool {
-        let mut fleet = lock(&self.fleet);
-        let was_down = fleet.registered(who);
-        self.posts[who].troubled.store(false, Ordering::Relaxed);
-        self.posts[who].is_there();
-        let is_up = self.rearranged(who, was_down, &fleet);
-        if fleet.role(who) == Role::Active {
-            self.posts[who].polled.send_replace(true);
+    /// Takes in an accepted registration. Returns true if the orchestrator is up again after it was down.
+    pub(crate) fn on_registered(&self, orchestrator: OrchestratorIndex) -> bool {
+        let member = self.member(orchestrator);
+        let mut roles = lock(&self.roles);
+        let was_down = roles.on_registered(orchestrator);
+        member.troubled.store(false, Ordering::Relaxed);
+        member.on_reached();
+        let is_up = self.publish(orchestrator, was_down, &roles);
+        if roles.role(orchestrator) == Role::Active {
+            member.polled.send_replace(true);
         }
         is_up
     }
 
-    /// Tells everybody what has changed. True when one is up again.
-    fn rearranged(&self, who: usize, changed: bool, fleet: &Fleet) -> bool {
-        if changed {
-            self.say(who, fleet.is_down(who));
-        }
-        for (index, post) in self.posts.iter().enumerate() {
-            // Of some that were down nothing is known any more.
-            self.slots.set_down(OrchestratorIndex(index), fleet.is_down(index));
-            let role = fleet.role(index);
-            let is_new = post.role.send_if_modified(|known| std::mem::replace(known, role) != role);
-            if !is_new {
-                continue;
-            }
-            if role == Role::Active {
-                tracing::info!(orchestrator = %post.name, "this orchestrator is the active one now");
+    /// Publishes the roles after a contact with this orchestrator, which may have `changed` whether it is down. Returns
+    /// true if it is up again.
+    fn publish(&self, orchestrator: OrchestratorIndex, changed: bool, roles: &Roles) -> bool {
+        let is_down = roles.is_down(orchestrator);
+        // For a single orchestrator, the log lines of its requests are enough.
+        if changed && self.members.len() > 1 {
+            let orchestrator = &self.member(orchestrator).name;
+            if is_down {
+                tracing::warn!(%orchestrator, "the orchestrator is down");
             } else {
-                post.polled.send_replace(false);
+                tracing::info!(%orchestrator, "the orchestrator is up again");
             }
         }
-        changed && !fleet.is_down(who)
-    }
-
-    fn say(&self, who: usize, is_down: bool) {
-        let orchestrator = &self.posts[who].name;
-        // Of a single one its requests tell.
-        match (self.count() == 1, is_down) {
-            (true, _) => {}
-            (false, true) => tracing::warn!(%orchestrator, "the orchestrator is down"),
-            (false, false) => tracing::info!(%orchestrator, "the orchestrator is up again"),
+        for (index, member) in self.members.iter().enumerate() {
+            let index = OrchestratorIndex(index);
+            // A new active orchestrator makes those after it count as up again.
+            self.slots.set_down(index, roles.is_down(index));
+            let role = roles.role(index);
+            let is_new = member.role.send_if_modified(|known| std::mem::replace(known, role) != role);
+            if is_new && role == Role::Active {
+                tracing::info!(orchestrator = %member.name, "this orchestrator is the active one now");
+            } else if is_new {
+                member.polled.send_replace(false);
+            }
         }
+        changed && !is_down
     }
 }
 
@@ -187,13 +146,13 @@ mod tests {
     fn one_that_was_down_before_it_stood_by_gets_the_only_slot_when_it_serves_again() {
         let slots = Slots::new(1, &[], Turns::new(Precedence::Rank, &[1, 1, 1]));
         let names = ["a", "b", "c"].map(str::to_owned).to_vec();
-        let all = Orchestrators::new(MultiOrchestratorMode::Failover, names, slots.clone());
-        all.heard(0, Contact::Gone);
-        all.heard(1, Contact::Gone);
-        assert!(all.registered(0));
-        all.heard(0, Contact::Gone);
-        assert!(all.is_active(1));
-        all.registered(1);
+        let fleet = Fleet::new(MultiOrchestratorMode::Failover, names, slots.clone());
+        fleet.on_contact(OrchestratorIndex(0), Contact::Gone);
+        fleet.on_contact(OrchestratorIndex(1), Contact::Gone);
+        assert!(fleet.on_registered(OrchestratorIndex(0)));
+        fleet.on_contact(OrchestratorIndex(0), Contact::Gone);
+        assert_eq!(*fleet.member(OrchestratorIndex(1)).role.borrow(), Role::Active);
+        fleet.on_registered(OrchestratorIndex(1));
         assert!(slots.acquire(OrchestratorIndex(1)).now_or_never().is_some());
     }
 }

@@ -1,99 +1,135 @@
-//! What part each orchestrator plays. Pure.
+//! The role of each orchestrator, and whether it is up or down. Pure.
 //!
-//! Together (`ROUND_ROBIN`, `WATERFALL`, or only one): all are active, always. One that is down is merely given no
-//! slot that another could use.
+//! Where orchestrators serve together (`ROUND_ROBIN`, `WATERFALL`, or a single one), all are always active. An
+//! orchestrator that is down only gets no slot that another could use.
 //!
-//! `FAILOVER`: exactly one is active, the first healthy in the list.
+//! With `FAILOVER` exactly one is active, the first healthy one in the list:
 //!
 //! | event | the active one | others |
 //! |---|---|---|
 //! | the active one is down | probed every 10 s | the first that is not known to be down becomes active at once |
-//! | all are down | | all are probed, after growing delays |
-//! | one is registered with, and none before it is active | active | those after it are left: standby |
-//! | one after the active is registered with (it was probed while all were down) | stays | it is left again |
+//! | all are down | probed after growing delays | probed after growing delays |
+//! | a registration is accepted, and none before it in the list is active | active | those after it: standby |
+//! | a registration is accepted after the active one in the list (probed while all were down) | stays active | standby |
+//!
+//! An orchestrator is up or down by its contacts. Registrations, heartbeats and polls count; 429, refused credentials
+//! and malformed tasks do not:
+//!
+//! | contact | while it is up | while it is down |
+//! |---|---|---|
+//! | [`Contact::Well`] | its failures are forgotten | up |
+//! | [`Contact::Failed`] | down at the third in a row | |
+//! | [`Contact::Gone`] | down | |
 
-use super::signs::ContactHistory;
+use std::cmp::Ordering;
+
+use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::peer::answer::Contact;
 
-/// What part an orchestrator plays.
+/// The number of failures in a row after which an orchestrator is down.
+const FAILURES_OF_DOWN: u32 = 3;
+
+/// The role of an orchestrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Registered with, polled, sent heartbeats.
+    /// The worker registers with it, polls it and sends it heartbeats.
     Active,
-    /// Left alone, but for what came from it.
+    /// Nothing is sent to it, except about tasks that came from it.
     Standby,
-    /// Down: registered with now and then, which makes it active.
+    /// It is down. A registration is tried now and then, and makes it active when it is accepted.
     Probed(Pace),
 }
 
-/// How often an orchestrator that is down is probed.
+/// The rate at which an orchestrator that is down is probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// Another stands in for it.
+    /// Every 10 s: another one is active.
     Seldom,
-    /// No other is there: as if it were the only one.
+    /// After growing delays, like a single orchestrator: all are down.
     Backoff,
 }
 
-/// The part of all orchestrators, in their order.
+/// The roles of all orchestrators, in their order.
 #[derive(Debug)]
-pub(super) struct Fleet {
-    health: Vec<ContactHistory>,
-    failover: Option<Failover>,
+pub(super) struct Roles {
+    histories: Vec<ContactHistory>,
+    /// Whether only one of them serves.
+    is_failover: bool,
+    /// The one that serves, with failover; `None` while all are down.
+    active: Option<OrchestratorIndex>,
 }
 
-#[derive(Debug)]
-struct Failover {
-    active: Option<usize>,
+/// The contacts with one orchestrator.
+#[derive(Debug, Default)]
+struct ContactHistory {
+    /// The number of failures in a row.
+    failures: u32,
+    is_down: bool,
 }
 
-impl Fleet {
-    /// So many orchestrators. With `failover` they stand in for each other, if there are several.
-    pub(super) fn new(count: usize, failover: bool) -> Self {
-        let failover = (failover && count > 1).then_some(Failover { active: Some(0) });
-        Self { health: (0..count).map(|_| ContactHistory::default()).collect(), failover }
+impl ContactHistory {
+    /// Takes in a contact. Returns true if the orchestrator went up or down.
+    fn on_contact(&mut self, contact: Contact) -> bool {
+        let is_down = match contact {
+            Contact::Well => {
+                self.failures = 0;
+                false
+            }
+            Contact::Failed => {
+                self.failures = self.failures.saturating_add(1);
+                self.is_down || self.failures >= FAILURES_OF_DOWN
+            }
+            Contact::Gone => true,
+        };
+        std::mem::replace(&mut self.is_down, is_down) != is_down
     }
+}
 
-    pub(super) fn role(&self, who: usize) -> Role {
-        match self.failover.as_ref().map(|failover| failover.active) {
-            None => Role::Active,
-            Some(None) => Role::Probed(Pace::Backoff),
-            Some(Some(active)) if active == who => Role::Active,
-            Some(Some(active)) if active > who => Role::Probed(Pace::Seldom),
-            Some(Some(_)) => Role::Standby,
+impl Roles {
+    /// The roles of `count` orchestrators at the start.
+    pub(super) fn new(count: usize, is_failover: bool) -> Self {
+        Self {
+            histories: (0..count).map(|_| ContactHistory::default()).collect(),
+            is_failover: is_failover && count > 1,
+            active: Some(OrchestratorIndex(0)),
         }
     }
 
-    pub(super) fn is_down(&self, who: usize) -> bool {
-        self.health[who].is_down()
+    pub(super) fn role(&self, orchestrator: OrchestratorIndex) -> Role {
+        match self.active.map(|active| orchestrator.cmp(&active)) {
+            _ if !self.is_failover => Role::Active,
+            None => Role::Probed(Pace::Backoff),
+            Some(Ordering::Less) => Role::Probed(Pace::Seldom),
+            Some(Ordering::Equal) => Role::Active,
+            Some(Ordering::Greater) => Role::Standby,
+        }
     }
 
-    /// One gave a sign. True when it is up or down otherwise than before.
-    pub(super) fn heard(&mut self, who: usize, contact: Contact) -> bool {
-        let is_active = self.role(who) == Role::Active;
-        if contact == Contact::Well && matches!(self.role(who), Role::Probed(_)) {
+    pub(super) fn is_down(&self, orchestrator: OrchestratorIndex) -> bool {
+        self.histories[orchestrator.0].is_down
+    }
+
+    /// Takes in a contact. Returns true if the orchestrator went up or down.
+    pub(super) fn on_contact(&mut self, orchestrator: OrchestratorIndex, contact: Contact) -> bool {
+        let role = self.role(orchestrator);
+        if contact == Contact::Well && matches!(role, Role::Probed(_)) {
             // An open poll or a late heartbeat may still be answered: only a registration makes it active.
             return false;
         }
-        let changed = self.health[who].on(contact);
-        if changed && is_active && self.health[who].is_down() {
-            let healthy = self.health.iter().position(|health| !health.is_down());
-            if let Some(failover) = &mut self.failover {
-                failover.active = healthy;
-            }
+        let changed = self.histories[orchestrator.0].on_contact(contact);
+        if changed && role == Role::Active && self.is_down(orchestrator) {
+            self.active = self.histories.iter().position(|history| !history.is_down).map(OrchestratorIndex);
         }
         changed
     }
 
-    /// One accepted a registration. True when it was down before.
-    pub(super) fn registered(&mut self, who: usize) -> bool {
-        let was_down = self.health[who].on(Contact::Well);
-        if let Some(failover) = &mut self.failover
-            && failover.active.is_none_or(|active| who < active)
-        {
-            failover.active = Some(who);
-            // Nobody looks after those any more.
-            self.health[who + 1..].iter_mut().for_each(ContactHistory::forget);
+    /// Takes in an accepted registration. Returns true if the orchestrator was down.
+    pub(super) fn on_registered(&mut self, orchestrator: OrchestratorIndex) -> bool {
+        let was_down = self.histories[orchestrator.0].on_contact(Contact::Well);
+        if self.is_failover && self.active.is_none_or(|active| orchestrator < active) {
+            self.active = Some(orchestrator);
+            // Those after it are on standby, and nothing is known of them any more.
+            self.histories[orchestrator.0 + 1..].fill_with(ContactHistory::default);
         }
         was_down
     }
@@ -105,27 +141,42 @@ mod tests {
 
     use super::*;
 
-    fn roles(fleet: &Fleet) -> Vec<Role> {
-        (0..fleet.health.len()).map(|who| fleet.role(who)).collect()
+    fn all(roles: &Roles) -> Vec<Role> {
+        (0..roles.histories.len()).map(|index| roles.role(OrchestratorIndex(index))).collect()
     }
 
     const SELDOM: Role = Role::Probed(Pace::Seldom);
     const BACKOFF: Role = Role::Probed(Pace::Backoff);
 
     #[test]
+    fn three_failures_in_a_row_or_nobody_there_is_down() {
+        let mut history = ContactHistory::default();
+        for contact in [Contact::Failed, Contact::Failed, Contact::Well, Contact::Failed, Contact::Failed] {
+            assert!(!history.on_contact(contact), "not in a row");
+        }
+        assert!(history.on_contact(Contact::Failed) && history.is_down);
+        assert!(!history.on_contact(Contact::Failed) && !history.on_contact(Contact::Gone), "it is no news");
+        assert!(history.on_contact(Contact::Well) && !history.is_down);
+        assert!(history.on_contact(Contact::Gone) && history.is_down);
+    }
+
+    #[test]
     fn the_next_takes_over_at_once_and_the_first_comes_back() {
-        let mut fleet = Fleet::new(3, true);
-        assert_eq!(roles(&fleet), [Role::Active, Role::Standby, Role::Standby]);
-        assert!(fleet.heard(0, Contact::Gone));
-        assert_eq!(roles(&fleet), [SELDOM, Role::Active, Role::Standby]);
-        assert!(!fleet.heard(0, Contact::Well), "an old poll's answer brings nobody back");
-        assert!(fleet.heard(1, Contact::Gone));
-        assert_eq!(roles(&fleet), [SELDOM, SELDOM, Role::Active]);
-        assert!(fleet.registered(0));
-        assert_eq!(roles(&fleet), [Role::Active, Role::Standby, Role::Standby]);
-        fleet.heard(0, Contact::Gone);
+        let mut roles = Roles::new(3, true);
+        assert_eq!(all(&roles), [Role::Active, Role::Standby, Role::Standby]);
+        assert!(roles.on_contact(OrchestratorIndex(0), Contact::Gone));
+        assert_eq!(all(&roles), [SELDOM, Role::Active, Role::Standby]);
+        assert!(
+            !roles.on_contact(OrchestratorIndex(0), Contact::Well),
+            "an old poll's answer brings nobody back"
+        );
+        assert!(roles.on_contact(OrchestratorIndex(1), Contact::Gone));
+        assert_eq!(all(&roles), [SELDOM, SELDOM, Role::Active]);
+        assert!(roles.on_registered(OrchestratorIndex(0)));
+        assert_eq!(all(&roles), [Role::Active, Role::Standby, Role::Standby]);
+        roles.on_contact(OrchestratorIndex(0), Contact::Gone);
         assert_eq!(
-            roles(&fleet),
+            all(&roles),
             [SELDOM, Role::Active, Role::Standby],
             "nothing was known of the second any more"
         );
@@ -133,33 +184,41 @@ mod tests {
 
     #[test]
     fn a_standby_that_answers_again_is_healthy_again() {
-        let mut fleet = Fleet::new(3, true);
+        let mut roles = Roles::new(3, true);
         // Left a while ago, it still gets heartbeats.
-        assert!(fleet.heard(1, Contact::Gone) && fleet.heard(1, Contact::Well));
-        fleet.heard(0, Contact::Gone);
-        assert_eq!(roles(&fleet), [SELDOM, Role::Active, Role::Standby]);
+        assert!(
+            roles.on_contact(OrchestratorIndex(1), Contact::Gone)
+                && roles.on_contact(OrchestratorIndex(1), Contact::Well)
+        );
+        roles.on_contact(OrchestratorIndex(0), Contact::Gone);
+        assert_eq!(all(&roles), [SELDOM, Role::Active, Role::Standby]);
     }
 
     #[test]
     fn when_all_are_down_all_are_probed_and_the_first_that_answers_serves() {
-        let mut fleet = Fleet::new(2, true);
-        fleet.heard(0, Contact::Gone);
-        fleet.heard(1, Contact::Gone);
-        assert_eq!(roles(&fleet), [BACKOFF, BACKOFF]);
-        assert!(fleet.registered(1));
-        assert_eq!(roles(&fleet), [SELDOM, Role::Active]);
-        assert!(fleet.registered(0));
-        assert_eq!(roles(&fleet), [Role::Active, Role::Standby]);
-        fleet.registered(1);
-        assert_eq!(roles(&fleet), [Role::Active, Role::Standby], "a late answer to a probe changes nothing");
+        let mut roles = Roles::new(2, true);
+        roles.on_contact(OrchestratorIndex(0), Contact::Gone);
+        roles.on_contact(OrchestratorIndex(1), Contact::Gone);
+        assert_eq!(all(&roles), [BACKOFF, BACKOFF]);
+        assert!(roles.on_registered(OrchestratorIndex(1)));
+        assert_eq!(all(&roles), [SELDOM, Role::Active]);
+        assert!(roles.on_registered(OrchestratorIndex(0)));
+        assert_eq!(all(&roles), [Role::Active, Role::Standby]);
+        roles.on_registered(OrchestratorIndex(1));
+        assert_eq!(all(&roles), [Role::Active, Role::Standby], "a late answer to a probe changes nothing");
     }
 
     #[test]
     fn together_all_are_active_whatever_happens_to_them() {
-        for mut fleet in [Fleet::new(3, false), Fleet::new(1, true)] {
-            assert!(fleet.heard(0, Contact::Gone) && fleet.is_down(0));
-            assert!(roles(&fleet).iter().all(|role| *role == Role::Active));
-            assert!(fleet.heard(0, Contact::Well) && !fleet.is_down(0), "any sign of life will do");
+        for mut roles in [Roles::new(3, false), Roles::new(1, true)] {
+            assert!(
+                roles.on_contact(OrchestratorIndex(0), Contact::Gone) && roles.is_down(OrchestratorIndex(0))
+            );
+            assert!(all(&roles).iter().all(|role| *role == Role::Active));
+            assert!(
+                roles.on_contact(OrchestratorIndex(0), Contact::Well) && !roles.is_down(OrchestratorIndex(0)),
+                "any sign of life will do"
+            );
         }
     }
 
@@ -170,26 +229,28 @@ mod tests {
             count in 2usize..5,
             events in proptest::collection::vec((0usize..5, 0u8..4), 0..100),
         ) {
-            let mut fleet = Fleet::new(count, true);
-            for (who, event) in events {
-                let who = who % count;
+            let mut roles = Roles::new(count, true);
+            for (index, event) in events {
+                let orchestrator = OrchestratorIndex(index % count);
                 match event {
-                    0 => { fleet.heard(who, Contact::Gone); }
-                    1 => { fleet.heard(who, Contact::Failed); }
-                    2 => { fleet.heard(who, Contact::Well); }
+                    0 => { roles.on_contact(orchestrator, Contact::Gone); }
+                    1 => { roles.on_contact(orchestrator, Contact::Failed); }
+                    2 => { roles.on_contact(orchestrator, Contact::Well); }
                     // Only those that are to be registered with are.
-                    _ if fleet.role(who) != Role::Standby => { fleet.registered(who); }
+                    _ if roles.role(orchestrator) != Role::Standby => { roles.on_registered(orchestrator); }
                     _ => {}
                 }
-                let active: Vec<usize> = (0..count).filter(|who| fleet.role(*who) == Role::Active).collect();
+                let is = |index: &usize, role: Role| roles.role(OrchestratorIndex(*index)) == role;
+                let is_down = |index: usize| roles.is_down(OrchestratorIndex(index));
+                let active: Vec<usize> = (0..count).filter(|index| is(index, Role::Active)).collect();
                 prop_assert!(active.len() <= 1);
                 match active.first() {
                     Some(active) => {
-                        prop_assert!(!fleet.is_down(*active));
-                        prop_assert!((0..*active).all(|who| fleet.is_down(who) && fleet.role(who) == SELDOM));
-                        prop_assert!((active + 1..count).all(|who| fleet.role(who) == Role::Standby));
+                        prop_assert!(!is_down(*active));
+                        prop_assert!((0..*active).all(|index| is_down(index) && is(&index, SELDOM)));
+                        prop_assert!((active + 1..count).all(|index| is(&index, Role::Standby)));
                     }
-                    None => prop_assert!((0..count).all(|who| fleet.is_down(who) && fleet.role(who) == BACKOFF)),
+                    None => prop_assert!((0..count).all(|index| is_down(index) && is(&index, BACKOFF))),
                 }
             }
         }

@@ -14,20 +14,14 @@ pub(super) fn rounded(number: f64) -> f64 {
 pub(crate) use nvml::Graphics;
 
 #[cfg(not(feature = "nvml"))]
-pub(crate) use none::Graphics;
+#[derive(Debug, Default)]
+pub(crate) struct Graphics;
 
 #[cfg(not(feature = "nvml"))]
-mod none {
-    use rxon::model::{Device, DeviceUsage};
-
-    #[derive(Debug, Default)]
-    pub(crate) struct Graphics;
-
-    impl Graphics {
-        #[expect(clippy::unused_self, reason = "the other implementation uses it")]
-        pub(crate) fn measure(&self) -> (Vec<Device>, Vec<DeviceUsage>) {
-            (Vec::new(), Vec::new())
-        }
+impl Graphics {
+    #[expect(clippy::unused_self, reason = "the other implementation uses it")]
+    pub(crate) fn measure(&self) -> (Vec<rxon::model::Device>, Vec<rxon::model::DeviceUsage>) {
+        Default::default()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::threads::probe::Probe;
 /// The minimum time between two measurements: the load of processors is an average over it.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The time limit of a measurement, since a driver may hang.
+/// The time limit of a measurement: a driver may hang.
 const LIMIT: Duration = Duration::from_millis(250);
 
 /// Measures the machine.

@@ -11,41 +11,28 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-mod under_way;
-
-pub(crate) use self::under_way::OpenPolls;
 use crate::capacity::Offer;
-use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slot;
 use crate::execution::Executor;
 use crate::peer::answer::{Answer, Contact, Exchange, Notice};
-use crate::session::Session;
-use crate::session::ends::Ends;
 use crate::session::polling::{PollDecision, PollOutcome, Polling, PollingSettings};
+use crate::session::{Ends, Session};
 use crate::threads::{lock, until};
 
-/// A poll is given up this much after the orchestrator should have answered it.
+/// The time beyond `TASK_POLL_TIMEOUT` after which a poll is given up.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A connection that ends this soon after a poll was written to it was closed before the poll arrived. One that ends
-/// later took a poll with it that was held.
+/// A reused connection that ends this soon after a poll was written to it was closed before the poll arrived. If it ends
+/// later, the orchestrator had received the poll.
 const STALE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Beyond its time limit a poll may take so long: for a connection, and for another token and a repetition.
+/// The time beyond its limit that a poll may take: to connect, to fetch another token and to be repeated.
 const SLACK: Duration = Duration::from_secs(35);
 
-/// How often it is looked whether a poll that nobody will answer is in the way of others.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// The time between two checks whether a poll to an unreachable orchestrator holds a slot that others wait for.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The options of polls.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PollerSettings {
-    /// `TASK_POLL_TIMEOUT`.
-    pub(crate) poll_timeout: Duration,
-    pub(crate) polling: PollingSettings,
-}
-
-/// All that poll one orchestrator. Each has a connection of its own, and takes a slot before it asks for a task.
+/// The pollers of one orchestrator. Each has a connection of its own, and takes a slot before it asks for a task.
 #[derive(Debug)]
 pub(crate) struct Pollers {
     session: Arc<Session>,
@@ -54,12 +41,12 @@ pub(crate) struct Pollers {
     ends: Ends,
     poll_timeout: Duration,
     polling: Mutex<Polling>,
-    /// The connection of the poller that ended last, for the next that begins.
+    /// The connection of the poller that ended last, for the next one that begins.
     spare: Mutex<Option<Box<dyn Transport>>>,
-    /// A poller is gone.
+    /// Notified when a poller ended without a decision.
     gone: Notify,
     tracker: TaskTracker,
-    /// What is asked when everything can be accepted, which is nearly always.
+    /// The query while every task can be accepted, which is nearly always.
     usual_query: Arc<PollQuery>,
     warned_of_hold: std::sync::Once,
 }
@@ -70,7 +57,7 @@ impl Pollers {
         offer: Arc<Offer>,
         executor: Arc<Executor>,
         ends: Ends,
-        settings: PollerSettings,
+        settings: PollingSettings,
     ) -> Arc<Self> {
         let names: Vec<_> = offer.catalogue.names().cloned().collect();
         let gate = session.origin.peer.gate(Exchange::Poll).clone();
@@ -81,7 +68,7 @@ impl Pollers {
             executor,
             ends,
             poll_timeout: settings.poll_timeout,
-            polling: Mutex::new(Polling::new(settings.polling, gate, Rng::new())),
+            polling: Mutex::new(Polling::new(settings, gate, Rng::new())),
             spare: Mutex::default(),
             gone: Notify::new(),
             tracker: TaskTracker::new(),
@@ -90,10 +77,10 @@ impl Pollers {
         })
     }
 
-    /// Keeps at least one poller alive while the orchestrator is to be polled, and waits for all of them at the end.
+    /// Keeps at least one poller alive while the orchestrator is to be polled. At the end, waits for all of them.
     pub(crate) async fn supervise(self: Arc<Self>) {
         let stop = &self.ends.stop_asking;
-        let mut polled = self.session.orchestrators.polled(self.session.origin.orchestrator);
+        let mut polled = self.session.member().polled.subscribe();
         loop {
             tokio::select! {
                 biased;
@@ -114,7 +101,7 @@ impl Pollers {
         self.tracker.wait().await;
     }
 
-    /// Starts a poller in the seat that is reserved for it.
+    /// Starts a poller, which the schedule has counted already.
     fn begin(self: &Arc<Self>) {
         let seat = PollerSeat::new(self.clone());
         self.tracker.spawn(self.clone().poll(seat));
@@ -124,61 +111,50 @@ impl Pollers {
         let spare = lock(&self.spare).take();
         let mut transport = spare.unwrap_or_else(|| self.session.origin.peer.connector.transport());
         let mut repeated = false;
-        let mut polled = self.session.orchestrators.polled(self.session.origin.orchestrator);
-        // Seen up to the poll that was sent last: its orchestrator may be back before that poll's failure is dealt with.
-        let mut returns = self.session.orchestrators.returns(self.session.origin.orchestrator);
+        let member = self.session.member();
+        let mut polled = member.polled.subscribe();
+        // Seen up to the last poll sent: the orchestrator may be back before that poll's failure is dealt with.
+        let mut returns = member.returns.subscribe();
         loop {
             let turn = tokio::select! {
                 biased;
-                // It is not to be polled any more: another takes its place.
+                // Another orchestrator takes its place.
                 _ = polled.wait_for(|polled| !*polled) => None,
                 turn = self.turn(&mut returns) => turn,
             };
-            let Some((slot, sent)) = turn else {
-                own_seat.ends_by_itself = true;
-                return;
-            };
+            let Some((slot, sent)) = turn else { return own_seat.has_ended = true };
             let limit = self.poll_timeout + GRACE;
-            let under_way = self.session.polls.begin(limit + SLACK);
+            let open_poll = self.session.open_polls.begin(limit + SLACK);
             let polled = tokio::select! {
                 biased;
-                polled = tokio::time::timeout(limit + SLACK, transport.poll(self.query(), limit)) => {
-                    let Ok(polled) = polled else {
-                        tracing::error!(
-                            orchestrator = %self.session.origin.peer.name,
-                            "a poll hangs: not even its time limit has ended it"
-                        );
-                        return;
-                    };
-                    polled
-                }
-                () = self.ends.let_go.cancelled() => {
-                    own_seat.ends_by_itself = true;
-                    return;
-                }
-                () = self.is_in_the_way() => {
-                    own_seat.ends_by_itself = true;
-                    return;
-                }
+                polled = tokio::time::timeout(limit + SLACK, transport.poll(self.query(), limit)) => polled,
+                () = self.ends.abandon_polls.cancelled() => return own_seat.has_ended = true,
+                () = self.is_in_the_way() => return own_seat.has_ended = true,
             };
-            drop(under_way);
+            let Ok(polled) = polled else {
+                return tracing::error!(
+                    orchestrator = %self.session.origin.peer.name,
+                    "a poll hangs: not even its time limit has ended it"
+                );
+            };
+            drop(open_poll);
             let now = Instant::now();
-            // The peer closed the connection just as it was to be used again: no fault of anybody's. Once, because a
-            // fresh connection that ends like that is one.
+            // The orchestrator closed the idle connection just before: not an error. It is one on a fresh connection, so
+            // the poll is repeated only once.
             repeated = !repeated && is_stale(&polled, now - sent);
             if repeated {
                 self.session.origin.peer.notify(Notice::Doubt);
                 continue;
             }
             if !matches!(polled, Ok(Polled::Task(..))) {
-                self.offer.slots.on_no_task(OrchestratorIndex(self.session.origin.orchestrator));
+                self.offer.slots.on_no_task(self.session.origin.orchestrator);
             }
             match self.on_polled(polled, sent, now, slot) {
                 PollDecision::Continue => {}
                 PollDecision::Grow => self.begin(),
                 PollDecision::End => {
-                    own_seat.is_held = false;
-                    own_seat.ends_by_itself = true;
+                    own_seat.is_counted = false;
+                    own_seat.has_ended = true;
                     *lock(&self.spare) = Some(transport);
                     return;
                 }
@@ -186,48 +162,47 @@ impl Pollers {
         }
     }
 
-    /// Waits until an open poll is in the way: nobody is there to answer it, and another orchestrator waits for its slot.
+    /// Waits until an open poll is in the way: its orchestrator cannot be reached, and another one waits for its slot.
     async fn is_in_the_way(&self) {
-        let who = self.session.origin.orchestrator;
-        let mut unreachable = self.session.orchestrators.unreachable(who);
+        let mut unreachable = self.session.member().unreachable.subscribe();
         loop {
             // Its sender lives as long as the worker.
             let _ = unreachable.wait_for(|unreachable| *unreachable).await;
-            if self.offer.slots.is_in_the_way(OrchestratorIndex(who)) {
+            if self.offer.slots.is_in_the_way(self.session.origin.orchestrator) {
                 return;
             }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
     }
 
-    /// Waits until a poll may be sent, and holds a slot for what it may bring. The poll is counted, as sent at the time
-    /// that is given. None when no more are to be sent.
+    /// Waits until a poll may be sent, and takes a slot for the task it may return. Counts the poll as sent at the time
+    /// that is returned. Returns `None` if no more polls are to be sent.
     async fn turn(&self, returns: &mut watch::Receiver<u64>) -> Option<(Slot, Instant)> {
-        let stop = &self.ends.stop_asking;
+        let (slots, origin) = (&self.offer.slots, &self.session.origin);
         loop {
             let pause = self.polling().wait_until(Instant::now());
             let slot = async {
                 if pause.is_some() {
                     tokio::select! {
                         () = until(pause) => {}
-                        // That polls are refused while heartbeats are answered is no return. Its sender lives as
+                        // The count does not change while polls are refused but heartbeats answered. Its sender lives as
                         // long as the worker.
                         _ = returns.changed() => self.polling().on_back(),
                     }
                 }
-                self.session.origin.delivery.room().await;
+                origin.delivery.room().await;
                 self.offer.disk.room().await;
-                self.offer.slots.acquire(OrchestratorIndex(self.session.origin.orchestrator)).await
+                slots.acquire(origin.orchestrator).await
             };
             let slot = tokio::select! {
                 biased;
-                () = stop.cancelled() => return None,
+                () = self.ends.stop_asking.cancelled() => return None,
                 slot = slot => slot,
             };
-            // While this one waited, another poller may have been told to wait, and results may have piled up.
+            // Meanwhile another poller may have been told to pause, and results may have piled up.
             let now = Instant::now();
-            if self.session.origin.delivery.has_room() && self.polling().may_send(now) {
-                self.offer.slots.on_poll_sent(OrchestratorIndex(self.session.origin.orchestrator));
+            if origin.delivery.has_room() && self.polling().may_send(now) {
+                slots.on_poll_sent(origin.orchestrator);
                 returns.mark_unchanged();
                 return Some((slot, now));
             }
@@ -250,11 +225,7 @@ impl Pollers {
         let outcome = match polled {
             Ok(Polled::Task(task, body)) => {
                 self.record(&Answer::Good, sent);
-                if self.executor.accept(&self.session.origin, *task, &body, slot) {
-                    self.brought_task()
-                } else {
-                    PollOutcome::KnownTask
-                }
+                self.outcome_of_task(self.executor.accept(&self.session.origin, *task, &body, slot))
             }
             Ok(Polled::Nothing) => {
                 self.record(&Answer::Good, sent);
@@ -277,19 +248,21 @@ impl Pollers {
                 return self.polling().on_error(sent, now);
             }
         };
-        let stride = self.offer.slots.stride(OrchestratorIndex(self.session.origin.orchestrator));
+        let stride = self.offer.slots.stride(self.session.origin.orchestrator);
         self.polling().on_answer(outcome, stride, sent, now)
     }
 
-    /// The outcome of a poll that brought a new task.
-    fn brought_task(&self) -> PollOutcome {
+    fn outcome_of_task(&self, is_new: bool) -> PollOutcome {
+        if !is_new {
+            return PollOutcome::KnownTask;
+        }
         let pollers = self.polling().pollers();
-        let share = self.offer.slots.on_task(OrchestratorIndex(self.session.origin.orchestrator), pollers);
+        let share = self.offer.slots.on_task(self.session.origin.orchestrator, pollers);
         PollOutcome::Task { free_slots: self.offer.slots.free(), share }
     }
 
-    /// Records the answer to a poll that was sent at the time `sent`. Polls that were under way together and failed give
-    /// a single sign.
+    /// Records the answer to a poll that was sent at the time `sent`. Polls that were under way together and failed count
+    /// as a single contact.
     fn record(&self, answer: &Answer<'_>, sent: Instant) {
         let Some(contact) = self.session.origin.peer.record(Exchange::Poll, answer) else { return };
         if contact != Contact::Failed || self.polling().is_new_failure(sent) {
@@ -303,7 +276,7 @@ impl Pollers {
         let Some((job_id, task_id)) = problem.ids else {
             let answer = Answer::Failed(problem.to_string());
             if excerpt.trim_start().starts_with('{') {
-                // A malformed task gives no sign: only an answer that is not an object is not from an orchestrator.
+                // A malformed task is not a contact: any object may come from an orchestrator.
                 let _ = peer.record(Exchange::Poll, &answer);
             } else {
                 self.record(&answer, sent);
@@ -311,11 +284,7 @@ impl Pollers {
             return PollOutcome::Error;
         };
         let _ = peer.record(Exchange::Poll, &Answer::Good);
-        if self.executor.refuse(&self.session.origin, job_id, task_id, &problem.problem) {
-            self.brought_task()
-        } else {
-            PollOutcome::KnownTask
-        }
+        self.outcome_of_task(self.executor.refuse(&self.session.origin, job_id, task_id, &problem.problem))
     }
 
     fn on_refused(&self, response: &Response, sent: Instant) -> PollOutcome {
@@ -333,31 +302,30 @@ impl Pollers {
     }
 }
 
-/// The seat of a poller, which is free again however the poller ends.
+/// The seat of a poller, which is given back however the poller ends.
 struct PollerSeat {
     pollers: Arc<Pollers>,
-    /// False once the decision that the poller ends has released it.
-    is_held: bool,
-    /// False for one that panics.
-    ends_by_itself: bool,
+    /// False once the schedule has decided that the poller ends.
+    is_counted: bool,
+    /// False while the poller runs, and so if it panics or hangs.
+    has_ended: bool,
 }
 
 impl PollerSeat {
-    /// A seat that was reserved.
     fn new(pollers: Arc<Pollers>) -> Self {
         pollers.session.pollers.send_modify(|pollers| *pollers += 1);
-        Self { pollers, is_held: true, ends_by_itself: false }
+        Self { pollers, is_counted: true, has_ended: false }
     }
 }
 
 impl Drop for PollerSeat {
     fn drop(&mut self) {
         let session = &self.pollers.session;
-        if !self.ends_by_itself {
+        if !self.has_ended {
             tracing::error!(orchestrator = %session.origin.peer.name, "a poller died: another takes its place");
             self.pollers.polling().on_died(Instant::now());
         }
-        if self.is_held {
+        if self.is_counted {
             self.pollers.polling().on_gone();
             self.pollers.gone.notify_one();
         }
@@ -367,6 +335,44 @@ impl Drop for PollerSeat {
 
 fn is_stale(polled: &Result<Polled, Error>, took: Duration) -> bool {
     took < STALE_WITHIN && polled.as_ref().is_err_and(Error::is_stale_connection)
+}
+
+/// The open polls of one orchestrator, by the times at which they must have ended.
+#[derive(Debug, Default)]
+pub(crate) struct OpenPolls(Mutex<Vec<Instant>>);
+
+/// A poll that is open until this is dropped.
+pub(crate) struct OpenPoll<'a> {
+    polls: &'a OpenPolls,
+    due: Instant,
+}
+
+impl OpenPolls {
+    /// Opens a poll that must end within this time.
+    pub(crate) fn begin(&self, limit: Duration) -> OpenPoll<'_> {
+        let due = Instant::now() + limit;
+        lock(&self.0).push(due);
+        OpenPoll { polls: self, due }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.0).len()
+    }
+
+    /// The time by which the most overdue poll is late.
+    pub(crate) fn overdue(&self) -> Option<Duration> {
+        let first = lock(&self.0).iter().min().copied()?;
+        Instant::now().checked_duration_since(first).filter(|late| !late.is_zero())
+    }
+}
+
+impl Drop for OpenPoll<'_> {
+    fn drop(&mut self) {
+        let mut polls = lock(&self.polls.0);
+        if let Some(index) = polls.iter().position(|due| *due == self.due) {
+            polls.swap_remove(index);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,12 +9,12 @@ use crate::capacity::checker::Capacity;
 use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};
 use crate::config::{CapacityReporting, MultiOrchestratorMode};
-use crate::execution::router::Router;
+use crate::execution::Router;
 use crate::execution::tests::{executor, origin};
 use crate::peer::token::TokenKeeper;
-use crate::session::fleet::Orchestrators;
+use crate::session::fleet::Fleet;
 
-/// Every exchange is a mistake of ours.
+/// A transport that panics at every exchange.
 #[derive(Debug, Clone, Default)]
 struct Panics(Arc<AtomicUsize>);
 
@@ -35,27 +35,30 @@ impl Transport for Panics {
     }
 }
 
-/// The pollers of one session, with what they use.
-struct Site {
+/// The pollers of one session, and the parts that they use.
+struct PollerBench {
     session: Arc<Session>,
     offer: Arc<Offer>,
     ends: Ends,
     pollers: TaskTracker,
 }
 
-impl Site {
+impl PollerBench {
     /// Begins to poll through this connector.
     fn new(connector: Arc<dyn Connector>) -> Self {
         let session = session(connector);
         let offer = offer(&session);
-        let polling =
-            PollingSettings { max_pollers: 8, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
-        let settings = PollerSettings { poll_timeout: Duration::from_secs(30), polling };
+        let settings = PollingSettings {
+            poll_timeout: Duration::from_secs(30),
+            max_pollers: 8,
+            error_delay: Duration::ZERO,
+            idle_delay: Duration::ZERO,
+        };
         let (ends, executor) = (Ends::default(), executor(Router::default()));
         let poller = Pollers::new(session.clone(), offer.clone(), executor, ends.clone(), settings);
         let pollers = TaskTracker::new();
         pollers.spawn(poller.supervise());
-        session.orchestrators.registered(0);
+        session.fleet.on_registered(session.origin.orchestrator);
         Self { session, offer, ends, pollers }
     }
 
@@ -68,11 +71,11 @@ impl Site {
     }
 }
 
-/// What a worker without tasks accepts.
+/// The offer of a worker without tasks.
 pub(crate) fn offer(session: &Session) -> Arc<Offer> {
     Arc::new(Offer {
         catalogue: Catalogue::default(),
-        slots: session.orchestrators.slots(),
+        slots: session.fleet.slots.clone(),
         checker: Capacity::new(None, [].into_iter()),
         hot_cache: Arc::default(),
         skill_dependencies: std::collections::BTreeMap::new(),
@@ -82,13 +85,13 @@ pub(crate) fn offer(session: &Session) -> Arc<Offer> {
     })
 }
 
-/// A session with one orchestrator, of which nothing runs.
+/// A session with one orchestrator; nothing runs yet.
 pub(crate) fn session(connector: Arc<dyn Connector>) -> Arc<Session> {
     let slots = Slots::new(1, &[], Turns::new(Precedence::Weight, &[1]));
     let origin = origin(connector.clone());
     let token = Token::new("token").expect("a token");
     Arc::new(Session {
-        orchestrators: Arc::new(Orchestrators::new(
+        fleet: Arc::new(Fleet::new(
             MultiOrchestratorMode::RoundRobin,
             vec![origin.peer.name.to_string()],
             slots,
@@ -96,11 +99,11 @@ pub(crate) fn session(connector: Arc<dyn Connector>) -> Arc<Session> {
         tokens: TokenKeeper::new(origin.peer.log.clone(), connector, token, "token", false),
         origin,
         pollers: watch::Sender::new(0),
-        polls: OpenPolls::default(),
+        open_polls: OpenPolls::default(),
     })
 }
 
-/// A transport that forgets all its limits.
+/// A transport that never answers, and keeps no time limit.
 #[derive(Debug, Clone, Default)]
 struct Hangs(Arc<AtomicUsize>);
 
@@ -126,25 +129,39 @@ async fn a_poller_that_hangs_is_replaced_and_gives_its_slot_back() {
     let logs = testkit::capture::Logs::new();
     let _guard = logs.start();
     let hangs = Hangs::default();
-    let site = Site::new(Arc::new(hangs.clone()));
-    // 30 s that it may be held, 5 s of grace, 35 s for what else may come between.
+    let bench = PollerBench::new(Arc::new(hangs.clone()));
+    // 30 s for the orchestrator to hold it, 5 s of grace, 35 s to connect and repeat it.
     tokio::time::sleep(Duration::from_millis(70_100)).await;
     assert_eq!(logs.count("a poll hangs: not even its time limit has ended it"), 1);
     assert_eq!(logs.count("a poller died: another takes its place"), 1);
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(hangs.0.load(Ordering::SeqCst), 2, "another polls");
-    assert_eq!((site.session.polls.count(), site.session.polls.overdue()), (1, None));
-    site.ends.let_go.cancel();
-    site.end().await;
+    assert_eq!((bench.session.open_polls.count(), bench.session.open_polls.overdue()), (1, None));
+    bench.ends.abandon_polls.cancel();
+    bench.end().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_poller_that_dies_is_replaced_gives_its_slot_back_and_makes_no_hot_loop() {
     let panics = Panics::default();
-    let site = Site::new(Arc::new(panics.clone()));
+    let bench = PollerBench::new(Arc::new(panics.clone()));
     tokio::time::sleep(Duration::from_millis(9500)).await;
     let polls = panics.0.load(Ordering::SeqCst);
     assert_eq!(polls, 10, "one at once, and one each second");
-    assert_eq!(*site.session.pollers.borrow(), 1, "one waits");
-    site.end().await;
+    assert_eq!(*bench.session.pollers.borrow(), 1, "one waits");
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_has_not_ended_in_time_is_overdue_until_it_ends() {
+    let polls = OpenPolls::default();
+    let (short, long) = (polls.begin(Duration::from_secs(10)), polls.begin(Duration::from_secs(100)));
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert_eq!((polls.count(), polls.overdue()), (2, None));
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!(polls.overdue(), Some(Duration::from_secs(5)));
+    drop(short);
+    assert_eq!((polls.count(), polls.overdue()), (1, None));
+    drop(long);
+    assert_eq!((polls.count(), polls.overdue()), (0, None));
 }

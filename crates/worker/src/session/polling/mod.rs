@@ -1,19 +1,19 @@
-//! When to poll, and how many at once. Pure.
+//! The times of polls, and the number of pollers. Pure.
 //!
-//! | what a poll brought | pollers | the next poll |
+//! | outcome of a poll | pollers | the next poll |
 //! |---|---|---|
-//! | a task, at once | one more, up to the limit; without a free slot only where others have more than their share | at once |
-//! | a task, after it was held | as many | at once |
+//! | a task, at once | one more, up to the limit; without a free slot only if others have more than their share | at once |
+//! | a task, held | the same number | at once |
 //! | a task, while others have less than their share | one less | at once |
-//! | a task that was delivered before | one less | as after nothing at once |
-//! | nothing, after it was held | one less, down to one | at once |
-//! | nothing, at once | one less | after `IDLE_POLL_DELAY`, growing while it repeats; longer by the weight of the orchestrator |
+//! | a task that was delivered before | one less | as after an empty answer at once |
+//! | empty, held | one less | at once |
+//! | empty, at once | one less | after `IDLE_POLL_DELAY`, growing while it repeats, and longer for an orchestrator of less weight |
 //! | an error | one less | after `TASK_POLL_ERROR_DELAY`, doubling while it repeats |
 //! | 401, 403 | one less | after 5 to 6.25 s |
 //! | 429 | one less | after `Retry-After`, or 61 to 66 s |
 //!
-//! At once is what came within 100 ms, or within three times the shortest exchange before it, where the way is long;
-//! never what took 1 s. There is always one poller: the last of them does not end.
+//! An answer came at once if it took less than 100 ms, or less than three times the shortest exchange so far (where the
+//! network is slow), but never if it took 1 s; else the orchestrator held the poll. The last poller never ends.
 
 use std::time::Duration;
 
@@ -22,40 +22,44 @@ use rxon::backoff::{Backoff, Jitter};
 use tokio::time::Instant;
 
 use crate::capacity::turns::Share;
-use crate::peer::rate::RateGate;
-use crate::peer::rate::after_refused_credentials;
+use crate::peer::rate::{RateGate, after_refused_credentials};
 
-/// An answer that came within this time was not waited for, however short the way.
-const AT_ONCE: Duration = Duration::from_millis(100);
+/// An answer that took less was not held, however fast the network.
+const MIN_HELD: Duration = Duration::from_millis(100);
 
-/// One that took this long was waited for, however long the way.
-const LONGEST_AT_ONCE: Duration = Duration::from_secs(1);
+/// An answer that took this long was held, however slow the network.
+const MAX_AT_ONCE: Duration = Duration::from_secs(1);
 
-/// An answer that took so many times the shortest was waited for.
+/// An answer that took this many times the shortest exchange was held.
 const TIMES_THE_SHORTEST: u32 = 3;
 
-/// Answers with nothing that come at once lead to a poll at least this seldom in the end.
-const LONGEST_IDLE_DELAY: Duration = Duration::from_millis(250);
+/// The limit of the growing pauses after empty answers, unless `IDLE_POLL_DELAY` is longer.
+const MAX_IDLE_DELAY: Duration = Duration::from_millis(250);
 
-/// After so many pauses none is longer than the one before: twice 10 ms is 0.25 s by then.
-const ALL_ALIKE: u32 = 16;
+/// The number of pauses that are counted: by then they have grown to their limit.
+const MAX_COUNTED_PAUSES: u32 = 16;
 
-/// However light an orchestrator is beside the heaviest, in seconds: a day.
-const LONGEST_PAUSE: f64 = 86_400.0;
+/// The longest pause of an orchestrator of little weight, in seconds: a day.
+const MAX_PAUSE: f64 = 86_400.0;
 
-const LONGEST_ERROR_DELAY: Duration = Duration::from_secs(60);
+const MAX_ERROR_DELAY: Duration = Duration::from_secs(60);
 
-/// A delay of nothing would never grow: doubled, it begins here.
-const SHORTEST_DELAY: Duration = Duration::from_millis(10);
+/// The shortest delay: a delay of zero would not grow by doubling.
+const MIN_DELAY: Duration = Duration::from_millis(10);
 
 /// The pause after a poller panicked.
 const DEATH_DELAY: Duration = Duration::from_secs(1);
 
-/// How polling is configured.
+/// The options of polls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PollingSettings {
+    /// `TASK_POLL_TIMEOUT`.
+    pub(crate) poll_timeout: Duration,
+    /// `WORKER_MAX_POLLERS`.
     pub(crate) max_pollers: usize,
+    /// `TASK_POLL_ERROR_DELAY`.
     pub(crate) error_delay: Duration,
+    /// `IDLE_POLL_DELAY`.
     pub(crate) idle_delay: Duration,
 }
 
@@ -63,13 +67,13 @@ pub(crate) struct PollingSettings {
 #[derive(Debug)]
 pub(crate) struct Polling {
     settings: PollingSettings,
-    /// Pollers that live, and places reserved for those about to begin.
+    /// The number of pollers, including those about to begin.
     pollers: usize,
     failures: Backoff,
     last_failure: Option<Instant>,
-    instant_empties: u32,
+    empties_at_once: u32,
     not_before: Option<Instant>,
-    /// The shortest exchange that tells how long the way is.
+    /// The shortest exchange, as a measure of the network.
     shortest: Option<Duration>,
     gate: RateGate,
     rng: Rng,
@@ -78,41 +82,42 @@ pub(crate) struct Polling {
 /// The outcome of a poll that was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PollOutcome {
-    /// A task, which left so many slots free; `share` is what other orchestrators leave to this one.
-    Task { free_slots: usize, share: Share },
+    /// A task, with the number of slots it left free, and the orchestrator's share of pollers.
+    Task {
+        free_slots: usize,
+        share: Share,
+    },
     /// A task that was delivered before.
     KnownTask,
-    /// Nothing.
     Nothing,
-    /// A refusal of our credentials.
+    /// 401 or 403.
     Unauthorized,
-    /// 429: the rate gate has been told.
+    /// 429: the rate gate knows.
     RateLimited,
-    /// An error, or what nobody understands.
+    /// An error, or an answer that cannot be read.
     Error,
 }
 
-/// What is left to do after a poll.
+/// The decision on a poller after its poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PollDecision {
-    /// Poll on.
+    /// The poller goes on.
     Continue,
-    /// Poll on, and let one more poller begin: its place is reserved.
+    /// The poller goes on, and another one begins, which is counted already.
     Grow,
-    /// This poller ends: its place is free already.
+    /// The poller ends, and is not counted any more.
     End,
 }
 
 impl Polling {
     pub(crate) fn new(settings: PollingSettings, gate: RateGate, rng: Rng) -> Self {
-        let failures =
-            Backoff::new(settings.error_delay.max(SHORTEST_DELAY), LONGEST_ERROR_DELAY, Jitter::AddQuarter);
+        let failures = Backoff::new(settings.error_delay.max(MIN_DELAY), MAX_ERROR_DELAY, Jitter::AddQuarter);
         Self {
             settings,
             pollers: 0,
             failures,
             last_failure: None,
-            instant_empties: 0,
+            empties_at_once: 0,
             not_before: None,
             shortest: None,
             gate,
@@ -120,35 +125,35 @@ impl Polling {
         }
     }
 
-    /// Reserves a place if there is no poller at all. True when it did.
+    /// Counts a first poller if there is none. Returns true if it did: then the poller has to begin.
     pub(crate) fn begin_first(&mut self) -> bool {
         let first = self.pollers == 0;
         self.pollers += usize::from(first);
         first
     }
 
-    /// How many pollers there are, reserved places among them.
+    /// The number of pollers, including those about to begin.
     pub(crate) fn pollers(&self) -> usize {
         self.pollers
     }
 
-    /// A poller is gone, though no answer said that it should.
+    /// Takes in that a poller ended without a decision.
     pub(crate) fn on_gone(&mut self) {
         self.pollers -= 1;
     }
 
-    /// A poller panicked, which is a mistake of ours: should it come again at once, it shall not be a hot loop.
+    /// Takes in that a poller panicked. The pause keeps a panic that repeats at once from becoming a busy loop.
     pub(crate) fn on_died(&mut self, now: Instant) {
         self.pause(now + DEATH_DELAY);
     }
 
-    /// None when a poll may be sent now, else when it may.
+    /// The time from which a poll may be sent; `None` if it may be sent now.
     pub(crate) fn wait_until(&self, now: Instant) -> Option<Instant> {
         let pause = self.not_before.filter(|until| *until > now);
         pause.max(self.gate.closed_until(now))
     }
 
-    /// Whether a poll may be sent now. It is counted then: it has to be sent.
+    /// Returns whether a poll may be sent now. If so it is counted, and has to be sent.
     pub(crate) fn may_send(&mut self, now: Instant) -> bool {
         let may = self.wait_until(now).is_none();
         if may {
@@ -157,7 +162,7 @@ impl Polling {
         may
     }
 
-    /// A poll was answered. `stride` is how many times less often than the heaviest this orchestrator is polled.
+    /// Takes in the answer to a poll. `stride` is the weight of the heaviest orchestrator divided by that of this one.
     pub(crate) fn on_answer(
         &mut self,
         outcome: PollOutcome,
@@ -166,51 +171,44 @@ impl Polling {
         now: Instant,
     ) -> PollDecision {
         if outcome == PollOutcome::RateLimited {
-            // It tells nothing but the silence.
             return self.shrink();
         }
         let took = now.duration_since(sent);
         let at_once = took < at_once_within(self.shortest);
-        // Nothing that came late was held by the orchestrator: that tells nothing of the way.
-        if outcome != PollOutcome::Nothing || took < LONGEST_IDLE_DELAY {
+        // A late empty answer was held by the orchestrator, so it is no measure of the network.
+        if outcome != PollOutcome::Nothing || took < MAX_IDLE_DELAY {
             self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
         }
         match outcome {
-            PollOutcome::Task { free_slots, share } => {
-                self.went_well();
-                self.instant_empties = 0;
-                match share {
-                    Share::Less if at_once && free_slots > 0 => self.grow(),
-                    Share::Lacking if at_once => self.grow(),
-                    Share::More => self.shrink(),
-                    _ => PollDecision::Continue,
-                }
-            }
-            PollOutcome::Nothing if !at_once => {
-                self.went_well();
-                self.instant_empties = 0;
-                self.shrink()
-            }
-            PollOutcome::Nothing | PollOutcome::KnownTask => {
-                self.went_well();
-                self.brought_nothing_at_once(stride, took, now);
-                self.shrink()
-            }
             PollOutcome::Unauthorized => {
                 let delay = after_refused_credentials(&mut self.rng);
                 self.pause(now + delay);
-                self.shrink()
+                return self.shrink();
             }
-            PollOutcome::RateLimited | PollOutcome::Error => self.on_error(sent, now),
+            PollOutcome::RateLimited | PollOutcome::Error => return self.on_error(sent, now),
+            PollOutcome::Task { .. } | PollOutcome::Nothing | PollOutcome::KnownTask => {}
+        }
+        self.failures.reset();
+        self.last_failure = None;
+        if outcome == PollOutcome::KnownTask || outcome == PollOutcome::Nothing && at_once {
+            self.on_empty_at_once(stride, took, now);
+        } else {
+            self.empties_at_once = 0;
+        }
+        match outcome {
+            PollOutcome::Task { free_slots, share: Share::Less } if at_once && free_slots > 0 => self.grow(),
+            PollOutcome::Task { share: Share::Lacking, .. } if at_once => self.grow(),
+            PollOutcome::Task { share, .. } if share != Share::More => PollDecision::Continue,
+            _ => self.shrink(),
         }
     }
 
-    /// Whether a failed poll that was sent at this time was not under way already when the last one failed.
+    /// Whether a failed poll was sent after the last failure, and so is a failure of its own.
     pub(crate) fn is_new_failure(&self, sent: Instant) -> bool {
         self.last_failure.is_none_or(|last| sent >= last)
     }
 
-    /// A poll failed. Several that were under way together count as one failure.
+    /// Takes in a failed poll. Polls that were under way together count as one failure.
     pub(crate) fn on_error(&mut self, sent: Instant, now: Instant) -> PollDecision {
         if self.is_new_failure(sent) {
             self.last_failure = Some(now);
@@ -220,36 +218,31 @@ impl Polling {
         self.shrink()
     }
 
-    /// The orchestrator is back: a pause after failed polls is over, though not the growth of the next.
+    /// Takes in that the orchestrator can be reached again: ends the pause after failed polls, but not the growth of pauses.
     pub(crate) fn on_back(&mut self) {
         if self.last_failure.take().is_some() {
             self.not_before = None;
         }
     }
 
-    fn brought_nothing_at_once(&mut self, stride: f64, took: Duration, now: Instant) {
-        let first = self.settings.idle_delay.max(SHORTEST_DELAY);
-        let longest = LONGEST_IDLE_DELAY.max(self.settings.idle_delay);
-        // While this one is polled once, the heaviest is polled so many times, each after a pause of its own.
-        let before = f64::from(self.instant_empties) * stride;
+    fn on_empty_at_once(&mut self, stride: f64, took: Duration, now: Instant) {
+        let first = self.settings.idle_delay.max(MIN_DELAY);
+        let longest = MAX_IDLE_DELAY.max(self.settings.idle_delay);
+        // Between two polls of this orchestrator the heaviest is polled `stride` times, each time after its own pause.
+        let before = f64::from(self.empties_at_once) * stride;
         let pauses = pauses_until(before + stride, first, longest) - pauses_until(before, first, longest);
         let own = pauses + took.as_secs_f64() * (stride - 1.0);
-        self.instant_empties = (self.instant_empties + 1).min(ALL_ALIKE);
-        self.pause(now + Duration::from_secs_f64(own.clamp(0.0, LONGEST_PAUSE)));
+        self.empties_at_once = (self.empties_at_once + 1).min(MAX_COUNTED_PAUSES);
+        self.pause(now + Duration::from_secs_f64(own.clamp(0.0, MAX_PAUSE)));
     }
 
-    /// Never cuts short a pause that another poller was told.
+    /// Pauses all pollers until a time; a longer pause stays as it is.
     fn pause(&mut self, until: Instant) {
         self.not_before = self.not_before.max(Some(until));
     }
 
-    fn went_well(&mut self) {
-        self.failures.reset();
-        self.last_failure = None;
-    }
-
-    // Who decides also counts, under one lock: two that decide together must not both take the last place, nor both
-    // leave.
+    // Pollers are counted where the decision is made, under one lock: two that decide at the same time must not both
+    // start the last poller allowed, nor both end.
 
     fn grow(&mut self) -> PollDecision {
         if self.pollers >= self.settings.max_pollers {
@@ -268,12 +261,12 @@ impl Polling {
     }
 }
 
-/// How many seconds the first `count` pauses take together: each is twice the one before, up to the longest.
+/// The sum of the first `count` pauses, in seconds: each is twice the one before, up to the longest.
 fn pauses_until(count: f64, first: Duration, longest: Duration) -> f64 {
     let (mut pause, longest) = (first.as_secs_f64(), longest.as_secs_f64());
     let (mut left, mut sum) = (count, 0.0);
     while left > 0.0 {
-        // All that follow are alike.
+        // All pauses from here on are the longest.
         let now = if pause >= longest { left } else { left.min(1.0) };
         sum += pause.min(longest) * now;
         left -= now;
@@ -282,9 +275,9 @@ fn pauses_until(count: f64, first: Duration, longest: Duration) -> f64 {
     sum
 }
 
-/// An answer that took less than this came at once, when the shortest exchange so far took this long.
+/// The time below which an answer came at once, given the shortest exchange so far.
 fn at_once_within(shortest: Option<Duration>) -> Duration {
-    shortest.map_or(AT_ONCE, |way| way.saturating_mul(TIMES_THE_SHORTEST).clamp(AT_ONCE, LONGEST_AT_ONCE))
+    shortest.map_or(MIN_HELD, |way| way.saturating_mul(TIMES_THE_SHORTEST).clamp(MIN_HELD, MAX_AT_ONCE))
 }
 
 #[cfg(test)]

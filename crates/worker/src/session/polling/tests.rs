@@ -3,14 +3,18 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn polling() -> Polling {
-    let settings =
-        PollingSettings { max_pollers: 3, error_delay: 5 * SECOND, idle_delay: Duration::from_millis(10) };
+    let settings = PollingSettings {
+        poll_timeout: 30 * SECOND,
+        max_pollers: 3,
+        error_delay: 5 * SECOND,
+        idle_delay: Duration::from_millis(10),
+    };
     let mut polling = Polling::new(settings, RateGate::default(), Rng::with_seed(1));
     assert!(polling.begin_first());
     polling
 }
 
-/// 429, of which the peer tells the gate.
+/// A 429, which the peer passes on to the gate.
 fn refuse(polling: &mut Polling, now: Instant) {
     polling.gate.on_refused(now, None);
     polling.on_answer(PollOutcome::RateLimited, 1.0, now, now);
@@ -161,8 +165,12 @@ fn nothing_at_once_is_asked_for_less_and_less_often() {
 
 #[test]
 fn delays_of_nothing_grow_too() {
-    let settings =
-        PollingSettings { max_pollers: 1, error_delay: Duration::ZERO, idle_delay: Duration::ZERO };
+    let settings = PollingSettings {
+        poll_timeout: 30 * SECOND,
+        max_pollers: 1,
+        error_delay: Duration::ZERO,
+        idle_delay: Duration::ZERO,
+    };
     let (mut polling, mut now) =
         (Polling::new(settings, RateGate::default(), Rng::with_seed(1)), Instant::now());
     for _ in 0..8 {
@@ -170,7 +178,7 @@ fn delays_of_nothing_grow_too() {
         now = polling.wait_until(now).expect("a pause");
     }
     polling.on_answer(PollOutcome::Nothing, 1.0, now, now);
-    assert_eq!(polling.wait_until(now), Some(now + LONGEST_IDLE_DELAY));
+    assert_eq!(polling.wait_until(now), Some(now + MAX_IDLE_DELAY));
     now += SECOND;
     for _ in 0..8 {
         polling.on_error(now, now);
@@ -224,21 +232,21 @@ fn others_get_their_share_of_pollers() {
     assert_eq!(polling.on_answer(shared(Share::More), 1.0, now, now), PollDecision::Continue, "one stays");
 }
 
-/// What each of several orchestrators, which all have nothing and say so at once, is polled in a time.
+/// The number of polls of several orchestrators that all answer at once that they have no task.
 #[test]
 fn empty_polls_follow_the_weights_from_the_first_on() {
     let strides = [1.0, 2.0, 10.0];
     let way = Duration::from_millis(3);
     let began = Instant::now();
     let mut due: Vec<(Instant, usize, Polling)> =
-        strides.iter().enumerate().map(|(who, _)| (began, who, polling())).collect();
+        strides.iter().enumerate().map(|(index, _)| (began, index, polling())).collect();
     let mut counts = [0usize; 3];
     for total in 1..=1600 {
-        due.sort_by_key(|(at, who, _)| (*at, *who));
-        let (at, who, polling) = &mut due[0];
-        counts[*who] += 1;
+        due.sort_by_key(|(at, index, _)| (*at, *index));
+        let (at, index, polling) = &mut due[0];
+        counts[*index] += 1;
         let answered = *at + way;
-        polling.on_answer(PollOutcome::Nothing, strides[*who], *at, answered);
+        polling.on_answer(PollOutcome::Nothing, strides[*index], *at, answered);
         *at = polling.wait_until(answered).expect("a pause");
         let fair = [100.0, 50.0, 10.0].map(|weight| f64::from(total) * weight / 160.0);
         for (count, fair) in counts.iter().zip(fair) {
@@ -259,7 +267,7 @@ fn one_that_is_back_is_polled_at_once_and_failures_go_on_growing() {
     assert_eq!(polling.wait_until(now), None);
     polling.on_error(now, now);
     assert!(polling.wait_until(now).expect("a pause") >= now + 60 * SECOND);
-    // What is no failure is waited for.
+    // A pause that is not due to a failure stays.
     polling.on_back();
     polling.on_answer(PollOutcome::Unauthorized, 1.0, now, now);
     polling.on_back();

@@ -1,23 +1,23 @@
-//! Where a conversation with an orchestrator stands, and what is to be done next. Pure.
+//! The state of a conversation with an orchestrator, and its next step. Pure.
 //!
-//! | standing | event | next |
+//! | state | event | next |
 //! |---|---|---|
 //! | stranger | registration accepted | known: a heartbeat at once |
-//! | stranger | registration failed | stranger: registered with again after a growing delay |
-//! | stranger | the worker stops | over: nothing is dispatched to a stranger, open polls are let go |
-//! | known | its time has come, or something changed | a heartbeat, unless a 429 asked for silence |
-//! | known | forgotten | stranger: registered with again at once; after a delay when not even one heartbeat since the last registration was acknowledged |
-//! | known | the worker stops | goodbye is said, then heartbeats as before; being forgotten is ignored |
-//! | known | goodbye acknowledged | open polls are let go 1 s later, unless they are to be awaited |
-//! | known | goodbye reached nobody | open polls are let go at once |
+//! | stranger | registration failed | stranger: another registration after a growing delay |
+//! | stranger | the worker stops | ended: a stranger is dispatched nothing, open polls are abandoned |
+//! | known | a heartbeat is due, or something changed | a heartbeat, unless a 429 asked for silence |
+//! | known | forgotten | stranger: another registration at once; after a growing delay if no heartbeat was acknowledged since the last registration |
+//! | known | the worker stops | the goodbye, then heartbeats as before; being forgotten is ignored |
+//! | known | goodbye acknowledged | open polls are abandoned 1 s later, unless they are to be awaited |
+//! | known | goodbye could not connect | open polls are abandoned at once |
 //!
-//! All this is so while the orchestrator is active. Where several stand in for each other ([`Role`]):
+//! This holds while the orchestrator is active. With failover its [`Role`] can change:
 //!
-//! | role | a stranger | one that knows us |
+//! | new role | a stranger | an orchestrator that knows the worker |
 //! |---|---|---|
-//! | becomes active | is registered with at once | likewise: it may have lost us meanwhile |
-//! | becomes standby | is left alone | is told that nothing is accepted, despite a silence, and gets heartbeats until its last task is settled; being forgotten ends it |
-//! | becomes probed | is registered with every 10 s; after growing delays when all are down | both |
+//! | active | a registration at once | a registration at once: it may have forgotten the worker meanwhile |
+//! | standby | nothing is sent | it is told at once, despite a silence, that nothing is accepted; heartbeats go on until its last task is settled or it forgets the worker |
+//! | probed | a registration every 10 s, or after growing delays when all are down | both |
 
 use std::time::Duration;
 
@@ -29,45 +29,44 @@ use tokio::time::Instant;
 use crate::peer::rate::RateGate;
 use crate::session::fleet::{Pace, Role};
 
-/// Once an orchestrator knows that the worker is busy it dispatches nothing more; what it dispatched before has
-/// arrived by then.
-const LET_GO_DELAY: Duration = Duration::from_secs(1);
+/// The delay between the acknowledged goodbye and the end of open polls: tasks that the orchestrator dispatched before the
+/// goodbye have arrived by then.
+const ABANDON_DELAY: Duration = Duration::from_secs(1);
 
-/// How often an orchestrator is registered with that another stands in for.
+/// The time between two registrations with an orchestrator that another one stands in for.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// As good as for ever.
+/// A wait without an end of its own.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// What came of a heartbeat.
+/// The outcome of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beat {
     Acknowledged,
     /// The orchestrator does not know the worker.
     Forgotten,
-    /// It answered something else, or hung up.
+    /// Any other answer, or a connection that ended without one.
     Refused,
-    /// 429: the rate gate has been told.
+    /// 429: the rate gate knows.
     TooMany,
-    /// Nobody answered.
+    /// No connection, or no answer in time.
     Unreachable,
 }
 
-/// What is to be done next.
+/// The next step of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Register,
-    /// Send a heartbeat; `probe` asks first whether the worker is known.
+    /// Send a heartbeat; with `probe`, first ask whether the worker is known.
     Beat {
         probe: bool,
     },
     SayGoodbye,
-    /// Abandon the polls that are open.
-    LetGo,
+    AbandonPolls,
     Wait {
         until: Instant,
     },
-    /// There is nobody left to talk to.
+    /// Nothing is left to send.
     End,
 }
 
@@ -84,20 +83,22 @@ enum Relation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
     No,
-    /// The worker stops, and the orchestrator is not told yet.
+    /// The worker stops, and the orchestrator does not know it yet.
     Asked,
+    /// The goodbye is over.
     Said {
-        let_go_at: Option<Instant>,
+        abandon_polls_at: Option<Instant>,
     },
 }
 
-/// What it has not been told yet.
+/// News that the orchestrator has not been sent yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-enum Untold {
+enum News {
     #[default]
     None,
     Change,
-    /// That it is left, whatever silence it asked for: what it dispatched from now on nobody would ask for.
+    /// It is not active any more. Sent despite a silence, since tasks that it dispatched from now on would not be asked
+    /// for.
     Left,
 }
 
@@ -109,32 +110,34 @@ pub(super) struct Conversation {
     relation: Relation,
     stop: Stop,
     registration: Backoff,
-    /// When the next registration may be sent, and when the last was.
+    /// The time of the next registration.
     attempt_at: Instant,
+    /// The time of the last registration.
     attempted: Option<Instant>,
-    /// A registration was refused with a time to wait, whatever part is played meanwhile.
+    /// The end of the wait that a refused registration asked for. It holds in every role.
     refused_until: Option<Instant>,
-    /// It became active again before it was settled: it is registered with anew, and knows us until then.
+    /// The orchestrator became active again before its last task was settled: it is registered with anew, and counts as
+    /// known until then.
     renews: bool,
-    /// When the next heartbeat is due.
+    /// The time of the next regular heartbeat.
     tick: Instant,
-    untold: Untold,
-    /// Ask first whether the worker is known: a connection failed.
+    news: News,
+    /// A connection failed: the next heartbeat asks first whether the worker is known.
     doubt: bool,
-    /// The last heartbeat found nobody.
+    /// The last heartbeat could not connect.
     unreachable: bool,
-    /// Since the last registration.
+    /// The number of heartbeats since the last registration.
     heartbeats: u64,
+    /// The rate gate of heartbeats.
     gate: RateGate,
     rng: Rng,
 }
 
 impl Conversation {
-    /// A conversation that begins now. `longest` is the longest delay between two registrations, `gate` that of
-    /// heartbeats.
+    /// A conversation that begins now, with at most `max_delay` between two registrations.
     pub(super) fn new(
         interval: Duration,
-        longest: Duration,
+        max_delay: Duration,
         role: Role,
         gate: RateGate,
         now: Instant,
@@ -145,13 +148,13 @@ impl Conversation {
             role,
             relation: Relation::Stranger,
             stop: Stop::No,
-            registration: Backoff::new(Duration::from_secs(1), longest, Jitter::Full),
+            registration: Backoff::new(Duration::from_secs(1), max_delay, Jitter::Full),
             attempt_at: now,
             attempted: None,
             refused_until: None,
             renews: false,
             tick: now,
-            untold: Untold::None,
+            news: News::None,
             doubt: false,
             unreachable: false,
             heartbeats: 0,
@@ -160,18 +163,18 @@ impl Conversation {
         }
     }
 
-    /// What is to be done next.
+    /// Decides the next step.
     pub(super) fn next(&mut self, now: Instant) -> Step {
         match (self.relation, self.stop) {
             (Relation::Stranger, Stop::Asked) => {
-                self.stop = Stop::Said { let_go_at: None };
-                return Step::LetGo;
+                self.stop = Stop::Said { abandon_polls_at: None };
+                return Step::AbandonPolls;
             }
             (Relation::Stranger, Stop::Said { .. }) => return Step::End,
             (Relation::Known { .. }, Stop::Asked) => return Step::SayGoodbye,
-            (Relation::Known { .. }, Stop::Said { let_go_at: Some(at) }) if at <= now => {
-                self.stop = Stop::Said { let_go_at: None };
-                return Step::LetGo;
+            (Relation::Known { .. }, Stop::Said { abandon_polls_at: Some(at) }) if at <= now => {
+                self.stop = Stop::Said { abandon_polls_at: None };
+                return Step::AbandonPolls;
             }
             (_, Stop::No | Stop::Said { .. }) => {}
         }
@@ -196,74 +199,67 @@ impl Conversation {
     }
 
     fn beat_or_wait(&mut self, generation: Generation, attempt_at: Option<Instant>, now: Instant) -> Step {
-        let untold = std::mem::take(&mut self.untold);
-        let mut due = untold != Untold::None;
+        let news = std::mem::take(&mut self.news);
+        let mut due = news != News::None;
         // A slow answer makes no burst of late heartbeats.
         while self.tick <= now {
             self.tick += self.interval;
             due = true;
         }
-        // Where nobody is there the probes find out; heartbeats would only hold them up.
-        let in_vain = self.unreachable && matches!(self.role, Role::Probed(_)) && self.stop == Stop::No;
-        if in_vain {
-            return self.wait(attempt_at);
-        }
-        if due && (untold == Untold::Left || self.gate.closed_until(now).is_none()) {
+        // An orchestrator that cannot be reached is left to the probes: heartbeats would only hold them up.
+        let is_probed = self.unreachable && matches!(self.role, Role::Probed(_)) && self.stop == Stop::No;
+        let may_beat = news == News::Left || self.gate.closed_until(now).is_none();
+        if due && may_beat && !is_probed {
             self.heartbeats += 1;
             let doubt = std::mem::take(&mut self.doubt);
             return Step::Beat {
                 probe: generation.needs_probes() && (doubt || self.heartbeats.is_multiple_of(2)),
             };
         }
-        self.wait(attempt_at)
-    }
-
-    fn wait(&self, attempt_at: Option<Instant>) -> Step {
-        let earliest = [attempt_at, self.let_go_at()].into_iter().flatten().min();
+        let earliest = [attempt_at, self.abandon_polls_at()].into_iter().flatten().min();
         Step::Wait { until: earliest.map_or(self.tick, |at| at.min(self.tick)) }
     }
 
-    /// When open polls are to be let go, if that is known.
-    pub(super) fn let_go_at(&self) -> Option<Instant> {
+    /// The time at which open polls are abandoned, once it is known.
+    pub(super) fn abandon_polls_at(&self) -> Option<Instant> {
         match self.stop {
-            Stop::Said { let_go_at } => let_go_at,
+            Stop::Said { abandon_polls_at } => abandon_polls_at,
             _ => None,
         }
     }
 
-    /// Whether there are heartbeats to be sent, so that changes matter.
+    /// Whether heartbeats are sent, so that changes matter.
     pub(super) fn is_known(&self) -> bool {
         matches!(self.relation, Relation::Known { .. })
     }
 
-    /// Whether it was left for another, and has tasks of ours yet.
+    /// Whether another one became active while this one still has tasks of ours.
     pub(super) fn is_left(&self) -> bool {
         self.is_known() && self.role != Role::Active && self.stop == Stop::No
     }
 
-    /// Whether it has been told that the worker stops.
+    /// Whether the worker stops.
     pub(super) fn is_stopping(&self) -> bool {
         self.stop != Stop::No
     }
 
-    /// Something worth a heartbeat happened.
+    /// Takes in a change that is worth a heartbeat.
     pub(super) fn on_change(&mut self) {
-        self.untold = self.untold.max(Untold::Change);
+        self.news = self.news.max(News::Change);
     }
 
-    /// A connection failed: the orchestrator may have restarted.
+    /// Takes in that a connection failed: the orchestrator may have restarted.
     pub(super) fn on_doubt(&mut self) {
         self.doubt = true;
     }
 
-    /// It plays another part now.
+    /// Takes in the role, if it is a new one.
     pub(super) fn on_role(&mut self, role: Role, now: Instant) {
-        // Once the worker stops there is only the goodbye to be said.
+        // Once the worker stops, only the goodbye is left to send.
         if std::mem::replace(&mut self.role, role) == role || self.stop != Stop::No {
             return;
         }
-        // One that is left is told at once.
-        self.is_told_unless_active();
+        self.set_news_of_role();
         self.renews = role == Role::Active;
         let at_once = self.refused_until.map_or(now, |until| until.max(now));
         match role {
@@ -273,7 +269,7 @@ impl Conversation {
             }
             Role::Standby => {}
             Role::Probed(Pace::Seldom) => self.attempt_at = at_once.max(now + PROBE_INTERVAL),
-            // Unless it was just tried in vain.
+            // Unless a registration has just failed.
             Role::Probed(Pace::Backoff) => {
                 if self.attempted.is_none_or(|at| now.duration_since(at) >= Duration::from_secs(1)) {
                     self.attempt_at = at_once;
@@ -283,18 +279,19 @@ impl Conversation {
         }
     }
 
-    fn is_told_unless_active(&mut self) {
-        self.untold = if self.is_known() && self.role != Role::Active { Untold::Left } else { Untold::None };
+    /// An orchestrator that knows the worker and is not active is told so at once.
+    fn set_news_of_role(&mut self) {
+        self.news = if self.is_known() && self.role != Role::Active { News::Left } else { News::None };
     }
 
-    /// Nothing is left that came from it: if it was left, it is let alone from now on.
+    /// Takes in that no poll, task or result of this orchestrator is left. Unless it is active, nothing more is sent to it.
     pub(super) fn on_settled(&mut self) {
         if self.is_left() {
             self.relation = Relation::Stranger;
         }
     }
 
-    /// The orchestrator accepted the registration, which may have made it active.
+    /// Takes in an accepted registration, which may have made the orchestrator active.
     pub(super) fn on_registered(&mut self, generation: Generation, role: Role, now: Instant) {
         self.relation = Relation::Known { generation, acknowledged: false };
         self.role = role;
@@ -303,16 +300,16 @@ impl Conversation {
         self.doubt = false;
         self.renews = false;
         self.unreachable = false;
-        self.is_told_unless_active();
+        self.set_news_of_role();
         self.refused_until = None;
         self.attempt_at = now + PROBE_INTERVAL;
     }
 
-    /// It did not; perhaps the reason names the delay.
+    /// Takes in a failed registration, and the delay before the next if the reason determines it.
     pub(super) fn on_not_registered(&mut self, delay: Option<Duration>, now: Instant) {
         self.refused_until = delay.map(|delay| now + delay);
         self.attempt_at = match (self.role, delay) {
-            // Counted from when it was sent: one that hangs takes all of that time.
+            // Counted from the start of the attempt: one that hangs takes all of that time.
             (Role::Probed(Pace::Seldom), delay) => {
                 (self.attempted.unwrap_or(now) + PROBE_INTERVAL).max(now + delay.unwrap_or_default())
             }
@@ -321,20 +318,20 @@ impl Conversation {
         };
     }
 
-    /// The worker stops.
+    /// Takes in that the worker stops.
     pub(super) fn on_stop(&mut self) {
         if self.stop == Stop::No {
             self.stop = Stop::Asked;
         }
     }
 
-    /// A heartbeat is about to be sent, which says whether the worker is idle.
+    /// Takes in that a heartbeat is about to be sent, and whether it reports the worker as idle.
     pub(super) fn on_sent(&mut self, now: Instant, idle: bool) {
-        // Silence hides what the worker can take: it begins at a moment when `idle` was reported last.
+        // During a silence the orchestrator goes by the last report, so a silence begins after `idle` was reported.
         self.gate.on_sent(now, idle);
     }
 
-    /// What came of it.
+    /// Takes in the outcome of a heartbeat.
     pub(super) fn on_beat(&mut self, beat: Beat, now: Instant) {
         self.unreachable = beat == Beat::Unreachable;
         match beat {
@@ -351,11 +348,11 @@ impl Conversation {
         }
     }
 
-    /// The orchestrator does not know the worker any more. Ignored once the worker stops.
+    /// Takes in that the orchestrator does not know the worker any more. Ignored once the worker stops.
     pub(super) fn on_forgotten(&mut self, now: Instant) {
         let Relation::Known { acknowledged, .. } = self.relation else { return };
         if self.stop == Stop::No {
-            // One that forgets as fast as it is registered with would make a loop of it.
+            // An orchestrator that forgets each registration at once must not cause a busy loop.
             let delay = if acknowledged { Duration::ZERO } else { self.registration.next(&mut self.rng) };
             self.relation = Relation::Stranger;
             if self.role == Role::Active {
@@ -364,17 +361,17 @@ impl Conversation {
         }
     }
 
-    /// The orchestrator was told that the worker takes nothing more, or could not be.
+    /// Takes in the outcome of the goodbye.
     pub(super) fn on_goodbye(&mut self, beat: Beat, await_polls: bool, now: Instant) {
-        let let_go_at = match beat {
-            // Who cannot be reached cannot dispatch, and holds nothing up.
+        let abandon_polls_at = match beat {
+            // It can dispatch nothing.
             Beat::Unreachable => Some(now),
             _ if await_polls => None,
-            // A stranger to it is dispatched nothing.
-            Beat::Acknowledged | Beat::Forgotten => Some(now + LET_GO_DELAY),
+            // An orchestrator that has forgotten the worker dispatches nothing to it.
+            Beat::Acknowledged | Beat::Forgotten => Some(now + ABANDON_DELAY),
             Beat::Refused | Beat::TooMany => None,
         };
-        self.stop = Stop::Said { let_go_at };
+        self.stop = Stop::Said { abandon_polls_at };
     }
 }
 

@@ -60,7 +60,7 @@ fn the_newer_generation_is_asked_first_every_second_time_and_when_in_doubt() {
 }
 
 #[test]
-fn who_was_forgotten_registers_at_once() {
+fn a_worker_that_was_forgotten_registers_at_once() {
     let (mut state, now) = acknowledged(Generation::Older);
     state.on_beat(Beat::Forgotten, now);
     assert_eq!(state.next(now), Step::Register);
@@ -97,12 +97,12 @@ fn goodbye_comes_first_and_being_forgotten_no_longer_matters() {
     state.on_beat(Beat::Forgotten, now);
     assert_eq!(state.next(now), Step::Beat { probe: false });
     assert_eq!(state.next(now), Step::Wait { until: now + SECOND });
-    assert_eq!(state.next(now + SECOND), Step::LetGo);
+    assert_eq!(state.next(now + SECOND), Step::AbandonPolls);
     assert_eq!(state.next(now + SECOND), Step::Wait { until: now + 15 * SECOND }, "heartbeats go on");
 }
 
 #[test]
-fn polls_are_let_go_as_the_goodbye_was_taken() {
+fn open_polls_are_abandoned_by_the_outcome_of_the_goodbye() {
     for (beat, await_polls, expected) in [
         (Beat::Acknowledged, false, Some(SECOND)),
         (Beat::Acknowledged, true, None),
@@ -115,16 +115,16 @@ fn polls_are_let_go_as_the_goodbye_was_taken() {
         let (mut state, now) = acknowledged(Generation::Newer);
         state.on_stop();
         state.on_goodbye(beat, await_polls, now);
-        assert_eq!(state.let_go_at(), expected.map(|delay| now + delay), "{beat:?} {await_polls}");
+        assert_eq!(state.abandon_polls_at(), expected.map(|delay| now + delay), "{beat:?} {await_polls}");
     }
 }
 
 #[test]
-fn a_stranger_has_nobody_to_say_goodbye_to() {
+fn a_stranger_is_not_sent_a_goodbye() {
     let (mut state, now) = acknowledged(Generation::Newer);
     state.on_beat(Beat::Forgotten, now);
     state.on_stop();
-    assert_eq!(state.next(now), Step::LetGo);
+    assert_eq!(state.next(now), Step::AbandonPolls);
     assert_eq!(state.next(now), Step::End);
 }
 
@@ -171,7 +171,7 @@ fn one_that_is_down_is_probed_every_ten_seconds_and_told_that_nothing_is_accepte
 }
 
 #[test]
-fn one_that_is_left_is_told_whatever_silence_it_asked_for() {
+fn one_that_is_left_is_told_despite_a_silence() {
     let (mut state, now) = acknowledged(Generation::Older);
     state.gate.on_refused(now, None);
     state.on_beat(Beat::TooMany, now);
@@ -205,7 +205,7 @@ fn one_that_is_active_again_before_it_was_settled_still_hears_of_us() {
 }
 
 #[test]
-fn registrations_keep_a_silence_whatever_part_is_played_meanwhile() {
+fn registrations_keep_a_silence_whatever_the_role() {
     let now = Instant::now();
     for role in [Role::Active, Role::Probed(Pace::Backoff)] {
         let mut state = conversation(Role::Active, now);

@@ -30,8 +30,8 @@ fn delivery_of_one(sharers: usize, connector: Arc<dyn Connector>) -> Arc<Deliver
         resend_ambiguous: true,
         sharers,
     };
-    let (changes, counts) = (Arc::new(HeartbeatTrigger::new(1)), DeliveryCounts::default());
-    Delivery::new(peer, worker, settings, changes, None, &counts, TaskTracker::new())
+    let (heartbeat_trigger, counts) = (Arc::new(HeartbeatTrigger::new(1)), DeliveryCounts::default());
+    Delivery::new(peer, worker, settings, heartbeat_trigger, None, &counts, TaskTracker::new())
 }
 
 fn task(number: usize) -> TaskId {
