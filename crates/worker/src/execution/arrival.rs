@@ -14,7 +14,6 @@ use crate::capacity::slots::Slot;
 use crate::delivery::OutboxEntry;
 use crate::execution::counts::NotRun;
 use crate::execution::origin::Origin;
-use crate::files::TaskFiles;
 use crate::task::outcome::{Outcome, TaskError};
 
 impl Executor {
@@ -48,7 +47,7 @@ impl Executor {
             origin: origin.clone(),
             cancel,
             began: OnceLock::new(),
-            files: TaskFiles::new(&self.files, &task.task_id),
+            files: self.files.of_task(&task.task_id),
         };
         self.tasks.spawn(execution.run(task, slot).instrument(span));
         true

@@ -1,6 +1,5 @@
 //! A task's directory in async code, and its removal.
 
-use std::fmt;
 use std::sync::Arc;
 
 use rxon::TaskId;
@@ -14,9 +13,10 @@ use crate::threads::log_context::with_log_context;
 
 /// A task's directory. Work on it runs on the runtime's threads for blocking work. The directory is removed on drop, if
 /// it still exists.
+#[derive(Debug)]
 pub(super) struct TaskDirectory {
-    workspace: Arc<Workspace>,
-    runtime: Handle,
+    pub(super) workspace: Arc<Workspace>,
+    pub(super) runtime: Handle,
     /// Clean-up that outlives tasks.
     clean_up: TaskTracker,
 }
@@ -34,14 +34,6 @@ impl TaskDirectory {
     /// The runtime runs the work on the directory.
     pub(super) fn new(root: Arc<Root>, task_id: TaskId, runtime: Handle, clean_up: TaskTracker) -> Self {
         Self { workspace: Arc::new(Workspace::new(root, task_id)), runtime, clean_up }
-    }
-
-    pub(super) fn workspace(&self) -> &Workspace {
-        &self.workspace
-    }
-
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.runtime
     }
 
     /// Runs blocking work on a thread.
@@ -75,13 +67,6 @@ impl TaskDirectory {
     /// Returns a guard of the directory; None if it was not made.
     pub(super) fn guard(self: &Arc<Self>) -> Option<DirectoryGuard> {
         self.workspace.existing().map(|_| DirectoryGuard(Arc::new(RemoveOnDrop(self.clone()))))
-    }
-}
-
-impl fmt::Debug for TaskDirectory {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.workspace.existing().map(|made| &made.path);
-        formatter.debug_struct("TaskDirectory").field("path", &path).finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,6 @@
 //! somebody looks. Labels come from the configuration and from the worker's own code, so that nobody outside can make
 //! more of them.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -12,8 +11,6 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-
-use crate::files::Traffic;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -24,7 +21,6 @@ pub(crate) struct Metrics {
     per_orchestrator: [(&'static str, Family<Labels, Gauge>); 5],
     of_worker: [(&'static str, Gauge); 6],
     blocked: Gauge<f64, AtomicU64>,
-    traffic: Arc<Traffic>,
 }
 
 /// What is read of the worker when somebody looks.
@@ -87,19 +83,12 @@ impl Default for Metrics {
             "How long the data path has stood still",
             blocked.clone(),
         );
-        let traffic = Arc::<Traffic>::default();
-        traffic.register(&mut registry);
         build_info.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
-        Self { registry, per_orchestrator, of_worker, blocked, traffic }
+        Self { registry, per_orchestrator, of_worker, blocked }
     }
 }
 
 impl Metrics {
-    /// What is counted of transfers.
-    pub(crate) fn traffic(&self) -> Arc<Traffic> {
-        self.traffic.clone()
-    }
-
     /// The registry, for the rooms that own counters.
     pub(crate) fn registry(&mut self) -> &mut Registry {
         &mut self.registry
@@ -141,6 +130,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rxon::WorkerId;
     use rxon::signing::Seal;
     use rxon::transport::memory;

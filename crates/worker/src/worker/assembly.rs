@@ -30,7 +30,7 @@ use crate::execution::counts::Counts;
 use crate::execution::origin::Origin;
 use crate::execution::running::Running;
 use crate::execution::{ExecutionSettings, Executor, Trust};
-use crate::files::{CacheSettings, Files, FilesSettings, InvalidStorage, Storage, StorageSettings};
+use crate::files::{Cache, Files, Storage, StorageSettings};
 use crate::health::Health;
 use crate::health::metrics::Metrics;
 use crate::health::pulse::Pulse;
@@ -106,7 +106,8 @@ impl Assembly {
             tracing::warn!("{warning}");
         }
         let mut metrics = Metrics::default();
-        let files = Arc::new(Files::new(files_settings(&config), storage, metrics.traffic()));
+        let (folder, id, cache) = (&config.task_files_dir, config.worker_id.as_ref(), cache(&config));
+        let files = Arc::new(Files::new(folder, id, cache, storage, metrics.registry()));
         let mode = config.multi_orchestrator_mode;
         let slots = Slots::new(plan.limit(), &plan.group_limits, turns(mode, &entries));
         let changes = Arc::new(HeartbeatTrigger::new(entries.len()));
@@ -225,16 +226,9 @@ fn advertised(config: &WorkerConfig) -> Advertised {
     }
 }
 
-fn files_settings(config: &WorkerConfig) -> FilesSettings {
-    let cache = config.worker_blob_cache_dir.clone();
-    FilesSettings {
-        directory: config.task_files_dir.clone(),
-        worker_id: config.worker_id.clone(),
-        cache: cache.map(|directory| CacheSettings {
-            directory,
-            limit: (config.worker_blob_cache_size as u64) << 20,
-        }),
-    }
+fn cache(config: &WorkerConfig) -> Option<Cache> {
+    let directory = config.worker_blob_cache_dir.clone()?;
+    Some(Cache { directory, limit: (config.worker_blob_cache_size as u64) << 20 })
 }
 
 /// Returns the storage at `S3_ENDPOINT_URL`; None if it is not set.
@@ -250,11 +244,7 @@ fn storage(config: &WorkerConfig) -> Result<Option<Storage>, ConfigError> {
         tls_ca_path: config.tls_ca_path.clone(),
         proxies: config.proxies(),
     };
-    let problem = |invalid| match invalid {
-        InvalidStorage::Option(problem) => problem,
-        InvalidStorage::Certificates(error) => config.tls_problem(&error),
-    };
-    Storage::new(settings).map(Some).map_err(|invalid| ConfigError::new(vec![problem(invalid)]))
+    Storage::new(settings).map(Some).map_err(|problem| ConfigError::new(vec![problem]))
 }
 
 /// Equal for workers that use the same storage; the newer orchestrator warns when they differ (1.0b17).

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -19,9 +18,8 @@ use crate::files::error::{FileError, FileErrorKind};
 use crate::files::storage::Location;
 use crate::files::storage::failure::storage_error;
 use crate::files::transfer::buffers::PIECE;
-use crate::files::transfer::cache::CacheKey;
-use crate::files::transfer::resources::MAX_TRANSFERS;
-use crate::files::transfer::turns::Turn;
+use crate::files::transfer::turns::{Holding, Turn};
+use crate::files::transfer::{CacheKey, MAX_TRANSFERS};
 use crate::files::workspace::{Workspace, name};
 
 /// The least number of bytes written at once. Smaller objects are fetched into one piece of memory.
@@ -50,7 +48,7 @@ impl Object {
 impl Mover {
     /// Fetches an object, or all objects with a prefix, and returns the number of bytes.
     pub(super) async fn fetch(
-        self: &Arc<Self>,
+        &self,
         at: &Location,
         below: &Path,
         expected: &[FileMetadata],
@@ -72,13 +70,13 @@ impl Mover {
     }
 
     async fn fetch_object(
-        self: &Arc<Self>,
+        &self,
         at: &Location,
         below: &Path,
         expected: &[FileMetadata],
     ) -> Result<u64, FileError> {
         // One turn for both requests, with memory for a small object: the size is not known yet.
-        let turn = self.turn(WRITE_SIZE as u64).await;
+        let turn = self.turn(None, WRITE_SIZE as u64).await;
         let object = Object::new(at.clone(), self.head(at).await?);
         for expected in expected {
             check_size(&at.uri, object.size, expected)?;
@@ -96,24 +94,23 @@ impl Mover {
     }
 
     async fn fetch_prefix(
-        self: &Arc<Self>,
+        &self,
         at: &Location,
         below: &Path,
         expected: &[FileMetadata],
     ) -> Result<u64, FileError> {
         let directory = below.to_owned();
         self.directory.on_thread(move |workspace| workspace.make_directory(&directory)).await?;
-        let (count, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
         let prefix = Some(&at.path).filter(|path| !path.as_ref().is_empty());
         let listed = at.store.list_all(prefix).map_err(|error| storage_error(&at.uri, &error));
-        let fetched = listed.try_for_each_concurrent(MAX_TRANSFERS, |meta| {
-            bytes.fetch_add(meta.size, Ordering::Relaxed);
-            count.fetch_add(1, Ordering::Relaxed);
-            let (mover, at, below) = (self.clone(), at.clone(), below.to_owned());
-            async move { mover.fetch_listed(&at, &below, meta).await }
-        });
-        fetched.await?;
-        let (count, bytes) = (count.into_inner(), bytes.into_inner());
+        let (count, bytes) = listed
+            .map_ok(|meta| async move {
+                let size = meta.size;
+                self.fetch_listed(at, below, meta).await.map(|()| size)
+            })
+            .try_buffer_unordered(MAX_TRANSFERS)
+            .try_fold((0, 0), |(count, bytes), size| async move { Ok((count + 1, bytes + size)) })
+            .await?;
         if count == 0 {
             tracing::warn!(uri = excerpt(&at.uri), "no object has this prefix: the directory is empty");
         }
@@ -123,25 +120,22 @@ impl Mover {
         Ok(bytes)
     }
 
-    async fn fetch_listed(
-        self: &Arc<Self>,
-        at: &Location,
-        below: &Path,
-        meta: ObjectMeta,
-    ) -> Result<(), FileError> {
+    async fn fetch_listed(&self, at: &Location, below: &Path, meta: ObjectMeta) -> Result<(), FileError> {
         let key = meta.location.as_ref();
         let rest = key.strip_prefix(at.path.as_ref()).unwrap_or(key);
         let rest = rest.strip_prefix('/').unwrap_or(rest);
         // The directory marker of the prefix itself: `data/` is listed below `data/`.
         if rest.is_empty() {
-            return if meta.size == 0 { Ok(()) } else { Err(directory_key(&at.uri)) };
+            let uri = excerpt(&at.uri);
+            let message = format!("the key of the object `{uri}` ends in `/`, so that it cannot be a file");
+            return if meta.size == 0 { Ok(()) } else { Err(FileError::unusable(message)) };
         }
         let below = below.join(name::of_key(rest)?);
         let uri = format!("{}{rest}", at.uri);
         let at = Location { uri, path: meta.location.clone(), is_prefix: false, ..at.clone() };
         // The library drops the `/` at the end of a directory marker, so no object is found for its key.
         if meta.size == 0 {
-            let turn = self.turn(0).await;
+            let turn = self.turn(None, 0).await;
             let head = self.head(&at).await;
             drop(turn);
             if matches!(head, Err(error) if error.kind() == FileErrorKind::NoObject) {
@@ -153,7 +147,7 @@ impl Mover {
 
     /// Fetches an object of known size and `ETag`, in the turn of the request for them if there is one.
     async fn fetch_known(
-        self: &Arc<Self>,
+        &self,
         object: Object,
         below: PathBuf,
         mut turn: Option<Turn>,
@@ -178,7 +172,7 @@ impl Mover {
 
     /// Fetches an object into memory and writes it in one step on a thread.
     async fn fetch_small(
-        self: &Arc<Self>,
+        &self,
         object: &Object,
         below: PathBuf,
         turn: Option<Turn>,
@@ -187,12 +181,9 @@ impl Mover {
             drop(turn);
             return self.directory.on_thread(move |workspace| workspace.write_new(&below, &[])).await;
         }
-        let mut turn = match turn {
-            Some(turn) => turn,
-            None => self.turn(object.size).await,
-        };
-        let mut content = self.resources.buffers.lend(&Arc::new(turn.take_memory()));
-        let mut incoming = self.incoming(object, 0..object.size, turn).await?;
+        let Turn { memory, place } = self.turn(turn, object.size).await;
+        let mut content = self.resources.buffers.lend(&Arc::new(memory));
+        let mut incoming = self.incoming(object, 0..object.size, place).await?;
         while let Some(chunk) = incoming.next().await? {
             content.room(chunk.len()).copy_from_slice(&chunk);
         }
@@ -203,25 +194,20 @@ impl Mover {
 
     /// Fetches an object in parts, several at once.
     async fn fetch_large(
-        self: &Arc<Self>,
+        &self,
         object: &Object,
         below: PathBuf,
-        mut turn: Option<Turn>,
+        turn: Option<Turn>,
     ) -> Result<(), FileError> {
         // The parts are written as they arrive, and need no memory.
-        drop(turn.as_mut().map(Turn::take_memory));
+        let mut place = turn.map(|turn| turn.place);
         let (part, file) = self.directory.on_thread(Workspace::new_part).await?;
         let mut unfinished = UnfinishedDownload { mover: self, part: Some(part.clone()) };
         let file = Arc::new(file);
         let ranges = (0..object.size.div_ceil(PART_SIZE))
             .map(|number| number * PART_SIZE..object.size.min((number + 1) * PART_SIZE));
         stream::iter(ranges)
-            .map(|range| {
-                let (mover, object, file, below) =
-                    (self.clone(), object.clone(), file.clone(), below.clone());
-                let turn = turn.take();
-                async move { mover.fetch_range(&object, range, &file, &below, turn).await }
-            })
+            .map(|range| self.fetch_range(object, range, &file, &below, place.take()))
             .buffer_unordered(MAX_TRANSFERS)
             .try_for_each(|()| async { Ok(()) })
             .await?;
@@ -240,19 +226,19 @@ impl Mover {
     }
 
     async fn fetch_range(
-        self: &Arc<Self>,
+        &self,
         object: &Object,
         range: Range<u64>,
         file: &Arc<File>,
         below: &Path,
-        turn: Option<Turn>,
+        place: Option<Holding>,
     ) -> Result<(), FileError> {
         let (mut at, mut gathered, mut size) = (range.start, Vec::new(), 0);
-        let turn = match turn {
-            Some(turn) => turn,
-            None => self.turn(0).await,
+        let place = match place {
+            Some(place) => place,
+            None => self.turn(None, 0).await.place,
         };
-        let mut incoming = self.incoming(object, range, turn).await?;
+        let mut incoming = self.incoming(object, range, place).await?;
         while let Some(chunk) = incoming.next().await? {
             size += chunk.len();
             gathered.push(chunk);
@@ -285,12 +271,12 @@ impl Mover {
     }
 
     /// Requests a range of an object.
-    async fn incoming(
-        self: &Arc<Self>,
-        object: &Object,
+    async fn incoming<'a>(
+        &'a self,
+        object: &'a Object,
         range: Range<u64>,
-        turn: Turn,
-    ) -> Result<Incoming, FileError> {
+        place: Holding,
+    ) -> Result<Incoming<'a>, FileError> {
         let uri = &object.at.uri;
         let is_whole = range == (0..object.size);
         let options = GetOptions::new()
@@ -305,34 +291,33 @@ impl Mover {
             let message = format!("`{}` changed while it was read", excerpt(uri));
             return Err(FileError::new(FileErrorKind::Integrity, message));
         }
-        let (uri, mover) = (uri.clone(), self.clone());
         let length = range.end - range.start;
-        Ok(Incoming { mover, uri, chunks: result.into_stream(), received: 0, length, _turn: turn })
+        Ok(Incoming { mover: self, uri, chunks: result.into_stream(), received: 0, length, _place: place })
     }
 }
 
 /// The incoming bytes of a range of an object. After a broken connection the library requests the rest.
-struct Incoming {
-    mover: Arc<Mover>,
-    uri: String,
+struct Incoming<'a> {
+    mover: &'a Mover,
+    uri: &'a str,
     chunks: BoxStream<'static, object_store::Result<Bytes>>,
     received: u64,
     length: u64,
-    _turn: Turn,
+    _place: Holding,
 }
 
-impl Incoming {
+impl Incoming<'_> {
     /// Returns the next piece; None after the last.
     async fn next(&mut self) -> Result<Option<Bytes>, FileError> {
-        let chunk = self.chunks.next().await.transpose().map_err(|error| storage_error(&self.uri, &error))?;
+        let chunk = self.chunks.next().await.transpose().map_err(|error| storage_error(self.uri, &error))?;
         self.received += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         match chunk {
             Some(chunk) if self.received <= self.length => {
-                self.mover.add_downloaded(chunk.len());
+                self.mover.count(&self.mover.resources.traffic.downloaded, chunk.len());
                 Ok(Some(chunk))
             }
             None if self.received == self.length => Ok(None),
-            _ => Err(truncated(&self.uri, self.received, self.length)),
+            _ => Err(truncated(self.uri, self.received, self.length)),
         }
     }
 }
@@ -349,12 +334,6 @@ impl Drop for UnfinishedDownload<'_> {
             self.mover.directory.clean_up_on_thread(move |workspace| workspace.remove_part(&part));
         }
     }
-}
-
-fn directory_key(uri: &str) -> FileError {
-    let message =
-        format!("the key of the object `{}` ends in `/`, so that it cannot be a file", excerpt(uri));
-    FileError::new(FileErrorKind::Unusable, message)
 }
 
 fn truncated(uri: &str, received: u64, expected: u64) -> FileError {

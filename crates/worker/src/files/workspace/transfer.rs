@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::mode::OpenMode;
 use super::{EntryKind, PART, Workspace, file_and_directory, name, roots};
-use crate::files::error::{FileError, FileErrorKind};
-use crate::files::text::shown;
+use crate::files::error::{FileError, FileErrorKind, shown};
 
 impl Workspace {
     /// Returns the path that a name stands for, which may be the directory itself, and the kind of its entry.
@@ -15,8 +14,7 @@ impl Workspace {
         name: &Path,
     ) -> Result<(PathBuf, Option<EntryKind>), FileError> {
         let below = name::below(name, &roots(self.made()?))?;
-        let entry =
-            if below.as_os_str().is_empty() { Some(EntryKind::Directory) } else { self.entry(&below)? };
+        let entry = self.entry(&below)?;
         Ok((below, entry))
     }
 
@@ -25,9 +23,6 @@ impl Workspace {
         let Some(made) = self.made.get() else { return Ok(None) };
         // Most texts are not paths below the directory, which is not an error.
         let Ok(below) = name::below(Path::new(path), &roots(made)) else { return Ok(None) };
-        if below.as_os_str().is_empty() {
-            return Ok(Some((below, EntryKind::Directory)));
-        }
         match self.entry(&below) {
             Ok(entry) => Ok(entry.map(|entry| (below, entry))),
             // No entry can have a name that is too long for the system.
@@ -89,6 +84,5 @@ impl Workspace {
 }
 
 fn already_exists(below: &Path) -> FileError {
-    let message = format!("`{}` exists already, and would be overwritten", shown(below));
-    FileError::new(FileErrorKind::Unusable, message)
+    FileError::unusable(format!("`{}` exists already, and would be overwritten", shown(below)))
 }
