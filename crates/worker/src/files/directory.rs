@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::error::{FileError, FileErrorKind};
 use super::workspace::Workspace;
-use super::workspace::root::Root;
+use super::workspace::root::{Made, Root};
 use crate::threads::log_context::with_log_context;
 
 /// A task's directory. Work on it runs on the runtime's threads for blocking work. The directory is removed on drop, if
@@ -80,7 +80,7 @@ impl Drop for TaskDirectory {
     /// A thread of a cancelled task may have made the directory after its result was safe, or written to it during its
     /// removal.
     fn drop(&mut self) {
-        if self.workspace.is_left() {
+        if self.workspace.existing().is_some_and(Made::is_left) {
             let workspace = self.workspace.clone();
             self.clean_up.spawn_blocking_on(with_log_context(move || remove(&workspace)), &self.runtime);
         }
@@ -88,8 +88,8 @@ impl Drop for TaskDirectory {
 }
 
 fn remove(workspace: &Workspace) {
-    if let Err(error) = workspace.remove() {
-        let path = workspace.existing().map(|made| made.path.display().to_string());
-        tracing::warn!(path, %error, "cannot remove the directory of a task");
+    let Some(made) = workspace.existing() else { return };
+    if let Err(error) = made.remove() {
+        tracing::warn!(path = %made.path.display(), %error, "cannot remove the directory of a task");
     }
 }

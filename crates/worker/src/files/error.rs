@@ -129,8 +129,17 @@ pub(super) fn shown(name: &Path) -> String {
 
 /// Returns None instead of the error of a missing file.
 pub(super) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    none_if(io::ErrorKind::NotFound, result)
+}
+
+/// Returns None instead of the error of a file that exists already.
+pub(super) fn created<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    none_if(io::ErrorKind::AlreadyExists, result)
+}
+
+fn none_if<T>(kind: io::ErrorKind, result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == kind => Ok(None),
         result => result.map(Some),
     }
 }

@@ -26,23 +26,14 @@ use crate::files::workspace::{Workspace, name};
 const WRITE_SIZE: usize = PIECE;
 
 /// An object to be fetched.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Object {
     at: Location,
+    /// The path of its file, below the task's directory.
+    below: PathBuf,
     size: u64,
     /// The `ETag` as sent by the storage.
     etag: Option<String>,
-}
-
-impl Object {
-    fn new(at: Location, meta: ObjectMeta) -> Self {
-        Self { at, size: meta.size, etag: meta.e_tag }
-    }
-
-    /// Returns the `ETag` that the object must have while it is read. A weak one never matches, so it is no condition.
-    fn condition(&self) -> Option<&str> {
-        self.etag.as_deref().filter(|etag| !etag.starts_with("W/"))
-    }
 }
 
 impl Mover {
@@ -77,13 +68,13 @@ impl Mover {
     ) -> Result<u64, FileError> {
         // One turn for both requests, with memory for a small object: the size is not known yet.
         let turn = self.turn(None, WRITE_SIZE as u64).await;
-        let object = Object::new(at.clone(), self.head(at).await?);
+        let ObjectMeta { size, e_tag: etag, .. } = self.head(at).await?;
         for expected in expected {
-            check_size(&at.uri, object.size, expected)?;
-            check_etag(&at.uri, object.etag.as_deref(), expected)?;
+            check_size(&at.uri, size, expected)?;
+            check_etag(&at.uri, etag.as_deref(), expected)?;
         }
-        let size = object.size;
-        self.fetch_known(object, below.to_owned(), Some(turn)).await?;
+        let object = Object { at: at.clone(), below: below.to_owned(), size, etag };
+        self.fetch_known(object, Some(turn)).await?;
         Ok(size)
     }
 
@@ -142,41 +133,33 @@ impl Mover {
                 return self.directory.on_thread(move |workspace| workspace.make_directory(&below)).await;
             }
         }
-        self.fetch_known(Object::new(at, meta), below, None).await
+        self.fetch_known(Object { at, below, size: meta.size, etag: meta.e_tag }, None).await
     }
 
     /// Fetches an object of known size and `ETag`, in the turn of the request for them if there is one.
-    async fn fetch_known(
-        &self,
-        object: Object,
-        below: PathBuf,
-        mut turn: Option<Turn>,
-    ) -> Result<(), FileError> {
-        let key = CacheKey::of(&object.at.uri, object.etag.as_deref(), object.size);
+    async fn fetch_known(&self, object: Object, mut turn: Option<Turn>) -> Result<(), FileError> {
+        let Object { at, below, size, etag } = &object;
+        let key = CacheKey::of(&at.uri, etag.as_deref(), *size);
         if let Some(cached) = self.cached(key.as_ref()).await? {
             // Copying needs no turn.
             turn = None;
-            if self.copy_cached(cached, object.size, &below).await? {
-                tracing::debug!(uri = excerpt(&object.at.uri), bytes = object.size, "taken from the cache");
+            if self.copy_cached(cached, *size, below).await? {
+                tracing::debug!(uri = excerpt(&at.uri), bytes = size, "taken from the cache");
                 return Ok(());
             }
         }
-        if object.size <= WRITE_SIZE as u64 {
-            self.fetch_small(&object, below.clone(), turn).await?;
+        if *size <= WRITE_SIZE as u64 {
+            self.fetch_small(&object, turn).await?;
         } else {
-            self.fetch_large(&object, below.clone(), turn).await?;
+            self.fetch_large(&object, turn).await?;
         }
-        self.add_to_cache(key, below).await;
+        self.add_to_cache(key, object.below).await;
         Ok(())
     }
 
     /// Fetches an object into memory and writes it in one step on a thread.
-    async fn fetch_small(
-        &self,
-        object: &Object,
-        below: PathBuf,
-        turn: Option<Turn>,
-    ) -> Result<(), FileError> {
+    async fn fetch_small(&self, object: &Object, turn: Option<Turn>) -> Result<(), FileError> {
+        let below = object.below.clone();
         if object.size == 0 {
             drop(turn);
             return self.directory.on_thread(move |workspace| workspace.write_new(&below, &[])).await;
@@ -193,12 +176,7 @@ impl Mover {
     }
 
     /// Fetches an object in parts, several at once.
-    async fn fetch_large(
-        &self,
-        object: &Object,
-        below: PathBuf,
-        turn: Option<Turn>,
-    ) -> Result<(), FileError> {
+    async fn fetch_large(&self, object: &Object, turn: Option<Turn>) -> Result<(), FileError> {
         // The parts are written as they arrive, and need no memory.
         let mut place = turn.map(|turn| turn.place);
         let (part, file) = self.directory.on_thread(Workspace::new_part).await?;
@@ -207,11 +185,11 @@ impl Mover {
         let ranges = (0..object.size.div_ceil(PART_SIZE))
             .map(|number| number * PART_SIZE..object.size.min((number + 1) * PART_SIZE));
         stream::iter(ranges)
-            .map(|range| self.fetch_range(object, range, &file, &below, place.take()))
+            .map(|range| self.fetch_range(object, range, &file, place.take()))
             .buffer_unordered(MAX_TRANSFERS)
             .try_for_each(|()| async { Ok(()) })
             .await?;
-        let (uri, size) = (object.at.uri.clone(), object.size);
+        let (uri, below, size) = (object.at.uri.clone(), object.below.clone(), object.size);
         self.directory
             .on_thread(move |workspace| {
                 let there = file.metadata().map_err(|error| FileError::io("look at", &below, error))?.len();
@@ -230,7 +208,6 @@ impl Mover {
         object: &Object,
         range: Range<u64>,
         file: &Arc<File>,
-        below: &Path,
         place: Option<Holding>,
     ) -> Result<(), FileError> {
         let (mut at, mut gathered, mut size) = (range.start, Vec::new(), 0);
@@ -243,12 +220,12 @@ impl Mover {
             size += chunk.len();
             gathered.push(chunk);
             if size >= WRITE_SIZE {
-                self.write_at(file, at, std::mem::take(&mut gathered), below).await?;
+                self.write_at(file, at, std::mem::take(&mut gathered), &object.below).await?;
                 at += size as u64;
                 size = 0;
             }
         }
-        self.write_at(file, at, gathered, below).await
+        self.write_at(file, at, gathered, &object.below).await
     }
 
     async fn write_at(
@@ -279,12 +256,14 @@ impl Mover {
     ) -> Result<Incoming<'a>, FileError> {
         let uri = &object.at.uri;
         let is_whole = range == (0..object.size);
+        // A weak ETag never matches, so it cannot be a condition.
+        let strong = object.etag.as_deref().filter(|etag| !etag.starts_with("W/"));
         let options = GetOptions::new()
-            .with_if_match(object.condition())
+            .with_if_match(strong)
             .with_range((!is_whole).then(|| GetRange::Bounded(range.clone())));
         let result = object.at.store.get_opts(&object.at.path, options).await;
         let result = result.map_err(|error| storage_error(uri, &error))?;
-        // Not every storage checks the condition, and a weak ETag cannot be one.
+        // Not every storage checks the condition.
         let tags = (result.meta.e_tag.as_deref(), object.etag.as_deref());
         let is_another = matches!(tags, (Some(now), Some(then)) if bare(now) != bare(then));
         if is_another || result.meta.size != object.size {

@@ -88,12 +88,10 @@ impl Storage {
         if let Err(expected) = check_bucket(&settings.bucket) {
             return Err(Problem::new("S3_DEFAULT_BUCKET", &settings.bucket, expected));
         }
-        let endpoint = without_credentials(settings.endpoint.expose());
-        // An address that only the HTTP client cannot read would make every task panic.
-        if Url::parse(&endpoint).is_err() {
+        let Some(endpoint) = without_credentials(settings.endpoint.expose()) else {
             let address = settings.endpoint.to_string();
             return Err(Problem::new("S3_ENDPOINT_URL", address, "the address of a storage"));
-        }
+        };
         let credentials = Credentials::find(settings.keys.clone())?;
         let masked = MaskedKeys::new(&credentials.secrets());
         let backoff = BackoffConfig {
@@ -202,15 +200,11 @@ impl Storage {
     }
 }
 
-/// Returns an address without user and password, which S3 does not use and errors would show.
-fn without_credentials(address: &str) -> String {
-    let address = address.trim().trim_end_matches('/');
-    match address.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            format!("{scheme}://{host}{path}")
-        }
-        None => address.to_owned(),
-    }
+/// Returns an address without user and password, which S3 does not use and errors would show. None for a text that the
+/// HTTP client cannot read: it would make every task panic.
+fn without_credentials(address: &str) -> Option<String> {
+    let mut url = Url::parse(address.trim()).ok()?;
+    // Fails only for an address that cannot have any.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    Some(url.as_str().trim_end_matches('/').to_owned())
 }

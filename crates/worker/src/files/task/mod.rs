@@ -70,8 +70,7 @@ impl TaskFiles {
     /// [`FileErrorKind::Forbidden`] for a name that leads out of the directory, and [`FileErrorKind::Exhausted`] if the
     /// disk is full or read-only. Both apply to all methods.
     pub async fn path_to(&self, name: impl AsRef<Path>) -> Result<PathBuf, FileError> {
-        let name = name.as_ref().to_owned();
-        self.on_thread(move |workspace| workspace.path_to(&name)).await
+        self.on_file(name, Workspace::path_to).await
     }
 
     /// Reads the whole content of a file.
@@ -79,8 +78,7 @@ impl TaskFiles {
     /// # Errors
     /// [`FileErrorKind::NotFound`] if the file does not exist.
     pub async fn read(&self, name: impl AsRef<Path>) -> Result<Vec<u8>, FileError> {
-        let name = name.as_ref().to_owned();
-        self.on_thread(move |workspace| workspace.read(&name)).await
+        self.on_file(name, Workspace::read).await
     }
 
     /// Reads the whole content of a text file.
@@ -110,8 +108,8 @@ impl TaskFiles {
         name: impl AsRef<Path>,
         content: impl AsRef<[u8]>,
     ) -> Result<PathBuf, FileError> {
-        let (name, content) = (name.as_ref().to_owned(), content.as_ref().to_owned());
-        self.on_thread(move |workspace| workspace.write(&name, &content, OpenMode::WRITE)).await
+        let content = content.as_ref().to_owned();
+        self.on_file(name, move |workspace, name| workspace.write(name, &content, OpenMode::WRITE)).await
     }
 
     /// Writes a value to a JSON file, as [`write`](Self::write) does.
@@ -132,8 +130,7 @@ impl TaskFiles {
     /// # Errors
     /// [`FileErrorKind::NotFound`] if the file does not exist and the mode does not create it.
     pub async fn open(&self, name: impl AsRef<Path>, mode: OpenMode) -> Result<tokio::fs::File, FileError> {
-        let name = name.as_ref().to_owned();
-        let file = self.on_thread(move |workspace| workspace.open(&name, mode)).await?;
+        let file = self.on_file(name, move |workspace, name| workspace.open(name, mode)).await?;
         Ok(tokio::fs::File::from_std(file))
     }
 
@@ -142,7 +139,7 @@ impl TaskFiles {
     /// # Errors
     /// As [`path_to`](Self::path_to).
     pub async fn list(&self) -> Result<Vec<String>, FileError> {
-        self.on_thread(Workspace::list).await
+        self.0.directory.on_thread(Workspace::list).await
     }
 
     /// Whether a file or a directory of this name exists.
@@ -150,8 +147,7 @@ impl TaskFiles {
     /// # Errors
     /// [`FileErrorKind::Forbidden`] for a name that leads out of the directory.
     pub async fn exists(&self, name: impl AsRef<Path>) -> Result<bool, FileError> {
-        let name = name.as_ref().to_owned();
-        self.on_thread(move |workspace| workspace.exists(&name)).await
+        self.on_file(name, Workspace::exists).await
     }
 
     /// Uploads a file at once, and returns its address: `s3://<S3_DEFAULT_BUCKET>/<task_id>/<name>`. Not needed for a
@@ -233,12 +229,14 @@ impl TaskFiles {
         self.0.mover.as_ref().ok_or_else(|| FileError::new(FileErrorKind::NoStorage, NO_STORAGE))
     }
 
-    /// Runs blocking work on a thread.
-    async fn on_thread<T: Send + 'static>(
+    /// Runs blocking work on a file on a thread.
+    async fn on_file<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Workspace) -> Result<T, FileError> + Send + 'static,
+        name: impl AsRef<Path>,
+        work: impl FnOnce(&Workspace, &Path) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, FileError> {
-        self.0.directory.on_thread(work).await
+        let name = name.as_ref().to_owned();
+        self.0.directory.on_thread(move |workspace| work(workspace, &name)).await
     }
 }
 

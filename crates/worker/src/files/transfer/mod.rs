@@ -56,7 +56,15 @@ impl TransferResources {
         registry: &mut Registry,
     ) -> Option<Self> {
         let traffic = Traffic::default();
-        traffic.register(registry);
+        let Traffic { downloaded, uploaded, failed, moving } = &traffic;
+        registry.register(
+            "storage_downloaded_bytes",
+            "Bytes downloaded from the storage",
+            downloaded.clone(),
+        );
+        registry.register("storage_uploaded_bytes", "Bytes uploaded to the storage", uploaded.clone());
+        registry.register("storage_failures", "Tasks whose files could not be moved", failed.clone());
+        registry.register("storage_tasks_moving", "Tasks whose files are being moved", moving.clone());
         Some(Self {
             storage: storage?,
             cache,
@@ -70,19 +78,5 @@ impl TransferResources {
     /// Returns a number that no other task has.
     pub(super) fn next_task(&self) -> TaskNumber {
         TaskNumber(self.tasks.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-impl Traffic {
-    fn register(&self, registry: &mut Registry) {
-        let counters = [
-            ("storage_downloaded_bytes", "Bytes downloaded from the storage", &self.downloaded),
-            ("storage_uploaded_bytes", "Bytes uploaded to the storage", &self.uploaded),
-            ("storage_failures", "Tasks whose files could not be moved", &self.failed),
-        ];
-        for (name, help, counter) in counters {
-            registry.register(name, help, counter.clone());
-        }
-        registry.register("storage_tasks_moving", "Tasks whose files are being moved", self.moving.clone());
     }
 }

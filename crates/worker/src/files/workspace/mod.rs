@@ -79,16 +79,6 @@ impl Workspace {
         self.made.get()
     }
 
-    /// Removes the directory if it was made.
-    pub(super) fn remove(&self) -> std::io::Result<()> {
-        self.made.get().map_or(Ok(()), Made::remove)
-    }
-
-    /// Whether the directory was made and not removed since.
-    pub(super) fn is_left(&self) -> bool {
-        self.made.get().is_some_and(Made::is_left)
-    }
-
     /// Returns the directory and the path below it that a name stands for.
     pub(super) fn resolve(&self, name: &Path) -> Result<(&Made, PathBuf), FileError> {
         let made = self.made()?;
@@ -248,7 +238,7 @@ mod tests {
         assert_eq!(kind(files.read(Path::new("out"))), FileErrorKind::Unusable);
         assert_eq!(kind(files.read(Path::new("b/c"))), FileErrorKind::Other);
         assert_eq!(kind(files.path_to(Path::new(&"x".repeat(300)))), FileErrorKind::Unusable);
-        files.remove().expect("removed");
+        files.existing().expect("it was made").remove().expect("removed");
         assert!(!path.exists());
     }
 
@@ -278,7 +268,7 @@ mod tests {
             assert_eq!(kind(files.find(path.to_str().expect("text"))), FileErrorKind::Forbidden, "{name:?}");
         }
         assert_eq!(fs::read_to_string(&secret).expect("read"), "secret");
-        files.remove().expect("removed");
+        files.existing().expect("it was made").remove().expect("removed");
         assert!(secret.exists() && !made.exists());
     }
 

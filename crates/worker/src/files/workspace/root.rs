@@ -16,7 +16,7 @@ use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, OpenOptions};
 
 use super::name;
 use super::removal::remove_all;
-use crate::files::error::{FileError, FileErrorKind, found};
+use crate::files::error::{FileError, FileErrorKind, created, found};
 use crate::threads::lock;
 
 /// The directory of the ledgers.
@@ -108,27 +108,22 @@ impl Root {
             // No plain task id contains `~`. The name is also the beginning of the keys of uploaded objects.
             let name = if number == 1 { plain.clone() } else { format!("{plain}~{number}") };
             // The ledger comes first: a process that dies in between leaves no unlisted directory.
-            match opened.ledger.open_with(&name, OpenOptions::new().write(true).create_new(true)) {
-                Ok(_) => {}
+            if created(opened.ledger.open_with(&name, OpenOptions::new().write(true).create_new(true)))?
+                .is_none()
+            {
                 // Another task of this process has the name.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(error) => return Err(error),
+                continue;
             }
-            match opened.dir.create_dir_with(&name, DirBuilder::new().mode(0o700)) {
-                Ok(()) => {
-                    let dir = opened.dir.open_dir(&name)?;
-                    let (path, canonical) = (self.path.join(&name), opened.canonical.join(&name));
-                    let opened = Mutex::new(Some(opened.clone()));
-                    return Ok(Made { name, dir, path, canonical, opened });
-                }
-                // The directory is not ours: this ledger must not list it.
-                Err(error) => {
-                    let _ = opened.ledger.remove_file(&name);
-                    if error.kind() != io::ErrorKind::AlreadyExists {
-                        return Err(error);
-                    }
-                }
+            let made = created(opened.dir.create_dir_with(&name, DirBuilder::new().mode(0o700)));
+            if let Ok(Some(())) = made {
+                let dir = opened.dir.open_dir(&name)?;
+                let (path, canonical) = (self.path.join(&name), opened.canonical.join(&name));
+                let opened = Mutex::new(Some(opened.clone()));
+                return Ok(Made { name, dir, path, canonical, opened });
             }
+            // The directory is not ours: this ledger must not list it.
+            let _ = opened.ledger.remove_file(&name);
+            made?;
         }
         Err(io::ErrorKind::AlreadyExists.into())
     }
@@ -179,13 +174,11 @@ impl Root {
         {
             return Ok(opened);
         }
-        let mut retries = 0;
+        let mut retries = 0..MAX_RETRIES;
         let opened = loop {
             match OpenRoot::new(&self.path, &self.owner) {
                 // This or another worker may have removed the directory in the meantime.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && retries < MAX_RETRIES => {
-                    retries += 1;
-                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound && retries.next().is_some() => {}
                 opened => break Arc::new(opened?),
             }
         };
@@ -199,10 +192,7 @@ impl OpenRoot {
         Dir::create_ambient_dir_all(path, ambient_authority())?;
         let dir = Dir::open_ambient_dir(path, ambient_authority())?;
         // Other workers may share the directory.
-        match dir.create_dir(LEDGERS) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        created(dir.create_dir(LEDGERS))?;
         let ledger_path = Path::new(LEDGERS).join(format!("{owner}.{:016x}", fastrand::u64(..)));
         dir.create_dir_with(&ledger_path, DirBuilder::new().mode(0o700))?;
         let ledger = dir.open_dir(&ledger_path)?;
