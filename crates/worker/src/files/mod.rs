@@ -91,12 +91,6 @@ impl Files {
         self.resources.as_ref().map(|resources| &resources.storage)
     }
 
-    /// The number of pieces of memory that no transfer uses.
-    #[cfg(all(test, feature = "s3"))]
-    fn idle_pieces(&self) -> usize {
-        self.resources.as_ref().map_or(0, |resources| resources.buffers.idle())
-    }
-
     /// Removes the directories of predecessors that were killed.
     pub(crate) async fn remove_leftovers(&self) {
         let root = self.root.clone();

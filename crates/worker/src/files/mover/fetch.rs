@@ -13,10 +13,11 @@ use object_store::{GetOptions, GetRange, ObjectMeta};
 use rxon::model::FileMetadata;
 use rxon::text::excerpt;
 
-use super::{Mover, PART_SIZE};
+use super::{Mover, OnDrop, PART_SIZE};
 use crate::files::error::{FileError, FileErrorKind};
 use crate::files::storage::Location;
 use crate::files::storage::failure::storage_error;
+use crate::files::storage::uri::ObjectUri;
 use crate::files::transfer::buffers::PIECE;
 use crate::files::transfer::turns::{Holding, Turn};
 use crate::files::transfer::{CacheKey, MAX_TRANSFERS};
@@ -25,7 +26,17 @@ use crate::files::workspace::{Workspace, name};
 /// The least number of bytes written at once. Smaller objects are fetched into one piece of memory.
 const WRITE_SIZE: usize = PIECE;
 
-/// An object to be fetched.
+/// An object, or all objects with a prefix, to be fetched.
+#[derive(Debug)]
+pub(super) struct Download {
+    pub(super) at: Location,
+    /// The path of the file or the directory, below the task's directory.
+    pub(super) below: PathBuf,
+    /// The metadata that the object must have.
+    pub(super) expected: Vec<FileMetadata>,
+}
+
+/// An object of known size and `ETag`, to be fetched.
 #[derive(Debug)]
 struct Object {
     at: Location,
@@ -37,35 +48,33 @@ struct Object {
 }
 
 impl Mover {
+    /// Downloads an object, or all objects with a prefix, and returns the path.
+    pub(in crate::files) async fn download(&self, uri: &str, name: &Path) -> Result<PathBuf, FileError> {
+        let at = self.resources.storage.locate(&ObjectUri::of_user(uri)?)?;
+        let name = name.to_owned();
+        let below = self.directory.on_thread(move |workspace| Ok(workspace.resolve(&name)?.1)).await?;
+        let download = Download { at, below, expected: Vec::new() };
+        self.fetch(&download).await?;
+        Ok(self.directory.workspace.made()?.path.join(download.below))
+    }
+
     /// Fetches an object, or all objects with a prefix, and returns the number of bytes.
-    pub(super) async fn fetch(
-        &self,
-        at: &Location,
-        below: &Path,
-        expected: &[FileMetadata],
-    ) -> Result<u64, FileError> {
-        if at.is_prefix {
-            return self.fetch_prefix(at, below, expected).await;
+    pub(super) async fn fetch(&self, download: &Download) -> Result<u64, FileError> {
+        if download.at.is_prefix {
+            return self.fetch_prefix(download).await;
         }
-        match self.fetch_object(at, below, expected).await {
+        match self.fetch_object(download).await {
             // No metadata names a version: the new version is fetched once.
-            Err(error) if error.kind() == FileErrorKind::Integrity && expected.is_empty() => {
-                tracing::warn!(
-                    uri = excerpt(&at.uri),
-                    "the object changed while it was read: it is fetched again"
-                );
-                self.fetch_object(at, below, expected).await
+            Err(error) if error.kind() == FileErrorKind::Integrity && download.expected.is_empty() => {
+                let uri = excerpt(&download.at.uri);
+                tracing::warn!(uri, "the object changed while it was read: it is fetched again");
+                self.fetch_object(download).await
             }
             fetched => fetched,
         }
     }
 
-    async fn fetch_object(
-        &self,
-        at: &Location,
-        below: &Path,
-        expected: &[FileMetadata],
-    ) -> Result<u64, FileError> {
+    async fn fetch_object(&self, Download { at, below, expected }: &Download) -> Result<u64, FileError> {
         // One turn for both requests, with memory for a small object: the size is not known yet.
         let turn = self.turn(None, WRITE_SIZE as u64).await;
         let ObjectMeta { size, e_tag: etag, .. } = self.head(at).await?;
@@ -73,7 +82,7 @@ impl Mover {
             check_size(&at.uri, size, expected)?;
             check_etag(&at.uri, etag.as_deref(), expected)?;
         }
-        let object = Object { at: at.clone(), below: below.to_owned(), size, etag };
+        let object = Object { at: at.clone(), below: below.clone(), size, etag };
         self.fetch_known(object, Some(turn)).await?;
         Ok(size)
     }
@@ -84,13 +93,8 @@ impl Mover {
         head.map(|result| result.meta).map_err(|error| storage_error(&at.uri, &error))
     }
 
-    async fn fetch_prefix(
-        &self,
-        at: &Location,
-        below: &Path,
-        expected: &[FileMetadata],
-    ) -> Result<u64, FileError> {
-        let directory = below.to_owned();
+    async fn fetch_prefix(&self, Download { at, below, expected }: &Download) -> Result<u64, FileError> {
+        let directory = below.clone();
         self.directory.on_thread(move |workspace| workspace.make_directory(&directory)).await?;
         let prefix = Some(&at.path).filter(|path| !path.as_ref().is_empty());
         let listed = at.store.list_all(prefix).map_err(|error| storage_error(&at.uri, &error));
@@ -180,7 +184,10 @@ impl Mover {
         // The parts are written as they arrive, and need no memory.
         let mut place = turn.map(|turn| turn.place);
         let (part, file) = self.directory.on_thread(Workspace::new_part).await?;
-        let mut unfinished = UnfinishedDownload { mover: self, part: Some(part.clone()) };
+        let unfinished = part.clone();
+        let mut unfinished = OnDrop(Some(|| {
+            self.directory.clean_up_on_thread(move |workspace| workspace.remove_part(&unfinished));
+        }));
         let file = Arc::new(file);
         let ranges = (0..object.size.div_ceil(PART_SIZE))
             .map(|number| number * PART_SIZE..object.size.min((number + 1) * PART_SIZE));
@@ -190,16 +197,15 @@ impl Mover {
             .try_for_each(|()| async { Ok(()) })
             .await?;
         let (uri, below, size) = (object.at.uri.clone(), object.below.clone(), object.size);
-        self.directory
-            .on_thread(move |workspace| {
-                let there = file.metadata().map_err(|error| FileError::io("look at", &below, error))?.len();
-                if there != size {
-                    return Err(truncated(&uri, there, size));
-                }
-                workspace.name_part(&part, &below)
-            })
-            .await?;
-        unfinished.part = None;
+        let named = self.directory.on_thread(move |workspace| {
+            let there = file.metadata().map_err(|error| FileError::io("look at", &below, error))?.len();
+            if there != size {
+                return Err(truncated(&uri, there, size));
+            }
+            workspace.name_part(&part, &below)
+        });
+        named.await?;
+        unfinished.0 = None;
         Ok(())
     }
 
@@ -220,31 +226,31 @@ impl Mover {
             size += chunk.len();
             gathered.push(chunk);
             if size >= WRITE_SIZE {
-                self.write_at(file, at, std::mem::take(&mut gathered), &object.below).await?;
+                self.write_at(object, file, at, std::mem::take(&mut gathered)).await?;
                 at += size as u64;
                 size = 0;
             }
         }
-        self.write_at(file, at, gathered, &object.below).await
+        self.write_at(object, file, at, gathered).await
     }
 
+    /// Writes chunks of an object, beginning at this offset of the file.
     async fn write_at(
         &self,
+        object: &Object,
         file: &Arc<File>,
         mut at: u64,
         chunks: Vec<Bytes>,
-        below: &Path,
     ) -> Result<(), FileError> {
-        let (file, below) = (file.clone(), below.to_owned());
-        self.directory
-            .on_thread(move |_| {
-                for chunk in chunks {
-                    file.write_all_at(&chunk, at).map_err(|error| FileError::io("write", &below, error))?;
-                    at += chunk.len() as u64;
-                }
-                Ok(())
-            })
-            .await
+        let (file, below) = (file.clone(), object.below.clone());
+        let written = self.directory.on_thread(move |_| {
+            for chunk in chunks {
+                file.write_all_at(&chunk, at).map_err(|error| FileError::io("write", &below, error))?;
+                at += chunk.len() as u64;
+            }
+            Ok(())
+        });
+        written.await
     }
 
     /// Requests a range of an object.
@@ -297,20 +303,6 @@ impl Incoming<'_> {
             }
             None if self.received == self.length => Ok(None),
             _ => Err(truncated(self.uri, self.received, self.length)),
-        }
-    }
-}
-
-/// Removes an unfinished download on drop.
-struct UnfinishedDownload<'a> {
-    mover: &'a Mover,
-    part: Option<PathBuf>,
-}
-
-impl Drop for UnfinishedDownload<'_> {
-    fn drop(&mut self) {
-        if let Some(part) = self.part.take() {
-            self.mover.directory.clean_up_on_thread(move |workspace| workspace.remove_part(&part));
         }
     }
 }

@@ -14,14 +14,12 @@ use prometheus_client::metrics::counter::Counter;
 use rxon::ErrorChain;
 
 use super::directory::TaskDirectory;
-use super::error::{FileError, FileErrorKind, shown};
+use super::error::{FileError, shown};
 use super::storage::Location;
-use super::storage::uri::ObjectUri;
 use super::transfer::buffers::PIECE;
 use super::transfer::shares::TaskNumber;
 use super::transfer::turns::Turn;
 use super::transfer::{CacheKey, TransferResources};
-use super::workspace::EntryKind;
 use super::workspace::mode::OpenMode;
 
 /// The size of the parts of large objects. Several are moved at once.
@@ -41,51 +39,6 @@ impl Mover {
     pub(super) fn new(directory: Arc<TaskDirectory>, resources: Arc<TransferResources>) -> Self {
         let task = resources.next_task();
         Self { directory, resources, task, moved: AtomicU64::new(0) }
-    }
-
-    /// Uploads a file, or a directory, and returns its address.
-    pub(super) async fn upload(&self, name: &Path, is_directory: bool) -> Result<String, FileError> {
-        let name = name.to_owned();
-        let (below, kind) = self
-            .directory
-            .on_thread(move |workspace| {
-                let (below, kind) = if is_directory {
-                    workspace.resolve_directory(&name)?
-                } else {
-                    let (_, below) = workspace.resolve(&name)?;
-                    let kind = workspace.entry(&below)?;
-                    (below, kind)
-                };
-                let kind = kind.ok_or_else(|| {
-                    FileError::new(FileErrorKind::NotFound, format!("there is no `{}`", shown(&below)))
-                })?;
-                if is_directory != (kind == EntryKind::Directory) {
-                    let (is, expected) =
-                        if is_directory { ("not a", "a directory") } else { ("a", "a file") };
-                    let name = shown(&below);
-                    return Err(FileError::unusable(format!(
-                        "`{name}` is {is} directory, expected {expected}"
-                    )));
-                }
-                Ok((below, kind))
-            })
-            .await?;
-        Ok(self.send(below, kind).await?.uri)
-    }
-
-    /// Downloads an object, or all objects with a prefix, and returns the path.
-    pub(super) async fn download(&self, uri: &str, name: &Path) -> Result<PathBuf, FileError> {
-        let at = self.resources.storage.locate(&ObjectUri::of_user(uri)?)?;
-        let name = name.to_owned();
-        let (path, below) = self
-            .directory
-            .on_thread(move |workspace| {
-                let (made, below) = workspace.resolve(&name)?;
-                Ok((made.path.join(&below), below))
-            })
-            .await?;
-        self.fetch(&at, &below, &[]).await?;
-        Ok(path)
     }
 
     /// Counts bytes that were downloaded, or are about to be uploaded.
@@ -153,6 +106,17 @@ impl Mover {
         });
         if let Err(error) = added.await {
             tracing::warn!(error = %ErrorChain(&error), "an object cannot be added to the cache (`WORKER_BLOB_CACHE_DIR`)");
+        }
+    }
+}
+
+/// Does its work on drop, unless the work is taken out.
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(work) = self.0.take() {
+            work();
         }
     }
 }

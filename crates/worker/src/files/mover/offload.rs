@@ -8,14 +8,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use prometheus_client::metrics::gauge::Gauge;
 use rxon::model::FileMetadata;
 use rxon::text::excerpt;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::Mover;
+use super::fetch::Download;
 use super::json::{self, Found};
+use super::{Mover, OnDrop};
 use crate::files::error::{FileError, shown};
 use crate::files::metadata::{InputKind, Inputs, MetadataByPath};
 use crate::files::storage::Location;
@@ -29,24 +29,10 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// The longest path in the data for which metadata is sent.
 const MAX_PATH: usize = 4096;
 
-/// An object to fetch for parameters, and its destination.
-struct Wanted {
-    at: Location,
-    /// The path below the task's directory.
-    below: PathBuf,
-    /// The full path.
+/// The download of an address in the parameters, and the full path that replaces the address.
+struct Input {
+    download: Download,
     path: String,
-    /// The metadata at each path of the address in the parameters.
-    expected: Vec<FileMetadata>,
-}
-
-/// Counts a task as moving files until it is dropped.
-struct Moving<'a>(&'a Gauge);
-
-impl Drop for Moving<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 impl Mover {
@@ -65,12 +51,12 @@ impl Mover {
         if found.is_empty() {
             return Ok((params, Inputs::new()));
         }
-        let fetched = self.observed("fetched", self.fetch_found(&found, metadata)).await?;
-        let path = |found: &Found<ObjectUri>| fetched[found.value.as_str()].path.as_str();
+        let inputs = self.observed("fetched", self.fetch_found(&found, metadata)).await?;
+        let path = |found: &Found<ObjectUri>| inputs[found.value.as_str()].path.as_str();
         let replacements: Vec<_> = found.iter().map(|found| (found.range.clone(), path(found))).collect();
         let params = raw(json::replaced(params.get(), &replacements));
         let kind = |at: &Location| if at.is_prefix { InputKind::Directory } else { InputKind::File };
-        let inputs = fetched.into_values().map(|fetched| (fetched.path, kind(&fetched.at))).collect();
+        let inputs = inputs.into_values().map(|input| (input.path, kind(&input.download.at))).collect();
         Ok((params, inputs))
     }
 
@@ -79,35 +65,35 @@ impl Mover {
         &self,
         found: &'a [Found<ObjectUri>],
         metadata: &MetadataByPath,
-    ) -> Result<BTreeMap<&'a str, Wanted>, FileError> {
+    ) -> Result<BTreeMap<&'a str, Input>, FileError> {
         let began = Instant::now();
         let directory = self.directory.on_thread(|workspace| Ok(workspace.made()?.path.clone())).await?;
-        let (mut wanted, mut names) = (BTreeMap::new(), Names::default());
+        let (mut inputs, mut names) = (BTreeMap::new(), Names::default());
         for found in found {
-            let wanted = match wanted.entry(found.value.as_str()) {
-                Entry::Occupied(wanted) => wanted.into_mut(),
+            let input = match inputs.entry(found.value.as_str()) {
+                Entry::Occupied(input) => input.into_mut(),
                 Entry::Vacant(entry) => {
                     let at = self.resources.storage.locate(&found.value)?;
                     let below = names.assign(&at)?;
                     let path = directory.join(&below).into_os_string().into_string().map_err(|path| {
                         FileError::unusable(format!("the path `{}` is not UTF-8", shown(Path::new(&path))))
                     })?;
-                    entry.insert(Wanted { at, below, path, expected: Vec::new() })
+                    entry.insert(Input { download: Download { at, below, expected: Vec::new() }, path })
                 }
             };
             let expected = found.path.as_ref().and_then(|path| metadata.get(path));
-            wanted.expected.extend(expected.cloned());
+            input.download.expected.extend(expected.cloned());
         }
-        let files = wanted.len();
+        let files = inputs.len();
         tracing::debug!(files, "fetching the task's files");
-        let each: Vec<&Wanted> = wanted.values().collect();
+        let downloads: Vec<_> = inputs.values().map(|input| &input.download).collect();
         let bytes: u64 = stream::iter(0..files)
-            .map(|index| self.fetch(&each[index].at, &each[index].below, &each[index].expected))
+            .map(|index| self.fetch(downloads[index]))
             .buffer_unordered(MAX_TRANSFERS)
             .try_fold(0, |sum, bytes| async move { Ok(sum + bytes) })
             .await?;
         tracing::info!(files, bytes, duration = ?began.elapsed(), "the task's files are fetched");
-        Ok(wanted)
+        Ok(inputs)
     }
 
     /// Counts the task as moving files, or as failed, and logs the progress of work that takes long.
@@ -118,7 +104,7 @@ impl Mover {
     ) -> Result<T, FileError> {
         let traffic = &self.resources.traffic;
         traffic.moving.inc();
-        let _moving = Moving(&traffic.moving);
+        let _moving = OnDrop(Some(|| _ = traffic.moving.dec()));
         let moved = || self.moved.load(Ordering::Relaxed);
         let before = moved();
         let mut work = std::pin::pin!(work);

@@ -11,7 +11,7 @@ use object_store::{MultipartId, PutPayload};
 use rxon::model::FileMetadata;
 
 use super::fetch::bare;
-use super::{Mover, PART_SIZE};
+use super::{Mover, OnDrop, PART_SIZE};
 use crate::files::error::{FileError, shown};
 use crate::files::storage::Location;
 use crate::files::storage::failure::storage_error;
@@ -30,6 +30,19 @@ const MAX_PARTS: u64 = 10_000;
 const ABORT_LIMIT: Duration = Duration::from_secs(10);
 
 impl Mover {
+    /// Uploads a file, or a directory, and returns its address.
+    pub(in crate::files) async fn upload(
+        &self,
+        name: &Path,
+        is_directory: bool,
+    ) -> Result<String, FileError> {
+        let name = name.to_owned();
+        let found =
+            self.directory.on_thread(move |workspace| workspace.resolve_existing(&name, is_directory));
+        let (below, kind) = found.await?;
+        Ok(self.send(below, kind).await?.uri)
+    }
+
     /// Uploads a file or a directory of the task, and returns its metadata.
     pub(super) async fn send(&self, below: PathBuf, kind: EntryKind) -> Result<FileMetadata, FileError> {
         match kind {
@@ -92,7 +105,7 @@ impl Mover {
         // The request before the first part shares its turn, and so does the request after the last part.
         let mut first = Some(self.turn(None, part_size).await);
         let id = to.store.create_multipart(&to.path).await.map_err(failed)?;
-        let mut unfinished = UnfinishedUpload { mover: self, upload: Some((to.clone(), id.clone())) };
+        let mut unfinished = OnDrop(Some(|| self.directory.clean_up(abort(to.clone(), id.clone()))));
         let parts = (0..count).map(|number| {
             let range = number * part_size..size.min((number + 1) * part_size);
             let (turn, id) = (first.take(), &id);
@@ -113,7 +126,7 @@ impl Mover {
         let sent = sent.into_iter().map(|(_, part)| part).collect();
         let put = to.store.complete_multipart(&to.path, &id, sent).await.map_err(failed)?;
         drop(last);
-        unfinished.upload = None;
+        unfinished.0 = None;
         Ok(put.e_tag)
     }
 
@@ -139,24 +152,14 @@ impl Mover {
     }
 }
 
-/// Aborts an unfinished upload in parts on drop.
-struct UnfinishedUpload<'a> {
-    mover: &'a Mover,
-    upload: Option<(Location, MultipartId)>,
-}
-
-impl Drop for UnfinishedUpload<'_> {
-    fn drop(&mut self) {
-        let Some((to, id)) = self.upload.take() else { return };
-        self.mover.directory.clean_up(async move {
-            let aborted = tokio::time::timeout(ABORT_LIMIT, to.store.abort_multipart(&to.path, &id)).await;
-            if !matches!(aborted, Ok(Ok(()))) {
-                tracing::warn!(
-                    uri = to.uri,
-                    "an upload could not be aborted: parts of it may be left in the storage"
-                );
-            }
-        });
+/// Aborts an unfinished upload in parts.
+async fn abort(to: Location, id: MultipartId) {
+    let aborted = tokio::time::timeout(ABORT_LIMIT, to.store.abort_multipart(&to.path, &id)).await;
+    if !matches!(aborted, Ok(Ok(()))) {
+        tracing::warn!(
+            uri = to.uri,
+            "an upload could not be aborted: parts of it may be left in the storage"
+        );
     }
 }
 
@@ -219,7 +222,7 @@ mod tests {
             of_task.upload_file("large").await.expect("sent");
             of_task.upload_dir("out").await.expect("sent");
         }
-        let pieces = files.idle_pieces();
+        let pieces = files.resources.expect("a storage").buffers.idle();
         assert!((1..=MAX_OF_TASK.pieces).contains(&pieces), "{pieces} pieces were in use at once");
     }
 

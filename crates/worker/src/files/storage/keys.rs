@@ -34,8 +34,8 @@ impl AccessKeys {
         variable: &dyn Fn(&str) -> Option<String>,
         read: impl Fn(&Path) -> Option<String>,
     ) -> Result<Option<Self>, Problem> {
-        let named = variable("AWS_PROFILE");
-        let profile = named.as_deref().unwrap_or("default");
+        let chosen = variable("AWS_PROFILE");
+        let profile = chosen.as_deref().unwrap_or("default");
         let files = profile_files(variable, profile);
         let mut is_known = false;
         for (path, sections) in &files {
@@ -53,10 +53,10 @@ impl AccessKeys {
                 }
             }
         }
-        if named.is_some() && !is_known {
+        if chosen.is_some() && !is_known {
             return Err(unknown(profile, &files));
         }
-        if named.is_some() {
+        if chosen.is_some() {
             let profile = excerpt(profile);
             tracing::warn!(
                 "the profile `{profile}` (`AWS_PROFILE`) has no keys: requests to the storage are not signed"

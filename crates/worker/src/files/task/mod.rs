@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::directory::{DirectoryGuard, TaskDirectory};
 use super::error::{FileError, FileErrorKind, shown};
-use super::metadata::{InputKind, Inputs, MetadataByPath};
+use super::metadata::{Inputs, MetadataByPath};
 use super::mover::Mover;
 use super::storage::NO_STORAGE;
 use super::workspace::Workspace;
@@ -214,15 +214,6 @@ impl TaskFiles {
     /// Returns a guard that keeps the directory until the task's result is safe; None if no directory was made.
     pub(crate) fn directory_guard(&self) -> Option<DirectoryGuard> {
         self.0.directory.guard()
-    }
-
-    /// The kind of the input that was fetched to this path.
-    fn input(&self, path: &str) -> Option<InputKind> {
-        self.0.inputs.get()?.get(path).copied()
-    }
-
-    fn has_storage(&self) -> bool {
-        self.0.mover.is_some()
     }
 
     fn mover(&self) -> Result<&Mover, FileError> {

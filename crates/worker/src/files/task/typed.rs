@@ -84,11 +84,11 @@ fn input<'de, D: Deserializer<'de>>(
     let Some(files) = READING.with_borrow(Clone::clone) else {
         return Err(D::Error::custom("an input file can only be read from the parameters of a task"));
     };
-    if files.input(&text) == Some(kind) {
+    if files.0.inputs.get().and_then(|inputs| inputs.get(&text)) == Some(&kind) {
         return Ok(text.into());
     }
     let shown = excerpt(&text);
-    Err(D::Error::custom(if text.starts_with("s3://") && !files.has_storage() {
+    Err(D::Error::custom(if text.starts_with("s3://") && files.0.mover.is_none() {
         format!("`{shown}` was not fetched: {NO_STORAGE}")
     } else {
         format!("`{shown}` is not an input that was fetched for the task, expected {expected}")

@@ -8,14 +8,26 @@ use super::{EntryKind, PART, Workspace, file_and_directory, name, roots};
 use crate::files::error::{FileError, FileErrorKind, shown};
 
 impl Workspace {
-    /// Returns the path that a name stands for, which may be the directory itself, and the kind of its entry.
-    pub(in crate::files) fn resolve_directory(
+    /// Finds a file, or a directory, which may be the task's directory itself.
+    pub(in crate::files) fn resolve_existing(
         &self,
         name: &Path,
-    ) -> Result<(PathBuf, Option<EntryKind>), FileError> {
-        let below = name::below(name, &roots(self.made()?))?;
-        let entry = self.entry(&below)?;
-        Ok((below, entry))
+        is_directory: bool,
+    ) -> Result<(PathBuf, EntryKind), FileError> {
+        let resolve = if is_directory { name::below } else { name::of_file };
+        let below = resolve(name, &roots(self.made()?))?;
+        let Some(kind) = self.entry(&below)? else {
+            return Err(FileError::new(FileErrorKind::NotFound, format!("there is no `{}`", shown(&below))));
+        };
+        if is_directory != (kind == EntryKind::Directory) {
+            let flaw = if is_directory {
+                "not a directory, expected a directory"
+            } else {
+                "a directory, expected a file"
+            };
+            return Err(FileError::unusable(format!("`{}` is {flaw}", shown(&below))));
+        }
+        Ok((below, kind))
     }
 
     /// Finds the entry for a path in a task's data. Returns None for a path outside the directory or without an entry.
