@@ -13,7 +13,6 @@ use tracing::{Instrument, Span};
 use super::{CancelHandle, Execution, Executor, Origin};
 use crate::capacity::slots::Slot;
 use crate::delivery::OutboxEntry;
-use crate::files::TaskFiles;
 use crate::task::outcome::{Outcome, TaskError};
 use crate::task::trace_parent::TraceParent;
 
@@ -48,7 +47,7 @@ impl Executor {
             origin: origin.clone(),
             cancel,
             began: OnceLock::new(),
-            files: TaskFiles::new(&self.files, &task.task_id),
+            files: self.files.of_task(&task.task_id),
         };
         self.tasks.spawn(execution.run(task, slot).instrument(span));
         true

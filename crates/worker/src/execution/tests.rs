@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use prometheus_client::registry::Registry;
 use rxon::model::{Progress, Task};
 use rxon::secrets::Secrets;
 use rxon::signing::Seal;
@@ -12,7 +13,6 @@ use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};
 use crate::delivery::{Delivery, DeliveryCounts, OutboxSettings};
-use crate::files::FilesSettings;
 use crate::peer::Peer;
 use crate::peer::log::{PeerCounts, PeerLog};
 use crate::task::handler::{HandlerService, TaskService};
@@ -42,7 +42,6 @@ pub(crate) fn origin(connector: Arc<dyn Connector>) -> Arc<Origin> {
 /// An executor with these tasks.
 pub(crate) fn executor(router: Router) -> Arc<Executor> {
     let folder = std::env::temp_dir().join("avtomatika-executor-tests");
-    let settings = FilesSettings::of_directory(&folder);
     Arc::new(Executor {
         worker_id: WorkerId::new("w").expect("an identifier"),
         time_limit: None,
@@ -52,7 +51,7 @@ pub(crate) fn executor(router: Router) -> Arc<Executor> {
         running: Arc::default(),
         tasks: TaskTracker::new(),
         threads: Arc::new(BlockingThreads::new(4)),
-        files: Arc::new(Files::new(settings, None, Arc::default())),
+        files: Arc::new(Files::new(&folder, None, None, None, &mut Registry::default())),
         hot_cache: Arc::default(),
         heartbeat_trigger: Arc::new(HeartbeatTrigger::new(1)),
         counts: Counts::default(),

@@ -1,6 +1,5 @@
 //! A task's directory in async code, and its removal.
 
-use std::fmt;
 use std::sync::Arc;
 
 use rxon::TaskId;
@@ -9,14 +8,15 @@ use tokio_util::task::TaskTracker;
 
 use super::error::{FileError, FileErrorKind};
 use super::workspace::Workspace;
-use super::workspace::root::Root;
+use super::workspace::root::{Made, Root};
 use crate::threads::with_log_context;
 
 /// A task's directory. Work on it runs on the runtime's threads for blocking work. The directory is removed on drop, if
 /// it still exists.
+#[derive(Debug)]
 pub(super) struct TaskDirectory {
-    workspace: Arc<Workspace>,
-    runtime: Handle,
+    pub(super) workspace: Arc<Workspace>,
+    pub(super) runtime: Handle,
     /// Clean-up that outlives tasks.
     clean_up: TaskTracker,
 }
@@ -34,14 +34,6 @@ impl TaskDirectory {
     /// The runtime runs the work on the directory.
     pub(super) fn new(root: Arc<Root>, task_id: TaskId, runtime: Handle, clean_up: TaskTracker) -> Self {
         Self { workspace: Arc::new(Workspace::new(root, task_id)), runtime, clean_up }
-    }
-
-    pub(super) fn workspace(&self) -> &Workspace {
-        &self.workspace
-    }
-
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.runtime
     }
 
     /// Runs blocking work on a thread.
@@ -78,13 +70,6 @@ impl TaskDirectory {
     }
 }
 
-impl fmt::Debug for TaskDirectory {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.workspace.existing().map(|made| &made.path);
-        formatter.debug_struct("TaskDirectory").field("path", &path).finish_non_exhaustive()
-    }
-}
-
 impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
         self.0.clean_up_on_thread(remove);
@@ -95,7 +80,7 @@ impl Drop for TaskDirectory {
     /// A thread of a cancelled task may have made the directory after its result was safe, or written to it during its
     /// removal.
     fn drop(&mut self) {
-        if self.workspace.is_left() {
+        if self.workspace.existing().is_some_and(Made::is_left) {
             let workspace = self.workspace.clone();
             self.clean_up.spawn_blocking_on(with_log_context(move || remove(&workspace)), &self.runtime);
         }
@@ -103,8 +88,8 @@ impl Drop for TaskDirectory {
 }
 
 fn remove(workspace: &Workspace) {
-    if let Err(error) = workspace.remove() {
-        let path = workspace.existing().map(|made| made.path.display().to_string());
-        tracing::warn!(path, %error, "cannot remove the directory of a task");
+    let Some(made) = workspace.existing() else { return };
+    if let Err(error) = made.remove() {
+        tracing::warn!(path = %made.path.display(), %error, "cannot remove the directory of a task");
     }
 }

@@ -1,18 +1,17 @@
-//! Errors of operations on files.
+//! Errors of operations on files. Pure.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
 use std::path::Path;
 
 use rxon::model::ErrorCode;
-
-use super::text::shown;
+use rxon::text::excerpt;
 
 /// An operation on a file that failed.
 ///
 /// In a handler, `?` turns it into a [`TaskError`](crate::TaskError) with the error code of its [kind](Self::kind).
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct FileError {
     kind: FileErrorKind,
     message: String,
@@ -95,6 +94,11 @@ impl FileError {
         Self { kind, message: message.into(), source: None }
     }
 
+    /// An error of a name that cannot be used.
+    pub(super) fn unusable(message: impl Into<String>) -> Self {
+        Self::new(FileErrorKind::Unusable, message)
+    }
+
     pub(super) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
@@ -118,14 +122,35 @@ impl FileError {
     }
 }
 
-impl fmt::Display for FileError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.message)
+/// Returns an excerpt of a name, for messages.
+pub(super) fn shown(name: &Path) -> String {
+    excerpt(name.as_os_str().as_encoded_bytes())
+}
+
+/// Returns None instead of the error of a missing file.
+pub(super) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    none_if(io::ErrorKind::NotFound, result)
+}
+
+/// Returns None instead of the error of a file that exists already.
+pub(super) fn created<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    none_if(io::ErrorKind::AlreadyExists, result)
+}
+
+fn none_if<T>(kind: io::ErrorKind, result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == kind => Ok(None),
+        result => result.map(Some),
     }
 }
 
-impl Error for FileError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_messages_are_short_and_harmless() {
+        let text = shown(Path::new(&"\u{1b}[31m\n".repeat(100)));
+        assert!(text.len() < 800 && !text.contains(['\u{1b}', '\n']), "{text}");
     }
 }

@@ -1,34 +1,15 @@
-//! Settings of the files of tasks and of their storage.
+//! Settings of the storage, and of the cache of its objects.
 
 use std::path::PathBuf;
 
-use rxon::WorkerId;
 use rxon::transport::http::Proxies;
 
 use crate::config::{Address, Secret};
 
-/// The settings of the files of tasks.
-#[derive(Debug)]
-pub(crate) struct FilesSettings {
-    /// `TASK_FILES_DIR`.
-    pub(crate) directory: PathBuf,
-    /// `WORKER_ID`, if it is set.
-    pub(crate) worker_id: Option<WorkerId>,
-    pub(crate) cache: Option<CacheSettings>,
-}
-
-#[cfg(test)]
-impl FilesSettings {
-    /// Settings with this directory only.
-    pub(crate) fn of_directory(directory: &std::path::Path) -> Self {
-        Self { directory: directory.to_owned(), worker_id: None, cache: None }
-    }
-}
-
-/// The settings of the cache of inputs.
-#[derive(Debug)]
+/// The cache of inputs. Cheap to clone.
+#[derive(Debug, Clone)]
 #[cfg_attr(not(feature = "s3"), expect(dead_code, reason = "only the storage reads it"))]
-pub(crate) struct CacheSettings {
+pub(crate) struct Cache {
     /// `WORKER_BLOB_CACHE_DIR`.
     pub(crate) directory: PathBuf,
     /// The most bytes in the cache.

@@ -113,6 +113,8 @@ pub(super) fn on_disk(sessions: &[Arc<Session>]) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rxon::WorkerId;
     use rxon::signing::Seal;
     use rxon::transport::memory;

@@ -32,7 +32,7 @@ use crate::delivery::{Delivery, DeliveryCounts, OnIgnored, OutboxSettings};
 use crate::execution::Router;
 use crate::execution::counts::Counts;
 use crate::execution::{Cause, Executor, Origin, Trust};
-use crate::files::{CacheSettings, Files, FilesSettings, InvalidStorage, Storage, StorageSettings, Traffic};
+use crate::files::{Cache, Files, Storage, StorageSettings};
 use crate::health::Health;
 use crate::health::metrics::Metrics;
 use crate::health::watchdog::RuntimeWatchdog;
@@ -130,9 +130,8 @@ impl Assembly {
             tracing::warn!("{warning}");
         }
         let mut metrics = Metrics::default();
-        let traffic = Arc::<Traffic>::default();
-        traffic.register(&mut metrics.registry);
-        let files = Arc::new(Files::new(files_settings(&config), storage, traffic));
+        let (folder, id, cache) = (&config.task_files_dir, config.worker_id.as_ref(), cache(&config));
+        let files = Arc::new(Files::new(folder, id, cache, storage, &mut metrics.registry));
         let counts = Counts::default();
         let (exchanges, results) = (PeerCounts::default(), DeliveryCounts::default());
         counts.register(&mut metrics.registry);
@@ -280,16 +279,9 @@ fn advertised(config: &WorkerConfig) -> Advertised {
     }
 }
 
-fn files_settings(config: &WorkerConfig) -> FilesSettings {
-    let cache = config.worker_blob_cache_dir.clone();
-    FilesSettings {
-        directory: config.task_files_dir.clone(),
-        worker_id: config.worker_id.clone(),
-        cache: cache.map(|directory| CacheSettings {
-            directory,
-            limit: (config.worker_blob_cache_size as u64) << 20,
-        }),
-    }
+fn cache(config: &WorkerConfig) -> Option<Cache> {
+    let directory = config.worker_blob_cache_dir.clone()?;
+    Some(Cache { directory, limit: (config.worker_blob_cache_size as u64) << 20 })
 }
 
 /// Returns the storage at `S3_ENDPOINT_URL`; None if it is not set.
@@ -305,11 +297,7 @@ fn storage(config: &WorkerConfig) -> Result<Option<Storage>, ConfigError> {
         tls_ca_path: config.tls_ca_path.clone(),
         proxies: config.proxies(),
     };
-    let problem = |invalid| match invalid {
-        InvalidStorage::Option(problem) => problem,
-        InvalidStorage::Certificates(error) => config.tls_problem(&error),
-    };
-    Storage::new(settings).map(Some).map_err(|invalid| ConfigError::new(vec![problem(invalid)]))
+    Storage::new(settings).map(Some).map_err(|problem| ConfigError::new(vec![problem]))
 }
 
 /// Equal for workers that use the same storage; the newer orchestrator warns when they differ (1.0b17).

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -14,78 +13,77 @@ use object_store::{GetOptions, GetRange, ObjectMeta};
 use rxon::model::FileMetadata;
 use rxon::text::excerpt;
 
-use super::{Mover, PART_SIZE};
+use super::{Mover, OnDrop, PART_SIZE};
 use crate::files::error::{FileError, FileErrorKind};
 use crate::files::storage::Location;
 use crate::files::storage::failure::storage_error;
+use crate::files::storage::uri::ObjectUri;
 use crate::files::transfer::buffers::PIECE;
-use crate::files::transfer::cache::CacheKey;
-use crate::files::transfer::resources::MAX_TRANSFERS;
-use crate::files::transfer::turns::Turn;
+use crate::files::transfer::turns::{Holding, Turn};
+use crate::files::transfer::{CacheKey, MAX_TRANSFERS};
 use crate::files::workspace::{Workspace, name};
 
 /// The least number of bytes written at once. Smaller objects are fetched into one piece of memory.
 const WRITE_SIZE: usize = PIECE;
 
-/// An object to be fetched.
-#[derive(Debug, Clone)]
+/// An object, or all objects with a prefix, to be fetched.
+#[derive(Debug)]
+pub(super) struct Download {
+    pub(super) at: Location,
+    /// The path of the file or the directory, below the task's directory.
+    pub(super) below: PathBuf,
+    /// The metadata that the object must have.
+    pub(super) expected: Vec<FileMetadata>,
+}
+
+/// An object of known size and `ETag`, to be fetched.
+#[derive(Debug)]
 struct Object {
     at: Location,
+    /// The path of its file, below the task's directory.
+    below: PathBuf,
     size: u64,
     /// The `ETag` as sent by the storage.
     etag: Option<String>,
 }
 
-impl Object {
-    fn new(at: Location, meta: ObjectMeta) -> Self {
-        Self { at, size: meta.size, etag: meta.e_tag }
-    }
-
-    /// Returns the `ETag` that the object must have while it is read. A weak one never matches, so it is no condition.
-    fn condition(&self) -> Option<&str> {
-        self.etag.as_deref().filter(|etag| !etag.starts_with("W/"))
-    }
-}
-
 impl Mover {
+    /// Downloads an object, or all objects with a prefix, and returns the path.
+    pub(in crate::files) async fn download(&self, uri: &str, name: &Path) -> Result<PathBuf, FileError> {
+        let at = self.resources.storage.locate(&ObjectUri::of_user(uri)?)?;
+        let name = name.to_owned();
+        let below = self.directory.on_thread(move |workspace| Ok(workspace.resolve(&name)?.1)).await?;
+        let download = Download { at, below, expected: Vec::new() };
+        self.fetch(&download).await?;
+        Ok(self.directory.workspace.made()?.path.join(download.below))
+    }
+
     /// Fetches an object, or all objects with a prefix, and returns the number of bytes.
-    pub(super) async fn fetch(
-        self: &Arc<Self>,
-        at: &Location,
-        below: &Path,
-        expected: &[FileMetadata],
-    ) -> Result<u64, FileError> {
-        if at.is_prefix {
-            return self.fetch_prefix(at, below, expected).await;
+    pub(super) async fn fetch(&self, download: &Download) -> Result<u64, FileError> {
+        if download.at.is_prefix {
+            return self.fetch_prefix(download).await;
         }
-        match self.fetch_object(at, below, expected).await {
+        match self.fetch_object(download).await {
             // No metadata names a version: the new version is fetched once.
-            Err(error) if error.kind() == FileErrorKind::Integrity && expected.is_empty() => {
-                tracing::warn!(
-                    uri = excerpt(&at.uri),
-                    "the object changed while it was read: it is fetched again"
-                );
-                self.fetch_object(at, below, expected).await
+            Err(error) if error.kind() == FileErrorKind::Integrity && download.expected.is_empty() => {
+                let uri = excerpt(&download.at.uri);
+                tracing::warn!(uri, "the object changed while it was read: it is fetched again");
+                self.fetch_object(download).await
             }
             fetched => fetched,
         }
     }
 
-    async fn fetch_object(
-        self: &Arc<Self>,
-        at: &Location,
-        below: &Path,
-        expected: &[FileMetadata],
-    ) -> Result<u64, FileError> {
+    async fn fetch_object(&self, Download { at, below, expected }: &Download) -> Result<u64, FileError> {
         // One turn for both requests, with memory for a small object: the size is not known yet.
-        let turn = self.turn(WRITE_SIZE as u64).await;
-        let object = Object::new(at.clone(), self.head(at).await?);
+        let turn = self.turn(None, WRITE_SIZE as u64).await;
+        let ObjectMeta { size, e_tag: etag, .. } = self.head(at).await?;
         for expected in expected {
-            check_size(&at.uri, object.size, expected)?;
-            check_etag(&at.uri, object.etag.as_deref(), expected)?;
+            check_size(&at.uri, size, expected)?;
+            check_etag(&at.uri, etag.as_deref(), expected)?;
         }
-        let size = object.size;
-        self.fetch_known(object, below.to_owned(), Some(turn)).await?;
+        let object = Object { at: at.clone(), below: below.clone(), size, etag };
+        self.fetch_known(object, Some(turn)).await?;
         Ok(size)
     }
 
@@ -95,25 +93,19 @@ impl Mover {
         head.map(|result| result.meta).map_err(|error| storage_error(&at.uri, &error))
     }
 
-    async fn fetch_prefix(
-        self: &Arc<Self>,
-        at: &Location,
-        below: &Path,
-        expected: &[FileMetadata],
-    ) -> Result<u64, FileError> {
-        let directory = below.to_owned();
+    async fn fetch_prefix(&self, Download { at, below, expected }: &Download) -> Result<u64, FileError> {
+        let directory = below.clone();
         self.directory.on_thread(move |workspace| workspace.make_directory(&directory)).await?;
-        let (count, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
         let prefix = Some(&at.path).filter(|path| !path.as_ref().is_empty());
         let listed = at.store.list_all(prefix).map_err(|error| storage_error(&at.uri, &error));
-        let fetched = listed.try_for_each_concurrent(MAX_TRANSFERS, |meta| {
-            bytes.fetch_add(meta.size, Ordering::Relaxed);
-            count.fetch_add(1, Ordering::Relaxed);
-            let (mover, at, below) = (self.clone(), at.clone(), below.to_owned());
-            async move { mover.fetch_listed(&at, &below, meta).await }
-        });
-        fetched.await?;
-        let (count, bytes) = (count.into_inner(), bytes.into_inner());
+        let (count, bytes) = listed
+            .map_ok(|meta| async move {
+                let size = meta.size;
+                self.fetch_listed(at, below, meta).await.map(|()| size)
+            })
+            .try_buffer_unordered(MAX_TRANSFERS)
+            .try_fold((0, 0), |(count, bytes), size| async move { Ok((count + 1, bytes + size)) })
+            .await?;
         if count == 0 {
             tracing::warn!(uri = excerpt(&at.uri), "no object has this prefix: the directory is empty");
         }
@@ -123,76 +115,62 @@ impl Mover {
         Ok(bytes)
     }
 
-    async fn fetch_listed(
-        self: &Arc<Self>,
-        at: &Location,
-        below: &Path,
-        meta: ObjectMeta,
-    ) -> Result<(), FileError> {
+    async fn fetch_listed(&self, at: &Location, below: &Path, meta: ObjectMeta) -> Result<(), FileError> {
         let key = meta.location.as_ref();
         let rest = key.strip_prefix(at.path.as_ref()).unwrap_or(key);
         let rest = rest.strip_prefix('/').unwrap_or(rest);
         // The directory marker of the prefix itself: `data/` is listed below `data/`.
         if rest.is_empty() {
-            return if meta.size == 0 { Ok(()) } else { Err(directory_key(&at.uri)) };
+            let uri = excerpt(&at.uri);
+            let message = format!("the key of the object `{uri}` ends in `/`, so that it cannot be a file");
+            return if meta.size == 0 { Ok(()) } else { Err(FileError::unusable(message)) };
         }
         let below = below.join(name::of_key(rest)?);
         let uri = format!("{}{rest}", at.uri);
         let at = Location { uri, path: meta.location.clone(), is_prefix: false, ..at.clone() };
         // The library drops the `/` at the end of a directory marker, so no object is found for its key.
         if meta.size == 0 {
-            let turn = self.turn(0).await;
+            let turn = self.turn(None, 0).await;
             let head = self.head(&at).await;
             drop(turn);
             if matches!(head, Err(error) if error.kind() == FileErrorKind::NoObject) {
                 return self.directory.on_thread(move |workspace| workspace.make_directory(&below)).await;
             }
         }
-        self.fetch_known(Object::new(at, meta), below, None).await
+        self.fetch_known(Object { at, below, size: meta.size, etag: meta.e_tag }, None).await
     }
 
     /// Fetches an object of known size and `ETag`, in the turn of the request for them if there is one.
-    async fn fetch_known(
-        self: &Arc<Self>,
-        object: Object,
-        below: PathBuf,
-        mut turn: Option<Turn>,
-    ) -> Result<(), FileError> {
-        let key = CacheKey::of(&object.at.uri, object.etag.as_deref(), object.size);
+    async fn fetch_known(&self, object: Object, mut turn: Option<Turn>) -> Result<(), FileError> {
+        let Object { at, below, size, etag } = &object;
+        let key = CacheKey::of(&at.uri, etag.as_deref(), *size);
         if let Some(cached) = self.cached(key.as_ref()).await? {
             // Copying needs no turn.
             turn = None;
-            if self.copy_cached(cached, object.size, &below).await? {
-                tracing::debug!(uri = excerpt(&object.at.uri), bytes = object.size, "taken from the cache");
+            if self.copy_cached(cached, *size, below).await? {
+                tracing::debug!(uri = excerpt(&at.uri), bytes = size, "taken from the cache");
                 return Ok(());
             }
         }
-        if object.size <= WRITE_SIZE as u64 {
-            self.fetch_small(&object, below.clone(), turn).await?;
+        if *size <= WRITE_SIZE as u64 {
+            self.fetch_small(&object, turn).await?;
         } else {
-            self.fetch_large(&object, below.clone(), turn).await?;
+            self.fetch_large(&object, turn).await?;
         }
-        self.add_to_cache(key, below).await;
+        self.add_to_cache(key, object.below).await;
         Ok(())
     }
 
     /// Fetches an object into memory and writes it in one step on a thread.
-    async fn fetch_small(
-        self: &Arc<Self>,
-        object: &Object,
-        below: PathBuf,
-        turn: Option<Turn>,
-    ) -> Result<(), FileError> {
+    async fn fetch_small(&self, object: &Object, turn: Option<Turn>) -> Result<(), FileError> {
+        let below = object.below.clone();
         if object.size == 0 {
             drop(turn);
             return self.directory.on_thread(move |workspace| workspace.write_new(&below, &[])).await;
         }
-        let mut turn = match turn {
-            Some(turn) => turn,
-            None => self.turn(object.size).await,
-        };
-        let mut content = self.resources.buffers.lend(&Arc::new(turn.take_memory()));
-        let mut incoming = self.incoming(object, 0..object.size, turn).await?;
+        let Turn { memory, place } = self.turn(turn, object.size).await;
+        let mut content = self.resources.buffers.lend(&Arc::new(memory));
+        let mut incoming = self.incoming(object, 0..object.size, place).await?;
         while let Some(chunk) = incoming.next().await? {
             content.room(chunk.len()).copy_from_slice(&chunk);
         }
@@ -202,159 +180,131 @@ impl Mover {
     }
 
     /// Fetches an object in parts, several at once.
-    async fn fetch_large(
-        self: &Arc<Self>,
-        object: &Object,
-        below: PathBuf,
-        mut turn: Option<Turn>,
-    ) -> Result<(), FileError> {
+    async fn fetch_large(&self, object: &Object, turn: Option<Turn>) -> Result<(), FileError> {
         // The parts are written as they arrive, and need no memory.
-        drop(turn.as_mut().map(Turn::take_memory));
+        let mut place = turn.map(|turn| turn.place);
         let (part, file) = self.directory.on_thread(Workspace::new_part).await?;
-        let mut unfinished = UnfinishedDownload { mover: self, part: Some(part.clone()) };
+        let unfinished = part.clone();
+        let mut unfinished = OnDrop(Some(|| {
+            self.directory.clean_up_on_thread(move |workspace| workspace.remove_part(&unfinished));
+        }));
         let file = Arc::new(file);
         let ranges = (0..object.size.div_ceil(PART_SIZE))
             .map(|number| number * PART_SIZE..object.size.min((number + 1) * PART_SIZE));
         stream::iter(ranges)
-            .map(|range| {
-                let (mover, object, file, below) =
-                    (self.clone(), object.clone(), file.clone(), below.clone());
-                let turn = turn.take();
-                async move { mover.fetch_range(&object, range, &file, &below, turn).await }
-            })
+            .map(|range| self.fetch_range(object, range, &file, place.take()))
             .buffer_unordered(MAX_TRANSFERS)
             .try_for_each(|()| async { Ok(()) })
             .await?;
-        let (uri, size) = (object.at.uri.clone(), object.size);
-        self.directory
-            .on_thread(move |workspace| {
-                let there = file.metadata().map_err(|error| FileError::io("look at", &below, error))?.len();
-                if there != size {
-                    return Err(truncated(&uri, there, size));
-                }
-                workspace.name_part(&part, &below)
-            })
-            .await?;
-        unfinished.part = None;
+        let (uri, below, size) = (object.at.uri.clone(), object.below.clone(), object.size);
+        let named = self.directory.on_thread(move |workspace| {
+            let there = file.metadata().map_err(|error| FileError::io("look at", &below, error))?.len();
+            if there != size {
+                return Err(truncated(&uri, there, size));
+            }
+            workspace.name_part(&part, &below)
+        });
+        named.await?;
+        unfinished.0 = None;
         Ok(())
     }
 
     async fn fetch_range(
-        self: &Arc<Self>,
+        &self,
         object: &Object,
         range: Range<u64>,
         file: &Arc<File>,
-        below: &Path,
-        turn: Option<Turn>,
+        place: Option<Holding>,
     ) -> Result<(), FileError> {
         let (mut at, mut gathered, mut size) = (range.start, Vec::new(), 0);
-        let turn = match turn {
-            Some(turn) => turn,
-            None => self.turn(0).await,
+        let place = match place {
+            Some(place) => place,
+            None => self.turn(None, 0).await.place,
         };
-        let mut incoming = self.incoming(object, range, turn).await?;
+        let mut incoming = self.incoming(object, range, place).await?;
         while let Some(chunk) = incoming.next().await? {
             size += chunk.len();
             gathered.push(chunk);
             if size >= WRITE_SIZE {
-                self.write_at(file, at, std::mem::take(&mut gathered), below).await?;
+                self.write_at(object, file, at, std::mem::take(&mut gathered)).await?;
                 at += size as u64;
                 size = 0;
             }
         }
-        self.write_at(file, at, gathered, below).await
+        self.write_at(object, file, at, gathered).await
     }
 
+    /// Writes chunks of an object, beginning at this offset of the file.
     async fn write_at(
         &self,
+        object: &Object,
         file: &Arc<File>,
         mut at: u64,
         chunks: Vec<Bytes>,
-        below: &Path,
     ) -> Result<(), FileError> {
-        let (file, below) = (file.clone(), below.to_owned());
-        self.directory
-            .on_thread(move |_| {
-                for chunk in chunks {
-                    file.write_all_at(&chunk, at).map_err(|error| FileError::io("write", &below, error))?;
-                    at += chunk.len() as u64;
-                }
-                Ok(())
-            })
-            .await
+        let (file, below) = (file.clone(), object.below.clone());
+        let written = self.directory.on_thread(move |_| {
+            for chunk in chunks {
+                file.write_all_at(&chunk, at).map_err(|error| FileError::io("write", &below, error))?;
+                at += chunk.len() as u64;
+            }
+            Ok(())
+        });
+        written.await
     }
 
     /// Requests a range of an object.
-    async fn incoming(
-        self: &Arc<Self>,
-        object: &Object,
+    async fn incoming<'a>(
+        &'a self,
+        object: &'a Object,
         range: Range<u64>,
-        turn: Turn,
-    ) -> Result<Incoming, FileError> {
+        place: Holding,
+    ) -> Result<Incoming<'a>, FileError> {
         let uri = &object.at.uri;
         let is_whole = range == (0..object.size);
+        // A weak ETag never matches, so it cannot be a condition.
+        let strong = object.etag.as_deref().filter(|etag| !etag.starts_with("W/"));
         let options = GetOptions::new()
-            .with_if_match(object.condition())
+            .with_if_match(strong)
             .with_range((!is_whole).then(|| GetRange::Bounded(range.clone())));
         let result = object.at.store.get_opts(&object.at.path, options).await;
         let result = result.map_err(|error| storage_error(uri, &error))?;
-        // Not every storage checks the condition, and a weak ETag cannot be one.
+        // Not every storage checks the condition.
         let tags = (result.meta.e_tag.as_deref(), object.etag.as_deref());
         let is_another = matches!(tags, (Some(now), Some(then)) if bare(now) != bare(then));
         if is_another || result.meta.size != object.size {
             let message = format!("`{}` changed while it was read", excerpt(uri));
             return Err(FileError::new(FileErrorKind::Integrity, message));
         }
-        let (uri, mover) = (uri.clone(), self.clone());
         let length = range.end - range.start;
-        Ok(Incoming { mover, uri, chunks: result.into_stream(), received: 0, length, _turn: turn })
+        Ok(Incoming { mover: self, uri, chunks: result.into_stream(), received: 0, length, _place: place })
     }
 }
 
 /// The incoming bytes of a range of an object. After a broken connection the library requests the rest.
-struct Incoming {
-    mover: Arc<Mover>,
-    uri: String,
+struct Incoming<'a> {
+    mover: &'a Mover,
+    uri: &'a str,
     chunks: BoxStream<'static, object_store::Result<Bytes>>,
     received: u64,
     length: u64,
-    _turn: Turn,
+    _place: Holding,
 }
 
-impl Incoming {
+impl Incoming<'_> {
     /// Returns the next piece; None after the last.
     async fn next(&mut self) -> Result<Option<Bytes>, FileError> {
-        let chunk = self.chunks.next().await.transpose().map_err(|error| storage_error(&self.uri, &error))?;
+        let chunk = self.chunks.next().await.transpose().map_err(|error| storage_error(self.uri, &error))?;
         self.received += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         match chunk {
             Some(chunk) if self.received <= self.length => {
-                self.mover.add_downloaded(chunk.len());
+                self.mover.count(&self.mover.resources.traffic.downloaded, chunk.len());
                 Ok(Some(chunk))
             }
             None if self.received == self.length => Ok(None),
-            _ => Err(truncated(&self.uri, self.received, self.length)),
+            _ => Err(truncated(self.uri, self.received, self.length)),
         }
     }
-}
-
-/// Removes an unfinished download on drop.
-struct UnfinishedDownload<'a> {
-    mover: &'a Mover,
-    part: Option<PathBuf>,
-}
-
-impl Drop for UnfinishedDownload<'_> {
-    fn drop(&mut self) {
-        if let Some(part) = self.part.take() {
-            self.mover.directory.clean_up_on_thread(move |workspace| workspace.remove_part(&part));
-        }
-    }
-}
-
-fn directory_key(uri: &str) -> FileError {
-    let message =
-        format!("the key of the object `{}` ends in `/`, so that it cannot be a file", excerpt(uri));
-    FileError::new(FileErrorKind::Unusable, message)
 }
 
 fn truncated(uri: &str, received: u64, expected: u64) -> FileError {

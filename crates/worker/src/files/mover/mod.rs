@@ -10,21 +10,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use prometheus_client::metrics::counter::Counter;
 use rxon::ErrorChain;
 
 use super::directory::TaskDirectory;
-use super::error::{FileError, FileErrorKind};
+use super::error::{FileError, shown};
 use super::storage::Location;
-use super::storage::uri::ObjectUri;
-use super::text::shown;
 use super::transfer::buffers::PIECE;
-use super::transfer::cache::CacheKey;
-use super::transfer::resources::TransferResources;
 use super::transfer::shares::TaskNumber;
 use super::transfer::turns::Turn;
-use super::workspace::EntryKind;
+use super::transfer::{CacheKey, TransferResources};
 use super::workspace::mode::OpenMode;
-use super::workspace::root::Root;
 
 /// The size of the parts of large objects. Several are moved at once.
 const PART_SIZE: u64 = 8 << 20;
@@ -32,7 +28,6 @@ const PART_SIZE: u64 = 8 << 20;
 /// Moves the files of one task between its directory and the storage.
 #[derive(Debug)]
 pub(super) struct Mover {
-    root: Arc<Root>,
     directory: Arc<TaskDirectory>,
     resources: Arc<TransferResources>,
     task: TaskNumber,
@@ -41,87 +36,31 @@ pub(super) struct Mover {
 }
 
 impl Mover {
-    pub(super) fn new(
-        root: Arc<Root>,
-        directory: Arc<TaskDirectory>,
-        resources: Arc<TransferResources>,
-    ) -> Arc<Self> {
+    pub(super) fn new(directory: Arc<TaskDirectory>, resources: Arc<TransferResources>) -> Self {
         let task = resources.next_task();
-        Arc::new(Self { root, directory, resources, task, moved: AtomicU64::new(0) })
+        Self { directory, resources, task, moved: AtomicU64::new(0) }
     }
 
-    /// Uploads a file, or a directory, and returns its address.
-    pub(super) async fn upload(
-        self: &Arc<Self>,
-        name: &Path,
-        is_directory: bool,
-    ) -> Result<String, FileError> {
-        let name = name.to_owned();
-        let (below, kind) = self
-            .directory
-            .on_thread(move |workspace| {
-                let (below, kind) = if is_directory {
-                    workspace.resolve_directory(&name)?
-                } else {
-                    let (_, below) = workspace.resolve(&name)?;
-                    let kind = workspace.entry(&below)?;
-                    (below, kind)
-                };
-                let kind = kind.ok_or_else(|| {
-                    FileError::new(FileErrorKind::NotFound, format!("there is no `{}`", shown(&below)))
-                })?;
-                if is_directory != (kind == EntryKind::Directory) {
-                    let (is, expected) =
-                        if is_directory { ("not a", "a directory") } else { ("a", "a file") };
-                    let message = format!("`{}` is {is} directory, expected {expected}", shown(&below));
-                    return Err(FileError::new(FileErrorKind::Unusable, message));
-                }
-                Ok((below, kind))
-            })
-            .await?;
-        Ok(self.send(&below, kind).await?.uri)
-    }
-
-    /// Downloads an object, or all objects with a prefix, and returns the path.
-    pub(super) async fn download(self: &Arc<Self>, uri: &str, name: &Path) -> Result<PathBuf, FileError> {
-        let at = self.resources.storage.locate(&ObjectUri::of_user(uri)?)?;
-        let name = name.to_owned();
-        let (path, below) = self
-            .directory
-            .on_thread(move |workspace| {
-                let (made, below) = workspace.resolve(&name)?;
-                Ok((made.path.join(&below), below))
-            })
-            .await?;
-        self.fetch(&at, &below, &[]).await?;
-        Ok(path)
-    }
-
-    /// Counts bytes that were downloaded.
-    fn add_downloaded(&self, bytes: usize) {
+    /// Counts bytes that were downloaded, or are about to be uploaded.
+    fn count(&self, counter: &Counter, bytes: usize) {
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.resources.traffic.add_downloaded(bytes);
+        counter.inc_by(bytes as u64);
     }
 
-    /// Counts bytes that are about to be uploaded.
-    fn add_uploaded(&self, bytes: usize) {
-        self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.resources.traffic.add_uploaded(bytes);
-    }
-
-    /// Waits for the turn of a transfer that keeps this many bytes in memory.
-    async fn turn(&self, bytes: u64) -> Turn {
-        self.resources.transfers.turn(self.task, bytes.div_ceil(PIECE as u64) as usize).await
+    /// Returns the given turn, or waits for the turn of a transfer that keeps this many bytes in memory.
+    async fn turn(&self, given: Option<Turn>, bytes: u64) -> Turn {
+        match given {
+            Some(turn) => turn,
+            None => self.resources.transfers.turn(self.task, bytes.div_ceil(PIECE as u64) as usize).await,
+        }
     }
 
     /// Returns the location for the upload of a file of the task.
     fn destination(&self, below: &Path) -> Result<Location, FileError> {
-        let made = self.directory.workspace().made()?;
-        let unusable = || {
-            let message = format!("the name `{}` is not UTF-8, and cannot be a key", shown(below));
-            FileError::new(FileErrorKind::Unusable, message)
-        };
-        let below = below.to_str().ok_or_else(unusable)?;
+        let made = self.directory.workspace.made()?;
+        let below = below.to_str().ok_or_else(|| {
+            FileError::unusable(format!("the name `{}` is not UTF-8, and cannot be a key", shown(below)))
+        })?;
         self.resources.storage.destination(&format!("{}/{below}", made.name))
     }
 
@@ -167,6 +106,17 @@ impl Mover {
         });
         if let Err(error) = added.await {
             tracing::warn!(error = %ErrorChain(&error), "an object cannot be added to the cache (`WORKER_BLOB_CACHE_DIR`)");
+        }
+    }
+}
+
+/// Does its work on drop, unless the work is taken out.
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(work) = self.0.take() {
+            work();
         }
     }
 }

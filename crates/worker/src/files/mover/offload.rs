@@ -1,9 +1,9 @@
 //! The files in a task's parameters and data: fetched before the handler runs, sent after it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -13,15 +13,14 @@ use rxon::text::excerpt;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::Mover;
+use super::fetch::Download;
 use super::json::{self, Found};
-use crate::files::error::{FileError, FileErrorKind};
-use crate::files::inputs::{InputKind, Inputs};
-use crate::files::metadata::MetadataByPath;
+use super::{Mover, OnDrop};
+use crate::files::error::{FileError, shown};
+use crate::files::metadata::{InputKind, Inputs, MetadataByPath};
 use crate::files::storage::Location;
 use crate::files::storage::uri::ObjectUri;
-use crate::files::text::shown;
-use crate::files::transfer::resources::MAX_TRANSFERS;
+use crate::files::transfer::MAX_TRANSFERS;
 use crate::files::workspace::{EntryKind, Workspace, name};
 
 /// The interval of log lines on the progress of long transfers.
@@ -30,18 +29,16 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// The longest path in the data for which metadata is sent.
 const MAX_PATH: usize = 4096;
 
-/// An object to fetch for parameters, and its destination.
-struct Wanted {
-    at: Location,
-    below: PathBuf,
-    /// The metadata at each path of the address in the parameters.
-    expected: Vec<FileMetadata>,
+/// The download of an address in the parameters, and the full path that replaces the address.
+struct Input {
+    download: Download,
+    path: String,
 }
 
 impl Mover {
     /// Fetches every `s3://` address in the parameters, and replaces it by the path of the file.
     pub(in crate::files) async fn fetch_inputs(
-        self: &Arc<Self>,
+        &self,
         params: Box<RawValue>,
         metadata: &MetadataByPath,
     ) -> Result<(Box<RawValue>, Inputs), FileError> {
@@ -54,91 +51,78 @@ impl Mover {
         if found.is_empty() {
             return Ok((params, Inputs::new()));
         }
-        let traffic = &self.resources.traffic;
-        let _moving = traffic.begin();
-        let fetched = self.logging_progress("fetched", self.fetch_found(&found, metadata)).await;
-        let (paths, inputs) = fetched.inspect_err(|_| traffic.add_failure())?;
-        let replacements: Vec<_> =
-            found.iter().map(|found| (found.range.clone(), paths[found.value.as_str()].as_str())).collect();
-        Ok((raw(json::replaced(params.get(), &replacements)), inputs))
+        let inputs = self.observed("fetched", self.fetch_found(&found, metadata)).await?;
+        let path = |found: &Found<ObjectUri>| inputs[found.value.as_str()].path.as_str();
+        let replacements: Vec<_> = found.iter().map(|found| (found.range.clone(), path(found))).collect();
+        let params = raw(json::replaced(params.get(), &replacements));
+        let kind = |at: &Location| if at.is_prefix { InputKind::Directory } else { InputKind::File };
+        let inputs = inputs.into_values().map(|input| (input.path, kind(&input.download.at))).collect();
+        Ok((params, inputs))
     }
 
-    /// Returns the path of each address, and the fetched inputs.
-    async fn fetch_found(
-        self: &Arc<Self>,
-        found: &[Found<ObjectUri>],
+    /// Returns the fetched objects, by address.
+    async fn fetch_found<'a>(
+        &self,
+        found: &'a [Found<ObjectUri>],
         metadata: &MetadataByPath,
-    ) -> Result<(HashMap<String, String>, Inputs), FileError> {
+    ) -> Result<BTreeMap<&'a str, Input>, FileError> {
         let began = Instant::now();
         let directory = self.directory.on_thread(|workspace| Ok(workspace.made()?.path.clone())).await?;
-        let mut paths = HashMap::new();
-        let mut inputs = Inputs::new();
-        let wanted = self.wanted(found, metadata)?;
-        for wanted in &wanted {
-            let path = directory.join(&wanted.below);
-            let path = path.into_os_string().into_string().map_err(|path| {
-                let message = format!("the path `{}` is not UTF-8", shown(Path::new(&path)));
-                FileError::new(FileErrorKind::Unusable, message)
-            })?;
-            let kind = if wanted.at.is_prefix { InputKind::Directory } else { InputKind::File };
-            inputs.insert(path.clone(), kind);
-            paths.insert(wanted.at.uri.clone(), path);
+        let (mut inputs, mut names) = (BTreeMap::new(), Names::default());
+        for found in found {
+            let input = match inputs.entry(found.value.as_str()) {
+                Entry::Occupied(input) => input.into_mut(),
+                Entry::Vacant(entry) => {
+                    let at = self.resources.storage.locate(&found.value)?;
+                    let below = names.assign(&at)?;
+                    let path = directory.join(&below).into_os_string().into_string().map_err(|path| {
+                        FileError::unusable(format!("the path `{}` is not UTF-8", shown(Path::new(&path))))
+                    })?;
+                    entry.insert(Input { download: Download { at, below, expected: Vec::new() }, path })
+                }
+            };
+            let expected = found.path.as_ref().and_then(|path| metadata.get(path));
+            input.download.expected.extend(expected.cloned());
         }
-        let files = wanted.len();
+        let files = inputs.len();
         tracing::debug!(files, "fetching the task's files");
-        let bytes: u64 = stream::iter(wanted)
-            .map(|wanted| {
-                let mover = self.clone();
-                async move { mover.fetch(&wanted.at, &wanted.below, &wanted.expected).await }
-            })
+        let downloads: Vec<_> = inputs.values().map(|input| &input.download).collect();
+        let bytes: u64 = stream::iter(0..files)
+            .map(|index| self.fetch(downloads[index]))
             .buffer_unordered(MAX_TRANSFERS)
             .try_fold(0, |sum, bytes| async move { Ok(sum + bytes) })
             .await?;
         tracing::info!(files, bytes, duration = ?began.elapsed(), "the task's files are fetched");
-        Ok((paths, inputs))
+        Ok(inputs)
     }
 
-    /// Logs the progress of work that takes long.
-    async fn logging_progress<T>(&self, action: &str, work: impl Future<Output = T>) -> T {
+    /// Counts the task as moving files, or as failed, and logs the progress of work that takes long.
+    async fn observed<T>(
+        &self,
+        action: &str,
+        work: impl Future<Output = Result<T, FileError>>,
+    ) -> Result<T, FileError> {
+        let traffic = &self.resources.traffic;
+        traffic.moving.inc();
+        let _moving = OnDrop(Some(|| _ = traffic.moving.dec()));
         let moved = || self.moved.load(Ordering::Relaxed);
         let before = moved();
         let mut work = std::pin::pin!(work);
         loop {
             if let Ok(done) = tokio::time::timeout(LOG_INTERVAL, &mut work).await {
-                return done;
+                return done.inspect_err(|_| _ = traffic.failed.inc());
             }
             tracing::info!(bytes = moved() - before, "the task's files are being {action}");
         }
     }
 
-    /// Returns each address once, with a path that no other has.
-    fn wanted(
-        &self,
-        found: &[Found<ObjectUri>],
-        metadata: &MetadataByPath,
-    ) -> Result<Vec<Wanted>, FileError> {
-        let (mut wanted, mut names): (Vec<Wanted>, _) = (Vec::new(), Names::default());
-        let mut indexes = HashMap::new();
-        for found in found {
-            let index = *indexes.entry(found.value.as_str()).or_insert(wanted.len());
-            if index == wanted.len() {
-                let at = self.resources.storage.locate(&found.value)?;
-                let below = names.assign(&at)?;
-                wanted.push(Wanted { at, below, expected: Vec::new() });
-            }
-            let expected = found.path.as_ref().and_then(|path| metadata.get(path));
-            wanted[index].expected.extend(expected.cloned());
-        }
-        Ok(wanted)
-    }
-
     /// Uploads every path of the task's directory in the data, and replaces it by its address. Returns the new data and
     /// the metadata of the uploads.
     pub(in crate::files) async fn send_outputs(
-        self: &Arc<Self>,
+        &self,
         data: Box<RawValue>,
     ) -> Result<(Box<RawValue>, MetadataByPath), FileError> {
-        let roots = self.root.paths();
+        let roots = self.directory.workspace.root.paths();
         // Most data contains no path, and is not scanned. A path can be spelled in several ways, its last part cannot.
         let may_be_in = |root: &PathBuf| {
             root.file_name().and_then(OsStr::to_str).is_none_or(|name| data.get().contains(name))
@@ -152,18 +136,7 @@ impl Mover {
         if found.is_empty() {
             return Ok((data, MetadataByPath::new()));
         }
-        // Without a directory of the task there is nothing to send.
-        if self.directory.workspace().existing().is_none() {
-            let texts: BTreeSet<&str> = found.iter().map(|found| found.value.as_str()).collect();
-            warn_of_others(texts.into_iter());
-            return Ok((data, MetadataByPath::new()));
-        }
-        let traffic = &self.resources.traffic;
-        let _moving = traffic.begin();
-        let sent = self
-            .logging_progress("uploaded", self.send_found(&found))
-            .await
-            .inspect_err(|_| traffic.add_failure())?;
+        let sent = self.observed("uploaded", self.send_found(&found)).await?;
         let (mut replacements, mut metadata) = (Vec::new(), MetadataByPath::new());
         for found in &found {
             if let Some(sent) = sent.get(&found.value) {
@@ -175,10 +148,7 @@ impl Mover {
     }
 
     /// Returns the metadata of the upload for each path that was sent.
-    async fn send_found(
-        self: &Arc<Self>,
-        found: &[Found<String>],
-    ) -> Result<BTreeMap<String, FileMetadata>, FileError> {
+    async fn send_found(&self, found: &[Found<String>]) -> Result<BTreeMap<String, FileMetadata>, FileError> {
         let texts: BTreeSet<String> = found.iter().map(|found| found.value.clone()).collect();
         let existing = self.directory.on_thread(move |workspace| existing(workspace, texts)).await?;
         if existing.is_empty() {
@@ -186,10 +156,7 @@ impl Mover {
         }
         let began = Instant::now();
         let sent: BTreeMap<String, FileMetadata> = stream::iter(existing)
-            .map(|(text, below, kind)| {
-                let mover = self.clone();
-                async move { Ok::<_, FileError>((text, mover.send(&below, kind).await?)) }
-            })
+            .map(|(text, below, kind)| async move { Ok((text, self.send(below, kind).await?)) })
             .buffer_unordered(MAX_TRANSFERS)
             .try_collect()
             .await?;
@@ -199,7 +166,7 @@ impl Mover {
     }
 }
 
-/// Returns the texts that are paths of existing entries of the task's directory.
+/// Returns the texts that are paths of existing entries of the task's directory, and warns of the others.
 fn existing(
     workspace: &Workspace,
     texts: BTreeSet<String>,
@@ -211,19 +178,14 @@ fn existing(
             None => others.push(text),
         }
     }
-    warn_of_others(others.iter().map(String::as_str));
-    Ok(existing)
-}
-
-fn warn_of_others<'a>(mut others: impl ExactSizeIterator<Item = &'a str>) {
-    let count = others.len();
-    if let Some(first) = others.next() {
+    if let Some(first) = others.first() {
         tracing::warn!(
             path = excerpt(first),
-            count,
+            count = others.len(),
             "paths below `TASK_FILES_DIR` in the data are not files of the task: they are left unchanged"
         );
     }
+    Ok(existing)
 }
 
 /// The names of fetched files. Names that differ only in case collide, as on some file systems.

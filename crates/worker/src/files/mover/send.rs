@@ -11,15 +11,14 @@ use object_store::{MultipartId, PutPayload};
 use rxon::model::FileMetadata;
 
 use super::fetch::bare;
-use super::{Mover, PART_SIZE};
-use crate::files::error::{FileError, FileErrorKind};
+use super::{Mover, OnDrop, PART_SIZE};
+use crate::files::error::{FileError, shown};
 use crate::files::storage::Location;
 use crate::files::storage::failure::storage_error;
-use crate::files::text::shown;
-use crate::files::transfer::resources::MAX_TRANSFERS;
-use crate::files::transfer::turns::Memory;
+use crate::files::transfer::MAX_TRANSFERS;
+use crate::files::transfer::turns::{Holding, Turn};
 use crate::files::workspace::mode::OpenMode;
-use crate::files::workspace::{EntryKind, Workspace, is_part};
+use crate::files::workspace::{EntryKind, Workspace, is_part, or_dot};
 
 /// The largest file that is sent whole, not in parts.
 const MAX_WHOLE: u64 = 16 << 20;
@@ -31,41 +30,46 @@ const MAX_PARTS: u64 = 10_000;
 const ABORT_LIMIT: Duration = Duration::from_secs(10);
 
 impl Mover {
+    /// Uploads a file, or a directory, and returns its address.
+    pub(in crate::files) async fn upload(
+        &self,
+        name: &Path,
+        is_directory: bool,
+    ) -> Result<String, FileError> {
+        let name = name.to_owned();
+        let found =
+            self.directory.on_thread(move |workspace| workspace.resolve_existing(&name, is_directory));
+        let (below, kind) = found.await?;
+        Ok(self.send(below, kind).await?.uri)
+    }
+
     /// Uploads a file or a directory of the task, and returns its metadata.
-    pub(super) async fn send(
-        self: &Arc<Self>,
-        below: &Path,
-        kind: EntryKind,
-    ) -> Result<FileMetadata, FileError> {
+    pub(super) async fn send(&self, below: PathBuf, kind: EntryKind) -> Result<FileMetadata, FileError> {
         match kind {
-            EntryKind::File { .. } => self.send_file(below.to_owned()).await,
-            EntryKind::Directory => self.send_directory(below.to_owned()).await,
+            EntryKind::File { .. } => self.send_file(below).await,
+            EntryKind::Directory => self.send_directory(below).await,
             EntryKind::Other => {
-                let message = format!("`{}` is not a regular file, and cannot be uploaded", shown(below));
-                Err(FileError::new(FileErrorKind::Unusable, message))
+                let name = shown(&below);
+                Err(FileError::unusable(format!("`{name}` is not a regular file, and cannot be uploaded")))
             }
         }
     }
 
-    async fn send_directory(self: &Arc<Self>, below: PathBuf) -> Result<FileMetadata, FileError> {
-        let directory = below.clone();
-        let files = self.directory.on_thread(move |workspace| files_of(workspace, &directory)).await?;
-        let uri = self.destination(&below)?.uri;
-        let uri = if uri.ends_with('/') { uri } else { format!("{uri}/") };
+    async fn send_directory(&self, below: PathBuf) -> Result<FileMetadata, FileError> {
+        let mut uri = self.destination(&below)?.uri;
+        let files = self.directory.on_thread(move |workspace| files_of(workspace, &below)).await?;
+        if !uri.ends_with('/') {
+            uri.push('/');
+        }
         if files.is_empty() {
             tracing::warn!(uri, "the directory is empty: nothing is uploaded");
         }
-        let sent = stream::iter(files)
-            .map(|file| {
-                let mover = self.clone();
-                async move { mover.send_file(file).await }
-            })
-            .buffer_unordered(MAX_TRANSFERS);
+        let sent = stream::iter(files).map(|file| self.send_file(file)).buffer_unordered(MAX_TRANSFERS);
         let size = sent.try_fold(0, |sum, file| async move { Ok(sum + file.size.unwrap_or(0)) }).await?;
         Ok(FileMetadata { uri, size: Some(size), etag: None })
     }
 
-    async fn send_file(self: &Arc<Self>, below: PathBuf) -> Result<FileMetadata, FileError> {
+    async fn send_file(&self, below: PathBuf) -> Result<FileMetadata, FileError> {
         let to = self.destination(&below)?;
         let name = below.clone();
         let (file, size) = self
@@ -77,7 +81,10 @@ impl Mover {
             })
             .await?;
         let etag = if size <= MAX_WHOLE {
-            self.send_whole(&to, &below, file, size).await?
+            let Turn { memory, place: _place } = self.turn(None, size).await;
+            let content = self.read_at(&to, file, 0..size, &below, memory).await?;
+            let put = to.store.put_opts(&to.path, content, object_store::PutOptions::default()).await;
+            put.map_err(|error| storage_error(&to.uri, &error))?.e_tag
         } else {
             self.send_in_parts(&to, &below, &file, size).await?
         };
@@ -85,21 +92,8 @@ impl Mover {
         Ok(FileMetadata { uri: to.uri, size: Some(size), etag })
     }
 
-    async fn send_whole(
-        &self,
-        to: &Location,
-        below: &Path,
-        file: Arc<File>,
-        size: u64,
-    ) -> Result<Option<String>, FileError> {
-        let mut turn = self.turn(size).await;
-        let content = self.read_at(to, file, 0..size, below, turn.take_memory()).await?;
-        let put = to.store.put_opts(&to.path, content, object_store::PutOptions::default()).await;
-        put.map(|put| put.e_tag).map_err(|error| storage_error(&to.uri, &error))
-    }
-
     async fn send_in_parts(
-        self: &Arc<Self>,
+        &self,
         to: &Location,
         below: &Path,
         file: &Arc<File>,
@@ -109,36 +103,30 @@ impl Mover {
         let part_size = size.div_ceil(MAX_PARTS).max(PART_SIZE);
         let count = size.div_ceil(part_size);
         // The request before the first part shares its turn, and so does the request after the last part.
-        let turn = self.turn(part_size).await;
+        let mut first = Some(self.turn(None, part_size).await);
         let id = to.store.create_multipart(&to.path).await.map_err(failed)?;
-        let mut unfinished = UnfinishedUpload { mover: self, upload: Some((to.clone(), id.clone())) };
-        let mut first = Some(turn);
+        let mut unfinished = OnDrop(Some(|| self.directory.clean_up(abort(to.clone(), id.clone()))));
         let parts = (0..count).map(|number| {
-            let (mover, to, id) = (self.clone(), to.clone(), id.clone());
-            let (file, below, from) = (file.clone(), below.to_owned(), number * part_size);
-            let range = from..size.min(from + part_size);
-            let turn = first.take();
+            let range = number * part_size..size.min((number + 1) * part_size);
+            let (turn, id) = (first.take(), &id);
             async move {
-                let mut turn = match turn {
-                    Some(turn) => turn,
-                    None => mover.turn(range.end - range.start).await,
-                };
-                let content = mover.read_at(&to, file, range, &below, turn.take_memory()).await?;
-                let sent = to.store.put_part(&to.path, &id, number as usize, content).await;
-                Ok((number, sent.map_err(|error| storage_error(&to.uri, &error))?, turn))
+                let Turn { memory, place } = self.turn(turn, range.end - range.start).await;
+                let content = self.read_at(to, file.clone(), range, below, memory).await?;
+                let sent = to.store.put_part(&to.path, id, number as usize, content).await;
+                Ok((number, sent.map_err(failed)?, place))
             }
         });
         let mut parts = stream::iter(parts).buffer_unordered(MAX_TRANSFERS);
         let (mut sent, mut last) = (Vec::new(), None);
-        while let Some((number, part, turn)) = parts.try_next().await? {
+        while let Some((number, part, place)) = parts.try_next().await? {
             sent.push((number, part));
-            last = Some(turn).filter(|_| sent.len() as u64 == count);
+            last = Some(place).filter(|_| sent.len() as u64 == count);
         }
         sent.sort_by_key(|(number, _)| *number);
         let sent = sent.into_iter().map(|(_, part)| part).collect();
         let put = to.store.complete_multipart(&to.path, &id, sent).await.map_err(failed)?;
         drop(last);
-        unfinished.upload = None;
+        unfinished.0 = None;
         Ok(put.e_tag)
     }
 
@@ -148,7 +136,7 @@ impl Mover {
         file: Arc<File>,
         range: Range<u64>,
         below: &Path,
-        memory: Memory,
+        memory: Holding,
     ) -> Result<PutPayload, FileError> {
         let (buffers, below) = (self.resources.buffers.clone(), below.to_owned());
         let pieces = self
@@ -159,29 +147,19 @@ impl Mover {
             })
             .await?;
         let content = to.store.payload(pieces);
-        self.add_uploaded(content.content_length());
+        self.count(&self.resources.traffic.uploaded, content.content_length());
         Ok(content)
     }
 }
 
-/// Aborts an unfinished upload in parts on drop.
-struct UnfinishedUpload<'a> {
-    mover: &'a Mover,
-    upload: Option<(Location, MultipartId)>,
-}
-
-impl Drop for UnfinishedUpload<'_> {
-    fn drop(&mut self) {
-        let Some((to, id)) = self.upload.take() else { return };
-        self.mover.directory.clean_up(async move {
-            let aborted = tokio::time::timeout(ABORT_LIMIT, to.store.abort_multipart(&to.path, &id)).await;
-            if !matches!(aborted, Ok(Ok(()))) {
-                tracing::warn!(
-                    uri = to.uri,
-                    "an upload could not be aborted: parts of it may be left in the storage"
-                );
-            }
-        });
+/// Aborts an unfinished upload in parts.
+async fn abort(to: Location, id: MultipartId) {
+    let aborted = tokio::time::timeout(ABORT_LIMIT, to.store.abort_multipart(&to.path, &id)).await;
+    if !matches!(aborted, Ok(Ok(()))) {
+        tracing::warn!(
+            uri = to.uri,
+            "an upload could not be aborted: parts of it may be left in the storage"
+        );
     }
 }
 
@@ -191,8 +169,7 @@ fn files_of(workspace: &Workspace, directory: &Path) -> Result<Vec<PathBuf>, Fil
     let (mut files, mut directories) = (Vec::new(), vec![directory.to_owned()]);
     while let Some(directory) = directories.pop() {
         let failed = |error| FileError::io("list", &directory, error);
-        let here = if directory.as_os_str().is_empty() { Path::new(".") } else { &directory };
-        for entry in made.dir.read_dir(here).map_err(failed)? {
+        for entry in made.dir.read_dir(or_dot(&directory)).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             if is_part(&entry.file_name()) {
                 continue;
@@ -221,23 +198,22 @@ fn files_of(workspace: &Workspace, directory: &Path) -> Result<Vec<PathBuf>, Fil
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::registry::Registry;
     use rxon::TaskId;
 
     use super::*;
-    use crate::files::settings::FilesSettings;
-    use crate::files::shared::Files;
+    use crate::files::Files;
     use crate::files::storage::Storage;
-    use crate::files::task::TaskFiles;
-    use crate::files::transfer::resources::MAX_OF_TASK;
+    use crate::files::transfer::MAX_OF_TASK;
     use crate::files::workspace::root::Root;
 
     #[tokio::test]
     async fn all_uploads_of_a_task_share_its_memory() {
         const LARGE: u64 = 60 << 20;
         let folder = tempfile::tempdir().expect("a folder");
-        let settings = FilesSettings::of_directory(folder.path());
-        let files = Files::new(settings, Some(Storage::in_memory("b")), Arc::default());
-        let of_task = TaskFiles::new(&files, &TaskId::received("t-1").expect("an id"));
+        let storage = Some(Storage::in_memory("b"));
+        let files = Files::new(folder.path(), None, None, storage, &mut Registry::default());
+        let of_task = files.of_task(&TaskId::received("t-1").expect("an id"));
         for (name, size) in [("large", LARGE), ("out/whole", MAX_WHOLE), ("out/small", 5)] {
             let path = of_task.path_to(name).await.expect("a path");
             File::create(path).and_then(|file| file.set_len(size)).expect("made");
@@ -246,7 +222,7 @@ mod tests {
             of_task.upload_file("large").await.expect("sent");
             of_task.upload_dir("out").await.expect("sent");
         }
-        let pieces = files.idle_pieces();
+        let pieces = files.resources.expect("a storage").buffers.idle();
         assert!((1..=MAX_OF_TASK.pieces).contains(&pieces), "{pieces} pieces were in use at once");
     }
 

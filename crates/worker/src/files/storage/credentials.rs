@@ -13,7 +13,6 @@ use rxon::text::excerpt;
 use rxon::transport::http::redacted;
 
 use super::keys::AccessKeys;
-use super::profile;
 use crate::config::{KEY, Problem, Secret, is_key};
 
 /// The variables of a role, set in the environment of a container or a pod.
@@ -68,7 +67,7 @@ impl Credentials {
                 None => Ok(Self::Role(role)),
             };
         }
-        Ok(profile::keys(variable, read)?.map_or(Self::Anonymous, Self::Keys))
+        Ok(AccessKeys::of_profile(variable, read)?.map_or(Self::Anonymous, Self::Keys))
     }
 
     /// Returns the keys that are known without fetching.

@@ -40,6 +40,11 @@ pub(in crate::files) fn storage_error(uri: &str, error: &Error) -> FileError {
     }
 }
 
+/// Returns an error of the storage that the library did not find.
+pub(super) fn s3_error(text: impl Into<String>) -> Error {
+    Error::Generic { store: "S3", source: text.into().into() }
+}
+
 /// Returns the status of the storage's answer. Errors of listings have it only in their text.
 fn status_in(error: &Error) -> Option<u16> {
     let text = error.to_string();

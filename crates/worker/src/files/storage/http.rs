@@ -13,9 +13,10 @@ use object_store::client::{
     HttpService,
 };
 use reqwest::{Proxy, Url};
-use rxon::transport::http::{InvalidTls, storage_tls};
+use rxon::transport::http::storage_tls;
 
 use super::answer::{error_in, is_transient, summary, wrong_listing};
+use crate::config::Problem;
 use crate::files::settings::StorageSettings;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -34,9 +35,7 @@ const MAX_DOCUMENT: usize = 32 << 20;
 
 /// One client for all stores, so that they share connections. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Client {
-    http: reqwest::Client,
-}
+pub(super) struct Client(reqwest::Client);
 
 /// The error of a request whose answer, or whose address, cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +54,14 @@ enum Expected {
 
 impl Client {
     /// Reads the system's certificates and those of `TLS_CA_PATH`.
-    pub(super) fn new(settings: &StorageSettings) -> Result<Self, InvalidTls> {
+    pub(super) fn new(settings: &StorageSettings) -> Result<Self, Problem> {
+        let authorities = settings.tls_ca_path.as_deref();
+        let tls = storage_tls(authorities).map_err(|error| {
+            let path = authorities.map(|path| path.display().to_string()).unwrap_or_default();
+            Problem::new("TLS_CA_PATH", path, error.expected())
+        })?;
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(storage_tls(settings.tls_ca_path.as_deref())?)
+            .tls_backend_preconfigured(tls)
             .connect_timeout(CONNECT_LIMIT)
             .read_timeout(SILENCE_LIMIT)
             .redirect(reqwest::redirect::Policy::none())
@@ -71,31 +75,7 @@ impl Client {
                 proxies.exposed(url.scheme() == "https", url.host_str()?, url.port_or_known_default()?)
             }));
         }
-        let http = builder.build().expect("building a client with preconfigured TLS cannot fail");
-        Ok(Self { http })
-    }
-
-    /// Reads the answer to a request for a document, and checks that it is one.
-    async fn document(&self, answer: HttpResponse, expected: Expected) -> Result<HttpResponse, HttpError> {
-        let (parts, body) = answer.into_parts();
-        let content = read_document(body).await.map_err(|error| match expected {
-            // The storage has done its part: an error of this kind is not retried.
-            Expected::Upload => HttpError::new(HttpErrorKind::Decode, error),
-            _ => error,
-        })?;
-        let text = String::from_utf8_lossy(&content);
-        let wrong = match expected {
-            Expected::Listing => wrong_listing(&text),
-            _ => error_in(&text),
-        };
-        match wrong {
-            Some(error) => {
-                let kind =
-                    if is_transient(&text) { HttpErrorKind::Interrupted } else { HttpErrorKind::Decode };
-                Err(HttpError::new(kind, Unexpected(error)))
-            }
-            None => Ok(HttpResponse::from_parts(parts, content.into())),
-        }
+        Ok(Self(builder.build().expect("building a client with preconfigured TLS cannot fail")))
     }
 }
 
@@ -108,7 +88,7 @@ impl HttpService for Client {
             return Err(HttpError::new(HttpErrorKind::Unknown, error));
         }
         let expected = Expected::of(&request);
-        let answer = self.http.call(request).await?;
+        let answer = self.0.call(request).await?;
         let status = answer.status();
         if status.is_client_error() || status.is_server_error() {
             let (parts, body) = answer.into_parts();
@@ -117,7 +97,7 @@ impl HttpService for Client {
         }
         match expected {
             Expected::Listing | Expected::Upload if status == StatusCode::OK => {
-                self.document(answer, expected).await
+                document(answer, expected).await
             }
             _ => Ok(answer),
         }
@@ -126,19 +106,31 @@ impl HttpService for Client {
 
 impl Expected {
     fn of(request: &HttpRequest) -> Self {
-        let mut parameters = request.uri().query().unwrap_or_default().split('&');
+        let query = request.uri().query().unwrap_or_default();
+        let has = |name: &str| query.split('&').any(|parameter| parameter.starts_with(name));
         match *request.method() {
-            Method::GET if parameters.any(|parameter| parameter == "list-type=2") => Self::Listing,
-            Method::POST
-                if parameters.any(|parameter| {
-                    parameter.starts_with("uploads") || parameter.starts_with("uploadId=")
-                }) =>
-            {
-                Self::Upload
-            }
+            Method::GET if has("list-type=2") => Self::Listing,
+            Method::POST if has("uploads") || has("uploadId=") => Self::Upload,
             _ => Self::Anything,
         }
     }
+}
+
+/// Reads the answer to a request for a document, and checks that it is one.
+async fn document(answer: HttpResponse, expected: Expected) -> Result<HttpResponse, HttpError> {
+    let (parts, body) = answer.into_parts();
+    let content = read_document(body).await.map_err(|error| match expected {
+        // The storage has done its part: an error of this kind is not retried.
+        Expected::Upload => HttpError::new(HttpErrorKind::Decode, error),
+        _ => error,
+    })?;
+    let text = String::from_utf8_lossy(&content);
+    let wrong = if expected == Expected::Listing { wrong_listing(&text) } else { error_in(&text) };
+    if let Some(error) = wrong {
+        let kind = if is_transient(&text) { HttpErrorKind::Interrupted } else { HttpErrorKind::Decode };
+        return Err(HttpError::new(kind, Unexpected(error)));
+    }
+    Ok(HttpResponse::from_parts(parts, content.into()))
 }
 
 async fn read_document(body: HttpResponseBody) -> Result<Bytes, HttpError> {

@@ -5,13 +5,8 @@ mod credentials;
 pub(super) mod failure;
 mod http;
 mod keys;
-mod listing;
-mod masked_keys;
-mod profile;
 mod role;
 mod store;
-#[cfg(feature = "testing")]
-mod testing;
 #[cfg(test)]
 mod tests;
 pub(super) mod uri;
@@ -25,15 +20,15 @@ use object_store::aws::AmazonS3Builder;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{BackoffConfig, RetryConfig};
+#[cfg(feature = "testing")]
+use object_store::{GetOptions, PutOptions};
 use reqwest::Url;
 use rxon::secrets::masked;
 use rxon::text::excerpt;
-use rxon::transport::http::InvalidTls;
 
 use self::credentials::Credentials;
 use self::http::Client;
-use self::masked_keys::MaskedKeys;
-use self::role::RoleKeys;
+use self::role::{MaskedKeys, RoleKeys};
 use self::store::Store;
 use self::uri::{ObjectUri, check_bucket, key_path, unusable_key};
 use super::error::{FileError, FileErrorKind};
@@ -75,20 +70,12 @@ pub(crate) struct Storage {
     bucket: String,
 }
 
-/// Settings that cannot be used.
-#[derive(Debug)]
-pub(crate) enum InvalidStorage {
-    Option(Problem),
-    Certificates(InvalidTls),
-}
-
 #[derive(Debug)]
 enum Backend {
     S3 {
-        endpoint: String,
-        region: String,
+        /// Without a bucket and without credentials.
+        builder: Box<AmazonS3Builder>,
         credentials: Credentials,
-        client: Client,
     },
     /// Buckets in memory.
     #[cfg(any(test, feature = "testing"))]
@@ -97,27 +84,28 @@ enum Backend {
 
 impl Storage {
     /// Reads certificates and keys; connects to nothing.
-    pub(crate) fn new(settings: StorageSettings) -> Result<Self, InvalidStorage> {
-        let problem = |variable: &str, value: &str, expected: &str| {
-            InvalidStorage::Option(Problem::new(variable, value, expected))
-        };
+    pub(crate) fn new(settings: StorageSettings) -> Result<Self, Problem> {
         if let Err(expected) = check_bucket(&settings.bucket) {
-            return Err(problem("S3_DEFAULT_BUCKET", &settings.bucket, expected));
+            return Err(Problem::new("S3_DEFAULT_BUCKET", &settings.bucket, expected));
         }
-        let endpoint = without_credentials(settings.endpoint.expose());
-        // An address that only the HTTP client cannot read would make every task panic.
-        if Url::parse(&endpoint).is_err() {
-            return Err(problem(
-                "S3_ENDPOINT_URL",
-                &settings.endpoint.to_string(),
-                "the address of a storage",
-            ));
-        }
-        let credentials = Credentials::find(settings.keys.clone()).map_err(InvalidStorage::Option)?;
+        let Some(endpoint) = without_credentials(settings.endpoint.expose()) else {
+            let address = settings.endpoint.to_string();
+            return Err(Problem::new("S3_ENDPOINT_URL", address, "the address of a storage"));
+        };
+        let credentials = Credentials::find(settings.keys.clone())?;
         let masked = MaskedKeys::new(&credentials.secrets());
-        let client = Client::new(&settings).map_err(InvalidStorage::Certificates)?;
-        let region = settings.region.trim().to_owned();
-        let backend = Backend::S3 { endpoint, region, credentials, client };
+        let backoff = BackoffConfig {
+            init_backoff: Duration::from_millis(200),
+            max_backoff: Duration::from_secs(5),
+            base: 2.0,
+        };
+        let builder = AmazonS3Builder::new()
+            .with_endpoint(endpoint)
+            .with_region(settings.region.trim())
+            .with_allow_http(true)
+            .with_retry(RetryConfig { backoff, max_retries: MAX_RETRIES, retry_timeout: RETRY_LIMIT })
+            .with_http_connector(Client::new(&settings)?);
+        let backend = Backend::S3 { builder: Box::new(builder), credentials };
         Ok(Self::over(backend, settings.bucket, masked))
     }
 
@@ -156,8 +144,8 @@ impl Storage {
 
     fn store(&self, bucket: &str) -> Result<Arc<dyn Store>, FileError> {
         check_bucket(bucket).map_err(|expected| {
-            let message = format!("the bucket `{}` has no valid name, expected {expected}", excerpt(bucket));
-            FileError::new(FileErrorKind::Unusable, message)
+            let bucket = excerpt(bucket);
+            FileError::unusable(format!("the bucket `{bucket}` has no valid name, expected {expected}"))
         })?;
         let mut stores = lock(&self.stores);
         if let Some(store) = stores.get(bucket) {
@@ -172,52 +160,51 @@ impl Storage {
     }
 
     fn make_store(&self, bucket: &str) -> Result<Arc<dyn Store>, FileError> {
-        let (endpoint, region, credentials, client) = match &self.backend {
-            Backend::S3 { endpoint, region, credentials, client } => (endpoint, region, credentials, client),
+        let (builder, credentials) = match &self.backend {
+            Backend::S3 { builder, credentials } => (builder.clone().with_bucket_name(bucket), credentials),
             #[cfg(any(test, feature = "testing"))]
             Backend::Memory => return Ok(Arc::new(InMemory::new())),
         };
-        let retry = RetryConfig {
-            backoff: BackoffConfig {
-                init_backoff: Duration::from_millis(200),
-                max_backoff: Duration::from_secs(5),
-                base: 2.0,
-            },
-            max_retries: MAX_RETRIES,
-            retry_timeout: RETRY_LIMIT,
-        };
-        let builder = AmazonS3Builder::new()
-            .with_endpoint(endpoint)
-            .with_region(region)
-            .with_bucket_name(bucket)
-            .with_allow_http(true)
-            .with_retry(retry)
-            .with_http_connector(client.clone());
         let failed = |error| {
             FileError::new(FileErrorKind::Other, format!("no store for the bucket `{bucket}`"))
                 .because(masked(&format!("{error}")))
         };
+        let store = credentials.add_to(builder.clone()).build().map_err(failed)?;
         if !matches!(credentials, Credentials::Role(_)) {
-            return Ok(Arc::new(credentials.add_to(builder).build().map_err(failed)?));
+            return Ok(Arc::new(store));
         }
-        if self.role_keys.get().is_none() {
-            let source = credentials.add_to(builder.clone()).build().map_err(failed)?.credentials().clone();
-            let _ = self.role_keys.set(Arc::new(RoleKeys::new(source, self.masked.clone())));
-        }
-        let role_keys = self.role_keys.get().expect("it was set above").clone();
-        Ok(Arc::new(builder.with_credentials(role_keys).build().map_err(failed)?))
+        let role_keys = self
+            .role_keys
+            .get_or_init(|| Arc::new(RoleKeys::new(store.credentials().clone(), self.masked.clone())));
+        Ok(Arc::new(builder.with_credentials(role_keys.clone()).build().map_err(failed)?))
     }
 }
 
-/// Returns an address without user and password, which S3 does not use and errors would show.
-fn without_credentials(address: &str) -> String {
-    let address = address.trim().trim_end_matches('/');
-    match address.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            format!("{scheme}://{host}{path}")
-        }
-        None => address.to_owned(),
+/// Objects that a test puts into the storage, and reads from it.
+#[cfg(feature = "testing")]
+impl Storage {
+    pub(crate) async fn put_object(&self, uri: &str, content: Vec<u8>) -> Result<(), FileError> {
+        let at = self.locate(&ObjectUri::of_user(uri)?)?;
+        let put = at.store.put_opts(&at.path, content.into(), PutOptions::default()).await;
+        put.map(|_| ()).map_err(|error| failure::storage_error(uri, &error))
     }
+
+    pub(crate) async fn object(&self, uri: &str) -> Result<Option<Vec<u8>>, FileError> {
+        let at = self.locate(&ObjectUri::of_user(uri)?)?;
+        let found = async { at.store.get_opts(&at.path, GetOptions::default()).await?.bytes().await }.await;
+        match found {
+            Ok(content) => Ok(Some(content.into())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failure::storage_error(uri, &error)),
+        }
+    }
+}
+
+/// Returns an address without user and password, which S3 does not use and errors would show. None for a text that the
+/// HTTP client cannot read: it would make every task panic.
+fn without_credentials(address: &str) -> Option<String> {
+    let mut url = Url::parse(address.trim()).ok()?;
+    // Fails only for an address that cannot have any.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    Some(url.as_str().trim_end_matches('/').to_owned())
 }

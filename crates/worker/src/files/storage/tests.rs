@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::TryStreamExt;
 use object_store::aws::AmazonS3ConfigKey;
+use prometheus_client::registry::Registry;
 use rxon::ErrorChain;
 use rxon::transport::http::Proxies;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
@@ -10,10 +11,8 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::config::{Address, Secret};
-use crate::files::settings::FilesSettings;
-use crate::files::shared::Files;
+use crate::files::Files;
 use crate::files::storage::failure::storage_error;
-use crate::files::task::TaskFiles;
 
 fn kind(uri: &str) -> Result<(String, bool), FileErrorKind> {
     let located = ObjectUri::of_user(uri).and_then(|uri| Storage::in_memory("b").locate(&uri));
@@ -59,8 +58,11 @@ fn the_number_of_stores_is_limited() {
 
 #[test]
 fn credentials_in_the_address_are_removed() {
-    assert_eq!(without_credentials("http://user:pass@host:9000/base/"), "http://host:9000/base");
-    assert_eq!(without_credentials(" https://s3.example.com "), "https://s3.example.com");
+    assert_eq!(
+        without_credentials("http://user:pass@host:9000/base/").as_deref(),
+        Some("http://host:9000/base")
+    );
+    assert_eq!(without_credentials(" https://s3.example.com ").as_deref(), Some("https://s3.example.com"));
 }
 
 /// The settings of a storage without keys.
@@ -139,9 +141,9 @@ impl Scripted {
     /// Fetches a prefix into the directory of a task.
     async fn fetch_prefix(&self) -> Result<(), FileError> {
         let folder = tempfile::tempdir().expect("a folder");
-        let settings = FilesSettings::of_directory(folder.path());
-        let files = Files::new(settings, Some(self.storage()), Arc::default());
-        let task = TaskFiles::new(&files, &rxon::TaskId::received("t-1").expect("an id"));
+        let storage = Some(self.storage());
+        let files = Files::new(folder.path(), None, None, storage, &mut Registry::default());
+        let task = files.of_task(&rxon::TaskId::received("t-1").expect("an id"));
         task.download_file("s3://in/p/", "d").await.map(|_| ())
     }
 }
@@ -328,13 +330,10 @@ async fn a_listing_that_repeats_itself_ends() {
 #[test]
 fn the_keys_of_a_role_are_fetched_once_for_all_buckets() {
     let role = vec![(AmazonS3ConfigKey::ContainerCredentialsRelativeUri, "/role".to_owned())];
-    let backend = Backend::S3 {
-        endpoint: "http://127.0.0.1:1".to_owned(),
-        region: "us-east-1".to_owned(),
-        credentials: Credentials::Role(role),
-        client: Client::new(&settings("http://127.0.0.1:1")).expect("a client"),
-    };
-    let storage = Storage::over(backend, "results".to_owned(), MaskedKeys::new(&[]));
+    let mut storage = Storage::new(settings("http://127.0.0.1:1")).expect("a storage");
+    if let Backend::S3 { credentials, .. } = &mut storage.backend {
+        *credentials = Credentials::Role(role);
+    }
     for bucket in ["results", "others"] {
         storage.store(bucket).expect("a store");
     }

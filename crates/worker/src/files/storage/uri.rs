@@ -25,9 +25,10 @@ impl ObjectUri {
     /// Parses an address that a user wrote.
     pub(in crate::files) fn of_user(text: &str) -> Result<Self, FileError> {
         Self::parse(text.to_owned()).ok_or_else(|| {
-            let message =
-                format!("`{}` is not the address of an object, expected `s3://bucket/key`", excerpt(text));
-            FileError::new(FileErrorKind::Unusable, message)
+            let text = excerpt(text);
+            FileError::unusable(format!(
+                "`{text}` is not the address of an object, expected `s3://bucket/key`"
+            ))
         })
     }
 

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::TaskFiles;
-use super::content::{from_json, into_text, to_json};
+use super::{TaskFiles, from_json, into_text, to_json};
 use crate::files::error::FileError;
 use crate::files::workspace::Workspace;
 use crate::files::workspace::mode::OpenMode;
@@ -44,11 +43,11 @@ impl TaskFiles {
 
 impl BlockingTaskFiles {
     fn workspace(&self) -> &Workspace {
-        self.0.workspace()
+        &self.0.0.directory.workspace
     }
 
     fn block_on<T>(&self, transfer: impl Future<Output = T>) -> T {
-        self.0.0.directory.runtime().block_on(transfer)
+        self.0.0.directory.runtime.block_on(transfer)
     }
 
     /// Does the same as [`TaskFiles::path_to`].

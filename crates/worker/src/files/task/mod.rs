@@ -1,7 +1,6 @@
 //! The files of a task, for its handler.
 
 pub(super) mod blocking;
-mod content;
 pub(super) mod typed;
 
 use std::fmt;
@@ -12,13 +11,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use self::content::{from_json, into_text, to_json};
 use super::directory::{DirectoryGuard, TaskDirectory};
-use super::error::{FileError, FileErrorKind};
-use super::inputs::{InputKind, Inputs};
-use super::metadata::MetadataByPath;
+use super::error::{FileError, FileErrorKind, shown};
+use super::metadata::{Inputs, MetadataByPath};
 use super::mover::Mover;
-use super::shared::Files;
 use super::storage::NO_STORAGE;
 use super::workspace::Workspace;
 use super::workspace::mode::OpenMode;
@@ -55,14 +51,14 @@ pub struct TaskFiles(Arc<Inner>);
 struct Inner {
     directory: Arc<TaskDirectory>,
     /// None without a storage.
-    mover: Option<Arc<Mover>>,
+    mover: Option<Mover>,
     /// Set once the parameters are fetched.
     inputs: OnceLock<Inputs>,
 }
 
 impl fmt::Debug for TaskFiles {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.workspace().existing().map(|made| &made.path);
+        let path = self.0.directory.workspace.existing().map(|made| &made.path);
         formatter.debug_struct("TaskFiles").field("path", &path).finish_non_exhaustive()
     }
 }
@@ -74,8 +70,7 @@ impl TaskFiles {
     /// [`FileErrorKind::Forbidden`] for a name that leads out of the directory, and [`FileErrorKind::Exhausted`] if the
     /// disk is full or read-only. Both apply to all methods.
     pub async fn path_to(&self, name: impl AsRef<Path>) -> Result<PathBuf, FileError> {
-        let name = name.as_ref().to_owned();
-        self.on_thread(move |workspace| workspace.path_to(&name)).await
+        self.on_file(name, Workspace::path_to).await
     }
 
     /// Reads the whole content of a file.
@@ -83,8 +78,7 @@ impl TaskFiles {
     /// # Errors
     /// [`FileErrorKind::NotFound`] if the file does not exist.
     pub async fn read(&self, name: impl AsRef<Path>) -> Result<Vec<u8>, FileError> {
-        let name = name.as_ref().to_owned();
-        self.on_thread(move |workspace| workspace.read(&name)).await
+        self.on_file(name, Workspace::read).await
     }
 
     /// Reads the whole content of a text file.
@@ -114,8 +108,8 @@ impl TaskFiles {
         name: impl AsRef<Path>,
         content: impl AsRef<[u8]>,
     ) -> Result<PathBuf, FileError> {
-        let (name, content) = (name.as_ref().to_owned(), content.as_ref().to_owned());
-        self.on_thread(move |workspace| workspace.write(&name, &content, OpenMode::WRITE)).await
+        let content = content.as_ref().to_owned();
+        self.on_file(name, move |workspace, name| workspace.write(name, &content, OpenMode::WRITE)).await
     }
 
     /// Writes a value to a JSON file, as [`write`](Self::write) does.
@@ -136,8 +130,7 @@ impl TaskFiles {
     /// # Errors
     /// [`FileErrorKind::NotFound`] if the file does not exist and the mode does not create it.
     pub async fn open(&self, name: impl AsRef<Path>, mode: OpenMode) -> Result<tokio::fs::File, FileError> {
-        let name = name.as_ref().to_owned();
-        let file = self.on_thread(move |workspace| workspace.open(&name, mode)).await?;
+        let file = self.on_file(name, move |workspace, name| workspace.open(name, mode)).await?;
         Ok(tokio::fs::File::from_std(file))
     }
 
@@ -146,7 +139,7 @@ impl TaskFiles {
     /// # Errors
     /// As [`path_to`](Self::path_to).
     pub async fn list(&self) -> Result<Vec<String>, FileError> {
-        self.on_thread(Workspace::list).await
+        self.0.directory.on_thread(Workspace::list).await
     }
 
     /// Whether a file or a directory of this name exists.
@@ -154,8 +147,7 @@ impl TaskFiles {
     /// # Errors
     /// [`FileErrorKind::Forbidden`] for a name that leads out of the directory.
     pub async fn exists(&self, name: impl AsRef<Path>) -> Result<bool, FileError> {
-        let name = name.as_ref().to_owned();
-        self.on_thread(move |workspace| workspace.exists(&name)).await
+        self.on_file(name, Workspace::exists).await
     }
 
     /// Uploads a file at once, and returns its address: `s3://<S3_DEFAULT_BUCKET>/<task_id>/<name>`. Not needed for a
@@ -189,10 +181,7 @@ impl TaskFiles {
 }
 
 impl TaskFiles {
-    /// The files of one task. Makes nothing yet. Must be called on the runtime that runs the transfers.
-    pub(crate) fn new(files: &Files, task_id: &rxon::TaskId) -> Self {
-        let directory = files.directory(task_id);
-        let mover = files.mover(&directory);
+    pub(super) fn new(directory: Arc<TaskDirectory>, mover: Option<Mover>) -> Self {
         Self(Arc::new(Inner { directory, mover, inputs: OnceLock::new() }))
     }
 
@@ -227,45 +216,55 @@ impl TaskFiles {
         self.0.directory.guard()
     }
 
-    /// The kind of the input that was fetched to this path.
-    fn input(&self, path: &str) -> Option<InputKind> {
-        self.0.inputs.get()?.get(path).copied()
-    }
-
-    fn has_storage(&self) -> bool {
-        self.0.mover.is_some()
-    }
-
-    fn mover(&self) -> Result<&Arc<Mover>, FileError> {
+    fn mover(&self) -> Result<&Mover, FileError> {
         self.0.mover.as_ref().ok_or_else(|| FileError::new(FileErrorKind::NoStorage, NO_STORAGE))
     }
 
-    fn workspace(&self) -> &Workspace {
-        self.0.directory.workspace()
-    }
-
-    /// Runs blocking work on a thread.
-    async fn on_thread<T: Send + 'static>(
+    /// Runs blocking work on a file on a thread.
+    async fn on_file<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Workspace) -> Result<T, FileError> + Send + 'static,
+        name: impl AsRef<Path>,
+        work: impl FnOnce(&Workspace, &Path) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, FileError> {
-        self.0.directory.on_thread(work).await
+        let name = name.as_ref().to_owned();
+        self.0.directory.on_thread(move |workspace| work(workspace, &name)).await
     }
+}
+
+fn into_text(content: Vec<u8>, name: &Path) -> Result<String, FileError> {
+    String::from_utf8(content).map_err(|error| {
+        let message = format!("`{}` is not UTF-8", shown(name));
+        FileError::new(FileErrorKind::Other, message).because(error.utf8_error())
+    })
+}
+
+fn from_json<T: DeserializeOwned>(content: &[u8], name: &Path) -> Result<T, FileError> {
+    serde_json::from_slice(content).map_err(|error| {
+        let message = format!("`{}` is not JSON of the expected type", shown(name));
+        FileError::new(FileErrorKind::Other, message).because(error)
+    })
+}
+
+fn to_json(value: &impl Serialize, name: &Path) -> Result<Vec<u8>, FileError> {
+    serde_json::to_vec(value).map_err(|error| {
+        let message = format!("the value for `{}` cannot be written as JSON", shown(name));
+        FileError::new(FileErrorKind::Other, message).because(error)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::*;
-    use crate::files::settings::FilesSettings;
+    use prometheus_client::registry::Registry;
+
+    use crate::files::Files;
 
     #[tokio::test]
     async fn a_directory_that_is_made_after_the_result_is_removed_with_the_last_handle() {
         let folder = tempfile::tempdir().expect("a folder");
-        let settings = FilesSettings::of_directory(folder.path());
-        let files = Files::new(settings, None, Arc::default());
-        let of_task = TaskFiles::new(&files, &rxon::TaskId::received("t-1").expect("an id"));
+        let files = Files::new(folder.path(), None, None, None, &mut Registry::default());
+        let of_task = files.of_task(&rxon::TaskId::received("t-1").expect("an id"));
         assert!(of_task.directory_guard().is_none());
         let path = of_task.write("a", "x").await.expect("written");
         drop(of_task);

@@ -10,7 +10,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::TaskFiles;
-use crate::files::inputs::InputKind;
+use crate::files::metadata::InputKind;
 use crate::files::storage::NO_STORAGE;
 
 thread_local! {
@@ -74,20 +74,25 @@ pub struct InputDir(PathBuf);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OutputFile(PathBuf);
 
-/// Returns the path of an input of this kind.
-fn input(text: &str, kind: InputKind, expected: &str) -> Result<PathBuf, String> {
-    let files = READING.with_borrow(Clone::clone);
-    let Some(files) = files else {
-        return Err("an input file can only be read from the parameters of a task".to_owned());
+/// Reads the path of an input of this kind.
+fn input<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    kind: InputKind,
+    expected: &str,
+) -> Result<PathBuf, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let Some(files) = READING.with_borrow(Clone::clone) else {
+        return Err(D::Error::custom("an input file can only be read from the parameters of a task"));
     };
-    if files.input(text) == Some(kind) {
-        return Ok(PathBuf::from(text));
+    if files.0.inputs.get().and_then(|inputs| inputs.get(&text)) == Some(&kind) {
+        return Ok(text.into());
     }
-    let shown = excerpt(text);
-    if text.starts_with("s3://") && !files.has_storage() {
-        return Err(format!("`{shown}` was not fetched: {NO_STORAGE}"));
-    }
-    Err(format!("`{shown}` is not an input that was fetched for the task, expected {expected}"))
+    let shown = excerpt(&text);
+    Err(D::Error::custom(if text.starts_with("s3://") && files.0.mover.is_none() {
+        format!("`{shown}` was not fetched: {NO_STORAGE}")
+    } else {
+        format!("`{shown}` is not an input that was fetched for the task, expected {expected}")
+    }))
 }
 
 macro_rules! path {
@@ -140,18 +145,14 @@ path! { InputFile InputDir OutputFile }
 
 impl<'de> Deserialize<'de> for InputFile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        input(&text, InputKind::File, "the address of an object, `s3://bucket/key`")
-            .map(Self)
-            .map_err(D::Error::custom)
+        input(deserializer, InputKind::File, "the address of an object, `s3://bucket/key`").map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for InputDir {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
         let expected = "an address that ends in `/`, `s3://bucket/prefix/`";
-        input(&text, InputKind::Directory, expected).map(Self).map_err(D::Error::custom)
+        input(deserializer, InputKind::Directory, expected).map(Self)
     }
 }
 

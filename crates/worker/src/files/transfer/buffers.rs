@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::turns::Memory;
+use super::turns::Holding;
 use crate::threads::lock;
 
 /// The size of each piece. Larger content is in several pieces.
@@ -19,11 +19,8 @@ pub(in crate::files) const PIECE: usize = 1 << 20;
 
 /// The unused pieces. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(in crate::files) struct Buffers(Arc<Idle>);
-
-#[derive(Debug)]
-struct Idle {
-    pieces: Mutex<Vec<Box<[u8]>>>,
+pub(in crate::files) struct Buffers {
+    idle: Arc<Mutex<Vec<Box<[u8]>>>>,
     /// The most unused pieces to keep.
     limit: usize,
 }
@@ -35,22 +32,22 @@ pub(in crate::files) struct Buffer {
     length: usize,
     buffers: Buffers,
     /// Returned when the last buffer that holds it is dropped.
-    _memory: Arc<Memory>,
+    _memory: Arc<Holding>,
 }
 
 impl Buffers {
     pub(in crate::files) fn new(limit: usize) -> Self {
-        Self(Arc::new(Idle { pieces: Mutex::default(), limit }))
+        Self { idle: Arc::default(), limit }
     }
 
     #[cfg(test)]
     pub(in crate::files) fn idle(&self) -> usize {
-        lock(&self.0.pieces).len()
+        lock(&self.idle).len()
     }
 
     /// Returns an empty buffer.
-    pub(in crate::files) fn lend(&self, memory: &Arc<Memory>) -> Buffer {
-        let idle = lock(&self.0.pieces).pop();
+    pub(in crate::files) fn lend(&self, memory: &Arc<Holding>) -> Buffer {
+        let idle = lock(&self.idle).pop();
         let piece = idle.unwrap_or_else(|| vec![0; PIECE].into_boxed_slice());
         Buffer { piece, length: 0, buffers: self.clone(), _memory: memory.clone() }
     }
@@ -60,7 +57,7 @@ impl Buffers {
         &self,
         file: &File,
         range: Range<u64>,
-        memory: Memory,
+        memory: Holding,
     ) -> io::Result<Vec<Bytes>> {
         let (memory, end) = (Arc::new(memory), range.end);
         let starts = range.step_by(PIECE);
@@ -90,8 +87,8 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut idle = lock(&self.buffers.0.pieces);
-        if idle.len() < self.buffers.0.limit {
+        let mut idle = lock(&self.buffers.idle);
+        if idle.len() < self.buffers.limit {
             idle.push(std::mem::take(&mut self.piece));
         }
     }
@@ -112,12 +109,12 @@ mod tests {
         Transfers::new(all, all)
     }
 
-    async fn memory(transfers: &Transfers, pieces: usize) -> Memory {
-        transfers.turn(TaskNumber(1), pieces).await.take_memory()
+    async fn memory(transfers: &Transfers, pieces: usize) -> Holding {
+        transfers.turn(TaskNumber(1), pieces).await.memory
     }
 
     fn places(buffers: &Buffers) -> Vec<*const u8> {
-        lock(&buffers.0.pieces).iter().map(|piece| piece.as_ptr()).collect()
+        lock(&buffers.idle).iter().map(|piece| piece.as_ptr()).collect()
     }
 
     #[tokio::test]

@@ -6,21 +6,16 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use crate::files::error::found;
+use crate::files::settings::Cache;
 
 /// The beginning of the names of copies that are being written.
 const UNFINISHED: &str = "unfinished-";
 
 /// The age of an unfinished copy from which on its process is taken for dead.
 const UNFINISHED_LIMIT: std::time::Duration = std::time::Duration::from_secs(3600);
-
-/// The cache directory, and the most bytes in it.
-#[derive(Debug, Clone)]
-pub(in crate::files) struct Cache {
-    directory: PathBuf,
-    limit: u64,
-}
 
 /// One version of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,17 +36,9 @@ impl CacheKey {
 }
 
 impl Cache {
-    pub(in crate::files) fn new(directory: PathBuf, limit: u64) -> Self {
-        Self { directory, limit }
-    }
-
     /// Opens the cached file, to be copied. Blocks.
     pub(in crate::files) fn find(&self, key: &CacheKey) -> io::Result<Option<File>> {
-        let kept = match File::open(self.directory.join(&key.name)) {
-            Ok(kept) => kept,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(kept) = found(File::open(self.directory.join(&key.name)))? else { return Ok(None) };
         if kept.metadata()?.len() != key.size {
             return Ok(None);
         }
@@ -107,7 +94,8 @@ impl Cache {
             if total <= limit {
                 break;
             }
-            remove(&path)?;
+            // Another worker may have removed it.
+            found(fs::remove_file(path))?;
             total -= size;
         }
         Ok(())
@@ -117,13 +105,6 @@ impl Cache {
 /// Whether this is the name of a cached file. Other files in the directory are not removed.
 fn is_ours(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -157,7 +138,7 @@ mod tests {
     #[test]
     fn a_cached_file_is_unchanged_and_found_by_its_version_only() {
         let folder = tempfile::tempdir().expect("a folder");
-        let cache = Cache::new(folder.path().join("cache"), 10 * SIZE);
+        let cache = Cache { directory: folder.path().join("cache"), limit: 10 * SIZE };
         assert_eq!(copied(&cache, "s3://b/a"), None);
         cache.keep(&key("s3://b/a"), content(1)).expect("kept");
         assert_eq!(copied(&cache, "s3://b/a"), Some(vec![1; SIZE as usize]));
@@ -171,7 +152,7 @@ mod tests {
     fn the_least_recently_used_files_are_evicted() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("somebody-elses"), "x").expect("written");
-        let cache = Cache::new(folder.path().to_owned(), 2 * SIZE);
+        let cache = Cache { directory: folder.path().to_owned(), limit: 2 * SIZE };
         for (age, uri) in [(3, "a"), (2, "b")] {
             cache.keep(&key(uri), content(1)).expect("kept");
             let file = File::options().write(true).open(folder.path().join(key(uri).name)).expect("there");
@@ -189,7 +170,7 @@ mod tests {
     #[test]
     fn a_truncated_file_is_not_used() {
         let folder = tempfile::tempdir().expect("a folder");
-        let cache = Cache::new(folder.path().to_owned(), 10 * SIZE);
+        let cache = Cache { directory: folder.path().to_owned(), limit: 10 * SIZE };
         cache.keep(&key("a"), content(1)).expect("kept");
         fs::write(folder.path().join(key("a").name), "short").expect("cut");
         assert_eq!(copied(&cache, "a"), None);

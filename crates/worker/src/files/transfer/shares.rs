@@ -27,40 +27,41 @@ pub(in crate::files) struct Amount {
 
 /// The free amount, the amounts of the tasks, and the waiting requests.
 #[derive(Debug)]
-pub(super) struct Shares {
+pub(super) struct Shares<T> {
     free: Amount,
     /// The most that one task may have.
     share: Amount,
     used: HashMap<TaskNumber, Amount>,
-    /// In order of arrival, with the number of pieces.
-    waiting: BTreeMap<RequestNumber, (TaskNumber, usize)>,
+    /// In order of arrival.
+    waiting: BTreeMap<RequestNumber, Request<T>>,
     next: RequestNumber,
 }
 
-/// A granted request.
+/// A task's request for a place and pieces of memory.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Granted {
-    pub(super) number: RequestNumber,
+pub(super) struct Request<T> {
     pub(super) task: TaskNumber,
     pub(super) pieces: usize,
+    /// Tells the requester that the request is granted.
+    pub(super) granted: T,
 }
 
-impl Shares {
+impl<T> Shares<T> {
     pub(super) fn new(all: Amount, share: Amount) -> Self {
         Self { free: all, share, used: HashMap::new(), waiting: BTreeMap::new(), next: 0 }
     }
 
     /// Adds a request. One for more pieces than one task may have is cut to that.
-    pub(super) fn ask(&mut self, task: TaskNumber, pieces: usize) -> RequestNumber {
+    pub(super) fn ask(&mut self, task: TaskNumber, pieces: usize, granted: T) -> RequestNumber {
         let number = self.next;
         self.next += 1;
-        self.waiting.insert(number, (task, pieces.min(self.share.pieces)));
+        self.waiting.insert(number, Request { task, pieces: pieces.min(self.share.pieces), granted });
         number
     }
 
-    /// Removes a request.
-    pub(super) fn withdraw(&mut self, number: RequestNumber) {
-        self.waiting.remove(&number);
+    /// Removes a request that may be granted already.
+    pub(super) fn withdraw(&mut self, number: RequestNumber) -> Option<Request<T>> {
+        self.waiting.remove(&number)
     }
 
     /// Returns an amount of a task.
@@ -77,9 +78,8 @@ impl Shares {
     }
 
     /// Grants the next request. To be called after each change, until it returns None.
-    pub(super) fn grant(&mut self) -> Option<Granted> {
-        let granted = self.whose_turn()?;
-        self.waiting.remove(&granted.number);
+    pub(super) fn grant(&mut self) -> Option<Request<T>> {
+        let granted = self.waiting.remove(&self.whose_turn()?)?;
         self.free.places -= 1;
         self.free.pieces -= granted.pieces;
         let used = self.used.entry(granted.task).or_default();
@@ -88,25 +88,30 @@ impl Shares {
         Some(granted)
     }
 
-    fn whose_turn(&self) -> Option<Granted> {
+    fn whose_turn(&self) -> Option<RequestNumber> {
         if self.free.places == 0 {
             return None;
         }
-        let first = self.first(|_| true)?;
-        if first.pieces <= self.free.pieces { Some(first) } else { self.first(|pieces| pieces == 0) }
+        let (first, pieces) = self.first(|_| true)?;
+        if pieces <= self.free.pieces { Some(first) } else { Some(self.first(|pieces| pieces == 0)?.0) }
     }
 
     /// Returns the next of the requests whose number of pieces fits, and whose tasks may have it.
-    fn first(&self, fits: impl Fn(usize) -> bool) -> Option<Granted> {
-        let used = |task: TaskNumber| self.used.get(&task).copied().unwrap_or_default();
-        let may_have = |task: TaskNumber, pieces: usize| {
-            used(task).places < self.share.places && used(task).pieces + pieces <= self.share.pieces
+    fn first(&self, fits: impl Fn(usize) -> bool) -> Option<(RequestNumber, usize)> {
+        let used = |request: &Request<T>| self.used.get(&request.task).copied().unwrap_or_default();
+        let may_have = |request: &Request<T>| {
+            let used = used(request);
+            used.places < self.share.places && used.pieces + request.pieces <= self.share.pieces
         };
-        let possible =
-            self.waiting.iter().filter(|(_, (task, pieces))| fits(*pieces) && may_have(*task, *pieces));
-        let (number, (task, pieces)) =
-            possible.min_by_key(|(number, (task, _))| (used(*task).places, **number))?;
-        Some(Granted { number: *number, task: *task, pieces: *pieces })
+        let possible = self.waiting.iter().filter(|(_, request)| fits(request.pieces) && may_have(request));
+        // Among equals, the first is the one that waits longest.
+        let next = possible.min_by_key(|(_, request)| used(request).places);
+        next.map(|(number, request)| (*number, request.pieces))
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
     }
 }
 
@@ -121,24 +126,24 @@ mod tests {
     const PLACE: Amount = Amount { places: 1, pieces: 0 };
     const NONE: [u64; 0] = [];
 
-    fn shares() -> Shares {
+    fn shares() -> Shares<()> {
         Shares::new(ALL, SHARE)
     }
 
     /// Adds requests of one task, and returns the tasks whose transfers begin then.
-    fn asked(shares: &mut Shares, task: u64, pieces: usize, times: usize) -> Vec<u64> {
+    fn asked(shares: &mut Shares<()>, task: u64, pieces: usize, times: usize) -> Vec<u64> {
         for _ in 0..times {
-            shares.ask(TaskNumber(task), pieces);
+            shares.ask(TaskNumber(task), pieces, ());
         }
         begun(shares)
     }
 
-    fn returned(shares: &mut Shares, task: u64, amount: Amount) -> Vec<u64> {
+    fn returned(shares: &mut Shares<()>, task: u64, amount: Amount) -> Vec<u64> {
         shares.give_back(TaskNumber(task), amount);
         begun(shares)
     }
 
-    fn begun(shares: &mut Shares) -> Vec<u64> {
+    fn begun(shares: &mut Shares<()>) -> Vec<u64> {
         std::iter::from_fn(|| shares.grant()).map(|granted| granted.task.0).collect()
     }
 
@@ -165,7 +170,7 @@ mod tests {
         assert_eq!(asked(&mut shares, 1, 0, 40), [1; 7]);
         assert_eq!(asked(&mut shares, 2, 0, 40), [2]);
         assert_eq!(asked(&mut shares, 3, 0, 40), NONE);
-        let gets = |shares: &mut Shares, from| returned(shares, from, PLACE);
+        let gets = |shares: &mut Shares<()>, from| returned(shares, from, PLACE);
         let next: Vec<u64> = (0..6).flat_map(|_| gets(&mut shares, 1)).collect();
         // From 7, 1 and 0 places to 3, 3 and 2. Then two tasks have 2, and the requests of task 1 wait longer.
         assert_eq!(next, [3, 2, 3, 2, 1, 1]);
@@ -202,7 +207,7 @@ mod tests {
         let mut shares = shares();
         asked(&mut shares, 1, 16, 2);
         asked(&mut shares, 2, 8, 1);
-        let much = shares.ask(TaskNumber(3), 16);
+        let much = shares.ask(TaskNumber(3), 16, ());
         assert_eq!(asked(&mut shares, 4, 8, 1), NONE);
         shares.withdraw(much);
         assert_eq!(begun(&mut shares), [4]);
@@ -210,9 +215,10 @@ mod tests {
 
     #[test]
     fn a_request_for_more_than_one_task_may_have_is_cut() {
-        let mut shares = shares();
-        let number = shares.ask(TaskNumber(1), 1000);
-        assert_eq!(shares.grant(), Some(Granted { number, task: TaskNumber(1), pieces: SHARE.pieces }));
+        let mut shares = Shares::new(ALL, SHARE);
+        shares.ask(TaskNumber(1), 1000, "it");
+        let granted = Request { task: TaskNumber(1), pieces: SHARE.pieces, granted: "it" };
+        assert_eq!(shares.grant(), Some(granted));
     }
 
     proptest! {
@@ -226,7 +232,7 @@ mod tests {
             for (task, pieces, step) in steps {
                 match step {
                     0 | 1 => {
-                        shares.ask(TaskNumber(task), pieces);
+                        shares.ask(TaskNumber(task), pieces, ());
                         wanted += 1;
                     }
                     _ if had.is_empty() => {}
@@ -255,14 +261,14 @@ mod tests {
     }
 
     /// Grants all possible requests, and checks of each that it was next.
-    fn grant_all(shares: &mut Shares, had: &mut Vec<(TaskNumber, Amount)>) -> usize {
+    fn grant_all(shares: &mut Shares<()>, had: &mut Vec<(TaskNumber, Amount)>) -> usize {
         let mut granted = 0;
         loop {
             let places = |task: TaskNumber| shares.used.get(&task).map_or(0, |used| used.places);
             let before: HashMap<TaskNumber, usize> =
-                shares.waiting.values().map(|(task, _)| (*task, places(*task))).collect();
-            let without: Vec<TaskNumber> =
-                shares.waiting.values().filter(|(_, pieces)| *pieces == 0).map(|(task, _)| *task).collect();
+                shares.waiting.values().map(|request| (request.task, places(request.task))).collect();
+            let without = shares.waiting.values().filter(|request| request.pieces == 0);
+            let without: Vec<TaskNumber> = without.map(|request| request.task).collect();
             let Some(next) = shares.grant() else { break };
             granted += 1;
             for other in without {

@@ -18,8 +18,7 @@ use rxon::TaskId;
 
 use self::mode::OpenMode;
 use self::root::{Made, Root};
-use super::error::{FileError, FileErrorKind};
-use super::text::shown;
+use super::error::{FileError, found, shown};
 use crate::threads::lock;
 
 /// The beginning of the names of unfinished downloads. They are never listed and never uploaded.
@@ -28,7 +27,7 @@ const PART: &str = ".avtomatika-part-";
 /// The directory of one task, made on first use.
 #[derive(Debug)]
 pub(super) struct Workspace {
-    root: Arc<Root>,
+    pub(super) root: Arc<Root>,
     task_id: TaskId,
     made: OnceLock<Made>,
     making: Mutex<()>,
@@ -80,16 +79,6 @@ impl Workspace {
         self.made.get()
     }
 
-    /// Removes the directory if it was made.
-    pub(super) fn remove(&self) -> std::io::Result<()> {
-        self.made.get().map_or(Ok(()), Made::remove)
-    }
-
-    /// Whether the directory was made and not removed since.
-    pub(super) fn is_left(&self) -> bool {
-        self.made.get().is_some_and(Made::is_left)
-    }
-
     /// Returns the directory and the path below it that a name stands for.
     pub(super) fn resolve(&self, name: &Path) -> Result<(&Made, PathBuf), FileError> {
         let made = self.made()?;
@@ -99,9 +88,8 @@ impl Workspace {
     /// Returns the kind of the entry at a path below the directory, following symbolic links; None without an entry.
     pub(super) fn entry(&self, below: &Path) -> Result<Option<EntryKind>, FileError> {
         let Some(made) = self.made.get() else { return Ok(None) };
-        match made.dir.metadata(below) {
-            Ok(metadata) => Ok(Some(metadata.into())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        match found(made.dir.metadata(or_dot(below))) {
+            Ok(metadata) => Ok(metadata.map(EntryKind::from)),
             Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(None),
             Err(error) => Err(FileError::io("look at", below, error)),
         }
@@ -183,16 +171,13 @@ impl Workspace {
 
     /// Opens a regular file. Opening a pipe could block for ever.
     pub(super) fn open_below(&self, below: &Path, how: OpenMode) -> Result<std::fs::File, FileError> {
-        match self.entry(below)? {
-            Some(EntryKind::Directory) => {
-                let message = format!("`{}` is a directory, expected a file", shown(below));
-                return Err(FileError::new(FileErrorKind::Unusable, message));
-            }
-            Some(EntryKind::Other) => {
-                let message = format!("`{}` is not a regular file", shown(below));
-                return Err(FileError::new(FileErrorKind::Unusable, message));
-            }
-            Some(EntryKind::File { .. }) | None => {}
+        let flaw = match self.entry(below)? {
+            Some(EntryKind::Directory) => Some("a directory, expected a file"),
+            Some(EntryKind::Other) => Some("not a regular file"),
+            Some(EntryKind::File { .. }) | None => None,
+        };
+        if let Some(flaw) = flaw {
+            return Err(FileError::unusable(format!("`{}` is {flaw}", shown(below))));
         }
         let made = self.made()?;
         let opened = made.dir.open_with(below, &how.options());
@@ -201,8 +186,13 @@ impl Workspace {
 }
 
 fn file_and_directory(below: &Path, error: std::io::Error) -> FileError {
-    let message = format!("`{}` would have to be a file and a directory at once", shown(below));
-    FileError::new(FileErrorKind::Unusable, message).because(error)
+    let name = shown(below);
+    FileError::unusable(format!("`{name}` would have to be a file and a directory at once")).because(error)
+}
+
+/// Returns the path of the directory itself as `.`, because the system takes no empty path.
+pub(super) fn or_dot(below: &Path) -> &Path {
+    if below.as_os_str().is_empty() { Path::new(".") } else { below }
 }
 
 /// Whether this is the name of an unfinished download.
@@ -221,6 +211,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::files::error::FileErrorKind;
 
     fn workspace(folder: &tempfile::TempDir) -> Workspace {
         let root = Arc::new(Root::new(&folder.path().join("payloads"), None));
@@ -247,7 +238,7 @@ mod tests {
         assert_eq!(kind(files.read(Path::new("out"))), FileErrorKind::Unusable);
         assert_eq!(kind(files.read(Path::new("b/c"))), FileErrorKind::Other);
         assert_eq!(kind(files.path_to(Path::new(&"x".repeat(300)))), FileErrorKind::Unusable);
-        files.remove().expect("removed");
+        files.existing().expect("it was made").remove().expect("removed");
         assert!(!path.exists());
     }
 
@@ -277,7 +268,7 @@ mod tests {
             assert_eq!(kind(files.find(path.to_str().expect("text"))), FileErrorKind::Forbidden, "{name:?}");
         }
         assert_eq!(fs::read_to_string(&secret).expect("read"), "secret");
-        files.remove().expect("removed");
+        files.existing().expect("it was made").remove().expect("removed");
         assert!(secret.exists() && !made.exists());
     }
 

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use cap_std::fs::OpenOptions;
 
-use crate::files::error::{FileError, FileErrorKind};
+use crate::files::error::FileError;
 
 /// The mode in which a file is opened. It can be parsed from the modes of Python's `open`: one of `r`, `w`, `a`, `x`, with
 /// `+` and one of `b`, `t` if needed, in any order.
@@ -64,33 +64,23 @@ impl FromStr for OpenMode {
 
     fn from_str(text: &str) -> Result<Self, FileError> {
         let wrong = || {
-            let message =
-                format!("the mode is `{text}`, expected `r`, `w`, `a` or `x`, perhaps with `+`, `b`, `t`");
-            FileError::new(FileErrorKind::Unusable, message)
+            FileError::unusable(format!(
+                "the mode is `{text}`, expected `r`, `w`, `a` or `x`, perhaps with `+`, `b`, `t`"
+            ))
         };
-        let mut mode = None;
-        let (mut plus, mut binary, mut is_text) = (false, false, false);
-        for letter in text.chars() {
-            let named = match letter {
-                'r' => Some(Self::READ),
-                'w' => Some(Self::WRITE),
-                'a' => Some(Self::APPEND),
-                'x' => Some(Self { read: false, ..Self::CREATE_NEW }),
-                _ => None,
-            };
-            let flag = match letter {
-                '+' => Some(&mut plus),
-                'b' => Some(&mut binary),
-                't' => Some(&mut is_text),
-                _ => None,
-            };
-            match (named, flag) {
-                (Some(named), _) if mode.is_none() => mode = Some(named),
-                (None, Some(flag)) if !*flag => *flag = true,
-                _ => return Err(wrong()),
-            }
-        }
-        let mode = mode.filter(|_| !(binary && is_text)).ok_or_else(wrong)?;
+        let (flags, named): (String, String) = text.chars().partition(|letter| "+bt".contains(*letter));
+        let mode = match named.as_str() {
+            "r" => Self::READ,
+            "w" => Self::WRITE,
+            "a" => Self::APPEND,
+            "x" => Self { read: false, ..Self::CREATE_NEW },
+            _ => return Err(wrong()),
+        };
+        let plus = match flags.replacen(['b', 't'], "", 1).as_str() {
+            "" => false,
+            "+" => true,
+            _ => return Err(wrong()),
+        };
         Ok(if plus { Self { read: true, write: !mode.append, ..mode } } else { mode })
     }
 }

@@ -2,8 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::files::error::{FileError, FileErrorKind};
-use crate::files::text::shown;
+use crate::files::error::{FileError, FileErrorKind, shown};
 
 /// The longest task id that is used unchanged as a name. File systems take 255 bytes, and suffixes are added to names.
 const MAX_ID: usize = 128;
@@ -28,11 +27,8 @@ pub(in crate::files) fn of_task(task_id: &str) -> String {
 /// the absolute paths of the task's directory.
 pub(in crate::files) fn below(name: &Path, roots: &[&Path]) -> Result<PathBuf, FileError> {
     let forbidden = |why: &str| {
-        let name = shown(name);
-        FileError::new(
-            FileErrorKind::Forbidden,
-            format!("`{name}` {why}, expected a path within the task's directory"),
-        )
+        let message = format!("`{}` {why}, expected a path within the task's directory", shown(name));
+        FileError::new(FileErrorKind::Forbidden, message)
     };
     let bytes = name.as_os_str().as_encoded_bytes();
     if bytes.contains(&0) {
@@ -66,10 +62,9 @@ pub(in crate::files) fn of_file(name: &Path, roots: &[&Path]) -> Result<PathBuf,
     let path = below(name, roots)?;
     if path.as_os_str().is_empty() {
         let name = shown(name);
-        return Err(FileError::new(
-            FileErrorKind::Unusable,
-            format!("`{name}` is the task's directory itself, expected the name of something in it"),
-        ));
+        let message =
+            format!("`{name}` is the task's directory itself, expected the name of something in it");
+        return Err(FileError::unusable(message));
     }
     Ok(path)
 }
@@ -80,13 +75,9 @@ pub(in crate::files) fn of_key(rest: &str) -> Result<PathBuf, FileError> {
     let path = of_file(Path::new(rest), &[])?;
     // `Path` ignores empty parts and `.`, which are significant in a key.
     if rest.split('/').any(|part| part.is_empty() || part == ".") {
-        return Err(FileError::new(
-            FileErrorKind::Unusable,
-            format!(
-                "the key `{}` has an empty part or `.` in it, and cannot be a path",
-                rxon::text::excerpt(rest)
-            ),
-        ));
+        let key = rxon::text::excerpt(rest);
+        let message = format!("the key `{key}` has an empty part or `.` in it, and cannot be a path");
+        return Err(FileError::unusable(message));
     }
     Ok(path)
 }

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use cap_std::fs::Dir;
 
+use crate::files::error::found;
+
 /// The most nested directories that are open at once. Deeper directories are first moved up.
 const MAX_DEPTH: usize = 32;
 
@@ -16,18 +18,14 @@ const MOVED: &str = ".avtomatika-moved-";
 
 /// Removes a directory of `root`. A missing directory is not an error; a symbolic link in its place is removed, not followed.
 pub(super) fn remove_all(root: &Dir, name: &Path) -> io::Result<()> {
-    match root.symlink_metadata(name) {
-        Ok(there) if there.is_dir() => {}
-        Ok(_) => return root.remove_file(name),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
+    let Some(there) = found(root.symlink_metadata(name))? else { return Ok(()) };
+    if !there.is_dir() {
+        return root.remove_file(name);
     }
-    let removed = Removal::of(root, name, false);
-    match removed {
+    match found(Removal::of(root, name, false)) {
         // A directory inside denies writing or listing.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Removal::of(root, name, true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
+        removed => removed.map(|_| ()),
     }
 }
 
@@ -57,11 +55,8 @@ impl Removal<'_> {
             let entry = entry?;
             let name = entry.file_name();
             let is_directory = entry.file_type()?.is_dir();
-            match self.remove(dir, Path::new(&name), is_directory, depth) {
-                // An abandoned download may have removed its part in the meantime.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed?,
-            }
+            // An abandoned download may have removed its part in the meantime.
+            found(self.remove(dir, Path::new(&name), is_directory, depth))?;
         }
         Ok(())
     }
@@ -71,9 +66,7 @@ impl Removal<'_> {
             return dir.remove_file(name);
         }
         if depth < MAX_DEPTH {
-            let inner = open(dir, name, self.force)?;
-            self.clear(&inner, depth + 1)?;
-            drop(inner);
+            self.clear(&open(dir, name, self.force)?, depth + 1)?;
             return dir.remove_dir(name);
         }
         self.moved += 1;

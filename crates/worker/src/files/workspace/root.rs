@@ -16,7 +16,7 @@ use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, OpenOptions};
 
 use super::name;
 use super::removal::remove_all;
-use crate::files::error::{FileError, FileErrorKind};
+use crate::files::error::{FileError, FileErrorKind, created, found};
 use crate::threads::lock;
 
 /// The directory of the ledgers.
@@ -108,27 +108,22 @@ impl Root {
             // No plain task id contains `~`. The name is also the beginning of the keys of uploaded objects.
             let name = if number == 1 { plain.clone() } else { format!("{plain}~{number}") };
             // The ledger comes first: a process that dies in between leaves no unlisted directory.
-            match opened.ledger.open_with(&name, OpenOptions::new().write(true).create_new(true)) {
-                Ok(_) => {}
+            if created(opened.ledger.open_with(&name, OpenOptions::new().write(true).create_new(true)))?
+                .is_none()
+            {
                 // Another task of this process has the name.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(error) => return Err(error),
+                continue;
             }
-            match opened.dir.create_dir_with(&name, DirBuilder::new().mode(0o700)) {
-                Ok(()) => {
-                    let dir = opened.dir.open_dir(&name)?;
-                    let (path, canonical) = (self.path.join(&name), opened.canonical.join(&name));
-                    let opened = Mutex::new(Some(opened.clone()));
-                    return Ok(Made { name, dir, path, canonical, opened });
-                }
-                // The directory is not ours: this ledger must not list it.
-                Err(error) => {
-                    let _ = opened.ledger.remove_file(&name);
-                    if error.kind() != io::ErrorKind::AlreadyExists {
-                        return Err(error);
-                    }
-                }
+            let made = created(opened.dir.create_dir_with(&name, DirBuilder::new().mode(0o700)));
+            if let Ok(Some(())) = made {
+                let dir = opened.dir.open_dir(&name)?;
+                let (path, canonical) = (self.path.join(&name), opened.canonical.join(&name));
+                let opened = Mutex::new(Some(opened.clone()));
+                return Ok(Made { name, dir, path, canonical, opened });
             }
+            // The directory is not ours: this ledger must not list it.
+            let _ = opened.ledger.remove_file(&name);
+            made?;
         }
         Err(io::ErrorKind::AlreadyExists.into())
     }
@@ -136,23 +131,16 @@ impl Root {
     /// Returns the path of the root, and its path without symbolic links if it is known and differs.
     #[cfg(feature = "s3")]
     pub(in crate::files) fn paths(&self) -> Vec<PathBuf> {
-        let canonical = lock(&self.opened).upgrade().map(|opened| opened.canonical.clone());
-        let canonical = canonical.filter(|canonical| *canonical != self.path);
-        [Some(self.path.clone()), canonical].into_iter().flatten().collect()
+        let opened = lock(&self.opened).upgrade();
+        let canonical = opened.map(|opened| opened.canonical.clone()).filter(|path| *path != self.path);
+        std::iter::once(self.path.clone()).chain(canonical).collect()
     }
 
     /// Removes the directories of dead predecessors and returns their number. Blocks.
     pub(in crate::files) fn remove_leftovers(&self) -> io::Result<usize> {
-        let root = match Dir::open_ambient_dir(&self.path, ambient_authority()) {
-            Ok(root) => root,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(error),
-        };
-        let ledgers = match root.open_dir(LEDGERS) {
-            Ok(ledgers) => ledgers,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(error),
-        };
+        let root = found(Dir::open_ambient_dir(&self.path, ambient_authority()))?;
+        let Some(root) = root else { return Ok(0) };
+        let Some(ledgers) = found(root.open_dir(LEDGERS))? else { return Ok(0) };
         let mut removed = 0;
         for ledger in ledgers.entries()? {
             let name = ledger?.file_name();
@@ -186,13 +174,11 @@ impl Root {
         {
             return Ok(opened);
         }
-        let mut retries = 0;
+        let mut retries = 0..MAX_RETRIES;
         let opened = loop {
             match OpenRoot::new(&self.path, &self.owner) {
                 // This or another worker may have removed the directory in the meantime.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && retries < MAX_RETRIES => {
-                    retries += 1;
-                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound && retries.next().is_some() => {}
                 opened => break Arc::new(opened?),
             }
         };
@@ -206,10 +192,7 @@ impl OpenRoot {
         Dir::create_ambient_dir_all(path, ambient_authority())?;
         let dir = Dir::open_ambient_dir(path, ambient_authority())?;
         // Other workers may share the directory.
-        match dir.create_dir(LEDGERS) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        created(dir.create_dir(LEDGERS))?;
         let ledger_path = Path::new(LEDGERS).join(format!("{owner}.{:016x}", fastrand::u64(..)));
         dir.create_dir_with(&ledger_path, DirBuilder::new().mode(0o700))?;
         let ledger = dir.open_dir(&ledger_path)?;
@@ -251,23 +234,16 @@ impl Made {
 
 /// Removes the directories in a ledger, then the ledger, unless its process is alive.
 fn remove_ledger(root: &Dir, ledgers: &Dir, name: &Path) -> io::Result<usize> {
-    let ledger = match ledgers.open_dir(name) {
-        Ok(ledger) => ledger,
-        // Another starting worker has removed it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(error),
-    };
-    let held = ledger.open_with(LOCK, OpenOptions::new().write(true)).map(cap_std::fs::File::into_std);
-    let _held = match held {
-        Ok(lock) => match lock.try_lock() {
-            Ok(()) => Some(lock),
-            Err(TryLockError::WouldBlock) => return Ok(0),
-            Err(TryLockError::Error(error)) => return Err(error),
-        },
-        // The process died before it had made its lock.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
+    // Without it, another starting worker has removed it.
+    let Some(ledger) = found(ledgers.open_dir(name))? else { return Ok(0) };
+    // Without a lock, the process died before it had made one.
+    let lock = found(ledger.open_with(LOCK, OpenOptions::new().write(true)))?;
+    let lock = lock.map(cap_std::fs::File::into_std);
+    match lock.as_ref().map(std::fs::File::try_lock) {
+        Some(Err(TryLockError::WouldBlock)) => return Ok(0),
+        Some(Err(TryLockError::Error(error))) => return Err(error),
+        Some(Ok(())) | None => {}
+    }
     let (mut removed, mut failed) = (0, None);
     for entry in ledger.entries()? {
         let directory = entry?.file_name();

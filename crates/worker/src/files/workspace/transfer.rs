@@ -5,19 +5,29 @@ use std::path::{Path, PathBuf};
 
 use super::mode::OpenMode;
 use super::{EntryKind, PART, Workspace, file_and_directory, name, roots};
-use crate::files::error::{FileError, FileErrorKind};
-use crate::files::text::shown;
+use crate::files::error::{FileError, FileErrorKind, shown};
 
 impl Workspace {
-    /// Returns the path that a name stands for, which may be the directory itself, and the kind of its entry.
-    pub(in crate::files) fn resolve_directory(
+    /// Finds a file, or a directory, which may be the task's directory itself.
+    pub(in crate::files) fn resolve_existing(
         &self,
         name: &Path,
-    ) -> Result<(PathBuf, Option<EntryKind>), FileError> {
-        let below = name::below(name, &roots(self.made()?))?;
-        let entry =
-            if below.as_os_str().is_empty() { Some(EntryKind::Directory) } else { self.entry(&below)? };
-        Ok((below, entry))
+        is_directory: bool,
+    ) -> Result<(PathBuf, EntryKind), FileError> {
+        let resolve = if is_directory { name::below } else { name::of_file };
+        let below = resolve(name, &roots(self.made()?))?;
+        let Some(kind) = self.entry(&below)? else {
+            return Err(FileError::new(FileErrorKind::NotFound, format!("there is no `{}`", shown(&below))));
+        };
+        if is_directory != (kind == EntryKind::Directory) {
+            let flaw = if is_directory {
+                "not a directory, expected a directory"
+            } else {
+                "a directory, expected a file"
+            };
+            return Err(FileError::unusable(format!("`{}` is {flaw}", shown(&below))));
+        }
+        Ok((below, kind))
     }
 
     /// Finds the entry for a path in a task's data. Returns None for a path outside the directory or without an entry.
@@ -25,9 +35,6 @@ impl Workspace {
         let Some(made) = self.made.get() else { return Ok(None) };
         // Most texts are not paths below the directory, which is not an error.
         let Ok(below) = name::below(Path::new(path), &roots(made)) else { return Ok(None) };
-        if below.as_os_str().is_empty() {
-            return Ok(Some((below, EntryKind::Directory)));
-        }
         match self.entry(&below) {
             Ok(entry) => Ok(entry.map(|entry| (below, entry))),
             // No entry can have a name that is too long for the system.
@@ -89,6 +96,5 @@ impl Workspace {
 }
 
 fn already_exists(below: &Path) -> FileError {
-    let message = format!("`{}` exists already, and would be overwritten", shown(below));
-    FileError::new(FileErrorKind::Unusable, message)
+    FileError::unusable(format!("`{}` exists already, and would be overwritten", shown(below)))
 }
