@@ -53,12 +53,10 @@
 //! - **conversation**: *doubt* makes the next heartbeat ask first whether the worker is still known; *forgotten* makes the
 //!   worker register again.
 
-use std::time::Duration;
-
 use rxon::transport::Response;
 use rxon::{Error, ErrorKind};
 
-use super::advice::Explained;
+use super::advice::explained;
 
 /// A kind of exchange with an orchestrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +71,7 @@ pub(crate) enum Exchange {
 }
 
 impl Exchange {
-    pub(super) const ALL: [Self; Self::COUNT] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Registration,
         Self::Heartbeat,
         Self::Poll,
@@ -82,8 +80,6 @@ impl Exchange {
         Self::Token,
         Self::Websocket,
     ];
-
-    pub(super) const COUNT: usize = 7;
 
     /// The name in logs and metrics.
     pub(super) fn name(self) -> &'static str {
@@ -156,24 +152,26 @@ impl<'a> Answer<'a> {
             | Self::Unauthorized(response)
             | Self::Bad(response) => format!("{}: {}", response.status, response.error_text()),
             Self::Failed(reason) => reason.clone(),
-            Self::Nothing(error) => Explained(error).to_string(),
+            Self::Nothing(error) => explained(error),
         }
     }
 
-    /// The effects of this answer to an exchange, as in the table of this module.
-    pub(super) fn effects(&self, exchange: Exchange) -> Effects {
+    /// The column *counted as* of the table of this module.
+    pub(super) fn counted(&self, exchange: Exchange) -> Counted {
+        match (self, exchange) {
+            (Self::Good, _)
+            | (Self::Unknown(_), Exchange::Heartbeat | Exchange::Result)
+            | (Self::Invalid(_), Exchange::Result) => Counted::Answered,
+            (Self::Unauthorized(_), _) => Counted::Refused,
+            (Self::TooMany(_), _) => Counted::RateLimited,
+            _ => Counted::Failed,
+        }
+    }
+
+    /// The column *contact* of the table.
+    pub(super) fn contact(&self, exchange: Exchange) -> Option<Contact> {
         use Exchange::{Event, Heartbeat, Poll, Registration, Result, Token, Websocket};
-        let (log, counted) = match (self, exchange) {
-            (Self::Good, _) | (Self::Unknown(_), Heartbeat | Result) | (Self::Invalid(_), Result) => {
-                (Log::Again, Counted::Answered)
-            }
-            (Self::Unauthorized(_), _) => (Log::Credentials, Counted::Refused),
-            (Self::TooMany(_), Registration | Token | Websocket) => (Log::Problem, Counted::RateLimited),
-            (Self::TooMany(_), _) => (Log::Limit, Counted::RateLimited),
-            _ => (Log::Problem, Counted::Failed),
-        };
-        let is_logged_elsewhere = matches!(exchange, Event | Token) && log != Log::Limit;
-        let contact = match (self, exchange) {
+        match (self, exchange) {
             (_, Result | Event | Token | Websocket)
             | (Self::Good, Registration)
             | (Self::Unknown(_), Poll)
@@ -181,38 +179,8 @@ impl<'a> Answer<'a> {
             (Self::Good, _) | (Self::Unknown(_), Heartbeat) => Some(Contact::Well),
             (Self::Nothing(error), _) => Some(Contact::of_error(error, exchange)),
             _ => Some(Contact::Failed),
-        };
-        let notice = match (self, exchange) {
-            (Self::Nothing(_), Registration | Heartbeat | Poll | Result) => Some(Notice::Doubt),
-            (Self::Unknown(_), Poll) => Some(Notice::Forgotten),
-            _ => None,
-        };
-        let gate = match self {
-            Self::Nothing(_) => None,
-            Self::TooMany(response) => Some(GateEvent::Refused(response.retry_after)),
-            _ => Some(GateEvent::Accepted),
-        };
-        Effects { log: (!is_logged_elsewhere).then_some(log), counted, contact, gate, notice }
+        }
     }
-}
-
-/// Everything that follows from an answer.
-#[derive(Debug)]
-pub(super) struct Effects {
-    pub(super) log: Option<Log>,
-    pub(super) counted: Counted,
-    pub(super) contact: Option<Contact>,
-    pub(super) gate: Option<GateEvent>,
-    pub(super) notice: Option<Notice>,
-}
-
-/// The kind of line in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Log {
-    Again,
-    Problem,
-    Credentials,
-    Limit,
 }
 
 /// The label under which an exchange is counted.
@@ -235,23 +203,6 @@ impl Counted {
             Self::RateLimited => "rate_limited",
         }
     }
-}
-
-/// What an answer means for the rate of requests of its kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum GateEvent {
-    Accepted,
-    /// 429, with `Retry-After` if it was given.
-    Refused(Option<Duration>),
-}
-
-/// What an answer means for the conversation with the orchestrator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Notice {
-    /// A connection failed: the orchestrator may have restarted and forgotten the worker.
-    Doubt,
-    /// The orchestrator does not know the worker.
-    Forgotten,
 }
 
 /// The sign of an orchestrator's health that an exchange gives.

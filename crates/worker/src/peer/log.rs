@@ -14,7 +14,7 @@ use rxon::secrets::masked;
 use rxon::transport::Response;
 use tokio::time::Instant;
 
-use super::answer::{Answer, Counted, Effects, Exchange, GateEvent, Log};
+use super::answer::{Answer, Counted, Exchange};
 use super::rate::RateGate;
 use super::repeated::Repeated;
 
@@ -40,7 +40,7 @@ impl PeerCounts {
 pub(crate) struct PeerLog {
     /// The address of the orchestrator, without credentials.
     pub(crate) name: Arc<str>,
-    kinds: [Kind; Exchange::COUNT],
+    kinds: [Kind; Exchange::ALL.len()],
 }
 
 /// The exchanges of one kind.
@@ -87,26 +87,26 @@ impl PeerLog {
         self.kind(exchange).counters[counted as usize].get()
     }
 
-    /// Logs and counts an answer, and tells it to the rate gate. The rest of its effects is left to the caller.
-    pub(super) fn record(&self, exchange: Exchange, answer: &Answer<'_>) -> Effects {
-        let effects = answer.effects(exchange);
+    /// Logs and counts an answer, and tells it to the rate gate, as the table in [`answer`](super::answer) says.
+    pub(super) fn record(&self, exchange: Exchange, answer: &Answer<'_>) {
         let kind = self.kind(exchange);
-        kind.counters[effects.counted as usize].inc();
-        match effects.gate {
-            Some(GateEvent::Accepted) => kind.gate.on_accepted(),
-            Some(GateEvent::Refused(retry_after)) => kind.gate.on_refused(Instant::now(), retry_after),
-            None => {}
+        let counted = answer.counted(exchange);
+        kind.counters[counted as usize].inc();
+        match answer {
+            Answer::Nothing(_) => {}
+            Answer::TooMany(response) => kind.gate.on_refused(Instant::now(), response.retry_after),
+            _ => kind.gate.on_accepted(),
         }
-        match (effects.log, answer) {
-            (Some(Log::Again), _) => self.log_again(exchange),
-            (Some(Log::Credentials), Answer::Unauthorized(response)) => {
-                self.log_refused_credentials(exchange, response);
-            }
-            (Some(Log::Problem | Log::Credentials), _) => self.log_problem(exchange, &answer.reason()),
-            (Some(Log::Limit), _) => self.log_limit(exchange),
-            (None, _) => {}
+        match (answer, exchange) {
+            (
+                Answer::TooMany(_),
+                Exchange::Heartbeat | Exchange::Poll | Exchange::Result | Exchange::Event,
+            ) => self.log_limit(exchange),
+            (_, Exchange::Event | Exchange::Token) => {}
+            (Answer::Unauthorized(response), _) => self.log_refused_credentials(exchange, response),
+            _ if counted == Counted::Answered => self.log_again(exchange),
+            _ => self.log_problem(exchange, &answer.reason()),
         }
-        effects
     }
 
     fn log_again(&self, exchange: Exchange) {
@@ -174,16 +174,16 @@ const EQUAL_WITHIN: u64 = 10;
 
 /// The difference between this clock and the time in an answer, in words.
 fn clock_difference(there: Option<SystemTime>, here: SystemTime) -> String {
-    let apart = there.map(|there| match here.duration_since(there) {
-        Ok(ahead) => (ahead.as_secs(), "ahead of"),
-        Err(behind) => (behind.duration().as_secs(), "behind"),
-    });
-    match apart {
-        // Something between the two may have written the date.
-        None | Some((..=EQUAL_WITHIN, _)) => "the clocks of the two machines differ".to_owned(),
-        Some((seconds, direction)) => {
-            format!("this machine's clock is {seconds} s {direction} the orchestrator's")
-        }
+    let (seconds, direction) = match there.map(|there| here.duration_since(there)) {
+        Some(Ok(ahead)) => (ahead.as_secs(), "ahead of"),
+        Some(Err(behind)) => (behind.duration().as_secs(), "behind"),
+        None => (0, ""),
+    };
+    // A small difference is not the cause: something between the two may have written the date.
+    if seconds <= EQUAL_WITHIN {
+        "the clocks of the two machines differ".to_owned()
+    } else {
+        format!("this machine's clock is {seconds} s {direction} the orchestrator's")
     }
 }
 

@@ -4,7 +4,7 @@
 //! exchanges; [`rate`] keeps below the orchestrator's limits; [`token`] fetches short-lived tokens; [`advice`] explains
 //! errors; [`repeated`] thins out log lines.
 
-pub(crate) mod advice;
+mod advice;
 pub(crate) mod answer;
 pub(crate) mod log;
 pub(crate) mod rate;
@@ -24,7 +24,7 @@ use rxon::transport::http::MAX_FRAME;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::answer::{Answer, Contact, Exchange, Notice};
+use self::answer::{Answer, Contact, Exchange};
 use self::log::PeerLog;
 use self::rate::RateGate;
 use crate::threads::lock;
@@ -53,12 +53,12 @@ pub(crate) struct Peer {
     is_registered: watch::Sender<bool>,
     /// The way to the open websocket.
     websocket: Mutex<Option<mpsc::Sender<Frame>>>,
-    /// See [`Notice::Doubt`].
+    /// See [`note_doubt`](Self::note_doubt).
     doubt: AtomicBool,
-    /// See [`Notice::Forgotten`].
+    /// A poll was answered as by an orchestrator that does not know the worker.
     forgotten: Notify,
-    /// At shutdown: the orchestrator knows that the worker takes nothing more, or could not be told.
-    goodbye: CancellationToken,
+    /// Cancelled at shutdown, once the orchestrator knows that the worker takes nothing more, or could not be told.
+    pub(crate) goodbye: CancellationToken,
 }
 
 impl Peer {
@@ -78,25 +78,25 @@ impl Peer {
         })
     }
 
-    /// Logs and counts an answer, tells it to the rate gate, and keeps the notice for the conversation, all as the table
+    /// Logs and counts an answer, tells it to the rate gate, and notes what the conversation has to know, all as the table
     /// in [`answer`] says. Returns the sign for the fleet.
     pub(crate) fn record(&self, exchange: Exchange, answer: &Answer<'_>) -> Option<Contact> {
-        let effects = self.log.record(exchange, answer);
-        if let Some(notice) = effects.notice {
-            self.notify(notice);
+        self.log.record(exchange, answer);
+        match (answer, exchange) {
+            (Answer::Nothing(_), Exchange::Event | Exchange::Token | Exchange::Websocket) => {}
+            (Answer::Nothing(_), _) => self.note_doubt(),
+            (Answer::Unknown(_), Exchange::Poll) => self.forgotten.notify_one(),
+            _ => {}
         }
-        effects.contact
+        answer.contact(exchange)
     }
 
-    /// Keeps a notice for the conversation.
-    pub(crate) fn notify(&self, notice: Notice) {
-        match notice {
-            Notice::Doubt => self.doubt.store(true, Ordering::Relaxed),
-            Notice::Forgotten => self.forgotten.notify_one(),
-        }
+    /// Notes that a connection failed: the orchestrator may have restarted and forgotten the worker.
+    pub(crate) fn note_doubt(&self) {
+        self.doubt.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether a doubt was noticed since the last call.
+    /// Returns whether a doubt was noted since the last call.
     pub(crate) fn take_doubt(&self) -> bool {
         self.doubt.swap(false, Ordering::Relaxed)
     }
@@ -183,16 +183,6 @@ impl Peer {
             frames.send(Frame { text, written: sender }).await.is_ok() && written.await.is_ok()
         };
         tokio::time::timeout(limit, writing).await.unwrap_or(false)
-    }
-
-    /// The orchestrator knows that the worker takes nothing more, or could not be told.
-    pub(crate) fn end_goodbye(&self) {
-        self.goodbye.cancel();
-    }
-
-    /// Waits for [`end_goodbye`](Self::end_goodbye).
-    pub(crate) async fn until_goodbye(&self) {
-        self.goodbye.cancelled().await;
     }
 }
 

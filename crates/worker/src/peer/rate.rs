@@ -24,7 +24,7 @@ const SILENCE_JITTER: f64 = 5.0;
 /// The least silence: `Retry-After: 0`, or a date that is past, does not invite requests without a pause.
 const MIN_SILENCE: Duration = Duration::from_secs(1);
 
-/// A pause between two requests that is as good as silence.
+/// A pause between two requests that opens a new window, as silence does.
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// The number of requests short of a known limit at which silence begins by itself.
@@ -47,7 +47,7 @@ pub(crate) struct RateGate(Arc<Mutex<Requests>>);
 impl RateGate {
     /// Returns when the next request may be sent, or `None` if it may be sent now.
     pub(crate) fn closed_until(&self, now: Instant) -> Option<Instant> {
-        lock(&self.0).closed_until(now)
+        lock(&self.0).silent_until.filter(|until| *until > now)
     }
 
     /// Returns how long no request may be sent.
@@ -57,7 +57,24 @@ impl RateGate {
 
     /// Counts a request that is about to be sent. `convenient` is false when silence should rather not begin after it.
     pub(crate) fn on_sent(&self, now: Instant, convenient: bool) {
-        lock(&self.0).on_sent(now, convenient);
+        let state = &mut *lock(&self.0);
+        if state.last.is_some_and(|last| now.duration_since(last) >= WINDOW) {
+            state.window_is_ours = true;
+            (state.sent, state.accepted) = (0, 0);
+        }
+        state.sent += 1;
+        state.last = Some(now);
+        if let Some(limit) = &mut state.limit
+            && convenient
+            && state.sent + MARGIN >= limit.requests
+        {
+            limit.clean_windows += 1;
+            // It may have been lower only for a predecessor with our name: once more, to be certain.
+            if !limit.certain && limit.clean_windows >= TRUST {
+                state.limit = None;
+            }
+            state.be_silent(now, None);
+        }
     }
 
     /// Counts an answer other than 429.
@@ -67,7 +84,15 @@ impl RateGate {
 
     /// Begins the silence after a 429.
     pub(crate) fn on_refused(&self, now: Instant, retry_after: Option<Duration>) {
-        lock(&self.0).on_refused(now, retry_after);
+        let state = &mut *lock(&self.0);
+        // A few requests are not a limit of ours: others filled the window (a predecessor with the same id), or this is
+        // the second of several refusals that were under way. And a 429 that names a time has a window of another kind.
+        if retry_after.is_none() && state.accepted > MARGIN {
+            let known = state.limit.filter(|limit| limit.certain || !state.window_is_ours);
+            let requests = known.map_or(state.accepted, |limit| limit.requests.min(state.accepted));
+            state.limit = Some(Limit { requests, certain: state.window_is_ours, clean_windows: 0 });
+        }
+        state.be_silent(now, retry_after);
     }
 
     #[cfg(test)]
@@ -81,7 +106,7 @@ impl RateGate {
     }
 }
 
-/// Requests of one kind to one orchestrator. Pure.
+/// Requests of one kind to one orchestrator.
 #[derive(Debug, Default)]
 struct Requests {
     /// Requests sent in the open window.
@@ -91,7 +116,7 @@ struct Requests {
     last: Option<Instant>,
     limit: Option<Limit>,
     silent_until: Option<Instant>,
-    /// The open window began after a silence of this worker, so that it holds nobody else's requests.
+    /// The open window began after a silence of this worker, so that it holds no requests of others.
     window_is_ours: bool,
     rng: Rng,
 }
@@ -107,46 +132,11 @@ struct Limit {
 }
 
 impl Requests {
-    fn closed_until(&self, now: Instant) -> Option<Instant> {
-        self.silent_until.filter(|until| *until > now)
-    }
-
-    fn on_sent(&mut self, now: Instant, convenient: bool) {
-        if self.last.is_some_and(|last| now.duration_since(last) >= WINDOW) {
-            self.window_is_ours = true;
-            (self.sent, self.accepted) = (0, 0);
-        }
-        self.sent += 1;
-        self.last = Some(now);
-        if let Some(limit) = &mut self.limit
-            && convenient
-            && self.sent + MARGIN >= limit.requests
-        {
-            limit.clean_windows += 1;
-            // It may have been lower only for a predecessor with our name: once more, to be certain.
-            if !limit.certain && limit.clean_windows >= TRUST {
-                self.limit = None;
-            }
-            self.be_silent(now, None);
-        }
-    }
-
-    fn on_refused(&mut self, now: Instant, retry_after: Option<Duration>) {
-        // Too few are not a limit of ours: others filled the window (a predecessor with the same id), or this is the
-        // second of several refusals that were under way. And a 429 that names a time has a window of another kind.
-        if retry_after.is_none() && self.accepted > MARGIN {
-            let known = self.limit.filter(|limit| limit.certain || !self.window_is_ours);
-            let requests = known.map_or(self.accepted, |limit| limit.requests.min(self.accepted));
-            self.limit = Some(Limit { requests, certain: self.window_is_ours, clean_windows: 0 });
-        }
-        self.be_silent(now, retry_after);
-    }
-
     /// Begins a silence: as long as `Retry-After` says, else as long as reopens the window of the known orchestrators.
     fn be_silent(&mut self, now: Instant, retry_after: Option<Duration>) {
         let usual = || USUAL_SILENCE + Duration::from_secs_f64(SILENCE_JITTER * self.rng.f64());
         let until = now + retry_after.unwrap_or_else(usual).max(MIN_SILENCE);
-        self.silent_until = Some(self.silent_until.map_or(until, |known| known.max(until)));
+        self.silent_until = self.silent_until.max(Some(until));
         (self.sent, self.accepted) = (0, 0);
     }
 }

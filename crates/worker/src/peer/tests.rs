@@ -111,7 +111,7 @@ async fn every_answer_has_the_effects_that_the_table_says() {
             }
         }
     }
-    assert_eq!(seen.len(), 9 * Exchange::COUNT, "the table is complete");
+    assert_eq!(seen.len(), 9 * Exchange::ALL.len(), "the table is complete");
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,8 +160,8 @@ async fn a_silence_that_the_worker_begins_by_itself_is_told_too() {
 #[tokio::test(start_paused = true)]
 async fn notices_about_an_earlier_registration_are_dropped() {
     let peer = peer();
-    peer.notify(Notice::Doubt);
-    peer.notify(Notice::Forgotten);
+    peer.note_doubt();
+    peer.record(Exchange::Poll, &Answer::of(&Response::new(404, "")));
     peer.set_registered(Generation::Newer);
     assert_eq!((peer.take_doubt(), peer.until_forgotten().now_or_never()), (false, None));
 }

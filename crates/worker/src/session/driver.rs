@@ -118,7 +118,7 @@ impl Driver {
 
     fn let_go(&self) {
         self.parts.ends.let_go.cancel();
-        self.parts.session.origin.peer.end_goodbye();
+        self.parts.session.origin.peer.goodbye.cancel();
     }
 
     /// Waits until something happens, at most until a time.
@@ -285,7 +285,7 @@ impl Driver {
             Err(_) => Beat::Unreachable,
         };
         self.state.on_goodbye(beat, self.parts.ends.await_polls.is_cancelled(), Instant::now());
-        self.parts.session.origin.peer.end_goodbye();
+        self.parts.session.origin.peer.goodbye.cancel();
     }
 
     /// Tells how the worker is now.

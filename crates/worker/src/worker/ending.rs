@@ -155,7 +155,7 @@ impl Ending {
             Phase::Running | Phase::Closed => std::future::pending().await,
             Phase::Draining => {
                 for session in &self.sessions {
-                    session.origin.peer.until_goodbye().await;
+                    session.origin.peer.goodbye.cancelled().await;
                 }
                 self.pollers.wait().await;
                 self.executor.tasks.wait().await;

@@ -18,7 +18,7 @@ use crate::capacity::Offer;
 use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slot;
 use crate::execution::Executor;
-use crate::peer::answer::{Answer, Contact, Exchange, Notice};
+use crate::peer::answer::{Answer, Contact, Exchange};
 use crate::session::Session;
 use crate::session::ends::Ends;
 use crate::session::polling::{PollDecision, PollOutcome, Polling, PollingSettings};
@@ -167,7 +167,7 @@ impl Pollers {
             // fresh connection that ends like that is one.
             repeated = !repeated && is_stale(&polled, now - sent);
             if repeated {
-                self.session.origin.peer.notify(Notice::Doubt);
+                self.session.origin.peer.note_doubt();
                 continue;
             }
             if !matches!(polled, Ok(Polled::Task(..))) {
