@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use rxon::{JobId, TaskId, TaskName};
+use rxon::model::{Failure, TaskResult};
+use rxon::{JobId, TaskId, TaskName, WorkerId};
 
 /// The number of a result in the file.
 pub(crate) type Key = u64;
@@ -43,6 +44,17 @@ pub(crate) struct BegunTask {
     /// False while it waits for its limit group: then the task is not at fault for a death.
     pub(crate) started: bool,
     pub(crate) newer: bool,
+}
+
+/// The body of a result of a task that failed, not sealed.
+pub(crate) fn failure_body(
+    job_id: &JobId,
+    task_id: &TaskId,
+    worker_id: &WorkerId,
+    failure: Failure,
+) -> Bytes {
+    let result = TaskResult::failure(job_id.clone(), task_id.clone(), worker_id.clone(), failure);
+    serde_json::to_vec(&result).expect("texts always serialise").into()
 }
 
 /// The time now in Unix milliseconds.

@@ -11,7 +11,6 @@ use tracing::Instrument;
 
 use super::{CancelHandle, Execution, Executor, report, trace};
 use crate::capacity::slots::Slot;
-use crate::delivery::OutboxEntry;
 use crate::execution::counts::NotRun;
 use crate::execution::origin::Origin;
 use crate::files::TaskFiles;
@@ -88,7 +87,7 @@ impl Executor {
         let result = report::result(&self.settings.worker_id, job_id, task_id, outcome, Duration::ZERO);
         let (running, origin) = (self.running.clone(), origin.clone());
         self.hand_in(span, async move {
-            origin.delivery.push(&result).await;
+            origin.delivery.push(&result, None).await;
             running.end(origin.orchestrator, &result.task_id);
         });
         true
@@ -136,15 +135,9 @@ impl Executor {
         } else {
             tracing::warn!("delivered again: its result is sent again");
             let delivery = origin.delivery.clone();
-            let result = OutboxEntry {
-                task_id: task_id.clone(),
-                job_id: job_id.clone(),
-                body: seen.body,
-                is_replacement: false,
-                belongings: None,
-                stored: None,
-            };
-            self.hand_in(tracing::Span::current(), async move { delivery.repeat(result).await });
+            let (task_id, job_id) = (task_id.clone(), job_id.clone());
+            let repeated = async move { delivery.repeat(task_id, job_id, seen.body).await };
+            self.hand_in(tracing::Span::current(), repeated);
         }
         true
     }

@@ -140,7 +140,7 @@ impl Execution {
         }
         let belongings = self.files.directory_guard();
         // The claim of the task stays until its result is kept: one that is delivered again meanwhile is not run.
-        self.origin.delivery.push_with(&result, belongings.clone()).await;
+        self.origin.delivery.push(&result, belongings.clone()).await;
         self.executor.running.end(self.origin.orchestrator, &task_id);
         self.executor.changes.on_change();
         if let Left::Thread(place, handler) = left {

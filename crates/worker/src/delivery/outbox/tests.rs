@@ -17,14 +17,11 @@ fn outbox(quick_tries: u32) -> Outbox {
 }
 
 fn entry(name: &str) -> OutboxEntry {
-    OutboxEntry {
-        task_id: TaskId::received(name).expect("not empty"),
-        job_id: JobId::received("j").expect("not empty"),
-        body: Bytes::from_static(b"{\"status\":\"success\"}"),
-        is_replacement: false,
-        belongings: None,
-        stored: None,
-    }
+    OutboxEntry::new(
+        TaskId::received(name).expect("not empty"),
+        JobId::received("j").expect("not empty"),
+        Bytes::from_static(b"{\"status\":\"success\"}"),
+    )
 }
 
 fn refused() -> Error {
@@ -88,7 +85,7 @@ fn an_acknowledged_or_ignored_result_is_gone() {
         outbox.push(entry("t"), now);
         let (id, _) = outbox.take(now).expect("ready");
         assert_eq!(answer(&mut outbox, id, &Response::new(200, body), now), expected);
-        assert_eq!((outbox.len(), outbox.bytes(), outbox.next_due(now)), (0, 0, None));
+        assert_eq!((outbox.len(), outbox.bytes, outbox.next_due(now)), (0, 0, None));
     }
 }
 
@@ -103,7 +100,7 @@ fn a_refused_body_is_replaced_once_and_its_replacement_rejected() {
     let (id, entry) = outbox.take(now).expect("the replacement");
     assert!(entry.is_replacement);
     assert!(matches!(answer(&mut outbox, id, &Response::new(400, ""), now), Verdict::Rejected(_)));
-    assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
+    assert_eq!((outbox.len(), outbox.bytes), (0, 0));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The verdict on a result after a try. Pure.
+//! A result in the outbox, and the verdict on it after a try. Pure.
 //!
 //! | answer | verdict |
 //! |---|---|
@@ -11,15 +11,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use fastrand::Rng;
-use rxon::Error;
 use rxon::backoff::{Backoff, Jitter, add_quarter};
 use rxon::model::ResultAnswer;
 use rxon::secrets::masked;
 use rxon::transport::Response;
+use rxon::{Error, JobId, TaskId};
 use tokio::time::Instant;
 
-use super::entry::{OutboxEntry, OutboxSettings};
+use crate::delivery::record::Key;
+use crate::files::DirectoryGuard;
 use crate::peer::answer::Answer;
 use crate::peer::rate::after_refused_credentials;
 
@@ -38,7 +40,44 @@ const NOBODY_IDLE: &str = "No suitable workers";
 /// The reason for giving up a result that has reached the age.
 const TOO_OLD: &str = "it was not acknowledged in all that time";
 
-/// What came of a try.
+/// The settings of all results.
+#[derive(Debug, Clone)]
+pub(crate) struct OutboxSettings {
+    /// The number of tries before a result is kept; at least one is made.
+    pub(crate) quick_tries: u32,
+    /// The delay before the second try.
+    pub(crate) first_delay: Duration,
+    /// The age at which a result that was never acknowledged is given up.
+    pub(crate) max_age: Duration,
+    /// Whether a result that an older orchestrator may have received is sent again.
+    pub(crate) resend_ambiguous: bool,
+    /// The number of orchestrators that share the limits of the room for results.
+    pub(crate) sharers: usize,
+}
+
+/// A result.
+#[derive(Debug, Clone)]
+pub(crate) struct OutboxEntry {
+    pub(crate) task_id: TaskId,
+    pub(crate) job_id: JobId,
+    /// The JSON of the result, not sealed.
+    pub(crate) body: Bytes,
+    /// The result replaces one that was refused.
+    pub(crate) is_replacement: bool,
+    /// The belongings of the task, until the result is acknowledged or kept.
+    pub(crate) belongings: Option<DirectoryGuard>,
+    /// The number of the result on disk, if it is kept there.
+    pub(crate) stored: Option<Key>,
+}
+
+impl OutboxEntry {
+    /// A result as it is handed in, without belongings and not on disk.
+    pub(crate) fn new(task_id: TaskId, job_id: JobId, body: Bytes) -> Self {
+        Self { task_id, job_id, body, is_replacement: false, belongings: None, stored: None }
+    }
+}
+
+/// The end of a try.
 #[derive(Debug)]
 pub(crate) enum Reply {
     Answer(Response),
@@ -111,15 +150,6 @@ impl Pending {
         Self { entry, tries: 0, backoff, since: now, earlier, server_error_since: None, is_kept: false }
     }
 
-    pub(super) fn begin_try(&mut self) {
-        self.tries += 1;
-    }
-
-    /// Takes back a try whose answer says nothing against the result.
-    pub(super) fn uncount_try(&mut self) {
-        self.tries = self.tries.saturating_sub(1);
-    }
-
     fn is_too_old(&self, settings: &OutboxSettings, now: Instant) -> bool {
         self.earlier.saturating_add(now.duration_since(self.since)) >= settings.max_age
     }
@@ -133,8 +163,9 @@ impl Pending {
         rng: &mut Rng,
         now: Instant,
     ) -> Verdict {
-        let (response, answer) = match reply {
-            Reply::Answer(response) => (response, Answer::of(response)),
+        self.tries += 1;
+        let response = match reply {
+            Reply::Answer(response) => response,
             Reply::NoAnswer { error, recognises_repeats } => {
                 if error.is_ambiguous() && !recognises_repeats && !settings.resend_ambiguous {
                     return Verdict::Rejected(
@@ -148,19 +179,23 @@ impl Pending {
             Reply::Unsendable(problem) => return self.replace(problem.clone()),
             Reply::Unknown => return self.retry(settings, rng, now),
         };
-        match answer {
+        match Answer::of(response) {
             Answer::Good => acknowledgement(response),
             Answer::Unknown(_) | Answer::Invalid(_) => {
                 let size = self.entry.body.len();
                 self.replace(format!("result refused: {}, {size} bytes", response.status))
             }
-            Answer::Unauthorized(_) => Verdict::Unauthorized(after_refused_credentials(rng)),
+            Answer::Unauthorized(_) => {
+                self.tries -= 1;
+                Verdict::Unauthorized(after_refused_credentials(rng))
+            }
             Answer::TooMany(_) if self.is_too_old(settings, now) => Verdict::Rejected(TOO_OLD.to_owned()),
-            Answer::TooMany(_) => Verdict::Silence(silence),
+            Answer::TooMany(_) => {
+                self.tries -= 1;
+                Verdict::Silence(silence)
+            }
             Answer::Bad(_) | Answer::Failed(_) | Answer::Nothing(_) => {
-                let is_server_error = (500..600).contains(&response.status);
-                let given_up =
-                    is_server_error.then(|| self.on_server_error(response, settings, now)).flatten();
+                let given_up = self.on_server_error(response, settings, now);
                 given_up.unwrap_or_else(|| self.retry(settings, rng, now))
             }
         }
@@ -178,6 +213,9 @@ impl Pending {
         settings: &OutboxSettings,
         now: Instant,
     ) -> Option<Verdict> {
+        if !(500..600).contains(&response.status) {
+            return None;
+        }
         let named = serde_json::from_slice::<serde_json::Value>(&response.body)
             .ok()
             .and_then(|body| body.get("error")?.as_str().map(str::to_owned));

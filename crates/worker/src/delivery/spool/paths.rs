@@ -1,9 +1,9 @@
 //! The paths of the files of one worker, and the lock that keeps other processes from them.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rxon::WorkerId;
@@ -11,8 +11,8 @@ use rxon::WorkerId;
 use super::error::SpoolError;
 use crate::delivery::record::unix_millis;
 
-/// How long the lock is waited for: a process that was just killed, or a worker that was just dropped, may take a moment to
-/// release it.
+/// The time limit of waiting for the lock: a process that was just killed, or a worker that was just dropped, may take a
+/// moment to release it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
@@ -21,7 +21,7 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub(crate) struct SpoolPaths {
     folder: PathBuf,
-    worker_id: WorkerId,
+    pub(super) worker_id: WorkerId,
 }
 
 /// The lock: no other process has the files while this lives.
@@ -35,23 +35,14 @@ impl SpoolPaths {
         Self { folder, worker_id }
     }
 
-    fn file(&self, ending: &str) -> PathBuf {
+    /// The file with this ending.
+    pub(super) fn file(&self, ending: &str) -> PathBuf {
         self.folder.join(format!("{}.{ending}", self.worker_id))
     }
 
     /// The file of results.
     pub(crate) fn results(&self) -> PathBuf {
         self.file("redb")
-    }
-
-    /// The file of rejected results, for people.
-    pub(super) fn rejected(&self) -> PathBuf {
-        self.file("rejected.jsonl")
-    }
-
-    /// The file with the older half of them.
-    pub(super) fn rejected_before(&self) -> PathBuf {
-        self.file("rejected.1.jsonl")
     }
 
     fn lock_file(&self) -> PathBuf {
@@ -64,7 +55,7 @@ impl SpoolPaths {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(folder)?;
         let began = Instant::now();
         loop {
-            let mut file = private().create(true).truncate(false).open(self.lock_file()).map_err(folder)?;
+            let mut file = private().open(self.lock_file()).map_err(folder)?;
             match file.try_lock() {
                 // The holder may have removed the file meanwhile: then it locks nothing.
                 Ok(()) if !self.is_lock_file(&file) => {}
@@ -83,12 +74,9 @@ impl SpoolPaths {
     }
 
     fn is_lock_file(&self, file: &File) -> bool {
-        let same = |there: std::fs::Metadata, here: std::fs::Metadata| {
-            (there.dev(), there.ino()) == (here.dev(), here.ino())
-        };
-        std::fs::metadata(self.lock_file())
-            .and_then(|there| Ok(same(there, file.metadata()?)))
-            .unwrap_or(false)
+        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let there = std::fs::metadata(self.lock_file()).map(identity);
+        there.is_ok_and(|there| file.metadata().is_ok_and(|here| identity(here) == there))
     }
 
     fn taken(&self, file: &mut File) -> SpoolError {
@@ -99,15 +87,14 @@ impl SpoolPaths {
         SpoolError::Taken { worker_id: self.worker_id.clone(), holder }
     }
 
-    /// Makes the file of results if there is none. Nobody else can read it.
+    /// Makes the file of results if there is none.
     pub(super) fn make_results(&self) -> io::Result<()> {
-        private().create(true).truncate(false).open(self.results()).map(drop)
+        private().open(self.results()).map(drop)
     }
 
     /// Moves the file of results aside, and returns its new path.
     pub(super) fn set_aside(&self) -> io::Result<PathBuf> {
-        let time = unix_millis();
-        let aside = self.file(&format!("redb.unreadable-{time}"));
+        let aside = self.file(&format!("redb.unreadable-{}", unix_millis()));
         std::fs::rename(self.results(), &aside)?;
         Ok(aside)
     }
@@ -128,20 +115,17 @@ impl SpoolPaths {
     }
 }
 
-/// Options to open a file for reading and writing that nobody else can read.
-pub(super) fn private() -> OpenOptions {
+/// Options to open a file for reading and writing, which is made if there is none and that no other user can read.
+fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
     options
-}
-
-/// The size of a file; zero if it does not exist.
-pub(super) fn size(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn paths(folder: &Path) -> SpoolPaths {

@@ -9,10 +9,16 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::ledger::Rejected;
-use super::paths::{SpoolPaths, size};
+use super::paths::SpoolPaths;
 
 /// The size in bytes at which the file is renamed, in place of the one renamed before: there are two files at most.
 const MAX_BYTES: u64 = 32 << 20;
+
+/// The ending of the file.
+const ENDING: &str = "rejected.jsonl";
+
+/// The ending of the file that was renamed.
+const ENDING_BEFORE: &str = "rejected.1.jsonl";
 
 #[derive(Serialize)]
 struct RejectedLine<'a> {
@@ -27,16 +33,12 @@ struct RejectedLine<'a> {
 
 /// Adds lines. Once it returns they survive any crash.
 pub(super) fn append(paths: &SpoolPaths, rejected: &[Rejected]) -> io::Result<()> {
-    append_up_to(MAX_BYTES, paths, rejected)
-}
-
-fn append_up_to(max_bytes: u64, paths: &SpoolPaths, rejected: &[Rejected]) -> io::Result<()> {
     if rejected.is_empty() {
         return Ok(());
     }
-    let path = paths.rejected();
-    if size(&path) >= max_bytes {
-        std::fs::rename(&path, paths.rejected_before())?;
+    let path = paths.file(ENDING);
+    if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() >= MAX_BYTES) {
+        std::fs::rename(&path, paths.file(ENDING_BEFORE))?;
     }
     let mut text = Vec::new();
     for rejected in rejected {
@@ -77,16 +79,18 @@ mod tests {
         let paths =
             SpoolPaths::new(folder.path().to_owned(), rxon::WorkerId::new("w").expect("an identifier"));
         let rejected = |name: &str| Rejected { record: record(name), reason: "422".to_owned(), at: 1_500 };
-        append_up_to(100, &paths, &[rejected("a"), rejected("b")]).expect("written");
-        let text = std::fs::read_to_string(paths.rejected()).expect("text");
+        append(&paths, &[rejected("a"), rejected("b")]).expect("written");
+        let text = std::fs::read_to_string(paths.file(ENDING)).expect("text");
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         let expected = json!({"rejected_at": 1.5, "reason": "422", "orchestrator": "http://o/", "job_id": "j",
             "task_id": "a", "result": {}});
         assert_eq!((lines.len(), &lines[0]), (2, &expected));
         for name in ["c", "d"] {
-            append_up_to(100, &paths, &[rejected(name)]).expect("written");
+            let file = OpenOptions::new().write(true).open(paths.file(ENDING)).expect("there");
+            file.set_len(MAX_BYTES).expect("grown");
+            append(&paths, &[rejected(name)]).expect("written");
         }
-        let read = |path| std::fs::read_to_string(path).expect("text");
-        assert!(read(paths.rejected()).contains("\"d\"") && read(paths.rejected_before()).contains("\"c\""));
+        let read = |ending| std::fs::read_to_string(paths.file(ending)).expect("text");
+        assert!(read(ENDING).contains("\"d\"") && read(ENDING_BEFORE).contains("\"c\""));
     }
 }

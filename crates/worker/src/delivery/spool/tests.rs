@@ -7,6 +7,21 @@ use serde_json::Value;
 use testkit::capture::Logs;
 
 use super::*;
+use crate::delivery::record::{BegunTask, TaskKey};
+
+impl Spool {
+    async fn keep(&self, record: Record) -> Key {
+        self.change_durably(|ledger| ledger.finish(record)).await
+    }
+
+    async fn begin(&self, (task, begun): (TaskKey, BegunTask)) {
+        self.change_durably(|ledger| ledger.begin(task, begun)).await;
+    }
+
+    fn remove(&self, key: Key) {
+        self.change(|ledger| ledger.remove(key)).expect("it is there");
+    }
+}
 
 fn worker() -> WorkerId {
     WorkerId::new("w-1").expect("an identifier")
@@ -33,8 +48,7 @@ pub(super) fn task(name: &str) -> (TaskKey, BegunTask) {
 }
 
 async fn open(folder: &Path) -> OpenedSpool {
-    let reopen_after = Duration::from_millis(50);
-    Spool::open_with(reopen_after, folder.to_owned(), &worker()).await.expect("it opens")
+    Spool::open(folder.to_owned(), &worker()).await.expect("it opens")
 }
 
 async fn refusal(folder: &Path) -> String {
@@ -91,8 +105,7 @@ async fn a_task_that_began_and_did_not_end_has_died() {
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, _) = open(folder.path()).await;
     for name in ["ended", "died"] {
-        let (key, begun) = task(name);
-        spool.begin(key, begun).await;
+        spool.begin(task(name)).await;
     }
     spool.keep(record("ended")).await;
     let copy = copied(folder.path());
@@ -127,8 +140,7 @@ async fn many_at_once_share_their_commits() {
 async fn nothing_is_left_of_one_with_nothing_to_keep() {
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, _) = open(folder.path()).await;
-    let (key, begun) = task("t");
-    spool.begin(key, begun).await;
+    spool.begin(task("t")).await;
     let key = spool.keep(record("t")).await;
     spool.remove(key);
     spool.close().await;
@@ -139,7 +151,7 @@ async fn nothing_is_left_of_one_with_nothing_to_keep() {
 async fn dropped_it_writes_what_is_left_and_lets_go() {
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, _) = open(folder.path()).await;
-    spool.shared.change(|ledger| ledger.finish(record("t")));
+    spool.change(|ledger| ledger.finish(record("t")));
     drop(spool);
     assert_eq!(task_ids(&open(folder.path()).await.1), ["t"]);
 }
@@ -186,8 +198,9 @@ async fn a_refused_result_is_a_line_for_people_and_its_replacement_stays() {
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, _) = open(folder.path()).await;
     let first = spool.keep(record("t")).await;
-    let second =
-        spool.replace(first, "result refused: 422, 2 bytes", Record { is_replacement: true, ..record("t") });
+    let reason = "result refused: 422, 2 bytes".to_owned();
+    let by = Record { is_replacement: true, ..record("t") };
+    let second = spool.change(|ledger| ledger.replace(first, reason, unix_millis(), by));
     until("written", || spool.is_written(second)).await;
     let copy = copied(folder.path());
     let (_, results) = open(copy.path()).await;
@@ -204,7 +217,7 @@ async fn what_nobody_has_a_use_for_stays_in_the_file_whatever_happens_to_the_res
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, _) = open(folder.path()).await;
     let key = spool.keep(record("foreign")).await;
-    spool.leave(key);
+    spool.change(|ledger| ledger.leave_in_file(key));
     let other = spool.keep(record("own")).await;
     spool.remove(other);
     spool.close().await;
@@ -308,7 +321,7 @@ async fn a_disk_that_hangs_is_waited_for_once() {
     let pipe = folder.path().join("w-1.rejected.jsonl");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.is_ok_and(|status| status.success()));
-    spool.reject(refused, "why");
+    spool.reject(refused, "why".to_owned());
     // From here on, time passes at once wherever nothing happens.
     tokio::time::pause();
     let logs = Logs::new();

@@ -11,21 +11,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rxon::WorkerId;
 use tokio::sync::oneshot;
 
 use super::deaths;
 use super::error::SpoolError;
-use super::file::{ResultFile, Unreadable};
+use super::file::ResultFile;
 use super::ledger::{Batch, Contents, Held, Ledger};
 use super::paths::{FolderLock, SpoolPaths};
 use super::rejected;
 use crate::delivery::record::{Key, Record, unix_millis};
 use crate::threads::lock;
 
+/// The interval at which a failed disk is tried again.
+const REOPEN_AFTER: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 10_000 });
+
 /// The state that the thread shares with its callers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct WriterShared {
+    pub(super) paths: SpoolPaths,
     state: Mutex<WriterState>,
     work: Condvar,
 }
@@ -47,6 +50,10 @@ enum Work {
 }
 
 impl WriterShared {
+    pub(super) fn new(paths: SpoolPaths) -> Self {
+        Self { paths, state: Mutex::default(), work: Condvar::new() }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, WriterState> {
         lock(&self.state)
     }
@@ -110,24 +117,24 @@ impl WriterShared {
     }
 
     /// Stops all waiting until the disk writes again. Logged once.
-    pub(super) fn fail(&self, paths: &SpoolPaths, problem: &str) {
+    pub(super) fn fail(&self, problem: &str) {
         let mut state = self.lock();
         state.waiters.clear();
         if !std::mem::replace(&mut state.is_in_trouble, true) {
             drop(state);
             tracing::error!(
-                file = %paths.results().display(), problem,
+                file = %self.paths.results().display(), problem,
                 "results cannot be written to disk: they are sent all the same, but kept in memory only"
             );
         }
     }
 
-    fn set_written(&self, paths: &SpoolPaths, batch: &Batch) {
+    fn set_written(&self, batch: &Batch) {
         let mut state = self.lock();
         state.ledger.set_written(batch);
         if std::mem::replace(&mut state.is_in_trouble, false) {
             drop(state);
-            tracing::info!(file = %paths.results().display(), "results are written to disk again");
+            tracing::info!(file = %self.paths.results().display(), "results are written to disk again");
         }
     }
 }
@@ -135,28 +142,21 @@ impl WriterShared {
 /// Writes the file, on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Writer {
-    paths: SpoolPaths,
     /// Held until the end.
     lock: FolderLock,
     /// `None` while the disk is in trouble.
     file: Option<ResultFile>,
     shared: Arc<WriterShared>,
-    reopen_after: Duration,
     reopen_at: Option<Instant>,
 }
 
 impl Writer {
     /// Locks the files. Returns the results in them, among them the failures of tasks that died.
-    pub(super) fn open(
-        paths: SpoolPaths,
-        worker_id: &WorkerId,
-        reopen_after: Duration,
-        shared: Arc<WriterShared>,
-    ) -> Result<(Self, Vec<(Key, Record)>), SpoolError> {
-        let lock = paths.take()?;
-        let (file, contents) = open_or_set_aside(&paths)?;
+    pub(super) fn open(shared: Arc<WriterShared>) -> Result<(Self, Vec<(Key, Record)>), SpoolError> {
+        let lock = shared.paths.take()?;
+        let (file, contents) = open_or_set_aside(&shared.paths)?;
         let mut ledger = Ledger::new(contents);
-        let (dead, finally) = deaths::bury(&mut ledger, worker_id, unix_millis());
+        let (dead, finally) = deaths::bury(&mut ledger, &shared.paths.worker_id, unix_millis());
         let batch = ledger.take();
         file.apply(&batch).map_err(|problem| SpoolError::File { source: problem.into() })?;
         ledger.set_written(&batch);
@@ -167,20 +167,18 @@ impl Writer {
                 "tasks died with the process that ran them: they are reported as failed"
             );
         }
-        let results = ledger.held().results.iter();
-        let results = results
-            .filter_map(|(key, held)| match held {
-                Held::Here(record) => Some((*key, record.clone())),
-                Held::InFile => None,
-            })
-            .collect();
+        let results = ledger.results.rows.iter().filter_map(|(key, held)| match held {
+            Held::Here(record) => Some((*key, record.clone())),
+            Held::InFile => None,
+        });
+        let results = results.collect();
         shared.lock().ledger = ledger;
-        Ok((Self { paths, lock, file: Some(file), shared, reopen_after, reopen_at: None }, results))
+        Ok((Self { lock, file: Some(file), shared, reopen_at: None }, results))
     }
 
     /// Writes until it is closed and everything that can be written is written.
     pub(super) fn run(mut self) {
-        let _fails = FailsOnPanic(self.shared.clone(), self.paths.clone());
+        let _fails = FailsOnPanic(self.shared.clone());
         while let Some(work) = self.shared.next(self.reopen_at) {
             match work {
                 Work::Write(batch, waiters) => {
@@ -203,14 +201,15 @@ impl Writer {
 
     fn write(&mut self, mut batch: Batch) -> bool {
         let Some(file) = &self.file else { return false };
-        let rejected = rejected::append(&self.paths, &batch.rejected).map_err(|error| error.to_string());
+        let rejected =
+            rejected::append(&self.shared.paths, &batch.rejected).map_err(|error| error.to_string());
         if rejected.is_ok() {
             batch.rejected.clear();
         }
         match rejected.and_then(|()| file.apply(&batch)) {
             Ok(()) => {
                 self.reopen_at = None;
-                self.shared.set_written(&self.paths, &batch);
+                self.shared.set_written(&batch);
                 true
             }
             Err(problem) => {
@@ -222,15 +221,15 @@ impl Writer {
     }
 
     fn give_up(&mut self, problem: &str) {
-        self.shared.fail(&self.paths, problem);
+        self.shared.fail(problem);
         let file = self.file.take();
         // After an error it cannot be used, and an error while it is closed is not worth a line.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(file)));
-        self.reopen_at = Some(Instant::now() + self.reopen_after);
+        self.reopen_at = Some(Instant::now() + REOPEN_AFTER);
     }
 
     fn reopen(&mut self) -> bool {
-        match open_or_set_aside(&self.paths) {
+        match open_or_set_aside(&self.shared.paths) {
             Ok((file, contents)) => {
                 self.file = Some(file);
                 let batch = self.shared.lock().ledger.difference(&contents);
@@ -244,10 +243,9 @@ impl Writer {
     }
 
     fn end(self) {
-        let Self { paths, lock, file, shared, .. } = self;
+        let Self { lock, file, shared, .. } = self;
         let state = shared.lock();
-        let unwritten = state.ledger.unwritten();
-        let is_empty = *state.ledger.held() == Contents::default();
+        let (unwritten, is_empty) = (state.ledger.unwritten(), state.ledger.is_empty());
         drop(state);
         let is_whole = file.is_some();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(file)));
@@ -255,18 +253,18 @@ impl Writer {
             tracing::error!(results = unwritten, "results could not be written to disk");
         }
         if is_empty && is_whole {
-            paths.clear(lock);
+            shared.paths.clear(lock);
         }
     }
 }
 
 /// Stops all waiting if the thread panics.
-struct FailsOnPanic(Arc<WriterShared>, SpoolPaths);
+struct FailsOnPanic(Arc<WriterShared>);
 
 impl Drop for FailsOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail(&self.1, "the thread that writes them died");
+            self.0.fail("the thread that writes them died");
         }
     }
 }
@@ -274,26 +272,21 @@ impl Drop for FailsOnPanic {
 /// Opens the file. A damaged file is moved aside, and a new one begun.
 fn open_or_set_aside(paths: &SpoolPaths) -> Result<(ResultFile, Contents), SpoolError> {
     let path = paths.results();
-    let make = || paths.make_results().map_err(|source| SpoolError::Folder { source });
-    make()?;
-    let problem = match ResultFile::open(&path) {
-        Ok(opened) => {
-            paths.sync();
-            return Ok(opened);
-        }
-        Err(Unreadable::Refused(error)) => return Err(error),
-        Err(Unreadable::Damaged(problem)) => problem,
+    let open = || {
+        paths.make_results().map_err(|source| SpoolError::Folder { source })?;
+        ResultFile::open(&path)
     };
-    let aside = paths.set_aside().map_err(|source| SpoolError::Folder { source })?;
-    tracing::error!(
-        file = %path.display(), aside = %aside.display(), problem,
-        "the file of results is damaged: it was moved aside, and the results in it are not sent"
-    );
-    make()?;
-    let opened = ResultFile::open(&path).map_err(|error| match error {
-        Unreadable::Refused(error) => error,
-        Unreadable::Damaged(problem) => SpoolError::File { source: problem.into() },
-    })?;
+    let opened = match open() {
+        Err(SpoolError::Damaged { source: problem }) => {
+            let aside = paths.set_aside().map_err(|source| SpoolError::Folder { source })?;
+            tracing::error!(
+                file = %path.display(), aside = %aside.display(), problem = problem.to_string(),
+                "the file of results is damaged: it was moved aside, and the results in it are not sent"
+            );
+            open()?
+        }
+        opened => opened?,
+    };
     paths.sync();
     Ok(opened)
 }
