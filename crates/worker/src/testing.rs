@@ -161,7 +161,7 @@ impl Drop for TestWorker {
     fn drop(&mut self) {
         self.assembly.executor.running.cancel_all(&Cause::Shutdown);
         self.assembly.ends.closing.cancel();
-        self.session.origin.delivery.close();
+        self.session.origin.delivery.closed.cancel();
     }
 }
 

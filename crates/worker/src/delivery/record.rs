@@ -10,7 +10,7 @@ use rxon::{JobId, TaskId, TaskName, WorkerId};
 /// The number of a result in the file.
 pub(crate) type Key = u64;
 
-/// A result as it is kept.
+/// A result as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     /// The address of its orchestrator.
@@ -19,11 +19,11 @@ pub(crate) struct Record {
     pub(crate) task_id: TaskId,
     /// When the task ended, in Unix milliseconds.
     pub(crate) since: u64,
-    /// The orchestrator was of the newer generation.
+    /// Whether the orchestrator was of the newer generation.
     pub(crate) newer: bool,
-    /// The result replaces one that was refused.
+    /// Whether the result replaces one that was refused.
     pub(crate) is_replacement: bool,
-    /// For a result that must not be sent twice: a try is under way whose end may never be known.
+    /// Whether a try is under way, recorded only for a result that must not be sent twice.
     pub(crate) is_in_flight: bool,
     /// The JSON, not sealed: each try seals it anew.
     pub(crate) body: Bytes,

@@ -1,7 +1,7 @@
-//! The one reading of an answer, and its effects.
+//! The meaning of an answer, which is decided here only, and its effects.
 //!
-//! [`Answer::of`] reads a response; [`Peer::record`](super::Peer::record) does everything that follows from it alike for
-//! every kind of exchange. This table is the specification, and the tests run through it row by row:
+//! [`Answer::of`] reads a response; [`Peer::record`](super::Peer::record) carries out the effects that are decided in the
+//! same way for every kind of exchange. This table is the specification, and the tests run through it row by row:
 //!
 //! | answer | exchange | log | counted as | contact | rate gate | conversation |
 //! |---|---|---|---|---|---|---|
@@ -47,8 +47,8 @@
 //! - **log**: *again* is an info line if exchanges of this kind failed before; *problem* a warning and *credentials* an
 //!   error at the first failure, the tenth, the hundredth …; *limit* an info line at the first 429. Events and tokens are
 //!   logged where they are sent.
-//! - **contact**: the sign for the fleet (see [`Contact`]), which the caller passes on. A registration that is accepted
-//!   tells the fleet more than that.
+//! - **contact**: the sign for the fleet (see [`Contact`]), which the caller passes on. An accepted registration is
+//!   reported to the fleet by its caller.
 //! - **rate gate**: whether the answer counts as accepted, or silence begins (see [`rate`](super::rate)).
 //! - **conversation**: *doubt* makes the next heartbeat ask first whether the worker is still known; *forgotten* makes the
 //!   worker register again.
@@ -71,27 +71,19 @@ pub(crate) enum Exchange {
 }
 
 impl Exchange {
-    pub(super) const ALL: [Self; 7] = [
-        Self::Registration,
-        Self::Heartbeat,
-        Self::Poll,
-        Self::Result,
-        Self::Event,
-        Self::Token,
-        Self::Websocket,
+    /// All kinds, in their order, with their names in logs and metrics.
+    pub(super) const ALL: [(Self, &'static str); 7] = [
+        (Self::Registration, "registration"),
+        (Self::Heartbeat, "heartbeat"),
+        (Self::Poll, "poll"),
+        (Self::Result, "result"),
+        (Self::Event, "event"),
+        (Self::Token, "token"),
+        (Self::Websocket, "websocket"),
     ];
 
-    /// The name in logs and metrics.
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Registration => "registration",
-            Self::Heartbeat => "heartbeat",
-            Self::Poll => "poll",
-            Self::Result => "result",
-            Self::Event => "event",
-            Self::Token => "token",
-            Self::Websocket => "websocket",
-        }
+        Self::ALL[self as usize].1
     }
 }
 
@@ -129,7 +121,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Reads the status of a response that is not as expected, whatever its status.
+    /// Reads a response that counts as refused even if its status is 2xx.
     pub(crate) fn of_refusal(response: &'a Response) -> Self {
         match Self::of(response) {
             Self::Good => Self::Bad(response),
@@ -193,16 +185,13 @@ pub(super) enum Counted {
 }
 
 impl Counted {
-    pub(super) const ALL: [Self; 4] = [Self::Answered, Self::Failed, Self::Refused, Self::RateLimited];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::Failed => "failed",
-            Self::Refused => "refused",
-            Self::RateLimited => "rate_limited",
-        }
-    }
+    /// All labels, in their order, with their names in metrics.
+    pub(super) const ALL: [(Self, &'static str); 4] = [
+        (Self::Answered, "answered"),
+        (Self::Failed, "failed"),
+        (Self::Refused, "refused"),
+        (Self::RateLimited, "rate_limited"),
+    ];
 }
 
 /// The sign of an orchestrator's health that an exchange gives.
@@ -212,13 +201,13 @@ pub(crate) enum Contact {
     Well,
     /// It answered otherwise, or hung up.
     Failed,
-    /// It could not be reached, or did not answer a request that is answered at once.
+    /// It could not be reached, or did not answer a request that orchestrators answer at once.
     Gone,
 }
 
 impl Contact {
-    /// The sign that a failed exchange gives. An orchestrator may hold a poll for longer than the worker waits: that is a
-    /// single failure.
+    /// The sign that an exchange without an answer gives. A poll that times out is a single failure: an orchestrator may
+    /// hold it for longer than the worker waits.
     pub(crate) fn of_error(error: &Error, exchange: Exchange) -> Self {
         match error.kind() {
             ErrorKind::Timeout if exchange == Exchange::Poll => Self::Failed,

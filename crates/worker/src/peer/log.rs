@@ -1,7 +1,7 @@
-//! The log lines and counts of exchanges with one orchestrator: a line when it stops to answer and when it answers again,
+//! The log lines and counts of exchanges with one orchestrator: a line when it stops answering and when it answers again,
 //! not a line for every failed try.
 //!
-//! Each kind of exchange is treated by itself: heartbeats that succeed say nothing of polls that fail.
+//! Each kind of exchange is treated separately: polls may fail while heartbeats succeed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,13 +26,6 @@ impl PeerCounts {
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register("requests", "Exchanges by orchestrator, operation and outcome", self.0.clone());
     }
-
-    /// The counter of exchanges of one kind that ended in one way.
-    fn counter(&self, orchestrator: &str, exchange: Exchange, counted: Counted) -> Counter {
-        let labels =
-            [("orchestrator", orchestrator), ("operation", exchange.name()), ("outcome", counted.name())];
-        self.0.get_or_create_owned(&labels.map(|(name, value)| (name, value.to_owned())).to_vec())
-    }
 }
 
 /// The log, the counts and the rates of exchanges with one orchestrator.
@@ -55,8 +48,12 @@ struct Kind {
 
 impl PeerLog {
     pub(crate) fn new(name: Arc<str>, counts: &PeerCounts) -> Arc<Self> {
-        let kinds = Exchange::ALL.map(|exchange| Kind {
-            counters: Counted::ALL.map(|counted| counts.counter(&name, exchange, counted)),
+        let counter = |operation: &str, outcome: &str| {
+            let labels = [("orchestrator", &*name), ("operation", operation), ("outcome", outcome)];
+            counts.0.get_or_create_owned(&labels.map(|(name, value)| (name, value.to_owned())).to_vec())
+        };
+        let kinds = Exchange::ALL.map(|(_, operation)| Kind {
+            counters: Counted::ALL.map(|(_, outcome)| counter(operation, outcome)),
             failures: Repeated::default(),
             gate: RateGate::default(),
             is_limit_logged: AtomicBool::new(false),
@@ -73,18 +70,13 @@ impl PeerLog {
         &self.kind(exchange).gate
     }
 
-    /// The kinds of exchange that are silent because of their rate, and for how much longer.
+    /// The kinds of exchange that are silent because of their rate, and the rest of each silence.
     pub(crate) fn silences(&self) -> impl Iterator<Item = (&'static str, Duration)> {
         let now = Instant::now();
         Exchange::ALL
             .into_iter()
-            .map(move |exchange| (exchange.name(), self.gate(exchange).silence(now)))
+            .map(move |(exchange, name)| (name, self.gate(exchange).silence(now)))
             .filter(|(_, silence)| !silence.is_zero())
-    }
-
-    #[cfg(test)]
-    pub(super) fn count(&self, exchange: Exchange, counted: Counted) -> u64 {
-        self.kind(exchange).counters[counted as usize].get()
     }
 
     /// Logs and counts an answer, and tells it to the rate gate, as the table in [`answer`](super::answer) says.
@@ -120,7 +112,7 @@ impl PeerLog {
     fn log_problem(&self, exchange: Exchange, reason: &str) {
         let (failures, is_worth_a_line) = self.kind(exchange).failures.again();
         let (orchestrator, operation) = (&self.name, exchange.name());
-        // Much of it comes from the other side.
+        // Most of the text comes from the orchestrator.
         let reason = masked(reason);
         if is_worth_a_line {
             tracing::warn!(%orchestrator, operation, failures, "the orchestrator does not answer as expected: {reason}");
@@ -191,8 +183,14 @@ fn clock_difference(there: Option<SystemTime>, here: SystemTime) -> String {
 mod tests {
     use super::*;
 
+    impl PeerLog {
+        pub(in crate::peer) fn count(&self, exchange: Exchange, counted: Counted) -> u64 {
+            self.kind(exchange).counters[counted as usize].get()
+        }
+    }
+
     #[test]
-    fn how_far_two_clocks_are_apart_is_logged_when_it_is_known() {
+    fn the_difference_of_two_clocks_is_logged_if_it_is_known() {
         let (here, seconds) = (SystemTime::now(), Duration::from_secs);
         assert_eq!(
             clock_difference(Some(here - seconds(120)), here),

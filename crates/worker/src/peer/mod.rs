@@ -1,7 +1,7 @@
-//! An orchestrator as the worker sees it: how to reach it, what it answered, and what follows from its answers.
+//! An orchestrator as the worker sees it: the connection to it, its answers, and their effects.
 //!
-//! [`answer`] has the one reading of answers, with a table of its effects; [`log`] the log lines, counts and rates of
-//! exchanges; [`rate`] keeps below the orchestrator's limits; [`token`] fetches short-lived tokens; [`advice`] explains
+//! [`answer`] decides the meaning of answers, with a table of their effects; [`log`] has the log lines, counts and rates
+//! of exchanges; [`rate`] keeps below the orchestrator's limits; [`token`] fetches short-lived tokens; [`advice`] explains
 //! errors; [`repeated`] thins out log lines.
 
 mod advice;
@@ -37,7 +37,7 @@ pub(crate) struct Frame {
     pub(crate) written: oneshot::Sender<()>,
 }
 
-/// An orchestrator, how to reach it, and what is known of it.
+/// An orchestrator: the connection to it, and its state as far as it is known.
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// The address, for logs; without credentials.
@@ -55,7 +55,7 @@ pub(crate) struct Peer {
     websocket: Mutex<Option<mpsc::Sender<Frame>>>,
     /// See [`note_doubt`](Self::note_doubt).
     doubt: AtomicBool,
-    /// A poll was answered as by an orchestrator that does not know the worker.
+    /// Notified when the answer to a poll shows that the orchestrator does not know the worker.
     forgotten: Notify,
     /// Cancelled at shutdown, once the orchestrator knows that the worker takes nothing more, or could not be told.
     pub(crate) goodbye: CancellationToken,
@@ -78,8 +78,8 @@ impl Peer {
         })
     }
 
-    /// Logs and counts an answer, tells it to the rate gate, and notes what the conversation has to know, all as the table
-    /// in [`answer`] says. Returns the sign for the fleet.
+    /// Carries out the effects of an answer, as the table in [`answer`] says: logs and counts it, passes it to the rate
+    /// gate, and keeps a notice for the conversation. Returns the sign for the fleet.
     pub(crate) fn record(&self, exchange: Exchange, answer: &Answer<'_>) -> Option<Contact> {
         self.log.record(exchange, answer);
         match (answer, exchange) {
@@ -114,8 +114,8 @@ impl Peer {
         self.log.gate(exchange)
     }
 
-    /// The generation that the orchestrator speaks. Until the first registration it is the older one, so that what only
-    /// the newer one understands is left out, unless an earlier process knew better.
+    /// The generation that the orchestrator speaks. Until the first registration it is the one that it spoke with an
+    /// earlier process, or else the older one, so that nothing is sent that only the newer one understands.
     pub(crate) fn generation(&self) -> Generation {
         let registered = *self.generation.borrow();
         registered.or(self.assumed.get().copied()).unwrap_or(Generation::Older)
@@ -126,7 +126,7 @@ impl Peer {
         let _ = self.assumed.set(generation);
     }
 
-    /// The orchestrator has accepted a registration.
+    /// Records that the orchestrator has accepted a registration.
     pub(crate) fn set_registered(&self, generation: Generation) {
         // Notices about the registration before this one are out of date.
         let _ = self.forgotten.notified().now_or_never();
@@ -135,7 +135,7 @@ impl Peer {
         self.is_registered.send_replace(true);
     }
 
-    /// The orchestrator does not know the worker any more.
+    /// Records that the orchestrator does not know the worker any more.
     pub(crate) fn set_unregistered(&self) {
         self.is_registered.send_replace(false);
     }
@@ -173,7 +173,7 @@ impl Peer {
     /// # Cancel safety
     /// Dropped, the text may have been written or not.
     pub(crate) async fn write_to_websocket(&self, text: Bytes, limit: Duration) -> bool {
-        // It would end the websocket, and commands come over it.
+        // Longer texts would end the websocket, over which commands come.
         if text.len() > MAX_FRAME {
             return false;
         }

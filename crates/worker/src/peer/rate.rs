@@ -18,10 +18,10 @@ const UNAUTHORIZED_INTERVAL: Duration = Duration::from_secs(5);
 /// The silence that opens a window of requests again (measured, see above).
 const USUAL_SILENCE: Duration = Duration::from_secs(61);
 
-/// At most this many seconds are added, so that workers do not come back together.
+/// The maximum number of seconds added to it, so that workers do not come back together.
 const SILENCE_JITTER: f64 = 5.0;
 
-/// The least silence: `Retry-After: 0`, or a date that is past, does not invite requests without a pause.
+/// The shortest silence: `Retry-After: 0`, or a date that is past, does not permit requests without a pause.
 const MIN_SILENCE: Duration = Duration::from_secs(1);
 
 /// A pause between two requests that opens a new window, as silence does.
@@ -50,12 +50,12 @@ impl RateGate {
         lock(&self.0).silent_until.filter(|until| *until > now)
     }
 
-    /// Returns how long no request may be sent.
+    /// Returns the time until the next request may be sent.
     pub(crate) fn silence(&self, now: Instant) -> Duration {
         self.closed_until(now).map_or(Duration::ZERO, |until| until.duration_since(now))
     }
 
-    /// Counts a request that is about to be sent. `convenient` is false when silence should rather not begin after it.
+    /// Counts a request that is about to be sent. No silence begins after it unless `convenient`.
     pub(crate) fn on_sent(&self, now: Instant, convenient: bool) {
         let state = &mut *lock(&self.0);
         if state.last.is_some_and(|last| now.duration_since(last) >= WINDOW) {
@@ -69,7 +69,7 @@ impl RateGate {
             && state.sent + MARGIN >= limit.requests
         {
             limit.clean_windows += 1;
-            // It may have been lower only for a predecessor with our name: once more, to be certain.
+            // Requests of a predecessor with our name may have lowered it: it is met once more, to be certain.
             if !limit.certain && limit.clean_windows >= TRUST {
                 state.limit = None;
             }
@@ -93,11 +93,6 @@ impl RateGate {
             state.limit = Some(Limit { requests, certain: state.window_is_ours, clean_windows: 0 });
         }
         state.be_silent(now, retry_after);
-    }
-
-    #[cfg(test)]
-    pub(super) fn accepted(&self) -> u32 {
-        lock(&self.0).accepted
     }
 
     /// Forgets the requests so far, and ends a silence.
@@ -132,7 +127,8 @@ struct Limit {
 }
 
 impl Requests {
-    /// Begins a silence: as long as `Retry-After` says, else as long as reopens the window of the known orchestrators.
+    /// Begins a silence that lasts as `Retry-After` says, or else long enough to open the window of the known
+    /// orchestrators again.
     fn be_silent(&mut self, now: Instant, retry_after: Option<Duration>) {
         let usual = || USUAL_SILENCE + Duration::from_secs_f64(SILENCE_JITTER * self.rng.f64());
         let until = now + retry_after.unwrap_or_else(usual).max(MIN_SILENCE);
@@ -144,6 +140,12 @@ impl Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl RateGate {
+        pub(in crate::peer) fn accepted(&self) -> u32 {
+            lock(&self.0).accepted
+        }
+    }
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_counts_where_it_is_given() {
+    fn retry_after_is_obeyed() {
         let (gate, now) = (RateGate::default(), Instant::now());
         gate.on_sent(now, true);
         gate.on_refused(now, Some(7 * SECOND));
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn without_it_there_is_silence_for_more_than_a_minute() {
+    fn without_retry_after_there_is_silence_for_more_than_a_minute() {
         let (gate, now) = (RateGate::default(), Instant::now());
         gate.on_sent(now, true);
         gate.on_refused(now, None);

@@ -1,4 +1,4 @@
-//! Log lines for repeated events: one at first, then one with a count now and then.
+//! Log lines for repeated events: a line for the first, then fewer and fewer, with a count.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -23,10 +23,10 @@ use crate::threads::until;
 /// The time limit of a request for a token.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// The least time between two requests for a token, however many exchanges are refused.
+/// The minimum time between two requests for a token, however many exchanges are refused.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The number of tokens, newest first, that are masked in log lines.
+/// The maximum number of short-lived tokens that are masked in log lines.
 const MAX_REMEMBERED: usize = 4;
 
 /// The part of a token's life after which it is refreshed.
@@ -48,7 +48,7 @@ pub(crate) struct TokenKeeper {
     fetching: Mutex<Fetching>,
 }
 
-/// The state that one request for a token at a time needs.
+/// The state of fetching: its lock permits one request for a token at a time.
 #[derive(Default)]
 struct Fetching {
     transport: Option<Box<dyn Transport>>,
@@ -113,7 +113,7 @@ impl TokenKeeper {
         *self.epoch.borrow()
     }
 
-    /// Refreshes short-lived tokens, without end.
+    /// Refreshes short-lived tokens, forever.
     pub(crate) async fn keep(&self) {
         let mut replaced = self.epoch.subscribe();
         loop {

@@ -40,7 +40,7 @@ impl Drop for EndAll {
         self.running.cancel_all(&Cause::Shutdown);
         self.ends.closing.cancel();
         for session in &self.sessions {
-            session.origin.delivery.close();
+            session.origin.delivery.closed.cancel();
         }
     }
 }

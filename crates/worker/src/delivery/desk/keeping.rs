@@ -1,4 +1,4 @@
-//! Keeping results on disk while they are on their way.
+//! Keeping results and running tasks on disk.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,9 +20,8 @@ impl Delivery {
         // Set once, before anything runs.
         let _ = self.spool.set(spool);
         let resends = lock(&self.state).outbox.settings.resend_ambiguous;
-        let is_ambiguous = |record: &Record| record.is_in_flight && !resends;
         let (ambiguous, results): (Vec<_>, Vec<_>) =
-            results.into_iter().partition(|(_, record)| is_ambiguous(record));
+            results.into_iter().partition(|(_, record)| record.is_in_flight && !resends);
         for (key, record) in ambiguous {
             tracing::error!(
                 task_id = %record.task_id.shown(), job_id = %record.job_id.shown(), orchestrator = %self.peer.name,
@@ -38,12 +37,8 @@ impl Delivery {
             orchestrator = %self.peer.name, results = results.len(),
             "results of an earlier run are offered again"
         );
-        let generation = if results.iter().any(|(_, record)| record.newer) {
-            Generation::Newer
-        } else {
-            Generation::Older
-        };
-        self.peer.assume_generation(generation);
+        let is_newer = results.iter().any(|(_, record)| record.newer);
+        self.peer.assume_generation(if is_newer { Generation::Newer } else { Generation::Older });
         let at = unix_millis();
         self.change(|state, now| {
             state.outbox.is_held = true;
@@ -75,7 +70,7 @@ impl Delivery {
             newer: self.peer.generation().is_newer(),
         };
         let task = self.task_key(&task.task_id);
-        spool.change_durably(|ledger| ledger.begin(task, begun)).await;
+        spool.change_durably(|ledger| ledger.tasks.insert(task, begun)).await;
     }
 
     /// Records a try of a result that must not be sent twice, to an orchestrator that could not tell: the next process has
@@ -87,17 +82,10 @@ impl Delivery {
         }
     }
 
-    /// Records that the orchestrator did not take the result, so that it may be sent again.
-    pub(super) fn end_try(&self, stored: Option<Key>) {
-        if let Some((spool, key)) = self.spool.get().zip(stored) {
-            spool.change(|ledger| ledger.set_in_flight(key, false));
-        }
-    }
-
     /// Records that a task has no result.
     pub(crate) fn abandon(&self, task_id: &TaskId) {
         if let Some(spool) = self.spool.get() {
-            spool.change(|ledger| drop(ledger.end(&self.task_key(task_id))));
+            spool.change(|ledger| drop(ledger.tasks.remove(&self.task_key(task_id))));
         }
     }
 
@@ -127,17 +115,14 @@ impl Delivery {
         }
     }
 
-    /// The tasks whose results are not acknowledged: first those whose results are lost with the process, then those whose
-    /// results are on disk.
+    /// The tasks whose results are not acknowledged, in two lists: the results are lost with the process, or on disk.
     pub(crate) fn left_over(&self) -> (Vec<TaskId>, Vec<TaskId>) {
-        let state = lock(&self.state);
-        let is_kept =
-            |key: Option<Key>| self.spool.get().zip(key).is_some_and(|(spool, key)| spool.is_written(key));
-        let (kept, lost): (Vec<_>, Vec<_>) = state.outbox.left_over().partition(|(_, key)| is_kept(*key));
-        let ids = |results: Vec<(&TaskId, Option<Key>)>| {
-            results.into_iter().map(|(task_id, _)| task_id.clone()).collect()
-        };
-        (ids(lost), ids(kept))
+        let (mut lost, mut kept) = (Vec::new(), Vec::new());
+        for (task_id, key) in lock(&self.state).outbox.left_over() {
+            let is_kept = self.spool.get().zip(key).is_some_and(|(spool, key)| spool.is_written(key));
+            if is_kept { &mut kept } else { &mut lost }.push(task_id.clone());
+        }
+        (lost, kept)
     }
 
     /// Whether results would survive the process now; `None` if they are not kept on disk.

@@ -2,7 +2,6 @@
 
 pub(super) mod keeping;
 pub(super) mod report;
-mod state;
 
 use std::sync::{Arc, Mutex, Once, OnceLock};
 
@@ -16,15 +15,65 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::report::{DeliveryCounts, OnIgnored, Reporter};
-use self::state::{DeskState, RoomChange};
 use super::outbox::{Id, Outbox, OutboxEntry, OutboxSettings, Reply, Verdict};
-use super::recent::Seen;
+use super::recent::{Recent, Seen};
 use super::record::failure_body;
 use super::spool::Spool;
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::peer::Peer;
 use crate::peer::answer::Exchange;
 use crate::threads::{lock, until};
+
+/// The number of unacknowledged results beyond which no further task is asked for; several orchestrators share it.
+const MAX_RESULTS: usize = 10_000;
+
+/// The size of unacknowledged results in bytes beyond which no further task is asked for, likewise shared.
+const MAX_BYTES: usize = 256 << 20;
+
+/// The results of one orchestrator, behind one lock.
+#[derive(Debug)]
+pub(crate) struct DeskState {
+    pub(crate) outbox: Outbox,
+    pub(crate) recent: Recent,
+    /// The lack of room was logged.
+    is_full: bool,
+}
+
+/// A change of the room for results, for the log.
+#[derive(Debug, Clone, Copy)]
+struct RoomChange {
+    is_full: bool,
+    results: usize,
+    bytes: usize,
+    max_results: usize,
+    max_bytes: usize,
+}
+
+impl DeskState {
+    fn limits(&self) -> (usize, usize) {
+        let sharers = self.outbox.settings.sharers;
+        (MAX_RESULTS / sharers, MAX_BYTES / sharers)
+    }
+
+    fn has_room(&self) -> bool {
+        let (max_results, max_bytes) = self.limits();
+        self.outbox.len() < max_results && self.outbox.bytes < max_bytes
+    }
+
+    /// Returns the change of the room, if it is worth a log line. Room is back only when a tenth of it is free: otherwise
+    /// results that come and go at the limit would log a line each.
+    fn take_room_change(&mut self) -> Option<RoomChange> {
+        let (max_results, max_bytes) = self.limits();
+        let (results, bytes) = (self.outbox.len(), self.outbox.bytes);
+        let is_full = if self.is_full {
+            results > max_results / 10 * 9 || bytes > max_bytes / 10 * 9
+        } else {
+            !self.has_room()
+        };
+        let has_changed = std::mem::replace(&mut self.is_full, is_full) != is_full;
+        has_changed.then_some(RoomChange { is_full, results, bytes, max_results, max_bytes })
+    }
+}
 
 /// The delivery of results to one orchestrator.
 #[derive(Debug)]
@@ -40,7 +89,8 @@ pub(crate) struct Delivery {
     settled: Notify,
     pub(super) tracker: TaskTracker,
     pub(super) start: Once,
-    pub(super) closed: CancellationToken,
+    /// Ends the senders. Results that are not acknowledged stay in the outbox.
+    pub(crate) closed: CancellationToken,
     /// The results on disk, if they are kept there.
     spool: OnceLock<Arc<Spool>>,
 }
@@ -56,13 +106,14 @@ impl Delivery {
         counts: &DeliveryCounts,
         tracker: TaskTracker,
     ) -> Arc<Self> {
+        let recent = Recent::new(settings.sharers);
         let outbox = Outbox::new(settings, peer.gate(Exchange::Result).clone(), Rng::new());
         Arc::new(Self {
             reporter: Reporter::new(peer.name.clone(), on_ignored, counts),
             peer,
             worker_id,
             changes,
-            state: Mutex::new(DeskState::new(outbox)),
+            state: Mutex::new(DeskState { outbox, recent, is_full: false }),
             changed: Notify::new(),
             settled: Notify::new(),
             tracker,
@@ -95,9 +146,7 @@ impl Delivery {
             let due = {
                 let mut state = lock(&self.state);
                 if let Some(taken) = state.outbox.take(now) {
-                    let has_more = state.outbox.has_more();
-                    drop(state);
-                    if has_more {
+                    if state.outbox.has_more() {
                         self.changed.notify_last();
                     }
                     return taken;
@@ -133,7 +182,7 @@ impl Delivery {
         self.log_room(room_change);
     }
 
-    /// Carries out the verdict, on disk too.
+    /// Takes the verdict on a reply and carries it out, on disk too.
     fn conclude(&self, state: &mut DeskState, id: Id, entry: &OutboxEntry, reply: &Reply) -> Verdict {
         let now = Instant::now();
         let verdict = state.outbox.on_reply(id, reply, now);
@@ -150,8 +199,11 @@ impl Delivery {
             }
             Verdict::Rejected(why) => self.unstore_as_rejected(entry.stored, with_reason(why, reply)),
             Verdict::Later { .. } | Verdict::Silence(_) | Verdict::Unauthorized(_) => {
-                if !state.outbox.settings.resend_ambiguous {
-                    self.end_try(entry.stored);
+                // It was not received, so that it may be sent again.
+                if !state.outbox.settings.resend_ambiguous
+                    && let Some((spool, key)) = self.spool.get().zip(entry.stored)
+                {
+                    spool.change(|ledger| ledger.set_in_flight(key, false));
                 }
             }
         }
@@ -173,7 +225,7 @@ impl Delivery {
     fn log_room(&self, change: Option<RoomChange>) {
         let Some(RoomChange { is_full, results, bytes, max_results, max_bytes }) = change else { return };
         let orchestrator = &self.peer.name;
-        // Not in the span of a task: the task whose result was one too many has no part in it.
+        // Not in the span of a task: the limit is not the concern of the task whose result reached it.
         if is_full {
             tracing::warn!(
                 parent: None, %orchestrator, results, max_results, bytes, max_bytes,
@@ -239,14 +291,9 @@ impl Delivery {
         self.change(|state, now| state.outbox.offer_all(despite_silence, now));
     }
 
-    /// Drops the belongings of tasks whose results are not acknowledged: nobody will send them any more.
+    /// Drops the belongings of tasks whose results are not acknowledged: the results are not sent any more.
     pub(crate) fn drop_belongings(&self) {
         lock(&self.state).outbox.drop_belongings();
-    }
-
-    /// Ends the senders. Results that are not acknowledged stay in the outbox.
-    pub(crate) fn close(&self) {
-        self.closed.cancel();
     }
 }
 

@@ -49,17 +49,13 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    pub(super) fn new(
-        orchestrator: Arc<str>,
-        on_ignored: Option<OnIgnored>,
-        counts: &DeliveryCounts,
-    ) -> Self {
+    pub(super) fn new(name: Arc<str>, on_ignored: Option<OnIgnored>, counts: &DeliveryCounts) -> Self {
         let verdicts = ["acknowledged", "ignored", "replaced", "rejected"];
         let [acknowledged, ignored, replaced, rejected] = verdicts.map(|verdict| {
-            let labels = vec![("orchestrator", orchestrator.to_string()), ("verdict", verdict.to_owned())];
+            let labels = vec![("orchestrator", name.to_string()), ("verdict", verdict.to_owned())];
             counts.0.get_or_create_owned(&labels)
         });
-        Self { orchestrator, on_ignored, acknowledged, ignored, replaced, rejected }
+        Self { orchestrator: name, on_ignored, acknowledged, ignored, replaced, rejected }
     }
 
     /// Logs and counts a verdict: one line where a state changes.
@@ -89,9 +85,8 @@ impl Reporter {
                 }
             }
             Verdict::Later { delay, newly_kept: true } => {
-                let reason = reply.reason();
                 tracing::warn!(
-                    %task_id, %job_id, %orchestrator, reason, ?delay,
+                    %task_id, %job_id, %orchestrator, reason = reply.reason(), ?delay,
                     "the result is not sent after its quick tries: it is kept, and offered again and again"
                 );
             }
@@ -103,13 +98,16 @@ impl Reporter {
             }
             Verdict::Replace(problem) => {
                 self.replaced.inc();
-                let reason = reply.reason();
-                tracing::error!(%task_id, %job_id, %orchestrator, problem, reason, "a failure replaces the result");
+                tracing::error!(
+                    %task_id, %job_id, %orchestrator, problem, reason = reply.reason(),
+                    "a failure replaces the result"
+                );
             }
             Verdict::Rejected(why) => {
                 self.rejected.inc();
-                let reason = reply.reason();
-                tracing::error!(%task_id, %job_id, %orchestrator, why, reason, "the result is given up");
+                tracing::error!(
+                    %task_id, %job_id, %orchestrator, why, reason = reply.reason(), "the result is given up"
+                );
             }
         }
     }

@@ -31,7 +31,7 @@ pub(crate) type Id = u64;
 struct CredentialsPause {
     /// Nothing is sent before this time.
     until: Instant,
-    /// The single result that is sent then, to find out.
+    /// The single result that is sent then, to find out whether the credentials are accepted.
     probe: Option<Id>,
 }
 
@@ -46,9 +46,9 @@ pub(crate) struct Outbox {
     tasks: HashMap<TaskId, usize>,
     gate: RateGate,
     pause: Option<CredentialsPause>,
-    /// Nothing is sent while this is true, or until [`offer_all`](Self::offer_all).
+    /// Nothing is sent while this is true; [`offer_all`](Self::offer_all) clears it.
     pub(super) is_held: bool,
-    /// The size of all results.
+    /// The size of all results in bytes.
     pub(super) bytes: usize,
     next_id: Id,
     rng: Rng,
@@ -146,14 +146,12 @@ impl Outbox {
         self.ready.extend(std::mem::take(&mut self.waiting).into_iter().map(|(_, id)| id));
     }
 
-    /// Ends a try with this reply, of which the rate gate has been told, and returns the verdict. After
+    /// Ends a try with this reply, which the rate gate already knows, and returns the verdict. After
     /// [`Verdict::Replace`] the caller is to call [`replace`](Self::replace).
     pub(crate) fn on_reply(&mut self, id: Id, reply: &Reply, now: Instant) -> Verdict {
-        if let Some(pause) = &mut self.pause
-            && pause.probe == Some(id)
-        {
-            // Another may find out about the credentials.
-            pause.probe = None;
+        if let Some(pause) = &mut self.pause {
+            // Another result may be the probe.
+            pause.probe.take_if(|probe| *probe == id);
         }
         if let Reply::Answer(response) = reply
             && !response.is_unauthorized()
@@ -170,7 +168,7 @@ impl Outbox {
                 self.waiting.insert((now + *delay, id));
             }
             Verdict::Unauthorized(delay) => {
-                // The answers to several tries that were under way at once make one pause, not a longer one.
+                // Several tries that were refused at once make a single pause, not a longer one.
                 let pause = self.pause.get_or_insert(CredentialsPause { until: now + *delay, probe: None });
                 if pause.until <= now {
                     pause.until = now + *delay;

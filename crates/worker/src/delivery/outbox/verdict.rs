@@ -31,13 +31,13 @@ const MAX_QUICK_DELAY: Duration = Duration::from_secs(60);
 /// The interval at which kept results are offered, plus up to a quarter.
 const KEPT_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long an orchestrator may answer a result with an error of its own before the result is given up.
+/// The time after which a result that is always answered with an error of the orchestrator itself is given up.
 const SERVER_ERROR_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The answer of both known orchestrators to a failure that they would dispatch again, while no worker is idle.
 const NOBODY_IDLE: &str = "No suitable workers";
 
-/// The reason for giving up a result that has reached the age.
+/// The reason for giving up a result that has reached the maximum age.
 const TOO_OLD: &str = "it was not acknowledged in all that time";
 
 /// The settings of all results.
@@ -77,7 +77,7 @@ impl OutboxEntry {
     }
 }
 
-/// The end of a try.
+/// The reply to a try.
 #[derive(Debug)]
 pub(crate) enum Reply {
     Answer(Response),
@@ -154,7 +154,7 @@ impl Pending {
         self.earlier.saturating_add(now.duration_since(self.since)) >= settings.max_age
     }
 
-    /// Returns the verdict after a reply. `silence` is how long the rate gate is closed.
+    /// Returns the verdict after a reply. `silence` is the time for which the rate gate is closed.
     pub(super) fn judge(
         &mut self,
         reply: &Reply,
@@ -180,7 +180,11 @@ impl Pending {
             Reply::Unknown => return self.retry(settings, rng, now),
         };
         match Answer::of(response) {
-            Answer::Good => acknowledgement(response),
+            Answer::Good => {
+                let answer = ResultAnswer::read(&response.body);
+                let reason = || masked(answer.reason.as_deref().unwrap_or("no reason given")).into_owned();
+                if answer.is_ignored() { Verdict::Ignored(reason()) } else { Verdict::Acknowledged }
+            }
             Answer::Unknown(_) | Answer::Invalid(_) => {
                 let size = self.entry.body.len();
                 self.replace(format!("result refused: {}, {size} bytes", response.status))
@@ -205,8 +209,8 @@ impl Pending {
         if self.entry.is_replacement { Verdict::Rejected(problem) } else { Verdict::Replace(problem) }
     }
 
-    /// Returns a verdict if the result is given up. An error that the orchestrator itself names will stay; an error of a
-    /// proxy passes.
+    /// Returns a verdict if the result is given up. An error that the orchestrator itself names is taken for permanent,
+    /// an error of a proxy for temporary.
     fn on_server_error(
         &mut self,
         response: &Response,
@@ -224,7 +228,7 @@ impl Pending {
             return None;
         };
         if error.starts_with(NOBODY_IDLE) {
-            // The orchestrator counted it: each further try would cost the job another of its few attempts.
+            // The orchestrator counts such a failure: each further try would cost the job another of its few attempts.
             self.tries = self.tries.max(settings.quick_tries);
         }
         let since = *self.server_error_since.get_or_insert(now);
@@ -244,19 +248,9 @@ impl Pending {
         if !self.has_no_quick_try_left(settings) {
             return Verdict::Later { delay: self.backoff.next(rng), newly_kept: false };
         }
-        // The wait may be long: the directory of the task does not last for it.
+        // The wait may be long: the directory of the task is not kept for it.
         self.entry.belongings = None;
         let newly_kept = !std::mem::replace(&mut self.is_kept, true);
         Verdict::Later { delay: add_quarter(KEPT_INTERVAL, rng), newly_kept }
-    }
-}
-
-fn acknowledgement(response: &Response) -> Verdict {
-    let answer = ResultAnswer::read(&response.body);
-    if answer.is_ignored() {
-        let reason = answer.reason.as_deref().unwrap_or("no reason given");
-        Verdict::Ignored(masked(reason).into_owned())
-    } else {
-        Verdict::Acknowledged
     }
 }

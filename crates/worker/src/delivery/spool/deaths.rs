@@ -12,7 +12,7 @@ use rxon::model::{ErrorCode, Failure};
 use super::ledger::{DeathKey, Deaths, Ledger};
 use crate::delivery::record::{Record, failure_body};
 
-/// The number of deaths with the same task that is not chance.
+/// The number of deaths with the same task from which the task is to blame.
 const TOO_MANY: u32 = 3;
 
 /// The time after which a death is forgotten, in milliseconds.
@@ -46,7 +46,7 @@ pub(super) fn bury(ledger: &mut Ledger, worker_id: &WorkerId, now: u64) -> (usiz
             (ErrorCode::Transient, "worker process died".to_owned())
         };
         let failure = Failure { code, message, details: None };
-        ledger.end(task);
+        ledger.tasks.remove(task);
         ledger.put(Record {
             orchestrator: task.orchestrator.clone(),
             job_id: begun.job_id.clone(),
@@ -93,7 +93,7 @@ mod tests {
         let mut ledger = Ledger::default();
         for number in 0..3 {
             let (key, begun) = task(&format!("dispatched-{number}"));
-            ledger.begin(key, begun);
+            ledger.tasks.insert(key, begun);
             ledger = die(&ledger);
             assert_eq!(bury(&mut ledger, &worker(), 1_000 * number), (1, usize::from(number == 2)));
         }
@@ -107,7 +107,7 @@ mod tests {
         let mut ledger = Ledger::default();
         let die_once = |ledger: &mut Ledger, now| {
             let (key, begun) = task("t");
-            ledger.begin(key, begun);
+            ledger.tasks.insert(key, begun);
             *ledger = die(ledger);
             bury(ledger, &worker(), now)
         };
@@ -115,7 +115,7 @@ mod tests {
             assert_eq!(die_once(&mut ledger, 0), (1, 0));
         }
         let (key, begun) = task("t");
-        ledger.begin(key, begun);
+        ledger.tasks.insert(key, begun);
         ledger.finish(record("t"));
         assert!(ledger.deaths.rows.is_empty());
         for _ in 0..2 {
@@ -129,13 +129,13 @@ mod tests {
         let mut ledger = Ledger::default();
         for name in ["a", "b", "c"] {
             let (key, begun) = task(name);
-            ledger.begin(key, begun);
+            ledger.tasks.insert(key, begun);
         }
         bury(&mut ledger, &worker(), 0);
         let counts: Vec<_> = ledger.deaths.rows.values().map(|deaths| deaths.count).collect();
         assert_eq!(counts, [1]);
         let (key, begun) = task("waits");
-        ledger.begin(key, BegunTask { started: false, ..begun });
+        ledger.tasks.insert(key, BegunTask { started: false, ..begun });
         assert_eq!(bury(&mut ledger, &worker(), 0), (1, 0));
         let counts: Vec<_> = ledger.deaths.rows.values().map(|deaths| deaths.count).collect();
         assert_eq!(counts, [1]);

@@ -1,7 +1,6 @@
 //! The file of results: reading and changing it. Blocks.
 
 use std::io::ErrorKind;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,9 +13,9 @@ use rxon::{JobId, TaskId, TaskName};
 use super::error::SpoolError;
 use super::ledger::{Batch, Contents, DeathKey, Deaths, Held};
 use crate::delivery::record::{BegunTask, Record, TaskKey};
-use crate::threads::panic_message;
+use crate::threads::hook::caught;
 
-/// The meaning of what is in the tables. A change that an older version would misread makes it 2.
+/// The version of the tables' format. A change that an older version would misread makes it 2.
 const FORMAT: u64 = 1;
 
 /// The beginning of redb's error for a file that a later version of redb has written.
@@ -45,7 +44,7 @@ pub(super) struct ResultFile(Database);
 impl ResultFile {
     /// Opens a file, which may be empty, and reads all of it.
     pub(super) fn open(path: &Path) -> Result<(Self, Contents), SpoolError> {
-        let opened = catch_unwind(AssertUnwindSafe(|| {
+        let opened = caught(|| {
             let database = Database::builder()
                 .set_cache_size(CACHE_BYTES)
                 // Without this check a damaged file may panic later.
@@ -60,13 +59,12 @@ impl ResultFile {
             }
             let contents = file.read().map_err(reading_error)?;
             Ok((file, contents))
-        }));
-        opened.unwrap_or_else(|payload| Err(SpoolError::Damaged { source: panic_message(&*payload).into() }))
+        });
+        opened.unwrap_or_else(|panic| Err(SpoolError::Damaged { source: panic.into() }))
     }
 
     fn format(&self) -> Result<Option<u64>, redb::Error> {
-        let transaction = self.0.begin_read()?;
-        match transaction.open_table(FORMATS) {
+        match self.0.begin_read()?.open_table(FORMATS) {
             Ok(table) => Ok(table.get("format")?.map(|format| format.value())),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(error.into()),
@@ -131,11 +129,7 @@ impl ResultFile {
         if batch.results.is_empty() && batch.tasks.is_empty() && batch.deaths.is_empty() {
             return Ok(());
         }
-        let applied = catch_unwind(AssertUnwindSafe(|| self.write(batch)));
-        match applied {
-            Ok(result) => result.map_err(|error| error.to_string()),
-            Err(payload) => Err(panic_message(&*payload).to_owned()),
-        }
+        caught(|| self.write(batch))?.map_err(|error| error.to_string())
     }
 
     fn write(&self, batch: &Batch) -> Result<(), redb::Error> {
@@ -156,7 +150,7 @@ impl ResultFile {
                     );
                     results.insert(key, row)?;
                 }
-                // One that is in the file only may be lost with the file: nothing can be done about that here.
+                // If it was lost with the file, it cannot be restored: this process does not have it.
                 Some(Held::InFile) => {}
                 None => drop(results.remove(key)?),
             }
@@ -234,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_whatever_is_in_it() {
+    fn written_contents_are_read_unchanged_whatever_they_are() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("f");
         let mut ledger = Ledger::default();
@@ -246,10 +240,10 @@ mod tests {
         ledger.finish(odd);
         let gone = ledger.finish(record("gone"));
         let (key, begun) = task("runs");
-        ledger.begin(key, begun);
+        ledger.tasks.insert(key, begun);
         super::super::deaths::bury(&mut ledger, &rxon::WorkerId::new("w").expect("an identifier"), 5);
         let (key, begun) = task("runs, too");
-        ledger.begin(key, begun);
+        ledger.tasks.insert(key, begun);
         let (file, contents) = open(&path);
         assert_eq!(contents, Contents::default());
         file.apply(&ledger.take()).expect("written");

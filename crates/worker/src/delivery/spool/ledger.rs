@@ -1,7 +1,7 @@
 //! The intended contents of the file, and the changes not yet written. Pure.
 //!
-//! All changes are made here, and the writer updates the file. A result that comes and goes before the writer looks costs
-//! no write, and while a disk fails for hours nothing piles up but results that are still needed.
+//! All changes are made here, and the writer updates the file. A result that is added and removed
+//! between two writes costs no write, and while a disk fails for hours only results that are still needed pile up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::delivery::record::{BegunTask, Key, Record, TaskKey};
 /// The maximum number of refused results that wait to be written: the oldest are dropped.
 const MAX_REJECTED: usize = 1_000;
 
-/// The maximum size of them in bytes, unless it is a single one.
+/// The maximum size of these results in bytes; a single one may be larger.
 const MAX_REJECTED_BYTES: usize = 16 << 20;
 
-/// The identity of a task that is dispatched again and again: each time it has a new id.
+/// The identity of a task across dispatches, each of which has a new id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DeathKey {
     pub(crate) orchestrator: Arc<str>,
@@ -77,7 +77,7 @@ pub(crate) struct Batch {
 
 /// The intended rows of one table of the file.
 #[derive(Debug)]
-pub(super) struct Table<K, V> {
+pub(crate) struct Table<K, V> {
     pub(super) rows: BTreeMap<K, V>,
     /// The rows that differ in the file; true for rows that it never had.
     lacking: BTreeMap<K, bool>,
@@ -90,12 +90,12 @@ impl<K, V> Default for Table<K, V> {
 }
 
 impl<K: Clone + Ord, V: Clone + PartialEq> Table<K, V> {
-    pub(super) fn insert(&mut self, key: K, value: V) {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
         let is_new = self.rows.insert(key.clone(), value).is_none();
         self.lacking.entry(key).or_insert(is_new);
     }
 
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let value = self.rows.remove(key)?;
         if self.lacking.remove(key) != Some(true) {
             self.lacking.insert(key.clone(), false);
@@ -126,10 +126,11 @@ impl<K: Clone + Ord, V: Clone + PartialEq> Table<K, V> {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(super) results: Table<Key, Held>,
-    pub(super) tasks: Table<TaskKey, BegunTask>,
+    /// The tasks that were accepted, or began.
+    pub(crate) tasks: Table<TaskKey, BegunTask>,
     pub(super) deaths: Table<DeathKey, Deaths>,
     /// The results that are not in the file yet, those being written included.
-    unwritten: BTreeSet<Key>,
+    pub(super) unwritten: BTreeSet<Key>,
     rejected: Vec<Rejected>,
     next_key: Key,
 }
@@ -137,33 +138,23 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// The ledger of a file with these contents.
     pub(super) fn new(contents: Contents) -> Self {
-        let mut ledger = Self::default();
-        ledger.next_key = contents.results.last_key_value().map_or(0, |(key, _)| key + 1);
+        let next_key = contents.results.last_key_value().map_or(0, |(key, _)| key + 1);
+        let mut ledger = Self { next_key, ..Self::default() };
         ledger.results.rows = contents.results;
         ledger.tasks.rows = contents.tasks;
         ledger.deaths.rows = contents.deaths;
         ledger
     }
 
-    /// Whether the file is to hold nothing.
+    /// Whether the intended contents are empty.
     pub(super) fn is_empty(&self) -> bool {
         self.results.rows.is_empty() && self.tasks.rows.is_empty() && self.deaths.rows.is_empty()
-    }
-
-    /// Records a task that was accepted, or begins.
-    pub(crate) fn begin(&mut self, task: TaskKey, begun: BegunTask) {
-        self.tasks.insert(task, begun);
-    }
-
-    /// Removes a task that is not under way any more.
-    pub(crate) fn end(&mut self, task: &TaskKey) -> Option<BegunTask> {
-        self.tasks.remove(task)
     }
 
     /// Records the result of a task, which is not under way any more, and forgets its deaths.
     pub(crate) fn finish(&mut self, record: Record) -> Key {
         let task = TaskKey { orchestrator: record.orchestrator.clone(), task_id: record.task_id.clone() };
-        if let Some(begun) = self.end(&task) {
+        if let Some(begun) = self.tasks.remove(&task) {
             self.deaths.remove(&DeathKey::new(&task.orchestrator, &begun));
         }
         self.put(record)
@@ -239,11 +230,6 @@ impl Ledger {
             && self.rejected.is_empty()
     }
 
-    /// The number of results that are not in the file.
-    pub(super) fn unwritten(&self) -> usize {
-        self.unwritten.len()
-    }
-
     /// Takes the changes to be written. They count as written then, except for [`is_written`](Self::is_written).
     pub(super) fn take(&mut self) -> Batch {
         Batch {
@@ -304,7 +290,7 @@ mod tests {
     fn a_result_replaces_its_task_in_one_batch() {
         let mut ledger = Ledger::default();
         let (key, begun) = task("t");
-        ledger.begin(key.clone(), begun.clone());
+        ledger.tasks.insert(key.clone(), begun.clone());
         let batch = settle(&mut ledger);
         assert_eq!((batch.results, batch.tasks), (vec![], vec![(key.clone(), Some(begun))]));
         let number = ledger.finish(record("t"));
@@ -316,18 +302,18 @@ mod tests {
     }
 
     #[test]
-    fn what_came_and_went_unseen_costs_nothing() {
+    fn a_result_that_is_removed_before_it_is_written_costs_nothing() {
         let mut ledger = Ledger::default();
         let (key, begun) = task("t");
-        ledger.begin(key, begun);
+        ledger.tasks.insert(key, begun);
         let number = ledger.finish(record("t"));
         ledger.remove(number);
         assert!(ledger.is_settled());
-        assert_eq!(ledger.unwritten(), 0);
+        assert_eq!(ledger.unwritten.len(), 0);
     }
 
     #[test]
-    fn what_is_being_written_and_goes_meanwhile_is_removed_afterwards() {
+    fn a_result_that_is_removed_while_it_is_written_is_removed_from_the_file_afterwards() {
         let mut ledger = Ledger::default();
         let number = ledger.finish(record("t"));
         let batch = ledger.take();
@@ -337,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_written_is_written_later_unless_it_went() {
+    fn a_result_that_could_not_be_written_is_written_later_unless_it_was_removed() {
         let mut ledger = Ledger::default();
         let (first, second) = (ledger.finish(record("a")), ledger.finish(record("b")));
         let batch = ledger.take();
@@ -350,10 +336,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_brought_to_what_it_is_to_hold_whatever_it_holds() {
+    fn the_difference_turns_any_contents_into_the_intended_ones() {
         let mut ledger = Ledger::default();
         let (key, begun) = task("runs");
-        ledger.begin(key.clone(), begun.clone());
+        ledger.tasks.insert(key.clone(), begun.clone());
         let (kept, new) = (ledger.finish(record("kept")), ledger.finish(record("new")));
         let mut found = Contents::default();
         found.results.insert(kept, Held::Here(record("kept")));
@@ -367,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejected_result_goes_to_those_for_people_and_these_are_bounded() {
+    fn rejected_results_are_kept_for_people_up_to_a_number() {
         let mut ledger = Ledger::default();
         let number = ledger.finish(record("t"));
         assert!(ledger.reject(number, "why".to_owned(), 2));
@@ -390,7 +376,7 @@ mod tests {
         settle(&mut ledger);
         for is_in_flight in [true, false] {
             ledger.set_in_flight(number, is_in_flight);
-            assert!(ledger.is_written(number), "as it was, if no more");
+            assert!(ledger.is_written(number), "the earlier row is in the file");
             let expected = Held::Here(Record { is_in_flight, ..record("t") });
             assert_eq!(settle_results(&mut ledger), [(number, Some(expected))]);
             ledger.set_in_flight(number, is_in_flight);

@@ -6,8 +6,8 @@
 //!
 //! A task is in the file from before its handler starts; its result replaces it in one commit, before the first try; the
 //! result is removed when it is acknowledged. Every commit is synced, those of tasks too: so one file and one kind of
-//! commit are enough, a task is never in the file together with its own result, and a power failure is not a different
-//! case from a kill.
+//! commit are enough, a task is never in the file together with its own result, and a power failure is the same case as
+//! a kill.
 
 mod deaths;
 mod error;
@@ -64,11 +64,12 @@ impl Spool {
         if cfg!(not(feature = "durable")) {
             return Err((folder, SpoolError::Feature));
         }
-        let shared = Arc::new(WriterShared::new(SpoolPaths::new(folder, worker_id.clone())));
+        let paths = SpoolPaths { folder, worker_id: worker_id.clone() };
+        let shared = Arc::new(WriterShared::new(paths));
         let (tell, opened) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let of_writer = shared.clone();
-        // The log lines go where those of the caller go.
+        // The thread logs to the subscriber of the caller.
         let dispatch = tracing::dispatcher::get_default(Clone::clone);
         let thread = std::thread::Builder::new().name("avtomatika-outbox".to_owned()).spawn(move || {
             let _collected = tracing::dispatcher::set_default(&dispatch);
@@ -91,7 +92,7 @@ impl Spool {
 
     /// Changes the intended contents of the file. Returns when the change would survive, or the disk has failed.
     pub(crate) async fn change_durably<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
-        let (changed, written) = self.shared.change_and_tell(change);
+        let (changed, written) = self.shared.change(|state| (change(&mut state.ledger), state.written()));
         if let Some(written) = written
             && tokio::time::timeout(PATIENCE, written).await.is_err()
         {
@@ -102,10 +103,10 @@ impl Spool {
 
     /// Changes the intended contents of the file, without waiting until the change is written.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
-        self.shared.change(change)
+        self.shared.change(|state| change(&mut state.ledger))
     }
 
-    /// Moves a result that will never be taken to those for people.
+    /// Moves a result that will never be taken to the file of rejected results.
     pub(crate) fn reject(&self, key: Key, reason: String) {
         if !self.change(|ledger| ledger.reject(key, reason, unix_millis())) {
             tracing::error!("a refused result could not be written to the file of rejected results");
@@ -119,12 +120,12 @@ impl Spool {
 
     /// Whether results that are kept now would survive the process.
     pub(crate) fn is_well(&self) -> bool {
-        !self.shared.is_in_trouble()
+        !self.shared.lock().is_in_trouble
     }
 
     /// Writes all remaining changes, and ends the thread.
     pub(crate) async fn close(&self) {
-        self.shared.close();
+        self.shared.change(|state| state.is_closed = true);
         let Some((ended, thread)) = lock(&self.thread).take() else { return };
         if tokio::time::timeout(PATIENCE, ended).await.is_err() {
             tracing::error!(
@@ -139,6 +140,6 @@ impl Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        self.shared.close();
+        self.shared.change(|state| state.is_closed = true);
     }
 }

@@ -20,21 +20,11 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 /// The paths of the files of one worker. An id that obeys the rule for identifiers can be a file name.
 #[derive(Debug, Clone)]
 pub(crate) struct SpoolPaths {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     pub(super) worker_id: WorkerId,
 }
 
-/// The lock: no other process has the files while this lives.
-#[derive(Debug)]
-pub(super) struct FolderLock(
-    #[expect(dead_code, reason = "the lock is released when the file is closed")] File,
-);
-
 impl SpoolPaths {
-    pub(crate) fn new(folder: PathBuf, worker_id: WorkerId) -> Self {
-        Self { folder, worker_id }
-    }
-
     /// The file with this ending.
     pub(super) fn file(&self, ending: &str) -> PathBuf {
         self.folder.join(format!("{}.{ending}", self.worker_id))
@@ -49,8 +39,8 @@ impl SpoolPaths {
         self.file("lock")
     }
 
-    /// Makes the folder, and takes the files for this process.
-    pub(super) fn take(&self) -> Result<FolderLock, SpoolError> {
+    /// Makes the folder, and takes the files for this process. No other process has them while the lock is open.
+    pub(super) fn take(&self) -> Result<File, SpoolError> {
         let folder = |source| SpoolError::Folder { source };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(folder)?;
         let began = Instant::now();
@@ -62,12 +52,18 @@ impl SpoolPaths {
                 Ok(()) => {
                     // Only for the error message of another process.
                     let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-                    return Ok(FolderLock(file));
+                    return Ok(file);
                 }
                 Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_PATIENCE => {
                     std::thread::sleep(LOCK_INTERVAL);
                 }
-                Err(TryLockError::WouldBlock) => return Err(self.taken(&mut file)),
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    // If it cannot be read, the holder is unknown.
+                    let _ = file.rewind().and_then(|()| file.read_to_string(&mut holder));
+                    let holder = if holder.is_empty() { "unknown".to_owned() } else { holder };
+                    return Err(SpoolError::Taken { worker_id: self.worker_id.clone(), holder });
+                }
                 Err(TryLockError::Error(source)) => return Err(SpoolError::Lock { source }),
             }
         }
@@ -77,14 +73,6 @@ impl SpoolPaths {
         let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
         let there = std::fs::metadata(self.lock_file()).map(identity);
         there.is_ok_and(|there| file.metadata().is_ok_and(|here| identity(here) == there))
-    }
-
-    fn taken(&self, file: &mut File) -> SpoolError {
-        let mut holder = String::new();
-        // Without it the holder is unknown.
-        let _ = file.rewind().and_then(|()| file.read_to_string(&mut holder));
-        let holder = if holder.is_empty() { "unknown".to_owned() } else { holder };
-        SpoolError::Taken { worker_id: self.worker_id.clone(), holder }
     }
 
     /// Makes the file of results if there is none.
@@ -100,9 +88,9 @@ impl SpoolPaths {
     }
 
     /// Removes the files of a worker that has nothing to keep.
-    pub(super) fn clear(&self, lock: FolderLock) {
+    pub(super) fn clear(&self, lock: File) {
         for file in [self.results(), self.lock_file()] {
-            // It is empty: if it stays it does no harm.
+            // An empty file that cannot be removed does no harm.
             let _ = std::fs::remove_file(file);
         }
         drop(lock);
@@ -129,11 +117,11 @@ mod tests {
     use super::*;
 
     fn paths(folder: &Path) -> SpoolPaths {
-        SpoolPaths::new(folder.join("a/b"), WorkerId::new("w-1").expect("an identifier"))
+        SpoolPaths { folder: folder.join("a/b"), worker_id: WorkerId::new("w-1").expect("an identifier") }
     }
 
     #[test]
-    fn the_folder_is_made_and_nobody_else_can_look_into_it() {
+    fn the_folder_is_made_and_private() {
         let folder = tempfile::tempdir().expect("a folder");
         let paths = paths(folder.path());
         let _lock = paths.take().expect("taken");
@@ -143,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_one_of_the_same_id_is_told_who_has_it() {
+    fn a_second_worker_with_the_same_id_learns_the_process_of_the_first() {
         let folder = tempfile::tempdir().expect("a folder");
         let paths = paths(folder.path());
         let lock = paths.take().expect("taken");

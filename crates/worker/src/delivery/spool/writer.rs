@@ -7,7 +7,7 @@
 //! | in trouble | some time has passed | the file is opened anew and updated; well, or still in trouble |
 //! | any | closed | the remaining changes are written, and the thread ends |
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,10 @@ use super::deaths;
 use super::error::SpoolError;
 use super::file::ResultFile;
 use super::ledger::{Batch, Contents, Held, Ledger};
-use super::paths::{FolderLock, SpoolPaths};
+use super::paths::SpoolPaths;
 use super::rejected;
 use crate::delivery::record::{Key, Record, unix_millis};
+use crate::threads::hook::caught;
 use crate::threads::lock;
 
 /// The interval at which a failed disk is tried again.
@@ -38,9 +39,21 @@ pub(super) struct WriterState {
     pub(super) ledger: Ledger,
     /// Signalled once all changes so far are written; dropped when they could not be.
     waiters: Vec<oneshot::Sender<()>>,
-    is_closed: bool,
+    pub(super) is_closed: bool,
     /// Results are kept in memory only.
-    is_in_trouble: bool,
+    pub(super) is_in_trouble: bool,
+}
+
+impl WriterState {
+    /// The signal that all changes so far are written; `None` while the disk is in trouble.
+    pub(super) fn written(&mut self) -> Option<oneshot::Receiver<()>> {
+        if self.is_in_trouble || self.is_closed {
+            return None;
+        }
+        let (tell, written) = oneshot::channel();
+        self.waiters.push(tell);
+        Some(written)
+    }
 }
 
 /// The next thing for the thread to do.
@@ -58,42 +71,11 @@ impl WriterShared {
         lock(&self.state)
     }
 
-    /// Changes the ledger, without waiting until the change is written.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
-        let changed = change(&mut self.lock().ledger);
+    /// Changes the state, and wakes the thread.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut WriterState) -> T) -> T {
+        let changed = change(&mut self.lock());
         self.work.notify_one();
         changed
-    }
-
-    /// Changes the ledger. The receiver is signalled when the change is written; there is none while the disk is in
-    /// trouble.
-    pub(super) fn change_and_tell<T>(
-        &self,
-        change: impl FnOnce(&mut Ledger) -> T,
-    ) -> (T, Option<oneshot::Receiver<()>>) {
-        let mut state = self.lock();
-        let changed = change(&mut state.ledger);
-        let written = (!state.is_in_trouble && !state.is_closed).then(|| {
-            let (tell, written) = oneshot::channel();
-            state.waiters.push(tell);
-            written
-        });
-        drop(state);
-        self.work.notify_one();
-        (changed, written)
-    }
-
-    pub(super) fn is_in_trouble(&self) -> bool {
-        self.lock().is_in_trouble
-    }
-
-    pub(super) fn close(&self) {
-        self.lock().is_closed = true;
-        self.work.notify_one();
-    }
-
-    fn is_closed(&self) -> bool {
-        self.lock().is_closed
     }
 
     fn next(&self, reopen_at: Option<Instant>) -> Option<Work> {
@@ -116,7 +98,7 @@ impl WriterShared {
         }
     }
 
-    /// Stops all waiting until the disk writes again. Logged once.
+    /// Stops all waiting until the disk writes again. Logged once per failure of the disk.
     pub(super) fn fail(&self, problem: &str) {
         let mut state = self.lock();
         state.waiters.clear();
@@ -143,11 +125,10 @@ impl WriterShared {
 #[derive(Debug)]
 pub(super) struct Writer {
     /// Held until the end.
-    lock: FolderLock,
-    /// `None` while the disk is in trouble.
-    file: Option<ResultFile>,
+    lock: File,
+    /// The file, or the time of the next try to open it while the disk is in trouble.
+    file: Result<ResultFile, Instant>,
     shared: Arc<WriterShared>,
-    reopen_at: Option<Instant>,
 }
 
 impl Writer {
@@ -173,13 +154,13 @@ impl Writer {
         });
         let results = results.collect();
         shared.lock().ledger = ledger;
-        Ok((Self { lock, file: Some(file), shared, reopen_at: None }, results))
+        Ok((Self { lock, file: Ok(file), shared }, results))
     }
 
     /// Writes until it is closed and everything that can be written is written.
     pub(super) fn run(mut self) {
         let _fails = FailsOnPanic(self.shared.clone());
-        while let Some(work) = self.shared.next(self.reopen_at) {
+        while let Some(work) = self.shared.next(self.file.as_ref().err().copied()) {
             match work {
                 Work::Write(batch, waiters) => {
                     if self.write(batch) {
@@ -190,7 +171,7 @@ impl Writer {
                     }
                 }
                 Work::Reopen => {
-                    if !self.reopen() && self.shared.is_closed() {
+                    if !self.reopen() && self.shared.lock().is_closed {
                         break;
                     }
                 }
@@ -200,7 +181,7 @@ impl Writer {
     }
 
     fn write(&mut self, mut batch: Batch) -> bool {
-        let Some(file) = &self.file else { return false };
+        let Ok(file) = &self.file else { return false };
         let rejected =
             rejected::append(&self.shared.paths, &batch.rejected).map_err(|error| error.to_string());
         if rejected.is_ok() {
@@ -208,7 +189,6 @@ impl Writer {
         }
         match rejected.and_then(|()| file.apply(&batch)) {
             Ok(()) => {
-                self.reopen_at = None;
                 self.shared.set_written(&batch);
                 true
             }
@@ -222,16 +202,15 @@ impl Writer {
 
     fn give_up(&mut self, problem: &str) {
         self.shared.fail(problem);
-        let file = self.file.take();
-        // After an error it cannot be used, and an error while it is closed is not worth a line.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(file)));
-        self.reopen_at = Some(Instant::now() + REOPEN_AFTER);
+        let file = std::mem::replace(&mut self.file, Err(Instant::now() + REOPEN_AFTER));
+        // After an error the file cannot be used, and a panic while it is closed is not worth a line.
+        let _ = caught(|| drop(file));
     }
 
     fn reopen(&mut self) -> bool {
         match open_or_set_aside(&self.shared.paths) {
             Ok((file, contents)) => {
-                self.file = Some(file);
+                self.file = Ok(file);
                 let batch = self.shared.lock().ledger.difference(&contents);
                 self.write(batch)
             }
@@ -243,12 +222,12 @@ impl Writer {
     }
 
     fn end(self) {
-        let Self { lock, file, shared, .. } = self;
+        let Self { lock, file, shared } = self;
         let state = shared.lock();
-        let (unwritten, is_empty) = (state.ledger.unwritten(), state.ledger.is_empty());
+        let (unwritten, is_empty) = (state.ledger.unwritten.len(), state.ledger.is_empty());
         drop(state);
-        let is_whole = file.is_some();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(file)));
+        let is_whole = file.is_ok();
+        let _ = caught(|| drop(file));
         if unwritten > 0 {
             tracing::error!(results = unwritten, "results could not be written to disk");
         }

@@ -1,4 +1,4 @@
-//! What becomes of results in the course of time: the real delivery on a paused clock.
+//! The course of results over time: the real delivery on a paused clock.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -123,7 +123,7 @@ async fn an_orchestrator_that_is_up_again_is_offered_it_at_once_and_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_is_replaced_once_with_what_the_server_said() {
+async fn a_refused_result_is_replaced_once_with_the_reason_of_the_server() {
     for status in [400, 404, 413, 422] {
         let logs = Logs::new();
         let _guard = logs.start();
@@ -173,7 +173,7 @@ async fn a_large_result_is_warned_about_and_has_more_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_ignored_is_said_counted_and_not_repeated() {
+async fn an_ignored_result_is_logged_counted_and_not_repeated() {
     let logs = Logs::new();
     let _guard = logs.start();
     let (delivery, mut peer) = started();

@@ -15,7 +15,7 @@ async fn keep_on_disk(delivery: &Arc<Delivery>, folder: &Path) -> Arc<Spool> {
     distribute(open(folder).await, std::slice::from_ref(delivery), 86_400 * SECOND)
 }
 
-/// What a process would find that is started after this one was killed now.
+/// The results that a process would find if this one were killed now.
 async fn found_after_a_kill(folder: &Path) -> Vec<String> {
     let copy = tempfile::tempdir().expect("a folder");
     std::fs::copy(folder.join("w1.redb"), copy.path().join("w1.redb")).expect("copied");
@@ -51,7 +51,7 @@ async fn results_of_an_earlier_run_count_from_the_start_and_wait_for_the_registr
     for number in 0..3 {
         before.push(&result(number), None).await;
     }
-    before.close();
+    before.closed.cancel();
     let (lost, kept) = before.left_over();
     assert_eq!((lost.len(), kept.len()), (0, 3));
     spool.close().await;

@@ -9,7 +9,6 @@ use rxon::model::TaskResult;
 use rxon::signing::Seal;
 use rxon::transport::{Connector, ExchangeFuture, Request, Response, Transport, memory};
 
-use super::state::{MAX_BYTES, MAX_RESULTS};
 use super::*;
 use crate::peer::log::{PeerCounts, PeerLog};
 
@@ -99,7 +98,7 @@ async fn results_of_one_moment_do_not_wait_for_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_tried_again_needs_no_sender_that_hangs() {
+async fn a_result_is_tried_again_while_a_sender_hangs() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
     delivery.push(&result(0), None).await;
@@ -225,7 +224,7 @@ async fn room_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_there_is_no_room_is_said_once_and_once_that_there_is_again() {
+async fn the_lack_of_room_is_logged_once_and_so_is_its_end() {
     const FULL: &str = "WARN avtomatika_worker::delivery::desk: polling pauses";
     const AGAIN: &str = "INFO avtomatika_worker::delivery::desk: polling goes on";
     let logs = testkit::capture::Logs::new();
@@ -292,7 +291,7 @@ async fn senders_end_when_the_delivery_is_closed() {
     let delivery = delivery(Arc::new(connector));
     delivery.push(&result(0), None).await;
     let _hangs = peer.next().await.expect("a request");
-    delivery.close();
+    delivery.closed.cancel();
     delivery.tracker.close();
     delivery.tracker.wait().await;
     assert_eq!(delivery.unacknowledged(), 1);
