@@ -2,35 +2,28 @@
 //!
 //! [`outbox`] decides, purely, when each result is sent and what an answer means. [`desk`] is where results are handed in
 //! and where their state is kept; [`sender`] sends them. [`spool`] keeps them on disk, as [`record`]s, if that is
-//! configured. [`recent`]
-//! remembers results that were handed in, for tasks that are dispatched twice; [`ignored`] tells the user of results
-//! that an orchestrator has no use for; [`counts`] counts what became of results.
+//! configured. [`recent`] remembers results that were handed in, for tasks that are dispatched twice.
 
-mod counts;
 mod desk;
-mod ignored;
 mod outbox;
 mod recent;
 mod record;
 mod sender;
-#[cfg(feature = "durable")]
-mod spool;
-#[cfg(not(feature = "durable"))]
-#[path = "no_spool.rs"]
 mod spool;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use rxon::model::TaskResult;
+use rxon::{JobId, TaskId};
 
-pub(crate) use self::counts::DeliveryCounts;
 pub(crate) use self::desk::Delivery;
-pub use self::ignored::IgnoredResult;
-pub(crate) use self::ignored::OnIgnored;
-pub(crate) use self::outbox::{OutboxEntry, OutboxSettings};
-pub(crate) use self::spool::{OpenedSpool, Spool};
+pub(crate) use self::desk::keeping::distribute;
+pub use self::desk::report::IgnoredResult;
+pub(crate) use self::desk::report::{DeliveryCounts, OnIgnored};
+use self::outbox::OutboxEntry;
+pub(crate) use self::outbox::OutboxSettings;
+pub(crate) use self::spool::Spool;
 use crate::files::DirectoryGuard;
 
 /// The number of results that are sent to one orchestrator at once.
@@ -40,45 +33,47 @@ const SENDERS: usize = 8;
 const LARGE_RESULT: usize = 900 << 10;
 
 impl Delivery {
-    /// Hands in a result. It is sent as soon as it is on disk (if it is kept there) and a sender is free.
-    pub(crate) async fn push(self: &Arc<Self>, result: &TaskResult) {
-        self.push_with(result, None).await;
-    }
-
     /// Hands in a result with the belongings of its task, which are dropped once the result is acknowledged or its quick
-    /// tries have ended.
-    pub(crate) async fn push_with(self: &Arc<Self>, result: &TaskResult, belongings: Option<DirectoryGuard>) {
+    /// tries have ended. It is sent as soon as it is on disk (if it is kept there) and a sender is free.
+    pub(crate) async fn push(self: &Arc<Self>, result: &TaskResult, belongings: Option<DirectoryGuard>) {
+        let TaskResult { task_id, job_id, .. } = result;
         let body = match serde_json::to_vec(result) {
             Ok(body) => Bytes::from(body),
             Err(error) => {
-                tracing::error!(task_id = %result.task_id.shown(), %error, "the result cannot be written as JSON");
-                self.abandon(&result.task_id);
-                return;
+                tracing::error!(task_id = %task_id.shown(), %error, "the result cannot be written as JSON");
+                return self.abandon(task_id);
             }
         };
         if body.len() > LARGE_RESULT {
             tracing::warn!(
-                task_id = %result.task_id.shown(),
+                task_id = %task_id.shown(),
                 bytes = body.len(),
                 "the result is large: orchestrators take at most 1 MiB; return large data as files"
             );
         }
-        let entry = OutboxEntry {
-            task_id: result.task_id.clone(),
-            job_id: result.job_id.clone(),
-            body,
-            is_replacement: false,
-            belongings,
-            stored: None,
-        };
+        let mut entry = OutboxEntry { belongings, ..OutboxEntry::new(task_id.clone(), job_id.clone(), body) };
         self.start_senders();
-        self.add(entry).await;
+        entry.stored = self.store(&entry).await;
+        self.change(|state, now| {
+            state.recent.remember(entry.task_id.clone(), entry.body.clone(), now);
+            state.outbox.push(entry, now);
+        });
     }
 
     /// Sends a result again for a task that was dispatched again, unless one of the task's results is on its way.
-    pub(crate) async fn repeat(self: &Arc<Self>, result: OutboxEntry) {
+    pub(crate) async fn repeat(self: &Arc<Self>, task_id: TaskId, job_id: JobId, body: Bytes) {
+        let mut entry = OutboxEntry::new(task_id, job_id, body);
         self.start_senders();
-        self.add_again(result).await;
+        entry.stored = self.store(&entry).await;
+        let mut unneeded = None;
+        self.change(|state, now| {
+            if state.outbox.holds(&entry.task_id) {
+                unneeded = entry.stored;
+            } else {
+                state.outbox.push(entry, now);
+            }
+        });
+        self.unstore(unneeded);
     }
 
     /// Starts the senders where the first result is handed in: on the data path.
@@ -89,18 +84,4 @@ impl Delivery {
             }
         });
     }
-}
-
-/// Gives each orchestrator the results on disk that are for it. Results for others stay in the file until their
-/// orchestrator is configured again, or until they are too old.
-pub(crate) fn distribute(
-    (spool, results): OpenedSpool,
-    deliveries: &[Arc<Delivery>],
-    max_age: Duration,
-) -> Arc<Spool> {
-    desk::keeping::distribute(&spool, results, deliveries, max_age);
-    for delivery in deliveries.iter().filter(|delivery| delivery.unacknowledged() > 0) {
-        delivery.start_senders();
-    }
-    spool
 }

@@ -17,7 +17,7 @@ const MAX_RESULTS: usize = 10_000;
 const MAX_BYTES: usize = 64 << 20;
 
 /// A task that ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
     /// The result, not sealed.
     pub(crate) body: Bytes,

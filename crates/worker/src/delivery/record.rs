@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use rxon::{JobId, TaskId, TaskName};
+use rxon::model::{Failure, TaskResult};
+use rxon::{JobId, TaskId, TaskName, WorkerId};
 
 /// The number of a result in the file.
 pub(crate) type Key = u64;
 
-/// A result as it is kept.
+/// A result as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     /// The address of its orchestrator.
@@ -18,11 +19,11 @@ pub(crate) struct Record {
     pub(crate) task_id: TaskId,
     /// When the task ended, in Unix milliseconds.
     pub(crate) since: u64,
-    /// The orchestrator was of the newer generation.
+    /// Whether the orchestrator was of the newer generation.
     pub(crate) newer: bool,
-    /// The result replaces one that was refused.
+    /// Whether the result replaces one that was refused.
     pub(crate) is_replacement: bool,
-    /// For a result that must not be sent twice: a try is under way whose end may never be known.
+    /// Whether a try is under way, recorded only for a result that must not be sent twice.
     pub(crate) is_in_flight: bool,
     /// The JSON, not sealed: each try seals it anew.
     pub(crate) body: Bytes,
@@ -43,6 +44,17 @@ pub(crate) struct BegunTask {
     /// False while it waits for its limit group: then the task is not at fault for a death.
     pub(crate) started: bool,
     pub(crate) newer: bool,
+}
+
+/// The body of a result of a task that failed, not sealed.
+pub(crate) fn failure_body(
+    job_id: &JobId,
+    task_id: &TaskId,
+    worker_id: &WorkerId,
+    failure: Failure,
+) -> Bytes {
+    let result = TaskResult::failure(job_id.clone(), task_id.clone(), worker_id.clone(), failure);
+    serde_json::to_vec(&result).expect("texts always serialise").into()
 }
 
 /// The time now in Unix milliseconds.

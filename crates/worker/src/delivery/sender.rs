@@ -10,10 +10,10 @@ use rxon::transport::{Operation, Request, Transport};
 use super::desk::Delivery;
 use super::outbox::{Id, OutboxEntry, Reply};
 
-/// The time without a result to send after which a sender closes its connection.
+/// The time without results after which a sender closes its connection.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
-/// The pause after a panic, which is a mistake of ours: if it comes again at once, it must not fill the log.
+/// The pause after a panic, so that one that repeats at once does not fill the log.
 const PANIC_DELAY: Duration = Duration::from_secs(1);
 
 /// Sends results, one at a time, until the delivery is closed. A result whose sending panicked is tried again.
@@ -32,27 +32,21 @@ pub(super) async fn run(delivery: Arc<Delivery>) {
             }
         }
     };
-    tokio::select! {
-        biased;
-        () = closed.cancelled() => {}
-        () = sending => {}
-    }
+    closed.run_until_cancelled(sending).await;
 }
 
 async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, OutboxEntry)>) {
     loop {
         let mut next = delivery.next().await;
-        // Until it is idle for too long it keeps its connection.
+        // The connection is kept until the sender is idle for too long.
         let mut transport = delivery.peer.connector.transport();
         loop {
             let (id, entry) = in_flight.insert(next);
             let reply = send(delivery, &mut *transport, entry).await;
             delivery.settle(*id, entry, &reply);
             *in_flight = None;
-            match tokio::time::timeout(IDLE_LIMIT, delivery.next()).await {
-                Ok(result) => next = result,
-                Err(_) => break,
-            }
+            let Ok(result) = tokio::time::timeout(IDLE_LIMIT, delivery.next()).await else { break };
+            next = result;
         }
     }
 }
@@ -65,7 +59,7 @@ async fn send(delivery: &Delivery, transport: &mut dyn Transport, entry: &Outbox
         Err(problem) => return Reply::Unsendable(format!("the result cannot be signed: {problem}")),
     };
     delivery.begin_try(entry, generation).await;
-    // 30 s, and 1 s for each MiB.
+    // 30 s plus 1 s for each MiB.
     let time_limit = Duration::from_secs(30 + (body.len() >> 20) as u64);
     match transport.exchange(Request::new(Operation::Result, time_limit).with_body(body)).await {
         Ok(response) => Reply::Answer(response),

@@ -12,7 +12,6 @@ use tracing::{Instrument, Span};
 
 use super::{CancelHandle, Execution, Executor, Origin};
 use crate::capacity::slots::Slot;
-use crate::delivery::OutboxEntry;
 use crate::task::outcome::{Outcome, TaskError};
 use crate::task::trace_parent::TraceParent;
 
@@ -74,7 +73,7 @@ impl Executor {
         let result = self.result(job_id, task_id, Outcome::Failed(error).into(), Duration::ZERO);
         let (running, origin) = (self.running.clone(), origin.clone());
         self.hand_in(span, async move {
-            origin.delivery.push(&result).await;
+            origin.delivery.push(&result, None).await;
             running.end(origin.orchestrator, &result.task_id);
         });
         true
@@ -114,15 +113,9 @@ impl Executor {
         } else {
             tracing::warn!("delivered again: its result is sent again");
             let delivery = origin.delivery.clone();
-            let result = OutboxEntry {
-                task_id: task_id.clone(),
-                job_id: job_id.clone(),
-                body: seen.body,
-                is_replacement: false,
-                belongings: None,
-                stored: None,
-            };
-            self.hand_in(Span::current(), async move { delivery.repeat(result).await });
+            let (task_id, job_id) = (task_id.clone(), job_id.clone());
+            let repeated = async move { delivery.repeat(task_id, job_id, seen.body).await };
+            self.hand_in(Span::current(), repeated);
         }
         true
     }

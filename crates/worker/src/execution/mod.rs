@@ -184,7 +184,7 @@ impl Execution {
         let result = executor.result(job_id, task_id, ran, duration);
         let belongings = self.files.directory_guard();
         // The task counts as running until its result is kept: if it is delivered again meanwhile, it is not run.
-        self.origin.delivery.push_with(&result, belongings.clone()).await;
+        self.origin.delivery.push(&result, belongings.clone()).await;
         executor.running.end(self.origin.orchestrator, &result.task_id);
         executor.heartbeat_trigger.on_change();
         if let Some(Leftover { permit, handler }) = leftover {

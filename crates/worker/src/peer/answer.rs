@@ -1,7 +1,7 @@
-//! The one reading of an answer, and its effects.
+//! The meaning of an answer, which is decided here only, and its effects.
 //!
-//! [`Answer::of`] reads a response; [`Peer::record`](super::Peer::record) does everything that follows from it alike for
-//! every kind of exchange. This table is the specification, and the tests run through it row by row:
+//! [`Answer::of`] reads a response; [`Peer::record`](super::Peer::record) carries out the effects that are decided in the
+//! same way for every kind of exchange. This table is the specification, and the tests run through it row by row:
 //!
 //! | answer | exchange | log | counted as | contact | rate gate | conversation |
 //! |---|---|---|---|---|---|---|
@@ -47,18 +47,16 @@
 //! - **log**: *again* is an info line if exchanges of this kind failed before; *problem* a warning and *credentials* an
 //!   error at the first failure, the tenth, the hundredth …; *limit* an info line at the first 429. Events and tokens are
 //!   logged where they are sent.
-//! - **contact**: the sign for the fleet (see [`Contact`]), which the caller passes on. A registration that is accepted
-//!   tells the fleet more than that.
+//! - **contact**: the sign for the fleet (see [`Contact`]), which the caller passes on. An accepted registration is
+//!   reported to the fleet by its caller.
 //! - **rate gate**: whether the answer counts as accepted, or silence begins (see [`rate`](super::rate)).
 //! - **conversation**: *doubt* makes the next heartbeat ask first whether the worker is still known; *forgotten* makes the
 //!   worker register again.
 
-use std::time::Duration;
-
 use rxon::transport::Response;
 use rxon::{Error, ErrorKind};
 
-use super::advice::Explained;
+use super::advice::explained;
 
 /// A kind of exchange with an orchestrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,29 +71,19 @@ pub(crate) enum Exchange {
 }
 
 impl Exchange {
-    pub(super) const ALL: [Self; Self::COUNT] = [
-        Self::Registration,
-        Self::Heartbeat,
-        Self::Poll,
-        Self::Result,
-        Self::Event,
-        Self::Token,
-        Self::Websocket,
+    /// All kinds, in their order, with their names in logs and metrics.
+    pub(super) const ALL: [(Self, &'static str); 7] = [
+        (Self::Registration, "registration"),
+        (Self::Heartbeat, "heartbeat"),
+        (Self::Poll, "poll"),
+        (Self::Result, "result"),
+        (Self::Event, "event"),
+        (Self::Token, "token"),
+        (Self::Websocket, "websocket"),
     ];
 
-    pub(super) const COUNT: usize = 7;
-
-    /// The name in logs and metrics.
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Registration => "registration",
-            Self::Heartbeat => "heartbeat",
-            Self::Poll => "poll",
-            Self::Result => "result",
-            Self::Event => "event",
-            Self::Token => "token",
-            Self::Websocket => "websocket",
-        }
+        Self::ALL[self as usize].1
     }
 }
 
@@ -133,7 +121,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Reads the status of a response that is not as expected, whatever its status.
+    /// Reads a response that counts as refused even if its status is 2xx.
     pub(crate) fn of_refusal(response: &'a Response) -> Self {
         match Self::of(response) {
             Self::Good => Self::Bad(response),
@@ -156,24 +144,26 @@ impl<'a> Answer<'a> {
             | Self::Unauthorized(response)
             | Self::Bad(response) => format!("{}: {}", response.status, response.error_text()),
             Self::Failed(reason) => reason.clone(),
-            Self::Nothing(error) => Explained(error).to_string(),
+            Self::Nothing(error) => explained(error),
         }
     }
 
-    /// The effects of this answer to an exchange, as in the table of this module.
-    pub(super) fn effects(&self, exchange: Exchange) -> Effects {
+    /// The column *counted as* of the table of this module.
+    pub(super) fn counted(&self, exchange: Exchange) -> Counted {
+        match (self, exchange) {
+            (Self::Good, _)
+            | (Self::Unknown(_), Exchange::Heartbeat | Exchange::Result)
+            | (Self::Invalid(_), Exchange::Result) => Counted::Answered,
+            (Self::Unauthorized(_), _) => Counted::Refused,
+            (Self::TooMany(_), _) => Counted::RateLimited,
+            _ => Counted::Failed,
+        }
+    }
+
+    /// The column *contact* of the table.
+    pub(super) fn contact(&self, exchange: Exchange) -> Option<Contact> {
         use Exchange::{Event, Heartbeat, Poll, Registration, Result, Token, Websocket};
-        let (log, counted) = match (self, exchange) {
-            (Self::Good, _) | (Self::Unknown(_), Heartbeat | Result) | (Self::Invalid(_), Result) => {
-                (Log::Again, Counted::Answered)
-            }
-            (Self::Unauthorized(_), _) => (Log::Credentials, Counted::Refused),
-            (Self::TooMany(_), Registration | Token | Websocket) => (Log::Problem, Counted::RateLimited),
-            (Self::TooMany(_), _) => (Log::Limit, Counted::RateLimited),
-            _ => (Log::Problem, Counted::Failed),
-        };
-        let is_logged_elsewhere = matches!(exchange, Event | Token) && log != Log::Limit;
-        let contact = match (self, exchange) {
+        match (self, exchange) {
             (_, Result | Event | Token | Websocket)
             | (Self::Good, Registration)
             | (Self::Unknown(_), Poll)
@@ -181,38 +171,8 @@ impl<'a> Answer<'a> {
             (Self::Good, _) | (Self::Unknown(_), Heartbeat) => Some(Contact::Well),
             (Self::Nothing(error), _) => Some(Contact::of_error(error, exchange)),
             _ => Some(Contact::Failed),
-        };
-        let notice = match (self, exchange) {
-            (Self::Nothing(_), Registration | Heartbeat | Poll | Result) => Some(Notice::Doubt),
-            (Self::Unknown(_), Poll) => Some(Notice::Forgotten),
-            _ => None,
-        };
-        let gate = match self {
-            Self::Nothing(_) => None,
-            Self::TooMany(response) => Some(GateEvent::Refused(response.retry_after)),
-            _ => Some(GateEvent::Accepted),
-        };
-        Effects { log: (!is_logged_elsewhere).then_some(log), counted, contact, gate, notice }
+        }
     }
-}
-
-/// Everything that follows from an answer.
-#[derive(Debug)]
-pub(super) struct Effects {
-    pub(super) log: Option<Log>,
-    pub(super) counted: Counted,
-    pub(super) contact: Option<Contact>,
-    pub(super) gate: Option<GateEvent>,
-    pub(super) notice: Option<Notice>,
-}
-
-/// The kind of line in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Log {
-    Again,
-    Problem,
-    Credentials,
-    Limit,
 }
 
 /// The label under which an exchange is counted.
@@ -225,33 +185,13 @@ pub(super) enum Counted {
 }
 
 impl Counted {
-    pub(super) const ALL: [Self; 4] = [Self::Answered, Self::Failed, Self::Refused, Self::RateLimited];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::Failed => "failed",
-            Self::Refused => "refused",
-            Self::RateLimited => "rate_limited",
-        }
-    }
-}
-
-/// What an answer means for the rate of requests of its kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum GateEvent {
-    Accepted,
-    /// 429, with `Retry-After` if it was given.
-    Refused(Option<Duration>),
-}
-
-/// What an answer means for the conversation with the orchestrator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Notice {
-    /// A connection failed: the orchestrator may have restarted and forgotten the worker.
-    Doubt,
-    /// The orchestrator does not know the worker.
-    Forgotten,
+    /// All labels, in their order, with their names in metrics.
+    pub(super) const ALL: [(Self, &'static str); 4] = [
+        (Self::Answered, "answered"),
+        (Self::Failed, "failed"),
+        (Self::Refused, "refused"),
+        (Self::RateLimited, "rate_limited"),
+    ];
 }
 
 /// The sign of an orchestrator's health that an exchange gives.
@@ -261,13 +201,13 @@ pub(crate) enum Contact {
     Well,
     /// It answered otherwise, or hung up.
     Failed,
-    /// It could not be reached, or did not answer a request that is answered at once.
+    /// It could not be reached, or did not answer a request that orchestrators answer at once.
     Gone,
 }
 
 impl Contact {
-    /// The sign that a failed exchange gives. An orchestrator may hold a poll for longer than the worker waits: that is a
-    /// single failure.
+    /// The sign that an exchange without an answer gives. A poll that times out is a single failure: an orchestrator may
+    /// hold it for longer than the worker waits.
     pub(crate) fn of_error(error: &Error, exchange: Exchange) -> Self {
         match error.kind() {
             ErrorKind::Timeout if exchange == Exchange::Poll => Self::Failed,

@@ -1,7 +1,7 @@
-//! The log lines and counts of exchanges with one orchestrator: a line when it stops to answer and when it answers again,
+//! The log lines and counts of exchanges with one orchestrator: a line when it stops answering and when it answers again,
 //! not a line for every failed try.
 //!
-//! Each kind of exchange is treated by itself: heartbeats that succeed say nothing of polls that fail.
+//! Each kind of exchange is treated separately: polls may fail while heartbeats succeed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use rxon::secrets::masked;
 use rxon::transport::Response;
 use tokio::time::Instant;
 
-use super::answer::{Answer, Counted, Effects, Exchange, GateEvent, Log};
+use super::answer::{Answer, Counted, Exchange};
 use super::rate::RateGate;
 use super::repeated::Repeated;
 
@@ -26,13 +26,6 @@ impl PeerCounts {
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register("requests", "Exchanges by orchestrator, operation and outcome", self.0.clone());
     }
-
-    /// The counter of exchanges of one kind that ended in one way.
-    fn counter(&self, orchestrator: &str, exchange: Exchange, counted: Counted) -> Counter {
-        let labels =
-            [("orchestrator", orchestrator), ("operation", exchange.name()), ("outcome", counted.name())];
-        self.0.get_or_create_owned(&labels.map(|(name, value)| (name, value.to_owned())).to_vec())
-    }
 }
 
 /// The log, the counts and the rates of exchanges with one orchestrator.
@@ -40,7 +33,7 @@ impl PeerCounts {
 pub(crate) struct PeerLog {
     /// The address of the orchestrator, without credentials.
     pub(crate) name: Arc<str>,
-    kinds: [Kind; Exchange::COUNT],
+    kinds: [Kind; Exchange::ALL.len()],
 }
 
 /// The exchanges of one kind.
@@ -55,8 +48,12 @@ struct Kind {
 
 impl PeerLog {
     pub(crate) fn new(name: Arc<str>, counts: &PeerCounts) -> Arc<Self> {
-        let kinds = Exchange::ALL.map(|exchange| Kind {
-            counters: Counted::ALL.map(|counted| counts.counter(&name, exchange, counted)),
+        let counter = |operation: &str, outcome: &str| {
+            let labels = [("orchestrator", &*name), ("operation", operation), ("outcome", outcome)];
+            counts.0.get_or_create_owned(&labels.map(|(name, value)| (name, value.to_owned())).to_vec())
+        };
+        let kinds = Exchange::ALL.map(|(_, operation)| Kind {
+            counters: Counted::ALL.map(|(_, outcome)| counter(operation, outcome)),
             failures: Repeated::default(),
             gate: RateGate::default(),
             is_limit_logged: AtomicBool::new(false),
@@ -73,40 +70,35 @@ impl PeerLog {
         &self.kind(exchange).gate
     }
 
-    /// The kinds of exchange that are silent because of their rate, and for how much longer.
+    /// The kinds of exchange that are silent because of their rate, and the rest of each silence.
     pub(crate) fn silences(&self) -> impl Iterator<Item = (&'static str, Duration)> {
         let now = Instant::now();
         Exchange::ALL
             .into_iter()
-            .map(move |exchange| (exchange.name(), self.gate(exchange).silence(now)))
+            .map(move |(exchange, name)| (name, self.gate(exchange).silence(now)))
             .filter(|(_, silence)| !silence.is_zero())
     }
 
-    #[cfg(test)]
-    pub(super) fn count(&self, exchange: Exchange, counted: Counted) -> u64 {
-        self.kind(exchange).counters[counted as usize].get()
-    }
-
-    /// Logs and counts an answer, and tells it to the rate gate. The rest of its effects is left to the caller.
-    pub(super) fn record(&self, exchange: Exchange, answer: &Answer<'_>) -> Effects {
-        let effects = answer.effects(exchange);
+    /// Logs and counts an answer, and tells it to the rate gate, as the table in [`answer`](super::answer) says.
+    pub(super) fn record(&self, exchange: Exchange, answer: &Answer<'_>) {
         let kind = self.kind(exchange);
-        kind.counters[effects.counted as usize].inc();
-        match effects.gate {
-            Some(GateEvent::Accepted) => kind.gate.on_accepted(),
-            Some(GateEvent::Refused(retry_after)) => kind.gate.on_refused(Instant::now(), retry_after),
-            None => {}
+        let counted = answer.counted(exchange);
+        kind.counters[counted as usize].inc();
+        match answer {
+            Answer::Nothing(_) => {}
+            Answer::TooMany(response) => kind.gate.on_refused(Instant::now(), response.retry_after),
+            _ => kind.gate.on_accepted(),
         }
-        match (effects.log, answer) {
-            (Some(Log::Again), _) => self.log_again(exchange),
-            (Some(Log::Credentials), Answer::Unauthorized(response)) => {
-                self.log_refused_credentials(exchange, response);
-            }
-            (Some(Log::Problem | Log::Credentials), _) => self.log_problem(exchange, &answer.reason()),
-            (Some(Log::Limit), _) => self.log_limit(exchange),
-            (None, _) => {}
+        match (answer, exchange) {
+            (
+                Answer::TooMany(_),
+                Exchange::Heartbeat | Exchange::Poll | Exchange::Result | Exchange::Event,
+            ) => self.log_limit(exchange),
+            (_, Exchange::Event | Exchange::Token) => {}
+            (Answer::Unauthorized(response), _) => self.log_refused_credentials(exchange, response),
+            _ if counted == Counted::Answered => self.log_again(exchange),
+            _ => self.log_problem(exchange, &answer.reason()),
         }
-        effects
     }
 
     fn log_again(&self, exchange: Exchange) {
@@ -120,7 +112,7 @@ impl PeerLog {
     fn log_problem(&self, exchange: Exchange, reason: &str) {
         let (failures, is_worth_a_line) = self.kind(exchange).failures.again();
         let (orchestrator, operation) = (&self.name, exchange.name());
-        // Much of it comes from the other side.
+        // Most of the text comes from the orchestrator.
         let reason = masked(reason);
         if is_worth_a_line {
             tracing::warn!(%orchestrator, operation, failures, "the orchestrator does not answer as expected: {reason}");
@@ -174,16 +166,16 @@ const EQUAL_WITHIN: u64 = 10;
 
 /// The difference between this clock and the time in an answer, in words.
 fn clock_difference(there: Option<SystemTime>, here: SystemTime) -> String {
-    let apart = there.map(|there| match here.duration_since(there) {
-        Ok(ahead) => (ahead.as_secs(), "ahead of"),
-        Err(behind) => (behind.duration().as_secs(), "behind"),
-    });
-    match apart {
-        // Something between the two may have written the date.
-        None | Some((..=EQUAL_WITHIN, _)) => "the clocks of the two machines differ".to_owned(),
-        Some((seconds, direction)) => {
-            format!("this machine's clock is {seconds} s {direction} the orchestrator's")
-        }
+    let (seconds, direction) = match there.map(|there| here.duration_since(there)) {
+        Some(Ok(ahead)) => (ahead.as_secs(), "ahead of"),
+        Some(Err(behind)) => (behind.duration().as_secs(), "behind"),
+        None => (0, ""),
+    };
+    // A small difference is not the cause: something between the two may have written the date.
+    if seconds <= EQUAL_WITHIN {
+        "the clocks of the two machines differ".to_owned()
+    } else {
+        format!("this machine's clock is {seconds} s {direction} the orchestrator's")
     }
 }
 
@@ -191,8 +183,14 @@ fn clock_difference(there: Option<SystemTime>, here: SystemTime) -> String {
 mod tests {
     use super::*;
 
+    impl PeerLog {
+        pub(in crate::peer) fn count(&self, exchange: Exchange, counted: Counted) -> u64 {
+            self.kind(exchange).counters[counted as usize].get()
+        }
+    }
+
     #[test]
-    fn how_far_two_clocks_are_apart_is_logged_when_it_is_known() {
+    fn the_difference_of_two_clocks_is_logged_if_it_is_known() {
         let (here, seconds) = (SystemTime::now(), Duration::from_secs);
         assert_eq!(
             clock_difference(Some(here - seconds(120)), here),

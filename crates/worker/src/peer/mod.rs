@@ -1,10 +1,10 @@
-//! An orchestrator as the worker sees it: how to reach it, what it answered, and what follows from its answers.
+//! An orchestrator as the worker sees it: the connection to it, its answers, and their effects.
 //!
-//! [`answer`] has the one reading of answers, with a table of its effects; [`log`] the log lines, counts and rates of
-//! exchanges; [`rate`] keeps below the orchestrator's limits; [`token`] fetches short-lived tokens; [`advice`] explains
+//! [`answer`] decides the meaning of answers, with a table of their effects; [`log`] has the log lines, counts and rates
+//! of exchanges; [`rate`] keeps below the orchestrator's limits; [`token`] fetches short-lived tokens; [`advice`] explains
 //! errors; [`repeated`] thins out log lines.
 
-pub(crate) mod advice;
+mod advice;
 pub(crate) mod answer;
 pub(crate) mod log;
 pub(crate) mod rate;
@@ -24,7 +24,7 @@ use rxon::transport::http::MAX_FRAME;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::answer::{Answer, Contact, Exchange, Notice};
+use self::answer::{Answer, Contact, Exchange};
 use self::log::PeerLog;
 use self::rate::RateGate;
 use crate::threads::lock;
@@ -37,7 +37,7 @@ pub(crate) struct Frame {
     pub(crate) written: oneshot::Sender<()>,
 }
 
-/// An orchestrator, how to reach it, and what is known of it.
+/// An orchestrator: the connection to it, and its state as far as it is known.
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// The address, for logs; without credentials.
@@ -53,12 +53,12 @@ pub(crate) struct Peer {
     is_registered: watch::Sender<bool>,
     /// The way to the open websocket.
     websocket: Mutex<Option<mpsc::Sender<Frame>>>,
-    /// See [`Notice::Doubt`].
+    /// See [`note_doubt`](Self::note_doubt).
     doubt: AtomicBool,
-    /// See [`Notice::Forgotten`].
+    /// Notified when the answer to a poll shows that the orchestrator does not know the worker.
     forgotten: Notify,
-    /// At shutdown: the orchestrator knows that the worker takes nothing more, or could not be told.
-    goodbye: CancellationToken,
+    /// Cancelled at shutdown, once the orchestrator knows that the worker takes nothing more, or could not be told.
+    pub(crate) goodbye: CancellationToken,
 }
 
 impl Peer {
@@ -78,25 +78,25 @@ impl Peer {
         })
     }
 
-    /// Logs and counts an answer, tells it to the rate gate, and keeps the notice for the conversation, all as the table
-    /// in [`answer`] says. Returns the sign for the fleet.
+    /// Carries out the effects of an answer, as the table in [`answer`] says: logs and counts it, passes it to the rate
+    /// gate, and keeps a notice for the conversation. Returns the sign for the fleet.
     pub(crate) fn record(&self, exchange: Exchange, answer: &Answer<'_>) -> Option<Contact> {
-        let effects = self.log.record(exchange, answer);
-        if let Some(notice) = effects.notice {
-            self.notify(notice);
+        self.log.record(exchange, answer);
+        match (answer, exchange) {
+            (Answer::Nothing(_), Exchange::Event | Exchange::Token | Exchange::Websocket) => {}
+            (Answer::Nothing(_), _) => self.note_doubt(),
+            (Answer::Unknown(_), Exchange::Poll) => self.forgotten.notify_one(),
+            _ => {}
         }
-        effects.contact
+        answer.contact(exchange)
     }
 
-    /// Keeps a notice for the conversation.
-    pub(crate) fn notify(&self, notice: Notice) {
-        match notice {
-            Notice::Doubt => self.doubt.store(true, Ordering::Relaxed),
-            Notice::Forgotten => self.forgotten.notify_one(),
-        }
+    /// Notes that a connection failed: the orchestrator may have restarted and forgotten the worker.
+    pub(crate) fn note_doubt(&self) {
+        self.doubt.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether a doubt was noticed since the last call.
+    /// Returns whether a doubt was noted since the last call.
     pub(crate) fn take_doubt(&self) -> bool {
         self.doubt.swap(false, Ordering::Relaxed)
     }
@@ -114,8 +114,8 @@ impl Peer {
         self.log.gate(exchange)
     }
 
-    /// The generation that the orchestrator speaks. Until the first registration it is the older one, so that what only
-    /// the newer one understands is left out, unless an earlier process knew better.
+    /// The generation that the orchestrator speaks. Until the first registration it is the one that it spoke with an
+    /// earlier process, or else the older one, so that nothing is sent that only the newer one understands.
     pub(crate) fn generation(&self) -> Generation {
         let registered = *self.generation.borrow();
         registered.or(self.assumed.get().copied()).unwrap_or(Generation::Older)
@@ -126,7 +126,7 @@ impl Peer {
         let _ = self.assumed.set(generation);
     }
 
-    /// The orchestrator has accepted a registration.
+    /// Records that the orchestrator has accepted a registration.
     pub(crate) fn set_registered(&self, generation: Generation) {
         // Notices about the registration before this one are out of date.
         let _ = self.forgotten.notified().now_or_never();
@@ -135,7 +135,7 @@ impl Peer {
         self.is_registered.send_replace(true);
     }
 
-    /// The orchestrator does not know the worker any more.
+    /// Records that the orchestrator does not know the worker any more.
     pub(crate) fn set_unregistered(&self) {
         self.is_registered.send_replace(false);
     }
@@ -173,7 +173,7 @@ impl Peer {
     /// # Cancel safety
     /// Dropped, the text may have been written or not.
     pub(crate) async fn write_to_websocket(&self, text: Bytes, limit: Duration) -> bool {
-        // It would end the websocket, and commands come over it.
+        // Longer texts would end the websocket, over which commands come.
         if text.len() > MAX_FRAME {
             return false;
         }
@@ -183,16 +183,6 @@ impl Peer {
             frames.send(Frame { text, written: sender }).await.is_ok() && written.await.is_ok()
         };
         tokio::time::timeout(limit, writing).await.unwrap_or(false)
-    }
-
-    /// The orchestrator knows that the worker takes nothing more, or could not be told.
-    pub(crate) fn end_goodbye(&self) {
-        self.goodbye.cancel();
-    }
-
-    /// Waits for [`end_goodbye`](Self::end_goodbye).
-    pub(crate) async fn until_goodbye(&self) {
-        self.goodbye.cancelled().await;
     }
 }
 

@@ -18,13 +18,13 @@ const UNAUTHORIZED_INTERVAL: Duration = Duration::from_secs(5);
 /// The silence that opens a window of requests again (measured, see above).
 const USUAL_SILENCE: Duration = Duration::from_secs(61);
 
-/// At most this many seconds are added, so that workers do not come back together.
+/// The maximum number of seconds added to it, so that workers do not come back together.
 const SILENCE_JITTER: f64 = 5.0;
 
-/// The least silence: `Retry-After: 0`, or a date that is past, does not invite requests without a pause.
+/// The shortest silence: `Retry-After: 0`, or a date that is past, does not permit requests without a pause.
 const MIN_SILENCE: Duration = Duration::from_secs(1);
 
-/// A pause between two requests that is as good as silence.
+/// A pause between two requests that opens a new window, as silence does.
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// The number of requests short of a known limit at which silence begins by itself.
@@ -47,17 +47,34 @@ pub(crate) struct RateGate(Arc<Mutex<Requests>>);
 impl RateGate {
     /// Returns when the next request may be sent, or `None` if it may be sent now.
     pub(crate) fn closed_until(&self, now: Instant) -> Option<Instant> {
-        lock(&self.0).closed_until(now)
+        lock(&self.0).silent_until.filter(|until| *until > now)
     }
 
-    /// Returns how long no request may be sent.
+    /// Returns the time until the next request may be sent.
     pub(crate) fn silence(&self, now: Instant) -> Duration {
         self.closed_until(now).map_or(Duration::ZERO, |until| until.duration_since(now))
     }
 
-    /// Counts a request that is about to be sent. `convenient` is false when silence should rather not begin after it.
+    /// Counts a request that is about to be sent. No silence begins after it unless `convenient`.
     pub(crate) fn on_sent(&self, now: Instant, convenient: bool) {
-        lock(&self.0).on_sent(now, convenient);
+        let state = &mut *lock(&self.0);
+        if state.last.is_some_and(|last| now.duration_since(last) >= WINDOW) {
+            state.window_is_ours = true;
+            (state.sent, state.accepted) = (0, 0);
+        }
+        state.sent += 1;
+        state.last = Some(now);
+        if let Some(limit) = &mut state.limit
+            && convenient
+            && state.sent + MARGIN >= limit.requests
+        {
+            limit.clean_windows += 1;
+            // Requests of a predecessor with our name may have lowered it: it is met once more, to be certain.
+            if !limit.certain && limit.clean_windows >= TRUST {
+                state.limit = None;
+            }
+            state.be_silent(now, None);
+        }
     }
 
     /// Counts an answer other than 429.
@@ -67,12 +84,15 @@ impl RateGate {
 
     /// Begins the silence after a 429.
     pub(crate) fn on_refused(&self, now: Instant, retry_after: Option<Duration>) {
-        lock(&self.0).on_refused(now, retry_after);
-    }
-
-    #[cfg(test)]
-    pub(super) fn accepted(&self) -> u32 {
-        lock(&self.0).accepted
+        let state = &mut *lock(&self.0);
+        // A few requests are not a limit of ours: others filled the window (a predecessor with the same id), or this is
+        // the second of several refusals that were under way. And a 429 that names a time has a window of another kind.
+        if retry_after.is_none() && state.accepted > MARGIN {
+            let known = state.limit.filter(|limit| limit.certain || !state.window_is_ours);
+            let requests = known.map_or(state.accepted, |limit| limit.requests.min(state.accepted));
+            state.limit = Some(Limit { requests, certain: state.window_is_ours, clean_windows: 0 });
+        }
+        state.be_silent(now, retry_after);
     }
 
     /// Forgets the requests so far, and ends a silence.
@@ -81,7 +101,7 @@ impl RateGate {
     }
 }
 
-/// Requests of one kind to one orchestrator. Pure.
+/// Requests of one kind to one orchestrator.
 #[derive(Debug, Default)]
 struct Requests {
     /// Requests sent in the open window.
@@ -91,7 +111,7 @@ struct Requests {
     last: Option<Instant>,
     limit: Option<Limit>,
     silent_until: Option<Instant>,
-    /// The open window began after a silence of this worker, so that it holds nobody else's requests.
+    /// The open window began after a silence of this worker, so that it holds no requests of others.
     window_is_ours: bool,
     rng: Rng,
 }
@@ -107,46 +127,12 @@ struct Limit {
 }
 
 impl Requests {
-    fn closed_until(&self, now: Instant) -> Option<Instant> {
-        self.silent_until.filter(|until| *until > now)
-    }
-
-    fn on_sent(&mut self, now: Instant, convenient: bool) {
-        if self.last.is_some_and(|last| now.duration_since(last) >= WINDOW) {
-            self.window_is_ours = true;
-            (self.sent, self.accepted) = (0, 0);
-        }
-        self.sent += 1;
-        self.last = Some(now);
-        if let Some(limit) = &mut self.limit
-            && convenient
-            && self.sent + MARGIN >= limit.requests
-        {
-            limit.clean_windows += 1;
-            // It may have been lower only for a predecessor with our name: once more, to be certain.
-            if !limit.certain && limit.clean_windows >= TRUST {
-                self.limit = None;
-            }
-            self.be_silent(now, None);
-        }
-    }
-
-    fn on_refused(&mut self, now: Instant, retry_after: Option<Duration>) {
-        // Too few are not a limit of ours: others filled the window (a predecessor with the same id), or this is the
-        // second of several refusals that were under way. And a 429 that names a time has a window of another kind.
-        if retry_after.is_none() && self.accepted > MARGIN {
-            let known = self.limit.filter(|limit| limit.certain || !self.window_is_ours);
-            let requests = known.map_or(self.accepted, |limit| limit.requests.min(self.accepted));
-            self.limit = Some(Limit { requests, certain: self.window_is_ours, clean_windows: 0 });
-        }
-        self.be_silent(now, retry_after);
-    }
-
-    /// Begins a silence: as long as `Retry-After` says, else as long as reopens the window of the known orchestrators.
+    /// Begins a silence that lasts as `Retry-After` says, or else long enough to open the window of the known
+    /// orchestrators again.
     fn be_silent(&mut self, now: Instant, retry_after: Option<Duration>) {
         let usual = || USUAL_SILENCE + Duration::from_secs_f64(SILENCE_JITTER * self.rng.f64());
         let until = now + retry_after.unwrap_or_else(usual).max(MIN_SILENCE);
-        self.silent_until = Some(self.silent_until.map_or(until, |known| known.max(until)));
+        self.silent_until = self.silent_until.max(Some(until));
         (self.sent, self.accepted) = (0, 0);
     }
 }
@@ -154,6 +140,12 @@ impl Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl RateGate {
+        pub(in crate::peer) fn accepted(&self) -> u32 {
+            lock(&self.0).accepted
+        }
+    }
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -199,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_counts_where_it_is_given() {
+    fn retry_after_is_obeyed() {
         let (gate, now) = (RateGate::default(), Instant::now());
         gate.on_sent(now, true);
         gate.on_refused(now, Some(7 * SECOND));
@@ -224,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn without_it_there_is_silence_for_more_than_a_minute() {
+    fn without_retry_after_there_is_silence_for_more_than_a_minute() {
         let (gate, now) = (RateGate::default(), Instant::now());
         gate.on_sent(now, true);
         gate.on_refused(now, None);

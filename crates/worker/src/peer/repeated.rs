@@ -1,4 +1,4 @@
-//! Log lines for repeated events: one at first, then one with a count now and then.
+//! Log lines for repeated events: a line for the first, then fewer and fewer, with a count.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +10,7 @@ impl Repeated {
     /// Counts an event. Returns the count, and whether it is worth a line.
     pub(crate) fn again(&self) -> (usize, bool) {
         let count = self.0.fetch_add(1, Ordering::Relaxed) + 1;
-        (count, is_power_of_ten(count))
+        (count, 10_usize.pow(count.ilog10()) == count)
     }
 
     /// Starts from zero again. Returns the count so far.
@@ -18,13 +18,6 @@ impl Repeated {
         // Usually nothing was counted, and many threads call this.
         if self.0.load(Ordering::Relaxed) == 0 { 0 } else { self.0.swap(0, Ordering::Relaxed) }
     }
-}
-
-fn is_power_of_ten(mut number: usize) -> bool {
-    while number.is_multiple_of(10) && number > 0 {
-        number /= 10;
-    }
-    number == 1
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ fn peer() -> Arc<Peer> {
     Peer::new(log, Arc::new(memory::pair().0), seal)
 }
 
-/// Everything by which one of the table's answers can come.
+/// All responses and errors that count as this answer of the table.
 fn samples(answer: &str) -> Vec<Result<Response, Error>> {
     let statuses = |statuses: &[u16]| statuses.iter().map(|status| Ok(Response::new(*status, ""))).collect();
     let errors = |kinds: &[ErrorKind]| kinds.iter().map(|kind| Err(Error::new(*kind, ""))).collect();
@@ -42,7 +42,7 @@ fn observe(exchange: Exchange, answer: &Answer<'_>, failed_before: bool) -> [Str
     if failed_before {
         peer.log.record(exchange, &Answer::Failed("before".to_owned()));
     }
-    let before = Counted::ALL.map(|counted| peer.log.count(exchange, counted));
+    let before = Counted::ALL.map(|(counted, _)| peer.log.count(exchange, counted));
     let gate_before = peer.gate(exchange).accepted();
     let logs = Logs::new();
     let contact = {
@@ -62,8 +62,8 @@ fn observe(exchange: Exchange, answer: &Answer<'_>, failed_before: bool) -> [Str
     let counted: Vec<_> = Counted::ALL
         .into_iter()
         .zip(before)
-        .filter(|(counted, before)| peer.log.count(exchange, *counted) != *before)
-        .map(|(counted, _)| counted.name())
+        .filter(|((counted, _), before)| peer.log.count(exchange, *counted) != *before)
+        .map(|((_, name), _)| name)
         .collect();
     let contact = match contact {
         Some(Contact::Well) => "well",
@@ -95,7 +95,7 @@ async fn every_answer_has_the_effects_that_the_table_says() {
         let cells: Vec<_> = row.trim_end_matches('|').split('|').map(str::trim).collect();
         let [answer, exchanges, expected @ ..] = cells.as_slice() else { panic!("{row}") };
         for name in exchanges.split(", ") {
-            let exchange = Exchange::ALL.into_iter().find(|exchange| exchange.name() == name).expect(name);
+            let exchange = Exchange::ALL.into_iter().find(|(_, known)| *known == name).expect(name).0;
             assert!(seen.insert((answer.to_string(), name.to_owned())), "{answer}, {name}: twice");
             for sample in samples(answer) {
                 let answer = match &sample {
@@ -111,12 +111,13 @@ async fn every_answer_has_the_effects_that_the_table_says() {
             }
         }
     }
-    assert_eq!(seen.len(), 9 * Exchange::COUNT, "the table is complete");
+    assert_eq!(seen.len(), 9 * Exchange::ALL.len(), "the table is complete");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_exchange_that_failed_otherwise_is_a_bad_answer() {
-    for exchange in Exchange::ALL {
+    for (exchange, name) in Exchange::ALL {
+        assert_eq!(exchange.name(), name);
         let bad = observe(exchange, &Answer::Bad(&Response::new(500, "")), false);
         assert_eq!(observe(exchange, &Answer::Failed("text".to_owned()), false), bad);
         assert_eq!(observe(exchange, &Answer::of_refusal(&Response::new(202, "")), false), bad);
@@ -160,8 +161,8 @@ async fn a_silence_that_the_worker_begins_by_itself_is_told_too() {
 #[tokio::test(start_paused = true)]
 async fn notices_about_an_earlier_registration_are_dropped() {
     let peer = peer();
-    peer.notify(Notice::Doubt);
-    peer.notify(Notice::Forgotten);
+    peer.note_doubt();
+    peer.record(Exchange::Poll, &Answer::of(&Response::new(404, "")));
     peer.set_registered(Generation::Newer);
     assert_eq!((peer.take_doubt(), peer.until_forgotten().now_or_never()), (false, None));
 }

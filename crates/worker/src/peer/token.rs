@@ -6,30 +6,27 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rxon::model::TokenAnswer;
 use rxon::secrets::Secrets;
 use rxon::signing::{EVENT_IGNORES, Seal};
 use rxon::transport::http::Token;
-use rxon::transport::{
-    Connector, ExchangeFuture, OpenFuture, Opened, Operation, Request, Response, Transport,
-};
-use tokio::sync::{Mutex, Notify};
+use rxon::transport::{Connector, ExchangeFuture, OpenFuture, Opened, Operation, Request, Transport};
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::answer::{Answer, Exchange};
 use super::log::PeerLog;
-use crate::threads::lock;
+use crate::threads::until;
 
 /// The time limit of a request for a token.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// The least time between two requests for a token, however many exchanges are refused.
+/// The minimum time between two requests for a token, however many exchanges are refused.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The number of tokens, newest first, that are masked in log lines.
+/// The maximum number of short-lived tokens that are masked in log lines.
 const MAX_REMEMBERED: usize = 4;
 
 /// The part of a token's life after which it is refreshed.
@@ -42,19 +39,16 @@ pub(crate) struct TokenKeeper {
     /// The token that is presented now.
     token: Token,
     long_lived: String,
-    /// The short-lived tokens presented last: answers to requests that presented them may still come.
-    recent: std::sync::Mutex<VecDeque<String>>,
-    /// The same tokens, to be masked.
+    /// Masks the short-lived tokens presented last.
     secrets: Secrets,
     /// A token is fetched before the registration.
     eager: bool,
     /// The number of times the token was replaced.
-    epoch: AtomicU64,
+    epoch: watch::Sender<u64>,
     fetching: Mutex<Fetching>,
-    changed: Notify,
 }
 
-/// The state that one request for a token at a time needs.
+/// The state of fetching: its lock permits one request for a token at a time.
 #[derive(Default)]
 struct Fetching {
     transport: Option<Box<dyn Transport>>,
@@ -62,6 +56,8 @@ struct Fetching {
     asked: Option<Instant>,
     /// The life of the token that is presented; `None` for the long-lived one.
     life: Option<Life>,
+    /// The short-lived tokens presented last, newest first: answers to requests that presented them may still come.
+    recent: VecDeque<String>,
     /// The lack of a token was logged.
     is_logged: bool,
 }
@@ -106,32 +102,25 @@ impl TokenKeeper {
             connector,
             token,
             long_lived: long_lived.to_owned(),
-            recent: std::sync::Mutex::default(),
             secrets: Secrets::new([]),
             eager,
-            epoch: AtomicU64::new(0),
+            epoch: watch::Sender::new(0),
             fetching: Mutex::default(),
-            changed: Notify::new(),
         })
     }
 
     fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
+        *self.epoch.borrow()
     }
 
-    /// Refreshes short-lived tokens, without end.
+    /// Refreshes short-lived tokens, forever.
     pub(crate) async fn keep(&self) {
+        let mut replaced = self.epoch.subscribe();
         loop {
             let life = self.fetching.lock().await.life;
-            let due = async {
-                match life {
-                    Some(life) => tokio::time::sleep_until(life.refresh).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
-                () = due => self.refresh().await,
-                () = self.changed.notified() => {}
+                () = until(life.map(|life| life.refresh)) => self.refresh().await,
+                _ = replaced.changed() => {}
             }
         }
     }
@@ -177,7 +166,7 @@ impl TokenKeeper {
         let answer = match &response {
             Ok(response) => match (Answer::of(response), TokenAnswer::read(&response.body)) {
                 // A token that no header can hold cannot be presented.
-                (Answer::Good, Some(token)) if self.present(&token.access_token) => {
+                (Answer::Good, Some(token)) if self.present(fetching, &token.access_token) => {
                     self.log.record(Exchange::Token, &Answer::Good);
                     let (orchestrator, lasts) = (&self.log.name, token.expires_in);
                     tracing::debug!(%orchestrator, ?lasts, "got a short-lived token");
@@ -216,19 +205,16 @@ impl TokenKeeper {
 
     /// Presents a token from now on. It is masked first: the orchestrator's texts are logged, and may quote the token
     /// that they refuse. Returns false if no header can hold it.
-    fn present(&self, token: &str) -> bool {
-        let mut recent = lock(&self.recent);
-        recent.push_front(token.to_owned());
-        recent.truncate(MAX_REMEMBERED);
-        self.secrets.replace(recent.iter().cloned());
-        drop(recent);
+    fn present(&self, fetching: &mut Fetching, token: &str) -> bool {
+        fetching.recent.push_front(token.to_owned());
+        fetching.recent.truncate(MAX_REMEMBERED);
+        self.secrets.replace(fetching.recent.iter().cloned());
         self.token.replace(token).is_ok()
     }
 
     fn on_replaced(&self, fetching: &mut Fetching, life: Option<Life>) {
         fetching.life = life;
-        self.epoch.fetch_add(1, Ordering::AcqRel);
-        self.changed.notify_one();
+        self.epoch.send_modify(|epoch| *epoch += 1);
     }
 }
 
@@ -236,24 +222,18 @@ fn is_too_soon(fetching: &Fetching) -> bool {
     fetching.asked.is_some_and(|asked| asked.elapsed() < PAUSE)
 }
 
-/// A connector whose exchanges are repeated once if another token may help.
+/// A connector, or a transport, whose exchanges are repeated once if another token may help.
 #[derive(Debug)]
-pub(crate) struct Renewing {
-    inner: Arc<dyn Connector>,
-    keeper: Arc<TokenKeeper>,
-    seal: Seal,
-}
-
-impl Renewing {
-    pub(crate) fn new(inner: Arc<dyn Connector>, keeper: Arc<TokenKeeper>, seal: Seal) -> Self {
-        Self { inner, keeper, seal }
-    }
+pub(crate) struct Renewing<T = Arc<dyn Connector>> {
+    pub(crate) inner: T,
+    pub(crate) keeper: Arc<TokenKeeper>,
+    pub(crate) seal: Seal,
 }
 
 impl Connector for Renewing {
     fn transport(&self) -> Box<dyn Transport> {
         let (keeper, seal) = (self.keeper.clone(), self.seal.clone());
-        Box::new(RenewingTransport { inner: self.inner.transport(), keeper, seal })
+        Box::new(Renewing { inner: self.inner.transport(), keeper, seal })
     }
 
     fn channel(&self) -> OpenFuture<'_> {
@@ -271,45 +251,30 @@ impl Connector for Renewing {
     }
 }
 
-#[derive(Debug)]
-struct RenewingTransport {
-    inner: Box<dyn Transport>,
-    keeper: Arc<TokenKeeper>,
-    seal: Seal,
-}
-
-impl Transport for RenewingTransport {
-    fn exchange(&mut self, request: Request) -> ExchangeFuture<'_> {
+impl Transport for Renewing<Box<dyn Transport>> {
+    fn exchange(&mut self, mut request: Request) -> ExchangeFuture<'_> {
         Box::pin(async move {
             if matches!(request.operation, Operation::Register) {
                 self.keeper.prepare().await;
             }
             let presented = self.keeper.epoch();
             let response = self.inner.exchange(request.clone()).await?;
-            if response.is_unauthorized() && self.keeper.renew(presented).await {
-                self.repeat(request, response).await
-            } else {
-                Ok(response)
+            if !response.is_unauthorized() || !self.keeper.renew(presented).await {
+                return Ok(response);
             }
-        })
-    }
-}
-
-impl RenewingTransport {
-    async fn repeat(&mut self, mut request: Request, response: Response) -> Result<Response, rxon::Error> {
-        let ignore: &[&str] = match request.operation {
-            Operation::Event => &EVENT_IGNORES,
-            _ => &[],
-        };
-        if !request.body.is_empty() {
-            match self.seal.again(&request.body, ignore) {
-                Ok(body) => request.body = body,
-                Err(error) => {
-                    tracing::error!(operation = request.operation.name(), %error, "the message cannot be signed again");
-                    return Ok(response);
+            if !request.body.is_empty() {
+                let is_event = matches!(request.operation, Operation::Event);
+                let ignored: &[&str] = if is_event { &EVENT_IGNORES } else { &[] };
+                match self.seal.again(&request.body, ignored) {
+                    Ok(body) => request.body = body,
+                    Err(error) => {
+                        let operation = request.operation.name();
+                        tracing::error!(operation, %error, "the message cannot be signed again");
+                        return Ok(response);
+                    }
                 }
             }
-        }
-        self.inner.exchange(request).await
+            self.inner.exchange(request).await
+        })
     }
 }

@@ -97,7 +97,7 @@ impl Driver {
                 Step::SayGoodbye => self.say_goodbye().await,
                 Step::AbandonPolls => {
                     self.parts.ends.abandon_polls.cancel();
-                    self.parts.session.origin.peer.end_goodbye();
+                    self.parts.session.origin.peer.goodbye.cancel();
                 }
                 Step::Wait { until } => self.wait(until).await,
                 Step::End => return,
@@ -271,7 +271,7 @@ impl Driver {
             Err(_) => Beat::Unreachable,
         };
         self.state.on_goodbye(beat, self.parts.ends.await_polls.is_cancelled(), Instant::now());
-        self.parts.session.origin.peer.end_goodbye();
+        self.parts.session.origin.peer.goodbye.cancel();
     }
 
     /// Sends a heartbeat with the state of the worker as it is now.

@@ -225,7 +225,7 @@ impl Drop for EndAll {
         self.0.executor.running.cancel_all(&Cause::Shutdown);
         self.0.ends.closing.cancel();
         for delivery in self.0.deliveries() {
-            delivery.close();
+            delivery.closed.cancel();
         }
     }
 }
@@ -376,7 +376,7 @@ impl Wiring<'_> {
         };
         let eager = entry.url.is_secure() && self.config.tls().identity.cert_path.is_some();
         let tokens = TokenKeeper::new(log.clone(), connector.clone(), token, entry.token.expose(), eager);
-        let connector = Arc::new(Renewing::new(connector, tokens.clone(), seal.clone()));
+        let connector = Arc::new(Renewing { inner: connector, keeper: tokens.clone(), seal: seal.clone() });
         let peer = Peer::new(log, connector, seal);
         let delivery = Delivery::new(
             peer.clone(),

@@ -103,7 +103,7 @@ impl Ending {
             Phase::Running | Phase::Closed => std::future::pending().await,
             Phase::Draining => {
                 for origin in self.assembly.origins() {
-                    origin.peer.until_goodbye().await;
+                    origin.peer.goodbye.cancelled().await;
                 }
                 self.pollers.wait().await;
                 self.assembly.executor.tasks.wait().await;

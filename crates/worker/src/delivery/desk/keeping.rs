@@ -1,4 +1,4 @@
-//! Keeping results on disk while they are on their way.
+//! Keeping results and running tasks on disk.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use rxon::model::{Generation, Task};
 use super::Delivery;
 use crate::delivery::outbox::OutboxEntry;
 use crate::delivery::record::{BegunTask, Key, Record, TaskKey, unix_millis};
-use crate::delivery::spool::Spool;
+use crate::delivery::spool::{OpenedSpool, Spool};
 use crate::threads::lock;
 
 impl Delivery {
@@ -19,16 +19,16 @@ impl Delivery {
     fn keep_in(&self, spool: Arc<Spool>, results: Vec<(Key, Record)>) {
         // Set once, before anything runs.
         let _ = self.spool.set(spool);
-        let resends = lock(&self.state).outbox.resends_ambiguous();
-        let is_ambiguous = |record: &Record| record.is_in_flight && !resends;
+        let resends = lock(&self.state).outbox.settings.resend_ambiguous;
         let (ambiguous, results): (Vec<_>, Vec<_>) =
-            results.into_iter().partition(|(_, record)| is_ambiguous(record));
+            results.into_iter().partition(|(_, record)| record.is_in_flight && !resends);
         for (key, record) in ambiguous {
             tracing::error!(
                 task_id = %record.task_id.shown(), job_id = %record.job_id.shown(), orchestrator = %self.peer.name,
                 "the result is given up: it was being sent when the process died, and must not be sent twice"
             );
-            self.unstore_as_rejected(key, "the orchestrator may have got it before the process died");
+            let why = "the orchestrator may have got it before the process died";
+            self.unstore_as_rejected(Some(key), why.to_owned());
         }
         if results.is_empty() {
             return;
@@ -37,25 +37,18 @@ impl Delivery {
             orchestrator = %self.peer.name, results = results.len(),
             "results of an earlier run are offered again"
         );
-        let generation = if results.iter().any(|(_, record)| record.newer) {
-            Generation::Newer
-        } else {
-            Generation::Older
-        };
-        self.peer.assume_generation(generation);
+        let is_newer = results.iter().any(|(_, record)| record.newer);
+        self.peer.assume_generation(if is_newer { Generation::Newer } else { Generation::Older });
         let at = unix_millis();
         self.change(|state, now| {
-            state.outbox.hold();
+            state.outbox.is_held = true;
             for (key, record) in results {
                 state.recent.remember(record.task_id.clone(), record.body.clone(), now);
                 let age = Duration::from_millis(at.saturating_sub(record.since));
                 let entry = OutboxEntry {
-                    belongings: None,
-                    task_id: record.task_id,
-                    job_id: record.job_id,
-                    body: record.body,
                     is_replacement: record.is_replacement,
                     stored: Some(key),
+                    ..OutboxEntry::new(record.task_id, record.job_id, record.body)
                 };
                 state.outbox.restore(entry, age, now);
             }
@@ -64,7 +57,7 @@ impl Delivery {
 
     /// Offers the results of an earlier run.
     pub(crate) fn release(&self) {
-        self.change(|state, _| state.outbox.release());
+        self.change(|state, _| state.outbox.is_held = false);
     }
 
     /// Records a task that was accepted and waits, or is about to start. Returns when the record would survive the process.
@@ -76,80 +69,60 @@ impl Delivery {
             started,
             newer: self.peer.generation().is_newer(),
         };
-        spool.begin(self.task_key(&task.task_id), begun).await;
+        let task = self.task_key(&task.task_id);
+        spool.change_durably(|ledger| ledger.tasks.insert(task, begun)).await;
     }
 
     /// Records a try of a result that must not be sent twice, to an orchestrator that could not tell: the next process has
     /// to know that it may have been sent.
     pub(crate) async fn begin_try(&self, entry: &OutboxEntry, generation: Generation) {
         let Some((spool, key)) = self.spool.get().zip(entry.stored) else { return };
-        if !generation.recognises_repeats() && !lock(&self.state).outbox.resends_ambiguous() {
-            spool.begin_try(key).await;
-        }
-    }
-
-    /// Records that the orchestrator did not take the result, so that it may be sent again.
-    pub(super) fn end_try(&self, entry: &OutboxEntry, resends_ambiguous: bool) {
-        if let (Some(spool), Some(key), false) = (self.spool.get(), entry.stored, resends_ambiguous) {
-            spool.end_try(key);
+        if !generation.recognises_repeats() && !lock(&self.state).outbox.settings.resend_ambiguous {
+            spool.change_durably(|ledger| ledger.set_in_flight(key, true)).await;
         }
     }
 
     /// Records that a task has no result.
     pub(crate) fn abandon(&self, task_id: &TaskId) {
         if let Some(spool) = self.spool.get() {
-            spool.end(self.task_key(task_id));
+            spool.change(|ledger| drop(ledger.tasks.remove(&self.task_key(task_id))));
         }
     }
 
     /// Writes a result to disk, if results are kept there. Returns its number when it would survive the process.
-    pub(super) async fn store(&self, entry: &OutboxEntry) -> Option<Key> {
+    pub(crate) async fn store(&self, entry: &OutboxEntry) -> Option<Key> {
         let spool = self.spool.get()?;
-        Some(spool.keep(self.record(entry, entry.body.clone())).await)
+        let record = self.record(entry, entry.body.clone());
+        Some(spool.change_durably(|ledger| ledger.finish(record)).await)
     }
 
     /// Replaces a refused result by a failure.
-    pub(super) fn store_instead(
-        &self,
-        entry: &OutboxEntry,
-        body: Bytes,
-        why: &str,
-        reason: &str,
-    ) -> Option<Key> {
-        let (spool, key) = (self.spool.get()?, entry.stored?);
+    pub(super) fn store_instead(&self, entry: &OutboxEntry, body: Bytes, why: String) -> Option<Key> {
+        let (spool, key) = self.spool.get().zip(entry.stored)?;
         let record = Record { is_replacement: true, ..self.record(entry, body) };
-        Some(spool.replace(key, &with_reason(why, reason), record))
+        Some(spool.change(|ledger| ledger.replace(key, why, unix_millis(), record)))
     }
 
-    pub(super) fn unstore(&self, key: Option<Key>) {
-        if let (Some(spool), Some(key)) = (self.spool.get(), key) {
-            spool.remove(key);
+    pub(crate) fn unstore(&self, stored: Option<Key>) {
+        if let Some((spool, key)) = self.spool.get().zip(stored) {
+            spool.change(|ledger| drop(ledger.remove(key)));
         }
     }
 
-    pub(super) fn reject(&self, entry: &OutboxEntry, why: &str, reason: &str) {
-        if let Some(key) = entry.stored {
-            self.unstore_as_rejected(key, &with_reason(why, reason));
-        }
-    }
-
-    fn unstore_as_rejected(&self, key: Key, why: &str) {
-        if let Some(spool) = self.spool.get() {
+    pub(super) fn unstore_as_rejected(&self, stored: Option<Key>, why: String) {
+        if let Some((spool, key)) = self.spool.get().zip(stored) {
             spool.reject(key, why);
         }
     }
 
-    /// The tasks whose results are not acknowledged: first those whose results are lost with the process, then those whose
-    /// results are on disk.
+    /// The tasks whose results are not acknowledged, in two lists: the results are lost with the process, or on disk.
     pub(crate) fn left_over(&self) -> (Vec<TaskId>, Vec<TaskId>) {
-        let state = lock(&self.state);
-        let is_kept =
-            |key: Option<Key>| self.spool.get().zip(key).is_some_and(|(spool, key)| spool.is_written(key));
-        let (kept, lost): (Vec<_>, Vec<_>) = state.outbox.left_over().partition(|(_, key)| is_kept(*key));
-        let ids = |results: Vec<(&TaskId, Option<Key>)>| {
-            results.into_iter().map(|(task_id, _)| task_id.clone()).collect()
-        };
-        (ids(lost), ids(kept))
+        let (mut lost, mut kept) = (Vec::new(), Vec::new());
+        for (task_id, key) in lock(&self.state).outbox.left_over() {
+            let is_kept = self.spool.get().zip(key).is_some_and(|(spool, key)| spool.is_written(key));
+            if is_kept { &mut kept } else { &mut lost }.push(task_id.clone());
+        }
+        (lost, kept)
     }
 
     /// Whether results would survive the process now; `None` if they are not kept on disk.
@@ -175,13 +148,13 @@ impl Delivery {
     }
 }
 
-/// See [`distribute`](crate::delivery::distribute).
+/// Gives each orchestrator the results on disk that are for it. Results for others stay in the file until their
+/// orchestrator is configured again, or until they are too old.
 pub(crate) fn distribute(
-    spool: &Arc<Spool>,
-    results: Vec<(Key, Record)>,
+    (spool, results): OpenedSpool,
     deliveries: &[Arc<Delivery>],
     max_age: Duration,
-) {
+) -> Arc<Spool> {
     let mut by_orchestrator: BTreeMap<Arc<str>, Vec<(Key, Record)>> = BTreeMap::new();
     for (key, record) in results {
         by_orchestrator.entry(record.orchestrator.clone()).or_default().push((key, record));
@@ -189,10 +162,14 @@ pub(crate) fn distribute(
     for delivery in deliveries {
         let own = by_orchestrator.remove(&delivery.peer.name).unwrap_or_default();
         delivery.keep_in(spool.clone(), own);
+        if delivery.unacknowledged() > 0 {
+            delivery.start_senders();
+        }
     }
     for (orchestrator, results) in by_orchestrator {
-        leave(spool, &orchestrator, results, max_age);
+        leave(&spool, &orchestrator, results, max_age);
     }
+    spool
 }
 
 /// Leaves the results for an orchestrator that is not configured in the file, and gives up those that are too old.
@@ -205,7 +182,7 @@ fn leave(spool: &Spool, orchestrator: &str, results: Vec<(Key, Record)>, max_age
             task_id = %record.task_id.shown(), job_id = %record.job_id.shown(), orchestrator,
             "the result is given up: it is too old, and its orchestrator is not configured"
         );
-        spool.reject(*key, "its orchestrator was not configured in all that time");
+        spool.reject(*key, "its orchestrator was not configured in all that time".to_owned());
     }
     if !kept.is_empty() {
         tracing::warn!(
@@ -216,10 +193,6 @@ fn leave(spool: &Spool, orchestrator: &str, results: Vec<(Key, Record)>, max_age
         );
     }
     for (key, _) in kept {
-        spool.leave(key);
+        spool.change(|ledger| ledger.leave_in_file(key));
     }
-}
-
-fn with_reason(why: &str, reason: &str) -> String {
-    if reason.is_empty() { why.to_owned() } else { format!("{why}: {reason}") }
 }

@@ -1,29 +1,79 @@
 //! The desk where results of one orchestrator are handed in, and where senders fetch them.
 
 pub(super) mod keeping;
-mod state;
+pub(super) mod report;
 
 use std::sync::{Arc, Mutex, Once, OnceLock};
 
 use bytes::Bytes;
 use fastrand::Rng;
-use rxon::model::{ErrorCode, Failure, TaskResult};
+use rxon::model::{ErrorCode, Failure};
 use rxon::{TaskId, WorkerId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::state::{DeskState, RoomChange};
-use super::counts::{DeliveryCounts, ResultCounters};
-use super::ignored::{IgnoredResult, OnIgnored};
+use self::report::{DeliveryCounts, OnIgnored, Reporter};
 use super::outbox::{Id, Outbox, OutboxEntry, OutboxSettings, Reply, Verdict};
-use super::recent::Seen;
+use super::recent::{Recent, Seen};
+use super::record::failure_body;
 use super::spool::Spool;
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::peer::Peer;
 use crate::peer::answer::Exchange;
 use crate::threads::{lock, until};
+
+/// The number of unacknowledged results beyond which no further task is asked for; several orchestrators share it.
+const MAX_RESULTS: usize = 10_000;
+
+/// The size of unacknowledged results in bytes beyond which no further task is asked for, likewise shared.
+const MAX_BYTES: usize = 256 << 20;
+
+/// The results of one orchestrator, behind one lock.
+#[derive(Debug)]
+pub(crate) struct DeskState {
+    pub(crate) outbox: Outbox,
+    pub(crate) recent: Recent,
+    /// The lack of room was logged.
+    is_full: bool,
+}
+
+/// A change of the room for results, for the log.
+#[derive(Debug, Clone, Copy)]
+struct RoomChange {
+    is_full: bool,
+    results: usize,
+    bytes: usize,
+    max_results: usize,
+    max_bytes: usize,
+}
+
+impl DeskState {
+    fn limits(&self) -> (usize, usize) {
+        let sharers = self.outbox.settings.sharers;
+        (MAX_RESULTS / sharers, MAX_BYTES / sharers)
+    }
+
+    fn has_room(&self) -> bool {
+        let (max_results, max_bytes) = self.limits();
+        self.outbox.len() < max_results && self.outbox.bytes < max_bytes
+    }
+
+    /// Returns the change of the room, if it is worth a log line. Room is back only when a tenth of it is free: otherwise
+    /// results that come and go at the limit would log a line each.
+    fn take_room_change(&mut self) -> Option<RoomChange> {
+        let (max_results, max_bytes) = self.limits();
+        let (results, bytes) = (self.outbox.len(), self.outbox.bytes);
+        let is_full = if self.is_full {
+            results > max_results / 10 * 9 || bytes > max_bytes / 10 * 9
+        } else {
+            !self.has_room()
+        };
+        let has_changed = std::mem::replace(&mut self.is_full, is_full) != is_full;
+        has_changed.then_some(RoomChange { is_full, results, bytes, max_results, max_bytes })
+    }
+}
 
 /// The delivery of results to one orchestrator.
 #[derive(Debug)]
@@ -31,8 +81,7 @@ pub(crate) struct Delivery {
     pub(super) peer: Arc<Peer>,
     worker_id: WorkerId,
     heartbeat_trigger: Arc<HeartbeatTrigger>,
-    on_ignored: Option<OnIgnored>,
-    counters: ResultCounters,
+    reporter: Reporter,
     state: Mutex<DeskState>,
     /// A result is ready, or the time of one has changed.
     changed: Notify,
@@ -40,7 +89,8 @@ pub(crate) struct Delivery {
     settled: Notify,
     pub(super) tracker: TaskTracker,
     pub(super) start: Once,
-    pub(super) closed: CancellationToken,
+    /// Ends the senders. Results that are not acknowledged stay in the outbox.
+    pub(crate) closed: CancellationToken,
     /// The results on disk, if they are kept there.
     spool: OnceLock<Arc<Spool>>,
 }
@@ -56,15 +106,14 @@ impl Delivery {
         counts: &DeliveryCounts,
         tracker: TaskTracker,
     ) -> Arc<Self> {
-        let sharers = settings.sharers;
+        let recent = Recent::new(settings.sharers);
         let outbox = Outbox::new(settings, peer.gate(Exchange::Result).clone(), Rng::new());
         Arc::new(Self {
-            counters: counts.counters(&peer.name),
+            reporter: Reporter::new(peer.name.clone(), on_ignored, counts),
             peer,
             worker_id,
             heartbeat_trigger,
-            on_ignored,
-            state: Mutex::new(DeskState::new(outbox, sharers)),
+            state: Mutex::new(DeskState { outbox, recent, is_full: false }),
             changed: Notify::new(),
             settled: Notify::new(),
             tracker,
@@ -74,28 +123,8 @@ impl Delivery {
         })
     }
 
-    /// Adds a result. Returns when it is on disk, if it is kept there.
-    pub(super) async fn add(&self, mut entry: OutboxEntry) {
-        entry.stored = self.store(&entry).await;
-        self.change(|state, now| state.add(entry, now));
-    }
-
-    /// Adds a result that was handed in before, unless one of its task is on its way.
-    pub(super) async fn add_again(&self, mut entry: OutboxEntry) {
-        entry.stored = self.store(&entry).await;
-        let mut unneeded = None;
-        self.change(|state, now| {
-            if state.outbox.holds(&entry.task_id) {
-                unneeded = entry.stored;
-            } else {
-                state.outbox.push(entry, now);
-            }
-        });
-        self.unstore(unneeded);
-    }
-
     /// Changes the results, and wakes a sender.
-    fn change(&self, change: impl FnOnce(&mut DeskState, Instant)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut DeskState, Instant)) {
         let room_change = {
             let mut state = lock(&self.state);
             change(&mut state, Instant::now());
@@ -117,9 +146,7 @@ impl Delivery {
             let due = {
                 let mut state = lock(&self.state);
                 if let Some(taken) = state.outbox.take(now) {
-                    let has_more = state.outbox.has_more();
-                    drop(state);
-                    if has_more {
+                    if state.outbox.has_more() {
                         self.changed.notify_last();
                     }
                     return taken;
@@ -151,26 +178,33 @@ impl Delivery {
             (verdict, state.take_room_change())
         };
         self.settled.notify_waiters();
-        self.report(entry, reply, &verdict);
+        self.reporter.report(entry, reply, &verdict);
         self.log_room(room_change);
     }
 
-    /// Carries out the verdict, on disk too.
+    /// Takes the verdict on a reply and carries it out, on disk too.
     fn conclude(&self, state: &mut DeskState, id: Id, entry: &OutboxEntry, reply: &Reply) -> Verdict {
         let now = Instant::now();
-        let verdict = state.on_reply(id, &entry.task_id, reply, now);
+        let verdict = state.outbox.on_reply(id, reply, now);
         match &verdict {
-            Verdict::Acknowledged | Verdict::Ignored(_) => self.unstore(entry.stored),
+            Verdict::Acknowledged | Verdict::Ignored(_) => {
+                state.recent.acknowledge(&entry.task_id);
+                self.unstore(entry.stored);
+            }
             Verdict::Replace(problem) => {
-                let reason = reply.reason();
-                let body = self.replacement(entry, problem, &reason);
-                let stored = self.store_instead(entry, body.clone(), problem, &reason);
+                let body = self.replacement(entry, problem, &reply.reason());
+                let stored = self.store_instead(entry, body.clone(), with_reason(problem, reply));
                 state.recent.remember(entry.task_id.clone(), body.clone(), now);
                 state.outbox.replace(id, body, stored, now);
             }
-            Verdict::Rejected(why) => self.reject(entry, why, &reply.reason()),
+            Verdict::Rejected(why) => self.unstore_as_rejected(entry.stored, with_reason(why, reply)),
             Verdict::Later { .. } | Verdict::Silence(_) | Verdict::Unauthorized(_) => {
-                self.end_try(entry, state.outbox.resends_ambiguous());
+                // It was not received, so that it may be sent again.
+                if !state.outbox.settings.resend_ambiguous
+                    && let Some((spool, key)) = self.spool.get().zip(entry.stored)
+                {
+                    spool.change(|ledger| ledger.set_in_flight(key, false));
+                }
             }
         }
         verdict
@@ -185,67 +219,13 @@ impl Delivery {
             message: problem.to_owned(),
             details: details.and_then(|details| serde_json::value::to_raw_value(&details).ok()),
         };
-        let (job_id, task_id) = (entry.job_id.clone(), entry.task_id.clone());
-        let result = TaskResult::failure(job_id, task_id, self.worker_id.clone(), failure);
-        serde_json::to_vec(&result).expect("texts always serialise").into()
-    }
-
-    /// Logs and counts a verdict: one line where a state changes.
-    fn report(&self, entry: &OutboxEntry, reply: &Reply, verdict: &Verdict) {
-        let (task_id, job_id) = (entry.task_id.shown(), entry.job_id.shown());
-        let orchestrator = &self.peer.name;
-        match verdict {
-            Verdict::Acknowledged => {
-                self.counters.acknowledged.inc();
-                tracing::debug!(%task_id, %job_id, %orchestrator, "result acknowledged");
-            }
-            Verdict::Ignored(reason) => {
-                let ignored = self.counters.ignored.inc() + 1;
-                tracing::warn!(
-                    %task_id, %job_id, %orchestrator, reason, ignored,
-                    "the orchestrator ignored the result"
-                );
-                if let Some(hook) = &self.on_ignored
-                    && let Err(panicked) = hook.call(&IgnoredResult {
-                        task_id: entry.task_id.clone(),
-                        job_id: entry.job_id.clone(),
-                        orchestrator: orchestrator.clone(),
-                        reason: reason.clone(),
-                    })
-                {
-                    tracing::error!("{panicked}");
-                }
-            }
-            Verdict::Later { delay, newly_kept: true } => {
-                let reason = reply.reason();
-                tracing::warn!(
-                    %task_id, %job_id, %orchestrator, reason, ?delay,
-                    "the result is not sent after its quick tries: it is kept, and offered again and again"
-                );
-            }
-            Verdict::Later { delay, .. } | Verdict::Unauthorized(delay) => {
-                tracing::debug!(%task_id, %job_id, %orchestrator, ?delay, "result not sent, tried again");
-            }
-            Verdict::Silence(silence) => {
-                tracing::debug!(%orchestrator, ?silence, "no result is sent for a while (429)");
-            }
-            Verdict::Replace(problem) => {
-                self.counters.replaced.inc();
-                let reason = reply.reason();
-                tracing::error!(%task_id, %job_id, %orchestrator, problem, reason, "a failure replaces the result");
-            }
-            Verdict::Rejected(why) => {
-                self.counters.rejected.inc();
-                let reason = reply.reason();
-                tracing::error!(%task_id, %job_id, %orchestrator, why, reason, "the result is given up");
-            }
-        }
+        failure_body(&entry.job_id, &entry.task_id, &self.worker_id, failure)
     }
 
     fn log_room(&self, change: Option<RoomChange>) {
         let Some(RoomChange { is_full, results, bytes, max_results, max_bytes }) = change else { return };
         let orchestrator = &self.peer.name;
-        // Not in the span of a task: the task whose result was one too many has no part in it.
+        // Not in the span of a task: the limit is not the concern of the task whose result reached it.
         if is_full {
             tracing::warn!(
                 parent: None, %orchestrator, results, max_results, bytes, max_bytes,
@@ -281,12 +261,9 @@ impl Delivery {
     pub(crate) fn seen(&self, task_id: &TaskId) -> Option<(Seen, bool)> {
         let state = lock(&self.state);
         let is_on_its_way = state.outbox.holds(task_id);
-        match state.recent.find(task_id, Instant::now()) {
-            Some(seen) => Some((seen, is_on_its_way)),
-            // It has waited for longer than results are remembered.
-            None if is_on_its_way => Some((Seen { body: Bytes::new(), acknowledged: false }, true)),
-            None => None,
-        }
+        let seen = state.recent.find(task_id, Instant::now());
+        // It may have waited for longer than results are remembered.
+        seen.or_else(|| is_on_its_way.then(Seen::default)).map(|seen| (seen, is_on_its_way))
     }
 
     /// Waits until every result is acknowledged.
@@ -314,15 +291,15 @@ impl Delivery {
         self.change(|state, now| state.outbox.offer_all(despite_silence, now));
     }
 
-    /// Drops the belongings of tasks whose results are not acknowledged: nobody will send them any more.
+    /// Drops the belongings of tasks whose results are not acknowledged: the results are not sent any more.
     pub(crate) fn drop_belongings(&self) {
         lock(&self.state).outbox.drop_belongings();
     }
+}
 
-    /// Ends the senders. Results that are not acknowledged stay in the outbox.
-    pub(crate) fn close(&self) {
-        self.closed.cancel();
-    }
+fn with_reason(why: &str, reply: &Reply) -> String {
+    let reason = reply.reason();
+    if reason.is_empty() { why.to_owned() } else { format!("{why}: {reason}") }
 }
 
 #[cfg(test)]

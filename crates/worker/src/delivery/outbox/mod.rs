@@ -8,7 +8,6 @@
 //!
 //! After [`OutboxSettings::quick_tries`] a result that waits is *kept*: it is offered every 30 s.
 
-mod entry;
 mod verdict;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -19,9 +18,8 @@ use fastrand::Rng;
 use rxon::TaskId;
 use tokio::time::Instant;
 
-pub(crate) use self::entry::{OutboxEntry, OutboxSettings};
 use self::verdict::Pending;
-pub(crate) use self::verdict::{Reply, Verdict};
+pub(crate) use self::verdict::{OutboxEntry, OutboxSettings, Reply, Verdict};
 use crate::delivery::record::Key;
 use crate::peer::rate::RateGate;
 
@@ -33,14 +31,14 @@ pub(crate) type Id = u64;
 struct CredentialsPause {
     /// Nothing is sent before this time.
     until: Instant,
-    /// The single result that is sent then, to find out.
+    /// The single result that is sent then, to find out whether the credentials are accepted.
     probe: Option<Id>,
 }
 
 /// The results of one orchestrator that it has not acknowledged.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    settings: OutboxSettings,
+    pub(super) settings: OutboxSettings,
     entries: HashMap<Id, Pending>,
     ready: VecDeque<Id>,
     waiting: BTreeSet<(Instant, Id)>,
@@ -48,9 +46,10 @@ pub(crate) struct Outbox {
     tasks: HashMap<TaskId, usize>,
     gate: RateGate,
     pause: Option<CredentialsPause>,
-    /// Nothing is sent until [`release`](Self::release).
-    is_held: bool,
-    bytes: usize,
+    /// Nothing is sent while this is true; [`offer_all`](Self::offer_all) clears it.
+    pub(super) is_held: bool,
+    /// The size of all results in bytes.
+    pub(super) bytes: usize,
     next_id: Id,
     rng: Rng,
 }
@@ -70,11 +69,6 @@ impl Outbox {
             next_id: 0,
             rng,
         }
-    }
-
-    /// Whether a result that an older orchestrator may have received is sent again.
-    pub(crate) fn resends_ambiguous(&self) -> bool {
-        self.settings.resend_ambiguous
     }
 
     /// Adds a result.
@@ -108,9 +102,7 @@ impl Outbox {
             pause.probe = Some(id);
         }
         self.gate.on_sent(now, true);
-        let pending = self.entries.get_mut(&id).expect("what is ready is an entry");
-        pending.begin_try();
-        Some((id, pending.entry.clone()))
+        Some((id, self.entries[&id].entry.clone()))
     }
 
     /// Returns when [`take`](Self::take) will have a result, if not now and if that is known.
@@ -142,38 +134,24 @@ impl Outbox {
         self.is_held || self.pause.as_ref().is_some_and(|pause| pause.probe.is_some())
     }
 
-    /// Holds all results back until [`release`](Self::release) or [`offer_all`](Self::offer_all).
-    pub(crate) fn hold(&mut self) {
-        self.is_held = true;
-    }
-
-    /// Lets results be sent again.
-    pub(crate) fn release(&mut self) {
-        self.is_held = false;
-    }
-
     /// Makes all waiting results ready: the orchestrator is up again, or the worker is about to end.
     pub(crate) fn offer_all(&mut self, despite_silence: bool, now: Instant) {
-        self.release();
+        self.is_held = false;
         if despite_silence {
             self.gate.reset();
             if let Some(pause) = &mut self.pause {
                 pause.until = now;
             }
         }
-        for (_, id) in std::mem::take(&mut self.waiting) {
-            self.ready.push_back(id);
-        }
+        self.ready.extend(std::mem::take(&mut self.waiting).into_iter().map(|(_, id)| id));
     }
 
-    /// Ends a try with this reply, of which the rate gate has been told, and returns the verdict. After
+    /// Ends a try with this reply, which the rate gate already knows, and returns the verdict. After
     /// [`Verdict::Replace`] the caller is to call [`replace`](Self::replace).
     pub(crate) fn on_reply(&mut self, id: Id, reply: &Reply, now: Instant) -> Verdict {
-        if let Some(pause) = &mut self.pause
-            && pause.probe == Some(id)
-        {
-            // Another may find out about the credentials.
-            pause.probe = None;
+        if let Some(pause) = &mut self.pause {
+            // Another result may be the probe.
+            pause.probe.take_if(|probe| *probe == id);
         }
         if let Reply::Answer(response) = reply
             && !response.is_unauthorized()
@@ -186,21 +164,16 @@ impl Outbox {
         let verdict = pending.judge(reply, self.gate.silence(now), &self.settings, &mut self.rng, now);
         match &verdict {
             Verdict::Acknowledged | Verdict::Ignored(_) | Verdict::Rejected(_) => drop(self.remove(id)),
-            Verdict::Later { delay, .. } => {
+            Verdict::Later { delay, .. } | Verdict::Silence(delay) => {
                 self.waiting.insert((now + *delay, id));
             }
             Verdict::Unauthorized(delay) => {
-                pending.uncount_try();
-                // The answers to several tries that were under way at once make one pause, not a longer one.
+                // Several tries that were refused at once make a single pause, not a longer one.
                 let pause = self.pause.get_or_insert(CredentialsPause { until: now + *delay, probe: None });
                 if pause.until <= now {
                     pause.until = now + *delay;
                 }
                 self.waiting.insert((pause.until, id));
-            }
-            Verdict::Silence(silence) => {
-                pending.uncount_try();
-                self.waiting.insert((now + *silence, id));
             }
             Verdict::Replace(_) => {}
         }
@@ -236,11 +209,6 @@ impl Outbox {
     /// The number of results.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    /// The size of all results in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// Whether each result was tried and has to wait for its next try.

@@ -17,14 +17,11 @@ fn outbox(quick_tries: u32) -> Outbox {
 }
 
 fn entry(name: &str) -> OutboxEntry {
-    OutboxEntry {
-        task_id: TaskId::received(name).expect("not empty"),
-        job_id: JobId::received("j").expect("not empty"),
-        body: Bytes::from_static(b"{\"status\":\"success\"}"),
-        is_replacement: false,
-        belongings: None,
-        stored: None,
-    }
+    OutboxEntry::new(
+        TaskId::received(name).expect("not empty"),
+        JobId::received("j").expect("not empty"),
+        Bytes::from_static(b"{\"status\":\"success\"}"),
+    )
 }
 
 fn refused() -> Error {
@@ -69,7 +66,7 @@ fn quick_tries_double_then_the_result_is_kept_and_offered_every_thirty_seconds()
     for (index, (verdict, (low, high))) in verdicts.iter().zip(bounds).enumerate() {
         let Verdict::Later { delay, newly_kept } = verdict else { panic!("{verdict:?}") };
         assert!((low..=high).contains(&delay.as_secs_f64()), "{index}: {delay:?}");
-        assert_eq!(*newly_kept, index == 3, "it is said once");
+        assert_eq!(*newly_kept, index == 3, "it is logged once");
     }
     assert_eq!(verdicts.len(), 7);
     assert_eq!(outbox.len(), 1);
@@ -88,7 +85,7 @@ fn an_acknowledged_or_ignored_result_is_gone() {
         outbox.push(entry("t"), now);
         let (id, _) = outbox.take(now).expect("ready");
         assert_eq!(answer(&mut outbox, id, &Response::new(200, body), now), expected);
-        assert_eq!((outbox.len(), outbox.bytes(), outbox.next_due(now)), (0, 0, None));
+        assert_eq!((outbox.len(), outbox.bytes, outbox.next_due(now)), (0, 0, None));
     }
 }
 
@@ -103,7 +100,7 @@ fn a_refused_body_is_replaced_once_and_its_replacement_rejected() {
     let (id, entry) = outbox.take(now).expect("the replacement");
     assert!(entry.is_replacement);
     assert!(matches!(answer(&mut outbox, id, &Response::new(400, ""), now), Verdict::Rejected(_)));
-    assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
+    assert_eq!((outbox.len(), outbox.bytes), (0, 0));
 }
 
 #[test]
@@ -158,7 +155,7 @@ fn an_unknown_job_is_final_after_the_quick_tries() {
 }
 
 #[test]
-fn an_orchestrators_own_error_is_borne_for_an_hour_and_a_proxys_for_a_day() {
+fn a_named_error_is_borne_for_an_hour_and_an_error_of_a_proxy_for_a_day() {
     for (body, hours) in [(r#"{"error":"broken"}"#, 1.0), ("<html>bad gateway</html>", 24.0)] {
         let (mut outbox, began) = (outbox(3), Instant::now());
         let mut now = began;
@@ -207,7 +204,7 @@ fn the_same_result_is_never_taken_twice_at_once() {
 }
 
 #[test]
-fn what_waits_is_offered_when_the_orchestrator_is_up_again() {
+fn a_waiting_result_is_offered_when_the_orchestrator_is_up_again() {
     let (mut outbox, now) = (outbox(1), Instant::now());
     outbox.push(entry("t"), now);
     let (id, _) = outbox.take(now).expect("ready");
@@ -275,7 +272,7 @@ fn the_limit_is_learned_and_the_age_counts_while_it_holds() {
 }
 
 #[test]
-fn what_a_sender_lost_is_tried_again() {
+fn a_result_that_a_sender_lost_is_tried_again() {
     let (mut outbox, now) = (outbox(5), Instant::now());
     outbox.push(entry("t"), now);
     let (id, _) = outbox.take(now).expect("ready");
@@ -300,7 +297,7 @@ fn a_task_is_held_until_its_last_result_is_gone() {
 }
 
 #[test]
-fn a_failure_that_nobody_could_take_over_costs_no_quick_tries() {
+fn a_failure_that_no_idle_worker_could_take_over_is_kept_at_once() {
     let (mut outbox, mut now) = (outbox(5), Instant::now());
     outbox.push(entry("t"), now);
     let answer = Response::new(500, r#"{"error":"No suitable workers for task type 'echo'"}"#);

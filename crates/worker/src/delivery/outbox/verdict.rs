@@ -1,4 +1,4 @@
-//! The verdict on a result after a try. Pure.
+//! A result in the outbox, and the verdict on it after a try. Pure.
 //!
 //! | answer | verdict |
 //! |---|---|
@@ -11,15 +11,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use fastrand::Rng;
-use rxon::Error;
 use rxon::backoff::{Backoff, Jitter, add_quarter};
 use rxon::model::ResultAnswer;
 use rxon::secrets::masked;
 use rxon::transport::Response;
+use rxon::{Error, JobId, TaskId};
 use tokio::time::Instant;
 
-use super::entry::{OutboxEntry, OutboxSettings};
+use crate::delivery::record::Key;
+use crate::files::DirectoryGuard;
 use crate::peer::answer::Answer;
 use crate::peer::rate::after_refused_credentials;
 
@@ -29,16 +31,53 @@ const MAX_QUICK_DELAY: Duration = Duration::from_secs(60);
 /// The interval at which kept results are offered, plus up to a quarter.
 const KEPT_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long an orchestrator may answer a result with an error of its own before the result is given up.
+/// The time after which a result that is always answered with an error of the orchestrator itself is given up.
 const SERVER_ERROR_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The answer of both known orchestrators to a failure that they would dispatch again, while no worker is idle.
 const NOBODY_IDLE: &str = "No suitable workers";
 
-/// The reason for giving up a result that has reached the age.
+/// The reason for giving up a result that has reached the maximum age.
 const TOO_OLD: &str = "it was not acknowledged in all that time";
 
-/// What came of a try.
+/// The settings of all results.
+#[derive(Debug, Clone)]
+pub(crate) struct OutboxSettings {
+    /// The number of tries before a result is kept; at least one is made.
+    pub(crate) quick_tries: u32,
+    /// The delay before the second try.
+    pub(crate) first_delay: Duration,
+    /// The age at which a result that was never acknowledged is given up.
+    pub(crate) max_age: Duration,
+    /// Whether a result that an older orchestrator may have received is sent again.
+    pub(crate) resend_ambiguous: bool,
+    /// The number of orchestrators that share the limits of the room for results.
+    pub(crate) sharers: usize,
+}
+
+/// A result.
+#[derive(Debug, Clone)]
+pub(crate) struct OutboxEntry {
+    pub(crate) task_id: TaskId,
+    pub(crate) job_id: JobId,
+    /// The JSON of the result, not sealed.
+    pub(crate) body: Bytes,
+    /// The result replaces one that was refused.
+    pub(crate) is_replacement: bool,
+    /// The belongings of the task, until the result is acknowledged or kept.
+    pub(crate) belongings: Option<DirectoryGuard>,
+    /// The number of the result on disk, if it is kept there.
+    pub(crate) stored: Option<Key>,
+}
+
+impl OutboxEntry {
+    /// A result as it is handed in, without belongings and not on disk.
+    pub(crate) fn new(task_id: TaskId, job_id: JobId, body: Bytes) -> Self {
+        Self { task_id, job_id, body, is_replacement: false, belongings: None, stored: None }
+    }
+}
+
+/// The reply to a try.
 #[derive(Debug)]
 pub(crate) enum Reply {
     Answer(Response),
@@ -111,20 +150,11 @@ impl Pending {
         Self { entry, tries: 0, backoff, since: now, earlier, server_error_since: None, is_kept: false }
     }
 
-    pub(super) fn begin_try(&mut self) {
-        self.tries += 1;
-    }
-
-    /// Takes back a try whose answer says nothing against the result.
-    pub(super) fn uncount_try(&mut self) {
-        self.tries = self.tries.saturating_sub(1);
-    }
-
     fn is_too_old(&self, settings: &OutboxSettings, now: Instant) -> bool {
         self.earlier.saturating_add(now.duration_since(self.since)) >= settings.max_age
     }
 
-    /// Returns the verdict after a reply. `silence` is how long the rate gate is closed.
+    /// Returns the verdict after a reply. `silence` is the time for which the rate gate is closed.
     pub(super) fn judge(
         &mut self,
         reply: &Reply,
@@ -133,8 +163,9 @@ impl Pending {
         rng: &mut Rng,
         now: Instant,
     ) -> Verdict {
-        let (response, answer) = match reply {
-            Reply::Answer(response) => (response, Answer::of(response)),
+        self.tries += 1;
+        let response = match reply {
+            Reply::Answer(response) => response,
             Reply::NoAnswer { error, recognises_repeats } => {
                 if error.is_ambiguous() && !recognises_repeats && !settings.resend_ambiguous {
                     return Verdict::Rejected(
@@ -148,19 +179,27 @@ impl Pending {
             Reply::Unsendable(problem) => return self.replace(problem.clone()),
             Reply::Unknown => return self.retry(settings, rng, now),
         };
-        match answer {
-            Answer::Good => acknowledgement(response),
+        match Answer::of(response) {
+            Answer::Good => {
+                let answer = ResultAnswer::read(&response.body);
+                let reason = || masked(answer.reason.as_deref().unwrap_or("no reason given")).into_owned();
+                if answer.is_ignored() { Verdict::Ignored(reason()) } else { Verdict::Acknowledged }
+            }
             Answer::Unknown(_) | Answer::Invalid(_) => {
                 let size = self.entry.body.len();
                 self.replace(format!("result refused: {}, {size} bytes", response.status))
             }
-            Answer::Unauthorized(_) => Verdict::Unauthorized(after_refused_credentials(rng)),
+            Answer::Unauthorized(_) => {
+                self.tries -= 1;
+                Verdict::Unauthorized(after_refused_credentials(rng))
+            }
             Answer::TooMany(_) if self.is_too_old(settings, now) => Verdict::Rejected(TOO_OLD.to_owned()),
-            Answer::TooMany(_) => Verdict::Silence(silence),
+            Answer::TooMany(_) => {
+                self.tries -= 1;
+                Verdict::Silence(silence)
+            }
             Answer::Bad(_) | Answer::Failed(_) | Answer::Nothing(_) => {
-                let is_server_error = (500..600).contains(&response.status);
-                let given_up =
-                    is_server_error.then(|| self.on_server_error(response, settings, now)).flatten();
+                let given_up = self.on_server_error(response, settings, now);
                 given_up.unwrap_or_else(|| self.retry(settings, rng, now))
             }
         }
@@ -170,14 +209,17 @@ impl Pending {
         if self.entry.is_replacement { Verdict::Rejected(problem) } else { Verdict::Replace(problem) }
     }
 
-    /// Returns a verdict if the result is given up. An error that the orchestrator itself names will stay; an error of a
-    /// proxy passes.
+    /// Returns a verdict if the result is given up. An error that the orchestrator itself names is taken for permanent,
+    /// an error of a proxy for temporary.
     fn on_server_error(
         &mut self,
         response: &Response,
         settings: &OutboxSettings,
         now: Instant,
     ) -> Option<Verdict> {
+        if !(500..600).contains(&response.status) {
+            return None;
+        }
         let named = serde_json::from_slice::<serde_json::Value>(&response.body)
             .ok()
             .and_then(|body| body.get("error")?.as_str().map(str::to_owned));
@@ -186,7 +228,7 @@ impl Pending {
             return None;
         };
         if error.starts_with(NOBODY_IDLE) {
-            // The orchestrator counted it: each further try would cost the job another of its few attempts.
+            // The orchestrator counts such a failure: each further try would cost the job another of its few attempts.
             self.tries = self.tries.max(settings.quick_tries);
         }
         let since = *self.server_error_since.get_or_insert(now);
@@ -206,19 +248,9 @@ impl Pending {
         if !self.has_no_quick_try_left(settings) {
             return Verdict::Later { delay: self.backoff.next(rng), newly_kept: false };
         }
-        // The wait may be long: the directory of the task does not last for it.
+        // The wait may be long: the directory of the task is not kept for it.
         self.entry.belongings = None;
         let newly_kept = !std::mem::replace(&mut self.is_kept, true);
         Verdict::Later { delay: add_quarter(KEPT_INTERVAL, rng), newly_kept }
-    }
-}
-
-fn acknowledgement(response: &Response) -> Verdict {
-    let answer = ResultAnswer::read(&response.body);
-    if answer.is_ignored() {
-        let reason = answer.reason.as_deref().unwrap_or("no reason given");
-        Verdict::Ignored(masked(reason).into_owned())
-    } else {
-        Verdict::Acknowledged
     }
 }

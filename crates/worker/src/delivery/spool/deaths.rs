@@ -5,15 +5,14 @@
 //! whatever its outcome.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use rxon::WorkerId;
-use rxon::model::{ErrorCode, Failure, TaskResult};
+use rxon::model::{ErrorCode, Failure};
 
 use super::ledger::{DeathKey, Deaths, Ledger};
-use crate::delivery::record::{BegunTask, Record};
+use crate::delivery::record::{Record, failure_body};
 
-/// The number of deaths with the same task that is not chance.
+/// The number of deaths with the same task from which the task is to blame.
 const TOO_MANY: u32 = 3;
 
 /// The time after which a death is forgotten, in milliseconds.
@@ -21,44 +20,33 @@ const REMEMBERED: u64 = 24 * 3600 * 1000;
 
 /// Turns every task that is under way in the file into a failure. Returns the number of failures, and how many are final.
 pub(super) fn bury(ledger: &mut Ledger, worker_id: &WorkerId, now: u64) -> (usize, usize) {
-    let old = |deaths: &Deaths| now.saturating_sub(deaths.last) >= REMEMBERED;
-    let stale: Vec<_> =
-        ledger.held().deaths.iter().filter(|(_, deaths)| old(deaths)).map(|(key, _)| key.clone()).collect();
-    for key in stale {
-        ledger.forget_deaths(key);
+    let is_stale = |deaths: &Deaths| now.saturating_sub(deaths.last) >= REMEMBERED;
+    let stale = ledger.deaths.rows.clone().into_iter().filter(|(_, deaths)| is_stale(deaths));
+    for (key, _) in stale {
+        ledger.deaths.remove(&key);
     }
-    let dead: Vec<_> =
-        ledger.held().tasks.iter().map(|(task, begun)| (task.clone(), begun.clone())).collect();
-    let death_key = |orchestrator: &Arc<str>, begun: &BegunTask| DeathKey {
-        orchestrator: orchestrator.clone(),
-        job_id: begun.job_id.clone(),
-        name: begun.name.clone(),
-    };
-    let at_fault: BTreeSet<_> = dead
-        .iter()
-        .filter(|(_, begun)| begun.started)
-        .map(|(task, begun)| death_key(&task.orchestrator, begun))
-        .collect();
+    let dead = ledger.tasks.rows.clone();
+    let count =
+        |ledger: &Ledger, key: &DeathKey| ledger.deaths.rows.get(key).map_or(0, |deaths| deaths.count);
+    let started = dead.iter().filter(|(_, begun)| begun.started);
+    let at_fault: BTreeSet<_> =
+        started.map(|(task, begun)| DeathKey::new(&task.orchestrator, begun)).collect();
     for key in at_fault {
-        let count = ledger.held().deaths.get(&key).map_or(0, |deaths| deaths.count);
-        ledger.set_deaths(key, Deaths { count: count.saturating_add(1), last: now });
+        let count = count(ledger, &key).saturating_add(1);
+        ledger.deaths.insert(key, Deaths { count, last: now });
     }
-    let mut is_final = 0;
+    let mut finally = 0;
     for (task, begun) in &dead {
-        let key = death_key(&task.orchestrator, begun);
-        let count = ledger.held().deaths.get(&key).map_or(0, |deaths| deaths.count);
-        let too_many = begun.started && count >= TOO_MANY;
-        is_final += usize::from(too_many);
-        ledger.end(task.clone());
-        let failure = if too_many {
-            let message = format!("worker process died, {count} times with this task");
-            Failure { code: ErrorCode::Permanent, message, details: None }
+        let count = count(ledger, &DeathKey::new(&task.orchestrator, begun));
+        let is_final = begun.started && count >= TOO_MANY;
+        finally += usize::from(is_final);
+        let (code, message) = if is_final {
+            (ErrorCode::Permanent, format!("worker process died, {count} times with this task"))
         } else {
-            let message = "worker process died".to_owned();
-            Failure { code: ErrorCode::Transient, message, details: None }
+            (ErrorCode::Transient, "worker process died".to_owned())
         };
-        let (job_id, task_id) = (begun.job_id.clone(), task.task_id.clone());
-        let result = TaskResult::failure(job_id, task_id, worker_id.clone(), failure);
+        let failure = Failure { code, message, details: None };
+        ledger.tasks.remove(task);
         ledger.put(Record {
             orchestrator: task.orchestrator.clone(),
             job_id: begun.job_id.clone(),
@@ -67,10 +55,10 @@ pub(super) fn bury(ledger: &mut Ledger, worker_id: &WorkerId, now: u64) -> (usiz
             newer: begun.newer,
             is_replacement: false,
             is_in_flight: false,
-            body: serde_json::to_vec(&result).expect("texts always serialise").into(),
+            body: failure_body(&begun.job_id, &task.task_id, worker_id, failure),
         });
     }
-    (dead.len(), is_final)
+    (dead.len(), finally)
 }
 
 #[cfg(test)]
@@ -80,6 +68,7 @@ mod tests {
     use super::super::ledger::{Contents, Held};
     use super::super::tests::{record, task};
     use super::*;
+    use crate::delivery::record::BegunTask;
 
     fn worker() -> WorkerId {
         WorkerId::new("w").expect("an identifier")
@@ -87,15 +76,16 @@ mod tests {
 
     /// The process dies, and another reads its file.
     fn die(ledger: &Ledger) -> Ledger {
-        Ledger::new(ledger.held().clone())
+        let (results, tasks) = (ledger.results.rows.clone(), ledger.tasks.rows.clone());
+        Ledger::new(Contents { results, tasks, deaths: ledger.deaths.rows.clone() })
     }
 
-    fn codes(contents: &Contents) -> Vec<String> {
+    fn codes(ledger: &Ledger) -> Vec<String> {
         let body = |held: &Held| match held {
             Held::Here(record) => serde_json::from_slice::<Value>(&record.body).expect("JSON"),
             Held::InFile => Value::Null,
         };
-        contents.results.values().map(|held| body(held)["error"]["code"].to_string()).collect()
+        ledger.results.rows.values().map(|held| body(held)["error"]["code"].to_string()).collect()
     }
 
     #[test]
@@ -103,13 +93,13 @@ mod tests {
         let mut ledger = Ledger::default();
         for number in 0..3 {
             let (key, begun) = task(&format!("dispatched-{number}"));
-            ledger.begin(key, begun);
+            ledger.tasks.insert(key, begun);
             ledger = die(&ledger);
             assert_eq!(bury(&mut ledger, &worker(), 1_000 * number), (1, usize::from(number == 2)));
         }
-        let codes = codes(ledger.held());
+        let codes = codes(&ledger);
         assert_eq!(codes, ["\"TRANSIENT_ERROR\"", "\"TRANSIENT_ERROR\"", "\"PERMANENT_ERROR\""]);
-        assert!(ledger.held().tasks.is_empty());
+        assert!(ledger.tasks.rows.is_empty());
     }
 
     #[test]
@@ -117,7 +107,7 @@ mod tests {
         let mut ledger = Ledger::default();
         let die_once = |ledger: &mut Ledger, now| {
             let (key, begun) = task("t");
-            ledger.begin(key, begun);
+            ledger.tasks.insert(key, begun);
             *ledger = die(ledger);
             bury(ledger, &worker(), now)
         };
@@ -125,9 +115,9 @@ mod tests {
             assert_eq!(die_once(&mut ledger, 0), (1, 0));
         }
         let (key, begun) = task("t");
-        ledger.begin(key, begun);
+        ledger.tasks.insert(key, begun);
         ledger.finish(record("t"));
-        assert!(ledger.held().deaths.is_empty());
+        assert!(ledger.deaths.rows.is_empty());
         for _ in 0..2 {
             assert_eq!(die_once(&mut ledger, 0), (1, 0));
         }
@@ -139,15 +129,15 @@ mod tests {
         let mut ledger = Ledger::default();
         for name in ["a", "b", "c"] {
             let (key, begun) = task(name);
-            ledger.begin(key, begun);
+            ledger.tasks.insert(key, begun);
         }
         bury(&mut ledger, &worker(), 0);
-        let counts: Vec<_> = ledger.held().deaths.values().map(|deaths| deaths.count).collect();
+        let counts: Vec<_> = ledger.deaths.rows.values().map(|deaths| deaths.count).collect();
         assert_eq!(counts, [1]);
         let (key, begun) = task("waits");
-        ledger.begin(key, BegunTask { started: false, ..begun });
+        ledger.tasks.insert(key, BegunTask { started: false, ..begun });
         assert_eq!(bury(&mut ledger, &worker(), 0), (1, 0));
-        let counts: Vec<_> = ledger.held().deaths.values().map(|deaths| deaths.count).collect();
+        let counts: Vec<_> = ledger.deaths.rows.values().map(|deaths| deaths.count).collect();
         assert_eq!(counts, [1]);
     }
 }

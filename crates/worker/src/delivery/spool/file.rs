@@ -1,6 +1,6 @@
 //! The file of results: reading and changing it. Blocks.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use redb::{
 use rxon::{JobId, TaskId, TaskName};
 
 use super::error::SpoolError;
-use super::ledger::{Batch, Change, Contents, DeathKey, Deaths, Held};
+use super::ledger::{Batch, Contents, DeathKey, Deaths, Held};
 use crate::delivery::record::{BegunTask, Record, TaskKey};
-use crate::threads::panic_message;
+use crate::threads::hook::caught;
 
-/// The meaning of what is in the tables. A change that an older version would misread makes it 2.
+/// The version of the tables' format. A change that an older version would misread makes it 2.
 const FORMAT: u64 = 1;
 
 /// The beginning of redb's error for a file that a later version of redb has written.
@@ -41,19 +41,10 @@ const DEATHS: TableDefinition<'_, (&str, &str, &str), (u32, u64)> = TableDefinit
 #[derive(Debug)]
 pub(super) struct ResultFile(Database);
 
-/// The reason why a file cannot be read.
-#[derive(Debug)]
-pub(super) enum Unreadable {
-    /// It is damaged, or not a file of results.
-    Damaged(String),
-    /// Another version has written it, or the disk refuses.
-    Refused(SpoolError),
-}
-
 impl ResultFile {
     /// Opens a file, which may be empty, and reads all of it.
-    pub(super) fn open(path: &Path) -> Result<(Self, Contents), Unreadable> {
-        let opened = catch_unwind(AssertUnwindSafe(|| {
+    pub(super) fn open(path: &Path) -> Result<(Self, Contents), SpoolError> {
+        let opened = caught(|| {
             let database = Database::builder()
                 .set_cache_size(CACHE_BYTES)
                 // Without this check a damaged file may panic later.
@@ -61,25 +52,19 @@ impl ResultFile {
                 .create(path)
                 .map_err(opening_error)?;
             let file = Self(database);
-            file.check_format()?;
+            match file.format().map_err(reading_error)? {
+                Some(FORMAT) => {}
+                Some(found) => return Err(SpoolError::Format { found: found.to_string() }),
+                None => file.begin().map_err(reading_error)?,
+            }
             let contents = file.read().map_err(reading_error)?;
             Ok((file, contents))
-        }));
-        opened.unwrap_or_else(|payload| Err(Unreadable::Damaged(panic_message(&*payload).to_owned())))
-    }
-
-    fn check_format(&self) -> Result<(), Unreadable> {
-        let format = self.format().map_err(reading_error)?;
-        match format {
-            Some(FORMAT) => Ok(()),
-            Some(found) => Err(Unreadable::Refused(SpoolError::Format { found: found.to_string() })),
-            None => self.begin().map_err(reading_error),
-        }
+        });
+        opened.unwrap_or_else(|panic| Err(SpoolError::Damaged { source: panic.into() }))
     }
 
     fn format(&self) -> Result<Option<u64>, redb::Error> {
-        let transaction = self.0.begin_read()?;
-        match transaction.open_table(FORMATS) {
+        match self.0.begin_read()?.open_table(FORMATS) {
             Ok(table) => Ok(table.get("format")?.map(|format| format.value())),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(error.into()),
@@ -141,58 +126,56 @@ impl ResultFile {
 
     /// Makes all of the changes, or none. Once it returns they survive any crash.
     pub(super) fn apply(&self, batch: &Batch) -> Result<(), String> {
-        if batch.changes.is_empty() {
+        if batch.results.is_empty() && batch.tasks.is_empty() && batch.deaths.is_empty() {
             return Ok(());
         }
-        let applied = catch_unwind(AssertUnwindSafe(|| self.write(&batch.changes)));
-        match applied {
-            Ok(result) => result.map_err(|error| error.to_string()),
-            Err(payload) => Err(panic_message(&*payload).to_owned()),
-        }
+        caught(|| self.write(batch))?.map_err(|error| error.to_string())
     }
 
-    fn write(&self, changes: &[Change]) -> Result<(), redb::Error> {
+    fn write(&self, batch: &Batch) -> Result<(), redb::Error> {
         let transaction = self.0.begin_write()?;
-        {
-            let mut results = transaction.open_table(RESULTS)?;
-            let mut tasks = transaction.open_table(TASKS)?;
-            let mut all_deaths = transaction.open_table(DEATHS)?;
-            for change in changes {
-                match change {
-                    Change::Result(key, Some(record)) => {
-                        let row = (
-                            &*record.orchestrator,
-                            record.job_id.as_str(),
-                            record.task_id.as_str(),
-                            record.since,
-                            record.newer,
-                            record.is_replacement,
-                            record.is_in_flight,
-                            &*record.body,
-                        );
-                        results.insert(key, row)?;
-                    }
-                    Change::Result(key, None) => drop(results.remove(key)?),
-                    Change::Task(key, begun) => {
-                        let key = (&*key.orchestrator, key.task_id.as_str());
-                        match begun {
-                            Some(begun) => {
-                                let ids = (begun.job_id.as_str(), begun.name.as_str());
-                                tasks.insert(key, (ids.0, ids.1, begun.started, begun.newer))?;
-                            }
-                            None => drop(tasks.remove(key)?),
-                        }
-                    }
-                    Change::Deaths(key, deaths) => {
-                        let key = (&*key.orchestrator, key.job_id.as_str(), key.name.as_str());
-                        match deaths {
-                            Some(deaths) => drop(all_deaths.insert(key, (deaths.count, deaths.last))?),
-                            None => drop(all_deaths.remove(key)?),
-                        }
-                    }
+        let mut results = transaction.open_table(RESULTS)?;
+        for (key, held) in &batch.results {
+            match held {
+                Some(Held::Here(record)) => {
+                    let row = (
+                        &*record.orchestrator,
+                        record.job_id.as_str(),
+                        record.task_id.as_str(),
+                        record.since,
+                        record.newer,
+                        record.is_replacement,
+                        record.is_in_flight,
+                        &*record.body,
+                    );
+                    results.insert(key, row)?;
                 }
+                // If it was lost with the file, it cannot be restored: this process does not have it.
+                Some(Held::InFile) => {}
+                None => drop(results.remove(key)?),
             }
         }
+        drop(results);
+        let mut tasks = transaction.open_table(TASKS)?;
+        for (key, begun) in &batch.tasks {
+            let key = (&*key.orchestrator, key.task_id.as_str());
+            match begun {
+                Some(BegunTask { job_id, name, started, newer }) => {
+                    tasks.insert(key, (job_id.as_str(), name.as_str(), *started, *newer))?;
+                }
+                None => drop(tasks.remove(key)?),
+            }
+        }
+        drop(tasks);
+        let mut table = transaction.open_table(DEATHS)?;
+        for (key, deaths) in &batch.deaths {
+            let key = (&*key.orchestrator, key.job_id.as_str(), key.name.as_str());
+            match deaths {
+                Some(Deaths { count, last }) => drop(table.insert(key, (*count, *last))?),
+                None => drop(table.remove(key)?),
+            }
+        }
+        drop(table);
         Ok(transaction.commit()?)
     }
 }
@@ -201,34 +184,29 @@ fn empty(what: &str) -> redb::Error {
     redb::Error::Corrupted(format!("{what} is empty"))
 }
 
-fn opening_error(error: DatabaseError) -> Unreadable {
+fn opening_error(error: DatabaseError) -> SpoolError {
     match error {
-        DatabaseError::UpgradeRequired(found) => {
-            Unreadable::Refused(SpoolError::Format { found: format!("redb {found}") })
-        }
+        DatabaseError::UpgradeRequired(found) => SpoolError::Format { found: format!("redb {found}") },
         DatabaseError::Storage(StorageError::Corrupted(text)) if text.starts_with(NEWER_REDB) => {
-            Unreadable::Refused(SpoolError::Format { found: text })
+            SpoolError::Format { found: text }
         }
-        DatabaseError::Storage(StorageError::Corrupted(text)) => Unreadable::Damaged(text),
+        DatabaseError::Storage(StorageError::Corrupted(text)) => SpoolError::Damaged { source: text.into() },
         // Not a database at all, or a database that was cut short.
         DatabaseError::Storage(StorageError::Io(error))
-            if matches!(
-                error.kind(),
-                std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
-            ) =>
+            if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
         {
-            Unreadable::Damaged(error.to_string())
+            SpoolError::Damaged { source: error.into() }
         }
-        error => Unreadable::Refused(SpoolError::File { source: Box::new(error) }),
+        error => SpoolError::File { source: error.into() },
     }
 }
 
-fn reading_error(error: redb::Error) -> Unreadable {
+fn reading_error(error: redb::Error) -> SpoolError {
     match error {
-        redb::Error::Io(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
-            Unreadable::Refused(SpoolError::File { source: Box::new(error) })
+        redb::Error::Io(error) if error.kind() != ErrorKind::UnexpectedEof => {
+            SpoolError::File { source: error.into() }
         }
-        error => Unreadable::Damaged(error.to_string()),
+        error => SpoolError::Damaged { source: error.into() },
     }
 }
 
@@ -244,13 +222,13 @@ mod tests {
 
     fn refusal(path: &Path) -> String {
         match ResultFile::open(path).expect_err("it does not open") {
-            Unreadable::Refused(error) => error.to_string(),
-            Unreadable::Damaged(text) => format!("damaged: {text}"),
+            SpoolError::Damaged { source } => format!("damaged: {source}"),
+            error => error.to_string(),
         }
     }
 
     #[test]
-    fn what_was_written_is_read_whatever_is_in_it() {
+    fn written_contents_are_read_unchanged_whatever_they_are() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("f");
         let mut ledger = Ledger::default();
@@ -262,10 +240,10 @@ mod tests {
         ledger.finish(odd);
         let gone = ledger.finish(record("gone"));
         let (key, begun) = task("runs");
-        ledger.begin(key, begun);
+        ledger.tasks.insert(key, begun);
         super::super::deaths::bury(&mut ledger, &rxon::WorkerId::new("w").expect("an identifier"), 5);
         let (key, begun) = task("runs, too");
-        ledger.begin(key, begun);
+        ledger.tasks.insert(key, begun);
         let (file, contents) = open(&path);
         assert_eq!(contents, Contents::default());
         file.apply(&ledger.take()).expect("written");
@@ -273,8 +251,9 @@ mod tests {
         file.apply(&ledger.take()).expect("written");
         drop(file);
         let (_, contents) = open(&path);
-        assert_eq!(&contents, ledger.held());
         assert_eq!((contents.results.len(), contents.tasks.len(), contents.deaths.len()), (2, 1, 1));
+        let (results, tasks, deaths) = (ledger.results.rows, ledger.tasks.rows, ledger.deaths.rows);
+        assert_eq!(contents, Contents { results, tasks, deaths });
     }
 
     #[test]

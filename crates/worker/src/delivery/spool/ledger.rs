@@ -1,7 +1,7 @@
 //! The intended contents of the file, and the changes not yet written. Pure.
 //!
-//! All changes are made here, and the writer updates the file. A result that comes and goes before the writer looks costs
-//! no write, and while a disk fails for hours nothing piles up but results that are still needed.
+//! All changes are made here, and the writer updates the file. A result that is added and removed
+//! between two writes costs no write, and while a disk fails for hours only results that are still needed pile up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,15 +13,21 @@ use crate::delivery::record::{BegunTask, Key, Record, TaskKey};
 /// The maximum number of refused results that wait to be written: the oldest are dropped.
 const MAX_REJECTED: usize = 1_000;
 
-/// The maximum size of them in bytes, unless it is a single one.
+/// The maximum size of these results in bytes; a single one may be larger.
 const MAX_REJECTED_BYTES: usize = 16 << 20;
 
-/// The identity of a task that is dispatched again and again: each time it has a new id.
+/// The identity of a task across dispatches, each of which has a new id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DeathKey {
     pub(crate) orchestrator: Arc<str>,
     pub(crate) job_id: JobId,
     pub(crate) name: TaskName,
+}
+
+impl DeathKey {
+    pub(super) fn new(orchestrator: &Arc<str>, begun: &BegunTask) -> Self {
+        Self { orchestrator: orchestrator.clone(), job_id: begun.job_id.clone(), name: begun.name.clone() }
+    }
 }
 
 /// The processes that died while a task ran.
@@ -57,90 +63,115 @@ pub(crate) enum Held {
     InFile,
 }
 
-/// A change to be written: a value, or `None` for its removal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Change {
-    Result(Key, Option<Record>),
-    Task(TaskKey, Option<BegunTask>),
-    Deaths(DeathKey, Option<Deaths>),
-}
-
-/// A row of the file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum RowKey {
-    Result(Key),
-    Task(TaskKey),
-    Deaths(DeathKey),
-}
+/// The changes of one table: a value for each key, or `None` for its removal.
+pub(super) type Changes<K, V> = Vec<(K, Option<V>)>;
 
 /// The changes that the writer takes: they are written whole, or given back.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    pub(crate) changes: Vec<Change>,
-    pub(crate) rejected: Vec<Rejected>,
+    pub(super) results: Changes<Key, Held>,
+    pub(super) tasks: Changes<TaskKey, BegunTask>,
+    pub(super) deaths: Changes<DeathKey, Deaths>,
+    pub(super) rejected: Vec<Rejected>,
+}
+
+/// The intended rows of one table of the file.
+#[derive(Debug)]
+pub(crate) struct Table<K, V> {
+    pub(super) rows: BTreeMap<K, V>,
+    /// The rows that differ in the file; true for rows that it never had.
+    lacking: BTreeMap<K, bool>,
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self { rows: BTreeMap::new(), lacking: BTreeMap::new() }
+    }
+}
+
+impl<K: Clone + Ord, V: Clone + PartialEq> Table<K, V> {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
+        let is_new = self.rows.insert(key.clone(), value).is_none();
+        self.lacking.entry(key).or_insert(is_new);
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        let value = self.rows.remove(key)?;
+        if self.lacking.remove(key) != Some(true) {
+            self.lacking.insert(key.clone(), false);
+        }
+        Some(value)
+    }
+
+    fn take(&mut self) -> Changes<K, V> {
+        let lacking = std::mem::take(&mut self.lacking).into_keys();
+        lacking.map(|key| (key.clone(), self.rows.get(&key).cloned())).collect()
+    }
+
+    fn put_back(&mut self, changes: Changes<K, V>) {
+        self.lacking.extend(changes.into_iter().map(|(key, _)| (key, false)));
+    }
+
+    /// Returns the changes that turn the rows `found` into the intended ones.
+    fn difference(&mut self, found: &BTreeMap<K, V>) -> Changes<K, V> {
+        self.lacking.clear();
+        let gone = found.keys().filter(|key| !self.rows.contains_key(key)).map(|key| (key.clone(), None));
+        let differs = |(key, value): &(&K, &V)| found.get(key) != Some(value);
+        let changed = self.rows.iter().filter(differs);
+        gone.chain(changed.map(|(key, value)| (key.clone(), Some(value.clone())))).collect()
+    }
 }
 
 /// The intended contents of the file, and the changes not yet written.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    held: Contents,
-    /// The rows that differ in the file; true for rows that it never had.
-    lacking: BTreeMap<RowKey, bool>,
+    pub(super) results: Table<Key, Held>,
+    /// The tasks that were accepted, or began.
+    pub(crate) tasks: Table<TaskKey, BegunTask>,
+    pub(super) deaths: Table<DeathKey, Deaths>,
     /// The results that are not in the file yet, those being written included.
-    unwritten: BTreeSet<Key>,
+    pub(super) unwritten: BTreeSet<Key>,
     rejected: Vec<Rejected>,
     next_key: Key,
 }
 
 impl Ledger {
     /// The ledger of a file with these contents.
-    pub(crate) fn new(held: Contents) -> Self {
-        let next_key = held.results.last_key_value().map_or(0, |(key, _)| key + 1);
-        Self { held, next_key, ..Self::default() }
+    pub(super) fn new(contents: Contents) -> Self {
+        let next_key = contents.results.last_key_value().map_or(0, |(key, _)| key + 1);
+        let mut ledger = Self { next_key, ..Self::default() };
+        ledger.results.rows = contents.results;
+        ledger.tasks.rows = contents.tasks;
+        ledger.deaths.rows = contents.deaths;
+        ledger
     }
 
-    pub(crate) fn held(&self) -> &Contents {
-        &self.held
-    }
-
-    /// Records a task that was accepted, or begins.
-    pub(crate) fn begin(&mut self, task: TaskKey, begun: BegunTask) {
-        let is_new = self.held.tasks.insert(task.clone(), begun).is_none();
-        self.mark(RowKey::Task(task), is_new);
+    /// Whether the intended contents are empty.
+    pub(super) fn is_empty(&self) -> bool {
+        self.results.rows.is_empty() && self.tasks.rows.is_empty() && self.deaths.rows.is_empty()
     }
 
     /// Records the result of a task, which is not under way any more, and forgets its deaths.
     pub(crate) fn finish(&mut self, record: Record) -> Key {
         let task = TaskKey { orchestrator: record.orchestrator.clone(), task_id: record.task_id.clone() };
-        if let Some(begun) = self.end(task) {
-            let orchestrator = record.orchestrator.clone();
-            self.forget_deaths(DeathKey { orchestrator, job_id: begun.job_id, name: begun.name });
+        if let Some(begun) = self.tasks.remove(&task) {
+            self.deaths.remove(&DeathKey::new(&task.orchestrator, &begun));
         }
         self.put(record)
-    }
-
-    /// Removes a task that is not under way any more.
-    pub(super) fn end(&mut self, task: TaskKey) -> Option<BegunTask> {
-        let begun = self.held.tasks.remove(&task)?;
-        self.mark_gone(RowKey::Task(task));
-        Some(begun)
     }
 
     pub(super) fn put(&mut self, record: Record) -> Key {
         let key = self.next_key;
         self.next_key += 1;
-        self.held.results.insert(key, Held::Here(record));
         self.unwritten.insert(key);
-        self.mark(RowKey::Result(key), true);
+        self.results.insert(key, Held::Here(record));
         key
     }
 
     /// Removes a result.
     pub(crate) fn remove(&mut self, key: Key) -> Option<Held> {
-        let held = self.held.results.remove(&key)?;
         self.unwritten.remove(&key);
-        self.mark_gone(RowKey::Result(key));
-        Some(held)
+        self.results.remove(&key)
     }
 
     /// Removes a result that will never be taken, and keeps it for people. Returns false if there is no such result, or if
@@ -156,6 +187,12 @@ impl Ledger {
         is_room
     }
 
+    /// Replaces a result that will never be taken. The first is in the file until the second is: so nothing has to wait.
+    pub(crate) fn replace(&mut self, key: Key, reason: String, at: u64, by: Record) -> Key {
+        self.reject(key, reason, at);
+        self.finish(by)
+    }
+
     fn are_too_many(&self) -> bool {
         let bytes: usize = self.rejected.iter().map(|rejected| rejected.record.body.len()).sum();
         self.rejected.len() > MAX_REJECTED || bytes > MAX_REJECTED_BYTES
@@ -163,134 +200,71 @@ impl Ledger {
 
     /// Records that a try begins, or has ended and the orchestrator has not received the result.
     pub(crate) fn set_in_flight(&mut self, key: Key, is_in_flight: bool) {
-        if let Some(Held::Here(record)) = self.held.results.get_mut(&key)
+        if let Some(Held::Here(record)) = self.results.rows.get_mut(&key)
             && record.is_in_flight != is_in_flight
         {
             record.is_in_flight = is_in_flight;
-            self.mark(RowKey::Result(key), false);
+            self.results.lacking.entry(key).or_insert(false);
         }
     }
 
-    /// Leaves a result in the file that this process does not need.
+    /// Leaves a result in the file that this process does not need, but a later one may.
     pub(crate) fn leave_in_file(&mut self, key: Key) {
-        if let Some(held) = self.held.results.get_mut(&key)
+        if let Some(held) = self.results.rows.get_mut(&key)
             && !self.unwritten.contains(&key)
         {
             *held = Held::InFile;
         }
     }
 
-    pub(super) fn set_deaths(&mut self, key: DeathKey, deaths: Deaths) {
-        let is_new = self.held.deaths.insert(key.clone(), deaths).is_none();
-        self.mark(RowKey::Deaths(key), is_new);
-    }
-
-    pub(super) fn forget_deaths(&mut self, key: DeathKey) {
-        if self.held.deaths.remove(&key).is_some() {
-            self.mark_gone(RowKey::Deaths(key));
-        }
-    }
-
-    fn mark(&mut self, row: RowKey, is_new: bool) {
-        self.lacking.entry(row).or_insert(is_new);
-    }
-
-    fn mark_gone(&mut self, row: RowKey) {
-        if self.lacking.get(&row) == Some(&true) {
-            self.lacking.remove(&row);
-        } else {
-            self.lacking.insert(row, false);
-        }
-    }
-
     /// Whether this result is in the file.
-    pub(crate) fn is_written(&self, key: Key) -> bool {
-        self.held.results.contains_key(&key) && !self.unwritten.contains(&key)
+    pub(super) fn is_written(&self, key: Key) -> bool {
+        self.results.rows.contains_key(&key) && !self.unwritten.contains(&key)
     }
 
     /// Whether there is nothing to write.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.lacking.is_empty() && self.rejected.is_empty()
-    }
-
-    /// The number of results that are not in the file.
-    pub(crate) fn unwritten(&self) -> usize {
-        self.unwritten.len()
+    pub(super) fn is_settled(&self) -> bool {
+        self.results.lacking.is_empty()
+            && self.tasks.lacking.is_empty()
+            && self.deaths.lacking.is_empty()
+            && self.rejected.is_empty()
     }
 
     /// Takes the changes to be written. They count as written then, except for [`is_written`](Self::is_written).
-    pub(crate) fn take(&mut self) -> Batch {
-        let changes = std::mem::take(&mut self.lacking).into_keys().map(|row| self.change(row)).collect();
-        Batch { changes, rejected: std::mem::take(&mut self.rejected) }
-    }
-
-    fn change(&self, row: RowKey) -> Change {
-        match row {
-            RowKey::Result(key) => {
-                let record = match self.held.results.get(&key) {
-                    Some(Held::Here(record)) => Some(record.clone()),
-                    Some(Held::InFile) | None => None,
-                };
-                Change::Result(key, record)
-            }
-            RowKey::Task(key) => {
-                let begun = self.held.tasks.get(&key).cloned();
-                Change::Task(key, begun)
-            }
-            RowKey::Deaths(key) => {
-                let deaths = self.held.deaths.get(&key).copied();
-                Change::Deaths(key, deaths)
-            }
+    pub(super) fn take(&mut self) -> Batch {
+        Batch {
+            results: self.results.take(),
+            tasks: self.tasks.take(),
+            deaths: self.deaths.take(),
+            rejected: std::mem::take(&mut self.rejected),
         }
     }
 
     /// Marks the taken changes as written.
-    pub(crate) fn set_written(&mut self, batch: &Batch) {
-        for change in &batch.changes {
-            if let Change::Result(key, Some(_)) = change {
-                self.unwritten.remove(key);
-            }
+    pub(super) fn set_written(&mut self, batch: &Batch) {
+        for (key, _) in batch.results.iter().filter(|(_, held)| held.is_some()) {
+            self.unwritten.remove(key);
         }
     }
 
     /// Takes back changes that may have been written or not.
-    pub(crate) fn put_back(&mut self, batch: Batch) {
-        for change in batch.changes {
-            let row = match change {
-                Change::Result(key, _) => RowKey::Result(key),
-                Change::Task(key, _) => RowKey::Task(key),
-                Change::Deaths(key, _) => RowKey::Deaths(key),
-            };
-            self.lacking.insert(row, false);
-        }
-        let later = std::mem::replace(&mut self.rejected, batch.rejected);
-        self.rejected.extend(later);
+    pub(super) fn put_back(&mut self, batch: Batch) {
+        self.results.put_back(batch.results);
+        self.tasks.put_back(batch.tasks);
+        self.deaths.put_back(batch.deaths);
+        self.rejected.splice(..0, batch.rejected);
     }
 
     /// Returns the changes that turn a file with the contents `found` into the intended one.
-    pub(crate) fn difference(&mut self, found: &Contents) -> Batch {
-        let gone_results = found.results.keys().filter(|key| !self.held.results.contains_key(key));
-        let gone_tasks = found.tasks.keys().filter(|key| !self.held.tasks.contains_key(key));
-        let gone_deaths = found.deaths.keys().filter(|key| !self.held.deaths.contains_key(key));
-        let mut changes: Vec<Change> = gone_results.map(|key| Change::Result(*key, None)).collect();
-        changes.extend(gone_tasks.map(|key| Change::Task(key.clone(), None)));
-        changes.extend(gone_deaths.map(|key| Change::Deaths(key.clone(), None)));
-        for (key, held) in &self.held.results {
-            // A result that is only in the file may be lost with it: nothing can be done about that here.
-            if let Held::Here(record) = held
-                && found.results.get(key) != Some(held)
-            {
-                changes.push(Change::Result(*key, Some(record.clone())));
-            }
-        }
-        let tasks = self.held.tasks.iter().filter(|(key, begun)| found.tasks.get(key) != Some(begun));
-        changes.extend(tasks.map(|(key, begun)| Change::Task(key.clone(), Some(begun.clone()))));
-        let deaths = self.held.deaths.iter().filter(|(key, deaths)| found.deaths.get(key) != Some(deaths));
-        changes.extend(deaths.map(|(key, deaths)| Change::Deaths(key.clone(), Some(*deaths))));
-        self.lacking.clear();
+    pub(super) fn difference(&mut self, found: &Contents) -> Batch {
         // A result that the file has is written, even if its write was not acknowledged.
         self.unwritten.retain(|key| !found.results.contains_key(key));
-        Batch { changes, rejected: std::mem::take(&mut self.rejected) }
+        Batch {
+            results: self.results.difference(&found.results),
+            tasks: self.tasks.difference(&found.tasks),
+            deaths: self.deaths.difference(&found.deaths),
+            rejected: std::mem::take(&mut self.rejected),
+        }
     }
 }
 
@@ -299,48 +273,57 @@ mod tests {
     use super::super::tests::{record, task};
     use super::*;
 
-    fn settle(ledger: &mut Ledger) -> Vec<Change> {
+    fn settle(ledger: &mut Ledger) -> Batch {
         let batch = ledger.take();
         ledger.set_written(&batch);
-        batch.changes
+        batch
+    }
+
+    /// The changes of results, where nothing else has changed.
+    fn settle_results(ledger: &mut Ledger) -> Changes<Key, Held> {
+        let batch = settle(ledger);
+        assert_eq!((batch.tasks, batch.deaths), (vec![], vec![]));
+        batch.results
     }
 
     #[test]
     fn a_result_replaces_its_task_in_one_batch() {
         let mut ledger = Ledger::default();
         let (key, begun) = task("t");
-        ledger.begin(key.clone(), begun.clone());
-        assert_eq!(settle(&mut ledger), [Change::Task(key.clone(), Some(begun))]);
+        ledger.tasks.insert(key.clone(), begun.clone());
+        let batch = settle(&mut ledger);
+        assert_eq!((batch.results, batch.tasks), (vec![], vec![(key.clone(), Some(begun))]));
         let number = ledger.finish(record("t"));
         assert!(!ledger.is_written(number));
-        let expected = [Change::Result(number, Some(record("t"))), Change::Task(key, None)];
-        assert_eq!(settle(&mut ledger), expected);
+        let batch = settle(&mut ledger);
+        assert_eq!(batch.results, [(number, Some(Held::Here(record("t"))))]);
+        assert_eq!((batch.tasks, batch.deaths), (vec![(key, None)], vec![]));
         assert!(ledger.is_written(number) && ledger.is_settled());
     }
 
     #[test]
-    fn what_came_and_went_unseen_costs_nothing() {
+    fn a_result_that_is_removed_before_it_is_written_costs_nothing() {
         let mut ledger = Ledger::default();
         let (key, begun) = task("t");
-        ledger.begin(key, begun);
+        ledger.tasks.insert(key, begun);
         let number = ledger.finish(record("t"));
         ledger.remove(number);
         assert!(ledger.is_settled());
-        assert_eq!(ledger.unwritten(), 0);
+        assert_eq!(ledger.unwritten.len(), 0);
     }
 
     #[test]
-    fn what_is_being_written_and_goes_meanwhile_is_removed_afterwards() {
+    fn a_result_that_is_removed_while_it_is_written_is_removed_from_the_file_afterwards() {
         let mut ledger = Ledger::default();
         let number = ledger.finish(record("t"));
         let batch = ledger.take();
         ledger.remove(number);
         ledger.set_written(&batch);
-        assert_eq!(settle(&mut ledger), [Change::Result(number, None)]);
+        assert_eq!(settle_results(&mut ledger), [(number, None)]);
     }
 
     #[test]
-    fn what_could_not_be_written_is_written_later_unless_it_went() {
+    fn a_result_that_could_not_be_written_is_written_later_unless_it_was_removed() {
         let mut ledger = Ledger::default();
         let (first, second) = (ledger.finish(record("a")), ledger.finish(record("b")));
         let batch = ledger.take();
@@ -348,15 +331,15 @@ mod tests {
         ledger.remove(first);
         assert!(!ledger.is_written(second));
         // The write may have got through although it was not acknowledged.
-        let expected = [Change::Result(first, None), Change::Result(second, Some(record("b")))];
-        assert_eq!(settle(&mut ledger), expected);
+        let expected = [(first, None), (second, Some(Held::Here(record("b"))))];
+        assert_eq!(settle_results(&mut ledger), expected);
     }
 
     #[test]
-    fn a_file_is_brought_to_what_it_is_to_hold_whatever_it_holds() {
+    fn the_difference_turns_any_contents_into_the_intended_ones() {
         let mut ledger = Ledger::default();
         let (key, begun) = task("runs");
-        ledger.begin(key.clone(), begun.clone());
+        ledger.tasks.insert(key.clone(), begun.clone());
         let (kept, new) = (ledger.finish(record("kept")), ledger.finish(record("new")));
         let mut found = Contents::default();
         found.results.insert(kept, Held::Here(record("kept")));
@@ -364,18 +347,13 @@ mod tests {
         let (gone, was) = task("gone");
         found.tasks.insert(gone.clone(), was);
         let batch = ledger.difference(&found);
-        let expected = [
-            Change::Result(77, None),
-            Change::Task(gone, None),
-            Change::Result(new, Some(record("new"))),
-            Change::Task(key, Some(begun)),
-        ];
-        assert_eq!(batch.changes, expected);
+        assert_eq!(batch.results, [(77, None), (new, Some(Held::Here(record("new"))))]);
+        assert_eq!((batch.tasks, batch.deaths), (vec![(gone, None), (key, Some(begun))], vec![]));
         assert!(ledger.is_settled() && ledger.is_written(kept) && !ledger.is_written(new));
     }
 
     #[test]
-    fn a_rejected_result_goes_to_those_for_people_and_these_are_bounded() {
+    fn rejected_results_are_kept_for_people_up_to_a_number() {
         let mut ledger = Ledger::default();
         let number = ledger.finish(record("t"));
         assert!(ledger.reject(number, "why".to_owned(), 2));
@@ -398,9 +376,9 @@ mod tests {
         settle(&mut ledger);
         for is_in_flight in [true, false] {
             ledger.set_in_flight(number, is_in_flight);
-            assert!(ledger.is_written(number), "as it was, if no more");
-            let expected = [Change::Result(number, Some(Record { is_in_flight, ..record("t") }))];
-            assert_eq!(settle(&mut ledger), expected);
+            assert!(ledger.is_written(number), "the earlier row is in the file");
+            let expected = Held::Here(Record { is_in_flight, ..record("t") });
+            assert_eq!(settle_results(&mut ledger), [(number, Some(expected))]);
             ledger.set_in_flight(number, is_in_flight);
             assert!(ledger.is_settled(), "no news");
         }

@@ -6,11 +6,15 @@
 //!
 //! A task is in the file from before its handler starts; its result replaces it in one commit, before the first try; the
 //! result is removed when it is acknowledged. Every commit is synced, those of tasks too: so one file and one kind of
-//! commit are enough, a task is never in the file together with its own result, and a power failure is not a different
-//! case from a kill.
+//! commit are enough, a task is never in the file together with its own result, and a power failure is the same case as
+//! a kill.
 
 mod deaths;
 mod error;
+#[cfg(feature = "durable")]
+mod file;
+#[cfg(not(feature = "durable"))]
+#[path = "no_file.rs"]
 mod file;
 mod ledger;
 mod paths;
@@ -31,19 +35,15 @@ use self::error::SpoolError;
 use self::ledger::Ledger;
 use self::paths::SpoolPaths;
 use self::writer::{Writer, WriterShared};
-use crate::delivery::record::{BegunTask, Key, Record, TaskKey, unix_millis};
+use crate::delivery::record::{Key, Record, unix_millis};
 use crate::threads::lock;
 
 /// A disk that takes longer than this to write counts as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The interval at which a failed disk is tried again.
-const REOPEN_AFTER: Duration = Duration::from_secs(10);
-
 /// Results on disk. Dropping the last handle ends the thread, once everything is written.
 #[derive(Debug)]
 pub(crate) struct Spool {
-    paths: SpoolPaths,
     shared: Arc<WriterShared>,
     /// The thread, and the signal that it has ended.
     thread: Mutex<Option<(oneshot::Receiver<()>, JoinHandle<()>)>>,
@@ -61,100 +61,56 @@ impl Spool {
         folder: PathBuf,
         worker_id: &WorkerId,
     ) -> Result<OpenedSpool, (PathBuf, SpoolError)> {
-        Self::open_with(REOPEN_AFTER, folder, worker_id).await
-    }
-
-    async fn open_with(
-        reopen_after: Duration,
-        folder: PathBuf,
-        worker_id: &WorkerId,
-    ) -> Result<OpenedSpool, (PathBuf, SpoolError)> {
-        let paths = SpoolPaths::new(folder, worker_id.clone());
-        let shared = Arc::new(WriterShared::default());
+        if cfg!(not(feature = "durable")) {
+            return Err((folder, SpoolError::Feature));
+        }
+        let paths = SpoolPaths { folder, worker_id: worker_id.clone() };
+        let shared = Arc::new(WriterShared::new(paths));
         let (tell, opened) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let of_writer = (paths.clone(), worker_id.clone(), shared.clone());
-        // The log lines go where those of the caller go.
+        let of_writer = shared.clone();
+        // The thread logs to the subscriber of the caller.
         let dispatch = tracing::dispatcher::get_default(Clone::clone);
         let thread = std::thread::Builder::new().name("avtomatika-outbox".to_owned()).spawn(move || {
             let _collected = tracing::dispatcher::set_default(&dispatch);
-            let (paths, worker_id, shared) = of_writer;
-            match Writer::open(paths, &worker_id, reopen_after, shared) {
+            match Writer::open(of_writer) {
                 Ok((writer, results)) => {
                     if tell.send(Ok(results)).is_ok() {
                         writer.run();
                     }
                 }
-                // Nobody listens when the worker was dropped.
+                // The receiver is gone when the worker was dropped.
                 Err(error) => drop(tell.send(Err(error))),
             }
             let _ = end.send(());
         });
-        let failed = |error| (paths.results(), error);
+        let failed = |error| (shared.paths.results(), error);
         let thread = thread.map_err(|source| failed(SpoolError::Thread { source }))?;
         let results = opened.await.unwrap_or(Err(SpoolError::Died)).map_err(failed)?;
-        Ok((Arc::new(Self { paths, shared, thread: Mutex::new(Some((ended, thread))) }), results))
+        Ok((Arc::new(Self { shared, thread: Mutex::new(Some((ended, thread))) }), results))
     }
 
-    /// Records a task that was accepted, or begins. Returns when the record would survive, or the disk has failed.
-    pub(crate) async fn begin(&self, task: TaskKey, begun: BegunTask) {
-        self.durable(|ledger| ledger.begin(task, begun)).await;
-    }
-
-    /// Records the result of a task. Returns its number when it would survive, or the disk has failed.
-    pub(crate) async fn keep(&self, record: Record) -> Key {
-        self.durable(|ledger| ledger.finish(record)).await
-    }
-
-    /// Removes the record of a task that has no result.
-    pub(crate) fn end(&self, task: TaskKey) {
-        self.shared.change(|ledger| drop(ledger.end(task)));
-    }
-
-    async fn durable<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
-        let (changed, written) = self.shared.change_and_tell(change);
+    /// Changes the intended contents of the file. Returns when the change would survive, or the disk has failed.
+    pub(crate) async fn change_durably<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
+        let (changed, written) = self.shared.change(|state| (change(&mut state.ledger), state.written()));
         if let Some(written) = written
             && tokio::time::timeout(PATIENCE, written).await.is_err()
         {
-            self.shared.fail(&self.paths, &format!("the disk has not written for {} s", PATIENCE.as_secs()));
+            self.shared.fail(&format!("the disk has not written for {} s", PATIENCE.as_secs()));
         }
         changed
     }
 
-    /// Records a try of a result that must not be sent twice. Returns when the record would survive, or the disk has
-    /// failed.
-    pub(crate) async fn begin_try(&self, key: Key) {
-        self.durable(|ledger| ledger.set_in_flight(key, true)).await;
+    /// Changes the intended contents of the file, without waiting until the change is written.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
+        self.shared.change(|state| change(&mut state.ledger))
     }
 
-    /// Records that the try has ended, and the orchestrator has not received the result.
-    pub(crate) fn end_try(&self, key: Key) {
-        self.shared.change(|ledger| ledger.set_in_flight(key, false));
-    }
-
-    /// Removes a result that was acknowledged.
-    pub(crate) fn remove(&self, key: Key) {
-        self.shared.change(|ledger| drop(ledger.remove(key)));
-    }
-
-    /// Moves a result that will never be taken to those for people.
-    pub(crate) fn reject(&self, key: Key, reason: &str) {
-        if !self.shared.change(|ledger| ledger.reject(key, reason.to_owned(), unix_millis())) {
+    /// Moves a result that will never be taken to the file of rejected results.
+    pub(crate) fn reject(&self, key: Key, reason: String) {
+        if !self.change(|ledger| ledger.reject(key, reason, unix_millis())) {
             tracing::error!("a refused result could not be written to the file of rejected results");
         }
-    }
-
-    /// Replaces a result that will never be taken. The first is on disk until the second is: so nothing has to wait.
-    pub(crate) fn replace(&self, key: Key, reason: &str, by: Record) -> Key {
-        self.shared.change(|ledger| {
-            ledger.reject(key, reason.to_owned(), unix_millis());
-            ledger.finish(by)
-        })
-    }
-
-    /// Leaves a result in the file that this process does not need, but a later one may.
-    pub(crate) fn leave(&self, key: Key) {
-        self.shared.change(|ledger| ledger.leave_in_file(key));
     }
 
     /// Whether this result would survive the process.
@@ -164,16 +120,16 @@ impl Spool {
 
     /// Whether results that are kept now would survive the process.
     pub(crate) fn is_well(&self) -> bool {
-        !self.shared.is_in_trouble()
+        !self.shared.lock().is_in_trouble
     }
 
     /// Writes all remaining changes, and ends the thread.
     pub(crate) async fn close(&self) {
-        self.shared.close();
+        self.shared.change(|state| state.is_closed = true);
         let Some((ended, thread)) = lock(&self.thread).take() else { return };
         if tokio::time::timeout(PATIENCE, ended).await.is_err() {
             tracing::error!(
-                file = %self.paths.results().display(),
+                file = %self.shared.paths.results().display(),
                 "the disk does not write: the file of results is left as it is"
             );
         } else if thread.join().is_err() {
@@ -184,6 +140,6 @@ impl Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        self.shared.close();
+        self.shared.change(|state| state.is_closed = true);
     }
 }

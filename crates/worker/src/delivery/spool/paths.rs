@@ -1,9 +1,9 @@
 //! The paths of the files of one worker, and the lock that keeps other processes from them.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rxon::WorkerId;
@@ -11,8 +11,8 @@ use rxon::WorkerId;
 use super::error::SpoolError;
 use crate::delivery::record::unix_millis;
 
-/// How long the lock is waited for: a process that was just killed, or a worker that was just dropped, may take a moment to
-/// release it.
+/// The time limit of waiting for the lock: a process that was just killed, or a worker that was just dropped, may take a
+/// moment to release it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
@@ -20,22 +20,13 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 /// The paths of the files of one worker. An id that obeys the rule for identifiers can be a file name.
 #[derive(Debug, Clone)]
 pub(crate) struct SpoolPaths {
-    folder: PathBuf,
-    worker_id: WorkerId,
+    pub(super) folder: PathBuf,
+    pub(super) worker_id: WorkerId,
 }
 
-/// The lock: no other process has the files while this lives.
-#[derive(Debug)]
-pub(super) struct FolderLock(
-    #[expect(dead_code, reason = "the lock is released when the file is closed")] File,
-);
-
 impl SpoolPaths {
-    pub(crate) fn new(folder: PathBuf, worker_id: WorkerId) -> Self {
-        Self { folder, worker_id }
-    }
-
-    fn file(&self, ending: &str) -> PathBuf {
+    /// The file with this ending.
+    pub(super) fn file(&self, ending: &str) -> PathBuf {
         self.folder.join(format!("{}.{ending}", self.worker_id))
     }
 
@@ -44,78 +35,62 @@ impl SpoolPaths {
         self.file("redb")
     }
 
-    /// The file of rejected results, for people.
-    pub(super) fn rejected(&self) -> PathBuf {
-        self.file("rejected.jsonl")
-    }
-
-    /// The file with the older half of them.
-    pub(super) fn rejected_before(&self) -> PathBuf {
-        self.file("rejected.1.jsonl")
-    }
-
     fn lock_file(&self) -> PathBuf {
         self.file("lock")
     }
 
-    /// Makes the folder, and takes the files for this process.
-    pub(super) fn take(&self) -> Result<FolderLock, SpoolError> {
+    /// Makes the folder, and takes the files for this process. No other process has them while the lock is open.
+    pub(super) fn take(&self) -> Result<File, SpoolError> {
         let folder = |source| SpoolError::Folder { source };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(folder)?;
         let began = Instant::now();
         loop {
-            let mut file = private().create(true).truncate(false).open(self.lock_file()).map_err(folder)?;
+            let mut file = private().open(self.lock_file()).map_err(folder)?;
             match file.try_lock() {
                 // The holder may have removed the file meanwhile: then it locks nothing.
                 Ok(()) if !self.is_lock_file(&file) => {}
                 Ok(()) => {
                     // Only for the error message of another process.
                     let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-                    return Ok(FolderLock(file));
+                    return Ok(file);
                 }
                 Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_PATIENCE => {
                     std::thread::sleep(LOCK_INTERVAL);
                 }
-                Err(TryLockError::WouldBlock) => return Err(self.taken(&mut file)),
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    // If it cannot be read, the holder is unknown.
+                    let _ = file.rewind().and_then(|()| file.read_to_string(&mut holder));
+                    let holder = if holder.is_empty() { "unknown".to_owned() } else { holder };
+                    return Err(SpoolError::Taken { worker_id: self.worker_id.clone(), holder });
+                }
                 Err(TryLockError::Error(source)) => return Err(SpoolError::Lock { source }),
             }
         }
     }
 
     fn is_lock_file(&self, file: &File) -> bool {
-        let same = |there: std::fs::Metadata, here: std::fs::Metadata| {
-            (there.dev(), there.ino()) == (here.dev(), here.ino())
-        };
-        std::fs::metadata(self.lock_file())
-            .and_then(|there| Ok(same(there, file.metadata()?)))
-            .unwrap_or(false)
+        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let there = std::fs::metadata(self.lock_file()).map(identity);
+        there.is_ok_and(|there| file.metadata().is_ok_and(|here| identity(here) == there))
     }
 
-    fn taken(&self, file: &mut File) -> SpoolError {
-        let mut holder = String::new();
-        // Without it the holder is unknown.
-        let _ = file.rewind().and_then(|()| file.read_to_string(&mut holder));
-        let holder = if holder.is_empty() { "unknown".to_owned() } else { holder };
-        SpoolError::Taken { worker_id: self.worker_id.clone(), holder }
-    }
-
-    /// Makes the file of results if there is none. Nobody else can read it.
+    /// Makes the file of results if there is none.
     pub(super) fn make_results(&self) -> io::Result<()> {
-        private().create(true).truncate(false).open(self.results()).map(drop)
+        private().open(self.results()).map(drop)
     }
 
     /// Moves the file of results aside, and returns its new path.
     pub(super) fn set_aside(&self) -> io::Result<PathBuf> {
-        let time = unix_millis();
-        let aside = self.file(&format!("redb.unreadable-{time}"));
+        let aside = self.file(&format!("redb.unreadable-{}", unix_millis()));
         std::fs::rename(self.results(), &aside)?;
         Ok(aside)
     }
 
     /// Removes the files of a worker that has nothing to keep.
-    pub(super) fn clear(&self, lock: FolderLock) {
+    pub(super) fn clear(&self, lock: File) {
         for file in [self.results(), self.lock_file()] {
-            // It is empty: if it stays it does no harm.
+            // An empty file that cannot be removed does no harm.
             let _ = std::fs::remove_file(file);
         }
         drop(lock);
@@ -128,28 +103,25 @@ impl SpoolPaths {
     }
 }
 
-/// Options to open a file for reading and writing that nobody else can read.
-pub(super) fn private() -> OpenOptions {
+/// Options to open a file for reading and writing, which is made if there is none and that no other user can read.
+fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
     options
-}
-
-/// The size of a file; zero if it does not exist.
-pub(super) fn size(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn paths(folder: &Path) -> SpoolPaths {
-        SpoolPaths::new(folder.join("a/b"), WorkerId::new("w-1").expect("an identifier"))
+        SpoolPaths { folder: folder.join("a/b"), worker_id: WorkerId::new("w-1").expect("an identifier") }
     }
 
     #[test]
-    fn the_folder_is_made_and_nobody_else_can_look_into_it() {
+    fn the_folder_is_made_and_private() {
         let folder = tempfile::tempdir().expect("a folder");
         let paths = paths(folder.path());
         let _lock = paths.take().expect("taken");
@@ -159,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_one_of_the_same_id_is_told_who_has_it() {
+    fn a_second_worker_with_the_same_id_learns_the_process_of_the_first() {
         let folder = tempfile::tempdir().expect("a folder");
         let paths = paths(folder.path());
         let lock = paths.take().expect("taken");

@@ -7,6 +7,21 @@ use serde_json::Value;
 use testkit::capture::Logs;
 
 use super::*;
+use crate::delivery::record::{BegunTask, TaskKey};
+
+impl Spool {
+    async fn keep(&self, record: Record) -> Key {
+        self.change_durably(|ledger| ledger.finish(record)).await
+    }
+
+    async fn begin(&self, (task, begun): (TaskKey, BegunTask)) {
+        self.change_durably(|ledger| ledger.tasks.insert(task, begun)).await;
+    }
+
+    fn remove(&self, key: Key) {
+        self.change(|ledger| ledger.remove(key)).expect("it is there");
+    }
+}
 
 fn worker() -> WorkerId {
     WorkerId::new("w-1").expect("an identifier")
@@ -33,8 +48,7 @@ pub(super) fn task(name: &str) -> (TaskKey, BegunTask) {
 }
 
 async fn open(folder: &Path) -> OpenedSpool {
-    let reopen_after = Duration::from_millis(50);
-    Spool::open_with(reopen_after, folder.to_owned(), &worker()).await.expect("it opens")
+    Spool::open(folder.to_owned(), &worker()).await.expect("it opens")
 }
 
 async fn refusal(folder: &Path) -> String {
@@ -43,7 +57,7 @@ async fn refusal(folder: &Path) -> String {
     format!("{}: {error}: {source}", file.display())
 }
 
-/// As a process that is killed: nothing more is written, and the lock is let go.
+/// The folder as a killed process leaves it: nothing more is written, and the lock is released.
 fn copied(folder: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a folder");
     for name in ["w-1.redb", "w-1.rejected.jsonl"] {
@@ -67,7 +81,7 @@ async fn until(what: &str, check: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn what_was_kept_is_there_after_a_kill_and_what_was_removed_is_not() {
+async fn after_a_kill_kept_results_are_there_and_removed_ones_are_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, results) = open(folder.path()).await;
     assert!(results.is_empty());
@@ -91,8 +105,7 @@ async fn a_task_that_began_and_did_not_end_has_died() {
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, _) = open(folder.path()).await;
     for name in ["ended", "died"] {
-        let (key, begun) = task(name);
-        spool.begin(key, begun).await;
+        spool.begin(task(name)).await;
     }
     spool.keep(record("ended")).await;
     let copy = copied(folder.path());
@@ -124,11 +137,10 @@ async fn many_at_once_share_their_commits() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_one_with_nothing_to_keep() {
+async fn a_spool_with_nothing_to_keep_leaves_no_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, _) = open(folder.path()).await;
-    let (key, begun) = task("t");
-    spool.begin(key, begun).await;
+    spool.begin(task("t")).await;
     let key = spool.keep(record("t")).await;
     spool.remove(key);
     spool.close().await;
@@ -136,16 +148,16 @@ async fn nothing_is_left_of_one_with_nothing_to_keep() {
 }
 
 #[tokio::test]
-async fn dropped_it_writes_what_is_left_and_lets_go() {
+async fn a_dropped_spool_writes_the_rest_and_releases_the_lock() {
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, _) = open(folder.path()).await;
-    spool.shared.change(|ledger| ledger.finish(record("t")));
+    spool.change(|ledger| ledger.finish(record("t")));
     drop(spool);
     assert_eq!(task_ids(&open(folder.path()).await.1), ["t"]);
 }
 
 #[tokio::test]
-async fn two_of_one_id_cannot_be_open_and_of_two_ids_can() {
+async fn two_workers_may_share_a_folder_but_not_an_id() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_spool, _) = open(folder.path()).await;
     let text = refusal(folder.path()).await;
@@ -155,7 +167,7 @@ async fn two_of_one_id_cannot_be_open_and_of_two_ids_can() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_made_is_said() {
+async fn a_folder_that_cannot_be_made_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("file"), "").expect("written");
     let text = refusal(&folder.path().join("file/below")).await;
@@ -186,8 +198,9 @@ async fn a_refused_result_is_a_line_for_people_and_its_replacement_stays() {
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, _) = open(folder.path()).await;
     let first = spool.keep(record("t")).await;
-    let second =
-        spool.replace(first, "result refused: 422, 2 bytes", Record { is_replacement: true, ..record("t") });
+    let reason = "result refused: 422, 2 bytes".to_owned();
+    let by = Record { is_replacement: true, ..record("t") };
+    let second = spool.change(|ledger| ledger.replace(first, reason, unix_millis(), by));
     until("written", || spool.is_written(second)).await;
     let copy = copied(folder.path());
     let (_, results) = open(copy.path()).await;
@@ -200,11 +213,11 @@ async fn a_refused_result_is_a_line_for_people_and_its_replacement_stays() {
 }
 
 #[tokio::test]
-async fn what_nobody_has_a_use_for_stays_in_the_file_whatever_happens_to_the_rest() {
+async fn a_result_that_was_left_stays_in_the_file_when_the_rest_is_removed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, _) = open(folder.path()).await;
     let key = spool.keep(record("foreign")).await;
-    spool.leave(key);
+    spool.change(|ledger| ledger.leave_in_file(key));
     let other = spool.keep(record("own")).await;
     spool.remove(other);
     spool.close().await;
@@ -247,7 +260,7 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test]
-async fn a_full_disk_keeps_nobody_waiting_and_has_everything_once_there_is_room() {
+async fn a_full_disk_stops_no_caller_and_has_every_result_once_there_is_room() {
     let Some(disk) = SmallDisk::mount() else { return };
     let logs = Logs::new();
     let _guard = logs.start();
@@ -265,7 +278,7 @@ async fn a_full_disk_keeps_nobody_waiting_and_has_everything_once_there_is_room(
     }
     assert!(!spool.is_well() && during.iter().any(|key| !spool.is_written(*key)));
     assert!(spool.is_written(before), "what was there is still there");
-    assert_eq!(logs.count("cannot be written to disk"), 1, "said once: {:?}", logs.lines());
+    assert_eq!(logs.count("cannot be written to disk"), 1, "logged once: {:?}", logs.lines());
     // Some are acknowledged meanwhile.
     spool.remove(before);
     for key in during.drain(..15) {
@@ -304,11 +317,11 @@ async fn a_disk_that_hangs_is_waited_for_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, _) = open(folder.path()).await;
     let refused = spool.keep(record("refused")).await;
-    // Whoever opens it for writing hangs until somebody reads.
+    // A writer that opens it hangs until a reader does.
     let pipe = folder.path().join("w-1.rejected.jsonl");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.is_ok_and(|status| status.success()));
-    spool.reject(refused, "why");
+    spool.reject(refused, "why".to_owned());
     // From here on, time passes at once wherever nothing happens.
     tokio::time::pause();
     let logs = Logs::new();

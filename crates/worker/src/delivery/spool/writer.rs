@@ -7,25 +7,29 @@
 //! | in trouble | some time has passed | the file is opened anew and updated; well, or still in trouble |
 //! | any | closed | the remaining changes are written, and the thread ends |
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rxon::WorkerId;
 use tokio::sync::oneshot;
 
 use super::deaths;
 use super::error::SpoolError;
-use super::file::{ResultFile, Unreadable};
+use super::file::ResultFile;
 use super::ledger::{Batch, Contents, Held, Ledger};
-use super::paths::{FolderLock, SpoolPaths};
+use super::paths::SpoolPaths;
 use super::rejected;
 use crate::delivery::record::{Key, Record, unix_millis};
+use crate::threads::hook::caught;
 use crate::threads::lock;
 
+/// The interval at which a failed disk is tried again.
+const REOPEN_AFTER: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 10_000 });
+
 /// The state that the thread shares with its callers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct WriterShared {
+    pub(super) paths: SpoolPaths,
     state: Mutex<WriterState>,
     work: Condvar,
 }
@@ -35,9 +39,21 @@ pub(super) struct WriterState {
     pub(super) ledger: Ledger,
     /// Signalled once all changes so far are written; dropped when they could not be.
     waiters: Vec<oneshot::Sender<()>>,
-    is_closed: bool,
+    pub(super) is_closed: bool,
     /// Results are kept in memory only.
-    is_in_trouble: bool,
+    pub(super) is_in_trouble: bool,
+}
+
+impl WriterState {
+    /// The signal that all changes so far are written; `None` while the disk is in trouble.
+    pub(super) fn written(&mut self) -> Option<oneshot::Receiver<()>> {
+        if self.is_in_trouble || self.is_closed {
+            return None;
+        }
+        let (tell, written) = oneshot::channel();
+        self.waiters.push(tell);
+        Some(written)
+    }
 }
 
 /// The next thing for the thread to do.
@@ -47,46 +63,19 @@ enum Work {
 }
 
 impl WriterShared {
+    pub(super) fn new(paths: SpoolPaths) -> Self {
+        Self { paths, state: Mutex::default(), work: Condvar::new() }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, WriterState> {
         lock(&self.state)
     }
 
-    /// Changes the ledger, without waiting until the change is written.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
-        let changed = change(&mut self.lock().ledger);
+    /// Changes the state, and wakes the thread.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut WriterState) -> T) -> T {
+        let changed = change(&mut self.lock());
         self.work.notify_one();
         changed
-    }
-
-    /// Changes the ledger. The receiver is signalled when the change is written; there is none while the disk is in
-    /// trouble.
-    pub(super) fn change_and_tell<T>(
-        &self,
-        change: impl FnOnce(&mut Ledger) -> T,
-    ) -> (T, Option<oneshot::Receiver<()>>) {
-        let mut state = self.lock();
-        let changed = change(&mut state.ledger);
-        let written = (!state.is_in_trouble && !state.is_closed).then(|| {
-            let (tell, written) = oneshot::channel();
-            state.waiters.push(tell);
-            written
-        });
-        drop(state);
-        self.work.notify_one();
-        (changed, written)
-    }
-
-    pub(super) fn is_in_trouble(&self) -> bool {
-        self.lock().is_in_trouble
-    }
-
-    pub(super) fn close(&self) {
-        self.lock().is_closed = true;
-        self.work.notify_one();
-    }
-
-    fn is_closed(&self) -> bool {
-        self.lock().is_closed
     }
 
     fn next(&self, reopen_at: Option<Instant>) -> Option<Work> {
@@ -109,25 +98,25 @@ impl WriterShared {
         }
     }
 
-    /// Stops all waiting until the disk writes again. Logged once.
-    pub(super) fn fail(&self, paths: &SpoolPaths, problem: &str) {
+    /// Stops all waiting until the disk writes again. Logged once per failure of the disk.
+    pub(super) fn fail(&self, problem: &str) {
         let mut state = self.lock();
         state.waiters.clear();
         if !std::mem::replace(&mut state.is_in_trouble, true) {
             drop(state);
             tracing::error!(
-                file = %paths.results().display(), problem,
+                file = %self.paths.results().display(), problem,
                 "results cannot be written to disk: they are sent all the same, but kept in memory only"
             );
         }
     }
 
-    fn set_written(&self, paths: &SpoolPaths, batch: &Batch) {
+    fn set_written(&self, batch: &Batch) {
         let mut state = self.lock();
         state.ledger.set_written(batch);
         if std::mem::replace(&mut state.is_in_trouble, false) {
             drop(state);
-            tracing::info!(file = %paths.results().display(), "results are written to disk again");
+            tracing::info!(file = %self.paths.results().display(), "results are written to disk again");
         }
     }
 }
@@ -135,28 +124,20 @@ impl WriterShared {
 /// Writes the file, on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Writer {
-    paths: SpoolPaths,
     /// Held until the end.
-    lock: FolderLock,
-    /// `None` while the disk is in trouble.
-    file: Option<ResultFile>,
+    lock: File,
+    /// The file, or the time of the next try to open it while the disk is in trouble.
+    file: Result<ResultFile, Instant>,
     shared: Arc<WriterShared>,
-    reopen_after: Duration,
-    reopen_at: Option<Instant>,
 }
 
 impl Writer {
     /// Locks the files. Returns the results in them, among them the failures of tasks that died.
-    pub(super) fn open(
-        paths: SpoolPaths,
-        worker_id: &WorkerId,
-        reopen_after: Duration,
-        shared: Arc<WriterShared>,
-    ) -> Result<(Self, Vec<(Key, Record)>), SpoolError> {
-        let lock = paths.take()?;
-        let (file, contents) = open_or_set_aside(&paths)?;
+    pub(super) fn open(shared: Arc<WriterShared>) -> Result<(Self, Vec<(Key, Record)>), SpoolError> {
+        let lock = shared.paths.take()?;
+        let (file, contents) = open_or_set_aside(&shared.paths)?;
         let mut ledger = Ledger::new(contents);
-        let (dead, finally) = deaths::bury(&mut ledger, worker_id, unix_millis());
+        let (dead, finally) = deaths::bury(&mut ledger, &shared.paths.worker_id, unix_millis());
         let batch = ledger.take();
         file.apply(&batch).map_err(|problem| SpoolError::File { source: problem.into() })?;
         ledger.set_written(&batch);
@@ -167,21 +148,19 @@ impl Writer {
                 "tasks died with the process that ran them: they are reported as failed"
             );
         }
-        let results = ledger.held().results.iter();
-        let results = results
-            .filter_map(|(key, held)| match held {
-                Held::Here(record) => Some((*key, record.clone())),
-                Held::InFile => None,
-            })
-            .collect();
+        let results = ledger.results.rows.iter().filter_map(|(key, held)| match held {
+            Held::Here(record) => Some((*key, record.clone())),
+            Held::InFile => None,
+        });
+        let results = results.collect();
         shared.lock().ledger = ledger;
-        Ok((Self { paths, lock, file: Some(file), shared, reopen_after, reopen_at: None }, results))
+        Ok((Self { lock, file: Ok(file), shared }, results))
     }
 
     /// Writes until it is closed and everything that can be written is written.
     pub(super) fn run(mut self) {
-        let _fails = FailsOnPanic(self.shared.clone(), self.paths.clone());
-        while let Some(work) = self.shared.next(self.reopen_at) {
+        let _fails = FailsOnPanic(self.shared.clone());
+        while let Some(work) = self.shared.next(self.file.as_ref().err().copied()) {
             match work {
                 Work::Write(batch, waiters) => {
                     if self.write(batch) {
@@ -192,7 +171,7 @@ impl Writer {
                     }
                 }
                 Work::Reopen => {
-                    if !self.reopen() && self.shared.is_closed() {
+                    if !self.reopen() && self.shared.lock().is_closed {
                         break;
                     }
                 }
@@ -202,15 +181,15 @@ impl Writer {
     }
 
     fn write(&mut self, mut batch: Batch) -> bool {
-        let Some(file) = &self.file else { return false };
-        let rejected = rejected::append(&self.paths, &batch.rejected).map_err(|error| error.to_string());
+        let Ok(file) = &self.file else { return false };
+        let rejected =
+            rejected::append(&self.shared.paths, &batch.rejected).map_err(|error| error.to_string());
         if rejected.is_ok() {
             batch.rejected.clear();
         }
         match rejected.and_then(|()| file.apply(&batch)) {
             Ok(()) => {
-                self.reopen_at = None;
-                self.shared.set_written(&self.paths, &batch);
+                self.shared.set_written(&batch);
                 true
             }
             Err(problem) => {
@@ -222,17 +201,16 @@ impl Writer {
     }
 
     fn give_up(&mut self, problem: &str) {
-        self.shared.fail(&self.paths, problem);
-        let file = self.file.take();
-        // After an error it cannot be used, and an error while it is closed is not worth a line.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(file)));
-        self.reopen_at = Some(Instant::now() + self.reopen_after);
+        self.shared.fail(problem);
+        let file = std::mem::replace(&mut self.file, Err(Instant::now() + REOPEN_AFTER));
+        // After an error the file cannot be used, and a panic while it is closed is not worth a line.
+        let _ = caught(|| drop(file));
     }
 
     fn reopen(&mut self) -> bool {
-        match open_or_set_aside(&self.paths) {
+        match open_or_set_aside(&self.shared.paths) {
             Ok((file, contents)) => {
-                self.file = Some(file);
+                self.file = Ok(file);
                 let batch = self.shared.lock().ledger.difference(&contents);
                 self.write(batch)
             }
@@ -244,29 +222,28 @@ impl Writer {
     }
 
     fn end(self) {
-        let Self { paths, lock, file, shared, .. } = self;
+        let Self { lock, file, shared } = self;
         let state = shared.lock();
-        let unwritten = state.ledger.unwritten();
-        let is_empty = *state.ledger.held() == Contents::default();
+        let (unwritten, is_empty) = (state.ledger.unwritten.len(), state.ledger.is_empty());
         drop(state);
-        let is_whole = file.is_some();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(file)));
+        let is_whole = file.is_ok();
+        let _ = caught(|| drop(file));
         if unwritten > 0 {
             tracing::error!(results = unwritten, "results could not be written to disk");
         }
         if is_empty && is_whole {
-            paths.clear(lock);
+            shared.paths.clear(lock);
         }
     }
 }
 
 /// Stops all waiting if the thread panics.
-struct FailsOnPanic(Arc<WriterShared>, SpoolPaths);
+struct FailsOnPanic(Arc<WriterShared>);
 
 impl Drop for FailsOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail(&self.1, "the thread that writes them died");
+            self.0.fail("the thread that writes them died");
         }
     }
 }
@@ -274,26 +251,21 @@ impl Drop for FailsOnPanic {
 /// Opens the file. A damaged file is moved aside, and a new one begun.
 fn open_or_set_aside(paths: &SpoolPaths) -> Result<(ResultFile, Contents), SpoolError> {
     let path = paths.results();
-    let make = || paths.make_results().map_err(|source| SpoolError::Folder { source });
-    make()?;
-    let problem = match ResultFile::open(&path) {
-        Ok(opened) => {
-            paths.sync();
-            return Ok(opened);
-        }
-        Err(Unreadable::Refused(error)) => return Err(error),
-        Err(Unreadable::Damaged(problem)) => problem,
+    let open = || {
+        paths.make_results().map_err(|source| SpoolError::Folder { source })?;
+        ResultFile::open(&path)
     };
-    let aside = paths.set_aside().map_err(|source| SpoolError::Folder { source })?;
-    tracing::error!(
-        file = %path.display(), aside = %aside.display(), problem,
-        "the file of results is damaged: it was moved aside, and the results in it are not sent"
-    );
-    make()?;
-    let opened = ResultFile::open(&path).map_err(|error| match error {
-        Unreadable::Refused(error) => error,
-        Unreadable::Damaged(problem) => SpoolError::File { source: problem.into() },
-    })?;
+    let opened = match open() {
+        Err(SpoolError::Damaged { source: problem }) => {
+            let aside = paths.set_aside().map_err(|source| SpoolError::Folder { source })?;
+            tracing::error!(
+                file = %path.display(), aside = %aside.display(), problem = problem.to_string(),
+                "the file of results is damaged: it was moved aside, and the results in it are not sent"
+            );
+            open()?
+        }
+        opened => opened?,
+    };
     paths.sync();
     Ok(opened)
 }

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::capacity::Offer;
 use crate::capacity::slots::Slot;
 use crate::execution::Executor;
-use crate::peer::answer::{Answer, Contact, Exchange, Notice};
+use crate::peer::answer::{Answer, Contact, Exchange};
 use crate::session::polling::{PollDecision, PollOutcome, Polling, PollingSettings};
 use crate::session::{Ends, Session};
 use crate::threads::{lock, until};
@@ -143,7 +143,7 @@ impl Pollers {
             // the poll is repeated only once.
             repeated = !repeated && is_stale(&polled, now - sent);
             if repeated {
-                self.session.origin.peer.notify(Notice::Doubt);
+                self.session.origin.peer.note_doubt();
                 continue;
             }
             if !matches!(polled, Ok(Polled::Task(..))) {

@@ -1,4 +1,4 @@
-//! What becomes of results in the course of time: the real delivery on a paused clock.
+//! The course of results over time: the real delivery on a paused clock.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -49,7 +49,7 @@ async fn after_the_quick_tries_it_is_kept_and_offered_every_thirty_seconds_for_a
     let logs = Logs::new();
     let _guard = logs.start();
     let (delivery, mut peer) = started();
-    delivery.push(&result(0)).await;
+    delivery.push(&result(0), None).await;
     let pauses = pauses(&mut peer, &delivery, &Response::new(502, "<html>bad gateway</html>")).await;
     for (index, low) in [0.0, 1.0, 2.0, 4.0, 8.0].into_iter().enumerate() {
         let pause = pauses[index].as_secs_f64();
@@ -74,7 +74,7 @@ async fn an_unknown_job_has_its_quick_tries_and_an_error_of_the_orchestrators_ow
         let logs = Logs::new();
         let _guard = logs.start();
         let (delivery, mut peer) = started();
-        delivery.push(&result(0)).await;
+        delivery.push(&result(0), None).await;
         let answer = Response::new(status, json!({"error": error}).to_string());
         let pauses = pauses(&mut peer, &delivery, &answer).await;
         assert!(tries.is_none_or(|tries| tries == pauses.len()), "{} tries", pauses.len());
@@ -90,7 +90,7 @@ async fn an_unknown_job_has_its_quick_tries_and_an_error_of_the_orchestrators_ow
 #[tokio::test(start_paused = true)]
 async fn the_hour_begins_anew_when_the_orchestrator_said_something_else_meanwhile() {
     let (delivery, mut peer) = started();
-    delivery.push(&result(0)).await;
+    delivery.push(&result(0), None).await;
     let began = Instant::now();
     let broken = Response::new(500, r#"{"error":"broken"}"#);
     while began.elapsed() < 2900 * SECOND {
@@ -109,7 +109,7 @@ async fn the_hour_begins_anew_when_the_orchestrator_said_something_else_meanwhil
 #[tokio::test(start_paused = true)]
 async fn an_orchestrator_that_is_up_again_is_offered_it_at_once_and_once() {
     let (delivery, mut peer) = started();
-    delivery.push(&result(0)).await;
+    delivery.push(&result(0), None).await;
     for _ in 0..5 {
         drop(next(&mut peer).await);
     }
@@ -123,12 +123,12 @@ async fn an_orchestrator_that_is_up_again_is_offered_it_at_once_and_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_is_replaced_once_with_what_the_server_said() {
+async fn a_refused_result_is_replaced_once_with_the_reason_of_the_server() {
     for status in [400, 404, 413, 422] {
         let logs = Logs::new();
         let _guard = logs.start();
         let (delivery, mut peer) = started();
-        delivery.push(&result(0)).await;
+        delivery.push(&result(0), None).await;
         let first = next(&mut peer).await;
         let bytes = serde_json::to_vec(&result(0)).expect("JSON").len();
         first.answer(Ok(Response::new(status, r#"{"error":"not like this"}"#)));
@@ -162,7 +162,7 @@ async fn a_large_result_is_warned_about_and_has_more_time() {
         large
     };
     for (size, warnings, seconds) in [(899 << 10, 0, 30), (901 << 10, 1, 30), (3 << 20, 2, 33)] {
-        delivery.push(&of(size)).await;
+        delivery.push(&of(size), None).await;
         let incoming = next(&mut peer).await;
         assert_eq!(incoming.request.time_limit, seconds * SECOND, "{size} bytes");
         incoming.answer(Ok(ok()));
@@ -173,12 +173,12 @@ async fn a_large_result_is_warned_about_and_has_more_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_ignored_is_said_counted_and_not_repeated() {
+async fn an_ignored_result_is_logged_counted_and_not_repeated() {
     let logs = Logs::new();
     let _guard = logs.start();
     let (delivery, mut peer) = started();
     for (number, reason) in ["late", "cancelled", "stale_task"].into_iter().enumerate() {
-        delivery.push(&result(number)).await;
+        delivery.push(&result(number), None).await;
         let answer = json!({"status": "ignored", "reason": reason}).to_string();
         next(&mut peer).await.answer(Ok(Response::new(200, answer)));
         delivery.empty().await;
@@ -198,21 +198,21 @@ async fn an_ambiguous_try_is_not_repeated_where_that_is_forbidden_and_others_are
     let delivery = delivery(Arc::new(connector));
     lock(&delivery.state).outbox = forbidding();
     // A fresh connection: the answer may have been lost.
-    delivery.push(&result(0)).await;
+    delivery.push(&result(0), None).await;
     drop(next(&mut peer).await);
     delivery.empty().await;
     assert!(logs.wait_for("the result is given up").await.contains("may have got it"));
     // One that was used before: the request most likely came too late.
-    delivery.push(&result(1)).await;
+    delivery.push(&result(1), None).await;
     next(&mut peer).await.answer(Ok(ok()));
     delivery.empty().await;
-    delivery.push(&result(2)).await;
+    delivery.push(&result(2), None).await;
     drop(next(&mut peer).await);
     next(&mut peer).await.answer(Ok(Response::new(503, "")));
     next(&mut peer).await.answer(Ok(ok()));
     delivery.empty().await;
     // Silence is ambiguous on any connection.
-    delivery.push(&result(3)).await;
+    delivery.push(&result(3), None).await;
     let silent = next(&mut peer).await;
     delivery.empty().await;
     drop(silent);
@@ -238,7 +238,7 @@ async fn the_same_result_is_never_in_two_tries_and_none_is_lost() {
     let mut under_way = HashSet::new();
     let mut answers = FuturesUnordered::new();
     for number in 0..100 {
-        delivery.push(&result(number)).await;
+        delivery.push(&result(number), None).await;
     }
     let mut acknowledged = HashSet::new();
     while acknowledged.len() < 100 {
@@ -292,7 +292,7 @@ async fn room_is_a_matter_of_bytes_too() {
     let mut room = std::pin::pin!(delivery.room());
     assert!(tokio::time::timeout(SECOND, room.as_mut()).await.is_err());
     // A small one is taken in all the same, and wakes a sender. The blanks cannot be signed: they are replaced.
-    delivery.push(&result(9)).await;
+    delivery.push(&result(9), None).await;
     while !delivery.has_room() {
         next(&mut peer).await.answer(Ok(ok()));
     }

@@ -15,7 +15,7 @@ async fn keep_on_disk(delivery: &Arc<Delivery>, folder: &Path) -> Arc<Spool> {
     distribute(open(folder).await, std::slice::from_ref(delivery), 86_400 * SECOND)
 }
 
-/// What a process would find that is started after this one was killed now.
+/// The results that a process would find if this one were killed now.
 async fn found_after_a_kill(folder: &Path) -> Vec<String> {
     let copy = tempfile::tempdir().expect("a folder");
     std::fs::copy(folder.join("w1.redb"), copy.path().join("w1.redb")).expect("copied");
@@ -30,14 +30,14 @@ async fn a_result_is_on_disk_before_its_first_try_and_gone_once_it_is_acknowledg
     let delivery = delivery(Arc::new(connector));
     let spool = keep_on_disk(&delivery, folder.path()).await;
     for number in 0..20 {
-        delivery.push(&result(number)).await;
+        delivery.push(&result(number), None).await;
         let request = peer.next().await.expect("a try");
         assert_eq!(found_after_a_kill(folder.path()).await, [number.to_string()]);
         request.answer(Ok(ok()));
         delivery.empty().await;
         assert_eq!(delivery.left_over(), (vec![], vec![]));
         // Whatever is waited for comes after it.
-        spool.begin_try(999).await;
+        spool.change_durably(|ledger| ledger.set_in_flight(999, true)).await;
         assert_eq!(found_after_a_kill(folder.path()).await, Vec::<String>::new());
     }
 }
@@ -49,9 +49,9 @@ async fn results_of_an_earlier_run_count_from_the_start_and_wait_for_the_registr
     let before = delivery(Arc::new(connector));
     let spool = keep_on_disk(&before, folder.path()).await;
     for number in 0..3 {
-        before.push(&result(number)).await;
+        before.push(&result(number), None).await;
     }
-    before.close();
+    before.closed.cancel();
     let (lost, kept) = before.left_over();
     assert_eq!((lost.len(), kept.len()), (0, 3));
     spool.close().await;

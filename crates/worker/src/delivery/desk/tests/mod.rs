@@ -5,10 +5,10 @@ mod durable;
 use std::time::Duration;
 
 use rxon::JobId;
+use rxon::model::TaskResult;
 use rxon::signing::Seal;
 use rxon::transport::{Connector, ExchangeFuture, Request, Response, Transport, memory};
 
-use super::state::{MAX_BYTES, MAX_RESULTS};
 use super::*;
 use crate::peer::log::{PeerCounts, PeerLog};
 
@@ -54,14 +54,12 @@ fn result(number: usize) -> TaskResult {
 
 fn entry(number: usize) -> OutboxEntry {
     let TaskResult { job_id, task_id, .. } = result(number);
-    OutboxEntry {
-        task_id,
-        job_id,
-        body: Bytes::from_static(b"{}"),
-        is_replacement: false,
-        belongings: None,
-        stored: None,
-    }
+    OutboxEntry::new(task_id, job_id, Bytes::from_static(b"{}"))
+}
+
+async fn repeat(delivery: &Arc<Delivery>) {
+    let OutboxEntry { task_id, job_id, body, .. } = entry(0);
+    delivery.repeat(task_id, job_id, body).await;
 }
 
 fn ok() -> Response {
@@ -73,11 +71,11 @@ async fn results_of_one_moment_do_not_wait_for_each_other() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
     // One sender is there already, and idle.
-    delivery.push(&result(9)).await;
+    delivery.push(&result(9), None).await;
     peer.next().await.expect("a request").answer(Ok(ok()));
     delivery.empty().await;
     for number in 0..9 {
-        delivery.push(&result(number)).await;
+        delivery.push(&result(number), None).await;
     }
     let mut hanging = Vec::new();
     for _ in 0..8 {
@@ -100,10 +98,10 @@ async fn results_of_one_moment_do_not_wait_for_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_tried_again_needs_no_sender_that_hangs() {
+async fn a_result_is_tried_again_while_a_sender_hangs() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
-    delivery.push(&result(0)).await;
+    delivery.push(&result(0), None).await;
     let first = peer.next().await.expect("the first");
     // The only sender learns that the first waits, and hangs with the second.
     lock(&delivery.state).outbox.push(entry(1), Instant::now());
@@ -144,7 +142,7 @@ async fn idle_connections_are_closed_after_a_minute_and_opened_when_they_are_nee
     let delivery = delivery(connector.clone());
     for round in 0..2 {
         for number in 0..4 {
-            delivery.push(&result(10 * round + number)).await;
+            delivery.push(&result(10 * round + number), None).await;
         }
         let mut waiting = Vec::new();
         for _ in 0..4 {
@@ -165,7 +163,7 @@ async fn idle_connections_are_closed_after_a_minute_and_opened_when_they_are_nee
 async fn a_result_is_tried_again_after_a_long_silence() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
-    delivery.push(&result(0)).await;
+    delivery.push(&result(0), None).await;
     let response = Response { retry_after: Some(300 * SECOND), ..Response::new(429, "") };
     peer.next().await.expect("a request").answer(Ok(response));
     tokio::time::timeout(290 * SECOND, peer.next()).await.expect_err("silence");
@@ -182,17 +180,17 @@ async fn a_result_is_repeated_once_and_not_while_it_is_on_its_way() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
     assert!(delivery.seen(&task(0)).is_none());
-    delivery.push(&result(0)).await;
+    delivery.push(&result(0), None).await;
     assert!(delivery.seen(&task(0)).expect("known").1, "on its way");
-    delivery.repeat(entry(0)).await;
+    repeat(&delivery).await;
     assert_eq!(delivery.unacknowledged(), 1);
     peer.next().await.expect("a request").answer(Ok(ok()));
     delivery.empty().await;
     let (seen, on_its_way) = delivery.seen(&task(0)).expect("known");
     assert!(seen.acknowledged && !on_its_way);
     // Two polls bring the task again.
-    delivery.repeat(entry(0)).await;
-    delivery.repeat(entry(0)).await;
+    repeat(&delivery).await;
+    repeat(&delivery).await;
     assert_eq!(delivery.unacknowledged(), 1);
     // However long it waits, the task is not run again while its result is on its way.
     tokio::time::sleep(700 * SECOND).await;
@@ -205,7 +203,7 @@ async fn several_orchestrators_share_the_room() {
     let delivery = delivery_of_one(4, Arc::new(connector));
     for number in 0..MAX_RESULTS / 4 {
         assert!(delivery.has_room());
-        delivery.push(&result(number)).await;
+        delivery.push(&result(number), None).await;
     }
     assert!(!delivery.has_room());
 }
@@ -216,7 +214,7 @@ async fn room_is_waited_for() {
     let delivery = delivery(Arc::new(connector));
     delivery.room().await;
     for number in 0..MAX_RESULTS {
-        delivery.push(&result(number)).await;
+        delivery.push(&result(number), None).await;
     }
     assert!(!delivery.has_room());
     let mut room = std::pin::pin!(delivery.room());
@@ -226,7 +224,7 @@ async fn room_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_there_is_no_room_is_said_once_and_once_that_there_is_again() {
+async fn the_lack_of_room_is_logged_once_and_so_is_its_end() {
     const FULL: &str = "WARN avtomatika_worker::delivery::desk: polling pauses";
     const AGAIN: &str = "INFO avtomatika_worker::delivery::desk: polling goes on";
     let logs = testkit::capture::Logs::new();
@@ -236,7 +234,7 @@ async fn that_there_is_no_room_is_said_once_and_once_that_there_is_again() {
     let said = || (logs.count(FULL), logs.count(AGAIN));
     for number in 0..1000 {
         assert_eq!(said(), (0, 0), "{number}");
-        delivery.push(&result(number)).await;
+        delivery.push(&result(number), None).await;
     }
     assert_eq!(said(), (1, 0));
     assert!(logs.contains("orchestrator=http://peer results=1000 max_results=1000"), "{logs:?}");
@@ -244,7 +242,7 @@ async fn that_there_is_no_room_is_said_once_and_once_that_there_is_again() {
     for number in 1000..1010 {
         peer.next().await.expect("a request").answer(Ok(ok()));
         delivery.room().await;
-        delivery.push(&result(number)).await;
+        delivery.push(&result(number), None).await;
     }
     assert_eq!(said(), (1, 0));
     while delivery.unacknowledged() > 0 {
@@ -282,7 +280,7 @@ impl Transport for Panicking {
 async fn a_panic_costs_one_try() {
     let connector = Panicking::default();
     let delivery = delivery(Arc::new(connector.clone()));
-    delivery.push(&result(0)).await;
+    delivery.push(&result(0), None).await;
     tokio::time::timeout(5 * SECOND, delivery.empty()).await.expect("sent all the same");
     assert_eq!(connector.0.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
@@ -291,9 +289,9 @@ async fn a_panic_costs_one_try() {
 async fn senders_end_when_the_delivery_is_closed() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
-    delivery.push(&result(0)).await;
+    delivery.push(&result(0), None).await;
     let _hangs = peer.next().await.expect("a request");
-    delivery.close();
+    delivery.closed.cancel();
     delivery.tracker.close();
     delivery.tracker.wait().await;
     assert_eq!(delivery.unacknowledged(), 1);
