@@ -49,7 +49,7 @@ pub use self::workspace::mode::OpenMode;
 use self::workspace::root::Root;
 use crate::threads::with_log_context;
 
-/// How long the end of the worker waits for clean-up that outlives tasks.
+/// The time limit of clean-up that outlives tasks, at the end of the worker.
 const CLEAN_UP_LIMIT: Duration = Duration::from_secs(5);
 
 /// The files of all tasks of a worker.
@@ -63,7 +63,7 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Makes nothing in `directory` (`TASK_FILES_DIR`) yet.
+    /// Registers the counters of transfers. Makes nothing in `directory` (`TASK_FILES_DIR`) yet.
     pub(crate) fn new(
         directory: &Path,
         worker_id: Option<&WorkerId>,
@@ -85,7 +85,7 @@ impl Files {
         TaskFiles::new(directory, mover)
     }
 
-    /// The storage; None without one.
+    /// Returns the storage, if there is one.
     #[cfg(all(feature = "s3", feature = "testing"))]
     pub(crate) fn storage(&self) -> Option<&Storage> {
         self.resources.as_ref().map(|resources| &resources.storage)

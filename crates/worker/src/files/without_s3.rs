@@ -1,6 +1,10 @@
 //! The stand-in for the storage where the feature `s3` is off: there is none, and tasks have local files only.
 
-#![expect(clippy::unused_async, reason = "the signatures are those with the feature")]
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unused_async,
+    reason = "the signatures are those with the feature"
+)]
 
 // No value of these types exists, so no method of them can be called.
 

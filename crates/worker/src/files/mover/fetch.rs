@@ -32,7 +32,7 @@ pub(super) struct Download {
     pub(super) at: Location,
     /// The path of the file or the directory, below the task's directory.
     pub(super) below: PathBuf,
-    /// The metadata that the object must have.
+    /// The metadata that the object must have: that of each place of its address in the parameters.
     pub(super) expected: Vec<FileMetadata>,
 }
 

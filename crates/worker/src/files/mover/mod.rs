@@ -110,7 +110,7 @@ impl Mover {
     }
 }
 
-/// Does its work on drop, unless the work is taken out.
+/// Runs the function on drop, unless it is taken out before.
 struct OnDrop<F: FnOnce()>(Option<F>);
 
 impl<F: FnOnce()> Drop for OnDrop<F> {

@@ -14,8 +14,8 @@ pub(in crate::files) fn storage_error(uri: &str, error: &Error) -> FileError {
     match (error, status_in(error)) {
         (Error::NotFound { .. }, _) | (Error::Generic { .. }, Some(404)) => {
             let is_bucket = error.to_string().contains("NoSuchBucket");
-            let what = if is_bucket { "the bucket of " } else { "" };
-            FileError::new(FileErrorKind::NoObject, format!("{what}`{uri}` does not exist"))
+            let owner = if is_bucket { "the bucket of " } else { "" };
+            FileError::new(FileErrorKind::NoObject, format!("{owner}`{uri}` does not exist"))
         }
         (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }, _)
         | (Error::Generic { .. }, Some(401 | 403)) => {
@@ -40,7 +40,7 @@ pub(in crate::files) fn storage_error(uri: &str, error: &Error) -> FileError {
     }
 }
 
-/// Returns an error of the storage that the library did not find.
+/// Returns an error with this text, as the library would report it.
 pub(super) fn s3_error(text: impl Into<String>) -> Error {
     Error::Generic { store: "S3", source: text.into().into() }
 }

@@ -204,7 +204,7 @@ impl Storage {
 /// HTTP client cannot read: it would make every task panic.
 fn without_credentials(address: &str) -> Option<String> {
     let mut url = Url::parse(address.trim()).ok()?;
-    // Fails only for an address that cannot have any.
+    // Fails only for an address that cannot have credentials.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     Some(url.as_str().trim_end_matches('/').to_owned())
 }

@@ -108,9 +108,8 @@ impl Root {
             // No plain task id contains `~`. The name is also the beginning of the keys of uploaded objects.
             let name = if number == 1 { plain.clone() } else { format!("{plain}~{number}") };
             // The ledger comes first: a process that dies in between leaves no unlisted directory.
-            if created(opened.ledger.open_with(&name, OpenOptions::new().write(true).create_new(true)))?
-                .is_none()
-            {
+            let listed = opened.ledger.open_with(&name, OpenOptions::new().write(true).create_new(true));
+            if created(listed)?.is_none() {
                 // Another task of this process has the name.
                 continue;
             }
@@ -234,9 +233,9 @@ impl Made {
 
 /// Removes the directories in a ledger, then the ledger, unless its process is alive.
 fn remove_ledger(root: &Dir, ledgers: &Dir, name: &Path) -> io::Result<usize> {
-    // Without it, another starting worker has removed it.
+    // Another starting worker may have removed it.
     let Some(ledger) = found(ledgers.open_dir(name))? else { return Ok(0) };
-    // Without a lock, the process died before it had made one.
+    // There is no lock if the process died before it had made one.
     let lock = found(ledger.open_with(LOCK, OpenOptions::new().write(true)))?;
     let lock = lock.map(cap_std::fs::File::into_std);
     match lock.as_ref().map(std::fs::File::try_lock) {
