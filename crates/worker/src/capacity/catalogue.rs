@@ -1,4 +1,4 @@
-//! The registered tasks, as orchestrators are told about them.
+//! The registered tasks, as described to orchestrators.
 
 use rxon::TaskName;
 use rxon::model::SkillInfo;

@@ -1,4 +1,4 @@
-//! What the worker can accept now.
+//! The tasks that the worker can accept now.
 //!
 //! [`Offer`] gives the one answer to "which tasks can be accepted?", from the catalogue of tasks, the slots, the user's
 //! own check, the disks and whether the worker is draining. Registrations, heartbeats and polls all ask it.
@@ -49,7 +49,7 @@ pub(crate) struct PollOffer {
 }
 
 impl Offer {
-    /// Accepts no further task, from now on.
+    /// Stops accepting tasks, for good.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
@@ -59,7 +59,7 @@ impl Offer {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// The tasks of which one more can be accepted at this usage, as told in registrations and heartbeats.
+    /// The tasks of which one more can be accepted at this usage, for registrations and heartbeats.
     pub(crate) fn accepted(&self, usage: &Usage) -> Vec<TaskName> {
         if self.is_draining() || self.disk.is_low() {
             return Vec::new();
@@ -71,8 +71,8 @@ impl Offer {
         self.checker.without_refused(names)
     }
 
-    /// The tasks that a poll asks for; None when it asks for all of them and no skill is hot, which is nearly always
-    /// so. The poll holds a slot already: only limit groups and the user's own check can rule a task out.
+    /// The tasks that a poll asks for. `None`, nearly always, if it asks for all of them and no skill is hot. The poll
+    /// already holds a slot, so only limit groups and the user's own check can rule a task out.
     pub(crate) fn for_poll(&self) -> Option<PollOffer> {
         let usage = self.slots.usage();
         let hot_skills = self.hot_skills().unwrap_or_default();
@@ -85,7 +85,7 @@ impl Offer {
         })
     }
 
-    /// Calls the user's check again, before orchestrators are told about capacity. Takes at most 250 ms.
+    /// Calls the user's check again, before a message that reports capacity. Takes at most 250 ms.
     ///
     /// # Cancel safety
     /// Answers that are missing arrive later.
@@ -96,13 +96,13 @@ impl Offer {
         }
     }
 
-    /// The skills whose models are loaded; None when there are none, as the reference has it.
+    /// The skills whose models are loaded; `None` instead of an empty list, as in the reference.
     pub(crate) fn hot_skills(&self) -> Option<Vec<TaskName>> {
         let skills = self.hot_cache.hot_skills(&self.skill_dependencies);
         (!skills.is_empty()).then_some(skills)
     }
 
-    /// The models that each skill needs, as sent; None when there are none, as the reference has it.
+    /// The models that each skill needs, as sent; `None` instead of an empty map, as in the reference.
     pub(crate) fn dependencies_as_sent(&self) -> Option<BTreeMap<String, Vec<String>>> {
         let dependencies = &self.skill_dependencies;
         (!dependencies.is_empty())
