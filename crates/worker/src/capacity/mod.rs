@@ -84,7 +84,7 @@ impl Offer {
         })
     }
 
-    /// Calls the user's check again, before orchestrators are told about capacity. Takes at most 250 ms.
+    /// Calls the user's check again, before a message that reports capacity. Takes at most 250 ms.
     ///
     /// # Cancel safety
     /// Missing answers arrive later.

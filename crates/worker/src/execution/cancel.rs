@@ -1,4 +1,4 @@
-//! Telling a task to stop, and the reason for it.
+//! The handle that tells a task to stop, and the causes.
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -280,7 +280,7 @@ impl Execution {
         Ran { leftover, ..cause.outcome().into() }
     }
 
-    /// The outcome of a handler that has ended; that of the cause if the handler was told to stop before.
+    /// The outcome of a handler that has ended, or that of the cause if the handler was told to stop before its end.
     fn outcome_in_time(&self, context: &TaskContext, ran: Ran) -> Ran {
         match self.cancel.cause() {
             Some(cause) if !context.ended_in_time() => cause.outcome().into(),

@@ -1,4 +1,4 @@
-//! Whether a task may be run: its signature, and its job's policy.
+//! The decision whether a task may be run, by its signature and the policy of its job.
 
 use std::sync::Once;
 
@@ -10,7 +10,7 @@ use crate::task::outcome::TaskError;
 /// Decides whether tasks may be run.
 #[derive(Debug)]
 pub(crate) struct Trust {
-    /// Checks the signatures of tasks; None while `ORCHESTRATOR_SECRET_KEY` is not set.
+    /// Checks the signatures of tasks; `None` if `ORCHESTRATOR_SECRET_KEY` is not set.
     signer: Option<Signer>,
     /// Whether a task without a signature is refused (`REQUIRE_TASK_SIGNATURE`).
     requires_signature: bool,
@@ -18,13 +18,13 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Trusts tasks that are signed with this key; every task when there is none.
+    /// Trusts tasks that are signed with this key; without a key, every task.
     pub(crate) fn new(key: Option<&str>, requires_signature: bool) -> Self {
         let signer = key.filter(|key| !key.is_empty()).map(Signer::new);
         Self { signer, requires_signature, warned_of_unsigned: Once::new() }
     }
 
-    /// The answer to a task that must not be run. Nothing in it comes from a secret.
+    /// The error that answers a task which must not be run. It contains nothing secret.
     pub(super) fn refusal(&self, task: &Task, body: &[u8]) -> Option<TaskError> {
         let problem = self.signature_problem(body).or_else(|| policy_problem(task))?;
         Some(TaskError::new(ErrorCode::Security, problem))

@@ -70,10 +70,8 @@ impl Courier {
                     return;
                 }
                 Err(error) if is_last => {
-                    return log_problem(
-                        report,
-                        &format!("the event could not be sent, and is lost: {error}"),
-                    );
+                    let problem = format!("the event could not be sent, and is lost: {error}");
+                    return log_problem(report, &problem);
                 }
                 tried => {
                     is_unanswered = tried.is_err();

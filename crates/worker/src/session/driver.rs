@@ -132,8 +132,8 @@ impl Driver {
         }
     }
 
-    /// Tries to register once. When the worker stops meanwhile, the attempt has 1 s left: an orchestrator that accepts it
-    /// until then is told that the worker takes nothing, and dispatches nothing to a worker that has ended.
+    /// Tries to register once. If the worker stops meanwhile, the attempt has 1 s left. An orchestrator that accepts it in
+    /// that time gets the goodbye, so that it dispatches nothing to a worker that has ended.
     async fn register(&mut self) {
         let stop = self.parts.ends.stop_asking.clone();
         let given_up = async {

@@ -22,7 +22,7 @@ use crate::session::ConversationParts;
 /// The time without a message after which a sign of life is asked for.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// The time limit of that sign.
+/// The time limit of the sign of life.
 const LIFE_LIMIT: Duration = Duration::from_secs(10);
 
 /// The age at which a websocket counts as well.
@@ -111,15 +111,15 @@ impl Websocket {
 
     /// Records that no websocket was opened. Returns the delay before the next attempt.
     fn on_refused(&mut self, answer: &Answer<'_>, backoff: &mut Backoff) -> Duration {
-        self.parts.session.record(Exchange::Websocket, answer);
+        let session = &self.parts.session;
+        session.record(Exchange::Websocket, answer);
+        if let Answer::TooMany(_) = answer {
+            return session.origin.peer.gate(Exchange::Websocket).silence(Instant::now());
+        }
+        let delay = backoff.next(&mut self.rng);
         match answer {
-            Answer::TooMany(_) => {
-                self.parts.session.origin.peer.gate(Exchange::Websocket).silence(Instant::now())
-            }
-            Answer::Unauthorized(_) => {
-                after_refused_credentials(&mut self.rng).max(backoff.next(&mut self.rng))
-            }
-            _ => backoff.next(&mut self.rng),
+            Answer::Unauthorized(_) => delay.max(after_refused_credentials(&mut self.rng)),
+            _ => delay,
         }
     }
 

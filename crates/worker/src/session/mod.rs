@@ -1,8 +1,9 @@
 //! The conversation with one orchestrator.
 //!
-//! [`driver`], [`live`] and [`courier`] run on the control path: registration and heartbeats, the websocket, progress.
-//! [`poller`] runs on the data path: it asks for tasks. [`state`] and [`polling`] decide what is sent when, and
-//! [`profile`] writes registrations and heartbeats; these do no I/O.
+//! On the control path, [`driver`] registers and sends heartbeats, [`live`] keeps the websocket, and [`courier`] sends
+//! progress and events. On the data path, [`poller`] asks for tasks. [`state`] and [`polling`] decide the time of each
+//! message, and [`profile`] writes registrations and heartbeats: these three do no I/O. [`fleet`] keeps the roles of
+//! several orchestrators.
 
 pub(crate) mod commands;
 mod courier;

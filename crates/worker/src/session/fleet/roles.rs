@@ -149,7 +149,7 @@ mod tests {
     const BACKOFF: Role = Role::Probed(Pace::Backoff);
 
     #[test]
-    fn three_failures_in_a_row_or_nobody_there_is_down() {
+    fn three_failures_in_a_row_or_no_connection_is_down() {
         let mut history = ContactHistory::default();
         for contact in [Contact::Failed, Contact::Failed, Contact::Well, Contact::Failed, Contact::Failed] {
             assert!(!history.on_contact(contact), "not in a row");
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(all(&roles), [SELDOM, Role::Active, Role::Standby]);
         assert!(
             !roles.on_contact(OrchestratorIndex(0), Contact::Well),
-            "an old poll's answer brings nobody back"
+            "the answer to an old poll does not bring it back"
         );
         assert!(roles.on_contact(OrchestratorIndex(1), Contact::Gone));
         assert_eq!(all(&roles), [SELDOM, SELDOM, Role::Active]);
@@ -217,7 +217,7 @@ mod tests {
             assert!(all(&roles).iter().all(|role| *role == Role::Active));
             assert!(
                 roles.on_contact(OrchestratorIndex(0), Contact::Well) && !roles.is_down(OrchestratorIndex(0)),
-                "any sign of life will do"
+                "any good contact will do"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Measurements worth sending.
+//! The choice of measurements that are sent.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::graphics::MEMORY_USED;
 
-/// Decides which measurements are worth sending: those that have changed enough, by the rule of orchestrator 1.0b17. Pure.
+/// Decides which measurements are sent: those that have changed enough, by the rule of orchestrator 1.0b17. Pure.
 #[derive(Debug)]
 pub(crate) struct Deadband {
     /// In points for processors and devices, in percent of the last value for memory.
