@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::registry::Registry;
 use rxon::model::GpuInfo;
 use rxon::secrets::Secrets;
 use rxon::signing::Seal;
@@ -132,11 +133,7 @@ impl Assembly {
         let mut metrics = Metrics::default();
         let (folder, id, cache) = (&config.task_files_dir, config.worker_id.as_ref(), cache(&config));
         let files = Arc::new(Files::new(folder, id, cache, storage, &mut metrics.registry));
-        let counts = Counts::default();
-        let (exchanges, results) = (PeerCounts::default(), DeliveryCounts::default());
-        counts.register(&mut metrics.registry);
-        exchanges.register(&mut metrics.registry);
-        results.register(&mut metrics.registry);
+        let (counts, exchanges, results) = counters(&mut metrics.registry);
         let mode = config.multi_orchestrator_mode;
         let limits: Vec<_> = settings.limits.into_values().collect();
         let slots = Slots::new(config.max_concurrent_tasks, &limits, turns(mode, &entries));
@@ -154,15 +151,8 @@ impl Assembly {
             reporting: config.worker_capacity_reporting,
             draining: false.into(),
         });
-        let executor = executor(
-            &config,
-            worker_id.clone(),
-            plan.router,
-            files,
-            &offer,
-            heartbeat_trigger.clone(),
-            counts,
-        );
+        let trigger = heartbeat_trigger.clone();
+        let executor = executor(&config, worker_id.clone(), plan.router, files, &offer, trigger, counts);
         let names = entries.iter().map(|entry| entry.url.to_string()).collect();
         let (ends, senders) = (Ends::default(), TaskTracker::new());
         let commands = Arc::new(Commands::new(settings.on_command));
@@ -191,9 +181,12 @@ impl Assembly {
             })
         };
         let conversations = entries.iter().enumerate().map(conversation).collect::<Result<Vec<_>, _>>()?;
-        let sessions = conversations.iter().map(|parts| parts.session.clone()).collect();
-        let watchdog = Arc::new(RuntimeWatchdog::new(handle_state.elsewhere.clone()));
-        let health = Arc::new(Health { offer: offer.clone(), sessions, watchdog, metrics });
+        let health = Arc::new(Health {
+            offer: offer.clone(),
+            sessions: conversations.iter().map(|parts| parts.session.clone()).collect(),
+            watchdog: Arc::new(RuntimeWatchdog::new(handle_state.elsewhere.clone())),
+            metrics,
+        });
         let settings = run_settings(&config);
         Ok(Self { offer, executor, commands, conversations, senders, ends, health, settings })
     }
@@ -228,6 +221,15 @@ impl Drop for EndAll {
             delivery.closed.cancel();
         }
     }
+}
+
+/// The counters of tasks, exchanges and results, which are registered for `/metrics`.
+fn counters(registry: &mut Registry) -> (Counts, PeerCounts, DeliveryCounts) {
+    let (counts, exchanges, results) = (Counts::default(), PeerCounts::default(), DeliveryCounts::default());
+    counts.register(registry);
+    exchanges.register(registry);
+    results.register(registry);
+    (counts, exchanges, results)
 }
 
 fn executor(
