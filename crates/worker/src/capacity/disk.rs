@@ -158,7 +158,7 @@ mod tests {
             closing.cancel();
         };
         let both = async { tokio::join!(watching, end) };
-        let ended = tokio::time::timeout(Duration::from_secs(5), both).await;
+        let ended = tokio::time::timeout(testkit::PATIENCE, both).await;
         // The thread that looks is to end with the test.
         drop(never);
         assert!(ended.is_ok(), "it waits for the disk");

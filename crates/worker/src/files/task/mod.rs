@@ -273,6 +273,6 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), gone).await.expect("it is removed");
+        tokio::time::timeout(testkit::PATIENCE, gone).await.expect("it is removed");
     }
 }

@@ -128,7 +128,7 @@ mod tests {
             "nor is it waited for here"
         );
         drop(release);
-        let ended = tokio::time::timeout(Duration::from_secs(5), telemetry.measurements.ended()).await;
+        let ended = tokio::time::timeout(testkit::PATIENCE, telemetry.measurements.ended()).await;
         assert!(ended.is_ok(), "it has ended, and the next may begin");
     }
 
