@@ -171,7 +171,7 @@ async fn a_full_disk_makes_the_worker_busy_until_there_is_space() {
     std::fs::write(&filler, vec![0; 100 << 20]).expect("written");
     let folder = tiny.path().join("payloads/below");
     let watched = Watched::start(&[("TASK_FILES_DIR", folder.to_str().expect("UTF-8"))]).await;
-    watched.process.wait_for_line("there is less than 256 MiB or 1 % left on the disk").await;
+    watched.process.wait_for_line("less than 256 MiB or 1 % of the disk is free").await;
     wait_for_heartbeat(&watched.orchestrator, |beat| {
         beat["status"] == "busy" && beat["supported_tasks"] == json!([])
     })
@@ -181,7 +181,7 @@ async fn a_full_disk_makes_the_worker_busy_until_there_is_space() {
     assert_eq!(value(&watched.get("/metrics").await.1, "avtomatika_worker_disk_low "), Some(1.0));
     let id = push(&watched.orchestrator, "echo", json!({}));
     std::fs::remove_file(&filler).expect("removed");
-    watched.process.wait_for_line("there is space on the disk again").await;
+    watched.process.wait_for_line("there is enough space on the disk again").await;
     assert_eq!(watched.orchestrator.wait_for_result(&id).await["status"], "success");
     until(|| watched.process.lines().iter().filter(|line| line.contains("256 MiB")).count() == 1).await;
 }
