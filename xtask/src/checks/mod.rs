@@ -1,5 +1,6 @@
 //! The rules of the workspace that cargo does not check.
 
+mod architecture;
 mod backends;
 mod direction;
 mod lengths;
@@ -15,6 +16,7 @@ pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result {
         let mut broken = direction::broken(workspace.metadata());
         broken.extend(lengths::broken(workspace.root()));
         broken.extend(rooms::broken(workspace.root()));
+        broken.extend(architecture::broken(workspace.root()));
         broken.extend(backends::broken(workspace)?);
         if broken.is_empty() { Ok(()) } else { Err(Failure::new(broken.join("\n"))) }
     })

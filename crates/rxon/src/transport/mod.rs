@@ -283,6 +283,8 @@ pub enum Polled {
         problem: MalformedTask,
         /// An [`excerpt`] of the body.
         excerpt: String,
+        /// Whether the body begins like a JSON object.
+        is_object: bool,
     },
     /// Any other status.
     Refused(Response),
@@ -304,7 +306,11 @@ pub trait TransportExt: Transport {
             Ok(match response.status {
                 200 => match Task::parse(&response.body) {
                     Ok(task) => Polled::Task(Box::new(task), response.body),
-                    Err(problem) => Polled::Malformed { problem, excerpt: response.excerpt() },
+                    Err(problem) => Polled::Malformed {
+                        problem,
+                        excerpt: response.excerpt(),
+                        is_object: response.body.trim_ascii_start().starts_with(b"{"),
+                    },
                 },
                 204 => Polled::Nothing,
                 _ => Polled::Refused(response),

@@ -94,16 +94,18 @@ fn ask_all(checker: &CapacityChecker, names: &[TaskName], answers: &Weak<Mutex<A
         }
         let answer = checker.call(name);
         let Some(answers) = answers.upgrade() else { return };
-        let mut answers = lock(&answers);
-        if matches!(answer, Ok(false)) {
-            answers.refused.insert(name.clone());
-            continue;
-        }
-        // A check that fails refuses nothing.
-        answers.refused.remove(name);
-        if let Err(panicked) = answer
-            && answers.panicked.insert(name.clone())
-        {
+        let first_panic = {
+            let mut answers = lock(&answers);
+            // A check that fails refuses nothing.
+            if matches!(answer, Ok(false)) {
+                answers.refused.insert(name.clone());
+            } else {
+                answers.refused.remove(name);
+            }
+            answer.err().filter(|_| answers.panicked.insert(name.clone()))
+        };
+        // Without the lock, which heartbeats and polls take: a log may block.
+        if let Some(panicked) = first_panic {
             tracing::warn!(task = %name, "{panicked}; the task counts as accepted, and this is not logged again");
         }
     }

@@ -1,14 +1,13 @@
 //! Sending results.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use rxon::transport::{Operation, Request, Transport};
 
 use super::desk::Delivery;
 use super::outbox::{Id, OutboxEntry, Reply};
+use crate::threads::hook::caught_async;
 
 /// The time without results after which a sender closes its connection.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
@@ -21,21 +20,21 @@ pub(super) async fn run(delivery: Arc<Delivery>) {
     let closed = delivery.closed.clone();
     let mut in_flight = None;
     let sending = async {
-        while AssertUnwindSafe(send_all(&delivery, &mut in_flight)).catch_unwind().await.is_err() {
-            tracing::error!(
-                orchestrator = %delivery.peer.name,
-                "sending a result panicked: the result is tried again"
-            );
+        while caught_async(|| send_all(&delivery, &mut in_flight)).await.is_err() {
             tokio::time::sleep(PANIC_DELAY).await;
-            if let Some((id, entry)) = in_flight.take() {
-                delivery.settle(id, &entry, &Reply::Unknown);
-            }
         }
     };
     closed.run_until_cancelled(sending).await;
 }
 
 async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, OutboxEntry)>) {
+    if let Some((id, entry)) = in_flight.take() {
+        delivery.settle(id, &entry, &Reply::Unknown);
+        tracing::error!(
+            orchestrator = %delivery.peer.name,
+            "sending a result panicked: the result is tried again"
+        );
+    }
     loop {
         let mut next = delivery.next().await;
         // The connection is kept until the sender is idle for too long.

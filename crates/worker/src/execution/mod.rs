@@ -222,7 +222,7 @@ impl Execution {
         let deadline = deadline.map(|left| Instant::now() + left);
         let mut permit = slot.admit(route.group, task.priority);
         if permit.must_wait() {
-            tracing::debug!("waits for its limit group");
+            tracing::debug!("the task waits for its limit group");
             self.origin.delivery.record_task(&task, false).await;
             tokio::select! {
                 biased;

@@ -66,7 +66,11 @@ impl Running {
     /// Returns whether a command to cancel this task has arrived before it.
     fn take_early(&self, orchestrator: OrchestratorIndex, task_id: &TaskId) -> bool {
         let mut early = lock(&self.early);
-        early.retain(|(at, _, _)| at.elapsed() < REMEMBERED);
+        if early.is_empty() {
+            return false;
+        }
+        let now = Instant::now();
+        early.retain(|(at, _, _)| now.duration_since(*at) < REMEMBERED);
         let found = early.iter().position(|(_, from, id)| *from == orchestrator && id == task_id.as_str());
         found.is_some_and(|index| early.remove(index).is_some())
     }

@@ -21,8 +21,8 @@ type GaugeLabels = Vec<(&'static str, String)>;
 type GaugeOf<T> = (&'static str, &'static str, fn(&T) -> usize);
 
 const OF_WORKER: [GaugeOf<Offer>; 5] = [
-    ("slots", "How many tasks may run at once", |offer| offer.slots.limit()),
-    ("slots_in_use", "How many slots tasks hold", |offer| offer.slots.limit() - offer.slots.usage().open),
+    ("slots", "Tasks that may run at once", |offer| offer.slots.limit()),
+    ("slots_in_use", "Slots that tasks hold", |offer| offer.slots.limit() - offer.slots.usage().open),
     ("tasks_waiting", "Tasks that wait for their limit group", |offer| offer.slots.usage().waiting),
     ("draining", "1 once the worker was told to stop", |offer| offer.is_draining().into()),
     ("disk_low", "1 while there is too little space on a disk", |offer| offer.disk.is_low().into()),
@@ -36,7 +36,7 @@ const OF_ORCHESTRATOR: [GaugeOf<Session>; 5] = [
     ("orchestrator_websocket_open", "1 while a websocket is open", |session| {
         session.origin.peer.has_websocket().into()
     }),
-    ("orchestrator_pollers", "How many pollers the orchestrator has", |session| *session.pollers.borrow()),
+    ("orchestrator_pollers", "Pollers of the orchestrator", |session| *session.pollers.borrow()),
     ("orchestrator_results_unacknowledged", "Results the orchestrator has not acknowledged", |session| {
         session.origin.delivery.unacknowledged()
     }),

@@ -85,8 +85,8 @@ impl RateGate {
     /// Begins the silence after a 429.
     pub(crate) fn on_refused(&self, now: Instant, retry_after: Option<Duration>) {
         let state = &mut *lock(&self.0);
-        // A few requests are not a limit of ours: others filled the window (a predecessor with the same id), or this is
-        // the second of several refusals that were under way. And a 429 that names a time has a window of another kind.
+        // After only a few requests, the worker has not met its own limit: a predecessor with the same id filled the
+        // window, or several refusals were under way. A 429 with `Retry-After` says nothing of such a window.
         if retry_after.is_none() && state.accepted > MARGIN {
             let known = state.limit.filter(|limit| limit.certain || !state.window_is_ours);
             let requests = known.map_or(state.accepted, |limit| limit.requests.min(state.accepted));

@@ -160,7 +160,12 @@ impl TokenKeeper {
 
     /// Fetches a token and presents it from now on. Returns false if there was none.
     async fn fetch(&self, fetching: &mut Fetching) -> bool {
-        fetching.asked = Some(Instant::now());
+        let now = Instant::now();
+        // After a 429 the token endpoint gets its silence, too.
+        if self.log.gate(Exchange::Token).closed_until(now).is_some() {
+            return false;
+        }
+        fetching.asked = Some(now);
         let transport = fetching.transport.get_or_insert_with(|| self.connector.transport());
         let response = transport.exchange(Request::new(Operation::Token, TIME_LIMIT)).await;
         let answer = match &response {

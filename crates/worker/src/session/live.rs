@@ -175,11 +175,11 @@ impl Websocket {
                         if is_worth_a_line {
                             tracing::warn!(
                                 orchestrator = %self.parts.session.origin.peer.name, count,
-                                "a message over the websocket is no command and is ignored: {problem}"
+                                "a message over the websocket is not a command and is ignored: {problem}"
                             );
                         }
                         if rubbish >= MAX_RUBBISH {
-                            return Ok(format!("{rubbish} messages over the websocket were no commands"));
+                            return Ok(format!("{rubbish} messages over the websocket were not commands"));
                         }
                     }
                 }

@@ -166,7 +166,7 @@ async fn rubbish_is_said_once_and_commands_among_it_are_obeyed() {
     orchestrator.send_command(&json!({"command": "cancel_task", "task_id": "not here"}));
     orchestrator.send_command(&json!({"command": "cancel_task", "task_id": id}));
     assert_eq!(orchestrator.wait_for_result(&id).await["status"], "cancelled");
-    assert_eq!(logs.count("is no command and is ignored"), 1, "{logs:?}");
+    assert_eq!(logs.count("is not a command and is ignored"), 1, "{logs:?}");
     assert_eq!(logs.count("unknown command, ignored"), 1, "{logs:?}");
     assert_eq!(orchestrator.count(Endpoint::WebSocket), 1, "it stays open");
 }
@@ -174,7 +174,7 @@ async fn rubbish_is_said_once_and_commands_among_it_are_obeyed() {
 #[tokio::test]
 async fn nothing_but_rubbish_and_what_is_too_long_end_it() {
     for (text, times, message) in [
-        ("rubbish".to_owned(), 100, "100 messages over the websocket were no commands"),
+        ("rubbish".to_owned(), 100, "100 messages over the websocket were not commands"),
         (format!(r#""{}""#, "x".repeat(2 << 20)), 1, "the answer is too large: websocket"),
     ] {
         let logs = Logs::new();

@@ -166,10 +166,12 @@ async fn polls_end_in_a_task_nothing_a_problem_or_a_refusal() {
     let nothing = Answer::Raw { status: 204, headers: Vec::new(), body: Bytes::new() };
     assert!(matches!(polled(nothing).await, Polled::Nothing));
     let html = polled(Answer::body("<html>\n502 Bad Gateway</html>")).await;
-    let Polled::Malformed { problem, excerpt } = html else { panic!("{html:?}") };
+    let Polled::Malformed { problem, excerpt, is_object: false } = html else { panic!("{html:?}") };
     assert!(problem.ids.is_none() && excerpt == r"<html>\n502 Bad Gateway</html>", "{problem} {excerpt}");
     let empty = polled(Answer::body("")).await;
-    assert!(matches!(empty, Polled::Malformed { .. }), "{empty:?}");
+    assert!(matches!(empty, Polled::Malformed { is_object: false, .. }), "{empty:?}");
+    let object = polled(Answer::body("\n\t{\"x\": 1}")).await;
+    assert!(matches!(object, Polled::Malformed { is_object: true, .. }), "{object:?}");
     let refused = polled(Answer::status(503)).await;
     assert!(matches!(&refused, Polled::Refused(response) if response.status == 503), "{refused:?}");
     let moved = polled(Answer::status(302).header("location", "/")).await;

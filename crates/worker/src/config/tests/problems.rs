@@ -155,7 +155,7 @@ fn wrong_with(config: &WorkerConfig, features: &[&str]) -> Vec<String> {
 fn an_option_whose_feature_is_off_is_an_error_that_names_the_feature() {
     let dir = tempfile::tempdir().expect("a folder");
     let dir = dir.path().to_str().expect("text");
-    let all = ["durable", "s3"];
+    let all = ["durable", "event-schemas", "s3"];
     let mut tried = 0;
     for option in OPTIONS {
         let Some(feature) = option.feature else { continue };

@@ -27,7 +27,7 @@ impl Delivery {
                 task_id = %record.task_id.shown(), job_id = %record.job_id.shown(), orchestrator = %self.peer.name,
                 "the result is given up: it was being sent when the process died, and must not be sent twice"
             );
-            let why = "the orchestrator may have got it before the process died";
+            let why = "the orchestrator may have received it before the process died";
             self.unstore_as_rejected(Some(key), why.to_owned());
         }
         if results.is_empty() {
@@ -182,7 +182,7 @@ fn leave(spool: &Spool, orchestrator: &str, results: Vec<(Key, Record)>, max_age
             task_id = %record.task_id.shown(), job_id = %record.job_id.shown(), orchestrator,
             "the result is given up: it is too old, and its orchestrator is not configured"
         );
-        spool.reject(*key, "its orchestrator was not configured in all that time".to_owned());
+        spool.reject(*key, "its orchestrator was not configured within `WORKER_RESULT_MAX_AGE`".to_owned());
     }
     if !kept.is_empty() {
         tracing::warn!(

@@ -178,14 +178,16 @@ impl Delivery {
             (verdict, state.take_room_change())
         };
         self.settled.notify_waiters();
-        self.reporter.report(entry, reply, &verdict);
+        if let Some(verdict) = verdict {
+            self.reporter.report(entry, reply, &verdict);
+        }
         self.log_room(room_change);
     }
 
     /// Takes the verdict on a reply and carries it out, on disk too.
-    fn conclude(&self, state: &mut DeskState, id: Id, entry: &OutboxEntry, reply: &Reply) -> Verdict {
+    fn conclude(&self, state: &mut DeskState, id: Id, entry: &OutboxEntry, reply: &Reply) -> Option<Verdict> {
         let now = Instant::now();
-        let verdict = state.outbox.on_reply(id, reply, now);
+        let verdict = state.outbox.on_reply(id, reply, now)?;
         match &verdict {
             Verdict::Acknowledged | Verdict::Ignored(_) => {
                 state.recent.acknowledge(&entry.task_id);
@@ -207,7 +209,7 @@ impl Delivery {
                 }
             }
         }
-        verdict
+        Some(verdict)
     }
 
     /// The failure that replaces a result.

@@ -33,7 +33,7 @@ pub(crate) struct DeliveryCounts(Family<Vec<(&'static str, String)>, Counter>);
 
 impl DeliveryCounts {
     pub(crate) fn register(&self, registry: &mut Registry) {
-        registry.register("results", "Results by orchestrator and what became of them", self.0.clone());
+        registry.register("results", "Results by orchestrator and verdict", self.0.clone());
     }
 }
 
@@ -87,7 +87,7 @@ impl Reporter {
             Verdict::Later { delay, newly_kept: true } => {
                 tracing::warn!(
                     %task_id, %job_id, %orchestrator, reason = reply.reason(), ?delay,
-                    "the result is not sent after its quick tries: it is kept, and offered again and again"
+                    "the result is not sent after its quick tries: it is kept, and offered every 30 s"
                 );
             }
             Verdict::Later { delay, .. } | Verdict::Unauthorized(delay) => {

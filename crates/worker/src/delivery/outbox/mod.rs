@@ -146,9 +146,10 @@ impl Outbox {
         self.ready.extend(std::mem::take(&mut self.waiting).into_iter().map(|(_, id)| id));
     }
 
-    /// Ends a try with this reply, which the rate gate already knows, and returns the verdict. After
-    /// [`Verdict::Replace`] the caller is to call [`replace`](Self::replace).
-    pub(crate) fn on_reply(&mut self, id: Id, reply: &Reply, now: Instant) -> Verdict {
+    /// Ends a try with this reply, which the rate gate already knows, and returns the verdict; `None` if the result is
+    /// gone, because its sender was lost after an earlier verdict. After [`Verdict::Replace`] the caller is to call
+    /// [`replace`](Self::replace).
+    pub(crate) fn on_reply(&mut self, id: Id, reply: &Reply, now: Instant) -> Option<Verdict> {
         if let Some(pause) = &mut self.pause {
             // Another result may be the probe.
             pause.probe.take_if(|probe| *probe == id);
@@ -158,9 +159,7 @@ impl Outbox {
         {
             self.pause = None;
         }
-        let Some(pending) = self.entries.get_mut(&id) else {
-            return Verdict::Rejected("it is no longer there".to_owned());
-        };
+        let pending = self.entries.get_mut(&id)?;
         let verdict = pending.judge(reply, self.gate.silence(now), &self.settings, &mut self.rng, now);
         match &verdict {
             Verdict::Acknowledged | Verdict::Ignored(_) | Verdict::Rejected(_) => drop(self.remove(id)),
@@ -177,7 +176,7 @@ impl Outbox {
             }
             Verdict::Replace(_) => {}
         }
-        verdict
+        Some(verdict)
     }
 
     /// Replaces a result that will never be taken by a small failure.

@@ -34,12 +34,12 @@ fn answer(outbox: &mut Outbox, id: Id, response: &Response, now: Instant) -> Ver
         429 => outbox.gate.on_refused(now, response.retry_after),
         _ => outbox.gate.on_accepted(),
     }
-    outbox.on_reply(id, &Reply::Answer(response.clone()), now)
+    outbox.on_reply(id, &Reply::Answer(response.clone()), now).expect("the result is there")
 }
 
 /// No answer comes.
 fn fail(outbox: &mut Outbox, id: Id, error: Error, recognises_repeats: bool, now: Instant) -> Verdict {
-    outbox.on_reply(id, &Reply::NoAnswer { error, recognises_repeats }, now)
+    outbox.on_reply(id, &Reply::NoAnswer { error, recognises_repeats }, now).expect("the result is there")
 }
 
 /// Makes tries until the verdict is not a delay, or `tries` were made; gives what was waited before each.
@@ -276,10 +276,20 @@ fn a_result_that_a_sender_lost_is_tried_again() {
     let (mut outbox, now) = (outbox(5), Instant::now());
     outbox.push(entry("t"), now);
     let (id, _) = outbox.take(now).expect("ready");
-    outbox.on_reply(id, &Reply::Unknown, now);
+    assert!(outbox.on_reply(id, &Reply::Unknown, now).is_some());
     assert!(outbox.holds(&entry("t").task_id));
     let due = outbox.next_due(now).expect("later");
     assert!(outbox.take(due).is_some());
+}
+
+#[test]
+fn a_sender_that_is_lost_after_the_verdict_changes_nothing() {
+    let (mut outbox, now) = (outbox(5), Instant::now());
+    outbox.push(entry("t"), now);
+    let (id, _) = outbox.take(now).expect("ready");
+    assert_eq!(answer(&mut outbox, id, &Response::new(200, "{}"), now), Verdict::Acknowledged);
+    assert_eq!(outbox.on_reply(id, &Reply::Unknown, now), None);
+    assert_eq!((outbox.len(), outbox.next_due(now)), (0, None));
 }
 
 #[test]

@@ -38,7 +38,7 @@ const SERVER_ERROR_PATIENCE: Duration = Duration::from_secs(3600);
 const NOBODY_IDLE: &str = "No suitable workers";
 
 /// The reason for giving up a result that has reached the maximum age.
-const TOO_OLD: &str = "it was not acknowledged in all that time";
+const TOO_OLD: &str = "it was not acknowledged within `WORKER_RESULT_MAX_AGE`";
 
 /// The settings of all results.
 #[derive(Debug, Clone)]
@@ -169,8 +169,7 @@ impl Pending {
             Reply::NoAnswer { error, recognises_repeats } => {
                 if error.is_ambiguous() && !recognises_repeats && !settings.resend_ambiguous {
                     return Verdict::Rejected(
-                        "the orchestrator may have got it, and could not tell a second one from a new one"
-                            .into(),
+                        "the orchestrator may have received it, and could not recognise a repeat".into(),
                     );
                 }
                 self.server_error_since = None;

@@ -106,7 +106,7 @@ impl WriterShared {
             drop(state);
             tracing::error!(
                 file = %self.paths.results().display(), problem,
-                "results cannot be written to disk: they are sent all the same, but kept in memory only"
+                "results cannot be written to disk: they are still sent, but kept in memory only"
             );
         }
     }

@@ -121,7 +121,7 @@ impl Fleet {
         }
         for (index, member) in self.members.iter().enumerate() {
             let index = OrchestratorIndex(index);
-            // A new active orchestrator makes those after it count as up again.
+            // A new active orchestrator clears the contact history of those after it.
             self.slots.set_down(index, roles.is_down(index));
             let role = roles.role(index);
             let is_new = member.role.send_if_modified(|known| std::mem::replace(known, role) != role);

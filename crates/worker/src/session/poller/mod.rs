@@ -231,7 +231,9 @@ impl Pollers {
                 self.record(&Answer::Good, sent);
                 PollOutcome::Nothing
             }
-            Ok(Polled::Malformed { problem, excerpt }) => self.on_malformed(problem, &excerpt, sent),
+            Ok(Polled::Malformed { problem, excerpt, is_object }) => {
+                self.on_malformed(problem, &excerpt, is_object, sent)
+            }
             Ok(Polled::Refused(response)) => self.on_refused(&response, sent),
             Err(error) => {
                 if error.kind() == ErrorKind::Timeout {
@@ -270,12 +272,18 @@ impl Pollers {
         }
     }
 
-    fn on_malformed(&self, problem: MalformedTask, excerpt: &str, sent: Instant) -> PollOutcome {
+    fn on_malformed(
+        &self,
+        problem: MalformedTask,
+        excerpt: &str,
+        is_object: bool,
+        sent: Instant,
+    ) -> PollOutcome {
         let peer = &self.session.origin.peer;
         tracing::error!(orchestrator = %peer.name, body = excerpt, "not a task: {problem}");
         let Some((job_id, task_id)) = problem.ids else {
             let answer = Answer::Failed(problem.to_string());
-            if excerpt.trim_start().starts_with('{') {
+            if is_object {
                 // A malformed task is not a contact: any object may come from an orchestrator.
                 let _ = peer.record(Exchange::Poll, &answer);
             } else {

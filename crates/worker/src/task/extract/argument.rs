@@ -14,8 +14,8 @@ use crate::task::outcome::IntoOutcome;
 /// It must not block: it runs on the threads that also poll and send results.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor for a worker with state `{S}`",
-    note = "the module `extract` lists all extractors; `State<T>` needs `with_state(…)` with a `T`, or with a state that \
-            `T: FromRef` of"
+    note = "the module `extract` lists all extractors; `State<T>` needs `with_state(…)` with a `T`, or with a state \
+            `S` for which `T: FromRef<S>`"
 )]
 pub trait FromTaskParts<S>: Sized {
     /// The reason why the argument could not be made.

@@ -201,7 +201,7 @@ async fn an_ambiguous_try_is_not_repeated_where_that_is_forbidden_and_others_are
     delivery.push(&result(0), None).await;
     drop(next(&mut peer).await);
     delivery.empty().await;
-    assert!(logs.wait_for("the result is given up").await.contains("may have got it"));
+    assert!(logs.wait_for("the result is given up").await.contains("may have received it"));
     // One that was used before: the request most likely came too late.
     delivery.push(&result(1), None).await;
     next(&mut peer).await.answer(Ok(ok()));
