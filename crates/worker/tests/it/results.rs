@@ -397,7 +397,7 @@ async fn failed_tries_are_counted_and_only_what_changes_is_a_line() {
         push(&orchestrator, "echo", json!({}));
     }
     orchestrator.wait_for_requests(Endpoint::Result, 24).await;
-    until(|| logs.count("it is kept, and offered again") == 8).await;
+    until(|| logs.count("it is kept, and offered every 30 s") == 8).await;
     assert_eq!(logs.count("does not answer as expected"), 2, "the first and the tenth: {logs:?}");
     orchestrator.answer_normally(Endpoint::Result);
     assert!(worker.stop().await.is_clean());
