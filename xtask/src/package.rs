@@ -69,7 +69,7 @@ pub(crate) fn test_against_orchestrators(
     let filter = format!("package(e2e) & test(/^({})/)", GROUPS.join("|"));
     let mut tests = if nextest {
         let mut command = workspace.cargo(["nextest", "run", "-E", &filter, "--binaries-metadata"]);
-        command.arg(crate::test::binaries(workspace));
+        command.arg(workspace.nextest_binaries());
         command
     } else {
         // The whole workspace, as in the step that runs all tests: built alone, `e2e` would be compiled again.

@@ -1,7 +1,6 @@
 //! `cargo xtask test`: installs the needed tools, then checks and tests everything.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
@@ -86,7 +85,7 @@ fn build(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Res
         let list = ["--list-type", "binaries-only", "--message-format", "json"];
         let mut listing = workspace.cargo(["nextest", "list", "--workspace"]);
         listing.args(list).args(options.excluded());
-        let file = binaries(workspace);
+        let file = workspace.nextest_binaries();
         let output = File::create(&file)
             .map_err(|error| Failure::new(format!("cannot write `{}`: {error}", file.display())))?;
         steps.program("programs of the tests", listing.stdout(output))?;
@@ -94,16 +93,10 @@ fn build(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Res
     Ok(())
 }
 
-/// Returns the path of the list of test programs. With this list nextest runs them without cargo, which would wait
-/// until the wheel is compiled.
-pub(crate) fn binaries(workspace: &Workspace) -> PathBuf {
-    workspace.target().join("nextest-binaries.json")
-}
-
 fn tests(workspace: &Workspace, options: &Options<'_>) -> Command {
     if workspace.has_cargo("nextest") {
         let mut command = workspace.cargo(["nextest", "run", "--binaries-metadata"]);
-        command.arg(binaries(workspace)).args(&options.filters);
+        command.arg(workspace.nextest_binaries()).args(&options.filters);
         return command;
     }
     let mut command =

@@ -45,6 +45,12 @@ impl Workspace {
         self.metadata["target_directory"].as_str().map_or_else(|| self.root.join("target"), PathBuf::from)
     }
 
+    /// The path of the list of test programs. With this list nextest runs them without cargo, which would wait until the
+    /// wheel is compiled.
+    pub(crate) fn nextest_binaries(&self) -> PathBuf {
+        self.target().join("nextest-binaries.json")
+    }
+
     /// A command for the cargo that runs this program, in the root of the workspace.
     pub(crate) fn cargo<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));

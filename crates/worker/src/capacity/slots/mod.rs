@@ -143,30 +143,37 @@ impl Slots {
     /// # Cancel safety
     /// Nothing is taken before it returns.
     pub(crate) async fn acquire(self: &Arc<Self>, orchestrator: OrchestratorIndex) -> Slot {
-        self.lock().turns.wish(orchestrator, Instant::now());
+        let first = {
+            let mut state = self.lock();
+            state.turns.wish(orchestrator, Instant::now());
+            self.take(&mut state, orchestrator)
+        };
+        if let Some(slot) = first {
+            return slot;
+        }
         let wish = Wish { slots: self, orchestrator };
         loop {
-            if let Some(slot) = self.take(orchestrator) {
+            self.turn[orchestrator.0].notified().await;
+            let slot = self.take(&mut self.lock(), orchestrator);
+            if let Some(slot) = slot {
                 // The poller has left the line with its slot.
                 std::mem::forget(wish);
                 return slot;
             }
-            self.turn[orchestrator.0].notified().await;
         }
     }
 
     /// Takes a slot for a poller that waits in line, if it is its turn.
-    fn take(self: &Arc<Self>, orchestrator: OrchestratorIndex) -> Option<Slot> {
-        let mut state = self.lock();
+    fn take(self: &Arc<Self>, state: &mut SlotsState, orchestrator: OrchestratorIndex) -> Option<Slot> {
         if state.turns.next(state.free) != Some(orchestrator) {
             // The order may have changed since this poller was notified: notify the one that is next now.
-            self.wake(&state);
+            self.wake(state);
             return None;
         }
         state.turns.withdraw(orchestrator);
         state.free -= 1;
         // Several slots can become free while one notification is on its way: pass it on.
-        self.wake(&state);
+        self.wake(state);
         Some(Slot { slots: Some(self.clone()) })
     }
 
