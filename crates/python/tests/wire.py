@@ -1,0 +1,254 @@
+"""A scripted orchestrator: hands out the given tasks, answers everything, and keeps what it was sent.
+
+It runs in any interpreter without further packages, so that the same program can be run with this package and with the
+existing ones, and their requests compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+LIMIT = 60.0
+"""The time limit of every wait, in seconds."""
+
+
+@dataclass
+class Request:
+    """A request of a worker."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Wire:
+    """The orchestrator's side. ``version`` is that of its registration answer; without one it is of the older
+    generation."""
+
+    version: str | None = None
+    requests: list[Request] = field(default_factory=list)
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        self._tasks: list[dict[str, Any]] = []
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def give(self, name: str, params: Any = None, **members: Any) -> str:
+        """Queues a task, and returns its id."""
+        with self._changed:
+            number = len([one for one in self.requests if one.path.endswith("/result")]) + len(self._tasks)
+            task_id = members.pop("task_id", f"task-{name}-{number}")
+            job_id = members.pop("job_id", f"job-{name}-{number}")
+            task = {"task_id": task_id, "job_id": job_id, "type": name, "params": {} if params is None else params}
+            self._tasks.append({**task, "tracing_context": {}, **members})
+            self._changed.notify_all()
+        return str(task_id)
+
+    def of(self, method: str, ending: str) -> list[Request]:
+        """The requests with this method whose paths end in this text."""
+        with self._changed:
+            return [one for one in self.requests if one.method == method and one.path.endswith(ending)]
+
+    def until(self, found: Callable[[], Any], what: str = "", limit: float = LIMIT) -> Any:
+        """Waits until requests fulfil a condition, and returns its value."""
+        deadline = time.monotonic() + limit
+        while True:
+            value = found()
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                seen = [f"{one.method} {one.path}" for one in self.requests]
+                raise AssertionError(f"{what or 'it'} did not happen in {limit} s; seen: {seen[-20:]}")
+            with self._changed:
+                self._changed.wait(0.05)
+
+    def result(self, task_id: str, limit: float = LIMIT) -> dict[str, Any]:
+        """Waits for the result of a task."""
+
+        def found() -> Any:
+            return next((one.body for one in self.of("POST", "/result") if one.body["task_id"] == task_id), None)
+
+        result: dict[str, Any] = self.until(found, f"the result of {task_id}", limit)
+        return result
+
+    def registrations(self) -> list[dict[str, Any]]:
+        return [one.body for one in self.of("POST", "/register")]
+
+    def heartbeats(self) -> list[dict[str, Any]]:
+        with self._changed:
+            return [one.body for one in self.requests if one.method == "PATCH" and one.body is not None]
+
+    def events(self) -> list[dict[str, Any]]:
+        return [one.body for one in self.of("POST", "/events")]
+
+    def registered(self, limit: float = LIMIT) -> dict[str, Any]:
+        """Waits for the first registration."""
+        first: dict[str, Any] = self.until(lambda: (self.registrations() or [None])[0], "a registration", limit)
+        return first
+
+    def _record(self, request: Request) -> None:
+        with self._changed:
+            self.requests.append(request)
+            self._changed.notify_all()
+
+    def _next_task(self) -> dict[str, Any] | None:
+        with self._changed:
+            if not self._tasks and not self._closed:
+                self._changed.wait(1.0)
+            return self._tasks.pop(0) if self._tasks else None
+
+    def _answer(self, request: Request) -> tuple[int, Any]:
+        self._record(request)
+        path = request.path.partition("?")[0]
+        if path.endswith("/tasks/next"):
+            task = self._next_task()
+            return (204, None) if task is None else (200, task)
+        if path.endswith("/register"):
+            answer = {"status": "registered"}
+            return 200, answer if self.version is None else {**answer, "version": self.version}
+        if path.endswith("/events"):
+            return 200, {"status": "event_accepted"}
+        if path.endswith("/skills/call"):
+            return 200, {"status": "success", "data": {"called": request.body}}
+        if request.method == "PATCH":
+            return 200, {"status": "ok"}
+        if path.endswith("/result"):
+            return 200, {"status": "ok" if self.version is None else "accepted"}
+        return 404, {"error": f"no such path: {path}"}
+
+
+@contextmanager
+def wire(version: str | None = None) -> Iterator[Wire]:
+    """Runs a scripted orchestrator until the end of the block."""
+    one = Wire(version)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _serve(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            raw = self.rfile.read(length) if length else b""
+            request = Request(self.command, self.path, dict(self.headers), json.loads(raw) if raw else None)
+            status, answer = one._answer(request)
+            body = b"" if answer is None else json.dumps(answer).encode()
+            try:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                if status != 204:
+                    self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+            except OSError:
+                self.close_connection = True
+
+        do_GET = do_POST = do_PATCH = _serve  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            pass
+
+    server = Server(("127.0.0.1", 0), Handler)
+    one.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield one
+    finally:
+        one._closed = True
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Running:
+    """A program that is a worker, in a process of its own."""
+
+    def __init__(self, script: str, url: str, python: str = sys.executable, **variables: str) -> None:
+        self._output = tempfile.TemporaryFile("w+")
+        environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
+            "PYTHONUNBUFFERED": "1",
+            "ORCHESTRATOR_URL": url,
+            "WORKER_ID": "w1",
+            "WORKER_TOKEN": "a-token",
+            "WORKER_PORT": "0",
+            "WORKER_HOST": "127.0.0.1",
+            **variables,
+        }
+        self.process = subprocess.Popen(
+            [python, "-c", script], env=environment, stdout=self._output, stderr=subprocess.STDOUT, text=True
+        )
+
+    def output(self) -> str:
+        self._output.seek(0)
+        return self._output.read()
+
+    def end(self, limit: float = LIMIT) -> tuple[int, str]:
+        """Sends SIGTERM, waits for the end, and returns the exit code and the output."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            code = self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        output = self.output()
+        self._output.close()
+        return code, output
+
+
+@contextmanager
+def running(script: str, url: str, python: str = sys.executable, **variables: str) -> Iterator[Running]:
+    """Runs a program until the end of the block. A failure shows its output."""
+    one = Running(script, url, python, **variables)
+    try:
+        yield one
+    except BaseException as error:
+        _, output = one.end(10)
+        error.add_note(f"the output of the program:\n{output[-8000:]}")
+        raise
+    one.end()
+
+
+def results(
+    script: str,
+    tasks: Sequence[tuple[str, Any] | tuple[str, Any, Mapping[str, Any]]],
+    *,
+    python: str = sys.executable,
+    version: str | None = None,
+    limit: float = LIMIT,
+    **variables: str,
+) -> tuple[list[dict[str, Any]], Wire, str]:
+    """Runs a program with these tasks; returns their results, the orchestrator, and the program's output."""
+    with wire(version) as one:
+        ids = [
+            one.give(task[0], task[1], task_id=f"t{n}", job_id=f"j{n}", **dict(task[2] if len(task) > 2 else {}))
+            for n, task in enumerate(tasks)
+        ]
+        program = Running(script, one.url, python, **variables)
+        try:
+            return [one.result(task_id, limit) for task_id in ids], one, program.output()
+        except AssertionError as error:
+            error.add_note(program.output()[-8000:])
+            raise
+        finally:
+            program.end(10)
