@@ -183,7 +183,7 @@ class Running:
     """A program that is a worker, in a process of its own."""
 
     def __init__(self, script: str, url: str, python: str = sys.executable, **variables: str) -> None:
-        self._output = tempfile.TemporaryFile("w+")
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
             "PYTHONUNBUFFERED": "1",
