@@ -64,6 +64,7 @@ class Worker:
         self._limits = {group: _whole(f"the limit of `{group}`", limit) for group, limit in limits.items()}
         self._skill_dependencies = {skill: list(models) for skill, models in (skill_dependencies or {}).items()}
         self._capacity_checker = capacity_checker
+        self._usage_checker: Callable[[], Any] | None = None
         self._tasks: dict[str, RegisteredTask] = {}
         self._middleware: list[Step] = []
         self._commands: dict[str, Callable[..., Any]] = {}
@@ -88,7 +89,8 @@ class Worker:
         output_statuses: Iterable[str] | None = None,
         events: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Callable[[_Function], _Function]:
-        """Registers a handler, ``async def`` or ``def``, under a name of 1 to 128 characters ``a-z A-Z 0-9 _ -``.
+        """Registers a handler, ``async def`` or ``def``, under a name of 1 to 128 characters ``a-z A-Z 0-9 _ -``. If the
+        worker runs, it registers with its orchestrators again.
 
         ``task_type`` names the group whose limit the task shares; ``timeout`` is the time limit in seconds. All other
         arguments are sent to newer orchestrators, which may check tasks against the schemas. The default of
@@ -153,11 +155,12 @@ class Worker:
 
     def add_middleware(self, middleware: Middleware) -> None:
         """Puts a middleware around every task, including tasks registered later. The middleware added first is the
-        outermost. See ``avtomatika_worker.middleware``."""
+        outermost. If the worker runs, it counts for tasks that arrive from now on. See ``avtomatika_worker.middleware``."""
         from .middleware import step
 
-        self._refuse_while_it_runs("a middleware")
         self._middleware.append(step(middleware))
+        if self._run is not None:
+            self._run.set_middleware(self._middleware)
 
     def on_command(self, command_name: str) -> Callable[[_Function], _Function]:
         """Registers a function for a command that orchestrators send over the websocket
@@ -169,7 +172,6 @@ class Worker:
         _check_name("a command", command_name)
 
         def register(func: _Function) -> _Function:
-            self._refuse_while_it_runs("a command")
             self._commands[command_name] = func
             return func
 
@@ -197,6 +199,21 @@ class Worker:
         self._refuse_while_it_runs("a shutdown hook")
         self._shutdown.append(hook)
         return hook
+
+    def set_usage_checker(self, checker: Callable[[], Any] | None) -> None:
+        """Sets the function that measures how busy the machine is, in place of the worker's own measurement. It returns
+        an object with ``cpu_load_percent``, ``ram_used_gb`` and ``devices_usage``, such as a ``ResourcesUsage``, a
+        mapping with these keys, or ``None`` for no usage. ``None`` as the function restores the worker's own measurement.
+
+        It is called before each heartbeat to a newer orchestrator, on a thread of its own, and can be replaced while the
+        worker runs. A heartbeat waits for it for at most 250 ms, and then reports its last answer. An exception in it
+        counts as no usage.
+        """
+        self._usage_checker = checker
+        if self._run is not None:
+            from ._serving import set_usage_checker
+
+            set_usage_checker(self._run, checker)
 
     # Loaded models
 
@@ -318,9 +335,10 @@ class Worker:
             middleware=tuple(self._middleware),
             startup=tuple(self._startup),
             shutdown=tuple(self._shutdown),
-            commands=dict(self._commands),
+            commands=self._commands,
             ignored=tuple(self._ignored),
             capacity_checker=self._capacity_checker,
+            usage_checker=self._usage_checker,
         )
         return Registered(
             tasks=dict(self._tasks),
@@ -336,10 +354,14 @@ class Worker:
         from ._registered import RegisteredTask
         from .signature import analyse
 
-        self._refuse_while_it_runs("a task")
         if name in self._tasks:
             raise ValueError(f"two tasks are named `{name}`")
-        self._tasks[name] = RegisteredTask(name, analyse(func), options)
+        task = RegisteredTask(name, analyse(func), options)
+        if self._run is not None:
+            from ._serving import add
+
+            add(self._run, self._registered(), task)
+        self._tasks[name] = task
 
     def _refuse_while_it_runs(self, what: str) -> None:
         if self._run is not None:

@@ -139,6 +139,11 @@ impl WorkerHandle {
         self.0.usage.set(check);
     }
 
+    /// Removes that function: the worker measures by itself.
+    pub fn clear_usage_checker(&self) {
+        self.0.usage.clear();
+    }
+
     /// Adds a model to the hot cache, outside of any task: it is loaded now. The next heartbeat reports it. The name
     /// of a task without [dependencies](crate::WorkerBuilder::skill_dependencies) makes that task hot.
     pub fn add_to_hot_cache(&self, model: impl Into<String>) {

@@ -38,7 +38,13 @@ struct Checker {
 impl UsageSource {
     /// Sets the user's function, or replaces it.
     pub(crate) fn set(&self, check: impl Fn() -> Option<Usage> + Send + Sync + 'static) {
-        *lock(&self.checker) = Some(Arc::new(Checker::new(LIMIT, check)));
+        // Dropped without the lock: its captures are the user's.
+        let _before = lock(&self.checker).replace(Arc::new(Checker::new(LIMIT, check)));
+    }
+
+    /// Measures the machine again.
+    pub(crate) fn clear(&self) {
+        let _before = lock(&self.checker).take();
     }
 
     /// Measures how busy the machine is, in at most 250 ms. `None` if that is not known.
@@ -143,6 +149,8 @@ mod tests {
         source.set(|| None);
         assert_eq!(source.usage().await, None);
         assert_eq!(source.machine.memory(), None, "it was not measured");
+        source.clear();
+        assert!(source.usage().await.is_some_and(|usage| usage.ram_used_gb > 0.0));
     }
 
     #[tokio::test]
