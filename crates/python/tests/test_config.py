@@ -155,7 +155,11 @@ def test_values_are_pythons_own(name, value, read):
             "`RESOURCES['gpu_info']` is of the type `list`, expected a dictionary",
         ),
         ("RESOURCES", [1], "`RESOURCES` is of the type `list`, expected a dictionary"),
-        ("RESOURCES", {"cpu_cores": "many"}, "`RESOURCES['cpu_cores']` is `'many'`, expected a whole number, at least 0"),
+        (
+            "RESOURCES",
+            {"cpu_cores": "many"},
+            "`RESOURCES['cpu_cores']` is `'many'`, expected a whole number, at least 0",
+        ),
         ("EXTRA_CAPABILITIES", [1], "`EXTRA_CAPABILITIES` is not a JSON object"),
         ("WORKER_PORT", object(), "`WORKER_PORT` is of the type `object`"),
         ("WORKER_TOKEN", "line\nbreak-secret", "`WORKER_TOKEN` is `***`"),

@@ -34,9 +34,8 @@ impl WorkerConfig {
             let unknown = orchestrators::unknown_keys(text.expose());
             warnings.extend(unknown.iter().map(|sentence| format!("`ORCHESTRATORS_CONFIG`: {sentence}")));
         }
-        let is_in_environment = |variable| {
-            self.history.environment.contains_key(variable) && !self.is_set_in_code(variable)
-        };
+        let is_in_environment =
+            |variable| self.history.environment.contains_key(variable) && !self.is_set_in_code(variable);
         if is_in_environment("ORCHESTRATOR_URL")
             && is_in_environment("ORCHESTRATORS_CONFIG")
             && !self.orchestrators_config.is_empty()

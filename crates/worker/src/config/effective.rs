@@ -92,9 +92,11 @@ impl WorkerConfig {
 
     /// Whether the option has a value that was set in code, and not its default.
     pub(super) fn has_value_in_code(&self, variable: &str) -> bool {
-        self.history.in_code.get(variable).copied().unwrap_or_else(|| {
-            self.is_set_in_code(variable) && !self.agrees(&DEFAULTS, variable)
-        })
+        self.history
+            .in_code
+            .get(variable)
+            .copied()
+            .unwrap_or_else(|| self.is_set_in_code(variable) && !self.agrees(&DEFAULTS, variable))
     }
 
     /// Registers the secrets of this configuration: while the returned value lives, they are masked in every text from

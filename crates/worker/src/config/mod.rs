@@ -22,8 +22,8 @@ pub use orchestrators::OrchestratorEntry;
 #[cfg(feature = "s3")]
 pub(crate) use parse::{KEY, is_key};
 pub use problem::{ConfigError, Problem};
-pub(crate) use resources::{hostname, ip_address};
 pub use resources::MachineResources;
+pub(crate) use resources::{hostname, ip_address};
 pub use secret::{Address, Secret};
 pub use table::{OPTIONS, PLACEHOLDER_TOKEN, WorkerConfig};
 pub use value::OptionValue;

@@ -65,7 +65,8 @@ impl Profile {
     pub(super) fn registration(&self, offer: &Offer) -> Registration {
         let advertised = &self.advertised;
         let resources = &advertised.resources;
-        let mut properties = BTreeMap::from([("cpu_cores".to_owned(), json!(f64::from(resources.cpu_cores)))]);
+        let mut properties =
+            BTreeMap::from([("cpu_cores".to_owned(), json!(f64::from(resources.cpu_cores)))]);
         let memory = (resources.ram_gb > 0.0).then_some(resources.ram_gb).or_else(|| self.machine.memory());
         properties.extend(memory.map(|memory| ("ram_gb".to_owned(), json!(memory))));
         properties.extend(resources.properties.clone());

@@ -56,7 +56,8 @@ fn an_address_set_in_code_wins_over_every_variable() {
 fn two_variables_of_which_one_counts_are_a_warning() {
     let list = ("ORCHESTRATORS_CONFIG", r#"[{"url":"http://a"}]"#);
     let (url, token) = (("ORCHESTRATOR_URL", "http://one"), ("WORKER_TOKEN", "t"));
-    let warning = "both `ORCHESTRATORS_CONFIG` and `ORCHESTRATOR_URL` are set: `ORCHESTRATORS_CONFIG` is used";
+    let warning =
+        "both `ORCHESTRATORS_CONFIG` and `ORCHESTRATOR_URL` are set: `ORCHESTRATORS_CONFIG` is used";
     assert_eq!(config(&[list, url, token]).warnings(), [warning]);
     assert!(config(&[list, token]).warnings().is_empty());
     assert!(config(&[list, url, token]).orchestrators_config(Vec::new()).warnings().is_empty());
@@ -65,7 +66,8 @@ fn two_variables_of_which_one_counts_are_a_warning() {
 #[test]
 fn the_key_has_a_further_variable() {
     let token = ("WORKER_TOKEN", "t");
-    let key = |config: &WorkerConfig| config.orchestrator_secret_key.as_ref().map(|key| key.expose().to_owned());
+    let key =
+        |config: &WorkerConfig| config.orchestrator_secret_key.as_ref().map(|key| key.expose().to_owned());
     let further = config(&[("SECRET_KEY", "hidden"), token]);
     assert_eq!(key(&further).as_deref(), Some("hidden"));
     assert!(further.secrets().contains(&"hidden".to_owned()));
