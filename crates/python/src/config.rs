@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use avtomatika_worker::config::{OPTIONS, OptionValue};
+use avtomatika_worker::config::{OPTIONS, OptionValue, WITHOUT_EFFECT};
 use avtomatika_worker::{WorkerConfig, WorkerId};
 
 use pyo3::exceptions::{PyKeyError, PyValueError};
@@ -22,6 +22,12 @@ pub(crate) fn options() -> Vec<Row> {
         (option.variable, option.group, option.default, option.accepts, option.meaning)
     };
     OPTIONS.iter().map(row).collect()
+}
+
+/// Returns the options of the existing packages that have no effect: variable, and what to know instead.
+#[pyfunction]
+pub(crate) fn without_effect() -> Vec<(&'static str, &'static str)> {
+    WITHOUT_EFFECT.to_vec()
 }
 
 /// A configuration: the values of the environment, overridden by the values set in code.
@@ -103,14 +109,42 @@ impl Config {
         self.lock().config.set(variable, text).map_err(|problem| PyValueError::new_err(problem.to_string()))
     }
 
-    /// The orchestrators in use, with their tokens, as JSON in bytes.
-    fn orchestrators<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let entries = self.lock().config.orchestrators();
-        let listed = WorkerConfig::defaults().orchestrators_config(entries);
-        match listed.get("ORCHESTRATORS_CONFIG") {
-            Some(OptionValue::Json(text)) => PyBytes::new(py, text.as_bytes()),
-            _ => PyBytes::new(py, b"[]"),
-        }
+    /// The token for every orchestrator that has no token of its own.
+    fn token(&self) -> String {
+        self.lock().config.token_in_force().expose().to_owned()
+    }
+
+    /// The host name that is reported.
+    fn hostname(&self) -> String {
+        self.lock().config.reported_hostname()
+    }
+
+    /// The IP address that is reported.
+    fn ip_address(&self) -> String {
+        self.lock().config.reported_ip_address()
+    }
+
+    /// The resources that are reported, as JSON in bytes.
+    fn resources<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let text = serde_json::to_vec(&self.lock().config.resources())
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(PyBytes::new(py, &text))
+    }
+
+    /// Sets the resources that are reported, in place of those of the options; an empty text restores the latter.
+    fn set_resources(&self, json: &str) -> PyResult<()> {
+        let resources = if json.is_empty() {
+            None
+        } else {
+            Some(serde_json::from_str(json).map_err(|error| {
+                // The program has written no JSON, so the position says nothing.
+                let error = error.to_string();
+                let fault = error.split(" at line ").next().unwrap_or_default();
+                PyValueError::new_err(format!("`RESOURCES` cannot be sent: {fault}"))
+            })?)
+        };
+        self.lock().config.set_resources(resources);
+        Ok(())
     }
 
     /// The additional capabilities that orchestrators are sent, as JSON in bytes.

@@ -26,7 +26,7 @@ mod _native {
     #[pymodule_export]
     use crate::command::Command;
     #[pymodule_export]
-    use crate::config::{Config, options};
+    use crate::config::{Config, options, without_effect};
     #[pymodule_export]
     use crate::dev::DevOrchestrator;
     #[pymodule_export]

@@ -2,18 +2,41 @@
 
 import copy
 import datetime
+import decimal
+import enum
+import ipaddress
 import os
 import pathlib
 import pickle
 import typing
+import uuid
 
 import pytest
-from avtomatika_worker import Worker, _native, config
+from avtomatika_worker import Worker, _native, _options
 from avtomatika_worker.config import ConfigError, WorkerConfig
+
+
+class Kind(enum.Enum):
+    GPU = "gpu"
+
+
+class SecretText:
+    """As pydantic's ``SecretStr``."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def get_secret_value(self) -> str:
+        return self._text
+
+    def __str__(self) -> str:
+        return "***"
 
 
 @pytest.fixture(autouse=True)
 def no_variables_of_ours(monkeypatch):
+    for variable in ("SECRET_KEY", *(variable for variable, _ in _options.PLAIN.values())):
+        monkeypatch.delenv(variable, raising=False)
     for variable, *_ in _native.options():
         monkeypatch.delenv(variable, raising=False)
         monkeypatch.delenv(variable.lower(), raising=False)
@@ -26,7 +49,7 @@ def test_every_option_of_the_table_is_an_attribute_with_its_type_and_no_other():
     options = {variable for variable, *_ in _native.options()}
     hints = typing.get_type_hints(WorkerConfig)
     attributes = {name for name in hints if name.isupper()}
-    assert attributes == options | set(config._ALIASES)
+    assert attributes == options | set(_options.ALIASES) | set(_options.PLAIN)
     made = WorkerConfig()
     for name in sorted(attributes):
         value = getattr(made, name)
@@ -94,6 +117,18 @@ def test_an_attribute_that_is_set_clears_its_variables_problem(monkeypatch):
         ("WORKER_TOKEN", "t", "t"),
         ("S3_ENDPOINT_URL", "http://me:password@s3:9000", "http://me:password@s3:9000"),
         ("EXTRA_CAPABILITIES", {"rack": [1, None]}, {"rack": [1, None]}),
+        ("MAX_CONCURRENT_TASKS", 5.0, 5),
+        ("MAX_CONCURRENT_TASKS", decimal.Decimal(7), 7),
+        ("HEARTBEAT_INTERVAL", "3", 3.0),
+        ("WORKER_ID", uuid.UUID(int=5), "00000000-0000-0000-0000-000000000005"),
+        ("WORKER_TYPE", Kind.GPU, "gpu"),
+        ("WORKER_TOKEN", b"bytes", "bytes"),
+        ("WORKER_TOKEN", SecretText("hidden"), "hidden"),
+        ("TLS_CA_PATH", None, None),
+        ("HOSTNAME", "node-7", "node-7"),
+        ("IP_ADDRESS", ipaddress.ip_address("10.0.0.7"), "10.0.0.7"),
+        ("SECRET_KEY", "key", "key"),
+        ("SECRET_KEY", None, ""),
     ],
 )
 def test_values_are_pythons_own(name, value, read):
@@ -113,7 +148,18 @@ def test_values_are_pythons_own(name, value, read):
         ("COST_PER_SKILL", {"a": float("inf")}, "`COST_PER_SKILL` is not JSON"),
         ("COST_PER_SKILL", {"a": object()}, "`COST_PER_SKILL` is not JSON"),
         ("ORCHESTRATORS", [{"weight": 1}], "there is no `url`"),
-        ("ORCHESTRATORS", [{"url": "http://a", "wieght": 1}], "did you mean `weight`"),
+        ("ORCHESTRATORS", [{"url": "http://a", "weight": "many"}], "`weight` is not a number"),
+        (
+            "RESOURCES",
+            {"gpu_info": [1]},
+            "`RESOURCES['gpu_info']` is of the type `list`, expected a dictionary",
+        ),
+        ("RESOURCES", [1], "`RESOURCES` is of the type `list`, expected a dictionary"),
+        (
+            "RESOURCES",
+            {"cpu_cores": "many"},
+            "`RESOURCES['cpu_cores']` is `'many'`, expected a whole number, at least 0",
+        ),
         ("EXTRA_CAPABILITIES", [1], "`EXTRA_CAPABILITIES` is not a JSON object"),
         ("WORKER_PORT", object(), "`WORKER_PORT` is of the type `object`"),
         ("WORKER_TOKEN", "line\nbreak-secret", "`WORKER_TOKEN` is `***`"),
@@ -129,27 +175,190 @@ def test_a_wrong_value_in_code_raises_at_once_and_changes_nothing(name, value, e
     assert getattr(made, name) == before
 
 
-@pytest.mark.parametrize("name", ["MAX_CONCURENT_TASKS", "max_concurrent_tasks", "MaxConcurrentTask"])
-def test_an_unknown_attribute_names_the_closest_option(name):
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MAX_CONCURENT_TASKS", "MAX_CONCURRENT_TASKS"),
+        ("max_concurrent_tasks", "MAX_CONCURRENT_TASKS"),
+        ("WORKER_TOKNE", "WORKER_TOKEN"),
+        ("HEARTBEAT_INTERVALL", "HEARTBEAT_INTERVAL"),
+        ("RESOURCE", "RESOURCES"),
+        ("ORCHESTRATOR", "ORCHESTRATORS"),
+    ],
+)
+def test_a_misspelt_option_is_a_warning_that_names_the_closest_one(name, meant, caplog):
     made = WorkerConfig()
-    with pytest.raises(AttributeError, match="the closest name is `MAX_CONCURRENT_TASKS`"):
-        setattr(made, name, 1)
-    with pytest.raises(AttributeError, match="the closest name is `MAX_CONCURRENT_TASKS`"):
+    with pytest.raises(AttributeError, match=f"the closest name is `{meant}`"):
         getattr(made, name)
+    setattr(made, name, "secret")
+    setattr(made, name, "secret")
+    assert getattr(made, name) == "secret"
+    warned = [record.getMessage() for record in caplog.records]
+    assert warned == [f"`{name}` is not an option of the worker; the closest name is `{meant}`"]
+    assert "TOKN" not in name or "secret" not in repr(made)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MODEL_PATH",
+        "COST_PER_SECOND",
+        "GPU_NAME",
+        "LOG_FILE",
+        "WORKER_NAME",
+        "REDIS_URL",
+        "S3_BUCKET",
+        "path",
+        "_private",
+    ],
+)
+def test_attributes_of_ones_own_say_nothing(name, caplog):
+    made = WorkerConfig()
     assert not hasattr(made, name)
+    assert getattr(made, name, "absent") == "absent"
+    setattr(made, name, 5)
+    assert getattr(made, name) == 5 and vars(made)[name] == 5
+    assert getattr(copy.copy(made), name) == 5 and getattr(copy.deepcopy(made), name) == 5
+    delattr(made, name)
+    assert not hasattr(made, name)
+    with pytest.raises(AttributeError):
+        delattr(made, name)
+    made.validate()
+    assert not caplog.records
     with pytest.raises(AttributeError, match="its default"):
         del made.WORKER_ID
 
 
-def test_orchestrator_url_in_code_counts_like_the_variable():
+def test_a_subclass_may_be_written_in_every_usual_way(monkeypatch, caplog):
+    class Base(WorkerConfig):
+        WORKER_TYPE = "of the class"
+        MAX_CONCURRENT_TASKS = 3
+        MODELS = ("a", "b")
+
+        def __init__(self, folder: str) -> None:
+            self.HEARTBEAT_INTERVAL = 2
+            self.FOLDER = folder
+            # Such a line in a program counts, so the environment is read after it.
+            os.environ["CPU_CORES"] = "7"
+            super().__init__()
+            self.MODEL_PATH = os.getenv("MODEL_PATH", f"{folder}/model")
+            self.RESOURCES["gpu_info"] = {"model": "RTX", "vram_gb": 24}
+            self.TASK_POLL_TIMEOUT = self.poll_timeout()
+
+        def poll_timeout(self) -> float:
+            return 12
+
+    class Derived(Base):
+        MAX_CONCURRENT_TASKS = 4
+
+        def __init__(self) -> None:
+            super().__init__("/data")
+            self.limit = 1
+
+        @property
+        def RESULT_MAX_RETRIES(self) -> int:
+            return self.limit
+
+    monkeypatch.setenv("CPU_CORES", "5")
+    monkeypatch.setenv("WORKER_TYPE", "of the environment")
+    made = Derived()
+    assert isinstance(made, WorkerConfig)
+    for name, value in {
+        "WORKER_TYPE": "of the class",
+        "MAX_CONCURRENT_TASKS": 4,
+        "HEARTBEAT_INTERVAL": 2.0,
+        "CPU_CORES": 7,
+        "TASK_POLL_TIMEOUT": 12.0,
+        "RESULT_MAX_RETRIES": 1,
+    }.items():
+        assert getattr(made, name) == value, name
+        assert made._native.get(name) == value, name
+    assert (made.MODELS, made.FOLDER, made.MODEL_PATH) == (("a", "b"), "/data", "/data/model")
+    made.limit = 2
+    assert made._native.get("RESULT_MAX_RETRIES") == 2
+    made.WORKER_TYPE = "set"
+    assert made.WORKER_TYPE == "set" and Base("/x").MAX_CONCURRENT_TASKS == 3
+    assert type(copy.copy(made)) is Derived and copy.deepcopy(made).MODEL_PATH == "/data/model"
+    assert repr(made).startswith("Derived(")
+    assert WorkerConfig().MAX_CONCURRENT_TASKS == 10
+    assert not caplog.records
+
+
+async def test_the_validation_of_a_subclass_is_asked_when_the_worker_runs():
+    class Strict(WorkerConfig):
+        def validate(self) -> None:
+            super().validate()
+            raise ValueError("`MODEL_PATH` is missing")
+
+    worker = Worker(config=Strict())
+    worker.task("nothing")(lambda params: None)
+    with pytest.raises(ValueError, match="`MODEL_PATH` is missing"):
+        await worker.main()
+
+
+def test_every_attribute_of_the_existing_packages_is_there_with_its_type():
     made = WorkerConfig()
-    assert [entry["url"] for entry in made.ORCHESTRATORS] == ["http://localhost:8080"]
-    made.WORKER_TOKEN = "t"
-    made.ORCHESTRATOR_URL = "http://code:1"
-    assert made.ORCHESTRATORS == [{"url": "http://code:1", "priority": 10, "weight": 1, "token": "t"}]
-    made.ORCHESTRATORS = [{"url": "http://a", "priority": 1}, {"url": "http://b", "token": "own"}]
-    assert [entry.get("token") for entry in made.ORCHESTRATORS_CONFIG] == [None, "own"]
-    assert [entry["token"] for entry in made.ORCHESTRATORS] == ["t", "own"]
+    of_1_0b4 = {
+        "HOSTNAME": str,
+        "IP_ADDRESS": str,
+        "RESOURCES": dict,
+        "COST_PER_SKILL": dict,
+        "ENABLE_WEBSOCKETS": bool,
+    }
+    of_1_0b20 = {
+        "EXTRA_CAPABILITIES": dict,
+        "HEARTBEAT_COOLDOWN": float,
+        "INSTALLED_ARTIFACTS": list,
+        "POLL_BACKOFF_FACTOR": float,
+        "POLL_BACKOFF_INITIAL": float,
+        "POLL_BACKOFF_MAX": float,
+        "RATE_LIMIT_BACKOFF_FLOOR": float,
+        "REGISTRATION_RETRY_INITIAL_DELAY": float,
+        "REGISTRATION_RETRY_MAX_DELAY": float,
+        "SECRET_KEY": str,
+        "SHUTDOWN_TIMEOUT": float,
+        "WORKER_ENABLE_METRICS": bool,
+        "WORKER_SKILLS_DIR": str,
+    }
+    for name, kind in {**of_1_0b4, **of_1_0b20}.items():
+        assert type(getattr(made, name)) is kind, name
+        assert type(vars(made)[name]) is kind, name
+    assert made.RESOURCES == {"cpu_cores": 4, "gpu_info": None, "ram_gb": 0.0, "devices": None}
+    assert (made.SECRET_KEY, made.WORKER_SKILLS_DIR) == ("", "skills")
+
+
+def test_options_that_have_no_effect_keep_their_values_and_say_so_once(monkeypatch, caplog):
+    monkeypatch.setenv("WORKER_HEARTBEAT_COOLDOWN", "7")
+    monkeypatch.setenv("WORKER_SKILLS_DIR", "more")
+    monkeypatch.setenv("WORKER_ENABLE_METRICS", "true")
+    monkeypatch.setenv("POLL_BACKOFF_MAX", "long")
+    monkeypatch.setenv("WORKER_TOKEN", "t")
+    made = WorkerConfig()
+    assert (made.HEARTBEAT_COOLDOWN, made.WORKER_SKILLS_DIR, made.WORKER_ENABLE_METRICS) == (7.0, "more", True)
+    assert made.POLL_BACKOFF_MAX == 60.0
+    warnings = made._native.warnings()
+    assert len(warnings) == 3 and "SKILLS_DIR" not in str(warnings), warnings
+    assert "`WORKER_HEARTBEAT_COOLDOWN` has no effect: use `WORKER_HEARTBEAT_DEBOUNCE_DELAY`" in warnings
+    for value in (3, 4):
+        made.POLL_BACKOFF_INITIAL = value
+    made.POLL_BACKOFF_FACTOR = 2.0
+    made.WORKER_SKILLS_DIR = pathlib.Path("other")
+    assert (made.POLL_BACKOFF_INITIAL, made.WORKER_SKILLS_DIR) == (4, pathlib.Path("other"))
+    assert copy.copy(made).POLL_BACKOFF_INITIAL == 4
+    made.POLL_BACKOFF_INITIAL = None
+    assert made.POLL_BACKOFF_INITIAL == 1.0
+    warned = [record.getMessage() for record in caplog.records]
+    assert warned == ["`POLL_BACKOFF_INITIAL` has no effect: use `TASK_POLL_ERROR_DELAY`"]
+
+
+def test_changes_of_the_attributes_dictionary_change_the_attributes():
+    made = WorkerConfig()
+    vars(made).update({"WORKER_TYPE": "updated", "MINE": 1}, TASK_FILES_DIR="/d")
+    made.__dict__["MAX_CONCURRENT_TASKS"] = 3
+    assert (made.WORKER_TYPE, made.MINE, made.TASK_FILES_DIR, made.MAX_CONCURRENT_TASKS) == ("updated", 1, "/d", 3)
+    del vars(made)["MINE"]
+    assert not hasattr(made, "MINE")
+    assert "MAX_CONCURRENT_TASKS" in dir(made)
 
 
 def test_a_change_in_place_counts():
@@ -186,14 +395,18 @@ def test_a_copy_is_independent():
         pickle.dumps(made)
 
 
-def test_nothing_can_be_set_while_a_worker_runs_with_it():
+def test_what_is_set_while_a_worker_runs_is_kept_and_said_once(caplog):
     made = WorkerConfig()
     made._borrow()
-    with pytest.raises(RuntimeError, match="`WORKER_TYPE` cannot be set while a worker runs"):
-        made.WORKER_TYPE = "late"
+    made.WORKER_TYPE = "late"
+    made.WORKER_TYPE = "later"
+    made.MINE = 1
+    assert (made.WORKER_TYPE, made.MINE) == ("later", 1)
+    warned = [record.getMessage() for record in caplog.records]
+    assert warned == ["`WORKER_TYPE` was set while the worker runs: it takes effect when the worker is started again"]
     made._give_back()
-    made.WORKER_TYPE = "in time"
-    assert made.WORKER_TYPE == "in time"
+    made.WORKER_ID = "in-time"
+    assert len(caplog.records) == 1
 
 
 def test_the_id_that_was_read_is_the_one_that_is_used():
@@ -220,4 +433,10 @@ def test_secrets_are_not_shown(monkeypatch):
     shown = repr(made)
     assert "secret" not in shown
     assert "WORKER_TOKEN=***" in shown
+    made.MY_API_KEY = made.db_password = made.Auth = "secret-9"
+    made.DATABASE_URL = "postgres://me:secret-10@db/x"
+    made.SETTINGS = {"token": "secret-11"}
+    made.MODEL_PATH = "/models"
+    shown = repr(made)
+    assert "secret" not in shown and "MODEL_PATH='/models'" in shown and "MY_API_KEY=***" in shown
     assert "HEARTBEAT_INTERVAL" not in shown, "only the options that were set"

@@ -114,9 +114,11 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     """Makes a run with a worker of the core. Starts nothing."""
     known = routes(registered)
     _prepare(known)
+    from .config import WorkerConfig
+
     hooks, config = registered.hooks, registered.config
-    if hooks.startup:
-        # The hooks may take minutes, so problems are reported before they are called.
+    if hooks.startup or type(config).validate is not WorkerConfig.validate:
+        # The hooks may take minutes, so problems are reported before they are called. A subclass may check more.
         config.validate()
     if registered.worker_type is not None and not isinstance(registered.worker_type, str):
         raise WorkerError(f"`worker_type` is `{registered.worker_type!r}`, expected text", 2)

@@ -3,136 +3,131 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import _native
+from ._attributes import Attributes, Variables, attributes
+from ._live import Live, Orchestrators, entries_as_text, parsed, resources_as_text, software_as_text
+from ._options import ALIASES, PLAIN, as_text, nearest, of_environment, shown, without_effect
 from .errors import ConfigError
 
 __all__ = ["ConfigError", "WorkerConfig"]
 
-_ALIASES = {
-    # The attributes of 1.0b4.
-    "ENABLE_WEBSOCKETS": "WORKER_ENABLE_WEBSOCKETS",
-    "HEARTBEAT_DEBOUNCE_DELAY": "WORKER_HEARTBEAT_DEBOUNCE_DELAY",
-    # The attributes of 1.0b20.
-    "SECRET_KEY": "ORCHESTRATOR_SECRET_KEY",
-    "SHUTDOWN_TIMEOUT": "WORKER_SHUTDOWN_TIMEOUT",
+# The options that are read for `RESOURCES`, with the keys that depend on them.
+_RESOURCES = {
+    "CPU_CORES": ("cpu_cores",),
+    "RAM_GB": ("ram_gb",),
+    "GPU_MODEL": ("gpu_info", "devices"),
+    "GPU_VRAM_GB": ("gpu_info", "devices"),
+    "GPU_ID": ("devices",),
+    "WORKER_DEVICES": ("devices",),
+}
+
+# The options that are read as what is in use, which is not always what is set.
+_IN_USE = {
+    "WORKER_HOSTNAME": _native.Config.hostname,
+    "WORKER_ID": _native.Config.worker_id,
+    "WORKER_IP_ADDRESS": _native.Config.ip_address,
+    "WORKER_TOKEN": _native.Config.token,
 }
 
 
-class WorkerConfig:
+# What an instance holds before `__init__`, and since then.
+_BEFORE = "_set_before_init"
+_MADE = "_WorkerConfig__native_config"
+
+
+class WorkerConfig(Attributes):
     """All options of a worker, as attributes with the names of the environment variables.
 
     Creating it reads the environment once, and never fails: invalid variables are reported by ``validate()``, and when
     the worker runs. Setting an attribute overrides its variable; an invalid value raises ``ConfigError``, which names the
-    expected values. ``None`` or an empty text restores the default of an option. Times are in seconds.
+    expected values. ``None`` or an empty text restores the default of an option. Times are in seconds. Lists and
+    dictionaries can be changed in place until the worker starts.
 
-    Attributes cannot be set while a worker runs with the configuration.
+    Other attributes can be set as on any object, also by a subclass. A class attribute of a subclass that has the name of
+    an option sets this option. What is set while a worker runs takes effect when it is started again.
     """
 
-    _native_config: _native.Config
-    # Lists and dictionaries that were read, and may be changed in place, with their JSON at that time.
-    _lent: dict[str, tuple[Any, str]]
+    __native_config: _native.Config
+    __live: Live
+    __orchestrators: Orchestrators
+    # The values of the attributes that the core does not know.
+    __plain: dict[str, Any]
+    # The lists, dictionaries and addresses as they are written in the environment, or in code.
+    __texts: dict[str, str]
+    # The texts of the options that a subclass defines as properties.
+    __derived: dict[str, str]
     # The number of workers that run with this configuration.
-    _loaned: int
-
-    # Identity
-    WORKER_ID: str
-    WORKER_TYPE: str
-    # Orchestrators
-    ORCHESTRATOR_URL: str | None
-    ORCHESTRATORS_CONFIG: list[dict[str, Any]]
-    MULTI_ORCHESTRATOR_MODE: str
-    WORKER_TOKEN: str
-    WORKER_INDIVIDUAL_TOKEN: str | None
-    # Security
-    TLS_CA_PATH: str | None
-    TLS_CERT_PATH: str | None
-    TLS_KEY_PATH: str | None
-    ORCHESTRATOR_SECRET_KEY: str | None
-    REQUIRE_TASK_SIGNATURE: bool
-    # Proxies
-    HTTP_PROXY: str | None
-    HTTPS_PROXY: str | None
-    NO_PROXY: str | None
-    # Capacity
-    MAX_CONCURRENT_TASKS: int
-    WORKER_CAPACITY_REPORTING: str
-    WORKER_TASK_TIMEOUT: float | None
-    COST_PER_SKILL: dict[str, float]
-    CPU_CORES: int
-    GPU_MODEL: str | None
-    GPU_VRAM_GB: float
-    INSTALLED_SOFTWARE: dict[str, str]
-    INSTALLED_MODELS: list[dict[str, Any]]
-    # Heartbeats and commands
-    HEARTBEAT_INTERVAL: float
-    WORKER_HEARTBEAT_DEBOUNCE_DELAY: float
-    WORKER_TELEMETRY_DEADBAND: float
-    WORKER_TELEMETRY_FORCE_INTERVAL: float
-    WORKER_ENABLE_WEBSOCKETS: bool
-    STRICT_EVENT_VALIDATION: bool
-    # Polling
-    TASK_POLL_TIMEOUT: float
-    TASK_POLL_ERROR_DELAY: float
-    IDLE_POLL_DELAY: float
-    WORKER_MAX_POLLERS: int
-    # Results
-    RESULT_MAX_RETRIES: int
-    RESULT_RETRY_INITIAL_DELAY: float
-    WORKER_RESULT_MAX_AGE: float
-    RESULT_RESEND_AMBIGUOUS: bool
-    WORKER_OUTBOX_DIR: str | None
-    # Shutdown
-    WORKER_SHUTDOWN_TIMEOUT: float
-    WORKER_SHUTDOWN_POLLS: str
-    # Files
-    TASK_FILES_DIR: str
-    S3_ENDPOINT_URL: str | None
-    S3_ACCESS_KEY: str | None
-    S3_SECRET_KEY: str | None
-    S3_DEFAULT_BUCKET: str
-    S3_REGION: str
-    WORKER_BLOB_CACHE_DIR: str | None
-    WORKER_BLOB_CACHE_SIZE: int
-    # Health server
-    WORKER_HOST: str
-    WORKER_PORT: int
-    # Log
-    LOG_FORMAT: str
-    LOG_LEVEL: str
-    # Other names of some of these
-    ENABLE_WEBSOCKETS: bool
-    HEARTBEAT_DEBOUNCE_DELAY: float
-    SECRET_KEY: str | None
-    SHUTDOWN_TIMEOUT: float
+    __running: int
+    # What was said in the log.
+    __said: set[str]
+    # The options that a subclass sets as class attributes, and those that it defines as properties.
+    __given: ClassVar[dict[str, Any]] = {}
+    __defined: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self) -> None:
-        self._make(_native.Config({_readable(name): _readable(value) for name, value in os.environ.items()}))
+        variables = {_readable(name): _readable(value) for name, value in os.environ.items()}
+        # The core would take it for misspelt.
+        variables.pop("WORKER_SKILLS_DIR", None)
+        # What was set before this call.
+        before = attributes(self).pop(_BEFORE, {})
+        self.__make(_native.Config(variables), {name: of_environment(*row) for name, row in PLAIN.items()})
+        written = {*_JSON, "ORCHESTRATOR_URL"}
+        self.__texts.update({name: variables[name] for name in written if variables.get(name, "").strip()})
+        for name, value in {**self.__given, **before}.items():
+            setattr(self, name, value)
 
-    def _make(self, native: _native.Config) -> None:
-        object.__setattr__(self, "_native_config", native)
-        object.__setattr__(self, "_lent", {})
-        object.__setattr__(self, "_loaned", 0)
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        for name, value in list(vars(cls).items()):
+            if name in _NAMES and hasattr(type(value), "__get__"):
+                cls.__defined |= {name}
+            elif name in _NAMES:
+                # The property of the option must stay visible.
+                delattr(cls, name)
+                cls.__given = {**cls.__given, name: value}
+
+    def __make(self, native: _native.Config, plain: dict[str, Any]) -> None:
+        self.__native_config = native
+        self.__live = Live(self.__text_of)
+        self.__orchestrators = Orchestrators(self.__live, self.__listed, self.__url)
+        self.__plain = plain
+        self.__texts = {}
+        self.__derived = {}
+        self.__running = 0
+        self.__said = set()
 
     @property
     def ORCHESTRATORS(self) -> list[dict[str, Any]]:
-        """The orchestrators in use, with their tokens: those of ``ORCHESTRATORS_CONFIG``, else the one of
-        ``ORCHESTRATOR_URL``. Setting it has the same effect as setting ``ORCHESTRATORS_CONFIG``."""
-        return self._lend("ORCHESTRATORS", self._native_config.orchestrators)  # type: ignore[no-any-return]
+        """The orchestrators in use: those of ``ORCHESTRATORS_CONFIG``, else the one of ``ORCHESTRATOR_URL``. An entry has
+        a ``token`` only if it is its own. Setting it has the same effect as setting ``ORCHESTRATORS_CONFIG``."""
+        return self.__orchestrators.read()
 
     @ORCHESTRATORS.setter
     def ORCHESTRATORS(self, value: list[dict[str, Any]]) -> None:
-        self._set("ORCHESTRATORS", value)
+        self.__set("ORCHESTRATORS", value)
 
     @property
     def EXTRA_CAPABILITIES(self) -> dict[str, Any]:
         """Additional capabilities that orchestrators are sent: ``WORKER_EXTRA_RACK=7`` becomes ``{"rack": 7}``."""
-        return self._lend("EXTRA_CAPABILITIES", self._native_config.extra)  # type: ignore[no-any-return]
+        return self.__get("EXTRA_CAPABILITIES")  # type: ignore[no-any-return]
 
     @EXTRA_CAPABILITIES.setter
     def EXTRA_CAPABILITIES(self, value: dict[str, Any]) -> None:
-        self._set("EXTRA_CAPABILITIES", value)
+        self.__set("EXTRA_CAPABILITIES", value)
+
+    @property
+    def RESOURCES(self) -> dict[str, Any]:
+        """The resources of the machine that orchestrators are sent: ``cpu_cores``, ``gpu_info``, ``ram_gb`` (0 for the
+        memory of the machine), ``devices`` (``None`` for the machine's own graphics cards) and, if there are any, other
+        ``properties``."""
+        return self.__get("RESOURCES")  # type: ignore[no-any-return]
+
+    @RESOURCES.setter
+    def RESOURCES(self, value: dict[str, Any]) -> None:
+        self.__set("RESOURCES", value)
 
     def validate(self) -> None:
         """Raises ``ConfigError`` with all problems, if there are any. Reads the files of certificates and keys."""
@@ -143,96 +138,219 @@ class WorkerConfig:
     @property
     def _native(self) -> _native.Config:
         """The native configuration, with all values that were changed in place."""
-        for name, (value, before) in list(self._lent.items()):
-            after = _as_text(name, value)
-            if after != before:
-                self._write(name, after)
-                self._lent[name] = (value, after)
-        return self._native_config
+        self.__orchestrators.adopt()
+        for name, value in self.__live.changed():
+            self.__write(name, self.__text_of(name, value))
+            if name == "ORCHESTRATORS":
+                self.__orchestrators.was_written(value)
+            else:
+                self.__live.keep(name, value)
+        for name in self.__defined:
+            value = getattr(self, name)
+            text = self.__text_of(name, value)
+            if text != self.__derived.get(name):
+                self.__write(ALIASES.get(name, name), text)
+                self.__derived[name] = text
+        return self.__native_config
 
     def _borrow(self) -> None:
-        """Prevents changes until ``_give_back`` has been called as many times."""
-        object.__setattr__(self, "_loaned", self._loaned + 1)
+        """Notes that a worker runs with this configuration, until ``_give_back`` has been called as many times."""
+        self.__running += 1
 
     def _give_back(self) -> None:
-        object.__setattr__(self, "_loaned", self._loaned - 1)
+        self.__running -= 1
 
-    def _get(self, name: str) -> Any:
-        if name == "WORKER_ID":
-            # The generated id, if none is set.
-            return self._native_config.worker_id()
-        value = self._native_config.get(name)
-        return self._lend(name, lambda: value) if isinstance(value, bytes) else value
+    def __get(self, name: str) -> Any:
+        native = self.__native_config
+        if name in PLAIN:
+            return self.__plain[name]
+        if name in _IN_USE:
+            return _IN_USE[name](native)
+        if name == "ORCHESTRATORS_CONFIG":
+            return self.__orchestrators.read_config()
+        if name not in _JSON and name not in {"EXTRA_CAPABILITIES", "RESOURCES"}:
+            return native.get(name)
+        return self.__live[name] if name in self.__live else self.__live.keep(name, self.__read(name))
 
-    def _lend(self, name: str, read: Any) -> Any:
-        if name not in self._lent:
-            import json
+    def __read(self, name: str) -> Any:
+        """Returns a list or a dictionary as it is in the environment, else as the core has it."""
+        native = self.__native_config
+        if name == "EXTRA_CAPABILITIES":
+            return parsed(native.extra())
+        if name == "RESOURCES":
+            return parsed(native.resources())
+        text = self.__texts.get(name)
+        if text is not None and (name, "environment") in {(row[0], row[2]) for row in native.effective()}:
+            # With the keys that the core does not know.
+            return parsed(text)
+        return parsed(native.get(name))
 
-            value = json.loads(read())
-            self._lent[name] = (value, _as_text(name, value))
-        return self._lent[name][0]
+    def __listed(self) -> list[Any]:
+        return list(self.__read("ORCHESTRATORS_CONFIG") or [])
 
-    def _set(self, name: str, value: Any) -> None:
-        if self._loaned:
-            raise RuntimeError(f"`{name}` cannot be set while a worker runs with this configuration")
-        text = _as_text(name, value)
-        self._write(name, text)
-        # `ORCHESTRATORS` depends on the other options of orchestrators and tokens.
-        self._lent.clear() if "ORCHESTRATOR" in name or "TOKEN" in name else self._lent.pop(name, None)
+    def __url(self) -> str:
+        # With its credentials, which the core hides.
+        return self.__texts.get("ORCHESTRATOR_URL") or str(self.__native_config.get("ORCHESTRATOR_URL"))
 
-    def _write(self, name: str, text: str) -> None:
+    def __set(self, name: str, value: Any) -> None:
+        if not self.__is_made():
+            attributes(self).setdefault(_BEFORE, {})[name] = value
+            return
+        if name in PLAIN:
+            self.__set_plain(name, value)
+            return
+        if self.__running:
+            self.__say(
+                name, f"`{name}` was set while the worker runs: it takes effect when the worker is started again"
+            )
+        if name in {"ORCHESTRATORS", "ORCHESTRATORS_CONFIG"} and isinstance(value, str) and value.strip():
+            try:
+                value = parsed(value)
+            except ValueError as error:
+                raise ConfigError(f"`{name}` is not JSON: {error}") from None
+        self.__write(name, self.__text_of(name, value))
+        if name in {"ORCHESTRATORS", "ORCHESTRATORS_CONFIG"}:
+            self.__orchestrators.set(name, value)
+        elif name == "ORCHESTRATOR_URL":
+            self.__set_url(value)
+        elif isinstance(value, (list, dict)):
+            self.__live.keep(name, value)
+        else:
+            self.__live.forget(name)
+        if name in _RESOURCES and "RESOURCES" in self.__live:
+            self.__native_config.set_resources("")
+            fresh, kept = parsed(self.__native_config.resources()), self.__live["RESOURCES"]
+            kept.update({key: fresh[key] for key in _RESOURCES[name]})
+            self.__live.keep("RESOURCES", kept, is_changed=True)
+
+    def __set_url(self, value: Any) -> None:
+        if value is None or value == "":
+            self.__orchestrators.url_was_set()
+        else:
+            # The orchestrator that is set last counts.
+            self.__texts["ORCHESTRATOR_URL"] = as_text("ORCHESTRATOR_URL", value)
+            self.__write("ORCHESTRATORS_CONFIG", "")
+            self.__orchestrators.forget()
+
+    def __set_plain(self, name: str, value: Any) -> None:
+        default = PLAIN[name][1]
+        instead = without_effect(name)
+        if instead is not None and value not in (None, self.__plain[name]):
+            self.__say(name, f"`{name}` has no effect: {instead}")
+        self.__plain[name] = default if value is None else value
+
+    def __write(self, name: str, text: str) -> None:
+        native = self.__native_config
         try:
             if name == "EXTRA_CAPABILITIES":
-                self._native_config.set_extra(text or "{}")
+                native.set_extra(text or "{}")
+            elif name == "RESOURCES":
+                native.set_resources(text)
             else:
-                self._native_config.set("ORCHESTRATORS_CONFIG" if name == "ORCHESTRATORS" else name, text)
+                native.set("ORCHESTRATORS_CONFIG" if name == "ORCHESTRATORS" else name, text)
         except ValueError as error:
             raise ConfigError(str(error)) from None
+        self.__texts.pop("ORCHESTRATORS_CONFIG" if name == "ORCHESTRATORS" else name, None)
+
+    def __text_of(self, name: str, value: Any) -> str:
+        if isinstance(value, str):
+            return as_text(name, value)
+        if name in {"ORCHESTRATORS", "ORCHESTRATORS_CONFIG"}:
+            return entries_as_text(value, self.__say)
+        if name == "RESOURCES":
+            return resources_as_text(value, self.__say)
+        if name == "INSTALLED_SOFTWARE":
+            return software_as_text(value)
+        return as_text(name, value)
+
+    def __say(self, key: str, message: str) -> None:
+        """Writes a warning, once for each key."""
+        if key not in self.__said:
+            from ._logging import LOG
+
+            self.__said.add(key)
+            LOG.warning("%s", message)
+
+    def __is_made(self) -> bool:
+        return _MADE in attributes(self)
+
+    def __own(self) -> dict[str, Any]:
+        """The attributes of the user's own."""
+        return {name: value for name, value in attributes(self).items() if name not in _INTERNAL}
 
     # Hidden from type checkers, which would otherwise accept any attribute.
     if not TYPE_CHECKING:
 
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            """The attributes as ``vars`` shows them. Changes of this dictionary change the attributes."""
+            return Variables(self, {name: getattr(self, name) for name in sorted(_NAMES)} | self.__own())
+
         def __getattr__(self, name: str) -> Any:
             # Called for attributes that do not exist only.
-            raise AttributeError(_unknown(name), name=name, obj=self)
+            if name == "_native":
+                # Raises the error that led here again.
+                return WorkerConfig._native.fget(self)
+            message = f"`{name}` is neither an option nor an attribute of this configuration"
+            if name in _NAMES:
+                message = (
+                    f"`{name}` has no value" if self.__is_made() else f"`{name}` is read before `super().__init__()`"
+                )
+            elif not name.startswith("_") and (near := nearest(name, _NAMES)):
+                message += f"; the closest name is `{near}`"
+            raise AttributeError(message, name=name, obj=self)
 
         def __setattr__(self, name: str, value: Any) -> None:
-            if not isinstance(getattr(type(self), name, None), property) or name == "_native":
-                raise AttributeError(_unknown(name), name=name, obj=self)
+            is_new = name not in attributes(self) and not hasattr(type(self), name)
+            if is_new and not name.startswith("_") and self.__is_made() and (near := nearest(name, _NAMES)):
+                self.__say(name, f"`{name}` is not an option of the worker; the closest name is `{near}`")
             object.__setattr__(self, name, value)
 
         def __delattr__(self, name: str) -> None:
-            raise AttributeError(
-                f"`{name}` cannot be deleted; set it to `None` to restore its default", name=name, obj=self
-            )
+            if name in _NAMES:
+                raise AttributeError(
+                    f"`{name}` cannot be deleted; set it to `None` to restore its default", name=name, obj=self
+                )
+            object.__delattr__(self, name)
 
-    def __copy__(self) -> WorkerConfig:
+    def __copied(self, own: dict[str, Any]) -> WorkerConfig:
         other = type(self).__new__(type(self))
-        other._make(self._native.copy())
+        other.__make(self._native.copy(), dict(self.__plain))
+        other.__live = self.__live.copy(other.__text_of)
+        other.__orchestrators = self.__orchestrators.copy(other.__live, other.__listed, other.__url)
+        other.__texts, other.__said = dict(self.__texts), set(self.__said)
+        attributes(other).update(own)
         return other
 
+    def __copy__(self) -> WorkerConfig:
+        return self.__copied(self.__own())
+
     def __deepcopy__(self, memo: dict[int, Any]) -> WorkerConfig:
-        return self.__copy__()
+        other = self.__copied({})
+        memo[id(self)] = other
+        attributes(other).update(deepcopy(self.__own(), memo))
+        return other
 
     def __reduce__(self) -> Any:
         raise TypeError("a `WorkerConfig` holds secrets and cannot be pickled; create one where it is needed")
 
+    @staticmethod
+    def _property(name: str, documentation: str) -> property:
+        """Makes the attribute of an option."""
+
+        def read(config: WorkerConfig) -> Any:
+            return config.__get(name)
+
+        def write(config: WorkerConfig, value: Any) -> None:
+            config.__set(name, value)
+
+        return property(read, write, doc=documentation)
+
     def __repr__(self) -> str:
-        """Shows the options that are set, without secrets."""
-        shown = ", ".join(
-            f"{name}={value if value is not None else 'None'}"
-            for name, value, source in self._native_config.effective()
-            if source != "default"
-        )
-        return f"WorkerConfig({shown})"
-
-
-def _unknown(name: str) -> str:
-    from difflib import get_close_matches
-
-    names = [known for known, value in vars(WorkerConfig).items() if isinstance(value, property) and known[0] != "_"]
-    nearest = get_close_matches(name.upper(), names, n=1, cutoff=0)
-    return f"there is no option `{name}`; the closest name is `{nearest[0]}`"
+        """Shows the options that are set, and the attributes of the user's own, without secrets."""
+        options = [f"{name}={value}" for name, value, source in self.__native_config.effective() if source != "default"]
+        own = [f"{name}={shown(name, value, _NAMES)}" for name, value in self.__own().items()]
+        return f"{type(self).__name__}({', '.join(options + own)})"
 
 
 def _readable(text: str) -> str:
@@ -240,45 +358,25 @@ def _readable(text: str) -> str:
     return text if text.isascii() else os.fsencode(text).decode(errors="replace")
 
 
-def _as_text(name: str, value: Any) -> str:
-    """Returns a value as the text of its variable."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return int.__repr__(value)
-    if isinstance(value, float):
-        return float.__repr__(value)
-    if isinstance(value, os.PathLike):
-        return os.fsdecode(value)
-    if isinstance(value, (dict, list, tuple)):
-        import json
+def _make_attributes() -> set[str]:
+    """Makes a property for each row of the table, so that no option is listed twice. Returns the options with JSON."""
 
-        try:
-            return json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"`{name}` is not JSON: {error}") from None
-    if hasattr(value, "total_seconds"):
-        return float.__repr__(value.total_seconds())
-    kind = type(value).__name__
-    raise ConfigError(f"`{name}` is of the type `{kind}`, expected text, a number, a boolean, a list or a dictionary")
-
-
-def _make_attributes() -> None:
-    """Makes a property for each row of the table, so that no option is listed twice."""
-
-    def attribute(name: str, documentation: str) -> property:
-        return property(
-            lambda config: config._get(name), lambda config, value: config._set(name, value), doc=documentation
-        )
-
+    attribute = WorkerConfig._property
+    empty = _native.Config({})
     for variable, _, default, accepts, meaning in _native.options():
         setattr(WorkerConfig, variable, attribute(variable, f"{meaning} Default: {default}. Accepts {accepts}."))
-    for alias, variable in _ALIASES.items():
+    for alias, variable in ALIASES.items():
         setattr(WorkerConfig, alias, attribute(variable, f"Another name for ``{variable}``."))
+    for name, (variable, default) in PLAIN.items():
+        instead = without_effect(name)
+        effect = f"Has no effect: {instead}." if instead else "The folder of dynamic skills."
+        setattr(WorkerConfig, name, attribute(name, f"{effect} Variable ``{variable}``, default {default!r}."))
+    key = attribute("ORCHESTRATOR_SECRET_KEY", "Another name for ``ORCHESTRATOR_SECRET_KEY``; empty if it is not set.")
+    WorkerConfig.SECRET_KEY = key.getter(lambda config: config.ORCHESTRATOR_SECRET_KEY or "")  # type: ignore[assignment]
+    return {variable for variable, *_ in _native.options() if isinstance(empty.get(variable), bytes)}
 
 
-_make_attributes()
+_JSON = _make_attributes()
+# The names of all options.
+_NAMES = {name for name, value in vars(WorkerConfig).items() if isinstance(value, property) and name[0] != "_"}
+_INTERNAL = {name for name in WorkerConfig.__annotations__ if name[0] == "_"} | {_BEFORE}

@@ -83,11 +83,12 @@ pub struct Resources {
     pub devices: Vec<Device>,
     /// Other properties (1.0b17): `cpu_cores`, `ram_gb`.
     #[serde(default, deserialize_with = "or_default")]
-    pub properties: BTreeMap<String, f64>,
+    pub properties: BTreeMap<String, Value>,
 }
 
 /// A computing device (1.0b17).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "a device with `type`")]
 pub struct Device {
     /// The kind of device, such as `gpu`.
     #[serde(rename = "type")]
@@ -98,17 +99,19 @@ pub struct Device {
     /// The id, which is the `unit_id` of the device's [`DeviceUsage`](super::DeviceUsage).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Other properties: `vram_gb`.
-    #[serde(default, deserialize_with = "or_default")]
-    pub properties: BTreeMap<String, f64>,
+    /// Other properties: `memory_gb`.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, Value>,
 }
 
 /// A graphics card.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "a graphics card with `model` and `vram_gb`")]
 pub struct GpuInfo {
     /// The model, such as `RTX 4090`.
     pub model: String,
     /// The memory, in GB.
+    #[serde(default)]
     pub vram_gb: f64,
 }
 
@@ -123,7 +126,7 @@ pub struct InstalledModel {
 }
 
 /// An artifact on disk (1.0b17).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Artifact {
     /// The name.
     pub name: String,
@@ -133,6 +136,9 @@ pub struct Artifact {
     /// The kind of artifact, such as `model`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// Other properties.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, Value>,
 }
 
 fn unknown_version() -> String {

@@ -34,6 +34,23 @@ impl WorkerConfig {
             let unknown = orchestrators::unknown_keys(text.expose());
             warnings.extend(unknown.iter().map(|sentence| format!("`ORCHESTRATORS_CONFIG`: {sentence}")));
         }
+        let is_in_environment =
+            |variable| self.history.environment.contains_key(variable) && !self.is_set_in_code(variable);
+        if is_in_environment("ORCHESTRATOR_URL")
+            && is_in_environment("ORCHESTRATORS_CONFIG")
+            && !self.orchestrators_config.is_empty()
+        {
+            warnings.push(
+                "both `ORCHESTRATORS_CONFIG` and `ORCHESTRATOR_URL` are set: `ORCHESTRATORS_CONFIG` is used"
+                    .to_owned(),
+            );
+        }
+        if self.history.has_further_key && is_in_environment("ORCHESTRATOR_SECRET_KEY") {
+            warnings.push(
+                "`SECRET_KEY` is used as `ORCHESTRATOR_SECRET_KEY`: tasks without its signature are refused"
+                    .to_owned(),
+            );
+        }
         if self.worker_outbox_dir.is_some() && self.worker_id.is_none() {
             warnings.push(
                 "`WORKER_OUTBOX_DIR` is set and `WORKER_ID` is not: only a worker with the same id finds the results on \

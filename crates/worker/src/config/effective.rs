@@ -78,7 +78,7 @@ impl WorkerConfig {
 
     /// Whether the value in effect was set in code. An assignment to the field shows by the value alone.
     pub(super) fn is_set_in_code(&self, variable: &str) -> bool {
-        if self.history.in_code.contains(variable) {
+        if self.history.in_code.contains_key(variable) {
             return true;
         }
         let Some(text) = self.history.environment.get(variable) else {
@@ -88,6 +88,15 @@ impl WorkerConfig {
         // A wrong text leaves the default, as it did when the environment was read.
         let _ = read.assign(variable, text.expose());
         !self.agrees(&read, variable)
+    }
+
+    /// Whether the option has a value that was set in code, and not its default.
+    pub(super) fn has_value_in_code(&self, variable: &str) -> bool {
+        self.history
+            .in_code
+            .get(variable)
+            .copied()
+            .unwrap_or_else(|| self.is_set_in_code(variable) && !self.agrees(&DEFAULTS, variable))
     }
 
     /// Registers the secrets of this configuration: while the returned value lives, they are masked in every text from

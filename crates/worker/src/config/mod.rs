@@ -10,6 +10,7 @@ mod option;
 mod orchestrators;
 pub(crate) mod parse;
 mod problem;
+mod resources;
 mod secret;
 mod table;
 mod value;
@@ -21,6 +22,8 @@ pub use orchestrators::OrchestratorEntry;
 #[cfg(feature = "s3")]
 pub(crate) use parse::{KEY, is_key};
 pub use problem::{ConfigError, Problem};
+pub use resources::MachineResources;
+pub(crate) use resources::{hostname, ip_address};
 pub use secret::{Address, Secret};
 pub use table::{OPTIONS, PLACEHOLDER_TOKEN, WorkerConfig};
 pub use value::OptionValue;
@@ -43,6 +46,21 @@ const MAX_SLIPS: usize = 4;
 
 /// Variables of the AWS tools that hold secrets.
 const AWS_KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
+/// Another name for the variable `ORCHESTRATOR_SECRET_KEY`.
+const FURTHER_KEY: &str = "SECRET_KEY";
+
+/// The options of the existing SDKs that have no effect, by their variables, each with what to know instead.
+pub const WITHOUT_EFFECT: [(&str, &str); 8] = [
+    ("WORKER_HEARTBEAT_COOLDOWN", "use `WORKER_HEARTBEAT_DEBOUNCE_DELAY`"),
+    ("POLL_BACKOFF_INITIAL", "use `TASK_POLL_ERROR_DELAY`"),
+    ("POLL_BACKOFF_MAX", "the delay after failed polls grows to at most 60 s"),
+    ("POLL_BACKOFF_FACTOR", "the delay after failed polls doubles with each failure"),
+    ("RATE_LIMIT_BACKOFF_FLOOR", "the silence after a refusal follows the orchestrator's rate limit"),
+    ("REGISTRATION_RETRY_INITIAL_DELAY", "the delay after failed registrations begins at 1 s"),
+    ("REGISTRATION_RETRY_MAX_DELAY", "the delay after failed registrations grows to at most 10 s or 60 s"),
+    ("WORKER_ENABLE_METRICS", "the health server always serves `/metrics`"),
+];
 
 impl WorkerConfig {
     /// Reads the environment. Never fails: wrong variables are reported by [`check`](Self::check), and by the worker
@@ -79,9 +97,16 @@ impl WorkerConfig {
         config.history.keys =
             AWS_KEYS.iter().filter_map(|name| variables.get(*name)).map(Secret::new).collect();
         let is_unknown = |name: &&String| {
-            name.starts_with("WORKER_") && !name.starts_with(EXTRA_PREFIX) && find(name).is_none()
+            name.starts_with("WORKER_")
+                && !name.starts_with(EXTRA_PREFIX)
+                && find(name).is_none()
+                && WITHOUT_EFFECT.iter().all(|(without, _)| without != name)
         };
+        let without_effect = WITHOUT_EFFECT.iter().filter(|(name, _)| variables.contains_key(*name));
         config.history.unknown = variables.keys().filter(is_unknown).map(|name| unknown(name)).collect();
+        config.history.unknown.extend(without_effect.map(|(name, instead)| without_effect_of(name, instead)));
+        config.history.has_further_key =
+            variables.contains_key(FURTHER_KEY) && !variables.contains_key("ORCHESTRATOR_SECRET_KEY");
         config
     }
 
@@ -137,14 +162,15 @@ impl WorkerConfig {
         })?;
         if value.trim().is_empty() {
             self.reset(option.variable);
-        } else {
-            let is_list = option.variable == "ORCHESTRATORS_CONFIG";
-            let unknown = if is_list { orchestrators::unknown_keys(value) } else { Vec::new() };
-            if !unknown.is_empty() {
-                return Err(option.problem(value, &Wrong::detail(unknown.join("; "))));
-            }
-            self.assign(option.variable, value).map_err(|wrong| option.problem(value, &wrong))?;
+            self.history.reset_in_code(option.variable);
+            return Ok(());
         }
+        let is_list = option.variable == "ORCHESTRATORS_CONFIG";
+        let unknown = if is_list { orchestrators::unknown_keys(value) } else { Vec::new() };
+        if !unknown.is_empty() {
+            return Err(option.problem(value, &Wrong::detail(unknown.join("; "))));
+        }
+        self.assign(option.variable, value).map_err(|wrong| option.problem(value, &wrong))?;
         self.history.set_in_code(option.variable);
         Ok(())
     }
@@ -170,8 +196,11 @@ impl WorkerConfig {
 
     /// The orchestrators with their tokens, in the order in which they are tried: by priority, then as listed.
     pub fn orchestrators(&self) -> Vec<OrchestratorEntry> {
-        let token = self.worker_individual_token.as_ref().unwrap_or(&self.worker_token);
+        let token = self.token_in_force();
         let mut entries = self.orchestrators_config.clone();
+        if self.takes_precedence("ORCHESTRATOR_URL", "ORCHESTRATORS_CONFIG") {
+            entries.clear();
+        }
         if entries.is_empty() {
             let url = self.orchestrator_url.as_ref().or(DEFAULTS.orchestrator_url.as_ref());
             entries.push(OrchestratorEntry::new(url.expect("there is a default").clone()));
@@ -181,6 +210,18 @@ impl WorkerConfig {
         }
         entries.sort_by_key(|entry| entry.priority);
         entries
+    }
+
+    /// The token for every orchestrator that has no token of its own: that of the worker alone, else the common one.
+    pub fn token_in_force(&self) -> &Secret {
+        let own = self.worker_individual_token.as_ref();
+        own.filter(|_| !self.takes_precedence("WORKER_TOKEN", "WORKER_INDIVIDUAL_TOKEN"))
+            .unwrap_or(&self.worker_token)
+    }
+
+    /// Whether an option takes precedence over a stronger one, because only the former was set in code.
+    fn takes_precedence(&self, weaker: &str, stronger: &str) -> bool {
+        self.has_value_in_code(weaker) && !self.has_value_in_code(stronger)
     }
 
     pub(crate) fn proxies(&self) -> Proxies {
@@ -196,18 +237,23 @@ impl WorkerConfig {
     }
 }
 
-/// The text of an option's variable. Those of proxies are also read in lower case, as other programs do; upper case takes
-/// precedence.
+/// The text of an option's variable, or of its further name. Variables of proxies are also read in lower case, as other
+/// programs do.
 fn variable<'a>(variables: &'a BTreeMap<String, String>, option: &OptionInfo) -> Option<&'a String> {
-    let lower = || {
-        let is_proxy = option.variable.ends_with("_PROXY");
-        is_proxy.then(|| variables.get(&option.variable.to_lowercase())).flatten()
+    let further = || match option.variable {
+        "ORCHESTRATOR_SECRET_KEY" => variables.get(FURTHER_KEY),
+        name if name.ends_with("_PROXY") => variables.get(&name.to_lowercase()),
+        _ => None,
     };
-    variables.get(option.variable).or_else(lower)
+    variables.get(option.variable).or_else(further)
 }
 
 fn json_or_text(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|_| serde_json::json!(text))
+}
+
+fn without_effect_of(name: &str, instead: &str) -> String {
+    format!("`{name}` has no effect: {instead}")
 }
 
 /// The warning about a variable that belongs to no option.

@@ -1,11 +1,12 @@
 //! The description of an option, the macro that turns the rows of the table into options, and the origin of their values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rxon::WorkerId;
 
 use super::parse::Wrong;
 use super::problem::Problem;
+use super::resources::MachineResources;
 use super::secret::{Secret, Visibility};
 
 /// The description of an option in documentation, errors and the effective configuration.
@@ -48,8 +49,8 @@ pub(super) struct History {
     pub(super) environment: BTreeMap<&'static str, Secret>,
     /// Keys in the variables of the AWS tools, which the storage may use.
     pub(super) keys: Vec<Secret>,
-    /// Options that were set by a method or by name.
-    pub(super) in_code: BTreeSet<&'static str>,
+    /// Options that were set by a method or by name, each with whether it was set to a value rather than to its default.
+    pub(super) in_code: BTreeMap<&'static str, bool>,
     /// Variables with a wrong value.
     pub(super) problems: Vec<Problem>,
     /// Options that were set by name to a wrong value.
@@ -58,13 +59,23 @@ pub(super) struct History {
     pub(super) ignored: Vec<Problem>,
     /// A sentence for each variable that belongs to no option.
     pub(super) unknown: Vec<String>,
+    /// Whether `ORCHESTRATOR_SECRET_KEY` was read from its further variable.
+    pub(super) has_further_key: bool,
+    /// The resources that were set in code as a whole.
+    pub(super) resources: Option<MachineResources>,
 }
 
 impl History {
     /// Notes that an option was set in code, which takes precedence over its variable.
     pub(super) fn set_in_code(&mut self, variable: &'static str) {
         self.wrong.retain(|problem| problem.variable != variable);
-        self.in_code.insert(variable);
+        self.in_code.insert(variable, true);
+    }
+
+    /// Notes that an option was set to its default in code.
+    pub(super) fn reset_in_code(&mut self, variable: &'static str) {
+        self.set_in_code(variable);
+        self.in_code.insert(variable, false);
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rxon::WorkerId;
-use rxon::model::InstalledModel;
+use rxon::model::{Artifact, Device, InstalledModel};
 use rxon::text::excerpt;
 use rxon::transport::http::{OrchestratorUrl, Proxies, Token};
 
@@ -222,6 +222,14 @@ pub(super) const SOFTWARE: Accepts<BTreeMap<String, String>> =
 
 pub(super) const MODELS: Accepts<Vec<InstalledModel>> =
     Accepts { text: "a JSON list of objects with `name` and `version`", parse: json };
+
+pub(super) const ARTIFACTS: Accepts<Vec<Artifact>> =
+    Accepts { text: "a JSON list of objects with `name`, and optionally `version` and `type`", parse: json };
+
+pub(super) const DEVICES: Accepts<Vec<Device>> = Accepts {
+    text: "a JSON list of objects with `type`, and optionally `model`, `id` and `properties`",
+    parse: json,
+};
 
 fn json<T: serde::de::DeserializeOwned>(text: &str) -> Parsed<T> {
     serde_json::from_str(text).map_err(|error| Wrong::ignored(&error))

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use rxon::WorkerId;
-use rxon::model::InstalledModel;
+use rxon::model::{Artifact, Device, InstalledModel};
 use rxon::transport::http::OrchestratorUrl;
 
 use super::choices::{CapacityReporting, LogFormat, LogLevel, MultiOrchestratorMode, ShutdownPolls};
@@ -32,13 +32,19 @@ options! {
         "WORKER_TYPE", "generic-cpu-worker", Plain,
         /// A label for people, and for the selection of workers.
         worker_type: String, parse::TEXT;
+        "WORKER_HOSTNAME", unset "the machine's name", Plain,
+        /// The host name, as reported to orchestrators.
+        worker_hostname: Option<String>, parse::TEXT;
+        "WORKER_IP_ADDRESS", unset "the machine's address", Plain,
+        /// The IP address, as reported to orchestrators.
+        worker_ip_address: Option<String>, parse::TEXT;
     }
     "Orchestrators" {
         "ORCHESTRATOR_URL", "http://localhost:8080", Address,
         /// The address of the orchestrator, when there is only one.
         orchestrator_url: Option<OrchestratorUrl>, parse::ORCHESTRATOR;
         "ORCHESTRATORS_CONFIG", "[]", MaskedEntries,
-        /// The list of orchestrators, when there are several. Takes precedence over `ORCHESTRATOR_URL`.
+        /// The list of orchestrators, when there are several. Takes precedence over the variable `ORCHESTRATOR_URL`.
         orchestrators_config: Vec<OrchestratorEntry>, orchestrators::ENTRIES;
         "MULTI_ORCHESTRATOR_MODE", "FAILOVER", Plain,
         /// How several orchestrators are used.
@@ -47,7 +53,7 @@ options! {
         /// The token for every orchestrator that has no token of its own.
         worker_token: Secret, parse::TOKEN;
         "WORKER_INDIVIDUAL_TOKEN", unset "none", Masked,
-        /// The token of this worker alone. Takes precedence over `WORKER_TOKEN`.
+        /// The token of this worker alone. Takes precedence over the variable `WORKER_TOKEN`.
         worker_individual_token: Option<Secret>, parse::TOKEN;
     }
     "Security" {
@@ -61,7 +67,7 @@ options! {
         /// The PEM file of the client certificate's key.
         tls_key_path: Option<PathBuf>, parse::PATH;
         "ORCHESTRATOR_SECRET_KEY", unset "none", Masked,
-        /// The key with which orchestrators sign tasks.
+        /// The key with which orchestrators sign tasks. Also read from the variable `SECRET_KEY`.
         orchestrator_secret_key: Option<Secret>, parse::SECRET;
         "REQUIRE_TASK_SIGNATURE", "true", Plain,
         /// Whether unsigned tasks are refused, once `ORCHESTRATOR_SECRET_KEY` is set.
@@ -100,12 +106,24 @@ options! {
         "GPU_VRAM_GB", "0", Plain,
         /// The memory of the graphics card in GB, as reported to orchestrators.
         gpu_vram_gb: f64, parse::GIGABYTES;
+        "GPU_ID", "0", Plain,
+        /// The id of the graphics card, as reported to orchestrators.
+        gpu_id: String, parse::TEXT;
+        "RAM_GB", unset "the machine's memory", Plain,
+        /// The memory of the machine in GB, as reported to orchestrators; 0 for the machine's own.
+        ram_gb: Option<f64>, parse::GIGABYTES;
+        "WORKER_DEVICES", "[]", Plain,
+        /// The computing devices beside the graphics card of `GPU_MODEL`, as reported to orchestrators.
+        worker_devices: Vec<Device>, parse::DEVICES;
         "INSTALLED_SOFTWARE", "{\"python\": \"3.9\"}", Plain,
         /// The installed software and its versions, as reported to orchestrators.
         installed_software: BTreeMap<String, String>, parse::SOFTWARE;
         "INSTALLED_MODELS", "[]", Plain,
         /// The models on disk, as reported to orchestrators.
         installed_models: Vec<InstalledModel>, parse::MODELS;
+        "INSTALLED_ARTIFACTS", "[]", Plain,
+        /// The artifacts on disk beside the models, as reported to orchestrators.
+        installed_artifacts: Vec<Artifact>, parse::ARTIFACTS;
     }
     "Heartbeats and commands" {
         "HEARTBEAT_INTERVAL", "15", Plain,

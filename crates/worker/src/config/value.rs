@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rxon::WorkerId;
-use rxon::model::InstalledModel;
+use rxon::model::{Artifact, Device, InstalledModel};
 use rxon::transport::http::OrchestratorUrl;
 use serde::Serialize;
 use serde_json::json;
@@ -117,6 +117,8 @@ settings! {
     BTreeMap<String, f64>: as_json;
     BTreeMap<String, String>: as_json;
     Vec<InstalledModel>: as_json;
+    Vec<Artifact>: as_json;
+    Vec<Device>: as_json;
     Secret: |secret| OptionValue::Text(secret.expose().to_owned()), shown as ToString::to_string;
     Address: |address| OptionValue::Text(address.expose().to_owned()), shown as ToString::to_string;
 }

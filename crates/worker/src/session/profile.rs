@@ -1,17 +1,17 @@
 //! The worker's description of itself, and the registrations and heartbeats that send it.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use rxon::WorkerId;
 use rxon::model::{
-    Artifact, Capabilities, Device, GpuInfo, Heartbeat, InstalledModel, Registration, Resources,
+    Artifact, Capabilities, Heartbeat, InstalledModel, Registration, Resources,
     Usage as MachineUsage, WorkerStatus,
 };
 use serde_json::{Value, json};
 
 use crate::capacity::{Catalogue, Offer};
+use crate::config::{MachineResources, hostname, ip_address};
 use crate::execution::running::Running;
 use crate::session::Session;
 use crate::session::machine::UsageSource;
@@ -34,10 +34,14 @@ pub(crate) struct SkillsHash(Mutex<(usize, Option<String>)>);
 /// The options of the configuration that are sent to orchestrators as they are.
 #[derive(Debug, Default)]
 pub(crate) struct Advertised {
-    pub(crate) cpu_cores: usize,
-    pub(crate) gpu: Option<GpuInfo>,
+    pub(crate) resources: MachineResources,
+    /// The name and the address of the machine, where they are set.
+    pub(crate) hostname: Option<String>,
+    pub(crate) ip_address: Option<String>,
     pub(crate) installed_software: BTreeMap<String, String>,
     pub(crate) installed_models: Vec<InstalledModel>,
+    /// The artifacts beside the models.
+    pub(crate) installed_artifacts: Vec<Artifact>,
     pub(crate) cost_per_skill: BTreeMap<String, f64>,
     /// Orchestrators compare it between workers; `None` without a shared storage.
     pub(crate) s3_config_hash: Option<String>,
@@ -66,10 +70,12 @@ impl Profile {
     /// The registration of the worker as it is now.
     pub(super) fn registration(&self, offer: &Offer) -> Registration {
         let advertised = &self.advertised;
-        let mut properties = BTreeMap::from([("cpu_cores".to_owned(), advertised.cpu_cores as f64)]);
-        if let Some(memory) = self.usage.machine.memory() {
-            properties.insert("ram_gb".to_owned(), memory);
-        }
+        let resources = &advertised.resources;
+        let mut properties =
+            BTreeMap::from([("cpu_cores".to_owned(), json!(f64::from(resources.cpu_cores)))]);
+        let memory = (resources.ram_gb > 0.0).then_some(resources.ram_gb).or_else(|| self.usage.machine.memory());
+        properties.extend(memory.map(|memory| ("ram_gb".to_owned(), json!(memory))));
+        properties.extend(resources.properties.clone());
         Registration {
             worker_id: self.worker_id.clone(),
             worker_type: self.worker_type.clone(),
@@ -79,17 +85,17 @@ impl Profile {
             supported_skills: offer.catalogue.skills(),
             resources: Resources {
                 max_concurrent_tasks: offer.slots.limit(),
-                cpu_cores: u32::try_from(advertised.cpu_cores).unwrap_or(u32::MAX),
-                gpu_info: advertised.gpu.clone(),
-                devices: self.devices(),
+                cpu_cores: resources.cpu_cores,
+                gpu_info: resources.gpu_info.clone(),
+                devices: resources.devices.clone().unwrap_or_else(|| self.usage.machine.devices()),
                 properties,
             },
             installed_software: advertised.installed_software.clone(),
             installed_models: advertised.installed_models.clone(),
-            installed_artifacts: advertised.installed_models.iter().map(artifact).collect(),
+            installed_artifacts: artifacts(advertised),
             capabilities: Capabilities {
-                hostname: hostname(),
-                ip_address: address().to_string(),
+                hostname: advertised.hostname.clone().unwrap_or_else(hostname),
+                ip_address: advertised.ip_address.clone().unwrap_or_else(ip_address),
                 cost_per_skill: advertised.cost_per_skill.clone(),
                 s3_config_hash: advertised.s3_config_hash.clone(),
                 websockets: advertised.websockets,
@@ -140,37 +146,19 @@ impl Profile {
             capabilities: capabilities.filter(|_| peer.has_websocket()).cloned(),
         }
     }
-
-    /// The configured graphics card; the machine's own cards when none is configured.
-    fn devices(&self) -> Vec<Device> {
-        let Some(gpu) = &self.advertised.gpu else { return self.usage.machine.devices() };
-        let properties = [("vram_gb".to_owned(), gpu.vram_gb)].into();
-        vec![Device { kind: "gpu".to_owned(), model: Some(gpu.model.clone()), id: None, properties }]
-    }
 }
 
-/// A model in the form of the newer generation.
-fn artifact(model: &InstalledModel) -> Artifact {
-    Artifact { name: model.name.clone(), version: model.version.clone(), kind: Some("model".to_owned()) }
-}
-
-fn hostname() -> String {
-    let from_kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    std::env::var("HOSTNAME")
-        .ok()
-        .or_else(from_kernel)
-        .map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "unknown".to_owned())
-}
-
-/// The address of the network interface that leads to the outside. Nothing is sent.
-fn address() -> IpAddr {
-    let unknown = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let Ok(socket) = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) else { return unknown };
-    // An address reserved for documentation: connecting a datagram socket only looks up the route.
-    match socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr()) {
-        Ok(address) => address.ip(),
-        Err(_) => unknown,
-    }
+/// The artifacts, and the models that are not among them, in the form of the newer generation.
+fn artifacts(advertised: &Advertised) -> Vec<Artifact> {
+    let listed = &advertised.installed_artifacts;
+    let is_listed = |model: &InstalledModel| {
+        listed.iter().any(|artifact| artifact.name == model.name && artifact.version == model.version)
+    };
+    let models = advertised.installed_models.iter().filter(|model| !is_listed(model)).map(|model| Artifact {
+        name: model.name.clone(),
+        version: model.version.clone(),
+        kind: Some("model".to_owned()),
+        properties: BTreeMap::new(),
+    });
+    listed.iter().cloned().chain(models).collect()
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use rxon::model::GpuInfo;
 use rxon::secrets::Secrets;
 use rxon::signing::Seal;
 use rxon::transport::Connector;
@@ -278,10 +277,12 @@ fn turns(mode: MultiOrchestratorMode, entries: &[OrchestratorEntry]) -> Turns {
 
 fn advertised(config: &WorkerConfig) -> Advertised {
     Advertised {
-        cpu_cores: config.cpu_cores,
-        gpu: config.gpu_model.clone().map(|model| GpuInfo { model, vram_gb: config.gpu_vram_gb }),
+        resources: config.resources(),
+        hostname: config.worker_hostname.clone(),
+        ip_address: config.worker_ip_address.clone(),
         installed_software: config.installed_software.clone(),
         installed_models: config.installed_models.clone(),
+        installed_artifacts: config.installed_artifacts.clone(),
         cost_per_skill: config.cost_per_skill.clone(),
         s3_config_hash: s3_config_hash(config),
         websockets: config.worker_enable_websockets,

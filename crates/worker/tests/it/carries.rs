@@ -81,7 +81,8 @@ async fn a_registration_carries_everything_for_both_generations() {
         let resources = &body["resources"];
         assert_eq!((&resources["max_concurrent_tasks"], &resources["cpu_cores"]), (&json!(10), &json!(12)));
         assert_eq!(resources["gpu_info"], json!({"model": "RTX 4090", "vram_gb": 24.0}));
-        let device = json!({"type": "gpu", "model": "RTX 4090", "properties": {"vram_gb": 24.0}});
+        let device =
+            json!({"type": "gpu", "model": "RTX 4090", "id": "0", "properties": {"memory_gb": 24.0}});
         assert_eq!(resources["devices"], json!([device]));
         assert_eq!(resources["properties"]["cpu_cores"], json!(12.0));
         assert!(resources["properties"]["ram_gb"].as_f64().is_some_and(|memory| memory > 0.0), "{resources}");

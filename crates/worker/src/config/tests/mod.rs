@@ -3,7 +3,9 @@ use super::*;
 mod code;
 mod effective;
 mod orchestrators;
+mod precedence;
 mod problems;
+mod resources;
 mod table;
 mod values;
 

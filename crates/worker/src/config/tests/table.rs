@@ -39,7 +39,13 @@ const REFERENCE: [(&str, &str); 32] = [
 ];
 
 /// Beyond the reference.
-const OURS: [(&str, &str); 21] = [
+const OURS: [(&str, &str); 27] = [
+    ("WORKER_HOSTNAME", "the machine's name"),
+    ("WORKER_IP_ADDRESS", "the machine's address"),
+    ("GPU_ID", "`0`"),
+    ("RAM_GB", "the machine's memory"),
+    ("WORKER_DEVICES", "`[]`"),
+    ("INSTALLED_ARTIFACTS", "`[]`"),
     ("WORKER_BLOB_CACHE_DIR", "none"),
     ("WORKER_BLOB_CACHE_SIZE", "`10240`"),
     ("WORKER_HOST", "`0.0.0.0`"),
@@ -109,6 +115,8 @@ fn every_value_is_what_its_own_text_says() {
         ("LOG_LEVEL", "WARNING"),
         ("WORKER_HOST", "localhost"),
         ("GPU_VRAM_GB", "23.5"),
+        ("WORKER_DEVICES", r#"[{"type":"npu","id":"7","properties":{"arch":"x"}}]"#),
+        ("INSTALLED_ARTIFACTS", r#"[{"name":"a"}]"#),
     ]);
     assert!(set.history.problems.is_empty(), "{:?}", set.history.problems);
     for option in OPTIONS {

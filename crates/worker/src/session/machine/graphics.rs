@@ -65,7 +65,7 @@ mod nvml {
             kind: "gpu".to_owned(),
             model: card.name().ok(),
             id: Some(id.clone()),
-            properties: [("vram_gb".to_owned(), rounded(memory.total as f64 / GIB))].into(),
+            properties: [("memory_gb".to_owned(), rounded(memory.total as f64 / GIB).into())].into(),
         };
         let mut metrics =
             BTreeMap::from([(MEMORY_USED.to_owned(), Value::from(rounded(memory.used as f64 / GIB)))]);
