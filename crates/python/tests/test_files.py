@@ -279,6 +279,19 @@ def test_files_are_uploaded_and_downloaded_on_request(is_async, worker, dev_orch
     assert local_s3.keys(f"{root}/all/") == [f"{root}/all/a", f"{root}/all/deep/b"]
 
 
+def test_json_is_uploaded_if_there_is_a_storage(worker, dev_orchestrator, local_s3):
+    local_s3.configure(worker)
+
+    @worker.task("work")
+    async def work(params, files: TaskFiles):
+        return {"data": {"json": await files.write_json("a.json", {"a": 1})}}
+
+    view = ran(worker, dev_orchestrator)
+    uri = f"s3://avtomatika-payloads/{view['task_id']}/a.json"
+    assert view["data"] == {"json": {"uri": uri, "size": 12, "etag": "c7f9e8749610e326264d52824a1c23cc"}}
+    assert json.loads(local_s3.get(uri)) == {"a": 1}
+
+
 def test_a_missing_object_is_named(worker, dev_orchestrator, local_s3):
     local_s3.configure(worker)
 

@@ -8,15 +8,26 @@ import enum
 import errno
 import io
 import json
+import multiprocessing
 import os
 import pathlib
 import pickle
+import types
 import uuid
 
 import pytest
-from avtomatika_worker import IntegrityMismatchError, PermanentError, TaskFiles, WorkerConfig, s3, task_files
+from avtomatika_worker import (
+    ConfigError,
+    IntegrityMismatchError,
+    PermanentError,
+    TaskFiles,
+    WorkerConfig,
+    s3,
+    task_files,
+)
 from avtomatika_worker.s3 import FileMetadata, IntegrityError, S3BlobProvider, S3Manager
 from avtomatika_worker.testing import LocalS3
+from support import LIMIT
 
 BUCKET = "s3://avtomatika-payloads"
 
@@ -452,6 +463,33 @@ async def test_transfers_are_observed(config, tmp_path):
         ("upload", "success"),
         ("download", "s3://other/none"),
     ]
+
+
+async def test_a_configuration_may_be_any_object_with_the_options(config, tmp_path):
+    names = ("S3_ENDPOINT_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_DEFAULT_BUCKET", "TASK_FILES_DIR")
+    own = types.SimpleNamespace(**{name: getattr(config, name) for name in names}, OTHER=object())
+    fetched = await S3Manager(own).process_params({"a": "s3://other/one.txt"}, "t-1")
+    assert pathlib.Path(fetched["a"]).read_text() == "one"
+
+
+def test_a_wrong_configuration_is_reported_on_first_use(monkeypatch, tmp_path):
+    monkeypatch.setenv("S3_ENDPOINT_URL", "nonsense")
+    manager = S3Manager(WorkerConfig())
+    with pytest.raises(ConfigError, match="S3_ENDPOINT_URL"):
+        asyncio.run(manager.process_params({"a": "s3://other/one.txt"}, "t-1"))
+
+
+def test_a_forked_process_has_a_storage_of_its_own(config):
+    manager = S3Manager(config)
+    params = {"a": "s3://other/one.txt"}
+    asyncio.run(manager.process_params(params, "t-1"))
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        fetched = pool.apply_async(_fetched, (manager._config, params)).get(LIMIT)
+    assert pathlib.Path(fetched["a"]).read_text() == "one"
+
+
+def _fetched(config, params):
+    return asyncio.run(S3Manager(config).process_params(params, "t-2"))
 
 
 def test_a_stand_in_for_the_manager_is_accepted(tmp_path):

@@ -24,9 +24,17 @@ class Storage:
         """Returns the native object of this process: the threads of another process are not here."""
         process = os.getpid()
         if self._made is None or self._made[0] != process:
-            config = None if self._config is None else self._config._native_config
-            self._made = process, _native.Standalone(config)
+            self._made = process, _native.Standalone(None if self._config is None else _native_config(self._config))
         return self._made[1]
+
+
+def _native_config(config: Any) -> _native.Config:
+    native = getattr(config, "_native_config", None)
+    if isinstance(native, _native.Config):
+        return native
+    # A program's own object with the options as attributes.
+    values = {row[0]: getattr(config, row[0], None) for row in _native.options()}
+    return _native.Config({name: str(value) for name, value in values.items() if isinstance(value, str | int | float)})
 
 
 _none = Storage(None)

@@ -188,8 +188,8 @@ mod tests {
             let refused = files.download_verified(&sent.uri, "a", &wrong).await;
             assert_eq!(kind(refused), FileErrorKind::Integrity);
             assert_eq!(files.read_text("a").await.expect("it survives"), "earlier");
-            let refused =
-                files.download_verified(&whole.uri, "all", &FileMetadata { size: Some(6), ..whole.clone() });
+            let larger = FileMetadata { size: Some(6), ..whole.clone() };
+            let refused = files.download_verified(&whole.uri, "all", &larger);
             assert_eq!(kind(refused.await), FileErrorKind::Integrity);
             assert_eq!(files.list().await.expect("listed"), ["a", "deep"], "nothing partial is left");
         }
