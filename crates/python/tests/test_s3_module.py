@@ -483,13 +483,13 @@ def test_a_forked_process_has_a_storage_of_its_own(config):
     manager = S3Manager(config)
     params = {"a": "s3://other/one.txt"}
     asyncio.run(manager.process_params(params, "t-1"))
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        fetched = pool.apply_async(_fetched, (manager._config, params)).get(LIMIT)
-    assert pathlib.Path(fetched["a"]).read_text() == "one"
-
-
-def _fetched(config, params):
-    return asyncio.run(S3Manager(config).process_params(params, "t-2"))
+    context = multiprocessing.get_context("fork")
+    fetched = context.SimpleQueue()
+    child = context.Process(target=lambda: fetched.put(asyncio.run(manager.process_params(params, "t-2"))))
+    child.start()
+    child.join(LIMIT)
+    assert child.exitcode == 0
+    assert pathlib.Path(fetched.get()["a"]).read_text() == "one"
 
 
 def test_a_stand_in_for_the_manager_is_accepted(tmp_path):
