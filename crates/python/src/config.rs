@@ -66,6 +66,11 @@ impl Config {
         inner.config.clone().fallback_worker_id(id)
     }
 
+    /// A copy of the configuration as it is.
+    pub(crate) fn current(&self) -> WorkerConfig {
+        self.lock().config.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // No operation under the lock can leave the configuration half-changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

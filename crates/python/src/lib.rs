@@ -13,6 +13,7 @@ mod lines;
 mod logging;
 mod record;
 mod runtime;
+mod standalone;
 mod storage;
 mod task;
 mod watch;
@@ -30,9 +31,11 @@ mod _native {
     #[pymodule_export]
     use crate::dev::DevOrchestrator;
     #[pymodule_export]
-    use crate::files::TaskFiles;
+    use crate::files::{TaskFiles, indented};
     #[pymodule_export]
     use crate::logging::one_line;
+    #[pymodule_export]
+    use crate::standalone::Standalone;
     #[pymodule_export]
     use crate::storage::LocalS3;
     #[pymodule_export]

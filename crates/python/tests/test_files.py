@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import io
 import json
 import os
 import pathlib
@@ -9,7 +10,8 @@ import threading
 
 import pytest
 from avtomatika_worker import TaskFiles, Worker
-from avtomatika_worker.errors import IntegrityMismatchError, PermanentError
+from avtomatika_worker._file_errors import UnusableNameError
+from avtomatika_worker.errors import IntegrityMismatchError
 from avtomatika_worker.outcome import encode
 from avtomatika_worker.task_files import AsyncFile, FileMetadata
 from support import LIMIT
@@ -182,17 +184,16 @@ def test_mistakes_raise_pythons_own_exceptions(worker, dev_orchestrator):
     kinds = {what: type(error) for what, error in seen.items()}
     assert kinds == {
         "missing": FileNotFoundError,
-        "mode": ValueError,
+        "mode": io.UnsupportedOperation,
         "type": TypeError,
         "other type": TypeError,
-        "itself": PermanentError,
-        "directory": PermanentError,
+        "itself": UnusableNameError,
+        "directory": UnusableNameError,
         "bytes": TypeError,
-        "json": ValueError,
+        "json": TypeError,
         "open": ValueError,
     }
     assert "`missing`" in str(seen["missing"])
-    assert "`rw`" in str(seen["open"])
     assert "at `a`" in str(seen["json"])
 
 
@@ -266,16 +267,29 @@ def test_files_are_uploaded_and_downloaded_on_request(is_async, worker, dev_orch
     root = f"s3://avtomatika-payloads/{view['task_id']}"
     assert view["data"] == {
         "uploads": [
-            {"uri": f"{root}/one", "size": 3},
-            {"uri": f"{root}/all/", "size": 5},
-            {"uri": f"{root}/", "size": 8},
+            {"uri": f"{root}/one", "size": 3, "etag": "900150983cd24fb0d6963f7d28e17f72"},
+            {"uri": f"{root}/all/", "size": 5, "etag": None},
+            {"uri": f"{root}/", "size": 8, "etag": None},
         ],
         "read": "abc",
         "wrong": "`s3://avtomatika-payloads/in/a` has 3 bytes, expected 4",
-        "list": ["all", "one", "two"],
+        "list": ["all", "one"],
     }
     assert local_s3.get(f"{root}/all/deep/b") == b"de"
     assert local_s3.keys(f"{root}/all/") == [f"{root}/all/a", f"{root}/all/deep/b"]
+
+
+def test_json_is_uploaded_if_there_is_a_storage(worker, dev_orchestrator, local_s3):
+    local_s3.configure(worker)
+
+    @worker.task("work")
+    async def work(params, files: TaskFiles):
+        return {"data": {"json": await files.write_json("a.json", {"a": 1})}}
+
+    view = ran(worker, dev_orchestrator)
+    uri = f"s3://avtomatika-payloads/{view['task_id']}/a.json"
+    assert view["data"] == {"json": {"uri": uri, "size": 12, "etag": "c7f9e8749610e326264d52824a1c23cc"}}
+    assert json.loads(local_s3.get(uri)) == {"a": 1}
 
 
 def test_a_missing_object_is_named(worker, dev_orchestrator, local_s3):
@@ -295,4 +309,6 @@ def test_a_missing_object_is_named(worker, dev_orchestrator, local_s3):
 
 
 def test_the_metadata_of_an_upload_can_be_data():
-    assert json.loads(encode({"file": FileMetadata("s3://b/k", 5)})[1]) == {"file": {"uri": "s3://b/k", "size": 5}}
+    assert json.loads(encode({"file": FileMetadata("s3://b/k", 5)})[1]) == {
+        "file": {"uri": "s3://b/k", "size": 5, "etag": None}
+    }

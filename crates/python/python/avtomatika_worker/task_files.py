@@ -1,5 +1,7 @@
 """The files of a task: a directory of its own, which is removed after the result was sent.
 
+``TaskFiles(path)`` has the same methods for any directory, which is not removed: for unit tests of handlers, and scripts.
+
 Every method exists twice: to be awaited in an ``async def`` handler, and with the suffix ``_sync`` for a ``def``
 handler. File names are relative to the directory; a name outside of it is refused.
 """
@@ -8,50 +10,92 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import io
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import IO, TYPE_CHECKING, Any, Literal, overload
 
-from ._threads import Threads
-from .errors import IntegrityMismatchError
+from ._elsewhere import elsewhere
+from ._file_errors import NoStorageError
 
 if TYPE_CHECKING:
     from . import _native
 
 __all__ = ["AsyncFile", "FileMetadata", "TaskFiles"]
 
-_Result = TypeVar("_Result")
 _Name = str | os.PathLike[str]
 # In the class below `list` is a method.
 _Names = list[str]
 
-# More threads do not make a disk faster.
-_MAX_THREADS = 8
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
 class FileMetadata:
-    """The address of an upload, and its size in bytes."""
+    """The address of a file in the storage, its size in bytes, and its ``ETag`` without quotes. It can be unpacked into
+    these three. Directories have the sum of the sizes, and no ``ETag``."""
 
     uri: str
     size: int
+    etag: str | None
+
+    def __init__(
+        self, uri: str, size: int = 0, etag: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        # `metadata` is no field: it is not sent as data.
+        vars(self).update(uri=uri, size=size, etag=etag, metadata=metadata)
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """Anything else about the file, which the program may set."""
+        return vars(self)["metadata"]  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"FileMetadata(uri={self.uri!r}, size={self.size!r}, etag={self.etag!r}, metadata={self.metadata!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FileMetadata) and vars(self) == vars(other)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.uri, self.size, self.etag))
+
+    def __getitem__(self, index: Any) -> Any:
+        return (self.uri, self.size, self.etag)[index]
 
 
 class TaskFiles:
-    """The files of one task. A handler gets them as an argument that is annotated with this class."""
+    """The files of one task. A handler gets them as an argument that is annotated with this class.
 
-    __slots__ = ("_native",)
+    Outside of a worker, ``TaskFiles(path)`` are the files in a directory, which is made on first use and never removed.
+    With an ``S3Manager`` they can be uploaded and downloaded; the keys of uploads begin with ``task_id``, else ``job_id``,
+    else the name of the directory.
+    """
 
-    def __init__(self, native: _native.TaskFiles) -> None:
-        self._native = native
+    def __init__(
+        self,
+        task_dir: _Name | _native.TaskFiles,
+        job_id: object = "",
+        task_id: str = "",
+        s3_manager: Any = None,
+        observability: Any = None,
+    ) -> None:
+        if not isinstance(task_dir, str | os.PathLike):
+            # The worker hands in the files of a task.
+            self._native = task_dir
+            return
+        if not isinstance(job_id, str):
+            # The manager is the second argument in 1.0b4, and the fourth in 1.0b20.
+            job_id, s3_manager = "", s3_manager or job_id
+        from ._standalone import directory
+
+        path = os.path.abspath(_text(task_dir))
+        self._native = directory(path, task_id or job_id or os.path.basename(path), s3_manager)
 
     # Paths
 
     async def get_root(self) -> str:
         """Returns the path of the directory, and creates it if necessary."""
-        return await _elsewhere(self.get_root_sync)
+        return await elsewhere(self.get_root_sync)
 
     def get_root_sync(self) -> str:
         """``get_root`` for ``def`` handlers."""
@@ -59,7 +103,7 @@ class TaskFiles:
 
     async def path_to(self, filename: _Name) -> str:
         """Returns the absolute path of a file, and creates the directories above it if necessary."""
-        return await _elsewhere(self.path_to_sync, filename)
+        return await elsewhere(self.path_to_sync, filename)
 
     def path_to_sync(self, filename: _Name) -> str:
         """``path_to`` for ``def`` handlers."""
@@ -67,7 +111,7 @@ class TaskFiles:
 
     async def exists(self, filename: _Name) -> bool:
         """Returns whether a file or directory of this name exists."""
-        return await _elsewhere(self.exists_sync, filename)
+        return await elsewhere(self.exists_sync, filename)
 
     def exists_sync(self, filename: _Name) -> bool:
         """``exists`` for ``def`` handlers."""
@@ -75,7 +119,7 @@ class TaskFiles:
 
     async def list(self) -> _Names:
         """Returns the names in the directory, in alphabetical order, without the contents of subdirectories."""
-        return await _elsewhere(self.list_sync)
+        return await elsewhere(self.list_sync)
 
     def list_sync(self) -> _Names:
         """``list`` for ``def`` handlers."""
@@ -91,7 +135,7 @@ class TaskFiles:
 
     async def read(self, filename: _Name, mode: str = "r") -> str | bytes:
         """Reads a whole file: as UTF-8 text, or as bytes with the mode ``rb``."""
-        return await _elsewhere(self._read, filename, mode)
+        return await elsewhere(self._read, filename, mode)
 
     @overload
     def read_sync(self, filename: _Name, mode: Literal["r"] = "r") -> str: ...
@@ -106,11 +150,12 @@ class TaskFiles:
     async def write(self, filename: _Name, data: str | bytes, mode: str = "w") -> None:
         """Writes a whole file: text as UTF-8, or bytes with the mode ``wb``. The modes ``a`` and ``ab`` append, ``x`` and
         ``xb`` refuse an existing file. Creates the directories in the name if necessary."""
-        await _elsewhere(self.write_sync, filename, data, mode)
+        await elsewhere(self.write_sync, filename, data, mode)
 
     def write_sync(self, filename: _Name, data: str | bytes, mode: str = "w") -> None:
         """``write`` for ``def`` handlers."""
-        _check(mode, "w", "a", "x")
+        if not set(mode) & set("wax+"):
+            raise _unsupported(mode, "writable")
         if isinstance(data, str) == ("b" in mode):
             expected = "bytes" if "b" in mode else "text"
             raise TypeError(f"`{_text(filename)}` is opened with the mode `{mode}`, which expects {expected}")
@@ -119,26 +164,34 @@ class TaskFiles:
 
     async def read_json(self, filename: _Name) -> Any:
         """Reads a file of JSON, and returns the decoded value."""
-        return await _elsewhere(self.read_json_sync, filename)
+        return await elsewhere(self.read_json_sync, filename)
 
     def read_json_sync(self, filename: _Name) -> Any:
         """``read_json`` for ``def`` handlers."""
         return json.loads(self._native.read(_text(filename)))
 
-    async def write_json(self, filename: _Name, data: Any) -> None:
-        """Writes data to a file as JSON, converted like the data of a result."""
-        await _elsewhere(self.write_json_sync, filename, data)
+    async def write_json(self, filename: _Name, data: Any) -> FileMetadata | None:
+        """Writes data to a file as JSON, indented by two spaces; what is not JSON is converted like the data of a result.
+        If there is a storage, uploads the file and returns its metadata."""
+        return await elsewhere(self.write_json_sync, filename, data)
 
-    def write_json_sync(self, filename: _Name, data: Any) -> None:
+    def write_json_sync(self, filename: _Name, data: Any) -> FileMetadata | None:
         """``write_json`` for ``def`` handlers."""
-        from .outcome import to_json
-
-        self.write_sync(filename, to_json(data), "wb")
+        self.write_sync(filename, _json(data), "wb")
+        try:
+            return self.upload_file_sync(filename)
+        except NoStorageError:
+            return None
 
     def _read(self, filename: _Name, mode: str) -> str | bytes:
-        _check(mode, "r")
-        raw = self._native.read(_text(filename))
-        return raw if "b" in mode else raw.decode()
+        if mode in ("r", "rt", "rb", "br"):
+            raw = self._native.read(_text(filename))
+            return raw if "b" in mode else io.TextIOWrapper(io.BytesIO(raw), "utf-8").read()
+        if not set(mode) & set("r+"):
+            raise _unsupported(mode, "readable")
+        with self._open(filename, mode) as file:
+            content: str | bytes = file.read()
+            return content
 
     # Open files
 
@@ -146,7 +199,7 @@ class TaskFiles:
     async def open(self, filename: _Name, mode: str = "r") -> AsyncIterator[AsyncFile]:
         """Opens a file: ``async with files.open(name, mode) as file``. The methods of ``file`` are awaited. ``mode`` is one
         of Python's ``open``; text is UTF-8."""
-        file = AsyncFile(await _elsewhere(self._open, filename, mode))
+        file = AsyncFile(await elsewhere(self._open, filename, mode))
         try:
             yield file
         finally:
@@ -160,47 +213,42 @@ class TaskFiles:
             yield file
 
     def _open(self, filename: _Name, mode: str) -> IO[Any]:
-        descriptor = self._native.open(_text(filename), mode)
-        return os.fdopen(descriptor, mode, encoding=None if "b" in mode else "utf-8")
+        name = _text(filename)
+        # Only for the attribute `name`: the core opens the file, or refuses the name.
+        path = os.path.join(self._native.root(), name).replace("\0", "\\0")
+        encoding = None if "b" in mode else "utf-8"
+        return open(path, mode, encoding=encoding, opener=lambda *_: self._native.open(name, mode))
 
     # Storage
 
     async def upload_file(self, filename: _Name) -> FileMetadata:
         """Uploads a file to ``S3_DEFAULT_BUCKET`` at once. Files that a result names are uploaded in any case."""
-        return await _elsewhere(self.upload_file_sync, filename)
+        return await elsewhere(self.upload_file_sync, filename)
 
     def upload_file_sync(self, filename: _Name) -> FileMetadata:
         """``upload_file`` for ``def`` handlers."""
-        uri = self._native.upload_file(_text(filename))
-        return FileMetadata(uri, os.stat(self.path_to_sync(filename)).st_size)
+        return _metadata(self._native.upload_file(_text(filename)))
 
     async def upload_dir(self, dirname: _Name = "") -> FileMetadata:
         """Uploads all files below a directory at once; without a name, all files of the task."""
-        return await _elsewhere(self.upload_dir_sync, dirname)
+        return await elsewhere(self.upload_dir_sync, dirname)
 
     def upload_dir_sync(self, dirname: _Name = "") -> FileMetadata:
         """``upload_dir`` for ``def`` handlers."""
-        name = _text(dirname)
-        uri = self._native.upload_dir(name)
-        found = os.walk(self.path_to_sync(name) if name.strip("./") else self.get_root_sync())
-        sizes = (os.stat(os.path.join(folder, file)).st_size for folder, _, files in found for file in files)
-        return FileMetadata(uri, sum(sizes))
+        return _metadata(self._native.upload_dir(_text(dirname)))
 
     async def download_file(self, uri: str, filename: _Name, verify_meta: Any = None) -> str:
-        """Downloads an object, or all objects below an address that ends in ``/``, and returns the absolute path.
+        """Downloads an object, or all objects below an address that ends in ``/``, and returns the absolute path. A file of
+        this name is replaced once the download is complete.
 
-        If ``verify_meta`` has an attribute ``size``, a file of another size raises ``IntegrityMismatchError``.
+        ``verify_meta`` has the ``size`` and the ``etag`` that the object must have, as attributes or keys; None is not
+        checked. An object that differs raises ``IntegrityMismatchError``, and is not written.
         """
-        return await _elsewhere(self.download_file_sync, uri, filename, verify_meta)
+        return await elsewhere(self.download_file_sync, uri, filename, verify_meta)
 
     def download_file_sync(self, uri: str, filename: _Name, verify_meta: Any = None) -> str:
         """``download_file`` for ``def`` handlers."""
-        path = self._native.download_file(uri, _text(filename))
-        expected = getattr(verify_meta, "size", None)
-        if expected is not None and os.path.isfile(path) and os.stat(path).st_size != expected:
-            size = os.stat(path).st_size
-            raise IntegrityMismatchError(f"`{uri}` has {size} bytes, expected {expected}")
-        return path
+        return self._native.download_file(uri, _text(filename), *expected(verify_meta))
 
 
 class AsyncFile:
@@ -218,43 +266,54 @@ class AsyncFile:
 
     async def read(self, size: int = -1) -> Any:
         """Reads up to ``size`` characters or bytes, or the rest of the file."""
-        return await _elsewhere(self._file.read, size)
+        return await elsewhere(self._file.read, size)
 
     async def readline(self, size: int = -1) -> Any:
         """Reads the next line, including its line end; the result is empty at the end of the file."""
-        return await _elsewhere(self._file.readline, size)
+        return await elsewhere(self._file.readline, size)
 
     async def readlines(self, hint: int = -1) -> list[Any]:
         """Reads the remaining lines."""
-        return await _elsewhere(self._file.readlines, hint)
+        return await elsewhere(self._file.readlines, hint)
 
     async def write(self, data: str | bytes) -> int:
         """Writes text or bytes, and returns their length."""
-        return await _elsewhere(self._file.write, data)
+        return await elsewhere(self._file.write, data)
 
     async def writelines(self, lines: Any) -> None:
         """Writes lines, which include their line ends."""
-        await _elsewhere(self._file.writelines, list(lines))
+        await elsewhere(self._file.writelines, list(lines))
 
     async def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Moves to a position, and returns it."""
-        return await _elsewhere(self._file.seek, offset, whence)
+        return await elsewhere(self._file.seek, offset, whence)
 
     async def tell(self) -> int:
         """Returns the current position."""
-        return await _elsewhere(self._file.tell)
+        return await elsewhere(self._file.tell)
 
     async def truncate(self, size: int | None = None) -> int:
         """Sets the length of the file to ``size``, or to the current position, and returns it."""
-        return await _elsewhere(self._file.truncate, size)
+        return await elsewhere(self._file.truncate, size)
 
     async def flush(self) -> None:
         """Passes buffered data to the operating system."""
-        await _elsewhere(self._file.flush)
+        await elsewhere(self._file.flush)
 
     async def close(self) -> None:
         """Closes the file."""
-        await _elsewhere(self._file.close)
+        await elsewhere(self._file.close)
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else that an open file of Python has. What may block is awaited."""
+        value = getattr(self._file, name)
+        if name not in _AWAITED:
+            return value
+
+        async def method(*arguments: Any) -> Any:
+            return await elsewhere(value, *arguments)
+
+        return method
 
     def __aiter__(self) -> AsyncFile:
         return self
@@ -266,6 +325,46 @@ class AsyncFile:
         return line
 
 
+# The further methods of open files that are awaited, as `aiofiles` has them.
+_AWAITED = frozenset(("isatty", "read1", "readable", "readinto", "reconfigure", "seekable", "writable"))
+
+
+def expected(metadata: Any) -> tuple[int | None, str | None]:
+    """Returns the size and the ``ETag`` in the metadata of a file: a mapping or an object."""
+    if isinstance(metadata, Mapping):
+        size, etag = metadata.get("size"), metadata.get("etag")
+    else:
+        size, etag = getattr(metadata, "size", None), getattr(metadata, "etag", None)
+    return None if size is None else int(size), None if etag is None else str(etag)
+
+
+def _metadata(sent: tuple[str, int | None, str | None]) -> FileMetadata:
+    uri, size, etag = sent
+    return FileMetadata(uri, size or 0, etag)
+
+
+def _json(data: Any) -> bytes:
+    from . import _native
+    from .outcome import _converted, to_json
+
+    def encoded(is_ascii: bool) -> bytes:
+        text = json.dumps(data, ensure_ascii=is_ascii, separators=(",", ":"), default=_converted)
+        return _native.indented(text.encode())
+
+    try:
+        return encoded(False)
+    except UnicodeEncodeError:
+        # Half of a surrogate pair can only be written escaped.
+        return encoded(True)
+    except TypeError:
+        try:
+            to_json(data)
+        except ValueError as error:
+            # It names the place.
+            raise TypeError(str(error)) from None
+        raise
+
+
 def _text(name: _Name) -> str:
     text = os.fspath(name)
     if not isinstance(text, str):
@@ -273,50 +372,6 @@ def _text(name: _Name) -> str:
     return text
 
 
-def _check(mode: str, *first: str) -> None:
-    """Raises ``ValueError`` for a mode in which a whole file cannot be read or written."""
-    if not any(mode in (one, f"{one}b", f"{one}t", f"b{one}") for one in first):
-        expected = " or ".join(f"`{one}`" for one in first)
-        raise ValueError(f"the mode is `{mode}`, expected {expected}, with `b` for bytes")
-
-
-# --- Blocking calls run on threads. A forked process gets threads of its own.
-
-_threads: tuple[int, Threads] | None = None
-
-
-def _own_threads() -> Threads:
-    global _threads
-    process = os.getpid()
-    if _threads is None or _threads[0] != process:
-        _threads = (process, Threads(_MAX_THREADS))
-    return _threads[1]
-
-
-async def _elsewhere(call: Callable[..., _Result], *arguments: Any) -> _Result:
-    """Makes a call on a thread, since it may block."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[_Result] = loop.create_future()
-
-    def settle(result: Any, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-
-    def job() -> None:
-        result, error = None, None
-        try:
-            result = call(*arguments)
-        except BaseException as raised:
-            error = raised
-        try:
-            loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            # The loop was closed: nothing waits for the result.
-            return
-
-    _own_threads().submit(job)
-    return await future
+def _unsupported(mode: str, what: str) -> ValueError:
+    """Returns the error for a mode in which a file cannot be read or written, as for an open file of this mode."""
+    return io.UnsupportedOperation(f"the mode is `{mode}`, in which a file is not {what}")

@@ -1,5 +1,6 @@
 //! A task's directory in async code, and its removal.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rxon::TaskId;
@@ -34,6 +35,11 @@ impl TaskDirectory {
     /// The runtime runs the work on the directory.
     pub(super) fn new(root: Arc<Root>, task_id: TaskId, runtime: Handle, clean_up: TaskTracker) -> Self {
         Self { workspace: Arc::new(Workspace::new(root, task_id)), runtime, clean_up }
+    }
+
+    /// A directory outside of a worker, which is not removed.
+    pub(super) fn standalone(path: &Path, key_prefix: &str, runtime: Handle, clean_up: TaskTracker) -> Self {
+        Self { workspace: Arc::new(Workspace::standalone(path, key_prefix)), runtime, clean_up }
     }
 
     /// Runs blocking work on a thread.

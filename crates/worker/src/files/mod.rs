@@ -1,11 +1,12 @@
 //! Files of tasks: a directory for each task, and the storage that its inputs come from and its outputs go to.
 //!
 //! A handler takes [`TaskFiles`] as an argument, or [`BlockingTaskFiles`] if it blocks. [`InputFile`], [`InputDir`] and
-//! [`OutputFile`] mark files in the types of parameters and data. `docs/files.md` is the guide.
+//! [`OutputFile`] mark files in the types of parameters and data. [`StandaloneFiles`] has the same methods outside of a
+//! worker. `docs/files.md` is the guide.
 
 // From the bottom up: `error`; `workspace` (one task's directory, blocking); `directory` (the same in async code);
 // `storage` (S3); `transfer` (whose transfer is next, memory, cache, counters); `mover` (moves files between a directory
-// and the storage); `task` (the handles of users); `Files` (one for each worker).
+// and the storage); `task` (the handles of users); `Files` (one for each worker); `standalone` (without a worker).
 
 mod directory;
 mod error;
@@ -13,6 +14,7 @@ mod metadata;
 #[cfg(feature = "s3")]
 mod mover;
 mod settings;
+mod standalone;
 #[cfg(feature = "s3")]
 mod storage;
 mod task;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
+pub use rxon::model::FileMetadata;
 use rxon::{TaskId, WorkerId};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -37,6 +40,7 @@ pub use self::error::{FileError, FileErrorKind};
 pub(crate) use self::metadata::MetadataByPath;
 use self::mover::Mover;
 pub(crate) use self::settings::{Cache, StorageSettings};
+pub use self::standalone::StandaloneFiles;
 pub(crate) use self::storage::Storage;
 pub use self::task::TaskFiles;
 pub use self::task::blocking::BlockingTaskFiles;

@@ -45,6 +45,7 @@ pub(super) mod mover {
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
+    use rxon::model::FileMetadata;
     use serde_json::value::RawValue;
 
     use crate::files::directory::TaskDirectory;
@@ -62,11 +63,28 @@ pub(super) mod mover {
             match *resources {}
         }
 
-        pub(in crate::files) async fn upload(&self, _: &Path, _: bool) -> Result<String, FileError> {
+        pub(in crate::files) async fn upload(&self, _: &Path, _: bool) -> Result<FileMetadata, FileError> {
             match *self {}
         }
 
-        pub(in crate::files) async fn download(&self, _: &str, _: &Path) -> Result<PathBuf, FileError> {
+        pub(in crate::files) async fn upload_to(&self, _: &Path, _: &str) -> Result<FileMetadata, FileError> {
+            match *self {}
+        }
+
+        pub(in crate::files) async fn download(
+            &self,
+            _: &str,
+            _: &Path,
+            _: Option<&FileMetadata>,
+        ) -> Result<PathBuf, FileError> {
+            match *self {}
+        }
+
+        pub(in crate::files) async fn metadata(&self, _: &str) -> Result<Option<FileMetadata>, FileError> {
+            match *self {}
+        }
+
+        pub(in crate::files) async fn delete(&self, _: &str) -> Result<(), FileError> {
             match *self {}
         }
 

@@ -31,7 +31,7 @@ use crate::delivery::{Delivery, DeliveryCounts, OnIgnored, OutboxSettings};
 use crate::execution::Router;
 use crate::execution::counts::Counts;
 use crate::execution::{Cause, Executor, Origin, Trust};
-use crate::files::{Cache, Files, Storage, StorageSettings};
+use crate::files::{Cache, Files, StandaloneFiles, Storage, StorageSettings};
 use crate::health::Health;
 use crate::health::metrics::Metrics;
 use crate::health::watchdog::RuntimeWatchdog;
@@ -273,6 +273,21 @@ fn turns(mode: MultiOrchestratorMode, entries: &[OrchestratorEntry]) -> Turns {
         MultiOrchestratorMode::Failover | MultiOrchestratorMode::Waterfall => Precedence::Rank,
     };
     Turns::new(precedence, &entries.iter().map(|entry| entry.weight.max(1)).collect::<Vec<_>>())
+}
+
+impl StandaloneFiles {
+    /// Uses the storage, the cache and `TASK_FILES_DIR` of the configuration. Without `S3_ENDPOINT_URL` there is no
+    /// storage. Connects to nothing. Must be called on the tokio runtime that is to run the transfers.
+    ///
+    /// # Errors
+    /// A configuration with problems.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn new(config: &WorkerConfig) -> Result<Self, ConfigError> {
+        config.check()?;
+        Ok(Self::over(&config.task_files_dir, cache(config), storage(config)?))
+    }
 }
 
 fn advertised(config: &WorkerConfig) -> Advertised {

@@ -323,38 +323,54 @@ async fn the_methods_of_a_handler_that_waits_and_of_one_that_blocks_are_the_same
     async fn waits(files: TaskFiles) -> Result<Json<Value>, TaskError> {
         files.write_json("j.json", json!({"n": 1})).await?;
         let path = files.write("up/a", "1").await?;
-        let (file, dir) = (files.upload_file(&path).await?, files.upload_dir("up").await?);
-        let whole = files.upload_dir("").await?;
-        let again = files.download_file(&format!("{whole}up/a"), "again").await?;
-        assert_eq!(format!("{whole}up/a"), file);
+        let (whole, dir) = (files.upload_dir("").await?, files.upload_dir("up").await?);
+        // In memory, an `ETag` is the number of a version.
+        let file = files.upload_file(&path).await?;
+        let uri = format!("{}up/a", whole.uri);
+        assert_eq!((&file.uri, file.size, file.etag.is_some()), (&uri, Some(1), true));
+        files.write("again", "earlier").await?;
+        let again = files.download_verified(&uri, "again", &file).await?;
+        let other = files.upload_file("j.json").await?;
+        let differs = files.download_verified(&uri, "again", &other).await.expect_err("another").kind();
+        assert_eq!(files.download_file(&uri, "again").await?, again);
         let json: Value = files.read_json("j.json").await?;
         let missing = files.read("none").await.expect_err("nothing there").kind();
         let out = files.path_to("../x").await.expect_err("leads out").kind();
-        Ok(Json(json!({"json": json, "dir": dir.ends_with("/up/"), "again": files.read_text(again).await?,
+        Ok(Json(
+            json!({"json": json, "dir": dir.uri.ends_with("/up/"), "differs": differs == FileErrorKind::Integrity, "again": files.read_text(again).await?,
             "list": files.list().await?, "missing": missing == FileErrorKind::NotFound,
-            "out": out == FileErrorKind::Forbidden, "exists": files.exists("up/a").await?})))
+            "out": out == FileErrorKind::Forbidden, "exists": files.exists("up/a").await?}),
+        ))
     }
     #[expect(clippy::needless_pass_by_value, reason = "an extractor")]
     fn blocks(files: BlockingTaskFiles) -> Result<Json<Value>, TaskError> {
         files.write_json("j.json", json!({"n": 1}))?;
         let path = files.write("up/a", "1")?;
-        let (file, dir) = (files.upload_file(&path)?, files.upload_dir("up")?);
-        let whole = files.upload_dir("")?;
-        let again = files.download_file(&format!("{whole}up/a"), "again")?;
-        assert_eq!(format!("{whole}up/a"), file);
+        let (whole, dir) = (files.upload_dir("")?, files.upload_dir("up")?);
+        // In memory, an `ETag` is the number of a version.
+        let file = files.upload_file(&path)?;
+        let uri = format!("{}up/a", whole.uri);
+        assert_eq!((&file.uri, file.size, file.etag.is_some()), (&uri, Some(1), true));
+        files.write("again", "earlier")?;
+        let again = files.download_verified(&uri, "again", &file)?;
+        let other = files.upload_file("j.json")?;
+        let differs = files.download_verified(&uri, "again", &other).expect_err("another").kind();
+        assert_eq!(files.download_file(&uri, "again")?, again);
         let json: Value = files.read_json("j.json")?;
         let missing = files.read("none").expect_err("nothing there").kind();
         let out = files.open("../x", OpenMode::READ).expect_err("leads out").kind();
-        Ok(Json(json!({"json": json, "dir": dir.ends_with("/up/"), "again": files.read_text(again)?,
+        Ok(Json(
+            json!({"json": json, "dir": dir.uri.ends_with("/up/"), "differs": differs == FileErrorKind::Integrity, "again": files.read_text(again)?,
             "list": files.list()?, "missing": missing == FileErrorKind::NotFound,
-            "out": out == FileErrorKind::Forbidden, "exists": files.exists("up/a")?})))
+            "out": out == FileErrorKind::Forbidden, "exists": files.exists("up/a")?}),
+        ))
     }
     let worker = TestWorker::new(Worker::builder().task("waits", waits).task("blocks", blocking(blocks)));
     for task in ["waits", "blocks"] {
         let run = worker.task(task).run().await;
         assert_eq!(
             run.data(),
-            &json!({"json": {"n": 1}, "dir": true, "again": "1", "list": ["again", "j.json", "up"],
+            &json!({"json": {"n": 1}, "dir": true, "differs": true, "again": "1", "list": ["again", "j.json", "up"],
                 "missing": true, "out": true, "exists": true}),
             "{task}: {:?}",
             run.result()

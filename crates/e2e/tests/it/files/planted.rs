@@ -28,8 +28,8 @@ async fn plant(Params(params): Params<Value>, files: TaskFiles) -> Result<Json<V
         "read" => Ok(Json(json!({ "text": files.read_text("out/link").await? }))),
         "write" => Ok(Json(json!({ "path": files.write("out/link", "evil").await? }))),
         "write behind it" => Ok(Json(json!({ "path": files.write("out/link/evil.txt", "evil").await? }))),
-        "upload" => Ok(Json(json!({ "uri": files.upload_file("out/link").await? }))),
-        "upload the directory" => Ok(Json(json!({ "uri": files.upload_dir("out").await? }))),
+        "upload" => Ok(Json(json!({ "uri": files.upload_file("out/link").await?.uri }))),
+        "upload the directory" => Ok(Json(json!({ "uri": files.upload_dir("out").await?.uri }))),
         "download" => Ok(Json(json!({ "path": files.download_file(&object, "out/link").await? }))),
         "download behind it" => {
             Ok(Json(json!({ "path": files.download_file(&object, "out/link/evil.txt").await? })))

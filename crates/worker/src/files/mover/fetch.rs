@@ -34,6 +34,8 @@ pub(super) struct Download {
     pub(super) below: PathBuf,
     /// The metadata that the object must have: that of each place of its address in the parameters.
     pub(super) expected: Vec<FileMetadata>,
+    /// Whether existing files are replaced, not an error.
+    pub(super) replaces: bool,
 }
 
 /// An object of known size and `ETag`, to be fetched.
@@ -45,15 +47,25 @@ struct Object {
     size: u64,
     /// The `ETag` as sent by the storage.
     etag: Option<String>,
+    /// Whether an existing file is replaced.
+    replaces: bool,
 }
 
 impl Mover {
-    /// Downloads an object, or all objects with a prefix, and returns the path.
-    pub(in crate::files) async fn download(&self, uri: &str, name: &Path) -> Result<PathBuf, FileError> {
+    /// Downloads an object, or all objects with a prefix, that must have the given metadata, and returns the path.
+    pub(in crate::files) async fn download(
+        &self,
+        uri: &str,
+        name: &Path,
+        expected: Option<&FileMetadata>,
+    ) -> Result<PathBuf, FileError> {
         let at = self.resources.storage.locate(&ObjectUri::of_user(uri)?)?;
         let name = name.to_owned();
         let below = self.directory.on_thread(move |workspace| Ok(workspace.resolve(&name)?.1)).await?;
-        let download = Download { at, below, expected: Vec::new() };
+        // Without something to check, an object that changes while it is read is fetched again.
+        let expected = expected.filter(|expected| expected.size.is_some() || expected.etag.is_some());
+        let expected = expected.cloned().into_iter().collect();
+        let download = Download { at, below, expected, replaces: true };
         self.fetch(&download).await?;
         Ok(self.directory.workspace.made()?.path.join(download.below))
     }
@@ -74,7 +86,10 @@ impl Mover {
         }
     }
 
-    async fn fetch_object(&self, Download { at, below, expected }: &Download) -> Result<u64, FileError> {
+    async fn fetch_object(
+        &self,
+        Download { at, below, expected, replaces }: &Download,
+    ) -> Result<u64, FileError> {
         // One turn for both requests, with memory for a small object: the size is not known yet.
         let turn = self.turn(None, WRITE_SIZE as u64).await;
         let ObjectMeta { size, e_tag: etag, .. } = self.head(at).await?;
@@ -82,26 +97,35 @@ impl Mover {
             check_size(&at.uri, size, expected)?;
             check_etag(&at.uri, etag.as_deref(), expected)?;
         }
-        let object = Object { at: at.clone(), below: below.clone(), size, etag };
+        let object = Object { at: at.clone(), below: below.clone(), size, etag, replaces: *replaces };
         self.fetch_known(object, Some(turn)).await?;
         Ok(size)
     }
 
     /// Asks for size and `ETag` of an object, in the caller's turn.
-    async fn head(&self, at: &Location) -> Result<ObjectMeta, FileError> {
+    pub(super) async fn head(&self, at: &Location) -> Result<ObjectMeta, FileError> {
         let head = at.store.get_opts(&at.path, GetOptions::new().with_head(true)).await;
         head.map(|result| result.meta).map_err(|error| storage_error(&at.uri, &error))
     }
 
-    async fn fetch_prefix(&self, Download { at, below, expected }: &Download) -> Result<u64, FileError> {
+    async fn fetch_prefix(&self, download: &Download) -> Result<u64, FileError> {
+        let Download { at, below, expected, .. } = download;
+        let mut listed = at.list().boxed();
+        if !expected.is_empty() {
+            // The sum of the sizes is known before the first file is written.
+            let objects: Vec<_> = listed.try_collect().await?;
+            let bytes = objects.iter().map(|object| object.size).sum();
+            for expected in expected {
+                check_size(&at.uri, bytes, expected)?;
+            }
+            listed = stream::iter(objects.into_iter().map(Ok)).boxed();
+        }
         let directory = below.clone();
         self.directory.on_thread(move |workspace| workspace.make_directory(&directory)).await?;
-        let prefix = Some(&at.path).filter(|path| !path.as_ref().is_empty());
-        let listed = at.store.list_all(prefix).map_err(|error| storage_error(&at.uri, &error));
         let (count, bytes) = listed
             .map_ok(|meta| async move {
                 let size = meta.size;
-                self.fetch_listed(at, below, meta).await.map(|()| size)
+                self.fetch_listed(download, meta).await.map(|()| size)
             })
             .try_buffer_unordered(MAX_TRANSFERS)
             .try_fold((0, 0), |(count, bytes), size| async move { Ok((count + 1, bytes + size)) })
@@ -109,13 +133,11 @@ impl Mover {
         if count == 0 {
             tracing::warn!(uri = excerpt(&at.uri), "no object has this prefix: the directory is empty");
         }
-        for expected in expected {
-            check_size(&at.uri, bytes, expected)?;
-        }
         Ok(bytes)
     }
 
-    async fn fetch_listed(&self, at: &Location, below: &Path, meta: ObjectMeta) -> Result<(), FileError> {
+    async fn fetch_listed(&self, download: &Download, meta: ObjectMeta) -> Result<(), FileError> {
+        let Download { at, below, replaces, .. } = download;
         let key = meta.location.as_ref();
         let rest = key.strip_prefix(at.path.as_ref()).unwrap_or(key);
         let rest = rest.strip_prefix('/').unwrap_or(rest);
@@ -137,17 +159,18 @@ impl Mover {
                 return self.directory.on_thread(move |workspace| workspace.make_directory(&below)).await;
             }
         }
-        self.fetch_known(Object { at, below, size: meta.size, etag: meta.e_tag }, None).await
+        let object = Object { at, below, size: meta.size, etag: meta.e_tag, replaces: *replaces };
+        self.fetch_known(object, None).await
     }
 
     /// Fetches an object of known size and `ETag`, in the turn of the request for them if there is one.
     async fn fetch_known(&self, object: Object, mut turn: Option<Turn>) -> Result<(), FileError> {
-        let Object { at, below, size, etag } = &object;
+        let Object { at, below, size, etag, replaces } = &object;
         let key = CacheKey::of(&at.uri, etag.as_deref(), *size);
         if let Some(cached) = self.cached(key.as_ref()).await? {
             // Copying needs no turn.
             turn = None;
-            if self.copy_cached(cached, *size, below).await? {
+            if self.copy_cached(cached, *size, below, *replaces).await? {
                 tracing::debug!(uri = excerpt(&at.uri), bytes = size, "taken from the cache");
                 return Ok(());
             }
@@ -163,10 +186,12 @@ impl Mover {
 
     /// Fetches an object into memory and writes it in one step on a thread.
     async fn fetch_small(&self, object: &Object, turn: Option<Turn>) -> Result<(), FileError> {
-        let below = object.below.clone();
+        let (below, replaces) = (object.below.clone(), object.replaces);
         if object.size == 0 {
             drop(turn);
-            return self.directory.on_thread(move |workspace| workspace.write_new(&below, &[])).await;
+            let written =
+                self.directory.on_thread(move |workspace| workspace.write_download(&below, &[], replaces));
+            return written.await;
         }
         let Turn { memory, place } = self.turn(turn, object.size).await;
         let mut content = self.resources.buffers.lend(&Arc::new(memory));
@@ -176,7 +201,10 @@ impl Mover {
         }
         // Ends the turn, but keeps the memory until the disk, which may be slower than the storage, has the content.
         drop(incoming);
-        self.directory.on_thread(move |workspace| workspace.write_new(&below, content.as_ref())).await
+        let written = self
+            .directory
+            .on_thread(move |workspace| workspace.write_download(&below, content.as_ref(), replaces));
+        written.await
     }
 
     /// Fetches an object in parts, several at once.
@@ -197,12 +225,13 @@ impl Mover {
             .try_for_each(|()| async { Ok(()) })
             .await?;
         let (uri, below, size) = (object.at.uri.clone(), object.below.clone(), object.size);
+        let replaces = object.replaces;
         let named = self.directory.on_thread(move |workspace| {
             let there = file.metadata().map_err(|error| FileError::io("look at", &below, error))?.len();
             if there != size {
                 return Err(truncated(&uri, there, size));
             }
-            workspace.name_part(&part, &below)
+            workspace.name_part(&part, &below, replaces)
         });
         named.await?;
         unfinished.0 = None;

@@ -2,6 +2,7 @@
 
 mod fetch;
 mod json;
+mod objects;
 mod offload;
 mod send;
 
@@ -61,7 +62,8 @@ impl Mover {
         let below = below.to_str().ok_or_else(|| {
             FileError::unusable(format!("the name `{}` is not UTF-8, and cannot be a key", shown(below)))
         })?;
-        self.resources.storage.destination(&format!("{}/{below}", made.name))
+        let key = if made.name.is_empty() { below.to_owned() } else { format!("{}/{below}", made.name) };
+        self.resources.storage.destination(&key)
     }
 
     /// Opens the file in the cache.
@@ -77,12 +79,18 @@ impl Mover {
     }
 
     /// Copies a cached file into the directory. Returns false if it cannot be read or has another size.
-    async fn copy_cached(&self, mut cached: File, size: u64, below: &Path) -> Result<bool, FileError> {
+    async fn copy_cached(
+        &self,
+        mut cached: File,
+        size: u64,
+        below: &Path,
+        replaces: bool,
+    ) -> Result<bool, FileError> {
         let below = below.to_owned();
         let copied = self.directory.on_thread(move |workspace| {
             let (part, mut file) = workspace.new_part()?;
             let copied = match std::io::copy(&mut cached, &mut file) {
-                Ok(copied) if copied == size => workspace.name_part(&part, &below).map(|()| true),
+                Ok(copied) if copied == size => workspace.name_part(&part, &below, replaces).map(|()| true),
                 Ok(_) => Ok(false),
                 Err(error) => {
                     warn_of_unreadable_cache(&error);

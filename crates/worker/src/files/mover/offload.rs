@@ -69,6 +69,7 @@ impl Mover {
         let began = Instant::now();
         let directory = self.directory.on_thread(|workspace| Ok(workspace.made()?.path.clone())).await?;
         let (mut inputs, mut names) = (BTreeMap::new(), Names::default());
+        let replaces = self.directory.workspace.is_standalone();
         for found in found {
             let input = match inputs.entry(found.value.as_str()) {
                 Entry::Occupied(input) => input.into_mut(),
@@ -78,7 +79,8 @@ impl Mover {
                     let path = directory.join(&below).into_os_string().into_string().map_err(|path| {
                         FileError::unusable(format!("the path `{}` is not UTF-8", shown(Path::new(&path))))
                     })?;
-                    entry.insert(Input { download: Download { at, below, expected: Vec::new() }, path })
+                    let download = Download { at, below, expected: Vec::new(), replaces };
+                    entry.insert(Input { download, path })
                 }
             };
             let expected = found.path.as_ref().and_then(|path| metadata.get(path));
@@ -122,7 +124,7 @@ impl Mover {
         &self,
         data: Box<RawValue>,
     ) -> Result<(Box<RawValue>, MetadataByPath), FileError> {
-        let roots = self.directory.workspace.root.paths();
+        let roots = self.directory.workspace.search_paths();
         // Most data contains no path, and is not scanned. A path can be spelled in several ways, its last part cannot.
         let may_be_in = |root: &PathBuf| {
             root.file_name().and_then(OsStr::to_str).is_none_or(|name| data.get().contains(name))

@@ -30,17 +30,17 @@ const MAX_PARTS: u64 = 10_000;
 const ABORT_LIMIT: Duration = Duration::from_secs(10);
 
 impl Mover {
-    /// Uploads a file, or a directory, and returns its address.
+    /// Uploads a file, or a directory, and returns its metadata.
     pub(in crate::files) async fn upload(
         &self,
         name: &Path,
         is_directory: bool,
-    ) -> Result<String, FileError> {
+    ) -> Result<FileMetadata, FileError> {
         let name = name.to_owned();
         let found =
             self.directory.on_thread(move |workspace| workspace.resolve_existing(&name, is_directory));
         let (below, kind) = found.await?;
-        Ok(self.send(below, kind).await?.uri)
+        self.send(below, kind).await
     }
 
     /// Uploads a file or a directory of the task, and returns its metadata.
@@ -71,6 +71,11 @@ impl Mover {
 
     async fn send_file(&self, below: PathBuf) -> Result<FileMetadata, FileError> {
         let to = self.destination(&below)?;
+        self.send_file_to(to, below).await
+    }
+
+    /// Uploads a file to any location.
+    pub(super) async fn send_file_to(&self, to: Location, below: PathBuf) -> Result<FileMetadata, FileError> {
         let name = below.clone();
         let (file, size) = self
             .directory

@@ -15,11 +15,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use futures_util::{Stream, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 #[cfg(any(test, feature = "testing"))]
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{BackoffConfig, RetryConfig};
+use object_store::{BackoffConfig, ObjectMeta, RetryConfig};
 #[cfg(feature = "testing")]
 use object_store::{GetOptions, PutOptions};
 use reqwest::Url;
@@ -56,6 +57,15 @@ pub(super) struct Location {
     /// The key, or the prefix without its last `/`.
     pub(super) path: Path,
     pub(super) is_prefix: bool,
+}
+
+impl Location {
+    /// Lists all objects below a prefix.
+    pub(super) fn list(&self) -> impl Stream<Item = Result<ObjectMeta, FileError>> + Send + use<> {
+        let prefix = Some(&self.path).filter(|path| !path.as_ref().is_empty());
+        let uri = self.uri.clone();
+        self.store.list_all(prefix).map_err(move |error| failure::storage_error(&uri, &error))
+    }
 }
 
 /// The storage at `S3_ENDPOINT_URL`.

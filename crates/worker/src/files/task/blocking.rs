@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use rxon::model::FileMetadata;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -15,8 +16,8 @@ use crate::files::workspace::mode::OpenMode;
 /// [`TaskFiles`], without `await`.
 ///
 /// Transfers run on the worker's runtime while the handler's thread waits. For that reason
-/// [`upload_file`](Self::upload_file), [`upload_dir`](Self::upload_dir) and [`download_file`](Self::download_file) panic
-/// on a thread of that runtime.
+/// [`upload_file`](Self::upload_file), [`upload_dir`](Self::upload_dir), [`download_file`](Self::download_file) and
+/// [`download_verified`](Self::download_verified) panic on a thread of that runtime.
 ///
 /// ```
 /// use avtomatika_worker::files::BlockingTaskFiles;
@@ -130,7 +131,7 @@ impl BlockingTaskFiles {
     ///
     /// # Panics
     /// On a thread of the worker's runtime.
-    pub fn upload_file(&self, name: impl AsRef<Path>) -> Result<String, FileError> {
+    pub fn upload_file(&self, name: impl AsRef<Path>) -> Result<FileMetadata, FileError> {
         self.block_on(self.0.upload_file(name))
     }
 
@@ -141,7 +142,7 @@ impl BlockingTaskFiles {
     ///
     /// # Panics
     /// On a thread of the worker's runtime.
-    pub fn upload_dir(&self, name: impl AsRef<Path>) -> Result<String, FileError> {
+    pub fn upload_dir(&self, name: impl AsRef<Path>) -> Result<FileMetadata, FileError> {
         self.block_on(self.0.upload_dir(name))
     }
 
@@ -154,5 +155,21 @@ impl BlockingTaskFiles {
     /// On a thread of the worker's runtime.
     pub fn download_file(&self, uri: &str, name: impl AsRef<Path>) -> Result<PathBuf, FileError> {
         self.block_on(self.0.download_file(uri, name))
+    }
+
+    /// Does the same as [`TaskFiles::download_verified`].
+    ///
+    /// # Errors
+    /// The same errors.
+    ///
+    /// # Panics
+    /// On a thread of the worker's runtime.
+    pub fn download_verified(
+        &self,
+        uri: &str,
+        name: impl AsRef<Path>,
+        expected: &FileMetadata,
+    ) -> Result<PathBuf, FileError> {
+        self.block_on(self.0.download_verified(uri, name, expected))
     }
 }

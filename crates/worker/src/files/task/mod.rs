@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use rxon::model::FileMetadata;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -64,7 +65,8 @@ impl fmt::Debug for TaskFiles {
 }
 
 impl TaskFiles {
-    /// Returns the full path of a file, for reading or writing it by other means. The directories in the name are made.
+    /// Returns the full path of a file, for reading or writing it by other means. The directories in the name are made. An
+    /// empty name stands for the directory itself.
     ///
     /// # Errors
     /// [`FileErrorKind::Forbidden`] for a name that leads out of the directory, and [`FileErrorKind::Exhausted`] if the
@@ -150,33 +152,50 @@ impl TaskFiles {
         self.on_file(name, Workspace::exists).await
     }
 
-    /// Uploads a file at once, and returns its address: `s3://<S3_DEFAULT_BUCKET>/<task_id>/<name>`. Not needed for a
-    /// path in the handler's data, which is uploaded after the handler.
+    /// Uploads a file at once, and returns its address, `s3://<S3_DEFAULT_BUCKET>/<task_id>/<name>`, with its size and
+    /// `ETag`. Not needed for a path in the handler's data, which is uploaded after the handler.
     ///
     /// # Errors
     /// [`FileErrorKind::NoStorage`] without `S3_ENDPOINT_URL`; [`FileErrorKind::Denied`], [`FileErrorKind::NoObject`] if
     /// the bucket does not exist, [`FileErrorKind::Unavailable`].
-    pub async fn upload_file(&self, name: impl AsRef<Path>) -> Result<String, FileError> {
+    pub async fn upload_file(&self, name: impl AsRef<Path>) -> Result<FileMetadata, FileError> {
         self.mover()?.upload(name.as_ref(), false).await
     }
 
-    /// Uploads all files in a directory, and returns its address, which ends in `/`. An empty name stands for the whole
-    /// directory of the task.
+    /// Uploads all files in a directory, and returns its address, which ends in `/`, with the sum of their sizes. An empty
+    /// name stands for the whole directory of the task.
     ///
     /// # Errors
     /// As [`upload_file`](Self::upload_file).
-    pub async fn upload_dir(&self, name: impl AsRef<Path>) -> Result<String, FileError> {
+    pub async fn upload_dir(&self, name: impl AsRef<Path>) -> Result<FileMetadata, FileError> {
         self.mover()?.upload(name.as_ref(), true).await
     }
 
     /// Downloads an object to a name in the directory, and returns the full path. For an address that ends in `/`, all
-    /// objects below it are downloaded into a directory of this name. An existing file is an error.
+    /// objects below it are downloaded into a directory of this name. An existing file is replaced once the download is
+    /// complete, and survives a download that fails.
     ///
     /// # Errors
     /// [`FileErrorKind::NoStorage`] without `S3_ENDPOINT_URL`; [`FileErrorKind::NoObject`], [`FileErrorKind::Denied`],
-    /// [`FileErrorKind::Unavailable`]; [`FileErrorKind::Unusable`] if `uri` is not an address, or the name is taken.
+    /// [`FileErrorKind::Unavailable`]; [`FileErrorKind::Unusable`] if `uri` is not an address, or the name is that of a
+    /// directory.
     pub async fn download_file(&self, uri: &str, name: impl AsRef<Path>) -> Result<PathBuf, FileError> {
-        self.mover()?.download(uri, name.as_ref()).await
+        self.mover()?.download(uri, name.as_ref(), None).await
+    }
+
+    /// Downloads as [`download_file`](Self::download_file) does, and checks the size and the `ETag` before it writes
+    /// anything. Quotes and the sign of a weak `ETag` do not matter. The `ETag` of a directory is not checked, and neither
+    /// is what `expected` does not have.
+    ///
+    /// # Errors
+    /// As [`download_file`](Self::download_file), and [`FileErrorKind::Integrity`] if the object differs.
+    pub async fn download_verified(
+        &self,
+        uri: &str,
+        name: impl AsRef<Path>,
+        expected: &FileMetadata,
+    ) -> Result<PathBuf, FileError> {
+        self.mover()?.download(uri, name.as_ref(), Some(expected)).await
     }
 }
 
@@ -216,7 +235,7 @@ impl TaskFiles {
         self.0.directory.guard()
     }
 
-    fn mover(&self) -> Result<&Mover, FileError> {
+    pub(super) fn mover(&self) -> Result<&Mover, FileError> {
         self.0.mover.as_ref().ok_or_else(|| FileError::new(FileErrorKind::NoStorage, NO_STORAGE))
     }
 

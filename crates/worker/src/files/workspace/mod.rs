@@ -5,6 +5,7 @@ pub(super) mod mode;
 pub(super) mod name;
 mod removal;
 pub(super) mod root;
+mod standalone;
 #[cfg(feature = "s3")]
 mod transfer;
 
@@ -18,6 +19,7 @@ use rxon::TaskId;
 
 use self::mode::OpenMode;
 use self::root::{Made, Root};
+use self::standalone::Standalone;
 use super::error::{FileError, found, shown};
 use crate::threads::lock;
 
@@ -27,10 +29,18 @@ const PART: &str = ".avtomatika-part-";
 /// The directory of one task, made on first use.
 #[derive(Debug)]
 pub(super) struct Workspace {
-    pub(super) root: Arc<Root>,
-    task_id: TaskId,
+    place: Place,
     made: OnceLock<Made>,
     making: Mutex<()>,
+}
+
+/// Where the directory is.
+#[derive(Debug)]
+enum Place {
+    /// In `TASK_FILES_DIR`, and removed with its task.
+    OfTask(Arc<Root>, TaskId),
+    /// At a path that the user chose. It is never removed.
+    Standalone(Standalone),
 }
 
 /// The kind of an entry of the directory.
@@ -58,7 +68,30 @@ impl From<Metadata> for EntryKind {
 
 impl Workspace {
     pub(super) fn new(root: Arc<Root>, task_id: TaskId) -> Self {
-        Self { root, task_id, made: OnceLock::new(), making: Mutex::new(()) }
+        Self::at(Place::OfTask(root, task_id))
+    }
+
+    /// A directory outside of a worker. The keys of uploads begin with `key_prefix`.
+    pub(super) fn standalone(path: &Path, key_prefix: &str) -> Self {
+        Self::at(Place::Standalone(Standalone::new(path, key_prefix)))
+    }
+
+    fn at(place: Place) -> Self {
+        Self { place, made: OnceLock::new(), making: Mutex::new(()) }
+    }
+
+    /// Whether the directory belongs to the user, who may have files in it already.
+    pub(super) fn is_standalone(&self) -> bool {
+        matches!(self.place, Place::Standalone(_))
+    }
+
+    /// Returns the absolute paths of the directory that paths in data are looked for in.
+    #[cfg(feature = "s3")]
+    pub(super) fn search_paths(&self) -> Vec<PathBuf> {
+        match &self.place {
+            Place::OfTask(root, _) => root.paths(),
+            Place::Standalone(standalone) => vec![standalone.path.clone()],
+        }
     }
 
     /// Returns the directory, and makes it if it does not exist yet.
@@ -70,7 +103,10 @@ impl Workspace {
         if let Some(made) = self.made.get() {
             return Ok(made);
         }
-        let made = self.root.make(self.task_id.as_str())?;
+        let made = match &self.place {
+            Place::OfTask(root, task_id) => root.make(task_id.as_str())?,
+            Place::Standalone(standalone) => standalone.make()?,
+        };
         Ok(self.made.get_or_init(|| made))
     }
 
@@ -96,7 +132,11 @@ impl Workspace {
     }
 
     pub(super) fn path_to(&self, name: &Path) -> Result<PathBuf, FileError> {
-        let (made, below) = self.resolve(name)?;
+        let made = self.made()?;
+        let below = name::below(name, &roots(made))?;
+        if below.as_os_str().is_empty() {
+            return Ok(made.path.clone());
+        }
         self.make_parents(&below)?;
         // Refuses a link that leads out: the caller opens the path without this check.
         self.entry(&below)?;
@@ -129,9 +169,11 @@ impl Workspace {
 
     pub(super) fn exists(&self, name: &Path) -> Result<bool, FileError> {
         match self.made.get() {
-            Some(made) => Ok(self.entry(&name::of_file(name, &roots(made))?)?.is_some()),
+            Some(made) => Ok(self.entry(&name::below(name, &roots(made))?)?.is_some()),
+            // A directory of the user's may exist before it is used.
+            None if self.is_standalone() => self.made().and_then(|_| self.exists(name)),
             // The same names are refused before the directory exists.
-            None => name::of_file(name, &[]).map(|_| false),
+            None => name::below(name, &[]).map(|_| false),
         }
     }
 

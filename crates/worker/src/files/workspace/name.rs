@@ -11,7 +11,7 @@ const MAX_ID: usize = 128;
 /// the plain characters of its beginning and a hash of the whole id.
 pub(in crate::files) fn of_task(task_id: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if task_id.len() <= MAX_ID && !task_id.starts_with('.') && task_id.bytes().all(is_plain) {
+    if (1..=MAX_ID).contains(&task_id.len()) && !task_id.starts_with('.') && task_id.bytes().all(is_plain) {
         return task_id.to_owned();
     }
     let beginning: String = task_id
@@ -144,6 +144,7 @@ mod tests {
     fn every_task_id_has_a_usable_directory_name_of_its_own() {
         assert_eq!(of_task("task-6e156f73_1.b"), "task-6e156f73_1.b");
         let strange = [
+            "",
             "../dir",
             "..",
             ".",

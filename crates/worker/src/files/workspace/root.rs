@@ -59,12 +59,13 @@ struct OpenRoot {
 /// A directory made for a task.
 #[derive(Debug)]
 pub(in crate::files) struct Made {
+    /// The name in the root. The keys of uploads begin with it.
     pub(in crate::files) name: String,
     pub(in crate::files) dir: Dir,
     pub(in crate::files) path: PathBuf,
     /// The path without symbolic links.
     pub(in crate::files) canonical: PathBuf,
-    /// The root it was made in; None once it is removed.
+    /// The root it was made in; None once it is removed, and for a directory of the user's.
     opened: Mutex<Option<Arc<OpenRoot>>>,
 }
 
@@ -214,6 +215,11 @@ impl Drop for OpenRoot {
 }
 
 impl Made {
+    /// A directory of the user's, which is not removed.
+    pub(super) fn of_user(name: String, dir: Dir, path: PathBuf, canonical: PathBuf) -> Self {
+        Self { name, dir, path, canonical, opened: Mutex::new(None) }
+    }
+
     /// Removes the directory with all its contents. Blocks.
     pub(in crate::files) fn remove(&self) -> io::Result<()> {
         let mut opened = lock(&self.opened);

@@ -43,8 +43,23 @@ impl Workspace {
         }
     }
 
-    /// Writes a new file in one step. An existing file is an error: two objects would become one file.
-    pub(in crate::files) fn write_new(&self, below: &Path, content: &[u8]) -> Result<(), FileError> {
+    /// Writes the file of a download in one step.
+    pub(in crate::files) fn write_download(
+        &self,
+        below: &Path,
+        content: &[u8],
+        replaces: bool,
+    ) -> Result<(), FileError> {
+        if !replaces {
+            return self.write_new(below, content);
+        }
+        let (part, mut file) = self.new_part()?;
+        let written = file.write_all(content).map_err(|error| FileError::io("write", below, error));
+        written.and_then(|()| self.name_part(&part, below, replaces)).inspect_err(|_| self.remove_part(&part))
+    }
+
+    /// Writes a new file. An existing file is an error: two objects would become one file.
+    fn write_new(&self, below: &Path, content: &[u8]) -> Result<(), FileError> {
         let made = self.made()?;
         let open = || made.dir.open_with(below, &OpenMode::CREATE_NEW.options());
         let opened = match open() {
@@ -73,11 +88,18 @@ impl Workspace {
         Ok((name, file.into_std()))
     }
 
-    /// Renames a finished download. An existing file is an error: two objects would become one file.
-    pub(in crate::files) fn name_part(&self, part: &Path, below: &Path) -> Result<(), FileError> {
+    /// Renames a finished download. Unless it replaces an existing file, that is an error: two objects would become one
+    /// file.
+    pub(in crate::files) fn name_part(
+        &self,
+        part: &Path,
+        below: &Path,
+        replaces: bool,
+    ) -> Result<(), FileError> {
         let made = self.made()?;
         self.make_parents(below)?;
-        if self.entry(below)?.is_some() {
+        // Refuses a link that leads out, in any case.
+        if self.entry(below)?.is_some() && !replaces {
             return Err(already_exists(below));
         }
         made.dir.rename(part, &made.dir, below).map_err(|error| match error.kind() {
