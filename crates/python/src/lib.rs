@@ -36,7 +36,7 @@ mod _native {
     #[pymodule_export]
     use crate::storage::LocalS3;
     #[pymodule_export]
-    use crate::task::Task;
+    use crate::task::{SkillCall, Task};
     #[pymodule_export]
     use crate::worker::Worker;
 }
