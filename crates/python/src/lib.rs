@@ -39,7 +39,7 @@ mod _native {
     #[pymodule_export]
     use crate::storage::LocalS3;
     #[pymodule_export]
-    use crate::task::Task;
+    use crate::task::{SkillCall, Task};
     #[pymodule_export]
     use crate::worker::Worker;
 }

@@ -1,0 +1,324 @@
+"""The messages between workers and orchestrators, as objects: what a program hands to the worker, or gets from it.
+
+All of them compare by their values, cannot be changed, and take their fields by position or by name. A subclass with
+further annotated fields needs no decorator::
+
+    class RenderSkill(SkillInfo):
+        engine: str = "cycles"
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from copy import copy
+from typing import Any, TypeVar, cast, dataclass_transform
+
+__all__ = [
+    "DeviceUsage",
+    "FileMetadata",
+    "GPUInfo",
+    "HardwareDevice",
+    "Heartbeat",
+    "InstalledArtifact",
+    "InstalledModel",
+    "Model",
+    "ProgressUpdatePayload",
+    "Resources",
+    "ResourcesUsage",
+    "SecurityContext",
+    "SkillInfo",
+    "TaskError",
+    "TaskPayload",
+    "TaskResult",
+    "TokenResponse",
+    "WorkerCapabilities",
+    "WorkerCommand",
+    "WorkerEventPayload",
+    "WorkerRegistration",
+    "to_dict",
+]
+
+_M = TypeVar("_M", bound="Model")
+
+
+@dataclass_transform(frozen_default=True, order_default=True)
+class Model:
+    """A message. Its subclasses are dataclasses."""
+
+    def __init_subclass__(cls, *, kw_only: bool = False, **_: Any) -> None:
+        # The existing SDK's classes take further options of this kind, which change nothing of what is sent.
+        super().__init_subclass__()
+        for name in inspect.get_annotations(cls):
+            default = cls.__dict__.get(name)
+            if isinstance(default, (list, dict, set)):
+                setattr(cls, name, dataclasses.field(default_factory=_copies(default)))
+        # Comparing and hashing go by the values, as in a tuple of them.
+        dataclasses.dataclass(frozen=True, order=True, kw_only=kw_only)(cls)
+
+
+def _copies(value: Any) -> Any:
+    return lambda: copy(value)
+
+
+def to_dict(value: Any) -> Any:
+    """Returns a message as a dictionary for JSON, without the fields that have their default values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: to_dict(content)
+            for field in dataclasses.fields(value)
+            if not _is_default(field, content := getattr(value, field.name))
+        }
+    if isinstance(value, dict):
+        return {name: to_dict(content) for name, content in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [to_dict(content) for content in value]
+    return value
+
+
+def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
+    return value is None or (field.default is not dataclasses.MISSING and bool(value == field.default))
+
+
+def from_mapping(kind: type[_M], values: dict[str, Any]) -> _M:
+    """Makes a message from a dictionary; members without a field are left out."""
+    known = {field.name for field in dataclasses.fields(cast(Any, kind)) if field.init}
+    return kind(**{name: value for name, value in values.items() if name in known})
+
+
+class FileMetadata(Model):
+    """A file in S3."""
+
+    uri: str
+    size: int = 0
+    etag: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class SecurityContext(Model):
+    """The signature of a message, and the chain of those that passed it on."""
+
+    signature: str | None = None
+    signer_id: str | None = None
+    identity_chain: list[str] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class SkillInfo(Model):
+    """A skill, as a worker describes it to orchestrators."""
+
+    name: str
+    type: str | None = None
+    description: str | None = None
+    version: str | None = None
+    input_schema: dict[str, Any] | None = None
+    output_schema: dict[str, Any] | None = None
+    events_schema: dict[str, dict[str, Any]] | None = None
+    output_statuses: list[str] | None = None
+    schema_dialect: str = "json-schema"
+    properties: dict[str, Any] | None = None
+
+
+class DeviceUsage(Model):
+    """The load of a device."""
+
+    unit_id: str
+    load_percent: float
+    metrics: dict[str, Any] | None = None
+
+
+class ResourcesUsage(Model):
+    """The load of a worker's machine."""
+
+    cpu_load_percent: float = 0.0
+    ram_used_gb: float = 0.0
+    devices_usage: list[DeviceUsage] | None = None
+
+
+class HardwareDevice(Model):
+    """A device of a worker."""
+
+    type: str
+    model: str | None = None
+    id: str | None = None
+    properties: dict[str, Any] | None = None
+    metrics: dict[str, Any] | None = None
+
+
+class GPUInfo(Model):
+    """A graphics card, as orchestrators of the older generation take it."""
+
+    model: str
+    vram_gb: int
+
+
+class Resources(Model):
+    """The hardware of a worker. The last three fields are those of the older generation."""
+
+    devices: list[HardwareDevice] | None = None
+    properties: dict[str, Any] | None = None
+    max_concurrent_tasks: int | None = None
+    cpu_cores: int | None = None
+    gpu_info: GPUInfo | None = None
+
+
+class InstalledArtifact(Model):
+    """A model or another artifact that is installed."""
+
+    name: str
+    version: str = "unknown"
+    type: str | None = None
+    properties: dict[str, Any] | None = None
+
+
+class InstalledModel(Model):
+    """A model that is installed, as orchestrators of the older generation take it."""
+
+    name: str
+    version: str
+
+
+class WorkerCapabilities(Model):
+    """Where a worker is, and what its tasks cost."""
+
+    hostname: str = "unknown"
+    ip_address: str = "0.0.0.0"
+    cost_per_skill: dict[str, float] | None = None
+    s3_config_hash: str | None = None
+    extra: dict[str, Any] | None = None
+
+
+class WorkerRegistration(Model):
+    """The registration of a worker. The last two fields are those of the older generation."""
+
+    worker_id: str
+    worker_type: str = "generic"
+    supported_skills: list[SkillInfo] | None = None
+    available_skills: list[str] | None = None
+    hot_skills: list[str] | None = None
+    resources: Resources | None = None
+    installed_software: dict[str, str] | None = None
+    installed_artifacts: list[InstalledArtifact] | None = None
+    capabilities: WorkerCapabilities | None = None
+    skills_hash: str | None = None
+    security: SecurityContext | None = None
+    metadata: dict[str, Any] | None = None
+    timestamp: int | None = None
+    supported_tasks: list[str] | None = None
+    installed_models: list[InstalledModel] | None = None
+
+
+class Heartbeat(Model):
+    """A heartbeat. The last four fields are those of the older generation."""
+
+    worker_id: str
+    status: str
+    usage: ResourcesUsage | None = None
+    current_tasks: list[str] | None = None
+    supported_skills: list[SkillInfo] | None = None
+    available_skills: list[str] | None = None
+    hot_skills: list[str] | None = None
+    skills_hash: str | None = None
+    security: SecurityContext | None = None
+    metadata: dict[str, Any] | None = None
+    timestamp: int | None = None
+    load: float | None = None
+    supported_tasks: list[str] | None = None
+    hot_cache: list[str] | None = None
+    skill_dependencies: dict[str, list[str]] | None = None
+
+
+class TaskError(Model):
+    """The error of a failed task in its result. The exception that fails a task is
+    ``avtomatika_worker.TaskError``."""
+
+    code: str
+    message: str
+    details: dict[str, Any] | None = None
+
+
+class TaskPayload(Model):
+    """A task, as an orchestrator hands it out."""
+
+    job_id: str
+    task_id: str
+    type: str
+    params: dict[str, Any] | None = None
+    tracing_context: dict[str, str] | None = None
+    params_metadata: dict[str, FileMetadata] | None = None
+    priority: float = 0.0
+    deadline: int | None = None
+    security: SecurityContext | None = None
+    metadata: dict[str, Any] | None = None
+    timestamp: int | None = None
+    policy: dict[str, Any] | None = None
+    sig: str | None = None
+    step: int = 0
+    depth: int = 0
+    parent_hash: str | None = None
+
+
+class TaskResult(Model):
+    """The result of a task."""
+
+    job_id: str
+    task_id: str
+    worker_id: str | None = None
+    origin_worker_id: str | None = None
+    status: str = "success"
+    data: dict[str, Any] | None = None
+    error: TaskError | None = None
+    data_metadata: dict[str, FileMetadata] | None = None
+    security: SecurityContext | None = None
+    metadata: dict[str, Any] | None = None
+    timestamp: int | None = None
+    costs: dict[str, Any] | None = None
+
+
+class ProgressUpdatePayload(Model):
+    """The progress of a task, as orchestrators of the older generation take it."""
+
+    event: str
+    task_id: str
+    job_id: str
+    progress: float
+    message: str | None = None
+
+
+class WorkerEventPayload(Model):
+    """An event of a worker or of a task."""
+
+    event_id: str
+    worker_id: str
+    origin_worker_id: str
+    event_type: str
+    payload: dict[str, Any]
+    origin_task_id: str | None = None
+    bubbling_chain: list[str] | None = None
+    target_job_id: str | None = None
+    target_task_id: str | None = None
+    trace_context: dict[str, str] | None = None
+    priority: float = 0.0
+    timestamp: int | None = None
+    security: SecurityContext | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class WorkerCommand(Model):
+    """A command of an orchestrator."""
+
+    command: str
+    task_id: str | None = None
+    job_id: str | None = None
+    params: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class TokenResponse(Model):
+    """An access token."""
+
+    access_token: str
+    expires_in: int
+    worker_id: str
+    refresh_token: str | None = None
+    metadata: dict[str, Any] | None = None
