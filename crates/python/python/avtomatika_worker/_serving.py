@@ -107,13 +107,20 @@ async def _until_ended(run: Run) -> tuple[int, float]:
 def routes(registered: Registered) -> list[Route]:
     """Returns the route of every task, in the order of registration."""
     middleware = registered.hooks.middleware
-    return [Route(task.name, task.plan, middleware) for task in registered.tasks.values()]
+    tools = None
+    if middleware:
+        from ._context import Tools
+
+        tools = Tools(registered.config, registered.worker_type)
+    return [Route(task.name, task.plan, middleware, tools) for task in registered.tasks.values()]
 
 
 def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     """Makes a run with a worker of the core. Starts nothing."""
     known = routes(registered)
-    _prepare(known)
+    for route in known:
+        # Now all names in annotations are defined.
+        route.plan.prepare()
     hooks, config = registered.hooks, registered.config
     if hooks.startup:
         # The hooks may take minutes, so problems are reported before they are called.
@@ -142,15 +149,6 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     on_ignored = partial(_call_ignored_hooks, hooks.ignored) if hooks.ignored else None
     on_command = partial(_obey, hooks.commands, count(1)) if hooks.commands else None
     return Run(native, known, slots, on_command, on_ignored)
-
-
-def _prepare(known: list[Route]) -> None:
-    """Resolves all annotations, so that an unresolvable one is reported before the first task."""
-    for route in known:
-        try:
-            route.plan.prepare()
-        except TypeError as error:
-            raise WorkerError(f"the task `{route.name}`: {error}", 2) from None
 
 
 def _spec(registered: Registered, route: Route) -> dict[str, Any]:
