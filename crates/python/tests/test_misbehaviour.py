@@ -200,20 +200,6 @@ def test_a_wrong_worker_type_and_a_wrong_configuration_are_refused():
     assert ended.value.code == 2
 
 
-def test_a_positional_only_argument_is_refused_at_the_registration():
-    worker = Worker()
-
-    async def by_place(params, task_id, /):
-        return None
-
-    async def by_place_if_there(params, task_id=None, /):
-        return None
-
-    for handler in (by_place, by_place_if_there):
-        with pytest.raises(TypeError, match="the argument `task_id` of the handler .* is positional-only"):
-            worker.task("any")(handler)
-
-
 @dataclasses.dataclass
 class Node:
     next: "Node | None" = None

@@ -16,9 +16,8 @@ __all__ = ["Context", "Tools"]
 class Tools:
     """The objects that the middleware of all tasks of a worker shares."""
 
-    def __init__(self, config: WorkerConfig, worker_type: str | None) -> None:
+    def __init__(self, config: WorkerConfig) -> None:
         self._config = config
-        self._worker_type = worker_type
 
     @cached_property
     def s3_manager(self) -> Any:
@@ -27,10 +26,8 @@ class Tools:
 
     @cached_property
     def observability(self) -> Any:
-        """An ``avtomatika_worker.observability.ObservabilityManager``."""
-        return import_module(".observability", __package__).ObservabilityManager(
-            worker_id=self._config.WORKER_ID, worker_type=self._worker_type or self._config.WORKER_TYPE
-        )
+        """The process's ``avtomatika_worker.observability.ObservabilityManager``."""
+        return import_module(".observability", __package__).shared()
 
 
 _TOOLS = ("s3_manager", "observability")

@@ -111,7 +111,7 @@ def routes(registered: Registered) -> list[Route]:
     if middleware:
         from ._context import Tools
 
-        tools = Tools(registered.config, registered.worker_type)
+        tools = Tools(registered.config)
     return [Route(task.name, task.plan, middleware, tools) for task in registered.tasks.values()]
 
 
