@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import sys
 import threading
 import time
+import types
 from typing import Any
 
 import pytest
-from avtomatika_worker import Worker, shielded
+from avtomatika_worker import TaskFiles, Worker, shielded
+from avtomatika_worker._serving import routes
+from avtomatika_worker.testing import TestWorker
 from support import LIMIT, Stopwatch, beside, config, orchestrator, until
 
 
@@ -70,7 +74,7 @@ def test_all_mixtures_nest_and_the_innermost_injection_counts(kinds, handler):
         with beside(worker):
             view = dev.run("t", {"n": 1})
     assert view["result_status"] == "mine", view
-    seen = ["job_id", "params", "task_id", "task_name"]
+    seen = ["job_id", "observability", "params", "s3_manager", "skill_name", "task_id", "task_name"]
     assert view["data"] == {"model_path": f"/models/{names[-1]}", "n": 1, **dict.fromkeys(names, seen)}
     assert diary == [f"{name}-enter" for name in names] + [f"{name}-exit" for name in reversed(names)]
 
@@ -250,3 +254,213 @@ def test_an_async_handler_behind_a_blocking_one_is_named_and_can_be_shielded(cap
             dev.cancel(job)
             assert dev.result(job)["status"] == "cancelled"
     assert steps == ["out"]
+
+
+def replaces(where: str) -> Any:
+    def change(context: Any) -> None:
+        arguments = context["handler_kwargs"]
+        if where == "arguments":
+            arguments["params"] = {"by": "arguments"}
+        elif where == "context":
+            context["params"] = {"by": "context"}
+        elif where == "both":
+            arguments["params"] = {"by": "arguments"}
+            context["params"] = {"by": "context"}
+        elif where == "in place":
+            context["params"]["by"] = "place"
+        elif where == "new":
+            context["handler_kwargs"] = {"params": {"by": "new"}, "task_id": "mine"}
+        elif where == "removed from the context":
+            del context["params"]
+        elif where == "removed":
+            del arguments["params"]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("nowhere", {"sent": 1}),
+        ("arguments", {"by": "arguments"}),
+        ("context", {"by": "context"}),
+        ("both", {"by": "arguments"}),
+        ("in place", {"sent": 1, "by": "place"}),
+        ("new", {"by": "new"}),
+        ("removed from the context", {"sent": 1}),
+        ("removed", "the handler `{}` asks for `{}`, which no middleware has provided"),
+    ],
+)
+@pytest.mark.parametrize("name", ["plain", "everything", "other_name", "blocking", "by_name"])
+def test_params_may_be_changed_replaced_and_removed(name, where, expected):
+    worker = Worker()
+    change = replaces(where)
+
+    @worker.add_middleware
+    async def changes(context, next_handler):
+        assert context["handler_kwargs"]["params"] is context["params"]
+        change(context)
+        return await next_handler()
+
+    @worker.task("plain")
+    async def plain(params):
+        return {"data": {"params": params}}
+
+    @worker.task("everything")
+    async def everything(params, **kwargs):
+        return {"data": {"params": params}}
+
+    @worker.task("other_name")
+    async def other_name(data, **kwargs):
+        return {"data": {"params": data, "twice": "params" in kwargs}}
+
+    @worker.task("blocking")
+    def blocking(params, task_id):
+        return {"data": {"params": params}}
+
+    @worker.task("by_name")
+    async def by_name(*, params, **kwargs):
+        return {"data": {"params": params}}
+
+    run = TestWorker(worker).run(name, {"sent": 1})
+    if where == "removed":
+        function = locals()[name].__qualname__
+        argument = "data" if name == "other_name" else "params"
+        assert (run.error_code, run.error_message) == ("PERMANENT_ERROR", expected.format(function, argument))
+    else:
+        assert run.data["params"] == expected and not run.data.get("twice")
+
+
+def test_arguments_may_be_replaced_added_and_removed():
+    worker = Worker()
+
+    @worker.add_middleware
+    async def changes(context, next_handler):
+        arguments = context["handler_kwargs"]
+        assert arguments["folder"].__class__.__name__ == "TaskFiles" and "task_files" not in arguments
+        arguments["folder"] = "another folder"
+        arguments["task_id"] = "another id"
+        arguments["not asked for"] = 1
+        del arguments["job_id"]
+        return await next_handler()
+
+    @worker.task("t")
+    async def t(params, folder: TaskFiles, task_id, job_id="none"):
+        return {"data": {"folder": folder, "ids": [task_id, job_id]}}
+
+    assert TestWorker(worker).run("t").data == {"folder": "another folder", "ids": ["another id", "none"]}
+
+
+def test_what_middleware_returns_counts_however_often_it_calls_the_handler():
+    worker = Worker()
+
+    class Twice:
+        async def __call__(self, context, next_handler):
+            return {"data": {"both": [await next_handler(), await next_handler()]}}
+
+        async def nothing(self, context, next_handler):
+            result = await next_handler()
+            return None if context["params"].get("nothing") else result
+
+    async def tagged(tag, context, next_handler):
+        return {tag: await next_handler()}
+
+    worker.add_middleware(Twice())
+    worker.add_middleware(Twice().nothing)
+    worker.add_middleware(functools.partial(tagged, "tag"))
+
+    @worker.task("t")
+    async def t(params):
+        params["calls"] = params.get("calls", 0) + 1
+        return params["calls"]
+
+    tester = TestWorker(worker)
+    assert tester.run("t").data == {"both": [{"tag": 1}, {"tag": 2}]}
+    assert tester.run("t", {"nothing": True}).data == {"both": [None, None]}
+
+
+@pytest.fixture
+def tools(monkeypatch):
+    """Stands in for the modules that the context takes objects from; lists what was made."""
+    made = []
+    for module, kind in (("s3", "S3Manager"), ("observability", "shared")):
+
+        def make(*arguments, kind=kind, **named):
+            made.append((kind, arguments, named))
+            return kind
+
+        stand_in = types.ModuleType(f"avtomatika_worker.{module}")
+        setattr(stand_in, kind, make)
+        monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+    return made
+
+
+KEYS = ["task_id", "job_id", "task_name", "skill_name", "params", "handler_kwargs", "s3_manager", "observability"]
+
+
+def test_members_that_no_middleware_reads_are_not_made(tools):
+    seen = []
+
+    def looks(context):
+        assert list(context) == list(context.keys()) == KEYS
+        assert len(context) == 8 and "s3_manager" in context and "other" not in context
+        assert context.get("other", 5) == 5
+        context["s3_manager"] = "mine"
+        assert context["s3_manager"] == "mine" and list(context)[-1] == "observability"
+        with pytest.raises(KeyError):
+            context["other"]
+        seen.append(repr(context))
+
+    run_with(looks)
+    assert not tools and seen
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda context: (context["s3_manager"], context["observability"]),
+        lambda context: (context.get("s3_manager"), context.get("observability")),
+        lambda context: tuple(context.values())[-2:],
+        lambda context: tuple(value for _, value in context.items())[-2:],
+        lambda context: tuple(dict(context).values())[-2:],
+        lambda context: tuple({**context}.values())[-2:],
+        lambda context: (lambda **named: (named["s3_manager"], named["observability"]))(**context),
+        lambda context: tuple(context.copy().values())[-2:],
+        lambda context: tuple((context | {}).values())[-2:],
+        lambda context: (context.pop("s3_manager"), context.pop("observability")),
+        lambda context: (context.setdefault("s3_manager", 1), context.setdefault("observability", 1)),
+    ],
+)
+def test_members_are_made_when_they_are_read(tools, read):
+    run_with(lambda context: read(context), ["S3Manager", "shared"])
+    assert [kind for kind, _, _ in tools] == ["S3Manager", "shared"]
+    assert tools[0][1][0].WORKER_ID == "w"
+
+
+def run_with(look: Any, expected: Any = None) -> None:
+    """Runs a task of a worker whose middleware looks at its context."""
+    settings = config("http://localhost", WORKER_ID="w")
+    worker = Worker(config=settings)
+
+    @worker.add_middleware
+    async def looks(context, next_handler):
+        assert isinstance(context, dict) and context["skill_name"] == context["task_name"] == "t"
+        found = look(context)
+        assert found == (None if expected is None else tuple(expected))
+        return await next_handler()
+
+    @worker.task("t")
+    async def t(params): ...
+
+    assert TestWorker(worker).run("t").status == "success"
+
+
+def test_all_tasks_share_what_is_made(tools):
+    worker = Worker(config=config("http://localhost", WORKER_ID="w"))
+    worker.add_middleware(lambda context, next_handler: next_handler())
+    worker.task("a")(lambda params: None)
+    worker.task("b")(lambda params: None)
+    for route in routes(worker._registered()):
+        context = route.context({}, {"task_id": "1", "job_id": "2"})
+        assert (context["s3_manager"], context["observability"]) == ("S3Manager", "shared")
+    assert len(tools) == 2

@@ -8,6 +8,7 @@ import pytest
 from avtomatika_worker import ParamValidationError, Worker, WorkerError
 from avtomatika_worker.params import reader
 from support import LIMIT, Program, beside, config, orchestrator
+from wire import wire
 
 
 class Falsy(Exception):
@@ -200,20 +201,6 @@ def test_a_wrong_worker_type_and_a_wrong_configuration_are_refused():
     assert ended.value.code == 2
 
 
-def test_a_positional_only_argument_is_refused_at_the_registration():
-    worker = Worker()
-
-    async def by_place(params, task_id, /):
-        return None
-
-    async def by_place_if_there(params, task_id=None, /):
-        return None
-
-    for handler in (by_place, by_place_if_there):
-        with pytest.raises(TypeError, match="the argument `task_id` of the handler .* is positional-only"):
-            worker.task("any")(handler)
-
-
 @dataclasses.dataclass
 class Node:
     next: "Node | None" = None
@@ -223,3 +210,70 @@ def test_params_that_are_nested_too_deeply_for_a_type_are_invalid_input():
     raw = b'{"next": ' * 900 + b"null" + b"}" * 900
     with pytest.raises(ParamValidationError, match="nested too deeply"):
         reader(Node, {})(raw)
+
+
+STUCK = """
+    import asyncio, sys, threading, time
+    from avtomatika_worker import Worker
+
+    worker = Worker()
+
+    @worker.task("stuck")
+    def sleeps(params):
+        begun.set()
+        time.sleep(1000)
+
+    @worker.task("stuck_on_the_loop")
+    async def sleeps_on_the_loop(params):
+        begun.set()
+        time.sleep(1000)
+
+    begun = threading.Event()
+"""
+
+ON_A_THREAD = """
+    threading.Thread(target=lambda: asyncio.run(worker.main()), daemon=True).start()
+    begun.wait()
+"""
+
+ENDS = {
+    "the end of the program": (ON_A_THREAD, 0),
+    "sys.exit": (ON_A_THREAD + "    sys.exit(3)\n", 3),
+    "an exception": (ON_A_THREAD + "    raise RuntimeError\n", 1),
+    "sys.exit on the loop": (
+        """
+    async def main():
+        running = asyncio.create_task(worker.main())
+        await asyncio.to_thread(begun.wait)
+        sys.exit(3)
+
+    asyncio.run(main())
+""",
+        3,
+    ),
+    "SIGTERM": (
+        """
+    import os, signal
+    threading.Thread(target=lambda: begun.wait() and os.kill(os.getpid(), signal.SIGTERM), daemon=True).start()
+    worker.run()
+""",
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("task", "end"), [*(("stuck", end) for end in ENDS), ("stuck_on_the_loop", "the end of the program")]
+)
+def test_a_task_that_is_stuck_in_c_is_reported_however_the_program_ends(task, end):
+    script, code = ENDS[end]
+    with wire() as orchestrator:
+        task_id = orchestrator.give(task)
+        program = Program(STUCK + script, orchestrator.url, WORKER_SHUTDOWN_TIMEOUT="0.2")
+        ended, output = program.end()
+    assert ended == code, output
+    (result,) = orchestrator.of("POST", "/result")
+    assert (result.body["task_id"], result.body["status"]) == (task_id, "failure")
+    assert result.body["error"] == {"code": "TRANSIENT_ERROR", "message": "worker shut down"}
+    assert f"task={task} task_id={task_id}" in output
+    assert not script.startswith(ON_A_THREAD) or "but the handler `sleeps" in output

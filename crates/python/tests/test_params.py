@@ -314,3 +314,127 @@ def test_a_large_number_of_problems_is_cut_and_counted():
     assert str(raised.value).endswith("; and 1480 more")
     long = problems(Size, {"width": "y" * 10_000})[0][1]
     assert len(long) < 200
+
+
+class Item(pydantic.BaseModel):
+    n: int
+
+
+Positive = Annotated[int, pydantic.Field(gt=0)]
+
+
+@dataclasses.dataclass
+class Mixed:
+    item: Item
+    count: Positive = 1
+    items: list[Item] = dataclasses.field(default_factory=list)
+    by_name: dict[str, Item] | None = None
+    counts: list[Positive] = dataclasses.field(default_factory=list)
+    code: Annotated[int, pydantic.BeforeValidator(int)] = 0
+    maybe: Positive | None = None
+    address: pydantic.HttpUrl | None = None
+    plain: int = 0
+
+
+@dataclasses.dataclass
+class Around:
+    mixed: list[Mixed]
+
+
+class Typed(typing.TypedDict):
+    item: typing.NotRequired[Item]
+    count: typing.Required[Positive]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, {}),
+        ({"item": {"n": "2"}}, {"item": Item(n=2)}),
+        ({"count": 5}, {"count": 5}),
+        ({"items": [{"n": 1}, {"n": "2"}]}, {"items": [Item(n=1), Item(n=2)]}),
+        ({"by_name": {"a": {"n": 1}}}, {"by_name": {"a": Item(n=1)}}),
+        ({"by_name": None}, {"by_name": None}),
+        ({"counts": [1, 2]}, {"counts": [1, 2]}),
+        ({"code": "7"}, {"code": 7}),
+        ({"maybe": None}, {"maybe": None}),
+        ({"address": "https://a.b/"}, {"address": pydantic.HttpUrl("https://a.b/")}),
+    ],
+)
+def test_pydantic_validates_its_parts_of_a_dataclass(more, expected):
+    made = read(Mixed, {"item": {"n": 1}, **more})
+    assert made == Mixed(**{"item": Item(n=1), **expected})
+    assert read(Around, {"mixed": [{"item": {"n": 1}, **more}]}) == Around([made])
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"item": {"n": "x"}}, ["item.n"]),
+        ({"item": {}}, ["item.n"]),
+        ({"item": 5}, ["item"]),
+        ({"count": 0}, ["count"]),
+        ({"items": [{"n": 1}, {"n": "x"}, {}]}, ["items[1].n", "items[2].n"]),
+        ({"by_name": {"a": {"n": None}}}, ["by_name.a.n"]),
+        ({"counts": [1, 0]}, ["counts[1]"]),
+        ({"code": "x"}, ["code"]),
+        ({"maybe": -1}, ["maybe"]),
+        ({"address": "no address"}, ["address"]),
+    ],
+)
+def test_problems_that_pydantic_finds_in_a_dataclass_have_their_whole_path(more, expected):
+    assert [path for path, _ in problems(Mixed, {"item": {"n": 1}, **more})] == expected
+    inner = problems(Around, {"mixed": [{"item": {"n": 1}, **more}]})
+    assert [path for path, _ in inner] == [f"mixed[0].{path}" for path in expected]
+
+
+def test_constraints_do_not_convert_the_plain_types_of_a_dataclass():
+    for field in ("count", "plain", "maybe"):
+        assert problems(Mixed, {"item": {"n": 1}, field: "5"})[0][0] == field
+    assert problems(Mixed, {"item": {"n": 1}, "counts": ["5"]}) == [
+        ("counts[0]", 'invalid type: string "5", expected int')
+    ]
+
+
+def test_pydantic_validates_its_parts_of_a_typed_dict():
+    assert read(Typed, {"count": 1, "item": {"n": 1}, "more": 1}) == {"count": 1, "item": Item(n=1), "more": 1}
+    assert problems(Typed, {"item": {"n": 1}}) == [(".", "missing field `count`")]
+    assert problems(Typed, {"count": 0})[0][0] == "count"
+
+
+def test_a_type_that_pydantic_does_not_know_is_logged_and_not_checked(caplog):
+    class Unknown:
+        pass
+
+    @dataclasses.dataclass
+    class Odd:
+        one: dict[str, Unknown | Item]
+
+    assert read(Odd, {"one": {"a": 5}}).one == {"a": 5}
+    assert "pydantic cannot check `dict[str, " in caplog.text
+
+
+def test_a_struct_is_checked_but_stays_a_dictionary():
+    """The existing SDK does not make instances of it either."""
+    msgspec = pytest.importorskip("msgspec")
+
+    class Part(msgspec.Struct):
+        n: int
+        text: str = "x"
+
+    @dataclasses.dataclass
+    class Whole:
+        part: Part
+
+    assert read(Part, {"n": 1, "more": 2}) == {"n": 1, "more": 2}
+    assert problems(Part, {"n": "1"}) == [("n", 'invalid type: string "1", expected int')]
+    assert problems(Part, {"text": "a"}) == [(".", "missing field `n`")]
+    assert read(Whole, {"part": {"n": 1}}) == Whole({"n": 1})
+    assert problems(Whole, {"part": {"n": None}}) == [("part.n", "invalid type: null, expected int")]
+
+
+def test_a_class_of_attrs_is_a_remark_for_people():
+    """As in the existing SDK, the handler gets the dictionary."""
+    attrs = pytest.importorskip("attrs")
+    kind = attrs.make_class("Kind", {"n": attrs.field(type=int)})
+    assert read(kind, {"n": "x"}) == {"n": "x"}

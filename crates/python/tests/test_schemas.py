@@ -144,3 +144,50 @@ def test_only_skills_have_inferred_schemas():
     for name in ("bare", "named"):
         assert json.loads(specs[name]["input_schema"]) == INNER
         assert json.loads(specs[name]["output_schema"]) == INNER
+
+
+class Part(pydantic.BaseModel):
+    inner: Model
+
+
+@dataclasses.dataclass
+class Mixed:
+    model: Model
+    nested: Part
+    many: list[Part]
+    count: typing.Annotated[int, pydantic.Field(gt=0)]
+    code: typing.Annotated[int, pydantic.BeforeValidator(int)]
+    address: pydantic.HttpUrl
+
+
+def test_pydantic_parts_of_a_dataclass_need_no_definitions_from_elsewhere():
+    schema, _ = schemas_of(Mixed)
+    assert schema["properties"] == {
+        "model": Model.model_json_schema(),
+        "nested": {"type": "object"},
+        "many": {"type": "array", "items": {"type": "object"}},
+        "count": {"type": "integer"},
+        "code": {},
+        "address": {},
+    }
+    assert schemas_of(Part)[0] == Part.model_json_schema(), "here the definitions are at the root"
+
+
+def test_a_struct_is_described_like_a_dataclass():
+    msgspec = pytest.importorskip("msgspec")
+
+    class Struct(msgspec.Struct):
+        n: int
+        text: str = "x"
+        maybe: int | None = None
+
+    assert schemas_of(Struct)[0] == {
+        "type": "object",
+        "properties": {
+            "n": {"type": "integer"},
+            "text": {"type": "string"},
+            "maybe": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        },
+        "required": ["n"],
+        "additionalProperties": False,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gc
 import json
@@ -10,21 +11,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from avtomatika_worker import Worker, WorkerError
 from avtomatika_worker.errors import ParamValidationError, PermanentError
-from avtomatika_worker.signature import analyse
+from avtomatika_worker.signature import MISSING, analyse
 from avtomatika_worker.task_files import TaskFiles
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from avtomatika_worker import TaskFiles as ForCheckersOnly
-    from nowhere import Nothing
+    from nowhere import Nothing, Pair
 
-OFFERED = {"task_id": "t", "job_id": "j", "priority": 0, "task_files": "the files", "model_path": "/m"}
+OFFERED = {"task_id": "t", "job_id": "j", "priority": 0, "model_path": "/m"}
 
 
 def called(func: Any, params: Any = None) -> Any:
-    return analyse(func).invoke({"p": 1} if params is None else params, OFFERED)
+    plan = analyse(func)
+    files = dict.fromkeys(plan.files, "the files")
+    return plan.invoke({"p": 1} if params is None else params, {**OFFERED, **files})
 
 
 def test_a_handler_gets_only_the_arguments_it_names():
@@ -71,9 +73,9 @@ def test_files_are_found_by_their_annotation_under_any_name():
     assert "task_files" not in called(plain)[1]
     assert called(optional) == "the files"
     assert called(first) == ("the files", {"p": 1})
-    assert not analyse(for_checkers_only).wants_files, "an undefined name is not recognised"
-    assert analyse(plain).wants_files
-    assert not analyse(lambda params, **kwargs: None).wants_files
+    assert not analyse(for_checkers_only).files, "an undefined name is not recognised"
+    assert analyse(plain).files == ("folder",)
+    assert not analyse(lambda params, **kwargs: None).files
 
 
 @dataclass
@@ -126,8 +128,6 @@ def test_a_class_may_be_defined_further_down():
     async def handler(params: FurtherDown) -> None: ...
 
     plan = analyse(handler)
-    with pytest.raises(TypeError, match="the annotation `FurtherDown` of `params` cannot be resolved"):
-        plan.prepare()
     globals()["FurtherDown"] = Inner
     try:
         plan.prepare()
@@ -136,15 +136,19 @@ def test_a_class_may_be_defined_further_down():
         del globals()["FurtherDown"]
 
 
-async def test_an_annotation_that_is_never_defined_is_reported_at_the_start() -> None:
-    worker = Worker()
-
-    @worker.task("odd")
+def test_an_annotation_that_is_never_defined_is_logged_and_not_checked(caplog) -> None:
     async def odd(params: Nothing) -> None: ...
 
-    with pytest.raises(WorkerError, match="the task `odd`: the annotation `Nothing` of `params` cannot be") as raised:
-        await worker.main()
-    assert raised.value.exit_code == 2
+    async def pairs(params: list[Pair[Inner]]) -> None: ...
+
+    for func in (odd, pairs):
+        plan = analyse(func)
+        assert not caplog.messages, "it may be defined further down"
+        plan.prepare()
+        plan.prepare()
+        assert plan.params_reader(b'{"x": [1]}') == {"x": [1]}
+        assert len(caplog.messages) == 1 and f"`{plan.name}` are passed unchecked: the annotation" in caplog.text
+        caplog.clear()
 
 
 def test_an_unresolvable_field_is_logged_and_not_checked(caplog):
@@ -190,18 +194,188 @@ def test_callables_of_all_kinds():
     assert analyse(one.blocking).invoke(Inner(1), OFFERED) == Inner(1)
 
 
-def test_objects_that_cannot_be_handlers_are_refused_at_once():
+def test_objects_that_cannot_be_called_are_refused_at_once():
+    with pytest.raises(TypeError, match="must be a function, got `int`"):
+        analyse(5)  # type: ignore[arg-type]
+
+
+def test_handlers_that_cannot_work_are_named_in_the_log(caplog):
     async def generator(params: dict) -> Any:
         yield 1
 
     def other(params: dict) -> Any:
         yield 1
 
+    def unreachable(params: dict, task_id: str, /, job_id: str) -> None: ...
+
+    def harmless(params: dict, mine: int = 5, /) -> int:
+        return mine
+
     for func in (generator, other):
-        with pytest.raises(TypeError, match="is a generator"):
-            analyse(func)
-    with pytest.raises(TypeError, match="must be a function, got `int`"):
-        analyse(5)  # type: ignore[arg-type]
+        caplog.clear()
+        analyse(func)
+        assert caplog.messages[0].endswith(
+            "is a generator, expected a function that returns its result: its tasks will fail"
+        )
+    caplog.clear()
+    plan = analyse(unreachable)
+    assert len(caplog.messages) == 1 and "`task_id`" in caplog.text and "positional-only" in caplog.text
+    with pytest.raises(PermanentError, match="asks for `task_id`"):
+        plan.invoke({}, OFFERED)
+    caplog.clear()
+    assert called(harmless) == 5 and not caplog.messages
+
+
+def asynchronous(wrapped: Any) -> Any:
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return await wrapped(*args, **kwargs)
+
+    return wrapper
+
+
+def blocking(wrapped: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return wrapped(*args, **kwargs)
+
+    return wrapper
+
+
+def other_name(wrapped: Any) -> Any:
+    async def wrapper(task_params: Any, **kwargs: Any) -> Any:
+        return await wrapped(task_params, **kwargs)
+
+    return wrapper
+
+
+def by_position(wrapped: Any) -> Any:
+    def wrapper(*args: Any) -> Any:
+        return wrapped(*args)
+
+    return wrapper
+
+
+def by_name(wrapped: Any) -> Any:
+    async def wrapper(**kwargs: Any) -> Any:
+        return await wrapped(**kwargs)
+
+    return wrapper
+
+
+def reads_params(wrapped: Any) -> Any:
+    @functools.wraps(wrapped)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return await wrapped(params=kwargs.pop("params"), **kwargs)
+
+    return wrapper
+
+
+def wraps_by_name(wrapped: Any) -> Any:
+    return functools.wraps(wrapped)(by_name(wrapped))
+
+
+def wraps_other_name(wrapped: Any) -> Any:
+    return functools.wraps(wrapped)(other_name(wrapped))
+
+
+def wraps_any(wrapped: Any) -> Any:
+    return functools.wraps(wrapped)(asynchronous(wrapped))
+
+
+NO_PARAMS = "missing 1 required positional argument"
+
+
+@pytest.mark.parametrize(
+    ("decorator", "params", "params_kwargs", "data_kwargs", "keyword_only", "method"),
+    [
+        (lambda wrapped: wrapped, "t", "t", "t", "t", "t"),
+        # The original passes everything by name, so there only the shapes with an argument `params` or `**kwargs` work.
+        (asynchronous, "unexpected keyword", "t", NO_PARAMS, "t", "t"),
+        (blocking, "unexpected keyword", "t", NO_PARAMS, "t", "t"),
+        (other_name, "unexpected keyword", "t", "t", "takes 0 positional", "t"),
+        (by_position, None, None, None, "takes 0 positional", None),
+        (by_name, "unexpected keyword", "t", NO_PARAMS, "t", "t"),
+        (reads_params, "t", "t", "params", "t", "t"),
+        (wraps_by_name, "t", "t", "takes 0 positional", "t", "t"),
+        (wraps_other_name, "t", "t", "t", NO_PARAMS, "t"),
+        (wraps_any, "t", "t", "t", "t", "t"),
+        (
+            lambda wrapped: lambda p, **kwargs: wrapped(p, **kwargs),
+            "unexpected keyword",
+            "t",
+            "t",
+            "takes 0 positional",
+            "t",
+        ),
+        (
+            lambda wrapped: lambda params, task_id: wrapped(params, task_id=task_id),
+            "t",
+            "t",
+            "t",
+            "takes 0 positional",
+            "t",
+        ),
+        (functools.partial, "t", "t", "t", "t", "t"),
+    ],
+)
+def test_decorated_handlers(decorator, params, params_kwargs, data_kwargs, keyword_only, method):
+    """One row for each decorator: the id that each shape of handler gets, or what is wrong."""
+
+    async def with_params(params, task_id=None):
+        return params, task_id
+
+    async def with_params_kwargs(params, **kwargs):
+        return params, kwargs.get("task_id")
+
+    async def with_data_kwargs(data, **kwargs):
+        return data, kwargs.get("task_id")
+
+    async def with_keyword_only(*, params, **kwargs):
+        return params, kwargs.get("task_id")
+
+    class Handlers:
+        async def method(self, params, **kwargs):
+            return params, kwargs.get("task_id")
+
+    handlers = (with_params, with_params_kwargs, with_data_kwargs, with_keyword_only, Handlers().method)
+    for handler, expected in zip(handlers, (params, params_kwargs, data_kwargs, keyword_only, method), strict=True):
+        try:
+            got = asyncio.run(awaited(called(decorator(handler))))
+        except (TypeError, KeyError) as error:
+            got = str(error)
+            assert expected is not None and expected != "t" and expected in got, (handler, got)
+        else:
+            assert got == ({"p": 1}, expected), (handler, got)
+
+
+async def awaited(result: Any) -> Any:
+    return await result
+
+
+def test_the_first_argument_may_be_one_that_is_offered():
+    assert called(lambda task_id, **kwargs: (task_id, kwargs["params"])) == ("t", {"p": 1})
+    assert called(lambda task_id, params: (task_id, params)) == ("t", {"p": 1})
+    assert called(lambda *args: args) == ({"p": 1},)
+    assert called(lambda *args, **kwargs: (args, kwargs["params"])) == ((), {"p": 1})
+    assert called(lambda params=None, **kwargs: params) == {"p": 1}
+
+
+def test_a_class_as_a_handler_is_called_like_a_function():
+    class Job:
+        def __init__(self, params: dict) -> None:
+            self.params = params
+
+        async def __call__(self) -> None: ...
+
+    assert not analyse(Job).is_async
+    assert called(Job).params == {"p": 1}
+
+
+def test_parameters_that_a_middleware_has_removed():
+    optional = analyse(lambda params=7, **kwargs: params)
+    assert optional.invoke(MISSING, OFFERED) == 7
+    assert "params" not in analyse(lambda **kwargs: kwargs).invoke(MISSING, OFFERED)
+    with pytest.raises(PermanentError, match="asks for `params`"):
+        analyse(lambda params, **kwargs: params).invoke(MISSING, OFFERED)
 
 
 def test_the_scope_around_a_handler_is_not_kept_alive():

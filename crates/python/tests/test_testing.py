@@ -4,11 +4,12 @@ import asyncio
 import datetime
 import os
 import pathlib
+import threading
 import time
 from dataclasses import dataclass
 
 import pytest
-from avtomatika_worker import PermanentError, TaskCancelled, TaskFiles, Worker
+from avtomatika_worker import PermanentError, TaskCancelled, TaskFiles, Worker, _limits, shielded
 from avtomatika_worker.testing import DevOrchestrator, TestWorker
 from support import Stopwatch
 
@@ -65,9 +66,9 @@ async def tagging(context, next_handler):
 
 
 def test_a_task_is_run_as_in_production():
-    run = TestWorker(worker).run("resize", {"width": 3}, task_id="t", job_id="j", priority=2, deadline=5.0)
+    run = TestWorker(worker).run("resize", {"width": 3}, task_id="t", job_id="j", priority=2, deadline=5e9)
     assert run.status == "success"
-    assert run.data == {"width": 3, "ids": ["t", "j"], "priority": 2, "tag": "resize", "deadline": 5.0}
+    assert run.data == {"width": 3, "ids": ["t", "j"], "priority": 2, "tag": "resize", "deadline": 5e9}
     assert run.progress == [(0.5, "half"), (1.0, "")]
     assert run.events == [("seen", {"width": 3})]
     assert "success" in repr(run)
@@ -210,3 +211,96 @@ def test_a_task_has_metadata_and_a_security_context_and_a_result_has_metadata_an
     assert run.events == [("seen", {})]
     run = TestWorker(own).run("tell")
     assert (run.data, run.metadata, run.costs) == ({"signer": None, "chain": None}, None, {"tokens": 7})
+
+
+def limited() -> Worker:
+    own = Worker()
+
+    @own.task("waits", timeout=0.05)
+    async def waits(params):
+        await asyncio.sleep(100)
+
+    @own.task("blocks", timeout=0.05)
+    def blocks(params):
+        try:
+            while True:
+                time.sleep(0.005)
+        except TaskCancelled:
+            seen.append("blocks")
+            raise
+
+    @own.task("hogs", timeout=0.05)
+    async def hogs(params):
+        time.sleep(0.2)
+        return {"data": {"too": "late"}}
+
+    @own.task("ignores", timeout=0.05)
+    async def ignores(params):
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            return {"data": {"it": "ended anyway"}}
+
+    @own.task("unlimited")
+    async def unlimited(params):
+        await asyncio.sleep(params.get("seconds", 100))
+        return {"data": {"in": "time"}}
+
+    return own
+
+
+@pytest.mark.parametrize("name", ["waits", "blocks", "hogs", "ignores"])
+def test_a_time_limit_ends_the_task(name):
+    run = TestWorker(limited()).run(name)
+    assert (run.status, run.error_code) == ("failure", "TIMEOUT_ERROR")
+    assert run.error_message == "the task took longer than its limit of 50ms"
+    assert name != "blocks" or seen.pop() == "blocks"
+
+
+def test_the_time_limit_of_the_configuration_and_the_deadline_end_the_task():
+    own = limited()
+    seen.clear()
+    own.config.WORKER_TASK_TIMEOUT = 0.1
+    tester = TestWorker(own)
+    assert tester.run("unlimited", {"seconds": 0}).data == {"in": "time"}
+    assert tester.run("unlimited").error_message == "the task took longer than its limit of 100ms"
+    run = tester.run("unlimited", deadline=time.time() + 0.05)
+    assert (run.error_code, run.error_message) == ("TIMEOUT_ERROR", "the task's deadline has passed")
+    run = tester.run("blocks", deadline=time.time() - 1)
+    assert (run.error_code, run.error_message) == ("TIMEOUT_ERROR", "the task's deadline has passed")
+    assert not seen, "it was not begun"
+    assert tester.run("unlimited", cancelled_after=0.02).status == "cancelled"
+
+
+def test_a_handler_that_does_not_stop_is_reported_without_its_end(monkeypatch):
+    monkeypatch.setattr(_limits, "GRACE", 0.05)
+    own, go_on = Worker(), threading.Event()
+
+    @own.task("stuck", timeout=0.05)
+    def stuck(params):
+        with shielded():
+            go_on.wait()
+
+    try:
+        assert TestWorker(own).run("stuck").error_code == "TIMEOUT_ERROR"
+    finally:
+        go_on.set()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((0.05, "50ms"), (1, "1s"), (1.5, "1.5s"), (90, "90s"), (0.0002, "200µs")),
+        *((1.000000001, "1.000000001s"), (0.0123, "12.3ms"), (1e-9, "1ns")),
+    ],
+)
+def test_durations_are_written_as_the_core_writes_them(seconds, text):
+    assert _limits._duration(seconds) == text
+
+
+def test_the_outcome_is_the_one_of_production(dev_orchestrator):
+    own = limited()
+    with dev_orchestrator.running(own):
+        error = dev_orchestrator.run("waits")["error"]
+    run = TestWorker(own).run("waits")
+    assert (run.error_code, run.error_message) == (error["code"], error["message"])

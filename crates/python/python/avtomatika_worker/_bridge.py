@@ -15,7 +15,7 @@ from . import _logging, outcome
 from ._execution import Ended, Execution, execution
 from ._logging import LOG
 from ._threads import Threads
-from .errors import ConfigError
+from .errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
     from ._native import Command, Task
@@ -27,7 +27,9 @@ __all__ = ["Run", "Stopped", "WorkerError"]
 # The kinds of the core's records, given as their first members.
 _TASK, _CANCEL, _COMMAND, _IGNORED, _ENDED = range(5)
 
-# The time limits at the end of the interpreter, in seconds: for reporting cancelled tasks, and for dropping the rest.
+# The time limits at the end of the interpreter, in seconds: for handlers to end, for reporting the cancelled tasks, and
+# for dropping the rest.
+_LAST_STEPS = 1.0
 _LAST_REPORTS = 3.0
 _LAST_JOIN = 1.0
 
@@ -152,6 +154,21 @@ class Run:
         with self._adding:
             self.native.set_all_on_loop()
             self._routes = [Route(route.name, route.plan, middleware) for route in self._routes]
+
+    def give_up(self) -> None:
+        """Reports the tasks whose handlers have not ended. Called when the interpreter ends, which does not wait for
+        them; a handler may be stuck in code written in C, which is not interrupted."""
+        from ._native import one_line
+
+        for one in list(self._running.values()):
+            LOG.error(
+                "the interpreter ends, but the handler `%s` has not ended: its task is reported as failed task=%s task_id=%s",
+                one.route.plan.name,
+                one.route.name,
+                one_line(one.task.task_id),
+            )
+            self.native.complete([(one.task, *outcome.from_exception(TransientError("the program ended")))])
+        self._log_lines()
 
     def _pump(self) -> None:
         """Takes the core's records. Called each time the core rings, which makes its file descriptor readable."""
@@ -355,6 +372,8 @@ def _end_all() -> None:
     for run in runs:
         run.native.cancel()
     for run in runs:
-        if not run.native.join(_LAST_REPORTS):
-            run.native.abort()
-            run.native.join(_LAST_JOIN)
+        if not run.native.join(_LAST_STEPS):
+            run.give_up()
+            if not run.native.join(_LAST_REPORTS):
+                run.native.abort()
+                run.native.join(_LAST_JOIN)

@@ -85,21 +85,13 @@ class Execution:
         if "opentelemetry" in sys.modules:
             _attach_trace(self.task.tracing_context)
         if route.middleware:
-            self.context = {
-                "task_id": values["task_id"],
-                "job_id": values["job_id"],
-                "task_name": route.name,
-                "params": self.params,
-                "handler_kwargs": values,
-            }
+            self.context = route.context(self.params, values)
 
     def _call_handler(self) -> Any:
         if self.route.is_direct:
             return self.route.plan.func(self.params, **self.values)
-        context = self.context
-        if context:
-            # Middleware may have replaced the values.
-            return self.route.plan.invoke(context["params"], context["handler_kwargs"])
+        if self.route.middleware:
+            return self.route.invoke(self.params, self.context)
         return self.route.plan.invoke(self.params, self.values)
 
     def _failed(self, error: BaseException) -> Ended:

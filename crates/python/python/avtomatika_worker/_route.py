@@ -9,6 +9,7 @@ from ._offers import CALLS, VALUES, Calls, read_received
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ._context import Tools
     from ._native import Task
     from .signature import Plan
 
@@ -28,12 +29,13 @@ class Step:
 class Route:
     """The handler and the middleware of a task name, and the names of the arguments that they are offered."""
 
-    __slots__ = ("calls", "is_direct", "is_on_loop", "middleware", "name", "plan", "values")
+    __slots__ = ("calls", "is_direct", "is_on_loop", "middleware", "name", "plan", "tools", "values")
 
-    def __init__(self, name: str, plan: Plan, middleware: Sequence[Step]) -> None:
+    def __init__(self, name: str, plan: Plan, middleware: Sequence[Step], tools: Tools | None = None) -> None:
         self.name = name
         self.plan = plan
         self.middleware = tuple(middleware)
+        self.tools = tools
         # Middleware that is not `async` may still return an awaitable.
         self.is_on_loop: bool = plan.is_async or bool(self.middleware)
         # Middleware sees all arguments; a handler gets only those it names.
@@ -58,8 +60,35 @@ class Route:
             calls = Calls(task)
             for name in self.calls:
                 values[name] = getattr(calls, name)
-        if self.plan.wants_files:
+        if self.plan.files:
             from .task_files import TaskFiles
 
-            values["task_files"] = TaskFiles(task.files())
+            values.update(dict.fromkeys(self.plan.files, TaskFiles(task.files())))
         return values
+
+    def context(self, params: Any, offered: dict[str, Any]) -> dict[str, Any]:
+        """Returns what the middleware of a task gets."""
+        members = {
+            "task_id": offered["task_id"],
+            "job_id": offered["job_id"],
+            "task_name": self.name,
+            "skill_name": self.name,
+            "params": params,
+            "handler_kwargs": {"params": params, **offered},
+        }
+        if self.tools is None:
+            return members
+        from ._context import Context
+
+        return Context(self.tools, members)
+
+    def invoke(self, params: Any, context: dict[str, Any]) -> Any:
+        """Calls the handler with what its middleware has left in the context. ``params`` are those that were sent: if
+        they were replaced in ``handler_kwargs`` and in the context, the former counts."""
+        from .signature import MISSING
+
+        offered = dict(context["handler_kwargs"])
+        given = offered.pop("params", MISSING)
+        if given is params:
+            given = context.get("params", params)
+        return self.plan.invoke(given, offered)

@@ -107,15 +107,22 @@ async def _until_ended(run: Run) -> tuple[int, float]:
 def routes(registered: Registered) -> list[Route]:
     """Returns the route of every task, in the order of registration."""
     middleware = registered.hooks.middleware
-    return [Route(task.name, task.plan, middleware) for task in registered.tasks.values()]
+    tools = None
+    if middleware:
+        from ._context import Tools
+
+        tools = Tools(registered.config)
+    return [Route(task.name, task.plan, middleware, tools) for task in registered.tasks.values()]
 
 
 def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     """Makes a run with a worker of the core. Starts nothing."""
     known = routes(registered)
-    _prepare(known)
     from .config import WorkerConfig
 
+    for route in known:
+        # Now all names in annotations are defined.
+        route.plan.prepare()
     hooks, config = registered.hooks, registered.config
     if hooks.startup or type(config).validate is not WorkerConfig.validate:
         # The hooks may take minutes, so problems are reported before they are called. A subclass may check more.
@@ -150,7 +157,7 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
 def add(run: Run, registered: Registered, task: RegisteredTask) -> None:
     """Adds a task to a run. Orchestrators are told. Raises ``ValueError`` when the run has a task of this name."""
     route = Route(task.name, task.plan, registered.hooks.middleware)
-    _prepare([route])
+    route.plan.prepare()
     if not run.add(route, _spec(task, route, registered.limits)):
         LOG.warning("the task `%s` is not offered to orchestrators: the worker is shutting down", task.name)
 
@@ -164,15 +171,6 @@ def _usage_checker(check: Callable[[], Any]) -> Callable[[], bytes | None]:
     from ._usage import UsageChecker
 
     return UsageChecker(check)
-
-
-def _prepare(known: list[Route]) -> None:
-    """Resolves all annotations, so that an unresolvable one is reported before the first task."""
-    for route in known:
-        try:
-            route.plan.prepare()
-        except TypeError as error:
-            raise WorkerError(f"the task `{route.name}`: {error}", 2) from None
 
 
 def _spec(task: RegisteredTask, route: Route, limits: Mapping[str, int]) -> dict[str, Any]:

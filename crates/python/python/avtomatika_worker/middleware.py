@@ -12,10 +12,15 @@ block. A ``def`` middleware may also return an awaitable, which awaits ``next_ha
         finally:
             print(context["task_name"], time.monotonic() - began)
 
-The context has the keys ``task_id``, ``job_id``, ``task_name``, ``params`` (as the handler gets them) and
-``handler_kwargs``. The handler's arguments are taken from ``handler_kwargs``, so a handler can ask by name for a value
-that a middleware has put there. ``next_handler()`` returns the handler's result; the result of the middleware replaces
-it. The middleware added first is the outermost.
+The context has the keys ``task_id``, ``job_id``, ``task_name`` and ``skill_name`` (which are the same), ``params`` (as
+the handler gets them), ``handler_kwargs``, ``s3_manager`` and ``observability``. The handler's arguments are taken from
+``handler_kwargs``, which has ``params`` and the arguments that the handler asks for, by their names: a middleware may
+change, replace and remove them, and a handler can ask by name for a value that a middleware has put there. Values that
+the handler does not ask for are ignored. Parameters that are replaced in ``handler_kwargs`` count more than those that
+are replaced in the context.
+
+``next_handler()`` returns the handler's result; the result of the middleware replaces it. The middleware added first is
+the outermost.
 """
 
 from __future__ import annotations

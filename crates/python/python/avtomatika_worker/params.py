@@ -1,7 +1,8 @@
 """The conversion of a task's parameters from JSON text to the type that the handler's annotation names.
 
-Only nested dataclasses and enumerations are converted; pydantic models convert as they are defined to. For dataclasses
-and other types the first problem is reported, for pydantic models all problems. Of duplicate keys the last one counts.
+Only nested dataclasses and enumerations are converted; pydantic models convert as they are defined to, also within
+dataclasses. For dataclasses and other types the first problem is reported, for pydantic models all problems. Of
+duplicate keys the last one counts.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from json import JSONDecodeError, JSONDecoder
 from typing import Any
 
+from . import _pydantic
 from ._logging import LOG
+from ._problems import Problem, invalid
 from .errors import ParamValidationError
 
 __all__ = ["InvalidParams", "ParamsReader", "load", "reader"]
@@ -25,25 +28,6 @@ InvalidParams = ParamValidationError
 
 ParamsReader = Callable[[bytes], Any]
 _Converter = Callable[[Any], Any]
-
-# The number of problems that a message lists: more would not be read.
-_MAX_IN_MESSAGE = 20
-# The number of problems in the details: with more, orchestrators might refuse the result for its size.
-_MAX_IN_DETAILS = 1000
-
-
-def invalid(problems: Iterable[tuple[str, str]]) -> ParamValidationError:
-    """Returns the error for problems, each with its path; ``.`` stands for the parameters as a whole."""
-    listed = list(problems)
-    shown = "; ".join(text if path == "." else f"at `{path}`: {text}" for path, text in listed[:_MAX_IN_MESSAGE])
-    colon = ":" if listed[0][0] == "." else ""
-    more = f"; and {len(listed) - _MAX_IN_MESSAGE} more" if len(listed) > _MAX_IN_MESSAGE else ""
-    details: dict[str, Any] = {
-        "problems": [{"path": path, "problem": text} for path, text in listed[:_MAX_IN_DETAILS]],
-    }
-    if len(listed) > _MAX_IN_DETAILS:
-        details["omitted"] = len(listed) - _MAX_IN_DETAILS
-    return ParamValidationError(f"invalid params{colon} {shown}{more}", details=details)
 
 
 def _refuse_constant(name: str) -> Any:
@@ -68,8 +52,8 @@ def load(raw: bytes) -> Any:
 def reader(annotation: Any, scope: Mapping[str, Any]) -> ParamsReader:
     """Returns a function that converts JSON text to the annotated type. Names in the annotations of dataclasses are
     looked up in ``scope`` and in the modules of the dataclasses."""
-    if _mentions_pydantic(annotation):
-        return _pydantic_reader(annotation)
+    if _pydantic.is_part_of(annotation):
+        return _pydantic.reader(annotation, load)
     convert = _converter(annotation, scope)
     if convert is None:
         return load
@@ -78,68 +62,12 @@ def reader(annotation: Any, scope: Mapping[str, Any]) -> ParamsReader:
         value = load(raw)
         try:
             return convert(value)
-        except _Problem as problem:
-            raise invalid([(problem.path(), problem.text)]) from problem.__cause__
+        except Problem as problem:
+            raise invalid(problem.all()) from problem.__cause__
         except RecursionError:
             raise invalid([(".", "nested too deeply")]) from None
 
     return read
-
-
-# --- pydantic. It is never imported here: a program that uses it has imported it.
-
-
-def _mentions_pydantic(annotation: Any) -> bool:
-    if "pydantic" not in sys.modules:
-        return False
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return hasattr(annotation, "__pydantic_validator__")
-    return any(_mentions_pydantic(argument) for argument in typing.get_args(annotation))
-
-
-def _pydantic_reader(annotation: Any) -> ParamsReader:
-    pydantic = sys.modules["pydantic"]
-    if isinstance(annotation, type) and hasattr(annotation, "model_validate_json"):
-        validate = annotation.model_validate_json
-    else:
-        validate = pydantic.TypeAdapter(annotation).validate_json
-
-    def read(raw: bytes) -> Any:
-        if b"NaN" in raw or b"Infinity" in raw:
-            # pydantic accepts these as numbers; `load` refuses them.
-            load(raw)
-        try:
-            return validate(raw)
-        except pydantic.ValidationError as error:
-            problems = error.errors(include_url=False, include_context=False, include_input=False)
-            raise invalid((_path(problem["loc"]), problem["msg"]) for problem in problems) from error
-
-    return read
-
-
-# --- dataclasses, enumerations and the types of JSON
-
-
-class _Problem(Exception):
-    """A problem and its path, which grows while the exception propagates."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
-        self.steps: list[str | int] = []
-
-    def path(self) -> str:
-        return _path(reversed(self.steps))
-
-
-def _path(steps: Iterable[str | int]) -> str:
-    path = ""
-    for step in steps:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        else:
-            path += f".{step}" if path else step
-    return path or "."
 
 
 def _shown(value: Any) -> str:
@@ -159,13 +87,17 @@ def _shown(value: Any) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
-def _wrong(value: Any, expected: str) -> _Problem:
-    return _Problem(f"invalid type: {_shown(value)}, expected {expected}")
+def _wrong(value: Any, expected: str) -> Problem:
+    return Problem(f"invalid type: {_shown(value)}, expected {expected}")
 
 
 def _converter(annotation: Any, scope: Mapping[str, Any]) -> _Converter | None:
     """Returns the function that checks and converts a value, or None if every value passes unchanged."""
     annotation = _bare(annotation)
+    if _pydantic.is_constraint(annotation):
+        return _pydantic.converter(annotation, _converter(typing.get_args(annotation)[0], scope))
+    if _pydantic.is_part_of(annotation):
+        return _pydantic.converter(annotation)
     if annotation in _PLAIN:
         return _PLAIN[annotation]
     origin = typing.get_origin(annotation)
@@ -175,7 +107,7 @@ def _converter(annotation: Any, scope: Mapping[str, Any]) -> _Converter | None:
         return _list(typing.get_args(annotation), scope)
     if annotation is dict or origin is dict:
         return _dict(typing.get_args(annotation), scope)
-    if typing.is_typeddict(annotation):
+    if typing.is_typeddict(annotation) or hasattr(annotation, "__struct_fields__"):
         return _TypedDict(annotation, scope)
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         return _Dataclass(annotation, scope)
@@ -189,7 +121,7 @@ def _converter(annotation: Any, scope: Mapping[str, Any]) -> _Converter | None:
 
 def _bare(annotation: Any) -> Any:
     """Removes the parts of an annotation that do not describe the type."""
-    while True:
+    while not _pydantic.is_constraint(annotation):
         if isinstance(annotation, dataclasses.InitVar):
             annotation = annotation.type
         elif typing.get_origin(annotation) in (typing.Annotated, typing.Required, typing.NotRequired, typing.Final):
@@ -200,6 +132,8 @@ def _bare(annotation: Any) -> Any:
             annotation = annotation.__value__
         else:
             break
+    else:
+        return annotation
     try:
         hash(annotation)
     except TypeError:
@@ -270,7 +204,7 @@ def _dict(arguments: tuple[Any, ...], scope: Mapping[str, Any]) -> _Converter:
 def _step(convert: _Converter, value: Any, step: str | int) -> Any:
     try:
         return convert(value)
-    except _Problem as problem:
+    except Problem as problem:
         problem.steps.append(step)
         raise
 
@@ -287,11 +221,11 @@ def _union(members: tuple[Any, ...], scope: Mapping[str, Any]) -> _Converter | N
         for convert in converters:
             try:
                 return typing.cast(_Converter, convert)(value)
-            except _Problem as problem:
+            except Problem as problem:
                 problems.append(problem)
         # The member that was probably meant is the one whose problem is deepest.
-        deepest = max(len(problem.steps) for problem in problems)
-        meant = [problem for problem in problems if len(problem.steps) == deepest]
+        deepest = max(problem.depth() for problem in problems)
+        meant = [problem for problem in problems if problem.depth() == deepest]
         if not deepest:
             # A missing field or a failed validation is a closer match than a wrong type.
             meant = [problem for problem in meant if not problem.text.startswith("invalid type")]
@@ -315,10 +249,10 @@ def _enum(kind: type[enum.Enum]) -> _Converter:
         try:
             member = kind(value)
         except (ValueError, TypeError):
-            raise _Problem(f"invalid value: {_shown(value)}, expected one of {values}") from None
+            raise Problem(f"invalid value: {_shown(value)}, expected one of {values}") from None
         if isinstance(value, bool) != isinstance(member.value, bool):
             # `True` equals 1 in Python, but not in JSON.
-            raise _Problem(f"invalid value: {_shown(value)}, expected one of {values}")
+            raise Problem(f"invalid value: {_shown(value)}, expected one of {values}")
         return member
 
     return convert
@@ -341,11 +275,11 @@ class _Dataclass:
                 item = value[name]
                 arguments[name] = item if convert is None else _step(convert, item, name)
             elif is_required:
-                raise _Problem(f"missing field `{name}`")
+                raise Problem(f"missing field `{name}`")
         try:
             return self.kind(**arguments)
         except (ValueError, TypeError, AssertionError) as error:
-            raise _Problem(str(error) or type(error).__name__) from error
+            raise Problem(str(error) or type(error).__name__) from error
 
     def _fields(self) -> list[tuple[str, _Converter | None, bool]]:
         if self.fields is None:
@@ -359,7 +293,8 @@ class _Dataclass:
 
 
 class _TypedDict:
-    """Checks a dictionary against a ``TypedDict``. Its fields are examined on first use."""
+    """Checks a dictionary against a ``TypedDict``, or against a ``msgspec.Struct``, which the existing SDK does not make
+    either. Its fields are examined on first use."""
 
     def __init__(self, kind: Any, scope: Mapping[str, Any]) -> None:
         self.kind = kind
@@ -376,7 +311,7 @@ class _TypedDict:
             self.fields = {name: _converter(hint, self.scope) for name, hint in hints.items()}
         missing = [name for name in self.fields if name in self.required and name not in value]
         if missing:
-            raise _Problem(f"missing field `{missing[0]}`")
+            raise Problem(f"missing field `{missing[0]}`")
         checked = {}
         for name, item in value.items():
             convert = self.fields.get(name)
@@ -386,6 +321,9 @@ class _TypedDict:
 
 def _required(kind: Any, hints: Mapping[str, Any]) -> frozenset[str]:
     """Returns the required fields: with postponed annotations, Python itself does not evaluate `NotRequired`."""
+    if hasattr(kind, "__struct_fields__"):
+        fields = sys.modules["msgspec"].structs.fields(kind)
+        return frozenset(field.name for field in fields if field.required)
     required = set(kind.__required_keys__)
     for name, hint in hints.items():
         origin = typing.get_origin(hint)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from json import dumps
 from typing import Any
 
+from . import _pydantic
 from .params import hints_of
 from .signature import Scope
 
@@ -84,7 +85,20 @@ def _is_outcome(annotation: Any) -> bool:
 
 
 def _encoded(schema: dict[str, Any]) -> bytes:
-    return dumps(schema, allow_nan=False, separators=(",", ":")).encode()
+    whole = {key: value if key == "$defs" else _self_contained(value) for key, value in schema.items()}
+    return dumps(whole, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _self_contained(part: Any) -> Any:
+    """Returns a part of a schema without the details of models that refer to definitions of their own: references count
+    from the root of the whole schema."""
+    if isinstance(part, list):
+        return [_self_contained(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if "$defs" in part:
+        return {"type": "object"}
+    return {key: _self_contained(value) for key, value in part.items()}
 
 
 def _schema(annotation: Any, names: Mapping[str, Any], within: tuple[Any, ...]) -> dict[str, Any]:
@@ -92,6 +106,8 @@ def _schema(annotation: Any, names: Mapping[str, Any], within: tuple[Any, ...]) 
     if isinstance(annotation, dict):
         # The annotation is a schema itself.
         return annotation
+    if _pydantic.converts(annotation):
+        return {}
     if origin in (typing.Annotated, typing.Required, typing.NotRequired):
         return _schema(arguments[0], names, within)
     if _is_hashable(annotation) and annotation in _PLAIN:
@@ -121,8 +137,8 @@ def _of_class(kind: Any, names: Mapping[str, Any], within: tuple[Any, ...]) -> d
         hints = hints_of(kind, names)
         fields = {name: _schema(hint, names, (*within, kind)) for name, hint in hints.items()}
         return {"type": "object", "properties": fields}
-    if dataclasses.is_dataclass(kind):
-        return _dataclass(kind, names, (*within, kind))
+    if dataclasses.is_dataclass(kind) or hasattr(kind, "__struct_fields__"):
+        return _fields(kind, names, (*within, kind))
     paths = sys.modules.get("pathlib")
     if f"{kind.__module__}.{kind.__qualname__}" in _TEXTS or (paths and issubclass(kind, paths.PurePath)):
         return {"type": "string"}
@@ -133,19 +149,30 @@ def _enum(values: list[Any]) -> dict[str, Any]:
     return {"type": "string", "enum": values} if all(isinstance(value, str) for value in values) else {"enum": values}
 
 
-def _dataclass(kind: Any, names: Mapping[str, Any], within: tuple[Any, ...]) -> dict[str, Any]:
+def _fields(kind: Any, names: Mapping[str, Any], within: tuple[Any, ...]) -> dict[str, Any]:
     hints = hints_of(kind, names)
     properties: dict[str, Any] = {}
     required = []
-    for field in dataclasses.fields(kind):
-        if field.name.startswith("_") or not field.init:
+    for name, has_default in _defaults(kind):
+        if name.startswith("_"):
             continue
-        hint = hints.get(field.name, Any)
-        properties[field.name] = _schema(hint, names, within)
-        has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        hint = hints.get(name, Any)
+        properties[name] = _schema(hint, names, within)
         if not has_default and type(None) not in typing.get_args(hint):
-            required.append(field.name)
+            required.append(name)
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _defaults(kind: Any) -> list[tuple[str, bool]]:
+    """Returns the names of a dataclass's or a ``msgspec.Struct``'s fields, and whether each has a default."""
+    if hasattr(kind, "__struct_fields__"):
+        return [(field.name, not field.required) for field in sys.modules["msgspec"].structs.fields(kind)]
+    missing = dataclasses.MISSING
+    return [
+        (field.name, field.default is not missing or field.default_factory is not missing)
+        for field in dataclasses.fields(kind)
+        if field.init
+    ]
 
 
 def _is_hashable(annotation: Any) -> bool:

@@ -7,13 +7,15 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from ._logging import LOG
 from .errors import PermanentError
-from .params import ParamsReader, reader
+from .params import ParamsReader, load, reader
 
-__all__ = ["Plan", "analyse"]
+__all__ = ["MISSING", "Plan", "analyse"]
 
 OFFERED = frozenset(
     {
@@ -42,6 +44,9 @@ get the parameters."""
 FILES = "task_files"
 """The name under which the files are offered."""
 
+MISSING: Any = object()
+"""Stands for parameters that a middleware has removed."""
+
 
 class Plan:
     """The way to call a handler.
@@ -52,6 +57,7 @@ class Plan:
 
     __slots__ = (
         "_annotation",
+        "_is_positional",
         "_params",
         "_reader",
         "_required",
@@ -71,11 +77,12 @@ class Plan:
         parameters = _parameters(func)
         self._scope = Scope(func)
         self._params = _params_parameter(parameters, self._scope)
+        self._is_positional: bool = self._params is not None and _is_positional(func, self._params)
         own = self._params.name if self._params else None
         self.files: tuple[str, ...] = tuple(
             parameter.name
             for parameter in parameters
-            if parameter.name != own and _is_files(self._scope, parameter.annotation)
+            if parameter.name != own and (parameter.name == FILES or _is_files(self._scope, parameter.annotation))
         )
         """The arguments that get the task's files."""
         self.takes_all: bool = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
@@ -87,31 +94,27 @@ class Plan:
         ]
         self.wanted: frozenset[str] = frozenset(parameter.name for parameter in named)
         """The names of the handler's arguments, except for the one that gets the parameters."""
-        self._required = tuple(parameter.name for parameter in named if parameter.default is parameter.empty)
+        # Arguments are passed by name, so an argument that is positional-only gets none.
+        unreachable = [one for one in parameters if one.kind is one.POSITIONAL_ONLY and one.name != own]
+        self._required = tuple(one.name for one in (*unreachable, *named) if one.default is one.empty)
         self._annotation = self._params.annotation if self._params else inspect.Parameter.empty
         self._reader: ParamsReader | None = None
-        _refuse_generators(func, self.name)
-        for parameter in parameters:
-            # Offered arguments are passed by name.
-            is_unreachable = parameter.kind is parameter.POSITIONAL_ONLY and parameter.name != own
-            if is_unreachable and (parameter.default is parameter.empty or parameter.name in OFFERED):
-                raise TypeError(
-                    f"the argument `{parameter.name}` of the handler `{self.name}` is positional-only, expected one that "
-                    "can be passed by name"
+        _warn_of_generators(func, self.name)
+        for parameter in unreachable:
+            if parameter.default is parameter.empty or parameter.name in OFFERED:
+                LOG.warning(
+                    "the argument `%s` of the handler `%s` is positional-only and gets no value, expected one that can be "
+                    "passed by name",
+                    parameter.name,
+                    self.name,
                 )
         self._try_to_resolve()
-
-    @property
-    def wants_files(self) -> bool:
-        """Whether the handler asks for the task's files."""
-        return bool(self.files) or FILES in self.wanted
 
     @property
     def is_plain(self) -> bool:
         """Whether the handler takes its parameters as the first argument, and asks only for arguments that are always
         offered."""
-        is_positional = self._params is not None and self._params.kind is not self._params.KEYWORD_ONLY
-        return is_positional and not self.files and OFFERED.issuperset(self._required)
+        return self._is_positional and not self.files and OFFERED.issuperset(self._required)
 
     @property
     def params_reader(self) -> ParamsReader:
@@ -120,22 +123,31 @@ class Plan:
         return typing.cast(ParamsReader, self._reader)
 
     def prepare(self) -> None:
-        """Resolves an annotation whose names were not defined when the handler was registered. Raises ``TypeError`` when
-        they still are not."""
+        """Resolves an annotation whose names were not defined when the handler was registered. If they still are not, the
+        parameters are passed unchecked, and the log says so."""
         if self._reader is None:
-            self._reader = reader(self._scope.resolved(self._annotation), self._scope.names)
+            try:
+                self._reader = self._made_reader()
+            except Exception as error:  # evaluating an annotation may raise anything
+                LOG.warning("the parameters of the handler `%s` are passed unchecked: %s", self.name, error)
+                self._reader = load
 
     def arguments(self, params: Any, offered: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Returns the positional and the keyword arguments of the handler."""
+        """Returns the positional and the keyword arguments of the handler. ``params`` may be ``MISSING``."""
         keywords = self.bind(offered)
-        if self._params is None:
+        own = self._params
+        if params is MISSING:
+            if own is not None and own.default is own.empty and own.kind is not own.VAR_POSITIONAL:
+                raise self._unprovided((own.name,))
+            return (), keywords
+        if own is None:
             if self.takes_all:
                 keywords.setdefault("params", params)
             return (), keywords
-        if self._params.kind is self._params.KEYWORD_ONLY:
-            keywords[self._params.name] = params
-            return (), keywords
-        return (params,), keywords
+        if self._is_positional:
+            return (params,), keywords
+        keywords[own.name] = params
+        return (), keywords
 
     def invoke(self, params: Any, offered: Mapping[str, Any]) -> Any:
         """Calls the handler, and returns its result or an awaitable."""
@@ -148,26 +160,24 @@ class Plan:
         if self.takes_all:
             own = self._params.name if self._params else None
             keywords = {name: value for name, value in offered.items() if name != own}
-            if FILES not in self.wanted:
-                keywords.pop(FILES, None)
         else:
             keywords = {name: offered[name] for name in self.wanted if name in offered}
-        for name in self.files:
-            if FILES in offered:
-                keywords[name] = offered[FILES]
         missing = [name for name in self._required if name not in keywords]
         if missing:
-            names = ", ".join(f"`{name}`" for name in missing)
-            raise PermanentError(f"the handler `{self.name}` asks for {names}, which no middleware has provided")
+            raise self._unprovided(missing)
         return keywords
 
+    def _unprovided(self, missing: Iterable[str]) -> PermanentError:
+        names = ", ".join(f"`{name}`" for name in missing)
+        return PermanentError(f"the handler `{self.name}` asks for {names}, which no middleware has provided")
+
+    def _made_reader(self) -> ParamsReader:
+        return reader(self._scope.resolved(self._annotation), self._scope.names)
+
     def _try_to_resolve(self) -> None:
-        try:
-            self.prepare()
-        except TypeError:
-            if not isinstance(self._annotation, str):
-                raise
-            # It may name a class that is defined further down: `prepare` tries again.
+        # The annotation may name a class that is defined further down: `prepare` tries again.
+        with suppress(Exception):
+            self._reader = self._made_reader()
 
 
 def analyse(func: Callable[..., Any]) -> Plan:
@@ -188,15 +198,20 @@ def _parameters(func: Callable[..., Any]) -> list[inspect.Parameter]:
 def _is_async(func: Any) -> bool:
     while isinstance(func, functools.partial):
         func = func.func
+    if isinstance(func, type):
+        # Calling a class makes an instance.
+        return False
     # The wrapped function does not count: the wrapper may block until it has ended. If the wrapper only returns the
     # coroutine, that coroutine is awaited.
     return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(getattr(func, "__call__", None))  # noqa: B004
 
 
-def _refuse_generators(func: Any, name: str) -> None:
-    inner = inspect.unwrap(func)
-    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise TypeError(f"the handler `{name}` is a generator, expected a function that returns its result")
+def _warn_of_generators(func: Any, name: str) -> None:
+    # The wrapped function does not count: the wrapper may make a result of what it yields.
+    if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+        LOG.warning(
+            "the handler `%s` is a generator, expected a function that returns its result: its tasks will fail", name
+        )
 
 
 def _params_parameter(parameters: list[inspect.Parameter], scope: Scope) -> inspect.Parameter | None:
@@ -208,10 +223,31 @@ def _params_parameter(parameters: list[inspect.Parameter], scope: Scope) -> insp
                 return parameter.replace(kind=parameter.KEYWORD_ONLY)
             return parameter
     first = parameters[0] if parameters else None
-    if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+    if first is None:
+        return None
+    if first.kind is first.VAR_POSITIONAL:
+        # With `**kwargs`, the parameters are passed by name.
+        return None if any(one.kind is one.VAR_KEYWORD for one in parameters) else first
+    if first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
         return None
     is_other = first.name in OFFERED or _is_files(scope, first.annotation)
     return None if is_other else first
+
+
+def _is_positional(func: Callable[..., Any], own: inspect.Parameter) -> bool:
+    """Returns whether the parameters are passed by position. A decorator with ``functools.wraps`` may take everything by
+    name only."""
+    if own.kind is own.KEYWORD_ONLY:
+        return False
+    if own.name != "params" or own.kind is not own.POSITIONAL_OR_KEYWORD:
+        return True
+    try:
+        outer = list(inspect.signature(func, follow_wrapped=False).parameters.values())
+    except ValueError:
+        return True
+    takes_more = bool(outer) and outer[-1].kind is inspect.Parameter.VAR_KEYWORD
+    takes_first = bool(outer) and outer[0].kind in (own.POSITIONAL_ONLY, own.POSITIONAL_OR_KEYWORD)
+    return takes_first or not takes_more
 
 
 def _is_files(scope: Scope, annotation: Any) -> bool:

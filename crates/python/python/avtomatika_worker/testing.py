@@ -33,7 +33,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import _native
+from . import _limits, _native
 from ._execution import Ended, Execution, execution
 from ._folder import Folder
 from ._logging import LOG
@@ -42,6 +42,7 @@ from ._threads import Threads
 from .outcome import to_json
 
 if TYPE_CHECKING:
+    from ._limits import Limit
     from ._route import Route
     from .worker import Worker
 
@@ -105,8 +106,8 @@ class TestWorker:
         """Runs a task with these parameters on a new event loop.
 
         ``task`` may set ``task_id``, ``job_id``, ``priority``, ``tracing_context``, ``deadline``, ``metadata`` and
-        ``security``, as well as ``cancelled_after``: the number of seconds after which the task is cancelled. Raises ``KeyError`` when the worker
-        has no such task.
+        ``security``, as well as ``cancelled_after``: the number of seconds after which the task is cancelled. The time
+        limit of the task and its deadline end it as in production. Raises ``KeyError`` when the worker has no such task.
         """
         if asyncio._get_running_loop() is not None:
             raise RuntimeError("an event loop already runs in this thread: use `await tester.run_async(…)`")
@@ -121,47 +122,54 @@ class TestWorker:
         **task: Any,
     ) -> TestRun:
         """Runs a task like ``run``, on the current event loop."""
-        known = {route.name: route for route in routes(self._worker._registered())}
+        registered = self._worker._registered()
+        known = {route.name: route for route in routes(registered)}
         if name not in known:
             raise KeyError(f"there is no task `{name}`; the worker has: {', '.join(sorted(known)) or 'no tasks'}")
         route = known[name]
         route.plan.prepare()
         raw = json.dumps({} if params is None else params).encode()
         stub = _StubTask(name, next(self._numbers), self._hot, task)
+        timeout = registered.tasks[name].options.get("timeout")
+        if timeout is None:
+            timeout = registered.config.WORKER_TASK_TIMEOUT
+        limit = _limits.first(timeout, stub.deadline, cancelled_after)
         try:
-            return TestRun(await _ended(route, stub, raw, cancelled_after), stub)
+            return TestRun(await _ended(route, stub, raw, limit), stub)
         finally:
             stub.folder.remove()
 
 
-async def _ended(route: Route, stub: _StubTask, raw: bytes, cancelled_after: float | None) -> Ended:
+async def _ended(route: Route, stub: _StubTask, raw: bytes, limit: Limit | None) -> Ended:
+    if limit is not None and limit.seconds <= 0:
+        return limit.outcome
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Ended] = loop.create_future()
     threads = Threads(1)
+    due = float("inf") if limit is None else loop.time() + limit.seconds
 
     def finish(_: Execution, ended: Ended) -> None:
-        # Called on the loop or on a thread.
-        loop.call_soon_threadsafe(settle, ended)
+        # Called on the loop or on a thread. A handler that has blocked the loop may have ended before it was told to.
+        loop.call_soon_threadsafe(settle, ended if limit is None or loop.time() < due else limit.outcome)
 
     def settle(ended: Ended) -> None:
         if not future.done():
             future.set_result(ended)
 
+    def stop(outcome: Ended) -> None:
+        stub.is_cancelled = True
+        running.cancel()
+        timers.append(loop.call_later(_limits.GRACE, settle, outcome))
+
     running = execution(route, stub, 0, raw, finish)  # type: ignore[arg-type]
     running.start(threads, loop)
-    timer = None if cancelled_after is None else loop.call_later(cancelled_after, _cancel, running, stub)
+    timers = [] if limit is None else [loop.call_later(limit.seconds, stop, limit.outcome)]
     try:
-        ended = await future
+        return await future
     finally:
         threads.close()
-        if timer is not None:
+        for timer in timers:
             timer.cancel()
-    return ("cancelled", None, None, None) if stub.is_cancelled else ended
-
-
-def _cancel(running: Execution, stub: _StubTask) -> None:
-    stub.is_cancelled = True
-    running.cancel()
 
 
 class _StubTask:
