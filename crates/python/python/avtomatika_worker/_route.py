@@ -60,4 +60,9 @@ class Route:
             from .task_files import TaskFiles
 
             values["task_files"] = TaskFiles(task.files())
+        if self.plan.injected:
+            from ._injected import make
+
+            for name, kind in self.plan.injected.items():
+                values[name] = make(kind, task)
         return values

@@ -59,7 +59,7 @@ class _Startup:
     def drain(self, cause: str) -> None:
         """Ends the start-up hooks, and drains the worker. The first signal calls this."""
         self._cause = cause
-        self._run.native.drain_because(cause)
+        self._run.drain(cause)
         self._run.loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
@@ -97,7 +97,7 @@ async def _until_ended(run: Run) -> tuple[int, float]:
             cancellations += 1
             if cancellations == 1:
                 first = monotonic()
-                run.native.drain_because("cancelled")
+                run.drain("cancelled")
             elif cancellations == 2:
                 run.native.cancel()
             else:
@@ -181,6 +181,7 @@ def _spec(registered: Registered, route: Route) -> dict[str, Any]:
         "output_schema": text(options.get("output_schema"), output_schema),
         "output_statuses": None if options.get("output_statuses") is None else list(options["output_statuses"]),
         "events": [(kind, json.dumps(schema)) for kind, schema in (options.get("events") or {}).items()],
+        "extra": json.dumps(options["extra"]) if options.get("extra") else None,
     }
 
 
@@ -270,13 +271,15 @@ async def _obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[in
         if str(number).strip("0") == "1":
             LOG.warning("unknown command `%.100s` ignored unknown=%d", _native.one_line(command.name), number)
         return
-    fields = {
-        "command": command.name,
-        "task_id": command.task_id,
-        "job_id": command.job_id,
-        "params": None if command.params is None else json.loads(command.params),
-        "metadata": None if command.metadata is None else json.loads(command.metadata),
-    }
+    from ._command import Command
+
+    fields = Command(
+        command=command.name,
+        task_id=command.task_id,
+        job_id=command.job_id,
+        params=None if command.params is None else json.loads(command.params),
+        metadata=None if command.metadata is None else json.loads(command.metadata),
+    )
     try:
         await _call(partial(func, fields))
     except Exception:

@@ -10,6 +10,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ._injected import kind_of
 from .errors import PermanentError
 from .params import ParamsReader, reader
 
@@ -56,6 +57,7 @@ class Plan:
         "_scope",
         "files",
         "func",
+        "injected",
         "is_async",
         "name",
         "takes_all",
@@ -76,6 +78,9 @@ class Plan:
             if parameter.name != own and _is_files(self._scope, parameter.annotation)
         )
         """The arguments that get the task's files."""
+        kinds = ((one.name, _injected(self._scope, one.annotation)) for one in parameters if one.name != own)
+        self.injected: dict[str, str] = {name: kind for name, kind in kinds if kind is not None}
+        """The arguments that get another object by their annotations, with its class."""
         self.takes_all: bool = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
         """Whether the handler takes ``**kwargs``, and so gets all offered arguments."""
         named = [
@@ -208,8 +213,14 @@ def _params_parameter(parameters: list[inspect.Parameter], scope: Scope) -> insp
     first = parameters[0] if parameters else None
     if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
         return None
-    is_other = first.name in OFFERED or _is_files(scope, first.annotation)
+    is_other = first.name in OFFERED or _is_files(scope, first.annotation) or _injected(scope, first.annotation)
     return None if is_other else first
+
+
+def _injected(scope: Scope, annotation: Any) -> str | None:
+    if annotation is inspect.Parameter.empty:
+        return None
+    return kind_of(annotation, functools.partial(scope.resolved, quietly=True))
 
 
 def _is_files(scope: Scope, annotation: Any) -> bool:
