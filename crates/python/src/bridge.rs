@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -32,6 +32,8 @@ pub(crate) struct Bridge {
     returned: Mutex<Vec<(Outside, Outcome)>>,
     back: Notify,
     numbers: AtomicU64,
+    /// There is middleware now, which runs on the loop, even that of handlers on threads.
+    all_on_loop: AtomicBool,
     bell: UnixStream,
     listener: UnixStream,
     pub(crate) lines: Lines,
@@ -59,6 +61,7 @@ impl Bridge {
             returned: Mutex::default(),
             back: Notify::new(),
             numbers: AtomicU64::new(0),
+            all_on_loop: AtomicBool::new(false),
             bell,
             listener,
             lines: Lines::default(),
@@ -79,10 +82,9 @@ impl Bridge {
         let params = std::mem::take(&mut request.parts_mut().params);
         // Dropping this future cancels the task in Python, too.
         let mut cancel = CancelOnDrop { bridge: &self, number: Some(number) };
-        self.push(
-            Record::Task(ArrivedTask { number, route: route.index, outside, params }),
-            usize::from(!route.on_thread),
-        );
+        let on_loop = !route.on_thread || self.all_on_loop.load(Ordering::Relaxed);
+        let arrived = ArrivedTask { number, route: route.index, on_loop, outside, params };
+        self.push(Record::Task(arrived), usize::from(on_loop));
         tokio::pin!(outcome);
         let outcome = tokio::select! {
             biased;
@@ -104,6 +106,11 @@ impl Bridge {
         let needs_bell = mark_rung(&mut inbox);
         drop(inbox);
         self.ring_if(needs_bell);
+    }
+
+    /// Counts every task that arrives from now on as one on the loop.
+    pub(crate) fn set_all_on_loop(&self) {
+        self.all_on_loop.store(true, Ordering::Relaxed);
     }
 
     /// Wakes the loop for something other than a record.

@@ -22,6 +22,8 @@ pub(crate) struct ArrivedTask {
     pub(crate) number: u64,
     /// The index of its name in the list of tasks.
     pub(crate) route: usize,
+    /// Whether its handler, or its middleware, runs on the loop.
+    pub(crate) on_loop: bool,
     pub(crate) outside: Outside,
     pub(crate) params: Box<RawValue>,
 }

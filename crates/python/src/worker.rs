@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use avtomatika_worker as core;
-use core::{StopCause, TaskName, TaskOptions, TaskRequest, WorkerBuilder, WorkerHandle};
+use core::{StopCause, TaskName, TaskOptions, TaskRequest, Usage, WorkerBuilder, WorkerHandle};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
@@ -35,7 +35,6 @@ pub(crate) struct Worker {
     bridge: Arc<Bridge>,
     handle: WorkerHandle,
     log: Dispatch,
-    on_thread: Vec<bool>,
     ready: Mutex<Option<core::Worker>>,
     thread: OnceLock<Thread>,
     watch: OnceLock<Watch>,
@@ -64,7 +63,7 @@ struct TaskSpec {
 impl Worker {
     /// Builds a worker with these tasks. Checks all options set in code; starts nothing.
     #[new]
-    #[pyo3(signature = (config, tasks, *, worker_type, max_concurrent_tasks, limits, skill_dependencies, capacity_checker, has_commands, reports_ignored))]
+    #[pyo3(signature = (config, tasks, *, worker_type, max_concurrent_tasks, limits, skill_dependencies, capacity_checker, usage_checker, reports_ignored))]
     #[expect(
         clippy::too_many_arguments,
         reason = "they are the arguments of the Python class, its only caller"
@@ -77,17 +76,19 @@ impl Worker {
         limits: BTreeMap<String, usize>,
         skill_dependencies: BTreeMap<String, Vec<String>>,
         capacity_checker: Option<Py<PyAny>>,
-        has_commands: bool,
+        usage_checker: Option<Py<PyAny>>,
         reports_ignored: bool,
     ) -> PyResult<Self> {
         let bridge = Arc::new(Bridge::new().map_err(|error| unexpected("the bridge cannot be made", error))?);
-        let on_thread = tasks.iter().map(|task| task.on_thread).collect();
         let mut builder: WorkerBuilder = core::Worker::builder();
         if let Some(config) = config {
             builder = builder.config(config.get().snapshot());
         }
         for (index, task) in tasks.into_iter().enumerate() {
-            builder = add_task(builder, &bridge, index, task)?;
+            let options = options(&task)?;
+            let (bridge, route) = (bridge.clone(), Route { index, on_thread: task.on_thread });
+            let handler = move |request: TaskRequest| bridge.clone().run(route, request);
+            builder = builder.task_with(task.name, options, handler);
         }
         if let Some(worker_type) = worker_type {
             builder = builder.worker_type(worker_type);
@@ -104,10 +105,11 @@ impl Worker {
         if let Some(check) = capacity_checker {
             builder = builder.capacity_checker(move |name| accepts(&check, name));
         }
-        if has_commands {
-            let bridge = bridge.clone();
-            builder = builder.on_command(move |command| command::obey(bridge.clone(), command));
+        if let Some(check) = usage_checker {
+            builder = builder.usage_checker(move || usage(&check));
         }
+        let obeying = bridge.clone();
+        builder = builder.on_command(move |command| command::obey(obeying.clone(), command));
         if reports_ignored {
             let bridge = bridge.clone();
             builder = builder.on_ignored_result(move |ignored| {
@@ -116,13 +118,11 @@ impl Worker {
         }
         let log = logging::dispatch(&bridge);
         let worker = tracing::dispatcher::with_default(&log, || builder.build());
-        let worker =
-            worker.map_err(|error| PyValueError::new_err(Failure::from(core::Error::from(error)).message))?;
+        let worker = worker.map_err(invalid)?;
         Ok(Self {
             bridge,
             handle: worker.handle(),
             log,
-            on_thread,
             ready: Mutex::new(Some(worker)),
             thread: OnceLock::new(),
             watch: OnceLock::new(),
@@ -233,6 +233,34 @@ impl Worker {
         })
     }
 
+    /// Adds a task whose route is the one at `index`, also to a worker that runs. Returns false if it is too late: the
+    /// worker is shutting down.
+    fn add_task(&self, task: TaskSpec, index: usize) -> PyResult<bool> {
+        self.check_process()?;
+        let options = options(&task)?;
+        let (bridge, route) = (self.bridge.clone(), Route { index, on_thread: task.on_thread });
+        let handler = move |request: TaskRequest| bridge.clone().run(route, request);
+        let add = || self.handle.add_task(&task.name, options, handler);
+        match tracing::dispatcher::with_default(&self.log, add) {
+            Ok(()) => Ok(true),
+            Err(core::BuildError::Draining(_)) => Ok(false),
+            Err(error) => Err(invalid(error)),
+        }
+    }
+
+    /// Tells that all handlers have middleware from now on, which runs on the loop.
+    fn set_all_on_loop(&self) {
+        self.bridge.set_all_on_loop();
+    }
+
+    /// Sets the function that measures how busy the machine is; without one, the core measures by itself.
+    fn set_usage_checker(&self, checker: Option<Py<PyAny>>) {
+        match checker {
+            Some(check) => self.handle.set_usage_checker(move || usage(&check)),
+            None => self.handle.clear_usage_checker(),
+        }
+    }
+
     /// Reports that a model is loaded.
     fn add_to_hot_cache(&self, model: String) {
         self.handle.add_to_hot_cache(model);
@@ -276,7 +304,7 @@ impl Worker {
         let tuple = match record {
             Record::Task(arrived) => {
                 let params = PyBytes::new(py, arrived.params.get().as_bytes());
-                let task = Task::new(arrived.outside, !self.on_thread[arrived.route]);
+                let task = Task::new(arrived.outside, arrived.on_loop);
                 (TASK, arrived.number, arrived.route, task, params).into_pyobject(py)?
             }
             Record::Cancel(number) => return Ok((CANCEL, number).into_pyobject(py)?.into_any()),
@@ -323,12 +351,24 @@ fn accepts(check: &Py<PyAny>, name: &TaskName) -> bool {
     }
 }
 
-fn add_task(
-    builder: WorkerBuilder,
-    bridge: &Arc<Bridge>,
-    index: usize,
-    task: TaskSpec,
-) -> PyResult<WorkerBuilder> {
+/// Calls the user's function, on the core's thread for it. The answer is JSON text; the Python half logs what is wrong.
+fn usage(check: &Py<PyAny>) -> Option<Usage> {
+    let text = Python::try_attach(|py| check.call0(py)?.extract::<Option<Vec<u8>>>(py));
+    match text? {
+        Ok(text) => serde_json::from_slice(&text?).ok(),
+        Err(error) => {
+            tracing::warn!("the usage checker cannot be called: {error}");
+            None
+        }
+    }
+}
+
+fn invalid(error: core::BuildError) -> PyErr {
+    PyValueError::new_err(Failure::from(core::Error::from(error)).message)
+}
+
+/// The options of a task, as the core takes them.
+fn options(task: &TaskSpec) -> PyResult<TaskOptions> {
     let schema = |what: &str, text: Option<String>| {
         let wrong = |error| {
             PyValueError::new_err(format!("the {what} of the task `{}` is not JSON: {error}", task.name))
@@ -372,6 +412,5 @@ fn add_task(
             options = options.event(event_type, event);
         }
     }
-    let (bridge, route) = (bridge.clone(), Route { index, on_thread: task.on_thread });
-    Ok(builder.task_with(task.name, options, move |request: TaskRequest| bridge.clone().run(route, request)))
+    Ok(options)
 }

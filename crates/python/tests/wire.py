@@ -184,8 +184,10 @@ class Running:
 
     def __init__(self, script: str, url: str, python: str = sys.executable, **variables: str) -> None:
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        # The sources of this package, if it is not installed, are for this interpreter only.
+        kept = ("PATH", "HOME", "TMPDIR", *(["PYTHONPATH"] if python == sys.executable else []))
         environment = {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
+            **{name: os.environ[name] for name in kept if name in os.environ},
             "PYTHONUNBUFFERED": "1",
             "ORCHESTRATOR_URL": url,
             "WORKER_ID": "w1",

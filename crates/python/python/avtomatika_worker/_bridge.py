@@ -20,7 +20,7 @@ from .errors import ConfigError
 if TYPE_CHECKING:
     from ._native import Command, Task
     from ._native import Worker as NativeWorker
-    from ._route import Route
+    from ._route import Route, Step
 
 __all__ = ["Run", "Stopped", "WorkerError"]
 
@@ -72,7 +72,7 @@ class Run:
         native: NativeWorker,
         routes: Sequence[Route],
         slots: int,
-        on_command: Callable[[Command], Any] | None,
+        on_command: Callable[[Command], Any],
         on_ignored: Callable[[str, str, str], Any] | None,
     ) -> None:
         self.native = native
@@ -80,7 +80,9 @@ class Run:
         self.loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[Stopped] = self.loop.create_future()
         self._loop_thread = threading.get_ident()
-        self._routes = routes
+        self._routes = list(routes)
+        # Held while a task or a middleware is added.
+        self._adding = threading.Lock()
         self._threads = Threads(slots)
         self._on_command = on_command
         self._on_ignored = on_ignored
@@ -134,6 +136,28 @@ class Run:
             hook.cancel()
         self._threads.close()
         self._log_lines()
+
+    def add(self, route: Route, spec: dict[str, Any]) -> bool:
+        """Adds a task, from any thread. Returns whether it was not too late for it."""
+        with self._adding:
+            # Before the core has it, since a task of this name can arrive at once.
+            self._routes.append(route)
+            try:
+                added = self.native.add_task(spec, len(self._routes) - 1)
+            except BaseException:
+                self._routes.pop()
+                raise
+            if not added:
+                self._routes.pop()
+            return added
+
+    def set_middleware(self, middleware: Sequence[Step]) -> None:
+        """Puts this middleware around every task that arrives from now on, from any thread."""
+        from ._route import Route
+
+        with self._adding:
+            self.native.set_all_on_loop()
+            self._routes = [Route(route.name, route.plan, middleware) for route in self._routes]
 
     def _pump(self) -> None:
         """Takes the core's records. Called each time the core rings, which makes its file descriptor readable."""
@@ -226,9 +250,6 @@ class Run:
 
     def _obey(self, command: Command) -> None:
         """Calls the hook for a command. The core waits for ``done`` before it sends the next command."""
-        if self._on_command is None:
-            command.done()
-            return
         task = self.loop.create_task(self._on_command(command))
         self._hooks.add(task)
 

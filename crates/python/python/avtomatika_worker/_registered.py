@@ -23,10 +23,17 @@ class RegisteredTask:
     plan: Plan
     options: Mapping[str, Any]
 
+    @property
+    def group(self) -> str | None:
+        """The type, whose limit the task shares. The type of a skill is its name, if it has no other."""
+        group: str | None = self.options.get("task_type") or (self.name if self.options.get("infers") else None)
+        return group
+
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """The user's functions other than handlers, in the order they were registered in."""
+    """The user's functions other than handlers, in the order they were registered in. Commands that are added while a
+    run uses them count at once."""
 
     middleware: tuple[Step, ...]
     startup: tuple[Callable[[], Any], ...]
@@ -34,11 +41,12 @@ class Hooks:
     commands: Mapping[str, Callable[..., Any]]
     ignored: tuple[Callable[[str, str, str], Any], ...]
     capacity_checker: Callable[[str], bool] | None
+    usage_checker: Callable[[], Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """The tasks, hooks and options of a worker. Nothing is added while a run uses it."""
+    """The tasks, hooks and options of a worker at the start of a run."""
 
     tasks: Mapping[str, RegisteredTask]
     hooks: Hooks

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ._blueprint import SkillBlueprint
     from ._bridge import Run
-    from ._registered import RegisteredTask
+    from ._registered import Registered, RegisteredTask
     from ._route import Step
     from .middleware import Middleware
 
@@ -33,6 +33,7 @@ class Registry(Skills):
         self._ignored: list[Callable[[str, str, str], Any]] = []
         self._startup: list[Callable[[], Any]] = []
         self._shutdown: list[Callable[[], Any]] = []
+        self._usage_checker: Callable[[], Any] | None = None
         self._run: Run | None = None
 
     def task(
@@ -48,8 +49,9 @@ class Registry(Skills):
         output_statuses: Iterable[str] | None = None,
         events: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Callable[[_Function], _Function]:
-        """Registers a handler, ``async def`` or ``def``, under a name of 1 to 128 characters ``a-z A-Z 0-9 _ -``. A second
-        handler of a name replaces the first. Raises ``ValueError`` for an invalid name or ``task_type``.
+        """Registers a handler, ``async def`` or ``def``, under a name of 1 to 128 characters ``a-z A-Z 0-9 _ -``. If the
+        worker runs, it registers with its orchestrators again. Otherwise, a second handler of a name replaces the first.
+        Raises ``ValueError`` for an invalid name or ``task_type``.
 
         ``task_type`` names the group whose limit the task shares; ``timeout`` is the time limit in seconds. All other
         arguments are sent to newer orchestrators, which may check tasks against the schemas. The default of
@@ -87,11 +89,12 @@ class Registry(Skills):
 
     def add_middleware(self, middleware: Middleware) -> None:
         """Puts a middleware around every task, including tasks registered later. The middleware added first is the
-        outermost. See ``avtomatika_worker.middleware``."""
+        outermost. If the worker runs, it counts for tasks that arrive from now on. See ``avtomatika_worker.middleware``."""
         from .middleware import step
 
-        self._refuse_while_it_runs("a middleware")
         self._middleware.append(step(middleware))
+        if self._run is not None:
+            self._run.set_middleware(self._middleware)
 
     def on_command(self, command_name: str) -> Callable[[_Function], _Function]:
         """Registers a function for a command that orchestrators send over the websocket
@@ -105,7 +108,6 @@ class Registry(Skills):
             raise TypeError(f"the name of a command must be text, got `{type(command_name).__name__}`")
 
         def register(func: _Function) -> _Function:
-            self._refuse_while_it_runs("a command")
             self._commands[command_name] = func
             return func
 
@@ -134,11 +136,29 @@ class Registry(Skills):
         self._shutdown.append(hook)
         return hook
 
+    def set_usage_checker(self, checker: Callable[[], Any] | None) -> None:
+        """Sets the function that measures how busy the machine is, in place of the worker's own measurement. It returns
+        an object with ``cpu_load_percent``, ``ram_used_gb`` and ``devices_usage``, such as a ``ResourcesUsage``, a
+        mapping with these keys, or ``None`` for no usage. ``None`` as the function restores the worker's own measurement.
+
+        It is called before each heartbeat to a newer orchestrator, on a thread of its own, and can be replaced while the
+        worker runs. A heartbeat waits for it for at most 250 ms, and then reports its last answer. An exception in it
+        counts as no usage.
+        """
+        self._usage_checker = checker
+        if self._run is not None:
+            from ._serving import set_usage_checker
+
+            set_usage_checker(self._run, checker)
+
+    def _registered(self) -> Registered:
+        """A snapshot of everything registered so far."""
+        raise NotImplementedError
+
     def _register(self, name: str, func: Callable[..., Any], options: dict[str, Any]) -> None:
         from ._registered import RegisteredTask
         from .signature import analyse
 
-        self._refuse_while_it_runs("a task")
         task = RegisteredTask(name, analyse(func), options)
         group = options.get("task_type")
         if group and group not in self._limits:
@@ -147,7 +167,11 @@ class Registry(Skills):
             LOG.warning(
                 "the type `%s` of the task `%s` has no limit in `task_type_limits`: it is not limited", group, name
             )
-        if name in self._tasks:
+        if self._run is not None:
+            from ._serving import add
+
+            add(self._run, self._registered(), task)
+        elif name in self._tasks:
             from ._logging import LOG
 
             LOG.warning("two handlers are registered for the task `%s`: the one registered last is used", name)

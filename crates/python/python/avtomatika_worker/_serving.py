@@ -20,9 +20,9 @@ from ._signals import Signals
 from ._threads import Threads
 
 if TYPE_CHECKING:
-    from ._registered import Registered
+    from ._registered import Registered, RegisteredTask
 
-__all__ = ["close_if_abandoned", "make", "routes", "serve"]
+__all__ = ["add", "close_if_abandoned", "make", "routes", "serve", "set_usage_checker"]
 
 # The time that shutdown hooks get in any case, in seconds, however long the rest of the shutdown has taken.
 _MIN_SHUTDOWN = 1.0
@@ -121,17 +121,17 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     if registered.worker_type is not None and not isinstance(registered.worker_type, str):
         raise WorkerError(f"`worker_type` is `{registered.worker_type!r}`, expected text", 2)
     native_config = config._native
-    checker = hooks.capacity_checker
+    checker, usage = hooks.capacity_checker, hooks.usage_checker
     try:
         native = _native.Worker(
             native_config,
-            [_spec(registered, route) for route in known],
+            [_spec(registered.tasks[route.name], route, registered.limits) for route in known],
             worker_type=registered.worker_type,
             max_concurrent_tasks=registered.max_concurrent_tasks,
             limits=dict(registered.limits),
             skill_dependencies=dict(registered.skill_dependencies),
             capacity_checker=None if checker is None else _Checker(checker),
-            has_commands=bool(hooks.commands),
+            usage_checker=None if usage is None else _usage_checker(usage),
             reports_ignored=bool(hooks.ignored),
         )
     except ValueError as error:
@@ -140,8 +140,28 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
         native.add_to_hot_cache(model)
     slots = registered.max_concurrent_tasks or config.MAX_CONCURRENT_TASKS
     on_ignored = partial(_call_ignored_hooks, hooks.ignored) if hooks.ignored else None
-    on_command = partial(_obey, hooks.commands, count(1)) if hooks.commands else None
+    # A command may be registered while the worker runs.
+    on_command = partial(_obey, hooks.commands, count(1))
     return Run(native, known, slots, on_command, on_ignored)
+
+
+def add(run: Run, registered: Registered, task: RegisteredTask) -> None:
+    """Adds a task to a run. Orchestrators are told. Raises ``ValueError`` when the run has a task of this name."""
+    route = Route(task.name, task.plan, registered.hooks.middleware)
+    _prepare([route])
+    if not run.add(route, _spec(task, route, registered.limits)):
+        LOG.warning("the task `%s` is not offered to orchestrators: the worker is shutting down", task.name)
+
+
+def set_usage_checker(run: Run, check: Callable[[], Any] | None) -> None:
+    """Sets the function that measures how busy the machine is, in place of that of the run."""
+    run.native.set_usage_checker(None if check is None else _usage_checker(check))
+
+
+def _usage_checker(check: Callable[[], Any]) -> Callable[[], bytes | None]:
+    from ._usage import UsageChecker
+
+    return UsageChecker(check)
 
 
 def _prepare(known: list[Route]) -> None:
@@ -153,11 +173,11 @@ def _prepare(known: list[Route]) -> None:
             raise WorkerError(f"the task `{route.name}`: {error}", 2) from None
 
 
-def _spec(registered: Registered, route: Route) -> dict[str, Any]:
+def _spec(task: RegisteredTask, route: Route, limits: Mapping[str, int]) -> dict[str, Any]:
     """The options of a task, as the core takes them."""
     from . import schemas
 
-    options = registered.tasks[route.name].options
+    options = task.options
     _check(route.name, options)
     input_schema, output_schema, description, version = schemas.of(route.plan.func)
     if not options.get("infers"):
@@ -173,7 +193,7 @@ def _spec(registered: Registered, route: Route) -> dict[str, Any]:
     return {
         "name": route.name,
         "on_thread": not route.is_on_loop,
-        "limit_group": options.get("task_type"),
+        "limit_group": task.group if task.group in limits else options.get("task_type"),
         "time_limit": options.get("timeout"),
         "description": options.get("description") or description,
         "version": options.get("version") or version,

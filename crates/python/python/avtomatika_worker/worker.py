@@ -225,16 +225,14 @@ class Worker(Registry):
         """A snapshot of everything registered so far."""
         from ._registered import Hooks, Registered
 
-        closed = {
-            name for name, task in self._tasks.items() if self._limits.get(task.options.get("task_type") or "") == 0
-        }
         hooks = Hooks(
             middleware=tuple(self._middleware),
             startup=tuple(self._startup),
             shutdown=tuple(self._shutdown),
-            commands=dict(self._commands),
+            commands=self._commands,
             ignored=tuple(self._ignored),
-            capacity_checker=_open(self._capacity_checker, closed),
+            capacity_checker=self._checker(),
+            usage_checker=self._usage_checker,
         )
         return Registered(
             tasks=dict(self._tasks),
@@ -245,6 +243,13 @@ class Worker(Registry):
             limits={group: limit for group, limit in self._limits.items() if limit},
             skill_dependencies=dict(self._skill_dependencies),
         )
+
+    def _checker(self) -> Callable[[str], bool] | None:
+        """The capacity check, which says no for tasks whose limit is 0."""
+        check, limits, tasks = self._capacity_checker, self._limits, self._tasks
+        if 0 not in limits.values():
+            return check
+        return lambda name: limits.get(tasks[name].group or "") != 0 and (check is None or check(name))
 
     # Names that programs for the existing SDK use
 
@@ -268,11 +273,6 @@ def _whole(name: str, value: Any, least: int = 1) -> Any:
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
         raise ValueError(f"{name} is `{value}`, expected a whole number, at least {least}")
     return value
-
-
-def _open(checker: Callable[[str], bool] | None, closed: set[str]) -> Callable[[str], bool] | None:
-    """Returns a capacity check that says no for tasks whose limit is 0."""
-    return (lambda name: name not in closed and (checker is None or checker(name))) if closed else checker
 
 
 def _say_once(message: str) -> None:

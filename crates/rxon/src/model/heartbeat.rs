@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::reading::or_default;
 use super::registration::{Capabilities, SkillInfo};
@@ -56,7 +57,7 @@ pub struct Heartbeat {
 }
 
 /// The load of the machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// The load of all cores, in percent.
     #[serde(default, deserialize_with = "or_default")]
@@ -77,9 +78,9 @@ pub struct DeviceUsage {
     /// The load, in percent.
     #[serde(default, deserialize_with = "or_default")]
     pub load_percent: f64,
-    /// Other figures: `memory_used_gb`, `temperature_c`.
-    #[serde(default, deserialize_with = "or_default")]
-    pub metrics: BTreeMap<String, f64>,
+    /// Other figures, such as `memory_used_gb` and `temperature_c`.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, Value>,
 }
 
 /// The answer to a heartbeat. Fields of the wrong type count as absent.

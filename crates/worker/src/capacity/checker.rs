@@ -22,7 +22,6 @@ const LIMIT: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Capacity {
     checker: Option<CapacityChecker>,
-    names: Arc<[TaskName]>,
     rounds: Probe<()>,
     answers: Arc<Mutex<Answers>>,
     logged_slow: Once,
@@ -38,11 +37,10 @@ struct Answers {
 }
 
 impl Capacity {
-    /// Asks this checker, if there is one, about these tasks.
-    pub(crate) fn new(checker: Option<CapacityChecker>, names: impl Iterator<Item = TaskName>) -> Self {
+    /// Asks this checker, if there is one.
+    pub(crate) fn new(checker: Option<CapacityChecker>) -> Self {
         Self {
             checker,
-            names: names.collect(),
             rounds: Probe::new("avtomatika-capacity", LIMIT),
             answers: Arc::default(),
             logged_slow: Once::new(),
@@ -50,14 +48,14 @@ impl Capacity {
         }
     }
 
-    /// Asks again about every task, and waits for the answers for at most 250 ms. A later answer counts as soon as it
+    /// Asks again about every task, by its name, and waits for the answers for at most 250 ms. A later answer counts as soon as it
     /// arrives. If a round is under way already, it is waited for until its own limit, and no other is begun.
     ///
     /// # Cancel safety
     /// The round goes on.
-    pub(crate) async fn refresh(&self) {
+    pub(crate) async fn refresh(&self, names: impl FnOnce() -> Vec<TaskName>) {
         let Some(checker) = self.checker.clone() else { return };
-        let (names, answers) = (self.names.clone(), Arc::downgrade(&self.answers));
+        let (names, answers) = (names(), Arc::downgrade(&self.answers));
         match self.rounds.ask(move || ask_all(&checker, &names, &answers)).await {
             Ok(()) | Err(NoAnswer::Panicked) => {}
             Err(NoAnswer::Late) => self.logged_slow.call_once(|| {
@@ -131,7 +129,7 @@ mod tests {
     fn capacity(limit: Duration, check: impl Fn(&TaskName) -> bool + Send + Sync + 'static) -> Capacity {
         let checker = CapacityChecker::new("capacity_checker", check);
         let rounds = Probe::new("avtomatika-capacity", limit);
-        Capacity { rounds, ..Capacity::new(Some(checker), names().into_iter()) }
+        Capacity { rounds, ..Capacity::new(Some(checker)) }
     }
 
     fn accepted(capacity: &Capacity) -> Vec<String> {
@@ -140,8 +138,8 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_checker_nothing_is_refused_and_no_thread_is_made() {
-        let capacity = Capacity::new(None, names().into_iter());
-        capacity.refresh().await;
+        let capacity = Capacity::new(None);
+        capacity.refresh(names).await;
         assert_eq!(accepted(&capacity), ["a", "b", "c"]);
         assert_eq!(capacity.rounds.begun(), 0);
     }
@@ -158,7 +156,7 @@ mod tests {
         });
         assert!(!capacity.refuses_any(), "nothing is refused before it was asked");
         for accepted_now in [vec!["a", "c"], vec!["a", "b", "c"]] {
-            capacity.refresh().await;
+            capacity.refresh(names).await;
             assert_eq!(accepted(&capacity), accepted_now);
             assert_eq!(capacity.refuses_any(), accepted_now.len() < 3);
             let asked: Vec<_> = asked.try_iter().collect();
@@ -178,11 +176,11 @@ mod tests {
             assert!(name.as_str() == "c" || !broken.load(Ordering::SeqCst), "no sensor");
             false
         });
-        capacity.refresh().await;
+        capacity.refresh(names).await;
         assert!(accepted(&capacity).is_empty());
         panics.store(true, Ordering::SeqCst);
         for _ in 0..3 {
-            capacity.refresh().await;
+            capacity.refresh(names).await;
             assert_eq!(accepted(&capacity), ["a", "b"]);
         }
         assert_eq!((logs.count("no sensor"), logs.count("WARN")), (2, 2), "{logs:?}");
@@ -202,10 +200,10 @@ mod tests {
             name.as_str() != "b" || lock(&released).recv().is_ok_and(|()| false)
         });
         let began = Instant::now();
-        tokio::join!(capacity.refresh(), capacity.refresh());
+        tokio::join!(capacity.refresh(names), capacity.refresh(names));
         assert!(began.elapsed() >= limit);
         for _ in 0..1000 {
-            capacity.refresh().await;
+            capacity.refresh(names).await;
         }
         assert!(began.elapsed() < limit * 500, "only the first wait: {:?}", began.elapsed());
         assert_eq!((calls.load(Ordering::SeqCst), accepted(&capacity).len()), (2, 3));
@@ -215,7 +213,7 @@ mod tests {
         assert_eq!(accepted(&capacity), ["a", "c"], "a late answer counts too");
         assert_eq!(calls.load(Ordering::SeqCst), 3);
         drop(release);
-        capacity.refresh().await;
+        capacity.refresh(names).await;
         assert_eq!(calls.load(Ordering::SeqCst), 6, "asked again");
     }
 
@@ -224,8 +222,8 @@ mod tests {
         let (release, released) = mpsc::channel::<()>();
         let released = Mutex::new(released);
         let capacity = capacity(LONG, move |_| lock(&released).recv().is_err());
-        assert!(tokio::time::timeout(Duration::from_millis(20), capacity.refresh()).await.is_err());
-        let mut again = std::pin::pin!(capacity.refresh());
+        assert!(tokio::time::timeout(Duration::from_millis(20), capacity.refresh(names)).await.is_err());
+        let mut again = std::pin::pin!(capacity.refresh(names));
         // It joins the round under way.
         assert!(futures_util::poll!(&mut again).is_pending());
         drop(release);
@@ -243,7 +241,7 @@ mod tests {
             sender.send(name.to_string()).expect("the test waits");
             lock(&released).recv().is_err()
         });
-        assert!(futures_util::poll!(Box::pin(capacity.refresh())).is_pending());
+        assert!(futures_util::poll!(Box::pin(capacity.refresh(names))).is_pending());
         assert_eq!(asked.recv().as_deref(), Ok("a"));
         drop(capacity);
         drop(release);

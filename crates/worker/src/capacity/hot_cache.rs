@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use rxon::TaskName;
 
+use crate::capacity::catalogue::Catalogue;
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::threads::lock;
 
@@ -43,34 +44,72 @@ impl HotCache {
         lock(&self.models).iter().cloned().collect()
     }
 
-    /// Returns the skills of which all models are loaded.
-    pub(crate) fn hot_skills(&self, dependencies: &BTreeMap<TaskName, Vec<String>>) -> Vec<TaskName> {
+    /// Returns the skills of which all models are loaded, and the tasks that need no models and are in the set
+    /// themselves.
+    pub(crate) fn hot_skills(
+        &self,
+        dependencies: &BTreeMap<TaskName, Vec<String>>,
+        catalogue: &Catalogue,
+    ) -> Vec<TaskName> {
         let models = lock(&self.models);
-        dependencies
+        let mut skills: Vec<_> = dependencies
             .iter()
             .filter(|(_, needed)| needed.iter().all(|model| models.contains(model)))
             .map(|(skill, _)| skill.clone())
-            .collect()
+            .collect();
+        // Asked with each poll: a worker without loaded models looks at no task.
+        if !models.is_empty() {
+            let is_hot = |name: &TaskName| models.contains(name.as_str()) && !dependencies.contains_key(name);
+            skills.extend(catalogue.names_if(is_hot));
+        }
+        skills
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worker::task_options::TaskOptions;
+
+    fn skill(name: &str) -> TaskName {
+        TaskName::new(name).expect("an identifier")
+    }
+
+    /// A catalogue with these tasks.
+    fn catalogue(names: &[&str]) -> Catalogue {
+        let catalogue = Catalogue::default();
+        for name in names {
+            catalogue.add(TaskOptions::new().skill(skill(name)), None);
+        }
+        catalogue
+    }
 
     #[test]
     fn a_skill_is_hot_when_all_its_models_are_loaded() {
-        let skill = |name| TaskName::new(name).expect("an identifier");
         let dependencies = BTreeMap::from([
             (skill("draw"), vec!["a".to_owned(), "b".to_owned()]),
             (skill("upscale"), vec!["c".to_owned()]),
         ]);
-        let cache = HotCache::default();
+        let (cache, tasks) = (HotCache::default(), catalogue(&["draw", "upscale"]));
         cache.add("a".to_owned());
-        assert!(cache.hot_skills(&dependencies).is_empty());
+        assert!(cache.hot_skills(&dependencies, &tasks).is_empty());
         cache.add("b".to_owned());
-        assert_eq!(cache.hot_skills(&dependencies), [skill("draw")]);
+        assert_eq!(cache.hot_skills(&dependencies, &tasks), [skill("draw")]);
         cache.remove("a");
-        assert!(cache.hot_skills(&dependencies).is_empty());
+        assert!(cache.hot_skills(&dependencies, &tasks).is_empty());
+    }
+
+    #[test]
+    fn a_task_that_needs_no_models_is_hot_when_it_is_in_the_set_itself() {
+        let dependencies = BTreeMap::from([(skill("draw"), vec!["a".to_owned()])]);
+        let (cache, tasks) = (HotCache::default(), catalogue(&["draw", "resize"]));
+        for name in ["draw", "resize", "nothing"] {
+            cache.add(name.to_owned());
+        }
+        assert_eq!(cache.hot_skills(&dependencies, &tasks), [skill("resize")], "`draw` needs a model");
+        cache.add("a".to_owned());
+        assert_eq!(cache.hot_skills(&dependencies, &tasks), [skill("draw"), skill("resize")]);
+        cache.remove("resize");
+        assert_eq!(cache.hot_skills(&dependencies, &tasks), [skill("draw")]);
     }
 }

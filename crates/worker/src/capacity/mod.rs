@@ -3,6 +3,7 @@
 //! [`Offer`] gives the one answer to "which tasks can be accepted?", from the catalogue of tasks, the slots, the user's
 //! own check, the disks and whether the worker is draining. Registrations, heartbeats and polls all ask it.
 
+pub(crate) mod catalogue;
 pub(crate) mod checker;
 pub(crate) mod disk;
 pub(crate) mod heartbeat_trigger;
@@ -16,18 +17,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rxon::TaskName;
-use rxon::model::SkillInfo;
 
+pub(crate) use self::catalogue::Catalogue;
 use self::checker::Capacity;
 use self::disk::Disk;
 use self::hot_cache::HotCache;
-use self::slots::{Group, Slots, Usage};
+use self::slots::{Slots, Usage};
 use crate::config::CapacityReporting;
 
 /// The tasks that the worker can accept now, and the models it has loaded.
 #[derive(Debug)]
 pub(crate) struct Offer {
-    pub(crate) catalogue: Catalogue,
+    pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) slots: Arc<Slots>,
     /// The user's own check.
     pub(crate) checker: Capacity,
@@ -37,7 +38,7 @@ pub(crate) struct Offer {
     pub(crate) disk: Arc<Disk>,
     pub(crate) reporting: CapacityReporting,
     /// Set once the worker drains; it is never reset.
-    pub(crate) draining: AtomicBool,
+    pub(crate) draining: Arc<AtomicBool>,
 }
 
 /// The tasks and hot skills that a poll names.
@@ -65,7 +66,7 @@ impl Offer {
         }
         let names = match self.reporting {
             CapacityReporting::Strict => self.catalogue.with_room(usage),
-            CapacityReporting::Queue => self.catalogue.names().cloned().collect(),
+            CapacityReporting::Queue => self.catalogue.names(),
         };
         self.checker.without_refused(names)
     }
@@ -91,13 +92,14 @@ impl Offer {
     pub(crate) async fn refresh(&self) {
         // A draining worker accepts nothing, whatever the check answers, and its goodbye must not be delayed.
         if !self.is_draining() {
-            self.checker.refresh().await;
+            self.checker.refresh(|| self.catalogue.names()).await;
         }
     }
 
-    /// The skills whose models are loaded. `None` if there are none, as in the reference.
+    /// The skills whose models are loaded, and those that were named as hot themselves. `None` if there are none, as in
+    /// the reference.
     pub(crate) fn hot_skills(&self) -> Option<Vec<TaskName>> {
-        let skills = self.hot_cache.hot_skills(&self.skill_dependencies);
+        let skills = self.hot_cache.hot_skills(&self.skill_dependencies, &self.catalogue);
         (!skills.is_empty()).then_some(skills)
     }
 
@@ -106,41 +108,5 @@ impl Offer {
         let dependencies = &self.skill_dependencies;
         (!dependencies.is_empty())
             .then(|| dependencies.iter().map(|(skill, models)| (skill.to_string(), models.clone())).collect())
-    }
-}
-
-/// The registered tasks, in the order in which they were registered.
-#[derive(Debug, Default)]
-pub(crate) struct Catalogue {
-    skills: Vec<SkillInfo>,
-    /// The limit group of each task, if it has one.
-    groups: Vec<Option<Group>>,
-}
-
-impl Catalogue {
-    /// Adds a task. The caller checks that names are unique.
-    pub(crate) fn add(&mut self, skill: SkillInfo, group: Option<Group>) {
-        self.skills.push(skill);
-        self.groups.push(group);
-    }
-
-    /// The descriptions of all tasks.
-    pub(crate) fn skills(&self) -> &[SkillInfo] {
-        &self.skills
-    }
-
-    /// The names of all tasks.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &TaskName> {
-        self.skills.iter().map(|skill| &skill.name)
-    }
-
-    /// The tasks of which one more could start at this usage.
-    pub(crate) fn with_room(&self, usage: &Usage) -> Vec<TaskName> {
-        if usage.open == 0 {
-            return Vec::new();
-        }
-        let has_room = |group: &Option<Group>| group.is_none_or(|group| usage.groups_open[group]);
-        let tasks = self.names().zip(&self.groups);
-        tasks.filter(|(_, group)| has_room(group)).map(|(name, _)| name.clone()).collect()
     }
 }

@@ -14,7 +14,7 @@ mod trust;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
@@ -57,7 +57,7 @@ const ENDED_GRACE: Duration = Duration::from_millis(100);
 const LAST_FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
 /// A task that the worker has a handler for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) service: TaskService,
     /// The limit group, if it has a limit.
@@ -68,8 +68,29 @@ pub(crate) struct Route {
     pub(crate) events: Arc<EventSchemas>,
 }
 
-/// The handlers of the registered tasks, by name.
-pub(crate) type Router = HashMap<TaskName, Route>;
+/// The handlers of the registered tasks, by name. Tasks can be added while the worker runs.
+#[derive(Debug, Default)]
+pub(crate) struct Router(RwLock<HashMap<TaskName, Arc<Route>>>);
+
+impl Router {
+    /// Adds a task, which must not be there yet.
+    pub(crate) fn insert(&self, name: TaskName, route: Route) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(route));
+    }
+
+    pub(crate) fn get(&self, name: &TaskName) -> Option<Arc<Route>> {
+        self.routes().get(name).cloned()
+    }
+
+    pub(crate) fn contains(&self, name: &TaskName) -> bool {
+        self.routes().contains_key(name)
+    }
+
+    /// Held for a moment only. The lock is written to when a task is added, so readers hardly ever wait.
+    fn routes(&self) -> RwLockReadGuard<'_, HashMap<TaskName, Arc<Route>>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The orchestrator that a task came from, and the way back to it for progress and results.
 #[derive(Debug)]
@@ -92,7 +113,7 @@ pub(crate) struct Executor {
     pub(crate) strict_events: bool,
     /// Whether orchestrators of the older generation can be told about progress (`WORKER_ENABLE_WEBSOCKETS`).
     pub(crate) websockets: bool,
-    pub(crate) router: Router,
+    pub(crate) router: Arc<Router>,
     pub(crate) running: Arc<Running>,
     /// Tracks tasks until their results are handed over to the delivery.
     pub(crate) tasks: TaskTracker,
@@ -171,7 +192,7 @@ impl Execution {
             .unwrap_or_else(|payload| panicked(panic_message(&*payload)).into());
         let leftover = ran.leftover.take();
         let duration = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
-        let known = executor.router.contains_key(&name).then(|| name.as_str());
+        let known = executor.router.contains(&name).then(|| name.as_str());
         executor.counts.task_ended(known, &ran.outcome, duration);
         let name = name.shown();
         if let Outcome::Failed(error) = &ran.outcome {
@@ -211,7 +232,7 @@ impl Execution {
     }
 
     async fn outcome(&self, task: Task, slot: Slot) -> Ran {
-        let Some(route) = self.executor.router.get(&task.name).cloned() else {
+        let Some(route) = self.executor.router.get(&task.name) else {
             let message = format!("this worker has no task named `{}`", task.name);
             return Outcome::failure(ErrorCode::Permanent, message).into();
         };

@@ -47,7 +47,7 @@ pub(crate) fn executor(router: Router) -> Arc<Executor> {
         time_limit: None,
         strict_events: true,
         websockets: false,
-        router,
+        router: Arc::new(router),
         running: Arc::default(),
         tasks: TaskTracker::new(),
         threads: Arc::new(BlockingThreads::new(4)),
@@ -81,8 +81,10 @@ impl Bench {
     fn with(limit: usize, service: TaskService) -> Self {
         let route = Route { service, group: None, time_limit: None, events: Arc::default() };
         let name = TaskName::new("count").expect("a name");
+        let router = Router::default();
+        router.insert(name, route);
         Self {
-            executor: executor([(name, route)].into()),
+            executor: executor(router),
             slots: Slots::new(limit, &[], Turns::new(Precedence::Weight, &[1])),
             // Its other end is gone: every exchange fails.
             origin: origin(Arc::new(memory::pair().0)),

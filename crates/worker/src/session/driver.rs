@@ -107,7 +107,9 @@ impl Driver {
 
     /// Waits for an event, at most until this time.
     async fn wait(&mut self, at: Instant) {
-        let ConversationParts { session, running, heartbeat_trigger, ends, settings, .. } = &self.parts;
+        let ConversationParts { session, running, heartbeat_trigger, registration_trigger, ends, .. } =
+            &self.parts;
+        let debounce = self.parts.settings.heartbeat_debounce;
         let (peer, orchestrator) = (&session.origin.peer, session.origin.orchestrator);
         let known = self.state.is_known();
         let stopping = self.state.is_stopping();
@@ -121,7 +123,11 @@ impl Driver {
                 peer.set_unregistered();
                 self.state.on_forgotten(Instant::now());
             }
-            () = heartbeat_trigger.settled(orchestrator, settings.heartbeat_debounce), if known => {
+            () = registration_trigger.settled(orchestrator, debounce), if known && !stopping => {
+                registration_trigger.reported(orchestrator);
+                self.state.on_new_tasks(Instant::now());
+            }
+            () = heartbeat_trigger.settled(orchestrator, debounce), if known => {
                 heartbeat_trigger.reported(orchestrator);
                 self.state.on_change();
             }
@@ -157,11 +163,13 @@ impl Driver {
 
     /// Sends a registration. The error is the delay before the next attempt, if the reason determines it.
     async fn try_register(&mut self) -> Result<Generation, Option<Duration>> {
-        let ConversationParts { session, profile, offer, .. } = self.parts.clone();
+        let ConversationParts { session, profile, offer, registration_trigger, .. } = self.parts.clone();
         let peer = &session.origin.peer;
         offer.refresh().await;
         // The first measurement: the registration names the memory, and the load is an average from now on.
-        profile.machine.usage().await;
+        profile.usage.machine.usage().await;
+        // It names all tasks that were added until now.
+        registration_trigger.reported(session.origin.orchestrator);
         let message = profile.registration(&offer);
         let body = peer.seal.message(&message, &[], Generation::Older).map_err(|error| {
             tracing::error!(orchestrator = %peer.name, %error, "the registration cannot be written");
@@ -280,7 +288,7 @@ impl Driver {
         let peer = &session.origin.peer;
         let generation = peer.generation();
         offer.refresh().await;
-        let usage = if generation.reads_skills_and_usage() { profile.machine.usage().await } else { None };
+        let usage = if generation.reads_skills_and_usage() { profile.usage.usage().await } else { None };
         let usage = usage.filter(|usage| self.deadband.is_due(usage, Instant::now()));
         let capabilities = self.capabilities.as_ref();
         let message =

@@ -24,7 +24,7 @@ pub(crate) use driver::Driver;
 pub(crate) use poller::tests::{offer as idle_offer, session as idle_session};
 pub(crate) use poller::{OpenPolls, Pollers};
 pub(crate) use polling::PollingSettings;
-pub(crate) use profile::{Advertised, Profile};
+pub(crate) use profile::{Advertised, Profile, SkillsHash};
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -63,6 +63,8 @@ pub(crate) struct ConversationParts {
     pub(crate) offer: Arc<Offer>,
     pub(crate) running: Arc<Running>,
     pub(crate) heartbeat_trigger: Arc<HeartbeatTrigger>,
+    /// Triggers registrations when tasks were added.
+    pub(crate) registration_trigger: Arc<HeartbeatTrigger>,
     pub(crate) commands: Arc<Commands>,
     pub(crate) ends: Ends,
     pub(crate) settings: ConversationSettings,

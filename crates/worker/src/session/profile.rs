@@ -2,29 +2,34 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::{Arc, Mutex};
 
 use rxon::WorkerId;
 use rxon::model::{
-    Artifact, Capabilities, Device, GpuInfo, Heartbeat, InstalledModel, Registration, Resources, SkillInfo,
+    Artifact, Capabilities, Device, GpuInfo, Heartbeat, InstalledModel, Registration, Resources,
     Usage as MachineUsage, WorkerStatus,
 };
 use serde_json::{Value, json};
 
-use crate::capacity::Offer;
+use crate::capacity::{Catalogue, Offer};
 use crate::execution::running::Running;
 use crate::session::Session;
-use crate::session::machine::Telemetry;
+use crate::session::machine::UsageSource;
+use crate::threads::lock;
 
-/// The worker's description of itself. It never changes, except for the machine's telemetry.
+/// The worker's description of itself. It never changes, except for the skills and the machine's telemetry.
 #[derive(Debug)]
 pub(crate) struct Profile {
     pub(crate) worker_id: WorkerId,
     pub(crate) worker_type: String,
-    /// A hash of the skills, costs and further capabilities.
-    pub(crate) skills_hash: Option<String>,
+    pub(crate) skills_hash: SkillsHash,
     pub(crate) advertised: Advertised,
-    pub(crate) machine: Telemetry,
+    pub(crate) usage: Arc<UsageSource>,
 }
+
+/// A hash of the skills, costs and further capabilities, and the number of skills in it.
+#[derive(Debug, Default)]
+pub(crate) struct SkillsHash(Mutex<(usize, Option<String>)>);
 
 /// The options of the configuration that are sent to orchestrators as they are.
 #[derive(Debug, Default)]
@@ -42,26 +47,27 @@ pub(crate) struct Advertised {
 }
 
 impl Profile {
-    /// The profile of a worker with these skills.
-    pub(crate) fn new(
-        worker_id: WorkerId,
-        worker_type: String,
-        skills: &[SkillInfo],
-        advertised: Advertised,
-    ) -> Self {
-        // Any stable hash will do: orchestrators only compare it with the last one.
-        let object = json!({
-            "skills": skills, "capabilities": advertised.cost_per_skill, "extra": advertised.extra
-        });
-        let skills_hash = rxon::signing::skills_hash(object.to_string().as_bytes()).ok();
-        Self { worker_id, worker_type, skills_hash, advertised, machine: Telemetry::default() }
+    /// The hash of the skills as they are now. It is calculated again only when tasks were added.
+    fn skills_hash(&self, catalogue: &Catalogue) -> Option<String> {
+        let mut known = lock(&self.skills_hash.0);
+        if known.0 != catalogue.count() {
+            let skills = catalogue.skills();
+            // Any stable hash will do: orchestrators only compare it with the last one.
+            let object = json!({
+                "skills": skills,
+                "capabilities": self.advertised.cost_per_skill,
+                "extra": self.advertised.extra,
+            });
+            *known = (skills.len(), rxon::signing::skills_hash(object.to_string().as_bytes()).ok());
+        }
+        known.1.clone()
     }
 
     /// The registration of the worker as it is now.
     pub(super) fn registration(&self, offer: &Offer) -> Registration {
         let advertised = &self.advertised;
         let mut properties = BTreeMap::from([("cpu_cores".to_owned(), advertised.cpu_cores as f64)]);
-        if let Some(memory) = self.machine.memory() {
+        if let Some(memory) = self.usage.machine.memory() {
             properties.insert("ram_gb".to_owned(), memory);
         }
         Registration {
@@ -69,8 +75,8 @@ impl Profile {
             worker_type: self.worker_type.clone(),
             available_skills: offer.accepted(&offer.slots.usage()),
             hot_skills: offer.hot_skills(),
-            supported_tasks: offer.catalogue.names().cloned().collect(),
-            supported_skills: offer.catalogue.skills().to_vec(),
+            supported_tasks: offer.catalogue.names(),
+            supported_skills: offer.catalogue.skills(),
             resources: Resources {
                 max_concurrent_tasks: offer.slots.limit(),
                 cpu_cores: u32::try_from(advertised.cpu_cores).unwrap_or(u32::MAX),
@@ -89,7 +95,7 @@ impl Profile {
                 websockets: advertised.websockets,
                 extra: advertised.extra.clone(),
             },
-            skills_hash: self.skills_hash.clone(),
+            skills_hash: self.skills_hash(&offer.catalogue),
         }
     }
 
@@ -124,8 +130,12 @@ impl Profile {
             hot_cache: offer.hot_cache.models(),
             skill_dependencies: offer.dependencies_as_sent(),
             hot_skills: offer.hot_skills(),
-            skills_hash: self.skills_hash.clone().filter(|_| generation.reads_skills_and_usage()),
-            supported_skills: wants_skills.then(|| offer.catalogue.skills().to_vec()),
+            skills_hash: if generation.reads_skills_and_usage() {
+                self.skills_hash(&offer.catalogue)
+            } else {
+                None
+            },
+            supported_skills: wants_skills.then(|| offer.catalogue.skills()),
             usage: usage_of_machine,
             capabilities: capabilities.filter(|_| peer.has_websocket()).cloned(),
         }
@@ -133,7 +143,7 @@ impl Profile {
 
     /// The configured graphics card; the machine's own cards when none is configured.
     fn devices(&self) -> Vec<Device> {
-        let Some(gpu) = &self.advertised.gpu else { return self.machine.devices() };
+        let Some(gpu) = &self.advertised.gpu else { return self.usage.machine.devices() };
         let properties = [("vram_gb".to_owned(), gpu.vram_gb)].into();
         vec![Device { kind: "gpu".to_owned(), model: Some(gpu.model.clone()), id: None, properties }]
     }

@@ -18,7 +18,6 @@ use rxon::{TaskId, TaskName, WorkerId};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::capacity::Catalogue;
 use crate::capacity::Offer;
 use crate::capacity::checker::{Capacity, CapacityChecker};
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
@@ -44,6 +43,7 @@ use crate::session::commands::{Commands, OnCommand};
 use crate::session::fleet::Fleet;
 use crate::session::{
     Advertised, ConversationParts, ConversationSettings, Ends, OpenPolls, PollingSettings, Profile, Session,
+    SkillsHash,
 };
 use crate::task::progress::ProgressBoard;
 use crate::threads::blocking::BlockingThreads;
@@ -55,8 +55,6 @@ use crate::worker::shutdown::{StopCause, Stopped};
 /// The parts of a worker before they are assembled.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) router: Router,
-    pub(crate) catalogue: Catalogue,
     pub(crate) skill_dependencies: BTreeMap<TaskName, Vec<String>>,
     pub(crate) config: WorkerConfig,
     pub(crate) settings: Settings,
@@ -118,7 +116,8 @@ pub(crate) struct RunSettings {
 impl Assembly {
     /// Makes the parts. Reads certificates; connects to nothing.
     pub(crate) fn new(plan: Plan) -> Result<Self, Error> {
-        let Plan { catalogue, mut config, settings, handle_state, .. } = plan;
+        let Plan { mut config, settings, handle_state, .. } = plan;
+        let registry = &handle_state.registry;
         let secrets = Arc::new(config.hold_secrets());
         config.check()?;
         // The builder has checked its own values, which take precedence.
@@ -139,20 +138,28 @@ impl Assembly {
         let slots = Slots::new(config.max_concurrent_tasks, &limits, turns(mode, &entries));
         let heartbeat_trigger = Arc::new(HeartbeatTrigger::new(entries.len()));
         handle_state.hot_cache.connect(heartbeat_trigger.clone());
-        let (skills, worker_type) = (catalogue.skills(), config.worker_type.clone());
-        let profile = Arc::new(Profile::new(worker_id.clone(), worker_type, skills, advertised(&config)));
+        let registration_trigger = Arc::new(HeartbeatTrigger::new(entries.len()));
+        registry.connect(registration_trigger.clone());
+        let profile = Arc::new(Profile {
+            worker_id: worker_id.clone(),
+            worker_type: config.worker_type.clone(),
+            skills_hash: SkillsHash::default(),
+            advertised: advertised(&config),
+            usage: handle_state.usage.clone(),
+        });
         let offer = Arc::new(Offer {
-            checker: Capacity::new(settings.capacity_checker, catalogue.names().cloned()),
-            catalogue,
+            checker: Capacity::new(settings.capacity_checker),
+            catalogue: registry.catalogue.clone(),
             slots: slots.clone(),
             hot_cache: handle_state.hot_cache.clone(),
             skill_dependencies: plan.skill_dependencies,
             disk: Arc::default(),
             reporting: config.worker_capacity_reporting,
-            draining: false.into(),
+            draining: registry.draining.clone(),
         });
         let trigger = heartbeat_trigger.clone();
-        let executor = executor(&config, worker_id.clone(), plan.router, files, &offer, trigger, counts);
+        let executor =
+            executor(&config, worker_id.clone(), registry.router.clone(), files, &offer, trigger, counts);
         let names = entries.iter().map(|entry| entry.url.to_string()).collect();
         let (ends, senders) = (Ends::default(), TaskTracker::new());
         let commands = Arc::new(Commands::new(settings.on_command));
@@ -175,6 +182,7 @@ impl Assembly {
                 offer: offer.clone(),
                 running: executor.running.clone(),
                 heartbeat_trigger: heartbeat_trigger.clone(),
+                registration_trigger: registration_trigger.clone(),
                 commands: commands.clone(),
                 ends: ends.of_one(),
                 settings: conversation_settings(&config),
@@ -235,7 +243,7 @@ fn counters(registry: &mut Registry) -> (Counts, PeerCounts, DeliveryCounts) {
 fn executor(
     config: &WorkerConfig,
     worker_id: WorkerId,
-    router: Router,
+    router: Arc<Router>,
     files: Arc<Files>,
     offer: &Offer,
     heartbeat_trigger: Arc<HeartbeatTrigger>,

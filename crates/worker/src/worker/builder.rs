@@ -7,25 +7,24 @@ use std::future::Future;
 use std::sync::Arc;
 
 use rxon::TaskName;
+use rxon::model::Usage;
 use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::capacity::Catalogue;
 use crate::capacity::checker::CapacityChecker;
 use crate::config::WorkerConfig;
 use crate::config::parse::CONCURRENT_TASKS;
 use crate::delivery::{IgnoredResult, OnIgnored};
-use crate::execution::{Route, Router};
 use crate::session::commands::{Command, OnCommand};
-use crate::task::events::EventSchemas;
 use crate::task::extract::TaskRequest;
 use crate::task::handler::{Handler, HandlerService, TaskService};
-use crate::task::middleware::catch_panic::CatchPanicLayer;
 use crate::task::outcome::{BoxError, Outcome};
 use crate::worker::Worker;
 use crate::worker::assembly::{Plan, Settings};
 use crate::worker::error::{BuildError, Exit};
+use crate::worker::handle::HandleState;
+use crate::worker::registry::{AddLayer, Registry};
 use crate::worker::task_options::TaskOptions;
 
 /// The state of a worker whose handlers need none, or already have theirs.
@@ -48,8 +47,8 @@ impl Offers<()> for NoState {
     fn offer(self) {}
 }
 
+type UsageChecker = Box<dyn Fn() -> Option<Usage> + Send + Sync>;
 type MakeService<S> = Box<dyn FnOnce(S) -> TaskService + Send>;
-type AddLayer = Box<dyn Fn(TaskService) -> TaskService + Send>;
 
 /// A registered task. Its handler needs the state `S`.
 struct Registered<S> {
@@ -66,6 +65,7 @@ pub struct WorkerBuilder<S = ()> {
     tasks: Vec<Registered<S>>,
     layers: Vec<AddLayer>,
     skill_dependencies: BTreeMap<String, Vec<String>>,
+    usage_checker: Option<UsageChecker>,
     pub(crate) config: Option<WorkerConfig>,
     settings: Settings,
 }
@@ -87,6 +87,7 @@ impl Worker {
             tasks: Vec::new(),
             layers: Vec::new(),
             skill_dependencies: BTreeMap::new(),
+            usage_checker: None,
             config: None,
             settings: Settings::default(),
         }
@@ -194,6 +195,33 @@ where
     /// ```
     pub fn capacity_checker(mut self, check: impl Fn(&TaskName) -> bool + Send + Sync + 'static) -> Self {
         self.settings.capacity_checker = Some(CapacityChecker::new("capacity_checker", check));
+        self
+    }
+
+    /// Sets the function that measures how busy the machine is, in place of the worker's own measurement of processors,
+    /// memory and NVIDIA cards: for other devices, or for a container's share. If several are set, the last one counts.
+    ///
+    /// - **When**: before each heartbeat to an orchestrator of the newer generation. The answer is sent if it differs
+    ///   from the last one by more than `WORKER_TELEMETRY_DEADBAND`, and every `WORKER_TELEMETRY_FORCE_INTERVAL`.
+    /// - **None**, a number that is not finite, or a panic: the heartbeat reports no usage. Numbers and panics are logged
+    ///   once.
+    /// - **Time limit**: 250 ms. After that the last answer is reported, with one warning; a late answer is used the next
+    ///   time. There is only one call at a time, so after a call that never returns there are no further ones.
+    /// - **Thread**: `avtomatika-usage`, which has no other purpose. The function may block.
+    ///
+    /// ```
+    /// use avtomatika_worker::prelude::*;
+    /// use avtomatika_worker::{DeviceUsage, Usage};
+    ///
+    /// let builder = Worker::builder().task("draw", async || ()).usage_checker(|| {
+    ///     let metrics = [("temperature_c".to_owned(), 61.into())].into();
+    ///     let device = DeviceUsage { unit_id: "tpu-0".to_owned(), load_percent: 40.0, metrics };
+    ///     Some(Usage { cpu_load_percent: 12.5, ram_used_gb: 3.0, devices_usage: vec![device] })
+    /// });
+    /// # let _: avtomatika_worker::WorkerBuilder = builder;
+    /// ```
+    pub fn usage_checker(mut self, check: impl Fn() -> Option<Usage> + Send + Sync + 'static) -> Self {
+        self.usage_checker = Some(Box::new(check));
         self
     }
 
@@ -306,6 +334,7 @@ where
             tasks: tasks.collect(),
             layers: self.layers,
             skill_dependencies: self.skill_dependencies,
+            usage_checker: self.usage_checker,
             config: self.config,
             settings: self.settings,
         }
@@ -330,32 +359,19 @@ where
         {
             return Err(BuildError::Limit(limit));
         }
-        let groups: Vec<&String> = self.settings.limits.keys().collect();
         let used: BTreeSet<&String> =
             self.tasks.iter().filter_map(|task| task.options.limit_group.as_ref()).collect();
-        for group in groups.iter().filter(|group| !used.contains(**group)) {
+        for group in self.settings.limits.keys().filter(|group| !used.contains(group)) {
             tracing::warn!("no task is in the group `{group}`: its limit has no effect");
         }
-        let (mut router, mut catalogue) = (Router::default(), Catalogue::default());
-        let mut names = BTreeSet::new();
+        let groups = self.settings.limits.keys().cloned().collect();
+        let registry = Registry::new(groups, self.layers);
         for task in self.tasks {
-            let name = TaskName::new(&task.name).map_err(BuildError::TaskName)?;
-            if !names.insert(name.clone()) {
-                return Err(BuildError::DuplicateTask(name));
-            }
-            // Layers see a panic of the handler as an outcome. A panic in a layer is caught further out.
-            let inner = BoxCloneSyncService::new(CatchPanicLayer.layer((task.make)(NoState.offer())));
-            let layered = self.layers.iter().rev().fold(inner, |service, layer| layer(service));
-            let group = task.options.limit_group.as_ref();
-            let skill = task.options.skill(name.clone());
-            let route = Route {
-                service: layered,
-                group: group.and_then(|group| groups.iter().position(|known| *known == group)),
-                time_limit: task.options.time_limit,
-                events: Arc::new(EventSchemas::new(task.options.events)?),
-            };
-            catalogue.add(skill, route.group);
-            router.insert(name, route);
+            registry.add(&task.name, task.options, (task.make)(NoState.offer()))?;
+        }
+        let handle_state = HandleState::new(registry);
+        if let Some(check) = self.usage_checker {
+            handle_state.usage.set(check);
         }
         let mut skill_dependencies = BTreeMap::new();
         for (skill, models) in self.skill_dependencies {
@@ -363,12 +379,10 @@ where
         }
         Ok(Worker {
             plan: Plan {
-                router,
-                catalogue,
                 skill_dependencies,
                 config: self.config.unwrap_or_else(WorkerConfig::from_env),
                 settings: self.settings,
-                handle_state: Arc::default(),
+                handle_state: Arc::new(handle_state),
                 storage: None,
                 connector: None,
             },

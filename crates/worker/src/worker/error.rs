@@ -20,6 +20,9 @@ pub enum BuildError {
     /// Two tasks have the same name.
     #[error("two tasks are named `{0}`")]
     DuplicateTask(TaskName),
+    /// A task is added to a worker that is ending.
+    #[error("the task `{0}` cannot be added: the worker is shutting down")]
+    Draining(TaskName),
     /// No task is registered.
     #[error("the worker has no task: add one with `task(name, handler)`")]
     NoTasks,

@@ -1,34 +1,50 @@
 //! Control of a worker from code.
 
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use rxon::model::Usage;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::capacity::hot_cache::HotCache;
 use crate::health::watchdog::Elsewhere;
+use crate::session::machine::UsageSource;
+use crate::task::handler::{Handler, HandlerService, TaskService};
 use crate::threads::lock;
+use crate::worker::error::BuildError;
+use crate::worker::registry::Registry;
 use crate::worker::shutdown::StopCause;
+use crate::worker::task_options::TaskOptions;
 
-/// Controls a worker from code: ends it, or sets the models that are loaded. Cheap to clone; without effect once the
-/// worker has ended.
+/// Controls a worker from code: ends it, adds tasks, or sets the models that are loaded. Cheap to clone; without effect
+/// once the worker has ended.
 #[derive(Debug, Clone)]
 pub struct WorkerHandle(pub(super) Arc<HandleState>);
 
 /// The state that a [`WorkerHandle`] shares with its worker, before and while it runs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct HandleState {
+    pub(super) registry: Registry,
     pub(super) drain: CancellationToken,
     pub(super) cancel: CancellationToken,
     /// The reason for the end, where a handle gave one.
     pub(super) cause: OnceLock<StopCause>,
     pub(super) hot_cache: Arc<HotCache>,
     pub(super) elsewhere: Arc<Elsewhere>,
+    pub(super) usage: Arc<UsageSource>,
 }
 
 impl HandleState {
+    /// The state of a worker with these tasks, which does not run yet.
+    pub(super) fn new(registry: Registry) -> Self {
+        let (drain, cancel, cause) = Default::default();
+        let (hot_cache, elsewhere, usage) = Default::default();
+        Self { registry, drain, cancel, cause, hot_cache, elsewhere, usage }
+    }
+
     /// Passes requests of handles on as signals. Never ends.
     pub(super) async fn forward(&self, signals: mpsc::Sender<StopCause>) -> Infallible {
         for request in [&self.drain, &self.cancel] {
@@ -79,7 +95,57 @@ impl WorkerHandle {
         self.0.drain.is_cancelled()
     }
 
-    /// Adds a model to the hot cache, outside of any task: it is loaded now. The next heartbeat reports it.
+    /// Adds a task, before the worker runs or while it does. Orchestrators that know the worker are registered with again,
+    /// once `WORKER_HEARTBEAT_DEBOUNCE_DELAY` has passed after the last of several tasks. The task has the layers of the
+    /// builder, and the limit groups that were set there. Its handler has no state of its own: closures take what they
+    /// need with them.
+    ///
+    /// # Errors
+    /// As for a task of the builder; and [`BuildError::Draining`] once the worker shuts down.
+    ///
+    /// ```
+    /// use avtomatika_worker::prelude::*;
+    /// use std::sync::Arc;
+    ///
+    /// let worker = Worker::builder().task("ping", async || ()).build()?;
+    /// let handle = worker.handle();
+    /// // Later, from a handler or another thread:
+    /// let model = Arc::new(vec![1, 2, 3]);
+    /// let handler = async move || Json(serde_json::json!({"size": model.len()}));
+    /// handle.add_task("size", TaskOptions::new(), handler)?;
+    /// assert!(handle.add_task("size", TaskOptions::new(), async || ()).is_err(), "the name is taken");
+    /// # Ok::<_, BuildError>(())
+    /// ```
+    pub fn add_task<H, M>(
+        &self,
+        name: impl AsRef<str>,
+        options: TaskOptions,
+        handler: H,
+    ) -> Result<(), BuildError>
+    where
+        H: Handler<M, ()>,
+        M: 'static,
+    {
+        let state = &*self.0;
+        if self.is_draining() {
+            state.registry.draining.store(true, Ordering::Relaxed);
+        }
+        state.registry.add(name.as_ref(), options, TaskService::new(HandlerService::new(handler, ())))
+    }
+
+    /// Sets the function that measures how busy the machine is, or replaces it: see
+    /// [`WorkerBuilder::usage_checker`](crate::WorkerBuilder::usage_checker).
+    pub fn set_usage_checker(&self, check: impl Fn() -> Option<Usage> + Send + Sync + 'static) {
+        self.0.usage.set(check);
+    }
+
+    /// Removes that function: the worker measures by itself.
+    pub fn clear_usage_checker(&self) {
+        self.0.usage.clear();
+    }
+
+    /// Adds a model to the hot cache, outside of any task: it is loaded now. The next heartbeat reports it. The name
+    /// of a task without [dependencies](crate::WorkerBuilder::skill_dependencies) makes that task hot.
     pub fn add_to_hot_cache(&self, model: impl Into<String>) {
         self.0.hot_cache.add(model.into());
     }

@@ -6,6 +6,7 @@ mod ending;
 pub(crate) mod error;
 pub(crate) mod handle;
 pub(crate) mod hooks;
+pub(crate) mod registry;
 mod run;
 pub(crate) mod shutdown;
 mod signals;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use avtomatika_worker::prelude::*;
-use avtomatika_worker::{TaskName, WorkerBuilder};
+use avtomatika_worker::{DeviceUsage, TaskName, Usage, WorkerBuilder};
 use serde_json::{Value, json};
 use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, Recorded, Script, ScriptedOrchestrator, Stopwatch};
@@ -314,4 +314,29 @@ async fn load_and_current_tasks_do_not_wait_for_results_to_be_acknowledged() {
     assert_eq!(next_told(&orchestrator, is_over).await["status"], "idle");
     until(|| orchestrator.open_polls() == 1).await;
     worker.abandon();
+}
+
+#[tokio::test]
+async fn what_the_usage_checker_measures_is_reported_instead_of_the_machine() {
+    let orchestrator = ScriptedOrchestrator::start_with(Script::newer()).await;
+    let builder = tasks().usage_checker(|| {
+        let metrics = [("driver".to_owned(), json!("535.1"))].into();
+        let device = DeviceUsage { unit_id: "tpu-0".to_owned(), load_percent: 55.5, metrics };
+        Some(Usage { cpu_load_percent: 11.0, ram_used_gb: 2.0, devices_usage: vec![device] })
+    });
+    let worker = builder.config(config(&orchestrator.url(), &[])).build().expect("a worker");
+    let handle = worker.handle();
+    let _worker = Running::start(worker);
+    let told_of = wait_for_heartbeat(&orchestrator, |_| true).await;
+    let device = json!({"unit_id": "tpu-0", "load_percent": 55.5, "metrics": {"driver": "535.1"}});
+    assert_eq!(
+        told_of["usage"],
+        json!({"cpu_load_percent": 11.0, "ram_used_gb": 2.0, "devices_usage": [device]})
+    );
+    // Within the deadband it is not repeated.
+    let next = next_told(&orchestrator, |_| true).await;
+    assert!(next["usage"].is_null(), "{next}");
+    handle.set_usage_checker(|| Some(Usage { cpu_load_percent: 77.0, ..Usage::default() }));
+    let told_of = next_told(&orchestrator, |body| !body["usage"].is_null()).await;
+    assert_eq!(told_of["usage"], json!({"cpu_load_percent": 77.0, "ram_used_gb": 0.0}));
 }

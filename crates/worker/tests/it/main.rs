@@ -1,5 +1,6 @@
 //! The worker against a scripted orchestrator: in process, and as the example program.
 
+mod adding;
 mod blocked;
 mod cancelling;
 mod capacity;

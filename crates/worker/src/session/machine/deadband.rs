@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rxon::model::{DeviceUsage, Usage};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::graphics::MEMORY_USED;
@@ -31,7 +32,9 @@ impl Deadband {
             || self.has_changed(last.ram_used_gb, usage.ram_used_gb)
             || last.devices_usage.len() != usage.devices_usage.len()
             || last.devices_usage.iter().zip(&usage.devices_usage).any(|(last, device)| {
-                let memory = |device: &DeviceUsage| device.metrics.get(MEMORY_USED).copied().unwrap_or(0.0);
+                let memory = |device: &DeviceUsage| {
+                    device.metrics.get(MEMORY_USED).and_then(Value::as_f64).unwrap_or(0.0)
+                };
                 last.unit_id != device.unit_id
                     || self.is_apart(last.load_percent, device.load_percent)
                     || self.has_changed(memory(last), memory(device))
@@ -98,7 +101,7 @@ mod tests {
         let device = |id: &str, load: f64, memory: f64| DeviceUsage {
             unit_id: id.to_owned(),
             load_percent: load,
-            metrics: [(MEMORY_USED.to_owned(), memory)].into(),
+            metrics: [(MEMORY_USED.to_owned(), memory.into())].into(),
         };
         let with = |devices: Vec<DeviceUsage>| Usage { devices_usage: devices, ..usage(50.0, 10.0) };
         let mut deadband = Deadband::new(5.0, Duration::from_secs(60));

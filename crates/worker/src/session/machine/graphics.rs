@@ -34,6 +34,7 @@ mod nvml {
     use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
     use nvml_wrapper::error::NvmlError;
     use rxon::model::{Device, DeviceUsage};
+    use serde_json::Value;
     use tracing::debug;
 
     use crate::session::machine::graphics::{GIB, MEMORY_USED, rounded};
@@ -66,9 +67,10 @@ mod nvml {
             id: Some(id.clone()),
             properties: [("vram_gb".to_owned(), rounded(memory.total as f64 / GIB))].into(),
         };
-        let mut metrics = BTreeMap::from([(MEMORY_USED.to_owned(), rounded(memory.used as f64 / GIB))]);
+        let mut metrics =
+            BTreeMap::from([(MEMORY_USED.to_owned(), Value::from(rounded(memory.used as f64 / GIB)))]);
         if let Ok(degrees) = card.temperature(TemperatureSensor::Gpu) {
-            metrics.insert("temperature_c".to_owned(), f64::from(degrees));
+            metrics.insert("temperature_c".to_owned(), degrees.into());
         }
         let load_percent = card.utilization_rates().map_or(0.0, |rates| f64::from(rates.gpu));
         Ok((device, DeviceUsage { unit_id: id, load_percent, metrics }))

@@ -46,8 +46,8 @@ pub(crate) struct Pollers {
     /// Notified when a poller ended without a decision.
     gone: Notify,
     tracker: TaskTracker,
-    /// The query while every task can be accepted, which is nearly always.
-    usual_query: Arc<PollQuery>,
+    /// The query while every task can be accepted, which is nearly always, and the number of tasks that it names.
+    usual_query: Mutex<(usize, Arc<PollQuery>)>,
     warned_of_hold: std::sync::Once,
 }
 
@@ -59,9 +59,8 @@ impl Pollers {
         ends: Ends,
         settings: PollingSettings,
     ) -> Arc<Self> {
-        let names: Vec<_> = offer.catalogue.names().cloned().collect();
         let gate = session.origin.peer.gate(Exchange::Poll).clone();
-        let usual_query = Arc::new(PollQuery::new(settings.poll_timeout, &names, &[]));
+        let usual_query = Mutex::new(usual_query(settings.poll_timeout, &offer));
         Arc::new(Self {
             session,
             offer,
@@ -210,7 +209,13 @@ impl Pollers {
     }
 
     fn query(&self) -> Arc<PollQuery> {
-        let Some(offer) = self.offer.for_poll() else { return self.usual_query.clone() };
+        let Some(offer) = self.offer.for_poll() else {
+            let mut usual = lock(&self.usual_query);
+            if usual.0 != self.offer.catalogue.count() {
+                *usual = usual_query(self.poll_timeout, &self.offer);
+            }
+            return usual.1.clone();
+        };
         Arc::new(PollQuery::new(self.poll_timeout, &offer.accepted, &offer.hot_skills))
     }
 
@@ -339,6 +344,13 @@ impl Drop for PollerSeat {
         }
         session.pollers.send_modify(|pollers| *pollers -= 1);
     }
+}
+
+/// The query for every task, and the number of tasks that it names.
+fn usual_query(poll_timeout: Duration, offer: &Offer) -> (usize, Arc<PollQuery>) {
+    // Counted first: a task that is added meanwhile makes the next query differ.
+    let count = offer.catalogue.count();
+    (count, Arc::new(PollQuery::new(poll_timeout, &offer.catalogue.names(), &[])))
 }
 
 fn is_stale(polled: &Result<Polled, Error>, took: Duration) -> bool {

@@ -4,7 +4,6 @@ use rxon::transport::http::Token;
 use rxon::transport::{Connector, ExchangeFuture, Request};
 
 use super::*;
-use crate::capacity::Catalogue;
 use crate::capacity::checker::Capacity;
 use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};
@@ -74,14 +73,14 @@ impl PollerBench {
 /// The offer of a worker without tasks.
 pub(crate) fn offer(session: &Session) -> Arc<Offer> {
     Arc::new(Offer {
-        catalogue: Catalogue::default(),
+        catalogue: Arc::default(),
         slots: session.fleet.slots.clone(),
-        checker: Capacity::new(None, [].into_iter()),
+        checker: Capacity::new(None),
         hot_cache: Arc::default(),
         skill_dependencies: std::collections::BTreeMap::new(),
         disk: Arc::default(),
         reporting: CapacityReporting::Strict,
-        draining: false.into(),
+        draining: Arc::default(),
     })
 }
 

@@ -6,6 +6,7 @@
 //! | stranger | registration failed | stranger: another registration after a growing delay |
 //! | stranger | the worker stops | ended: a stranger is dispatched nothing, open polls are abandoned |
 //! | known | a heartbeat is due, or something changed | a heartbeat, unless a 429 asked for silence |
+//! | known | tasks were added | another registration at once, and again until it is accepted; heartbeats go on |
 //! | known | forgotten | stranger: another registration at once; after a growing delay if no heartbeat was acknowledged since the last registration |
 //! | known | the worker stops | the goodbye, then heartbeats as before; being forgotten is ignored |
 //! | known | goodbye acknowledged | open polls are abandoned 1 s later, unless they are to be awaited |
@@ -116,8 +117,8 @@ pub(super) struct Conversation {
     attempted: Option<Instant>,
     /// The end of the wait that a refused registration asked for. It holds in every role.
     refused_until: Option<Instant>,
-    /// The orchestrator became active again before its last task was settled: it is registered with anew, and counts as
-    /// known until then.
+    /// The orchestrator became active again before its last task was settled, or tasks were added: it is registered with
+    /// anew, and counts as known until then.
     renews: bool,
     /// The time of the next regular heartbeat.
     tick: Instant,
@@ -246,6 +247,15 @@ impl Conversation {
     /// Takes in a change that is worth a heartbeat.
     pub(super) fn on_change(&mut self) {
         self.news = self.news.max(News::Change);
+    }
+
+    /// Takes in that there are tasks that the last registration did not name. Another role than the active one registers
+    /// anew on its own.
+    pub(super) fn on_new_tasks(&mut self, now: Instant) {
+        if self.is_known() && self.role == Role::Active && !self.renews {
+            self.renews = true;
+            self.attempt_at = self.refused_until.map_or(now, |until| until.max(now));
+        }
     }
 
     /// Takes in that a connection failed: the orchestrator may have restarted.

@@ -48,6 +48,36 @@ fn heartbeats_keep_their_interval_and_never_come_in_bursts() {
 }
 
 #[test]
+fn new_tasks_are_registered_at_once_and_heartbeats_go_on_until_they_are() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    state.on_new_tasks(now);
+    assert_eq!(state.next(now), Step::Register);
+    state.on_not_registered(Some(5 * SECOND), now);
+    // More of them do not shorten the delay.
+    state.on_new_tasks(now);
+    assert_eq!(state.next(now), Step::Wait { until: now + 5 * SECOND });
+    state.on_change();
+    assert_eq!(state.next(now), Step::Beat { probe: false });
+    assert_eq!(state.next(now + 5 * SECOND), Step::Register);
+    state.on_registered(Generation::Older, Role::Active, now + 5 * SECOND);
+    assert_eq!(state.next(now + 5 * SECOND), Step::Beat { probe: false });
+    assert_eq!(state.next(now + 5 * SECOND), Step::Wait { until: now + 20 * SECOND });
+}
+
+#[test]
+fn an_orchestrator_that_is_left_or_said_goodbye_to_is_not_registered_with_for_new_tasks() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    state.on_role(Role::Standby, now);
+    assert_eq!(state.next(now), Step::Beat { probe: false }, "it is told that it is left");
+    state.on_new_tasks(now);
+    assert!(matches!(state.next(now), Step::Wait { .. }));
+    let (mut state, now) = acknowledged(Generation::Older);
+    state.on_new_tasks(now);
+    state.on_stop();
+    assert_eq!(state.next(now), Step::SayGoodbye);
+}
+
+#[test]
 fn the_newer_generation_is_asked_first_every_second_time_and_when_in_doubt() {
     let (mut state, now) = acknowledged(Generation::Newer);
     for probe in [true, false, true] {
