@@ -56,6 +56,8 @@ struct TaskSpec {
     output_schema: Option<String>,
     output_statuses: Option<Vec<String>>,
     events: Vec<(String, String)>,
+    /// A JSON object.
+    extra: Option<String>,
 }
 
 #[pymethods]
@@ -410,6 +412,9 @@ fn options(task: &TaskSpec) -> PyResult<TaskOptions> {
     }
     if let Some(statuses) = &task.output_statuses {
         options = options.output_statuses(statuses);
+    }
+    if let Some(serde_json::Value::Object(extra)) = schema("description", task.extra.clone())? {
+        options = extra.into_iter().fold(options, |options, (name, value)| options.extra(name, value));
     }
     for (event_type, text) in &task.events {
         if let Some(event) = schema("event schema", Some(text.clone()))? {

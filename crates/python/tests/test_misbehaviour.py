@@ -177,7 +177,6 @@ async def registered(**options):
     ("options", "message"),
     [
         ({"timeout": "soon"}, "the task `named`: its `timeout` is `'soon'`, expected a number of seconds above 0"),
-        ({"task_type": 5}, "the task `named`: its `task_type` is `5`, expected text"),
         ({"output_statuses": "one"}, "its `output_statuses` are `'one'`, expected a list of texts"),
         ({"input_schema": "{}"}, "its `input_schema` is `'{}'`, expected a dictionary"),
         ({"input_schema": {"a": {1}}}, "its `input_schema` is not JSON"),

@@ -7,8 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
-from avtomatika_worker import models
-from avtomatika_worker.models import DeviceUsage, ResourcesUsage, SkillInfo, TaskPayload, to_dict
+from avtomatika_worker.models import DeviceUsage, ResourcesUsage, SkillInfo, TaskPayload, from_dict, to_dict
 
 
 class Tagged(SkillInfo, frozen=True):
@@ -65,4 +64,6 @@ def test_a_dictionary_leaves_defaults_out() -> None:
 
 def test_a_message_of_a_dictionary_ignores_unknown_members() -> None:
     members: dict[str, Any] = {"job_id": "j", "task_id": "t", "type": "echo", "unknown": 1}
-    assert models.from_mapping(TaskPayload, members) == TaskPayload("j", "t", "echo")
+    assert from_dict(TaskPayload, members) == TaskPayload("j", "t", "echo")
+    with pytest.raises(ValueError, match="task_id"):
+        from_dict(TaskPayload, {"job_id": "j"})

@@ -21,9 +21,12 @@ from typing import TYPE_CHECKING, Any
 from .worker import Worker
 
 if TYPE_CHECKING:
+    from ._blueprint import SkillBlueprint
     from ._bridge import Stopped, WorkerError
+    from ._client import OrchestratorClient
     from ._offers import CancellationToken
     from ._threads import TaskCancelled, shielded
+    from ._version import __version__
     from .config import WorkerConfig
     from .errors import (
         ConfigError,
@@ -36,16 +39,26 @@ if TYPE_CHECKING:
         TaskTimeoutError,
         TransientError,
     )
+    from .logging import setup_logging
+    from .models import DeviceUsage, ResourcesUsage, SkillInfo
+    from .observability import ObservabilityManager
     from .task_files import TaskFiles
+    from .validators import is_valid_identifier, validate_identifier
 
 __all__ = [
     "CancellationToken",
     "ConfigError",
+    "DeviceUsage",
     "IntegrityMismatchError",
     "InvalidInputError",
+    "ObservabilityManager",
+    "OrchestratorClient",
     "ParamValidationError",
     "PermanentError",
     "ResourceExhaustedError",
+    "ResourcesUsage",
+    "SkillBlueprint",
+    "SkillInfo",
     "Stopped",
     "TaskCancelled",
     "TaskError",
@@ -55,22 +68,43 @@ __all__ = [
     "Worker",
     "WorkerConfig",
     "WorkerError",
+    "__version__",
+    "is_valid_identifier",
+    "setup_logging",
     "shielded",
+    "validate_identifier",
 ]
 
 # The modules of the other names. They are imported on first use, so that importing the package is fast.
 _HOMES = {
     "CancellationToken": "_offers",
+    "DeviceUsage": "models",
+    "ObservabilityManager": "observability",
+    "OrchestratorClient": "_client",
+    "ResourcesUsage": "models",
+    "SkillBlueprint": "_blueprint",
+    "SkillInfo": "models",
     "Stopped": "_bridge",
     "TaskCancelled": "_threads",
     "TaskFiles": "task_files",
     "WorkerConfig": "config",
     "WorkerError": "_bridge",
+    "__version__": "_version",
+    "is_valid_identifier": "validators",
+    "setup_logging": "logging",
     "shielded": "_threads",
+    "validate_identifier": "validators",
 }
+
+# Modules that the existing SDK imports with the package.
+_MODULES = ("config", "logging", "observability", "s3", "task_files", "types")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        from importlib import import_module
+
+        return import_module(f".{name}", __name__)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

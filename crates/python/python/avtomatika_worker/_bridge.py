@@ -95,6 +95,7 @@ class Run:
         # Whether the loop will call `_return` in its next turn.
         self._due = False
         self._level = -1
+        self.is_draining = False
         self._waker: _Waker | None = None
         self._closed = False
 
@@ -110,6 +111,11 @@ class Run:
             self.loop.add_reader(self.native.fileno(), self._pump)
         except NotImplementedError:
             self._waker = _Waker(self.loop, self.native.fileno(), self._pump)
+
+    def drain(self, cause: str) -> None:
+        """Begins the shutdown. Can be called from any thread."""
+        self.is_draining = True
+        self.native.drain_because(cause)
 
     def close(self) -> None:
         """Ends everything that has not ended. Blocks for a moment only."""

@@ -84,6 +84,10 @@ class Execution:
         self.values = values = route.offer(self.task)
         if "opentelemetry" in sys.modules:
             _attach_trace(self.task.tracing_context)
+        if "avtomatika_worker.logging" in sys.modules:
+            from .logging import set_context
+
+            set_context(task_id=self.task.task_id, job_id=self.task.job_id)
         if route.middleware:
             self.context = route.context(self.params, values)
 

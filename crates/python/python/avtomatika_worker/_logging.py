@@ -21,6 +21,15 @@ class Log:
     """The logger for the package's own lines. Exceptions of the user's filters and log handlers do not reach the caller,
     so that a lost line never costs a task."""
 
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def once(self, message: str) -> None:
+        """Logs a warning, unless this process has logged it before."""
+        if message not in self._said:
+            self._said.add(message)
+            _log(logging.WARNING, "%s", (message,), {})
+
     def info(self, message: str, *arguments: object, **more: Any) -> None:
         _log(logging.INFO, message, arguments, more)
 

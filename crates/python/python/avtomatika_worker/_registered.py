@@ -23,6 +23,12 @@ class RegisteredTask:
     plan: Plan
     options: Mapping[str, Any]
 
+    @property
+    def group(self) -> str | None:
+        """The type, whose limit the task shares. The type of a skill is its name, if it has no other."""
+        group: str | None = self.options.get("task_type") or (self.name if self.options.get("infers") else None)
+        return group
+
 
 @dataclass(frozen=True, slots=True)
 class Hooks:

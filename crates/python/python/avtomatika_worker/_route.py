@@ -64,6 +64,11 @@ class Route:
             from .task_files import TaskFiles
 
             values.update(dict.fromkeys(self.plan.files, TaskFiles(task.files())))
+        if self.plan.injected:
+            from ._injected import make
+
+            for name, kind in self.plan.injected.items():
+                values[name] = make(kind, task)
         return values
 
     def context(self, params: Any, offered: dict[str, Any]) -> dict[str, Any]:

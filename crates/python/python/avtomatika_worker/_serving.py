@@ -59,7 +59,7 @@ class _Startup:
     def drain(self, cause: str) -> None:
         """Ends the start-up hooks, and drains the worker. The first signal calls this."""
         self._cause = cause
-        self._run.native.drain_because(cause)
+        self._run.drain(cause)
         self._run.loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
@@ -97,7 +97,7 @@ async def _until_ended(run: Run) -> tuple[int, float]:
             cancellations += 1
             if cancellations == 1:
                 first = monotonic()
-                run.native.drain_because("cancelled")
+                run.drain("cancelled")
             elif cancellations == 2:
                 run.native.cancel()
             else:
@@ -190,14 +190,10 @@ def _spec(task: RegisteredTask, route: Route, limits: Mapping[str, int]) -> dict
             return json.dumps(schema)
         return None if otherwise is None else otherwise.decode()
 
-    group = options.get("task_type")
-    if group is None and options.get("infers") and route.name in limits:
-        # The type of a skill is its name, if it has no other; a task of `Worker.task` without a type has no limit.
-        group = route.name
     return {
         "name": route.name,
         "on_thread": not route.is_on_loop,
-        "limit_group": group,
+        "limit_group": task.group if task.group in limits else options.get("task_type"),
         "time_limit": options.get("timeout"),
         "description": options.get("description") or description,
         "version": options.get("version") or version,
@@ -205,6 +201,7 @@ def _spec(task: RegisteredTask, route: Route, limits: Mapping[str, int]) -> dict
         "output_schema": text(options.get("output_schema"), output_schema),
         "output_statuses": None if options.get("output_statuses") is None else list(options["output_statuses"]),
         "events": [(kind, json.dumps(schema)) for kind, schema in (options.get("events") or {}).items()],
+        "extra": json.dumps(options["extra"]) if options.get("extra") else None,
     }
 
 
@@ -294,13 +291,15 @@ async def _obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[in
         if str(number).strip("0") == "1":
             LOG.warning("unknown command `%.100s` ignored unknown=%d", _native.one_line(command.name), number)
         return
-    fields = {
-        "command": command.name,
-        "task_id": command.task_id,
-        "job_id": command.job_id,
-        "params": None if command.params is None else json.loads(command.params),
-        "metadata": None if command.metadata is None else json.loads(command.metadata),
-    }
+    from ._command import Command
+
+    fields = Command(
+        command=command.name,
+        task_id=command.task_id,
+        job_id=command.job_id,
+        params=None if command.params is None else json.loads(command.params),
+        metadata=None if command.metadata is None else json.loads(command.metadata),
+    )
     try:
         await _call(partial(func, fields))
     except Exception:

@@ -36,6 +36,7 @@ __all__ = [
     "WorkerCommand",
     "WorkerEventPayload",
     "WorkerRegistration",
+    "from_dict",
     "to_dict",
 ]
 
@@ -80,10 +81,13 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
     return value is None or (field.default is not dataclasses.MISSING and bool(value == field.default))
 
 
-def from_mapping(kind: type[_M], values: dict[str, Any]) -> _M:
-    """Makes a message from a dictionary; members without a field are left out."""
-    known = {field.name for field in dataclasses.fields(cast(Any, kind)) if field.init}
-    return kind(**{name: value for name, value in values.items() if name in known})
+def from_dict(kind: type[_M], values: dict[str, Any]) -> _M:
+    """Makes a message from a dictionary; members without a field are left out. Raises ``ValueError`` if one is missing."""
+    known = {field.name for field in dataclasses.fields(cast(Any, kind))}
+    try:
+        return kind(**{name: value for name, value in values.items() if name in known})
+    except TypeError as error:
+        raise ValueError(f"a `{kind.__name__}` cannot be made: {error}") from None
 
 
 class FileMetadata(Model):

@@ -20,7 +20,7 @@ from . import _pydantic
 from .params import hints_of
 from .signature import Scope
 
-__all__ = ["of"]
+__all__ = ["of", "of_type"]
 
 _Described = tuple[bytes | None, bytes | None, str | None, str | None]
 
@@ -52,6 +52,11 @@ def of(func: Callable[..., Any]) -> _Described:
         inspect.cleandoc(documentation) if documentation else None,
         version if isinstance(version, str) else None,
     )
+
+
+def of_type(annotation: Any, names: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Returns the schema of a type; ``names`` are those that its annotations may use beside their module's."""
+    return _schema(annotation, names or {}, ())
 
 
 def _input(func: Callable[..., Any]) -> bytes | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from ._injected import kind_of
 from ._logging import LOG
 from .errors import PermanentError
 from .params import ParamsReader, load, reader
@@ -64,6 +65,7 @@ class Plan:
         "_scope",
         "files",
         "func",
+        "injected",
         "is_async",
         "name",
         "takes_all",
@@ -85,6 +87,9 @@ class Plan:
             if parameter.name != own and (parameter.name == FILES or _is_files(self._scope, parameter.annotation))
         )
         """The arguments that get the task's files."""
+        kinds = ((one.name, _injected(self._scope, one.annotation)) for one in parameters if one.name != own)
+        self.injected: dict[str, str] = {name: kind for name, kind in kinds if kind is not None}
+        """The arguments that get another object by their annotations, with its class."""
         self.takes_all: bool = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
         """Whether the handler takes ``**kwargs``, and so gets all offered arguments."""
         named = [
@@ -230,7 +235,7 @@ def _params_parameter(parameters: list[inspect.Parameter], scope: Scope) -> insp
         return None if any(one.kind is one.VAR_KEYWORD for one in parameters) else first
     if first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
         return None
-    is_other = first.name in OFFERED or _is_files(scope, first.annotation)
+    is_other = first.name in OFFERED or _is_files(scope, first.annotation) or _injected(scope, first.annotation)
     return None if is_other else first
 
 
@@ -248,6 +253,12 @@ def _is_positional(func: Callable[..., Any], own: inspect.Parameter) -> bool:
     takes_more = bool(outer) and outer[-1].kind is inspect.Parameter.VAR_KEYWORD
     takes_first = bool(outer) and outer[0].kind in (own.POSITIONAL_ONLY, own.POSITIONAL_OR_KEYWORD)
     return takes_first or not takes_more
+
+
+def _injected(scope: Scope, annotation: Any) -> str | None:
+    if annotation is inspect.Parameter.empty:
+        return None
+    return kind_of(annotation, functools.partial(scope.resolved, quietly=True))
 
 
 def _is_files(scope: Scope, annotation: Any) -> bool:

@@ -1,25 +1,25 @@
-"""The class ``Worker``: its tasks and hooks, and the functions that run it."""
+"""The class ``Worker``: what it is made of, and the functions that run it."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any
+
+from ._registry import Registry
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Mapping
 
-    from ._bridge import Run, Stopped
-    from ._registered import Registered, RegisteredTask
-    from ._route import Step
+    from ._bridge import Stopped
+    from ._registered import Registered
+    from ._shutdown import ShutdownEvent
     from .config import WorkerConfig
-    from .middleware import Middleware
 
 __all__ = ["Worker"]
 
-_Function = TypeVar("_Function", bound="Callable[..., Any]")
 
-
-class Worker:
+class Worker(Registry):
     """Takes tasks from orchestrators and runs them.
 
     ``worker_type`` overrides ``WORKER_TYPE``, and ``max_concurrent_tasks`` overrides ``MAX_CONCURRENT_TASKS``.
@@ -30,6 +30,9 @@ class Worker:
     ``capacity_checker`` is called with the name of a task before the worker reports its capacity to orchestrators, and
     returns whether the worker can take one more task of this name. It may block: it runs on a thread of its own. An
     exception in it counts as ``True``.
+
+    ``skills_dir`` is a folder with Python files of skills, by default ``WORKER_SKILLS_DIR``: see ``load_skills``.
+    ``skill_info_class`` is the class whose fields skills have, a subclass of ``SkillInfo``.
 
     ``http_session`` and ``clients`` are accepted but not used: the core makes its own connections.
     """
@@ -44,176 +47,51 @@ class Worker:
         config: WorkerConfig | None = None,
         capacity_checker: Callable[[str], bool] | None = None,
         clients: Any = None,
+        skills_dir: str | os.PathLike[str] | None = None,
+        skill_info_class: type[Any] | None = None,
         *,
         skill_type_limits: Mapping[str, int] | None = None,
     ) -> None:
         for name, value in (("http_session", http_session), ("clients", clients)):
             if value is not None:
-                _warn(f"`{name}` is accepted but not used: the worker makes its own connections")
+                _say_once(f"`{name}` has no effect: the worker makes its own connections, see `ORCHESTRATORS_CONFIG`")
         from .config import WorkerConfig
 
         if config is None:
             config = WorkerConfig()
         if not isinstance(config, WorkerConfig):
             raise TypeError(f"`config` is a `{type(config).__name__}`, expected a `WorkerConfig`")
+        limits = {**(skill_type_limits or {}), **(task_type_limits or {})}
+        limits = {group: _whole(f"the limit of `{group}`", limit, least=0) for group, limit in limits.items()}
+        super().__init__(limits, skill_info_class)
         self.config: WorkerConfig = config
         """The configuration."""
         self._worker_type = worker_type
         self._max_concurrent_tasks = _whole("max_concurrent_tasks", max_concurrent_tasks)
-        limits = {**(skill_type_limits or {}), **(task_type_limits or {})}
-        self._limits = {group: _whole(f"the limit of `{group}`", limit) for group, limit in limits.items()}
-        self._skill_dependencies = {skill: list(models) for skill, models in (skill_dependencies or {}).items()}
-        self._capacity_checker = capacity_checker
-        self._usage_checker: Callable[[], Any] | None = None
-        self._tasks: dict[str, RegisteredTask] = {}
-        self._middleware: list[Step] = []
-        self._commands: dict[str, Callable[..., Any]] = {}
-        self._ignored: list[Callable[[str, str, str], Any]] = []
-        self._startup: list[Callable[[], Any]] = []
-        self._shutdown: list[Callable[[], Any]] = []
-        self._hot: set[str] = set()
-        self._run: Run | None = None
-
-    # Tasks and hooks
-
-    def task(
-        self,
-        name: str,
-        task_type: str | None = None,
-        *,
-        timeout: float | None = None,
-        description: str | None = None,
-        version: str | None = None,
-        input_schema: Mapping[str, Any] | None = None,
-        output_schema: Mapping[str, Any] | None = None,
-        output_statuses: Iterable[str] | None = None,
-        events: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> Callable[[_Function], _Function]:
-        """Registers a handler, ``async def`` or ``def``, under a name of 1 to 128 characters ``a-z A-Z 0-9 _ -``. If the
-        worker runs, it registers with its orchestrators again.
-
-        ``task_type`` names the group whose limit the task shares; ``timeout`` is the time limit in seconds. All other
-        arguments are sent to newer orchestrators, which may check tasks against the schemas. The default of
-        ``description`` is the handler's docstring. ``events`` maps the types of the events that the handler sends to
-        their JSON Schemas.
-        """
-        _check_name("a task", name)
-        options = {
-            "task_type": task_type,
-            "timeout": timeout,
-            "description": description,
-            "version": version,
-            "input_schema": input_schema,
-            "output_schema": output_schema,
-            "output_statuses": output_statuses,
-            "events": events,
+        self._skill_dependencies = {
+            skill: [models] if isinstance(models, str) else list(models)
+            for skill, models in (skill_dependencies or {}).items()
         }
+        self._capacity_checker = capacity_checker
+        self._skills_dir = skills_dir
+        self._has_loaded_skills = False
+        self._has_stopped = False
+        self._hot: set[str] = set()
 
-        def register(func: _Function) -> _Function:
-            self._register(name, func, options)
-            return func
+    async def load_skills(self, skills_dir: str | os.PathLike[str] | None = None) -> None:
+        """Loads skills from the Python files of a folder, in the order of their names: registers the skills of their
+        blueprints, and calls their functions ``setup(worker)``. Files whose names begin with ``_`` are left out, and an
+        error in a file is logged.
 
-        return register
-
-    @overload
-    def skill(self, info: _Function) -> _Function: ...
-
-    @overload
-    def skill(self, info: Any = None, **options: Any) -> Callable[[_Function], _Function]: ...
-
-    def skill(self, info: Any = None, **options: Any) -> Any:
-        """The newer form of ``task``, with or without parentheses. The default of the name is that of the function.
-
-        ``info`` is a name, or an object with the options of a skill as attributes. ``type`` stands for ``task_type``,
-        and ``events_schema`` for ``events``. Schemas that are not given are made from the handler's annotations;
-        orchestrators may check tasks against them before a worker gets them.
+        Every run begins with the configured folder (``skills_dir`` of the worker, ``WORKER_SKILLS_DIR``), or with the
+        folder ``skills`` in the working directory if there is one. The files are run with all rights of the program.
         """
-        if callable(info) and not isinstance(info, type) and not hasattr(info, "name"):
-            self._register(info.__name__, info, {"infers": True})
-            return info
-        if isinstance(info, str):
-            options.setdefault("name", info)
-        elif info is not None:
-            for field in ("name", "type", *_DESCRIBED, "events_schema"):
-                if getattr(info, field, None) is not None:
-                    options.setdefault(field, getattr(info, field))
-        name = options.pop("name", None)
-        options["infers"] = True
-        options["task_type"] = options.pop("type", None) or options.get("task_type")
-        options["events"] = options.pop("events_schema", None) or options.get("events")
-        unknown = ", ".join(
-            f"`{key}`" for key in options if key not in ("task_type", "timeout", "events", "infers", *_DESCRIBED)
-        )
-        if unknown:
-            _warn(f"these options of a skill are not used: {unknown}")
+        from ._skills_dir import load, load_configured
 
-        def register(func: _Function) -> _Function:
-            self._register(name or func.__name__, func, options)
-            return func
-
-        return register
-
-    def add_middleware(self, middleware: Middleware) -> None:
-        """Puts a middleware around every task, including tasks registered later. The middleware added first is the
-        outermost. If the worker runs, it counts for tasks that arrive from now on. See ``avtomatika_worker.middleware``."""
-        from .middleware import step
-
-        self._middleware.append(step(middleware))
-        if self._run is not None:
-            self._run.set_middleware(self._middleware)
-
-    def on_command(self, command_name: str) -> Callable[[_Function], _Function]:
-        """Registers a function for a command that orchestrators send over the websocket
-        (``WORKER_ENABLE_WEBSOCKETS``).
-
-        It is called with a dictionary of ``command``, ``task_id``, ``job_id``, ``params`` and ``metadata``, for one
-        command after another. A ``def`` function is called on a thread.
-        """
-        _check_name("a command", command_name)
-
-        def register(func: _Function) -> _Function:
-            self._commands[command_name] = func
-            return func
-
-        return register
-
-    def on_ignored_result(self, hook: _Function) -> _Function:
-        """Registers a function for results that an orchestrator answers with ``ignored``, since the effects of such a
-        task may have to be undone. It is called with the ids of the task and its job, and with the reason, in addition
-        to the warning in the log. A ``def`` function is called on a thread."""
-        self._refuse_while_it_runs("a hook")
-        self._ignored.append(hook)
-        return hook
-
-    def on_startup(self, hook: _Function) -> _Function:
-        """Registers a function to call before the worker registers with orchestrators, for example to load a model. A
-        ``def`` function is called on a thread. An exception in it ends the run, and ``run`` or ``main``
-        raises it. A signal ends both the function and the worker."""
-        self._refuse_while_it_runs("a start-up hook")
-        self._startup.append(hook)
-        return hook
-
-    def on_shutdown(self, hook: _Function) -> _Function:
-        """Registers a function to call after all tasks have ended. Several are called in the reverse order of their
-        registration. Together they may take the rest of ``WORKER_SHUTDOWN_TIMEOUT``, but at least 1 s."""
-        self._refuse_while_it_runs("a shutdown hook")
-        self._shutdown.append(hook)
-        return hook
-
-    def set_usage_checker(self, checker: Callable[[], Any] | None) -> None:
-        """Sets the function that measures how busy the machine is, in place of the worker's own measurement. It returns
-        an object with ``cpu_load_percent``, ``ram_used_gb`` and ``devices_usage``, such as a ``ResourcesUsage``, a
-        mapping with these keys, or ``None`` for no usage. ``None`` as the function restores the worker's own measurement.
-
-        It is called before each heartbeat to a newer orchestrator, on a thread of its own, and can be replaced while the
-        worker runs. A heartbeat waits for it for at most 250 ms, and then reports its last answer. An exception in it
-        counts as no usage.
-        """
-        self._usage_checker = checker
-        if self._run is not None:
-            from ._serving import set_usage_checker
-
-            set_usage_checker(self._run, checker)
+        if skills_dir is not None:
+            await load(self, skills_dir)
+        else:
+            await load_configured(self, self.config, self._skills_dir)
 
     # Loaded models
 
@@ -272,7 +150,7 @@ class Worker:
         """Begins the shutdown, as the first signal does, and does not wait for its end. Can be called from any
         thread."""
         if self._run is not None:
-            self._run.native.drain_because("asked")
+            self._run.drain("asked")
 
     def _block(self, health_check: bool) -> None:
         import asyncio
@@ -320,9 +198,14 @@ class Worker:
                 raise RuntimeError("this worker is already running")
             self._run = None
             self.config._give_back()
+        if not self._has_loaded_skills:
+            self._has_loaded_skills = True
+            await self.load_skills()
+        self._set_up_observability()
         registered = self._registered()
         run = make(registered, self._hot)
         self._run = run
+        self._has_stopped = False
         self.config._borrow()
         try:
             return await serve(registered, run, health_check, install_signal_handlers)
@@ -332,7 +215,18 @@ class Worker:
             if self._run is run:
                 self._hot = set(run.native.hot_cache())
                 self._run = None
+                self._has_stopped = True
                 self.config._give_back()
+
+    def _set_up_observability(self) -> None:
+        if not getattr(self.config, "WORKER_ENABLE_METRICS", False):
+            return
+        from . import observability
+        from ._version import __version__
+
+        kind = self._worker_type or self.config.WORKER_TYPE
+        share = observability.share
+        share(observability.ObservabilityManager(True, "avtomatika-worker", self.config.WORKER_ID, kind, __version__))
 
     def _registered(self) -> Registered:
         """A snapshot of everything registered so far."""
@@ -344,7 +238,7 @@ class Worker:
             shutdown=tuple(self._shutdown),
             commands=self._commands,
             ignored=tuple(self._ignored),
-            capacity_checker=self._capacity_checker,
+            capacity_checker=self._checker(),
             usage_checker=self._usage_checker,
         )
         return Registered(
@@ -353,45 +247,51 @@ class Worker:
             config=self.config,
             worker_type=self._worker_type,
             max_concurrent_tasks=self._max_concurrent_tasks,
-            limits=dict(self._limits),
+            limits={group: limit for group, limit in self._limits.items() if limit},
             skill_dependencies=dict(self._skill_dependencies),
         )
 
-    def _register(self, name: str, func: Callable[..., Any], options: dict[str, Any]) -> None:
-        from ._registered import RegisteredTask
-        from .signature import analyse
+    def _checker(self) -> Callable[[str], bool] | None:
+        """The capacity check, which says no for tasks whose limit is 0."""
+        check, limits, tasks = self._capacity_checker, self._limits, self._tasks
+        if 0 not in limits.values():
+            return check
+        return lambda name: limits.get(tasks[name].group or "") != 0 and (check is None or check(name))
 
-        if name in self._tasks:
-            raise ValueError(f"two tasks are named `{name}`")
-        task = RegisteredTask(name, analyse(func), options)
-        if self._run is not None:
-            from ._serving import add
+    # Names that programs for the existing SDK use
 
-            add(self._run, self._registered(), task)
-        self._tasks[name] = task
+    @property
+    def _config(self) -> WorkerConfig:
+        _say_once("`worker._config` is internal: use `worker.config`")
+        return self.config
 
-    def _refuse_while_it_runs(self, what: str) -> None:
-        if self._run is not None:
-            raise RuntimeError(f"{what} cannot be added to a running worker")
+    @property
+    def _shutdown_event(self) -> ShutdownEvent:
+        from ._shutdown import ShutdownEvent
+
+        _say_once("`worker._shutdown_event` is internal: use `worker.drain()`, or signals")
+        return ShutdownEvent(self._is_stopping, self.drain)
+
+    def _is_stopping(self) -> bool:
+        return self._has_stopped if self._run is None else self._run.is_draining
 
 
-# The options of a skill that are sent to orchestrators unchanged.
-_DESCRIBED = ("description", "version", "input_schema", "output_schema", "output_statuses")
-
-
-def _whole(name: str, value: Any) -> Any:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise ValueError(f"{name} is `{value}`, expected a whole number, at least 1")
+def _whole(name: str, value: Any, least: int = 1) -> Any:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+        raise ValueError(f"{name} is `{value}`, expected a whole number, at least {least}")
     return value
 
 
-def _check_name(what: str, name: Any) -> None:
-    """Refuses a name that is not text: a decorator without parentheses would not register its handler."""
-    if not isinstance(name, str):
-        raise TypeError(f"the name of {what} must be text, got `{type(name).__name__}`")
+def _say_once(message: str) -> None:
+    from ._logging import LOG
+
+    LOG.once(message)
 
 
-def _warn(message: str) -> None:
-    import warnings
+def __getattr__(name: str) -> Any:
+    """Finds the names that this module of the existing SDK had."""
+    from ._names import find
 
-    warnings.warn(message, UserWarning, stacklevel=3)
+    value = find(__name__, name)
+    globals()[name] = value
+    return value

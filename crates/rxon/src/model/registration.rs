@@ -67,6 +67,9 @@ pub struct SkillInfo {
     /// The JSON Schemas of the events that its handler sends, by type.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub events_schema: BTreeMap<String, Value>,
+    /// Further members, such as `properties` and `schema_dialect`. They are sent but not read.
+    #[serde(flatten, skip_deserializing)]
+    pub extra: Map<String, Value>,
 }
 
 /// The resources of the machine.

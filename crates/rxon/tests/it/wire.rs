@@ -76,6 +76,7 @@ fn registration() -> Registration {
         version: None,
         output_statuses: None,
         events_schema: std::collections::BTreeMap::new(),
+        extra: serde_json::Map::new(),
     };
     let plain = SkillInfo {
         name: TaskName::new("echo").unwrap(),
@@ -86,6 +87,7 @@ fn registration() -> Registration {
         version: None,
         output_statuses: None,
         events_schema: std::collections::BTreeMap::new(),
+        extra: serde_json::Map::new(),
     };
     let (name, version) = ("upscaler".to_owned(), "1.5".to_owned());
     Registration {

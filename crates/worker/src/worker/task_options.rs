@@ -5,8 +5,20 @@ use std::time::Duration;
 
 use rxon::TaskName;
 use rxon::model::SkillInfo;
-use serde_json::Value;
 use serde_json::value::to_raw_value;
+use serde_json::{Map, Value};
+
+/// The members of a skill that have options of their own.
+const OWN_MEMBERS: [&str; 8] = [
+    "name",
+    "type",
+    "description",
+    "version",
+    "input_schema",
+    "output_schema",
+    "output_statuses",
+    "events_schema",
+];
 
 /// The options of a task.
 ///
@@ -27,6 +39,7 @@ pub struct TaskOptions {
     input_schema: Option<Value>,
     output_schema: Option<Value>,
     output_statuses: Option<Vec<String>>,
+    extra: Map<String, Value>,
 }
 
 impl TaskOptions {
@@ -74,6 +87,23 @@ impl TaskOptions {
     /// Sets the statuses in which the handler can end, including `success`.
     pub fn output_statuses<T: Into<String>>(mut self, statuses: impl IntoIterator<Item = T>) -> Self {
         self.output_statuses = Some(statuses.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Adds a member to the description of the task, such as `properties`. The worker only sends it. The names of members
+    /// that have options of their own are ignored.
+    ///
+    /// ```
+    /// use avtomatika_worker::TaskOptions;
+    /// use serde_json::json;
+    ///
+    /// let options = TaskOptions::new().extra("properties", json!({"languages": ["en", "de"]}));
+    /// ```
+    pub fn extra(mut self, name: impl Into<String>, value: Value) -> Self {
+        let name = name.into();
+        if !OWN_MEMBERS.contains(&name.as_str()) {
+            self.extra.insert(name, value);
+        }
         self
     }
 
@@ -134,6 +164,7 @@ impl TaskOptions {
             output_schema: raw(&self.output_schema),
             output_statuses: self.output_statuses.clone(),
             events_schema: self.events.clone(),
+            extra: self.extra.clone(),
         }
     }
 }

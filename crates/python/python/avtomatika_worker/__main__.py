@@ -1,0 +1,89 @@
+"""The command ``worker``: runs the worker of a module.
+
+::
+
+    worker run --app my_worker:worker --reload
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command, and returns its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    if options.reload:
+        from ._reload import run_reloaded
+
+        check = "--health-check" if options.health_check else "--no-health-check"
+        port = [] if options.port is None else ["--port", str(options.port)]
+        return run_reloaded(["run", "--app", options.app, check, *port])
+    worker = _worker(options.app)
+    if worker is None:
+        return 1
+    if options.port is not None:
+        worker.config.WORKER_PORT = options.port
+    # Both end with `SystemExit` when the worker ends otherwise than cleanly.
+    if options.health_check:
+        worker.run_with_health_check()
+    else:
+        worker.run()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("worker", description="Runs workers of the package avtomatika_worker.")
+    commands = parser.add_subparsers(dest="command", title="commands")
+    run = commands.add_parser("run", help="run a worker", description="Runs a worker until SIGTERM or SIGINT.")
+    run.add_argument("--app", required=True, metavar="MODULE:NAME", help="the worker, for example my_worker:worker")
+    run.add_argument(
+        "--health-check",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="serve /health, /ready and /metrics (the default)",
+    )
+    run.add_argument("--port", type=int, help="the port of the health check, instead of WORKER_PORT")
+    run.add_argument("--reload", action="store_true", help="restart the worker when a Python file here changes")
+    return parser
+
+
+def _worker(app: str) -> Any:
+    """Imports a worker, or prints why it cannot and returns None."""
+    from .worker import Worker
+
+    module_name, _, name = app.partition(":")
+    if not module_name or not name:
+        return _refuse(f"`--app` is `{app}`, expected `module:name`, for example `my_worker:worker`")
+    # As with `python -m`: the console script does not have the working directory on its path.
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = import_module(module_name)
+    except ImportError as error:
+        return _refuse(f"the module `{module_name}` cannot be imported: {error}")
+    for part in name.split("."):
+        if not hasattr(found, part):
+            return _refuse(f"the module `{module_name}` has no `{name}`")
+        found = getattr(found, part)
+    if not isinstance(found, Worker):
+        return _refuse(f"`{app}` is a `{type(found).__name__}`, expected a `Worker`")
+    return found
+
+
+def _refuse(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
