@@ -1,0 +1,61 @@
+"""The same program, run with the existing package and with this one, sends the same."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from existing import VERSIONS, existing
+from side_by_side import configuration, context, handlers, params, skills
+from side_by_side.compared import compare
+from side_by_side.intended import INTENDED
+from side_by_side.observed import observe
+
+GROUPS = {
+    "handlers": handlers.HANDLERS,
+    "results": handlers.RESULTS,
+    "exceptions": handlers.EXCEPTIONS,
+    "params": params.PARAMS,
+    "progress": context.PROGRESS,
+    "middleware": context.MIDDLEWARE,
+    "files": context.FILES,
+    "hot": context.HOT,
+    "configuration": configuration.CONFIGURATION,
+    "skills": skills.SKILLS,
+}
+
+
+def test_cases_are_told_apart():
+    ids = [case.id for group in GROUPS.values() for case in group]
+    assert len(ids) == len(set(ids))
+
+
+def test_intended_differences_name_cases_that_exist():
+    ids = {case.id for group in GROUPS.values() for case in group}
+    assert [name for entry in INTENDED for name in entry.cases if name not in ids] == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("group", GROUPS)
+def test_sends_the_same(group, version, tmp_path):
+    cases = [case for case in GROUPS[group] if version in case.on]
+    if not cases:
+        pytest.skip(f"no case of this group is for {version}")
+    pythons = {"theirs": existing(version), "ours": sys.executable}
+    with ThreadPoolExecutor() as pool:
+        runs = {who: pool.submit(observe, cases, version, python, tmp_path / who) for who, python in pythons.items()}
+        theirs, ours = runs["theirs"].result(), runs["ours"].result()
+    found, used = [], set()
+    for case in cases:
+        for path, (old, new) in compare(theirs[case.id], ours[case.id]).items():
+            entries = [entry for entry in INTENDED if entry.covers(case.id, version, path)]
+            used |= {(entry, case.id) for entry in entries}
+            if not entries:
+                found.append(f"{case.id}: {path}: {version} sends {old!r}, ours {new!r}")
+    assert found == [], "\n" + "\n".join(found)
+    unused = [
+        (entry, name)
+        for entry in INTENDED
+        for name in entry.expected_in([case.id for case in cases], version)
+        if (entry, name) not in used
+    ]
+    assert unused == [], "these differences are listed as intended, and are none"
