@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -227,10 +227,8 @@ def wire(version: str | None = None) -> Iterator[Wire]:
             self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
             self.end_headers()
             self.close_connection = True
-            try:
+            with suppress(OSError):
                 one._websocket(self.path, dict(self.headers), self.rfile, self.wfile)
-            except OSError:
-                pass
 
         do_GET = do_POST = do_PATCH = _serve  # noqa: N815
 
@@ -278,8 +276,9 @@ class Running:
         )
 
     def output(self) -> str:
-        self._output.seek(0)
-        return self._output.read()
+        # The program writes at the position that it shares with this file, so that reading must not move it.
+        file = self._output.fileno()
+        return os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace")
 
     def end(self, limit: float = LIMIT) -> tuple[int, str]:
         """Sends SIGTERM, waits for the end, and returns the exit code and the output."""

@@ -26,6 +26,8 @@ class Case:
     """Sent over the websocket of the worker before its tasks are given."""
     unanswered: Sequence[str] = ()
     """The versions of the existing package that send no result, so that none is waited for."""
+    measured: bool = False
+    """Whether the program says what the worker uses, so that the values are compared."""
     late: bool = False
     """Whether the last heartbeat and the last registration are compared, too."""
 

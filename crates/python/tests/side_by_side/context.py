@@ -10,15 +10,18 @@ PROGRESS = [
         async def work(params, send_progress, **kwargs):
             await send_progress(kwargs["task_id"], kwargs["job_id"], 0.25, "begun")
             await send_progress(kwargs["task_id"], kwargs["job_id"], 1.0)
+            return {"status": "success"}
         """,
     ),
     work(
         "progress-by-keywords",
         """
         @worker.task("work")
-        async def work(params, task_id, job_id, send_progress):
+        async def work(params, task_id, job_id, send_progress, **_):
             await send_progress(task_id=task_id, job_id=job_id, progress=0.5, message="half")
+            return {"status": "success"}
         """,
+        on=("1.0b4",),
     ),
     work(
         "progress-create-task",
@@ -27,8 +30,9 @@ PROGRESS = [
 
 
         @worker.task("work")
-        async def work(params, task_id, job_id, send_progress):
+        async def work(params, task_id, job_id, send_progress, **_):
             await asyncio.create_task(send_progress(task_id, job_id, 0.5, "half"))
+            return {"status": "success"}
         """,
     ),
     work(
@@ -38,7 +42,7 @@ PROGRESS = [
 
 
         @worker.task("work")
-        async def work(params, task_id, job_id, send_progress):
+        async def work(params, task_id, job_id, send_progress, **_):
             done = await asyncio.gather(send_progress(task_id, job_id, 0.5, "half"), asyncio.sleep(0, "slept"))
             return {"data": {"done": done}}
         """,
@@ -50,9 +54,10 @@ PROGRESS = [
 
 
         @worker.task("work")
-        async def work(params, task_id, job_id, send_progress):
+        async def work(params, task_id, job_id, send_progress, **_):
             async with asyncio.TaskGroup() as group:
                 group.create_task(send_progress(task_id, job_id, 0.5, "half"))
+            return {"status": "success"}
         """,
     ),
     work(
@@ -62,7 +67,7 @@ PROGRESS = [
 
 
         @worker.task("work")
-        async def work(params, task_id, job_id, send_progress):
+        async def work(params, task_id, job_id, send_progress, **_):
             value = await asyncio.wait_for(send_progress(task_id, job_id, 0.5, "half"), 5)
             return {"data": {"value": value, "coroutine": asyncio.iscoroutinefunction(send_progress)}}
         """,
@@ -74,7 +79,7 @@ PROGRESS = [
 
 
         @worker.task("work")
-        async def work(params, task_id, job_id, send_progress):
+        async def work(params, task_id, job_id, send_progress, **_):
             loop = asyncio.get_running_loop()
 
             def in_a_thread():
@@ -91,7 +96,7 @@ PROGRESS = [
 
 
         @worker.task("work")
-        def work(params, task_id, job_id, send_progress):
+        def work(params, task_id, job_id, send_progress, **_):
             asyncio.run(send_progress(task_id, job_id, 0.5, "half"))
             return {"status": "success"}
         """,
@@ -105,7 +110,7 @@ PROGRESS = [
 
 
         @worker.task("work")
-        async def work(params, task_id, job_id, send_progress):
+        async def work(params, task_id, job_id, send_progress, **_):
             made = send_progress(task_id, job_id, 0.5, "half")
             found = [asyncio.iscoroutine(made), inspect.isawaitable(made), inspect.iscoroutine(made)]
             await made
@@ -116,7 +121,7 @@ PROGRESS = [
         "progress-out-of-range",
         """
         @worker.task("work")
-        async def work(params, task_id, job_id, send_progress):
+        async def work(params, task_id, job_id, send_progress, **_):
             await send_progress(task_id, job_id, 1.0)
             return {"status": "success"}
         """,
@@ -330,7 +335,7 @@ MIDDLEWARE = [
         """,
     ),
     work(
-        "context-values",
+        "context-values-of-1-0b4",
         """
         seen = {}
 
@@ -348,6 +353,7 @@ MIDDLEWARE = [
             return {"data": seen}
         """,
         {"a": 1},
+        on=("1.0b4",),
     ),
     work(
         "context-keys-of-1-0b4",
@@ -368,6 +374,7 @@ MIDDLEWARE = [
             expected = ["handler_kwargs", "job_id", "params", "task_id", "task_name"]
             return {"data": {"there": [key for key in expected if key in seen]}}
         """,
+        on=("1.0b4",),
     ),
     work(
         "context-keys-of-1-0b20",
@@ -407,8 +414,9 @@ MIDDLEWARE = [
 
 
         @worker.task("work")
-        async def work(params, task_id, workspace: TaskFiles):
-            return {"data": seen}
+        async def work(params, task_id, workspace: TaskFiles, **_):
+            names = ("params", "task_id", "workspace")
+            return {"data": {name: seen.get(name) for name in names}}
         """,
     ),
     work(
@@ -465,7 +473,7 @@ MIDDLEWARE = [
 
 
         @worker.task("work")
-        async def work(params, files: TaskFiles):
+        async def work(params, files: TaskFiles, **_):
             return {"data": {"text": await files.read("a.txt")}}
         """,
     ),
@@ -532,7 +540,7 @@ FILES = [
 
 
         @worker.task("work")
-        async def work(params, files: TaskFiles):
+        async def work(params, files: TaskFiles, **_):
             root, path = await files.get_root(), await files.path_to("sub/report.pdf")
             sync = files.path_to_sync("other.txt"), files.get_root_sync()
             return {
@@ -554,7 +562,7 @@ FILES = [
 
 
         @worker.task("work")
-        async def work(params, files: TaskFiles, task_id):
+        async def work(params, files: TaskFiles, task_id, **_):
             root = await files.get_root()
             return {"data": {"name": os.path.basename(root), "parent": os.path.basename(os.path.dirname(root))}}
         """,
@@ -566,7 +574,7 @@ FILES = [
 
 
         @worker.task("work")
-        async def work(params, files: TaskFiles):
+        async def work(params, files: TaskFiles, **_):
             written = await files.write_json("a.json", {"b": [1, "ž"]})
             return {"data": {"read": await files.read_json("a.json"), "written": repr(written)}}
         """,
@@ -578,7 +586,7 @@ FILES = [
 
 
         @worker.task("work")
-        async def work(params, files: TaskFiles):
+        async def work(params, files: TaskFiles, **_):
             await files.write("a.bin", b"\\x00\\xff", mode="wb")
             read = await files.read("a.bin", mode="rb")
             await files.write("log.txt", "one\\n")
@@ -593,7 +601,7 @@ FILES = [
 
 
         @worker.task("work")
-        async def work(params, files: TaskFiles):
+        async def work(params, files: TaskFiles, **_):
             async with files.open("rows.csv", "w") as rows:
                 await rows.write("a,b\\n")
                 await rows.write("1,2\\n")
@@ -614,7 +622,7 @@ FILES = [
 
 
         @worker.task("work")
-        async def work(params, files: TaskFiles):
+        async def work(params, files: TaskFiles, **_):
             try:
                 await files.read("missing.txt")
             except FileNotFoundError as error:
@@ -628,7 +636,7 @@ FILES = [
 
 
         @worker.task("work")
-        async def work(params, files: TaskFiles):
+        async def work(params, files: TaskFiles, **_):
             await files.read("missing.txt")
         """,
     ),
@@ -651,7 +659,7 @@ FILES = [
 
 
         @worker.task("work")
-        def work(params, files: TaskFiles):
+        def work(params, files: TaskFiles, **_):
             path = files.path_to_sync("a.txt")
             with open(path, "w") as file:
                 file.write("x")
@@ -668,7 +676,7 @@ FILES = [
 
 
         @worker.task("work")
-        async def work(params, files: TaskFiles):
+        async def work(params, files: TaskFiles, **_):
             await files.write("out.txt", "x")
             path = await files.path_to("out.txt")
             return {"data": {"path": path, "there": os.path.exists(path)}}
@@ -697,7 +705,7 @@ FILES = [
 
 
         @worker.task("work")
-        async def work(params, files: TaskFiles):
+        async def work(params, files: TaskFiles, **_):
             await files.write("a.txt", "x")
             try:
                 return {"data": {"uploaded": repr(await files.upload_file("a.txt"))}}

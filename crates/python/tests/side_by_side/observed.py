@@ -6,7 +6,7 @@ import json
 import pathlib
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any
 
@@ -25,7 +25,11 @@ SETTLE = 1.6
 VOLATILE = {"timestamp", "nonce", "event_id", "signature", "execution_time_seconds"}
 """Members whose values differ from one run to the next. Only their types are compared."""
 
-MEASURED = {"cpu_load_percent", "ram_used_gb", "load_percent", "ram_gb"}
+SETS = {"hot_cache", "hot_skills"}
+"""Lists whose order has no meaning."""
+
+MEASURED = frozenset({"cpu_load_percent", "ram_used_gb", "load_percent", "ram_gb"})
+"""Members that are measured. Only their types are compared."""
 
 Sent = dict[str, Any]
 """What one worker sent: for each kind of request its bodies."""
@@ -89,15 +93,15 @@ def _await(one: Wire, missing: Callable[[], set[str]], program: Running) -> None
 def _await_heartbeats(one: Wire, cases: Sequence[Case], program: Running) -> None:
     """Waits for the first heartbeats: whether they name a task does not depend on the time then."""
     expected = {case.id for case in cases}
-    _await(one, lambda: expected - {body["worker_id"] for body in one.heartbeats()}, program)
+    _await(one, lambda: expected - {body["worker_id"] for body in one.heartbeats() if isinstance(body, dict)}, program)
 
 
 def _await_results(one: Wire, cases: Sequence[Case], version: str, program: Running) -> str:
     expected = {f"{case.id}-t{n}" for case in cases for n, _ in enumerate(case.tasks) if version not in case.unanswered}
 
     def missing() -> set[str]:
-        left = expected - {each.body["task_id"] for each in one.of("POST", "/result")}
-        return {id.rpartition("-t")[0] for id in left}
+        left = expected - {each.body["task_id"] for each in one.of("POST", "/result") if isinstance(each.body, dict)}
+        return {task.rpartition("-t")[0] for task in left}
 
     _await(one, missing, program)
     time.sleep(SETTLE)
@@ -109,14 +113,15 @@ def _sent(one: Wire, case: Case, failure: str | None, folder: str) -> Sent:
         of_task = str(body.get("task_id")).rpartition("-t")[0] if isinstance(body, dict) else ""
         return isinstance(body, dict) and case.id in (body.get("worker_id"), of_task)
 
+    measured = frozenset() if case.measured else MEASURED
     volatile = {folder: "<folder>", one.url: "<url>"}
 
     def of(method: str, ending: str) -> list[Any]:
-        return [normal(each.body, volatile) for each in one.of(method, ending) if mine(each.body)]
+        return [normal(each.body, volatile, measured) for each in one.of(method, ending) if mine(each.body)]
 
     def calls() -> list[Any]:
         return [
-            normal(each.body, volatile)
+            normal(each.body, volatile, measured)
             for each in one.of("POST", "/skills/call")
             if _header(each, "x-worker-id") == case.id
         ]
@@ -136,7 +141,8 @@ def _sent(one: Wire, case: Case, failure: str | None, folder: str) -> Sent:
     sent["token"] = (tokens or [None])[0]
     if case.late:
         sent["last registration"] = (registrations or [None])[-1]
-        sent["last heartbeat"] = (heartbeats or [None])[-1]
+        # The usage is sent when it has changed.
+        sent["last heartbeat"] = {**(heartbeats or [{}])[-1], "usage": None}
     return sent
 
 
@@ -144,13 +150,14 @@ def _header(request: Any, name: str) -> str:
     return {key.lower(): value for key, value in request.headers.items()}.get(name, "")
 
 
-def normal(value: Any, volatile: Mapping[str, str], name: str = "") -> Any:
+def normal(value: Any, volatile: Mapping[str, str], measured: Set[str], name: str = "") -> Any:
     """The value without what differs from one run to the next."""
     if isinstance(value, dict):
-        return {key: normal(one, volatile, key) for key, one in value.items()}
+        return {key: normal(one, volatile, measured, key) for key, one in value.items()}
     if isinstance(value, list):
-        return [normal(one, volatile) for one in value]
-    if name in VOLATILE or name in MEASURED:
+        values = [normal(one, volatile, measured) for one in value]
+        return sorted(values) if name in SETS else values
+    if name in VOLATILE or name in measured:
         return f"<{'number' if isinstance(value, int | float) else 'text'}>"
     if isinstance(value, float) and value.is_integer():
         return int(value)

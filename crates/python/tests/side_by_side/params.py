@@ -138,7 +138,7 @@ PARAMS = [
 
 
         @worker.task("work")
-        def work(params: Size):
+        def work(params: Size, **_):
             return {"data": params.model_dump()}
         """,
         {"width": 5},

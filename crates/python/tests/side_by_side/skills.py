@@ -25,7 +25,7 @@ SKILLS = [
             properties={"zone": "eu"},
         )
         async def work(params, **kwargs):
-            return {"status": "success"}
+            return {"status": "success", "data": {"a": 1}}
         """,
     ),
     _skill(
@@ -140,6 +140,7 @@ SKILLS = [
             return Done(area=params.width)
         """,
         {"width": 5},
+        unanswered=NEW,
     ),
     _skill(
         "schema-of-a-typed-dict",
@@ -390,6 +391,7 @@ SKILLS = [
         async def work(params, **kwargs):
             return {"status": "success"}
         """,
+        measured=True,
     ),
     _skill(
         "params-by-annotation-of-any-name",
