@@ -10,15 +10,11 @@ from side_by_side.compared import compare
 from side_by_side.intended import IN_EVERY_CASE, IN_SOME_CASES, INTENDED
 from side_by_side.observed import observe
 
+# Each group is one process: starting one takes longer than most cases.
 GROUPS = {
-    "handlers": handlers.HANDLERS,
+    "handlers": [*handlers.HANDLERS, *handlers.EXCEPTIONS, *params.PARAMS],
     "results": handlers.RESULTS,
-    "exceptions": handlers.EXCEPTIONS,
-    "params": params.PARAMS,
-    "progress": context.PROGRESS,
-    "middleware": context.MIDDLEWARE,
-    "files": context.FILES,
-    "hot": context.HOT,
+    "context": [*context.PROGRESS, *context.MIDDLEWARE, *context.FILES, *context.HOT],
     "configuration": configuration.CONFIGURATION,
     "skills": skills.SKILLS,
 }
