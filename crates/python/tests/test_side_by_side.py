@@ -4,7 +4,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from existing import VERSIONS, existing
+from peers import VERSIONS, existing
 from side_by_side import configuration, context, handlers, params, skills
 from side_by_side.compared import compare
 from side_by_side.intended import IN_EVERY_CASE, IN_SOME_CASES, INTENDED

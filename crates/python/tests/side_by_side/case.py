@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from existing import VERSIONS
+from peers import VERSIONS
 
 Task = tuple[str, Any] | tuple[str, Any, Mapping[str, Any]]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from existing import VERSIONS
+from peers import VERSIONS
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""The interpreters that have the existing packages installed, for tests that compare them with this one.
+"""The interpreters that have the existing packages or the real orchestrators installed.
 
-`cargo xtask test` installs them in `target/venvs`, and names that folder in `EXISTING_PACKAGES`: then none may be missing.
+`cargo xtask test` installs them in `target/venvs`, and names that folder in `PEERS`: then none may be missing.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import pytest
 
 VERSIONS = ("1.0b4", "1.0b20")
 
-_GIVEN = os.environ.get("EXISTING_PACKAGES")
+_GIVEN = os.environ.get("PEERS")
 _FOLDER = pathlib.Path(_GIVEN or pathlib.Path(__file__).parents[3] / "target" / "venvs")
 
 
 def existing(version: str) -> str:
     """The interpreter with a version of the existing package. Skips the test if it is not installed."""
-    return _program(f"avtomatika-worker-{version}")
+    return _program(f"existing-{version}")
 
 
 def orchestrator(version: str) -> str:
@@ -27,10 +27,10 @@ def orchestrator(version: str) -> str:
 
 
 def _program(environment: str) -> str:
-    python = _FOLDER / environment / "bin" / "python"
-    if not python.exists():
-        missing = f"{python} is missing; `cargo xtask setup` installs it"
+    # The stamp is written last: if it is missing, the installation was interrupted.
+    if not (_FOLDER / environment / "installed").exists():
+        missing = f"`{environment}` is not installed; run `cargo xtask setup`"
         if _GIVEN:
             pytest.fail(missing)
         pytest.skip(missing)
-    return str(python)
+    return str(_FOLDER / environment / "bin" / "python")
