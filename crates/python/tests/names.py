@@ -18,6 +18,8 @@ PROTOCOL = "rxon"
 
 def parameters(value):
     """The parameters as ``[name, kind]``; ``None`` if there are none to be known."""
+    if hasattr(value, "__origin__"):
+        return None  # An alias of a type.
     try:
         found = inspect.signature(value).parameters.values()
     except (TypeError, ValueError):
