@@ -258,6 +258,7 @@ class Running:
     """A program that is a worker, in a process of its own."""
 
     def __init__(self, script: str, url: str, python: str = sys.executable, **variables: str) -> None:
+        self._ended: tuple[int, str] | None = None
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         # The sources of this package, if it is not installed, are for this interpreter only.
         kept = ("PATH", "HOME", "TMPDIR", *(["PYTHONPATH"] if python == sys.executable else []))
@@ -276,12 +277,16 @@ class Running:
         )
 
     def output(self) -> str:
+        if self._ended is not None:
+            return self._ended[1]
         # The program writes at the position that it shares with this file, so that reading must not move it.
         file = self._output.fileno()
         return os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace")
 
     def end(self, limit: float = LIMIT) -> tuple[int, str]:
         """Sends SIGTERM, waits for the end, and returns the exit code and the output."""
+        if self._ended is not None:
+            return self._ended
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -289,9 +294,9 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait()
-        output = self.output()
+        self._ended = code, self.output()
         self._output.close()
-        return code, output
+        return self._ended
 
 
 @contextmanager
