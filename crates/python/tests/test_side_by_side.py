@@ -2,10 +2,12 @@
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 import pytest
+from avtomatika_worker.testing import LocalS3
 from peers import VERSIONS, existing
-from side_by_side import configuration, context, handlers, params, skills
+from side_by_side import capacity, configuration, files, handlers, middleware, params, progress, skills, storage
 from side_by_side.compared import compare
 from side_by_side.intended import IN_EVERY_CASE, IN_SOME_CASES, INTENDED
 from side_by_side.observed import observe
@@ -14,10 +16,20 @@ from side_by_side.observed import observe
 GROUPS = {
     "handlers": [*handlers.HANDLERS, *handlers.EXCEPTIONS, *params.PARAMS],
     "results": handlers.RESULTS,
-    "context": [*context.PROGRESS, *context.MIDDLEWARE, *context.FILES, *context.HOT],
+    "context": [*progress.PROGRESS, *middleware.MIDDLEWARE, *files.FILES, *capacity.CAPACITY],
     "configuration": configuration.CONFIGURATION,
     "skills": skills.SKILLS,
+    "storage": storage.STORAGE,
 }
+
+
+@contextmanager
+def stored():
+    """A storage with the objects of the cases; gives its variables."""
+    with LocalS3(*storage.BUCKETS) as local:
+        for uri, content in storage.OBJECTS.items():
+            local.put(uri, content)
+        yield local.variables
 
 
 def test_cases_are_told_apart():
@@ -37,8 +49,11 @@ def test_sends_the_same(group, version, tmp_path):
     if not cases:
         pytest.skip(f"no case of this group is for {version}")
     pythons = {"theirs": existing(version), "ours": sys.executable}
-    with ThreadPoolExecutor() as pool:
-        runs = {who: pool.submit(observe, cases, version, python, tmp_path / who) for who, python in pythons.items()}
+    with ThreadPoolExecutor() as pool, ExitStack() as stack:
+        runs = {}
+        for who, python in pythons.items():
+            variables = stack.enter_context(stored()) if group == "storage" else {}
+            runs[who] = pool.submit(observe, cases, version, python, tmp_path / who, variables)
         theirs, ours = runs["theirs"].result(), runs["ours"].result()
     found, used = [], set()
     for case in cases:

@@ -105,12 +105,14 @@ class Wire:
             return [one.body for one in self.requests if one.method == "WS"]
 
     def command(self, worker: str, command: Mapping[str, Any], limit: float = LIMIT) -> None:
-        """Waits for the websocket of a worker whose address names it, and sends a command."""
+        """Waits for the websocket of a worker, and sends a command. The address of 1.0b4 names no worker: all such
+        websockets get it."""
 
         def found() -> Any:
-            return next((one for path, one in self._websockets if path.rstrip("/").endswith(f"/{worker}")), None)
+            return [one for path, one in self._websockets if path.rstrip("/").endswith((f"/{worker}", "/ws"))]
 
-        write_frame(self.until(found, f"a websocket of {worker}", limit), 1, json.dumps(command).encode())
+        for websocket in self.until(found, f"a websocket of {worker}", limit):
+            write_frame(websocket, 1, json.dumps(command).encode())
 
     def registered(self, limit: float = LIMIT) -> dict[str, Any]:
         """Waits for the first registration."""

@@ -26,6 +26,10 @@ class Case:
     """Sent over the websocket of the worker before its tasks are given."""
     unanswered: Sequence[str] = ()
     """The versions of the existing package that send no result, so that none is waited for."""
+    cancelled: bool = False
+    """Whether its tasks are cancelled by a command over the websocket, once a heartbeat has named them."""
+    statuses: bool = False
+    """Whether the statuses of all heartbeats are compared, and what they accept."""
     measured: bool = False
     """Whether the program says what the worker uses, so that the values are compared."""
     late: bool = False

@@ -8,10 +8,13 @@ NOTHING = object()
 
 
 def compare(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What one worker sent, compared. Of a program that did not start, nothing else is of interest."""
-    if theirs["failure"] != ours["failure"]:
-        return {"failure": (theirs["failure"], ours["failure"])}
-    return differences(theirs, ours)
+    """What one worker sent, compared. Of a program that did not start, nothing else is of interest but the type of the
+    exception."""
+    failures = theirs["failure"], ours["failure"]
+    types = [failure and failure[0] for failure in failures]
+    if types[0] != types[1]:
+        return {"failure": failures}
+    return {} if types[0] else differences(theirs, ours)
 
 
 def differences(theirs: Any, ours: Any, path: str = "") -> dict[str, tuple[Any, Any]]:

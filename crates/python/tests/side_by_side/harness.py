@@ -27,7 +27,7 @@ def load(case):
 
 
 def failed(case, error):
-    print("FAILED", json.dumps([case["id"], f"{type(error).__name__}: {error}"]), flush=True)
+    print("FAILED", json.dumps([case["id"], [type(error).__name__, str(error)]]), flush=True)
 
 
 async def serve(case, worker):

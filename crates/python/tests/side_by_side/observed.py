@@ -22,7 +22,7 @@ WAIT = 15.0
 SETTLE = 1.6
 """How long later events and heartbeats are waited for."""
 
-VOLATILE = {"timestamp", "nonce", "event_id", "signature", "execution_time_seconds"}
+VOLATILE = {"s3_config_hash", "timestamp", "nonce", "event_id", "signature", "execution_time_seconds"}
 """Members whose values differ from one run to the next. Only their types are compared."""
 
 SETS = {"hot_cache", "hot_skills"}
@@ -35,7 +35,10 @@ Sent = dict[str, Any]
 """What one worker sent: for each kind of request its bodies."""
 
 
-def observe(cases: Sequence[Case], version: str, python: str, folder: pathlib.Path) -> dict[str, Sent]:
+def observe(
+    cases: Sequence[Case], version: str, python: str, folder: pathlib.Path, storage: Mapping[str, str]
+) -> dict[str, Sent]:
+    """Runs the cases with the variables of a storage, if there are any."""
     folder.mkdir(parents=True)
     file = folder / "cases.json"
     file.write_text(json.dumps([_described(case, version) for case in cases]))
@@ -46,6 +49,7 @@ def observe(cases: Sequence[Case], version: str, python: str, folder: pathlib.Pa
         "HEARTBEAT_INTERVAL": "1",
         "WORKER_ENABLE_WEBSOCKETS": "true",
         "LOG_LEVEL": "WARNING",
+        **storage,
     }
     with wire(None if version == "1.0b4" else "1.0b17") as one:
         program = Running(HARNESS, one.url, python, **variables)
@@ -55,6 +59,7 @@ def observe(cases: Sequence[Case], version: str, python: str, folder: pathlib.Pa
                 for command in case.commands:
                     one.command(case.id, command, WAIT)
                 _give(one, case)
+            _cancel(one, cases)
             output = _await_results(one, cases, version, program)
             failures = _failures(program)
         finally:
@@ -77,7 +82,17 @@ def _give(one: Wire, case: Case) -> None:
         one.give(task[0], task[1], worker=case.id, **{**ids, **members})
 
 
-def _failures(program: Running) -> dict[str, str]:
+def _cancel(one: Wire, cases: Sequence[Case]) -> None:
+    for case in cases:
+        if case.cancelled:
+            task = f"{case.id}-t0"
+            running = lambda task=task: any(task in (body.get("current_tasks") or ()) for body in one.heartbeats())
+            with suppress(AssertionError):
+                one.until(running, f"the start of {task}", WAIT)
+                one.command(case.id, {"command": "cancel_task", "task_id": task, "job_id": f"{case.id}-j0"}, 1)
+
+
+def _failures(program: Running) -> dict[str, list[str]]:
     """The cases whose programs have failed, and why."""
     lines = re.findall(r"^FAILED (\[.*\])$", program.output(), re.MULTILINE)
     return dict(json.loads(line) for line in lines)
@@ -108,7 +123,7 @@ def _await_results(one: Wire, cases: Sequence[Case], version: str, program: Runn
     return program.output()
 
 
-def _sent(one: Wire, case: Case, failure: str | None, folder: str) -> Sent:
+def _sent(one: Wire, case: Case, failure: list[str] | None, folder: str) -> Sent:
     def mine(body: Any) -> bool:
         of_task = str(body.get("task_id")).rpartition("-t")[0] if isinstance(body, dict) else ""
         return isinstance(body, dict) and case.id in (body.get("worker_id"), of_task)
@@ -139,11 +154,23 @@ def _sent(one: Wire, case: Case, failure: str | None, folder: str) -> Sent:
     sent["events"] = [*of("POST", "/events"), *of("WS", "")]
     sent["calls"] = calls()
     sent["token"] = (tokens or [None])[0]
+    if case.statuses:
+        sent["statuses"] = _changes([_accepting(body) for body in heartbeats])
     if case.late:
         sent["last registration"] = (registrations or [None])[-1]
         # The usage is sent when it has changed.
         sent["last heartbeat"] = {**(heartbeats or [{}])[-1], "usage": None}
     return sent
+
+
+def _accepting(heartbeat: Mapping[str, Any]) -> list[Any]:
+    accepted = heartbeat.get("available_skills", heartbeat.get("supported_tasks"))
+    return [heartbeat["status"], len(heartbeat.get("current_tasks") or ()) > 0, accepted or []]
+
+
+def _changes(values: Sequence[Any]) -> list[Any]:
+    """The values without those that repeat the one before."""
+    return [value for number, value in enumerate(values) if number == 0 or values[number - 1] != value]
 
 
 def _header(request: Any, name: str) -> str:

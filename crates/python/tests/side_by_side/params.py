@@ -54,6 +54,23 @@ PARAMS = [
     work("dataclass-extra-field", _SIZE, {"width": 5, "colour": "red"}),
     work("dataclass-missing", _SIZE, {"height": 5}),
     work("dataclass-post-init", _SIZE, {"width": -1}),
+    work(
+        "dataclass-wrong-type",
+        """
+        from dataclasses import dataclass
+
+
+        @dataclass
+        class Size:
+            width: int
+
+
+        @worker.task("work")
+        async def work(params: Size, **kwargs):
+            return {"data": {"width": params.width}}
+        """,
+        {"width": "5"},
+    ),
     work("dataclass-null", _SIZE, {"width": 5, "name": None}),
     work("model", _MODEL, {"width": 5, "tags": ["a"]}, {"width": "7"}),
     work("model-extra-field", _MODEL, {"width": 5, "colour": "red"}),
@@ -165,5 +182,58 @@ PARAMS = [
             return {"data": {"colour": params.colour.value, "is": params.colour is Colour.RED}}
         """,
         {"colour": "red"},
+    ),
+    work(
+        "model-in-dataclass",
+        """
+        from dataclasses import dataclass
+
+        from pydantic import BaseModel
+
+
+        class Inner(BaseModel):
+            n: int
+
+
+        @dataclass
+        class Outer:
+            inner: Inner
+
+
+        @worker.task("work")
+        async def work(params: Outer, **kwargs):
+            inner = params.inner
+            return {"data": {"n": inner["n"] if isinstance(inner, dict) else inner.n}}
+        """,
+        {"inner": {"n": 1}},
+    ),
+    work(
+        "validator-of-a-model",
+        """
+        from pydantic import BaseModel, field_validator
+
+
+        class Size(BaseModel):
+            width: int
+
+            @field_validator("width")
+            @classmethod
+            def even(cls, value):
+                if value % 2:
+                    raise ValueError("width must be even")
+                return value
+
+
+        @worker.task("work")
+        async def work(params: Size, **kwargs):
+            return {"data": {"width": params.width}}
+        """,
+        {"width": 4},
+        {"width": 5},
+    ),
+    work(
+        "params-absent",
+        '@worker.task("work")\nasync def work(params, **kwargs):\n    return {"data": {"params": params}}',
+        {},
     ),
 ]
