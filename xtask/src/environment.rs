@@ -147,7 +147,8 @@ pub(crate) fn install(workspace: &Workspace, environments: &[Environment]) -> Re
     })
 }
 
-fn folder(workspace: &Workspace) -> PathBuf {
+/// The folder of all environments.
+pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
     workspace.target().join("venvs")
 }
 

@@ -1,11 +1,13 @@
 //! The Python package: builds and installs the wheel as a user would, and runs all checks and tests of the package.
 
+use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::environment::{self, Environment};
 use crate::failure::{Failure, Result};
+use crate::peers;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
@@ -54,7 +56,27 @@ pub(crate) fn test(steps: &mut Steps, workspace: &Workspace, environment: &Envir
     let stubs = ["-m", "mypy.stubtest", "avtomatika_worker"];
     steps.program("Python: stubs", &mut tool("python", &stubs))?;
     // Tests mostly wait, and share nothing but the installed package.
-    steps.program("Python: tests", &mut tool("python", &["-m", "pytest", "--numprocesses=4"]))
+    let mut tests = tool("python", &["-m", "pytest", "--numprocesses=4"]);
+    if install_peers(steps, workspace)? {
+        tests.env("PEERS", environment::folder(workspace));
+    }
+    steps.program("Python: tests", &mut tests)
+}
+
+/// Installs what the tests compare the package with, and run it against. Returns whether all of it is installed: if it
+/// cannot be, the tests that need it are skipped, but not in CI.
+fn install_peers(steps: &mut Steps, workspace: &Workspace) -> Result<bool> {
+    const STEP: &str = "Python: peers";
+    let mut environments = peers::environments(workspace);
+    environments.extend(peers::existing_packages(workspace));
+    let installed = environment::install(workspace, &environments);
+    match installed {
+        Err(failure) if env::var_os("CI").is_none_or(|value| value.is_empty()) => {
+            steps.skip(STEP, &failure.to_string());
+            Ok(false)
+        }
+        installed => steps.step(STEP, "cargo xtask setup", || installed).map(|()| true),
+    }
 }
 
 /// Tests a worker written in Python with the real orchestrators. Only the tests that depend on the Python code are run:

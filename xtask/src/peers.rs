@@ -1,5 +1,6 @@
-//! The programs in Python that the worker is tested with: the real orchestrators, and the S3 server moto. Each is in a
-//! virtual environment of its own, because they need different versions of the same packages.
+//! The programs in Python that the worker is tested with: the real orchestrators, the S3 server moto, and the existing
+//! packages that the Python package replaces. Each is in a virtual environment of its own, because they need different
+//! versions of the same packages.
 
 use crate::environment::{self, Environment};
 use crate::failure::Result;
@@ -12,12 +13,27 @@ const PEERS: [(&str, &str); 3] = [
     ("moto", "moto[server]==5.2.5"),
 ];
 
+/// The environments of the existing packages, by whose names the tests of the Python package find them. They have
+/// pydantic, unlike that of the benchmark: imported by the existing package, it would count as its memory.
+const EXISTING: [(&str, &str); 2] = [
+    ("existing-1.0b4", "avtomatika-worker[pydantic]==1.0b4"),
+    ("existing-1.0b20", "avtomatika-worker[pydantic,s3]==1.0b20"),
+];
+
 /// Installs the missing environments.
 pub(crate) fn install(workspace: &Workspace) -> Result {
     environment::install(workspace, &environments(workspace))
 }
 
 pub(crate) fn environments(workspace: &Workspace) -> Vec<Environment> {
-    let environments = PEERS.iter();
+    of(workspace, &PEERS)
+}
+
+pub(crate) fn existing_packages(workspace: &Workspace) -> Vec<Environment> {
+    of(workspace, &EXISTING)
+}
+
+fn of(workspace: &Workspace, environments: &[(&'static str, &str)]) -> Vec<Environment> {
+    let environments = environments.iter();
     environments.map(|(name, package)| Environment::of_package(workspace, name, package)).collect()
 }

@@ -10,6 +10,7 @@ use crate::workspace::Workspace;
 pub(crate) fn run(workspace: &Workspace) -> Result {
     let mut steps = Steps::begin();
     let mut environments = peers::environments(workspace);
+    environments.extend(peers::existing_packages(workspace));
     environments.push(package::environment(workspace)?);
     steps.step("peers and Python's tools", "cargo xtask setup", || {
         environment::install(workspace, &environments)

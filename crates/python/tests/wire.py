@@ -6,15 +6,18 @@ existing ones, and their requests compared.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -43,18 +46,19 @@ class Wire:
     url: str = ""
 
     def __post_init__(self) -> None:
-        self._tasks: list[dict[str, Any]] = []
+        self._tasks: list[tuple[str | None, dict[str, Any]]] = []
+        self._websockets: list[tuple[str, Any]] = []
         self._changed = threading.Condition()
         self._closed = False
 
-    def give(self, name: str, params: Any = None, **members: Any) -> str:
-        """Queues a task, and returns its id."""
+    def give(self, name: str, params: Any = None, *, worker: str | None = None, **members: Any) -> str:
+        """Queues a task, for any worker or for one with this id, and returns the task's id."""
         with self._changed:
             number = len([one for one in self.requests if one.path.endswith("/result")]) + len(self._tasks)
             task_id = members.pop("task_id", f"task-{name}-{number}")
             job_id = members.pop("job_id", f"job-{name}-{number}")
             task = {"task_id": task_id, "job_id": job_id, "type": name, "params": {} if params is None else params}
-            self._tasks.append({**task, "tracing_context": {}, **members})
+            self._tasks.append((worker, {**task, "tracing_context": {}, **members}))
             self._changed.notify_all()
         return str(task_id)
 
@@ -95,6 +99,21 @@ class Wire:
     def events(self) -> list[dict[str, Any]]:
         return [one.body for one in self.of("POST", "/events")]
 
+    def frames(self) -> list[dict[str, Any]]:
+        """What came over websockets."""
+        with self._changed:
+            return [one.body for one in self.requests if one.method == "WS"]
+
+    def command(self, worker: str, command: Mapping[str, Any], limit: float = LIMIT) -> None:
+        """Waits for the websocket of a worker, and sends a command. The address of 1.0b4 names no worker: all such
+        websockets get it."""
+
+        def found() -> Any:
+            return [one for path, one in self._websockets if path.rstrip("/").endswith((f"/{worker}", "/ws"))]
+
+        for websocket in self.until(found, f"a websocket of {worker}", limit):
+            write_frame(websocket, 1, json.dumps(command).encode())
+
     def registered(self, limit: float = LIMIT) -> dict[str, Any]:
         """Waits for the first registration."""
         first: dict[str, Any] = self.until(lambda: (self.registrations() or [None])[0], "a registration", limit)
@@ -105,17 +124,40 @@ class Wire:
             self.requests.append(request)
             self._changed.notify_all()
 
-    def _next_task(self) -> dict[str, Any] | None:
+    def _next_task(self, worker: str) -> dict[str, Any] | None:
+        """Waits up to 1 s for a task."""
+        deadline = time.monotonic() + 1
         with self._changed:
-            if not self._tasks and not self._closed:
-                self._changed.wait(1.0)
-            return self._tasks.pop(0) if self._tasks else None
+            while True:
+                mine = (n for n, (to, _) in enumerate(self._tasks) if to in (None, worker))
+                number = next(mine, None)
+                if number is not None:
+                    return self._tasks.pop(number)[1]
+                left = deadline - time.monotonic()
+                if self._closed or left <= 0:
+                    return None
+                self._changed.wait(left)
+
+    def _websocket(self, path: str, headers: dict[str, str], reader: Any, writer: Any) -> None:
+        """Reads the frames of a websocket until it ends."""
+        with self._changed:
+            self._websockets.append((path, writer))
+            self._changed.notify_all()
+        while (frame := read_frame(reader)) is not None:
+            kind, data = frame
+            if kind == 1:
+                self._record(Request("WS", path, headers, json.loads(data)))
+            elif kind == 9:
+                write_frame(writer, 10, data)
+            elif kind == 8:
+                write_frame(writer, 8, data)
+                return
 
     def _answer(self, request: Request) -> tuple[int, Any]:
         self._record(request)
         path = request.path.partition("?")[0]
         if path.endswith("/tasks/next"):
-            task = self._next_task()
+            task = self._next_task(path.split("/")[-3])
             return (204, None) if task is None else (200, task)
         if path.endswith("/register"):
             answer = {"status": "registered"}
@@ -131,6 +173,27 @@ class Wire:
         return 404, {"error": f"no such path: {path}"}
 
 
+def read_frame(reader: Any) -> tuple[int, bytes] | None:
+    """Reads a frame that is not fragmented (RFC 6455, 5.2): its kind and its data; ``None`` at the end."""
+    head = reader.read(2)
+    if len(head) < 2:
+        return None
+    length = head[1] & 0x7F
+    if length == 126:
+        length = struct.unpack(">H", reader.read(2))[0]
+    elif length == 127:
+        length = struct.unpack(">Q", reader.read(8))[0]
+    mask = reader.read(4) if head[1] & 0x80 else bytes(4)
+    data = reader.read(length)
+    return head[0] & 0x0F, bytes(byte ^ mask[n % 4] for n, byte in enumerate(data))
+
+
+def write_frame(writer: Any, kind: int, data: bytes) -> None:
+    length = bytes([len(data)]) if len(data) < 126 else b"\x7e" + struct.pack(">H", len(data))
+    writer.write(bytes([0x80 | kind]) + length + data)
+    writer.flush()
+
+
 @contextmanager
 def wire(version: str | None = None) -> Iterator[Wire]:
     """Runs a scripted orchestrator until the end of the block."""
@@ -140,6 +203,9 @@ def wire(version: str | None = None) -> Iterator[Wire]:
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
+            if self.headers.get("Upgrade", "").lower() == "websocket":
+                self._upgrade()
+                return
             length = int(self.headers.get("Content-Length") or 0)
             raw = self.rfile.read(length) if length else b""
             request = Request(self.command, self.path, dict(self.headers), json.loads(raw) if raw else None)
@@ -154,6 +220,17 @@ def wire(version: str | None = None) -> Iterator[Wire]:
                 self.wfile.write(body)
             except OSError:
                 self.close_connection = True
+
+        def _upgrade(self) -> None:
+            key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+            self.send_response(101)
+            self.send_header("Upgrade", "websocket")
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+            self.end_headers()
+            self.close_connection = True
+            with suppress(OSError):
+                one._websocket(self.path, dict(self.headers), self.rfile, self.wfile)
 
         do_GET = do_POST = do_PATCH = _serve  # noqa: N815
 
@@ -183,6 +260,7 @@ class Running:
     """A program that is a worker, in a process of its own."""
 
     def __init__(self, script: str, url: str, python: str = sys.executable, **variables: str) -> None:
+        self._ended: tuple[int, str] | None = None
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         # The sources of this package, if it is not installed, are for this interpreter only.
         kept = ("PATH", "HOME", "TMPDIR", *(["PYTHONPATH"] if python == sys.executable else []))
@@ -201,11 +279,16 @@ class Running:
         )
 
     def output(self) -> str:
-        self._output.seek(0)
-        return self._output.read()
+        if self._ended is not None:
+            return self._ended[1]
+        # The program writes at the position that it shares with this file, so that reading must not move it.
+        file = self._output.fileno()
+        return os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace")
 
     def end(self, limit: float = LIMIT) -> tuple[int, str]:
         """Sends SIGTERM, waits for the end, and returns the exit code and the output."""
+        if self._ended is not None:
+            return self._ended
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -213,9 +296,9 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait()
-        output = self.output()
+        self._ended = code, self.output()
         self._output.close()
-        return code, output
+        return self._ended
 
 
 @contextmanager
