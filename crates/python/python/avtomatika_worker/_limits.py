@@ -25,7 +25,7 @@ def first(timeout: float | None, deadline: float | None, cancelled_after: float 
     """Returns the limit that is reached first, if any. The texts are those of the core."""
     limits = []
     if cancelled_after is not None:
-        limits.append(Limit(cancelled_after, ("cancelled", None, None)))
+        limits.append(Limit(cancelled_after, ("cancelled", None, None, None)))
     if deadline is not None:
         limits.append(Limit(deadline - time.time(), _timed_out("the task's deadline has passed")))
     if timeout is not None:
@@ -35,7 +35,7 @@ def first(timeout: float | None, deadline: float | None, cancelled_after: float 
 
 
 def _timed_out(message: str) -> Ended:
-    return ("failure", None, ("TIMEOUT_ERROR", message, None))
+    return ("failure", None, ("TIMEOUT_ERROR", message, None), None)
 
 
 def _duration(seconds: float) -> str:

@@ -134,12 +134,12 @@ def read_received(values: dict[str, Any]) -> None:
     """Reads those values that are given as JSON text."""
     import json
 
-    from .models import SecurityContext, from_mapping
+    from .models import SecurityContext, from_dict
 
     if values.get("metadata") is not None:
         values["metadata"] = json.loads(values["metadata"])
     if values.get("security") is not None:
-        values["security"] = from_mapping(SecurityContext, json.loads(values["security"]))
+        values["security"] = from_dict(SecurityContext, json.loads(values["security"]))
 
 
 VALUES = ("task_id", "job_id", "task_name", "priority", "tracing_context", "deadline", "metadata", "security")

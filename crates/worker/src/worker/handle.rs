@@ -47,8 +47,8 @@ impl HandleState {
     /// The state of a worker with these tasks, which does not run yet.
     pub(super) fn new(registry: Registry) -> Self {
         let (drain, cancel, cause) = Default::default();
-        let (hot_cache, elsewhere, usage) = Default::default();
-        Self { registry, drain, cancel, cause, hot_cache, elsewhere, usage }
+        let (hot_cache, elsewhere, usage, origins) = Default::default();
+        Self { registry, drain, cancel, cause, hot_cache, elsewhere, usage, origins }
     }
 
     /// Passes requests of handles on as signals. Never ends.
