@@ -68,7 +68,7 @@ impl RuntimeWatchdog {
                         ?silence,
                         task_ids = task_ids.join(", "),
                         "the runtime the worker runs on is blocked: polls, handlers and results stand still, heartbeats \
-                         go on; a handler that blocks its thread is registered as `blocking(…)`"
+                         go on; register a handler that blocks its thread as one that blocks"
                     );
                 }
                 Some(BlockedChange::Over(duration)) => {

@@ -24,7 +24,7 @@ pub enum BuildError {
     #[error("the task `{0}` cannot be added: the worker is shutting down")]
     Draining(TaskName),
     /// No task is registered.
-    #[error("the worker has no task: add one with `task(name, handler)`")]
+    #[error("the worker has no task: register one before it runs")]
     NoTasks,
     /// The limit of a group is 0, so that none of its tasks would ever run.
     #[error("the limit of the group `{0}` is 0, expected at least 1")]
