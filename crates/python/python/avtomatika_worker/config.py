@@ -284,18 +284,18 @@ class WorkerConfig(Attributes):
         @property
         def __dict__(self) -> dict[str, Any]:
             """The attributes as ``vars`` shows them. Changes of this dictionary change the attributes."""
-            return Variables(self, {name: getattr(self, name) for name in sorted(_NAMES)} | self.__own())
+            return Variables(
+                self, {name: getattr(self, name) for name in sorted(_NAMES) if hasattr(self, name)} | self.__own()
+            )
 
         def __getattr__(self, name: str) -> Any:
             # Called for attributes that do not exist only.
-            if name == "_native":
-                # Raises the error that led here again.
-                return WorkerConfig._native.fget(self)
+            if self.__is_made() and (name == "_native" or name in _NAMES):
+                # The property has failed: it raises its own error again.
+                return getattr(type(self), name).__get__(self)
             message = f"`{name}` is neither an option nor an attribute of this configuration"
             if name in _NAMES:
-                message = (
-                    f"`{name}` has no value" if self.__is_made() else f"`{name}` is read before `super().__init__()`"
-                )
+                message = f"`{name}` is read before `super().__init__()`"
             elif not name.startswith("_") and (near := nearest(name, _NAMES)):
                 message += f"; the closest name is `{near}`"
             raise AttributeError(message, name=name, obj=self)
