@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,6 +32,10 @@ _IN_USE = {
     "WORKER_IP_ADDRESS": _native.Config.ip_address,
     "WORKER_TOKEN": _native.Config.token,
 }
+
+
+def _silent(key: str, message: str) -> None:
+    pass
 
 
 # What an instance holds before `__init__`, and since then.
@@ -140,7 +145,7 @@ class WorkerConfig(Attributes):
         """The native configuration, with all values that were changed in place."""
         self.__orchestrators.adopt()
         for name, value in self.__live.changed():
-            self.__write(name, self.__text_of(name, value))
+            self.__write(name, self.__text_of(name, value, self.__say))
             if name == "ORCHESTRATORS":
                 self.__orchestrators.was_written(value)
             else:
@@ -208,7 +213,7 @@ class WorkerConfig(Attributes):
                 value = parsed(value)
             except ValueError as error:
                 raise ConfigError(f"`{name}` is not JSON: {error}") from None
-        self.__write(name, self.__text_of(name, value))
+        self.__write(name, self.__text_of(name, value, self.__say))
         if name in {"ORCHESTRATORS", "ORCHESTRATORS_CONFIG"}:
             self.__orchestrators.set(name, value)
         elif name == "ORCHESTRATOR_URL":
@@ -252,13 +257,14 @@ class WorkerConfig(Attributes):
             raise ConfigError(str(error)) from None
         self.__texts.pop("ORCHESTRATORS_CONFIG" if name == "ORCHESTRATORS" else name, None)
 
-    def __text_of(self, name: str, value: Any) -> str:
+    def __text_of(self, name: str, value: Any, say: Callable[[str, str], None] = _silent) -> str:
+        """Returns a value as the text of its variable, and says what is left out of it."""
         if isinstance(value, str):
             return as_text(name, value)
         if name in {"ORCHESTRATORS", "ORCHESTRATORS_CONFIG"}:
-            return entries_as_text(value, self.__say)
+            return entries_as_text(value, say)
         if name == "RESOURCES":
-            return resources_as_text(value, self.__say)
+            return resources_as_text(value, say)
         if name == "INSTALLED_SOFTWARE":
             return software_as_text(value)
         return as_text(name, value)
