@@ -4,6 +4,7 @@ import copy
 import datetime
 import decimal
 import enum
+import functools
 import ipaddress
 import os
 import pathlib
@@ -282,6 +283,28 @@ def test_a_subclass_may_be_written_in_every_usual_way(monkeypatch, caplog):
     assert repr(made).startswith("Derived(")
     assert WorkerConfig().MAX_CONCURRENT_TASKS == 10
     assert not caplog.records
+
+
+def test_a_property_of_a_subclass_that_fails_raises_its_own_error():
+    class Failing(WorkerConfig):
+        def __init__(self) -> None:
+            with pytest.raises(AttributeError, match=r"read before `super\(\).__init__\(\)`"):
+                assert self.WORKER_ID
+            super().__init__()
+
+        @property
+        def WORKER_TYPE(self) -> str:
+            raise AttributeError("there is no model")
+
+        @functools.cached_property
+        def heavy(self) -> list[str]:
+            return []
+
+    made = Failing()
+    for name in ("WORKER_TYPE", "_native"):
+        with pytest.raises(AttributeError, match="there is no model"):
+            getattr(made, name)
+    assert made.heavy is made.heavy
 
 
 async def test_the_validation_of_a_subclass_is_asked_when_the_worker_runs():

@@ -148,7 +148,7 @@ def test_orchestrators_in_every_order(monkeypatch, variables, steps, expected, l
     assert in_use(made) == expected
 
 
-def test_entries_are_shown_as_the_existing_packages_show_them(monkeypatch):
+def test_entries_are_shown_as_the_existing_packages_show_them(monkeypatch, caplog):
     monkeypatch.setenv("WORKER_TOKEN", "t")
     monkeypatch.setenv("ORCHESTRATOR_URL", "http://me:pw@one/")
     assert WorkerConfig().ORCHESTRATORS == [{"url": "http://me:pw@one/", "priority": 1, "weight": 1}]
@@ -159,6 +159,7 @@ def test_entries_are_shown_as_the_existing_packages_show_them(monkeypatch):
         {"url": "http://me:pw@env-b", "priority": 5, "token": "b", "weight": 1},
     ]
     assert made.ORCHESTRATORS_CONFIG is made.ORCHESTRATORS
+    assert not caplog.records, "the core says at the start that `zone` has no effect"
 
 
 def test_further_keys_of_entries_are_kept_and_said_once(caplog):

@@ -92,9 +92,8 @@ def test_a_program_may_configure_itself_and_the_environment_gives_the_rest(dev_o
 
 def test_the_quick_start_in_code(dev_orchestrator):
     block = run_block("quick_start_in_code")
-    assert block.worker.config.ORCHESTRATORS == [
-        {"url": "http://localhost:8080", "priority": 10, "weight": 1, "token": "your-secret-token"}
-    ]
+    assert block.worker.config.ORCHESTRATORS == [{"url": "http://localhost:8080", "priority": 1, "weight": 1}]
+    assert block.worker.config.WORKER_TOKEN == "your-secret-token"
     with dev_orchestrator.running(block.worker):
         view = dev_orchestrator.run("resize_image", {"filename": "b.png"})
     assert view["data"] == {"resized_path": "/path/to/resized_b.png"}

@@ -31,6 +31,6 @@ def test_mistakes_are_found_where_they_are(checker, tmp_path):
 def test_the_stub_names_every_option():
     from avtomatika_worker import _native
 
-    source = (pathlib.Path(sys.modules["avtomatika_worker"].__file__).parent / "config.py").read_text()
+    source = (pathlib.Path(sys.modules["avtomatika_worker"].__file__).parent / "_attributes.py").read_text()
     missing = [name for name, *_ in _native.options() if not re.search(rf"^    {name}: ", source, re.MULTILINE)]
     assert missing == []

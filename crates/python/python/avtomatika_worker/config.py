@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,6 +32,10 @@ _IN_USE = {
     "WORKER_IP_ADDRESS": _native.Config.ip_address,
     "WORKER_TOKEN": _native.Config.token,
 }
+
+
+def _silent(key: str, message: str) -> None:
+    pass
 
 
 # What an instance holds before `__init__`, and since then.
@@ -140,7 +145,7 @@ class WorkerConfig(Attributes):
         """The native configuration, with all values that were changed in place."""
         self.__orchestrators.adopt()
         for name, value in self.__live.changed():
-            self.__write(name, self.__text_of(name, value))
+            self.__write(name, self.__text_of(name, value, self.__say))
             if name == "ORCHESTRATORS":
                 self.__orchestrators.was_written(value)
             else:
@@ -208,7 +213,7 @@ class WorkerConfig(Attributes):
                 value = parsed(value)
             except ValueError as error:
                 raise ConfigError(f"`{name}` is not JSON: {error}") from None
-        self.__write(name, self.__text_of(name, value))
+        self.__write(name, self.__text_of(name, value, self.__say))
         if name in {"ORCHESTRATORS", "ORCHESTRATORS_CONFIG"}:
             self.__orchestrators.set(name, value)
         elif name == "ORCHESTRATOR_URL":
@@ -252,13 +257,14 @@ class WorkerConfig(Attributes):
             raise ConfigError(str(error)) from None
         self.__texts.pop("ORCHESTRATORS_CONFIG" if name == "ORCHESTRATORS" else name, None)
 
-    def __text_of(self, name: str, value: Any) -> str:
+    def __text_of(self, name: str, value: Any, say: Callable[[str, str], None] = _silent) -> str:
+        """Returns a value as the text of its variable, and says what is left out of it."""
         if isinstance(value, str):
             return as_text(name, value)
         if name in {"ORCHESTRATORS", "ORCHESTRATORS_CONFIG"}:
-            return entries_as_text(value, self.__say)
+            return entries_as_text(value, say)
         if name == "RESOURCES":
-            return resources_as_text(value, self.__say)
+            return resources_as_text(value, say)
         if name == "INSTALLED_SOFTWARE":
             return software_as_text(value)
         return as_text(name, value)
@@ -284,18 +290,18 @@ class WorkerConfig(Attributes):
         @property
         def __dict__(self) -> dict[str, Any]:
             """The attributes as ``vars`` shows them. Changes of this dictionary change the attributes."""
-            return Variables(self, {name: getattr(self, name) for name in sorted(_NAMES)} | self.__own())
+            return Variables(
+                self, {name: getattr(self, name) for name in sorted(_NAMES) if hasattr(self, name)} | self.__own()
+            )
 
         def __getattr__(self, name: str) -> Any:
             # Called for attributes that do not exist only.
-            if name == "_native":
-                # Raises the error that led here again.
-                return WorkerConfig._native.fget(self)
+            if self.__is_made() and (name == "_native" or name in _NAMES):
+                # The property has failed: it raises its own error again.
+                return getattr(type(self), name).__get__(self)
             message = f"`{name}` is neither an option nor an attribute of this configuration"
             if name in _NAMES:
-                message = (
-                    f"`{name}` has no value" if self.__is_made() else f"`{name}` is read before `super().__init__()`"
-                )
+                message = f"`{name}` is read before `super().__init__()`"
             elif not name.startswith("_") and (near := nearest(name, _NAMES)):
                 message += f"; the closest name is `{near}`"
             raise AttributeError(message, name=name, obj=self)

@@ -10,6 +10,7 @@ mod option;
 mod orchestrators;
 pub(crate) mod parse;
 mod problem;
+mod reported;
 mod resources;
 mod secret;
 mod table;
