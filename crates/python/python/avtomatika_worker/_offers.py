@@ -74,9 +74,10 @@ class Calls:
         ids."""
         if arguments and isinstance(arguments[0], (int, float)):
             arguments = (None, None, *arguments)
-        progress = _progress(*arguments, **named)
-        if progress is not None:
-            self._task.send_progress(*progress)
+        try:
+            self._task.send_progress(*_progress(*arguments, **named))
+        except ValueError as error:
+            LOG.warning("progress is not sent: %s", error)
         return _DONE
 
     def send_event(
@@ -117,14 +118,13 @@ def _progress(
     *,
     task_id_arg: object = None,
     job_id_arg: object = None,
-) -> tuple[float, str] | None:
+) -> tuple[float, str]:
     """Returns the progress and its message. The last two arguments are the first two under the names that they have in
     the existing SDK."""
     try:
         number = float(progress)
     except (TypeError, ValueError):
-        LOG.warning("progress is not sent: it is %r, expected a number", progress)
-        return None
+        raise ValueError(f"it is {progress!r:.80}, expected a number") from None
     text = str(message)
     # Half of a surrogate pair cannot be sent; it is replaced, so that the task does not fail for it.
     return number, text if text.isascii() else text.encode(errors="replace").decode()
