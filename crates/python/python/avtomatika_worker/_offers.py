@@ -74,6 +74,9 @@ class Calls:
         ids."""
         if arguments and isinstance(arguments[0], (int, float)):
             arguments = (None, None, *arguments)
+        if named:
+            # The existing SDK calls the ids `task_id_arg` and `job_id_arg`.
+            named = {name.removesuffix("_arg"): value for name, value in named.items()}
         try:
             self._task.send_progress(*_progress(*arguments, **named))
         except ValueError as error:
@@ -115,12 +118,7 @@ def _progress(
     job_id: object = None,
     progress: float = 0.0,
     message: object = "",
-    *,
-    task_id_arg: object = None,
-    job_id_arg: object = None,
 ) -> tuple[float, str]:
-    """Returns the progress and its message. The last two arguments are the first two under the names that they have in
-    the existing SDK."""
     try:
         number = float(progress)
     except (TypeError, ValueError):
