@@ -266,7 +266,8 @@ impl Worker {
     /// Sends a ready-made event, JSON text, to all orchestrators. Never blocks.
     fn emit_event(&self, event: &[u8]) -> PyResult<()> {
         let failed = |error: String| PyValueError::new_err(error);
-        let event: Box<RawValue> = serde_json::from_slice(event).map_err(|error| failed(error.to_string()))?;
+        let event: Box<RawValue> =
+            serde_json::from_slice(event).map_err(|error| failed(error.to_string()))?;
         self.handle.emit_event(event).map_err(|error| failed(error.to_string()))
     }
 

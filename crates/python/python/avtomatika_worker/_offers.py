@@ -74,9 +74,13 @@ class Calls:
         ids."""
         if arguments and isinstance(arguments[0], (int, float)):
             arguments = (None, None, *arguments)
-        progress = _progress(*arguments, **named)
-        if progress is not None:
-            self._task.send_progress(*progress)
+        if named:
+            # The existing SDK calls the ids `task_id_arg` and `job_id_arg`.
+            named = {name.removesuffix("_arg"): value for name, value in named.items()}
+        try:
+            self._task.send_progress(*_progress(*arguments, **named))
+        except ValueError as error:
+            LOG.warning("progress is not sent: %s", error)
         return _DONE
 
     def send_event(
@@ -114,17 +118,11 @@ def _progress(
     job_id: object = None,
     progress: float = 0.0,
     message: object = "",
-    *,
-    task_id_arg: object = None,
-    job_id_arg: object = None,
-) -> tuple[float, str] | None:
-    """Returns the progress and its message. The last two arguments are the first two under the names that they have in
-    the existing SDK."""
+) -> tuple[float, str]:
     try:
         number = float(progress)
     except (TypeError, ValueError):
-        LOG.warning("progress is not sent: it is %r, expected a number", progress)
-        return None
+        raise ValueError(f"it is {progress!r:.80}, expected a number") from None
     text = str(message)
     # Half of a surrogate pair cannot be sent; it is replaced, so that the task does not fail for it.
     return number, text if text.isascii() else text.encode(errors="replace").decode()

@@ -303,6 +303,9 @@ fn a_progress_event_and_its_answers() {
         target_task_id: Some(task()),
         trace_context: [("traceparent".to_owned(), traceparent.to_owned())].into(),
         priority: 0.0,
+        metadata: None,
+        timestamp: None,
+        security: None,
     };
     passes_both_ways("event_progress", &event);
     assert_eq!(serde_json::from_str::<Progress>(event.payload.get()).unwrap(), payload);

@@ -131,9 +131,11 @@ impl Courier {
     async fn deliver_ready_made(&mut self, event: ReadyMadeEvent) {
         let ReadyMadeEvent { body, is_signed } = event;
         let peer = self.origin.peer.clone();
-        let sealed = || match is_signed {
-            true => Ok(body.clone()),
-            false => peer.seal.text(&body, &EVENT_IGNORES, Generation::Newer),
+        let sealed = || {
+            if is_signed {
+                return Ok(body.clone());
+            }
+            peer.seal.text(&body, &EVENT_IGNORES, Generation::Newer)
         };
         let problem = match sealed() {
             Ok(frame) if peer.write_to_websocket(frame.clone(), TIME_LIMIT).await => return,

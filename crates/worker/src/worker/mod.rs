@@ -14,6 +14,7 @@ pub(crate) mod task_options;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::health;
 use crate::worker::assembly::{Assembly, Plan};
@@ -111,6 +112,7 @@ impl Worker {
         let hooks = std::mem::take(&mut self.plan.settings.hooks);
         let handle_state = self.plan.handle_state.clone();
         let assembly = Assembly::new(self.plan)?;
+        let _ = handle_state.origins.set(assembly.origins().map(Arc::downgrade).collect());
         let address = assembly.settings.health_address;
         let failed = |source| Error::HealthServer { address: address.to_string(), source };
         let listener = with_health.then(|| health::bind(address).map_err(failed)).transpose()?;

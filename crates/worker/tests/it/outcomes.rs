@@ -335,8 +335,7 @@ async fn every_status_is_sent_as_it_is_but_an_empty_one() {
         for own in ["success", "needs_review", "failure", "cancelled", "ein Wort é", "SUCCESS"] {
             let result = run(&orchestrator, "status", json!({"status": own})).await;
             assert_eq!((&result["status"], &result["data"]), (&json!(own), &json!({"a": 1})));
-            // Costs are part of the success path only.
-            assert_eq!(result.get("costs").is_none(), ["failure", "cancelled"].contains(&own), "{result}");
+            assert!(result["costs"]["execution_time_seconds"].is_f64(), "{result}");
             let result = run(&orchestrator, "bare", json!({"status": own})).await;
             assert_eq!(
                 (&result["status"], result.get("data"), result.get("error")),
@@ -369,6 +368,72 @@ async fn a_failure_keeps_its_code_without_a_message_and_its_details_as_they_are(
         assert!(text.contains(details), "{text}");
         worker.abandon();
     }
+}
+
+#[tokio::test]
+async fn metadata_and_costs_are_sent_with_every_status_and_failures_keep_the_metadata_of_their_task() {
+    let sides = |outcome: Outcome| {
+        outcome.with_metadata(json!({"m": 1.0})).with_costs(json!({"gpu": 2, "tokens": 1e2}))
+    };
+    let beside = || TaskError::new("E", "beside").with_details(json!({"d": 1}));
+    let builder = Worker::builder()
+        .task("done", async move || sides(Outcome::status("mine", json!({"a": 1})).with_error(beside())))
+        .task("failed", async move || sides(Outcome::Failed(beside().with_data(json!({"b": 2})))))
+        .task("bare", async || TaskError::permanent("no"))
+        .task("empty", async || Outcome::success().with_metadata(json!({})))
+        .task("timed", async || Outcome::success().with_costs(json!({"execution_time_seconds": 9})));
+    let (orchestrator, worker) = with(builder, Script::newer()).await;
+    let ask = async |name: &str, metadata: serde_json::Value| {
+        let id = format!("t-{name}-{}", metadata.is_object());
+        let task = json!({"job_id": "j", "task_id": id, "type": name, "metadata": metadata});
+        orchestrator.push_task_body(task.to_string());
+        orchestrator.wait_for_result(&id).await
+    };
+    let of_task = || json!({"of": "task"});
+    for metadata in [json!(null), of_task()] {
+        let done = ask("done", metadata.clone()).await;
+        assert_eq!(
+            (&done["status"], &done["data"], &done["metadata"]),
+            (&json!("mine"), &json!({"a": 1}), &json!({"m": 1.0}))
+        );
+        assert_eq!(done["error"], json!({"code": "E", "message": "beside", "details": {"d": 1}}));
+        assert!(done["costs"]["gpu"] == 2 && done["costs"]["execution_time_seconds"].is_f64(), "{done}");
+        let failed = ask("failed", metadata).await;
+        assert_eq!(
+            (&failed["status"], &failed["data"], &failed["metadata"]),
+            (&json!("failure"), &json!({"b": 2}), &json!({"m": 1.0}))
+        );
+        assert!(failed["error"]["code"] == "E" && failed["costs"]["gpu"] == 2, "{failed}");
+    }
+    let bare = ask("bare", json!(null)).await;
+    assert_eq!((bare.get("metadata"), bare.get("costs"), bare.get("data")), (None, None, None));
+    assert_eq!(ask("bare", of_task()).await["metadata"], of_task());
+    assert_eq!(ask("nobody", of_task()).await["metadata"], of_task());
+    let empty = ask("empty", of_task()).await;
+    assert_eq!(empty.get("metadata"), None, "the newer orchestrator fails on empty metadata");
+    assert_eq!(ask("timed", json!(null)).await["costs"], json!({"execution_time_seconds": 9}));
+    worker.abandon();
+}
+
+#[tokio::test]
+async fn what_the_client_gave_the_job_reaches_the_handler_byte_by_byte() {
+    let builder = Worker::builder().task("tell", async |context: TaskContext| {
+        Outcome::data(json!({"metadata": context.metadata(), "security": context.security()}))
+    });
+    let (orchestrator, worker) = with(builder, Script::newer()).await;
+    for (sent, seen) in [
+        (
+            r#","metadata":{"n": 1.0},"security":{"signer_id":"c" }"#,
+            json!({"metadata": r#"{"n": 1.0}"#, "security": r#"{"signer_id":"c" }"#}),
+        ),
+        (r#","metadata":[1],"security":null"#, json!({"metadata": null, "security": null})),
+        ("", json!({"metadata": null, "security": null})),
+    ] {
+        let id = format!("t{}", sent.len());
+        orchestrator.push_task_body(format!(r#"{{"job_id":"j","task_id":"{id}","type":"tell"{sent}}}"#));
+        assert_eq!(orchestrator.wait_for_result(&id).await["data"], seen);
+    }
+    worker.abandon();
 }
 
 #[tokio::test]
