@@ -20,7 +20,7 @@ from ._signals import Signals
 from ._threads import Threads
 
 if TYPE_CHECKING:
-    from ._registered import Registered, RegisteredTask
+    from ._registered import Registered
 
 __all__ = ["add", "close_if_abandoned", "make", "routes", "serve", "set_usage_checker"]
 
@@ -125,7 +125,7 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     try:
         native = _native.Worker(
             native_config,
-            [_spec(registered.tasks[route.name], route, registered.limits) for route in known],
+            [_spec(registered, route) for route in known],
             worker_type=registered.worker_type,
             max_concurrent_tasks=registered.max_concurrent_tasks,
             limits=dict(registered.limits),
@@ -145,12 +145,13 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     return Run(native, known, slots, on_command, on_ignored)
 
 
-def add(run: Run, registered: Registered, task: RegisteredTask) -> None:
-    """Adds a task to a run. Orchestrators are told. Raises ``ValueError`` when the run has a task of this name."""
-    route = Route(task.name, task.plan, registered.hooks.middleware)
+def add(run: Run, registered: Registered, name: str) -> None:
+    """Adds a registered task to a run. Orchestrators are told. Raises ``ValueError`` when the run has a task of this
+    name."""
+    route = Route(name, registered.tasks[name].plan, registered.hooks.middleware)
     _prepare([route])
-    if not run.add(route, _spec(task, route, registered.limits)):
-        LOG.warning("the task `%s` is not offered to orchestrators: the worker is shutting down", task.name)
+    if not run.add(route, _spec(registered, route)):
+        LOG.warning("the task `%s` is not offered to orchestrators: the worker is shutting down", name)
 
 
 def set_usage_checker(run: Run, check: Callable[[], Any] | None) -> None:
@@ -173,11 +174,11 @@ def _prepare(known: list[Route]) -> None:
             raise WorkerError(f"the task `{route.name}`: {error}", 2) from None
 
 
-def _spec(task: RegisteredTask, route: Route, limits: Mapping[str, int]) -> dict[str, Any]:
+def _spec(registered: Registered, route: Route) -> dict[str, Any]:
     """The options of a task, as the core takes them."""
     from . import schemas
 
-    options = task.options
+    options = registered.tasks[route.name].options
     _check(route.name, options)
     input_schema, output_schema, description, version = schemas.of(route.plan.func)
     if not options.get("infers"):
@@ -191,7 +192,7 @@ def _spec(task: RegisteredTask, route: Route, limits: Mapping[str, int]) -> dict
         return None if otherwise is None else otherwise.decode()
 
     group = options.get("task_type")
-    if group is None and options.get("infers") and route.name in limits:
+    if group is None and options.get("infers") and route.name in registered.limits:
         # The type of a skill is its name, if it has no other; a task of `Worker.task` without a type has no limit.
         group = route.name
     return {

@@ -356,12 +356,15 @@ class Worker:
 
         if name in self._tasks:
             raise ValueError(f"two tasks are named `{name}`")
-        task = RegisteredTask(name, analyse(func), options)
+        self._tasks[name] = RegisteredTask(name, analyse(func), options)
         if self._run is not None:
             from ._serving import add
 
-            add(self._run, self._registered(), task)
-        self._tasks[name] = task
+            try:
+                add(self._run, self._registered(), name)
+            except BaseException:
+                del self._tasks[name]
+                raise
 
     def _refuse_while_it_runs(self, what: str) -> None:
         if self._run is not None:
