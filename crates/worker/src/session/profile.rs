@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::capacity::{Catalogue, Offer};
 use crate::execution::running::Running;
 use crate::session::Session;
-use crate::session::machine::UsageSource;
+use crate::session::usage::UsageSource;
 use crate::threads::lock;
 
 /// The worker's description of itself. It never changes, except for the skills and the machine's telemetry.

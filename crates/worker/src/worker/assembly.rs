@@ -41,7 +41,7 @@ use crate::peer::log::{PeerCounts, PeerLog};
 use crate::peer::token::{Renewing, TokenKeeper};
 use crate::session::commands::{Commands, OnCommand};
 use crate::session::fleet::Fleet;
-use crate::session::machine::UsageSource;
+use crate::session::usage::UsageSource;
 use crate::session::{
     Advertised, ConversationParts, ConversationSettings, Ends, OpenPolls, PollingSettings, Profile, Session,
     SkillsHash,

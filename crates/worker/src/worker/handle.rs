@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::capacity::hot_cache::HotCache;
 use crate::health::watchdog::Elsewhere;
-use crate::session::machine::UsageSource;
+use crate::session::usage::UsageSource;
 use crate::task::handler::{Handler, HandlerService, TaskService};
 use crate::threads::lock;
 use crate::worker::error::BuildError;

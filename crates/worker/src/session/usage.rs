@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rxon::model::Usage;
 
-use super::Telemetry;
+use crate::session::machine::Telemetry;
 use crate::threads::hook::Hook;
 use crate::threads::lock;
 use crate::threads::probe::{NoAnswer, Probe};
