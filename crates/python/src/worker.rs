@@ -158,7 +158,7 @@ impl Worker {
         let records = self.bridge.drain(rung);
         let list = PyList::empty(py);
         for record in records {
-            list.append(self.to_python(py, record)?)?;
+            list.append(to_python(py, record)?)?;
         }
         Ok(list)
     }
@@ -237,6 +237,7 @@ impl Worker {
 
     /// Adds a task whose route is the one at `index`, also to a worker that runs. Returns false if it is too late: the
     /// worker is shutting down.
+    #[expect(clippy::needless_pass_by_value, reason = "arguments of Python are extracted by value")]
     fn add_task(&self, task: TaskSpec, index: usize) -> PyResult<bool> {
         self.check_process()?;
         let options = options(&task)?;
@@ -309,26 +310,26 @@ impl Worker {
             self.process
         )))
     }
+}
 
-    fn to_python<'py>(&self, py: Python<'py>, record: Record) -> PyResult<Bound<'py, PyAny>> {
-        let tuple = match record {
-            Record::Task(arrived) => {
-                let params = PyBytes::new(py, arrived.params.get().as_bytes());
-                let task = Task::new(arrived.outside, arrived.on_loop);
-                (TASK, arrived.number, arrived.route, task, params).into_pyobject(py)?
-            }
-            Record::Cancel(number) => return Ok((CANCEL, number).into_pyobject(py)?.into_any()),
-            Record::Command(pending) => {
-                return Ok((COMMAND, Command::from(pending)).into_pyobject(py)?.into_any());
-            }
-            Record::Ignored(ignored) => {
-                let (task_id, job_id) = (ignored.task_id.as_str(), ignored.job_id.as_str());
-                return Ok((IGNORED, task_id, job_id, ignored.reason.as_str()).into_pyobject(py)?.into_any());
-            }
-            Record::Ended(ended) => return how_it_ended(py, ended),
-        };
-        Ok(tuple.into_any())
-    }
+fn to_python(py: Python<'_>, record: Record) -> PyResult<Bound<'_, PyAny>> {
+    let tuple = match record {
+        Record::Task(arrived) => {
+            let params = PyBytes::new(py, arrived.params.get().as_bytes());
+            let task = Task::new(arrived.outside, arrived.on_loop);
+            (TASK, arrived.number, arrived.route, task, params).into_pyobject(py)?
+        }
+        Record::Cancel(number) => return Ok((CANCEL, number).into_pyobject(py)?.into_any()),
+        Record::Command(pending) => {
+            return Ok((COMMAND, Command::from(pending)).into_pyobject(py)?.into_any());
+        }
+        Record::Ignored(ignored) => {
+            let (task_id, job_id) = (ignored.task_id.as_str(), ignored.job_id.as_str());
+            return Ok((IGNORED, task_id, job_id, ignored.reason.as_str()).into_pyobject(py)?.into_any());
+        }
+        Record::Ended(ended) => return how_it_ended(py, ended),
+    };
+    Ok(tuple.into_any())
 }
 
 /// Either `(ENDED, (cause, cancelled, unacknowledged, kept), None)` or

@@ -304,8 +304,8 @@ def test_a_worker_that_runs_is_not_run_again_and_not_changed(caplog):
             until(lambda: worker._run)
             with pytest.raises(RuntimeError, match="already running"):
                 asyncio.run(worker.main())
-            with pytest.raises(RuntimeError, match="cannot be added"):
-                worker.task("more")(print)
+            with pytest.raises(RuntimeError, match="a shutdown hook cannot be added to a running worker"):
+                worker.on_shutdown(print)
             worker.config.WORKER_TYPE = "other"
             assert "`WORKER_TYPE` was set while the worker runs" in caplog.text
 

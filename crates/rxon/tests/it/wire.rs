@@ -203,7 +203,11 @@ fn heartbeats_of_both_generations() {
             devices_usage: vec![DeviceUsage {
                 unit_id: "GPU-0".to_owned(),
                 load_percent: 40.0,
-                metrics: [("memory_used_gb".to_owned(), 6.5), ("temperature_c".to_owned(), 61.0)].into(),
+                metrics: [
+                    ("memory_used_gb".to_owned(), 6.5.into()),
+                    ("temperature_c".to_owned(), 61.0.into()),
+                ]
+                .into(),
             }],
         }),
         capabilities: Some(capabilities()),

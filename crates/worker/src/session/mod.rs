@@ -16,6 +16,7 @@ mod poller;
 mod polling;
 mod profile;
 mod state;
+pub(crate) mod usage;
 
 #[cfg(feature = "testing")]
 pub(crate) use courier::courier;

@@ -14,7 +14,7 @@ use crate::capacity::{Catalogue, Offer};
 use crate::config::{MachineResources, hostname, ip_address};
 use crate::execution::running::Running;
 use crate::session::Session;
-use crate::session::machine::UsageSource;
+use crate::session::usage::UsageSource;
 use crate::threads::lock;
 
 /// The worker's description of itself. It never changes, except for the skills and the machine's telemetry.

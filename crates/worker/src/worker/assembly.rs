@@ -40,6 +40,7 @@ use crate::peer::log::{PeerCounts, PeerLog};
 use crate::peer::token::{Renewing, TokenKeeper};
 use crate::session::commands::{Commands, OnCommand};
 use crate::session::fleet::Fleet;
+use crate::session::usage::UsageSource;
 use crate::session::{
     Advertised, ConversationParts, ConversationSettings, Ends, OpenPolls, PollingSettings, Profile, Session,
     SkillsHash,
@@ -139,23 +140,9 @@ impl Assembly {
         handle_state.hot_cache.connect(heartbeat_trigger.clone());
         let registration_trigger = Arc::new(HeartbeatTrigger::new(entries.len()));
         registry.connect(registration_trigger.clone());
-        let profile = Arc::new(Profile {
-            worker_id: worker_id.clone(),
-            worker_type: config.worker_type.clone(),
-            skills_hash: SkillsHash::default(),
-            advertised: advertised(&config),
-            usage: handle_state.usage.clone(),
-        });
-        let offer = Arc::new(Offer {
-            checker: Capacity::new(settings.capacity_checker),
-            catalogue: registry.catalogue.clone(),
-            slots: slots.clone(),
-            hot_cache: handle_state.hot_cache.clone(),
-            skill_dependencies: plan.skill_dependencies,
-            disk: Arc::default(),
-            reporting: config.worker_capacity_reporting,
-            draining: registry.draining.clone(),
-        });
+        let profile = profile(&config, worker_id.clone(), handle_state.usage.clone());
+        let capacity = Capacity::new(settings.capacity_checker);
+        let offer = offer(&config, &handle_state, slots.clone(), capacity, plan.skill_dependencies);
         let trigger = heartbeat_trigger.clone();
         let executor =
             executor(&config, worker_id.clone(), registry.router.clone(), files, &offer, trigger, counts);
@@ -237,6 +224,30 @@ fn counters(registry: &mut Registry) -> (Counts, PeerCounts, DeliveryCounts) {
     exchanges.register(registry);
     results.register(registry);
     (counts, exchanges, results)
+}
+
+fn profile(config: &WorkerConfig, worker_id: WorkerId, usage: Arc<UsageSource>) -> Arc<Profile> {
+    let (worker_type, advertised) = (config.worker_type.clone(), advertised(config));
+    Arc::new(Profile { worker_id, worker_type, skills_hash: SkillsHash::default(), advertised, usage })
+}
+
+fn offer(
+    config: &WorkerConfig,
+    handle_state: &HandleState,
+    slots: Arc<Slots>,
+    checker: Capacity,
+    skill_dependencies: BTreeMap<TaskName, Vec<String>>,
+) -> Arc<Offer> {
+    Arc::new(Offer {
+        checker,
+        catalogue: handle_state.registry.catalogue.clone(),
+        slots,
+        hot_cache: handle_state.hot_cache.clone(),
+        skill_dependencies,
+        disk: Arc::default(),
+        reporting: config.worker_capacity_reporting,
+        draining: handle_state.registry.draining.clone(),
+    })
 }
 
 fn executor(

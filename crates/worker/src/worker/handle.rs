@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::capacity::hot_cache::HotCache;
 use crate::execution::Origin;
 use crate::health::watchdog::Elsewhere;
-use crate::session::machine::UsageSource;
+use crate::session::usage::UsageSource;
 use crate::task::events::EventError;
 use crate::task::handler::{Handler, HandlerService, TaskService};
 use crate::task::ready_made::ready_made;

@@ -2,7 +2,6 @@
 
 mod deadband;
 mod graphics;
-mod usage;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +12,6 @@ use tokio::time::Instant;
 
 pub(crate) use self::deadband::Deadband;
 use self::graphics::{GIB, Graphics, rounded};
-pub(crate) use self::usage::UsageSource;
 use crate::threads::lock;
 use crate::threads::probe::Probe;
 

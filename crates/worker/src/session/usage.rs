@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rxon::model::Usage;
 
-use super::Telemetry;
+use crate::session::machine::Telemetry;
 use crate::threads::hook::Hook;
 use crate::threads::lock;
 use crate::threads::probe::{NoAnswer, Probe};
@@ -171,7 +171,7 @@ mod tests {
         let device = rxon::model::DeviceUsage {
             unit_id: "a".to_owned(),
             load_percent: f64::INFINITY,
-            metrics: Default::default(),
+            metrics: std::collections::BTreeMap::default(),
         };
         let checker =
             Checker::new(LONG, move || Some(Usage { devices_usage: vec![device.clone()], ..busy(1.0) }));
