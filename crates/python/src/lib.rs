@@ -36,7 +36,13 @@ mod _native {
     #[pymodule_export]
     use crate::storage::LocalS3;
     #[pymodule_export]
-    use crate::task::Task;
+    use crate::task::{SkillCall, Task};
     #[pymodule_export]
     use crate::worker::Worker;
+
+    /// Shows the version of the core, which differs from that of the package.
+    #[pymodule_init]
+    fn add_version(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        pyo3::types::PyAnyMethods::setattr(module.as_any(), "__version__", env!("CARGO_PKG_VERSION"))
+    }
 }

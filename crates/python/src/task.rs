@@ -5,8 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use avtomatika_worker::extract::Outside;
-use avtomatika_worker::{Outcome, TaskContext, TaskError};
-use pyo3::exceptions::PyValueError;
+use avtomatika_worker::{
+    EventError, EventOptions, Outcome, SkillCallError, TaskContext, TaskError, WorkerId,
+};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
@@ -23,8 +25,15 @@ pub(crate) struct Task {
     outside: Mutex<Option<Outside>>,
 }
 
+/// A call of a skill that is under way.
+#[pyclass(frozen, module = "avtomatika_worker._native")]
+pub(crate) struct SkillCall(avtomatika_worker::SkillCall);
+
 /// A failure as Python gives it: code, message, details as JSON text.
 type FailedTuple<'py> = (String, String, Option<Bound<'py, PyBytes>>);
+
+/// The further members of a result as Python gives them, as JSON text: metadata, costs.
+type FurtherTuple<'py> = (Option<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes>>);
 
 impl Task {
     pub(crate) fn new(outside: Outside, on_loop: bool) -> Self {
@@ -92,7 +101,7 @@ impl Task {
         self.context.is_cancelled()
     }
 
-    /// The values that a handler may ask for, by name.
+    /// The values that a handler may ask for, by name; `metadata` and `security` as JSON text.
     fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let values = PyDict::new(py);
         values.set_item(intern!(py, "task_id"), self.task_id())?;
@@ -101,6 +110,9 @@ impl Task {
         values.set_item(intern!(py, "priority"), self.priority(py)?)?;
         values.set_item(intern!(py, "tracing_context"), self.context.tracing_context())?;
         values.set_item(intern!(py, "deadline"), self.deadline())?;
+        let text = |text: Option<&str>| text.map(|text| PyBytes::new(py, text.as_bytes()));
+        values.set_item(intern!(py, "metadata"), text(self.context.metadata()))?;
+        values.set_item(intern!(py, "security"), text(self.context.security()))?;
         Ok(values)
     }
 
@@ -109,12 +121,41 @@ impl Task {
         self.context.send_progress(progress, message);
     }
 
-    /// Sends an event of the task; the payload is JSON text. Never blocks.
-    fn send_event(&self, event_type: &str, payload: &[u8], priority: f64) -> PyResult<()> {
+    /// Sends an event of the task; the payload, the metadata and the security context are JSON text. Returns false if too
+    /// many events of the task wait already. Never blocks.
+    fn send_event(
+        &self,
+        event_type: &str,
+        payload: &[u8],
+        priority: f64,
+        security: Option<&[u8]>,
+        metadata: Option<&[u8]>,
+        origin_worker_id: Option<&str>,
+    ) -> PyResult<bool> {
         let payload = json(payload).map_err(PyValueError::new_err)?;
-        self.context
-            .send_event_with_priority(event_type, &payload, priority)
-            .map_err(|error| PyValueError::new_err(error.to_string()))
+        let mut options = EventOptions::new().priority(priority);
+        if let Some(security) = security {
+            options = options.security(json(security).map_err(PyValueError::new_err)?);
+        }
+        if let Some(metadata) = metadata {
+            options = options.metadata(json(metadata).map_err(PyValueError::new_err)?);
+        }
+        if let Some(origin) = origin_worker_id {
+            let origin = WorkerId::new(origin).map_err(|error| PyValueError::new_err(error.to_string()))?;
+            options = options.origin_worker_id(origin);
+        }
+        match self.context.send_event_with(event_type, &payload, options) {
+            Ok(()) => Ok(true),
+            Err(EventError::TooMany(_)) => Ok(false),
+            Err(error) => Err(PyValueError::new_err(error.to_string())),
+        }
+    }
+
+    /// Begins to call a skill of another worker; the parameters are JSON text.
+    fn call_skill(&self, name: &str, params: &[u8]) -> PyResult<SkillCall> {
+        let params = json(params).map_err(PyValueError::new_err)?;
+        let call = self.context.begin_skill_call(name, &params);
+        call.map(SkillCall).map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
     /// The files of the task. Their directory is created on first use.
@@ -133,23 +174,72 @@ impl Task {
     }
 }
 
-/// Reads an outcome from Python's tuple: the task, a status, data as JSON text, and an error or `None`.
-pub(crate) fn outcome(ended: &Bound<'_, PyTuple>) -> PyResult<Outcome> {
-    let error: Option<FailedTuple<'_>> = ended.get_item(3)?.extract()?;
-    if let Some((code, message, details)) = error {
-        let failed = TaskError::new(code.as_str(), message);
-        return Ok(Outcome::Failed(match details.and_then(|details| json(details.as_bytes()).ok()) {
-            Some(details) => failed.with_details(details),
-            None => failed,
-        }));
+#[pymethods]
+impl SkillCall {
+    /// Blocks until the answer is here, and returns it as JSON text.
+    fn wait(&self, py: Python<'_>) -> PyResult<Py<PyBytes>> {
+        match py.detach(|| self.0.wait()) {
+            Ok(answer) => Ok(PyBytes::new(py, answer.get().as_bytes()).unbind()),
+            Err(SkillCallError::NotJson(text)) => {
+                Err(PyRuntimeError::new_err(format!("the orchestrator's answer is not JSON: {text}")))
+            }
+            Err(error) => Err(PyRuntimeError::new_err(error.to_string())),
+        }
     }
+
+    /// Ends the call: `wait` returns at once.
+    fn cancel(&self) {
+        self.0.cancel();
+    }
+}
+
+/// The status of a failure.
+const FAILURE: &str = "failure";
+
+/// The status of a task whose handler ended as if it had been told to stop.
+const CANCELLED: &str = "cancelled";
+
+/// Reads an outcome from Python's tuple: the task, a status, data as JSON text, an error or `None`, and the further
+/// members or `None`.
+pub(crate) fn outcome(ended: &Bound<'_, PyTuple>) -> PyResult<Outcome> {
     let status: String = ended.get_item(1)?.extract()?;
     let data: Option<Bound<'_, PyBytes>> = ended.get_item(2)?.extract()?;
-    Ok(match data.map(|data| json(data.as_bytes())).transpose() {
-        Ok(data) => Outcome::status(status, data),
+    let error: Option<FailedTuple<'_>> = ended.get_item(3)?.extract()?;
+    let further: Option<FurtherTuple<'_>> = ended.get_item(4)?.extract()?;
+    let data = match data.map(|data| json(data.as_bytes())).transpose() {
+        Ok(data) => data,
         Err(problem) => {
-            Outcome::Failed(TaskError::permanent(format!("the handler's data is not JSON: {problem}")))
+            let problem = format!("the handler's data is not JSON: {problem}");
+            return Ok(Outcome::Failed(TaskError::permanent(problem)));
         }
+    };
+    let error = error.map(|(code, message, details)| {
+        let failed = TaskError::new(code.as_str(), message);
+        match details.and_then(|details| json(details.as_bytes()).ok()) {
+            Some(details) => failed.with_details(details),
+            None => failed,
+        }
+    });
+    let outcome = match error {
+        None if further.is_none() && data.is_none() && status == CANCELLED => {
+            return Ok(Outcome::Cancelled { reason: "cancelled by its own handler".to_owned() });
+        }
+        None => Outcome::status(status, data),
+        Some(error) if status == FAILURE => Outcome::Failed(match data {
+            Some(data) => error.with_data(data),
+            None => error,
+        }),
+        Some(error) => Outcome::status(status, data).with_error(error),
+    };
+    let Some((metadata, costs)) = further else { return Ok(outcome) };
+    let read = |text: Option<Bound<'_, PyBytes>>| text.and_then(|text| json(text.as_bytes()).ok());
+    let outcome = match read(metadata) {
+        Some(metadata) => outcome.with_metadata(metadata),
+        None => outcome,
+    };
+    Ok(match read(costs) {
+        Some(costs) => outcome.with_costs(costs),
+        None => outcome,
     })
 }
 

@@ -9,6 +9,7 @@ use core::{StopCause, TaskName, TaskOptions, TaskRequest, Usage, WorkerBuilder, 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
+use serde_json::value::RawValue;
 use tracing::Dispatch;
 
 use crate::bridge::{Bridge, Route};
@@ -173,7 +174,8 @@ impl Worker {
         self.bridge.lines.set_level(level);
     }
 
-    /// Takes the outcomes of handlers: for each a task, a status, data as JSON text, an error. Never blocks.
+    /// Takes the outcomes of handlers: for each a task, a status, data as JSON text, an error, further members. Never
+    /// blocks.
     fn complete(&self, ended: &Bound<'_, PyList>) -> PyResult<()> {
         self.check_process()?;
         let mut outcomes = Vec::with_capacity(ended.len());
@@ -259,6 +261,14 @@ impl Worker {
             Some(check) => self.handle.set_usage_checker(move || usage(&check)),
             None => self.handle.clear_usage_checker(),
         }
+    }
+
+    /// Sends a ready-made event, JSON text, to all orchestrators. Never blocks.
+    fn emit_event(&self, event: &[u8]) -> PyResult<()> {
+        let failed = |error: String| PyValueError::new_err(error);
+        let event: Box<RawValue> =
+            serde_json::from_slice(event).map_err(|error| failed(error.to_string()))?;
+        self.handle.emit_event(event).map_err(|error| failed(error.to_string()))
     }
 
     /// Reports that a model is loaded.

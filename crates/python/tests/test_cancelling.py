@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 import time
 from collections.abc import Iterator
@@ -183,7 +184,7 @@ def test_the_time_limit_of_a_task_ends_both_kinds_of_handlers():
                 assert dev.error(name)["code"] == "TIMEOUT_ERROR"
 
 
-def test_a_handler_that_cancels_itself_is_a_failure_and_harms_no_other():
+def test_a_handler_that_cancels_itself_ends_as_cancelled_and_harms_no_other():
     with orchestrator() as dev:
         worker = Worker(config=config(dev.url))
 
@@ -192,18 +193,62 @@ def test_a_handler_that_cancels_itself_is_a_failure_and_harms_no_other():
             asyncio.current_task().cancel()
             await asyncio.sleep(1)
 
+        @worker.task("inner")
+        async def inner(params):
+            task = asyncio.create_task(asyncio.sleep(100))
+            task.cancel()
+            await task
+
+        @worker.task("async")
+        async def raises_async(params):
+            raise asyncio.CancelledError
+
         @worker.task("raises")
         def raises(params):
             raise TaskCancelled
+
+        @worker.task("future")
+        def future(params):
+            raise concurrent.futures.CancelledError
+
+        @worker.task("asyncio")
+        def raises_of_asyncio(params):
+            raise asyncio.CancelledError
+
+        @worker.task("returned")
+        def returned(params):
+            return raises_async(params)
 
         @worker.task("fine")
         def fine(params):
             return {}
 
         with beside(worker):
-            for name in ("itself", "raises"):
-                assert dev.error(name)["code"] == "TRANSIENT_ERROR"
+            for name in ("itself", "inner", "async", "raises", "future", "asyncio", "returned"):
+                ended = dev.run(name)
+                assert (ended["result_status"], ended.get("error")) == ("cancelled", None), name
             dev.data("fine")
+
+
+def test_handlers_that_end_with_their_loop_are_not_cancelled_by_their_own_accord():
+    with orchestrator() as dev:
+        worker = Worker(config=config(dev.url))
+        begun = threading.Event()
+
+        @worker.task("long")
+        async def long(params):
+            begun.set()
+            await asyncio.sleep(LIMIT)
+
+        async def program():
+            serving = asyncio.create_task(worker.main())
+            await asyncio.to_thread(begun.wait, LIMIT)
+            assert not serving.done()
+
+        job = dev.submit("long")
+        asyncio.run(program())
+        # The orchestrator may give the task out again.
+        assert dev.result(job)["error"]["code"] == "TRANSIENT_ERROR"
 
 
 def test_a_thread_that_was_interrupted_runs_the_next_handler_undisturbed():

@@ -67,8 +67,8 @@ class Model(pydantic.BaseModel):
     ],
 )
 def test_the_forms_of_a_result(result, status, data):
-    encoded_status, encoded, error = encode(result)
-    assert (encoded_status, error) == (status, None)
+    encoded_status, encoded, error, further = encode(result)
+    assert (encoded_status, error, further) == (status, None, None)
     assert (None if encoded is None else json.loads(encoded)) == data
 
 
@@ -167,8 +167,8 @@ def selfish() -> Selfish:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_data_that_are_not_json_are_named_by_their_path(data, problem):
-    status, encoded, error = encode({"status": "success", "data": data})
-    assert (status, encoded) == ("failure", None)
+    status, encoded, error, further = encode({"status": "success", "data": data})
+    assert (status, encoded, further) == ("failure", None, None)
     code, message, details = error
     assert (code, details) == ("PERMANENT_ERROR", None)
     assert message.startswith(f"the handler's data is not JSON: {problem}")
@@ -177,7 +177,7 @@ def test_data_that_are_not_json_are_named_by_their_path(data, problem):
 
 def test_data_nested_too_deeply_are_refused_and_others_are_sent():
     assert encode(deep(300))[0] == "success"
-    _, encoded, error = encode(deep(100_000))
+    _, encoded, error, _ = encode(deep(100_000))
     assert encoded is None
     assert error[0] == "PERMANENT_ERROR"
     assert "more than 500 levels" in error[1]
@@ -205,8 +205,8 @@ def test_data_nested_too_deeply_are_refused_and_others_are_sent():
     ],
 )
 def test_the_error_for_anything_else_shows_the_value(result, message):
-    status, data, error = encode(result)
-    assert (status, data) == ("failure", None)
+    status, data, error, further = encode(result)
+    assert (status, data, further) == ("failure", None, None)
     assert error[0] == "PERMANENT_ERROR"
     assert error[1].startswith(message)
     assert len(error[1].encode()) < 400
@@ -238,21 +238,66 @@ def test_the_error_for_anything_else_shows_the_value(result, message):
     ],
 )
 def test_a_failure_is_kept_as_far_as_it_can_be_understood(result, error):
-    assert encode(result) == ("failure", None, error)
+    assert encode(result) == ("failure", None, error, NO_OTHERS)
 
 
-def test_members_of_a_result_that_are_not_sent_are_logged(caplog):
-    assert encode({"status": "success", "value": 5}) == ("success", None, None)
-    assert "`value`" in caplog.text
-    caplog.clear()
-    assert encode({"status": "mine", "data": {"a": 1}, "error": {"code": "C"}}) == ("mine", b'{"a":1}', None)
-    assert "`mine`" in caplog.text
-    caplog.clear()
-    encode({"status": "failure", "data": {"a": 1}, "error": {"code": "C"}})
-    assert "`data`" in caplog.text
-    caplog.clear()
-    encode({"status": "success", "data": {"a": 1}, "error": None})
+NO_OTHERS = (b"{}", b"{}")
+"""The metadata and the costs of a failure or a cancellation that was returned: none of its own, but the run time."""
+
+
+@pytest.mark.parametrize(
+    ("result", "encoded"),
+    [
+        ({"status": "mine", "error": {"code": "C"}}, ("mine", None, ("C", "", None), None)),
+        ({"status": "mine", "error": "text"}, ("mine", None, ("TRANSIENT_ERROR", "text", None), None)),
+        ({"status": "success", "error": {"code": "C"}}, ("success", None, ("C", "", None), None)),
+        (
+            {"status": "failure", "data": {"a": 1}, "error": {"code": "C"}},
+            ("failure", b'{"a":1}', ("C", "", None), NO_OTHERS),
+        ),
+        (
+            {"status": "failure", "data": {}, "error": "e"},
+            ("failure", b"{}", ("TRANSIENT_ERROR", "e", None), NO_OTHERS),
+        ),
+        (
+            {"status": "failure", "error": {"code": "C"}, "metadata": {"m": 1}, "costs": {"gpu": 2}},
+            ("failure", None, ("C", "", None), (b'{"m":1}', b'{"gpu":2}')),
+        ),
+        ({"data": {"a": 1}, "metadata": Point(1)}, ("success", b'{"a":1}', None, (b'{"x":1,"at":null}', None))),
+        ({"status": "s", "costs": {"tokens": 7}}, ("s", None, None, (None, b'{"tokens":7}'))),
+        ({"data": {}, "metadata": None, "costs": None}, ("success", b"{}", None, None)),
+        ({"status": "cancelled"}, ("cancelled", None, None, NO_OTHERS)),
+        ({"metadata": {"m": 1}}, ("success", b'{"metadata":{"m":1}}', None, None)),
+    ],
+)
+def test_what_stands_beside_the_data_is_sent_too(result, encoded, caplog):
+    assert encode(result) == encoded
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("member", "named"),
+    [
+        ({"value": 5}, "are not sent: `value`"),
+        (
+            {"metadata": [1]},
+            "the `metadata` of the handler's result with the status `mine` is not sent: it is a list, `[1]`",
+        ),
+        ({"costs": 3}, "the `costs` of the handler's result with the status `mine` is not sent: it is a number, `3`"),
+        ({"metadata": {"a": [{1}]}}, "is not sent: it is not JSON: at `a[0]`: a value of the type `set`"),
+        ({"costs": {"n": float("nan")}}, "is not sent: it is not JSON: at `n`: NaN"),
+        ({"error": 5}, "the `error` beside the status `mine` is not sent: the handler's error is a number, `5`"),
+    ],
+)
+def test_members_of_a_result_that_are_not_sent_are_logged(member, named, caplog):
+    assert encode({"status": "mine", "data": {"a": 1}, **member}) == ("mine", b'{"a":1}', None, None)
+    assert named in caplog.text
+
+
+def test_a_failure_is_sent_without_data_that_cannot_be_sent(caplog):
+    encoded = encode({"status": "failure", "data": {"a": float("nan")}, "error": {"code": "C"}})
+    assert encoded == ("failure", None, ("C", "", None), NO_OTHERS)
+    assert "the `data` of the handler's result with the status `failure` is not sent" in caplog.text
 
 
 def test_no_code_of_the_user_makes_it_raise():
@@ -307,8 +352,8 @@ class OwnError(Exception):
     ],
 )
 def test_exceptions_are_transient_unless_they_have_a_code(error, expected):
-    status, data, (code, message, details) = from_exception(error)
-    assert (status, data) == ("failure", None)
+    status, data, (code, message, details), further = from_exception(error)
+    assert (status, data, further) == ("failure", None, None)
     assert (code, message, None if details is None else json.loads(details)) == expected
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -203,7 +204,7 @@ def test_the_further_fields_of_a_skill_are_sent():
     worker.skill("draw", properties={"styles": ["ink"]})(handler)
     worker.skill("count")(handler)
     registered = worker._registered()
-    assert [_spec(registered, route)["extra"] for route in routes(registered)] == [
+    assert [_spec(registered.tasks[route.name], route, {})["extra"] for route in routes(registered)] == [
         '{"properties": {"styles": ["ink"]}}',
         None,
     ]
@@ -214,8 +215,6 @@ def test_the_further_fields_of_a_skill_are_sent():
     async def draw(params): ...
     worker.run()
     """
-    from textwrap import dedent
-
     with wire("1.0b17") as one, running(dedent(script), one.url):
         (sent,) = one.registered()["supported_skills"]
     assert (sent["name"], sent["schema_dialect"], sent["price"]) == ("draw", "own", 5)

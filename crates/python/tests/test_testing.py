@@ -181,19 +181,32 @@ def test_settings_of_the_orchestrator_count_and_are_checked():
         DevOrchestrator("localhost")
 
 
-def test_progress_and_events_are_converted_like_data_and_invalid_text_is_replaced():
+def test_progress_and_events_are_converted_like_data_and_invalid_text_is_replaced(caplog):
     own = Worker()
 
     @own.task("tell")
     def tell(params, send_progress, send_event):
         send_progress(0.5, message="half \ud800")
         send_event("seen", {"at": datetime.date(2026, 1, 2), "in": pathlib.Path("/a")})
-        try:
-            send_event("wrong", {"list": [1, float("nan")]})
-        except ValueError as error:
-            return {"said": str(error)}
+        send_event("wrong", {"list": [1, float("nan")]})
 
     run = TestWorker(own).run("tell")
     assert run.progress == [(0.5, "half ?")]
     assert run.events == [("seen", {"at": "2026-01-02", "in": "/a"})]
-    assert run.data == {"said": "the data is not JSON: at `list[1]`: NaN"}
+    assert "the event `wrong` is not sent: the data is not JSON: at `list[1]`: NaN" in caplog.text
+
+
+def test_a_task_has_metadata_and_a_security_context_and_a_result_has_metadata_and_costs():
+    own = Worker()
+
+    @own.task("tell")
+    async def tell(params, metadata, security, send_event):
+        await send_event("seen", {}, 1.5, security, metadata, "other")
+        data = {"signer": security and security.signer_id, "chain": security and security.identity_chain}
+        return {"data": data, "metadata": metadata, "costs": {"tokens": 7}}
+
+    run = TestWorker(own).run("tell", metadata={"a": [1]}, security={"signer_id": "c", "unknown": 1})
+    assert (run.data, run.metadata, run.costs) == ({"signer": "c", "chain": None}, {"a": [1]}, {"tokens": 7})
+    assert run.events == [("seen", {})]
+    run = TestWorker(own).run("tell")
+    assert (run.data, run.metadata, run.costs) == ({"signer": None, "chain": None}, None, {"tokens": 7})

@@ -24,8 +24,9 @@ pub use files::TaskFiles;
 pub use rxon::model::{DeviceUsage, ErrorCode, Usage};
 pub use rxon::{ErrorChain, JobId, TaskId, TaskName, WorkerId};
 pub use session::commands::Command;
+pub use task::calls::{SkillCall, SkillCallError};
 pub use task::context::TaskContext;
-pub use task::events::EventError;
+pub use task::events::{EventError, EventOptions};
 #[cfg(feature = "garde")]
 pub use task::extract::Valid;
 pub use task::extract::{Extension, Params, RawParams, Rejection, State, TaskRequest};

@@ -89,7 +89,7 @@ class Run:
         self._running: dict[int, Execution] = {}
         # The hooks for commands and ignored results that are running.
         self._hooks: set[asyncio.Task[None]] = set()
-        self._back: list[tuple[Task, str, bytes | None, Any]] = []
+        self._back: list[tuple[Task, str, bytes | None, Any, Any]] = []
         # Whether the loop will call `_return` in its next turn.
         self._due = False
         self._level = -1
@@ -214,8 +214,7 @@ class Run:
     def _finish(self, execution: Execution, ended: Ended) -> None:
         """Takes the outcome of a task. The outcomes of one turn of the loop are returned in one call."""
         self._running.pop(execution.number, None)
-        status, data, error = ended
-        back = (execution.task, status, data, error)
+        back = (execution.task, *ended)
         if threading.get_ident() == self._loop_thread and not self.loop.is_closed():
             self._back.append(back)
             self._return_soon()

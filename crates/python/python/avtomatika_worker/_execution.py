@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Ended", "Execution", "execution"]
 
-Ended = tuple[str, bytes | None, tuple[str, str, bytes | None] | None]
-"""The outcome of a task: a status, data as JSON text, an error."""
+Ended = outcome.Encoded
+"""The outcome of a task: a status, data as JSON text, an error, further members."""
 
-_CANCELLED: Ended = ("failure", None, ("TRANSIENT_ERROR", "the handler was cancelled", None))
+_CANCELLED: Ended = ("cancelled", None, None, None)
+# The outcome of a handler that was interrupted. If the core told it to stop, the core's own outcome counts instead.
+_INTERRUPTED: Ended = ("failure", None, ("TRANSIENT_ERROR", "the handler was cancelled", None), None)
 
 
 class Execution:
@@ -108,10 +110,14 @@ class Execution:
         """Returns the outcome for an exception, and logs its traceback, which is not sent. Never raises, not even for
         exceptions that raise when they are inspected: an unfinished task would occupy its slot for ever."""
         if issubclass(type(error), (asyncio.CancelledError, FutureCancelled, TaskCancelled)):
-            return _CANCELLED
+            return _INTERRUPTED if self._is_interrupted() else _CANCELLED
         with suppress(BaseException):
             self._log(error)
         return outcome.from_exception(error)
+
+    def _is_interrupted(self) -> bool:
+        """Returns whether the handler was interrupted because everything ends. Called where the handler has just ended."""
+        raise NotImplementedError
 
     def _log(self, error: BaseException) -> None:
         if issubclass(type(error), TaskError):
@@ -142,10 +148,13 @@ class _OnThread(Execution):
             threads.submit(lambda: context.run(self._work))
         except RuntimeError as error:
             message = f"no thread can be started for the handler: {error}"
-            self._finish(self, ("failure", None, ("RESOURCE_EXHAUSTED_ERROR", message, None)))
+            self._finish(self, ("failure", None, ("RESOURCE_EXHAUSTED_ERROR", message, None), None))
 
     def cancel(self) -> None:
         self._gate.interrupt()
+
+    def _is_interrupted(self) -> bool:
+        return self._gate.is_interrupted
 
     def _work(self) -> None:
         current.set(self._gate)
@@ -200,7 +209,7 @@ class _OnLoop(Execution):
 
     async def _run(self) -> None:
         current.set(self)
-        ended = _CANCELLED
+        ended = _INTERRUPTED
         try:
             self._prepare()
             result = await (self._through(0) if self.route.middleware else self._call_handler())
@@ -214,6 +223,11 @@ class _OnLoop(Execution):
             self._main = None
             self.context = self.values = {}
             self._finish(self, ended)
+
+    def _is_interrupted(self) -> bool:
+        # When the loop ends, it cancels all its tasks at once, the worker's own among them. If the core told the handler to
+        # stop, what is returned here does not count.
+        return all(task.cancelling() for task in asyncio.all_tasks())
 
     async def _through(self, place: int) -> Any:
         route = self.route

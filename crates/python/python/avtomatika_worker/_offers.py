@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine, Generator
+from typing import TYPE_CHECKING, Any, cast
 
+from ._logging import LOG
 from ._threads import TaskCancelled
-from .outcome import to_json
 
 if TYPE_CHECKING:
     from ._native import Task
 
-__all__ = ["CALLS", "VALUES", "Calls", "CancellationToken"]
+__all__ = ["CALLS", "VALUES", "Calls", "CancellationToken", "read_received"]
 
 
-class _Done:
-    """An awaitable that is complete from the start, so that awaiting it is optional."""
+class _Done(Coroutine[Any, Any, None]):
+    """A coroutine that has ended, so that awaiting it is optional: asyncio takes it wherever it takes a coroutine."""
 
     __slots__ = ()
 
-    def __await__(self) -> Generator[Any, None, None]:
-        return
-        yield
+    def __await__(self) -> Generator[Any, Any, None]:
+        return _NOTHING
 
+    def send(self, value: Any) -> Any:
+        raise StopIteration
+
+    def throw(self, *arguments: Any) -> Any:
+        return super().throw(*arguments)
+
+    def close(self) -> None:
+        pass
+
+
+# An exhausted iterator has no state, and costs less than a generator.
+_NOTHING = cast("Generator[Any, Any, None]", iter(()))
 
 _DONE = _Done()
 
@@ -46,8 +57,8 @@ class CancellationToken:
 
 
 class Calls:
-    """The functions that the handler of one task may ask for, by the names of its arguments. Awaiting their results is
-    optional."""
+    """The functions that the handler of one task may ask for, by the names of its arguments. Each of them has done its
+    work when it returns, and returns a coroutine that has ended: awaiting it is optional."""
 
     __slots__ = ("_task",)
 
@@ -63,14 +74,25 @@ class Calls:
         ids."""
         if arguments and isinstance(arguments[0], (int, float)):
             arguments = (None, None, *arguments)
-        self._task.send_progress(*_progress(*arguments, **named))
+        progress = _progress(*arguments, **named)
+        if progress is not None:
+            self._task.send_progress(*progress)
         return _DONE
 
-    def send_event(self, event_type: str, payload: Any = None, priority: float = 0.0) -> _Done:
-        """Sends an event of the task. The payload is converted like the data of a result. Raises ``ValueError`` when it
-        cannot be sent."""
-        self._task.send_event(event_type, to_json({} if payload is None else payload), float(priority))
-        return _DONE
+    def send_event(
+        self,
+        event_type: str,
+        payload: Any = None,
+        priority: float = 0.0,
+        security: Any = None,
+        metadata: Any = None,
+        origin_worker_id: str | None = None,
+    ) -> Coroutine[Any, Any, None]:
+        """Sends an event of the task. The payload is converted like the data of a result. An event that cannot be sent is
+        logged and dropped. If too many events wait already, the returned coroutine waits for room."""
+        from ._events import send
+
+        return send(self._task, event_type, payload, priority, security, metadata, origin_worker_id) or _DONE
 
     def add_to_hot_cache(self, model: str) -> _Done:
         """Reports that a model is loaded."""
@@ -88,14 +110,39 @@ class Calls:
 
 
 def _progress(
-    task_id: object = None, job_id: object = None, progress: float = 0.0, message: object = ""
-) -> tuple[float, str]:
+    task_id: object = None,
+    job_id: object = None,
+    progress: float = 0.0,
+    message: object = "",
+    *,
+    task_id_arg: object = None,
+    job_id_arg: object = None,
+) -> tuple[float, str] | None:
+    """Returns the progress and its message. The last two arguments are the first two under the names that they have in
+    the existing SDK."""
+    try:
+        number = float(progress)
+    except (TypeError, ValueError):
+        LOG.warning("progress is not sent: it is %r, expected a number", progress)
+        return None
     text = str(message)
     # Half of a surrogate pair cannot be sent; it is replaced, so that the task does not fail for it.
-    return float(progress), text if text.isascii() else text.encode(errors="replace").decode()
+    return number, text if text.isascii() else text.encode(errors="replace").decode()
 
 
-VALUES = ("task_id", "job_id", "task_name", "priority", "tracing_context", "deadline")
+def read_received(values: dict[str, Any]) -> None:
+    """Reads those values that are given as JSON text."""
+    import json
+
+    from .models import SecurityContext, from_dict
+
+    if values.get("metadata") is not None:
+        values["metadata"] = json.loads(values["metadata"])
+    if values.get("security") is not None:
+        values["security"] = from_dict(SecurityContext, json.loads(values["security"]))
+
+
+VALUES = ("task_id", "job_id", "task_name", "priority", "tracing_context", "deadline", "metadata", "security")
 """The arguments that are properties of the task."""
 
 CALLS = tuple(name for name in vars(Calls) if not name.startswith("_"))

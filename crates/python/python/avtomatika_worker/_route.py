@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._offers import CALLS, VALUES, Calls
+from ._offers import CALLS, VALUES, Calls, read_received
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,6 +52,8 @@ class Route:
             values = {name: known[name] for name in self.values}
         else:
             values = {}
+        if values.get("metadata") is not None or values.get("security") is not None:
+            read_received(values)
         if self.calls:
             calls = Calls(task)
             for name in self.calls:

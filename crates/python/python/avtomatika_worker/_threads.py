@@ -120,6 +120,11 @@ class Gate:
         # Called by `interrupt` while the call waits for something else that can be cancelled.
         self._elsewhere: Callable[[], object] | None = None
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the call was cancelled."""
+        return self._cancelled
+
     def interrupt(self) -> None:
         """Cancels the call as soon as it may be interrupted."""
         if self._cancelled:

@@ -17,19 +17,27 @@ from typing import Any
 from ._logging import LOG
 from .errors import TaskError
 
-__all__ = ["Encoded", "Error", "encode", "from_exception", "to_json"]
+__all__ = ["Encoded", "Error", "encode", "from_exception", "members", "to_json"]
 
 Error = tuple[str, str, bytes | None]
 """Code, message, and details as JSON."""
 
-Encoded = tuple[str, bytes | None, Error | None]
-"""Status, data as JSON, and the error of a failure."""
+Further = tuple[bytes | None, bytes | None]
+"""Metadata and costs, as JSON."""
+
+Encoded = tuple[str, bytes | None, Error | None, Further | None]
+"""Status, data as JSON, the error, and the further members of a result that has some."""
 
 _SUCCESS = "success"
 _FAILURE = "failure"
+_CANCELLED = "cancelled"
 _PERMANENT = "PERMANENT_ERROR"
 _TRANSIENT = "TRANSIENT_ERROR"
 _EXHAUSTED = "RESOURCE_EXHAUSTED_ERROR"
+
+# What a handler returned as a failure or as cancelled has its costs, as the results of the existing SDK; what it raised
+# has not.
+_RETURNED: Further = (b"{}", b"{}")
 
 # A full disk, an exhausted quota, a read-only file system.
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
@@ -41,8 +49,8 @@ _MAX_DEPTH = 500
 
 
 def encode(result: Any) -> Encoded:
-    """Encodes a handler's result: a dictionary with ``status``, ``data`` or ``error``; any other dictionary, a dataclass
-    or a model, which is the data; or ``None``."""
+    """Encodes a handler's result: a dictionary with ``status``, ``data`` or ``error``, and with ``metadata`` and ``costs``
+    beside them; any other dictionary, a dataclass or a model, which is the data; or ``None``."""
     try:
         return _encode(result)
     except _Refused as refused:
@@ -79,15 +87,15 @@ class _Refused(Exception):
 
 def _encode(result: Any) -> Encoded:
     if result is None:
-        return _SUCCESS, None, None
+        return _SUCCESS, None, None, None
     if type(result) is not dict and not isinstance(result, Mapping):
         if _as_mapping(result) is None:
             expected = "a dictionary, a dataclass, a model or `None`"
             raise _Refused(f"the handler returned {_shown(result)}, expected {expected}")
-        return _SUCCESS, _data(result), None
+        return _SUCCESS, _data(result), None, None
     known = ("status" in result) + ("data" in result) + ("error" in result)
     if not known:
-        return _SUCCESS, _data(result), None
+        return _SUCCESS, _data(result), None, None
     status, data, error = result.get("status"), result.get("data"), result.get("error")
     if status is None:
         status = _SUCCESS if error is None else _FAILURE
@@ -97,24 +105,58 @@ def _encode(result: Any) -> Encoded:
         raise _Refused(f"the handler's status is {_shown(status)}, expected text")
     if not status:
         raise _Refused("the handler's status is empty")
-    if len(result) > known or (status == _FAILURE and data):
-        _log_dropped(result, status)
+    further = _further(result, status) if len(result) > known else None
     if status == _FAILURE:
-        return _FAILURE, None, _error(error)
-    if error is not None:
-        # The status decides how the job continues, and only failures have an error.
-        LOG.warning("the handler returned the status `%s` and an `error`: the error is not sent", _text(status))
-    return (status if status.isascii() else _text(status)), None if data is None else _data(data), None
+        return _FAILURE, _data_of_failure(data), _error(error), further or _RETURNED
+    if status == _CANCELLED:
+        further = further or _RETURNED
+    # The status decides how the job continues, whatever the error is.
+    beside = None if error is None else _error_beside(error, status)
+    return (status if status.isascii() else _text(status)), None if data is None else _data(data), beside, further
 
 
-def _log_dropped(result: Mapping[Any, Any], status: str) -> None:
-    """Logs the members of a result that cannot be sent."""
-    rest = [_text(key) for key in result if key not in ("status", "data", "error")]
-    if status == _FAILURE and result.get("data"):
-        rest.append("data")
+def _further(result: Mapping[Any, Any], status: str) -> Further | None:
+    """Returns the metadata and the costs of a result, and logs the members that are not sent."""
+    rest = [_text(key) for key in result if key not in ("status", "data", "error", "metadata", "costs")]
     if rest:
         names = ", ".join(f"`{name}`" for name in rest)
         LOG.warning("members of the handler's result with the status `%s` are not sent: %s", _text(status), names)
+    metadata, costs = (_side(result.get(name), name, status) for name in ("metadata", "costs"))
+    if metadata is None and costs is None:
+        return None
+    return metadata or (b"{}" if status == _FAILURE else None), costs or (b"{}" if status == _FAILURE else None)
+
+
+def _side(value: Any, name: str, status: str) -> bytes | None:
+    """Encodes a member beside the data. If it cannot be sent, the result is sent without it."""
+    if value is None:
+        return None
+    problem: str | None = None
+    try:
+        if isinstance(value, Mapping) or _as_mapping(value) is not None:
+            encoded, problem = _json(value)
+            if encoded is not None:
+                return encoded
+    except Exception as error:  # a conversion of the user's own
+        problem = _described(error)
+    problem = f"not JSON: {problem}" if problem else f"{_shown(value)}, expected a dictionary"
+    LOG.warning(
+        "the `%s` of the handler's result with the status `%s` is not sent: it is %s", name, _text(status), problem
+    )
+    return None
+
+
+def _data_of_failure(data: Any) -> bytes | None:
+    # A failure without its data is worth more than another failure about the data.
+    return _side(data, "data", _FAILURE)
+
+
+def _error_beside(error: Any, status: str) -> Error | None:
+    try:
+        return _error(error)
+    except _Refused as refused:
+        LOG.warning("the `error` beside the status `%s` is not sent: %s", _text(status), refused)
+        return None
 
 
 def _data(data: Any) -> bytes:
@@ -149,7 +191,7 @@ def _error(error: Any) -> Error:
 
 
 def _failed(code: str, message: str, details: bytes | None = None) -> Encoded:
-    return _FAILURE, None, (code, message, details)
+    return _FAILURE, None, (code, message, details), None
 
 
 def _details(details: Mapping[Any, Any] | None) -> bytes | None:
@@ -225,6 +267,15 @@ def to_json(data: Any) -> bytes:
     if encoded is None:
         raise ValueError(f"the data is not JSON: {problem}")
     return encoded
+
+
+def members(value: Any, what: str) -> dict[str, Any]:
+    """Returns the members of a dictionary, a dataclass or a model, without those that are ``None``. Raises ``TypeError``
+    for anything else."""
+    found = value if isinstance(value, Mapping) else _as_mapping(value)
+    if found is None:
+        raise TypeError(f"the {what} is {_shown(value)}, expected a dictionary")
+    return {name: member for name, member in found.items() if member is not None}
 
 
 def _converted(value: Any) -> Any:

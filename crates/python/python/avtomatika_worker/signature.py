@@ -24,6 +24,8 @@ OFFERED = frozenset(
         "priority",
         "tracing_context",
         "deadline",
+        "metadata",
+        "security",
         "send_progress",
         "send_event",
         "emit_event",

@@ -39,6 +39,7 @@ from ._folder import Folder
 from ._logging import LOG
 from ._serving import routes
 from ._threads import Threads
+from .outcome import to_json
 
 if TYPE_CHECKING:
     from ._route import Route
@@ -53,11 +54,16 @@ class TestRun:
     __test__ = False
 
     def __init__(self, ended: Ended, stub: _StubTask) -> None:
-        status, data, error = ended
+        status, data, error, further = ended
         self.status: str = status
         """The status: ``success``, ``failure``, ``cancelled``, or one of the handler's own."""
         self.data: dict[str, Any] | None = None if data is None else json.loads(data)
         """The data, as the orchestrator would have received it."""
+        metadata, costs = further or (None, None)
+        self.metadata: dict[str, Any] | None = json.loads(metadata or b"null") or None
+        """The metadata of the result."""
+        self.costs: dict[str, Any] | None = json.loads(costs or b"null") or None
+        """The costs that the handler returned; in production the run time is one of them."""
         self.error_code: str | None = None if error is None else error[0]
         self.error_message: str | None = None if error is None else error[1]
         self.error_details: dict[str, Any] | None = None
@@ -98,8 +104,8 @@ class TestWorker:
     def run(self, name: str, params: Mapping[str, Any] | None = None, **task: Any) -> TestRun:
         """Runs a task with these parameters on a new event loop.
 
-        ``task`` may set ``task_id``, ``job_id``, ``priority``, ``tracing_context`` and ``deadline``, as well as
-        ``cancelled_after``: the number of seconds after which the task is cancelled. Raises ``KeyError`` when the worker
+        ``task`` may set ``task_id``, ``job_id``, ``priority``, ``tracing_context``, ``deadline``, ``metadata`` and
+        ``security``, as well as ``cancelled_after``: the number of seconds after which the task is cancelled. Raises ``KeyError`` when the worker
         has no such task.
         """
         if asyncio._get_running_loop() is not None:
@@ -150,7 +156,7 @@ async def _ended(route: Route, stub: _StubTask, raw: bytes, cancelled_after: flo
         threads.close()
         if timer is not None:
             timer.cancel()
-    return ("cancelled", None, None) if stub.is_cancelled else ended
+    return ("cancelled", None, None, None) if stub.is_cancelled else ended
 
 
 def _cancel(running: Execution, stub: _StubTask) -> None:
@@ -162,7 +168,7 @@ class _StubTask:
     """Stands in for a task of the core: has its properties, and keeps the messages that it is given to send."""
 
     def __init__(self, name: str, number: int, hot: set[str], task: Mapping[str, Any]) -> None:
-        known = ("task_id", "job_id", "priority", "tracing_context", "deadline")
+        known = ("task_id", "job_id", "priority", "tracing_context", "deadline", "metadata", "security")
         unknown = ", ".join(f"`{key}`" for key in task if key not in known)
         if unknown:
             raise TypeError(f"a task has no {unknown}, expected one of: {', '.join(known)}, cancelled_after")
@@ -172,6 +178,8 @@ class _StubTask:
         self.priority: float = task.get("priority", 0)
         self.tracing_context: dict[str, str] = dict(task.get("tracing_context") or {})
         self.deadline: float | None = task.get("deadline")
+        self._metadata: Mapping[str, Any] | None = task.get("metadata")
+        self._security: Mapping[str, Any] | None = task.get("security")
         self.is_cancelled = False
         self.progress: list[tuple[float, str]] = []
         self.events: list[tuple[str, Any]] = []
@@ -186,13 +194,19 @@ class _StubTask:
             "priority": self.priority,
             "tracing_context": self.tracing_context,
             "deadline": self.deadline,
+            "metadata": None if self._metadata is None else to_json(self._metadata),
+            "security": None if self._security is None else to_json(self._security),
         }
 
     def send_progress(self, progress: float, message: str) -> None:
         self.progress.append((min(max(progress, 0.0), 1.0), message))
 
-    def send_event(self, event_type: str, payload: bytes, priority: float) -> None:
+    def send_event(self, event_type: str, payload: bytes, *_: Any) -> bool:
         self.events.append((event_type, json.loads(payload)))
+        return True
+
+    def call_skill(self, name: str, params: bytes) -> _StubSkillCall:
+        return _StubSkillCall(name, params)
 
     def add_to_hot_cache(self, model: str) -> None:
         self._hot.add(model)
@@ -202,6 +216,19 @@ class _StubTask:
 
     def files(self) -> Folder:
         return self.folder
+
+
+class _StubSkillCall:
+    """Answers the call of a skill as the existing SDK does in tests."""
+
+    def __init__(self, name: str, params: bytes) -> None:
+        self._answer = {"status": "success", "data": {"mocked": True, "skill": name, "params": json.loads(params)}}
+
+    def wait(self) -> bytes:
+        return json.dumps(self._answer).encode()
+
+    def cancel(self) -> None:
+        pass
 
 
 class DevOrchestrator:

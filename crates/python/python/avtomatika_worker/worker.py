@@ -111,6 +111,13 @@ class Worker(Registry):
         """Returns the models that are reported as loaded."""
         return set(self._run.native.hot_cache()) if self._run is not None else set(self._hot)
 
+    async def emit_event(self, event: Any) -> None:
+        """Sends a ready-made event, a ``WorkerEventPayload`` or a dictionary like it, to all orchestrators that know
+        events. An event without a signature is signed. One that cannot be sent is logged and dropped."""
+        from ._events import emit
+
+        emit(None if self._run is None else self._run.native, event)
+
     add_to_hot_skills = add_to_hot_cache
     remove_from_hot_skills = remove_from_hot_cache
     get_hot_skills_state = get_hot_cache

@@ -40,6 +40,15 @@ pub struct Event {
     /// The priority: higher is more urgent.
     #[serde(default, deserialize_with = "or_default")]
     pub priority: f64,
+    /// The metadata of the event, an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Box<RawValue>>,
+    /// When the event was made, in Unix seconds; `None` where the seal adds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<u64>,
+    /// A signature that was made elsewhere, an object; `None` where the seal adds one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<Box<RawValue>>,
 }
 
 impl Event {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -33,7 +34,10 @@ pub struct TaskResult {
     /// The files in `data`, by key path such as `a.b[0]`.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub data_metadata: BTreeMap<String, FileMetadata>,
-    /// The cost of the task (1.0b17); on success only.
+    /// The metadata of the result, an object (1.0b17). Orchestrators refuse it when it is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Box<RawValue>>,
+    /// The cost of the task (1.0b17).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub costs: Option<Costs>,
 }
@@ -50,16 +54,47 @@ impl TaskResult {
             data: None,
             error: Some(failure),
             data_metadata: BTreeMap::new(),
+            metadata: None,
             costs: None,
         }
     }
 }
 
 /// The cost of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(try_from = "BTreeMap<String, Box<RawValue>>")]
 pub struct Costs {
     /// The run time in seconds, with four decimals.
     pub execution_time_seconds: f64,
+    /// Further costs, by their names. One named `execution_time_seconds` is sent in place of the run time.
+    pub further: BTreeMap<String, Box<RawValue>>,
+}
+
+impl Costs {
+    const RUN_TIME: &'static str = "execution_time_seconds";
+}
+
+impl Serialize for Costs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut costs = serializer.serialize_map(None)?;
+        if !self.further.contains_key(Self::RUN_TIME) {
+            costs.serialize_entry(Self::RUN_TIME, &self.execution_time_seconds)?;
+        }
+        for (name, cost) in &self.further {
+            costs.serialize_entry(name, cost)?;
+        }
+        costs.end()
+    }
+}
+
+impl TryFrom<BTreeMap<String, Box<RawValue>>> for Costs {
+    type Error = serde_json::Error;
+
+    fn try_from(mut further: BTreeMap<String, Box<RawValue>>) -> Result<Self, Self::Error> {
+        let run_time = further.remove(Self::RUN_TIME);
+        let run_time = run_time.map(|seconds| serde_json::from_str(seconds.get())).transpose()?;
+        Ok(Self { execution_time_seconds: run_time.unwrap_or_default(), further })
+    }
 }
 
 /// The error of a failed task.

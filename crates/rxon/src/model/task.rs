@@ -36,6 +36,10 @@ pub struct Task {
     pub deadline: Option<f64>,
     /// The policy of the job, as sent; `None` when absent or null.
     pub policy: Option<Box<RawValue>>,
+    /// The metadata of the job, an object, unchanged to the byte; `None` when absent or null.
+    pub metadata: Option<Box<RawValue>>,
+    /// The security context that the client gave the job, an object, unchanged to the byte; `None` when absent or null.
+    pub security: Option<Box<RawValue>>,
     /// The entries that were left out because they are not valid, for a warning in the log.
     pub ignored: Vec<String>,
 }
@@ -86,6 +90,8 @@ struct Fields<'a> {
     priority: Option<&'a RawValue>,
     deadline: Option<&'a RawValue>,
     policy: Option<&'a RawValue>,
+    metadata: Option<&'a RawValue>,
+    security: Option<&'a RawValue>,
 }
 
 impl Task {
@@ -129,6 +135,8 @@ impl Task {
             priority: number("priority", fields.priority).map_err(with_ids)?.unwrap_or(0.0),
             deadline: number("deadline", fields.deadline).map_err(with_ids)?,
             policy: fields.policy.filter(|policy| policy.get() != "null").map(ToOwned::to_owned),
+            metadata: optional_object("metadata", fields.metadata, &mut ignored),
+            security: optional_object("security", fields.security, &mut ignored),
             ignored,
         })
     }
@@ -154,6 +162,20 @@ fn object(field: &str, value: Option<&RawValue>) -> Result<Box<RawValue>, String
         Some(value) if value.get().starts_with('{') => Ok(value.to_owned()),
         Some(value) => Err(unexpected(field, value, "an object")),
     }
+}
+
+/// Reads an object that a task can do without. Any other value but null is added to `ignored`.
+fn optional_object(
+    field: &str,
+    value: Option<&RawValue>,
+    ignored: &mut Vec<String>,
+) -> Option<Box<RawValue>> {
+    let value = value.filter(|value| value.get() != "null")?;
+    if value.get().starts_with('{') {
+        return Some(value.to_owned());
+    }
+    ignored.push(unexpected(field, value, "an object"));
+    None
 }
 
 /// Reads the entries of an object. Those that are not valid are added to `ignored`.
@@ -269,6 +291,19 @@ mod tests {
         let task = Task::parse(body).expect("a task");
         assert_eq!(task.params_metadata.keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(task.ignored.len(), 2, "{:?}", task.ignored);
+    }
+
+    #[test]
+    fn metadata_and_security_arrive_unchanged_and_are_objects_or_left_out() {
+        let body =
+            r#"{"job_id":"j","task_id":"t","type":"x","metadata":{"n": 1.0},"security":{"signer_id":"c"}}"#;
+        let task = Task::parse(body.as_bytes()).expect("a task");
+        assert_eq!(task.metadata.as_deref().map(RawValue::get), Some(r#"{"n": 1.0}"#));
+        assert_eq!(task.security.as_deref().map(RawValue::get), Some(r#"{"signer_id":"c"}"#));
+        let body = r#"{"job_id":"j","task_id":"t","type":"x","metadata":[1],"security":null}"#;
+        let task = Task::parse(body.as_bytes()).expect("a task");
+        assert!(task.metadata.is_none() && task.security.is_none());
+        assert_eq!(task.ignored, ["`metadata` is `[1]`, expected an object"]);
     }
 
     #[test]

@@ -109,6 +109,8 @@ pub struct Request {
     pub operation: Operation,
     /// The body, sealed JSON; may be empty.
     pub body: Bytes,
+    /// Whether the body has no seal, or one that was made elsewhere. It is never sealed again.
+    pub is_ready_made: bool,
     /// The time limit of the whole exchange.
     pub time_limit: Duration,
 }
@@ -116,7 +118,7 @@ pub struct Request {
 impl Request {
     /// Creates a request without a body.
     pub fn new(operation: Operation, time_limit: Duration) -> Self {
-        Self { operation, body: Bytes::new(), time_limit }
+        Self { operation, body: Bytes::new(), is_ready_made: false, time_limit }
     }
 
     /// Sets the body.
@@ -124,11 +126,17 @@ impl Request {
         self.body = body;
         self
     }
+
+    /// Sets a body that has no seal, or one that was made elsewhere.
+    pub fn with_ready_made(mut self, body: Bytes) -> Self {
+        self.is_ready_made = true;
+        self.with_body(body)
+    }
 }
 
 impl fmt::Debug for Request {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, body, time_limit } = self;
+        let Self { operation, body, time_limit, .. } = self;
         write!(formatter, "Request({}, {} bytes, {time_limit:?})", operation.name(), body.len())
     }
 }
@@ -149,6 +157,8 @@ pub enum Operation {
     Event,
     /// Requests a short-lived token.
     Token,
+    /// Runs a skill on another worker, and waits for its result. Its body is not sealed.
+    CallSkill,
 }
 
 impl Operation {
@@ -161,6 +171,7 @@ impl Operation {
             Self::Result => "result",
             Self::Event => "event",
             Self::Token => "token",
+            Self::CallSkill => "skill call",
         }
     }
 }

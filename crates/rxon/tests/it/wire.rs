@@ -217,6 +217,7 @@ fn result(status: &str) -> TaskResult {
         data: None,
         error: None,
         data_metadata: BTreeMap::new(),
+        metadata: None,
         costs: None,
     }
 }
@@ -236,7 +237,7 @@ fn results_of_every_kind() {
             ("tiles[0]".to_owned(), file("s3://photos/task-1/tiles/", None, None)),
         ]
         .into(),
-        costs: Some(Costs { execution_time_seconds: 0.0249 }),
+        costs: Some(Costs { execution_time_seconds: 0.0249, ..Costs::default() }),
         ..result("success")
     };
     passes_both_ways("result_success", &success);
@@ -252,7 +253,7 @@ fn results_of_every_kind() {
     passes_both_ways("result_failure_of_own_code", &failure("OUT_OF_PAPER", "no paper", None));
     let review = TaskResult {
         data: Some(raw("{}")),
-        costs: Some(Costs { execution_time_seconds: 1.5 }),
+        costs: Some(Costs { execution_time_seconds: 1.5, ..Costs::default() }),
         ..result("needs_manual_review")
     };
     passes_both_ways("result_custom_status", &review);

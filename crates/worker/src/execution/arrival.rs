@@ -10,7 +10,7 @@ use rxon::secrets::masked;
 use rxon::{JobId, TaskId};
 use tracing::{Instrument, Span};
 
-use super::{CancelHandle, Execution, Executor, Origin};
+use super::{CancelHandle, EndedTask, Execution, Executor, Origin};
 use crate::capacity::slots::Slot;
 use crate::task::outcome::{Outcome, TaskError};
 use crate::task::trace_parent::TraceParent;
@@ -26,7 +26,8 @@ impl Executor {
     ) -> bool {
         if let Some(error) = self.trust.refusal(&task, body) {
             self.counts.not_run("untrusted");
-            return self.answer(origin, task.job_id, task.task_id, error);
+            let Task { job_id, task_id, metadata, .. } = task;
+            return self.answer(origin, EndedTask { job_id, task_id, metadata }, error);
         }
         let span = span(origin, &task.task_id, &task.job_id);
         adopt_parent(&span, &task.tracing_context);
@@ -56,21 +57,21 @@ impl Executor {
     pub(crate) fn refuse(&self, origin: &Arc<Origin>, job_id: JobId, task_id: TaskId, problem: &str) -> bool {
         self.counts.not_run("malformed");
         let error = TaskError::invalid_input(format!("malformed task: {problem}"));
-        self.answer(origin, job_id, task_id, error)
+        self.answer(origin, EndedTask { job_id, task_id, metadata: None }, error)
     }
 
     /// Answers a task with an error instead of running it. Returns false if the task is not new.
-    fn answer(&self, origin: &Arc<Origin>, job_id: JobId, task_id: TaskId, error: TaskError) -> bool {
-        let span = span(origin, &task_id, &job_id);
+    fn answer(&self, origin: &Arc<Origin>, task: EndedTask, error: TaskError) -> bool {
+        let span = span(origin, &task.task_id, &task.job_id);
         let entered = span.enter();
-        if !self.claim(origin, &task_id, &job_id, &Arc::default()) {
+        if !self.claim(origin, &task.task_id, &task.job_id, &Arc::default()) {
             return false;
         }
         if *error.code() == ErrorCode::Security {
             tracing::error!("not run: {}", masked(error.message()));
         }
         drop(entered);
-        let result = self.result(job_id, task_id, Outcome::Failed(error).into(), Duration::ZERO);
+        let result = self.result(task, Outcome::Failed(error).into(), Duration::ZERO);
         let (running, origin) = (self.running.clone(), origin.clone());
         self.hand_in(span, async move {
             origin.delivery.push(&result, None).await;

@@ -22,6 +22,7 @@ use futures_util::future::BoxFuture;
 use rxon::model::{Costs, ErrorCode, Task, TaskResult};
 use rxon::secrets::{Secrets, masked};
 use rxon::{JobId, TaskId, TaskName, WorkerId};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -148,6 +149,13 @@ struct Leftover {
     handler: BoxFuture<'static, Ran>,
 }
 
+/// What a result tells of its task.
+struct EndedTask {
+    job_id: JobId,
+    task_id: TaskId,
+    metadata: Option<Box<RawValue>>,
+}
+
 impl From<Outcome> for Ran {
     fn from(outcome: Outcome) -> Self {
         Self { outcome, uploaded: MetadataByPath::new(), leftover: None }
@@ -156,26 +164,37 @@ impl From<Outcome> for Ran {
 
 impl Executor {
     /// The result of a task, as sent.
-    fn result(&self, job_id: JobId, task_id: TaskId, ran: Ran, duration: Duration) -> TaskResult {
-        let (status, data, error) = match ran.outcome {
-            Outcome::Completed { status, data } => (status, data, None),
-            // Anybody may read the job's error, and the error may quote the task's parameters.
-            Outcome::Failed(error) => ("failure".to_owned(), None, Some(error.without_secrets().into())),
-            Outcome::Cancelled { .. } => ("cancelled".to_owned(), None, None),
-        };
-        // Only successful results have costs, as in the newer SDK.
-        let costs = (error.is_none() && !matches!(status.as_str(), "failure" | "cancelled")).then(|| Costs {
+    fn result(&self, task: EndedTask, ran: Ran, duration: Duration) -> TaskResult {
+        let costs = |further: Option<Box<RawValue>>| Costs {
             execution_time_seconds: (duration.as_secs_f64() * 10_000.0).round() / 10_000.0,
-        });
+            further: further.and_then(|further| serde_json::from_str(further.get()).ok()).unwrap_or_default(),
+        };
+        let (status, data, error, metadata, costs) = match ran.outcome {
+            Outcome::Completed { status, data, error, metadata, costs: further } => {
+                (status, data, error.map(|error| *error), metadata, Some(costs(further)))
+            }
+            // As in the newer SDK, failures and cancelled tasks give the task's metadata back, and failures have costs
+            // only where the handler gave some.
+            Outcome::Failed(mut error) => {
+                let extras = error.extras.take().unwrap_or_default();
+                let metadata = extras.metadata.or(task.metadata);
+                let costs = extras.costs.map(|further| costs(Some(further)));
+                ("failure".to_owned(), extras.data, Some(error), metadata, costs)
+            }
+            Outcome::Cancelled { .. } => ("cancelled".to_owned(), None, None, task.metadata, None),
+        };
         TaskResult {
-            job_id,
-            task_id,
+            job_id: task.job_id,
+            task_id: task.task_id,
             worker_id: self.worker_id.clone(),
             origin_worker_id: self.worker_id.clone(),
             status,
             data,
-            error,
+            // Anybody may read the job's error, and the error may quote the task's parameters.
+            error: error.map(|error| error.without_secrets().into()),
             data_metadata: ran.uploaded,
+            // The newer orchestrator fails on empty metadata (1.0b30).
+            metadata: metadata.filter(|metadata| !is_empty_object(metadata)),
             costs,
         }
     }
@@ -184,7 +203,13 @@ impl Executor {
 impl Execution {
     async fn run(self, task: Task, slot: Slot) {
         let executor = &self.executor;
-        let (task_id, job_id, name) = (task.task_id.clone(), task.job_id.clone(), task.name.clone());
+        let (task_id, name) = (task.task_id.clone(), task.name.clone());
+        let ended = EndedTask {
+            job_id: task.job_id.clone(),
+            task_id: task_id.clone(),
+            // Most tasks of the newer generation have an empty object.
+            metadata: task.metadata.as_ref().filter(|metadata| !is_empty_object(metadata)).cloned(),
+        };
         // The values that a handler leaves behind can panic when they are dropped: the task still has to be answered.
         let mut ran = AssertUnwindSafe(self.outcome(task, slot))
             .catch_unwind()
@@ -202,7 +227,7 @@ impl Execution {
             tracing::info!(task = %name, outcome = ran.outcome.label(), ?duration, "task ended");
         }
         self.finish_progress(&task_id).await;
-        let result = executor.result(job_id, task_id, ran, duration);
+        let result = executor.result(ended, ran, duration);
         let belongings = self.files.directory_guard();
         // The task counts as running until its result is kept: if it is delivered again meanwhile, it is not run.
         self.origin.delivery.push(&result, belongings.clone()).await;
@@ -255,7 +280,13 @@ impl Execution {
         self.handle(task, &route, permit, deadline).await
     }
 
-    async fn handle(&self, task: Task, route: &Route, permit: RunPermit, deadline: Option<Instant>) -> Ran {
+    async fn handle(
+        &self,
+        mut task: Task,
+        route: &Route,
+        permit: RunPermit,
+        deadline: Option<Instant>,
+    ) -> Ran {
         self.origin.delivery.record_task(&task, true).await;
         if let Some(cause) = self.cancel.cause() {
             return cause.outcome().into();
@@ -270,7 +301,7 @@ impl Execution {
         let limit = route.time_limit.or(self.executor.time_limit);
         // A limit beyond the range of the clock never ends.
         let limited = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let context = self.context(&task, route, &permit);
+        let context = self.context(&mut task, route, &permit);
         let mut handler: BoxFuture<'static, Ran> =
             Box::pin(with_files(task, context.clone(), route.service.clone()));
         let cause = tokio::select! {
@@ -309,7 +340,7 @@ impl Execution {
         }
     }
 
-    fn context(&self, task: &Task, route: &Route, permit: &Arc<RunPermit>) -> TaskContext {
+    fn context(&self, task: &mut Task, route: &Route, permit: &Arc<RunPermit>) -> TaskContext {
         // The older generation accepts progress over a websocket only.
         let is_heard = self.origin.peer.generation().accepts_events() || self.executor.websockets;
         if is_heard {
@@ -322,6 +353,9 @@ impl Execution {
             priority: task.priority,
             tracing_context: task.tracing_context.clone(),
             deadline: task.deadline,
+            metadata: task.metadata.take(),
+            security: task.security.take(),
+            peer: self.origin.peer.clone(),
             cancelled: self.cancel.token.clone(),
             threads_used: std::sync::atomic::AtomicUsize::new(0),
             ended_in_time: std::sync::atomic::AtomicBool::new(false),
@@ -352,16 +386,30 @@ async fn with_files(task: Task, context: TaskContext, service: TaskService) -> R
     if context.is_cancelled() && !context.ended_in_time() {
         return outcome.into();
     }
-    let (status, data) = match outcome {
-        Outcome::Completed { status, data: Some(data) } => (status, data),
-        outcome => return outcome.into(),
+    let mut outcome = outcome;
+    let data = match &mut outcome {
+        Outcome::Completed { data, .. } => Some(data),
+        Outcome::Failed(error) => error.extras.as_mut().map(|extras| &mut extras.data),
+        Outcome::Cancelled { .. } => None,
     };
-    match files.send_outputs(data).await {
-        Ok((data, uploaded)) => {
-            Ran { outcome: Outcome::Completed { status, data: Some(data) }, uploaded, leftover: None }
+    let Some((data, found)) = data.and_then(|data| data.take().map(|found| (data, found))) else {
+        return outcome.into();
+    };
+    match files.send_outputs(found).await {
+        Ok((sent, uploaded)) => {
+            *data = Some(sent);
+            Ran { outcome, uploaded, leftover: None }
+        }
+        Err(error) if outcome.error().is_some() => {
+            tracing::warn!("the data of the failure is left out: {}", error.to_task_error());
+            outcome.into()
         }
         Err(error) => Outcome::Failed(error.to_task_error()).into(),
     }
+}
+
+fn is_empty_object(object: &RawValue) -> bool {
+    object.get().bytes().all(|byte| matches!(byte, b'{' | b'}') || byte.is_ascii_whitespace())
 }
 
 /// The time until a deadline in Unix seconds; zero if it has passed.

@@ -267,7 +267,7 @@ impl Transport for Renewing<Box<dyn Transport>> {
             if !response.is_unauthorized() || !self.keeper.renew(presented).await {
                 return Ok(response);
             }
-            if !request.body.is_empty() {
+            if !request.body.is_empty() && !request.is_ready_made {
                 let is_event = matches!(request.operation, Operation::Event);
                 let ignored: &[&str] = if is_event { &EVENT_IGNORES } else { &[] };
                 match self.seal.again(&request.body, ignored) {

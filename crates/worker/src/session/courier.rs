@@ -10,13 +10,15 @@ use rxon::WorkerId;
 use rxon::id::random_uuid;
 use rxon::model::{Event, EventAnswer, Generation, ProgressUpdate};
 use rxon::secrets::masked;
-use rxon::signing::{CannotBeSigned, EVENT_IGNORES};
+use rxon::signing::{CannotBeSigned, EVENT_IGNORES, unix_seconds};
 use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::time::Instant;
 
 use crate::execution::Origin;
 use crate::peer::answer::{Answer, Exchange};
-use crate::task::progress::{Report, ReportContent};
+use crate::task::events::EventOptions;
+use crate::task::progress::{NewEvent, Report, ReportContent};
+use crate::task::ready_made::ReadyMadeEvent;
 
 /// The time limit of a delivery: short, since the results of all tasks may wait for it.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
@@ -27,10 +29,16 @@ const SECOND_TRY: Duration = Duration::from_millis(500);
 /// Sends progress and events for as long as it is polled.
 pub(crate) async fn courier(origin: Arc<Origin>, worker_id: WorkerId) {
     let mut courier = Courier { origin, worker_id, transport: None };
+    let origin = courier.origin.clone();
     loop {
-        let report = courier.origin.progress.next().await;
-        courier.deliver(&report).await;
-        courier.origin.progress.sent(&report.task_id);
+        tokio::select! {
+            biased;
+            report = origin.progress.next() => {
+                courier.deliver(&report).await;
+                origin.progress.sent(&report.task_id);
+            }
+            event = origin.progress.ready_made.next() => courier.deliver_ready_made(event).await,
+        }
     }
 }
 
@@ -103,7 +111,11 @@ impl Courier {
         self.keep_silence();
         let connector = &self.origin.peer.connector;
         let transport = self.transport.get_or_insert_with(|| connector.transport());
-        let request = Request::new(Operation::Event, TIME_LIMIT).with_body(body);
+        let is_signed_elsewhere =
+            matches!(&report.content, ReportContent::Event(event) if event.options.security.is_some());
+        let request = Request::new(Operation::Event, TIME_LIMIT);
+        let request =
+            if is_signed_elsewhere { request.with_ready_made(body) } else { request.with_body(body) };
         let response = transport.exchange(request).await;
         let answer = match &response {
             Ok(response) if is_unanswered && is_repetition(response) => Answer::Good,
@@ -113,6 +125,48 @@ impl Courier {
         // Events are not contacts.
         let _ = self.origin.peer.record(Exchange::Event, &answer);
         response.map_err(|error| error.chain().to_string())
+    }
+
+    /// Sends an event that the user made, once: signed by the worker, unless the user has signed it.
+    async fn deliver_ready_made(&mut self, event: ReadyMadeEvent) {
+        let ReadyMadeEvent { body, is_signed } = event;
+        let peer = self.origin.peer.clone();
+        let sealed = || match is_signed {
+            true => Ok(body.clone()),
+            false => peer.seal.text(&body, &EVENT_IGNORES, Generation::Newer),
+        };
+        let problem = match sealed() {
+            Ok(frame) if peer.write_to_websocket(frame.clone(), TIME_LIMIT).await => return,
+            Err(error) => Some(format!("it cannot be signed: {error}")),
+            // Sealed again, since the websocket may have sent the first one.
+            Ok(_) => match sealed().map(|body| {
+                let request = Request::new(Operation::Event, TIME_LIMIT);
+                if is_signed { request.with_ready_made(body) } else { request.with_body(body) }
+            }) {
+                Err(error) => Some(format!("it cannot be signed: {error}")),
+                Ok(request) => self.ask(request).await,
+            },
+        };
+        if let Some(problem) = problem {
+            let problem = masked(&problem);
+            tracing::warn!(orchestrator = %peer.name, "an event of the worker was not delivered: {problem}");
+        }
+    }
+
+    /// Sends an event by request. Returns the reason for which the orchestrator did not accept it.
+    async fn ask(&mut self, request: Request) -> Option<String> {
+        let peer = self.origin.peer.clone();
+        peer.gate(Exchange::Event).on_sent(Instant::now(), true);
+        self.keep_silence();
+        let transport = self.transport.get_or_insert_with(|| peer.connector.transport());
+        let response = transport.exchange(request).await;
+        let answer = response.as_ref().map_or_else(Answer::Nothing, Answer::of);
+        // Events are not contacts.
+        let _ = peer.record(Exchange::Event, &answer);
+        match &response {
+            Ok(response) => refusal(response),
+            Err(error) => Some(error.chain().to_string()),
+        }
     }
 
     fn pause(&self, report: &Report) {
@@ -133,20 +187,19 @@ impl Courier {
 
     /// The event with this id, freshly signed.
     fn event(&self, report: &Report, event_id: &str) -> Result<Bytes, CannotBeSigned> {
-        let (event_type, payload, priority, trace_context) = match &report.content {
-            ReportContent::Progress(progress) => {
-                let payload = serde_json::value::to_raw_value(progress).expect("always serialises");
-                (Event::PROGRESS.to_owned(), payload, 0.0, BTreeMap::new())
-            }
-            ReportContent::Event(event) => {
-                let event = event.clone();
-                (event.event_type, event.payload, event.priority, event.trace_context)
-            }
+        let NewEvent { event_type, payload, trace_context, options } = match &report.content {
+            ReportContent::Progress(progress) => NewEvent {
+                event_type: Event::PROGRESS.to_owned(),
+                payload: serde_json::value::to_raw_value(progress).expect("always serialises"),
+                trace_context: BTreeMap::new(),
+                options: EventOptions::default(),
+            },
+            ReportContent::Event(event) => (**event).clone(),
         };
         let event = Event {
             event_id: event_id.to_owned(),
             worker_id: self.worker_id.clone(),
-            origin_worker_id: self.worker_id.clone(),
+            origin_worker_id: options.origin_worker_id.unwrap_or_else(|| self.worker_id.clone()),
             event_type,
             payload,
             origin_task_id: Some(report.task_id.clone()),
@@ -154,8 +207,16 @@ impl Courier {
             target_job_id: Some(report.job_id.clone()),
             target_task_id: Some(report.task_id.clone()),
             trace_context,
-            priority,
+            priority: options.priority,
+            metadata: options.metadata,
+            timestamp: options.security.is_some().then(unix_seconds),
+            security: options.security,
         };
+        if event.security.is_some() {
+            return serde_json::to_vec(&event)
+                .map(Bytes::from)
+                .map_err(|error| CannotBeSigned::NotAnObject(error.to_string()));
+        }
         self.origin.peer.seal.message(&event, &EVENT_IGNORES, Generation::Newer)
     }
 }

@@ -79,6 +79,10 @@ impl Driver {
         // Progress is sent to the end, even when there are no more heartbeats to send.
         let all = async { tokio::join!(self.converse(), courier, websocket, session.tokens.keep()) };
         ends.closing.run_until_cancelled(all).await;
+        let lost = session.origin.progress.ready_made.clear();
+        if lost > 0 {
+            tracing::warn!(orchestrator = %session.origin.peer.name, lost, "events of the worker were not sent before its end");
+        }
     }
 
     async fn converse(&mut self) {

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rxon::model::Progress;
 use rxon::{JobId, TaskId, TaskName};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,9 @@ use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::capacity::hot_cache::HotCache;
 use crate::capacity::slots::RunPermit;
 use crate::files::TaskFiles;
-use crate::task::events::{EventError, EventSchemas};
+use crate::peer::Peer;
+use crate::task::calls::{self, SkillCall, SkillCallError};
+use crate::task::events::{EventError, EventOptions, EventSchemas};
 use crate::task::outcome::{IntoOutcome, Outcome, TaskError, panicked};
 use crate::task::progress::{NewEvent, ProgressBoard, ReportContent};
 use crate::threads::blocking::{BlockingThreads, ThreadError};
@@ -35,6 +38,10 @@ pub(crate) struct ContextParts {
     pub(crate) priority: f64,
     pub(crate) tracing_context: BTreeMap<String, String>,
     pub(crate) deadline: Option<f64>,
+    pub(crate) metadata: Option<Box<RawValue>>,
+    pub(crate) security: Option<Box<RawValue>>,
+    /// The orchestrator that the task came from.
+    pub(crate) peer: Arc<Peer>,
     pub(crate) cancelled: CancellationToken,
     /// The number of threads that run its handler now.
     pub(crate) threads_used: AtomicUsize,
@@ -108,6 +115,18 @@ impl TaskContext {
         UNIX_EPOCH.checked_add(since)
     }
 
+    /// The metadata that the client gave the job: the text of a JSON object, byte by byte as sent. `None` if the
+    /// orchestrator sent none.
+    pub fn metadata(&self) -> Option<&str> {
+        self.0.metadata.as_deref().map(RawValue::get)
+    }
+
+    /// The security context that the client gave the job: the text of a JSON object, byte by byte as sent. `None` if the
+    /// orchestrator sent none. The worker does not check it.
+    pub fn security(&self) -> Option<&str> {
+        self.0.security.as_deref().map(RawValue::get)
+    }
+
     /// Returns true once the task is told to stop. An async handler ends at its next `await` by itself; a blocking
     /// handler should check this regularly.
     pub fn is_cancelled(&self) -> bool {
@@ -159,17 +178,69 @@ impl TaskContext {
         payload: impl Serialize,
         priority: f64,
     ) -> Result<(), EventError> {
+        self.send_event_with(event_type, payload, EventOptions::new().priority(priority))
+    }
+
+    /// Sends an event like [`send_event`](Self::send_event), with a priority, metadata, a signature made elsewhere, or
+    /// the worker in which the event originated.
+    ///
+    /// # Errors
+    /// The same as of [`send_event`](Self::send_event).
+    pub fn send_event_with(
+        &self,
+        event_type: &str,
+        payload: impl Serialize,
+        options: EventOptions,
+    ) -> Result<(), EventError> {
         let parts = &self.0;
         let payload = parts.events.check(event_type, &payload, parts.strict_events)?;
         let Some(board) = &parts.progress else { return Ok(()) };
         let event = NewEvent {
             event_type: event_type.to_owned(),
             payload,
-            priority: if priority.is_finite() { priority } else { 0.0 },
             trace_context: parts.tracing_context.clone(),
+            options,
         };
-        let is_accepted = board.add(&parts.task_id, &parts.job_id, ReportContent::Event(event));
+        let is_accepted = board.add(&parts.task_id, &parts.job_id, ReportContent::Event(Box::new(event)));
         is_accepted.then_some(()).ok_or_else(|| EventError::TooMany(event_type.to_owned()))
+    }
+
+    /// Asks the orchestrator that the task came from to run a skill on another worker, and waits for the answer: the
+    /// JSON text that the orchestrator returns, as a rule an object with `status` and `data`.
+    ///
+    /// The call takes at most 60 s, and ends when the task is told to stop. None of the known orchestrators (1.0b12,
+    /// 1.0b30) offers such calls: they answer with 404.
+    ///
+    /// # Errors
+    /// [`SkillCallError`] if the parameters are not a JSON object, or the orchestrator refuses or does not answer.
+    pub async fn call_skill(
+        &self,
+        name: &str,
+        params: impl Serialize,
+    ) -> Result<Box<RawValue>, SkillCallError> {
+        let body = calls::body(name, &params)?;
+        tokio::select! {
+            biased;
+            answer = calls::call(self.0.peer.clone(), body) => answer,
+            () = self.cancelled() => Err(SkillCallError::Cancelled),
+        }
+    }
+
+    /// Begins a [call of a skill](Self::call_skill) on the runtime and returns at once, for handlers that block and for
+    /// packages in other languages. Must be called while the worker runs.
+    ///
+    /// # Errors
+    /// [`SkillCallError`] if the parameters are not a JSON object.
+    pub fn begin_skill_call(&self, name: &str, params: impl Serialize) -> Result<SkillCall, SkillCallError> {
+        let body = calls::body(name, &params)?;
+        let (peer, context) = (self.0.peer.clone(), self.clone());
+        Ok(SkillCall::begin(self.0.files.runtime(), async move {
+            tokio::select! {
+                biased;
+                answer = calls::call(peer, body) => answer,
+                () = context.cancelled() => Err(SkillCallError::Cancelled),
+            }
+        }))
     }
 
     /// The task's files.

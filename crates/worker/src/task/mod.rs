@@ -10,6 +10,7 @@ macro_rules! value_or_return {
     };
 }
 
+pub(crate) mod calls;
 pub(crate) mod context;
 pub(crate) mod events;
 pub mod extract;
@@ -17,4 +18,5 @@ pub mod handler;
 pub mod middleware;
 pub(crate) mod outcome;
 pub(crate) mod progress;
+pub(crate) mod ready_made;
 pub(crate) mod trace_parent;

@@ -14,6 +14,8 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::task::events::EventOptions;
+use crate::task::ready_made::ReadyMadeEvents;
 use crate::threads::{lock, until};
 
 /// The maximum number of progress reports of one task in any one second.
@@ -39,7 +41,7 @@ pub(crate) struct Report {
 #[derive(Debug, Clone)]
 pub(crate) enum ReportContent {
     Progress(Progress),
-    Event(NewEvent),
+    Event(Box<NewEvent>),
 }
 
 /// An event of the user's that has been checked.
@@ -47,8 +49,8 @@ pub(crate) enum ReportContent {
 pub(crate) struct NewEvent {
     pub(crate) event_type: String,
     pub(crate) payload: Box<RawValue>,
-    pub(crate) priority: f64,
     pub(crate) trace_context: BTreeMap<String, String>,
+    pub(crate) options: EventOptions,
 }
 
 /// The reports of one task.
@@ -126,6 +128,8 @@ pub(crate) struct ProgressBoard {
     sent: Notify,
     /// No report is sent before then.
     paused_until: Mutex<Option<Instant>>,
+    /// The events that belong to no task.
+    pub(crate) ready_made: ReadyMadeEvents,
 }
 
 impl ProgressBoard {
@@ -276,12 +280,12 @@ mod tests {
     }
 
     fn event(name: &str) -> ReportContent {
-        ReportContent::Event(NewEvent {
+        ReportContent::Event(Box::new(NewEvent {
             event_type: name.to_owned(),
             payload: RawValue::from_string("{}".to_owned()).expect("JSON"),
-            priority: 0.0,
             trace_context: BTreeMap::new(),
-        })
+            options: EventOptions::default(),
+        }))
     }
 
     #[tokio::test]

@@ -2,17 +2,21 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use rxon::model::Usage;
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::capacity::hot_cache::HotCache;
+use crate::execution::Origin;
 use crate::health::watchdog::Elsewhere;
 use crate::session::machine::UsageSource;
+use crate::task::events::EventError;
 use crate::task::handler::{Handler, HandlerService, TaskService};
+use crate::task::ready_made::ready_made;
 use crate::threads::lock;
 use crate::worker::error::BuildError;
 use crate::worker::registry::Registry;
@@ -35,14 +39,16 @@ pub(crate) struct HandleState {
     pub(super) hot_cache: Arc<HotCache>,
     pub(super) elsewhere: Arc<Elsewhere>,
     pub(super) usage: Arc<UsageSource>,
+    /// The orchestrators, once the worker is assembled.
+    pub(super) origins: OnceLock<Vec<Weak<Origin>>>,
 }
 
 impl HandleState {
     /// The state of a worker with these tasks, which does not run yet.
     pub(super) fn new(registry: Registry) -> Self {
         let (drain, cancel, cause) = Default::default();
-        let (hot_cache, elsewhere, usage) = Default::default();
-        Self { registry, drain, cancel, cause, hot_cache, elsewhere, usage }
+        let (hot_cache, elsewhere, usage, origins) = Default::default();
+        Self { registry, drain, cancel, cause, hot_cache, elsewhere, usage, origins }
     }
 
     /// Passes requests of handles on as signals. Never ends.
@@ -158,6 +164,32 @@ impl WorkerHandle {
     /// The models in the hot cache, in alphabetical order.
     pub fn hot_cache(&self) -> Vec<String> {
         self.0.hot_cache.models()
+    }
+
+    /// Sends a ready-made event to every orchestrator that has registered the worker and knows events (1.0b17 and later):
+    /// any value that serialises to a JSON object with the members of an event, such as `event_id`, `worker_id`,
+    /// `origin_worker_id`, `event_type` and `payload`. Never blocks; the event is tried once.
+    ///
+    /// An event whose `security` has a `signature` is sent as it is. Any other is signed with the worker's token and gets
+    /// a new timestamp, since orchestrators refuse events without. For the events of a task there is
+    /// [`TaskContext::send_event`](crate::TaskContext::send_event).
+    ///
+    /// # Errors
+    /// [`EventError`] if the event is not a JSON object, the worker is registered nowhere, or 100 events wait already.
+    pub fn emit_event(&self, event: impl Serialize) -> Result<(), EventError> {
+        let event = ready_made(&event)?;
+        let origins = self.0.origins.get().into_iter().flatten().filter_map(Weak::upgrade);
+        let mut accepted = Err(EventError::NotRegistered);
+        for origin in
+            origins.filter(|origin| origin.peer.is_registered() && origin.peer.generation().accepts_events())
+        {
+            if origin.progress.ready_made.add(event.clone()) {
+                accepted = accepted.or(Ok(()));
+            } else {
+                return Err(EventError::QueueFull);
+            }
+        }
+        accepted
     }
 
     /// Reports the time since which the event loop that runs the handlers has been blocked, or None when it runs. For

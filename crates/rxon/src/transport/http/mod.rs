@@ -130,6 +130,7 @@ struct Addresses {
     result: Uri,
     event: Uri,
     token: Uri,
+    call_skill: Uri,
     /// With scheme and host, as tungstenite expects.
     websocket: String,
 }
@@ -200,6 +201,9 @@ impl Addresses {
             result: uri("tasks/result"),
             event: uri("events"),
             token: uri("auth/token"),
+            call_skill: format!("{prefix}/skills/call")
+                .parse()
+                .expect("the prefix is a part of a valid address"),
             websocket: format!("{}/_worker/ws/{worker}", url.websocket_prefix()),
         }
     }
@@ -225,7 +229,7 @@ impl Transport for HttpTransport {
         Box::pin(async move {
             let time_limit = request.time_limit;
             let max_body = match request.operation {
-                Operation::Poll(_) => MAX_BODY,
+                Operation::Poll(_) | Operation::CallSkill => MAX_BODY,
                 _ => MAX_SMALL_BODY,
             };
             let mut message = self.message(request)?;
@@ -276,6 +280,7 @@ impl HttpTransport {
             Operation::Result => (Method::POST, addresses.result.clone()),
             Operation::Event => (Method::POST, addresses.event.clone()),
             Operation::Token => (Method::POST, addresses.token.clone()),
+            Operation::CallSkill => (Method::POST, addresses.call_skill.clone()),
             Operation::Poll(query) => (Method::GET, self.poll_address(query)?),
         };
         let mut headers = if request.body.is_empty() {

@@ -64,6 +64,11 @@ impl fmt::Debug for TaskFiles {
 }
 
 impl TaskFiles {
+    /// The runtime that the worker runs on.
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.0.directory.runtime
+    }
+
     /// Returns the full path of a file, for reading or writing it by other means. The directories in the name are made.
     ///
     /// # Errors

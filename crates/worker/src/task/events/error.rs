@@ -47,6 +47,12 @@ pub enum EventError {
     /// 100 events of the task are waiting already.
     #[error("100 events of this task wait to be sent: the event `{0}` is dropped")]
     TooMany(String),
+    /// 100 events that belong to no task are waiting already.
+    #[error("100 events wait to be sent: this one is dropped")]
+    QueueFull,
+    /// No orchestrator that knows events has registered the worker.
+    #[error("the worker is not registered with an orchestrator that knows events: the event is dropped")]
+    NotRegistered,
 }
 
 /// The reason why an event cannot be declared.

@@ -1,6 +1,7 @@
 //! Events that handlers send, and the schemas they are declared with.
 
 mod error;
+mod options;
 
 use std::collections::BTreeMap;
 #[cfg(not(feature = "event-schemas"))]
@@ -14,6 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 pub(crate) use self::error::DeclarationError;
 pub use self::error::EventError;
+pub use self::options::EventOptions;
 
 /// The maximum length of an event's type, in characters.
 const MAX_TYPE: usize = 128;

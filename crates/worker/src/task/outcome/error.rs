@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::json::optional_object;
 use crate::files::{FileError, FileErrorKind};
 
 /// Any error, as hooks return it.
@@ -37,12 +38,21 @@ pub struct TaskError {
     code: ErrorCode,
     message: String,
     details: Option<Box<RawValue>>,
+    pub(crate) extras: Option<Box<FailureExtras>>,
+}
+
+/// What the result of a failed task can have besides the error.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FailureExtras {
+    pub(crate) data: Option<Box<RawValue>>,
+    pub(crate) metadata: Option<Box<RawValue>>,
+    pub(crate) costs: Option<Box<RawValue>>,
 }
 
 impl TaskError {
     /// Creates a failure with any code, such as one of your own.
     pub fn new(code: impl Into<ErrorCode>, message: impl fmt::Display) -> Self {
-        Self { code: code.into(), message: message.to_string(), details: None }
+        Self { code: code.into(), message: message.to_string(), details: None, extras: None }
     }
 
     /// Creates a failure that may pass: the task is dispatched again, up to 3 times.
@@ -104,6 +114,22 @@ impl TaskError {
     pub fn with_details(mut self, details: impl Serialize) -> Self {
         self.details = to_raw_value(&details).ok().filter(|details| details.get().starts_with('{'));
         self
+    }
+
+    /// Adds data that is sent beside the error: any value that serialises to a JSON object. Any other value is left out,
+    /// with a warning. Files in it are uploaded, as those in the data of a task that is done.
+    pub fn with_data(mut self, data: impl Serialize) -> Self {
+        self.extras().data = optional_object("the data of a failure", &data);
+        self
+    }
+
+    /// The data beside the error, as JSON text.
+    pub fn data(&self) -> Option<&str> {
+        self.extras.as_ref()?.data.as_deref().map(RawValue::get)
+    }
+
+    pub(super) fn extras(&mut self) -> &mut FailureExtras {
+        self.extras.get_or_insert_default()
     }
 
     /// The code, which decides what the orchestrator does with the job.

@@ -23,6 +23,18 @@ pub(super) fn to_json(data: &impl Serialize) -> Result<Box<RawValue>, String> {
     problem.map_or(Ok(raw), Err)
 }
 
+/// Returns the JSON text of an object, or logs a warning that another value is left out; nothing stays nothing.
+pub(crate) fn optional_object(what: &str, value: &impl Serialize) -> Option<Box<RawValue>> {
+    let problem = match to_json(value) {
+        Ok(raw) if raw.get().starts_with('{') => return Some(raw),
+        Ok(raw) if raw.get() == "null" => return None,
+        Ok(raw) => format!("`{}`, expected a JSON object", rxon::text::excerpt(raw.get())),
+        Err(problem) => format!("not JSON: {problem}"),
+    };
+    tracing::warn!("{what} are left out: {problem}");
+    None
+}
+
 /// Adds a field to an object, or replaces its value. All other fields stay the same, byte by byte and in their order.
 pub(super) fn with_field(object: Option<&RawValue>, name: &str, value: &RawValue) -> Box<RawValue> {
     let text = object.map_or("{}", RawValue::get);

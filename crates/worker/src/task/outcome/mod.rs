@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 pub use self::error::{BoxError, TaskError};
+pub(crate) use self::json::optional_object;
 use self::json::{to_json, with_field};
 
 /// The outcome of a task.
@@ -26,6 +27,12 @@ pub enum Outcome {
         status: String,
         /// A JSON object, sent byte by byte as it is.
         data: Option<Box<RawValue>>,
+        /// An error that is sent beside the status.
+        error: Option<Box<TaskError>>,
+        /// The metadata of the result, a JSON object.
+        metadata: Option<Box<RawValue>>,
+        /// Costs besides the run time, a JSON object.
+        costs: Option<Box<RawValue>>,
     },
     /// The task failed.
     Failed(TaskError),
@@ -41,7 +48,7 @@ impl Outcome {
 
     /// The task is done, without data.
     pub fn success() -> Self {
-        Self::Completed { status: Self::SUCCESS.to_owned(), data: None }
+        Self::completed(Self::SUCCESS.to_owned(), None)
     }
 
     /// The task is done, with data: any value that serialises to a JSON object. Any other value fails the task with
@@ -61,9 +68,13 @@ impl Outcome {
             return Self::Failed(TaskError::permanent("the handler's status is empty"));
         }
         match object(&data) {
-            Ok(data) => Self::Completed { status, data },
+            Ok(data) => Self::completed(status, data),
             Err(problem) => Self::Failed(TaskError::permanent(problem)),
         }
+    }
+
+    fn completed(status: String, data: Option<Box<RawValue>>) -> Self {
+        Self::Completed { status, data, error: None, metadata: None, costs: None }
     }
 
     /// The task failed, with any code.
@@ -112,11 +123,13 @@ impl Outcome {
 
     /// Replaces the data, if the task is done: by any value that serialises to a JSON object, or by `()` for no data. Any
     /// other value fails the task with `PERMANENT_ERROR`.
-    pub fn with_data(self, data: impl Serialize) -> Self {
-        match self {
-            Self::Completed { status, .. } => Self::status(status, data),
-            other => other,
+    pub fn with_data(mut self, data: impl Serialize) -> Self {
+        let Self::Completed { data: before, .. } = &mut self else { return self };
+        match object(&data) {
+            Ok(data) => *before = data,
+            Err(problem) => return Self::Failed(TaskError::permanent(problem)),
         }
+        self
     }
 
     /// Adds a field to the data, or replaces its value, if the task is done. All other fields stay the same, byte by
@@ -128,14 +141,76 @@ impl Outcome {
     /// let outcome = Outcome::data(serde_json::json!({"mean": 1e-7})).with_field("seen_by", ["m1"]);
     /// assert_eq!(outcome.data_text(), Some(r#"{"mean":1e-7,"seen_by":["m1"]}"#));
     /// ```
-    pub fn with_field(self, name: &str, value: impl Serialize) -> Self {
-        let Self::Completed { status, data } = self else { return self };
+    pub fn with_field(mut self, name: &str, value: impl Serialize) -> Self {
+        let Self::Completed { data, .. } = &mut self else { return self };
         match to_json(&value) {
-            Ok(value) => Self::Completed { status, data: Some(with_field(data.as_deref(), name, &value)) },
+            Ok(value) => *data = Some(with_field(data.as_deref(), name, &value)),
             Err(problem) => {
-                Self::Failed(TaskError::permanent(format!("the value of `{name}` is not JSON: {problem}")))
+                let problem = format!("the value of `{name}` is not JSON: {problem}");
+                return Self::Failed(TaskError::permanent(problem));
             }
         }
+        self
+    }
+
+    /// Adds an error that is sent beside the status, if the task is done: the orchestrator continues as the status says.
+    ///
+    /// ```
+    /// use avtomatika_worker::{Outcome, TaskError};
+    ///
+    /// let _ = Outcome::status("needs_review", ()).with_error(TaskError::new("BLURRED", "the picture is not sharp"));
+    /// ```
+    pub fn with_error(mut self, beside: TaskError) -> Self {
+        if let Self::Completed { error, .. } = &mut self {
+            *error = Some(Box::new(beside));
+        }
+        self
+    }
+
+    /// Adds metadata to the result, unless the task was told to stop: any value that serialises to a JSON object. Any
+    /// other value is left out, with a warning; an empty object counts as none. A failure without metadata of its own has
+    /// the metadata of its task.
+    pub fn with_metadata(mut self, metadata: impl Serialize) -> Self {
+        let metadata = optional_object("the result's metadata", &metadata);
+        match &mut self {
+            Self::Completed { metadata: before, .. } => *before = metadata,
+            Self::Failed(error) => error.extras().metadata = metadata,
+            Self::Cancelled { .. } => {}
+        }
+        self
+    }
+
+    /// Adds costs to the result, unless the task was told to stop: any value that serialises to a JSON object, such as
+    /// `{"tokens": 7}`. Any other value is left out, with a warning. The run time is sent as `execution_time_seconds`,
+    /// unless there is a cost of that name; for a failure only if it has costs.
+    pub fn with_costs(mut self, costs: impl Serialize) -> Self {
+        let costs = optional_object("the result's costs", &costs);
+        match &mut self {
+            Self::Completed { costs: before, .. } => *before = costs,
+            Self::Failed(error) => error.extras().costs = costs,
+            Self::Cancelled { .. } => {}
+        }
+        self
+    }
+
+    /// The metadata of the result as JSON text, an object.
+    pub fn metadata_text(&self) -> Option<&str> {
+        match self {
+            Self::Completed { metadata, .. } => metadata.as_deref(),
+            Self::Failed(error) => error.extras.as_ref().and_then(|extras| extras.metadata.as_deref()),
+            Self::Cancelled { .. } => None,
+        }
+        .map(RawValue::get)
+    }
+
+    /// The costs besides the run time as JSON text, an object.
+    pub fn costs_text(&self) -> Option<&str> {
+        match self {
+            Self::Completed { costs, .. } => costs.as_deref(),
+            Self::Failed(error) => error.extras.as_ref().and_then(|extras| extras.costs.as_deref()),
+            Self::Cancelled { .. } => None,
+        }
+        .map(RawValue::get)
     }
 
     /// The outcome in one word, for logs and metrics: the status, or the code of a failure.
@@ -225,7 +300,8 @@ mod tests {
 
     #[test]
     fn data_is_an_object_or_nothing() {
-        let Outcome::Completed { status, data } = Json(serde_json::json!({"a": 0.1})).into_outcome() else {
+        let Outcome::Completed { status, data, .. } = Json(serde_json::json!({"a": 0.1})).into_outcome()
+        else {
             panic!("not completed")
         };
         assert_eq!((status.as_str(), data.as_deref().map(RawValue::get)), ("success", Some(r#"{"a":0.1}"#)));
@@ -273,6 +349,29 @@ mod tests {
             let label = other.label().to_owned();
             assert_eq!(other.with_field("m", 1).with_data(serde_json::json!({})).label(), label);
         }
+    }
+
+    #[test]
+    fn a_status_and_a_failure_keep_their_metadata_and_costs() {
+        let done = || Outcome::status("mine", serde_json::json!({"n": 1}));
+        let failed = || Outcome::Failed(TaskError::permanent("no").with_data(serde_json::json!({"d": 1})));
+        for outcome in [done(), failed()] {
+            let label = outcome.label().to_owned();
+            let outcome = outcome
+                .with_metadata(serde_json::json!({"m": 1}))
+                .with_costs([("gpu", 2)].into_iter().collect::<std::collections::BTreeMap<_, _>>());
+            let outcome = outcome.with_data(serde_json::json!({"other": 1})).with_field("n", 2);
+            assert_eq!(outcome.label(), label);
+            assert_eq!(outcome.metadata_text(), Some(r#"{"m":1}"#));
+            assert_eq!(outcome.costs_text(), Some(r#"{"gpu":2}"#));
+            let bare = outcome.with_metadata([1]).with_costs(f64::NAN);
+            assert_eq!((bare.metadata_text(), bare.costs_text(), bare.label()), (None, None, label.as_str()));
+        }
+        assert_eq!(failed().error().and_then(TaskError::data), Some(r#"{"d":1}"#));
+        let beside = done().with_error(TaskError::new("E", "beside"));
+        assert_eq!((beside.label(), beside.error().is_none()), ("mine", true));
+        let stopped = Outcome::Cancelled { reason: String::new() }.with_metadata(serde_json::json!({"m": 1}));
+        assert_eq!(stopped.with_costs(serde_json::json!({"c": 1})).costs_text(), None);
     }
 
     #[test]

@@ -48,6 +48,7 @@ fn result(number: usize) -> TaskResult {
         data: None,
         error: None,
         data_metadata: std::collections::BTreeMap::new(),
+        metadata: None,
         costs: None,
     }
 }
