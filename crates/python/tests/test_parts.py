@@ -299,6 +299,25 @@ def test_the_module_worker_has_the_names_that_programs_import_from_it():
         _ = worker_module.nothing
 
 
+def test_an_import_of_all_names_brings_no_version():
+    # The version of a skill is by default that of its module.
+    assert "__version__" not in avtomatika_worker.__all__
+
+
+@pytest.mark.parametrize("requirement", [">=1.0b4", "~=1.0b4", ">=1.0a1", ">=1.0b20", "==1.*", "<2"])
+def test_the_version_fits_requirements_of_the_existing_package(requirement):
+    import pathlib
+    import tomllib
+
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
+    project = tomllib.loads((pathlib.Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    own = Version(project["version"])
+    assert own in SpecifierSet(requirement)
+    assert all(own > Version(other) for other in ("1.0b4", "1.0b20", "1.0b99", "1.0rc1", "1.0"))
+
+
 def test_modules_are_attributes_of_the_package():
     script = (
         "import avtomatika_worker as a, sys\n"

@@ -85,7 +85,9 @@ def to_dict(value: Any) -> Any:
 
 
 def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
-    return value is None or (field.default is not dataclasses.MISSING and bool(value == field.default))
+    made = field.default_factory
+    default = field.default if made is dataclasses.MISSING else made()
+    return value is None or (default is not dataclasses.MISSING and bool(value == default))
 
 
 def from_dict(kind: type[_M], values: dict[str, Any]) -> _M:

@@ -247,7 +247,8 @@ class Worker(Registry):
             config=self.config,
             worker_type=self._worker_type,
             max_concurrent_tasks=self._max_concurrent_tasks,
-            limits={group: limit for group, limit in self._limits.items() if limit},
+            # The core has no limit 0: see `_checker`.
+            limits={group: limit or 1 for group, limit in self._limits.items()},
             skill_dependencies=dict(self._skill_dependencies),
         )
 
