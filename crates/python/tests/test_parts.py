@@ -295,6 +295,8 @@ def test_the_module_worker_has_the_names_that_programs_import_from_it():
     assert issubclass(avtomatika_worker.TaskError, Exception)
     assert (worker_module.TASK_STATUS_CANCELLED, worker_module.MSG_TYPE_PROGRESS) == ("cancelled", "progress_update")
     assert worker_module.logger.name == "avtomatika_worker.worker"
+    assert worker_module.replace(SkillInfo("a"), name="b") == SkillInfo("b")
+    assert [field.name for field in worker_module.fields(SkillInfo)][:2] == ["name", "type"]
     with pytest.raises(AttributeError, match=r"module 'avtomatika_worker.worker' has no attribute 'nothing'"):
         _ = worker_module.nothing
 

@@ -201,6 +201,9 @@ class Worker(Registry):
         if not self._has_loaded_skills:
             self._has_loaded_skills = True
             await self.load_skills()
+            if self._run is not None:
+                # Begun while a file of skills waited for something.
+                raise RuntimeError("this worker is already running")
         self._set_up_observability()
         registered = self._registered()
         run = make(registered, self._hot)
