@@ -42,4 +42,10 @@ mod _native {
     use crate::task::{SkillCall, Task};
     #[pymodule_export]
     use crate::worker::Worker;
+
+    /// Shows the version of the core, which differs from that of the package.
+    #[pymodule_init]
+    fn add_version(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        pyo3::types::PyAnyMethods::setattr(module.as_any(), "__version__", env!("CARGO_PKG_VERSION"))
+    }
 }

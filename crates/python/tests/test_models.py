@@ -31,7 +31,6 @@ def test_fields_are_taken_by_position_and_by_name() -> None:
 
 def test_messages_compare_and_hash_by_their_values_and_cannot_be_changed() -> None:
     assert SkillInfo("a") == SkillInfo("a") != SkillInfo("b")
-    assert SkillInfo("a") < SkillInfo("b")
     assert hash(SkillInfo("a")) == hash(SkillInfo("a"))
     with pytest.raises(AttributeError):
         SkillInfo("a").name = "b"  # type: ignore[misc]

@@ -8,11 +8,12 @@ import json
 import logging
 import subprocess
 import sys
+from textwrap import dedent
 from typing import Any
 
 import avtomatika_worker
 import pytest
-from avtomatika_worker import ObservabilityManager, OrchestratorClient, Worker, _injected, observability
+from avtomatika_worker import ObservabilityManager, OrchestratorClient, Worker, observability
 from avtomatika_worker import logging as own_logging
 from avtomatika_worker import worker as worker_module
 from avtomatika_worker._command import Command
@@ -21,6 +22,7 @@ from avtomatika_worker.models import TaskError as TaskErrorMessage
 from avtomatika_worker.signature import analyse
 from avtomatika_worker.testing import TestWorker
 from support import beside, config, orchestrator, until
+from wire import results
 
 # Arguments by annotation
 
@@ -50,32 +52,35 @@ def test_other_annotations_get_nothing():
     assert analyse(handler).injected == {}
 
 
-class FakeTask:
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, bytes]] = []
+def test_a_client_calls_skills():
+    worker = Worker(config=config("http://127.0.0.1:1"))
 
-    def call_skill(self, name: str, params: bytes) -> bytes:
-        self.calls.append((name, params))
-        return b'{"status": "success", "data": {"found": 1}}'
+    @worker.skill
+    async def on_loop(params, client: OrchestratorClient):
+        return {"data": await client.call_skill("search", {"query": params["text"]})}
+
+    @worker.skill
+    def on_thread(params, client: OrchestratorClient):
+        return {"data": client.call_skill_sync("search", {"query": params["text"]})}
+
+    for name in ("on_loop", "on_thread"):
+        run = TestWorker(worker).run(name, {"text": "a"})
+        assert run.data["status"] == "success"
+        assert run.data["data"] == {"mocked": True, "skill": "search", "params": {"query": "a"}}
 
 
-async def test_a_client_calls_skills():
-    from dataclasses import dataclass
-
-    @dataclass
-    class Query:
-        text: str
-
-    task = FakeTask()
-    client = _injected.make("OrchestratorClient", task)  # type: ignore[arg-type]
-    answer = {"status": "success", "data": {"found": 1}}
-    assert await client.call_skill("search", {"query": "a"}) == answer
-    assert client.call_skill_sync("search", Query("b")) == answer
-    assert [(name, json.loads(params)) for name, params in task.calls] == [
-        ("search", {"query": "a"}),
-        ("search", {"text": "b"}),
-    ]
-    assert await OrchestratorClient(task, None).call_skill("search", {}) == answer
+def test_calls_reach_the_orchestrator_and_its_answer_comes_back():
+    script = """
+    from avtomatika_worker import OrchestratorClient, Worker
+    worker = Worker()
+    @worker.skill("research")
+    async def research(params, client: OrchestratorClient):
+        return {"data": await client.call_skill("search", params)}
+    worker.run()
+    """
+    (result,), _, _ = results(dedent(script), [("research", {"query": "a"})], version="1.0b17")
+    called = {"skill_name": "search", "params": {"query": "a"}}
+    assert result["data"] == {"status": "success", "data": {"called": called}}
 
 
 def test_a_handler_gets_the_manager_for_spans():
@@ -290,8 +295,29 @@ def test_the_module_worker_has_the_names_that_programs_import_from_it():
     assert issubclass(avtomatika_worker.TaskError, Exception)
     assert (worker_module.TASK_STATUS_CANCELLED, worker_module.MSG_TYPE_PROGRESS) == ("cancelled", "progress_update")
     assert worker_module.logger.name == "avtomatika_worker.worker"
+    assert worker_module.replace(SkillInfo("a"), name="b") == SkillInfo("b")
+    assert [field.name for field in worker_module.fields(SkillInfo)][:2] == ["name", "type"]
     with pytest.raises(AttributeError, match=r"module 'avtomatika_worker.worker' has no attribute 'nothing'"):
         _ = worker_module.nothing
+
+
+def test_an_import_of_all_names_brings_no_version():
+    # The version of a skill is by default that of its module.
+    assert "__version__" not in avtomatika_worker.__all__
+
+
+@pytest.mark.parametrize("requirement", [">=1.0b4", "~=1.0b4", ">=1.0a1", ">=1.0b20", "==1.*", "<2"])
+def test_the_version_fits_requirements_of_the_existing_package(requirement):
+    import pathlib
+    import tomllib
+
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
+    project = tomllib.loads((pathlib.Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    own = Version(project["version"])
+    assert own in SpecifierSet(requirement)
+    assert all(own > Version(other) for other in ("1.0b4", "1.0b20", "1.0b99", "1.0rc1", "1.0"))
 
 
 def test_modules_are_attributes_of_the_package():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ class Made:
 
 class Priced(SkillInfo):
     price: int = 0
+    regions: list[str] = []
 
 
 def skill(*arguments: Any, **options: Any) -> tuple[str, dict[str, Any]]:
@@ -146,22 +148,12 @@ def test_the_handler_registered_last_is_used(caplog):
     assert TestWorker(worker).run("t", {}).data == {"first": False}
 
 
-def test_a_type_without_a_limit_is_logged(caplog):
-    worker = Worker(config=config("http://127.0.0.1:1"), skill_type_limits={"gpu": 1})
-    worker.skill("draw")(handler)
-    worker.task("count", "gpu")(handler)
-    assert caplog.text == ""
-    worker.task("write", "cpu")(handler)
-    assert "the type `cpu` of the task `write` has no limit" in caplog.text
-
-
 def test_tasks_whose_limit_is_0_are_never_available():
     worker = Worker(config=config("http://127.0.0.1:1"), task_type_limits={"gpu": 0, "cpu": 2})
     worker.task("draw", "gpu")(handler)
     worker.task("count", "cpu")(handler)
     registered = worker._registered()
     check = registered.hooks.capacity_checker
-    assert registered.limits == {"cpu": 2}
     assert check is not None and [check("draw"), check("count")] == [False, True]
     with pytest.raises(ValueError, match="the limit of `gpu` is `-1`, expected a whole number, at least 0"):
         Worker(config=config("http://127.0.0.1:1"), task_type_limits={"gpu": -1})
@@ -203,7 +195,7 @@ def test_the_further_fields_of_a_skill_are_sent():
     worker.skill("draw", properties={"styles": ["ink"]})(handler)
     worker.skill("count")(handler)
     registered = worker._registered()
-    assert [_spec(registered, route)["extra"] for route in routes(registered)] == [
+    assert [_spec(registered.tasks[route.name], route, {})["extra"] for route in routes(registered)] == [
         '{"properties": {"styles": ["ink"]}}',
         None,
     ]
@@ -214,8 +206,6 @@ def test_the_further_fields_of_a_skill_are_sent():
     async def draw(params): ...
     worker.run()
     """
-    from textwrap import dedent
-
     with wire("1.0b17") as one, running(dedent(script), one.url):
         (sent,) = one.registered()["supported_skills"]
     assert (sent["name"], sent["schema_dialect"], sent["price"]) == ("draw", "own", 5)

@@ -101,6 +101,18 @@ async def test_only_files_for_skills_are_run_in_a_folder_that_nobody_has_configu
     assert "avtomatika_skills_other" not in sys.modules
 
 
+@pytest.mark.parametrize("by_variable", [True, False])
+async def test_a_folder_of_the_default_name_that_is_configured_is_loaded_completely(folder, by_variable, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "skills").mkdir()
+    write(folder / "skills", other="def setup(one): one.skill('other')(lambda params: None)")
+    if by_variable:
+        monkeypatch.setenv("WORKER_SKILLS_DIR", "skills")
+    worker = Worker(config=config("http://127.0.0.1:1"), skills_dir=None if by_variable else "skills")
+    await worker.load_skills()
+    assert names(worker) == ["other"]
+
+
 PROGRAM = """
 from avtomatika_worker import Worker
 worker = Worker({arguments})

@@ -559,7 +559,7 @@ def test_schemas_are_made_from_annotations_for_skills_and_sent_for_tasks_only_wh
         return {}
 
     registered = worker._registered()
-    specs = {route.name: _spec(registered, route) for route in routes(registered)}
+    specs = {route.name: _spec(registered.tasks[route.name], route, {}) for route in routes(registered)}
     assert [specs[name]["input_schema"] for name in ("task", "given", "skill")] == [
         None,
         '{"type": "object"}',

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ._client import OrchestratorClient
     from ._offers import CancellationToken
     from ._threads import TaskCancelled, shielded
-    from ._version import __version__
+    from ._version import __version__ as __version__
     from .config import WorkerConfig
     from .errors import (
         ConfigError,
@@ -68,7 +68,6 @@ __all__ = [
     "Worker",
     "WorkerConfig",
     "WorkerError",
-    "__version__",
     "is_valid_identifier",
     "setup_logging",
     "shielded",
@@ -105,7 +104,7 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(f".{name}", __name__)
-    if name not in __all__:
+    if name not in __all__ and name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 

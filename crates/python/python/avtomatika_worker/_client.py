@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
+from ._skill_calls import call_skill
 from .outcome import to_json
 
 __all__ = ["OrchestratorClient"]
@@ -29,10 +29,12 @@ class OrchestratorClient:
         self.worker = worker
 
     async def call_skill(self, skill_name: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Calls a skill, waits for its result, and returns the orchestrator's answer."""
-        return await asyncio.to_thread(self.call_skill_sync, skill_name, params)
+        """Calls a skill, waits for its result, and returns the orchestrator's answer, as a rule a dictionary with
+        ``status`` and ``data``. Raises ``RuntimeError`` when the orchestrator refuses the call or does not answer."""
+        answer: dict[str, Any] = await call_skill(self.client, skill_name, params)
+        return answer
 
     def call_skill_sync(self, skill_name: str, params: dict[str, Any]) -> dict[str, Any]:
         """The variant of ``call_skill`` for ``def`` handlers."""
-        answer: dict[str, Any] = json.loads(self.client.call_skill(skill_name, to_json(params)))
+        answer: dict[str, Any] = json.loads(self.client.call_skill(skill_name, to_json(params)).wait())
         return answer

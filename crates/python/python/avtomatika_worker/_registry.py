@@ -160,13 +160,6 @@ class Registry(Skills):
         from .signature import analyse
 
         task = RegisteredTask(name, analyse(func), options)
-        group = options.get("task_type")
-        if group and group not in self._limits:
-            from ._logging import LOG
-
-            LOG.warning(
-                "the type `%s` of the task `%s` has no limit in `task_type_limits`: it is not limited", group, name
-            )
         if self._run is not None:
             from ._serving import add
 

@@ -24,9 +24,12 @@ DEFAULT = "skills"
 
 async def load_configured(worker: Registry, config: Any, skills_dir: str | os.PathLike[str] | None) -> None:
     """Loads the skills of the configured folder, or of the default one if it exists."""
-    folder = skills_dir or getattr(config, "WORKER_SKILLS_DIR", None) or os.environ.get("WORKER_SKILLS_DIR")
-    if folder and os.fspath(folder) != DEFAULT:
-        await load(worker, folder)
+    variable = os.environ.get("WORKER_SKILLS_DIR")
+    configured = getattr(config, "WORKER_SKILLS_DIR", None) or variable
+    if skills_dir:
+        await load(worker, skills_dir)
+    elif configured and (variable or configured != DEFAULT):
+        await load(worker, configured)
     elif os.path.isdir(DEFAULT):
         # Nobody may have meant this folder, so only files are run that are certainly made for it.
         await load(worker, DEFAULT, only=_has_skills)

@@ -12,7 +12,15 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from copy import copy
-from typing import Any, TypeVar, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from typing import dataclass_transform
+else:
+    # What it leaves at the class is of no use when the program runs.
+    def dataclass_transform(**_: Any) -> Any:
+        return lambda kind: kind
+
 
 __all__ = [
     "DeviceUsage",
@@ -43,7 +51,7 @@ __all__ = [
 _M = TypeVar("_M", bound="Model")
 
 
-@dataclass_transform(frozen_default=True, order_default=True)
+@dataclass_transform(frozen_default=True)
 class Model:
     """A message. Its subclasses are dataclasses."""
 
@@ -54,8 +62,7 @@ class Model:
             default = cls.__dict__.get(name)
             if isinstance(default, (list, dict, set)):
                 setattr(cls, name, dataclasses.field(default_factory=_copies(default)))
-        # Comparing and hashing go by the values, as in a tuple of them.
-        dataclasses.dataclass(frozen=True, order=True, kw_only=kw_only)(cls)
+        dataclasses.dataclass(frozen=True, kw_only=kw_only)(cls)
 
 
 def _copies(value: Any) -> Any:
@@ -78,7 +85,9 @@ def to_dict(value: Any) -> Any:
 
 
 def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
-    return value is None or (field.default is not dataclasses.MISSING and bool(value == field.default))
+    made = field.default_factory
+    default = field.default if made is dataclasses.MISSING else made()
+    return value is None or (default is not dataclasses.MISSING and bool(value == default))
 
 
 def from_dict(kind: type[_M], values: dict[str, Any]) -> _M:

@@ -201,6 +201,9 @@ class Worker(Registry):
         if not self._has_loaded_skills:
             self._has_loaded_skills = True
             await self.load_skills()
+            if self._run is not None:
+                # Begun while a file of skills waited for something.
+                raise RuntimeError("this worker is already running")
         self._set_up_observability()
         registered = self._registered()
         run = make(registered, self._hot)
@@ -247,7 +250,8 @@ class Worker(Registry):
             config=self.config,
             worker_type=self._worker_type,
             max_concurrent_tasks=self._max_concurrent_tasks,
-            limits={group: limit for group, limit in self._limits.items() if limit},
+            # The core has no limit 0: see `_checker`.
+            limits={group: limit or 1 for group, limit in self._limits.items()},
             skill_dependencies=dict(self._skill_dependencies),
         )
 

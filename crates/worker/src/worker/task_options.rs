@@ -168,3 +168,26 @@ impl TaskOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn further_members_are_sent_beside_the_known_ones() {
+        let options = TaskOptions::new()
+            .input_schema(json!({"type": "object"}))
+            .extra("properties", json!({"languages": ["en"]}))
+            .extra("name", json!("other"));
+        let skill = serde_json::to_value(options.skill(TaskName::new("echo").unwrap())).unwrap();
+        let expected = json!({
+            "name": "echo",
+            "type": "echo",
+            "input_schema": {"type": "object"},
+            "properties": {"languages": ["en"]},
+        });
+        assert_eq!(skill, expected);
+    }
+}
