@@ -16,11 +16,11 @@ from side_by_side.case import Case
 
 HARNESS = (pathlib.Path(__file__).parent / "harness.py").read_text()
 
-WAIT = 15.0
+WAIT = 30.0
 """The time limit for the results of a group."""
 
 SETTLE = 1.6
-"""How long later events and heartbeats are waited for."""
+"""How long events and heartbeats are waited for that may still come, which is longer than between two heartbeats."""
 
 VOLATILE = {"s3_config_hash", "timestamp", "nonce", "event_id", "signature", "execution_time_seconds"}
 """Members whose values differ from one run to the next. Only their types are compared."""
