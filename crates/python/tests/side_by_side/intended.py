@@ -41,7 +41,14 @@ def _sent_too(reason: str, paths: Sequence[str], versions: Sequence[str] = VERSI
     return [Intended(path, reason, versions=versions) for path in paths]
 
 
+_ADDRESS = "The address of the interface to the network; a host's name may stand for 127.0.0.1."
+
 SOMETIMES = [
+    Intended("*registration.capabilities.ip_address", _ADDRESS),
+    Intended("results.*.data.IP_ADDRESS[1]", _ADDRESS),
+    Intended("results.*.data.RESOURCES[1].ram_gb", _ONE_SET, versions=OLD),
+    Intended("results.*.data.RESOURCES[1].devices", _ONE_SET, versions=OLD),
+    Intended("results.*.data.RESOURCES[1].gpu_info", _ONE_SET, versions=NEW),
     Intended(
         "*heartbeat.capabilities",
         "While a websocket is open, heartbeats say so: 1.0b30 pushes `cancel_task` only then.",
@@ -208,8 +215,15 @@ IN_SOME_CASES = [
     Intended(
         "results.*.data.WORKER_TYPE[1]",
         "Without a `worker_type` in the constructor, `WORKER_TYPE` counts (SPEC 2).",
-        ("config-defaults", "config-after-the-worker", "config-worker-type", "config-worker-type-variable"),
+        (
+            "config-defaults",
+            "config-after-the-worker",
+            "config-worker-type",
+            "config-worker-type-variable",
+            "config-subclass",
+        ),
     ),
+    Intended("results.*.data.*[0]", "Times are floats (SPEC 2).", ("config-strings-for-numbers",)),
     Intended("failure", "`[]` counts as not set (SPEC 2).", ("config-orchestrators-config",)),
     Intended("*.MULTI_ORCHESTRATOR_MODE[1]", _DEFAULT, ("config-defaults",), NEW),
     Intended("*.IDLE_POLL_DELAY[1]", _DEFAULT, ("config-defaults",), NEW),

@@ -184,7 +184,7 @@ def normal(value: Any, volatile: Mapping[str, str], measured: Set[str], name: st
     if isinstance(value, list):
         values = [normal(one, volatile, measured) for one in value]
         return sorted(values) if name in SETS else values
-    if name in VOLATILE or name in measured:
+    if value is not None and (name in VOLATILE or name in measured):
         return f"<{'number' if isinstance(value, int | float) else 'text'}>"
     if isinstance(value, float) and value.is_integer():
         return int(value)
