@@ -16,12 +16,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from peers import orchestrator
+from support import LIMIT
 
 VERSIONS = ("1.0b12", "1.0b30")
 
 PROGRAMS = pathlib.Path(__file__).parents[2] / "e2e" / "orchestrators"
-
-LIMIT = 60.0
 
 WORKER_TOKEN = "token-of-the-worker"
 

@@ -257,9 +257,10 @@ def wire(version: str | None = None) -> Iterator[Wire]:
 
 
 class Running:
-    """A program that is a worker, in a process of its own."""
+    """A program that is a worker, in a process of its own. ``script`` is its text, or the arguments of Python."""
 
-    def __init__(self, script: str, url: str, python: str = sys.executable, **variables: str) -> None:
+    def __init__(self, script: str | Sequence[str], url: str, python: str = sys.executable, **variables: str) -> None:
+        arguments = ["-c", script] if isinstance(script, str) else script
         self._ended: tuple[int, str] | None = None
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         # The sources of this package, if it is not installed, are for this interpreter only.
@@ -275,7 +276,7 @@ class Running:
             **variables,
         }
         self.process = subprocess.Popen(
-            [python, "-c", script], env=environment, stdout=self._output, stderr=subprocess.STDOUT, text=True
+            [python, *arguments], env=environment, stdout=self._output, stderr=subprocess.STDOUT, text=True
         )
 
     def output(self) -> str:
@@ -302,7 +303,7 @@ class Running:
 
 
 @contextmanager
-def running(script: str, url: str, python: str = sys.executable, **variables: str) -> Iterator[Running]:
+def running(script: str | Sequence[str], url: str, python: str = sys.executable, **variables: str) -> Iterator[Running]:
     """Runs a program until the end of the block. A failure shows its output."""
     one = Running(script, url, python, **variables)
     try:

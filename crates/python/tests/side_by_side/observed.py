@@ -16,11 +16,11 @@ from side_by_side.case import Case
 
 HARNESS = (pathlib.Path(__file__).parent / "harness.py").read_text()
 
-WAIT = 15.0
+WAIT = 30.0
 """The time limit for the results of a group."""
 
 SETTLE = 1.6
-"""How long later events and heartbeats are waited for."""
+"""How long events and heartbeats are waited for that may still come, which is longer than between two heartbeats."""
 
 VOLATILE = {"s3_config_hash", "timestamp", "nonce", "event_id", "signature", "execution_time_seconds"}
 """Members whose values differ from one run to the next. Only their types are compared."""
@@ -184,7 +184,7 @@ def normal(value: Any, volatile: Mapping[str, str], measured: Set[str], name: st
     if isinstance(value, list):
         values = [normal(one, volatile, measured) for one in value]
         return sorted(values) if name in SETS else values
-    if name in VOLATILE or name in measured:
+    if value is not None and (name in VOLATILE or name in measured):
         return f"<{'number' if isinstance(value, int | float) else 'text'}>"
     if isinstance(value, float) and value.is_integer():
         return int(value)
