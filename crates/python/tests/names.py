@@ -24,7 +24,7 @@ def parameters(value):
         found = inspect.signature(value).parameters.values()
     except (TypeError, ValueError):
         return None
-    return [[one.name, one.kind.name] for one in found]
+    return [[one.name, one.kind.name] for one in found if not one.name.startswith("_")]
 
 
 def is_of(value, package):

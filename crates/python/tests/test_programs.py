@@ -45,8 +45,9 @@ def program(name, package, orchestrator_version, worker, tmp_path, storage=None)
             yield orchestrator, orchestrator.worker(worker, lambda: one.process.poll() is None)
         except BaseException as error:
             one.process.kill()
+            _, output = one.end()
             if package == OURS:
-                error.add_note(one.output()[-4000:])
+                error.add_note(output[-4000:])
             raise
         if package == OURS:
             # 0 is the end of `run*()`; a program that awaits `main()` handles signals itself, or not.

@@ -128,7 +128,7 @@ def _sent(one: Wire, case: Case, failure: list[str] | None, folder: str) -> Sent
         of_task = str(body.get("task_id")).rpartition("-t")[0] if isinstance(body, dict) else ""
         return isinstance(body, dict) and case.id in (body.get("worker_id"), of_task)
 
-    measured = frozenset() if case.measured else MEASURED
+    measured = frozenset({"ram_gb"}) if case.measured else MEASURED
     volatile = {folder: "<folder>", one.url: "<url>"}
 
     def of(method: str, ending: str) -> list[Any]:
