@@ -20,7 +20,7 @@ from ._signals import Signals
 from ._threads import Threads
 
 if TYPE_CHECKING:
-    from ._registered import Registered
+    from ._registered import Registered, RegisteredTask
 
 __all__ = ["add", "close_if_abandoned", "make", "routes", "serve", "set_usage_checker"]
 
@@ -117,9 +117,9 @@ def routes(registered: Registered) -> list[Route]:
 
 def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     """Makes a run with a worker of the core. Starts nothing."""
-    known = routes(registered)
     from .config import WorkerConfig
 
+    known = routes(registered)
     for route in known:
         # Now all names in annotations are defined.
         route.plan.prepare()
@@ -134,7 +134,7 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     try:
         native = _native.Worker(
             native_config,
-            [_spec(registered, route) for route in known],
+            [_spec(registered.tasks[route.name], route, registered.limits) for route in known],
             worker_type=registered.worker_type,
             max_concurrent_tasks=registered.max_concurrent_tasks,
             limits=dict(registered.limits),
@@ -177,7 +177,7 @@ def _spec(task: RegisteredTask, route: Route, limits: Mapping[str, int]) -> dict
     """The options of a task, as the core takes them."""
     from . import schemas
 
-    options = registered.tasks[route.name].options
+    options = task.options
     _check(route.name, options)
     input_schema, output_schema, description, version = schemas.of(route.plan.func)
     if not options.get("infers"):

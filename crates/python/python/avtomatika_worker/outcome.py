@@ -29,6 +29,7 @@ Encoded = tuple[str, bytes | None, Error | None, Further | None]
 """Status, data as JSON, the error, and the further members of a result that has some."""
 
 _SUCCESS = "success"
+_EMPTY: dict[Any, Any] = {}
 _FAILURE = "failure"
 _CANCELLED = "cancelled"
 _PERMANENT = "PERMANENT_ERROR"
@@ -96,7 +97,8 @@ def _encode(result: Any) -> Encoded:
     known = ("status" in result) + ("data" in result) + ("error" in result)
     if not known:
         return _SUCCESS, _data(result), None, None
-    status, data, error = result.get("status"), result.get("data"), result.get("error")
+    # As in the existing SDK, data that is not mentioned is empty, and ``None`` is none.
+    status, data, error = result.get("status"), result.get("data", _EMPTY), result.get("error")
     if status is None:
         status = _SUCCESS if error is None else _FAILURE
     elif isinstance(status, enum.Enum):
