@@ -295,7 +295,8 @@ mod tests {
 
     #[test]
     fn metadata_and_security_arrive_unchanged_and_are_objects_or_left_out() {
-        let body = r#"{"job_id":"j","task_id":"t","type":"x","metadata":{"n": 1.0},"security":{"signer_id":"c"}}"#;
+        let body =
+            r#"{"job_id":"j","task_id":"t","type":"x","metadata":{"n": 1.0},"security":{"signer_id":"c"}}"#;
         let task = Task::parse(body.as_bytes()).expect("a task");
         assert_eq!(task.metadata.as_deref().map(RawValue::get), Some(r#"{"n": 1.0}"#));
         assert_eq!(task.security.as_deref().map(RawValue::get), Some(r#"{"signer_id":"c"}"#));

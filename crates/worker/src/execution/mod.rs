@@ -167,9 +167,7 @@ impl Executor {
     fn result(&self, task: EndedTask, ran: Ran, duration: Duration) -> TaskResult {
         let costs = |further: Option<Box<RawValue>>| Costs {
             execution_time_seconds: (duration.as_secs_f64() * 10_000.0).round() / 10_000.0,
-            further: further
-                .and_then(|further| serde_json::from_str(further.get()).ok())
-                .unwrap_or_default(),
+            further: further.and_then(|further| serde_json::from_str(further.get()).ok()).unwrap_or_default(),
         };
         let (status, data, error, metadata, costs) = match ran.outcome {
             Outcome::Completed { status, data, error, metadata, costs: further } => {
@@ -282,7 +280,13 @@ impl Execution {
         self.handle(task, &route, permit, deadline).await
     }
 
-    async fn handle(&self, mut task: Task, route: &Route, permit: RunPermit, deadline: Option<Instant>) -> Ran {
+    async fn handle(
+        &self,
+        mut task: Task,
+        route: &Route,
+        permit: RunPermit,
+        deadline: Option<Instant>,
+    ) -> Ran {
         self.origin.delivery.record_task(&task, true).await;
         if let Some(cause) = self.cancel.cause() {
             return cause.outcome().into();

@@ -56,15 +56,17 @@ pub(super) fn body(name: &str, params: &impl Serialize) -> Result<Bytes, SkillCa
     if !params.get().starts_with('{') {
         return Err(SkillCallError::Params(format!("`{}`", rxon::text::excerpt(params.get()))));
     }
-    Ok(serde_json::to_vec(&Call { skill_name: name, params: &params }).expect("texts always serialise").into())
+    Ok(serde_json::to_vec(&Call { skill_name: name, params: &params })
+        .expect("texts always serialise")
+        .into())
 }
 
 /// Sends a call over a connection of its own, and waits for the answer.
 pub(super) async fn call(peer: Arc<Peer>, body: Bytes) -> Result<Box<RawValue>, SkillCallError> {
     let request = Request::new(Operation::CallSkill, TIME_LIMIT).with_ready_made(body);
     let response = peer.connector.transport().exchange(request).await;
-    let response =
-        response.map_err(|error| SkillCallError::NoAnswer(masked(&ErrorChain(&error).to_string()).into_owned()))?;
+    let response = response
+        .map_err(|error| SkillCallError::NoAnswer(masked(&ErrorChain(&error).to_string()).into_owned()))?;
     if response.status >= 400 {
         let status = response.status;
         return Err(SkillCallError::Refused { status, text: response.excerpt() });

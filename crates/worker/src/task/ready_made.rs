@@ -92,9 +92,13 @@ mod tests {
 
     #[test]
     fn a_ready_made_event_keeps_a_signature_of_its_own_and_is_sealed_otherwise() {
-        let mut event = json!({"event_id": "e", "timestamp": 5, "nonce": "n", "metadata": null, "payload": {"a": null}});
+        let mut event =
+            json!({"event_id": "e", "timestamp": 5, "nonce": "n", "metadata": null, "payload": {"a": null}});
         let unsigned = ready_made(&event).expect("an event");
-        assert_eq!((unsigned.body.as_ref(), unsigned.is_signed), (&br#"{"event_id":"e","payload":{"a":null}}"#[..], false));
+        assert_eq!(
+            (unsigned.body.as_ref(), unsigned.is_signed),
+            (&br#"{"event_id":"e","payload":{"a":null}}"#[..], false)
+        );
         event["security"] = json!({"signature": "s"});
         let signed = ready_made(&event).expect("an event");
         let sent: Value = serde_json::from_slice(&signed.body).expect("JSON");

@@ -188,7 +188,8 @@ impl Assembly {
             })
         };
         let conversations = entries.iter().enumerate().map(conversation).collect::<Result<Vec<_>, _>>()?;
-        let origins = conversations.iter().map(|parts: &ConversationParts| Arc::downgrade(&parts.session.origin));
+        let origins =
+            conversations.iter().map(|parts: &ConversationParts| Arc::downgrade(&parts.session.origin));
         let _ = handle_state.origins.set(origins.collect());
         let health = Arc::new(Health {
             offer: offer.clone(),

@@ -180,7 +180,9 @@ impl WorkerHandle {
         let event = ready_made(&event)?;
         let origins = self.0.origins.get().into_iter().flatten().filter_map(Weak::upgrade);
         let mut accepted = Err(EventError::NotRegistered);
-        for origin in origins.filter(|origin| origin.peer.is_registered() && origin.peer.generation().accepts_events()) {
+        for origin in
+            origins.filter(|origin| origin.peer.is_registered() && origin.peer.generation().accepts_events())
+        {
             if origin.progress.ready_made.add(event.clone()) {
                 accepted = accepted.or(Ok(()));
             } else {

@@ -201,7 +201,9 @@ impl Addresses {
             result: uri("tasks/result"),
             event: uri("events"),
             token: uri("auth/token"),
-            call_skill: format!("{prefix}/skills/call").parse().expect("the prefix is a part of a valid address"),
+            call_skill: format!("{prefix}/skills/call")
+                .parse()
+                .expect("the prefix is a part of a valid address"),
             websocket: format!("{}/_worker/ws/{worker}", url.websocket_prefix()),
         }
     }

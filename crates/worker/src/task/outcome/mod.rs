@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+#[cfg(feature = "event-schemas")]
+pub(crate) use self::error::FailureExtras;
 pub use self::error::{BoxError, TaskError};
 pub(crate) use self::json::optional_object;
 use self::json::{to_json, with_field};
@@ -300,7 +302,8 @@ mod tests {
 
     #[test]
     fn data_is_an_object_or_nothing() {
-        let Outcome::Completed { status, data, .. } = Json(serde_json::json!({"a": 0.1})).into_outcome() else {
+        let Outcome::Completed { status, data, .. } = Json(serde_json::json!({"a": 0.1})).into_outcome()
+        else {
             panic!("not completed")
         };
         assert_eq!((status.as_str(), data.as_deref().map(RawValue::get)), ("success", Some(r#"{"a":0.1}"#)));
@@ -356,7 +359,9 @@ mod tests {
         let failed = || Outcome::Failed(TaskError::permanent("no").with_data(serde_json::json!({"d": 1})));
         for outcome in [done(), failed()] {
             let label = outcome.label().to_owned();
-            let outcome = outcome.with_metadata(serde_json::json!({"m": 1})).with_costs([("gpu", 2)].into_iter().collect::<std::collections::BTreeMap<_, _>>());
+            let outcome = outcome
+                .with_metadata(serde_json::json!({"m": 1}))
+                .with_costs([("gpu", 2)].into_iter().collect::<std::collections::BTreeMap<_, _>>());
             let outcome = outcome.with_data(serde_json::json!({"other": 1})).with_field("n", 2);
             assert_eq!(outcome.label(), label);
             assert_eq!(outcome.metadata_text(), Some(r#"{"m":1}"#));
