@@ -13,6 +13,7 @@ mod lines;
 mod logging;
 mod record;
 mod runtime;
+mod schemas;
 mod standalone;
 mod storage;
 mod task;
@@ -34,6 +35,8 @@ mod _native {
     use crate::files::{TaskFiles, indented};
     #[pymodule_export]
     use crate::logging::one_line;
+    #[pymodule_export]
+    use crate::schemas::EnforcedSchemas;
     #[pymodule_export]
     use crate::standalone::Standalone;
     #[pymodule_export]

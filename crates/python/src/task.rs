@@ -30,7 +30,7 @@ pub(crate) struct Task {
 pub(crate) struct SkillCall(avtomatika_worker::SkillCall);
 
 /// A failure as Python gives it: code, message, details as JSON text.
-type FailedTuple<'py> = (String, String, Option<Bound<'py, PyBytes>>);
+pub(crate) type FailedTuple<'py> = (String, String, Option<Bound<'py, PyBytes>>);
 
 /// The further members of a result as Python gives them, as JSON text: metadata, costs.
 type FurtherTuple<'py> = (Option<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes>>);
@@ -74,10 +74,7 @@ impl Task {
     /// none.
     #[getter]
     fn priority<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let priority = self.context.priority();
-        let number = priority.into_pyobject(py)?.into_any();
-        // Python's own conversion has no limit: a float may be larger than any integer type of Rust.
-        if priority.fract() == 0.0 { number.call_method0(intern!(py, "__int__")) } else { Ok(number) }
+        whole_or_float(py, self.context.priority())
     }
 
     /// The W3C trace context that the orchestrator sent.
@@ -86,13 +83,11 @@ impl Task {
         self.context.tracing_context().clone()
     }
 
-    /// The time after which the result is of no use, in seconds since 1970.
+    /// The time after which the result is of no use, in seconds since 1970: an `int` when it is whole, else a `float`.
     #[getter]
-    fn deadline(&self) -> Option<f64> {
-        self.context
-            .deadline()
-            .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
-            .map(|since| since.as_secs_f64())
+    fn deadline<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let since = self.context.deadline().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        since.map(|since| whole_or_float(py, since.as_secs_f64())).transpose()
     }
 
     /// Whether the task was cancelled.
@@ -109,7 +104,7 @@ impl Task {
         values.set_item(intern!(py, "task_name"), self.name())?;
         values.set_item(intern!(py, "priority"), self.priority(py)?)?;
         values.set_item(intern!(py, "tracing_context"), self.context.tracing_context())?;
-        values.set_item(intern!(py, "deadline"), self.deadline())?;
+        values.set_item(intern!(py, "deadline"), self.deadline(py)?)?;
         let text = |text: Option<&str>| text.map(|text| PyBytes::new(py, text.as_bytes()));
         values.set_item(intern!(py, "metadata"), text(self.context.metadata()))?;
         values.set_item(intern!(py, "security"), text(self.context.security()))?;
@@ -193,6 +188,13 @@ impl SkillCall {
     }
 }
 
+/// A number as Python's JSON has it: an `int` when it is whole, else a `float`.
+fn whole_or_float(py: Python<'_>, value: f64) -> PyResult<Bound<'_, PyAny>> {
+    let number = value.into_pyobject(py)?.into_any();
+    // Python's own conversion has no limit: a float may be larger than any integer type of Rust.
+    if value.fract() == 0.0 { number.call_method0(intern!(py, "__int__")) } else { Ok(number) }
+}
+
 /// The status of a failure.
 const FAILURE: &str = "failure";
 
@@ -248,6 +250,6 @@ pub(crate) fn unreadable(error: &PyErr) -> Outcome {
     Outcome::Failed(TaskError::permanent(format!("the handler's outcome cannot be read: {error}")))
 }
 
-fn json(text: &[u8]) -> Result<Box<RawValue>, String> {
+pub(crate) fn json(text: &[u8]) -> Result<Box<RawValue>, String> {
     serde_json::from_slice(text).map_err(|error| error.to_string())
 }

@@ -45,8 +45,8 @@ pub(crate) struct Worker {
 /// The options of one task.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct TaskSpec {
-    name: String,
+pub(crate) struct TaskSpec {
+    pub(crate) name: String,
     on_thread: bool,
     limit_group: Option<String>,
     time_limit: Option<f64>,
@@ -54,6 +54,8 @@ struct TaskSpec {
     version: Option<String>,
     input_schema: Option<String>,
     output_schema: Option<String>,
+    enforces_input: bool,
+    enforces_output: bool,
     output_statuses: Option<Vec<String>>,
     events: Vec<(String, String)>,
     /// A JSON object.
@@ -81,7 +83,7 @@ impl Worker {
         reports_ignored: bool,
     ) -> PyResult<Self> {
         let bridge = Arc::new(Bridge::new().map_err(|error| unexpected("the bridge cannot be made", error))?);
-        let mut builder: WorkerBuilder = core::Worker::builder();
+        let mut builder: WorkerBuilder = core::Worker::builder().allow_no_tasks();
         if let Some(config) = config {
             builder = builder.config(config.get().snapshot());
         }
@@ -379,7 +381,7 @@ fn invalid(error: core::BuildError) -> PyErr {
 }
 
 /// The options of a task, as the core takes them.
-fn options(task: &TaskSpec) -> PyResult<TaskOptions> {
+pub(crate) fn options(task: &TaskSpec) -> PyResult<TaskOptions> {
     let schema = |what: &str, text: Option<String>| {
         let wrong = |error| {
             PyValueError::new_err(format!("the {what} of the task `{}` is not JSON: {error}", task.name))
@@ -411,6 +413,12 @@ fn options(task: &TaskSpec) -> PyResult<TaskOptions> {
     }
     if let Some(output) = schema("output schema", task.output_schema.clone())? {
         options = options.output_schema(output);
+    }
+    if task.enforces_input {
+        options = options.enforce_input_schema();
+    }
+    if task.enforces_output {
+        options = options.enforce_output_schema();
     }
     if let Some(statuses) = &task.output_statuses {
         options = options.output_statuses(statuses);

@@ -59,6 +59,38 @@ def test_tasks_added_while_it_runs_are_registered_and_run(version: str | None) -
         assert len(one.registrations()) == 2, "one for both"
 
 
+EMPTY = (
+    HEAD
+    + """
+worker = Worker()
+
+@worker.on_command("learn")
+async def learn(command):
+    @worker.skill("first")
+    async def first(params):
+        return {"data": {"n": params["n"]}}
+
+worker.run()
+"""
+)
+
+
+@pytest.mark.parametrize("version", [None, "1.0b17"])
+def test_a_worker_without_tasks_runs_and_tasks_can_be_added(version: str | None) -> None:
+    variables = {"WORKER_ENABLE_WEBSOCKETS": "true", "WORKER_HEARTBEAT_DEBOUNCE_DELAY": "0.1"}
+    with wire.wire(version) as one, wire.running(EMPTY, one.url, **variables) as program:
+        assert one.registered()["supported_tasks"] == []
+        told = one.until(one.heartbeats, "a heartbeat")[0]
+        assert (told["status"], told["supported_tasks"]) == ("busy", [])
+        one.command("w1", {"command": "learn"})
+        one.until(lambda: one.registrations()[1:], "a second registration")
+        assert one.registrations()[1]["supported_tasks"] == ["first"]
+        one.until(lambda: one.heartbeats()[-1]["status"] == "idle", "an idle worker")
+        assert one.result(one.give("first", {"n": 1}))["data"] == {"n": 1}
+    assert program.end()[0] == 0
+    assert program.output().count("no task is registered: the worker is `busy` until one is added") == 1
+
+
 STARTUP = (
     HEAD
     + """

@@ -10,7 +10,7 @@ import uuid
 import pydantic
 import pytest
 from avtomatika_worker import Worker, schemas
-from avtomatika_worker._serving import _spec, routes
+from avtomatika_worker._serving import routes, spec
 
 
 class Colour(enum.Enum):
@@ -136,7 +136,7 @@ def test_only_skills_have_inferred_schemas():
     async def named(params: Inner) -> Inner: ...
 
     registered = worker._registered()
-    specs = {route.name: _spec(registered.tasks[route.name], route, {}) for route in routes(registered)}
+    specs = {route.name: spec(registered.tasks[route.name], route, registered.limits) for route in routes(registered)}
     assert {name: (spec["input_schema"], spec["output_schema"]) for name, spec in specs.items() if name == "task"} == {
         "task": (None, None)
     }

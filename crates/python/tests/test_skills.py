@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from avtomatika_worker import SkillBlueprint, SkillInfo, Worker
-from avtomatika_worker._serving import _spec, routes
+from avtomatika_worker._serving import routes, spec
 from avtomatika_worker.testing import TestWorker
 from pydantic import BaseModel
 from support import config
@@ -195,7 +195,7 @@ def test_the_further_fields_of_a_skill_are_sent():
     worker.skill("draw", properties={"styles": ["ink"]})(handler)
     worker.skill("count")(handler)
     registered = worker._registered()
-    assert [_spec(registered.tasks[route.name], route, {})["extra"] for route in routes(registered)] == [
+    assert [spec(registered.tasks[route.name], route, registered.limits)["extra"] for route in routes(registered)] == [
         '{"properties": {"styles": ["ink"]}}',
         None,
     ]

@@ -164,8 +164,8 @@ def test_the_development_orchestrator_runs_a_worker(dev_orchestrator):
 
 
 def test_a_worker_that_cannot_run_raises_the_reason():
-    broken = Worker()
-    with DevOrchestrator() as orchestrator, pytest.raises(Exception, match="no task"):
+    broken = Worker(worker_type=5)
+    with DevOrchestrator() as orchestrator, pytest.raises(Exception, match="`worker_type` is `5`, expected text"):
         with orchestrator.running(broken):
             raise AssertionError("it runs")
 

@@ -401,8 +401,6 @@ def test_all_problems_of_a_configuration_and_a_worker_without_tasks_are_reported
     with pytest.raises(ConfigError) as caught:
         asyncio.run(worker.main())
     assert "HEARTBEAT_INTERVAL" in str(caught.value) and "MAX_CONCURRENT_TASKS" in str(caught.value)
-    with pytest.raises(WorkerError, match="no task"):
-        asyncio.run(Worker(config=config("http://127.0.0.1:1")).main())
 
 
 def test_wrong_registrations_are_refused_at_once():
@@ -541,7 +539,7 @@ def test_a_startup_hook_that_raises_ends_the_run_with_it():
 
 def test_schemas_are_made_from_annotations_for_skills_and_sent_for_tasks_only_when_given():
     """Orchestrators of 1.0b30 check tasks against them before a worker gets them."""
-    from avtomatika_worker._serving import _spec, routes
+    from avtomatika_worker._serving import routes, spec
 
     worker = made("http://127.0.0.1:1")
 
@@ -559,7 +557,7 @@ def test_schemas_are_made_from_annotations_for_skills_and_sent_for_tasks_only_wh
         return {}
 
     registered = worker._registered()
-    specs = {route.name: _spec(registered.tasks[route.name], route, {}) for route in routes(registered)}
+    specs = {route.name: spec(registered.tasks[route.name], route, registered.limits) for route in routes(registered)}
     assert [specs[name]["input_schema"] for name in ("task", "given", "skill")] == [
         None,
         '{"type": "object"}',

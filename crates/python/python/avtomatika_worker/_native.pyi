@@ -5,6 +5,7 @@ __all__ = [
     "Command",
     "Config",
     "DevOrchestrator",
+    "EnforcedSchemas",
     "LocalS3",
     "SkillCall",
     "Standalone",
@@ -111,6 +112,14 @@ class Task:
     def add_to_hot_cache(self, model: str) -> None: ...
     def remove_from_hot_cache(self, model: str) -> None: ...
     def files(self) -> TaskFiles: ...
+
+@final
+class EnforcedSchemas:
+    def __new__(cls, task: dict[str, Any]) -> EnforcedSchemas: ...
+    def check_params(self, params: bytes) -> _Failed | None: ...
+    def check_outcome(
+        self, ended: tuple[Task | None, str, bytes | None, _Failed | None, _Further | None]
+    ) -> _Failed | None: ...
 
 @final
 class SkillCall:

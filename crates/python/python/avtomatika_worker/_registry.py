@@ -54,7 +54,10 @@ class Registry(Skills):
         Raises ``ValueError`` for an invalid name or ``task_type``.
 
         ``task_type`` names the group whose limit the task shares; ``timeout`` is the time limit in seconds. All other
-        arguments are sent to newer orchestrators, which may check tasks against the schemas. The default of
+        arguments are sent to newer orchestrators, which may check tasks against the schemas. The worker checks them,
+        too: parameters that do not fit ``input_schema`` end the task with ``INVALID_INPUT_ERROR`` before middleware and
+        handler run, and data that does not fit ``output_schema`` with ``CONTRACT_VIOLATION_ERROR``. A failure's data is
+        not checked. A schema that is not a valid JSON Schema is not checked, and the log says so. The default of
         ``description`` is the handler's docstring. ``events`` maps the types of the events that the handler sends to
         their JSON Schemas.
         """

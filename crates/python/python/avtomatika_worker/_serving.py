@@ -22,7 +22,7 @@ from ._threads import Threads
 if TYPE_CHECKING:
     from ._registered import Registered, RegisteredTask
 
-__all__ = ["add", "close_if_abandoned", "make", "routes", "serve", "set_usage_checker"]
+__all__ = ["add", "close_if_abandoned", "make", "routes", "serve", "set_usage_checker", "spec"]
 
 # The time that shutdown hooks get in any case, in seconds, however long the rest of the shutdown has taken.
 _MIN_SHUTDOWN = 1.0
@@ -134,7 +134,7 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     try:
         native = _native.Worker(
             native_config,
-            [_spec(registered.tasks[route.name], route, registered.limits) for route in known],
+            [spec(registered.tasks[route.name], route, registered.limits) for route in known],
             worker_type=registered.worker_type,
             max_concurrent_tasks=registered.max_concurrent_tasks,
             limits=dict(registered.limits),
@@ -158,7 +158,7 @@ def add(run: Run, registered: Registered, task: RegisteredTask) -> None:
     """Adds a task to a run. Orchestrators are told. Raises ``ValueError`` when the run has a task of this name."""
     route = Route(task.name, task.plan, registered.hooks.middleware)
     route.plan.prepare()
-    if not run.add(route, _spec(task, route, registered.limits)):
+    if not run.add(route, spec(task, route, registered.limits)):
         LOG.warning("the task `%s` is not offered to orchestrators: the worker is shutting down", task.name)
 
 
@@ -173,7 +173,7 @@ def _usage_checker(check: Callable[[], Any]) -> Callable[[], bytes | None]:
     return UsageChecker(check)
 
 
-def _spec(task: RegisteredTask, route: Route, limits: Mapping[str, int]) -> dict[str, Any]:
+def spec(task: RegisteredTask, route: Route, limits: Mapping[str, int]) -> dict[str, Any]:
     """The options of a task, as the core takes them."""
     from . import schemas
 
@@ -199,6 +199,10 @@ def _spec(task: RegisteredTask, route: Route, limits: Mapping[str, int]) -> dict
         "version": options.get("version") or version,
         "input_schema": text(options.get("input_schema"), input_schema),
         "output_schema": text(options.get("output_schema"), output_schema),
+        # A schema made of annotations is not enforced: the handler's own conversion may accept more.
+        "enforces_input": options.get("input_schema") is not None
+        and not task.plan.converts_to(options.get("input_class")),
+        "enforces_output": options.get("output_schema") is not None,
         "output_statuses": None if options.get("output_statuses") is None else list(options["output_statuses"]),
         "events": [(kind, json.dumps(schema)) for kind, schema in (options.get("events") or {}).items()],
         "extra": json.dumps(options["extra"]) if options.get("extra") else None,

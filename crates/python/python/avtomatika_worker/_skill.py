@@ -51,7 +51,8 @@ class Skills:
         further fields, which take precedence: those of ``task``, with ``type`` for ``task_type`` and ``events_schema`` for
         ``events``; all others are sent to orchestrators as they are. Schemas are dictionaries or classes. Those that
         are not given are made from the handler's annotations; orchestrators may check tasks against them before a
-        worker gets them. Raises ``ValueError`` for an invalid field.
+        worker gets them, but the worker does not. A class given as ``input_schema`` that is also the annotation of
+        ``params`` is not checked twice: the conversion decides. Raises ``ValueError`` for an invalid field.
         """
         if callable(info) and not isinstance(info, type) and not hasattr(info, "name"):
             return self.skill()(info)
@@ -92,6 +93,8 @@ def _options(name: str, values: dict[str, Any]) -> dict[str, Any]:
     events = values.pop("events_schema", None) or values.pop("events", None) or {}
     if not isinstance(events, Mapping):
         raise ValueError(f"the events of the skill `{name}` are `{events!r}`, expected a dictionary of schemas")
+    given = values.get("input_schema")
+    input_class = None if isinstance(given, Mapping) else given
     schemas = {field: _schema(name, field, values.pop(field, None)) for field in ("input_schema", "output_schema")}
     return {
         "infers": True,
@@ -100,6 +103,7 @@ def _options(name: str, values: dict[str, Any]) -> dict[str, Any]:
         "description": _text(values.pop("description", None)),
         "version": _text(values.pop("version", None)),
         **schemas,
+        "input_class": input_class,
         "output_statuses": _statuses(name, values.pop("output_statuses", None)),
         "events": {kind: _schema(name, f"event `{kind}`", schema) or {} for kind, schema in events.items()},
         "extra": _extra(

@@ -127,6 +127,10 @@ class Plan:
         self.prepare()
         return typing.cast(ParamsReader, self._reader)
 
+    def converts_to(self, kind: Any) -> bool:
+        """Returns whether the parameters are converted to this class; ``None`` is no class."""
+        return kind is not None and bool(self._scope.resolved(self._annotation, quietly=True) == kind)
+
     def prepare(self) -> None:
         """Resolves an annotation whose names were not defined when the handler was registered. If they still are not, the
         parameters are passed unchecked, and the log says so."""

@@ -9,7 +9,7 @@
         assert run.status == "success"
         assert run.data == {"width": 640}
 
-Parameters, arguments, middleware and results are processed as in production. Only the orchestrator and the storage are
+Parameters, schemas, arguments, middleware and results are processed as in production. Only the orchestrator and the storage are
 missing: the result has the progress and the events that would have been sent, and ``s3://`` addresses are passed on
 unchanged.
 
@@ -37,7 +37,7 @@ from . import _limits, _native
 from ._execution import Ended, Execution, execution
 from ._folder import Folder
 from ._logging import LOG
-from ._serving import routes
+from ._serving import routes, spec
 from ._threads import Threads
 from .outcome import to_json
 
@@ -134,15 +134,28 @@ class TestWorker:
         if timeout is None:
             timeout = registered.config.WORKER_TASK_TIMEOUT
         limit = _limits.first(timeout, stub.deadline, cancelled_after)
+        schemas = _native.EnforcedSchemas(spec(registered.tasks[name], route, registered.limits))
         try:
-            return TestRun(await _ended(route, stub, raw, limit), stub)
+            return TestRun(await _checked(route, stub, raw, limit, schemas), stub)
         finally:
             stub.folder.remove()
 
 
-async def _ended(route: Route, stub: _StubTask, raw: bytes, limit: Limit | None) -> Ended:
+async def _checked(
+    route: Route, stub: _StubTask, raw: bytes, limit: Limit | None, schemas: _native.EnforcedSchemas
+) -> Ended:
+    """Runs a task between the checks of its schemas."""
     if limit is not None and limit.seconds <= 0:
         return limit.outcome
+    refused = schemas.check_params(raw)
+    if refused is not None:
+        return "failure", None, refused, None
+    ended = await _ended(route, stub, raw, limit)
+    refused = schemas.check_outcome((None, *ended))
+    return ended if refused is None else ("failure", ended[1], refused, ended[3])
+
+
+async def _ended(route: Route, stub: _StubTask, raw: bytes, limit: Limit | None) -> Ended:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Ended] = loop.create_future()
     threads = Threads(1)

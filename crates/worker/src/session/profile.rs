@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use rxon::WorkerId;
 use rxon::model::{
-    Artifact, Capabilities, Heartbeat, InstalledModel, Registration, Resources,
-    Usage as MachineUsage, WorkerStatus,
+    Artifact, Capabilities, Heartbeat, InstalledModel, Registration, Resources, Usage as MachineUsage,
+    WorkerStatus,
 };
 use serde_json::{Value, json};
 
@@ -73,7 +73,8 @@ impl Profile {
         let resources = &advertised.resources;
         let mut properties =
             BTreeMap::from([("cpu_cores".to_owned(), json!(f64::from(resources.cpu_cores)))]);
-        let memory = (resources.ram_gb > 0.0).then_some(resources.ram_gb).or_else(|| self.usage.machine.memory());
+        let memory =
+            (resources.ram_gb > 0.0).then_some(resources.ram_gb).or_else(|| self.usage.machine.memory());
         properties.extend(memory.map(|memory| ("ram_gb".to_owned(), json!(memory))));
         properties.extend(resources.properties.clone());
         Registration {

@@ -19,4 +19,6 @@ pub mod middleware;
 pub(crate) mod outcome;
 pub(crate) mod progress;
 pub(crate) mod ready_made;
+#[cfg(feature = "event-schemas")]
+pub(crate) mod schema;
 pub(crate) mod trace_parent;

@@ -67,6 +67,7 @@ pub struct WorkerBuilder<S = ()> {
     skill_dependencies: BTreeMap<String, Vec<String>>,
     usage_checker: Option<UsageChecker>,
     pub(crate) config: Option<WorkerConfig>,
+    allows_no_tasks: bool,
     settings: Settings,
 }
 
@@ -89,6 +90,7 @@ impl Worker {
             skill_dependencies: BTreeMap::new(),
             usage_checker: None,
             config: None,
+            allows_no_tasks: false,
             settings: Settings::default(),
         }
     }
@@ -130,6 +132,13 @@ where
         <L::Service as Service<TaskRequest>>::Future: Send + 'static,
     {
         self.layers.push(Box::new(move |service| BoxCloneSyncService::new(layer.layer(service))));
+        self
+    }
+
+    /// Lets the worker be built without a task, for programs that [add](crate::WorkerHandle::add_task) all of them later.
+    /// As long as there is none, the worker is `busy`; a warning says so when it starts.
+    pub fn allow_no_tasks(mut self) -> Self {
+        self.allows_no_tasks = true;
         self
     }
 
@@ -336,6 +345,7 @@ where
             skill_dependencies: self.skill_dependencies,
             usage_checker: self.usage_checker,
             config: self.config,
+            allows_no_tasks: self.allows_no_tasks,
             settings: self.settings,
         }
     }
@@ -348,7 +358,7 @@ where
     where
         NoState: Offers<S>,
     {
-        if self.tasks.is_empty() {
+        if self.tasks.is_empty() && !self.allows_no_tasks {
             return Err(BuildError::NoTasks);
         }
         if let Some((group, _)) = self.settings.limits.iter().find(|(_, limit)| **limit == 0) {

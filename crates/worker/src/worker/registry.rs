@@ -73,10 +73,12 @@ impl Registry {
             tracing::warn!("the task `{name}` is in the group `{group}`, which has no limit");
         }
         let skill = options.skill(name.clone());
-        let events = Arc::new(EventSchemas::new(options.events)?);
         // Layers see a panic of the handler as an outcome. A panic in a layer is caught further out.
         let inner = BoxCloneSyncService::new(CatchPanicLayer.layer(handler));
         let service = layers.iter().rev().fold(inner, |service, layer| layer(service));
+        // Schemas describe what orchestrators send and get, so they are checked outside all layers.
+        let service = options.enforcing(&name, service)?;
+        let events = Arc::new(EventSchemas::new(options.events)?);
         let route = Route { service, group: limited, time_limit: options.time_limit, events };
         self.router.insert(name, route);
         self.catalogue.add(skill, limited);

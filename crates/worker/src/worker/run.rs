@@ -61,6 +61,9 @@ pub(crate) async fn run(
     let executor = &assembly.executor;
     executor.files.remove_leftovers().await;
     release(&assembly);
+    if assembly.offer.catalogue.count() == 0 {
+        tracing::warn!("no task is registered: the worker is `busy` until one is added");
+    }
     let mut control = vec![from_handles];
     control.extend(from_process.map(|forward| until_closing(closing, forward)));
     for parts in &assembly.conversations {

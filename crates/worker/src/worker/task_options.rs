@@ -7,6 +7,13 @@ use rxon::TaskName;
 use rxon::model::SkillInfo;
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value};
+#[cfg(feature = "event-schemas")]
+use tower_layer::Layer;
+
+use crate::task::handler::TaskService;
+#[cfg(feature = "event-schemas")]
+use crate::task::middleware::enforce_schemas::EnforceSchemasLayer;
+use crate::worker::error::BuildError;
 
 /// The members of a skill that have options of their own.
 const OWN_MEMBERS: [&str; 8] = [
@@ -39,6 +46,8 @@ pub struct TaskOptions {
     input_schema: Option<Value>,
     output_schema: Option<Value>,
     output_statuses: Option<Vec<String>>,
+    enforces_input: bool,
+    enforces_output: bool,
     extra: Map<String, Value>,
 }
 
@@ -72,16 +81,80 @@ impl TaskOptions {
         self
     }
 
-    /// Sets the JSON Schema of the parameters. The worker only sends it: parameters are checked by `Params<T>`.
+    /// Sets the JSON Schema of the parameters. The worker only sends it, unless it is [enforced](Self::enforce_schemas):
+    /// parameters are checked by `Params<T>`.
     pub fn input_schema(mut self, schema: Value) -> Self {
         self.input_schema = Some(schema);
         self
     }
 
-    /// Sets the JSON Schema of the data. The worker only sends it; the newer orchestrator may check results against it.
+    /// Sets the JSON Schema of the data. The worker only sends it, unless it is [enforced](Self::enforce_schemas); the
+    /// newer orchestrator may check results against it.
     pub fn output_schema(mut self, schema: Value) -> Self {
         self.output_schema = Some(schema);
         self
+    }
+
+    /// Checks the parameters against the input schema before the layers and the handler run, and the data against the
+    /// output schema after them. Needs the feature `event-schemas`.
+    ///
+    /// - **Parameters** that do not fit end the task with `INVALID_INPUT_ERROR`, and the handler is not run. Files have been
+    ///   downloaded before.
+    /// - **Data** that does not fit, with any status, makes the task fail with `CONTRACT_VIOLATION_ERROR`; the data is
+    ///   sent beside the error. No data counts as `null`. Failures are not checked. Files are uploaded afterwards.
+    /// - **A schema that is not valid** is sent but not enforced, with a warning. References to other documents are not
+    ///   followed.
+    ///
+    /// ```
+    /// use avtomatika_worker::prelude::*;
+    /// use serde_json::json;
+    ///
+    /// let size = json!({"type": "object", "properties": {"size": {"type": "integer"}}, "required": ["size"]});
+    /// let options = TaskOptions::new().output_schema(size).enforce_schemas();
+    /// let builder = Worker::builder().task_with("measure", options, async || Json(json!({"size": 5})));
+    /// # let _: avtomatika_worker::WorkerBuilder = builder;
+    /// ```
+    pub fn enforce_schemas(self) -> Self {
+        self.enforce_input_schema().enforce_output_schema()
+    }
+
+    /// Checks only the parameters: see [`enforce_schemas`](Self::enforce_schemas).
+    pub fn enforce_input_schema(mut self) -> Self {
+        self.enforces_input = true;
+        self
+    }
+
+    /// Checks only the data: see [`enforce_schemas`](Self::enforce_schemas).
+    pub fn enforce_output_schema(mut self) -> Self {
+        self.enforces_output = true;
+        self
+    }
+
+    /// The layer that enforces the schemas of a task of this name, for checks without a worker; none if no schema is to be
+    /// enforced.
+    #[cfg(feature = "event-schemas")]
+    pub fn enforced_schemas(&self, task: &str) -> Option<EnforceSchemasLayer> {
+        let input = self.input_schema.as_ref().filter(|_| self.enforces_input);
+        let output = self.output_schema.as_ref().filter(|_| self.enforces_output);
+        EnforceSchemasLayer::new(task, input, output)
+    }
+
+    /// Puts the layer that enforces the schemas around a task, if any is to be enforced.
+    #[cfg(feature = "event-schemas")]
+    pub(super) fn enforcing(&self, name: &TaskName, service: TaskService) -> Result<TaskService, BuildError> {
+        Ok(match self.enforced_schemas(name.as_str()) {
+            Some(layer) => TaskService::new(layer.layer(service)),
+            None => service,
+        })
+    }
+
+    #[cfg(not(feature = "event-schemas"))]
+    pub(super) fn enforcing(&self, name: &TaskName, service: TaskService) -> Result<TaskService, BuildError> {
+        if !self.enforces_input && !self.enforces_output {
+            return Ok(service);
+        }
+        let used = format!("a schema of the task `{name}` (`TaskOptions::enforce_schemas`)");
+        Err(BuildError::FeatureOff { used, feature: "event-schemas" })
     }
 
     /// Sets the statuses in which the handler can end, including `success`.

@@ -163,3 +163,23 @@ async fn a_worker_that_drains_takes_no_further_task() {
     worker.stopped().await;
     assert_eq!(orchestrator.count(Endpoint::Register), 1);
 }
+
+#[tokio::test]
+async fn a_worker_may_begin_without_tasks() {
+    assert!(matches!(Worker::builder::<()>().build(), Err(BuildError::NoTasks)), "only if it is asked for");
+    each([Script::older(), Script::newer()], async |script| {
+        let orchestrator = ScriptedOrchestrator::start_with(script).await;
+        let builder = Worker::builder::<()>().allow_no_tasks();
+        let worker = builder.config(config(&orchestrator.url(), &[])).build().expect("a worker");
+        let (handle, worker) = (worker.handle(), Running::start(worker));
+        let heartbeat = wait_for_heartbeat(&orchestrator, |body| body.is_object()).await;
+        assert_eq!((&heartbeat["status"], &heartbeat["supported_tasks"]), (&json!("busy"), &json!([])));
+        add(&handle, "first");
+        orchestrator.wait_for_requests(Endpoint::Register, 2).await;
+        assert_eq!(registered(&orchestrator), [json!([]), json!(["first"])]);
+        wait_for_heartbeat(&orchestrator, |body| body["status"] == "idle").await;
+        assert_eq!(run(&orchestrator, "first", json!({})).await["status"], "success");
+        worker.abandon();
+    })
+    .await;
+}

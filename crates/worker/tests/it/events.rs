@@ -70,7 +70,7 @@ async fn what_does_not_fit_is_refused_where_it_is_sent() {
     let result = run(&orchestrator, "declared", json!({"events": events})).await;
     let refused = result["data"]["refused"].as_array().expect("an array");
     let wanted = [
-        "`counted` does not fit its schema: /n: ",
+        "`counted` does not fit its schema: at `n`: ",
         "`other` is not declared; the declared events are `counted`",
         "the event type `progress` is not valid",
         "the event type `` is not valid",

@@ -26,6 +26,8 @@ mod progress;
 mod rates;
 mod registration;
 mod results;
+#[cfg(feature = "event-schemas")]
+mod schemas;
 mod secrets;
 mod secure;
 mod several;

@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 #[cfg(not(feature = "event-schemas"))]
 use std::convert::Infallible as EventSchema;
 
-#[cfg(feature = "event-schemas")]
-use jsonschema::Validator as EventSchema;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -16,6 +14,8 @@ use serde_json::value::{RawValue, to_raw_value};
 pub(crate) use self::error::DeclarationError;
 pub use self::error::EventError;
 pub use self::options::EventOptions;
+#[cfg(feature = "event-schemas")]
+use crate::task::schema::Schema as EventSchema;
 
 /// The maximum length of an event's type, in characters.
 const MAX_TYPE: usize = 128;
@@ -84,10 +84,8 @@ fn check_type(event_type: &str) -> Result<(), EventError> {
 
 #[cfg(feature = "event-schemas")]
 fn compile(event_type: &str, schema: &Value) -> Result<EventSchema, DeclarationError> {
-    jsonschema::validator_for(schema).map_err(|error| DeclarationError::Schema {
-        event_type: event_type.to_owned(),
-        problem: error.to_string(),
-    })
+    EventSchema::new(schema)
+        .map_err(|problem| DeclarationError::Schema { event_type: event_type.to_owned(), problem })
 }
 
 #[cfg(not(feature = "event-schemas"))]
@@ -98,9 +96,7 @@ fn compile(event_type: &str, _schema: &Value) -> Result<EventSchema, Declaration
 /// The first problem of a payload, with its path.
 #[cfg(feature = "event-schemas")]
 fn first_problem(schema: &EventSchema, payload: &Value) -> Option<String> {
-    let error = schema.validate(payload).err()?;
-    let path = error.instance_path.to_string();
-    Some(if path.is_empty() { error.to_string() } else { format!("{path}: {error}") })
+    schema.check(payload).err().map(|mismatch| mismatch.to_string())
 }
 
 #[cfg(not(feature = "event-schemas"))]
@@ -130,7 +126,7 @@ mod tests {
     fn a_declared_event_must_fit_its_schema() {
         assert_eq!(schemas().check("counted", &json!({"n": 1}), true).expect("fits").get(), r#"{"n":1}"#);
         let refused = refusal("counted", &json!({"n": "one"}));
-        assert!(refused.contains("`counted` does not fit its schema: /n: "), "{refused}");
+        assert!(refused.contains("`counted` does not fit its schema: at `n`: "), "{refused}");
         assert!(refusal("counted", &json!({})).contains("\"n\" is a required property"));
         assert!(refusal("other", &json!({})).contains("the declared events are `counted`"));
         assert!(schemas().check("other", &json!({}), false).is_ok());

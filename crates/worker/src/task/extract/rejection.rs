@@ -16,7 +16,7 @@ const MAX_IN_DETAILS: usize = 1000;
 
 impl Rejection {
     /// The parameters have these problems, at least one, each with its path; `.` means the parameters as a whole.
-    pub(super) fn problems(problems: impl IntoIterator<Item = (String, String)>) -> Self {
+    pub(crate) fn problems(problems: impl IntoIterator<Item = (String, String)>) -> Self {
         let problems: Vec<(String, String)> = problems.into_iter().collect();
         let placed = |(path, problem): &(String, String)| match path.as_str() {
             "." => problem.clone(),

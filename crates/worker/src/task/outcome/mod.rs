@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+#[cfg(feature = "event-schemas")]
+pub(crate) use self::error::FailureExtras;
 pub use self::error::{BoxError, TaskError};
 pub(crate) use self::json::optional_object;
 use self::json::{to_json, with_field};
