@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 import pytest
-from avtomatika_worker import ConfigError, PermanentError, Worker, WorkerError
+from avtomatika_worker import ConfigError, PermanentError, Worker
 from support import LIMIT, Beside, beside, config, orchestrator, until
 
 
