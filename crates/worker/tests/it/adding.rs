@@ -177,6 +177,12 @@ async fn a_worker_may_begin_without_tasks() {
         add(&handle, "first");
         orchestrator.wait_for_requests(Endpoint::Register, 2).await;
         assert_eq!(registered(&orchestrator), [json!([]), json!(["first"])]);
+        let hashes = orchestrator
+            .requests(Endpoint::Register)
+            .into_iter()
+            .map(|one| one.json()["skills_hash"].clone());
+        let hashes: Vec<Value> = hashes.collect();
+        assert!(hashes.iter().all(Value::is_string) && hashes[0] != hashes[1], "{hashes:?}");
         wait_for_heartbeat(&orchestrator, |body| body["status"] == "idle").await;
         assert_eq!(run(&orchestrator, "first", json!({})).await["status"], "success");
         worker.abandon();
