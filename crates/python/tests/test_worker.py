@@ -7,6 +7,7 @@ import contextvars
 import functools
 import logging
 import os
+import textwrap
 import threading
 import time
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from avtomatika_worker import ConfigError, PermanentError, Worker
 from support import LIMIT, Beside, beside, config, orchestrator, until
+from wire import results
 
 
 def made(url: str, attributes: dict[str, Any] | None = None, **arguments: Any) -> Worker:
@@ -42,6 +44,20 @@ def test_async_and_blocking_handlers_get_their_arguments_and_return_data():
             )
             assert data["thread"].startswith("avtomatika-handler-")
             assert dev.workers()[0]["worker_type"] == "a-type"
+
+
+def test_a_deadline_is_an_int_when_it_is_whole():
+    script = """
+    from avtomatika_worker import Worker
+    worker = Worker()
+    @worker.task("t")
+    async def t(params, deadline, **others):
+        return {"data": {"deadline": repr(deadline)}}
+    worker.run()
+    """
+    tasks = [("t", {}, {"deadline": 4_000_000_000}), ("t", {}, {"deadline": 4_000_000_000.25}), ("t", {})]
+    found = results(textwrap.dedent(script), tasks, version="1.0b17")[0]
+    assert [one["data"]["deadline"] for one in found] == ["4000000000", "4000000000.25", "None"]
 
 
 def test_a_wrapper_of_an_async_handler_may_block_or_pass_it_on():

@@ -3,6 +3,15 @@
 from side_by_side.case import Case, work
 
 CAPACITY = [
+    Case(
+        "no-tasks",
+        """
+        from avtomatika_worker import Worker
+
+        worker = Worker()
+        """,
+        statuses=True,
+    ),
     work(
         "hot-cache",
         """

@@ -27,9 +27,9 @@ pub(crate) struct Profile {
     pub(crate) usage: Arc<UsageSource>,
 }
 
-/// A hash of the skills, costs and further capabilities, and the number of skills in it.
+/// A hash of the skills, costs and further capabilities, and the number of skills in it; `None` until it is needed.
 #[derive(Debug, Default)]
-pub(crate) struct SkillsHash(Mutex<(usize, Option<String>)>);
+pub(crate) struct SkillsHash(Mutex<Option<(usize, Option<String>)>>);
 
 /// The options of the configuration that are sent to orchestrators as they are.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ impl Profile {
     /// The hash of the skills as they are now. It is calculated again only when tasks were added.
     fn skills_hash(&self, catalogue: &Catalogue) -> Option<String> {
         let mut known = lock(&self.skills_hash.0);
-        if known.0 != catalogue.count() {
+        if known.as_ref().is_none_or(|known| known.0 != catalogue.count()) {
             let skills = catalogue.skills();
             // Any stable hash will do: orchestrators only compare it with the last one.
             let object = json!({
@@ -62,9 +62,9 @@ impl Profile {
                 "capabilities": self.advertised.cost_per_skill,
                 "extra": self.advertised.extra,
             });
-            *known = (skills.len(), rxon::signing::skills_hash(object.to_string().as_bytes()).ok());
+            *known = Some((skills.len(), rxon::signing::skills_hash(object.to_string().as_bytes()).ok()));
         }
-        known.1.clone()
+        known.as_ref().and_then(|known| known.1.clone())
     }
 
     /// The registration of the worker as it is now.

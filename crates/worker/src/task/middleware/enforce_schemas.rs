@@ -73,6 +73,8 @@ impl EnforceSchemasLayer {
     fn checked(&self, outcome: Outcome) -> Outcome {
         let Err(mut failed) = self.check_outcome(&outcome) else { return outcome };
         if let Outcome::Completed { data, metadata, costs, .. } = outcome {
+            // A failure without costs is sent without its run time, but this handler has done its work.
+            let costs = costs.or_else(|| RawValue::from_string("{}".to_owned()).ok());
             failed.extras = Some(Box::new(FailureExtras { data, metadata, costs }));
         }
         Outcome::Failed(failed)
