@@ -87,4 +87,9 @@ def connected(worker: Worker, version: str | None = "1.0b17", **attributes: Any)
             setattr(worker.config, name, value)
         with beside(worker) as other:
             one.registered()
-            yield one, other
+            try:
+                yield one, other
+            finally:
+                # The shutdown would wait for polls that are open.
+                worker.drain()
+                one.release()

@@ -3,10 +3,13 @@
 import asyncio
 import inspect
 
+import orchestrators
 import pytest
+import support
 from avtomatika_worker import OrchestratorClient, Worker
 from migrating import Area, connected, of_data, run
 from support import LIMIT
+from wire import running
 
 AREA = Area("results")
 
@@ -71,6 +74,34 @@ def test_metadata_and_costs(caplog):
     ]
     warned = [record.getMessage() for record in caplog.records if "is not sent" in record.getMessage()]
     assert [message.split("`")[1] for message in warned] == ["metadata", "costs"]
+
+
+METADATA = """
+from avtomatika_worker import Worker
+
+worker = Worker()
+
+
+@worker.task("work")
+async def work(params):
+    return {"data": {}, "metadata": {"a": 1}}
+
+
+worker.run()
+"""
+
+
+def test_metadata_of_a_job_without_metadata():
+    """What the page says below the table of results is a fault of the orchestrator: if this fails, it is mended."""
+    token = orchestrators.WORKER_TOKEN
+    with orchestrators.running_orchestrator("1.0b30") as orchestrator:
+        with running(METADATA, orchestrator.url, WORKER_TOKEN=token) as program:
+            orchestrator.worker("w1", lambda: program.process.poll() is None)
+            job = orchestrator.submit("work", {})
+            support.until(lambda: "'NoneType' object has no attribute 'update'" in program.output())
+            assert orchestrator.job(job)["status"] == "waiting_for_worker"
+            # It would send the result until its time is over.
+            program.process.kill()
 
 
 @AREA.row("Each call of `send_progress` is sent")
