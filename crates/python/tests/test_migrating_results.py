@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from dataclasses import dataclass
 
 import orchestrators
 import pytest
@@ -55,6 +56,26 @@ def test_no_status():
 def test_incomplete_errors():
     assert of_data({"status": "failure", "error": {"code": "MINE"}}).error_code == "MINE"
     assert of_data({"status": "failure", "error": {"message": "mine"}}).error_message == "mine"
+
+
+@dataclass
+class Size:
+    width: int
+
+
+@AREA.row("An exception without a text")
+@AREA.row("Messages of errors")
+def test_messages_of_errors():
+    async def raises(params):
+        raise NotImplementedError
+
+    async def handler(params: Size):
+        pass
+
+    found = run(raises)
+    assert (found.error_code, found.error_message) == ("TRANSIENT_ERROR", "NotImplementedError")
+    found = run(handler, {"width": "x"})
+    assert found.error_code == "INVALID_INPUT_ERROR" and "`width`" in found.error_message
 
 
 @AREA.row("`metadata` or `costs` that are not dictionaries")
@@ -130,10 +151,16 @@ def test_coroutines():
     async def handler(params, send_progress):
         made = send_progress("", "", 0.5)
         await asyncio.create_task(send_progress("", "", 0.6))
-        return {"data": {"inspect": inspect.iscoroutine(made), "asyncio": asyncio.iscoroutine(made)}}
+        return {
+            "data": {
+                "inspect": inspect.iscoroutine(made),
+                "asyncio": asyncio.iscoroutine(made),
+                "function": asyncio.iscoroutinefunction(send_progress),
+            }
+        }
 
     found = run(handler)
-    assert found.data == {"inspect": False, "asyncio": True}
+    assert found.data == {"inspect": False, "asyncio": True, "function": False}
     assert [fraction for fraction, _ in found.progress] == [0.5, 0.6]
 
 
