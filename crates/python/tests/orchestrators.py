@@ -40,11 +40,16 @@ class Orchestrator:
         body = json.dumps({"initial_data": {"task": task, "params": params}})
         return str(self._request(f"/jobs/{blueprint}", body.encode())["job_id"])
 
+    def job(self, job: str) -> dict[str, Any]:
+        """What is known of a job now."""
+        view: dict[str, Any] = self._request(f"/jobs/{job}")
+        return view
+
     def ended(self, job: str) -> dict[str, Any]:
         """Waits for the end of a job, and returns all that is known of it."""
         deadline = time.monotonic() + LIMIT
         while True:
-            view: dict[str, Any] = self._request(f"/jobs/{job}")
+            view = self.job(job)
             if view["status"] in _ENDS:
                 return view
             assert time.monotonic() < deadline, f"the job has not ended: {view}"

@@ -62,6 +62,12 @@ class Wire:
             self._changed.notify_all()
         return str(task_id)
 
+    def release(self) -> None:
+        """Answers the polls that wait, and those that follow, at once."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
     def of(self, method: str, ending: str) -> list[Request]:
         """The requests with this method whose paths end in this text."""
         with self._changed:
@@ -250,7 +256,7 @@ def wire(version: str | None = None) -> Iterator[Wire]:
     try:
         yield one
     finally:
-        one._closed = True
+        one.release()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -144,6 +144,10 @@ class WorkerConfig(Attributes):
     def _native(self) -> _native.Config:
         """The native configuration, with all values that were changed in place."""
         self.__orchestrators.adopt()
+        for name, variable in (("ORCHESTRATORS", "ORCHESTRATORS_CONFIG"), ("RESOURCES", "RESOURCES")):
+            # The core says what it does not know in a variable. Keys without effect are no change of the text.
+            if name in self.__live and variable not in self.__texts:
+                self.__text_of(name, self.__live[name], self.__say)
         for name, value in self.__live.changed():
             self.__write(name, self.__text_of(name, value, self.__say))
             if name == "ORCHESTRATORS":

@@ -14,7 +14,7 @@ block. A ``def`` middleware may also return an awaitable, which awaits ``next_ha
 
 The context has the keys ``task_id``, ``job_id``, ``task_name`` and ``skill_name`` (which are the same), ``params`` (as
 the handler gets them), ``handler_kwargs``, ``s3_manager`` and ``observability``. The handler's arguments are taken from
-``handler_kwargs``, which has ``params`` and the arguments that the handler asks for, by their names: a middleware may
+``handler_kwargs``, which has ``params`` and all arguments that a handler can ask for, by their names: a middleware may
 change, replace and remove them, and a handler can ask by name for a value that a middleware has put there. Values that
 the handler does not ask for are ignored. Parameters that are replaced in ``handler_kwargs`` count more than those that
 are replaced in the context.
