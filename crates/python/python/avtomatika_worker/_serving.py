@@ -295,9 +295,9 @@ async def _obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[in
         if str(number).strip("0") == "1":
             LOG.warning("unknown command `%.100s` ignored unknown=%d", _native.one_line(command.name), number)
         return
-    from ._command import Command
+    from ._command import WorkerCommand
 
-    fields = Command(
+    fields = WorkerCommand(
         command=command.name,
         task_id=command.task_id,
         job_id=command.job_id,

@@ -164,7 +164,9 @@ IN_SOME_CASES = [
     Intended("events", "Progress can be reported by keywords.", ("progress-by-keywords",), OLD),
     Intended("results.*.metadata", _ONE_SET, ("returns-metadata",), OLD),
     *(
-        Intended(f"results.*.{member}", _OPEN_ERROR, ("returns-failure-without-code", "returns-failure-without-message"), NEW)
+        Intended(
+            f"results.*.{member}", _OPEN_ERROR, ("returns-failure-without-code", "returns-failure-without-message"), NEW
+        )
         for member in ("costs", "data")
     ),
     Intended(
