@@ -180,6 +180,30 @@ IN_SOME_CASES = [
         ),
         OLD,
     ),
+    Intended(
+        "results.*.data.found[2]",
+        "What `send_progress` returns is a coroutine for asyncio, but no generator: it costs less.",
+        ("progress-type",),
+    ),
+    Intended(
+        "*.available_skills",
+        "An empty list says that nothing is accepted (SPEC 3).",
+        ("no-task",),
+        NEW,
+    ),
+    Intended("*", "Options beside a `SkillInfo` count.", ("skill-info-with-changes",), NEW),
+    Intended(
+        "*",
+        "Every skill has a type, as those with a name in 1.0b20.",
+        ("skill-name-of-the-function", "skill-blueprint-without-a-name"),
+        NEW,
+    ),
+    Intended(
+        "results.*.costs",
+        "A result that was refused has no costs, as any failure that was not returned.",
+        ("skill-output-that-does-not-fit-its-schema",),
+        NEW,
+    ),
     Intended("results.*.error", "A failure says what failed (SPEC 6).", ("returns-failure-without-error",)),
     Intended("results.*.status", "An error without a status is a failure.", ("returns-error-without-status",)),
     Intended(
