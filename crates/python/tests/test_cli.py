@@ -48,7 +48,8 @@ def folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 @contextmanager
 def command(folder: pathlib.Path, url: str, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
     environment = {
-        "PATH": os.environ["PATH"],
+        # The package need not be installed.
+        **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
         "PYTHONUNBUFFERED": "1",
         "ORCHESTRATOR_URL": url,
         "WORKER_ID": "w1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 from typing import Any
 
 import pytest
@@ -31,12 +32,7 @@ async def first(params):
     def third(params):
         return {"data": {"third": params["n"]}}
 
-    taken = None
-    try:
-        worker.skill("second")(second)
-    except ValueError as error:
-        taken = str(error)
-    return {"data": {"taken": taken}}
+    return {}
 
 worker.run()
 """
@@ -47,8 +43,7 @@ worker.run()
 def test_tasks_added_while_it_runs_are_registered_and_run(version: str | None) -> None:
     with wire.wire(version) as one, wire.running(ADDING, one.url, WORKER_HEARTBEAT_DEBOUNCE_DELAY="0.2"):
         assert one.registered()["supported_tasks"] == ["first"]
-        added = one.result(one.give("first"))
-        assert added["data"] == {"taken": "two tasks are named `second`"}
+        assert one.result(one.give("first"))["status"] == "success"
         assert one.result(one.give("second", {"n": 1}))["data"] == {"second": 1}
         assert one.result(one.give("third", {"n": 2}))["data"] == {"third": 2}
         again = one.until(lambda: one.registrations()[1:], "a second registration")[0]
@@ -57,6 +52,79 @@ def test_tasks_added_while_it_runs_are_registered_and_run(version: str | None) -
         told = one.until(lambda: [b for b in one.heartbeats() if "third" in b["supported_tasks"]], "a heartbeat")
         assert told[0]["status"] == "idle"
         assert len(one.registrations()) == 2, "one for both"
+
+
+REPLACING = (
+    HEAD
+    + """
+import threading
+worker = Worker()
+
+@worker.skill("work", description="old")
+def work(params):
+    return {"data": {"old": True}}
+
+@worker.skill("replace")
+def replace(params):
+    if params["how"] == "loop":
+        @worker.skill("work", description="new", timeout=5)
+        async def work(params):
+            return {"data": {"on_loop": threading.current_thread() is threading.main_thread()}}
+    else:
+        @worker.skill("work", description="old")
+        def work(params):
+            return {"data": {"on_loop": threading.current_thread() is threading.main_thread()}}
+
+worker.run()
+"""
+)
+
+
+def test_a_second_handler_of_a_name_replaces_the_first_while_it_runs() -> None:
+    with wire.wire("1.0b17") as one, wire.running(REPLACING, one.url) as program:
+        assert one.result(one.give("work"))["data"] == {"old": True}
+        for how in ("loop", "thread"):
+            assert one.result(one.give("replace", {"how": how}))["status"] == "success"
+            assert one.result(one.give("work"))["data"] == {"on_loop": how == "loop"}
+        assert len(one.registrations()) == 1
+        _, output = program.end()
+    said = "a second handler is registered for the task `work`, and replaces the first"
+    assert f"{said}; `description`, `timeout` take effect when the worker is started again" in output
+    assert output.count(said) == 2
+
+
+FOLDER = (
+    HEAD
+    + """
+import pathlib
+worker = Worker(skills_dir="loaded")
+
+@worker.task("again")
+async def again(params):
+    pathlib.Path("loaded/one.py").write_text(SKILL.replace("1", "2"))
+    await worker.load_skills()
+
+pathlib.Path("loaded").mkdir()
+SKILL = '''
+from avtomatika_worker import SkillBlueprint
+blueprint = SkillBlueprint()
+
+@blueprint.skill("one")
+async def one(params):
+    return {"number": 1}
+'''
+pathlib.Path("loaded/one.py").write_text(SKILL)
+worker.run()
+"""
+)
+
+
+def test_a_folder_of_skills_can_be_loaded_again(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    # The second file is as old and as long as the first.
+    variables = {"PYTHONDONTWRITEBYTECODE": "1", "MAX_CONCURRENT_TASKS": "1"}
+    before, _, after = wire.results(FOLDER, [("one", {}), ("again", {}), ("one", {})], **variables)[0]
+    assert (before["data"], after["data"]) == ({"number": 1}, {"number": 2})
 
 
 EMPTY = (
@@ -125,7 +193,7 @@ seen = []
 @worker.task("add")
 async def add(params):
     async def note(context, next_handler):
-        seen.append(context["task_name"])
+        seen.append([context["task_name"], type(context["observability"]).__name__])
         return await next_handler()
     worker.add_middleware(note)
 
@@ -141,7 +209,7 @@ worker.run()
 def test_middleware_added_while_it_runs_counts_for_all_tasks_from_then_on() -> None:
     tasks = [("blocking", {}), ("add", {}), ("blocking", {})]
     before, _, after = wire.results(MIDDLEWARE, tasks, MAX_CONCURRENT_TASKS="1")[0]
-    assert (before["data"], after["data"]) == ({"seen": []}, {"seen": ["blocking"]})
+    assert (before["data"], after["data"]) == ({"seen": []}, {"seen": [["blocking", "ObservabilityManager"]]})
 
 
 LATE = (

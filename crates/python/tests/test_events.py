@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +41,16 @@ def data_of(worker: Worker, name: str, **members: Any) -> tuple[Any, list[dict[s
 
 
 # --- Coroutines
+
+
+@pytest.mark.parametrize("name", ["send_progress", "send_event", "emit_event", "add_to_hot_cache", "add_to_hot_skills"])
+def test_the_functions_for_handlers_count_as_coroutine_functions(name):
+    function = getattr(Calls(None), name)
+    with warnings.catch_warnings():
+        # Deprecated since Python 3.14.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        assert asyncio.iscoroutinefunction(function)
+    assert inspect.iscoroutinefunction(function) is (sys.version_info >= (3, 12))
 
 
 async def by_await(made):
@@ -439,9 +451,9 @@ def test_what_stands_beside_the_data_of_a_result_is_sent():
             assert result("returns", whole) == whole
             assert result("returns", whole, **of_task) == whole
         failure = {"status": "failure", "error": error}
-        assert result("returns", failure) == {**failure, "costs": {}}
-        assert result("returns", failure, **of_task) == {**failure, "costs": {}}
-        assert result("returns", {"status": "mine", "metadata": {}}) == {"status": "mine", "costs": {}}
+        assert result("returns", failure) == {**failure, "data": {}, "costs": {}}
+        assert result("returns", failure, **of_task) == {**failure, "data": {}, "costs": {}}
+        assert result("returns", {"status": "mine", "metadata": {}}) == {"status": "mine", "data": {}, "costs": {}}
         raised = result("raises")
         assert set(raised) == {"status", "error"}
         assert result("raises", **of_task) == {**raised, **of_task}

@@ -134,23 +134,30 @@ def test_no_name_reaches_outside_of_the_directory(name, method, worker, dev_orch
     outside = tmp_path / "outside"
     outside.mkdir()
     worker.config.TASK_FILES_DIR = tmp_path / "tasks"
+    caught = []
 
     @worker.task("work")
     async def work(params, files: TaskFiles):
         os.symlink(outside, os.path.join(await files.get_root(), "link"))
-        if method == "open":
-            async with files.open(name, "w") as opened:
-                await opened.write("x")
-        elif method == "write":
-            await files.write(name, "x")
-        else:
-            await getattr(files, method)(name)
+        try:
+            if method == "open":
+                async with files.open(name, "w") as opened:
+                    await opened.write("x")
+            elif method == "write":
+                await files.write(name, "x")
+            else:
+                await getattr(files, method)(name)
+        except PermissionError as error:
+            # What programs of the existing SDK catch.
+            caught.append(error)
+            raise
 
     view = ran(worker, dev_orchestrator)
     assert view["error"]["code"] == "PERMANENT_ERROR", view
     if "\0" not in name:
         assert view["error"]["details"] == {"type": "security"}
     assert list(outside.iterdir()) == []
+    assert len(caught) == 1
 
 
 def test_mistakes_raise_pythons_own_exceptions(worker, dev_orchestrator):

@@ -192,7 +192,7 @@ async def test_the_options_of_a_task_are_checked_before_the_worker_runs(options,
 
 def test_a_wrong_worker_type_and_a_wrong_configuration_are_refused():
     with pytest.raises(TypeError, match="`config` is a `dict`, expected a `WorkerConfig`"):
-        Worker(config={})
+        Worker(config={"WORKER_ID": "w"})
     worker = Worker(worker_type=5)
     worker.task("any")(lambda params: None)
     with pytest.raises(SystemExit) as ended:

@@ -50,13 +50,13 @@ class Model(pydantic.BaseModel):
         ({}, "success", {}),
         ({"a": 1}, "success", {"a": 1}),
         ({"data": {"a": 1}}, "success", {"a": 1}),
-        ({"status": "success"}, "success", None),
+        ({"status": "success"}, "success", {}),
         ({"status": "success", "data": None}, "success", None),
         ({"status": "needs_manual_review", "data": {"reason": "r"}}, "needs_manual_review", {"reason": "r"}),
         ({"status": "success", "data": {}, "error": None}, "success", {}),
         ({"status": None, "data": {"a": 1}}, "success", {"a": 1}),
-        ({"status": Word.ONE}, "one", None),
-        ({"status": Colour.RED}, "red", None),
+        ({"status": Word.ONE}, "one", {}),
+        ({"status": Colour.RED, "data": None}, "red", None),
         (OrderedDict(a=1), "success", {"a": 1}),
         (types.MappingProxyType({"a": 1}), "success", {"a": 1}),
         ({"data": types.MappingProxyType({"a": types.MappingProxyType({})})}, "success", {"a": {}}),
@@ -238,7 +238,7 @@ def test_the_error_for_anything_else_shows_the_value(result, message):
     ],
 )
 def test_a_failure_is_kept_as_far_as_it_can_be_understood(result, error):
-    assert encode(result) == ("failure", None, error, NO_OTHERS)
+    assert encode(result) == ("failure", b"{}", error, NO_OTHERS)
 
 
 NO_OTHERS = (b"{}", b"{}")
@@ -248,25 +248,25 @@ NO_OTHERS = (b"{}", b"{}")
 @pytest.mark.parametrize(
     ("result", "encoded"),
     [
-        ({"status": "mine", "error": {"code": "C"}}, ("mine", None, ("C", "", None), None)),
-        ({"status": "mine", "error": "text"}, ("mine", None, ("TRANSIENT_ERROR", "text", None), None)),
-        ({"status": "success", "error": {"code": "C"}}, ("success", None, ("C", "", None), None)),
+        ({"status": "mine", "error": {"code": "C"}}, ("mine", b"{}", ("C", "", None), None)),
+        ({"status": "mine", "error": "text", "data": None}, ("mine", None, ("TRANSIENT_ERROR", "text", None), None)),
+        ({"status": "success", "error": {"code": "C"}}, ("success", b"{}", ("C", "", None), None)),
         (
             {"status": "failure", "data": {"a": 1}, "error": {"code": "C"}},
             ("failure", b'{"a":1}', ("C", "", None), NO_OTHERS),
         ),
         (
-            {"status": "failure", "data": {}, "error": "e"},
-            ("failure", b"{}", ("TRANSIENT_ERROR", "e", None), NO_OTHERS),
+            {"status": "failure", "data": None, "error": "e"},
+            ("failure", None, ("TRANSIENT_ERROR", "e", None), NO_OTHERS),
         ),
         (
             {"status": "failure", "error": {"code": "C"}, "metadata": {"m": 1}, "costs": {"gpu": 2}},
-            ("failure", None, ("C", "", None), (b'{"m":1}', b'{"gpu":2}')),
+            ("failure", b"{}", ("C", "", None), (b'{"m":1}', b'{"gpu":2}')),
         ),
         ({"data": {"a": 1}, "metadata": Point(1)}, ("success", b'{"a":1}', None, (b'{"x":1,"at":null}', None))),
-        ({"status": "s", "costs": {"tokens": 7}}, ("s", None, None, (None, b'{"tokens":7}'))),
+        ({"status": "s", "costs": {"tokens": 7}}, ("s", b"{}", None, (None, b'{"tokens":7}'))),
         ({"data": {}, "metadata": None, "costs": None}, ("success", b"{}", None, None)),
-        ({"status": "cancelled"}, ("cancelled", None, None, NO_OTHERS)),
+        ({"status": "cancelled"}, ("cancelled", b"{}", None, NO_OTHERS)),
         ({"metadata": {"m": 1}}, ("success", b'{"metadata":{"m":1}}', None, None)),
     ],
 )

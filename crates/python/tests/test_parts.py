@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import io
 import json
 import logging
+import pickle
 import subprocess
 import sys
 from textwrap import dedent
@@ -13,10 +15,10 @@ from typing import Any
 
 import avtomatika_worker
 import pytest
-from avtomatika_worker import ObservabilityManager, OrchestratorClient, Worker, observability
+from avtomatika_worker import ObservabilityManager, OrchestratorClient, Worker, models, observability
 from avtomatika_worker import logging as own_logging
 from avtomatika_worker import worker as worker_module
-from avtomatika_worker._command import Command
+from avtomatika_worker._command import WorkerCommand
 from avtomatika_worker.models import SkillInfo
 from avtomatika_worker.models import TaskError as TaskErrorMessage
 from avtomatika_worker.signature import analyse
@@ -238,11 +240,14 @@ def test_the_lines_of_a_handler_have_its_ids(root, monkeypatch):
 
 
 def test_a_command_is_an_object_and_a_mapping():
-    command = Command(command="reboot", task_id=None, job_id=None, params={"a": 1}, metadata=None)
+    command = WorkerCommand(command="reboot", task_id=None, job_id=None, params={"a": 1}, metadata=None)
     assert (command.command, command.params, command.task_id) == ("reboot", {"a": 1}, None)
     assert (command["command"], command.get("params"), "metadata" in command) == ("reboot", {"a": 1}, True)
     assert json.loads(json.dumps(command))["params"] == {"a": 1}
-    with pytest.raises(AttributeError, match="a command has no `nothing`, only command, task_id"):
+    assert (type(command).__name__, isinstance(command, models.WorkerCommand)) == ("WorkerCommand", True)
+    assert command == dict(command) == dataclasses.asdict(command) == pickle.loads(pickle.dumps(command))
+    assert repr(command).startswith("WorkerCommand(command='reboot', task_id=None, ")
+    with pytest.raises(AttributeError, match="nothing"):
         _ = command.nothing
 
 

@@ -7,13 +7,15 @@ import contextvars
 import functools
 import logging
 import os
+import re
 import textwrap
 import threading
 import time
 from typing import Any
 
 import pytest
-from avtomatika_worker import ConfigError, PermanentError, Worker
+from avtomatika_worker import ConfigError, PermanentError, Worker, WorkerConfig
+from avtomatika_worker._logging import LOG
 from support import LIMIT, Beside, beside, config, orchestrator, until
 from wire import results
 
@@ -436,8 +438,44 @@ def test_wrong_registrations_are_refused_at_once():
         async def without_a_name(command):
             return None
 
-    with pytest.raises(ValueError, match="max_concurrent_tasks is `0`"):
-        made("http://127.0.0.1:1", max_concurrent_tasks=0)
+
+@pytest.mark.parametrize("value", [0, -1, -0.5, False, "2", float("nan"), float("inf"), [1]])
+def test_a_number_of_tasks_that_cannot_be_meant_is_refused(value):
+    with pytest.raises(ValueError, match=re.escape(f"max_concurrent_tasks is `{value}`, expected a whole number")):
+        made("http://127.0.0.1:1", max_concurrent_tasks=value)
+
+
+@pytest.mark.parametrize(("value", "counts"), [(2.5, 3), (0.1, 1), (True, 1)])
+def test_limits_that_are_not_whole_are_taken_with_a_warning(value, counts, caplog):
+    LOG._said.clear()
+    worker = made("http://127.0.0.1:1", max_concurrent_tasks=value, task_type_limits={"gpu": value, "cpu": 2.0})
+    assert worker.config.MAX_CONCURRENT_TASKS == counts
+    assert worker._registered().limits == {"gpu": counts, "cpu": 2}
+    assert [record.getMessage().partition(", ")[0] for record in caplog.records] == [
+        f"the limit of `gpu` is `{value}`",
+        f"max_concurrent_tasks is `{value}`",
+    ]
+    assert f"which counts as {counts}: use a whole number" in caplog.text
+
+
+def test_a_configuration_shows_what_the_worker_was_given(caplog):
+    one = config("http://127.0.0.1:1")
+    one.MAX_CONCURRENT_TASKS, one.WORKER_TYPE = 7, "of-the-configuration"
+    Worker(config=one)
+    assert (one.MAX_CONCURRENT_TASKS, one.WORKER_TYPE) == (7, "of-the-configuration")
+    first = Worker("first", 2, config=one)
+    assert (one.MAX_CONCURRENT_TASKS, one.WORKER_TYPE) == (2, "first")
+    second = Worker("second", 3, config=one)
+    assert (one.MAX_CONCURRENT_TASKS, one.WORKER_TYPE) == (3, "second")
+    of_both = [(each._registered().worker_type, each._registered().max_concurrent_tasks) for each in (first, second)]
+    assert of_both == [("first", 2), ("second", 3)]
+    one.validate()
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("config", [{}, None, False])
+def test_an_empty_configuration_is_none(config):
+    assert isinstance(Worker(config=config).config, WorkerConfig)
 
 
 def test_log_lines_of_the_core_have_their_time_and_fields(caplog):

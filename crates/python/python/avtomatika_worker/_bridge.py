@@ -18,6 +18,7 @@ from ._threads import Threads
 from .errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
+    from ._context import Tools
     from ._native import Command, Task
     from ._native import Worker as NativeWorker
     from ._route import Route, Step
@@ -153,13 +154,25 @@ class Run:
                 self._routes.pop()
             return added
 
-    def set_middleware(self, middleware: Sequence[Step]) -> None:
+    def replace(self, route: Route) -> bool:
+        """Replaces the handler of a task, from any thread. Returns whether there is a task of this name."""
+        with self._adding:
+            for place, old in enumerate(self._routes):
+                if old.name == route.name:
+                    if route.is_on_loop and not old.is_on_loop:
+                        # The core watches the loop for tasks that it knows to be there.
+                        self.native.set_all_on_loop()
+                    self._routes[place] = route
+                    return True
+        return False
+
+    def set_middleware(self, middleware: Sequence[Step], tools: Tools) -> None:
         """Puts this middleware around every task that arrives from now on, from any thread."""
         from ._route import Route
 
         with self._adding:
             self.native.set_all_on_loop()
-            self._routes = [Route(route.name, route.plan, middleware) for route in self._routes]
+            self._routes = [Route(route.name, route.plan, middleware, tools) for route in self._routes]
 
     def give_up(self) -> None:
         """Reports the tasks whose handlers have not ended. Called when the interpreter ends, which does not wait for

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Command"]
+from . import models
+
+__all__ = ["WorkerCommand"]
 
 
-class Command(dict[str, Any]):
+class WorkerCommand(models.WorkerCommand, dict[str, Any]):
     """A command of an orchestrator: ``command["params"]`` and ``command.params`` are the same."""
 
-    __slots__ = ()
+    def __post_init__(self) -> None:
+        self.update(vars(self))
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"a command has no `{name}`, only {', '.join(self)}") from None
+    def __eq__(self, other: object) -> bool:
+        return dict.__eq__(self, other)

@@ -55,7 +55,9 @@ _HOMES = {
         "WorkerCapabilities",
         "WorkerEventPayload",
         "WorkerRegistration",
+        "fields",
         "from_dict",
+        "replace",
         "to_dict",
     ),
     "observability": ("ObservabilityManager",),
@@ -74,9 +76,6 @@ def find(module: str, name: str) -> Any:
         from logging import getLogger
 
         return getLogger(module)
-    if name in ("fields", "replace"):
-        # Of messages, which are dataclasses.
-        return getattr(import_module("dataclasses"), name)
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f".{home}", __package__), name)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import sys
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,6 +39,15 @@ class _Done(Coroutine[Any, Any, None]):
 _NOTHING = cast("Generator[Any, Any, None]", iter(()))
 
 _DONE = _Done()
+
+
+def _mark(function: Any) -> None:
+    """Makes ``iscoroutinefunction`` true for a function."""
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(function)
+    else:
+        # The mark of older versions, which have no function for it.
+        function._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine")  # noqa: B009 - not in typeshed
 
 
 class CancellationToken:
@@ -107,6 +119,11 @@ class Calls:
         """Reports that a model is no longer loaded."""
         self._task.remove_from_hot_cache(model)
         return _DONE
+
+    # Programs of the existing SDK find coroutine functions here.
+    for _function in (send_progress, send_event, add_to_hot_cache, remove_from_hot_cache):
+        _mark(_function)
+    del _function
 
     emit_event = send_event
     add_to_hot_skills = add_to_hot_cache

@@ -50,8 +50,8 @@ class Registry(Skills):
         events: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Callable[[_Function], _Function]:
         """Registers a handler, ``async def`` or ``def``, under a name of 1 to 128 characters ``a-z A-Z 0-9 _ -``. If the
-        worker runs, it registers with its orchestrators again. Otherwise, a second handler of a name replaces the first.
-        Raises ``ValueError`` for an invalid name or ``task_type``.
+        worker runs, it registers with its orchestrators again. A second handler of a name replaces the first; if the
+        worker runs, the options of the first stay in force until it is started again. Raises ``ValueError`` for an invalid name or ``task_type``.
 
         ``task_type`` names the group whose limit the task shares; ``timeout`` is the time limit in seconds. All other
         arguments are sent to newer orchestrators, which may check tasks against the schemas. The worker checks them,
@@ -97,7 +97,9 @@ class Registry(Skills):
 
         self._middleware.append(step(middleware))
         if self._run is not None:
-            self._run.set_middleware(self._middleware)
+            from ._serving import set_middleware
+
+            set_middleware(self._run, self._registered())
 
     def on_command(self, command_name: str) -> Callable[[_Function], _Function]:
         """Registers a function for a command that orchestrators send over the websocket

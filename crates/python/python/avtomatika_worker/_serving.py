@@ -20,12 +20,23 @@ from ._signals import Signals
 from ._threads import Threads
 
 if TYPE_CHECKING:
+    from ._context import Tools
     from ._registered import Registered, RegisteredTask
 
-__all__ = ["add", "close_if_abandoned", "make", "routes", "serve", "set_usage_checker", "spec"]
+__all__ = ["add", "close_if_abandoned", "make", "routes", "serve", "set_middleware", "set_usage_checker", "spec"]
 
 # The time that shutdown hooks get in any case, in seconds, however long the rest of the shutdown has taken.
 _MIN_SHUTDOWN = 1.0
+
+
+# The members of a task's description that have other names for users.
+_FIELDS = {
+    "limit_group": "task_type",
+    "time_limit": "timeout",
+    "enforces_input": "input_schema",
+    "enforces_output": "output_schema",
+    "extra": "further fields",
+}
 
 
 async def serve(registered: Registered, run: Run, health_check: bool, install_signal_handlers: bool) -> Stopped:
@@ -106,13 +117,20 @@ async def _until_ended(run: Run) -> tuple[int, float]:
 
 def routes(registered: Registered) -> list[Route]:
     """Returns the route of every task, in the order of registration."""
-    middleware = registered.hooks.middleware
-    tools = None
-    if middleware:
-        from ._context import Tools
+    make_route = _router(registered)
+    return [make_route(task) for task in registered.tasks.values()]
 
-        tools = Tools(registered.config)
-    return [Route(task.name, task.plan, middleware, tools) for task in registered.tasks.values()]
+
+def _router(registered: Registered) -> Callable[[RegisteredTask], Route]:
+    middleware = registered.hooks.middleware
+    tools = _tools(registered) if middleware else None
+    return lambda task: Route(task.name, task.plan, middleware, tools)
+
+
+def _tools(registered: Registered) -> Tools:
+    from ._context import Tools
+
+    return Tools(registered.config)
 
 
 def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
@@ -155,11 +173,25 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
 
 
 def add(run: Run, registered: Registered, task: RegisteredTask) -> None:
-    """Adds a task to a run. Orchestrators are told. Raises ``ValueError`` when the run has a task of this name."""
-    route = Route(task.name, task.plan, registered.hooks.middleware)
+    """Adds a task to a run, and tells orchestrators, or replaces the handler of the task of this name."""
+    make_route = _router(registered)
+    route = make_route(task)
     route.plan.prepare()
-    if not run.add(route, spec(task, route, registered.limits)):
+    described = spec(task, route, registered.limits)
+    if run.replace(route):
+        old = registered.tasks[task.name]
+        before = spec(old, make_route(old), registered.limits)
+        changed = sorted({_FIELDS.get(key, key) for key in before if described[key] != before[key]} - {"on_thread"})
+        names = ", ".join(f"`{name}`" for name in changed)
+        later = f"; {names} take effect when the worker is started again" if names else ""
+        LOG.warning("a second handler is registered for the task `%s`, and replaces the first%s", task.name, later)
+    elif not run.add(route, described):
         LOG.warning("the task `%s` is not offered to orchestrators: the worker is shutting down", task.name)
+
+
+def set_middleware(run: Run, registered: Registered) -> None:
+    """Puts the middleware around every task that arrives from now on."""
+    run.set_middleware(registered.hooks.middleware, _tools(registered))
 
 
 def set_usage_checker(run: Run, check: Callable[[], Any] | None) -> None:
@@ -295,9 +327,9 @@ async def _obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[in
         if str(number).strip("0") == "1":
             LOG.warning("unknown command `%.100s` ignored unknown=%d", _native.one_line(command.name), number)
         return
-    from ._command import Command
+    from ._command import WorkerCommand
 
-    fields = Command(
+    fields = WorkerCommand(
         command=command.name,
         task_id=command.task_id,
         job_id=command.job_id,

@@ -29,7 +29,7 @@ class Storage:
 
 
 def _native_config(config: Any) -> _native.Config:
-    native = getattr(config, "_native_config", None)
+    native = getattr(config, "_native", None)
     if isinstance(native, _native.Config):
         return native
     # A program's own object with the options as attributes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -232,6 +233,12 @@ class WorkerConfig(Attributes):
             kept.update({key: fresh[key] for key in _RESOURCES[name]})
             self.__live.keep("RESOURCES", kept, is_changed=True)
 
+    def _show(self, name: str, value: Any) -> None:
+        """Sets an option to what a worker was given for it, if anything. The worker itself reports an invalid value."""
+        if value is not None and name not in self.__defined and self.__is_made():
+            with suppress(ConfigError):
+                self.__write(name, self.__text_of(name, value))
+
     def __set_url(self, value: Any) -> None:
         if value is None or value == "":
             self.__orchestrators.url_was_set()
@@ -390,3 +397,12 @@ _JSON = _make_attributes()
 # The names of all options.
 _NAMES = {name for name, value in vars(WorkerConfig).items() if isinstance(value, property) and name[0] != "_"}
 _INTERNAL = {name for name in WorkerConfig.__annotations__ if name[0] == "_"} | {_BEFORE}
+
+
+def __getattr__(name: str) -> Any:
+    if name != "logger":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # A name that programs for the existing SDK use.
+    from logging import getLogger
+
+    return getLogger(__name__)

@@ -44,7 +44,9 @@ __all__ = [
     "WorkerCommand",
     "WorkerEventPayload",
     "WorkerRegistration",
+    "fields",
     "from_dict",
+    "replace",
     "to_dict",
 ]
 
@@ -69,19 +71,19 @@ def _copies(value: Any) -> Any:
     return lambda: copy(value)
 
 
-def to_dict(value: Any) -> Any:
+def to_dict(obj: Any) -> Any:
     """Returns a message as a dictionary for JSON, without the fields that have their default values."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
         return {
             field.name: to_dict(content)
-            for field in dataclasses.fields(value)
-            if not _is_default(field, content := getattr(value, field.name))
+            for field in dataclasses.fields(obj)
+            if not _is_default(field, content := getattr(obj, field.name))
         }
-    if isinstance(value, dict):
-        return {name: to_dict(content) for name, content in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [to_dict(content) for content in value]
-    return value
+    if isinstance(obj, dict):
+        return {name: to_dict(content) for name, content in obj.items()}
+    if isinstance(obj, (list, tuple, set, frozenset)):
+        return [to_dict(content) for content in obj]
+    return obj
 
 
 def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
@@ -90,13 +92,23 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
     return value is None or (default is not dataclasses.MISSING and bool(value == default))
 
 
-def from_dict(kind: type[_M], values: dict[str, Any]) -> _M:
+def from_dict(cls: type[_M], data: dict[str, Any]) -> _M:
     """Makes a message from a dictionary; members without a field are left out. Raises ``ValueError`` if one is missing."""
-    known = {field.name for field in dataclasses.fields(cast(Any, kind))}
+    known = {field.name for field in dataclasses.fields(cast(Any, cls))}
     try:
-        return kind(**{name: value for name, value in values.items() if name in known})
+        return cls(**{name: value for name, value in data.items() if name in known})
     except TypeError as error:
-        raise ValueError(f"a `{kind.__name__}` cannot be made: {error}") from None
+        raise ValueError(f"a `{cls.__name__}` cannot be made: {error}") from None
+
+
+def fields(cls: Any) -> Any:
+    """Returns the fields of a class of messages."""
+    return dataclasses.fields(cls)
+
+
+def replace(obj: Any, **changes: Any) -> Any:
+    """Returns a copy of a message with other values of some fields."""
+    return dataclasses.replace(obj, **changes)
 
 
 class FileMetadata(Model):
@@ -170,9 +182,10 @@ class Resources(Model):
 
     devices: list[HardwareDevice] | None = None
     properties: dict[str, Any] | None = None
+    # At this place in both versions of the existing SDK.
+    gpu_info: GPUInfo | None = None
     max_concurrent_tasks: int | None = None
     cpu_cores: int | None = None
-    gpu_info: GPUInfo | None = None
 
 
 class InstalledArtifact(Model):

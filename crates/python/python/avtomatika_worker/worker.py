@@ -57,17 +57,21 @@ class Worker(Registry):
                 _say_once(f"`{name}` has no effect: the worker makes its own connections, see `ORCHESTRATORS_CONFIG`")
         from .config import WorkerConfig
 
-        if config is None:
+        if not config:
             config = WorkerConfig()
         if not isinstance(config, WorkerConfig):
             raise TypeError(f"`config` is a `{type(config).__name__}`, expected a `WorkerConfig`")
         limits = {**(skill_type_limits or {}), **(task_type_limits or {})}
         limits = {group: _whole(f"the limit of `{group}`", limit, least=0) for group, limit in limits.items()}
+        max_concurrent_tasks = _whole("max_concurrent_tasks", max_concurrent_tasks)
         super().__init__(limits, skill_info_class)
         self.config: WorkerConfig = config
         """The configuration."""
         self._worker_type = worker_type
-        self._max_concurrent_tasks = _whole("max_concurrent_tasks", max_concurrent_tasks)
+        self._max_concurrent_tasks = max_concurrent_tasks
+        # Programs read there what is in force. Another worker with this configuration keeps its own values.
+        config._show("WORKER_TYPE", worker_type)
+        config._show("MAX_CONCURRENT_TASKS", max_concurrent_tasks)
         self._skill_dependencies = {
             skill: [models] if isinstance(models, str) else list(models)
             for skill, models in (skill_dependencies or {}).items()
@@ -118,8 +122,14 @@ class Worker(Registry):
 
         emit(None if self._run is None else self._run.native, event)
 
-    add_to_hot_skills = add_to_hot_cache
-    remove_from_hot_skills = remove_from_hot_cache
+    def add_to_hot_skills(self, item: str) -> None:
+        """Does what ``add_to_hot_cache`` does."""
+        self.add_to_hot_cache(item)
+
+    def remove_from_hot_skills(self, item: str) -> None:
+        """Does what ``remove_from_hot_cache`` does."""
+        self.remove_from_hot_cache(item)
+
     get_hot_skills_state = get_hot_cache
 
     # Running
@@ -281,9 +291,19 @@ class Worker(Registry):
 
 
 def _whole(name: str, value: Any, least: int = 1) -> Any:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+    """Returns a limit as a whole number. The existing SDK takes other numbers, too."""
+    if value is None or (type(value) is int and value >= least):
+        return value
+    try:
+        # A positive fraction allows one task.
+        whole = -int(-value // 1) if value >= 0 else -1
+    except (TypeError, ValueError, OverflowError):
+        whole = -1
+    if whole < least:
         raise ValueError(f"{name} is `{value}`, expected a whole number, at least {least}")
-    return value
+    if type(value) is bool or whole != value:
+        _say_once(f"{name} is `{value}`, which counts as {whole}: use a whole number")
+    return whole
 
 
 def _say_once(message: str) -> None:

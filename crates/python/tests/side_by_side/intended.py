@@ -163,7 +163,49 @@ IN_SOME_CASES = [
     Intended("results.*", "Progress can be reported by keywords.", ("progress-by-keywords",), OLD),
     Intended("events", "Progress can be reported by keywords.", ("progress-by-keywords",), OLD),
     Intended("results.*.metadata", _ONE_SET, ("returns-metadata",), OLD),
-    Intended("results.*.costs", _OPEN_ERROR, ("returns-failure-without-code", "returns-failure-without-message"), NEW),
+    *(
+        Intended(
+            f"results.*.{member}", _OPEN_ERROR, ("returns-failure-without-code", "returns-failure-without-message"), NEW
+        )
+        for member in ("costs", "data")
+    ),
+    Intended(
+        "results.*.data",
+        _OPEN_ERROR,
+        (
+            "returns-failure-error-none",
+            "returns-failure-without-code",
+            "returns-failure-without-message",
+            "returns-failure-text",
+        ),
+        OLD,
+    ),
+    Intended(
+        "results.*.data.found[2]",
+        "What `send_progress` returns is a coroutine for asyncio, but no generator: it costs less.",
+        ("progress-type",),
+    ),
+    Intended(
+        "*.available_skills",
+        "An empty list says that nothing is accepted (SPEC 3).",
+        ("no-task",),
+        NEW,
+    ),
+    Intended("*", "Options beside a `SkillInfo` count.", ("skill-info-with-changes",), NEW),
+    Intended(
+        "*",
+        "Every skill has a type, as those with a name in 1.0b20.",
+        ("skill-name-of-the-function", "skill-blueprint-without-a-name"),
+        NEW,
+    ),
+    Intended(
+        "results.*.costs",
+        "A result that was refused has no costs, as any failure that was not returned.",
+        ("skill-output-that-does-not-fit-its-schema",),
+        NEW,
+    ),
+    Intended("results.*.error", "A failure says what failed (SPEC 6).", ("returns-failure-without-error",)),
+    Intended("results.*.status", "An error without a status is a failure.", ("returns-error-without-status",)),
     Intended(
         "last registration.*",
         "The worker registers anew with a skill that was added.",
@@ -176,7 +218,6 @@ IN_SOME_CASES = [
         ("skill-added-while-it-runs", "skill-load-skills"),
         NEW,
     ),
-    Intended("results.*.data.deadline", "A deadline is a float, as orchestrators send it.", ("kwargs-of-1-0b20",), NEW),
     Intended("results.*.error.message", "The file is named as the handler named it.", ("files-missing-uncaught",)),
     Intended("results.*", "The types of a dataclass's fields are checked (SPEC 6).", ("dataclass-wrong-type",), OLD),
     Intended("results.*.error.message", _WORDING, ("dataclass-wrong-type",), NEW),
