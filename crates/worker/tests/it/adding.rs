@@ -172,7 +172,7 @@ async fn a_worker_may_begin_without_tasks() {
         let builder = Worker::builder::<()>().allow_no_tasks();
         let worker = builder.config(config(&orchestrator.url(), &[])).build().expect("a worker");
         let (handle, worker) = (worker.handle(), Running::start(worker));
-        let heartbeat = wait_for_heartbeat(&orchestrator, |body| body.is_object()).await;
+        let heartbeat = wait_for_heartbeat(&orchestrator, Value::is_object).await;
         assert_eq!((&heartbeat["status"], &heartbeat["supported_tasks"]), (&json!("busy"), &json!([])));
         add(&handle, "first");
         orchestrator.wait_for_requests(Endpoint::Register, 2).await;
