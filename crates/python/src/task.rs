@@ -235,14 +235,7 @@ pub(crate) fn outcome(ended: &Bound<'_, PyTuple>) -> PyResult<Outcome> {
     };
     let Some((metadata, costs)) = further else { return Ok(outcome) };
     let read = |text: Option<Bound<'_, PyBytes>>| text.and_then(|text| json(text.as_bytes()).ok());
-    let outcome = match read(metadata) {
-        Some(metadata) => outcome.with_metadata(metadata),
-        None => outcome,
-    };
-    Ok(match read(costs) {
-        Some(costs) => outcome.with_costs(costs),
-        None => outcome,
-    })
+    Ok(outcome.with_metadata(read(metadata)).with_costs(read(costs)))
 }
 
 /// The outcome that is reported in place of an unreadable one.
