@@ -5,9 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use avtomatika_worker::extract::Outside;
-use avtomatika_worker::{
-    EventError, EventOptions, Outcome, SkillCallError, TaskContext, TaskError, WorkerId,
-};
+use avtomatika_worker::{EventError, EventOptions, Outcome, TaskContext, TaskError, WorkerId};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -173,13 +171,9 @@ impl Task {
 impl SkillCall {
     /// Blocks until the answer is here, and returns it as JSON text.
     fn wait(&self, py: Python<'_>) -> PyResult<Py<PyBytes>> {
-        match py.detach(|| self.0.wait()) {
-            Ok(answer) => Ok(PyBytes::new(py, answer.get().as_bytes()).unbind()),
-            Err(SkillCallError::NotJson(text)) => {
-                Err(PyRuntimeError::new_err(format!("the orchestrator's answer is not JSON: {text}")))
-            }
-            Err(error) => Err(PyRuntimeError::new_err(error.to_string())),
-        }
+        let answer =
+            py.detach(|| self.0.wait()).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(PyBytes::new(py, answer.get().as_bytes()).unbind())
     }
 
     /// Ends the call: `wait` returns at once.

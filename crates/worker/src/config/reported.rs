@@ -1,4 +1,4 @@
-//! What a configuration reports of the machine.
+//! The report of the machine, made from a configuration.
 
 use std::collections::BTreeMap;
 

@@ -14,7 +14,7 @@ mod trust;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
@@ -46,7 +46,7 @@ use crate::task::handler::TaskService;
 use crate::task::outcome::{Outcome, panicked};
 use crate::task::progress::ProgressBoard;
 use crate::threads::blocking::BlockingThreads;
-use crate::threads::{panic_message, until};
+use crate::threads::{panic_message, read, until, write};
 
 /// The time for a blocking handler to notice that it was told to stop.
 const BLOCKING_GRACE: Duration = Duration::from_secs(5);
@@ -69,27 +69,23 @@ pub(crate) struct Route {
     pub(crate) events: Arc<EventSchemas>,
 }
 
-/// The handlers of the registered tasks, by name. Tasks can be added while the worker runs.
+/// The handlers of the registered tasks, by name. Tasks can be added while the worker runs: only then is the lock written
+/// to, so readers hardly ever wait.
 #[derive(Debug, Default)]
 pub(crate) struct Router(RwLock<HashMap<TaskName, Arc<Route>>>);
 
 impl Router {
     /// Adds a task, which must not be there yet.
     pub(crate) fn insert(&self, name: TaskName, route: Route) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(route));
+        write(&self.0).insert(name, Arc::new(route));
     }
 
     pub(crate) fn get(&self, name: &TaskName) -> Option<Arc<Route>> {
-        self.routes().get(name).cloned()
+        read(&self.0).get(name).cloned()
     }
 
     pub(crate) fn contains(&self, name: &TaskName) -> bool {
-        self.routes().contains_key(name)
-    }
-
-    /// Held for a moment only. The lock is written to when a task is added, so readers hardly ever wait.
-    fn routes(&self) -> RwLockReadGuard<'_, HashMap<TaskName, Arc<Route>>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.0).contains_key(name)
     }
 }
 
