@@ -47,6 +47,9 @@ mod documents {
     #[doc = include_str!("../../docs/python.md")]
     struct Python;
 
+    #[doc = include_str!("../../docs/migrating.md")]
+    struct Migrating;
+
     #[doc = include_str!("../../docs/testing.md")]
     struct Testing;
 

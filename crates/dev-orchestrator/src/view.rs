@@ -112,7 +112,13 @@ pub struct TaskView {
     /// The data of the result, unchanged. Lists omit them.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "raw")]
     pub data: Option<Arc<RawValue>>,
-    /// The failure of the last try.
+    /// The metadata of the result, unchanged. Lists omit them.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "raw")]
+    pub metadata: Option<Arc<RawValue>>,
+    /// The costs in the result, unchanged. Lists omit them.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "raw")]
+    pub costs: Option<Arc<RawValue>>,
+    /// The failure of the last try, or the error that a worker sent beside a status of the handler's.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shared")]
     pub error: Option<Arc<Failure>>,
     /// The time of the submission, in seconds since 1970.
@@ -137,10 +143,9 @@ impl TaskView {
         self.data.as_deref().map(|data| serde_json::from_str(data.get())).transpose()
     }
 
-    /// Returns the view without parameters and data, which may be large.
+    /// Returns the view without parameters and the objects of the result, which may be large.
     pub(crate) fn without_payloads(mut self) -> Self {
-        self.params = None;
-        self.data = None;
+        (self.params, self.data, self.metadata, self.costs) = (None, None, None, None);
         self
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct EnforcedSchemas(Option<EnforceSchemasLayer>);
 impl EnforcedSchemas {
     /// Takes the options of a task.
     #[new]
-    #[expect(clippy::needless_pass_by_value, reason = "an argument from Python is a value")]
+    #[expect(clippy::needless_pass_by_value, reason = "arguments of Python are extracted by value")]
     fn new(task: TaskSpec) -> PyResult<Self> {
         Ok(Self(options(&task)?.enforced_schemas(&task.name)))
     }

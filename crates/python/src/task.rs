@@ -5,9 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use avtomatika_worker::extract::Outside;
-use avtomatika_worker::{
-    EventError, EventOptions, Outcome, SkillCallError, TaskContext, TaskError, WorkerId,
-};
+use avtomatika_worker::{EventError, EventOptions, Outcome, TaskContext, TaskError, WorkerId};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -96,7 +94,7 @@ impl Task {
         self.context.is_cancelled()
     }
 
-    /// The values that a handler may ask for, by name; `metadata` and `security` as JSON text.
+    /// The values that a handler may ask for, by name; `metadata` and `security` as JSON text, or empty.
     fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let values = PyDict::new(py);
         values.set_item(intern!(py, "task_id"), self.task_id())?;
@@ -105,9 +103,14 @@ impl Task {
         values.set_item(intern!(py, "priority"), self.priority(py)?)?;
         values.set_item(intern!(py, "tracing_context"), self.context.tracing_context())?;
         values.set_item(intern!(py, "deadline"), self.deadline(py)?)?;
-        let text = |text: Option<&str>| text.map(|text| PyBytes::new(py, text.as_bytes()));
-        values.set_item(intern!(py, "metadata"), text(self.context.metadata()))?;
-        values.set_item(intern!(py, "security"), text(self.context.security()))?;
+        let metadata = self.context.metadata().map(|text| match text {
+            // Most tasks of the newer generation have this, which needs no reading.
+            "{}" => PyDict::new(py).into_any(),
+            _ => PyBytes::new(py, text.as_bytes()).into_any(),
+        });
+        values.set_item(intern!(py, "metadata"), metadata)?;
+        let security = self.context.security().map(|text| PyBytes::new(py, text.as_bytes()));
+        values.set_item(intern!(py, "security"), security)?;
         Ok(values)
     }
 
@@ -173,13 +176,9 @@ impl Task {
 impl SkillCall {
     /// Blocks until the answer is here, and returns it as JSON text.
     fn wait(&self, py: Python<'_>) -> PyResult<Py<PyBytes>> {
-        match py.detach(|| self.0.wait()) {
-            Ok(answer) => Ok(PyBytes::new(py, answer.get().as_bytes()).unbind()),
-            Err(SkillCallError::NotJson(text)) => {
-                Err(PyRuntimeError::new_err(format!("the orchestrator's answer is not JSON: {text}")))
-            }
-            Err(error) => Err(PyRuntimeError::new_err(error.to_string())),
-        }
+        let answer =
+            py.detach(|| self.0.wait()).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(PyBytes::new(py, answer.get().as_bytes()).unbind())
     }
 
     /// Ends the call: `wait` returns at once.
@@ -235,14 +234,7 @@ pub(crate) fn outcome(ended: &Bound<'_, PyTuple>) -> PyResult<Outcome> {
     };
     let Some((metadata, costs)) = further else { return Ok(outcome) };
     let read = |text: Option<Bound<'_, PyBytes>>| text.and_then(|text| json(text.as_bytes()).ok());
-    let outcome = match read(metadata) {
-        Some(metadata) => outcome.with_metadata(metadata),
-        None => outcome,
-    };
-    Ok(match read(costs) {
-        Some(costs) => outcome.with_costs(costs),
-        None => outcome,
-    })
+    Ok(outcome.with_metadata(read(metadata)).with_costs(read(costs)))
 }
 
 /// The outcome that is reported in place of an unreadable one.

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use rxon::WorkerId;
 use rxon::model::{ErrorCode, Failure};
-use serde_json::value::RawValue;
 
 use super::{Action, Jobs};
 use crate::clock::Now;
 use crate::events::Event;
-use crate::store::{Job, Stage};
+use crate::store::{Job, Payloads, Stage};
 use crate::view::TaskStatus;
 
 /// The fields of a result that matter here.
@@ -19,7 +18,7 @@ pub(crate) struct Report {
     pub(crate) job_id: String,
     pub(crate) task_id: String,
     pub(crate) status: String,
-    pub(crate) data: Option<Arc<RawValue>>,
+    pub(crate) payloads: Payloads,
     pub(crate) error: Option<Failure>,
 }
 
@@ -72,7 +71,7 @@ impl Jobs {
                     message: "the worker gave no reason".to_owned(),
                     details: None,
                 });
-                self.fail(number, failure, now);
+                self.fail(number, failure, report.payloads, now);
                 Verdict::Accepted("failure_handled")
             }
             "cancelled" => {
@@ -116,11 +115,11 @@ impl Jobs {
     /// Gives up the current try, although its worker may still be busy with it.
     pub(super) fn abandon_try(&mut self, number: u64, failure: Failure, now: Now) {
         self.store.update(number, Job::abandon);
-        self.fail(number, failure, now);
+        self.fail(number, failure, Payloads::default(), now);
     }
 
     /// Ends the current try as a failure: starts another one, or ends the job.
-    fn fail(&mut self, number: u64, failure: Failure, now: Now) {
+    fn fail(&mut self, number: u64, failure: Failure, payloads: Payloads, now: Now) {
         let Some(job) = self.store.job(number) else { return };
         let may_retry =
             failure.code.is_retried() && job.attempt < self.settings.max_retries.saturating_add(1);
@@ -134,7 +133,10 @@ impl Jobs {
             job_id = %self.store.names.job(number), attempt = job.attempt, code = %failure.code,
             new_status = status.map_or("queued", TaskStatus::as_str), "a try failed"
         );
-        self.store.update(number, |job| job.error = Some(Arc::new(failure)));
+        self.store.update(number, |job| {
+            job.payloads = payloads;
+            job.error = Some(Arc::new(failure));
+        });
         match status {
             Some(status) => self.end(number, status, now),
             None => self.retry(number, now),
@@ -155,7 +157,7 @@ impl Jobs {
     fn finish(&mut self, number: u64, report: Report, status: TaskStatus, now: Now) {
         self.store.update(number, |job| {
             job.result_status = Some(report.status);
-            job.data = report.data;
+            job.payloads = report.payloads;
             job.error = report.error.map(Arc::new);
         });
         self.end(number, status, now);

@@ -44,6 +44,8 @@ pub(super) struct TaskResult {
     pub(super) worker_id: Option<String>,
     pub(super) status: Option<String>,
     pub(super) data: Option<Box<RawValue>>,
+    pub(super) metadata: Option<Box<RawValue>>,
+    pub(super) costs: Option<Box<RawValue>>,
     pub(super) error: Option<TaskError>,
 }
 

@@ -18,6 +18,7 @@ use super::{Desk, body, messages};
 use crate::events::{Event, MAX_PAYLOAD};
 use crate::jobs::{Ignored, ProgressReport, Report, Verdict};
 use crate::refusal::{self, Refusal};
+use crate::store::Payloads;
 
 /// `POST /_worker/workers/register`
 pub(super) async fn register(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
@@ -83,16 +84,16 @@ pub(super) async fn result(State(desk): State<Arc<Desk>>, request: Request) -> R
     let result: messages::TaskResult = body::parse(&body, "a result")?;
     let worker_id = sender(result.worker_id.as_deref(), &head.headers)?;
     desk.admit(&head.headers, &body, &worker_id, &[])?;
-    if let Some(data) = result.data.as_ref().filter(|data| !data.get().starts_with('{')) {
-        let shown = crate::text::cut(data.get(), 80);
-        return Err(Refusal::bad_request(format!("`data` is `{shown}`, expected an object or `null`")));
-    }
     let report = Report {
         worker_id,
         job_id: result.job_id,
         task_id: result.task_id,
         status: crate::text::cut(result.status.as_deref().unwrap_or("success"), 200),
-        data: result.data.map(Arc::<RawValue>::from),
+        payloads: Payloads {
+            data: object("data", result.data)?,
+            metadata: object("metadata", result.metadata)?,
+            costs: object("costs", result.costs)?,
+        },
         error: result.error.map(messages::TaskError::failure),
     };
     let answer = match desk.hub.update(|jobs, now| jobs.on_result(report, now)) {
@@ -103,6 +104,17 @@ pub(super) async fn result(State(desk): State<Arc<Desk>>, request: Request) -> R
         }
     };
     Ok(refusal::json(StatusCode::OK, &answer))
+}
+
+fn object(field: &str, value: Option<Box<RawValue>>) -> Result<Option<Arc<RawValue>>, Refusal> {
+    match value {
+        Some(value) if !value.get().starts_with('{') => {
+            let shown = crate::text::cut(value.get(), 80);
+            let problem = format!("`{field}` is `{shown}`, expected an object or `null`");
+            Err(Refusal::bad_request(problem))
+        }
+        value => Ok(value.map(Arc::from)),
+    }
 }
 
 /// `POST /_worker/events`

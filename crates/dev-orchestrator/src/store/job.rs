@@ -39,11 +39,19 @@ pub(crate) struct Job {
     /// Tries that were given up although a worker may still be busy with them.
     abandoned: Vec<u32>,
     pub(crate) result_status: Option<String>,
-    pub(crate) data: Option<Arc<RawValue>>,
+    pub(crate) payloads: Payloads,
     pub(crate) error: Option<Arc<Failure>>,
     pub(crate) submitted_at: f64,
     pub(crate) started_at: Option<f64>,
     pub(crate) ended_at: Option<f64>,
+}
+
+/// The objects in the last result of a job, unchanged.
+#[derive(Debug, Default)]
+pub(crate) struct Payloads {
+    pub(crate) data: Option<Arc<RawValue>>,
+    pub(crate) metadata: Option<Arc<RawValue>>,
+    pub(crate) costs: Option<Arc<RawValue>>,
 }
 
 /// The stage of a job, with the data that only matters in it.
@@ -115,7 +123,7 @@ impl Job {
             worker_id: None,
             abandoned: Vec::new(),
             result_status: None,
-            data: None,
+            payloads: Payloads::default(),
             error: None,
             submitted_at: now.unix,
             started_at: None,
@@ -147,7 +155,9 @@ impl Job {
 
     /// The approximate memory of the job, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        let data = self.data.as_ref().map_or(0, |data| data.get().len());
+        let Payloads { data, metadata, costs } = &self.payloads;
+        let payloads: usize =
+            [data, metadata, costs].into_iter().flatten().map(|payload| payload.get().len()).sum();
         let error = self.error.as_ref().map_or(0, |error| {
             error.code.as_str().len()
                 + error.message.len()
@@ -155,7 +165,7 @@ impl Job {
         });
         let texts = [&self.progress_message, &self.result_status];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-        OVERHEAD + self.params.get().len() + data + error + texts
+        OVERHEAD + self.params.get().len() + payloads + error + texts
     }
 }
 

@@ -13,7 +13,7 @@ use rxon::{JobId, TaskId, TaskName, WorkerId};
 use serde_json::value::RawValue;
 
 use self::job::QueuePosition;
-pub(crate) use self::job::{Job, Stage};
+pub(crate) use self::job::{Job, Payloads, Stage};
 pub(crate) use self::names::Names;
 pub(crate) use self::worker::{Beat, Introduction, Worker};
 use crate::clock::Now;
@@ -234,7 +234,9 @@ impl Store {
             progress_message: job.progress_message.clone(),
             worker_id: job.worker_id.clone(),
             params: Some(job.params.clone()),
-            data: job.data.clone(),
+            data: job.payloads.data.clone(),
+            metadata: job.payloads.metadata.clone(),
+            costs: job.payloads.costs.clone(),
             error: job.error.clone(),
             submitted_at: job.submitted_at,
             started_at: job.started_at,

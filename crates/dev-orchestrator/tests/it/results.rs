@@ -33,6 +33,27 @@ async fn success_finishes_with_the_data() {
 }
 
 #[tokio::test]
+async fn all_members_of_a_result_are_shown_whatever_its_status() {
+    let (orchestrator, worker) = start().await;
+    for status in ["needs_review", "failure"] {
+        let submitted = orchestrator.submit(NewTask::new("x")).expect("room");
+        let task = worker.task().await;
+        let result = json!({
+            "status": status, "data": {"n": 0.1}, "metadata": {"m": 1}, "costs": {"tokens": 7},
+            "error": {"code": "PERMANENT_ERROR", "message": "not sharp"},
+        });
+        worker.result(&task, result.clone()).await;
+        let view = in_time(orchestrator.wait(&submitted.job_id)).await.expect("known");
+        let view = serde_json::to_value(view).expect("JSON");
+        for member in ["data", "metadata", "costs"] {
+            assert_eq!(view[member], result[member], "{status}: {member}");
+        }
+        assert_eq!(view["error"]["message"], "not sharp", "{status}");
+    }
+    orchestrator.shutdown().await;
+}
+
+#[tokio::test]
 async fn transient_failures_are_tried_again_and_others_are_not() {
     let (orchestrator, worker) = start().await;
     for (code, attempts, status) in [

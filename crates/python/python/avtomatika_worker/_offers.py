@@ -151,7 +151,7 @@ def read_received(values: dict[str, Any]) -> None:
 
     from .models import SecurityContext, from_dict
 
-    if values.get("metadata") is not None:
+    if isinstance(values.get("metadata"), bytes):
         values["metadata"] = json.loads(values["metadata"])
     if values.get("security") is not None:
         values["security"] = from_dict(SecurityContext, json.loads(values["security"]))

@@ -54,7 +54,7 @@ class Route:
             values = {name: known[name] for name in self.values}
         else:
             values = {}
-        if values.get("metadata") is not None or values.get("security") is not None:
+        if type(values.get("metadata")) is bytes or values.get("security") is not None:
             read_received(values)
         if self.calls:
             calls = Calls(task)

@@ -29,12 +29,14 @@ Encoded = tuple[str, bytes | None, Error | None, Further | None]
 """Status, data as JSON, the error, and the further members of a result that has some."""
 
 _SUCCESS = "success"
-_EMPTY: dict[Any, Any] = {}
 _FAILURE = "failure"
 _CANCELLED = "cancelled"
 _PERMANENT = "PERMANENT_ERROR"
 _TRANSIENT = "TRANSIENT_ERROR"
 _EXHAUSTED = "RESOURCE_EXHAUSTED_ERROR"
+
+# The data of a result that does not mention any, which is encoded without looking at it.
+_EMPTY: dict[Any, Any] = {}
 
 # What a handler returned as a failure or as cancelled has its costs, as the results of the existing SDK; what it raised
 # has not.
@@ -133,6 +135,8 @@ def _side(value: Any, name: str, status: str) -> bytes | None:
     """Encodes a member beside the data. If it cannot be sent, the result is sent without it."""
     if value is None:
         return None
+    if value is _EMPTY:
+        return b"{}"
     problem: str | None = None
     try:
         if isinstance(value, Mapping) or _as_mapping(value) is not None:
@@ -162,6 +166,8 @@ def _error_beside(error: Any, status: str) -> Error | None:
 
 
 def _data(data: Any) -> bytes:
+    if data is _EMPTY:
+        return b"{}"
     if type(data) is not dict and not isinstance(data, Mapping) and _as_mapping(data) is None:
         raise _Refused(f"the handler's data is {_shown(data)}, expected a dictionary or `None`")
     encoded, problem = _json(data)

@@ -1,12 +1,13 @@
 //! The registered tasks.
 
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use rxon::TaskName;
 use rxon::model::SkillInfo;
 
 use crate::capacity::slots::{Group, Usage};
+use crate::threads::{read, write};
 
 /// The registered tasks, in the order in which they were registered. Tasks can be added while the worker runs; none is
 /// removed, so that their number tells whether there are new ones.
@@ -26,7 +27,7 @@ struct Entry {
 impl Catalogue {
     /// Adds a task. The caller checks that names are unique.
     pub(crate) fn add(&self, skill: SkillInfo, group: Option<Group>) {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = write(&self.entries);
         entries.push(Entry { skill, group });
         self.count.store(entries.len(), Ordering::Release);
     }
@@ -38,7 +39,7 @@ impl Catalogue {
 
     /// The descriptions of all tasks.
     pub(crate) fn skills(&self) -> Vec<SkillInfo> {
-        self.entries().iter().map(|entry| entry.skill.clone()).collect()
+        read(&self.entries).iter().map(|entry| entry.skill.clone()).collect()
     }
 
     /// The names of all tasks.
@@ -48,7 +49,7 @@ impl Catalogue {
 
     /// The names of the tasks that fulfil a condition.
     pub(crate) fn names_if(&self, condition: impl Fn(&TaskName) -> bool) -> Vec<TaskName> {
-        let entries = self.entries();
+        let entries = read(&self.entries);
         entries.iter().map(|entry| &entry.skill.name).filter(|name| condition(name)).cloned().collect()
     }
 
@@ -58,10 +59,6 @@ impl Catalogue {
             return Vec::new();
         }
         let has_room = |entry: &&Entry| entry.group.is_none_or(|group| usage.groups_open[group]);
-        self.entries().iter().filter(has_room).map(|entry| entry.skill.name.clone()).collect()
-    }
-
-    fn entries(&self) -> RwLockReadGuard<'_, Vec<Entry>> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.entries).iter().filter(has_room).map(|entry| entry.skill.name.clone()).collect()
     }
 }

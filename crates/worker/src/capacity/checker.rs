@@ -48,8 +48,8 @@ impl Capacity {
         }
     }
 
-    /// Asks again about every task, by its name, and waits for the answers for at most 250 ms. A later answer counts as soon as it
-    /// arrives. If a round is under way already, it is waited for until its own limit, and no other is begun.
+    /// Asks again about every task, by its name, and waits for the answers for at most 250 ms. A later answer counts as
+    /// soon as it arrives. If a round is under way already, it is waited for until its own limit, and no other is begun.
     ///
     /// # Cancel safety
     /// The round goes on.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::capacity::orchestrator_index::OrchestratorIndex;
 
 /// Triggers heartbeats when something changes, for each orchestrator by itself. A change costs next to nothing, even many
-/// times a second. Another one triggers registrations when tasks are added.
+/// times a second. A second instance triggers registrations when tasks are added.
 #[derive(Debug)]
 pub(crate) struct HeartbeatTrigger {
     /// For each orchestrator, the changes that it has not been told yet.

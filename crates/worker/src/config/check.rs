@@ -47,7 +47,7 @@ impl WorkerConfig {
         }
         if self.history.has_further_key && is_in_environment("ORCHESTRATOR_SECRET_KEY") {
             warnings.push(
-                "`SECRET_KEY` is used as `ORCHESTRATOR_SECRET_KEY`: tasks without its signature are refused"
+                "`SECRET_KEY` is used as `ORCHESTRATOR_SECRET_KEY`: the signatures of tasks are checked with it"
                     .to_owned(),
             );
         }

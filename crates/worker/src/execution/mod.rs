@@ -14,7 +14,7 @@ mod trust;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
@@ -46,7 +46,7 @@ use crate::task::handler::TaskService;
 use crate::task::outcome::{Outcome, panicked};
 use crate::task::progress::ProgressBoard;
 use crate::threads::blocking::BlockingThreads;
-use crate::threads::{panic_message, until};
+use crate::threads::{panic_message, read, until, write};
 
 /// The time for a blocking handler to notice that it was told to stop.
 const BLOCKING_GRACE: Duration = Duration::from_secs(5);
@@ -69,27 +69,23 @@ pub(crate) struct Route {
     pub(crate) events: Arc<EventSchemas>,
 }
 
-/// The handlers of the registered tasks, by name. Tasks can be added while the worker runs.
+/// The handlers of the registered tasks, by name. Tasks can be added while the worker runs: only then is the lock written
+/// to, so readers hardly ever wait.
 #[derive(Debug, Default)]
 pub(crate) struct Router(RwLock<HashMap<TaskName, Arc<Route>>>);
 
 impl Router {
     /// Adds a task, which must not be there yet.
     pub(crate) fn insert(&self, name: TaskName, route: Route) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(route));
+        write(&self.0).insert(name, Arc::new(route));
     }
 
     pub(crate) fn get(&self, name: &TaskName) -> Option<Arc<Route>> {
-        self.routes().get(name).cloned()
+        read(&self.0).get(name).cloned()
     }
 
     pub(crate) fn contains(&self, name: &TaskName) -> bool {
-        self.routes().contains_key(name)
-    }
-
-    /// Held for a moment only. The lock is written to when a task is added, so readers hardly ever wait.
-    fn routes(&self) -> RwLockReadGuard<'_, HashMap<TaskName, Arc<Route>>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.0).contains_key(name)
     }
 }
 
@@ -149,7 +145,7 @@ struct Leftover {
     handler: BoxFuture<'static, Ran>,
 }
 
-/// What a result tells of its task.
+/// The task of a result, as the result names it.
 struct EndedTask {
     job_id: JobId,
     task_id: TaskId,
@@ -210,14 +206,15 @@ impl Execution {
             // Most tasks of the newer generation have an empty object.
             metadata: task.metadata.as_ref().filter(|metadata| !is_empty_object(metadata)).cloned(),
         };
+        let route = executor.router.get(&name);
         // The values that a handler leaves behind can panic when they are dropped: the task still has to be answered.
-        let mut ran = AssertUnwindSafe(self.outcome(task, slot))
+        let mut ran = AssertUnwindSafe(self.outcome(task, route.as_deref(), slot))
             .catch_unwind()
             .await
             .unwrap_or_else(|payload| panicked(panic_message(&*payload)).into());
         let leftover = ran.leftover.take();
         let duration = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
-        let known = executor.router.contains(&name).then(|| name.as_str());
+        let known = route.is_some().then(|| name.as_str());
         executor.counts.task_ended(known, &ran.outcome, duration);
         let name = name.shown();
         if let Outcome::Failed(error) = &ran.outcome {
@@ -256,8 +253,8 @@ impl Execution {
         }
     }
 
-    async fn outcome(&self, task: Task, slot: Slot) -> Ran {
-        let Some(route) = self.executor.router.get(&task.name) else {
+    async fn outcome(&self, task: Task, route: Option<&Route>, slot: Slot) -> Ran {
+        let Some(route) = route else {
             let message = format!("this worker has no task named `{}`", task.name);
             return Outcome::failure(ErrorCode::Permanent, message).into();
         };
@@ -277,7 +274,7 @@ impl Execution {
                 () = until(deadline) => return Cause::Deadline.outcome().into(),
             }
         }
-        self.handle(task, &route, permit, deadline).await
+        self.handle(task, route, permit, deadline).await
     }
 
     async fn handle(
@@ -378,7 +375,7 @@ async fn with_files(task: Task, context: TaskContext, service: TaskService) -> R
         Ok(params) => params,
         Err(error) => return Outcome::Failed(error.to_task_error()).into(),
     };
-    let outcome = match service.oneshot(TaskRequest::new(params, context.clone())).await {
+    let mut outcome = match service.oneshot(TaskRequest::new(params, context.clone())).await {
         Ok(outcome) => outcome,
         Err(never) => match never {},
     };
@@ -386,7 +383,6 @@ async fn with_files(task: Task, context: TaskContext, service: TaskService) -> R
     if context.is_cancelled() && !context.ended_in_time() {
         return outcome.into();
     }
-    let mut outcome = outcome;
     let data = match &mut outcome {
         Outcome::Completed { data, .. } => Some(data),
         Outcome::Failed(error) => error.extras.as_mut().map(|extras| &mut extras.data),

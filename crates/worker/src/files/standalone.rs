@@ -122,11 +122,13 @@ impl StandaloneFiles {
 
     /// A mover that touches no directory.
     fn mover(&self) -> Result<Mover, FileError> {
+        let untouched = |resources| {
+            let (runtime, clean_up) = (self.runtime.clone(), self.clean_up.clone());
+            let directory = TaskDirectory::standalone(&self.root, "", runtime, clean_up);
+            Mover::new(Arc::new(directory), resources)
+        };
         let no_storage = || FileError::new(FileErrorKind::NoStorage, NO_STORAGE);
-        let resources = self.resources.clone().ok_or_else(no_storage)?;
-        let (runtime, clean_up) = (self.runtime.clone(), self.clean_up.clone());
-        let directory = TaskDirectory::standalone(&self.root, "", runtime, clean_up);
-        Ok(Mover::new(Arc::new(directory), resources))
+        self.resources.clone().map(untouched).ok_or_else(no_storage)
     }
 }
 

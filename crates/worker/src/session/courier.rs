@@ -37,7 +37,7 @@ pub(crate) async fn courier(origin: Arc<Origin>, worker_id: WorkerId) {
                 courier.deliver(&report).await;
                 origin.progress.sent(&report.task_id);
             }
-            event = origin.progress.ready_made.next() => courier.deliver_ready_made(event).await,
+            event = origin.progress.next_ready_made() => courier.deliver_ready_made(event).await,
         }
     }
 }
@@ -99,7 +99,7 @@ impl Courier {
         self.origin.peer.write_to_websocket(frame.into(), TIME_LIMIT).await;
     }
 
-    /// Sends an event by request. `is_unanswered` is true if it was sent before and no answer came.
+    /// Sends a report by request. `is_unanswered` is true if it was sent before and no answer came.
     async fn request(
         &mut self,
         report: &Report,
@@ -107,15 +107,48 @@ impl Courier {
         is_unanswered: bool,
     ) -> Result<Response, String> {
         let body = self.event(report, event_id).map_err(|error| error.to_string())?;
+        let is_signed =
+            matches!(&report.content, ReportContent::Event(event) if event.options.security.is_some());
+        self.post(body, is_signed, is_unanswered).await
+    }
+
+    /// Sends an event that the user made, once: signed by the worker, unless the user has signed it.
+    async fn deliver_ready_made(&mut self, event: ReadyMadeEvent) {
+        if let Err(problem) = self.try_ready_made(event).await {
+            let (orchestrator, problem) = (&self.origin.peer.name, masked(&problem));
+            tracing::warn!(%orchestrator, "an event of the worker was not delivered: {problem}");
+        }
+    }
+
+    async fn try_ready_made(
+        &mut self,
+        ReadyMadeEvent { body, is_signed }: ReadyMadeEvent,
+    ) -> Result<(), String> {
+        let peer = self.origin.peer.clone();
+        let sealed = || {
+            if is_signed {
+                return Ok(body.clone());
+            }
+            let sealed = peer.seal.text(&body, &EVENT_IGNORES, Generation::Newer);
+            sealed.map_err(|error| format!("it cannot be signed: {error}"))
+        };
+        if peer.write_to_websocket(sealed()?, TIME_LIMIT).await {
+            return Ok(());
+        }
+        // Sealed again, since the websocket may have sent the first one.
+        let response = self.post(sealed()?, is_signed, false).await?;
+        self.keep_silence();
+        refusal(&response).map_or(Ok(()), Err)
+    }
+
+    /// Sends the body of an event by request. `is_signed` is true if it was signed elsewhere.
+    async fn post(&mut self, body: Bytes, is_signed: bool, is_unanswered: bool) -> Result<Response, String> {
         self.origin.peer.gate(Exchange::Event).on_sent(Instant::now(), true);
         self.keep_silence();
         let connector = &self.origin.peer.connector;
         let transport = self.transport.get_or_insert_with(|| connector.transport());
-        let is_signed_elsewhere =
-            matches!(&report.content, ReportContent::Event(event) if event.options.security.is_some());
         let request = Request::new(Operation::Event, TIME_LIMIT);
-        let request =
-            if is_signed_elsewhere { request.with_ready_made(body) } else { request.with_body(body) };
+        let request = if is_signed { request.with_ready_made(body) } else { request.with_body(body) };
         let response = transport.exchange(request).await;
         let answer = match &response {
             Ok(response) if is_unanswered && is_repetition(response) => Answer::Good,
@@ -125,50 +158,6 @@ impl Courier {
         // Events are not contacts.
         let _ = self.origin.peer.record(Exchange::Event, &answer);
         response.map_err(|error| error.chain().to_string())
-    }
-
-    /// Sends an event that the user made, once: signed by the worker, unless the user has signed it.
-    async fn deliver_ready_made(&mut self, event: ReadyMadeEvent) {
-        let ReadyMadeEvent { body, is_signed } = event;
-        let peer = self.origin.peer.clone();
-        let sealed = || {
-            if is_signed {
-                return Ok(body.clone());
-            }
-            peer.seal.text(&body, &EVENT_IGNORES, Generation::Newer)
-        };
-        let problem = match sealed() {
-            Ok(frame) if peer.write_to_websocket(frame.clone(), TIME_LIMIT).await => return,
-            Err(error) => Some(format!("it cannot be signed: {error}")),
-            // Sealed again, since the websocket may have sent the first one.
-            Ok(_) => match sealed().map(|body| {
-                let request = Request::new(Operation::Event, TIME_LIMIT);
-                if is_signed { request.with_ready_made(body) } else { request.with_body(body) }
-            }) {
-                Err(error) => Some(format!("it cannot be signed: {error}")),
-                Ok(request) => self.ask(request).await,
-            },
-        };
-        if let Some(problem) = problem {
-            let problem = masked(&problem);
-            tracing::warn!(orchestrator = %peer.name, "an event of the worker was not delivered: {problem}");
-        }
-    }
-
-    /// Sends an event by request. Returns the reason for which the orchestrator did not accept it.
-    async fn ask(&mut self, request: Request) -> Option<String> {
-        let peer = self.origin.peer.clone();
-        peer.gate(Exchange::Event).on_sent(Instant::now(), true);
-        self.keep_silence();
-        let transport = self.transport.get_or_insert_with(|| peer.connector.transport());
-        let response = transport.exchange(request).await;
-        let answer = response.as_ref().map_or_else(Answer::Nothing, Answer::of);
-        // Events are not contacts.
-        let _ = peer.record(Exchange::Event, &answer);
-        match &response {
-            Ok(response) => refusal(response),
-            Err(error) => Some(error.chain().to_string()),
-        }
     }
 
     fn pause(&self, report: &Report) {

@@ -1,7 +1,7 @@
 //! Calls of skills on other workers, through the orchestrator that the task came from.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::peer::Peer;
+use crate::threads::lock;
 
 /// The time limit of a call.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -62,7 +63,7 @@ pub(super) fn body(name: &str, params: &impl Serialize) -> Result<Bytes, SkillCa
 }
 
 /// Sends a call over a connection of its own, and waits for the answer.
-pub(super) async fn call(peer: Arc<Peer>, body: Bytes) -> Result<Box<RawValue>, SkillCallError> {
+pub(super) async fn call(peer: &Peer, body: Bytes) -> Result<Box<RawValue>, SkillCallError> {
     let request = Request::new(Operation::CallSkill, TIME_LIMIT).with_ready_made(body);
     let response = peer.connector.transport().exchange(request).await;
     let response = response
@@ -103,8 +104,7 @@ impl SkillCall {
     /// # Errors
     /// The same as of [`TaskContext::call_skill`](crate::TaskContext::call_skill).
     pub fn wait(&self) -> Result<Box<RawValue>, SkillCallError> {
-        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        answer.recv().unwrap_or(Err(SkillCallError::Cancelled))
+        lock(&self.answer).recv().unwrap_or(Err(SkillCallError::Cancelled))
     }
 
     /// Ends the call: [`wait`](Self::wait) returns at once.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use rxon::model::Progress;
 use rxon::{JobId, TaskId, TaskName};
 use serde::Serialize;
@@ -218,12 +219,7 @@ impl TaskContext {
         name: &str,
         params: impl Serialize,
     ) -> Result<Box<RawValue>, SkillCallError> {
-        let body = calls::body(name, &params)?;
-        tokio::select! {
-            biased;
-            answer = calls::call(self.0.peer.clone(), body) => answer,
-            () = self.cancelled() => Err(SkillCallError::Cancelled),
-        }
+        self.clone().finish_skill_call(calls::body(name, &params)?).await
     }
 
     /// Begins a [call of a skill](Self::call_skill) on the runtime and returns at once, for handlers that block and for
@@ -233,14 +229,15 @@ impl TaskContext {
     /// [`SkillCallError`] if the parameters are not a JSON object.
     pub fn begin_skill_call(&self, name: &str, params: impl Serialize) -> Result<SkillCall, SkillCallError> {
         let body = calls::body(name, &params)?;
-        let (peer, context) = (self.0.peer.clone(), self.clone());
-        Ok(SkillCall::begin(self.0.files.runtime(), async move {
-            tokio::select! {
-                biased;
-                answer = calls::call(peer, body) => answer,
-                () = context.cancelled() => Err(SkillCallError::Cancelled),
-            }
-        }))
+        Ok(SkillCall::begin(self.0.files.runtime(), self.clone().finish_skill_call(body)))
+    }
+
+    async fn finish_skill_call(self, body: Bytes) -> Result<Box<RawValue>, SkillCallError> {
+        tokio::select! {
+            biased;
+            answer = calls::call(&self.0.peer, body) => answer,
+            () = self.cancelled() => Err(SkillCallError::Cancelled),
+        }
     }
 
     /// The task's files.

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::task::events::EventOptions;
-use crate::task::ready_made::ReadyMadeEvents;
+use crate::task::ready_made::{ReadyMadeEvent, ReadyMadeEvents};
 use crate::threads::{lock, until};
 
 /// The maximum number of progress reports of one task in any one second.
@@ -200,6 +200,17 @@ impl ProgressBoard {
                 },
             }
         }
+    }
+
+    /// Waits for the next event that belongs to no task, and for the end of a pause.
+    ///
+    /// # Cancel safety
+    /// Nothing is taken before it returns.
+    pub(crate) async fn next_ready_made(&self) -> ReadyMadeEvent {
+        while let Some(at) = self.paused_until(Instant::now()) {
+            until(Some(at)).await;
+        }
+        self.ready_made.next().await
     }
 
     /// Records that a report was sent, or could not be sent.

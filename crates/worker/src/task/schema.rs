@@ -7,7 +7,7 @@ use jsonschema::paths::{Location, LocationSegment};
 use rxon::text::excerpt;
 use serde_json::Value;
 
-/// The longest problem that quotes the value, in bytes.
+/// The maximum length of a problem that quotes the value, in bytes.
 const MAX_QUOTED: usize = 200;
 
 /// A JSON Schema, ready to check values. References to other documents are not followed.

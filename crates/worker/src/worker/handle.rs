@@ -179,15 +179,14 @@ impl WorkerHandle {
     pub fn emit_event(&self, event: impl Serialize) -> Result<(), EventError> {
         let event = ready_made(&event)?;
         let origins = self.0.origins.get().into_iter().flatten().filter_map(Weak::upgrade);
+        let hears_events =
+            |origin: &Arc<Origin>| origin.peer.is_registered() && origin.peer.generation().accepts_events();
         let mut accepted = Err(EventError::NotRegistered);
-        for origin in
-            origins.filter(|origin| origin.peer.is_registered() && origin.peer.generation().accepts_events())
-        {
-            if origin.progress.ready_made.add(event.clone()) {
-                accepted = accepted.or(Ok(()));
-            } else {
+        for origin in origins.filter(hears_events) {
+            if !origin.progress.ready_made.add(event.clone()) {
                 return Err(EventError::QueueFull);
             }
+            accepted = Ok(());
         }
         accepted
     }

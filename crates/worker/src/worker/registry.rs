@@ -21,7 +21,7 @@ use crate::worker::task_options::TaskOptions;
 /// Puts a layer around a task.
 pub(super) type AddLayer = Box<dyn Fn(TaskService) -> TaskService + Send>;
 
-/// The tasks of a worker, and what each further one gets.
+/// The tasks of a worker, and the layers and groups for those that are added.
 #[derive(Default)]
 pub(crate) struct Registry {
     pub(crate) router: Arc<Router>,

@@ -141,7 +141,7 @@ impl TaskOptions {
 
     /// Puts the layer that enforces the schemas around a task, if any is to be enforced.
     #[cfg(feature = "event-schemas")]
-    #[expect(clippy::unnecessary_wraps, reason = "without the feature it fails")]
+    #[expect(clippy::unnecessary_wraps, reason = "without the feature, a schema to be enforced is an error")]
     pub(super) fn enforcing(&self, name: &TaskName, service: TaskService) -> Result<TaskService, BuildError> {
         Ok(match self.enforced_schemas(name.as_str()) {
             Some(layer) => TaskService::new(layer.layer(service)),

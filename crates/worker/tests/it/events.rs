@@ -1,11 +1,12 @@
 //! Events: checked, signed, sent in order and before the result.
 
+use avtomatika_worker::WorkerHandle;
 use avtomatika_worker::prelude::*;
 use serde_json::{Value, json};
 use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator};
 
-use crate::support::{Running, TOKEN, config, run, tasks};
+use crate::support::{Running, TOKEN, config, run, tasks, until};
 
 #[derive(serde::Deserialize)]
 struct Told {
@@ -160,4 +161,86 @@ async fn while_too_many_are_sent_results_do_not_wait_and_the_loss_is_said() {
     assert!(refused[0].as_str().is_some_and(|why| why.starts_with("100 events of this task wait")));
     assert_eq!(logs.count("events could not be sent before the result, and are lost"), 1, "{logs:?}");
     assert_eq!(orchestrator.count(Endpoint::Event), 1);
+}
+
+fn ready_made(id: &str) -> Value {
+    json!({
+        "event_id": id, "worker_id": "w-1", "origin_worker_id": "w-1", "event_type": "tick",
+        "payload": {"n": 1}, "timestamp": 1, "metadata": null,
+    })
+}
+
+/// A worker that is registered, and its handle.
+async fn registered(variables: &[(&str, &str)]) -> (ScriptedOrchestrator, Running, WorkerHandle) {
+    let orchestrator = ScriptedOrchestrator::start_with(Script::newer()).await;
+    let worker = tasks().config(config(&orchestrator.url(), variables)).build().expect("a worker");
+    let handle = worker.handle();
+    let running = Running::start(worker);
+    orchestrator.wait_for_open_polls(1).await;
+    (orchestrator, running, handle)
+}
+
+fn is_signed_by_the_worker(body: &[u8]) -> bool {
+    let event: Value = serde_json::from_slice(body).expect("JSON");
+    let signature = event["security"]["signature"].as_str().expect("a signature");
+    event["timestamp"] != 1
+        && rxon::signing::Signer::new(TOKEN).verify(body, &rxon::signing::EVENT_IGNORES, signature)
+}
+
+#[tokio::test]
+async fn a_ready_made_event_is_posted_and_signed_unless_it_has_a_signature() {
+    let (orchestrator, _worker, handle) = registered(&[]).await;
+    let mut signed = ready_made("e-2");
+    signed["security"] = json!({"signature": "made elsewhere"});
+    for event in [&ready_made("e-1"), &signed] {
+        handle.emit_event(event).expect("accepted");
+    }
+    let requests = orchestrator.wait_for_requests(Endpoint::Event, 2).await;
+    let first = requests[0].json();
+    assert_eq!((&first["event_id"], &first["payload"]), (&json!("e-1"), &json!({"n": 1})));
+    assert!(first.get("metadata").is_none() && is_signed_by_the_worker(&requests[0].body), "{first}");
+    signed.as_object_mut().expect("an object").remove("metadata");
+    assert_eq!(requests[1].json(), signed);
+}
+
+#[tokio::test]
+async fn a_ready_made_event_goes_over_an_open_websocket() {
+    let (orchestrator, _worker, handle) = registered(&[("WORKER_ENABLE_WEBSOCKETS", "true")]).await;
+    orchestrator.wait_for_open_websockets(1).await;
+    let frame = || orchestrator.websocket_frames().into_iter().find(|frame| frame["event_id"] == "e-1");
+    // The orchestrator may know of the websocket before the worker does.
+    until(|| {
+        handle.emit_event(ready_made("e-1")).expect("accepted");
+        frame().is_some()
+    })
+    .await;
+    let frame = frame().expect("it was seen");
+    assert!(is_signed_by_the_worker(frame.to_string().as_bytes()), "{frame}");
+}
+
+#[tokio::test]
+async fn a_ready_made_event_that_nobody_hears_is_an_error() {
+    let (orchestrator, worker) = with(Script::older(), &[]).await;
+    worker.abandon();
+    let worker = tasks().config(config(&orchestrator.url(), &[])).build().expect("a worker");
+    let handle = worker.handle();
+    let refused = || handle.emit_event(ready_made("e")).expect_err("refused").to_string();
+    let wanted = "the worker is not registered with an orchestrator that knows events: the event is dropped";
+    assert_eq!(refused(), wanted, "before it runs");
+    let _worker = Running::start(worker);
+    orchestrator.wait_for_open_polls(1).await;
+    assert_eq!(refused(), wanted, "by an orchestrator of the older generation");
+}
+
+#[tokio::test]
+async fn a_ready_made_event_that_is_refused_is_logged_and_not_repeated() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let (orchestrator, _worker, handle) = registered(&[]).await;
+    orchestrator.answer_next(Endpoint::Event, Answer::status(500));
+    handle.emit_event(ready_made("e-1")).expect("accepted");
+    until(|| logs.count("an event of the worker was not delivered: 500: Internal Server Error") == 1).await;
+    handle.emit_event(ready_made("e-2")).expect("accepted");
+    let requests = orchestrator.wait_for_requests(Endpoint::Event, 2).await;
+    assert_eq!(requests[1].json()["event_id"], "e-2");
 }

@@ -279,6 +279,28 @@ async fn a_link_that_leads_out_is_not_uploaded() {
 }
 
 #[tokio::test]
+async fn files_in_the_data_of_a_failure_are_uploaded_and_one_that_cannot_be_leaves_the_failure() {
+    async fn fails(Params(params): Params<Value>, files: TaskFiles) -> Result<(), TaskError> {
+        let report = files.write("report", "12345").await?;
+        let link = files.path_to("link").await?;
+        std::os::unix::fs::symlink("/etc/passwd", &link)?;
+        let path = if params["leads_out"] == true { link } else { report };
+        Err(TaskError::new("MINE", "the handler's own").with_data(json!({"n": 1, "at": path})))
+    }
+    let worker = TestWorker::new(Worker::builder().task("fails", fails));
+    let run = worker.task("fails").params(json!({"leads_out": false})).run().await;
+    let uri = "s3://avtomatika-payloads/task-1/report";
+    assert_eq!((run.status(), run.error_code()), ("failure", Some("MINE")), "{:?}", run.result());
+    let (data, metadata) = outputs(&run);
+    assert_eq!((data, &metadata["at"]["size"]), (&json!({"n": 1, "at": uri}), &json!(5)));
+    assert_eq!(worker.object(uri).await, Some(b"12345".to_vec()));
+    let run = worker.task("fails").params(json!({"leads_out": true})).run().await;
+    assert_eq!((run.status(), run.error_code()), ("failure", Some("MINE")), "{:?}", run.result());
+    assert_eq!(run.error_message(), Some("the handler's own"));
+    assert_eq!((run.result().get("data"), run.result().get("data_metadata")), (None, None));
+}
+
+#[tokio::test]
 async fn the_directory_is_gone_once_the_result_is_safe() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let told = seen.clone();

@@ -87,6 +87,23 @@ async fn whatever_is_refused_is_repeated_once_with_a_new_token_and_freshly_signe
 }
 
 #[tokio::test]
+async fn what_was_signed_elsewhere_is_repeated_unchanged_with_a_new_token() {
+    let orchestrator = orchestrator().await;
+    orchestrator.answer_always(Endpoint::Token, grants("short", 3600));
+    orchestrator.answer_next(Endpoint::Event, Answer::status(401));
+    let worker = tasks().config(config(&orchestrator.url(), &[])).build().expect("a worker");
+    let handle = worker.handle();
+    let _worker = Running::start(worker);
+    orchestrator.wait_for_open_polls(1).await;
+    let event = json!({"event_id": "e", "timestamp": 1, "security": {"signature": "made elsewhere"}});
+    handle.emit_event(&event).expect("accepted");
+    let requests = orchestrator.wait_for_requests(Endpoint::Event, 2).await;
+    assert_eq!(shown(&requests), [TOKEN, "short"]);
+    assert_eq!(requests[0].body, requests[1].body);
+    assert_eq!(requests[1].json(), event);
+}
+
+#[tokio::test]
 async fn a_websocket_that_is_refused_is_opened_with_a_new_token() {
     let orchestrator = orchestrator().await;
     orchestrator.answer_always(Endpoint::Token, grants("short", 3600));

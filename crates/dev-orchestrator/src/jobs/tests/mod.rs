@@ -11,7 +11,7 @@ use rxon::model::Failure;
 use rxon::{TaskName, WorkerId};
 
 use super::*;
-use crate::store::{Beat, Introduction};
+use crate::store::{Beat, Introduction, Payloads};
 use crate::task::NewTask;
 
 /// Jobs with a clock that the test controls, and the tasks they have handed out.
@@ -93,7 +93,7 @@ impl Bench {
             job_id: task.job_id.to_string(),
             task_id: task.task_id.to_string(),
             status: status.to_owned(),
-            data: None,
+            payloads: Payloads::default(),
             error: code.map(|code| Failure { code: code.into(), message: "why".to_owned(), details: None }),
         };
         self.act(|jobs, now| jobs.on_result(report, now))

@@ -32,6 +32,10 @@ fn resources_that_are_set_as_a_whole_replace_those_of_the_options() {
     let given = json!({"cpu_cores": 2, "gpu_info": null, "ram_gb": 1.5, "devices": [], "properties": {"disk": "big"}});
     config.set_resources(Some(serde_json::from_value(given.clone()).expect("resources")));
     assert_eq!(sent(&config), given);
+    let card = json!({"cpu_cores": 2, "gpu_info": {"model": "T4", "vram_gb": 16}, "devices": null});
+    config.set_resources(Some(serde_json::from_value(card).expect("resources")));
+    let device = json!({"type": "gpu", "model": "T4", "id": "0", "properties": {"memory_gb": 16.0}});
+    assert_eq!(sent(&config)["devices"], json!([device]));
     config.set_resources(None);
     assert_eq!(sent(&config)["gpu_info"]["model"], "RTX");
 }

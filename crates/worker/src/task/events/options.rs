@@ -1,4 +1,4 @@
-//! What an event can have besides its type and its payload.
+//! The optional members of an event.
 
 use rxon::WorkerId;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::task::outcome::optional_object;
 
-/// What an event can have besides its type and its payload.
+/// The optional members of an event. By default it has none: the priority is 0, and the worker signs the event.
 #[derive(Debug, Clone, Default)]
 pub struct EventOptions {
     pub(crate) priority: f64,
@@ -16,7 +16,7 @@ pub struct EventOptions {
 }
 
 impl EventOptions {
-    /// No options: the priority is 0, and the worker signs the event.
+    /// Creates options with no member set.
     pub fn new() -> Self {
         Self::default()
     }

@@ -28,7 +28,7 @@ struct Schemas {
 }
 
 impl EnforceSchemasLayer {
-    /// None without any schema. A schema that is not valid is left out, with a warning.
+    /// Returns `None` without any schema. A schema that is not valid is left out, with a warning.
     pub(crate) fn new(task: &str, input: Option<&Value>, output: Option<&Value>) -> Option<Self> {
         let ready = |what: &str, schema: Option<&Value>| {
             let left_out = |problem: &String| {

@@ -41,7 +41,7 @@ pub struct TaskError {
     pub(crate) extras: Option<Box<FailureExtras>>,
 }
 
-/// What the result of a failed task can have besides the error.
+/// The optional members of the result of a failed task.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FailureExtras {
     pub(crate) data: Option<Box<RawValue>>,

@@ -31,7 +31,7 @@ pub(crate) fn optional_object(what: &str, value: &impl Serialize) -> Option<Box<
         Ok(raw) => format!("`{}`, expected a JSON object", rxon::text::excerpt(raw.get())),
         Err(problem) => format!("not JSON: {problem}"),
     };
-    tracing::warn!("{what} are left out: {problem}");
+    tracing::warn!("left out {what}: {problem}");
     None
 }
 

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use avtomatika_worker::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{Answer, Endpoint, PATIENCE, Process, Recorded, Script, ScriptedOrchestrator};
 
-use crate::support::{each, program, push, started, until, wait_for_heartbeat, watch_for};
+use crate::support::{Running, config, each, program, push, started, until, wait_for_heartbeat, watch_for};
 
 /// A folder for results, and its path as a variable's value.
 struct Outbox(TempDir);
@@ -95,6 +96,50 @@ async fn a_result_survives_a_kill_during_its_first_try() {
         assert_eq!(tries(&orchestrator, &id).len(), 2);
     })
     .await;
+}
+
+#[tokio::test]
+async fn all_members_of_a_result_come_back_from_disk_byte_by_byte() {
+    let further = |outcome: Outcome| {
+        outcome
+            .with_metadata(json!({"m": 1e-7}))
+            .with_costs(json!({"tokens": 7, "execution_time_seconds": 2.50}))
+    };
+    let builder = || {
+        let review = async move || {
+            let blurred = TaskError::new("BLURRED", "not sharp").with_details(json!({"at": "é"}));
+            further(Outcome::status("needs_review", json!({"n": 0.1})).with_error(blurred))
+        };
+        let failing = TaskError::permanent("no").with_data(json!({"d": 0.1}));
+        let fail = async move || further(Outcome::Failed(failing.clone()));
+        Worker::builder().task("review", review).task("fail", fail)
+    };
+    let (orchestrator, outbox) = (ScriptedOrchestrator::start_with(Script::newer()).await, Outbox::new());
+    let start = || {
+        let variables = [("WORKER_OUTBOX_DIR", outbox.path()), ("WORKER_SHUTDOWN_TIMEOUT", "1")];
+        Running::start(builder().config(config(&orchestrator.url(), &variables)).build().expect("a worker"))
+    };
+    orchestrator.answer_always(Endpoint::Result, Answer::status(503));
+    let worker = start();
+    let ids = ["review", "fail"].map(|name| push(&orchestrator, name, json!({})));
+    until(|| ids.iter().all(|id| !tries(&orchestrator, id).is_empty())).await;
+    worker.stop().await;
+    let before = ids.each_ref().map(|id| tries(&orchestrator, id).len());
+    orchestrator.answer_normally(Endpoint::Result);
+    let _worker = start();
+    for (id, before) in ids.iter().zip(before) {
+        wait_for_try(&orchestrator, id, before).await;
+        let unsealed = tries(&orchestrator, id).into_iter().map(|request| {
+            let text = String::from_utf8(request.body.to_vec()).expect("UTF-8");
+            let (unsealed, _seal) = text.rsplit_once(",\"timestamp\":").expect("sealed");
+            unsealed.to_owned()
+        });
+        let unsealed: Vec<_> = unsealed.collect();
+        assert_eq!(unsealed[0], unsealed[before]);
+        for member in ["\"error\":{", "\"data\":{", r#""metadata":{"m":1e-7}"#, r#""tokens":7"#] {
+            assert!(unsealed[0].contains(member), "{member}: {}", unsealed[0]);
+        }
+    }
 }
 
 #[tokio::test]
