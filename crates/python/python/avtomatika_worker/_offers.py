@@ -29,7 +29,7 @@ class _Done(Coroutine[Any, Any, None]):
         raise StopIteration
 
     def throw(self, *arguments: Any) -> Any:
-        return super().throw(*arguments)
+        return super().throw(*arguments)  # pyright: ignore[reportAbstractUsage] - it is implemented there
 
     def close(self) -> None:
         pass

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ._skill import Skills
 from .validators import validate_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeVar
 
     from ._blueprint import SkillBlueprint
     from ._bridge import Run
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from ._route import Step
     from .middleware import Middleware
 
-__all__ = ["Registry"]
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-_Function = TypeVar("_Function", bound="Callable[..., Any]")
+__all__ = ["Registry"]
 
 
 class Registry(Skills):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 from .validators import validate_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar, overload
+
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 __all__ = ["Skills", "options_of"]
-
-_Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 _KNOWN = (
     "name",
@@ -38,11 +39,13 @@ class Skills:
     def _register(self, name: str, func: Callable[..., Any], options: dict[str, Any]) -> None:
         raise NotImplementedError
 
-    @overload
-    def skill(self, info: _Function) -> _Function: ...
+    if TYPE_CHECKING:
 
-    @overload
-    def skill(self, info: Any = None, **options: Any) -> Callable[[_Function], _Function]: ...
+        @overload
+        def skill(self, info: _Function) -> _Function: ...
+
+        @overload
+        def skill(self, info: Any = None, **options: Any) -> Callable[[_Function], _Function]: ...
 
     def skill(self, info: Any = None, **options: Any) -> Any:
         """The newer form of ``task``, with or without parentheses. The default of the name is that of the function.

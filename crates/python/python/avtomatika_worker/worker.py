@@ -314,6 +314,9 @@ def _say_once(message: str) -> None:
 
 def __getattr__(name: str) -> Any:
     """Finds the names that this module of the existing SDK had."""
+    if name.startswith("__"):
+        # `import` looks for `__path__`.
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from ._names import find
 
     value = find(__name__, name)
