@@ -9,44 +9,45 @@
 mod arrival;
 mod cancel;
 pub(crate) mod counts;
+mod result;
+mod router;
 pub(crate) mod running;
 mod trust;
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rxon::model::{Costs, ErrorCode, Task, TaskResult};
+use rxon::model::{ErrorCode, Task};
 use rxon::secrets::{Secrets, masked};
-use rxon::{JobId, TaskId, TaskName, WorkerId};
-use serde_json::value::RawValue;
+use rxon::{TaskId, WorkerId};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 pub(crate) use cancel::{CancelHandle, Cause};
+use result::{EndedTask, is_empty_object};
+pub(crate) use router::{Route, Router};
 pub(crate) use trust::Trust;
 
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::capacity::hot_cache::HotCache;
 use crate::capacity::orchestrator_index::OrchestratorIndex;
-use crate::capacity::slots::{Group, RunPermit, Slot};
+use crate::capacity::slots::{RunPermit, Slot};
 use crate::delivery::Delivery;
 use crate::execution::counts::Counts;
 use crate::execution::running::Running;
 use crate::files::{Files, MetadataByPath, TaskFiles};
 use crate::peer::Peer;
 use crate::task::context::{ContextParts, TaskContext};
-use crate::task::events::EventSchemas;
 use crate::task::extract::TaskRequest;
 use crate::task::handler::TaskService;
 use crate::task::outcome::{Outcome, panicked};
 use crate::task::progress::ProgressBoard;
 use crate::threads::blocking::BlockingThreads;
-use crate::threads::{panic_message, read, until, write};
+use crate::threads::{panic_message, until};
 
 /// The time for a blocking handler to notice that it was told to stop.
 const BLOCKING_GRACE: Duration = Duration::from_secs(5);
@@ -56,38 +57,6 @@ const ENDED_GRACE: Duration = Duration::from_millis(100);
 
 /// The time for the last progress of a task to be sent before its result, while the worker ends.
 const LAST_FLUSH_LIMIT: Duration = Duration::from_millis(500);
-
-/// A task that the worker has a handler for.
-#[derive(Debug)]
-pub(crate) struct Route {
-    pub(crate) service: TaskService,
-    /// The limit group, if it has a limit.
-    pub(crate) group: Option<Group>,
-    /// The task's own time limit; without one, the worker's applies.
-    pub(crate) time_limit: Option<Duration>,
-    /// The events that the task declares.
-    pub(crate) events: Arc<EventSchemas>,
-}
-
-/// The handlers of the registered tasks, by name. Tasks can be added while the worker runs: only then is the lock written
-/// to, so readers hardly ever wait.
-#[derive(Debug, Default)]
-pub(crate) struct Router(RwLock<HashMap<TaskName, Arc<Route>>>);
-
-impl Router {
-    /// Adds a task, which must not be there yet.
-    pub(crate) fn insert(&self, name: TaskName, route: Route) {
-        write(&self.0).insert(name, Arc::new(route));
-    }
-
-    pub(crate) fn get(&self, name: &TaskName) -> Option<Arc<Route>> {
-        read(&self.0).get(name).cloned()
-    }
-
-    pub(crate) fn contains(&self, name: &TaskName) -> bool {
-        read(&self.0).contains_key(name)
-    }
-}
 
 /// The orchestrator that a task came from, and the way back to it for progress and results.
 #[derive(Debug)]
@@ -145,54 +114,9 @@ struct Leftover {
     handler: BoxFuture<'static, Ran>,
 }
 
-/// The task of a result, as the result names it.
-struct EndedTask {
-    job_id: JobId,
-    task_id: TaskId,
-    metadata: Option<Box<RawValue>>,
-}
-
 impl From<Outcome> for Ran {
     fn from(outcome: Outcome) -> Self {
         Self { outcome, uploaded: MetadataByPath::new(), leftover: None }
-    }
-}
-
-impl Executor {
-    /// The result of a task, as sent.
-    fn result(&self, task: EndedTask, ran: Ran, duration: Duration) -> TaskResult {
-        let costs = |further: Option<Box<RawValue>>| Costs {
-            execution_time_seconds: (duration.as_secs_f64() * 10_000.0).round() / 10_000.0,
-            further: further.and_then(|further| serde_json::from_str(further.get()).ok()).unwrap_or_default(),
-        };
-        let (status, data, error, metadata, costs) = match ran.outcome {
-            Outcome::Completed { status, data, error, metadata, costs: further } => {
-                (status, data, error.map(|error| *error), metadata, Some(costs(further)))
-            }
-            // As in the newer SDK, failures and cancelled tasks give the task's metadata back, and failures have costs
-            // only where the handler gave some.
-            Outcome::Failed(mut error) => {
-                let extras = error.extras.take().unwrap_or_default();
-                let metadata = extras.metadata.or(task.metadata);
-                let costs = extras.costs.map(|further| costs(Some(further)));
-                ("failure".to_owned(), extras.data, Some(error), metadata, costs)
-            }
-            Outcome::Cancelled { .. } => ("cancelled".to_owned(), None, None, task.metadata, None),
-        };
-        TaskResult {
-            job_id: task.job_id,
-            task_id: task.task_id,
-            worker_id: self.worker_id.clone(),
-            origin_worker_id: self.worker_id.clone(),
-            status,
-            data,
-            // Anybody may read the job's error, and the error may quote the task's parameters.
-            error: error.map(|error| error.without_secrets().into()),
-            data_metadata: ran.uploaded,
-            // The newer orchestrator fails on empty metadata (1.0b30).
-            metadata: metadata.filter(|metadata| !is_empty_object(metadata)),
-            costs,
-        }
     }
 }
 
@@ -402,10 +326,6 @@ async fn with_files(task: Task, context: TaskContext, service: TaskService) -> R
         }
         Err(error) => Outcome::Failed(error.to_task_error()).into(),
     }
-}
-
-fn is_empty_object(object: &RawValue) -> bool {
-    object.get().bytes().all(|byte| matches!(byte, b'{' | b'}') || byte.is_ascii_whitespace())
 }
 
 /// The time until a deadline in Unix seconds; zero if it has passed.

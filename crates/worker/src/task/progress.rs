@@ -448,4 +448,15 @@ mod tests {
         }
         assert!(sent.len() > 40, "{}", sent.len());
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_that_belongs_to_no_task_waits_for_the_end_of_a_pause() {
+        let board = ProgressBoard::default();
+        let end = Instant::now() + Duration::from_secs(5);
+        board.pause(end);
+        let event = crate::task::ready_made::ready_made(&serde_json::json!({"event_id": "e"}));
+        assert!(board.ready_made.add(event.expect("an event")));
+        board.next_ready_made().await;
+        assert!(Instant::now() >= end);
+    }
 }
