@@ -245,6 +245,8 @@ def wire(version: str | None = None) -> Iterator[Wire]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        # Many workers connect at once; a connection that does not fit is left without an answer.
+        request_queue_size = 1024
 
         def handle_error(self, *_: Any) -> None:
             pass

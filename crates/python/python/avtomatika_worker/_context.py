@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, KeysView
-from functools import cached_property
+from functools import cached_property, wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +93,7 @@ def _complete(name: str) -> Callable[..., Any]:
     """Returns a method of dictionaries that makes all members first."""
     plain = getattr(dict, name)
 
+    @wraps(plain)
     def call(self: Context, *arguments: Any, **named: Any) -> Any:
         for key in self._open:
             self.__missing__(key)

@@ -118,7 +118,12 @@ def _await_results(one: Wire, cases: Sequence[Case], version: str, program: Runn
         left = expected - {each.body["task_id"] for each in one.of("POST", "/result") if isinstance(each.body, dict)}
         return {task.rpartition("-t")[0] for task in left}
 
+    def late() -> set[str]:
+        last = {body["worker_id"]: body for body in one.heartbeats() if isinstance(body, dict)}
+        return {case.id for case in cases if case.late and last.get(case.id, {}).get("current_tasks")}
+
     _await(one, missing, program)
+    _await(one, late, program)
     time.sleep(SETTLE)
     return program.output()
 
@@ -146,7 +151,10 @@ def _sent(one: Wire, case: Case, failure: list[str] | None, folder: str) -> Sent
     sent: Sent = {
         "failure": failure,
         "registration": (registrations or [None])[0],
-        "heartbeat": (heartbeats or [None])[0],
+        # On a busy machine, the first heartbeat may be sent before the usage is measured.
+        "heartbeat": {**heartbeats[0], "usage": next(filter(None, (body.get("usage") for body in heartbeats)), None)}
+        if heartbeats
+        else None,
     }
     # 1.0b20 omits the status if it is the default.
     results = [{"status": "success", **body} for body in of("POST", "/result")]
