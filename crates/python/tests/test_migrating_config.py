@@ -85,11 +85,18 @@ def test_invalid_values(name, value, monkeypatch):
 
 @AREA.row("`max_concurrent_tasks=0`")
 @pytest.mark.parametrize(
-    "arguments", [{"max_concurrent_tasks": 0}, {"task_type_limits": {"a": "2"}}, {"skill_type_limits": {"a": 1.5}}]
+    "arguments", [{"max_concurrent_tasks": 0}, {"task_type_limits": {"a": "2"}}, {"skill_type_limits": {"a": -1}}]
 )
 def test_limits(arguments):
     with pytest.raises(ValueError, match="expected a whole number"):
         Worker(**arguments)
+
+
+@AREA.row("Limits such as `2.5`")
+@pytest.mark.parametrize(("limit", "taken"), [(2.5, 3), (True, 1)])
+def test_limits_are_rounded(limit, taken, caplog):
+    assert Worker(max_concurrent_tasks=limit).config.MAX_CONCURRENT_TASKS == taken
+    assert f"`{limit}`" in caplog.text
 
 
 @AREA.row("A variable wins over a class attribute")

@@ -160,7 +160,7 @@ def test_coroutines():
         }
 
     found = run(handler)
-    assert found.data == {"inspect": False, "asyncio": True, "function": False}
+    assert found.data == {"inspect": False, "asyncio": True, "function": True}
     assert [fraction for fraction, _ in found.progress] == [0.5, 0.6]
 
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from avtomatika_worker import SkillBlueprint, SkillInfo, Worker
+from avtomatika_worker.worker import Resources
 from migrating import Area, connected
 
 AREA = Area("skills")
@@ -42,6 +43,7 @@ def sent(register, **arguments):
 @AREA.row("`skill` ignores options beside a `SkillInfo`")
 @AREA.row("`timeout=` and `task_type=` of `skill`")
 @AREA.row("`@worker.skill` without parentheses")
+@AREA.row("`@worker.skill()` without a name")
 def test_what_describes_a_skill():
     def register(worker):
         worker.skill(Plain)(handler)
@@ -58,6 +60,12 @@ def test_what_describes_a_skill():
     assert set(skills) == {"plain", "own", "info", "options", "handler"}
     assert (skills["plain"]["version"], skills["own"]["price"]) == ("3", 5)
     assert (skills["info"]["version"], skills["info"]["description"]) == ("2", "one")
+    assert skills["handler"]["type"] == "handler"
+
+
+@AREA.row("`avtomatika_worker.worker.Resources` takes")
+def test_the_positions_of_resources():
+    assert Resources([], {"a": 1}, cpu_cores=2) == Resources(devices=[], properties={"a": 1}, cpu_cores=2)
     assert skills["options"]["type"] == "gpu" and "timeout" not in skills["options"]
 
 

@@ -94,6 +94,8 @@ async def test_a_folder_that_is_missing_is_logged(folder, worker, caplog):
 
 async def test_only_files_for_skills_are_run_in_a_folder_that_nobody_has_configured(folder, worker, monkeypatch):
     monkeypatch.chdir(folder)
+    # Another test may have run a file of this name.
+    monkeypatch.delitem(sys.modules, "avtomatika_skills_other", raising=False)
     (folder / "skills").mkdir()
     write(folder / "skills", other="raise AssertionError('must not run')", one=BLUEPRINT.format(name="one"))
     await worker.load_skills()
