@@ -61,11 +61,6 @@ def test_what_describes_a_skill():
     assert (skills["plain"]["version"], skills["own"]["price"]) == ("3", 5)
     assert (skills["info"]["version"], skills["info"]["description"]) == ("2", "one")
     assert skills["handler"]["type"] == "handler"
-
-
-@AREA.row("`avtomatika_worker.worker.Resources` takes")
-def test_the_positions_of_resources():
-    assert Resources([], {"a": 1}, cpu_cores=2) == Resources(devices=[], properties={"a": 1}, cpu_cores=2)
     assert skills["options"]["type"] == "gpu" and "timeout" not in skills["options"]
 
 
@@ -162,3 +157,8 @@ def test_skills_that_are_added(caplog):
     assert "the task `d` is not offered to orchestrators: the worker is shutting down" in caplog.text
     with connected(worker) as (one, _):
         assert one.registered()["supported_tasks"] == ["add", "b", "c", "d"]
+
+
+@AREA.row("`avtomatika_worker.worker.Resources` takes")
+def test_the_positions_of_resources():
+    assert Resources([], {"a": 1}, cpu_cores=2) == Resources(devices=[], properties={"a": 1}, cpu_cores=2)
