@@ -43,8 +43,8 @@ def data_of(worker: Worker, name: str, **members: Any) -> tuple[Any, list[dict[s
 # --- Coroutines
 
 
-@pytest.mark.parametrize("name", ["send_progress", "send_event", "emit_event", "add_to_hot_cache", "add_to_hot_skills"])
-def test_the_functions_for_handlers_count_as_coroutine_functions(name):
+@pytest.mark.parametrize("name", ["send_progress", "send_event", "emit_event"])
+def test_the_functions_that_send_count_as_coroutine_functions(name):
     function = getattr(Calls(None), name)
     with warnings.catch_warnings():
         # Deprecated since Python 3.14.

@@ -50,6 +50,12 @@ def worker(**arguments):
     return made
 
 
+@AREA.row("`aiohttp`, `aiofiles`, `orjson` and others")
+def test_nothing_else_is_installed():
+    project = tomllib.loads((pathlib.Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert project["dependencies"] == []
+
+
 @AREA.row("`==1.0b4` or `==1.0b20` in requirements")
 def test_requirements():
     from packaging.specifiers import SpecifierSet

@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
+import logging
 import threading
+from unittest.mock import MagicMock
 
 import pytest
 from avtomatika_worker import OrchestratorClient, Worker, WorkerConfig, models
@@ -248,3 +250,51 @@ def test_messages():
         assert dataclasses.is_dataclass(kind) and not issubclass(kind, tuple)
     with pytest.raises(AttributeError):
         models.SkillInfo("a").name = "b"
+
+
+@AREA.row("The log has a logger for each module")
+def test_all_lines_have_one_logger(caplog):
+    caplog.set_level(logging.INFO)
+    worker = Worker()
+
+    @worker.task("work")
+    async def work(params):
+        raise RuntimeError("wrong")
+
+    with connected(worker) as (one, _):
+        one.result(one.give("work"))
+    names = {record.name for record in caplog.records}
+    assert {name for name in names if name.startswith("avtomatika")} == {"avtomatika_worker"}
+    assert "task started" in caplog.text and "the handler raised" in caplog.text
+
+
+@AREA.row("A handler's `add_to_hot_cache`")
+def test_the_function_of_a_handler_is_not_the_method():
+    class Own(Worker):
+        def add_to_hot_cache(self, model_name):
+            raise AssertionError("not called")
+
+    worker = Own()
+
+    @worker.task("load")
+    async def load(params, add_to_hot_cache, add_to_hot_skills):
+        add_to_hot_cache(model_name="one")
+        add_to_hot_skills(item="two")
+
+    with connected(worker) as (one, _):
+        one.result(one.give("load"))
+        assert worker.get_hot_cache() == {"one", "two"}
+
+
+@AREA.row("Patching names in the modules")
+def test_patched_names_are_not_used(monkeypatch):
+    fake = MagicMock()
+    monkeypatch.setattr("avtomatika_worker.worker.S3Manager", fake)
+    assert run(lambda params: {"data": {"n": 1}}).data == {"n": 1}
+    assert not fake.called
+
+
+@AREA.row("`Worker(config=…)` takes any object")
+def test_a_configuration_is_one():
+    with pytest.raises(TypeError, match="`config` is a `MagicMock`"):
+        Worker(config=MagicMock())

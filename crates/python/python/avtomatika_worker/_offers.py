@@ -110,24 +110,32 @@ class Calls:
 
         return send(self._task, event_type, payload, priority, security, metadata, origin_worker_id) or _DONE
 
-    def add_to_hot_cache(self, model: str) -> _Done:
+    def add_to_hot_cache(self, model_name: str) -> _Done:
         """Reports that a model is loaded."""
-        self._task.add_to_hot_cache(model)
+        self._task.add_to_hot_cache(model_name)
         return _DONE
 
-    def remove_from_hot_cache(self, model: str) -> _Done:
+    def remove_from_hot_cache(self, model_name: str) -> _Done:
         """Reports that a model is no longer loaded."""
-        self._task.remove_from_hot_cache(model)
+        self._task.remove_from_hot_cache(model_name)
+        return _DONE
+
+    def add_to_hot_skills(self, item: str) -> _Done:
+        """Reports that a skill or a model is ready."""
+        self._task.add_to_hot_cache(item)
+        return _DONE
+
+    def remove_from_hot_skills(self, item: str) -> _Done:
+        """Reports that a skill or a model is no longer ready."""
+        self._task.remove_from_hot_cache(item)
         return _DONE
 
     # Programs of the existing SDK find coroutine functions here.
-    for _function in (send_progress, send_event, add_to_hot_cache, remove_from_hot_cache):
+    for _function in (send_progress, send_event):
         _mark(_function)
     del _function
 
     emit_event = send_event
-    add_to_hot_skills = add_to_hot_cache
-    remove_from_hot_skills = remove_from_hot_cache
 
 
 def _progress(
