@@ -394,6 +394,24 @@ async def test_results_are_sent(config, storage, tmp_path):
         await manager.process_result({"p": f"{root}/link"})
 
 
+async def test_paths_that_lead_out_of_the_directory_of_a_task_are_left_alone(config, storage, tmp_path):
+    root = tmp_path / "payloads"
+    (root / "t-1").mkdir(parents=True)
+    (root / "t-1" / "a").write_text("a")
+    (tmp_path / "secret.txt").write_text("secret")
+    wrong = ["/../secret.txt", "/t-1/../../secret.txt", "/t-1/../t-1/a", "/..", "/.", "/", "//", "/./.", "", "/./../x"]
+    result = {str(index): f"{root}{text}" for index, text in enumerate(wrong)}
+    before = storage.keys(f"{BUCKET}/")
+    assert await S3Manager(config).process_result(result) == (result, {})
+    assert storage.keys(f"{BUCKET}/") == before == []
+    for text in ("/t-1/a", "/./t-1//a"):
+        sent, _ = await S3Manager(config).process_result([f"{root}{text}"])
+        assert sent == [f"{BUCKET}/t-1/a"]
+    for text in ("/t-1", "/t-1/", "/t-1/."):
+        sent, _ = await S3Manager(config).process_result([f"{root}{text}"])
+        assert sent == [f"{BUCKET}/t-1/"]
+
+
 async def test_cleanup_removes_the_directory_of_a_task_only(config, tmp_path):
     manager = S3Manager(config)
     await manager.process_params({"a": "s3://other/one.txt"}, "t-1")

@@ -19,6 +19,7 @@ import os
 import shutil
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 from ._elsewhere import elsewhere
@@ -73,7 +74,7 @@ class S3Manager:
         if not native.has_storage:
             return result, {}
         root = os.path.abspath(self._config.TASK_FILES_DIR)
-        places = [(place, text) for place, text in _texts(result) if text.startswith(root + os.sep)]
+        places = [(place, text) for place, text in _texts(result) if _below(root, text)]
         texts = list(dict.fromkeys(text for _, text in places))
         sending = asyncio.gather(*(elsewhere(_send, native, root, text, s3_prefix) for text in texts))
         with self._observed("upload", texts):
@@ -160,11 +161,21 @@ class S3BlobProvider:
         return uri if "://" in uri else f"s3://{self._config.S3_DEFAULT_BUCKET}/{uri.lstrip('/')}"
 
 
+def _below(root: str, text: str) -> tuple[str, ...]:
+    """Returns the parts of a path below ``root``; none if it may lead elsewhere or is ``root`` itself."""
+    if not text.startswith(root + os.sep):
+        return ()
+    # Drops `.` and empty parts, and keeps `..`.
+    parts = PurePath(text).relative_to(root).parts
+    return () if ".." in parts else parts
+
+
 def _send(native: Any, root: str, text: str, prefix: str) -> FileMetadata | None:
     """Uploads a file or a directory below ``root``; None if there is none of this path."""
     if not os.path.exists(text):
         return None
-    task, _, name = os.path.relpath(text, root).partition(os.sep)
+    task, *names = _below(root, text)
+    name = os.path.join("", *names)
     directory = os.path.join(root, task)
     if not os.path.isdir(directory):
         # A file that is in no directory of a task.
