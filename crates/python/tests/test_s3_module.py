@@ -412,6 +412,23 @@ async def test_paths_that_lead_out_of_the_directory_of_a_task_are_left_alone(con
         assert sent == [f"{BUCKET}/t-1/"]
 
 
+async def test_the_directory_of_a_task_is_private_and_no_link_is_followed(config, storage, tmp_path):
+    root, elsewhere = tmp_path / "payloads", tmp_path / "elsewhere"
+    manager = S3Manager(config)
+    await manager.process_params({"a": "s3://other/one.txt"}, "t-1")
+    assert (root / "t-1").stat().st_mode & 0o777 == 0o700
+    elsewhere.mkdir()
+    (elsewhere / "secret").write_text("secret")
+    (root / "t-2").symlink_to(elsewhere)
+    with pytest.raises(PermanentError, match="is a symbolic link") as raised:
+        await manager.process_params({"a": "s3://other/one.txt"}, "t-2")
+    assert raised.value.details["type"] == "security"
+    for text in ("t-2/secret", "t-2"):
+        with pytest.raises(PermanentError, match="is a symbolic link"):
+            await manager.process_result([f"{root}/{text}"])
+    assert os.listdir(elsewhere) == ["secret"] and storage.keys(f"{BUCKET}/") == []
+
+
 async def test_cleanup_removes_the_directory_of_a_task_only(config, tmp_path):
     manager = S3Manager(config)
     await manager.process_params({"a": "s3://other/one.txt"}, "t-1")

@@ -177,10 +177,11 @@ def _send(native: Any, root: str, text: str, prefix: str) -> FileMetadata | None
     task, *names = _below(root, text)
     name = os.path.join("", *names)
     directory = os.path.join(root, task)
-    if not os.path.isdir(directory):
+    if os.path.isdir(directory):
+        files = native.private_directory(directory, prefix or task)
+    else:
         # A file that is in no directory of a task.
-        task, name, directory = "", task, root
-    files = native.directory(directory, prefix or task)
+        name, files = task, native.directory(root, prefix)
     uri, size, etag = files.upload_dir(name) if os.path.isdir(text) else files.upload_file(name)
     return FileMetadata(uri, size or 0, etag)
 
