@@ -25,6 +25,7 @@ from avtomatika_worker import (
     s3,
     task_files,
 )
+from avtomatika_worker._logging import LOG
 from avtomatika_worker.s3 import FileMetadata, IntegrityError, S3BlobProvider, S3Manager
 from avtomatika_worker.testing import LocalS3
 from support import LIMIT
@@ -323,6 +324,29 @@ async def test_an_object_that_differs_leaves_everything_as_it_was(meta, error, c
         await files.download_file("s3://other/one.txt", "two", verify_meta=meta)
     assert await files.read("one") == "earlier"
     assert os.listdir(tmp_path / "t") == ["one"]
+
+
+async def test_the_etag_of_a_prefix_is_not_checked_and_the_log_says_so_once(config, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(LOG, "_said", set())
+    files = TaskFiles(tmp_path / "t", S3Manager(config))
+    for _ in range(2):
+        await files.download_file("s3://other/d/", "d", verify_meta={"size": 5, "etag": "x"})
+    await S3Manager(config).process_params(["s3://other/d/"], "t-1", {"[0]": {"etag": "x"}})
+    warned = [record for record in caplog.records if "ends in `/` is not checked" in record.getMessage()]
+    assert [(record.levelname, record.name) for record in warned] == [("WARNING", "avtomatika_worker")]
+    with pytest.raises(IntegrityError):
+        await files.download_file("s3://other/d/", "d", verify_meta={"size": 6, "etag": "x"})
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 64, 3.5, float("nan"), float("inf"), "many", "", [], object()])
+async def test_a_size_that_is_no_number_of_bytes_is_an_error(size, config, tmp_path):
+    manager = S3Manager(config)
+    expected = "expected the number of bytes: a whole number from 0"
+    with pytest.raises(ValueError, match=f"^`size` in `verify_meta` is `.*`, {expected}"):
+        await TaskFiles(tmp_path / "t", manager).download_file("s3://other/one.txt", "one", {"size": size})
+    with pytest.raises(ValueError, match=rf"^`size` in `metadata\['a\[0\]'\]` is `.*`, {expected}"):
+        await manager.process_params({"a": ["s3://other/one.txt"]}, "t-1", {"a[0]": {"size": size}})
+    assert not (tmp_path / "t").exists() and not (tmp_path / "payloads").exists()
 
 
 def test_the_error_of_1_0b4_can_be_raised_by_hand():

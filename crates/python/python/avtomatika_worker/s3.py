@@ -33,7 +33,7 @@ __all__ = ["MAX_S3_CONCURRENCY", "FileMetadata", "IntegrityError", "S3BlobProvid
 logger = logging.getLogger(__name__)
 
 MAX_S3_CONCURRENCY = 50
-"""Has no effect: the core makes at most 8 transfers at once."""
+"""Has no effect: each manager makes at most 8 transfers at once."""
 
 _Result = TypeVar("_Result")
 
@@ -51,14 +51,15 @@ class S3Manager:
     async def process_params(self, params: Any, task_id: str, metadata: Mapping[str, Any] | None = None) -> Any:
         """Downloads every ``s3://bucket/key`` in the parameters, at any depth, to ``TASK_FILES_DIR/<task_id>/``, and
         returns the parameters with the paths of the files. ``metadata`` has the sizes and ``ETag``s that the objects must
-        have, by their places in the parameters, such as ``a.b[0]``; an object that differs raises ``IntegrityError``."""
+        have, by their places in the parameters, such as ``a.b[0]``, as ``verify_meta`` of ``TaskFiles.download_file`` has them; an object that differs raises
+        ``IntegrityError``."""
         native = await elsewhere(self._storage.native)
         places = [(place, text) for place, text in _texts(params) if text.startswith("s3://")]
         if not places or not native.has_storage:
             return params
         wanted: dict[str, dict[str, Any]] = {}
         for index, (place, text) in enumerate(places):
-            size, etag = expected((metadata or {}).get(place))
+            size, etag = expected((metadata or {}).get(place), text, f"metadata[{place!r}]")
             wanted[f"[{index}]"] = {"uri": text, "size": size, "etag": etag}
         uris = json.dumps([text for _, text in places]).encode()
         call = elsewhere(native.fetch_inputs, task_id, uris, json.dumps(wanted).encode())
