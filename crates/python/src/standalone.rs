@@ -59,6 +59,11 @@ impl Standalone {
         TaskFiles::new(self.files.directory(path, key_prefix).blocking())
     }
 
+    /// The files in a directory, without following a symbolic link in its place. Only its user may read it, if it is made.
+    fn private_directory(&self, path: &str, key_prefix: &str) -> TaskFiles {
+        TaskFiles::new(self.files.private_directory(path, key_prefix).blocking())
+    }
+
     /// The path of the directory of a task.
     fn path_of_task(&self, py: Python<'_>, task_id: &str) -> PyResult<String> {
         path(py, Ok(self.files.path_of_task(task_id)))

@@ -25,6 +25,7 @@ from avtomatika_worker import (
     s3,
     task_files,
 )
+from avtomatika_worker._logging import LOG
 from avtomatika_worker.s3 import FileMetadata, IntegrityError, S3BlobProvider, S3Manager
 from avtomatika_worker.testing import LocalS3
 from support import LIMIT
@@ -325,6 +326,29 @@ async def test_an_object_that_differs_leaves_everything_as_it_was(meta, error, c
     assert os.listdir(tmp_path / "t") == ["one"]
 
 
+async def test_the_etag_of_a_prefix_is_not_checked_and_the_log_says_so_once(config, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(LOG, "_said", set())
+    files = TaskFiles(tmp_path / "t", S3Manager(config))
+    for _ in range(2):
+        await files.download_file("s3://other/d/", "d", verify_meta={"size": 5, "etag": "x"})
+    await S3Manager(config).process_params(["s3://other/d/"], "t-1", {"[0]": {"etag": "x"}})
+    warned = [record for record in caplog.records if "ends in `/` is not checked" in record.getMessage()]
+    assert [(record.levelname, record.name) for record in warned] == [("WARNING", "avtomatika_worker")]
+    with pytest.raises(IntegrityError):
+        await files.download_file("s3://other/d/", "d", verify_meta={"size": 6, "etag": "x"})
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 64, 3.5, float("nan"), float("inf"), "many", "", [], object()])
+async def test_a_size_that_is_no_number_of_bytes_is_an_error(size, config, tmp_path):
+    manager = S3Manager(config)
+    expected = "expected the number of bytes: a whole number from 0"
+    with pytest.raises(ValueError, match=f"^`size` in `verify_meta` is `.*`, {expected}"):
+        await TaskFiles(tmp_path / "t", manager).download_file("s3://other/one.txt", "one", {"size": size})
+    with pytest.raises(ValueError, match=rf"^`size` in `metadata\['a\[0\]'\]` is `.*`, {expected}"):
+        await manager.process_params({"a": ["s3://other/one.txt"]}, "t-1", {"a[0]": {"size": size}})
+    assert not (tmp_path / "t").exists() and not (tmp_path / "payloads").exists()
+
+
 def test_the_error_of_1_0b4_can_be_raised_by_hand():
     error = IntegrityError("differs", {"a": 1})
     assert (error.message, error.details, error.code) == ("differs", {"a": 1}, "INTEGRITY_MISMATCH_ERROR")
@@ -392,6 +416,41 @@ async def test_results_are_sent(config, storage, tmp_path):
     os.symlink("/etc/passwd", root / "link")
     with pytest.raises(PermissionError):
         await manager.process_result({"p": f"{root}/link"})
+
+
+async def test_paths_that_lead_out_of_the_directory_of_a_task_are_left_alone(config, storage, tmp_path):
+    root = tmp_path / "payloads"
+    (root / "t-1").mkdir(parents=True)
+    (root / "t-1" / "a").write_text("a")
+    (tmp_path / "secret.txt").write_text("secret")
+    wrong = ["/../secret.txt", "/t-1/../../secret.txt", "/t-1/../t-1/a", "/..", "/.", "/", "//", "/./.", "", "/./../x"]
+    result = {str(index): f"{root}{text}" for index, text in enumerate(wrong)}
+    before = storage.keys(f"{BUCKET}/")
+    assert await S3Manager(config).process_result(result) == (result, {})
+    assert storage.keys(f"{BUCKET}/") == before == []
+    for text in ("/t-1/a", "/./t-1//a"):
+        sent, _ = await S3Manager(config).process_result([f"{root}{text}"])
+        assert sent == [f"{BUCKET}/t-1/a"]
+    for text in ("/t-1", "/t-1/", "/t-1/."):
+        sent, _ = await S3Manager(config).process_result([f"{root}{text}"])
+        assert sent == [f"{BUCKET}/t-1/"]
+
+
+async def test_the_directory_of_a_task_is_private_and_no_link_is_followed(config, storage, tmp_path):
+    root, elsewhere = tmp_path / "payloads", tmp_path / "elsewhere"
+    manager = S3Manager(config)
+    await manager.process_params({"a": "s3://other/one.txt"}, "t-1")
+    assert (root / "t-1").stat().st_mode & 0o777 == 0o700
+    elsewhere.mkdir()
+    (elsewhere / "secret").write_text("secret")
+    (root / "t-2").symlink_to(elsewhere)
+    with pytest.raises(PermanentError, match="is a symbolic link") as raised:
+        await manager.process_params({"a": "s3://other/one.txt"}, "t-2")
+    assert raised.value.details["type"] == "security"
+    for text in ("t-2/secret", "t-2"):
+        with pytest.raises(PermanentError, match="is a symbolic link"):
+            await manager.process_result([f"{root}/{text}"])
+    assert os.listdir(elsewhere) == ["secret"] and storage.keys(f"{BUCKET}/") == []
 
 
 async def test_cleanup_removes_the_directory_of_a_task_only(config, tmp_path):

@@ -19,6 +19,7 @@ import os
 import shutil
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 from ._elsewhere import elsewhere
@@ -32,7 +33,7 @@ __all__ = ["MAX_S3_CONCURRENCY", "FileMetadata", "IntegrityError", "S3BlobProvid
 logger = logging.getLogger(__name__)
 
 MAX_S3_CONCURRENCY = 50
-"""Has no effect: the core makes at most 8 transfers at once."""
+"""Has no effect: each manager makes at most 8 transfers at once."""
 
 _Result = TypeVar("_Result")
 
@@ -50,14 +51,15 @@ class S3Manager:
     async def process_params(self, params: Any, task_id: str, metadata: Mapping[str, Any] | None = None) -> Any:
         """Downloads every ``s3://bucket/key`` in the parameters, at any depth, to ``TASK_FILES_DIR/<task_id>/``, and
         returns the parameters with the paths of the files. ``metadata`` has the sizes and ``ETag``s that the objects must
-        have, by their places in the parameters, such as ``a.b[0]``; an object that differs raises ``IntegrityError``."""
+        have, by their places in the parameters, such as ``a.b[0]``, as ``verify_meta`` of ``TaskFiles.download_file`` has them; an object that differs raises
+        ``IntegrityError``."""
         native = await elsewhere(self._storage.native)
         places = [(place, text) for place, text in _texts(params) if text.startswith("s3://")]
         if not places or not native.has_storage:
             return params
         wanted: dict[str, dict[str, Any]] = {}
         for index, (place, text) in enumerate(places):
-            size, etag = expected((metadata or {}).get(place))
+            size, etag = expected((metadata or {}).get(place), text, f"metadata[{place!r}]")
             wanted[f"[{index}]"] = {"uri": text, "size": size, "etag": etag}
         uris = json.dumps([text for _, text in places]).encode()
         call = elsewhere(native.fetch_inputs, task_id, uris, json.dumps(wanted).encode())
@@ -73,7 +75,7 @@ class S3Manager:
         if not native.has_storage:
             return result, {}
         root = os.path.abspath(self._config.TASK_FILES_DIR)
-        places = [(place, text) for place, text in _texts(result) if text.startswith(root + os.sep)]
+        places = [(place, text) for place, text in _texts(result) if _below(root, text)]
         texts = list(dict.fromkeys(text for _, text in places))
         sending = asyncio.gather(*(elsewhere(_send, native, root, text, s3_prefix) for text in texts))
         with self._observed("upload", texts):
@@ -160,16 +162,27 @@ class S3BlobProvider:
         return uri if "://" in uri else f"s3://{self._config.S3_DEFAULT_BUCKET}/{uri.lstrip('/')}"
 
 
+def _below(root: str, text: str) -> tuple[str, ...]:
+    """Returns the parts of a path below ``root``; none if it may lead elsewhere or is ``root`` itself."""
+    if not text.startswith(root + os.sep):
+        return ()
+    # Drops `.` and empty parts, and keeps `..`.
+    parts = PurePath(text).relative_to(root).parts
+    return () if ".." in parts else parts
+
+
 def _send(native: Any, root: str, text: str, prefix: str) -> FileMetadata | None:
     """Uploads a file or a directory below ``root``; None if there is none of this path."""
     if not os.path.exists(text):
         return None
-    task, _, name = os.path.relpath(text, root).partition(os.sep)
+    task, *names = _below(root, text)
+    name = os.path.join("", *names)
     directory = os.path.join(root, task)
-    if not os.path.isdir(directory):
+    if os.path.isdir(directory):
+        files = native.private_directory(directory, prefix or task)
+    else:
         # A file that is in no directory of a task.
-        task, name, directory = "", task, root
-    files = native.directory(directory, prefix or task)
+        name, files = task, native.directory(root, prefix)
     uri, size, etag = files.upload_dir(name) if os.path.isdir(text) else files.upload_file(name)
     return FileMetadata(uri, size or 0, etag)
 

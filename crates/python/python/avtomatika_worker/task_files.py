@@ -13,6 +13,7 @@ import dataclasses
 import io
 import json
 import os
+import reprlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import IO, TYPE_CHECKING, Any, Literal, overload
@@ -242,13 +243,15 @@ class TaskFiles:
         this name is replaced once the download is complete.
 
         ``verify_meta`` has the ``size`` and the ``etag`` that the object must have, as attributes or keys; None is not
-        checked. An object that differs raises ``IntegrityMismatchError``, and is not written.
+        checked. An object that differs raises ``IntegrityMismatchError``, and is not written. For an address that ends in
+        ``/``, ``size`` is the sum of the sizes, and ``etag`` is not checked, with a warning in the log: only single objects
+        have one. A ``size`` that is no number of bytes raises ``ValueError``.
         """
         return await elsewhere(self.download_file_sync, uri, filename, verify_meta)
 
     def download_file_sync(self, uri: str, filename: _Name, verify_meta: Any = None) -> str:
         """``download_file`` for ``def`` handlers."""
-        return self._native.download_file(uri, _text(filename), *expected(verify_meta))
+        return self._native.download_file(uri, _text(filename), *expected(verify_meta, uri))
 
 
 class AsyncFile:
@@ -329,13 +332,33 @@ class AsyncFile:
 _AWAITED = frozenset(("isatty", "read1", "readable", "readinto", "reconfigure", "seekable", "writable"))
 
 
-def expected(metadata: Any) -> tuple[int | None, str | None]:
-    """Returns the size and the ``ETag`` in the metadata of a file: a mapping or an object."""
+def expected(metadata: Any, uri: str, place: str = "verify_meta") -> tuple[int | None, str | None]:
+    """Returns the size and the ``ETag`` in the metadata of a file: a mapping or an object. ``place`` is named in errors."""
     if isinstance(metadata, Mapping):
         size, etag = metadata.get("size"), metadata.get("etag")
     else:
         size, etag = getattr(metadata, "size", None), getattr(metadata, "etag", None)
-    return None if size is None else int(size), None if etag is None else str(etag)
+    if etag and uri.endswith("/"):
+        from ._logging import LOG
+
+        LOG.once(
+            "the `etag` in the metadata of an address that ends in `/` is not checked: only single objects have one"
+        )
+    return None if size is None else _size(size, place), None if etag is None else str(etag)
+
+
+def _size(size: Any, place: str) -> int:
+    try:
+        number = int(size)
+        # Texts may have digits; anything else must not be rounded.
+        if 0 <= number < 1 << 64 and (isinstance(size, str) or number == size):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    shown = reprlib.repr(size)
+    raise ValueError(
+        f"`size` in `{place}` is `{shown}`, expected the number of bytes: a whole number from 0 to 2**64 - 1"
+    )
 
 
 def _metadata(sent: tuple[str, int | None, str | None]) -> FileMetadata:

@@ -1,6 +1,5 @@
 //! A task's directory in async code, and its removal.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rxon::TaskId;
@@ -38,8 +37,8 @@ impl TaskDirectory {
     }
 
     /// A directory outside of a worker, which is not removed.
-    pub(super) fn standalone(path: &Path, key_prefix: &str, runtime: Handle, clean_up: TaskTracker) -> Self {
-        Self { workspace: Arc::new(Workspace::standalone(path, key_prefix)), runtime, clean_up }
+    pub(super) fn standalone(workspace: Workspace, runtime: Handle, clean_up: TaskTracker) -> Self {
+        Self { workspace: Arc::new(workspace), runtime, clean_up }
     }
 
     /// Runs blocking work on a thread.

@@ -17,7 +17,7 @@ use super::settings::Cache;
 use super::storage::{NO_STORAGE, Storage};
 use super::task::TaskFiles;
 use super::transfer::TransferResources;
-use super::workspace::name;
+use super::workspace::{Workspace, name};
 
 /// Directories and the storage outside of a worker: for scripts, tools and unit tests of handlers. Cheap to clone.
 ///
@@ -60,8 +60,18 @@ impl StandaloneFiles {
     /// Returns the files in a directory, which is made on first use and not removed. Names that lead out of it are refused,
     /// as in a task. The keys of uploads begin with `key_prefix`.
     pub fn directory(&self, path: impl AsRef<Path>, key_prefix: &str) -> TaskFiles {
-        let (runtime, clean_up) = (self.runtime.clone(), self.clean_up.clone());
-        let directory = TaskDirectory::standalone(path.as_ref(), key_prefix, runtime, clean_up);
+        self.files(Workspace::standalone(path.as_ref(), key_prefix, false))
+    }
+
+    /// Returns the files in a directory, as [`directory`](Self::directory) does, with two differences: if it is made, only
+    /// its user may read it, and a symbolic link in its place is an error ([`FileErrorKind::Forbidden`]). For directories
+    /// in a place where others may write, such as `TASK_FILES_DIR`.
+    pub fn private_directory(&self, path: impl AsRef<Path>, key_prefix: &str) -> TaskFiles {
+        self.files(Workspace::standalone(path.as_ref(), key_prefix, true))
+    }
+
+    fn files(&self, workspace: Workspace) -> TaskFiles {
+        let directory = TaskDirectory::standalone(workspace, self.runtime.clone(), self.clean_up.clone());
         let directory = Arc::new(directory);
         let mover = self.resources.clone().map(|resources| Mover::new(directory.clone(), resources));
         TaskFiles::new(directory, mover)
@@ -78,7 +88,8 @@ impl StandaloneFiles {
     /// unchanged.
     ///
     /// # Errors
-    /// As [`TaskFiles::download_verified`].
+    /// As [`TaskFiles::download_verified`], and [`FileErrorKind::Forbidden`] if there is a symbolic link in place of the
+    /// directory.
     pub async fn fetch_inputs(
         &self,
         task_id: &str,
@@ -86,7 +97,7 @@ impl StandaloneFiles {
         metadata: &BTreeMap<String, FileMetadata>,
     ) -> Result<Box<RawValue>, FileError> {
         let path = self.path_of_task(task_id);
-        self.directory(path, task_id).fetch_inputs(params, metadata).await
+        self.private_directory(path, task_id).fetch_inputs(params, metadata).await
     }
 
     /// Uploads a file to an address.
@@ -124,7 +135,8 @@ impl StandaloneFiles {
     fn mover(&self) -> Result<Mover, FileError> {
         let untouched = |resources| {
             let (runtime, clean_up) = (self.runtime.clone(), self.clean_up.clone());
-            let directory = TaskDirectory::standalone(&self.root, "", runtime, clean_up);
+            let workspace = Workspace::standalone(&self.root, "", false);
+            let directory = TaskDirectory::standalone(workspace, runtime, clean_up);
             Mover::new(Arc::new(directory), resources)
         };
         let no_storage = || FileError::new(FileErrorKind::NoStorage, NO_STORAGE);
@@ -232,6 +244,42 @@ mod tests {
         let unchanged =
             without.fetch_inputs("t-3", params.clone(), &BTreeMap::new()).await.expect("unchanged");
         assert_eq!(unchanged.get(), params.get());
+    }
+
+    #[tokio::test]
+    async fn the_directory_of_a_task_is_private_and_no_link_is_followed() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().expect("a folder");
+        let (root, elsewhere) = (folder.path().join("payloads"), folder.path().join("elsewhere"));
+        let files = StandaloneFiles::over(&root, None, Some(Storage::in_memory(BUCKET)));
+        let source = folder.path().join("source");
+        std::fs::write(&source, "abc").expect("written");
+        files.upload(&source, "s3://in/a.txt").await.expect("sent");
+        let fetch = async |task| {
+            let params = serde_json::value::to_raw_value(&["s3://in/a.txt"]).expect("JSON");
+            files.fetch_inputs(task, params, &BTreeMap::new()).await
+        };
+        fetch("t-1").await.expect("fetched");
+        let mode = std::fs::metadata(root.join("t-1")).expect("made").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        std::fs::create_dir(&elsewhere).expect("made");
+        symlink(&elsewhere, root.join("t-2")).expect("linked");
+        symlink(folder.path().join("none"), root.join("t-3")).expect("linked");
+        for task in ["t-2", "t-3"] {
+            let error = fetch(task).await.expect_err("a link");
+            assert_eq!(error.kind(), FileErrorKind::Forbidden);
+            assert!(error.to_string().contains(&format!("{task}` is a symbolic link")), "{error}");
+            assert_eq!(
+                kind(files.private_directory(root.join(task), "").list().await),
+                FileErrorKind::Forbidden
+            );
+        }
+        assert_eq!(std::fs::read_dir(&elsewhere).expect("listed").count(), 0);
+        std::fs::write(root.join("t-4"), "x").expect("written");
+        assert_eq!(kind(fetch("t-4").await), FileErrorKind::Other);
+        symlink(&root, folder.path().join("root")).expect("linked");
+        let linked = files.private_directory(folder.path().join("root/t-1"), "");
+        assert_eq!(linked.list().await.expect("the root may be a link"), ["a.txt"]);
     }
 
     #[tokio::test]

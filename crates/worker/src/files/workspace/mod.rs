@@ -71,9 +71,10 @@ impl Workspace {
         Self::at(Place::OfTask(root, task_id))
     }
 
-    /// A directory outside of a worker. The keys of uploads begin with `key_prefix`.
-    pub(super) fn standalone(path: &Path, key_prefix: &str) -> Self {
-        Self::at(Place::Standalone(Standalone::new(path, key_prefix)))
+    /// A directory outside of a worker. The keys of uploads begin with `key_prefix`. A private one is made for its user
+    /// only, and a symbolic link in its place is an error.
+    pub(super) fn standalone(path: &Path, key_prefix: &str, is_private: bool) -> Self {
+        Self::at(Place::Standalone(Standalone::new(path, key_prefix, is_private)))
     }
 
     fn at(place: Place) -> Self {
