@@ -457,6 +457,7 @@ def test_secrets_are_not_shown(monkeypatch):
     assert "secret" not in shown
     assert "WORKER_TOKEN=***" in shown
     made.MY_API_KEY = made.db_password = made.Auth = "secret-9"
+    made.DB_PASS = made.PASSPHRASE = made.MY_PWD = "secret-12"
     made.DATABASE_URL = "postgres://me:secret-10@db/x"
     made.SETTINGS = {"token": "secret-11"}
     made.MODEL_PATH = "/models"

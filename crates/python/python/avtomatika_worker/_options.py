@@ -38,7 +38,7 @@ PLAIN: dict[str, tuple[str, Any]] = {
 # Names this similar to an option's are taken for misspelt. `GPU_NAME` and `GPU_MODEL` are less similar.
 _SIMILAR = 0.88
 
-_SECRET_NAME = re.compile("TOKEN|KEY|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
+_SECRET_NAME = re.compile("TOKEN|KEY|SECRET|PASS|PWD|CREDENTIAL|AUTH", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"://[^/\s]*@")
 
 
