@@ -61,12 +61,12 @@ def test_what_describes_a_skill():
     assert (skills["plain"]["version"], skills["own"]["price"]) == ("3", 5)
     assert (skills["info"]["version"], skills["info"]["description"]) == ("2", "one")
     assert skills["handler"]["type"] == "handler"
+    assert skills["options"]["type"] == "gpu" and "timeout" not in skills["options"]
 
 
 @AREA.row("`avtomatika_worker.worker.Resources` takes")
 def test_the_positions_of_resources():
     assert Resources([], {"a": 1}, cpu_cores=2) == Resources(devices=[], properties={"a": 1}, cpu_cores=2)
-    assert skills["options"]["type"] == "gpu" and "timeout" not in skills["options"]
 
 
 @AREA.row("Wrong schemas and statuses")
