@@ -29,7 +29,12 @@ def parameters(value):
 
 def is_of(value, package):
     home = getattr(value, "__module__", None)
-    return isinstance(home, str) and home.partition(".")[0] == package
+    return isinstance(home, str) and (home == package or home.startswith(f"{package}."))
+
+
+def is_public(value):
+    """Whether a class is of the package, or a message of the protocol's package."""
+    return is_of(value, PACKAGE) or is_of(value, f"{PROTOCOL}.models")
 
 
 def is_imported(name, value):
@@ -55,7 +60,7 @@ def counts(module, name, value):
 
 def members(path, value):
     """The public attributes of a class of the package, and of what it makes."""
-    inherited = {name for base in value.__mro__[1:] if not is_of(base, PACKAGE) for name in vars(base)}
+    inherited = {name for base in value.__mro__[1:] if not is_public(base) for name in vars(base)}
     names = [name for name in dir(value) if not name.startswith("_") and name not in inherited]
     found = {f"{path}.{name}": parameters(getattr(value, name)) for name in names}
     if value.__name__ in ("WorkerConfig", "Worker"):
@@ -67,8 +72,8 @@ def public_names():
     package = importlib.import_module(PACKAGE)
     names = {}
     paths = [f"{PACKAGE}.{one.name}" for one in pkgutil.iter_modules(package.__path__)]
-    # Importing `__main__` may run it.
-    public = [PACKAGE, *(path for path in paths if not path.rpartition(".")[2].startswith("_"))]
+    is_hidden = {path: path.rpartition(".")[2].startswith("_") and not path.endswith(".__main__") for path in paths}
+    public = [PACKAGE, *(path for path in paths if not is_hidden[path])]
     modules = [importlib.import_module(path) for path in public]
     for module in modules:
         names[module.__name__] = None
@@ -77,7 +82,7 @@ def public_names():
                 continue
             path = f"{module.__name__}.{name}"
             names[path] = parameters(value) if callable(value) else None
-            if isinstance(value, type) and is_of(value, PACKAGE) and module.__name__ == value.__module__:
+            if isinstance(value, type) and (value.__module__ == module.__name__ or is_of(value, f"{PROTOCOL}.models")):
                 names |= members(path, value)
     return names
 

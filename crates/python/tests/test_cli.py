@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pathlib
 import signal
@@ -13,7 +14,8 @@ from contextlib import contextmanager
 from textwrap import dedent
 
 import pytest
-from avtomatika_worker.__main__ import main
+from avtomatika_worker import Worker
+from avtomatika_worker.__main__ import import_string, main, run_worker
 from wire import LIMIT, wire
 
 PROGRAM = """
@@ -80,8 +82,8 @@ def command(folder: pathlib.Path, url: str, *arguments: str, **variables: str) -
 @pytest.mark.parametrize(
     ("app", "message"),
     [
-        ("app_for_cli", "`--app` is `app_for_cli`, expected `module:name`"),
-        ("no_such_app:worker", "the module `no_such_app` cannot be imported: No module named 'no_such_app'"),
+        ("app_for_cli", "the worker `app_for_cli` cannot be imported: it is `app_for_cli`, expected `module:name`"),
+        ("no_such_app:worker", "the worker `no_such_app:worker` cannot be imported: No module named 'no_such_app'"),
         ("app_that_fails:worker", "cannot be imported: No module named 'module_that_is_not_there'"),
         ("app_for_cli:nothing", "the module `app_for_cli` has no `nothing`"),
         ("app_for_cli:no_worker", "`app_for_cli:no_worker` is a `int`, expected a `Worker`"),
@@ -90,6 +92,35 @@ def command(folder: pathlib.Path, url: str, *arguments: str, **variables: str) -
 def test_what_is_no_worker_is_exit_code_1(app, message, folder, capsys):
     assert main(["run", "--app", app]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_run_worker_takes_the_arguments_of_the_command(folder, capsys):
+    without_a_worker = argparse.Namespace(app="app_for_cli:no_worker", health_check=False, reload=False)
+    with pytest.raises(SystemExit) as raised:
+        run_worker(without_a_worker)
+    assert raised.value.code == 1
+    assert "expected a `Worker`" in capsys.readouterr().err
+
+
+def test_run_worker_runs_a_worker_and_returns_nothing(folder, monkeypatch):
+    ran = []
+    monkeypatch.setattr(Worker, "run", lambda worker: ran.append(("run", worker.config.WORKER_PORT)))
+    monkeypatch.setattr(
+        Worker, "run_with_health_check", lambda worker: ran.append(("health", worker.config.WORKER_PORT))
+    )
+    monkeypatch.setenv("WORKER_PORT", "8083")
+    assert run_worker(argparse.Namespace(app="app_for_cli:worker", health_check=False, reload=False)) is None
+    assert run_worker(argparse.Namespace(app="app_for_cli:worker", health_check=True, reload=False, port=9)) is None
+    assert ran == [("run", 8083), ("health", 9)]
+
+
+def test_import_string_returns_an_attribute_of_a_module():
+    assert import_string("os.path:join") is os.path.join
+    for wrong, message in (("os", "expected `module:name`"), ("os:nah", "the module `os` has no `nah`")):
+        with pytest.raises(ImportError, match=message):
+            import_string(wrong)
+    with pytest.raises(ModuleNotFoundError):
+        import_string("no_such_module:name")
 
 
 def test_without_a_command_it_shows_its_help(capsys):

@@ -414,8 +414,49 @@ def test_a_copy_is_independent():
         other.WORKER_TYPE = "other"
         other.COST_PER_SKILL["b"] = 2
         assert (made.WORKER_TYPE, made.COST_PER_SKILL) == ("generic-cpu-worker", {"a": 1.0})
-    with pytest.raises(TypeError, match="secrets"):
-        pickle.dumps(made)
+
+
+class Own(WorkerConfig):
+    """At the top of the module, since `pickle` looks for it there."""
+
+    WORKER_TYPE = "of-the-class"
+
+
+def test_a_configuration_can_be_pickled(monkeypatch):
+    monkeypatch.setenv("WORKER_TOKEN", "secret-1")
+    monkeypatch.setenv("ORCHESTRATOR_URL", "http://me:secret-2@h")
+    monkeypatch.setenv("WORKER_EXTRA_RACK", "7")
+    monkeypatch.setenv("SOMETHING_ELSE_OF_THE_SHELL", "secret-3")
+    monkeypatch.setenv("HEARTBEAT_INTERVAL", "soon")
+    made = Own()
+    made.S3_SECRET_KEY = "secret-4"
+    made.COST_PER_SKILL = {"a": 1}
+    made.COST_PER_SKILL["b"] = 2
+    made.RESOURCES["properties"] = {"zone": "x"}
+    made.CPU_CORES = 3
+    made.WORKER_ENABLE_METRICS = True
+    made.MINE = [1]
+    Worker("shown", config=made)
+    stored = pickle.dumps(made)
+    assert b"secret-3" not in stored, "only the variables that are options"
+    for name in ("WORKER_TOKEN", "ORCHESTRATOR_URL", "WORKER_EXTRA_RACK"):
+        monkeypatch.delenv(name)
+    other = pickle.loads(stored)
+    assert type(other) is Own
+    names = sorted(vars(made))
+    assert [(name, getattr(other, name)) for name in names] == [(name, getattr(made, name)) for name in names]
+    assert (other.WORKER_TOKEN, other.WORKER_TYPE, other.RESOURCES["cpu_cores"]) == ("secret-1", "shown", 3)
+    assert other._native.get("WORKER_TYPE") == "of-the-class"
+    assert other._native.effective()[1:] == made._native.effective()[1:], "all but the id, which was generated"
+    with pytest.raises(ConfigError, match="HEARTBEAT_INTERVAL"):
+        other.validate()
+    other.COST_PER_SKILL["c"] = 3
+    other.MINE.append(2)
+    assert (made.COST_PER_SKILL, made.MINE) == ({"a": 1, "b": 2}, [1])
+    assert pickle.loads(pickle.dumps(other)).COST_PER_SKILL == {"a": 1, "b": 2, "c": 3}
+    entries = WorkerConfig()
+    entries.ORCHESTRATORS = [{"url": "http://a", "token": "t", "mine": 1}]
+    assert pickle.loads(pickle.dumps(entries)).ORCHESTRATORS == entries.ORCHESTRATORS
 
 
 def test_what_is_set_while_a_worker_runs_is_kept_and_said_once(caplog):
@@ -457,6 +498,7 @@ def test_secrets_are_not_shown(monkeypatch):
     assert "secret" not in shown
     assert "WORKER_TOKEN=***" in shown
     made.MY_API_KEY = made.db_password = made.Auth = "secret-9"
+    made.DB_PASS = made.PASSPHRASE = made.MY_PWD = "secret-12"
     made.DATABASE_URL = "postgres://me:secret-10@db/x"
     made.SETTINGS = {"token": "secret-11"}
     made.MODEL_PATH = "/models"

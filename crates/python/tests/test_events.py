@@ -4,6 +4,7 @@ parameters."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import sys
 import threading
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from avtomatika_worker import Worker
+from avtomatika_worker import Worker, _events
 from avtomatika_worker._offers import Calls
 from avtomatika_worker._skill_calls import call_skill
 from avtomatika_worker.models import SecurityContext, WorkerEventPayload
@@ -186,13 +187,66 @@ def test_progress_takes_the_ids_by_every_name_and_a_wrong_number_is_logged(caplo
     assert "progress is not sent: it is 'half', expected a number" in caplog.text
 
 
-def test_an_event_waits_for_room_if_it_is_awaited():
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_an_event_waits_for_room_if_it_is_awaited(way, caplog):
     sent = Sent([False, False, True])
     calls = Calls(sent)  # type: ignore[arg-type]
-    made = calls.send_event("e", {"n": 1})
-    assert sent.events == []
-    asyncio.run(made)
+
+    async def handler():
+        made = calls.send_event("e", {"n": 1})
+        assert sent.events == []
+        await way(made)
+
+    asyncio.run(handler())
     assert [event[:3] for event in sent.events] == [("e", b'{"n":1}', 0.0)]
+    assert caplog.text == ""
+
+
+def test_an_event_without_room_that_is_not_awaited_is_logged(caplog):
+    sent = Sent([False])
+    calls = Calls(sent)  # type: ignore[arg-type]
+
+    async def handler():
+        calls.send_event("lost", {})
+
+    with warnings.catch_warnings(action="error"):
+        asyncio.run(handler())
+        gc.collect()
+    assert sent.events == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "the event `lost` is not sent: too many events of the task wait to be sent, and it was not awaited task_id=t"
+    ]
+
+
+def test_an_event_waits_for_room_on_a_thread_without_a_loop(caplog):
+    sent = Sent([False, False, True])
+    calls = Calls(sent)  # type: ignore[arg-type]
+    calls.send_event("e", {"n": 1})
+    assert [event[:3] for event in sent.events] == [("e", b'{"n":1}', 0.0)]
+    assert caplog.text == ""
+
+
+def test_an_event_that_gets_no_room_in_time_is_logged(caplog, monkeypatch):
+    monkeypatch.setattr(_events, "_ROOM_LIMIT", 0.0)
+    sent = Sent([False] * 100)
+    Calls(sent).send_event("late", {})  # type: ignore[arg-type]
+    assert sent.events == []
+    assert "the event `late` is not sent: too many events of the task wait to be sent task_id=t" in caplog.text
+
+
+def test_a_sync_handler_that_sends_many_events_loses_none():
+    worker = Worker()
+
+    @worker.task("many")
+    def many(params, send_event):
+        for number in range(250):
+            send_event("counted", {"n": number})
+        # A result waits for a limited time only for the events before it.
+        one.until(lambda: len(one.events()) == 250)
+
+    with running(worker) as (one, _):
+        assert "error" not in one.result(one.give("many"))
+        assert [event["payload"]["n"] for event in one.events()] == list(range(250))
 
 
 def test_a_handler_that_awaits_each_of_many_events_loses_none():

@@ -1,14 +1,13 @@
 """The rows of `docs/migrating.md` about requirements and the configuration."""
 
-import copy
 import json
 import logging
 import pathlib
-import pickle
 import tomllib
 
 import pytest
 from avtomatika_worker import ConfigError, Worker, WorkerConfig
+from avtomatika_worker._logging import LOG
 from migrating import Area, connected
 from wire import results, running, wire
 
@@ -89,9 +88,9 @@ def test_invalid_values(name, value, monkeypatch):
         WorkerConfig().validate()
 
 
-@AREA.row("`max_concurrent_tasks=0`")
+@AREA.row("Limits that are text or negative")
 @pytest.mark.parametrize(
-    "arguments", [{"max_concurrent_tasks": 0}, {"task_type_limits": {"a": "2"}}, {"skill_type_limits": {"a": -1}}]
+    "arguments", [{"max_concurrent_tasks": -1}, {"task_type_limits": {"a": "2"}}, {"skill_type_limits": {"a": -1}}]
 )
 def test_limits(arguments):
     with pytest.raises(ValueError, match="expected a whole number"):
@@ -101,6 +100,7 @@ def test_limits(arguments):
 @AREA.row("Limits such as `2.5`")
 @pytest.mark.parametrize(("limit", "taken"), [(2.5, 3), (True, 1)])
 def test_limits_are_rounded(limit, taken, caplog):
+    LOG._said.clear()
     assert Worker(max_concurrent_tasks=limit).config.MAX_CONCURRENT_TASKS == taken
     assert f"`{limit}`" in caplog.text
 
@@ -210,15 +210,6 @@ def test_the_address_is_that_of_the_interface():
         except OSError:
             pytest.skip("no interface leads out")
         assert WorkerConfig().IP_ADDRESS == probe.getsockname()[0]
-
-
-@AREA.row("`pickle` copies a `WorkerConfig`")
-def test_pickle():
-    made = WorkerConfig()
-    made.WORKER_TYPE = "mine"
-    with pytest.raises(TypeError, match="secrets"):
-        pickle.dumps(made)
-    assert copy.deepcopy(made).WORKER_TYPE == copy.copy(made).WORKER_TYPE == "mine"
 
 
 @AREA.row("`del config.OPTION`")

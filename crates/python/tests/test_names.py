@@ -42,6 +42,8 @@ def find(path):
             continue
         break
     for number, part in enumerate(parts[end:], end):
+        if number == len(parts) - 1 and part in getattr(value, "__dataclass_fields__", ()):
+            return None  # Without a default, the class has no such attribute.
         try:
             value = getattr(value, part)
         except AttributeError:

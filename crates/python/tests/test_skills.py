@@ -190,6 +190,21 @@ def test_only_blueprints_can_be_included_and_their_names_are_checked():
         SkillBlueprint().skill("a b")(handler)
 
 
+@pytest.mark.parametrize(
+    ("first", "other", "given"),
+    [("type", "task_type", ("g1", "g2")), ("events_schema", "events", ({"a": {}}, {"b": {}}))],
+)
+def test_a_field_that_is_given_by_both_of_its_names_is_logged_if_they_differ(first, other, given, caplog):
+    _, options = skill("a", **dict(zip((first, other), given, strict=True)))
+    assert given[0] in (options["task_type"], options["events"])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the skill `a` has both `{first}` and `{other}`, which differ: `{first}` counts"
+    ]
+    caplog.clear()
+    skill("a", **{first: given[0], other: given[0]})
+    assert caplog.text == ""
+
+
 def test_the_further_fields_of_a_skill_are_sent():
     worker = Worker(config=config("http://127.0.0.1:1"))
     worker.skill("draw", properties={"styles": ["ink"]})(handler)

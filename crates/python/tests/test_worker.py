@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
 import functools
 import logging
 import os
@@ -439,10 +440,22 @@ def test_wrong_registrations_are_refused_at_once():
             return None
 
 
-@pytest.mark.parametrize("value", [0, -1, -0.5, False, "2", float("nan"), float("inf"), [1]])
+@pytest.mark.parametrize("value", [-1, -0.5, "2", float("nan"), float("inf"), [1]])
 def test_a_number_of_tasks_that_cannot_be_meant_is_refused(value):
     with pytest.raises(ValueError, match=re.escape(f"max_concurrent_tasks is `{value}`, expected a whole number")):
         made("http://127.0.0.1:1", max_concurrent_tasks=value)
+
+
+@pytest.mark.parametrize("value", [0, False])
+def test_a_worker_for_no_tasks_starts_with_a_warning_and_takes_none(value, caplog):
+    LOG._said.clear()
+    worker = made("http://127.0.0.1:1", max_concurrent_tasks=value)
+    worker.task("t")(lambda params: None)
+    registered = worker._registered()
+    assert registered.max_concurrent_tasks == 1, "the core has no limit 0"
+    assert registered.hooks.capacity_checker is not None
+    assert registered.hooks.capacity_checker("t") is False
+    assert "`max_concurrent_tasks` is 0: the worker takes no tasks" in caplog.text
 
 
 @pytest.mark.parametrize(("value", "counts"), [(2.5, 3), (0.1, 1), (True, 1)])
@@ -469,6 +482,13 @@ def test_a_configuration_shows_what_the_worker_was_given(caplog):
     assert (one.MAX_CONCURRENT_TASKS, one.WORKER_TYPE) == (3, "second")
     of_both = [(each._registered().worker_type, each._registered().max_concurrent_tasks) for each in (first, second)]
     assert of_both == [("first", 2), ("second", 3)]
+    # Neither of them changes what is configured, for those that are given nothing.
+    for third in (Worker(config=one), Worker(config=copy.copy(one))):
+        native = third.config._native
+        assert (third._registered().worker_type, third._registered().max_concurrent_tasks) == (None, None)
+        assert (native.get("WORKER_TYPE"), native.get("MAX_CONCURRENT_TASKS")) == ("of-the-configuration", 7)
+    one.WORKER_TYPE = "set-later"
+    assert (one.WORKER_TYPE, one._native.get("WORKER_TYPE"), one.MAX_CONCURRENT_TASKS) == ("set-later", "set-later", 3)
     one.validate()
     assert caplog.text == ""
 

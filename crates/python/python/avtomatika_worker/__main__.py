@@ -13,7 +13,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-__all__ = ["main"]
+__all__ = ["import_string", "main", "run_worker"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,17 +23,43 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 0
+    return _run(options)
+
+
+def run_worker(args: argparse.Namespace) -> None:
+    """Runs the worker that the arguments of ``worker run`` name: ``app``, ``health_check``, ``reload`` and, if it is there,
+    ``port``. Raises ``SystemExit`` if it cannot run, or does not end cleanly."""
+    code = _run(args)
+    if code:
+        raise SystemExit(code)
+
+
+def import_string(import_name: str) -> Any:
+    """Imports a module, and returns an attribute of it: ``import_string("my_worker:worker")``. Raises ``ImportError``."""
+    module_name, _, name = import_name.partition(":")
+    if not module_name or not name:
+        raise ImportError(f"it is `{import_name}`, expected `module:name`, for example `my_worker:worker`")
+    found: Any = import_module(module_name)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise ImportError(f"the module `{module_name}` has no `{name}`")
+        found = getattr(found, part)
+    return found
+
+
+def _run(options: argparse.Namespace) -> int:
+    port = getattr(options, "port", None)
     if options.reload:
         from ._reload import run_reloaded
 
         check = "--health-check" if options.health_check else "--no-health-check"
-        port = [] if options.port is None else ["--port", str(options.port)]
-        return run_reloaded(["run", "--app", options.app, check, *port])
+        ports = [] if port is None else ["--port", str(port)]
+        return run_reloaded(["run", "--app", options.app, check, *ports])
     worker = _worker(options.app)
     if worker is None:
         return 1
-    if options.port is not None:
-        worker.config.WORKER_PORT = options.port
+    if port is not None:
+        worker.config.WORKER_PORT = port
     # Both end with `SystemExit` when the worker ends otherwise than cleanly.
     if options.health_check:
         worker.run_with_health_check()
@@ -62,20 +88,13 @@ def _worker(app: str) -> Any:
     """Imports a worker, or prints why it cannot and returns None."""
     from .worker import Worker
 
-    module_name, _, name = app.partition(":")
-    if not module_name or not name:
-        return _refuse(f"`--app` is `{app}`, expected `module:name`, for example `my_worker:worker`")
     # As with `python -m`: the console script does not have the working directory on its path.
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        found: Any = import_module(module_name)
+        found = import_string(app)
     except ImportError as error:
-        return _refuse(f"the module `{module_name}` cannot be imported: {error}")
-    for part in name.split("."):
-        if not hasattr(found, part):
-            return _refuse(f"the module `{module_name}` has no `{name}`")
-        found = getattr(found, part)
+        return _refuse(f"the worker `{app}` cannot be imported: {error}")
     if not isinstance(found, Worker):
         return _refuse(f"`{app}` is a `{type(found).__name__}`, expected a `Worker`")
     return found

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from time import monotonic
+from collections.abc import Coroutine, Generator, Iterator
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from ._logging import LOG
@@ -28,7 +28,8 @@ _Event = tuple[str, bytes, float, bytes | None, bytes | None, str | None]
 def send(
     task: Task, event_type: Any, payload: Any, priority: Any, security: Any, metadata: Any, origin_worker_id: Any
 ) -> Coroutine[Any, Any, None] | None:
-    """Sends an event of a task. Returns a coroutine that waits for room if too many events of the task wait already."""
+    """Sends an event of a task. If too many events of the task wait already, it waits for room on a thread without a
+    loop, and returns a coroutine that does so elsewhere."""
     try:
         if event_type == _PROGRESS:
             _send_progress(task, payload)
@@ -41,7 +42,12 @@ def send(
             None if metadata is None else to_json(members(metadata, "`metadata`")),
             origin_worker_id,
         )
-        return None if task.send_event(*event) else _sent_when_there_is_room(task, event)
+        if task.send_event(*event):
+            return None
+        if asyncio._get_running_loop() is not None:
+            return _Waiting(task, event)
+        _wait_for_room(task, event)
+        return None
     except Exception as error:
         from ._native import one_line
 
@@ -57,13 +63,73 @@ def _send_progress(task: Task, payload: Any) -> None:
     task.send_progress(float(content["progress"]), str(content.get("message", "")))
 
 
+def _wait_for_room(task: Task, event: _Event) -> None:
+    # `sleep` releases the interpreter's lock.
+    for pause in _tries(task, event):
+        sleep(pause)
+
+
 async def _sent_when_there_is_room(task: Task, event: _Event) -> None:
+    for pause in _tries(task, event):
+        await asyncio.sleep(pause)
+
+
+def _tries(task: Task, event: _Event) -> Iterator[float]:
+    """Tries to send an event. Yields the time to the next try while there is no room."""
     until = monotonic() + _ROOM_LIMIT
     while not task.send_event(*event):
         if monotonic() > until:
-            LOG.error("the event `%.80s` is not sent: too many events of the task wait to be sent", event[0])
+            _log_no_room(task, event, "")
             return
-        await asyncio.sleep(_ROOM_TRY)
+        yield _ROOM_TRY
+
+
+def _log_no_room(task: Task, event: _Event, advice: str) -> None:
+    from ._native import one_line
+
+    where = one_line(task.task_id)
+    LOG.error(
+        "the event `%.80s` is not sent: too many events of the task wait to be sent%s task_id=%s",
+        event[0],
+        advice,
+        where,
+        extra={"task_id": where},
+    )
+
+
+class _Waiting(Coroutine[Any, Any, None]):
+    """Sends an event when there is room, if it is awaited. Otherwise the log says that the event is lost."""
+
+    __slots__ = ("_event", "_inner", "_is_started", "_task")
+
+    def __init__(self, task: Task, event: _Event) -> None:
+        self._task = task
+        self._event = event
+        self._inner = _sent_when_there_is_room(task, event)
+        self._is_started = False
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        self._is_started = True
+        return self._inner.__await__()
+
+    def send(self, value: Any) -> Any:
+        self._is_started = True
+        return self._inner.send(value)
+
+    def throw(self, *arguments: Any) -> Any:
+        self._is_started = True
+        return self._inner.throw(*arguments)
+
+    def close(self) -> None:
+        if not self._is_started:
+            self._is_started = True
+            _log_no_room(self._task, self._event, ", and it was not awaited")
+        self._inner.close()
+
+    def __del__(self) -> None:
+        # `await` keeps only what it waits for.
+        if not self._is_started:
+            self.close()
 
 
 def emit(native: NativeWorker | None, event: Any) -> None:

@@ -48,6 +48,13 @@ class Live:
         """Returns those that were changed in place."""
         return [(name, value) for name, (value, _) in self._lent.items() if self.is_changed(name)]
 
+    def lent(self) -> dict[str, tuple[Any, str]]:
+        """All of them with their texts, for ``take``."""
+        return self._lent
+
+    def take(self, lent: dict[str, tuple[Any, str]]) -> None:
+        self._lent = lent
+
     def copy(self, text_of: Callable[[str, Any], str]) -> Live:
         other = Live(text_of)
         for name, (value, before) in self._lent.items():
@@ -66,14 +73,14 @@ class Orchestrators:
         self._live = live
         self._listed = listed
         self._url = url
-        self._is_of_url = False
+        self.is_of_url = False
 
     def read(self) -> list[Any]:
         """The list in use."""
         self.adopt()
         if self.LIST not in self._live:
             listed = self._listed()
-            self._is_of_url = not listed
+            self.is_of_url = not listed
             for entry in listed:
                 if isinstance(entry, dict):
                     entry.setdefault("priority", 10)
@@ -85,7 +92,7 @@ class Orchestrators:
     def read_config(self) -> list[Any]:
         """The list of ``ORCHESTRATORS_CONFIG``, which is empty if the list in use is made of ``ORCHESTRATOR_URL``."""
         found = self.read()
-        if not self._is_of_url or self._live.is_changed(self.LIST):
+        if not self.is_of_url or self._live.is_changed(self.LIST):
             return found
         if self.CONFIG not in self._live:
             self._live.keep(self.CONFIG, [])
@@ -106,16 +113,16 @@ class Orchestrators:
     def forget(self) -> None:
         self._live.forget(self.LIST)
         self._live.forget(self.CONFIG)
-        self._is_of_url = False
+        self.is_of_url = False
 
     def url_was_set(self) -> None:
         """Makes the list anew where it is made of ``ORCHESTRATOR_URL``."""
-        if self._is_of_url and not self._live.is_changed(self.LIST):
+        if self.is_of_url and not self._live.is_changed(self.LIST):
             self.forget()
 
     def copy(self, live: Live, listed: Callable[[], list[Any]], url: Callable[[], str]) -> Orchestrators:
         other = Orchestrators(live, listed, url)
-        other._is_of_url = self._is_of_url
+        other.is_of_url = self.is_of_url
         return other
 
     def adopt(self) -> None:

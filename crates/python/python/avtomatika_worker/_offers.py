@@ -105,7 +105,8 @@ class Calls:
         origin_worker_id: str | None = None,
     ) -> Coroutine[Any, Any, None]:
         """Sends an event of the task. The payload is converted like the data of a result. An event that cannot be sent is
-        logged and dropped. If too many events wait already, the returned coroutine waits for room."""
+        logged and dropped. If too many events wait already, it waits for room in a `def` handler; elsewhere the returned
+        coroutine does, which must be awaited then."""
         from ._events import send
 
         return send(self._task, event_type, payload, priority, security, metadata, origin_worker_id) or _DONE

@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import ConfigError
 
-__all__ = ["ALIASES", "PLAIN", "as_text", "nearest", "of_environment", "shown", "without_effect"]
+__all__ = ["ALIASES", "PLAIN", "as_text", "is_read", "nearest", "of_environment", "shown", "without_effect"]
 
 ALIASES = {
     # The attributes of 1.0b4.
@@ -38,7 +38,7 @@ PLAIN: dict[str, tuple[str, Any]] = {
 # Names this similar to an option's are taken for misspelt. `GPU_NAME` and `GPU_MODEL` are less similar.
 _SIMILAR = 0.88
 
-_SECRET_NAME = re.compile("TOKEN|KEY|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
+_SECRET_NAME = re.compile("TOKEN|KEY|SECRET|PASS|PWD|CREDENTIAL|AUTH", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"://[^/\s]*@")
 
 
@@ -53,6 +53,14 @@ def of_environment(variable: str, default: Any) -> Any:
         return type(default)(text)
     except ValueError:
         return default
+
+
+def is_read(variable: str) -> bool:
+    """Returns whether a variable of the environment may mean something to the core."""
+    from ._native import options, without_effect
+
+    names = {*(row[0] for row in options()), *(row[0] for row in without_effect()), *ALIASES}
+    return variable.startswith("WORKER_") or variable.upper() in names
 
 
 def without_effect(name: str) -> str | None:

@@ -165,7 +165,7 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
         raise WorkerError(str(error), 2) from None
     for model in hot_cache:
         native.add_to_hot_cache(model)
-    slots = registered.max_concurrent_tasks or config.MAX_CONCURRENT_TASKS
+    slots = registered.max_concurrent_tasks or native_config.get("MAX_CONCURRENT_TASKS")
     on_ignored = partial(_call_ignored_hooks, hooks.ignored) if hooks.ignored else None
     # A command may be registered while the worker runs.
     on_command = partial(_obey, hooks.commands, count(1))

@@ -89,11 +89,11 @@ def options_of(
 
 
 def _options(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    group = values.pop("type", None) or values.pop("task_type", None)
+    group = _either(name, values, "type", "task_type")
     if group:
         validate_identifier(group, f"type of the skill `{name}`")
     timeout = values.get("timeout")
-    events = values.pop("events_schema", None) or values.pop("events", None) or {}
+    events = _either(name, values, "events_schema", "events") or {}
     if not isinstance(events, Mapping):
         raise ValueError(f"the events of the skill `{name}` are `{events!r}`, expected a dictionary of schemas")
     given = values.get("input_schema")
@@ -113,6 +113,16 @@ def _options(name: str, values: dict[str, Any]) -> dict[str, Any]:
             name, {field: value for field, value in values.items() if field not in _KNOWN and value is not None}
         ),
     }
+
+
+def _either(name: str, values: dict[str, Any], field: str, other: str) -> Any:
+    """Returns the value of a field that has two names."""
+    value, further = values.pop(field, None), values.pop(other, None)
+    if value and further and value != further:
+        from ._logging import LOG
+
+        LOG.warning("the skill `%s` has both `%s` and `%s`, which differ: `%s` counts", name, field, other, field)
+    return value or further
 
 
 def _names(kind: type[Any]) -> list[str] | None:

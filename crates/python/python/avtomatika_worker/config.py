@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from . import _native
 from ._attributes import Attributes, Variables, attributes
 from ._live import Live, Orchestrators, entries_as_text, parsed, resources_as_text, software_as_text
-from ._options import ALIASES, PLAIN, as_text, nearest, of_environment, shown, without_effect
+from ._options import ALIASES, PLAIN, as_text, is_read, nearest, of_environment, shown, without_effect
 from .errors import ConfigError
 
 __all__ = ["ConfigError", "WorkerConfig"]
@@ -59,6 +59,11 @@ class WorkerConfig(Attributes):
     __native_config: _native.Config
     __live: Live
     __orchestrators: Orchestrators
+    # The variables, and the texts that were written over them, in this order: for `pickle`.
+    __variables: dict[str, str]
+    __written: dict[str, str]
+    # What is read instead of the configured values.
+    __shown: dict[str, Any]
     # The values of the attributes that the core does not know.
     __plain: dict[str, Any]
     # The lists, dictionaries and addresses as they are written in the environment, or in code.
@@ -79,7 +84,7 @@ class WorkerConfig(Attributes):
         variables.pop("WORKER_SKILLS_DIR", None)
         # What was set before this call.
         before = attributes(self).pop(_BEFORE, {})
-        self.__make(_native.Config(variables), {name: of_environment(*row) for name, row in PLAIN.items()})
+        self.__make(variables, {name: of_environment(*row) for name, row in PLAIN.items()})
         written = {*_JSON, "ORCHESTRATOR_URL"}
         self.__texts.update({name: variables[name] for name in written if variables.get(name, "").strip()})
         for name, value in {**self.__given, **before}.items():
@@ -95,10 +100,13 @@ class WorkerConfig(Attributes):
                 delattr(cls, name)
                 cls.__given = {**cls.__given, name: value}
 
-    def __make(self, native: _native.Config, plain: dict[str, Any]) -> None:
-        self.__native_config = native
+    def __make(self, variables: dict[str, str], plain: dict[str, Any], native: _native.Config | None = None) -> None:
+        self.__native_config = _native.Config(variables) if native is None else native
+        self.__variables = variables
+        self.__written = {}
         self.__live = Live(self.__text_of)
         self.__orchestrators = Orchestrators(self.__live, self.__listed, self.__url)
+        self.__shown = {}
         self.__plain = plain
         self.__texts = {}
         self.__derived = {}
@@ -172,6 +180,8 @@ class WorkerConfig(Attributes):
 
     def __get(self, name: str) -> Any:
         native = self.__native_config
+        if name in self.__shown:
+            return self.__shown[name]
         if name in PLAIN:
             return self.__plain[name]
         if name in _IN_USE:
@@ -219,6 +229,7 @@ class WorkerConfig(Attributes):
             except ValueError as error:
                 raise ConfigError(f"`{name}` is not JSON: {error}") from None
         self.__write(name, self.__text_of(name, value, self.__say))
+        self.__shown.pop(name, None)
         if name in {"ORCHESTRATORS", "ORCHESTRATORS_CONFIG"}:
             self.__orchestrators.set(name, value)
         elif name == "ORCHESTRATOR_URL":
@@ -228,16 +239,19 @@ class WorkerConfig(Attributes):
         else:
             self.__live.forget(name)
         if name in _RESOURCES and "RESOURCES" in self.__live:
-            self.__native_config.set_resources("")
+            self.__write("RESOURCES", "")
             fresh, kept = parsed(self.__native_config.resources()), self.__live["RESOURCES"]
             kept.update({key: fresh[key] for key in _RESOURCES[name]})
             self.__live.keep("RESOURCES", kept, is_changed=True)
 
     def _show(self, name: str, value: Any) -> None:
-        """Sets an option to what a worker was given for it, if anything. The worker itself reports an invalid value."""
+        """Shows what a worker was given for an option, if anything, until the option is set. What is configured stays, for
+        other workers with this configuration. The worker itself reports an invalid value."""
         if value is not None and name not in self.__defined and self.__is_made():
-            with suppress(ConfigError):
-                self.__write(name, self.__text_of(name, value))
+            native = self.__native_config.copy()
+            with suppress(ValueError):
+                native.set(name, self.__text_of(name, value))
+                self.__shown[name] = native.get(name)
 
     def __set_url(self, value: Any) -> None:
         if value is None or value == "":
@@ -266,6 +280,9 @@ class WorkerConfig(Attributes):
                 native.set("ORCHESTRATORS_CONFIG" if name == "ORCHESTRATORS" else name, text)
         except ValueError as error:
             raise ConfigError(str(error)) from None
+        # The last one that is written counts.
+        self.__written.pop(name, None)
+        self.__written[name] = text
         self.__texts.pop("ORCHESTRATORS_CONFIG" if name == "ORCHESTRATORS" else name, None)
 
     def __text_of(self, name: str, value: Any, say: Callable[[str, str], None] = _silent) -> str:
@@ -332,10 +349,12 @@ class WorkerConfig(Attributes):
 
     def __copied(self, own: dict[str, Any]) -> WorkerConfig:
         other = type(self).__new__(type(self))
-        other.__make(self._native.copy(), dict(self.__plain))
+        other.__make(self.__variables, dict(self.__plain), self._native.copy())
+        other.__written = dict(self.__written)
         other.__live = self.__live.copy(other.__text_of)
         other.__orchestrators = self.__orchestrators.copy(other.__live, other.__listed, other.__url)
         other.__texts, other.__said = dict(self.__texts), set(self.__said)
+        other.__shown = dict(self.__shown)
         attributes(other).update(own)
         return other
 
@@ -349,7 +368,31 @@ class WorkerConfig(Attributes):
         return other
 
     def __reduce__(self) -> Any:
-        raise TypeError("a `WorkerConfig` holds secrets and cannot be pickled; create one where it is needed")
+        native = self._native
+        state = {
+            "variables": {name: value for name, value in self.__variables.items() if is_read(name)},
+            # The other configuration has the same id, even if it was generated.
+            "written": self.__written | {"WORKER_ID": native.worker_id()},
+            "texts": self.__texts,
+            "derived": self.__derived,
+            "said": self.__said,
+            "shown": self.__shown,
+            "plain": self.__plain,
+            "lent": self.__live.lent(),
+            "is_of_url": self.__orchestrators.is_of_url,
+            "own": self.__own(),
+        }
+        return type(self).__new__, (type(self),), state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__make(state["variables"], state["plain"])
+        for name, text in state["written"].items():
+            self.__write(name, text)
+        self.__texts, self.__derived, self.__said = state["texts"], state["derived"], state["said"]
+        self.__shown = state["shown"]
+        self.__live.take(state["lent"])
+        self.__orchestrators.is_of_url = state["is_of_url"]
+        attributes(self).update(state["own"])
 
     @staticmethod
     def _property(name: str, documentation: str) -> property:

@@ -11,8 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from functools import cache
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from . import _matching
 
 if TYPE_CHECKING:
     from typing import dataclass_transform
@@ -93,12 +98,46 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
 
 
 def from_dict(cls: type[_M], data: dict[str, Any]) -> _M:
-    """Makes a message from a dictionary; members without a field are left out. Raises ``ValueError`` if one is missing."""
-    known = {field.name for field in dataclasses.fields(cast(Any, cls))}
+    """Makes a message from a dictionary, with the messages in it; members without a field are left out. Raises
+    ``ValueError`` if one is missing, or is no message where there must be one."""
+    hints = _hints(cast(Any, cls))
     try:
-        return cls(**{name: value for name, value in data.items() if name in known})
-    except TypeError as error:
+        return cls(**{name: _read(hints[name], value) for name, value in data.items() if name in hints})
+    except (TypeError, ValueError) as error:
         raise ValueError(f"a `{cls.__name__}` cannot be made: {error}") from None
+
+
+@cache
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    """The types of the fields; None where they are not known."""
+    try:
+        known = get_type_hints(cls)
+    except Exception:
+        # A name in an annotation of a subclass may be for type checkers only: the fields of its bases are known.
+        bases: list[Any] = [base for base in cls.__mro__[1:] if dataclasses.is_dataclass(base)]
+        known = {name: hint for base in reversed(bases) for name, hint in _hints(base).items()}
+    return {field.name: known.get(field.name) for field in dataclasses.fields(cls)}
+
+
+def _read(hint: Any, value: Any) -> Any:
+    """Makes the messages in a value, as its type says."""
+    if value is None or hint is None:
+        return value
+    if isinstance(hint, type) and issubclass(hint, Model):
+        if isinstance(value, hint):
+            return value
+        if not isinstance(value, Mapping):
+            raise ValueError(f"`{value!r:.80}` is no `{hint.__name__}`")
+        return from_dict(hint, dict(value))
+    inner = get_args(hint)
+    if isinstance(value, list) and get_origin(hint) is list:
+        return [_read(inner[0], one) for one in value]
+    if isinstance(value, dict) and get_origin(hint) is dict:
+        return {name: _read(inner[1], one) for name, one in value.items()}
+    if get_origin(hint) in (Union, UnionType):
+        others = [one for one in inner if one is not type(None)]
+        return _read(others[0], value) if len(others) == 1 else value
+    return value
 
 
 def fields(cls: Any) -> Any:
@@ -112,12 +151,23 @@ def replace(obj: Any, **changes: Any) -> Any:
 
 
 class FileMetadata(Model):
-    """A file in S3."""
+    """The address of a file in the storage, its size in bytes, its ``ETag`` without quotes, and anything else that the
+    program sets. It can be unpacked into the first three. Directories have the sum of the sizes, and no ``ETag``."""
 
     uri: str
     size: int = 0
     etag: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = dataclasses.field(default=None, hash=False)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.uri, self.size, self.etag))
+
+    def __getitem__(self, index: Any) -> Any:
+        return (self.uri, self.size, self.etag)[index]
+
+    def _as_data(self) -> dict[str, Any]:
+        """The members that data of a result has: without those that only the program knows."""
+        return {"uri": self.uri, "size": self.size, "etag": self.etag}
 
 
 class SecurityContext(Model):
@@ -142,6 +192,21 @@ class SkillInfo(Model):
     output_statuses: list[str] | None = None
     schema_dialect: str = "json-schema"
     properties: dict[str, Any] | None = None
+
+    @property
+    def input_validator(self) -> Callable[[Any], Any] | None:
+        """The function that checks data by ``input_schema``: returns it, or raises ``ValueError``. None without one."""
+        return _matching.validator(self.input_schema)
+
+    @property
+    def output_validator(self) -> Callable[[Any], Any] | None:
+        """The function that checks data by ``output_schema``: returns it, or raises ``ValueError``. None without one."""
+        return _matching.validator(self.output_schema)
+
+    def matches(self, req: SkillInfo) -> bool:
+        """Returns whether this skill has the name, the type and the version that are required. A type or a version of
+        ``None`` is not required."""
+        return self.name == req.name and req.type in (None, self.type) and req.version in (None, self.version)
 
 
 class DeviceUsage(Model):
@@ -169,6 +234,16 @@ class HardwareDevice(Model):
     properties: dict[str, Any] | None = None
     metrics: dict[str, Any] | None = None
 
+    def matches(self, req: HardwareDevice) -> bool:
+        """Returns whether this device is of the type that is required, its model contains the required one, and it has the
+        required id and properties: numbers at least as large, one of the values of a list, all others equal."""
+        return (
+            (not req.type or self.type == req.type)
+            and (not req.model or req.model.lower() in (self.model or "").lower())
+            and (not req.id or self.id == req.id)
+            and _matching.fits(self.properties, req.properties)
+        )
+
 
 class GPUInfo(Model):
     """A graphics card, as orchestrators of the older generation take it."""
@@ -187,6 +262,17 @@ class Resources(Model):
     max_concurrent_tasks: int | None = None
     cpu_cores: int | None = None
 
+    def matches(self, req: Resources) -> bool:
+        """Returns whether there is a device for each one that is required, in their order, and the required properties:
+        numbers at least as large, one of the values of a list, all others equal."""
+        free = list(self.devices or ())
+        for wanted in req.devices or ():
+            found = next((index for index, device in enumerate(free) if device.matches(wanted)), None)
+            if found is None:
+                return False
+            del free[found]
+        return _matching.fits(self.properties, req.properties)
+
 
 class InstalledArtifact(Model):
     """A model or another artifact that is installed."""
@@ -195,6 +281,12 @@ class InstalledArtifact(Model):
     version: str = "unknown"
     type: str | None = None
     properties: dict[str, Any] | None = None
+
+    def matches(self, req: InstalledArtifact) -> bool:
+        """Returns whether this artifact has the name, the version (``"unknown"`` is any) and the properties that are
+        required: numbers at least as large, one of the values of a list, all others equal."""
+        is_version = req.version in ("unknown", self.version)
+        return self.name == req.name and is_version and _matching.fits(self.properties, req.properties)
 
 
 class InstalledModel(Model):
@@ -282,6 +374,16 @@ class TaskPayload(Model):
     step: int = 0
     depth: int = 0
     parent_hash: str | None = None
+
+    def validate_params(self, skill: SkillInfo) -> tuple[bool, str | None]:
+        """Returns whether the parameters fit the ``input_schema`` of a skill, and what is wrong."""
+        check = skill.input_validator
+        try:
+            if check is not None:
+                check(self.params)
+        except ValueError as error:
+            return False, str(error)
+        return True, None
 
 
 class TaskResult(Model):

@@ -318,6 +318,8 @@ def _as_mapping(value: Any) -> Mapping[Any, Any] | None:
         dumped = value.model_dump(mode="json")
         return dumped if isinstance(dumped, dict) else None
     if dataclasses.is_dataclass(value):
+        if hasattr(value, "_as_data"):
+            return value._as_data()  # type: ignore[no-any-return]
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return dict(value) if isinstance(value, Mapping) else None
 

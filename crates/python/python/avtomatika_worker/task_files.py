@@ -9,7 +9,6 @@ handler. File names are relative to the directory; a name outside of it is refus
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import io
 import json
 import os
@@ -20,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, overload
 
 from ._elsewhere import elsewhere
 from ._file_errors import NoStorageError
+from .models import FileMetadata
 
 if TYPE_CHECKING:
     from . import _native
@@ -29,39 +29,6 @@ __all__ = ["AsyncFile", "FileMetadata", "TaskFiles"]
 _Name = str | os.PathLike[str]
 # In the class below `list` is a method.
 _Names = list[str]
-
-
-@dataclasses.dataclass(frozen=True, init=False, repr=False)
-class FileMetadata:
-    """The address of a file in the storage, its size in bytes, and its ``ETag`` without quotes. It can be unpacked into
-    these three. Directories have the sum of the sizes, and no ``ETag``."""
-
-    uri: str
-    size: int
-    etag: str | None
-
-    def __init__(
-        self, uri: str, size: int = 0, etag: str | None = None, metadata: dict[str, Any] | None = None
-    ) -> None:
-        # `metadata` is no field: it is not sent as data.
-        vars(self).update(uri=uri, size=size, etag=etag, metadata=metadata)
-
-    @property
-    def metadata(self) -> dict[str, Any] | None:
-        """Anything else about the file, which the program may set."""
-        return vars(self)["metadata"]  # type: ignore[no-any-return]
-
-    def __repr__(self) -> str:
-        return f"FileMetadata(uri={self.uri!r}, size={self.size!r}, etag={self.etag!r}, metadata={self.metadata!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, FileMetadata) and vars(self) == vars(other)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self.uri, self.size, self.etag))
-
-    def __getitem__(self, index: Any) -> Any:
-        return (self.uri, self.size, self.etag)[index]
 
 
 class TaskFiles:

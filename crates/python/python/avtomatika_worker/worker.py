@@ -63,7 +63,9 @@ class Worker(Registry):
             raise TypeError(f"`config` is a `{type(config).__name__}`, expected a `WorkerConfig`")
         limits = {**(skill_type_limits or {}), **(task_type_limits or {})}
         limits = {group: _whole(f"the limit of `{group}`", limit, least=0) for group, limit in limits.items()}
-        max_concurrent_tasks = _whole("max_concurrent_tasks", max_concurrent_tasks)
+        max_concurrent_tasks = _whole("max_concurrent_tasks", max_concurrent_tasks, least=0)
+        if max_concurrent_tasks == 0:
+            _say_once("`max_concurrent_tasks` is 0: the worker takes no tasks")
         super().__init__(limits, skill_info_class)
         self.config: WorkerConfig = config
         """The configuration."""
@@ -237,7 +239,7 @@ class Worker(Registry):
         from . import observability
         from ._version import __version__
 
-        kind = self._worker_type or self.config.WORKER_TYPE
+        kind = self._worker_type or self.config._native.get("WORKER_TYPE")
         share = observability.share
         share(observability.ObservabilityManager(True, "avtomatika-worker", self.config.WORKER_ID, kind, __version__))
 
@@ -259,15 +261,17 @@ class Worker(Registry):
             hooks=hooks,
             config=self.config,
             worker_type=self._worker_type,
-            max_concurrent_tasks=self._max_concurrent_tasks,
             # The core has no limit 0: see `_checker`.
+            max_concurrent_tasks=1 if self._max_concurrent_tasks == 0 else self._max_concurrent_tasks,
             limits={group: limit or 1 for group, limit in self._limits.items()},
             skill_dependencies=dict(self._skill_dependencies),
         )
 
     def _checker(self) -> Callable[[str], bool] | None:
-        """The capacity check, which says no for tasks whose limit is 0."""
+        """The capacity check, which says no for tasks whose limit is 0, and for all tasks of a worker that takes none."""
         check, limits, tasks = self._capacity_checker, self._limits, self._tasks
+        if self._max_concurrent_tasks == 0:
+            return lambda name: False
         if 0 not in limits.values():
             return check
         return lambda name: limits.get(tasks[name].group or "") != 0 and (check is None or check(name))

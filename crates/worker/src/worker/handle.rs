@@ -175,7 +175,8 @@ impl WorkerHandle {
     /// [`TaskContext::send_event`](crate::TaskContext::send_event).
     ///
     /// # Errors
-    /// [`EventError`] if the event is not a JSON object, the worker is registered nowhere, or 100 events wait already.
+    /// [`EventError`] if the event is not a JSON object, the worker is registered nowhere, or 100 events wait already for
+    /// each of these orchestrators.
     pub fn emit_event(&self, event: impl Serialize) -> Result<(), EventError> {
         let event = ready_made(&event)?;
         let origins = self.0.origins.get().into_iter().flatten().filter_map(Weak::upgrade);
@@ -183,10 +184,11 @@ impl WorkerHandle {
             |origin: &Arc<Origin>| origin.peer.is_registered() && origin.peer.generation().accepts_events();
         let mut accepted = Err(EventError::NotRegistered);
         for origin in origins.filter(hears_events) {
-            if !origin.progress.ready_made.add(event.clone()) {
-                return Err(EventError::QueueFull);
+            if origin.progress.ready_made.add(event.clone()) {
+                accepted = Ok(());
+            } else if accepted.is_err() {
+                accepted = Err(EventError::QueueFull);
             }
-            accepted = Ok(());
         }
         accepted
     }
