@@ -115,6 +115,37 @@ async def test_a_folder_of_the_default_name_that_is_configured_is_loaded_complet
     assert names(worker) == ["other"]
 
 
+async def test_the_environment_is_read_once(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "skills").mkdir()
+    write(folder / "skills", one=BLUEPRINT.format(name="one"))
+    worker = Worker(config=config("http://127.0.0.1:1"))
+    monkeypatch.setenv("WORKER_SKILLS_DIR", str(folder / "missing"))
+    await worker.load_skills()
+    assert names(worker) == ["one"]
+    write(folder / "skills", other="def setup(one): one.skill('other')(lambda params: None)")
+    worker = Worker(config=config("http://127.0.0.1:1", WORKER_SKILLS_DIR="skills"))
+    monkeypatch.delenv("WORKER_SKILLS_DIR")
+    await worker.load_skills()
+    assert names(worker) == ["one", "other"]
+
+
+@pytest.mark.parametrize("by_variable", [True, False])
+async def test_no_folder_is_searched_if_the_configured_one_is_an_empty_text(folder, by_variable, monkeypatch, caplog):
+    monkeypatch.chdir(folder)
+    (folder / "skills").mkdir()
+    write(folder / "skills", one=BLUEPRINT.format(name="one"))
+    if by_variable:
+        monkeypatch.setenv("WORKER_SKILLS_DIR", "skills")
+    worker = Worker(config=config("http://127.0.0.1:1", WORKER_SKILLS_DIR=""))
+    await worker.load_skills()
+    assert names(worker) == [] and not caplog.records
+    worker.config.WORKER_SKILLS_DIR = None
+    assert worker.config.WORKER_SKILLS_DIR == "skills"
+    await worker.load_skills()
+    assert names(worker) == ["one"]
+
+
 PROGRAM = """
 from avtomatika_worker import Worker
 worker = Worker({arguments})

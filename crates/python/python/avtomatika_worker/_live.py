@@ -44,9 +44,8 @@ class Live:
         value, before = self._lent[name]
         return self._text_of(name, value) != before
 
-    def changed(self) -> list[tuple[str, Any]]:
-        """Returns those that were changed in place."""
-        return [(name, value) for name, (value, _) in self._lent.items() if self.is_changed(name)]
+    def names(self) -> list[str]:
+        return list(self._lent)
 
     def copy(self, text_of: Callable[[str, Any], str]) -> Live:
         other = Live(text_of)

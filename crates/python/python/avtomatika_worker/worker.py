@@ -171,8 +171,9 @@ class Worker(Registry):
 
         if asyncio._get_running_loop() is not None:
             raise RuntimeError("an event loop already runs in this thread: use `await worker.main()`")
-        added = self._set_up_log()
+        added = None
         try:
+            added = self._set_up_log()
             with asyncio.Runner() as runner:
                 executor = Executor()
                 runner.get_loop().set_default_executor(executor)
