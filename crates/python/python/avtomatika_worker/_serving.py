@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._bridge import Run, Stopped, WorkerError
+from ._context import Tools
 from ._logging import LOG
 from ._route import Route
 from ._signals import Signals
 from ._threads import Threads
 
 if TYPE_CHECKING:
-    from ._context import Tools
     from ._registered import Registered, RegisteredTask
 
-__all__ = ["add", "close_if_abandoned", "make", "routes", "serve", "set_middleware", "set_usage_checker", "spec"]
+__all__ = ["add", "close_if_abandoned", "make", "routes", "serve", "set_usage_checker", "spec"]
 
 # The time that shutdown hooks get in any case, in seconds, however long the rest of the shutdown has taken.
 _MIN_SHUTDOWN = 1.0
@@ -115,29 +115,23 @@ async def _until_ended(run: Run) -> tuple[int, float]:
                 raise
 
 
-def routes(registered: Registered) -> list[Route]:
-    """Returns the route of every task, in the order of registration."""
-    make_route = _router(registered)
-    return [make_route(task) for task in registered.tasks.values()]
+def routes(registered: Registered, tools: Tools | None = None) -> list[Route]:
+    """Returns the route of every task, in the order of registration. All have the same tools, by default new ones."""
+    if tools is None:
+        tools = Tools(registered.config, registered.worker_type)
+    return [_route(registered, task, tools) for task in registered.tasks.values()]
 
 
-def _router(registered: Registered) -> Callable[[RegisteredTask], Route]:
-    middleware = registered.hooks.middleware
-    tools = _tools(registered) if middleware else None
-    return lambda task: Route(task.name, task.plan, middleware, tools)
-
-
-def _tools(registered: Registered) -> Tools:
-    from ._context import Tools
-
-    return Tools(registered.config)
+def _route(registered: Registered, task: RegisteredTask, tools: Tools) -> Route:
+    return Route(task.name, task.plan, registered.hooks.middleware, tools)
 
 
 def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     """Makes a run with a worker of the core. Starts nothing."""
     from .config import WorkerConfig
 
-    known = routes(registered)
+    tools = Tools(registered.config, registered.worker_type)
+    known = routes(registered, tools)
     for route in known:
         # Now all names in annotations are defined.
         route.plan.prepare()
@@ -169,29 +163,26 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     on_ignored = partial(_call_ignored_hooks, hooks.ignored) if hooks.ignored else None
     # A command may be registered while the worker runs.
     on_command = partial(_obey, hooks.commands, count(1))
-    return Run(native, known, slots, on_command, on_ignored)
+    if config.WORKER_ENABLE_METRICS:
+        # Sets up OpenTelemetry before the start-up hooks are called.
+        _ = tools.observability
+    return Run(native, known, tools, slots, on_command, on_ignored)
 
 
 def add(run: Run, registered: Registered, task: RegisteredTask) -> None:
     """Adds a task to a run, and tells orchestrators, or replaces the handler of the task of this name."""
-    make_route = _router(registered)
-    route = make_route(task)
+    route = _route(registered, task, run.tools)
     route.plan.prepare()
     described = spec(task, route, registered.limits)
     if run.replace(route):
         old = registered.tasks[task.name]
-        before = spec(old, make_route(old), registered.limits)
+        before = spec(old, _route(registered, old, run.tools), registered.limits)
         changed = sorted({_FIELDS.get(key, key) for key in before if described[key] != before[key]} - {"on_thread"})
         names = ", ".join(f"`{name}`" for name in changed)
         later = f"; {names} take effect when the worker is started again" if names else ""
         LOG.warning("a second handler is registered for the task `%s`, and replaces the first%s", task.name, later)
     elif not run.add(route, described):
         LOG.warning("the task `%s` is not offered to orchestrators: the worker is shutting down", task.name)
-
-
-def set_middleware(run: Run, registered: Registered) -> None:
-    """Puts the middleware around every task that arrives from now on."""
-    run.set_middleware(registered.hooks.middleware, _tools(registered))
 
 
 def set_usage_checker(run: Run, check: Callable[[], Any] | None) -> None:

@@ -215,10 +215,10 @@ class Worker(Registry):
             if self._run is not None:
                 # Begun while a file of skills waited for something.
                 raise RuntimeError("this worker is already running")
-        self._set_up_observability()
-        registered = self._registered()
-        run = make(registered, self._hot)
-        self._run = run
+        with self._adding:
+            registered = self._registered()
+            run = make(registered, self._hot)
+            self._run = run
         self._has_stopped = False
         self.config._borrow()
         try:
@@ -231,16 +231,6 @@ class Worker(Registry):
                 self._run = None
                 self._has_stopped = True
                 self.config._give_back()
-
-    def _set_up_observability(self) -> None:
-        if not getattr(self.config, "WORKER_ENABLE_METRICS", False):
-            return
-        from . import observability
-        from ._version import __version__
-
-        kind = self._worker_type or self.config.WORKER_TYPE
-        share = observability.share
-        share(observability.ObservabilityManager(True, "avtomatika-worker", self.config.WORKER_ID, kind, __version__))
 
     def _registered(self) -> Registered:
         """A snapshot of everything registered so far."""
