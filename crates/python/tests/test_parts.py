@@ -287,6 +287,9 @@ def test_what_has_no_effect_is_said_once_in_the_log(caplog):
     for _ in range(2):
         worker = Worker(config=config("http://127.0.0.1:1"), http_session=object(), clients=[])
         assert worker._config is worker.config
+        other = config("http://127.0.0.1:2")
+        worker._config = other
+        assert worker.config is worker._config is other
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert [message.partition(":")[0] for message in said] == [
         "`http_session` has no effect",

@@ -9,9 +9,11 @@ from ._registry import Registry
 
 if TYPE_CHECKING:
     import os
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterable, Mapping
 
     from ._bridge import Stopped
+    from ._hooks import Startup
     from ._registered import Registered
     from ._shutdown import ShutdownEvent
     from .config import WorkerConfig
@@ -80,6 +82,10 @@ class Worker(Registry):
         self._skills_dir = skills_dir
         self._has_loaded_skills = False
         self._has_stopped = False
+        # Whether the shutdown was asked for before there was a run, or since then.
+        self._is_asked_to_stop = False
+        # The loop of the run, from before its skills are loaded.
+        self._loop: AbstractEventLoop | None = None
         self._hot: set[str] = set()
 
     async def load_skills(self, skills_dir: str | os.PathLike[str] | None = None) -> None:
@@ -87,8 +93,10 @@ class Worker(Registry):
         blueprints, and calls their functions ``setup(worker)``. Files whose names begin with ``_`` are left out, and an
         error in a file is logged.
 
-        Every run begins with the configured folder (``skills_dir`` of the worker, ``WORKER_SKILLS_DIR``), or with the
-        folder ``skills`` in the working directory if there is one. The files are run with all rights of the program.
+        The first run begins with the configured folder (``skills_dir`` of the worker, ``WORKER_SKILLS_DIR``), or with
+        the folder ``skills`` in the working directory if there is one; an empty text in ``config.WORKER_SKILLS_DIR``
+        keeps it from searching. A signal ends the loading and the worker. The files are run with all rights of the
+        program.
         """
         from ._skills_dir import load, load_configured
 
@@ -158,9 +166,16 @@ class Worker(Registry):
 
     def drain(self) -> None:
         """Begins the shutdown, as the first signal does, and does not wait for its end. Can be called from any
-        thread."""
-        if self._run is not None:
-            self._run.drain("asked")
+        thread. Has no effect on a worker that does not run yet; one that loads its skills ends when they are loaded."""
+        if self._loop is not None:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Begins the shutdown of the run under way, else that of the next one."""
+        self._is_asked_to_stop = True
+        run = self._run
+        if run is not None:
+            run.drain("asked")
 
     def _block(self, health_check: bool) -> None:
         import asyncio
@@ -202,27 +217,56 @@ class Worker(Registry):
         return _logging.set_up(self.config.LOG_LEVEL, self.config.LOG_FORMAT)
 
     async def _serve(self, health_check: bool, install_signal_handlers: bool) -> Stopped:
-        from ._serving import close_if_abandoned, make, serve
+        from asyncio import get_running_loop
+        from contextlib import nullcontext
+
+        from ._hooks import Startup
+        from ._serving import close_if_abandoned
 
         if self._run is not None:
             if not close_if_abandoned(self._run):
                 raise RuntimeError("this worker is already running")
             self._run = None
             self.config._give_back()
+        elif self._loop is not None and not self._loop.is_closed():
+            # It loads its skills.
+            raise RuntimeError("this worker is already running")
+        if self._loop is not None:
+            # What was asked of a run whose loop was closed.
+            self._is_asked_to_stop = False
+        self._loop = loop = get_running_loop()
+        self._has_stopped = False
+        startup = Startup()
+        try:
+            with startup.signals() if install_signal_handlers else nullcontext():
+                return await self._start(startup, health_check)
+        finally:
+            # If this loop was closed, another run may have begun.
+            if self._loop is loop:
+                self._loop = None
+                self._is_asked_to_stop = False
+
+    async def _start(self, startup: Startup, health_check: bool) -> Stopped:
+        from ._bridge import Stopped
+        from ._serving import make, serve
+
         if not self._has_loaded_skills:
-            self._has_loaded_skills = True
-            await self.load_skills()
-            if self._run is not None:
-                # Begun while a file of skills waited for something.
-                raise RuntimeError("this worker is already running")
+            cause = await startup.call([self._load_skills])
+            if cause is not None:
+                self._has_stopped = True
+                return Stopped(cause, [], [], [])
         with self._adding:
             registered = self._registered()
             run = make(registered, self._hot)
             self._run = run
-        self._has_stopped = False
-        self.config._borrow()
+        startup.set_run(run)
+        registered.config._borrow()
+        # Looked at after the run is set: `drain` does both in the other order.
+        if self._is_asked_to_stop:
+            run.drain("asked")
+            startup.stop("asked to stop")
         try:
-            return await serve(registered, run, health_check, install_signal_handlers)
+            return await serve(registered, run, startup, health_check)
         finally:
             run.close()
             # If the loop of this run was closed, another run may have begun.
@@ -230,7 +274,11 @@ class Worker(Registry):
                 self._hot = set(run.native.hot_cache())
                 self._run = None
                 self._has_stopped = True
-                self.config._give_back()
+                registered.config._give_back()
+
+    async def _load_skills(self) -> None:
+        await self.load_skills()
+        self._has_loaded_skills = True
 
     def _registered(self) -> Registered:
         """A snapshot of everything registered so far."""
@@ -270,15 +318,25 @@ class Worker(Registry):
         _say_once("`worker._config` is internal: use `worker.config`")
         return self.config
 
+    @_config.setter
+    def _config(self, config: WorkerConfig) -> None:
+        _say_once("`worker._config` is internal: use `worker.config`")
+        self.config = config
+
     @property
     def _shutdown_event(self) -> ShutdownEvent:
         from ._shutdown import ShutdownEvent
 
         _say_once("`worker._shutdown_event` is internal: use `worker.drain()`, or signals")
-        return ShutdownEvent(self._is_stopping, self.drain)
+        return ShutdownEvent(self._is_stopping, self._stop, self._forget_stop)
 
     def _is_stopping(self) -> bool:
-        return self._has_stopped if self._run is None else self._run.is_draining
+        run = self._run
+        return self._is_asked_to_stop or (self._has_stopped if run is None else run.is_draining)
+
+    def _forget_stop(self) -> None:
+        if self._run is None:
+            self._is_asked_to_stop = self._has_stopped = False
 
 
 def _whole(name: str, value: Any, least: int = 1) -> Any:
