@@ -181,3 +181,12 @@ def test_the_console_script_is_this_command():
 
     project = tomllib.loads((pathlib.Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"worker": "avtomatika_worker.__main__:main"}
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "http"])
+@pytest.mark.parametrize("reload", [True, False])
+def test_a_port_that_is_none_is_named(folder, port, reload, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--app", "app_for_cli:worker", f"--port={port}", *(["--reload"] if reload else [])])
+    assert ended.value.code == 2
+    assert f"argument --port: the port is `{port}`, expected a number from 0 to 65535" in capsys.readouterr().err

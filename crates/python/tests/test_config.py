@@ -407,6 +407,29 @@ async def test_a_worker_takes_changes_in_place_or_reports_that_they_are_wrong():
         await worker.main()
 
 
+def test_changes_in_place_that_are_wrong_are_reported_with_all_other_problems(monkeypatch, capsys):
+    monkeypatch.setenv("HEARTBEAT_INTERVAL", "soon")
+    worker = Worker()
+    worker.task("nothing")(lambda params: None)
+    config = worker.config
+    config.ORCHESTRATORS.append({"ulr": "http://a"})
+    config.RESOURCES["cpu_cores"] = "many"
+    with pytest.raises(ConfigError) as raised:
+        config.validate()
+    for name in ("`HEARTBEAT_INTERVAL` is `soon`", "ORCHESTRATORS_CONFIG", "`RESOURCES['cpu_cores']` is `'many'`"):
+        assert sum(name in problem for problem in raised.value.problems) == 1, raised.value.problems
+    assert len(raised.value.problems) == 3
+    with pytest.raises(SystemExit) as ended:
+        worker.run()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"error: {raised.value}\n"
+    del config.ORCHESTRATORS[-1]
+    config.RESOURCES["cpu_cores"] = 7
+    config.HEARTBEAT_INTERVAL = 3
+    config.validate()
+    assert b'"cpu_cores":7' in config._native.resources().replace(b" ", b"")
+
+
 def test_a_copy_is_independent():
     made = WorkerConfig()
     made.COST_PER_SKILL = {"a": 1}

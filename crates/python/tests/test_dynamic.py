@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import pathlib
+import threading
 from typing import Any
 
 import pytest
 import wire
 from avtomatika_worker import Worker
 from avtomatika_worker._usage import UsageChecker
+from support import LIMIT, beside, config, until
 
 HEAD = """
 import asyncio, logging
@@ -97,6 +99,7 @@ FOLDER = (
     HEAD
     + """
 import pathlib
+import threading
 worker = Worker(skills_dir="loaded")
 
 @worker.task("again")
@@ -386,3 +389,33 @@ def test_commands_and_usage_checkers_may_be_set_before_it_runs() -> None:
     worker.set_usage_checker(lambda: None)
     worker.set_usage_checker(None)
     assert worker._registered().hooks.usage_checker is None
+
+
+def test_tasks_and_middleware_added_by_several_threads_meet() -> None:
+    worker = Worker(config=config("http://127.0.0.1:1"))
+    taken, added = threading.Event(), threading.Event()
+    snapshot = worker._registered
+
+    def slow() -> Any:
+        registered = snapshot()
+        taken.set()
+        # Without a lock the other thread comes first, and with one this waits in vain.
+        added.wait(0.3)
+        return registered
+
+    def add_middleware() -> None:
+        taken.wait(LIMIT)
+        worker.add_middleware(lambda context, next_handler: next_handler())
+        added.set()
+
+    worker.task("first")(lambda params: None)
+    with beside(worker):
+        until(lambda: worker._run)
+        other = threading.Thread(target=add_middleware)
+        other.start()
+        worker._registered = slow  # type: ignore[method-assign]
+        worker.task("second")(lambda params: None)
+        other.join(LIMIT)
+        assert worker._run is not None
+        found = [(route.name, len(route.middleware)) for route in worker._run._routes]
+    assert found == [("first", 1), ("second", 1)]

@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from avtomatika_worker import ConfigError, Worker
@@ -88,6 +89,80 @@ def test_a_signal_ends_the_start_up_hooks(number, kind):
     program.signal(number)
     code, output = program.end()
     assert code == 0 and output.rstrip().endswith("returned") and "Traceback" not in output, output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("kind", ["module", "async def", "def"])
+def test_a_signal_ends_the_loading_of_skills(number, kind, tmp_path):
+    said = 'print("loading", flush=True)'
+    file = {
+        "module": f"import time\n{said}\ntime.sleep(60)",
+        "async def": f"import asyncio\nasync def setup(worker):\n    {said}\n    await asyncio.sleep(60)",
+        "def": f"import time\ndef setup(worker):\n    {said}\n    time.sleep(60)",
+    }
+    (tmp_path / "a.py").write_text(file[kind])
+    (tmp_path / "b.py").write_text("print('next')")
+    program = Program(RUN, "http://127.0.0.1:1", WORKER_SHUTDOWN_TIMEOUT="60", WORKER_SKILLS_DIR=str(tmp_path))
+    assert program.process.stdout.readline() == "loading\n"
+    program.signal(number)
+    code, output = program.end()
+    assert (code, output.strip()) == (0, "returned"), output
+
+
+async def test_a_stop_before_the_run_exists_ends_it_at_once(tmp_path):
+    ran: list[str] = []
+    worker = Worker(config=config("http://127.0.0.1:1"), skills_dir=tmp_path)
+    worker.on_startup(lambda: ran.append("hook"))
+    task = asyncio.create_task(worker.main())
+    worker._shutdown_event.set()
+    assert worker._shutdown_event.is_set() and not ran
+    stopped = await asyncio.wait_for(task, LIMIT)
+    assert (stopped.cause, stopped.is_clean, ran) == ("asked to stop", True, [])
+    assert worker._shutdown_event.is_set()
+    # A run begins anew, and `drain` has an effect on a run only.
+    worker.drain()
+    task = asyncio.create_task(worker.main())
+    while not ran:
+        await asyncio.sleep(0.01)
+    assert not worker._shutdown_event.is_set()
+    worker.drain()
+    assert (await asyncio.wait_for(task, LIMIT)).cause == "asked to stop"
+
+
+async def test_a_stop_while_skills_are_loaded_ends_the_run_that_follows(tmp_path):
+    (tmp_path / "a.py").write_text("def setup(worker):\n    worker.drain()")
+    ran = []
+    worker = Worker(config=config("http://127.0.0.1:1"), skills_dir=tmp_path)
+    worker.on_startup(lambda: ran.append("hook"))
+    stopped = await asyncio.wait_for(worker.main(), LIMIT)
+    assert (stopped.cause, ran) == ("asked to stop", [])
+
+
+def test_what_was_set_can_be_cleared_before_the_run(caplog):
+    with orchestrator() as dev:
+        worker, _ = worker_of(dev.url)
+        worker._shutdown_event.set()
+        worker._shutdown_event.clear()
+        assert not worker._shutdown_event.is_set() and "has no effect" not in caplog.text
+        with beside(worker):
+            assert dev.data("sleep", {"seconds": 0}) == {"slept": True}
+            worker._shutdown_event.set()
+            worker._shutdown_event.clear()
+        assert "`worker._shutdown_event.clear()` has no effect" in caplog.text
+
+
+async def test_what_was_asked_of_a_run_whose_loop_was_closed_does_not_stop_the_next():
+    worker, _ = worker_of("http://127.0.0.1:1")
+    ran = []
+    worker.on_startup(lambda: ran.append("hook"))
+    worker._loop = asyncio.new_event_loop()
+    worker._loop.close()
+    worker.drain()
+    task = asyncio.create_task(worker.main())
+    while not ran:
+        await asyncio.sleep(0.01)
+    worker.drain()
+    await asyncio.wait_for(task, LIMIT)
 
 
 def test_a_wrong_configuration_is_reported_before_the_start_up_hooks(monkeypatch):
@@ -528,3 +603,39 @@ def test_draining_ends_a_worker_cleanly():
         worker.drain()
         one.join()
         assert one.error is None and one.stopped.is_clean and one.stopped.cause == "asked to stop"
+
+
+def test_run_calls_main_which_a_subclass_may_wrap():
+    script = """
+        from avtomatika_worker import Worker
+
+        class Own(Worker):
+            async def main(self):
+                print("opened", flush=True)
+                try:
+                    return await super().main()
+                finally:
+                    print("closed", flush=True)
+
+        worker = Own()
+
+        @worker.task("one")
+        async def one(params):
+            worker.drain()
+            return {"data": {"n": 1}}
+
+        worker.run()
+    """
+    with orchestrator() as dev:
+        program = Program(script, dev.url)
+        assert dev.data("one") == {"n": 1}
+        code, output = program.end()
+        assert (code, [line for line in output.split() if line in ("opened", "closed")]) == (0, ["opened", "closed"])
+
+
+def test_run_ends_with_a_main_that_runs_nothing(monkeypatch):
+    monkeypatch.setattr(Worker, "main", AsyncMock())
+    worker = Worker()
+    worker.run()
+    worker.run_with_health_check()
+    assert worker.main.await_count == 2

@@ -383,7 +383,7 @@ def test_what_middleware_returns_counts_however_often_it_calls_the_handler():
 def tools(monkeypatch):
     """Stands in for the modules that the context takes objects from; lists what was made."""
     made = []
-    for module, kind in (("s3", "S3Manager"), ("observability", "shared")):
+    for module, kind in (("s3", "S3Manager"), ("observability", "ObservabilityManager")):
 
         def make(*arguments, kind=kind, **named):
             made.append((kind, arguments, named))
@@ -432,8 +432,8 @@ def test_members_that_no_middleware_reads_are_not_made(tools):
     ],
 )
 def test_members_are_made_when_they_are_read(tools, read):
-    run_with(lambda context: read(context), ["S3Manager", "shared"])
-    assert [kind for kind, _, _ in tools] == ["S3Manager", "shared"]
+    run_with(lambda context: read(context), ["S3Manager", "ObservabilityManager"])
+    assert [kind for kind, _, _ in tools] == ["S3Manager", "ObservabilityManager"]
     assert tools[0][1][0].WORKER_ID == "w"
 
 
@@ -462,5 +462,5 @@ def test_all_tasks_share_what_is_made(tools):
     worker.task("b")(lambda params: None)
     for route in routes(worker._registered()):
         context = route.context({}, {"task_id": "1", "job_id": "2"})
-        assert (context["s3_manager"], context["observability"]) == ("S3Manager", "shared")
+        assert (context["s3_manager"], context["observability"]) == ("S3Manager", "ObservabilityManager")
     assert len(tools) == 2

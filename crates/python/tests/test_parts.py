@@ -91,9 +91,37 @@ def test_a_handler_gets_the_manager_for_spans():
     @worker.task("t")
     async def t(params, obs: ObservabilityManager):
         with obs.start_task_span("step", "t", "j") as span:
-            return {"data": {"enabled": obs.has_otel, "span": span, "shared": obs is observability.shared()}}
+            return {"data": {"enabled": obs.has_otel, "span": span}}
 
-    assert TestWorker(worker).run("t", {}).data == {"enabled": False, "span": None, "shared": True}
+    assert TestWorker(worker).run("t", {}).data == {"enabled": False, "span": None}
+
+
+def test_each_worker_has_its_own_manager_for_spans(monkeypatch):
+    # Whether the packages of OpenTelemetry are installed must not matter.
+    monkeypatch.setattr(observability.ObservabilityManager, "_set_up_providers", lambda *_: None)
+    found = {}
+    with orchestrator() as one, orchestrator() as other:
+        workers, handlers = {}, {}
+        for dev, kind in ((one, "measured"), (other, "plain")):
+            workers[kind] = worker = Worker(kind, config=config(dev.url, WORKER_ENABLE_METRICS=kind == "measured"))
+
+            @worker.add_middleware
+            async def keep(context, next_handler, kind=kind):
+                found.setdefault(kind, []).append(context["observability"])
+                return await next_handler()
+
+            async def t(obs: ObservabilityManager, task_name, kind=kind):
+                found.setdefault(kind, []).append(obs)
+
+            handlers[kind] = worker.task("t")(t)
+        with beside(workers["measured"]), beside(workers["plain"]):
+            for dev in (one, other, one):
+                dev.run("t")
+            workers["measured"].task("late")(handlers["measured"])
+            one.run("late")
+    assert [len(set(map(id, found[kind]))) for kind in ("measured", "plain")] == [1, 1]
+    assert [len(found[kind]) for kind in ("measured", "plain")] == [6, 2]
+    assert found["measured"][0] is not found["plain"][0] and not found["plain"][0].enabled
 
 
 # Observability
@@ -259,6 +287,9 @@ def test_what_has_no_effect_is_said_once_in_the_log(caplog):
     for _ in range(2):
         worker = Worker(config=config("http://127.0.0.1:1"), http_session=object(), clients=[])
         assert worker._config is worker.config
+        other = config("http://127.0.0.1:2")
+        worker._config = other
+        assert worker.config is worker._config is other
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert [message.partition(":")[0] for message in said] == [
         "`http_session` has no effect",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import pathlib
 import sys
@@ -10,7 +11,7 @@ from textwrap import dedent
 import pytest
 from avtomatika_worker import Worker
 from avtomatika_worker.testing import TestWorker
-from support import config
+from support import LIMIT, config
 from wire import results
 
 BLUEPRINT = """
@@ -115,6 +116,37 @@ async def test_a_folder_of_the_default_name_that_is_configured_is_loaded_complet
     assert names(worker) == ["other"]
 
 
+async def test_the_environment_is_read_once(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "skills").mkdir()
+    write(folder / "skills", one=BLUEPRINT.format(name="one"))
+    worker = Worker(config=config("http://127.0.0.1:1"))
+    monkeypatch.setenv("WORKER_SKILLS_DIR", str(folder / "missing"))
+    await worker.load_skills()
+    assert names(worker) == ["one"]
+    write(folder / "skills", other="def setup(one): one.skill('other')(lambda params: None)")
+    worker = Worker(config=config("http://127.0.0.1:1", WORKER_SKILLS_DIR="skills"))
+    monkeypatch.delenv("WORKER_SKILLS_DIR")
+    await worker.load_skills()
+    assert names(worker) == ["one", "other"]
+
+
+@pytest.mark.parametrize("by_variable", [True, False])
+async def test_no_folder_is_searched_if_the_configured_one_is_an_empty_text(folder, by_variable, monkeypatch, caplog):
+    monkeypatch.chdir(folder)
+    (folder / "skills").mkdir()
+    write(folder / "skills", one=BLUEPRINT.format(name="one"))
+    if by_variable:
+        monkeypatch.setenv("WORKER_SKILLS_DIR", "skills")
+    worker = Worker(config=config("http://127.0.0.1:1", WORKER_SKILLS_DIR=""))
+    await worker.load_skills()
+    assert names(worker) == [] and not caplog.records
+    worker.config.WORKER_SKILLS_DIR = None
+    assert worker.config.WORKER_SKILLS_DIR == "skills"
+    await worker.load_skills()
+    assert names(worker) == ["one"]
+
+
 PROGRAM = """
 from avtomatika_worker import Worker
 worker = Worker({arguments})
@@ -123,10 +155,40 @@ worker.run()
 
 
 @pytest.mark.parametrize("by_variable", [True, False])
-def test_every_run_begins_with_the_configured_folder(folder, by_variable):
+def test_the_first_run_begins_with_the_configured_folder(folder, by_variable):
     write(folder, one=BLUEPRINT.format(name="one"))
     arguments = "" if by_variable else f"skills_dir={str(folder)!r}"
     variables = {"WORKER_SKILLS_DIR": str(folder)} if by_variable else {}
     (result,), one, _ = results(PROGRAM.format(arguments=arguments), [("one", {"text": "a"})], **variables)
     assert result["data"]["text"] == "a"
     assert one.registrations()[0]["supported_tasks"] == ["one"]
+
+
+async def test_skills_are_loaded_once_they_were_loaded_completely(folder):
+    write(
+        folder,
+        slow="""
+        import asyncio
+        async def setup(worker):
+            worker.loads += 1
+            if worker.loads == 1:
+                await asyncio.sleep(60)
+        """,
+    )
+    worker = Worker(config=config("http://127.0.0.1:1"), skills_dir=folder)
+    worker.loads = 0
+    first = asyncio.create_task(worker.main())
+    while not worker.loads:
+        await asyncio.sleep(0.01)
+    with pytest.raises(RuntimeError, match="already running"):
+        await worker.main()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    for _ in range(2):
+        run = asyncio.create_task(worker.main())
+        while worker._run is None:
+            await asyncio.sleep(0.01)
+        worker.drain()
+        await asyncio.wait_for(run, LIMIT)
+        assert worker.loads == 2

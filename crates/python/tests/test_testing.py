@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import os
 import pathlib
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 from avtomatika_worker import PermanentError, TaskCancelled, TaskFiles, Worker, _limits, shielded
 from avtomatika_worker.testing import DevOrchestrator, TestWorker
-from support import Stopwatch
+from support import LIMIT, Stopwatch
 
 
 @dataclass
@@ -285,6 +286,26 @@ def test_a_handler_that_does_not_stop_is_reported_without_its_end(monkeypatch):
         assert TestWorker(own).run("stuck").error_code == "TIMEOUT_ERROR"
     finally:
         go_on.set()
+
+
+def test_a_handler_may_end_after_its_loop(monkeypatch):
+    monkeypatch.setattr(_limits, "GRACE", 0.05)
+    own, go_on, failed, threads = Worker(), threading.Event(), [], []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    monkeypatch.setattr(sys, "unraisablehook", failed.append)
+
+    @own.task("stuck", timeout=0.05)
+    def stuck(params):
+        threads.append(threading.current_thread())
+        with shielded():
+            go_on.wait()
+
+    try:
+        assert TestWorker(own).run("stuck").error_code == "TIMEOUT_ERROR"
+    finally:
+        go_on.set()
+    threads[0].join(LIMIT)
+    assert not threads[0].is_alive() and not failed
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from typing import Any
 
 __all__ = ["import_string", "main", "run_worker"]
 
+_LAST_PORT = 65535
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command, and returns its exit code."""
@@ -79,9 +81,15 @@ def _parser() -> argparse.ArgumentParser:
         default=True,
         help="serve /health, /ready and /metrics (the default)",
     )
-    run.add_argument("--port", type=int, help="the port of the health check, instead of WORKER_PORT")
+    run.add_argument("--port", type=_port, help="the port of the health check, instead of WORKER_PORT")
     run.add_argument("--reload", action="store_true", help="restart the worker when a Python file here changes")
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"the port is `{text}`, expected a number from 0 to {_LAST_PORT}")
+    return int(text)
 
 
 def _worker(app: str) -> Any:

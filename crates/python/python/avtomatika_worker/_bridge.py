@@ -74,6 +74,7 @@ class Run:
         self,
         native: NativeWorker,
         routes: Sequence[Route],
+        tools: Tools,
         slots: int,
         on_command: Callable[[Command], Any],
         on_ignored: Callable[[str, str, str], Any] | None,
@@ -84,8 +85,7 @@ class Run:
         self.ended: asyncio.Future[Stopped] = self.loop.create_future()
         self._loop_thread = threading.get_ident()
         self._routes = list(routes)
-        # Held while a task or a middleware is added.
-        self._adding = threading.Lock()
+        self.tools = tools
         self._threads = Threads(slots)
         self._on_command = on_command
         self._on_ignored = on_ignored
@@ -141,38 +141,35 @@ class Run:
         self._log_lines()
 
     def add(self, route: Route, spec: dict[str, Any]) -> bool:
-        """Adds a task, from any thread. Returns whether it was not too late for it."""
-        with self._adding:
-            # Before the core has it, since a task of this name can arrive at once.
-            self._routes.append(route)
-            try:
-                added = self.native.add_task(spec, len(self._routes) - 1)
-            except BaseException:
-                self._routes.pop()
-                raise
-            if not added:
-                self._routes.pop()
-            return added
+        """Adds a task, from one thread at a time. Returns whether it was not too late for it."""
+        # Before the core has it, since a task of this name can arrive at once.
+        self._routes.append(route)
+        try:
+            added = self.native.add_task(spec, len(self._routes) - 1)
+        except BaseException:
+            self._routes.pop()
+            raise
+        if not added:
+            self._routes.pop()
+        return added
 
     def replace(self, route: Route) -> bool:
-        """Replaces the handler of a task, from any thread. Returns whether there is a task of this name."""
-        with self._adding:
-            for place, old in enumerate(self._routes):
-                if old.name == route.name:
-                    if route.is_on_loop and not old.is_on_loop:
-                        # The core watches the loop for tasks that it knows to be there.
-                        self.native.set_all_on_loop()
-                    self._routes[place] = route
-                    return True
+        """Replaces the handler of a task, from one thread at a time. Returns whether there is a task of this name."""
+        for place, old in enumerate(self._routes):
+            if old.name == route.name:
+                if route.is_on_loop and not old.is_on_loop:
+                    # The core watches the loop for tasks that it knows to be there.
+                    self.native.set_all_on_loop()
+                self._routes[place] = route
+                return True
         return False
 
-    def set_middleware(self, middleware: Sequence[Step], tools: Tools) -> None:
-        """Puts this middleware around every task that arrives from now on, from any thread."""
+    def set_middleware(self, middleware: Sequence[Step]) -> None:
+        """Puts this middleware around every task that arrives from now on, from one thread at a time."""
         from ._route import Route
 
-        with self._adding:
-            self.native.set_all_on_loop()
-            self._routes = [Route(route.name, route.plan, middleware, tools) for route in self._routes]
+        self.native.set_all_on_loop()
+        self._routes = [Route(route.name, route.plan, middleware, self.tools) for route in self._routes]
 
     def give_up(self) -> None:
         """Reports the tasks whose handlers have not ended. Called when the interpreter ends, which does not wait for

@@ -14,10 +14,11 @@ __all__ = ["Context", "Tools"]
 
 
 class Tools:
-    """The objects that the middleware of all tasks of a worker shares."""
+    """The objects that the handlers and the middleware of all tasks of a run share."""
 
-    def __init__(self, config: WorkerConfig) -> None:
+    def __init__(self, config: WorkerConfig, worker_type: str | None) -> None:
         self._config = config
+        self._worker_type = worker_type
 
     @cached_property
     def s3_manager(self) -> Any:
@@ -26,8 +27,15 @@ class Tools:
 
     @cached_property
     def observability(self) -> Any:
-        """The process's ``avtomatika_worker.observability.ObservabilityManager``."""
-        return import_module(".observability", __package__).shared()
+        """An ``avtomatika_worker.observability.ObservabilityManager``, enabled by ``WORKER_ENABLE_METRICS``."""
+        from ._version import __version__
+
+        config, manager = self._config, import_module(".observability", __package__).ObservabilityManager
+        if not config.WORKER_ENABLE_METRICS:
+            return manager(enabled=False)
+        return manager(
+            True, "avtomatika-worker", config.WORKER_ID, self._worker_type or config.WORKER_TYPE, __version__
+        )
 
 
 _TOOLS = ("s3_manager", "observability")

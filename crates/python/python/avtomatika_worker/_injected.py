@@ -11,24 +11,23 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._context import Tools
     from ._native import Task
 
 __all__ = ["kind_of", "make"]
 
 
-def _client(task: Task) -> Any:
+def _client(task: Task, _: Tools) -> Any:
     from ._client import OrchestratorClient
 
     return OrchestratorClient(task)
 
 
-def _observability(_: Task) -> Any:
-    from .observability import shared
-
-    return shared()
+def _observability(_: Task, tools: Tools) -> Any:
+    return tools.observability
 
 
-_KINDS: dict[str, tuple[str, Callable[[Task], Any]]] = {
+_KINDS: dict[str, tuple[str, Callable[[Task, Tools], Any]]] = {
     "OrchestratorClient": ("_client", _client),
     "ObservabilityManager": ("observability", _observability),
 }
@@ -53,6 +52,6 @@ def _names(annotation: Any, kind: type[Any]) -> bool:
     return any(isinstance(member, type) and issubclass(member, kind) for member in members)
 
 
-def make(kind: str, task: Task) -> Any:
-    """Makes the object for an argument."""
-    return _KINDS[kind][1](task)
+def make(kind: str, task: Task, tools: Tools) -> Any:
+    """Makes the object for an argument, or takes it from those that all tasks share."""
+    return _KINDS[kind][1](task, tools)

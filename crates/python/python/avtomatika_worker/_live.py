@@ -44,9 +44,8 @@ class Live:
         value, before = self._lent[name]
         return self._text_of(name, value) != before
 
-    def changed(self) -> list[tuple[str, Any]]:
-        """Returns those that were changed in place."""
-        return [(name, value) for name, (value, _) in self._lent.items() if self.is_changed(name)]
+    def names(self) -> list[str]:
+        return list(self._lent)
 
     def lent(self) -> dict[str, tuple[Any, str]]:
         """All of them with their texts, for ``take``."""

@@ -43,16 +43,16 @@ _CREDENTIALS = re.compile(r"://[^/\s]*@")
 
 
 def of_environment(variable: str, default: Any) -> Any:
-    """Returns the value of a variable of ``PLAIN``. One that is invalid counts as not set."""
+    """Returns the value of a variable of ``PLAIN``, or None if it is not set. One that is invalid counts as not set."""
     text = os.environ.get(variable, "").strip()
     if not text:
-        return default
+        return None
     if isinstance(default, bool):
         return text.lower() in {"true", "1", "yes", "on"}
     try:
         return type(default)(text)
     except ValueError:
-        return default
+        return None
 
 
 def is_read(variable: str) -> bool:

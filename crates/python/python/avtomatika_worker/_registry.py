@@ -26,6 +26,8 @@ class Registry(Skills):
     """What is registered with a worker."""
 
     def __init__(self, limits: Mapping[str, int], skill_info_class: type[Any] | None) -> None:
+        from threading import RLock
+
         self._limits = limits
         self._info_class = skill_info_class
         self._tasks: dict[str, RegisteredTask] = {}
@@ -36,6 +38,8 @@ class Registry(Skills):
         self._shutdown: list[Callable[[], Any]] = []
         self._usage_checker: Callable[[], Any] | None = None
         self._run: Run | None = None
+        # Held while a task or a middleware is added, and while a run is made of all that is registered.
+        self._adding = RLock()
 
     def task(
         self,
@@ -96,11 +100,12 @@ class Registry(Skills):
         outermost. If the worker runs, it counts for tasks that arrive from now on. See ``avtomatika_worker.middleware``."""
         from .middleware import step
 
-        self._middleware.append(step(middleware))
-        if self._run is not None:
-            from ._serving import set_middleware
-
-            set_middleware(self._run, self._registered())
+        added = step(middleware)
+        with self._adding:
+            self._middleware.append(added)
+            run = self._run
+            if run is not None:
+                run.set_middleware(self._middleware)
 
     def on_command(self, command_name: str) -> Callable[[_Function], _Function]:
         """Registers a function for a command that orchestrators send over the websocket
@@ -166,15 +171,17 @@ class Registry(Skills):
         from .signature import analyse
 
         task = RegisteredTask(name, analyse(func), options)
-        if self._run is not None:
-            from ._serving import add
+        with self._adding:
+            run = self._run
+            if run is not None:
+                from ._serving import add
 
-            add(self._run, self._registered(), task)
-        elif name in self._tasks:
-            from ._logging import LOG
+                add(run, self._registered(), task)
+            elif name in self._tasks:
+                from ._logging import LOG
 
-            LOG.warning("two handlers are registered for the task `%s`: the one registered last is used", name)
-        self._tasks[name] = task
+                LOG.warning("two handlers are registered for the task `%s`: the one registered last is used", name)
+            self._tasks[name] = task
 
     def _refuse_while_it_runs(self, what: str) -> None:
         if self._run is not None:

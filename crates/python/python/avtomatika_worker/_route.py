@@ -31,7 +31,7 @@ class Route:
 
     __slots__ = ("calls", "is_direct", "is_on_loop", "middleware", "name", "plan", "tools", "values")
 
-    def __init__(self, name: str, plan: Plan, middleware: Sequence[Step], tools: Tools | None = None) -> None:
+    def __init__(self, name: str, plan: Plan, middleware: Sequence[Step], tools: Tools) -> None:
         self.name = name
         self.plan = plan
         self.middleware = tuple(middleware)
@@ -68,11 +68,13 @@ class Route:
             from ._injected import make
 
             for name, kind in self.plan.injected.items():
-                values[name] = make(kind, task)
+                values[name] = make(kind, task, self.tools)
         return values
 
     def context(self, params: Any, offered: dict[str, Any]) -> dict[str, Any]:
         """Returns what the middleware of a task gets."""
+        from ._context import Context
+
         members = {
             "task_id": offered["task_id"],
             "job_id": offered["job_id"],
@@ -81,10 +83,6 @@ class Route:
             "params": params,
             "handler_kwargs": {"params": params, **offered},
         }
-        if self.tools is None:
-            return members
-        from ._context import Context
-
         return Context(self.tools, members)
 
     def invoke(self, params: Any, context: dict[str, Any]) -> Any:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from itertools import count
 from time import monotonic
@@ -14,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._bridge import Run, Stopped, WorkerError
+from ._context import Tools
+from ._hooks import call, shut_down
 from ._logging import LOG
 from ._route import Route
-from ._signals import Signals
-from ._threads import Threads
 
 if TYPE_CHECKING:
-    from ._context import Tools
+    from ._hooks import Startup
     from ._registered import Registered, RegisteredTask
 
-__all__ = ["add", "close_if_abandoned", "make", "routes", "serve", "set_middleware", "set_usage_checker", "spec"]
+__all__ = ["add", "close_if_abandoned", "make", "routes", "serve", "set_usage_checker", "spec"]
 
 # The time that shutdown hooks get in any case, in seconds, however long the rest of the shutdown has taken.
 _MIN_SHUTDOWN = 1.0
@@ -39,60 +38,19 @@ _FIELDS = {
 }
 
 
-async def serve(registered: Registered, run: Run, health_check: bool, install_signal_handlers: bool) -> Stopped:
+async def serve(registered: Registered, run: Run, startup: Startup, health_check: bool) -> Stopped:
     """Runs a worker until it was stopped and everything has ended. The caller closes ``run``."""
-    startup = _Startup(registered.hooks.startup, run)
-    signals = Signals(run.loop, startup.drain, run.native.cancel)
-    with signals if install_signal_handlers else nullcontext():
-        cause = await startup.call_hooks()
-        if cause is not None:
-            return Stopped(cause, [], [], [])
-        run.start(health_check)
-        cancellations, first = await _until_ended(run)
-        left = registered.config.WORKER_SHUTDOWN_TIMEOUT - (monotonic() - first if cancellations else 0.0)
-        await _shut_down(registered.hooks.shutdown, max(left, _MIN_SHUTDOWN))
+    cause = await startup.call(registered.hooks.startup)
+    if cause is not None:
+        return Stopped(cause, [], [], [])
+    run.start(health_check)
+    cancellations, first = await _until_ended(run)
+    left = registered.config.WORKER_SHUTDOWN_TIMEOUT - (monotonic() - first if cancellations else 0.0)
+    await shut_down(registered.hooks.shutdown, max(left, _MIN_SHUTDOWN))
     if cancellations:
         # A cancelled coroutine has to raise this at its end.
         raise asyncio.CancelledError
     return run.ended.result()
-
-
-class _Startup:
-    """The start-up hooks. A signal ends them, since no task has been taken yet."""
-
-    def __init__(self, hooks: Sequence[Callable[[], Any]], run: Run) -> None:
-        self._hooks = hooks
-        self._run = run
-        self._task = asyncio.current_task()
-        self._cause: str | None = None
-        self._is_over = False
-
-    def drain(self, cause: str) -> None:
-        """Ends the start-up hooks, and drains the worker. The first signal calls this."""
-        self._cause = cause
-        self._run.drain(cause)
-        self._run.loop.call_soon_threadsafe(self._cancel)
-
-    def _cancel(self) -> None:
-        if not self._is_over and self._task is not None:
-            self._task.cancel()
-
-    async def call_hooks(self) -> str | None:
-        """Calls all hooks in the current context, so that handlers see the context variables they set. Returns the
-        signal received meanwhile, if any."""
-        try:
-            for hook in self._hooks:
-                if self._cause is None:
-                    await _call(hook)
-        except asyncio.CancelledError:
-            # The program may have cancelled the task as well.
-            if self._cause is None or self._task is None or self._task.uncancel() > 0:
-                raise
-        finally:
-            self._is_over = True
-        if self._cause is not None:
-            LOG.info("the worker was stopped before its start-up hooks ended cause=%s", self._cause)
-        return self._cause
 
 
 async def _until_ended(run: Run) -> tuple[int, float]:
@@ -115,29 +73,23 @@ async def _until_ended(run: Run) -> tuple[int, float]:
                 raise
 
 
-def routes(registered: Registered) -> list[Route]:
-    """Returns the route of every task, in the order of registration."""
-    make_route = _router(registered)
-    return [make_route(task) for task in registered.tasks.values()]
+def routes(registered: Registered, tools: Tools | None = None) -> list[Route]:
+    """Returns the route of every task, in the order of registration. All have the same tools, by default new ones."""
+    if tools is None:
+        tools = Tools(registered.config, registered.worker_type)
+    return [_route(registered, task, tools) for task in registered.tasks.values()]
 
 
-def _router(registered: Registered) -> Callable[[RegisteredTask], Route]:
-    middleware = registered.hooks.middleware
-    tools = _tools(registered) if middleware else None
-    return lambda task: Route(task.name, task.plan, middleware, tools)
-
-
-def _tools(registered: Registered) -> Tools:
-    from ._context import Tools
-
-    return Tools(registered.config)
+def _route(registered: Registered, task: RegisteredTask, tools: Tools) -> Route:
+    return Route(task.name, task.plan, registered.hooks.middleware, tools)
 
 
 def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     """Makes a run with a worker of the core. Starts nothing."""
     from .config import WorkerConfig
 
-    known = routes(registered)
+    tools = Tools(registered.config, registered.worker_type)
+    known = routes(registered, tools)
     for route in known:
         # Now all names in annotations are defined.
         route.plan.prepare()
@@ -169,29 +121,26 @@ def make(registered: Registered, hot_cache: Iterable[str]) -> Run:
     on_ignored = partial(_call_ignored_hooks, hooks.ignored) if hooks.ignored else None
     # A command may be registered while the worker runs.
     on_command = partial(_obey, hooks.commands, count(1))
-    return Run(native, known, slots, on_command, on_ignored)
+    if config.WORKER_ENABLE_METRICS:
+        # Sets up OpenTelemetry before the start-up hooks are called.
+        _ = tools.observability
+    return Run(native, known, tools, slots, on_command, on_ignored)
 
 
 def add(run: Run, registered: Registered, task: RegisteredTask) -> None:
     """Adds a task to a run, and tells orchestrators, or replaces the handler of the task of this name."""
-    make_route = _router(registered)
-    route = make_route(task)
+    route = _route(registered, task, run.tools)
     route.plan.prepare()
     described = spec(task, route, registered.limits)
     if run.replace(route):
         old = registered.tasks[task.name]
-        before = spec(old, make_route(old), registered.limits)
+        before = spec(old, _route(registered, old, run.tools), registered.limits)
         changed = sorted({_FIELDS.get(key, key) for key in before if described[key] != before[key]} - {"on_thread"})
         names = ", ".join(f"`{name}`" for name in changed)
         later = f"; {names} take effect when the worker is started again" if names else ""
         LOG.warning("a second handler is registered for the task `%s`, and replaces the first%s", task.name, later)
     elif not run.add(route, described):
         LOG.warning("the task `%s` is not offered to orchestrators: the worker is shutting down", task.name)
-
-
-def set_middleware(run: Run, registered: Registered) -> None:
-    """Puts the middleware around every task that arrives from now on."""
-    run.set_middleware(registered.hooks.middleware, _tools(registered))
 
 
 def set_usage_checker(run: Run, check: Callable[[], Any] | None) -> None:
@@ -300,24 +249,6 @@ class _Checker:
             return True
 
 
-async def _shut_down(hooks: Sequence[Callable[[], Any]], limit: float) -> None:
-    """Calls all shutdown hooks, last first. One that raises does not keep the others from being called."""
-
-    async def call_all() -> None:
-        for hook in reversed(hooks):
-            try:
-                await _call(hook)
-            except Exception:
-                LOG.exception("a shutdown hook raised")
-
-    if not hooks:
-        return
-    try:
-        await asyncio.wait_for(call_all(), limit)
-    except TimeoutError:
-        LOG.error("the shutdown hooks did not end within %.1f s and were abandoned", limit)
-
-
 async def _obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[int], command: _native.Command) -> None:
     """Calls the function that is registered for a command."""
     func = commands.get(command.name)
@@ -337,7 +268,7 @@ async def _obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[in
         metadata=None if command.metadata is None else json.loads(command.metadata),
     )
     try:
-        await _call(partial(func, fields))
+        await call(partial(func, fields))
     except Exception:
         LOG.exception("the handler of the command `%s` raised", command.name)
 
@@ -346,40 +277,6 @@ async def _call_ignored_hooks(hooks: Sequence[Callable[..., Any]], task_id: str,
     """Calls the hooks for a result that an orchestrator ignored."""
     for hook in hooks:
         try:
-            await _call(partial(hook, task_id, job_id, reason))
+            await call(partial(hook, task_id, job_id, reason))
         except Exception:
             LOG.exception("the hook for ignored results raised")
-
-
-async def _call(func: Callable[[], Any]) -> Any:
-    """Calls a function of the user: on the loop if it is ``async``, else on a thread."""
-    import inspect
-
-    inner = func.func if isinstance(func, partial) else func
-    if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None)):  # noqa: B004
-        return await func()
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-    threads = Threads(1)
-
-    def job() -> None:
-        try:
-            value, error = func(), None
-        except BaseException as raised:
-            value, error = None, raised
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_settle, future, value, error)
-
-    threads.submit(job)
-    threads.close()
-    result = await future
-    return await result if inspect.isawaitable(result) else result
-
-
-def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(value)
-    else:
-        future.set_exception(RuntimeError(repr(error)) if isinstance(error, StopIteration) else error)

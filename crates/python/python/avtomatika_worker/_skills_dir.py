@@ -15,6 +15,7 @@ from ._logging import LOG
 
 if TYPE_CHECKING:
     from ._registry import Registry
+    from .config import WorkerConfig
 
 __all__ = ["DEFAULT", "load", "load_configured"]
 
@@ -22,15 +23,13 @@ DEFAULT = "skills"
 """The folder that is searched when none is configured, below the working directory."""
 
 
-async def load_configured(worker: Registry, config: Any, skills_dir: str | os.PathLike[str] | None) -> None:
-    """Loads the skills of the configured folder, or of the default one if it exists."""
-    variable = os.environ.get("WORKER_SKILLS_DIR")
-    configured = getattr(config, "WORKER_SKILLS_DIR", None) or variable
-    if skills_dir:
-        await load(worker, skills_dir)
-    elif configured and (variable or configured != DEFAULT):
+async def load_configured(worker: Registry, config: WorkerConfig, skills_dir: str | os.PathLike[str] | None) -> None:
+    """Loads the skills of the configured folder, or of the default one if it exists. An empty text as the configured
+    folder stands for none."""
+    configured = skills_dir or config._skills_dir
+    if configured:
         await load(worker, configured)
-    elif os.path.isdir(DEFAULT):
+    elif configured is None and os.path.isdir(DEFAULT):
         # Nobody may have meant this folder, so only files are run that are certainly made for it.
         await load(worker, DEFAULT, only=_has_skills)
 

@@ -64,7 +64,7 @@ class WorkerConfig(Attributes):
     __written: dict[str, str]
     # What is read instead of the configured values.
     __shown: dict[str, Any]
-    # The values of the attributes that the core does not know.
+    # The values of the attributes that the core does not know, where they are set.
     __plain: dict[str, Any]
     # The lists, dictionaries and addresses as they are written in the environment, or in code.
     __texts: dict[str, str]
@@ -84,7 +84,8 @@ class WorkerConfig(Attributes):
         variables.pop("WORKER_SKILLS_DIR", None)
         # What was set before this call.
         before = attributes(self).pop(_BEFORE, {})
-        self.__make(variables, {name: of_environment(*row) for name, row in PLAIN.items()})
+        plain = {name: of_environment(*row) for name, row in PLAIN.items()}
+        self.__make(variables, {name: value for name, value in plain.items() if value is not None})
         written = {*_JSON, "ORCHESTRATOR_URL"}
         self.__texts.update({name: variables[name] for name in written if variables.get(name, "").strip()})
         for name, value in {**self.__given, **before}.items():
@@ -145,31 +146,61 @@ class WorkerConfig(Attributes):
 
     def validate(self) -> None:
         """Raises ``ConfigError`` with all problems, if there are any. Reads the files of certificates and keys."""
-        problems = self._native.problems()
+        problems = self.__take_changes() + self.__native_config.problems()
         if problems:
             raise ConfigError(problems)
 
     @property
     def _native(self) -> _native.Config:
-        """The native configuration, with all values that were changed in place."""
+        """The native configuration, with all values that were changed in place. Raises ``ConfigError`` with all problems
+        if one of these values is invalid."""
+        problems = self.__take_changes()
+        if problems:
+            raise ConfigError(problems + self.__native_config.problems())
+        return self.__native_config
+
+    @property
+    def _skills_dir(self) -> Any:
+        """The folder of dynamic skills that is set by variable or in code, an empty text for none. ``None`` if it is not
+        set."""
+        name = "WORKER_SKILLS_DIR"
+        return getattr(self, name) if name in self.__plain or name in self.__defined else None
+
+    def __take_changes(self) -> list[str]:
+        """Gives the core all values that were changed in place, and returns the problems with them."""
+        problems = []
         self.__orchestrators.adopt()
-        for name, variable in (("ORCHESTRATORS", "ORCHESTRATORS_CONFIG"), ("RESOURCES", "RESOURCES")):
-            # The core says what it does not know in a variable. Keys without effect are no change of the text.
-            if name in self.__live and variable not in self.__texts:
-                self.__text_of(name, self.__live[name], self.__say)
-        for name, value in self.__live.changed():
-            self.__write(name, self.__text_of(name, value, self.__say))
-            if name == "ORCHESTRATORS":
-                self.__orchestrators.was_written(value)
-            else:
-                self.__live.keep(name, value)
+        for name in self.__live.names():
+            if name not in self.__live:
+                # The other name of the list of orchestrators, which was taken just now.
+                continue
+            try:
+                self.__take_change(name, self.__live[name])
+            except ConfigError as error:
+                problems += error.problems
         for name in self.__defined:
             value = getattr(self, name)
-            text = self.__text_of(name, value)
-            if text != self.__derived.get(name):
-                self.__write(ALIASES.get(name, name), text)
-                self.__derived[name] = text
-        return self.__native_config
+            try:
+                text = self.__text_of(name, value)
+                if text != self.__derived.get(name):
+                    self.__write(ALIASES.get(name, name), text)
+                    self.__derived[name] = text
+            except ConfigError as error:
+                problems += error.problems
+        return problems
+
+    def __take_change(self, name: str, value: Any) -> None:
+        # The core says what it does not know in a variable. Keys without effect are no change of the text.
+        variable = {"ORCHESTRATORS": "ORCHESTRATORS_CONFIG", "RESOURCES": "RESOURCES"}.get(name)
+        if variable is not None and variable not in self.__texts:
+            self.__text_of(name, value, self.__say)
+        if not self.__live.is_changed(name):
+            return
+        self.__write(name, self.__text_of(name, value, self.__say))
+        if name == "ORCHESTRATORS":
+            self.__orchestrators.was_written(value)
+        else:
+            self.__live.keep(name, value)
 
     def _borrow(self) -> None:
         """Notes that a worker runs with this configuration, until ``_give_back`` has been called as many times."""
@@ -183,7 +214,7 @@ class WorkerConfig(Attributes):
         if name in self.__shown:
             return self.__shown[name]
         if name in PLAIN:
-            return self.__plain[name]
+            return self.__plain.get(name, PLAIN[name][1])
         if name in _IN_USE:
             return _IN_USE[name](native)
         if name == "ORCHESTRATORS_CONFIG":
@@ -263,11 +294,13 @@ class WorkerConfig(Attributes):
             self.__orchestrators.forget()
 
     def __set_plain(self, name: str, value: Any) -> None:
-        default = PLAIN[name][1]
         instead = without_effect(name)
-        if instead is not None and value not in (None, self.__plain[name]):
+        if instead is not None and value not in (None, self.__get(name)):
             self.__say(name, f"`{name}` has no effect: {instead}")
-        self.__plain[name] = default if value is None else value
+        if value is None:
+            self.__plain.pop(name, None)
+        else:
+            self.__plain[name] = value
 
     def __write(self, name: str, text: str) -> None:
         native = self.__native_config
@@ -429,7 +462,11 @@ def _make_attributes() -> set[str]:
         setattr(WorkerConfig, alias, attribute(variable, f"Another name for ``{variable}``."))
     for name, (variable, default) in PLAIN.items():
         instead = without_effect(name)
-        effect = f"Has no effect: {instead}." if instead else "The folder of dynamic skills."
+        effect = (
+            f"Has no effect: {instead}."
+            if instead
+            else "The folder of dynamic skills; set in code, an empty text stands for none."
+        )
         setattr(WorkerConfig, name, attribute(name, f"{effect} Variable ``{variable}``, default {default!r}."))
     key = attribute("ORCHESTRATOR_SECRET_KEY", "Another name for ``ORCHESTRATOR_SECRET_KEY``; empty if it is not set.")
     WorkerConfig.SECRET_KEY = key.getter(lambda config: config.ORCHESTRATOR_SECRET_KEY or "")  # type: ignore[assignment]

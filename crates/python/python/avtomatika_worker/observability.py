@@ -156,18 +156,3 @@ class ObservabilityManager:
         own, self._own = self._own, []
         for provider in own:
             await asyncio.to_thread(provider.shutdown)
-
-
-_shared: list[ObservabilityManager] = []
-
-
-def share(manager: ObservabilityManager) -> None:
-    """Sets the manager that handlers get."""
-    _shared[:] = [manager]
-
-
-def shared() -> ObservabilityManager:
-    """Returns the manager that handlers get; it is disabled unless a worker has set another one."""
-    if not _shared:
-        share(ObservabilityManager(enabled=False))
-    return _shared[0]

@@ -163,7 +163,11 @@ async def _ended(route: Route, stub: _StubTask, raw: bytes, limit: Limit | None)
 
     def finish(_: Execution, ended: Ended) -> None:
         # Called on the loop or on a thread. A handler that has blocked the loop may have ended before it was told to.
-        loop.call_soon_threadsafe(settle, ended if limit is None or loop.time() < due else limit.outcome)
+        try:
+            loop.call_soon_threadsafe(settle, ended if limit is None or loop.time() < due else limit.outcome)
+        except RuntimeError:
+            # The loop was closed: nothing waits for the outcome.
+            return
 
     def settle(ended: Ended) -> None:
         if not future.done():

@@ -9,9 +9,11 @@ from ._registry import Registry
 
 if TYPE_CHECKING:
     import os
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterable, Mapping
 
     from ._bridge import Stopped
+    from ._hooks import Startup
     from ._registered import Registered
     from ._shutdown import ShutdownEvent
     from .config import WorkerConfig
@@ -81,7 +83,14 @@ class Worker(Registry):
         self._capacity_checker = capacity_checker
         self._skills_dir = skills_dir
         self._has_loaded_skills = False
+        # What `main` is to do when `run` calls it, and how that ended.
+        self._health_check: bool | None = None
+        self._stopped: Stopped | None = None
         self._has_stopped = False
+        # Whether the shutdown was asked for before there was a run, or since then.
+        self._is_asked_to_stop = False
+        # The loop of the run, from before its skills are loaded.
+        self._loop: AbstractEventLoop | None = None
         self._hot: set[str] = set()
 
     async def load_skills(self, skills_dir: str | os.PathLike[str] | None = None) -> None:
@@ -89,8 +98,10 @@ class Worker(Registry):
         blueprints, and calls their functions ``setup(worker)``. Files whose names begin with ``_`` are left out, and an
         error in a file is logged.
 
-        Every run begins with the configured folder (``skills_dir`` of the worker, ``WORKER_SKILLS_DIR``), or with the
-        folder ``skills`` in the working directory if there is one. The files are run with all rights of the program.
+        The first run begins with the configured folder (``skills_dir`` of the worker, ``WORKER_SKILLS_DIR``), or with
+        the folder ``skills`` in the working directory if there is one; an empty text in ``config.WORKER_SKILLS_DIR``
+        keeps it from searching. A signal ends the loading and the worker. The files are run with all rights of the
+        program.
         """
         from ._skills_dir import load, load_configured
 
@@ -156,13 +167,24 @@ class Worker(Registry):
         ``CancelledError`` is raised. Raises ``ConfigError`` when the configuration is invalid, and ``WorkerError`` when the worker
         cannot run.
         """
-        return await self._serve(health_check=False, install_signal_handlers=install_signal_handlers)
+        health_check, self._health_check = self._health_check, None
+        if health_check is None:
+            return await self._serve(health_check=False, install_signal_handlers=install_signal_handlers)
+        self._stopped = await self._serve(health_check=health_check, install_signal_handlers=True)
+        return self._stopped
 
     def drain(self) -> None:
         """Begins the shutdown, as the first signal does, and does not wait for its end. Can be called from any
-        thread."""
-        if self._run is not None:
-            self._run.drain("asked")
+        thread. Has no effect on a worker that does not run yet; one that loads its skills ends when they are loaded."""
+        if self._loop is not None:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Begins the shutdown of the run under way, else that of the next one."""
+        self._is_asked_to_stop = True
+        run = self._run
+        if run is not None:
+            run.drain("asked")
 
     def _block(self, health_check: bool) -> None:
         import asyncio
@@ -173,25 +195,33 @@ class Worker(Registry):
 
         if asyncio._get_running_loop() is not None:
             raise RuntimeError("an event loop already runs in this thread: use `await worker.main()`")
-        added = self._set_up_log()
+        added = None
+        self._health_check, self._stopped = health_check, None
         try:
+            added = self._set_up_log()
             with asyncio.Runner() as runner:
                 executor = Executor()
                 runner.get_loop().set_default_executor(executor)
-                stopped = runner.run(self._serve(health_check=health_check, install_signal_handlers=True))
-                if not stopped.is_clean:
+                # Not `_serve`: a subclass may put something around `main`.
+                runner.run(self.main())
+                if not self._is_clean():
                     # Calls that outlast the time limit of the shutdown get no further time.
                     executor.patience = 0.0
         except (ConfigError, WorkerError) as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(getattr(error, "exit_code", 2)) from None
         finally:
+            self._health_check = None
             if added is not None:
                 from ._logging import LOGGER
 
                 LOGGER.removeHandler(added)
-        if not stopped.is_clean:
+        if not self._is_clean():
             raise SystemExit(1)
+
+    def _is_clean(self) -> bool:
+        """Returns whether ``run`` ended well. A ``main`` of a subclass may have run nothing."""
+        return self._stopped is None or self._stopped.is_clean
 
     def _set_up_log(self) -> Any:
         """Sets up the log if its level or format is configured, and the program has not set up ``logging``."""
@@ -203,27 +233,56 @@ class Worker(Registry):
         return _logging.set_up(self.config.LOG_LEVEL, self.config.LOG_FORMAT)
 
     async def _serve(self, health_check: bool, install_signal_handlers: bool) -> Stopped:
-        from ._serving import close_if_abandoned, make, serve
+        from asyncio import get_running_loop
+        from contextlib import nullcontext
+
+        from ._hooks import Startup
+        from ._serving import close_if_abandoned
 
         if self._run is not None:
             if not close_if_abandoned(self._run):
                 raise RuntimeError("this worker is already running")
             self._run = None
             self.config._give_back()
-        if not self._has_loaded_skills:
-            self._has_loaded_skills = True
-            await self.load_skills()
-            if self._run is not None:
-                # Begun while a file of skills waited for something.
-                raise RuntimeError("this worker is already running")
-        self._set_up_observability()
-        registered = self._registered()
-        run = make(registered, self._hot)
-        self._run = run
+        elif self._loop is not None and not self._loop.is_closed():
+            # It loads its skills.
+            raise RuntimeError("this worker is already running")
+        if self._loop is not None:
+            # What was asked of a run whose loop was closed.
+            self._is_asked_to_stop = False
+        self._loop = loop = get_running_loop()
         self._has_stopped = False
-        self.config._borrow()
+        startup = Startup()
         try:
-            return await serve(registered, run, health_check, install_signal_handlers)
+            with startup.signals() if install_signal_handlers else nullcontext():
+                return await self._start(startup, health_check)
+        finally:
+            # If this loop was closed, another run may have begun.
+            if self._loop is loop:
+                self._loop = None
+                self._is_asked_to_stop = False
+
+    async def _start(self, startup: Startup, health_check: bool) -> Stopped:
+        from ._bridge import Stopped
+        from ._serving import make, serve
+
+        if not self._has_loaded_skills:
+            cause = await startup.call([self._load_skills])
+            if cause is not None:
+                self._has_stopped = True
+                return Stopped(cause, [], [], [])
+        with self._adding:
+            registered = self._registered()
+            run = make(registered, self._hot)
+            self._run = run
+        startup.set_run(run)
+        registered.config._borrow()
+        # Looked at after the run is set: `drain` does both in the other order.
+        if self._is_asked_to_stop:
+            run.drain("asked")
+            startup.stop("asked to stop")
+        try:
+            return await serve(registered, run, startup, health_check)
         finally:
             run.close()
             # If the loop of this run was closed, another run may have begun.
@@ -231,17 +290,11 @@ class Worker(Registry):
                 self._hot = set(run.native.hot_cache())
                 self._run = None
                 self._has_stopped = True
-                self.config._give_back()
+                registered.config._give_back()
 
-    def _set_up_observability(self) -> None:
-        if not getattr(self.config, "WORKER_ENABLE_METRICS", False):
-            return
-        from . import observability
-        from ._version import __version__
-
-        kind = self._worker_type or self.config._native.get("WORKER_TYPE")
-        share = observability.share
-        share(observability.ObservabilityManager(True, "avtomatika-worker", self.config.WORKER_ID, kind, __version__))
+    async def _load_skills(self) -> None:
+        await self.load_skills()
+        self._has_loaded_skills = True
 
     def _registered(self) -> Registered:
         """A snapshot of everything registered so far."""
@@ -283,15 +336,25 @@ class Worker(Registry):
         _say_once("`worker._config` is internal: use `worker.config`")
         return self.config
 
+    @_config.setter
+    def _config(self, config: WorkerConfig) -> None:
+        _say_once("`worker._config` is internal: use `worker.config`")
+        self.config = config
+
     @property
     def _shutdown_event(self) -> ShutdownEvent:
         from ._shutdown import ShutdownEvent
 
         _say_once("`worker._shutdown_event` is internal: use `worker.drain()`, or signals")
-        return ShutdownEvent(self._is_stopping, self.drain)
+        return ShutdownEvent(self._is_stopping, self._stop, self._forget_stop)
 
     def _is_stopping(self) -> bool:
-        return self._has_stopped if self._run is None else self._run.is_draining
+        run = self._run
+        return self._is_asked_to_stop or (self._has_stopped if run is None else run.is_draining)
+
+    def _forget_stop(self) -> None:
+        if self._run is None:
+            self._is_asked_to_stop = self._has_stopped = False
 
 
 def _whole(name: str, value: Any, least: int = 1) -> Any:
