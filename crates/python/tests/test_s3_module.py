@@ -376,6 +376,23 @@ async def test_parameters_are_fetched(config, tmp_path):
         await manager.process_params({"a": "s3://other/none"}, "t-1")
 
 
+async def test_inputs_never_overwrite_each_other_nor_other_files(config, storage, tmp_path):
+    storage.put("s3://other/2/one.txt", b"two")
+    root = tmp_path / "payloads" / "t-1"
+    manager = S3Manager(config)
+    one, two = "s3://other/one.txt", "s3://other/2/one.txt"
+    for _ in range(2):
+        assert await manager.process_params([one], "t-1") == [f"{root}/one.txt"]
+        assert await manager.process_params([two], "t-1") == [f"{root}/input-2/one.txt"]
+    assert ((root / "one.txt").read_text(), (root / "input-2" / "one.txt").read_text()) == ("one", "two")
+    await manager.cleanup("t-1")
+    root.mkdir()
+    (root / "one.txt").write_text("mine")
+    fetched = await asyncio.gather(*(manager.process_params([uri], "t-1") for uri in (one, two, one)))
+    assert [pathlib.Path(path).read_text() for [path] in fetched] == ["one", "two", "one"]
+    assert fetched[0] == fetched[2] and (root / "one.txt").read_text() == "mine"
+
+
 async def test_parameters_are_checked(config, tmp_path):
     manager = S3Manager(config)
     params = {"a": {"b": ["s3://other/one.txt"]}}

@@ -52,7 +52,8 @@ class S3Manager:
         """Downloads every ``s3://bucket/key`` in the parameters, at any depth, to ``TASK_FILES_DIR/<task_id>/``, and
         returns the parameters with the paths of the files. ``metadata`` has the sizes and ``ETag``s that the objects must
         have, by their places in the parameters, such as ``a.b[0]``, as ``verify_meta`` of ``TaskFiles.download_file`` has them; an object that differs raises
-        ``IntegrityError``."""
+        ``IntegrityError``. A file that is there already is replaced only by the object that this manager fetched to it;
+        another object of the same name goes into a directory of its own, such as ``input-2``."""
         native = await elsewhere(self._storage.native)
         places = [(place, text) for place, text in _texts(params) if text.startswith("s3://")]
         if not places or not native.has_storage:

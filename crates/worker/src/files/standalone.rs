@@ -87,6 +87,9 @@ impl StandaloneFiles {
     /// the objects must have, by their paths in the parameters, such as `a.b[0]`. Without a storage, the parameters stay
     /// unchanged.
     ///
+    /// A file that is there already is replaced only by the object that was fetched to it; an object of the same name goes
+    /// into a directory of its own, such as `input-2`.
+    ///
     /// # Errors
     /// As [`TaskFiles::download_verified`], and [`FileErrorKind::Forbidden`] if there is a symbolic link in place of the
     /// directory.
@@ -244,6 +247,67 @@ mod tests {
         let unchanged =
             without.fetch_inputs("t-3", params.clone(), &BTreeMap::new()).await.expect("unchanged");
         assert_eq!(unchanged.get(), params.get());
+    }
+
+    #[tokio::test]
+    async fn inputs_never_overwrite_each_other_nor_other_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("payloads");
+        let files = StandaloneFiles::over(&root, None, Some(Storage::in_memory(BUCKET)));
+        let source = folder.path().join("source");
+        for uri in ["s3://in/1/x", "s3://in/2/x", "s3://in/3/X", "s3://in/4/own", "s3://in/5/x/deep"] {
+            std::fs::write(&source, uri).expect("written");
+            files.upload(&source, uri).await.expect("sent");
+        }
+        let fetch = async |uris: &[&str]| -> Vec<String> {
+            let params = serde_json::value::to_raw_value(uris).expect("JSON");
+            let fetched = files.fetch_inputs("t-1", params, &BTreeMap::new()).await.expect("fetched");
+            let paths: Vec<PathBuf> = serde_json::from_str(fetched.get()).expect("JSON");
+            for (path, uri) in paths.iter().zip(uris).filter(|(path, _)| path.is_file()) {
+                assert_eq!(std::fs::read_to_string(path).expect("there"), **uri);
+            }
+            let below = paths.iter().map(|path| path.strip_prefix(root.join("t-1")).expect("below"));
+            below.map(|below| below.to_str().expect("text").to_owned()).collect()
+        };
+        std::fs::create_dir_all(root.join("t-1/input-3")).expect("made");
+        std::fs::write(root.join("t-1/OWN"), "mine").expect("written");
+        assert_eq!(fetch(&["s3://in/1/x"]).await, ["x"]);
+        assert_eq!(fetch(&["s3://in/2/x"]).await, ["input-2/x"]);
+        let all = ["s3://in/3/X", "s3://in/2/x", "s3://in/4/own", "s3://in/1/x", "s3://in/5/x/"];
+        for _ in 0..2 {
+            assert_eq!(fetch(&all).await, ["input-4/X", "input-2/x", "input-5/own", "x", "input-6/x"]);
+        }
+        assert_eq!(std::fs::read_to_string(root.join("t-1/OWN")).expect("there"), "mine");
+        for (below, uri) in [("x", "s3://in/1/x"), ("input-2/x", "s3://in/2/x")] {
+            assert_eq!(std::fs::read_to_string(root.join("t-1").join(below)).expect("there"), uri);
+        }
+        // A later directory of the same task has files of its own.
+        std::fs::rename(root.join("t-1"), root.join("earlier")).expect("moved");
+        std::fs::create_dir(root.join("t-1")).expect("made");
+        std::fs::write(root.join("t-1/x"), "mine").expect("written");
+        assert_eq!(fetch(&["s3://in/1/x", "s3://in/4/own"]).await, ["input-2/x", "own"]);
+        assert_eq!(std::fs::read_to_string(root.join("t-1/x")).expect("there"), "mine");
+    }
+
+    #[tokio::test]
+    async fn inputs_fetched_at_once_have_names_of_their_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = StandaloneFiles::over(folder.path(), None, Some(Storage::in_memory(BUCKET)));
+        let source = folder.path().join("source");
+        let uris: Vec<_> = (0..20).map(|number| format!("s3://in/{number}/x")).collect();
+        for uri in &uris {
+            std::fs::write(&source, uri).expect("written");
+            files.upload(&source, uri).await.expect("sent");
+        }
+        let fetch = async |uri: &str| {
+            let params = serde_json::value::to_raw_value(&[uri]).expect("JSON");
+            let fetched = files.fetch_inputs("t-1", params, &BTreeMap::new()).await.expect("fetched");
+            serde_json::from_str::<[PathBuf; 1]>(fetched.get()).expect("JSON")
+        };
+        let fetched = futures_util::future::join_all(uris.iter().map(|uri| fetch(uri))).await;
+        for ([path], uri) in fetched.iter().zip(&uris) {
+            assert_eq!(&std::fs::read_to_string(path).expect("there"), uri);
+        }
     }
 
     #[tokio::test]

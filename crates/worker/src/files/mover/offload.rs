@@ -21,7 +21,8 @@ use crate::files::metadata::{InputKind, Inputs, MetadataByPath};
 use crate::files::storage::Location;
 use crate::files::storage::uri::ObjectUri;
 use crate::files::transfer::MAX_TRANSFERS;
-use crate::files::workspace::{EntryKind, Workspace, name};
+use crate::files::transfer::names::Names;
+use crate::files::workspace::{EntryKind, Workspace};
 
 /// The interval of log lines on the progress of long transfers.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -67,9 +68,42 @@ impl Mover {
         metadata: &MetadataByPath,
     ) -> Result<BTreeMap<&'a str, Input>, FileError> {
         let began = Instant::now();
-        let directory = self.directory.on_thread(|workspace| Ok(workspace.made()?.path.clone())).await?;
-        let (mut inputs, mut names) = (BTreeMap::new(), Names::default());
-        let replaces = self.directory.workspace.is_standalone();
+        let resources = self.resources.clone();
+        let looked = self.directory.on_thread(move |workspace| {
+            let there = workspace.is_standalone().then(|| resources.earlier_names.look(workspace));
+            Ok((workspace.made()?.path.clone(), there.transpose()?))
+        });
+        let (directory, there) = looked.await?;
+        let inputs = match there {
+            // Files from before are replaced only by the same object.
+            Some(there) => self
+                .resources
+                .earlier_names
+                .with(&directory, there, |names| self.inputs(found, metadata, &directory, names, true))?,
+            None => self.inputs(found, metadata, &directory, &mut Names::default(), false)?,
+        };
+        let files = inputs.len();
+        tracing::debug!(files, "fetching the task's files");
+        let downloads: Vec<_> = inputs.values().map(|input| &input.download).collect();
+        let bytes: u64 = stream::iter(0..files)
+            .map(|index| self.fetch(downloads[index]))
+            .buffer_unordered(MAX_TRANSFERS)
+            .try_fold(0, |sum, bytes| async move { Ok(sum + bytes) })
+            .await?;
+        tracing::info!(files, bytes, duration = ?began.elapsed(), "the task's files are fetched");
+        Ok(inputs)
+    }
+
+    /// Assigns names to the objects, and returns their downloads, by address.
+    fn inputs<'a>(
+        &self,
+        found: &'a [Found<ObjectUri>],
+        metadata: &MetadataByPath,
+        directory: &Path,
+        names: &mut Names,
+        replaces: bool,
+    ) -> Result<BTreeMap<&'a str, Input>, FileError> {
+        let mut inputs = BTreeMap::new();
         for found in found {
             let input = match inputs.entry(found.value.as_str()) {
                 Entry::Occupied(input) => input.into_mut(),
@@ -86,15 +120,6 @@ impl Mover {
             let expected = found.path.as_ref().and_then(|path| metadata.get(path));
             input.download.expected.extend(expected.cloned());
         }
-        let files = inputs.len();
-        tracing::debug!(files, "fetching the task's files");
-        let downloads: Vec<_> = inputs.values().map(|input| &input.download).collect();
-        let bytes: u64 = stream::iter(0..files)
-            .map(|index| self.fetch(downloads[index]))
-            .buffer_unordered(MAX_TRANSFERS)
-            .try_fold(0, |sum, bytes| async move { Ok(sum + bytes) })
-            .await?;
-        tracing::info!(files, bytes, duration = ?began.elapsed(), "the task's files are fetched");
         Ok(inputs)
     }
 
@@ -188,34 +213,6 @@ fn existing(
         );
     }
     Ok(existing)
-}
-
-/// The names of fetched files. Names that differ only in case collide, as on some file systems.
-#[derive(Default)]
-struct Names {
-    taken: BTreeSet<String>,
-    directories: u64,
-}
-
-impl Names {
-    /// Returns the object's own name. If it is taken, returns the name in a directory of its own: `input-2`, `input-3`, ...
-    fn assign(&mut self, at: &Location) -> Result<PathBuf, FileError> {
-        let name = at.path.as_ref().rsplit('/').next().filter(|name| !name.is_empty());
-        // Only a whole bucket has no name.
-        let name = name.unwrap_or("bucket");
-        let below = name::of_key(name)?;
-        if self.taken.insert(name.to_lowercase()) {
-            return Ok(below);
-        }
-        loop {
-            self.directories += 1;
-            let directory = format!("input-{}", self.directories + 1);
-            // An object may have this name.
-            if self.taken.insert(directory.clone()) {
-                return Ok(Path::new(&directory).join(below));
-            }
-        }
-    }
 }
 
 fn raw(text: String) -> Box<RawValue> {

@@ -2,6 +2,7 @@
 
 pub(super) mod buffers;
 mod cache;
+pub(super) mod names;
 pub(super) mod shares;
 pub(super) mod turns;
 
@@ -13,6 +14,7 @@ use prometheus_client::registry::Registry;
 
 use self::buffers::Buffers;
 pub(super) use self::cache::CacheKey;
+use self::names::EarlierNames;
 use self::shares::{Amount, TaskNumber};
 use self::turns::Transfers;
 use super::settings::Cache;
@@ -36,6 +38,7 @@ pub(super) struct TransferResources {
     pub(super) transfers: Transfers,
     pub(super) buffers: Buffers,
     pub(super) traffic: Traffic,
+    pub(super) earlier_names: EarlierNames,
     tasks: AtomicU64,
 }
 
@@ -71,6 +74,7 @@ impl TransferResources {
             transfers: Transfers::new(Amount { places: MAX_TRANSFERS, pieces: MAX_PIECES }, MAX_OF_TASK),
             buffers: Buffers::new(MAX_PIECES),
             traffic,
+            earlier_names: EarlierNames::default(),
             tasks: AtomicU64::new(0),
         })
     }
