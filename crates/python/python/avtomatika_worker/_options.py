@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import ConfigError
 
-__all__ = ["ALIASES", "PLAIN", "as_text", "is_read", "nearest", "of_environment", "shown", "without_effect"]
+__all__ = ["ALIASES", "PLAIN", "USED_HERE", "as_text", "is_read", "nearest", "of_environment", "shown", "without_effect"]
 
 ALIASES = {
     # The attributes of 1.0b4.
@@ -34,6 +34,9 @@ PLAIN: dict[str, tuple[str, Any]] = {
     "WORKER_ENABLE_METRICS": ("WORKER_ENABLE_METRICS", False),
     "WORKER_SKILLS_DIR": ("WORKER_SKILLS_DIR", "skills"),
 }
+
+USED_HERE = ("WORKER_ENABLE_METRICS", "WORKER_SKILLS_DIR")
+"""Those of them that have an effect in Python, and are no business of the core."""
 
 # Names this similar to an option's are taken for misspelt. `GPU_NAME` and `GPU_MODEL` are less similar.
 _SIMILAR = 0.88
@@ -67,7 +70,7 @@ def without_effect(name: str) -> str | None:
     """Returns what to know instead of an attribute of ``PLAIN`` that has no effect."""
     from ._native import without_effect as rows
 
-    return dict(rows()).get(PLAIN[name][0])
+    return None if name in USED_HERE else dict(rows()).get(PLAIN[name][0])
 
 
 def nearest(name: str, names: set[str]) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from . import _native
 from ._attributes import Attributes, Variables, attributes
 from ._live import Live, Orchestrators, entries_as_text, parsed, resources_as_text, software_as_text
-from ._options import ALIASES, PLAIN, as_text, is_read, nearest, of_environment, shown, without_effect
+from ._options import ALIASES, PLAIN, USED_HERE, as_text, is_read, nearest, of_environment, shown, without_effect
 from .errors import ConfigError
 
 __all__ = ["ConfigError", "WorkerConfig"]
@@ -80,8 +80,9 @@ class WorkerConfig(Attributes):
 
     def __init__(self) -> None:
         variables = {_readable(name): _readable(value) for name, value in os.environ.items()}
-        # The core would take it for misspelt.
-        variables.pop("WORKER_SKILLS_DIR", None)
+        # The core would take them for misspelt.
+        for name in USED_HERE:
+            variables.pop(name, None)
         # What was set before this call.
         before = attributes(self).pop(_BEFORE, {})
         plain = {name: of_environment(*row) for name, row in PLAIN.items()}
