@@ -9,7 +9,17 @@ from typing import Any
 
 from .errors import ConfigError
 
-__all__ = ["ALIASES", "PLAIN", "USED_HERE", "as_text", "is_read", "nearest", "of_environment", "shown", "without_effect"]
+__all__ = [
+    "ALIASES",
+    "PLAIN",
+    "USED_HERE",
+    "as_text",
+    "is_read",
+    "nearest",
+    "of_environment",
+    "shown",
+    "without_effect",
+]
 
 ALIASES = {
     # The attributes of 1.0b4.

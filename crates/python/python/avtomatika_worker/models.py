@@ -13,9 +13,9 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
-from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from weakref import WeakKeyDictionary
 
 from . import _matching
 
@@ -107,9 +107,17 @@ def from_dict(cls: type[_M], data: dict[str, Any]) -> _M:
         raise ValueError(f"a `{cls.__name__}` cannot be made: {error}") from None
 
 
-@cache
+_known: WeakKeyDictionary[type[Any], dict[str, Any]] = WeakKeyDictionary()
+
+
 def _hints(cls: type[Any]) -> dict[str, Any]:
     """The types of the fields; None where they are not known."""
+    if cls not in _known:
+        _known[cls] = _read_hints(cls)
+    return _known[cls]
+
+
+def _read_hints(cls: type[Any]) -> dict[str, Any]:
     try:
         known = get_type_hints(cls)
     except Exception:
