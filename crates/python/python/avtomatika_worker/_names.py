@@ -35,31 +35,6 @@ _HOMES = {
         "worker_extract_schema_from_func",
     ),
     "logging": ("clear_context", "set_context", "setup_logging"),
-    "models": (
-        "DeviceUsage",
-        "FileMetadata",
-        "GPUInfo",
-        "HardwareDevice",
-        "Heartbeat",
-        "InstalledArtifact",
-        "InstalledModel",
-        "ProgressUpdatePayload",
-        "Resources",
-        "ResourcesUsage",
-        "SecurityContext",
-        "SkillInfo",
-        # The message, not the exception.
-        "TaskError",
-        "TaskPayload",
-        "TaskResult",
-        "WorkerCapabilities",
-        "WorkerEventPayload",
-        "WorkerRegistration",
-        "fields",
-        "from_dict",
-        "replace",
-        "to_dict",
-    ),
     "observability": ("ObservabilityManager",),
     "s3": ("S3Manager",),
     "task_files": ("TaskFiles",),
@@ -79,4 +54,10 @@ def find(module: str, name: str) -> Any:
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f".{home}", __package__), name)
+    if not name.startswith("_"):
+        # All messages. `TaskError` is one of them there, not the exception.
+        from . import models
+
+        if name in models.__all__:
+            return getattr(models, name)
     raise AttributeError(f"module {module!r} has no attribute {name!r}")
