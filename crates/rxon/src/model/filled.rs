@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_schema_without_empty_objects_is_written_to_the_letter() {
-        let raw = RawValue::from_string(r#"{ "maximum": 1.50, "b": 1, "a": 123456789012345678901 }"#.to_owned());
+        let raw =
+            RawValue::from_string(r#"{ "maximum": 1.50, "b": 1, "a": 123456789012345678901 }"#.to_owned());
         let raw = Some(raw.unwrap());
         let written = schema(&raw, serde_json::value::Serializer);
         assert!(written.is_ok());
@@ -167,7 +168,12 @@ mod tests {
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(Value::Null), Just(json!({})), Just(json!([])), any::<i32>().prop_map(Value::from)];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            Just(json!({})),
+            Just(json!([])),
+            any::<i32>().prop_map(Value::from)
+        ];
         leaf.prop_recursive(4, 40, 4, |inner| {
             let key = prop_oneof!["[a-c]", Just("properties".to_owned()), Just("default".to_owned())];
             prop_oneof![
