@@ -44,6 +44,12 @@ impl Generation {
         self.is_newer()
     }
 
+    /// Returns whether the orchestrator gives a worker also tasks that are queued for another worker, of any type. 1.0b2
+    /// gives each task only to the worker that it was dispatched to.
+    pub fn steals_tasks(self) -> bool {
+        self.is_newer()
+    }
+
     /// Returns whether the orchestrator reads `skills_hash` and `usage` of a heartbeat, which 1.0b2 does not know.
     pub fn reads_skills_and_usage(self) -> bool {
         self.is_newer()

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::filled;
 use super::reading::or_default;
 use super::registration::{Capabilities, SkillInfo};
 use crate::id::{TaskName, WorkerId};
@@ -79,7 +80,12 @@ pub struct DeviceUsage {
     #[serde(default, deserialize_with = "or_default")]
     pub load_percent: f64,
     /// Other figures, such as `memory_used_gb` and `temperature_c`.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "or_default",
+        skip_serializing_if = "filled::is_hollow",
+        serialize_with = "filled::members"
+    )]
     pub metrics: BTreeMap<String, Value>,
 }
 

@@ -8,6 +8,7 @@
 
 mod command;
 mod event;
+mod filled;
 mod generation;
 mod heartbeat;
 mod outcome;

@@ -1,4 +1,6 @@
 //! Registrations: the description of a worker, and the answer of the orchestrator.
+//!
+//! No object in a registration is empty, at any depth: see [`filled`].
 
 use std::collections::BTreeMap;
 
@@ -6,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::filled;
 use super::generation::Generation;
 use super::reading::{or_default, texts};
 use crate::id::{TaskName, WorkerId};
@@ -29,6 +32,7 @@ pub struct Registration {
     /// The resources of the machine.
     pub resources: Resources,
     /// Installed software, with versions.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub installed_software: BTreeMap<String, String>,
     /// The models on disk (1.0b2).
     pub installed_models: Vec<InstalledModel>,
@@ -53,10 +57,10 @@ pub struct SkillInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The JSON Schema of the parameters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "filled::schema")]
     pub input_schema: Option<Box<RawValue>>,
     /// The JSON Schema of the data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "filled::schema")]
     pub output_schema: Option<Box<RawValue>>,
     /// The version, such as `1.2.0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,10 +69,10 @@ pub struct SkillInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_statuses: Option<Vec<String>>,
     /// The JSON Schemas of the events that its handler sends, by type.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "filled::schemas")]
     pub events_schema: BTreeMap<String, Value>,
     /// Further members, such as `properties` and `schema_dialect`. They are sent but not read.
-    #[serde(flatten, skip_deserializing)]
+    #[serde(flatten, skip_deserializing, serialize_with = "filled::members")]
     pub extra: Map<String, Value>,
 }
 
@@ -85,7 +89,12 @@ pub struct Resources {
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,
     /// Other properties (1.0b17): `cpu_cores`, `ram_gb`.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(
+        default,
+        deserialize_with = "or_default",
+        skip_serializing_if = "filled::is_hollow",
+        serialize_with = "filled::members"
+    )]
     pub properties: BTreeMap<String, Value>,
 }
 
@@ -103,7 +112,12 @@ pub struct Device {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Other properties: `memory_gb`.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "or_default",
+        skip_serializing_if = "filled::is_hollow",
+        serialize_with = "filled::members"
+    )]
     pub properties: BTreeMap<String, Value>,
 }
 
@@ -140,7 +154,12 @@ pub struct Artifact {
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Other properties.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "or_default",
+        skip_serializing_if = "filled::is_hollow",
+        serialize_with = "filled::members"
+    )]
     pub properties: BTreeMap<String, Value>,
 }
 
@@ -156,7 +175,7 @@ pub struct Capabilities {
     /// The IP address of the machine.
     pub ip_address: String,
     /// The cost of a second of each task.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub cost_per_skill: BTreeMap<String, f64>,
     /// The first 16 hex digits of a hash over the S3 settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -165,7 +184,12 @@ pub struct Capabilities {
     #[serde(default, deserialize_with = "or_default")]
     pub websockets: bool,
     /// Other capabilities (1.0b17).
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(
+        default,
+        deserialize_with = "or_default",
+        skip_serializing_if = "filled::is_hollow",
+        serialize_with = "filled::members"
+    )]
     pub extra: BTreeMap<String, Value>,
 }
 

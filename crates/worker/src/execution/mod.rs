@@ -13,6 +13,7 @@ mod result;
 mod router;
 pub(crate) mod running;
 mod trust;
+mod unknown;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
@@ -20,7 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rxon::model::{ErrorCode, Task};
+use rxon::model::Task;
 use rxon::secrets::{Secrets, masked};
 use rxon::{TaskId, WorkerId};
 use tokio::time::Instant;
@@ -31,6 +32,7 @@ pub(crate) use cancel::{CancelHandle, Cause};
 use result::{EndedTask, is_empty_object};
 pub(crate) use router::{Route, Router};
 pub(crate) use trust::Trust;
+pub(crate) use unknown::UnknownTasks;
 
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::capacity::hot_cache::HotCache;
@@ -89,6 +91,7 @@ pub(crate) struct Executor {
     pub(crate) heartbeat_trigger: Arc<HeartbeatTrigger>,
     pub(crate) counts: Counts,
     pub(crate) trust: Trust,
+    pub(crate) unknown: UnknownTasks,
 }
 
 struct Execution {
@@ -179,8 +182,7 @@ impl Execution {
 
     async fn outcome(&self, task: Task, route: Option<&Route>, slot: Slot) -> Ran {
         let Some(route) = route else {
-            let message = format!("this worker has no task named `{}`", task.name);
-            return Outcome::failure(ErrorCode::Permanent, message).into();
+            return self.without_handler(&task).await.into();
         };
         let deadline = task.deadline.map(until_deadline);
         if deadline == Some(Duration::ZERO) {
@@ -199,6 +201,19 @@ impl Execution {
             }
         }
         self.handle(task, route, permit, deadline).await
+    }
+
+    /// The outcome of a task that no handler is registered for. A task of the newer generation waits with its slot.
+    async fn without_handler(&self, task: &Task) -> Outcome {
+        let unknown = &self.executor.unknown;
+        let (code, delay) = unknown.on_arrival(self.origin.peer.generation(), Instant::now());
+        tokio::select! {
+            biased;
+            cause = self.cancel.caused() => return cause.outcome(),
+            () = unknown.stop.cancelled() => {}
+            () = tokio::time::sleep(delay) => {}
+        }
+        Outcome::failure(code, format!("this worker has no task named `{}`", task.name))
     }
 
     async fn handle(

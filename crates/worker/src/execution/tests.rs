@@ -56,6 +56,7 @@ pub(crate) fn executor(router: Router) -> Arc<Executor> {
         heartbeat_trigger: Arc::new(HeartbeatTrigger::new(1)),
         counts: Counts::default(),
         trust: Trust::new(None, true),
+        unknown: UnknownTasks::new(tokio_util::sync::CancellationToken::new()),
     })
 }
 

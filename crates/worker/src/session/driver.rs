@@ -33,6 +33,10 @@ const GOODBYE_TIME_LIMIT: Duration = Duration::from_secs(3);
 /// The time that a registration under way has left when the worker stops.
 const LAST_REGISTRATION_LIMIT: Duration = Duration::from_secs(1);
 
+/// The time between the heartbeats that report one change to several orchestrators: where they share their storage,
+/// heartbeats of the same worker at the same time get into each other's way.
+const BETWEEN_ORCHESTRATORS: Duration = Duration::from_millis(10);
+
 /// Holds the conversation with one orchestrator.
 pub(crate) struct Driver {
     parts: ConversationParts,
@@ -59,6 +63,8 @@ impl Driver {
             Instant::now(),
             Rng::new(),
         );
+        let (index, count) = (parts.session.origin.orchestrator.0, parts.session.fleet.members.len());
+        let state = state.in_turn(index, count);
         Self {
             transport: peer.connector.transport(),
             state,
@@ -113,8 +119,8 @@ impl Driver {
     async fn wait(&mut self, at: Instant) {
         let ConversationParts { session, running, heartbeat_trigger, registration_trigger, ends, .. } =
             &self.parts;
-        let debounce = self.parts.settings.heartbeat_debounce;
         let (peer, orchestrator) = (&session.origin.peer, session.origin.orchestrator);
+        let debounce = self.parts.settings.heartbeat_debounce + BETWEEN_ORCHESTRATORS * orchestrator.0 as u32;
         let known = self.state.is_known();
         let stopping = self.state.is_stopping();
         tokio::select! {
@@ -255,25 +261,47 @@ impl Driver {
     /// Sends the state of the worker; with `probe`, only if the orchestrator still knows the worker.
     async fn exchange(&mut self, probe: bool) -> Beat {
         if probe {
-            let ConversationParts { session, offer, .. } = &self.parts;
-            let idle = !session.accepted(offer, &offer.slots.usage()).is_empty();
-            let beat = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
-            let beat = beat.unwrap_or_else(|error| self.on_no_answer(&error));
+            let beat = self.ask().await;
             if beat != Beat::Acknowledged {
                 return beat;
             }
         }
-        let beat = self.send_state().await;
+        let beat = self.tell().await;
         beat.unwrap_or_else(|error| self.on_no_answer(&error))
+    }
+
+    /// Asks whether the orchestrator knows the worker.
+    async fn ask(&mut self) -> Beat {
+        let ConversationParts { session, offer, .. } = &self.parts;
+        let idle = !session.accepted(offer, &offer.slots.usage()).is_empty();
+        let beat = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
+        beat.unwrap_or_else(|error| self.on_no_answer(&error))
+    }
+
+    /// Sends the state of the worker. The older generation on Redis answers as to a stranger also when two heartbeats
+    /// collide, and takes in only one of them: it is asked whether it knows the worker, and then told again.
+    async fn tell(&mut self) -> Result<Beat, Error> {
+        let beat = self.send_state().await?;
+        if beat != Beat::Forgotten || self.parts.session.origin.peer.generation().needs_probes() {
+            return Ok(beat);
+        }
+        match self.ask().await {
+            Beat::Acknowledged => match self.send_state().await? {
+                // It was not told, but the next heartbeat will tell it.
+                Beat::Forgotten => Ok(Beat::Refused),
+                beat => Ok(beat),
+            },
+            beat => Ok(beat),
+        }
     }
 
     /// Tells the orchestrator that the worker takes nothing more. It is not probed first: that would delay the news.
     async fn say_goodbye(&mut self) {
         self.parts.heartbeat_trigger.reported(self.parts.session.origin.orchestrator);
         let goodbye = async {
-            match self.send_state().await {
+            match self.tell().await {
                 // The orchestrator had just closed an idle connection: it is there, and still believes us idle.
-                Err(error) if error.is_stale_connection() => self.send_state().await,
+                Err(error) if error.is_stale_connection() => self.tell().await,
                 beat => beat,
             }
         };

@@ -15,6 +15,7 @@ use rxon::transport::Connector;
 use rxon::transport::http::{HttpConnector, HttpSettings, Token};
 use rxon::{TaskId, TaskName, WorkerId};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::capacity::Offer;
@@ -30,7 +31,7 @@ use crate::config::{
 use crate::delivery::{Delivery, DeliveryCounts, OnIgnored, OutboxSettings};
 use crate::execution::Router;
 use crate::execution::counts::Counts;
-use crate::execution::{Cause, Executor, Origin, Trust};
+use crate::execution::{Cause, Executor, Origin, Trust, UnknownTasks};
 use crate::files::{Cache, Files, StandaloneFiles, Storage, StorageSettings};
 use crate::health::Health;
 use crate::health::metrics::Metrics;
@@ -143,9 +144,6 @@ impl Assembly {
         let profile = profile(&config, worker_id.clone(), handle_state.usage.clone());
         let capacity = Capacity::new(settings.capacity_checker);
         let offer = offer(&config, &handle_state, slots.clone(), capacity, plan.skill_dependencies);
-        let trigger = heartbeat_trigger.clone();
-        let executor =
-            executor(&config, worker_id.clone(), registry.router.clone(), files, &offer, trigger, counts);
         let names = entries.iter().map(|entry| entry.url.to_string()).collect();
         let (ends, senders) = (Ends::default(), TaskTracker::new());
         let commands = Arc::new(Commands::new(settings.on_command));
@@ -161,6 +159,8 @@ impl Assembly {
             on_ignored: settings.on_ignored,
             connector: plan.connector,
         };
+        let executor =
+            wiring.executor(registry.router.clone(), files, &offer, counts, ends.stop_asking.clone());
         let conversation = |(index, entry)| {
             Ok::<_, Error>(ConversationParts {
                 session: wiring.session(OrchestratorIndex(index), entry)?,
@@ -247,33 +247,6 @@ fn offer(
         disk: Arc::default(),
         reporting: config.worker_capacity_reporting,
         draining: handle_state.registry.draining.clone(),
-    })
-}
-
-fn executor(
-    config: &WorkerConfig,
-    worker_id: WorkerId,
-    router: Arc<Router>,
-    files: Arc<Files>,
-    offer: &Offer,
-    heartbeat_trigger: Arc<HeartbeatTrigger>,
-    counts: Counts,
-) -> Arc<Executor> {
-    let key = config.orchestrator_secret_key.as_ref().map(Secret::expose);
-    Arc::new(Executor {
-        worker_id,
-        time_limit: config.worker_task_timeout,
-        strict_events: config.strict_event_validation,
-        websockets: config.worker_enable_websockets,
-        running: Arc::default(),
-        tasks: TaskTracker::new(),
-        threads: Arc::new(BlockingThreads::new(config.max_concurrent_tasks)),
-        files,
-        hot_cache: offer.hot_cache.clone(),
-        heartbeat_trigger,
-        counts,
-        trust: Trust::new(key, config.require_task_signature),
-        router,
     })
 }
 
@@ -396,6 +369,34 @@ struct Wiring<'a> {
 }
 
 impl Wiring<'_> {
+    fn executor(
+        &self,
+        router: Arc<Router>,
+        files: Arc<Files>,
+        offer: &Offer,
+        counts: Counts,
+        stop_asking: CancellationToken,
+    ) -> Arc<Executor> {
+        let config = self.config;
+        let key = config.orchestrator_secret_key.as_ref().map(Secret::expose);
+        Arc::new(Executor {
+            worker_id: self.worker_id.clone(),
+            time_limit: config.worker_task_timeout,
+            strict_events: config.strict_event_validation,
+            websockets: config.worker_enable_websockets,
+            running: Arc::default(),
+            tasks: TaskTracker::new(),
+            threads: Arc::new(BlockingThreads::new(config.max_concurrent_tasks)),
+            files,
+            hot_cache: offer.hot_cache.clone(),
+            heartbeat_trigger: self.heartbeat_trigger.clone(),
+            counts,
+            trust: Trust::new(key, config.require_task_signature),
+            unknown: UnknownTasks::new(stop_asking),
+            router,
+        })
+    }
+
     /// Makes the session with one orchestrator; nothing of it runs yet.
     fn session(
         &self,

@@ -151,3 +151,40 @@ async fn skills_are_sent_once_more_when_they_are_asked_for() {
     let times = told(&orchestrator).iter().filter(|beat| beat.json()["supported_skills"].is_array()).count();
     assert_eq!(times, 1, "once");
 }
+
+/// Orchestrator 1.0b30 on Redis makes a list of each empty object, and cannot read the record afterwards.
+#[tokio::test]
+async fn no_object_in_a_registration_is_empty() {
+    let hollow = || json!({"nothing": {}, "list": [{}]});
+    let builder = |config| {
+        let options = TaskOptions::new().input_schema(json!({})).output_schema(json!({"properties": {}}));
+        let options = options.event("note", json!({})).extra("properties", hollow());
+        Worker::builder().task_with("typed", options, async || ()).task("plain", async || ()).config(config)
+    };
+    let variables = [
+        ("INSTALLED_SOFTWARE", "{}"),
+        ("COST_PER_SKILL", "{}"),
+        ("INSTALLED_ARTIFACTS", r#"[{"name":"a","version":"1","properties":{}}]"#),
+    ];
+    let orchestrator = ScriptedOrchestrator::start_with(Script::newer()).await;
+    let worker = builder(config(&orchestrator.url(), &variables)).build().expect("a worker");
+    let _worker = Running::start(worker);
+    let body = orchestrator.wait_for_requests(Endpoint::Register, 1).await[0].json();
+    assert_eq!(empty_objects(&body, "body"), Vec::<String>::new(), "{body}");
+    let any = json!({"$comment": "any value"});
+    let skill = &body["supported_skills"][0];
+    assert_eq!((&skill["events_schema"]["note"], &skill["input_schema"]), (&any, &any));
+    assert_eq!(run(&orchestrator, "typed", json!({})).await["status"], "success");
+}
+
+/// The places of empty objects.
+fn empty_objects(value: &Value, place: &str) -> Vec<String> {
+    match value {
+        Value::Object(members) if members.is_empty() => vec![place.to_owned()],
+        Value::Object(members) => {
+            members.iter().flat_map(|(key, value)| empty_objects(value, &format!("{place}.{key}"))).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(|item| empty_objects(item, place)).collect(),
+        _ => Vec::new(),
+    }
+}

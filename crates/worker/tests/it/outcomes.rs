@@ -10,7 +10,7 @@ use avtomatika_worker::prelude::*;
 use serde_json::{Value, json};
 use testkit::{Endpoint, Script, ScriptedOrchestrator};
 
-use crate::support::{Running, both, config, each, run, start, tasks};
+use crate::support::{Running, both, config, each, push, run, start, tasks, until};
 
 async fn with(builder: avtomatika_worker::WorkerBuilder, script: Script) -> (ScriptedOrchestrator, Running) {
     let orchestrator = ScriptedOrchestrator::start_with(script).await;
@@ -438,12 +438,36 @@ async fn what_the_client_gave_the_job_reaches_the_handler_byte_by_byte() {
 
 #[tokio::test]
 async fn a_task_without_a_handler_is_a_permanent_error_that_names_it() {
-    let (orchestrator, _worker) = both(&[]).await;
+    let (orchestrator, _worker) = with(tasks(), Script::older()).await;
     for name in ["nobody", "with space", "é"] {
         let error = run(&orchestrator, name, json!({})).await["error"].clone();
         let message = format!("this worker has no task named `{name}`");
         assert_eq!(error, json!({"code": "PERMANENT_ERROR", "message": message}));
     }
+}
+
+/// The newer generation steals tasks for a worker without work, whatever their type: another worker can run them.
+#[tokio::test]
+async fn a_stolen_task_without_a_handler_is_given_back_later_and_at_once_when_the_worker_stops() {
+    let (orchestrator, worker) = with(tasks(), Script::newer()).await;
+    let stopwatch = testkit::Stopwatch::start();
+    let error = run(&orchestrator, "nobody", json!({})).await["error"].clone();
+    let took = stopwatch.took();
+    assert!(took.wall() >= Duration::from_secs(1), "{took:?}");
+    assert_eq!(
+        error,
+        json!({"code": "TRANSIENT_ERROR", "message": "this worker has no task named `nobody`"})
+    );
+    let (second, third) =
+        (push(&orchestrator, "nobody", json!({})), push(&orchestrator, "nobody", json!({})));
+    until(|| orchestrator.waiting_tasks() == 0).await;
+    worker.ask_to_stop();
+    for id in [second, third] {
+        assert_eq!(orchestrator.wait_for_result(&id).await["error"]["code"], "TRANSIENT_ERROR");
+    }
+    worker.stopped().await;
+    let took = stopwatch.took();
+    assert!(took.is_below(Duration::from_secs(5)), "{took:?}");
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator, Stopwatch};
+use testkit::{Answer, Endpoint, Recorded, Script, ScriptedOrchestrator, Stopwatch};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{self, TOKEN, WORKER_ID, both, each, run, start, told, watch_for};
+use crate::support::{
+    self, TOKEN, WORKER_ID, both, each, push, run, start, told, until, wait_for_heartbeat, watch_for,
+};
 
 #[tokio::test]
 async fn a_registration_serves_both_generations() {
@@ -186,4 +188,36 @@ async fn an_orchestrator_below_a_path_is_found_there() {
     let request = orchestrator.wait_for_requests(Endpoint::Poll, 1).await.remove(0);
     assert_eq!(request.path, format!("/some/prefix/_worker/workers/{WORKER_ID}/tasks/next"));
     assert_eq!(request.query, "timeout=5&available_skills=echo,sleep,block,grouped&hot_skills=");
+}
+
+/// Orchestrator 1.0b12 on Redis answers `null` also when two heartbeats of one worker collide.
+#[tokio::test]
+async fn a_null_that_is_no_forgetting_is_asked_about_and_the_heartbeat_repeated() {
+    let orchestrator = ScriptedOrchestrator::start_with(Script::older()).await;
+    let worker = start(&orchestrator, &[("HEARTBEAT_INTERVAL", "60")]);
+    wait_for_heartbeat(&orchestrator, |beat| beat["load"] == json!(0.0)).await;
+    orchestrator.answer_next(Endpoint::Heartbeat, Answer::ok(json!(null)));
+    push(&orchestrator, "sleep", json!({"seconds": 0.5}));
+    let running = |request: &Recorded| !request.body.is_empty() && request.json()["load"] == json!(1.0);
+    until(|| {
+        orchestrator.requests(Endpoint::Heartbeat).iter().filter(|request| running(request)).count() >= 2
+    })
+    .await;
+    let requests = orchestrator.requests(Endpoint::Heartbeat);
+    let first = requests.iter().position(running).expect("one");
+    assert!(requests[first + 1].body.is_empty(), "it is asked first: {requests:?}");
+    assert_eq!(orchestrator.count(Endpoint::Register), 1);
+    // A goodbye that was not taken in is repeated, too: else tasks would be dispatched to polls that are let go.
+    wait_for_heartbeat(&orchestrator, |beat| beat["load"] == json!(0.0)).await;
+    orchestrator.answer_next(Endpoint::Heartbeat, Answer::ok(json!(null)));
+    worker.ask_to_stop();
+    let busy = |request: &Recorded| !request.body.is_empty() && request.json()["status"] == "busy";
+    until(|| orchestrator.requests(Endpoint::Heartbeat).iter().filter(|request| busy(request)).count() >= 2)
+        .await;
+    worker.stopped().await;
+    // A real forgetting is one all the same.
+    let _worker = start(&orchestrator, &[]);
+    orchestrator.wait_for_requests(Endpoint::Register, 2).await;
+    orchestrator.forget_workers();
+    orchestrator.wait_for_requests(Endpoint::Register, 3).await;
 }

@@ -122,6 +122,8 @@ pub(super) struct Conversation {
     renews: bool,
     /// The time of the next regular heartbeat.
     tick: Instant,
+    /// A time from which each interval begins with a heartbeat. Without one, the registration begins the first interval.
+    rhythm: Option<Instant>,
     news: News,
     /// A connection failed: the next heartbeat asks first whether the worker is known.
     doubt: bool,
@@ -155,6 +157,7 @@ impl Conversation {
             refused_until: None,
             renews: false,
             tick: now,
+            rhythm: None,
             news: News::None,
             doubt: false,
             unreachable: false,
@@ -162,6 +165,15 @@ impl Conversation {
             gate,
             rng,
         }
+    }
+
+    /// The conversation with one of several orchestrators, whose heartbeats are spread over the interval: orchestrators
+    /// that share their storage do not get them at the same time.
+    pub(super) fn in_turn(mut self, index: usize, count: usize) -> Self {
+        if count > 1 {
+            self.rhythm = Some(self.tick + self.interval.mul_f64(index as f64 / count as f64));
+        }
+        self
     }
 
     /// Decides the next step.
@@ -306,6 +318,12 @@ impl Conversation {
         self.relation = Relation::Known { generation, acknowledged: false };
         self.role = role;
         self.tick = now;
+        if let Some(rhythm) = self.rhythm {
+            // The heartbeat that is due at once belongs to the interval that has begun: the next keeps to the rhythm.
+            let since = (now + self.interval).saturating_duration_since(rhythm).as_nanos();
+            let since = Duration::from_nanos((since % self.interval.as_nanos().max(1)) as u64);
+            self.tick = now.checked_sub(since).unwrap_or(now);
+        }
         self.heartbeats = 0;
         self.doubt = false;
         self.renews = false;

@@ -48,6 +48,38 @@ fn heartbeats_keep_their_interval_and_never_come_in_bursts() {
 }
 
 #[test]
+fn heartbeats_to_several_orchestrators_are_spread_over_the_interval() {
+    let began = Instant::now();
+    let beats = |index: u32, registered: Duration| {
+        let state = conversation(Role::Active, began).in_turn(index as usize, 3);
+        let (mut state, mut now) = (state, began + registered);
+        assert_eq!(state.next(now), Step::Register);
+        state.on_registered(Generation::Older, Role::Active, now);
+        let mut beats = Vec::new();
+        while beats.len() < 4 {
+            match state.next(now) {
+                Step::Beat { .. } => beats.push((now - began).as_secs_f64().round()),
+                Step::Wait { until } => now = until,
+                step => panic!("{step:?}"),
+            }
+        }
+        beats
+    };
+    let registered = [Duration::ZERO, 2 * SECOND, 7 * SECOND, 40 * SECOND];
+    let cases = [
+        (0, registered[0], [0.0, 15.0, 30.0, 45.0]),
+        (0, registered[1], [2.0, 15.0, 30.0, 45.0]),
+        (1, registered[0], [0.0, 5.0, 20.0, 35.0]),
+        (1, registered[1], [2.0, 5.0, 20.0, 35.0]),
+        (1, registered[2], [7.0, 20.0, 35.0, 50.0]),
+        (2, registered[3], [40.0, 55.0, 70.0, 85.0]),
+    ];
+    for (index, registered, expected) in cases {
+        assert_eq!(beats(index, registered), expected, "{index} {registered:?}");
+    }
+}
+
+#[test]
 fn new_tasks_are_registered_at_once_and_heartbeats_go_on_until_they_are() {
     let (mut state, now) = acknowledged(Generation::Older);
     state.on_new_tasks(now);
