@@ -413,10 +413,7 @@ where
     where
         NoState: Offers<S>,
     {
-        match self.build() {
-            Ok(worker) => worker.run().await,
-            Err(error) => Exit::from(Err(error)),
-        }
+        Worker::run_process(|| self.build(), false).await
     }
 
     /// Builds the worker and runs it as [`run`](Self::run) does, with the health server.
@@ -424,9 +421,6 @@ where
     where
         NoState: Offers<S>,
     {
-        match self.build() {
-            Ok(worker) => worker.run_with_health_check().await,
-            Err(error) => Exit::from(Err(error)),
-        }
+        Worker::run_process(|| self.build(), true).await
     }
 }

@@ -1,5 +1,6 @@
 //! Errors that keep a worker from running, and the exit of the process.
 
+use std::io::{self, Write as _};
 use std::process::{ExitCode, Termination};
 
 use rxon::TaskName;
@@ -152,12 +153,12 @@ impl<E: Into<Error>> From<Result<Stopped, E>> for Exit {
 
 impl Termination for Exit {
     /// Prints the error and its causes to standard error, as `main` does for any other error.
-    #[expect(clippy::print_stderr, reason = "the last output of the process, with or without a log")]
     fn report(self) -> ExitCode {
         if let Err(error) = &self.0 {
-            eprintln!("error: {error}");
+            // The exit code says the same to a process whose standard error has no reader.
+            let _ = writeln!(io::stderr(), "error: {error}");
             for cause in std::iter::successors(std::error::Error::source(error), |&cause| cause.source()) {
-                eprintln!("  caused by: {cause}");
+                let _ = writeln!(io::stderr(), "  caused by: {cause}");
             }
         }
         self.code().into()

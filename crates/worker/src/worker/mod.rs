@@ -21,7 +21,7 @@ use crate::worker::assembly::{Assembly, Plan};
 use crate::worker::error::{Error, Exit};
 use crate::worker::handle::WorkerHandle;
 use crate::worker::shutdown::Stopped;
-use crate::worker::signals::Listening;
+use crate::worker::signals::Incoming;
 
 /// A worker, ready to run.
 ///
@@ -53,15 +53,16 @@ impl Worker {
         WorkerHandle(self.plan.handle_state.clone())
     }
 
-    /// Runs until SIGTERM or SIGINT. The first signal lets running tasks finish, for `WORKER_SHUTDOWN_TIMEOUT`; the second
-    /// cancels them; the third has its default action. Must be awaited on a tokio runtime with I/O and time.
+    /// Runs until SIGTERM, SIGINT or, unless it was ignored, SIGHUP. The first signal lets running tasks finish, for
+    /// `WORKER_SHUTDOWN_TIMEOUT`; the second cancels them; the third has its default action. Signals are received as soon
+    /// as this is awaited. Must be awaited on a tokio runtime with I/O and time.
     pub async fn run(self) -> Exit {
-        Exit::from(self.run_as(true, false).await)
+        Self::run_process(|| Ok::<_, Error>(self), false).await
     }
 
     /// Runs as [`run`](Self::run) does, and serves `/health`, `/ready` and `/metrics` on `WORKER_HOST:WORKER_PORT`.
     pub async fn run_with_health_check(self) -> Exit {
-        Exit::from(self.run_as(true, true).await)
+        Self::run_process(|| Ok::<_, Error>(self), true).await
     }
 
     /// Runs until a future completes, then shuts down as after SIGTERM. Installs no signal handlers.
@@ -103,12 +104,25 @@ impl Worker {
             std::future::pending::<Infallible>().await
         };
         tokio::select! {
-            ended = self.run_as(false, with_health) => ended,
+            ended = self.run_as(Incoming::default(), with_health) => ended,
             never = drain => match never {},
         }
     }
 
-    async fn run_as(mut self, with_signals: bool, with_health: bool) -> Result<Stopped, Error> {
+    /// Builds a worker and runs it until the process is told to stop.
+    pub(crate) async fn run_process<E: Into<Error>>(
+        build: impl FnOnce() -> Result<Self, E>,
+        with_health: bool,
+    ) -> Exit {
+        let run = async {
+            // Before anything else: from now on a signal does not end the process.
+            let incoming = Incoming::of_process().map_err(Error::Signals)?;
+            build().map_err(Into::into)?.run_as(incoming, with_health).await
+        };
+        Exit::from(run.await)
+    }
+
+    async fn run_as(mut self, incoming: Incoming, with_health: bool) -> Result<Stopped, Error> {
         let hooks = std::mem::take(&mut self.plan.settings.hooks);
         let handle_state = self.plan.handle_state.clone();
         let assembly = Assembly::new(self.plan)?;
@@ -116,7 +130,6 @@ impl Worker {
         let address = assembly.settings.health_address;
         let failed = |source| Error::HealthServer { address: address.to_string(), source };
         let listener = with_health.then(|| health::bind(address).map_err(failed)).transpose()?;
-        let listening = with_signals.then(Listening::begin).transpose().map_err(Error::Signals)?;
-        run::run(assembly, hooks, handle_state, listening, listener).await
+        run::run(assembly, hooks, handle_state, incoming, listener).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rxon::TaskId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +20,7 @@ use crate::worker::error::Error;
 use crate::worker::handle::HandleState;
 use crate::worker::hooks::Hooks;
 use crate::worker::shutdown::Stopped;
-use crate::worker::signals::{self, Listening};
+use crate::worker::signals::Incoming;
 
 /// Shutdown hooks may take at least this long, however much of the shutdown timeout is used up.
 const MIN_HOOK_TIME: Duration = Duration::from_secs(1);
@@ -34,15 +34,14 @@ pub(crate) async fn run(
     assembly: Assembly,
     mut hooks: Hooks,
     handle_state: Arc<HandleState>,
-    listening: Option<Listening>,
+    incoming: Incoming,
     listener: Option<TcpListener>,
 ) -> Result<Stopped, Error> {
+    let Incoming { sender, mut signals, listening } = incoming;
     let assembly = Arc::new(assembly);
     // Ends everything when this future is dropped.
     let guard = EndAll(assembly.clone());
     let closing = &assembly.ends.closing;
-    let (sender, mut signals) = mpsc::channel(4);
-    let from_process = listening.is_some().then(|| signals::forward(sender.clone()));
     let mut from_handles = until_closing(closing, async move { match handle_state.forward(sender).await {} });
     let prepared = async {
         let spool = open_spool(&assembly).await?;
@@ -65,7 +64,6 @@ pub(crate) async fn run(
         tracing::warn!("no task is registered: the worker is `busy` until one is added");
     }
     let mut control = vec![from_handles];
-    control.extend(from_process.map(|forward| until_closing(closing, forward)));
     for parts in &assembly.conversations {
         let parts = parts.clone();
         control.push(restarting("conversation", move || Driver::new(parts.clone()).run()));
@@ -106,6 +104,8 @@ pub(crate) async fn run(
     hooks.shut_down(left.max(MIN_HOOK_TIME)).await;
     let stopped = ended.map_err(|_| Error::ControlThreadDied)?;
     log_end(&stopped);
+    // From now on a signal ends the process.
+    drop(listening);
     Ok(stopped)
 }
 

@@ -32,6 +32,7 @@ mod secrets;
 mod secure;
 mod several;
 mod shutdown;
+mod signals;
 mod signatures;
 mod slots;
 mod support;

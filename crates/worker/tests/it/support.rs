@@ -207,9 +207,14 @@ impl Watched {
 
 /// The example program `conformance_worker`, with a clean environment that names this orchestrator.
 pub(crate) fn program(url: &str, variables: &[(&str, &str)]) -> Program {
+    configured(Program::new(program_path()), url, variables)
+}
+
+/// The environment of the example program, for another program that starts it.
+pub(crate) fn configured(program: Program, url: &str, variables: &[(&str, &str)]) -> Program {
     let own = [("ORCHESTRATOR_URL", url), ("WORKER_PORT", "0")];
     let all = QUICK.iter().chain(&own).chain(variables);
-    Program::new(program_path()).clean_env().envs(all.copied())
+    program.clean_env().envs(all.copied())
 }
 
 /// Starts the example program, and waits until it is registered.
@@ -219,7 +224,7 @@ pub(crate) async fn started(orchestrator: &ScriptedOrchestrator, variables: &[(&
     process
 }
 
-fn program_path() -> PathBuf {
+pub(crate) fn program_path() -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let target = test.parent().and_then(|deps| deps.parent()).expect("…/target/debug/deps/it-…");
     let path = target.join("examples/conformance_worker");

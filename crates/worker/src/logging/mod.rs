@@ -4,54 +4,129 @@
 //! texts from orchestrators are already without secrets; texts from handlers are not, and their line ends are not escaped.
 //! [`one_line`] does both.
 
+mod terminal;
+mod writer;
+
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::borrow::Cow;
-use std::io;
+use std::env;
+use std::io::{self, IsTerminal, Write as _};
 use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rxon::secrets::{Secrets, masked};
 use tracing::field::display;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use self::terminal::{ShortFields, Terminal, has_colours};
+use self::writer::LineWriter;
 use crate::config::{LogFormat, WorkerConfig};
 use crate::threads::panic_message;
+
+/// The time that the last lines have to be written before the process may end.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+/// The log of the process, once it is installed.
+static WRITER: OnceLock<LineWriter> = OnceLock::new();
 
 /// Writes the remaining lines when it is dropped: keep it until `main` ends.
 #[derive(Debug)]
 #[must_use = "the log ends when it is dropped"]
 pub struct LogGuard {
-    _flushes_on_drop: Option<WorkerGuard>,
+    thread: Option<(LineWriter, JoinHandle<()>)>,
     _secrets: Secrets,
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        let Some((writer, thread)) = self.thread.take() else { return };
+        writer.close();
+        // A thread that is held up by a slow reader is left behind.
+        if writer.flush(FLUSH_LIMIT) {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// Installs the log of the process. Does nothing if there is one already.
 ///
-/// Lines are written by a thread of their own, so that a slow reader never stops the worker; when 128,000 lines wait,
-/// further ones are dropped. Panics are logged too: the panic hook of the process is replaced.
+/// Lines are written by a thread of their own, so that a slow reader never stops the worker; when 16 MiB of text wait,
+/// further lines are dropped and counted. Panics are logged too: the panic hook of the process is replaced.
+///
+/// In a terminal a line of the text format is short: time, level, message and fields, in colours unless `NO_COLOR` is
+/// set; of a task's ids it has the first 8 characters. Elsewhere it is complete.
+///
+/// `LOG_LEVEL` is the level of all lines. `RUST_LOG`, if set, wins where it says something: `RUST_LOG=debug` replaces
+/// the level, `RUST_LOG=avtomatika_worker::session=trace,hyper=info` only that of the modules named.
 ///
 /// The secrets of this configuration, and of all workers in the process, are masked. In the text format each record is one
 /// line: control characters are escaped (`\n`, `\t`, `\u{1b}` …).
 pub fn init(config: &WorkerConfig) -> LogGuard {
-    let (writer, guard) = NonBlockingBuilder::default().lossy(true).finish(std::io::stderr());
-    let level = LevelFilter::from_level(config.log_level);
-    let base = fmt::layer().with_ansi(false);
-    let base = base.with_writer(Lines { inner: writer, format: config.log_format });
-    let layer = match config.log_format {
-        LogFormat::Text => base.boxed(),
-        // The list of spans has the innermost one, too: it need not be written twice.
-        LogFormat::Json => base.json().flatten_event(true).with_current_span(false).boxed(),
+    let _secrets = config.hold_secrets();
+    let variable = |name| env::var(name).ok();
+    let (writer, thread) = match LineWriter::start(io::stderr()) {
+        Ok(started) => started,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: no log: the thread that writes it cannot be started: {error}");
+            return LogGuard { thread: None, _secrets };
+        }
     };
-    let installed = tracing_subscriber::registry().with(layer.with_filter(level)).try_init();
-    // If a panic ends the process, the line would not be written.
-    if installed.is_ok() && cfg!(panic = "unwind") {
-        std::panic::set_hook(Box::new(log_panic));
+    let (filter, refused) = levels(LevelFilter::from_level(config.log_level), variable("RUST_LOG").as_deref());
+    let lines = Lines { inner: writer.clone(), format: config.log_format };
+    let layer = match config.log_format {
+        LogFormat::Text if io::stderr().is_terminal() => {
+            let colours = has_colours(variable("NO_COLOR").as_deref(), variable("TERM").as_deref());
+            let format = Terminal { has_colours: colours };
+            fmt::layer().fmt_fields(ShortFields).event_format(format).with_writer(writer.clone()).boxed()
+        }
+        LogFormat::Text => fmt::layer().with_ansi(false).with_writer(lines).boxed(),
+        // The list of spans has the innermost one, too: it need not be written twice.
+        LogFormat::Json => {
+            let layer = fmt::layer().with_ansi(false).with_writer(lines);
+            layer.json().flatten_event(true).with_current_span(false).boxed()
+        }
+    };
+    let installed = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().is_ok();
+    if installed {
+        let _ = WRITER.set(writer.clone());
+        // If a panic ends the process, the line would not be written.
+        if cfg!(panic = "unwind") {
+            std::panic::set_hook(Box::new(log_panic));
+        }
+        if let Some(refused) = refused {
+            tracing::warn!("{refused}");
+        }
     }
-    LogGuard { _flushes_on_drop: installed.is_ok().then_some(guard), _secrets: config.hold_secrets() }
+    LogGuard { thread: Some((writer, thread)), _secrets }
+}
+
+/// Waits until the lines so far are written, for at most a second. Does nothing in a program with a log of its own.
+pub(crate) fn flush() {
+    if let Some(writer) = WRITER.get() {
+        writer.flush(FLUSH_LIMIT);
+    }
+}
+
+/// The levels that `LOG_LEVEL` and `RUST_LOG` ask for, and what is wrong with the latter.
+fn levels(level: LevelFilter, rust_log: Option<&str>) -> (Targets, Option<String>) {
+    let Some(text) = rust_log.filter(|text| !text.is_empty()) else {
+        return (Targets::new().with_default(level), None);
+    };
+    let (asked, refused) = match text.parse::<Targets>() {
+        Ok(asked) => (asked, None),
+        Err(error) => {
+            let expected = "expected levels and modules, as in `info,avtomatika_worker=debug`";
+            (Targets::new(), Some(format!("`RUST_LOG` is `{}` ({error}), {expected}: ignored", one_line(text))))
+        }
+    };
+    let level = asked.default_level().unwrap_or(level);
+    (asked.with_default(level), refused)
 }
 
 /// Logs a panic with the task in which it happened, and with a backtrace if `RUST_BACKTRACE` asks for it.
@@ -123,7 +198,13 @@ mod tests {
     use crate::threads::lock;
 
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Written {
+        pub(super) fn text(&self) -> String {
+            String::from_utf8(lock(&self.0).clone()).expect("UTF-8")
+        }
+    }
 
     impl io::Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -152,8 +233,7 @@ mod tests {
             LogFormat::Text => tracing::subscriber::with_default(subscriber.finish(), emit),
             LogFormat::Json => tracing::subscriber::with_default(subscriber.json().finish(), emit),
         }
-        let bytes = lock(&written.0).clone();
-        String::from_utf8(bytes).expect("UTF-8")
+        written.text()
     }
 
     #[test]
@@ -185,6 +265,27 @@ mod tests {
     fn a_line_of_json_stays_json() {
         let log = logged(LogFormat::Json, "a\nb\u{7f}");
         assert!(serde_json::from_str::<serde_json::Value>(&log).is_ok(), "{log}");
+    }
+
+    #[test]
+    fn rust_log_wins_where_it_says_something() {
+        use tracing::Level;
+
+        let shown = |rust_log, target, level| {
+            let (levels, refused) = levels(LevelFilter::INFO, rust_log);
+            assert_eq!(refused.is_some(), rust_log == Some("a=b=c"), "{refused:?}");
+            levels.would_enable(target, &level)
+        };
+        for nothing in [None, Some(""), Some("a=b=c")] {
+            assert!(shown(nothing, "avtomatika_worker", Level::INFO), "{nothing:?}");
+            assert!(!shown(nothing, "avtomatika_worker", Level::DEBUG), "{nothing:?}");
+        }
+        let debug = Some("debug");
+        assert!(shown(debug, "anything", Level::DEBUG) && !shown(debug, "anything", Level::TRACE));
+        let one = Some("avtomatika_worker::session=trace");
+        assert!(shown(one, "avtomatika_worker::session::driver", Level::TRACE));
+        assert!(shown(one, "other", Level::INFO) && !shown(one, "other", Level::DEBUG));
+        assert!(!shown(Some("off,a=info"), "b", Level::ERROR));
     }
 
     #[test]
