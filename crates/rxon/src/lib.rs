@@ -7,6 +7,7 @@
 //! - [`secrets`]: the registry of secrets that are never shown, and texts with secrets masked.
 //! - [`text`]: excerpts of foreign text for messages and logs.
 //! - [`backoff`]: pure schedules of retries, and `Retry-After`.
+//! - [`descriptors`]: the registry of descriptors that forked processes must not keep.
 //!
 //! # Example
 //!
@@ -35,6 +36,7 @@
 pub mod backoff;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod descriptors;
 mod error;
 pub mod id;
 pub mod model;

@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use super::address::OrchestratorUrl;
 use super::proxy::{Proxies, Proxy};
 use super::rotation::Rotation;
-use super::stream::{Stream, is_tls};
+use super::stream::{Stream, Tcp, is_tls};
 use super::tls::{InvalidTls, TlsSettings};
 use crate::error::{Error, ErrorKind};
 use crate::text::excerpt;
@@ -103,13 +103,13 @@ impl Dialer {
     }
 }
 
-async fn tcp(host: &str, port: u16, peer: &str) -> Result<TcpStream, Error> {
+async fn tcp(host: &str, port: u16, peer: &str) -> Result<Tcp, Error> {
     let deadline = Instant::now() + CONNECT_TIME_LIMIT;
     let stream = async {
         let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
         let stream = first_of(&addresses, deadline).await?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        Ok(Tcp::from(stream))
     };
     stream.await.map_err(|error: io::Error| Error::new(ErrorKind::Connect, peer).with_source(error))
 }
@@ -129,7 +129,7 @@ async fn first_of(addresses: &[SocketAddr], deadline: Instant) -> io::Result<Tcp
 }
 
 /// Requests a tunnel from a proxy.
-async fn open_tunnel(stream: &mut TcpStream, proxy: &Proxy, url: &OrchestratorUrl) -> Result<(), Error> {
+async fn open_tunnel(stream: &mut Tcp, proxy: &Proxy, url: &OrchestratorUrl) -> Result<(), Error> {
     let failed = |detail: String| Error::new(ErrorKind::Proxy, detail);
     let target = url.target();
     let header = |value| format!("Proxy-Authorization: {value}\r\n");

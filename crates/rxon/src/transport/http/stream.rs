@@ -14,10 +14,65 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+use crate::descriptors::NotInherited;
 use crate::error::{Error, ErrorKind, ExchangeProgress};
 
 /// A byte stream, without or with TLS.
-pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+pub(super) type Stream = Either<Tcp, Box<TlsStream<Tcp>>>;
+
+/// A TCP connection. A forked process does not keep it, or it would stay open when this process is killed, and the
+/// orchestrator would answer its poll.
+#[derive(Debug)]
+pub(super) struct Tcp {
+    _not_inherited: NotInherited,
+    stream: TcpStream,
+}
+
+impl From<TcpStream> for Tcp {
+    fn from(stream: TcpStream) -> Self {
+        Self { _not_inherited: NotInherited::new(&stream), stream }
+    }
+}
+
+impl AsyncRead for Tcp {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Tcp {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, data)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
 
 /// The state of the current request, as seen from the byte stream.
 #[derive(Default)]
@@ -68,7 +123,7 @@ impl Watched {
             Stream::Left(socket) => socket,
             Stream::Right(tls) => tls.get_ref().0,
         };
-        match SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]) {
+        match SockRef::from(&socket.stream).peek(&mut [MaybeUninit::uninit()]) {
             Ok(0) => Poll::Ready(Ok(())),
             Ok(_) => {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "bytes between two exchanges")))
