@@ -5,8 +5,8 @@
 mod bridge;
 mod command;
 mod config;
-mod dev;
 mod descriptors;
+mod dev;
 mod error;
 mod files;
 mod hosted;
