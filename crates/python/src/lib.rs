@@ -5,6 +5,7 @@
 mod bridge;
 mod command;
 mod config;
+mod descriptors;
 mod dev;
 mod error;
 mod files;
@@ -29,6 +30,8 @@ mod _native {
     use crate::command::Command;
     #[pymodule_export]
     use crate::config::{Config, options, without_effect};
+    #[pymodule_export]
+    use crate::descriptors::not_inherited;
     #[pymodule_export]
     use crate::dev::DevOrchestrator;
     #[pymodule_export]

@@ -72,8 +72,18 @@ def test_messages_of_errors():
     async def handler(params: Size):
         pass
 
+    async def looks_up(params):
+        return params["width"]
+
+    async def groups(params):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(looks_up({}))
+            await asyncio.sleep(60)
+
     found = run(raises)
     assert (found.error_code, found.error_message) == ("TRANSIENT_ERROR", "NotImplementedError")
+    assert run(looks_up).error_message == "KeyError: 'width'"
+    assert run(groups).error_message.endswith("TaskGroup (1 sub-exception): KeyError: 'width'")
     found = run(handler, {"width": "x"})
     assert found.error_code == "INVALID_INPUT_ERROR" and "`width`" in found.error_message
 

@@ -330,6 +330,11 @@ class OwnError(Exception):
     pass
 
 
+class OwnKeyError(KeyError):
+    def __str__(self):
+        return f"no {self.args[0]}"
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -339,6 +344,29 @@ class OwnError(Exception):
         (OSError(errno.ENOSPC, "full"), ("RESOURCE_EXHAUSTED_ERROR", "[Errno 28] full", {"type": "OSError"})),
         (OSError(errno.EROFS, "read-only"), ("RESOURCE_EXHAUSTED_ERROR", "[Errno 30] read-only", {"type": "OSError"})),
         (OSError(errno.ENOENT, "none"), ("TRANSIENT_ERROR", "[Errno 2] none", {"type": "FileNotFoundError"})),
+        (KeyError("user_id"), ("TRANSIENT_ERROR", "KeyError: 'user_id'", {"type": "KeyError"})),
+        (StopIteration("x"), ("TRANSIENT_ERROR", "StopIteration: x", {"type": "StopIteration"})),
+        (AssertionError(), ("TRANSIENT_ERROR", "AssertionError", {"type": "AssertionError"})),
+        (ValueError(5), ("TRANSIENT_ERROR", "ValueError: 5", {"type": "ValueError"})),
+        (ValueError("a", 1), ("TRANSIENT_ERROR", "ValueError: ('a', 1)", {"type": "ValueError"})),
+        (OwnKeyError("k"), ("TRANSIENT_ERROR", "no k", {"type": f"{__name__}.OwnKeyError"})),
+        (
+            ExceptionGroup("two", [ValueError("bad value"), ExceptionGroup("in", [KeyError("k"), OSError()])]),
+            (
+                "TRANSIENT_ERROR",
+                "two (2 sub-exceptions): ValueError: bad value; KeyError: 'k'; OSError",
+                {"type": "ExceptionGroup"},
+            ),
+        ),
+        (
+            ExceptionGroup("many", [ValueError("x" * 1000), *(ValueError(f"v {n}") for n in range(9))]),
+            (
+                "TRANSIENT_ERROR",
+                f"many (10 sub-exceptions): ValueError: {'x' * 300}…; {'; '.join(f'ValueError: v {n}' for n in range(4))}; "
+                "and 5 more",
+                {"type": "ExceptionGroup"},
+            ),
+        ),
         (OwnError("x"), ("TRANSIENT_ERROR", "x", {"type": f"{__name__}.OwnError"})),
         (RuntimeError("half: \ud800"), ("TRANSIENT_ERROR", "half: ?", {"type": "RuntimeError"})),
         (errors.PermanentError("p", details={"a": 1}), ("PERMANENT_ERROR", "p", {"a": 1})),

@@ -8,6 +8,7 @@
 //! - [`text`]: excerpts of foreign text for messages and logs.
 //! - [`limit`]: time limits that count only time in which the process ran.
 //! - [`backoff`]: pure schedules of retries, and `Retry-After`.
+//! - [`descriptors`]: the registry of descriptors that forked processes must not keep.
 //!
 //! # Example
 //!
@@ -36,6 +37,7 @@
 pub mod backoff;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod descriptors;
 mod error;
 pub mod id;
 pub mod limit;

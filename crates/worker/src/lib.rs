@@ -21,6 +21,7 @@ mod worker;
 pub use config::{ConfigError, WorkerConfig};
 pub use delivery::IgnoredResult;
 pub use files::TaskFiles;
+pub use rxon::descriptors::not_inherited;
 pub use rxon::model::{DeviceUsage, ErrorCode, Usage};
 pub use rxon::{ErrorChain, JobId, TaskId, TaskName, WorkerId};
 pub use session::commands::Command;

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import _logging, outcome
+from . import _forking, _logging, outcome  # noqa: F401
 from ._execution import Ended, Execution, execution
 from ._logging import LOG
 from ._threads import Threads
@@ -138,7 +138,7 @@ class Run:
         for hook in self._hooks:
             hook.cancel()
         self._threads.close()
-        self._log_lines()
+        self.log_lines()
 
     def add(self, route: Route, spec: dict[str, Any]) -> bool:
         """Adds a task, from one thread at a time. Returns whether it was not too late for it."""
@@ -184,7 +184,7 @@ class Run:
                 one_line(one.task.task_id),
             )
             self.native.complete([(one.task, *outcome.from_exception(TransientError("the program ended")))])
-        self._log_lines()
+        self.log_lines()
 
     def _pump(self) -> None:
         """Takes the core's records. Called each time the core rings, which makes its file descriptor readable."""
@@ -207,7 +207,7 @@ class Run:
             if records if records is not None else os.getpid() == self.process:
                 # After the first steps of the new tasks: the outcomes of those that end at once are returned this turn.
                 self._return_soon()
-        self._log_lines()
+        self.log_lines()
         self._set_log_level()
 
     def _begin(self, record: tuple[Any, ...]) -> None:
@@ -292,7 +292,8 @@ class Run:
         self._hooks.add(task)
         task.add_done_callback(self._hooks.discard)
 
-    def _log_lines(self) -> None:
+    def log_lines(self) -> None:
+        """Passes the lines that the core has logged to ``logging``."""
         _logging.handle(*self.native.log_lines())
 
     def _set_log_level(self) -> None:

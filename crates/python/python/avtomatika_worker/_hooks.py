@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ._logging import LOG
-from ._signals import Signals
+from ._signals import Listener
 from ._threads import Threads
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ class Startup:
         self._cause: str | None = None
         self._is_calling = False
 
-    def signals(self) -> Signals:
-        """The handlers of signals, from the start of the worker to its end."""
-        return Signals(self._loop, self._drain, self._cancel)
+    def listener(self) -> Listener:
+        """What signals do, from the start of the worker to its end."""
+        return Listener(self._drain, self._cancel, self._log_lines)
 
     def set_run(self, run: Run) -> None:
         """Sets the run, which is made when the skills are loaded."""
@@ -76,6 +76,10 @@ class Startup:
         """Cancels all tasks. The second signal calls this."""
         if self._run is not None:
             self._run.native.cancel()
+
+    def _log_lines(self) -> None:
+        if self._run is not None:
+            self._run.log_lines()
 
 
 async def shut_down(hooks: Sequence[Callable[[], Any]], limit: float) -> None:

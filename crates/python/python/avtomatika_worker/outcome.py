@@ -47,6 +47,9 @@ _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 # The length that a path in a message is cut to, in characters.
 _MAX_PATH = 200
+# How much of a group of exceptions is told: the number of causes, and the length of each in characters.
+_MAX_CAUSES = 5
+_MAX_CAUSE = 300
 # Deeper nesting is taken for a mistake; Python itself fails at about a thousand levels.
 _MAX_DEPTH = 500
 
@@ -214,12 +217,38 @@ def _details(details: Mapping[Any, Any] | None) -> bytes | None:
 
 
 def _described(error: BaseException) -> str:
-    """Returns the text of an exception, or the name of its class if it has none."""
+    """Returns the text of an exception, with its class if the text is only a value, and with the causes of a group."""
+    kind = type(error)
     try:
-        text = str(error)
+        text = _text(str(error))
+        if issubclass(kind, BaseExceptionGroup):
+            return f"{text}: {_causes(error)}"  # type: ignore[arg-type]
+        return f"{kind.__name__}: {text}" if text and _is_value(error) else text or kind.__name__
     except BaseException:  # its `__str__` fails
-        text = ""
-    return _text(text) or type(error).__name__
+        return kind.__name__
+
+
+def _is_value(error: BaseException) -> bool:
+    """Returns whether the text of an exception is only a value, such as the missing key of a ``KeyError``."""
+    form = type(error).__str__
+    if form is not BaseException.__str__:
+        return form is KeyError.__str__
+    is_text = len(error.args) == 1 and isinstance(error.args[0], str)
+    return not is_text or issubclass(type(error), (StopIteration, StopAsyncIteration))
+
+
+def _causes(group: BaseExceptionGroup[BaseException]) -> str:
+    """Names the exceptions in a group, and in groups within it."""
+    left, causes = [group], []
+    while left:
+        for error in left.pop().exceptions:
+            if isinstance(error, BaseExceptionGroup):
+                left.append(error)
+            else:
+                name, text = type(error).__name__, _cut(_described(error), _MAX_CAUSE)
+                causes.append(text if text.startswith(name) else f"{name}: {text}")
+    more = len(causes) - _MAX_CAUSES
+    return "; ".join(causes[:_MAX_CAUSES]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _text(value: Any) -> str:

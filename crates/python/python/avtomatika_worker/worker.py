@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._hooks import Startup
     from ._registered import Registered
     from ._shutdown import ShutdownEvent
+    from ._signals import Signals
     from .config import WorkerConfig
 
 __all__ = ["Worker"]
@@ -86,6 +87,7 @@ class Worker(Registry):
         # What `main` is to do when `run` calls it, and how that ended.
         self._health_check: bool | None = None
         self._stopped: Stopped | None = None
+        self._signals: Signals | None = None
         self._has_stopped = False
         # Whether the shutdown was asked for before there was a run, or since then.
         self._is_asked_to_stop = False
@@ -187,6 +189,17 @@ class Worker(Registry):
             run.drain("asked")
 
     def _block(self, health_check: bool) -> None:
+        from ._signals import Signals
+
+        # Before everything that takes time: a signal that comes meanwhile ends the worker like every other.
+        with Signals() as signals:
+            self._signals = signals
+            try:
+                self._block_with(signals, health_check)
+            finally:
+                self._signals = None
+
+    def _block_with(self, signals: Signals, health_check: bool) -> None:
         import asyncio
 
         from ._bridge import WorkerError
@@ -202,8 +215,7 @@ class Worker(Registry):
             with asyncio.Runner() as runner:
                 executor = Executor()
                 runner.get_loop().set_default_executor(executor)
-                # Not `_serve`: a subclass may put something around `main`.
-                runner.run(self.main())
+                runner.run(self._run_main(signals))
                 if not self._is_clean():
                     # Calls that outlast the time limit of the shutdown get no further time.
                     executor.patience = 0.0
@@ -218,6 +230,31 @@ class Worker(Registry):
                 LOGGER.removeHandler(added)
         if not self._is_clean():
             raise SystemExit(1)
+
+    async def _run_main(self, signals: Signals) -> None:
+        """Calls ``main``, not ``_serve``: a subclass may put something around it, which a signal ends as well."""
+        import asyncio
+
+        from ._logging import LOG
+        from ._signals import Listener
+
+        loop, task, cause = asyncio.get_running_loop(), asyncio.current_task(), ""
+
+        def first(name: str) -> None:
+            nonlocal cause
+            cause = name
+            if task is not None:
+                loop.call_soon_threadsafe(task.cancel)
+
+        with signals.heard_by(loop, Listener(first, lambda: None, lambda: None)):
+            try:
+                if not cause:
+                    await self.main()
+            except asyncio.CancelledError:
+                if not cause:
+                    raise
+            if cause:
+                LOG.info("a signal was received while the worker did not run cause=%s", cause)
 
     def _is_clean(self) -> bool:
         """Returns whether ``run`` ended well. A ``main`` of a subclass may have run nothing."""
@@ -234,10 +271,12 @@ class Worker(Registry):
 
     async def _serve(self, health_check: bool, install_signal_handlers: bool) -> Stopped:
         from asyncio import get_running_loop
-        from contextlib import nullcontext
+        from contextlib import ExitStack
 
         from ._hooks import Startup
+        from ._logging import LOG
         from ._serving import close_if_abandoned
+        from ._signals import Signals
 
         if self._run is not None:
             if not close_if_abandoned(self._run):
@@ -254,7 +293,12 @@ class Worker(Registry):
         self._has_stopped = False
         startup = Startup()
         try:
-            with startup.signals() if install_signal_handlers else nullcontext():
+            with ExitStack() as stack:
+                if install_signal_handlers:
+                    signals = self._signals or stack.enter_context(Signals())
+                    for name in signals.replaced():
+                        LOG.warning("the program's handler for %s is not called while the worker runs", name)
+                    stack.enter_context(signals.heard_by(loop, startup.listener()))
                 return await self._start(startup, health_check)
         finally:
             # If this loop was closed, another run may have begun.

@@ -260,6 +260,7 @@ IN_SOME_CASES = [
         "A message for people is not empty: the exception's type stands in for it.",
         ("raises-empty", "raises-not-implemented"),
     ),
+    Intended("results.*.error.message", "A key alone does not say what is wrong with it.", ("raises-key",)),
     Intended("results.t3.error.message", "Both say that there is no such task, in other words.", ("several-tasks",)),
     Intended("results.t3.origin_worker_id", "Every result names its worker.", ("several-tasks",), NEW),
     Intended(

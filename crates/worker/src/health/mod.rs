@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rxon::descriptors::NotInherited;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,6 +58,8 @@ pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, closing: C
             return;
         }
     };
+    // Dropped before the listener.
+    let _not_inherited = NotInherited::new(&listener);
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "health server listens");
     }

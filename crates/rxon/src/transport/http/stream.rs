@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+use crate::descriptors::NotInherited;
 use crate::error::{Error, ErrorKind, ExchangeProgress};
 use crate::limit::Movement;
 
@@ -33,9 +34,11 @@ pub(super) fn line(stream: &Stream) -> &Line {
 #[cfg(any(target_os = "android", target_os = "linux"))]
 const MAX_UNSENT: u32 = 64 << 10;
 
-/// A TCP connection that counts what it moves.
+/// A TCP connection that counts what it moves. A forked process does not keep it, or it would stay open when this process
+/// is killed, and the orchestrator would answer its poll.
 #[derive(Debug)]
 pub(super) struct Line {
+    _not_inherited: NotInherited,
     socket: TcpStream,
     movement: Movement,
 }
@@ -47,7 +50,7 @@ impl Line {
         #[cfg(any(target_os = "android", target_os = "linux"))]
         // Kernels that emulate Linux may lack it.
         let _ = SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT);
-        Ok(Self { socket, movement: Movement::default() })
+        Ok(Self { _not_inherited: NotInherited::new(&socket), socket, movement: Movement::default() })
     }
 
     /// The number of bytes moved, TLS included.

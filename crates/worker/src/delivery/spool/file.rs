@@ -1,13 +1,16 @@
 //! The file of results: reading and changing it. Blocks.
 
+use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use redb::backends::FileBackend;
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
 };
+use rxon::descriptors::NotInherited;
 use rxon::{JobId, TaskId, TaskName};
 
 use super::error::SpoolError;
@@ -39,19 +42,26 @@ const DEATHS: TableDefinition<'_, (&str, &str, &str), (u32, u64)> = TableDefinit
 
 /// An open file.
 #[derive(Debug)]
-pub(super) struct ResultFile(Database);
+pub(super) struct ResultFile {
+    /// The database locks the file.
+    _not_inherited: NotInherited,
+    database: Database,
+}
 
 impl ResultFile {
     /// Opens a file, which may be empty, and reads all of it.
     pub(super) fn open(path: &Path) -> Result<(Self, Contents), SpoolError> {
         let opened = caught(|| {
+            let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+            let file = opened.map_err(|error| opening_error(StorageError::from(error).into()))?;
+            let not_inherited = NotInherited::new(&file);
             let database = Database::builder()
                 .set_cache_size(CACHE_BYTES)
                 // Without this check a damaged file may panic later.
                 .set_check_integrity_on_open(true)
-                .create(path)
+                .create_with_backend(FileBackend::new(file).map_err(opening_error)?)
                 .map_err(opening_error)?;
-            let file = Self(database);
+            let file = Self { _not_inherited: not_inherited, database };
             match file.format().map_err(reading_error)? {
                 Some(FORMAT) => {}
                 Some(found) => return Err(SpoolError::Format { found: found.to_string() }),
@@ -64,7 +74,7 @@ impl ResultFile {
     }
 
     fn format(&self) -> Result<Option<u64>, redb::Error> {
-        match self.0.begin_read()?.open_table(FORMATS) {
+        match self.database.begin_read()?.open_table(FORMATS) {
             Ok(table) => Ok(table.get("format")?.map(|format| format.value())),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(error.into()),
@@ -72,7 +82,7 @@ impl ResultFile {
     }
 
     fn begin(&self) -> Result<(), redb::Error> {
-        let transaction = self.0.begin_write()?;
+        let transaction = self.database.begin_write()?;
         transaction.open_table(FORMATS)?.insert("format", FORMAT)?;
         transaction.open_table(RESULTS)?;
         transaction.open_table(TASKS)?;
@@ -81,7 +91,7 @@ impl ResultFile {
     }
 
     fn read(&self) -> Result<Contents, redb::Error> {
-        let transaction = self.0.begin_read()?;
+        let transaction = self.database.begin_read()?;
         let mut contents = Contents::default();
         for row in transaction.open_table(RESULTS)?.iter()? {
             let (key, row) = row?;
@@ -133,7 +143,7 @@ impl ResultFile {
     }
 
     fn write(&self, batch: &Batch) -> Result<(), redb::Error> {
-        let transaction = self.0.begin_write()?;
+        let transaction = self.database.begin_write()?;
         let mut results = transaction.open_table(RESULTS)?;
         for (key, held) in &batch.results {
             match held {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rxon::WorkerId;
+use rxon::descriptors::NotInherited;
 
 use super::error::SpoolError;
 use crate::delivery::record::unix_millis;
@@ -16,6 +17,13 @@ use crate::delivery::record::unix_millis;
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The lock on the files of one worker, held while it lives. A forked process does not hold it.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _not_inherited: NotInherited,
+    _file: File,
+}
 
 /// The paths of the files of one worker. An id that obeys the rule for identifiers can be a file name.
 #[derive(Debug, Clone)]
@@ -40,7 +48,7 @@ impl SpoolPaths {
     }
 
     /// Makes the folder, and takes the files for this process. No other process has them while the lock is open.
-    pub(super) fn take(&self) -> Result<File, SpoolError> {
+    pub(super) fn take(&self) -> Result<Lock, SpoolError> {
         let folder = |source| SpoolError::Folder { source };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(folder)?;
         let began = Instant::now();
@@ -52,7 +60,7 @@ impl SpoolPaths {
                 Ok(()) => {
                     // Only for the error message of another process.
                     let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-                    return Ok(file);
+                    return Ok(Lock { _not_inherited: NotInherited::new(&file), _file: file });
                 }
                 Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_PATIENCE => {
                     std::thread::sleep(LOCK_INTERVAL);
@@ -88,7 +96,7 @@ impl SpoolPaths {
     }
 
     /// Removes the files of a worker that has nothing to keep.
-    pub(super) fn clear(&self, lock: File) {
+    pub(super) fn clear(&self, lock: Lock) {
         for file in [self.results(), self.lock_file()] {
             // An empty file that cannot be removed does no harm.
             let _ = std::fs::remove_file(file);

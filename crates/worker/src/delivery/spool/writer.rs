@@ -7,7 +7,6 @@
 //! | in trouble | some time has passed | the file is opened anew and updated; well, or still in trouble |
 //! | any | closed | the remaining changes are written, and the thread ends |
 
-use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ use super::deaths;
 use super::error::SpoolError;
 use super::file::ResultFile;
 use super::ledger::{Batch, Contents, Held, Ledger};
-use super::paths::SpoolPaths;
+use super::paths::{Lock, SpoolPaths};
 use super::rejected;
 use crate::delivery::record::{Key, Record, unix_millis};
 use crate::threads::hook::caught;
@@ -125,7 +124,7 @@ impl WriterShared {
 #[derive(Debug)]
 pub(super) struct Writer {
     /// Held until the end.
-    lock: File,
+    lock: Lock,
     /// The file, or the time of the next try to open it while the disk is in trouble.
     file: Result<ResultFile, Instant>,
     shared: Arc<WriterShared>,

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, OpenOptions};
+use rxon::descriptors::NotInherited;
 
 use super::name;
 use super::removal::remove_all;
@@ -52,6 +53,7 @@ struct OpenRoot {
     ledger: Dir,
     /// The path of the ledger, relative to the root.
     ledger_path: PathBuf,
+    _not_inherited: NotInherited,
     /// Locked until it is dropped.
     _lock: std::fs::File,
 }
@@ -199,7 +201,8 @@ impl OpenRoot {
         let lock = ledger.open_with(LOCK, OpenOptions::new().write(true).create(true))?.into_std();
         lock.try_lock().map_err(io::Error::other)?;
         let canonical = path.canonicalize()?;
-        Ok(Self { dir, canonical, ledger, ledger_path, _lock: lock })
+        let not_inherited = NotInherited::new(&lock);
+        Ok(Self { dir, canonical, ledger, ledger_path, _not_inherited: not_inherited, _lock: lock })
     }
 }
 

@@ -1,0 +1,151 @@
+"""Signals that come early, late, or to process 1."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from support import LIMIT, Program, orchestrator, until
+
+BEGIN = """
+    import asyncio, os, signal, sys, time
+    from avtomatika_worker import Worker
+
+    def tell(number=signal.SIGTERM):
+        os.kill(os.getpid(), number)
+"""
+
+# In the order of time.
+MOMENTS = {
+    "when the loop is made": """
+        class Policy(asyncio.DefaultEventLoopPolicy):
+            def new_event_loop(self):
+                tell()
+                return super().new_event_loop()
+
+        asyncio.set_event_loop_policy(Policy())
+        worker = Worker()
+        worker.run()
+    """,
+    "before `main` of a subclass has called that of the worker": """
+        class Slow(Worker):
+            async def main(self):
+                tell()
+                await asyncio.sleep(600)
+
+        Slow().run()
+    """,
+    "while a subclass ends": """
+        class Slow(Worker):
+            async def main(self):
+                asyncio.get_running_loop().call_soon(self.drain)
+                await super().main()
+                tell()
+                await asyncio.sleep(600)
+
+        Slow().run()
+    """,
+    "while the loop ends": """
+        class Late(Worker):
+            async def main(self):
+                asyncio.get_running_loop().run_in_executor(None, lambda: (time.sleep(0.5), tell()))
+
+        Late().run()
+    """,
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_signal_at_any_moment_of_run_ends_the_worker_well(moment):
+    with orchestrator() as dev:
+        code, output = Program(textwrap.dedent(BEGIN) + textwrap.dedent(MOMENTS[moment]), dev.url).end()
+    assert code == 0, output
+
+
+def test_signals_have_their_previous_handlers_after_an_early_one():
+    script = """
+    before = [signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)]
+
+    class Ended(Worker):
+        async def main(self):
+            tell()
+            await asyncio.sleep(600)
+
+    Ended().run()
+    assert [signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)] == before
+    tell()
+    """
+    with orchestrator() as dev:
+        code, output = Program(BEGIN + script, dev.url).end()
+    assert code == -signal.SIGTERM, output
+
+
+def test_a_handler_of_the_programs_own_that_is_not_called_is_named():
+    script = """
+    signal.signal(signal.SIGTERM, lambda *_: print("own"))
+    worker = Worker()
+
+    @worker.on_startup
+    async def started():
+        tell()
+
+    worker.run()
+    tell()
+    """
+    with orchestrator() as dev:
+        code, output = Program(BEGIN + script, dev.url).end()
+    assert code == 0 and output.count("the program's handler for SIGTERM is not called while the worker runs") == 1, output
+    assert "SIGINT" not in output and output.rstrip().endswith("own"), output
+
+
+def _makes_process_1() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not _makes_process_1(), reason="needs the right to make a namespace of processes")
+def test_further_signals_end_process_1_with_its_last_lines():
+    script = """
+    import logging
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+    worker = Worker()
+
+    @worker.task("hang")
+    def hang(params):
+        while True:
+            try:
+                time.sleep(1)
+            except BaseException:
+                pass
+
+    worker.run()
+    """
+    with orchestrator() as dev:
+        environment = {**os.environ, "ORCHESTRATOR_URL": dev.url, "WORKER_TOKEN": "a-token", "HEARTBEAT_INTERVAL": "0.1"}
+        outer = subprocess.Popen(
+            ["unshare", "--pid", "--fork", sys.executable, "-c", textwrap.dedent(BEGIN + script)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        children = f"/proc/{outer.pid}/task/{outer.pid}/children"
+        try:
+            job = dev.submit("hang")
+            until(lambda: dev.task(job)["status"] == "running")
+            with open(children) as listed:
+                process = int(listed.read().split()[0])
+            # Signals that are sent at once may become one.
+            until(lambda: outer.poll() is not None or os.kill(process, signal.SIGTERM))
+            output, _ = outer.communicate(timeout=LIMIT)
+        finally:
+            outer.kill()
+            outer.communicate()
+    assert outer.returncode == 128 + signal.SIGTERM, output
+    assert "cause=SIGTERM" in output, output
+
