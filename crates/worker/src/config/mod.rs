@@ -14,6 +14,7 @@ mod reported;
 mod resources;
 mod secret;
 mod table;
+mod unknown;
 mod value;
 
 pub use choices::{CapacityReporting, LogFormat, LogLevel, MultiOrchestratorMode, ShutdownPolls};
@@ -35,15 +36,12 @@ use rxon::WorkerId;
 use rxon::text::excerpt;
 use rxon::transport::http::Proxies;
 
-use self::parse::Wrong;
-use self::problem::nearest;
+use self::parse::{Wrong, bare};
 use self::table::{DEFAULTS, find};
+use self::unknown::nearest_option;
 
 /// The beginning of variables that hold further capabilities.
 const EXTRA_PREFIX: &str = "WORKER_EXTRA_";
-
-/// A name with at most this many slips is taken for a misspelling of an option's.
-const MAX_SLIPS: usize = 4;
 
 /// Variables of the AWS tools that hold secrets.
 const AWS_KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
@@ -83,7 +81,7 @@ impl WorkerConfig {
     /// Reads variables from any source.
     pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables: BTreeMap<String, String> =
-            variables.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect();
+            variables.into_iter().filter(|(_, value)| !bare(value).is_empty()).collect();
         let mut config = Self::defaults();
         for option in OPTIONS {
             if let Some(text) = variable(&variables, option) {
@@ -97,14 +95,8 @@ impl WorkerConfig {
         }
         config.history.keys =
             AWS_KEYS.iter().filter_map(|name| variables.get(*name)).map(Secret::new).collect();
-        let is_unknown = |name: &&String| {
-            name.starts_with("WORKER_")
-                && !name.starts_with(EXTRA_PREFIX)
-                && find(name).is_none()
-                && WITHOUT_EFFECT.iter().all(|(without, _)| without != name)
-        };
         let without_effect = WITHOUT_EFFECT.iter().filter(|(name, _)| variables.contains_key(*name));
-        config.history.unknown = variables.keys().filter(is_unknown).map(|name| unknown(name)).collect();
+        config.history.unknown = variables.keys().filter_map(|name| unknown::warning(name)).collect();
         config.history.unknown.extend(without_effect.map(|(name, instead)| without_effect_of(name, instead)));
         config.history.has_further_key =
             variables.contains_key(FURTHER_KEY) && !variables.contains_key("ORCHESTRATOR_SECRET_KEY");
@@ -140,7 +132,8 @@ impl WorkerConfig {
         self.history.extra = extra;
     }
 
-    fn read(&mut self, option: &'static OptionInfo, text: &str) {
+    fn read(&mut self, option: &'static OptionInfo, value: &str) {
+        let text = bare(value);
         if let Err(wrong) = self.assign(option.variable, text) {
             let problem = option.problem(text, &wrong);
             let list = if wrong.lenient { &mut self.history.ignored } else { &mut self.history.problems };
@@ -161,7 +154,8 @@ impl WorkerConfig {
             let expected = format!("the name of an option; the nearest is `{}`", nearest_option(variable));
             Problem::new(excerpt(variable), "***", expected)
         })?;
-        if value.trim().is_empty() {
+        let value = bare(value);
+        if value.is_empty() {
             self.reset(option.variable);
             self.history.reset_in_code(option.variable);
             return Ok(());
@@ -250,26 +244,11 @@ fn variable<'a>(variables: &'a BTreeMap<String, String>, option: &OptionInfo) ->
 }
 
 fn json_or_text(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap_or_else(|_| serde_json::json!(text))
+    serde_json::from_str(text).unwrap_or_else(|_| serde_json::json!(bare(text)))
 }
 
 fn without_effect_of(name: &str, instead: &str) -> String {
     format!("`{name}` has no effect: {instead}")
-}
-
-/// The warning about a variable that belongs to no option.
-fn unknown(name: &str) -> String {
-    let nearest = nearest_option(name);
-    let name = excerpt(name);
-    if strsim::levenshtein(nearest, &name) <= MAX_SLIPS {
-        format!("unknown variable `{name}`; did you mean `{nearest}`?")
-    } else {
-        format!("unknown variable `{name}`")
-    }
-}
-
-fn nearest_option(name: &str) -> &'static str {
-    nearest(OPTIONS.iter().map(|option| option.variable), name)
 }
 
 #[cfg(test)]
