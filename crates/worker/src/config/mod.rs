@@ -28,6 +28,7 @@ pub use resources::MachineResources;
 pub(crate) use resources::{hostname, ip_address};
 pub use secret::{Address, Secret};
 pub use table::{OPTIONS, PLACEHOLDER_TOKEN, WorkerConfig};
+pub use unknown::WITHOUT_EFFECT;
 pub use value::OptionValue;
 
 use std::collections::BTreeMap;
@@ -38,28 +39,10 @@ use rxon::transport::http::Proxies;
 
 use self::parse::{Wrong, bare};
 use self::table::{DEFAULTS, find};
-use self::unknown::nearest_option;
-
-/// The beginning of variables that hold further capabilities.
-const EXTRA_PREFIX: &str = "WORKER_EXTRA_";
+use self::unknown::{EXTRA_PREFIX, FURTHER_KEY, nearest_option};
 
 /// Variables of the AWS tools that hold secrets.
 const AWS_KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-
-/// Another name for the variable `ORCHESTRATOR_SECRET_KEY`.
-const FURTHER_KEY: &str = "SECRET_KEY";
-
-/// The options of the existing SDKs that have no effect, by their variables, each with what to know instead.
-pub const WITHOUT_EFFECT: [(&str, &str); 8] = [
-    ("WORKER_HEARTBEAT_COOLDOWN", "use `WORKER_HEARTBEAT_DEBOUNCE_DELAY`"),
-    ("POLL_BACKOFF_INITIAL", "use `TASK_POLL_ERROR_DELAY`"),
-    ("POLL_BACKOFF_MAX", "the delay after failed polls grows to at most 60 s"),
-    ("POLL_BACKOFF_FACTOR", "the delay after failed polls doubles with each failure"),
-    ("RATE_LIMIT_BACKOFF_FLOOR", "the silence after a refusal follows the orchestrator's rate limit"),
-    ("REGISTRATION_RETRY_INITIAL_DELAY", "the delay after failed registrations begins at 1 s"),
-    ("REGISTRATION_RETRY_MAX_DELAY", "the delay after failed registrations grows to at most 10 s or 60 s"),
-    ("WORKER_ENABLE_METRICS", "the health server always serves `/metrics`"),
-];
 
 impl WorkerConfig {
     /// Reads the environment. Never fails: wrong variables are reported by [`check`](Self::check), and by the worker

@@ -4,7 +4,24 @@ use rxon::text::excerpt;
 
 use super::problem::nearest;
 use super::table::{OPTIONS, find};
-use super::{EXTRA_PREFIX, FURTHER_KEY, WITHOUT_EFFECT};
+
+/// The beginning of variables that hold further capabilities.
+pub(super) const EXTRA_PREFIX: &str = "WORKER_EXTRA_";
+
+/// Another name for the variable `ORCHESTRATOR_SECRET_KEY`.
+pub(super) const FURTHER_KEY: &str = "SECRET_KEY";
+
+/// The options of the existing SDKs that have no effect, by their variables, each with what to know instead.
+pub const WITHOUT_EFFECT: [(&str, &str); 8] = [
+    ("WORKER_HEARTBEAT_COOLDOWN", "use `WORKER_HEARTBEAT_DEBOUNCE_DELAY`"),
+    ("POLL_BACKOFF_INITIAL", "use `TASK_POLL_ERROR_DELAY`"),
+    ("POLL_BACKOFF_MAX", "the delay after failed polls grows to at most 60 s"),
+    ("POLL_BACKOFF_FACTOR", "the delay after failed polls doubles with each failure"),
+    ("RATE_LIMIT_BACKOFF_FLOOR", "the silence after a refusal follows the orchestrator's rate limit"),
+    ("REGISTRATION_RETRY_INITIAL_DELAY", "the delay after failed registrations begins at 1 s"),
+    ("REGISTRATION_RETRY_MAX_DELAY", "the delay after failed registrations grows to at most 10 s or 60 s"),
+    ("WORKER_ENABLE_METRICS", "the health server always serves `/metrics`"),
+];
 
 /// A name with this prefix is ours: with at most [`MAX_SLIPS`] it is taken for a misspelling of an option's.
 const PREFIX: &str = "WORKER_";

@@ -96,6 +96,7 @@ always_present! {
 ///
 /// The state is cloned for every task: put a value that is not cheap to clone into an `Arc`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[doc(alias("Data", "dependency"))]
 pub struct State<T>(pub T);
 
 /// A part that can be taken out of a larger state.

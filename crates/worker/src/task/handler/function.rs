@@ -80,6 +80,7 @@ impl<F> fmt::Debug for Blocking<F> {
 /// let builder = Worker::builder().task("add", blocking(add));
 /// # let _: avtomatika_worker::WorkerBuilder = builder;
 /// ```
+#[doc(alias("spawn_blocking", "sync", "thread"))]
 pub fn blocking<F>(function: F) -> Blocking<F> {
     Blocking(function)
 }
