@@ -11,6 +11,12 @@ mod documents {
     #[doc = include_str!("../README.md")]
     struct Examples;
 
+    #[doc = include_str!("../../crates/worker/README.md")]
+    struct WorkerReadme;
+
+    #[doc = include_str!("../../crates/dev-orchestrator/README.md")]
+    struct DevReadme;
+
     #[doc = include_str!("../../ARCHITECTURE.md")]
     struct Architecture;
 

@@ -53,6 +53,11 @@ fn beside_the_tests(
     if options.filters.is_empty() {
         let mut examples = workspace.cargo(["test", "--doc", "--workspace"]);
         steps.program("examples in the documentation", &mut examples)?;
+        if options.e2e {
+            verify::publication(&mut steps, workspace)?;
+        } else {
+            steps.skip("publication", "it needs the network: cargo xtask verify");
+        }
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     let mut steps = Steps::begin();
     checks::run(&mut steps, workspace)?;
     cargo(&mut steps, workspace)?;
+    publication(&mut steps, workspace)?;
     if workspace.has_cargo("deny") {
         steps.program("dependencies", &mut workspace.cargo(["deny", "check"]))?;
     } else {
@@ -47,4 +48,12 @@ pub(crate) fn cargo(steps: &mut Steps, workspace: &Workspace) -> Result {
     }
     let mut documentation = workspace.cargo(["doc", "--no-deps", "--workspace"]);
     steps.program("documentation", documentation.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Packs every published crate as a release would, in the order of its dependencies. Needs the network. The packed crates
+/// are not compiled once more: their sources are those that every other step compiles, and `cargo xtask check` refuses
+/// what only packing breaks.
+pub(crate) fn publication(steps: &mut Steps, workspace: &Workspace) -> Result {
+    let arguments = ["publish", "--dry-run", "--workspace", "--no-verify", "--allow-dirty", "--quiet"];
+    steps.program("publication", &mut workspace.cargo(arguments))
 }

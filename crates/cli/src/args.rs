@@ -30,7 +30,7 @@ pub(crate) struct Demo {
     pub(crate) output: Option<PathBuf>,
 
     /// Width of the resized pictures in pixels, 1 to 8192
-    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=8192))]
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = width)]
     pub(crate) width: u32,
 
     /// Keep running afterwards, and print how to submit another task; Ctrl-C or SIGTERM ends it
@@ -40,6 +40,14 @@ pub(crate) struct Demo {
     /// Show the log of the worker and the orchestrator, as set by `LOG_LEVEL` and `LOG_FORMAT`
     #[arg(long)]
     pub(crate) verbose: bool,
+}
+
+/// The largest width of a picture, in pixels.
+const MAX_WIDTH: u32 = 8192;
+
+fn width(text: &str) -> Result<u32, String> {
+    let width = text.parse().ok().filter(|width| (1..=MAX_WIDTH).contains(width));
+    width.ok_or_else(|| format!("expected a whole number of pixels, 1 to {MAX_WIDTH}"))
 }
 
 /// The arguments of the configuration's output.

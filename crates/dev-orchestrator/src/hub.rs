@@ -4,18 +4,25 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use rxon::WorkerId;
-use tokio::sync::{Notify, broadcast, oneshot, watch};
+use rxon::model::Command;
+use rxon::{JobId, TaskId, WorkerId};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Now;
 use crate::error::Error;
 use crate::events::{self, Event, Feed};
-use crate::jobs::{Action, Jobs, PollId};
+use crate::jobs::{Action, Jobs, MAX_WORKERS, PollId};
 use crate::settings::Settings;
 use crate::store::Assignment;
 use crate::task::{NewTask, Submitted};
 use crate::view::TaskView;
+
+/// The number of websockets.
+const MAX_LINES: usize = MAX_WORKERS;
+
+/// The number of commands that wait for a worker that reads slowly.
+const MAX_COMMANDS: usize = 64;
 
 /// The state shared by the routes and the handle.
 #[derive(Debug)]
@@ -34,6 +41,9 @@ struct State {
     last_poll: u64,
     /// The channels to the open polls.
     polls: HashMap<PollId, oneshot::Sender<Assignment>>,
+    /// The channels to the websockets of workers, each with the number of the websocket.
+    lines: HashMap<WorkerId, (u64, mpsc::Sender<Command>)>,
+    last_line: u64,
     /// The channels to callers that wait for the end of a job, by its number.
     waiters: HashMap<u64, watch::Sender<Option<TaskView>>>,
     /// The channel to the feeds; `None` after the shutdown.
@@ -48,6 +58,8 @@ impl Hub {
             jobs: Jobs::new(settings.clone()),
             last_poll: 0,
             polls: HashMap::new(),
+            lines: HashMap::new(),
+            last_line: 0,
             waiters: HashMap::new(),
             feed: Some(broadcast::Sender::new(events::CAPACITY)),
             armed: None,
@@ -138,6 +150,27 @@ impl Hub {
         state.jobs.on_poll_gone(poll);
     }
 
+    /// Takes the websocket of a worker, and ends an older one. Returns its number, and the commands for the worker; the
+    /// end of these means that a newer websocket has taken over. `None` if there are too many.
+    pub(crate) fn open_line(&self, worker: &WorkerId) -> Option<(u64, mpsc::Receiver<Command>)> {
+        let mut state = self.lock();
+        if state.lines.len() >= MAX_LINES && !state.lines.contains_key(worker) {
+            return None;
+        }
+        state.last_line += 1;
+        let (line, (sender, commands)) = (state.last_line, mpsc::channel(MAX_COMMANDS));
+        state.lines.insert(worker.clone(), (line, sender));
+        Some((line, commands))
+    }
+
+    /// Forgets the websocket of a worker, unless a newer one has taken over.
+    pub(crate) fn close_line(&self, worker: &WorkerId, line: u64) {
+        let mut state = self.lock();
+        if state.lines.get(worker).is_some_and(|(current, _)| *current == line) {
+            state.lines.remove(worker);
+        }
+    }
+
     /// Performs timed actions when they are due, until the shutdown.
     pub(crate) async fn keep_time(&self) {
         loop {
@@ -203,11 +236,27 @@ fn perform(state: &mut State, action: Action) {
             }
         }
         Action::Publish(event) => publish(state, event),
+        Action::Stop(worker, task_id, job_id) => {
+            if let Some((_, commands)) = state.lines.get(&worker) {
+                // A full channel belongs to a worker that does not read: its heartbeats tell it, too.
+                let _ = commands.try_send(cancel_task(task_id, job_id));
+            }
+        }
         Action::Ended(number, view) => {
             if let Some(waiters) = state.waiters.remove(&number) {
                 waiters.send_replace(Some(*view));
             }
         }
+    }
+}
+
+fn cancel_task(task_id: TaskId, job_id: JobId) -> Command {
+    Command {
+        command: "cancel_task".to_owned(),
+        task_id: Some(task_id),
+        job_id: Some(job_id),
+        params: None,
+        metadata: None,
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! - Serves the worker side of the protocol, generation 1.0b17; workers of 1.0b2 work with it, too.
 //! - Holds polls until there is a task, and hands each task to one worker that accepts it at that time.
-//! - Retries tasks after transient failures, after their deadline, and when their worker falls silent.
+//! - Retries tasks after transient failures, after their deadline, and when their worker falls silent; each time after a
+//!   longer delay.
+//! - Tells workers with a websocket at once to stop a cancelled task.
 //! - Has a small JSON API for people, and the same functions as methods for the process it runs in.
 //! - Includes a local S3 for the files of tasks: [`LocalS3`], which can also be used alone.
 //! - Loses everything when it ends. Do not use it for tasks that matter.
@@ -69,11 +71,11 @@
 //! | heartbeat with a body from an unknown worker | JSON `null`: register again | `{"status": "ok"}` |
 //! | `?timeout=` of a poll | obeyed, up to [`Settings::with_poll_hold`] | ignored |
 //! | `deadline` of a task | always sent; an integer unless the timeout is a fraction | a float, if a timeout was given |
-//! | a running task is cancelled | named in the answer to the next heartbeat | only if its job id is in `current_tasks` |
+//! | a running task is cancelled | told at once over the websocket; named in the answer to the next heartbeat | over the websocket, if a heartbeat announced it; named only if its job id is in `current_tasks` |
 //! | messages without a signature | accepted, since older SDKs do not sign | refused |
 //! | limits of requests per minute | none | 60 polls, 120 heartbeats |
 //! | a status other than `success` and `failure` | the task is finished | the blueprint decides |
-//! | short-lived tokens, websockets, blueprints | not supported | supported |
+//! | short-lived tokens, blueprints | not supported | supported |
 //!
 //! A worker gets a task if its last heartbeat had the `status` `idle` and the name of the task in `available_skills`
 //! (or `supported_tasks`). Before the first heartbeat, and if a heartbeat has neither list, its registration counts.
@@ -88,7 +90,7 @@
 //! # Errors and shutdown
 //!
 //! [`Error`] is the error of submitting, waiting and cancelling. [`DevOrchestrator::shutdown`] answers held polls,
-//! closes connections, removes the files of the storage and joins every asynchronous task, within 4 s.
+//! closes connections and websockets, removes the files of the storage and joins every asynchronous task, within 4 s.
 #![deny(missing_docs)]
 
 mod auth;

@@ -48,8 +48,8 @@ impl DevOrchestrator {
         let address = listener.local_addr()?;
         let storage = settings.storage.clone().map(LocalS3::open).transpose()?;
         let hub = Hub::new(settings);
-        let router = routes::router(hub.clone(), address);
         let tasks = TaskTracker::new();
+        let router = routes::router(hub.clone(), address, tasks.clone());
         let time = hub.clone();
         tasks.spawn(async move { time.keep_time().await });
         let greet = move |stream: &_| Ok(WithPeer::new(router.clone(), Peer::of(stream)?));

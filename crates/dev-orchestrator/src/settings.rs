@@ -20,6 +20,7 @@ pub struct Settings {
     pub(crate) poll_hold: Duration,
     pub(crate) worker_ttl: Duration,
     pub(crate) max_retries: u32,
+    pub(crate) retry_delay: Duration,
     pub(crate) task_timeout: Duration,
     pub(crate) body_limit: usize,
     pub(crate) queue_limit: usize,
@@ -38,6 +39,7 @@ impl Settings {
             poll_hold: Duration::from_secs(30),
             worker_ttl: Duration::from_secs(60),
             max_retries: 3,
+            retry_delay: Duration::from_secs(1),
             task_timeout: Duration::from_secs(300),
             body_limit: 1024 * 1024,
             queue_limit: 100_000,
@@ -81,6 +83,13 @@ impl Settings {
     #[must_use]
     pub fn with_max_retries(mut self, retries: u32) -> Self {
         self.max_retries = retries;
+        self
+    }
+
+    /// The delay before the first retry of a task; it doubles with each further one, up to a minute. Default: 1 s.
+    #[must_use]
+    pub fn with_retry_delay(mut self, delay: Duration) -> Self {
+        self.retry_delay = delay;
         self
     }
 
@@ -158,6 +167,7 @@ impl fmt::Debug for Settings {
             .field("poll_hold", &self.poll_hold)
             .field("worker_ttl", &self.worker_ttl)
             .field("max_retries", &self.max_retries)
+            .field("retry_delay", &self.retry_delay)
             .field("task_timeout", &self.task_timeout)
             .field("body_limit", &self.body_limit)
             .field("queue_limit", &self.queue_limit)

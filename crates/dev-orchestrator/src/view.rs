@@ -97,7 +97,7 @@ pub struct TaskView {
     pub attempts: u32,
     /// Whether the cancellation of the running task was requested, and its worker has not answered yet.
     pub cancel_requested: bool,
-    /// The progress that the handler sent, from 0.0 to 1.0.
+    /// The progress that the handler sent, from 0.0 to 1.0; 1.0 once the task is finished.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
     /// The message that the handler sent with the progress.
@@ -129,6 +129,9 @@ pub struct TaskView {
     /// The deadline of the current try.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<f64>,
+    /// The earliest time of the next try, while the task waits for its retry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<f64>,
     /// The time of the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<f64>,

@@ -18,6 +18,9 @@ pub mod testing;
 mod threads;
 mod worker;
 
+#[cfg(feature = "macros")]
+#[doc = include_str!("docs/debug_handler.md")]
+pub use avtomatika_worker_macros::debug_handler;
 pub use config::{ConfigError, WorkerConfig};
 pub use delivery::IgnoredResult;
 pub use files::TaskFiles;

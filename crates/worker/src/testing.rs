@@ -23,6 +23,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -51,6 +52,7 @@ use crate::worker::builder::{NoState, Offers, WorkerBuilder};
 /// has every bucket. The hot cache and the storage last as long as the worker; everything else starts afresh with each
 /// task. Dropping the worker cancels its running tasks.
 #[derive(Debug)]
+#[doc(alias("fake", "mock"))]
 pub struct TestWorker {
     assembly: Arc<Assembly>,
     _end: EndAll,
@@ -242,11 +244,25 @@ impl TestTask<'_> {
 }
 
 /// The result of a task, with its progress and events.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TestRun {
     result: Value,
     /// Progress is an event of the type `progress`.
     events: Vec<(String, Value)>,
+}
+
+/// Shows what the handler decided, without what differs from run to run: the time, the nonce and the signature.
+impl fmt::Debug for TestRun {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut result = self.result.clone();
+        if let Value::Object(members) = &mut result {
+            members.retain(|name, _| !["nonce", "security", "timestamp"].contains(&name.as_str()));
+        }
+        let mut shown = formatter.debug_struct("TestRun");
+        shown.field("result", &format_args!("{result}"));
+        let events = self.events.iter().map(|(event_type, payload)| format!("{event_type} {payload}"));
+        shown.field("events", &events.collect::<Vec<_>>()).finish()
+    }
 }
 
 impl TestRun {

@@ -1,6 +1,7 @@
 //! Tests that the documents agree with the code.
 
 mod configuration;
+mod development;
 mod examples;
 mod links;
 

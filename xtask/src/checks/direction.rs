@@ -5,9 +5,11 @@ use serde_json::Value;
 
 /// Each package of the workspace, with the other packages that it may depend on. The same holds for dependencies of
 /// tests, except that any package may use `testkit` in its tests.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("rxon", &[]),
-    ("avtomatika-worker", &["rxon"]),
+    ("avtomatika-worker", &["rxon", "avtomatika-worker-macros"]),
+    // It writes paths into the worker by name, without depending on it; its example is compiled where it is exported.
+    ("avtomatika-worker-macros", &[]),
     ("avtomatika-dev", &["rxon"]),
     ("avtomatika", &["rxon", "avtomatika-worker", "avtomatika-dev"]),
     ("avtomatika-python", &["rxon", "avtomatika-worker", "avtomatika-dev"]),

@@ -17,7 +17,8 @@ fn sentence(lines: usize, file: &Path) -> String {
     format!("`{}` has {lines} lines, expected at most {MAX_LINES}: split it", file.display())
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+/// Returns the Rust files in a folder and all folders below it.
+pub(super) fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries
         .flat_map(|path| match path.extension() {

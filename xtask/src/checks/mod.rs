@@ -4,6 +4,7 @@ mod architecture;
 mod backends;
 mod direction;
 mod lengths;
+mod manifests;
 mod rooms;
 
 use crate::failure::{Failure, Result};
@@ -14,6 +15,7 @@ use crate::workspace::Workspace;
 pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result {
     steps.step("rules of the workspace", "cargo xtask check", || {
         let mut broken = direction::broken(workspace.metadata());
+        broken.extend(manifests::broken(workspace.metadata()));
         broken.extend(lengths::broken(workspace.root()));
         broken.extend(rooms::broken(workspace.root()));
         broken.extend(architecture::broken(workspace.root()));

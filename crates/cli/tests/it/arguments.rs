@@ -33,9 +33,12 @@ fn the_version_is_printed() {
 #[test]
 fn wrong_arguments_are_named_and_nothing_is_done() {
     for (args, words) in [
-        (&["demo", "--width", "0"][..], "0 is not in 1..=8192"),
-        (&["demo", "--width", "8193"], "8193 is not in 1..=8192"),
-        (&["demo", "--width", "wide"], "invalid value 'wide' for '--width <N>'"),
+        (
+            &["demo", "--width", "0"][..],
+            "invalid value '0' for '--width <N>': expected a whole number of pixels, 1 to 8192",
+        ),
+        (&["demo", "--width", "8193"], "expected a whole number of pixels, 1 to 8192"),
+        (&["demo", "--width", "abc"], "expected a whole number of pixels, 1 to 8192"),
         (&["demo", "--output", ""], "a value is required for '--output <DIR>'"),
         (&["demo", "--colour"], "unexpected argument '--colour' found"),
         (&["demo", "now"], "unexpected argument 'now' found"),

@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use crate::program::{LIMIT, command, printed, run, watched};
+
+/// The time in which a signal ends the demo. A worker would wait 5 s for a handler that cannot be interrupted.
+const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// Returns the paths in the last column of the output.
 fn paths(stdout: &str) -> Vec<PathBuf> {
@@ -68,10 +72,15 @@ fn a_directory_that_cannot_be_written_is_named() {
     let parent = tempfile::tempdir().unwrap();
     let (stdout, stderr, code) = demo_in(&parent.path().join("missing"), &[]);
     assert_eq!((stdout.as_str(), code), ("", Some(1)));
+    assert!(stderr.contains("error: cannot create a directory in `"), "{stderr}");
     assert!(
-        stderr.contains("error: cannot create a directory in `") && stderr.contains("hint: "),
+        stderr.contains("hint: set the variable `TMPDIR` to a directory that can be written"),
         "{stderr}"
     );
+    // Another directory for the pictures is no way out, since the storage needs one as well.
+    let output = parent.path().join("output");
+    let (_, stderr, code) = demo_in(&parent.path().join("missing"), &["--output", output.to_str().unwrap()]);
+    assert!(code == Some(1) && stderr.contains("hint: set the variable `TMPDIR`"), "{stderr}");
 
     let file = parent.path().join("file");
     fs::write(&file, "").unwrap();
@@ -153,15 +162,19 @@ fn a_full_disk_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_signal_before_the_end_ends_it_cleanly() {
+async fn a_signal_before_the_end_ends_it_cleanly_and_at_once() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let temporary = tempfile::tempdir().unwrap();
         let program = watched(&["demo", "--width", "6000"]).env("TMPDIR", temporary.path());
         let mut demo = program.start();
         demo.wait_for_line("queued").await;
+        let stopwatch = testkit::Stopwatch::start();
         demo.signal(signal);
         assert_eq!(demo.wait(LIMIT).await.code(), Some(code), "{:?}", demo.lines());
+        assert!(stopwatch.took().is_below(AT_ONCE), "{:?}", stopwatch.took());
         assert!(demo.printed("Interrupted"), "{:?}", demo.lines());
-        assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "nothing is left behind");
+        let left: Vec<_> =
+            fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(left.is_empty(), "{left:?}: {:?}", left.iter().map(fs::read_dir).collect::<Vec<_>>());
     }
 }

@@ -62,8 +62,12 @@ async fn the_printed_commands_submit_a_task_and_show_it() {
     let submitted = paste(missing).await;
     let line = demo.wait_for_line(&format!("{}: quarantined", submitted["job_id"].as_str().unwrap())).await;
     assert!(line.contains("PERMANENT_ERROR") && line.contains("does not exist"), "{line}");
-    let variables =
-        ["S3_ENDPOINT_URL='http://127.0.0.1:", "S3_SECRET_KEY='", "S3_DEFAULT_BUCKET='avtomatika-payloads'"];
+    let variables = [
+        "ORCHESTRATOR_URL='http://127.0.0.1:",
+        "S3_ENDPOINT_URL='http://127.0.0.1:",
+        "S3_SECRET_KEY='",
+        "S3_DEFAULT_BUCKET='avtomatika-payloads'",
+    ];
     for variable in variables {
         assert!(demo.printed(&format!("export {variable}")), "{:?}", demo.lines());
     }

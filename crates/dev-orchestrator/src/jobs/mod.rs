@@ -7,7 +7,7 @@
 //! | queued | cancelled | cancelled |
 //! | running | the worker's connection ended before the task was delivered | queued, the same try |
 //! | running | success, or a status of the handler's | finished |
-//! | running | a failure that may pass, the deadline, or a worker silent for too long | queued, the next try; quarantined after the last |
+//! | running | a failure that may pass, the deadline, or a worker silent for too long | queued, the next try after a delay; quarantined after the last |
 //! | running | a failure that will not pass | quarantined, or failed if the input was invalid |
 //! | running | cancelled by its worker | cancelled |
 //! | running, cancellation requested | any failure | cancelled |
@@ -23,10 +23,11 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rxon::WorkerId;
 use rxon::model::ErrorCode;
+use rxon::{JobId, TaskId, WorkerId};
 
 pub(crate) use self::outcomes::{Ignored, ProgressReport, Report, Verdict};
+pub(crate) use self::workers::MAX_WORKERS;
 use crate::clock::Now;
 use crate::error::Error;
 use crate::events::Event;
@@ -50,6 +51,8 @@ pub(crate) enum Action {
     Hand(PollId, Assignment),
     /// Send this event to the feeds.
     Publish(Event),
+    /// Tell this worker to stop a task, if it has a websocket; the answer to its next heartbeat names the task, too.
+    Stop(WorkerId, TaskId, JobId),
     /// Answer the callers that wait for the end of this job.
     Ended(u64, Box<TaskView>),
 }
@@ -99,12 +102,13 @@ impl Jobs {
         let job = self.store.find(id).ok_or_else(|| Error::UnknownTask(crate::text::cut(id, 200)))?;
         let number = job.number;
         match job.stage {
-            Stage::Queued => {
+            Stage::Queued | Stage::Resting { .. } => {
                 self.end(number, TaskStatus::Cancelled, now);
                 Ok(Cancellation::Cancelled)
             }
             Stage::Running { .. } => {
                 self.store.update(number, |job| job.cancel_requested = true);
+                self.stop_at_worker(number);
                 Ok(Cancellation::CancelRequested)
             }
             Stage::Ended(status) => Err(Error::AlreadyEnded { job_id: self.store.names.job(number), status }),
@@ -143,8 +147,15 @@ impl Jobs {
         self.offer(number, now);
     }
 
-    /// Handles the passing of time: gives up tries past their deadline, and silent workers.
+    /// Handles the passing of time: gives up tries past their deadline, and silent workers, and starts retries.
     pub(crate) fn on_time(&mut self, now: Now) {
+        while let Some((until, number)) = self.store.first_retry() {
+            if until > now.instant {
+                break;
+            }
+            self.store.move_to(number, Stage::Queued);
+            self.offer(number, now);
+        }
         while let Some((until, number)) = self.store.first_deadline() {
             if until > now.instant {
                 break;
@@ -165,7 +176,8 @@ impl Jobs {
     pub(crate) fn next_wake(&self) -> Option<Instant> {
         let deadline = self.store.first_deadline().map(|(until, _)| until);
         let silence = self.store.most_silent().map(|(last_contact, _)| *last_contact + self.ttl());
-        deadline.into_iter().chain(silence).min()
+        let retry = self.store.first_retry().map(|(until, _)| until);
+        deadline.into_iter().chain(silence).chain(retry).min()
     }
 
     /// Returns the number of open polls of a worker.
@@ -226,6 +238,16 @@ impl Jobs {
             self.actions.push(Action::Ended(number, view));
         }
         self.store.forget(self.settings.history_limit, self.settings.memory_limit);
+    }
+
+    /// Tells the worker of a running job to stop its current try.
+    fn stop_at_worker(&mut self, number: u64) {
+        let Some(job) = self.store.job(number) else { return };
+        if let Stage::Running { worker_id, .. } = &job.stage {
+            let (names, worker) = (&self.store.names, worker_id.clone());
+            let stop = Action::Stop(worker, names.task(number, job.attempt), names.job(number));
+            self.actions.push(stop);
+        }
     }
 
     fn publish_change(&mut self, number: u64) {

@@ -1,6 +1,7 @@
 //! The effects of results, failures and progress on tasks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rxon::WorkerId;
 use rxon::model::{ErrorCode, Failure};
@@ -10,6 +11,9 @@ use crate::clock::Now;
 use crate::events::Event;
 use crate::store::{Job, Payloads, Stage};
 use crate::view::TaskStatus;
+
+/// The delay that doubling it reaches.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// The fields of a result that matter here.
 #[derive(Debug)]
@@ -115,6 +119,7 @@ impl Jobs {
     /// Gives up the current try, although its worker may still be busy with it.
     pub(super) fn abandon_try(&mut self, number: u64, failure: Failure, now: Now) {
         self.store.update(number, Job::abandon);
+        self.stop_at_worker(number);
         self.fail(number, failure, Payloads::default(), now);
     }
 
@@ -144,18 +149,30 @@ impl Jobs {
     }
 
     fn retry(&mut self, number: u64, now: Now) {
+        let Some(job) = self.store.job(number) else { return };
+        let delay = retry_delay(self.settings.retry_delay, job.attempt);
         self.store.update(number, |job| {
             job.attempt += 1;
             job.progress = None;
             job.progress_message = None;
         });
-        self.store.move_to(number, Stage::Queued);
+        if delay.is_zero() {
+            self.store.move_to(number, Stage::Queued);
+        } else {
+            let then = now.after(delay);
+            self.store.move_to(number, Stage::Resting { until: then.instant, retry_at: then.unix });
+        }
         self.publish_change(number);
-        self.offer(number, now);
+        if delay.is_zero() {
+            self.offer(number, now);
+        }
     }
 
     fn finish(&mut self, number: u64, report: Report, status: TaskStatus, now: Now) {
         self.store.update(number, |job| {
+            if status == TaskStatus::Finished {
+                job.progress = Some(1.0);
+            }
             job.result_status = Some(report.status);
             job.payloads = report.payloads;
             job.error = report.error.map(Arc::new);
@@ -192,6 +209,13 @@ impl Jobs {
             _ => Err(Ignored::new("stale_task", format!("`{job_id}` is waiting for a worker"))),
         }
     }
+}
+
+/// Returns the delay before the retry after this try.
+fn retry_delay(first: Duration, attempt: u32) -> Duration {
+    let doubled = first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
+    // A first delay that is longer was chosen.
+    doubled.min(MAX_RETRY_DELAY.max(first))
 }
 
 fn unknown(id: &str) -> Ignored {

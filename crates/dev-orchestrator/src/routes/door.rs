@@ -89,6 +89,8 @@ fn without_port(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::task::TaskTracker;
+
     use super::*;
     use crate::auth::Auth;
     use crate::hub::Hub;
@@ -96,7 +98,8 @@ mod tests {
 
     fn desk(address: &str) -> Desk {
         let settings = Settings::new().with_allowed_host("orchestrator");
-        Desk { hub: Hub::new(settings), auth: Auth::new(None), address: address.parse().expect("an address") }
+        let address = address.parse().expect("an address");
+        Desk { hub: Hub::new(settings), auth: Auth::new(None), address, tasks: TaskTracker::new() }
     }
 
     #[test]

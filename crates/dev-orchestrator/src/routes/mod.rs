@@ -5,6 +5,7 @@ mod body;
 mod door;
 mod messages;
 mod poll;
+mod socket;
 mod worker;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, patch, post};
+use tokio_util::task::TaskTracker;
 
 use crate::auth::Auth;
 use crate::hub::Hub;
@@ -27,17 +29,20 @@ pub(crate) struct Desk {
     auth: Auth,
     /// The address the orchestrator listens on.
     address: SocketAddr,
+    /// Owns the tasks of websockets.
+    tasks: TaskTracker,
 }
 
-pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr) -> Router {
+pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker) -> Router {
     let auth = Auth::new(hub.settings.token.clone());
-    let desk = Arc::new(Desk { hub, auth, address });
+    let desk = Arc::new(Desk { hub, auth, address, tasks });
     let worker = Router::new()
         .route("/_worker/workers/register", post(worker::register))
         .route("/_worker/workers/{worker_id}", patch(worker::heartbeat))
         .route("/_worker/workers/{worker_id}/tasks/next", get(poll::next))
         .route("/_worker/tasks/result", post(worker::result))
         .route("/_worker/events", post(worker::event))
+        .route("/_worker/ws/{worker_id}", get(socket::open))
         .layer(map_response(with_version));
     let api = Router::new()
         .route("/api/tasks", get(api::tasks).post(api::submit))

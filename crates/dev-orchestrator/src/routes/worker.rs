@@ -11,8 +11,8 @@ use bytes::Bytes;
 use rxon::model::RegistrationAnswer;
 use rxon::signing::EVENT_IGNORES;
 use rxon::{JobId, WorkerId};
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::{Desk, body, messages};
 use crate::events::{Event, MAX_PAYLOAD};
@@ -123,8 +123,28 @@ pub(super) async fn event(State(desk): State<Arc<Desk>>, request: Request) -> Re
     let event: messages::EventMessage = body::parse(&body, "an event")?;
     let worker_id = sender(event.worker_id.as_deref(), &head.headers)?;
     desk.admit(&head.headers, &body, &worker_id, &EVENT_IGNORES)?;
+    Ok(refusal::json(StatusCode::OK, &take_event(&desk, worker_id, event)?))
+}
+
+/// Takes an event of a worker, and returns the answer.
+pub(super) fn take_event(
+    desk: &Desk,
+    worker_id: WorkerId,
+    event: messages::EventMessage,
+) -> Result<Value, Refusal> {
     if event.kind == rxon::model::Event::PROGRESS {
-        return progress(&desk, worker_id, event);
+        let payload: messages::ProgressPayload =
+            body::parse(event.payload.get().as_bytes(), "a payload of progress")?;
+        return take_progress(
+            desk,
+            &ProgressReport {
+                worker_id,
+                job_id: event.target_job_id,
+                task_id: event.target_task_id.or(event.origin_task_id),
+                progress: payload.progress,
+                message: payload.message.unwrap_or_default(),
+            },
+        );
     }
     desk.hub.publish(Event::Custom {
         worker_id,
@@ -132,27 +152,18 @@ pub(super) async fn event(State(desk): State<Arc<Desk>>, request: Request) -> Re
         job_id: event.target_job_id.and_then(JobId::received),
         payload: (event.payload.get().len() <= MAX_PAYLOAD).then(|| event.payload.into()),
     });
-    Ok(refusal::json(StatusCode::OK, &json!({"status": "event_accepted"})))
+    Ok(json!({"status": "event_accepted"}))
 }
 
-fn progress(desk: &Desk, worker_id: WorkerId, event: messages::EventMessage) -> Result<Response, Refusal> {
-    let payload: messages::ProgressPayload =
-        body::parse(event.payload.get().as_bytes(), "a payload of progress")?;
-    let report = ProgressReport {
-        worker_id,
-        job_id: event.target_job_id,
-        task_id: event.target_task_id.or(event.origin_task_id),
-        progress: payload.progress,
-        message: payload.message.unwrap_or_default(),
-    };
-    let answer = match desk.hub.update(|jobs, now| jobs.on_progress(&report, now)) {
-        Ok(()) => json!({"status": "event_accepted"}),
-        Err(Ignored { reason: "worker_mismatch", message }) => return Err(Refusal::forbidden(message)),
+/// Takes the progress of a task, and returns the answer.
+pub(super) fn take_progress(desk: &Desk, report: &ProgressReport) -> Result<Value, Refusal> {
+    match desk.hub.update(|jobs, now| jobs.on_progress(report, now)) {
+        Ok(()) => Ok(json!({"status": "event_accepted"})),
+        Err(Ignored { reason: "worker_mismatch", message }) => Err(Refusal::forbidden(message)),
         Err(Ignored { reason, message }) => {
-            json!({"status": "error", "message": message, "code": reason})
+            Ok(json!({"status": "error", "message": message, "code": reason}))
         }
-    };
-    Ok(refusal::json(StatusCode::OK, &answer))
+    }
 }
 
 impl Desk {

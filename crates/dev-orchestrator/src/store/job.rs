@@ -58,6 +58,12 @@ pub(crate) struct Payloads {
 #[derive(Debug, Clone)]
 pub(crate) enum Stage {
     Queued,
+    /// Waits for the time of its retry.
+    Resting {
+        until: Instant,
+        /// The same time, in seconds since 1970.
+        retry_at: f64,
+    },
     Running {
         worker_id: WorkerId,
         /// The time at which the try is given up.
@@ -71,7 +77,7 @@ pub(crate) enum Stage {
 impl Stage {
     pub(crate) fn status(&self) -> TaskStatus {
         match self {
-            Self::Queued => TaskStatus::Queued,
+            Self::Queued | Self::Resting { .. } => TaskStatus::Queued,
             Self::Running { .. } => TaskStatus::Running,
             Self::Ended(status) => *status,
         }

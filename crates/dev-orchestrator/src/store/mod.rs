@@ -42,6 +42,8 @@ pub(crate) struct Store {
     jobs: BTreeMap<u64, Job>,
     /// The waiting jobs, by the name of their task.
     queues: HashMap<TaskName, BTreeSet<QueuePosition>>,
+    /// The times of the retries of resting jobs.
+    retries: BTreeSet<(Instant, u64)>,
     /// The times at which the tries of running jobs are given up.
     deadlines: BTreeSet<(Instant, u64)>,
     /// The ended jobs, in the order in which they ended.
@@ -60,6 +62,7 @@ impl Store {
             last: 0,
             jobs: BTreeMap::new(),
             queues: HashMap::new(),
+            retries: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             ended: VecDeque::new(),
             weight: 0,
@@ -113,6 +116,9 @@ impl Store {
                     }
                 }
             }
+            Stage::Resting { until, .. } => {
+                self.retries.remove(&(*until, number));
+            }
             Stage::Running { worker_id, until, .. } => {
                 self.deadlines.remove(&(*until, number));
                 if let Some(worker) = self.workers.get_mut(worker_id) {
@@ -123,6 +129,9 @@ impl Store {
         match &stage {
             Stage::Queued => {
                 self.queues.entry(job.name.clone()).or_default().insert(position);
+            }
+            Stage::Resting { until, .. } => {
+                self.retries.insert((*until, number));
             }
             Stage::Running { worker_id, until, .. } => {
                 self.deadlines.insert((*until, number));
@@ -201,6 +210,11 @@ impl Store {
         self.deadlines.first().copied()
     }
 
+    /// Returns the earliest retry of resting jobs, and the number of that job.
+    pub(crate) fn first_retry(&self) -> Option<(Instant, u64)> {
+        self.retries.first().copied()
+    }
+
     /// Returns the job with this job or task id.
     pub(crate) fn find(&self, id: &str) -> Option<&Job> {
         let number = self.names.read_job(id).or_else(|| Some(self.names.read_task(id)?.0))?;
@@ -242,6 +256,10 @@ impl Store {
             started_at: job.started_at,
             deadline: match job.stage {
                 Stage::Running { deadline, .. } => Some(deadline),
+                _ => None,
+            },
+            retry_at: match job.stage {
+                Stage::Resting { retry_at, .. } => Some(retry_at),
                 _ => None,
             },
             ended_at: job.ended_at,

@@ -9,3 +9,4 @@ mod results;
 mod s3;
 mod shutdown;
 mod strange;
+mod websockets;

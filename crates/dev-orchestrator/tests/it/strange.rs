@@ -70,7 +70,7 @@ async fn bodies_over_a_mebibyte_are_413() {
 #[tokio::test]
 async fn unknown_routes_and_methods_are_answered_in_json() {
     let (orchestrator, worker) = start().await;
-    for path in ["auth/token", "ws/w", "", "workers/w/tasks"] {
+    for path in ["auth/token", "ws", "", "workers/w/tasks"] {
         let text = worker.send(Method::POST, path, "").await.error(404);
         assert!(text.contains(&format!("POST /_worker/{path}")), "{text}");
     }

@@ -14,6 +14,7 @@ mod reported;
 mod resources;
 mod secret;
 mod table;
+mod unknown;
 mod value;
 
 pub use choices::{CapacityReporting, LogFormat, LogLevel, MultiOrchestratorMode, ShutdownPolls};
@@ -27,6 +28,7 @@ pub use resources::MachineResources;
 pub(crate) use resources::{hostname, ip_address};
 pub use secret::{Address, Secret};
 pub use table::{OPTIONS, PLACEHOLDER_TOKEN, WorkerConfig};
+pub use unknown::WITHOUT_EFFECT;
 pub use value::OptionValue;
 
 use std::collections::BTreeMap;
@@ -35,33 +37,12 @@ use rxon::WorkerId;
 use rxon::text::excerpt;
 use rxon::transport::http::Proxies;
 
-use self::parse::Wrong;
-use self::problem::nearest;
+use self::parse::{Wrong, bare};
 use self::table::{DEFAULTS, find};
-
-/// The beginning of variables that hold further capabilities.
-const EXTRA_PREFIX: &str = "WORKER_EXTRA_";
-
-/// A name with at most this many slips is taken for a misspelling of an option's.
-const MAX_SLIPS: usize = 4;
+use self::unknown::{EXTRA_PREFIX, FURTHER_KEY, nearest_option};
 
 /// Variables of the AWS tools that hold secrets.
 const AWS_KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-
-/// Another name for the variable `ORCHESTRATOR_SECRET_KEY`.
-const FURTHER_KEY: &str = "SECRET_KEY";
-
-/// The options of the existing SDKs that have no effect, by their variables, each with what to know instead.
-pub const WITHOUT_EFFECT: [(&str, &str); 8] = [
-    ("WORKER_HEARTBEAT_COOLDOWN", "use `WORKER_HEARTBEAT_DEBOUNCE_DELAY`"),
-    ("POLL_BACKOFF_INITIAL", "use `TASK_POLL_ERROR_DELAY`"),
-    ("POLL_BACKOFF_MAX", "the delay after failed polls grows to at most 60 s"),
-    ("POLL_BACKOFF_FACTOR", "the delay after failed polls doubles with each failure"),
-    ("RATE_LIMIT_BACKOFF_FLOOR", "the silence after a refusal follows the orchestrator's rate limit"),
-    ("REGISTRATION_RETRY_INITIAL_DELAY", "the delay after failed registrations begins at 1 s"),
-    ("REGISTRATION_RETRY_MAX_DELAY", "the delay after failed registrations grows to at most 10 s or 60 s"),
-    ("WORKER_ENABLE_METRICS", "the health server always serves `/metrics`"),
-];
 
 impl WorkerConfig {
     /// Reads the environment. Never fails: wrong variables are reported by [`check`](Self::check), and by the worker
@@ -83,7 +64,7 @@ impl WorkerConfig {
     /// Reads variables from any source.
     pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables: BTreeMap<String, String> =
-            variables.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect();
+            variables.into_iter().filter(|(_, value)| !bare(value).is_empty()).collect();
         let mut config = Self::defaults();
         for option in OPTIONS {
             if let Some(text) = variable(&variables, option) {
@@ -97,14 +78,8 @@ impl WorkerConfig {
         }
         config.history.keys =
             AWS_KEYS.iter().filter_map(|name| variables.get(*name)).map(Secret::new).collect();
-        let is_unknown = |name: &&String| {
-            name.starts_with("WORKER_")
-                && !name.starts_with(EXTRA_PREFIX)
-                && find(name).is_none()
-                && WITHOUT_EFFECT.iter().all(|(without, _)| without != name)
-        };
         let without_effect = WITHOUT_EFFECT.iter().filter(|(name, _)| variables.contains_key(*name));
-        config.history.unknown = variables.keys().filter(is_unknown).map(|name| unknown(name)).collect();
+        config.history.unknown = variables.keys().filter_map(|name| unknown::warning(name)).collect();
         config.history.unknown.extend(without_effect.map(|(name, instead)| without_effect_of(name, instead)));
         config.history.has_further_key =
             variables.contains_key(FURTHER_KEY) && !variables.contains_key("ORCHESTRATOR_SECRET_KEY");
@@ -140,7 +115,8 @@ impl WorkerConfig {
         self.history.extra = extra;
     }
 
-    fn read(&mut self, option: &'static OptionInfo, text: &str) {
+    fn read(&mut self, option: &'static OptionInfo, value: &str) {
+        let text = bare(value);
         if let Err(wrong) = self.assign(option.variable, text) {
             let problem = option.problem(text, &wrong);
             let list = if wrong.lenient { &mut self.history.ignored } else { &mut self.history.problems };
@@ -161,7 +137,8 @@ impl WorkerConfig {
             let expected = format!("the name of an option; the nearest is `{}`", nearest_option(variable));
             Problem::new(excerpt(variable), "***", expected)
         })?;
-        if value.trim().is_empty() {
+        let value = bare(value);
+        if value.is_empty() {
             self.reset(option.variable);
             self.history.reset_in_code(option.variable);
             return Ok(());
@@ -250,26 +227,11 @@ fn variable<'a>(variables: &'a BTreeMap<String, String>, option: &OptionInfo) ->
 }
 
 fn json_or_text(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap_or_else(|_| serde_json::json!(text))
+    serde_json::from_str(text).unwrap_or_else(|_| serde_json::json!(bare(text)))
 }
 
 fn without_effect_of(name: &str, instead: &str) -> String {
     format!("`{name}` has no effect: {instead}")
-}
-
-/// The warning about a variable that belongs to no option.
-fn unknown(name: &str) -> String {
-    let nearest = nearest_option(name);
-    let name = excerpt(name);
-    if strsim::levenshtein(nearest, &name) <= MAX_SLIPS {
-        format!("unknown variable `{name}`; did you mean `{nearest}`?")
-    } else {
-        format!("unknown variable `{name}`")
-    }
-}
-
-fn nearest_option(name: &str) -> &'static str {
-    nearest(OPTIONS.iter().map(|option| option.variable), name)
 }
 
 #[cfg(test)]

@@ -14,6 +14,14 @@ use rxon::transport::http::{OrchestratorUrl, Proxies, Token};
 use super::choices::Named;
 use super::secret::{Address, Secret};
 
+/// A value without spaces and line ends around it, and without quotes around it: what a shell removes, files of variables
+/// and YAML leave. The one rule for the values of all options.
+pub(super) fn bare(value: &str) -> &str {
+    let value = value.trim();
+    let quoted = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
+    ['"', '\''].into_iter().find_map(quoted).map_or(value, bare)
+}
+
 /// The values that an option accepts: in words, for documentation and errors, and as the function that reads them.
 pub(crate) struct Accepts<T> {
     pub(crate) text: &'static str,
@@ -46,7 +54,6 @@ pub(super) const fn one_of<T: Named>() -> Accepts<T> {
     Accepts {
         text: T::ACCEPTED,
         parse: |text| {
-            let text = text.trim();
             let found = T::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
             found.map(|(_, value)| *value).ok_or_else(Wrong::default)
         },
@@ -55,13 +62,19 @@ pub(super) const fn one_of<T: Named>() -> Accepts<T> {
 
 pub(super) const WORKER_ID: Accepts<WorkerId> = Accepts {
     text: "1 to 128 characters of `a-z A-Z 0-9 _ -`",
-    parse: |text| WorkerId::new(text.trim()).map_err(|_| Wrong::default()),
+    parse: |text| WorkerId::new(text).map_err(|_| Wrong::default()),
 };
 
-pub(super) const TEXT: Accepts<String> = Accepts {
-    text: "text",
-    parse: |text| if text.trim().is_empty() { Err(Wrong::default()) } else { Ok(text.into()) },
-};
+pub(super) const TEXT: Accepts<String> =
+    Accepts { text: "text", parse: |text| one_line(text).map(Into::into) };
+
+/// Takes a text as it is: not empty, and without control characters.
+fn one_line(text: &str) -> Parsed<&str> {
+    if text.chars().any(char::is_control) {
+        return Err(Wrong::detail("without line ends and other control characters"));
+    }
+    if text.trim().is_empty() { Err(Wrong::default()) } else { Ok(text) }
+}
 
 /// The accepted keys of a storage: they are sent in headers.
 pub(crate) const KEY: &str = "a key of visible ASCII characters, without spaces or line ends around it";
@@ -78,27 +91,25 @@ pub(super) const STORAGE_KEY: Accepts<Secret> = Accepts {
 pub(super) const REGION: Accepts<String> = Accepts {
     text: "the name of a region such as `us-east-1`",
     parse: |text| {
-        let name = text.trim();
-        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
-        if is_name { Ok(name.to_owned()) } else { Err(Wrong::default()) }
+        let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+        if is_name { Ok(text.to_owned()) } else { Err(Wrong::default()) }
     },
 };
 
-pub(super) const SECRET: Accepts<Secret> = Accepts { text: "text", parse: |text| Ok(Secret::new(text)) };
+pub(super) const SECRET: Accepts<Secret> =
+    Accepts { text: TEXT.text, parse: |text| one_line(text).map(Secret::new) };
 
 pub(crate) const TOKEN: Accepts<Secret> = Accepts {
     text: "a token without control characters",
     parse: |text| Token::new(text).map(|_| Secret::new(text)).map_err(|_| Wrong::default()),
 };
 
-pub(super) const PATH: Accepts<PathBuf> = Accepts {
-    text: "a path",
-    parse: |text| if text.is_empty() { Err(Wrong::default()) } else { Ok(text.into()) },
-};
+pub(super) const PATH: Accepts<PathBuf> =
+    Accepts { text: "a path", parse: |text| one_line(text).map(Into::into) };
 
 pub(super) const HOST: Accepts<IpAddr> = Accepts {
     text: "an IP address or `localhost`",
-    parse: |text| match text.trim() {
+    parse: |text| match text {
         "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
         address => address.parse().map_err(|_| Wrong::default()),
     },
@@ -120,8 +131,8 @@ pub(super) fn orchestrator(text: &str) -> Result<OrchestratorUrl, &'static str> 
 pub(super) const STORAGE: Accepts<Address> = Accepts {
     text: "the address of a storage such as `https://s3.example.com` or `http://host:9000`",
     parse: |text| {
-        let web = text.trim().to_lowercase().starts_with("http");
-        orchestrator(text).ok().filter(|_| web).map(|_| text.trim().into()).ok_or_else(Wrong::default)
+        let web = text.to_lowercase().starts_with("http");
+        orchestrator(text).ok().filter(|_| web).map(|_| text.into()).ok_or_else(Wrong::default)
     },
 };
 
@@ -139,7 +150,7 @@ pub(super) const NO_PROXY: Accepts<String> = Accepts {
 };
 
 pub(super) const PORT: Accepts<u16> =
-    Accepts { text: "a port, 0 to 65535", parse: |text| text.trim().parse().map_err(|_| Wrong::default()) };
+    Accepts { text: "a port, 0 to 65535", parse: |text| text.parse().map_err(|_| Wrong::default()) };
 
 /// A whole number in a range. The text and the check are made of the same literals, so that a range stands once.
 macro_rules! whole {
@@ -160,7 +171,7 @@ macro_rules! whole {
 pub(super) use whole;
 
 pub(super) fn whole_number(text: &str, range: RangeInclusive<usize>) -> Parsed<usize> {
-    let number = text.trim().parse().ok();
+    let number = text.parse().ok();
     number.filter(|number| range.contains(number)).ok_or_else(Wrong::default)
 }
 
@@ -182,7 +193,7 @@ pub(super) const PERCENT: Accepts<f64> = Accepts {
 };
 
 fn finite(text: &str, is_in_range: fn(&f64) -> bool) -> Parsed<f64> {
-    let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
     number.filter(is_in_range).ok_or_else(Wrong::default)
 }
 

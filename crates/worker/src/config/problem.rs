@@ -68,6 +68,6 @@ impl std::error::Error for ConfigError {}
 /// # Panics
 /// When no name is known.
 pub(super) fn nearest(known: impl IntoIterator<Item = &'static str>, name: &str) -> &'static str {
-    let nearest = known.into_iter().min_by_key(|known| strsim::levenshtein(known, name));
+    let nearest = known.into_iter().min_by_key(|known| strsim::osa_distance(known, name));
     nearest.expect("there is at least one known name")
 }

@@ -110,6 +110,7 @@ impl TaskContext {
     }
 
     /// The time after which the result is of no use.
+    #[doc(alias("timeout"))]
     pub fn deadline(&self) -> Option<SystemTime> {
         // A deadline beyond the range of the clock is the same as no deadline.
         let since = Duration::try_from_secs_f64(self.0.deadline?.max(0.0)).ok()?;
@@ -130,6 +131,7 @@ impl TaskContext {
 
     /// Returns true once the task is told to stop. An async handler ends at its next `await` by itself; a blocking
     /// handler should check this regularly.
+    #[doc(alias("abort", "revoke"))]
     pub fn is_cancelled(&self) -> bool {
         self.1.is_cancelled()
     }
@@ -144,6 +146,7 @@ impl TaskContext {
     /// At most 10 reports are sent in any one second: the first 10 at once, then only the newest of those that are
     /// waiting. The last report is always sent, before the result. If the orchestrator cannot receive progress, this
     /// does nothing.
+    #[doc(alias("heartbeat", "update_state"))]
     pub fn send_progress(&self, progress: f64, message: impl Into<String>) {
         if let Some(board) = &self.0.progress {
             let progress = if progress.is_nan() { 0.0 } else { progress.clamp(0.0, 1.0) };

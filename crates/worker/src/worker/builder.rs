@@ -61,6 +61,7 @@ struct Registered<S> {
 ///
 /// All checks are made by [`build`](Self::build).
 #[must_use = "a builder does nothing until it is built"]
+#[doc(alias("app", "celery", "consumer"))]
 pub struct WorkerBuilder<S = ()> {
     tasks: Vec<Registered<S>>,
     layers: Vec<AddLayer>,
@@ -101,6 +102,7 @@ where
     S: Clone + Send + Sync + 'static,
 {
     /// Registers a handler under a name: 1 to 128 characters of `a-z A-Z 0-9 _ -`. No two tasks may have the same name.
+    #[doc(alias("activity", "consumer", "handler", "register"))]
     pub fn task<H, M>(self, name: impl Into<String>, handler: H) -> Self
     where
         H: Handler<M, S>,
@@ -124,6 +126,7 @@ where
     /// Puts a layer around every task, including those registered later. The first layer is the outermost. A layer is
     /// applied once for each task name. If its service can fail, put it inside a
     /// [`HandleErrorLayer`](crate::middleware::handle_error::HandleErrorLayer), which turns its errors into outcomes.
+    #[doc(alias("interceptor", "middleware", "wrap"))]
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<TaskService> + Send + 'static,
@@ -144,6 +147,7 @@ where
 
     /// Limits the number of tasks of a group that run at once; at least 1. `MAX_CONCURRENT_TASKS` still limits all tasks
     /// together.
+    #[doc(alias("concurrency", "semaphore"))]
     pub fn limit(mut self, group: impl Into<String>, limit: usize) -> Self {
         self.settings.limits.insert(group.into(), limit);
         self
@@ -173,6 +177,7 @@ where
 
     /// Sets the maximum number of tasks that run at once, in the range of `MAX_CONCURRENT_TASKS`. Takes precedence over
     /// that variable.
+    #[doc(alias("concurrency", "pool", "prefetch", "threads"))]
     pub fn max_concurrent_tasks(mut self, limit: usize) -> Self {
         self.settings.max_concurrent_tasks = Some(limit);
         self
@@ -202,6 +207,7 @@ where
     ///     .capacity_checker(|task| task.as_str() != "draw" || free_memory() > 4 << 30);
     /// # let _: avtomatika_worker::WorkerBuilder = builder;
     /// ```
+    #[doc(alias("backpressure"))]
     pub fn capacity_checker(mut self, check: impl Fn(&TaskName) -> bool + Send + Sync + 'static) -> Self {
         self.settings.capacity_checker = Some(CapacityChecker::new("capacity_checker", check));
         self
@@ -271,6 +277,7 @@ where
     /// });
     /// # let _: avtomatika_worker::WorkerBuilder = builder;
     /// ```
+    #[doc(alias("hook", "control"))]
     pub fn on_command<F, R>(mut self, hook: F) -> Self
     where
         F: Fn(Command) -> R + Send + Sync + 'static,
@@ -307,6 +314,7 @@ where
     ///     });
     /// # let _: avtomatika_worker::WorkerBuilder = builder;
     /// ```
+    #[doc(alias("hook", "setup", "worker_init"))]
     pub fn on_startup<F, R, E>(mut self, hook: F) -> Self
     where
         F: FnOnce() -> R + Send + 'static,
@@ -320,6 +328,7 @@ where
     /// Adds a function that runs after the worker has drained: every task has ended, and every result was sent. Several
     /// run in reverse order. Together they have the rest of `WORKER_SHUTDOWN_TIMEOUT`, and at least 1 s. They run however
     /// the worker ends, unless it did not start or was dropped.
+    #[doc(alias("hook", "teardown"))]
     pub fn on_shutdown<F, R>(mut self, hook: F) -> Self
     where
         F: FnOnce() -> R + Send + 'static,
@@ -330,6 +339,7 @@ where
     }
 
     /// Gives the handlers registered so far their shared state. Tasks that are added afterwards may need another.
+    #[doc(alias("dependency", "inject", "shared"))]
     pub fn with_state<S2>(self, state: S) -> WorkerBuilder<S2> {
         let tasks = self.tasks.into_iter().map(|task| {
             let (make, state) = (task.make, state.clone());

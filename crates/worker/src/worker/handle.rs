@@ -65,6 +65,7 @@ impl HandleState {
 impl WorkerHandle {
     /// Begins the shutdown, as the first SIGTERM does: polling stops, running tasks finish, results are sent. Returns at
     /// once: `run…` returns when the shutdown is complete.
+    #[doc(alias("graceful", "quiet", "shutdown", "stop"))]
     pub fn drain(&self) {
         self.0.drain.cancel();
     }
@@ -91,6 +92,7 @@ impl WorkerHandle {
     /// assert_eq!(worker.run().await.code(), 0, "no task was running");
     /// # }
     /// ```
+    #[doc(alias("abort", "kill"))]
     pub fn cancel(&self) {
         self.drain();
         self.0.cancel.cancel();

@@ -28,6 +28,7 @@ use crate::worker::signals::Incoming;
 /// Each of the `run…` methods consumes it. Polls, handlers and results run on the runtime on which `run…` is awaited;
 /// registration and heartbeats run on a thread of their own.
 #[derive(Debug)]
+#[doc(alias("celery", "consumer", "queue"))]
 pub struct Worker {
     pub(crate) plan: Plan,
 }

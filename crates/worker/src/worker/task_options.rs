@@ -58,12 +58,14 @@ impl TaskOptions {
     }
 
     /// Puts the task into a group with a [limit](crate::WorkerBuilder::limit) (`task_type` in the reference).
+    #[doc(alias("concurrency", "queue"))]
     pub fn limit_group(mut self, group: impl Into<String>) -> Self {
         self.limit_group = Some(group.into());
         self
     }
 
     /// Sets the time limit of the task. Without it, `WORKER_TASK_TIMEOUT` applies.
+    #[doc(alias("timeout"))]
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self

@@ -47,7 +47,7 @@ async fn a_wrong_configuration_ends_with_2_and_names_everything_at_once() {
         ),
         ("HTTP_PROXY", "socks5://me:secret@p", "the address of an http proxy"),
         ("REQUIRE_TASK_SIGNATURE", "maybe", "`on` or `off`"),
-        ("S3_ACCESS_KEY", "access-secret\n", "without spaces or line ends around it"),
+        ("S3_ACCESS_KEY", "access-secret\n2", "without spaces or line ends around it"),
         ("S3_SECRET_KEY", "line\nbreak-secret", "a key of visible ASCII characters"),
         ("S3_REGION", "eu west", "the name of a region such as `us-east-1`"),
     ];

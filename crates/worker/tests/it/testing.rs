@@ -70,3 +70,20 @@ async fn what_it_told_is_there_to_be_looked_at() {
     }
     assert_eq!(worker.hot_cache(), ["model"]);
 }
+
+#[tokio::test]
+async fn what_is_shown_of_a_run_is_the_same_each_time() {
+    let worker = TestWorker::new(tasks().task("fails", async |context: TaskContext| {
+        context.send_progress(0.5, "half");
+        Err::<(), _>(TaskError::permanent("no").with_details(json!({"why": 7})))
+    }));
+    let run = worker.task("fails").run().await;
+    assert!(run.result()["security"].is_object() && run.result()["nonce"].is_string(), "as it is sent");
+    let shown = format!("{run:?}");
+    for part in ["PERMANENT_ERROR", "\"why\":7", "progress", "half"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    for part in ["nonce", "signature", "timestamp"] {
+        assert!(!shown.contains(part), "{part}: {shown}");
+    }
+}

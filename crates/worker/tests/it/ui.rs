@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use avtomatika_worker::handler::IntoOutcome;
+use avtomatika_worker::prelude::*;
 use serde_json::Value;
 
 /// Crates that the programs name.
@@ -18,12 +20,71 @@ fn mistakes_are_explained() {
     let crates = Crates::of_this_test();
     let output = tempfile::tempdir().expect("a directory");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");
-    let files = fs::read_dir(folder).expect("the programs").map(|entry| entry.expect("a file").path());
-    let mut programs: Vec<_> = files.filter(|file| file.extension() == Some(OsStr::new("rs"))).collect();
+    let mut programs: Vec<_> =
+        [folder.clone(), folder.join("debug_handler")].iter().flat_map(files).collect();
+    programs.retain(|file| file.extension() == Some(OsStr::new("rs")));
     programs.sort();
     assert!(!programs.is_empty(), "there are no programs");
     let wrong: Vec<_> = programs.iter().filter_map(|program| crates.check(program, output.path())).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn files(folder: &PathBuf) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(folder).expect("the programs").map(|entry| entry.expect("a file").path())
+}
+
+/// Handlers of every kind, which `debug_handler` leaves in peace.
+mod right {
+    use super::*;
+
+    #[derive(Clone)]
+    pub(super) struct App(u32);
+
+    impl avtomatika_worker::extract::FromRef<App> for u32 {
+        fn from_ref(app: &App) -> Self {
+            app.0
+        }
+    }
+
+    impl App {
+        #[debug_handler]
+        pub(super) async fn named(State(app): State<Self>) -> Result<(), TaskError> {
+            Self::work(app.0).await;
+            Ok(())
+        }
+
+        #[debug_handler]
+        pub(super) async fn unnamed(State(app): State<App>) -> Result<Json<u32>, std::io::Error> {
+            Ok(Json(app.0))
+        }
+
+        async fn work(_number: u32) {}
+    }
+
+    /// Documented, and with a pattern.
+    #[debug_handler(state = App)]
+    pub(super) async fn part(State(number): State<u32>, mut request: TaskRequest) -> impl IntoOutcome {
+        request.extensions_mut().insert(number);
+        Json(number)
+    }
+
+    #[debug_handler(state = App)]
+    pub(super) fn boxed(_context: TaskContext) -> std::pin::Pin<Box<dyn Future<Output = Outcome> + Send>> {
+        Box::pin(async { Outcome::success() })
+    }
+
+    #[debug_handler(blocking, state = App)]
+    pub(super) fn blocks(RawParams(params): RawParams, _files: BlockingTaskFiles) -> Result<(), TaskError> {
+        Err(TaskError::permanent(params.get().to_owned()))
+    }
+}
+
+#[test]
+fn handlers_that_are_right_stay_as_they_are() {
+    let builder = Worker::builder::<right::App>();
+    let builder = builder.task("named", right::App::named).task("unnamed", right::App::unnamed);
+    let builder = builder.task("part", right::part).task("boxed", right::boxed);
+    drop(builder.task("blocks", blocking(right::blocks)));
 }
 
 /// The compiled crates that this test is linked with.

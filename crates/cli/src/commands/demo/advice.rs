@@ -41,11 +41,13 @@ impl Advice {
         ]
     }
 
-    /// Returns the commands to configure a client of the storage. Its keys are new for each run.
-    pub(super) fn storage(storage: &LocalS3) -> Vec<String> {
-        let what = "The pictures are in its local S3. To use it with your own worker or client:".to_owned();
-        let exports = storage.variables().map(|(name, value)| format!("  export {name}={}", quoted(&value)));
-        [vec![what, String::new()], exports.to_vec(), vec![String::new()]].concat()
+    /// Returns the commands to configure a worker. The keys of the storage are new for each run.
+    pub(super) fn variables(url: &str, storage: &LocalS3) -> Vec<String> {
+        let what = "Variables for a worker of your own, with this orchestrator and its local S3:".to_owned();
+        let orchestrator = ("ORCHESTRATOR_URL", url.to_owned());
+        let variables = [orchestrator].into_iter().chain(storage.variables());
+        let exports = variables.map(|(name, value)| format!("  export {name}={}", quoted(&value)));
+        [what, String::new()].into_iter().chain(exports).chain([String::new()]).collect()
     }
 }
 

@@ -58,12 +58,7 @@ pub(super) struct Gallery {
 impl Gallery {
     /// Creates a directory in the system's temporary one. It is removed at the end unless it is [kept](Self::keep).
     pub(super) fn temporary() -> Result<Self, Failure> {
-        let parent = std::env::temp_dir();
-        let made = tempfile::Builder::new().prefix("avtomatika-demo-").tempdir_in(&parent);
-        let made = made.with_context(|| format!("cannot create a directory in `{}`", parent.display()));
-        let made = made.map_err(|error| {
-            Failure::from(error).with_hint("set the directory of the pictures with `--output DIR`")
-        })?;
+        let made = temporary("avtomatika-demo-")?;
         let gallery = Self::at(made.path())?;
         Ok(Self { removal: Some(made), ..gallery })
     }
@@ -107,6 +102,16 @@ impl Gallery {
             let _ = directory.keep();
         }
     }
+}
+
+/// Creates a directory in the system's temporary one, which is removed when it is dropped.
+pub(super) fn temporary(prefix: &str) -> Result<TempDir, Failure> {
+    let parent = std::env::temp_dir();
+    let made = tempfile::Builder::new().prefix(prefix).tempdir_in(&parent);
+    let made = made.with_context(|| format!("cannot create a directory in `{}`", parent.display()));
+    made.map_err(|error| {
+        Failure::from(error).with_hint("set the variable `TMPDIR` to a directory that can be written")
+    })
 }
 
 /// Writes a file, unless the same file exists. A different file of this name is not replaced.

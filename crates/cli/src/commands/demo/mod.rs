@@ -64,8 +64,7 @@ async fn play(
     };
     gallery.prepare(pictures, demo.width)?;
     // The files of the storage and of the worker, while the demo runs.
-    let backstage = tempfile::Builder::new().prefix("avtomatika-backstage-").tempdir();
-    let backstage = backstage.context("cannot make a temporary directory")?;
+    let backstage = gallery::temporary("avtomatika-backstage-")?;
 
     let settings = Settings::new().with_storage(S3Settings::new().with_directory(backstage.path()));
     let orchestrator = DevOrchestrator::start(settings).await;
@@ -113,7 +112,7 @@ async fn perform(
         for line in first.iter().flat_map(|(order, job_id)| Advice::new(show.url()).lines(order, job_id)) {
             printer.note(line);
         }
-        for line in Advice::storage(storage) {
+        for line in Advice::variables(&show.url(), storage) {
             printer.note(line);
         }
         // A signal is the normal end of this.

@@ -80,7 +80,7 @@ fn take_step(bench: &mut Bench, step: Step) {
 proptest! {
     #[test]
     fn no_task_is_lost_or_waits_while_a_fitting_poll_is_open(steps in proptest::collection::vec(step(), 0..120)) {
-        let mut bench = Bench::new();
+        let mut bench = Bench::with(Settings::new());
         let mut submitted = 0;
         for step in steps {
             submitted += usize::from(matches!(step, Step::Submit(..)));
@@ -97,6 +97,9 @@ proptest! {
             for job in store.jobs() {
                 match &job.stage {
                     Stage::Queued => {}
+                    Stage::Resting { until, .. } => {
+                        prop_assert!(bench.jobs.next_wake().is_some_and(|wake| wake <= *until));
+                    }
                     Stage::Running { worker_id, .. } => {
                         let known = store.workers.get(worker_id);
                         prop_assert!(known.is_some_and(|worker| worker.running.contains(&job.number)));

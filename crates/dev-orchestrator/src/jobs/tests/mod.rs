@@ -21,16 +21,26 @@ struct Bench {
     polls: u64,
     handed: Vec<(PollId, Assignment)>,
     ended: Vec<TaskView>,
+    /// The tries that workers were told to stop: worker, task id, job id.
+    stopped: Vec<(String, String, String)>,
 }
 
 impl Bench {
+    /// Jobs whose retries do not wait.
     fn new() -> Self {
-        Self::with(Settings::new())
+        Self::with(Settings::new().with_retry_delay(Duration::ZERO))
     }
 
     fn with(settings: Settings) -> Self {
         let now = Now { instant: Instant::now(), unix: 1_700_000_000.0 };
-        Self { jobs: Jobs::new(settings), now, polls: 0, handed: Vec::new(), ended: Vec::new() }
+        Self {
+            jobs: Jobs::new(settings),
+            now,
+            polls: 0,
+            handed: Vec::new(),
+            ended: Vec::new(),
+            stopped: Vec::new(),
+        }
     }
 
     fn act<R>(&mut self, act: impl FnOnce(&mut Jobs, Now) -> R) -> R {
@@ -39,6 +49,9 @@ impl Bench {
             match action {
                 Action::Hand(poll, assignment) => self.handed.push((poll, assignment)),
                 Action::Ended(_, view) => self.ended.push(*view),
+                Action::Stop(worker, task, job) => {
+                    self.stopped.push((worker.to_string(), task.to_string(), job.to_string()));
+                }
                 Action::Publish(_) => {}
             }
         }

@@ -52,6 +52,66 @@ fn a_transient_failure_is_retried_under_new_ids_until_the_retries_are_used_up() 
 }
 
 #[test]
+fn a_retry_waits_for_its_delay_which_doubles() {
+    let mut bench = Bench::with(Settings::new().with_max_retries(9).with_retry_delay(Duration::from_secs(7)));
+    bench.register("w", &["x"]);
+    let number = bench.submit(NewTask::new("x"));
+    for delay in [7, 14, 28, 56, 60, 60] {
+        bench.poll("w");
+        let task = bench.take_one();
+        bench.report("w", &task, "failure", Some("TRANSIENT_ERROR"));
+        let retry_at = bench.view(number).retry_at.expect("it waits");
+        assert!((retry_at - bench.now.unix - f64::from(delay)).abs() < 0.001, "{delay}");
+        bench.poll("w");
+        bench.pass(delay as u64 - 1);
+        assert_eq!((bench.status(number), bench.handed.len()), (TaskStatus::Queued, 0));
+        bench.beat("w", with_status("idle"));
+        bench.pass(1);
+        assert_eq!((bench.status(number), bench.view(number).retry_at), (TaskStatus::Running, None));
+        bench.act(|jobs, now| {
+            jobs.on_undelivered(number, jobs.store().job(number).expect("one").attempt, now)
+        });
+        bench.handed.clear();
+    }
+    // The first delay was chosen, however long it is.
+    let mut bench = Bench::with(Settings::new().with_retry_delay(Duration::from_secs(100)));
+    bench.register("w", &["x"]);
+    bench.poll("w");
+    let number = bench.submit(NewTask::new("x"));
+    let task = bench.take_one();
+    bench.report("w", &task, "failure", Some("TRANSIENT_ERROR"));
+    let retry_at = bench.view(number).retry_at.expect("it waits");
+    assert!((retry_at - bench.now.unix - 100.0).abs() < 0.001);
+    let id = bench.view(number).job_id;
+    bench.act(|jobs, now| jobs.cancel(id.as_str(), now)).expect("a task that waits for its retry");
+    assert_eq!(bench.status(number), TaskStatus::Cancelled);
+    assert_eq!(bench.jobs.store().first_retry(), None);
+}
+
+#[test]
+fn a_finished_task_has_made_all_its_progress() {
+    for (status, sent, expected) in [
+        ("success", Some(0.85), Some(1.0)),
+        ("success", None, Some(1.0)),
+        ("cancelled", Some(0.85), Some(0.85)),
+    ] {
+        let mut bench = Bench::new();
+        bench.register("w", &["x"]);
+        bench.poll("w");
+        let number = bench.submit(NewTask::new("x"));
+        let task = bench.take_one();
+        if let Some(progress) = sent {
+            let (job_id, task_id) = (Some(task.job_id.to_string()), Some(task.task_id.to_string()));
+            let report =
+                ProgressReport { worker_id: worker("w"), job_id, task_id, progress, message: String::new() };
+            bench.act(|jobs, now| jobs.on_progress(&report, now)).expect("it runs");
+        }
+        bench.report("w", &task, status, None);
+        assert_eq!(bench.view(number).progress, expected, "{status} {sent:?}");
+    }
+}
+
+#[test]
 fn results_that_do_not_count_are_ignored_with_a_reason() {
     let mut bench = Bench::new();
     bench.register("w", &["x"]);
@@ -103,6 +163,7 @@ fn a_task_past_its_deadline_is_retried_and_its_worker_is_asked_to_stop() {
     assert_eq!(bench.status(number), TaskStatus::Running, "the worker may still report the timeout itself");
     bench.pass(1);
     assert_eq!(bench.status(number), TaskStatus::Queued);
+    assert_eq!(bench.stopped.len(), 1, "a worker with a websocket hears of it");
     let error = bench.view(number).error.expect("why");
     assert_eq!((error.code.as_str(), error.message.as_str()), ("TIMEOUT_ERROR", "no result within 10 s"));
     let busy =
@@ -133,6 +194,8 @@ fn cancelling_ends_waiting_tasks_and_asks_workers_to_stop_running_ones() {
         let number = bench.submit(NewTask::new("x"));
         let task = bench.take_one();
         assert_eq!(cancel(&mut bench, task.task_id.as_str()), Ok(Cancellation::CancelRequested));
+        let stop = ("w".to_owned(), task.task_id.to_string(), task.job_id.to_string());
+        assert_eq!(std::mem::take(&mut bench.stopped), [stop]);
         assert_eq!(bench.beat("w", with_status("idle")), Some(vec![task.task_id.to_string()]));
         bench.report("w", &task, status, code);
         assert_eq!(bench.status(number), expected, "{status}");

@@ -77,7 +77,7 @@ fn a_certificate_needs_its_key_and_a_key_its_certificate() {
 
 /// Each variable that may hold a secret, right, and so wrong that all is told that ever is.
 const SECRETS: [(&str, &str, &str); 10] = [
-    ("WORKER_TOKEN", "hidden", "hidden\n"),
+    ("WORKER_TOKEN", "hidden", "hidden\n2"),
     ("WORKER_INDIVIDUAL_TOKEN", "hidden", "hidden\u{7f}"),
     ("ORCHESTRATOR_SECRET_KEY", "hidden", "hidden"),
     ("S3_ACCESS_KEY", "hidden", "hidden"),
@@ -143,6 +143,64 @@ fn unknown_variables_of_ours_are_warned_about_and_others_are_not() {
     let config = config(&[("WORKER_PROT", "1"), ("WORKER_TOKEN", "t"), ("MAX_TASKS", "5"), ("PATH", "/bin")]);
     assert_eq!(config.warnings(), ["unknown variable `WORKER_PROT`; did you mean `WORKER_PORT`?"]);
     assert!(config.check().is_ok());
+}
+
+#[test]
+fn a_misspelt_variable_without_our_prefix_is_noticed() {
+    for (misspelt, option) in [
+        ("MAX_CONCURENT_TASKS", "MAX_CONCURRENT_TASKS"),
+        ("TASK_POLL_TIMEOT", "TASK_POLL_TIMEOUT"),
+        ("ORCHESTRATOR_ULR", "ORCHESTRATOR_URL"),
+        ("ORCHESTATOR_URL", "ORCHESTRATOR_URL"),
+        ("ORCHESTRATORS_CONFIGS", "ORCHESTRATORS_CONFIG"),
+        ("HEARBEAT_INTERVAL", "HEARTBEAT_INTERVAL"),
+        ("TASKS_FILE_DIR", "TASK_FILES_DIR"),
+        ("S3_ENDPOINTURL", "S3_ENDPOINT_URL"),
+        ("S3_REGON", "S3_REGION"),
+        ("TLS_CA_PAHT", "TLS_CA_PATH"),
+        ("LOG_LEVLE", "LOG_LEVEL"),
+        ("REQUIRE_TASK_SIGNATUR", "REQUIRE_TASK_SIGNATURE"),
+    ] {
+        let found = config(&[(misspelt, "1"), ("WORKER_TOKEN", "t")]).warnings();
+        assert_eq!(found, [format!("unknown variable `{misspelt}`; did you mean `{option}`?")]);
+    }
+}
+
+/// Variables of an ordinary machine, of containers, clusters, shells, languages and the programs beside a worker.
+const OF_OTHERS: &str = "
+    PATH HOME USER LOGNAME SHELL TERM LANG LC_ALL TZ PWD OLDPWD SHLVL HOSTNAME HOST MAIL EDITOR PAGER DISPLAY TMPDIR TEMP
+    XDG_RUNTIME_DIR XDG_DATA_DIRS XDG_CONFIG_HOME SSH_AUTH_SOCK SSH_AGENT_PID SSH_CONNECTION DBUS_SESSION_BUS_ADDRESS
+    COLUMNS LINES COLORTERM NO_COLOR CLICOLOR LS_COLORS PS1 PPID UID CI DEBUG VERBOSE DEBIAN_FRONTEND INVOCATION_ID
+    JOURNAL_STREAM NOTIFY_SOCKET WATCHDOG_USEC LISTEN_FDS CREDENTIALS_DIRECTORY
+    HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY FTP_PROXY RSYNC_PROXY SOCKS_PROXY http_proxy https_proxy no_proxy ftp_proxy
+    SSL_CERT_FILE SSL_CERT_DIR SSL_CERT_PATH SSL_KEY_PATH SSL_CA_PATH TLS_KEY_PASS TLS_CERT_FILE TLS_KEY_FILE TLS_CA_FILE
+    REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS
+    AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_REGION AWS_DEFAULT_REGION AWS_PROFILE AWS_ENDPOINT_URL
+    AWS_ENDPOINT_URL_S3 S3_BUCKET S3_BUCKET_NAME S3_HOST S3_KEY S3_SECRET S3_URL S3_ENDPOINT S3_PREFIX MINIO_ROOT_USER
+    DATABASE_URL REDIS_URL REDIS_HOST REDIS_PORT POSTGRES_USER POSTGRES_PASSWORD PGHOST PGPORT MYSQL_HOST CELERY_BROKER_URL
+    SECRET_KEY API_KEY API_TOKEN ACCESS_TOKEN TOKEN AUTH_TOKEN CLIENT_SECRET JWT_SECRET
+    LOGLEVEL LOGFORMAT LOG_FILE LOG_DIR LOG_PATH LOG_COLOR RUST_LOG RUST_BACKTRACE RUST_LOG_STYLE GUNICORN_CMD_ARGS
+    PYTHONPATH PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONHASHSEED VIRTUAL_ENV PIP_INDEX_URL UV_CACHE_DIR CONDA_PREFIX
+    CARGO_HOME RUSTUP_HOME CARGO_TARGET_DIR CC CXX CFLAGS MAKEFLAGS NODE_ENV NPM_CONFIG_CACHE JAVA_HOME GOPATH GOPROXY
+    CUDA_VISIBLE_DEVICES CUDA_HOME CUDA_VERSION LD_LIBRARY_PATH LD_PRELOAD NVIDIA_VISIBLE_DEVICES NVIDIA_DRIVER_CAPABILITIES
+    GPU_CORES GPU_COUNT GPU_TYPE GPU_MEMORY CPU_MODEL CPU_COUNT CPU_LIMIT RAM_MB MEMORY_LIMIT OMP_NUM_THREADS MKL_NUM_THREADS
+    HF_HOME HF_TOKEN TRANSFORMERS_CACHE TORCH_HOME MALLOC_ARENA_MAX TOKENIZERS_PARALLELISM
+    KUBERNETES_SERVICE_HOST KUBERNETES_SERVICE_PORT KUBERNETES_PORT KUBERNETES_PORT_443_TCP POD_NAME POD_NAMESPACE POD_IP
+    NODE_NAME ORCHESTRATOR_SERVICE_HOST ORCHESTRATOR_SERVICE_PORT ORCHESTRATOR_PORT ORCHESTRATOR_HOST ORCHESTRATOR_TOKEN
+    PORT BIND SERVER_PORT WEB_CONCURRENCY MAX_WORKERS MAX_TASKS MAX_THREADS CONCURRENCY TIMEOUT TASK_TIMEOUT POLL_INTERVAL
+    OTEL_EXPORTER_OTLP_ENDPOINT OTEL_SERVICE_NAME SENTRY_DSN PROMETHEUS_MULTIPROC_DIR GITHUB_TOKEN GITHUB_ACTIONS
+    APP_ENV ENVIRONMENT STAGE VERSION GIT_COMMIT BUILD_ID SOURCE_DATE_EPOCH DOCKER_HOST COMPOSE_PROJECT_NAME";
+
+#[test]
+fn variables_of_others_are_not_warned_about() {
+    let others: Vec<_> = OF_OTHERS.split_whitespace().filter(|name| !name.ends_with("_PROXY")).collect();
+    assert!(others.len() > 100, "{}", others.len());
+    let config = config(&others.iter().map(|name| (*name, "1")).collect::<Vec<_>>());
+    let warned: Vec<_> =
+        config.warnings().into_iter().filter(|warning| warning.starts_with("unknown")).collect();
+    assert_eq!(warned, [""; 0]);
+    let proxies = OF_OTHERS.split_whitespace().filter(|name| name.to_uppercase().ends_with("_PROXY"));
+    assert!(proxies.map(unknown::warning).all(|warning| warning.is_none()));
 }
 
 /// The names of the options that are wrong in a program with some of the features.

@@ -147,7 +147,7 @@ fn the_words_that_are_told_are_those_that_are_taken() {
     for (option, words) in OPTIONS.iter().filter_map(|option| Some((option, words(option.accepts)?))) {
         for word in words {
             for spelt in [word.to_owned(), word.to_uppercase(), word.to_lowercase(), format!(" {word}\n")] {
-                let read = WorkerConfig::defaults().assign(option.variable, &spelt);
+                let read = WorkerConfig::defaults().set(option.variable, &spelt);
                 assert_eq!(read, Ok(()), "{} = {spelt}", option.variable);
             }
         }

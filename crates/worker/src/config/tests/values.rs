@@ -251,3 +251,67 @@ fn a_number_of_seconds_is_a_duration() {
     assert_eq!(config.worker_task_timeout, Some(Duration::from_secs(2)));
     assert_eq!(config.idle_poll_delay, Duration::from_millis(1));
 }
+
+/// A value for each option that is not its default, in the spelling without quotes.
+fn sample(option: &OptionInfo) -> &'static str {
+    match option.variable {
+        "WORKER_ID" => "w-1",
+        "ORCHESTRATOR_URL" => "https://h/prefix",
+        "ORCHESTRATORS_CONFIG" => r#"[{"url": "http://h", "token": "t"}]"#,
+        "MULTI_ORCHESTRATOR_MODE" => "WATERFALL",
+        "HTTP_PROXY" | "HTTPS_PROXY" | "S3_ENDPOINT_URL" => "http://h:3128",
+        "WORKER_CAPACITY_REPORTING" => "queue",
+        "COST_PER_SKILL" => r#"{"a": 1}"#,
+        "INSTALLED_SOFTWARE" => r#"{"ffmpeg": "7"}"#,
+        "INSTALLED_MODELS" => r#"[{"name": "m", "version": "1"}]"#,
+        "INSTALLED_ARTIFACTS" => r#"[{"name": "a"}]"#,
+        "WORKER_DEVICES" => r#"[{"type": "npu"}]"#,
+        "WORKER_SHUTDOWN_POLLS" => "drop",
+        "WORKER_HOST" => "127.0.0.1",
+        "LOG_FORMAT" => "json",
+        "LOG_LEVEL" => "debug",
+        _ if option.accepts.contains("`false`") => {
+            if option.default == "`true`" {
+                "no"
+            } else {
+                "yes"
+            }
+        }
+        _ if option.accepts.contains("number") || option.variable == "WORKER_PORT" => "7",
+        _ if option.accepts == parse::PATH.text => "/data/with space",
+        _ => "sample",
+    }
+}
+
+#[test]
+fn spaces_line_ends_and_quotes_around_a_value_are_never_part_of_it() {
+    let defaults = WorkerConfig::defaults();
+    for option in OPTIONS {
+        let (name, value) = (option.variable, sample(option));
+        let plain = config(&[(name, value)]);
+        assert!(!plain.agrees(&defaults, name), "{name} = {value}");
+        for spelt in [
+            format!("{value}\n"),
+            format!("\t {value} \r\n"),
+            format!("\"{value}\""),
+            format!("'{value}'"),
+            format!(" ' {value} '\n"),
+            format!("'\"{value}\"'"),
+        ] {
+            let read = config(&[(name, &spelt)]);
+            assert!(read.agrees(&plain, name) && read.history.problems.is_empty(), "{name} = {spelt}");
+            let mut set = WorkerConfig::defaults();
+            assert!(set.set(name, &spelt).is_ok() && set.agrees(&plain, name), "{name} = {spelt}");
+        }
+        // A line end within a value is refused, or the JSON around it is.
+        let broken = format!("{value}\n{value}");
+        let read = config(&[(name, &broken)]);
+        assert_eq!(read.history.problems.len() + read.history.ignored.len(), 1, "{name} = {broken}");
+        assert!(read.agrees(&defaults, name) && defaults.clone().set(name, &broken).is_err(), "{name}");
+        for empty in ["\"\"", "''", " '\t' "] {
+            assert!(config(&[(name, empty)]).agrees(&defaults, name), "{name} = {empty}");
+        }
+    }
+    let extra = config(&[("WORKER_EXTRA_ZONE", "'a b'\n"), ("WORKER_EXTRA_COUNT", "2\n")]);
+    assert_eq!(serde_json::json!(extra.extra_capabilities()), serde_json::json!({"zone": "a b", "count": 2}));
+}

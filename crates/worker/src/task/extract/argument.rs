@@ -14,6 +14,7 @@ use crate::task::outcome::IntoOutcome;
 /// It must not block: it runs on the threads that also poll and send results.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor for a worker with state `{S}`",
+    note = "parameters are `Params<T>`, what middleware inserted is `Extension<T>`, what all handlers share is `State<T>`",
     note = "the module `extract` lists all extractors; `State<T>` needs `with_state(…)` with a `T`, or with a state \
             `S` for which `T: FromRef<S>`"
 )]
@@ -31,6 +32,7 @@ pub trait FromTaskParts<S>: Sized {
 /// An argument that may consume the task: the last one of a handler.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor for a worker with state `{S}`",
+    note = "parameters are `Params<T>`, what middleware inserted is `Extension<T>`, what all handlers share is `State<T>`",
     note = "the module `extract` lists all extractors"
 )]
 pub trait FromTask<S, M = ViaTask>: Sized {
@@ -94,6 +96,7 @@ always_present! {
 ///
 /// The state is cloned for every task: put a value that is not cheap to clone into an `Arc`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[doc(alias("Data", "dependency"))]
 pub struct State<T>(pub T);
 
 /// A part that can be taken out of a larger state.

@@ -12,6 +12,7 @@ use crate::files::read_for_task;
 /// Parameters that do not fit end the task with `INVALID_INPUT_ERROR`, with a message for people and the path of the
 /// problem in `details`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[doc(alias("arguments", "body", "input", "kwargs", "payload"))]
 pub struct Params<T>(pub T);
 
 impl<T: DeserializeOwned + Send, S: Sync> FromTaskParts<S> for Params<T> {

@@ -11,7 +11,8 @@ use crate::task::outcome::{IntoOutcome, Outcome};
 /// A function that runs tasks.
 ///
 /// Implemented for every `async fn` of up to twelve arguments, each an [extractor](crate::extract), whose result is
-/// [`IntoOutcome`]. Wrap blocking functions in [`blocking`](crate::blocking).
+/// [`IntoOutcome`]. Wrap blocking functions in [`blocking`](crate::blocking). If the compiler refuses a function, write
+/// `#[debug_handler]` above it: its message then names the fault.
 ///
 /// ```
 /// use avtomatika_worker::prelude::*;
@@ -31,6 +32,8 @@ use crate::task::outcome::{IntoOutcome, Outcome};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a task handler",
     label = "not a handler",
+    note = "write `#[debug_handler]` above the function, and the compiler says what is wrong with it \
+            (`avtomatika_worker::debug_handler`; above one that blocks, `#[debug_handler(blocking)]`)",
     note = "a handler is an `async fn` of at most 12 arguments; each argument is an extractor (`Params<T>`, `State<S>`, \
             `TaskContext`, `RawParams`, `Extension<T>` of a `T` that is `Clone`, …), all but the last by `FromTaskParts<S>`, where `S` is the worker's state",
     note = "its result is `()`, `Json<T>`, `Outcome`, or `Result<T, TaskError>` of one of these",
@@ -77,6 +80,7 @@ impl<F> fmt::Debug for Blocking<F> {
 /// let builder = Worker::builder().task("add", blocking(add));
 /// # let _: avtomatika_worker::WorkerBuilder = builder;
 /// ```
+#[doc(alias("spawn_blocking", "sync", "thread"))]
 pub fn blocking<F>(function: F) -> Blocking<F> {
     Blocking(function)
 }

@@ -1,5 +1,7 @@
 //! Handlers: functions that run tasks.
 
+#[doc(hidden)]
+pub mod debug;
 mod function;
 mod service;
 

@@ -34,6 +34,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// assert_eq!(parse("x").unwrap_err().code().as_str(), "TRANSIENT_ERROR");
 /// ```
 #[derive(Debug, Clone)]
+#[doc(alias("retry"))]
 pub struct TaskError {
     code: ErrorCode,
     message: String,
@@ -56,11 +57,13 @@ impl TaskError {
     }
 
     /// Creates a failure that may pass: the task is dispatched again, up to 3 times.
+    #[doc(alias("nack", "requeue", "retry"))]
     pub fn transient(message: impl fmt::Display) -> Self {
         Self::new(ErrorCode::Transient, message)
     }
 
     /// Creates a failure that will not pass: the job is quarantined.
+    #[doc(alias("dead_letter", "non_retryable", "quarantine", "reject", "terminal"))]
     pub fn permanent(message: impl fmt::Display) -> Self {
         Self::new(ErrorCode::Permanent, message)
     }

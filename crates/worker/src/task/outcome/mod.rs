@@ -20,6 +20,7 @@ use self::json::{to_json, with_field};
 /// The outcome of a task.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[doc(alias("ack", "result"))]
 pub enum Outcome {
     /// The task is done. The orchestrator takes the status as a transition. Made by [`Outcome::data`] and the other
     /// constructors, which check the data.
@@ -49,6 +50,7 @@ impl Outcome {
     const SUCCESS: &'static str = "success";
 
     /// The task is done, without data.
+    #[doc(alias("ack", "complete"))]
     pub fn success() -> Self {
         Self::completed(Self::SUCCESS.to_owned(), None)
     }
