@@ -212,15 +212,15 @@ def test_params_that_are_nested_too_deeply_for_a_type_are_invalid_input():
 
 
 NOT_JSON = """
-    from avtomatika_worker import Worker
+from avtomatika_worker import Worker
 
-    worker = Worker()
+worker = Worker()
 
-    @worker.task("shown")
-    async def shown(params, metadata=None):
-        return {"shown": repr(params), "metadata": repr(metadata)}
+@worker.task("shown")
+async def shown(params, metadata=None):
+    return {"shown": repr(params), "metadata": repr(metadata)}
 
-    worker.run()
+worker.run()
 """
 
 
