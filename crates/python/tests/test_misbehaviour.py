@@ -8,7 +8,7 @@ import pytest
 from avtomatika_worker import ParamValidationError, Worker, WorkerError
 from avtomatika_worker.params import reader
 from support import LIMIT, Program, beside, config, orchestrator
-from wire import wire
+from wire import results, wire
 
 
 class Falsy(Exception):
@@ -209,6 +209,26 @@ def test_params_that_are_nested_too_deeply_for_a_type_are_invalid_input():
     raw = b'{"next": ' * 900 + b"null" + b"}" * 900
     with pytest.raises(ParamValidationError, match="nested too deeply"):
         reader(Node, {})(raw)
+
+
+NOT_JSON = """
+from avtomatika_worker import Worker
+
+worker = Worker()
+
+@worker.task("shown")
+async def shown(params, metadata=None):
+    return {"shown": repr(params), "metadata": repr(metadata)}
+
+worker.run()
+"""
+
+
+def test_numbers_that_json_lacks_arrive_as_floats():
+    numbers = {"a": float("nan"), "b": [float("inf"), float("-inf")], "c": "NaN", "d": 1.5}
+    (result,) = results(NOT_JSON, [("shown", numbers, {"metadata": {"n": float("nan")}})])[0]
+    assert result["data"]["shown"] == "{'a': nan, 'b': [inf, -inf], 'c': 'NaN', 'd': 1.5}"
+    assert result["data"]["metadata"] in ("{'n': nan}", "None")
 
 
 STUCK = """

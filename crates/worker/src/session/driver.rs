@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use rxon::limit::within;
 use rxon::Error;
 use rxon::model::{Capabilities, Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, WorkerStatus};
 use rxon::secrets::masked;
@@ -305,7 +306,7 @@ impl Driver {
                 beat => beat,
             }
         };
-        let beat = match tokio::time::timeout(GOODBYE_TIME_LIMIT, goodbye).await {
+        let beat = match within(GOODBYE_TIME_LIMIT, goodbye).await {
             Ok(Ok(beat)) => beat,
             Ok(Err(error)) => self.on_no_answer(&error),
             Err(_) => Beat::Unreachable,

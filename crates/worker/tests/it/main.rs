@@ -35,6 +35,7 @@ mod shutdown;
 mod signals;
 mod signatures;
 mod slots;
+mod stopped;
 mod support;
 mod testing;
 mod tokens;
