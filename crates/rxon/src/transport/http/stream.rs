@@ -25,6 +25,8 @@ pub(super) struct Watch {
     /// Whether hyper has taken the whole body; replaced for every request.
     pub(super) body_taken: Arc<AtomicBool>,
     pub(super) progress: ExchangeProgress,
+    /// The number of bytes read and written.
+    pub(super) moved: u64,
     /// Whether reads ask the socket itself: they see the end of the stream before the runtime reports it.
     pub(super) is_probing: bool,
     /// The error that ended writing.
@@ -64,11 +66,7 @@ impl Watched {
 
     /// Asks the socket for events that tokio has not seen yet. Any event ends an idle connection.
     fn probe(&self) -> Poll<io::Result<()>> {
-        let socket = match &self.stream {
-            Stream::Left(socket) => socket,
-            Stream::Right(tls) => tls.get_ref().0,
-        };
-        match SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]) {
+        match SockRef::from(socket(&self.stream)).peek(&mut [MaybeUninit::uninit()]) {
             Ok(0) => Poll::Ready(Ok(())),
             Ok(_) => {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "bytes between two exchanges")))
@@ -77,6 +75,21 @@ impl Watched {
             Err(error) => Poll::Ready(Err(error)),
         }
     }
+}
+
+fn socket(stream: &Stream) -> &TcpStream {
+    match stream {
+        Stream::Left(socket) => socket,
+        Stream::Right(tls) => tls.get_ref().0,
+    }
+}
+
+/// Limits the bytes that the system takes before it has sent those that it has. Without effect on systems that cannot.
+pub(super) fn unsent_limit(stream: &Stream, bytes: u32) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = SockRef::from(socket(stream)).set_tcp_notsent_lowat(bytes);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (stream, bytes);
 }
 
 impl AsyncRead for Watched {
@@ -91,8 +104,11 @@ impl AsyncRead for Watched {
             return self.probe();
         }
         ready!(read)?;
-        if buffer.filled().len() > before {
-            lock(&self.watch).progress.answered = true;
+        let read = buffer.filled().len() - before;
+        if read > 0 {
+            let mut watch = lock(&self.watch);
+            watch.progress.answered = true;
+            watch.moved += read as u64;
         }
         Poll::Ready(Ok(()))
     }
@@ -131,6 +147,7 @@ impl AsyncWrite for Watched {
         }
         self.dirty = true;
         let result = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, data));
+        lock(&self.watch).moved += result.as_ref().map_or(0, |written| *written as u64);
         Poll::Ready(Ok(self.hide_error(result, all)))
     }
 

@@ -1,6 +1,5 @@
 //! TLS: the trusted authorities, and the certificate of the client.
 
-use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,9 +13,11 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 /// The TLS settings of a connector. TLS is 1.2 or newer, and host names are always verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The PEM file of the only trusted certificate authorities; without it, those of the system are trusted, or the
-    /// bundled ones if the system has none.
+    /// The PEM file of the trusted certificate authorities; without it, those of the system are trusted, or the bundled
+    /// ones if the system has none.
     pub ca_path: Option<PathBuf>,
+    /// Whether the authorities of the system are trusted beside those of `ca_path`.
+    pub and_system: bool,
     /// The identity of the client, used if both of its files are set.
     pub identity: ClientIdentity,
 }
@@ -79,10 +80,13 @@ impl InvalidTls {
 
 impl TlsSettings {
     pub(super) fn client_config(&self) -> Result<Arc<ClientConfig>, InvalidTls> {
-        let roots = match &self.ca_path {
+        let mut roots = match &self.ca_path {
             Some(path) => pinned(path)?,
             None => system(),
         };
+        if self.ca_path.is_some() && self.and_system {
+            roots.extend(system().roots);
+        }
         let builder = builder()?.with_root_certificates(roots);
         let config = match self.identity.load()? {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
@@ -104,19 +108,6 @@ impl TlsSettings {
     pub fn check(&self) -> Result<(), InvalidTls> {
         self.ca_path.as_deref().map_or(Ok(()), |path| pinned(path).map(|_| ()))
     }
-}
-
-/// Returns the TLS of a storage client, as a configuration of rustls: it trusts the certificate authorities of the
-/// system and those of a file, and has no certificate of its own.
-///
-/// # Errors
-/// Returns [`InvalidTls`] when the file is not a file of PEM certificates.
-pub fn storage_tls(ca_path: Option<&Path>) -> Result<impl Any + Send + Sync + use<>, InvalidTls> {
-    let mut roots = system();
-    if let Some(path) = ca_path {
-        roots.extend(pinned(path)?.roots);
-    }
-    Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, InvalidTls> {
