@@ -74,11 +74,11 @@ impl<B: RequestBody> Reading<B> {
             && let Some(connection) = &mut self.connection
         {
             connection.poll(context);
-            let moved = connection.moved();
             polled = Pin::new(&mut self.incoming).poll_frame(context);
-            if polled.is_pending() && self.standstill.poll(context, moved).is_ready() {
-                let limit = self.standstill.limit();
-                let error = Error::new(ErrorKind::Timeout, format!("no byte moved for {limit:?}"));
+            if polled.is_pending()
+                && let Poll::Ready(expired) = self.standstill.poll(context)
+            {
+                let error = Error::new(ErrorKind::Timeout, expired.to_string());
                 return Poll::Ready(Some(Err(self.failed(error))));
             }
         }

@@ -15,14 +15,11 @@ use tokio::time::Instant;
 
 use super::super::CHECK_INTERVAL;
 use super::super::dial::Dialer;
-use super::super::stream::{Watch, Watched, failure, lock, unsent_limit};
+use super::super::stream::{Watch, Watched, failure, line, lock};
 use super::request::{RequestBody, Tracked};
 use super::standstill::Standstill;
 use crate::error::{Error, ErrorKind, ExchangeProgress};
-
-/// The most bytes that the system takes before it has sent those that it has. With more, the last of them could still be on
-/// their way over a slow line when no byte has moved for long, as seen from here.
-const MAX_UNSENT: u32 = 256 << 10;
+use crate::limit::Movement;
 
 type Http<B> = http1::Connection<TokioIo<Watched>, Tracked<B>>;
 
@@ -34,6 +31,7 @@ pub(super) struct Connection<B: RequestBody> {
     /// something from it.
     http: Option<Pin<Box<Http<B>>>>,
     watch: Arc<Mutex<Watch>>,
+    movement: Movement,
     /// Whether it has carried an exchange before.
     reused: bool,
     /// The TLS configuration of the connection, where it can change, and the time of the last check.
@@ -52,14 +50,22 @@ impl<B: RequestBody> Connection<B> {
         // Boxed because it is rare, and with TLS too large for every request's future.
         let stream = Box::pin(dialer.dial(false)).await?;
         let tls = dialer.tls().map(|config| (config, Instant::now()));
-        unsent_limit(&stream, MAX_UNSENT);
+        let movement = line(&stream).movement().clone();
         let watch = Arc::<Mutex<Watch>>::default();
         let io = TokioIo::new(Watched::new(stream, watch.clone()));
         let (sender, http) = http1::Builder::new()
             .handshake(io)
             .await
             .map_err(|error| Error::new(ErrorKind::Connect, "HTTP").with_source(error))?;
-        Ok(Self { dialer: dialer.clone(), sender, http: Some(Box::pin(http)), watch, reused: false, tls })
+        Ok(Self {
+            dialer: dialer.clone(),
+            sender,
+            http: Some(Box::pin(http)),
+            watch,
+            movement,
+            reused: false,
+            tls,
+        })
     }
 
     /// Moves the bytes that can be moved.
@@ -73,11 +79,6 @@ impl<B: RequestBody> Connection<B> {
 
     pub(super) fn progress(&self) -> ExchangeProgress {
         lock(&self.watch).progress
-    }
-
-    /// Returns the number of bytes that have moved in this exchange, in both directions.
-    pub(super) fn moved(&self) -> u64 {
-        lock(&self.watch).moved
     }
 
     /// Returns whether it can carry another exchange, after the whole answer to the last.
@@ -121,36 +122,35 @@ impl<B: RequestBody> Connection<B> {
             ..Watch::default()
         };
         self.reused = true;
-        let mut standstill = Standstill::new(standstill_limit);
+        let mut standstill = Standstill::new(standstill_limit, self.movement.clone());
         let answer = {
             let mut answer = pin!(self.sender.try_send_request(request));
             let http = &mut self.http;
-            let watch = &self.watch;
             poll_fn(|context| {
                 // The first poll queues the request, and polling the connection writes it and reads its answer.
                 if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                    return Poll::Ready(Some(answer));
+                    return Poll::Ready(Ok(answer));
                 }
                 if http.as_mut().is_some_and(|http| http.as_mut().poll(context).is_ready()) {
                     *http = None;
                 }
                 if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                    return Poll::Ready(Some(answer));
+                    return Poll::Ready(Ok(answer));
                 }
-                let moved = lock(watch).moved;
-                standstill.poll(context, moved).map(|()| None)
+                standstill.poll(context).map(Err)
             })
             .await
         };
         let (error, unsent) = match answer {
-            Some(Ok(answer)) => return Ok((answer, self, standstill)),
-            Some(Err(mut error)) => {
+            Ok(Ok(answer)) => return Ok((answer, self, standstill)),
+            Ok(Err(mut error)) => {
                 let unsent = error.take_message().map(Box::new);
                 (failure(error.into_error().into(), ""), unsent)
             }
-            None => {
-                let text = format!("no byte moved for {standstill_limit:?}");
-                (Error::new(ErrorKind::Timeout, text), None)
+            Err(expired) => {
+                // What is not sent yet must not arrive beside a repetition.
+                lock(&self.watch).is_given_up = true;
+                (Error::new(ErrorKind::Timeout, expired.to_string()), None)
             }
         };
         let error = match lock(&self.watch).write_error.take() {

@@ -7,45 +7,37 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Beyond this delay the limit was noticed too late: the process was stopped, or nobody asked.
-const LATE: Duration = Duration::from_secs(1);
+use crate::limit::{Countdown, Expired, Limits, Movement};
 
-/// Ends once no byte has moved for the limit.
+/// Ends once no byte has moved for the limit, counted as by [`Limits::watch`], but polled from more than one future.
 pub(super) struct Standstill {
-    limit: Duration,
-    /// The number of bytes that had moved when they were last looked at, and the time of the last change.
-    moved: u64,
-    since: Instant,
+    movement: Movement,
+    countdown: Countdown,
+    begun: Instant,
+    planned: Duration,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Standstill {
-    pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, moved: 0, since: Instant::now(), timer: Box::pin(sleep(limit)) }
+    pub(super) fn new(limit: Duration, movement: Movement) -> Self {
+        let countdown = Countdown::new(Limits::new(Duration::MAX).idle(limit), movement.total());
+        let planned = countdown.step();
+        Self { movement, countdown, begun: Instant::now(), planned, timer: Box::pin(sleep(planned)) }
     }
 
-    pub(super) fn limit(&self) -> Duration {
-        self.limit
-    }
-
-    /// To be polled whenever bytes may have moved, with their number so far.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>, moved: u64) -> Poll<()> {
-        if moved != self.moved {
-            (self.moved, self.since) = (moved, Instant::now());
-        }
+    /// To be polled after the bytes that can be moved were moved.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Expired> {
         loop {
             ready!(self.timer.as_mut().poll(context));
             let now = Instant::now();
-            if now > self.timer.deadline() + LATE {
-                // What has arrived in the meantime is looked at before anything is given up.
-                self.since = now;
+            if let Err(expired) =
+                self.countdown.on_step(self.planned, now - self.begun, self.movement.total())
+            {
+                return Poll::Ready(expired);
             }
-            let end = self.since + self.limit;
-            if end <= now {
-                return Poll::Ready(());
-            }
-            // The timer is not set back with every byte.
-            self.timer.as_mut().reset(end);
+            self.planned = self.countdown.step();
+            self.begun = now;
+            self.timer.as_mut().reset(now + self.planned);
         }
     }
 }
@@ -58,36 +50,38 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(30);
 
-    /// Returns the time until it ends, if a byte moves at each of these times and nothing is asked in between.
-    async fn ended(moves: &[u64]) -> Duration {
+    /// Returns the seconds until it ends, if a byte moves at each of these times.
+    async fn ended(moves: &[u64]) -> u64 {
         let begin = Instant::now();
-        let mut standstill = Standstill::new(LIMIT);
-        let mut moved = 0;
+        let movement = Movement::default();
+        let mut standstill = Standstill::new(LIMIT, movement.clone());
         for second in moves {
             let next = tokio::time::sleep_until(begin + Duration::from_secs(*second));
             tokio::select! {
-                () = poll_fn(|context| standstill.poll(context, moved)) => return begin.elapsed(),
-                () = next => moved += 1,
+                _ = poll_fn(|context| standstill.poll(context)) => return begin.elapsed().as_secs(),
+                () = next => movement.record(1),
             }
         }
-        poll_fn(|context| standstill.poll(context, moved)).await;
-        begin.elapsed()
+        poll_fn(|context| standstill.poll(context)).await;
+        begin.elapsed().as_secs()
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_the_time_without_a_byte_counts() {
-        for (moves, end) in [(&[][..], 30), (&[29], 59), (&[10, 39, 68, 97], 127), (&[31], 30)] {
-            assert_eq!(ended(moves).await.as_secs(), end, "{moves:?}");
+        for (moves, end) in [(&[][..], 30), (&[29], 59), (&[10, 39, 68, 97], 127), (&[35], 30)] {
+            let ended = ended(moves).await;
+            // A byte counts from the end of its second.
+            assert!((end..=end + 1).contains(&ended), "{moves:?}: {ended}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_limit_that_is_noticed_late_begins_anew() {
+    async fn a_time_in_which_nobody_looked_counts_for_a_second() {
         let begin = Instant::now();
-        let mut standstill = Standstill::new(LIMIT);
-        // Nobody looked for an hour: the process was stopped, or the body was not asked for.
+        let mut standstill = Standstill::new(LIMIT, Movement::default());
+        // The process was stopped, or the body was not asked for.
         tokio::time::advance(Duration::from_secs(3600)).await;
-        poll_fn(|context| standstill.poll(context, 0)).await;
-        assert_eq!(begin.elapsed().as_secs(), 3630);
+        poll_fn(|context| standstill.poll(context)).await;
+        assert!(begin.elapsed().as_secs() >= 3628, "{:?}", begin.elapsed());
     }
 }
