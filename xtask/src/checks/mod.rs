@@ -5,6 +5,7 @@ mod backends;
 mod direction;
 mod lengths;
 mod rooms;
+mod users;
 
 use crate::failure::{Failure, Result};
 use crate::steps::Steps;
@@ -18,6 +19,7 @@ pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result {
         broken.extend(rooms::broken(workspace.root()));
         broken.extend(architecture::broken(workspace.root()));
         broken.extend(backends::broken(workspace)?);
+        broken.extend(users::broken(workspace)?);
         if broken.is_empty() { Ok(()) } else { Err(Failure::new(broken.join("\n"))) }
     })
 }

@@ -120,7 +120,10 @@ impl Mover {
             // The answer has no body. That to a request for a byte says why, or that only HEAD is refused.
             Err(error) if is_wordless(&error) => {
                 let first = GetOptions::new().with_range(Some(GetRange::Bounded(0..1)));
-                at.store.get_opts(&at.path, first).await
+                match at.store.get_opts(&at.path, first).await {
+                    Err(another) if is_range_ignored(&another) => Err(error),
+                    found => found,
+                }
             }
             head => head,
         };
