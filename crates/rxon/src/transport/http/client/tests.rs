@@ -242,3 +242,43 @@ async fn a_server_that_cannot_be_reached_or_named_is_an_error() {
         assert_eq!(client.send(request).await.expect_err(address).kind(), kind, "{address}");
     }
 }
+
+/// A client that goes through this proxy, if it has an address, and trusts the system and this file.
+fn secure_client(proxy: Option<String>, ca_path: Option<std::path::PathBuf>) -> HttpClient<Full<Bytes>> {
+    let proxies = Proxies::read(|name| proxy.clone().filter(|_| name == "HTTPS_PROXY")).expect("a proxy");
+    let tls = TlsSettings { ca_path, and_system: true, ..TlsSettings::default() };
+    let settings =
+        ClientSettings { tls, proxies, user_agent: "test", standstill_limit: LIMIT, on_unusable_files: None };
+    HttpClient::new(settings).expect("a file of certificates")
+}
+
+#[tokio::test]
+async fn a_secure_server_is_verified_also_through_a_proxy() {
+    let tls = testkit::Tls::new();
+    let acceptor = tokio_rustls::TlsAcceptor::from(tls.server_config());
+    let server = Server::start(move |_, stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(mut stream) = acceptor.accept(stream.into_inner()).await else { return };
+            let _ = stream.read(&mut [0; 1000]).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            // The client closes first.
+            let _ = stream.read(&mut [0]).await;
+        }
+    })
+    .await;
+    let address = server.address.replace("http://127.0.0.1", "https://localhost");
+    let request = || Request::get(&address).body(Full::default()).expect("a request");
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca_path = folder.path().join("ca.pem");
+    std::fs::write(&ca_path, tls.ca_pem()).expect("written");
+    let proxy = testkit::Proxy::start().await;
+    for proxy in [None, Some(proxy.url())] {
+        let client = secure_client(proxy.clone(), Some(ca_path.clone()));
+        assert_eq!(text(client.send(request()).await).await, "ok", "{proxy:?}");
+    }
+    assert_eq!(proxy.seen().len(), 1);
+    let error =
+        secure_client(None, None).send(request()).await.expect_err("the authority is not the system's");
+    assert_eq!(error.kind(), ErrorKind::Tls);
+}
