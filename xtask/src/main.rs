@@ -13,6 +13,7 @@ mod python;
 mod setup;
 mod steps;
 mod test;
+mod user;
 mod verify;
 mod workspace;
 

@@ -3,6 +3,7 @@
 use crate::checks;
 use crate::failure::Result;
 use crate::steps::Steps;
+use crate::user;
 use crate::workspace::Workspace;
 
 /// The features of the worker that are checked without cargo-hack: first no feature, then each one alone.
@@ -29,6 +30,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
         }
         steps.skip("all other features", "cargo-hack is not installed: cargo install cargo-hack");
     }
+    user::run(&mut steps, workspace)?;
     steps.end();
     Ok(())
 }

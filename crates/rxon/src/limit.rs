@@ -144,7 +144,7 @@ impl std::error::Error for Expired {}
 
 /// What is left of the limits. Pure.
 #[derive(Debug)]
-struct Countdown {
+pub(crate) struct Countdown {
     limits: Limits,
     left: Duration,
     idle_left: Duration,
@@ -156,18 +156,18 @@ struct Countdown {
 }
 
 impl Countdown {
-    fn new(limits: Limits, moved: u64) -> Self {
+    pub(crate) fn new(limits: Limits, moved: u64) -> Self {
         let idle_left = limits.idle.unwrap_or(Duration::MAX);
         Self { limits, left: limits.total, idle_left, moved, is_extended: false, expired: None }
     }
 
     /// Returns the length of the next step.
-    fn step(&self) -> Duration {
+    pub(crate) fn step(&self) -> Duration {
         if self.expired.is_some() { LOOK } else { self.left.min(self.idle_left).min(STEP) }
     }
 
     /// Takes in a step.
-    fn on_step(&mut self, planned: Duration, took: Duration, moved: u64) -> Result<(), Expired> {
+    pub(crate) fn on_step(&mut self, planned: Duration, took: Duration, moved: u64) -> Result<(), Expired> {
         let is_late = took > planned.saturating_add(LATE);
         let has_moved = std::mem::replace(&mut self.moved, moved) != moved;
         if let Some((expired, looks)) = &mut self.expired {
@@ -205,7 +205,10 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Runs steps that take what `took` says, and returns the time by plan and the time in all when it ends.
-    fn run(limits: Limits, mut took: impl FnMut(u32, Duration) -> (Duration, u64)) -> (u32, Duration, Expired) {
+    fn run(
+        limits: Limits,
+        mut took: impl FnMut(u32, Duration) -> (Duration, u64),
+    ) -> (u32, Duration, Expired) {
         let mut countdown = Countdown::new(limits, 0);
         let (mut steps, mut all, mut moved) = (0, Duration::ZERO, 0);
         loop {

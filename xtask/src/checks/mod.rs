@@ -6,6 +6,7 @@ mod direction;
 mod lengths;
 mod manifests;
 mod rooms;
+mod users;
 
 use crate::failure::{Failure, Result};
 use crate::steps::Steps;
@@ -20,6 +21,7 @@ pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result {
         broken.extend(rooms::broken(workspace.root()));
         broken.extend(architecture::broken(workspace.root()));
         broken.extend(backends::broken(workspace)?);
+        broken.extend(users::broken(workspace)?);
         if broken.is_empty() { Ok(()) } else { Err(Failure::new(broken.join("\n"))) }
     })
 }

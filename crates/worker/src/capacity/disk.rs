@@ -12,10 +12,13 @@ use crate::threads::probe::Probe;
 /// The time between two looks at the disks, and the time limit of one.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The minimum available space, in bytes.
+/// The minimum available space, in bytes, on a disk that is not small.
 const MIN_BYTES: u64 = 256 << 20;
 
-/// The minimum available part of the total space: one in this many.
+/// The minimum available part of the total space of a small disk, such as one in memory: one in this many.
+const MIN_PART_OF_SMALL: u64 = 10;
+
+/// The minimum available part of the total space of any disk: one in this many.
 const MIN_PART: u64 = 100;
 
 /// The space on a disk, in bytes.
@@ -27,7 +30,12 @@ pub(crate) struct Space {
 
 impl Space {
     fn is_low(self) -> bool {
-        self.available < MIN_BYTES || self.available < self.total / MIN_PART
+        self.available < self.least()
+    }
+
+    /// The space that must be available.
+    fn least(self) -> u64 {
+        MIN_BYTES.min(self.total / MIN_PART_OF_SMALL).max(self.total / MIN_PART)
     }
 }
 
@@ -93,8 +101,8 @@ impl Disk {
         match (before, low) {
             (None, Some((directory, space))) => tracing::warn!(
                 folder = %directory.display(),
-                available_mib = space.available >> 20, total_mib = space.total >> 20,
-                "less than 256 MiB or 1 % of the disk is free: the worker takes no tasks until more is free"
+                available_mib = space.available >> 20, total_mib = space.total >> 20, needed_mib = space.least() >> 20,
+                "too little of the disk is free: the worker takes no tasks until more is free"
             ),
             (Some(directory), None) => tracing::info!(
                 folder = %directory.display(),
@@ -135,10 +143,22 @@ mod tests {
     use crate::threads::lock;
 
     #[test]
-    fn little_is_less_than_256_mib_or_than_a_hundredth() {
-        let low = |available, total| Space { available, total }.is_low();
-        assert!(low(MIN_BYTES - 1, MIN_BYTES * 2) && !low(MIN_BYTES, MIN_BYTES * 2));
-        assert!(low((10 << 30) - 1, 1000 << 30) && !low(10 << 30, 1000 << 30));
+    fn little_is_less_than_a_hundredth_or_than_256_mib_or_a_tenth_of_a_small_disk() {
+        const MIB: u64 = 1 << 20;
+        const GIB: u64 = 1 << 30;
+        for (total, least) in [
+            (1, 0),
+            (64 * MIB, 64 * MIB / 10),
+            (200 * MIB, 20 * MIB),
+            (2560 * MIB, 256 * MIB),
+            (20 * GIB, 256 * MIB),
+            (25 * GIB, 256 * MIB),
+            (1000 * GIB, 10 * GIB),
+        ] {
+            let is_low = |available| Space { available, total }.is_low();
+            assert!(!is_low(least) && (least == 0 || is_low(least - 1)), "{total}: {least}");
+            assert!(!is_low(total), "an empty disk of {total} bytes");
+        }
     }
 
     #[tokio::test]

@@ -162,6 +162,6 @@ impl WorkerConfig {
     pub(crate) fn tls(&self) -> TlsSettings {
         let identity =
             ClientIdentity { cert_path: self.tls_cert_path.clone(), key_path: self.tls_key_path.clone() };
-        TlsSettings { ca_path: self.tls_ca_path.clone(), identity }
+        TlsSettings { ca_path: self.tls_ca_path.clone(), identity, ..TlsSettings::default() }
     }
 }

@@ -30,7 +30,7 @@ pub enum FileErrorKind {
     NotFound,
     /// The storage has no such object, or no such bucket: `PERMANENT_ERROR`.
     NoObject,
-    /// The storage denies access: `PERMANENT_ERROR`.
+    /// The storage denies access, or refuses the request as wrong, because of a wrong region for example: `PERMANENT_ERROR`.
     Denied,
     /// No storage is configured (`S3_ENDPOINT_URL` is not set): `PERMANENT_ERROR`.
     NoStorage,

@@ -127,14 +127,6 @@ impl OrchestratorUrl {
         self.credentials.as_deref().map_or_else(Vec::new, secrets_of)
     }
 
-    /// Returns the address with its credentials.
-    pub(super) fn exposed(&self) -> String {
-        match &self.credentials {
-            Some(credentials) => self.to_string().replacen("://", &format!("://{credentials}@"), 1),
-            None => self.to_string(),
-        }
-    }
-
     pub(super) fn basic_credentials(&self) -> Option<String> {
         self.credentials.as_deref().map(basic)
     }

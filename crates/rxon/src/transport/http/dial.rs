@@ -27,7 +27,8 @@ pub const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(5);
 const MAX_PROXY_HEAD: usize = 16 << 10;
 
 /// What is wrong when the answer to a handshake of TLS is something else.
-const SPEAKS_NO_TLS: &str = " does not speak TLS on this port: if it speaks HTTP, the address must begin with `http://`";
+const SPEAKS_NO_TLS: &str =
+    " does not speak TLS on this port: if it speaks HTTP, the address must begin with `http://`";
 
 /// Returns whether the peer answered a handshake of TLS with something else.
 fn is_plain(error: &io::Error) -> bool {
@@ -51,12 +52,23 @@ impl Dialer {
         settings: &TlsSettings,
         on_unusable: Option<fn(&InvalidTls)>,
     ) -> Result<Self, InvalidTls> {
-        let tls = if url.is_secure() {
-            let name = ServerName::try_from(url.host().to_owned())
-                .map_err(|_| InvalidTls::new("host", url.host(), "a host name or an IP address"))?;
-            Some((Rotation::new(settings, on_unusable)?, name))
-        } else {
-            None
+        let rotation = url.is_secure().then(|| Rotation::new(settings, on_unusable)).transpose()?;
+        Self::over(url, proxies, rotation)
+    }
+
+    /// Uses a TLS configuration that others may share.
+    pub(super) fn over(
+        url: &OrchestratorUrl,
+        proxies: &Proxies,
+        rotation: Option<Rotation>,
+    ) -> Result<Self, InvalidTls> {
+        let tls = match rotation.filter(|_| url.is_secure()) {
+            Some(rotation) => {
+                let name = ServerName::try_from(url.host().to_owned())
+                    .map_err(|_| InvalidTls::new("host", url.host(), "a host name or an IP address"))?;
+                Some((rotation, name))
+            }
+            None => None,
         };
         let proxy = proxies.choose(url.is_secure(), url.host(), url.port()).cloned();
         Ok(Self { url: url.clone(), proxy, tls, winner: Winner::default() })

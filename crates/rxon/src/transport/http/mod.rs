@@ -6,6 +6,7 @@
 
 mod address;
 mod body;
+mod client;
 mod connection;
 mod cookies;
 mod dial;
@@ -27,9 +28,10 @@ use rustls::ClientConfig;
 use tokio::time::Instant;
 
 pub use address::{InvalidAddress, OrchestratorUrl, redacted, secrets_in};
+pub use client::{AnswerBody, ClientSettings, HttpClient, RequestBody};
 pub use dial::CONNECT_TIME_LIMIT;
 pub use proxy::{InvalidProxy, Proxies};
-pub use tls::{ClientIdentity, InvalidTls, TlsFile, TlsSettings, storage_tls};
+pub use tls::{ClientIdentity, InvalidTls, TlsFile, TlsSettings};
 pub use websocket::{HANDSHAKE_TIME_LIMIT, MAX_FRAME};
 
 use self::body::Outgoing;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::address::{OrchestratorUrl, redacted, without_brackets};
+use super::address::{OrchestratorUrl, redacted};
 
 /// The proxies of the environment.
 ///
@@ -59,17 +59,6 @@ impl Proxies {
         if problems.is_empty() { Ok(proxies) } else { Err(problems) }
     }
 
-    /// Returns whether no proxy is set.
-    pub fn is_empty(&self) -> bool {
-        self.http.is_none() && self.https.is_none()
-    }
-
-    /// Returns the address of the proxy for a destination, with its credentials, or `None` for a direct connection.
-    /// An IPv6 address as `host` may be in brackets.
-    pub fn exposed(&self, secure: bool, host: &str, port: u16) -> Option<String> {
-        self.choose(secure, without_brackets(host), port).map(Proxy::exposed)
-    }
-
     pub(super) fn choose(&self, secure: bool, host: &str, port: u16) -> Option<&Proxy> {
         let proxy = if secure { &self.https } else { &self.http };
         proxy.as_ref().filter(|_| !self.exceptions.iter().any(|entry| matches(entry, host, port)))
@@ -121,6 +110,7 @@ fn covers(entry: &str, address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::address::without_brackets;
     use super::*;
 
     fn proxies(variables: &[(&str, &str)]) -> Result<Proxies, Vec<InvalidProxy>> {
@@ -141,7 +131,6 @@ mod tests {
         assert_eq!(chosen(&proxies, "http://h").as_deref(), Some("http://plain:1"));
         assert_eq!(chosen(&proxies, "https://h").as_deref(), Some("http://tls:2"));
         assert!(!format!("{proxies:?}").contains("secret"));
-        assert_eq!(proxies.exposed(true, "h", 443).as_deref(), Some("http://u:secret@tls:2"));
     }
 
     #[test]
@@ -172,7 +161,11 @@ mod tests {
             assert_eq!(chosen(&proxies, direct), None, "{direct}");
         }
         for (host, port, direct) in [("[::3]", 80, true), ("[::3]", 81, false), ("H", 8080, true)] {
-            assert_eq!(proxies.exposed(false, host, port).is_none(), direct, "{host}:{port}");
+            assert_eq!(
+                proxies.choose(false, without_brackets(host), port).is_none(),
+                direct,
+                "{host}:{port}"
+            );
         }
         for through in [
             "http://notlocalhost",

@@ -1,6 +1,5 @@
 //! TLS: the trusted authorities, and the certificate of the client.
 
-use std::any::Any;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,9 +17,11 @@ use super::pinned::Pinned;
 /// The TLS settings of a connector. TLS is 1.2 or newer, and host names are always verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The PEM file of the only trusted certificates, of authorities or of the server itself; without it, those of the system are trusted, or the
-    /// bundled ones if the system has none.
+    /// The PEM file of the trusted certificates, of authorities or of the server itself; without it, those of the system are
+    /// trusted, or the bundled ones if the system has none.
     pub ca_path: Option<PathBuf>,
+    /// Whether the authorities of the system are trusted beside those of `ca_path`.
+    pub and_system: bool,
     /// The identity of the client, used if both of its files are set.
     pub identity: ClientIdentity,
 }
@@ -84,6 +85,7 @@ impl InvalidTls {
 impl TlsSettings {
     pub(super) fn client_config(&self) -> Result<Arc<ClientConfig>, InvalidTls> {
         let builder = match &self.ca_path {
+            Some(path) if self.and_system => trusting(system(), path)?,
             Some(path) => trusting(RootCertStore::empty(), path)?,
             None => builder()?.with_root_certificates(system()),
         };
@@ -109,25 +111,13 @@ impl TlsSettings {
     }
 }
 
-/// Returns the TLS of a storage client, as a configuration of rustls: it trusts the certificate authorities of the
-/// system and those of a file, and has no certificate of its own.
-///
-/// # Errors
-/// Returns [`InvalidTls`] when the file is not a file of PEM certificates.
-pub fn storage_tls(ca_path: Option<&Path>) -> Result<impl Any + Send + Sync + use<>, InvalidTls> {
-    let builder = match ca_path {
-        Some(path) => trusting(system(), path)?,
-        None => builder()?.with_root_certificates(system()),
-    };
-    Ok(builder.with_no_client_auth())
-}
-
 /// Trusts these authorities and the certificates of a file, which may be those of authorities or of the server itself.
 fn trusting(
     mut roots: RootCertStore,
     path: &Path,
 ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, InvalidTls> {
-    let of_file = |reason: &dyn fmt::Display| InvalidTls::of_file(TlsFile::Authorities, path, &reason.to_string());
+    let of_file =
+        |reason: &dyn fmt::Display| InvalidTls::of_file(TlsFile::Authorities, path, &reason.to_string());
     let certificates = certificates(TlsFile::Authorities, path)?;
     for certificate in &certificates {
         roots.add(certificate.clone()).map_err(|error| of_file(&error))?;

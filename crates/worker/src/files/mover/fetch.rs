@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -16,7 +17,7 @@ use rxon::text::excerpt;
 use super::{Mover, OnDrop, PART_SIZE};
 use crate::files::error::{FileError, FileErrorKind};
 use crate::files::storage::Location;
-use crate::files::storage::failure::storage_error;
+use crate::files::storage::failure::{is_range_ignored, is_wordless, storage_error};
 use crate::files::storage::uri::ObjectUri;
 use crate::files::transfer::buffers::PIECE;
 use crate::files::transfer::turns::{Holding, Turn};
@@ -49,6 +50,15 @@ struct Object {
     etag: Option<String>,
     /// Whether an existing file is replaced.
     replaces: bool,
+    /// Whether the storage has sent the whole object instead of a range.
+    ignores_ranges: AtomicBool,
+}
+
+impl Object {
+    fn new(at: Location, meta: ObjectMeta, below: PathBuf, replaces: bool) -> Self {
+        let ObjectMeta { size, e_tag: etag, .. } = meta;
+        Self { at, below, size, etag, replaces, ignores_ranges: AtomicBool::new(false) }
+    }
 }
 
 impl Mover {
@@ -92,12 +102,13 @@ impl Mover {
     ) -> Result<u64, FileError> {
         // One turn for both requests, with memory for a small object: the size is not known yet.
         let turn = self.turn(None, WRITE_SIZE as u64).await;
-        let ObjectMeta { size, e_tag: etag, .. } = self.head(at).await?;
+        let meta = self.head(at).await?;
+        let size = meta.size;
         for expected in expected {
             check_size(&at.uri, size, expected)?;
-            check_etag(&at.uri, etag.as_deref(), expected)?;
+            check_etag(&at.uri, meta.e_tag.as_deref(), expected)?;
         }
-        let object = Object { at: at.clone(), below: below.clone(), size, etag, replaces: *replaces };
+        let object = Object::new(at.clone(), meta, below.clone(), *replaces);
         self.fetch_known(object, Some(turn)).await?;
         Ok(size)
     }
@@ -105,7 +116,18 @@ impl Mover {
     /// Asks for size and `ETag` of an object, in the caller's turn.
     pub(super) async fn head(&self, at: &Location) -> Result<ObjectMeta, FileError> {
         let head = at.store.get_opts(&at.path, GetOptions::new().with_head(true)).await;
-        head.map(|result| result.meta).map_err(|error| storage_error(&at.uri, &error))
+        let found = match head {
+            // The answer has no body. That to a request for a byte says why, or that only HEAD is refused.
+            Err(error) if is_wordless(&error) => {
+                let first = GetOptions::new().with_range(Some(GetRange::Bounded(0..1)));
+                match at.store.get_opts(&at.path, first).await {
+                    Err(another) if is_range_ignored(&another) => Err(error),
+                    found => found,
+                }
+            }
+            head => head,
+        };
+        found.map(|result| result.meta).map_err(|error| storage_error(&at.uri, &error))
     }
 
     async fn fetch_prefix(&self, download: &Download) -> Result<u64, FileError> {
@@ -143,30 +165,51 @@ impl Mover {
         let rest = rest.strip_prefix('/').unwrap_or(rest);
         // The directory marker of the prefix itself: `data/` is listed below `data/`.
         if rest.is_empty() {
-            let uri = excerpt(&at.uri);
-            let message = format!("the key of the object `{uri}` ends in `/`, so that it cannot be a file");
-            return if meta.size == 0 { Ok(()) } else { Err(FileError::unusable(message)) };
+            warn_of_marker(&at.uri, meta.size);
+            return Ok(());
         }
         let below = below.join(name::of_key(rest)?);
         let uri = format!("{}{rest}", at.uri);
         let at = Location { uri, path: meta.location.clone(), is_prefix: false, ..at.clone() };
         // The library drops the `/` at the end of a directory marker, so no object is found for its key.
-        if meta.size == 0 {
-            let turn = self.turn(None, 0).await;
-            let head = self.head(&at).await;
-            drop(turn);
-            if matches!(head, Err(error) if error.kind() == FileErrorKind::NoObject) {
-                return self.directory.on_thread(move |workspace| workspace.make_directory(&below)).await;
+        let is_marker = if meta.size == 0 {
+            let _turn = self.turn(None, 0).await;
+            matches!(self.head(&at).await, Err(error) if error.kind() == FileErrorKind::NoObject)
+        } else {
+            let object = Object::new(at.clone(), meta.clone(), below.clone(), *replaces);
+            match self.fetch_known(object, None).await {
+                Err(error) if error.kind() == FileErrorKind::NoObject => {
+                    if !self.has_marker(&at).await? {
+                        return Err(error);
+                    }
+                    warn_of_marker(&format!("{}/", at.uri), meta.size);
+                    true
+                }
+                fetched => return fetched,
+            }
+        };
+        if is_marker {
+            return self.directory.on_thread(move |workspace| workspace.make_directory(&below)).await;
+        }
+        self.fetch_known(Object::new(at, meta, below, *replaces), None).await
+    }
+
+    /// Whether there is an object whose key is this key and a `/`.
+    async fn has_marker(&self, at: &Location) -> Result<bool, FileError> {
+        let _turn = self.turn(None, 0).await;
+        let mut listed = at.list().boxed();
+        while let Some(object) = listed.next().await.transpose()? {
+            if object.location == at.path {
+                return Ok(true);
             }
         }
-        let object = Object { at, below, size: meta.size, etag: meta.e_tag, replaces: *replaces };
-        self.fetch_known(object, None).await
+        Ok(false)
     }
 
     /// Fetches an object of known size and `ETag`, in the turn of the request for them if there is one.
     async fn fetch_known(&self, object: Object, mut turn: Option<Turn>) -> Result<(), FileError> {
-        let Object { at, below, size, etag, replaces } = &object;
-        let key = CacheKey::of(&at.uri, etag.as_deref(), *size);
+        let Object { at, below, size, etag, replaces, .. } = &object;
+        let key = CacheKey::of(self.resources.storage.endpoint(), &at.uri, etag.as_deref(), *size);
         if let Some(cached) = self.cached(key.as_ref()).await? {
             // Copying needs no turn.
             turn = None;
@@ -210,7 +253,7 @@ impl Mover {
     /// Fetches an object in parts, several at once.
     async fn fetch_large(&self, object: &Object, turn: Option<Turn>) -> Result<(), FileError> {
         // The parts are written as they arrive, and need no memory.
-        let mut place = turn.map(|turn| turn.place);
+        let mut place = turn.map(|turn| turn.place.into_part());
         let (part, file) = self.directory.on_thread(Workspace::new_part).await?;
         let unfinished = part.clone();
         let mut unfinished = OnDrop(Some(|| {
@@ -219,11 +262,21 @@ impl Mover {
         let file = Arc::new(file);
         let ranges = (0..object.size.div_ceil(PART_SIZE))
             .map(|number| number * PART_SIZE..object.size.min((number + 1) * PART_SIZE));
-        stream::iter(ranges)
+        let fetched = stream::iter(ranges)
             .map(|range| self.fetch_range(object, range, &file, place.take()))
             .buffer_unordered(MAX_TRANSFERS)
             .try_for_each(|()| async { Ok(()) })
-            .await?;
+            .await;
+        match fetched {
+            Err(_) if object.ignores_ranges.load(Ordering::Relaxed) => {
+                tracing::debug!(
+                    uri = excerpt(&object.at.uri),
+                    "the storage ignores ranges: the object is read whole"
+                );
+                self.fetch_range(object, 0..object.size, &file, None).await?;
+            }
+            fetched => fetched?,
+        }
         let (uri, below, size) = (object.at.uri.clone(), object.below.clone(), object.size);
         let replaces = object.replaces;
         let named = self.directory.on_thread(move |workspace| {
@@ -248,7 +301,7 @@ impl Mover {
         let (mut at, mut gathered, mut size) = (range.start, Vec::new(), 0);
         let place = match place {
             Some(place) => place,
-            None => self.turn(None, 0).await.place,
+            None => self.part_turn(None, 0).await.place,
         };
         let mut incoming = self.incoming(object, range, place).await?;
         while let Some(chunk) = incoming.next().await? {
@@ -260,6 +313,7 @@ impl Mover {
                 size = 0;
             }
         }
+        incoming.place.end_part(incoming.length);
         self.write_at(object, file, at, gathered).await
     }
 
@@ -297,7 +351,12 @@ impl Mover {
             .with_if_match(strong)
             .with_range((!is_whole).then(|| GetRange::Bounded(range.clone())));
         let result = object.at.store.get_opts(&object.at.path, options).await;
-        let result = result.map_err(|error| storage_error(uri, &error))?;
+        let result = result.map_err(|error| {
+            if is_range_ignored(&error) {
+                object.ignores_ranges.store(true, Ordering::Relaxed);
+            }
+            storage_error(uri, &error)
+        })?;
         // Not every storage checks the condition.
         let tags = (result.meta.e_tag.as_deref(), object.etag.as_deref());
         let is_another = matches!(tags, (Some(now), Some(then)) if bare(now) != bare(then));
@@ -306,7 +365,7 @@ impl Mover {
             return Err(FileError::new(FileErrorKind::Integrity, message));
         }
         let length = range.end - range.start;
-        Ok(Incoming { mover: self, uri, chunks: result.into_stream(), received: 0, length, _place: place })
+        Ok(Incoming { mover: self, uri, chunks: result.into_stream(), received: 0, length, place })
     }
 }
 
@@ -317,7 +376,7 @@ struct Incoming<'a> {
     chunks: BoxStream<'static, object_store::Result<Bytes>>,
     received: u64,
     length: u64,
-    _place: Holding,
+    place: Holding,
 }
 
 impl Incoming<'_> {
@@ -333,6 +392,17 @@ impl Incoming<'_> {
             None if self.received == self.length => Ok(None),
             _ => Err(truncated(self.uri, self.received, self.length)),
         }
+    }
+}
+
+fn warn_of_marker(uri: &str, size: u64) {
+    if size > 0 {
+        let uri = excerpt(uri);
+        tracing::warn!(
+            uri,
+            size,
+            "the key of the object ends in `/`: it is taken for a directory, without its content"
+        );
     }
 }
 

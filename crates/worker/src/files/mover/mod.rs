@@ -56,6 +56,14 @@ impl Mover {
         }
     }
 
+    /// Returns the given turn, or waits for one, as the turn of a part that keeps this many bytes in memory.
+    async fn part_turn(&self, given: Option<Turn>, bytes: u64) -> Turn {
+        match given {
+            Some(Turn { place, memory }) => Turn { place: place.into_part(), memory },
+            None => self.resources.transfers.part(self.task, bytes.div_ceil(PIECE as u64) as usize).await,
+        }
+    }
+
     /// Returns the location for the upload of a file of the task.
     fn destination(&self, below: &Path) -> Result<Location, FileError> {
         let made = self.directory.workspace.made()?;

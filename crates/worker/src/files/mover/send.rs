@@ -115,10 +115,13 @@ impl Mover {
             let range = number * part_size..size.min((number + 1) * part_size);
             let (turn, id) = (first.take(), &id);
             async move {
-                let Turn { memory, place } = self.turn(turn, range.end - range.start).await;
+                let bytes = range.end - range.start;
+                let Turn { memory, mut place } = self.part_turn(turn, bytes).await;
                 let content = self.read_at(to, file.clone(), range, below, memory).await?;
                 let sent = to.store.put_part(&to.path, id, number as usize, content).await;
-                Ok((number, sent.map_err(failed)?, place))
+                let sent = sent.map_err(failed)?;
+                place.end_part(bytes);
+                Ok((number, sent, place))
             }
         });
         let mut parts = stream::iter(parts).buffer_unordered(MAX_TRANSFERS);

@@ -63,7 +63,7 @@ fn root(document: &str) -> Option<&str> {
 }
 
 /// Returns the text of the first element of this name, up to its first child element.
-fn element(document: &str, name: &str) -> Option<String> {
+pub(super) fn element(document: &str, name: &str) -> Option<String> {
     let (_, behind) = document.split_once(&format!("<{name}>"))?;
     match behind.trim_start().strip_prefix("<![CDATA[") {
         Some(text) => Some(text.split_once("]]>")?.0.to_owned()),

@@ -8,9 +8,9 @@ use std::env;
 use std::path::Path;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use reqwest::Url;
 use rxon::text::excerpt;
 use rxon::transport::http::redacted;
+use url::Url;
 
 use super::keys::AccessKeys;
 use crate::config::{KEY, Problem, Secret, is_key};

@@ -5,12 +5,16 @@ use rxon::ErrorChain;
 use rxon::secrets::masked;
 use rxon::text::{excerpt, one_line};
 
+use super::refusal::Refusal;
 use super::uri::unusable_key;
 use crate::files::error::{FileError, FileErrorKind};
 
 /// Returns the error of the storage for an object. The message contains no secret.
 pub(in crate::files) fn storage_error(uri: &str, error: &Error) -> FileError {
     let uri = excerpt(uri);
+    if let Some(refusal) = refusal_in(error) {
+        return refused(&uri, refusal, error);
+    }
     match (error, status_in(error)) {
         (Error::NotFound { .. }, _) | (Error::Generic { .. }, Some(404)) => {
             let is_bucket = error.to_string().contains("NoSuchBucket");
@@ -38,6 +42,59 @@ pub(in crate::files) fn storage_error(uri: &str, error: &Error) -> FileError {
         _ => FileError::new(FileErrorKind::Unavailable, format!("the storage failed for `{uri}`"))
             .because(with_causes(error)),
     }
+}
+
+fn refused(uri: &str, refusal: &Refusal, error: &Error) -> FileError {
+    let (kind, message) = match refusal {
+        Refusal::Region { region: Some(region), .. } => {
+            let region = excerpt(masked(region).as_ref());
+            let text =
+                format!("the bucket of `{uri}` is in the region `{region}`: set `S3_REGION` to `{region}`");
+            (FileErrorKind::Denied, text)
+        }
+        Refusal::Region { region: None, .. } => (
+            FileErrorKind::Denied,
+            format!(
+                "the bucket of `{uri}` is in another region: set `S3_REGION` to the region of the bucket"
+            ),
+        ),
+        Refusal::Clock { .. } => (
+            FileErrorKind::Unavailable,
+            format!(
+                "the storage refuses access to `{uri}`, because its clock and this machine's clock differ: check both"
+            ),
+        ),
+        Refusal::Invalid { .. } => {
+            (FileErrorKind::Denied, format!("the storage refuses the request for `{uri}` as wrong"))
+        }
+        Refusal::Garbled { .. } | Refusal::RangeIgnored => {
+            (FileErrorKind::Unavailable, format!("the storage failed for `{uri}`"))
+        }
+    };
+    FileError::new(kind, message).because(with_causes(error))
+}
+
+fn refusal_in(error: &Error) -> Option<&Refusal> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| error.source()).find_map(|error| error.downcast_ref())
+}
+
+/// Whether the storage sent the whole object instead of a range.
+pub(in crate::files) fn is_range_ignored(error: &Error) -> bool {
+    refusal_in(error) == Some(&Refusal::RangeIgnored)
+}
+
+/// Whether this error of a request without a body in its answer (HEAD) leaves open why the storage refuses.
+pub(in crate::files) fn is_wordless(error: &Error) -> bool {
+    refusal_in(error).is_none()
+        && match error {
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => true,
+            Error::Generic { .. } => {
+                matches!(status_in(error), Some(301 | 400))
+                    || error.to_string().contains("redirect without LOCATION")
+            }
+            _ => false,
+        }
 }
 
 /// Returns an error with this text, as the library would report it.

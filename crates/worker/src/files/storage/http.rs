@@ -7,22 +7,22 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{Method, StatusCode};
+use http_body_util::BodyExt;
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
-    HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
+    HttpResponseBody, HttpService,
 };
-use reqwest::{Proxy, Url};
-use rxon::transport::http::storage_tls;
+use rxon::ErrorKind;
+use rxon::transport::http::{self as transport, ClientSettings, TlsSettings};
 
 use super::answer::{error_in, is_transient, summary, wrong_listing};
+use super::refusal::Refusal;
 use crate::config::Problem;
 use crate::files::settings::StorageSettings;
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-
-/// A request fails after this time without a byte from the storage. The upload of a part of 8 MiB has to end within it, too.
-const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+/// A transfer fails when no byte of it has moved for this time. How long it takes as a whole does not matter.
+pub(super) const STANDSTILL_LIMIT: Duration = Duration::from_secs(30);
 
 /// The most bytes that are read of an error's answer.
 const MAX_ERROR: usize = 64 << 10;
@@ -35,9 +35,9 @@ const MAX_DOCUMENT: usize = 32 << 20;
 
 /// One client for all stores, so that they share connections. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Client(reqwest::Client);
+pub(super) struct Client(transport::HttpClient<HttpRequestBody>);
 
-/// The error of a request whose answer, or whose address, cannot be used.
+/// The error of a request whose answer cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Unexpected(String);
@@ -54,46 +54,63 @@ enum Expected {
 
 impl Client {
     /// Reads the system's certificates and those of `TLS_CA_PATH`.
-    pub(super) fn new(settings: &StorageSettings) -> Result<Self, Problem> {
-        let authorities = settings.tls_ca_path.as_deref();
-        let tls = storage_tls(authorities).map_err(|error| {
-            let path = authorities.map(|path| path.display().to_string()).unwrap_or_default();
-            Problem::new("TLS_CA_PATH", path, error.expected())
+    pub(super) fn new(settings: &StorageSettings, standstill_limit: Duration) -> Result<Self, Problem> {
+        let ca_path = settings.tls_ca_path.clone();
+        let path = ca_path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let client = transport::HttpClient::new(ClientSettings {
+            tls: TlsSettings { ca_path, and_system: true, ..TlsSettings::default() },
+            proxies: settings.proxies.clone(),
+            user_agent: concat!("avtomatika-worker/", env!("CARGO_PKG_VERSION")),
+            standstill_limit: standstill_limit,
+            on_unusable_files: Some(|error| {
+                tracing::warn!(%error, "the changed certificates cannot be used: the storage is asked with the previous ones");
+            }),
+        });
+        Ok(Self(client.map_err(|error| Problem::new("TLS_CA_PATH", path, error.expected()))?))
+    }
+
+    /// Sends a request, and once more if it stood still: a line that was interrupted carries no answer on the old connection.
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let again = request.clone();
+        let answer = match self.0.send(request).await {
+            Err(error) if error.kind() == ErrorKind::Timeout => {
+                tracing::debug!(error = %error.chain(), "a request to the storage is sent again");
+                self.0.send(again).await
+            }
+            answer => answer,
+        };
+        let answer = answer.map_err(|error| {
+            let kind = match error.kind() {
+                ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Proxy => HttpErrorKind::Connect,
+                ErrorKind::Closed => HttpErrorKind::Request,
+                // It was sent twice already.
+                _ => HttpErrorKind::Unknown,
+            };
+            HttpError::new(kind, error)
         })?;
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .connect_timeout(CONNECT_LIMIT)
-            .read_timeout(SILENCE_LIMIT)
-            .redirect(reqwest::redirect::Policy::none())
-            .http1_only()
-            .user_agent(concat!("avtomatika-worker/", env!("CARGO_PKG_VERSION")))
-            // The configuration has the proxies of the environment.
-            .no_proxy();
-        let proxies = settings.proxies.clone();
-        if !proxies.is_empty() {
-            builder = builder.proxy(Proxy::custom(move |url| {
-                proxies.exposed(url.scheme() == "https", url.host_str()?, url.port_or_known_default()?)
-            }));
-        }
-        Ok(Self(builder.build().expect("building a client with preconfigured TLS cannot fail")))
+        Ok(answer.map(|body| {
+            HttpResponseBody::new(body.map_err(|error| HttpError::new(HttpErrorKind::Interrupted, error)))
+        }))
     }
 }
 
 #[async_trait]
 impl HttpService for Client {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        // reqwest would panic on an address that it cannot read.
-        if Url::parse(&request.uri().to_string()).is_err() {
-            let error = Unexpected("the address of the request is not valid".to_owned());
-            return Err(HttpError::new(HttpErrorKind::Unknown, error));
-        }
         let expected = Expected::of(&request);
-        let answer = self.0.call(request).await?;
+        let asked = request.headers().clone();
+        let answer = self.send(request).await?;
         let status = answer.status();
-        if status.is_client_error() || status.is_server_error() {
+        if !status.is_success() {
             let (parts, body) = answer.into_parts();
-            let text = summary(&read_error(body).await);
-            return Ok(HttpResponse::from_parts(parts, text.into()));
+            let text = read_error(body).await;
+            return match Refusal::of(&asked, status, &parts.headers, &text) {
+                Some(refusal) => Err(refused(refusal)),
+                None => Ok(HttpResponse::from_parts(parts, summary(&text).into())),
+            };
+        }
+        if let Some(refusal) = Refusal::of(&asked, status, answer.headers(), "") {
+            return Err(refused(refusal));
         }
         match expected {
             Expected::Listing | Expected::Upload if status == StatusCode::OK => {
@@ -102,6 +119,14 @@ impl HttpService for Client {
             _ => Ok(answer),
         }
     }
+}
+
+fn refused(refusal: Refusal) -> HttpError {
+    let kind = match refusal {
+        Refusal::Garbled { .. } => HttpErrorKind::Interrupted,
+        _ => HttpErrorKind::Unknown,
+    };
+    HttpError::new(kind, refusal)
 }
 
 impl Expected {

@@ -5,6 +5,7 @@ mod credentials;
 pub(super) mod failure;
 mod http;
 mod keys;
+mod refusal;
 mod role;
 mod store;
 #[cfg(test)]
@@ -23,12 +24,12 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, ObjectMeta, RetryConfig};
 #[cfg(feature = "testing")]
 use object_store::{GetOptions, PutOptions};
-use reqwest::Url;
 use rxon::secrets::masked;
 use rxon::text::excerpt;
+use url::Url;
 
 use self::credentials::Credentials;
-use self::http::Client;
+use self::http::{Client, STANDSTILL_LIMIT};
 use self::role::{MaskedKeys, RoleKeys};
 use self::store::Store;
 use self::uri::{ObjectUri, check_bucket, key_path, unusable_key};
@@ -46,8 +47,8 @@ const MAX_STORES: usize = 64;
 /// The most retries of a request. The delays double from 0.2 s to 5 s.
 const MAX_RETRIES: usize = 5;
 
-/// No retry begins after this time.
-const RETRY_LIMIT: Duration = Duration::from_secs(60);
+/// No retry begins after this time, because a signature counts for 15 minutes. A part may take long on a slow line.
+const RETRY_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The location of an object, or of all objects with a prefix.
 #[derive(Debug, Clone)]
@@ -78,6 +79,8 @@ pub(crate) struct Storage {
     masked: Arc<MaskedKeys>,
     /// The bucket of uploads.
     bucket: String,
+    /// `S3_ENDPOINT_URL` without credentials; empty for buckets in memory.
+    endpoint: String,
 }
 
 #[derive(Debug)]
@@ -95,6 +98,11 @@ enum Backend {
 impl Storage {
     /// Reads certificates and keys; connects to nothing.
     pub(crate) fn new(settings: StorageSettings) -> Result<Self, Problem> {
+        Self::with_limit(settings, STANDSTILL_LIMIT)
+    }
+
+    /// Gives a transfer up in which no byte moves for this time.
+    fn with_limit(settings: StorageSettings, standstill_limit: Duration) -> Result<Self, Problem> {
         if let Err(expected) = check_bucket(&settings.bucket) {
             return Err(Problem::new("S3_DEFAULT_BUCKET", &settings.bucket, expected));
         }
@@ -110,13 +118,13 @@ impl Storage {
             base: 2.0,
         };
         let builder = AmazonS3Builder::new()
-            .with_endpoint(endpoint)
+            .with_endpoint(&endpoint)
             .with_region(settings.region.trim())
             .with_allow_http(true)
             .with_retry(RetryConfig { backoff, max_retries: MAX_RETRIES, retry_timeout: RETRY_LIMIT })
-            .with_http_connector(Client::new(&settings)?);
+            .with_http_connector(Client::new(&settings, standstill_limit)?);
         let backend = Backend::S3 { builder: Box::new(builder), credentials };
-        Ok(Self::over(backend, settings.bucket, masked))
+        Ok(Self { endpoint, ..Self::over(backend, settings.bucket, masked) })
     }
 
     /// A storage with every bucket, in memory.
@@ -132,7 +140,13 @@ impl Storage {
             role_keys: OnceLock::new(),
             masked: Arc::new(masked),
             bucket,
+            endpoint: String::new(),
         }
+    }
+
+    /// Returns the address of the storage, without credentials.
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// Returns the location of an address.

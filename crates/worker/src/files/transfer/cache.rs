@@ -27,10 +27,10 @@ pub(in crate::files) struct CacheKey {
 impl CacheKey {
     /// Returns None for an object without an `ETag`, whose version is unknown, and for a small object, which is fetched as
     /// fast as copied.
-    pub(in crate::files) fn of(uri: &str, etag: Option<&str>, size: u64) -> Option<Self> {
+    pub(in crate::files) fn of(endpoint: &str, uri: &str, etag: Option<&str>, size: u64) -> Option<Self> {
         const MIN_SIZE: u64 = 64 << 10;
         let etag = etag.filter(|_| size >= MIN_SIZE)?;
-        let name = rxon::signing::digest(format!("{uri}\n{etag}\n{size}").as_bytes());
+        let name = rxon::signing::digest(format!("{endpoint}\n{uri}\n{etag}\n{size}").as_bytes());
         Some(Self { name, size })
     }
 }
@@ -117,7 +117,7 @@ mod tests {
     const SIZE: u64 = 64 << 10;
 
     fn key(uri: &str) -> CacheKey {
-        CacheKey::of(uri, Some("\"t\""), SIZE).expect("a key")
+        CacheKey::of("http://s3", uri, Some("\"t\""), SIZE).expect("a key")
     }
 
     fn content(byte: u8) -> File {
@@ -144,8 +144,16 @@ mod tests {
         assert_eq!(copied(&cache, "s3://b/a"), Some(vec![1; SIZE as usize]));
         let mode = fs::metadata(folder.path().join("cache")).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
-        assert_ne!(key("s3://b/a"), CacheKey::of("s3://b/a", Some("\"u\""), SIZE).expect("a key"));
-        assert_eq!(CacheKey::of("s3://b/a", None, SIZE), None);
+        assert_ne!(
+            key("s3://b/a"),
+            CacheKey::of("http://s3", "s3://b/a", Some("\"u\""), SIZE).expect("a key")
+        );
+        assert_eq!(CacheKey::of("http://s3", "s3://b/a", None, SIZE), None);
+        // Another storage may have another object at the same address.
+        assert_ne!(
+            key("s3://b/a"),
+            CacheKey::of("http://s4", "s3://b/a", Some("\"t\""), SIZE).expect("a key")
+        );
     }
 
     #[test]
@@ -162,7 +170,7 @@ mod tests {
         cache.keep(&key("c"), content(1)).expect("kept");
         assert_eq!(["a", "b", "c"].map(|uri| copied(&cache, uri).is_some()), [true, false, true]);
         assert!(folder.path().join("somebody-elses").exists());
-        let large = CacheKey::of("large", Some("t"), 3 * SIZE).expect("a key");
+        let large = CacheKey::of("http://s3", "large", Some("t"), 3 * SIZE).expect("a key");
         cache.keep(&large, content(1)).expect("left out");
         assert!(copied(&cache, "a").is_some());
     }

@@ -3,6 +3,7 @@
 pub(super) mod buffers;
 mod cache;
 pub(super) mod names;
+mod parts;
 pub(super) mod shares;
 pub(super) mod turns;
 

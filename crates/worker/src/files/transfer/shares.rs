@@ -8,8 +8,12 @@
 //! | its task has all that one task may have | the request waits until the task returns something |
 //! | a place and enough memory are free | the task with the fewest places is next; among equals, the request that waits longest |
 //! | a place is free, but too little memory | the free memory is kept for the request; only requests without memory pass it |
+//! | it is for a part, and as many parts run as may run at once (`parts`) | the request waits until one of them has ended |
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::parts::Parts;
 
 /// The number of a task, for its share of the transfers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,6 +39,7 @@ pub(super) struct Shares<T> {
     /// In order of arrival.
     waiting: BTreeMap<RequestNumber, Request<T>>,
     next: RequestNumber,
+    parts: Parts,
 }
 
 /// A task's request for a place and pieces of memory.
@@ -42,21 +47,35 @@ pub(super) struct Shares<T> {
 pub(super) struct Request<T> {
     pub(super) task: TaskNumber,
     pub(super) pieces: usize,
+    /// Whether it is for a part of a large object.
+    pub(super) is_part: bool,
     /// Tells the requester that the request is granted.
     pub(super) granted: T,
 }
 
 impl<T> Shares<T> {
     pub(super) fn new(all: Amount, share: Amount) -> Self {
-        Self { free: all, share, used: HashMap::new(), waiting: BTreeMap::new(), next: 0 }
+        let parts = Parts::new(all.places);
+        Self { free: all, share, used: HashMap::new(), waiting: BTreeMap::new(), next: 0, parts }
     }
 
     /// Adds a request. One for more pieces than one task may have is cut to that.
-    pub(super) fn ask(&mut self, task: TaskNumber, pieces: usize, granted: T) -> RequestNumber {
+    pub(super) fn ask(&mut self, request: Request<T>) -> RequestNumber {
         let number = self.next;
         self.next += 1;
-        self.waiting.insert(number, Request { task, pieces: pieces.min(self.share.pieces), granted });
+        let pieces = request.pieces.min(self.share.pieces);
+        self.waiting.insert(number, Request { pieces, ..request });
         number
+    }
+
+    /// Counts a transfer that is under way as a part, whatever the limit.
+    pub(super) fn begin_part(&mut self) {
+        self.parts.begin();
+    }
+
+    /// A part has ended that moved this many bytes in this time.
+    pub(super) fn end_part(&mut self, bytes: u64, time: Duration) {
+        self.parts.end(bytes, time);
     }
 
     /// Removes a request that may be granted already.
@@ -82,6 +101,9 @@ impl<T> Shares<T> {
         let granted = self.waiting.remove(&self.whose_turn()?)?;
         self.free.places -= 1;
         self.free.pieces -= granted.pieces;
+        if granted.is_part {
+            self.parts.begin();
+        }
         let used = self.used.entry(granted.task).or_default();
         used.places += 1;
         used.pieces += granted.pieces;
@@ -101,7 +123,8 @@ impl<T> Shares<T> {
         let used = |request: &Request<T>| self.used.get(&request.task).copied().unwrap_or_default();
         let may_have = |request: &Request<T>| {
             let used = used(request);
-            used.places < self.share.places && used.pieces + request.pieces <= self.share.pieces
+            let may_begin = !request.is_part || self.parts.may_begin();
+            may_begin && used.places < self.share.places && used.pieces + request.pieces <= self.share.pieces
         };
         let possible = self.waiting.iter().filter(|(_, request)| fits(request.pieces) && may_have(request));
         // Among equals, the first is the one that waits longest.
@@ -133,9 +156,13 @@ mod tests {
     /// Adds requests of one task, and returns the tasks whose transfers begin then.
     fn asked(shares: &mut Shares<()>, task: u64, pieces: usize, times: usize) -> Vec<u64> {
         for _ in 0..times {
-            shares.ask(TaskNumber(task), pieces, ());
+            shares.ask(request(task, pieces, ()));
         }
         begun(shares)
+    }
+
+    fn request<T>(task: u64, pieces: usize, granted: T) -> Request<T> {
+        Request { task: TaskNumber(task), pieces, is_part: false, granted }
     }
 
     fn returned(shares: &mut Shares<()>, task: u64, amount: Amount) -> Vec<u64> {
@@ -207,7 +234,7 @@ mod tests {
         let mut shares = shares();
         asked(&mut shares, 1, 16, 2);
         asked(&mut shares, 2, 8, 1);
-        let much = shares.ask(TaskNumber(3), 16, ());
+        let much = shares.ask(request(3, 16, ()));
         assert_eq!(asked(&mut shares, 4, 8, 1), NONE);
         shares.withdraw(much);
         assert_eq!(begun(&mut shares), [4]);
@@ -216,9 +243,23 @@ mod tests {
     #[test]
     fn a_request_for_more_than_one_task_may_have_is_cut() {
         let mut shares = Shares::new(ALL, SHARE);
-        shares.ask(TaskNumber(1), 1000, "it");
-        let granted = Request { task: TaskNumber(1), pieces: SHARE.pieces, granted: "it" };
-        assert_eq!(shares.grant(), Some(granted));
+        shares.ask(request(1, 1000, "it"));
+        assert_eq!(shares.grant(), Some(request(1, SHARE.pieces, "it")));
+    }
+
+    #[test]
+    fn parts_wait_for_parts_and_delay_nothing_else() {
+        let mut shares = shares();
+        for _ in 0..6 {
+            shares.ask(Request { is_part: true, ..request(1, 0, ()) });
+        }
+        assert_eq!(begun(&mut shares), [1; 4]);
+        assert_eq!(asked(&mut shares, 2, 0, 1), [2], "no part");
+        // A slow one halves the limit, so none follows it. The next one leaves room for one.
+        for (moved, expected) in [(0, vec![]), (0, vec![]), (1 << 30, vec![1])] {
+            shares.end_part(moved, Duration::from_secs(60));
+            assert_eq!(returned(&mut shares, 1, PLACE), expected, "{moved}");
+        }
     }
 
     proptest! {
@@ -232,7 +273,7 @@ mod tests {
             for (task, pieces, step) in steps {
                 match step {
                     0 | 1 => {
-                        shares.ask(TaskNumber(task), pieces, ());
+                        shares.ask(request(task, pieces, ()));
                         wanted += 1;
                     }
                     _ if had.is_empty() => {}

@@ -1,10 +1,11 @@
 //! Turns to transfer, each with memory for the transfer. `shares` decides whose turn is next.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::shares::{Amount, RequestNumber, Shares, TaskNumber};
+use super::shares::{Amount, Request, RequestNumber, Shares, TaskNumber};
 use crate::threads::lock;
 
 /// The limit on transfers, of all tasks and of each. Cheap to clone.
@@ -24,6 +25,8 @@ pub(in crate::files) struct Holding {
     transfers: Transfers,
     task: TaskNumber,
     amount: Amount,
+    /// The begin of the part that it is the place of.
+    part: Option<Instant>,
 }
 
 impl Transfers {
@@ -37,8 +40,21 @@ impl Transfers {
     /// # Cancel safety
     /// Dropped, it leaves the queue; a turn that it was just given goes to the next.
     pub(in crate::files) async fn turn(&self, task: TaskNumber, pieces: usize) -> Turn {
+        self.asked(task, pieces, false).await
+    }
+
+    /// Waits for the turn of a part of a large object. On a slow line, few of them are moved at once.
+    ///
+    /// # Cancel safety
+    /// As for [`turn`](Self::turn).
+    pub(in crate::files) async fn part(&self, task: TaskNumber, pieces: usize) -> Turn {
+        self.asked(task, pieces, true).await
+    }
+
+    async fn asked(&self, task: TaskNumber, pieces: usize, is_part: bool) -> Turn {
         let (sender, receiver) = oneshot::channel();
-        let number = self.change(|shares| shares.ask(task, pieces, sender));
+        let request = Request { task, pieces, is_part, granted: sender };
+        let number = self.change(|shares| shares.ask(request));
         let _withdraw = Withdraw { transfers: self, number };
         receiver.await.expect("the sender is kept until it is used or withdrawn")
     }
@@ -51,12 +67,14 @@ impl Transfers {
             (result, std::iter::from_fn(|| shares.grant()).collect::<Vec<_>>())
         };
         for request in granted {
-            let holding = |places, pieces| Holding {
+            let holding = |places, pieces, part| Holding {
                 transfers: self.clone(),
                 task: request.task,
                 amount: Amount { places, pieces },
+                part,
             };
-            let turn = Turn { place: holding(1, 0), memory: holding(0, request.pieces) };
+            let part = request.is_part.then(Instant::now);
+            let turn = Turn { place: holding(1, 0, part), memory: holding(0, request.pieces, None) };
             // If the receiver is gone, the turn is dropped, which returns it.
             let _ = request.granted.send(turn);
         }
@@ -64,8 +82,28 @@ impl Transfers {
     }
 }
 
+impl Holding {
+    /// Makes it the place of a part, whatever the limit.
+    pub(in crate::files) fn into_part(mut self) -> Self {
+        if self.part.is_none() {
+            self.transfers.change(Shares::begin_part);
+            self.part = Some(Instant::now());
+        }
+        self
+    }
+
+    /// Its part, if it is the place of one, has moved this many bytes, and has ended. The place stays held.
+    pub(in crate::files) fn end_part(&mut self, bytes: u64) {
+        if let Some(begin) = self.part.take() {
+            self.transfers.change(|shares| shares.end_part(bytes, begin.elapsed()));
+        }
+    }
+}
+
 impl Drop for Holding {
     fn drop(&mut self) {
+        // A part that has not come to its end failed, or was cancelled.
+        self.end_part(0);
         if self.amount != Amount::default() {
             self.transfers.change(|shares| shares.give_back(self.task, self.amount));
         }
@@ -104,6 +142,22 @@ mod tests {
         assert!((&mut third).now_or_never().is_none());
         drop(first);
         assert!(third.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_place_that_becomes_that_of_a_part_counts_as_one_until_its_end() {
+        let transfers = transfers(8, 0);
+        let mut first = transfers.turn(TaskNumber(1), 0).await.place.into_part();
+        let _parts = [
+            transfers.part(TaskNumber(1), 0).await,
+            transfers.part(TaskNumber(1), 0).await,
+            transfers.part(TaskNumber(1), 0).await,
+        ];
+        let mut fifth = Box::pin(transfers.part(TaskNumber(1), 0));
+        assert!((&mut fifth).now_or_never().is_none());
+        assert!(transfers.turn(TaskNumber(1), 0).now_or_never().is_some(), "it is no part");
+        first.end_part(0);
+        assert!(fifth.now_or_never().is_some());
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The directory of one task. The operating system resolves every path beneath it: no name and no symbolic link leads out.
 //! Everything in this module blocks.
 
+mod ledger;
 pub(super) mod mode;
 pub(super) mod name;
 mod removal;

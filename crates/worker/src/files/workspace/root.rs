@@ -1,12 +1,10 @@
 //! `TASK_FILES_DIR`: the directories of tasks, and the ledgers of the processes that made them.
 //!
 //! Only directories that a worker made are removed. Each process therefore keeps a ledger, `.avtomatika/<owner>.<number>/`:
-//! an empty file for each directory it has made, and the file `~lock`, locked for as long as the process lives. At its
-//! start a worker removes the directories in the ledgers of its dead predecessors: workers with the same `WORKER_ID`, and
-//! workers without a `WORKER_ID`.
+//! an empty file for each directory it has made, and a lock. At its start a worker removes the directories in the ledgers of
+//! dead processes: of workers with the same `WORKER_ID` or without one, and of any others on this machine since it was booted.
 
 use std::ffi::OsStr;
-use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
@@ -15,6 +13,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, OpenOptions};
 use rxon::descriptors::NotInherited;
 
+use super::ledger::{self, Owner};
 use super::name;
 use super::removal::remove_all;
 use crate::files::error::{FileError, FileErrorKind, created, found};
@@ -22,9 +21,6 @@ use crate::threads::lock;
 
 /// The directory of the ledgers.
 const LEDGERS: &str = ".avtomatika";
-
-/// The lock file of a ledger, held while its process is alive. No task's directory has this name.
-const LOCK: &str = "~lock";
 
 /// The owner of the ledgers of workers without a `WORKER_ID`.
 const ANONYMOUS: &str = "anonymous";
@@ -146,12 +142,14 @@ impl Root {
         let mut removed = 0;
         for ledger in ledgers.entries()? {
             let name = ledger?.file_name();
-            if !self.is_predecessor(&name) {
-                continue;
-            }
-            // A ledger that cannot be removed, for example another user's, does not stop the others.
-            match remove_ledger(&root, &ledgers, Path::new(&name)) {
+            let owner = if self.is_predecessor(&name) { Owner::Predecessor } else { Owner::Other };
+            // A ledger that cannot be removed does not stop the others.
+            match ledger::remove(&root, &ledgers, Path::new(&name), owner) {
                 Ok(directories) => removed += directories,
+                // It may be another user's, whose workers remove it.
+                Err(error) if owner == Owner::Other => {
+                    tracing::debug!(ledger = ?name, %error, "the directories of another worker are left");
+                }
                 Err(error) => {
                     let ledger = self.path.join(LEDGERS).join(&name);
                     tracing::warn!(ledger = %ledger.display(), %error, "cannot remove the directories of a worker that was killed");
@@ -198,8 +196,7 @@ impl OpenRoot {
         let ledger_path = Path::new(LEDGERS).join(format!("{owner}.{:016x}", fastrand::u64(..)));
         dir.create_dir_with(&ledger_path, DirBuilder::new().mode(0o700))?;
         let ledger = dir.open_dir(&ledger_path)?;
-        let lock = ledger.open_with(LOCK, OpenOptions::new().write(true).create(true))?.into_std();
-        lock.try_lock().map_err(io::Error::other)?;
+        let lock = ledger::lock(&ledger)?;
         let canonical = path.canonicalize()?;
         let not_inherited = NotInherited::new(&lock);
         Ok(Self { dir, canonical, ledger, ledger_path, _not_inherited: not_inherited, _lock: lock })
@@ -208,8 +205,7 @@ impl OpenRoot {
 
 impl Drop for OpenRoot {
     fn drop(&mut self) {
-        let is_empty = self.ledger.entries().is_ok_and(|entries| entries.count() == 1);
-        if is_empty {
+        if ledger::is_empty(&self.ledger) {
             let _ = self.dir.remove_dir_all(&self.ledger_path);
             // Fails while other workers have ledgers in it.
             let _ = self.dir.remove_dir(LEDGERS);
@@ -237,37 +233,6 @@ impl Made {
     /// Whether the directory is not removed yet.
     pub(in crate::files) fn is_left(&self) -> bool {
         lock(&self.opened).is_some()
-    }
-}
-
-/// Removes the directories in a ledger, then the ledger, unless its process is alive.
-fn remove_ledger(root: &Dir, ledgers: &Dir, name: &Path) -> io::Result<usize> {
-    // Another starting worker may have removed it.
-    let Some(ledger) = found(ledgers.open_dir(name))? else { return Ok(0) };
-    // There is no lock if the process died before it had made one.
-    let lock = found(ledger.open_with(LOCK, OpenOptions::new().write(true)))?;
-    let lock = lock.map(cap_std::fs::File::into_std);
-    match lock.as_ref().map(std::fs::File::try_lock) {
-        Some(Err(TryLockError::WouldBlock)) => return Ok(0),
-        Some(Err(TryLockError::Error(error))) => return Err(error),
-        Some(Ok(())) | None => {}
-    }
-    let (mut removed, mut failed) = (0, None);
-    for entry in ledger.entries()? {
-        let directory = entry?.file_name();
-        // The name of a ledger's file has one component, so it cannot lead out.
-        let is_directory = root.symlink_metadata(&directory).is_ok_and(|metadata| metadata.is_dir());
-        if directory == LOCK || !is_directory {
-            continue;
-        }
-        match remove_all(root, Path::new(&directory)) {
-            Ok(()) => removed += 1,
-            Err(error) => failed = Some(error),
-        }
-    }
-    match failed {
-        Some(error) => Err(error),
-        None => ledgers.remove_dir_all(name).map(|()| removed),
     }
 }
 
@@ -344,25 +309,31 @@ mod tests {
     fn only_the_directories_of_killed_predecessors_are_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::create_dir(folder.path().join("not-ours")).expect("made");
-        let (dead, other, unnamed) = (
+        let (dead, other, remote, unnamed) = (
             Root::new(folder.path(), Some("w")),
             Root::new(folder.path(), Some("other")),
+            Root::new(folder.path(), Some("remote")),
             Root::new(folder.path(), None),
         );
-        let alive = Root::new(folder.path(), Some("w"));
+        let (alive, other_alive) = (Root::new(folder.path(), Some("w")), Root::new(folder.path(), Some("x")));
         let made = |root: &Root, task| {
             let made = root.make(task).expect("made");
             fs::write(made.path.join("a"), "x").expect("written");
             made
         };
-        let _alive = made(&alive, "alive");
-        for (root, task) in [(dead, "dead"), (other, "other"), (unnamed, "unnamed")] {
+        let _alive = [made(&alive, "alive"), made(&other_alive, "other-alive")];
+        for (root, task) in [(dead, "dead"), (other, "other"), (remote, "remote"), (unnamed, "unnamed")] {
             let made = made(&root, task);
             killed(root, vec![made]);
         }
+        // The lock of a process on another machine that shares the folder may look free from here.
+        let ledgers = fs::read_dir(folder.path().join(LEDGERS)).expect("listed");
+        let mut ledgers = ledgers.map(|entry| entry.expect("an entry").path());
+        let remote = ledgers.find(|path| path.to_string_lossy().contains("/remote.")).expect("it is there");
+        fs::write(remote.join("~lock"), "another boot").expect("written");
         let successor = Root::new(folder.path(), Some("w"));
-        assert_eq!(successor.remove_leftovers().expect("removed"), 2);
-        assert_eq!(names(folder.path()), ["alive", "not-ours", "other"]);
+        assert_eq!(successor.remove_leftovers().expect("removed"), 3);
+        assert_eq!(names(folder.path()), ["alive", "not-ours", "other-alive", "remote"]);
         assert_eq!(successor.remove_leftovers().expect("nothing left"), 0);
     }
 

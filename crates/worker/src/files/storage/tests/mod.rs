@@ -1,3 +1,6 @@
+mod answers;
+mod lines;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::TryStreamExt;
@@ -6,13 +9,13 @@ use prometheus_client::registry::Registry;
 use rxon::ErrorChain;
 use rxon::transport::http::Proxies;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::*;
 use crate::config::{Address, Secret};
-use crate::files::Files;
 use crate::files::storage::failure::storage_error;
+use crate::files::{Files, TaskFiles};
 
 fn kind(uri: &str) -> Result<(String, bool), FileErrorKind> {
     let located = ObjectUri::of_user(uri).and_then(|uri| Storage::in_memory("b").locate(&uri));
@@ -95,9 +98,78 @@ struct Scripted {
     _server: JoinSet<()>,
 }
 
+/// Answers one request. The head of the answer to HEAD tells the length of the body, which is not sent.
+async fn serve(
+    stream: TcpStream,
+    line: Option<Arc<Line>>,
+    seen: &Mutex<Vec<String>>,
+    answer: impl Fn(&str) -> (u16, String),
+) {
+    let mut stream = BufStream::new(stream);
+    let (mut head, mut length) = (String::new(), 0);
+    while stream.read_line(&mut head).await.is_ok_and(|read| read > 2) {}
+    for line in head.lines() {
+        if let Some(number) = line.to_lowercase().strip_prefix("content-length: ") {
+            length = number.parse().expect("a length");
+        }
+    }
+    let mut piece = vec![0; 16 << 10];
+    while length > 0 {
+        let wanted = length.min(piece.len());
+        let Ok(read @ 1..) = stream.read(&mut piece[..wanted]).await else { return };
+        length -= read;
+        if let Some(line) = &line {
+            line.carry(read).await;
+        }
+    }
+    let (status, body) = answer(&head);
+    let is_head = head.starts_with("HEAD");
+    lock(seen).push(head);
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status} x\r\netag: \"e\"\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    let body = if is_head { "" } else { &body };
+    let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+    let _ = stream.flush().await;
+}
+
+/// A line whose requests share a speed.
+struct Line {
+    bytes_per_second: f64,
+    /// When the bytes taken so far have arrived.
+    free: Mutex<tokio::time::Instant>,
+}
+
+impl Line {
+    async fn carry(&self, bytes: usize) {
+        let arrived = {
+            let mut free = lock(&self.free);
+            let time = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second);
+            *free = (*free).max(tokio::time::Instant::now()) + time;
+            *free
+        };
+        tokio::time::sleep_until(arrived).await;
+    }
+}
+
 impl Scripted {
     async fn start(answer: impl Fn(&str) -> (u16, String) + Clone + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::behind(None, answer).await
+    }
+
+    /// Reads the bodies of requests over a line, if there is one.
+    async fn behind(
+        line: Option<Arc<Line>>,
+        answer: impl Fn(&str) -> (u16, String) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        if line.is_some() {
+            // What the system takes in advance is not on the line.
+            socket.set_recv_buffer_size(64 << 10).expect("a small buffer");
+        }
+        socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let listener = socket.listen(64).expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let heads = Arc::<Mutex<Vec<String>>>::default();
         let seen = heads.clone();
@@ -105,26 +177,8 @@ impl Scripted {
         server.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let (answer, seen) = (answer.clone(), seen.clone());
-                connections.spawn(async move {
-                    let mut stream = BufStream::new(stream);
-                    let (mut head, mut length) = (String::new(), 0);
-                    while stream.read_line(&mut head).await.is_ok_and(|read| read > 2) {}
-                    for line in head.lines() {
-                        if let Some(number) = line.to_lowercase().strip_prefix("content-length: ") {
-                            length = number.parse().expect("a length");
-                        }
-                    }
-                    stream.read_exact(&mut vec![0; length]).await.expect("the body");
-                    let (status, body) = answer(&head);
-                    lock(&seen).push(head);
-                    let length = body.len();
-                    let head = format!(
-                        "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
-                    );
-                    let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
-                    let _ = stream.flush().await;
-                });
+                let (answer, seen, line) = (answer.clone(), seen.clone(), line.clone());
+                connections.spawn(async move { serve(stream, line, &seen, answer).await });
             }
         });
         Self { address, heads, _server: server }
@@ -138,13 +192,20 @@ impl Scripted {
         Storage::new(self.settings()).expect("a storage")
     }
 
+    /// The files of a task in a folder.
+    fn task(&self, folder: &std::path::Path) -> TaskFiles {
+        task_in(folder, self.storage())
+    }
+
     /// Fetches a prefix into the directory of a task.
     async fn fetch_prefix(&self) -> Result<(), FileError> {
         let folder = tempfile::tempdir().expect("a folder");
-        let storage = Some(self.storage());
-        let files = Files::new(folder.path(), None, None, storage, &mut Registry::default());
-        let task = files.of_task(&rxon::TaskId::received("t-1").expect("an id"));
-        task.download_file("s3://in/p/", "d").await.map(|_| ())
+        self.task(folder.path()).download_file("s3://in/p/", "d").await.map(|_| ())
+    }
+
+    /// Returns the heads of the requests so far, and forgets them.
+    fn take_heads(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.heads))
     }
 }
 
@@ -169,13 +230,18 @@ async fn the_storage_is_reached_through_the_proxy_unless_its_address_is_an_excep
         let uri = ObjectUri::of_user("s3://in/k").expect("an address");
         let at = storage.locate(&uri).expect("a location");
         at.store.get_opts(&at.path, object_store::GetOptions::default()).await.expect_err("there is none");
-        let heads = |seen: &Scripted| std::mem::take(&mut *lock(&seen.heads)).len();
+        let heads = |seen: &Scripted| seen.take_heads().len();
         assert_eq!(
             (heads(&server), heads(&through)),
             if is_direct { (1, 0) } else { (0, 1) },
             "{exceptions}"
         );
     }
+}
+
+fn task_in(folder: &std::path::Path, storage: Storage) -> TaskFiles {
+    let files = Files::new(folder, None, None, Some(storage), &mut Registry::default());
+    files.of_task(&rxon::TaskId::received("t-1").expect("an id"))
 }
 
 /// Sends every kind of request to the storage, and returns the errors.
