@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::peer::answer::{Answer, Contact, Exchange};
+use crate::peer::log::FailureLine;
 use crate::peer::rate::after_refused_credentials;
 use crate::session::courier::courier;
 use crate::session::fleet::Role;
@@ -158,15 +159,19 @@ impl Driver {
         let now = Instant::now();
         match attempt {
             Ok(generation) => self.state.on_registered(generation, *self.role.borrow_and_update(), now),
-            Err(delay) => self.state.on_not_registered(delay, now),
+            Err((delay, line)) => {
+                self.state.on_not_registered(delay, now);
+                line.again_at(Some(self.state.attempt_at()));
+            }
         }
         if self.parts.ends.stop_asking.is_cancelled() {
             self.state.on_stop();
         }
     }
 
-    /// Sends a registration. The error is the delay before the next attempt, if the reason determines it.
-    async fn try_register(&mut self) -> Result<Generation, Option<Duration>> {
+    /// Sends a registration. The error is the delay before the next attempt, if the reason determines it, and the line
+    /// about it.
+    async fn try_register(&mut self) -> Result<Generation, (Option<Duration>, FailureLine)> {
         let ConversationParts { session, profile, offer, registration_trigger, .. } = self.parts.clone();
         let peer = &session.origin.peer;
         offer.refresh().await;
@@ -177,7 +182,7 @@ impl Driver {
         let message = profile.registration(&offer);
         let body = peer.seal.message(&message, &[], Generation::Older).map_err(|error| {
             tracing::error!(orchestrator = %peer.name, %error, "the registration cannot be written");
-            None
+            (None, FailureLine::default())
         })?;
         self.capabilities = Some(message.capabilities);
         let request = Request::new(Operation::Register, TIME_LIMIT).with_body(body);
@@ -190,15 +195,17 @@ impl Driver {
             },
             (answer, _) => (answer, None),
         };
-        session.record(Exchange::Registration, &answer);
+        let line = session.record(Exchange::Registration, &answer);
         match (answer, accepted) {
             (Answer::Good, Some(accepted)) => {
                 self.on_registered(&accepted);
                 Ok(accepted.generation())
             }
-            (Answer::Unauthorized(_), _) => Err(Some(after_refused_credentials(&mut Rng::new()))),
-            (Answer::TooMany(_), _) => Err(Some(peer.gate(Exchange::Registration).silence(Instant::now()))),
-            _ => Err(None),
+            (Answer::Unauthorized(_), _) => Err((Some(after_refused_credentials(&mut Rng::new())), line)),
+            (Answer::TooMany(_), _) => {
+                Err((Some(peer.gate(Exchange::Registration).silence(Instant::now())), line))
+            }
+            _ => Err((None, line)),
         }
     }
 
@@ -318,13 +325,20 @@ impl Driver {
     }
 
     async fn send(&mut self, request: Request, idle: bool) -> Result<Beat, Error> {
-        self.state.on_sent(Instant::now(), idle);
+        let sent = Instant::now();
+        self.state.on_sent(sent, idle);
         let response = self.transport.exchange(request).await?;
-        Ok(self.on_answer(&response))
+        let beat = self.on_answer(&response);
+        tracing::debug!(
+            orchestrator = %self.parts.session.origin.peer.name, idle, answer = ?beat,
+            seconds = sent.elapsed().as_secs_f64(), "heartbeat"
+        );
+        Ok(beat)
     }
 
     fn on_no_answer(&mut self, error: &Error) -> Beat {
-        self.parts.session.record(Exchange::Heartbeat, &Answer::Nothing(error));
+        let line = self.parts.session.record(Exchange::Heartbeat, &Answer::Nothing(error));
+        line.again_at(Some(self.state.next_heartbeat()));
         // An orchestrator that hung up can be reached.
         match Contact::of_error(error, Exchange::Heartbeat) {
             Contact::Gone => Beat::Unreachable,
@@ -341,7 +355,8 @@ impl Driver {
             },
             answer => (answer, None),
         };
-        self.parts.session.record(Exchange::Heartbeat, &answer);
+        let line = self.parts.session.record(Exchange::Heartbeat, &answer);
+        line.again_at(Some(self.state.next_heartbeat()));
         match (answer, fields) {
             (Answer::Good, Some(fields)) => {
                 self.obey(&fields);

@@ -221,6 +221,16 @@ impl Conversation {
         Step::Wait { until: earliest.map_or(self.tick, |at| at.min(self.tick)) }
     }
 
+    /// The time of the next registration, while one is due.
+    pub(super) fn attempt_at(&self) -> Instant {
+        self.attempt_at
+    }
+
+    /// The time of the next regular heartbeat.
+    pub(super) fn next_heartbeat(&self) -> Instant {
+        self.tick
+    }
+
     /// The time at which open polls are abandoned, once it is known.
     pub(super) fn abandon_polls_at(&self) -> Option<Instant> {
         match self.stop {
