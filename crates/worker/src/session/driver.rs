@@ -2,11 +2,16 @@
 //!
 //! [`state`](super::state) decides the next step; it is carried out here.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use fastrand::Rng;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use rxon::Error;
-use rxon::model::{Capabilities, Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, WorkerStatus};
+use rxon::model::{
+    Capabilities, Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, Usage, WorkerStatus,
+};
 use rxon::secrets::masked;
 use rxon::text::excerpt;
 use rxon::transport::{Operation, Request, Response, Transport};
@@ -16,14 +21,13 @@ use tokio::time::Instant;
 use crate::peer::answer::{Answer, Contact, Exchange};
 use crate::peer::log::FailureLine;
 use crate::peer::rate::after_refused_credentials;
+use crate::session::ConversationParts;
 use crate::session::courier::courier;
 use crate::session::fleet::Role;
 use crate::session::live::Websocket;
 use crate::session::machine::Deadband;
 use crate::session::namesake::Namesake;
 use crate::session::state::{Beat, Conversation, Step};
-use crate::session::{ConversationParts, Ends};
-use crate::threads::until;
 
 /// The time limit of a registration and of a heartbeat.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -37,7 +41,10 @@ const LAST_REGISTRATION_LIMIT: Duration = Duration::from_secs(1);
 /// Holds the conversation with one orchestrator.
 pub(crate) struct Driver {
     parts: ConversationParts,
-    transport: Box<dyn Transport>,
+    /// A connection that no exchange uses.
+    idle: Option<Box<dyn Transport>>,
+    /// Heartbeats whose answers are awaited, each with a connection of its own.
+    unanswered: FuturesUnordered<Unanswered>,
     state: Conversation,
     role: watch::Receiver<Role>,
     /// As sent with the last registration.
@@ -47,6 +54,21 @@ pub(crate) struct Driver {
     deadband: Deadband,
     namesake: Namesake,
 }
+
+/// A heartbeat that was sent.
+struct Sent {
+    at: Instant,
+    /// It reports the worker as idle.
+    idle: bool,
+    usage: Option<Usage>,
+    /// It only asks whether the worker is known; the state follows.
+    is_probe: bool,
+}
+
+/// A heartbeat with its connection and its answer.
+type Answered = (Sent, Box<dyn Transport>, Result<Response, Error>);
+
+type Unanswered = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 impl Driver {
     pub(crate) fn new(parts: ConversationParts) -> Self {
@@ -61,7 +83,8 @@ impl Driver {
             Rng::new(),
         );
         Self {
-            transport: peer.connector.transport(),
+            idle: None,
+            unanswered: FuturesUnordered::new(),
             state,
             role,
             capabilities: None,
@@ -110,7 +133,7 @@ impl Driver {
         }
     }
 
-    /// Waits for an event, at most until this time.
+    /// Waits for an event, at most until this time, and handles it.
     async fn wait(&mut self, at: Instant) {
         let ConversationParts { session, running, heartbeat_trigger, registration_trigger, ends, .. } =
             &self.parts;
@@ -118,9 +141,11 @@ impl Driver {
         let (peer, orchestrator) = (&session.origin.peer, session.origin.orchestrator);
         let known = self.state.is_known();
         let stopping = self.state.is_stopping();
+        let mut answered = None;
         tokio::select! {
             biased;
             () = ends.stop_asking.cancelled(), if !stopping => self.state.on_stop(),
+            Some(answer) = self.unanswered.next() => answered = Some(answer),
             // Its sender lives as long as the worker.
             Ok(()) = self.role.changed() => self.state.on_role(*self.role.borrow_and_update(), Instant::now()),
             () = tokio::time::sleep_until(at) => {}
@@ -141,6 +166,9 @@ impl Driver {
                 self.state.on_settled();
             }
         }
+        if let Some(answered) = answered {
+            self.on_answered(answered).await;
+        }
     }
 
     /// Tries to register once. If the worker stops meanwhile, the attempt has 1 s left. An orchestrator that accepts it in
@@ -158,7 +186,11 @@ impl Driver {
         };
         let now = Instant::now();
         match attempt {
-            Ok(generation) => self.state.on_registered(generation, *self.role.borrow_and_update(), now),
+            Ok(generation) => {
+                // An answer to an earlier heartbeat says nothing of the new registration.
+                self.forget_unanswered();
+                self.state.on_registered(generation, *self.role.borrow_and_update(), now);
+            }
             Err((delay, line)) => {
                 self.state.on_not_registered(delay, now);
                 line.again_at(Some(self.state.attempt_at()));
@@ -186,7 +218,9 @@ impl Driver {
         })?;
         self.capabilities = Some(message.capabilities);
         let request = Request::new(Operation::Register, TIME_LIMIT).with_body(body);
-        let response = self.transport.exchange(request).await;
+        let mut transport = self.transport();
+        let response = transport.exchange(request).await;
+        self.idle = Some(transport);
         let answer = response.as_ref().map_or_else(Answer::Nothing, Answer::of);
         let (answer, accepted) = match (answer, &response) {
             (Answer::Good, Ok(response)) => match serde_json::from_slice(&response.body) {
@@ -226,28 +260,63 @@ impl Driver {
         }
     }
 
-    /// Sends a heartbeat. One that hangs delays neither the goodbye nor the end of open polls.
+    /// Sends a heartbeat; with `probe`, only if the orchestrator still knows the worker. Does not wait for the answer: one
+    /// that hangs delays nothing.
     async fn beat(&mut self, probe: bool) {
         self.parts.heartbeat_trigger.reported(self.parts.session.origin.orchestrator);
-        let Ends { stop_asking, abandon_polls, .. } = self.parts.ends.clone();
+        if probe {
+            let ConversationParts { session, offer, .. } = &self.parts;
+            let idle = !session.accepted(offer, &offer.slots.usage()).is_empty();
+            let request = Request::new(Operation::Heartbeat, TIME_LIMIT);
+            self.begin(request, Sent { at: Instant::now(), idle, usage: None, is_probe: true });
+        } else {
+            self.beat_with_state().await;
+        }
+    }
+
+    async fn beat_with_state(&mut self) {
+        let stop = self.parts.ends.stop_asking.clone();
         let stopping = self.state.is_stopping();
-        let mut abandon_at = self.state.abandon_polls_at();
-        let beat = {
-            let mut exchange = std::pin::pin!(self.exchange(probe));
-            loop {
-                tokio::select! {
-                    biased;
-                    beat = &mut exchange => break Some(beat),
-                    () = stop_asking.cancelled(), if !stopping => break None,
-                    () = until(abandon_at) => {
-                        abandon_at = None;
-                        abandon_polls.cancel();
-                    }
-                }
-            }
+        // The user's functions are asked meanwhile.
+        let message = tokio::select! {
+            biased;
+            message = self.message() => message,
+            () = stop.cancelled(), if !stopping => return self.state.on_stop(),
         };
-        let Some(beat) = beat else { return self.state.on_stop() };
-        if beat == Beat::Forgotten && !stop_asking.is_cancelled() {
+        match message {
+            Some((request, sent)) => self.begin(request, sent),
+            None => self.state.on_beat(Beat::Refused, Instant::now()),
+        }
+    }
+
+    /// Begins an exchange, over a connection that no other one uses.
+    fn begin(&mut self, request: Request, sent: Sent) {
+        self.state.on_sent(sent.at, sent.idle);
+        let mut transport = self.transport();
+        self.unanswered.push(Box::pin(async move {
+            let response = transport.exchange(request).await;
+            (sent, transport, response)
+        }));
+    }
+
+    fn transport(&mut self) -> Box<dyn Transport> {
+        self.idle.take().unwrap_or_else(|| self.parts.session.origin.peer.connector.transport())
+    }
+
+    /// Gives up the heartbeats that are not answered.
+    fn forget_unanswered(&mut self) {
+        self.unanswered.clear();
+        self.state.on_unanswered_forgotten();
+    }
+
+    async fn on_answered(&mut self, (sent, transport, response): Answered) {
+        self.idle.get_or_insert(transport);
+        let is_probe = sent.is_probe;
+        let beat = match self.on_response(sent, response) {
+            Ok(Beat::Acknowledged) if is_probe => return self.beat_with_state().await,
+            beat => beat.unwrap_or_else(|error| self.on_no_answer(&error)),
+        };
+        if beat == Beat::Forgotten && self.state.is_known() && !self.parts.ends.stop_asking.is_cancelled() {
             let session = &self.parts.session;
             let peer = &session.origin.peer;
             if *session.member().role.borrow() == Role::Active {
@@ -259,28 +328,14 @@ impl Driver {
         self.state.on_beat(beat, Instant::now());
     }
 
-    /// Sends the state of the worker; with `probe`, only if the orchestrator still knows the worker.
-    async fn exchange(&mut self, probe: bool) -> Beat {
-        if probe {
-            let ConversationParts { session, offer, .. } = &self.parts;
-            let idle = !session.accepted(offer, &offer.slots.usage()).is_empty();
-            let beat = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
-            let beat = beat.unwrap_or_else(|error| self.on_no_answer(&error));
-            if beat != Beat::Acknowledged {
-                return beat;
-            }
-        }
-        let beat = self.send_state().await;
-        beat.unwrap_or_else(|error| self.on_no_answer(&error))
-    }
-
     /// Tells the orchestrator that the worker takes nothing more. It is not probed first: that would delay the news.
     async fn say_goodbye(&mut self) {
         self.parts.heartbeat_trigger.reported(self.parts.session.origin.orchestrator);
+        self.forget_unanswered();
         let goodbye = async {
-            match self.send_state().await {
+            match self.send_and_wait().await {
                 // The orchestrator had just closed an idle connection: it is there, and still believes us idle.
-                Err(error) if error.is_stale_connection() => self.send_state().await,
+                Err(error) if error.is_stale_connection() => self.send_and_wait().await,
                 beat => beat,
             }
         };
@@ -293,8 +348,17 @@ impl Driver {
         self.parts.session.origin.peer.goodbye.cancel();
     }
 
-    /// Sends a heartbeat with the state of the worker as it is now.
-    async fn send_state(&mut self) -> Result<Beat, Error> {
+    async fn send_and_wait(&mut self) -> Result<Beat, Error> {
+        let Some((request, sent)) = self.message().await else { return Ok(Beat::Refused) };
+        self.state.on_sent(sent.at, sent.idle);
+        let mut transport = self.transport();
+        let response = transport.exchange(request).await;
+        self.idle = Some(transport);
+        self.on_response(sent, response)
+    }
+
+    /// Writes a heartbeat with the state of the worker as it is now. Returns `None` if it cannot be signed.
+    async fn message(&mut self) -> Option<(Request, Sent)> {
         let ConversationParts { session, profile, offer, running, .. } = self.parts.clone();
         let peer = &session.origin.peer;
         let generation = peer.generation();
@@ -311,29 +375,27 @@ impl Driver {
             Ok(body) => body,
             Err(error) => {
                 tracing::error!(orchestrator = %peer.name, %error, "the heartbeat cannot be signed");
-                return Ok(Beat::Refused);
+                return None;
             }
         };
         self.wants_skills = false;
-        let beat = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body), idle).await;
-        match (&beat, usage) {
+        let request = Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body);
+        Some((request, Sent { at: Instant::now(), idle, usage, is_probe: false }))
+    }
+
+    /// Handles the answer to a heartbeat.
+    fn on_response(&mut self, sent: Sent, response: Result<Response, Error>) -> Result<Beat, Error> {
+        let beat = response.map(|response| self.on_answer(&response));
+        tracing::debug!(
+            orchestrator = %self.parts.session.origin.peer.name, idle = sent.idle, probe = sent.is_probe, answer = ?beat,
+            seconds = sent.at.elapsed().as_secs_f64(), "heartbeat"
+        );
+        match (&beat, sent.usage) {
             (Ok(Beat::Acknowledged), Some(usage)) => self.deadband.accepted(usage, Instant::now()),
             (Ok(Beat::Acknowledged), None) => {}
             _ => self.deadband.forget(),
         }
         beat
-    }
-
-    async fn send(&mut self, request: Request, idle: bool) -> Result<Beat, Error> {
-        let sent = Instant::now();
-        self.state.on_sent(sent, idle);
-        let response = self.transport.exchange(request).await?;
-        let beat = self.on_answer(&response);
-        tracing::debug!(
-            orchestrator = %self.parts.session.origin.peer.name, idle, answer = ?beat,
-            seconds = sent.elapsed().as_secs_f64(), "heartbeat"
-        );
-        Ok(beat)
     }
 
     fn on_no_answer(&mut self, error: &Error) -> Beat {
