@@ -140,7 +140,7 @@ mod tests {
         exchanges.register(&mut health.metrics.registry);
         let log = PeerLog::new("http://o/".into(), &exchanges);
         let seal = Seal::new(WorkerId::new("w").expect("an identifier"), "token");
-        Peer::new(log, Arc::new(memory::pair().0), seal).record(Exchange::Poll, &Answer::Good);
+        drop(Peer::new(log, Arc::new(memory::pair().0), seal).record(Exchange::Poll, &Answer::Good));
         health.sessions[0].pollers.send_replace(3);
         let text = health.metrics.text(&health.offer, &health.sessions, Duration::ZERO);
         for line in [

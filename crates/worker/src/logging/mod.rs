@@ -73,11 +73,13 @@ pub fn init(config: &WorkerConfig) -> LogGuard {
     let (writer, thread) = match LineWriter::start(io::stderr()) {
         Ok(started) => started,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: no log: the thread that writes it cannot be started: {error}");
+            let _ =
+                writeln!(io::stderr(), "error: no log: the thread that writes it cannot be started: {error}");
             return LogGuard { thread: None, _secrets };
         }
     };
-    let (filter, refused) = levels(LevelFilter::from_level(config.log_level), variable("RUST_LOG").as_deref());
+    let (filter, refused) =
+        levels(LevelFilter::from_level(config.log_level), variable("RUST_LOG").as_deref());
     let lines = Lines { inner: writer.clone(), format: config.log_format };
     let layer = match config.log_format {
         LogFormat::Text if io::stderr().is_terminal() => {
@@ -122,7 +124,10 @@ fn levels(level: LevelFilter, rust_log: Option<&str>) -> (Targets, Option<String
         Ok(asked) => (asked, None),
         Err(error) => {
             let expected = "expected levels and modules, as in `info,avtomatika_worker=debug`";
-            (Targets::new(), Some(format!("`RUST_LOG` is `{}` ({error}), {expected}: ignored", one_line(text))))
+            (
+                Targets::new(),
+                Some(format!("`RUST_LOG` is `{}` ({error}), {expected}: ignored", one_line(text))),
+            )
         }
     };
     let level = asked.default_level().unwrap_or(level);

@@ -39,7 +39,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let (level, colour) = match *event.metadata().level() {
             Level::ERROR => ("ERROR", "31"),
             Level::WARN => ("WARN ", "33"),
@@ -52,7 +57,9 @@ where
         let time = self.painted(&time_of_day(SystemTime::now()), DIM).into_owned();
         write!(writer, "{time} {} {}{}", self.painted(level, colour), parts.message, parts.fields)?;
         for span in context.event_scope().into_iter().flatten() {
-            if let Some(fields) = span.extensions().get::<FormattedFields<N>>().filter(|fields| !fields.is_empty()) {
+            if let Some(fields) =
+                span.extensions().get::<FormattedFields<N>>().filter(|fields| !fields.is_empty())
+            {
                 write!(writer, "  {}", self.painted(&one_line(fields), DIM))?;
             }
         }
@@ -173,10 +180,16 @@ mod tests {
     fn a_line_is_time_level_message_fields_and_short_ids() {
         let line = logged(false, a_task_ends);
         let (time, rest) = line.split_once(' ').expect("a time");
-        assert_eq!(rest, "INFO  task ended: success  task=echo seconds=0.5  task_id=01234567 job_id=üüüüüüüü\n");
+        assert_eq!(
+            rest,
+            "INFO  task ended: success  task=echo seconds=0.5  task_id=01234567 job_id=üüüüüüüü\n"
+        );
         assert_eq!((time.len(), time.ends_with('Z')), (9, true), "{time}");
         let coloured = logged(true, a_task_ends);
-        assert!(coloured.contains("\u{1b}[32mINFO \u{1b}[0m task ended: success  \u{1b}[2mtask=\u{1b}[0mecho"), "{coloured:?}");
+        assert!(
+            coloured.contains("\u{1b}[32mINFO \u{1b}[0m task ended: success  \u{1b}[2mtask=\u{1b}[0mecho"),
+            "{coloured:?}"
+        );
     }
 
     #[test]

@@ -74,7 +74,9 @@ impl LineWriter {
                 std::mem::swap(&mut state.waiting, &mut text);
                 let dropped = std::mem::take(&mut state.dropped);
                 if dropped > 0 {
-                    text.extend(format!("… {dropped} lines of the log are missing: its reader is too slow\n").bytes());
+                    text.extend(
+                        format!("… {dropped} lines of the log are missing: its reader is too slow\n").bytes(),
+                    );
                 }
             }
             // There is nowhere to report an error to.

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use rxon::secrets::masked;
 use rxon::transport::Response;
 use tokio::time::Instant;
+use tracing::Level;
 
 use super::answer::{Answer, Counted, Exchange};
 use super::rate::RateGate;
@@ -79,8 +80,9 @@ impl PeerLog {
             .filter(|(_, silence)| !silence.is_zero())
     }
 
-    /// Logs and counts an answer, and tells it to the rate gate, as the table in [`answer`](super::answer) says.
-    pub(super) fn record(&self, exchange: Exchange, answer: &Answer<'_>) {
+    /// Logs and counts an answer, and tells it to the rate gate, as the table in [`answer`](super::answer) says. Returns
+    /// the line about a failure.
+    pub(super) fn record(&self, exchange: Exchange, answer: &Answer<'_>) -> FailureLine {
         let kind = self.kind(exchange);
         let counted = answer.counted(exchange);
         kind.counters[counted as usize].inc();
@@ -95,10 +97,11 @@ impl PeerLog {
                 Exchange::Heartbeat | Exchange::Poll | Exchange::Result | Exchange::Event,
             ) => self.log_limit(exchange),
             (_, Exchange::Event | Exchange::Token) => {}
-            (Answer::Unauthorized(response), _) => self.log_refused_credentials(exchange, response),
+            (Answer::Unauthorized(response), _) => return self.refused_credentials(exchange, response),
             _ if counted == Counted::Answered => self.log_again(exchange),
-            _ => self.log_problem(exchange, &answer.reason()),
+            _ => return self.problem(exchange, &answer.reason()),
         }
+        FailureLine(None)
     }
 
     fn log_again(&self, exchange: Exchange) {
@@ -109,41 +112,51 @@ impl PeerLog {
         }
     }
 
-    fn log_problem(&self, exchange: Exchange, reason: &str) {
+    fn problem(&self, exchange: Exchange, reason: &str) -> FailureLine {
         let (failures, is_worth_a_line) = self.kind(exchange).failures.again();
-        let (orchestrator, operation) = (&self.name, exchange.name());
+        if !is_worth_a_line && !tracing::enabled!(Level::DEBUG) {
+            return FailureLine(None);
+        }
         // Most of the text comes from the orchestrator.
         let reason = masked(reason);
-        if is_worth_a_line {
-            tracing::warn!(%orchestrator, operation, failures, "the orchestrator does not answer as expected: {reason}");
+        let (level, text) = if is_worth_a_line {
+            (Level::WARN, format!("the orchestrator does not answer as expected: {reason}"))
         } else {
-            tracing::debug!(%orchestrator, operation, failures, "still failing: {reason}");
-        }
+            (Level::DEBUG, format!("still failing: {reason}"))
+        };
+        self.line(exchange, level, failures, text)
     }
 
-    fn log_refused_credentials(&self, exchange: Exchange, response: &Response) {
+    fn refused_credentials(&self, exchange: Exchange, response: &Response) -> FailureLine {
         let (failures, is_worth_a_line) = self.kind(exchange).failures.again();
         if !is_worth_a_line {
-            return;
+            return FailureLine(None);
         }
-        let (orchestrator, operation, status) = (&self.name, exchange.name(), response.status);
-        let text = response.error_text();
+        let (status, text) = (response.status, response.error_text());
         // 1.0b17 refuses messages whose time differs by more than 60 s with such a text.
-        if text.to_ascii_lowercase().contains("timestamp") {
+        let text = if text.to_ascii_lowercase().contains("timestamp") {
             let difference = clock_difference(response.date, SystemTime::now());
-            tracing::error!(
-                %orchestrator, operation, failures, status,
+            format!(
                 "the orchestrator refuses this worker's messages ({status}): {text}: {difference}; set the clock (NTP \
-                 does); the worker goes on trying"
-            );
+                 does)"
+            )
         } else {
-            tracing::error!(
-                %orchestrator, operation, failures, status,
+            format!(
                 "the orchestrator refuses this worker's credentials ({status}): {text}; check `WORKER_TOKEN` (or \
-                 `WORKER_INDIVIDUAL_TOKEN`, or the orchestrator's own `token`) and `WORKER_ID`; the worker goes on \
-                 trying"
-            );
-        }
+                 `WORKER_INDIVIDUAL_TOKEN`, or the orchestrator's own `token`) and `WORKER_ID`"
+            )
+        };
+        self.line(exchange, Level::ERROR, failures, text)
+    }
+
+    fn line(&self, exchange: Exchange, level: Level, failures: usize, text: String) -> FailureLine {
+        FailureLine(Some(Line {
+            orchestrator: self.name.clone(),
+            operation: exchange.name(),
+            failures,
+            level,
+            text,
+        }))
     }
 
     /// Logged once for each kind of exchange: meeting the limit is normal operation.
@@ -151,13 +164,62 @@ impl PeerLog {
         if self.kind(exchange).is_limit_logged.swap(true, Ordering::Relaxed) {
             return;
         }
+        let silence = in_seconds(self.gate(exchange).silence(Instant::now()));
         tracing::info!(
             orchestrator = %self.name,
-            "the orchestrator limits the rate of {}s (429): the worker stays below the limit from now on; raise it \
-             there with `RATE_LIMIT_…`, or switch it off with `RATE_LIMITING_ENABLED=false`",
+            "the orchestrator limits the rate of {}s (429): the next is sent in {silence}, and the worker stays below the \
+             limit from then on; raise it there with `RATE_LIMIT_…`, or switch it off with `RATE_LIMITING_ENABLED=false`",
             exchange.name()
         );
     }
+}
+
+/// A line about an exchange that failed. It is written when it is told the time of the next try, or dropped without.
+#[derive(Debug, Default)]
+#[must_use = "say when the exchange is tried again"]
+pub(crate) struct FailureLine(Option<Line>);
+
+#[derive(Debug)]
+struct Line {
+    orchestrator: Arc<str>,
+    operation: &'static str,
+    failures: usize,
+    level: Level,
+    text: String,
+}
+
+impl FailureLine {
+    /// Writes the line, with the delay before the next try.
+    pub(crate) fn again_in(mut self, delay: Duration) {
+        if let Some(line) = &mut self.0 {
+            line.text.push_str(&match delay {
+                Duration::ZERO => "; tried again at once".to_owned(),
+                delay => format!("; tried again in {}", in_seconds(delay)),
+            });
+        }
+    }
+
+    /// Writes the line, with the time of the next try: at once if it is not known.
+    pub(crate) fn again_at(self, at: Option<Instant>) {
+        self.again_in(at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now())));
+    }
+}
+
+impl Drop for FailureLine {
+    fn drop(&mut self) {
+        let Some(Line { orchestrator, operation, failures, level, text }) = self.0.take() else { return };
+        match level {
+            Level::ERROR => tracing::error!(%orchestrator, operation, failures, "{text}"),
+            Level::WARN => tracing::warn!(%orchestrator, operation, failures, "{text}"),
+            _ => tracing::debug!(%orchestrator, operation, failures, "{text}"),
+        }
+    }
+}
+
+/// A duration for people.
+pub(crate) fn in_seconds(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if seconds < 9.95 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") }
 }
 
 /// The greatest difference, in seconds, of clocks that count as equal: an answer takes time, and its date has whole

@@ -26,7 +26,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::answer::{Answer, Contact, Exchange};
-use self::log::PeerLog;
+use self::log::{FailureLine, PeerLog};
 use self::rate::RateGate;
 use crate::threads::lock;
 
@@ -80,16 +80,16 @@ impl Peer {
     }
 
     /// Carries out the effects of an answer, as the table in [`answer`] says: logs and counts it, passes it to the rate
-    /// gate, and keeps a notice for the conversation. Returns the sign for the fleet.
-    pub(crate) fn record(&self, exchange: Exchange, answer: &Answer<'_>) -> Option<Contact> {
-        self.log.record(exchange, answer);
+    /// gate, and keeps a notice for the conversation. Returns the sign for the fleet, and the line about a failure.
+    pub(crate) fn record(&self, exchange: Exchange, answer: &Answer<'_>) -> (Option<Contact>, FailureLine) {
+        let line = self.log.record(exchange, answer);
         match (answer, exchange) {
             (Answer::Nothing(_), Exchange::Event | Exchange::Token | Exchange::Websocket) => {}
             (Answer::Nothing(_), _) => self.note_doubt(),
             (Answer::Unknown(_), Exchange::Poll) => self.forgotten.notify_one(),
             _ => {}
         }
-        answer.contact(exchange)
+        (answer.contact(exchange), line)
     }
 
     /// Notes that a connection failed: the orchestrator may have restarted and forgotten the worker.

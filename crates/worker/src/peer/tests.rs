@@ -40,14 +40,14 @@ fn samples(answer: &str) -> Vec<Result<Response, Error>> {
 fn observe(exchange: Exchange, answer: &Answer<'_>, failed_before: bool) -> [String; 5] {
     let (peer, now) = (peer(), Instant::now());
     if failed_before {
-        peer.log.record(exchange, &Answer::Failed("before".to_owned()));
+        drop(peer.log.record(exchange, &Answer::Failed("before".to_owned())));
     }
     let before = Counted::ALL.map(|(counted, _)| peer.log.count(exchange, counted));
     let gate_before = peer.gate(exchange).accepted();
     let logs = Logs::new();
     let contact = {
         let _guard = logs.start();
-        peer.record(exchange, answer)
+        peer.record(exchange, answer).0
     };
     let lines = logs.lines();
     let log = match lines.as_slice() {
@@ -131,7 +131,7 @@ async fn a_limit_is_logged_once_and_its_silence_is_told_as_long_as_it_lasts() {
     let peer = peer();
     let response = Response { retry_after: Some(Duration::from_secs(7)), ..Response::new(429, "") };
     for _ in 0..2 {
-        peer.record(Exchange::Event, &Answer::of(&response));
+        drop(peer.record(Exchange::Event, &Answer::of(&response)));
     }
     assert_eq!(logs.count("limits the rate of events"), 1);
     let silences = || peer.log.silences().collect::<Vec<_>>();
@@ -146,7 +146,7 @@ async fn a_silence_that_the_worker_begins_by_itself_is_told_too() {
     let gate = peer.gate(Exchange::Poll).clone();
     let send = |status| {
         gate.on_sent(Instant::now(), true);
-        peer.record(Exchange::Poll, &Answer::of(&Response::new(status, "")));
+        drop(peer.record(Exchange::Poll, &Answer::of(&Response::new(status, ""))));
     };
     (0..10).for_each(|_| send(204));
     send(429);
@@ -162,7 +162,7 @@ async fn a_silence_that_the_worker_begins_by_itself_is_told_too() {
 async fn notices_about_an_earlier_registration_are_dropped() {
     let peer = peer();
     peer.note_doubt();
-    peer.record(Exchange::Poll, &Answer::of(&Response::new(404, "")));
+    drop(peer.record(Exchange::Poll, &Answer::of(&Response::new(404, ""))));
     peer.set_registered(Generation::Newer);
     assert_eq!((peer.take_doubt(), peer.until_forgotten().now_or_never()), (false, None));
 }

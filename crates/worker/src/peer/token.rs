@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, Exchange};
 use super::log::PeerLog;
+use super::log::in_seconds;
 use crate::threads::until;
 
 /// The time limit of a request for a token.
@@ -172,7 +173,7 @@ impl TokenKeeper {
             Ok(response) => match (Answer::of(response), TokenAnswer::read(&response.body)) {
                 // A token that no header can hold cannot be presented.
                 (Answer::Good, Some(token)) if self.present(fetching, &token.access_token) => {
-                    self.log.record(Exchange::Token, &Answer::Good);
+                    drop(self.log.record(Exchange::Token, &Answer::Good));
                     let (orchestrator, lasts) = (&self.log.name, token.expires_in);
                     tracing::debug!(%orchestrator, ?lasts, "got a short-lived token");
                     self.on_replaced(fetching, Some(Life::new(lasts)));
@@ -188,12 +189,15 @@ impl TokenKeeper {
             },
             Err(error) => Answer::Nothing(error),
         };
-        self.log.record(Exchange::Token, &answer);
+        drop(self.log.record(Exchange::Token, &answer));
         if !std::mem::replace(&mut fetching.is_logged, true) {
+            let pause = self.log.gate(Exchange::Token).silence(now).max(PAUSE);
             tracing::warn!(
                 orchestrator = %self.log.name,
-                "the orchestrator gives no short-lived token, the worker presents its own: {}",
-                answer.reason()
+                "the orchestrator gives no short-lived token ({}): the worker goes on with its long-lived one, and asks \
+                 again in {} at the earliest, with a registration or when a request is refused",
+                answer.reason(),
+                in_seconds(pause)
             );
         }
         false

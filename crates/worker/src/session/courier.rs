@@ -156,7 +156,7 @@ impl Courier {
             Err(error) => Answer::Nothing(error),
         };
         // Events are not contacts.
-        let _ = self.origin.peer.record(Exchange::Event, &answer);
+        drop(self.origin.peer.record(Exchange::Event, &answer));
         response.map_err(|error| error.chain().to_string())
     }
 

@@ -2,12 +2,18 @@
 //!
 //! [`state`](super::state) decides the next step; it is carried out here.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use fastrand::Rng;
-use rxon::limit::within;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use rxon::Error;
-use rxon::model::{Capabilities, Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, WorkerStatus};
+use rxon::limit::within;
+use rxon::model::{
+    Capabilities, Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, Usage, WorkerStatus,
+};
 use rxon::secrets::masked;
 use rxon::text::excerpt;
 use rxon::transport::{Operation, Request, Response, Transport};
@@ -15,15 +21,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::peer::answer::{Answer, Contact, Exchange};
+use crate::peer::log::FailureLine;
 use crate::peer::rate::after_refused_credentials;
+use crate::session::ConversationParts;
 use crate::session::courier::courier;
 use crate::session::fleet::Role;
 use crate::session::live::Websocket;
 use crate::session::machine::Deadband;
 use crate::session::namesake::Namesake;
 use crate::session::state::{Beat, Conversation, Step};
-use crate::session::{ConversationParts, Ends};
-use crate::threads::until;
 
 /// The time limit of a registration and of a heartbeat.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -41,7 +47,10 @@ const BETWEEN_ORCHESTRATORS: Duration = Duration::from_millis(10);
 /// Holds the conversation with one orchestrator.
 pub(crate) struct Driver {
     parts: ConversationParts,
-    transport: Box<dyn Transport>,
+    /// A connection that no exchange uses.
+    idle: Option<Box<dyn Transport>>,
+    /// Heartbeats whose answers are awaited, each with a connection of its own.
+    unanswered: FuturesUnordered<Unanswered>,
     state: Conversation,
     role: watch::Receiver<Role>,
     /// As sent with the last registration.
@@ -51,6 +60,23 @@ pub(crate) struct Driver {
     deadband: Deadband,
     namesake: Namesake,
 }
+
+/// A heartbeat that was sent.
+struct Sent {
+    at: Instant,
+    /// It reports the worker as idle.
+    idle: bool,
+    usage: Option<Usage>,
+    /// It only asks whether the worker is known; the state follows.
+    is_probe: bool,
+    /// The orchestrator has just said that it knows the worker.
+    follows_probe: bool,
+}
+
+/// A heartbeat with its connection and its answer.
+type Answered = (Sent, Box<dyn Transport>, Result<Response, Error>);
+
+type Unanswered = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 impl Driver {
     pub(crate) fn new(parts: ConversationParts) -> Self {
@@ -67,7 +93,8 @@ impl Driver {
         let (index, count) = (parts.session.origin.orchestrator.0, parts.session.fleet.members.len());
         let state = state.in_turn(index, count);
         Self {
-            transport: peer.connector.transport(),
+            idle: None,
+            unanswered: FuturesUnordered::new(),
             state,
             role,
             capabilities: None,
@@ -116,7 +143,7 @@ impl Driver {
         }
     }
 
-    /// Waits for an event, at most until this time.
+    /// Waits for an event, at most until this time, and handles it.
     async fn wait(&mut self, at: Instant) {
         let ConversationParts { session, running, heartbeat_trigger, registration_trigger, ends, .. } =
             &self.parts;
@@ -124,9 +151,11 @@ impl Driver {
         let debounce = self.parts.settings.heartbeat_debounce + BETWEEN_ORCHESTRATORS * orchestrator.0 as u32;
         let known = self.state.is_known();
         let stopping = self.state.is_stopping();
+        let mut answered = None;
         tokio::select! {
             biased;
             () = ends.stop_asking.cancelled(), if !stopping => self.state.on_stop(),
+            Some(answer) = self.unanswered.next() => answered = Some(answer),
             // Its sender lives as long as the worker.
             Ok(()) = self.role.changed() => self.state.on_role(*self.role.borrow_and_update(), Instant::now()),
             () = tokio::time::sleep_until(at) => {}
@@ -147,6 +176,9 @@ impl Driver {
                 self.state.on_settled();
             }
         }
+        if let Some(answered) = answered {
+            self.on_answered(answered).await;
+        }
     }
 
     /// Tries to register once. If the worker stops meanwhile, the attempt has 1 s left. An orchestrator that accepts it in
@@ -164,16 +196,24 @@ impl Driver {
         };
         let now = Instant::now();
         match attempt {
-            Ok(generation) => self.state.on_registered(generation, *self.role.borrow_and_update(), now),
-            Err(delay) => self.state.on_not_registered(delay, now),
+            Ok(generation) => {
+                // An answer to an earlier heartbeat says nothing of the new registration.
+                self.forget_unanswered();
+                self.state.on_registered(generation, *self.role.borrow_and_update(), now);
+            }
+            Err((delay, line)) => {
+                self.state.on_not_registered(delay, now);
+                line.again_at(Some(self.state.attempt_at()));
+            }
         }
         if self.parts.ends.stop_asking.is_cancelled() {
             self.state.on_stop();
         }
     }
 
-    /// Sends a registration. The error is the delay before the next attempt, if the reason determines it.
-    async fn try_register(&mut self) -> Result<Generation, Option<Duration>> {
+    /// Sends a registration. The error is the delay before the next attempt, if the reason determines it, and the line
+    /// about it.
+    async fn try_register(&mut self) -> Result<Generation, (Option<Duration>, FailureLine)> {
         let ConversationParts { session, profile, offer, registration_trigger, .. } = self.parts.clone();
         let peer = &session.origin.peer;
         offer.refresh().await;
@@ -184,11 +224,13 @@ impl Driver {
         let message = profile.registration(&offer);
         let body = peer.seal.message(&message, &[], Generation::Older).map_err(|error| {
             tracing::error!(orchestrator = %peer.name, %error, "the registration cannot be written");
-            None
+            (None, FailureLine::default())
         })?;
         self.capabilities = Some(message.capabilities);
         let request = Request::new(Operation::Register, TIME_LIMIT).with_body(body);
-        let response = self.transport.exchange(request).await;
+        let mut transport = self.transport();
+        let response = transport.exchange(request).await;
+        self.idle = Some(transport);
         let answer = response.as_ref().map_or_else(Answer::Nothing, Answer::of);
         let (answer, accepted) = match (answer, &response) {
             (Answer::Good, Ok(response)) => match serde_json::from_slice(&response.body) {
@@ -197,15 +239,17 @@ impl Driver {
             },
             (answer, _) => (answer, None),
         };
-        session.record(Exchange::Registration, &answer);
+        let line = session.record(Exchange::Registration, &answer);
         match (answer, accepted) {
             (Answer::Good, Some(accepted)) => {
                 self.on_registered(&accepted);
                 Ok(accepted.generation())
             }
-            (Answer::Unauthorized(_), _) => Err(Some(after_refused_credentials(&mut Rng::new()))),
-            (Answer::TooMany(_), _) => Err(Some(peer.gate(Exchange::Registration).silence(Instant::now()))),
-            _ => Err(None),
+            (Answer::Unauthorized(_), _) => Err((Some(after_refused_credentials(&mut Rng::new())), line)),
+            (Answer::TooMany(_), _) => {
+                Err((Some(peer.gate(Exchange::Registration).silence(Instant::now())), line))
+            }
+            _ => Err((None, line)),
         }
     }
 
@@ -226,28 +270,69 @@ impl Driver {
         }
     }
 
-    /// Sends a heartbeat. One that hangs delays neither the goodbye nor the end of open polls.
+    /// Sends a heartbeat; with `probe`, only if the orchestrator still knows the worker. Does not wait for the answer: one
+    /// that hangs delays nothing.
     async fn beat(&mut self, probe: bool) {
         self.parts.heartbeat_trigger.reported(self.parts.session.origin.orchestrator);
-        let Ends { stop_asking, abandon_polls, .. } = self.parts.ends.clone();
+        if probe {
+            let (request, sent) = self.probe();
+            self.begin(request, sent);
+        } else {
+            self.beat_with_state(false).await;
+        }
+    }
+
+    async fn beat_with_state(&mut self, follows_probe: bool) {
+        let stop = self.parts.ends.stop_asking.clone();
         let stopping = self.state.is_stopping();
-        let mut abandon_at = self.state.abandon_polls_at();
-        let beat = {
-            let mut exchange = std::pin::pin!(self.exchange(probe));
-            loop {
-                tokio::select! {
-                    biased;
-                    beat = &mut exchange => break Some(beat),
-                    () = stop_asking.cancelled(), if !stopping => break None,
-                    () = until(abandon_at) => {
-                        abandon_at = None;
-                        abandon_polls.cancel();
-                    }
-                }
-            }
+        // The user's functions are asked meanwhile.
+        let message = tokio::select! {
+            biased;
+            message = self.message() => message,
+            () = stop.cancelled(), if !stopping => return self.state.on_stop(),
         };
-        let Some(beat) = beat else { return self.state.on_stop() };
-        if beat == Beat::Forgotten && !stop_asking.is_cancelled() {
+        match message {
+            Some((request, sent)) => self.begin(request, Sent { follows_probe, ..sent }),
+            None => self.state.on_beat(Beat::Refused, Instant::now()),
+        }
+    }
+
+    /// Begins an exchange, over a connection that no other one uses.
+    fn begin(&mut self, request: Request, sent: Sent) {
+        self.state.on_sent(sent.at, sent.idle);
+        let mut transport = self.transport();
+        self.unanswered.push(Box::pin(async move {
+            let response = transport.exchange(request).await;
+            (sent, transport, response)
+        }));
+    }
+
+    fn transport(&mut self) -> Box<dyn Transport> {
+        self.idle.take().unwrap_or_else(|| self.parts.session.origin.peer.connector.transport())
+    }
+
+    /// Gives up the heartbeats that are not answered.
+    fn forget_unanswered(&mut self) {
+        self.unanswered.clear();
+        self.state.on_unanswered_forgotten();
+    }
+
+    async fn on_answered(&mut self, (sent, transport, response): Answered) {
+        self.idle.get_or_insert(transport);
+        let (is_probe, follows_probe) = (sent.is_probe, sent.follows_probe);
+        let beat = match self.on_response(sent, response) {
+            Ok(Beat::Acknowledged) if is_probe => return self.beat_with_state(true).await,
+            Ok(Beat::Forgotten) if !is_probe && self.may_be_a_collision() => {
+                if !follows_probe {
+                    let (request, sent) = self.probe();
+                    return self.begin(request, sent);
+                }
+                // It was not told, but the next heartbeat will tell it.
+                Beat::Refused
+            }
+            beat => beat.unwrap_or_else(|error| self.on_no_answer(&error)),
+        };
+        if beat == Beat::Forgotten && self.state.is_known() && !self.parts.ends.stop_asking.is_cancelled() {
             let session = &self.parts.session;
             let peer = &session.origin.peer;
             if *session.member().role.borrow() == Role::Active {
@@ -259,46 +344,10 @@ impl Driver {
         self.state.on_beat(beat, Instant::now());
     }
 
-    /// Sends the state of the worker; with `probe`, only if the orchestrator still knows the worker.
-    async fn exchange(&mut self, probe: bool) -> Beat {
-        if probe {
-            let beat = self.ask().await;
-            if beat != Beat::Acknowledged {
-                return beat;
-            }
-        }
-        let beat = self.tell().await;
-        beat.unwrap_or_else(|error| self.on_no_answer(&error))
-    }
-
-    /// Asks whether the orchestrator knows the worker.
-    async fn ask(&mut self) -> Beat {
-        let ConversationParts { session, offer, .. } = &self.parts;
-        let idle = !session.accepted(offer, &offer.slots.usage()).is_empty();
-        let beat = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT), idle).await;
-        beat.unwrap_or_else(|error| self.on_no_answer(&error))
-    }
-
-    /// Sends the state of the worker. The older generation on Redis answers as to a stranger also when two heartbeats
-    /// collide, and takes in only one of them: it is asked whether it knows the worker, and then told again.
-    async fn tell(&mut self) -> Result<Beat, Error> {
-        let beat = self.send_state().await?;
-        if beat != Beat::Forgotten || self.parts.session.origin.peer.generation().needs_probes() {
-            return Ok(beat);
-        }
-        match self.ask().await {
-            Beat::Acknowledged => match self.send_state().await? {
-                // It was not told, but the next heartbeat will tell it.
-                Beat::Forgotten => Ok(Beat::Refused),
-                beat => Ok(beat),
-            },
-            beat => Ok(beat),
-        }
-    }
-
     /// Tells the orchestrator that the worker takes nothing more. It is not probed first: that would delay the news.
     async fn say_goodbye(&mut self) {
         self.parts.heartbeat_trigger.reported(self.parts.session.origin.orchestrator);
+        self.forget_unanswered();
         let goodbye = async {
             match self.tell().await {
                 // The orchestrator had just closed an idle connection: it is there, and still believes us idle.
@@ -315,8 +364,50 @@ impl Driver {
         self.parts.session.origin.peer.goodbye.cancel();
     }
 
-    /// Sends a heartbeat with the state of the worker as it is now.
-    async fn send_state(&mut self) -> Result<Beat, Error> {
+    /// Whether an answer as to a stranger may mean something else: the older generation on Redis gives it also when two
+    /// heartbeats collide, and takes in only one of them. It is asked whether it knows the worker, and then told again.
+    fn may_be_a_collision(&self) -> bool {
+        !self.parts.session.origin.peer.generation().needs_probes()
+    }
+
+    /// Sends the state of the worker, and waits for the answer.
+    async fn tell(&mut self) -> Result<Beat, Error> {
+        let Some((request, sent)) = self.message().await else { return Ok(Beat::Refused) };
+        let beat = self.exchange(request, sent).await?;
+        if beat != Beat::Forgotten || !self.may_be_a_collision() {
+            return Ok(beat);
+        }
+        let (request, sent) = self.probe();
+        match self.exchange(request, sent).await? {
+            Beat::Acknowledged => match self.message().await {
+                Some((request, sent)) => match self.exchange(request, sent).await? {
+                    Beat::Forgotten => Ok(Beat::Refused),
+                    beat => Ok(beat),
+                },
+                None => Ok(Beat::Refused),
+            },
+            beat => Ok(beat),
+        }
+    }
+
+    async fn exchange(&mut self, request: Request, sent: Sent) -> Result<Beat, Error> {
+        self.state.on_sent(sent.at, sent.idle);
+        let mut transport = self.transport();
+        let response = transport.exchange(request).await;
+        self.idle = Some(transport);
+        self.on_response(sent, response)
+    }
+
+    /// Writes a heartbeat that only asks whether the orchestrator knows the worker.
+    fn probe(&self) -> (Request, Sent) {
+        let ConversationParts { session, offer, .. } = &self.parts;
+        let idle = !session.accepted(offer, &offer.slots.usage()).is_empty();
+        let sent = Sent { at: Instant::now(), idle, usage: None, is_probe: true, follows_probe: false };
+        (Request::new(Operation::Heartbeat, TIME_LIMIT), sent)
+    }
+
+    /// Writes a heartbeat with the state of the worker as it is now. Returns `None` if it cannot be signed.
+    async fn message(&mut self) -> Option<(Request, Sent)> {
         let ConversationParts { session, profile, offer, running, .. } = self.parts.clone();
         let peer = &session.origin.peer;
         let generation = peer.generation();
@@ -333,12 +424,22 @@ impl Driver {
             Ok(body) => body,
             Err(error) => {
                 tracing::error!(orchestrator = %peer.name, %error, "the heartbeat cannot be signed");
-                return Ok(Beat::Refused);
+                return None;
             }
         };
         self.wants_skills = false;
-        let beat = self.send(Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body), idle).await;
-        match (&beat, usage) {
+        let request = Request::new(Operation::Heartbeat, TIME_LIMIT).with_body(body);
+        Some((request, Sent { at: Instant::now(), idle, usage, is_probe: false, follows_probe: false }))
+    }
+
+    /// Handles the answer to a heartbeat.
+    fn on_response(&mut self, sent: Sent, response: Result<Response, Error>) -> Result<Beat, Error> {
+        let beat = response.map(|response| self.on_answer(&response));
+        tracing::debug!(
+            orchestrator = %self.parts.session.origin.peer.name, idle = sent.idle, probe = sent.is_probe, answer = ?beat,
+            seconds = sent.at.elapsed().as_secs_f64(), "heartbeat"
+        );
+        match (&beat, sent.usage) {
             (Ok(Beat::Acknowledged), Some(usage)) => self.deadband.accepted(usage, Instant::now()),
             (Ok(Beat::Acknowledged), None) => {}
             _ => self.deadband.forget(),
@@ -346,14 +447,9 @@ impl Driver {
         beat
     }
 
-    async fn send(&mut self, request: Request, idle: bool) -> Result<Beat, Error> {
-        self.state.on_sent(Instant::now(), idle);
-        let response = self.transport.exchange(request).await?;
-        Ok(self.on_answer(&response))
-    }
-
     fn on_no_answer(&mut self, error: &Error) -> Beat {
-        self.parts.session.record(Exchange::Heartbeat, &Answer::Nothing(error));
+        let line = self.parts.session.record(Exchange::Heartbeat, &Answer::Nothing(error));
+        line.again_at(Some(self.state.next_heartbeat()));
         // An orchestrator that hung up can be reached.
         match Contact::of_error(error, Exchange::Heartbeat) {
             Contact::Gone => Beat::Unreachable,
@@ -370,7 +466,8 @@ impl Driver {
             },
             answer => (answer, None),
         };
-        self.parts.session.record(Exchange::Heartbeat, &answer);
+        let line = self.parts.session.record(Exchange::Heartbeat, &answer);
+        line.again_at(Some(self.state.next_heartbeat()));
         match (answer, fields) {
             (Answer::Good, Some(fields)) => {
                 self.obey(&fields);

@@ -103,25 +103,28 @@ impl Websocket {
         self.set_open(Some(sender));
         let reason = self.serve(&mut *channel, &mut frames).await;
         let reason = reason.unwrap_or_else(|error| error.chain().to_string());
-        self.parts.session.record(Exchange::Websocket, &Answer::Failed(reason));
+        let line = self.parts.session.record(Exchange::Websocket, &Answer::Failed(reason));
         if began.elapsed() >= MAX_DELAY {
             backoff.reset();
         }
-        backoff.next(&mut self.rng)
+        let delay = backoff.next(&mut self.rng);
+        line.again_in(delay);
+        delay
     }
 
     /// Records that no websocket was opened. Returns the delay before the next attempt.
     fn on_refused(&mut self, answer: &Answer<'_>, backoff: &mut Backoff) -> Duration {
         let session = &self.parts.session;
-        session.record(Exchange::Websocket, answer);
-        if let Answer::TooMany(_) = answer {
-            return session.origin.peer.gate(Exchange::Websocket).silence(Instant::now());
-        }
-        let delay = backoff.next(&mut self.rng);
-        match answer {
-            Answer::Unauthorized(_) => delay.max(after_refused_credentials(&mut self.rng)),
-            _ => delay,
-        }
+        let line = session.record(Exchange::Websocket, answer);
+        let delay = match answer {
+            Answer::TooMany(_) => session.origin.peer.gate(Exchange::Websocket).silence(Instant::now()),
+            Answer::Unauthorized(_) => {
+                backoff.next(&mut self.rng).max(after_refused_credentials(&mut self.rng))
+            }
+            _ => backoff.next(&mut self.rng),
+        };
+        line.again_in(delay);
+        delay
     }
 
     /// Publishes whether the websocket is open. A change triggers a heartbeat, which tells the orchestrator.
@@ -147,7 +150,7 @@ impl Websocket {
                 biased;
                 () = sleep_until(stable), if has_received && !is_stable => {
                     is_stable = true;
-                    self.parts.session.record(Exchange::Websocket, &Answer::Good);
+                    drop(self.parts.session.record(Exchange::Websocket, &Answer::Good));
                 }
                 Some(frame) = frames.recv() => {
                     channel.send(frame.text).await?;

@@ -41,6 +41,7 @@ use crate::capacity::slots::Usage;
 use crate::execution::Origin;
 use crate::execution::running::Running;
 use crate::peer::answer::{Answer, Contact, Exchange};
+use crate::peer::log::FailureLine;
 use crate::peer::token::TokenKeeper;
 use crate::session::commands::Commands;
 use crate::session::fleet::{Fleet, Member};
@@ -128,11 +129,14 @@ impl Session {
         self.fleet.is_down(self.origin.orchestrator)
     }
 
-    /// Records the answer to an exchange with the orchestrator, and passes its contact on to the fleet.
-    pub(crate) fn record(&self, exchange: Exchange, answer: &Answer<'_>) {
-        if let Some(contact) = self.origin.peer.record(exchange, answer) {
+    /// Records the answer to an exchange with the orchestrator, and passes its contact on to the fleet. Returns the line
+    /// about a failure.
+    pub(crate) fn record(&self, exchange: Exchange, answer: &Answer<'_>) -> FailureLine {
+        let (contact, line) = self.origin.peer.record(exchange, answer);
+        if let Some(contact) = contact {
             self.on_contact(contact);
         }
+        line
     }
 
     /// Passes a contact on to the fleet. If the orchestrator is up again, the results kept for it are offered.

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::ShutdownPolls;
 use crate::execution::Cause;
+use crate::peer::log::in_seconds;
 use crate::threads::until;
 use crate::worker::assembly::Assembly;
 use crate::worker::shutdown::{Action, Event, Phase, Shutdown, StopCause, Stopped};
@@ -44,8 +45,7 @@ impl Ending {
             };
             match shutdown.on_event(event) {
                 Action::StopAsking => {
-                    let timeout = self.assembly.settings.shutdown_timeout.max(MIN_DRAIN);
-                    limit = Some(Instant::now() + timeout);
+                    limit = Some(Instant::now() + self.drain_limit());
                     self.stop_asking(shutdown.cause.unwrap_or(StopCause::Asked));
                 }
                 Action::Cancel => {
@@ -58,10 +58,41 @@ impl Ending {
         self.assembly.stopped(shutdown.cause.unwrap_or(StopCause::Asked), cancelled)
     }
 
+    fn drain_limit(&self) -> Duration {
+        self.assembly.settings.shutdown_timeout.max(MIN_DRAIN)
+    }
+
+    /// Says why an idle worker does not end yet.
+    fn log_awaited_polls(&self) {
+        let polls: usize =
+            self.assembly.conversations.iter().map(|parts| parts.session.open_polls.count()).sum();
+        if polls == 0 {
+            return;
+        }
+        let (limit, hold) = (self.drain_limit(), self.assembly.settings.pollers.poll_timeout);
+        let short = if limit < hold {
+            format!(", although orchestrators may hold them for {} (`TASK_POLL_TIMEOUT`)", in_seconds(hold))
+        } else {
+            String::new()
+        };
+        tracing::info!(
+            polls,
+            "waiting for open polls to be answered, for at most {}{short}: an abandoned poll would swallow the first task \
+             of the next worker with this `WORKER_ID`; a second signal ends the wait, `WORKER_SHUTDOWN_POLLS=drop` avoids \
+             it",
+            in_seconds(limit)
+        );
+    }
+
     /// Phase 1: starts no further poll, and tells the orchestrators.
     fn stop_asking(&self, cause: StopCause) {
         let running = self.assembly.executor.running.task_ids().len();
-        tracing::info!(%cause, running, "shutting down: no further tasks are asked for, running ones may finish");
+        let limit = in_seconds(self.drain_limit());
+        tracing::info!(
+            %cause, running,
+            "shutting down: no further tasks are asked for, running ones may finish within {limit}; a second signal \
+             cancels them"
+        );
         let awaited = match self.assembly.settings.shutdown_polls {
             ShutdownPolls::Await => true,
             ShutdownPolls::Drop => false,
@@ -70,6 +101,7 @@ impl Ending {
         };
         if awaited {
             self.assembly.ends.await_polls.cancel();
+            self.log_awaited_polls();
         }
         self.assembly.offer.drain();
         self.assembly.ends.stop_asking();

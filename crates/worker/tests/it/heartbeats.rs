@@ -88,6 +88,19 @@ async fn they_wait_behind_nothing_else() {
 }
 
 #[tokio::test]
+async fn one_without_an_answer_does_not_delay_the_next_but_they_do_not_pile_up() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    orchestrator.answer_always(Endpoint::Heartbeat, Answer::Hang);
+    let clock = Stopwatch::start();
+    let _worker = start(&orchestrator, &[("HEARTBEAT_INTERVAL", "0.2")]);
+    let requests = orchestrator.wait_for_requests(Endpoint::Heartbeat, 3).await;
+    let gap = longest_gap(&clock, &requests);
+    assert!(gap.is_below(Duration::from_millis(700)), "{gap:?}");
+    watch_for(Duration::from_millis(800)).await;
+    assert_eq!(orchestrator.count(Endpoint::Heartbeat), 3, "the answers are waited for");
+}
+
+#[tokio::test]
 async fn a_failed_one_is_not_repeated_and_the_next_comes_in_time() {
     let (orchestrator, _worker) = both(&[("HEARTBEAT_INTERVAL", "0.3")]).await;
     orchestrator.wait_for_requests(Endpoint::Heartbeat, 1).await;

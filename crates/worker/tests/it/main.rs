@@ -14,6 +14,7 @@ mod goodbye;
 mod heartbeats;
 mod hooks;
 mod live;
+mod logs;
 mod malformed;
 mod middleware;
 mod observability;

@@ -169,7 +169,8 @@ async fn a_restarted_orchestrator_is_found_again() {
 
 #[tokio::test]
 async fn the_newer_generation_is_asked_before_every_second_heartbeat() {
-    let (orchestrator, _worker) = both(&[("HEARTBEAT_INTERVAL", "0.1")]).await;
+    // Long enough for each to be answered before the next.
+    let (orchestrator, _worker) = both(&[("HEARTBEAT_INTERVAL", "0.3")]).await;
     let requests = orchestrator.wait_for_requests(Endpoint::Heartbeat, 9).await;
     let empty: Vec<bool> = requests.iter().take(9).map(|request| request.body.is_empty()).collect();
     assert_eq!(empty, [false, true, false, false, true, false, false, true, false]);

@@ -54,7 +54,11 @@ async fn a_signal_just_after_the_end_costs_no_line_of_the_log() {
         tokio::time::sleep(Duration::from_millis(delay)).await;
         process.signal("INT");
         let code = code(&mut process).await;
-        assert!(process.printed("the worker has stopped"), "{code:?} after {delay} ms: {:#?}", process.lines());
+        assert!(
+            process.printed("the worker has stopped"),
+            "{code:?} after {delay} ms: {:#?}",
+            process.lines()
+        );
     })
     .await;
 }

@@ -131,15 +131,12 @@ async fn one_request_for_a_token_serves_all_that_were_refused() {
 #[tokio::test]
 async fn where_there_is_none_it_is_said_once_and_asked_seldom() {
     for (answer, problem) in [
-        (Answer::status(404), "presents its own: 404: Not Found"),
-        (Answer::status(403), "presents its own: 403: Forbidden"),
-        (Answer::ok(json!({"token": "half-a-secret"})), "presents its own: 200, but no token in 25 bytes"),
-        (Answer::body("half-a-secret"), "presents its own: 200, but no token in 13 bytes"),
-        (
-            Answer::ok(json!({"access_token": "half-a-secret\r\nX: y"})),
-            "presents its own: 200, but no token in",
-        ),
-        (Answer::Reset, "presents its own: the connection was closed"),
+        (Answer::status(404), "(404: Not Found): the worker goes on"),
+        (Answer::status(403), "(403: Forbidden): the worker goes on"),
+        (Answer::ok(json!({"token": "half-a-secret"})), "(200, but no token in 25 bytes): the worker"),
+        (Answer::body("half-a-secret"), "(200, but no token in 13 bytes): the worker"),
+        (Answer::ok(json!({"access_token": "half-a-secret\r\nX: y"})), "(200, but no token in"),
+        (Answer::Reset, "(the connection was closed"),
     ] {
         let logs = Logs::new();
         let _guard = logs.start();

@@ -163,10 +163,8 @@ impl Delivery {
 
     /// Ends the try of a result that was in flight.
     pub(super) fn settle(&self, id: Id, entry: &OutboxEntry, reply: &Reply) {
-        if let Some(answer) = reply.answer() {
-            // Results give the fleet no sign.
-            let _ = self.peer.record(Exchange::Result, &answer);
-        }
+        // Results give the fleet no sign.
+        let line = reply.answer().map(|answer| self.peer.record(Exchange::Result, &answer).1);
         let (verdict, room_change) = {
             let mut state = lock(&self.state);
             let had_room = state.has_room();
@@ -178,6 +176,11 @@ impl Delivery {
             (verdict, state.take_room_change())
         };
         self.settled.notify_waiters();
+        if let (Some(line), Some(Verdict::Later { delay, .. } | Verdict::Unauthorized(delay))) =
+            (line, &verdict)
+        {
+            line.again_in(*delay);
+        }
         if let Some(verdict) = verdict {
             self.reporter.report(entry, reply, &verdict);
         }

@@ -17,6 +17,7 @@ use crate::capacity::Offer;
 use crate::capacity::slots::Slot;
 use crate::execution::Executor;
 use crate::peer::answer::{Answer, Contact, Exchange};
+use crate::peer::log::{FailureLine, in_seconds};
 use crate::session::polling::{PollDecision, PollOutcome, Polling, PollingSettings};
 use crate::session::{Ends, Session};
 use crate::threads::{lock, until};
@@ -182,6 +183,7 @@ impl Pollers {
         let (slots, origin) = (&self.offer.slots, &self.session.origin);
         loop {
             let pause = self.polling().wait_until(Instant::now());
+            tracing::debug!(orchestrator = %origin.peer.name, "{}", self.next_poll(pause));
             let slot = async {
                 if pause.is_some() {
                     tokio::select! {
@@ -210,6 +212,31 @@ impl Pollers {
         }
     }
 
+    /// Says for the log when the next poll is sent, or why none is.
+    fn next_poll(&self, pause: Option<Instant>) -> String {
+        let now = Instant::now();
+        let waiting = |why: &str, until: Instant| {
+            format!("no poll for {}: {why}", in_seconds(until.saturating_duration_since(now)))
+        };
+        let silent_until = self.session.origin.peer.gate(Exchange::Poll).closed_until(now);
+        if let Some(until) = silent_until {
+            return waiting("silence because of the orchestrator's rate limit (429)", until);
+        }
+        if let Some(until) = pause.filter(|until| *until > now) {
+            return waiting("a pause after the last answer", until);
+        }
+        if !self.session.origin.delivery.has_room() {
+            return "no poll: too many results wait to be sent".to_owned();
+        }
+        if self.offer.disk.is_low() {
+            return "no poll: a disk is full".to_owned();
+        }
+        match self.offer.slots.free() {
+            0 => "no poll until a slot is free".to_owned(),
+            free => format!("polling: {free} slots are free"),
+        }
+    }
+
     fn query(&self) -> Arc<PollQuery> {
         let Some(offer) = self.offer.for_poll() else {
             let mut usual = lock(&self.usual_query);
@@ -229,15 +256,13 @@ impl Pollers {
         now: Instant,
         slot: Slot,
     ) -> PollDecision {
-        let outcome = match polled {
+        let (outcome, line) = match polled {
             Ok(Polled::Task(task, body)) => {
-                self.record(&Answer::Good, sent);
-                self.outcome_of_task(self.executor.accept(&self.session.origin, *task, &body, slot))
+                let line = self.record(&Answer::Good, sent);
+                let is_new = self.executor.accept(&self.session.origin, *task, &body, slot);
+                (self.outcome_of_task(is_new), line)
             }
-            Ok(Polled::Nothing) => {
-                self.record(&Answer::Good, sent);
-                PollOutcome::Nothing
-            }
+            Ok(Polled::Nothing) => (PollOutcome::Nothing, self.record(&Answer::Good, sent)),
             Ok(Polled::Malformed { problem, excerpt, is_object }) => {
                 self.on_malformed(problem, &excerpt, is_object, sent)
             }
@@ -253,12 +278,19 @@ impl Pollers {
                         );
                     });
                 }
-                self.record(&Answer::Nothing(&error), sent);
-                return self.polling().on_error(sent, now);
+                let line = self.record(&Answer::Nothing(&error), sent);
+                let decision = self.polling().on_error(sent, now);
+                line.again_at(self.polling().wait_until(now));
+                return decision;
             }
         };
+        tracing::debug!(
+            orchestrator = %self.session.origin.peer.name, ?outcome, seconds = (now - sent).as_secs_f64(), "poll ended"
+        );
         let stride = self.offer.slots.stride(self.session.origin.orchestrator);
-        self.polling().on_answer(outcome, stride, sent, now)
+        let decision = self.polling().on_answer(outcome, stride, sent, now);
+        line.again_at(self.polling().wait_until(now));
+        decision
     }
 
     fn outcome_of_task(&self, is_new: bool) -> PollOutcome {
@@ -271,12 +303,15 @@ impl Pollers {
     }
 
     /// Records the answer to a poll that was sent at the time `sent`. Polls that were under way together and failed count
-    /// as a single contact.
-    fn record(&self, answer: &Answer<'_>, sent: Instant) {
-        let Some(contact) = self.session.origin.peer.record(Exchange::Poll, answer) else { return };
-        if contact != Contact::Failed || self.polling().is_new_failure(sent) {
+    /// as a single contact. Returns the line about a failure.
+    fn record(&self, answer: &Answer<'_>, sent: Instant) -> FailureLine {
+        let (contact, line) = self.session.origin.peer.record(Exchange::Poll, answer);
+        if let Some(contact) = contact
+            && (contact != Contact::Failed || self.polling().is_new_failure(sent))
+        {
             self.session.on_contact(contact);
         }
+        line
     }
 
     fn on_malformed(
@@ -285,31 +320,33 @@ impl Pollers {
         excerpt: &str,
         is_object: bool,
         sent: Instant,
-    ) -> PollOutcome {
+    ) -> (PollOutcome, FailureLine) {
         let peer = &self.session.origin.peer;
         tracing::error!(orchestrator = %peer.name, body = excerpt, "not a task: {problem}");
         let Some((job_id, task_id)) = problem.ids else {
             let answer = Answer::Failed(problem.to_string());
-            if is_object {
+            let line = if is_object {
                 // A malformed task is not a contact: any object may come from an orchestrator.
-                let _ = peer.record(Exchange::Poll, &answer);
+                peer.record(Exchange::Poll, &answer).1
             } else {
-                self.record(&answer, sent);
-            }
-            return PollOutcome::Error;
+                self.record(&answer, sent)
+            };
+            return (PollOutcome::Error, line);
         };
-        let _ = peer.record(Exchange::Poll, &Answer::Good);
-        self.outcome_of_task(self.executor.refuse(&self.session.origin, job_id, task_id, &problem.problem))
+        let (_, line) = peer.record(Exchange::Poll, &Answer::Good);
+        let is_new = self.executor.refuse(&self.session.origin, job_id, task_id, &problem.problem);
+        (self.outcome_of_task(is_new), line)
     }
 
-    fn on_refused(&self, response: &Response, sent: Instant) -> PollOutcome {
+    fn on_refused(&self, response: &Response, sent: Instant) -> (PollOutcome, FailureLine) {
         let answer = Answer::of_refusal(response);
-        self.record(&answer, sent);
-        match answer {
+        let line = self.record(&answer, sent);
+        let outcome = match answer {
             Answer::TooMany(_) => PollOutcome::RateLimited,
             Answer::Unauthorized(_) => PollOutcome::Unauthorized,
             _ => PollOutcome::Error,
-        }
+        };
+        (outcome, line)
     }
 
     fn polling(&self) -> MutexGuard<'_, Polling> {

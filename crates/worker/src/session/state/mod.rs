@@ -6,6 +6,8 @@
 //! | stranger | registration failed | stranger: another registration after a growing delay |
 //! | stranger | the worker stops | ended: a stranger is dispatched nothing, open polls are abandoned |
 //! | known | a heartbeat is due, or something changed | a heartbeat, unless a 429 asked for silence |
+//! | known | a heartbeat is due, and up to two before it are not answered | a heartbeat at its time |
+//! | known | something changed, and the last heartbeat is not answered | a heartbeat after the answer, or at its time |
 //! | known | tasks were added | another registration at once, and again until it is accepted; heartbeats go on |
 //! | known | forgotten | stranger: another registration at once; after a growing delay if no heartbeat was acknowledged since the last registration |
 //! | known | the worker stops | the goodbye, then heartbeats as before; being forgotten is ignored |
@@ -36,6 +38,9 @@ const ABANDON_DELAY: Duration = Duration::from_secs(1);
 
 /// The time between two registrations with an orchestrator that another one stands in for.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The number of heartbeats that may be unanswered at once.
+const MAX_UNANSWERED: usize = 3;
 
 /// A wait without an end of its own.
 const LONG: Duration = Duration::from_secs(3600);
@@ -129,8 +134,10 @@ pub(super) struct Conversation {
     doubt: bool,
     /// The last heartbeat could not connect.
     unreachable: bool,
-    /// The number of heartbeats since the last registration.
-    heartbeats: u64,
+    /// The last heartbeat did not ask first whether the worker is known.
+    is_probe_due: bool,
+    /// The number of heartbeats that are not answered yet.
+    unanswered: usize,
     /// The rate gate of heartbeats.
     gate: RateGate,
     rng: Rng,
@@ -161,7 +168,8 @@ impl Conversation {
             news: News::None,
             doubt: false,
             unreachable: false,
-            heartbeats: 0,
+            is_probe_due: false,
+            unanswered: 0,
             gate,
             rng,
         }
@@ -212,25 +220,40 @@ impl Conversation {
     }
 
     fn beat_or_wait(&mut self, generation: Generation, attempt_at: Option<Instant>, now: Instant) -> Step {
-        let news = std::mem::take(&mut self.news);
-        let mut due = news != News::None;
+        let has_room = self.unanswered < MAX_UNANSWERED;
+        let mut due = false;
         // A slow answer makes no burst of late heartbeats.
-        while self.tick <= now {
+        while has_room && self.tick <= now {
             self.tick += self.interval;
             due = true;
         }
+        // A change does not overtake the state before it, which may still be on its way.
+        let is_news_due = has_room && (due || self.unanswered == 0 || self.news == News::Left);
+        let news = if is_news_due { std::mem::take(&mut self.news) } else { News::None };
+        due |= news != News::None;
         // An orchestrator that cannot be reached is left to the probes: heartbeats would only hold them up.
         let is_probed = self.unreachable && matches!(self.role, Role::Probed(_)) && self.stop == Stop::No;
         let may_beat = news == News::Left || self.gate.closed_until(now).is_none();
         if due && may_beat && !is_probed {
-            self.heartbeats += 1;
-            let doubt = std::mem::take(&mut self.doubt);
-            return Step::Beat {
-                probe: generation.needs_probes() && (doubt || self.heartbeats.is_multiple_of(2)),
-            };
+            let asks = generation.needs_probes() && self.unanswered == 0;
+            let probe = asks && (std::mem::take(&mut self.doubt) || self.is_probe_due);
+            self.is_probe_due = !probe;
+            self.unanswered += 1;
+            return Step::Beat { probe };
         }
-        let earliest = [attempt_at, self.abandon_polls_at()].into_iter().flatten().min();
-        Step::Wait { until: earliest.map_or(self.tick, |at| at.min(self.tick)) }
+        let tick = has_room.then_some(self.tick);
+        let earliest = [attempt_at, self.abandon_polls_at(), tick].into_iter().flatten().min();
+        Step::Wait { until: earliest.unwrap_or(now + LONG) }
+    }
+
+    /// The time of the next registration, while one is due.
+    pub(super) fn attempt_at(&self) -> Instant {
+        self.attempt_at
+    }
+
+    /// The time of the next regular heartbeat.
+    pub(super) fn next_heartbeat(&self) -> Instant {
+        self.tick
     }
 
     /// The time at which open polls are abandoned, once it is known.
@@ -324,7 +347,8 @@ impl Conversation {
             let since = Duration::from_nanos((since % self.interval.as_nanos().max(1)) as u64);
             self.tick = now.checked_sub(since).unwrap_or(now);
         }
-        self.heartbeats = 0;
+        self.is_probe_due = false;
+        self.unanswered = 0;
         self.doubt = false;
         self.renews = false;
         self.unreachable = false;
@@ -359,8 +383,14 @@ impl Conversation {
         self.gate.on_sent(now, idle);
     }
 
+    /// Takes in that the answers to earlier heartbeats are not waited for any more.
+    pub(super) fn on_unanswered_forgotten(&mut self) {
+        self.unanswered = 0;
+    }
+
     /// Takes in the outcome of a heartbeat.
     pub(super) fn on_beat(&mut self, beat: Beat, now: Instant) {
+        self.unanswered = self.unanswered.saturating_sub(1);
         self.unreachable = beat == Beat::Unreachable;
         match beat {
             Beat::Acknowledged => {

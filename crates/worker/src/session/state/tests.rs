@@ -58,7 +58,10 @@ fn heartbeats_to_several_orchestrators_are_spread_over_the_interval() {
         let mut beats = Vec::new();
         while beats.len() < 4 {
             match state.next(now) {
-                Step::Beat { .. } => beats.push((now - began).as_secs_f64().round()),
+                Step::Beat { .. } => {
+                    beats.push((now - began).as_secs_f64().round());
+                    state.on_beat(Beat::Acknowledged, now);
+                }
                 Step::Wait { until } => now = until,
                 step => panic!("{step:?}"),
             }
@@ -77,6 +80,50 @@ fn heartbeats_to_several_orchestrators_are_spread_over_the_interval() {
     for (index, registered, expected) in cases {
         assert_eq!(beats(index, registered), expected, "{index} {registered:?}");
     }
+}
+
+#[test]
+fn a_slow_answer_does_not_delay_the_next_heartbeat() {
+    for generation in [Generation::Older, Generation::Newer] {
+        let (mut state, now) = known(generation);
+        assert_eq!(state.next(now), Step::Beat { probe: false });
+        state.on_doubt();
+        assert_eq!(state.next(now), Step::Wait { until: now + 15 * SECOND });
+        assert_eq!(
+            state.next(now + 15 * SECOND),
+            Step::Beat { probe: false },
+            "a question would delay the state"
+        );
+        assert_eq!(state.next(now + 30 * SECOND), Step::Beat { probe: false });
+        let full = now + 45 * SECOND;
+        assert_eq!(state.next(full), Step::Wait { until: full + LONG }, "three are unanswered");
+        state.on_beat(Beat::Acknowledged, full);
+        assert_eq!(state.next(full), Step::Beat { probe: false });
+        for _ in 0..3 {
+            state.on_beat(Beat::Acknowledged, full);
+        }
+        assert_eq!(state.next(full), Step::Wait { until: now + 60 * SECOND });
+        let probe = generation.needs_probes();
+        assert_eq!(state.next(now + 60 * SECOND), Step::Beat { probe }, "the doubt was kept");
+    }
+}
+
+#[test]
+fn a_change_waits_for_the_answer_and_not_beyond_the_next_heartbeat() {
+    let (mut state, now) = known(Generation::Older);
+    assert_eq!(state.next(now), Step::Beat { probe: false });
+    state.on_change();
+    assert_eq!(state.next(now), Step::Wait { until: now + 15 * SECOND });
+    state.on_beat(Beat::Acknowledged, now);
+    assert_eq!(state.next(now), Step::Beat { probe: false });
+    state.on_change();
+    assert_eq!(state.next(now + 15 * SECOND), Step::Beat { probe: false });
+    state.on_beat(Beat::Acknowledged, now + 15 * SECOND);
+    state.on_beat(Beat::Acknowledged, now + 15 * SECOND);
+    assert!(matches!(state.next(now + 15 * SECOND), Step::Wait { .. }), "it has been told");
+    assert_eq!(state.next(now + 30 * SECOND), Step::Beat { probe: false });
+    state.on_role(Role::Standby, now + 30 * SECOND);
+    assert_eq!(state.next(now + 30 * SECOND), Step::Beat { probe: false }, "that it is left does not wait");
 }
 
 #[test]
@@ -115,6 +162,7 @@ fn the_newer_generation_is_asked_first_every_second_time_and_when_in_doubt() {
     for probe in [true, false, true] {
         state.on_change();
         assert_eq!(state.next(now), Step::Beat { probe });
+        state.on_beat(Beat::Acknowledged, now);
     }
     state.on_change();
     state.on_doubt();
@@ -221,7 +269,9 @@ fn one_that_is_down_is_probed_every_ten_seconds_and_told_that_nothing_is_accepte
     for probe in 1..4 {
         let at = now + probe * 10 * SECOND;
         // It is due for heartbeats too.
-        while let Step::Beat { .. } = state.next(at - SECOND) {}
+        while let Step::Beat { .. } = state.next(at - SECOND) {
+            state.on_beat(Beat::Acknowledged, at - SECOND);
+        }
         assert_eq!(state.next(at), Step::Register);
         state.on_not_registered(None, at);
     }
