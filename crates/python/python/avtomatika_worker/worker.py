@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ._registry import Registry
+from ._user_function import check_function
 
 if TYPE_CHECKING:
     import os
@@ -81,6 +82,8 @@ class Worker(Registry):
             skill: [models] if isinstance(models, str) else list(models)
             for skill, models in (skill_dependencies or {}).items()
         }
+        if capacity_checker is not None:
+            check_function("`capacity_checker`", capacity_checker, "task_name")
         self._capacity_checker = capacity_checker
         self._skills_dir = skills_dir
         self._has_loaded_skills = False
