@@ -166,7 +166,10 @@ def test_calls_that_a_handler_left_in_an_executor_are_waited_for_briefly():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        *(({"timeout": timeout}, f"its `timeout` is `{timeout}`") for timeout in (-1, 0, True, float("inf"), float("nan"))),
+        *(
+            ({"timeout": timeout}, f"its `timeout` is `{timeout}`")
+            for timeout in (-1, 0, True, float("inf"), float("nan"))
+        ),
         ({"timeout": "soon"}, "the task `named`: its `timeout` is `'soon'`, expected a number of seconds above 0"),
         ({"output_statuses": "one"}, "its `output_statuses` are `'one'`, expected a list of texts"),
         ({"input_schema": "{}"}, "its `input_schema` is `'{}'`, expected a dictionary"),

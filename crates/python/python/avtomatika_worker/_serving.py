@@ -249,7 +249,7 @@ async def _obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[in
         number = next(unknown)
         # Logs the 1st, the 10th, the 100th and so on: one example and the order of magnitude are enough.
         if str(number).strip("0") == "1":
-            LOG.warning("unknown command `%.100s` ignored unknown=%d", _native.one_line(command.name), number)
+            LOG.warning("unknown command `%.100s` ignored", _native.one_line(command.name), fields={"unknown": number})
         return
     from ._command import WorkerCommand
 
