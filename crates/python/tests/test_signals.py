@@ -154,4 +154,4 @@ def test_further_signals_end_process_1_with_its_last_lines():
             outer.kill()
             outer.communicate()
     assert outer.returncode == 128 + signal.SIGTERM, output
-    assert "cause=SIGTERM" in output, output
+    assert "task started task=hang" in output, output
