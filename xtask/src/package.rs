@@ -47,7 +47,7 @@ pub(crate) fn test(steps: &mut Steps, workspace: &Workspace, environment: &Envir
         command
     };
     steps.program("Python: lints", &mut tool("ruff", &["check", "."]))?;
-    let types = ["python/avtomatika_worker", "tests/snippets/usage.py"];
+    let types = ["python/avtomatika_worker", "tests/snippets/usage.py", "tests/snippets/testing.py"];
     steps.program("Python: mypy", &mut tool("mypy", &types))?;
     // By default, pyright looks for packages in the system's Python.
     let python = environment.program("python");

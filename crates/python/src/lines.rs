@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use pyo3::IntoPyObject;
 use tracing::Level;
 
 /// The number of lines kept until the loop takes them. Later lines are dropped and counted.
@@ -23,8 +24,21 @@ struct Queue {
     dropped: u64,
 }
 
-/// One line: level of `logging`, seconds since 1970, target, thread, text, fields.
-pub(crate) type Line = (u8, f64, String, String, String, Vec<(&'static str, String)>);
+/// One line: level of `logging`, seconds since 1970, target, thread, text, fields, spans from the innermost on.
+pub(crate) type Line = (u8, f64, String, String, String, Fields, Vec<(&'static str, Fields)>);
+
+/// The fields of a line or a span, by their names.
+pub(crate) type Fields = Vec<(&'static str, Value)>;
+
+/// The value of a field.
+#[derive(Debug, Clone, IntoPyObject)]
+pub(crate) enum Value {
+    Text(String),
+    Signed(i64),
+    Unsigned(u64),
+    Float(f64),
+    Bool(bool),
+}
 
 impl Lines {
     /// Sets the lowest level that Python's logger records.

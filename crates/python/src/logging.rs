@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::bridge::Bridge;
-use crate::lines::level_number;
+use crate::lines::{Fields, Value, level_number};
 
 /// Returns a text as it may appear in a log: without secrets, and on one line.
 #[pyfunction]
@@ -33,8 +33,8 @@ pub(crate) fn dispatch(bridge: &Arc<Bridge>) -> Dispatch {
 
 struct Forward(Weak<Bridge>);
 
-/// The fields of a span, which are added to every line within it.
-struct Fields(Vec<(&'static str, String)>);
+/// The fields of a span, which every line within it has.
+struct OfSpan(Fields);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Forward {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
@@ -48,14 +48,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Forward {
         let Some(span) = context.span(id) else { return };
         let mut texts = Texts::default();
         attributes.record(&mut texts);
-        span.extensions_mut().insert(Fields(texts.fields));
+        span.extensions_mut().insert(OfSpan(texts.fields));
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         let mut texts = Texts::default();
         values.record(&mut texts);
-        if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
+        if let Some(fields) = span.extensions_mut().get_mut::<OfSpan>() {
             fields.0.append(&mut texts.fields);
         }
     }
@@ -64,12 +64,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Forward {
         let Some(bridge) = self.0.upgrade() else { return };
         let mut texts = Texts::default();
         event.record(&mut texts);
+        let mut spans = Vec::new();
         for span in context.event_scope(event).into_iter().flatten() {
-            if let Some(Fields(fields)) = span.extensions().get() {
-                texts.fields.extend(fields.iter().cloned());
+            if let Some(OfSpan(fields)) = span.extensions().get() {
+                spans.push((span.name(), fields.clone()));
             }
         }
-        for text in texts.fields.iter_mut().map(|(_, value)| value).chain([&mut texts.message]) {
+        let fields = spans.iter_mut().flat_map(|(_, fields)| fields).chain(&mut texts.fields);
+        let values = fields.filter_map(|(_, value)| if let Value::Text(text) = value { Some(text) } else { None });
+        for text in values.chain([&mut texts.message]) {
             if let Cow::Owned(line) = logging::one_line(text) {
                 *text = line;
             }
@@ -78,7 +81,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Forward {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let thread = std::thread::current().name().unwrap_or("avtomatika").to_owned();
         let target = metadata.target().to_owned();
-        bridge.lines.push((level_number(*metadata.level()), at, target, thread, texts.message, texts.fields));
+        let level = level_number(*metadata.level());
+        bridge.lines.push((level, at, target, thread, texts.message, texts.fields, spans));
         bridge.wake();
     }
 }
@@ -87,12 +91,28 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Forward {
 #[derive(Default)]
 struct Texts {
     message: String,
-    fields: Vec<(&'static str, String)>,
+    fields: Fields,
 }
 
 impl Visit for Texts {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.fields.push((field.name(), Value::Float(value)));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.fields.push((field.name(), Value::Signed(value)));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.fields.push((field.name(), Value::Unsigned(value)));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.fields.push((field.name(), Value::Bool(value)));
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.fields.push((field.name(), value.to_owned()));
+        self.fields.push((field.name(), Value::Text(value.to_owned())));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
@@ -100,7 +120,7 @@ impl Visit for Texts {
             // Writing to a `String` never fails.
             let _ = write!(self.message, "{value:?}");
         } else {
-            self.fields.push((field.name(), format!("{value:?}")));
+            self.fields.push((field.name(), Value::Text(format!("{value:?}"))));
         }
     }
 }

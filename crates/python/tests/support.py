@@ -165,6 +165,8 @@ class Program:
             "HEARTBEAT_INTERVAL": "0.1",
             "WORKER_HOST": "127.0.0.1",
             "WORKER_PORT": "0",
+            # Most tests look at what the program itself writes.
+            "LOG_LEVEL": "warning",
             **variables,
         }
         self.process = subprocess.Popen(

@@ -111,7 +111,7 @@ WAYS = [
 class Sent:
     """Stands in for the core's task: keeps what is sent."""
 
-    task_id = "t"
+    task_id, job_id = "t", "j"
 
     def __init__(self, rooms: list[bool] | None = None) -> None:
         self.progress: list[Any] = []
@@ -214,7 +214,7 @@ def test_an_event_without_room_that_is_not_awaited_is_logged(caplog):
         gc.collect()
     assert sent.events == []
     assert [record.getMessage() for record in caplog.records] == [
-        "the event `lost` is not sent: too many events of the task wait to be sent, and it was not awaited task_id=t"
+        "the event `lost` is not sent: too many events of the task wait to be sent, and it was not awaited task_id=t job_id=j"
     ]
 
 
@@ -231,7 +231,7 @@ def test_an_event_that_gets_no_room_in_time_is_logged(caplog, monkeypatch):
     sent = Sent([False] * 100)
     Calls(sent).send_event("late", {})  # type: ignore[arg-type]
     assert sent.events == []
-    assert "the event `late` is not sent: too many events of the task wait to be sent task_id=t" in caplog.text
+    assert "the event `late` is not sent: too many events of the task wait to be sent task_id=t job_id=j" in caplog.text
 
 
 def test_a_sync_handler_that_sends_many_events_loses_none():

@@ -110,6 +110,10 @@ def test_a_handler_with_an_argument_that_is_not_injected_fails_permanently():
     with orchestrator() as dev:
         worker = Worker(config=config(dev.url))
 
+        @worker.add_middleware
+        async def injects_nothing(context, next_handler):
+            return await next_handler()
+
         @worker.task("t")
         def t(params, model_path):
             return {}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 import pytest
-from avtomatika_worker import Worker
+from avtomatika_worker import Worker, WorkerError
 from migrating import Area, connected, of_data, run
 from pydantic import BaseModel, Field
 
@@ -212,3 +212,9 @@ def test_what_cannot_be_called():
     for register in (Worker().add_middleware, Worker().task("work"), Worker().skill("work")):
         with pytest.raises(TypeError, match="must be a function, got `int`"):
             register(5)
+
+    async def misspelt(params, task_idd):
+        pass
+
+    with pytest.raises(WorkerError, match="the nearest is `task_id`"):
+        run(misspelt)

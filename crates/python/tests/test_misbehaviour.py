@@ -5,7 +5,7 @@ import logging
 import signal
 
 import pytest
-from avtomatika_worker import ParamValidationError, Worker, WorkerError
+from avtomatika_worker import ParamValidationError, SkillBlueprint, Worker
 from avtomatika_worker.params import reader
 from support import LIMIT, Program, beside, config, orchestrator
 from wire import results, wire
@@ -65,7 +65,7 @@ def test_a_task_is_reported_even_if_inspecting_its_exception_raises(name):
         for which, error in enumerate(AWKWARD):
             failure = dev.error(name, {"which": which})
             assert failure["code"] == "TRANSIENT_ERROR"
-            assert failure["message"] in ("falsy", "text", "3", type(error).__name__)
+            assert failure["message"] in ("falsy", "text", "SystemExit: 3", type(error).__name__)
         assert dev.data("well", {"slot": "free"}) == {"slot": "free"}
 
 
@@ -163,19 +163,13 @@ def test_calls_that_a_handler_left_in_an_executor_are_waited_for_briefly():
     assert code == 0 and output == "returned\n", output
 
 
-async def registered(**options):
-    worker = Worker()
-
-    @worker.task("named", **options)
-    async def named(params):
-        return None
-
-    await worker._serve(False, False)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        *(
+            ({"timeout": timeout}, f"its `timeout` is `{timeout}`")
+            for timeout in (-1, 0, True, float("inf"), float("nan"))
+        ),
         ({"timeout": "soon"}, "the task `named`: its `timeout` is `'soon'`, expected a number of seconds above 0"),
         ({"output_statuses": "one"}, "its `output_statuses` are `'one'`, expected a list of texts"),
         ({"input_schema": "{}"}, "its `input_schema` is `'{}'`, expected a dictionary"),
@@ -183,11 +177,11 @@ async def registered(**options):
         ({"events": ["done"]}, "its `events` is `['done']`, expected a dictionary"),
     ],
 )
-async def test_the_options_of_a_task_are_checked_before_the_worker_runs(options, message):
-    with pytest.raises(WorkerError) as raised:
-        await registered(**options)
-    assert message in str(raised.value)
-    assert raised.value.exit_code == 2
+def test_the_options_of_a_task_are_checked_where_they_are_given(options, message):
+    for register in (Worker().task, Worker().skill, SkillBlueprint().skill):
+        with pytest.raises(ValueError) as raised:
+            register("named", **options)(lambda params: None)
+        assert message in str(raised.value) or register.__name__ == "skill"
 
 
 def test_a_wrong_worker_type_and_a_wrong_configuration_are_refused():

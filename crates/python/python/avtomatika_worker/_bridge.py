@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _forking, _logging, outcome  # noqa: F401
 from ._execution import Ended, Execution, execution
-from ._logging import LOG
+from ._logging import LOG, ids
 from ._threads import Threads
 from .errors import ConfigError, TransientError
 
@@ -174,14 +174,12 @@ class Run:
     def give_up(self) -> None:
         """Reports the tasks whose handlers have not ended. Called when the interpreter ends, which does not wait for
         them; a handler may be stuck in code written in C, which is not interrupted."""
-        from ._native import one_line
-
         for one in list(self._running.values()):
             LOG.error(
-                "the interpreter ends, but the handler `%s` has not ended: its task is reported as failed task=%s task_id=%s",
+                "the interpreter ends, but the handler `%s` has not ended: its task is reported as failed",
                 one.route.plan.name,
-                one.route.name,
-                one_line(one.task.task_id),
+                fields={"task": one.route.name},
+                task=ids(one.task),
             )
             self.native.complete([(one.task, *outcome.from_exception(TransientError("the program ended")))])
         self.log_lines()
@@ -233,9 +231,7 @@ class Run:
         try:
             execution.start(self._threads, self.loop)
         except Exception as error:
-            from ._native import one_line
-
-            LOG.exception("the task could not be started task_id=%s", one_line(execution.task.task_id))
+            LOG.exception("the task could not be started", task=ids(execution.task))
             self._finish(execution, outcome.from_exception(error))
 
     def _finish(self, execution: Execution, ended: Ended) -> None:
@@ -304,8 +300,6 @@ class Run:
 
     def _name_blocker(self, seconds: float) -> None:
         """Logs which handler blocks the loop. Called on a thread of the core when the loop has not run for a while."""
-        from ._native import one_line
-
         if self.loop.is_closed():
             LOG.error("the event loop was closed while the worker was running on it: the worker ends")
             self.native.cancel()
@@ -314,16 +308,13 @@ class Run:
         one = next((one for one in list(self._running.values()) if one.owns(current)), None)
         blocker = f"the handler of `{one.route.name}`" if one else "code outside of handlers"
         location = _location(sys._current_frames().get(self._loop_thread))
-        extra = {"task_id": one_line(one.task.task_id), "job_id": one_line(one.task.job_id)} if one else {}
-        field = f" task_id={extra['task_id']}" if one else ""
         LOG.warning(
             "%s has blocked the event loop for %.1f s%s: meanwhile no other handler runs, but heartbeats continue; write a "
-            "handler that blocks with `def` instead of `async def`%s",
+            "handler that blocks with `def` instead of `async def`",
             blocker,
             seconds,
             location,
-            field,
-            extra=extra,
+            task=ids(one.task) if one else None,
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Generator, Iterator
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
-from ._logging import LOG
+from ._logging import LOG, ids
 from .outcome import members, to_json
 
 if TYPE_CHECKING:
@@ -49,11 +49,8 @@ def send(
         _wait_for_room(task, event)
         return None
     except Exception as error:
-        from ._native import one_line
-
-        where = one_line(task.task_id)
         # The message of the core names the event.
-        LOG.error("the event `%.80s` is not sent: %s task_id=%s", event_type, error, where, extra={"task_id": where})
+        LOG.error("the event `%.80s` is not sent: %s", event_type, error, task=ids(task))
         return None
 
 
@@ -85,15 +82,8 @@ def _tries(task: Task, event: _Event) -> Iterator[float]:
 
 
 def _log_no_room(task: Task, event: _Event, advice: str) -> None:
-    from ._native import one_line
-
-    where = one_line(task.task_id)
     LOG.error(
-        "the event `%.80s` is not sent: too many events of the task wait to be sent%s task_id=%s",
-        event[0],
-        advice,
-        where,
-        extra={"task_id": where},
+        "the event `%.80s` is not sent: too many events of the task wait to be sent%s", event[0], advice, task=ids(task)
     )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import outcome
 from ._lanes import Lane, LoopCall, LoopTasks, Shields, awaited, guarded
-from ._logging import LOG
+from ._logging import LOG, ids
 from ._signals import may_be_ctrl_c
 from ._threads import Gate, TaskCancelled, current
 from .errors import TaskError
@@ -114,16 +114,12 @@ class Execution:
     def _log(self, error: BaseException) -> None:
         if issubclass(type(error), TaskError):
             return
-        from ._native import one_line
-
-        where = {"task_id": one_line(self.task.task_id), "job_id": one_line(self.task.job_id)}
         LOG.error(
-            "the handler raised task=%s task_id=%s",
-            self.route.name,
-            where["task_id"],
+            "the handler raised",
+            fields={"task": self.route.name},
+            task=ids(self.task),
             # As a tuple: `logging` ignores an exception that counts as false.
             exc_info=(type(error), error, error.__traceback__),
-            extra=where,
         )
 
 

@@ -55,7 +55,7 @@ class Startup:
         finally:
             self._is_calling = False
         if self._cause is not None:
-            LOG.info("the worker was stopped before it had started cause=%s", self._cause)
+            LOG.info("the worker was stopped before it had started", fields={"cause": self._cause})
         return self._cause
 
     def _drain(self, cause: str) -> None:

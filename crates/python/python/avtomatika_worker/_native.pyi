@@ -21,7 +21,8 @@ __all__ = [
 _Failed = tuple[str, str, bytes | None]
 _Further = tuple[bytes | None, bytes | None]
 _Metadata = tuple[str, int | None, str | None]
-_Line = tuple[int, float, str, str, str, list[tuple[str, str]]]
+_Fields = list[tuple[str, str | int | float | bool]]
+_Line = tuple[int, float, str, str, str, _Fields, list[tuple[str, _Fields]]]
 
 __version__: str
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._skill import Skills
+from ._task_options import check
+from ._user_function import check_function
 from .validators import validate_identifier
 
 if TYPE_CHECKING:
@@ -56,7 +58,11 @@ class Registry(Skills):
     ) -> Callable[[_Function], _Function]:
         """Registers a handler, ``async def`` or ``def``, under a name of 1 to 128 characters ``a-z A-Z 0-9 _ -``. If the
         worker runs, it registers with its orchestrators again. A second handler of a name replaces the first; if the
-        worker runs, the options of the first stay in force until it is started again. Raises ``ValueError`` for an invalid name or ``task_type``.
+        worker runs, the options of the first stay in force until it is started again. Raises ``ValueError`` for an
+        invalid name or option.
+
+        A handler that asks for an argument which the worker does not offer is an error at start, unless there is
+        middleware, which may provide it.
 
         ``task_type`` names the group whose limit the task shares; ``timeout`` is the time limit in seconds. All other
         arguments are sent to newer orchestrators, which may check tasks against the schemas. The worker checks them,
@@ -79,6 +85,8 @@ class Registry(Skills):
             "output_statuses": output_statuses,
             "events": events,
         }
+
+        check(name, options)
 
         def register(func: _Function) -> _Function:
             self._register(name, func, options)
@@ -119,6 +127,7 @@ class Registry(Skills):
             raise TypeError(f"the name of a command must be text, got `{type(command_name).__name__}`")
 
         def register(func: _Function) -> _Function:
+            check_function(f"the function for the command `{command_name}`", func, "command")
             self._commands[command_name] = func
             return func
 
@@ -128,6 +137,7 @@ class Registry(Skills):
         """Registers a function for results that an orchestrator answers with ``ignored``, since the effects of such a
         task may have to be undone. It is called with the ids of the task and its job, and with the reason, in addition
         to the warning in the log. A ``def`` function is called on a thread."""
+        check_function("the hook for ignored results", hook, "task_id", "job_id", "reason")
         self._refuse_while_it_runs("a hook")
         self._ignored.append(hook)
         return hook
@@ -136,6 +146,7 @@ class Registry(Skills):
         """Registers a function to call before the worker registers with orchestrators, for example to load a model. A
         ``def`` function is called on a thread. An exception in it ends the run, and ``run`` or ``main``
         raises it. A signal ends both the function and the worker."""
+        check_function("the start-up hook", hook)
         self._refuse_while_it_runs("a start-up hook")
         self._startup.append(hook)
         return hook
@@ -143,6 +154,7 @@ class Registry(Skills):
     def on_shutdown(self, hook: _Function) -> _Function:
         """Registers a function to call after all tasks have ended. Several are called in the reverse order of their
         registration. Together they may take the rest of ``WORKER_SHUTDOWN_TIMEOUT``, but at least 1 s."""
+        check_function("the shutdown hook", hook)
         self._refuse_while_it_runs("a shutdown hook")
         self._shutdown.append(hook)
         return hook
@@ -156,6 +168,8 @@ class Registry(Skills):
         worker runs. A heartbeat waits for it for at most 250 ms, and then reports its last answer. An exception in it
         counts as no usage.
         """
+        if checker is not None:
+            check_function("the usage checker", checker)
         self._usage_checker = checker
         if self._run is not None:
             from ._serving import set_usage_checker

@@ -159,7 +159,7 @@ def spec(task: RegisteredTask, route: Route, limits: Mapping[str, int]) -> dict[
     from . import schemas
 
     options = task.options
-    _check(route.name, options)
+    _check_arguments(route)
     input_schema, output_schema, description, version = schemas.of(route.plan.func)
     if not options.get("infers"):
         # 1.0b30 checks tasks against schemas before a worker gets them, and quarantines those that do not match. Handlers
@@ -190,27 +190,20 @@ def spec(task: RegisteredTask, route: Route, limits: Mapping[str, int]) -> dict[
     }
 
 
-def _check(name: str, options: Mapping[str, Any]) -> None:
-    """Checks the types of a task's options. The core checks their values."""
+def _check_arguments(route: Route) -> None:
+    """Refuses a handler that asks for arguments which it never gets. Middleware, or a decorator around the handler, may
+    provide any argument: then one whose name is nearly that of an offered one is logged."""
+    from .signature import nearest
 
-    def expect(field: str, kinds: type | tuple[type, ...], expected: str) -> None:
-        value = options.get(field)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
-            raise WorkerError(f"the task `{name}`: its `{field}` is `{value!r}`, expected {expected}", 2)
-
-    for field in ("task_type", "description", "version"):
-        expect(field, str, "text")
-    expect("timeout", (int, float), "a number of seconds above 0")
-    for field in ("input_schema", "output_schema", "events"):
-        expect(field, Mapping, "a dictionary")
-    statuses = options.get("output_statuses")
-    if statuses is not None and (isinstance(statuses, str) or not all(isinstance(one, str) for one in statuses)):
-        raise WorkerError(f"the task `{name}`: its `output_statuses` are `{statuses!r}`, expected a list of texts", 2)
-    for field in ("input_schema", "output_schema", "events"):
-        try:
-            json.dumps(options.get(field))
-        except (TypeError, ValueError) as error:
-            raise WorkerError(f"the task `{name}`: its `{field}` is not JSON: {error}", 2) from None
+    plan, may_be_provided = route.plan, bool(route.middleware) or route.plan.is_wrapped
+    for name in plan.unprovided:
+        near = nearest(name, surely=may_be_provided)
+        hint = f"; the nearest is `{near}`" if near else ""
+        message = f"the handler `{plan.name}` of the task `{route.name}` asks for `{name}`, which the worker does not offer{hint}"
+        if not may_be_provided:
+            raise WorkerError(message, 2)
+        if near:
+            LOG.once(message)
 
 
 def close_if_abandoned(run: Run) -> bool:
@@ -256,7 +249,7 @@ async def _obey(commands: Mapping[str, Callable[..., Any]], unknown: Iterator[in
         number = next(unknown)
         # Logs the 1st, the 10th, the 100th and so on: one example and the order of magnitude are enough.
         if str(number).strip("0") == "1":
-            LOG.warning("unknown command `%.100s` ignored unknown=%d", _native.one_line(command.name), number)
+            LOG.warning("unknown command `%.100s` ignored", _native.one_line(command.name), fields={"unknown": number})
         return
     from ._command import WorkerCommand
 

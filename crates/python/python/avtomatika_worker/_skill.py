@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ._task_options import check
 from .validators import validate_identifier
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ def options_of(
         values = {**(info if isinstance(info, Mapping) else _fields(info)), **values}
     name = values.pop("name", None) or fallback
     validate_identifier(name, "skill name")
-    return name, _options(name, values)
+    found = _options(name, values)
+    check(name, found)
+    return name, found
 
 
 def _options(name: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ._route import Step
+from ._user_function import check_function
 
 __all__ = ["AsyncMiddleware", "Middleware", "SyncMiddleware", "step"]
 
@@ -42,7 +43,6 @@ def step(middleware: Middleware) -> Step:
     """Examines a middleware. Raises ``TypeError`` when it is not callable."""
     import inspect
 
-    if not callable(middleware):
-        raise TypeError(f"a middleware must be a function, got `{type(middleware).__name__}`")
+    check_function("the middleware", middleware, "context", "next_handler")
     call = getattr(middleware, "__call__", None)  # noqa: B004
     return Step(middleware, inspect.iscoroutinefunction(middleware) or inspect.iscoroutinefunction(call))

@@ -16,7 +16,7 @@ from ._logging import LOG
 from .errors import PermanentError
 from .params import ParamsReader, load, reader
 
-__all__ = ["MISSING", "Plan", "analyse"]
+__all__ = ["MISSING", "Plan", "analyse", "nearest"]
 
 OFFERED = frozenset(
     {
@@ -45,6 +45,9 @@ get the parameters."""
 FILES = "task_files"
 """The name under which the files are offered."""
 
+# How similar a name is to that of an offered argument which it probably means, and which it surely means.
+_SIMILAR, _MISSPELT = 0.6, 0.85
+
 MISSING: Any = object()
 """Stands for parameters that a middleware has removed."""
 
@@ -67,8 +70,10 @@ class Plan:
         "func",
         "injected",
         "is_async",
+        "is_wrapped",
         "name",
         "takes_all",
+        "unprovided",
         "wanted",
     )
 
@@ -101,7 +106,13 @@ class Plan:
         """The names of the handler's arguments, except for the one that gets the parameters."""
         # Arguments are passed by name, so an argument that is positional-only gets none.
         unreachable = [one for one in parameters if one.kind is one.POSITIONAL_ONLY and one.name != own]
-        self._required = tuple(one.name for one in (*unreachable, *named) if one.default is one.empty)
+        required = tuple(one.name for one in (*unreachable, *named) if one.default is one.empty)
+        provided = {*OFFERED, *self.files, *self.injected}.difference(one.name for one in unreachable)
+        self.unprovided: tuple[str, ...] = tuple(name for name in required if name not in provided)
+        """The arguments without a default that the worker does not offer."""
+        self.is_wrapped: bool = _is_wrapped(func)
+        """Whether a decorator around the handler can pass it arguments of its own."""
+        self._required = tuple(name for name in required if not (self.is_wrapped and name in self.unprovided))
         self._annotation = self._params.annotation if self._params else inspect.Parameter.empty
         self._reader: ParamsReader | None = None
         _warn_of_generators(func, self.name)
@@ -113,6 +124,7 @@ class Plan:
                     parameter.name,
                     self.name,
                 )
+        self._warn_of_misspelt_params()
         self._try_to_resolve()
 
     @property
@@ -180,6 +192,17 @@ class Plan:
         names = ", ".join(f"`{name}`" for name in missing)
         return PermanentError(f"the handler `{self.name}` asks for {names}, which no middleware has provided")
 
+    def _warn_of_misspelt_params(self) -> None:
+        own = self._params
+        near = nearest(own.name, surely=True) if own is not None and own.name != "params" else None
+        if own is not None and near not in (None, "params"):
+            LOG.warning(
+                "the argument `%s` of the handler `%s` gets the parameters, since it is the first; is it `%s`?",
+                own.name,
+                self.name,
+                near,
+            )
+
     def _made_reader(self) -> ParamsReader:
         return reader(self._scope.resolved(self._annotation), self._scope.names)
 
@@ -192,6 +215,21 @@ class Plan:
 def analyse(func: Callable[..., Any]) -> Plan:
     """Examines a handler. Raises ``TypeError`` when it cannot be used as one."""
     return Plan(func)
+
+
+def nearest(name: str, *, surely: bool) -> str | None:
+    """Returns the argument that a misspelt name means, if there is one."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, sorted({*OFFERED, "params"}), n=1, cutoff=_MISSPELT if surely else _SIMILAR)
+    return found[0] if found else None
+
+
+def _is_wrapped(func: Any) -> bool:
+    if not hasattr(func, "__wrapped__"):
+        return False
+    outer = inspect.signature(func, follow_wrapped=False).parameters.values()
+    return any(one.kind is one.VAR_KEYWORD for one in outer)
 
 
 def _parameters(func: Callable[..., Any]) -> list[inspect.Parameter]:

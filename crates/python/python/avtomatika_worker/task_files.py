@@ -115,12 +115,12 @@ class TaskFiles:
         """``read`` for ``def`` handlers."""
         return self._read(filename, mode)
 
-    async def write(self, filename: _Name, data: str | bytes, mode: str = "w") -> None:
-        """Writes a whole file: text as UTF-8, or bytes with the mode ``wb``. The modes ``a`` and ``ab`` append, ``x`` and
-        ``xb`` refuse an existing file. Creates the directories in the name if necessary."""
-        await elsewhere(self.write_sync, filename, data, mode)
+    async def write(self, filename: _Name, data: str | bytes, mode: str = "w") -> str:
+        """Writes a whole file, and returns its path: text as UTF-8, or bytes with the mode ``wb``. The modes ``a`` and
+        ``ab`` append, ``x`` and ``xb`` refuse an existing file. Creates the directories in the name if necessary."""
+        return await elsewhere(self.write_sync, filename, data, mode)
 
-    def write_sync(self, filename: _Name, data: str | bytes, mode: str = "w") -> None:
+    def write_sync(self, filename: _Name, data: str | bytes, mode: str = "w") -> str:
         """``write`` for ``def`` handlers."""
         if not set(mode) & set("wax+"):
             raise _unsupported(mode, "writable")
@@ -129,6 +129,7 @@ class TaskFiles:
             raise TypeError(f"`{_text(filename)}` is opened with the mode `{mode}`, which expects {expected}")
         with self._open(filename, mode) as file:
             file.write(data)
+        return self.path_to_sync(filename)
 
     async def read_json(self, filename: _Name) -> Any:
         """Reads a file of JSON, and returns the decoded value."""

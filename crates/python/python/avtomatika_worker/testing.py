@@ -50,7 +50,8 @@ __all__ = ["DevOrchestrator", "LocalS3", "TestRun", "TestWorker"]
 
 
 class TestRun:
-    """The outcome of a task."""
+    """The outcome of a task. What an outcome does not have is ``None``; for type checkers it may be anything, since a test
+    knows what it expects."""
 
     __test__ = False
 
@@ -58,16 +59,16 @@ class TestRun:
         status, data, error, further = ended
         self.status: str = status
         """The status: ``success``, ``failure``, ``cancelled``, or one of the handler's own."""
-        self.data: dict[str, Any] | None = None if data is None else json.loads(data)
+        self.data: dict[str, Any] | Any = None if data is None else json.loads(data)
         """The data, as the orchestrator would have received it."""
         metadata, costs = further or (None, None)
-        self.metadata: dict[str, Any] | None = json.loads(metadata or b"null") or None
+        self.metadata: dict[str, Any] | Any = json.loads(metadata or b"null") or None
         """The metadata of the result."""
-        self.costs: dict[str, Any] | None = json.loads(costs or b"null") or None
+        self.costs: dict[str, Any] | Any = json.loads(costs or b"null") or None
         """The costs that the handler returned; in production the run time is one of them."""
-        self.error_code: str | None = None if error is None else error[0]
-        self.error_message: str | None = None if error is None else error[1]
-        self.error_details: dict[str, Any] | None = None
+        self.error_code: str | Any = None if error is None else error[0]
+        self.error_message: str | Any = None if error is None else error[1]
+        self.error_details: dict[str, Any] | Any = None
         if error is not None and error[2] is not None:
             self.error_details = json.loads(error[2])
         self.progress: list[tuple[float, str]] = stub.progress

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ._registry import Registry
+from ._user_function import check_function
 
 if TYPE_CHECKING:
     import os
@@ -81,6 +82,8 @@ class Worker(Registry):
             skill: [models] if isinstance(models, str) else list(models)
             for skill, models in (skill_dependencies or {}).items()
         }
+        if capacity_checker is not None:
+            check_function("`capacity_checker`", capacity_checker, "task_name")
         self._capacity_checker = capacity_checker
         self._skills_dir = skills_dir
         self._has_loaded_skills = False
@@ -208,10 +211,10 @@ class Worker(Registry):
 
         if asyncio._get_running_loop() is not None:
             raise RuntimeError("an event loop already runs in this thread: use `await worker.main()`")
-        added = None
+        end_log = None
         self._health_check, self._stopped = health_check, None
         try:
-            added = self._set_up_log()
+            end_log = self._set_up_log()
             with asyncio.Runner() as runner:
                 executor = Executor()
                 runner.get_loop().set_default_executor(executor)
@@ -224,10 +227,8 @@ class Worker(Registry):
             raise SystemExit(getattr(error, "exit_code", 2)) from None
         finally:
             self._health_check = None
-            if added is not None:
-                from ._logging import LOGGER
-
-                LOGGER.removeHandler(added)
+            if end_log is not None:
+                end_log()
         if not self._is_clean():
             raise SystemExit(1)
 
@@ -254,20 +255,19 @@ class Worker(Registry):
                 if not cause:
                     raise
             if cause:
-                LOG.info("a signal was received while the worker did not run cause=%s", cause)
+                LOG.info("a signal was received while the worker did not run", fields={"cause": cause})
 
     def _is_clean(self) -> bool:
         """Returns whether ``run`` ended well. A ``main`` of a subclass may have run nothing."""
         return self._stopped is None or self._stopped.is_clean
 
-    def _set_up_log(self) -> Any:
-        """Sets up the log if its level or format is configured, and the program has not set up ``logging``."""
+    def _set_up_log(self) -> Callable[[], None] | None:
+        """Sets up the log if the program has not set up ``logging``. Returns the function that ends it."""
         from . import _logging
 
-        configured = {name for name, _, source in self.config._native.effective() if source != "default"}
-        if not configured & {"LOG_LEVEL", "LOG_FORMAT"}:
-            return None
-        return _logging.set_up(self.config.LOG_LEVEL, self.config.LOG_FORMAT)
+        sources = {name: source for name, _, source in self.config._native.effective()}
+        is_level_set = sources.get("LOG_LEVEL", "default") != "default"
+        return _logging.set_up(self.config.LOG_LEVEL, self.config.LOG_FORMAT, is_level_set=is_level_set)
 
     async def _serve(self, health_check: bool, install_signal_handlers: bool) -> Stopped:
         from asyncio import get_running_loop

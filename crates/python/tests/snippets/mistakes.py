@@ -12,3 +12,4 @@ worker.task(5)  # error
 async def handler(files: TaskFiles) -> None:
     number: int = await files.read("a")  # error
     await files.write("a", number)  # error
+    number = await files.write("a", "b")  # error
