@@ -1,5 +1,6 @@
 //! The commands of the workspace: `cargo xtask` without arguments lists them.
 
+mod apt;
 mod bench;
 mod check;
 mod checks;
@@ -10,6 +11,7 @@ mod output;
 mod package;
 mod peers;
 mod python;
+mod redis;
 mod setup;
 mod steps;
 mod test;

@@ -4,12 +4,13 @@
 
 use crate::environment::{self, Environment};
 use crate::failure::Result;
+use crate::redis;
 use crate::workspace::Workspace;
 
 /// The name of each environment, by which the fixtures of `e2e` find it, and its package.
 const PEERS: [(&str, &str); 3] = [
-    ("avtomatika-1.0b12", "avtomatika[telemetry,s3]==1.0b12"),
-    ("avtomatika-1.0b30", "avtomatika[s3]==1.0b30"),
+    ("avtomatika-1.0b12", "avtomatika[redis,telemetry,s3]==1.0b12"),
+    ("avtomatika-1.0b30", "avtomatika[redis,s3]==1.0b30"),
     ("moto", "moto[server]==5.2.5"),
 ];
 
@@ -20,8 +21,9 @@ const EXISTING: [(&str, &str); 2] = [
     ("existing-1.0b20", "avtomatika-worker[pydantic,s3]==1.0b20"),
 ];
 
-/// Installs the missing environments.
+/// Installs the missing environments, and Redis.
 pub(crate) fn install(workspace: &Workspace) -> Result {
+    redis::install()?;
     environment::install(workspace, &environments(workspace))
 }
 

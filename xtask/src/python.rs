@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::apt;
 use crate::failure::{Failure, Result};
 use crate::output::print_line;
 
@@ -27,7 +28,7 @@ impl Python {
         if let Some(python) = before.as_ref().filter(|python| python.makes_environments) {
             return Ok(Self { ..*python });
         }
-        if !is_debian_root() {
+        if !apt::is_usable() {
             return Err(Failure::new(advice(before.as_ref())));
         }
         install_with_apt(before.as_ref())?;
@@ -88,36 +89,19 @@ fn advice(found: Option<&Python>) -> String {
     }
 }
 
-fn is_debian_root() -> bool {
-    let user = Command::new("id").arg("-u").output();
-    let root = user.is_ok_and(|user| user.stdout.trim_ascii() == b"0");
-    root && Path::new("/etc/debian_version").exists()
-}
-
 fn install_with_apt(found: Option<&Python>) -> Result {
     // The package for this version if it exists, else the one for the system's Python.
     let exact = found.map(|python| format!("python{}-venv", python.version()));
     let packages = exact.iter().map(String::as_str).chain(["python3-venv"]);
-    let mut last = apt_get(&["update"]);
+    let mut last = apt::update();
     for package in packages {
         print_line(&format!("Python: installing {package} with apt-get"));
-        last = apt_get(&["install", "--yes", "--no-install-recommends", package]);
+        last = apt::install(package);
         if last.is_ok() {
             break;
         }
     }
     last
-}
-
-fn apt_get(arguments: &[&str]) -> Result {
-    let mut command = Command::new("apt-get");
-    let ran = command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).output();
-    let ran = ran.map_err(|error| Failure::new(format!("cannot run apt-get: {error}")))?;
-    if ran.status.success() {
-        return Ok(());
-    }
-    let errors = String::from_utf8_lossy(&ran.stderr);
-    Err(Failure::new(format!("`apt-get {}` failed: {}", arguments.join(" "), errors.trim())))
 }
 
 #[cfg(test)]

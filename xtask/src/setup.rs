@@ -4,6 +4,7 @@ use crate::environment;
 use crate::failure::Result;
 use crate::package;
 use crate::peers;
+use crate::redis;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
@@ -13,6 +14,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     environments.extend(peers::existing_packages(workspace));
     environments.push(package::environment(workspace)?);
     steps.step("peers and Python's tools", "cargo xtask setup", || {
+        redis::install()?;
         environment::install(workspace, &environments)
     })
 }

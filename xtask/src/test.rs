@@ -9,6 +9,7 @@ use crate::environment::{self, Environment};
 use crate::failure::{Failure, Result};
 use crate::package;
 use crate::peers;
+use crate::redis;
 use crate::steps::Steps;
 use crate::verify;
 use crate::workspace::Workspace;
@@ -19,7 +20,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let (options, environments) = (&options, &options.environments(workspace)?);
     // The packages are downloaded while the compiler is busy.
     thread::scope(|scope| {
-        let setup = options.e2e.then(|| scope.spawn(|| environment::install(workspace, environments)));
+        let install = || redis::install().and_then(|()| environment::install(workspace, environments));
+        let setup = options.e2e.then(|| scope.spawn(install));
         // A filter is used while working on one thing, so the other checks are left out.
         if options.filters.is_empty() {
             checks::run(&mut steps, workspace)?;

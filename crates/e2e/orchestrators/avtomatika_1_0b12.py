@@ -1,4 +1,4 @@
-"""The real orchestrator 1.0b12 with its storage in memory and the blueprints of these tests."""
+"""The real orchestrator 1.0b12 with its storage in memory, or in Redis, and the blueprints of these tests."""
 
 import asyncio
 import itertools
@@ -6,7 +6,7 @@ import itertools
 from avtomatika import OrchestratorEngine, StateMachineBlueprint
 from avtomatika.config import Config
 from avtomatika.storage import MemoryStorage
-from served import params_of, passed_on, serve, timeout_of
+from served import params_of, passed_on, redis_client, serve, strategy, timeout_of
 
 # The queue of this version's memory storage breaks if two queued tasks have the same priority.
 order = itertools.count(1)
@@ -25,6 +25,7 @@ async def dispatch(initial_data, actions):
         params=params_of(initial_data),
         priority=-next(order) * 1e-6,
         timeout_seconds=timeout_of(initial_data),
+        dispatch_strategy=strategy(),
         transitions={"success": "finished", "failure": "failed"},
     )
 
@@ -37,6 +38,7 @@ async def dispatch_for_review(initial_data, actions):
         params=params_of(initial_data),
         priority=-next(order) * 1e-6,
         timeout_seconds=timeout_of(initial_data),
+        dispatch_strategy=strategy(),
         transitions={"success": "failed", "needs_manual_review": "finished"},
     )
 
@@ -48,6 +50,7 @@ async def dispatch_first(initial_data, actions):
         params=params_of(initial_data),
         priority=-next(order) * 1e-6,
         timeout_seconds=timeout_of(initial_data),
+        dispatch_strategy=strategy(),
         transitions={"success": "second", "failure": "failed"},
     )
 
@@ -59,6 +62,7 @@ async def dispatch_second(initial_data, state_history, actions):
         params=passed_on(initial_data, state_history),
         priority=-next(order) * 1e-6,
         timeout_seconds=timeout_of(initial_data),
+        dispatch_strategy=strategy(),
         transitions={"success": "finished", "failure": "failed"},
     )
 
@@ -71,8 +75,18 @@ for blueprint in (generic, review, two_steps):
             pass
 
 
+def storage():
+    """Returns the storage: Redis, which other instances share, or the memory of this process."""
+    client = redis_client()
+    if client is None:
+        return MemoryStorage()
+    from avtomatika.storage import redis
+
+    return redis.RedisStorage(client)
+
+
 async def main():
-    engine = OrchestratorEngine(MemoryStorage(), Config())
+    engine = OrchestratorEngine(storage(), Config())
     engine.register_blueprint(generic)
     engine.register_blueprint(review)
     engine.register_blueprint(two_steps)

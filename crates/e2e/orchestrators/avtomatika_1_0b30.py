@@ -1,11 +1,11 @@
-"""The real orchestrator 1.0b30 with its storage in memory and the blueprints of these tests."""
+"""The real orchestrator 1.0b30 with its storage in memory, or in Redis, and the blueprints of these tests."""
 
 import asyncio
 
 from avtomatika import Blueprint, OrchestratorEngine
 from avtomatika.config import Config
 from avtomatika.storage import MemoryStorage
-from served import params_of, passed_on, serve, timeout_of
+from served import params_of, passed_on, redis_client, serve, strategy, timeout_of
 
 generic = Blueprint(name="generic", api_version="v1", api_endpoint="/jobs/generic")
 review = Blueprint(name="review", api_version="v1", api_endpoint="/jobs/review")
@@ -19,6 +19,7 @@ async def dispatch(initial_data, actions):
         task_type=initial_data["task"],
         params=params_of(initial_data),
         timeout_seconds=timeout_of(initial_data),
+        dispatch_strategy=strategy(),
         transitions={"success": "finished", "failure": "failed"},
     )
 
@@ -30,6 +31,7 @@ async def dispatch_for_review(initial_data, actions):
         task_type=initial_data["task"],
         params=params_of(initial_data),
         timeout_seconds=timeout_of(initial_data),
+        dispatch_strategy=strategy(),
         transitions={"success": "failed", "needs_manual_review": "finished"},
     )
 
@@ -40,6 +42,7 @@ async def dispatch_first(initial_data, actions):
         task_type=initial_data["task"],
         params=params_of(initial_data),
         timeout_seconds=timeout_of(initial_data),
+        dispatch_strategy=strategy(),
         transitions={"success": "second", "failure": "failed"},
     )
 
@@ -50,6 +53,7 @@ async def second(initial_data, state_history, actions):
         task_type=initial_data["then"],
         params=passed_on(initial_data, state_history),
         timeout_seconds=timeout_of(initial_data),
+        dispatch_strategy=strategy(),
         transitions={"success": "finished", "failure": "failed"},
     )
 
@@ -65,8 +69,20 @@ for blueprint in (generic, review, two_steps):
         pass
 
 
+def storage():
+    """Returns the storage: Redis, which other instances share, or the memory of this process."""
+    client = redis_client()
+    if client is None:
+        return MemoryStorage()
+    from avtomatika.storage import redis
+
+    # Otherwise a worker can get a task that is then assigned to another one, and its result is ignored.
+    redis.LUA_STEAL = "return nil"
+    return redis.RedisStorage(client)
+
+
 async def main():
-    engine = OrchestratorEngine(MemoryStorage(), Config())
+    engine = OrchestratorEngine(storage(), Config())
     engine.register_blueprint(generic)
     engine.register_blueprint(review)
     engine.register_blueprint(two_steps)

@@ -25,6 +25,23 @@ def timeout_of(initial_data):
     return initial_data.get("timeout", 180)
 
 
+def redis_client():
+    """Returns a client of the Redis on `REDIS_PORT`; `None` if the state stays in memory.
+
+    It has no time limit: the one of redis-py 8, 5 s with retries, makes a minute of each longer hold.
+    """
+    if "REDIS_PORT" not in os.environ:
+        return None
+    from redis.asyncio import Redis
+
+    return Redis(port=int(os.environ["REDIS_PORT"]), socket_timeout=None)
+
+
+def strategy():
+    """Returns the strategy of dispatches: instances that share their state give tasks to all workers in turn."""
+    return "round_robin" if "REDIS_PORT" in os.environ else "default"
+
+
 class RequestLine(logging.Formatter):
     """Formats a request as the tests read it: `REQUEST GET /path 200 1700000000.123`, with the time of the answer."""
 

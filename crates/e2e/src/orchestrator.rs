@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::installation;
 use crate::jobs::{JobId, Jobs};
 use crate::process::{Log, Process};
+use crate::redis::Redis;
 use crate::requests::{MARK, Request};
 use crate::storage::Storage;
 use crate::version::Version;
@@ -34,6 +35,8 @@ pub struct OrchestratorOptions {
     tls: Option<ServerTls>,
     /// The environment variables of its storage.
     storage: Vec<(&'static str, String)>,
+    /// The environment variables of an instance that shares its state with others.
+    shared: Vec<(&'static str, String)>,
 }
 
 /// The certificates with which an orchestrator serves workers over TLS, all as PEM.
@@ -57,6 +60,7 @@ impl OrchestratorOptions {
             hold: 1,
             tls: None,
             storage: Vec::new(),
+            shared: Vec::new(),
         }
     }
 
@@ -90,6 +94,18 @@ impl OrchestratorOptions {
         self
     }
 
+    /// Makes it an instance with this id that keeps its state in `redis`, which it shares with other instances.
+    pub fn instance(mut self, redis: &Redis, id: &str) -> Self {
+        self.shared = vec![
+            ("INSTANCE_ID", id.to_owned()),
+            ("REDIS_PORT", redis.port().to_string()),
+            ("REDIS_STREAM_BLOCK_MS", "1000".to_owned()),
+            // The watcher of 1.0b30 compares the times of two clocks, and dispatches running tasks again.
+            ("WATCHER_INTERVAL_SECONDS", "3600".to_owned()),
+        ];
+        self
+    }
+
     /// Starts it on a free port and waits until it listens.
     pub fn start(self) -> Orchestrator {
         let mut orchestrator = self.reserve();
@@ -120,11 +136,11 @@ impl OrchestratorOptions {
             write("clients-ca.pem", &tls.client_authority);
         }
         let (port, jobs) = ports(&self);
-        Orchestrator { options: self, port, directory, jobs, process: None }
+        Orchestrator { options: self, port, directory, jobs, process: None, earlier: Vec::new() }
     }
 }
 
-/// An orchestrator with its storage in memory. Dropping it kills it.
+/// An orchestrator with its state in memory, or in Redis. Dropping it kills it.
 #[derive(Debug)]
 pub struct Orchestrator {
     options: OrchestratorOptions,
@@ -132,6 +148,8 @@ pub struct Orchestrator {
     directory: TempDir,
     jobs: Jobs,
     process: Option<Process>,
+    /// The logs before it was stopped.
+    earlier: Vec<Log>,
 }
 
 impl Orchestrator {
@@ -166,15 +184,19 @@ impl Orchestrator {
         self.running().resume();
     }
 
-    /// Kills it, as in a crash; its state is lost.
+    /// Kills it, as in a crash; its state is lost, unless it is in Redis.
     pub fn stop(&mut self) {
-        self.process = None;
+        self.earlier.extend(self.process.take().map(|process| process.log().clone()));
     }
 
     /// Starts it on the same port with an empty state, after [`stop`](Self::stop) if it is running.
     pub fn restart(&mut self) {
         self.stop();
         assert!(self.launch(), "the orchestrator does not start on port {}", self.port);
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Submits a job that runs `task`, and is finished when it succeeds.
@@ -276,6 +298,11 @@ impl Orchestrator {
         self.complete_log().map(Request::results_in).unwrap_or_default()
     }
 
+    /// Returns the results that have arrived since its first start, whatever the answer was.
+    pub fn all_results(&self) -> Vec<Value> {
+        self.earlier.iter().flat_map(Request::results_in).chain(self.results()).collect()
+    }
+
     /// Returns the results of one job in the order of their arrival, whatever the answer was.
     pub fn results_of(&self, id: &JobId) -> Vec<Value> {
         let id = id.to_string();
@@ -330,7 +357,8 @@ impl Orchestrator {
             ("PYTHONUNBUFFERED", "1"),
             ("WATCHER_INTERVAL_SECONDS", "1"),
         ]);
-        command.envs(self.options.storage.iter().map(|(name, value)| (name, value)));
+        let (storage, shared) = (&self.options.storage, &self.options.shared);
+        command.envs(storage.iter().chain(shared).map(|(name, value)| (name, value)));
         command.env("WORKER_POLL_TIMEOUT_SECONDS", self.options.hold.to_string());
         command.env("API_PORT", self.port.to_string());
         if !self.options.rate_limited {
@@ -361,7 +389,7 @@ fn ports(options: &OrchestratorOptions) -> (u16, Jobs) {
     (port, Jobs::new(plain, CLIENT_TOKEN))
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let free = || Some(fastrand::u16(PORTS)).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
     until("a port is free", Duration::from_secs(5), free)
 }

@@ -50,6 +50,15 @@ impl WorkerOptions {
             .with("ORCHESTRATORS_CONFIG", &Value::Array(entries).to_string())
     }
 
+    /// The settings of a worker with these instances of one orchestrator, declared as a cluster.
+    pub fn cluster(instances: &[&Orchestrator], mode: &str) -> Self {
+        let entry = |instance: &&Orchestrator| json!({ "url": instance.url(), "token": instance.worker_token(), "cluster": "instances" });
+        let entries: Vec<Value> = instances.iter().map(entry).collect();
+        Self::without_orchestrator()
+            .with("MULTI_ORCHESTRATOR_MODE", mode)
+            .with("ORCHESTRATORS_CONFIG", &Value::Array(entries).to_string())
+    }
+
     fn without_orchestrator() -> Self {
         let id = format!("worker-{:08x}", fastrand::u32(..));
         let options = Self { id: id.clone(), variables: BTreeMap::new() };
@@ -121,6 +130,11 @@ impl Worker {
     pub fn kill_and_start_again(&mut self) {
         self.process.kill();
         *self = self.options.start();
+    }
+
+    /// Kills the worker with SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
     }
 
     /// Sends SIGTERM, without waiting.

@@ -60,4 +60,5 @@ mod refusals;
 mod restarts;
 mod security;
 mod several;
+mod shared;
 mod websocket;

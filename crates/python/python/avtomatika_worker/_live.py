@@ -12,7 +12,7 @@ from .errors import ConfigError
 
 __all__ = ["Live", "Orchestrators", "entries_as_text", "parsed", "resources_as_text", "software_as_text"]
 
-_ENTRY = ("url", "priority", "weight", "token")
+_ENTRY = ("url", "priority", "weight", "token", "cluster")
 _RESOURCES = ("cpu_cores", "ram_gb", "gpu_info", "devices", "properties")
 _DEVICE = ("type", "model", "id", "properties")
 
@@ -152,7 +152,7 @@ def _meant(key: Any) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(str(key), _ENTRY, n=1)
-    return f"did you mean `{near[0]}`?" if near else "an entry has `url`, `priority`, `weight` and `token`"
+    return f"did you mean `{near[0]}`?" if near else "an entry has `url`, `priority`, `weight`, `token` and `cluster`"
 
 
 def resources_as_text(resources: Any, say: Callable[[str, str], None]) -> str:

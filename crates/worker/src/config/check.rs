@@ -58,6 +58,8 @@ impl WorkerConfig {
                     .to_owned(),
             );
         }
+        let lonely = orchestrators::lonely(self.orchestrators());
+        warnings.extend(lonely.map(|sentence| format!("`ORCHESTRATORS_CONFIG`: {sentence}")));
         // A token that was set to a wrong value has a problem that says more.
         let variables = ["WORKER_TOKEN", "WORKER_INDIVIDUAL_TOKEN", "ORCHESTRATORS_CONFIG"];
         let has_problem =

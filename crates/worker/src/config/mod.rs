@@ -21,6 +21,7 @@ pub use choices::{CapacityReporting, LogFormat, LogLevel, MultiOrchestratorMode,
 pub use effective::{Effective, Source};
 pub use option::OptionInfo;
 pub use orchestrators::OrchestratorEntry;
+pub(crate) use orchestrators::by_cluster;
 #[cfg(feature = "s3")]
 pub(crate) use parse::{KEY, is_key};
 pub use problem::{ConfigError, Problem};

@@ -27,12 +27,16 @@ pub struct OrchestratorEntry {
     pub weight: u32,
     /// Its own token. If it is empty, the worker's is used.
     pub token: Secret,
+    /// The name of the cluster that it belongs to: entries with the same name are instances of one orchestrator, which
+    /// share their storage.
+    pub cluster: Option<String>,
 }
 
 impl OrchestratorEntry {
     /// An orchestrator with the default priority (10) and weight (1), and the worker's token.
     pub fn new(url: OrchestratorUrl) -> Self {
-        Self { url, priority: DEFAULT_PRIORITY, weight: DEFAULT_WEIGHT, token: Secret::default() }
+        let (priority, weight) = (DEFAULT_PRIORITY, DEFAULT_WEIGHT);
+        Self { url, priority, weight, token: Secret::default(), cluster: None }
     }
 
     /// Sets its priority: the lowest is tried first.
@@ -49,14 +53,22 @@ impl OrchestratorEntry {
     pub fn with_token(self, token: &str) -> Self {
         Self { token: Secret::new(token), ..self }
     }
+
+    /// Sets the name of the cluster that it belongs to.
+    pub fn with_cluster(self, name: impl Into<String>) -> Self {
+        Self { cluster: Some(name.into()), ..self }
+    }
 }
 
 pub(super) const ENTRIES: Accepts<Vec<OrchestratorEntry>> = Accepts {
-    text: "a JSON list of objects with `url`, and optionally `priority`, `weight` and `token`",
+    text: "a JSON list of objects with `url`, and optionally `priority`, `weight`, `token` and `cluster`",
     parse: entries,
 };
 
-const KEYS: [&str; 4] = ["url", "priority", "weight", "token"];
+/// The longest name of a cluster, which stands in log lines.
+const MAX_CLUSTER_NAME: usize = 100;
+
+const KEYS: [&str; 5] = ["url", "priority", "weight", "token", "cluster"];
 
 /// Parses the list. All wrong entries are reported. A text that is not JSON counts as not set, as in the reference.
 fn entries(text: &str) -> Parsed<Vec<OrchestratorEntry>> {
@@ -96,15 +108,54 @@ fn entry(item: &Value) -> Result<OrchestratorEntry, Vec<String>> {
         weight.ok_or_else(|| not_a_number(value, "weight", "a whole number, 1 to 4294967295"))
     });
     let token = given("token").map_or_else(|| Ok(Secret::default()), token);
-    match (url, priority, weight, token) {
-        (Ok(url), Ok(priority), Ok(weight), Ok(token)) => {
-            Ok(OrchestratorEntry { url, priority, weight, token })
+    let cluster = given("cluster").map_or(Ok(None), |value| cluster(value).map(Some));
+    match (url, priority, weight, token, cluster) {
+        (Ok(url), Ok(priority), Ok(weight), Ok(token), Ok(cluster)) => {
+            Ok(OrchestratorEntry { url, priority, weight, token, cluster })
         }
-        (url, priority, weight, token) => {
-            let faults = [url.err(), priority.err(), weight.err(), token.err()];
+        (url, priority, weight, token, cluster) => {
+            let faults = [url.err(), priority.err(), weight.err(), token.err(), cluster.err()];
             Err(faults.into_iter().flatten().collect())
         }
     }
+}
+
+/// The name is not shown: it may be a token under the wrong key.
+fn cluster(value: &Value) -> Result<String, String> {
+    let is_name = |name: &&str| {
+        let length = name.chars().count();
+        (1..=MAX_CLUSTER_NAME).contains(&length) && *name == name.trim() && !name.contains(char::is_control)
+    };
+    value.as_str().filter(is_name).map(str::to_owned).ok_or_else(|| {
+        format!(
+            "`cluster` is not the name of a cluster, expected a text of 1 to {MAX_CLUSTER_NAME} characters without \
+             spaces around it"
+        )
+    })
+}
+
+/// The orchestrators among entries that are in the order in which they are tried: each is one entry, or all entries of one
+/// cluster.
+pub(crate) fn by_cluster(entries: Vec<OrchestratorEntry>) -> Vec<Vec<OrchestratorEntry>> {
+    let mut orchestrators: Vec<Vec<OrchestratorEntry>> = Vec::new();
+    for entry in entries {
+        let is_own = |known: &&mut Vec<OrchestratorEntry>| {
+            entry.cluster.is_some() && known[0].cluster == entry.cluster
+        };
+        match orchestrators.iter_mut().find(is_own) {
+            Some(cluster) => cluster.push(entry),
+            None => orchestrators.push(vec![entry]),
+        }
+    }
+    orchestrators
+}
+
+/// A sentence for each cluster with a single address.
+pub(super) fn lonely(entries: Vec<OrchestratorEntry>) -> impl Iterator<Item = String> {
+    by_cluster(entries).into_iter().filter(|entries| entries.len() == 1).filter_map(|entries| {
+        let name = entries[0].cluster.as_ref()?;
+        Some(format!("only one entry belongs to the cluster `{}`: is its name misspelt?", excerpt(name)))
+    })
 }
 
 fn url(value: &Value) -> Result<OrchestratorUrl, String> {
@@ -177,6 +228,9 @@ fn to_json(entries: &[OrchestratorEntry], token: impl Fn(&Secret) -> &str) -> St
             "priority": entry.priority,
             "weight": entry.weight,
         });
+        if let Some(cluster) = &entry.cluster {
+            object["cluster"] = cluster.as_str().into();
+        }
         if !entry.token.is_empty() {
             object["token"] = token(&entry.token).into();
         }

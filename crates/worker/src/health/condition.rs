@@ -53,8 +53,10 @@ fn orchestrator(session: &Session) -> Value {
         .silences()
         .map(|(exchange, left)| (exchange.to_owned(), json!((left.as_secs_f64() * 10.0).round() / 10.0)))
         .collect();
+    let addresses: Vec<&str> = session.origin.peer.lines.iter().map(|line| &*line.name).collect();
     json!({
         "url": &*session.origin.peer.name,
+        "addresses": addresses,
         "registered": session.origin.peer.is_registered(),
         "up": !session.is_down(),
         "polling": session.open_polls.count() > 0,

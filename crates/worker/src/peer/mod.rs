@@ -2,15 +2,17 @@
 //!
 //! [`answer`] decides the meaning of answers, with a table of their effects; [`log`] has the log lines, counts and rates
 //! of exchanges; [`rate`] keeps below the orchestrator's limits; [`token`] fetches short-lived tokens; [`advice`] explains
-//! errors; [`repeated`] thins out log lines.
+//! errors; [`repeated`] thins out log lines; [`cluster`] makes one orchestrator of several addresses.
 
 mod advice;
 pub(crate) mod answer;
+pub(crate) mod cluster;
 pub(crate) mod log;
 pub(crate) mod rate;
 pub(crate) mod repeated;
 pub(crate) mod token;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -38,12 +40,22 @@ pub(crate) struct Frame {
     pub(crate) written: oneshot::Sender<()>,
 }
 
+/// An address of an orchestrator. A websocket is opened to each.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// The address, for logs; without credentials.
+    pub(crate) name: Arc<str>,
+    pub(crate) connector: Arc<dyn Connector>,
+}
+
 /// An orchestrator: the connection to it, and its state as far as it is known.
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// The address, for logs; without credentials.
     pub(crate) name: Arc<str>,
     pub(crate) connector: Arc<dyn Connector>,
+    /// Its address, or those of a cluster.
+    pub(crate) lines: Vec<Line>,
     pub(crate) seal: Seal,
     pub(crate) log: Arc<PeerLog>,
     /// The generation that the orchestrator spoke with an earlier process of this worker.
@@ -52,8 +64,8 @@ pub(crate) struct Peer {
     generation: watch::Sender<Option<Generation>>,
     /// It has accepted a registration, and has not forgotten the worker since.
     is_registered: watch::Sender<bool>,
-    /// The way to the open websocket.
-    websocket: Mutex<Option<mpsc::Sender<Frame>>>,
+    /// The ways to the open websockets, by the index of the line.
+    websockets: Mutex<BTreeMap<usize, mpsc::Sender<Frame>>>,
     /// See [`note_doubt`](Self::note_doubt).
     doubt: AtomicBool,
     /// Notified when the answer to a poll shows that the orchestrator does not know the worker.
@@ -63,20 +75,41 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// An orchestrator with a single address.
+    #[cfg(test)]
     pub(crate) fn new(log: Arc<PeerLog>, connector: Arc<dyn Connector>, seal: Seal) -> Arc<Self> {
+        let line = Line { name: log.name.clone(), connector: connector.clone() };
+        Self::with_lines(log, connector, vec![line], seal)
+    }
+
+    /// An orchestrator with these addresses.
+    pub(crate) fn with_lines(
+        log: Arc<PeerLog>,
+        connector: Arc<dyn Connector>,
+        lines: Vec<Line>,
+        seal: Seal,
+    ) -> Arc<Self> {
         Arc::new(Self {
             name: log.name.clone(),
             log,
             connector,
+            lines,
             seal,
             assumed: OnceLock::new(),
             generation: watch::Sender::new(None),
             is_registered: watch::Sender::new(false),
-            websocket: Mutex::new(None),
+            websockets: Mutex::default(),
             doubt: AtomicBool::new(false),
             forgotten: Notify::new(),
             goodbye: CancellationToken::new(),
         })
+    }
+
+    /// The names under which results may be kept for it: its own, and those that its addresses had before they were
+    /// declared a cluster.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        let further = self.lines.iter().map(|line| &line.name).filter(|name| **name != self.name);
+        std::iter::once(&self.name).chain(further)
     }
 
     /// Carries out the effects of an answer, as the table in [`answer`] says: logs and counts it, passes it to the rate
@@ -160,12 +193,17 @@ impl Peer {
 
     /// Whether commands can be pushed now.
     pub(crate) fn has_websocket(&self) -> bool {
-        lock(&self.websocket).is_some()
+        !lock(&self.websockets).is_empty()
     }
 
-    /// Sets the way to the open websocket. Returns whether there was one before.
-    pub(crate) fn set_websocket(&self, frames: Option<mpsc::Sender<Frame>>) -> bool {
-        std::mem::replace(&mut *lock(&self.websocket), frames).is_some()
+    /// Sets the way to the open websocket of a line. Returns whether there was one before.
+    pub(crate) fn set_websocket(&self, line: usize, frames: Option<mpsc::Sender<Frame>>) -> bool {
+        let mut websockets = lock(&self.websockets);
+        match frames {
+            Some(frames) => websockets.insert(line, frames),
+            None => websockets.remove(&line),
+        }
+        .is_some()
     }
 
     /// Writes a text to the websocket. Returns false if there is none, if the text is too long for it, or if it could not
@@ -178,7 +216,7 @@ impl Peer {
         if text.len() > MAX_FRAME {
             return false;
         }
-        let Some(frames) = lock(&self.websocket).clone() else { return false };
+        let Some(frames) = lock(&self.websockets).values().next().cloned() else { return false };
         let (sender, written) = oneshot::channel();
         let writing = async move {
             frames.send(Frame { text, written: sender }).await.is_ok() && written.await.is_ok()

@@ -109,9 +109,12 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let ConversationParts { session, profile, ends, .. } = self.parts.clone();
         let courier = courier(session.origin.clone(), profile.worker_id.clone());
-        let websocket = Websocket::new(self.parts.clone()).keep_open();
+        let lines = 0..session.origin.peer.lines.len();
+        let websockets = lines.map(|line| Websocket::new(self.parts.clone(), line).keep_open());
+        let websockets = join_all(websockets.collect::<Vec<_>>());
+        let tokens = join_all(session.tokens.iter().map(|tokens| tokens.keep()));
         // Progress is sent to the end, even when there are no more heartbeats to send.
-        let all = async { tokio::join!(self.converse(), courier, websocket, session.tokens.keep()) };
+        let all = async { tokio::join!(self.converse(), courier, websockets, tokens) };
         ends.closing.run_until_cancelled(all).await;
         let lost = session.origin.progress.ready_made.clear();
         if lost > 0 {

@@ -44,9 +44,11 @@ const REPLACED: usize = 3;
 /// The code with which a websocket is closed when another connection of the same worker takes its place.
 const POLICY: u16 = 1008;
 
-/// Keeps a websocket to one orchestrator.
+/// Keeps a websocket to one address of an orchestrator.
 pub(super) struct Websocket {
     parts: ConversationParts,
+    /// The index of the address.
+    line: usize,
     rng: Rng,
     /// The number of times it was closed because another connection took its place.
     replaced: usize,
@@ -57,8 +59,15 @@ pub(super) struct Websocket {
 }
 
 impl Websocket {
-    pub(super) fn new(parts: ConversationParts) -> Self {
-        Self { parts, rng: Rng::new(), replaced: 0, was_open: false, not_understood: Repeated::default() }
+    pub(super) fn new(parts: ConversationParts, line: usize) -> Self {
+        Self {
+            parts,
+            line,
+            rng: Rng::new(),
+            replaced: 0,
+            was_open: false,
+            not_understood: Repeated::default(),
+        }
     }
 
     /// Keeps the websocket open for as long as the future is polled.
@@ -87,14 +96,14 @@ impl Websocket {
     /// Opens the websocket and serves it to its end. Returns the delay before the next one.
     async fn open_once(&mut self, backoff: &mut Backoff) -> Duration {
         let peer = self.parts.session.origin.peer.clone();
-        let mut channel = match peer.connector.channel().await {
+        let mut channel = match peer.lines[self.line].connector.channel().await {
             Ok(Opened::Channel(channel)) => channel,
             Ok(Opened::Refused(response)) => return self.on_refused(&Answer::of_refusal(&response), backoff),
             Err(error) => return self.on_refused(&Answer::Nothing(&error), backoff),
         };
         let began = Instant::now();
         let (sender, mut frames) = mpsc::channel(MAX_FRAMES);
-        let orchestrator = &peer.name;
+        let orchestrator = &peer.lines[self.line].name;
         if std::mem::replace(&mut self.was_open, true) {
             tracing::debug!(%orchestrator, "the websocket is open again");
         } else {
@@ -130,7 +139,7 @@ impl Websocket {
     /// Publishes whether the websocket is open. A change triggers a heartbeat, which tells the orchestrator.
     fn set_open(&self, frames: Option<mpsc::Sender<Frame>>) {
         let open = frames.is_some();
-        if self.parts.session.origin.peer.set_websocket(frames) != open {
+        if self.parts.session.origin.peer.set_websocket(self.line, frames) != open {
             self.parts.heartbeat_trigger.on_change();
         }
     }

@@ -51,7 +51,8 @@ use crate::session::fleet::{Fleet, Member};
 pub(crate) struct Session {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) origin: Arc<Origin>,
-    pub(crate) tokens: Arc<TokenKeeper>,
+    /// Those of each address.
+    pub(crate) tokens: Vec<Arc<TokenKeeper>>,
     pub(crate) open_polls: OpenPolls,
     /// The number of pollers.
     pub(crate) pollers: watch::Sender<usize>,

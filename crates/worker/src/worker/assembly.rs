@@ -1,6 +1,6 @@
 //! All parts of a worker, made but not started.
 //!
-//! The configuration is read here and nowhere else: each part gets the options it uses, by name.
+//! The configuration is read here and in [`wiring`](super::wiring), and nowhere else: each part gets the options it uses, by name.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,13 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use rxon::secrets::Secrets;
-use rxon::signing::Seal;
 use rxon::transport::Connector;
-use rxon::transport::http::{HttpConnector, HttpSettings, Token};
 use rxon::{TaskId, TaskName, WorkerId};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::capacity::Offer;
@@ -24,34 +19,28 @@ use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slots;
 use crate::capacity::turns::{Precedence, Turns};
-use crate::config::parse::TOKEN;
 use crate::config::{
-    ConfigError, MultiOrchestratorMode, OrchestratorEntry, Problem, Secret, ShutdownPolls, WorkerConfig,
+    ConfigError, MultiOrchestratorMode, OrchestratorEntry, Secret, ShutdownPolls, WorkerConfig, by_cluster,
 };
-use crate::delivery::{Delivery, DeliveryCounts, OnIgnored, OutboxSettings};
-use crate::execution::Router;
+use crate::delivery::{Delivery, DeliveryCounts, OnIgnored};
 use crate::execution::counts::Counts;
-use crate::execution::{Cause, Executor, Origin, Trust, UnknownTasks};
+use crate::execution::{Cause, Executor, Origin};
 use crate::files::{Cache, Files, StandaloneFiles, Storage, StorageSettings};
 use crate::health::Health;
 use crate::health::metrics::Metrics;
 use crate::health::watchdog::RuntimeWatchdog;
-use crate::peer::Peer;
-use crate::peer::log::{PeerCounts, PeerLog};
-use crate::peer::token::{Renewing, TokenKeeper};
+use crate::peer::log::PeerCounts;
 use crate::session::commands::{Commands, OnCommand};
 use crate::session::fleet::Fleet;
 use crate::session::usage::UsageSource;
 use crate::session::{
-    Advertised, ConversationParts, ConversationSettings, Ends, OpenPolls, PollingSettings, Profile, Session,
-    SkillsHash,
+    Advertised, ConversationParts, ConversationSettings, Ends, PollingSettings, Profile, SkillsHash,
 };
-use crate::task::progress::ProgressBoard;
-use crate::threads::blocking::BlockingThreads;
 use crate::worker::error::Error;
 use crate::worker::handle::HandleState;
 use crate::worker::hooks::Hooks;
 use crate::worker::shutdown::{StopCause, Stopped};
+use crate::worker::wiring::{Wiring, name_of};
 
 /// The parts of a worker before they are assembled.
 #[derive(Debug)]
@@ -125,7 +114,7 @@ impl Assembly {
         config.max_concurrent_tasks = settings.max_concurrent_tasks.unwrap_or(config.max_concurrent_tasks);
         config.worker_type = settings.worker_type.unwrap_or(config.worker_type);
         let worker_id = config.known_worker_id().unwrap_or_else(WorkerId::random);
-        let entries = config.orchestrators();
+        let orchestrators = by_cluster(config.orchestrators());
         let storage = plan.storage.map_or_else(|| storage(&config), |storage| Ok(Some(storage)))?;
         for warning in config.warnings() {
             tracing::warn!("{warning}");
@@ -136,15 +125,15 @@ impl Assembly {
         let (counts, exchanges, results) = counters(&mut metrics.registry);
         let mode = config.multi_orchestrator_mode;
         let limits: Vec<_> = settings.limits.into_values().collect();
-        let slots = Slots::new(config.max_concurrent_tasks, &limits, turns(mode, &entries));
-        let heartbeat_trigger = Arc::new(HeartbeatTrigger::new(entries.len()));
+        let slots = Slots::new(config.max_concurrent_tasks, &limits, turns(mode, &orchestrators));
+        let heartbeat_trigger = Arc::new(HeartbeatTrigger::new(orchestrators.len()));
         handle_state.hot_cache.connect(heartbeat_trigger.clone());
-        let registration_trigger = Arc::new(HeartbeatTrigger::new(entries.len()));
+        let registration_trigger = Arc::new(HeartbeatTrigger::new(orchestrators.len()));
         registry.connect(registration_trigger.clone());
         let profile = profile(&config, worker_id.clone(), handle_state.usage.clone());
         let capacity = Capacity::new(settings.capacity_checker);
         let offer = offer(&config, &handle_state, slots.clone(), capacity, plan.skill_dependencies);
-        let names = entries.iter().map(|entry| entry.url.to_string()).collect();
+        let names = orchestrators.iter().map(|entries| name_of(entries).to_string()).collect();
         let (ends, senders) = (Ends::default(), TaskTracker::new());
         let commands = Arc::new(Commands::new(settings.on_command));
         let wiring = Wiring {
@@ -161,9 +150,9 @@ impl Assembly {
         };
         let executor =
             wiring.executor(registry.router.clone(), files, &offer, counts, ends.stop_asking.clone());
-        let conversation = |(index, entry)| {
+        let conversation = |(index, entries): (usize, &Vec<OrchestratorEntry>)| {
             Ok::<_, Error>(ConversationParts {
-                session: wiring.session(OrchestratorIndex(index), entry)?,
+                session: wiring.session(OrchestratorIndex(index), entries)?,
                 profile: profile.clone(),
                 offer: offer.clone(),
                 running: executor.running.clone(),
@@ -174,7 +163,8 @@ impl Assembly {
                 settings: conversation_settings(&config),
             })
         };
-        let conversations = entries.iter().enumerate().map(conversation).collect::<Result<Vec<_>, _>>()?;
+        let conversations =
+            orchestrators.iter().enumerate().map(conversation).collect::<Result<Vec<_>, _>>()?;
         let health = Arc::new(Health {
             offer: offer.clone(),
             sessions: conversations.iter().map(|parts| parts.session.clone()).collect(),
@@ -251,12 +241,15 @@ fn offer(
 }
 
 /// The order in which orchestrators get slots when slots are few.
-fn turns(mode: MultiOrchestratorMode, entries: &[OrchestratorEntry]) -> Turns {
+fn turns(mode: MultiOrchestratorMode, orchestrators: &[Vec<OrchestratorEntry>]) -> Turns {
     let precedence = match mode {
         MultiOrchestratorMode::RoundRobin => Precedence::Weight,
         MultiOrchestratorMode::Failover | MultiOrchestratorMode::Waterfall => Precedence::Rank,
     };
-    Turns::new(precedence, &entries.iter().map(|entry| entry.weight.max(1)).collect::<Vec<_>>())
+    let weight = |entries: &Vec<OrchestratorEntry>| {
+        entries.iter().fold(0, |sum: u32, entry| sum.saturating_add(entry.weight.max(1)))
+    };
+    Turns::new(precedence, &orchestrators.iter().map(weight).collect::<Vec<_>>())
 }
 
 impl StandaloneFiles {
@@ -350,117 +343,5 @@ fn run_settings(config: &WorkerConfig) -> RunSettings {
         shutdown_timeout: config.worker_shutdown_timeout,
         shutdown_polls: config.worker_shutdown_polls,
         has_explicit_id: config.worker_id.is_some(),
-    }
-}
-
-/// The parts that all sessions share.
-struct Wiring<'a> {
-    config: &'a WorkerConfig,
-    secrets: Arc<Secrets>,
-    worker_id: WorkerId,
-    heartbeat_trigger: Arc<HeartbeatTrigger>,
-    exchanges: PeerCounts,
-    results: DeliveryCounts,
-    fleet: Arc<Fleet>,
-    senders: TaskTracker,
-    on_ignored: Option<OnIgnored>,
-    /// Replaces HTTP, for tests.
-    connector: Option<Arc<dyn Connector>>,
-}
-
-impl Wiring<'_> {
-    fn executor(
-        &self,
-        router: Arc<Router>,
-        files: Arc<Files>,
-        offer: &Offer,
-        counts: Counts,
-        stop_asking: CancellationToken,
-    ) -> Arc<Executor> {
-        let config = self.config;
-        let key = config.orchestrator_secret_key.as_ref().map(Secret::expose);
-        Arc::new(Executor {
-            worker_id: self.worker_id.clone(),
-            time_limit: config.worker_task_timeout,
-            strict_events: config.strict_event_validation,
-            websockets: config.worker_enable_websockets,
-            running: Arc::default(),
-            tasks: TaskTracker::new(),
-            threads: Arc::new(BlockingThreads::new(config.max_concurrent_tasks)),
-            files,
-            hot_cache: offer.hot_cache.clone(),
-            heartbeat_trigger: self.heartbeat_trigger.clone(),
-            counts,
-            trust: Trust::new(key, config.require_task_signature),
-            unknown: UnknownTasks::new(stop_asking),
-            router,
-        })
-    }
-
-    /// Makes the session with one orchestrator; nothing of it runs yet.
-    fn session(
-        &self,
-        orchestrator: OrchestratorIndex,
-        entry: &OrchestratorEntry,
-    ) -> Result<Arc<Session>, Error> {
-        // The token was checked with everything else.
-        let token = Token::new(entry.token.expose())
-            .map_err(|_| ConfigError::new(vec![Problem::new("WORKER_TOKEN", "***", TOKEN.text)]))?;
-        let seal = Seal::new(self.worker_id.clone(), entry.token.expose());
-        let log = PeerLog::new(entry.url.to_string().into(), &self.exchanges);
-        let connector = match &self.connector {
-            Some(connector) => connector.clone(),
-            None => self.http(entry, &token)?,
-        };
-        let eager = entry.url.is_secure() && self.config.tls().identity.cert_path.is_some();
-        let tokens = TokenKeeper::new(log.clone(), connector.clone(), token, entry.token.expose(), eager);
-        let connector = Arc::new(Renewing { inner: connector, keeper: tokens.clone(), seal: seal.clone() });
-        let peer = Peer::new(log, connector, seal);
-        let delivery = Delivery::new(
-            peer.clone(),
-            self.worker_id.clone(),
-            self.outbox_settings(),
-            self.heartbeat_trigger.clone(),
-            self.on_ignored.clone(),
-            &self.results,
-            self.senders.clone(),
-        );
-        let progress = Arc::new(ProgressBoard::default());
-        let secrets = self.secrets.clone();
-        Ok(Arc::new(Session {
-            origin: Arc::new(Origin { orchestrator, peer, delivery, progress, _secrets: secrets }),
-            fleet: self.fleet.clone(),
-            tokens,
-            pollers: watch::Sender::new(0),
-            open_polls: OpenPolls::default(),
-        }))
-    }
-
-    fn http(&self, entry: &OrchestratorEntry, token: &Token) -> Result<Arc<dyn Connector>, Error> {
-        let settings = HttpSettings {
-            url: entry.url.clone(),
-            worker_id: self.worker_id.clone(),
-            token: token.clone(),
-            tls: self.config.tls(),
-            proxies: self.config.proxies(),
-            user_agent: concat!("avtomatika-worker/", env!("CARGO_PKG_VERSION")),
-            on_unusable_files: Some(|error| {
-                tracing::warn!("changed certificates cannot be used, the previous ones stay in use: {error}");
-            }),
-        };
-        // Certificates were checked with everything else, but a file can have changed since.
-        let connector = HttpConnector::new(settings)
-            .map_err(|error| ConfigError::new(vec![self.config.tls_problem(&error)]))?;
-        Ok(Arc::new(connector))
-    }
-
-    fn outbox_settings(&self) -> OutboxSettings {
-        OutboxSettings {
-            quick_tries: u32::try_from(self.config.result_max_retries).unwrap_or(u32::MAX),
-            first_delay: self.config.result_retry_initial_delay,
-            max_age: self.config.worker_result_max_age,
-            resend_ambiguous: self.config.result_resend_ambiguous,
-            sharers: self.fleet.members.len(),
-        }
     }
 }

@@ -11,6 +11,7 @@ mod run;
 pub(crate) mod shutdown;
 mod signals;
 pub(crate) mod task_options;
+mod wiring;
 
 use std::convert::Infallible;
 use std::future::Future;

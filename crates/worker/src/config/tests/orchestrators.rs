@@ -8,7 +8,7 @@ fn faults(entries: &str) -> String {
     let told = told(&config(&[("ORCHESTRATORS_CONFIG", entries)]));
     assert_eq!(told.len(), 1, "{entries}: {told:?}");
     let begin = "`ORCHESTRATORS_CONFIG` is `***`, expected a JSON list of objects with `url`, \
-                 and optionally `priority`, `weight` and `token`";
+                 and optionally `priority`, `weight`, `token` and `cluster`";
     let rest = told[0].strip_prefix(begin).unwrap_or_else(|| panic!("{told:?}"));
     rest.trim_start_matches(" (").trim_end_matches(')').to_owned()
 }
@@ -80,6 +80,13 @@ fn what_is_json_but_no_list_of_orchestrators_is_an_error() {
             r#"[{"url": "http://a", "priority": 1.0}]"#,
             "entry 0: `priority` is `1.0`, expected a whole number",
         ),
+        (
+            r#"[{"url": "http://a", "cluster": ""}]"#,
+            "entry 0: `cluster` is not the name of a cluster, expected a text",
+        ),
+        (r#"[{"url": "http://a", "cluster": ["b"]}]"#, "entry 0: `cluster` is not the name of a cluster"),
+        (r#"[{"url": "http://a", "cluster": " b"}]"#, "without spaces around it"),
+        (r#"[{"url": "http://a", "cluster": "b\nc"}]"#, "entry 0: `cluster`"),
         (r#"[{"url": "http://a", "token": 5}]"#, "entry 0: `token` is `***`, expected a token"),
         (r#"[{"url": "http://a", "token": "a\nb"}]"#, "entry 0: `token` is `***`, expected a token"),
     ] {
@@ -176,4 +183,27 @@ fn the_placeholder_token_is_warned_about_where_it_counts() {
     let entries = r#"[{"url":"http://a","token":"real"},{"url":"http://b"}]"#;
     assert_eq!(warned(&[("ORCHESTRATORS_CONFIG", entries)]), 1);
     assert!(config(&[]).warnings()[0].contains("`WORKER_TOKEN`"));
+}
+
+#[test]
+fn entries_with_one_cluster_name_are_one_orchestrator_and_a_lonely_one_is_a_warning() {
+    let entries = r#"[{"url":"http://c","cluster":"x","priority":20},{"url":"http://single"},
+        {"url":"http://a","cluster":"x","weight":3},{"url":"http://other","cluster":null},{"url":"http://b","cluster":"y"}]"#;
+    let config = config(&[("ORCHESTRATORS_CONFIG", entries), ("WORKER_TOKEN", "t")]);
+    assert!(config.check().is_ok());
+    let orchestrators = crate::config::by_cluster(config.orchestrators());
+    let urls: Vec<Vec<String>> = orchestrators
+        .iter()
+        .map(|entries| entries.iter().map(|entry| entry.url.to_string()).collect())
+        .collect();
+    assert_eq!(
+        urls,
+        [vec!["http://single"], vec!["http://a", "http://c"], vec!["http://other"], vec!["http://b"]]
+    );
+    assert_eq!(
+        config.warnings(),
+        ["`ORCHESTRATORS_CONFIG`: only one entry belongs to the cluster `y`: is its name misspelt?"]
+    );
+    let text = config.effective();
+    assert!(format!("{text:?}").contains(r#"\"cluster\":\"x\""#), "{text:?}");
 }

@@ -102,7 +102,7 @@ fn every_value_is_what_its_own_text_says() {
         ("ORCHESTRATOR_URL", "wss://[::1]:9/x/"),
         (
             "ORCHESTRATORS_CONFIG",
-            r#"[{"url":"http://a","token":"t"},{"url":"http://b","priority":-3,"weight":7}]"#,
+            r#"[{"url":"http://a","token":"t"},{"url":"http://b","priority":-3,"weight":7,"cluster":"c"}]"#,
         ),
         ("MULTI_ORCHESTRATOR_MODE", "round_robin"),
         ("TLS_CA_PATH", "/a b"),

@@ -160,7 +160,7 @@ pub(crate) fn distribute(
         by_orchestrator.entry(record.orchestrator.clone()).or_default().push((key, record));
     }
     for delivery in deliveries {
-        let own = by_orchestrator.remove(&delivery.peer.name).unwrap_or_default();
+        let own = delivery.peer.names().filter_map(|name| by_orchestrator.remove(name)).flatten().collect();
         delivery.keep_in(spool.clone(), own);
         if delivery.unacknowledged() > 0 {
             delivery.start_senders();

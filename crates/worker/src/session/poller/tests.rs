@@ -95,7 +95,7 @@ pub(crate) fn session(connector: Arc<dyn Connector>) -> Arc<Session> {
             vec![origin.peer.name.to_string()],
             slots,
         )),
-        tokens: TokenKeeper::new(origin.peer.log.clone(), connector, token, "token", false),
+        tokens: vec![TokenKeeper::new(origin.peer.log.clone(), connector, token, "token", false)],
         origin,
         pollers: watch::Sender::new(0),
         open_polls: OpenPolls::default(),

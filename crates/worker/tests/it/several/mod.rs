@@ -1,6 +1,7 @@
 //! One worker, several orchestrators.
 
 mod adversity;
+mod cluster;
 mod failover;
 mod stress;
 mod together;

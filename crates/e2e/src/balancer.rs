@@ -1,0 +1,61 @@
+//! A load balancer: each connection goes to the next of several orchestrators that accepts one.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+use crate::orchestrator::Orchestrator;
+
+/// A load balancer on a port of its own. Dropping it closes all connections.
+#[derive(Debug)]
+pub struct Balancer {
+    address: SocketAddr,
+    _runtime: Runtime,
+}
+
+impl Balancer {
+    /// Starts it for these orchestrators, which need not be running.
+    pub fn start(orchestrators: &[&Orchestrator]) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime can be made");
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let targets: Arc<[u16]> = orchestrators.iter().map(|orchestrator| orchestrator.port()).collect();
+        runtime.spawn(serve(listener, targets));
+        Self { address, _runtime: runtime }
+    }
+
+    /// The address for workers.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+async fn serve(listener: TcpListener, targets: Arc<[u16]>) {
+    let turn = Arc::new(AtomicUsize::new(0));
+    while let Ok((mut client, _)) = listener.accept().await {
+        let (turn, targets) = (turn.clone(), targets.clone());
+        tokio::spawn(async move {
+            // Errors end the connection, which both sides notice.
+            if let Ok(mut server) = next(&turn, &targets).await {
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            }
+        });
+    }
+}
+
+async fn next(turn: &AtomicUsize, targets: &[u16]) -> io::Result<TcpStream> {
+    let mut last = Err(io::ErrorKind::NotConnected.into());
+    for _ in targets {
+        let port = targets[turn.fetch_add(1, Ordering::Relaxed) % targets.len()];
+        last = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
+}
