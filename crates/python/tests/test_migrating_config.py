@@ -187,8 +187,11 @@ def test_resources_have_the_keys_of_both(caplog):
 def test_line_ends_and_quotes_around_a_variable(monkeypatch):
     monkeypatch.setenv("TASK_FILES_DIR", "'\"/data\"'")
     monkeypatch.setenv("WORKER_TOKEN", "secret\n")
+    monkeypatch.setenv("WORKER_SKILLS_DIR", "'/skills'")
+    monkeypatch.setenv("ORCHESTRATORS_CONFIG", """'[{"url": "http://h"}]'\n""")
     config = WorkerConfig()
     assert (str(config.TASK_FILES_DIR), config.WORKER_TOKEN) == ("/data", "secret")
+    assert (config.WORKER_SKILLS_DIR, config.ORCHESTRATORS[0]["url"]) == ("/skills", "http://h")
 
 
 @AREA.row("`ram_gb` is sent as 0 or 1")
