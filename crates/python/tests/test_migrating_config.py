@@ -183,6 +183,17 @@ def test_resources_have_the_keys_of_both(caplog):
     assert "`RESOURCES['tpu']` is not sent: put it into `properties`" in caplog.text
 
 
+@AREA.row("Line ends and quotes around the value")
+def test_line_ends_and_quotes_around_a_variable(monkeypatch):
+    monkeypatch.setenv("TASK_FILES_DIR", "'\"/data\"'")
+    monkeypatch.setenv("WORKER_TOKEN", "secret\n")
+    monkeypatch.setenv("WORKER_SKILLS_DIR", "'/skills'")
+    monkeypatch.setenv("ORCHESTRATORS_CONFIG", """'[{"url": "http://h"}]'\n""")
+    config = WorkerConfig()
+    assert (str(config.TASK_FILES_DIR), config.WORKER_TOKEN) == ("/data", "secret")
+    assert (config.WORKER_SKILLS_DIR, config.ORCHESTRATORS[0]["url"]) == ("/skills", "http://h")
+
+
 @AREA.row("`ram_gb` is sent as 0 or 1")
 @AREA.row("The address sent")
 @AREA.row("`WORKER_EXTRA_RACK=7`")

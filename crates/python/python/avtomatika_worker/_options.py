@@ -14,6 +14,7 @@ __all__ = [
     "PLAIN",
     "USED_HERE",
     "as_text",
+    "bare",
     "is_read",
     "nearest",
     "of_environment",
@@ -55,9 +56,16 @@ _SECRET_NAME = re.compile("TOKEN|KEY|SECRET|PASS|PWD|CREDENTIAL|AUTH", re.IGNORE
 _CREDENTIALS = re.compile(r"://[^/\s]*@")
 
 
+def bare(value: str) -> str:
+    """Returns the value of a variable as the core reads it: without spaces, line ends and quotes around it."""
+    value = value.strip()
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return bare(value[1:-1]) if is_quoted else value
+
+
 def of_environment(variable: str, default: Any) -> Any:
     """Returns the value of a variable of ``PLAIN``, or None if it is not set. One that is invalid counts as not set."""
-    text = os.environ.get(variable, "").strip()
+    text = bare(os.environ.get(variable, ""))
     if not text:
         return None
     if isinstance(default, bool):

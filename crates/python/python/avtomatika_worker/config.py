@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from . import _native
 from ._attributes import Attributes, Variables, attributes
 from ._live import Live, Orchestrators, entries_as_text, parsed, resources_as_text, software_as_text
-from ._options import ALIASES, PLAIN, USED_HERE, as_text, is_read, nearest, of_environment, shown, without_effect
+from ._options import ALIASES, PLAIN, USED_HERE, as_text, bare, is_read, nearest, of_environment, shown, without_effect
 from .errors import ConfigError
 
 __all__ = ["ConfigError", "WorkerConfig"]
@@ -88,7 +88,8 @@ class WorkerConfig(Attributes):
         plain = {name: of_environment(*row) for name, row in PLAIN.items()}
         self.__make(variables, {name: value for name, value in plain.items() if value is not None})
         written = {*_JSON, "ORCHESTRATOR_URL"}
-        self.__texts.update({name: variables[name] for name in written if variables.get(name, "").strip()})
+        texts = {name: bare(variables.get(name, "")) for name in written}
+        self.__texts.update({name: text for name, text in texts.items() if text})
         for name, value in {**self.__given, **before}.items():
             setattr(self, name, value)
 
@@ -290,7 +291,7 @@ class WorkerConfig(Attributes):
             self.__orchestrators.url_was_set()
         else:
             # The orchestrator that is set last counts.
-            self.__texts["ORCHESTRATOR_URL"] = as_text("ORCHESTRATOR_URL", value)
+            self.__texts["ORCHESTRATOR_URL"] = bare(as_text("ORCHESTRATOR_URL", value))
             self.__write("ORCHESTRATORS_CONFIG", "")
             self.__orchestrators.forget()
 

@@ -51,7 +51,8 @@ impl<T: DeserializeOwned> HandlerParams for T {}
     message = "`{Self}` cannot be the error of a task handler",
     label = "not an error",
     note = "an error is `TaskError`, or implements `std::error::Error` and borrows nothing",
-    note = "a text becomes an error by `TaskError::transient(text)`, `permanent(text)` or `invalid_input(text)`"
+    note = "a text becomes an error by `TaskError::transient(text)`, `permanent(text)` or `invalid_input(text)`, a boxed \
+            error by `.map_err(TaskError::any)?`"
 )]
 pub trait HandlerError {}
 
