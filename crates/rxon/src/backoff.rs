@@ -78,7 +78,9 @@ pub fn retry_after(value: &str, now: SystemTime) -> Duration {
     let value = value.trim();
     let delay = match value.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        Err(_) => httpdate::parse_http_date(value).ok().map(|date| date.duration_since(now).unwrap_or_default()),
+        Err(_) => {
+            httpdate::parse_http_date(value).ok().map(|date| date.duration_since(now).unwrap_or_default())
+        }
     };
     delay.map_or(MAX_RETRY_AFTER, |delay| delay.min(MAX_RETRY_AFTER))
 }

@@ -172,7 +172,8 @@ mod tests {
         let late =
             Error::new(ErrorKind::Timeout, "").with_progress(ExchangeProgress { reused: true, ..written });
         assert!(late.is_ambiguous(), "a silent peer may be working on it");
-        let answered = |status| ExchangeProgress { answered: true, status: Some(status), ..ExchangeProgress::default() };
+        let answered =
+            |status| ExchangeProgress { answered: true, status: Some(status), ..ExchangeProgress::default() };
         assert!(closed(answered(200)).is_ambiguous(), "it accepted what it had not read to its end");
         assert!(!closed(answered(500)).is_ambiguous());
         assert_eq!(closed(answered(204)).status(), Some(204));

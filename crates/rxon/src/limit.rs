@@ -205,7 +205,10 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Runs steps that take what `took` says, and returns the time by plan and the time in all when it ends.
-    fn run(limits: Limits, mut took: impl FnMut(u32, Duration) -> (Duration, u64)) -> (u32, Duration, Expired) {
+    fn run(
+        limits: Limits,
+        mut took: impl FnMut(u32, Duration) -> (Duration, u64),
+    ) -> (u32, Duration, Expired) {
         let mut countdown = Countdown::new(limits, 0);
         let (mut steps, mut all, mut moved) = (0, Duration::ZERO, 0);
         loop {

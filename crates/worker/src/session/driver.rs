@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use rxon::limit::within;
 use rxon::Error;
+use rxon::limit::within;
 use rxon::model::{Capabilities, Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, WorkerStatus};
 use rxon::secrets::masked;
 use rxon::text::excerpt;

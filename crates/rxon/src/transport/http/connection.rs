@@ -182,7 +182,8 @@ mod tests {
         let client =
             TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a listener");
         let (mut server, _) = listener.accept().await.expect("a client");
-        let connection = Connection::new(Stream::Left(Line::new(client).expect("a socket"))).await.expect("a connection");
+        let connection =
+            Connection::new(Stream::Left(Line::new(client).expect("a socket"))).await.expect("a connection");
         let answer = async {
             let mut read = vec![0; 1000];
             let length = server.read(&mut read).await.expect("a request");

@@ -49,7 +49,11 @@ impl std::fmt::Debug for Cookie {
 impl Jar {
     pub(super) fn new(url: &OrchestratorUrl) -> Self {
         let content = Content { cookies: Vec::new(), secrets: Secrets::new([]) };
-        Self { is_secure: url.is_secure(), host: url.host().to_ascii_lowercase(), content: Mutex::new(content) }
+        Self {
+            is_secure: url.is_secure(),
+            host: url.host().to_ascii_lowercase(),
+            content: Mutex::new(content),
+        }
     }
 
     /// Takes the cookies of an answer to a request for this path.
@@ -60,7 +64,9 @@ impl Jar {
         }
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
         for value in set {
-            let Some(cookie) = value.to_str().ok().and_then(|text| self.parse(text, path, now)) else { continue };
+            let Some(cookie) = value.to_str().ok().and_then(|text| self.parse(text, path, now)) else {
+                continue;
+            };
             let cookies = &mut content.cookies;
             match cookies.iter().position(|known| known.name == cookie.name && known.path == cookie.path) {
                 _ if cookie.is_over(now) => {

@@ -76,7 +76,11 @@ impl AsyncRead for Line {
 }
 
 impl AsyncWrite for Line {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.socket).poll_write(context, data))?;
         self.movement.record(written);
         Poll::Ready(Ok(written))
@@ -281,7 +285,10 @@ pub(super) fn failure(error: BoxError, detail: &str) -> Error {
     let of_http = error.downcast_ref::<hyper::Error>();
     // hyper has no other name for it.
     if of_http.is_some_and(|error| error.is_parse() && error.to_string().contains("too large")) {
-        return Error::new(ErrorKind::TooLarge, format!("more than {MAX_HEADERS} headers, or more than {MAX_HEAD} bytes of them"));
+        return Error::new(
+            ErrorKind::TooLarge,
+            format!("more than {MAX_HEADERS} headers, or more than {MAX_HEAD} bytes of them"),
+        );
     }
     let is_parse = of_http.is_some_and(hyper::Error::is_parse);
     let kind = if is_parse { ErrorKind::Protocol } else { kind_of_stream_error(&*error) };

@@ -127,7 +127,8 @@ fn trusting(
     mut roots: RootCertStore,
     path: &Path,
 ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, InvalidTls> {
-    let of_file = |reason: &dyn fmt::Display| InvalidTls::of_file(TlsFile::Authorities, path, &reason.to_string());
+    let of_file =
+        |reason: &dyn fmt::Display| InvalidTls::of_file(TlsFile::Authorities, path, &reason.to_string());
     let certificates = certificates(TlsFile::Authorities, path)?;
     for certificate in &certificates {
         roots.add(certificate.clone()).map_err(|error| of_file(&error))?;

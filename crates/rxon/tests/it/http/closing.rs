@@ -9,7 +9,8 @@ use tokio::io::AsyncWriteExt as _;
 use super::{LARGE, against, read_head};
 use crate::client::{Client, fail, poll, request, send};
 
-const WRITTEN: ExchangeProgress = ExchangeProgress { written: true, reused: false, answered: false, status: None };
+const WRITTEN: ExchangeProgress =
+    ExchangeProgress { written: true, reused: false, answered: false, status: None };
 
 async fn started() -> (ScriptedOrchestrator, Box<dyn Transport>) {
     let orchestrator = ScriptedOrchestrator::start().await;

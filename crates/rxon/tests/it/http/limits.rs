@@ -30,7 +30,10 @@ async fn a_silent_server_is_given_up_at_the_limit() {
         let took = begin.took();
         assert!(took.is_within(LIMIT..LIMIT * 20), "{took:?}");
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
-        assert_eq!(error.progress(), ExchangeProgress { written: true, reused, ..ExchangeProgress::default() });
+        assert_eq!(
+            error.progress(),
+            ExchangeProgress { written: true, reused, ..ExchangeProgress::default() }
+        );
         assert!(error.is_ambiguous(), "the server may be working on the request: {error:?}");
         assert_eq!(error.to_string(), "no answer within the time limit: 150ms");
         send(&mut *transport).await.expect("the transport is usable after an error");

@@ -90,8 +90,7 @@ async fn a_server_may_show_the_trusted_certificate_itself() {
 #[tokio::test]
 async fn names_and_times_of_a_trusted_certificate_count() {
     let tls = Tls::self_signed(true);
-    let script =
-        Script { bind: "127.0.0.2:0".parse().unwrap(), ..Script::newer().tls(tls.server_config()) };
+    let script = Script { bind: "127.0.0.2:0".parse().unwrap(), ..Script::newer().tls(tls.server_config()) };
     let elsewhere = ScriptedOrchestrator::start_with(script).await;
     let expired = Tls::expired_self_signed();
     let over = orchestrator(&expired).await;
