@@ -66,7 +66,8 @@ fn replaced<'a>(text: &str, token: impl Fn(&str) -> Option<(usize, &'a str)>) ->
                     copied = at;
                 } else {
                     // A word is replaced as a whole or not at all.
-                    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
+                    let is_word =
+                        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
                     at += bytes[at..].iter().take_while(|byte| is_word(byte)).count();
                 }
             }
@@ -183,7 +184,8 @@ mod tests {
         serde_json::from_str::<IgnoredAny>(&json).expect("JSON");
         assert_eq!(restored(&json), text);
         let nulls = mended_with_nulls(text.as_bytes()).expect("it is mended");
-        let expected = serde_json::json!({"a": null, "b": [null, null], "c": "NaN, \"-Infinity", "d": 7e7, "NaN": -1});
+        let expected =
+            serde_json::json!({"a": null, "b": [null, null], "c": "NaN, \"-Infinity", "d": 7e7, "NaN": -1});
         assert_eq!(serde_json::from_str::<Value>(&nulls).expect("JSON"), expected);
         for (_, stand_in) in NUMBERS {
             let error = serde_json::from_str::<f64>(stand_in).expect_err("no number of Rust");
@@ -209,9 +211,16 @@ mod tests {
 
     #[test]
     fn what_needs_no_mending_or_cannot_be_mended_is_left() {
-        for text in
-            [r#"{"a":1,"b":{"a":1}}"#, "", "{", "NaNs", "{\"a\":nan}", "[Infinit]", "{\"a\":1,\"a\"}", "+Infinity"]
-        {
+        for text in [
+            r#"{"a":1,"b":{"a":1}}"#,
+            "",
+            "{",
+            "NaNs",
+            "{\"a\":nan}",
+            "[Infinit]",
+            "{\"a\":1,\"a\"}",
+            "+Infinity",
+        ] {
             assert_eq!(mend(text), None, "{text}");
         }
         assert_eq!(mended(b"\"\xff\""), None);

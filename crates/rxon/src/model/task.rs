@@ -302,7 +302,10 @@ mod tests {
     fn json_as_python_writes_it_is_a_task() {
         const ENVELOPE: &str = r#""job_id":"j","task_id":"t","type":"x""#;
         for (body, params) in [
-            (format!("{{{ENVELOPE},\"params\":{{\"x\": NaN, \"y\":[-Infinity]}}}}"), r#"{"x": NaN, "y":[-Infinity]}"#),
+            (
+                format!("{{{ENVELOPE},\"params\":{{\"x\": NaN, \"y\":[-Infinity]}}}}"),
+                r#"{"x": NaN, "y":[-Infinity]}"#,
+            ),
             (format!("\u{feff}{{{ENVELOPE},\"params\":{{}}}}"), "{}"),
             (format!("{{\"params\":[],{ENVELOPE},\"params\":{{\"a\":1}},\"job_id\":\"j\"}}"), r#"{"a":1}"#),
             (format!("{{{ENVELOPE},\"later\":Infinity}}"), "{}"),

@@ -43,7 +43,8 @@ impl Beats {
 
     /// Takes in a look. Returns the time in which the process did not run.
     fn on_look(&mut self, now: Instant) -> Option<Duration> {
-        let lost = now.saturating_duration_since(self.looked).checked_sub(INTERVAL).filter(|lost| *lost > LATE);
+        let lost =
+            now.saturating_duration_since(self.looked).checked_sub(INTERVAL).filter(|lost| *lost > LATE);
         self.looked = now;
         if let Some(lost) = lost {
             self.beat = (self.beat + lost).min(now);

@@ -79,14 +79,19 @@ async fn json_as_python_writes_it_loses_no_task() {
         ("ignores", r#""params":{"x":NaN}"#, Ok(r#"{"ran":true}"#)),
         // It reads `seconds`, and nothing else.
         ("sleep", r#""params":{"seconds":0.0,"x":[Infinity,-Infinity]}"#, Ok("{}")),
-        ("sleep", r#""params":{"seconds":NaN}"#, Err("at `seconds`: `NaN`, `Infinity` and `-Infinity` are not numbers")),
+        (
+            "sleep",
+            r#""params":{"seconds":NaN}"#,
+            Err("at `seconds`: `NaN`, `Infinity` and `-Infinity` are not numbers"),
+        ),
         ("sleep", r#""params":{"seconds":"long","seconds":0.0}"#, Ok("{}")),
         ("echo", r#""params":5,"params":{"a":"NaN"},"params_metadata":null"#, Ok(r#"{"a":"NaN"}"#)),
     ] {
         for mark in ["", "\u{feff}"] {
             let id = format!("t-{name}-{}-{}", fields.len(), mark.len());
-            orchestrator
-                .push_task_body(format!(r#"{mark}{{"job_id":"j","task_id":"{id}","type":"{name}",{fields}}}"#));
+            orchestrator.push_task_body(format!(
+                r#"{mark}{{"job_id":"j","task_id":"{id}","type":"{name}",{fields}}}"#
+            ));
             let result = orchestrator.wait_for_result(&id).await;
             match expected {
                 Ok(data) => assert_eq!(result["data"].to_string(), data, "{fields}"),

@@ -30,9 +30,8 @@ impl<T: DeserializeOwned + Send, S: Sync> FromTaskParts<S> for Params<T> {
                 None => Err(error),
             })
         });
-        read.map(Params).map_err(|error| {
-            Rejection::problems([(error.path().to_string(), problem(error.inner(), text))])
-        })
+        read.map(Params)
+            .map_err(|error| Rejection::problems([(error.path().to_string(), problem(error.inner(), text))]))
     }
 }
 
