@@ -70,7 +70,7 @@ impl Courier {
                 Ok(response) if is_unanswered && is_repetition(&response) => {
                     return tracing::debug!(task_id = %report.task_id.shown(), "the orchestrator has the event already");
                 }
-                Ok(response) if is_last || !(500..600).contains(&response.status) => {
+                Ok(response) if is_last || !is_temporary(&response) => {
                     if let Some(reason) = refusal(&response) {
                         let reason = masked(&reason);
                         log_problem(report, &format!("the orchestrator refused the event: {reason}"));
@@ -152,7 +152,7 @@ impl Courier {
         let response = transport.exchange(request).await;
         let answer = match &response {
             Ok(response) if is_unanswered && is_repetition(response) => Answer::Good,
-            Ok(response) => Answer::of(response),
+            Ok(response) => Answer::of_consent(response),
             Err(error) => Answer::Nothing(error),
         };
         // Events are not contacts.
@@ -217,10 +217,16 @@ fn is_repetition(response: &Response) -> bool {
     response.status == 403 && response.error_text().to_ascii_lowercase().contains("duplicate message")
 }
 
+/// Whether an event that was answered like this is sent once more.
+fn is_temporary(response: &Response) -> bool {
+    (500..600).contains(&response.status) || matches!(Answer::of(response), Answer::Foreign(_))
+}
+
 /// The reason for which the orchestrator refused an event; `None` if it accepted the event.
 fn refusal(response: &Response) -> Option<String> {
-    if !response.is_success() {
-        return Some(format!("{}: {}", response.status, response.error_text()));
+    let answer = Answer::of(response);
+    if !matches!(answer, Answer::Good) {
+        return Some(answer.reason());
     }
     let answer: EventAnswer = serde_json::from_slice(&response.body).ok()?;
     (answer.status == "error")

@@ -182,7 +182,7 @@ impl Driver {
         self.capabilities = Some(message.capabilities);
         let request = Request::new(Operation::Register, TIME_LIMIT).with_body(body);
         let response = self.transport.exchange(request).await;
-        let answer = response.as_ref().map_or_else(Answer::Nothing, Answer::of);
+        let answer = response.as_ref().map_or_else(Answer::Nothing, Answer::of_consent);
         let (answer, accepted) = match (answer, &response) {
             (Answer::Good, Ok(response)) => match serde_json::from_slice(&response.body) {
                 Ok(accepted) => (Answer::Good, Some(accepted)),
@@ -333,7 +333,7 @@ impl Driver {
     }
 
     fn on_answer(&mut self, response: &Response) -> Beat {
-        let (answer, fields) = match Answer::of(response) {
+        let (answer, fields) = match Answer::of_consent(response) {
             Answer::Good => match Liveness::read(&response.body) {
                 Liveness::Known(fields) => (Answer::Good, Some(fields)),
                 Liveness::Forgotten => (Answer::Unknown(response), None),
