@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
+    WriteTransaction,
 };
 use rxon::{JobId, TaskId, TaskName};
 
@@ -24,6 +25,7 @@ const NEWER_REDB: &str = "Expected file format version <=";
 /// The size of the cache: hardly any row is read twice.
 const CACHE_BYTES: usize = 4 << 20;
 
+/// `format` is the version, `process` the number of the process that had the file last, `commits` that of the last write.
 const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
 
 /// The columns: orchestrator, job, task, since, newer generation, replacement, in flight, body.
@@ -39,11 +41,15 @@ const DEATHS: TableDefinition<'_, (&str, &str, &str), (u32, u64)> = TableDefinit
 
 /// An open file.
 #[derive(Debug)]
-pub(super) struct ResultFile(Database);
+pub(super) struct ResultFile {
+    database: Database,
+    /// The number of the last write.
+    pub(super) commits: u64,
+}
 
 impl ResultFile {
-    /// Opens a file, which may be empty, and reads all of it.
-    pub(super) fn open(path: &Path) -> Result<(Self, Contents), SpoolError> {
+    /// Opens a file, which may be empty, for the process with this number, and reads all of it.
+    pub(super) fn open(path: &Path, process: u64) -> Result<(Self, Contents), SpoolError> {
         let opened = caught(|| {
             let database = Database::builder()
                 .set_cache_size(CACHE_BYTES)
@@ -51,28 +57,31 @@ impl ResultFile {
                 .set_check_integrity_on_open(true)
                 .create(path)
                 .map_err(opening_error)?;
-            let file = Self(database);
-            match file.format().map_err(reading_error)? {
+            let mut file = Self { database, commits: 0 };
+            match file.number("format").map_err(reading_error)? {
                 Some(FORMAT) => {}
                 Some(found) => return Err(SpoolError::Format { found: found.to_string() }),
                 None => file.begin().map_err(reading_error)?,
             }
-            let contents = file.read().map_err(reading_error)?;
+            let mut contents = file.read().map_err(reading_error)?;
+            contents.commits = file.number("commits").map_err(reading_error)?.unwrap_or(0);
+            file.commits = contents.commits;
+            contents.is_own = file.claim(process).map_err(reading_error)?;
             Ok((file, contents))
         });
         opened.unwrap_or_else(|panic| Err(SpoolError::Damaged { source: panic.into() }))
     }
 
-    fn format(&self) -> Result<Option<u64>, redb::Error> {
-        match self.0.begin_read()?.open_table(FORMATS) {
-            Ok(table) => Ok(table.get("format")?.map(|format| format.value())),
+    fn number(&self, name: &str) -> Result<Option<u64>, redb::Error> {
+        match self.database.begin_read()?.open_table(FORMATS) {
+            Ok(table) => Ok(table.get(name)?.map(|number| number.value())),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
     fn begin(&self) -> Result<(), redb::Error> {
-        let transaction = self.0.begin_write()?;
+        let transaction = self.database.begin_write()?;
         transaction.open_table(FORMATS)?.insert("format", FORMAT)?;
         transaction.open_table(RESULTS)?;
         transaction.open_table(TASKS)?;
@@ -80,8 +89,35 @@ impl ResultFile {
         Ok(transaction.commit()?)
     }
 
+    /// Notes the process that has the file from now on. Returns whether it had the file before.
+    fn claim(&mut self, process: u64) -> Result<bool, redb::Error> {
+        let transaction = self.database.begin_write()?;
+        let before =
+            transaction.open_table(FORMATS)?.insert("process", process)?.map(|before| before.value());
+        self.commit(transaction)?;
+        Ok(before == Some(process))
+    }
+
+    /// Counts the commit within itself: a file that lost its last commit shows it by its number.
+    fn commit(&mut self, transaction: WriteTransaction) -> Result<(), redb::Error> {
+        transaction.open_table(FORMATS)?.insert("commits", self.commits + 1)?;
+        transaction.commit()?;
+        self.commits += 1;
+        Ok(())
+    }
+
+    /// Reads the whole file, even one that has lost its name.
+    pub(super) fn contents(&self) -> Result<Contents, String> {
+        caught(|| self.read())?.map_err(|error| error.to_string())
+    }
+
+    /// Gives the room of removed rows back to the disk. The time that it takes grows with the rows that are left.
+    pub(super) fn shrink(&mut self) -> Result<(), String> {
+        caught(|| self.database.compact())?.map(drop).map_err(|error| error.to_string())
+    }
+
     fn read(&self) -> Result<Contents, redb::Error> {
-        let transaction = self.0.begin_read()?;
+        let transaction = self.database.begin_read()?;
         let mut contents = Contents::default();
         for row in transaction.open_table(RESULTS)?.iter()? {
             let (key, row) = row?;
@@ -125,15 +161,15 @@ impl ResultFile {
     }
 
     /// Makes all of the changes, or none. Once it returns they survive any crash.
-    pub(super) fn apply(&self, batch: &Batch) -> Result<(), String> {
+    pub(super) fn apply(&mut self, batch: &Batch) -> Result<(), String> {
         if batch.results.is_empty() && batch.tasks.is_empty() && batch.deaths.is_empty() {
             return Ok(());
         }
         caught(|| self.write(batch))?.map_err(|error| error.to_string())
     }
 
-    fn write(&self, batch: &Batch) -> Result<(), redb::Error> {
-        let transaction = self.0.begin_write()?;
+    fn write(&mut self, batch: &Batch) -> Result<(), redb::Error> {
+        let transaction = self.database.begin_write()?;
         let mut results = transaction.open_table(RESULTS)?;
         for (key, held) in &batch.results {
             match held {
@@ -176,7 +212,7 @@ impl ResultFile {
             }
         }
         drop(table);
-        Ok(transaction.commit()?)
+        self.commit(transaction)
     }
 }
 
@@ -217,11 +253,11 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> (ResultFile, Contents) {
-        ResultFile::open(path).expect("it opens")
+        ResultFile::open(path, 1).expect("it opens")
     }
 
     fn refusal(path: &Path) -> String {
-        match ResultFile::open(path).expect_err("it does not open") {
+        match ResultFile::open(path, 1).expect_err("it does not open") {
             SpoolError::Damaged { source } => format!("damaged: {source}"),
             error => error.to_string(),
         }
@@ -244,7 +280,7 @@ mod tests {
         super::super::deaths::bury(&mut ledger, &rxon::WorkerId::new("w").expect("an identifier"), 5);
         let (key, begun) = task("runs, too");
         ledger.tasks.insert(key, begun);
-        let (file, contents) = open(&path);
+        let (mut file, contents) = open(&path);
         assert_eq!(contents, Contents::default());
         file.apply(&ledger.take()).expect("written");
         ledger.remove(gone);
@@ -253,7 +289,43 @@ mod tests {
         let (_, contents) = open(&path);
         assert_eq!((contents.results.len(), contents.tasks.len(), contents.deaths.len()), (2, 1, 1));
         let (results, tasks, deaths) = (ledger.results.rows, ledger.tasks.rows, ledger.deaths.rows);
-        assert_eq!(contents, Contents { results, tasks, deaths });
+        assert_eq!(contents, Contents { results, tasks, deaths, is_own: true, commits: 3 });
+    }
+
+    #[test]
+    fn a_file_knows_the_process_that_had_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f");
+        let is_own = |process| ResultFile::open(&path, process).expect("it opens").1.is_own;
+        assert_eq!([1, 1, 2, 2, 1].map(is_own), [false, true, false, true, false]);
+    }
+
+    #[test]
+    fn room_is_given_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f");
+        let (mut file, _) = open(&path);
+        let mut ledger = Ledger::default();
+        let kept = ledger.finish(record("kept"));
+        let keys: Vec<_> = (0..32)
+            .map(|number| {
+                let body = Bytes::from(vec![b'x'; 1 << 20]);
+                ledger.finish(Record { body, ..record(&number.to_string()) })
+            })
+            .collect();
+        file.apply(&ledger.take()).expect("written");
+        for key in keys {
+            ledger.remove(key);
+        }
+        file.apply(&ledger.take()).expect("written");
+        let size = || std::fs::metadata(&path).expect("there").len();
+        assert!(size() > 32 << 20);
+        file.shrink().expect("smaller");
+        assert!(size() < 2 << 20, "{}", size());
+        let later = ledger.finish(record("later"));
+        file.apply(&ledger.take()).expect("written");
+        drop(file);
+        assert_eq!(open(&path).1.results.into_keys().collect::<Vec<_>>(), [kept, later]);
     }
 
     #[test]
@@ -261,7 +333,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("f");
         let (file, _) = open(&path);
-        let transaction = file.0.begin_write().expect("a transaction");
+        let transaction = file.database.begin_write().expect("a transaction");
         transaction.open_table(FORMATS).expect("a table").insert("format", 2).expect("written");
         transaction.commit().expect("committed");
         drop(file);
@@ -289,7 +361,7 @@ mod tests {
     fn every_damage_is_found() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("f");
-        let (file, _) = open(&path);
+        let (mut file, _) = open(&path);
         let mut ledger = Ledger::default();
         for number in 0..200 {
             ledger.finish(record(&number.to_string()));
