@@ -172,11 +172,11 @@ async fn a_silence_that_the_worker_begins_by_itself_is_told_too() {
         gate.on_sent(Instant::now(), true);
         peer.record(Exchange::Poll, &Answer::of(&Response::new(status, "")));
     };
-    (0..10).for_each(|_| send(204));
+    (0..60).for_each(|_| send(204));
     send(429);
     tokio::time::advance(Duration::from_secs(70)).await;
     assert_eq!(peer.log.silences().count(), 0);
-    (0..8).for_each(|_| send(204));
+    (0..58).for_each(|_| send(204));
     let silences: Vec<_> = peer.log.silences().collect();
     let [("poll", silence)] = silences.as_slice() else { panic!("{silences:?}") };
     assert!((61.0..=66.0).contains(&silence.as_secs_f64()), "{silence:?}");

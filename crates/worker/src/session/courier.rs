@@ -21,7 +21,13 @@ use crate::task::progress::{NewEvent, Report, ReportContent};
 use crate::task::ready_made::ReadyMadeEvent;
 
 /// The time limit of a delivery: short, since the results of all tasks may wait for it.
-const TIME_LIMIT: Duration = Duration::from_secs(2);
+const TIME_LIMIT: Duration = Duration::from_millis(1500);
+
+/// An exchange that took this long without an answer makes a pause: results do not wait for reports that hang.
+const HUNG_AFTER: Duration = Duration::from_secs(1);
+
+/// The pause of all reports after an exchange that hung.
+const HUNG_PAUSE: Duration = Duration::from_secs(5);
 
 /// The delay before the second and last try to send an event.
 const SECOND_TRY: Duration = Duration::from_millis(500);
@@ -149,7 +155,11 @@ impl Courier {
         let transport = self.transport.get_or_insert_with(|| connector.transport());
         let request = Request::new(Operation::Event, TIME_LIMIT);
         let request = if is_signed { request.with_ready_made(body) } else { request.with_body(body) };
+        let began = Instant::now();
         let response = transport.exchange(request).await;
+        if response.is_err() && began.elapsed() >= HUNG_AFTER {
+            self.origin.progress.pause(Instant::now() + HUNG_PAUSE);
+        }
         let answer = match &response {
             Ok(response) if is_unanswered && is_repetition(response) => Answer::Good,
             Ok(response) => Answer::of_consent(response),

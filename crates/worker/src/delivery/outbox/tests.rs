@@ -381,10 +381,10 @@ fn refused_credentials_hold_up_all_results_and_are_tried_with_one() {
 fn the_limit_is_learned_and_the_age_counts_while_it_holds() {
     let (mut outbox, mut now) = (outbox(1), Instant::now());
     let mut refusals = 0;
-    for round in 0..100 {
+    for round in 0..400 {
         outbox.push(entry(&round.to_string()), now);
     }
-    // The orchestrator takes ten, then nothing before a minute of silence.
+    // The orchestrator takes forty, then nothing before a minute of silence.
     let mut taken = 0;
     while outbox.len() > 0 {
         let Some((id, _)) = outbox.take(now) else {
@@ -393,7 +393,7 @@ fn the_limit_is_learned_and_the_age_counts_while_it_holds() {
             continue;
         };
         taken += 1;
-        let status = if taken > 10 { 429 } else { 200 };
+        let status = if taken > 40 { 429 } else { 200 };
         refusals += u32::from(status == 429);
         answer(&mut outbox, id, &Response::new(status, ""), now);
     }

@@ -111,11 +111,6 @@ impl ResultFile {
         caught(|| self.read())?.map_err(|error| error.to_string())
     }
 
-    /// Gives the room of removed rows back to the disk. The time that it takes grows with the rows that are left.
-    pub(super) fn shrink(&mut self) -> Result<(), String> {
-        caught(|| self.database.compact())?.map(drop).map_err(|error| error.to_string())
-    }
-
     fn read(&self) -> Result<Contents, redb::Error> {
         let transaction = self.database.begin_read()?;
         let mut contents = Contents::default();
@@ -298,34 +293,6 @@ mod tests {
         let path = folder.path().join("f");
         let is_own = |process| ResultFile::open(&path, process).expect("it opens").1.is_own;
         assert_eq!([1, 1, 2, 2, 1].map(is_own), [false, true, false, true, false]);
-    }
-
-    #[test]
-    fn room_is_given_back() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("f");
-        let (mut file, _) = open(&path);
-        let mut ledger = Ledger::default();
-        let kept = ledger.finish(record("kept"));
-        let keys: Vec<_> = (0..32)
-            .map(|number| {
-                let body = Bytes::from(vec![b'x'; 1 << 20]);
-                ledger.finish(Record { body, ..record(&number.to_string()) })
-            })
-            .collect();
-        file.apply(&ledger.take()).expect("written");
-        for key in keys {
-            ledger.remove(key);
-        }
-        file.apply(&ledger.take()).expect("written");
-        let size = || std::fs::metadata(&path).expect("there").len();
-        assert!(size() > 32 << 20);
-        file.shrink().expect("smaller");
-        assert!(size() < 2 << 20, "{}", size());
-        let later = ledger.finish(record("later"));
-        file.apply(&ledger.take()).expect("written");
-        drop(file);
-        assert_eq!(open(&path).1.results.into_keys().collect::<Vec<_>>(), [kept, later]);
     }
 
     #[test]

@@ -21,10 +21,6 @@ impl ResultFile {
         match self.never {}
     }
 
-    pub(super) fn shrink(&mut self) -> Result<(), String> {
-        match self.never {}
-    }
-
     pub(super) fn apply(&mut self, _: &Batch) -> Result<(), String> {
         match self.never {}
     }

@@ -35,6 +35,10 @@ impl SpoolPaths {
         self.file("redb")
     }
 
+    fn new_results(&self) -> PathBuf {
+        self.file("redb.new")
+    }
+
     fn lock_file(&self) -> PathBuf {
         self.file("lock")
     }
@@ -82,7 +86,16 @@ impl SpoolPaths {
 
     /// Makes the file of results if there is none.
     pub(super) fn make_results(&self) -> io::Result<()> {
+        // A process that died while it made a new file has left it: usually there is none.
+        let _ = std::fs::remove_file(self.new_results());
         private().open(self.results()).map(drop)
+    }
+
+    /// Makes an empty file that is to replace the file of results, and returns its path.
+    pub(super) fn make_new_results(&self) -> io::Result<PathBuf> {
+        let path = self.new_results();
+        private().truncate(true).open(&path)?;
+        Ok(path)
     }
 
     /// Moves the file of results aside, and returns its new path.

@@ -282,7 +282,6 @@ impl Writer {
         if !self.is_in_place() {
             return self.on_lost();
         }
-        let Ok(open) = &mut self.file else { return };
         let is_large = self.shared.paths.results_now().is_ok_and(|(_, size)| size > MAX_EMPTY_FILE);
         let is_empty = || {
             let state = self.shared.lock();
@@ -290,10 +289,29 @@ impl Writer {
         };
         if is_large
             && is_empty()
-            && let Err(problem) = open.file.shrink()
+            && let Err(problem) = self.renew()
         {
             self.give_up(&problem);
         }
+    }
+
+    /// Puts a new file in the place of one that holds much room for nothing. There is a whole file at every moment.
+    fn renew(&mut self) -> Result<(), String> {
+        let Ok(old) = &self.file else { return Ok(()) };
+        let paths = &self.shared.paths;
+        let as_text = |error: std::io::Error| error.to_string();
+        let aside = paths.make_new_results().map_err(as_text)?;
+        let (mut file, _) = ResultFile::open(&aside, self.process).map_err(|error| with_source(&error))?;
+        // The numbers go on where those of the old file end.
+        file.commits = old.file.commits;
+        let rows = self.shared.lock().ledger.rows();
+        file.apply(&rows)?;
+        std::fs::rename(&aside, paths.results()).map_err(as_text)?;
+        paths.sync();
+        let (identity, _) = paths.results_now().map_err(as_text)?;
+        let old = std::mem::replace(&mut self.file, Ok(OpenFile { file, identity }));
+        let _ = caught(|| drop(old));
+        Ok(())
     }
 
     /// Prepares for a new file. A second loss soon after the first has to wait like a failed disk.

@@ -112,6 +112,11 @@ impl<K: Clone + Ord, V: Clone + PartialEq> Table<K, V> {
         lacking.map(|key| (key.clone(), self.rows.get(&key).cloned())).collect()
     }
 
+    /// All rows, as changes of an empty table.
+    fn all(&self) -> Changes<K, V> {
+        self.rows.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect()
+    }
+
     fn put_back(&mut self, changes: Changes<K, V>) {
         self.lacking.extend(changes.into_iter().map(|(key, _)| (key, false)));
     }
@@ -254,6 +259,16 @@ impl Ledger {
             tasks: self.tasks.take(),
             deaths: self.deaths.take(),
             rejected: std::mem::take(&mut self.rejected),
+        }
+    }
+
+    /// The intended contents, as changes of an empty file. What is still to be written is written once more.
+    pub(super) fn rows(&self) -> Batch {
+        Batch {
+            results: self.results.all(),
+            tasks: self.tasks.all(),
+            deaths: self.deaths.all(),
+            rejected: Vec::new(),
         }
     }
 
