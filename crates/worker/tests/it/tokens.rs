@@ -139,6 +139,10 @@ async fn where_there_is_none_it_is_said_once_and_asked_seldom() {
             Answer::ok(json!({"access_token": "half-a-secret\r\nX: y"})),
             "presents its own: 200, but no token in",
         ),
+        (
+            Answer::Raw { status: 404, headers: vec![], body: "<html>".into() },
+            "presents its own: 404 without JSON, as of a proxy",
+        ),
         (Answer::Reset, "presents its own: the connection was closed"),
     ] {
         let logs = Logs::new();

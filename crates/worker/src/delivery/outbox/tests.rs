@@ -121,16 +121,13 @@ fn another_servers_word_is_final_for_a_body_only_after_ten_minutes() {
         outbox.push(entry("t"), now);
         let verdicts = delays(&mut outbox, &mut now, 10_000, &Response::new(status, body));
         let took = now.duration_since(began).as_secs_f64() / 60.0;
-        match minutes {
-            Some(minutes) => {
-                let expected = Verdict::Replace(format!("result refused: {status}, 20 bytes"));
-                assert_eq!(verdicts.last(), Some(&expected), "{status} {body}");
-                assert!((minutes..minutes + 0.7).contains(&took), "{status} {body}: {took} minutes");
-            }
-            None => {
-                assert!(matches!(verdicts.last(), Some(Verdict::Rejected(_))), "{status} {body}");
-                assert!(took >= 1440.0, "{status} {body}: {took} minutes");
-            }
+        if let Some(minutes) = minutes {
+            let expected = Verdict::Replace(format!("result refused: {status}, 20 bytes"));
+            assert_eq!(verdicts.last(), Some(&expected), "{status} {body}");
+            assert!((minutes..minutes + 0.7).contains(&took), "{status} {body}: {took} minutes");
+        } else {
+            assert!(matches!(verdicts.last(), Some(Verdict::Rejected(_))), "{status} {body}");
+            assert!(took >= 1440.0, "{status} {body}: {took} minutes");
         }
     }
     // Anything else in between: the ten minutes begin anew.
