@@ -29,6 +29,7 @@ pub(crate) fn origin(connector: Arc<dyn Connector>) -> Arc<Origin> {
         first_delay: Duration::from_secs(1),
         max_age: Duration::from_secs(86_400),
         resend_ambiguous: true,
+        max_at_once: 4,
         sharers: 1,
     };
     let (heartbeat_trigger, counts) = (Arc::new(HeartbeatTrigger::new(1)), DeliveryCounts::default());

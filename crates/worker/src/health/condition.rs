@@ -28,8 +28,14 @@ pub(super) fn fault(health: &Health) -> Option<String> {
 pub(super) fn readiness(health: &Health) -> (bool, Value) {
     let draining = health.offer.is_draining();
     let usage = health.offer.slots.usage();
-    let serves = |session: &Arc<Session>| session.origin.peer.is_registered() && !session.is_down();
-    let ready = !draining && health.sessions.iter().any(serves);
+    let serves = |session: &Arc<Session>| {
+        let is_up = session.origin.peer.is_registered() && !session.is_down();
+        // Polling pauses while too many results wait.
+        is_up && session.origin.delivery.has_room()
+    };
+    let low = health.offer.disk.low();
+    // Polling pauses while a disk is nearly full, too.
+    let ready = !draining && low.is_none() && health.sessions.iter().any(serves);
     let orchestrators: Vec<_> = health.sessions.iter().map(|session| orchestrator(session)).collect();
     let unacknowledged: usize =
         health.sessions.iter().map(|session| session.origin.delivery.unacknowledged()).sum();
@@ -39,7 +45,7 @@ pub(super) fn readiness(health: &Health) -> (bool, Value) {
         "slots": {"total": health.offer.slots.limit(), "used": health.offer.slots.limit() - usage.open, "waiting": usage.waiting},
         "outbox": unacknowledged,
         "outbox_on_disk": on_disk(&health.sessions),
-        "disk": {"low": health.offer.disk.low()},
+        "disk": {"low": low},
         "orchestrators": orchestrators,
     });
     (ready, body)
@@ -64,6 +70,7 @@ fn orchestrator(session: &Session) -> Value {
         "websocket": session.origin.peer.has_websocket(),
         "rate_limited_for_seconds": silences,
         "unacknowledged_results": session.origin.delivery.unacknowledged(),
+        "has_room_for_results": session.origin.delivery.has_room(),
     })
 }
 
@@ -85,6 +92,29 @@ pub(crate) mod tests {
             watchdog: Arc::new(RuntimeWatchdog::new(Arc::default())),
             metrics: Metrics::default(),
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_whose_polling_pauses_is_not_ready() {
+        let health = idle_health();
+        let origin = &health.sessions[0].origin;
+        assert!(!readiness(&health).0, "not registered");
+        origin.peer.set_registered(rxon::model::Generation::Newer);
+        assert!(readiness(&health).0);
+        // As many as are kept; nobody takes them.
+        for number in 0..10_000 {
+            let (task_id, job_id) = (rxon::TaskId::received(number.to_string()), rxon::JobId::received("j"));
+            let (task_id, job_id) = (task_id.expect("not empty"), job_id.expect("not empty"));
+            assert!(readiness(&health).0 || number % 1000 > 0);
+            origin.delivery.repeat(task_id, job_id, "{}".into()).await;
+        }
+        let (ready, body) = readiness(&health);
+        assert_eq!(
+            (ready, &body["orchestrators"][0]["has_room_for_results"]),
+            (false, &json!(false)),
+            "{body}"
+        );
+        assert_eq!(body["orchestrators"][0]["registered"], true, "{body}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,6 +26,9 @@
 //! | bad | registration, heartbeat, poll | problem | failed | failed | accepted | – |
 //! | bad | result, websocket | problem | failed | – | accepted | – |
 //! | bad | event, token | – | failed | – | accepted | – |
+//! | foreign | registration, heartbeat, poll | problem | failed | failed | accepted | – |
+//! | foreign | result, websocket | problem | failed | – | accepted | – |
+//! | foreign | event, token | – | failed | – | accepted | – |
 //! | no connection | registration, heartbeat, poll | problem | failed | gone | – | doubt |
 //! | no connection | result | problem | failed | – | – | doubt |
 //! | no connection | websocket | problem | failed | – | – | – |
@@ -40,10 +43,12 @@
 //! | hung up | websocket | problem | failed | – | – | – |
 //! | hung up | event, token | – | failed | – | – | – |
 //!
-//! - **answer**: *good* is a 2xx whose body is as expected; *unknown* a 404, or JSON `null` to a heartbeat; *invalid* a
-//!   400, 413 or 422; *unauthorized* a 401 or 403; *too many* a 429; *bad* any other status, a body that cannot be read,
-//!   or the end of a websocket. Without an answer the error decides: *no connection* (connecting, TLS, proxy), *timeout*,
-//!   or *hung up* (any other).
+//! - **answer**: *good* is a 2xx whose body is as expected, at least JSON or empty; *unknown* a 404 with JSON, or JSON
+//!   `null` to a heartbeat; *invalid* a 400 or 422 with JSON, or a 413; *unauthorized* a 401 or 403; *too many* a 429;
+//!   *foreign* a 2xx, 400, 404 or 422 with another body: the orchestrators answer in JSON, so a proxy, a captive portal or
+//!   another server answers in their place, and its word decides nothing; *bad* any other status, a body that cannot be
+//!   read, a 2xx that names an error, or the end of a websocket. Without an answer the error decides: *no connection*
+//!   (connecting, TLS, proxy), *timeout*, or *hung up* (any other).
 //! - **log**: *again* is an info line if exchanges of this kind failed before; *problem* a warning and *credentials* an
 //!   error at the first failure, the tenth, the hundredth …; *limit* an info line at the first 429. Events and tokens are
 //!   logged where they are sent.
@@ -55,6 +60,8 @@
 
 use rxon::transport::Response;
 use rxon::{Error, ErrorKind};
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::advice::explained;
 
@@ -100,6 +107,8 @@ pub(crate) enum Answer<'a> {
     Unauthorized(&'a Response),
     /// The orchestrator limits the rate of such messages.
     TooMany(&'a Response),
+    /// The answer is not the orchestrator's: another server answers in its place.
+    Foreign(&'a Response),
     /// Any other status.
     Bad(&'a Response),
     /// The exchange failed for a reason other than the status.
@@ -109,15 +118,26 @@ pub(crate) enum Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// Reads the status of a response.
+    /// Reads the status of a response, and whose answer it is.
     pub(crate) fn of(response: &'a Response) -> Self {
         match response.status {
-            200..=299 => Self::Good,
-            400 | 413 | 422 => Self::Invalid(response),
+            // Every server on the way may say these, and they mean the same.
             401 | 403 => Self::Unauthorized(response),
-            404 => Self::Unknown(response),
+            413 => Self::Invalid(response),
             429 => Self::TooMany(response),
+            200..=299 if response.body.trim_ascii().is_empty() || is_json(&response.body) => Self::Good,
+            400 | 422 if is_json(&response.body) => Self::Invalid(response),
+            404 if is_json(&response.body) => Self::Unknown(response),
+            200..=299 | 400 | 404 | 422 => Self::Foreign(response),
             _ => Self::Bad(response),
+        }
+    }
+
+    /// Reads a response whose 2xx is a consent only if its body does not name an error.
+    pub(crate) fn of_consent(response: &'a Response) -> Self {
+        match Self::of(response) {
+            Self::Good if names_error(&response.body) => Self::Bad(response),
+            answer => answer,
         }
     }
 
@@ -135,9 +155,14 @@ impl<'a> Answer<'a> {
     }
 
     /// The reason for the log.
-    pub(super) fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         match self {
             Self::Good => String::new(),
+            Self::Foreign(response) => format!(
+                "{} without JSON, as of a proxy or of another server: `{}`",
+                response.status,
+                response.excerpt()
+            ),
             Self::TooMany(_) => "429, too many requests".to_owned(),
             Self::Unknown(response)
             | Self::Invalid(response)
@@ -173,6 +198,18 @@ impl<'a> Answer<'a> {
             _ => Some(Contact::Failed),
         }
     }
+}
+
+/// Whether a body is JSON, however deeply nested.
+fn is_json(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+}
+
+/// Whether a body is `{"status": "error"}` or has a member `error`, whatever else it has.
+fn names_error(body: &[u8]) -> bool {
+    let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return false };
+    let has_error = fields.get("error").is_some_and(|error| !error.is_null());
+    has_error || fields.get("status").is_some_and(|status| status == "error")
 }
 
 /// The label under which an exchange is counted.

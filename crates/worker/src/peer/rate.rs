@@ -30,7 +30,11 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// The number of requests short of a known limit at which silence begins by itself.
 const MARGIN: u32 = 2;
 
-/// The number of windows without a refusal after which a limit that was learned in a window of unknown beginning is
+/// Far below every default limit of the known orchestrators, of which the lowest is 60. So low a limit is believed only
+/// when a second window confirms it, and never for good: a stray 429 is likelier.
+const LOW: u32 = 30;
+
+/// The number of windows without a refusal after which a low limit, or a limit that was learned in a window of unknown beginning is
 /// forgotten.
 const TRUST: u32 = 10;
 
@@ -87,10 +91,13 @@ impl RateGate {
         let state = &mut *lock(&self.0);
         // After only a few requests, the worker has not met its own limit: a predecessor with the same id filled the
         // window, or several refusals were under way. A 429 with `Retry-After` says nothing of such a window.
-        if retry_after.is_none() && state.accepted > MARGIN {
+        let is_believed = state.accepted >= LOW || state.is_suspected(state.accepted);
+        state.suspected = Some(state.accepted);
+        if retry_after.is_none() && state.accepted > MARGIN && is_believed {
             let known = state.limit.filter(|limit| limit.certain || !state.window_is_ours);
             let requests = known.map_or(state.accepted, |limit| limit.requests.min(state.accepted));
-            state.limit = Some(Limit { requests, certain: state.window_is_ours, clean_windows: 0 });
+            let certain = state.window_is_ours && requests >= LOW;
+            state.limit = Some(Limit { requests, certain, clean_windows: 0 });
         }
         state.be_silent(now, retry_after);
     }
@@ -110,6 +117,8 @@ struct Requests {
     accepted: u32,
     last: Option<Instant>,
     limit: Option<Limit>,
+    /// The number of requests that were accepted before the last refusal.
+    suspected: Option<u32>,
     silent_until: Option<Instant>,
     /// The open window began after a silence of this worker, so that it holds no requests of others.
     window_is_ours: bool,
@@ -120,13 +129,18 @@ struct Requests {
 #[derive(Debug, Clone, Copy)]
 struct Limit {
     requests: u32,
-    /// It was learned in a window that was ours from the beginning.
+    /// It was learned in a window that was ours from the beginning, and is not low.
     certain: bool,
     /// Windows since then that ended without a refusal.
     clean_windows: u32,
 }
 
 impl Requests {
+    /// Whether the refusal before came after about as many requests.
+    fn is_suspected(&self, accepted: u32) -> bool {
+        self.suspected.is_some_and(|suspected| accepted.abs_diff(suspected) <= MARGIN)
+    }
+
     /// Begins a silence that lasts as `Retry-After` says, or else long enough to open the window of the known
     /// orchestrators again.
     fn be_silent(&mut self, now: Instant, retry_after: Option<Duration>) {
@@ -144,6 +158,11 @@ mod tests {
     impl RateGate {
         pub(in crate::peer) fn accepted(&self) -> u32 {
             lock(&self.0).accepted
+        }
+
+        /// A refusal after this many requests came before: a second one is believed.
+        pub(crate) fn suspect(&self, accepted: u32) {
+            lock(&self.0).suspected = Some(accepted);
         }
     }
 
@@ -188,6 +207,56 @@ mod tests {
         }
         assert_eq!(refused, 2, "the first teaches the limit, and once it is made certain");
         assert!(accepted > 900);
+    }
+
+    /// Sends `count` requests a second apart to an orchestrator with this limit. Returns how many were refused, and the
+    /// time of the silences.
+    fn send(gate: &RateGate, window: &mut Window, now: &mut Instant, count: u32) -> (u32, Duration) {
+        let (mut refused, mut silence) = (0, Duration::ZERO);
+        for _ in 0..count {
+            if let Some(until) = gate.closed_until(*now) {
+                silence += until.duration_since(*now);
+                *now = until;
+            }
+            gate.on_sent(*now, true);
+            if window.accepts(*now) {
+                gate.on_accepted();
+            } else {
+                refused += 1;
+                gate.on_refused(*now, None);
+            }
+            *now += SECOND;
+        }
+        (refused, silence)
+    }
+
+    #[test]
+    fn an_early_stray_refusal_teaches_no_low_limit() {
+        for early in [3, 5, 20] {
+            let (gate, mut now) = (RateGate::default(), Instant::now());
+            let mut never = Window { limit: u32::MAX, count: 0, last: None };
+            send(&gate, &mut never, &mut now, early);
+            gate.on_sent(now, true);
+            gate.on_refused(now, None);
+            let (refused, silence) = send(&gate, &mut never, &mut now, 300);
+            assert_eq!(refused, 0);
+            assert!(silence < 70 * SECOND, "after {early}: its own silence only, not {silence:?}");
+        }
+    }
+
+    #[test]
+    fn a_low_limit_is_learned_when_it_is_met_again_and_tested_from_time_to_time() {
+        let (gate, mut now) = (RateGate::default(), Instant::now());
+        let mut window = Window { limit: 10, count: 0, last: None };
+        let (refused, _) = send(&gate, &mut window, &mut now, 80);
+        assert_eq!(refused, 2, "the first is not believed, the second is");
+        let (refused, _) = send(&gate, &mut window, &mut now, 1000);
+        assert!((1..=25).contains(&refused), "{refused} of 1000: about one in ten windows");
+        // It was raised.
+        let mut raised = Window { limit: u32::MAX, count: 0, last: None };
+        send(&gate, &mut raised, &mut now, 150);
+        let (_, silence) = send(&gate, &mut raised, &mut now, 300);
+        assert_eq!(silence, Duration::ZERO);
     }
 
     #[test]

@@ -11,6 +11,9 @@ use super::answer::Counted;
 use super::log::PeerCounts;
 use super::*;
 
+/// A proxy's page.
+const PAGE: &str = "<html><h1>hello</h1></html>";
+
 fn peer() -> Arc<Peer> {
     let log = PeerLog::new("http://peer/".into(), &PeerCounts::default());
     let seal = Seal::new(WorkerId::new("w1").expect("an identifier"), "token");
@@ -19,12 +22,25 @@ fn peer() -> Arc<Peer> {
 
 /// All responses and errors that count as this answer of the table.
 fn samples(answer: &str) -> Vec<Result<Response, Error>> {
-    let statuses = |statuses: &[u16]| statuses.iter().map(|status| Ok(Response::new(*status, ""))).collect();
+    let answers = |statuses: &[u16], bodies: &[&'static str]| {
+        let all = statuses.iter().flat_map(|status| bodies.iter().map(|body| Response::new(*status, *body)));
+        all.map(Ok).collect::<Vec<_>>()
+    };
+    let statuses = |statuses: &[u16]| answers(statuses, &["", PAGE, r#"{"error":"e"}"#]);
+    let json = [r#"{"error":"e"}"#, "null", " [1]\n"];
+    let other = [PAGE, "404: Not Found", "{\"error\":", "\u{feff}", "{} {}"];
     let errors = |kinds: &[ErrorKind]| kinds.iter().map(|kind| Err(Error::new(*kind, ""))).collect();
     match answer {
-        "good" => statuses(&[200, 204]),
-        "unknown" => statuses(&[404]),
-        "invalid" => statuses(&[400, 413, 422]),
+        "good" => [answers(&[200, 202], &json), answers(&[200, 204], &["", " \r\n"])]
+            .into_iter()
+            .flatten()
+            .collect(),
+        "unknown" => answers(&[404], &json),
+        "invalid" => [answers(&[400, 422], &json), statuses(&[413])].into_iter().flatten().collect(),
+        "foreign" => [answers(&[200, 203, 400, 404, 422], &other), answers(&[400, 404, 422], &[""])]
+            .into_iter()
+            .flatten()
+            .collect(),
         "unauthorized" => statuses(&[401, 403]),
         "too many" => statuses(&[429]),
         "bad" => statuses(&[302, 408, 500, 503]),
@@ -111,7 +127,7 @@ async fn every_answer_has_the_effects_that_the_table_says() {
             }
         }
     }
-    assert_eq!(seen.len(), 9 * Exchange::ALL.len(), "the table is complete");
+    assert_eq!(seen.len(), 10 * Exchange::ALL.len(), "the table is complete");
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,7 +136,15 @@ async fn an_exchange_that_failed_otherwise_is_a_bad_answer() {
         assert_eq!(exchange.name(), name);
         let bad = observe(exchange, &Answer::Bad(&Response::new(500, "")), false);
         assert_eq!(observe(exchange, &Answer::Failed("text".to_owned()), false), bad);
-        assert_eq!(observe(exchange, &Answer::of_refusal(&Response::new(202, "")), false), bad);
+        for body in ["", "null", PAGE] {
+            assert_eq!(observe(exchange, &Answer::of_refusal(&Response::new(202, body)), false), bad);
+        }
+        for body in [r#"{"status":"error"}"#, r#"{"error":"no"}"#, r#"{"status":"ok","error":{"code":7}}"#] {
+            assert_eq!(observe(exchange, &Answer::of_consent(&Response::new(200, body)), false), bad);
+        }
+        for body in ["", "{}", r#"{"status":"registered","error":null}"#, "[\"error\"]"] {
+            assert!(matches!(Answer::of_consent(&Response::new(200, body)), Answer::Good), "{body}");
+        }
     }
 }
 
@@ -148,11 +172,11 @@ async fn a_silence_that_the_worker_begins_by_itself_is_told_too() {
         gate.on_sent(Instant::now(), true);
         drop(peer.record(Exchange::Poll, &Answer::of(&Response::new(status, ""))));
     };
-    (0..10).for_each(|_| send(204));
+    (0..60).for_each(|_| send(204));
     send(429);
     tokio::time::advance(Duration::from_secs(70)).await;
     assert_eq!(peer.log.silences().count(), 0);
-    (0..8).for_each(|_| send(204));
+    (0..58).for_each(|_| send(204));
     let silences: Vec<_> = peer.log.silences().collect();
     let [("poll", silence)] = silences.as_slice() else { panic!("{silences:?}") };
     assert!((61.0..=66.0).contains(&silence.as_secs_f64()), "{silence:?}");
@@ -162,7 +186,7 @@ async fn a_silence_that_the_worker_begins_by_itself_is_told_too() {
 async fn notices_about_an_earlier_registration_are_dropped() {
     let peer = peer();
     peer.note_doubt();
-    drop(peer.record(Exchange::Poll, &Answer::of(&Response::new(404, ""))));
+    drop(peer.record(Exchange::Poll, &Answer::of(&Response::new(404, "{}"))));
     peer.set_registered(Generation::Newer);
     assert_eq!((peer.take_doubt(), peer.until_forgotten().now_or_never()), (false, None));
 }

@@ -181,7 +181,7 @@ impl TokenKeeper {
                     return true;
                 }
                 // The body is not quoted: it may hold half a token.
-                (Answer::Good, _) => {
+                (Answer::Good | Answer::Foreign(_), _) if response.is_success() => {
                     let (status, bytes) = (response.status, response.body.len());
                     Answer::Failed(format!("{status}, but no token in {bytes} bytes"))
                 }

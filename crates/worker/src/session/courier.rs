@@ -21,7 +21,13 @@ use crate::task::progress::{NewEvent, Report, ReportContent};
 use crate::task::ready_made::ReadyMadeEvent;
 
 /// The time limit of a delivery: short, since the results of all tasks may wait for it.
-const TIME_LIMIT: Duration = Duration::from_secs(2);
+const TIME_LIMIT: Duration = Duration::from_millis(1500);
+
+/// An exchange that took this long without an answer makes a pause: results do not wait for reports that hang.
+const HUNG_AFTER: Duration = Duration::from_secs(1);
+
+/// The pause of all reports after an exchange that hung.
+const HUNG_PAUSE: Duration = Duration::from_secs(5);
 
 /// The delay before the second and last try to send an event.
 const SECOND_TRY: Duration = Duration::from_millis(500);
@@ -70,7 +76,7 @@ impl Courier {
                 Ok(response) if is_unanswered && is_repetition(&response) => {
                     return tracing::debug!(task_id = %report.task_id.shown(), "the orchestrator has the event already");
                 }
-                Ok(response) if is_last || !(500..600).contains(&response.status) => {
+                Ok(response) if is_last || !is_temporary(&response) => {
                     if let Some(reason) = refusal(&response) {
                         let reason = masked(&reason);
                         log_problem(report, &format!("the orchestrator refused the event: {reason}"));
@@ -149,10 +155,14 @@ impl Courier {
         let transport = self.transport.get_or_insert_with(|| connector.transport());
         let request = Request::new(Operation::Event, TIME_LIMIT);
         let request = if is_signed { request.with_ready_made(body) } else { request.with_body(body) };
+        let began = Instant::now();
         let response = transport.exchange(request).await;
+        if response.is_err() && began.elapsed() >= HUNG_AFTER {
+            self.origin.progress.pause(Instant::now() + HUNG_PAUSE);
+        }
         let answer = match &response {
             Ok(response) if is_unanswered && is_repetition(response) => Answer::Good,
-            Ok(response) => Answer::of(response),
+            Ok(response) => Answer::of_consent(response),
             Err(error) => Answer::Nothing(error),
         };
         // Events are not contacts.
@@ -217,10 +227,16 @@ fn is_repetition(response: &Response) -> bool {
     response.status == 403 && response.error_text().to_ascii_lowercase().contains("duplicate message")
 }
 
+/// Whether an event that was answered like this is sent once more.
+fn is_temporary(response: &Response) -> bool {
+    (500..600).contains(&response.status) || matches!(Answer::of(response), Answer::Foreign(_))
+}
+
 /// The reason for which the orchestrator refused an event; `None` if it accepted the event.
 fn refusal(response: &Response) -> Option<String> {
-    if !response.is_success() {
-        return Some(format!("{}: {}", response.status, response.error_text()));
+    let answer = Answer::of(response);
+    if !matches!(answer, Answer::Good) {
+        return Some(answer.reason());
     }
     let answer: EventAnswer = serde_json::from_slice(&response.body).ok()?;
     (answer.status == "error")

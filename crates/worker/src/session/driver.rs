@@ -234,7 +234,7 @@ impl Driver {
         let mut transport = self.transport();
         let response = transport.exchange(request).await;
         self.idle = Some(transport);
-        let answer = response.as_ref().map_or_else(Answer::Nothing, Answer::of);
+        let answer = response.as_ref().map_or_else(Answer::Nothing, Answer::of_consent);
         let (answer, accepted) = match (answer, &response) {
             (Answer::Good, Ok(response)) => match serde_json::from_slice(&response.body) {
                 Ok(accepted) => (Answer::Good, Some(accepted)),
@@ -461,7 +461,7 @@ impl Driver {
     }
 
     fn on_answer(&mut self, response: &Response) -> Beat {
-        let (answer, fields) = match Answer::of(response) {
+        let (answer, fields) = match Answer::of_consent(response) {
             Answer::Good => match Liveness::read(&response.body) {
                 Liveness::Known(fields) => (Answer::Good, Some(fields)),
                 Liveness::Forgotten => (Answer::Unknown(response), None),

@@ -24,7 +24,7 @@ const MAX_PER_SECOND: usize = 10;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The time limit of a result's wait for the last report of its task to be sent.
-const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 
 /// The maximum number of events of one task that wait to be sent.
 const MAX_EVENTS: usize = 100;

@@ -162,6 +162,7 @@ impl Wiring<'_> {
             first_delay: self.config.result_retry_initial_delay,
             max_age: self.config.worker_result_max_age,
             resend_ambiguous: self.config.result_resend_ambiguous,
+            max_at_once: self.config.max_concurrent_tasks,
             sharers: self.fleet.members.len(),
         }
     }

@@ -102,7 +102,7 @@ async fn the_older_generation_is_sent_none() {
 
 #[tokio::test]
 async fn one_that_fails_is_tried_again_with_the_same_id() {
-    for answer in [Answer::status(500), Answer::Reset] {
+    for answer in [Answer::status(500), Answer::Reset, Answer::body("<html>log in</html>")] {
         let (orchestrator, _worker) = with(Script::newer(), &[]).await;
         orchestrator.answer_next(Endpoint::Event, answer);
         run(&orchestrator, "free", json!({"events": [["tick", {}, 0.0]]})).await;
@@ -136,6 +136,7 @@ async fn what_is_refused_or_lost_is_said_and_the_result_comes() {
         ),
         (Answer::status(403), "the orchestrator refused the event: 403: Forbidden"),
         (Answer::status(500), "the orchestrator refused the event: 500: Internal Server Error"),
+        (Answer::body("<html>log in</html>"), "the orchestrator refused the event: 200 without JSON"),
         (Answer::Reset, "the event could not be sent, and is lost"),
     ] {
         let logs = Logs::new();

@@ -176,8 +176,8 @@ async fn a_full_disk_makes_the_worker_busy_until_there_is_space() {
         beat["status"] == "busy" && beat["supported_tasks"] == json!([])
     })
     .await;
-    let (_, body) = watched.ready().await;
-    assert_eq!(body["disk"]["low"], json!(folder), "{body}");
+    let (status, body) = watched.ready().await;
+    assert_eq!((status, &body["disk"]["low"]), (503, &json!(folder)), "{body}");
     assert_eq!(value(&watched.get("/metrics").await.1, "avtomatika_worker_disk_low "), Some(1.0));
     let id = push(&watched.orchestrator, "echo", json!({}));
     std::fs::remove_file(&filler).expect("removed");

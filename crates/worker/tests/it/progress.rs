@@ -101,6 +101,21 @@ async fn events_that_fail_or_hang_cost_no_result() {
 }
 
 #[tokio::test]
+async fn events_that_hang_delay_one_result_a_little_and_the_next_ones_not_at_all() {
+    let (orchestrator, worker) = with(Script::newer()).await;
+    orchestrator.answer_always(Endpoint::Event, Answer::Hang);
+    let began = Stopwatch::start();
+    run(&orchestrator, "steps", json!({"steps": 3})).await;
+    assert!(began.took().is_below(Duration::from_secs(3)), "{:?}", began.took());
+    let next = Stopwatch::start();
+    for _ in 0..5 {
+        run(&orchestrator, "steps", json!({"steps": 3})).await;
+    }
+    assert!(next.took().is_below(Duration::from_millis(2500)), "{:?}", next.took());
+    worker.abandon();
+}
+
+#[tokio::test]
 async fn a_task_that_has_ended_is_not_listened_to_any_more() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let late = async |context: TaskContext| {

@@ -147,6 +147,47 @@ async fn what_answers_404_has_forgotten_too() {
 }
 
 #[tokio::test]
+async fn what_is_no_consent_of_an_orchestrator_is_no_registration() {
+    let page = |status| Answer::Raw { status, headers: vec![], body: "<html>log in</html>".into() };
+    let answers = [
+        Answer::ok(json!({"status": "error", "message": "no room"})),
+        Answer::ok(json!({"error": "no room"})),
+        Answer::ok(json!([])),
+        page(200),
+        page(404),
+    ];
+    each(answers, async |answer| {
+        let orchestrator = ScriptedOrchestrator::start().await;
+        orchestrator.answer_next(Endpoint::Register, answer.clone());
+        let worker = start(&orchestrator, &[]);
+        orchestrator.wait_for_requests(Endpoint::Register, 2).await;
+        let early = [Endpoint::Poll, Endpoint::Heartbeat].map(|endpoint| orchestrator.requests(endpoint));
+        let second = orchestrator.requests(Endpoint::Register)[1].at;
+        assert!(early.iter().flatten().all(|request| request.at >= second), "{answer:?}");
+        assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
+        worker.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_another_server_says_to_a_heartbeat_or_a_poll_is_no_forgetting() {
+    let page = Answer::Raw { status: 404, headers: vec![], body: "<html>not here</html>".into() };
+    each([Endpoint::Heartbeat, Endpoint::Poll], async |endpoint| {
+        let (orchestrator, worker) = both(&[]).await;
+        orchestrator.wait_for_requests(Endpoint::Poll, 1).await;
+        orchestrator.answer_next(endpoint, page.clone());
+        support::push(&orchestrator, "echo", json!({}));
+        let seen = orchestrator.count(endpoint);
+        orchestrator.wait_for_requests(endpoint, seen + 2).await;
+        assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
+        assert_eq!(orchestrator.count(Endpoint::Register), 1, "{endpoint:?}");
+        worker.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_empty_answer_to_a_heartbeat_is_not_forgetting() {
     let (orchestrator, _worker) = both(&[("HEARTBEAT_INTERVAL", "0.05")]).await;
     orchestrator.answer_always(Endpoint::Heartbeat, Answer::body(""));

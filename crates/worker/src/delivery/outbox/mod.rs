@@ -6,8 +6,10 @@
 //! | in flight | gone (acknowledged, ignored, rejected), ready again (replaced by a small failure), or waiting |
 //! | waiting | ready, when its time has come, or when the orchestrator is up again |
 //!
-//! After [`OutboxSettings::quick_tries`] a result that waits is *kept*: it is offered every 30 s.
+//! After [`OutboxSettings::quick_tries`] a result that waits is *kept*: it is offered every 30 s. [`passage`] decides how
+//! many are in flight at once.
 
+mod passage;
 mod verdict;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -18,6 +20,7 @@ use fastrand::Rng;
 use rxon::TaskId;
 use tokio::time::Instant;
 
+use self::passage::Passage;
 use self::verdict::Pending;
 pub(crate) use self::verdict::{OutboxEntry, OutboxSettings, Reply, Verdict};
 use crate::delivery::record::Key;
@@ -25,15 +28,6 @@ use crate::peer::rate::RateGate;
 
 /// The number of an entry.
 pub(crate) type Id = u64;
-
-/// A pause after refused credentials, until any answer but 401 and 403 comes.
-#[derive(Debug)]
-struct CredentialsPause {
-    /// Nothing is sent before this time.
-    until: Instant,
-    /// The single result that is sent then, to find out whether the credentials are accepted.
-    probe: Option<Id>,
-}
 
 /// The results of one orchestrator that it has not acknowledged.
 #[derive(Debug)]
@@ -45,7 +39,7 @@ pub(crate) struct Outbox {
     /// The number of entries of each task.
     tasks: HashMap<TaskId, usize>,
     gate: RateGate,
-    pause: Option<CredentialsPause>,
+    passage: Passage,
     /// Nothing is sent while this is true; [`offer_all`](Self::offer_all) clears it.
     pub(super) is_held: bool,
     /// The size of all results in bytes.
@@ -57,13 +51,13 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub(crate) fn new(settings: OutboxSettings, gate: RateGate, rng: Rng) -> Self {
         Self {
+            passage: Passage::new(settings.max_at_once),
             settings,
             entries: HashMap::new(),
             ready: VecDeque::new(),
             waiting: BTreeSet::new(),
             tasks: HashMap::new(),
             gate,
-            pause: None,
             is_held: false,
             bytes: 0,
             next_id: 0,
@@ -73,11 +67,16 @@ impl Outbox {
 
     /// Adds a result.
     pub(crate) fn push(&mut self, entry: OutboxEntry, now: Instant) {
-        self.restore(entry, Duration::ZERO, now);
+        self.add(entry, None, now);
     }
 
-    /// Adds a result of this age.
+    /// Adds a result of an earlier process, which seems to have this age. A single one is tried first.
     pub(crate) fn restore(&mut self, entry: OutboxEntry, age: Duration, now: Instant) {
+        self.passage.narrow(now);
+        self.add(entry, Some(age), now);
+    }
+
+    fn add(&mut self, entry: OutboxEntry, age: Option<Duration>, now: Instant) {
         let id = self.next_id;
         self.next_id += 1;
         self.bytes += entry.body.len();
@@ -97,10 +96,11 @@ impl Outbox {
             self.waiting.remove(&(due, id));
             self.ready.push_back(id);
         }
-        let id = self.ready.pop_front()?;
-        if let Some(pause) = &mut self.pause {
-            pause.probe = Some(id);
-        }
+        let Some(id) = self.ready.pop_front() else {
+            self.passage.on_drained();
+            return None;
+        };
+        self.passage.on_try(id, now);
         self.gate.on_sent(now, true);
         Some((id, self.entries[&id].entry.clone()))
     }
@@ -125,13 +125,16 @@ impl Outbox {
     }
 
     fn closed_until(&self, now: Instant) -> Option<Instant> {
-        let paused = self.pause.as_ref().map(|pause| pause.until).filter(|until| *until > now);
-        self.gate.closed_until(now).max(paused)
+        self.gate.closed_until(now).max(self.passage.closed_until(now))
+    }
+
+    fn in_flight(&self) -> usize {
+        self.entries.len() - self.ready.len() - self.waiting.len()
     }
 
     /// Whether nothing is sent until something happens.
     fn is_paused(&self) -> bool {
-        self.is_held || self.pause.as_ref().is_some_and(|pause| pause.probe.is_some())
+        self.is_held || self.passage.is_taken(self.in_flight())
     }
 
     /// Makes all waiting results ready: the orchestrator is up again, or the worker is about to end.
@@ -139,10 +142,8 @@ impl Outbox {
         self.is_held = false;
         if despite_silence {
             self.gate.reset();
-            if let Some(pause) = &mut self.pause {
-                pause.until = now;
-            }
         }
+        self.passage.on_offer(despite_silence, now);
         self.ready.extend(std::mem::take(&mut self.waiting).into_iter().map(|(_, id)| id));
     }
 
@@ -150,14 +151,9 @@ impl Outbox {
     /// gone, because its sender was lost after an earlier verdict. After [`Verdict::Replace`] the caller is to call
     /// [`replace`](Self::replace).
     pub(crate) fn on_reply(&mut self, id: Id, reply: &Reply, now: Instant) -> Option<Verdict> {
-        if let Some(pause) = &mut self.pause {
-            // Another result may be the probe.
-            pause.probe.take_if(|probe| *probe == id);
-        }
-        if let Reply::Answer(response) = reply
-            && !response.is_unauthorized()
-        {
-            self.pause = None;
+        self.passage.on_end(id);
+        if let Some(sign) = reply.sign() {
+            self.passage.on_sign(sign, now);
         }
         let pending = self.entries.get_mut(&id)?;
         let verdict = pending.judge(reply, self.gate.silence(now), &self.settings, &mut self.rng, now);
@@ -167,12 +163,8 @@ impl Outbox {
                 self.waiting.insert((now + *delay, id));
             }
             Verdict::Unauthorized(delay) => {
-                // Several tries that were refused at once make a single pause, not a longer one.
-                let pause = self.pause.get_or_insert(CredentialsPause { until: now + *delay, probe: None });
-                if pause.until <= now {
-                    pause.until = now + *delay;
-                }
-                self.waiting.insert((pause.until, id));
+                let until = self.passage.on_refused(now, *delay);
+                self.waiting.insert((until, id));
             }
             Verdict::Replace(_) => {}
         }
@@ -212,9 +204,9 @@ impl Outbox {
 
     /// Whether each result was tried and has to wait for its next try.
     pub(crate) fn all_tried(&self, now: Instant) -> bool {
-        let untried = if self.is_held || self.closed_until(now).is_some() { 0 } else { self.ready.len() };
-        let in_flight = self.entries.len() - self.ready.len() - self.waiting.len();
-        untried + in_flight == 0
+        let is_silent = self.gate.closed_until(now).is_some() || self.passage.is_refused(now);
+        let untried = if self.is_held || is_silent { 0 } else { self.ready.len() };
+        untried + self.in_flight() == 0
     }
 
     /// Whether there is a result of this task.

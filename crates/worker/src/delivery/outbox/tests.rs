@@ -11,6 +11,7 @@ fn outbox(quick_tries: u32) -> Outbox {
         first_delay: SECOND,
         max_age: 86_400 * SECOND,
         resend_ambiguous: true,
+        max_at_once: 4,
         sharers: 1,
     };
     Outbox::new(settings, RateGate::default(), Rng::with_seed(3))
@@ -78,7 +79,8 @@ fn an_acknowledged_or_ignored_result_is_gone() {
     for (body, expected) in [
         (r#"{"status":"ok"}"#, Verdict::Acknowledged),
         (r#"{"status":"accepted","transition":"x"}"#, Verdict::Acknowledged),
-        ("<html>", Verdict::Acknowledged),
+        ("", Verdict::Acknowledged),
+        ("[[[1]]]", Verdict::Acknowledged),
         (r#"{"status":"ignored","reason":"stale_task"}"#, Verdict::Ignored("stale_task".to_owned())),
     ] {
         let mut outbox = outbox(5);
@@ -99,8 +101,137 @@ fn a_refused_body_is_replaced_once_and_its_replacement_rejected() {
     outbox.replace(id, Bytes::from_static(b"{}"), None, now);
     let (id, entry) = outbox.take(now).expect("the replacement");
     assert!(entry.is_replacement);
-    assert!(matches!(answer(&mut outbox, id, &Response::new(400, ""), now), Verdict::Rejected(_)));
+    assert!(matches!(answer(&mut outbox, id, &Response::new(400, "{}"), now), Verdict::Rejected(_)));
     assert_eq!((outbox.len(), outbox.bytes), (0, 0));
+}
+
+#[test]
+fn another_servers_word_is_final_for_a_body_only_after_ten_minutes() {
+    const PAGE: &str = "<html>not here</html>";
+    for (status, body, minutes) in [
+        (200, PAGE, None),
+        (404, PAGE, Some(10.0)),
+        (400, "", Some(10.0)),
+        (422, "{\"half\":", Some(10.0)),
+        (404, r#"{"error":"e"}"#, Some(0.0)),
+        (413, PAGE, Some(0.0)),
+    ] {
+        let (mut outbox, began) = (outbox(3), Instant::now());
+        let mut now = began;
+        outbox.push(entry("t"), now);
+        let verdicts = delays(&mut outbox, &mut now, 10_000, &Response::new(status, body));
+        let took = now.duration_since(began).as_secs_f64() / 60.0;
+        if let Some(minutes) = minutes {
+            let expected = Verdict::Replace(format!("result refused: {status}, 20 bytes"));
+            assert_eq!(verdicts.last(), Some(&expected), "{status} {body}");
+            assert!((minutes..minutes + 0.7).contains(&took), "{status} {body}: {took} minutes");
+        } else {
+            assert!(matches!(verdicts.last(), Some(Verdict::Rejected(_))), "{status} {body}");
+            assert!(took >= 1440.0, "{status} {body}: {took} minutes");
+        }
+    }
+    // Anything else in between: the ten minutes begin anew.
+    let (mut outbox, mut now) = (outbox(3), Instant::now());
+    outbox.push(entry("t"), now);
+    for _ in 0..10 {
+        delays(&mut outbox, &mut now, 16, &Response::new(404, PAGE));
+        delays(&mut outbox, &mut now, 1, &Response::new(502, PAGE));
+    }
+    assert_eq!(outbox.len(), 1);
+}
+
+/// Eight senders, an orchestrator that answers after this time, and all results until none is left or a time is over.
+/// Returns the time of each try and its result.
+fn drive(
+    outbox: &mut Outbox,
+    now: &mut Instant,
+    until: Instant,
+    takes: Duration,
+    status: u16,
+) -> (Vec<(Instant, Id)>, usize) {
+    let (mut tries, mut under_way, mut most) = (Vec::new(), VecDeque::new(), 0);
+    while *now < until && (outbox.len() > 0) {
+        while under_way.len() < 8
+            && let Some((id, _)) = outbox.take(*now)
+        {
+            tries.push((*now, id));
+            under_way.push_back((*now + takes, id));
+            most = most.max(under_way.len());
+        }
+        let answered = under_way.front().map(|(at, _)| *at);
+        let due = if under_way.len() < 8 { outbox.next_due(*now) } else { None };
+        *now = [answered, due].into_iter().flatten().min().expect("something happens");
+        if under_way.front().is_some_and(|(at, _)| *at <= *now) {
+            let (_, id) = under_way.pop_front().expect("there");
+            answer(outbox, id, &Response::new(status, "{}"), *now);
+        }
+    }
+    for (_, id) in under_way {
+        answer(outbox, id, &Response::new(status, "{}"), *now);
+    }
+    (tries, most)
+}
+
+#[test]
+fn however_many_wait_an_outage_sees_few_tries_and_its_end_no_burst() {
+    for (takes, is_restored) in [(1, false), (250, false), (1, true)] {
+        let takes = Duration::from_millis(takes);
+        let (mut outbox, mut now) = (outbox(5), Instant::now());
+        for number in 0..2000 {
+            let entry = entry(&number.to_string());
+            if is_restored { outbox.restore(entry, SECOND, now) } else { outbox.push(entry, now) }
+        }
+        let end = now + 120 * SECOND;
+        let (tries, most) = drive(&mut outbox, &mut now, end, takes, 503);
+        let fast = |window: &[(Instant, Id)]| window[window.len() - 1].0 - window[0].0 < SECOND;
+        // Those that are under way when the first fails are as many as there are senders.
+        assert_eq!(most, if is_restored { 1 } else { 8 });
+        let (first, rest) = tries.split_at(most);
+        assert!(!rest.windows(11).any(fast), "{takes:?}: more than 10 a second");
+        assert!(rest.len() >= 400, "{takes:?}: {} tries in two minutes", rest.len());
+        let different: std::collections::HashSet<_> = tries.iter().map(|(_, id)| id).collect();
+        assert!(different.len() >= tries.len() - 5 * first.len(), "{} of {}", different.len(), tries.len());
+        // It takes them again.
+        let end = now + 300 * SECOND;
+        let (tries, most) = drive(&mut outbox, &mut now, end, takes, 200);
+        assert_eq!(outbox.len(), 0, "all got through");
+        assert_eq!((tries.len(), most), (2000, 4), "one after the other, as many at once as there are slots");
+        // From then on the senders are the limit again.
+        for number in 0..20 {
+            outbox.push(entry(&number.to_string()), now);
+        }
+        assert_eq!(drive(&mut outbox, &mut now, end + SECOND, takes, 200).1, 8);
+    }
+}
+
+#[test]
+fn at_the_end_of_the_worker_a_try_that_hangs_holds_up_no_other() {
+    let (mut outbox, mut now) = (outbox(5), Instant::now());
+    for name in ["a", "b", "c"] {
+        outbox.push(entry(name), now);
+    }
+    let (id, _) = outbox.take(now).expect("ready");
+    fail(&mut outbox, id, refused(), true, now);
+    now += SECOND / 10;
+    assert!(outbox.take(now).is_some() && outbox.take(now + SECOND).is_none(), "one at a time");
+    outbox.offer_all(true, now);
+    assert!(!outbox.all_tried(now));
+    assert!(outbox.take(now).is_some());
+    assert!(outbox.take(now).is_none(), "but no burst");
+    assert!(outbox.take(now + SECOND / 10).is_some());
+}
+
+#[test]
+fn a_result_of_an_earlier_process_gets_an_hour_whatever_its_age_seems_to_be() {
+    for (age, hours) in [(0, 24.0), (3 * 86_400, 1.0), (86_400 - 7200, 2.0)] {
+        let (mut outbox, began) = (outbox(3), Instant::now());
+        let mut now = began;
+        outbox.restore(entry("t"), age * SECOND, now);
+        let verdicts = delays(&mut outbox, &mut now, 10_000, &Response::new(502, "<html>"));
+        assert_eq!(verdicts.last(), Some(&Verdict::Rejected(verdict::TOO_OLD.to_owned())));
+        let took = now.duration_since(began).as_secs_f64() / 3600.0;
+        assert!((hours..hours + 0.1).contains(&took), "{took} hours, {age} s old");
+    }
 }
 
 #[test]
@@ -236,6 +367,7 @@ fn refused_credentials_hold_up_all_results_and_are_tried_with_one() {
     now += 7 * SECOND;
     let (id, _) = outbox.take(now).expect("one finds out");
     fail(&mut outbox, id, refused(), true, now);
+    now = outbox.next_due(now).expect("a moment later");
     let (id, _) = outbox.take(now).expect("no answer: another finds out");
     assert!(outbox.take(now).is_none());
     answer(&mut outbox, id, &Response::new(200, ""), now);
@@ -246,10 +378,10 @@ fn refused_credentials_hold_up_all_results_and_are_tried_with_one() {
 fn the_limit_is_learned_and_the_age_counts_while_it_holds() {
     let (mut outbox, mut now) = (outbox(1), Instant::now());
     let mut refusals = 0;
-    for round in 0..100 {
+    for round in 0..400 {
         outbox.push(entry(&round.to_string()), now);
     }
-    // The orchestrator takes ten, then nothing before a minute of silence.
+    // The orchestrator takes forty, then nothing before a minute of silence.
     let mut taken = 0;
     while outbox.len() > 0 {
         let Some((id, _)) = outbox.take(now) else {
@@ -258,7 +390,7 @@ fn the_limit_is_learned_and_the_age_counts_while_it_holds() {
             continue;
         };
         taken += 1;
-        let status = if taken > 10 { 429 } else { 200 };
+        let status = if taken > 40 { 429 } else { 200 };
         refusals += u32::from(status == 429);
         answer(&mut outbox, id, &Response::new(status, ""), now);
     }
@@ -298,7 +430,7 @@ fn a_task_is_held_until_its_last_result_is_gone() {
     let task = entry("t").task_id;
     outbox.push(entry("t"), now);
     let (id, _) = outbox.take(now).expect("ready");
-    answer(&mut outbox, id, &Response::new(400, ""), now);
+    answer(&mut outbox, id, &Response::new(400, "{}"), now);
     outbox.replace(id, Bytes::new(), None, now);
     assert!(outbox.holds(&task));
     let (id, _) = outbox.take(now).expect("ready");

@@ -2,8 +2,9 @@
 //!
 //! | answer | verdict |
 //! |---|---|
-//! | 2xx | acknowledged, or ignored, which is obeyed |
-//! | 400, 404, 413, 422 | a small failure replaces the result, once |
+//! | 2xx with JSON, or empty | acknowledged, or ignored, which is obeyed |
+//! | 400, 404, 422 with JSON; 413 | a small failure replaces the result, once |
+//! | 400, 404, 422 without JSON | tried again, since another server speaks; as with JSON once such answers have repeated for 10 minutes |
 //! | 401, 403 | nothing is sent for 5 s, then a single result; the others once that was answered otherwise. Not a try, and never final: not even `WORKER_RESULT_MAX_AGE` counts |
 //! | 429 | nothing is sent until the silence is over. Not a try, but the age counts |
 //! | 5xx that names an error | tried again for an hour; `Job not found` only until the quick tries have ended; `No suitable workers …` without quick tries |
@@ -20,6 +21,7 @@ use rxon::transport::Response;
 use rxon::{Error, JobId, TaskId};
 use tokio::time::Instant;
 
+use super::passage::Sign;
 use crate::delivery::record::Key;
 use crate::files::DirectoryGuard;
 use crate::peer::answer::Answer;
@@ -34,11 +36,18 @@ const KEPT_INTERVAL: Duration = Duration::from_secs(30);
 /// The time after which a result that is always answered with an error of the orchestrator itself is given up.
 const SERVER_ERROR_PATIENCE: Duration = Duration::from_secs(3600);
 
+/// The time after which even another server's refusal of a body is taken for final.
+const FOREIGN_PATIENCE: Duration = Duration::from_secs(600);
+
+/// The least time in which a result of an earlier process is tried, whatever its age seems to be: the clock may have
+/// changed between the two.
+const MIN_TRIED: Duration = Duration::from_secs(3600);
+
 /// The answer of both known orchestrators to a failure that they would dispatch again, while no worker is idle.
 const NOBODY_IDLE: &str = "No suitable workers";
 
 /// The reason for giving up a result that has reached the maximum age.
-const TOO_OLD: &str = "it was not acknowledged within `WORKER_RESULT_MAX_AGE`";
+pub(super) const TOO_OLD: &str = "it was not acknowledged within `WORKER_RESULT_MAX_AGE`";
 
 /// The settings of all results.
 #[derive(Debug, Clone)]
@@ -51,6 +60,8 @@ pub(crate) struct OutboxSettings {
     pub(crate) max_age: Duration,
     /// Whether a result that an older orchestrator may have received is sent again.
     pub(crate) resend_ambiguous: bool,
+    /// The maximum number of tries at once after an outage.
+    pub(crate) max_at_once: usize,
     /// The number of orchestrators that share the limits of the room for results.
     pub(crate) sharers: usize,
 }
@@ -102,6 +113,18 @@ impl Reply {
         }
     }
 
+    /// What the reply says of the way to the orchestrator, if it says anything but that the credentials are refused.
+    pub(super) fn sign(&self) -> Option<Sign> {
+        match self.answer()? {
+            Answer::Good | Answer::Unknown(_) | Answer::Invalid(_) => Some(Sign::Taken),
+            Answer::TooMany(_) => Some(Sign::Limited),
+            Answer::Foreign(_) | Answer::Bad(_) | Answer::Failed(_) | Answer::Nothing(_) => {
+                Some(Sign::Nothing)
+            }
+            Answer::Unauthorized(_) => None,
+        }
+    }
+
     /// The reason that the orchestrator or the error gives.
     pub(crate) fn reason(&self) -> String {
         match self {
@@ -138,20 +161,41 @@ pub(super) struct Pending {
     tries: u32,
     backoff: Backoff,
     since: Instant,
-    /// The age at that time: the result may be from an earlier process.
-    earlier: Duration,
+    /// The age that it seemed to have then, if it is from an earlier process.
+    earlier: Option<Duration>,
+    /// When the first try ended.
+    tried_since: Option<Instant>,
     server_error_since: Option<Instant>,
+    /// When another server began to refuse the body in the orchestrator's place.
+    foreign_since: Option<Instant>,
     is_kept: bool,
 }
 
 impl Pending {
-    pub(super) fn new(entry: OutboxEntry, earlier: Duration, first_delay: Duration, now: Instant) -> Self {
-        let backoff = Backoff::new(first_delay, MAX_QUICK_DELAY, Jitter::AddQuarter);
-        Self { entry, tries: 0, backoff, since: now, earlier, server_error_since: None, is_kept: false }
+    pub(super) fn new(
+        entry: OutboxEntry,
+        earlier: Option<Duration>,
+        first_delay: Duration,
+        now: Instant,
+    ) -> Self {
+        Self {
+            entry,
+            tries: 0,
+            backoff: Backoff::new(first_delay, MAX_QUICK_DELAY, Jitter::AddQuarter),
+            since: now,
+            earlier,
+            tried_since: None,
+            server_error_since: None,
+            foreign_since: None,
+            is_kept: false,
+        }
     }
 
     fn is_too_old(&self, settings: &OutboxSettings, now: Instant) -> bool {
-        self.earlier.saturating_add(now.duration_since(self.since)) >= settings.max_age
+        let here = now.duration_since(self.since);
+        let Some(earlier) = self.earlier else { return here >= settings.max_age };
+        let tried = self.tried_since.map_or(Duration::ZERO, |since| now.duration_since(since));
+        tried >= MIN_TRIED && earlier.saturating_add(here) >= settings.max_age
     }
 
     /// Returns the verdict after a reply. `silence` is the time for which the rate gate is closed.
@@ -164,6 +208,8 @@ impl Pending {
         now: Instant,
     ) -> Verdict {
         self.tries += 1;
+        self.tried_since.get_or_insert(now);
+        let foreign_since = self.foreign_since.take();
         let response = match reply {
             Reply::Answer(response) => response,
             Reply::NoAnswer { error, recognises_repeats } => {
@@ -184,9 +230,14 @@ impl Pending {
                 let reason = || masked(answer.reason.as_deref().unwrap_or("no reason given")).into_owned();
                 if answer.is_ignored() { Verdict::Ignored(reason()) } else { Verdict::Acknowledged }
             }
-            Answer::Unknown(_) | Answer::Invalid(_) => {
-                let size = self.entry.body.len();
-                self.replace(format!("result refused: {}, {size} bytes", response.status))
+            Answer::Unknown(_) | Answer::Invalid(_) => self.refused(response),
+            Answer::Foreign(_) if !response.is_success() => {
+                self.server_error_since = None;
+                let since = *self.foreign_since.insert(foreign_since.unwrap_or(now));
+                if now.duration_since(since) >= FOREIGN_PATIENCE {
+                    return self.refused(response);
+                }
+                self.retry(settings, rng, now)
             }
             Answer::Unauthorized(_) => {
                 self.tries -= 1;
@@ -197,11 +248,15 @@ impl Pending {
                 self.tries -= 1;
                 Verdict::Silence(silence)
             }
-            Answer::Bad(_) | Answer::Failed(_) | Answer::Nothing(_) => {
+            Answer::Foreign(_) | Answer::Bad(_) | Answer::Failed(_) | Answer::Nothing(_) => {
                 let given_up = self.on_server_error(response, settings, now);
                 given_up.unwrap_or_else(|| self.retry(settings, rng, now))
             }
         }
+    }
+
+    fn refused(&self, response: &Response) -> Verdict {
+        self.replace(format!("result refused: {}, {} bytes", response.status, self.entry.body.len()))
     }
 
     fn replace(&self, problem: String) -> Verdict {
@@ -217,6 +272,7 @@ impl Pending {
         now: Instant,
     ) -> Option<Verdict> {
         if !(500..600).contains(&response.status) {
+            self.server_error_since = None;
             return None;
         }
         let named = serde_json::from_slice::<serde_json::Value>(&response.body)

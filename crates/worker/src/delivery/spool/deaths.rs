@@ -25,6 +25,10 @@ pub(super) fn bury(ledger: &mut Ledger, worker_id: &WorkerId, now: u64) -> (usiz
     for (key, _) in stale {
         ledger.deaths.remove(&key);
     }
+    // A task whose result is in the file has ended, whatever else is: its death is none.
+    for ended in ledger.ended_tasks() {
+        ledger.tasks.remove(&ended);
+    }
     let dead = ledger.tasks.rows.clone();
     let count =
         |ledger: &Ledger, key: &DeathKey| ledger.deaths.rows.get(key).map_or(0, |deaths| deaths.count);
@@ -77,7 +81,7 @@ mod tests {
     /// The process dies, and another reads its file.
     fn die(ledger: &Ledger) -> Ledger {
         let (results, tasks) = (ledger.results.rows.clone(), ledger.tasks.rows.clone());
-        Ledger::new(Contents { results, tasks, deaths: ledger.deaths.rows.clone() })
+        Ledger::new(Contents { results, tasks, deaths: ledger.deaths.rows.clone(), ..Contents::default() })
     }
 
     fn codes(ledger: &Ledger) -> Vec<String> {
@@ -105,8 +109,9 @@ mod tests {
     #[test]
     fn a_task_that_ends_clears_its_deaths_and_so_does_a_day() {
         let mut ledger = Ledger::default();
-        let die_once = |ledger: &mut Ledger, now| {
-            let (key, begun) = task("t");
+        let mut dispatches = 0..;
+        let mut die_once = |ledger: &mut Ledger, now| {
+            let (key, begun) = task(&format!("dispatched-{:?}", dispatches.next()));
             ledger.tasks.insert(key, begun);
             *ledger = die(ledger);
             bury(ledger, &worker(), now)
@@ -122,6 +127,25 @@ mod tests {
             assert_eq!(die_once(&mut ledger, 0), (1, 0));
         }
         assert_eq!(die_once(&mut ledger, REMEMBERED), (1, 0));
+    }
+
+    #[test]
+    fn a_finished_result_wins_over_the_mark_of_its_task() {
+        let mut ledger = Ledger::default();
+        ledger.finish(record("ended"));
+        for name in ["ended", "died"] {
+            let (key, begun) = task(name);
+            ledger.tasks.insert(key, begun);
+        }
+        ledger = die(&ledger);
+        assert_eq!(bury(&mut ledger, &worker(), 0), (1, 0));
+        let task_id = |held: &Held| match held {
+            Held::Here(record) => record.task_id.to_string(),
+            Held::InFile => panic!("it was read"),
+        };
+        let task_ids: Vec<_> = ledger.results.rows.values().map(task_id).collect();
+        assert_eq!(task_ids, ["ended", "died"], "one result each");
+        assert!(ledger.tasks.rows.is_empty());
     }
 
     #[test]

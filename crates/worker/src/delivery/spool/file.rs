@@ -9,6 +9,7 @@ use bytes::Bytes;
 use redb::backends::FileBackend;
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
+    WriteTransaction,
 };
 use rxon::descriptors::NotInherited;
 use rxon::{JobId, TaskId, TaskName};
@@ -27,6 +28,7 @@ const NEWER_REDB: &str = "Expected file format version <=";
 /// The size of the cache: hardly any row is read twice.
 const CACHE_BYTES: usize = 4 << 20;
 
+/// `format` is the version, `process` the number of the process that had the file last, `commits` that of the last write.
 const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
 
 /// The columns: orchestrator, job, task, since, newer generation, replacement, in flight, body.
@@ -46,11 +48,13 @@ pub(super) struct ResultFile {
     /// The database locks the file.
     _not_inherited: NotInherited,
     database: Database,
+    /// The number of the last write.
+    pub(super) commits: u64,
 }
 
 impl ResultFile {
-    /// Opens a file, which may be empty, and reads all of it.
-    pub(super) fn open(path: &Path) -> Result<(Self, Contents), SpoolError> {
+    /// Opens a file, which may be empty, for the process with this number, and reads all of it.
+    pub(super) fn open(path: &Path, process: u64) -> Result<(Self, Contents), SpoolError> {
         let opened = caught(|| {
             let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
             let file = opened.map_err(|error| opening_error(StorageError::from(error).into()))?;
@@ -61,21 +65,24 @@ impl ResultFile {
                 .set_check_integrity_on_open(true)
                 .create_with_backend(FileBackend::new(file).map_err(opening_error)?)
                 .map_err(opening_error)?;
-            let file = Self { _not_inherited: not_inherited, database };
-            match file.format().map_err(reading_error)? {
+            let mut file = Self { _not_inherited: not_inherited, database, commits: 0 };
+            match file.number("format").map_err(reading_error)? {
                 Some(FORMAT) => {}
                 Some(found) => return Err(SpoolError::Format { found: found.to_string() }),
                 None => file.begin().map_err(reading_error)?,
             }
-            let contents = file.read().map_err(reading_error)?;
+            let mut contents = file.read().map_err(reading_error)?;
+            contents.commits = file.number("commits").map_err(reading_error)?.unwrap_or(0);
+            file.commits = contents.commits;
+            contents.is_own = file.claim(process).map_err(reading_error)?;
             Ok((file, contents))
         });
         opened.unwrap_or_else(|panic| Err(SpoolError::Damaged { source: panic.into() }))
     }
 
-    fn format(&self) -> Result<Option<u64>, redb::Error> {
+    fn number(&self, name: &str) -> Result<Option<u64>, redb::Error> {
         match self.database.begin_read()?.open_table(FORMATS) {
-            Ok(table) => Ok(table.get("format")?.map(|format| format.value())),
+            Ok(table) => Ok(table.get(name)?.map(|number| number.value())),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -88,6 +95,28 @@ impl ResultFile {
         transaction.open_table(TASKS)?;
         transaction.open_table(DEATHS)?;
         Ok(transaction.commit()?)
+    }
+
+    /// Notes the process that has the file from now on. Returns whether it had the file before.
+    fn claim(&mut self, process: u64) -> Result<bool, redb::Error> {
+        let transaction = self.database.begin_write()?;
+        let before =
+            transaction.open_table(FORMATS)?.insert("process", process)?.map(|before| before.value());
+        self.commit(transaction)?;
+        Ok(before == Some(process))
+    }
+
+    /// Counts the commit within itself: a file that lost its last commit shows it by its number.
+    fn commit(&mut self, transaction: WriteTransaction) -> Result<(), redb::Error> {
+        transaction.open_table(FORMATS)?.insert("commits", self.commits + 1)?;
+        transaction.commit()?;
+        self.commits += 1;
+        Ok(())
+    }
+
+    /// Reads the whole file, even one that has lost its name.
+    pub(super) fn contents(&self) -> Result<Contents, String> {
+        caught(|| self.read())?.map_err(|error| error.to_string())
     }
 
     fn read(&self) -> Result<Contents, redb::Error> {
@@ -135,14 +164,14 @@ impl ResultFile {
     }
 
     /// Makes all of the changes, or none. Once it returns they survive any crash.
-    pub(super) fn apply(&self, batch: &Batch) -> Result<(), String> {
+    pub(super) fn apply(&mut self, batch: &Batch) -> Result<(), String> {
         if batch.results.is_empty() && batch.tasks.is_empty() && batch.deaths.is_empty() {
             return Ok(());
         }
         caught(|| self.write(batch))?.map_err(|error| error.to_string())
     }
 
-    fn write(&self, batch: &Batch) -> Result<(), redb::Error> {
+    fn write(&mut self, batch: &Batch) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
         let mut results = transaction.open_table(RESULTS)?;
         for (key, held) in &batch.results {
@@ -186,7 +215,7 @@ impl ResultFile {
             }
         }
         drop(table);
-        Ok(transaction.commit()?)
+        self.commit(transaction)
     }
 }
 
@@ -227,11 +256,11 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> (ResultFile, Contents) {
-        ResultFile::open(path).expect("it opens")
+        ResultFile::open(path, 1).expect("it opens")
     }
 
     fn refusal(path: &Path) -> String {
-        match ResultFile::open(path).expect_err("it does not open") {
+        match ResultFile::open(path, 1).expect_err("it does not open") {
             SpoolError::Damaged { source } => format!("damaged: {source}"),
             error => error.to_string(),
         }
@@ -254,7 +283,7 @@ mod tests {
         super::super::deaths::bury(&mut ledger, &rxon::WorkerId::new("w").expect("an identifier"), 5);
         let (key, begun) = task("runs, too");
         ledger.tasks.insert(key, begun);
-        let (file, contents) = open(&path);
+        let (mut file, contents) = open(&path);
         assert_eq!(contents, Contents::default());
         file.apply(&ledger.take()).expect("written");
         ledger.remove(gone);
@@ -263,7 +292,15 @@ mod tests {
         let (_, contents) = open(&path);
         assert_eq!((contents.results.len(), contents.tasks.len(), contents.deaths.len()), (2, 1, 1));
         let (results, tasks, deaths) = (ledger.results.rows, ledger.tasks.rows, ledger.deaths.rows);
-        assert_eq!(contents, Contents { results, tasks, deaths });
+        assert_eq!(contents, Contents { results, tasks, deaths, is_own: true, commits: 3 });
+    }
+
+    #[test]
+    fn a_file_knows_the_process_that_had_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f");
+        let is_own = |process| ResultFile::open(&path, process).expect("it opens").1.is_own;
+        assert_eq!([1, 1, 2, 2, 1].map(is_own), [false, true, false, true, false]);
     }
 
     #[test]
@@ -299,7 +336,7 @@ mod tests {
     fn every_damage_is_found() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("f");
-        let (file, _) = open(&path);
+        let (mut file, _) = open(&path);
         let mut ledger = Ledger::default();
         for number in 0..200 {
             ledger.finish(record(&number.to_string()));

@@ -1,9 +1,9 @@
 //! The paths of the files of one worker, and the lock that keeps other processes from them.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rxon::WorkerId;
@@ -22,7 +22,7 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Lock {
     _not_inherited: NotInherited,
-    _file: File,
+    pub(super) file: File,
 }
 
 /// The paths of the files of one worker. An id that obeys the rule for identifiers can be a file name.
@@ -43,12 +43,17 @@ impl SpoolPaths {
         self.file("redb")
     }
 
+    fn new_results(&self) -> PathBuf {
+        self.file("redb.new")
+    }
+
     fn lock_file(&self) -> PathBuf {
         self.file("lock")
     }
 
-    /// Makes the folder, and takes the files for this process. No other process has them while the lock is open.
-    pub(super) fn take(&self) -> Result<Lock, SpoolError> {
+    /// Makes the folder, and takes the files for this process. No other process has them while the lock is open. Returns
+    /// the number of the last write that the process before has noted, too.
+    pub(super) fn take(&self) -> Result<(Lock, u64), SpoolError> {
         let folder = |source| SpoolError::Folder { source };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(folder)?;
         let began = Instant::now();
@@ -58,17 +63,15 @@ impl SpoolPaths {
                 // The holder may have removed the file meanwhile: then it locks nothing.
                 Ok(()) if !self.is_lock_file(&file) => {}
                 Ok(()) => {
-                    // Only for the error message of another process.
-                    let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-                    return Ok(Lock { _not_inherited: NotInherited::new(&file), _file: file });
+                    let (_, commits) = noted(&mut file);
+                    note(&file, commits);
+                    return Ok((Lock { _not_inherited: NotInherited::new(&file), file }, commits));
                 }
                 Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_PATIENCE => {
                     std::thread::sleep(LOCK_INTERVAL);
                 }
                 Err(TryLockError::WouldBlock) => {
-                    let mut holder = String::new();
-                    // If it cannot be read, the holder is unknown.
-                    let _ = file.rewind().and_then(|()| file.read_to_string(&mut holder));
+                    let (holder, _) = noted(&mut file);
                     let holder = if holder.is_empty() { "unknown".to_owned() } else { holder };
                     return Err(SpoolError::Taken { worker_id: self.worker_id.clone(), holder });
                 }
@@ -77,15 +80,30 @@ impl SpoolPaths {
         }
     }
 
-    fn is_lock_file(&self, file: &File) -> bool {
-        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
-        let there = std::fs::metadata(self.lock_file()).map(identity);
-        there.is_ok_and(|there| file.metadata().is_ok_and(|here| identity(here) == there))
+    /// Whether this is the lock file, rather than one that has lost its name.
+    pub(super) fn is_lock_file(&self, file: &File) -> bool {
+        let here = file.metadata().map(|metadata| Identity::of(&metadata));
+        here.is_ok_and(|here| is_at(&self.lock_file(), here))
+    }
+
+    /// The identity of the file of results, and its size in bytes.
+    pub(super) fn results_now(&self) -> io::Result<(Identity, u64)> {
+        let metadata = std::fs::metadata(self.results())?;
+        Ok((Identity::of(&metadata), metadata.len()))
     }
 
     /// Makes the file of results if there is none.
     pub(super) fn make_results(&self) -> io::Result<()> {
+        // A process that died while it made a new file has left it: usually there is none.
+        let _ = std::fs::remove_file(self.new_results());
         private().open(self.results()).map(drop)
+    }
+
+    /// Makes an empty file that is to replace the file of results, and returns its path.
+    pub(super) fn make_new_results(&self) -> io::Result<PathBuf> {
+        let path = self.new_results();
+        private().truncate(true).open(&path)?;
+        Ok(path)
     }
 
     /// Moves the file of results aside, and returns its new path.
@@ -111,6 +129,40 @@ impl SpoolPaths {
     }
 }
 
+/// Notes this process and the number of its last write in the lock file. It is not synced: after a power failure it may be
+/// an earlier number, never a later one.
+pub(super) fn note(lock: &File, commits: u64) {
+    // Without the note only an error message is poorer.
+    let _ = lock.write_all_at(format!("{:<10} {commits:<20}\n", std::process::id()).as_bytes(), 0);
+}
+
+/// The process and the number in a lock file: empty and zero if they are not known.
+fn noted(lock: &mut File) -> (String, u64) {
+    let mut text = String::new();
+    // If it cannot be read, it is not known.
+    let _ = lock.rewind().and_then(|()| lock.read_to_string(&mut text));
+    let mut words = text.split_whitespace();
+    let process = words.next().unwrap_or_default().to_owned();
+    (process, words.next().and_then(|commits| commits.parse().ok()).unwrap_or(0))
+}
+
+/// The identity of a file: a file that was removed, renamed or replaced is not the one behind its name any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+fn is_at(path: &Path, file: Identity) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| Identity::of(&metadata) == file)
+}
+
 /// Options to open a file for reading and writing, which is made if there is none and that no other user can read.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
@@ -120,8 +172,6 @@ fn private() -> OpenOptions {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn paths(folder: &Path) -> SpoolPaths {
@@ -142,12 +192,23 @@ mod tests {
     fn a_second_worker_with_the_same_id_learns_the_process_of_the_first() {
         let folder = tempfile::tempdir().expect("a folder");
         let paths = paths(folder.path());
-        let lock = paths.take().expect("taken");
+        let (lock, _) = paths.take().expect("taken");
         let error = paths.take().expect_err("taken already").to_string();
         assert!(error.contains("`w-1`") && error.contains(&std::process::id().to_string()), "{error}");
         paths.clear(lock);
         assert!(!paths.lock_file().exists());
         paths.take().expect("free again");
+    }
+
+    #[test]
+    fn the_number_of_the_last_write_outlives_the_process() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let paths = paths(folder.path());
+        for (before, after) in [(0, 12_345), (12_345, 7), (7, 8)] {
+            let (lock, commits) = paths.take().expect("taken");
+            assert_eq!(commits, before);
+            note(&lock.file, after);
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Disks, folders and files that are not what they should be.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use testkit::{Answer, Endpoint, PATIENCE, Process, ScriptedOrchestrator};
 
-use super::{Outbox, kill, tries, wait_for_try};
-use crate::support::{each, get, program, push, run, until};
+use super::{Outbox, kill, tries, wait_for_try, wait_until_current};
+use crate::support::{each, get, program, push, run, started, until};
 
 /// What `/ready` and `/metrics` say, once it is registered.
 pub(super) async fn looked_at(process: &Process) -> (Value, String) {
@@ -127,6 +129,73 @@ async fn a_disk_that_is_full_loses_nothing_and_is_said() {
     for (id, before) in ids.iter().zip(before) {
         assert_eq!(wait_for_try(&orchestrator, id, before).await["status"], "success");
     }
+}
+
+/// A cleaner of temporary files takes the folder away, or a volume is mounted over it, while a task runs and results wait.
+#[tokio::test]
+async fn a_folder_that_is_lost_while_the_worker_runs_loses_nothing() {
+    type Loss = fn(&Path);
+    let losses: [(&str, Loss); 3] = [
+        ("removed", |folder| std::fs::remove_dir_all(folder).expect("removed")),
+        ("renamed", |folder| std::fs::rename(folder, folder.with_extension("old")).expect("renamed")),
+        ("replaced", |folder| {
+            std::fs::rename(folder, folder.with_extension("old")).expect("renamed");
+            std::fs::create_dir(folder).expect("made");
+            std::fs::write(folder.join("w-1.redb"), "").expect("written");
+        }),
+    ];
+    each(losses, async |(name, lose)| {
+        let (orchestrator, parent) = (ScriptedOrchestrator::start().await, Outbox::new());
+        let folder = parent.0.path().join("outbox");
+        let variables =
+            [("WORKER_OUTBOX_DIR", folder.to_str().expect("UTF-8")), ("WORKER_HOST", "127.0.0.1")];
+        let mut process = started(&orchestrator, &variables).await;
+        orchestrator.answer_always(Endpoint::Result, Answer::status(503));
+        let before = push(&orchestrator, "echo", json!({"number": 1}));
+        let running = push(&orchestrator, "sleep", json!({"seconds": 300}));
+        until(|| !tries(&orchestrator, &before).is_empty()).await;
+        wait_until_current(&orchestrator, &running).await;
+        lose(&folder);
+        let line = process.wait_for_line("removed, renamed or replaced while the worker runs").await;
+        assert!(line.contains("ERROR") && line.contains("w-1.redb"), "{line}");
+        process.wait_for_line("results are written to disk again").await;
+        let after = push(&orchestrator, "echo", json!({"number": 2}));
+        until(|| !tries(&orchestrator, &after).is_empty()).await;
+        assert_eq!(looked_at(&process).await.0["outbox_on_disk"], true, "{name}");
+        kill(&mut process).await;
+        orchestrator.answer_normally(Endpoint::Result);
+        let seen = [&before, &after].map(|id| tries(&orchestrator, id).len());
+        let _process = started(&orchestrator, &variables).await;
+        for (id, seen) in [&before, &after].into_iter().zip(seen) {
+            assert_eq!(wait_for_try(&orchestrator, id, seen).await["status"], "success", "{name}");
+        }
+        let died = orchestrator.wait_for_result(&running).await;
+        assert_eq!(died["error"]["message"], "worker process died", "{name}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_lost_and_cannot_be_made_again_is_said_and_that_is_1() {
+    let (orchestrator, parent) = (ScriptedOrchestrator::start().await, Outbox::new());
+    let folder = parent.0.path().join("outbox");
+    let variables = [
+        ("WORKER_OUTBOX_DIR", folder.to_str().expect("UTF-8")),
+        ("WORKER_HOST", "127.0.0.1"),
+        ("WORKER_SHUTDOWN_TIMEOUT", "1"),
+    ];
+    let mut process = started(&orchestrator, &variables).await;
+    orchestrator.answer_always(Endpoint::Result, Answer::status(503));
+    let id = push(&orchestrator, "echo", json!({}));
+    until(|| !tries(&orchestrator, &id).is_empty()).await;
+    std::fs::rename(&folder, folder.with_extension("old")).expect("renamed");
+    std::fs::write(&folder, "in the way").expect("written");
+    process.wait_for_line("results cannot be written to disk").await;
+    assert_eq!(looked_at(&process).await.0["outbox_on_disk"], false);
+    process.signal("INT");
+    assert_eq!(process.wait(PATIENCE).await.code(), Some(1), "{:?}", process.lines());
+    let line = process.lines().into_iter().find(|line| line.contains("are lost")).expect("a line");
+    assert!(line.contains("ERROR") && line.contains(&id), "{line}");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ const TOO_MANY_MIB: usize = 66;
 pub(super) struct Fault {
     pub(super) name: &'static str,
     pub(super) answer: Answer,
-    /// A result answered like this is acknowledged: it was 2xx, and came whole.
+    /// A result answered like this is acknowledged: it was 2xx, and came whole, as JSON or empty.
     pub(super) acknowledges: bool,
     /// It asks for more silence than a test has time for.
     pub(super) silences: bool,
@@ -92,6 +92,8 @@ pub(super) fn refusals(elsewhere: &str) -> Vec<Fault> {
     vec![
         fault("500 with an error", Answer::status(500)),
         fault("502 with a page", raw(502, &[("content-type", "text/html")], html)),
+        fault("404 with a page", raw(404, &[("content-type", "text/html")], html)),
+        fault("400 with a page", raw(400, &[], html)),
         fault("503 with nothing", raw(503, &[], "")),
         fault("503 with a time", Answer::status(503).header("retry-after", "0")),
         fault("301", moved(301)),
@@ -116,13 +118,13 @@ pub(super) fn bodies() -> Vec<Fault> {
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let deep_object = format!("{}0{}", "{\"status\":".repeat(10_000), "}".repeat(10_000));
     vec![
-        acknowledging("a page", raw(200, &[("content-type", "text/html")], "<html>hello</html>")),
-        acknowledging("text", raw(200, &[("content-type", "text/plain")], "hello")),
+        fault("a page", raw(200, &[("content-type", "text/html")], "<html>hello</html>")),
+        fault("text", raw(200, &[("content-type", "text/plain")], "hello")),
         acknowledging("nothing", raw(200, &[], "")),
         acknowledging("null", Answer::body("null")),
         acknowledging("a list", Answer::body("[1]")),
-        acknowledging("half an object", Answer::body("{\"job_id\":")),
-        acknowledging("not UTF-8", Answer::body(Bytes::from_static(b"{\"status\":\"\xff\xfe\"}"))),
+        fault("half an object", Answer::body("{\"job_id\":")),
+        fault("not UTF-8", Answer::body(Bytes::from_static(b"{\"status\":\"\xff\xfe\"}"))),
         acknowledging("deep lists", Answer::body(deep)),
         acknowledging("deep objects", Answer::body(deep_object)),
         acknowledging("201", Answer::Json(201, json!([]))),

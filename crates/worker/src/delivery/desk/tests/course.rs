@@ -142,7 +142,7 @@ async fn a_refused_result_is_replaced_once_with_the_reason_of_the_server() {
         });
         assert_eq!(body["error"], wanted);
         assert_eq!(logs.count("the result is given up"), 0);
-        second.answer(Ok(Response::new(status, "no")));
+        second.answer(Ok(Response::new(status, "\"no\"")));
         delivery.empty().await;
         let line = logs.wait_for("the result is given up").await;
         assert!(line.contains("ERROR") && line.contains("task_id=0"), "{line}");
@@ -226,6 +226,7 @@ fn forbidding() -> Outbox {
         first_delay: SECOND,
         max_age: 86_400 * SECOND,
         resend_ambiguous: false,
+        max_at_once: 4,
         sharers: 1,
     };
     Outbox::new(settings, RateGate::default(), Rng::with_seed(1))

@@ -28,6 +28,7 @@ fn delivery_of_one(sharers: usize, connector: Arc<dyn Connector>) -> Arc<Deliver
         first_delay: SECOND,
         max_age: 86_400 * SECOND,
         resend_ambiguous: true,
+        max_at_once: 4,
         sharers,
     };
     let (heartbeat_trigger, counts) = (Arc::new(HeartbeatTrigger::new(1)), DeliveryCounts::default());
@@ -103,11 +104,9 @@ async fn a_result_is_tried_again_while_a_sender_hangs() {
     let (connector, mut peer) = memory::pair();
     let delivery = delivery(Arc::new(connector));
     delivery.push(&result(0), None).await;
-    let first = peer.next().await.expect("the first");
-    // The only sender learns that the first waits, and hangs with the second.
-    lock(&delivery.state).outbox.push(entry(1), Instant::now());
-    first.answer(Ok(Response::new(503, "")));
-    let _hangs = peer.next().await.expect("the second");
+    let _hangs = peer.next().await.expect("the first");
+    delivery.push(&result(1), None).await;
+    peer.next().await.expect("the second").answer(Ok(Response::new(503, "")));
     let again = tokio::time::timeout(2 * SECOND, peer.next()).await.expect("after its delay");
     drop(again);
 }

@@ -53,6 +53,10 @@ pub(crate) struct Contents {
     pub(crate) results: BTreeMap<Key, Held>,
     pub(crate) tasks: BTreeMap<TaskKey, BegunTask>,
     pub(crate) deaths: BTreeMap<DeathKey, Deaths>,
+    /// The process that reads the file has written it.
+    pub(crate) is_own: bool,
+    /// The number of writes to the file before it was opened.
+    pub(crate) commits: u64,
 }
 
 /// A result that is kept.
@@ -108,6 +112,11 @@ impl<K: Clone + Ord, V: Clone + PartialEq> Table<K, V> {
         lacking.map(|key| (key.clone(), self.rows.get(&key).cloned())).collect()
     }
 
+    /// All rows, as changes of an empty table.
+    fn all(&self) -> Changes<K, V> {
+        self.rows.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect()
+    }
+
     fn put_back(&mut self, changes: Changes<K, V>) {
         self.lacking.extend(changes.into_iter().map(|(key, _)| (key, false)));
     }
@@ -149,6 +158,19 @@ impl Ledger {
     /// Whether the intended contents are empty.
     pub(super) fn is_empty(&self) -> bool {
         self.results.rows.is_empty() && self.tasks.rows.is_empty() && self.deaths.rows.is_empty()
+    }
+
+    /// The tasks under way that have a result.
+    pub(super) fn ended_tasks(&self) -> BTreeSet<TaskKey> {
+        let task = |record: &Record| TaskKey {
+            orchestrator: record.orchestrator.clone(),
+            task_id: record.task_id.clone(),
+        };
+        let ended = self.results.rows.values().filter_map(|held| match held {
+            Held::Here(record) => Some(task(record)),
+            Held::InFile => None,
+        });
+        ended.filter(|task| self.tasks.rows.contains_key(task)).collect()
     }
 
     /// Records the result of a task, which is not under way any more, and forgets its deaths.
@@ -240,6 +262,16 @@ impl Ledger {
         }
     }
 
+    /// The intended contents, as changes of an empty file. What is still to be written is written once more.
+    pub(super) fn rows(&self) -> Batch {
+        Batch {
+            results: self.results.all(),
+            tasks: self.tasks.all(),
+            deaths: self.deaths.all(),
+            rejected: Vec::new(),
+        }
+    }
+
     /// Marks the taken changes as written.
     pub(super) fn set_written(&mut self, batch: &Batch) {
         for (key, _) in batch.results.iter().filter(|(_, held)| held.is_some()) {
@@ -255,10 +287,60 @@ impl Ledger {
         self.rejected.splice(..0, batch.rejected);
     }
 
+    /// Records that the file has lost its name: nothing in it survives. `old` is what it had.
+    pub(super) fn on_file_lost(&mut self, old: &Contents) {
+        for (key, held) in &mut self.results.rows {
+            // What this process did not need is needed now, to be written anew.
+            if let (Held::InFile, Some(record)) = (&held, old.results.get(key)) {
+                *held = record.clone();
+            }
+        }
+        self.unwritten.extend(self.results.rows.keys());
+    }
+
+    /// Adds the contents of a file that another process has left in the place of this one's: they stay for a later one.
+    /// Returns the number of results.
+    pub(super) fn adopt(&mut self, found: &mut Contents) -> usize {
+        let before = self.results.rows.len();
+        for (key, held) in std::mem::take(&mut found.results) {
+            match (self.results.rows.get(&key), held) {
+                // The same number, but another result.
+                (Some(own), Held::Here(record)) if *own != Held::Here(record.clone()) => {
+                    let _ = self.put(record);
+                }
+                (Some(_), held) => drop(found.results.insert(key, held)),
+                (None, held) => {
+                    found.results.insert(key, held);
+                    self.results.rows.insert(key, Held::InFile);
+                    self.next_key = self.next_key.max(key + 1);
+                }
+            }
+        }
+        for (task, begun) in &found.tasks {
+            self.tasks.rows.entry(task.clone()).or_insert_with(|| begun.clone());
+        }
+        for (key, deaths) in &found.deaths {
+            self.deaths.rows.entry(key.clone()).or_insert(*deaths);
+        }
+        self.results.rows.len() - before
+    }
+
+    /// The size in bytes of the results, as far as this process has them.
+    pub(super) fn bytes(&self) -> usize {
+        let size = |held: &Held| if let Held::Here(record) = held { record.body.len() } else { 0 };
+        self.results.rows.values().map(size).sum()
+    }
+
+    /// Whether there are results that only the file has.
+    pub(super) fn relies_on_file(&self) -> bool {
+        self.results.rows.values().any(|held| *held == Held::InFile)
+    }
+
     /// Returns the changes that turn a file with the contents `found` into the intended one.
     pub(super) fn difference(&mut self, found: &Contents) -> Batch {
         // A result that the file has is written, even if its write was not acknowledged.
-        self.unwritten.retain(|key| !found.results.contains_key(key));
+        let lacking = self.results.rows.keys().filter(|key| !found.results.contains_key(key));
+        self.unwritten = lacking.copied().collect();
         Batch {
             results: self.results.difference(&found.results),
             tasks: self.tasks.difference(&found.tasks),
@@ -269,127 +351,4 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::{record, task};
-    use super::*;
-
-    fn settle(ledger: &mut Ledger) -> Batch {
-        let batch = ledger.take();
-        ledger.set_written(&batch);
-        batch
-    }
-
-    /// The changes of results, where nothing else has changed.
-    fn settle_results(ledger: &mut Ledger) -> Changes<Key, Held> {
-        let batch = settle(ledger);
-        assert_eq!((batch.tasks, batch.deaths), (vec![], vec![]));
-        batch.results
-    }
-
-    #[test]
-    fn a_result_replaces_its_task_in_one_batch() {
-        let mut ledger = Ledger::default();
-        let (key, begun) = task("t");
-        ledger.tasks.insert(key.clone(), begun.clone());
-        let batch = settle(&mut ledger);
-        assert_eq!((batch.results, batch.tasks), (vec![], vec![(key.clone(), Some(begun))]));
-        let number = ledger.finish(record("t"));
-        assert!(!ledger.is_written(number));
-        let batch = settle(&mut ledger);
-        assert_eq!(batch.results, [(number, Some(Held::Here(record("t"))))]);
-        assert_eq!((batch.tasks, batch.deaths), (vec![(key, None)], vec![]));
-        assert!(ledger.is_written(number) && ledger.is_settled());
-    }
-
-    #[test]
-    fn a_result_that_is_removed_before_it_is_written_costs_nothing() {
-        let mut ledger = Ledger::default();
-        let (key, begun) = task("t");
-        ledger.tasks.insert(key, begun);
-        let number = ledger.finish(record("t"));
-        ledger.remove(number);
-        assert!(ledger.is_settled());
-        assert_eq!(ledger.unwritten.len(), 0);
-    }
-
-    #[test]
-    fn a_result_that_is_removed_while_it_is_written_is_removed_from_the_file_afterwards() {
-        let mut ledger = Ledger::default();
-        let number = ledger.finish(record("t"));
-        let batch = ledger.take();
-        ledger.remove(number);
-        ledger.set_written(&batch);
-        assert_eq!(settle_results(&mut ledger), [(number, None)]);
-    }
-
-    #[test]
-    fn a_result_that_could_not_be_written_is_written_later_unless_it_was_removed() {
-        let mut ledger = Ledger::default();
-        let (first, second) = (ledger.finish(record("a")), ledger.finish(record("b")));
-        let batch = ledger.take();
-        ledger.put_back(batch);
-        ledger.remove(first);
-        assert!(!ledger.is_written(second));
-        // The write may have got through although it was not acknowledged.
-        let expected = [(first, None), (second, Some(Held::Here(record("b"))))];
-        assert_eq!(settle_results(&mut ledger), expected);
-    }
-
-    #[test]
-    fn the_difference_turns_any_contents_into_the_intended_ones() {
-        let mut ledger = Ledger::default();
-        let (key, begun) = task("runs");
-        ledger.tasks.insert(key.clone(), begun.clone());
-        let (kept, new) = (ledger.finish(record("kept")), ledger.finish(record("new")));
-        let mut found = Contents::default();
-        found.results.insert(kept, Held::Here(record("kept")));
-        found.results.insert(77, Held::Here(record("gone")));
-        let (gone, was) = task("gone");
-        found.tasks.insert(gone.clone(), was);
-        let batch = ledger.difference(&found);
-        assert_eq!(batch.results, [(77, None), (new, Some(Held::Here(record("new"))))]);
-        assert_eq!((batch.tasks, batch.deaths), (vec![(gone, None), (key, Some(begun))], vec![]));
-        assert!(ledger.is_settled() && ledger.is_written(kept) && !ledger.is_written(new));
-    }
-
-    #[test]
-    fn rejected_results_are_kept_for_people_up_to_a_number() {
-        let mut ledger = Ledger::default();
-        let number = ledger.finish(record("t"));
-        assert!(ledger.reject(number, "why".to_owned(), 2));
-        assert!(!ledger.reject(number, "twice".to_owned(), 3));
-        assert_eq!(
-            ledger.take().rejected,
-            [Rejected { record: record("t"), reason: "why".to_owned(), at: 2 }]
-        );
-        for _ in 0..=MAX_REJECTED {
-            let number = ledger.finish(record("t"));
-            ledger.reject(number, String::new(), 0);
-        }
-        assert_eq!(ledger.take().rejected.len(), MAX_REJECTED);
-    }
-
-    #[test]
-    fn a_try_is_written_and_its_end_too() {
-        let mut ledger = Ledger::default();
-        let number = ledger.finish(record("t"));
-        settle(&mut ledger);
-        for is_in_flight in [true, false] {
-            ledger.set_in_flight(number, is_in_flight);
-            assert!(ledger.is_written(number), "the earlier row is in the file");
-            let expected = Held::Here(Record { is_in_flight, ..record("t") });
-            assert_eq!(settle_results(&mut ledger), [(number, Some(expected))]);
-            ledger.set_in_flight(number, is_in_flight);
-            assert!(ledger.is_settled(), "no news");
-        }
-    }
-
-    #[test]
-    fn numbers_go_on_where_those_of_the_file_end() {
-        let mut found = Contents::default();
-        found.results.insert(7, Held::Here(record("t")));
-        let mut ledger = Ledger::new(found);
-        assert!(ledger.is_written(7) && ledger.is_settled());
-        assert_eq!(ledger.finish(record("u")), 8);
-    }
-}
+mod tests;

@@ -1,3 +1,5 @@
+mod lost;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -60,7 +62,7 @@ async fn refusal(folder: &Path) -> String {
 /// The folder as a killed process leaves it: nothing more is written, and the lock is released.
 fn copied(folder: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a folder");
-    for name in ["w-1.redb", "w-1.rejected.jsonl"] {
+    for name in ["w-1.redb", "w-1.rejected.jsonl", "w-1.lock"] {
         if folder.join(name).exists() {
             std::fs::copy(folder.join(name), copy.path().join(name)).expect("copied");
         }
@@ -191,6 +193,55 @@ async fn a_damaged_file_is_moved_aside_and_the_worker_runs() {
     assert_eq!(std::fs::read(aside[0].path()).expect("read").len(), 8000, "as it was");
     let key = spool.keep(record("t")).await;
     assert!(spool.is_written(key));
+}
+
+#[tokio::test]
+async fn a_damaged_last_write_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (spool, _) = open(folder.path()).await;
+    for name in ["a", "b"] {
+        spool.keep(record(name)).await;
+    }
+    let file = |copy: &tempfile::TempDir| copy.path().join("w-1.redb");
+    let whole = std::fs::read(file(&copied(folder.path()))).expect("read");
+    // The byte after the magic number says which of the two commit slots, at 64 and 192, is the last.
+    let last = if whole[9] & 1 == 0 { 64 } else { 192 };
+    // In the slot itself, and in a page that only the last commit has.
+    for (at, is_cut_back) in [(None, false), (Some(last + 8), true)] {
+        let logs = Logs::new();
+        let _guard = logs.start();
+        let copy = copied(folder.path());
+        let mut bytes = whole.clone();
+        if let Some(at) = at {
+            bytes[at] ^= 0xff;
+        }
+        std::fs::write(file(&copy), bytes).expect("written");
+        let (_, results) = open(copy.path()).await;
+        assert_eq!(results.len(), if is_cut_back { 1 } else { 2 });
+        assert_eq!(logs.count("lacks its last writes"), usize::from(is_cut_back), "{logs:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_file_gives_its_room_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // A process died while it did so.
+    std::fs::write(folder.path().join("w-1.redb.new"), "half").expect("written");
+    let (spool, _) = open(folder.path()).await;
+    let large = |number: usize| Record { body: vec![b'1'; 1 << 20].into(), ..record(&number.to_string()) };
+    let keys: Vec<_> = (0..40).map(|number| spool.change(|ledger| ledger.finish(large(number)))).collect();
+    let last = spool.keep(record("last")).await;
+    let size = || std::fs::metadata(folder.path().join("w-1.redb")).expect("there").len();
+    assert!(size() > 40 << 20);
+    for key in keys {
+        spool.remove(key);
+    }
+    spool.begin(task("runs")).await;
+    until("smaller", || size() <= 16 << 20).await;
+    assert!(spool.is_well() && spool.is_written(last));
+    spool.keep(record("later")).await;
+    assert_eq!(task_ids(&open(copied(folder.path()).path()).await.1), ["last", "later", "runs"]);
+    assert!(!folder.path().join("w-1.redb.new").exists());
 }
 
 #[tokio::test]
