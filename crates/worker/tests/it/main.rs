@@ -17,6 +17,7 @@ mod live;
 mod malformed;
 mod middleware;
 mod observability;
+mod outages;
 mod outcomes;
 mod outside;
 mod pollers;

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Id;
+/// The number of a result in the outbox.
+pub(crate) type Id = u64;
 
 /// The time between two tries while the orchestrator takes nothing: at most 10 a second.
 const PACE: Duration = Duration::from_millis(100);
