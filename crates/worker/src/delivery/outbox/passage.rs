@@ -158,7 +158,8 @@ impl Passage {
         self.is_last_call |= is_last_call;
         let is_patient = matches!(self.state, State::Knocking(_)) && !is_last_call;
         if let Some(trial) = self.trial().filter(|_| !is_patient) {
-            trial.until = now;
+            // A try that hangs since before does not count any more.
+            *trial = Trial { until: now, probe: None };
         }
     }
 }
