@@ -8,7 +8,7 @@ use rxon::TaskId;
 use tokio::time::Instant;
 
 /// How long a result is remembered.
-pub(crate) const REMEMBERED: Duration = Duration::from_secs(600);
+const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// The maximum number of remembered results.
 const MAX_RESULTS: usize = 10_000;
@@ -47,12 +47,6 @@ impl Recent {
         if let Some((old, _)) = self.results.insert(task_id, (Seen { body, acknowledged: false }, now)) {
             self.bytes -= old.body.len();
         }
-        self.forget(now);
-    }
-
-    /// Forgets the results whose time is over, and those for which there is no room. Called where no further ones come, too:
-    /// an idle worker holds no memory for them.
-    pub(crate) fn forget(&mut self, now: Instant) {
         while let Some((oldest, at)) = self.order.front()
             && (self.results.len() > MAX_RESULTS / self.sharers
                 || self.bytes > MAX_BYTES / self.sharers
@@ -65,9 +59,6 @@ impl Recent {
                 self.bytes -= seen.body.len();
             }
             self.order.pop_front();
-        }
-        if self.order.is_empty() {
-            (self.results, self.order) = (HashMap::new(), VecDeque::new());
         }
     }
 
@@ -86,12 +77,6 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    impl Recent {
-        pub(in crate::delivery) fn bytes(&self) -> usize {
-            self.bytes
-        }
-    }
 
     fn task(number: usize) -> TaskId {
         TaskId::received(number.to_string()).expect("not empty")
@@ -117,16 +102,6 @@ mod tests {
         assert!(recent.find(&task(4), now).is_none() && recent.find(&task(5), now).is_some());
         recent.remember(task(0), Bytes::from(vec![0; MAX_BYTES]), now);
         assert_eq!((recent.results.len(), recent.bytes), (1, MAX_BYTES));
-    }
-
-    #[test]
-    fn nothing_is_held_once_its_time_is_over() {
-        let (mut recent, now) = (Recent::new(1), Instant::now());
-        for number in 0..100 {
-            recent.remember(task(number), Bytes::from_static(b"xx"), now);
-        }
-        recent.forget(now + REMEMBERED);
-        assert_eq!((recent.results.capacity(), recent.order.capacity(), recent.bytes), (0, 0, 0));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use rxon::transport::{Operation, Request, Transport};
 
 use super::desk::Delivery;
 use super::outbox::{Id, OutboxEntry, Reply};
-use super::recent::REMEMBERED;
 use crate::threads::hook::caught_async;
 
 /// The time without results after which a sender closes its connection.
@@ -37,7 +36,7 @@ async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, OutboxEntry)>
         );
     }
     loop {
-        let mut next = next_after_idling(delivery).await;
+        let mut next = delivery.next().await;
         // The connection is kept until the sender is idle for too long.
         let mut transport = delivery.peer.connector.transport();
         loop {
@@ -47,16 +46,6 @@ async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, OutboxEntry)>
             *in_flight = None;
             let Ok(result) = tokio::time::timeout(IDLE_LIMIT, delivery.next()).await else { break };
             next = result;
-        }
-    }
-}
-
-/// Waits for the next result. Meanwhile the results that are remembered for tasks dispatched twice are forgotten.
-async fn next_after_idling(delivery: &Delivery) -> (Id, OutboxEntry) {
-    loop {
-        match tokio::time::timeout(REMEMBERED, delivery.next()).await {
-            Ok(next) => return next,
-            Err(_) => delivery.forget_old(),
         }
     }
 }

@@ -268,11 +268,6 @@ impl Delivery {
         seen.or_else(|| is_on_its_way.then(Seen::default)).map(|seen| (seen, is_on_its_way))
     }
 
-    /// Forgets the remembered results whose time is over.
-    pub(super) fn forget_old(&self) {
-        lock(&self.state).recent.forget(Instant::now());
-    }
-
     /// Waits until every result is acknowledged.
     pub(crate) async fn empty(&self) {
         self.until(|state| state.outbox.len() == 0).await;

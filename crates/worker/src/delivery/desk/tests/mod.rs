@@ -198,17 +198,6 @@ async fn a_result_is_repeated_once_and_not_while_it_is_on_its_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_worker_remembers_nothing_for_ever() {
-    let (connector, mut peer) = memory::pair();
-    let delivery = delivery(Arc::new(connector));
-    delivery.push(&result(0), None).await;
-    peer.next().await.expect("a request").answer(Ok(ok()));
-    delivery.empty().await;
-    tokio::time::sleep(1300 * SECOND).await;
-    assert_eq!(lock(&delivery.state).recent.bytes(), 0);
-}
-
-#[tokio::test(start_paused = true)]
 async fn several_orchestrators_share_the_room() {
     let (connector, _peer) = memory::pair();
     let delivery = delivery_of_one(4, Arc::new(connector));
