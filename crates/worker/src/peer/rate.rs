@@ -91,9 +91,7 @@ impl RateGate {
         let state = &mut *lock(&self.0);
         // After only a few requests, the worker has not met its own limit: a predecessor with the same id filled the
         // window, or several refusals were under way. A 429 with `Retry-After` says nothing of such a window.
-        let is_believed = state.accepted >= LOW || state.is_suspected(state.accepted);
-        state.suspected = Some(state.accepted);
-        if retry_after.is_none() && state.accepted > MARGIN && is_believed {
+        if retry_after.is_none() && state.accepted > MARGIN && state.is_believed() {
             let known = state.limit.filter(|limit| limit.certain || !state.window_is_ours);
             let requests = known.map_or(state.accepted, |limit| limit.requests.min(state.accepted));
             let certain = state.window_is_ours && requests >= LOW;
@@ -117,7 +115,7 @@ struct Requests {
     accepted: u32,
     last: Option<Instant>,
     limit: Option<Limit>,
-    /// The number of requests that were accepted before the last refusal.
+    /// The number of requests that were accepted before the last refusal, if that could show a limit.
     suspected: Option<u32>,
     silent_until: Option<Instant>,
     /// The open window began after a silence of this worker, so that it holds no requests of others.
@@ -136,9 +134,10 @@ struct Limit {
 }
 
 impl Requests {
-    /// Whether the refusal before came after about as many requests.
-    fn is_suspected(&self, accepted: u32) -> bool {
-        self.suspected.is_some_and(|suspected| accepted.abs_diff(suspected) <= MARGIN)
+    /// Whether a refusal now shows the limit: a low one only if the refusal before came after about as many requests.
+    fn is_believed(&mut self) -> bool {
+        let before = self.suspected.replace(self.accepted);
+        self.accepted >= LOW || before.is_some_and(|before| self.accepted.abs_diff(before) <= MARGIN)
     }
 
     /// Begins a silence that lasts as `Retry-After` says, or else long enough to open the window of the known
@@ -223,6 +222,8 @@ mod tests {
                 gate.on_accepted();
             } else {
                 refused += 1;
+                // A second one was under way.
+                gate.on_refused(*now, None);
                 gate.on_refused(*now, None);
             }
             *now += SECOND;

@@ -18,6 +18,7 @@ mod logs;
 mod malformed;
 mod middleware;
 mod observability;
+mod outages;
 mod outcomes;
 mod outside;
 mod pollers;

@@ -20,14 +20,12 @@ use fastrand::Rng;
 use rxon::TaskId;
 use tokio::time::Instant;
 
+pub(crate) use self::passage::Id;
 use self::passage::Passage;
 use self::verdict::Pending;
 pub(crate) use self::verdict::{OutboxEntry, OutboxSettings, Reply, Verdict};
 use crate::delivery::record::Key;
 use crate::peer::rate::RateGate;
-
-/// The number of an entry.
-pub(crate) type Id = u64;
 
 /// The results of one orchestrator that it has not acknowledged.
 #[derive(Debug)]

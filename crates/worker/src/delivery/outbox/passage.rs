@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Id;
+/// The number of a result in the outbox.
+pub(crate) type Id = u64;
 
 /// The time between two tries while the orchestrator takes nothing: at most 10 a second.
 const PACE: Duration = Duration::from_millis(100);
@@ -157,7 +158,8 @@ impl Passage {
         self.is_last_call |= is_last_call;
         let is_patient = matches!(self.state, State::Knocking(_)) && !is_last_call;
         if let Some(trial) = self.trial().filter(|_| !is_patient) {
-            trial.until = now;
+            // A try that hangs since before does not count any more.
+            *trial = Trial { until: now, probe: None };
         }
     }
 }

@@ -343,6 +343,11 @@ fn a_waiting_result_is_offered_when_the_orchestrator_is_up_again() {
     assert!(outbox.take(now).is_none());
     outbox.offer_all(false, now);
     assert!(outbox.take(now).is_some());
+    // That try hangs when the orchestrator is up once more.
+    outbox.push(entry("u"), now);
+    assert!(outbox.take(now + SECOND).is_none());
+    outbox.offer_all(false, now);
+    assert!(outbox.take(now).is_some());
 }
 
 #[test]
