@@ -16,7 +16,7 @@ const PROGRAM: &str = r#"use avtomatika_worker::prelude::*;
 
 fn main() {
     let _client = reqwest::Client::new();
-    let _worker = Worker::builder().task("hello", hello);
+    let _worker = Worker::builder::<()>().task("hello", hello);
 }
 
 async fn hello() -> Result<(), TaskError> {
