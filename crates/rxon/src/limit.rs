@@ -65,25 +65,25 @@ impl Limits {
     /// # Errors
     /// Returns [`Expired`] when a limit was reached. The future is dropped with the call.
     pub async fn watch<F: Future>(&self, movement: &Movement, future: F) -> Result<F::Output, Expired> {
-        let mut future = pin!(future);
+        let (mut future, mut expired) = (pin!(future), pin!(self.expired(movement)));
+        // The future first: it may be ready because of what was read in the turn in which the timer fired.
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => expired.as_mut().poll(context).map(Err),
+        })
+        .await
+    }
+
+    /// Waits until a limit is reached. In a `select!` it belongs behind whatever it limits, as it only ends in a later turn
+    /// than the one in which its time was up.
+    pub async fn expired(&self, movement: &Movement) -> Expired {
         let mut countdown = Countdown::new(*self, movement.total());
-        let mut planned = countdown.step();
-        let mut begun = Instant::now();
-        let mut timer = pin!(sleep(planned));
         loop {
-            // The future first: it may be ready because of what was read in the turn in which the timer fired.
-            let ready = poll_fn(|context| match future.as_mut().poll(context) {
-                Poll::Ready(output) => Poll::Ready(Some(output)),
-                Poll::Pending => timer.as_mut().poll(context).map(|()| None),
-            });
-            if let Some(output) = ready.await {
-                return Ok(output);
+            let (begun, planned) = (Instant::now(), countdown.step());
+            sleep(planned).await;
+            if let Err(expired) = countdown.on_step(planned, begun.elapsed(), movement.total()) {
+                return expired;
             }
-            let now = Instant::now();
-            countdown.on_step(planned, now - begun, movement.total())?;
-            planned = countdown.step();
-            begun = now;
-            timer.as_mut().reset(now + planned);
         }
     }
 }
@@ -100,6 +100,12 @@ impl From<Duration> for Limits {
 /// Returns [`Expired`] when the limit was reached. The future is dropped with the call.
 pub async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, Expired> {
     Limits::new(limit).watch(&Movement::default(), future).await
+}
+
+/// Waits for a time in which the process runs, and a last look at the sockets. In a `select!` it belongs behind whatever it
+/// limits.
+pub async fn elapsed(limit: Duration) {
+    Limits::new(limit).expired(&Movement::default()).await;
 }
 
 /// The number of bytes that a connection has moved, in both directions. Clones count together.

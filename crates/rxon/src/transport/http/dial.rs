@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use super::address::OrchestratorUrl;
 use super::proxy::{Proxies, Proxy};
-use super::race::Winner;
+use super::race::Losers;
 use super::rotation::Rotation;
 use super::stream::{Line, Stream, is_tls};
 use super::tls::{InvalidTls, TlsSettings};
@@ -41,8 +41,8 @@ pub(super) struct Dialer {
     pub(super) url: OrchestratorUrl,
     proxy: Option<Proxy>,
     tls: Option<(Rotation, ServerName<'static>)>,
-    /// The address of the orchestrator, or of the proxy, that was connected to last.
-    winner: Winner,
+    /// The addresses of the orchestrator, or of the proxy, that did not answer lately.
+    losers: Losers,
 }
 
 impl Dialer {
@@ -71,7 +71,7 @@ impl Dialer {
             None => None,
         };
         let proxy = proxies.choose(url.is_secure(), url.host(), url.port()).cloned();
-        Ok(Self { url: url.clone(), proxy, tls, winner: Winner::default() })
+        Ok(Self { url: url.clone(), proxy, tls, losers: Losers::default() })
     }
 
     /// Returns the proxy that forwards requests, if there is one: it needs the whole address of each.
@@ -127,7 +127,7 @@ impl Dialer {
     }
 
     async fn line(&self, host: &str, port: u16, peer: &str) -> Result<Line, Error> {
-        let line = async { Line::new(self.winner.connect(lookup_host((host, port)).await?).await?) };
+        let line = async { Line::new(self.losers.connect(lookup_host((host, port)).await?).await?) };
         line.await.map_err(|error: io::Error| Error::new(ErrorKind::Connect, peer).with_source(error))
     }
 }

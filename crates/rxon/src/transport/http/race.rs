@@ -1,66 +1,78 @@
-//! The race of a host's addresses for a connection (RFC 8305), and the address that won the last one.
+//! The race of a host's addresses for a connection (RFC 8305), and those that lost it lately.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// The time after which the next address is tried beside those that have not answered.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// The address of a host that won the last race. A host may have one that swallows all packets: without memory, each
-/// new connection would wait for it.
-#[derive(Debug, Default)]
-pub(super) struct Winner(Mutex<Option<SocketAddr>>);
+/// The time for which an address that did not answer is tried last.
+const MEMORY: Duration = Duration::from_secs(600);
 
-impl Winner {
-    /// Connects to one of these addresses, the last winner first.
+/// The addresses of a host that did not answer in time, or refused. A host may have one that swallows all packets: without
+/// memory, each new connection would wait for it. The others keep the order in which the resolver gives them, by which
+/// many hosts spread their load.
+#[derive(Debug, Default)]
+pub(super) struct Losers(Mutex<HashMap<SocketAddr, Instant>>);
+
+impl Losers {
+    /// Connects to one of these addresses.
     pub(super) async fn connect(&self, addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let addresses = in_order(addresses.collect(), last);
-        let (address, socket) = first_of(&addresses).await?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        let mut addresses = in_order(addresses.collect());
+        {
+            let mut losers = self.lock();
+            losers.retain(|address, lost| lost.elapsed() < MEMORY && addresses.contains(address));
+            // Those that answered keep their order.
+            addresses.sort_by_key(|address| losers.contains_key(address));
+        }
+        let (index, socket) = first_of(&addresses).await?;
+        let mut losers = self.lock();
+        losers.extend(addresses[..index].iter().map(|address| (*address, Instant::now())));
+        losers.remove(&addresses[index]);
         Ok(socket)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Returns the addresses with `first` at the beginning if it is one of them, and otherwise with the two families in turn.
-fn in_order(addresses: Vec<SocketAddr>, first: Option<SocketAddr>) -> Vec<SocketAddr> {
-    let preferred = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (mut one, mut other): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv6() == preferred);
-    let (mut preferred, mut others) = (one.drain(..), other.drain(..));
+/// Returns the addresses with the two families in turn, that of the first one first.
+fn in_order(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let is_six = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == is_six);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
     let mut ordered = Vec::new();
     loop {
-        let pair = [preferred.next(), others.next()];
+        let pair = [first.next(), second.next()];
         if pair == [None, None] {
-            break;
+            return ordered;
         }
         ordered.extend(pair.into_iter().flatten());
     }
-    if let Some(index) = first.and_then(|first| ordered.iter().position(|address| *address == first)) {
-        ordered[..=index].rotate_right(1);
-    }
-    ordered
 }
 
-/// Connects to the address that accepts first. Each is tried when the one before has failed or has had its head start.
-async fn first_of(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
+/// Connects to the address that accepts first, and returns its index. Each is tried when the one before has failed or has
+/// had its head start.
+async fn first_of(addresses: &[SocketAddr]) -> io::Result<(usize, TcpStream)> {
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let mut racing = FuturesUnordered::new();
-    let mut addresses = addresses.iter();
+    let mut addresses = addresses.iter().enumerate();
     loop {
-        let next = addresses.next();
-        if let Some(address) = next {
-            racing.push(async { (*address, TcpStream::connect(*address).await) });
+        if let Some((index, address)) = addresses.next() {
+            racing.push(async move { (index, TcpStream::connect(address).await) });
         }
         let mut head_start = pin!(sleep(HEAD_START));
         // `None` once the next address is due.
@@ -71,7 +83,7 @@ async fn first_of(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream
             Poll::Pending => head_start.as_mut().poll(context).map(|()| None),
         });
         match ended.await {
-            Some((address, Ok(socket))) => return Ok((address, socket)),
+            Some((index, Ok(socket))) => return Ok((index, socket)),
             Some((_, Err(error))) => failed = error,
             None if racing.is_empty() && addresses.len() == 0 => return Err(failed),
             None => {}
@@ -82,8 +94,6 @@ async fn first_of(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream as StdStream};
-
-    use tokio::time::Instant;
 
     use super::*;
 
@@ -113,38 +123,39 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silent_addresses_cost_their_head_start_and_only_once() {
         let ((silent, _full), (open, _listener)) = (silent(), open());
-        let winner = Winner::default();
-        for (silences, refused) in [(2, 0), (0, 0)] {
+        let (losers, refusing) = (Losers::default(), refusing());
+        let connects = async || {
             let begin = Instant::now();
-            let addresses = [silent, silent, refusing(), open];
-            let socket = winner.connect(addresses.into_iter()).await.expect("the last accepts");
+            let socket =
+                losers.connect([silent, refusing, open].into_iter()).await.expect("the last accepts");
             assert_eq!(socket.peer_addr().expect("an address"), open);
-            let expected = silences * HEAD_START;
-            let took = begin.elapsed();
-            assert!((expected..expected + HEAD_START).contains(&took), "{took:?} {refused}");
+            begin.elapsed()
+        };
+        for head_starts in [1, 0, 0] {
+            let (expected, took) = (head_starts * HEAD_START, connects().await);
+            assert!((expected..expected + HEAD_START).contains(&took), "{took:?}");
         }
+        tokio::time::advance(MEMORY).await;
+        assert!(connects().await >= HEAD_START, "it may answer again");
     }
 
     #[tokio::test]
     async fn the_last_error_is_returned_when_all_refuse() {
-        let winner = Winner::default();
-        let error = winner.connect([refusing(), refusing()].into_iter()).await.expect_err("both refuse");
+        let losers = Losers::default();
+        let error = losers.connect([refusing(), refusing()].into_iter()).await.expect_err("both refuse");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        let error = winner.connect(std::iter::empty()).await.expect_err("there is none");
+        let error = losers.connect(std::iter::empty()).await.expect_err("there is none");
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
-    fn families_alternate_and_the_winner_is_first() {
+    fn families_alternate() {
         let addresses = |texts: &[&str]| -> Vec<SocketAddr> {
             texts.iter().map(|text| text.parse().expect(text)).collect()
         };
-        let given = addresses(&["[::1]:1", "[::2]:1", "1.1.1.1:1", "2.2.2.2:1"]);
-        let turns = addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1"]);
-        assert_eq!(in_order(given.clone(), None), turns);
-        assert_eq!(in_order(given.clone(), Some("9.9.9.9:1".parse().expect("an address"))), turns);
-        let remembered = addresses(&["2.2.2.2:1", "[::1]:1", "1.1.1.1:1", "[::2]:1"]);
-        assert_eq!(in_order(given, Some(remembered[0])), remembered);
-        assert_eq!(in_order(Vec::new(), Some(turns[0])), []);
+        let given = addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]);
+        let turns = addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);
+        assert_eq!(in_order(given), turns);
+        assert_eq!(in_order(Vec::new()), []);
     }
 }
