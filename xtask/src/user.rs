@@ -16,7 +16,7 @@ const PROGRAM: &str = r#"use avtomatika_worker::prelude::*;
 
 fn main() {
     let _client = reqwest::Client::new();
-    let _worker = Worker::builder().task("hello", hello);
+    let _worker = Worker::builder::<()>().task("hello", hello);
 }
 
 async fn hello() -> Result<(), TaskError> {
@@ -30,9 +30,10 @@ pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result {
     for (number, reqwest) in REQWEST.iter().enumerate() {
         let package = target.join(format!("user-{number}"));
         let worker = workspace.root().join("crates/worker");
+        let worker = worker.display();
         let manifest = format!(
             "[package]\nname = \"user-{number}\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
-             avtomatika-worker = {{ path = {worker:?}, default-features = false, features = [\"s3\"] }}\n\
+             avtomatika-worker = {{ path = \"{worker}\", default-features = false, features = [\"s3\"] }}\n\
              reqwest = {{ {reqwest} }}\n"
         );
         let written = fs::create_dir_all(package.join("src"))

@@ -50,7 +50,7 @@ pub(super) fn is_transient(body: &str) -> bool {
 }
 
 /// Returns the name of a document's root element, without its namespace.
-fn root(document: &str) -> Option<&str> {
+pub(super) fn root(document: &str) -> Option<&str> {
     let mut rest = document.trim_start_matches('\u{feff}').trim_start();
     for (start, end) in [("<?", "?>"), ("<!--", "-->"), ("<!", ">")] {
         while rest.starts_with(start) {

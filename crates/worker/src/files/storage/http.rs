@@ -61,7 +61,7 @@ impl Client {
             tls: TlsSettings { ca_path, and_system: true, ..TlsSettings::default() },
             proxies: settings.proxies.clone(),
             user_agent: concat!("avtomatika-worker/", env!("CARGO_PKG_VERSION")),
-            standstill_limit: standstill_limit,
+            standstill_limit,
             on_unusable_files: Some(|error| {
                 tracing::warn!(%error, "the changed certificates cannot be used: the storage is asked with the previous ones");
             }),
@@ -69,21 +69,22 @@ impl Client {
         Ok(Self(client.map_err(|error| Problem::new("TLS_CA_PATH", path, error.expected()))?))
     }
 
-    /// Sends a request, and once more if it stood still: a line that was interrupted carries no answer on the old connection.
+    /// Sends a request, and once more over a new connection if it stood still: the line may have been interrupted.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let again = request.clone();
-        let answer = match self.0.send(request).await {
-            Err(error) if error.kind() == ErrorKind::Timeout => {
+        // The end of an upload may be under way in the storage, and cannot be repeated.
+        let again = (request.method() != Method::POST).then(|| request.clone());
+        let answer = match (self.0.send(request).await, again) {
+            (Err(error), Some(again)) if error.kind() == ErrorKind::Timeout => {
                 tracing::debug!(error = %error.chain(), "a request to the storage is sent again");
                 self.0.send(again).await
             }
-            answer => answer,
+            (answer, _) => answer,
         };
         let answer = answer.map_err(|error| {
             let kind = match error.kind() {
                 ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Proxy => HttpErrorKind::Connect,
                 ErrorKind::Closed => HttpErrorKind::Request,
-                // It was sent twice already.
+                // If it stood still, it was sent twice already.
                 _ => HttpErrorKind::Unknown,
             };
             HttpError::new(kind, error)

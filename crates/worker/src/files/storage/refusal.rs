@@ -13,7 +13,7 @@
 use http::StatusCode;
 use http::header::{HeaderMap, RANGE};
 
-use super::answer::{element, summary};
+use super::answer::{element, root, summary};
 
 /// The header with the region of a bucket.
 const REGION: &str = "x-amz-bucket-region";
@@ -53,7 +53,8 @@ impl Refusal {
         if status == StatusCode::OK && request.contains_key(RANGE) {
             return Some(Self::RangeIgnored);
         }
-        let code = element(body, "Code").unwrap_or_default();
+        // The source of a role's keys has a document of its own kind, whose codes mean other things.
+        let code = element(body, "Code").filter(|_| root(body) == Some("Error")).unwrap_or_default();
         let region = headers.get(REGION).and_then(|region| region.to_str().ok()).map(ToOwned::to_owned);
         let said = || match summary(body) {
             nothing if nothing.is_empty() => format!("the storage answered {}", status.as_u16()),
@@ -139,7 +140,8 @@ mod tests {
         for code in ["InvalidArgument", "EntityTooLarge", "InvalidToken", "MalformedXML"] {
             assert!(matches!(meaning(400, None, &error(code)), Some(Refusal::Invalid { .. })), "{code}");
         }
-        for body in [error("ExpiredToken"), "<html>bad request".to_owned(), String::new()] {
+        let of_role = format!("<ErrorResponse>{}</ErrorResponse>", error("IDPCommunicationError"));
+        for body in [error("ExpiredToken"), of_role, "<html>bad request".to_owned(), String::new()] {
             assert_eq!(meaning(400, None, &body), None, "{body}");
         }
         assert_eq!(meaning(403, None, &error("AccessDenied")), None);

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::super::CHECK_INTERVAL;
 use super::super::dial::Dialer;
-use super::super::stream::{Watch, Watched, failure, line, lock};
+use super::super::stream::{MAX_HEAD, MAX_HEADERS, Watch, Watched, failure, line, lock};
 use super::request::{RequestBody, Tracked};
 use super::standstill::Standstill;
 use crate::error::{Error, ErrorKind, ExchangeProgress};
@@ -54,6 +54,8 @@ impl<B: RequestBody> Connection<B> {
         let watch = Arc::<Mutex<Watch>>::default();
         let io = TokioIo::new(Watched::new(stream, watch.clone()));
         let (sender, http) = http1::Builder::new()
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD)
             .handshake(io)
             .await
             .map_err(|error| Error::new(ErrorKind::Connect, "HTTP").with_source(error))?;

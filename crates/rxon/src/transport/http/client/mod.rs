@@ -152,18 +152,15 @@ impl<B: RequestBody> HttpClient<B> {
         }
         let agent = HeaderValue::from_static(self.0.settings.user_agent);
         request.headers_mut().insert(header::USER_AGENT, agent);
-        match dialer.forwarder() {
-            Some(proxy) => {
-                if let Some(credentials) = proxy.basic_credentials() {
-                    let mut credentials = value(&credentials)?;
-                    credentials.set_sensitive(true);
-                    request.headers_mut().insert(header::PROXY_AUTHORIZATION, credentials);
-                }
-            }
-            None => {
-                let path = request.uri().path_and_query().cloned();
-                *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-            }
+        let Some(proxy) = dialer.forwarder() else {
+            let path = request.uri().path_and_query().cloned();
+            *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+            return Ok(());
+        };
+        if let Some(credentials) = proxy.basic_credentials() {
+            let mut credentials = value(&credentials)?;
+            credentials.set_sensitive(true);
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, credentials);
         }
         Ok(())
     }

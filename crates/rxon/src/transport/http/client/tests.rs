@@ -212,7 +212,7 @@ async fn silence_ends_a_request_and_a_body() {
         let server = Server::start(move |_, mut stream| async move {
             head(&mut stream).await;
             send(&mut stream, sent).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         })
         .await;
         let client = client::<Full<Bytes>>();
@@ -244,8 +244,9 @@ async fn a_server_that_cannot_be_reached_or_named_is_an_error() {
 }
 
 /// A client that goes through this proxy, if it has an address, and trusts the system and this file.
-fn secure_client(proxy: Option<String>, ca_path: Option<std::path::PathBuf>) -> HttpClient<Full<Bytes>> {
-    let proxies = Proxies::read(|name| proxy.clone().filter(|_| name == "HTTPS_PROXY")).expect("a proxy");
+fn secure_client(proxy: Option<&str>, ca_path: Option<std::path::PathBuf>) -> HttpClient<Full<Bytes>> {
+    let proxies =
+        Proxies::read(|name| proxy.filter(|_| name == "HTTPS_PROXY").map(str::to_owned)).expect("a proxy");
     let tls = TlsSettings { ca_path, and_system: true, ..TlsSettings::default() };
     let settings =
         ClientSettings { tls, proxies, user_agent: "test", standstill_limit: LIMIT, on_unusable_files: None };
@@ -273,8 +274,9 @@ async fn a_secure_server_is_verified_also_through_a_proxy() {
     let ca_path = folder.path().join("ca.pem");
     std::fs::write(&ca_path, tls.ca_pem()).expect("written");
     let proxy = testkit::Proxy::start().await;
-    for proxy in [None, Some(proxy.url())] {
-        let client = secure_client(proxy.clone(), Some(ca_path.clone()));
+    let through = proxy.url();
+    for proxy in [None, Some(through.as_str())] {
+        let client = secure_client(proxy, Some(ca_path.clone()));
         assert_eq!(text(client.send(request()).await).await, "ok", "{proxy:?}");
     }
     assert_eq!(proxy.seen().len(), 1);

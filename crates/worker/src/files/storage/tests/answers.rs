@@ -21,7 +21,7 @@ async fn a_refused_download_says_why() {
         (400, "InvalidRequest", FileErrorKind::Denied, "InvalidRequest: the message"),
         (400, "ExpiredToken", FileErrorKind::Unavailable, "ExpiredToken: the message"),
     ] {
-        let storage = Scripted::start(move |_| (status, refusal(code))).await;
+        let storage = Scripted::start(move |_| (status, refusal(code)));
         let folder = tempfile::tempdir().expect("a folder");
         let fetched = storage.task(folder.path()).download_file("s3://in/k", "k").await;
         let error = fetched.expect_err("it is refused");
@@ -40,8 +40,7 @@ async fn a_request_that_arrived_garbled_is_sent_again() {
         let storage = Scripted::start(move |_| match count.fetch_add(1, Ordering::Relaxed) {
             0 => (400, refusal(code)),
             _ => (200, String::new()),
-        })
-        .await;
+        });
         let folder = tempfile::tempdir().expect("a folder");
         let task = storage.task(folder.path());
         task.write("k", "content").await.expect("written");
@@ -53,7 +52,7 @@ async fn a_request_that_arrived_garbled_is_sent_again() {
 #[tokio::test]
 async fn a_storage_that_ignores_ranges_is_read_whole_and_once() {
     const SIZE: usize = 20 << 20;
-    let storage = Scripted::start(|_| (200, "x".repeat(SIZE))).await;
+    let storage = Scripted::start(|_| (200, "x".repeat(SIZE)));
     let folder = tempfile::tempdir().expect("a folder");
     let task = storage.task(folder.path());
     let path = task.download_file("s3://in/k", "k").await.expect("fetched");
@@ -84,8 +83,7 @@ async fn a_marker_with_content_becomes_a_directory_as_one_without() {
             head if head.contains("/in/p/a ") => (200, "ok".to_owned()),
             _ => (404, error_body("NoSuchKey")),
         }
-    })
-    .await;
+    });
     let folder = tempfile::tempdir().expect("a folder");
     let task = storage.task(folder.path());
     let path = task.download_file("s3://in/p/", "d").await.expect("fetched");
@@ -96,8 +94,7 @@ async fn a_marker_with_content_becomes_a_directory_as_one_without() {
         head if head.contains("list-type=2") && !head.contains("prefix=p%2Fa%2F") => list(contents("p/a", 2)),
         head if head.contains("list-type=2") => list(String::new()),
         _ => (404, error_body("NoSuchKey")),
-    })
-    .await;
+    });
     let error = gone.fetch_prefix().await.expect_err("it was removed meanwhile");
     assert_eq!(error.kind(), FileErrorKind::NoObject);
 }

@@ -22,8 +22,8 @@ fn takes_uploads(head: &str) -> (u16, String) {
 #[tokio::test]
 async fn an_upload_over_a_slow_line_is_not_given_up_while_bytes_move() {
     const SIZE: u64 = 17 << 20;
-    let line = Line { bytes_per_second: (5 << 20) as f64, free: Mutex::new(tokio::time::Instant::now()) };
-    let storage = Scripted::behind(Some(Arc::new(line)), takes_uploads).await;
+    let line = Line { bytes_per_second: f64::from(5 << 20), free: Mutex::new(tokio::time::Instant::now()) };
+    let storage = Scripted::behind(Some(Arc::new(line)), takes_uploads);
     let folder = tempfile::tempdir().expect("a folder");
     let task = task_in(folder.path(), Storage::with_limit(storage.settings(), LIMIT).expect("a storage"));
     let path = task.path_to("large").await.expect("a path");

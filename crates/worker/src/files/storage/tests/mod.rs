@@ -154,12 +154,12 @@ impl Line {
 }
 
 impl Scripted {
-    async fn start(answer: impl Fn(&str) -> (u16, String) + Clone + Send + Sync + 'static) -> Self {
-        Self::behind(None, answer).await
+    fn start(answer: impl Fn(&str) -> (u16, String) + Clone + Send + Sync + 'static) -> Self {
+        Self::behind(None, answer)
     }
 
     /// Reads the bodies of requests over a line, if there is one.
-    async fn behind(
+    fn behind(
         line: Option<Arc<Line>>,
         answer: impl Fn(&str) -> (u16, String) + Clone + Send + Sync + 'static,
     ) -> Self {
@@ -212,9 +212,9 @@ impl Scripted {
 /// An entry of `NO_PROXY` with a port counts for the storage as it does for orchestrators.
 #[tokio::test]
 async fn the_storage_is_reached_through_the_proxy_unless_its_address_is_an_exception() {
-    let server = Scripted::start(|_| (404, error_body("NoSuchKey"))).await;
+    let server = Scripted::start(|_| (404, error_body("NoSuchKey")));
     let port = server.address.rsplit_once(':').expect("a port").1;
-    let through = Scripted::start(|_| (404, error_body("NoSuchKey"))).await;
+    let through = Scripted::start(|_| (404, error_body("NoSuchKey")));
     for (exceptions, is_direct) in [
         ("127.0.0.1".to_owned(), true),
         (format!("127.0.0.1:{port}"), true),
@@ -292,7 +292,7 @@ async fn errors_of_the_storage_show_code_and_message_but_no_key() {
         (501, "NotImplemented"),
     ];
     let check = |(status, code): (u16, &'static str)| async move {
-        let storage = Scripted::start(move |_| (status, error_body(code))).await;
+        let storage = Scripted::start(move |_| (status, error_body(code)));
         for (name, error) in every_request(&storage.storage()).await {
             let error = error.unwrap_or_else(|| panic!("{name}: {status} is an error"));
             let told = ErrorChain(&error).to_string();
@@ -307,7 +307,7 @@ async fn errors_of_the_storage_show_code_and_message_but_no_key() {
 #[tokio::test]
 async fn an_error_in_an_answer_with_status_200_is_an_error() {
     for code in ["AccessDenied", "InternalError"] {
-        let storage = Scripted::start(move |_| (200, error_body(code))).await;
+        let storage = Scripted::start(move |_| (200, error_body(code)));
         for (name, error) in every_request(&storage.storage()).await {
             if !["list", "create", "complete"].contains(&name) {
                 continue;
@@ -326,7 +326,7 @@ async fn an_error_in_an_answer_with_status_200_is_an_error() {
 #[tokio::test]
 async fn errors_of_others_show_their_beginning() {
     let page = format!("<html>\r\n<body>Bad gateway, key {ID}, {}</body>", "x".repeat(100_000));
-    let storage = Scripted::start(move |_| (403, page.clone())).await;
+    let storage = Scripted::start(move |_| (403, page.clone()));
     for (name, error) in every_request(&storage.storage()).await {
         let told = ErrorChain(&error.expect("an error")).to_string();
         assert_harmless(&told);
@@ -350,7 +350,7 @@ async fn an_answer_that_is_not_a_listing_is_not_an_empty_directory() {
             "invalid list response",
         ),
     ] {
-        let storage = Scripted::start(move |_| (200, body.clone())).await;
+        let storage = Scripted::start(move |_| (200, body.clone()));
         let error = storage.fetch_prefix().await.expect_err("it is not a listing");
         let told = ErrorChain(&error).to_string();
         assert_eq!(error.kind(), FileErrorKind::Unavailable, "{told}");
@@ -358,7 +358,7 @@ async fn an_answer_that_is_not_a_listing_is_not_an_empty_directory() {
         assert!(told.to_lowercase().contains(&said.to_lowercase()), "{told}");
     }
     let empty = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>".to_owned();
-    let storage = Scripted::start(move |_| (200, empty.clone())).await;
+    let storage = Scripted::start(move |_| (200, empty.clone()));
     storage.fetch_prefix().await.expect("an empty directory");
 }
 
@@ -383,8 +383,7 @@ async fn a_listing_that_repeats_itself_ends() {
                     "<ListBucketResult><IsTruncated>true</IsTruncated>{token}{content}</ListBucketResult>"
                 ),
             )
-        })
-        .await;
+        });
         let error = storage.fetch_prefix().await.expect_err("it ends");
         let told = ErrorChain(&error).to_string();
         assert_eq!(error.kind(), FileErrorKind::Unavailable, "{told}");
