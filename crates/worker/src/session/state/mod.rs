@@ -128,12 +128,10 @@ pub(super) struct Conversation {
     /// The time of the next regular heartbeat.
     tick: Instant,
     news: News,
-    /// A connection failed: the next heartbeat asks first whether the worker is known.
-    doubt: bool,
+    /// The next heartbeat asks first whether the worker is known: the last one did not, or a connection failed.
+    asks_first: bool,
     /// The last heartbeat could not connect.
     unreachable: bool,
-    /// The last heartbeat did not ask first whether the worker is known.
-    is_probe_due: bool,
     /// The number of heartbeats that are not answered yet.
     unanswered: usize,
     /// The rate gate of heartbeats.
@@ -163,9 +161,8 @@ impl Conversation {
             renews: false,
             tick: now,
             news: News::None,
-            doubt: false,
+            asks_first: false,
             unreachable: false,
-            is_probe_due: false,
             unanswered: 0,
             gate,
             rng,
@@ -223,9 +220,8 @@ impl Conversation {
         let is_probed = self.unreachable && matches!(self.role, Role::Probed(_)) && self.stop == Stop::No;
         let may_beat = news == News::Left || self.gate.closed_until(now).is_none();
         if due && may_beat && !is_probed {
-            let asks = generation.needs_probes() && self.unanswered == 0;
-            let probe = asks && (std::mem::take(&mut self.doubt) || self.is_probe_due);
-            self.is_probe_due = !probe;
+            let probe = self.asks_first && generation.needs_probes() && self.unanswered == 0;
+            self.asks_first = !probe;
             self.unanswered += 1;
             return Step::Beat { probe };
         }
@@ -283,7 +279,7 @@ impl Conversation {
 
     /// Takes in that a connection failed: the orchestrator may have restarted.
     pub(super) fn on_doubt(&mut self) {
-        self.doubt = true;
+        self.asks_first = true;
     }
 
     /// Takes in the role, if it is a new one.
@@ -329,9 +325,8 @@ impl Conversation {
         self.relation = Relation::Known { generation, acknowledged: false };
         self.role = role;
         self.tick = now;
-        self.is_probe_due = false;
         self.unanswered = 0;
-        self.doubt = false;
+        self.asks_first = false;
         self.renews = false;
         self.unreachable = false;
         self.set_news_of_role();
