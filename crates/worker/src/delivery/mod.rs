@@ -38,7 +38,8 @@ impl Delivery {
     pub(crate) async fn push(self: &Arc<Self>, result: &TaskResult, belongings: Option<DirectoryGuard>) {
         let TaskResult { task_id, job_id, .. } = result;
         let body = match serde_json::to_vec(result) {
-            Ok(body) => Bytes::from(body),
+            // It may be kept for long: the room that the writer reserved, up to as much again, is given back.
+            Ok(body) => Bytes::from(body.into_boxed_slice()),
             Err(error) => {
                 tracing::error!(task_id = %task_id.shown(), %error, "the result cannot be written as JSON");
                 return self.abandon(task_id);

@@ -10,6 +10,9 @@ use tokio::time::Instant;
 /// How long a result is remembered.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
+/// Results whose time ends within this are forgotten together.
+const BATCH: Duration = Duration::from_secs(60);
+
 /// The maximum number of remembered results.
 const MAX_RESULTS: usize = 10_000;
 
@@ -47,18 +50,34 @@ impl Recent {
         if let Some((old, _)) = self.results.insert(task_id, (Seen { body, acknowledged: false }, now)) {
             self.bytes -= old.body.len();
         }
-        while let Some((oldest, at)) = self.order.front()
-            && (self.results.len() > MAX_RESULTS / self.sharers
-                || self.bytes > MAX_BYTES / self.sharers
-                || now.duration_since(*at) >= REMEMBERED)
+        while self.results.len() > MAX_RESULTS / self.sharers || self.bytes > MAX_BYTES / self.sharers {
+            self.forget_oldest();
+        }
+        self.forget_old(now);
+    }
+
+    /// Forgets the results that were remembered for long enough.
+    pub(crate) fn forget_old(&mut self, now: Instant) {
+        while self.order.front().is_some_and(|(_, at)| now.duration_since(*at) >= REMEMBERED) {
+            self.forget_oldest();
+        }
+    }
+
+    /// The time at which results are worth forgetting: some at once, so that an idle worker is not woken for each.
+    pub(crate) fn forgets_at(&self) -> Option<Instant> {
+        self.order.front().map(|(_, at)| *at + REMEMBERED + BATCH)
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((oldest, at)) = self.order.pop_front() else { return };
+        // A result that was remembered anew stands further back in the line too.
+        if self.results.get(&oldest).is_some_and(|(_, remembered)| *remembered == at)
+            && let Some((seen, _)) = self.results.remove(&oldest)
         {
-            // A result that was remembered anew stands further back in the line too.
-            if self.results.get(oldest).is_some_and(|(_, remembered)| remembered == at)
-                && let Some((seen, _)) = self.results.remove(oldest)
-            {
-                self.bytes -= seen.body.len();
-            }
-            self.order.pop_front();
+            self.bytes -= seen.body.len();
+        }
+        if self.order.is_empty() {
+            (self.results, self.order) = Default::default();
         }
     }
 
@@ -112,5 +131,19 @@ mod tests {
         assert_eq!(recent.bytes, 1);
         recent.remember(task(2), Bytes::new(), now + REMEMBERED);
         assert!(recent.find(&task(1), now + REMEMBERED).is_some());
+    }
+
+    #[test]
+    fn memory_is_given_back_without_another_result() {
+        let (mut recent, now) = (Recent::new(1), Instant::now());
+        assert_eq!(recent.forgets_at(), None);
+        for second in [0, 30, 59, 300] {
+            recent.remember(task(second), Bytes::from_static(b"x"), now + Duration::from_secs(second as u64));
+        }
+        let at = recent.forgets_at().expect("some are remembered");
+        recent.forget_old(at);
+        assert_eq!((recent.results.len(), recent.order.len(), recent.bytes), (1, 1, 1), "three at once");
+        recent.forget_old(recent.forgets_at().expect("one is left"));
+        assert_eq!((recent.results.capacity(), recent.order.capacity(), recent.forgets_at()), (0, 0, None));
     }
 }

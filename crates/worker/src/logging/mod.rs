@@ -68,14 +68,14 @@ impl Drop for LogGuard {
 /// The secrets of this configuration, and of all workers in the process, are masked. In the text format each record is one
 /// line: control characters are escaped (`\n`, `\t`, `\u{1b}` …).
 pub fn init(config: &WorkerConfig) -> LogGuard {
-    let _secrets = config.hold_secrets();
+    let secrets = config.hold_secrets();
     let variable = |name| env::var(name).ok();
     let (writer, thread) = match LineWriter::start(io::stderr()) {
         Ok(started) => started,
         Err(error) => {
             let _ =
                 writeln!(io::stderr(), "error: no log: the thread that writes it cannot be started: {error}");
-            return LogGuard { thread: None, _secrets };
+            return LogGuard { thread: None, _secrets: secrets };
         }
     };
     let (filter, refused) =
@@ -105,7 +105,7 @@ pub fn init(config: &WorkerConfig) -> LogGuard {
             tracing::warn!("{refused}");
         }
     }
-    LogGuard { thread: Some((writer, thread)), _secrets }
+    LogGuard { thread: Some((writer, thread)), _secrets: secrets }
 }
 
 /// Waits until the lines so far are written, for at most a second. Does nothing in a program with a log of its own.

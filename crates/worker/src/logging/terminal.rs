@@ -4,14 +4,13 @@ use std::borrow::Cow;
 use std::fmt::{self, Debug};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rxon::text::one_line;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
-
-use super::one_line;
 
 /// The length of a shortened id: enough to tell the tasks of one terminal apart.
 const ID_LENGTH: usize = 8;

@@ -163,7 +163,7 @@ mod tests {
         drop(go);
         thread.join().expect("it ends");
         let text: Vec<u8> = written.iter().flatten().collect();
-        assert!((4..=8).contains(&(text.iter().filter(|byte| **byte == b'x').count() / line.len())));
+        assert!((4 * line.len()..9 * line.len()).contains(&text.len()));
         assert!(String::from_utf8_lossy(&text).contains("lines of the log are missing"));
     }
 

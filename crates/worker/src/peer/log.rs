@@ -192,10 +192,9 @@ impl FailureLine {
     /// Writes the line, with the delay before the next try.
     pub(crate) fn again_in(mut self, delay: Duration) {
         if let Some(line) = &mut self.0 {
-            line.text.push_str(&match delay {
-                Duration::ZERO => "; tried again at once".to_owned(),
-                delay => format!("; tried again in {}", in_seconds(delay)),
-            });
+            let when =
+                if delay.is_zero() { "at once".to_owned() } else { format!("in {}", in_seconds(delay)) };
+            line.text = format!("{}; tried again {when}", line.text);
         }
     }
 

@@ -145,13 +145,14 @@ impl Delivery {
             let now = Instant::now();
             let due = {
                 let mut state = lock(&self.state);
+                state.recent.forget_old(now);
                 if let Some(taken) = state.outbox.take(now) {
                     if state.outbox.has_more() {
                         self.changed.notify_last();
                     }
                     return taken;
                 }
-                state.outbox.next_due(now)
+                state.outbox.next_due(now).into_iter().chain(state.recent.forgets_at()).min()
             };
             tokio::select! {
                 biased;

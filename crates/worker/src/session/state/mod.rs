@@ -130,12 +130,10 @@ pub(super) struct Conversation {
     /// A time from which each interval begins with a heartbeat. Without one, the registration begins the first interval.
     rhythm: Option<Instant>,
     news: News,
-    /// A connection failed: the next heartbeat asks first whether the worker is known.
-    doubt: bool,
+    /// The next heartbeat asks first whether the worker is known: the last one did not, or a connection failed.
+    asks_first: bool,
     /// The last heartbeat could not connect.
     unreachable: bool,
-    /// The last heartbeat did not ask first whether the worker is known.
-    is_probe_due: bool,
     /// The number of heartbeats that are not answered yet.
     unanswered: usize,
     /// The rate gate of heartbeats.
@@ -166,9 +164,8 @@ impl Conversation {
             tick: now,
             rhythm: None,
             news: News::None,
-            doubt: false,
+            asks_first: false,
             unreachable: false,
-            is_probe_due: false,
             unanswered: 0,
             gate,
             rng,
@@ -235,9 +232,8 @@ impl Conversation {
         let is_probed = self.unreachable && matches!(self.role, Role::Probed(_)) && self.stop == Stop::No;
         let may_beat = news == News::Left || self.gate.closed_until(now).is_none();
         if due && may_beat && !is_probed {
-            let asks = generation.needs_probes() && self.unanswered == 0;
-            let probe = asks && (std::mem::take(&mut self.doubt) || self.is_probe_due);
-            self.is_probe_due = !probe;
+            let probe = self.asks_first && generation.needs_probes() && self.unanswered == 0;
+            self.asks_first = !probe;
             self.unanswered += 1;
             return Step::Beat { probe };
         }
@@ -295,7 +291,7 @@ impl Conversation {
 
     /// Takes in that a connection failed: the orchestrator may have restarted.
     pub(super) fn on_doubt(&mut self) {
-        self.doubt = true;
+        self.asks_first = true;
     }
 
     /// Takes in the role, if it is a new one.
@@ -347,9 +343,8 @@ impl Conversation {
             let since = Duration::from_nanos((since % self.interval.as_nanos().max(1)) as u64);
             self.tick = now.checked_sub(since).unwrap_or(now);
         }
-        self.is_probe_due = false;
         self.unanswered = 0;
-        self.doubt = false;
+        self.asks_first = false;
         self.renews = false;
         self.unreachable = false;
         self.set_news_of_role();
