@@ -271,7 +271,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("f");
         let (file, _) = open(&path);
-        let transaction = file.0.begin_write().expect("a transaction");
+        let transaction = file.database.begin_write().expect("a transaction");
         transaction.open_table(FORMATS).expect("a table").insert("format", 2).expect("written");
         transaction.commit().expect("committed");
         drop(file);
