@@ -4,6 +4,7 @@ use avtomatika_worker::TaskError;
 use avtomatika_worker::middleware::enforce_schemas::EnforceSchemasLayer;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
+use rxon::json::mended;
 
 use crate::task::{FailedTuple, json, outcome};
 use crate::worker::{TaskSpec, options};
@@ -23,7 +24,8 @@ impl EnforcedSchemas {
 
     /// Returns the error that a task with these parameters, JSON text, fails with; none if they fit.
     fn check_params<'py>(&self, py: Python<'py>, params: &[u8]) -> Option<FailedTuple<'py>> {
-        let params = json(params).ok()?;
+        // Schemas know no `NaN`: they find a number out of range.
+        let params = json(params).ok().or_else(|| json(mended(params)?.as_bytes()).ok())?;
         failed(py, self.0.as_ref()?.check_params(&params))
     }
 

@@ -10,6 +10,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
+use rxon::json::restored;
 use serde_json::value::RawValue;
 
 use crate::files::TaskFiles;
@@ -106,10 +107,10 @@ impl Task {
         let metadata = self.context.metadata().map(|text| match text {
             // Most tasks of the newer generation have this, which needs no reading.
             "{}" => PyDict::new(py).into_any(),
-            _ => PyBytes::new(py, text.as_bytes()).into_any(),
+            _ => PyBytes::new(py, restored(text).as_bytes()).into_any(),
         });
         values.set_item(intern!(py, "metadata"), metadata)?;
-        let security = self.context.security().map(|text| PyBytes::new(py, text.as_bytes()));
+        let security = self.context.security().map(|text| PyBytes::new(py, restored(text).as_bytes()));
         values.set_item(intern!(py, "security"), security)?;
         Ok(values)
     }

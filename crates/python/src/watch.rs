@@ -19,6 +19,9 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// A loop that is blocked for longer than this is warned about.
 const MAX_BLOCKED: Duration = Duration::from_secs(1);
 
+/// A look that comes this much after its time is late.
+const LATE: Duration = Duration::from_millis(500);
+
 /// The thread that watches.
 pub(crate) struct Watch {
     stop: Arc<Stop>,
@@ -53,8 +56,16 @@ impl Watch {
         let thread = std::thread::Builder::new().name("avtomatika-watch".to_owned()).spawn(move || {
             let _collected = tracing::dispatcher::set_default(&log);
             let mut blocked: Option<Instant> = None;
+            let (mut looked, mut ran_since) = (Instant::now(), Instant::now());
             while !until.wait() {
-                let since = bridge.probe().filter(|since| since.elapsed() > MAX_BLOCKED);
+                // Late looks mean that the whole process did not run, which is the fault of no handler.
+                if looked.elapsed() > INTERVAL + LATE {
+                    ran_since = Instant::now();
+                }
+                let is_blocked = |since: &Instant| {
+                    since.elapsed() > MAX_BLOCKED && (blocked.is_some() || ran_since.elapsed() > MAX_BLOCKED)
+                };
+                let since = bridge.probe().filter(is_blocked);
                 match (blocked, since) {
                     (None, Some(since)) => {
                         blocked = Some(since);
@@ -69,6 +80,8 @@ impl Watch {
                     }
                     _ => {}
                 }
+                // After the naming, which may wait for Python's lock.
+                looked = Instant::now();
             }
             handle.handlers_blocked_since(None);
             // While the interpreter ends, the object is leaked instead: nothing can use it any more.

@@ -9,6 +9,7 @@ use core::{StopCause, TaskName, TaskOptions, TaskRequest, Usage, WorkerBuilder, 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
+use rxon::json;
 use serde_json::value::RawValue;
 use tracing::Dispatch;
 
@@ -317,7 +318,7 @@ impl Worker {
 fn to_python(py: Python<'_>, record: Record) -> PyResult<Bound<'_, PyAny>> {
     let tuple = match record {
         Record::Task(arrived) => {
-            let params = PyBytes::new(py, arrived.params.get().as_bytes());
+            let params = PyBytes::new(py, json::restored(arrived.params.get()).as_bytes());
             let task = Task::new(arrived.outside, arrived.on_loop);
             (TASK, arrived.number, arrived.route, task, params).into_pyobject(py)?
         }

@@ -3,12 +3,13 @@
 import dataclasses
 import logging
 import signal
+import time
 
 import pytest
 from avtomatika_worker import ParamValidationError, SkillBlueprint, Worker
 from avtomatika_worker.params import reader
 from support import LIMIT, Program, beside, config, orchestrator
-from wire import wire
+from wire import results, running, wire
 
 
 class Falsy(Exception):
@@ -203,6 +204,56 @@ def test_params_that_are_nested_too_deeply_for_a_type_are_invalid_input():
     raw = b'{"next": ' * 900 + b"null" + b"}" * 900
     with pytest.raises(ParamValidationError, match="nested too deeply"):
         reader(Node, {})(raw)
+
+
+NOT_JSON = """
+from avtomatika_worker import Worker
+
+worker = Worker()
+
+@worker.task("shown")
+async def shown(params, metadata=None):
+    return {"shown": repr(params), "metadata": repr(metadata)}
+
+worker.run()
+"""
+
+
+def test_numbers_that_json_lacks_arrive_as_floats():
+    numbers = {"a": float("nan"), "b": [float("inf"), float("-inf")], "c": "NaN", "d": 1.5}
+    (result,) = results(NOT_JSON, [("shown", numbers, {"metadata": {"n": float("nan")}})])[0]
+    assert result["data"]["shown"] == "{'a': nan, 'b': [inf, -inf], 'c': 'NaN', 'd': 1.5}"
+    assert result["data"]["metadata"] in ("{'n': nan}", "None")
+
+
+NAPS = """
+import asyncio, logging
+from avtomatika_worker import Worker
+
+logging.basicConfig(level="INFO")
+worker = Worker()
+
+@worker.task("naps")
+async def naps(params):
+    for _ in range(40):
+        await asyncio.sleep(0.1)
+    return {}
+
+worker.run()
+"""
+
+
+def test_no_handler_is_blamed_for_a_process_that_was_stopped():
+    with wire() as one, running(NAPS, one.url) as program:
+        task_id = one.give("naps")
+        one.until(lambda: [beat for beat in one.heartbeats() if beat.get("current_tasks")])
+        program.process.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        program.process.send_signal(signal.SIGCONT)
+        assert one.result(task_id)["status"] == "success"
+        output = program.output()
+    assert "the process did not run" in output
+    assert "blocked" not in output
 
 
 STUCK = """

@@ -67,18 +67,22 @@ pub fn add_quarter(delay: Duration, rng: &mut Rng) -> Duration {
     delay.mul_f64(1.0 + rng.f64() / 4.0)
 }
 
-/// Reads a `Retry-After` header: seconds or an HTTP date. Returns `None` for anything else.
+/// The longest delay that a `Retry-After` header can ask for.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
+
+/// Reads a `Retry-After` header: seconds or an HTTP date.
 ///
-/// A delay of more than a day counts as a day.
-pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
-    const MAX_DELAY: Duration = Duration::from_secs(86_400);
+/// A longer delay counts as [`MAX_RETRY_AFTER`], and so does what is no sensible time: some servers send the Unix time at
+/// which they are back, and a worker must not be silent for years.
+pub fn retry_after(value: &str, now: SystemTime) -> Duration {
     let value = value.trim();
-    if let Ok(seconds) = value.parse::<f64>() {
-        return (seconds.is_finite() && seconds >= 0.0)
-            .then(|| Duration::from_secs_f64(seconds.min(MAX_DELAY.as_secs_f64())));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or_default().min(MAX_DELAY))
+    let delay = match value.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => {
+            httpdate::parse_http_date(value).ok().map(|date| date.duration_since(now).unwrap_or_default())
+        }
+    };
+    delay.map_or(MAX_RETRY_AFTER, |delay| delay.min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -132,13 +136,19 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date");
-        assert_eq!(retry_after("7", now), Some(7 * SECOND));
-        assert_eq!(retry_after(" 0.5 ", now), Some(SECOND / 2));
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:50:07 GMT", now), Some(30 * SECOND));
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now), Some(Duration::ZERO));
-        assert_eq!(retry_after("1e300", now), Some(86_400 * SECOND));
-        for rubbish in ["", "soon", "-1", "NaN", "inf"] {
-            assert_eq!(retry_after(rubbish, now), None, "{rubbish}");
+        assert_eq!(retry_after("7", now), 7 * SECOND);
+        assert_eq!(retry_after(" 0.5 ", now), SECOND / 2);
+        assert_eq!(retry_after("600", now), 600 * SECOND);
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:50:07 GMT", now), 30 * SECOND);
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_too_long_or_no_time_counts_as_ten_minutes() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date");
+        let later = "Sun, 06 Nov 2094 08:49:37 GMT";
+        for value in ["601", "1700000000", "1e300", "", "soon", "-1", "NaN", "inf", "-inf", later] {
+            assert_eq!(retry_after(value, now), MAX_RETRY_AFTER, "{value}");
         }
     }
 }

@@ -36,7 +36,8 @@ const LONG: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(100);
 
 /// The progress of a request without an answer, on a new connection.
-const WRITTEN: ExchangeProgress = ExchangeProgress { written: true, reused: false, answered: false };
+const WRITTEN: ExchangeProgress =
+    ExchangeProgress { written: true, reused: false, answered: false, status: None };
 
 /// Runs all checks except [`an_unreachable_peer_is_named`], which needs a peer of its own.
 pub async fn all(connector: &dyn Connector) {

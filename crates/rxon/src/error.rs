@@ -62,6 +62,8 @@ pub struct ExchangeProgress {
     pub reused: bool,
     /// At least one byte of an answer was received.
     pub answered: bool,
+    /// The status of the answer, if it arrived.
+    pub status: Option<u16>,
 }
 
 impl Error {
@@ -103,11 +105,19 @@ impl Error {
         self.kind == ErrorKind::Closed && self.progress.reused && !self.progress.answered
     }
 
-    /// Returns whether the peer may have processed the request although its answer was lost.
+    /// Returns the status of the answer, if that arrived before the exchange failed: a peer that has begun to answer with
+    /// 2xx has accepted the request.
+    pub fn status(&self) -> Option<u16> {
+        self.progress.status
+    }
+
+    /// Returns whether the peer may have processed the request although its answer was lost, or did for certain: the
+    /// [`status`](Self::status) of its answer was 2xx.
     ///
     /// The 1.0b2 orchestrator cannot tell a repeated result from a new one, so this decides whether a result is repeated.
     pub fn is_ambiguous(&self) -> bool {
-        self.progress.written && !self.is_stale_connection()
+        let is_accepted = matches!(self.progress.status, Some(200..300));
+        is_accepted || self.progress.written && !self.is_stale_connection()
     }
 
     /// Displays the error with its sources.
@@ -162,6 +172,11 @@ mod tests {
         let late =
             Error::new(ErrorKind::Timeout, "").with_progress(ExchangeProgress { reused: true, ..written });
         assert!(late.is_ambiguous(), "a silent peer may be working on it");
+        let answered =
+            |status| ExchangeProgress { answered: true, status: Some(status), ..ExchangeProgress::default() };
+        assert!(closed(answered(200)).is_ambiguous(), "it accepted what it had not read to its end");
+        assert!(!closed(answered(500)).is_ambiguous());
+        assert_eq!(closed(answered(204)).status(), Some(204));
     }
 
     #[test]

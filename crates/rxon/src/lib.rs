@@ -6,6 +6,8 @@
 //! - [`transport`]: the contract of every transport, with an in-process and an HTTP/1.1 implementation.
 //! - [`secrets`]: the registry of secrets that are never shown, and texts with secrets masked.
 //! - [`text`]: excerpts of foreign text for messages and logs.
+//! - [`json`]: JSON as Python writes it.
+//! - [`limit`]: time limits that count only time in which the process ran.
 //! - [`backoff`]: pure schedules of retries, and `Retry-After`.
 //! - [`descriptors`]: the registry of descriptors that forked processes must not keep.
 //!
@@ -39,6 +41,8 @@ pub mod conformance;
 pub mod descriptors;
 mod error;
 pub mod id;
+pub mod json;
+pub mod limit;
 pub mod model;
 pub mod secrets;
 pub mod signing;

@@ -47,6 +47,45 @@ impl Tls {
         Self::with(expire)
     }
 
+    /// Makes a certificate that the server has signed itself, which is also its authority. `can_sign` sets the flag of an
+    /// authority, as `openssl req -x509` does.
+    ///
+    /// # Panics
+    /// Like [`Tls::new`].
+    pub fn self_signed(can_sign: bool) -> Self {
+        Self::alone(|params| {
+            if can_sign {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            }
+        })
+    }
+
+    /// Makes a certificate like [`Tls::self_signed`] that can sign others and expired at the end of 2020.
+    ///
+    /// # Panics
+    /// Like [`Tls::new`].
+    pub fn expired_self_signed() -> Self {
+        Self::alone(|params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            expire(params);
+        })
+    }
+
+    fn alone(change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = server_params();
+        change(&mut params);
+        let key = KeyPair::generate().expect("randomness");
+        let certificate = params.self_signed(&key).expect("valid parameters");
+        Self {
+            ca_pem: certificate.pem(),
+            authority: certificate.der().clone(),
+            // It signs nothing.
+            issuer: Issuer::new(params, KeyPair::generate().expect("randomness")),
+            server_pem: certificate.pem(),
+            server: (certificate.der().clone(), key),
+        }
+    }
+
     fn with(change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name = name("testkit authority");
@@ -55,9 +94,7 @@ impl Tls {
         let key = KeyPair::generate().expect("randomness");
         let authority = params.self_signed(&key).expect("valid parameters");
         let issuer = Issuer::new(params, key);
-        let names = vec!["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string()];
-        let mut params = CertificateParams::new(names).expect("valid names");
-        params.distinguished_name = name("localhost");
+        let mut params = server_params();
         change(&mut params);
         let key = KeyPair::generate().expect("randomness");
         let certificate = params.signed_by(&key, &issuer).expect("valid parameters");
@@ -132,6 +169,13 @@ impl Tls {
         let config = config.with_single_cert(vec![certificate.clone()], key);
         Arc::new(config.expect("a key that fits its certificate"))
     }
+}
+
+fn server_params() -> CertificateParams {
+    let names = vec!["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string()];
+    let mut params = CertificateParams::new(names).expect("valid names");
+    params.distinguished_name = name("localhost");
+    params
 }
 
 fn expire(params: &mut CertificateParams) {

@@ -31,7 +31,7 @@ const HOUSES: [House; 3] = [
     House {
         sources: "crates/rxon/src",
         floors: &[
-            &["backoff", "descriptors", "secrets", "error"],
+            &["backoff", "descriptors", "secrets", "error", "json", "limit"],
             &["text"],
             &["id"],
             &["model"],

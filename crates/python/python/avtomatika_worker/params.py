@@ -30,16 +30,12 @@ ParamsReader = Callable[[bytes], Any]
 _Converter = Callable[[Any], Any]
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"`{name}` is not JSON")
-
-
-_decoder = JSONDecoder(parse_constant=_refuse_constant)
+_decoder = JSONDecoder()
 
 
 def load(raw: bytes) -> Any:
-    """Decodes JSON text without loss: integers of any size, floats to the last bit, keys in their order. There is no white
-    space around it: the core has removed it."""
+    """Decodes JSON text without loss: integers of any size, floats to the last bit, keys in their order. ``NaN`` and
+    infinities, which orchestrators may send, are floats. There is no white space around it: the core has removed it."""
     try:
         # Unlike `decode`, it does not look for white space.
         return _decoder.raw_decode(raw.decode())[0]
@@ -55,7 +51,7 @@ def reader(annotation: Any, scope: Mapping[str, Any]) -> ParamsReader:
     """Returns a function that converts JSON text to the annotated type. Names in the annotations of dataclasses are
     looked up in ``scope`` and in the modules of the dataclasses."""
     if _pydantic.is_part_of(annotation):
-        return _pydantic.reader(annotation, load)
+        return _pydantic.reader(annotation)
     convert = _converter(annotation, scope)
     if convert is None:
         return load

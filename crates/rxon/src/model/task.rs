@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::id::{JobId, TaskId, TaskName};
+use crate::json;
 use crate::secrets::masked;
 use crate::text::excerpt_within;
 
@@ -95,11 +96,24 @@ struct Fields<'a> {
 }
 
 impl Task {
-    /// Reads the body of a 200 answer to a poll. Unknown fields are ignored.
+    /// Reads the body of a 200 answer to a poll, also if it is JSON only [as Python writes it](crate::json). Unknown fields
+    /// are ignored.
     ///
     /// # Errors
     /// Returns [`MalformedTask`] when the body is not JSON, or a field is missing or of the wrong type.
     pub fn parse(body: &[u8]) -> Result<Self, MalformedTask> {
+        let read = Self::parse_json(body);
+        match read {
+            // With ids it was JSON: another field is wrong.
+            Err(MalformedTask { ids: None, .. }) => match json::mended(body) {
+                Some(mended) => Self::parse_json(mended.as_bytes()),
+                None => read,
+            },
+            read => read,
+        }
+    }
+
+    fn parse_json(body: &[u8]) -> Result<Self, MalformedTask> {
         let not_a_task = |why: &dyn fmt::Display| MalformedTask {
             problem: masked(&format!("not a JSON object: {why}")).into_owned(),
             ids: None,
@@ -203,7 +217,7 @@ fn unexpected(field: &str, value: &RawValue, expected: &str) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    excerpt_within(text, MAX_QUOTED)
+    excerpt_within(json::restored(text).as_ref(), MAX_QUOTED)
 }
 
 #[cfg(test)]
@@ -282,6 +296,27 @@ mod tests {
         ] {
             assert_eq!(malformed(body).ids, None, "{body}");
         }
+    }
+
+    #[test]
+    fn json_as_python_writes_it_is_a_task() {
+        const ENVELOPE: &str = r#""job_id":"j","task_id":"t","type":"x""#;
+        for (body, params) in [
+            (
+                format!("{{{ENVELOPE},\"params\":{{\"x\": NaN, \"y\":[-Infinity]}}}}"),
+                r#"{"x": NaN, "y":[-Infinity]}"#,
+            ),
+            (format!("\u{feff}{{{ENVELOPE},\"params\":{{}}}}"), "{}"),
+            (format!("{{\"params\":[],{ENVELOPE},\"params\":{{\"a\":1}},\"job_id\":\"j\"}}"), r#"{"a":1}"#),
+            (format!("{{{ENVELOPE},\"later\":Infinity}}"), "{}"),
+        ] {
+            let task = Task::parse(body.as_bytes()).expect(&body);
+            assert_eq!(json::restored(task.params.get()), params, "{body}");
+            assert_eq!((task.job_id.as_str(), task.ignored.len()), ("j", 0));
+        }
+        let error = malformed(&format!("{{{ENVELOPE},\"priority\":NaN}}"));
+        assert_eq!(error.problem, "`priority` is `NaN`, expected a number");
+        assert!(error.ids.is_some());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Connector, ExchangeFuture, OpenFuture, Opened, Request, Response, Transport};
 use crate::error::{Error, ErrorKind, ExchangeProgress};
+use crate::limit::within;
 
 /// The number of requests after which the next one waits to be written, as for a full socket.
 const BACKLOG: usize = 64;
@@ -55,7 +56,7 @@ impl Transport for MemoryTransport {
         Box::pin(async move {
             let reused = std::mem::take(&mut self.reused);
             let mut progress = ExchangeProgress { reused, ..ExchangeProgress::default() };
-            let time_limit = request.time_limit;
+            let limit = request.time_limit;
             let (answer, answered) = oneshot::channel();
             let exchange = async {
                 if self.peer.send(Incoming { request, answer }).await.is_err() {
@@ -66,13 +67,13 @@ impl Transport for MemoryTransport {
                     Err(Error::new(ErrorKind::Closed, "the peer dropped the request").with_progress(progress))
                 })
             };
-            match tokio::time::timeout(time_limit, exchange).await {
+            match within(limit, exchange).await {
                 Ok(result) => {
                     self.reused = result.is_ok();
                     result
                 }
-                Err(_) => {
-                    Err(Error::new(ErrorKind::Timeout, format!("{time_limit:?}")).with_progress(progress))
+                Err(expired) => {
+                    Err(Error::new(ErrorKind::Timeout, expired.to_string()).with_progress(progress))
                 }
             }
         })

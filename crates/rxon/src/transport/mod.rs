@@ -18,6 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::Error;
 use crate::id::TaskName;
+use crate::limit::Limits;
 use crate::model::{MalformedTask, Task};
 use crate::text::excerpt;
 
@@ -28,7 +29,8 @@ pub type ExchangeFuture<'a> = Pin<Box<dyn Future<Output = Result<Response, Error
 ///
 /// # Contract
 /// - Every answer of the peer is a [`Response`], whatever its status; an [`Error`] means that there was none.
-/// - `time_limit` bounds the whole exchange; connecting has a limit of its own on top.
+/// - `time_limit` bounds the whole exchange, and `idle_limit` the time without a byte moving; connecting has a limit of
+///   its own on top.
 /// - A message is written at most once: a transport repeats it only if no byte of it was written.
 /// - [`Error::progress`] tells how far the exchange came.
 ///
@@ -113,12 +115,26 @@ pub struct Request {
     pub is_ready_made: bool,
     /// The time limit of the whole exchange.
     pub time_limit: Duration,
+    /// The limit of the time without a byte moving in either direction.
+    pub idle_limit: Option<Duration>,
 }
 
 impl Request {
     /// Creates a request without a body.
     pub fn new(operation: Operation, time_limit: Duration) -> Self {
-        Self { operation, body: Bytes::new(), is_ready_made: false, time_limit }
+        Self { operation, body: Bytes::new(), is_ready_made: false, time_limit, idle_limit: None }
+    }
+
+    /// Limits the time without a byte moving, beside the time in all.
+    pub fn with_idle_limit(mut self, limit: Duration) -> Self {
+        self.idle_limit = Some(limit);
+        self
+    }
+
+    /// Returns both limits.
+    pub fn limits(&self) -> Limits {
+        let limits = Limits::new(self.time_limit);
+        self.idle_limit.map_or(limits, |idle| limits.idle(idle))
     }
 
     /// Sets the body.

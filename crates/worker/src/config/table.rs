@@ -58,7 +58,7 @@ options! {
     }
     "Security" {
         "TLS_CA_PATH", unset "the system's certificates", Plain,
-        /// The PEM file of the only certificate authorities that are trusted.
+        /// The PEM file of the only certificates that are trusted: of authorities, or of the server itself.
         tls_ca_path: Option<PathBuf>, parse::PATH;
         "TLS_CERT_PATH", unset "none", Plain,
         /// The PEM file of the client certificate.

@@ -12,6 +12,13 @@ use crate::threads::hook::caught_async;
 /// The time without results after which a sender closes its connection.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
+/// The time limit of sending a result.
+const TIME_LIMIT: Duration = Duration::from_secs(600);
+
+/// The limit of the time in which no byte of a result or its answer moves: a slow line is no failure, and a result that is
+/// still on its way must not be sent again beside it.
+const IDLE_TIME_LIMIT: Duration = Duration::from_secs(30);
+
 /// The pause after a panic, so that one that repeats at once does not fill the log.
 const PANIC_DELAY: Duration = Duration::from_secs(1);
 
@@ -58,9 +65,8 @@ async fn send(delivery: &Delivery, transport: &mut dyn Transport, entry: &Outbox
         Err(problem) => return Reply::Unsendable(format!("the result cannot be signed: {problem}")),
     };
     delivery.begin_try(entry, generation).await;
-    // 30 s plus 1 s for each MiB.
-    let time_limit = Duration::from_secs(30 + (body.len() >> 20) as u64);
-    match transport.exchange(Request::new(Operation::Result, time_limit).with_body(body)).await {
+    let request = Request::new(Operation::Result, TIME_LIMIT).with_idle_limit(IDLE_TIME_LIMIT);
+    match transport.exchange(request.with_body(body)).await {
         Ok(response) => Reply::Answer(response),
         Err(error) => Reply::NoAnswer { error, recognises_repeats: generation.recognises_repeats() },
     }

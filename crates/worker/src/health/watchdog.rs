@@ -18,11 +18,39 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// A runtime that is blocked for longer than this is worth a warning.
 const MAX_BLOCKED: Duration = Duration::from_secs(1);
 
+/// A look that comes this much after its time is late: the whole process did not run, and no handler is to blame.
+const LATE: Duration = Duration::from_millis(500);
+
 /// Measures how long the data path has stood still.
 #[derive(Debug)]
 pub(crate) struct RuntimeWatchdog {
-    last_beat: Mutex<Instant>,
+    beats: Mutex<Beats>,
     elsewhere: Arc<Elsewhere>,
+}
+
+/// The last beat of the data path, and the last look of the control path. Pure.
+#[derive(Debug, Clone, Copy)]
+struct Beats {
+    beat: Instant,
+    looked: Instant,
+}
+
+impl Beats {
+    /// The time without a beat, up to the last look: neither path runs in a process that was stopped.
+    fn silence(&self) -> Duration {
+        self.looked.saturating_duration_since(self.beat)
+    }
+
+    /// Takes in a look. Returns the time in which the process did not run.
+    fn on_look(&mut self, now: Instant) -> Option<Duration> {
+        let lost =
+            now.saturating_duration_since(self.looked).checked_sub(INTERVAL).filter(|lost| *lost > LATE);
+        self.looked = now;
+        if let Some(lost) = lost {
+            self.beat = (self.beat + lost).min(now);
+        }
+        lost
+    }
 }
 
 /// Since when the event loop of another language, which runs the handlers, is blocked. The driver of that loop sets it.
@@ -30,16 +58,17 @@ pub(crate) type Elsewhere = Mutex<Option<Instant>>;
 
 impl RuntimeWatchdog {
     pub(crate) fn new(elsewhere: Arc<Elsewhere>) -> Self {
-        Self { last_beat: Mutex::new(Instant::now()), elsewhere }
+        let now = Instant::now();
+        Self { beats: Mutex::new(Beats { beat: now, looked: now }), elsewhere }
     }
 
     pub(crate) fn beat(&self) {
-        *lock(&self.last_beat) = Instant::now();
+        lock(&self.beats).beat = Instant::now();
     }
 
     /// The time for which the runtime has been blocked; `None` if it is too short for a warning.
     pub(crate) fn blocked(&self) -> Option<Duration> {
-        let here = Some(lock(&self.last_beat).elapsed()).filter(|silence| is_blocked(*silence));
+        let here = Some(lock(&self.beats).silence()).filter(|silence| is_blocked(*silence));
         here.max(lock(&self.elsewhere).map(|since| since.elapsed()))
     }
 
@@ -52,14 +81,33 @@ impl RuntimeWatchdog {
     }
 
     /// Logs blocked times until the worker closes, on the control path.
-    pub(crate) async fn watch(self: Arc<Self>, running: Arc<Running>, closing: CancellationToken) {
+    /// `on_lost` is told of each time in which the process did not run.
+    pub(crate) async fn watch(
+        self: Arc<Self>,
+        running: Arc<Running>,
+        on_lost: impl Fn(Duration) + Send,
+        closing: CancellationToken,
+    ) {
         let mut log = BlockedLog::default();
+        lock(&self.beats).looked = Instant::now();
         loop {
             tokio::select! {
                 () = closing.cancelled() => return,
                 () = tokio::time::sleep(INTERVAL) => {}
             }
-            let silence = lock(&self.last_beat).elapsed();
+            let (lost, silence) = {
+                let mut beats = lock(&self.beats);
+                (beats.on_look(Instant::now()), beats.silence())
+            };
+            if let Some(lost) = lost {
+                on_lost(lost);
+                if lost > MAX_BLOCKED {
+                    tracing::warn!(
+                        ?lost,
+                        "the process did not run: it was stopped or paused, or the machine was suspended or far too busy"
+                    );
+                }
+            }
             match log.on_look(silence) {
                 Some(BlockedChange::Blocked) => {
                     let task_ids: Vec<_> =
@@ -123,6 +171,22 @@ mod tests {
         assert!(watchdog.blocked().is_some_and(|silence| silence >= Duration::from_secs(3)));
         *lock(&elsewhere) = None;
         assert_eq!(watchdog.blocked(), None);
+    }
+
+    #[test]
+    fn a_process_that_did_not_run_is_not_a_blocked_runtime() {
+        let begin = Instant::now();
+        let mut beats = Beats { beat: begin, looked: begin };
+        let seconds = Duration::from_secs;
+        assert_eq!(beats.on_look(begin + INTERVAL), None);
+        assert_eq!(beats.on_look(begin + seconds(60)), Some(seconds(59)));
+        assert_eq!(beats.silence(), seconds(1), "from before it and after it");
+        let mut looks = (1..=4).map(|look| begin + seconds(60) + look * INTERVAL);
+        assert!(looks.all(|now| beats.on_look(now).is_none()));
+        assert_eq!(beats.silence(), seconds(3), "now the runtime is blocked");
+        beats.beat = begin + seconds(62);
+        assert_eq!(beats.on_look(begin + seconds(90)), Some(Duration::from_millis(27_500)));
+        assert_eq!(beats.silence(), INTERVAL);
     }
 
     #[test]

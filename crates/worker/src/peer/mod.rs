@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use rxon::limit::within;
 use rxon::model::Generation;
 use rxon::signing::Seal;
 use rxon::transport::Connector;
@@ -182,7 +183,7 @@ impl Peer {
         let writing = async move {
             frames.send(Frame { text, written: sender }).await.is_ok() && written.await.is_ok()
         };
-        tokio::time::timeout(limit, writing).await.unwrap_or(false)
+        within(limit, writing).await.unwrap_or(false)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use rxon::Error;
+use rxon::limit::within;
 use rxon::model::{Capabilities, Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, WorkerStatus};
 use rxon::secrets::masked;
 use rxon::text::excerpt;
@@ -277,7 +278,7 @@ impl Driver {
                 beat => beat,
             }
         };
-        let beat = match tokio::time::timeout(GOODBYE_TIME_LIMIT, goodbye).await {
+        let beat = match within(GOODBYE_TIME_LIMIT, goodbye).await {
             Ok(Ok(beat)) => beat,
             Ok(Err(error)) => self.on_no_answer(&error),
             Err(_) => Beat::Unreachable,

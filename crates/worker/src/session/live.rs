@@ -6,6 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use rxon::Error;
 use rxon::backoff::{Backoff, Jitter};
+use rxon::limit::elapsed;
 use rxon::model::Command;
 use rxon::secrets::masked;
 use rxon::text::excerpt;
@@ -140,20 +141,13 @@ impl Websocket {
         let stable = Instant::now() + STABLE;
         let (mut has_received, mut is_stable, mut rubbish) = (false, false, 0);
         channel.ping().await?;
-        let (mut is_pinged, mut next_ping) = (true, Instant::now() + LIFE_LIMIT);
+        let (mut is_pinged, mut silence) = (true, std::pin::pin!(elapsed(LIFE_LIMIT)));
         loop {
             tokio::select! {
                 biased;
                 () = sleep_until(stable), if has_received && !is_stable => {
                     is_stable = true;
                     self.parts.session.record(Exchange::Websocket, &Answer::Good);
-                }
-                () = sleep_until(next_ping) => {
-                    if is_pinged {
-                        return Ok(format!("the websocket gave no sign of life for {LIFE_LIMIT:?}"));
-                    }
-                    channel.ping().await?;
-                    (is_pinged, next_ping) = (true, Instant::now() + LIFE_LIMIT);
                 }
                 Some(frame) = frames.recv() => {
                     channel.send(frame.text).await?;
@@ -162,7 +156,8 @@ impl Websocket {
                 }
                 received = channel.receive() => {
                     has_received = true;
-                    (is_pinged, next_ping) = (false, Instant::now() + PING_INTERVAL);
+                    is_pinged = false;
+                    silence.set(elapsed(PING_INTERVAL));
                     let problem = match received? {
                         Received::Closed { code, reason } => return Ok(self.on_closed(code, &reason)),
                         Received::Text(text) => self.obey(&text).err(),
@@ -182,6 +177,15 @@ impl Websocket {
                             return Ok(format!("{rubbish} messages over the websocket were not commands"));
                         }
                     }
+                }
+                // Last: what was received while the process did not run is a sign of life.
+                () = &mut silence => {
+                    if is_pinged {
+                        return Ok(format!("the websocket gave no sign of life for {LIFE_LIMIT:?}"));
+                    }
+                    channel.ping().await?;
+                    is_pinged = true;
+                    silence.set(elapsed(LIFE_LIMIT));
                 }
             }
         }

@@ -34,6 +34,7 @@ mod several;
 mod shutdown;
 mod signatures;
 mod slots;
+mod stopped;
 mod support;
 mod testing;
 mod tokens;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use avtomatika_worker::prelude::Json;
 use serde_json::{Value, json};
 use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator};
@@ -65,7 +66,43 @@ async fn a_body_without_usable_ids_is_survived() {
         orchestrator.push_task_body(body);
         assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success", "after {body}");
     }
-    assert_eq!(orchestrator.count(Endpoint::Result), 15, "only what could be answered was");
+    assert_eq!(orchestrator.count(Endpoint::Result), 16, "only what could be answered was");
+}
+
+#[tokio::test]
+async fn json_as_python_writes_it_loses_no_task() {
+    let orchestrator = ScriptedOrchestrator::start_with(Script::older()).await;
+    let builder = tasks().task("ignores", async || Json(json!({"ran": true})));
+    let worker = builder.config(config(&orchestrator.url(), &[])).build().expect("a worker");
+    let _worker = Running::start(worker);
+    for (name, fields, expected) in [
+        ("ignores", r#""params":{"x":NaN}"#, Ok(r#"{"ran":true}"#)),
+        // It reads `seconds`, and nothing else.
+        ("sleep", r#""params":{"seconds":0.0,"x":[Infinity,-Infinity]}"#, Ok("{}")),
+        (
+            "sleep",
+            r#""params":{"seconds":NaN}"#,
+            Err("at `seconds`: `NaN`, `Infinity` and `-Infinity` are not numbers"),
+        ),
+        ("sleep", r#""params":{"seconds":"long","seconds":0.0}"#, Ok("{}")),
+        ("echo", r#""params":5,"params":{"a":"NaN"},"params_metadata":null"#, Ok(r#"{"a":"NaN"}"#)),
+    ] {
+        for mark in ["", "\u{feff}"] {
+            let id = format!("t-{name}-{}-{}", fields.len(), mark.len());
+            orchestrator.push_task_body(format!(
+                r#"{mark}{{"job_id":"j","task_id":"{id}","type":"{name}",{fields}}}"#
+            ));
+            let result = orchestrator.wait_for_result(&id).await;
+            match expected {
+                Ok(data) => assert_eq!(result["data"].to_string(), data, "{fields}"),
+                Err(words) => {
+                    assert_eq!(result["error"]["code"], "INVALID_INPUT_ERROR");
+                    let message = result["error"]["message"].as_str().expect("a text");
+                    assert!(message.contains(words), "{message}");
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]

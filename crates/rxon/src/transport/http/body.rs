@@ -183,8 +183,9 @@ impl Write for Content {
 /// Converts an HTTP answer, whose body was [collected](collect).
 pub(super) fn response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Response {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let retry_after =
-        text(header::RETRY_AFTER).and_then(|value| backoff::retry_after(value, SystemTime::now()));
+    let retry_after = headers
+        .get(header::RETRY_AFTER)
+        .map(|value| backoff::retry_after(value.to_str().unwrap_or_default(), SystemTime::now()));
     let location = text(header::LOCATION).filter(|_| status.is_redirection()).map(redacted);
     let date = text(header::DATE).filter(|_| !status.is_success());
     let date = date.and_then(|value| httpdate::parse_http_date(value).ok());

@@ -4,24 +4,36 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use http::Request;
+use http::{HeaderMap, Request};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::body::{Outgoing, collect, response};
-use super::stream::{Stream, Watch, Watched, failure, lock};
+use super::stream::{MAX_HEAD, MAX_HEADERS, Stream, Watch, Watched, failure, line, lock};
 use crate::error::{Error, ErrorKind, ExchangeProgress};
+use crate::limit::{Limits, Movement};
 use crate::transport::Response;
+
+/// What is wrong when the answer to a request without TLS is an alert of TLS.
+const SPEAKS_TLS: &str = "the server speaks TLS on this port: the address must begin with `https://`";
 
 /// A connection between two exchanges.
 pub(super) struct Connection {
     sender: SendRequest<Outgoing>,
     driver: Driver,
     watch: Arc<Mutex<Watch>>,
+    movement: Movement,
     /// Whether it has carried an exchange before.
     reused: bool,
+}
+
+/// An exchange that was answered.
+pub(super) struct Answered {
+    pub(super) response: Response,
+    pub(super) headers: HeaderMap,
+    /// The connection, if it can carry another exchange.
+    pub(super) connection: Option<Connection>,
 }
 
 /// An exchange that failed.
@@ -35,12 +47,15 @@ impl Connection {
     /// Starts HTTP on a stream.
     pub(super) async fn new(stream: Stream) -> Result<Self, Error> {
         let watch = Arc::<Mutex<Watch>>::default();
+        let movement = line(&stream).movement().clone();
         let io = TokioIo::new(Watched::new(stream, watch.clone()));
         let (sender, connection) = http1::Builder::new()
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD)
             .handshake(io)
             .await
             .map_err(|error| Error::new(ErrorKind::Connect, "HTTP").with_source(error))?;
-        Ok(Self { sender, driver: Driver(Some(Box::pin(connection))), watch, reused: false })
+        Ok(Self { sender, driver: Driver(Some(Box::pin(connection))), watch, movement, reused: false })
     }
 
     /// Returns the connection, unless the peer has closed it since its last exchange.
@@ -61,14 +76,14 @@ impl Connection {
 
     /// Sends a request and reads its whole answer.
     ///
-    /// Returns the connection too, but only after a complete answer to a complete request: otherwise the next bytes
+    /// Keeps the connection, but only after a complete answer to a complete request: otherwise the next bytes
     /// could belong to either exchange.
     pub(super) async fn exchange(
         mut self,
         request: Request<Outgoing>,
-        time_limit: Duration,
+        limits: Limits,
         max_body: usize,
-    ) -> Result<(Response, Option<Self>), Failed> {
+    ) -> Result<Answered, Failed> {
         *lock(&self.watch) = Watch {
             body_taken: request.body().taken.clone(),
             progress: ExchangeProgress { reused: self.reused, ..ExchangeProgress::default() },
@@ -83,24 +98,27 @@ impl Connection {
             let body = collect(&head.headers, incoming, max_body)
                 .await
                 .map_err(|error| Failed { error, unsent: None })?;
-            Ok(response(head.status, &head.headers, body))
+            Ok((response(head.status, &head.headers, body), head.headers))
         };
-        let result = tokio::time::timeout(time_limit, self.driver.drive(answer)).await;
+        let result = limits.watch(&self.movement, self.driver.drive(answer)).await;
         let progress = lock(&self.watch).progress;
         let Failed { error, unsent } = match result {
-            Ok(Ok(response)) => {
+            Ok(Ok((response, headers))) => {
                 self.reused = true;
                 let connection = (progress.written && self.is_open()).then_some(self);
-                return Ok((response, connection));
+                return Ok(Answered { response, headers, connection });
             }
             Ok(Err(failed)) => failed,
-            Err(_) => {
-                Failed { error: Error::new(ErrorKind::Timeout, format!("{time_limit:?}")), unsent: None }
+            Err(expired) => {
+                lock(&self.watch).is_given_up = true;
+                Failed { error: Error::new(ErrorKind::Timeout, expired.to_string()), unsent: None }
             }
         };
-        let error = match lock(&self.watch).write_error.take() {
+        let mut watch = lock(&self.watch);
+        let error = match watch.write_error.take() {
             // The failed write came first, and caused the missing answer.
             Some(cause) if error.kind() == ErrorKind::Closed => error.with_source(cause),
+            _ if watch.beginning.is_tls() => Error::new(ErrorKind::Protocol, SPEAKS_TLS).with_source(error),
             _ => error,
         };
         Err(Failed { error: error.with_progress(progress), unsent })
@@ -141,15 +159,18 @@ impl Driver {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
 
+    use super::super::stream::Line;
     use super::*;
 
     const MAX_BODY: usize = 1 << 10;
 
-    const LIMIT: Duration = Duration::from_secs(10);
+    const LIMIT: Limits = Limits::new(Duration::from_secs(10));
 
     fn request() -> Request<Outgoing> {
         Request::post("/").body(Outgoing::new(Bytes::from_static(b"{}"))).expect("a request")
@@ -161,7 +182,8 @@ mod tests {
         let client =
             TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a listener");
         let (mut server, _) = listener.accept().await.expect("a client");
-        let connection = Connection::new(Stream::Left(client.into())).await.expect("a connection");
+        let connection =
+            Connection::new(Stream::Left(Line::new(client).expect("a socket"))).await.expect("a connection");
         let answer = async {
             let mut read = vec![0; 1000];
             let length = server.read(&mut read).await.expect("a request");
@@ -169,8 +191,8 @@ mod tests {
             server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("a client");
         };
         let (done, ()) = tokio::join!(connection.exchange(request(), LIMIT, MAX_BODY), answer);
-        let (_, connection) = done.map_err(|failed| failed.error).expect("an answer");
-        (connection.expect("it stays open"), server)
+        let answered = done.map_err(|failed| failed.error).expect("an answer");
+        (answered.connection.expect("it stays open"), server)
     }
 
     #[tokio::test]

@@ -1,23 +1,23 @@
 //! Opening a connection: name lookup, TCP, proxy, TLS.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
+use rustls::{ClientConfig, InvalidMessage};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout};
+use tokio::net::lookup_host;
 use tokio_rustls::TlsConnector;
 
 use super::address::OrchestratorUrl;
 use super::proxy::{Proxies, Proxy};
+use super::race::Losers;
 use super::rotation::Rotation;
-use super::stream::{Stream, Tcp, is_tls};
+use super::stream::{Line, Stream, is_tls};
 use super::tls::{InvalidTls, TlsSettings};
 use crate::error::{Error, ErrorKind};
+use crate::limit::within;
 use crate::text::excerpt;
 
 /// The time limit of connecting, including TLS: 5 s.
@@ -26,11 +26,23 @@ pub const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(5);
 /// The maximal size of the head of a proxy's answer to CONNECT, in bytes.
 const MAX_PROXY_HEAD: usize = 16 << 10;
 
+/// What is wrong when the answer to a handshake of TLS is something else.
+const SPEAKS_NO_TLS: &str =
+    " does not speak TLS on this port: if it speaks HTTP, the address must begin with `http://`";
+
+/// Returns whether the peer answered a handshake of TLS with something else.
+fn is_plain(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(error, Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)))
+}
+
 /// Opens connections to one orchestrator.
 pub(super) struct Dialer {
     pub(super) url: OrchestratorUrl,
     proxy: Option<Proxy>,
     tls: Option<(Rotation, ServerName<'static>)>,
+    /// The addresses of the orchestrator, or of the proxy, that did not answer lately.
+    losers: Losers,
 }
 
 impl Dialer {
@@ -48,7 +60,7 @@ impl Dialer {
             None
         };
         let proxy = proxies.choose(url.is_secure(), url.host(), url.port()).cloned();
-        Ok(Self { url: url.clone(), proxy, tls })
+        Ok(Self { url: url.clone(), proxy, tls, losers: Losers::default() })
     }
 
     /// Returns the proxy that forwards requests, if there is one: it needs the whole address of each.
@@ -71,16 +83,16 @@ impl Dialer {
     /// Connects within the time limit. For a websocket, `tunnel` asks for a tunnel even through a proxy that forwards
     /// requests.
     pub(super) async fn dial(&self, tunnel: bool) -> Result<Stream, Error> {
-        timeout(CONNECT_TIME_LIMIT, self.stream(tunnel || self.tls.is_some())).await.unwrap_or_else(|_| {
+        within(CONNECT_TIME_LIMIT, self.stream(tunnel || self.tls.is_some())).await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Connect, format!("{} within {CONNECT_TIME_LIMIT:?}", self.url)))
         })
     }
 
     async fn stream(&self, tunnel: bool) -> Result<Stream, Error> {
         let tcp = match &self.proxy {
-            None => tcp(self.url.host(), self.url.port(), &self.url.to_string()).await?,
+            None => self.line(self.url.host(), self.url.port(), &self.url.to_string()).await?,
             Some(proxy) => {
-                let mut stream = tcp(proxy.host(), proxy.port(), &format!("proxy {proxy}")).await?;
+                let mut stream = self.line(proxy.host(), proxy.port(), &format!("proxy {proxy}")).await?;
                 if tunnel {
                     open_tunnel(&mut stream, proxy, &self.url).await?;
                 }
@@ -95,41 +107,22 @@ impl Dialer {
                     .await
                     .map_err(|error| {
                         let kind = if is_tls(&error) { ErrorKind::Tls } else { ErrorKind::Connect };
-                        Error::new(kind, self.url.to_string()).with_source(error)
+                        let words = if is_plain(&error) { SPEAKS_NO_TLS } else { "" };
+                        Error::new(kind, format!("{}{words}", self.url)).with_source(error)
                     })?;
                 Stream::Right(Box::new(tls))
             }
         })
     }
-}
 
-async fn tcp(host: &str, port: u16, peer: &str) -> Result<Tcp, Error> {
-    let deadline = Instant::now() + CONNECT_TIME_LIMIT;
-    let stream = async {
-        let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
-        let stream = first_of(&addresses, deadline).await?;
-        stream.set_nodelay(true)?;
-        Ok(Tcp::from(stream))
-    };
-    stream.await.map_err(|error: io::Error| Error::new(ErrorKind::Connect, peer).with_source(error))
-}
-
-/// Connects to the first address that accepts. An address that swallows packets leaves time for the others.
-async fn first_of(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for (tried, address) in addresses.iter().enumerate() {
-        let share = deadline.saturating_duration_since(Instant::now()) / (addresses.len() - tried) as u32;
-        match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => failed = error,
-            Err(_) => failed = io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {share:?}")),
-        }
+    async fn line(&self, host: &str, port: u16, peer: &str) -> Result<Line, Error> {
+        let line = async { Line::new(self.losers.connect(lookup_host((host, port)).await?).await?) };
+        line.await.map_err(|error: io::Error| Error::new(ErrorKind::Connect, peer).with_source(error))
     }
-    Err(failed)
 }
 
 /// Requests a tunnel from a proxy.
-async fn open_tunnel(stream: &mut Tcp, proxy: &Proxy, url: &OrchestratorUrl) -> Result<(), Error> {
+async fn open_tunnel(stream: &mut Line, proxy: &Proxy, url: &OrchestratorUrl) -> Result<(), Error> {
     let failed = |detail: String| Error::new(ErrorKind::Proxy, detail);
     let target = url.target();
     let header = |value| format!("Proxy-Authorization: {value}\r\n");
@@ -156,37 +149,5 @@ async fn open_tunnel(stream: &mut Tcp, proxy: &Proxy, url: &OrchestratorUrl) -> 
         Ok(())
     } else {
         Err(failed(format!("{proxy} answered CONNECT {target} with `{}`", excerpt(line))))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{TcpListener, TcpStream as StdStream};
-    use std::time::Duration;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_silent_address_leaves_time_for_the_others() {
-        let socket =
-            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
-        socket.listen(0).expect("a free port");
-        let full = TcpListener::from(socket);
-        let silent = full.local_addr().expect("an address");
-        // Fills the backlog, from which nothing accepts.
-        let connect = || StdStream::connect_timeout(&silent, Duration::from_millis(100)).ok();
-        let _waiting: Vec<_> = std::iter::from_fn(connect).collect();
-        let open = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let open = open.local_addr().map(|address| (address, open)).expect("an address");
-        let begin = Instant::now();
-        let addresses = [silent, silent, open.0];
-        let stream = first_of(&addresses, begin + CONNECT_TIME_LIMIT).await.expect("the last accepts");
-        assert_eq!(stream.peer_addr().expect("an address"), open.0);
-        assert!(begin.elapsed() < CONNECT_TIME_LIMIT, "{:?}", begin.elapsed());
-        let error =
-            first_of(&addresses[..2], Instant::now() + CONNECT_TIME_LIMIT).await.expect_err("neither does");
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(first_of(&[], begin).await.is_err());
     }
 }

@@ -7,8 +7,11 @@
 mod address;
 mod body;
 mod connection;
+mod cookies;
 mod dial;
+mod pinned;
 mod proxy;
+mod race;
 mod rotation;
 mod stream;
 mod tls;
@@ -16,7 +19,7 @@ mod websocket;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
@@ -30,7 +33,8 @@ pub use tls::{ClientIdentity, InvalidTls, TlsFile, TlsSettings, storage_tls};
 pub use websocket::{HANDSHAKE_TIME_LIMIT, MAX_FRAME};
 
 use self::body::Outgoing;
-use self::connection::{Connection, Failed};
+use self::connection::{Answered, Connection, Failed};
+use self::cookies::Jar;
 use self::dial::Dialer;
 use self::proxy::Proxy;
 use super::{Connector, ExchangeFuture, OpenFuture, Operation, PollQuery, Request, Response, Transport};
@@ -120,6 +124,8 @@ struct Inner {
     headers: HeaderMap,
     headers_with_body: HeaderMap,
     token: Token,
+    /// The cookies that the orchestrator, or a gateway before it, has set.
+    cookies: Jar,
 }
 
 /// The addresses of all operations, created once.
@@ -172,7 +178,15 @@ impl HttpConnector {
         headers.insert(WORKER_TOKEN, settings.token.current());
         let mut headers_with_body = headers.clone();
         headers_with_body.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(Self(Arc::new(Inner { dialer, addresses, headers, headers_with_body, token: settings.token })))
+        let cookies = Jar::new(&settings.url);
+        Ok(Self(Arc::new(Inner {
+            dialer,
+            addresses,
+            headers,
+            headers_with_body,
+            token: settings.token,
+            cookies,
+        })))
     }
 }
 
@@ -184,7 +198,7 @@ impl Connector for HttpConnector {
     fn channel(&self) -> OpenFuture<'_> {
         let mut headers = self.0.headers.clone();
         headers.insert(WORKER_TOKEN, self.0.token.current());
-        Box::pin(websocket::open(&self.0.dialer, &self.0.addresses.websocket, headers))
+        Box::pin(websocket::open(&self.0.dialer, &self.0.addresses.websocket, headers, &self.0.cookies))
     }
 }
 
@@ -227,12 +241,13 @@ impl fmt::Debug for HttpTransport {
 impl Transport for HttpTransport {
     fn exchange(&mut self, request: Request) -> ExchangeFuture<'_> {
         Box::pin(async move {
-            let time_limit = request.time_limit;
+            let limits = request.limits();
             let max_body = match request.operation {
                 Operation::Poll(_) | Operation::CallSkill => MAX_BODY,
                 _ => MAX_SMALL_BODY,
             };
             let mut message = self.message(request)?;
+            let path = message.uri().clone();
             // Detects an idle connection that the peer has closed before anything is written.
             let mut kept = match self.connection.take() {
                 Some(connection) if !self.is_outdated().await => connection.still_open().await,
@@ -248,8 +263,9 @@ impl Transport for HttpTransport {
                     self.tls = self.inner.dialer.tls().map(|config| (config, Instant::now()));
                     Connection::new(stream).await?
                 };
-                match connection.exchange(message, time_limit, max_body).await {
-                    Ok((response, connection)) => {
+                match connection.exchange(message, limits, max_body).await {
+                    Ok(Answered { response, headers, connection }) => {
+                        self.inner.cookies.take(&headers, path.path(), SystemTime::now());
                         self.connection = connection;
                         return self.checked(response);
                     }
@@ -292,6 +308,9 @@ impl HttpTransport {
         if !matches!(request.operation, Operation::Token) {
             // Replaces a value: letting the map grow would cost more than the rest of this function.
             headers.insert(WORKER_TOKEN, self.inner.token.current());
+        }
+        if let Some(cookies) = self.inner.cookies.header(uri.path(), SystemTime::now()) {
+            headers.insert(header::COOKIE, cookies);
         }
         let mut message = http::Request::new(Outgoing::new(request.body));
         *message.method_mut() = method;

@@ -11,6 +11,7 @@ use rustls::ClientConfig;
 
 use super::tls::{InvalidTls, TlsSettings};
 use crate::error::{Error, ErrorKind};
+use crate::limit::within;
 
 /// The longest wait for the disk.
 const CHECK_TIME_LIMIT: Duration = Duration::from_secs(1);
@@ -68,7 +69,7 @@ impl Rotation {
             read.await
                 .map_err(|error| Error::new(ErrorKind::Tls, "reading the certificates").with_source(error))
         };
-        if let Ok(read) = tokio::time::timeout(CHECK_TIME_LIMIT, checking).await {
+        if let Ok(read) = within(CHECK_TIME_LIMIT, checking).await {
             read?;
         }
         Ok(self.current())

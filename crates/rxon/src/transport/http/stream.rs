@@ -16,49 +16,85 @@ use tokio_util::either::Either;
 
 use crate::descriptors::NotInherited;
 use crate::error::{Error, ErrorKind, ExchangeProgress};
+use crate::limit::Movement;
 
 /// A byte stream, without or with TLS.
-pub(super) type Stream = Either<Tcp, Box<TlsStream<Tcp>>>;
+pub(super) type Stream = Either<Line, Box<TlsStream<Line>>>;
 
-/// A TCP connection. A forked process does not keep it, or it would stay open when this process is killed, and the
-/// orchestrator would answer its poll.
-#[derive(Debug)]
-pub(super) struct Tcp {
-    _not_inherited: NotInherited,
-    stream: TcpStream,
-}
-
-impl From<TcpStream> for Tcp {
-    fn from(stream: TcpStream) -> Self {
-        Self { _not_inherited: NotInherited::new(&stream), stream }
+/// Returns the TCP connection of a stream.
+pub(super) fn line(stream: &Stream) -> &Line {
+    match stream {
+        Stream::Left(line) => line,
+        Stream::Right(tls) => tls.get_ref().0,
     }
 }
 
-impl AsyncRead for Tcp {
+/// The number of bytes that the kernel takes beyond what it has sent. Its buffer would otherwise take megabytes at once,
+/// and nothing would show whether they move.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const MAX_UNSENT: u32 = 64 << 10;
+
+/// A TCP connection that counts what it moves. A forked process does not keep it, or it would stay open when this process
+/// is killed, and the orchestrator would answer its poll.
+#[derive(Debug)]
+pub(super) struct Line {
+    _not_inherited: NotInherited,
+    socket: TcpStream,
+    movement: Movement,
+}
+
+impl Line {
+    /// Without delays for small writes, and with a small buffer for what is not sent yet.
+    pub(super) fn new(socket: TcpStream) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        // Kernels that emulate Linux may lack it.
+        let _ = SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT);
+        Ok(Self { _not_inherited: NotInherited::new(&socket), socket, movement: Movement::default() })
+    }
+
+    /// The number of bytes moved, TLS included.
+    pub(super) fn movement(&self) -> &Movement {
+        &self.movement
+    }
+
+    /// Discards what is not sent yet when the connection is dropped, instead of sending it after all.
+    pub(super) fn abort(&self) {
+        // Without it the connection closes as usual.
+        let _ = self.socket.set_zero_linger();
+    }
+}
+
+impl AsyncRead for Line {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
+        self.movement.record(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Tcp {
+impl AsyncWrite for Line {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, data)
+        let written = ready!(Pin::new(&mut self.socket).poll_write(context, data))?;
+        self.movement.record(written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        Pin::new(&mut self.socket).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        Pin::new(&mut self.socket).poll_shutdown(context)
     }
 
     fn poll_write_vectored(
@@ -66,11 +102,13 @@ impl AsyncWrite for Tcp {
         context: &mut Context<'_>,
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, data)
+        let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(context, data))?;
+        self.movement.record(written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 }
 
@@ -84,6 +122,40 @@ pub(super) struct Watch {
     pub(super) is_probing: bool,
     /// The error that ended writing.
     pub(super) write_error: Option<io::Error>,
+    /// The first bytes of the answer.
+    pub(super) beginning: Beginning,
+    /// Set when the exchange is given up: what is not sent yet is discarded, so that it does not arrive beside a repetition.
+    pub(super) is_given_up: bool,
+}
+
+/// The first bytes of an answer, as many as show its status.
+#[derive(Default)]
+pub(super) struct Beginning {
+    bytes: [u8; 12],
+    length: usize,
+}
+
+impl Beginning {
+    /// The first bytes of an alert of TLS.
+    const ALERT: &[u8] = &[0x15, 0x03];
+
+    fn push(&mut self, data: &[u8]) {
+        let taken = data.len().min(self.bytes.len() - self.length);
+        self.bytes[self.length..self.length + taken].copy_from_slice(&data[..taken]);
+        self.length += taken;
+    }
+
+    /// Returns the status of `HTTP/1.1 200`, even if nothing follows it.
+    fn status(&self) -> Option<u16> {
+        let line = std::str::from_utf8(&self.bytes[..self.length]).ok()?;
+        let (_, status) = line.strip_prefix("HTTP/1.")?.split_once(' ')?;
+        (status.len() == 3).then(|| status.parse().ok())?.filter(|status| *status >= 200)
+    }
+
+    /// Returns whether it is an alert of TLS: the server expects TLS on this port.
+    pub(super) fn is_tls(&self) -> bool {
+        self.bytes[..self.length].starts_with(Self::ALERT)
+    }
 }
 
 pub(super) fn lock(watch: &Mutex<Watch>) -> MutexGuard<'_, Watch> {
@@ -119,11 +191,7 @@ impl Watched {
 
     /// Asks the socket for events that tokio has not seen yet. Any event ends an idle connection.
     fn probe(&self) -> Poll<io::Result<()>> {
-        let socket = match &self.stream {
-            Stream::Left(socket) => socket,
-            Stream::Right(tls) => tls.get_ref().0,
-        };
-        match SockRef::from(&socket.stream).peek(&mut [MaybeUninit::uninit()]) {
+        match SockRef::from(&line(&self.stream).socket).peek(&mut [MaybeUninit::uninit()]) {
             Ok(0) => Poll::Ready(Ok(())),
             Ok(_) => {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "bytes between two exchanges")))
@@ -147,9 +215,22 @@ impl AsyncRead for Watched {
         }
         ready!(read)?;
         if buffer.filled().len() > before {
-            lock(&self.watch).progress.answered = true;
+            let mut watch = lock(&self.watch);
+            watch.progress.answered = true;
+            if watch.progress.status.is_none() {
+                watch.beginning.push(&buffer.filled()[before..]);
+                watch.progress.status = watch.beginning.status();
+            }
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if lock(&self.watch).is_given_up {
+            line(&self.stream).abort();
+        }
     }
 }
 
@@ -194,11 +275,25 @@ impl AsyncWrite for Watched {
     }
 }
 
+/// The maximal number of headers of an answer.
+pub(super) const MAX_HEADERS: usize = 1000;
+
+/// The maximal size of the headers of an answer, and of what is read of its body at once: hyper's own limit.
+pub(super) const MAX_HEAD: usize = 408 << 10;
+
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Converts an error of hyper.
 pub(super) fn failure(error: BoxError, detail: &str) -> Error {
-    let is_parse = error.downcast_ref().is_some_and(hyper::Error::is_parse);
+    let of_http = error.downcast_ref::<hyper::Error>();
+    // hyper has no other name for it.
+    if of_http.is_some_and(|error| error.is_parse() && error.to_string().contains("too large")) {
+        return Error::new(
+            ErrorKind::TooLarge,
+            format!("more than {MAX_HEADERS} headers, or more than {MAX_HEAD} bytes of them"),
+        );
+    }
+    let is_parse = of_http.is_some_and(hyper::Error::is_parse);
     let kind = if is_parse { ErrorKind::Protocol } else { kind_of_stream_error(&*error) };
     Error::new(kind, detail).with_source(error)
 }
@@ -218,4 +313,26 @@ fn kind_of_stream_error(error: &(dyn StdError + 'static)) -> ErrorKind {
 /// Returns whether an I/O error wraps one of rustls; any other comes from the connection.
 pub(super) fn is_tls(error: &io::Error) -> bool {
     error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_known_as_soon_as_its_digits_are() {
+        for (pieces, status) in [
+            (&["HTTP/1.1 200"][..], Some(200)),
+            (&["HTT", "P/1.0 20", "4 No Content\r\nx: y"], Some(204)),
+            (&["HTTP/1.1 20"], None),
+            (&["HTTP/1.1 100 Continue"], None),
+            (&["HTTP/1.1  200"], None),
+            (&["SSH-2.0-OpenSSH"], None),
+            (&[], None),
+        ] {
+            let mut beginning = Beginning::default();
+            pieces.iter().for_each(|piece| beginning.push(piece.as_bytes()));
+            assert_eq!(beginning.status(), status, "{pieces:?}");
+        }
+    }
 }

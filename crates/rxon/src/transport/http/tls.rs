@@ -1,9 +1,11 @@
 //! TLS: the trusted authorities, and the certificate of the client.
 
 use std::any::Any;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::{WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -11,10 +13,12 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::pinned::Pinned;
+
 /// The TLS settings of a connector. TLS is 1.2 or newer, and host names are always verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The PEM file of the only trusted certificate authorities; without it, those of the system are trusted, or the
+    /// The PEM file of the only trusted certificates, of authorities or of the server itself; without it, those of the system are trusted, or the
     /// bundled ones if the system has none.
     pub ca_path: Option<PathBuf>,
     /// The identity of the client, used if both of its files are set.
@@ -79,11 +83,10 @@ impl InvalidTls {
 
 impl TlsSettings {
     pub(super) fn client_config(&self) -> Result<Arc<ClientConfig>, InvalidTls> {
-        let roots = match &self.ca_path {
-            Some(path) => pinned(path)?,
-            None => system(),
+        let builder = match &self.ca_path {
+            Some(path) => trusting(RootCertStore::empty(), path)?,
+            None => builder()?.with_root_certificates(system()),
         };
-        let builder = builder()?.with_root_certificates(roots);
         let config = match self.identity.load()? {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
             None => builder.with_no_client_auth(),
@@ -102,7 +105,7 @@ impl TlsSettings {
     /// # Errors
     /// Returns [`InvalidTls`] when the file is not a file of PEM certificates.
     pub fn check(&self) -> Result<(), InvalidTls> {
-        self.ca_path.as_deref().map_or(Ok(()), |path| pinned(path).map(|_| ()))
+        self.ca_path.as_deref().map_or(Ok(()), |path| trusting(RootCertStore::empty(), path).map(|_| ()))
     }
 }
 
@@ -112,11 +115,29 @@ impl TlsSettings {
 /// # Errors
 /// Returns [`InvalidTls`] when the file is not a file of PEM certificates.
 pub fn storage_tls(ca_path: Option<&Path>) -> Result<impl Any + Send + Sync + use<>, InvalidTls> {
-    let mut roots = system();
-    if let Some(path) = ca_path {
-        roots.extend(pinned(path)?.roots);
+    let builder = match ca_path {
+        Some(path) => trusting(system(), path)?,
+        None => builder()?.with_root_certificates(system()),
+    };
+    Ok(builder.with_no_client_auth())
+}
+
+/// Trusts these authorities and the certificates of a file, which may be those of authorities or of the server itself.
+fn trusting(
+    mut roots: RootCertStore,
+    path: &Path,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, InvalidTls> {
+    let of_file =
+        |reason: &dyn fmt::Display| InvalidTls::of_file(TlsFile::Authorities, path, &reason.to_string());
+    let certificates = certificates(TlsFile::Authorities, path)?;
+    for certificate in &certificates {
+        roots.add(certificate.clone()).map_err(|error| of_file(&error))?;
     }
-    Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
+    let provider = Arc::new(ring::default_provider());
+    let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let usual = usual.map_err(|error| of_file(&error))?;
+    let verifier = Arc::new(Pinned { usual, certificates });
+    Ok(builder()?.dangerous().with_custom_certificate_verifier(verifier))
 }
 
 fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, InvalidTls> {
@@ -151,15 +172,6 @@ impl ClientIdentity {
         let problems: Vec<_> = chain.into_iter().chain(key).collect();
         if problems.is_empty() { self.load().err().into_iter().collect() } else { problems }
     }
-}
-
-fn pinned(path: &Path) -> Result<RootCertStore, InvalidTls> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(TlsFile::Authorities, path)? {
-        let added = roots.add(certificate);
-        added.map_err(|error| InvalidTls::of_file(TlsFile::Authorities, path, &error.to_string()))?;
-    }
-    Ok(roots)
 }
 
 /// Reads the certificates of a client, its own first.

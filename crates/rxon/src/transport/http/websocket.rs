@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::header::{self, HeaderMap, HeaderValue};
-use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -15,9 +14,11 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
 use super::body::response;
+use super::cookies::Jar;
 use super::dial::Dialer;
 use super::stream::Stream;
 use crate::error::{Error, ErrorKind};
+use crate::limit::within;
 use crate::text::excerpt;
 use crate::transport::{Channel, ChannelFuture, Opened, Received};
 
@@ -30,12 +31,21 @@ pub const MAX_FRAME: usize = 1 << 20;
 /// The time limit of writing a message. Exceeding it ends the websocket.
 const WRITE_TIME_LIMIT: Duration = Duration::from_secs(5);
 
-pub(super) async fn open(dialer: &Dialer, url: &str, headers: HeaderMap) -> Result<Opened, Error> {
+pub(super) async fn open(
+    dialer: &Dialer,
+    url: &str,
+    headers: HeaderMap,
+    cookies: &Jar,
+) -> Result<Opened, Error> {
     let handshake = async {
         let mut request = http::Request::get(url).body(()).map_err(|error| {
             Error::new(ErrorKind::Message, "the address of the websocket").with_source(error)
         })?;
+        let path = request.uri().path().to_owned();
         *request.headers_mut() = upgrade(headers);
+        if let Some(value) = cookies.header(&path, SystemTime::now()) {
+            request.headers_mut().insert(header::COOKIE, value);
+        }
         let stream = dialer.dial(true).await?;
         let limits = WebSocketConfig::default()
             .read_buffer_size(8 << 10)
@@ -44,9 +54,13 @@ pub(super) async fn open(dialer: &Dialer, url: &str, headers: HeaderMap) -> Resu
             .max_message_size(Some(MAX_FRAME))
             .max_frame_size(Some(MAX_FRAME));
         match tokio_tungstenite::client_async_with_config(request, stream, Some(limits)).await {
-            Ok((socket, _)) => Ok(Opened::Channel(Box::new(WebSocket(socket)))),
+            Ok((socket, answer)) => {
+                cookies.take(answer.headers(), &path, SystemTime::now());
+                Ok(Opened::Channel(Box::new(WebSocket(socket))))
+            }
             Err(tungstenite::Error::Http(answer)) => {
                 let (head, body) = answer.into_parts();
+                cookies.take(&head.headers, &path, SystemTime::now());
                 let body = body.unwrap_or_default().into();
                 Ok(Opened::Refused(response(head.status, &head.headers, body)))
             }
@@ -54,7 +68,7 @@ pub(super) async fn open(dialer: &Dialer, url: &str, headers: HeaderMap) -> Resu
         }
     };
     // Boxed because it is rare, and large with TLS.
-    timeout(HANDSHAKE_TIME_LIMIT, Box::pin(handshake)).await.unwrap_or_else(|_| {
+    within(HANDSHAKE_TIME_LIMIT, Box::pin(handshake)).await.unwrap_or_else(|_| {
         Err(Error::new(ErrorKind::Timeout, format!("{HANDSHAKE_TIME_LIMIT:?} for the websocket's handshake")))
     })
 }
@@ -113,7 +127,7 @@ impl Channel for WebSocket {
 }
 
 async fn limit_write(writing: impl Future<Output = Result<(), tungstenite::Error>>) -> Result<(), Error> {
-    match timeout(WRITE_TIME_LIMIT, writing).await {
+    match within(WRITE_TIME_LIMIT, writing).await {
         Ok(result) => result.map_err(failure),
         Err(_) => Err(Error::new(ErrorKind::Timeout, format!("{WRITE_TIME_LIMIT:?} for writing"))),
     }

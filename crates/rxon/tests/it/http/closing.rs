@@ -9,7 +9,8 @@ use tokio::io::AsyncWriteExt as _;
 use super::{LARGE, against, read_head};
 use crate::client::{Client, fail, poll, request, send};
 
-const WRITTEN: ExchangeProgress = ExchangeProgress { written: true, reused: false, answered: false };
+const WRITTEN: ExchangeProgress =
+    ExchangeProgress { written: true, reused: false, answered: false, status: None };
 
 async fn started() -> (ScriptedOrchestrator, Box<dyn Transport>) {
     let orchestrator = ScriptedOrchestrator::start().await;
@@ -130,19 +131,20 @@ async fn a_connection_that_ends_instead_of_an_answer_is_ambiguous_when_fresh_and
 #[tokio::test]
 async fn a_partial_answer_is_ambiguous_on_any_connection() {
     let body = Bytes::from_static(b"{\"status\":");
-    for answer in [
-        Answer::Truncated { status: 200, declared_length: 100, body },
-        Answer::Bytes("HTTP/1.1 200 OK\r\ncontent-le".into()),
-        Answer::Bytes("H".into()),
-        Answer::Bytes("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n".into()),
-        Answer::Bytes("HTTP/1.1 100 Continue\r\n\r\n".into()),
+    for (answer, status) in [
+        (Answer::Truncated { status: 200, declared_length: 100, body }, Some(200)),
+        (Answer::Bytes("HTTP/1.1 200 OK\r\ncontent-le".into()), Some(200)),
+        (Answer::Bytes("HTTP/1.1 503".into()), Some(503)),
+        (Answer::Bytes("H".into()), None),
+        (Answer::Bytes("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n".into()), Some(200)),
+        (Answer::Bytes("HTTP/1.1 100 Continue\r\n\r\n".into()), None),
     ] {
         let (fresh, used) = both_ways(answer.clone()).await;
         for (error, reused) in [(fresh, false), (used, true)] {
             assert_eq!(error.kind(), ErrorKind::Closed, "{answer:?}: {error:?}");
             assert_eq!(
                 error.progress(),
-                ExchangeProgress { reused, answered: true, ..WRITTEN },
+                ExchangeProgress { reused, answered: true, status, ..WRITTEN },
                 "{answer:?}"
             );
             assert!(error.is_ambiguous() && !error.is_stale_connection(), "{answer:?}: {error:?}");

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rxon::transport::{Operation, Request};
 use rxon::{ErrorKind, ExchangeProgress};
 use testkit::{Answer, Endpoint, ScriptedOrchestrator, Stopwatch};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::{LARGE, against, read_head};
@@ -29,7 +30,10 @@ async fn a_silent_server_is_given_up_at_the_limit() {
         let took = begin.took();
         assert!(took.is_within(LIMIT..LIMIT * 20), "{took:?}");
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
-        assert_eq!(error.progress(), ExchangeProgress { written: true, reused, answered: false });
+        assert_eq!(
+            error.progress(),
+            ExchangeProgress { written: true, reused, ..ExchangeProgress::default() }
+        );
         assert!(error.is_ambiguous(), "the server may be working on the request: {error:?}");
         assert_eq!(error.to_string(), "no answer within the time limit: 150ms");
         send(&mut *transport).await.expect("the transport is usable after an error");
@@ -67,7 +71,7 @@ async fn a_slow_answer_is_read_to_its_end_within_the_limit_and_not_beyond() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(
         error.progress(),
-        ExchangeProgress { written: true, reused: true, answered: true },
+        ExchangeProgress { written: true, reused: true, answered: true, status: Some(200) },
         "{error:?}"
     );
     assert!(error.is_ambiguous());
@@ -121,4 +125,67 @@ async fn a_waiting_exchange_is_not_woken_needlessly() {
         assert_eq!(counted.await.expect("an answer").status, 200);
         assert!(moves <= most, "it was woken {moves} times");
     }
+}
+
+/// Accepts a connection with a small receive buffer.
+async fn narrow() -> (std::net::SocketAddr, tokio::net::TcpListener) {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(16 << 10).expect("a size");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let listener = socket.listen(8).expect("a free port");
+    (listener.local_addr().expect("an address"), listener)
+}
+
+/// The longest time without a byte moving: a slow machine may need some of it.
+const IDLE: Duration = Duration::from_millis(600);
+
+/// A megabyte as a result, within limits that only standing still can reach.
+fn slow_result() -> Request {
+    Request::new(Operation::Result, Duration::MAX).with_idle_limit(IDLE).with_body(vec![b' '; 1 << 20].into())
+}
+
+#[tokio::test]
+async fn a_slow_line_is_no_failure() {
+    let (address, listener) = narrow().await;
+    let server = async {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        read_head(&mut stream).await;
+        let mut left = 1 << 20;
+        while left > 0 {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+            left -= stream.read(&mut [0; 20 << 10]).await.expect("more of the body");
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("a client");
+    };
+    let begin = Stopwatch::start();
+    let mut transport = Client::at(&format!("http://{address}")).transport();
+    let (answer, ()) = tokio::join!(transport.exchange(slow_result()), server);
+    assert_eq!(answer.expect("an answer").status, 200);
+    assert!(begin.took().is_at_least(2 * IDLE), "it was too fast to show anything: {:?}", begin.took());
+}
+
+#[tokio::test]
+async fn a_line_that_stands_still_is_given_up_and_what_was_not_sent_never_arrives() {
+    let (address, listener) = narrow().await;
+    let server = async {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        read_head(&mut stream).await;
+        let gone = stream.ready(tokio::io::Interest::ERROR).await;
+        assert!(gone.is_ok(), "{gone:?}");
+        let mut read = 0;
+        loop {
+            match stream.read(&mut [0; 64 << 10]).await {
+                Ok(0) => panic!("the rest was sent after all: {read}"),
+                Ok(length) => read += length,
+                Err(error) => return (read, error.kind()),
+            }
+        }
+    };
+    let mut transport = Client::at(&format!("http://{address}")).transport();
+    let (answer, (read, error)) = tokio::join!(transport.exchange(slow_result()), server);
+    let given_up = answer.expect_err("nothing moves");
+    assert_eq!(given_up.kind(), ErrorKind::Timeout);
+    assert_eq!(given_up.to_string(), "no answer within the time limit: 600ms without a byte moving");
+    assert!(read < 1 << 20, "{read}");
+    assert_eq!(error, std::io::ErrorKind::ConnectionReset);
 }

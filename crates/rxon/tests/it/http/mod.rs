@@ -3,6 +3,7 @@
 mod bodies;
 mod closing;
 mod connecting;
+mod cookies;
 mod limits;
 mod proxies;
 mod requests;

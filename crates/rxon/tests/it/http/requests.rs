@@ -134,7 +134,7 @@ async fn every_status_is_a_response_and_redirects_are_not_followed() {
 }
 
 #[tokio::test]
-async fn retry_after_is_seconds_or_a_date_and_anything_else_is_ignored() {
+async fn retry_after_is_seconds_or_a_date_and_anything_else_counts_as_ten_minutes() {
     let orchestrator = ScriptedOrchestrator::start().await;
     let mut transport = Client::of(&orchestrator).transport();
     let mut asked = async |value: &str| {
@@ -147,8 +147,8 @@ async fn retry_after_is_seconds_or_a_date_and_anything_else_is_ignored() {
     let wait = asked(&date).await.expect("a date");
     assert!((80..=90).contains(&wait.as_secs()), "{wait:?}");
     assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT").await, Some(Duration::ZERO), "a date gone by");
-    for rubbish in ["", "soon", "-1", "NaN", "1 hour", "\u{e9}"] {
-        assert_eq!(asked(rubbish).await, None, "{rubbish}");
+    for rubbish in ["", "soon", "-1", "NaN", "1 hour", "\u{e9}", "1700000000"] {
+        assert_eq!(asked(rubbish).await, Some(Duration::from_secs(600)), "{rubbish}");
     }
 }
 
@@ -176,4 +176,22 @@ async fn polls_end_in_a_task_nothing_a_problem_or_a_refusal() {
     assert!(matches!(&refused, Polled::Refused(response) if response.status == 503), "{refused:?}");
     let moved = polled(Answer::status(302).header("location", "/")).await;
     assert!(matches!(&moved, Polled::Refused(response) if response.status == 302), "{moved:?}");
+}
+
+#[tokio::test]
+async fn an_answer_may_have_many_headers_and_too_many_are_named() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let with = |count: usize| {
+        let accepted = Answer::ok(json!({"status": "accepted"}));
+        (0..count).fold(accepted, |answer, number| answer.header(&format!("x-trace-{number}"), "a"))
+    };
+    let mut transport = Client::of(&orchestrator).transport();
+    for count in [101, 900] {
+        orchestrator.answer_next(Endpoint::Result, with(count));
+        assert_eq!(send(&mut *transport).await.expect("an answer").status, 200);
+    }
+    orchestrator.answer_next(Endpoint::Result, with(1001));
+    let error = send(&mut *transport).await.expect_err("they are too many");
+    assert_eq!((error.kind(), error.status()), (ErrorKind::TooLarge, Some(200)), "{error:?}");
+    assert!(error.to_string().contains("more than 1000 headers"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use rxon::transport::{Connector, Operation};
+use rxon::transport::{Connector, Opened, Operation};
 use rxon::{ErrorKind, ExchangeProgress};
 use tempfile::NamedTempFile;
 use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator, Tls};
@@ -70,14 +70,49 @@ async fn a_certificate_for_another_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_a_tls_error_and_tls_without_https_an_http_error() {
+async fn a_server_may_show_the_trusted_certificate_itself() {
+    for can_sign in [true, false] {
+        let tls = Tls::self_signed(can_sign);
+        let (orchestrator, ca) = (orchestrator(&tls).await, pem(tls.ca_pem()));
+        let by_name = format!("https://localhost:{}/prefix", orchestrator.addr().port());
+        for url in [orchestrator.url(), by_name] {
+            let mut transport = Client::at(&url).trusting(ca.path()).transport();
+            assert_eq!(send(&mut *transport).await.expect(&url).status, 200);
+        }
+        let client = Client::of(&orchestrator).trusting(ca.path());
+        assert!(matches!(client.connector().channel().await, Ok(Opened::Channel(_))), "{can_sign}");
+        let other = pem(Tls::self_signed(can_sign).ca_pem());
+        let error = fail(&mut *Client::of(&orchestrator).trusting(other.path()).transport()).await;
+        assert_eq!(error.kind(), ErrorKind::Tls, "another certificate for the same name: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn names_and_times_of_a_trusted_certificate_count() {
+    let tls = Tls::self_signed(true);
+    let script = Script { bind: "127.0.0.2:0".parse().unwrap(), ..Script::newer().tls(tls.server_config()) };
+    let elsewhere = ScriptedOrchestrator::start_with(script).await;
+    let expired = Tls::expired_self_signed();
+    let over = orchestrator(&expired).await;
+    for (server, tls, words) in [(elsewhere, tls, "not valid for name"), (over, expired, "expired")] {
+        let ca = pem(tls.ca_pem());
+        let error = fail(&mut *Client::of(&server).trusting(ca.path()).transport()).await;
+        assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+        assert!(error.chain().to_string().contains(words), "{}", error.chain());
+    }
+}
+
+#[tokio::test]
+async fn the_wrong_scheme_is_named() {
     let plain = ScriptedOrchestrator::start().await;
     let error = fail(&mut *Client::at(&format!("https://{}", plain.addr())).transport()).await;
     assert_eq!((error.kind(), error.progress()), (ErrorKind::Tls, ExchangeProgress::default()), "{error:?}");
+    assert!(error.to_string().contains("must begin with `http://`"), "{error}");
     let tls = Tls::new();
     let secure = orchestrator(&tls).await;
     let error = fail(&mut *Client::at(&format!("http://{}", secure.addr())).transport()).await;
-    assert!(matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Closed), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error:?}");
+    assert!(error.to_string().contains("must begin with `https://`"), "{error}");
 }
 
 #[tokio::test]

@@ -52,6 +52,10 @@ impl Mover {
         if found.is_empty() {
             return Ok((params, Inputs::new()));
         }
+        // A member that stands again later does not count, and is not fetched.
+        if let Some(mended) = rxon::json::mended(params.get().as_bytes()) {
+            return Box::pin(self.fetch_inputs(raw(mended), metadata)).await;
+        }
         let inputs = self.observed("fetched", self.fetch_found(&found, metadata)).await?;
         let path = |found: &Found<ObjectUri>| inputs[found.value.as_str()].path.as_str();
         let replacements: Vec<_> = found.iter().map(|found| (found.range.clone(), path(found))).collect();

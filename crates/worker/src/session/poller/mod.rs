@@ -1,9 +1,11 @@
 //! Polls: the data path's side of a conversation.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use fastrand::Rng;
+use rxon::limit::within;
 use rxon::model::MalformedTask;
 use rxon::transport::{PollQuery, Polled, Response, Transport, TransportExt};
 use rxon::{Error, ErrorKind};
@@ -126,7 +128,7 @@ impl Pollers {
             let open_poll = self.session.open_polls.begin(limit + SLACK);
             let polled = tokio::select! {
                 biased;
-                polled = tokio::time::timeout(limit + SLACK, transport.poll(self.query(), limit)) => polled,
+                polled = within(limit + SLACK, transport.poll(self.query(), limit)) => polled,
                 () = self.ends.abandon_polls.cancelled() => return own_seat.has_ended = true,
                 () = self.is_in_the_way() => return own_seat.has_ended = true,
             };
@@ -359,39 +361,50 @@ fn is_stale(polled: &Result<Polled, Error>, took: Duration) -> bool {
 
 /// The open polls of one orchestrator, by the times at which they must have ended.
 #[derive(Debug, Default)]
-pub(crate) struct OpenPolls(Mutex<Vec<Instant>>);
+pub(crate) struct OpenPolls(Mutex<Dues>);
+
+/// The times by number.
+#[derive(Debug, Default)]
+struct Dues {
+    begun: u64,
+    open: BTreeMap<u64, Instant>,
+}
 
 /// A poll that is open until this is dropped.
 pub(crate) struct OpenPoll<'a> {
     polls: &'a OpenPolls,
-    due: Instant,
+    number: u64,
 }
 
 impl OpenPolls {
     /// Opens a poll that must end within this time.
     pub(crate) fn begin(&self, limit: Duration) -> OpenPoll<'_> {
-        let due = Instant::now() + limit;
-        lock(&self.0).push(due);
-        OpenPoll { polls: self, due }
+        let mut dues = lock(&self.0);
+        dues.begun += 1;
+        let number = dues.begun;
+        dues.open.insert(number, Instant::now() + limit);
+        OpenPoll { polls: self, number }
     }
 
     pub(crate) fn count(&self) -> usize {
-        lock(&self.0).len()
+        lock(&self.0).open.len()
+    }
+
+    /// Gives the open polls a time back in which the process did not run.
+    pub(crate) fn postpone(&self, lost: Duration) {
+        lock(&self.0).open.values_mut().for_each(|due| *due += lost);
     }
 
     /// The time by which the most overdue poll is late.
     pub(crate) fn overdue(&self) -> Option<Duration> {
-        let first = lock(&self.0).iter().min().copied()?;
+        let first = lock(&self.0).open.values().min().copied()?;
         Instant::now().checked_duration_since(first).filter(|late| !late.is_zero())
     }
 }
 
 impl Drop for OpenPoll<'_> {
     fn drop(&mut self) {
-        let mut polls = lock(&self.polls.0);
-        if let Some(index) = polls.iter().position(|due| *due == self.due) {
-            polls.swap_remove(index);
-        }
+        lock(&self.polls.0).open.remove(&self.number);
     }
 }
 

@@ -159,6 +159,8 @@ async fn one_that_has_not_ended_in_time_is_overdue_until_it_ends() {
     assert_eq!((polls.count(), polls.overdue()), (2, None));
     tokio::time::advance(Duration::from_secs(5)).await;
     assert_eq!(polls.overdue(), Some(Duration::from_secs(5)));
+    polls.postpone(Duration::from_secs(3));
+    assert_eq!(polls.overdue(), Some(Duration::from_secs(2)), "the process did not run for 3 s of it");
     drop(short);
     assert_eq!((polls.count(), polls.overdue()), (1, None));
     drop(long);

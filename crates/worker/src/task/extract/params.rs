@@ -1,5 +1,8 @@
 //! The task's parameters.
 
+use std::borrow::Cow;
+
+use rxon::json;
 use serde::de::DeserializeOwned;
 
 use super::argument::FromTaskParts;
@@ -18,20 +21,30 @@ impl<T: DeserializeOwned + Send, S: Sync> FromTaskParts<S> for Params<T> {
     type Rejection = Rejection;
 
     async fn from_task_parts(parts: &mut TaskParts, _state: &S) -> Result<Self, Rejection> {
-        let mut deserializer = serde_json::Deserializer::from_str(parts.params.get());
-        let read =
-            read_for_task(parts.context.files(), || serde_path_to_error::deserialize(&mut deserializer));
-        read.map(Params).map_err(|error| {
-            Rejection::problems([(error.path().to_string(), without_position(error.inner()))])
-        })
+        let text = parts.params.get();
+        let read = read_for_task(parts.context.files(), || {
+            read(text).or_else(|error| match json::mended(text.as_bytes()) {
+                // A member stands twice, which is no reason to refuse the others.
+                Some(mended) => read(&mended),
+                None => Err(error),
+            })
+        });
+        read.map(Params)
+            .map_err(|error| Rejection::problems([(error.path().to_string(), problem(error.inner(), text))]))
     }
 }
 
-/// Removes the position in the text, which is of no use to a reader who sees the parameters as an object.
-fn without_position(error: &serde_json::Error) -> String {
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text))
+}
+
+/// The text of an error, without the position in the text, which is of no use to a reader who sees the parameters as an
+/// object.
+fn problem(error: &serde_json::Error, params: &str) -> String {
     let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(position) => text[..position].to_owned(),
-        None => text,
+    let text = text.rfind(" at line ").map_or(text.as_str(), |position| &text[..position]);
+    if text == "number out of range" && matches!(json::restored(params), Cow::Owned(_)) {
+        return "`NaN`, `Infinity` and `-Infinity` are not numbers here".to_owned();
     }
+    text.to_owned()
 }

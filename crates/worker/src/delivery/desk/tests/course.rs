@@ -151,7 +151,7 @@ async fn a_refused_result_is_replaced_once_with_the_reason_of_the_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_result_is_warned_about_and_has_more_time() {
+async fn a_large_result_is_warned_about() {
     let logs = Logs::new();
     let _guard = logs.start();
     let (delivery, mut peer) = started();
@@ -161,10 +161,11 @@ async fn a_large_result_is_warned_about_and_has_more_time() {
         large.data = Some(serde_json::value::to_raw_value(&data).expect("JSON"));
         large
     };
-    for (size, warnings, seconds) in [(899 << 10, 0, 30), (901 << 10, 1, 30), (3 << 20, 2, 33)] {
+    for (size, warnings) in [(899 << 10, 0), (901 << 10, 1), (3 << 20, 2)] {
         delivery.push(&of(size), None).await;
         let incoming = next(&mut peer).await;
-        assert_eq!(incoming.request.time_limit, seconds * SECOND, "{size} bytes");
+        let limits = (incoming.request.time_limit, incoming.request.idle_limit);
+        assert_eq!(limits, (600 * SECOND, Some(30 * SECOND)), "{size} bytes");
         incoming.answer(Ok(ok()));
         delivery.empty().await;
         assert_eq!(logs.count("the result is large"), warnings, "{size} bytes");
