@@ -71,7 +71,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Forward {
             }
         }
         let fields = spans.iter_mut().flat_map(|(_, fields)| fields).chain(&mut texts.fields);
-        let values = fields.filter_map(|(_, value)| if let Value::Text(text) = value { Some(text) } else { None });
+        let values =
+            fields.filter_map(|(_, value)| if let Value::Text(text) = value { Some(text) } else { None });
         for text in values.chain([&mut texts.message]) {
             if let Cow::Owned(line) = logging::one_line(text) {
                 *text = line;

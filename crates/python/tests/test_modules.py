@@ -77,6 +77,7 @@ def test_a_worker_with_a_task_loads_what_it_needs():
         "_registered",
         "_registry",
         "_skill",
+        "_task_options",
         "config",
         "errors",
         "params",

@@ -82,7 +82,7 @@ async def test_the_directory_is_made_on_first_use_and_stays(tmp_path):
     assert not path.exists()
     assert await files.list() == []
     assert path.is_dir()
-    assert await files.write("deep/er.txt", "x") is None
+    assert await files.write("deep/er.txt", "x") == str(path / "deep" / "er.txt")
     (path / "mine").write_text("y")
     assert await files.list() == ["deep", "mine"]
     assert await files.path_to("") == await files.path_to(".") == await files.get_root() == str(path)

@@ -13,6 +13,7 @@ __all__ = [
     "TaskFiles",
     "Worker",
     "indented",
+    "not_inherited",
     "one_line",
     "options",
     "without_effect",

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._skill import Skills
-from ._task_options import check
-from ._user_function import check_function
 from .validators import validate_identifier
 
 if TYPE_CHECKING:
@@ -72,6 +70,8 @@ class Registry(Skills):
         ``description`` is the handler's docstring. ``events`` maps the types of the events that the handler sends to
         their JSON Schemas.
         """
+        from ._task_options import check
+
         validate_identifier(name, "task name")
         if task_type:
             validate_identifier(task_type, f"type of the task `{name}`")
@@ -127,7 +127,7 @@ class Registry(Skills):
             raise TypeError(f"the name of a command must be text, got `{type(command_name).__name__}`")
 
         def register(func: _Function) -> _Function:
-            check_function(f"the function for the command `{command_name}`", func, "command")
+            _check_function(f"the function for the command `{command_name}`", func, "command")
             self._commands[command_name] = func
             return func
 
@@ -137,7 +137,7 @@ class Registry(Skills):
         """Registers a function for results that an orchestrator answers with ``ignored``, since the effects of such a
         task may have to be undone. It is called with the ids of the task and its job, and with the reason, in addition
         to the warning in the log. A ``def`` function is called on a thread."""
-        check_function("the hook for ignored results", hook, "task_id", "job_id", "reason")
+        _check_function("the hook for ignored results", hook, "task_id", "job_id", "reason")
         self._refuse_while_it_runs("a hook")
         self._ignored.append(hook)
         return hook
@@ -146,7 +146,7 @@ class Registry(Skills):
         """Registers a function to call before the worker registers with orchestrators, for example to load a model. A
         ``def`` function is called on a thread. An exception in it ends the run, and ``run`` or ``main``
         raises it. A signal ends both the function and the worker."""
-        check_function("the start-up hook", hook)
+        _check_function("the start-up hook", hook)
         self._refuse_while_it_runs("a start-up hook")
         self._startup.append(hook)
         return hook
@@ -154,7 +154,7 @@ class Registry(Skills):
     def on_shutdown(self, hook: _Function) -> _Function:
         """Registers a function to call after all tasks have ended. Several are called in the reverse order of their
         registration. Together they may take the rest of ``WORKER_SHUTDOWN_TIMEOUT``, but at least 1 s."""
-        check_function("the shutdown hook", hook)
+        _check_function("the shutdown hook", hook)
         self._refuse_while_it_runs("a shutdown hook")
         self._shutdown.append(hook)
         return hook
@@ -169,7 +169,7 @@ class Registry(Skills):
         counts as no usage.
         """
         if checker is not None:
-            check_function("the usage checker", checker)
+            _check_function("the usage checker", checker)
         self._usage_checker = checker
         if self._run is not None:
             from ._serving import set_usage_checker
@@ -200,3 +200,9 @@ class Registry(Skills):
     def _refuse_while_it_runs(self, what: str) -> None:
         if self._run is not None:
             raise RuntimeError(f"{what} cannot be added to a running worker")
+
+
+def _check_function(what: str, func: Any, *arguments: str) -> None:
+    from ._user_function import check_function
+
+    check_function(what, func, *arguments)

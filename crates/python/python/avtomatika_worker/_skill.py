@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ._task_options import check
 from .validators import validate_identifier
 
 if TYPE_CHECKING:
@@ -86,6 +85,8 @@ def options_of(
         values = {**(info if isinstance(info, Mapping) else _fields(info)), **values}
     name = values.pop("name", None) or fallback
     validate_identifier(name, "skill name")
+    from ._task_options import check
+
     found = _options(name, values)
     check(name, found)
     return name, found

@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ._registry import Registry
-from ._user_function import check_function
 
 if TYPE_CHECKING:
     import os
@@ -83,6 +82,8 @@ class Worker(Registry):
             for skill, models in (skill_dependencies or {}).items()
         }
         if capacity_checker is not None:
+            from ._user_function import check_function
+
             check_function("`capacity_checker`", capacity_checker, "task_name")
         self._capacity_checker = capacity_checker
         self._skills_dir = skills_dir
