@@ -111,13 +111,15 @@ impl Error {
         self.progress.status
     }
 
-    /// Returns whether the peer may have processed the request although its answer was lost, or did for certain: the
-    /// [`status`](Self::status) of its answer was 2xx.
+    /// Returns whether the peer may have processed the request although its answer was lost. If the
+    /// [`status`](Self::status) of the answer arrived, that decides: 2xx says that the peer did.
     ///
     /// The 1.0b2 orchestrator cannot tell a repeated result from a new one, so this decides whether a result is repeated.
     pub fn is_ambiguous(&self) -> bool {
-        let is_accepted = matches!(self.progress.status, Some(200..300));
-        is_accepted || self.progress.written && !self.is_stale_connection()
+        match self.progress.status {
+            Some(status) => (200..300).contains(&status),
+            None => self.progress.written && !self.is_stale_connection(),
+        }
     }
 
     /// Displays the error with its sources.
@@ -175,6 +177,7 @@ mod tests {
         let answered =
             |status| ExchangeProgress { answered: true, status: Some(status), ..ExchangeProgress::default() };
         assert!(closed(answered(200)).is_ambiguous(), "it accepted what it had not read to its end");
+        assert!(!closed(ExchangeProgress { written: true, ..answered(500) }).is_ambiguous(), "a refusal is an answer");
         assert!(!closed(answered(500)).is_ambiguous());
         assert_eq!(closed(answered(204)).status(), Some(204));
     }

@@ -325,6 +325,25 @@ fn an_ambiguous_try_is_repeated_as_the_settings_say() {
 }
 
 #[test]
+fn the_status_of_an_answer_that_was_cut_off_is_an_answer() {
+    let now = Instant::now();
+    for (status, newer, acknowledged) in [(200, false, true), (200, true, false), (500, false, false)] {
+        for resend in [true, false] {
+            let progress =
+                ExchangeProgress { written: true, answered: true, status: Some(status), ..Default::default() };
+            let error = Error::new(ErrorKind::Closed, "").with_progress(progress);
+            let mut outbox = outbox(5);
+            outbox.settings.resend_ambiguous = resend;
+            outbox.push(entry("t"), now);
+            let (id, _) = outbox.take(now).expect("ready");
+            let verdict = fail(&mut outbox, id, error, newer, now);
+            let expected = if acknowledged { verdict == Verdict::Acknowledged } else { outbox.len() == 1 };
+            assert!(expected, "{status} {newer} {resend}: {verdict:?}");
+        }
+    }
+}
+
+#[test]
 fn the_same_result_is_never_taken_twice_at_once() {
     let (mut outbox, now) = (outbox(5), Instant::now());
     outbox.push(entry("t"), now);
