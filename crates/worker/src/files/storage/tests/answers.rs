@@ -32,6 +32,22 @@ async fn a_refused_download_says_why() {
     }
 }
 
+#[tokio::test]
+async fn a_wrong_region_and_a_wrong_clock_are_found_in_the_answer_to_every_request() {
+    for (status, code, kind) in [
+        (400, "AuthorizationHeaderMalformed", FileErrorKind::Denied),
+        (301, "PermanentRedirect", FileErrorKind::Denied),
+        (403, "RequestTimeTooSkewed", FileErrorKind::Unavailable),
+    ] {
+        let storage = Scripted::start(move |_| (status, refusal(code)));
+        for (name, error) in every_request(&storage.storage()).await {
+            let error = error.expect("it is refused");
+            let told = ErrorChain(&error).to_string();
+            assert!(error.kind() == kind && told.contains(code), "{name}: {told}");
+        }
+    }
+}
+
 /// S3 answers 400 `RequestTimeout` when a body comes too slowly.
 #[tokio::test]
 async fn a_request_that_arrived_garbled_is_sent_again() {
