@@ -76,7 +76,8 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let ConversationParts { session, profile, ends, .. } = self.parts.clone();
         let courier = courier(session.origin.clone(), profile.worker_id.clone());
-        let websocket = Websocket::new(self.parts.clone()).keep_open();
+        // Boxed because it is large, and lives as long as the worker.
+        let websocket = Box::pin(Websocket::new(self.parts.clone()).keep_open());
         // Progress is sent to the end, even when there are no more heartbeats to send.
         let all = async { tokio::join!(self.converse(), courier, websocket, session.tokens.keep()) };
         ends.closing.run_until_cancelled(all).await;
@@ -278,7 +279,7 @@ impl Driver {
                 beat => beat,
             }
         };
-        let beat = match within(GOODBYE_TIME_LIMIT, goodbye).await {
+        let beat = match within(GOODBYE_TIME_LIMIT, Box::pin(goodbye)).await {
             Ok(Ok(beat)) => beat,
             Ok(Err(error)) => self.on_no_answer(&error),
             Err(_) => Beat::Unreachable,
