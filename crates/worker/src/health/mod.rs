@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use self::metrics::Metrics;
 use self::watchdog::RuntimeWatchdog;
 use crate::capacity::Offer;
+use crate::execution::running::Running;
 use crate::session::Session;
 
 /// A client must send its request within this time, or its connection is closed.
@@ -40,6 +41,14 @@ pub(crate) struct Health {
     pub(crate) sessions: Vec<Arc<Session>>,
     pub(crate) watchdog: Arc<RuntimeWatchdog>,
     pub(crate) metrics: Metrics,
+}
+
+impl Health {
+    /// Watches the data path until the worker closes, and gives open polls the time back in which the process did not run.
+    pub(crate) async fn watch(self: Arc<Self>, running: Arc<Running>, closing: CancellationToken) {
+        let on_lost = |lost| self.sessions.iter().for_each(|session| session.open_polls.postpone(lost));
+        self.watchdog.watch(running, on_lost, closing).await;
+    }
 }
 
 /// Takes the port before the worker starts, so that a port in use is an error at start.

@@ -83,7 +83,7 @@ impl RuntimeWatchdog {
     /// Logs blocked times until the worker closes, on the control path.
     /// `on_lost` is told of each time in which the process did not run.
     pub(crate) async fn watch(
-        self: Arc<Self>,
+        &self,
         running: Arc<Running>,
         on_lost: impl Fn(Duration) + Send,
         closing: CancellationToken,

@@ -358,7 +358,7 @@ impl Driver {
                 beat => beat,
             }
         };
-        let beat = match within(GOODBYE_TIME_LIMIT, goodbye).await {
+        let beat = match within(GOODBYE_TIME_LIMIT, Box::pin(goodbye)).await {
             Ok(Ok(beat)) => beat,
             Ok(Err(error)) => self.on_no_answer(&error),
             Err(_) => Beat::Unreachable,

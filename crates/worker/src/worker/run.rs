@@ -82,9 +82,7 @@ pub(crate) async fn run(
     // The time of the start-up hooks does not count.
     let watchdog = &assembly.health.watchdog;
     watchdog.beat();
-    let sessions = assembly.health.sessions.clone();
-    let on_lost = move |lost| sessions.iter().for_each(|session| session.open_polls.postpone(lost));
-    control.push(Box::pin(watchdog.clone().watch(executor.running.clone(), on_lost, closing.clone())));
+    control.push(Box::pin(assembly.health.clone().watch(executor.running.clone(), closing.clone())));
     let control = ControlThread::start(control).map_err(Error::ControlThread)?;
     for ConversationParts { session, offer, ends, .. } in assembly.conversations.iter().cloned() {
         let poller = Pollers::new(session, offer, executor.clone(), ends, assembly.settings.pollers);

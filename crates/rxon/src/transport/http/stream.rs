@@ -331,7 +331,9 @@ mod tests {
             (&[], None),
         ] {
             let mut beginning = Beginning::default();
-            pieces.iter().for_each(|piece| beginning.push(piece.as_bytes()));
+            for piece in pieces {
+                beginning.push(piece.as_bytes());
+            }
             assert_eq!(beginning.status(), status, "{pieces:?}");
         }
     }

@@ -127,8 +127,8 @@ async fn a_waiting_exchange_is_not_woken_needlessly() {
     }
 }
 
-/// Accepts a connection with a small receive buffer.
-async fn narrow() -> (std::net::SocketAddr, tokio::net::TcpListener) {
+/// A listener whose connections have small receive buffers.
+fn narrow() -> (std::net::SocketAddr, tokio::net::TcpListener) {
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(16 << 10).expect("a size");
     socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
@@ -146,14 +146,14 @@ fn slow_result() -> Request {
 
 #[tokio::test]
 async fn a_slow_line_is_no_failure() {
-    let (address, listener) = narrow().await;
+    let (address, listener) = narrow();
     let server = async {
         let (mut stream, _) = listener.accept().await.expect("a client");
         read_head(&mut stream).await;
         let mut left = 1 << 20;
         while left > 0 {
-            tokio::time::sleep(Duration::from_millis(25)).await;
-            left -= stream.read(&mut [0; 20 << 10]).await.expect("more of the body");
+            tokio::time::sleep(Duration::from_millis(12)).await;
+            left -= stream.read(&mut [0; 10 << 10]).await.expect("more of the body");
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("a client");
     };
@@ -166,7 +166,7 @@ async fn a_slow_line_is_no_failure() {
 
 #[tokio::test]
 async fn a_line_that_stands_still_is_given_up_and_what_was_not_sent_never_arrives() {
-    let (address, listener) = narrow().await;
+    let (address, listener) = narrow();
     let server = async {
         let (mut stream, _) = listener.accept().await.expect("a client");
         read_head(&mut stream).await;
@@ -174,7 +174,7 @@ async fn a_line_that_stands_still_is_given_up_and_what_was_not_sent_never_arrive
         assert!(gone.is_ok(), "{gone:?}");
         let mut read = 0;
         loop {
-            match stream.read(&mut [0; 64 << 10]).await {
+            match stream.read(&mut [0; 16 << 10]).await {
                 Ok(0) => panic!("the rest was sent after all: {read}"),
                 Ok(length) => read += length,
                 Err(error) => return (read, error.kind()),
