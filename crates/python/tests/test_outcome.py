@@ -342,6 +342,7 @@ class OwnKeyError(KeyError):
         (ValueError("bad value"), ("TRANSIENT_ERROR", "bad value", {"type": "ValueError"})),
         (RuntimeError(), ("TRANSIENT_ERROR", "RuntimeError", {"type": "RuntimeError"})),
         (OSError(errno.ENOSPC, "full"), ("RESOURCE_EXHAUSTED_ERROR", "[Errno 28] full", {"type": "OSError"})),
+        (OSError(errno.EFBIG, "too large"), ("RESOURCE_EXHAUSTED_ERROR", "[Errno 27] too large", {"type": "OSError"})),
         (OSError(errno.EROFS, "read-only"), ("RESOURCE_EXHAUSTED_ERROR", "[Errno 30] read-only", {"type": "OSError"})),
         (OSError(errno.ENOENT, "none"), ("TRANSIENT_ERROR", "[Errno 2] none", {"type": "FileNotFoundError"})),
         (KeyError("user_id"), ("TRANSIENT_ERROR", "KeyError: 'user_id'", {"type": "KeyError"})),

@@ -105,6 +105,34 @@ def test_a_handler_of_the_programs_own_that_is_not_called_is_named():
     assert "SIGINT" not in output and output.rstrip().endswith("own"), output
 
 
+def test_a_limit_on_the_size_of_files_fails_the_write_and_not_the_worker():
+    script = """
+    import resource
+    from avtomatika_worker import TaskFiles
+
+    worker = Worker()
+
+    @worker.task("write")
+    async def write(params, files: TaskFiles):
+        await files.write("large", "x" * 100_000)
+
+    @worker.task("own")
+    def own(params, files: TaskFiles):
+        with open(files.path_to_sync("large"), "w") as file:
+            file.write("x" * 100_000)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+    worker.run()
+    """
+    with orchestrator() as dev:
+        program = Program(BEGIN + script, dev.url)
+        until(lambda: dev.workers() or program.process.poll() is not None)
+        codes = [dev.error(name)["code"] for name in ("write", "own")] if program.process.poll() is None else []
+        program.signal(signal.SIGTERM)
+        ended, output = program.end()
+    assert (codes, ended) == (["RESOURCE_EXHAUSTED_ERROR"] * 2, 0), output
+
+
 def _makes_process_1() -> bool:
     if shutil.which("unshare") is None:
         return False

@@ -42,8 +42,8 @@ _EMPTY: dict[Any, Any] = {}
 # has not.
 _RETURNED: Further = (b"{}", b"{}")
 
-# A full disk, an exhausted quota, a read-only file system.
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+# A full disk, an exhausted quota, a read-only file system, a file beyond the limit of `ulimit -f`.
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 # The length that a path in a message is cut to, in characters.
 _MAX_PATH = 200
