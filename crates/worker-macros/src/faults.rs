@@ -10,80 +10,82 @@ const MAX_ARGUMENTS: usize = 12;
 
 /// All faults of a function in one error. None where the types decide.
 pub(crate) fn of(function: &ItemFn, options: &Options) -> Option<Error> {
-    let signature = &function.sig;
-    let mut faults = Vec::new();
-    let mut fault = |place: &dyn ToTokens, message: String| faults.push(Error::new_spanned(place, message));
-    if let Some(FnArg::Receiver(receiver)) = signature.inputs.first() {
-        fault(
-            receiver,
-            "a handler has no `self`: make it a function that takes `State<T>`, and give the worker the `T` by \
-             `with_state(…)`"
-                .to_owned(),
-        );
-    }
-    let generic = |param: &&GenericParam| !matches!(param, GenericParam::Lifetime(_));
-    if let Some(param) = signature.generics.params.iter().find(generic) {
-        let name = &signature.ident;
-        fault(
-            param,
-            format!(
-                "`{name}` becomes a handler only with its types, as in `.task(\"{name}\", {name}::<…>)`: \
-                 `debug_handler` checks functions without type parameters"
-            ),
-        );
-    }
-    match (signature.asyncness.is_some(), options.blocking) {
-        (false, false) if !returns_future(&signature.output) => {
-            let name = &signature.ident;
-            fault(
-                &signature.fn_token,
-                format!(
-                    "a handler is an `async fn`; a function that blocks is registered as `blocking({name})`, and \
-                     checked by `#[debug_handler(blocking)]`"
-                ),
-            );
-        }
-        (true, true) => fault(
-            &signature.asyncness,
-            "`blocking` is for functions that are not `async`: register the function itself, and check it by \
-             `#[debug_handler]`"
-                .to_owned(),
-        ),
-        _ => {}
-    }
-    if let Some(further) = signature.inputs.iter().nth(MAX_ARGUMENTS) {
-        fault(
-            further,
-            format!(
-                "a handler has at most {MAX_ARGUMENTS} arguments, this one has {}: put several values into one \
-                 `State` or one `Params`",
-                signature.inputs.len()
-            ),
-        );
-    }
+    let shape = [method(function), generic(function), kind(function, options), too_many(function)];
     let types = argument_types(function);
-    for (index, ty) in types.iter().enumerate() {
-        if let Some(message) = fault_of_argument(ty, index + 1 == types.len()) {
-            fault(ty, message);
-        }
-    }
-    if options.state.is_none()
-        && let [first, others @ ..] = states(function).as_slice()
-        && let Some(other) = others.iter().find(|other| text(other) != text(first))
-    {
-        fault(
-            other,
-            format!(
-                "the state is `{}` in an argument before; if both are parts of the worker's state, name that: \
-                 `#[debug_handler(state = …)]`",
-                text(first)
-            ),
-        );
-    }
-    faults.into_iter().reduce(|mut all, further| {
+    let arguments = types.iter().enumerate().filter_map(|(index, ty)| {
+        let message = fault_of_argument(ty, index + 1 == types.len())?;
+        Some(Error::new_spanned(ty, message))
+    });
+    let faults = shape.into_iter().flatten().chain(arguments).chain(two_states(function, options));
+    faults.reduce(|mut all, further| {
         all.combine(further);
         all
     })
+}
+
+fn method(function: &ItemFn) -> Option<Error> {
+    let receiver = function.sig.receiver()?;
+    let message = "a handler has no `self`: make it a function that takes `State<T>`, and give the worker the `T` by \
+                   `with_state(…)`";
+    Some(Error::new_spanned(receiver, message))
+}
+
+fn generic(function: &ItemFn) -> Option<Error> {
+    let is_type = |param: &&GenericParam| !matches!(param, GenericParam::Lifetime(_));
+    let param = function.sig.generics.params.iter().find(is_type)?;
+    let name = &function.sig.ident;
+    let message = format!(
+        "`{name}` becomes a handler only with its types, as in `.task(\"{name}\", {name}::<…>)`: `debug_handler` \
+         checks functions without type parameters"
+    );
+    Some(Error::new_spanned(param, message))
+}
+
+/// Neither async nor blocking, or both.
+fn kind(function: &ItemFn, options: &Options) -> Option<Error> {
+    let signature = &function.sig;
+    match (signature.asyncness.is_some(), options.blocking) {
+        (false, false) if !returns_future(&signature.output) => {
+            let name = &signature.ident;
+            let message = format!(
+                "a handler is an `async fn`; a function that blocks is registered as `blocking({name})`, and checked \
+                 by `#[debug_handler(blocking)]`"
+            );
+            Some(Error::new_spanned(signature.fn_token, message))
+        }
+        (true, true) => {
+            let message = "`blocking` is for functions that are not `async`: register the function itself, and check \
+                           it by `#[debug_handler]`";
+            Some(Error::new_spanned(signature.asyncness, message))
+        }
+        _ => None,
+    }
+}
+
+fn too_many(function: &ItemFn) -> Option<Error> {
+    let arguments = &function.sig.inputs;
+    let further = arguments.iter().nth(MAX_ARGUMENTS)?;
+    let message = format!(
+        "a handler has at most {MAX_ARGUMENTS} arguments, this one has {}: put several values into one `State` or one \
+         `Params`",
+        arguments.len()
+    );
+    Some(Error::new_spanned(further, message))
+}
+
+/// Two types of state, of which nothing says that they are parts of one.
+fn two_states(function: &ItemFn, options: &Options) -> Option<Error> {
+    if options.state.is_some() {
+        return None;
+    }
+    let states = states(function);
+    let first = text(states.first()?);
+    let other = states.iter().find(|other| text(other) != first)?;
+    let message = format!(
+        "the state is `{first}` in an argument before; if both are parts of the worker's state, name that: \
+         `#[debug_handler(state = …)]`"
+    );
+    Some(Error::new_spanned(other, message))
 }
 
 fn fault_of_argument(ty: &Type, is_last: bool) -> Option<String> {

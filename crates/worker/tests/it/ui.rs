@@ -55,10 +55,13 @@ mod right {
 
         #[debug_handler]
         pub(super) async fn unnamed(State(app): State<App>) -> Result<Json<u32>, std::io::Error> {
+            tokio::task::yield_now().await;
             Ok(Json(app.0))
         }
 
-        async fn work(_number: u32) {}
+        async fn work(_number: u32) {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Documented, and with a pattern.

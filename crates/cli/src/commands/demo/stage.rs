@@ -85,7 +85,7 @@ impl Stage {
             if self.is_interrupted {
                 tokio::time::sleep(HASTE).await;
             } else {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {

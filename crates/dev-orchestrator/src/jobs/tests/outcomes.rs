@@ -69,7 +69,7 @@ fn a_retry_waits_for_its_delay_which_doubles() {
         bench.pass(1);
         assert_eq!((bench.status(number), bench.view(number).retry_at), (TaskStatus::Running, None));
         bench.act(|jobs, now| {
-            jobs.on_undelivered(number, jobs.store().job(number).expect("one").attempt, now)
+            jobs.on_undelivered(number, jobs.store().job(number).expect("one").attempt, now);
         });
         bench.handed.clear();
     }
