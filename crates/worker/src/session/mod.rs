@@ -131,7 +131,9 @@ impl Session {
 
     /// Records the answer to an exchange with the orchestrator, and passes its contact on to the fleet.
     pub(crate) fn record(&self, exchange: Exchange, answer: &Answer<'_>) {
-        if let Some(contact) = self.origin.peer.record(exchange, answer) {
+        let contact = self.origin.peer.record(exchange, answer);
+        self.fleet.on_exchange(self.origin.orchestrator, exchange, matches!(answer, Answer::Good));
+        if let Some(contact) = contact {
             self.on_contact(contact);
         }
     }
