@@ -132,7 +132,7 @@ impl Hold {
         self.cuts.drain(..from);
         let (least, most) = (*self.cuts.iter().min()?, *self.cuts.iter().max()?);
         let is_known = self.cut_after.is_some_and(|after| least.abs_diff(after) <= nearly(after));
-        if most - least > nearly(least) || is_known {
+        if most.abs_diff(least) > nearly(least) || is_known {
             return None;
         }
         self.cut_after = Some(least);

@@ -294,7 +294,7 @@ impl Conversation {
             }
             Role::Standby => {}
             Role::Probed(Pace::Seldom | Pace::Rarely) => {
-                self.attempt_at = at_once.max(now + self.probe_interval())
+                self.attempt_at = at_once.max(now + self.probe_interval());
             }
             // Unless a registration has just failed.
             Role::Probed(Pace::Backoff) => {
