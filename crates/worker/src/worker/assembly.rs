@@ -148,8 +148,7 @@ impl Assembly {
             on_ignored: settings.on_ignored,
             connector: plan.connector,
         };
-        let executor =
-            wiring.executor(registry.router.clone(), files, &offer, counts, ends.stop_asking.clone());
+        let executor = wiring.executor(registry.router.clone(), files, &offer, counts, &ends.stop_asking);
         let conversation = |(index, entries): (usize, &Vec<OrchestratorEntry>)| {
             Ok::<_, Error>(ConversationParts {
                 session: wiring.session(OrchestratorIndex(index), entries)?,
