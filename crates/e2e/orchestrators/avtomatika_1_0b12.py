@@ -26,6 +26,7 @@ async def dispatch(initial_data, actions):
         priority=-next(order) * 1e-6,
         timeout_seconds=timeout_of(initial_data),
         dispatch_strategy=strategy(),
+        resource_requirements=initial_data.get("requirements"),
         transitions={"success": "finished", "failure": "failed"},
     )
 

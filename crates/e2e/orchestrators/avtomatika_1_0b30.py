@@ -20,6 +20,7 @@ async def dispatch(initial_data, actions):
         params=params_of(initial_data),
         timeout_seconds=timeout_of(initial_data),
         dispatch_strategy=strategy(),
+        resource_requirements=initial_data.get("requirements"),
         transitions={"success": "finished", "failure": "failed"},
     )
 

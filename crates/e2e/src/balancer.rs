@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::orchestrator::Orchestrator;
 
@@ -37,9 +38,11 @@ impl Balancer {
 
 async fn serve(listener: TcpListener, targets: Arc<[u16]>) {
     let turn = Arc::new(AtomicUsize::new(0));
+    let mut connections = JoinSet::new();
     while let Ok((mut client, _)) = listener.accept().await {
+        while connections.try_join_next().is_some() {}
         let (turn, targets) = (turn.clone(), targets.clone());
-        tokio::spawn(async move {
+        connections.spawn(async move {
             // Errors end the connection, which both sides notice.
             if let Ok(mut server) = next(&turn, &targets).await {
                 let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;

@@ -204,6 +204,12 @@ impl Orchestrator {
         self.jobs.submit("generic", &json!({ "initial_data": { "task": task, "params": params } }))
     }
 
+    /// Submits a job whose task only workers that fulfil these requirements can run.
+    pub fn submit_requiring(&self, task: &str, params: &Value, requirements: &Value) -> JobId {
+        let initial_data = json!({ "task": task, "params": params, "requirements": requirements });
+        self.jobs.submit("generic", &json!({ "initial_data": initial_data }))
+    }
+
     /// Submits a job whose task has a time limit in seconds; 1.0b30 sends the limit to the worker.
     pub fn submit_limited(&self, task: &str, params: &Value, seconds: f64) -> JobId {
         let initial_data = json!({ "task": task, "params": params, "timeout": seconds });

@@ -85,6 +85,7 @@ impl TestWorker {
         let inbox = Arc::new(Inbox::default());
         plan.connector = Some(Arc::new(FakeOrchestrator(inbox.clone())));
         let assembly = Arc::new(Assembly::new(plan).unwrap_or_else(|error| panic!("no worker: {error}")));
+        assembly.executor.unknown.answer_at_once();
         // Of several orchestrators, the first one dispatches the tasks.
         let session = assembly.conversations[0].session.clone();
         session.origin.peer.set_registered(Generation::Newer);

@@ -98,6 +98,8 @@ pub struct HeartbeatAnswer {
     pub require_full_sync: bool,
     /// The tasks that run in this worker according to the orchestrator, if it lists them (1.0b2).
     pub current_tasks: Vec<String>,
+    /// The `instance` in the metadata of the last registration under this worker's id (1.0b2).
+    pub instance: Option<String>,
 }
 
 /// Whether an orchestrator still knows the worker, read from its answer to a heartbeat.
@@ -126,6 +128,9 @@ impl Liveness {
                 cancel_task_ids: texts(&fields, "cancel_task_ids"),
                 require_full_sync: fields.get("require_full_sync").is_some_and(|value| value == true),
                 current_tasks: texts(&fields, "current_tasks"),
+                instance: fields
+                    .get("metadata")
+                    .and_then(|metadata| metadata.get("instance")?.as_str().map(str::to_owned)),
             }),
             _ => Self::Unreadable,
         }

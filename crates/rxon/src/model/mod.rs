@@ -23,8 +23,8 @@ pub use generation::{Generation, VERSION};
 pub use heartbeat::{DeviceUsage, Heartbeat, HeartbeatAnswer, Liveness, Usage, WorkerStatus};
 pub use outcome::{Costs, ErrorCode, Failure, ResultAnswer, TaskResult};
 pub use registration::{
-    Artifact, Capabilities, Device, GpuInfo, InstalledModel, Registration, RegistrationAnswer, Resources,
-    SkillInfo,
+    Artifact, Capabilities, Device, GpuInfo, InstalledModel, Registration, RegistrationAnswer,
+    RegistrationMetadata, Resources, SkillInfo,
 };
 pub use task::{FileMetadata, MalformedTask, Task};
 pub use token::TokenAnswer;

@@ -43,6 +43,17 @@ pub struct Registration {
     /// A hash that changes with the skills.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skills_hash: Option<String>,
+    /// What the orchestrator keeps and does not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<RegistrationMetadata>,
+}
+
+/// What an orchestrator keeps of a worker and does not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistrationMetadata {
+    /// A random text for each process. 1.0b2 gives it back in answers to heartbeats: another one there is that of another
+    /// process with the same worker id.
+    pub instance: String,
 }
 
 /// The description of a task that a worker can run.

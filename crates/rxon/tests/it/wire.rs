@@ -124,6 +124,7 @@ fn registration() -> Registration {
             ..capabilities()
         },
         skills_hash: Some("e7e637ad898f28e35566b849c854b2803c5a751b054984a11c89efd668a55104".to_owned()),
+        metadata: Some(rxon::model::RegistrationMetadata { instance: "5f".to_owned() }),
     }
 }
 
@@ -165,6 +166,7 @@ fn registrations_are_one_message_for_both_generations() {
             ..capabilities()
         },
         skills_hash: None,
+        metadata: None,
     };
     passes_both_ways("registration_minimal", &minimal);
 }

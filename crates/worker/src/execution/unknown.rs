@@ -42,6 +42,12 @@ impl UnknownTasks {
         Self { delays: Mutex::new(Delays { backoff, last: None }), stop }
     }
 
+    /// Answers them at once from now on, for tests.
+    #[cfg(feature = "testing")]
+    pub(crate) fn answer_at_once(&self) {
+        self.stop.cancel();
+    }
+
     /// The code of the answer to a task that arrives now, and the delay before it.
     pub(super) fn on_arrival(&self, generation: Generation, now: Instant) -> (ErrorCode, Duration) {
         if !generation.steals_tasks() {

@@ -89,7 +89,7 @@ impl Exchange {
         (Self::Websocket, "websocket"),
     ];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         Self::ALL[self as usize].1
     }
 }

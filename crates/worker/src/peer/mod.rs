@@ -25,6 +25,7 @@ use rxon::signing::Seal;
 use rxon::transport::Connector;
 use rxon::transport::http::MAX_FRAME;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::answer::{Answer, Contact, Exchange};
@@ -68,6 +69,8 @@ pub(crate) struct Peer {
     websockets: Mutex<BTreeMap<usize, mpsc::Sender<Frame>>>,
     /// See [`note_doubt`](Self::note_doubt).
     doubt: AtomicBool,
+    /// The time of the last answer to a heartbeat.
+    heartbeat_answered: Mutex<Option<Instant>>,
     /// Notified when the answer to a poll shows that the orchestrator does not know the worker.
     forgotten: Notify,
     /// Cancelled at shutdown, once the orchestrator knows that the worker takes nothing more, or could not be told.
@@ -100,6 +103,7 @@ impl Peer {
             is_registered: watch::Sender::new(false),
             websockets: Mutex::default(),
             doubt: AtomicBool::new(false),
+            heartbeat_answered: Mutex::default(),
             forgotten: Notify::new(),
             goodbye: CancellationToken::new(),
         })
@@ -120,9 +124,15 @@ impl Peer {
             (Answer::Nothing(_), Exchange::Event | Exchange::Token | Exchange::Websocket) => {}
             (Answer::Nothing(_), _) => self.note_doubt(),
             (Answer::Unknown(_), Exchange::Poll) => self.forgotten.notify_one(),
+            (Answer::Good, Exchange::Heartbeat) => *lock(&self.heartbeat_answered) = Some(Instant::now()),
             _ => {}
         }
         (answer.contact(exchange), line)
+    }
+
+    /// Whether a heartbeat was answered since this time.
+    pub(crate) fn answers_since(&self, time: Instant) -> bool {
+        lock(&self.heartbeat_answered).is_some_and(|answered| answered >= time)
     }
 
     /// Notes that a connection failed: the orchestrator may have restarted and forgotten the worker.

@@ -494,6 +494,13 @@ impl Driver {
                  share one `WORKER_ID`; give each its own"
             );
         }
+        if self.namesake.on_instance(answer.instance.as_deref(), &profile.instance) {
+            tracing::warn!(
+                %orchestrator, worker_id = %profile.worker_id,
+                "another process has registered under this worker's id: two live workers seem to share one `WORKER_ID`; \
+                 give each its own"
+            );
+        }
         if answer.require_full_sync {
             self.wants_skills = true;
             heartbeat_trigger.on_change();

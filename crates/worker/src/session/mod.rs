@@ -134,6 +134,7 @@ impl Session {
     /// about a failure.
     pub(crate) fn record(&self, exchange: Exchange, answer: &Answer<'_>) -> FailureLine {
         let (contact, line) = self.origin.peer.record(exchange, answer);
+        self.fleet.on_exchange(self.origin.orchestrator, exchange, matches!(answer, Answer::Good));
         if let Some(contact) = contact {
             self.on_contact(contact);
         }

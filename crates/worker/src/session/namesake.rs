@@ -1,9 +1,9 @@
 //! Detection of another worker with the same id. Pure.
 //!
-//! Orchestrator 1.0b2 lists, in its answers to heartbeats, the tasks that it believes this worker runs. The list
-//! includes the tasks of another worker with the same id.
+//! Orchestrator 1.0b2 answers heartbeats with what it knows of this worker: the tasks that it runs, which include those of
+//! another worker with the same id, and the process that registered last. 1.0b17 shows neither.
 
-/// The number of answers with foreign tasks that cannot be a coincidence.
+/// The number of answers with something foreign that cannot be a coincidence.
 const ENOUGH: usize = 3;
 
 /// Looks for tasks of another worker with the same id.
@@ -13,6 +13,8 @@ pub(super) struct Namesake {
     sent: [Vec<String>; 2],
     /// The number of answers with foreign tasks.
     foreign: usize,
+    /// The number of answers in a row that name another process.
+    others: usize,
 }
 
 impl Namesake {
@@ -20,6 +22,14 @@ impl Namesake {
     pub(super) fn on_heartbeat(&mut self, tasks: Vec<String>) {
         self.sent.swap(0, 1);
         self.sent[0] = tasks;
+    }
+
+    /// Takes in the process that an answer names. Returns true once, when a warning is due: this process has registered, and
+    /// another one has after it.
+    pub(super) fn on_instance(&mut self, named: Option<&str>, own: &str) -> bool {
+        let Some(named) = named else { return false };
+        self.others = if named == own { 0 } else { self.others + 1 };
+        self.others == ENOUGH
     }
 
     /// Takes in the tasks that an answer lists; `runs` tells whether one of them runs here by now. Returns a foreign task
@@ -39,6 +49,16 @@ impl Namesake {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_process_that_registered_later_is_worth_a_warning() {
+        let mut namesake = Namesake::default();
+        let mut warnings = |named: &[Option<&str>]| {
+            named.iter().filter(|named| namesake.on_instance(**named, "own")).count()
+        };
+        assert_eq!(warnings(&[None, Some("own"), Some("other"), Some("other"), Some("own")]), 0);
+        assert_eq!(warnings(&[Some("other"), Some("other"), None, Some("other"), Some("other")]), 1);
+    }
 
     #[test]
     fn foreign_tasks_are_worth_a_warning_once_and_our_own_never() {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use rxon::WorkerId;
 use rxon::model::{
-    Artifact, Capabilities, Heartbeat, InstalledModel, Registration, Resources, Usage as MachineUsage,
-    WorkerStatus,
+    Artifact, Capabilities, Heartbeat, InstalledModel, Registration, RegistrationMetadata, Resources,
+    Usage as MachineUsage, WorkerStatus,
 };
 use serde_json::{Value, json};
 
@@ -22,6 +22,8 @@ use crate::threads::lock;
 pub(crate) struct Profile {
     pub(crate) worker_id: WorkerId,
     pub(crate) worker_type: String,
+    /// A random text, by which another process with the same id is noticed.
+    pub(crate) instance: String,
     pub(crate) skills_hash: SkillsHash,
     pub(crate) advertised: Advertised,
     pub(crate) usage: Arc<UsageSource>,
@@ -103,6 +105,7 @@ impl Profile {
                 extra: advertised.extra.clone(),
             },
             skills_hash: self.skills_hash(&offer.catalogue),
+            metadata: Some(RegistrationMetadata { instance: self.instance.clone() }),
         }
     }
 

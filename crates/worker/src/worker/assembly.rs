@@ -148,8 +148,7 @@ impl Assembly {
             on_ignored: settings.on_ignored,
             connector: plan.connector,
         };
-        let executor =
-            wiring.executor(registry.router.clone(), files, &offer, counts, ends.stop_asking.clone());
+        let executor = wiring.executor(registry.router.clone(), files, &offer, counts, &ends.stop_asking);
         let conversation = |(index, entries): (usize, &Vec<OrchestratorEntry>)| {
             Ok::<_, Error>(ConversationParts {
                 session: wiring.session(OrchestratorIndex(index), entries)?,
@@ -171,7 +170,12 @@ impl Assembly {
             watchdog: Arc::new(RuntimeWatchdog::new(handle_state.elsewhere.clone())),
             metrics,
         });
-        let settings = run_settings(&config);
+        let mut settings = run_settings(&config);
+        if mode == MultiOrchestratorMode::Failover && conversations.len() > 1 {
+            // The polls of one that is left stay open: one slot is for its successor.
+            let most = config.max_concurrent_tasks.saturating_sub(1).max(1);
+            settings.pollers.max_pollers = settings.pollers.max_pollers.min(most);
+        }
         Ok(Self { offer, executor, commands, conversations, senders, ends, health, settings })
     }
 
@@ -218,7 +222,15 @@ fn counters(registry: &mut Registry) -> (Counts, PeerCounts, DeliveryCounts) {
 
 fn profile(config: &WorkerConfig, worker_id: WorkerId, usage: Arc<UsageSource>) -> Arc<Profile> {
     let (worker_type, advertised) = (config.worker_type.clone(), advertised(config));
-    Arc::new(Profile { worker_id, worker_type, skills_hash: SkillsHash::default(), advertised, usage })
+    let instance = format!("{:016x}", fastrand::u64(..));
+    Arc::new(Profile {
+        worker_id,
+        worker_type,
+        instance,
+        skills_hash: SkillsHash::default(),
+        advertised,
+        usage,
+    })
 }
 
 fn offer(

@@ -52,7 +52,7 @@ impl Wiring<'_> {
         files: Arc<Files>,
         offer: &Offer,
         counts: Counts,
-        stop_asking: CancellationToken,
+        stop_asking: &CancellationToken,
     ) -> Arc<Executor> {
         let config = self.config;
         let key = config.orchestrator_secret_key.as_ref().map(Secret::expose);
@@ -69,7 +69,7 @@ impl Wiring<'_> {
             heartbeat_trigger: self.heartbeat_trigger.clone(),
             counts,
             trust: Trust::new(key, config.require_task_signature),
-            unknown: UnknownTasks::new(stop_asking),
+            unknown: UnknownTasks::new(stop_asking.child_token()),
             router,
         })
     }

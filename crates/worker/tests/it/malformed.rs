@@ -155,7 +155,8 @@ async fn ids_go_back_as_they_came() {
 
 #[tokio::test]
 async fn a_task_that_nobody_knows_is_a_permanent_error_naming_it() {
-    let (orchestrator, _worker) = both(&[]).await;
+    let orchestrator = ScriptedOrchestrator::start_with(Script::older()).await;
+    let _worker = start(&orchestrator, &[]);
     for name in ["no-such-task", "Echo", "echo ", "../echo", "\u{0}"] {
         let result = run(&orchestrator, name, json!({})).await;
         assert_eq!(

@@ -82,7 +82,7 @@ async fn metrics_after_known_work_are_known_numbers() {
         (r#"avtomatika_worker_tasks_total{task="echo",outcome="success"}"#, 4.0),
         (r#"avtomatika_worker_tasks_total{task="fail_const",outcome="INVALID_INPUT_ERROR"}"#, 1.0),
         (r#"avtomatika_worker_tasks_total{task="status",outcome="custom_status"}"#, 1.0),
-        (r#"avtomatika_worker_tasks_total{task="unknown",outcome="PERMANENT_ERROR"}"#, 1.0),
+        (r#"avtomatika_worker_tasks_total{task="unknown",outcome="TRANSIENT_ERROR"}"#, 1.0),
         (r#"avtomatika_worker_tasks_not_run_total{reason="duplicate"}"#, 1.0),
         (r#"avtomatika_worker_tasks_not_run_total{reason="malformed"}"#, 1.0),
         (r#"avtomatika_worker_task_duration_seconds_count{task="echo"}"#, 4.0),

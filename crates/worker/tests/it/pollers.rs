@@ -110,7 +110,7 @@ async fn that_an_orchestrator_holds_polls_for_too_long_is_said_once() {
     push(&orchestrator, "echo", json!({}));
     orchestrator.wait_for_open_polls(2).await;
     let polls = orchestrator.count(Endpoint::Poll);
-    logs.wait_for("the orchestrator may hold polls longer").await;
+    logs.wait_for("the orchestrator seems to hold polls longer").await;
     // Both have ended, and at least one has asked anew.
     orchestrator.wait_for_requests(Endpoint::Poll, polls + 1).await;
     until(|| orchestrator.open_polls() == 1).await;

@@ -286,3 +286,39 @@ async fn one_that_is_back_after_an_outage_is_polled_at_once() {
     assert_eq!(run(&orchestrator, "echo", json!({})).await["status"], "success");
     assert!(up.took().is_below(Duration::from_secs(15)), "{:?}", up.took());
 }
+
+/// A hold that nobody knows of: redis-py 8 makes a minute of each hold of 5 s or more.
+#[tokio::test]
+async fn a_hold_longer_than_the_limit_is_learned_while_heartbeats_are_answered() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let orchestrator = ScriptedOrchestrator::start_with(Script::newer().hold(Duration::from_secs(8))).await;
+    let _worker = start(&orchestrator, &[("TASK_POLL_TIMEOUT", "1")]);
+    let line = logs.wait_for("a poll was not answered within 6s, although heartbeats are").await;
+    assert!(
+        line.contains("given up after 12s from now on") && line.contains("raise `TASK_POLL_TIMEOUT`"),
+        "{line}"
+    );
+    logs.wait_for("the orchestrator holds polls for 8 s, longer than `TASK_POLL_TIMEOUT`").await;
+    assert_eq!(logs.count("a poll was not answered within"), 1);
+}
+
+#[tokio::test]
+async fn a_proxy_that_ends_polls_is_named_and_shorter_polls_are_asked_for() {
+    for end in [Answer::status(504), Answer::CloseAfterReading] {
+        let logs = Logs::new();
+        let _guard = logs.start();
+        let (orchestrator, _worker) = both(&[("TASK_POLL_ERROR_DELAY", "0.02")]).await;
+        orchestrator.answer_always(Endpoint::Poll, end.after(Duration::from_secs(2)));
+        let line = logs.wait_for("a proxy ends polls after ").await;
+        assert!(line.contains("raise the proxy's read timeout"), "{line}");
+        let asked = |query: &str| {
+            let rest = query.split_once("timeout=").expect("a time").1;
+            rest.split('&').next().expect("a number").parse::<f64>().expect("a number")
+        };
+        let shorter = orchestrator.wait_for(Endpoint::Poll, move |request| asked(&request.query) < 2.0).await;
+        assert!(asked(&shorter.query) >= 1.5, "{}", shorter.query);
+        orchestrator.answer_normally(Endpoint::Poll);
+        assert_eq!(crate::support::run(&orchestrator, "echo", json!({})).await["status"], "success");
+    }
+}

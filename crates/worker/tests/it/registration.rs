@@ -263,3 +263,24 @@ async fn a_null_that_is_no_forgetting_is_asked_about_and_the_heartbeat_repeated(
     orchestrator.forget_workers();
     orchestrator.wait_for_requests(Endpoint::Register, 3).await;
 }
+
+/// Over HTTP alone the older generation shows which process registered last.
+#[tokio::test]
+async fn another_process_that_registers_under_the_same_id_is_warned_about() {
+    let logs = testkit::capture::Logs::new();
+    let _guard = logs.start();
+    let (orchestrator, _worker) = both(&[]).await;
+    let registration = orchestrator.wait_for_requests(Endpoint::Register, 1).await[0].json();
+    let own = registration["metadata"]["instance"].clone();
+    let record = |instance: &serde_json::Value| Answer::ok(json!({"metadata": {"instance": instance}}));
+    orchestrator.answer_always(Endpoint::Heartbeat, record(&own));
+    let told_so_far = told(&orchestrator).len();
+    until(|| told(&orchestrator).len() >= told_so_far + 5).await;
+    let warning = "another process has registered under this worker's id";
+    assert_eq!(logs.count(warning), 0);
+    orchestrator.answer_always(Endpoint::Heartbeat, record(&json!("another")));
+    logs.wait_for(warning).await;
+    let told_so_far = told(&orchestrator).len();
+    until(|| told(&orchestrator).len() >= told_so_far + 5).await;
+    assert_eq!(logs.count(warning), 1);
+}

@@ -41,7 +41,7 @@ async fn whatever_can_become_of_a_task_becomes_of_it() {
         ("failure", Some("PERMANENT_ERROR"), Some("no"))
     );
     assert_eq!(worker.task("panics").run().await.error_code(), Some("TRANSIENT_ERROR"));
-    assert_eq!(worker.task("unknown").run().await.error_code(), Some("PERMANENT_ERROR"));
+    assert_eq!(worker.task("unknown").run().await.error_code(), Some("TRANSIENT_ERROR"));
     assert_eq!(worker.task("echo").params("no object").run().await.error_code(), Some("INVALID_INPUT_ERROR"));
     let long = json!({"seconds": 100});
     for name in ["sleep", "block"] {

@@ -66,19 +66,17 @@ impl Shared {
     /// Takes in the end of an exchange.
     fn note(&self, index: usize, began: Instant, result: &Result<Response, Error>) {
         let (cluster, address) = (&self.name, &self.addresses[index].name);
-        match problem(result) {
-            Some(problem) => {
-                if lock(&self.choice).on_failure(index, began, Instant::now()) {
-                    let problem = masked(&problem).into_owned();
-                    tracing::warn!(%cluster, %address, "an address of the cluster does not answer, the others are used: {problem}");
-                }
+        if let Some(problem) = problem(result) {
+            let is_new = lock(&self.choice).on_failure(index, began, Instant::now());
+            let problem = masked(&problem);
+            if is_new {
+                tracing::warn!(
+                    %cluster, %address,
+                    "an address of the cluster does not answer, the others are used: {problem}"
+                );
             }
-            None if result.is_ok() => {
-                if lock(&self.choice).on_answer(index) {
-                    tracing::info!(%cluster, %address, "an address of the cluster answers again");
-                }
-            }
-            None => {}
+        } else if result.is_ok() && lock(&self.choice).on_answer(index) {
+            tracing::info!(%cluster, %address, "an address of the cluster answers again");
         }
     }
 }

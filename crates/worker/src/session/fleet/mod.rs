@@ -3,12 +3,14 @@
 //! [`roles`] decides, and is pure. [`Fleet`] shares the decisions between the control path, which registers and sends
 //! heartbeats, and the data path, which polls.
 
+mod refusals;
 mod roles;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub(crate) use roles::{Pace, Role};
 
@@ -16,7 +18,7 @@ use self::roles::Roles;
 use crate::capacity::orchestrator_index::OrchestratorIndex;
 use crate::capacity::slots::Slots;
 use crate::config::MultiOrchestratorMode;
-use crate::peer::answer::Contact;
+use crate::peer::answer::{Contact, Exchange};
 use crate::threads::lock;
 
 /// The orchestrators of a worker, in the order of their priorities.
@@ -40,6 +42,8 @@ pub(crate) struct Member {
     pub(crate) returns: watch::Sender<u64>,
     /// Set by any contact but [`Contact::Well`]: only then does the next `Well` matter.
     troubled: AtomicBool,
+    /// Set by an exchange that failed: only then does a success matter.
+    refused: AtomicBool,
 }
 
 impl Member {
@@ -61,6 +65,7 @@ impl Fleet {
             unreachable: watch::Sender::new(false),
             returns: watch::Sender::new(0),
             troubled: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
         };
         let members = names.into_iter().enumerate().map(member).collect();
         Self { roles: Mutex::new(roles), members, slots }
@@ -90,6 +95,25 @@ impl Fleet {
         let changed = roles.on_contact(orchestrator, contact);
         member.troubled.store(contact != Contact::Well || roles.is_down(orchestrator), Ordering::Relaxed);
         self.publish(orchestrator, changed, &roles)
+    }
+
+    /// Takes in the end of an exchange, good or not: an orchestrator that refuses one kind for long is left.
+    pub(crate) fn on_exchange(&self, orchestrator: OrchestratorIndex, exchange: Exchange, is_good: bool) {
+        let member = self.member(orchestrator);
+        if is_good && !member.refused.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut roles = lock(&self.roles);
+        if let Some(lasted) = roles.on_exchange(orchestrator, exchange, is_good, Instant::now()) {
+            tracing::warn!(
+                orchestrator = %member.name, operation = exchange.name(),
+                "the orchestrator is left: nothing of this kind has succeeded for {} s; it is tried again in 5 min",
+                lasted.as_secs()
+            );
+            member.troubled.store(true, Ordering::Relaxed);
+            self.publish(orchestrator, true, &roles);
+        }
+        member.refused.store(roles.has_refusals(orchestrator), Ordering::Relaxed);
     }
 
     /// Takes in an accepted registration. Returns true if the orchestrator is up again after it was down.

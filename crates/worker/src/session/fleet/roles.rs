@@ -11,6 +11,7 @@
 //! | all are down | probed after growing delays | probed after growing delays |
 //! | a registration is accepted, and none before it in the list is active | active | those after it: standby |
 //! | a registration is accepted after the active one in the list (probed while all were down) | stays active | standby |
+//! | the active one has refused one kind of exchange for long (see [`refusals`](super::refusals)), and another is not known to be down | probed every 5 min | as if it were down |
 //!
 //! An orchestrator is up or down by its contacts. Registrations, heartbeats and polls count; 429, refused credentials
 //! and malformed tasks do not:
@@ -22,9 +23,13 @@
 //! | [`Contact::Gone`] | down | |
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::refusals::Refusals;
 use crate::capacity::orchestrator_index::OrchestratorIndex;
-use crate::peer::answer::Contact;
+use crate::peer::answer::{Contact, Exchange};
 
 /// The number of failures in a row after which an orchestrator is down.
 const FAILURES_OF_DOWN: u32 = 3;
@@ -45,6 +50,8 @@ pub(crate) enum Role {
 pub(crate) enum Pace {
     /// Every 10 s: another one is active.
     Seldom,
+    /// Every 5 min: another one is active, and this one accepted registrations, but nothing came of it.
+    Rarely,
     /// After growing delays, like a single orchestrator: all are down.
     Backoff,
 }
@@ -65,6 +72,9 @@ struct ContactHistory {
     /// The number of failures in a row.
     failures: u32,
     is_down: bool,
+    /// It is down because it refused one kind of exchange for long.
+    is_refusing: bool,
+    refusals: Refusals,
 }
 
 impl ContactHistory {
@@ -99,6 +109,7 @@ impl Roles {
         match self.active.map(|active| orchestrator.cmp(&active)) {
             _ if !self.is_failover => Role::Active,
             None => Role::Probed(Pace::Backoff),
+            Some(Ordering::Less) if self.histories[orchestrator.0].is_refusing => Role::Probed(Pace::Rarely),
             Some(Ordering::Less) => Role::Probed(Pace::Seldom),
             Some(Ordering::Equal) => Role::Active,
             Some(Ordering::Greater) => Role::Standby,
@@ -118,14 +129,47 @@ impl Roles {
         }
         let changed = self.histories[orchestrator.0].on_contact(contact);
         if changed && role == Role::Active && self.is_down(orchestrator) {
-            self.active = self.histories.iter().position(|history| !history.is_down).map(OrchestratorIndex);
+            self.histories[orchestrator.0].refusals.on_standby();
+            self.choose_active();
         }
         changed
+    }
+
+    fn choose_active(&mut self) {
+        self.active = self.histories.iter().position(|history| !history.is_down).map(OrchestratorIndex);
+    }
+
+    /// Takes in the end of an exchange. Returns the time without a success of this kind if the orchestrator is left for it.
+    pub(super) fn on_exchange(
+        &mut self,
+        orchestrator: OrchestratorIndex,
+        exchange: Exchange,
+        is_good: bool,
+        now: Instant,
+    ) -> Option<Duration> {
+        if !self.is_failover || self.role(orchestrator) != Role::Active {
+            return None;
+        }
+        let lasted = self.histories[orchestrator.0].refusals.on_exchange(exchange, is_good, now)?;
+        let mut others = self.histories.iter().enumerate().filter(|(index, _)| *index != orchestrator.0);
+        // Where no other is known to be better, it stays.
+        others.find(|(_, other)| !other.is_down)?;
+        let history = &mut self.histories[orchestrator.0];
+        history.refusals.on_left(exchange);
+        (history.is_down, history.is_refusing) = (true, true);
+        self.choose_active();
+        Some(lasted)
+    }
+
+    /// Whether a success of an exchange would change anything.
+    pub(super) fn has_refusals(&self, orchestrator: OrchestratorIndex) -> bool {
+        !self.histories[orchestrator.0].refusals.is_empty()
     }
 
     /// Takes in an accepted registration. Returns true if the orchestrator was down.
     pub(super) fn on_registered(&mut self, orchestrator: OrchestratorIndex) -> bool {
         let was_down = self.histories[orchestrator.0].on_contact(Contact::Well);
+        self.histories[orchestrator.0].is_refusing = false;
         if self.is_failover && self.active.is_none_or(|active| orchestrator < active) {
             self.active = Some(orchestrator);
             // Those after it are on standby, and nothing is known of them any more.
@@ -180,6 +224,34 @@ mod tests {
             [SELDOM, Role::Active, Role::Standby],
             "nothing was known of the second any more"
         );
+    }
+
+    #[test]
+    fn one_that_refuses_polls_for_long_is_left_though_its_heartbeats_succeed_and_gets_a_second_chance() {
+        let mut roles = Roles::new(2, true);
+        let (first, second) = (OrchestratorIndex(0), OrchestratorIndex(1));
+        let began = Instant::now();
+        let at = |seconds: u64| began + Duration::from_secs(seconds);
+        let refuse = |roles: &mut Roles, from: u64, to: u64| {
+            let mut left = (from..=to).step_by(10).filter_map(|seconds| {
+                assert!(!roles.on_contact(first, Contact::Well), "heartbeats succeed");
+                roles.on_exchange(first, Exchange::Heartbeat, true, at(seconds));
+                roles.on_exchange(first, Exchange::Poll, false, at(seconds)).map(|_| seconds)
+            });
+            left.next()
+        };
+        assert_eq!(refuse(&mut roles, 0, 1000), Some(300));
+        assert_eq!(all(&roles), [Role::Probed(Pace::Rarely), Role::Active]);
+        assert!(roles.on_registered(first));
+        assert_eq!(all(&roles), [Role::Active, Role::Standby]);
+        assert_eq!(refuse(&mut roles, 1000, 2000), Some(1060), "its second chance is shorter");
+        // The other one is down as well: nothing is better than a refusal.
+        roles.on_contact(second, Contact::Gone);
+        assert_eq!(all(&roles), [BACKOFF, BACKOFF]);
+        roles.on_registered(first);
+        roles.on_contact(second, Contact::Gone);
+        assert_eq!(refuse(&mut roles, 3000, 4000), None);
+        assert_eq!(all(&roles), [Role::Active, Role::Standby]);
     }
 
     #[test]

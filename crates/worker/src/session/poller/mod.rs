@@ -1,18 +1,21 @@
 //! Polls: the data path's side of a conversation.
 
+mod ends;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use fastrand::Rng;
+use rxon::Error;
 use rxon::limit::within;
 use rxon::model::MalformedTask;
 use rxon::transport::{PollQuery, Polled, Response, Transport, TransportExt};
-use rxon::{Error, ErrorKind};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use self::ends::{end_of, say};
 use crate::capacity::Offer;
 use crate::capacity::slots::Slot;
 use crate::execution::Executor;
@@ -21,9 +24,6 @@ use crate::peer::log::{FailureLine, in_seconds};
 use crate::session::polling::{PollDecision, PollOutcome, Polling, PollingSettings};
 use crate::session::{Ends, Session};
 use crate::threads::{lock, until};
-
-/// The time beyond `TASK_POLL_TIMEOUT` after which a poll is given up.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// A reused connection that ends this soon after a poll was written to it was closed before the poll arrived. If it ends
 /// later, the orchestrator had received the poll.
@@ -42,16 +42,14 @@ pub(crate) struct Pollers {
     offer: Arc<Offer>,
     executor: Arc<Executor>,
     ends: Ends,
-    poll_timeout: Duration,
     polling: Mutex<Polling>,
     /// The connection of the poller that ended last, for the next one that begins.
     spare: Mutex<Option<Box<dyn Transport>>>,
     /// Notified when a poller ended without a decision.
     gone: Notify,
     tracker: TaskTracker,
-    /// The query while every task can be accepted, which is nearly always, and the number of tasks that it names.
-    usual_query: Mutex<(usize, Arc<PollQuery>)>,
-    warned_of_hold: std::sync::Once,
+    /// The query while every task can be accepted, which is nearly always.
+    usual_query: Mutex<UsualQuery>,
 }
 
 impl Pollers {
@@ -63,19 +61,17 @@ impl Pollers {
         settings: PollingSettings,
     ) -> Arc<Self> {
         let gate = session.origin.peer.gate(Exchange::Poll).clone();
-        let usual_query = Mutex::new(usual_query(settings.poll_timeout, &offer));
+        let usual_query = Mutex::new(UsualQuery::new(settings.poll_timeout, &offer));
         Arc::new(Self {
             session,
             offer,
             executor,
             ends,
-            poll_timeout: settings.poll_timeout,
             polling: Mutex::new(Polling::new(settings, gate, Rng::new())),
             spare: Mutex::default(),
             gone: Notify::new(),
             tracker: TaskTracker::new(),
             usual_query,
-            warned_of_hold: std::sync::Once::new(),
         })
     }
 
@@ -125,11 +121,11 @@ impl Pollers {
                 turn = self.turn(&mut returns) => turn,
             };
             let Some((slot, sent)) = turn else { return own_seat.has_ended = true };
-            let limit = self.poll_timeout + GRACE;
+            let (limit, asked) = self.polling().limits();
             let open_poll = self.session.open_polls.begin(limit + SLACK);
             let polled = tokio::select! {
                 biased;
-                polled = within(limit + SLACK, transport.poll(self.query(), limit)) => polled,
+                polled = within(limit + SLACK, transport.poll(self.query(asked), limit)) => polled,
                 () = self.ends.abandon_polls.cancelled() => return own_seat.has_ended = true,
                 () = self.is_in_the_way() => return own_seat.has_ended = true,
             };
@@ -237,15 +233,15 @@ impl Pollers {
         }
     }
 
-    fn query(&self) -> Arc<PollQuery> {
+    fn query(&self, asked: Duration) -> Arc<PollQuery> {
         let Some(offer) = self.offer.for_poll() else {
             let mut usual = lock(&self.usual_query);
-            if usual.0 != self.offer.catalogue.count() {
-                *usual = usual_query(self.poll_timeout, &self.offer);
+            if (usual.tasks, usual.asked) != (self.offer.catalogue.count(), asked) {
+                *usual = UsualQuery::new(asked, &self.offer);
             }
-            return usual.1.clone();
+            return usual.query.clone();
         };
-        Arc::new(PollQuery::new(self.poll_timeout, &offer.accepted, &offer.hot_skills))
+        Arc::new(PollQuery::new(asked, &offer.accepted, &offer.hot_skills))
     }
 
     /// Handles the answer to a poll that was sent at the time `sent`, or the lack of one.
@@ -256,6 +252,11 @@ impl Pollers {
         now: Instant,
         slot: Slot,
     ) -> PollDecision {
+        let is_alive = self.session.origin.peer.answers_since(sent);
+        let lesson = self.polling().on_end(end_of(&polled, is_alive), sent, now);
+        if let Some(lesson) = lesson {
+            say(lesson, &self.session.origin.peer.name);
+        }
         let (outcome, line) = match polled {
             Ok(Polled::Task(task, body)) => {
                 let line = self.record(&Answer::Good, sent);
@@ -268,16 +269,6 @@ impl Pollers {
             }
             Ok(Polled::Refused(response)) => self.on_refused(&response, sent),
             Err(error) => {
-                if error.kind() == ErrorKind::Timeout {
-                    self.warned_of_hold.call_once(|| {
-                        tracing::warn!(
-                            orchestrator = %self.session.origin.peer.name,
-                            "a poll was not answered within `TASK_POLL_TIMEOUT` and 5 s: the orchestrator may hold \
-                             polls longer, and tasks that it dispatches to an abandoned poll are lost; raise \
-                             `TASK_POLL_TIMEOUT`"
-                        );
-                    });
-                }
                 let line = self.record(&Answer::Nothing(&error), sent);
                 let decision = self.polling().on_error(sent, now);
                 line.again_at(self.polling().wait_until(now));
@@ -305,7 +296,9 @@ impl Pollers {
     /// Records the answer to a poll that was sent at the time `sent`. Polls that were under way together and failed count
     /// as a single contact. Returns the line about a failure.
     fn record(&self, answer: &Answer<'_>, sent: Instant) -> FailureLine {
-        let (contact, line) = self.session.origin.peer.record(Exchange::Poll, answer);
+        let Session { fleet, origin, .. } = &*self.session;
+        let (contact, line) = origin.peer.record(Exchange::Poll, answer);
+        fleet.on_exchange(origin.orchestrator, Exchange::Poll, matches!(answer, Answer::Good));
         if let Some(contact) = contact
             && (contact != Contact::Failed || self.polling().is_new_failure(sent))
         {
@@ -385,11 +378,21 @@ impl Drop for PollerSeat {
     }
 }
 
-/// The query for every task, and the number of tasks that it names.
-fn usual_query(poll_timeout: Duration, offer: &Offer) -> (usize, Arc<PollQuery>) {
-    // Counted first: a task that is added meanwhile makes the next query differ.
-    let count = offer.catalogue.count();
-    (count, Arc::new(PollQuery::new(poll_timeout, &offer.catalogue.names(), &[])))
+/// The query for every task.
+#[derive(Debug)]
+struct UsualQuery {
+    /// The number of tasks that it names.
+    tasks: usize,
+    asked: Duration,
+    query: Arc<PollQuery>,
+}
+
+impl UsualQuery {
+    fn new(asked: Duration, offer: &Offer) -> Self {
+        // Counted first: a task that is added meanwhile makes the next query differ.
+        let tasks = offer.catalogue.count();
+        Self { tasks, asked, query: Arc::new(PollQuery::new(asked, &offer.catalogue.names(), &[])) }
+    }
 }
 
 fn is_stale(polled: &Result<Polled, Error>, took: Duration) -> bool {

@@ -13,7 +13,10 @@
 //! | 429 | one less | after `Retry-After`, or 61 to 66 s |
 //!
 //! An answer came at once if it took less than 100 ms, or less than three times the shortest exchange so far (where the
-//! network is slow), but never if it took 1 s; else the orchestrator held the poll. The last poller never ends.
+//! network is slow), but never if it took 1 s; else the orchestrator held the poll. The last poller never ends. [`hold`]
+//! learns what ends polls.
+
+mod hold;
 
 use std::time::Duration;
 
@@ -21,6 +24,8 @@ use fastrand::Rng;
 use rxon::backoff::{Backoff, Jitter};
 use tokio::time::Instant;
 
+use self::hold::Hold;
+pub(crate) use self::hold::{Lesson, PollEnd};
 use crate::capacity::turns::Share;
 use crate::peer::rate::{RateGate, after_refused_credentials};
 
@@ -75,6 +80,7 @@ pub(crate) struct Polling {
     not_before: Option<Instant>,
     /// The shortest exchange, as a measure of the network.
     shortest: Option<Duration>,
+    hold: Hold,
     gate: RateGate,
     rng: Rng,
 }
@@ -120,6 +126,7 @@ impl Polling {
             empties_at_once: 0,
             not_before: None,
             shortest: None,
+            hold: Hold::new(settings.poll_timeout),
             gate,
             rng,
         }
@@ -216,6 +223,19 @@ impl Polling {
             self.pause(now + delay);
         }
         self.shrink()
+    }
+
+    /// The time after which a poll is given up, and the time for which the orchestrator is asked to hold it.
+    pub(crate) fn limits(&self) -> (Duration, Duration) {
+        (self.hold.limit(), self.hold.asked())
+    }
+
+    /// Takes in the end of a poll, before its outcome. Polls that were under way together and failed are one.
+    pub(crate) fn on_end(&mut self, end: PollEnd, sent: Instant, now: Instant) -> Option<Lesson> {
+        if end == PollEnd::Cut && !self.is_new_failure(sent) {
+            return None;
+        }
+        self.hold.on_end(end, now.duration_since(sent))
     }
 
     /// Takes in that the orchestrator can be reached again: ends the pause after failed polls, but not the growth of pauses.

@@ -20,7 +20,7 @@
 //! |---|---|---|
 //! | active | a registration at once | a registration at once: it may have forgotten the worker meanwhile |
 //! | standby | nothing is sent | it is told at once, despite a silence, that nothing is accepted; heartbeats go on until its last task is settled or it forgets the worker |
-//! | probed | a registration every 10 s, or after growing delays when all are down | both |
+//! | probed | a registration every 10 s or 5 min, or after growing delays when all are down | both |
 
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The number of heartbeats that may be unanswered at once.
 const MAX_UNANSWERED: usize = 3;
+/// The same for one that accepted registrations, but refused something else for long.
+const RARE_PROBE_INTERVAL: Duration = Duration::from_secs(300);
 
 /// A wait without an end of its own.
 const LONG: Duration = Duration::from_secs(3600);
@@ -309,7 +311,9 @@ impl Conversation {
                 self.registration.reset();
             }
             Role::Standby => {}
-            Role::Probed(Pace::Seldom) => self.attempt_at = at_once.max(now + PROBE_INTERVAL),
+            Role::Probed(Pace::Seldom | Pace::Rarely) => {
+                self.attempt_at = at_once.max(now + self.probe_interval());
+            }
             // Unless a registration has just failed.
             Role::Probed(Pace::Backoff) => {
                 if self.attempted.is_none_or(|at| now.duration_since(at) >= Duration::from_secs(1)) {
@@ -349,7 +353,15 @@ impl Conversation {
         self.unreachable = false;
         self.set_news_of_role();
         self.refused_until = None;
-        self.attempt_at = now + PROBE_INTERVAL;
+        self.attempt_at = now + self.probe_interval();
+    }
+
+    /// The time between two registrations with it while another one stands in for it.
+    fn probe_interval(&self) -> Duration {
+        match self.role {
+            Role::Probed(Pace::Rarely) => RARE_PROBE_INTERVAL,
+            _ => PROBE_INTERVAL,
+        }
     }
 
     /// Takes in a failed registration, and the delay before the next if the reason determines it.
@@ -357,8 +369,8 @@ impl Conversation {
         self.refused_until = delay.map(|delay| now + delay);
         self.attempt_at = match (self.role, delay) {
             // Counted from the start of the attempt: one that hangs takes all of that time.
-            (Role::Probed(Pace::Seldom), delay) => {
-                (self.attempted.unwrap_or(now) + PROBE_INTERVAL).max(now + delay.unwrap_or_default())
+            (Role::Probed(Pace::Seldom | Pace::Rarely), delay) => {
+                (self.attempted.unwrap_or(now) + self.probe_interval()).max(now + delay.unwrap_or_default())
             }
             (_, Some(delay)) => now + delay,
             (_, None) => now + self.registration.next(&mut self.rng),
