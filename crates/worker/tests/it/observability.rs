@@ -168,10 +168,10 @@ async fn a_full_disk_makes_the_worker_busy_until_there_is_space() {
         return;
     };
     let filler = tiny.path().join("filler");
-    std::fs::write(&filler, vec![0; 100 << 20]).expect("written");
+    std::fs::write(&filler, vec![0; 280 << 20]).expect("written");
     let folder = tiny.path().join("payloads/below");
     let watched = Watched::start(&[("TASK_FILES_DIR", folder.to_str().expect("UTF-8"))]).await;
-    watched.process.wait_for_line("less than 256 MiB or 1 % of the disk is free").await;
+    watched.process.wait_for_line("too little of the disk is free").await;
     wait_for_heartbeat(&watched.orchestrator, |beat| {
         beat["status"] == "busy" && beat["supported_tasks"] == json!([])
     })

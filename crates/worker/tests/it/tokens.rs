@@ -138,7 +138,7 @@ async fn where_there_is_none_it_is_said_once_and_asked_seldom() {
         (Answer::ok(json!({"access_token": "half-a-secret\r\nX: y"})), "(200, but no token in"),
         (
             Answer::Raw { status: 404, headers: vec![], body: "<html>".into() },
-            "(404 without JSON, as of a proxy): the worker goes on",
+            "(404 without JSON, as of a proxy",
         ),
         (Answer::Reset, "(the connection was closed"),
     ] {

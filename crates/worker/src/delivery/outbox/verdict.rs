@@ -8,7 +8,7 @@
 //! | 401, 403 | nothing is sent for 5 s, then a single result; the others once that was answered otherwise. Not a try, and never final: not even `WORKER_RESULT_MAX_AGE` counts |
 //! | 429 | nothing is sent until the silence is over. Not a try, but the age counts |
 //! | 5xx that names an error | tried again for an hour; `Job not found` only until the quick tries have ended; `No suitable workers …` without quick tries |
-//! | 2xx, then cut off | acknowledged; by the newer generation, which recognises repeats, as none |
+//! | 2xx, then cut off | as none; but where `RESULT_RESEND_AMBIGUOUS` forbids a repeat, acknowledged |
 //! | any other, or none | tried again until the age is reached |
 
 use std::time::Duration;
@@ -214,12 +214,11 @@ impl Pending {
         let response = match reply {
             Reply::Answer(response) => response,
             Reply::NoAnswer { error, recognises_repeats } => {
-                let was_accepted = error.status().is_some_and(|status| (200..300).contains(&status));
-                if was_accepted && !recognises_repeats {
-                    // Only the rest of the answer is missing, and a repeat would complete the next step of the job.
-                    return Verdict::Acknowledged;
-                }
                 if error.is_ambiguous() && !recognises_repeats && !settings.resend_ambiguous {
+                    if error.status().is_some() {
+                        // It is 2xx. Only the rest of the answer is missing.
+                        return Verdict::Acknowledged;
+                    }
                     return Verdict::Rejected(
                         "the orchestrator may have received it, and could not recognise a repeat".into(),
                     );
