@@ -3,6 +3,7 @@
 pub(crate) mod blocking;
 pub(crate) mod control;
 pub(crate) mod hook;
+pub(crate) mod memory;
 pub(crate) mod probe;
 
 use std::any::Any;

@@ -183,7 +183,11 @@ async fn a_full_disk_makes_the_worker_busy_until_there_is_space() {
     std::fs::remove_file(&filler).expect("removed");
     watched.process.wait_for_line("there is enough space on the disk again").await;
     assert_eq!(watched.orchestrator.wait_for_result(&id).await["status"], "success");
-    until(|| watched.process.lines().iter().filter(|line| line.contains("256 MiB")).count() == 1).await;
+    until(|| {
+        watched.process.lines().iter().filter(|line| line.contains("too little of the disk is free")).count()
+            == 1
+    })
+    .await;
 }
 
 /// A handler that blocks the runtime: the process says so itself, and is well again afterwards.

@@ -23,6 +23,7 @@ use super::rejected;
 use crate::delivery::record::{Key, Record, unix_millis};
 use crate::threads::hook::caught;
 use crate::threads::lock;
+use crate::threads::memory::give_back;
 
 /// The interval at which a failed disk is tried again.
 const REOPEN_AFTER: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 10_000 });
@@ -310,6 +311,8 @@ impl Writer {
         let (identity, _) = paths.results_now().map_err(as_text)?;
         let old = std::mem::replace(&mut self.file, Ok(OpenFile { file, identity }));
         let _ = caught(|| drop(old));
+        // The results that made the file large were in memory, too.
+        give_back();
         Ok(())
     }
 

@@ -155,7 +155,7 @@ impl Roles {
         // Where no other is known to be better, it stays.
         others.find(|(_, other)| !other.is_down)?;
         let history = &mut self.histories[orchestrator.0];
-        history.refusals.on_left(exchange);
+        history.refusals.on_standby();
         (history.is_down, history.is_refusing) = (true, true);
         self.choose_active();
         Some(lasted)
@@ -240,11 +240,11 @@ mod tests {
             });
             left.next()
         };
-        assert_eq!(refuse(&mut roles, 0, 1000), Some(300));
+        assert_eq!(refuse(&mut roles, 0, 1000), Some(60));
         assert_eq!(all(&roles), [Role::Probed(Pace::Rarely), Role::Active]);
         assert!(roles.on_registered(first));
         assert_eq!(all(&roles), [Role::Active, Role::Standby]);
-        assert_eq!(refuse(&mut roles, 1000, 2000), Some(1060), "its second chance is shorter");
+        assert_eq!(refuse(&mut roles, 1000, 2000), Some(1060));
         // The other one is down as well: nothing is better than a refusal.
         roles.on_contact(second, Contact::Gone);
         assert_eq!(all(&roles), [BACKOFF, BACKOFF]);
