@@ -177,7 +177,10 @@ mod tests {
         let answered =
             |status| ExchangeProgress { answered: true, status: Some(status), ..ExchangeProgress::default() };
         assert!(closed(answered(200)).is_ambiguous(), "it accepted what it had not read to its end");
-        assert!(!closed(ExchangeProgress { written: true, ..answered(500) }).is_ambiguous(), "a refusal is an answer");
+        assert!(
+            !closed(ExchangeProgress { written: true, ..answered(500) }).is_ambiguous(),
+            "a refusal is an answer"
+        );
         assert!(!closed(answered(500)).is_ambiguous());
         assert_eq!(closed(answered(204)).status(), Some(204));
     }

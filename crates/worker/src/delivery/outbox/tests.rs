@@ -330,8 +330,12 @@ fn the_status_of_an_answer_that_was_cut_off_is_an_answer() {
     for (status, newer, final_if_forbidden) in [(200, false, true), (200, true, false), (500, false, false)] {
         for resend in [true, false] {
             let acknowledged = final_if_forbidden && !resend;
-            let progress =
-                ExchangeProgress { written: true, answered: true, status: Some(status), ..Default::default() };
+            let progress = ExchangeProgress {
+                written: true,
+                answered: true,
+                status: Some(status),
+                ..Default::default()
+            };
             let error = Error::new(ErrorKind::Closed, "").with_progress(progress);
             let mut outbox = outbox(5);
             outbox.settings.resend_ambiguous = resend;
