@@ -86,7 +86,7 @@ def by_message(log: str) -> dict[str, dict[str, Any]]:
 def test_json_has_the_shape_of_the_core():
     lines = by_message(output(RUN, LOG_FORMAT="json", LOG_LEVEL="info"))
     ended = lines["task ended"]
-    assert list(ended) == ["timestamp", "level", "message", "task", "outcome", "duration", "target", "spans"]
+    assert list(ended) == ["timestamp", "level", "message", "task", "outcome", "seconds", "target", "spans"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", ended["timestamp"])
     written = datetime.datetime.fromisoformat(ended["timestamp"])
     assert abs(datetime.datetime.now(datetime.UTC) - written) < datetime.timedelta(minutes=5)

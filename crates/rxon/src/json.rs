@@ -41,6 +41,12 @@ pub fn restored(text: &str) -> Cow<'_, str> {
     }))
 }
 
+/// Whether a text has numbers that stand for those that JSON lacks: data that is to be sent must have none.
+pub fn has_stand_ins(text: &str) -> bool {
+    let has = |sign: &str| memchr::memmem::find(text.as_bytes(), sign.as_bytes()).is_some();
+    (has("7e777777777") || has("8e888888888")) && restored(text) != text
+}
+
 fn mended_with(text: &[u8], stand_in: impl Fn(&'static str) -> &'static str) -> Option<String> {
     let text = std::str::from_utf8(text).ok()?;
     let json = replaced(text.trim_start_matches('\u{feff}'), |text| {
@@ -192,8 +198,10 @@ mod tests {
             assert!(error.to_string().contains("out of range"), "{error}");
             assert!(serde_json::from_str::<Value>(stand_in).is_err());
         }
+        assert!(has_stand_ins(&json));
         for same in ["7e7777777771", r#""7e777777777""#, "17e777777777"] {
             assert_eq!(restored(same), same);
+            assert!(!has_stand_ins(same));
         }
     }
 

@@ -143,12 +143,12 @@ impl Execution {
         let duration = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
         let known = route.is_some().then(|| name.as_str());
         executor.counts.task_ended(known, &ran.outcome, duration);
-        let name = name.shown();
+        let (name, seconds) = (name.shown(), duration.as_secs_f64());
         if let Outcome::Failed(error) = &ran.outcome {
             let (code, message) = (error.code().as_str(), masked(error.message()));
-            tracing::warn!(task = %name, outcome = code, ?duration, "task ended: {message}");
+            tracing::warn!(task = %name, outcome = code, seconds, "task ended: {message}");
         } else {
-            tracing::info!(task = %name, outcome = ran.outcome.label(), ?duration, "task ended");
+            tracing::info!(task = %name, outcome = ran.outcome.label(), seconds, "task ended");
         }
         self.finish_progress(&task_id).await;
         let result = executor.result(ended, ran, duration);

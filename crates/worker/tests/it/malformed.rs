@@ -82,8 +82,10 @@ async fn json_as_python_writes_it_loses_no_task() {
         (
             "sleep",
             r#""params":{"seconds":NaN}"#,
-            Err("at `seconds`: `NaN`, `Infinity` and `-Infinity` are not numbers"),
+            Err(("INVALID_INPUT_ERROR", "at `seconds`: `NaN`, `Infinity` and `-Infinity` are not numbers")),
         ),
+        // It passes on what it has not read.
+        ("echo", r#""params":{"x":NaN}"#, Err(("PERMANENT_ERROR", "NaN or an infinity, which the task's"))),
         ("sleep", r#""params":{"seconds":"long","seconds":0.0}"#, Ok("{}")),
         ("echo", r#""params":5,"params":{"a":"NaN"},"params_metadata":null"#, Ok(r#"{"a":"NaN"}"#)),
     ] {
@@ -95,8 +97,8 @@ async fn json_as_python_writes_it_loses_no_task() {
             let result = orchestrator.wait_for_result(&id).await;
             match expected {
                 Ok(data) => assert_eq!(result["data"].to_string(), data, "{fields}"),
-                Err(words) => {
-                    assert_eq!(result["error"]["code"], "INVALID_INPUT_ERROR");
+                Err((code, words)) => {
+                    assert_eq!(result["error"]["code"], code);
                     let message = result["error"]["message"].as_str().expect("a text");
                     assert!(message.contains(words), "{message}");
                 }

@@ -94,7 +94,7 @@ impl Mover {
             .buffer_unordered(MAX_TRANSFERS)
             .try_fold(0, |sum, bytes| async move { Ok(sum + bytes) })
             .await?;
-        tracing::info!(files, bytes, duration = ?began.elapsed(), "the task's files are fetched");
+        tracing::info!(files, bytes, seconds = began.elapsed().as_secs_f64(), "the task's files are fetched");
         Ok(inputs)
     }
 
@@ -192,7 +192,7 @@ impl Mover {
             .try_collect()
             .await?;
         let bytes: u64 = sent.values().filter_map(|sent| sent.size).sum();
-        tracing::info!(files = sent.len(), bytes, duration = ?began.elapsed(), "the task's files are uploaded");
+        tracing::info!(files = sent.len(), bytes, seconds = began.elapsed().as_secs_f64(), "the task's files are uploaded");
         Ok(sent)
     }
 }

@@ -19,6 +19,9 @@ pub(super) fn to_json(data: &impl Serialize) -> Result<Box<RawValue>, String> {
             return Err(problem(data, &mut again).unwrap_or_else(|| error.to_string()));
         }
     };
+    if rxon::json::has_stand_ins(raw.get()) {
+        return Err("NaN or an infinity, which the task's parameters have, is no number of JSON".to_owned());
+    }
     let problem = raw.get().contains("null").then(|| problem(data, Finite)).flatten();
     problem.map_or(Ok(raw), Err)
 }
