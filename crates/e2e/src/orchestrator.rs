@@ -2,8 +2,9 @@
 
 use std::env;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -395,7 +396,16 @@ fn ports(options: &OrchestratorOptions) -> (u16, Jobs) {
     (port, Jobs::new(plain, CLIENT_TOKEN))
 }
 
+/// Returns a port that is free, and that no other test chooses before this process ends: the UDP port of the same number,
+/// which nothing here uses, is its mark.
 pub(crate) fn free_port() -> u16 {
-    let free = || Some(fastrand::u16(PORTS)).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    static MARKS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+    let free = || {
+        let port = fastrand::u16(PORTS);
+        let mark = UdpSocket::bind(("127.0.0.1", port)).ok()?;
+        TcpListener::bind(("127.0.0.1", port)).ok()?;
+        MARKS.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
+        Some(port)
+    };
     until("a port is free", Duration::from_secs(5), free)
 }
