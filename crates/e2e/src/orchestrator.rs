@@ -107,6 +107,24 @@ impl OrchestratorOptions {
         self
     }
 
+    /// Sets the time limit of the instance's commands to Redis, each of which is tried 11 times. A longer hold lasts until
+    /// the last try.
+    pub fn redis_time_limit(mut self, limit: Duration) -> Self {
+        // A command that waits for entries of a stream must end within the limit.
+        let block = limit / 3;
+        self.shared.extend([
+            ("REDIS_SOCKET_TIMEOUT", limit.as_secs_f64().to_string()),
+            ("REDIS_STREAM_BLOCK_MS", block.as_millis().to_string()),
+        ]);
+        self
+    }
+
+    /// Lets workers without tasks have those in the queues of others, as an instance of 1.0b30 does by default.
+    pub fn stealing(mut self) -> Self {
+        self.shared.push(("REDIS_STEALING", "1".to_owned()));
+        self
+    }
+
     /// Starts it on a free port and waits until it listens.
     pub fn start(self) -> Orchestrator {
         let mut orchestrator = self.reserve();

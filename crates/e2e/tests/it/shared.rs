@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::Stopwatch;
 
+mod quirks;
+
 with_both_orchestrators!(
     workers_behind_one_address_lose_nothing_whatever_ends,
     a_cluster_in_the_list_loses_nothing_when_an_instance_ends_and_comes_back,
@@ -271,23 +273,4 @@ fn a_cluster_in_the_list_loses_nothing_when_an_instance_ends_and_comes_back(vers
             assert_eq!(busy, None, "{mode}");
         }
     }
-}
-
-/// On Redis 1.0b30 makes lists of the empty objects in a registration, and then cannot compare them with requirements.
-#[test]
-fn a_job_with_requirements_finds_its_worker_beside_one_without_extras() {
-    let instances = Instances::start(Version::V1_0b30);
-    let [first, _] = &instances.all;
-    let plain = WorkerOptions::new(first).start();
-    let special = WorkerOptions::new(first).with("WORKER_EXTRA_ZONE", "eu").start();
-    for worker in [&plain, &special] {
-        first.wait_for_worker(worker.id());
-    }
-    let requirements = json!({ "extra_requirements": { "zone": "eu" } });
-    let jobs: Vec<_> =
-        (0..4).map(|_| first.submit_requiring("sleep", &json!({ "seconds": 0.2 }), &requirements)).collect();
-    instances.wait_for(&jobs);
-    let count =
-        |worker: &Worker| worker.log().lines().iter().filter(|line| line.contains("task started")).count();
-    assert_eq!((count(&plain), count(&special)), (0, 4));
 }
