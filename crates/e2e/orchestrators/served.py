@@ -28,13 +28,15 @@ def timeout_of(initial_data):
 def redis_client():
     """Returns a client of the Redis on `REDIS_PORT`; `None` if the state stays in memory.
 
-    It has no time limit: the one of redis-py 8, 5 s with retries, makes a minute of each longer hold.
+    It has no time limit, unless `REDIS_SOCKET_TIMEOUT` sets one: that of redis-py 8, 5 s with retries, makes a minute of
+    each longer hold.
     """
     if "REDIS_PORT" not in os.environ:
         return None
     from redis.asyncio import Redis
 
-    return Redis(port=int(os.environ["REDIS_PORT"]), socket_timeout=None)
+    limit = os.environ.get("REDIS_SOCKET_TIMEOUT")
+    return Redis(port=int(os.environ["REDIS_PORT"]), socket_timeout=float(limit) if limit else None)
 
 
 def strategy():

@@ -2,8 +2,9 @@
 
 use std::env;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -103,6 +104,24 @@ impl OrchestratorOptions {
             // The watcher of 1.0b30 compares the times of two clocks, and dispatches running tasks again.
             ("WATCHER_INTERVAL_SECONDS", "3600".to_owned()),
         ];
+        self
+    }
+
+    /// Sets the time limit of the instance's commands to Redis, each of which is tried 11 times. A longer hold lasts until
+    /// the last try.
+    pub fn redis_time_limit(mut self, limit: Duration) -> Self {
+        // A command that waits for entries of a stream must end within the limit.
+        let block = limit / 3;
+        self.shared.extend([
+            ("REDIS_SOCKET_TIMEOUT", limit.as_secs_f64().to_string()),
+            ("REDIS_STREAM_BLOCK_MS", block.as_millis().to_string()),
+        ]);
+        self
+    }
+
+    /// Lets workers without tasks have those in the queues of others, as an instance of 1.0b30 does by default.
+    pub fn stealing(mut self) -> Self {
+        self.shared.push(("REDIS_STEALING", "1".to_owned()));
         self
     }
 
@@ -395,7 +414,16 @@ fn ports(options: &OrchestratorOptions) -> (u16, Jobs) {
     (port, Jobs::new(plain, CLIENT_TOKEN))
 }
 
+/// Returns a port that is free, and that no other test chooses before this process ends: the UDP port of the same number,
+/// which nothing here uses, is its mark.
 pub(crate) fn free_port() -> u16 {
-    let free = || Some(fastrand::u16(PORTS)).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    static MARKS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+    let free = || {
+        let port = fastrand::u16(PORTS);
+        let mark = UdpSocket::bind(("127.0.0.1", port)).ok()?;
+        TcpListener::bind(("127.0.0.1", port)).ok()?;
+        MARKS.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
+        Some(port)
+    };
     until("a port is free", Duration::from_secs(5), free)
 }
