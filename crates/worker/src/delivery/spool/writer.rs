@@ -5,7 +5,7 @@
 //! | well | a change | one commit for all changes that wait; well, or in trouble if it fails |
 //! | well | a commit takes too long | in trouble: no caller waits for it any more |
 //! | well | the file is not the one behind its name any more | in trouble, and at once opened anew: everything is written again |
-//! | well | nothing is left in a large file | the file gives its room back |
+//! | well | nothing is left in a large file | the file gives its room back; well, also if it cannot |
 //! | in trouble | some time has passed | the file is opened anew and updated; well, or still in trouble |
 //! | any | closed | the remaining changes are written, and the thread ends |
 
@@ -163,6 +163,8 @@ pub(super) struct Writer {
     looked: Instant,
     /// When the file was last lost.
     lost: Option<Instant>,
+    /// When the file may give its room back again, after it could not.
+    renew_at: Option<Instant>,
     shared: Arc<WriterShared>,
 }
 
@@ -198,7 +200,8 @@ impl Writer {
         });
         let results = results.collect();
         shared.lock().ledger = ledger;
-        Ok((Self { lock, file: Ok(open), process, looked: Instant::now(), lost: None, shared }, results))
+        let (file, looked) = (Ok(open), Instant::now());
+        Ok((Self { lock, file, process, looked, lost: None, renew_at: None, shared }, results))
     }
 
     /// Writes until it is closed and everything that can be written is written.
@@ -287,11 +290,19 @@ impl Writer {
             let state = self.shared.lock();
             state.ledger.bytes() <= MAX_REST && !state.ledger.relies_on_file()
         };
+        let is_due = self.renew_at.is_none_or(|at| at <= self.looked);
         if is_large
+            && is_due
             && is_empty()
             && let Err(problem) = self.renew()
         {
-            self.give_up(&problem);
+            // The old file is still whole, and everything is in it.
+            self.renew_at = Some(self.looked + REOPEN_AFTER);
+            self.shared.paths.remove_new_results();
+            tracing::debug!(
+                file = %self.shared.paths.results().display(), problem,
+                "the file of results stays large: a new one cannot be made"
+            );
         }
     }
 

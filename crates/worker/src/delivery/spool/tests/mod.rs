@@ -222,17 +222,28 @@ async fn a_damaged_last_write_is_said() {
     }
 }
 
+fn size(folder: &Path) -> u64 {
+    std::fs::metadata(folder.join("w-1.redb")).expect("there").len()
+}
+
+/// Makes the file large, and returns the results that do so.
+async fn fill(spool: &Spool, folder: &Path) -> Vec<Key> {
+    let large = |number: usize| Record { body: vec![b'1'; 1 << 20].into(), ..record(&number.to_string()) };
+    let keys: Vec<_> = (0..40).map(|number| spool.change(|ledger| ledger.finish(large(number)))).collect();
+    until("written", || keys.iter().all(|key| spool.is_written(*key))).await;
+    assert!(size(folder) > 40 << 20);
+    keys
+}
+
 #[tokio::test]
 async fn an_empty_file_gives_its_room_back() {
     let folder = tempfile::tempdir().expect("a folder");
     // A process died while it did so.
     std::fs::write(folder.path().join("w-1.redb.new"), "half").expect("written");
     let (spool, _) = open(folder.path()).await;
-    let large = |number: usize| Record { body: vec![b'1'; 1 << 20].into(), ..record(&number.to_string()) };
-    let keys: Vec<_> = (0..40).map(|number| spool.change(|ledger| ledger.finish(large(number)))).collect();
+    let size = || size(folder.path());
+    let keys = fill(&spool, folder.path()).await;
     let last = spool.keep(record("last")).await;
-    let size = || std::fs::metadata(folder.path().join("w-1.redb")).expect("there").len();
-    assert!(size() > 40 << 20);
     for key in keys {
         spool.remove(key);
     }
@@ -242,6 +253,26 @@ async fn an_empty_file_gives_its_room_back() {
     spool.keep(record("later")).await;
     assert_eq!(task_ids(&open(copied(folder.path()).path()).await.1), ["last", "later", "runs"]);
     assert!(!folder.path().join("w-1.redb.new").exists());
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_give_its_room_back_stays_in_use() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (spool, _) = open(folder.path()).await;
+    let in_the_way = folder.path().join("w-1.redb.new");
+    std::fs::create_dir(&in_the_way).expect("made");
+    for key in fill(&spool, folder.path()).await {
+        spool.remove(key);
+    }
+    let key = spool.keep(record("kept")).await;
+    until("tried twice", || logs.count("a new one cannot be made") >= 2).await;
+    assert!(spool.is_well() && spool.is_written(key));
+    assert_eq!(logs.count("cannot be written to disk"), 0, "{logs:?}");
+    std::fs::remove_dir(&in_the_way).expect("removed");
+    until("smaller", || size(folder.path()) <= 16 << 20).await;
+    assert_eq!(task_ids(&open(copied(folder.path()).path()).await.1), ["kept"]);
 }
 
 #[tokio::test]
