@@ -308,15 +308,17 @@ impl Writer {
 
     /// Puts a new file in the place of one that holds much room for nothing. There is a whole file at every moment.
     fn renew(&mut self) -> Result<(), String> {
-        let Ok(old) = &self.file else { return Ok(()) };
+        if self.file.is_err() {
+            return Ok(());
+        }
         let paths = &self.shared.paths;
         let as_text = |error: std::io::Error| error.to_string();
         let aside = paths.make_new_results().map_err(as_text)?;
         let (mut file, _) = ResultFile::open(&aside, self.process).map_err(|error| with_source(&error))?;
-        // The numbers go on where those of the old file end.
-        file.commits = old.file.commits;
         let rows = self.shared.lock().ledger.rows();
         file.apply(&rows)?;
+        // Before the new file has its name: a number below the file's is no loss, one above it is.
+        note(&self.lock.file, file.commits);
         std::fs::rename(&aside, paths.results()).map_err(as_text)?;
         paths.sync();
         let (identity, _) = paths.results_now().map_err(as_text)?;

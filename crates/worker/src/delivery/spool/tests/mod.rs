@@ -252,6 +252,19 @@ async fn an_empty_file_gives_its_room_back() {
     assert!(spool.is_well() && spool.is_written(last));
     spool.keep(record("later")).await;
     assert_eq!(task_ids(&open(copied(folder.path()).path()).await.1), ["last", "later", "runs"]);
+    // With nothing left at all.
+    for key in fill(&spool, folder.path()).await {
+        spool.remove(key);
+    }
+    spool.change(|ledger| {
+        ledger.results.rows.keys().copied().collect::<Vec<_>>().into_iter().for_each(|key| drop(ledger.remove(key)));
+        ledger.tasks.remove(&task("runs").0);
+    });
+    until("smaller again", || size() <= 16 << 20).await;
+    let logs = Logs::new();
+    let _guard = logs.start();
+    assert_eq!(task_ids(&open(copied(folder.path()).path()).await.1), [""; 0]);
+    assert_eq!(logs.count("lacks its last writes"), 0, "{logs:?}");
     assert!(!folder.path().join("w-1.redb.new").exists());
 }
 
