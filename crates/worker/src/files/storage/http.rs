@@ -14,6 +14,7 @@ use object_store::client::{
     HttpResponseBody, HttpService,
 };
 use rxon::ErrorKind;
+use rxon::limit::within;
 use rxon::transport::http::{self as transport, ClientSettings, TlsSettings};
 
 use super::answer::{error_in, is_transient, summary, wrong_listing};
@@ -183,7 +184,7 @@ async fn read_error(body: HttpResponseBody) -> String {
             }
         }
     };
-    let _ = tokio::time::timeout(ERROR_LIMIT, read).await;
+    let _ = within(ERROR_LIMIT, read).await;
     String::from_utf8_lossy(&content).into_owned()
 }
 
