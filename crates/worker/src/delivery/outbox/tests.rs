@@ -454,6 +454,24 @@ fn a_sender_that_is_lost_after_the_verdict_changes_nothing() {
 }
 
 #[test]
+fn a_sender_that_is_lost_after_a_delay_changes_nothing_either() {
+    let (mut outbox, now) = (outbox(5), Instant::now());
+    outbox.push(entry("t"), now);
+    let (id, _) = outbox.take(now).expect("ready");
+    assert!(matches!(answer(&mut outbox, id, &Response::new(500, ""), now), Verdict::Later { .. }));
+    let due = outbox.next_due(now).expect("later");
+    assert_eq!(outbox.on_reply(id, &Reply::Unknown, now), None);
+    assert!(outbox.all_tried(now));
+    assert_eq!(outbox.next_due(now), Some(due));
+    assert_eq!(outbox.take(due).map(|(id, _)| id), Some(id));
+    assert!(outbox.take(due + 600 * SECOND).is_none() && !outbox.all_tried(due), "it is offered once");
+    // A sender that is lost before the replacement is there.
+    assert!(matches!(answer(&mut outbox, id, &Response::new(413, ""), due), Verdict::Replace(_)));
+    assert!(outbox.on_reply(id, &Reply::Unknown, due).is_some());
+    assert!(outbox.next_due(due).is_some());
+}
+
+#[test]
 fn a_task_is_held_until_its_last_result_is_gone() {
     let (mut outbox, now) = (outbox(5), Instant::now());
     let task = entry("t").task_id;
