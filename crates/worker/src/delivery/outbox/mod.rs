@@ -134,7 +134,7 @@ impl Outbox {
 
     /// Whether nothing is sent until something happens.
     fn is_paused(&self) -> bool {
-        self.is_held || self.passage.is_taken(self.in_flight)
+        self.is_held || self.passage.is_taken()
     }
 
     /// Makes all waiting results ready: the orchestrator is up again, or the worker is about to end.

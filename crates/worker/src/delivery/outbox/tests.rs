@@ -205,6 +205,24 @@ fn however_many_wait_an_outage_sees_few_tries_and_its_end_no_burst() {
 }
 
 #[test]
+fn a_try_that_hangs_since_the_outage_holds_up_nobody_after_it() {
+    let (mut outbox, mut now) = (outbox(5), Instant::now());
+    outbox.passage = Passage::new(1);
+    for number in 0..4 {
+        outbox.push(entry(&number.to_string()), now);
+    }
+    let [_, (failing, _)] = [(); 2].map(|()| outbox.take(now).expect("ready"));
+    fail(&mut outbox, failing, refused(), true, now);
+    now += SECOND / 10;
+    let (probe, _) = outbox.take(now).expect("one finds out");
+    answer(&mut outbox, probe, &Response::new(200, ""), now);
+    let (next, _) = outbox.take(now).expect("the way is open");
+    assert!(outbox.take(now + SECOND * 60).is_none(), "one at a time");
+    answer(&mut outbox, next, &Response::new(200, ""), now);
+    assert!(outbox.take(now + SECOND * 60).is_some());
+}
+
+#[test]
 fn at_the_end_of_the_worker_a_try_that_hangs_holds_up_no_other() {
     let (mut outbox, mut now) = (outbox(5), Instant::now());
     for name in ["a", "b", "c"] {
