@@ -259,7 +259,11 @@ impl Writer {
             }
             Err(problem) => {
                 self.shared.lock().ledger.put_back(batch);
-                self.give_up(&problem);
+                if self.is_in_place() {
+                    self.give_up(&problem);
+                } else {
+                    self.on_lost();
+                }
                 false
             }
         }
