@@ -97,6 +97,7 @@ impl WriterShared {
 
     fn next(&self, reopen_at: Option<Instant>) -> Option<Work> {
         let mut state = self.lock();
+        let look_at = Instant::now() + LOOK_AFTER;
         loop {
             state = if let Some(at) = reopen_at {
                 let left = at.saturating_duration_since(Instant::now());
@@ -110,12 +111,12 @@ impl WriterShared {
             } else if state.is_closed {
                 return None;
             } else {
-                let (state, waited) =
-                    self.work.wait_timeout(state, LOOK_AFTER).unwrap_or_else(PoisonError::into_inner);
-                if waited.timed_out() {
+                // Callers may notify without end, and have nothing to write.
+                let left = look_at.saturating_duration_since(Instant::now());
+                if left.is_zero() {
                     return Some(Work::Look);
                 }
-                state
+                self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
             };
         }
     }

@@ -76,6 +76,18 @@ async fn a_lost_folder_is_said_as_such_also_when_a_refused_result_is_the_first_t
 }
 
 #[tokio::test]
+async fn the_file_is_looked_for_while_there_is_never_anything_to_write() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let (spool, _) = open(parent.path()).await;
+    std::fs::remove_file(parent.path().join("w-1.redb")).expect("removed");
+    let is_lost = || {
+        spool.change(|_| ());
+        parent.path().join("w-1.redb").exists()
+    };
+    until("made anew", is_lost).await;
+}
+
+#[tokio::test]
 async fn a_file_that_loses_its_name_and_cannot_be_written_anew_is_said_until_it_can() {
     let parent = tempfile::tempdir().expect("a folder");
     let (folder, away) = (parent.path().join("outbox"), parent.path().join("away"));
