@@ -20,10 +20,10 @@ const MAX_WAITING: usize = 16 << 20;
 const MAX_KEPT: usize = 64 << 10;
 
 /// Takes lines for the thread. Clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct LineWriter(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     format: LogFormat,
     state: Mutex<State>,
@@ -53,7 +53,8 @@ impl LineWriter {
         output: impl Write + Send + 'static,
         format: LogFormat,
     ) -> io::Result<(Self, JoinHandle<()>)> {
-        let writer = Self(Arc::new(Shared { format, ..Shared::default() }));
+        let (state, work, written) = (Mutex::default(), Condvar::new(), Condvar::new());
+        let writer = Self(Arc::new(Shared { format, state, work, written }));
         let of_thread = writer.clone();
         let thread = std::thread::Builder::new().name("avtomatika-log".to_owned());
         Ok((writer, thread.spawn(move || of_thread.write_all_to(output))?))
