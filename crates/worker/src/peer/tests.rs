@@ -201,6 +201,6 @@ async fn each_refusal_of_the_credentials_has_a_line_at_debug() {
             peer.record(Exchange::Poll, &Answer::of(&Response::new(401, "no"))).1.again_in(Duration::from_secs(5));
         }
         assert_eq!(logs.count("refuses this worker's credentials (401): no"), errors, "{logs:?}");
-        assert_eq!(logs.count("still refused (401): no; tried again in 5 s"), others, "{logs:?}");
+        assert_eq!(logs.count("still refused (401): no; tried again in 5.0 s"), others, "{logs:?}");
     }
 }
