@@ -15,10 +15,14 @@ use serde::de::IgnoredAny;
 const NUMBERS: [(&str, &str); 3] =
     [("NaN", "7e777777777"), ("-Infinity", "-8e888888888"), ("Infinity", "8e888888888")];
 
+/// The depth of a text beyond which it is not mended. No task is so deep, and each level takes memory.
+const MAX_DEPTH: usize = 1_000;
+
 /// Makes JSON of a text as Python writes it: the last of several members with one name is kept, a byte order mark is left
 /// out, and numbers that JSON lacks are replaced. All other bytes stay.
 ///
-/// Returns `None` when there is nothing to mend, or when even the mended text is not JSON.
+/// Returns `None` when there is nothing to mend, when even the mended text is not JSON, or when it is more than 1,000 levels
+/// deep.
 pub fn mended(text: &[u8]) -> Option<String> {
     mended_with(text, |stand_in| stand_in)
 }
@@ -54,7 +58,7 @@ fn mended_with(text: &[u8], stand_in: impl Fn(&'static str) -> &'static str) -> 
         Some((number.len(), stand_in(of_number)))
     });
     serde_json::from_str::<IgnoredAny>(&json).ok()?;
-    let json = without_repeated(json);
+    let json = without_repeated(json)?;
     (json != text).then_some(json)
 }
 
@@ -108,11 +112,11 @@ enum Level<'a> {
     Array,
 }
 
-/// Removes the members of JSON that stand again later in the same object.
-fn without_repeated(json: String) -> String {
-    let repeated = repeated(&json);
+/// Removes the members of JSON that stand again later in the same object. `None` if it is too deep.
+fn without_repeated(json: String) -> Option<String> {
+    let repeated = repeated(&json)?;
     if repeated.is_empty() {
-        return json;
+        return Some(json);
     }
     let (mut out, mut copied) = (String::with_capacity(json.len()), 0);
     for range in repeated {
@@ -123,15 +127,16 @@ fn without_repeated(json: String) -> String {
         }
     }
     out.push_str(&json[copied..]);
-    out
+    Some(out)
 }
 
-/// Finds the members that stand again later, each with what separates it from the next one.
-fn repeated(json: &str) -> Vec<Range<usize>> {
+/// Finds the members that stand again later, each with what separates it from the next one. `None` if the JSON is too deep.
+fn repeated(json: &str) -> Option<Vec<Range<usize>>> {
     let (bytes, mut levels, mut repeated, mut at) = (json.as_bytes(), Vec::new(), Vec::new(), 0);
     while let Some(byte) = bytes.get(at) {
         at += 1;
         match byte {
+            b'{' | b'[' if levels.len() >= MAX_DEPTH => return None,
             b'{' => {
                 levels.push(Level::Object { begins: Vec::new(), names: HashMap::new(), expects_name: true });
             }
@@ -159,7 +164,7 @@ fn repeated(json: &str) -> Vec<Range<usize>> {
         }
     }
     repeated.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
-    repeated
+    Some(repeated)
 }
 
 /// Returns the name in quotes, however it is escaped.
@@ -232,6 +237,15 @@ mod tests {
             assert_eq!(mend(text), None, "{text}");
         }
         assert_eq!(mended(b"\"\xff\""), None);
+    }
+
+    #[test]
+    fn a_text_that_is_only_brackets_is_not_mended() {
+        let nested = |depth| format!("{}NaN{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(mend(&nested(MAX_DEPTH)).is_some());
+        for depth in [MAX_DEPTH + 1, 1 << 20] {
+            assert_eq!(mend(&nested(depth)), None);
+        }
     }
 
     proptest! {

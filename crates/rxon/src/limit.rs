@@ -2,7 +2,7 @@
 //!
 //! A process that was stopped (SIGSTOP, a paused container) or whose runtime was blocked finds, when it goes on, that its
 //! timers have fired *and* that answers lie in its sockets. A plain time limit gives up first and reads never. [`within`]
-//! and [`Limits::watch`] count in steps of a second: a step that ended late counts as planned, and before anything is
+//! and [`Limits::watch`] count in steps of a second, or of five seconds for a long limit: a step that ended late counts as planned, and before anything is
 //! given up the runtime looks at its sockets once more.
 
 use std::fmt;
@@ -17,6 +17,13 @@ use tokio::time::{Instant, sleep};
 
 /// The longest step: so much may be counted of a time in which the process did not run.
 const STEP: Duration = Duration::from_secs(1);
+
+/// The longest step of a limit above [`LONG`], where bytes do not count: an open poll should not wake the processor every
+/// second.
+const LONG_STEP: Duration = Duration::from_secs(5);
+
+/// The limit above which steps are long.
+const LONG: Duration = Duration::from_secs(20);
 
 /// A step that ends this much after its plan is late: the process, or its runtime, did not run.
 const LATE: Duration = Duration::from_millis(200);
@@ -163,7 +170,9 @@ impl Countdown {
 
     /// Returns the length of the next step.
     pub(crate) fn step(&self) -> Duration {
-        if self.expired.is_some() { LOOK } else { self.left.min(self.idle_left).min(STEP) }
+        let is_long = self.limits.idle.is_none() && self.limits.total > LONG;
+        let longest = if is_long { LONG_STEP } else { STEP };
+        if self.expired.is_some() { LOOK } else { self.left.min(self.idle_left).min(longest) }
     }
 
     /// Takes in a step.
@@ -240,12 +249,27 @@ mod tests {
 
     #[test]
     fn time_in_which_the_process_did_not_run_is_given_back() {
-        for stopped_in in 0..10 {
-            let stop = |step, planned| (if step == stopped_in { planned + 60 * SECOND } else { planned }, 0);
-            let (_, all, _) = run((10 * SECOND).into(), stop);
-            // In the last step it may be that all of it was left.
-            let ran = all.saturating_sub(60 * SECOND);
-            assert!((10 * SECOND..=11 * SECOND + LOOK).contains(&ran), "stopped in {stopped_in}: {ran:?}");
+        for (limit, steps) in [(10 * SECOND, 10), (50 * SECOND, 10)] {
+            for stopped_in in 0..steps {
+                let stop =
+                    |step, planned| (if step == stopped_in { planned + 60 * SECOND } else { planned }, 0);
+                let (_, all, _) = run(limit.into(), stop);
+                // In the last step it may be that all of it was left.
+                let ran = all.saturating_sub(60 * SECOND);
+                assert!((limit..=limit + SECOND + LOOK).contains(&ran), "stopped in {stopped_in}: {ran:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_limit_wakes_the_processor_seldom() {
+        for (limits, steps) in [
+            (Limits::new(20 * SECOND), 20),
+            (Limits::new(300 * SECOND), 60),
+            (Limits::new(300 * SECOND).idle(30 * SECOND), 30),
+        ] {
+            // And one look.
+            assert_eq!(run(limits, |_, planned| (planned, 0)).0, steps + 1, "{limits:?}");
         }
     }
 

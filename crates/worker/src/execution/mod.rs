@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use rxon::limit::within;
 use rxon::model::Task;
 use rxon::secrets::{Secrets, masked};
 use rxon::{TaskId, WorkerId};
@@ -174,7 +175,7 @@ impl Execution {
         if !self.executor.running.is_closed() {
             return progress.finish(task_id).await;
         }
-        if tokio::time::timeout(LAST_FLUSH_LIMIT, progress.finish(task_id)).await.is_err() {
+        if within(LAST_FLUSH_LIMIT, progress.finish(task_id)).await.is_err() {
             tracing::warn!("the last progress could not be sent before the result");
             progress.forget(task_id);
         }

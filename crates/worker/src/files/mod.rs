@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 pub use rxon::model::FileMetadata;
+use rxon::limit::within;
 use rxon::{TaskId, WorkerId};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -112,7 +113,7 @@ impl Files {
     /// Waits for clean-up that outlives tasks, at most 5 seconds.
     pub(crate) async fn close(&self) {
         self.clean_up.close();
-        if tokio::time::timeout(CLEAN_UP_LIMIT, self.clean_up.wait()).await.is_err() {
+        if within(CLEAN_UP_LIMIT, self.clean_up.wait()).await.is_err() {
             tracing::warn!("some directories of tasks could not be removed; the next start removes them");
         }
     }

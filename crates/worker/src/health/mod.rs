@@ -7,6 +7,7 @@ pub(crate) mod watchdog;
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,12 +97,17 @@ pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, closing: C
                 let response = answer(&request, &health);
                 async move { Ok::<_, Infallible>(response) }
             });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIME_LIMIT)
-                .serve_connection(TokioIo::new(stream), service);
+            let not_inherited = NotInherited::new(&stream);
+            let mut connection = pin!(
+                http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEADER_TIME_LIMIT)
+                    .serve_connection(TokioIo::new(stream), service)
+            );
+            // Dropped before the connection.
+            let _not_inherited = not_inherited;
             tokio::select! {
-                result = connection => if let Err(error) = result {
+                result = &mut connection => if let Err(error) = result {
                     tracing::debug!(%error, "a connection to the health server ended");
                 },
                 () = closing.cancelled() => {}

@@ -70,7 +70,7 @@ impl Drop for LogGuard {
 pub fn init(config: &WorkerConfig) -> LogGuard {
     let secrets = config.hold_secrets();
     let variable = |name| env::var(name).ok();
-    let (writer, thread) = match LineWriter::start(io::stderr()) {
+    let (writer, thread) = match LineWriter::start(io::stderr(), config.log_format) {
         Ok(started) => started,
         Err(error) => {
             let _ =

@@ -5,8 +5,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer as FieldWriter;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
+use crate::config::LogFormat;
 use crate::threads::lock;
 
 /// The length of the text that may wait to be written. Further lines are dropped and counted.
@@ -16,11 +20,12 @@ const MAX_WAITING: usize = 16 << 20;
 const MAX_KEPT: usize = 64 << 10;
 
 /// Takes lines for the thread. Clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct LineWriter(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    format: LogFormat,
     state: Mutex<State>,
     /// Signalled when there is something to do.
     work: Condvar,
@@ -44,8 +49,12 @@ impl State {
 
 impl LineWriter {
     /// Starts the thread, which ends when [`close`](Self::close) was called and everything is written.
-    pub(super) fn start(output: impl Write + Send + 'static) -> io::Result<(Self, JoinHandle<()>)> {
-        let writer = Self::default();
+    pub(super) fn start(
+        output: impl Write + Send + 'static,
+        format: LogFormat,
+    ) -> io::Result<(Self, JoinHandle<()>)> {
+        let (state, work, written) = (Mutex::default(), Condvar::new(), Condvar::new());
+        let writer = Self(Arc::new(Shared { format, state, work, written }));
         let of_thread = writer.clone();
         let thread = std::thread::Builder::new().name("avtomatika-log".to_owned());
         Ok((writer, thread.spawn(move || of_thread.write_all_to(output))?))
@@ -74,9 +83,7 @@ impl LineWriter {
                 std::mem::swap(&mut state.waiting, &mut text);
                 let dropped = std::mem::take(&mut state.dropped);
                 if dropped > 0 {
-                    text.extend(
-                        format!("… {dropped} lines of the log are missing: its reader is too slow\n").bytes(),
-                    );
+                    text.extend(missing(dropped, self.0.format).bytes());
                 }
             }
             // There is nowhere to report an error to.
@@ -96,6 +103,23 @@ impl LineWriter {
     pub(super) fn close(&self) {
         self.state().is_closed = true;
         self.0.work.notify_all();
+    }
+}
+
+/// The line in place of those that were dropped.
+fn missing(dropped: usize, format: LogFormat) -> String {
+    let message = format!("{dropped} lines of the log are missing: its reader is too slow");
+    match format {
+        LogFormat::Text => format!("… {message}\n"),
+        LogFormat::Json => {
+            let mut timestamp = String::new();
+            // A text takes everything.
+            let _ = SystemTime.format_time(&mut FieldWriter::new(&mut timestamp));
+            let line = json!({
+                "timestamp": timestamp, "level": "WARN", "message": message, "target": module_path!(),
+            });
+            format!("{line}\n")
+        }
     }
 }
 
@@ -153,7 +177,8 @@ mod tests {
     fn a_slow_reader_stops_nobody_and_learns_what_is_missing() {
         let (go, wait) = mpsc::channel();
         let (sender, written) = mpsc::channel();
-        let (mut writer, thread) = LineWriter::start(Slow(wait, sender)).expect("a thread");
+        let slow = Slow(wait, sender);
+        let (mut writer, thread) = LineWriter::start(slow, LogFormat::Text).expect("a thread");
         let line = vec![b'x'; MAX_WAITING / 4];
         for _ in 0..10 {
             writer.write_all(&line).expect("taken or dropped");
@@ -168,10 +193,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_said_in_the_format_of_the_log() {
+        assert!(missing(7, LogFormat::Text).starts_with("… 7 lines of the log are missing"));
+        let line = missing(7, LogFormat::Json);
+        let record: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert!(line.ends_with("}\n") && line.lines().count() == 1, "{line}");
+        assert_eq!(record["level"], "WARN");
+        assert!(record["message"].as_str().is_some_and(|text| text.starts_with("7 lines")), "{line}");
+        assert!(record["timestamp"].as_str().is_some_and(|text| text.ends_with('Z')), "{line}");
+    }
+
+    #[test]
     fn after_a_flush_everything_is_written() {
         let (go, wait) = mpsc::channel();
         let (sender, written) = mpsc::channel();
-        let (mut writer, thread) = LineWriter::start(Slow(wait, sender)).expect("a thread");
+        let slow = Slow(wait, sender);
+        let (mut writer, thread) = LineWriter::start(slow, LogFormat::Text).expect("a thread");
         drop(go);
         for number in 0..100 {
             writeln!(writer, "{number}").expect("taken");

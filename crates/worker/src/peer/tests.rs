@@ -190,3 +190,17 @@ async fn notices_about_an_earlier_registration_are_dropped() {
     peer.set_registered(Generation::Newer);
     assert_eq!((peer.take_doubt(), peer.until_forgotten().now_or_never()), (false, None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_refusal_of_the_credentials_has_a_line_at_debug() {
+    let peer = peer();
+    for (level, errors, others) in [(tracing::Level::DEBUG, 1, 2), (tracing::Level::INFO, 0, 0)] {
+        let logs = Logs::at(level);
+        let _guard = logs.start();
+        for _ in 0..3 {
+            peer.record(Exchange::Poll, &Answer::of(&Response::new(401, "no"))).1.again_in(Duration::from_secs(5));
+        }
+        assert_eq!(logs.count("refuses this worker's credentials (401): no"), errors, "{logs:?}");
+        assert_eq!(logs.count("still refused (401): no; tried again in 5.0 s"), others, "{logs:?}");
+    }
+}

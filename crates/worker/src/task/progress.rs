@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use rxon::limit::within;
 use rxon::model::Progress;
 use rxon::{JobId, TaskId};
 use serde_json::value::RawValue;
@@ -240,7 +241,7 @@ impl ProgressBoard {
                 sent.await;
             }
         };
-        if tokio::time::timeout(FLUSH_LIMIT, all_sent).await.is_err() {
+        if within(FLUSH_LIMIT, all_sent).await.is_err() {
             tracing::warn!("the last progress could not be sent before the result");
         }
         self.forget(task_id);

@@ -15,9 +15,6 @@ use crate::error::{Error, ErrorKind, ExchangeProgress};
 use crate::limit::{Limits, Movement};
 use crate::transport::Response;
 
-/// What is wrong when the answer to a request without TLS is an alert of TLS.
-const SPEAKS_TLS: &str = "the server speaks TLS on this port: the address must begin with `https://`";
-
 /// A connection between two exchanges.
 pub(super) struct Connection {
     sender: SendRequest<Outgoing>,
@@ -101,10 +98,10 @@ impl Connection {
             Ok((response(head.status, &head.headers, body), head.headers))
         };
         let result = limits.watch(&self.movement, self.driver.drive(answer)).await;
-        let progress = lock(&self.watch).progress;
         let Failed { error, unsent } = match result {
             Ok(Ok((response, headers))) => {
                 self.reused = true;
+                let progress = lock(&self.watch).progress;
                 let connection = (progress.written && self.is_open()).then_some(self);
                 return Ok(Answered { response, headers, connection });
             }
@@ -114,14 +111,7 @@ impl Connection {
                 Failed { error: Error::new(ErrorKind::Timeout, expired.to_string()), unsent: None }
             }
         };
-        let mut watch = lock(&self.watch);
-        let error = match watch.write_error.take() {
-            // The failed write came first, and caused the missing answer.
-            Some(cause) if error.kind() == ErrorKind::Closed => error.with_source(cause),
-            _ if watch.beginning.is_tls() => Error::new(ErrorKind::Protocol, SPEAKS_TLS).with_source(error),
-            _ => error,
-        };
-        Err(Failed { error: error.with_progress(progress), unsent })
+        Err(Failed { error: lock(&self.watch).explained(error), unsent })
     }
 }
 

@@ -17,6 +17,14 @@ const MAX_SIZE: usize = 4096;
 /// The maximal size of the header `Cookie` in bytes: servers refuse long headers. Cookies beyond it are not sent.
 const MAX_HEADER: usize = 6 << 10;
 
+/// The length in bytes from which a cookie's value is a secret. A shorter one names a server, as `SERVERID=server1` does, and
+/// would be masked wherever the name stands.
+const MIN_SECRET: usize = 16;
+
+/// The interval at which values that changed are registered as secrets: some gateways change them with every answer, and
+/// each registration rebuilds the search for all secrets of the process.
+const REGISTER_INTERVAL: Duration = Duration::from_secs(10);
+
 /// A jar of cookies, in memory. It follows RFC 6265 for a single host.
 #[derive(Debug)]
 pub(super) struct Jar {
@@ -29,8 +37,28 @@ pub(super) struct Jar {
 struct Content {
     /// The oldest first.
     cookies: Vec<Cookie>,
-    /// The values, which are never shown.
+    /// The values of 16 bytes or more, which are never shown; up to 10 s late if only they have changed.
     secrets: Secrets,
+    /// The names of the cookies whose values were registered last, and when.
+    registered: (Vec<String>, SystemTime),
+    /// Whether values may have changed since.
+    has_news: bool,
+}
+
+impl Content {
+    /// Registers the values as secrets: at once if there are other cookies, else after the interval.
+    fn register(&mut self, now: SystemTime) {
+        let (names, at) = &self.registered;
+        // A clock that was set back says nothing.
+        let is_due = now.duration_since(*at).map_or(true, |since| since >= REGISTER_INTERVAL);
+        if !self.has_news || !is_due && self.cookies.iter().map(|cookie| &cookie.name).eq(names) {
+            return;
+        }
+        self.has_news = false;
+        self.registered = (self.cookies.iter().map(|cookie| cookie.name.clone()).collect(), now);
+        let values = self.cookies.iter().map(|cookie| &cookie.value);
+        self.secrets.replace(values.filter(|value| value.len() >= MIN_SECRET).cloned());
+    }
 }
 
 struct Cookie {
@@ -48,7 +76,12 @@ impl std::fmt::Debug for Cookie {
 
 impl Jar {
     pub(super) fn new(url: &OrchestratorUrl) -> Self {
-        let content = Content { cookies: Vec::new(), secrets: Secrets::new([]) };
+        let content = Content {
+            cookies: Vec::new(),
+            secrets: Secrets::new([]),
+            registered: (Vec::new(), SystemTime::UNIX_EPOCH),
+            has_news: false,
+        };
         Self {
             is_secure: url.is_secure(),
             host: url.host().to_ascii_lowercase(),
@@ -79,12 +112,14 @@ impl Jar {
         content.cookies.retain(|cookie| !cookie.is_over(now));
         let surplus = content.cookies.len().saturating_sub(MAX_COOKIES);
         content.cookies.drain(..surplus);
-        content.secrets.replace(content.cookies.iter().map(|cookie| cookie.value.clone()));
+        content.has_news = true;
+        content.register(now);
     }
 
     /// Returns the header `Cookie` of a request for this path, if there are cookies for it.
     pub(super) fn header(&self, path: &str, now: SystemTime) -> Option<HeaderValue> {
-        let content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        content.register(now);
         if content.cookies.is_empty() {
             return None;
         }
@@ -247,8 +282,24 @@ mod tests {
     #[test]
     fn values_are_secrets() {
         let jar = Jar::new(&"http://h".parse().expect("an address"));
-        take(&jar, &["session=cookie-value-1; Path=/"]);
-        assert_eq!(crate::secrets::masked("got cookie-value-1"), "got ***");
+        take(&jar, &["session=cookie-value-0001; Path=/", "SERVERID=server1; Path=/"]);
+        assert_eq!(crate::secrets::masked("got cookie-value-0001 of server1"), "got *** of server1");
         assert!(!format!("{jar:?}").contains("cookie-value"), "{jar:?}");
+    }
+
+    #[test]
+    fn values_that_change_with_every_answer_are_registered_now_and_then() {
+        let jar = Jar::new(&"http://h".parse().expect("an address"));
+        let masked = |number| crate::secrets::masked(&format!("changing-value-{number:04}")) == "***";
+        let set = |number| take(&jar, &[&format!("a=changing-value-{number:04}; Path=/")]);
+        set(1);
+        assert!(masked(1));
+        (2..100).for_each(set);
+        assert!(masked(1) && !masked(99));
+        text(&jar, "/", now() + REGISTER_INTERVAL);
+        assert!(masked(99) && !masked(1));
+        set(100);
+        take(&jar, &["b=another-value-0001; Path=/"]);
+        assert!(masked(100), "another name");
     }
 }

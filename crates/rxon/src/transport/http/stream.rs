@@ -112,6 +112,9 @@ impl AsyncWrite for Line {
     }
 }
 
+/// What is wrong when the answer to a request without TLS is an alert of TLS.
+const SPEAKS_TLS: &str = "the server speaks TLS on this port: the address must begin with `https://`";
+
 /// The state of the current request, as seen from the byte stream.
 #[derive(Default)]
 pub(super) struct Watch {
@@ -126,6 +129,19 @@ pub(super) struct Watch {
     pub(super) beginning: Beginning,
     /// Set when the exchange is given up: what is not sent yet is discarded, so that it does not arrive beside a repetition.
     pub(super) is_given_up: bool,
+}
+
+impl Watch {
+    /// Adds to the error of an exchange what only the byte stream has seen.
+    pub(super) fn explained(&mut self, error: Error) -> Error {
+        let error = match self.write_error.take() {
+            // The failed write came first, and caused the missing answer.
+            Some(cause) if error.kind() == ErrorKind::Closed => error.with_source(cause),
+            _ if self.beginning.is_tls() => Error::new(ErrorKind::Protocol, SPEAKS_TLS).with_source(error),
+            _ => error,
+        };
+        error.with_progress(self.progress)
+    }
 }
 
 /// The first bytes of an answer, as many as show its status.
@@ -153,7 +169,7 @@ impl Beginning {
     }
 
     /// Returns whether it is an alert of TLS: the server expects TLS on this port.
-    pub(super) fn is_tls(&self) -> bool {
+    fn is_tls(&self) -> bool {
         self.bytes[..self.length].starts_with(Self::ALERT)
     }
 }

@@ -2,13 +2,16 @@
 
 use std::io::Write as _;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use rxon::transport::http::{ClientSettings, HttpClient, Proxies, TlsSettings};
 use rxon::transport::{Connector, Opened, Operation};
 use rxon::{ErrorKind, ExchangeProgress};
 use tempfile::NamedTempFile;
 use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator, Tls};
 
 use super::LARGE;
-use crate::client::{Client, fail, request, send};
+use crate::client::{Client, LONG, fail, request, send};
 
 async fn orchestrator(tls: &Tls) -> ScriptedOrchestrator {
     ScriptedOrchestrator::start_with(Script::newer().tls(tls.server_config())).await
@@ -113,6 +116,29 @@ async fn the_wrong_scheme_is_named() {
     let error = fail(&mut *Client::at(&format!("http://{}", secure.addr())).transport()).await;
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error:?}");
     assert!(error.to_string().contains("must begin with `https://`"), "{error}");
+}
+
+/// The storage is reached by the client for any server.
+#[tokio::test]
+async fn the_wrong_scheme_is_named_by_the_client_for_any_server_too() {
+    let client = HttpClient::<Full<Bytes>>::new(ClientSettings {
+        tls: TlsSettings::default(),
+        proxies: Proxies::default(),
+        user_agent: "test",
+        standstill_limit: LONG,
+        on_unusable_files: None,
+    });
+    let (client, plain, tls) = (client.unwrap(), ScriptedOrchestrator::start().await, Tls::new());
+    let secure = orchestrator(&tls).await;
+    for (address, kind, scheme) in [
+        (format!("https://{}/", plain.addr()), ErrorKind::Tls, "`http://`"),
+        (format!("http://{}/", secure.addr()), ErrorKind::Protocol, "`https://`"),
+    ] {
+        let request = http::Request::get(&address).body(Full::default()).unwrap();
+        let error = client.send(request).await.expect_err(&address);
+        assert_eq!(error.kind(), kind, "{error:?}");
+        assert!(error.to_string().contains(&format!("must begin with {scheme}")), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ pub(crate) struct Outbox {
     entries: HashMap<Id, Pending>,
     ready: VecDeque<Id>,
     waiting: BTreeSet<(Instant, Id)>,
+    /// The number of entries that are in flight.
+    in_flight: usize,
     /// The number of entries of each task.
     tasks: HashMap<TaskId, usize>,
     gate: RateGate,
@@ -54,6 +56,7 @@ impl Outbox {
             entries: HashMap::new(),
             ready: VecDeque::new(),
             waiting: BTreeSet::new(),
+            in_flight: 0,
             tasks: HashMap::new(),
             gate,
             is_held: false,
@@ -98,9 +101,12 @@ impl Outbox {
             self.passage.on_drained();
             return None;
         };
+        let pending = self.entries.get_mut(&id)?;
+        pending.is_in_flight = true;
+        self.in_flight += 1;
         self.passage.on_try(id, now);
         self.gate.on_sent(now, true);
-        Some((id, self.entries[&id].entry.clone()))
+        Some((id, pending.entry.clone()))
     }
 
     /// Returns when [`take`](Self::take) will have a result, if not now and if that is known.
@@ -126,13 +132,9 @@ impl Outbox {
         self.gate.closed_until(now).max(self.passage.closed_until(now))
     }
 
-    fn in_flight(&self) -> usize {
-        self.entries.len() - self.ready.len() - self.waiting.len()
-    }
-
     /// Whether nothing is sent until something happens.
     fn is_paused(&self) -> bool {
-        self.is_held || self.passage.is_taken(self.in_flight())
+        self.is_held || self.passage.is_taken()
     }
 
     /// Makes all waiting results ready: the orchestrator is up again, or the worker is about to end.
@@ -146,27 +148,36 @@ impl Outbox {
     }
 
     /// Ends a try with this reply, which the rate gate already knows, and returns the verdict; `None` if the result is
-    /// gone, because its sender was lost after an earlier verdict. After [`Verdict::Replace`] the caller is to call
+    /// not in flight any more, because its sender was lost after an earlier verdict. After [`Verdict::Replace`] the caller is to call
     /// [`replace`](Self::replace).
     pub(crate) fn on_reply(&mut self, id: Id, reply: &Reply, now: Instant) -> Option<Verdict> {
         self.passage.on_end(id);
         if let Some(sign) = reply.sign() {
             self.passage.on_sign(sign, now);
         }
-        let pending = self.entries.get_mut(&id)?;
+        let pending = self.entries.get_mut(&id).filter(|pending| pending.is_in_flight)?;
         let verdict = pending.judge(reply, self.gate.silence(now), &self.settings, &mut self.rng, now);
         match &verdict {
             Verdict::Acknowledged | Verdict::Ignored(_) | Verdict::Rejected(_) => drop(self.remove(id)),
             Verdict::Later { delay, .. } | Verdict::Silence(delay) => {
-                self.waiting.insert((now + *delay, id));
+                self.wait(id, now + *delay);
             }
             Verdict::Unauthorized(delay) => {
                 let until = self.passage.on_refused(now, *delay);
-                self.waiting.insert((until, id));
+                self.wait(id, until);
             }
+            // It is in flight until it is replaced.
             Verdict::Replace(_) => {}
         }
         Some(verdict)
+    }
+
+    /// Lets a result that was in flight wait.
+    fn wait(&mut self, id: Id, until: Instant) {
+        if let Some(pending) = self.entries.get_mut(&id) {
+            self.in_flight -= usize::from(std::mem::take(&mut pending.is_in_flight));
+            self.waiting.insert((until, id));
+        }
     }
 
     /// Replaces a result that will never be taken by a small failure.
@@ -177,7 +188,8 @@ impl Outbox {
     }
 
     fn remove(&mut self, id: Id) -> Option<OutboxEntry> {
-        let entry = self.entries.remove(&id)?.entry;
+        let Pending { entry, is_in_flight, .. } = self.entries.remove(&id)?;
+        self.in_flight -= usize::from(is_in_flight);
         self.bytes -= entry.body.len();
         if let Some(count) = self.tasks.get_mut(&entry.task_id) {
             *count -= 1;
@@ -204,7 +216,7 @@ impl Outbox {
     pub(crate) fn all_tried(&self, now: Instant) -> bool {
         let is_silent = self.gate.closed_until(now).is_some() || self.passage.is_refused(now);
         let untried = if self.is_held || is_silent { 0 } else { self.ready.len() };
-        untried + self.in_flight() == 0
+        untried + self.in_flight == 0
     }
 
     /// Whether there is a result of this task.

@@ -10,6 +10,7 @@
 //!
 //! Each try in the narrow state is that of another result, since a result that failed waits behind those that are ready.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -55,6 +56,8 @@ pub(super) enum Sign {
 #[derive(Debug)]
 pub(super) struct Passage {
     state: State,
+    /// The tries on their way that began in the widening state.
+    widening: HashSet<Id>,
     /// The maximum number of tries at once after an outage.
     max_at_once: usize,
     /// The worker ends: tries need not wait for each other any more, since there is no later.
@@ -63,7 +66,8 @@ pub(super) struct Passage {
 
 impl Passage {
     pub(super) fn new(max_at_once: usize) -> Self {
-        Self { state: State::Open, max_at_once: max_at_once.max(1), is_last_call: false }
+        let (state, widening) = (State::Open, HashSet::new());
+        Self { state, widening, max_at_once: max_at_once.max(1), is_last_call: false }
     }
 
     /// Begins with a single try: nobody knows whether the orchestrator takes results.
@@ -92,11 +96,12 @@ impl Passage {
     }
 
     /// Whether a further try has to wait for the end of one of those that are on their way.
-    pub(super) fn is_taken(&self, in_flight: usize) -> bool {
+    pub(super) fn is_taken(&self) -> bool {
         match self.state {
             State::Knocking(trial) => trial.probe.is_some(),
             State::Narrow(trial) => trial.probe.is_some() && !self.is_last_call,
-            State::Widening => in_flight >= self.max_at_once,
+            // A try that hangs since the outage does not count.
+            State::Widening => self.widening.len() >= self.max_at_once,
             State::Open => false,
         }
     }
@@ -109,10 +114,14 @@ impl Passage {
         if let Some(trial) = self.trial() {
             trial.probe = Some(id);
         }
+        if let State::Widening = self.state {
+            self.widening.insert(id);
+        }
     }
 
     /// A try has ended.
     pub(super) fn on_end(&mut self, id: Id) {
+        self.widening.remove(&id);
         if let Some(trial) = self.trial() {
             // Another result may be the probe.
             trial.probe.take_if(|probe| *probe == id);
@@ -129,6 +138,7 @@ impl Passage {
     pub(super) fn on_sign(&mut self, sign: Sign, now: Instant) {
         match (sign, self.state) {
             (Sign::Taken, State::Knocking(_) | State::Narrow(_)) | (Sign::Limited, State::Knocking(_)) => {
+                self.widening.clear();
                 self.state = State::Widening;
             }
             (Sign::Nothing, State::Knocking(Trial { probe, .. })) => {

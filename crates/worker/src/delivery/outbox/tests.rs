@@ -205,6 +205,24 @@ fn however_many_wait_an_outage_sees_few_tries_and_its_end_no_burst() {
 }
 
 #[test]
+fn a_try_that_hangs_since_the_outage_holds_up_nobody_after_it() {
+    let (mut outbox, mut now) = (outbox(5), Instant::now());
+    outbox.passage = Passage::new(1);
+    for number in 0..4 {
+        outbox.push(entry(&number.to_string()), now);
+    }
+    let [_, (failing, _)] = [(); 2].map(|()| outbox.take(now).expect("ready"));
+    fail(&mut outbox, failing, refused(), true, now);
+    now += SECOND / 10;
+    let (probe, _) = outbox.take(now).expect("one finds out");
+    answer(&mut outbox, probe, &Response::new(200, ""), now);
+    let (next, _) = outbox.take(now).expect("the way is open");
+    assert!(outbox.take(now + SECOND * 60).is_none(), "one at a time");
+    answer(&mut outbox, next, &Response::new(200, ""), now);
+    assert!(outbox.take(now + SECOND * 60).is_some());
+}
+
+#[test]
 fn at_the_end_of_the_worker_a_try_that_hangs_holds_up_no_other() {
     let (mut outbox, mut now) = (outbox(5), Instant::now());
     for name in ["a", "b", "c"] {
@@ -451,6 +469,24 @@ fn a_sender_that_is_lost_after_the_verdict_changes_nothing() {
     assert_eq!(answer(&mut outbox, id, &Response::new(200, "{}"), now), Verdict::Acknowledged);
     assert_eq!(outbox.on_reply(id, &Reply::Unknown, now), None);
     assert_eq!((outbox.len(), outbox.next_due(now)), (0, None));
+}
+
+#[test]
+fn a_sender_that_is_lost_after_a_delay_changes_nothing_either() {
+    let (mut outbox, now) = (outbox(5), Instant::now());
+    outbox.push(entry("t"), now);
+    let (id, _) = outbox.take(now).expect("ready");
+    assert!(matches!(answer(&mut outbox, id, &Response::new(500, ""), now), Verdict::Later { .. }));
+    let due = outbox.next_due(now).expect("later");
+    assert_eq!(outbox.on_reply(id, &Reply::Unknown, now), None);
+    assert!(outbox.all_tried(now));
+    assert_eq!(outbox.next_due(now), Some(due));
+    assert_eq!(outbox.take(due).map(|(id, _)| id), Some(id));
+    assert!(outbox.take(due + 600 * SECOND).is_none() && !outbox.all_tried(due), "it is offered once");
+    // A sender that is lost before the replacement is there.
+    assert!(matches!(answer(&mut outbox, id, &Response::new(413, ""), due), Verdict::Replace(_)));
+    assert!(outbox.on_reply(id, &Reply::Unknown, due).is_some());
+    assert!(outbox.next_due(due).is_some());
 }
 
 #[test]

@@ -159,6 +159,7 @@ pub(crate) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) entry: OutboxEntry,
+    pub(super) is_in_flight: bool,
     tries: u32,
     backoff: Backoff,
     since: Instant,
@@ -181,6 +182,7 @@ impl Pending {
     ) -> Self {
         Self {
             entry,
+            is_in_flight: false,
             tries: 0,
             backoff: Backoff::new(first_delay, MAX_QUICK_DELAY, Jitter::AddQuarter),
             since: now,

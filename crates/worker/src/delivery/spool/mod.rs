@@ -29,6 +29,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rxon::WorkerId;
+use rxon::limit::within;
 use tokio::sync::oneshot;
 
 use self::error::SpoolError;
@@ -94,7 +95,7 @@ impl Spool {
     pub(crate) async fn change_durably<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
         let (changed, written) = self.shared.change(|state| (change(&mut state.ledger), state.written()));
         if let Some(written) = written
-            && tokio::time::timeout(PATIENCE, written).await.is_err()
+            && within(PATIENCE, written).await.is_err()
         {
             self.shared.fail(&format!("the disk has not written for {} s", PATIENCE.as_secs()));
         }
@@ -127,7 +128,7 @@ impl Spool {
     pub(crate) async fn close(&self) {
         self.shared.change(|state| state.is_closed = true);
         let Some((ended, thread)) = lock(&self.thread).take() else { return };
-        if tokio::time::timeout(PATIENCE, ended).await.is_err() {
+        if within(PATIENCE, ended).await.is_err() {
             tracing::error!(
                 file = %self.shared.paths.results().display(),
                 "the disk does not write: the file of results is left as it is"

@@ -95,8 +95,14 @@ impl SpoolPaths {
     /// Makes the file of results if there is none.
     pub(super) fn make_results(&self) -> io::Result<()> {
         // A process that died while it made a new file has left it: usually there is none.
-        let _ = std::fs::remove_file(self.new_results());
+        self.remove_new_results();
         private().open(self.results()).map(drop)
+    }
+
+    /// Removes a file that was to replace the file of results, and does not.
+    pub(super) fn remove_new_results(&self) {
+        // If it stays, it is overwritten the next time.
+        let _ = std::fs::remove_file(self.new_results());
     }
 
     /// Makes an empty file that is to replace the file of results, and returns its path.

@@ -5,7 +5,7 @@
 //! | well | a change | one commit for all changes that wait; well, or in trouble if it fails |
 //! | well | a commit takes too long | in trouble: no caller waits for it any more |
 //! | well | the file is not the one behind its name any more | in trouble, and at once opened anew: everything is written again |
-//! | well | nothing is left in a large file | the file gives its room back |
+//! | well | nothing is left in a large file | the file gives its room back; well, also if it cannot |
 //! | in trouble | some time has passed | the file is opened anew and updated; well, or still in trouble |
 //! | any | closed | the remaining changes are written, and the thread ends |
 
@@ -97,6 +97,7 @@ impl WriterShared {
 
     fn next(&self, reopen_at: Option<Instant>) -> Option<Work> {
         let mut state = self.lock();
+        let look_at = Instant::now() + LOOK_AFTER;
         loop {
             state = if let Some(at) = reopen_at {
                 let left = at.saturating_duration_since(Instant::now());
@@ -110,12 +111,12 @@ impl WriterShared {
             } else if state.is_closed {
                 return None;
             } else {
-                let (state, waited) =
-                    self.work.wait_timeout(state, LOOK_AFTER).unwrap_or_else(PoisonError::into_inner);
-                if waited.timed_out() {
+                // Callers may notify without end, and have nothing to write.
+                let left = look_at.saturating_duration_since(Instant::now());
+                if left.is_zero() {
                     return Some(Work::Look);
                 }
-                state
+                self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
             };
         }
     }
@@ -163,6 +164,8 @@ pub(super) struct Writer {
     looked: Instant,
     /// When the file was last lost.
     lost: Option<Instant>,
+    /// When the file may give its room back again, after it could not.
+    renew_at: Option<Instant>,
     shared: Arc<WriterShared>,
 }
 
@@ -198,7 +201,8 @@ impl Writer {
         });
         let results = results.collect();
         shared.lock().ledger = ledger;
-        Ok((Self { lock, file: Ok(open), process, looked: Instant::now(), lost: None, shared }, results))
+        let (file, looked) = (Ok(open), Instant::now());
+        Ok((Self { lock, file, process, looked, lost: None, renew_at: None, shared }, results))
     }
 
     /// Writes until it is closed and everything that can be written is written.
@@ -256,7 +260,11 @@ impl Writer {
             }
             Err(problem) => {
                 self.shared.lock().ledger.put_back(batch);
-                self.give_up(&problem);
+                if self.is_in_place() {
+                    self.give_up(&problem);
+                } else {
+                    self.on_lost();
+                }
                 false
             }
         }
@@ -287,25 +295,35 @@ impl Writer {
             let state = self.shared.lock();
             state.ledger.bytes() <= MAX_REST && !state.ledger.relies_on_file()
         };
+        let is_due = self.renew_at.is_none_or(|at| at <= self.looked);
         if is_large
+            && is_due
             && is_empty()
             && let Err(problem) = self.renew()
         {
-            self.give_up(&problem);
+            // The old file is still whole, and everything is in it.
+            self.renew_at = Some(self.looked + REOPEN_AFTER);
+            self.shared.paths.remove_new_results();
+            tracing::debug!(
+                file = %self.shared.paths.results().display(), problem,
+                "the file of results stays large: a new one cannot be made"
+            );
         }
     }
 
     /// Puts a new file in the place of one that holds much room for nothing. There is a whole file at every moment.
     fn renew(&mut self) -> Result<(), String> {
-        let Ok(old) = &self.file else { return Ok(()) };
+        if self.file.is_err() {
+            return Ok(());
+        }
         let paths = &self.shared.paths;
         let as_text = |error: std::io::Error| error.to_string();
         let aside = paths.make_new_results().map_err(as_text)?;
         let (mut file, _) = ResultFile::open(&aside, self.process).map_err(|error| with_source(&error))?;
-        // The numbers go on where those of the old file end.
-        file.commits = old.file.commits;
         let rows = self.shared.lock().ledger.rows();
         file.apply(&rows)?;
+        // Before the new file has its name: a number below the file's is no loss, one above it is.
+        note(&self.lock.file, file.commits);
         std::fs::rename(&aside, paths.results()).map_err(as_text)?;
         paths.sync();
         let (identity, _) = paths.results_now().map_err(as_text)?;

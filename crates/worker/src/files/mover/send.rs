@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::{MultipartId, PutPayload};
+use rxon::limit::within;
 use rxon::model::FileMetadata;
 
 use super::fetch::bare;
@@ -162,7 +163,7 @@ impl Mover {
 
 /// Aborts an unfinished upload in parts.
 async fn abort(to: Location, id: MultipartId) {
-    let aborted = tokio::time::timeout(ABORT_LIMIT, to.store.abort_multipart(&to.path, &id)).await;
+    let aborted = within(ABORT_LIMIT, to.store.abort_multipart(&to.path, &id)).await;
     if !matches!(aborted, Ok(Ok(()))) {
         tracing::warn!(
             uri = to.uri,

@@ -14,6 +14,7 @@ use object_store::client::{
     HttpResponseBody, HttpService,
 };
 use rxon::ErrorKind;
+use rxon::limit::within;
 use rxon::transport::http::{self as transport, ClientSettings, TlsSettings};
 
 use super::answer::{error_in, is_transient, summary, wrong_listing};
@@ -72,7 +73,8 @@ impl Client {
     /// Sends a request, and once more over a new connection if it stood still: the line may have been interrupted.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         // The end of an upload may be under way in the storage, and cannot be repeated.
-        let again = (request.method() != Method::POST).then(|| request.clone());
+        let can_be_repeated = request.method() != Method::POST;
+        let again = can_be_repeated.then(|| request.clone());
         let answer = match (self.0.send(request).await, again) {
             (Err(error), Some(again)) if error.kind() == ErrorKind::Timeout => {
                 tracing::debug!(error = %error.chain(), "a request to the storage is sent again");
@@ -83,8 +85,8 @@ impl Client {
         let answer = answer.map_err(|error| {
             let kind = match error.kind() {
                 ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Proxy => HttpErrorKind::Connect,
-                ErrorKind::Closed => HttpErrorKind::Request,
-                // If it stood still, it was sent twice already.
+                ErrorKind::Closed if can_be_repeated || !error.is_ambiguous() => HttpErrorKind::Request,
+                // If it stood still, it was sent twice already, or it cannot be repeated.
                 _ => HttpErrorKind::Unknown,
             };
             HttpError::new(kind, error)
@@ -183,7 +185,7 @@ async fn read_error(body: HttpResponseBody) -> String {
             }
         }
     };
-    let _ = tokio::time::timeout(ERROR_LIMIT, read).await;
+    let _ = within(ERROR_LIMIT, read).await;
     String::from_utf8_lossy(&content).into_owned()
 }
 

@@ -15,6 +15,7 @@ use rxon::{Error, ErrorKind};
 use tokio::time::Instant;
 
 use self::choice::Choice;
+use super::answer::Answer;
 use crate::threads::lock;
 
 /// An address of a cluster.
@@ -64,9 +65,9 @@ impl Shared {
     }
 
     /// Takes in the end of an exchange.
-    fn note(&self, index: usize, began: Instant, result: &Result<Response, Error>) {
+    fn note(&self, index: usize, operation: &Operation, began: Instant, result: &Result<Response, Error>) {
         let (cluster, address) = (&self.name, &self.addresses[index].name);
-        if let Some(problem) = problem(result) {
+        if let Some(problem) = problem(operation, result) {
             let is_new = lock(&self.choice).on_failure(index, began, Instant::now());
             let problem = masked(&problem);
             if is_new {
@@ -82,9 +83,9 @@ impl Shared {
 }
 
 /// The reason for which an address is avoided. A poll that was held for too long is none: the orchestrator may hold it.
-fn problem(result: &Result<Response, Error>) -> Option<String> {
+fn problem(operation: &Operation, result: &Result<Response, Error>) -> Option<String> {
     match result {
-        Ok(response) if matches!(response.status, 502 | 503) => {
+        Ok(response) if is_of_another(operation, response) => {
             Some(format!("{}: {}", response.status, response.error_text()))
         }
         Err(error) if error.kind() != ErrorKind::Message && !error.is_stale_connection() => {
@@ -92,6 +93,13 @@ fn problem(result: &Result<Response, Error>) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Whether another server answers in the place of the orchestrator behind this address. Where an answer may be a task, a
+/// body that is not JSON says nothing: tasks are mended.
+fn is_of_another(operation: &Operation, response: &Response) -> bool {
+    let has_no_task = matches!(operation, Operation::Register | Operation::Heartbeat | Operation::Result);
+    matches!(response.status, 502 | 503) || has_no_task && matches!(Answer::of(response), Answer::Foreign(_))
 }
 
 impl Connector for Cluster {
@@ -127,7 +135,7 @@ impl Transport for ClusterTransport {
                 let began = Instant::now();
                 let result = transport.exchange(message).await;
                 if !(is_poll && result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout)) {
-                    cluster.note(index, began, &result);
+                    cluster.note(index, &request.operation, began, &result);
                 }
                 if !may_repeat(&request.operation, &result) {
                     return result;
@@ -144,8 +152,9 @@ fn may_repeat(operation: &Operation, result: &Result<Response, Error>) -> bool {
     let can_be_done_twice = matches!(operation, Operation::Register | Operation::Heartbeat);
     match result {
         Err(error) if error.kind() == ErrorKind::Message => false,
-        Err(error) => can_be_done_twice || !error.progress().written,
-        Ok(response) => can_be_done_twice && matches!(response.status, 502 | 503),
+        // A 2xx may come before the body is written whole.
+        Err(error) => can_be_done_twice || !(error.progress().written || error.is_ambiguous()),
+        Ok(response) => can_be_done_twice && is_of_another(operation, response),
     }
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use rxon::WorkerId;
+use rxon::{ExchangeProgress, WorkerId};
 use rxon::model::Generation;
 use rxon::signing::Signer;
 use rxon::transport::memory::{self, Incoming};
@@ -98,7 +98,7 @@ async fn answers_are_answers_and_a_held_poll_is_no_failure() {
     let mut transport = cluster.transport();
     for status in [200, 404, 401, 429, 500, 504] {
         let exchange = transport.exchange(request(Operation::Heartbeat));
-        let answers = async { first.next().await.expect("a request").answer(Ok(Response::new(status, ""))) };
+        let answers = async { first.next().await.expect("a request").answer(Ok(Response::new(status, "{}"))) };
         assert_eq!(tokio::join!(exchange, answers).0.expect("an answer").status, status);
     }
     let poll = Request::new(Operation::Poll(Arc::new(PollQuery::new(LIMIT, &[], &[]))), LIMIT);
@@ -112,4 +112,51 @@ async fn answers_are_answers_and_a_held_poll_is_no_failure() {
     };
     assert_eq!(result.expect_err("the time is over").kind(), ErrorKind::Timeout);
     assert_eq!(lock(&cluster.0.choice).order(false, Instant::now()), [0, 1]);
+}
+
+/// A gateway whose instance is gone, or a captive portal.
+#[tokio::test(start_paused = true)]
+async fn an_address_where_another_server_answers_is_left() {
+    const PAGE: &str = "<html>";
+    for (operation, status, again) in [
+        (Operation::Register, 404, true),
+        (Operation::Heartbeat, 200, true),
+        // The next try goes elsewhere.
+        (Operation::Result, 200, false),
+    ] {
+        let (cluster, [mut first, mut second]) = cluster();
+        let mut transport = cluster.transport();
+        let exchange = transport.exchange(request(operation.clone()));
+        let answers = async {
+            first.next().await.expect("a request").answer(Ok(Response::new(status, PAGE)));
+            if again {
+                second.next().await.expect("a request").answer(Ok(Response::new(200, "{}")));
+            }
+        };
+        let response = tokio::join!(exchange, answers).0.expect("an answer");
+        assert_eq!((response.status, &*response.body == b"{}"), (if again { 200 } else { status }, again));
+        assert_eq!(lock(&cluster.0.choice).order(false, Instant::now())[0], 1, "{operation:?}");
+    }
+    // A task with a number that JSON lacks is a task.
+    let (cluster, [mut first, _second]) = cluster();
+    let mut transport = cluster.transport();
+    let poll = Request::new(Operation::Poll(Arc::new(PollQuery::new(LIMIT, &[], &[]))), LIMIT);
+    let exchange = transport.exchange(poll);
+    let answers = async { first.next().await.expect("a request").answer(Ok(Response::new(200, "{\"x\":NaN}"))) };
+    assert!(tokio::join!(exchange, answers).0.is_ok());
+    assert_eq!(lock(&cluster.0.choice).order(false, Instant::now())[0], 0);
+}
+
+#[test]
+fn a_result_that_was_accepted_before_it_was_written_whole_is_not_repeated() {
+    let cut_off = |status, written| {
+        let progress = ExchangeProgress { written, answered: true, status, ..ExchangeProgress::default() };
+        Err(Error::new(ErrorKind::Closed, "").with_progress(progress))
+    };
+    for (status, written, again) in
+        [(Some(200), false, false), (Some(500), false, true), (Some(500), true, false), (None, false, true)]
+    {
+        assert_eq!(may_repeat(&Operation::Result, &cut_off(status, written)), again, "{status:?} {written}");
+        assert!(may_repeat(&Operation::Heartbeat, &cut_off(status, written)));
+    }
 }

@@ -78,6 +78,7 @@ impl<B: RequestBody> Reading<B> {
             if polled.is_pending()
                 && let Poll::Ready(expired) = self.standstill.poll(context)
             {
+                self.pool.forget(&connection.dialer);
                 let error = Error::new(ErrorKind::Timeout, expired.to_string());
                 return Poll::Ready(Some(Err(self.failed(error))));
             }

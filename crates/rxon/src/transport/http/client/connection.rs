@@ -155,11 +155,6 @@ impl<B: RequestBody> Connection<B> {
                 (Error::new(ErrorKind::Timeout, expired.to_string()), None)
             }
         };
-        let error = match lock(&self.watch).write_error.take() {
-            // The failed write came first, and caused the missing answer.
-            Some(cause) if error.kind() == ErrorKind::Closed => error.with_source(cause),
-            _ => error,
-        };
-        Err(Failed { error: error.with_progress(self.progress()), unsent })
+        Err(Failed { error: lock(&self.watch).explained(error), unsent })
     }
 }

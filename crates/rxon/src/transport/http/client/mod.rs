@@ -112,7 +112,13 @@ impl<B: RequestBody> HttpClient<B> {
                 }
                 // The server closed the connection just now, before it got anything of the request.
                 Err(Failed { unsent: Some(unsent), .. }) if is_reused => request = *unsent,
-                Err(failed) => return Err(failed.error),
+                Err(failed) => {
+                    // What swallowed this connection swallows those to the same server, too.
+                    if failed.error.kind() == ErrorKind::Timeout {
+                        self.0.pool.forget(&dialer);
+                    }
+                    return Err(failed.error);
+                }
             }
         }
     }

@@ -78,6 +78,13 @@ impl<B: RequestBody> Pool<B> {
         drop(superfluous);
     }
 
+    /// Closes all connections to this server.
+    pub(super) fn forget(&self, server: &Arc<Dialer>) {
+        let is_there = |(_, connection): &mut (_, Connection<B>)| Arc::ptr_eq(&connection.dialer, server);
+        let closed: Vec<_> = self.kept().connections.extract_if(.., is_there).collect();
+        drop(closed);
+    }
+
     /// Closes the connections that nobody has needed for long, and returns when the next one is due; None if there is none.
     fn close_idle(&self) -> Option<Instant> {
         let mut kept = self.kept();

@@ -14,11 +14,15 @@ use super::*;
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn client<B: RequestBody>() -> HttpClient<B> {
+    impatient_client(LIMIT)
+}
+
+fn impatient_client<B: RequestBody>(standstill_limit: Duration) -> HttpClient<B> {
     HttpClient::new(ClientSettings {
         tls: TlsSettings::default(),
         proxies: Proxies::default(),
         user_agent: "test",
-        standstill_limit: LIMIT,
+        standstill_limit,
         on_unusable_files: None,
     })
     .expect("no files")
@@ -224,6 +228,40 @@ async fn silence_ends_a_request_and_a_body() {
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert_eq!((error.progress().written, error.progress().answered), (true, !is_head));
         assert!(error.to_string().contains("30s without a byte moving"), "{error}");
+    }
+}
+
+/// The line broke behind the backs of all kept connections.
+#[tokio::test]
+async fn silence_on_one_connection_ends_the_kept_ones_to_the_same_server() {
+    for (sent, is_head) in [(&b""[..], true), (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab", false)] {
+        let server = Server::start(move |number, mut stream| async move {
+            if number >= 2 {
+                return answer(stream, 9).await;
+            }
+            head(&mut stream).await;
+            send(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            head(&mut stream).await;
+            send(&mut stream, sent).await;
+            std::future::pending::<()>().await;
+        })
+        .await;
+        let other = Server::start(|_, stream| answer(stream, 9)).await;
+        // Less than the time for which a connection is kept.
+        let client = impatient_client::<Full<Bytes>>(LIMIT / 3);
+        assert_eq!(text(client.send(other.get("/")).await).await, "ok");
+        let (first, second) = (client.send(server.get("/")).await, client.send(server.get("/")).await);
+        assert_eq!((text(first).await, text(second).await), ("ok".into(), "ok".into()));
+        assert_eq!(client.0.pool.len(), 3);
+        tokio::time::pause();
+        let failed = match client.send(server.get("/")).await {
+            Err(error) if is_head => error,
+            Ok(answer) if !is_head => answer.into_body().collect().await.map(|_| ()).expect_err("silence"),
+            other => panic!("{other:?}"),
+        };
+        tokio::time::resume();
+        assert_eq!((failed.kind(), client.0.pool.len()), (ErrorKind::Timeout, 1), "the other server's is kept");
+        assert_eq!(text(client.send(server.get("/")).await).await, "ok");
     }
 }
 

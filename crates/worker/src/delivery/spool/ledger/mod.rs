@@ -112,8 +112,9 @@ impl<K: Clone + Ord, V: Clone + PartialEq> Table<K, V> {
         lacking.map(|key| (key.clone(), self.rows.get(&key).cloned())).collect()
     }
 
-    /// All rows, as changes of an empty table.
-    fn all(&self) -> Changes<K, V> {
+    /// All rows, as changes of an empty table. The file has or had them from then on.
+    fn all(&mut self) -> Changes<K, V> {
+        self.lacking.values_mut().for_each(|is_new| *is_new = false);
         self.rows.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect()
     }
 
@@ -263,7 +264,7 @@ impl Ledger {
     }
 
     /// The intended contents, as changes of an empty file. What is still to be written is written once more.
-    pub(super) fn rows(&self) -> Batch {
+    pub(super) fn rows(&mut self) -> Batch {
         Batch {
             results: self.results.all(),
             tasks: self.tasks.all(),

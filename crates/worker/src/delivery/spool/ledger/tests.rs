@@ -51,6 +51,19 @@ fn a_result_that_is_removed_while_it_is_written_is_removed_from_the_file_afterwa
 }
 
 #[test]
+fn what_a_new_file_was_begun_with_is_removed_from_it() {
+    let mut ledger = Ledger::default();
+    let (key, begun) = task("t");
+    ledger.tasks.insert(key.clone(), begun);
+    let number = ledger.finish(record("u"));
+    assert_eq!((ledger.rows().results.len(), ledger.rows().tasks.len()), (1, 1));
+    ledger.remove(number);
+    ledger.tasks.remove(&key);
+    let batch = ledger.take();
+    assert_eq!((batch.results, batch.tasks), (vec![(number, None)], vec![(key, None)]));
+}
+
+#[test]
 fn a_result_that_could_not_be_written_is_written_later_unless_it_was_removed() {
     let mut ledger = Ledger::default();
     let (first, second) = (ledger.finish(record("a")), ledger.finish(record("b")));

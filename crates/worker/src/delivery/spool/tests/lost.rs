@@ -60,6 +60,34 @@ async fn a_file_that_loses_its_name_is_written_anew() {
 }
 
 #[tokio::test]
+async fn a_lost_folder_is_said_as_such_also_when_a_refused_result_is_the_first_to_miss_it() {
+    let logs = Logs::new();
+    let _guard = logs.start();
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("outbox");
+    let (spool, _) = open(&folder).await;
+    let (refused, kept) = (spool.keep(record("refused")).await, spool.keep(record("kept")).await);
+    std::fs::remove_dir_all(&folder).expect("removed");
+    spool.reject(refused, "why".to_owned());
+    until("well again", || logs.contains("results are written to disk again")).await;
+    assert_eq!((logs.count("cannot be written to disk"), logs.count("removed, renamed or replaced")), (1, 1), "{logs:?}");
+    assert!(spool.is_written(kept));
+    assert!(std::fs::read_to_string(folder.join("w-1.rejected.jsonl")).expect("a file").contains("refused"));
+}
+
+#[tokio::test]
+async fn the_file_is_looked_for_while_there_is_never_anything_to_write() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let (spool, _) = open(parent.path()).await;
+    std::fs::remove_file(parent.path().join("w-1.redb")).expect("removed");
+    let is_lost = || {
+        spool.change(|_| ());
+        parent.path().join("w-1.redb").exists()
+    };
+    until("made anew", is_lost).await;
+}
+
+#[tokio::test]
 async fn a_file_that_loses_its_name_and_cannot_be_written_anew_is_said_until_it_can() {
     let parent = tempfile::tempdir().expect("a folder");
     let (folder, away) = (parent.path().join("outbox"), parent.path().join("away"));

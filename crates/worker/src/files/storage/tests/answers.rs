@@ -114,3 +114,16 @@ async fn a_marker_with_content_becomes_a_directory_as_one_without() {
     let error = gone.fetch_prefix().await.expect_err("it was removed meanwhile");
     assert_eq!(error.kind(), FileErrorKind::NoObject);
 }
+
+/// The storage may have begun or ended the upload, and would do it again.
+#[tokio::test]
+async fn the_beginning_and_the_end_of_an_upload_are_not_repeated_after_a_closed_connection() {
+    let storage = Scripted::start(|_| (CLOSE, String::new()));
+    for (name, error) in every_request(&storage.storage()).await {
+        assert_eq!(error.expect(name).kind(), FileErrorKind::Unavailable, "{name}");
+    }
+    let heads = storage.take_heads();
+    let of = |method: &str| heads.iter().filter(|head| head.starts_with(method)).count();
+    assert_eq!(of("POST"), 2, "{heads:?}");
+    assert!(of("PUT") > 2 && of("GET") > 2, "{heads:?}");
+}

@@ -98,6 +98,9 @@ struct Scripted {
     _server: JoinSet<()>,
 }
 
+/// The status of an answer that is none: the connection is closed.
+const CLOSE: u16 = 0;
+
 /// Answers one request. The head of the answer to HEAD tells the length of the body, which is not sent.
 async fn serve(
     stream: TcpStream,
@@ -123,6 +126,9 @@ async fn serve(
         }
     }
     let (status, body) = answer(&head);
+    if status == CLOSE {
+        return lock(seen).push(head);
+    }
     let is_head = head.starts_with("HEAD");
     lock(seen).push(head);
     let length = body.len();
