@@ -14,6 +14,7 @@ use super::address::OrchestratorUrl;
 use super::proxy::{Proxies, Proxy};
 use super::race::Losers;
 use super::rotation::Rotation;
+use super::scheme::Scheme;
 use super::stream::{Line, Stream, is_tls};
 use super::tls::{InvalidTls, TlsSettings};
 use crate::error::{Error, ErrorKind};
@@ -43,6 +44,7 @@ pub(super) struct Dialer {
     tls: Option<(Rotation, ServerName<'static>)>,
     /// The addresses of the orchestrator, or of the proxy, that did not answer lately.
     losers: Losers,
+    pub(super) scheme: Scheme,
 }
 
 impl Dialer {
@@ -71,7 +73,7 @@ impl Dialer {
             None => None,
         };
         let proxy = proxies.choose(url.is_secure(), url.host(), url.port()).cloned();
-        Ok(Self { url: url.clone(), proxy, tls, losers: Losers::default() })
+        Ok(Self { url: url.clone(), proxy, tls, losers: Losers::default(), scheme: Scheme::default() })
     }
 
     /// Returns the proxy that forwards requests, if there is one: it needs the whole address of each.
@@ -124,6 +126,14 @@ impl Dialer {
                 Stream::Right(Box::new(tls))
             }
         })
+    }
+
+    /// Connects to the server itself; `None` if that fails, or if there is a proxy.
+    pub(super) async fn direct(&self) -> Option<Line> {
+        if self.proxy.is_some() {
+            return None;
+        }
+        self.line(self.url.host(), self.url.port(), "").await.ok()
     }
 
     async fn line(&self, host: &str, port: u16, peer: &str) -> Result<Line, Error> {

@@ -14,6 +14,7 @@ mod pinned;
 mod proxy;
 mod race;
 mod rotation;
+mod scheme;
 mod stream;
 mod tls;
 mod websocket;
@@ -248,6 +249,7 @@ impl Transport for HttpTransport {
                 Operation::Poll(_) | Operation::CallSkill => MAX_BODY,
                 _ => MAX_SMALL_BODY,
             };
+            let is_registration = matches!(request.operation, Operation::Register);
             let mut message = self.message(request)?;
             let path = message.uri().clone();
             // Detects an idle connection that the peer has closed before anything is written.
@@ -267,11 +269,16 @@ impl Transport for HttpTransport {
                 };
                 match connection.exchange(message, limits, max_body).await {
                     Ok(Answered { response, headers, connection }) => {
+                        self.inner.dialer.scheme.on_answer();
                         self.inner.cookies.take(&headers, path.path(), SystemTime::now());
                         self.connection = connection;
                         return self.checked(response);
                     }
                     Err(Failed { unsent: Some(unsent), .. }) if reused => message = *unsent,
+                    // The first request to each orchestrator. Boxed because it is rare.
+                    Err(failed) if is_registration => {
+                        return Err(Box::pin(self.inner.dialer.explained(failed.error)).await);
+                    }
                     Err(failed) => return Err(failed.error),
                 }
             }

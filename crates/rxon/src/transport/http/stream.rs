@@ -113,7 +113,8 @@ impl AsyncWrite for Line {
 }
 
 /// What is wrong when the answer to a request without TLS is an alert of TLS.
-const SPEAKS_TLS: &str = "the server speaks TLS on this port: the address must begin with `https://`";
+pub(super) const SPEAKS_TLS: &str =
+    "the server speaks TLS on this port: the address must begin with `https://`";
 
 /// The state of the current request, as seen from the byte stream.
 #[derive(Default)]

@@ -129,7 +129,7 @@ fn trusting(
     Ok(builder()?.dangerous().with_custom_certificate_verifier(verifier))
 }
 
-fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, InvalidTls> {
+pub(super) fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, InvalidTls> {
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| InvalidTls::new("TLS versions", "1.2, 1.3", error.to_string()))

@@ -9,6 +9,7 @@ use rxon::transport::{Connector, Opened, Operation};
 use rxon::{ErrorKind, ExchangeProgress};
 use tempfile::NamedTempFile;
 use testkit::{Answer, Endpoint, Script, ScriptedOrchestrator, Tls};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::LARGE;
 use crate::client::{Client, LONG, fail, request, send};
@@ -138,6 +139,38 @@ async fn the_wrong_scheme_is_named_by_the_client_for_any_server_too() {
         let error = client.send(request).await.expect_err(&address);
         assert_eq!(error.kind(), kind, "{error:?}");
         assert!(error.to_string().contains(&format!("must begin with {scheme}")), "{error}");
+    }
+}
+
+/// Python's TLS servers do so.
+#[tokio::test]
+async fn a_server_that_expects_tls_and_closes_without_a_word_is_named() {
+    for (reply, expected) in
+        [(&b"\x15\x03\x03\0\x02\x02\x28"[..], ErrorKind::Protocol), (b"HTTP", ErrorKind::Closed)]
+    {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let server = async {
+            loop {
+                let (mut stream, _) = listener.accept().await.expect("a client");
+                let mut read = [0; 1000];
+                let length = stream.read(&mut read).await.expect("a request");
+                if read[..length].starts_with(&[0x16, 0x03]) {
+                    stream.write_all(reply).await.expect("written");
+                }
+            }
+        };
+        let client = async {
+            let mut transport = Client::at(&format!("http://{address}")).transport();
+            let registration = request(Operation::Register, "{}");
+            let error = transport.exchange(registration).await.expect_err("it closes");
+            assert_eq!(error.kind(), expected, "{error:?}");
+            assert!(error.progress().written && error.is_ambiguous(), "{error:?}");
+        };
+        tokio::select! {
+            () = server => {}
+            () = client => {}
+        }
     }
 }
 

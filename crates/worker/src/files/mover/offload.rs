@@ -192,7 +192,12 @@ impl Mover {
             .try_collect()
             .await?;
         let bytes: u64 = sent.values().filter_map(|sent| sent.size).sum();
-        tracing::info!(files = sent.len(), bytes, seconds = began.elapsed().as_secs_f64(), "the task's files are uploaded");
+        tracing::info!(
+            files = sent.len(),
+            bytes,
+            seconds = began.elapsed().as_secs_f64(),
+            "the task's files are uploaded"
+        );
         Ok(sent)
     }
 }

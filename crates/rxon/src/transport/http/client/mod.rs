@@ -105,6 +105,7 @@ impl<B: RequestBody> HttpClient<B> {
             };
             match connection.send(request, self.0.settings.standstill_limit).await {
                 Ok((answer, connection, standstill)) => {
+                    dialer.scheme.on_answer();
                     let pool = self.0.pool.clone();
                     let answer =
                         answer.map(|incoming| AnswerBody::new(incoming, connection, standstill, pool));
@@ -117,7 +118,7 @@ impl<B: RequestBody> HttpClient<B> {
                     if failed.error.kind() == ErrorKind::Timeout {
                         self.0.pool.forget(&dialer);
                     }
-                    return Err(failed.error);
+                    return Err(Box::pin(dialer.explained(failed.error)).await);
                 }
             }
         }

@@ -258,7 +258,14 @@ async fn an_empty_file_gives_its_room_back() {
         spool.remove(key);
     }
     spool.change(|ledger| {
-        ledger.results.rows.keys().copied().collect::<Vec<_>>().into_iter().for_each(|key| drop(ledger.remove(key)));
+        ledger
+            .results
+            .rows
+            .keys()
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|key| drop(ledger.remove(key)));
         ledger.tasks.remove(&task("runs").0);
     });
     until("smaller again", || size() <= 16 << 20).await;
