@@ -301,6 +301,14 @@ def test_a_wrapper_that_names_its_arguments_gets_these_and_no_others():
     async def asks_for_more(params, job_id, *, task_id="none", priority):
         return await handler(params, f"{task_id} {job_id} {priority}", "db")
 
+    @functools.wraps(handler)
+    async def another_order(task_id, params):
+        return await handler(params, task_id, "db")
+
+    @functools.wraps(handler)
+    async def by_name_only(*, params, task_id):
+        return await handler(params, task_id, "db")
+
     class Handlers:
         @functools.wraps(handler)
         async def method(self, params, task_id):
@@ -321,6 +329,8 @@ def test_a_wrapper_that_names_its_arguments_gets_these_and_no_others():
         (supplies_more, "own"),
         (takes_any, "own"),
         (asks_for_more, "t j 0"),
+        (another_order, "t"),
+        (by_name_only, "t"),
         (Handlers().method, "t"),
         (Handlers(), "t"),
         (functools.partial(supplies), "t"),

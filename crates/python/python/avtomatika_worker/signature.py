@@ -310,6 +310,8 @@ def _is_positional(func: Callable[..., Any], own: inspect.Parameter) -> bool:
     outer = _of_wrapper(func)
     if outer is None:
         return True
+    if any(one.name == own.name and (place > 0 or one.kind is one.KEYWORD_ONLY) for place, one in enumerate(outer)):
+        return False
     takes_more = bool(outer) and outer[-1].kind is inspect.Parameter.VAR_KEYWORD
     takes_first = bool(outer) and outer[0].kind in (own.POSITIONAL_ONLY, own.POSITIONAL_OR_KEYWORD)
     return takes_first or not takes_more
