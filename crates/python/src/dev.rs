@@ -26,7 +26,7 @@ pub(crate) struct DevOrchestrator {
 impl DevOrchestrator {
     /// Starts an orchestrator; port 0 takes any free port.
     #[new]
-    #[pyo3(signature = (address = "127.0.0.1:0", *, token = None, poll_hold = None, worker_ttl = None, max_retries = None, task_timeout = None))]
+    #[pyo3(signature = (address = "127.0.0.1:0", *, token = None, poll_hold = None, worker_ttl = None, max_retries = None, retry_delay = None, task_timeout = None))]
     fn new(
         py: Python<'_>,
         address: &str,
@@ -34,6 +34,7 @@ impl DevOrchestrator {
         poll_hold: Option<f64>,
         worker_ttl: Option<f64>,
         max_retries: Option<u32>,
+        retry_delay: Option<f64>,
         task_timeout: Option<f64>,
     ) -> PyResult<Self> {
         let expected =
@@ -51,6 +52,9 @@ impl DevOrchestrator {
         }
         if let Some(retries) = max_retries {
             settings = settings.with_max_retries(retries);
+        }
+        if let Some(delay) = seconds("retry_delay", retry_delay)? {
+            settings = settings.with_retry_delay(delay);
         }
         if let Some(timeout) = seconds("task_timeout", task_timeout)? {
             settings = settings.with_task_timeout(timeout);

@@ -1,6 +1,8 @@
 """Exceptions, logging and code that misbehave: none of them costs a task, a slot or the shutdown."""
 
+import collections
 import dataclasses
+import enum
 import logging
 import signal
 import time
@@ -173,6 +175,9 @@ def test_calls_that_a_handler_left_in_an_executor_are_waited_for_briefly():
         ),
         ({"timeout": "soon"}, "the task `named`: its `timeout` is `'soon'`, expected a number of seconds above 0"),
         ({"output_statuses": "one"}, "its `output_statuses` are `'one'`, expected a list of texts"),
+        ({"output_statuses": 5}, "its `output_statuses` are `5`, expected a list of texts"),
+        ({"output_statuses": [5]}, "expected a list of texts"),
+        ({"output_statuses": b"one"}, "expected a list of texts"),
         ({"input_schema": "{}"}, "its `input_schema` is `'{}'`, expected a dictionary"),
         ({"input_schema": {"a": {1}}}, "its `input_schema` is not JSON"),
         ({"events": ["done"]}, "its `events` is `['done']`, expected a dictionary"),
@@ -183,6 +188,34 @@ def test_the_options_of_a_task_are_checked_where_they_are_given(options, message
         with pytest.raises(ValueError) as raised:
             register("named", **options)(lambda params: None)
         assert message in str(raised.value) or register.__name__ == "skill"
+
+
+class Status(enum.StrEnum):
+    ONE = "one"
+    TWO = "two"
+
+
+@pytest.mark.parametrize(
+    "statuses",
+    [
+        ["one", "two"],
+        Status,
+        {"one": 1, "two": 2}.keys(),
+        collections.deque(["one", "two"]),
+        lambda: (name for name in ("one", "two")),
+    ],
+)
+def test_the_statuses_of_a_task_may_be_anything_that_has_texts(statuses):
+    for registered in ("task", "skill"):
+        worker = Worker()
+        made = statuses() if callable(statuses) and statuses is not Status else statuses
+        getattr(worker, registered)("named", output_statuses=made)(lambda params: None)
+        for _ in range(2):  # A worker may run more than once.
+            with wire("1.0b17") as side:
+                worker.config = config(side.url)
+                with beside(worker):
+                    (skill,) = side.registered()["supported_skills"]
+            assert skill["output_statuses"] == ["one", "two"]
 
 
 def test_a_wrong_worker_type_and_a_wrong_configuration_are_refused():

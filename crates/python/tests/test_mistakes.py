@@ -103,6 +103,34 @@ def test_a_decorator_may_provide_anything():
     assert TestWorker(worker).run("work", task_id="t").data == {"database": "db", "task": "t"}
 
 
+@pytest.mark.parametrize("around", [staticmethod, functools.cache])
+def test_a_handler_in_a_wrapper_of_any_kind_is_registered(around):
+    worker = Worker()
+    worker.task("work")(around(lambda task_id: {"data": {"task": task_id}}))
+    assert TestWorker(worker).run("work", task_id="t").data == {"task": "t"}
+
+
+def test_a_decorator_that_names_its_arguments_may_provide_others():
+    def with_database(func):
+        @functools.wraps(func)
+        async def wrapper(params):
+            return await func(params, "db")
+
+        return wrapper
+
+    worker = Worker()
+
+    @worker.task("work")
+    @with_database
+    async def work(params, database):
+        return {"data": {"database": database}}
+
+    with orchestrator() as dev:
+        worker.config = config(dev.url)
+        with beside(worker):
+            assert dev.data("work") == {"database": "db"}
+
+
 def test_what_a_handler_may_ask_for_is_no_mistake(caplog):
     worker = Worker()
 

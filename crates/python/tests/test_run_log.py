@@ -83,6 +83,22 @@ def by_message(log: str) -> dict[str, dict[str, Any]]:
     return {line["message"]: line for line in map(json.loads, log.splitlines())}
 
 
+def test_what_the_program_adds_to_its_records_is_in_the_line():
+    add = """
+    usual = logging.getLogRecordFactory()
+
+    def factory(*arguments, **more):
+        record = usual(*arguments, **more)
+        record.region = "eu"
+        return record
+
+    logging.setLogRecordFactory(factory)
+    worker.run()
+    """
+    line = by_message(output(add, LOG_FORMAT="json"))["warning of a library"]
+    assert list(line) == ["timestamp", "level", "message", "region", "target"] and line["region"] == "eu"
+
+
 def test_json_has_the_shape_of_the_core():
     lines = by_message(output(RUN, LOG_FORMAT="json", LOG_LEVEL="info"))
     ended = lines["task ended"]

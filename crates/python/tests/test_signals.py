@@ -85,6 +85,74 @@ def test_signals_have_their_previous_handlers_after_an_early_one():
     assert code == -signal.SIGTERM, output
 
 
+ONE_TASK = """
+    worker = Worker()
+
+    @worker.task("work")
+    async def work(params):
+        await asyncio.sleep(params["seconds"])
+        return {"data": {"done": True}}
+
+    worker.run()
+    assert signal.getsignal(signal.SIGHUP) == before
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "ends"), [("signal.SIG_DFL", True), ("signal.SIG_IGN", False), ("lambda *_: print('own')", False)]
+)
+def test_sighup_lets_running_tasks_finish_unless_the_program_treats_it_otherwise(before, ends):
+    script = f"    before = {before}\n    signal.signal(signal.SIGHUP, before)\n" + ONE_TASK
+    with orchestrator() as dev:
+        program = Program(BEGIN + script, dev.url)
+        job = dev.submit("work", {"seconds": 1.0})
+        until(lambda: dev.task(job)["status"] == "running")
+        program.signal(signal.SIGHUP)
+        assert dev.result(job)["data"] == {"done": True}
+        if not ends:
+            assert dev.data("work", {"seconds": 0.0}) == {"done": True}, "it goes on"
+            program.signal(signal.SIGTERM)
+        code, output = program.end()
+    assert code == 0 and output.count("own") == ("own" in before), output
+
+
+def test_a_second_sighup_cancels_and_a_third_ends_the_process():
+    with orchestrator() as dev:
+        program = Program(BEGIN + "    before = signal.SIG_DFL\n" + ONE_TASK, dev.url)
+        job = dev.submit("work", {"seconds": 100 * LIMIT})
+        until(lambda: dev.task(job)["status"] == "running")
+        # Signals that are sent at once may become one.
+        until(lambda: dev.task(job)["status"] != "running" or program.signal(signal.SIGHUP))
+        assert dev.result(job)["error"]["message"] == "worker shut down"
+        code, output = program.end()
+    assert code in (1, -signal.SIGHUP), output
+
+
+def test_a_forked_process_gets_a_sighup_that_was_sent_meanwhile():
+    script = """
+    worker = Worker()
+
+    @worker.task("forks")
+    def forks(params):
+        child = os.fork()
+        if child == 0:
+            time.sleep(params["seconds"])
+            os._exit(0)
+        # Blocked between the fork and the return of the handlers of before, as it was sent before the first.
+        os.kill(child, signal.SIGHUP)
+        return {"data": {"ended": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}}
+
+    worker.run()
+    """
+    with orchestrator() as dev:
+        program = Program(BEGIN + script, dev.url)
+        for _ in range(20):
+            assert dev.data("forks", {"seconds": LIMIT}) == {"ended": -signal.SIGHUP}
+        program.signal(signal.SIGHUP)
+        code, output = program.end()
+    assert code == 0, output
+
+
 def test_a_handler_of_the_programs_own_that_is_not_called_is_named():
     script = """
     signal.signal(signal.SIGTERM, lambda *_: print("own"))

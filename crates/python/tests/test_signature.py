@@ -281,6 +281,76 @@ def wraps_any(wrapped: Any) -> Any:
     return functools.wraps(wrapped)(asynchronous(wrapped))
 
 
+def test_a_wrapper_that_names_its_arguments_gets_these_and_no_others():
+    async def handler(params: Inner, task_id: str, database: str, folder: TaskFiles | None = None, **more: Any) -> Any:
+        return params, task_id, database
+
+    @functools.wraps(handler)
+    async def supplies(params, task_id):
+        return await handler(params, task_id, "db")
+
+    @functools.wraps(handler)
+    async def supplies_more(data):
+        return await handler(data, "own", "db")
+
+    @functools.wraps(handler)
+    async def takes_any(*args):
+        return await handler(*args, "own", "db")
+
+    @functools.wraps(handler)
+    async def asks_for_more(params, job_id, *, task_id="none", priority):
+        return await handler(params, f"{task_id} {job_id} {priority}", "db")
+
+    @functools.wraps(handler)
+    async def another_order(task_id, params):
+        return await handler(params, task_id, "db")
+
+    @functools.wraps(handler)
+    async def by_name_only(*, params, task_id):
+        return await handler(params, task_id, "db")
+
+    class Handlers:
+        @functools.wraps(handler)
+        async def method(self, params, task_id):
+            return await handler(params, task_id, "db")
+
+        @functools.wraps(handler)
+        async def __call__(self, params, task_id):
+            return await handler(params, task_id, "db")
+
+    async def nothing() -> Any: ...
+
+    @functools.wraps(nothing)
+    async def drops_params(params):
+        return params, "own", "db"
+
+    for func, task in (
+        (supplies, "t"),
+        (supplies_more, "own"),
+        (takes_any, "own"),
+        (asks_for_more, "t j 0"),
+        (another_order, "t"),
+        (by_name_only, "t"),
+        (Handlers().method, "t"),
+        (Handlers(), "t"),
+        (functools.partial(supplies), "t"),
+        (drops_params, "own"),
+    ):
+        plan = analyse(func)
+        assert plan.unprovided == () or plan.is_wrapped, func
+        assert not plan.files and asyncio.run(plan.invoke("p", OFFERED)) == ("p", task, "db"), func
+        assert func is drops_params or plan.params_reader(b'{"x": 1}') == Inner(1), func
+
+
+@pytest.mark.parametrize("around", [staticmethod, functools.cache, functools.lru_cache(maxsize=3), functools.partial])
+def test_a_wrapper_without_a_signature_of_its_own_is_called_like_the_handler(around):
+    async def handler(params: str, task_id: str, missing: int = 5) -> Any:
+        return params, task_id, missing
+
+    plan = analyse(around(handler))
+    assert asyncio.run(awaited(plan.invoke("p", OFFERED))) == ("p", "t", 5)
+
+
 NO_PARAMS = "missing 1 required positional argument"
 
 

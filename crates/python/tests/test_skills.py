@@ -107,7 +107,7 @@ class Status(enum.StrEnum):
 
 
 def test_statuses_are_any_collection_of_texts():
-    assert skill("s", output_statuses=("success", Status.DONE))[1]["output_statuses"] == ["success", "done"]
+    assert skill("s", output_statuses=("success", Status.DONE))[1]["output_statuses"] == ("success", "done")
 
 
 @pytest.mark.parametrize(

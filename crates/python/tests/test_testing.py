@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 from avtomatika_worker import PermanentError, TaskCancelled, TaskFiles, Worker, _limits, shielded
 from avtomatika_worker.testing import DevOrchestrator, TestWorker
-from support import LIMIT, Stopwatch
+from support import LIMIT, Stopwatch, until
 
 
 @dataclass
@@ -175,12 +175,24 @@ def test_settings_of_the_orchestrator_count_and_are_checked():
     with DevOrchestrator(token="one", max_retries=0) as orchestrator:
         with orchestrator.running(worker):
             assert orchestrator.run("crash")["attempts"] == 1
+        with pytest.raises(ValueError, match="`retry_delay` is `-1`, expected seconds"):
+            DevOrchestrator(retry_delay=-1)
         assert orchestrator.url.startswith("http://127.0.0.1:")
     orchestrator.shutdown()
     with pytest.raises(RuntimeError, match="shut down"):
         orchestrator.workers()
     with pytest.raises(ValueError, match="expected an IP address and a port"):
         DevOrchestrator("localhost")
+
+
+@pytest.mark.parametrize(
+    ("settings", "status"), [({"retry_delay": 0}, "quarantined"), ({"retry_delay": 3600}, "queued")]
+)
+def test_a_retry_waits_for_the_delay_that_is_set(settings, status):
+    with DevOrchestrator(**settings) as orchestrator, orchestrator.running(worker):
+        job = orchestrator.submit("crash")
+        until(lambda: orchestrator.task(job)["attempts"] > 0 and orchestrator.task(job)["status"] == status)
+        assert orchestrator.task(job)["attempts"] == (1 if status == "queued" else 4)
 
 
 def test_progress_and_events_are_converted_like_data_and_invalid_text_is_replaced(caplog):

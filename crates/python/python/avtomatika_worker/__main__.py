@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("worker", description="Runs workers of the package avtomatika_worker.")
     commands = parser.add_subparsers(dest="command", title="commands")
-    run = commands.add_parser("run", help="run a worker", description="Runs a worker until SIGTERM or SIGINT.")
+    run = commands.add_parser("run", help="run a worker", description="Runs a worker until SIGTERM, SIGINT or SIGHUP.")
     run.add_argument("--app", required=True, metavar="MODULE:NAME", help="the worker, for example my_worker:worker")
     run.add_argument(
         "--health-check",

@@ -50,7 +50,7 @@ class Stopped:
 
     def __init__(self, cause: str, cancelled: list[str], unacknowledged: list[str], kept: list[str]) -> None:
         self.cause = cause
-        """The cause: ``SIGTERM``, ``SIGINT`` or ``asked to stop``."""
+        """The cause: ``SIGTERM`` (also for SIGHUP), ``SIGINT`` or ``asked to stop``."""
         self.cancelled = cancelled
         """The ids of tasks that were cancelled, because they did not end in time or because of a second signal."""
         self.unacknowledged = unacknowledged

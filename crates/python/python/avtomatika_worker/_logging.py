@@ -172,6 +172,9 @@ def set_up(level_name: str, form: str, *, is_level_set: bool) -> Callable[[], No
 
 _LEVELS = {"WARNING": "WARN"}
 
+# The attributes of every record: those that the program adds are members of the line.
+_USUAL = frozenset({*logging.LogRecord("", 0, "", 0, "", (), None).__dict__, "message", "asctime"})
+
 
 class _Json(logging.Formatter):
     """One JSON object for each line, with the members that the log of the core has in Rust."""
@@ -181,13 +184,13 @@ class _Json(logging.Formatter):
         from datetime import datetime
 
         parts = record.__dict__.get(_PARTS) or Parts(record.getMessage(), record.name, {}, [])
-        usual = {*logging.makeLogRecord({}).__dict__, "message", "asctime", _PARTS, *parts.attributes()}
         line = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "level": _LEVELS.get(record.levelname, record.levelname),
             "message": parts.text,
         }
-        more = {name: value for name, value in record.__dict__.items() if name not in usual}
+        usual = parts.attributes()
+        more = {name: value for name, value in record.__dict__.items() if name not in _USUAL and name not in usual}
         for name, value in {**parts.fields, **more}.items():
             line.setdefault(name, value)
         line["target"] = parts.target

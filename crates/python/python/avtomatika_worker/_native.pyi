@@ -180,6 +180,7 @@ class DevOrchestrator:
         poll_hold: float | None = None,
         worker_ttl: float | None = None,
         max_retries: int | None = None,
+        retry_delay: float | None = None,
         task_timeout: float | None = None,
     ) -> DevOrchestrator: ...
     @property

@@ -60,7 +60,7 @@ class Registry(Skills):
         invalid name or option.
 
         A handler that asks for an argument which the worker does not offer is an error at start, unless there is
-        middleware, which may provide it.
+        middleware or a decorator with ``functools.wraps``, which may provide it.
 
         ``task_type`` names the group whose limit the task shares; ``timeout`` is the time limit in seconds. All other
         arguments are sent to newer orchestrators, which may check tasks against the schemas. The worker checks them,
@@ -70,7 +70,7 @@ class Registry(Skills):
         ``description`` is the handler's docstring. ``events`` maps the types of the events that the handler sends to
         their JSON Schemas.
         """
-        from ._task_options import check
+        from ._task_options import check, texts
 
         validate_identifier(name, "task name")
         if task_type:
@@ -82,7 +82,7 @@ class Registry(Skills):
             "version": version,
             "input_schema": input_schema,
             "output_schema": output_schema,
-            "output_statuses": output_statuses,
+            "output_statuses": texts(output_statuses),
             "events": events,
         }
 

@@ -1,4 +1,4 @@
-"""The handling of SIGTERM and SIGINT while a worker runs."""
+"""The handling of SIGTERM, SIGINT and SIGHUP while a worker runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener", "Signals", "may_be_ctrl_c"]
 
-_NUMBERS = (signal.SIGTERM, signal.SIGINT)
+_NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # The time that the log gets before the third signal ends process 1, in seconds.
 _LAST_LINES = 1.0
@@ -53,7 +53,8 @@ class Signals:
         for number in _NUMBERS:
             # `None` stands for a handler that was not installed by Python: it could not be restored, so it stays.
             before = signal.getsignal(number)
-            if before is not None:
+            # SIGHUP that is ignored (`nohup`) or that the program handles is not meant to end it.
+            if before is not None and (number != signal.SIGHUP or before == signal.SIG_DFL or _is_ours(before)):
                 self._before[number] = before
                 signal.signal(number, self._on_signal)
         return self
@@ -94,7 +95,8 @@ class Signals:
         self._seen += 1
         listener = self._listeners[-1] if self._listeners else None
         if self._seen == 1:
-            name = signal.Signals(number).name
+            # SIGHUP counts as SIGTERM.
+            name = "SIGINT" if number == signal.SIGINT else "SIGTERM"
             if listener is None:
                 self._unheard = name
             else:
@@ -203,4 +205,8 @@ def may_be_ctrl_c(error: BaseException) -> bool:
     if not isinstance(error, KeyboardInterrupt) or threading.current_thread() is not threading.main_thread():
         return False
     handler = signal.getsignal(signal.SIGINT)
-    return callable(handler) and not isinstance(getattr(handler, "__self__", None), Signals)
+    return callable(handler) and not _is_ours(handler)
+
+
+def _is_ours(handler: Any) -> bool:
+    return isinstance(getattr(handler, "__self__", None), Signals)

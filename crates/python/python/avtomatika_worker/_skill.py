@@ -158,11 +158,12 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _statuses(name: str, value: Any) -> list[str] | None:
-    if value is None:
-        return None
-    if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(one, str) for one in value):
-        return list(value)
+def _statuses(name: str, value: Any) -> tuple[str, ...] | None:
+    from ._task_options import texts
+
+    value = texts(value)
+    if value is None or (isinstance(value, tuple) and all(isinstance(one, str) for one in value)):
+        return value
     raise ValueError(f"the `output_statuses` of the skill `{name}` are `{value!r}`, expected a list of texts")
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["check"]
+__all__ = ["check", "texts"]
+
+
+def texts(value: Any) -> Any:
+    """Returns several values as a tuple, so that an iterator can be read more than once. A single text, which is a
+    mistake, and anything else stay as they are."""
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes, tuple)) else value
 
 
 def check(name: str, options: Mapping[str, Any]) -> None:
@@ -27,7 +33,7 @@ def check(name: str, options: Mapping[str, Any]) -> None:
     expect("timeout", given("timeout", int, float) and 0 < timeout <= 1e9, "a number of seconds above 0")  # type: ignore[operator]
     statuses = options.get("output_statuses")
     if statuses is not None:
-        is_list = isinstance(statuses, (list, tuple, set, frozenset)) and all(isinstance(one, str) for one in statuses)
+        is_list = isinstance(statuses, tuple) and all(isinstance(one, str) for one in statuses)
         expect("output_statuses", is_list, "a list of texts", "are")
     for field in ("input_schema", "output_schema", "events"):
         expect(field, given(field, Mapping), "a dictionary")

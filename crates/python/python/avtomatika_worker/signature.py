@@ -83,9 +83,15 @@ class Plan:
         self.is_async: bool = _is_async(func)
         parameters = _parameters(func)
         self._scope = Scope(func)
-        self._params = _params_parameter(parameters, self._scope)
+        outer = _named_by_wrapper(func)
+        self._params = _params_parameter(parameters, self._scope) or _params_parameter(outer or [], self._scope)
         self._is_positional: bool = self._params is not None and _is_positional(func, self._params)
         own = self._params.name if self._params else None
+        if outer is not None:
+            annotations = {one.name: one.annotation for one in parameters}
+            # The first one gets the parameters, whatever its name is.
+            rest = outer[1:] if self._is_positional else outer
+            parameters = [one.replace(annotation=annotations.get(one.name, one.annotation)) for one in rest]
         self.files: tuple[str, ...] = tuple(
             parameter.name
             for parameter in parameters
@@ -226,10 +232,9 @@ def nearest(name: str, *, surely: bool) -> str | None:
 
 
 def _is_wrapped(func: Any) -> bool:
-    if not hasattr(func, "__wrapped__"):
-        return False
-    outer = inspect.signature(func, follow_wrapped=False).parameters.values()
-    return any(one.kind is one.VAR_KEYWORD for one in outer)
+    while isinstance(func, functools.partial):
+        func = func.func
+    return hasattr(func, "__wrapped__") or hasattr(type(func).__call__, "__wrapped__")
 
 
 def _parameters(func: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -240,6 +245,20 @@ def _parameters(func: Callable[..., Any]) -> list[inspect.Parameter]:
     except ValueError:
         # A function of an extension module without a signature.
         return [inspect.Parameter("params", inspect.Parameter.POSITIONAL_ONLY)]
+
+
+def _of_wrapper(func: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """Returns the arguments of a decorator's wrapper; None if they are unknown, as for ``functools.cache``."""
+    try:
+        return list(inspect.signature(func, follow_wrapped=False).parameters.values())
+    except ValueError:
+        return None
+
+
+def _named_by_wrapper(func: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """Returns the arguments of a wrapper around a handler that takes only those it names; None if there is no such."""
+    outer = _of_wrapper(func) if _is_wrapped(func) else None
+    return None if outer is None or any(one.kind is one.VAR_KEYWORD for one in outer) else outer
 
 
 def _is_async(func: Any) -> bool:
@@ -288,10 +307,11 @@ def _is_positional(func: Callable[..., Any], own: inspect.Parameter) -> bool:
         return False
     if own.name != "params" or own.kind is not own.POSITIONAL_OR_KEYWORD:
         return True
-    try:
-        outer = list(inspect.signature(func, follow_wrapped=False).parameters.values())
-    except ValueError:
+    outer = _of_wrapper(func)
+    if outer is None:
         return True
+    if any(one.name == own.name and (place > 0 or one.kind is one.KEYWORD_ONLY) for place, one in enumerate(outer)):
+        return False
     takes_more = bool(outer) and outer[-1].kind is inspect.Parameter.VAR_KEYWORD
     takes_first = bool(outer) and outer[0].kind in (own.POSITIONAL_ONLY, own.POSITIONAL_OR_KEYWORD)
     return takes_first or not takes_more

@@ -260,8 +260,8 @@ class _StubSkillCall:
 class DevOrchestrator:
     """An orchestrator inside the process, for tests and development. Its state is lost when it ends.
 
-    ``settings`` may set ``token``, ``poll_hold``, ``worker_ttl``, ``max_retries`` and ``task_timeout``; times are in
-    seconds.
+    ``settings`` may set ``token``, ``poll_hold``, ``worker_ttl``, ``max_retries``, ``retry_delay`` and ``task_timeout``;
+    times are in seconds.
     """
 
     def __init__(self, address: str = "127.0.0.1:0", **settings: Any) -> None:

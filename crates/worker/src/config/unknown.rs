@@ -28,9 +28,8 @@ const PREFIX: &str = "WORKER_";
 
 const MAX_SLIPS: usize = 4;
 
-/// Variables of others that are one or two slips from an option's.
-const OF_OTHERS: [&str; 7] =
-    ["CPU_MODEL", "GPU_CORES", "LOGFORMAT", "LOGLEVEL", "SSL_CERT_PATH", "SSL_KEY_PATH", "TLS_KEY_PASS"];
+/// Variables of others that are one or two slips from an option's, in words that fit.
+const OF_OTHERS: [&str; 4] = ["CPU_MODEL", "GPU_CORES", "LOGFORMAT", "LOGLEVEL"];
 
 /// The warning about a variable that belongs to no option: one with our prefix, or one that is nearly an option's.
 pub(super) fn warning(name: &str) -> Option<String> {
@@ -46,7 +45,12 @@ pub(super) fn warning(name: &str) -> Option<String> {
     let shown = excerpt(name);
     let slips = strsim::osa_distance(nearest, name);
     let is_ours = name.starts_with(PREFIX);
-    if slips <= if is_ours { MAX_SLIPS } else { slips_of_foreign(nearest) } {
+    let is_meant = if is_ours {
+        slips <= MAX_SLIPS
+    } else {
+        slips <= slips_of_foreign(nearest) && has_words_of(nearest, name)
+    };
+    if is_meant {
         Some(format!("unknown variable `{shown}`; did you mean `{nearest}`?"))
     } else {
         is_ours.then(|| format!("unknown variable `{shown}`"))
@@ -61,6 +65,17 @@ fn slips_of_foreign(option: &str) -> usize {
         9..=11 => 1,
         _ => 2,
     }
+}
+
+/// Whether each word of a name may be the option's misspelt, with a slip for every three letters: `SQS_ENDPOINT_URL` and
+/// `GPU_VRAM_MB` are other names. Where a mark between words is missing, all else has to fit.
+fn has_words_of(option: &str, name: &str) -> bool {
+    let is_word = |meant: &str, word: &str| strsim::osa_distance(meant, word) <= meant.len() / 3;
+    let (meant, words): (Vec<_>, Vec<_>) = (option.split('_').collect(), name.split('_').collect());
+    if meant.len() != words.len() {
+        return meant.concat() == words.concat();
+    }
+    meant.iter().zip(words).all(|(meant, word)| is_word(meant, word))
 }
 
 /// The option with the name that is nearest.

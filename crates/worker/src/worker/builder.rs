@@ -409,7 +409,7 @@ where
         })
     }
 
-    /// Builds the worker and runs it until SIGTERM or SIGINT.
+    /// Builds the worker and runs it until a signal ends it: see [`Worker::run`].
     ///
     /// ```no_run
     /// use avtomatika_worker::prelude::*;

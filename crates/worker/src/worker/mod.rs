@@ -55,7 +55,7 @@ impl Worker {
         WorkerHandle(self.plan.handle_state.clone())
     }
 
-    /// Runs until SIGTERM, SIGINT or, unless it was ignored, SIGHUP. The first signal lets running tasks finish, for
+    /// Runs until SIGTERM, SIGINT or, if it has its default action, SIGHUP. The first signal lets running tasks finish, for
     /// `WORKER_SHUTDOWN_TIMEOUT`; the second cancels them; the third has its default action. Signals are received as soon
     /// as this is awaited. Must be awaited on a tokio runtime with I/O and time.
     pub async fn run(self) -> Exit {

@@ -18,7 +18,7 @@ use rxon::TaskId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopCause {
-    /// SIGTERM.
+    /// SIGTERM or SIGHUP.
     Terminate,
     /// SIGINT.
     Interrupt,

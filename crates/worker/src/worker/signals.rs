@@ -3,8 +3,8 @@
 //! | signal | while a worker runs |
 //! |---|---|
 //! | SIGTERM, SIGINT | the first and the second are phases of the end (see `shutdown`); the third has its default action |
-//! | SIGHUP | as SIGTERM, unless it was ignored when the worker began (`nohup`); then it stays ignored |
-//! | SIGXFSZ, SIGPIPE | nothing: the write fails with an error, which belongs to one task, connection or file |
+//! | SIGHUP | as SIGTERM, if it had its default action before the first worker of the process; else not touched: it is ignored (`nohup`), or the program has a handler of its own |
+//! | SIGXFSZ, SIGPIPE | nothing, on the same condition: the write fails with an error, which belongs to one task, connection or file |
 //! | any other | not touched |
 //!
 //! The first `run` installs the operating system's handlers for good (`signal-hook` cannot remove them). But while no
@@ -30,8 +30,13 @@ static LISTENING: Mutex<usize> = Mutex::new(0);
 /// Whether signals have their default action.
 static DEFAULT_ACTION: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
 
-/// The signals whose handlers look at this flag, once they are installed.
-static INSTALLED: Mutex<Option<Taken>> = Mutex::new(None);
+/// The signals that the runs of this process take over. They are found out once: afterwards the process has handlers for
+/// them, which are ours.
+static TAKEN: LazyLock<Taken> =
+    LazyLock::new(|| taken(changed(std::fs::read_to_string("/proc/self/status").ok().as_deref())));
+
+/// Whether the handlers that look at this flag are installed.
+static INSTALLED: Mutex<bool> = Mutex::new(false);
 
 /// The signals that a run takes over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,23 +85,20 @@ impl Incoming {
 impl Listening {
     /// Begins to receive signals, the first two of which are sent.
     fn begin(sender: mpsc::Sender<StopCause>) -> io::Result<Self> {
-        let mut installed = lock(&INSTALLED);
-        let is_first = installed.is_none();
-        let status = || std::fs::read_to_string("/proc/self/status").ok();
-        let taken = installed.clone().unwrap_or_else(|| taken(ignored(status().as_deref())));
+        let mut is_installed = lock(&INSTALLED);
         // If this installs the first handlers, a signal is received from here on.
-        let signals = Signals::new(&taken.ending)?;
+        let signals = Signals::new(&TAKEN.ending)?;
         let mut listening = Self { signals: signals.handle(), thread: None };
         {
             let mut count = lock(&LISTENING);
             *count += 1;
             DEFAULT_ACTION.store(false, Ordering::SeqCst);
         }
-        if is_first {
-            taken.install()?;
+        if !*is_installed {
+            TAKEN.install()?;
+            *is_installed = true;
         }
-        *installed = Some(taken);
-        drop(installed);
+        drop(is_installed);
         // Its log lines go where the caller's go.
         let dispatch = tracing::dispatcher::get_default(Clone::clone);
         let thread = std::thread::Builder::new().name("avtomatika-signals".to_owned());
@@ -139,21 +141,30 @@ impl Taken {
     }
 }
 
-/// The signals to take over, by the set of those that are ignored. Where that is unknown, only those are taken over that
-/// nobody ignores for a reason.
-fn taken(ignored: Option<u64>) -> Taken {
-    let is_default = |number: i32| ignored.is_some_and(|set| set & (1 << (number - 1)) == 0);
+/// The signals to take over, by the set of those that do not have their default action. Where that is unknown, only those
+/// are taken over that end every program.
+fn taken(changed: Option<u64>) -> Taken {
+    let is_default = |number: i32| changed.is_some_and(|set| set & bit(number) == 0);
     let mut taken = Taken { ending: vec![SIGTERM, SIGINT], harmless: Vec::new() };
+    // Children would inherit a handler as the default action, so an ignored signal stays ignored. A program may mean
+    // something else by SIGHUP, such as to read its files again.
     taken.ending.extend(Some(SIGHUP).filter(|number| is_default(*number)));
-    // Children would inherit a handler as the default action, so an ignored signal stays ignored.
     taken.harmless.extend([SIGXFSZ, SIGPIPE].into_iter().filter(|number| is_default(*number)));
     taken
 }
 
-/// The set of ignored signals in Linux's description of a process: bit 0 is signal 1.
-fn ignored(status: Option<&str>) -> Option<u64> {
-    let mask = status?.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-    u64::from_str_radix(mask.trim(), 16).ok()
+/// The set of signals that are ignored or have a handler, in Linux's description of a process.
+fn changed(status: Option<&str>) -> Option<u64> {
+    let set = |name: &str| {
+        let mask = status?.lines().find_map(|line| line.strip_prefix(name))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    };
+    Some(set("SigIgn:")? | set("SigCgt:")?)
+}
+
+/// The place of a signal in such a set.
+fn bit(number: i32) -> u64 {
+    1 << (number - 1)
 }
 
 fn is_process_1() -> bool {
@@ -193,45 +204,66 @@ fn flush_log() {
 
 #[cfg(test)]
 mod tests {
+    use signal_hook::consts::SIGUSR2;
+
     use super::*;
 
     #[test]
     fn signals_have_their_default_action_while_no_worker_runs() {
         let is_default = || DEFAULT_ACTION.load(Ordering::SeqCst);
-        assert!(is_default());
         let (sender, mut receiver) = mpsc::channel(4);
-        let first = Listening::begin(sender.clone()).expect("installed");
-        let second = Listening::begin(sender).expect("installed");
-        assert!(!is_default());
-        drop(first);
-        assert!(!is_default());
-        low_level::raise(SIGHUP).expect("raised");
-        assert_eq!(receiver.blocking_recv(), Some(StopCause::Terminate));
-        low_level::raise(SIGXFSZ).expect("raised");
-        low_level::raise(SIGPIPE).expect("raised");
-        drop(second);
+        // A later run takes over what the first one did, though there are handlers now: ours.
+        for _ in 0..3 {
+            assert!(is_default());
+            let first = Listening::begin(sender.clone()).expect("installed");
+            let second = Listening::begin(sender.clone()).expect("installed");
+            assert!(!is_default());
+            drop(first);
+            assert!(!is_default());
+            low_level::raise(SIGHUP).expect("raised");
+            assert_eq!(receiver.blocking_recv(), Some(StopCause::Terminate));
+            low_level::raise(SIGXFSZ).expect("raised");
+            low_level::raise(SIGPIPE).expect("raised");
+            drop(second);
+        }
         assert!(is_default());
     }
 
     #[test]
-    fn an_ignored_signal_stays_ignored() {
-        let status = |mask| ignored(Some(&format!("Name:\tx\nSigIgn:\t{mask}\nSigCgt:\t0\n")));
-        let (ending, all_ending) = (vec![SIGTERM, SIGINT], vec![SIGTERM, SIGINT, SIGHUP]);
+    fn only_signals_with_their_default_action_are_taken_over() {
+        let ended = |further: &[i32]| [&[SIGTERM, SIGINT], further].concat();
         let table = [
-            ("0000000000000000", all_ending.clone(), vec![SIGXFSZ, SIGPIPE]),
-            // SIGPIPE, as in every program of Rust's standard library.
-            ("0000000000001000", all_ending, vec![SIGXFSZ]),
-            // And SIGHUP, under `nohup`.
-            ("0000000000001001", ending.clone(), vec![SIGXFSZ]),
-            // And SIGXFSZ, as in Python.
-            ("0000000001001001", ending.clone(), vec![]),
+            (0, 0, ended(&[SIGHUP]), vec![SIGXFSZ, SIGPIPE]),
+            // As in every program of Rust's standard library, which also catches SIGSEGV and SIGBUS.
+            (bit(SIGPIPE), 0x440, ended(&[SIGHUP]), vec![SIGXFSZ]),
+            // Under `nohup`.
+            (bit(SIGPIPE) | bit(SIGHUP), 0, ended(&[]), vec![SIGXFSZ]),
+            // In Python.
+            (bit(SIGPIPE) | bit(SIGXFSZ), bit(SIGINT), ended(&[SIGHUP]), vec![]),
+            // With handlers of the program's own.
+            (0, bit(SIGHUP), ended(&[]), vec![SIGXFSZ, SIGPIPE]),
+            (0, bit(SIGPIPE) | bit(SIGXFSZ), ended(&[SIGHUP]), vec![]),
+            // These two end every program.
+            (bit(SIGINT), bit(SIGTERM), ended(&[SIGHUP]), vec![SIGXFSZ, SIGPIPE]),
         ];
-        for (mask, ending, harmless) in table {
-            assert_eq!(taken(status(mask)), Taken { ending, harmless }, "{mask}");
+        for (ignored, caught, ending, harmless) in table {
+            let status = format!("Name:\tx\nSigBlk:\t0\nSigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\n");
+            assert_eq!(taken(changed(Some(&status))), Taken { ending, harmless }, "{status}");
         }
-        for unknown in [None, Some(""), Some("SigIgn:\tno number")] {
-            assert_eq!(taken(ignored(unknown)), Taken { ending: ending.clone(), harmless: vec![] });
+        for unknown in [None, Some(""), Some("SigIgn:\t0\n"), Some("SigIgn:\tno number\nSigCgt:\t0\n")] {
+            assert_eq!(taken(changed(unknown)), Taken { ending: ended(&[]), harmless: vec![] });
         }
+    }
+
+    #[test]
+    fn the_system_tells_of_a_handler_of_the_programs_own() {
+        let is_changed = || {
+            let status = std::fs::read_to_string("/proc/self/status").expect("read");
+            changed(Some(&status)).expect("two sets") & bit(SIGUSR2) != 0
+        };
+        assert!(!is_changed());
+        flag::register(SIGUSR2, Arc::default()).expect("installed");
+        assert!(is_changed());
     }
 
     #[test]

@@ -207,7 +207,6 @@ async fn a_damaged_last_write_is_said() {
     let whole = std::fs::read(file(&copied(folder.path()))).expect("read");
     // The byte after the magic number says which of the two commit slots, at 64 and 192, is the last.
     let last = if whole[9] & 1 == 0 { 64 } else { 192 };
-    // In the slot itself, and in a page that only the last commit has.
     for (at, is_cut_back) in [(None, false), (Some(last + 8), true)] {
         let logs = Logs::new();
         let _guard = logs.start();
