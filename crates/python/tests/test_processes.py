@@ -104,6 +104,18 @@ def test_processes_of_handlers_end_when_they_are_told_to(method):
     assert code == 0, output
 
 
+def test_an_interrupt_during_the_fork_ends_the_process():
+    early = "import os, signal; os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT))"
+    script = HANDLERS.replace("import asyncio,", f"{early}; import asyncio,", 1)
+    with orchestrator() as dev:
+        program = Program(script, dev.url)
+        try:
+            assert dev.data("blocking", {"call": "interrupted"}) == {"value": -signal.SIGINT}
+        finally:
+            program.signal(signal.SIGTERM)
+            program.end()
+
+
 def test_a_worker_starts_again_while_a_process_of_its_predecessor_lives(tmp_path):
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))

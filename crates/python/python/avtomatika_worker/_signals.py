@@ -147,6 +147,9 @@ def _after_fork_in_child() -> None:
         signal.set_wakeup_fd(-1)
     while _active:
         _active.pop()._leave_to_parent()
+    if signal.SIGINT in signal.sigpending() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # `KeyboardInterrupt` would be raised below, where Python only reports exceptions.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     _after_fork()
 
 

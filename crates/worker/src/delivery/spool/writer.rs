@@ -28,6 +28,9 @@ use crate::threads::memory::give_back;
 /// The interval at which a failed disk is tried again.
 const REOPEN_AFTER: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 10_000 });
 
+/// The time between two new files in the place of lost ones.
+const BETWEEN_LOSSES: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1_000 });
+
 /// The interval at which the thread looks for its file: a lost file is noticed within a second.
 const LOOK_AFTER: Duration = Duration::from_millis(500);
 
@@ -334,7 +337,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Prepares for a new file. A second loss soon after the first has to wait like a failed disk.
+    /// Prepares for a new file. A second loss right after the first has to wait a moment.
     fn on_lost(&mut self) {
         if let Ok(open) = &self.file {
             let needs_old = self.shared.lock().ledger.relies_on_file();
@@ -343,9 +346,9 @@ impl Writer {
         }
         self.give_up(LOST);
         let now = Instant::now();
-        if self.lost.replace(now).is_none_or(|lost| now.duration_since(lost) >= REOPEN_AFTER) {
-            self.file = Err(now);
-        }
+        let earliest = self.lost.map_or(now, |lost| lost + BETWEEN_LOSSES);
+        self.lost = Some(now.max(earliest));
+        self.file = Err(now.max(earliest));
     }
 
     fn give_up(&mut self, problem: &str) {
