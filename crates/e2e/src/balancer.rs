@@ -68,7 +68,7 @@ async fn serve(listener: TcpListener, targets: Arc<[u16]>, read_timeout: Option<
 
 /// Copies in both directions until one side closes its connection, or has not answered within `timeout`.
 async fn copy_within(mut client: TcpStream, mut server: TcpStream, timeout: Duration) -> io::Result<()> {
-    let (mut request, mut answer) = ([0; 8 << 10], [0; 8 << 10]);
+    let (mut request, mut answer) = (vec![0; 8 << 10], vec![0; 8 << 10]);
     let mut due = None;
     loop {
         tokio::select! {
