@@ -9,7 +9,6 @@ use fastrand::Rng;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use rxon::Error;
 use rxon::limit::within;
 use rxon::model::{
     Capabilities, Generation, HeartbeatAnswer, Liveness, RegistrationAnswer, Usage, WorkerStatus,
@@ -17,6 +16,7 @@ use rxon::model::{
 use rxon::secrets::masked;
 use rxon::text::excerpt;
 use rxon::transport::{Operation, Request, Response, Transport};
+use rxon::{Error, ErrorKind};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -34,7 +34,8 @@ use crate::session::state::{Beat, Conversation, Step};
 /// The time limit of a registration and of a heartbeat.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// The time limit of the goodbye, connecting included. An orchestrator that takes longer counts as unreachable.
+/// The time limit of the goodbye, connecting included. An orchestrator that takes longer counts as unreachable. The
+/// addresses of a cluster share the time: if the first hangs, another is told.
 const GOODBYE_TIME_LIMIT: Duration = Duration::from_secs(3);
 
 /// The time that a registration under way has left when the worker stops.
@@ -351,6 +352,7 @@ impl Driver {
     async fn say_goodbye(&mut self) {
         self.parts.heartbeat_trigger.reported(self.parts.session.origin.orchestrator);
         self.forget_unanswered();
+        let is_cluster = self.parts.session.origin.peer.lines.len() > 1;
         let goodbye = async {
             match self.tell().await {
                 // The orchestrator had just closed an idle connection: it is there, and still believes us idle.
@@ -360,6 +362,9 @@ impl Driver {
         };
         let beat = match within(GOODBYE_TIME_LIMIT, Box::pin(goodbye)).await {
             Ok(Ok(beat)) => beat,
+            // In a cluster another instance may still believe us idle.
+            Ok(Err(error)) if is_cluster && error.kind() == ErrorKind::Timeout => Beat::Refused,
+            Err(_) if is_cluster => Beat::Refused,
             Ok(Err(error)) => self.on_no_answer(&error),
             Err(_) => Beat::Unreachable,
         };
@@ -393,8 +398,11 @@ impl Driver {
         }
     }
 
-    async fn exchange(&mut self, request: Request, sent: Sent) -> Result<Beat, Error> {
+    async fn exchange(&mut self, mut request: Request, sent: Sent) -> Result<Beat, Error> {
         self.state.on_sent(sent.at, sent.idle);
+        if let addresses @ 2.. = self.parts.session.origin.peer.lines.len() {
+            request.time_limit = GOODBYE_TIME_LIMIT / (addresses as u32 + 1);
+        }
         let mut transport = self.transport();
         let response = transport.exchange(request).await;
         self.idle = Some(transport);

@@ -161,3 +161,30 @@ async fn a_cluster_is_down_when_all_its_addresses_are() {
     second.drop_connections();
     assert_eq!(run(&standby, "echo", json!({})).await["status"], "success");
 }
+
+/// What one address is told, all know: the goodbye does not wait for the first one until its time is over.
+#[tokio::test]
+async fn the_goodbye_reaches_another_address_when_the_first_hangs_and_polls_are_awaited_when_all_do() {
+    for all_hang in [false, true] {
+        let [first, second] = instances().await;
+        let variables = [("HEARTBEAT_INTERVAL", "60"), ("TASK_POLL_TIMEOUT", "60")];
+        let worker = start("FAILOVER", &[(&first, member()), (&second, member())], &variables);
+        run(&first, "echo", json!({})).await;
+        wait_for_heartbeat(&first, |beat| beat["load"] == json!(0.0)).await;
+        first.answer_always(Endpoint::Heartbeat, Answer::Hang);
+        if all_hang {
+            second.answer_always(Endpoint::Heartbeat, Answer::Hang);
+        }
+        worker.ask_to_stop();
+        let goodbye = wait_for_heartbeat(&second, |beat| beat["status"] == "busy").await;
+        assert_eq!(goodbye["supported_tasks"], json!([]));
+        if all_hang {
+            let is_over = tokio::time::sleep(std::time::Duration::from_secs(4));
+            is_over.await;
+            until(|| first.open_polls() > 0).await;
+            push(&first, "echo", json!({"late": true}));
+            first.wait_for_requests(Endpoint::Result, 2).await;
+        }
+        assert!(worker.stopped().await.is_clean());
+    }
+}
