@@ -7,6 +7,7 @@
 //! | stranger | the worker stops | ended: a stranger is dispatched nothing, open polls are abandoned |
 //! | known | a heartbeat is due, or something changed | a heartbeat, unless a 429 asked for silence |
 //! | known | a heartbeat is due, and up to two before it are not answered | a heartbeat at its time |
+//! | known, newer generation | a heartbeat is due, and the last one did not ask or a connection failed | the question whether the worker is known; the state follows its answer |
 //! | known | something changed, and the last heartbeat is not answered | a heartbeat after the answer, or at its time |
 //! | known | tasks were added | another registration at once, and again until it is accepted; heartbeats go on |
 //! | known | forgotten | stranger: another registration at once; after a growing delay if no heartbeat was acknowledged since the last registration |
@@ -226,6 +227,9 @@ impl Conversation {
             self.tick += self.interval;
             due = true;
         }
+        // News do not wait for a question beside the heartbeats that are under way; a regular one does, or an orchestrator
+        // that is slow would never be asked.
+        let may_ask = due || self.unanswered == 0;
         // A change does not overtake the state before it, which may still be on its way.
         let is_news_due = has_room && (due || self.unanswered == 0 || self.news == News::Left);
         let news = if is_news_due { std::mem::take(&mut self.news) } else { News::None };
@@ -234,7 +238,7 @@ impl Conversation {
         let is_probed = self.unreachable && matches!(self.role, Role::Probed(_)) && self.stop == Stop::No;
         let may_beat = news == News::Left || self.gate.closed_until(now).is_none();
         if due && may_beat && !is_probed {
-            let probe = self.asks_first && generation.needs_probes() && self.unanswered == 0;
+            let probe = self.asks_first && generation.needs_probes() && may_ask;
             self.asks_first = !probe;
             self.unanswered += 1;
             return Step::Beat { probe };
