@@ -38,13 +38,17 @@ pub(super) fn say(lesson: Lesson, orchestrator: &str) {
             "the orchestrator holds polls for {} s, longer than `TASK_POLL_TIMEOUT`: raise that",
             time.as_secs()
         ),
-        Lesson::CutOff { after, ask } => tracing::warn!(
-            %orchestrator,
-            "a proxy ends polls after {} s: tasks that the orchestrator dispatches to such a poll are lost; raise the \
-             proxy's read timeout above the time for which the orchestrator holds polls; polls of {ask:?} are asked for \
-             now, which not every orchestrator obeys",
-            tenths(after)
-        ),
+        Lesson::CutOff { after, ask } => {
+            let change = ask.map_or_else(String::new, |ask| {
+                format!("; polls of {ask:?} are asked for now, which not every orchestrator obeys")
+            });
+            tracing::warn!(
+                %orchestrator,
+                "a proxy ends polls after {} s: tasks that the orchestrator dispatches to such a poll are lost; raise the \
+                 proxy's read timeout above the time for which the orchestrator holds polls{change}",
+                tenths(after)
+            );
+        }
     }
 }
 
