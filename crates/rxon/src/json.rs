@@ -28,7 +28,7 @@ pub fn mended_with_nulls(text: &[u8]) -> Option<String> {
     mended_with(text, |_| "null")
 }
 
-/// Brings the numbers that JSON lacks back into a [mended](mended) text.
+/// Brings the numbers that JSON lacks back into a [`mended`] text.
 pub fn restored(text: &str) -> Cow<'_, str> {
     if !NUMBERS.iter().any(|(_, stand_in)| text.contains(stand_in)) {
         return Cow::Borrowed(text);

@@ -80,8 +80,8 @@ impl RuntimeWatchdog {
         }
     }
 
-    /// Logs blocked times until the worker closes, on the control path.
-    /// `on_lost` is told of each time in which the process did not run.
+    /// Logs blocked times until the worker closes, on the control path. `on_lost` is told of each time in which the
+    /// process did not run.
     pub(crate) async fn watch(
         &self,
         running: Arc<Running>,

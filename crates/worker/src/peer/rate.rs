@@ -34,8 +34,8 @@ const MARGIN: u32 = 2;
 /// when a second window confirms it, and never for good: a stray 429 is likelier.
 const LOW: u32 = 30;
 
-/// The number of windows without a refusal after which a low limit, or a limit that was learned in a window of unknown beginning is
-/// forgotten.
+/// The number of windows without a refusal after which a low limit, or one that was learned in a window of unknown
+/// beginning, is forgotten.
 const TRUST: u32 = 10;
 
 /// Returns the delay after refused credentials.

@@ -1,6 +1,7 @@
 //! All parts of a worker, made but not started.
 //!
-//! The configuration is read here and in [`wiring`](super::wiring), and nowhere else: each part gets the options it uses, by name.
+//! The configuration is read here and in [`wiring`](super::wiring), and nowhere else: each part gets the options it uses,
+//! by name.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

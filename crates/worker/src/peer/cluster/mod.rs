@@ -1,8 +1,8 @@
 //! A cluster: instances of one orchestrator that share their storage, each with an address of its own. To everything else
 //! it is one orchestrator; an exchange goes to the first address that answers.
 //!
-//! An exchange that failed is repeated with the next address only if it cannot be done twice: if it was not written, or if
-//! it is a registration or a heartbeat. [`choice`] decides the order.
+//! An exchange that failed is repeated with the next address only where that does no harm: if it was not written, or if it
+//! is a registration or a heartbeat, which may be done twice. [`choice`] decides the order.
 
 mod choice;
 

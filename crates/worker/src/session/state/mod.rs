@@ -40,10 +40,11 @@ const ABANDON_DELAY: Duration = Duration::from_secs(1);
 /// The time between two registrations with an orchestrator that another one stands in for.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The number of heartbeats that may be unanswered at once.
-const MAX_UNANSWERED: usize = 3;
 /// The same for one that accepted registrations, but refused something else for long.
 const RARE_PROBE_INTERVAL: Duration = Duration::from_secs(300);
+
+/// The number of heartbeats that may be unanswered at once.
+const MAX_UNANSWERED: usize = 3;
 
 /// A wait without an end of its own.
 const LONG: Duration = Duration::from_secs(3600);
