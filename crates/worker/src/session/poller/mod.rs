@@ -120,7 +120,11 @@ impl Pollers {
                 _ = polled.wait_for(|polled| !*polled) => None,
                 turn = self.turn(&mut returns) => turn,
             };
-            let Some((slot, sent)) = turn else { return own_seat.has_ended = true };
+            let (slot, sent) = match turn {
+                Some(Turn::Poll(slot, sent)) => (slot, sent),
+                Some(Turn::Leave) => return self.leave(own_seat, transport),
+                None => return own_seat.has_ended = true,
+            };
             let (limit, asked) = self.polling().limits();
             let open_poll = self.session.open_polls.begin(limit + SLACK);
             let polled = tokio::select! {
@@ -150,14 +154,15 @@ impl Pollers {
             match self.on_polled(polled, sent, now, slot) {
                 PollDecision::Continue => {}
                 PollDecision::Grow => self.begin(),
-                PollDecision::End => {
-                    own_seat.is_counted = false;
-                    own_seat.has_ended = true;
-                    *lock(&self.spare) = Some(transport);
-                    return;
-                }
+                PollDecision::End => return self.leave(own_seat, transport),
             }
         }
+    }
+
+    /// Ends a poller that the schedule does not count any more.
+    fn leave(&self, mut own_seat: PollerSeat, transport: Box<dyn Transport>) {
+        (own_seat.is_counted, own_seat.has_ended) = (false, true);
+        *lock(&self.spare) = Some(transport);
     }
 
     /// Waits until an open poll is in the way: its orchestrator cannot be reached, and another one waits for its slot.
@@ -175,7 +180,7 @@ impl Pollers {
 
     /// Waits until a poll may be sent, and takes a slot for the task it may return. Counts the poll as sent at the time
     /// that is returned. Returns `None` if no more polls are to be sent.
-    async fn turn(&self, returns: &mut watch::Receiver<u64>) -> Option<(Slot, Instant)> {
+    async fn turn(&self, returns: &mut watch::Receiver<u64>) -> Option<Turn> {
         let (slots, origin) = (&self.offer.slots, &self.session.origin);
         loop {
             let pause = self.polling().wait_until(Instant::now());
@@ -200,10 +205,17 @@ impl Pollers {
             };
             // Meanwhile another poller may have been told to pause, and results may have piled up.
             let now = Instant::now();
-            if origin.delivery.has_room() && self.polling().may_send(now) {
+            let may_send = {
+                let mut polling = self.polling();
+                if polling.on_slot(|| slots.free()) == PollDecision::End {
+                    return Some(Turn::Leave);
+                }
+                origin.delivery.has_room() && polling.may_send(now)
+            };
+            if may_send {
                 slots.on_poll_sent(origin.orchestrator);
                 returns.mark_unchanged();
-                return Some((slot, now));
+                return Some(Turn::Poll(slot, now));
             }
         }
     }
@@ -345,6 +357,14 @@ impl Pollers {
     fn polling(&self) -> MutexGuard<'_, Polling> {
         lock(&self.polling)
     }
+}
+
+/// The end of a poller's wait for its turn.
+enum Turn {
+    /// A poll is sent at this time, and the task that it may return has a slot.
+    Poll(Slot, Instant),
+    /// The slot has to stay free: the poller ends, and is not counted any more.
+    Leave,
 }
 
 /// The seat of a poller, which is given back however the poller ends.

@@ -50,6 +50,7 @@ impl PollerBench {
         let settings = PollingSettings {
             poll_timeout: Duration::from_secs(30),
             max_pollers: 8,
+            reserve: 0,
             error_delay: Duration::ZERO,
             idle_delay: Duration::ZERO,
         };

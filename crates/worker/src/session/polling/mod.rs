@@ -12,6 +12,8 @@
 //! | 401, 403 | one less | after 5 to 6.25 s |
 //! | 429 | one less | after `Retry-After`, or 61 to 66 s |
 //!
+//! A poller that is not the only one ends too if the slot that it has taken leaves fewer free than are reserved.
+//!
 //! An answer came at once if it took less than 100 ms, or less than three times the shortest exchange so far (where the
 //! network is slow), but never if it took 1 s; else the orchestrator held the poll. The last poller never ends. [`hold`]
 //! learns what ends polls.
@@ -62,6 +64,8 @@ pub(crate) struct PollingSettings {
     pub(crate) poll_timeout: Duration,
     /// `WORKER_MAX_POLLERS`.
     pub(crate) max_pollers: usize,
+    /// The number of slots that only the first poller may take.
+    pub(crate) reserve: usize,
     /// `TASK_POLL_ERROR_DELAY`.
     pub(crate) error_delay: Duration,
     /// `IDLE_POLL_DELAY`.
@@ -160,6 +164,12 @@ impl Polling {
         pause.max(self.gate.closed_until(now))
     }
 
+    /// Decides on a poller that has taken a slot. `free` counts the slots that are free now.
+    pub(crate) fn on_slot(&mut self, free: impl FnOnce() -> usize) -> PollDecision {
+        let reserve = self.settings.reserve;
+        if reserve > 0 && self.pollers > 1 && free() < reserve { self.shrink() } else { PollDecision::Continue }
+    }
+
     /// Returns whether a poll may be sent now. If so it is counted, and has to be sent.
     pub(crate) fn may_send(&mut self, now: Instant) -> bool {
         let may = self.wait_until(now).is_none();
@@ -203,7 +213,11 @@ impl Polling {
             self.empties_at_once = 0;
         }
         match outcome {
-            PollOutcome::Task { free_slots, share: Share::Less } if at_once && free_slots > 0 => self.grow(),
+            PollOutcome::Task { free_slots, share: Share::Less }
+                if at_once && free_slots > self.settings.reserve =>
+            {
+                self.grow()
+            }
             PollOutcome::Task { share: Share::Lacking, .. } if at_once => self.grow(),
             PollOutcome::Task { share, .. } if share != Share::More => PollDecision::Continue,
             _ => self.shrink(),
