@@ -369,6 +369,9 @@ impl Driver {
             Err(_) => Beat::Unreachable,
         };
         self.state.on_goodbye(beat, self.parts.ends.await_polls.is_cancelled(), Instant::now());
+        if self.state.abandon_polls_at().is_none() {
+            self.parts.ends.await_polls.cancel();
+        }
         self.parts.session.origin.peer.goodbye.cancel();
     }
 

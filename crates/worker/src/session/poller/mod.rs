@@ -126,7 +126,7 @@ impl Pollers {
                 None => return own_seat.has_ended = true,
             };
             let (limit, asked) = self.polling().limits();
-            let open_poll = self.session.open_polls.begin(limit + SLACK);
+            let open_poll = self.session.open_polls.begin(limit);
             let polled = tokio::select! {
                 biased;
                 polled = within(limit + SLACK, transport.poll(self.query(asked), limit)) => polled,
@@ -437,12 +437,12 @@ pub(crate) struct OpenPoll<'a> {
 }
 
 impl OpenPolls {
-    /// Opens a poll that must end within this time.
+    /// Opens a poll that is given up after this time, and must have ended some time later.
     pub(crate) fn begin(&self, limit: Duration) -> OpenPoll<'_> {
         let mut dues = lock(&self.0);
         dues.begun += 1;
         let number = dues.begun;
-        dues.open.insert(number, Instant::now() + limit);
+        dues.open.insert(number, Instant::now() + limit + SLACK);
         OpenPoll { polls: self, number }
     }
 
@@ -453,6 +453,12 @@ impl OpenPolls {
     /// Gives the open polls a time back in which the process did not run.
     pub(crate) fn postpone(&self, lost: Duration) {
         lock(&self.0).open.values_mut().for_each(|due| *due += lost);
+    }
+
+    /// The time after which the last of them is given up.
+    pub(crate) fn longest(&self) -> Duration {
+        let last = lock(&self.0).open.values().max().copied();
+        last.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()).saturating_sub(SLACK))
     }
 
     /// The time by which the most overdue poll is late.
