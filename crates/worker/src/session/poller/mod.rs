@@ -264,15 +264,12 @@ impl Pollers {
         now: Instant,
         slot: Slot,
     ) -> PollDecision {
-        let is_alive = self.session.origin.peer.answers_since(sent);
-        let lesson = self.polling().on_end(end_of(&polled, is_alive), sent, now);
-        if let Some(lesson) = lesson {
-            say(lesson, &self.session.origin.peer.name);
-        }
+        let Session { origin, .. } = &*self.session;
+        let end = end_of(&polled, || origin.peer.answers_since(sent));
         let (outcome, line) = match polled {
             Ok(Polled::Task(task, body)) => {
                 let line = self.record(&Answer::Good, sent);
-                let is_new = self.executor.accept(&self.session.origin, *task, &body, slot);
+                let is_new = self.executor.accept(origin, *task, &body, slot);
                 (self.outcome_of_task(is_new), line)
             }
             Ok(Polled::Nothing) => (PollOutcome::Nothing, self.record(&Answer::Good, sent)),
@@ -280,19 +277,20 @@ impl Pollers {
                 self.on_malformed(problem, &excerpt, is_object, sent)
             }
             Ok(Polled::Refused(response)) => self.on_refused(&response, sent),
-            Err(error) => {
-                let line = self.record(&Answer::Nothing(&error), sent);
-                let decision = self.polling().on_error(sent, now);
-                line.again_at(self.polling().wait_until(now));
-                return decision;
-            }
+            Err(error) => (PollOutcome::NoAnswer, self.record(&Answer::Nothing(&error), sent)),
         };
         tracing::debug!(
-            orchestrator = %self.session.origin.peer.name, ?outcome, seconds = (now - sent).as_secs_f64(), "poll ended"
+            orchestrator = %origin.peer.name, ?outcome, seconds = (now - sent).as_secs_f64(), "poll ended"
         );
-        let stride = self.offer.slots.stride(self.session.origin.orchestrator);
-        let decision = self.polling().on_answer(outcome, stride, sent, now);
-        line.again_at(self.polling().wait_until(now));
+        let stride = self.offer.slots.stride(origin.orchestrator);
+        let (lesson, decision) = {
+            let mut polling = self.polling();
+            (polling.on_end(end, sent, now), polling.on_answer(outcome, stride, sent, now))
+        };
+        line.again_with(|| self.polling().wait_until(now));
+        if let Some(lesson) = lesson {
+            say(lesson, &origin.peer.name);
+        }
         decision
     }
 

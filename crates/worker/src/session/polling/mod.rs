@@ -89,7 +89,7 @@ pub(crate) struct Polling {
     rng: Rng,
 }
 
-/// The outcome of a poll that was answered.
+/// The outcome of a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PollOutcome {
     /// A task, with the number of slots it left free, and the orchestrator's share of pollers.
@@ -106,6 +106,7 @@ pub(crate) enum PollOutcome {
     RateLimited,
     /// An error, or an answer that cannot be read.
     Error,
+    NoAnswer,
 }
 
 /// The decision on a poller after its poll.
@@ -179,7 +180,7 @@ impl Polling {
         may
     }
 
-    /// Takes in the answer to a poll. `stride` is the weight of the heaviest orchestrator divided by that of this one.
+    /// Takes in the outcome of a poll. `stride` is the weight of the heaviest orchestrator divided by that of this one.
     pub(crate) fn on_answer(
         &mut self,
         outcome: PollOutcome,
@@ -187,8 +188,10 @@ impl Polling {
         sent: Instant,
         now: Instant,
     ) -> PollDecision {
-        if outcome == PollOutcome::RateLimited {
-            return self.shrink();
+        match outcome {
+            PollOutcome::RateLimited => return self.shrink(),
+            PollOutcome::NoAnswer => return self.on_error(sent, now),
+            _ => {}
         }
         let took = now.duration_since(sent);
         let at_once = took < at_once_within(self.shortest);
@@ -202,7 +205,9 @@ impl Polling {
                 self.pause(now + delay);
                 return self.shrink();
             }
-            PollOutcome::RateLimited | PollOutcome::Error => return self.on_error(sent, now),
+            PollOutcome::RateLimited | PollOutcome::Error | PollOutcome::NoAnswer => {
+                return self.on_error(sent, now);
+            }
             PollOutcome::Task { .. } | PollOutcome::Nothing | PollOutcome::KnownTask => {}
         }
         self.failures.reset();
@@ -229,8 +234,8 @@ impl Polling {
         self.last_failure.is_none_or(|last| sent >= last)
     }
 
-    /// Takes in a failed poll. Polls that were under way together count as one failure.
-    pub(crate) fn on_error(&mut self, sent: Instant, now: Instant) -> PollDecision {
+    /// Decides after a failed poll. Polls that were under way together count as one failure.
+    fn on_error(&mut self, sent: Instant, now: Instant) -> PollDecision {
         if self.is_new_failure(sent) {
             self.last_failure = Some(now);
             let delay = self.failures.next(&mut self.rng);
