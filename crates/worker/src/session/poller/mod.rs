@@ -1,8 +1,8 @@
 //! Polls: the data path's side of a conversation.
 
 mod ends;
+mod open;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use self::ends::{end_of, say};
+pub(crate) use self::open::OpenPolls;
+use self::open::SLACK;
 use crate::capacity::Offer;
 use crate::capacity::slots::Slot;
 use crate::execution::Executor;
@@ -28,9 +30,6 @@ use crate::threads::{lock, until};
 /// A reused connection that ends this soon after a poll was written to it was closed before the poll arrived. If it ends
 /// later, the orchestrator had received the poll.
 const STALE_WITHIN: Duration = Duration::from_secs(1);
-
-/// The time beyond its limit that a poll may take: to connect, to fetch another token and to be repeated.
-const SLACK: Duration = Duration::from_secs(35);
 
 /// The time between two checks whether a poll to an unreachable orchestrator holds a slot that others wait for.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -415,61 +414,6 @@ impl UsualQuery {
 
 fn is_stale(polled: &Result<Polled, Error>, took: Duration) -> bool {
     took < STALE_WITHIN && polled.as_ref().is_err_and(Error::is_stale_connection)
-}
-
-/// The open polls of one orchestrator, by the times at which they must have ended.
-#[derive(Debug, Default)]
-pub(crate) struct OpenPolls(Mutex<Dues>);
-
-/// The times by number.
-#[derive(Debug, Default)]
-struct Dues {
-    begun: u64,
-    open: BTreeMap<u64, Instant>,
-}
-
-/// A poll that is open until this is dropped.
-pub(crate) struct OpenPoll<'a> {
-    polls: &'a OpenPolls,
-    number: u64,
-}
-
-impl OpenPolls {
-    /// Opens a poll that is given up after this time, and must have ended some time later.
-    pub(crate) fn begin(&self, limit: Duration) -> OpenPoll<'_> {
-        let mut dues = lock(&self.0);
-        dues.begun += 1;
-        let number = dues.begun;
-        dues.open.insert(number, Instant::now() + limit + SLACK);
-        OpenPoll { polls: self, number }
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        lock(&self.0).open.len()
-    }
-
-    /// Gives the open polls a time back in which the process did not run.
-    pub(crate) fn postpone(&self, lost: Duration) {
-        lock(&self.0).open.values_mut().for_each(|due| *due += lost);
-    }
-
-    /// The time after which the last of them is given up.
-    pub(crate) fn longest(&self) -> Duration {
-        let last = lock(&self.0).open.values().max().copied();
-        last.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()).saturating_sub(SLACK))
-    }
-
-    /// The time by which the most overdue poll is late.
-    pub(crate) fn overdue(&self) -> Option<Duration> {
-        let first = lock(&self.0).open.values().min().copied()?;
-        Instant::now().checked_duration_since(first).filter(|late| !late.is_zero())
-    }
-}
-
-impl Drop for OpenPoll<'_> {
-    fn drop(&mut self) {
-        lock(&self.polls.0).open.remove(&self.number);
-    }
 }
 
 #[cfg(test)]

@@ -151,22 +151,3 @@ async fn a_poller_that_dies_is_replaced_gives_its_slot_back_and_makes_no_hot_loo
     assert_eq!(*bench.session.pollers.borrow(), 1, "one waits");
     bench.end().await;
 }
-
-#[tokio::test(start_paused = true)]
-async fn one_that_has_not_ended_in_time_is_overdue_until_it_ends() {
-    let polls = OpenPolls::default();
-    assert_eq!(polls.longest(), Duration::ZERO);
-    let (short, long) = (polls.begin(Duration::from_secs(10)), polls.begin(Duration::from_secs(100)));
-    tokio::time::advance(Duration::from_secs(10)).await;
-    assert_eq!(polls.longest(), Duration::from_secs(90), "it is given up then");
-    tokio::time::advance(SLACK).await;
-    assert_eq!((polls.count(), polls.overdue()), (2, None));
-    tokio::time::advance(Duration::from_secs(5)).await;
-    assert_eq!(polls.overdue(), Some(Duration::from_secs(5)));
-    polls.postpone(Duration::from_secs(3));
-    assert_eq!(polls.overdue(), Some(Duration::from_secs(2)), "the process did not run for 3 s of it");
-    drop(short);
-    assert_eq!((polls.count(), polls.overdue()), (1, None));
-    drop(long);
-    assert_eq!((polls.count(), polls.overdue()), (0, None));
-}

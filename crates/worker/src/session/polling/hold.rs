@@ -193,9 +193,8 @@ mod tests {
 
     #[test]
     fn cuts_after_nearly_the_same_time_are_a_proxy_and_shorter_polls_are_asked_for() {
-        let cut = |after, ask: Option<f64>| {
-            Some(Lesson::CutOff { after: seconds(after), ask: ask.map(seconds) })
-        };
+        let cut =
+            |after, ask: Option<f64>| Some(Lesson::CutOff { after: seconds(after), ask: ask.map(seconds) });
         let table = [
             // Too different, and too soon.
             (vec![(PollEnd::Cut, 2.0), (PollEnd::Cut, 9.0), (PollEnd::Cut, 2.1)], None),

@@ -168,7 +168,11 @@ impl Polling {
     /// Decides on a poller that has taken a slot. `free` counts the slots that are free now.
     pub(crate) fn on_slot(&mut self, free: impl FnOnce() -> usize) -> PollDecision {
         let reserve = self.settings.reserve;
-        if reserve > 0 && self.pollers > 1 && free() < reserve { self.shrink() } else { PollDecision::Continue }
+        if reserve > 0 && self.pollers > 1 && free() < reserve {
+            self.shrink()
+        } else {
+            PollDecision::Continue
+        }
     }
 
     /// Returns whether a poll may be sent now. If so it is counted, and has to be sent.
