@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures_util::StreamExt;
-use futures_util::future::join_all;
+use futures_util::future::{OptionFuture, join_all};
 use futures_util::stream::FuturesUnordered;
 use rxon::Error;
 use rxon::model::{Capabilities, Usage, WorkerStatus};
@@ -20,6 +20,7 @@ use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::registering::Registration;
 use crate::peer::answer::Exchange;
 use crate::session::ConversationParts;
 use crate::session::courier::courier;
@@ -43,6 +44,8 @@ pub(crate) struct Driver {
     idle: Option<Box<dyn Transport>>,
     /// Heartbeats whose answers are awaited, each with a connection of its own.
     unanswered: FuturesUnordered<Unanswered>,
+    /// A registration that is not answered yet.
+    registration: Option<Registration>,
     state: Conversation,
     role: watch::Receiver<Role>,
     /// As sent with the last registration.
@@ -87,6 +90,7 @@ impl Driver {
         Self {
             idle: None,
             unanswered: FuturesUnordered::new(),
+            registration: None,
             state,
             role,
             capabilities: None,
@@ -120,9 +124,12 @@ impl Driver {
             if self.parts.session.origin.peer.take_doubt() {
                 self.state.on_doubt();
             }
-            // The role may have changed during an exchange.
+            // The role may have changed during an exchange or by its answer.
             if self.role.has_changed().is_ok_and(|changed| changed) {
                 self.state.on_role(*self.role.borrow_and_update(), Instant::now());
+            }
+            if self.state.is_stopping() {
+                self.end_registration().await;
             }
             match self.state.next(Instant::now()) {
                 Step::Register => self.register().await,
@@ -146,10 +153,12 @@ impl Driver {
         let debounce = self.parts.settings.heartbeat_debounce + BETWEEN_ORCHESTRATORS * orchestrator.0 as u32;
         let known = self.state.is_known();
         let stopping = self.state.is_stopping();
-        let mut answered = None;
+        let (mut answered, mut registration_answered) = (None, None);
+        let is_registering = self.registration.is_some();
         tokio::select! {
             biased;
             () = ends.stop_asking.cancelled(), if !stopping => self.state.on_stop(),
+            Some(answer) = OptionFuture::from(self.registration.as_mut()) => registration_answered = Some(answer),
             Some(answer) = self.unanswered.next() => answered = Some(answer),
             // Its sender lives as long as the worker.
             Ok(()) = self.role.changed() => self.state.on_role(*self.role.borrow_and_update(), Instant::now()),
@@ -158,7 +167,8 @@ impl Driver {
                 peer.set_unregistered();
                 self.state.on_forgotten(Instant::now());
             }
-            () = registration_trigger.settled(orchestrator, debounce), if known && !stopping => {
+            // The one under way does not name them.
+            () = registration_trigger.settled(orchestrator, debounce), if known && !stopping && !is_registering => {
                 registration_trigger.reported(orchestrator);
                 self.state.on_new_tasks(Instant::now());
             }
@@ -170,6 +180,10 @@ impl Driver {
                 peer.set_unregistered();
                 self.state.on_settled();
             }
+        }
+        if let Some(answered) = registration_answered {
+            self.registration = None;
+            self.on_registration_answered(answered);
         }
         if let Some(answered) = answered {
             self.on_answered(answered).await;

@@ -124,6 +124,8 @@ pub(super) struct Conversation {
     attempt_at: Instant,
     /// The time of the last registration.
     attempted: Option<Instant>,
+    /// It is not answered yet.
+    is_registering: bool,
     /// The end of the wait that a refused registration asked for. It holds in every role.
     refused_until: Option<Instant>,
     /// The orchestrator became active again before its last task was settled, or tasks were added: it is registered with
@@ -163,6 +165,7 @@ impl Conversation {
             registration: Backoff::new(Duration::from_secs(1), max_delay, Jitter::Full),
             attempt_at: now,
             attempted: None,
+            is_registering: false,
             refused_until: None,
             renews: false,
             tick: now,
@@ -200,9 +203,11 @@ impl Conversation {
             }
             (_, Stop::No | Stop::Said { .. }) => {}
         }
-        let attempt_at = self.wants_registration().then_some(self.attempt_at);
+        let may_attempt = self.wants_registration() && !self.is_registering;
+        let attempt_at = may_attempt.then_some(self.attempt_at);
         if attempt_at.is_some_and(|at| at <= now) {
             self.attempted = Some(now);
+            self.is_registering = true;
             return Step::Register;
         }
         match self.relation {
@@ -352,6 +357,7 @@ impl Conversation {
             let since = Duration::from_nanos((since % self.interval.as_nanos().max(1)) as u64);
             self.tick = now.checked_sub(since).unwrap_or(now);
         }
+        self.is_registering = false;
         self.unanswered = 0;
         self.asks_first = false;
         self.renews = false;
@@ -371,6 +377,7 @@ impl Conversation {
 
     /// Takes in a failed registration, and the delay before the next if the reason determines it.
     pub(super) fn on_not_registered(&mut self, delay: Option<Duration>, now: Instant) {
+        self.is_registering = false;
         self.refused_until = delay.map(|delay| now + delay);
         self.attempt_at = match (self.role, delay) {
             // Counted from the start of the attempt: one that hangs takes all of that time.

@@ -147,6 +147,19 @@ fn new_tasks_are_registered_at_once_and_heartbeats_go_on_until_they_are() {
 }
 
 #[test]
+fn heartbeats_go_on_while_a_registration_hangs_and_no_second_one_begins() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    state.on_new_tasks(now);
+    assert_eq!(state.next(now), Step::Register);
+    assert_eq!(state.next(now), Step::Wait { until: now + 15 * SECOND });
+    assert_eq!(state.next(now + 15 * SECOND), Step::Beat { probe: false });
+    state.on_beat(Beat::Forgotten, now + 15 * SECOND);
+    assert!(matches!(state.next(now + 15 * SECOND), Step::Wait { .. }));
+    state.on_not_registered(Some(SECOND), now + 16 * SECOND);
+    assert_eq!(state.next(now + 17 * SECOND), Step::Register);
+}
+
+#[test]
 fn an_orchestrator_that_is_left_or_said_goodbye_to_is_not_registered_with_for_new_tasks() {
     let (mut state, now) = acknowledged(Generation::Older);
     state.on_role(Role::Standby, now);
