@@ -10,16 +10,17 @@ use tokio::time::Instant;
 use super::{Driver, Sent};
 use crate::session::state::Beat;
 
-/// The time limit of the goodbye, connecting included. An orchestrator that takes longer counts as unreachable. The
-/// addresses of a cluster share the time: if the first hangs, another is told.
+/// The time limit of the goodbye, connecting included. An orchestrator that takes longer counts as unreachable.
 const GOODBYE_TIME_LIMIT: Duration = Duration::from_secs(3);
+
+/// The time that each address of a cluster has: if the first hangs, another is told.
+const ADDRESS_TIME_LIMIT: Duration = Duration::from_secs(1);
 
 impl Driver {
     /// Tells the orchestrator that the worker takes nothing more. It is not probed first: that would delay the news.
     pub(super) async fn say_goodbye(&mut self) {
         self.parts.heartbeat_trigger.reported(self.parts.session.origin.orchestrator);
         self.forget_unanswered();
-        let is_cluster = self.parts.session.origin.peer.lines.len() > 1;
         let goodbye = async {
             match self.tell().await {
                 // The orchestrator had just closed an idle connection: it is there, and still believes us idle.
@@ -27,14 +28,13 @@ impl Driver {
                 beat => beat,
             }
         };
-        let beat = match within(GOODBYE_TIME_LIMIT, Box::pin(goodbye)).await {
-            Ok(Ok(beat)) => beat,
-            // In a cluster another instance may still believe us idle.
-            Ok(Err(error)) if is_cluster && error.kind() == ErrorKind::Timeout => Beat::Refused,
-            Err(_) if is_cluster => Beat::Refused,
-            Ok(Err(error)) => self.on_no_answer(&error),
-            Err(_) => Beat::Unreachable,
+        let (beat, has_timed_out) = match within(GOODBYE_TIME_LIMIT, Box::pin(goodbye)).await {
+            Ok(Ok(beat)) => (beat, false),
+            Ok(Err(error)) => (self.on_no_answer(&error), error.kind() == ErrorKind::Timeout),
+            Err(_) => (Beat::Unreachable, true),
         };
+        // Another instance of a cluster may still believe us idle.
+        let beat = if has_timed_out && self.is_cluster() { Beat::Refused } else { beat };
         self.state.on_goodbye(beat, self.parts.ends.await_polls.is_cancelled(), Instant::now());
         if self.state.abandon_polls_at().is_none() {
             self.parts.ends.await_polls.cancel();
@@ -62,10 +62,14 @@ impl Driver {
         }
     }
 
+    fn is_cluster(&self) -> bool {
+        self.parts.session.origin.peer.lines.len() > 1
+    }
+
     async fn exchange(&mut self, mut request: Request, sent: Sent) -> Result<Beat, Error> {
         self.state.on_sent(sent.at, sent.idle);
-        if let addresses @ 2.. = self.parts.session.origin.peer.lines.len() {
-            request.time_limit = GOODBYE_TIME_LIMIT / (addresses as u32 + 1);
+        if self.is_cluster() {
+            request.time_limit = ADDRESS_TIME_LIMIT;
         }
         let mut transport = self.transport();
         let response = transport.exchange(request).await;
