@@ -101,6 +101,14 @@ enum Stop {
     },
 }
 
+/// The last registration.
+#[derive(Debug, Clone, Copy, Default)]
+struct Attempt {
+    began: Option<Instant>,
+    /// It is not answered yet.
+    is_open: bool,
+}
+
 /// News that the orchestrator has not been sent yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 enum News {
@@ -122,10 +130,7 @@ pub(super) struct Conversation {
     registration: Backoff,
     /// The time of the next registration.
     attempt_at: Instant,
-    /// The time of the last registration.
-    attempted: Option<Instant>,
-    /// It is not answered yet.
-    is_registering: bool,
+    last_attempt: Attempt,
     /// The end of the wait that a refused registration asked for. It holds in every role.
     refused_until: Option<Instant>,
     /// The orchestrator became active again before its last task was settled, or tasks were added: it is registered with
@@ -164,8 +169,7 @@ impl Conversation {
             stop: Stop::No,
             registration: Backoff::new(Duration::from_secs(1), max_delay, Jitter::Full),
             attempt_at: now,
-            attempted: None,
-            is_registering: false,
+            last_attempt: Attempt::default(),
             refused_until: None,
             renews: false,
             tick: now,
@@ -203,11 +207,10 @@ impl Conversation {
             }
             (_, Stop::No | Stop::Said { .. }) => {}
         }
-        let may_attempt = self.wants_registration() && !self.is_registering;
-        let attempt_at = may_attempt.then_some(self.attempt_at);
+        let may_register = self.wants_registration() && !self.last_attempt.is_open;
+        let attempt_at = may_register.then_some(self.attempt_at);
         if attempt_at.is_some_and(|at| at <= now) {
-            self.attempted = Some(now);
-            self.is_registering = true;
+            self.last_attempt = Attempt { began: Some(now), is_open: true };
             return Step::Register;
         }
         match self.relation {
@@ -233,8 +236,7 @@ impl Conversation {
             self.tick += self.interval;
             due = true;
         }
-        // News do not wait for a question beside the heartbeats that are under way; a regular one does, or an orchestrator
-        // that is slow would never be asked.
+        // A question delays the state; with a regular heartbeat it may, or one that is slow would never be asked.
         let may_ask = due || self.unanswered == 0;
         // A change does not overtake the state before it, which may still be on its way.
         let is_news_due = has_room && (due || self.unanswered == 0 || self.news == News::Left);
@@ -326,7 +328,7 @@ impl Conversation {
             }
             // Unless a registration has just failed.
             Role::Probed(Pace::Backoff) => {
-                if self.attempted.is_none_or(|at| now.duration_since(at) >= Duration::from_secs(1)) {
+                if self.last_attempt.began.is_none_or(|at| now.duration_since(at) >= Duration::from_secs(1)) {
                     self.attempt_at = at_once;
                     self.registration.reset();
                 }
@@ -357,7 +359,7 @@ impl Conversation {
             let since = Duration::from_nanos((since % self.interval.as_nanos().max(1)) as u64);
             self.tick = now.checked_sub(since).unwrap_or(now);
         }
-        self.is_registering = false;
+        self.last_attempt.is_open = false;
         self.unanswered = 0;
         self.asks_first = false;
         self.renews = false;
@@ -377,13 +379,13 @@ impl Conversation {
 
     /// Takes in a failed registration, and the delay before the next if the reason determines it.
     pub(super) fn on_not_registered(&mut self, delay: Option<Duration>, now: Instant) {
-        self.is_registering = false;
+        self.last_attempt.is_open = false;
         self.refused_until = delay.map(|delay| now + delay);
         self.attempt_at = match (self.role, delay) {
             // Counted from the start of the attempt: one that hangs takes all of that time.
-            (Role::Probed(Pace::Seldom | Pace::Rarely), delay) => {
-                (self.attempted.unwrap_or(now) + self.probe_interval()).max(now + delay.unwrap_or_default())
-            }
+            (Role::Probed(Pace::Seldom | Pace::Rarely), delay) => (self.last_attempt.began.unwrap_or(now)
+                + self.probe_interval())
+            .max(now + delay.unwrap_or_default()),
             (_, Some(delay)) => now + delay,
             (_, None) => now + self.registration.next(&mut self.rng),
         };
