@@ -204,6 +204,14 @@ impl FailureLine {
         }
     }
 
+    /// Writes the line, if there is one, with the time of the next try, which is asked for only then: at once if it is not
+    /// known.
+    pub(crate) fn again_with(self, at: impl FnOnce() -> Option<Instant>) {
+        if self.0.is_some() {
+            self.again_at(at());
+        }
+    }
+
     /// Writes the line, with the time of the next try: at once if it is not known.
     pub(crate) fn again_at(self, at: Option<Instant>) {
         self.again_in(at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now())));
@@ -254,6 +262,11 @@ mod tests {
         pub(in crate::peer) fn count(&self, exchange: Exchange, counted: Counted) -> u64 {
             self.kind(exchange).counters[counted as usize].get()
         }
+    }
+
+    #[test]
+    fn the_time_of_the_next_try_is_asked_for_only_if_there_is_a_line() {
+        FailureLine::default().again_with(|| unreachable!("it takes locks"));
     }
 
     #[test]

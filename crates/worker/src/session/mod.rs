@@ -95,7 +95,8 @@ pub(crate) struct Ends {
     pub(crate) stop_asking: CancellationToken,
     /// Abandons open polls.
     pub(crate) abandon_polls: CancellationToken,
-    /// Waits for open polls to end, because a successor could lose a task to an abandoned poll.
+    /// Waits for open polls to end, because a successor could lose a task to an abandoned poll, or because the goodbye was
+    /// refused.
     pub(crate) await_polls: CancellationToken,
     /// Ends the worker: nothing is waited for any more.
     pub(crate) closing: CancellationToken,
@@ -103,9 +104,10 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// The tokens of one conversation, which abandons only its own polls.
+    /// The tokens of one conversation, which abandons or awaits only its own polls.
     pub(crate) fn of_one(&self) -> Self {
-        Self { abandon_polls: self.abandon_polls.child_token(), ..self.clone() }
+        let (abandon_polls, await_polls) = (self.abandon_polls.child_token(), self.await_polls.child_token());
+        Self { abandon_polls, await_polls, ..self.clone() }
     }
 
     /// Begins the drain: no further poll is started.

@@ -6,11 +6,14 @@
 /// The number of answers with something foreign that cannot be a coincidence.
 const ENOUGH: usize = 3;
 
+/// The number of heartbeats whose tasks an answer may list: three may be unanswered, and each answer may be one behind.
+const KEPT: usize = 4;
+
 /// Looks for tasks of another worker with the same id.
 #[derive(Debug, Default)]
 pub(super) struct Namesake {
-    /// The tasks in the last two heartbeats: an answer may be one behind.
-    sent: [Vec<String>; 2],
+    /// The tasks in the last heartbeats, the newest first.
+    sent: [Vec<String>; KEPT],
     /// The number of answers with foreign tasks.
     foreign: usize,
     /// The number of answers in a row that name another process.
@@ -20,7 +23,7 @@ pub(super) struct Namesake {
 impl Namesake {
     /// Takes in the tasks of a heartbeat that is about to be sent.
     pub(super) fn on_heartbeat(&mut self, tasks: Vec<String>) {
-        self.sent.swap(0, 1);
+        self.sent.rotate_right(1);
         self.sent[0] = tasks;
     }
 
@@ -58,6 +61,18 @@ mod tests {
         };
         assert_eq!(warnings(&[None, Some("own"), Some("other"), Some("other"), Some("own")]), 0);
         assert_eq!(warnings(&[Some("other"), Some("other"), None, Some("other"), Some("other")]), 1);
+    }
+
+    #[test]
+    fn an_answer_to_an_earlier_heartbeat_shows_no_other_worker() {
+        let mut namesake = Namesake::default();
+        let ids: Vec<String> = (0..KEPT).map(|number| number.to_string()).collect();
+        for id in &ids {
+            namesake.on_heartbeat(vec![id.clone()]);
+        }
+        for _ in 0..10 {
+            assert_eq!(namesake.on_answer(&ids[..1], |_| false), None);
+        }
     }
 
     #[test]

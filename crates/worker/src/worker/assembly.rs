@@ -174,8 +174,7 @@ impl Assembly {
         let mut settings = run_settings(&config);
         if mode == MultiOrchestratorMode::Failover && conversations.len() > 1 {
             // The polls of one that is left stay open: one slot is for its successor.
-            let most = config.max_concurrent_tasks.saturating_sub(1).max(1);
-            settings.pollers.max_pollers = settings.pollers.max_pollers.min(most);
+            settings.pollers.reserve = 1;
         }
         Ok(Self { offer, executor, commands, conversations, senders, ends, health, settings })
     }
@@ -350,6 +349,7 @@ fn run_settings(config: &WorkerConfig) -> RunSettings {
         pollers: PollingSettings {
             poll_timeout: config.task_poll_timeout,
             max_pollers: config.worker_max_pollers,
+            reserve: 0,
             error_delay: config.task_poll_error_delay,
             idle_delay: config.idle_poll_delay,
         },

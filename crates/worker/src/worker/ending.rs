@@ -3,7 +3,7 @@
 //! [`shutdown`](crate::worker::shutdown) decides; here its decisions are carried out, on the control path: a handler that
 //! blocks the runtime delays neither the goodbye nor the effect of a second signal.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use rxon::TaskId;
@@ -26,11 +26,17 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(8);
 
 /// Carries out the end of a worker.
 pub(crate) struct Ending {
-    pub(crate) assembly: Arc<Assembly>,
-    pub(crate) pollers: TaskTracker,
+    assembly: Arc<Assembly>,
+    pollers: TaskTracker,
+    /// It was logged that open polls are awaited.
+    awaited_polls_logged: Once,
 }
 
 impl Ending {
+    pub(crate) fn new(assembly: Arc<Assembly>, pollers: TaskTracker) -> Self {
+        Self { assembly, pollers, awaited_polls_logged: Once::new() }
+    }
+
     /// Waits for signals, and ends the worker as they ask.
     pub(crate) async fn run(self, mut signals: mpsc::Receiver<StopCause>) -> Stopped {
         let mut shutdown = Shutdown::default();
@@ -62,26 +68,36 @@ impl Ending {
         self.assembly.settings.shutdown_timeout.max(MIN_DRAIN)
     }
 
-    /// Says why an idle worker does not end yet.
+    /// Says once why an idle worker does not end yet, if polls are awaited.
     fn log_awaited_polls(&self) {
-        let polls: usize =
-            self.assembly.conversations.iter().map(|parts| parts.session.open_polls.count()).sum();
+        let conversations = self.assembly.conversations.iter();
+        let awaited = conversations.filter(|parts| parts.ends.await_polls.is_cancelled());
+        let awaited: Vec<_> = awaited.map(|parts| &parts.session.open_polls).collect();
+        let polls: usize = awaited.iter().map(|polls| polls.count()).sum();
         if polls == 0 {
             return;
         }
-        let (limit, hold) = (self.drain_limit(), self.assembly.settings.pollers.poll_timeout);
-        let short = if limit < hold {
-            format!(", although orchestrators may hold them for {} (`TASK_POLL_TIMEOUT`)", in_seconds(hold))
+        let limit = self.drain_limit();
+        let longest = awaited.iter().map(|polls| polls.longest()).max().unwrap_or_default();
+        let short = if limit < longest {
+            format!(", although they may stay open for another {} (`TASK_POLL_TIMEOUT`)", in_seconds(longest))
         } else {
             String::new()
         };
-        tracing::info!(
-            polls,
-            "waiting for open polls to be answered, for at most {}{short}: an abandoned poll would swallow the first task \
-             of the next worker with this `WORKER_ID`; a second signal ends the wait, `WORKER_SHUTDOWN_POLLS=drop` avoids \
-             it",
-            in_seconds(limit)
-        );
+        let why = if self.assembly.ends.await_polls.is_cancelled() {
+            "an abandoned poll would swallow the first task of the next worker with this `WORKER_ID`; a second signal ends \
+             the wait, `WORKER_SHUTDOWN_POLLS=drop` avoids it"
+        } else {
+            "the orchestrator did not accept that this worker ends, and an abandoned poll would swallow a task; a second \
+             signal ends the wait"
+        };
+        self.awaited_polls_logged.call_once(|| {
+            tracing::info!(
+                polls,
+                "waiting for open polls to be answered, for at most {}{short}: {why}",
+                in_seconds(limit)
+            );
+        });
     }
 
     /// Phase 1: starts no further poll, and tells the orchestrators.
@@ -101,8 +117,8 @@ impl Ending {
         };
         if awaited {
             self.assembly.ends.await_polls.cancel();
-            self.log_awaited_polls();
         }
+        self.log_awaited_polls();
         self.assembly.offer.drain();
         self.assembly.ends.stop_asking();
         for delivery in self.assembly.deliveries() {
@@ -137,6 +153,8 @@ impl Ending {
                 for origin in self.assembly.origins() {
                     origin.peer.goodbye.cancelled().await;
                 }
+                // An orchestrator may have refused the goodbye.
+                self.log_awaited_polls();
                 self.pollers.wait().await;
                 self.assembly.executor.tasks.wait().await;
             }

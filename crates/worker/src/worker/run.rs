@@ -73,7 +73,7 @@ pub(crate) async fn run(
     }
     control.push(disk_watch(assembly.clone()));
     let pollers = TaskTracker::new();
-    let ending = Ending { assembly: assembly.clone(), pollers: pollers.clone() };
+    let ending = Ending::new(assembly.clone(), pollers.clone());
     let (tell, ended) = oneshot::channel();
     control.push(until_closing(closing, async move {
         // The receiver is gone when the worker was dropped.

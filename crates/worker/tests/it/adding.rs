@@ -89,6 +89,25 @@ async fn an_orchestrator_that_is_down_meanwhile_learns_of_the_task_when_it_is_ba
 }
 
 #[tokio::test]
+async fn heartbeats_go_on_while_the_repeated_registration_hangs_and_the_goodbye_follows_its_end() {
+    let orchestrator = ScriptedOrchestrator::start().await;
+    let (handle, worker) = started(&orchestrator, &[]);
+    orchestrator.wait_for_requests(Endpoint::Heartbeat, 1).await;
+    orchestrator.answer_next(Endpoint::Register, Answer::Hang);
+    add(&handle, "second");
+    orchestrator.wait_for_requests(Endpoint::Register, 2).await;
+    let before = orchestrator.count(Endpoint::Heartbeat);
+    orchestrator.wait_for_requests(Endpoint::Heartbeat, before + 5).await;
+    assert_eq!(orchestrator.count(Endpoint::Register), 2, "it has 10 s");
+    // Added after it was written: the next one names it.
+    add(&handle, "third");
+    let all = json!(["first", "sleep", "second", "third"]);
+    orchestrator.wait_for(Endpoint::Register, move |request| request.json()["supported_tasks"] == all).await;
+    worker.stop().await;
+    assert_eq!(told(&orchestrator).pop().expect("a goodbye").json()["status"], "busy");
+}
+
+#[tokio::test]
 async fn each_orchestrator_is_told() {
     let (one, other) = (ScriptedOrchestrator::start().await, ScriptedOrchestrator::start().await);
     let entries = json!([{"url": one.url()}, {"url": other.url()}]).to_string();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::capture::Logs;
 use testkit::{Answer, Endpoint, Relay, Script, ScriptedOrchestrator, Stopwatch};
 
 use crate::support::{Running, both, config, push, start, tasks, told, watch_for};
@@ -94,4 +95,24 @@ async fn a_result_that_was_kept_is_offered_before_the_end() {
     assert!(asked.took().is_below(Duration::from_secs(10)), "{:?}", asked.took());
     let sent = orchestrator.wait_for_requests(Endpoint::Result, 2).await;
     assert_eq!(sent[1].json()["task_id"], id.as_str());
+}
+
+/// It may still dispatch a task to the open poll, so the worker waits, and says so.
+#[tokio::test]
+async fn a_worker_whose_goodbye_is_refused_says_what_it_waits_for() {
+    for refusal in [Answer::status(500), Answer::status(429)] {
+        let logs = Logs::new();
+        let _guard = logs.start();
+        let orchestrator = holding().await;
+        let worker = start(&orchestrator, &[("HEARTBEAT_INTERVAL", "60")]);
+        orchestrator.wait_for_open_polls(1).await;
+        orchestrator.wait_for_requests(Endpoint::Heartbeat, 1).await;
+        orchestrator.answer_always(Endpoint::Heartbeat, refusal);
+        worker.ask_to_stop();
+        logs.wait_for("the orchestrator did not accept that this worker ends").await;
+        let id = push(&orchestrator, "echo", json!({}));
+        assert_eq!(orchestrator.wait_for_result(&id).await["status"], "success");
+        assert!(worker.stopped().await.is_clean());
+        assert_eq!(logs.count("waiting for open polls"), 1);
+    }
 }

@@ -212,7 +212,7 @@ impl Slots {
 
     /// The pause of this orchestrator after an empty answer, as a multiple of that of the heaviest orchestrator.
     pub(crate) fn stride(&self, orchestrator: OrchestratorIndex) -> f64 {
-        self.lock().turns.stride(orchestrator)
+        if self.turn.len() > 1 { self.lock().turns.stride(orchestrator) } else { 1.0 }
     }
 
     /// Returns true if another orchestrator waits for the slot that a poll of this one holds.

@@ -5,6 +5,9 @@
 //! | is answered | is as good as any |
 //! | fails | comes after all others for 10 s, for 20 s if it fails then, and so on up to 60 s |
 //!
+//! After that time a single exchange tests it. Until that one is answered, the address still comes after all others: if it
+//! hangs, it holds up one exchange and not all of them.
+//!
 //! Of those that are as good as any, the first in the list comes first. With `ROUND_ROBIN`, polls take turns by weight.
 
 use std::time::Duration;
@@ -38,6 +41,8 @@ struct AddressState {
 struct Trouble {
     pause: Duration,
     until: Instant,
+    /// An exchange tests it: the pause was begun anew for the others.
+    is_tested: bool,
 }
 
 impl Choice {
@@ -57,6 +62,9 @@ impl Choice {
         if is_poll && self.takes_turns && order.len() > 1 {
             let first = self.take_turn(&order);
             order.swap(0, first);
+        }
+        if let Some(trouble) = order.first().and_then(|first| self.addresses[*first].trouble.as_mut()) {
+            (trouble.until, trouble.is_tested) = (now + trouble.pause, true);
         }
         order.extend(rest);
         order
@@ -87,11 +95,11 @@ impl Choice {
         let address = &mut self.addresses[index];
         let pause = match address.trouble {
             // Exchanges that were under way together are one failure.
-            Some(trouble) if began < trouble.until => return false,
+            Some(trouble) if began < trouble.until && !trouble.is_tested => return false,
             Some(trouble) => (trouble.pause * 2).min(MAX_PAUSE),
             None => FIRST_PAUSE,
         };
-        address.trouble.replace(Trouble { pause, until: now + pause }).is_none()
+        address.trouble.replace(Trouble { pause, until: now + pause, is_tested: false }).is_none()
     }
 }
 
@@ -110,8 +118,10 @@ mod tests {
         assert!(choice.on_failure(0, at(0), at(0)));
         assert!(!choice.on_failure(0, at(0), at(1)), "it was under way");
         assert_eq!(choice.order(true, at(9)), [1, 2, 0]);
-        assert_eq!(choice.order(false, at(10)), [0, 1, 2], "it is tried again");
+        assert_eq!(choice.order(true, at(10)), [0, 1, 2], "it is tried again");
+        assert_eq!(choice.order(false, at(11)), [1, 2, 0], "by one exchange alone");
         assert!(!choice.on_failure(0, at(10), at(11)));
+        assert!(!choice.on_failure(0, at(10), at(12)), "it was under way too");
         assert_eq!(choice.order(false, at(30)), [1, 2, 0]);
         choice.on_failure(1, at(20), at(20));
         assert_eq!(choice.order(false, at(29)), [2, 1, 0], "the one whose pause ends first");
@@ -121,6 +131,22 @@ mod tests {
         assert!(choice.on_answer(0) && !choice.on_answer(0));
         assert!(choice.on_answer(1));
         assert_eq!(choice.order(false, at(1001)), [0, 1, 2]);
+    }
+
+    #[test]
+    fn one_exchange_after_the_other_tests_an_address_that_hangs() {
+        let began = Instant::now();
+        let at = |seconds: u32| began + seconds * SECOND;
+        let mut choice = Choice::new(&[1, 1], false);
+        choice.on_failure(0, at(0), at(0));
+        // None of them ends.
+        let tests = (0..50).filter(|seconds| choice.order(false, at(*seconds))[0] == 0);
+        assert_eq!(tests.collect::<Vec<_>>(), [10, 20, 30, 40]);
+        choice.on_failure(0, at(40), at(50));
+        assert_eq!(choice.order(false, at(69)), [1, 0]);
+        assert_eq!(choice.order(false, at(70)), [0, 1]);
+        choice.on_answer(0);
+        assert_eq!(choice.order(false, at(71)), [0, 1]);
     }
 
     #[test]

@@ -299,15 +299,24 @@ mod tests {
         #[test]
         fn the_active_one_is_the_first_healthy(
             count in 2usize..5,
-            events in proptest::collection::vec((0usize..5, 0u8..4), 0..100),
+            events in proptest::collection::vec((0usize..5, 0u8..7, 0u64..60), 0..100),
         ) {
             let mut roles = Roles::new(count, true);
-            for (index, event) in events {
+            let mut now = Instant::now();
+            for (index, event, seconds) in events {
                 let orchestrator = OrchestratorIndex(index % count);
+                now += Duration::from_secs(seconds);
                 match event {
                     0 => { roles.on_contact(orchestrator, Contact::Gone); }
                     1 => { roles.on_contact(orchestrator, Contact::Failed); }
                     2 => { roles.on_contact(orchestrator, Contact::Well); }
+                    3 => { roles.on_exchange(orchestrator, Exchange::Poll, true, now); }
+                    4 | 5 => {
+                        let was_active = roles.role(orchestrator) == Role::Active;
+                        if roles.on_exchange(orchestrator, Exchange::Poll, false, now).is_some() {
+                            prop_assert!(was_active && roles.role(orchestrator) == Role::Probed(Pace::Rarely));
+                        }
+                    }
                     // Only those that are to be registered with are.
                     _ if roles.role(orchestrator) != Role::Standby => { roles.on_registered(orchestrator); }
                     _ => {}
@@ -319,7 +328,8 @@ mod tests {
                 match active.first() {
                     Some(active) => {
                         prop_assert!(!is_down(*active));
-                        prop_assert!((0..*active).all(|index| is_down(index) && is(&index, SELDOM)));
+                        let is_probed = |index: usize| is(&index, SELDOM) || is(&index, Role::Probed(Pace::Rarely));
+                        prop_assert!((0..*active).all(|index| is_down(index) && is_probed(index)));
                         prop_assert!((active + 1..count).all(|index| is(&index, Role::Standby)));
                     }
                     None => prop_assert!((0..count).all(|index| is_down(index) && is(&index, BACKOFF))),

@@ -1,8 +1,8 @@
 //! Polls: the data path's side of a conversation.
 
 mod ends;
+mod open;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use self::ends::{end_of, say};
+pub(crate) use self::open::OpenPolls;
+use self::open::SLACK;
 use crate::capacity::Offer;
 use crate::capacity::slots::Slot;
 use crate::execution::Executor;
@@ -28,9 +30,6 @@ use crate::threads::{lock, until};
 /// A reused connection that ends this soon after a poll was written to it was closed before the poll arrived. If it ends
 /// later, the orchestrator had received the poll.
 const STALE_WITHIN: Duration = Duration::from_secs(1);
-
-/// The time beyond its limit that a poll may take: to connect, to fetch another token and to be repeated.
-const SLACK: Duration = Duration::from_secs(35);
 
 /// The time between two checks whether a poll to an unreachable orchestrator holds a slot that others wait for.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -120,9 +119,13 @@ impl Pollers {
                 _ = polled.wait_for(|polled| !*polled) => None,
                 turn = self.turn(&mut returns) => turn,
             };
-            let Some((slot, sent)) = turn else { return own_seat.has_ended = true };
+            let (slot, sent) = match turn {
+                Some(Turn::Poll(slot, sent)) => (slot, sent),
+                Some(Turn::Leave) => return self.leave(own_seat, transport),
+                None => return own_seat.has_ended = true,
+            };
             let (limit, asked) = self.polling().limits();
-            let open_poll = self.session.open_polls.begin(limit + SLACK);
+            let open_poll = self.session.open_polls.begin(limit);
             let polled = tokio::select! {
                 biased;
                 polled = within(limit + SLACK, transport.poll(self.query(asked), limit)) => polled,
@@ -150,14 +153,15 @@ impl Pollers {
             match self.on_polled(polled, sent, now, slot) {
                 PollDecision::Continue => {}
                 PollDecision::Grow => self.begin(),
-                PollDecision::End => {
-                    own_seat.is_counted = false;
-                    own_seat.has_ended = true;
-                    *lock(&self.spare) = Some(transport);
-                    return;
-                }
+                PollDecision::End => return self.leave(own_seat, transport),
             }
         }
+    }
+
+    /// Ends a poller that the schedule does not count any more.
+    fn leave(&self, mut own_seat: PollerSeat, transport: Box<dyn Transport>) {
+        (own_seat.is_counted, own_seat.has_ended) = (false, true);
+        *lock(&self.spare) = Some(transport);
     }
 
     /// Waits until an open poll is in the way: its orchestrator cannot be reached, and another one waits for its slot.
@@ -175,7 +179,7 @@ impl Pollers {
 
     /// Waits until a poll may be sent, and takes a slot for the task it may return. Counts the poll as sent at the time
     /// that is returned. Returns `None` if no more polls are to be sent.
-    async fn turn(&self, returns: &mut watch::Receiver<u64>) -> Option<(Slot, Instant)> {
+    async fn turn(&self, returns: &mut watch::Receiver<u64>) -> Option<Turn> {
         let (slots, origin) = (&self.offer.slots, &self.session.origin);
         loop {
             let pause = self.polling().wait_until(Instant::now());
@@ -200,10 +204,17 @@ impl Pollers {
             };
             // Meanwhile another poller may have been told to pause, and results may have piled up.
             let now = Instant::now();
-            if origin.delivery.has_room() && self.polling().may_send(now) {
+            let may_send = {
+                let mut polling = self.polling();
+                if polling.on_slot(|| slots.free()) == PollDecision::End {
+                    return Some(Turn::Leave);
+                }
+                origin.delivery.has_room() && polling.may_send(now)
+            };
+            if may_send {
                 slots.on_poll_sent(origin.orchestrator);
                 returns.mark_unchanged();
-                return Some((slot, now));
+                return Some(Turn::Poll(slot, now));
             }
         }
     }
@@ -252,15 +263,12 @@ impl Pollers {
         now: Instant,
         slot: Slot,
     ) -> PollDecision {
-        let is_alive = self.session.origin.peer.answers_since(sent);
-        let lesson = self.polling().on_end(end_of(&polled, is_alive), sent, now);
-        if let Some(lesson) = lesson {
-            say(lesson, &self.session.origin.peer.name);
-        }
+        let Session { origin, .. } = &*self.session;
+        let end = end_of(&polled, || origin.peer.answers_since(sent));
         let (outcome, line) = match polled {
             Ok(Polled::Task(task, body)) => {
                 let line = self.record(&Answer::Good, sent);
-                let is_new = self.executor.accept(&self.session.origin, *task, &body, slot);
+                let is_new = self.executor.accept(origin, *task, &body, slot);
                 (self.outcome_of_task(is_new), line)
             }
             Ok(Polled::Nothing) => (PollOutcome::Nothing, self.record(&Answer::Good, sent)),
@@ -268,19 +276,20 @@ impl Pollers {
                 self.on_malformed(problem, &excerpt, is_object, sent)
             }
             Ok(Polled::Refused(response)) => self.on_refused(&response, sent),
-            Err(error) => {
-                let line = self.record(&Answer::Nothing(&error), sent);
-                let decision = self.polling().on_error(sent, now);
-                line.again_at(self.polling().wait_until(now));
-                return decision;
-            }
+            Err(error) => (PollOutcome::NoAnswer, self.record(&Answer::Nothing(&error), sent)),
         };
         tracing::debug!(
-            orchestrator = %self.session.origin.peer.name, ?outcome, seconds = (now - sent).as_secs_f64(), "poll ended"
+            orchestrator = %origin.peer.name, ?outcome, seconds = (now - sent).as_secs_f64(), "poll ended"
         );
-        let stride = self.offer.slots.stride(self.session.origin.orchestrator);
-        let decision = self.polling().on_answer(outcome, stride, sent, now);
-        line.again_at(self.polling().wait_until(now));
+        let stride = self.offer.slots.stride(origin.orchestrator);
+        let (lesson, decision) = {
+            let mut polling = self.polling();
+            (polling.on_end(end, sent, now), polling.on_answer(outcome, stride, sent, now))
+        };
+        line.again_with(|| self.polling().wait_until(now));
+        if let Some(lesson) = lesson {
+            say(lesson, &origin.peer.name);
+        }
         decision
     }
 
@@ -347,6 +356,14 @@ impl Pollers {
     }
 }
 
+/// The end of a poller's wait for its turn.
+enum Turn {
+    /// A poll is sent at this time, and the task that it may return has a slot.
+    Poll(Slot, Instant),
+    /// The slot has to stay free: the poller ends, and is not counted any more.
+    Leave,
+}
+
 /// The seat of a poller, which is given back however the poller ends.
 struct PollerSeat {
     pollers: Arc<Pollers>,
@@ -397,55 +414,6 @@ impl UsualQuery {
 
 fn is_stale(polled: &Result<Polled, Error>, took: Duration) -> bool {
     took < STALE_WITHIN && polled.as_ref().is_err_and(Error::is_stale_connection)
-}
-
-/// The open polls of one orchestrator, by the times at which they must have ended.
-#[derive(Debug, Default)]
-pub(crate) struct OpenPolls(Mutex<Dues>);
-
-/// The times by number.
-#[derive(Debug, Default)]
-struct Dues {
-    begun: u64,
-    open: BTreeMap<u64, Instant>,
-}
-
-/// A poll that is open until this is dropped.
-pub(crate) struct OpenPoll<'a> {
-    polls: &'a OpenPolls,
-    number: u64,
-}
-
-impl OpenPolls {
-    /// Opens a poll that must end within this time.
-    pub(crate) fn begin(&self, limit: Duration) -> OpenPoll<'_> {
-        let mut dues = lock(&self.0);
-        dues.begun += 1;
-        let number = dues.begun;
-        dues.open.insert(number, Instant::now() + limit);
-        OpenPoll { polls: self, number }
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        lock(&self.0).open.len()
-    }
-
-    /// Gives the open polls a time back in which the process did not run.
-    pub(crate) fn postpone(&self, lost: Duration) {
-        lock(&self.0).open.values_mut().for_each(|due| *due += lost);
-    }
-
-    /// The time by which the most overdue poll is late.
-    pub(crate) fn overdue(&self) -> Option<Duration> {
-        let first = lock(&self.0).open.values().min().copied()?;
-        Instant::now().checked_duration_since(first).filter(|late| !late.is_zero())
-    }
-}
-
-impl Drop for OpenPoll<'_> {
-    fn drop(&mut self) {
-        lock(&self.polls.0).open.remove(&self.number);
-    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ impl PollerBench {
         let settings = PollingSettings {
             poll_timeout: Duration::from_secs(30),
             max_pollers: 8,
+            reserve: 0,
             error_delay: Duration::ZERO,
             idle_delay: Duration::ZERO,
         };
@@ -149,20 +150,4 @@ async fn a_poller_that_dies_is_replaced_gives_its_slot_back_and_makes_no_hot_loo
     assert_eq!(polls, 10, "one at once, and one each second");
     assert_eq!(*bench.session.pollers.borrow(), 1, "one waits");
     bench.end().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_that_has_not_ended_in_time_is_overdue_until_it_ends() {
-    let polls = OpenPolls::default();
-    let (short, long) = (polls.begin(Duration::from_secs(10)), polls.begin(Duration::from_secs(100)));
-    tokio::time::advance(Duration::from_secs(10)).await;
-    assert_eq!((polls.count(), polls.overdue()), (2, None));
-    tokio::time::advance(Duration::from_secs(5)).await;
-    assert_eq!(polls.overdue(), Some(Duration::from_secs(5)));
-    polls.postpone(Duration::from_secs(3));
-    assert_eq!(polls.overdue(), Some(Duration::from_secs(2)), "the process did not run for 3 s of it");
-    drop(short);
-    assert_eq!((polls.count(), polls.overdue()), (1, None));
-    drop(long);
-    assert_eq!((polls.count(), polls.overdue()), (0, None));
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | the time limit, while heartbeats are answered | the orchestrator holds polls longer: the limit is doubled, to 90 s at most |
 //! | an empty answer after the configured limit | for how long the orchestrator holds polls |
-//! | 504, 408 or a closed connection, three times in a row after nearly the same time | a proxy ends polls: shorter ones are asked for |
+//! | 504, 408 or a closed connection, three times in a row after nearly the same time | a proxy ends polls: shorter ones are asked for, unless they are short enough |
 //! | an empty answer well after that time | nothing ends polls |
 
 use std::time::Duration;
@@ -64,8 +64,8 @@ pub(crate) enum Lesson {
     TooShort { limit: Duration, next: Option<Duration> },
     /// The orchestrator holds polls for this time, longer than the configured limit.
     HeldFor(Duration),
-    /// Something ends polls after this time; polls of the other time are asked for.
-    CutOff { after: Duration, ask: Duration },
+    /// Something ends polls after this time; polls of the other time are asked for, if that is news.
+    CutOff { after: Duration, ask: Option<Duration> },
 }
 
 impl Hold {
@@ -135,8 +135,10 @@ impl Hold {
         if most.abs_diff(least) > nearly(least) || is_known {
             return None;
         }
+        let before = self.asked();
         self.cut_after = Some(least);
-        Some(Lesson::CutOff { after: least, ask: self.asked() })
+        let ask = Some(self.asked()).filter(|asked| *asked != before);
+        Some(Lesson::CutOff { after: least, ask })
     }
 }
 
@@ -191,7 +193,8 @@ mod tests {
 
     #[test]
     fn cuts_after_nearly_the_same_time_are_a_proxy_and_shorter_polls_are_asked_for() {
-        let cut = |after, ask| Some(Lesson::CutOff { after: seconds(after), ask: seconds(ask) });
+        let cut =
+            |after, ask: Option<f64>| Some(Lesson::CutOff { after: seconds(after), ask: ask.map(seconds) });
         let table = [
             // Too different, and too soon.
             (vec![(PollEnd::Cut, 2.0), (PollEnd::Cut, 9.0), (PollEnd::Cut, 2.1)], None),
@@ -205,8 +208,9 @@ mod tests {
                 vec![(PollEnd::Cut, 5.0), (PollEnd::Cut, 5.0), (PollEnd::Other, 0.1), (PollEnd::Cut, 5.0)],
                 None,
             ),
-            (vec![(PollEnd::Cut, 5.02), (PollEnd::Cut, 5.0), (PollEnd::Cut, 5.1)], cut(5.0, 4.0)),
-            (vec![(PollEnd::Cut, 60.0), (PollEnd::Cut, 61.0), (PollEnd::Cut, 60.5)], cut(60.0, 30.0)),
+            (vec![(PollEnd::Cut, 5.02), (PollEnd::Cut, 5.0), (PollEnd::Cut, 5.1)], cut(5.0, Some(4.0))),
+            // It ends none of those that are asked for anyway.
+            (vec![(PollEnd::Cut, 60.0), (PollEnd::Cut, 61.0), (PollEnd::Cut, 60.5)], cut(60.0, None)),
             // A task says nothing; an earlier different one is forgotten.
             (
                 vec![
@@ -216,7 +220,7 @@ mod tests {
                     (PollEnd::Cut, 10.0),
                     (PollEnd::Cut, 10.3),
                 ],
-                cut(9.9, 7.9),
+                cut(9.9, Some(7.9)),
             ),
         ];
         for (ends, lesson) in table {

@@ -12,6 +12,8 @@
 //! | 401, 403 | one less | after 5 to 6.25 s |
 //! | 429 | one less | after `Retry-After`, or 61 to 66 s |
 //!
+//! A poller that is not the only one ends too if the slot that it has taken leaves fewer free than are reserved.
+//!
 //! An answer came at once if it took less than 100 ms, or less than three times the shortest exchange so far (where the
 //! network is slow), but never if it took 1 s; else the orchestrator held the poll. The last poller never ends. [`hold`]
 //! learns what ends polls.
@@ -62,6 +64,8 @@ pub(crate) struct PollingSettings {
     pub(crate) poll_timeout: Duration,
     /// `WORKER_MAX_POLLERS`.
     pub(crate) max_pollers: usize,
+    /// The number of slots that only the first poller may take.
+    pub(crate) reserve: usize,
     /// `TASK_POLL_ERROR_DELAY`.
     pub(crate) error_delay: Duration,
     /// `IDLE_POLL_DELAY`.
@@ -85,7 +89,7 @@ pub(crate) struct Polling {
     rng: Rng,
 }
 
-/// The outcome of a poll that was answered.
+/// The outcome of a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PollOutcome {
     /// A task, with the number of slots it left free, and the orchestrator's share of pollers.
@@ -102,6 +106,7 @@ pub(crate) enum PollOutcome {
     RateLimited,
     /// An error, or an answer that cannot be read.
     Error,
+    NoAnswer,
 }
 
 /// The decision on a poller after its poll.
@@ -160,6 +165,16 @@ impl Polling {
         pause.max(self.gate.closed_until(now))
     }
 
+    /// Decides on a poller that has taken a slot. `free` counts the slots that are free now.
+    pub(crate) fn on_slot(&mut self, free: impl FnOnce() -> usize) -> PollDecision {
+        let reserve = self.settings.reserve;
+        if reserve > 0 && self.pollers > 1 && free() < reserve {
+            self.shrink()
+        } else {
+            PollDecision::Continue
+        }
+    }
+
     /// Returns whether a poll may be sent now. If so it is counted, and has to be sent.
     pub(crate) fn may_send(&mut self, now: Instant) -> bool {
         let may = self.wait_until(now).is_none();
@@ -169,7 +184,7 @@ impl Polling {
         may
     }
 
-    /// Takes in the answer to a poll. `stride` is the weight of the heaviest orchestrator divided by that of this one.
+    /// Takes in the outcome of a poll. `stride` is the weight of the heaviest orchestrator divided by that of this one.
     pub(crate) fn on_answer(
         &mut self,
         outcome: PollOutcome,
@@ -177,8 +192,10 @@ impl Polling {
         sent: Instant,
         now: Instant,
     ) -> PollDecision {
-        if outcome == PollOutcome::RateLimited {
-            return self.shrink();
+        match outcome {
+            PollOutcome::RateLimited => return self.shrink(),
+            PollOutcome::NoAnswer => return self.on_error(sent, now),
+            _ => {}
         }
         let took = now.duration_since(sent);
         let at_once = took < at_once_within(self.shortest);
@@ -192,7 +209,9 @@ impl Polling {
                 self.pause(now + delay);
                 return self.shrink();
             }
-            PollOutcome::RateLimited | PollOutcome::Error => return self.on_error(sent, now),
+            PollOutcome::RateLimited | PollOutcome::Error | PollOutcome::NoAnswer => {
+                return self.on_error(sent, now);
+            }
             PollOutcome::Task { .. } | PollOutcome::Nothing | PollOutcome::KnownTask => {}
         }
         self.failures.reset();
@@ -203,7 +222,11 @@ impl Polling {
             self.empties_at_once = 0;
         }
         match outcome {
-            PollOutcome::Task { free_slots, share: Share::Less } if at_once && free_slots > 0 => self.grow(),
+            PollOutcome::Task { free_slots, share: Share::Less }
+                if at_once && free_slots > self.settings.reserve =>
+            {
+                self.grow()
+            }
             PollOutcome::Task { share: Share::Lacking, .. } if at_once => self.grow(),
             PollOutcome::Task { share, .. } if share != Share::More => PollDecision::Continue,
             _ => self.shrink(),
@@ -215,8 +238,8 @@ impl Polling {
         self.last_failure.is_none_or(|last| sent >= last)
     }
 
-    /// Takes in a failed poll. Polls that were under way together count as one failure.
-    pub(crate) fn on_error(&mut self, sent: Instant, now: Instant) -> PollDecision {
+    /// Decides after a failed poll. Polls that were under way together count as one failure.
+    fn on_error(&mut self, sent: Instant, now: Instant) -> PollDecision {
         if self.is_new_failure(sent) {
             self.last_failure = Some(now);
             let delay = self.failures.next(&mut self.rng);

@@ -6,6 +6,7 @@ fn polling() -> Polling {
     let settings = PollingSettings {
         poll_timeout: 30 * SECOND,
         max_pollers: 3,
+        reserve: 0,
         error_delay: 5 * SECOND,
         idle_delay: Duration::from_millis(10),
     };
@@ -60,6 +61,28 @@ fn pollers_that_decide_before_others_have_come_or_gone_know_of_them() {
     polling.on_gone();
     assert!(polling.begin_first());
     assert!(!polling.begin_first());
+}
+
+#[test]
+fn only_the_first_poller_takes_a_reserved_slot() {
+    let (mut polling, now) = (polling(), Instant::now());
+    polling.settings.reserve = 1;
+    assert_eq!(polling.on_slot(|| unreachable!("a single poller takes any slot")), PollDecision::Continue);
+    for (free, decision) in [(1, PollDecision::Continue), (2, PollDecision::Grow), (2, PollDecision::Grow)] {
+        assert_eq!(polling.on_answer(task(free), 1.0, now, now), decision, "{free} slots are free");
+    }
+    for (free, decision, left) in [
+        (1, PollDecision::Continue, 3),
+        (0, PollDecision::End, 2),
+        (1, PollDecision::Continue, 2),
+        (0, PollDecision::End, 1),
+        (0, PollDecision::Continue, 1),
+    ] {
+        assert_eq!((polling.on_slot(|| free), polling.pollers()), (decision, left), "{free} slots are free");
+    }
+    polling.settings.reserve = 0;
+    assert_eq!(polling.on_answer(task(1), 1.0, now, now), PollDecision::Grow);
+    assert_eq!(polling.on_slot(|| unreachable!("none is reserved")), PollDecision::Continue);
 }
 
 #[test]
@@ -169,6 +192,7 @@ fn delays_of_nothing_grow_too() {
     let settings = PollingSettings {
         poll_timeout: 30 * SECOND,
         max_pollers: 1,
+        reserve: 0,
         error_delay: Duration::ZERO,
         idle_delay: Duration::ZERO,
     };

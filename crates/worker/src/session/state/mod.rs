@@ -7,6 +7,7 @@
 //! | stranger | the worker stops | ended: a stranger is dispatched nothing, open polls are abandoned |
 //! | known | a heartbeat is due, or something changed | a heartbeat, unless a 429 asked for silence |
 //! | known | a heartbeat is due, and up to two before it are not answered | a heartbeat at its time |
+//! | known, newer generation | a heartbeat is due, and the last one did not ask or a connection failed | the question whether the worker is known; the state follows its answer |
 //! | known | something changed, and the last heartbeat is not answered | a heartbeat after the answer, or at its time |
 //! | known | tasks were added | another registration at once, and again until it is accepted; heartbeats go on |
 //! | known | forgotten | stranger: another registration at once; after a growing delay if no heartbeat was acknowledged since the last registration |
@@ -100,6 +101,14 @@ enum Stop {
     },
 }
 
+/// The last registration.
+#[derive(Debug, Clone, Copy, Default)]
+struct Attempt {
+    began: Option<Instant>,
+    /// It is not answered yet.
+    is_open: bool,
+}
+
 /// News that the orchestrator has not been sent yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 enum News {
@@ -121,8 +130,7 @@ pub(super) struct Conversation {
     registration: Backoff,
     /// The time of the next registration.
     attempt_at: Instant,
-    /// The time of the last registration.
-    attempted: Option<Instant>,
+    last_attempt: Attempt,
     /// The end of the wait that a refused registration asked for. It holds in every role.
     refused_until: Option<Instant>,
     /// The orchestrator became active again before its last task was settled, or tasks were added: it is registered with
@@ -161,7 +169,7 @@ impl Conversation {
             stop: Stop::No,
             registration: Backoff::new(Duration::from_secs(1), max_delay, Jitter::Full),
             attempt_at: now,
-            attempted: None,
+            last_attempt: Attempt::default(),
             refused_until: None,
             renews: false,
             tick: now,
@@ -199,9 +207,10 @@ impl Conversation {
             }
             (_, Stop::No | Stop::Said { .. }) => {}
         }
-        let attempt_at = self.wants_registration().then_some(self.attempt_at);
+        let may_register = self.wants_registration() && !self.last_attempt.is_open;
+        let attempt_at = may_register.then_some(self.attempt_at);
         if attempt_at.is_some_and(|at| at <= now) {
-            self.attempted = Some(now);
+            self.last_attempt = Attempt { began: Some(now), is_open: true };
             return Step::Register;
         }
         match self.relation {
@@ -227,6 +236,8 @@ impl Conversation {
             self.tick += self.interval;
             due = true;
         }
+        // A question delays the state; with a regular heartbeat it may, or one that is slow would never be asked.
+        let may_ask = due || self.unanswered == 0;
         // A change does not overtake the state before it, which may still be on its way.
         let is_news_due = has_room && (due || self.unanswered == 0 || self.news == News::Left);
         let news = if is_news_due { std::mem::take(&mut self.news) } else { News::None };
@@ -235,7 +246,7 @@ impl Conversation {
         let is_probed = self.unreachable && matches!(self.role, Role::Probed(_)) && self.stop == Stop::No;
         let may_beat = news == News::Left || self.gate.closed_until(now).is_none();
         if due && may_beat && !is_probed {
-            let probe = self.asks_first && generation.needs_probes() && self.unanswered == 0;
+            let probe = self.asks_first && generation.needs_probes() && may_ask;
             self.asks_first = !probe;
             self.unanswered += 1;
             return Step::Beat { probe };
@@ -317,7 +328,7 @@ impl Conversation {
             }
             // Unless a registration has just failed.
             Role::Probed(Pace::Backoff) => {
-                if self.attempted.is_none_or(|at| now.duration_since(at) >= Duration::from_secs(1)) {
+                if self.last_attempt.began.is_none_or(|at| now.duration_since(at) >= Duration::from_secs(1)) {
                     self.attempt_at = at_once;
                     self.registration.reset();
                 }
@@ -348,6 +359,7 @@ impl Conversation {
             let since = Duration::from_nanos((since % self.interval.as_nanos().max(1)) as u64);
             self.tick = now.checked_sub(since).unwrap_or(now);
         }
+        self.last_attempt.is_open = false;
         self.unanswered = 0;
         self.asks_first = false;
         self.renews = false;
@@ -367,12 +379,13 @@ impl Conversation {
 
     /// Takes in a failed registration, and the delay before the next if the reason determines it.
     pub(super) fn on_not_registered(&mut self, delay: Option<Duration>, now: Instant) {
+        self.last_attempt.is_open = false;
         self.refused_until = delay.map(|delay| now + delay);
         self.attempt_at = match (self.role, delay) {
             // Counted from the start of the attempt: one that hangs takes all of that time.
-            (Role::Probed(Pace::Seldom | Pace::Rarely), delay) => {
-                (self.attempted.unwrap_or(now) + self.probe_interval()).max(now + delay.unwrap_or_default())
-            }
+            (Role::Probed(Pace::Seldom | Pace::Rarely), delay) => (self.last_attempt.began.unwrap_or(now)
+                + self.probe_interval())
+            .max(now + delay.unwrap_or_default()),
             (_, Some(delay)) => now + delay,
             (_, None) => now + self.registration.next(&mut self.rng),
         };

@@ -87,24 +87,27 @@ fn a_slow_answer_does_not_delay_the_next_heartbeat() {
     for generation in [Generation::Older, Generation::Newer] {
         let (mut state, now) = known(generation);
         assert_eq!(state.next(now), Step::Beat { probe: false });
-        state.on_doubt();
         assert_eq!(state.next(now), Step::Wait { until: now + 15 * SECOND });
-        assert_eq!(
-            state.next(now + 15 * SECOND),
-            Step::Beat { probe: false },
-            "a question would delay the state"
-        );
+        let probe = generation.needs_probes();
+        assert_eq!(state.next(now + 15 * SECOND), Step::Beat { probe }, "it is asked every second time");
         assert_eq!(state.next(now + 30 * SECOND), Step::Beat { probe: false });
         let full = now + 45 * SECOND;
         assert_eq!(state.next(full), Step::Wait { until: full + LONG }, "three are unanswered");
         state.on_beat(Beat::Acknowledged, full);
-        assert_eq!(state.next(full), Step::Beat { probe: false });
+        assert_eq!(state.next(full), Step::Beat { probe });
         for _ in 0..3 {
             state.on_beat(Beat::Acknowledged, full);
         }
         assert_eq!(state.next(full), Step::Wait { until: now + 60 * SECOND });
-        let probe = generation.needs_probes();
-        assert_eq!(state.next(now + 60 * SECOND), Step::Beat { probe }, "the doubt was kept");
+        assert_eq!(state.next(now + 60 * SECOND), Step::Beat { probe: false });
+        state.on_role(Role::Standby, now + 61 * SECOND);
+        assert_eq!(
+            state.next(now + 61 * SECOND),
+            Step::Beat { probe: false },
+            "a question would delay what it is told at once"
+        );
+        state.on_beat(Beat::Acknowledged, now + 62 * SECOND);
+        assert_eq!(state.next(now + 75 * SECOND), Step::Beat { probe }, "it was not asked");
     }
 }
 
@@ -141,6 +144,19 @@ fn new_tasks_are_registered_at_once_and_heartbeats_go_on_until_they_are() {
     state.on_registered(Generation::Older, Role::Active, now + 5 * SECOND);
     assert_eq!(state.next(now + 5 * SECOND), Step::Beat { probe: false });
     assert_eq!(state.next(now + 5 * SECOND), Step::Wait { until: now + 20 * SECOND });
+}
+
+#[test]
+fn heartbeats_go_on_while_a_registration_hangs_and_no_second_one_begins() {
+    let (mut state, now) = acknowledged(Generation::Older);
+    state.on_new_tasks(now);
+    assert_eq!(state.next(now), Step::Register);
+    assert_eq!(state.next(now), Step::Wait { until: now + 15 * SECOND });
+    assert_eq!(state.next(now + 15 * SECOND), Step::Beat { probe: false });
+    state.on_beat(Beat::Forgotten, now + 15 * SECOND);
+    assert!(matches!(state.next(now + 15 * SECOND), Step::Wait { .. }));
+    state.on_not_registered(Some(SECOND), now + 16 * SECOND);
+    assert_eq!(state.next(now + 17 * SECOND), Step::Register);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Several addresses declared as one cluster.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use testkit::capture::Logs;
-use testkit::{Answer, Endpoint, Recorded, ScriptedOrchestrator};
+use testkit::{Answer, Endpoint, Recorded, Script, ScriptedOrchestrator};
 
 use super::{assert_all_signed_with, orchestrators, start};
-use crate::support::{TOKEN, push, run, told, until, wait_for_heartbeat};
+use crate::support::{TOKEN, each, push, run, told, until, wait_for_heartbeat};
 
 const MODES: [&str; 3] = ["FAILOVER", "ROUND_ROBIN", "WATERFALL"];
 
@@ -160,4 +162,31 @@ async fn a_cluster_is_down_when_all_its_addresses_are() {
     second.refuse().await;
     second.drop_connections();
     assert_eq!(run(&standby, "echo", json!({})).await["status"], "success");
+}
+
+/// What one address is told, all know: the goodbye does not wait for the first one until its time is over.
+#[tokio::test]
+async fn the_goodbye_reaches_another_address_when_the_first_hangs_and_polls_are_awaited_when_all_do() {
+    let hold = Duration::from_secs(60);
+    each([false, true], async |all_hang| {
+        let first = ScriptedOrchestrator::start_with(Script::newer().hold(hold)).await;
+        let second = ScriptedOrchestrator::start_with(Script::newer().hold(hold)).await;
+        let variables = [("HEARTBEAT_INTERVAL", "60"), ("TASK_POLL_TIMEOUT", "60")];
+        let worker = start("FAILOVER", &[(&first, member()), (&second, member())], &variables);
+        first.wait_for_open_polls(1).await;
+        first.wait_for_requests(Endpoint::Heartbeat, 1).await;
+        first.answer_always(Endpoint::Heartbeat, Answer::Hang);
+        let answer = if all_hang { Answer::Hang } else { Answer::ok(json!({"status": "ok"})) };
+        second.answer_always(Endpoint::Heartbeat, answer);
+        worker.ask_to_stop();
+        wait_for_heartbeat(&second, |beat| beat["status"] == "busy").await;
+        if all_hang {
+            // By then nothing more is said.
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            push(&first, "echo", json!({"late": true}));
+            first.wait_for_requests(Endpoint::Result, 1).await;
+        }
+        assert!(worker.stopped().await.is_clean());
+    })
+    .await;
 }
