@@ -216,7 +216,8 @@ def test_further_signals_end_process_1_with_its_last_lines():
     worker = Worker()
 
     @worker.task("hang")
-    def hang(params):
+    def hang(params, send_progress):
+        send_progress(0.5, "it runs")
         while True:
             try:
                 time.sleep(1)
@@ -241,7 +242,7 @@ def test_further_signals_end_process_1_with_its_last_lines():
         children = f"/proc/{outer.pid}/task/{outer.pid}/children"
         try:
             job = dev.submit("hang")
-            until(lambda: dev.task(job)["status"] == "running")
+            until(lambda: dev.task(job).get("progress"))
             with open(children) as listed:
                 process = int(listed.read().split()[0])
             # Signals that are sent at once may become one.
