@@ -29,8 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-pub use rxon::model::FileMetadata;
 use rxon::limit::within;
+pub use rxon::model::FileMetadata;
 use rxon::{TaskId, WorkerId};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;

@@ -162,22 +162,23 @@ mod tests {
         let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (health, closing) = (Arc::new(condition::tests::idle_health()), CancellationToken::new());
-        let serving = tokio::spawn(serve(listener, health, closing.clone()));
-        let registered = || rxon::descriptors::not_inherited().len();
-        let ask = async || {
-            let mut stream = TcpStream::connect(address).await.expect("it listens");
-            stream.write_all(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("written");
-            assert!(stream.read(&mut [0; 100]).await.expect("an answer") > 0);
-            stream
+        let asking = async {
+            let registered = || rxon::descriptors::not_inherited().len();
+            let ask = async || {
+                let mut stream = TcpStream::connect(address).await.expect("it listens");
+                stream.write_all(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("written");
+                assert!(stream.read(&mut [0; 100]).await.expect("an answer") > 0);
+                stream
+            };
+            let (first, alone) = (ask().await, registered());
+            let second = ask().await;
+            assert_eq!(registered(), alone + 1);
+            drop((first, second));
+            while registered() > alone - 1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            closing.cancel();
         };
-        let (first, alone) = (ask().await, registered());
-        let second = ask().await;
-        assert_eq!(registered(), alone + 1);
-        drop((first, second));
-        while registered() > alone - 1 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        closing.cancel();
-        serving.await.expect("it ends");
+        tokio::join!(serve(listener, health, closing.clone()), asking);
     }
 }

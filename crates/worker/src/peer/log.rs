@@ -132,7 +132,11 @@ impl PeerLog {
         if !is_worth_a_line {
             let reason = || format!("still refused ({}): {}", response.status, response.error_text());
             let is_shown = tracing::enabled!(Level::DEBUG);
-            return if is_shown { self.line(exchange, Level::DEBUG, failures, reason()) } else { FailureLine(None) };
+            return if is_shown {
+                self.line(exchange, Level::DEBUG, failures, reason())
+            } else {
+                FailureLine(None)
+            };
         }
         let (status, text) = (response.status, response.error_text());
         // 1.0b17 refuses messages whose time differs by more than 60 s with such a text.

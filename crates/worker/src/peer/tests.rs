@@ -198,7 +198,9 @@ async fn each_refusal_of_the_credentials_has_a_line_at_debug() {
         let logs = Logs::at(level);
         let _guard = logs.start();
         for _ in 0..3 {
-            peer.record(Exchange::Poll, &Answer::of(&Response::new(401, "no"))).1.again_in(Duration::from_secs(5));
+            peer.record(Exchange::Poll, &Answer::of(&Response::new(401, "no")))
+                .1
+                .again_in(Duration::from_secs(5));
         }
         assert_eq!(logs.count("refuses this worker's credentials (401): no"), errors, "{logs:?}");
         assert_eq!(logs.count("still refused (401): no; tried again in 5.0 s"), others, "{logs:?}");

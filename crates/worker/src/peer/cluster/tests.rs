@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use rxon::{ExchangeProgress, WorkerId};
 use rxon::model::Generation;
 use rxon::signing::Signer;
 use rxon::transport::memory::{self, Incoming};
 use rxon::transport::{PollQuery, Response};
+use rxon::{ExchangeProgress, WorkerId};
 use serde_json::{Value, json};
 
 use super::*;
@@ -98,7 +98,8 @@ async fn answers_are_answers_and_a_held_poll_is_no_failure() {
     let mut transport = cluster.transport();
     for status in [200, 404, 401, 429, 500, 504] {
         let exchange = transport.exchange(request(Operation::Heartbeat));
-        let answers = async { first.next().await.expect("a request").answer(Ok(Response::new(status, "{}"))) };
+        let answers =
+            async { first.next().await.expect("a request").answer(Ok(Response::new(status, "{}"))) };
         assert_eq!(tokio::join!(exchange, answers).0.expect("an answer").status, status);
     }
     let poll = Request::new(Operation::Poll(Arc::new(PollQuery::new(LIMIT, &[], &[]))), LIMIT);
@@ -142,7 +143,8 @@ async fn an_address_where_another_server_answers_is_left() {
     let mut transport = cluster.transport();
     let poll = Request::new(Operation::Poll(Arc::new(PollQuery::new(LIMIT, &[], &[]))), LIMIT);
     let exchange = transport.exchange(poll);
-    let answers = async { first.next().await.expect("a request").answer(Ok(Response::new(200, "{\"x\":NaN}"))) };
+    let answers =
+        async { first.next().await.expect("a request").answer(Ok(Response::new(200, "{\"x\":NaN}"))) };
     assert!(tokio::join!(exchange, answers).0.is_ok());
     assert_eq!(lock(&cluster.0.choice).order(false, Instant::now())[0], 0);
 }

@@ -260,7 +260,11 @@ async fn silence_on_one_connection_ends_the_kept_ones_to_the_same_server() {
             other => panic!("{other:?}"),
         };
         tokio::time::resume();
-        assert_eq!((failed.kind(), client.0.pool.len()), (ErrorKind::Timeout, 1), "the other server's is kept");
+        assert_eq!(
+            (failed.kind(), client.0.pool.len()),
+            (ErrorKind::Timeout, 1),
+            "the other server's is kept"
+        );
         assert_eq!(text(client.send(server.get("/")).await).await, "ok");
     }
 }

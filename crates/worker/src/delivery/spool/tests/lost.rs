@@ -70,7 +70,11 @@ async fn a_lost_folder_is_said_as_such_also_when_a_refused_result_is_the_first_t
     std::fs::remove_dir_all(&folder).expect("removed");
     spool.reject(refused, "why".to_owned());
     until("well again", || logs.contains("results are written to disk again")).await;
-    assert_eq!((logs.count("cannot be written to disk"), logs.count("removed, renamed or replaced")), (1, 1), "{logs:?}");
+    assert_eq!(
+        (logs.count("cannot be written to disk"), logs.count("removed, renamed or replaced")),
+        (1, 1),
+        "{logs:?}"
+    );
     assert!(spool.is_written(kept));
     assert!(std::fs::read_to_string(folder.join("w-1.rejected.jsonl")).expect("a file").contains("refused"));
 }
