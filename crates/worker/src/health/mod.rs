@@ -149,3 +149,36 @@ fn respond(status: StatusCode, content_type: &'static str, body: String) -> Resp
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_forked_process_has_a_connection_that_is_open() {
+        let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let (health, closing) = (Arc::new(condition::tests::idle_health()), CancellationToken::new());
+        let asking = async {
+            let registered = || rxon::descriptors::not_inherited().len();
+            let ask = async || {
+                let mut stream = TcpStream::connect(address).await.expect("it listens");
+                stream.write_all(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("written");
+                assert!(stream.read(&mut [0; 100]).await.expect("an answer") > 0);
+                stream
+            };
+            let (first, alone) = (ask().await, registered());
+            let second = ask().await;
+            assert_eq!(registered(), alone + 1);
+            drop((first, second));
+            while registered() > alone - 1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            closing.cancel();
+        };
+        tokio::join!(serve(listener, health, closing.clone()), asking);
+    }
+}

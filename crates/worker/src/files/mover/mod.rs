@@ -1,5 +1,6 @@
 //! The mover of files between a task's directory and the storage.
 
+mod checks;
 mod fetch;
 mod json;
 mod objects;

@@ -7,7 +7,7 @@ use rxon::model::FileMetadata;
 use rxon::text::excerpt;
 
 use super::Mover;
-use super::fetch::bare;
+use super::checks::bare;
 use crate::files::error::{FileError, FileErrorKind};
 use crate::files::storage::Location;
 use crate::files::storage::failure::storage_error;

@@ -11,7 +11,7 @@ use object_store::{MultipartId, PutPayload};
 use rxon::limit::within;
 use rxon::model::FileMetadata;
 
-use super::fetch::bare;
+use super::checks::bare;
 use super::{Mover, OnDrop, PART_SIZE};
 use crate::files::error::{FileError, shown};
 use crate::files::storage::Location;
