@@ -20,7 +20,6 @@ use rxon::transport::{Operation, Request, Response, Transport};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::registering::Registration;
 use crate::peer::answer::Exchange;
 use crate::session::ConversationParts;
 use crate::session::courier::courier;
@@ -70,6 +69,11 @@ struct Sent {
 
 /// A heartbeat with its connection and its answer.
 type Answered = (Sent, Box<dyn Transport>, Result<Response, Error>);
+
+/// The connection of a registration, and its answer.
+type RegistrationAnswered = (Box<dyn Transport>, Result<Response, Error>);
+
+type Registration = Pin<Box<dyn Future<Output = RegistrationAnswered> + Send>>;
 
 type Unanswered = Pin<Box<dyn Future<Output = Answered> + Send>>;
 

@@ -1,28 +1,21 @@
 //! Registrations.
 
-use std::pin::Pin;
 use std::time::Duration;
 
 use fastrand::Rng;
-use rxon::Error;
 use rxon::limit::within;
 use rxon::model::{Generation, RegistrationAnswer};
 use rxon::text::excerpt;
-use rxon::transport::{Operation, Request, Response, Transport};
+use rxon::transport::{Operation, Request};
 use tokio::time::Instant;
 
-use super::{Driver, TIME_LIMIT};
+use super::{Driver, RegistrationAnswered, TIME_LIMIT};
 use crate::peer::answer::{Answer, Exchange};
 use crate::peer::rate::after_refused_credentials;
 use crate::session::ConversationParts;
 
 /// The time that a registration under way has left when the worker stops.
 const LAST_REGISTRATION_LIMIT: Duration = Duration::from_secs(1);
-
-/// A registration under way: its connection, and its answer.
-pub(super) type Registration = Pin<Box<dyn Future<Output = RegistrationAnswered> + Send>>;
-
-pub(super) type RegistrationAnswered = (Box<dyn Transport>, Result<Response, Error>);
 
 impl Driver {
     /// Sends a registration. Does not wait for the answer: heartbeats go on, if the orchestrator knows the worker.
