@@ -128,8 +128,13 @@ impl Dialer {
         })
     }
 
+    /// Names the cause of a failed exchange, if the server expects TLS.
+    pub(super) async fn explained(&self, error: Error) -> Error {
+        self.scheme.explained(error, &self.url, self.direct()).await
+    }
+
     /// Connects to the server itself; `None` if that fails, or if there is a proxy.
-    pub(super) async fn direct(&self) -> Option<Line> {
+    async fn direct(&self) -> Option<Line> {
         if self.proxy.is_some() {
             return None;
         }

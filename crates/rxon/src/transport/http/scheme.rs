@@ -14,8 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::dial::Dialer;
-use super::stream::SPEAKS_TLS;
+use super::address::OrchestratorUrl;
+use super::stream::{Line, SPEAKS_TLS};
 use super::tls::builder;
 use crate::error::{Error, ErrorKind};
 use crate::limit::within;
@@ -43,21 +43,25 @@ impl Scheme {
             self.has_answered.store(true, Ordering::Relaxed);
         }
     }
-}
 
-impl Dialer {
-    /// Names the cause of a failed exchange, if the server has closed the connection because it expects TLS.
-    pub(super) async fn explained(&self, error: Error) -> Error {
+    /// Names the cause of a failed exchange, if the server has closed the connection because it expects TLS. To ask it,
+    /// `connect` opens another connection to it.
+    pub(super) async fn explained(
+        &self,
+        error: Error,
+        url: &OrchestratorUrl,
+        connect: impl Future<Output = Option<Line>>,
+    ) -> Error {
         let progress = error.progress();
         let may_be = error.kind() == ErrorKind::Closed && !progress.answered && !progress.reused;
-        if !may_be || self.url.is_secure() || self.scheme.has_answered.load(Ordering::Relaxed) {
+        if !may_be || url.is_secure() || self.has_answered.load(Ordering::Relaxed) {
             return error;
         }
-        let mut asked = self.scheme.asked.lock().await;
+        let mut asked = self.asked.lock().await;
         let expects_tls = match *asked {
             Some((at, expects_tls)) if at.elapsed() < INTERVAL => expects_tls,
             _ => {
-                let expects_tls = within(LIMIT, self.expects_tls()).await == Ok(Some(true));
+                let expects_tls = within(LIMIT, expects_tls(url, connect)).await == Ok(Some(true));
                 *asked = Some((Instant::now(), expects_tls));
                 expects_tls
             }
@@ -67,19 +71,19 @@ impl Dialer {
         }
         Error::new(ErrorKind::Protocol, SPEAKS_TLS).with_source(error).with_progress(progress)
     }
+}
 
-    /// Begins a handshake of TLS, and returns whether the reply is one of TLS; `None` without a reply.
-    async fn expects_tls(&self) -> Option<bool> {
-        let name = ServerName::try_from(self.url.host().to_owned()).ok()?;
-        let config: ClientConfig =
-            builder().ok()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-        let mut hello = Vec::new();
-        ClientConnection::new(Arc::new(config), name).ok()?.write_tls(&mut hello).ok()?;
-        let mut line = self.direct().await?;
-        line.write_all(&hello).await.ok()?;
-        let mut reply = [0; 2];
-        line.read_exact(&mut reply).await.ok()?;
-        // The kind of a record, an alert or a handshake, and the first byte of its version.
-        Some(matches!(reply, [0x15 | 0x16, 0x03]))
-    }
+/// Begins a handshake of TLS, and returns whether the reply is one of TLS; `None` without a reply.
+async fn expects_tls(url: &OrchestratorUrl, connect: impl Future<Output = Option<Line>>) -> Option<bool> {
+    let name = ServerName::try_from(url.host().to_owned()).ok()?;
+    let config: ClientConfig =
+        builder().ok()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    let mut hello = Vec::new();
+    ClientConnection::new(Arc::new(config), name).ok()?.write_tls(&mut hello).ok()?;
+    let mut line = connect.await?;
+    line.write_all(&hello).await.ok()?;
+    let mut reply = [0; 2];
+    line.read_exact(&mut reply).await.ok()?;
+    // The kind of a record, an alert or a handshake, and the first byte of its version.
+    Some(matches!(reply, [0x15 | 0x16, 0x03]))
 }
