@@ -27,6 +27,7 @@ impl DevOrchestrator {
     /// Starts an orchestrator; port 0 takes any free port.
     #[new]
     #[pyo3(signature = (address = "127.0.0.1:0", *, token = None, poll_hold = None, worker_ttl = None, max_retries = None, retry_delay = None, task_timeout = None))]
+    #[expect(clippy::too_many_arguments, reason = "each is a keyword argument of Python")]
     fn new(
         py: Python<'_>,
         address: &str,

@@ -89,7 +89,7 @@ fn replaced<'a>(text: &str, token: impl Fn(&str) -> Option<(usize, &'a str)>) ->
 }
 
 /// Returns the index after the closing quote of a string that begins before `at`.
-fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+pub fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     loop {
         match bytes.get(at) {
             Some(b'\\') => at += 2,

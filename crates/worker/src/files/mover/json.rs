@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::ops::Range;
 
+use rxon::json::end_of_string;
+
 /// A string value in JSON text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found<T> {
@@ -70,18 +72,6 @@ pub(super) fn replaced(json: &str, strings: &[(Range<usize>, &str)]) -> String {
     }
     text.push_str(&json[from..]);
     text
-}
-
-/// Returns the index after the closing quote of a string that begins before `at`.
-fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
-    loop {
-        match bytes.get(at) {
-            Some(b'\\') => at += 2,
-            Some(b'"') => return at + 1,
-            Some(_) => at += 1,
-            None => return bytes.len(),
-        }
-    }
 }
 
 /// Returns the text of a string. None for half a surrogate pair, which is not text.
