@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import textwrap
@@ -154,8 +155,14 @@ def until(check: Callable[[], Any], limit: float = LIMIT) -> Any:
         time.sleep(0.01)
 
 
+def _default_signals() -> None:
+    # The tests may run in the background or under `nohup`, where some are ignored.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Program:
-    """A script in a process of its own."""
+    """A script in a process of its own, with the usual signals."""
 
     def __init__(self, script: str, url: str, **variables: str) -> None:
         environment = {
@@ -176,6 +183,7 @@ class Program:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=os.path.dirname(__file__),
+            preexec_fn=_default_signals,
         )
 
     def signal(self, number: int) -> None:
