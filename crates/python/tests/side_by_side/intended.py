@@ -34,6 +34,7 @@ NEW = ("1.0b20",)
 OLD = ("1.0b4",)
 
 _ONE_SET = "One message serves both generations of the protocol: it has the fields of both."
+_NO_EMPTY_OBJECT = "On Redis, 1.0b30 makes a list of an empty object, and quarantines jobs of such a worker."
 _NONCE = "A message that is sent again must differ (protocol of 1.0b17, 5.2)."
 
 
@@ -44,6 +45,7 @@ def _sent_too(reason: str, paths: Sequence[str], versions: Sequence[str] = VERSI
 _ADDRESS = "The address of the interface to the network; a host's name may stand for 127.0.0.1."
 
 SOMETIMES = [
+    Intended("*registration.capabilities.extra.websockets", _ONE_SET, versions=NEW),
     Intended("*registration.capabilities.ip_address", _ADDRESS),
     Intended("results.*.data.IP_ADDRESS[1]", _ADDRESS),
     Intended("results.*.data.RESOURCES[1].ram_gb", _ONE_SET, versions=OLD),
@@ -81,7 +83,6 @@ IN_EVERY_CASE = [
             "*registration.installed_models",
             "*registration.resources.max_concurrent_tasks",
             "*registration.resources.cpu_cores",
-            "*registration.capabilities.extra.websockets",
             "*heartbeat.load",
             "*heartbeat.supported_tasks",
             "*heartbeat.hot_cache",
@@ -93,7 +94,6 @@ IN_EVERY_CASE = [
         _ONE_SET,
         [
             "*registration.resources.properties",
-            "*registration.capabilities.extra",
             "*registration.supported_skills",
             "*registration.available_skills",
             "*registration.installed_artifacts",
@@ -106,6 +106,9 @@ IN_EVERY_CASE = [
         ],
         OLD,
     ),
+    *_sent_too(_NO_EMPTY_OBJECT, ["*registration.capabilities.cost_per_skill"]),
+    *_sent_too(_NO_EMPTY_OBJECT, ["*registration.capabilities.extra"], NEW),
+    Intended("*registration.metadata", "Another live process with the same id is noticed by it."),
     Intended(
         "*registration.worker_type",
         "Without a `worker_type` in the constructor, `WORKER_TYPE` counts, whose default is `generic-cpu-worker` (SPEC 2).",
@@ -261,6 +264,12 @@ IN_SOME_CASES = [
         ("raises-empty", "raises-not-implemented"),
     ),
     Intended("results.*.error.message", "A key alone does not say what is wrong with it.", ("raises-key",)),
+    Intended(
+        "results.t3.error.code",
+        "1.0b30 steals tasks regardless of type: another worker may have a handler.",
+        ("several-tasks",),
+        NEW,
+    ),
     Intended("results.t3.error.message", "Both say that there is no such task, in other words.", ("several-tasks",)),
     Intended("results.t3.origin_worker_id", "Every result names its worker.", ("several-tasks",), NEW),
     Intended(
