@@ -15,6 +15,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals};
@@ -23,6 +24,10 @@ use tokio::sync::mpsc;
 
 use crate::threads::lock;
 use crate::worker::shutdown::StopCause;
+
+/// How often the third signal looks whether the first two were received, and how many times at most.
+const STEP: Duration = Duration::from_millis(5);
+const MAX_STEPS: usize = 60;
 
 /// The number of runs that listen. The flag below is changed under this lock only, except for the third signal of a run.
 static LISTENING: Mutex<usize> = Mutex::new(0);
@@ -186,12 +191,25 @@ fn forward(mut signals: Signals, sender: &mpsc::Sender<StopCause>) {
         }
         // A further signal does not wait for the log.
         DEFAULT_ACTION.store(true, Ordering::SeqCst);
+        wait_until_said(sender);
         flush_log();
         if is_process_1() {
             low_level::exit(exit_code(signal));
         }
         if let Err(error) = low_level::emulate_default_handler(signal) {
             tracing::error!(%error, "the default action of a signal failed");
+        }
+    }
+}
+
+/// Waits until the first two signals were received and had their lines in the log, for a moment at most: on a busy machine
+/// the third may be faster.
+fn wait_until_said(sender: &mpsc::Sender<StopCause>) {
+    for _ in 0..MAX_STEPS {
+        let is_received = sender.capacity() == sender.max_capacity() || sender.is_closed();
+        std::thread::sleep(STEP);
+        if is_received {
+            return;
         }
     }
 }

@@ -63,6 +63,25 @@ async fn a_signal_just_after_the_end_costs_no_line_of_the_log() {
     .await;
 }
 
+#[tokio::test]
+async fn three_signals_at_once_cost_no_line_of_the_log() {
+    for _ in 0..5 {
+        let orchestrator = ScriptedOrchestrator::start_with(Script::newer()).await;
+        let mut process = program(&orchestrator.url(), &[]).start();
+        push(&orchestrator, "block", json!({"seconds": 30}));
+        wait_for_heartbeat(&orchestrator, |body| body["load"] == 1.0).await;
+        for _ in 0..3 {
+            process.signal("INT");
+            // Two that wait at once count as one.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let code = code(&mut process).await;
+        for line in ["shutting down", "cancelling"] {
+            assert!(process.printed(line), "{code:?}, no {line}: {:#?}", process.lines());
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn as_process_1_the_third_signal_ends_it_too() {
