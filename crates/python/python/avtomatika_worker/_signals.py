@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
     from collections.abc import Callable, Iterator
 
 __all__ = ["Listener", "Signals", "may_be_ctrl_c"]
@@ -159,6 +159,8 @@ os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_c
 def _wake(loop: asyncio.AbstractEventLoop) -> tuple[socket.socket, socket.socket] | None:
     """Wakes a loop at a signal: Python calls a signal handler only when the main thread executes code, even if the system
     delivers the signal to another thread. Returns the sockets for that, if the loop is not woken anyway."""
+    import socket  # Later than the handlers: it takes longer than all before it.
+
     ours, wakeup = socket.socketpair()
     ours.setblocking(False)
     wakeup.setblocking(False)
