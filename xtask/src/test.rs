@@ -20,7 +20,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let (options, environments) = (&options, &options.environments(workspace)?);
     // The packages are downloaded while the compiler is busy.
     thread::scope(|scope| {
-        let install = || redis::install().and_then(|()| environment::install(workspace, environments));
+        let install = || {
+            // Where it cannot be installed, the tests that need it are skipped and named.
+            let redis = redis::install();
+            environment::install(workspace, environments).map(|()| redis)
+        };
         let setup = options.e2e.then(|| scope.spawn(install));
         // A filter is used while working on one thing, so the other checks are left out.
         if options.filters.is_empty() {
@@ -28,16 +32,25 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
             verify::cargo(&mut steps, workspace)?;
         }
         build(&mut steps, workspace, options)?;
+        let mut has_redis = true;
         if let Some(setup) = setup {
-            let installed =
-                || setup.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")));
+            let mut redis = Ok(());
+            let installed = || {
+                let joined = setup.join();
+                redis = joined.unwrap_or_else(|_| Err(Failure::new("the installation panicked")))?;
+                Ok(())
+            };
             steps.step("peers and Python's tools", "cargo xtask setup", installed)?;
+            if let Err(problem) = redis {
+                steps.skip("orchestrators that share a Redis", &problem.to_string());
+                has_redis = false;
+            }
         }
         // Tests mostly wait, and compilers do not: running both at once takes little longer than either alone.
         let aside = steps.aside();
         let package = environments.first();
         let others = scope.spawn(move || beside_the_tests(aside, workspace, options, package));
-        let tested = steps.program("tests", &mut tests(workspace, options));
+        let tested = steps.program("tests", &mut tests(workspace, options, has_redis));
         let others = others.join().unwrap_or_else(|_| Err(Failure::new("a step panicked")));
         tested.and(others)?;
         steps.end();
@@ -100,16 +113,23 @@ fn build(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Res
     Ok(())
 }
 
-fn tests(workspace: &Workspace, options: &Options<'_>) -> Command {
+fn tests(workspace: &Workspace, options: &Options<'_>, has_redis: bool) -> Command {
+    let with_redis = "shared::";
     if workspace.has_cargo("nextest") {
         let mut command = workspace.cargo(["nextest", "run", "--binaries-metadata"]);
         command.arg(workspace.nextest_binaries()).args(&options.filters);
+        if !has_redis {
+            command.args(["-E", &format!("not (package(e2e) & test(/^{with_redis}/))")]);
+        }
         return command;
     }
     let mut command =
         workspace.cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);
     // The same number of threads as in `.config/nextest.toml`: tests mostly wait.
     command.args(options.excluded()).args(["--", "--test-threads=6"]).args(&options.filters);
+    if !has_redis {
+        command.args(["--skip", with_redis]);
+    }
     command
 }
 
