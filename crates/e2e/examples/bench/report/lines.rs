@@ -62,8 +62,7 @@ impl Lines {
 
         for (number, line) in self.lines.iter().enumerate() {
             for point in &line.points {
-                let x = x.place(point.x);
-                svg.line((x, y.place(point.y.lowest)), (x, y.place(point.y.highest)), "range");
+                svg.range(x.place(point.x), (y.place(point.y.lowest), y.place(point.y.highest)), number);
             }
             let places: Vec<(f64, f64)> =
                 line.points.iter().map(|point| (x.place(point.x), y.place(point.y.median))).collect();

@@ -64,6 +64,14 @@ impl Svg {
         ));
     }
 
+    /// The line from the lowest to the highest figure of a point, in the colour of a series.
+    pub(super) fn range(&mut self, x: f64, (from, to): (f64, f64), series: usize) {
+        let colour = COLOURS[series % COLOURS.len()];
+        self.add(&format!(
+            r#"<line x1="{x:.1}" y1="{from:.1}" x2="{x:.1}" y2="{to:.1}" stroke="{colour}" stroke-width="4" opacity="0.35"/>"#
+        ));
+    }
+
     /// A line through points with a dot at each, in the colour of a series.
     pub(super) fn path(&mut self, points: &[(f64, f64)], series: usize) {
         let colour = COLOURS[series % COLOURS.len()];

@@ -170,7 +170,7 @@ impl Comparison {
     /// The table of all figures, with the ratios to the client `to`.
     pub(super) fn table(comparisons: &[Self], caption: &str, to: &str) -> Table {
         let mut table = Table::new(
-            caption,
+            &format!("{caption}; ratios are to the {to}"),
             &[
                 "generation",
                 "slots",
@@ -180,8 +180,8 @@ impl Comparison {
                 "tasks per core-second",
                 "peak MiB",
                 "server, % of a core",
-                &format!("tasks/s, ratio to the {to}"),
-                &format!("CPU, ratio to the {to}"),
+                "tasks/s, ratio",
+                "CPU, ratio",
             ],
         );
         for comparison in comparisons {
