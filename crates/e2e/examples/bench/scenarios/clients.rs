@@ -77,8 +77,9 @@ impl Client {
         Self::role(name, "worker", &[&["--log", "warning"], options].concat())
     }
 
-    /// Gives the worker an outbox on disk.
+    /// Gives the worker an outbox on disk. With one slot, each of its tasks waits for the disk.
     pub(super) fn with_outbox(mut self) -> Self {
+        self.one_of = (10, 1);
         if let Program::Role { has_outbox, .. } = &mut self.program {
             *has_outbox = true;
         }

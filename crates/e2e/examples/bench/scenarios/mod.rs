@@ -2,6 +2,7 @@
 //!
 //! A new scenario is a file here with a function `run`, and a line in [`ALL`].
 
+mod busy;
 mod clients;
 pub(crate) mod files;
 mod log;
@@ -26,6 +27,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "throughput", run: throughput::run },
     Scenario { name: "log", run: log::run },
     Scenario { name: "outbox", run: outbox::run },
+    Scenario { name: "busy", run: busy::run },
     Scenario { name: "files", run: files::run },
     Scenario { name: "python", run: python::run },
 ];
