@@ -116,7 +116,7 @@ impl Log {
         while let Ok(length @ 1..) = errors.read(&mut chunk) {
             let text = &chunk[..length];
             log.bytes += length;
-            log.lines += text.iter().filter(|byte| **byte == b'\n').count();
+            log.lines += text.split(|byte| *byte == b'\n').count() - 1;
             log.end.extend_from_slice(&text[length.saturating_sub(SHOWN)..]);
             let excess = log.end.len().saturating_sub(SHOWN);
             log.end.drain(..excess);

@@ -51,8 +51,8 @@ impl Axis {
         match self.scale {
             Scale::Linear => {
                 let step = round_up((high - low) / 5.0);
-                let first = (low / step).ceil() as i64;
-                (first..).map(|count| count as f64 * step).take_while(|mark| *mark <= high * 1.0001).collect()
+                let (first, last) = ((low / step).ceil() as i64, (high / step * 1.0001).floor() as i64);
+                (first..=last).map(|count| count as f64 * step).collect()
             }
             Scale::Log => {
                 let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;

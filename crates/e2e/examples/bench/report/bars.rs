@@ -13,7 +13,7 @@ pub(crate) struct Bars {
     /// The unit of all bars, as in `tasks/s`.
     pub(crate) unit: String,
     /// Bars of the same group are next to each other.
-    pub(crate) bars: Vec<Bar>,
+    pub(crate) values: Vec<Bar>,
 }
 
 #[derive(Debug)]
@@ -30,17 +30,17 @@ const BAR: f64 = 16.0;
 
 impl Bars {
     pub(super) fn svg(&self) -> String {
-        let label_width = self.bars.iter().map(|bar| width_of(&bar.label)).fold(0.0, f64::max) + 24.0;
-        let groups = self.bars.chunk_by(|one, next| one.group == next.group);
+        let label_width = self.values.iter().map(|bar| width_of(&bar.label)).fold(0.0, f64::max) + 24.0;
+        let groups = self.values.chunk_by(|one, next| one.group == next.group);
         let bottom =
-            TOP + groups.clone().count() as f64 * (LINE + 10.0) + self.bars.len() as f64 * (BAR + 4.0);
+            TOP + groups.clone().count() as f64 * (LINE + 10.0) + self.values.len() as f64 * (BAR + 4.0);
         let mut svg = Svg::new(WIDTH, bottom + 46.0, &self.title);
         svg.text(16.0, 24.0, Anchor::Start, "title", &format!("{} ({})", self.title, self.unit));
 
         // Room for the number beside the longest bar.
         let axis = Axis::new(
             Scale::Linear,
-            self.bars.iter().map(|bar| bar.spread.highest),
+            self.values.iter().map(|bar| bar.spread.highest),
             (label_width, WIDTH - 90.0),
         );
         for mark in axis.marks() {
@@ -80,9 +80,9 @@ impl Bars {
         for end in [lowest, highest] {
             svg.line((axis.place(end), middle - 4.0), (axis.place(end), middle + 4.0), "range");
         }
-        let decimals = if self.bars.iter().any(|bar| bar.spread.median >= 1000.0) { 0 } else { 1 };
+        let are_large = self.values.iter().any(|bar| bar.spread.median >= 1000.0);
         let x = axis.place(highest.max(median)) + 6.0;
-        svg.text(x, y + BAR - 4.0, Anchor::Start, "", &shown(median, decimals));
+        svg.text(x, y + BAR - 4.0, Anchor::Start, "", &shown(median, usize::from(!are_large)));
     }
 }
 
@@ -102,7 +102,11 @@ mod tests {
             name: "speeds".to_owned(),
             title: "Speeds <of> tasks".to_owned(),
             unit: "tasks/s".to_owned(),
-            bars: vec![bar("1 slot", "a & b", 10.0), bar("1 slot", "c", 0.0), bar("2 slots", "a & b", 20.0)],
+            values: vec![
+                bar("1 slot", "a & b", 10.0),
+                bar("1 slot", "c", 0.0),
+                bar("2 slots", "a & b", 20.0),
+            ],
         };
         let file = bars.svg();
         assert_well_formed(&file);
@@ -114,6 +118,6 @@ mod tests {
     #[test]
     fn no_bars_are_a_picture_too() {
         let [name, title, unit] = ["n", "t", "u"].map(str::to_owned);
-        assert_well_formed(&Bars { name, title, unit, bars: Vec::new() }.svg());
+        assert_well_formed(&Bars { name, title, unit, values: Vec::new() }.svg());
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Lines {
     pub(crate) x: (String, Scale),
     /// The same of the vertical axis.
     pub(crate) y: (String, Scale),
-    pub(crate) lines: Vec<Line>,
+    pub(crate) series: Vec<Line>,
 }
 
 #[derive(Debug)]
@@ -37,13 +37,13 @@ const PLOT: f64 = 260.0;
 
 impl Lines {
     pub(super) fn svg(&self) -> String {
-        let legend = self.lines.iter().map(|line| width_of(&line.label)).fold(0.0, f64::max) + 48.0;
+        let legend = self.series.iter().map(|line| width_of(&line.label)).fold(0.0, f64::max) + 48.0;
         let (right, bottom) = (WIDTH - legend, TOP + PLOT);
-        let height = bottom.max(TOP + self.lines.len() as f64 * LINE) + 52.0;
+        let height = bottom.max(TOP + self.series.len() as f64 * LINE) + 52.0;
         let mut svg = Svg::new(WIDTH, height, &self.title);
         svg.text(16.0, 24.0, Anchor::Start, "title", &self.title);
 
-        let points = || self.lines.iter().flat_map(|line| &line.points);
+        let points = || self.series.iter().flat_map(|line| &line.points);
         let x = Axis::new(self.x.1, points().map(|point| point.x), (LEFT, right));
         let ends = points().flat_map(|point| [point.y.lowest, point.y.highest]);
         let y = Axis::new(self.y.1, ends, (bottom, TOP));
@@ -57,10 +57,10 @@ impl Lines {
         }
         svg.line((LEFT, TOP), (LEFT, bottom), "axis");
         svg.line((LEFT, bottom), (right, bottom), "axis");
-        svg.text((LEFT + right) / 2.0, bottom + 36.0, Anchor::Middle, "", &self.x.0);
+        svg.text(f64::midpoint(LEFT, right), bottom + 36.0, Anchor::Middle, "", &self.x.0);
         svg.text_upwards(24.0, f64::midpoint(TOP, bottom), &self.y.0);
 
-        for (number, line) in self.lines.iter().enumerate() {
+        for (number, line) in self.series.iter().enumerate() {
             for point in &line.points {
                 svg.range(x.place(point.x), (y.place(point.y.lowest), y.place(point.y.highest)), number);
             }
@@ -93,7 +93,7 @@ mod tests {
                 title: "Growth".to_owned(),
                 x: ("registered tasks".to_owned(), Scale::Log),
                 y: ("latency, µs".to_owned(), scale),
-                lines: vec![
+                series: vec![
                     Line { label: "p50".to_owned(), points: points(1.0) },
                     Line { label: "p99 <".to_owned(), points: points(3.0) },
                 ],

@@ -1,5 +1,6 @@
 //! The report as Markdown, with its plots and raw figures beside it.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -43,12 +44,12 @@ impl Report {
     fn markdown(&self) -> String {
         let mut text = HEAD.replace("{facts}", self.facts.markdown().trim_end());
         for section in &self.sections {
-            text.push_str(&format!("\n## {}\n\n{}\n", section.title, section.intro.trim_end()));
+            let _ = writeln!(text, "\n## {}\n\n{}", section.title, section.intro.trim_end());
             for plot in &section.plots {
-                text.push_str(&format!("\n![{}]({DIRECTORY}/{}.svg)\n", plot.title(), plot.name()));
+                let _ = writeln!(text, "\n![{}]({DIRECTORY}/{}.svg)", plot.title(), plot.name());
             }
             for table in &section.tables {
-                text.push_str(&format!("\n{}", table.markdown()));
+                let _ = write!(text, "\n{}", table.markdown());
             }
         }
         text
@@ -86,7 +87,7 @@ mod tests {
             name: "plot-1".to_owned(),
             title: "A plot".to_owned(),
             unit: "s".to_owned(),
-            bars: Vec::new(),
+            values: Vec::new(),
         };
         let section = Section {
             title: "Empty tasks".to_owned(),

@@ -15,9 +15,10 @@ impl Table {
     }
 
     /// Adds a row, with a cell for each column.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        assert_eq!(N, self.columns.len(), "the number of cells of a row of `{}`", self.caption);
-        self.rows.push(cells.to_vec());
+    pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
+        let cells = cells.into();
+        assert_eq!(cells.len(), self.columns.len(), "the number of cells of a row of `{}`", self.caption);
+        self.rows.push(cells);
     }
 
     /// The table with its columns side by side.
@@ -34,7 +35,7 @@ impl Table {
                 let space = " ".repeat(width - length(cell));
                 let (before, after) =
                     if self.is_number(column) { (space.as_str(), "") } else { ("", space.as_str()) };
-                line.push_str(&format!("{before}{cell}{after}  "));
+                line.extend([before, cell, after, "  "]);
             }
             line.trim_end().to_owned() + "\n"
         };

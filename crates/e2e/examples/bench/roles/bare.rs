@@ -42,7 +42,7 @@ struct Client {
 
 /// What the fair client reads of a task.
 #[derive(Deserialize)]
-struct Task<'a> {
+struct Given<'a> {
     job_id: &'a str,
     task_id: &'a str,
     #[serde(rename = "type")]
@@ -114,7 +114,7 @@ impl Client {
     }
 
     fn fair_result(&self, task: &[u8], key: &Hmac<Sha256>) -> Result<Bytes, String> {
-        let task: Task<'_> = serde_json::from_slice(task).map_err(|error| error.to_string())?;
+        let task: Given<'_> = serde_json::from_slice(task).map_err(|error| error.to_string())?;
         // A handler would be chosen by the name, and be given the parameters.
         black_box((task.name, task.params.to_owned()));
         result(self.generation, key, task.job_id, task.task_id)

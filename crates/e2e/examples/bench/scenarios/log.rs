@@ -36,7 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
         name: "log-cpu".to_owned(),
         title: "Empty tasks with a log".to_owned(),
         unit: "CPU, µs per task".to_owned(),
-        bars: bars.collect(),
+        values: bars.collect(),
     };
     Ok(Section {
         title: "The log".to_owned(),

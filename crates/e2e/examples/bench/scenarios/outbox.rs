@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
         name: "outbox-rate".to_owned(),
         title: "Empty tasks with an outbox".to_owned(),
         unit: "tasks/s".to_owned(),
-        bars: bars.collect(),
+        values: bars.collect(),
     };
     Ok(Section {
         title: "The outbox on disk".to_owned(),

@@ -64,7 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
         name: "python-cpu".to_owned(),
         title: "Empty tasks in Python".to_owned(),
         unit: "CPU, µs per task".to_owned(),
-        bars: bars.collect(),
+        values: bars.collect(),
     };
     Ok(Section {
         title: "Python".to_owned(),

@@ -46,7 +46,7 @@ fn rates(comparisons: &[Comparison], clients: &[Client], generation: Generation)
         title: format!("Empty tasks per second, {} generation", generation.name()),
         x: ("slots".to_owned(), Scale::Log),
         y: ("tasks/s".to_owned(), Scale::Linear),
-        lines: lines.collect(),
+        series: lines.collect(),
     })
 }
 
@@ -62,6 +62,6 @@ fn cpu(comparisons: &[Comparison], generation: Generation) -> Plot {
         name: format!("throughput-{}-cpu", generation.name()),
         title: format!("Empty tasks, {} generation", generation.name()),
         unit: "CPU, µs per task".to_owned(),
-        bars: bars.collect(),
+        values: bars.collect(),
     })
 }

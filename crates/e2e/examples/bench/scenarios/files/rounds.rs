@@ -69,7 +69,7 @@ fn section(table: Table, bars: Vec<Bar>, samples: Vec<Samples>) -> Section {
         name: "files".to_owned(),
         title: "Time to move files".to_owned(),
         unit: "seconds".to_owned(),
-        bars,
+        values: bars,
     };
     Section {
         title: "Files in S3".to_owned(),
