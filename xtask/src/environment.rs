@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::failure::{Failure, Result};
 use crate::output::print_line;
 use crate::python::Python;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, without_own_variables};
 
 /// The file that is written last. If it is missing, the installation was interrupted, and is done again.
 const STAMP: &str = "installed";
@@ -60,7 +60,10 @@ impl Environment {
 
     /// A command for a program of the environment.
     pub(crate) fn program(&self, name: &str) -> Command {
-        Command::new(self.folder.join("bin").join(name))
+        let mut command = Command::new(self.folder.join("bin").join(name));
+        // It may run cargo.
+        without_own_variables(&mut command);
+        command
     }
 
     fn is_complete(&self) -> bool {

@@ -56,6 +56,7 @@ impl Workspace {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = Command::new(cargo);
         command.args(arguments).current_dir(&self.root);
+        without_own_variables(&mut command);
         command
     }
 
@@ -64,5 +65,30 @@ impl Workspace {
         let mut command = self.cargo([tool, "--version"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
+    }
+}
+
+/// Removes the variables that describe this program, which cargo has set for it. The build script of `ring` runs again
+/// whenever they change: `cargo build` and `cargo xtask` in turn would compile it, and all that depends on it, each time.
+pub(crate) fn without_own_variables(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cargo_that_is_started_does_not_see_the_variables_of_this_program() {
+        let mut command = Command::new("cargo");
+        without_own_variables(&mut command);
+        let removed: Vec<_> = command.get_envs().map(|(name, value)| (name.to_str(), value)).collect();
+        assert!(removed.contains(&(Some("CARGO_PKG_NAME"), None)), "{removed:?}");
+        assert!(removed.contains(&(Some("CARGO_MANIFEST_DIR"), None)), "{removed:?}");
     }
 }
