@@ -40,16 +40,24 @@ fn run(words: &[&str]) -> Result<(), String> {
     let facts = machine::facts(&options);
     print_line(&facts.text());
     let began = Instant::now();
-    let mut sections = Vec::new();
+    let (mut sections, mut failed) = (Vec::new(), Vec::new());
     for scenario in options.scenarios() {
         progress(&format!("{} ({} s so far)", scenario.name, began.elapsed().as_secs()));
-        let section = (scenario.run)(&options).map_err(|problem| format!("{}: {problem}", scenario.name))?;
-        section.print();
-        sections.push(section);
+        match (scenario.run)(&options) {
+            Ok(section) => {
+                section.print();
+                sections.push(section);
+            }
+            // The figures of the others would be lost.
+            Err(problem) => {
+                report::print_error(&format!("{}: {problem}", scenario.name));
+                failed.push(scenario.name);
+            }
+        }
     }
     progress(&format!("done in {} s", began.elapsed().as_secs()));
-    match &options.report {
-        Some(directory) => Report { facts, sections }.write(directory),
-        None => Ok(()),
+    if let Some(directory) = &options.report {
+        Report { facts, sections }.write(directory)?;
     }
+    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
 }
