@@ -57,6 +57,7 @@ pub(crate) fn shown(figure: f64, decimals: usize) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these numbers are exact")]
 mod tests {
     use super::*;
 
