@@ -31,8 +31,6 @@ enum Program {
     Role { role: &'static str, options: Vec<&'static str>, has_outbox: bool },
     /// A worker in Python, with handlers of this kind.
     Python { interpreter: PathBuf, kind: &'static str },
-    /// The Python code of the package, without a worker.
-    Alone { interpreter: PathBuf },
 }
 
 /// A client's task in one round.
@@ -96,11 +94,6 @@ impl Client {
         Self { name, program: Program::Python { interpreter: interpreter.to_owned(), kind }, one_of }
     }
 
-    /// The Python code of the package, without a worker.
-    pub(super) fn alone(name: String, interpreter: &Path) -> Self {
-        Self { name, program: Program::Alone { interpreter: interpreter.to_owned() }, one_of: (1, 1) }
-    }
-
     /// Lets it do its tasks with a new server.
     pub(super) fn measure(&self, options: &Options, setting: Setting) -> Result<Figures, String> {
         let Setting { generation, slots } = setting;
@@ -133,11 +126,6 @@ impl Client {
                 Ok(command)
             }
             Program::Python { interpreter, kind } => Ok(python(interpreter, url, &[&slots, &tasks, kind])),
-            Program::Alone { interpreter } => {
-                let mut command = Command::new(interpreter);
-                command.arg(Path::new(PYTHON).join("alone.py")).args([&slots, &tasks]);
-                Ok(command)
-            }
         }
     }
 }

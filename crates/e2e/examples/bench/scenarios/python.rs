@@ -11,8 +11,7 @@ use crate::statistics::{Spread, shown};
 const INTRO: &str = "\
 Handlers that do nothing, in Python: `async` takes `(params, **kwargs)`, `named` is async and takes \
 `(params, task_id, job_id)`, `sync` is a plain function, which runs on a thread. The environment of each client has no \
-other packages. \"Python code alone\" runs the handlers with the package's Python code, but without its core: no server, \
-no protocol. The existing packages do fewer tasks per round, since they are slow, and each works with the generation that \
+other packages. The existing packages do fewer tasks per round, since they are slow, and each works with the generation that \
 it was made for: `avtomatika-worker` 1.0b4 with the older, 1.0b20 with the newer one. The log is at `warning`.";
 
 /// The worker with which the others are compared.
@@ -35,7 +34,6 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
         }
         newer.push(ours(python, "sync"));
     }
-    newer.push(Client::alone(format!("Python {}, code alone", usual.version), &usual.program));
     let mut older = vec![Client::worker(RUST, &[]), ours(usual, "async")];
     for package in &options.existing {
         let clients = if package.version == OLDER { &mut older } else { &mut newer };
