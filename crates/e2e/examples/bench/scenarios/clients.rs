@@ -135,7 +135,7 @@ pub(super) fn python(interpreter: &Path, url: &str, arguments: &[&str]) -> Comma
     let mut command = Command::new(interpreter);
     command.arg(Path::new(PYTHON).join("client.py")).args(arguments);
     command.env("ORCHESTRATOR_URL", url).env("WORKER_TOKEN", TOKEN).env("WORKER_ID", WORKER_ID);
-    command.env("MAX_CONCURRENT_TASKS", arguments[0]).env("LOG_LEVEL", "warning");
+    command.env("MAX_CONCURRENT_TASKS", arguments[0]).env("LOG_LEVEL", "error");
     command.env("WORKER_HOST", "127.0.0.1").env("WORKER_PORT", "0");
     command
 }

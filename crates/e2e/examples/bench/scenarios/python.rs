@@ -12,7 +12,7 @@ const INTRO: &str = "\
 Handlers that do nothing, in Python: `async` takes `(params, **kwargs)`, `named` is async and takes \
 `(params, task_id, job_id)`, `sync` is a plain function, which runs on a thread. The environment of each client has no \
 other packages. The existing packages do fewer tasks per round, since they are slow, and each works with the generation that \
-it was made for: `avtomatika-worker` 1.0b4 with the older, 1.0b20 with the newer one. The log is at `warning`.";
+it was made for: `avtomatika-worker` 1.0b4 with the older, 1.0b20 with the newer one. The log is at `error`: the existing packages write theirs to standard output.";
 
 /// The worker with which the others are compared.
 const RUST: &str = "worker in Rust, async";
