@@ -25,6 +25,9 @@ pub(super) const MANY: u32 = 16;
 
 type Connection<B> = http1::Connection<TokioIo<Watched>, Tracked<B>>;
 
+/// The head of an answer, as hyper returns it.
+type Head<B> = Result<Response<Incoming>, TrySendError<Request<Tracked<B>>>>;
+
 /// HTTP/1.1 on one connection.
 pub(super) struct Http1<B: Body + Unpin + 'static> {
     sender: SendRequest<Tracked<B>>,
@@ -91,7 +94,8 @@ where
         let method = request.method().clone();
         let sent = self.send(request, limits);
         async move {
-            let mut result = self.drive(async { Ok(read(sent.await.map_err(failed)?).await) }).await;
+            let answer = pin!(async { Ok(read(sent.await.map_err(failed)?).await) });
+            let mut result = self.drive(answer).await;
             if let Ok(Err(Failed { error, .. })) = &result
                 && error.kind() == ErrorKind::TooLarge
                 && let Some((stream, read_before)) = self.ended.take()
@@ -129,7 +133,7 @@ where
         let mut request = Request::new(Tracked { body: None, watch: None });
         *request.method_mut() = method;
         let sent = self.sender.try_send_request(request);
-        self.drive(async { Ok(read(sent.await.map_err(failed)?).await) }).await
+        self.drive(pin!(async { Ok(read(sent.await.map_err(failed)?).await) })).await
     }
 
     /// Begins an exchange. The answer comes while the connection is [driven](Self::drive).
@@ -137,7 +141,7 @@ where
         &mut self,
         mut request: Request<Tracked<B>>,
         limits: Limits,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Tracked<B>>>>> + use<B> {
+    ) -> Pin<Box<impl Future<Output = Head<B>> + use<B>>> {
         let now = Instant::now();
         let is_probing = self.carried > 0 && (self.carried < MANY || now - self.idle_since >= self.unasked);
         self.watch.begin(self.carried > 0, is_probing);
@@ -147,12 +151,12 @@ where
             self.watch.on_body_taken();
         }
         request.body_mut().watch = Some(self.watch.clone());
-        self.sender.try_send_request(request)
+        // Boxed, as it has room for the request, and is moved from one future into the next.
+        Box::pin(self.sender.try_send_request(request))
     }
 
     /// Moves the bytes of the connection while a future waits for them, within the limits of the exchange.
-    async fn drive<F: Future>(&mut self, future: F) -> Result<F::Output, Expired> {
-        let mut future = pin!(future);
+    async fn drive<F: Future>(&mut self, mut future: Pin<&mut F>) -> Result<F::Output, Expired> {
         poll_fn(|context| self.poll(context, |context| future.as_mut().poll(context))).await
     }
 

@@ -247,30 +247,25 @@ pub(super) struct Watched {
     broken: bool,
     /// Whether hyper is done with the stream.
     is_done: bool,
-    /// The bytes that are read once more before those of the stream.
-    replayed: Bytes,
-    /// Whether nothing is read before something was written, as nothing may come before a request.
+    replay: Option<Replay>,
+}
+
+/// Bytes that are read once more, before those of the stream.
+struct Replay {
+    bytes: Bytes,
+    /// Whether nothing is read yet, as nothing may come before a request is written.
     is_held: bool,
 }
 
 impl Watched {
     pub(super) fn new(stream: Stream, watch: Arc<Watch>) -> Self {
-        Self {
-            stream,
-            watch,
-            dirty: false,
-            broken: false,
-            is_done: false,
-            replayed: Bytes::new(),
-            is_held: false,
-        }
+        Self { stream, watch, dirty: false, broken: false, is_done: false, replay: None }
     }
 
     /// The stream for another reader of the same answer, of which these bytes were read: they are read once more. What
     /// that reader writes is discarded.
     pub(super) fn again(mut self, read: Bytes) -> Self {
-        self.replayed = read;
-        self.is_held = true;
+        self.replay = Some(Replay { bytes: read, is_held: true });
         self.broken = true;
         self
     }
@@ -303,12 +298,15 @@ impl AsyncRead for Watched {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.is_held {
-            return Poll::Pending;
-        }
-        if !self.replayed.is_empty() {
-            let length = buffer.remaining().min(self.replayed.len());
-            buffer.put_slice(&self.replayed.split_to(length));
+        if let Some(Replay { bytes, is_held }) = &mut self.replay {
+            if *is_held {
+                return Poll::Pending;
+            }
+            let length = buffer.remaining().min(bytes.len());
+            buffer.put_slice(&bytes.split_to(length));
+            if bytes.is_empty() {
+                self.replay = None;
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
@@ -370,7 +368,8 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         let all = data.iter().map(|slice| slice.len()).sum();
         if self.broken {
-            if std::mem::take(&mut self.is_held) {
+            if let Some(replay) = &mut self.replay {
+                replay.is_held = false;
                 context.waker().wake_by_ref();
             }
             return Poll::Ready(Ok(all));

@@ -98,13 +98,13 @@ mod tests {
 
     /// Polls with a pass, and returns its result, the number of passes, and how often the task was woken meanwhile.
     fn poll(
-        wakes: &Wakes,
+        parts: &Wakes,
         task: &Arc<Counted>,
         mut pass: impl FnMut(u32, &Waker) -> Poll<()>,
     ) -> (Poll<()>, u32, usize) {
         let (waker, before) = (Waker::from(task.clone()), task.0.load(Ordering::SeqCst));
         let mut passes = 0;
-        let polled = wakes.poll(&mut Context::from_waker(&waker), |context| {
+        let polled = parts.poll(&mut Context::from_waker(&waker), |context| {
             passes += 1;
             pass(passes, context.waker())
         });
@@ -113,8 +113,8 @@ mod tests {
 
     #[test]
     fn a_wake_up_during_a_pass_leads_to_another_and_not_to_the_task() {
-        let (wakes, task) = <(Wakes, Arc<Counted>)>::default();
-        assert_eq!(poll(&wakes, &task, |_, _| Poll::Pending), (Poll::Pending, 1, 0));
+        let (parts, task) = <(Wakes, Arc<Counted>)>::default();
+        assert_eq!(poll(&parts, &task, |_, _| Poll::Pending), (Poll::Pending, 1, 0));
         let woken_once = |pass, waker: &Waker| {
             if pass == 1 {
                 waker.wake_by_ref();
@@ -122,7 +122,7 @@ mod tests {
             }
             Poll::Pending
         };
-        assert_eq!(poll(&wakes, &task, woken_once), (Poll::Pending, 2, 0));
+        assert_eq!(poll(&parts, &task, woken_once), (Poll::Pending, 2, 0));
         let from_elsewhere = |pass, waker: &Waker| {
             if pass == 1 {
                 let waker = waker.clone();
@@ -130,56 +130,56 @@ mod tests {
             }
             Poll::Pending
         };
-        assert_eq!(poll(&wakes, &task, from_elsewhere), (Poll::Pending, 2, 0));
+        assert_eq!(poll(&parts, &task, from_elsewhere), (Poll::Pending, 2, 0));
         let ready = |pass, waker: &Waker| {
             waker.wake_by_ref();
             if pass == 2 { Poll::Ready(()) } else { Poll::Pending }
         };
-        assert_eq!(poll(&wakes, &task, ready), (Poll::Ready(()), 2, 0));
+        assert_eq!(poll(&parts, &task, ready), (Poll::Ready(()), 2, 0));
     }
 
     #[test]
     fn a_wake_up_while_all_wait_is_one_of_the_task_that_polled_last() {
-        let (wakes, first, last) = <(Wakes, Arc<Counted>, Arc<Counted>)>::default();
-        let mut part = Waker::noop().clone();
+        let (parts, first, last) = <(Wakes, Arc<Counted>, Arc<Counted>)>::default();
+        let mut kept = Waker::noop().clone();
         for task in [&first, &last] {
             let keep = |_, waker: &Waker| {
-                part = waker.clone();
+                kept = waker.clone();
                 Poll::Pending
             };
-            assert_eq!(poll(&wakes, task, keep), (Poll::Pending, 1, 0));
+            assert_eq!(poll(&parts, task, keep), (Poll::Pending, 1, 0));
         }
-        part.wake_by_ref();
-        part.wake();
+        kept.wake_by_ref();
+        kept.wake();
         assert_eq!((first.0.load(Ordering::SeqCst), last.0.load(Ordering::SeqCst)), (0, 1), "and only once");
     }
 
     #[test]
     fn a_wake_up_between_two_exchanges_wakes_nobody_and_is_not_lost() {
-        let (wakes, task) = <(Wakes, Arc<Counted>)>::default();
-        let mut part = Waker::noop().clone();
+        let (parts, task) = <(Wakes, Arc<Counted>)>::default();
+        let mut kept = Waker::noop().clone();
         let keep = |_, waker: &Waker| {
-            part = waker.clone();
+            kept = waker.clone();
             Poll::Ready(())
         };
-        assert_eq!(poll(&wakes, &task, keep), (Poll::Ready(()), 1, 0));
-        part.wake_by_ref();
+        assert_eq!(poll(&parts, &task, keep), (Poll::Ready(()), 1, 0));
+        kept.wake_by_ref();
         assert_eq!(task.0.load(Ordering::SeqCst), 0);
         // The next exchange begins with a pass, whether there was a wake-up or not.
-        assert_eq!(poll(&wakes, &task, |_, _| Poll::Pending), (Poll::Pending, 1, 0));
-        part.wake();
+        assert_eq!(poll(&parts, &task, |_, _| Poll::Pending), (Poll::Pending, 1, 0));
+        kept.wake();
         assert_eq!(task.0.load(Ordering::SeqCst), 1);
     }
 
     #[test]
     fn parts_that_wake_each_other_for_ever_leave_others_their_turn() {
-        let (wakes, task) = <(Wakes, Arc<Counted>)>::default();
+        let (parts, task) = <(Wakes, Arc<Counted>)>::default();
         let woken = |_, waker: &Waker| {
             waker.wake_by_ref();
             Poll::Pending
         };
         for _ in 0..3 {
-            assert_eq!(poll(&wakes, &task, woken), (Poll::Pending, MAX_PASSES, 1));
+            assert_eq!(poll(&parts, &task, woken), (Poll::Pending, MAX_PASSES, 1));
         }
     }
 
@@ -190,7 +190,7 @@ mod tests {
         const NUMBERS: usize = 5_000;
         let given = Arc::<AtomicUsize>::default();
         let part = Arc::<AtomicWaker>::default();
-        let wakes = Wakes::default();
+        let parts = Wakes::default();
         let taken = Arc::<AtomicUsize>::default();
         let thread = {
             let (given, part, taken) = (given.clone(), part.clone(), taken.clone());
@@ -206,7 +206,7 @@ mod tests {
         };
         for number in 1..=NUMBERS {
             std::future::poll_fn(|context| {
-                wakes.poll(context, |context| {
+                parts.poll(context, |context| {
                     part.register(context.waker());
                     if given.load(Ordering::SeqCst) == number { Poll::Ready(()) } else { Poll::Pending }
                 })
