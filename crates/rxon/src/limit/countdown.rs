@@ -1,8 +1,7 @@
-//! The steps in which limits are counted.
+//! Limits, and the steps in which they are counted.
 
+use std::fmt;
 use std::time::Duration;
-
-use super::{Expired, Limits};
 
 /// The longest step: so much may be counted of a time in which the process did not run.
 const STEP: Duration = Duration::from_secs(1);
@@ -22,6 +21,64 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// The number of last looks in a row while bytes still move: what lies in a socket is more than one look can read.
 const MAX_LOOKS: u32 = 200;
+
+/// The limits of an exchange.
+///
+/// ```
+/// use std::time::Duration;
+/// use rxon::limit::{Limits, Movement};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// // Ten minutes in all, and never thirty seconds without a byte.
+/// let limits = Limits::new(Duration::from_secs(600)).idle(Duration::from_secs(30));
+/// let movement = Movement::default();
+/// let exchange = async { movement.record(1); "done" };
+/// assert_eq!(limits.watch(&movement, exchange).await, Ok("done"));
+/// # });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    total: Duration,
+    idle: Option<Duration>,
+}
+
+impl Limits {
+    /// Limits the time in all. [`Duration::MAX`] is no limit.
+    pub const fn new(total: Duration) -> Self {
+        Self { total, idle: None }
+    }
+
+    /// Limits the time without a byte moving as well.
+    #[must_use]
+    pub const fn idle(mut self, idle: Duration) -> Self {
+        self.idle = Some(idle);
+        self
+    }
+}
+
+impl From<Duration> for Limits {
+    fn from(total: Duration) -> Self {
+        Self::new(total)
+    }
+}
+
+/// A limit that was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expired {
+    /// The limit.
+    pub limit: Duration,
+    /// Whether it is the limit of the time without a byte moving.
+    pub is_idle: bool,
+}
+
+impl fmt::Display for Expired {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, is_idle } = self;
+        write!(formatter, "{limit:?}{}", if *is_idle { " without a byte moving" } else { "" })
+    }
+}
+
+impl std::error::Error for Expired {}
 
 /// What is left of the limits. Pure.
 #[derive(Debug)]

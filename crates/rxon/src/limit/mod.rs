@@ -6,51 +6,19 @@
 //! planned, and before anything is given up the runtime looks at its sockets once more.
 
 mod countdown;
+mod movement;
 mod timer;
 
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+pub use self::countdown::{Expired, Limits};
+pub use self::movement::Movement;
 pub(crate) use self::timer::LimitTimer;
 
-/// The limits of an exchange.
-///
-/// ```
-/// use std::time::Duration;
-/// use rxon::limit::{Limits, Movement};
-///
-/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// // Ten minutes in all, and never thirty seconds without a byte.
-/// let limits = Limits::new(Duration::from_secs(600)).idle(Duration::from_secs(30));
-/// let movement = Movement::default();
-/// let exchange = async { movement.record(1); "done" };
-/// assert_eq!(limits.watch(&movement, exchange).await, Ok("done"));
-/// # });
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    total: Duration,
-    idle: Option<Duration>,
-}
-
 impl Limits {
-    /// Limits the time in all. [`Duration::MAX`] is no limit.
-    pub const fn new(total: Duration) -> Self {
-        Self { total, idle: None }
-    }
-
-    /// Limits the time without a byte moving as well.
-    #[must_use]
-    pub const fn idle(mut self, idle: Duration) -> Self {
-        self.idle = Some(idle);
-        self
-    }
-
     /// Waits for a future within these limits. `movement` tells whether bytes move.
     ///
     /// # Errors
@@ -73,12 +41,6 @@ impl Limits {
     }
 }
 
-impl From<Duration> for Limits {
-    fn from(total: Duration) -> Self {
-        Self::new(total)
-    }
-}
-
 /// Waits for a future within a time limit.
 ///
 /// # Errors
@@ -93,44 +55,8 @@ pub async fn elapsed(limit: Duration) {
     Limits::new(limit).expired(&Movement::default()).await;
 }
 
-/// The number of bytes that a connection has moved, in both directions. Clones count together.
-#[derive(Debug, Clone, Default)]
-pub struct Movement(Arc<AtomicU64>);
-
-impl Movement {
-    /// Counts bytes that were read or written.
-    pub fn record(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Returns the number of bytes so far.
-    pub fn total(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A limit that was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expired {
-    /// The limit.
-    pub limit: Duration,
-    /// Whether it is the limit of the time without a byte moving.
-    pub is_idle: bool,
-}
-
-impl fmt::Display for Expired {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { limit, is_idle } = self;
-        write!(formatter, "{limit:?}{}", if *is_idle { " without a byte moving" } else { "" })
-    }
-}
-
-impl std::error::Error for Expired {}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::{Instant, sleep};
 
     use super::*;

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::countdown::Countdown;
-use super::{Expired, Limits, Movement};
+use super::countdown::{Countdown, Expired, Limits};
+use super::movement::Movement;
 
 /// Counts the limits of exchanges that follow one another.
 ///
