@@ -1,19 +1,14 @@
-//! Bodies: requests in one piece, answers with a limit. The parts of an answer that a [`Response`] keeps.
+//! The bodies of answers, with a limit, and the parts of an answer that a [`Response`] keeps.
 
-use std::convert::Infallible;
 use std::io::{self, Write};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use flate2::write::GzDecoder;
 use http::StatusCode;
 use http::header::{self, HeaderMap};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body::Body;
+use http_body_util::BodyExt;
 
 use super::address::redacted;
 use super::stream::{BoxError, failure};
@@ -21,43 +16,6 @@ use crate::backoff;
 use crate::error::{Error, ErrorKind};
 use crate::text::excerpt;
 use crate::transport::Response;
-
-/// A body in one piece.
-#[derive(Debug)]
-pub(super) struct Outgoing {
-    content: Option<Bytes>,
-    /// Set once the connection has taken all of the body.
-    pub(super) taken: Arc<AtomicBool>,
-}
-
-impl Outgoing {
-    pub(super) fn new(content: Bytes) -> Self {
-        let content = (!content.is_empty()).then_some(content);
-        Self { taken: Arc::new(AtomicBool::new(content.is_none())), content }
-    }
-}
-
-impl Body for Outgoing {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let content = self.content.take();
-        self.taken.store(true, Ordering::Relaxed);
-        Poll::Ready(content.map(|content| Ok(Frame::data(content))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.content.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.content.as_ref().map_or(0, |content| content.len() as u64))
-    }
-}
 
 /// Reads and decodes a whole body of at most `limit` bytes.
 ///
@@ -72,32 +30,79 @@ where
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let encoding = headers.get(header::CONTENT_ENCODING).map_or(&b""[..], |value| value.as_bytes());
-    let is_gzip = match encoding.trim_ascii().to_ascii_lowercase().as_slice() {
-        b"identity" | b"" => false,
-        b"gzip" | b"x-gzip" => true,
-        other => {
-            let problem = format!("content encoding `{}`, expected gzip or none", excerpt(other));
-            return Err(Error::new(ErrorKind::Protocol, problem));
-        }
-    };
     if body.size_hint().exact().is_some_and(|length| length > limit as u64) {
         return Err(too_large(limit));
     }
-    let broken = |error: BoxError| match error.downcast_ref::<LengthLimitError>() {
-        Some(_) => too_large(limit),
-        None => failure(error, "in the body"),
+    let mut content = match headers.get(header::CONTENT_ENCODING) {
+        None => Decoded::Plain(Pieces::default()),
+        Some(encoding) => Decoded::of(encoding.as_bytes(), limit)?,
     };
-    if !is_gzip {
-        return Ok(Limited::new(body, limit).collect().await.map_err(broken)?.to_bytes());
-    }
-    let mut gzip = Gzip::new(limit);
     while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame.map_err(|error| broken(error.into()))?.into_data() {
-            gzip.push(&data).map_err(not_decoded)?;
+        // What is no data is of no use.
+        if let Ok(data) = frame.map_err(|error| failure(error.into(), "in the body"))?.into_data() {
+            match &mut content {
+                Decoded::Plain(pieces) if pieces.length + data.len() > limit => return Err(too_large(limit)),
+                Decoded::Plain(pieces) => pieces.push(data),
+                Decoded::Gzip(gzip) => gzip.push(&data).map_err(not_decoded)?,
+            }
+        }
+        if body.is_end_stream() {
+            break;
         }
     }
-    gzip.finish().map_err(not_decoded)
+    match content {
+        Decoded::Plain(pieces) => Ok(pieces.joined()),
+        Decoded::Gzip(mut gzip) => gzip.finish().map_err(not_decoded),
+    }
+}
+
+/// What was read of a body.
+enum Decoded {
+    Plain(Pieces),
+    // Boxed because it is large, in the future of every exchange.
+    Gzip(Box<Gzip>),
+}
+
+impl Decoded {
+    fn of(encoding: &[u8], limit: usize) -> Result<Self, Error> {
+        match encoding.trim_ascii().to_ascii_lowercase().as_slice() {
+            b"identity" | b"" => Ok(Self::Plain(Pieces::default())),
+            b"gzip" | b"x-gzip" => Ok(Self::Gzip(Box::new(Gzip::new(limit)))),
+            other => {
+                let problem = format!("content encoding `{}`, expected gzip or none", excerpt(other));
+                Err(Error::new(ErrorKind::Protocol, problem))
+            }
+        }
+    }
+}
+
+/// The pieces of a body. Nearly always there is one, which is passed on without a copy.
+#[derive(Default)]
+struct Pieces {
+    first: Bytes,
+    others: Vec<Bytes>,
+    length: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, data: Bytes) {
+        self.length += data.len();
+        if self.first.is_empty() {
+            self.first = data;
+        } else {
+            self.others.push(data);
+        }
+    }
+
+    fn joined(self) -> Bytes {
+        if self.others.is_empty() {
+            return self.first;
+        }
+        let mut whole = BytesMut::with_capacity(self.length);
+        whole.extend_from_slice(&self.first);
+        self.others.iter().for_each(|piece| whole.extend_from_slice(piece));
+        whole.freeze()
+    }
 }
 
 fn too_large(limit: usize) -> Error {
@@ -186,8 +191,8 @@ pub(super) fn response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> 
     let retry_after = headers
         .get(header::RETRY_AFTER)
         .map(|value| backoff::retry_after(value.to_str().unwrap_or_default(), SystemTime::now()));
-    let location = text(header::LOCATION).filter(|_| status.is_redirection()).map(redacted);
-    let date = text(header::DATE).filter(|_| !status.is_success());
+    let location = status.is_redirection().then(|| text(header::LOCATION)).flatten().map(redacted);
+    let date = if status.is_success() { None } else { text(header::DATE) };
     let date = date.and_then(|value| httpdate::parse_http_date(value).ok());
     Response { status: status.as_u16(), body, retry_after, location, date }
 }
@@ -195,6 +200,7 @@ pub(super) fn response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> 
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use http_body::Frame;
     use http_body_util::StreamBody;
 
     use super::*;

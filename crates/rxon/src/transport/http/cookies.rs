@@ -1,5 +1,6 @@
 //! The cookies of one orchestrator: a gateway in front of it may need them to find the same server again.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -30,6 +31,8 @@ const REGISTER_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) struct Jar {
     is_secure: bool,
     host: String,
+    /// Whether a cookie was ever set: mostly none is, and then nothing else is looked at.
+    is_used: AtomicBool,
     content: Mutex<Content>,
 }
 
@@ -85,18 +88,27 @@ impl Jar {
         Self {
             is_secure: url.is_secure(),
             host: url.host().to_ascii_lowercase(),
+            is_used: AtomicBool::new(false),
             content: Mutex::new(content),
         }
     }
 
     /// Takes the cookies of an answer to a request for this path.
-    pub(super) fn take(&self, headers: &HeaderMap, path: &str, now: SystemTime) {
-        let mut set = headers.get_all(header::SET_COOKIE).iter().peekable();
-        if set.peek().is_none() {
-            return;
+    pub(super) fn take(&self, headers: &HeaderMap, path: &str) {
+        if has_cookies(headers) {
+            self.take_at(headers, path, SystemTime::now());
         }
+    }
+
+    /// Returns the header `Cookie` of a request for this path, if there are cookies for it.
+    pub(super) fn header(&self, path: &str) -> Option<HeaderValue> {
+        self.is_used.load(Ordering::Relaxed).then(|| self.header_at(path, SystemTime::now())).flatten()
+    }
+
+    fn take_at(&self, headers: &HeaderMap, path: &str, now: SystemTime) {
+        self.is_used.store(true, Ordering::Relaxed);
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        for value in set {
+        for value in headers.get_all(header::SET_COOKIE) {
             let Some(cookie) = value.to_str().ok().and_then(|text| self.parse(text, path, now)) else {
                 continue;
             };
@@ -116,8 +128,7 @@ impl Jar {
         content.register(now);
     }
 
-    /// Returns the header `Cookie` of a request for this path, if there are cookies for it.
-    pub(super) fn header(&self, path: &str, now: SystemTime) -> Option<HeaderValue> {
+    fn header_at(&self, path: &str, now: SystemTime) -> Option<HeaderValue> {
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
         content.register(now);
         if content.cookies.is_empty() {
@@ -187,6 +198,11 @@ impl Jar {
     }
 }
 
+/// Returns whether an answer sets cookies.
+pub(super) fn has_cookies(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::SET_COOKIE)
+}
+
 impl Cookie {
     fn is_over(&self, now: SystemTime) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
@@ -230,11 +246,11 @@ mod tests {
 
     fn take(jar: &Jar, set: &[&str]) {
         let value = |text: &&str| (header::SET_COOKIE, HeaderValue::try_from(*text).expect("a header"));
-        jar.take(&set.iter().map(value).collect(), PATH, now());
+        jar.take_at(&set.iter().map(value).collect(), PATH, now());
     }
 
     fn text(jar: &Jar, path: &str, now: SystemTime) -> String {
-        let header = jar.header(path, now);
+        let header = jar.header_at(path, now);
         assert!(header.as_ref().is_none_or(HeaderValue::is_sensitive));
         header.map_or_else(String::new, |value| value.to_str().expect("a text").to_owned())
     }

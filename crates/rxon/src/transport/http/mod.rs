@@ -10,6 +10,7 @@ mod client;
 mod connection;
 mod cookies;
 mod dial;
+mod http1;
 mod pinned;
 mod proxy;
 mod race;
@@ -17,12 +18,14 @@ mod rotation;
 mod scheme;
 mod stream;
 mod tls;
+mod wakes;
 mod websocket;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use rustls::ClientConfig;
@@ -35,9 +38,8 @@ pub use proxy::{InvalidProxy, Proxies};
 pub use tls::{ClientIdentity, InvalidTls, TlsFile, TlsSettings};
 pub use websocket::{HANDSHAKE_TIME_LIMIT, MAX_FRAME};
 
-use self::body::Outgoing;
-use self::connection::{Answered, Connection, Failed};
-use self::cookies::Jar;
+use self::connection::{Connection, Failed, Outgoing};
+use self::cookies::{Jar, has_cookies};
 use self::dial::Dialer;
 use self::proxy::Proxy;
 use super::{Connector, ExchangeFuture, OpenFuture, Operation, PollQuery, Request, Response, Transport};
@@ -181,6 +183,7 @@ impl HttpConnector {
         headers.insert(WORKER_TOKEN, settings.token.current());
         let mut headers_with_body = headers.clone();
         headers_with_body.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers_with_body.insert(header::CONTENT_LENGTH, 0.into());
         let cookies = Jar::new(&settings.url);
         Ok(Self(Arc::new(Inner {
             dialer,
@@ -250,30 +253,30 @@ impl Transport for HttpTransport {
                 _ => MAX_SMALL_BODY,
             };
             let is_registration = matches!(request.operation, Operation::Register);
-            let mut message = self.message(request)?;
-            let path = message.uri().clone();
-            // Detects an idle connection that the peer has closed before anything is written.
-            let mut kept = match self.connection.take() {
-                Some(connection) if !self.is_outdated().await => connection.still_open().await,
-                _ => None,
-            };
+            let Request { operation, body, .. } = request;
+            let mut message = self.message(&operation, body)?;
+            let mut kept = self.connection.take();
+            // Boxed, as what follows, because it is rare, and too large for every exchange's future.
+            if kept.is_some() && self.is_check_due() && Box::pin(self.is_outdated()).await {
+                kept = None;
+            }
             loop {
                 let reused = kept.is_some();
-                let connection = if let Some(connection) = kept.take() {
-                    connection
-                } else {
-                    // Boxed because it is rare, and with TLS too large for every exchange's future.
-                    let stream = Box::pin(self.inner.dialer.dial(false)).await?;
-                    self.tls = self.inner.dialer.tls().map(|config| (config, Instant::now()));
-                    Connection::new(stream).await?
+                let mut connection = match kept.take() {
+                    Some(connection) => connection,
+                    None => Box::pin(self.open()).await?,
                 };
                 match connection.exchange(message, limits, max_body).await {
-                    Ok(Answered { response, headers, connection }) => {
+                    Ok((response, headers)) => {
+                        self.connection = connection.end().then_some(connection);
                         self.inner.dialer.scheme.on_answer();
-                        self.inner.cookies.take(&headers, path.path(), SystemTime::now());
-                        self.connection = connection;
+                        if has_cookies(&headers) {
+                            let address = self.address(&operation)?;
+                            self.inner.cookies.take(&headers, address.path());
+                        }
                         return self.checked(response);
                     }
+                    // The peer had closed the connection before anything was written.
                     Err(Failed { unsent: Some(unsent), .. }) if reused => message = *unsent,
                     // The first request to each orchestrator. Boxed because it is rare.
                     Err(failed) if is_registration => {
@@ -287,45 +290,63 @@ impl Transport for HttpTransport {
 }
 
 impl HttpTransport {
+    /// Opens a connection.
+    async fn open(&mut self) -> Result<Connection, Error> {
+        let stream = self.inner.dialer.dial(false).await?;
+        self.tls = self.inner.dialer.tls().map(|config| (config, Instant::now()));
+        Connection::new(stream).await
+    }
+
+    /// Returns whether it is time to look whether the certificates have changed.
+    fn is_check_due(&self) -> bool {
+        self.tls.as_ref().is_some_and(|(_, checked)| checked.elapsed() >= CHECK_INTERVAL)
+    }
+
     /// Returns whether the certificates have changed since the connection was opened.
     async fn is_outdated(&mut self) -> bool {
         let Some((config, checked)) = &mut self.tls else { return false };
-        if checked.elapsed() < CHECK_INTERVAL {
-            return false;
-        }
         *checked = Instant::now();
         self.inner.dialer.has_changed(config).await
     }
 
-    fn message(&mut self, request: Request) -> Result<http::Request<Outgoing>, Error> {
-        let addresses = &self.inner.addresses;
-        let (method, uri) = match &request.operation {
-            Operation::Register => (Method::POST, addresses.register.clone()),
-            Operation::Heartbeat => (Method::PATCH, addresses.worker.clone()),
-            Operation::Result => (Method::POST, addresses.result.clone()),
-            Operation::Event => (Method::POST, addresses.event.clone()),
-            Operation::Token => (Method::POST, addresses.token.clone()),
-            Operation::CallSkill => (Method::POST, addresses.call_skill.clone()),
-            Operation::Poll(query) => (Method::GET, self.poll_address(query)?),
+    fn message(&mut self, operation: &Operation, body: Bytes) -> Result<http::Request<Outgoing>, Error> {
+        let method = match operation {
+            Operation::Poll(_) => Method::GET,
+            Operation::Heartbeat => Method::PATCH,
+            _ => Method::POST,
         };
-        let mut headers = if request.body.is_empty() {
-            self.inner.headers.clone()
-        } else {
-            self.inner.headers_with_body.clone()
-        };
+        let uri = self.address(operation)?;
+        let mut headers =
+            if body.is_empty() { self.inner.headers.clone() } else { self.inner.headers_with_body.clone() };
+        // Replaces values: letting the map grow, as hyper would, costs more than the rest of this function.
+        if !body.is_empty() {
+            headers.insert(header::CONTENT_LENGTH, body.len().into());
+        }
         // A request for a short-lived token keeps the long-lived token, which is in the headers already.
-        if !matches!(request.operation, Operation::Token) {
-            // Replaces a value: letting the map grow would cost more than the rest of this function.
+        if !matches!(operation, Operation::Token) {
             headers.insert(WORKER_TOKEN, self.inner.token.current());
         }
-        if let Some(cookies) = self.inner.cookies.header(uri.path(), SystemTime::now()) {
+        if let Some(cookies) = self.inner.cookies.header(uri.path()) {
             headers.insert(header::COOKIE, cookies);
         }
-        let mut message = http::Request::new(Outgoing::new(request.body));
+        let mut message = http::Request::new(Outgoing::new(body.into()));
         *message.method_mut() = method;
         *message.uri_mut() = uri;
         *message.headers_mut() = headers;
         Ok(message)
+    }
+
+    fn address(&mut self, operation: &Operation) -> Result<Uri, Error> {
+        let addresses = &self.inner.addresses;
+        Ok(match operation {
+            Operation::Register => addresses.register.clone(),
+            Operation::Heartbeat => addresses.worker.clone(),
+            Operation::Result => addresses.result.clone(),
+            Operation::Event => addresses.event.clone(),
+            Operation::Token => addresses.token.clone(),
+            Operation::CallSkill => addresses.call_skill.clone(),
+            Operation::Poll(query) => return self.poll_address(query),
+        })
     }
 
     /// Keeps the last address, as most polls repeat it.

@@ -6,8 +6,9 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
+use bytes::Bytes;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -116,32 +117,90 @@ impl AsyncWrite for Line {
 pub(super) const SPEAKS_TLS: &str =
     "the server speaks TLS on this port: the address must begin with `https://`";
 
-/// The state of the current request, as seen from the byte stream.
+/// The state of the current exchange, as seen from the byte stream.
+///
+/// The stream and the exchange share it, but run one after the other: nothing here needs an order.
 #[derive(Default)]
 pub(super) struct Watch {
-    /// Whether hyper has taken the whole body; replaced for every request.
-    pub(super) body_taken: Arc<AtomicBool>,
-    pub(super) progress: ExchangeProgress,
-    /// Whether reads ask the socket itself: they see the end of the stream before the runtime reports it.
-    pub(super) is_probing: bool,
+    /// The connection had carried an exchange before.
+    is_reused: AtomicBool,
+    /// The next read asks the socket itself: that sees the end of the stream before the runtime reports it.
+    is_probing: AtomicBool,
+    /// hyper has taken the whole body of the request.
+    is_body_taken: AtomicBool,
+    /// The last byte of the request was written.
+    is_written: AtomicBool,
+    /// At least one byte of an answer was read.
+    is_answered: AtomicBool,
+    /// The exchange is given up: what is not sent yet is discarded, so that it does not arrive beside a repetition.
+    is_given_up: AtomicBool,
+    details: Mutex<Details>,
+}
+
+#[derive(Default)]
+struct Details {
     /// The error that ended writing.
-    pub(super) write_error: Option<io::Error>,
+    write_error: Option<io::Error>,
     /// The first bytes of the answer.
-    pub(super) beginning: Beginning,
-    /// Set when the exchange is given up: what is not sent yet is discarded, so that it does not arrive beside a repetition.
-    pub(super) is_given_up: bool,
+    beginning: Beginning,
 }
 
 impl Watch {
+    /// Begins another exchange. `is_probing` asks the socket whether the peer has closed it.
+    pub(super) fn begin(&self, is_reused: bool, is_probing: bool) {
+        self.is_reused.store(is_reused, Ordering::Relaxed);
+        self.is_probing.store(is_probing, Ordering::Relaxed);
+        for fact in [&self.is_body_taken, &self.is_written, &self.is_answered, &self.is_given_up] {
+            fact.store(false, Ordering::Relaxed);
+        }
+        *self.details() = Details::default();
+    }
+
+    /// Takes in that hyper has the whole body of the request.
+    pub(super) fn on_body_taken(&self) {
+        self.is_body_taken.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes in that the exchange is given up.
+    pub(super) fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the whole request was written.
+    pub(super) fn is_written(&self) -> bool {
+        self.is_written.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn progress(&self) -> ExchangeProgress {
+        ExchangeProgress {
+            written: self.is_written(),
+            reused: self.is_reused.load(Ordering::Relaxed),
+            answered: self.is_answered.load(Ordering::Relaxed),
+            status: self.details().beginning.status(),
+        }
+    }
+
     /// Adds to the error of an exchange what only the byte stream has seen.
-    pub(super) fn explained(&mut self, error: Error) -> Error {
-        let error = match self.write_error.take() {
+    pub(super) fn explained(&self, error: Error) -> Error {
+        let write_error = self.details().write_error.take();
+        let error = match write_error {
             // The failed write came first, and caused the missing answer.
             Some(cause) if error.kind() == ErrorKind::Closed => error.with_source(cause),
-            _ if self.beginning.is_tls() => Error::new(ErrorKind::Protocol, SPEAKS_TLS).with_source(error),
+            _ if self.details().beginning.is_tls() => {
+                Error::new(ErrorKind::Protocol, SPEAKS_TLS).with_source(error)
+            }
             _ => error,
         };
-        error.with_progress(self.progress)
+        error.with_progress(self.progress())
+    }
+
+    fn on_read(&self, data: &[u8]) {
+        self.is_answered.store(true, Ordering::Relaxed);
+        self.details().beginning.push(data);
+    }
+
+    fn details(&self) -> MutexGuard<'_, Details> {
+        self.details.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -175,33 +234,47 @@ impl Beginning {
     }
 }
 
-pub(super) fn lock(watch: &Mutex<Watch>) -> MutexGuard<'_, Watch> {
-    watch.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A stream that reports to a [`Watch`].
 ///
 /// Hides errors of writing from hyper, which would give up at once: a peer that refuses a large request answers and
 /// closes before it has read all of it, and its answer must be read. The reading side ends soon after.
 pub(super) struct Watched {
     stream: Stream,
-    watch: Arc<Mutex<Watch>>,
+    watch: Arc<Watch>,
     /// Whether anything was written since the last flush.
     dirty: bool,
     /// Whether writing has failed; later bytes are discarded.
     broken: bool,
+    /// Whether hyper is done with the stream.
+    is_done: bool,
+    replay: Option<Replay>,
+}
+
+/// Bytes that are read once more, before those of the stream.
+struct Replay {
+    bytes: Bytes,
+    /// Whether nothing is read yet, as nothing may come before a request is written.
+    is_held: bool,
 }
 
 impl Watched {
-    pub(super) fn new(stream: Stream, watch: Arc<Mutex<Watch>>) -> Self {
-        Self { stream, watch, dirty: false, broken: false }
+    pub(super) fn new(stream: Stream, watch: Arc<Watch>) -> Self {
+        Self { stream, watch, dirty: false, broken: false, is_done: false, replay: None }
+    }
+
+    /// The stream for another reader of the same answer, of which these bytes were read: they are read once more. What
+    /// that reader writes is discarded.
+    pub(super) fn again(mut self, read: Bytes) -> Self {
+        self.replay = Some(Replay { bytes: read, is_held: true });
+        self.broken = true;
+        self
     }
 
     /// Returns the value of a success. Records a failure and returns `all` instead, as if all bytes were written.
     fn hide_error<T>(&mut self, result: io::Result<T>, all: T) -> T {
         result.unwrap_or_else(|error| {
             self.broken = true;
-            lock(&self.watch).write_error = Some(error);
+            self.watch.details().write_error = Some(error);
             all
         })
     }
@@ -225,19 +298,28 @@ impl AsyncRead for Watched {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(Replay { bytes, is_held }) = &mut self.replay {
+            if *is_held {
+                return Poll::Pending;
+            }
+            let length = buffer.remaining().min(bytes.len());
+            buffer.put_slice(&bytes.split_to(length));
+            if bytes.is_empty() {
+                self.replay = None;
+            }
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if read.is_pending() && lock(&self.watch).is_probing {
-            return self.probe();
+        if self.watch.is_probing.load(Ordering::Relaxed) {
+            self.watch.is_probing.store(false, Ordering::Relaxed);
+            if read.is_pending() {
+                return self.probe();
+            }
         }
         ready!(read)?;
         if buffer.filled().len() > before {
-            let mut watch = lock(&self.watch);
-            watch.progress.answered = true;
-            if watch.progress.status.is_none() {
-                watch.beginning.push(&buffer.filled()[before..]);
-                watch.progress.status = watch.beginning.status();
-            }
+            self.watch.on_read(&buffer.filled()[before..]);
         }
         Poll::Ready(Ok(()))
     }
@@ -245,8 +327,11 @@ impl AsyncRead for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        if lock(&self.watch).is_given_up {
+        if self.watch.is_given_up.load(Ordering::Relaxed) {
             line(&self.stream).abort();
+        } else if self.is_done {
+            // Tells a TLS server that nothing is missing, if that goes without waiting.
+            let _ = Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
     }
 }
@@ -263,14 +348,17 @@ impl AsyncWrite for Watched {
         }
         if std::mem::take(&mut self.dirty) && !self.broken {
             // hyper flushes the stream only when its own buffer is empty.
-            let mut watch = lock(&self.watch);
-            watch.progress.written |= watch.body_taken.load(Ordering::Relaxed);
+            if self.watch.is_body_taken.load(Ordering::Relaxed) {
+                self.watch.is_written.store(true, Ordering::Relaxed);
+            }
         }
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    /// The stream is shut down when it is dropped: the answer may have to be read again.
+    fn poll_shutdown(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_done = true;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(
@@ -280,6 +368,10 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         let all = data.iter().map(|slice| slice.len()).sum();
         if self.broken {
+            if let Some(replay) = &mut self.replay {
+                replay.is_held = false;
+                context.waker().wake_by_ref();
+            }
             return Poll::Ready(Ok(all));
         }
         self.dirty = true;
@@ -292,7 +384,7 @@ impl AsyncWrite for Watched {
     }
 }
 
-/// The maximal number of headers of an answer. hyper makes room for as many in each answer: 1000 would cost a task 2 µs.
+/// The maximal number of headers of an answer.
 pub(super) const MAX_HEADERS: usize = 400;
 
 /// The maximal size of the headers of an answer, and of what is read of its body at once: hyper's own limit.

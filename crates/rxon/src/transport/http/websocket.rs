@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -43,7 +43,7 @@ pub(super) async fn open(
         })?;
         let path = request.uri().path().to_owned();
         *request.headers_mut() = upgrade(headers);
-        if let Some(value) = cookies.header(&path, SystemTime::now()) {
+        if let Some(value) = cookies.header(&path) {
             request.headers_mut().insert(header::COOKIE, value);
         }
         let stream = dialer.dial(true).await?;
@@ -55,12 +55,12 @@ pub(super) async fn open(
             .max_frame_size(Some(MAX_FRAME));
         match tokio_tungstenite::client_async_with_config(request, stream, Some(limits)).await {
             Ok((socket, answer)) => {
-                cookies.take(answer.headers(), &path, SystemTime::now());
+                cookies.take(answer.headers(), &path);
                 Ok(Opened::Channel(Box::new(WebSocket(socket))))
             }
             Err(tungstenite::Error::Http(answer)) => {
                 let (head, body) = answer.into_parts();
-                cookies.take(&head.headers, &path, SystemTime::now());
+                cookies.take(&head.headers, &path);
                 let body = body.unwrap_or_default().into();
                 Ok(Opened::Refused(response(head.status, &head.headers, body)))
             }

@@ -3,18 +3,18 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::super::http1::timeout;
 use super::super::stream::failure;
 use super::connection::Connection;
 use super::pool::Pool;
 use super::request::RequestBody;
-use super::standstill::Standstill;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// The body of an answer, read from its connection as it is polled. Dropped before its end, it closes the connection.
 ///
@@ -26,7 +26,6 @@ struct Reading<B: RequestBody> {
     incoming: Incoming,
     /// None once the body has ended.
     connection: Option<Connection<B>>,
-    standstill: Standstill,
     /// Where the connection is kept after the body.
     pool: Arc<Pool<B>>,
 }
@@ -38,13 +37,8 @@ impl<B: RequestBody> fmt::Debug for AnswerBody<B> {
 }
 
 impl<B: RequestBody> AnswerBody<B> {
-    pub(super) fn new(
-        incoming: Incoming,
-        connection: Connection<B>,
-        standstill: Standstill,
-        pool: Arc<Pool<B>>,
-    ) -> Self {
-        let mut reading = Reading { incoming, connection: Some(connection), standstill, pool };
+    pub(super) fn new(incoming: Incoming, connection: Connection<B>, pool: Arc<Pool<B>>) -> Self {
+        let mut reading = Reading { incoming, connection: Some(connection), pool };
         if reading.incoming.is_end_stream() {
             reading.end();
         }
@@ -53,36 +47,35 @@ impl<B: RequestBody> AnswerBody<B> {
 }
 
 impl<B: RequestBody> Reading<B> {
-    /// Keeps the connection for the next request, after a whole answer to a request that was written whole: otherwise the
-    /// next bytes could belong to either exchange.
+    /// Keeps the connection for the next request, if it can carry another.
     fn end(&mut self) {
-        if let Some(connection) = self.connection.take().filter(Connection::is_reusable) {
+        if let Some(mut connection) = self.connection.take()
+            && connection.http.end()
+        {
             self.pool.keep(connection);
         }
     }
 
     fn failed(&mut self, error: Error) -> Error {
         match self.connection.take() {
-            Some(connection) => error.with_progress(connection.progress()),
+            Some(connection) => error.with_progress(connection.http.progress()),
             None => error,
         }
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let mut polled = Pin::new(&mut self.incoming).poll_frame(context);
-        if polled.is_pending()
-            && let Some(connection) = &mut self.connection
-        {
-            connection.poll(context);
-            polled = Pin::new(&mut self.incoming).poll_frame(context);
-            if polled.is_pending()
-                && let Poll::Ready(expired) = self.standstill.poll(context)
-            {
-                self.pool.forget(&connection.dialer);
-                let error = Error::new(ErrorKind::Timeout, expired.to_string());
-                return Poll::Ready(Some(Err(self.failed(error))));
-            }
-        }
+        let Self { incoming, connection, .. } = self;
+        let mut waiting = |context: &mut Context<'_>| Pin::new(&mut *incoming).poll_frame(context);
+        let polled = match connection {
+            None => waiting(context),
+            Some(connection) => match ready!(connection.http.poll(context, waiting)) {
+                Ok(frame) => Poll::Ready(frame),
+                Err(expired) => {
+                    self.pool.forget(&connection.dialer);
+                    return Poll::Ready(Some(Err(self.failed(timeout(expired)))));
+                }
+            },
+        };
         polled.map(|frame| match frame {
             Some(Ok(frame)) => {
                 if self.incoming.is_end_stream() {

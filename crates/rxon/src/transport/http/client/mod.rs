@@ -8,7 +8,6 @@ mod answer;
 mod connection;
 mod pool;
 mod request;
-mod standstill;
 #[cfg(test)]
 mod tests;
 
@@ -22,12 +21,12 @@ use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri};
 
 pub use self::answer::AnswerBody;
-use self::connection::{Connection, Failed};
+use self::connection::Connection;
 use self::pool::Pool;
 pub use self::request::RequestBody;
-use self::request::Tracked;
 use super::address::OrchestratorUrl;
 use super::dial::Dialer;
+use super::http1::{Failed, Tracked};
 use super::proxy::{Proxies, Proxy};
 use super::rotation::Rotation;
 use super::tls::{InvalidTls, TlsSettings};
@@ -104,15 +103,17 @@ impl<B: RequestBody> HttpClient<B> {
                 None => Connection::open(&dialer).await?,
             };
             match connection.send(request, self.0.settings.standstill_limit).await {
-                Ok((answer, connection, standstill)) => {
+                Ok((answer, connection)) => {
                     dialer.scheme.on_answer();
                     let pool = self.0.pool.clone();
-                    let answer =
-                        answer.map(|incoming| AnswerBody::new(incoming, connection, standstill, pool));
+                    let answer = answer.map(|incoming| AnswerBody::new(incoming, connection, pool));
                     return checked(answer, &dialer);
                 }
-                // The server closed the connection just now, before it got anything of the request.
-                Err(Failed { unsent: Some(unsent), .. }) if is_reused => request = *unsent,
+                // The server had closed the connection before it got anything of the request.
+                Err(Failed { unsent: Some(unsent), .. }) if is_reused => {
+                    request = *unsent;
+                    kept = self.0.pool.take(&dialer).await;
+                }
                 Err(failed) => {
                     // What swallowed this connection swallows those to the same server, too.
                     if failed.error.kind() == ErrorKind::Timeout {

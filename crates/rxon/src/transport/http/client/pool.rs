@@ -48,17 +48,17 @@ impl<B: RequestBody> Pool<B> {
 }
 
 impl<B: RequestBody> Pool<B> {
-    /// Returns a connection to this server that is still open. The one that was used last is the likeliest.
+    /// Returns a connection to this server. The one that was used last is the likeliest.
     pub(super) async fn take(&self, server: &Arc<Dialer>) -> Option<Connection<B>> {
         loop {
-            let connection = {
+            let mut connection = {
                 let mut kept = self.kept();
                 let is_there = |(_, connection): &(_, Connection<B>)| Arc::ptr_eq(&connection.dialer, server);
                 let last = kept.connections.iter().rposition(is_there)?;
                 kept.connections.remove(last).1
             };
-            if let Some(usable) = connection.still_usable().await {
-                return Some(usable);
+            if !connection.is_outdated().await {
+                return Some(connection);
             }
         }
     }

@@ -1,19 +1,7 @@
-//! Time limits that count only time in which the process ran.
-//!
-//! A process that was stopped (SIGSTOP, a paused container) or whose runtime was blocked finds, when it goes on, that its
-//! timers have fired *and* that answers lie in its sockets. A plain time limit gives up first and reads never. [`within`]
-//! and [`Limits::watch`] count in steps of a second, or of five seconds for a long limit: a step that ended late counts as planned, and before anything is
-//! given up the runtime looks at its sockets once more.
+//! Limits, and the steps in which they are counted.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
 
 /// The longest step: so much may be counted of a time in which the process did not run.
 const STEP: Duration = Duration::from_secs(1);
@@ -66,68 +54,11 @@ impl Limits {
         self.idle = Some(idle);
         self
     }
-
-    /// Waits for a future within these limits. `movement` tells whether bytes move.
-    ///
-    /// # Errors
-    /// Returns [`Expired`] when a limit was reached. The future is dropped with the call.
-    pub async fn watch<F: Future>(&self, movement: &Movement, future: F) -> Result<F::Output, Expired> {
-        let (mut future, mut expired) = (pin!(future), pin!(self.expired(movement)));
-        // The future first: it may be ready because of what was read in the turn in which the timer fired.
-        poll_fn(|context| match future.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending => expired.as_mut().poll(context).map(Err),
-        })
-        .await
-    }
-
-    /// Waits until a limit is reached. In a `select!` it belongs behind whatever it limits, as it only ends in a later turn
-    /// than the one in which its time was up.
-    pub async fn expired(&self, movement: &Movement) -> Expired {
-        let mut countdown = Countdown::new(*self, movement.total());
-        loop {
-            let (begun, planned) = (Instant::now(), countdown.step());
-            sleep(planned).await;
-            if let Err(expired) = countdown.on_step(planned, begun.elapsed(), movement.total()) {
-                return expired;
-            }
-        }
-    }
 }
 
 impl From<Duration> for Limits {
     fn from(total: Duration) -> Self {
         Self::new(total)
-    }
-}
-
-/// Waits for a future within a time limit.
-///
-/// # Errors
-/// Returns [`Expired`] when the limit was reached. The future is dropped with the call.
-pub async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, Expired> {
-    Limits::new(limit).watch(&Movement::default(), future).await
-}
-
-/// Waits for a time in which the process runs, and a last look at the sockets. In a `select!` it belongs behind whatever it
-/// limits.
-pub async fn elapsed(limit: Duration) {
-    Limits::new(limit).expired(&Movement::default()).await;
-}
-
-/// The number of bytes that a connection has moved, in both directions. Clones count together.
-#[derive(Debug, Clone, Default)]
-pub struct Movement(Arc<AtomicU64>);
-
-impl Movement {
-    /// Counts bytes that were read or written.
-    pub fn record(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Returns the number of bytes so far.
-    pub fn total(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -151,7 +82,7 @@ impl std::error::Error for Expired {}
 
 /// What is left of the limits. Pure.
 #[derive(Debug)]
-pub(crate) struct Countdown {
+pub(super) struct Countdown {
     limits: Limits,
     left: Duration,
     idle_left: Duration,
@@ -163,20 +94,20 @@ pub(crate) struct Countdown {
 }
 
 impl Countdown {
-    pub(crate) fn new(limits: Limits, moved: u64) -> Self {
+    pub(super) fn new(limits: Limits, moved: u64) -> Self {
         let idle_left = limits.idle.unwrap_or(Duration::MAX);
         Self { limits, left: limits.total, idle_left, moved, is_extended: false, expired: None }
     }
 
     /// Returns the length of the next step.
-    pub(crate) fn step(&self) -> Duration {
+    pub(super) fn step(&self) -> Duration {
         let is_long = self.limits.idle.is_none() && self.limits.total > LONG;
         let longest = if is_long { LONG_STEP } else { STEP };
         if self.expired.is_some() { LOOK } else { self.left.min(self.idle_left).min(longest) }
     }
 
     /// Takes in a step.
-    pub(crate) fn on_step(&mut self, planned: Duration, took: Duration, moved: u64) -> Result<(), Expired> {
+    pub(super) fn on_step(&mut self, planned: Duration, took: Duration, moved: u64) -> Result<(), Expired> {
         let is_late = took > planned.saturating_add(LATE);
         let has_moved = std::mem::replace(&mut self.moved, moved) != moved;
         if let Some((expired, looks)) = &mut self.expired {
@@ -299,27 +230,5 @@ mod tests {
         assert_eq!(all, SECOND + 20 * LOOK);
         let (steps, ..) = run(SECOND.into(), |_, planned| (planned, 1));
         assert_eq!(steps, 1 + MAX_LOOKS);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_future_that_becomes_ready_while_nothing_runs_is_not_given_up() {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let answering = async {
-            sleep(2 * SECOND).await;
-            tokio::time::advance(60 * SECOND).await;
-            // The timer has fired; the answer is found only in the turn after it.
-            tokio::task::yield_now().await;
-            sender.send("an answer").expect("it is still waited for");
-        };
-        let (waited, ()) = tokio::join!(within(10 * SECOND, receiver), answering);
-        assert_eq!(waited, Ok(Ok("an answer")));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_future_that_never_ends_is_given_up() {
-        let begun = Instant::now();
-        let expired = within(10 * SECOND, std::future::pending::<()>()).await;
-        assert_eq!(expired, Err(Expired { limit: 10 * SECOND, is_idle: false }));
-        assert!((10 * SECOND..11 * SECOND).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     }
 }
