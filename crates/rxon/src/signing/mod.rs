@@ -4,11 +4,13 @@
 //! fields, so every message is signed, whichever orchestrator receives it.
 
 mod canonical;
+mod prepared;
 mod seal;
 mod signer;
 mod task;
 
 pub use canonical::{CannotBeSigned, MAX_DEPTH, NEVER_SIGNED, canonical};
+pub use prepared::PreparedResult;
 pub use seal::{Seal, unix_seconds};
 pub use signer::{EVENT_IGNORES, Signer, digest, s3_config_hash, skills_hash};
 pub use task::TaskSignatureError;
