@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use sha2::Sha256;
 
 use super::canonical::Output;
-use super::seal::Stamp;
 use super::signer::{Signer, hex};
+use super::stamp::Stamp;
 use crate::model::TaskResult;
 
 /// A result made ready for signing: everything but the seal is in canonical form, and hashed up to the place of the seal.

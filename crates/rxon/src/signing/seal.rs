@@ -1,19 +1,19 @@
 //! The seal on a message: fields that are new for every attempt to send it.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::canonical::CannotBeSigned;
 use super::prepared::PreparedResult;
-use super::signer::{Signer, hex};
+use super::signer::Signer;
+use super::stamp::Stamp;
 use crate::id::WorkerId;
 use crate::model::{Generation, TaskResult};
 
 /// The beginning of a seal.
-const STAMP: &[u8] = br#""timestamp":"#;
+const BEGIN: &[u8] = br#""timestamp":"#;
 
 /// Adds `timestamp`, `nonce` and `security` to messages.
 ///
@@ -24,19 +24,6 @@ pub struct Seal {
     signer: Signer,
     /// The JSON of a seal after the signature.
     end: Arc<[u8]>,
-}
-
-/// The members of a seal that are new for every attempt, beside the signature.
-pub(super) struct Stamp {
-    pub(super) timestamp: u64,
-    /// In hex.
-    pub(super) nonce: [[u8; 2]; 16],
-}
-
-impl Stamp {
-    fn new() -> Self {
-        Self { timestamp: unix_seconds(), nonce: hex(&fastrand::u128(..).to_be_bytes()) }
-    }
 }
 
 impl Seal {
@@ -73,7 +60,7 @@ impl Seal {
     /// Returns [`CannotBeSigned::NotAnObject`] when the message has no seal.
     pub fn again(&self, sealed: &[u8], ignore: &[&str]) -> Result<Bytes, CannotBeSigned> {
         // The seal is at the end, and no text inside it looks like its beginning.
-        let at = sealed.windows(STAMP.len()).rposition(|window| window == STAMP);
+        let at = sealed.windows(BEGIN.len()).rposition(|window| window == BEGIN);
         let end = at.ok_or_else(|| CannotBeSigned::NotAnObject("it was not sealed".to_owned()))?;
         let inner = sealed[..end].strip_suffix(b",").unwrap_or(&sealed[..end]);
         self.text(&[inner, b"}"].concat(), ignore, Generation::Older)
@@ -134,7 +121,7 @@ impl Seal {
         if !inner.trim_ascii().is_empty() {
             sealed.push(b',');
         }
-        sealed.extend_from_slice(STAMP);
+        sealed.extend_from_slice(BEGIN);
         serde_json::to_writer(&mut sealed, &stamp.timestamp).expect("a number always serialises");
         sealed.extend_from_slice(br#","nonce":""#);
         sealed.extend_from_slice(stamp.nonce.as_flattened());
@@ -147,11 +134,6 @@ impl Seal {
         sealed.extend_from_slice(signature);
         sealed.extend_from_slice(&self.end);
     }
-}
-
-/// Returns the seconds since 1970; 0 when the clock shows an earlier time.
-pub fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
