@@ -105,11 +105,24 @@ identifier! {
 }
 
 fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Err(de::Error::invalid_value(de::Unexpected::Str(""), &"a non-empty string"));
+    struct NotEmpty;
+
+    impl de::Visitor<'_> for NotEmpty {
+        type Value = Arc<str>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a non-empty string")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Arc<str>, E> {
+            if text.is_empty() {
+                return Err(E::invalid_value(de::Unexpected::Str(""), &self));
+            }
+            Ok(text.into())
+        }
     }
-    Ok(text.into())
+
+    deserializer.deserialize_str(NotEmpty)
 }
 
 fn checked(name: &str) -> Result<&str, InvalidIdentifier> {

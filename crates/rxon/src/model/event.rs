@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::reading::{or_default, texts};
 use crate::id::{JobId, TaskId, WorkerId};
@@ -93,8 +92,7 @@ impl ProgressUpdate {
 }
 
 /// The answer to an event. Errors come with status 200. Fields of the wrong type count as absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "Map<String, Value>")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventAnswer {
     /// `event_accepted` or `error`.
     pub status: String,
@@ -104,9 +102,9 @@ pub struct EventAnswer {
     pub code: Option<String>,
 }
 
-impl From<Map<String, Value>> for EventAnswer {
-    fn from(fields: Map<String, Value>) -> Self {
-        let [status, message, code] = texts(fields, ["status", "message", "code"]);
-        Self { status: status.unwrap_or_default(), message, code }
+impl<'de> Deserialize<'de> for EventAnswer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let [status, message, code] = texts(deserializer, ["status", "message", "code"])?;
+        Ok(Self { status: status.unwrap_or_default(), message, code })
     }
 }

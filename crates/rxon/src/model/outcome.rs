@@ -6,7 +6,6 @@ use std::fmt;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::reading::{or_default, texts};
 use super::task::FileMetadata;
@@ -206,8 +205,7 @@ impl<'de> Deserialize<'de> for ErrorCode {
 }
 
 /// The answer to a result, as far as a worker uses it. Fields of the wrong type count as absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "Map<String, Value>")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResultAnswer {
     /// `ok` (1.0b2), `accepted` or `ignored` (1.0b17).
     pub status: Option<String>,
@@ -229,9 +227,9 @@ impl ResultAnswer {
     }
 }
 
-impl From<Map<String, Value>> for ResultAnswer {
-    fn from(fields: Map<String, Value>) -> Self {
-        let [status, reason, transition] = texts(fields, ["status", "reason", "transition"]);
-        Self { status, reason, transition }
+impl<'de> Deserialize<'de> for ResultAnswer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let [status, reason, transition] = texts(deserializer, ["status", "reason", "transition"])?;
+        Ok(Self { status, reason, transition })
     }
 }

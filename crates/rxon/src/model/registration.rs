@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -205,8 +205,7 @@ pub struct Capabilities {
 }
 
 /// The answer to a registration. Fields of the wrong type count as absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Map<String, Value>")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RegistrationAnswer {
     /// The status, `registered`.
     pub status: Option<String>,
@@ -225,9 +224,9 @@ impl RegistrationAnswer {
     }
 }
 
-impl From<Map<String, Value>> for RegistrationAnswer {
-    fn from(fields: Map<String, Value>) -> Self {
-        let [status, version, warning] = texts(fields, ["status", "version", "warning"]);
-        Self { status, version, warning }
+impl<'de> Deserialize<'de> for RegistrationAnswer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let [status, version, warning] = texts(deserializer, ["status", "version", "warning"])?;
+        Ok(Self { status, version, warning })
     }
 }

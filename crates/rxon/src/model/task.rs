@@ -95,6 +95,51 @@ struct Fields<'a> {
     security: Option<&'a RawValue>,
 }
 
+/// The fields as nearly every task has them, read in one pass. For any other task [`Fields`] tell what is wrong.
+#[derive(Deserialize)]
+struct UsualFields<'a> {
+    job_id: JobId,
+    task_id: TaskId,
+    #[serde(rename = "type")]
+    name: TaskName,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    tracing_context: Option<BTreeMap<String, String>>,
+    params_metadata: Option<BTreeMap<String, FileMetadata>>,
+    priority: Option<f64>,
+    deadline: Option<f64>,
+    #[serde(borrow)]
+    policy: Option<&'a RawValue>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    security: Option<&'a RawValue>,
+}
+
+impl UsualFields<'_> {
+    /// Returns `None` if a field has to be looked at closely.
+    fn into_task(self) -> Option<Task> {
+        let is_object = |value: Option<&RawValue>| value.is_none_or(|value| value.get().starts_with('{'));
+        if !(is_object(self.metadata) && is_object(self.security)) {
+            return None;
+        }
+        Some(Task {
+            job_id: self.job_id,
+            task_id: self.task_id,
+            name: self.name,
+            params: object("params", self.params).ok()?,
+            tracing_context: self.tracing_context.unwrap_or_default(),
+            params_metadata: self.params_metadata.unwrap_or_default(),
+            priority: self.priority.unwrap_or(0.0),
+            deadline: self.deadline,
+            policy: self.policy.map(ToOwned::to_owned),
+            metadata: self.metadata.map(ToOwned::to_owned),
+            security: self.security.map(ToOwned::to_owned),
+            ignored: Vec::new(),
+        })
+    }
+}
+
 impl Task {
     /// Reads the body of a 200 answer to a poll, also if it is JSON only [as Python writes it](crate::json). Unknown fields
     /// are ignored.
@@ -122,7 +167,20 @@ impl Task {
         if !body.trim_ascii_start().starts_with(b"{") {
             return Err(not_a_task(&"it does not begin with a brace"));
         }
+        if let Some(task) = Self::parse_usual(body) {
+            return Ok(task);
+        }
         let fields: Fields<'_> = serde_json::from_slice(body).map_err(|error| not_a_task(&error))?;
+        Self::from_fields(&fields)
+    }
+
+    fn parse_usual(body: &[u8]) -> Option<Self> {
+        // Checked once: reading from bytes would check every single string.
+        let text = std::str::from_utf8(body).ok()?;
+        serde_json::from_str::<UsualFields<'_>>(text).ok()?.into_task()
+    }
+
+    fn from_fields(fields: &Fields<'_>) -> Result<Self, MalformedTask> {
         let job_id: Result<JobId, _> = text("job_id", fields.job_id);
         let task_id: Result<TaskId, _> = text("task_id", fields.task_id);
         let ids = job_id.clone().ok().zip(task_id.clone().ok());
@@ -257,6 +315,40 @@ mod tests {
         let body = br#"{"job_id":"j","task_id":"t","type":"x","priority":5,"deadline":1795451768.3600004}"#;
         let task = Task::parse(body).expect("a task");
         assert_eq!((task.priority, task.deadline), (5.0, Some(1_795_451_768.360_000_4)));
+    }
+
+    #[test]
+    fn a_usual_task_is_read_as_one_that_is_looked_at_closely() {
+        const FILE: &str = r#"{"uri":"s3://b/k","size":2.0,"etag":null}"#;
+        let values = |field: &str| match field {
+            "job_id" | "task_id" | "type" => vec!["\"j\"", "\"\\u0062\\n\"", "\"\"", "null", "1"],
+            "params" => vec!["{}", "{\"a\":[1e400]}", "null", "[]", "{"],
+            "tracing_context" => vec!["{}", "{\"a\":\"b\"}", "{\"a\":1}", "null", "{\"a\":\"\\ud800\"}"],
+            "params_metadata" => {
+                vec!["{}", FILE, "{\"a\":{\"uri\":\"u\",\"size\":7}}", "{\"a\":{}}", "null", "1"]
+            }
+            "priority" | "deadline" => vec!["0", "-1.5", "null", "1e400", "\"1\""],
+            _ => vec!["{}", "{\"a\": 1}", "null", "[1]", "\"a\""],
+        };
+        let mut usual = 0;
+        let fields = ["params", "tracing_context", "params_metadata", "priority", "deadline"];
+        let more = ["job_id", "task_id", "type", "policy", "metadata", "security", "later"];
+        for field in fields.into_iter().chain(more) {
+            for value in values(field) {
+                let mut members =
+                    BTreeMap::from([("job_id", "\"j\""), ("task_id", "\"t\""), ("type", "\"x\"")]);
+                members.insert(field, value);
+                let members: Vec<_> =
+                    members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+                let body = format!("{{{}}}", members.join(","));
+                let Some(task) = Task::parse_usual(body.as_bytes()) else { continue };
+                usual += 1;
+                let fields = &serde_json::from_str(&body).expect("JSON");
+                let closely = Task::from_fields(fields).expect("a task");
+                assert_eq!(format!("{task:?}"), format!("{closely:?}"), "{body}");
+            }
+        }
+        assert!(usual >= 30, "{usual}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::Write as _;
 use std::ops::Range;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -46,12 +47,15 @@ pub enum CannotBeSigned {
 /// # Errors
 /// Returns [`CannotBeSigned`] when the message has no canonical form.
 pub fn canonical(message: &[u8], ignore: &[&str]) -> Result<Vec<u8>, CannotBeSigned> {
+    if ignore.is_empty() {
+        return canonical_without(message, &NEVER_SIGNED);
+    }
     canonical_without(message, &[&NEVER_SIGNED, ignore].concat())
 }
 
 /// Returns the canonical bytes of an object without some of its top-level members.
 ///
-/// Reads and writes in one pass: every result is signed, so building a tree in between would cost time.
+/// Reads and writes in one pass: building a tree in between would cost time.
 pub(super) fn canonical_without(message: &[u8], dropped: &[&str]) -> Result<Vec<u8>, CannotBeSigned> {
     if !message.trim_ascii_start().starts_with(b"{") {
         return Err(CannotBeSigned::NotAnObject("it does not begin with a brace".to_owned()));
@@ -59,7 +63,7 @@ pub(super) fn canonical_without(message: &[u8], dropped: &[&str]) -> Result<Vec<
     // Checked once: reading from bytes would check every single string.
     let message =
         std::str::from_utf8(message).map_err(|error| CannotBeSigned::NotAnObject(error.to_string()))?;
-    let mut output = Output { bytes: Vec::with_capacity(message.len()), problem: None, path: Vec::new() };
+    let mut output = Output::with_capacity(message.len());
     let mut deserializer = serde_json::Deserializer::from_str(message);
     let written = Writer { output: &mut output, depth: 1, dropped }
         .deserialize(&mut deserializer)
@@ -81,8 +85,9 @@ pub(super) fn canonical_without(message: &[u8], dropped: &[&str]) -> Result<Vec<
     })
 }
 
-struct Output {
-    bytes: Vec<u8>,
+/// Canonical bytes, and the rules for writing each kind of value.
+pub(super) struct Output {
+    pub(super) bytes: Vec<u8>,
     /// A problem that an error of serde could carry as text only, without its path.
     problem: Option<CannotBeSigned>,
     /// The parts of the path to the problem, the innermost first; filled while returning from it.
@@ -90,6 +95,10 @@ struct Output {
 }
 
 impl Output {
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self { bytes: Vec::with_capacity(capacity), problem: None, path: Vec::new() }
+    }
+
     fn fail<E: de::Error>(&mut self, problem: CannotBeSigned) -> E {
         self.problem = Some(problem);
         E::custom("it has no canonical form")
@@ -104,13 +113,14 @@ impl Output {
         path.strip_prefix('.').unwrap_or(&path).to_owned()
     }
 
-    fn write(&mut self, value: &(impl Serialize + ?Sized)) {
+    pub(super) fn write(&mut self, value: &(impl Serialize + ?Sized)) {
         serde_json::to_writer(&mut self.bytes, value).expect("it always serialises");
     }
 
-    fn write_text(&mut self, text: &str) {
-        let plain = text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
-        if plain {
+    pub(super) fn write_text(&mut self, text: &str) {
+        // Without a way out of the loop, so that many bytes are looked at in one instruction.
+        let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+        if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
             self.bytes.push(b'"');
             self.bytes.extend_from_slice(text.as_bytes());
             self.bytes.push(b'"');
@@ -118,6 +128,56 @@ impl Output {
             // serde_json escapes exactly the canonical set: `"`, `\` and U+0000 to U+001F.
             self.write(text);
         }
+    }
+
+    /// Writes nothing for `NaN` and infinities, which are sent as `null`.
+    pub(super) fn write_float<E: de::Error>(&mut self, float: f64) -> Result<(), E> {
+        if !float.is_finite() {
+            return Ok(());
+        }
+        if float.fract() != 0.0 {
+            write_fraction(float, &mut self.bytes);
+            return Ok(());
+        }
+        let number = whole(float).ok_or_else(|| {
+            let number = format!("{float:e}");
+            self.fail(CannotBeSigned::NumberOutOfRange { path: String::new(), number })
+        })?;
+        self.write(&number);
+        Ok(())
+    }
+
+    /// Writes the value of a member of the message, given as JSON; nothing for `null`.
+    pub(super) fn write_json(&mut self, json: &str) -> serde_json::Result<()> {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        Writer { output: self, depth: 2, dropped: &[] }.deserialize(&mut deserializer)?;
+        deserializer.end()
+    }
+
+    /// Writes a member and a comma; nothing if its value writes nothing. Members are to be written in the order of their
+    /// names.
+    pub(super) fn write_member(
+        &mut self,
+        name: &str,
+        write_value: impl FnOnce(&mut Self) -> serde_json::Result<()>,
+    ) -> serde_json::Result<()> {
+        let before = self.bytes.len();
+        self.write_text(name);
+        self.bytes.push(b':');
+        let value_at = self.bytes.len();
+        write_value(self)?;
+        if self.bytes.len() == value_at {
+            self.bytes.truncate(before);
+        } else {
+            self.bytes.push(b',');
+        }
+        Ok(())
+    }
+
+    /// Closes an object after its members.
+    pub(super) fn end_object(&mut self) {
+        self.bytes.pop_if(|byte| *byte == b',');
+        self.bytes.push(b'}');
     }
 }
 
@@ -163,16 +223,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
     }
 
     fn visit_f64<E: de::Error>(self, float: f64) -> Result<(), E> {
-        if float.fract() != 0.0 {
-            write_fraction(float, &mut self.output.bytes);
-            return Ok(());
-        }
-        let number = whole(float).ok_or_else(|| {
-            self.output
-                .fail(CannotBeSigned::NumberOutOfRange { path: String::new(), number: format!("{float:e}") })
-        })?;
-        self.output.write(&number);
-        Ok(())
+        self.output.write_float(float)
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
@@ -251,8 +302,8 @@ fn whole(float: f64) -> Option<i128> {
 
 /// Writes the shortest digits: plain down to 0.00001, with an exponent below.
 fn write_fraction(float: f64, out: &mut Vec<u8>) {
-    let digits = if float.abs() < 1e-5 { format!("{float:e}") } else { float.to_string() };
-    out.extend_from_slice(digits.as_bytes());
+    let written = if float.abs() < 1e-5 { write!(out, "{float:e}") } else { write!(out, "{float}") };
+    written.expect("a vector takes all bytes");
 }
 
 #[cfg(test)]

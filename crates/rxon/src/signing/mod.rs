@@ -4,11 +4,15 @@
 //! fields, so every message is signed, whichever orchestrator receives it.
 
 mod canonical;
+mod prepared;
 mod seal;
 mod signer;
+mod stamp;
 mod task;
 
 pub use canonical::{CannotBeSigned, MAX_DEPTH, NEVER_SIGNED, canonical};
-pub use seal::{Seal, unix_seconds};
+pub use prepared::PreparedResult;
+pub use seal::Seal;
 pub use signer::{EVENT_IGNORES, Signer, digest, s3_config_hash, skills_hash};
+pub use stamp::unix_seconds;
 pub use task::TaskSignatureError;

@@ -24,7 +24,13 @@ impl Signer {
     /// # Errors
     /// Returns [`CannotBeSigned`] when the text has no canonical form.
     pub fn sign(&self, message: &[u8], ignore: &[&str]) -> Result<String, CannotBeSigned> {
-        Ok(hex(&self.mac(message, ignore)?.finalize().into_bytes()))
+        let signature = hex(&self.mac(message, ignore)?.finalize().into_bytes().into());
+        Ok(String::from_utf8_lossy(signature.as_flattened()).into_owned())
+    }
+
+    /// A hash that is to take the canonical form of a message. The key is in it already.
+    pub(super) fn begin(&self) -> Hmac<Sha256> {
+        self.0.clone()
     }
 
     /// Returns whether a signature matches a message, in constant time.
@@ -34,7 +40,7 @@ impl Signer {
     }
 
     fn mac(&self, message: &[u8], ignore: &[&str]) -> Result<Hmac<Sha256>, CannotBeSigned> {
-        let mut mac = self.0.clone();
+        let mut mac = self.begin();
         mac.update(&canonical(message, ignore)?);
         Ok(mac)
     }
@@ -42,7 +48,7 @@ impl Signer {
 
 /// Returns the SHA-256 of a content, as 64 lower-case hex digits.
 pub fn digest(content: &[u8]) -> String {
-    hex(&Sha256::digest(content))
+    String::from_utf8_lossy(hex(&Sha256::digest(content).into()).as_flattened()).into_owned()
 }
 
 /// Returns the hash by which an orchestrator compares the storage of workers: the first 16 hex digits of the SHA-256 of
@@ -61,10 +67,10 @@ pub fn skills_hash(object: &[u8]) -> Result<String, CannotBeSigned> {
     Ok(digest(&canonical_without(object, &[])?))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The two digits of each byte.
+pub(super) fn hex<const N: usize>(bytes: &[u8; N]) -> [[u8; 2]; N] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    bytes.map(|byte| [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]))
 }
 
 /// Reads lower-case digits only: the orchestrator refuses upper-case signatures too.

@@ -1,9 +1,10 @@
 //! The delivery of results: each is kept until an orchestrator has acknowledged it.
 //!
 //! [`outbox`] decides, purely, when each result is sent and what an answer means. [`desk`] is where results are handed in
-//! and where their state is kept; [`sender`] sends them. [`spool`] keeps them on disk, as [`record`]s, if that is
+//! and where their state is kept; [`sender`] sends them, with an [`alarm`] for its waits. [`spool`] keeps them on disk, as [`record`]s, if that is
 //! configured. [`recent`] remembers results that were handed in, for tasks that are dispatched twice.
 
+mod alarm;
 mod desk;
 mod outbox;
 mod recent;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rxon::model::TaskResult;
 use rxon::{JobId, TaskId};
+use serde_json::value::RawValue;
 
 pub(crate) use self::desk::Delivery;
 pub(crate) use self::desk::keeping::distribute;
@@ -37,9 +39,8 @@ impl Delivery {
     /// tries have ended. It is sent as soon as it is on disk (if it is kept there) and a sender is free.
     pub(crate) async fn push(self: &Arc<Self>, result: &TaskResult, belongings: Option<DirectoryGuard>) {
         let TaskResult { task_id, job_id, .. } = result;
-        let body = match serde_json::to_vec(result) {
-            // It may be kept for long: the room that the writer reserved, up to as much again, is given back.
-            Ok(body) => Bytes::from(body.into_boxed_slice()),
+        let body = match body(result) {
+            Ok(body) => body,
             Err(error) => {
                 tracing::error!(task_id = %task_id.shown(), %error, "the result cannot be written as JSON");
                 return self.abandon(task_id);
@@ -52,7 +53,9 @@ impl Delivery {
                 "the result is large: orchestrators take at most 1 MiB; return large data as files"
             );
         }
-        let mut entry = OutboxEntry { belongings, ..OutboxEntry::new(task_id.clone(), job_id.clone(), body) };
+        let prepared = self.peer.seal.prepare(result).map(Arc::new);
+        let entry = OutboxEntry::new(task_id.clone(), job_id.clone(), body);
+        let mut entry = OutboxEntry { belongings, prepared, ..entry };
         self.start_senders();
         entry.stored = self.store(&entry).await;
         self.change(|state, now| {
@@ -85,4 +88,14 @@ impl Delivery {
             }
         });
     }
+}
+
+/// The JSON of a result, not sealed. It may be kept for long, and so takes no more room than it needs.
+fn body(result: &TaskResult) -> serde_json::Result<Bytes> {
+    /// The usual length of everything but data.
+    const ENVELOPE: usize = 320;
+    let length = |json: &Option<Box<RawValue>>| json.as_ref().map_or(0, |json| json.get().len());
+    let mut body = Vec::with_capacity(ENVELOPE + length(&result.data) + length(&result.metadata));
+    serde_json::to_writer(&mut body, result)?;
+    Ok(body.into_boxed_slice().into())
 }

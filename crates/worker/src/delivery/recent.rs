@@ -1,9 +1,11 @@
 //! The results handed in during the last minutes, for tasks that are dispatched twice.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use bytes::Bytes;
+use foldhash::HashMap;
 use rxon::TaskId;
 use tokio::time::Instant;
 
@@ -41,7 +43,7 @@ pub(crate) struct Recent {
 impl Recent {
     /// For one of `sharers` orchestrators that share the limits.
     pub(crate) fn new(sharers: usize) -> Self {
-        Self { results: HashMap::new(), order: VecDeque::new(), bytes: 0, sharers }
+        Self { results: HashMap::default(), order: VecDeque::new(), bytes: 0, sharers }
     }
 
     pub(crate) fn remember(&mut self, task_id: TaskId, body: Bytes, now: Instant) {
@@ -71,9 +73,10 @@ impl Recent {
     fn forget_oldest(&mut self) {
         let Some((oldest, at)) = self.order.pop_front() else { return };
         // A result that was remembered anew stands further back in the line too.
-        if self.results.get(&oldest).is_some_and(|(_, remembered)| *remembered == at)
-            && let Some((seen, _)) = self.results.remove(&oldest)
+        if let Entry::Occupied(result) = self.results.entry(oldest)
+            && result.get().1 == at
         {
+            let (seen, _) = result.remove();
             self.bytes -= seen.body.len();
         }
         if self.order.is_empty() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rxon::transport::{Operation, Request, Transport};
 
+use super::alarm::Alarm;
 use super::desk::Delivery;
 use super::outbox::{Id, OutboxEntry, Reply};
 use crate::threads::hook::caught_async;
@@ -42,8 +43,9 @@ async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, OutboxEntry)>
             "sending a result panicked: the result is tried again"
         );
     }
+    let mut alarm = Alarm::default();
     loop {
-        let mut next = delivery.next().await;
+        let Some(mut next) = delivery.next(&mut alarm, None).await else { continue };
         // The connection is kept until the sender is idle for too long.
         let mut transport = delivery.peer.connector.transport();
         loop {
@@ -51,7 +53,7 @@ async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, OutboxEntry)>
             let reply = send(delivery, &mut *transport, entry).await;
             delivery.settle(*id, entry, &reply);
             *in_flight = None;
-            let Ok(result) = tokio::time::timeout(IDLE_LIMIT, delivery.next()).await else { break };
+            let Some(result) = delivery.next(&mut alarm, Some(IDLE_LIMIT)).await else { break };
             next = result;
         }
     }
@@ -60,7 +62,11 @@ async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, OutboxEntry)>
 async fn send(delivery: &Delivery, transport: &mut dyn Transport, entry: &OutboxEntry) -> Reply {
     let peer = &delivery.peer;
     let generation = peer.generation();
-    let body = match peer.seal.text(&entry.body, &[], generation) {
+    let sealed = match &entry.prepared {
+        Some(prepared) => peer.seal.result(&entry.body, prepared),
+        None => peer.seal.text(&entry.body, &[], generation),
+    };
+    let body = match sealed {
         Ok(body) => body,
         Err(problem) => return Reply::Unsendable(format!("the result cannot be signed: {problem}")),
     };

@@ -4,6 +4,7 @@ pub(super) mod keeping;
 pub(super) mod report;
 
 use std::sync::{Arc, Mutex, Once, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
@@ -15,14 +16,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::report::{DeliveryCounts, OnIgnored, Reporter};
+use super::alarm::Alarm;
 use super::outbox::{Id, Outbox, OutboxEntry, OutboxSettings, Reply, Verdict};
 use super::recent::{Recent, Seen};
 use super::record::failure_body;
 use super::spool::Spool;
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::peer::Peer;
-use crate::peer::answer::Exchange;
-use crate::threads::{lock, until};
+use crate::peer::answer::{Answer, Exchange};
+use crate::threads::lock;
 
 /// The number of unacknowledged results beyond which no further task is asked for; several orchestrators share it.
 const MAX_RESULTS: usize = 10_000;
@@ -135,29 +137,38 @@ impl Delivery {
         self.changed.notify_last();
     }
 
-    /// Takes the next result to send, which is in flight then.
+    /// Takes the next result to send, which is in flight then. Returns `None` if there was none for as long as `patience`.
     ///
     /// # Cancel safety
     /// Dropped, it takes no result.
-    pub(super) async fn next(&self) -> (Id, OutboxEntry) {
+    pub(super) async fn next(
+        &self,
+        alarm: &mut Alarm,
+        patience: Option<Duration>,
+    ) -> Option<(Id, OutboxEntry)> {
+        let mut give_up_at = None;
         loop {
             let changed = self.changed.notified();
             let now = Instant::now();
             let due = {
                 let mut state = lock(&self.state);
-                state.recent.forget_old(now);
                 if let Some(taken) = state.outbox.take(now) {
                     if state.outbox.has_more() {
                         self.changed.notify_last();
                     }
-                    return taken;
+                    return Some(taken);
                 }
+                state.recent.forget_old(now);
                 state.outbox.next_due(now).into_iter().chain(state.recent.forgets_at()).min()
             };
+            let give_up_at = give_up_at.get_or_insert_with(|| patience.map(|patience| now + patience));
+            if give_up_at.is_some_and(|at| at <= now) {
+                return None;
+            }
             tokio::select! {
                 biased;
                 () = changed => {}
-                () = until(due) => {}
+                () = alarm.wait(due.into_iter().chain(*give_up_at).min()) => {}
             }
         }
     }
@@ -165,11 +176,12 @@ impl Delivery {
     /// Ends the try of a result that was in flight.
     pub(super) fn settle(&self, id: Id, entry: &OutboxEntry, reply: &Reply) {
         // Results give the fleet no sign.
-        let line = reply.answer().map(|answer| self.peer.record(Exchange::Result, &answer).1);
+        let answer = reply.answer();
+        let line = answer.as_ref().map(|answer| self.peer.record(Exchange::Result, answer).1);
         let (verdict, room_change) = {
             let mut state = lock(&self.state);
             let had_room = state.has_room();
-            let verdict = self.conclude(&mut state, id, entry, reply);
+            let verdict = self.conclude(&mut state, id, entry, reply, answer.as_ref());
             if state.has_room() != had_room {
                 // A worker that was busy because of its results is idle again, or the other way round.
                 self.heartbeat_trigger.on_change();
@@ -189,9 +201,16 @@ impl Delivery {
     }
 
     /// Takes the verdict on a reply and carries it out, on disk too.
-    fn conclude(&self, state: &mut DeskState, id: Id, entry: &OutboxEntry, reply: &Reply) -> Option<Verdict> {
+    fn conclude(
+        &self,
+        state: &mut DeskState,
+        id: Id,
+        entry: &OutboxEntry,
+        reply: &Reply,
+        answer: Option<&Answer<'_>>,
+    ) -> Option<Verdict> {
         let now = Instant::now();
-        let verdict = state.outbox.on_reply(id, reply, now)?;
+        let verdict = state.outbox.on_reply(id, reply, answer, now)?;
         match &verdict {
             Verdict::Acknowledged | Verdict::Ignored(_) => {
                 state.recent.acknowledge(&entry.task_id);
@@ -283,6 +302,10 @@ impl Delivery {
     }
 
     async fn until(&self, is_done: impl Fn(&DeskState) -> bool) {
+        // Pollers ask before every poll, and hardly ever have to wait.
+        if is_done(&lock(&self.state)) {
+            return;
+        }
         loop {
             let settled = self.settled.notified();
             if is_done(&lock(&self.state)) {

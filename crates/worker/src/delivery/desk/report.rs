@@ -60,23 +60,27 @@ impl Reporter {
 
     /// Logs and counts a verdict: one line where a state changes.
     pub(super) fn report(&self, entry: &OutboxEntry, reply: &Reply, verdict: &Verdict) {
-        let (task_id, job_id) = (entry.task_id.shown(), entry.job_id.shown());
+        // Secrets are masked in the ids of lines that are written, and in no others.
+        let OutboxEntry { task_id, job_id, .. } = entry;
         let orchestrator = &self.orchestrator;
         match verdict {
             Verdict::Acknowledged => {
                 self.acknowledged.inc();
-                tracing::debug!(%task_id, %job_id, %orchestrator, "result acknowledged");
+                tracing::debug!(
+                    task_id = %task_id.shown(), job_id = %job_id.shown(), %orchestrator,
+                    "result acknowledged"
+                );
             }
             Verdict::Ignored(reason) => {
                 let ignored = self.ignored.inc() + 1;
                 tracing::warn!(
-                    %task_id, %job_id, %orchestrator, reason, ignored,
+                    task_id = %task_id.shown(), job_id = %job_id.shown(), %orchestrator, reason, ignored,
                     "the orchestrator ignored the result"
                 );
                 if let Some(hook) = &self.on_ignored
                     && let Err(panicked) = hook.call(&IgnoredResult {
-                        task_id: entry.task_id.clone(),
-                        job_id: entry.job_id.clone(),
+                        task_id: task_id.clone(),
+                        job_id: job_id.clone(),
                         orchestrator: orchestrator.clone(),
                         reason: reason.clone(),
                     })
@@ -86,12 +90,16 @@ impl Reporter {
             }
             Verdict::Later { delay, newly_kept: true } => {
                 tracing::warn!(
-                    %task_id, %job_id, %orchestrator, reason = reply.reason(), ?delay,
+                    task_id = %task_id.shown(), job_id = %job_id.shown(), %orchestrator,
+                    reason = reply.reason(), ?delay,
                     "the result is not sent after its quick tries: it is kept, and offered every 30 s"
                 );
             }
             Verdict::Later { delay, .. } | Verdict::Unauthorized(delay) => {
-                tracing::debug!(%task_id, %job_id, %orchestrator, ?delay, "result not sent, tried again");
+                tracing::debug!(
+                    task_id = %task_id.shown(), job_id = %job_id.shown(), %orchestrator, ?delay,
+                    "result not sent, tried again"
+                );
             }
             Verdict::Silence(silence) => {
                 tracing::debug!(%orchestrator, ?silence, "no result is sent for a while (429)");
@@ -99,14 +107,16 @@ impl Reporter {
             Verdict::Replace(problem) => {
                 self.replaced.inc();
                 tracing::error!(
-                    %task_id, %job_id, %orchestrator, problem, reason = reply.reason(),
+                    task_id = %task_id.shown(), job_id = %job_id.shown(), %orchestrator, problem,
+                    reason = reply.reason(),
                     "a failure replaces the result"
                 );
             }
             Verdict::Rejected(why) => {
                 self.rejected.inc();
                 tracing::error!(
-                    %task_id, %job_id, %orchestrator, why, reason = reply.reason(), "the result is given up"
+                    task_id = %task_id.shown(), job_id = %job_id.shown(), %orchestrator, why,
+                    reason = reply.reason(), "the result is given up"
                 );
             }
         }

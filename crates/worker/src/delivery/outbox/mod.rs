@@ -12,19 +12,22 @@
 mod passage;
 mod verdict;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
+use foldhash::HashMap;
 use rxon::TaskId;
 use tokio::time::Instant;
 
 pub(crate) use self::passage::Id;
 use self::passage::Passage;
-use self::verdict::Pending;
 pub(crate) use self::verdict::{OutboxEntry, OutboxSettings, Reply, Verdict};
+use self::verdict::{Pending, sign};
 use crate::delivery::record::Key;
+use crate::peer::answer::Answer;
 use crate::peer::rate::RateGate;
 
 /// The results of one orchestrator that it has not acknowledged.
@@ -53,11 +56,11 @@ impl Outbox {
         Self {
             passage: Passage::new(settings.max_at_once),
             settings,
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             ready: VecDeque::new(),
             waiting: BTreeSet::new(),
             in_flight: 0,
-            tasks: HashMap::new(),
+            tasks: HashMap::default(),
             gate,
             is_held: false,
             bytes: 0,
@@ -147,16 +150,23 @@ impl Outbox {
         self.ready.extend(std::mem::take(&mut self.waiting).into_iter().map(|(_, id)| id));
     }
 
-    /// Ends a try with this reply, which the rate gate already knows, and returns the verdict; `None` if the result is
-    /// not in flight any more, because its sender was lost after an earlier verdict. After [`Verdict::Replace`] the caller is to call
-    /// [`replace`](Self::replace).
-    pub(crate) fn on_reply(&mut self, id: Id, reply: &Reply, now: Instant) -> Option<Verdict> {
+    /// Ends a try with this reply, read as this answer, which the rate gate already knows. Returns the verdict; `None` if the
+    /// result is not in flight any more, because its sender was lost after an earlier verdict. After [`Verdict::Replace`]
+    /// the caller is to call [`replace`](Self::replace).
+    pub(crate) fn on_reply(
+        &mut self,
+        id: Id,
+        reply: &Reply,
+        answer: Option<&Answer<'_>>,
+        now: Instant,
+    ) -> Option<Verdict> {
         self.passage.on_end(id);
-        if let Some(sign) = reply.sign() {
+        if let Some(sign) = answer.and_then(sign) {
             self.passage.on_sign(sign, now);
         }
         let pending = self.entries.get_mut(&id).filter(|pending| pending.is_in_flight)?;
-        let verdict = pending.judge(reply, self.gate.silence(now), &self.settings, &mut self.rng, now);
+        let silence = || self.gate.silence(now);
+        let verdict = pending.judge(reply, answer, silence, &self.settings, &mut self.rng, now);
         match &verdict {
             Verdict::Acknowledged | Verdict::Ignored(_) | Verdict::Rejected(_) => drop(self.remove(id)),
             Verdict::Later { delay, .. } | Verdict::Silence(delay) => {
@@ -183,7 +193,7 @@ impl Outbox {
     /// Replaces a result that will never be taken by a small failure.
     pub(crate) fn replace(&mut self, id: Id, body: Bytes, stored: Option<Key>, now: Instant) {
         if let Some(entry) = self.remove(id) {
-            self.push(OutboxEntry { body, is_replacement: true, stored, ..entry }, now);
+            self.push(OutboxEntry { body, prepared: None, is_replacement: true, stored, ..entry }, now);
         }
     }
 
@@ -191,10 +201,11 @@ impl Outbox {
         let Pending { entry, is_in_flight, .. } = self.entries.remove(&id)?;
         self.in_flight -= usize::from(is_in_flight);
         self.bytes -= entry.body.len();
-        if let Some(count) = self.tasks.get_mut(&entry.task_id) {
-            *count -= 1;
-            if *count == 0 {
-                self.tasks.remove(&entry.task_id);
+        // The entry needs an id of its own, but only its handle is copied.
+        if let Entry::Occupied(mut count) = self.tasks.entry(entry.task_id.clone()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
         Some(entry)

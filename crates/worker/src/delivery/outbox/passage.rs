@@ -10,7 +10,7 @@
 //!
 //! Each try in the narrow state is that of another result, since a result that failed waits behind those that are ready.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -57,7 +57,7 @@ pub(super) enum Sign {
 pub(super) struct Passage {
     state: State,
     /// The tries on their way that began in the widening state.
-    widening: HashSet<Id>,
+    widening: BTreeSet<Id>,
     /// The maximum number of tries at once after an outage.
     max_at_once: usize,
     /// The worker ends: tries need not wait for each other any more, since there is no later.
@@ -66,7 +66,7 @@ pub(super) struct Passage {
 
 impl Passage {
     pub(super) fn new(max_at_once: usize) -> Self {
-        let (state, widening) = (State::Open, HashSet::new());
+        let (state, widening) = (State::Open, BTreeSet::new());
         Self { state, widening, max_at_once: max_at_once.max(1), is_last_call: false }
     }
 

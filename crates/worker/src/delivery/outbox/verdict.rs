@@ -11,6 +11,7 @@
 //! | 2xx, then cut off | as none; but where `RESULT_RESEND_AMBIGUOUS` forbids a repeat, acknowledged |
 //! | any other, or none | tried again until the age is reached |
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use fastrand::Rng;
 use rxon::backoff::{Backoff, Jitter, add_quarter};
 use rxon::model::ResultAnswer;
 use rxon::secrets::masked;
+use rxon::signing::PreparedResult;
 use rxon::transport::Response;
 use rxon::{Error, JobId, TaskId};
 use tokio::time::Instant;
@@ -74,6 +76,8 @@ pub(crate) struct OutboxEntry {
     pub(crate) job_id: JobId,
     /// The JSON of the result, not sealed.
     pub(crate) body: Bytes,
+    /// The same result, ready to be signed. Only a result that was handed in as such has it: not one from the disk.
+    pub(crate) prepared: Option<Arc<PreparedResult>>,
     /// The result replaces one that was refused.
     pub(crate) is_replacement: bool,
     /// The belongings of the task, until the result is acknowledged or kept.
@@ -85,7 +89,7 @@ pub(crate) struct OutboxEntry {
 impl OutboxEntry {
     /// A result as it is handed in, without belongings and not on disk.
     pub(crate) fn new(task_id: TaskId, job_id: JobId, body: Bytes) -> Self {
-        Self { task_id, job_id, body, is_replacement: false, belongings: None, stored: None }
+        Self { task_id, job_id, body, prepared: None, is_replacement: false, belongings: None, stored: None }
     }
 }
 
@@ -114,18 +118,6 @@ impl Reply {
         }
     }
 
-    /// What the reply says of the way to the orchestrator, if it says anything but that the credentials are refused.
-    pub(super) fn sign(&self) -> Option<Sign> {
-        match self.answer()? {
-            Answer::Good | Answer::Unknown(_) | Answer::Invalid(_) => Some(Sign::Taken),
-            Answer::TooMany(_) => Some(Sign::Limited),
-            Answer::Foreign(_) | Answer::Bad(_) | Answer::Failed(_) | Answer::Nothing(_) => {
-                Some(Sign::Nothing)
-            }
-            Answer::Unauthorized(_) => None,
-        }
-    }
-
     /// The reason that the orchestrator or the error gives.
     pub(crate) fn reason(&self) -> String {
         match self {
@@ -133,6 +125,16 @@ impl Reply {
             Self::NoAnswer { error, .. } => error.chain().to_string(),
             Self::Unsendable(_) | Self::Unknown => String::new(),
         }
+    }
+}
+
+/// What an answer says of the way to the orchestrator, if it says anything but that the credentials are refused.
+pub(super) fn sign(answer: &Answer<'_>) -> Option<Sign> {
+    match answer {
+        Answer::Good | Answer::Unknown(_) | Answer::Invalid(_) => Some(Sign::Taken),
+        Answer::TooMany(_) => Some(Sign::Limited),
+        Answer::Foreign(_) | Answer::Bad(_) | Answer::Failed(_) | Answer::Nothing(_) => Some(Sign::Nothing),
+        Answer::Unauthorized(_) => None,
     }
 }
 
@@ -201,11 +203,13 @@ impl Pending {
         tried >= MIN_TRIED && earlier.saturating_add(here) >= settings.max_age
     }
 
-    /// Returns the verdict after a reply. `silence` is the time for which the rate gate is closed.
+    /// Returns the verdict after a reply, which was read as this answer. `silence` returns the time for which the rate gate
+    /// is closed.
     pub(super) fn judge(
         &mut self,
         reply: &Reply,
-        silence: Duration,
+        answer: Option<&Answer<'_>>,
+        silence: impl FnOnce() -> Duration,
         settings: &OutboxSettings,
         rng: &mut Rng,
         now: Instant,
@@ -231,14 +235,14 @@ impl Pending {
             Reply::Unsendable(problem) => return self.replace(problem.clone()),
             Reply::Unknown => return self.retry(settings, rng, now),
         };
-        match Answer::of(response) {
-            Answer::Good => {
+        match answer {
+            Some(Answer::Good) => {
                 let answer = ResultAnswer::read(&response.body);
                 let reason = || masked(answer.reason.as_deref().unwrap_or("no reason given")).into_owned();
                 if answer.is_ignored() { Verdict::Ignored(reason()) } else { Verdict::Acknowledged }
             }
-            Answer::Unknown(_) | Answer::Invalid(_) => self.refused(response),
-            Answer::Foreign(_) if !response.is_success() => {
+            Some(Answer::Unknown(_) | Answer::Invalid(_)) => self.refused(response),
+            Some(Answer::Foreign(_)) if !response.is_success() => {
                 self.server_error_since = None;
                 let since = *self.foreign_since.insert(foreign_since.unwrap_or(now));
                 if now.duration_since(since) >= FOREIGN_PATIENCE {
@@ -246,16 +250,18 @@ impl Pending {
                 }
                 self.retry(settings, rng, now)
             }
-            Answer::Unauthorized(_) => {
+            Some(Answer::Unauthorized(_)) => {
                 self.tries -= 1;
                 Verdict::Unauthorized(after_refused_credentials(rng))
             }
-            Answer::TooMany(_) if self.is_too_old(settings, now) => Verdict::Rejected(TOO_OLD.to_owned()),
-            Answer::TooMany(_) => {
-                self.tries -= 1;
-                Verdict::Silence(silence)
+            Some(Answer::TooMany(_)) if self.is_too_old(settings, now) => {
+                Verdict::Rejected(TOO_OLD.to_owned())
             }
-            Answer::Foreign(_) | Answer::Bad(_) | Answer::Failed(_) | Answer::Nothing(_) => {
+            Some(Answer::TooMany(_)) => {
+                self.tries -= 1;
+                Verdict::Silence(silence())
+            }
+            Some(Answer::Foreign(_) | Answer::Bad(_) | Answer::Failed(_) | Answer::Nothing(_)) | None => {
                 let given_up = self.on_server_error(response, settings, now);
                 given_up.unwrap_or_else(|| self.retry(settings, rng, now))
             }

@@ -31,18 +31,22 @@ fn refused() -> Error {
     Error::new(ErrorKind::Connect, "refused")
 }
 
+fn reply(outbox: &mut Outbox, id: Id, reply: &Reply, now: Instant) -> Option<Verdict> {
+    outbox.on_reply(id, reply, reply.answer().as_ref(), now)
+}
+
 /// An answer comes, of which the peer tells the gate.
 fn answer(outbox: &mut Outbox, id: Id, response: &Response, now: Instant) -> Verdict {
     match response.status {
         429 => outbox.gate.on_refused(now, response.retry_after),
         _ => outbox.gate.on_accepted(),
     }
-    outbox.on_reply(id, &Reply::Answer(response.clone()), now).expect("the result is there")
+    reply(outbox, id, &Reply::Answer(response.clone()), now).expect("the result is there")
 }
 
 /// No answer comes.
 fn fail(outbox: &mut Outbox, id: Id, error: Error, recognises_repeats: bool, now: Instant) -> Verdict {
-    outbox.on_reply(id, &Reply::NoAnswer { error, recognises_repeats }, now).expect("the result is there")
+    reply(outbox, id, &Reply::NoAnswer { error, recognises_repeats }, now).expect("the result is there")
 }
 
 /// Makes tries until the verdict is not a delay, or `tries` were made; gives what was waited before each.
@@ -313,7 +317,7 @@ fn a_result_that_a_sender_lost_is_tried_again() {
     let (mut outbox, now) = (outbox(5), Instant::now());
     outbox.push(entry("t"), now);
     let (id, _) = outbox.take(now).expect("ready");
-    assert!(outbox.on_reply(id, &Reply::Unknown, now).is_some());
+    assert!(reply(&mut outbox, id, &Reply::Unknown, now).is_some());
     assert!(outbox.holds(&entry("t").task_id));
     let due = outbox.next_due(now).expect("later");
     assert!(outbox.take(due).is_some());
@@ -325,7 +329,7 @@ fn a_sender_that_is_lost_after_the_verdict_changes_nothing() {
     outbox.push(entry("t"), now);
     let (id, _) = outbox.take(now).expect("ready");
     assert_eq!(answer(&mut outbox, id, &Response::new(200, "{}"), now), Verdict::Acknowledged);
-    assert_eq!(outbox.on_reply(id, &Reply::Unknown, now), None);
+    assert_eq!(reply(&mut outbox, id, &Reply::Unknown, now), None);
     assert_eq!((outbox.len(), outbox.next_due(now)), (0, None));
 }
 
@@ -336,14 +340,14 @@ fn a_sender_that_is_lost_after_a_delay_changes_nothing_either() {
     let (id, _) = outbox.take(now).expect("ready");
     assert!(matches!(answer(&mut outbox, id, &Response::new(500, ""), now), Verdict::Later { .. }));
     let due = outbox.next_due(now).expect("later");
-    assert_eq!(outbox.on_reply(id, &Reply::Unknown, now), None);
+    assert_eq!(reply(&mut outbox, id, &Reply::Unknown, now), None);
     assert!(outbox.all_tried(now));
     assert_eq!(outbox.next_due(now), Some(due));
     assert_eq!(outbox.take(due).map(|(id, _)| id), Some(id));
     assert!(outbox.take(due + 600 * SECOND).is_none() && !outbox.all_tried(due), "it is offered once");
     // A sender that is lost before the replacement is there.
     assert!(matches!(answer(&mut outbox, id, &Response::new(413, ""), due), Verdict::Replace(_)));
-    assert!(outbox.on_reply(id, &Reply::Unknown, due).is_some());
+    assert!(reply(&mut outbox, id, &Reply::Unknown, due).is_some());
     assert!(outbox.next_due(due).is_some());
 }
 
