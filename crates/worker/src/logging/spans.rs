@@ -229,7 +229,9 @@ pub(super) fn exit(id: &Id) {
     let key = Key::of(id);
     let _ = ENTERED.try_with(|entered| {
         let mut entered = entered.borrow_mut();
-        if let Some(index) = entered.iter().rposition(|(other, _)| *other == key) {
+        if entered.pop_if(|(last, _)| *last == key).is_none()
+            && let Some(index) = entered.iter().rposition(|(other, _)| *other == key)
+        {
             entered.remove(index);
         }
     });

@@ -134,9 +134,14 @@ struct Escaped<'a>(&'a mut String);
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Without an early end, this is a few instructions per 16 bytes; most texts need no escape.
+        if !text.bytes().fold(false, |found, byte| found | needs_escape(byte)) {
+            self.0.push_str(text);
+            return Ok(());
+        }
         let mut copied = 0;
         for (index, byte) in text.bytes().enumerate() {
-            if !matches!(byte, 0..0x20 | b'"' | b'\\') {
+            if !needs_escape(byte) {
                 continue;
             }
             self.0.push_str(&text[copied..index]);
@@ -155,4 +160,8 @@ impl Write for Escaped<'_> {
         self.0.push_str(&text[copied..]);
         Ok(())
     }
+}
+
+fn needs_escape(byte: u8) -> bool {
+    matches!(byte, 0..0x20 | b'"' | b'\\')
 }

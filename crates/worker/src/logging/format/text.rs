@@ -37,18 +37,19 @@ pub(super) fn write_event(event: &Event<'_>, spans: &[Key], clock: &mut Clock, l
 /// Writes fields as `name=value`, and the message alone.
 pub(super) struct TextFields<'a> {
     line: &'a mut String,
-    separator: &'static str,
+    is_first: bool,
 }
 
 impl<'a> TextFields<'a> {
     pub(super) fn new(line: &'a mut String) -> Self {
-        Self { line, separator: "" }
+        Self { line, is_first: true }
     }
 
     /// Writes the name of a field, and returns the start of its value.
     fn begin(&mut self, field: &Field) -> usize {
-        self.line.push_str(self.separator);
-        self.separator = " ";
+        if !std::mem::take(&mut self.is_first) {
+            self.line.push(' ');
+        }
         let name = field.name();
         if name != "message" {
             self.line.push_str(name.strip_prefix("r#").unwrap_or(name));
