@@ -159,30 +159,33 @@ impl Spans {
         self.with(Key::of(id), |slot| slot.references += 1);
     }
 
-    /// Takes a reference away. Returns whether it was the last one.
+    /// Takes a reference away. Returns whether it was the last one, with which the span ends.
     pub(super) fn release(&self, id: &Id) -> bool {
-        let mut released = self.release_one(Key::of(id));
-        let is_closed = released.is_some();
-        while let Some(Some(parent)) = released {
-            released = self.release_one(parent);
+        let mut has_ended = false;
+        let mut next = Some(Key::of(id));
+        while let Some(key) = next {
+            let (is_last, parent) = self.release_one(key);
+            has_ended |= is_last;
+            next = parent;
         }
-        is_closed
+        has_ended
     }
 
-    /// Returns the parent if the span has ended.
-    fn release_one(&self, key: Key) -> Option<Option<Key>> {
+    /// Returns whether the span has ended, and its parent then.
+    fn release_one(&self, key: Key) -> (bool, Option<Key>) {
         let mut spans = lock(&self.0[key.shard]);
-        let slot = spans.slots.get_mut(key.index).filter(|slot| slot.age == key.age)?;
-        slot.references = slot.references.checked_sub(1)?;
+        let slot = spans.slots.get_mut(key.index).filter(|slot| slot.age == key.age && slot.references > 0);
+        let Some(slot) = slot else { return (false, None) };
+        slot.references -= 1;
         if slot.references > 0 {
-            return None;
+            return (false, None);
         }
         slot.age = slot.age.wrapping_add(1);
         slot.fields.clear();
         slot.fields.text.shrink_to(MAX_KEPT);
         let parent = slot.parent.take();
         spans.free.push(key.index);
-        Some(parent)
+        (true, parent)
     }
 
     /// Calls a function with the name and the fields of a span.
