@@ -4,13 +4,12 @@
 //! that the *worker* chooses ([`WorkerId::new`], [`TaskName::new`]). Names that an orchestrator chooses ([`TaskId`],
 //! [`JobId`]) may be any text that is not empty, and are sent back unchanged.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::secrets::masked;
+use crate::secrets::Masked;
 use crate::text::excerpt;
 
 /// The maximal length of an identifier, in characters.
@@ -50,8 +49,8 @@ macro_rules! identifier {
 
             /// Returns the text for logs and messages: with [secrets](crate::secrets) masked, as its sender may have
             /// quoted some.
-            pub fn shown(&self) -> Cow<'_, str> {
-                masked(&self.0)
+            pub fn shown(&self) -> Masked<'_> {
+                Masked(&self.0)
             }
 
             /// Accepts a received text. Returns `None` for an empty one.

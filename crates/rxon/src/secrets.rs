@@ -4,6 +4,7 @@
 //! [`masked`], and everything in this crate that makes a text of received bytes, looks for all of them at once.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -141,6 +142,46 @@ pub fn masked(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A text that is shown [`masked`]. Nothing is searched until it is shown.
+#[derive(Clone, Copy)]
+pub struct Masked<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Masked<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if IS_MASKED_LATER.try_with(Cell::get).unwrap_or(false) {
+            formatter.write_str(self.0)
+        } else {
+            formatter.write_str(&masked(self.0))
+        }
+    }
+}
+
+impl fmt::Debug for Masked<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*masked(self.0), formatter)
+    }
+}
+
+thread_local! {
+    static IS_MASKED_LATER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls a function that shows texts as they are where they would be [`Masked`]: the caller masks the whole that it makes
+/// of them.
+pub fn masked_later<T>(call: impl FnOnce() -> T) -> T {
+    /// Ends it even if the function panics.
+    struct Before(bool);
+
+    impl Drop for Before {
+        fn drop(&mut self) {
+            let _ = IS_MASKED_LATER.try_with(|later| later.set(self.0));
+        }
+    }
+
+    let _before = Before(IS_MASKED_LATER.try_with(|later| later.replace(true)).unwrap_or(false));
+    call()
+}
+
 /// Returns the first `length` bytes of a text with its secrets masked, including a secret that the cut divides.
 pub(crate) fn masked_head(text: &[u8], length: usize) -> Cow<'_, [u8]> {
     let length = length.min(text.len());
@@ -228,6 +269,21 @@ mod tests {
             assert!(!head.contains("at-") && !head.contains("edge"), "{length}: {head}");
         }
         assert_eq!(&*masked_head(b"other", 3), b"oth");
+    }
+
+    #[test]
+    fn a_shown_text_is_masked_unless_the_whole_is_masked_later() {
+        let _held = Secrets::new(["shown-secret-1".to_owned()]);
+        let shown = Masked("a shown-secret-1 b");
+        assert_eq!(
+            (shown.to_string(), format!("{shown:?}")),
+            ("a *** b".to_owned(), "\"a *** b\"".to_owned())
+        );
+        let whole = masked_later(|| format!("{shown}, {shown}"));
+        assert_eq!(masked(&whole), "a *** b, a *** b");
+        let panics = || masked_later(|| -> () { panic!("in the middle") });
+        std::panic::catch_unwind(panics).expect_err("it panics");
+        assert_eq!(shown.to_string(), "a *** b");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(needs_escape) {
+    if is_plain(text) || !text.contains(needs_escape) {
         return Cow::Borrowed(text);
     }
     let mut line = String::with_capacity(text.len() + 16);
@@ -60,6 +60,12 @@ fn escaped(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(line)
+}
+
+/// Whether a text has visible characters of ASCII only, which most lines have. Without an early end, this is a few
+/// instructions per 16 bytes.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~'))
 }
 
 fn needs_escape(character: char) -> bool {

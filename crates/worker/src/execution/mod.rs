@@ -144,12 +144,14 @@ impl Execution {
         let duration = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
         let known = route.is_some().then(|| name.as_str());
         executor.counts.task_ended(known, &ran.outcome, duration);
-        let (name, seconds) = (name.shown(), duration.as_secs_f64());
+        let seconds = duration.as_secs_f64();
         if let Outcome::Failed(error) = &ran.outcome {
-            let (code, message) = (error.code().as_str(), masked(error.message()));
-            tracing::warn!(task = %name, outcome = code, seconds, "task ended: {message}");
+            let code = error.code().as_str();
+            tracing::warn!(
+                task = %name.shown(), outcome = code, seconds, "task ended: {}", masked(error.message())
+            );
         } else {
-            tracing::info!(task = %name, outcome = ran.outcome.label(), seconds, "task ended");
+            tracing::info!(task = %name.shown(), outcome = ran.outcome.label(), seconds, "task ended");
         }
         self.finish_progress(&task_id).await;
         let result = executor.result(ended, ran, duration);
@@ -159,10 +161,10 @@ impl Execution {
         executor.running.end(self.origin.orchestrator, &result.task_id);
         executor.heartbeat_trigger.on_change();
         if let Some(Leftover { permit, handler }) = leftover {
-            tracing::error!(task = %name, "the handler does not stop: its slot stays taken until it does");
+            tracing::error!(task = %name.shown(), "the handler does not stop: its slot stays taken until it does");
             handler.await;
             drop(permit);
-            tracing::info!(task = %name, "the handler that did not stop has ended");
+            tracing::info!(task = %name.shown(), "the handler that did not stop has ended");
             executor.heartbeat_trigger.on_change();
             // The handler could use its directory until now, and may have made it only now.
             drop(belongings.or_else(|| self.files.directory_guard()));

@@ -4,7 +4,10 @@
 //! texts from orchestrators are already without secrets; texts from handlers are not, and their line ends are not escaped.
 //! [`one_line`] does both.
 
-mod terminal;
+mod clock;
+mod format;
+mod spans;
+mod subscriber;
 mod writer;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -16,15 +19,14 @@ use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rxon::secrets::{Secrets, masked};
+use rxon::secrets::Secrets;
 use tracing::field::display;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 
-use self::terminal::{ShortFields, Terminal, has_colours};
+use self::format::Format;
+use self::format::terminal::{Terminal, has_colours};
+use self::subscriber::Log;
 use self::writer::LineWriter;
 use crate::config::{LogFormat, WorkerConfig};
 use crate::threads::panic_message;
@@ -78,23 +80,18 @@ pub fn init(config: &WorkerConfig) -> LogGuard {
             return LogGuard { thread: None, _secrets: secrets };
         }
     };
-    let (filter, refused) =
+    let (levels, refused) =
         levels(LevelFilter::from_level(config.log_level), variable("RUST_LOG").as_deref());
-    let lines = Lines { inner: writer.clone(), format: config.log_format };
-    let layer = match config.log_format {
+    let format = match config.log_format {
         LogFormat::Text if io::stderr().is_terminal() => {
-            let colours = has_colours(variable("NO_COLOR").as_deref(), variable("TERM").as_deref());
-            let format = Terminal { has_colours: colours };
-            fmt::layer().fmt_fields(ShortFields).event_format(format).with_writer(writer.clone()).boxed()
+            let has_colours = has_colours(variable("NO_COLOR").as_deref(), variable("TERM").as_deref());
+            Format::Terminal(Terminal { has_colours })
         }
-        LogFormat::Text => fmt::layer().with_ansi(false).with_writer(lines).boxed(),
-        // The list of spans has the innermost one, too: it need not be written twice.
-        LogFormat::Json => {
-            let layer = fmt::layer().with_ansi(false).with_writer(lines);
-            layer.json().flatten_event(true).with_current_span(false).boxed()
-        }
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
     };
-    let installed = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().is_ok();
+    let log = Log { levels, format, writer: writer.clone() };
+    let installed = tracing::subscriber::set_global_default(log).is_ok();
     if installed {
         let _ = WRITER.set(writer.clone());
         // If a panic ends the process, the line would not be written.
@@ -158,143 +155,5 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     rxon::text::one_line(text)
 }
 
-/// Turns the records of the formatter into lines without secrets. Each call writes one whole record.
-#[derive(Debug, Clone)]
-struct Lines<W> {
-    inner: W,
-    format: LogFormat,
-}
-
-impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Lines<W> {
-    type Writer = Lines<W::Writer>;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        Lines { inner: self.inner.make_writer(), format: self.format }
-    }
-}
-
-impl<W: io::Write> io::Write for Lines<W> {
-    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(record);
-        let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
-        let mut line = match self.format {
-            LogFormat::Text => one_line(text),
-            // JSON has its own way of escaping.
-            LogFormat::Json => masked(text),
-        }
-        .into_owned();
-        line.push_str(end);
-        self.inner.write_all(line.as_bytes())?;
-        Ok(record.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use rxon::secrets::Secrets;
-
-    use super::*;
-    use crate::threads::lock;
-
-    #[derive(Clone, Default)]
-    pub(super) struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl Written {
-        pub(super) fn text(&self) -> String {
-            String::from_utf8(lock(&self.0).clone()).expect("UTF-8")
-        }
-    }
-
-    impl io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            lock(&self.0).extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// The lines of a record with the same text in every place that can hold a text.
-    fn logged(format: LogFormat, text: &'static str) -> String {
-        let written = Written::default();
-        let of_writer = written.clone();
-        let lines = Lines { inner: move || of_writer.clone(), format };
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(lines);
-        let emit = || {
-            tracing::error_span!("span", shown = %text, quoted = ?text, text).in_scope(|| {
-                let error: &(dyn std::error::Error + 'static) = &io::Error::other(text);
-                tracing::error!(shown = %text, quoted = ?text, text, error, "said: {text}");
-            });
-        };
-        match format {
-            LogFormat::Text => tracing::subscriber::with_default(subscriber.finish(), emit),
-            LogFormat::Json => tracing::subscriber::with_default(subscriber.json().finish(), emit),
-        }
-        written.text()
-    }
-
-    #[test]
-    fn a_record_is_one_line_whatever_is_in_it() {
-        for format in [LogFormat::Text, LogFormat::Json] {
-            let log = logged(format, "a\nb\rc\u{1b}[2J\u{85}\u{2028}d\te\u{7f}");
-            assert_eq!(log.matches('\n').count(), 1, "{log}");
-            assert!(log.ends_with('\n'), "{log}");
-            assert!(!log.contains('\u{1b}') && !log.contains('\r'), "{log:?}");
-        }
-        let log = logged(LogFormat::Text, "a\nb\u{85}\u{2028}\u{7f}");
-        assert!(
-            !log.trim_end_matches('\n').contains(|char: char| char.is_control() || char == '\u{2028}'),
-            "{log:?}"
-        );
-        assert!(log.contains(r"said: a\nb"), "{log}");
-    }
-
-    #[test]
-    fn no_place_of_a_record_shows_a_secret() {
-        let _held = Secrets::new(["written-\"token\"-1".to_owned()]);
-        for format in [LogFormat::Text, LogFormat::Json] {
-            let log = logged(format, "a written-\"token\"-1 b");
-            assert!(!log.contains("written") && log.contains("a *** b"), "{log}");
-        }
-    }
-
-    #[test]
-    fn a_line_of_json_stays_json() {
-        let log = logged(LogFormat::Json, "a\nb\u{7f}");
-        assert!(serde_json::from_str::<serde_json::Value>(&log).is_ok(), "{log}");
-    }
-
-    #[test]
-    fn rust_log_wins_where_it_says_something() {
-        use tracing::Level;
-
-        let shown = |rust_log, target, level| {
-            let (levels, refused) = levels(LevelFilter::INFO, rust_log);
-            assert_eq!(refused.is_some(), rust_log == Some("a=b=c"), "{refused:?}");
-            levels.would_enable(target, &level)
-        };
-        for nothing in [None, Some(""), Some("a=b=c")] {
-            assert!(shown(nothing, "avtomatika_worker", Level::INFO), "{nothing:?}");
-            assert!(!shown(nothing, "avtomatika_worker", Level::DEBUG), "{nothing:?}");
-        }
-        let debug = Some("debug");
-        assert!(shown(debug, "anything", Level::DEBUG) && !shown(debug, "anything", Level::TRACE));
-        let one = Some("avtomatika_worker::session=trace");
-        assert!(shown(one, "avtomatika_worker::session::driver", Level::TRACE));
-        assert!(shown(one, "other", Level::INFO) && !shown(one, "other", Level::DEBUG));
-        assert!(!shown(Some("off,a=info"), "b", Level::ERROR));
-    }
-
-    #[test]
-    fn a_usual_text_is_not_copied() {
-        assert!(matches!(one_line("task ended `ü`"), Cow::Borrowed(_)));
-    }
-}
+mod tests;

@@ -6,18 +6,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::Writer as FieldWriter;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
+use super::clock::Clock;
 use crate::config::LogFormat;
 use crate::threads::lock;
 
 /// The length of the text that may wait to be written. Further lines are dropped and counted.
 const MAX_WAITING: usize = 16 << 20;
 
-/// A buffer that grew beyond this is given back.
-const MAX_KEPT: usize = 64 << 10;
+/// The length of the parts in which text waits: what waits is never moved.
+const PART: usize = 64 << 10;
+
+/// The time for which the thread collects lines after it has written some. To wake it for each line would cost a system
+/// call where the line is logged.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Takes lines for the thread. Clones share it.
 #[derive(Debug, Clone)]
@@ -35,15 +37,40 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: Vec<u8>,
+    /// The text that waits, and its length.
+    waiting: Vec<Vec<u8>>,
+    length: usize,
+    /// An empty part, to be used again.
+    spare: Option<Vec<u8>>,
     dropped: usize,
     is_writing: bool,
+    /// The thread waits for a signal. At other times, it looks again by itself.
+    is_asleep: bool,
+    /// The number of callers that wait until everything is written.
+    flushing: usize,
     is_closed: bool,
 }
 
 impl State {
     fn is_written(&self) -> bool {
         self.waiting.is_empty() && !self.is_writing
+    }
+
+    /// Whether the thread may wait for more lines before it writes those that it has.
+    fn may_collect(&self) -> bool {
+        self.flushing == 0 && !self.is_closed && self.length < PART
+    }
+
+    fn push(&mut self, line: &str) {
+        let length = line.len() + 1;
+        if self.waiting.last().is_none_or(|part| part.len() + length > PART) {
+            self.waiting.push(self.spare.take().unwrap_or_else(|| Vec::with_capacity(length.max(PART))));
+        }
+        if let Some(part) = self.waiting.last_mut() {
+            part.extend_from_slice(line.as_bytes());
+            part.push(b'\n');
+            self.length += length;
+        }
     }
 }
 
@@ -64,39 +91,73 @@ impl LineWriter {
         lock(&self.0.state)
     }
 
-    fn write_all_to(&self, mut output: impl Write) {
-        let mut text = Vec::new();
-        loop {
-            {
-                let mut state = self.state();
-                state.is_writing = false;
-                if state.waiting.is_empty() {
-                    self.0.written.notify_all();
-                }
-                while state.waiting.is_empty() {
-                    if state.is_closed {
-                        return;
-                    }
-                    state = self.0.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-                state.is_writing = true;
-                std::mem::swap(&mut state.waiting, &mut text);
-                let dropped = std::mem::take(&mut state.dropped);
-                if dropped > 0 {
-                    text.extend(missing(dropped, self.0.format).bytes());
-                }
-            }
-            // There is nowhere to report an error to.
-            let _ = output.write_all(&text).and_then(|()| output.flush());
-            text.clear();
-            text.shrink_to(MAX_KEPT);
+    /// Takes a line, without its end.
+    pub(super) fn write_line(&self, line: &str) {
+        let mut state = self.state();
+        if state.is_closed || state.length + line.len() >= MAX_WAITING {
+            state.dropped += 1;
+            return;
         }
+        state.push(line);
+        let is_asleep = std::mem::take(&mut state.is_asleep);
+        drop(state);
+        if is_asleep {
+            self.0.work.notify_one();
+        }
+    }
+
+    fn write_all_to(&self, mut output: impl Write) {
+        let mut has_written = false;
+        while let Some((mut parts, dropped)) = self.next(has_written) {
+            if dropped > 0 {
+                parts.push(missing(dropped, self.0.format).into_bytes());
+            }
+            for part in &parts {
+                // There is nowhere to report an error to.
+                let _ = output.write_all(part);
+            }
+            let _ = output.flush();
+            has_written = true;
+            if let Some(mut part) = parts.pop().filter(|part| part.capacity() == PART) {
+                part.clear();
+                self.state().spare = Some(part);
+            }
+        }
+    }
+
+    /// Waits for text. Returns it with the number of lines dropped after it, or `None` at the end.
+    fn next(&self, has_written: bool) -> Option<(Vec<Vec<u8>>, usize)> {
+        let mut state = self.state();
+        state.is_writing = false;
+        if state.waiting.is_empty() {
+            self.0.written.notify_all();
+        }
+        if has_written {
+            let waited = self.0.work.wait_timeout_while(state, PAUSE, |state| state.may_collect());
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        while state.waiting.is_empty() {
+            if state.is_closed {
+                return None;
+            }
+            state.is_asleep = true;
+            state = self.0.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.is_asleep = false;
+        }
+        state.is_writing = true;
+        state.length = 0;
+        Some((std::mem::take(&mut state.waiting), std::mem::take(&mut state.dropped)))
     }
 
     /// Waits until every line is written, for at most this long. Returns whether it is.
     pub(super) fn flush(&self, limit: Duration) -> bool {
-        let waited = self.0.written.wait_timeout_while(self.state(), limit, |state| !state.is_written());
-        waited.unwrap_or_else(PoisonError::into_inner).0.is_written()
+        let mut state = self.state();
+        state.flushing += 1;
+        self.0.work.notify_one();
+        let waited = self.0.written.wait_timeout_while(state, limit, |state| !state.is_written());
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.flushing -= 1;
+        state.is_written()
     }
 
     /// Ends the thread once everything is written. Further lines are dropped.
@@ -113,42 +174,12 @@ fn missing(dropped: usize, format: LogFormat) -> String {
         LogFormat::Text => format!("… {message}\n"),
         LogFormat::Json => {
             let mut timestamp = String::new();
-            // A text takes everything.
-            let _ = SystemTime.format_time(&mut FieldWriter::new(&mut timestamp));
+            Clock::default().write_now(&mut timestamp);
             let line = json!({
                 "timestamp": timestamp, "level": "WARN", "message": message, "target": module_path!(),
             });
             format!("{line}\n")
         }
-    }
-}
-
-impl Write for LineWriter {
-    /// Takes whole lines.
-    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        let mut state = self.state();
-        if state.is_closed || state.waiting.len() + lines.len() > MAX_WAITING {
-            state.dropped += 1;
-        } else {
-            state.waiting.extend_from_slice(lines);
-            // While the thread writes, it looks again by itself.
-            if !state.is_writing {
-                self.0.work.notify_one();
-            }
-        }
-        Ok(lines.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for LineWriter {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
     }
 }
 
@@ -178,17 +209,17 @@ mod tests {
         let (go, wait) = mpsc::channel();
         let (sender, written) = mpsc::channel();
         let slow = Slow(wait, sender);
-        let (mut writer, thread) = LineWriter::start(slow, LogFormat::Text).expect("a thread");
-        let line = vec![b'x'; MAX_WAITING / 4];
+        let (writer, thread) = LineWriter::start(slow, LogFormat::Text).expect("a thread");
+        let line = "x".repeat(MAX_WAITING / 4 - 1);
         for _ in 0..10 {
-            writer.write_all(&line).expect("taken or dropped");
+            writer.write_line(&line);
         }
         assert!(!writer.flush(Duration::from_millis(1)), "it waits no longer");
         writer.close();
         drop(go);
         thread.join().expect("it ends");
         let text: Vec<u8> = written.iter().flatten().collect();
-        assert!((4 * line.len()..9 * line.len()).contains(&text.len()));
+        assert!((4 * line.len()..9 * line.len()).contains(&text.len()), "{}", text.len());
         assert!(String::from_utf8_lossy(&text).contains("lines of the log are missing"));
     }
 
@@ -208,15 +239,50 @@ mod tests {
         let (go, wait) = mpsc::channel();
         let (sender, written) = mpsc::channel();
         let slow = Slow(wait, sender);
-        let (mut writer, thread) = LineWriter::start(slow, LogFormat::Text).expect("a thread");
+        let (writer, thread) = LineWriter::start(slow, LogFormat::Text).expect("a thread");
         drop(go);
         for number in 0..100 {
-            writeln!(writer, "{number}").expect("taken");
+            writer.write_line(&number.to_string());
             assert!(writer.flush(Duration::from_secs(60)));
             let text: Vec<u8> = written.try_iter().flatten().collect();
             assert_eq!(String::from_utf8_lossy(&text), format!("{number}\n"));
         }
         writer.close();
+        thread.join().expect("it ends");
+    }
+
+    #[test]
+    fn what_waits_is_written_in_order_and_in_whole_lines() {
+        let (go, wait) = mpsc::channel();
+        let (sender, written) = mpsc::channel();
+        let (writer, thread) = LineWriter::start(Slow(wait, sender), LogFormat::Text).expect("a thread");
+        let lines: Vec<String> = (0..5000).map(|number| format!("{number}: {}", "x".repeat(100))).collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| lines.iter().for_each(|line| writer.write_line(line)));
+        });
+        writer.close();
+        drop(go);
+        thread.join().expect("it ends");
+        let parts: Vec<Vec<u8>> = written.iter().collect();
+        assert!(parts.iter().all(|part| part.ends_with(b"\n")), "a line is torn");
+        let text = String::from_utf8(parts.concat()).expect("UTF-8");
+        assert!(text.lines().eq(&lines));
+    }
+
+    #[test]
+    fn a_thread_that_is_busy_is_not_woken() {
+        let (go, wait) = mpsc::channel();
+        let (sender, written) = mpsc::channel();
+        let (writer, thread) = LineWriter::start(Slow(wait, sender), LogFormat::Text).expect("a thread");
+        writer.write_line("first");
+        go.send(()).expect("the thread");
+        let _ = written.recv();
+        // It has not slept since, or it has, and the first of these wakes it: the second never does.
+        writer.write_line("second");
+        assert!(!writer.state().is_asleep);
+        writer.write_line("third");
+        writer.close();
+        drop(go);
         thread.join().expect("it ends");
     }
 }

@@ -175,7 +175,7 @@ fn release(assembly: &Assembly) {
 
 fn log_end(stopped: &Stopped) {
     let Stopped { cause, cancelled, unacknowledged: lost, kept } = stopped;
-    let ids = |ids: &[TaskId]| ids.iter().map(TaskId::shown).collect::<Vec<_>>().join(", ");
+    let ids = |ids: &[TaskId]| ids.iter().map(|id| id.shown().to_string()).collect::<Vec<_>>().join(", ");
     if !lost.is_empty() {
         let task_ids = ids(lost);
         tracing::error!(count = lost.len(), task_ids, "results were not acknowledged and are lost");
