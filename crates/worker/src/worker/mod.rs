@@ -128,11 +128,7 @@ impl Worker {
 
     /// Boxed, so that a worker is compiled with this crate. The future of an `async fn` is compiled with the crate that polls
     /// it: every build of a user's program took a quarter of this crate's time again.
-    fn run_as(
-        mut self,
-        incoming: Incoming,
-        with_health: bool,
-    ) -> BoxFuture<'static, Result<Stopped, Error>> {
+    fn run_as(mut self, incoming: Incoming, with_health: bool) -> BoxFuture<'static, Result<Stopped, Error>> {
         Box::pin(async move {
             let hooks = std::mem::take(&mut self.plan.settings.hooks);
             let handle_state = self.plan.handle_state.clone();
