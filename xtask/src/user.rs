@@ -11,12 +11,24 @@ use crate::workspace::Workspace;
 const REQWEST: [&str; 2] =
     [r#"version = "0.13""#, r#"version = "0.13", default-features = false, features = ["rustls"]"#];
 
-/// Makes a client, which panics if the features of our dependencies take its TLS away, beside a worker.
+/// Makes a client, which panics if the features of our dependencies take its TLS away, beside a worker. Uses what needs a
+/// feature that the program does not have: our own tests have them all.
 const PROGRAM: &str = r#"use avtomatika_worker::prelude::*;
 
 fn main() {
     let _client = reqwest::Client::new();
-    let _worker = Worker::builder::<()>().task("hello", hello);
+    let schema: serde_json::Value = "true".parse().unwrap();
+    let declares = TaskOptions::new().event("found", schema.clone());
+    let enforces = TaskOptions::new().input_schema(schema).enforce_schemas();
+    for (options, used) in [
+        (declares, "the event `found` (`TaskOptions::event`)"),
+        (enforces, "a schema of the task `hello` (`TaskOptions::enforce_schemas`)"),
+    ] {
+        let error = Worker::builder::<()>().task_with("hello", options, hello).build().unwrap_err();
+        let wanted = format!("{used} needs the feature `event-schemas` of `avtomatika-worker`, which is off");
+        assert_eq!(error.to_string(), wanted);
+    }
+    Worker::builder::<()>().task("hello", hello).build().unwrap();
 }
 
 async fn hello() -> Result<(), TaskError> {
@@ -34,7 +46,8 @@ pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result {
         let manifest = format!(
             "[package]\nname = \"user-{number}\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
              avtomatika-worker = {{ path = \"{worker}\", default-features = false, features = [\"s3\"] }}\n\
-             reqwest = {{ {reqwest} }}\n"
+             reqwest = {{ {reqwest} }}\n\
+             serde_json = \"1\"\n"
         );
         let written = fs::create_dir_all(package.join("src"))
             .and_then(|()| fs::write(package.join("Cargo.toml"), manifest))

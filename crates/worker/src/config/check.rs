@@ -9,11 +9,8 @@ use super::secret::Secret;
 use super::table::{DEFAULTS, OPTIONS, PLACEHOLDER_TOKEN, WorkerConfig};
 
 /// The features that options need, each with whether this crate was built with it.
-pub(super) const FEATURES: [(&str, bool); 3] = [
-    ("durable", cfg!(feature = "durable")),
-    ("event-schemas", cfg!(feature = "event-schemas")),
-    ("s3", cfg!(feature = "s3")),
-];
+pub(super) const FEATURES: [(&str, bool); 2] =
+    [("durable", cfg!(feature = "durable")), ("s3", cfg!(feature = "s3"))];
 
 fn is_built(feature: &str) -> bool {
     FEATURES.iter().any(|(name, is_built)| *name == feature && *is_built)

@@ -141,7 +141,7 @@ options! {
         "WORKER_ENABLE_WEBSOCKETS", "false", Plain,
         /// Whether commands are received over a websocket.
         worker_enable_websockets: bool, one_of::<bool>();
-        "STRICT_EVENT_VALIDATION" needs "event-schemas", "true", Plain,
+        "STRICT_EVENT_VALIDATION", "true", Plain,
         /// Whether undeclared events are refused, for tasks that declare any.
         strict_event_validation: bool, one_of::<bool>();
     }

@@ -178,19 +178,6 @@ mod tests {
         assert!(error.source().is_none(), "a chain would repeat it");
     }
 
-    #[cfg(not(feature = "event-schemas"))]
-    #[test]
-    fn without_the_feature_no_schema_can_be_enforced() {
-        use crate::worker::task_options::TaskOptions;
-
-        let options = TaskOptions::new().enforce_schemas();
-        let error =
-            Worker::builder::<()>().task_with("t", options, async || ()).build().expect_err("it is off");
-        let expected = "a schema of the task `t` (`TaskOptions::enforce_schemas`) needs the feature `event-schemas` of \
-                        `avtomatika-worker`, which is off";
-        assert_eq!(error.to_string(), expected);
-    }
-
     #[test]
     fn the_limit_of_the_builder_has_the_range_of_the_option() {
         let build =

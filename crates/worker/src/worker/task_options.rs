@@ -215,7 +215,8 @@ impl TaskOptions {
     /// Declares an event of the handler, with the JSON Schema of its payload. The schema is sent to the newer orchestrator,
     /// and [`TaskContext::send_event`](crate::TaskContext::send_event) refuses payloads that do not match it. Once an event
     /// is declared, undeclared ones are refused, unless `STRICT_EVENT_VALIDATION` is off. References to other documents
-    /// are not followed.
+    /// are not followed. Needs the feature `event-schemas`: without it, [`WorkerBuilder::build`](crate::WorkerBuilder::build)
+    /// returns [`BuildError::FeatureOff`].
     ///
     /// ```
     /// use avtomatika_worker::TaskOptions;

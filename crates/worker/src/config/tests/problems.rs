@@ -219,7 +219,7 @@ fn wrong_with(config: &WorkerConfig, features: &[&str]) -> Vec<String> {
 fn an_option_whose_feature_is_off_is_an_error_that_names_the_feature() {
     let dir = tempfile::tempdir().expect("a folder");
     let dir = dir.path().to_str().expect("text");
-    let all = ["durable", "event-schemas", "s3"];
+    let all = ["durable", "s3"];
     let mut tried = 0;
     for option in OPTIONS {
         let Some(feature) = option.feature else { continue };
@@ -228,7 +228,6 @@ fn an_option_whose_feature_is_off_is_an_error_that_names_the_feature() {
         let value = match variable {
             "S3_ENDPOINT_URL" => "http://me:hidden@h",
             "WORKER_BLOB_CACHE_SIZE" => "7",
-            "STRICT_EVENT_VALIDATION" => "false",
             _ if variable.ends_with("_KEY") => "hidden",
             _ => dir.trim_start_matches('/'),
         };
@@ -243,7 +242,7 @@ fn an_option_whose_feature_is_off_is_an_error_that_names_the_feature() {
         reset.set(variable, "").expect("not set");
         assert_eq!(wrong_with(&reset, &others), [""; 0], "{variable}");
     }
-    assert_eq!(tried, 9);
+    assert_eq!(tried, 8);
     assert_eq!(wrong_with(&WorkerConfig::defaults(), &[]), [""; 0]);
 }
 
