@@ -225,7 +225,10 @@ impl TestTask<'_> {
         let executor = &worker.assembly.executor;
         let slot = worker.assembly.offer.slots.acquire(OrchestratorIndex(0)).await;
         match Task::parse(body.as_bytes()) {
-            Ok(task) => executor.accept(&worker.session.origin, task, body.as_bytes(), slot),
+            Ok(task) => {
+                let origin = &worker.session.origin;
+                executor.accept(origin, Box::new(task), body.as_bytes(), slot, Instant::now())
+            }
             Err(malformed) => {
                 let (job_id, task_id) = malformed.ids.expect("a test's task has ids");
                 executor.refuse(&worker.session.origin, job_id, task_id, &malformed.problem)

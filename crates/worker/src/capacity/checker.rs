@@ -1,6 +1,7 @@
 //! The user's check of capacity, called so that it never delays the worker.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, Weak};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(crate) struct Capacity {
     checker: Option<CapacityChecker>,
     rounds: Probe<()>,
     answers: Arc<Mutex<Answers>>,
+    /// The number of times that an answer has changed.
+    changes: Arc<AtomicU64>,
     logged_slow: Once,
     logged_no_thread: Once,
 }
@@ -43,6 +46,7 @@ impl Capacity {
             checker,
             rounds: Probe::new("avtomatika-capacity", LIMIT),
             answers: Arc::default(),
+            changes: Arc::default(),
             logged_slow: Once::new(),
             logged_no_thread: Once::new(),
         }
@@ -55,8 +59,8 @@ impl Capacity {
     /// The round goes on.
     pub(crate) async fn refresh(&self, names: impl FnOnce() -> Vec<TaskName>) {
         let Some(checker) = self.checker.clone() else { return };
-        let (names, answers) = (names(), Arc::downgrade(&self.answers));
-        match self.rounds.ask(move || ask_all(&checker, &names, &answers)).await {
+        let (names, answers, changes) = (names(), Arc::downgrade(&self.answers), self.changes.clone());
+        match self.rounds.ask(move || ask_all(&checker, &names, &answers, &changes)).await {
             Ok(()) | Err(NoAnswer::Panicked) => {}
             Err(NoAnswer::Late) => self.logged_slow.call_once(|| {
                 tracing::warn!(
@@ -77,14 +81,19 @@ impl Capacity {
         names
     }
 
-    /// Returns true if any task is refused.
-    pub(crate) fn refuses_any(&self) -> bool {
-        !lock(&self.answers).refused.is_empty()
+    /// The number of times that a task was refused or accepted again. Takes no lock.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 }
 
 /// Asks about the tasks one by one, until the worker is dropped.
-fn ask_all(checker: &CapacityChecker, names: &[TaskName], answers: &Weak<Mutex<Answers>>) {
+fn ask_all(
+    checker: &CapacityChecker,
+    names: &[TaskName],
+    answers: &Weak<Mutex<Answers>>,
+    changes: &AtomicU64,
+) {
     for name in names {
         // Not held while the check runs: the worker may be dropped meanwhile.
         if answers.strong_count() == 0 {
@@ -95,11 +104,12 @@ fn ask_all(checker: &CapacityChecker, names: &[TaskName], answers: &Weak<Mutex<A
         let first_panic = {
             let mut answers = lock(&answers);
             // A check that fails refuses nothing.
-            if matches!(answer, Ok(false)) {
-                answers.refused.insert(name.clone());
+            let is_change = if matches!(answer, Ok(false)) {
+                answers.refused.insert(name.clone())
             } else {
-                answers.refused.remove(name);
-            }
+                answers.refused.remove(name)
+            };
+            changes.fetch_add(u64::from(is_change), Ordering::Release);
             answer.err().filter(|_| answers.panicked.insert(name.clone()))
         };
         // Without the lock, which heartbeats and polls take: a log may block.
@@ -111,7 +121,7 @@ fn ask_all(checker: &CapacityChecker, names: &[TaskName], answers: &Weak<Mutex<A
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
     use std::sync::mpsc;
 
     use testkit::capture::Logs;
@@ -154,11 +164,15 @@ mod tests {
             sender.send((name.to_string(), thread)).expect("the test waits");
             name.as_str() != "b" || opened.load(Ordering::SeqCst)
         });
-        assert!(!capacity.refuses_any(), "nothing is refused before it was asked");
-        for accepted_now in [vec!["a", "c"], vec!["a", "b", "c"]] {
+        assert_eq!(
+            (accepted(&capacity).len(), capacity.changes()),
+            (3, 0),
+            "nothing is refused before it was asked"
+        );
+        for (accepted_now, changes) in [(vec!["a", "c"], 1), (vec!["a", "b", "c"], 2)] {
             capacity.refresh(names).await;
             assert_eq!(accepted(&capacity), accepted_now);
-            assert_eq!(capacity.refuses_any(), accepted_now.len() < 3);
+            assert_eq!(capacity.changes(), changes);
             let asked: Vec<_> = asked.try_iter().collect();
             let thread = Some("avtomatika-capacity".to_owned());
             assert_eq!(asked, ["a", "b", "c"].map(|name| (name.to_owned(), thread.clone())));

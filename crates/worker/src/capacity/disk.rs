@@ -64,8 +64,11 @@ impl Disk {
     /// # Cancel safety
     /// Nothing is lost.
     pub(crate) async fn room(&self) {
-        // The sender lives as long as `self`.
-        let _ = self.low.subscribe().wait_for(Option::is_none).await;
+        // Asked before each poll: to subscribe would cost more.
+        if self.is_low() {
+            // The sender lives as long as `self`.
+            let _ = self.low.subscribe().wait_for(Option::is_none).await;
+        }
     }
 
     /// Looks at the disks of these directories every 10 s until the worker ends, by [`lowest`] except in tests. A change

@@ -30,7 +30,11 @@ impl HeartbeatTrigger {
 
     /// Records a change that is worth a heartbeat.
     pub(crate) fn on_change(&self) {
-        let now = Instant::now();
+        self.on_change_at(Instant::now());
+    }
+
+    /// Records a change at this time, which is now.
+    pub(crate) fn on_change_at(&self, now: Instant) {
         for burst in &self.bursts {
             burst.send_if_modified(|burst| {
                 // A waiter reads the time of the last change before it acts, so it is woken for the first one only.

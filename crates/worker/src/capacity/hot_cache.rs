@@ -1,6 +1,7 @@
 //! The models that are loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use rxon::TaskName;
@@ -13,6 +14,8 @@ use crate::threads::lock;
 #[derive(Debug, Default)]
 pub(crate) struct HotCache {
     models: Mutex<BTreeSet<String>>,
+    /// The number of times that the set has changed.
+    changes: AtomicU64,
     /// Set once the worker runs.
     trigger: OnceLock<Arc<HeartbeatTrigger>>,
 }
@@ -33,10 +36,20 @@ impl HotCache {
 
     /// Changes the set. `change` returns true if it has changed it.
     fn change(&self, change: impl FnOnce(&mut BTreeSet<String>) -> bool) {
-        let is_change = change(&mut lock(&self.models));
+        let is_change = {
+            let mut models = lock(&self.models);
+            let is_change = change(&mut models);
+            self.changes.fetch_add(u64::from(is_change), Ordering::Release);
+            is_change
+        };
         if let Some(trigger) = self.trigger.get().filter(|_| is_change) {
             trigger.on_change();
         }
+    }
+
+    /// The number of times that the set has changed. Takes no lock.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// The loaded models, in alphabetical order.
@@ -57,7 +70,7 @@ impl HotCache {
             .filter(|(_, needed)| needed.iter().all(|model| models.contains(model)))
             .map(|(skill, _)| skill.clone())
             .collect();
-        // Asked with each poll: a worker without loaded models looks at no task.
+        // A worker without loaded models looks at no task.
         if !models.is_empty() {
             let is_hot = |name: &TaskName| models.contains(name.as_str()) && !dependencies.contains_key(name);
             skills.extend(catalogue.names_if(is_hot));

@@ -41,6 +41,16 @@ pub(crate) struct Offer {
     pub(crate) draining: Arc<AtomicBool>,
 }
 
+/// The state that decides what a poll names: as long as it is equal, so is that.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PollBasis {
+    tasks: usize,
+    refusals: u64,
+    models: u64,
+    /// Without the numbers that change nothing.
+    usage: Usage,
+}
+
 /// The tasks and hot skills that a poll names.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PollOffer {
@@ -71,18 +81,24 @@ impl Offer {
         self.checker.without_refused(names)
     }
 
-    /// The tasks that a poll asks for. `None`, the usual case, if it asks for all of them and no skill is hot. The poll
-    /// holds a slot already: only limit groups and the user's own check can exclude a task.
-    pub(crate) fn for_poll(&self) -> Option<PollOffer> {
+    /// The state that decides what a poll names now. Costs the same however many tasks there are.
+    pub(crate) fn poll_basis(&self) -> PollBasis {
         let usage = self.slots.usage();
-        let hot_skills = self.hot_skills().unwrap_or_default();
-        let is_usual = hot_skills.is_empty()
-            && usage.groups_open.iter().all(|open| *open)
-            && !self.checker.refuses_any();
-        (!is_usual).then(|| PollOffer {
-            accepted: self.checker.without_refused(self.catalogue.with_room(&usage)),
-            hot_skills,
-        })
+        PollBasis {
+            tasks: self.catalogue.count(),
+            refusals: self.checker.changes(),
+            models: self.hot_cache.changes(),
+            usage: Usage { running: 0, waiting: 0, open: usage.open.min(1), ..usage },
+        }
+    }
+
+    /// The tasks that a poll asks for in this state, which was taken before. The poll holds a slot already: only limit groups
+    /// and the user's own check can exclude a task.
+    pub(crate) fn for_poll(&self, basis: &PollBasis) -> PollOffer {
+        PollOffer {
+            accepted: self.checker.without_refused(self.catalogue.with_room(&basis.usage)),
+            hot_skills: self.hot_skills().unwrap_or_default(),
+        }
     }
 
     /// Calls the user's check again, before a message that reports capacity. Takes at most 250 ms.

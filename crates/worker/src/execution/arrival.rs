@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use rxon::model::{ErrorCode, Task};
 use rxon::secrets::masked;
 use rxon::{JobId, TaskId};
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use super::{CancelHandle, EndedTask, Execution, Executor, Origin};
@@ -16,17 +17,18 @@ use crate::task::outcome::{Outcome, TaskError};
 use crate::task::trace_parent::TraceParent;
 
 impl Executor {
-    /// Runs a task that a poll returned. Returns false if the task is not new: it is not run again.
+    /// Runs a task that a poll has returned now. Returns false if the task is not new: it is not run again.
     pub(crate) fn accept(
         self: &Arc<Self>,
         origin: &Arc<Origin>,
-        task: Task,
+        task: Box<Task>,
         body: &[u8],
         slot: Slot,
+        now: Instant,
     ) -> bool {
         if let Some(error) = self.trust.refusal(&task, body) {
             self.counts.not_run("untrusted");
-            let Task { job_id, task_id, metadata, .. } = task;
+            let Task { job_id, task_id, metadata, .. } = *task;
             return self.answer(origin, EndedTask { job_id, task_id, metadata }, error);
         }
         let span = span(origin, &task.task_id, &task.job_id);
@@ -41,15 +43,17 @@ impl Executor {
         if !is_new {
             return false;
         }
-        self.heartbeat_trigger.on_change();
+        self.heartbeat_trigger.on_change_at(now);
         let execution = Execution {
             executor: self.clone(),
             origin: origin.clone(),
+            route: self.router.get(&task.name),
             cancel,
-            began: OnceLock::new(),
+            begun: OnceLock::new(),
             files: self.files.of_task(&task.task_id),
         };
-        self.tasks.spawn(execution.run(task, slot).instrument(span));
+        // The runtime moves a future several times, and this one is large.
+        self.tasks.spawn(Box::pin(execution.run(task, slot).instrument(span)));
         true
     }
 

@@ -21,10 +21,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use rxon::WorkerId;
 use rxon::limit::within;
 use rxon::model::Task;
 use rxon::secrets::{Secrets, masked};
-use rxon::{TaskId, WorkerId};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -48,7 +48,7 @@ use crate::task::context::{ContextParts, TaskContext};
 use crate::task::extract::TaskRequest;
 use crate::task::handler::TaskService;
 use crate::task::outcome::{Outcome, panicked};
-use crate::task::progress::ProgressBoard;
+use crate::task::progress::{ProgressBoard, ReportsOfTask};
 use crate::threads::blocking::BlockingThreads;
 use crate::threads::{panic_message, until};
 
@@ -98,10 +98,18 @@ pub(crate) struct Executor {
 struct Execution {
     executor: Arc<Executor>,
     origin: Arc<Origin>,
+    /// `None` if no handler is registered for the task.
+    route: Option<Arc<Route>>,
     cancel: Arc<CancelHandle>,
-    /// The start of its handler, or of the first layer.
-    began: OnceLock<Instant>,
+    /// Set at the start of its handler, or of the first layer.
+    begun: OnceLock<Begun>,
     files: TaskFiles,
+}
+
+/// The start of a task's handler, and its context.
+struct Begun {
+    at: Instant,
+    context: TaskContext,
 }
 
 /// A task that was run.
@@ -125,25 +133,28 @@ impl From<Outcome> for Ran {
 }
 
 impl Execution {
-    async fn run(self, task: Task, slot: Slot) {
+    async fn run(self, task: Box<Task>, slot: Slot) {
         let executor = &self.executor;
-        let (task_id, name) = (task.task_id.clone(), task.name.clone());
+        let name = task.name.clone();
         let ended = EndedTask {
             job_id: task.job_id.clone(),
-            task_id: task_id.clone(),
+            task_id: task.task_id.clone(),
             // Most tasks of the newer generation have an empty object.
             metadata: task.metadata.as_ref().filter(|metadata| !is_empty_object(metadata)).cloned(),
         };
-        let route = executor.router.get(&name);
         // The values that a handler leaves behind can panic when they are dropped: the task still has to be answered.
-        let mut ran = AssertUnwindSafe(self.outcome(task, route.as_deref(), slot))
+        let mut ran = AssertUnwindSafe(self.outcome(task, slot))
             .catch_unwind()
             .await
             .unwrap_or_else(|payload| panicked(panic_message(&*payload)).into());
         let leftover = ran.leftover.take();
-        let duration = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
-        let known = route.is_some().then(|| name.as_str());
-        executor.counts.task_ended(known, &ran.outcome, duration);
+        let duration = self.begun.get().map_or(Duration::ZERO, |begun| begun.at.elapsed());
+        match &self.route {
+            Some(route) => {
+                executor.counts.task_ended(name.as_str(), &route.counters, &ran.outcome, duration);
+            }
+            None => executor.counts.unknown_task_ended(&ran.outcome, duration),
+        }
         let seconds = duration.as_secs_f64();
         if let Outcome::Failed(error) = &ran.outcome {
             let code = error.code().as_str();
@@ -153,7 +164,7 @@ impl Execution {
         } else {
             tracing::info!(task = %name.shown(), outcome = ran.outcome.label(), seconds, "task ended");
         }
-        self.finish_progress(&task_id).await;
+        self.finish_reports().await;
         let result = executor.result(ended, ran, duration);
         let belongings = self.files.directory_guard();
         // The task counts as running until its result is kept: if it is delivered again meanwhile, it is not run.
@@ -172,19 +183,26 @@ impl Execution {
     }
 
     /// Waits until the task's progress is sent; while the worker ends, 500 ms at most.
-    async fn finish_progress(&self, task_id: &TaskId) {
-        let progress = &self.origin.progress;
-        if !self.executor.running.is_closed() {
-            return progress.finish(task_id).await;
+    async fn finish_reports(&self) {
+        let Some(Begun { context, .. }) = self.begun.get() else { return };
+        if context.reports_nothing_more() {
+            return;
         }
-        if within(LAST_FLUSH_LIMIT, progress.finish(task_id)).await.is_err() {
-            tracing::warn!("the last progress could not be sent before the result");
-            progress.forget(task_id);
-        }
+        // Boxed, since most tasks report nothing, and would be four times as large.
+        let finish = Box::pin(async {
+            if !self.executor.running.is_closed() {
+                return context.finish_reports().await;
+            }
+            if within(LAST_FLUSH_LIMIT, context.finish_reports()).await.is_err() {
+                tracing::warn!("the last progress could not be sent before the result");
+                context.forget_reports();
+            }
+        });
+        finish.await;
     }
 
-    async fn outcome(&self, task: Task, route: Option<&Route>, slot: Slot) -> Ran {
-        let Some(route) = route else {
+    async fn outcome(&self, task: Box<Task>, slot: Slot) -> Ran {
+        let Some(route) = self.route.as_deref() else {
             return self.without_handler(&task).await.into();
         };
         let deadline = task.deadline.map(until_deadline);
@@ -221,7 +239,7 @@ impl Execution {
 
     async fn handle(
         &self,
-        mut task: Task,
+        mut task: Box<Task>,
         route: &Route,
         permit: RunPermit,
         deadline: Option<Instant>,
@@ -235,12 +253,12 @@ impl Execution {
             return Cause::Deadline.outcome().into();
         }
         tracing::info!(task = %task.name.shown(), "task started");
-        self.began.get_or_init(Instant::now);
         let permit = Arc::new(permit);
         let limit = route.time_limit.or(self.executor.time_limit);
-        // A limit beyond the range of the clock never ends.
-        let limited = limit.and_then(|limit| Instant::now().checked_add(limit));
         let context = self.context(&mut task, route, &permit);
+        let begun = self.begun.get_or_init(|| Begun { at: Instant::now(), context: context.clone() });
+        // A limit beyond the range of the clock never ends.
+        let limited = limit.and_then(|limit| begun.at.checked_add(limit));
         let mut handler: BoxFuture<'static, Ran> =
             Box::pin(with_files(task, context.clone(), route.service.clone()));
         let cause = tokio::select! {
@@ -282,15 +300,12 @@ impl Execution {
     fn context(&self, task: &mut Task, route: &Route, permit: &Arc<RunPermit>) -> TaskContext {
         // The older generation accepts progress over a websocket only.
         let is_heard = self.origin.peer.generation().accepts_events() || self.executor.websockets;
-        if is_heard {
-            self.origin.progress.begin(&task.task_id);
-        }
         TaskContext::new(ContextParts {
             task_id: task.task_id.clone(),
             job_id: task.job_id.clone(),
             name: task.name.clone(),
             priority: task.priority,
-            tracing_context: task.tracing_context.clone(),
+            tracing_context: std::mem::take(&mut task.tracing_context),
             deadline: task.deadline,
             metadata: task.metadata.take(),
             security: task.security.take(),
@@ -306,14 +321,16 @@ impl Execution {
             events: route.events.clone(),
             strict_events: self.executor.strict_events,
             progress: is_heard.then(|| self.origin.progress.clone()),
+            reports: ReportsOfTask::default(),
         })
     }
 }
 
 /// Fetches the input files, runs the handler and sends the output files.
-async fn with_files(task: Task, context: TaskContext, service: TaskService) -> Ran {
-    let files = context.files().clone();
-    let params = match files.fetch_inputs(task.params, &task.params_metadata).await {
+async fn with_files(task: Box<Task>, context: TaskContext, service: TaskService) -> Ran {
+    let files = context.files();
+    let Task { params, params_metadata, .. } = *task;
+    let params = match files.fetch_inputs(params, &params_metadata).await {
         Ok(params) => params,
         Err(error) => return Outcome::Failed(error.to_task_error()).into(),
     };

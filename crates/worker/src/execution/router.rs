@@ -7,6 +7,7 @@ use std::time::Duration;
 use rxon::TaskName;
 
 use crate::capacity::slots::Group;
+use crate::execution::counts::TaskCounters;
 use crate::task::events::EventSchemas;
 use crate::task::handler::TaskService;
 use crate::threads::{read, write};
@@ -21,6 +22,7 @@ pub(crate) struct Route {
     pub(crate) time_limit: Option<Duration>,
     /// The events that the task declares.
     pub(crate) events: Arc<EventSchemas>,
+    pub(crate) counters: TaskCounters,
 }
 
 /// The handlers of the registered tasks, by name. Tasks can be added while the worker runs: only then is the lock written

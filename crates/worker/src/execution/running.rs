@@ -1,5 +1,6 @@
 //! The tasks that were accepted and have not ended.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -49,14 +50,11 @@ impl Running {
         cancel: &Arc<CancelHandle>,
     ) -> bool {
         let mut tasks = lock(&self.tasks);
-        let key = (orchestrator, task_id.clone());
-        if tasks.contains_key(&key) {
-            return false;
-        }
+        let Entry::Vacant(place) = tasks.entry((orchestrator, task_id.clone())) else { return false };
         if self.take_early(orchestrator, task_id) {
             cancel.cancel(Cause::Command);
         }
-        tasks.insert(key, RunningTask { job_id: job_id.clone(), cancel: cancel.clone() });
+        place.insert(RunningTask { job_id: job_id.clone(), cancel: cancel.clone() });
         if let Some(cause) = self.closed.get() {
             cancel.cancel(cause.clone());
         }

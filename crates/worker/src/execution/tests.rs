@@ -1,11 +1,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prometheus_client::registry::Registry;
-use rxon::model::{Progress, Task};
+use rxon::model::Task;
 use rxon::secrets::Secrets;
 use rxon::signing::Seal;
 use rxon::transport::{Connector, memory};
-use rxon::{JobId, TaskName};
+use rxon::{JobId, TaskId, TaskName};
 use serde_json::Value;
 
 use super::*;
@@ -16,7 +16,7 @@ use crate::delivery::{Delivery, DeliveryCounts, OutboxSettings};
 use crate::peer::Peer;
 use crate::peer::log::{PeerCounts, PeerLog};
 use crate::task::handler::{HandlerService, TaskService};
-use crate::task::progress::{ProgressBoard, ReportContent};
+use crate::task::progress::ProgressBoard;
 
 /// The orchestrator behind this connector.
 pub(crate) fn origin(connector: Arc<dyn Connector>) -> Arc<Origin> {
@@ -47,7 +47,7 @@ pub(crate) fn executor(router: Router) -> Arc<Executor> {
         worker_id: WorkerId::new("w").expect("an identifier"),
         time_limit: None,
         strict_events: true,
-        websockets: false,
+        websockets: true,
         router: Arc::new(router),
         running: Arc::default(),
         tasks: TaskTracker::new(),
@@ -81,7 +81,8 @@ impl Bench {
     }
 
     fn with(limit: usize, service: TaskService) -> Self {
-        let route = Route { service, group: None, time_limit: None, events: Arc::default() };
+        let (events, counters) = (Arc::default(), counts::TaskCounters::default());
+        let route = Route { service, group: None, time_limit: None, events, counters };
         let name = TaskName::new("count").expect("a name");
         let router = Router::default();
         router.insert(name, route);
@@ -97,7 +98,7 @@ impl Bench {
     /// Delivers a task; false when it is not new.
     fn take(&self, id: &str) -> bool {
         let slot = self.slots.acquire(OrchestratorIndex(0)).now_or_never().expect("a free slot");
-        self.executor.accept(&self.origin, task(id), b"", slot)
+        self.executor.accept(&self.origin, Box::new(task(id)), b"", slot, Instant::now())
     }
 
     /// The result of a task, once it has one.
@@ -176,16 +177,18 @@ async fn what_is_told_to_stop_before_it_begins_does_not_run() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_does_not_wait_for_progress_that_nobody_takes() {
     for (shuts_down, limit) in [(true, Duration::from_secs(1)), (false, Duration::from_secs(6))] {
-        let site = Bench::new(4);
-        let (task_id, job_id) = (TaskId::received("t").expect("an id"), JobId::received("j").expect("an id"));
-        site.origin.progress.begin(&task_id);
-        let half = ReportContent::Progress(Progress { progress: 0.5, message: "half".to_owned() });
-        site.origin.progress.add(&task_id, &job_id, half);
+        let handler = async |context: TaskContext| {
+            context.send_progress(0.5, "half");
+            tokio::task::yield_now().await;
+        };
+        let site = Bench::with(4, TaskService::new(HandlerService::new(handler, ())));
+        let began = Instant::now();
+        assert!(site.take("t"));
+        // It reports now.
+        tokio::task::yield_now().await;
         if shuts_down {
             site.executor.running.cancel_all(&Cause::Shutdown);
         }
-        let began = Instant::now();
-        assert!(site.take("t"));
         site.ended().await;
         assert!(site.result("t").is_some());
         let took = began.elapsed();

@@ -121,7 +121,7 @@ pub(crate) mod tests {
     async fn a_poll_that_should_have_ended_is_a_fault_until_it_ends() {
         let health = idle_health();
         let session = &health.sessions[0];
-        let poll = session.open_polls.begin(Duration::from_secs(35));
+        let poll = session.open_polls.begin(tokio::time::Instant::now(), Duration::from_secs(35));
         tokio::time::advance(Duration::from_secs(70)).await;
         assert_eq!(fault(&health), None);
         tokio::time::advance(Duration::from_secs(2)).await;

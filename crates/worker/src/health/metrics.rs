@@ -120,7 +120,7 @@ mod tests {
     use rxon::transport::memory;
 
     use super::*;
-    use crate::execution::counts::Counts;
+    use crate::execution::counts::{Counts, TaskCounters};
     use crate::health::condition::tests::idle_health;
     use crate::peer::Peer;
     use crate::peer::answer::{Answer, Exchange};
@@ -133,8 +133,12 @@ mod tests {
         let counts = Counts::default();
         counts.register(&mut health.metrics.registry);
         let done = Outcome::Failed(TaskError::new("MY_OWN", "m"));
-        counts.task_ended(Some("echo"), &done, Duration::from_millis(50));
-        counts.task_ended(None, &Outcome::Failed(TaskError::permanent("m")), Duration::ZERO);
+        let (echo, failed) = (TaskCounters::default(), Outcome::Failed(TaskError::permanent("m")));
+        counts.task_ended("echo", &echo, &done, Duration::from_millis(50));
+        for _ in 0..2 {
+            counts.task_ended("echo", &echo, &Outcome::success(), Duration::from_millis(50));
+        }
+        counts.unknown_task_ended(&failed, Duration::ZERO);
         counts.not_run("duplicate");
         let exchanges = PeerCounts::default();
         exchanges.register(&mut health.metrics.registry);
@@ -145,8 +149,9 @@ mod tests {
         let text = health.metrics.text(&health.offer, &health.sessions, Duration::ZERO);
         for line in [
             r#"avtomatika_worker_tasks_total{task="echo",outcome="custom_error"} 1"#,
+            r#"avtomatika_worker_tasks_total{task="echo",outcome="success"} 2"#,
             r#"avtomatika_worker_tasks_total{task="unknown",outcome="PERMANENT_ERROR"} 1"#,
-            r#"avtomatika_worker_task_duration_seconds_bucket{le="0.1",task="echo"} 1"#,
+            r#"avtomatika_worker_task_duration_seconds_bucket{le="0.1",task="echo"} 3"#,
             r#"avtomatika_worker_tasks_not_run_total{reason="duplicate"} 1"#,
             r#"avtomatika_worker_requests_total{orchestrator="http://o/",operation="poll",outcome="answered"} 1"#,
             "avtomatika_worker_slots 1",

@@ -23,13 +23,13 @@ use crate::peer::Peer;
 use crate::task::calls::{self, SkillCall, SkillCallError};
 use crate::task::events::{EventError, EventOptions, EventSchemas};
 use crate::task::outcome::{IntoOutcome, Outcome, TaskError, panicked};
-use crate::task::progress::{NewEvent, ProgressBoard, ReportContent};
+use crate::task::progress::{NewEvent, ProgressBoard, ReportContent, ReportsOfTask};
 use crate::threads::blocking::{BlockingThreads, ThreadError};
 
 /// The ids, priority, deadline, cancellation, progress and hot cache of one task. Cheap to clone.
-// The token is the task's own or, for a handler on a thread, a child of it.
+// The token is that of a handler on a thread: a child of the task's own, which counts without it.
 #[derive(Clone)]
-pub struct TaskContext(Arc<ContextParts>, CancellationToken);
+pub struct TaskContext(Arc<ContextParts>, Option<CancellationToken>);
 
 /// The task, its state, and the parts of the worker that it may reach.
 pub(crate) struct ContextParts {
@@ -60,6 +60,7 @@ pub(crate) struct ContextParts {
     pub(crate) strict_events: bool,
     /// `None` if no orchestrator can receive progress; then reporting it costs nothing.
     pub(crate) progress: Option<Arc<ProgressBoard>>,
+    pub(crate) reports: ReportsOfTask,
 }
 
 impl fmt::Debug for TaskContext {
@@ -75,13 +76,16 @@ impl fmt::Debug for TaskContext {
 
 impl TaskContext {
     pub(crate) fn new(parts: ContextParts) -> Self {
-        let token = parts.cancelled.clone();
-        Self(Arc::new(parts), token)
+        Self(Arc::new(parts), None)
     }
 
     /// The same task for a handler on a thread: its cancellation is a child of the task's.
     pub(crate) fn for_thread(&self) -> Self {
-        Self(self.0.clone(), self.1.child_token())
+        Self(self.0.clone(), Some(self.token().child_token()))
+    }
+
+    fn token(&self) -> &CancellationToken {
+        self.1.as_ref().unwrap_or(&self.0.cancelled)
     }
 
     /// The task's id. When the orchestrator dispatches the task again, it gives it a new id.
@@ -133,12 +137,12 @@ impl TaskContext {
     /// handler should check this regularly.
     #[doc(alias("abort", "revoke"))]
     pub fn is_cancelled(&self) -> bool {
-        self.1.is_cancelled()
+        self.token().is_cancelled()
     }
 
     /// Completes when the task is told to stop.
     pub async fn cancelled(&self) {
-        self.1.cancelled().await;
+        self.token().cancelled().await;
     }
 
     /// Reports the progress of the task: a number, clamped to 0.0 to 1.0, and a short message for people.
@@ -151,7 +155,8 @@ impl TaskContext {
         if let Some(board) = &self.0.progress {
             let progress = if progress.is_nan() { 0.0 } else { progress.clamp(0.0, 1.0) };
             let progress = Progress { progress, message: message.into() };
-            board.add(&self.0.task_id, &self.0.job_id, ReportContent::Progress(progress));
+            let ContextParts { reports, task_id, job_id, .. } = &*self.0;
+            board.add(reports, task_id, job_id, ReportContent::Progress(progress));
         }
     }
 
@@ -205,7 +210,8 @@ impl TaskContext {
             trace_context: parts.tracing_context.clone(),
             options,
         };
-        let is_accepted = board.add(&parts.task_id, &parts.job_id, ReportContent::Event(Box::new(event)));
+        let event = ReportContent::Event(Box::new(event));
+        let is_accepted = board.add(&parts.reports, &parts.task_id, &parts.job_id, event);
         is_accepted.then_some(()).ok_or_else(|| EventError::TooMany(event_type.to_owned()))
     }
 
@@ -279,7 +285,7 @@ impl TaskContext {
         let context = self.for_thread();
         let (sender, receiver) = oneshot::channel();
         // Dropping the future tells the code outside to stop.
-        let abandoned = context.1.clone().drop_guard();
+        let abandoned = context.token().clone().drop_guard();
         let outcome = async move {
             let outcome = receiver.await;
             abandoned.disarm();
@@ -292,7 +298,7 @@ impl TaskContext {
     pub(crate) async fn run_blocking(&self, work: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
         let on_thread = OnThread::begin(self);
         // A layer that abandons the handler drops this future: the handler must stop, although the task may go on.
-        let abandoned = self.1.clone().drop_guard();
+        let abandoned = self.token().clone().drop_guard();
         let work = move || {
             let outcome = work();
             on_thread.ended();
@@ -306,6 +312,25 @@ impl TaskContext {
                 TaskError::resource_exhausted(format!("no thread for the handler: {error}")).into_outcome()
             }
         })
+    }
+
+    /// Ends the reports of a task that has none, so that later ones are ignored. Returns false if it has some.
+    pub(crate) fn reports_nothing_more(&self) -> bool {
+        self.0.progress.is_none() || self.0.reports.end_quiet()
+    }
+
+    /// Waits until the task's reports are sent, 2 s at most; later ones are ignored.
+    pub(crate) async fn finish_reports(&self) {
+        if let Some(board) = &self.0.progress {
+            board.finish(&self.0.reports, &self.0.task_id).await;
+        }
+    }
+
+    /// Drops the task's reports that are not sent.
+    pub(crate) fn forget_reports(&self) {
+        if let Some(board) = &self.0.progress {
+            board.forget(&self.0.reports, &self.0.task_id);
+        }
     }
 
     /// Returns true if a blocking handler ended before the task was told to stop: then its outcome counts.

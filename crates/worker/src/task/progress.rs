@@ -5,6 +5,7 @@
 //! newest. Events are all sent, one after the other.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -121,6 +122,38 @@ impl Throttle {
     }
 }
 
+/// Whether one task has reports on the board. A task that never reports costs nothing but this.
+#[derive(Debug, Default)]
+pub(crate) struct ReportsOfTask(AtomicU8);
+
+impl ReportsOfTask {
+    /// It has not reported.
+    const QUIET: u8 = 0;
+    /// It has reported, and the board knows it.
+    const REPORTS: u8 = 1;
+    /// It has ended: later reports are ignored.
+    const ENDED: u8 = 2;
+
+    /// Begins to report. Returns false if the task has ended. Called with the board locked.
+    fn begin(&self) -> bool {
+        let (quiet, reports) = (Self::QUIET, Self::REPORTS);
+        let before = self.0.compare_exchange(quiet, reports, Ordering::AcqRel, Ordering::Acquire);
+        before.map_or_else(|before| before == reports, |_| true)
+    }
+
+    /// Ends a task that has not reported. Returns false if it has.
+    pub(crate) fn end_quiet(&self) -> bool {
+        let (quiet, ended) = (Self::QUIET, Self::ENDED);
+        let before = self.0.compare_exchange(quiet, ended, Ordering::AcqRel, Ordering::Acquire);
+        before.map_or_else(|before| before == ended, |_| true)
+    }
+
+    /// Ends a task. Called with the board locked.
+    fn end(&self) {
+        self.0.store(Self::ENDED, Ordering::Release);
+    }
+}
+
 /// The reports of all tasks of one orchestrator.
 #[derive(Debug, Default)]
 pub(crate) struct ProgressBoard {
@@ -134,15 +167,19 @@ pub(crate) struct ProgressBoard {
 }
 
 impl ProgressBoard {
-    /// Lets a task report from now on, until it is [finished](Self::finish).
-    pub(crate) fn begin(&self, task_id: &TaskId) {
-        self.lock().insert(task_id.clone(), Throttle::default());
-    }
-
     /// Accepts a report, or ignores it if its task has ended. Returns false if too many events of the task wait already.
-    pub(crate) fn add(&self, task_id: &TaskId, job_id: &JobId, content: ReportContent) -> bool {
+    pub(crate) fn add(
+        &self,
+        reports: &ReportsOfTask,
+        task_id: &TaskId,
+        job_id: &JobId,
+        content: ReportContent,
+    ) -> bool {
         let mut tasks = self.lock();
-        let Some(throttle) = tasks.get_mut(task_id) else { return true };
+        if !reports.begin() {
+            return true;
+        }
+        let throttle = tasks.entry(task_id.clone()).or_default();
         let report = Report { task_id: task_id.clone(), job_id: job_id.clone(), content };
         match report.content {
             ReportContent::Progress(_) => throttle.report(report, Instant::now()),
@@ -226,7 +263,10 @@ impl ProgressBoard {
 
     /// Waits until all reports of a task are sent, and forgets the task. Reports that the orchestrator does not accept in
     /// time are dropped: a result is worth more than its progress.
-    pub(crate) async fn finish(&self, task_id: &TaskId) {
+    pub(crate) async fn finish(&self, reports: &ReportsOfTask, task_id: &TaskId) {
+        if reports.end_quiet() {
+            return;
+        }
         match self.lock().get_mut(task_id) {
             Some(throttle) => throttle.finishing = true,
             None => return,
@@ -244,12 +284,16 @@ impl ProgressBoard {
         if within(FLUSH_LIMIT, all_sent).await.is_err() {
             tracing::warn!("the last progress could not be sent before the result");
         }
-        self.forget(task_id);
+        self.forget(reports, task_id);
     }
 
     /// Forgets the task and drops its reports.
-    pub(crate) fn forget(&self, task_id: &TaskId) {
-        let forgotten = self.lock().remove(task_id);
+    pub(crate) fn forget(&self, reports: &ReportsOfTask, task_id: &TaskId) {
+        let forgotten = {
+            let mut tasks = self.lock();
+            reports.end();
+            tasks.remove(task_id)
+        };
         let events = forgotten.map_or(0, |throttle| throttle.events.len());
         if events > 0 {
             log_lost_events(task_id, events);
@@ -287,8 +331,8 @@ mod tests {
         }
     }
 
-    fn tell(board: &ProgressBoard, report: &Report) {
-        board.add(&report.task_id, &report.job_id, report.content.clone());
+    fn tell(board: &ProgressBoard, reports: &ReportsOfTask, report: &Report) {
+        board.add(reports, &report.task_id, &report.job_id, report.content.clone());
     }
 
     fn event(name: &str) -> ReportContent {
@@ -304,14 +348,13 @@ mod tests {
     async fn an_event_put_back_after_its_task_is_lost_and_that_is_logged() {
         let logs = testkit::capture::Logs::new();
         let _guard = logs.start();
-        let board = ProgressBoard::default();
         let Report { task_id, job_id, .. } = report(0);
         for is_late in [false, true] {
-            board.begin(&task_id);
-            assert!(board.add(&task_id, &job_id, event("e")));
+            let (board, reports) = (ProgressBoard::default(), ReportsOfTask::default());
+            assert!(board.add(&reports, &task_id, &job_id, event("e")));
             let taken = board.next().await;
             if is_late {
-                board.forget(&task_id);
+                board.forget(&reports, &task_id);
             }
             board.put_back(taken);
             assert_eq!(logs.count("are lost"), usize::from(is_late), "{logs:?}");
@@ -322,12 +365,12 @@ mod tests {
     async fn events_are_all_sent_in_order_whatever_the_progress() {
         let board = ProgressBoard::default();
         let Report { task_id, job_id, .. } = report(0);
-        board.begin(&task_id);
-        (0..50).for_each(|step| tell(&board, &report(step)));
+        let reports = ReportsOfTask::default();
+        (0..50).for_each(|step| tell(&board, &reports, &report(step)));
         for number in 0..MAX_EVENTS {
-            assert!(board.add(&task_id, &job_id, event(&format!("e{number}"))));
+            assert!(board.add(&reports, &task_id, &job_id, event(&format!("e{number}"))));
         }
-        assert!(!board.add(&task_id, &job_id, event("one too many")));
+        assert!(!board.add(&reports, &task_id, &job_id, event("one too many")));
         let began = Instant::now();
         for number in 0..MAX_EVENTS {
             let report = board.next().await;
@@ -347,10 +390,9 @@ mod tests {
     async fn the_first_ten_go_at_once_then_the_newest_and_the_last_is_always_sent() {
         let board = ProgressBoard::default();
         let task_id = report(0).task_id;
-        board.begin(&task_id);
+        let reports = ReportsOfTask::default();
         for step in 1..=50 {
-            let report = report(step);
-            tell(&board, &report);
+            tell(&board, &reports, &report(step));
         }
         let began = Instant::now();
         let mut seen = Vec::new();
@@ -363,7 +405,7 @@ mod tests {
         };
         tokio::select! {
             () = courier => {}
-            () = board.finish(&task_id) => {}
+            () = board.finish(&reports, &task_id) => {}
         }
         let messages: Vec<&str> = seen.iter().map(|(message, _)| message.as_str()).collect();
         assert_eq!(messages, ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "50"]);
@@ -374,23 +416,31 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_result_does_not_wait_forever_for_progress_that_is_not_taken() {
         let board = ProgressBoard::default();
-        let report = report(1);
-        board.begin(&report.task_id);
-        tell(&board, &report);
-        board.finish(&report.task_id).await;
-        tell(&board, &report);
+        let (reports, report) = (ReportsOfTask::default(), report(1));
+        tell(&board, &reports, &report);
+        board.finish(&reports, &report.task_id).await;
+        tell(&board, &reports, &report);
         assert!(board.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_reports_nothing_leaves_no_trace_and_reports_nothing_after_its_end() {
+        let board = ProgressBoard::default();
+        let (reports, report) = (ReportsOfTask::default(), report(1));
+        let began = Instant::now();
+        board.finish(&reports, &report.task_id).await;
+        tell(&board, &reports, &report);
+        assert!(board.lock().is_empty() && began.elapsed().is_zero());
     }
 
     #[tokio::test(start_paused = true)]
     async fn during_a_pause_results_do_not_wait_for_progress() {
         let board = ProgressBoard::default();
-        let report = report(1);
-        board.begin(&report.task_id);
+        let (reports, report) = (ReportsOfTask::default(), report(1));
         board.pause(Instant::now() + SECOND * 60);
-        tell(&board, &report);
+        tell(&board, &reports, &report);
         let began = Instant::now();
-        board.finish(&report.task_id).await;
+        board.finish(&reports, &report.task_id).await;
         assert!(began.elapsed().is_zero());
     }
 
@@ -401,11 +451,11 @@ mod tests {
         let ids: Vec<TaskId> =
             (0..100).map(|number| TaskId::received(number.to_string()).expect("not empty")).collect();
         let job_id = report(0).job_id;
+        let reports: HashMap<_, _> = ids.iter().map(|id| (id, ReportsOfTask::default())).collect();
         let say = |task_id: &TaskId| {
-            board.add(task_id, &job_id, report(0).content);
+            board.add(&reports[task_id], task_id, &job_id, report(0).content);
         };
         for task_id in &ids {
-            board.begin(task_id);
             (0..5).for_each(|_| say(task_id));
         }
         let mut served = HashMap::<TaskId, usize>::new();
@@ -418,7 +468,7 @@ mod tests {
             say(&report.task_id);
         }
         for ends in &ids[..10] {
-            let mut finish = std::pin::pin!(board.finish(ends));
+            let mut finish = std::pin::pin!(board.finish(&reports[ends], ends));
             assert!(futures_util::poll!(&mut finish).is_pending());
             // Two of its first five reports, and three of the loop above.
             for _ in 0..5 {

@@ -18,13 +18,13 @@ use crate::config::parse::CONCURRENT_TASKS;
 use crate::delivery::{IgnoredResult, OnIgnored};
 use crate::session::commands::{Command, OnCommand};
 use crate::task::extract::TaskRequest;
-use crate::task::handler::{Handler, HandlerService, TaskService};
+use crate::task::handler::{Handler, TaskService};
 use crate::task::outcome::{BoxError, Outcome};
 use crate::worker::Worker;
 use crate::worker::assembly::{Plan, Settings};
 use crate::worker::error::{BuildError, Exit};
 use crate::worker::handle::HandleState;
-use crate::worker::registry::{AddLayer, Registry};
+use crate::worker::registry::{AddLayer, Registry, service};
 use crate::worker::task_options::TaskOptions;
 
 /// The state of a worker whose handlers need none, or already have theirs.
@@ -117,8 +117,7 @@ where
         H: Handler<M, S>,
         M: 'static,
     {
-        let make: MakeService<S> =
-            Box::new(move |state| TaskService::new(HandlerService::new(handler, state)));
+        let make: MakeService<S> = Box::new(move |state| service(handler, state));
         self.tasks.push(Registered { name: name.into(), options, make });
         self
     }

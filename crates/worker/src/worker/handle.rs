@@ -15,11 +15,11 @@ use crate::execution::Origin;
 use crate::health::watchdog::Elsewhere;
 use crate::session::usage::UsageSource;
 use crate::task::events::EventError;
-use crate::task::handler::{Handler, HandlerService, TaskService};
+use crate::task::handler::Handler;
 use crate::task::ready_made::ready_made;
 use crate::threads::lock;
 use crate::worker::error::BuildError;
-use crate::worker::registry::Registry;
+use crate::worker::registry::{Registry, service};
 use crate::worker::shutdown::StopCause;
 use crate::worker::task_options::TaskOptions;
 
@@ -138,7 +138,7 @@ impl WorkerHandle {
         if self.is_draining() {
             state.registry.draining.store(true, Ordering::Relaxed);
         }
-        state.registry.add(name.as_ref(), options, TaskService::new(HandlerService::new(handler, ())))
+        state.registry.add(name.as_ref(), options, service(handler, ()))
     }
 
     /// Sets the function that measures how busy the machine is, or replaces it: see

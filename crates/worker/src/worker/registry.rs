@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use rxon::TaskName;
-use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 
 use crate::capacity::Catalogue;
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
+use crate::execution::counts::TaskCounters;
 use crate::execution::{Route, Router};
 use crate::task::events::EventSchemas;
-use crate::task::handler::TaskService;
+use crate::task::handler::{Handler, HandlerService, TaskService};
 use crate::task::middleware::catch_panic::CatchPanicLayer;
 use crate::threads::lock;
 use crate::worker::error::BuildError;
@@ -20,6 +20,17 @@ use crate::worker::task_options::TaskOptions;
 
 /// Puts a layer around a task.
 pub(super) type AddLayer = Box<dyn Fn(TaskService) -> TaskService + Send>;
+
+/// Makes the service of a task, without the layers of the worker. They see a panic of the handler as an outcome; a panic in
+/// a layer is caught further out.
+pub(super) fn service<H, M, S>(handler: H, state: S) -> TaskService
+where
+    H: Handler<M, S>,
+    M: 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    TaskService::new(CatchPanicLayer.layer(HandlerService::new(handler, state)))
+}
 
 /// The tasks of a worker, and the layers and groups for those that are added.
 #[derive(Default)]
@@ -52,12 +63,12 @@ impl Registry {
         self.registrations.get_or_init(|| registrations);
     }
 
-    /// Adds a task. It can be run before any orchestrator learns of it.
+    /// Adds a task, with its [`service`]. It can be run before any orchestrator learns of it.
     pub(super) fn add(
         &self,
         name: &str,
         options: TaskOptions,
-        handler: TaskService,
+        service: TaskService,
     ) -> Result<(), BuildError> {
         let name = TaskName::new(name).map_err(BuildError::TaskName)?;
         let layers = lock(&self.layers);
@@ -73,13 +84,12 @@ impl Registry {
             tracing::warn!("the task `{name}` is in the group `{group}`, which has no limit");
         }
         let skill = options.skill(name.clone());
-        // Layers see a panic of the handler as an outcome. A panic in a layer is caught further out.
-        let inner = BoxCloneSyncService::new(CatchPanicLayer.layer(handler));
-        let service = layers.iter().rev().fold(inner, |service, layer| layer(service));
+        let service = layers.iter().rev().fold(service, |service, layer| layer(service));
         // Schemas describe what orchestrators send and get, so they are checked outside all layers.
         let service = options.enforcing(&name, service)?;
         let events = Arc::new(EventSchemas::new(options.events)?);
-        let route = Route { service, group: limited, time_limit: options.time_limit, events };
+        let counters = TaskCounters::default();
+        let route = Route { service, group: limited, time_limit: options.time_limit, events, counters };
         self.router.insert(name, route);
         self.catalogue.add(skill, limited);
         drop(layers);

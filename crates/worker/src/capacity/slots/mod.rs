@@ -191,16 +191,24 @@ impl Slots {
         }
     }
 
-    /// Records that a poll of this orchestrator, which has this many pollers, returned a task. Returns its share of pollers.
-    pub(crate) fn on_task(&self, orchestrator: OrchestratorIndex, pollers: usize) -> Share {
-        match self.turn.len() {
-            1 => Share::Less,
-            _ => match self.lock().turns.on_task(orchestrator, pollers, Instant::now()) {
-                // More pollers than slots could never all be used.
-                Share::Lacking if pollers >= self.limit => Share::Less,
-                share => share,
-            },
+    /// Records that a poll of this orchestrator, which has this many pollers, returned a task. Returns its share of pollers,
+    /// and the number of free slots.
+    pub(crate) fn on_task(
+        &self,
+        orchestrator: OrchestratorIndex,
+        pollers: impl FnOnce() -> usize,
+    ) -> (Share, usize) {
+        if self.turn.len() == 1 {
+            return (Share::Less, self.free());
         }
+        let pollers = pollers();
+        let mut state = self.lock();
+        let share = match state.turns.on_task(orchestrator, pollers, Instant::now()) {
+            // More pollers than slots could never all be used.
+            Share::Lacking if pollers >= self.limit => Share::Less,
+            share => share,
+        };
+        (share, state.free)
     }
 
     /// Records that a poll of this orchestrator returned no task.

@@ -3,12 +3,12 @@
 mod ends;
 mod open;
 
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use fastrand::Rng;
 use rxon::Error;
-use rxon::limit::within;
 use rxon::model::MalformedTask;
 use rxon::transport::{PollQuery, Polled, Response, Transport, TransportExt};
 use tokio::sync::{Notify, watch};
@@ -17,9 +17,9 @@ use tokio_util::task::TaskTracker;
 
 use self::ends::{end_of, say};
 pub(crate) use self::open::OpenPolls;
-use self::open::SLACK;
-use crate::capacity::Offer;
+use self::open::hangs;
 use crate::capacity::slots::Slot;
+use crate::capacity::{Offer, PollBasis};
 use crate::execution::Executor;
 use crate::peer::answer::{Answer, Contact, Exchange};
 use crate::peer::log::{FailureLine, in_seconds};
@@ -47,8 +47,8 @@ pub(crate) struct Pollers {
     /// Notified when a poller ended without a decision.
     gone: Notify,
     tracker: TaskTracker,
-    /// The query while every task can be accepted, which is nearly always.
-    usual_query: Mutex<UsualQuery>,
+    /// The query of the last poll: nearly always it is that of the next one, too.
+    last_query: Mutex<Option<LastQuery>>,
 }
 
 impl Pollers {
@@ -60,7 +60,6 @@ impl Pollers {
         settings: PollingSettings,
     ) -> Arc<Self> {
         let gate = session.origin.peer.gate(Exchange::Poll).clone();
-        let usual_query = Mutex::new(UsualQuery::new(settings.poll_timeout, &offer));
         Arc::new(Self {
             session,
             offer,
@@ -70,7 +69,7 @@ impl Pollers {
             spare: Mutex::default(),
             gone: Notify::new(),
             tracker: TaskTracker::new(),
-            usual_query,
+            last_query: Mutex::default(),
         })
     }
 
@@ -108,35 +107,31 @@ impl Pollers {
         let spare = lock(&self.spare).take();
         let mut transport = spare.unwrap_or_else(|| self.session.origin.peer.connector.transport());
         let mut repeated = false;
-        let member = self.session.member();
-        let mut polled = member.polled.subscribe();
+        let mut after_task = false;
         // Seen up to the last poll sent: the orchestrator may be back before that poll's failure is dealt with.
-        let mut returns = member.returns.subscribe();
+        let mut returns = self.session.member().returns.subscribe();
+        // Awaited for as long as the poller lives: to begin these waits anew with each poll would cost more than the poll.
+        let mut stopped = pin!(self.stopped());
+        let mut in_vain = pin!(self.in_vain());
+        let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         loop {
-            let turn = tokio::select! {
-                biased;
-                // Another orchestrator takes its place.
-                _ = polled.wait_for(|polled| !*polled) => None,
-                turn = self.turn(&mut returns) => turn,
-            };
-            let (slot, sent) = match turn {
-                Some(Turn::Poll(slot, sent)) => (slot, sent),
+            let turn = match self.turn(&mut returns, stopped.as_mut(), after_task).await {
+                Some(Turn::Poll(turn)) => turn,
                 Some(Turn::Leave) => return self.leave(own_seat, transport),
                 None => return own_seat.has_ended = true,
             };
-            let (limit, asked) = self.polling().limits();
-            let open_poll = self.session.open_polls.begin(limit);
+            let PollTurn { slot, sent, limit, asked } = turn;
+            let open_poll = self.session.open_polls.begin(sent, limit);
             let polled = tokio::select! {
                 biased;
-                polled = within(limit + SLACK, transport.poll(self.query(asked), limit)) => polled,
-                () = self.ends.abandon_polls.cancelled() => return own_seat.has_ended = true,
-                () = self.is_in_the_way() => return own_seat.has_ended = true,
-            };
-            let Ok(polled) = polled else {
-                return tracing::error!(
-                    orchestrator = %self.session.origin.peer.name,
-                    "a poll hangs: not even its time limit has ended it"
-                );
+                polled = transport.poll(self.query(asked), limit) => polled,
+                () = &mut in_vain => return own_seat.has_ended = true,
+                () = hangs(timer.as_mut(), sent, limit) => {
+                    return tracing::error!(
+                        orchestrator = %self.session.origin.peer.name,
+                        "a poll hangs: not even its time limit has ended it"
+                    );
+                }
             };
             drop(open_poll);
             let now = Instant::now();
@@ -147,7 +142,8 @@ impl Pollers {
                 self.session.origin.peer.note_doubt();
                 continue;
             }
-            if !matches!(polled, Ok(Polled::Task(..))) {
+            after_task = matches!(polled, Ok(Polled::Task(..)));
+            if !after_task {
                 self.offer.slots.on_no_task(self.session.origin.orchestrator);
             }
             match self.on_polled(polled, sent, now, slot) {
@@ -162,6 +158,31 @@ impl Pollers {
     fn leave(&self, mut own_seat: PollerSeat, transport: Box<dyn Transport>) {
         (own_seat.is_counted, own_seat.has_ended) = (false, true);
         *lock(&self.spare) = Some(transport);
+    }
+
+    /// Waits until no more polls are to be sent: the worker ends, or another orchestrator takes the place of this one.
+    async fn stopped(&self) {
+        let mut polled = self.session.member().polled.subscribe();
+        tokio::select! {
+            biased;
+            () = self.ends.stop_asking.cancelled() => {}
+            // Its sender lives as long as the worker.
+            _ = polled.wait_for(|polled| !*polled) => {}
+        }
+    }
+
+    /// Whether [`stopped`](Self::stopped) would end at once.
+    fn is_stopped(&self) -> bool {
+        self.ends.stop_asking.is_cancelled() || !*self.session.member().polled.borrow()
+    }
+
+    /// Waits until an open poll is to be abandoned: the worker ends, or the poll is in the way.
+    async fn in_vain(&self) {
+        tokio::select! {
+            biased;
+            () = self.ends.abandon_polls.cancelled() => {}
+            () = self.is_in_the_way() => {}
+        }
     }
 
     /// Waits until an open poll is in the way: its orchestrator cannot be reached, and another one waits for its slot.
@@ -179,10 +200,16 @@ impl Pollers {
 
     /// Waits until a poll may be sent, and takes a slot for the task it may return. Counts the poll as sent at the time
     /// that is returned. Returns `None` if no more polls are to be sent.
-    async fn turn(&self, returns: &mut watch::Receiver<u64>) -> Option<Turn> {
+    async fn turn(
+        &self,
+        returns: &mut watch::Receiver<u64>,
+        mut stopped: Pin<&mut impl Future<Output = ()>>,
+        after_task: bool,
+    ) -> Option<Turn> {
         let (slots, origin) = (&self.offer.slots, &self.session.origin);
+        let mut now = Instant::now();
         loop {
-            let pause = self.polling().wait_until(Instant::now());
+            let pause = self.polling().wait_until(now);
             tracing::debug!(orchestrator = %origin.peer.name, "{}", self.next_poll(pause));
             let slot = async {
                 if pause.is_some() {
@@ -199,22 +226,30 @@ impl Pollers {
             };
             let slot = tokio::select! {
                 biased;
-                () = self.ends.stop_asking.cancelled() => return None,
                 slot = slot => slot,
+                () = stopped.as_mut() => return None,
             };
-            // Meanwhile another poller may have been told to pause, and results may have piled up.
-            let now = Instant::now();
-            let may_send = {
+            if after_task {
+                // The result of a task that has ended meanwhile goes first: its orchestrator waits for the result, and not
+                // for a poll.
+                tokio::task::yield_now().await;
+            }
+            // Meanwhile the end may have come, another poller may have been told to pause, and results may have piled up.
+            if self.is_stopped() {
+                return None;
+            }
+            now = Instant::now();
+            let limits = {
                 let mut polling = self.polling();
                 if polling.on_slot(|| slots.free()) == PollDecision::End {
                     return Some(Turn::Leave);
                 }
-                origin.delivery.has_room() && polling.may_send(now)
+                (origin.delivery.has_room() && polling.may_send(now)).then(|| polling.limits())
             };
-            if may_send {
+            if let Some((limit, asked)) = limits {
                 slots.on_poll_sent(origin.orchestrator);
                 returns.mark_unchanged();
-                return Some(Turn::Poll(slot, now));
+                return Some(Turn::Poll(PollTurn { slot, sent: now, limit, asked }));
             }
         }
     }
@@ -245,14 +280,15 @@ impl Pollers {
     }
 
     fn query(&self, asked: Duration) -> Arc<PollQuery> {
-        let Some(offer) = self.offer.for_poll() else {
-            let mut usual = lock(&self.usual_query);
-            if (usual.tasks, usual.asked) != (self.offer.catalogue.count(), asked) {
-                *usual = UsualQuery::new(asked, &self.offer);
-            }
-            return usual.query.clone();
-        };
-        Arc::new(PollQuery::new(asked, &offer.accepted, &offer.hot_skills))
+        // Taken first: a change meanwhile makes the next query differ.
+        let basis = self.offer.poll_basis();
+        let mut last = lock(&self.last_query);
+        if let Some(last) = last.as_ref().filter(|last| last.asked == asked && last.basis == basis) {
+            return last.query.clone();
+        }
+        let offer = self.offer.for_poll(&basis);
+        let query = Arc::new(PollQuery::new(asked, &offer.accepted, &offer.hot_skills));
+        last.insert(LastQuery { basis, asked, query }).query.clone()
     }
 
     /// Handles the answer to a poll that was sent at the time `sent`, or the lack of one.
@@ -268,7 +304,7 @@ impl Pollers {
         let (outcome, line) = match polled {
             Ok(Polled::Task(task, body)) => {
                 let line = self.record(&Answer::Good, sent);
-                let is_new = self.executor.accept(origin, *task, &body, slot);
+                let is_new = self.executor.accept(origin, task, &body, slot, now);
                 (self.outcome_of_task(is_new), line)
             }
             Ok(Polled::Nothing) => (PollOutcome::Nothing, self.record(&Answer::Good, sent)),
@@ -297,9 +333,9 @@ impl Pollers {
         if !is_new {
             return PollOutcome::KnownTask;
         }
-        let pollers = self.polling().pollers();
-        let share = self.offer.slots.on_task(self.session.origin.orchestrator, pollers);
-        PollOutcome::Task { free_slots: self.offer.slots.free(), share }
+        let pollers = || self.polling().pollers();
+        let (share, free_slots) = self.offer.slots.on_task(self.session.origin.orchestrator, pollers);
+        PollOutcome::Task { free_slots, share }
     }
 
     /// Records the answer to a poll that was sent at the time `sent`. Polls that were under way together and failed count
@@ -358,10 +394,21 @@ impl Pollers {
 
 /// The end of a poller's wait for its turn.
 enum Turn {
-    /// A poll is sent at this time, and the task that it may return has a slot.
-    Poll(Slot, Instant),
+    /// A poll is sent.
+    Poll(PollTurn),
     /// The slot has to stay free: the poller ends, and is not counted any more.
     Leave,
+}
+
+/// The right to send one poll.
+struct PollTurn {
+    /// The slot for the task that the poll may return.
+    slot: Slot,
+    sent: Instant,
+    /// The time after which the poll is given up.
+    limit: Duration,
+    /// The time for which the orchestrator is asked to hold it.
+    asked: Duration,
 }
 
 /// The seat of a poller, which is given back however the poller ends.
@@ -395,21 +442,12 @@ impl Drop for PollerSeat {
     }
 }
 
-/// The query for every task.
+/// A query, and what it was made from.
 #[derive(Debug)]
-struct UsualQuery {
-    /// The number of tasks that it names.
-    tasks: usize,
+struct LastQuery {
+    basis: PollBasis,
     asked: Duration,
     query: Arc<PollQuery>,
-}
-
-impl UsualQuery {
-    fn new(asked: Duration, offer: &Offer) -> Self {
-        // Counted first: a task that is added meanwhile makes the next query differ.
-        let tasks = offer.catalogue.count();
-        Self { tasks, asked, query: Arc::new(PollQuery::new(asked, &offer.catalogue.names(), &[])) }
-    }
 }
 
 fn is_stale(polled: &Result<Polled, Error>, took: Duration) -> bool {

@@ -1,68 +1,92 @@
 //! The polls that are open.
 
-use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use rxon::limit::elapsed;
+use tokio::time::{Instant, Sleep};
 
 use crate::threads::lock;
 
 /// The time beyond its limit that a poll may take: to connect, to fetch another token and to be repeated.
-pub(super) const SLACK: Duration = Duration::from_secs(35);
+const SLACK: Duration = Duration::from_secs(35);
 
 /// The open polls of one orchestrator, by the times at which they must have ended.
 #[derive(Debug, Default)]
 pub(crate) struct OpenPolls(Mutex<Dues>);
 
-/// The times by number.
+/// The times, each in a place of its own. There are as many places as there ever were polls at once.
 #[derive(Debug, Default)]
 struct Dues {
-    begun: u64,
-    open: BTreeMap<u64, Instant>,
+    places: Vec<Option<Instant>>,
+    free: Vec<usize>,
 }
 
 /// A poll that is open until this is dropped.
 pub(crate) struct OpenPoll<'a> {
     polls: &'a OpenPolls,
-    number: u64,
+    place: usize,
 }
 
 impl OpenPolls {
-    /// Opens a poll that is given up after this time, and must have ended some time later.
-    pub(crate) fn begin(&self, limit: Duration) -> OpenPoll<'_> {
+    /// Opens a poll, sent at this time, that is given up after its limit, and must have ended some time later.
+    pub(crate) fn begin(&self, sent: Instant, limit: Duration) -> OpenPoll<'_> {
+        let due = Some(sent + limit + SLACK);
         let mut dues = lock(&self.0);
-        dues.begun += 1;
-        let number = dues.begun;
-        dues.open.insert(number, Instant::now() + limit + SLACK);
-        OpenPoll { polls: self, number }
+        let place = if let Some(place) = dues.free.pop() {
+            dues.places[place] = due;
+            place
+        } else {
+            dues.places.push(due);
+            dues.places.len() - 1
+        };
+        OpenPoll { polls: self, place }
     }
 
     pub(crate) fn count(&self) -> usize {
-        lock(&self.0).open.len()
+        lock(&self.0).places.iter().flatten().count()
     }
 
     /// Gives the open polls a time back in which the process did not run.
     pub(crate) fn postpone(&self, lost: Duration) {
-        lock(&self.0).open.values_mut().for_each(|due| *due += lost);
+        lock(&self.0).places.iter_mut().flatten().for_each(|due| *due += lost);
     }
 
     /// The time after which the last of them is given up.
     pub(crate) fn longest(&self) -> Duration {
-        let last = lock(&self.0).open.values().max().copied();
+        let last = lock(&self.0).places.iter().flatten().max().copied();
         last.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()).saturating_sub(SLACK))
     }
 
     /// The time by which the most overdue poll is late.
     pub(crate) fn overdue(&self) -> Option<Duration> {
-        let first = lock(&self.0).open.values().min().copied()?;
+        let first = lock(&self.0).places.iter().flatten().min().copied()?;
         Instant::now().checked_duration_since(first).filter(|late| !late.is_zero())
     }
 }
 
+/// Waits until a poll, sent at this time, has outlived its limit by far. One timer serves all polls of a poller: it is set
+/// anew only when it rings, which is seldom, for most polls end long before their limits.
+pub(super) async fn hangs(mut timer: Pin<&mut Sleep>, sent: Instant, limit: Duration) {
+    let due = sent + limit;
+    loop {
+        timer.as_mut().await;
+        if timer.deadline() >= due {
+            break;
+        }
+        timer.as_mut().reset(due);
+    }
+    // Time in which the process did not run does not count: the limit of the poll itself goes on only now.
+    let late = Instant::now().saturating_duration_since(timer.deadline()).min(limit);
+    elapsed(SLACK + late).await;
+}
+
 impl Drop for OpenPoll<'_> {
     fn drop(&mut self) {
-        lock(&self.polls.0).open.remove(&self.number);
+        let mut dues = lock(&self.polls.0);
+        dues.places[self.place] = None;
+        dues.free.push(self.place);
     }
 }
 
@@ -74,7 +98,9 @@ mod tests {
     async fn one_that_has_not_ended_in_time_is_overdue_until_it_ends() {
         let polls = OpenPolls::default();
         assert_eq!(polls.longest(), Duration::ZERO);
-        let (short, long) = (polls.begin(Duration::from_secs(10)), polls.begin(Duration::from_secs(100)));
+        let sent = Instant::now();
+        let begin = |seconds| polls.begin(sent, Duration::from_secs(seconds));
+        let (short, long) = (begin(10), begin(100));
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(polls.longest(), Duration::from_secs(90), "it is given up then");
         tokio::time::advance(SLACK).await;

@@ -34,6 +34,14 @@ impl Transport for Panics {
     }
 }
 
+const SETTINGS: PollingSettings = PollingSettings {
+    poll_timeout: Duration::from_secs(30),
+    max_pollers: 8,
+    reserve: 0,
+    error_delay: Duration::ZERO,
+    idle_delay: Duration::ZERO,
+};
+
 /// The pollers of one session, and the parts that they use.
 struct PollerBench {
     session: Arc<Session>,
@@ -47,15 +55,8 @@ impl PollerBench {
     fn new(connector: Arc<dyn Connector>) -> Self {
         let session = session(connector);
         let offer = offer(&session);
-        let settings = PollingSettings {
-            poll_timeout: Duration::from_secs(30),
-            max_pollers: 8,
-            reserve: 0,
-            error_delay: Duration::ZERO,
-            idle_delay: Duration::ZERO,
-        };
         let (ends, executor) = (Ends::default(), executor(Router::default()));
-        let poller = Pollers::new(session.clone(), offer.clone(), executor, ends.clone(), settings);
+        let poller = Pollers::new(session.clone(), offer.clone(), executor, ends.clone(), SETTINGS);
         let pollers = TaskTracker::new();
         pollers.spawn(poller.supervise());
         session.fleet.on_registered(session.origin.orchestrator);
@@ -150,4 +151,28 @@ async fn a_poller_that_dies_is_replaced_gives_its_slot_back_and_makes_no_hot_loo
     assert_eq!(polls, 10, "one at once, and one each second");
     assert_eq!(*bench.session.pollers.borrow(), 1, "one waits");
     bench.end().await;
+}
+
+#[tokio::test]
+async fn the_query_is_made_anew_only_when_what_it_names_has_changed() {
+    let session = session(Arc::new(Hangs::default()));
+    let offer = offer(&session);
+    let executor = executor(Router::default());
+    let pollers = Pollers::new(session, offer.clone(), executor, Ends::default(), SETTINGS);
+    let asked = SETTINGS.poll_timeout;
+    let query = |expected: &str| {
+        let query = pollers.query(asked);
+        assert_eq!(query.as_str(), expected);
+        assert!(Arc::ptr_eq(&query, &pollers.query(asked)), "it is the same");
+    };
+    query("timeout=30&available_skills=&hot_skills=");
+    let name = rxon::TaskName::new("draw").expect("a name");
+    offer.catalogue.add(crate::worker::task_options::TaskOptions::new().skill(name), None);
+    query("timeout=30&available_skills=draw&hot_skills=");
+    offer.hot_cache.add("draw".to_owned());
+    query("timeout=30&available_skills=draw&hot_skills=draw");
+    offer.hot_cache.remove("draw");
+    query("timeout=30&available_skills=draw&hot_skills=");
+    let shorter = pollers.query(Duration::from_secs(4));
+    assert_eq!(shorter.as_str(), "timeout=4&available_skills=draw&hot_skills=");
 }

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::Map;
 use tower::util::BoxCloneSyncService;
 use tower_service::Service;
 
@@ -50,13 +50,13 @@ where
 {
     type Response = Outcome;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Outcome, Infallible>>;
+    type Future = Map<H::Future, fn(Outcome) -> Result<Outcome, Infallible>>;
 
     fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: TaskRequest) -> Self::Future {
-        self.handler.clone().call(request, self.state.clone()).map(Ok).boxed()
+        self.handler.clone().call(request, self.state.clone()).map(Ok)
     }
 }
