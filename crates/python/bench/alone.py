@@ -11,6 +11,7 @@ import time
 from typing import Any, ClassVar
 
 from avtomatika_worker._execution import Ended, Execution, execution
+from avtomatika_worker._first_step import FirstSteps
 from avtomatika_worker._route import Route
 from avtomatika_worker.signature import analyse
 
@@ -27,15 +28,20 @@ class Task:
     job_id = "job"
     tracing_context: ClassVar[dict[str, str]] = {}
 
-    def values(self) -> dict[str, Any]:
-        return {
+    def offer(self, values: tuple[str, ...], calls: object, names: tuple[str, ...]) -> dict[str, Any]:
+        offered: dict[str, Any] = {
             "task_id": self.task_id,
             "job_id": self.job_id,
             "task_name": self.name,
             "priority": 0,
             "tracing_context": {},
             "deadline": None,
+            "metadata": None,
+            "security": None,
         }
+        for name in names:
+            offered[name] = getattr(calls, name)
+        return offered
 
     def add_to_hot_cache(self, model: str) -> None: ...
 
@@ -44,17 +50,22 @@ class Task:
 
 async def main(slots: int, tasks: int) -> None:
     loop = asyncio.get_running_loop()
-    route = Route("nothing", analyse(nothing), ())
+    begin = FirstSteps(loop).start
+    route = Route("nothing", analyse(nothing), (), None)
     ended = 0
 
     def finish(execution: Execution, how: Ended) -> None:
         nonlocal ended
         ended += 1
 
+    def start(first: int) -> None:
+        for place in range(slots):
+            execution(route, Task(), first + place, b"{}", finish).start(None, loop, begin)
+
     began, used = time.perf_counter(), time.process_time()
     for number in range(0, tasks, slots):
-        for place in range(slots):
-            execution(route, Task(), number + place, b"{}", finish).start(None, loop)
+        # The worker starts tasks in callbacks of the loop, where no task is the current one.
+        loop.call_soon(start, number)
         while ended < number + slots:
             await asyncio.sleep(0)
     seconds, used = time.perf_counter() - began, time.process_time() - used

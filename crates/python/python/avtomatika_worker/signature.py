@@ -145,6 +145,10 @@ class Plan:
         self.prepare()
         return typing.cast(ParamsReader, self._reader)
 
+    def read(self, raw: bytes) -> Any:
+        """Converts JSON text to the annotated type. Raises ``ParamValidationError``."""
+        return (self._reader or self.params_reader)(raw)
+
     def converts_to(self, kind: Any) -> bool:
         """Returns whether the parameters are converted to this class; ``None`` is no class."""
         return kind is not None and bool(self._scope.resolved(self._annotation, quietly=True) == kind)
