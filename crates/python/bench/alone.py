@@ -50,7 +50,7 @@ class Task:
 
 async def main(slots: int, tasks: int) -> None:
     loop = asyncio.get_running_loop()
-    begin = FirstSteps(loop).start
+    begin = FirstSteps(loop).starter()
     route = Route("nothing", analyse(nothing), (), None)
     ended = 0
 

@@ -34,7 +34,7 @@ async def started(steps: FirstSteps, *coroutines: Coroutine[Any, Any, None]) -> 
     """Starts coroutines in one callback of the loop, as the worker does."""
     loop = asyncio.get_running_loop()
     done = loop.create_future()
-    loop.call_soon(lambda: done.set_result([steps.start(coroutine) for coroutine in coroutines]))
+    loop.call_soon(lambda: done.set_result([steps.starter()(coroutine) for coroutine in coroutines]))
     return await done  # type: ignore[no-any-return]
 
 
@@ -108,7 +108,7 @@ def test_a_task_is_cancelled_before_its_second_step():
         done = loop.create_future()
 
         def start_and_cancel() -> None:
-            task = steps.start(waits())
+            task = steps.starter()(waits())
             assert task is not None
             task.cancel("enough")
             done.set_result(task)
@@ -236,7 +236,7 @@ def test_what_ends_the_loop_is_raised_by_the_start(kind):
 
         def start() -> None:
             with pytest.raises(kind):
-                steps.start(ends())
+                steps.starter()(ends())
             done.set_result(None)
 
         asyncio.get_running_loop().call_soon(start)

@@ -21,6 +21,7 @@ from .errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
     from ._context import Tools
+    from ._first_step import Start
     from ._native import Command, Task
     from ._native import Worker as NativeWorker
     from ._route import Route, Step
@@ -217,9 +218,13 @@ class Run:
         stopping: BaseException | None = None
         try:
             records, self._records = self._records, []
+            begin = self._first_steps.starter()
             for record in records:
                 try:
-                    self._begin(record)
+                    if record[0] == _TASK:
+                        self._start(record, begin)
+                    else:
+                        self._follow(record)
                 except Exception:
                     LOG.exception("a record of the core could not be processed and is skipped")
                 except BaseException as error:
@@ -245,12 +250,9 @@ class Run:
                 self._turn_soon()
         return records
 
-    def _begin(self, record: tuple[Any, ...]) -> None:
+    def _follow(self, record: tuple[Any, ...]) -> None:
         kind = record[0]
-        if kind == _TASK:
-            _, number, place, task, raw = record
-            self._start(execution(self._routes[place], task, number, raw, self._finish))
-        elif kind == _CANCEL:
+        if kind == _CANCEL:
             cancelled = self._running.get(record[1])
             if cancelled is not None:
                 cancelled.cancel()
@@ -263,14 +265,16 @@ class Run:
         else:
             self._settle(record[1], record[2])
 
-    def _start(self, execution: Execution) -> None:
+    def _start(self, record: tuple[Any, ...], begin: Start) -> None:
         """Starts a task. A failure concerns this task only, not the others of the same batch."""
-        self._running[execution.number] = self._starting = execution
+        _, number, place, task, raw = record
+        started = execution(self._routes[place], task, number, raw, self._finish)
+        self._running[number] = self._starting = started
         try:
-            execution.start(self._threads, self.loop, self._first_steps.start)
+            started.start(self._threads, self.loop, begin)
         except Exception as error:
-            LOG.exception("the task could not be started", task=ids(execution.task))
-            self._finish(execution, outcome.from_exception(error))
+            LOG.exception("the task could not be started", task=ids(task))
+            self._finish(started, outcome.from_exception(error))
         finally:
             self._starting = None
 

@@ -52,18 +52,20 @@ class FirstSteps:
         self._name = ""
         self._references = 0
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
-        """Makes the first step of a coroutine, which raises nothing but what ends the loop. Returns the task that continues
-        it, or None if it has ended."""
-        loop = self._loop
-        if loop.get_task_factory() is not None or loop.get_debug():
+    def starter(self) -> Start:
+        """Returns what starts coroutines in this turn of the loop. They raise nothing but what ends the loop."""
+        if self._loop.get_task_factory() is not None or self._loop.get_debug():
             # The program wants tasks of its own kind, or wants to see what the loop calls.
-            return self._plainly(coroutine)
+            return self._plainly
+        return self._start
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        loop = self._loop
         if sys.version_info >= (3, 12):
             task = asyncio.Task(coroutine, loop=loop, eager_start=True)
             return None if task.done() else task
         task, run = self._task, self._run
-        if task is None or task.cancelling() or task._must_cancel or run.is_awake():
+        if task is None or task.cancelling() or task._must_cancel or run.wake.done():
             # There is none, or somebody has cancelled it.
             task, run = self._make()
         try:
@@ -115,25 +117,24 @@ class FirstSteps:
             and task.get_name() is self._name
             and not task.cancelling()
             and not task._must_cancel
-            and not self._run.is_awake()
+            and not self._run.wake.done()
         )
 
 
 class _Run(Coroutine[Any, Any, None]):
     """What a task runs that waits for a coroutine, and continues it. Each step is made in the coroutine's own context."""
 
-    __slots__ = ("_awaited", "_context", "_coroutine", "_has_ended", "_is_blocking", "_loop", "_wake")
+    __slots__ = ("_awaited", "_context", "_coroutine", "_has_ended", "_is_blocking", "wake")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
         self._coroutine: Coroutine[Any, Any, None] | None = None
         self._context: Context
         # What the coroutine has awaited in its first step, until the task awaits it; and whether it is a future.
         self._awaited: Any = None
         self._is_blocking: bool | None = None
         self._has_ended = False
-        # Completed to wake the task, once it waits.
-        self._wake: asyncio.Future[None] | None = None
+        # The task waits for it, from its own first step on, in the next turn.
+        self.wake: asyncio.Future[None] = loop.create_future()
 
     def adopt(self, coroutine: Coroutine[Any, Any, None], context: Context, awaited: Any) -> None:
         """Lets the task continue a coroutine that was run in this context, and has awaited this."""
@@ -149,21 +150,15 @@ class _Run(Coroutine[Any, Any, None]):
         self._has_ended = True
         self._continue()
 
-    def is_awake(self) -> bool:
-        """Whether the task waited, and will be called."""
-        return self._wake is not None and self._wake.done()
-
     def _continue(self) -> None:
-        # A task that does not wait yet makes its first step in the next turn.
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        if not self.wake.done():
+            self.wake.set_result(None)
 
     def send(self, value: None) -> Any:
         if self._has_ended:
             raise StopIteration
         if self._coroutine is None:
-            self._wake = self._loop.create_future()
-            return _blocking(self._wake)
+            return _blocking(self.wake)
         if self._awaited is not _NOTHING:
             awaited, self._awaited = self._awaited, _NOTHING
             return _blocking(awaited) if self._is_blocking else awaited

@@ -107,7 +107,7 @@ def _encode(result: Any) -> Encoded:
     status, data, error = result.get("status"), result.get("data", _EMPTY), result.get("error")
     if isinstance(status, str) and status == _SUCCESS and error is None and len(result) == known:
         # By far the most results.
-        return _SUCCESS, None if data is None else _data(data), None, None
+        return _SUCCESS, b"{}" if data is _EMPTY else None if data is None else _data(data), None, None
     if status is None:
         status = _SUCCESS if error is None else _FAILURE
     elif isinstance(status, enum.Enum):
