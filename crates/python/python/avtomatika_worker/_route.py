@@ -38,8 +38,8 @@ class Route:
         self.tools = tools
         # Middleware that is not `async` may still return an awaitable.
         self.is_on_loop: bool = plan.is_async or bool(self.middleware)
-        # Middleware sees all arguments; a handler gets only those it names.
-        everything = plan.takes_all or bool(self.middleware)
+        # Middleware sees all arguments; a handler gets only those it names, or all if it reads its `**kwargs`.
+        everything = plan.reads_all or bool(self.middleware)
         self.values = VALUES if everything else tuple(name for name in VALUES if name in plan.wanted)
         self.calls = tuple(name for name in CALLS if everything or name in plan.wanted)
         # Nothing can change the arguments between the offer and the call.
