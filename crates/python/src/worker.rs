@@ -1,5 +1,6 @@
 //! One run of a worker.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -337,7 +338,10 @@ fn outcomes(ended: &Bound<'_, PyList>) -> PyResult<(Vec<(Outside, Outcome)>, usi
 fn to_python(py: Python<'_>, record: Record) -> PyResult<Bound<'_, PyAny>> {
     let tuple = match record {
         Record::Task(arrived) => {
-            let params = PyBytes::new(py, json::restored(arrived.params.get()).as_bytes());
+            let text = arrived.params.get();
+            // The look for the numbers that JSON lacks is much faster than their replacement.
+            let text = if json::has_stand_ins(text) { json::restored(text) } else { Cow::Borrowed(text) };
+            let params = PyBytes::new(py, text.as_bytes());
             let task = Task::new(arrived.outside, arrived.on_loop);
             (TASK, arrived.number, arrived.route, task, params).into_pyobject(py)?
         }
