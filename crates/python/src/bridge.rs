@@ -2,15 +2,18 @@
 //!
 //! ```text
 //! data thread                      loop's thread
-//! handler's future ─► records ──wake-up──► pump: drains all records in one call, starts tasks
+//! handler's future ─► records ──wake-up──► pump: takes all records in one call, starts tasks
 //!       ▲                                      │
-//!       └───── deliver ◄─── returned ◄─────────┘ outcomes, in one call per turn of the loop; the same call drains
-//!                                                again, so a busy loop needs no wake-up
+//!       └───── deliver ◄─── returned ◄─────────┘ outcomes, in one call per turn of the loop; the same call takes
+//!                                                records again, so a busy loop needs no wake-up
 //! ```
+//!
+//! The bell rings once for everything that the data thread sends before it sleeps.
 //!
 //! The runtime's threads never take Python's lock, and no lock of this module is held while Python runs. The number of
 //! slots limits the tasks under way, and with them the size of the mailbox; log lines have a limit of their own.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
@@ -26,6 +29,14 @@ use tokio::sync::Notify;
 use crate::lines::Lines;
 use crate::record::{ArrivedTask, Record};
 
+/// As many records do not wait until the data thread sleeps: the bell rings for them at once.
+const MAX_WAITING: usize = 16;
+
+thread_local! {
+    /// Whether this is the data thread of a worker.
+    static RINGS_LATER: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Both directions of the mailbox, and the log lines.
 pub(crate) struct Bridge {
     inbox: Mutex<Inbox>,
@@ -34,6 +45,8 @@ pub(crate) struct Bridge {
     numbers: AtomicU64,
     /// There is middleware now, which runs on the loop, even that of handlers on threads.
     all_on_loop: AtomicBool,
+    /// The bell has to be rung before the data thread sleeps.
+    to_ring: AtomicBool,
     bell: UnixStream,
     listener: UnixStream,
     pub(crate) lines: Lines,
@@ -42,11 +55,10 @@ pub(crate) struct Bridge {
 #[derive(Default)]
 struct Inbox {
     records: VecDeque<Record>,
-    /// The time of the first event that the loop has not drained yet.
+    /// The time of the first event that the loop has not taken yet.
     rung: Option<Instant>,
-    /// The loop took records, and will drain again in its next turn without being woken. Until then the bell stays
-    /// silent.
-    will_drain: bool,
+    /// The loop took records, and will take further ones without being woken. Until then the bell stays silent.
+    will_take: bool,
     /// The number of tasks whose handlers run on the loop.
     on_loop: usize,
 }
@@ -62,6 +74,7 @@ impl Bridge {
             back: Notify::new(),
             numbers: AtomicU64::new(0),
             all_on_loop: AtomicBool::new(false),
+            to_ring: AtomicBool::new(false),
             bell,
             listener,
             lines: Lines::default(),
@@ -84,7 +97,7 @@ impl Bridge {
         let mut cancel = CancelOnDrop { bridge: &self, number: Some(number) };
         let on_loop = !route.on_thread || self.all_on_loop.load(Ordering::Relaxed);
         let arrived = ArrivedTask { number, route: route.index, on_loop, outside, params };
-        self.push(Record::Task(arrived), usize::from(on_loop));
+        self.push(Record::Task(arrived));
         tokio::pin!(outcome);
         let outcome = tokio::select! {
             biased;
@@ -98,14 +111,33 @@ impl Bridge {
         outcome
     }
 
-    /// Sends a record to the loop, and counts `on_loop` more handlers on it. Never blocks.
-    pub(crate) fn push(&self, record: Record, on_loop: usize) {
+    /// Sends a record to the loop. Never blocks.
+    pub(crate) fn push(&self, record: Record) {
         let mut inbox = self.inbox();
+        if let Record::Task(ArrivedTask { on_loop: true, .. }) = &record {
+            inbox.on_loop += 1;
+        }
         inbox.records.push_back(record);
-        inbox.on_loop += on_loop;
         let needs_bell = mark_rung(&mut inbox);
+        let are_many = inbox.records.len() >= MAX_WAITING;
         drop(inbox);
         self.ring_if(needs_bell);
+        if are_many {
+            self.ring_if_due();
+        }
+    }
+
+    /// Tells that the current thread calls `ring_if_due` before it sleeps.
+    pub(crate) fn ring_later() {
+        RINGS_LATER.set(true);
+    }
+
+    /// Rings the bell if that was put off. Called on the data thread.
+    pub(crate) fn ring_if_due(&self) {
+        if self.to_ring.load(Ordering::Relaxed) {
+            self.to_ring.store(false, Ordering::Relaxed);
+            self.ring();
+        }
     }
 
     /// Counts every task that arrives from now on as one on the loop.
@@ -120,26 +152,39 @@ impl Bridge {
     }
 
     fn ring_if(&self, needs_bell: bool) {
-        if needs_bell {
-            // A full buffer is readable already. The other end lives as long as this one.
-            let _ = (&self.bell).write(&[0]);
+        if needs_bell && RINGS_LATER.get() {
+            self.to_ring.store(true, Ordering::Relaxed);
+        } else if needs_bell {
+            self.ring();
         }
     }
 
-    /// Takes all records. A caller that gets any drains again in the loop's next turn. `rung` means that the bell woke
-    /// the caller.
-    pub(crate) fn drain(&self, rung: bool) -> VecDeque<Record> {
+    fn ring(&self) {
+        // A full buffer is readable already. The other end lives as long as this one.
+        let _ = (&self.bell).write(&[0]);
+    }
+
+    /// Takes the outcomes of handlers, of which `on_loop` have run on the loop, and returns all records. A caller that
+    /// gets any calls this again soon. `rung` means that the bell woke the caller. Never blocks.
+    pub(crate) fn exchange(
+        &self,
+        outcomes: Vec<(Outside, Outcome)>,
+        on_loop: usize,
+        rung: bool,
+    ) -> VecDeque<Record> {
+        self.hand_back(outcomes);
         if rung {
             // The bell is emptied before the records are taken: anything that rings afterwards wakes the loop again.
             let _ = (&self.listener).read(&mut [0; 64]);
         }
         let mut inbox = self.inbox();
+        inbox.on_loop = inbox.on_loop.saturating_sub(on_loop);
         inbox.rung = None;
-        inbox.will_drain = !inbox.records.is_empty();
+        inbox.will_take = !inbox.records.is_empty();
         std::mem::take(&mut inbox.records)
     }
 
-    /// Wakes the loop if handlers run on it, and returns the time since which the loop has not drained.
+    /// Wakes the loop if handlers run on it, and returns the time since which the loop has taken nothing.
     pub(crate) fn probe(&self) -> Option<Instant> {
         let mut inbox = self.inbox();
         let needs_bell = inbox.on_loop > 0 && mark_rung(&mut inbox);
@@ -157,8 +202,10 @@ impl Bridge {
 
     /// Takes the outcomes of handlers back to the runtime. Never blocks.
     pub(crate) fn hand_back(&self, outcomes: Vec<(Outside, Outcome)>) {
-        self.returned().extend(outcomes);
-        self.back.notify_one();
+        if !outcomes.is_empty() {
+            self.returned().extend(outcomes);
+            self.back.notify_one();
+        }
     }
 
     /// Finishes the tasks whose outcomes were handed back, for as long as it is polled. It runs on the runtime, where
@@ -186,7 +233,7 @@ impl Bridge {
 fn mark_rung(inbox: &mut Inbox) -> bool {
     let is_first = inbox.rung.is_none();
     inbox.rung.get_or_insert_with(Instant::now);
-    is_first && !inbox.will_drain
+    is_first && !inbox.will_take
 }
 
 /// Where the handler of a task name is.
@@ -206,7 +253,7 @@ struct CancelOnDrop<'a> {
 impl CancelOnDrop<'_> {
     fn send(&mut self) {
         if let Some(number) = self.number.take() {
-            self.bridge.push(Record::Cancel(number), 0);
+            self.bridge.push(Record::Cancel(number));
         }
     }
 }

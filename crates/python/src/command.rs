@@ -12,7 +12,7 @@ use crate::record::{PendingCommand, Record};
 /// Sends a command to the event loop, and waits until Python has obeyed it.
 pub(crate) async fn obey(bridge: Arc<Bridge>, command: core::Command) {
     let (obeyed, wait) = oneshot::channel();
-    bridge.push(Record::Command(PendingCommand { command, obeyed }), 0);
+    bridge.push(Record::Command(PendingCommand { command, obeyed }));
     // An error means that Python dropped the command: that counts as obeyed.
     let _ = wait.await;
 }

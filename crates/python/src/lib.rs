@@ -5,13 +5,13 @@
 mod bridge;
 mod command;
 mod config;
-mod descriptors;
 mod dev;
 mod error;
 mod files;
 mod hosted;
 mod lines;
 mod logging;
+mod process;
 mod record;
 mod runtime;
 mod schemas;
@@ -31,13 +31,13 @@ mod _native {
     #[pymodule_export]
     use crate::config::{Config, options, without_effect};
     #[pymodule_export]
-    use crate::descriptors::not_inherited;
-    #[pymodule_export]
     use crate::dev::DevOrchestrator;
     #[pymodule_export]
     use crate::files::{TaskFiles, indented};
     #[pymodule_export]
     use crate::logging::one_line;
+    #[pymodule_export]
+    use crate::process::after_fork;
     #[pymodule_export]
     use crate::schemas::EnforcedSchemas;
     #[pymodule_export]

@@ -1,7 +1,7 @@
 //! Log lines that wait for the event loop.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::IntoPyObject;
@@ -14,6 +14,8 @@ const MAX_LINES: usize = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     queue: Mutex<Queue>,
+    /// Whether lines may wait, to be looked at without a lock.
+    any: AtomicBool,
     /// The lowest level that Python's logger records, as a number of `logging`.
     level: AtomicU8,
 }
@@ -46,9 +48,15 @@ impl Lines {
         self.level.store(level, Ordering::Relaxed);
     }
 
+    /// Whether lines wait.
+    pub(crate) fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
     /// Takes all lines, and the number of lines dropped since the last call.
     pub(crate) fn take(&self) -> (VecDeque<Line>, u64) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any.store(false, Ordering::Release);
         let dropped = std::mem::take(&mut queue.dropped);
         (std::mem::take(&mut queue.lines), dropped)
     }
@@ -60,6 +68,7 @@ impl Lines {
         } else {
             queue.dropped += 1;
         }
+        self.any.store(true, Ordering::Release);
     }
 
     /// Whether Python's logger records lines of this level.

@@ -38,11 +38,16 @@ impl Thread {
         bridge: Arc<Bridge>,
         log: Dispatch,
     ) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let ringing = bridge.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .on_thread_park(move || ringing.ring_if_due())
+            .build()?;
         let this = Self { abort: CancellationToken::new(), done: Arc::default() };
         let inside = this.clone();
         std::thread::Builder::new().name("avtomatika-data".to_owned()).spawn(move || {
             let _collected = tracing::dispatcher::set_default(&log);
+            Bridge::ring_later();
             let run = AssertUnwindSafe(|| {
                 let ended = runtime.block_on(inside.run(worker, health_check, &bridge));
                 // Ends the tasks that the worker left behind, and drops everything that refers to Python.
@@ -51,8 +56,9 @@ impl Thread {
             });
             let ended = catch_unwind(run).unwrap_or_else(|_| Some(Err(panicked())));
             if let Some(ended) = ended {
-                bridge.push(Record::Ended(ended), 0);
+                bridge.push(Record::Ended(ended));
             }
+            bridge.ring_if_due();
             *inside.done.done.lock().unwrap_or_else(PoisonError::into_inner) = true;
             inside.done.changed.notify_all();
         })?;

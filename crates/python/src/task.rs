@@ -9,7 +9,7 @@ use avtomatika_worker::{EventError, EventOptions, Outcome, TaskContext, TaskErro
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use rxon::json::restored;
 use serde_json::value::RawValue;
 
@@ -37,6 +37,28 @@ type FurtherTuple<'py> = (Option<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes
 impl Task {
     pub(crate) fn new(outside: Outside, on_loop: bool) -> Self {
         Self { context: outside.context().clone(), on_loop, outside: Mutex::new(Some(outside)) }
+    }
+
+    /// A property of the task by the name that handlers know it by.
+    fn value<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        let text = |text: &str| PyString::new(py, text).into_any();
+        let json = |json: &str| PyBytes::new(py, restored(json).as_bytes()).into_any();
+        let none = || py.None().into_bound(py);
+        Ok(match name {
+            "task_id" => text(self.task_id()),
+            "job_id" => text(self.job_id()),
+            "task_name" => text(self.name()),
+            "priority" => self.priority(py)?,
+            "tracing_context" => self.context.tracing_context().into_pyobject(py)?.into_any(),
+            "deadline" => self.deadline(py)?.unwrap_or_else(none),
+            "metadata" => match self.context.metadata() {
+                // Most tasks of the newer generation have this, which needs no reading.
+                Some("{}") => PyDict::new(py).into_any(),
+                given => given.map_or_else(none, json),
+            },
+            "security" => self.context.security().map_or_else(none, json),
+            _ => return Err(PyValueError::new_err(format!("a task has no `{name}`"))),
+        })
     }
 
     pub(crate) fn is_on_loop(&self) -> bool {
@@ -95,24 +117,26 @@ impl Task {
         self.context.is_cancelled()
     }
 
-    /// The values that a handler may ask for, by name; `metadata` and `security` as JSON text, or empty.
-    fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let values = PyDict::new(py);
-        values.set_item(intern!(py, "task_id"), self.task_id())?;
-        values.set_item(intern!(py, "job_id"), self.job_id())?;
-        values.set_item(intern!(py, "task_name"), self.name())?;
-        values.set_item(intern!(py, "priority"), self.priority(py)?)?;
-        values.set_item(intern!(py, "tracing_context"), self.context.tracing_context())?;
-        values.set_item(intern!(py, "deadline"), self.deadline(py)?)?;
-        let metadata = self.context.metadata().map(|text| match text {
-            // Most tasks of the newer generation have this, which needs no reading.
-            "{}" => PyDict::new(py).into_any(),
-            _ => PyBytes::new(py, restored(text).as_bytes()).into_any(),
-        });
-        values.set_item(intern!(py, "metadata"), metadata)?;
-        let security = self.context.security().map(|text| PyBytes::new(py, restored(text).as_bytes()));
-        values.set_item(intern!(py, "security"), security)?;
-        Ok(values)
+    /// The arguments that a handler asks for, by name: `values` are properties of the task, of which `metadata` and
+    /// `security` are JSON text, or empty; `names` are attributes of `calls`.
+    fn offer<'py>(
+        &self,
+        py: Python<'py>,
+        values: &Bound<'py, PyTuple>,
+        calls: &Bound<'py, PyAny>,
+        names: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let offered = PyDict::new(py);
+        for name in values {
+            let name = name.cast_into::<PyString>()?;
+            let value = self.value(py, name.to_str()?)?;
+            offered.set_item(name, value)?;
+        }
+        for name in names {
+            let name = name.cast_into::<PyString>()?;
+            offered.set_item(&name, calls.getattr(&name)?)?;
+        }
+        Ok(offered)
     }
 
     /// Sends the progress of the task. Never blocks.
@@ -190,10 +214,16 @@ impl SkillCall {
 
 /// A number as Python's JSON has it: an `int` when it is whole, else a `float`.
 fn whole_or_float(py: Python<'_>, value: f64) -> PyResult<Bound<'_, PyAny>> {
+    if value.fract() == 0.0 && value.abs() < LARGE {
+        return Ok((value as i64).into_pyobject(py)?.into_any());
+    }
     let number = value.into_pyobject(py)?.into_any();
     // Python's own conversion has no limit: a float may be larger than any integer type of Rust.
     if value.fract() == 0.0 { number.call_method0(intern!(py, "__int__")) } else { Ok(number) }
 }
+
+/// Whole numbers below this, whatever their sign, are exact as floats and as 64-bit integers: 2 to the power of 53.
+const LARGE: f64 = 9_007_199_254_740_992.0;
 
 /// The status of a failure.
 const FAILURE: &str = "failure";

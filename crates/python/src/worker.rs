@@ -1,11 +1,13 @@
 //! One run of a worker.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use avtomatika_worker as core;
-use core::{StopCause, TaskName, TaskOptions, TaskRequest, Usage, WorkerBuilder, WorkerHandle};
+use core::extract::Outside;
+use core::{Outcome, StopCause, TaskName, TaskOptions, TaskRequest, Usage, WorkerBuilder, WorkerHandle};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
@@ -19,17 +21,20 @@ use crate::config::Config;
 use crate::error::{Failure, unexpected};
 use crate::lines::Line;
 use crate::logging;
+use crate::process::Process;
 use crate::record::{Ended, Record};
 use crate::runtime::Thread;
 use crate::task::{Task, outcome, unreadable};
 use crate::watch::Watch;
 
-// The kinds of records that `drain` returns, given as the first member of each.
+// The kinds of records that `exchange` returns, given as the first member of each.
 const TASK: u8 = 0;
 const CANCEL: u8 = 1;
 const COMMAND: u8 = 2;
 const IGNORED: u8 = 3;
 const ENDED: u8 = 4;
+/// Log lines wait.
+const LINES: u8 = 5;
 
 /// One run of a worker, from its start to its end. The package's `Worker` makes one for each run.
 #[pyclass(frozen, module = "avtomatika_worker._native")]
@@ -40,7 +45,7 @@ pub(crate) struct Worker {
     ready: Mutex<Option<core::Worker>>,
     thread: OnceLock<Thread>,
     watch: OnceLock<Watch>,
-    process: u32,
+    process: Process,
 }
 
 /// The options of one task.
@@ -117,7 +122,7 @@ impl Worker {
         if reports_ignored {
             let bridge = bridge.clone();
             builder = builder.on_ignored_result(move |ignored| {
-                bridge.push(Record::Ignored(ignored.clone()), 0);
+                bridge.push(Record::Ignored(ignored.clone()));
             });
         }
         let log = logging::dispatch(&bridge);
@@ -130,7 +135,7 @@ impl Worker {
             ready: Mutex::new(Some(worker)),
             thread: OnceLock::new(),
             watch: OnceLock::new(),
-            process: std::process::id(),
+            process: Process::current(),
         })
     }
 
@@ -154,12 +159,22 @@ impl Worker {
         Ok(self.bridge.fd())
     }
 
-    /// Takes all records for the event loop, in order. A caller that gets any has to call this again in the loop's next
-    /// turn: `fileno` does not become readable until a call has returned none. `rung` means that it was readable.
-    fn drain<'py>(&self, py: Python<'py>, rung: bool) -> PyResult<Bound<'py, PyList>> {
+    /// Takes the outcomes of handlers on the loop, as `complete` does, and returns all records for the loop, in order; that
+    /// log lines wait is told first. A caller that gets any has to call this again soon: `fileno` does not become readable
+    /// until a call has returned none. `rung` means that it was readable.
+    fn exchange<'py>(
+        &self,
+        py: Python<'py>,
+        ended: &Bound<'py, PyList>,
+        rung: bool,
+    ) -> PyResult<Bound<'py, PyList>> {
         self.check_process()?;
-        let records = self.bridge.drain(rung);
+        let (outcomes, on_loop) = outcomes(ended)?;
+        let records = self.bridge.exchange(outcomes, on_loop, rung);
         let list = PyList::empty(py);
+        if self.bridge.lines.any() {
+            list.append((LINES,))?;
+        }
         for record in records {
             list.append(to_python(py, record)?)?;
         }
@@ -178,20 +193,10 @@ impl Worker {
     }
 
     /// Takes the outcomes of handlers: for each a task, a status, data as JSON text, an error, further members. Never
-    /// blocks.
+    /// blocks. Can be called on any thread.
     fn complete(&self, ended: &Bound<'_, PyList>) -> PyResult<()> {
         self.check_process()?;
-        let mut outcomes = Vec::with_capacity(ended.len());
-        let mut on_loop = 0;
-        for item in ended {
-            let item = item.cast_into::<PyTuple>()?;
-            let task = item.get_item(0)?.cast_into::<Task>()?;
-            let task = task.get();
-            let Some(outside) = task.take() else { continue };
-            on_loop += usize::from(task.is_on_loop());
-            // An unreadable outcome fails its own task only.
-            outcomes.push((outside, outcome(&item).unwrap_or_else(|error| unreadable(&error))));
-        }
+        let (outcomes, on_loop) = outcomes(ended)?;
         self.bridge.ended_on_loop(on_loop);
         self.bridge.hand_back(outcomes);
         Ok(())
@@ -303,22 +308,40 @@ impl Drop for Worker {
 impl Worker {
     /// Refuses use in a forked process: a worker's threads exist only in the process that started them.
     fn check_process(&self) -> PyResult<()> {
-        let now = std::process::id();
-        if now == self.process {
+        if self.process.is_current() {
             return Ok(());
         }
+        let (now, before) = (std::process::id(), self.process.id());
         Err(PyRuntimeError::new_err(format!(
-            "this worker runs in process {}, but this is process {now}, forked from it: the worker's threads exist only in \
-             the parent; start a separate worker in this process, or start processes with `spawn`",
-            self.process
+            "this worker runs in process {before}, but this is process {now}, forked from it: the worker's threads exist only \
+             in the parent; start a separate worker in this process, or start processes with `spawn`"
         )))
     }
+}
+
+/// Reads the outcomes that Python hands over; returns them with the number of those whose handlers have run on the loop.
+fn outcomes(ended: &Bound<'_, PyList>) -> PyResult<(Vec<(Outside, Outcome)>, usize)> {
+    let mut outcomes = Vec::with_capacity(ended.len());
+    let mut on_loop = 0;
+    for item in ended {
+        let item = item.cast_into::<PyTuple>()?;
+        let task = item.get_item(0)?.cast_into::<Task>()?;
+        let task = task.get();
+        let Some(outside) = task.take() else { continue };
+        on_loop += usize::from(task.is_on_loop());
+        // An unreadable outcome fails its own task only.
+        outcomes.push((outside, outcome(&item).unwrap_or_else(|error| unreadable(&error))));
+    }
+    Ok((outcomes, on_loop))
 }
 
 fn to_python(py: Python<'_>, record: Record) -> PyResult<Bound<'_, PyAny>> {
     let tuple = match record {
         Record::Task(arrived) => {
-            let params = PyBytes::new(py, json::restored(arrived.params.get()).as_bytes());
+            let text = arrived.params.get();
+            // The look for the numbers that JSON lacks is much faster than their replacement.
+            let text = if json::has_stand_ins(text) { json::restored(text) } else { Cow::Borrowed(text) };
+            let params = PyBytes::new(py, text.as_bytes());
             let task = Task::new(arrived.outside, arrived.on_loop);
             (TASK, arrived.number, arrived.route, task, params).into_pyobject(py)?
         }

@@ -406,9 +406,9 @@ def test_a_forked_process_gets_an_error_since_the_worker_runs_in_its_parent():
         if child == 0:
             code = 1
             try:
-                worker._run.native.drain(True)
+                worker._run.native.exchange([], True)
             except RuntimeError as error:
-                print("drain:", error)
+                print("exchange:", error)
                 code = 0
             try:
                 asyncio.events._set_running_loop(None)

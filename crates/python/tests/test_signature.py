@@ -6,6 +6,7 @@ import asyncio
 import functools
 import gc
 import json
+import sys
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -463,3 +464,36 @@ def test_the_scope_around_a_handler_is_not_kept_alive():
     gc.collect()
     assert big() is None
     assert plan.params_reader(json.dumps({"x": 1}).encode()) == Inner(1)
+
+
+# --- `**kwargs` that nobody reads
+
+
+def _closes_over(params, **kwargs):
+    return lambda: kwargs
+
+
+async def _awaits(params, **kwargs):
+    return {"data": kwargs["task_id"]}
+
+
+def _wrapped(params, **kwargs): ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "reads"),
+    [
+        (lambda params, **kwargs: None, False),
+        (lambda params, *more, extra=1, **anything: (params, more, extra), False),
+        (lambda params, **kwargs: kwargs, True),
+        (lambda params, **kwargs: params or list(kwargs), True),
+        (lambda params, **kwargs: locals(), True),
+        (lambda params, **kwargs: sys._getframe().f_locals, True),
+        (_closes_over, True),
+        (_awaits, True),
+        (functools.partial(_wrapped), True),
+        (lambda params: None, False),
+    ],
+)
+def test_arguments_that_a_handler_does_not_read_are_not_made(handler, reads):
+    assert analyse(handler).reads_all is reads

@@ -9,16 +9,19 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from . import _forking, _logging, outcome  # noqa: F401
 from ._execution import Ended, Execution, execution
+from ._first_step import FirstSteps
 from ._logging import LOG, ids
 from ._threads import Threads
 from .errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
     from ._context import Tools
+    from ._first_step import Start
     from ._native import Command, Task
     from ._native import Worker as NativeWorker
     from ._route import Route, Step
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "Stopped", "WorkerError"]
 
 # The kinds of the core's records, given as their first members.
-_TASK, _CANCEL, _COMMAND, _IGNORED, _ENDED = range(5)
+_TASK, _CANCEL, _COMMAND, _IGNORED, _ENDED, _LINES = range(6)
 
 # The time limits at the end of the interpreter, in seconds: for handlers to end, for reporting the cancelled tasks, and
 # for dropping the rest.
@@ -92,9 +95,16 @@ class Run:
         self._running: dict[int, Execution] = {}
         # The hooks for commands and ignored results that are running.
         self._hooks: set[asyncio.Task[None]] = set()
+        self._first_steps = FirstSteps(self.loop)
+        # The task whose first step is being made.
+        self._starting: Execution | None = None
         self._back: list[tuple[Task, str, bytes | None, Any, Any]] = []
-        # Whether the loop will call `_return` in its next turn.
+        # Records that the core has handed over, for the next turn of the loop.
+        self._records: list[tuple[Any, ...]] = []
+        # Whether `_turn` is running, or the loop will call it in its next turn.
         self._due = False
+        # Tasks do not see what others have set: they are started here, whoever has caused the turn.
+        self._context = copy_context()
         self._level = -1
         self.is_draining = False
         self._waker: _Waker | None = None
@@ -137,6 +147,7 @@ class Run:
                 execution.cancel()
         for hook in self._hooks:
             hook.cancel()
+        self._first_steps.close()
         self._threads.close()
         self.log_lines()
 
@@ -186,36 +197,62 @@ class Run:
 
     def _pump(self) -> None:
         """Takes the core's records. Called each time the core rings, which makes its file descriptor readable."""
-        self._take(True)
-
-    def _take(self, rung: bool) -> None:
-        """Takes all records; if there were any, the loop takes further ones in its next turn. ``rung`` means that the
-        core has rung."""
-        records = None
+        if self._due and self._starting is None:
+            # The next turn processes them, too. (There is none if a handler runs the loop within its first step.)
+            self._records += self._exchange(True)
+            return
+        self._due = True
         try:
-            records = self.native.drain(rung)
+            self._records += self._exchange(True)
+        finally:
+            self._turn()
+
+    def _turn(self) -> None:
+        """Processes the records, returns the outcomes of the tasks that have ended, also of those that have just begun, and
+        takes further records for the loop's next turn. When there are none, the core rings for the next one."""
+        if self._closed:
+            back, self._back = self._back, []
+            self.native.complete(back)
+            return
+        self._due = True
+        stopping: BaseException | None = None
+        try:
+            records, self._records = self._records, []
+            begin = self._first_steps.starter()
             for record in records:
                 try:
-                    self._begin(record)
+                    if record[0] == _TASK:
+                        self._start(record, begin)
+                    else:
+                        self._follow(record)
                 except Exception:
                     LOG.exception("a record of the core could not be processed and is skipped")
+                except BaseException as error:
+                    # Ctrl+C or `SystemExit` in a first step ends the loop, but not before the other tasks have begun.
+                    stopping = error
         finally:
-            # After records were drained, the core does not ring until they have been drained again. A forked process has
-            # drained none.
-            if records if records is not None else os.getpid() == self.process:
-                # After the first steps of the new tasks: the outcomes of those that end at once are returned this turn.
-                self._return_soon()
-        self.log_lines()
+            self._due = False
+            self._records += self._exchange(False)
         self._set_log_level()
+        if stopping is not None:
+            raise stopping
 
-    def _begin(self, record: tuple[Any, ...]) -> None:
+    def _exchange(self, rung: bool) -> list[tuple[Any, ...]]:
+        """Returns outcomes to the core, and takes its records; if there are any, the loop processes them in its next
+        turn. ``rung`` means that the core has rung."""
+        back, self._back = self._back, []
+        records = None
+        try:
+            records = self.native.exchange(back, rung)
+        finally:
+            # After records were taken, the core does not ring until none were taken. A forked process has taken none.
+            if records if records is not None else os.getpid() == self.process:
+                self._turn_soon()
+        return records
+
+    def _follow(self, record: tuple[Any, ...]) -> None:
         kind = record[0]
-        if kind == _TASK:
-            _, number, place, task, raw = record
-            started = execution(self._routes[place], task, number, raw, self._finish)
-            self._running[number] = started
-            self._start(started)
-        elif kind == _CANCEL:
+        if kind == _CANCEL:
             cancelled = self._running.get(record[1])
             if cancelled is not None:
                 cancelled.cancel()
@@ -223,42 +260,39 @@ class Run:
             self._obey(record[1])
         elif kind == _IGNORED:
             self._ignored(*record[1:])
+        elif kind == _LINES:
+            self.log_lines()
         else:
             self._settle(record[1], record[2])
 
-    def _start(self, execution: Execution) -> None:
+    def _start(self, record: tuple[Any, ...], begin: Start) -> None:
         """Starts a task. A failure concerns this task only, not the others of the same batch."""
+        _, number, place, task, raw = record
+        started = execution(self._routes[place], task, number, raw, self._finish)
+        self._running[number] = self._starting = started
         try:
-            execution.start(self._threads, self.loop)
+            started.start(self._threads, self.loop, begin)
         except Exception as error:
-            LOG.exception("the task could not be started", task=ids(execution.task))
-            self._finish(execution, outcome.from_exception(error))
+            LOG.exception("the task could not be started", task=ids(task))
+            self._finish(started, outcome.from_exception(error))
+        finally:
+            self._starting = None
 
     def _finish(self, execution: Execution, ended: Ended) -> None:
         """Takes the outcome of a task. The outcomes of one turn of the loop are returned in one call."""
         self._running.pop(execution.number, None)
         back = (execution.task, *ended)
-        if threading.get_ident() == self._loop_thread and not self.loop.is_closed():
+        if threading.get_ident() == self._loop_thread and (self._starting is execution or not self.loop.is_closed()):
             self._back.append(back)
-            self._return_soon()
+            if not self._due:
+                self._turn_soon()
         else:
             self.native.complete([back])
 
-    def _return_soon(self) -> None:
+    def _turn_soon(self) -> None:
         if not self._due:
             self._due = True
-            self.loop.call_soon(self._return)
-
-    def _return(self) -> None:
-        """Returns the outcomes of ended tasks, and takes new records."""
-        self._due = False
-        back, self._back = self._back, []
-        try:
-            if back:
-                self.native.complete(back)
-        finally:
-            if not self._closed:
-                self._take(False)
+            self.loop.call_soon(self._turn, context=self._context)
 
     def _settle(self, stopped: tuple[str, list[str], list[str], list[str]] | None, failure: Any) -> None:
         if self.ended.done():
@@ -305,7 +339,8 @@ class Run:
             self.native.cancel()
             return
         current = asyncio.current_task(self.loop)
-        one = next((one for one in list(self._running.values()) if one.owns(current)), None)
+        starting = self._starting
+        one = starting or next((one for one in list(self._running.values()) if one.owns(current)), None)
         blocker = f"the handler of `{one.route.name}`" if one else "code outside of handlers"
         location = _location(sys._current_frames().get(self._loop_thread))
         LOG.warning(

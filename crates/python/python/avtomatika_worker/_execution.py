@@ -23,6 +23,7 @@ from ._threads import Gate, TaskCancelled, current
 from .errors import TaskError
 
 if TYPE_CHECKING:
+    from ._first_step import Start
     from ._native import Task
     from ._route import Route
     from ._threads import Threads
@@ -31,6 +32,9 @@ __all__ = ["Ended", "Execution", "execution"]
 
 Ended = outcome.Encoded
 """The outcome of a task: a status, data as JSON text, an error, further members."""
+
+# The arguments of a handler that has not begun, or has ended.
+_NOTHING: dict[str, Any] = {}
 
 _CANCELLED: Ended = ("cancelled", None, None, None)
 # The outcome of a handler that was interrupted. If the core told it to stop, the core's own outcome counts instead.
@@ -53,14 +57,13 @@ class Execution:
         self._finish = finish
         # The arguments of the handler and of its middleware; `_prepare` sets them.
         self.params: Any = None
-        self.values: dict[str, Any] = {}
-        self.context: dict[str, Any] = {}
+        self.values = self.context = _NOTHING
         # The asyncio task that runs the handler on the loop, and those that its threads started there.
         self._main: asyncio.Task[Any] | None = None
         self._calls: LoopTasks | None = None
 
-    def start(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
-        """Starts the task."""
+    def start(self, threads: Threads, loop: asyncio.AbstractEventLoop, begin: Start) -> None:
+        """Starts the task: on a thread, or as a coroutine with ``begin``."""
         raise NotImplementedError
 
     def cancel(self) -> None:
@@ -80,7 +83,7 @@ class Execution:
     def _prepare(self) -> None:
         """Reads the parameters, and collects the arguments that the handler asks for."""
         route = self.route
-        self.params = route.plan.params_reader(self.raw)
+        self.params = route.plan.read(self.raw)
         self.values = values = route.offer(self.task)
         if "opentelemetry" in sys.modules:
             _attach_trace(self.task.tracing_context)
@@ -128,7 +131,7 @@ class _OnThread(Execution):
 
     __slots__ = ("_gate", "_loop")
 
-    def start(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
+    def start(self, threads: Threads, loop: asyncio.AbstractEventLoop, begin: Start) -> None:
         self._gate = Gate()
         self._loop = loop
         context = copy_context()
@@ -173,14 +176,12 @@ class _OnLoop(Execution):
 
     __slots__ = ("_lane", "_loop", "_shields", "_threads")
 
-    def start(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
+    def start(self, threads: Threads, loop: asyncio.AbstractEventLoop, begin: Start) -> None:
         self._threads = threads
         self._loop = loop
         self._shields: Shields | None = None
         self._lane: Lane | None = None
-        task = loop.create_task(self._run())
-        # With an eager task factory the task may have ended already.
-        self._main = None if task.done() else task
+        self._main = begin(self._run())
 
     def cancel(self) -> None:
         if self._main is not None and not (self._shields and self._shields.hold()):
@@ -209,7 +210,7 @@ class _OnLoop(Execution):
         finally:
             # Breaks reference cycles, which would keep the memory until the next garbage collection.
             self._main = None
-            self.context = self.values = {}
+            self.context = self.values = _NOTHING
             self._finish(self, ended)
 
     def _is_interrupted(self) -> bool:

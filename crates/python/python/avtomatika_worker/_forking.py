@@ -13,7 +13,7 @@ __all__: list[str] = []
 def _after_fork() -> None:
     """Closes the copies of the worker's connections, of the health server's port and of the locks on its files. Else the
     parent could not be started again while this process lives, and the orchestrator would answer polls of a dead one."""
-    descriptors = _native.not_inherited()
+    descriptors = _native.after_fork()
     if not descriptors:
         return
     try:

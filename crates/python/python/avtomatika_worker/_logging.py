@@ -14,6 +14,8 @@ __all__ = ["LOG", "LOGGER", "handle", "ids", "level", "set_up"]
 
 LOGGER = logging.getLogger("avtomatika_worker")
 
+_ROOT = logging.getLogger()
+
 Fields = list[tuple[str, "str | int | float | bool"]]
 
 Line = tuple[int, float, str, str, str, Fields, list[tuple[str, Fields]]]
@@ -110,7 +112,8 @@ def _guarded(log: Callable[[], None]) -> None:
 
 def level() -> int:
     """Returns the lowest level that the logger records, at most 255."""
-    return min(LOGGER.getEffectiveLevel(), 255)
+    # What `getEffectiveLevel` returns; this is asked often.
+    return min(LOGGER.level or _ROOT.level, 255)
 
 
 def handle(lines: Iterable[Line], dropped: int) -> None:

@@ -38,8 +38,8 @@ class Route:
         self.tools = tools
         # Middleware that is not `async` may still return an awaitable.
         self.is_on_loop: bool = plan.is_async or bool(self.middleware)
-        # Middleware sees all arguments; a handler gets only those it names.
-        everything = plan.takes_all or bool(self.middleware)
+        # Middleware sees all arguments; a handler gets only those it names, or all if it reads its `**kwargs`.
+        everything = plan.reads_all or bool(self.middleware)
         self.values = VALUES if everything else tuple(name for name in VALUES if name in plan.wanted)
         self.calls = tuple(name for name in CALLS if everything or name in plan.wanted)
         # Nothing can change the arguments between the offer and the call.
@@ -47,19 +47,12 @@ class Route:
 
     def offer(self, task: Task) -> dict[str, Any]:
         """Returns the arguments that the handler and the middleware of a task ask for, and no others."""
-        if self.values is VALUES:
-            values = task.values()
-        elif self.values:
-            known = task.values()
-            values = {name: known[name] for name in self.values}
+        if self.values or self.calls:
+            values = task.offer(self.values, Calls(task) if self.calls else None, self.calls)
+            if type(values.get("metadata")) is bytes or values.get("security") is not None:
+                read_received(values)
         else:
             values = {}
-        if type(values.get("metadata")) is bytes or values.get("security") is not None:
-            read_received(values)
-        if self.calls:
-            calls = Calls(task)
-            for name in self.calls:
-                values[name] = getattr(calls, name)
         if self.plan.files:
             from .task_files import TaskFiles
 

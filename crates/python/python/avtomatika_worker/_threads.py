@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from time import monotonic
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._logging import LOG
@@ -36,9 +35,11 @@ class Threads:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._process = os.getpid()
-        self._jobs: deque[Callable[[], None]] = deque()
-        self._changed = threading.Condition(threading.Lock())
-        self._idle = 0
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        # Of the members below.
+        self._lock = threading.Lock()
+        # The number of threads that wait, or will without a further job, less the number of jobs that wait.
+        self._free = 0
         self._alive = 0
         self._made = 0
         self._closed = False
@@ -46,35 +47,36 @@ class Threads:
     def submit(self, job: Callable[[], None]) -> None:
         """Runs a job on a thread; the job must not raise. Raises ``RuntimeError`` when no thread can be started for
         it."""
-        with self._changed:
-            self._jobs.append(job)
-            if self._idle >= len(self._jobs) or self._alive >= self._limit:
-                self._changed.notify()
+        with self._lock:
+            # After `close` a thread may end before it takes a further job.
+            if not self._closed and (self._free > 0 or self._alive >= self._limit):
+                self._free -= 1
+                self._jobs.put(job)
                 return
             self._alive += 1
             self._made += 1
             name = f"avtomatika-handler-{self._made}"
         try:
-            threading.Thread(target=self._work, name=name, daemon=True).start()
+            threading.Thread(target=self._work, args=(job,), name=name, daemon=True).start()
         except BaseException:
-            with self._changed:
+            with self._lock:
                 self._alive -= 1
                 # An existing thread takes the job when it is free; without any thread, the job would never run.
                 if self._alive == 0:
-                    self._jobs.remove(job)
                     raise
+                self._free -= 1
+                self._jobs.put(job)
 
     def close(self) -> None:
         """Ends idle threads now, and busy ones after their jobs."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            # Each thread that ends passes it on.
+            self._jobs.put(None)
 
-    def _work(self) -> None:
-        while True:
-            job = self._next()
-            if job is None:
-                return
+    def _work(self, first: Callable[[], None]) -> None:
+        job: Callable[[], None] | None = first
+        while job is not None:
             try:
                 job()
             except BaseException:
@@ -82,21 +84,28 @@ class Threads:
                     # A handler has forked, and the child process returned to here: it ends with this thread.
                     return
                 LOG.exception("a job on a handler thread raised; the thread continues")
-            del job
+            # What it holds is not kept while the thread waits.
+            job = None
+            job = self._next()
 
     def _next(self) -> Callable[[], None] | None:
-        until = monotonic() + _IDLE_LIMIT
-        with self._changed:
-            while True:
-                if self._jobs:
-                    return self._jobs.popleft()
-                left = until - monotonic()
-                if self._closed or left <= 0:
+        with self._lock:
+            self._free += 1
+        while True:
+            try:
+                job = self._jobs.get(timeout=_IDLE_LIMIT)
+            except Empty:
+                job = None
+            if job is not None:
+                return job
+            with self._lock:
+                # Otherwise a job has just been given, or one waits.
+                if self._free > 0 or self._closed:
+                    self._free -= 1
                     self._alive -= 1
+                    if self._closed:
+                        self._jobs.put(None)
                     return None
-                self._idle += 1
-                self._changed.wait(left)
-                self._idle -= 1
 
 
 class Gate:
@@ -104,6 +113,8 @@ class Gate:
 
     ``interrupt`` is called from other threads; all other methods are called on the thread of the call.
     """
+
+    __slots__ = ("_cancelled", "_elsewhere", "_lock", "_raised", "_sent", "_shields", "_thread")
 
     def __init__(self) -> None:
         # An asynchronous exception may arrive after a lock was acquired and before `with` has noted it. So the thread
@@ -150,7 +161,8 @@ class Gate:
         once: the caller then calls it again."""
         self._thread = None
         with self._lock:
-            self._take_back()
+            if self._sent:
+                self._take_back()
 
     def wait(self, begin: Callable[[], Any], serve: Callable[[Any], Any]) -> Any:
         """Starts something with ``begin``, and waits for it with ``serve``. The call is not interrupted meanwhile: a

@@ -8,9 +8,10 @@ from __future__ import annotations
 import dataclasses
 import enum
 import errno
+import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from json import JSONEncoder
 from typing import Any
 
@@ -104,6 +105,9 @@ def _encode(result: Any) -> Encoded:
         return _SUCCESS, _data(result), None, None
     # As in the existing SDK, data that is not mentioned is empty, and ``None`` is none.
     status, data, error = result.get("status"), result.get("data", _EMPTY), result.get("error")
+    if isinstance(status, str) and status == _SUCCESS and error is None and len(result) == known:
+        # By far the most results.
+        return _SUCCESS, b"{}" if data is _EMPTY else None if data is None else _data(data), None, None
     if status is None:
         status = _SUCCESS if error is None else _FAILURE
     elif isinstance(status, enum.Enum):
@@ -291,7 +295,7 @@ def _cut(text: str, limit: int) -> str:
 def _json(data: Any) -> tuple[bytes | None, str]:
     """Returns the JSON text, or the part of the data that is not JSON, with its path."""
     try:
-        return _encoder.encode(data).encode(), ""
+        return "".join(_parts(data, 0)).encode(), ""
     except (ValueError, TypeError, RecursionError) as error:
         # The search for the path is slow, and needed rarely.
         return None, _first_problem(data) or _text(error)
@@ -337,6 +341,22 @@ def _is_one(value: Any, module: str, *classes: str) -> bool:
 
 
 _encoder = JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_converted)
+
+
+def _made_parts() -> Callable[[Any, int], Iterable[str]]:
+    """Returns the function that encodes data, given with its level of indentation, to parts of a text. ``JSONEncoder``
+    makes it again for each text, and looks for data that contains itself: here that is nested too deeply."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        # An interpreter without the part of `json` that is written in C.
+        return lambda data, _: _encoder.iterencode(data)
+    made: Callable[[Any, int], Iterable[str]] = make(
+        None, _converted, json.encoder.encode_basestring, None, ":", ",", False, False, False
+    )
+    return made
+
+
+_parts = _made_parts()
 
 
 def _as_mapping(value: Any) -> Mapping[Any, Any] | None:

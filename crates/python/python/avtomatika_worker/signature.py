@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import sys
@@ -72,6 +73,7 @@ class Plan:
         "is_async",
         "is_wrapped",
         "name",
+        "reads_all",
         "takes_all",
         "unprovided",
         "wanted",
@@ -103,6 +105,8 @@ class Plan:
         """The arguments that get another object by their annotations, with its class."""
         self.takes_all: bool = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
         """Whether the handler takes ``**kwargs``, and so gets all offered arguments."""
+        self.reads_all: bool = self.takes_all and _reads_keywords(func)
+        """Whether it may look at them: many handlers have ``**kwargs`` only because others need it."""
         named = [
             parameter
             for parameter in parameters
@@ -144,6 +148,10 @@ class Plan:
         """The function that converts JSON text to the annotated type. It raises ``ParamValidationError``."""
         self.prepare()
         return typing.cast(ParamsReader, self._reader)
+
+    def read(self, raw: bytes) -> Any:
+        """Converts JSON text to the annotated type. Raises ``ParamValidationError``."""
+        return (self._reader or self.params_reader)(raw)
 
     def converts_to(self, kind: Any) -> bool:
         """Returns whether the parameters are converted to this class; ``None`` is no class."""
@@ -270,6 +278,25 @@ def _is_async(func: Any) -> bool:
     # The wrapped function does not count: the wrapper may block until it has ended. If the wrapper only returns the
     # coroutine, that coroutine is awaited.
     return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(getattr(func, "__call__", None))  # noqa: B004
+
+
+# What a function uses to look at its variables without naming them.
+_LOOKS = frozenset(
+    {"breakpoint", "currentframe", "dir", "eval", "exec", "locals", "set_trace", "stack", "trace", "vars", "_getframe"}
+)
+
+
+def _reads_keywords(func: Any) -> bool:
+    """Whether the code of a function with ``**kwargs`` may read them. Those it does not read need not be made."""
+    code = getattr(func, "__code__", None)
+    if type(func) is not types.FunctionType or code is None or not code.co_flags & inspect.CO_VARKEYWORDS:
+        return True
+    has_more = bool(code.co_flags & inspect.CO_VARARGS)
+    name = code.co_varnames[code.co_argcount + code.co_kwonlyargcount + has_more]
+    named = (one.argval for one in dis.get_instructions(code))
+    return not _LOOKS.isdisjoint(code.co_names) or any(
+        name in one if isinstance(one, tuple) else one == name for one in named
+    )
 
 
 def _warn_of_generators(func: Any, name: str) -> None:

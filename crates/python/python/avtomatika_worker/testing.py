@@ -28,13 +28,14 @@ import asyncio
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _limits, _native
 from ._execution import Ended, Execution, execution
+from ._first_step import plainly
 from ._folder import Folder
 from ._logging import LOG
 from ._serving import routes, spec
@@ -180,7 +181,7 @@ async def _ended(route: Route, stub: _StubTask, raw: bytes, limit: Limit | None)
         timers.append(loop.call_later(_limits.GRACE, settle, outcome))
 
     running = execution(route, stub, 0, raw, finish)  # type: ignore[arg-type]
-    running.start(threads, loop)
+    running.start(threads, loop, plainly(loop))
     timers = [] if limit is None else [loop.call_later(limit.seconds, stop, limit.outcome)]
     try:
         return await future
@@ -212,7 +213,11 @@ class _StubTask:
         self.folder = Folder(self.task_id)
         self._hot = hot
 
-    def values(self) -> dict[str, Any]:
+    def offer(self, values: Sequence[str], calls: object, names: Sequence[str]) -> dict[str, Any]:
+        known = self._values()
+        return {**{name: known[name] for name in values}, **{name: getattr(calls, name) for name in names}}
+
+    def _values(self) -> dict[str, Any]:
         return {
             "task_id": self.task_id,
             "job_id": self.job_id,
