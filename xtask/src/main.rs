@@ -4,6 +4,7 @@ mod apt;
 mod bench;
 mod check;
 mod checks;
+mod counts;
 mod e2e;
 mod environment;
 mod failure;
@@ -16,6 +17,7 @@ mod setup;
 mod steps;
 mod test;
 mod user;
+mod valgrind;
 mod verify;
 mod workspace;
 
@@ -36,6 +38,7 @@ Commands:
   python [ARGUMENT…]         Build, check and test the Python package; arguments are passed to pytest
   setup                      Install the real orchestrators, an S3 and Python's tools into `target/venvs`
   bench [files|python] […]   Run the benchmarks, in release mode
+  counts [--update] [NAME…]  Count instructions, and compare them with `xtask/counts.json`, or record them there
 ";
 
 fn main() -> ExitCode {
@@ -61,6 +64,7 @@ fn run(verb: &str, arguments: &[String]) -> Result {
         "python" => package::run(&Workspace::load()?, arguments),
         "setup" => expect_none(arguments).and_then(|()| setup::run(&Workspace::load()?)),
         "bench" => bench::run(&Workspace::load()?, arguments),
+        "counts" => counts::run(&Workspace::load()?, arguments),
         "help" | "-h" | "--help" => {
             output::print_to_stdout(USAGE);
             Ok(())
