@@ -1,46 +1,131 @@
-//! `cargo xtask bench`: the benchmarks, in release mode.
+//! `cargo xtask bench`: the benchmarks, as they are distributed: with LTO.
 
 use crate::environment::{self, Environment};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::package;
+use crate::python::Python;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
-/// The environment and the version of the existing package, which is compared with ours.
-const EXISTING: (&str, &str) = ("avtomatika-worker-1.0b4", "avtomatika-worker==1.0b4");
+/// The versions of the existing package, which are compared with ours. Alone in their environments: other installed
+/// packages would count as their memory.
+const EXISTING: [(&str, &str, &str); 2] = [
+    ("1.0b4", "avtomatika-worker-1.0b4", "avtomatika-worker==1.0b4"),
+    ("1.0b20", "avtomatika-worker-1.0b20", "avtomatika-worker==1.0b20"),
+];
+
+/// The scenario that needs Python.
+const PYTHON: &str = "python";
+
+/// The Python with which the existing packages were published, and with which all are compared.
+const USUAL: (u32, u32) = (3, 11);
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
-    if let [which, options @ ..] = arguments
-        && which == "python"
-    {
-        return python(workspace, options);
+    let (profile, options) = profile(arguments)?;
+    let mut steps = Steps::begin();
+    let build = ["build", "--profile", profile, "--package", "e2e", "--example", "bench"];
+    steps.program("benchmark: build", &mut workspace.cargo(build))?;
+    // Cargo names one directory differently from its profile.
+    let folder = if profile == "dev" { "debug" } else { profile };
+    let mut benchmark = std::process::Command::new(workspace.target().join(folder).join("examples/bench"));
+    benchmark.current_dir(workspace.root()).args(&options);
+    if needs_python(&options) {
+        for argument in interpreters(&mut steps, workspace, profile)? {
+            benchmark.arg(argument);
+        }
     }
-    let runner = ["run", "--release", "--package", "e2e", "--example", "bench", "--"];
-    let arguments = arguments.iter().map(String::as_str);
-    Steps::begin().last_program("benchmark", &mut workspace.cargo(runner.into_iter().chain(arguments)))
+    let scratch = workspace.target().join("bench");
+    std::fs::create_dir_all(&scratch)
+        .map_err(|error| Failure::new(format!("cannot make `{}`: {error}", scratch.display())))?;
+    benchmark.arg("--scratch").arg(scratch).arg("--report").arg(workspace.root().join("docs"));
+    steps.last_program("benchmark", &mut benchmark)
 }
 
-/// Compares the Python package, as `pip install` builds it, with the core alone and the existing package.
-fn python(workspace: &Workspace, options: &[String]) -> Result {
-    const PROFILE: &str = "wheel";
-    let mut steps = Steps::begin();
-    let environments = [
-        package::environment(workspace)?,
-        // Only the package: other installed packages would count as its memory.
-        Environment::empty(workspace, "python-bench"),
-        Environment::of_package(workspace, EXISTING.0, EXISTING.1),
-    ];
-    steps.step("Python: environments", "cargo xtask bench python", || {
-        environment::install(workspace, &environments)
+/// Takes `--profile PROFILE` from the arguments.
+fn profile(arguments: &[String]) -> Result<(&str, Vec<&str>)> {
+    let mut options: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let Some(place) = options.iter().position(|option| *option == "--profile") else {
+        return Ok(("dist", options));
+    };
+    let profile = *options.get(place + 1).ok_or_else(|| Failure::usage("`--profile` needs a value"))?;
+    options.drain(place..place + 2);
+    Ok((profile, options))
+}
+
+/// Whether the options choose the scenario that needs Python: by name, or by no name.
+fn needs_python(options: &[&str]) -> bool {
+    let chosen = |pair: &[&str]| (pair[0] == "--only").then_some(pair[1] == PYTHON);
+    let mut only = options.windows(2).filter_map(chosen).peekable();
+    only.peek().is_none() || only.any(|is_python| is_python)
+}
+
+/// Installs our package for each version of Python, and the existing ones. Returns the options that name them.
+fn interpreters(steps: &mut Steps, workspace: &Workspace, profile: &str) -> Result<Vec<String>> {
+    let pythons = pythons()?;
+    let usual = pythons.first().expect("at least one was found");
+    let tools = package::environment(workspace)?;
+    let ours: Vec<Environment> = pythons
+        .iter()
+        .map(|python| {
+            let name = format!("python-bench-{}", python.version());
+            Environment::empty(workspace, &name).with_python(python.clone())
+        })
+        .collect();
+    let existing = EXISTING.map(|(_, name, package)| {
+        Environment::of_package(workspace, name, package).with_python(usual.clone())
+    });
+    steps.step("Python: environments", "cargo xtask bench --only python", || {
+        let tools = std::slice::from_ref(&tools);
+        environment::install(workspace, tools)?;
+        environment::install(workspace, &ours)?;
+        environment::install(workspace, &existing)
     })?;
-    let [tools, ours, existing] = environments;
-    let server = ["build", "--profile", PROFILE, "--package", "e2e", "--example", "bench"];
-    steps.program("scripted server", &mut workspace.cargo(server))?;
-    package::install_wheel(&mut steps, workspace, &tools, &ours, PROFILE)?;
-    let mut compare = ours.program("python");
-    compare.arg("crates/python/bench/compare.py").current_dir(workspace.root());
-    compare.arg("--server").arg(workspace.target().join(PROFILE).join("examples/bench"));
-    compare.arg("--ours").arg(ours.program("python").get_program());
-    compare.arg("--existing").arg(existing.program("python").get_program());
-    steps.last_program("benchmark", compare.args(options))
+    let wheel = package::build_wheel(steps, workspace, &tools, &tools, profile)?;
+    let mut options = Vec::new();
+    let mut add = |option: &str, version: &str, environment: &Environment| {
+        let program = environment.program("python").get_program().to_string_lossy().into_owned();
+        options.extend([option.to_owned(), format!("{version}={program}")]);
+    };
+    for (python, environment) in pythons.iter().zip(&ours) {
+        package::install(steps, workspace, environment, &wheel)?;
+        add("--python", &python.version(), environment);
+    }
+    for ((version, ..), environment) in EXISTING.iter().zip(&existing) {
+        add("--existing", version, environment);
+    }
+    Ok(options)
+}
+
+/// The usual Python, or else the oldest that there is, and the newest.
+fn pythons() -> Result<Vec<Python>> {
+    let mut all = Python::find_all();
+    if all.is_empty() {
+        // Installs what is missing, or says what to install.
+        all.push(Python::find()?);
+    }
+    let usual = all.iter().position(|python| python.is_version(USUAL)).unwrap_or(0);
+    let newest = all.len() - 1;
+    let chosen = if usual == newest { vec![usual] } else { vec![usual, newest] };
+    Ok(chosen.into_iter().map(|place| all[place].clone()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_is_taken_out() {
+        let arguments = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let given = arguments("--quick --profile release --only log");
+        assert_eq!(profile(&given).unwrap(), ("release", vec!["--quick", "--only", "log"]));
+        assert_eq!(profile(&arguments("--quick")).unwrap(), ("dist", vec!["--quick"]));
+        assert!(profile(&arguments("--profile")).is_err());
+    }
+
+    #[test]
+    fn python_is_needed_by_its_own_scenario() {
+        assert!(needs_python(&[]) && needs_python(&["--quick"]));
+        assert!(needs_python(&["--only", "log", "--only", "python"]));
+        assert!(!needs_python(&["--quick", "--only", "log"]));
+    }
 }

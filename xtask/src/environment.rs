@@ -18,7 +18,9 @@ const STAMP: &str = "installed";
 #[derive(Debug)]
 pub(crate) struct Environment {
     folder: PathBuf,
-    name: &'static str,
+    name: String,
+    /// The Python that makes it; `None` for the usual one.
+    python: Option<Python>,
     /// The packages to install, as arguments of pip.
     packages: Vec<String>,
     /// The packages in one line, which is the first line of the stamp.
@@ -27,29 +29,33 @@ pub(crate) struct Environment {
 
 impl Environment {
     /// An environment with one package, given as an argument of pip.
-    pub(crate) fn of_package(workspace: &Workspace, name: &'static str, package: &str) -> Self {
-        let packages = vec![package.to_owned()];
-        Self { folder: folder(workspace).join(name), name, packages, contents: package.to_owned() }
+    pub(crate) fn of_package(workspace: &Workspace, name: &str, package: &str) -> Self {
+        Self::new(workspace, name, vec![package.to_owned()], package.to_owned())
     }
 
     /// An environment without packages.
-    pub(crate) fn empty(workspace: &Workspace, name: &'static str) -> Self {
-        Self {
-            folder: folder(workspace).join(name),
-            name,
-            packages: Vec::new(),
-            contents: "nothing".to_owned(),
-        }
+    pub(crate) fn empty(workspace: &Workspace, name: &str) -> Self {
+        Self::new(workspace, name, Vec::new(), "nothing".to_owned())
     }
 
     /// An environment with the packages that a file of requirements lists.
-    pub(crate) fn of_requirements(workspace: &Workspace, name: &'static str, file: &Path) -> Result<Self> {
+    pub(crate) fn of_requirements(workspace: &Workspace, name: &str, file: &Path) -> Result<Self> {
         let text = fs::read_to_string(file)
             .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", file.display())))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let packages: Vec<String> = lines.map(str::to_owned).collect();
         let contents = packages.join(" ");
-        Ok(Self { folder: folder(workspace).join(name), name, packages, contents })
+        Ok(Self::new(workspace, name, packages, contents))
+    }
+
+    fn new(workspace: &Workspace, name: &str, packages: Vec<String>, contents: String) -> Self {
+        let folder = folder(workspace).join(name);
+        Self { folder, name: name.to_owned(), python: None, packages, contents }
+    }
+
+    /// Makes it with this Python.
+    pub(crate) fn with_python(self, python: Python) -> Self {
+        Self { python: Some(python), ..self }
     }
 
     /// A command for a program of the environment.
@@ -136,9 +142,11 @@ pub(crate) fn install(workspace: &Workspace, environments: &[Environment]) -> Re
     if missing.is_empty() {
         return Ok(());
     }
-    let python = Python::find()?;
+    let usual = Python::find()?;
     thread::scope(|scope| {
-        let installations = missing.iter().map(|environment| scope.spawn(|| environment.make(&python)));
+        let installations = missing.iter().map(|environment| {
+            scope.spawn(|| environment.make(environment.python.as_ref().unwrap_or(&usual)))
+        });
         // Starts all installations before waiting for the first.
         let installations = installations.collect::<Vec<_>>();
         installations.into_iter().try_for_each(|installation| {

@@ -37,7 +37,14 @@ Commands:
   check                      Check the rules of the workspace that cargo does not check; takes a second
   python [ARGUMENT…]         Build, check and test the Python package; arguments are passed to pytest
   setup                      Install the real orchestrators, an S3 and Python's tools into `target/venvs`
-  bench [files|python] […]   Run the benchmarks, in release mode
+  bench [OPTION…]            Run all benchmarks, and write `docs/benchmarks.md`:
+    --quick                    fewer rounds, tasks and numbers of slots: 3 minutes instead of 15
+    --only SCENARIO            print one of the scenarios, without writing the report; may be repeated: throughput, log,
+                               outbox, files, python …
+    --rounds N, --tasks N, --slots 1,10,100
+                               rounds, tasks of a client in a round, numbers of slots
+    --mib N, --objects N       the size of the large object and the number of small ones of `files`
+    --profile PROFILE          the profile of cargo: `dist`, as it is distributed (the default), or `release`
   counts [--update] [NAME…]  Count instructions, and compare them with `xtask/counts.json`, or record them there
 ";
 

@@ -123,6 +123,18 @@ pub(crate) fn install_wheel(
     environment: &Environment,
     profile: &str,
 ) -> Result {
+    let wheel = build_wheel(steps, workspace, tools, environment, profile)?;
+    install(steps, workspace, environment, &wheel)
+}
+
+/// Builds the wheel with the tools of one environment, for the Python of another and all newer ones. Returns its path.
+pub(crate) fn build_wheel(
+    steps: &mut Steps,
+    workspace: &Workspace,
+    tools: &Environment,
+    environment: &Environment,
+    profile: &str,
+) -> Result<PathBuf> {
     let folder = workspace.target().join("wheels");
     if folder.exists() {
         // The wheel of an older version would be installed, too.
@@ -133,9 +145,19 @@ pub(crate) fn install_wheel(
     build.args(["build", "--profile", profile, "--quiet", "--out"]).arg(&folder);
     build.arg("--interpreter").arg(environment.program("python").get_program());
     steps.program("Python: wheel", build.current_dir(workspace.root().join(CRATE)))?;
+    wheel(&folder)
+}
+
+/// Installs a wheel.
+pub(crate) fn install(
+    steps: &mut Steps,
+    workspace: &Workspace,
+    environment: &Environment,
+    wheel: &Path,
+) -> Result {
     let mut pip = environment.program("python");
     pip.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--quiet"]);
-    pip.args(["--force-reinstall", "--no-deps", "--no-index"]).arg(wheel(&folder)?);
+    pip.args(["--force-reinstall", "--no-deps", "--no-index"]).arg(wheel);
     steps.program("Python: installation", pip.current_dir(workspace.root()))
 }
 

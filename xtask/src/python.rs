@@ -1,5 +1,7 @@
 //! A Python that can make virtual environments.
 
+use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -14,9 +16,10 @@ const NAMES: [&str; 5] = ["python3.11", "python3.12", "python3.13", "python3.14"
 const MIN_VERSION: (u32, u32) = (3, 11);
 
 /// A Python of the system.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Python {
-    name: &'static str,
+    /// Its name, or its path.
+    name: String,
     version: (u32, u32),
     makes_environments: bool,
 }
@@ -26,7 +29,7 @@ impl Python {
     pub(crate) fn find() -> Result<Self> {
         let before = Self::best();
         if let Some(python) = before.as_ref().filter(|python| python.makes_environments) {
-            return Ok(Self { ..*python });
+            return Ok(python.clone());
         }
         if !apt::is_usable() {
             return Err(Failure::new(advice(before.as_ref())));
@@ -38,14 +41,14 @@ impl Python {
 
     /// Returns the command that makes an environment in `folder`.
     pub(crate) fn make_environment(&self, folder: &Path) -> Command {
-        let mut command = Command::new(self.name);
+        let mut command = Command::new(&self.name);
         command.args(["-m", "venv"]).arg(folder);
         command
     }
 
     /// Returns the path of the interpreter itself: the command may be a script that looks for it.
     pub(crate) fn interpreter(&self) -> Result<PathBuf> {
-        let asked = ask(self.name, "import sys; print(sys.executable)");
+        let asked = ask(&self.name, "import sys; print(sys.executable)");
         let path = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
         let path = path.filter(|path| !path.is_empty());
         path.map(PathBuf::from)
@@ -64,13 +67,42 @@ impl Python {
         (!found.is_empty()).then(|| found.swap_remove(complete.unwrap_or(0)))
     }
 
-    fn look_at(name: &'static str) -> Option<Self> {
+    /// Returns a Python of each version that can make environments, oldest first: those in `PATH`, and those of pyenv,
+    /// of which only some are in `PATH`.
+    pub(crate) fn find_all() -> Vec<Self> {
+        const NEWEST: u32 = 30;
+        let names = (MIN_VERSION.1..NEWEST).map(|minor| format!("python{}.{minor}", MIN_VERSION.0));
+        let mut found: Vec<Self> = Vec::new();
+        for python in names.chain(of_pyenv()).filter_map(|name| Self::look_at(&name)) {
+            if python.makes_environments && found.iter().all(|other| other.version != python.version) {
+                found.push(python);
+            }
+        }
+        found.sort_by_key(|python| python.version);
+        found
+    }
+
+    pub(crate) fn is_version(&self, version: (u32, u32)) -> bool {
+        self.version == version
+    }
+
+    fn look_at(name: &str) -> Option<Self> {
         let version = ask(name, "import sys; print(*sys.version_info[:2])")?;
         let version = parse(&String::from_utf8_lossy(&version.stdout))?;
         // Debian installs `venv` without `ensurepip`, so that making an environment fails half-way.
         let makes_environments = ask(name, "import venv, ensurepip").is_some();
-        (version >= MIN_VERSION).then_some(Self { name, version, makes_environments })
+        (version >= MIN_VERSION).then_some(Self { name: name.to_owned(), version, makes_environments })
     }
+}
+
+/// The programs of pyenv, one for each version.
+fn of_pyenv() -> Vec<String> {
+    let root = env::var_os("PYENV_ROOT").map(PathBuf::from);
+    let root = root.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".pyenv")));
+    let versions = root.and_then(|root| fs::read_dir(root.join("versions")).ok());
+    let programs =
+        versions.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path().join("bin/python3")));
+    programs.map(|program| program.to_string_lossy().into_owned()).collect()
 }
 
 fn ask(name: &str, program: &str) -> Option<Output> {

@@ -1,6 +1,7 @@
 """A worker with one empty task, measured from its first to its last task.
 
-Runs both with this package and with the existing one. Configured by the environment; arguments: slots, tasks.
+Runs both with this package and with the existing ones. Configured by the environment; arguments: slots, tasks (0: the
+worker only waits, and its memory is measured), and the kind of handler: `async` (the default), `named` or `sync`.
 """
 
 # Nothing else is imported before: the package may import it, too.
@@ -12,15 +13,20 @@ from avtomatika_worker import Worker  # noqa: E402  # its import is measured
 imported = time.perf_counter() - began
 
 import asyncio  # noqa: E402
+import itertools  # noqa: E402
 import os  # noqa: E402
 import resource  # noqa: E402
 import sys  # noqa: E402
 
 slots, tasks = int(sys.argv[1]), int(sys.argv[2])
+kind = sys.argv[3] if len(sys.argv) > 3 else "async"
 began = time.perf_counter()
 worker = Worker(worker_type="bench", max_concurrent_tasks=slots)
 made = time.perf_counter() - began
-count = 0
+# The existing package called tasks skills in later versions.
+register = worker.task if hasattr(worker, "task") else worker.skill
+# Handlers that are not async run on several threads.
+numbers = itertools.count(1)
 first = (0.0, 0.0)
 
 
@@ -29,19 +35,37 @@ def cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-@worker.task("nothing")
-async def nothing(params, **kwargs):
-    global count, first
-    if count == 0:
+def count() -> dict[str, str]:
+    global first
+    number = next(numbers)
+    if number == 1:
         first = (time.perf_counter(), cpu())
-    count += 1
-    if count == tasks:
+    if number == tasks:
         seconds, used = time.perf_counter() - first[0], cpu() - first[1]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(tasks / seconds, used / tasks * 1e6, peak, flush=True)
         # The shutdown is not measured.
         os._exit(0)
     return {"status": "success"}
+
+
+if kind == "async":
+
+    @register("nothing")
+    async def nothing(params, **kwargs):
+        return count()
+
+elif kind == "named":
+
+    @register("nothing")
+    async def nothing(params, task_id, job_id):
+        return count()
+
+else:
+
+    @register("nothing")
+    def nothing(params, **kwargs):
+        return count()
 
 
 def resident() -> float:
@@ -51,7 +75,7 @@ def resident() -> float:
 
 async def idle() -> None:
     running = asyncio.create_task(worker.main())
-    await asyncio.sleep(3)
+    await asyncio.sleep(1)
     print(imported * 1e3, made * 1e3, resident(), flush=True)
     del running
     os._exit(0)

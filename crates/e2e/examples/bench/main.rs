@@ -1,40 +1,31 @@
-//! Benchmarks of a worker: with empty tasks, compared with a bare hyper client of the same scripted server; and with
-//! files, compared with a bare `object_store` loop on the same local S3.
+//! Benchmarks of a worker, beside bare clients of the same servers.
 //!
-//! `cargo xtask bench [--tasks N] [--rounds N] [--slots 1,10,100]`, and
-//! `cargo xtask bench files [--mib N] [--objects N] [--rounds N]`. The worker, the bare client and the server are
-//! separate processes, measured from the first to the last task. Rounds are interleaved, because on a machine with
-//! other load only the ratios are reliable.
+//! `cargo xtask bench` runs all scenarios, prints their tables, and writes `docs/benchmarks.md`. Workers, clients and
+//! servers are separate processes: this program in one of its roles. The rounds of clients that are compared are
+//! interleaved, because on a machine with other load only the ratios are reliable.
 
-mod bare;
-mod files;
+mod arguments;
+mod machine;
 mod measure;
+mod options;
+mod process;
 mod report;
-mod server;
-mod worker;
+mod roles;
+mod scenarios;
+mod statistics;
 
 use std::env;
 use std::process::ExitCode;
+use std::time::Instant;
 
-use report::{Plan, run};
+use options::Options;
+use report::{Report, print_line, progress};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let result = match words.as_slice() {
-        ["server"] => server::serve(),
-        ["bare", url, slots, tasks] => number(slots).and_then(|slots| bare::run(url, slots, number(tasks)?)),
-        ["worker", url, slots, tasks] => {
-            number(slots).and_then(|slots| worker::run(url, slots, number(tasks)?))
-        }
-        ["files-place", large, many] => number(large).and_then(|large| files::serve(large, number(many)?)),
-        [role @ ("files-bare" | "files-worker"), kind, directory, address] => {
-            files::client(role, kind, directory, address)
-        }
-        ["files", options @ ..] => files::FilesPlan::parse(options).and_then(|plan| files::run(&plan)),
-        options => Plan::parse(options).and_then(|plan| run(&plan)),
-    };
-    match result {
+    let played = words.split_first().and_then(|(role, arguments)| roles::play(role, arguments));
+    match played.unwrap_or_else(|| run(&words)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             report::print_error(&problem);
@@ -43,6 +34,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn number(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| format!("`{text}` is not a number above 0"))
+/// Runs the scenarios, and reports.
+fn run(words: &[&str]) -> Result<(), String> {
+    let options = Options::parse(words)?;
+    let facts = machine::facts(&options);
+    print_line(&facts.text());
+    let began = Instant::now();
+    let mut sections = Vec::new();
+    for scenario in options.scenarios() {
+        progress(&format!("{} ({} s so far)", scenario.name, began.elapsed().as_secs()));
+        let section = (scenario.run)(&options).map_err(|problem| format!("{}: {problem}", scenario.name))?;
+        section.print();
+        sections.push(section);
+    }
+    progress(&format!("done in {} s", began.elapsed().as_secs()));
+    match &options.report {
+        Some(directory) => Report { facts, sections }.write(directory),
+        None => Ok(()),
+    }
 }

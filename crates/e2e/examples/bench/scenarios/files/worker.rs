@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Address, SENT};
 use crate::measure::Stretch;
+use crate::roles::{TOKEN, WORKER_ID};
 
 #[derive(Deserialize)]
 struct Taken {
@@ -48,11 +49,13 @@ async fn give(files: TaskFiles, sent: PathBuf) -> Result<Json<Value>, TaskError>
 }
 
 fn config(directory: &Path, address: &Address) -> Result<WorkerConfig, String> {
-    let mut config = WorkerConfig::defaults().worker_token("bench");
+    let mut config = WorkerConfig::defaults().worker_token(TOKEN);
     let directory = directory.display().to_string();
     for (variable, value) in [
         ("ORCHESTRATOR_URL", &address.orchestrator),
-        ("WORKER_ID", &"bench".to_owned()),
+        ("WORKER_ID", &WORKER_ID.to_owned()),
+        ("WORKER_HOST", &"127.0.0.1".to_owned()),
+        ("WORKER_PORT", &"0".to_owned()),
         ("TASK_FILES_DIR", &directory),
         ("S3_ENDPOINT_URL", &address.endpoint),
         ("S3_ACCESS_KEY", &address.access_key),

@@ -6,11 +6,12 @@
 
 mod bare;
 mod place;
-mod report;
+mod rounds;
 mod worker;
 
-pub(crate) use place::serve;
-pub(crate) use report::{FilesPlan, run};
+pub(crate) use rounds::run;
+
+use crate::arguments::{Arguments, number};
 
 /// The kind of transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,11 +83,20 @@ impl Address {
     }
 }
 
-/// Does the work of one process: `ROLE KIND DIRECTORY ADDRESS`.
-pub(crate) fn client(role: &str, kind: &str, directory: &str, address: &str) -> Result<(), String> {
-    let (kind, address) = (Kind::parse(kind)?, Address::parse(address)?);
-    match role {
-        "files-bare" => bare::run(kind, directory.as_ref(), &address),
-        _ => worker::run(directory.as_ref(), &address),
-    }
+/// `files-place BYTES OBJECTS`
+pub(crate) fn place(arguments: Arguments<'_>) -> Result<(), String> {
+    let [large, many] = arguments.words("BYTES OBJECTS")?;
+    place::serve(number(large)?, number(many)?)
+}
+
+/// `files-bare KIND DIRECTORY ADDRESS`
+pub(crate) fn bare(arguments: Arguments<'_>) -> Result<(), String> {
+    let [kind, directory, address] = arguments.words("KIND DIRECTORY ADDRESS")?;
+    bare::run(Kind::parse(kind)?, directory.as_ref(), &Address::parse(address)?)
+}
+
+/// `files-worker KIND DIRECTORY ADDRESS`
+pub(crate) fn worker(arguments: Arguments<'_>) -> Result<(), String> {
+    let [_, directory, address] = arguments.words("KIND DIRECTORY ADDRESS")?;
+    worker::run(directory.as_ref(), &Address::parse(address)?)
 }

@@ -12,7 +12,7 @@ use super::{Address, Kind, LARGE_KEY, MANY_PREFIX, SMALL};
 /// Fills the storage, and prints its address. Then, for each line `KIND` on standard input, runs a task as soon as a
 /// worker is registered, and prints the seconds that it took. Ends when standard input is closed.
 #[expect(clippy::print_stdout, reason = "its output is read by the benchmark")]
-pub(crate) fn serve(large: usize, many: usize) -> Result<(), String> {
+pub(super) fn serve(large: usize, many: usize) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let orchestrator = runtime.block_on(DevOrchestrator::start(Settings::new()));
