@@ -31,6 +31,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     Ok(())
 }
 
+/// Checks all operations, as a part of `cargo xtask test`. Valgrind must be installed.
+pub(crate) fn check(steps: &mut Steps, workspace: &Workspace) -> Result {
+    count(steps, workspace, &Options::default())
+}
+
 fn count(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Result {
     // Only its interpreter: the package needs no other packages.
     let python = Python::find()?.interpreter()?;
@@ -47,7 +52,9 @@ fn count(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Res
                 differences.join("\n")
             )));
         }
-        differences.iter().for_each(|difference| print_line(difference));
+        for difference in &differences {
+            print_line(difference);
+        }
         let (mut measured, mut failed) = (Bounds { toolchain, ..Bounds::default() }, Vec::new());
         if options.is_partial() {
             measured.thousands.clone_from(&recorded.thousands);
@@ -138,5 +145,14 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), OPERATIONS.len());
         assert!(OPERATIONS.iter().all(|operation| operation.few * 2 < operation.many));
+    }
+
+    #[test]
+    fn the_repository_has_a_bound_for_every_operation() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(BOUNDS);
+        let recorded = Bounds::read(&file).unwrap();
+        let names: std::collections::BTreeSet<_> =
+            OPERATIONS.iter().map(|operation| operation.name.to_owned()).collect();
+        assert_eq!(recorded.thousands.into_keys().collect::<std::collections::BTreeSet<_>>(), names);
     }
 }

@@ -171,9 +171,9 @@ fn total(command: &mut Command, profile: &Path) -> Result<u64> {
 
 /// Returns the total of a profile.
 fn total_of(profile: &str) -> Option<u64> {
-    let lines =
+    let mut lines =
         profile.lines().filter_map(|line| line.strip_prefix("totals: ").or(line.strip_prefix("summary: ")));
-    lines.last()?.trim().parse().ok()
+    lines.next_back()?.trim().parse().ok()
 }
 
 #[cfg(test)]
