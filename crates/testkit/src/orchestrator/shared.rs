@@ -31,12 +31,14 @@ pub(crate) struct Shared {
     pub(crate) changed: Arc<Notify>,
 }
 
+type OnMessage = Box<dyn Fn(&[u8]) + Send + Sync>;
+
 /// Functions that are called at moments of a task's way, with the bytes on the wire.
 pub(crate) struct Watch {
     /// Right before a task is written.
-    pub(crate) on_task: Box<dyn Fn(&[u8]) + Send + Sync>,
+    pub(crate) on_task: OnMessage,
     /// When a result was read whole.
-    pub(crate) on_result: Box<dyn Fn(&[u8]) + Send + Sync>,
+    pub(crate) on_result: OnMessage,
 }
 
 impl Shared {
