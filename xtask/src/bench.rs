@@ -14,8 +14,8 @@ const EXISTING: [(&str, &str, &str); 2] = [
     ("1.0b20", "avtomatika-worker-1.0b20", "avtomatika-worker==1.0b20"),
 ];
 
-/// The scenario that needs Python.
-const PYTHON: &str = "python";
+/// The scenarios that need Python.
+const PYTHON: [&str; 4] = ["idle", "latency", "python", "start"];
 
 /// The Python with which the existing packages were published, and with which all are compared.
 const USUAL: (u32, u32) = (3, 11);
@@ -52,9 +52,9 @@ fn profile(arguments: &[String]) -> Result<(&str, Vec<&str>)> {
     Ok((profile, options))
 }
 
-/// Whether the options choose the scenario that needs Python: by name, or by no name.
+/// Whether the options choose a scenario that needs Python: by name, or by no name.
 fn needs_python(options: &[&str]) -> bool {
-    let chosen = |pair: &[&str]| (pair[0] == "--only").then_some(pair[1] == PYTHON);
+    let chosen = |pair: &[&str]| (pair[0] == "--only").then_some(PYTHON.contains(&pair[1]));
     let mut only = options.windows(2).filter_map(chosen).peekable();
     only.peek().is_none() || only.any(|is_python| is_python)
 }
@@ -123,9 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn python_is_needed_by_its_own_scenario() {
+    fn python_is_needed_by_some_scenarios() {
         assert!(needs_python(&[]) && needs_python(&["--quick"]));
         assert!(needs_python(&["--only", "log", "--only", "python"]));
+        assert!(needs_python(&["--only", "idle"]));
         assert!(!needs_python(&["--quick", "--only", "log"]));
     }
 }

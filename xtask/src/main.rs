@@ -4,6 +4,7 @@ mod apt;
 mod bench;
 mod check;
 mod checks;
+mod counts;
 mod e2e;
 mod environment;
 mod failure;
@@ -16,6 +17,7 @@ mod setup;
 mod steps;
 mod test;
 mod user;
+mod valgrind;
 mod verify;
 mod workspace;
 
@@ -38,11 +40,12 @@ Commands:
   bench [OPTION…]            Run all benchmarks, and write `docs/benchmarks.md`:
     --quick                    fewer rounds, tasks and numbers of slots: 3 minutes instead of 15
     --only SCENARIO            print one of the scenarios, without writing the report; may be repeated: throughput, log,
-                               outbox, files, python …
+                               outbox, latency, start, idle, busy, growth, million, files, python
     --rounds N, --tasks N, --slots 1,10,100
                                rounds, tasks of a client in a round, numbers of slots
     --mib N, --objects N       the size of the large object and the number of small ones of `files`
     --profile PROFILE          the profile of cargo: `dist`, as it is distributed (the default), or `release`
+  counts [--update] [NAME…]  Count instructions, and compare them with `xtask/counts.json`, or record them there
 ";
 
 fn main() -> ExitCode {
@@ -68,6 +71,7 @@ fn run(verb: &str, arguments: &[String]) -> Result {
         "python" => package::run(&Workspace::load()?, arguments),
         "setup" => expect_none(arguments).and_then(|()| setup::run(&Workspace::load()?)),
         "bench" => bench::run(&Workspace::load()?, arguments),
+        "counts" => counts::run(&Workspace::load()?, arguments),
         "help" | "-h" | "--help" => {
             output::print_to_stdout(USAGE);
             Ok(())

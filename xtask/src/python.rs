@@ -46,6 +46,15 @@ impl Python {
         command
     }
 
+    /// Returns the path of the interpreter itself: the command may be a script that looks for it.
+    pub(crate) fn interpreter(&self) -> Result<PathBuf> {
+        let asked = ask(&self.name, "import sys; print(sys.executable)");
+        let path = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        let path = path.filter(|path| !path.is_empty());
+        path.map(PathBuf::from)
+            .ok_or_else(|| Failure::new(format!("`{}` does not say where it is", self.name)))
+    }
+
     /// The version, as it is written in a stamp: an environment works only with the version that made it.
     pub(crate) fn version(&self) -> String {
         format!("{}.{}", self.version.0, self.version.1)

@@ -5,12 +5,14 @@ use std::process::Command;
 use std::thread;
 
 use crate::checks;
+use crate::counts;
 use crate::environment::{self, Environment};
 use crate::failure::{Failure, Result};
 use crate::package;
 use crate::peers;
 use crate::redis;
 use crate::steps::Steps;
+use crate::valgrind;
 use crate::verify;
 use crate::workspace::Workspace;
 
@@ -21,9 +23,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     // The packages are downloaded while the compiler is busy.
     thread::scope(|scope| {
         let install = || {
-            // Where it cannot be installed, the tests that need it are skipped and named.
-            let redis = redis::install();
-            environment::install(workspace, environments).map(|()| redis)
+            // Where one of them cannot be installed, what needs it is skipped and named.
+            let installed = Installed { redis: redis::install(), valgrind: valgrind::install() };
+            environment::install(workspace, environments).map(|()| installed)
         };
         let setup = options.e2e.then(|| scope.spawn(install));
         // A filter is used while working on one thing, so the other checks are left out.
@@ -33,26 +35,25 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
         }
         build(&mut steps, workspace, options)?;
         let mut has_redis = true;
+        let mut valgrind = Err(Failure::new("it needs Valgrind, Python and the network: cargo xtask counts"));
         if let Some(setup) = setup {
-            let mut redis = Ok(());
-            let installed = || {
-                let joined = setup.join();
-                redis = joined.unwrap_or_else(|_| Err(Failure::new("the installation panicked")))?;
-                Ok(())
-            };
-            steps.step("peers and Python's tools", "cargo xtask setup", installed)?;
-            if let Err(problem) = redis {
+            let joined = || setup.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")));
+            let installed = steps.step("peers and Python's tools", "cargo xtask setup", joined)?;
+            if let Err(problem) = installed.redis {
                 steps.skip("orchestrators that share a Redis", &problem.to_string());
                 has_redis = false;
             }
+            valgrind = installed.valgrind;
         }
         // Tests mostly wait, and compilers do not: running both at once takes little longer than either alone.
-        let aside = steps.aside();
+        let (aside, counting) = (steps.aside(), steps.aside());
         let package = environments.first();
         let others = scope.spawn(move || beside_the_tests(aside, workspace, options, package));
+        let counts = scope.spawn(move || instruction_counts(counting, workspace, options, valgrind));
         let tested = steps.program("tests", &mut tests(workspace, options, has_redis));
-        let others = others.join().unwrap_or_else(|_| Err(Failure::new("a step panicked")));
-        tested.and(others)?;
+        let [others, counts] =
+            [others, counts].map(|step| step.join().unwrap_or_else(|_| Err(Failure::new("a step panicked"))));
+        tested.and(others).and(counts)?;
         steps.end();
         Ok(())
     })
@@ -75,6 +76,24 @@ fn beside_the_tests(
         }
     }
     Ok(())
+}
+
+/// Other load does not change how many instructions there are.
+fn instruction_counts(
+    mut steps: Steps,
+    workspace: &Workspace,
+    options: &Options<'_>,
+    valgrind: Result,
+) -> Result {
+    match valgrind {
+        // A filter selects tests.
+        _ if !options.filters.is_empty() => Ok(()),
+        Ok(()) => counts::check(&mut steps, workspace),
+        Err(problem) => {
+            steps.skip("instruction counts", &problem.to_string());
+            Ok(())
+        }
+    }
 }
 
 fn python_package(
@@ -131,6 +150,12 @@ fn tests(workspace: &Workspace, options: &Options<'_>, has_redis: bool) -> Comma
         command.args(["--skip", with_redis]);
     }
     command
+}
+
+/// The installations that the command can do without.
+struct Installed {
+    redis: Result,
+    valgrind: Result,
 }
 
 #[derive(Debug, PartialEq, Eq)]

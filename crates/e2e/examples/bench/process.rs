@@ -94,6 +94,10 @@ impl Peer {
         Ok(self.log.take().and_then(|log| log.join().ok()).unwrap_or_default())
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its processor time so far, in steps of 10 ms.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         cpu_seconds_of(self.child.id())

@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 
 use super::answer::Answer;
+use super::endpoint::Endpoint;
 use super::normal::Normal;
 use super::plan::Planned;
 use super::recorded::Recorded;
@@ -69,6 +70,11 @@ impl<S: Stream> Connection<S> {
             return self.answer_early(&head, early).await;
         }
         let body = self.read_body(&head).await?;
+        if head.endpoint == Endpoint::Result
+            && let Some(watch) = self.orchestrator.watch.get()
+        {
+            (watch.on_result)(self.body(&head, &body));
+        }
         let request = self.note(&head, &body, planned.needs_request());
         let answer = planned.decide(request.as_deref());
         self.answer(&head, &body, answer).await?;
@@ -164,6 +170,9 @@ impl<S: Stream> Connection<S> {
             }
         };
         if let Some(task) = task {
+            if let Some(watch) = self.orchestrator.watch.get() {
+                (watch.on_task)(&task);
+            }
             self.write_json(&task).await
         } else {
             let response = self.orchestrator.behaviour.no_task().clone();

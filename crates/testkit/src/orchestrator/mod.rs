@@ -31,7 +31,7 @@ pub use self::recorded::Recorded;
 pub use self::script::{Generation, Script};
 
 use self::connection::Connection;
-use self::shared::Shared;
+use self::shared::{Shared, Watch};
 use self::sockets::Order;
 use crate::door::{Arrival, Door};
 use crate::patience::{eventually, give_up};
@@ -94,6 +94,20 @@ impl ScriptedOrchestrator {
     /// Makes tasks on demand: `source` is called for every poll that finds no waiting task.
     pub fn make_tasks(&self, source: impl FnMut() -> Option<Bytes> + Send + 'static) {
         self.inner.tasks.set_source(Box::new(source));
+    }
+
+    /// Calls `on_task` with each task right before it is written to a connection, and `on_result` with each result as soon as
+    /// it was read: for benchmarks, which measure the time between. Recording every request would take longer.
+    ///
+    /// # Panics
+    /// If it is called twice.
+    pub fn watch(
+        &self,
+        on_task: impl Fn(&[u8]) + Send + Sync + 'static,
+        on_result: impl Fn(&[u8]) + Send + Sync + 'static,
+    ) {
+        let watch = Watch { on_task: Box::new(on_task), on_result: Box::new(on_result) };
+        assert!(self.inner.watch.set(watch).is_ok(), "tasks are watched already");
     }
 
     /// The number of tasks that no poll has taken yet.

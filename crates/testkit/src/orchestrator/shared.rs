@@ -1,6 +1,6 @@
 //! The state that all connections of an orchestrator share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -25,8 +25,20 @@ pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) sockets: Sockets,
+    /// Called at moments that benchmarks measure between.
+    pub(crate) watch: OnceLock<Watch>,
     /// Notified of every request, and whenever a poll begins or ends to wait.
     pub(crate) changed: Arc<Notify>,
+}
+
+type OnMessage = Box<dyn Fn(&[u8]) + Send + Sync>;
+
+/// Functions that are called at moments of a task's way, with the bytes on the wire.
+pub(crate) struct Watch {
+    /// Right before a task is written.
+    pub(crate) on_task: OnMessage,
+    /// When a result was read whole.
+    pub(crate) on_result: OnMessage,
 }
 
 impl Shared {
@@ -41,6 +53,7 @@ impl Shared {
             ledger: Ledger::new(changed.clone()),
             tasks: Arc::new(Tasks::new(changed.clone())),
             sockets: Sockets::new(changed.clone()),
+            watch: OnceLock::new(),
             changed,
         }
     }

@@ -140,3 +140,20 @@ async fn a_result_is_found_by_its_task() {
 async fn waiting_in_vain_says_what_was_seen() {
     ScriptedOrchestrator::start().await.wait_for_result("task-x").await;
 }
+
+#[tokio::test]
+async fn a_watch_sees_tasks_and_results_on_their_way() {
+    let orchestrator = holding().await;
+    let (sender, seen) = std::sync::mpsc::channel();
+    let note = |kind: &'static str, sender: std::sync::mpsc::Sender<(&'static str, Vec<u8>)>| {
+        move |bytes: &[u8]| drop(sender.send((kind, bytes.to_vec())))
+    };
+    orchestrator.watch(note("task", sender.clone()), note("result", sender));
+    let mut client = Client::of(&orchestrator).await;
+    orchestrator.push_task_body("1");
+    client.poll("w1").await.unwrap();
+    client.post("/_worker/tasks/result", r#"{"task_id":"1"}"#).await;
+    client.heartbeat("w1", "{}").await;
+    let seen: Vec<_> = seen.try_iter().collect();
+    assert_eq!(seen, [("task", b"1".to_vec()), ("result", br#"{"task_id":"1"}"#.to_vec())]);
+}

@@ -1,9 +1,11 @@
 //! The processes that the benchmark consists of. Each is this program with the name of its role as the first argument.
 
 mod bare;
+mod dispatcher;
 mod server;
 mod worker;
 
+pub(crate) use dispatcher::Dispatcher;
 pub(crate) use server::{Generation, Server};
 
 use crate::arguments::Arguments;
@@ -21,6 +23,7 @@ pub(crate) fn play(role: &str, arguments: &[&str]) -> Option<Result<(), String>>
         "server" => server::run(arguments),
         "bare" => bare::run(arguments, false),
         "fair" => bare::run(arguments, true),
+        "dispatcher" => dispatcher::run(arguments),
         "worker" => worker::run(arguments),
         "files-place" => files::place(arguments),
         "files-bare" => files::bare(arguments),
@@ -30,6 +33,6 @@ pub(crate) fn play(role: &str, arguments: &[&str]) -> Option<Result<(), String>>
 }
 
 /// The runtime of every role: with one thread, as `#[tokio::main(flavor = "current_thread")]` makes it.
-fn runtime() -> Result<tokio::runtime::Runtime, String> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())
 }

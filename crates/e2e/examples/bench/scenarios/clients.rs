@@ -110,6 +110,11 @@ impl Client {
         Ok(Figures { rate, cpu, memory, server: server_cpu * rate / tasks as f64, lines })
     }
 
+    /// The command of a client, without an outbox, that is given fewer tasks than it would do.
+    pub(super) fn endless(&self, url: &str, setting: Setting) -> Result<Command, String> {
+        self.command(url, setting, usize::MAX / 2, Path::new(""))
+    }
+
     fn command(&self, url: &str, setting: Setting, tasks: usize, outbox: &Path) -> Result<Command, String> {
         let (slots, tasks) = (setting.slots.to_string(), tasks.to_string());
         match &self.program {

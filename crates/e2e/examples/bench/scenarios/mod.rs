@@ -5,9 +5,15 @@
 mod busy;
 mod clients;
 pub(crate) mod files;
+mod growth;
+mod idle;
+mod latency;
 mod log;
+mod lone;
+mod million;
 mod outbox;
 mod python;
+mod start;
 mod throughput;
 
 use crate::options::Options;
@@ -27,7 +33,12 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "throughput", run: throughput::run },
     Scenario { name: "log", run: log::run },
     Scenario { name: "outbox", run: outbox::run },
+    Scenario { name: "latency", run: latency::run },
+    Scenario { name: "start", run: start::run },
+    Scenario { name: "idle", run: idle::run },
     Scenario { name: "busy", run: busy::run },
+    Scenario { name: "growth", run: growth::run },
+    Scenario { name: "million", run: million::run },
     Scenario { name: "files", run: files::run },
     Scenario { name: "python", run: python::run },
 ];

@@ -18,7 +18,7 @@ it was made for: `avtomatika-worker` 1.0b4 with the older, 1.0b20 with the newer
 const RUST: &str = "worker in Rust, async";
 
 /// The existing package that speaks the older generation; all others speak the newer one.
-const OLDER: &str = "1.0b4";
+pub(super) const OLDER: &str = "1.0b4";
 
 pub(crate) fn run(options: &Options) -> Result<Section, String> {
     let Some(usual) = options.pythons.first() else {
