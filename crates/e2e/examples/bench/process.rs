@@ -71,7 +71,11 @@ impl Peer {
 
     /// Waits for a line of so many numbers.
     pub(crate) fn numbers<const N: usize>(&mut self) -> Result<[f64; N], String> {
-        let line = self.line()?;
+        let mut line = self.line()?;
+        // The existing packages write their log to standard output.
+        while line.starts_with('[') {
+            line = self.line()?;
+        }
         let numbers: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         numbers.try_into().map_err(|_| format!("a process printed `{line}`, expected {N} numbers"))
     }
