@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
             title: format!("Growth with {name}"),
             x: (name.to_owned(), Scale::Log),
             y: ("CPU, µs per task".to_owned(), Scale::Linear),
-            lines: vec![Line { label: "worker, async".to_owned(), points }],
+            series: vec![Line { label: "worker, async".to_owned(), points }],
         }));
     }
     Ok(Section { title: "Growth".to_owned(), intro: INTRO.to_owned(), tables, plots, samples })

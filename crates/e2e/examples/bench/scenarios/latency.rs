@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
         title: "p99 of a task's time by load".to_owned(),
         x: ("load, % of the client's capacity".to_owned(), Scale::Linear),
         y: ("µs".to_owned(), Scale::Log),
-        lines,
+        series: lines,
     };
     Ok(Section {
         title: "Latency".to_owned(),

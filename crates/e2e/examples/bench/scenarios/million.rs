@@ -59,7 +59,7 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
             title: "Many tasks by one worker".to_owned(),
             x: ("tasks".to_owned(), Scale::Linear),
             y: ("CPU, µs per task".to_owned(), Scale::Linear),
-            lines: vec![Line { label: "worker, async".to_owned(), points }],
+            series: vec![Line { label: "worker, async".to_owned(), points }],
         })],
         samples: vec![sample("CPU µs per task", cpus), sample("memory, MiB", memories)],
     })
