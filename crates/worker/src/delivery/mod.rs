@@ -55,7 +55,7 @@ impl Delivery {
         }
         let prepared = self.peer.seal.prepare(result).map(Arc::new);
         let entry = OutboxEntry::new(task_id.clone(), job_id.clone(), body);
-        let mut entry = OutboxEntry { belongings, prepared, ..entry };
+        let mut entry = OutboxEntry { prepared, belongings, ..entry };
         self.start_senders();
         entry.stored = self.store(&entry).await;
         self.change(|state, now| {

@@ -226,7 +226,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(1);
         let arrivals = arrivals(1_000.0, 100_000, || random.f64());
         assert!((98.0..102.0).contains(&arrivals[99_999].as_secs_f64()));
-        let mut gaps = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>();
+        let mut gaps = arrivals.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect::<Vec<_>>();
         gaps.sort_unstable();
         // Half of the gaps are below ln 2 of their mean.
         let median = gaps[gaps.len() / 2].as_secs_f64();

@@ -118,7 +118,7 @@ mod tests {
         let woken_once = |pass, waker: &Waker| {
             if pass == 1 {
                 waker.wake_by_ref();
-                waker.clone().wake();
+                waker.wake_by_ref();
             }
             Poll::Pending
         };
