@@ -15,8 +15,8 @@ use rxon::descriptors::NotInherited;
 use rxon::{JobId, TaskId, TaskName};
 
 use super::error::SpoolError;
-use super::ledger::{Batch, Contents, DeathKey, Deaths, Held};
-use crate::delivery::record::{BegunTask, Record, TaskKey};
+use super::ledger::{Batch, Changes, Contents, DeathKey, Deaths, Held};
+use crate::delivery::record::{BegunTask, Key, Record, TaskKey};
 use crate::threads::hook::caught;
 
 /// The version of the tables' format. A change that an older version would misread makes it 2.
@@ -173,50 +173,78 @@ impl ResultFile {
 
     fn write(&mut self, batch: &Batch) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
-        let mut results = transaction.open_table(RESULTS)?;
-        for (key, held) in &batch.results {
-            match held {
-                Some(Held::Here(record)) => {
-                    let row = (
-                        &*record.orchestrator,
-                        record.job_id.as_str(),
-                        record.task_id.as_str(),
-                        record.since,
-                        record.newer,
-                        record.is_replacement,
-                        record.is_in_flight,
-                        &*record.body,
-                    );
-                    results.insert(key, row)?;
-                }
-                // If it was lost with the file, it cannot be restored: this process does not have it.
-                Some(Held::InFile) => {}
-                None => drop(results.remove(key)?),
-            }
-        }
-        drop(results);
-        let mut tasks = transaction.open_table(TASKS)?;
-        for (key, begun) in &batch.tasks {
-            let key = (&*key.orchestrator, key.task_id.as_str());
-            match begun {
-                Some(BegunTask { job_id, name, started, newer }) => {
-                    tasks.insert(key, (job_id.as_str(), name.as_str(), *started, *newer))?;
-                }
-                None => drop(tasks.remove(key)?),
-            }
-        }
-        drop(tasks);
-        let mut table = transaction.open_table(DEATHS)?;
-        for (key, deaths) in &batch.deaths {
-            let key = (&*key.orchestrator, key.job_id.as_str(), key.name.as_str());
-            match deaths {
-                Some(Deaths { count, last }) => drop(table.insert(key, (*count, *last))?),
-                None => drop(table.remove(key)?),
-            }
-        }
-        drop(table);
+        write_results(&transaction, &batch.results)?;
+        write_tasks(&transaction, &batch.tasks)?;
+        write_deaths(&transaction, &batch.deaths)?;
         self.commit(transaction)
     }
+}
+
+fn write_results(transaction: &WriteTransaction, changes: &Changes<Key, Held>) -> Result<(), redb::Error> {
+    // A table that is opened costs something even if nothing in it changes; likewise below.
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut table = transaction.open_table(RESULTS)?;
+    for (key, held) in changes {
+        match held {
+            Some(Held::Here(record)) => {
+                let row = (
+                    &*record.orchestrator,
+                    record.job_id.as_str(),
+                    record.task_id.as_str(),
+                    record.since,
+                    record.newer,
+                    record.is_replacement,
+                    record.is_in_flight,
+                    &*record.body,
+                );
+                table.insert(key, row)?;
+            }
+            // If it was lost with the file, it cannot be restored: this process does not have it.
+            Some(Held::InFile) => {}
+            None => drop(table.remove(key)?),
+        }
+    }
+    Ok(())
+}
+
+fn write_tasks(
+    transaction: &WriteTransaction,
+    changes: &Changes<TaskKey, BegunTask>,
+) -> Result<(), redb::Error> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut table = transaction.open_table(TASKS)?;
+    for (key, begun) in changes {
+        let key = (&*key.orchestrator, key.task_id.as_str());
+        match begun {
+            Some(BegunTask { job_id, name, started, newer }) => {
+                table.insert(key, (job_id.as_str(), name.as_str(), *started, *newer))?;
+            }
+            None => drop(table.remove(key)?),
+        }
+    }
+    Ok(())
+}
+
+fn write_deaths(
+    transaction: &WriteTransaction,
+    changes: &Changes<DeathKey, Deaths>,
+) -> Result<(), redb::Error> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut table = transaction.open_table(DEATHS)?;
+    for (key, deaths) in changes {
+        let key = (&*key.orchestrator, key.job_id.as_str(), key.name.as_str());
+        match deaths {
+            Some(Deaths { count, last }) => drop(table.insert(key, (*count, *last))?),
+            None => drop(table.remove(key)?),
+        }
+    }
+    Ok(())
 }
 
 fn empty(what: &str) -> redb::Error {

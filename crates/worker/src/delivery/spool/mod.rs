@@ -1,8 +1,8 @@
 //! Results on disk, so that they outlive the process.
 //!
 //! [`ledger`] has the intended contents of the file, purely, and [`deaths`] decides about tasks whose process died;
-//! [`writer`] updates the file on a thread of its own, with one commit for all changes that wait; [`file`] is the file,
-//! [`paths`] has its folder and lock, and [`rejected`] the refused results, for people.
+//! [`writer`] updates the file on a thread of its own, with one commit for all changes that wait, and [`shared`] decides
+//! when; [`file`] is the file, [`paths`] has its folder and lock, and [`rejected`] the refused results, for people.
 //!
 //! A task is in the file from before its handler starts; its result replaces it in one commit, before the first try; the
 //! result is removed when it is acknowledged. Every commit is synced, those of tasks too: so one file and one kind of
@@ -19,6 +19,7 @@ mod file;
 mod ledger;
 mod paths;
 mod rejected;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -35,12 +36,13 @@ use tokio::sync::oneshot;
 use self::error::SpoolError;
 use self::ledger::Ledger;
 use self::paths::SpoolPaths;
-use self::writer::{Writer, WriterShared};
+use self::shared::WriterShared;
+use self::writer::Writer;
 use crate::delivery::record::{Key, Record, unix_millis};
 use crate::threads::lock;
 
-/// A disk that takes longer than this to write counts as failed.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A disk that takes longer than this to write counts as failed. A disk that tests share with builds is slower.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 10 });
 
 /// Results on disk. Dropping the last handle ends the thread, once everything is written.
 #[derive(Debug)]

@@ -1,18 +1,17 @@
-//! The thread that writes the file, and the state that it shares with its callers.
+//! The thread that writes the file.
 //!
 //! | state | event | next |
 //! |---|---|---|
-//! | well | a change | one commit for all changes that wait; well, or in trouble if it fails |
+//! | well | a change that a caller waits for | one commit for all changes so far; well, or in trouble if it fails |
+//! | well | a change that nobody waits for | it goes into the next commit, or into one of its own after a moment |
 //! | well | a commit takes too long | in trouble: no caller waits for it any more |
 //! | well | the file is not the one behind its name any more | in trouble, and at once opened anew: everything is written again |
 //! | well | nothing is left in a large file | the file gives its room back; well, also if it cannot |
 //! | in trouble | some time has passed | the file is opened anew and updated; well, or still in trouble |
 //! | any | closed | the remaining changes are written, and the thread ends |
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use tokio::sync::oneshot;
 
 use super::deaths;
 use super::error::SpoolError;
@@ -20,9 +19,9 @@ use super::file::ResultFile;
 use super::ledger::{Batch, Contents, Held, Ledger};
 use super::paths::{Identity, Lock, SpoolPaths, note};
 use super::rejected;
+use super::shared::{LOOK_AFTER, Work, WriterShared, pause_after};
 use crate::delivery::record::{Key, Record, unix_millis};
 use crate::threads::hook::caught;
-use crate::threads::lock;
 use crate::threads::memory::give_back;
 
 /// The interval at which a failed disk is tried again.
@@ -30,9 +29,6 @@ const REOPEN_AFTER: Duration = Duration::from_millis(if cfg!(test) { 50 } else {
 
 /// The time between two new files in the place of lost ones.
 const BETWEEN_LOSSES: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1_000 });
-
-/// The interval at which the thread looks for its file: a lost file is noticed within a second.
-const LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// The size of the file in bytes up to which it gives no room back.
 const MAX_EMPTY_FILE: u64 = 16 << 20;
@@ -43,109 +39,6 @@ const MAX_REST: usize = 4 << 20;
 /// The problem with a file that is not the one behind its name any more.
 const LOST: &str =
     "the file was removed, renamed or replaced while the worker runs: everything is written to a new one";
-
-/// The state that the thread shares with its callers.
-#[derive(Debug)]
-pub(super) struct WriterShared {
-    pub(super) paths: SpoolPaths,
-    state: Mutex<WriterState>,
-    work: Condvar,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct WriterState {
-    pub(super) ledger: Ledger,
-    /// Signalled once all changes so far are written; dropped when they could not be.
-    waiters: Vec<oneshot::Sender<()>>,
-    pub(super) is_closed: bool,
-    /// Results are kept in memory only.
-    pub(super) is_in_trouble: bool,
-}
-
-impl WriterState {
-    /// The signal that all changes so far are written; `None` while the disk is in trouble.
-    pub(super) fn written(&mut self) -> Option<oneshot::Receiver<()>> {
-        if self.is_in_trouble || self.is_closed {
-            return None;
-        }
-        let (tell, written) = oneshot::channel();
-        self.waiters.push(tell);
-        Some(written)
-    }
-}
-
-/// The next thing for the thread to do.
-enum Work {
-    Write(Batch, Vec<oneshot::Sender<()>>),
-    /// Nothing has changed for a while.
-    Look,
-    Reopen,
-}
-
-impl WriterShared {
-    pub(super) fn new(paths: SpoolPaths) -> Self {
-        Self { paths, state: Mutex::default(), work: Condvar::new() }
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, WriterState> {
-        lock(&self.state)
-    }
-
-    /// Changes the state, and wakes the thread.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut WriterState) -> T) -> T {
-        let changed = change(&mut self.lock());
-        self.work.notify_one();
-        changed
-    }
-
-    fn next(&self, reopen_at: Option<Instant>) -> Option<Work> {
-        let mut state = self.lock();
-        let look_at = Instant::now() + LOOK_AFTER;
-        loop {
-            state = if let Some(at) = reopen_at {
-                let left = at.saturating_duration_since(Instant::now());
-                if state.is_closed || left.is_zero() {
-                    return Some(Work::Reopen);
-                }
-                self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-            } else if !state.ledger.is_settled() || !state.waiters.is_empty() {
-                let waiters = std::mem::take(&mut state.waiters);
-                return Some(Work::Write(state.ledger.take(), waiters));
-            } else if state.is_closed {
-                return None;
-            } else {
-                // Callers may notify without end, and have nothing to write.
-                let left = look_at.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Some(Work::Look);
-                }
-                self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-            };
-        }
-    }
-
-    /// Stops all waiting until the disk writes again. Logged once per failure of the disk.
-    pub(super) fn fail(&self, problem: &str) {
-        let mut state = self.lock();
-        state.waiters.clear();
-        if !std::mem::replace(&mut state.is_in_trouble, true) {
-            drop(state);
-            tracing::error!(
-                file = %self.paths.results().display(), problem,
-                "results cannot be written to disk: they are still sent, but kept in memory only"
-            );
-        }
-    }
-
-    fn set_written(&self, batch: &Batch) {
-        let mut state = self.lock();
-        state.ledger.set_written(batch);
-        if std::mem::replace(&mut state.is_in_trouble, false) {
-            drop(state);
-            tracing::info!(file = %self.paths.results().display(), "results are written to disk again");
-        }
-    }
-}
 
 /// The open file.
 #[derive(Debug)]
@@ -212,14 +105,17 @@ impl Writer {
     pub(super) fn run(mut self) {
         let _fails = FailsOnPanic(self.shared.clone());
         let mut is_last = false;
+        let mut resumes_at = Instant::now();
         loop {
-            match self.shared.next(self.file.as_ref().err().copied()) {
+            match self.shared.next(self.file.as_ref().err().copied(), resumes_at) {
                 Some(Work::Write(batch, waiters)) => {
+                    let callers = waiters.len();
                     if self.write(batch) {
                         for waiter in waiters {
                             // The caller may have given up.
                             let _ = waiter.send(());
                         }
+                        resumes_at = Instant::now() + pause_after(callers);
                     }
                     // Where there is always something to write.
                     if self.looked.elapsed() >= 10 * LOOK_AFTER {
