@@ -92,3 +92,14 @@ fn a_value_stays_on_its_line() {
     let (stdout, stderr, code) = config(&[], &[("WORKER_TYPE", "two\nlines"), ("WORKER_TOKEN", "t")]);
     assert_eq!((stdout.as_str(), stderr.lines().count(), code), ("", 1, Some(2)), "{stderr}");
 }
+
+#[test]
+fn options_for_features_that_this_program_lacks_are_shown() {
+    let variables = [("WORKER_TOKEN", "t"), ("WORKER_ID", "w"), ("WORKER_OUTBOX_DIR", "/results")];
+    let (stdout, stderr, code) = config(&[], &variables);
+    assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    assert!(
+        stdout.lines().any(|line| line.starts_with("WORKER_OUTBOX_DIR ") && line.ends_with(" /results")),
+        "{stdout}"
+    );
+}

@@ -79,6 +79,15 @@ impl WorkerConfig {
         self.check_with(is_built)
     }
 
+    /// Checks as [`check`](Self::check) does, but not whether this program was built with the features that options
+    /// need: for programs that show the configuration of other workers.
+    ///
+    /// # Errors
+    /// [`ConfigError`], as from [`check`](Self::check).
+    pub fn check_for_any_build(&self) -> Result<(), ConfigError> {
+        self.check_with(|_| true)
+    }
+
     /// Checks everything for a program that was built with some of the features.
     pub(super) fn check_with(&self, is_built: impl Fn(&str) -> bool) -> Result<(), ConfigError> {
         let read = self.history.problems.iter();
