@@ -218,7 +218,9 @@ pub struct ResultAnswer {
 impl ResultAnswer {
     /// Reads the body of a 2xx answer. A body that cannot be read counts as acceptance.
     pub fn read(body: &[u8]) -> Self {
-        serde_json::from_slice(body).unwrap_or_default()
+        // Checked once: reading from bytes would check every single string.
+        let text = std::str::from_utf8(body).ok();
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
     /// Returns whether the orchestrator ignored the result. This is final: the result must not be sent again.

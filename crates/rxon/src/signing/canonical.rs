@@ -156,13 +156,15 @@ impl Output {
 
     /// Writes a member and a comma; nothing if its value writes nothing. Members are to be written in the order of their
     /// names.
+    ///
+    /// The name is given as it is written, in quotes: names are known, and need not be looked through for each message.
     pub(super) fn write_member(
         &mut self,
-        name: &str,
+        quoted_name: &str,
         write_value: impl FnOnce(&mut Self) -> serde_json::Result<()>,
     ) -> serde_json::Result<()> {
         let before = self.bytes.len();
-        self.write_text(name);
+        self.bytes.extend_from_slice(quoted_name.as_bytes());
         self.bytes.push(b':');
         let value_at = self.bytes.len();
         write_value(self)?;

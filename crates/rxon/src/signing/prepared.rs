@@ -81,41 +81,43 @@ fn write(result: &TaskResult, out: &mut Output) -> serde_json::Result<[usize; 2]
     } = result;
     out.bytes.push(b'{');
     if let Some(costs) = costs {
-        out.write_member("costs", |out| {
+        out.write_member(r#""costs""#, |out| {
             if !costs.further.is_empty() {
                 return write_value(costs, out);
             }
             out.bytes.push(b'{');
-            out.write_member("execution_time_seconds", |out| out.write_float(costs.execution_time_seconds))?;
+            out.write_member(r#""execution_time_seconds""#, |out| {
+                out.write_float(costs.execution_time_seconds)
+            })?;
             out.end_object();
             Ok(())
         })?;
     }
     if let Some(data) = data {
-        out.write_member("data", |out| out.write_json(data.get()))?;
+        out.write_member(r#""data""#, |out| out.write_json(data.get()))?;
     }
     if !data_metadata.is_empty() {
-        out.write_member("data_metadata", |out| write_value(data_metadata, out))?;
+        out.write_member(r#""data_metadata""#, |out| write_value(data_metadata, out))?;
     }
     if let Some(error) = error {
-        out.write_member("error", |out| write_value(error, out))?;
+        out.write_member(r#""error""#, |out| write_value(error, out))?;
     }
-    write_text("job_id", job_id.as_str(), out)?;
+    write_text(r#""job_id""#, job_id.as_str(), out)?;
     if let Some(metadata) = metadata {
-        out.write_member("metadata", |out| out.write_json(metadata.get()))?;
+        out.write_member(r#""metadata""#, |out| out.write_json(metadata.get()))?;
     }
     let nonce_at = out.bytes.len();
-    write_text("origin_worker_id", origin_worker_id.as_str(), out)?;
-    write_text("status", status, out)?;
-    write_text("task_id", task_id.as_str(), out)?;
+    write_text(r#""origin_worker_id""#, origin_worker_id.as_str(), out)?;
+    write_text(r#""status""#, status, out)?;
+    write_text(r#""task_id""#, task_id.as_str(), out)?;
     let timestamp_at = out.bytes.len();
-    write_text("worker_id", worker_id.as_str(), out)?;
+    write_text(r#""worker_id""#, worker_id.as_str(), out)?;
     out.end_object();
     Ok([nonce_at, timestamp_at])
 }
 
-fn write_text(name: &str, text: &str, out: &mut Output) -> serde_json::Result<()> {
-    out.write_member(name, |out| {
+fn write_text(quoted_name: &str, text: &str, out: &mut Output) -> serde_json::Result<()> {
+    out.write_member(quoted_name, |out| {
         out.write_text(text);
         Ok(())
     })

@@ -12,6 +12,7 @@ mod record;
 mod sender;
 mod spool;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -90,12 +91,25 @@ impl Delivery {
     }
 }
 
-/// The JSON of a result, not sealed. It may be kept for long, and so takes no more room than it needs.
+/// The JSON of a result, not sealed. It may be kept for long, and so takes no more room than it needs: a small one is written
+/// to a buffer that is used again, and copied.
 fn body(result: &TaskResult) -> serde_json::Result<Bytes> {
     /// The usual length of everything but data.
     const ENVELOPE: usize = 320;
+    /// The length up to which a copy costs less than giving room back.
+    const SMALL: usize = 4 << 10;
+    thread_local! {
+        static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
     let length = |json: &Option<Box<RawValue>>| json.as_ref().map_or(0, |json| json.get().len());
-    let mut body = Vec::with_capacity(ENVELOPE + length(&result.data) + length(&result.metadata));
+    let mut body = BUFFER.take();
+    body.clear();
+    body.reserve(ENVELOPE + length(&result.data) + length(&result.metadata));
     serde_json::to_writer(&mut body, result)?;
-    Ok(body.into_boxed_slice().into())
+    if body.capacity() > SMALL {
+        return Ok(body.into_boxed_slice().into());
+    }
+    let copy = Bytes::copy_from_slice(&body);
+    BUFFER.set(body);
+    Ok(copy)
 }

@@ -203,7 +203,7 @@ impl Execution {
 
     async fn outcome(&self, task: Box<Task>, slot: Slot) -> Ran {
         let Some(route) = self.route.as_deref() else {
-            return self.without_handler(&task).await.into();
+            return Box::pin(self.without_handler(&task)).await.into();
         };
         let deadline = task.deadline.map(until_deadline);
         if deadline == Some(Duration::ZERO) {
@@ -212,16 +212,28 @@ impl Execution {
         let deadline = deadline.map(|left| Instant::now() + left);
         let mut permit = slot.admit(route.group, task.priority);
         if permit.must_wait() {
-            tracing::debug!("the task waits for its limit group");
-            self.origin.delivery.record_task(&task, false).await;
-            tokio::select! {
-                biased;
-                () = permit.started() => {}
-                cause = self.cancel.caused() => return cause.outcome().into(),
-                () = until(deadline) => return Cause::Deadline.outcome().into(),
+            // Boxed, as what else is rare here: every task's future would have room for it.
+            if let Err(cause) = Box::pin(self.wait_for_group(&task, &mut permit, deadline)).await {
+                return cause.outcome().into();
             }
         }
         self.handle(task, route, permit, deadline).await
+    }
+
+    async fn wait_for_group(
+        &self,
+        task: &Task,
+        permit: &mut RunPermit,
+        deadline: Option<Instant>,
+    ) -> Result<(), Cause> {
+        tracing::debug!("the task waits for its limit group");
+        self.origin.delivery.record_task(task, false).await;
+        tokio::select! {
+            biased;
+            () = permit.started() => Ok(()),
+            cause = self.cancel.caused() => Err(cause),
+            () = until(deadline) => Err(Cause::Deadline),
+        }
     }
 
     /// The outcome of a task that no handler is registered for. A task of the newer generation waits with its slot.
@@ -259,6 +271,13 @@ impl Execution {
         let begun = self.begun.get_or_init(|| Begun { at: Instant::now(), context: context.clone() });
         // A limit beyond the range of the clock never ends.
         let limited = limit.and_then(|limit| begun.at.checked_add(limit));
+        // One timer for both.
+        let (end, late) = match (deadline, limited) {
+            (Some(deadline), limited) if limited.is_none_or(|limited| deadline <= limited) => {
+                (Some(deadline), Cause::Deadline)
+            }
+            _ => (limited, Cause::TimeLimit(limit.unwrap_or_default())),
+        };
         let mut handler: BoxFuture<'static, Ran> =
             Box::pin(with_files(task, context.clone(), route.service.clone()));
         let cause = tokio::select! {
@@ -272,8 +291,7 @@ impl Execution {
                 return self.outcome_in_time(&context, ran);
             }
             cause = self.cancel.caused() => cause,
-            () = until(deadline) => Cause::Deadline,
-            () = until(limited) => Cause::TimeLimit(limit.unwrap_or_default()),
+            () = until(end) => late,
         };
         let cause = self.cancel.cancel(cause);
         // An async handler ends at the point where it waits; a handler on its own thread can only be asked to.
@@ -282,7 +300,7 @@ impl Execution {
             (false, true) => ENDED_GRACE,
             (false, false) => return cause.outcome().into(),
         };
-        if let Ok(ran) = tokio::time::timeout(grace, &mut handler).await {
+        if let Ok(ran) = Box::pin(tokio::time::timeout(grace, &mut handler)).await {
             return self.outcome_in_time(&context, ran);
         }
         let leftover = context.is_on_thread().then_some(Leftover { permit, handler });

@@ -1,9 +1,9 @@
 //! The handlers of the registered tasks.
 
-use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use foldhash::HashMap;
 use rxon::TaskName;
 
 use crate::capacity::slots::Group;

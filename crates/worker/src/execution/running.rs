@@ -1,10 +1,11 @@
 //! The tasks that were accepted and have not ended.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use foldhash::HashMap;
 use rxon::{JobId, TaskId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -81,7 +82,7 @@ impl Running {
 
     /// Waits until no task is left.
     pub(crate) async fn empty(&self) {
-        self.until(HashMap::is_empty).await;
+        self.until(RunningTasks::is_empty).await;
     }
 
     /// Waits until no task of this orchestrator is left.

@@ -7,6 +7,7 @@ use http::{HeaderMap, Request};
 use http_body_util::Full;
 
 use super::body::{collect, response};
+use super::cookies::has_cookies;
 use super::http1::{self, Http1, Tracked};
 use super::stream::Stream;
 use crate::error::Error;
@@ -34,7 +35,7 @@ impl Connection {
         Ok(Self(Box::new(Http1::new(stream, UNASKED).await?)))
     }
 
-    /// Sends a request and reads its whole answer, with its headers.
+    /// Sends a request and reads its whole answer, with its headers if they set cookies.
     ///
     /// # Cancel safety
     /// Dropping the future leaves half an exchange: the connection must be dropped, too.
@@ -43,11 +44,14 @@ impl Connection {
         request: Request<Outgoing>,
         limits: Limits,
         max_body: usize,
-    ) -> impl Future<Output = Result<(Response, HeaderMap), Failed>> {
+    ) -> impl Future<Output = Result<(Response, Option<Box<HeaderMap>>), Failed>> {
         self.0.exchange(request, limits, move |answer| async move {
             let (head, incoming) = answer.into_parts();
-            let body = collect(&head.headers, incoming, max_body).await?;
-            Ok((response(head.status, &head.headers, body), head.headers))
+            let (status, headers) = (head.status, head.headers);
+            let body = collect(&headers, incoming, max_body).await?;
+            let response = response(status, &headers, body);
+            // Hardly any answer sets cookies, and headers are large.
+            Ok((response, has_cookies(&headers).then(|| Box::new(headers))))
         })
     }
 

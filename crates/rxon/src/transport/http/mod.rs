@@ -39,7 +39,7 @@ pub use tls::{ClientIdentity, InvalidTls, TlsFile, TlsSettings};
 pub use websocket::{HANDSHAKE_TIME_LIMIT, MAX_FRAME};
 
 use self::connection::{Connection, Failed, Outgoing};
-use self::cookies::{Jar, has_cookies};
+use self::cookies::Jar;
 use self::dial::Dialer;
 use self::proxy::Proxy;
 use super::{Connector, ExchangeFuture, OpenFuture, Operation, PollQuery, Request, Response, Transport};
@@ -253,8 +253,8 @@ impl Transport for HttpTransport {
                 _ => MAX_SMALL_BODY,
             };
             let is_registration = matches!(request.operation, Operation::Register);
-            let Request { operation, body, .. } = request;
-            let mut message = self.message(&operation, body)?;
+            let Request { operation, mut body, .. } = request;
+            let mut unsent: Option<Box<http::Request<Outgoing>>> = None;
             let mut kept = self.connection.take();
             // Boxed, as what follows, because it is rare, and too large for every exchange's future.
             if kept.is_some() && self.is_check_due() && Box::pin(self.is_outdated()).await {
@@ -266,18 +266,23 @@ impl Transport for HttpTransport {
                     Some(connection) => connection,
                     None => Box::pin(self.open()).await?,
                 };
+                // Made only now, so that the future has no room for it: it is large.
+                let message = match unsent.take() {
+                    Some(unsent) => *unsent,
+                    None => self.message(&operation, std::mem::take(&mut body))?,
+                };
                 match connection.exchange(message, limits, max_body).await {
-                    Ok((response, headers)) => {
+                    Ok((response, with_cookies)) => {
                         self.connection = connection.end().then_some(connection);
                         self.inner.dialer.scheme.on_answer();
-                        if has_cookies(&headers) {
+                        if let Some(headers) = with_cookies {
                             let address = self.address(&operation)?;
                             self.inner.cookies.take(&headers, address.path());
                         }
                         return self.checked(response);
                     }
                     // The peer had closed the connection before anything was written.
-                    Err(Failed { unsent: Some(unsent), .. }) if reused => message = *unsent,
+                    Err(Failed { unsent: Some(request), .. }) if reused => unsent = Some(request),
                     // The first request to each orchestrator. Boxed because it is rare.
                     Err(failed) if is_registration => {
                         return Err(Box::pin(self.inner.dialer.explained(failed.error)).await);

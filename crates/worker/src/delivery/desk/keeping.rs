@@ -70,7 +70,8 @@ impl Delivery {
             newer: self.peer.generation().is_newer(),
         };
         let task = self.task_key(&task.task_id);
-        spool.change_durably(|ledger| ledger.tasks.insert(task, begun)).await;
+        // Boxed, like the other waits for the disk: the futures of all tasks would have room for them.
+        Box::pin(spool.change_durably(|ledger| ledger.tasks.insert(task, begun))).await;
     }
 
     /// Records a try of a result that must not be sent twice, to an orchestrator that could not tell: the next process has
@@ -78,7 +79,7 @@ impl Delivery {
     pub(crate) async fn begin_try(&self, entry: &OutboxEntry, generation: Generation) {
         let Some((spool, key)) = self.spool.get().zip(entry.stored) else { return };
         if !generation.recognises_repeats() && !lock(&self.state).outbox.settings.resend_ambiguous {
-            spool.change_durably(|ledger| ledger.set_in_flight(key, true)).await;
+            Box::pin(spool.change_durably(|ledger| ledger.set_in_flight(key, true))).await;
         }
     }
 
@@ -93,7 +94,7 @@ impl Delivery {
     pub(crate) async fn store(&self, entry: &OutboxEntry) -> Option<Key> {
         let spool = self.spool.get()?;
         let record = self.record(entry, entry.body.clone());
-        Some(spool.change_durably(|ledger| ledger.finish(record)).await)
+        Some(Box::pin(spool.change_durably(|ledger| ledger.finish(record))).await)
     }
 
     /// Replaces a refused result by a failure.

@@ -286,7 +286,7 @@ impl Delivery {
     pub(crate) fn seen(&self, task_id: &TaskId) -> Option<(Seen, bool)> {
         let state = lock(&self.state);
         let is_on_its_way = state.outbox.holds(task_id);
-        let seen = state.recent.find(task_id, Instant::now());
+        let seen = state.recent.find(task_id, Instant::now);
         // It may have waited for longer than results are remembered.
         seen.or_else(|| is_on_its_way.then(Seen::default)).map(|seen| (seen, is_on_its_way))
     }

@@ -217,7 +217,8 @@ impl TaskFiles {
         metadata: &MetadataByPath,
     ) -> Result<Box<RawValue>, FileError> {
         let Some(mover) = &self.0.mover else { return Ok(params) };
-        let (params, inputs) = mover.fetch_inputs(params, metadata).await?;
+        // Boxed, as below: without a storage it would only make the futures of tasks larger.
+        let (params, inputs) = Box::pin(mover.fetch_inputs(params, metadata)).await?;
         // Parameters are fetched once.
         let _ = self.0.inputs.set(inputs);
         Ok(params)
@@ -230,7 +231,7 @@ impl TaskFiles {
         data: Box<RawValue>,
     ) -> Result<(Box<RawValue>, MetadataByPath), FileError> {
         match &self.0.mover {
-            Some(mover) => mover.send_outputs(data).await,
+            Some(mover) => Box::pin(mover.send_outputs(data)).await,
             None => Ok((data, MetadataByPath::new())),
         }
     }
