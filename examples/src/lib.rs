@@ -67,4 +67,10 @@ mod documents {
 
     #[doc = include_str!("../../docs/development-orchestrator.md")]
     struct DevelopmentOrchestrator;
+
+    #[doc = include_str!("../../docs/benchmarks.md")]
+    struct Benchmarks;
+
+    #[doc = include_str!("../../docs/performance.md")]
+    struct Performance;
 }

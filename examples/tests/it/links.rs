@@ -22,10 +22,16 @@ const DOCUMENTS: [&str; 11] = [
 /// The address under which the files of the repository are read on the web.
 const HOME: &str = "https://github.com/avtomatika-ai/avtomatika-worker";
 
+/// The names of the guides. The folder also has pictures for them.
+fn guides() -> Vec<String> {
+    let entries = std::fs::read_dir(file("docs")).expect("there are guides");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().display().to_string());
+    names.filter(|name| name.ends_with(".md")).collect()
+}
+
 #[test]
 fn every_file_and_heading_that_a_document_links_to_exists() {
-    let guides = std::fs::read_dir(file("docs")).expect("there are guides");
-    let guides = guides.map(|entry| format!("docs/{}", entry.expect("an entry").file_name().display()));
+    let guides = guides().into_iter().map(|name| format!("docs/{name}"));
     let documents = DOCUMENTS.into_iter().map(str::to_owned).chain(guides);
     let missing: Vec<String> = documents.flat_map(|document| missing_from(&document)).collect();
     assert!(missing.is_empty(), "{}", missing.join("\n"));
@@ -102,9 +108,7 @@ fn a_dead_link_is_noticed() {
 #[test]
 fn every_guide_is_compiled_and_every_example_is_run() {
     let compiled = read("examples/src/lib.rs");
-    for entry in std::fs::read_dir(file("docs")).expect("there are guides") {
-        let name = entry.expect("an entry").file_name();
-        let name = name.to_string_lossy();
+    for name in guides() {
         assert!(
             compiled.contains(&format!("/docs/{name}\"")),
             "examples/src/lib.rs does not compile docs/{name}"
@@ -128,9 +132,7 @@ fn every_guide_is_compiled_and_every_example_is_run() {
 #[test]
 fn every_guide_and_every_example_is_in_an_index() {
     let readme = read("README.md");
-    for entry in std::fs::read_dir(file("docs")).expect("there are guides") {
-        let name = entry.expect("an entry").file_name();
-        let name = name.to_string_lossy();
+    for name in guides() {
         assert!(readme.contains(&format!("(docs/{name})")), "README.md does not name docs/{name}");
     }
     let examples = read("examples/README.md");

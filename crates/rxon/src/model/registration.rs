@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::filled;
 use super::generation::Generation;
-use super::reading::{or_default, texts};
+use super::reading::or_default;
 use crate::id::{TaskName, WorkerId};
 
 /// The body of `POST /_worker/workers/register`.
@@ -226,7 +226,9 @@ impl RegistrationAnswer {
 
 impl<'de> Deserialize<'de> for RegistrationAnswer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let [status, version, warning] = texts(deserializer, ["status", "version", "warning"])?;
-        Ok(Self { status, version, warning })
+        // As a tree, unlike the answers to results: its depth is limited, and registrations are rare.
+        let fields = Map::<String, Value>::deserialize(deserializer)?;
+        let text = |name| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+        Ok(Self { status: text("status"), version: text("version"), warning: text("warning") })
     }
 }
