@@ -27,6 +27,7 @@ use crate::peer::answer::{Answer, Contact, Exchange};
 use crate::peer::log::{FailureLine, in_seconds};
 use crate::session::polling::{PollDecision, PollOutcome, Polling, PollingSettings};
 use crate::session::{Ends, Session};
+use crate::threads::alarm::Alarm;
 use crate::threads::{lock, until};
 
 /// A reused connection that ends this soon after a poll was written to it was closed before the poll arrived. If it ends
@@ -116,7 +117,7 @@ impl Pollers {
         // Awaited for as long as the poller lives: to begin these waits anew with each poll would cost more than the poll.
         let mut stopped = pin!(self.stopped());
         let mut in_vain = pin!(self.in_vain());
-        let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+        let mut alarm = Alarm::default();
         loop {
             let turn = match self.turn(&mut returns, stopped.as_mut(), after_task).await {
                 Some(Turn::Poll(turn)) => turn,
@@ -129,7 +130,7 @@ impl Pollers {
                 biased;
                 polled = transport.poll(self.query(asked), limit) => polled,
                 () = &mut in_vain => return own_seat.has_ended = true,
-                () = hangs(timer.as_mut(), sent, limit) => {
+                () = hangs(&mut alarm, sent, limit) => {
                     return tracing::error!(
                         orchestrator = %self.session.origin.peer.name,
                         "a poll hangs: not even its time limit has ended it"
