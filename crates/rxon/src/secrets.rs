@@ -151,7 +151,7 @@ impl fmt::Display for Masked<'_> {
         if IS_MASKED_LATER.try_with(Cell::get).unwrap_or(false) {
             formatter.write_str(self.0)
         } else {
-            formatter.write_str(&masked(self.0))
+            formatter.pad(&masked(self.0))
         }
     }
 }
@@ -168,6 +168,9 @@ thread_local! {
 
 /// Calls a function that shows texts as they are where they would be [`Masked`]: the caller masks the whole that it makes
 /// of them.
+///
+/// What the function shows must reach nobody in any other way, and must not be cut before it is masked: half a secret is not
+/// found. So a width or a precision has no effect on such texts here.
 pub fn masked_later<T>(call: impl FnOnce() -> T) -> T {
     /// Ends it even if the function panics.
     struct Before(bool);
@@ -281,6 +284,8 @@ mod tests {
         );
         let whole = masked_later(|| format!("{shown}, {shown}"));
         assert_eq!(masked(&whole), "a *** b, a *** b");
+        assert_eq!(format!("{shown:>9}|{shown:.3}|"), "  a *** b|a *|");
+        assert_eq!(masked(&masked_later(|| format!("{shown:.10}"))), "a *** b", "a secret is not cut");
         let panics = || masked_later(|| -> () { panic!("in the middle") });
         std::panic::catch_unwind(panics).expect_err("it panics");
         assert_eq!(shown.to_string(), "a *** b");

@@ -1,10 +1,9 @@
 //! The delivery of results: each is kept until an orchestrator has acknowledged it.
 //!
 //! [`outbox`] decides, purely, when each result is sent and what an answer means. [`desk`] is where results are handed in
-//! and where their state is kept; [`sender`] sends them, with an [`alarm`] for its waits. [`spool`] keeps them on disk, as [`record`]s, if that is
+//! and where their state is kept; [`sender`] sends them. [`spool`] keeps them on disk, as [`record`]s, if that is
 //! configured. [`recent`] remembers results that were handed in, for tasks that are dispatched twice.
 
-mod alarm;
 mod desk;
 mod outbox;
 mod recent;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use rxon::transport::{Operation, Request, Transport};
 
-use super::alarm::Alarm;
 use super::desk::Delivery;
 use super::outbox::{Id, OutboxEntry, Reply};
+use crate::threads::alarm::Alarm;
 use crate::threads::hook::caught_async;
 
 /// The time without results after which a sender closes its connection.
@@ -45,6 +45,7 @@ async fn send_all(delivery: &Delivery, in_flight: &mut Option<(Id, OutboxEntry)>
     }
     let mut alarm = Alarm::default();
     loop {
+        // Without a limit, it waits until there is one.
         let Some(mut next) = delivery.next(&mut alarm, None).await else { continue };
         // The connection is kept until the sender is idle for too long.
         let mut transport = delivery.peer.connector.transport();

@@ -1,6 +1,9 @@
 //! The spans that exist, with their fields as the log shows them.
 //!
 //! Values are formatted before a lock is taken: formatting runs code of others, which may log, too.
+//!
+//! The places of spans that have ended stay, with their small buffers, for those to come: there are never more of them than
+//! there were spans at once.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -17,8 +20,8 @@ const SHARDS: usize = 1 << SHARD_BITS;
 
 const SHARD_BITS: u32 = 4;
 
-/// A buffer that grew beyond this is given back.
-const MAX_KEPT: usize = 4 << 10;
+/// A buffer that grew beyond this is given back. The fields of a task take about 200 bytes.
+const MAX_KEPT: usize = 512;
 
 /// The spans of the process.
 pub(super) static SPANS: Spans =
@@ -44,8 +47,11 @@ pub(super) struct SpanFields {
 }
 
 impl SpanFields {
-    pub(super) fn clear(&mut self) {
+    /// Removes all fields, and gives a text back that grew beyond `max_kept` bytes. There are only as many members as the
+    /// code that makes the span has fields.
+    pub(super) fn clear(&mut self, max_kept: usize) {
         self.text.clear();
+        self.text.shrink_to(max_kept);
         self.members.clear();
     }
 
@@ -55,8 +61,21 @@ impl SpanFields {
         write(&mut self.text);
         let value = start..self.text.len();
         match self.members.binary_search_by_key(&name, |(name, _)| *name) {
-            Ok(index) => self.members[index].1 = value,
+            Ok(index) => {
+                let old = std::mem::replace(&mut self.members[index].1, value);
+                self.remove(&old);
+            }
             Err(index) => self.members.insert(index, (name, value)),
+        }
+    }
+
+    /// Removes a part of the text that belongs to no member any more: a span may record a field as often as it likes.
+    fn remove(&mut self, part: &Range<usize>) {
+        self.text.drain(part.clone());
+        for (_, value) in &mut self.members {
+            if value.start >= part.end {
+                *value = value.start - part.len()..value.end - part.len();
+            }
         }
     }
 
@@ -181,8 +200,7 @@ impl Spans {
             return (false, None);
         }
         slot.age = slot.age.wrapping_add(1);
-        slot.fields.clear();
-        slot.fields.text.shrink_to(MAX_KEPT);
+        slot.fields.clear(MAX_KEPT);
         let parent = slot.parent.take();
         spans.free.push(key.index);
         (true, parent)
@@ -245,4 +263,27 @@ fn current() -> Option<Key> {
         entered.borrow().iter().rev().find(|(_, is_repeated)| !is_repeated).map(|(key, _)| *key)
     };
     ENTERED.try_with(last).ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_is_recorded_often_takes_the_room_of_its_last_value() {
+        let (mut span, mut later) = <(SpanFields, SpanFields)>::default();
+        for (name, value) in [("task", "t"), ("empty", ""), ("step", "first"), ("worker", "w")] {
+            span.set(name, |text| text.push_str(value));
+        }
+        for step in 0..10_000 {
+            later.clear(MAX_KEPT);
+            later.set("step", |text| text.push_str(&step.to_string()));
+            span.append(&later);
+        }
+        span.set("empty", |_| ());
+        let members: Vec<_> = span.members().collect();
+        assert_eq!(members, [("empty", ""), ("step", "9999"), ("task", "t"), ("worker", "w")]);
+        assert_eq!(span.text.len(), "t9999w".len());
+        assert!(span.text.capacity() <= MAX_KEPT, "{}", span.text.capacity());
+    }
 }

@@ -28,7 +28,6 @@ mod progress;
 mod rates;
 mod registration;
 mod results;
-#[cfg(feature = "event-schemas")]
 mod schemas;
 mod secrets;
 mod secure;

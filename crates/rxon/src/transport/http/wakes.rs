@@ -1,4 +1,10 @@
 //! Wake-ups of parts that wake each other and are polled together.
+//!
+//! No wake-up is lost. Every change of the state both acquires and releases, so the changes are in one order, and what was
+//! done before one of them is seen after the next. A wake-up therefore comes either before the swap to [`QUIET`], and the
+//! pass after the swap sees what it is about; or between that and [`WAITING`], which then is not reached; or after
+//! `WAITING`, and then it sees the waker that was registered before, and wakes the task. Of several, only the first has to:
+//! the task's next pass begins with a swap, too, and so comes after all of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

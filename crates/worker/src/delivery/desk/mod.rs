@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::report::{DeliveryCounts, OnIgnored, Reporter};
-use super::alarm::Alarm;
 use super::outbox::{Id, Outbox, OutboxEntry, OutboxSettings, Reply, Verdict};
 use super::recent::{Recent, Seen};
 use super::record::failure_body;
@@ -24,6 +23,7 @@ use super::spool::Spool;
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::peer::Peer;
 use crate::peer::answer::{Answer, Exchange};
+use crate::threads::alarm::Alarm;
 use crate::threads::lock;
 
 /// The number of unacknowledged results beyond which no further task is asked for; several orchestrators share it.

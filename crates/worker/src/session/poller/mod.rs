@@ -2,6 +2,7 @@
 
 mod ends;
 mod open;
+mod recent;
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use self::ends::{end_of, say};
 pub(crate) use self::open::OpenPolls;
 use self::open::hangs;
+use self::recent::Recent;
 use crate::capacity::slots::Slot;
 use crate::capacity::{Offer, PollBasis};
 use crate::execution::Executor;
@@ -25,6 +27,7 @@ use crate::peer::answer::{Answer, Contact, Exchange};
 use crate::peer::log::{FailureLine, in_seconds};
 use crate::session::polling::{PollDecision, PollOutcome, Polling, PollingSettings};
 use crate::session::{Ends, Session};
+use crate::threads::alarm::Alarm;
 use crate::threads::{lock, until};
 
 /// A reused connection that ends this soon after a poll was written to it was closed before the poll arrived. If it ends
@@ -47,8 +50,9 @@ pub(crate) struct Pollers {
     /// Notified when a poller ended without a decision.
     gone: Notify,
     tracker: TaskTracker,
-    /// The query of the last poll: nearly always it is that of the next one, too.
-    last_query: Mutex<Option<LastQuery>>,
+    /// The queries of the last polls: nearly always one of them is that of the next one, too. Made from the state of the
+    /// worker and the time for which the orchestrator is asked to hold the poll.
+    queries: Mutex<Recent<(PollBasis, Duration), Arc<PollQuery>>>,
 }
 
 impl Pollers {
@@ -69,7 +73,7 @@ impl Pollers {
             spare: Mutex::default(),
             gone: Notify::new(),
             tracker: TaskTracker::new(),
-            last_query: Mutex::default(),
+            queries: Mutex::new(Recent::new()),
         })
     }
 
@@ -113,7 +117,7 @@ impl Pollers {
         // Awaited for as long as the poller lives: to begin these waits anew with each poll would cost more than the poll.
         let mut stopped = pin!(self.stopped());
         let mut in_vain = pin!(self.in_vain());
-        let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+        let mut alarm = Alarm::default();
         loop {
             let turn = match self.turn(&mut returns, stopped.as_mut(), after_task).await {
                 Some(Turn::Poll(turn)) => turn,
@@ -126,7 +130,7 @@ impl Pollers {
                 biased;
                 polled = transport.poll(self.query(asked), limit) => polled,
                 () = &mut in_vain => return own_seat.has_ended = true,
-                () = hangs(timer.as_mut(), sent, limit) => {
+                () = hangs(&mut alarm, sent, limit) => {
                     return tracing::error!(
                         orchestrator = %self.session.origin.peer.name,
                         "a poll hangs: not even its time limit has ended it"
@@ -281,14 +285,15 @@ impl Pollers {
 
     fn query(&self, asked: Duration) -> Arc<PollQuery> {
         // Taken first: a change meanwhile makes the next query differ.
-        let basis = self.offer.poll_basis();
-        let mut last = lock(&self.last_query);
-        if let Some(last) = last.as_ref().filter(|last| last.asked == asked && last.basis == basis) {
-            return last.query.clone();
+        let state = (self.offer.poll_basis(), asked);
+        if let Some(query) = lock(&self.queries).get(&state) {
+            return query;
         }
-        let offer = self.offer.for_poll(&basis);
+        // Without the lock, as it takes long with thousands of tasks.
+        let offer = self.offer.for_poll(&state.0);
         let query = Arc::new(PollQuery::new(asked, &offer.accepted, &offer.hot_skills));
-        last.insert(LastQuery { basis, asked, query }).query.clone()
+        lock(&self.queries).keep(state, query.clone());
+        query
     }
 
     /// Handles the answer to a poll that was sent at the time `sent`, or the lack of one.
@@ -440,14 +445,6 @@ impl Drop for PollerSeat {
         }
         session.pollers.send_modify(|pollers| *pollers -= 1);
     }
-}
-
-/// A query, and what it was made from.
-#[derive(Debug)]
-struct LastQuery {
-    basis: PollBasis,
-    asked: Duration,
-    query: Arc<PollQuery>,
 }
 
 fn is_stale(polled: &Result<Polled, Error>, took: Duration) -> bool {

@@ -1,12 +1,12 @@
 //! The polls that are open.
 
-use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use rxon::limit::elapsed;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+use crate::threads::alarm::Alarm;
 use crate::threads::lock;
 
 /// The time beyond its limit that a poll may take: to connect, to fetch another token and to be repeated.
@@ -66,20 +66,18 @@ impl OpenPolls {
     }
 }
 
-/// Waits until a poll, sent at this time, has outlived its limit by far. One timer serves all polls of a poller: it is set
-/// anew only when it rings, which is seldom, for most polls end long before their limits.
-pub(super) async fn hangs(mut timer: Pin<&mut Sleep>, sent: Instant, limit: Duration) {
+/// Waits until a poll, sent at this time, has outlived its limit by far. One alarm serves all polls of a poller, for most of
+/// them end long before their limits.
+pub(super) async fn hangs(alarm: &mut Alarm, sent: Instant, limit: Duration) {
     let due = sent + limit;
-    loop {
-        timer.as_mut().await;
-        if timer.deadline() >= due {
-            break;
+    let late = loop {
+        alarm.wait(Some(due)).await;
+        if let Some(late) = Instant::now().checked_duration_since(due) {
+            break late;
         }
-        timer.as_mut().reset(due);
-    }
+    };
     // Time in which the process did not run does not count: the limit of the poll itself goes on only now.
-    let late = Instant::now().saturating_duration_since(timer.deadline()).min(limit);
-    elapsed(SLACK + late).await;
+    elapsed(SLACK + late.min(limit)).await;
 }
 
 impl Drop for OpenPoll<'_> {

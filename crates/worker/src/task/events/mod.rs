@@ -110,18 +110,15 @@ mod tests {
 
     use super::*;
 
-    #[cfg(feature = "event-schemas")]
     fn schemas() -> EventSchemas {
         let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]});
         EventSchemas::new(BTreeMap::from([("counted".to_owned(), schema)])).expect("schemas")
     }
 
-    #[cfg(feature = "event-schemas")]
     fn refusal(event_type: &str, payload: &Value) -> String {
         schemas().check(event_type, payload, true).expect_err("refused").to_string()
     }
 
-    #[cfg(feature = "event-schemas")]
     #[test]
     fn a_declared_event_must_fit_its_schema() {
         assert_eq!(schemas().check("counted", &json!({"n": 1}), true).expect("fits").get(), r#"{"n":1}"#);
@@ -161,17 +158,9 @@ mod tests {
         assert!(error.starts_with("the event type `progress` is not valid"), "{error}");
     }
 
-    #[cfg(feature = "event-schemas")]
     #[test]
     fn an_invalid_schema_cannot_be_declared() {
         let error = refused_declaration("e", json!({"type": 5}));
         assert!(error.starts_with("the schema of the event `e` is not a valid JSON Schema: "), "{error}");
-    }
-
-    #[cfg(not(feature = "event-schemas"))]
-    #[test]
-    fn without_the_feature_no_event_can_be_declared() {
-        let error = refused_declaration("e", json!({}));
-        assert_eq!(error, "the event `e` cannot be checked: the feature `event-schemas` is off");
     }
 }

@@ -6,6 +6,6 @@ mod function;
 mod service;
 
 pub use function::{Blocking, Blocks, Handler, blocking};
-pub use service::{HandlerService, TaskService};
+pub use service::{HandlerFuture, HandlerService, TaskService};
 
 pub use crate::task::outcome::{IntoOutcome, Json, Outcome, TaskError};

@@ -3,10 +3,10 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::FutureExt;
-use futures_util::future::Map;
+use pin_project_lite::pin_project;
 use tower::util::BoxCloneSyncService;
 use tower_service::Service;
 
@@ -50,13 +50,30 @@ where
 {
     type Response = Outcome;
     type Error = Infallible;
-    type Future = Map<H::Future, fn(Outcome) -> Result<Outcome, Infallible>>;
+    type Future = HandlerFuture<H::Future>;
 
     fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: TaskRequest) -> Self::Future {
-        self.handler.clone().call(request, self.state.clone()).map(Ok)
+        HandlerFuture { handler: self.handler.clone().call(request, self.state.clone()) }
+    }
+}
+
+pin_project! {
+    /// The future of a [`HandlerService`].
+    #[derive(Debug)]
+    pub struct HandlerFuture<F> {
+        #[pin]
+        handler: F,
+    }
+}
+
+impl<F: Future<Output = Outcome>> Future for HandlerFuture<F> {
+    type Output = Result<Outcome, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().handler.poll(context).map(Ok)
     }
 }

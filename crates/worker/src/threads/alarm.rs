@@ -7,14 +7,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A timer for waits that nearly always end before it: it may ring too early, so that it need not be set for each of them.
 #[derive(Debug, Default)]
-pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
     /// Waits until a time, or forever if there is none. May end too early, but not twice in a row.
     ///
     /// # Cancel safety
     /// Nothing is lost when it is dropped.
-    pub(super) async fn wait(&mut self, at: Option<Instant>) {
+    pub(crate) async fn wait(&mut self, at: Option<Instant>) {
         let Some(at) = at else { return future::pending().await };
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(at)));
         if sleep.deadline() > at || sleep.is_elapsed() {
