@@ -8,7 +8,8 @@
 //!                                                records again, so a busy loop needs no wake-up
 //! ```
 //!
-//! The bell rings once for everything that the data thread sends before it sleeps.
+//! The bell rings once for what the data thread sends before it sleeps, or in a few passes through its queue if it has
+//! other work and does not sleep.
 //!
 //! The runtime's threads never take Python's lock, and no lock of this module is held while Python runs. The number of
 //! slots limits the tasks under way, and with them the size of the mailbox; log lines have a limit of their own.
@@ -20,6 +21,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Instant;
 
 use avtomatika_worker::extract::Outside;
@@ -29,8 +31,12 @@ use tokio::sync::Notify;
 use crate::lines::Lines;
 use crate::record::{ArrivedTask, Record};
 
-/// As many records do not wait until the data thread sleeps: the bell rings for them at once.
+/// As many records do not wait for further ones: the bell rings for them at once.
 const MAX_WAITING: usize = 16;
+
+/// The bell waits for as many passes through the data thread's queue: a response that has arrived needs about as many
+/// until its tasks are records.
+const PASSES: usize = 3;
 
 thread_local! {
     /// Whether this is the data thread of a worker.
@@ -45,8 +51,10 @@ pub(crate) struct Bridge {
     numbers: AtomicU64,
     /// There is middleware now, which runs on the loop, even that of handlers on threads.
     all_on_loop: AtomicBool,
-    /// The bell has to be rung before the data thread sleeps.
+    /// The bell has to be rung by the data thread.
     to_ring: AtomicBool,
+    /// Wakes `ring_soon`.
+    ring_soon: Notify,
     bell: UnixStream,
     listener: UnixStream,
     pub(crate) lines: Lines,
@@ -75,6 +83,7 @@ impl Bridge {
             numbers: AtomicU64::new(0),
             all_on_loop: AtomicBool::new(false),
             to_ring: AtomicBool::new(false),
+            ring_soon: Notify::new(),
             bell,
             listener,
             lines: Lines::default(),
@@ -127,7 +136,7 @@ impl Bridge {
         }
     }
 
-    /// Tells that the current thread calls `ring_if_due` before it sleeps.
+    /// Tells that the current thread runs `ring_soon`, and calls `ring_if_due` before it ends.
     pub(crate) fn ring_later() {
         RINGS_LATER.set(true);
     }
@@ -137,6 +146,27 @@ impl Bridge {
         if self.to_ring.load(Ordering::Relaxed) {
             self.to_ring.store(false, Ordering::Relaxed);
             self.ring();
+        }
+    }
+
+    /// Rings the bell soon after it was put off, for as long as it is polled. It is a task of its own of the data thread's
+    /// runtime: that wakes it without a system call, and polls it before the thread sleeps, but also if it never does.
+    pub(crate) async fn ring_soon(&self) {
+        loop {
+            self.ring_soon.notified().await;
+            for _ in 0..PASSES {
+                let mut was_polled = false;
+                // Goes to the end of the queue. Tokio's own `yield_now` would cost a look at the sockets.
+                std::future::poll_fn(|cx| {
+                    if std::mem::replace(&mut was_polled, true) {
+                        return Poll::Ready(());
+                    }
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                })
+                .await;
+            }
+            self.ring_if_due();
         }
     }
 
@@ -154,6 +184,7 @@ impl Bridge {
     fn ring_if(&self, needs_bell: bool) {
         if needs_bell && RINGS_LATER.get() {
             self.to_ring.store(true, Ordering::Relaxed);
+            self.ring_soon.notify_one();
         } else if needs_bell {
             self.ring();
         }
@@ -188,7 +219,8 @@ impl Bridge {
     pub(crate) fn probe(&self) -> Option<Instant> {
         let mut inbox = self.inbox();
         let needs_bell = inbox.on_loop > 0 && mark_rung(&mut inbox);
-        let since = inbox.rung;
+        // Until the bell has rung, the loop is not to blame.
+        let since = inbox.rung.filter(|_| !self.to_ring.load(Ordering::Relaxed));
         drop(inbox);
         self.ring_if(needs_bell);
         since

@@ -25,9 +25,14 @@ impl Process {
         self.id
     }
 
-    /// Whether this is still the process; otherwise it is one that was forked from it.
+    /// Whether this is still the process; otherwise it is one that was forked from it by Python.
     pub(crate) fn is_current(self) -> bool {
         self.forks == FORKS.load(Ordering::Relaxed)
+    }
+
+    /// The same, but it also notices a fork by code in C, of which Python does not know. Asks the operating system.
+    pub(crate) fn is_surely_current(self) -> bool {
+        self.is_current() && self.id == std::process::id()
     }
 }
 

@@ -38,16 +38,15 @@ impl Thread {
         bridge: Arc<Bridge>,
         log: Dispatch,
     ) -> std::io::Result<Self> {
-        let ringing = bridge.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .on_thread_park(move || ringing.ring_if_due())
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let this = Self { abort: CancellationToken::new(), done: Arc::default() };
         let inside = this.clone();
         std::thread::Builder::new().name("avtomatika-data".to_owned()).spawn(move || {
             let _collected = tracing::dispatcher::set_default(&log);
             Bridge::ring_later();
+            let ringing = bridge.clone();
+            // Ends with the runtime.
+            runtime.spawn(async move { ringing.ring_soon().await });
             let run = AssertUnwindSafe(|| {
                 let ended = runtime.block_on(inside.run(worker, health_check, &bridge));
                 // Ends the tasks that the worker left behind, and drops everything that refers to Python.

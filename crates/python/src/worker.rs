@@ -142,7 +142,7 @@ impl Worker {
     /// Starts the worker on a thread of its own. `name_blocker` is called on another thread when the event loop is
     /// blocked.
     fn start(&self, health_check: bool, name_blocker: Py<PyAny>) -> PyResult<()> {
-        self.check_process()?;
+        self.check_process_surely()?;
         let worker = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
         let worker = worker.ok_or_else(|| PyRuntimeError::new_err("the worker has been started before"))?;
         let failed = |error| unexpected("the worker's thread cannot be started", error);
@@ -155,7 +155,7 @@ impl Worker {
 
     /// A file descriptor that is readable when there is something to drain.
     fn fileno(&self) -> PyResult<i32> {
-        self.check_process()?;
+        self.check_process_surely()?;
         Ok(self.bridge.fd())
     }
 
@@ -225,7 +225,7 @@ impl Worker {
 
     /// Waits until the worker's threads have ended; false when they have not ended within this many seconds.
     fn join(&self, py: Python<'_>, seconds: f64) -> bool {
-        if self.check_process().is_err() {
+        if self.check_process_surely().is_err() {
             return true;
         }
         let Some(thread) = self.thread.get() else { return true };
@@ -247,7 +247,7 @@ impl Worker {
     /// worker is shutting down.
     #[expect(clippy::needless_pass_by_value, reason = "arguments of Python are extracted by value")]
     fn add_task(&self, task: TaskSpec, index: usize) -> PyResult<bool> {
-        self.check_process()?;
+        self.check_process_surely()?;
         let options = options(&task)?;
         let (bridge, route) = (self.bridge.clone(), Route { index, on_thread: task.on_thread });
         let handler = move |request: TaskRequest| bridge.clone().run(route, request);
@@ -299,7 +299,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         // Without its Python half, the worker would take tasks and never run them.
-        if self.check_process().is_ok() {
+        if self.check_process_surely().is_ok() {
             self.abort();
         }
     }
@@ -308,14 +308,20 @@ impl Drop for Worker {
 impl Worker {
     /// Refuses use in a forked process: a worker's threads exist only in the process that started them.
     fn check_process(&self) -> PyResult<()> {
-        if self.process.is_current() {
-            return Ok(());
-        }
+        if self.process.is_current() { Ok(()) } else { Err(self.is_forked()) }
+    }
+
+    /// The same for calls that are rare.
+    fn check_process_surely(&self) -> PyResult<()> {
+        if self.process.is_surely_current() { Ok(()) } else { Err(self.is_forked()) }
+    }
+
+    fn is_forked(&self) -> PyErr {
         let (now, before) = (std::process::id(), self.process.id());
-        Err(PyRuntimeError::new_err(format!(
+        PyRuntimeError::new_err(format!(
             "this worker runs in process {before}, but this is process {now}, forked from it: the worker's threads exist only \
              in the parent; start a separate worker in this process, or start processes with `spawn`"
-        )))
+        ))
     }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import weakref
 from collections.abc import Callable, Coroutine
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from avtomatika_worker import Worker
-from avtomatika_worker._first_step import FirstSteps
+from avtomatika_worker._first_step import FirstSteps, is_idle
 from support import beside, config, orchestrator
 
 ONLY_3_11 = pytest.mark.skipif(sys.version_info >= (3, 12), reason="asyncio has eager tasks")
@@ -198,6 +199,66 @@ def test_a_waiting_task_that_is_cancelled_from_outside_is_not_used():
                 cancel(steps._task)
                 assert await started(steps, quick()) == [None]
         assert not any(states)
+
+    within(check)
+
+
+class Big:
+    pass
+
+
+def test_nothing_of_a_coroutine_that_has_ended_is_kept():
+    kept: list[weakref.ref[Big]] = []
+    big: ContextVar[Big] = ContextVar("big")
+
+    async def runs(*, waits: bool, raises: type[BaseException] | None = None, is_seen: bool = False) -> None:
+        value = Big()
+        kept.append(weakref.ref(value))
+        big.set(value)
+        if is_seen:
+            asyncio.current_task().set_name("seen")  # type: ignore[union-attr]
+        if waits:
+            await asyncio.sleep(0)
+        if raises is not None:
+            raise raises
+
+    async def check(steps: FirstSteps) -> None:
+        await started(steps, runs(waits=False), runs(waits=True), runs(waits=False, is_seen=True), runs(waits=True))
+        await turns()
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+
+        def fails() -> None:
+            with pytest.raises(SystemExit):
+                steps.starter()(runs(waits=False, raises=SystemExit))
+            done.set_result(None)
+
+        loop.call_soon(fails)
+        await done
+        await turns()
+        gc.collect()
+        assert len(kept) == 5 and not any(reference() for reference in kept)
+
+    within(check)
+
+
+@ONLY_3_11
+def test_a_task_tells_what_it_is():
+    states: list[tuple[bool, str]] = []
+
+    async def waits() -> None:
+        states.append((is_idle(asyncio.current_task()), repr(asyncio.current_task())))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+
+    async def check(steps: FirstSteps) -> None:
+        (task,) = await started(steps, waits())
+        assert task is not None and not is_idle(task)
+        # It is missed now, if it is destroyed.
+        assert task._log_destroy_pending  # type: ignore[attr-defined]
+        assert "waits() running" in repr(task) and task.get_name().startswith("avtomatika-handler-")
+        await task
+        assert states[0][0] and "waits_for_a_handler" in states[0][1]
+        assert not is_idle(asyncio.current_task())  # type: ignore[arg-type]
 
     within(check)
 

@@ -11,10 +11,11 @@ import signal
 import threading
 import time
 from typing import Any
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from avtomatika_worker import ConfigError, Worker
+from avtomatika_worker._bridge import Run
 from support import LIMIT, Beside, Program, Stopwatch, beside, config, orchestrator, until
 
 TASKS = """
@@ -639,3 +640,21 @@ def test_run_ends_with_a_main_that_runs_nothing(monkeypatch):
     worker.run()
     worker.run_with_health_check()
     assert worker.main.await_count == 2
+
+
+def test_tasks_whose_turn_has_not_come_are_reported_when_everything_ends():
+    reported: list[Any] = []
+    native = Mock()
+    native.complete = lambda ended: reported.extend((task, status) for task, status, *_ in ended)
+    native.log_lines.return_value = ([], 0)
+
+    async def main() -> None:
+        for end in (Run.give_up, Run.close):
+            run = Run(native, [], Mock(), 1, Mock(), None)
+            native.fileno.return_value = 0
+            run._records = [(1, 5), (0, 6, 0, Mock(task_id=end.__name__, job_id="j"), b"{}")]
+            end(run)
+            assert run._records == []
+
+    asyncio.run(main())
+    assert [(task.task_id, status) for task, status in reported] == [("give_up", "failure"), ("close", "failure")]

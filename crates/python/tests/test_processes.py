@@ -3,6 +3,8 @@ worker."""
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import os
 import pathlib
 import signal
@@ -11,7 +13,8 @@ import urllib.request
 from contextlib import suppress
 
 import pytest
-from support import Program, orchestrator, until
+from avtomatika_worker import Worker
+from support import LIMIT, Program, beside, config, orchestrator, until
 
 HANDLERS = """
     import asyncio, math, multiprocessing, os, signal, subprocess, sys, time
@@ -162,3 +165,22 @@ def held(process: int) -> list[str]:
     table = pathlib.Path(f"/proc/{process}/net/tcp").read_text().splitlines()[1:]
     tcp = {f"socket:[{line.split()[9]}]" for line in table}
     return [link for link in links.values() if link in tcp or link.endswith((".lock", ".redb", "~lock"))]
+
+
+def test_a_worker_is_refused_in_a_process_forked_by_code_in_c():
+    async def forked(run):
+        # As `ctypes.CDLL` calls it: Python's own hooks are not called.
+        process = ctypes.PyDLL(None).fork()
+        if process == 0:
+            try:
+                run.native.fileno()
+            except RuntimeError as error:
+                os._exit(7 if "forked from it" in str(error) else 8)
+            os._exit(9)
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+    with orchestrator() as dev:
+        worker = Worker(config=config(dev.url))
+        with beside(worker) as one:
+            until(lambda: worker._run is not None)
+            assert asyncio.run_coroutine_threadsafe(forked(worker._run), one.loop).result(LIMIT) == 7

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import code
 import functools
 import gc
+import inspect
 import json
 import sys
 import weakref
@@ -47,6 +49,62 @@ def test_a_handler_with_kwargs_gets_all_arguments_except_the_files():
     assert called(lambda **kwargs: kwargs["params"]) == {"p": 1}
     assert called(lambda params, job_id, **kwargs: "job_id" in kwargs) is False
     assert called(lambda p, task_files, **kwargs: task_files) == "the files"
+
+
+def blind(params, **kwargs):
+    return params
+
+
+def test_keywords_at_which_no_code_can_look_are_not_made():
+    assert not analyse(blind).reads_all
+    assert not analyse(lambda params, **kwargs: [(lambda: one)() for one in params]).reads_all
+
+
+def test_keywords_are_made_for_those_who_look_at_a_frame():
+    def by_inner_function(params, **kwargs):
+        def look():
+            return sys._getframe(1)
+
+        return look()
+
+    def by_traceback(params, **kwargs):
+        try:
+            raise ValueError
+        except ValueError as error:
+            return error.__traceback__.tb_frame
+
+    def by_frame(params, **kwargs):
+        return inspect.currentframe()
+
+    def by_shell(params, **kwargs):
+        code.interact()
+
+    def by_other_shell(params, **kwargs):
+        from IPython import embed
+
+        embed()
+
+    for handler in (by_inner_function, by_traceback, by_frame, by_shell, by_other_shell):
+        assert analyse(handler).reads_all, handler
+
+
+def test_keywords_are_made_for_a_debugger():
+    before = sys.gettrace()
+    sys.settrace(lambda *_: None)
+    try:
+        assert analyse(blind).reads_all
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="it has no `sys.monitoring`")
+def test_keywords_are_made_for_a_debugger_that_monitors():
+    monitoring = sys.monitoring
+    monitoring.use_tool_id(monitoring.DEBUGGER_ID, "test")
+    try:
+        assert analyse(blind).reads_all
+    finally:
+        monitoring.free_tool_id(monitoring.DEBUGGER_ID)
 
 
 def test_an_argument_that_was_not_injected_is_named():

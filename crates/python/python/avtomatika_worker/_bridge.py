@@ -138,6 +138,7 @@ class Run:
             self._waker.close()
         elif not self.loop.is_closed():
             self.loop.remove_reader(self.native.fileno())
+        self._give_back_waiting()
         if not self.ended.done():
             self.native.abort()
         self.native.join(_LAST_JOIN)
@@ -192,8 +193,17 @@ class Run:
                 fields={"task": one.route.name},
                 task=ids(one.task),
             )
-            self.native.complete([(one.task, *outcome.from_exception(TransientError("the program ended")))])
+            self.native.complete([(one.task, *_lost())])
+        for task in self._give_back_waiting():
+            LOG.error("the interpreter ends before the handler has begun: its task is reported as failed", task=ids(task))
         self.log_lines()
+
+    def _give_back_waiting(self) -> list[Task]:
+        """Reports the tasks that have arrived, and were to begin in the loop's next turn, as failed. Returns them."""
+        records, self._records = self._records, []
+        tasks = [record[3] for record in records if record[0] == _TASK]
+        self.native.complete([(task, *_lost()) for task in tasks])
+        return tasks
 
     def _pump(self) -> None:
         """Takes the core's records. Called each time the core rings, which makes its file descriptor readable."""
@@ -387,6 +397,10 @@ class _Waker:
         if not self._closed:
             self._pump()
         self._pumped.set()
+
+
+def _lost() -> Ended:
+    return outcome.from_exception(TransientError("the program ended"))
 
 
 def _location(frame: Any) -> str:

@@ -16,6 +16,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from . import outcome
+from ._first_step import is_idle
 from ._lanes import Lane, LoopCall, LoopTasks, Shields, awaited, guarded
 from ._logging import LOG, ids
 from ._signals import may_be_ctrl_c
@@ -216,7 +217,8 @@ class _OnLoop(Execution):
     def _is_interrupted(self) -> bool:
         # When the loop ends, it cancels all its tasks at once, the worker's own among them. If the core told the handler to
         # stop, what is returned here does not count.
-        return all(task.cancelling() for task in asyncio.all_tasks())
+        current = asyncio.current_task()
+        return all(task.cancelling() or (is_idle(task) and task is not current) for task in asyncio.all_tasks())
 
     async def _through(self, place: int) -> Any:
         route = self.route

@@ -21,7 +21,7 @@ from sys import getrefcount
 from typing import Any
 from weakref import getweakrefcount
 
-__all__ = ["FirstSteps", "Start", "plainly"]
+__all__ = ["FirstSteps", "Start", "is_idle", "plainly"]
 
 Start = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None] | None"]
 """Starts a coroutine; returns the task that continues it, or None if it has ended."""
@@ -46,9 +46,10 @@ class FirstSteps:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._plainly = plainly(loop)
-        # In 3.11: a task without a coroutine, and what it runs.
+        # In 3.11: a task without a coroutine, and what it runs. Both are forgotten once it has, or is to end.
         self._task: Any = None
-        self._run = _Run(loop)
+        self._run: _Run | None = None
+        self._made = 0
         self._name = ""
         self._references = 0
 
@@ -65,7 +66,7 @@ class FirstSteps:
             task = asyncio.Task(coroutine, loop=loop, eager_start=True)
             return None if task.done() else task
         task, run = self._task, self._run
-        if task is None or task.cancelling() or task._must_cancel or run.wake.done():
+        if task is None or run is None or task.cancelling() or task._must_cancel or run.wake.done():
             # There is none, or somebody has cancelled it.
             task, run = self._make()
         try:
@@ -77,17 +78,18 @@ class FirstSteps:
         try:
             awaited = context.run(coroutine.send, None)
         except StopIteration:
-            if not self._is_unseen(task):
-                self._task = None
+            if not self._is_unseen(task, run):
+                self._forget()
                 run.end()
             return None
         except BaseException:
-            self._task = None
+            self._forget()
             run.end()
             raise
         finally:
             _leave_task(loop, task)
-        self._task = None
+        self._forget()
+        task._log_destroy_pending = True
         run.adopt(coroutine, context, awaited)
         adopted: asyncio.Task[None] = task
         return adopted
@@ -96,18 +98,22 @@ class FirstSteps:
         """Ends the task that waits for a coroutine."""
         if self._task is not None and not self._loop.is_closed():
             self._task.cancel()
-        self._task = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._task = self._run = None
 
     def _make(self) -> tuple[Any, _Run]:
         self._run = run = _Run(self._loop)
-        self._task = task = self._loop.create_task(run)
+        self._made += 1
+        self._task = task = self._loop.create_task(run, name=f"avtomatika-handler-{self._made}")
         # It may never get a coroutine, which is no mistake.
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._name = task.get_name()
         self._references = getrefcount(task)
         return task, run
 
-    def _is_unseen(self, task: Any) -> bool:
+    def _is_unseen(self, task: Any, run: _Run) -> bool:
         """Whether nobody can reach a task, or has changed it. All tasks are weakly referenced once."""
         return (
             # There are two references more than in `_make`: that of the caller, and that to the current task.
@@ -117,7 +123,7 @@ class FirstSteps:
             and task.get_name() is self._name
             and not task.cancelling()
             and not task._must_cancel
-            and not self._run.wake.done()
+            and not run.wake.done()
         )
 
 
@@ -144,6 +150,10 @@ class _Run(Coroutine[Any, Any, None]):
             # As a task does: others may await the same future meanwhile.
             awaited._asyncio_future_blocking = False
         self._continue()
+
+    @property
+    def is_idle(self) -> bool:
+        return self._coroutine is None
 
     def end(self) -> None:
         """Lets the task end."""
@@ -182,11 +192,19 @@ class _Run(Coroutine[Any, Any, None]):
         raise TypeError("only its task runs it")
 
     def __getattr__(self, name: str) -> Any:
-        # For those who look at the stack of a task.
+        # For those who look at a task: its representation, its stack.
+        if self._coroutine is None and name in ("__name__", "__qualname__"):
+            return "waits_for_a_handler"
         return getattr(self._coroutine, name)
 
 
 _NOTHING: Any = object()
+
+
+def is_idle(task: asyncio.Task[Any]) -> bool:
+    """Whether a task has no coroutine yet. It has none during the coroutine's first step either."""
+    run = task.get_coro()
+    return isinstance(run, _Run) and run.is_idle
 
 
 def _blocking(future: Any) -> Any:

@@ -280,23 +280,42 @@ def _is_async(func: Any) -> bool:
     return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(getattr(func, "__call__", None))  # noqa: B004
 
 
-# What a function uses to look at its variables without naming them.
+# What a function uses to look at its variables without naming them: itself, or what it calls, with its frame.
 _LOOKS = frozenset(
-    {"breakpoint", "currentframe", "dir", "eval", "exec", "locals", "set_trace", "stack", "trace", "vars", "_getframe"}
+    {
+        *("breakpoint", "dir", "embed", "eval", "exec", "interact", "locals", "set_trace", "start_ipython", "vars"),
+        *("_current_frames", "_getframe", "currentframe", "exc_info", "getinnerframes", "getouterframes", "stack", "trace"),
+        *("__traceback__", "ag_frame", "cr_frame", "f_back", "f_locals", "gi_frame", "tb_frame", "walk_stack", "walk_tb"),
+    }
 )
 
 
 def _reads_keywords(func: Any) -> bool:
     """Whether the code of a function with ``**kwargs`` may read them. Those it does not read need not be made."""
     code = getattr(func, "__code__", None)
+    if _is_watched():
+        return True
     if type(func) is not types.FunctionType or code is None or not code.co_flags & inspect.CO_VARKEYWORDS:
         return True
     has_more = bool(code.co_flags & inspect.CO_VARARGS)
     name = code.co_varnames[code.co_argcount + code.co_kwonlyargcount + has_more]
     named = (one.argval for one in dis.get_instructions(code))
-    return not _LOOKS.isdisjoint(code.co_names) or any(
-        name in one if isinstance(one, tuple) else one == name for one in named
-    )
+    return _looks(code) or any(name in one if isinstance(one, tuple) else one == name for one in named)
+
+
+def _looks(code: types.CodeType) -> bool:
+    """Whether a function, or one inside it, may look at variables without naming them."""
+    inner = (one for one in code.co_consts if isinstance(one, types.CodeType))
+    return not _LOOKS.isdisjoint(code.co_names) or any(_looks(one) for one in inner)
+
+
+def _is_watched() -> bool:
+    """Whether there is a debugger, which shows variables, or another tool that may."""
+    if sys.gettrace() is not None:
+        return True
+    if sys.version_info >= (3, 12):
+        return sys.monitoring.get_tool(sys.monitoring.DEBUGGER_ID) is not None
+    return False
 
 
 def _warn_of_generators(func: Any, name: str) -> None:
