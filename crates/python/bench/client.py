@@ -1,4 +1,5 @@
-"""A worker with one empty task, measured from its first to its last task.
+"""A worker with one empty task, measured from its first task until a line of standard input says that the server has
+all results.
 
 Runs both with this package and with the existing ones. Configured by the environment; arguments: slots, tasks (0: the
 worker only waits, and its memory is measured), and the kind of handler: `async` (the default), `named` or `sync`.
@@ -13,10 +14,10 @@ from avtomatika_worker import Worker  # noqa: E402  # its import is measured
 imported = time.perf_counter() - began
 
 import asyncio  # noqa: E402
-import itertools  # noqa: E402
 import os  # noqa: E402
 import resource  # noqa: E402
 import sys  # noqa: E402
+import threading  # noqa: E402
 
 slots, tasks = int(sys.argv[1]), int(sys.argv[2])
 kind = sys.argv[3] if len(sys.argv) > 3 else "async"
@@ -25,9 +26,7 @@ worker = Worker(worker_type="bench", max_concurrent_tasks=slots)
 made = time.perf_counter() - began
 # The existing package called tasks skills in later versions.
 register = worker.task if hasattr(worker, "task") else worker.skill
-# Handlers that are not async run on several threads.
-numbers = itertools.count(1)
-first = (0.0, 0.0)
+first = None
 
 
 def cpu() -> float:
@@ -35,37 +34,41 @@ def cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def count() -> dict[str, str]:
+def executed() -> dict[str, str]:
     global first
-    number = next(numbers)
-    if number == 1:
+    if first is None:
         first = (time.perf_counter(), cpu())
-    if number == tasks:
-        seconds, used = time.perf_counter() - first[0], cpu() - first[1]
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(tasks / seconds, used / tasks * 1e6, peak, flush=True)
-        # The shutdown is not measured.
-        os._exit(0)
     return {"status": "success"}
+
+
+def end() -> None:
+    if not sys.stdin.readline():
+        # Closed: nobody wants the figures.
+        os._exit(1)
+    seconds, used = time.perf_counter() - first[0], cpu() - first[1]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(tasks / seconds, used / tasks * 1e6, peak, flush=True)
+    # The shutdown is not measured.
+    os._exit(0)
 
 
 if kind == "async":
 
     @register("nothing")
     async def nothing(params, **kwargs):
-        return count()
+        return executed()
 
 elif kind == "named":
 
     @register("nothing")
     async def nothing(params, task_id, job_id):
-        return count()
+        return executed()
 
 else:
 
     @register("nothing")
     def nothing(params, **kwargs):
-        return count()
+        return executed()
 
 
 def resident() -> float:
@@ -82,6 +85,7 @@ async def idle() -> None:
 
 
 if tasks:
+    threading.Thread(target=end, daemon=True).start()
     asyncio.run(worker.main())
 else:
     asyncio.run(idle())

@@ -22,7 +22,7 @@ pub(super) enum Kind {
     PythonLoop { handler: &'static str, slots: &'static str },
 }
 
-pub(super) const OPERATIONS: [Operation; 15] = [
+pub(super) const OPERATIONS: [Operation; 16] = [
     alone("parse", &["parse"], 20_000),
     alone("seal", &["seal"], 5_000),
     alone("log-text", &["log", "text"], 8_000),
@@ -38,6 +38,7 @@ pub(super) const OPERATIONS: [Operation; 15] = [
     task("task-older-100-text", "older", "100", "text"),
     python("python-kwargs-1", "kwargs", "1"),
     python("python-kwargs-100", "kwargs", "100"),
+    python("python-named-100", "named", "100"),
 ];
 
 impl Operation {

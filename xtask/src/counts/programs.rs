@@ -1,9 +1,11 @@
 //! Builds the programs of the operations, and runs them under callgrind.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::operation::{Kind, Operation};
 use crate::failure::{Failure, Result};
@@ -13,6 +15,29 @@ use crate::workspace::Workspace;
 
 /// As long as real tokens are: log lines are searched for it.
 const TOKEN: &str = "a3f1c5e79b2d48600f6e1a7c3d9b5284";
+
+/// The time limit of one run under callgrind: each takes seconds, so what takes longer hangs.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
+
+/// The instructions of the shorter and of the longer run of an operation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Runs {
+    few: u64,
+    many: u64,
+}
+
+impl Runs {
+    /// The lower number of each run: what else the machine does can only add instructions, such as those of further
+    /// turns of a loop.
+    pub(super) fn least(self, other: Self) -> Self {
+        Self { few: self.few.min(other.few), many: self.many.min(other.many) }
+    }
+
+    /// The thousands of instructions of the operation done once.
+    pub(super) fn thousands(self, operation: &Operation) -> f64 {
+        (self.many as f64 - self.few as f64) / f64::from(operation.many - operation.few) / 1000.0
+    }
+}
 
 /// The programs of the operations.
 #[derive(Debug)]
@@ -68,10 +93,9 @@ impl Programs {
         if compiled.success() { Ok(()) } else { Err(std::io::Error::other("its sources do not compile")) }
     }
 
-    /// Counts an operation, in instructions.
-    pub(super) fn count(&self, operation: &Operation) -> Result<f64> {
-        let (few, many) = (self.run(operation, operation.few)?, self.run(operation, operation.many)?);
-        Ok((many as f64 - few as f64) / f64::from(operation.many - operation.few))
+    /// Counts the instructions of an operation.
+    pub(super) fn count(&self, operation: &Operation) -> Result<Runs> {
+        Ok(Runs { few: self.run(operation, operation.few)?, many: self.run(operation, operation.many)? })
     }
 
     /// The profile of the last run of an operation, for `callgrind_annotate`.
@@ -103,6 +127,8 @@ impl Programs {
                 let server = Server::start(&self.counts, "newer", &times)?;
                 callgrind
                     .arg("--separate-threads=yes")
+                    // Else one thread may keep the other waiting for long, while it looks for work again and again.
+                    .arg("--fair-sched=yes")
                     .arg(&self.python)
                     .arg(&self.counted)
                     .args([handler, &times]);
@@ -158,15 +184,45 @@ impl Drop for Server {
 
 /// Runs a program under callgrind, and returns the total of the profile.
 fn total(command: &mut Command, profile: &Path) -> Result<u64> {
-    let ran = command.stdin(Stdio::null()).stdout(Stdio::null()).output();
-    let ran = ran.map_err(|error| Failure::new(format!("cannot run {command:?}: {error}")))?;
-    if !ran.status.success() {
-        let errors = String::from_utf8_lossy(&ran.stderr);
-        return Err(Failure::of_program(format!("{command:?} failed: {}", errors.trim()), ran.status));
+    let (status, errors) = run_limited(command, TIME_LIMIT)
+        .map_err(|error| Failure::new(format!("cannot run {command:?}: {error}")))?;
+    let Some(status) = status else {
+        let limit = TIME_LIMIT.as_secs();
+        return Err(Failure::new(format!("{command:?} had not ended after {limit} s: {}", errors.trim())));
+    };
+    if !status.success() {
+        return Err(Failure::of_program(format!("{command:?} failed: {}", errors.trim()), status));
     }
     let text = fs::read_to_string(profile)
         .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", profile.display())))?;
     total_of(&text).ok_or_else(|| Failure::new(format!("`{}` has no total", profile.display())))
+}
+
+/// Runs a program, but kills it at the limit. Returns how it ended, `None` if it was killed, and its standard error.
+fn run_limited(command: &mut Command, limit: Duration) -> std::io::Result<(Option<ExitStatus>, String)> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let given_up = Instant::now() + limit;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let errors = child.stderr.take();
+    let reader = thread::spawn(move || {
+        let mut text = Vec::new();
+        if let Some(mut errors) = errors {
+            let _ = errors.read_to_end(&mut text);
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break Some(status);
+        }
+        if Instant::now() >= given_up {
+            child.kill()?;
+            child.wait()?;
+            break None;
+        }
+        thread::sleep(PAUSE);
+    };
+    Ok((status, reader.join().unwrap_or_default()))
 }
 
 /// Returns the total of a profile.
@@ -187,5 +243,23 @@ mod tests {
             Some(1_234_567_890_123)
         );
         assert_eq!(total_of("events: Ir\n"), None);
+    }
+
+    #[test]
+    fn a_program_is_killed_at_the_limit() {
+        let (status, _) = run_limited(Command::new("sleep").arg("1000"), Duration::ZERO).unwrap();
+        assert_eq!(status, None);
+        let mut fails = Command::new("sh");
+        fails.args(["-c", "echo wrong >&2; exit 3"]);
+        let (status, errors) = run_limited(&mut fails, TIME_LIMIT).unwrap();
+        assert_eq!((status.unwrap().code(), errors.as_str()), (Some(3), "wrong\n"));
+    }
+
+    #[test]
+    fn the_lower_number_of_each_run_counts() {
+        let operation = Operation { name: "any", kind: Kind::Alone(&[]), few: 1, many: 3 };
+        let runs = Runs { few: 10_000, many: 50_000 }.least(Runs { few: 12_000, many: 40_000 });
+        assert_eq!((runs.few, runs.many), (10_000, 40_000));
+        assert!((runs.thousands(&operation) - 15.0).abs() < 1e-9);
     }
 }

@@ -11,6 +11,9 @@ pub(super) const RUSTC: &str = "rustc";
 pub(super) const VALGRIND: &str = "valgrind";
 pub(super) const PYTHON: &str = "python";
 
+/// Prints the version and the compiler, but not the date of the build: another build of the same is the same.
+const PYTHON_VERSION: &str = "import platform as p; print(p.python_version(), 'with', p.python_compiler())";
+
 /// The versions, by program.
 pub(super) type Toolchain = BTreeMap<String, String>;
 
@@ -19,8 +22,7 @@ pub(super) fn installed(python: &Path) -> Result<Toolchain> {
     let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| RUSTC.into()));
     let rustc = first_line(rustc.arg("--version"))?;
     // With its compiler: the same version compiled in another way has other instructions.
-    let python =
-        first_line(Command::new(python).args(["-c", "import sys; print(sys.version.replace('\\n', ' '))"]))?;
+    let python = first_line(Command::new(python).args(["-c", PYTHON_VERSION]))?;
     let valgrind = valgrind::version().ok_or_else(|| Failure::new("no `valgrind`"))?;
     let host = format!("{rustc} on {}", std::env::consts::ARCH);
     let versions = [(RUSTC, host), (PYTHON, python), (VALGRIND, valgrind)];

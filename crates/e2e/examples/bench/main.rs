@@ -56,8 +56,12 @@ fn run(words: &[&str]) -> Result<(), String> {
         }
     }
     progress(&format!("done in {} s", began.elapsed().as_secs()));
-    if let Some(directory) = &options.report {
-        Report { facts, sections }.write(directory)?;
+    if !failed.is_empty() {
+        // Nor is the report replaced by one without them.
+        return Err(format!("failed, so that no report is written: {}", failed.join(", ")));
     }
-    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
+    match &options.report {
+        Some(directory) => Report { facts, sections }.write(directory),
+        None => Ok(()),
+    }
 }

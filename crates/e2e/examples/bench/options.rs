@@ -80,10 +80,10 @@ impl Options {
         self.rounds.unwrap_or(if self.is_quick { 3 } else { 5 })
     }
 
-    /// The number of tasks that a client does in one round: `--tasks`, or as many as take about a second. One slot is
+    /// The number of tasks that a client does in one round: `--tasks`, or as many as take most of a second. One slot is
     /// slower than several, so a third of them is enough for it.
     pub(crate) fn tasks(&self, slots: usize) -> usize {
-        let all = self.tasks.unwrap_or(if self.is_quick { 6_000 } else { 15_000 });
+        let all = self.tasks.unwrap_or(if self.is_quick { 6_000 } else { 10_000 });
         if slots == 1 { all.div_ceil(3) } else { all }
     }
 

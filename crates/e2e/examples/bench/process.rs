@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::measure::cpu_seconds_of;
 
@@ -23,13 +23,9 @@ pub(crate) struct Peer {
     log: Option<JoinHandle<Log>>,
 }
 
-/// What a process wrote to its standard error: a pipe that this process reads.
+/// What a process wrote to its standard error: a pipe that this process reads. It is looked at only after the measurement.
 #[derive(Debug, Default)]
-pub(crate) struct Log {
-    pub(crate) lines: usize,
-    pub(crate) bytes: usize,
-    end: Vec<u8>,
-}
+pub(crate) struct Log(String);
 
 impl Peer {
     /// Starts this program in one of its roles.
@@ -64,9 +60,27 @@ impl Peer {
             Err(RecvTimeoutError::Timeout) => "printed nothing for too long",
             Err(RecvTimeoutError::Disconnected) => "ended early",
         };
+        Err(self.failure(problem))
+    }
+
+    /// Kills it, and returns the problem with its last words.
+    fn failure(&mut self, problem: &str) -> String {
         let _ = self.child.kill();
-        let end = self.log.take().and_then(|log| log.join().ok()).unwrap_or_default().end;
-        Err(format!("a process {problem}; it wrote last:\n{}", String::from_utf8_lossy(&end)))
+        let log = self.log.take().and_then(|log| log.join().ok()).unwrap_or_default();
+        format!("a process {problem}; it wrote last:\n{}", log.last_words())
+    }
+
+    /// Waits for the next line of its output, as long as another process runs, on which it depends.
+    pub(crate) fn line_while_runs(&mut self, other: &mut Self) -> Result<String, String> {
+        const TURN: Duration = Duration::from_millis(500);
+        let given_up = Instant::now() + PATIENCE;
+        while !matches!(other.child.try_wait(), Ok(Some(_))) && Instant::now() < given_up {
+            if let Ok(line) = self.lines.recv_timeout(TURN) {
+                return Ok(line);
+            }
+        }
+        // It says why it ended, or is killed.
+        Err(other.failure("did not do its work"))
     }
 
     /// Waits for a line of so many numbers.
@@ -119,17 +133,18 @@ impl Drop for Peer {
 
 impl Log {
     fn read(mut errors: impl Read) -> Self {
-        let mut log = Self::default();
-        let mut chunk = vec![0; 1 << 16];
-        while let Ok(length @ 1..) = errors.read(&mut chunk) {
-            let text = &chunk[..length];
-            log.bytes += length;
-            log.lines += text.split(|byte| *byte == b'\n').count() - 1;
-            log.end.extend_from_slice(&text[length.saturating_sub(SHOWN)..]);
-            let excess = log.end.len().saturating_sub(SHOWN);
-            log.end.drain(..excess);
-        }
-        log
+        let mut text = Vec::new();
+        let _ = errors.read_to_end(&mut text);
+        Self(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The number of lines that contain this.
+    pub(crate) fn lines_with(&self, part: &str) -> usize {
+        self.0.lines().filter(|line| line.contains(part)).count()
+    }
+
+    fn last_words(&self) -> &str {
+        &self.0[self.0.ceil_char_boundary(self.0.len().saturating_sub(SHOWN))..]
     }
 }
 
@@ -144,7 +159,7 @@ mod tests {
         assert_eq!(cat.numbers(), Ok([1.0, 2.5]));
         cat.send("one").unwrap();
         assert!(cat.numbers::<1>().unwrap_err().contains("`one`"));
-        assert_eq!(cat.end().unwrap().lines, 0);
+        assert_eq!(cat.end().unwrap().0, "");
     }
 
     #[test]
@@ -156,8 +171,8 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_counted() {
-        let log = Log::read(&b"one\ntwo\n"[..]);
-        assert_eq!((log.lines, log.bytes, log.end), (2, 8, b"one\ntwo\n".to_vec()));
+    fn lines_of_a_log_are_counted() {
+        let log = Log::read(&b"one a\ntwo a\nthree\n"[..]);
+        assert_eq!((log.lines_with("a"), log.lines_with("one"), log.lines_with("four")), (2, 1, 0));
     }
 }

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use avtomatika_worker::WorkerConfig;
 use avtomatika_worker::files::StandaloneFiles;
 use rxon::WorkerId;
-use rxon::model::{Costs, Generation, Task, TaskResult};
+use rxon::model::{Costs, Task, TaskResult};
 use rxon::signing::Seal;
 use serde_json::value::RawValue;
 
@@ -22,7 +22,7 @@ pub(crate) fn parse(times: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes and signs a result with a little data.
+/// Writes a result with a little data, makes it ready and signs it, as the delivery of results does for one try.
 pub(crate) fn seal(times: usize) -> Result<(), String> {
     let worker_id = WorkerId::new("counted").map_err(|error| error.to_string())?;
     let seal = Seal::new(worker_id.clone(), TOKEN);
@@ -41,7 +41,10 @@ pub(crate) fn seal(times: usize) -> Result<(), String> {
         costs: Some(Costs::default()),
     };
     for _ in 0..times {
-        let sealed = seal.message(black_box(&result), &[], Generation::Newer);
+        let result = black_box(&result);
+        let body = serde_json::to_vec(result).map_err(|error| error.to_string())?;
+        let prepared = seal.prepare(result).ok_or("the result cannot be signed")?;
+        let sealed = seal.result(&body, &prepared);
         black_box(sealed.map_err(|error| error.to_string())?);
     }
     Ok(())

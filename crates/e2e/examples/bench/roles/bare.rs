@@ -14,7 +14,8 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Method, Request};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -95,20 +96,15 @@ async fn connect(address: &str, drivers: &mut JoinSet<()>) -> Result<SendRequest
 impl Client {
     async fn work(self, mut sender: SendRequest<Full<Bytes>>) -> Result<(), String> {
         let plain = result(self.generation, &key(), "job-00000001", "task-00000001")?;
-        let poll = match self.generation {
-            Generation::Older => "/_worker/workers/bench/tasks/next",
-            Generation::Newer => {
-                "/_worker/workers/bench/tasks/next?timeout=30&available_skills=nothing&hot_skills="
-            }
-        };
+        let (poll, answer) = (self.poll()?, self.answer()?);
         let take = |left: usize| left.checked_sub(1);
         while self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
-            let task = self.exchange(&mut sender, Method::GET, poll, Bytes::new()).await?;
+            let task = exchange(&mut sender, &poll, Bytes::new()).await?;
             let result = match &self.fair {
                 Some(key) => self.fair_result(&task, key)?,
                 None => plain.clone(),
             };
-            self.exchange(&mut sender, Method::POST, "/_worker/tasks/result", result).await?;
+            exchange(&mut sender, &answer, result).await?;
         }
         Ok(())
     }
@@ -120,32 +116,63 @@ impl Client {
         result(self.generation, key, task.job_id, task.task_id)
     }
 
-    async fn exchange(
-        &self,
-        sender: &mut SendRequest<Full<Bytes>>,
-        method: Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<Bytes, String> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", &self.address)
-            .header("x-worker-token", TOKEN);
-        request = match self.generation {
-            Generation::Older => request.header("x-rxon-version", "1.0b2"),
-            Generation::Newer => request.header("x-worker-id", WORKER_ID).header("x-rxon-version", "1.0b17"),
+    /// What all polls have in common.
+    fn poll(&self) -> Result<Prepared, String> {
+        let path = match self.generation {
+            Generation::Older => "/_worker/workers/bench/tasks/next",
+            Generation::Newer => {
+                "/_worker/workers/bench/tasks/next?timeout=30&available_skills=nothing&hot_skills="
+            }
         };
-        if !body.is_empty() {
-            request = request.header("content-type", "application/json");
-        }
-        let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
-        sender.ready().await.map_err(|error| error.to_string())?;
-        let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
-        if status.is_success() { Ok(body) } else { Err(format!("{path} was answered with {status}")) }
+        Ok(Prepared { method: Method::GET, uri: Uri::from_static(path), headers: self.headers()? })
     }
+
+    /// What all results have in common.
+    fn answer(&self) -> Result<Prepared, String> {
+        let mut headers = self.headers()?;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(Prepared { method: Method::POST, uri: Uri::from_static("/_worker/tasks/result"), headers })
+    }
+
+    fn headers(&self) -> Result<HeaderMap, String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, self.address.parse().map_err(|_| "the address is no header".to_owned())?);
+        let mut add = |name, value| {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        };
+        add("x-worker-token", TOKEN);
+        match self.generation {
+            Generation::Older => add("x-rxon-version", "1.0b2"),
+            Generation::Newer => {
+                add("x-worker-id", WORKER_ID);
+                add("x-rxon-version", "1.0b17");
+            }
+        }
+        Ok(headers)
+    }
+}
+
+/// A request but for its body: made once, as this client is a limit.
+struct Prepared {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+async fn exchange(
+    sender: &mut SendRequest<Full<Bytes>>,
+    prepared: &Prepared,
+    body: Bytes,
+) -> Result<Bytes, String> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = prepared.method.clone();
+    *request.uri_mut() = prepared.uri.clone();
+    request.headers_mut().clone_from(&prepared.headers);
+    sender.ready().await.map_err(|error| error.to_string())?;
+    let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+    let status = response.status();
+    let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+    if status.is_success() { Ok(body) } else { Err(format!("{} was answered with {status}", prepared.uri)) }
 }
 
 fn key() -> Hmac<Sha256> {

@@ -1,12 +1,17 @@
-//! The scripted server: answers every poll with a new task, and every result with 200.
+//! The scripted server: answers polls with new tasks, and every result with 200.
 
 use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use testkit::{Script, ScriptedOrchestrator};
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, number};
 use crate::process::Peer;
+
+/// Longer than it takes to hand out and do the tasks: what follows the last one is not measured.
+const HOLD: Duration = Duration::from_secs(30);
 
 /// The generation of the protocol that the server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,28 +46,45 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(generation: Generation) -> Result<Self, String> {
-        let mut peer = Peer::role(&["server", "--generation", generation.name()])?;
+    /// A server with so many tasks.
+    pub(crate) fn start(generation: Generation, tasks: usize) -> Result<Self, String> {
+        let mut peer = Peer::role(&["server", "--generation", generation.name(), &tasks.to_string()])?;
         let url = peer.line()?;
         Ok(Self { peer, url })
     }
+
+    /// Waits until the server has as many results as it had tasks.
+    pub(crate) fn all_results(&mut self, client: &mut Peer) -> Result<(), String> {
+        self.peer.line_while_runs(client).map(drop)
+    }
 }
 
-/// `server [--generation older|newer]`: prints its address, and serves until standard input is closed.
-#[expect(clippy::print_stdout, reason = "its output is its address")]
+/// `server [--generation older|newer] TASKS`: prints its address, and a line when all tasks have a result. Serves until
+/// standard input is closed.
+#[expect(clippy::print_stdout, reason = "its output is its address and a line")]
 pub(super) fn run(mut arguments: Arguments<'_>) -> Result<(), String> {
     let script = match Generation::take(&mut arguments)? {
         Generation::Older => Script::older(),
         Generation::Newer => Script::newer(),
     };
-    let [] = arguments.words("no argument")?;
+    let [tasks] = arguments.words("TASKS")?;
+    let tasks = number(tasks)?;
     super::runtime()?.block_on(async {
-        let server = ScriptedOrchestrator::start_with(script.without_recording()).await;
-        let mut number = 0u64;
+        let server = ScriptedOrchestrator::start_with(script.hold(HOLD).without_recording()).await;
+        let mut number = 0;
         server.make_tasks(move || {
             number += 1;
-            Some(Bytes::from(task(number)))
+            (number <= tasks).then(|| Bytes::from(task(number as u64)))
         });
+        let results = AtomicUsize::new(0);
+        server.watch(
+            |_| (),
+            move |_| {
+                if results.fetch_add(1, Ordering::Relaxed) + 1 == tasks {
+                    println!("all");
+                }
+            },
+        );
         println!("{}", server.url());
         // The parent holds the other end: however the parent ends, the server ends, too.
         let closed = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0; 1]));

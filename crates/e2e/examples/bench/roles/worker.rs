@@ -1,12 +1,11 @@
 //! The worker: one empty task.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::BufRead;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use avtomatika_worker::config::OrchestratorEntry;
 use avtomatika_worker::{Worker, WorkerBuilder, WorkerConfig, blocking, logging};
-use tokio::sync::Notify;
 
 use super::{TOKEN, WORKER_ID};
 use crate::arguments::{Arguments, number};
@@ -23,18 +22,13 @@ enum Work {
     Wait(Duration),
 }
 
-/// Counts the tasks; the stretch begins with the first and ends with the last.
-#[derive(Debug)]
-struct Counter {
-    tasks: usize,
-    started: AtomicUsize,
-    stretch: OnceLock<Stretch>,
-    all: Notify,
-}
+/// The stretch, which begins with the first task.
+type Begun = Arc<OnceLock<Stretch>>;
 
 /// `worker URL[,URL…] SLOTS TASKS [--log off|warning|info-text|info-json] [--blocking] [--wait MILLISECONDS]
 /// [--outbox DIRECTORY] [--registered N] [--set OPTION=VALUE]…`
 ///
+/// Ends at a line of standard input, which says that the server has all results, and prints the figures of so many tasks.
 /// Several addresses are used in turn. The log goes to standard error; `off`, the default, installs none.
 pub(super) fn run(mut arguments: Arguments<'_>) -> Result<(), String> {
     let work = match (arguments.flag("--blocking"), arguments.number("--wait")?) {
@@ -91,20 +85,16 @@ fn addresses(urls: &str) -> Result<WorkerConfig, String> {
 }
 
 fn serve(config: WorkerConfig, work: Work, registered: usize, tasks: usize) -> Result<(), String> {
-    let counter = Arc::new(Counter {
-        tasks,
-        started: AtomicUsize::new(0),
-        stretch: OnceLock::new(),
-        all: Notify::new(),
-    });
-    let mut builder = with_task(Worker::builder().config(config), work, counter.clone());
+    let begun = Begun::default();
+    let mut builder = with_task(Worker::builder().config(config), work, begun.clone());
     for number in 1..registered {
         builder = builder.task(format!("other-{number:05}"), || std::future::ready(()));
     }
     let worker = builder.build().map_err(|error| error.to_string())?;
     let stopped = super::runtime()?.block_on(worker.run_until(async move {
-        counter.all.notified().await;
-        if let Some(stretch) = counter.stretch.get() {
+        let told = tokio::task::spawn_blocking(|| std::io::stdin().lock().read_line(&mut String::new()));
+        // Closed, it says nothing.
+        if let (Ok(Ok(1..)), Some(stretch)) = (told.await, begun.get()) {
             stretch.end(tasks);
         }
     }));
@@ -114,27 +104,23 @@ fn serve(config: WorkerConfig, work: Work, registered: usize, tasks: usize) -> R
 fn with_task<S: Clone + Send + Sync + 'static>(
     builder: WorkerBuilder<S>,
     work: Work,
-    counter: Arc<Counter>,
+    begun: Begun,
 ) -> WorkerBuilder<S> {
     const NAME: &str = "nothing";
     match work {
         Work::Async => builder.task(NAME, move || {
-            counter.count();
+            begun.get_or_init(Stretch::begin);
             std::future::ready(())
         }),
-        Work::Blocking => builder.task(NAME, blocking(move || counter.count())),
+        Work::Blocking => builder.task(
+            NAME,
+            blocking(move || {
+                begun.get_or_init(Stretch::begin);
+            }),
+        ),
         Work::Wait(time) => builder.task(NAME, move || {
-            counter.count();
+            begun.get_or_init(Stretch::begin);
             tokio::time::sleep(time)
         }),
-    }
-}
-
-impl Counter {
-    fn count(&self) {
-        self.stretch.get_or_init(Stretch::begin);
-        if self.started.fetch_add(1, Ordering::Relaxed) + 1 == self.tasks {
-            self.all.notify_one();
-        }
     }
 }

@@ -16,6 +16,12 @@ const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../python/bench");
 /// The client with which the others are compared.
 pub(super) const FAIR: &str = "fair bare client";
 
+/// The share of a core from which the server, and not the client, may be what limits the rate.
+const FULL: f64 = 0.9;
+
+/// What the worker's log says when lines were dropped.
+const MISSING: &str = "lines of the log are missing";
+
 /// A client that does empty tasks.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
@@ -51,7 +57,7 @@ pub(super) struct Figures {
     memory: f64,
     /// The share of one core that the server used.
     server: f64,
-    /// Lines of the log per task.
+    /// Lines per task that the log has about its start and its end.
     lines: f64,
 }
 
@@ -99,15 +105,31 @@ impl Client {
         let Setting { generation, slots } = setting;
         let one_of = if slots == 1 { self.one_of.0 } else { self.one_of.1 };
         let tasks = (options.tasks(slots) / one_of).max(10);
-        let server = Server::start(generation)?;
+        let mut server = Server::start(generation, tasks)?;
         let outbox = tempfile::tempdir_in(&options.scratch).map_err(|error| error.to_string())?;
         let before = server.peer.cpu_seconds();
         let mut client = Peer::start(self.command(&server.url, setting, tasks, outbox.path())?)?;
+        if self.is_worker() {
+            let done = server.all_results(&mut client).and_then(|()| client.send("end"));
+            done.map_err(|problem| format!("{}: {problem}", self.name))?;
+        }
         let [rate, cpu, memory] = client.numbers().map_err(|problem| format!("{}: {problem}", self.name))?;
         let server_cpu = server.peer.cpu_seconds() - before;
-        let lines = client.end()?.lines as f64 / tasks as f64;
+        let log = client.end()?;
+        if log.lines_with(MISSING) > 0 {
+            return Err(format!("{}: lines of its log are missing: it was read too slowly", self.name));
+        }
+        let lines = (log.lines_with("task started") + log.lines_with("task ended")) as f64 / tasks as f64;
         server.peer.end()?;
         Ok(Figures { rate, cpu, memory, server: server_cpu * rate / tasks as f64, lines })
+    }
+
+    /// Whether it must be told that the server has all results. A bare client waits for each one's answer.
+    fn is_worker(&self) -> bool {
+        match self.program {
+            Program::Role { role, .. } => role == "worker",
+            Program::Python { .. } => true,
+        }
     }
 
     /// The command of a client, without an outbox, that is given fewer tasks than it would do.
@@ -154,9 +176,18 @@ pub(super) struct Comparison {
 
 impl Comparison {
     pub(super) fn measure(options: &Options, clients: &[Client], setting: Setting) -> Result<Self, String> {
+        Self::measure_rounds(options, options.rounds(), clients, setting)
+    }
+
+    pub(super) fn measure_rounds(
+        options: &Options,
+        rounds: usize,
+        clients: &[Client],
+        setting: Setting,
+    ) -> Result<Self, String> {
         let Setting { generation, slots } = setting;
         progress(&format!("{} clients, {} generation, slots: {slots}", clients.len(), generation.name()));
-        let figures = interleaved(options.rounds(), clients, |client| client.measure(options, setting))?;
+        let figures = interleaved(rounds, clients, |client| client.measure(options, setting))?;
         let names = clients.iter().map(|client| client.name.clone());
         Ok(Self { setting, rows: names.zip(figures).collect() })
     }
@@ -164,7 +195,7 @@ impl Comparison {
     /// The table of all figures, with the ratios to the client `to`.
     pub(super) fn table(comparisons: &[Self], caption: &str, to: &str) -> Table {
         let mut table = Table::new(
-            &format!("{caption}; ratios are to the {to}"),
+            &format!("{caption}; ratios are to the {to}, * if the server of one of the two is the limit"),
             &[
                 "generation",
                 "slots",
@@ -181,8 +212,12 @@ impl Comparison {
         for comparison in comparisons {
             for (name, figures) in &comparison.rows {
                 let cpu = comparison.spread(name, Figure::Cpu);
-                let ratio = |figure| match comparison.ratio(name, to, figure) {
+                let is_full = [name, to]
+                    .into_iter()
+                    .any(|client| comparison.spread(client, Figure::Server).median >= FULL);
+                let ratio = |figure, is_full| match comparison.ratio(name, to, figure) {
                     Some(_) if name == to => "1".to_owned(),
+                    Some(ratio) if is_full => ratio.shown(2) + "*",
                     Some(ratio) => ratio.shown(2),
                     None => "–".to_owned(),
                 };
@@ -195,8 +230,8 @@ impl Comparison {
                     crate::statistics::shown(1e6 / cpu.median, 0),
                     crate::statistics::shown(figures.iter().map(|round| round.memory).fold(0.0, f64::max), 1),
                     crate::statistics::shown(comparison.spread(name, Figure::Server).median * 100.0, 0),
-                    ratio(Figure::Rate),
-                    ratio(Figure::Cpu),
+                    ratio(Figure::Rate, is_full),
+                    ratio(Figure::Cpu, false),
                 ]);
             }
         }

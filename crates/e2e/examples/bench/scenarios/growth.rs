@@ -70,14 +70,19 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
 }
 
 fn measure(options: &Options, place: Place) -> Result<Figures, String> {
-    let servers = (0..place.orchestrators).map(|_| Server::start(Generation::Newer));
-    let servers = servers.collect::<Result<Vec<_>, _>>()?;
+    // They are used in turn, so that each hands out its share.
+    let share = options.tasks(SLOTS) / place.orchestrators;
+    let servers = (0..place.orchestrators).map(|_| Server::start(Generation::Newer, share));
+    let mut servers = servers.collect::<Result<Vec<_>, _>>()?;
     let urls: Vec<&str> = servers.iter().map(|server| server.url.as_str()).collect();
-    let (urls, slots, tasks) = (urls.join(","), SLOTS.to_string(), options.tasks(SLOTS).to_string());
+    let tasks = (share * place.orchestrators).to_string();
+    let (urls, slots) = (urls.join(","), SLOTS.to_string());
     let registered = place.registered.to_string();
     let arguments = ["worker", &urls, &slots, &tasks, "--log", "warning", "--registered", &registered];
     let mut worker = Peer::role(&arguments)?;
-    let figures = worker.numbers().map_err(|problem| format!("{place:?}: {problem}"))?;
+    let done = servers.iter_mut().try_for_each(|server| server.all_results(&mut worker));
+    let figures = done.and_then(|()| worker.send("end")).and_then(|()| worker.numbers());
+    let figures = figures.map_err(|problem| format!("{place:?}: {problem}"))?;
     worker.end()?;
     servers.into_iter().try_for_each(|server| server.peer.end().map(drop))?;
     Ok(figures)

@@ -19,7 +19,7 @@ Workers that are registered and poll, with the default heartbeats, at a server t
 pub(crate) fn run(options: &Options) -> Result<Section, String> {
     let clients = all(options);
     // Whole turns of heartbeats (15 s) and polls (30 s).
-    let (settling, measured) = if options.is_quick { (3, 15) } else { (10, 60) };
+    let (settling, measured) = if options.is_quick { (3, 30) } else { (5, 60) };
     progress(&format!("{} idle clients, {} s", clients.len(), settling + measured));
     let used = crate::roles::runtime()?.block_on(async {
         let mut running: Vec<(&Lone, _, Peer)> = Vec::new();

@@ -45,8 +45,8 @@ pub(crate) const ALL: &[Scenario] = &[
 
 /// Lets every client work once in each round, and returns the figures of each client's rounds.
 ///
-/// The order moves on by one in each round, so that none always follows the same one: on a machine with other load, only
-/// figures of the same round can be compared.
+/// The order moves on by one in each round, and every second round goes backwards, so that none always follows the same
+/// one: on a machine with other load, only figures of the same round can be compared.
 pub(crate) fn interleaved<C, F>(
     rounds: usize,
     clients: &[C],
@@ -55,6 +55,7 @@ pub(crate) fn interleaved<C, F>(
     let mut figures: Vec<Vec<F>> = clients.iter().map(|_| Vec::with_capacity(rounds)).collect();
     for round in 0..rounds {
         for place in 0..clients.len() {
+            let place = if round % 2 == 0 { place } else { clients.len() - 1 - place };
             let place = (place + round) % clients.len();
             figures[place].push(measure(&clients[place])?);
         }
@@ -73,8 +74,8 @@ mod tests {
             order.push(*client);
             Ok(order.len())
         });
-        assert_eq!(order, "abcbcacababc");
-        assert_eq!(figures.unwrap(), [[1, 6, 8, 10], [2, 4, 9, 11], [3, 5, 7, 12]]);
+        assert_eq!(order, "abcacbcabcba");
+        assert_eq!(figures.unwrap(), [[1, 4, 8, 12], [2, 6, 9, 11], [3, 5, 7, 10]]);
     }
 
     #[test]

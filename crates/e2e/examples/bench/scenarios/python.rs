@@ -40,10 +40,13 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
         clients.push(existing(package));
     }
 
+    // These clients are many, and slow.
+    let rounds = options.rounds().min(if options.is_quick { 2 } else { 3 });
     let mut comparisons = Vec::new();
     for (generation, clients) in [(Generation::Newer, newer), (Generation::Older, older)] {
         for slots in options.slots(&[1, 10, 100], &[1, 100]) {
-            comparisons.push(Comparison::measure(options, &clients, Setting { generation, slots })?);
+            let setting = Setting { generation, slots };
+            comparisons.push(Comparison::measure_rounds(options, rounds, &clients, setting)?);
         }
     }
     let bars = comparisons.iter().flat_map(|comparison| {

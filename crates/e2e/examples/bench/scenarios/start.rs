@@ -18,7 +18,7 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
     let clients = all(options);
     progress(&format!("start of {} clients", clients.len()));
     // The first round only reads the files.
-    let rounds = if options.is_quick { 4 } else { 11 };
+    let rounds = if options.is_quick { 4 } else { 8 };
     let figures = interleaved(rounds, &clients, registered)?;
     let mut table = Table::new("Start to registered", &["client", "ms"]);
     let mut samples = Vec::new();

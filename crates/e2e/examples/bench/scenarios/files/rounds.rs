@@ -29,7 +29,7 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
     let address = place.line()?;
     for kind in Kind::ALL {
         progress(kind.name());
-        let rounds = interleaved(options.rounds(), &CLIENTS, |(_, role)| {
+        let rounds = interleaved(options.rounds().min(3), &CLIENTS, |(_, role)| {
             round(role, kind, sizes, (&options.scratch, &address), &mut place)
         })?;
         let seconds: Vec<Vec<f64>> =
