@@ -26,7 +26,7 @@ const HOME: &str = "https://github.com/avtomatika-ai/avtomatika-worker";
 fn guides() -> Vec<String> {
     let entries = std::fs::read_dir(file("docs")).expect("there are guides");
     let names = entries.map(|entry| entry.expect("an entry").file_name().display().to_string());
-    names.filter(|name| name.ends_with(".md")).collect()
+    names.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "md")).collect()
 }
 
 #[test]
