@@ -46,7 +46,9 @@ def end() -> None:
         # Closed: nobody wants the figures.
         os._exit(1)
     seconds, used = time.perf_counter() - first[0], cpu() - first[1]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not `ru_maxrss`, which begins with the memory of the process that started this one.
+    with open("/proc/self/status") as status:
+        peak = next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))
     print(tasks / seconds, used / tasks * 1e6, peak, flush=True)
     # The shutdown is not measured.
     os._exit(0)
