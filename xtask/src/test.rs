@@ -46,13 +46,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
             valgrind = installed.valgrind;
         }
         // Tests mostly wait, and compilers do not: running both at once takes little longer than either alone.
-        let (aside, counting) = (steps.aside(), steps.aside());
+        let aside = steps.aside();
         let package = environments.first();
         let others = scope.spawn(move || beside_the_tests(aside, workspace, options, package));
-        let counts = scope.spawn(move || instruction_counts(counting, workspace, options, valgrind));
         let tested = steps.program("tests", &mut tests(workspace, options, has_redis));
-        let [others, counts] =
-            [others, counts].map(|step| step.join().unwrap_or_else(|_| Err(Failure::new("a step panicked"))));
+        let others = others.join().unwrap_or_else(|_| Err(Failure::new("a step panicked")));
+        // Not beside the tests: it keeps both cores busy, and tests have limits of time.
+        let counts = instruction_counts(&mut steps, workspace, options, valgrind);
         tested.and(others).and(counts)?;
         steps.end();
         Ok(())
@@ -78,9 +78,8 @@ fn beside_the_tests(
     Ok(())
 }
 
-/// Other load does not change how many instructions there are.
 fn instruction_counts(
-    mut steps: Steps,
+    steps: &mut Steps,
     workspace: &Workspace,
     options: &Options<'_>,
     valgrind: Result,
@@ -88,7 +87,7 @@ fn instruction_counts(
     match valgrind {
         // A filter selects tests.
         _ if !options.filters.is_empty() => Ok(()),
-        Ok(()) => counts::check(&mut steps, workspace),
+        Ok(()) => counts::check(steps, workspace),
         Err(problem) => {
             steps.skip("instruction counts", &problem.to_string());
             Ok(())

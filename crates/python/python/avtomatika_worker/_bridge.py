@@ -251,13 +251,16 @@ class Run:
         """Returns outcomes to the core, and takes its records; if there are any, the loop processes them in its next
         turn. ``rung`` means that the core has rung."""
         back, self._back = self._back, []
-        records = None
+        # After records were taken, the core does not ring until none were taken.
         try:
             records = self.native.exchange(back, rung)
-        finally:
-            # After records were taken, the core does not ring until none were taken. A forked process has taken none.
-            if records if records is not None else os.getpid() == self.process:
+        except BaseException:
+            # A forked process has taken none.
+            if os.getpid() == self.process:
                 self._turn_soon()
+            raise
+        if records:
+            self._turn_soon()
         return records
 
     def _follow(self, record: tuple[Any, ...]) -> None:
