@@ -111,7 +111,6 @@ impl Pollers {
         let spare = lock(&self.spare).take();
         let mut transport = spare.unwrap_or_else(|| self.session.origin.peer.connector.transport());
         let mut repeated = false;
-        let mut after_task = false;
         // Seen up to the last poll sent: the orchestrator may be back before that poll's failure is dealt with.
         let mut returns = self.session.member().returns.subscribe();
         // Awaited for as long as the poller lives: to begin these waits anew with each poll would cost more than the poll.
@@ -119,7 +118,7 @@ impl Pollers {
         let mut in_vain = pin!(self.in_vain());
         let mut alarm = Alarm::default();
         loop {
-            let turn = match self.turn(&mut returns, stopped.as_mut(), after_task).await {
+            let turn = match self.turn(&mut returns, stopped.as_mut()).await {
                 Some(Turn::Poll(turn)) => turn,
                 Some(Turn::Leave) => return self.leave(own_seat, transport),
                 None => return own_seat.has_ended = true,
@@ -146,8 +145,7 @@ impl Pollers {
                 self.session.origin.peer.note_doubt();
                 continue;
             }
-            after_task = matches!(polled, Ok(Polled::Task(..)));
-            if !after_task {
+            if !matches!(polled, Ok(Polled::Task(..))) {
                 self.offer.slots.on_no_task(self.session.origin.orchestrator);
             }
             match self.on_polled(polled, sent, now, slot) {
@@ -208,7 +206,6 @@ impl Pollers {
         &self,
         returns: &mut watch::Receiver<u64>,
         mut stopped: Pin<&mut impl Future<Output = ()>>,
-        after_task: bool,
     ) -> Option<Turn> {
         let (slots, origin) = (&self.offer.slots, &self.session.origin);
         let mut now = Instant::now();
@@ -233,11 +230,6 @@ impl Pollers {
                 slot = slot => slot,
                 () = stopped.as_mut() => return None,
             };
-            if after_task {
-                // The result of a task that has ended meanwhile goes first: its orchestrator waits for the result, and not
-                // for a poll.
-                tokio::task::yield_now().await;
-            }
             // Meanwhile the end may have come, another poller may have been told to pause, and results may have piled up.
             if self.is_stopped() {
                 return None;
