@@ -5,6 +5,7 @@
 //! and [`Limits::watch`] count in steps of a second, or of five seconds for a long limit: a step that ended late counts as
 //! planned, and before anything is given up the runtime looks at its sockets once more.
 
+mod alarm;
 mod countdown;
 mod movement;
 mod timer;
@@ -14,6 +15,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+pub use self::alarm::Alarm;
 pub use self::countdown::{Expired, Limits};
 pub use self::movement::Movement;
 pub(crate) use self::timer::LimitTimer;

@@ -1,19 +1,15 @@
 //! The timer that counts limits.
 
-use std::future::Future as _;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::countdown::{Countdown, Expired, Limits};
 use super::movement::Movement;
 
-/// Counts the limits of exchanges that follow one another.
-///
-/// An exchange is nearly always over long before its first step is. Setting a timer for each and removing it would cost
-/// more than everything else here, so the timer stays set between exchanges: it may fire before the end of a step, and is
-/// set to that end then.
+/// Counts the limits of exchanges that follow one another. An exchange is nearly always over long before its first step
+/// is, so its alarm stays set between them.
 #[derive(Debug)]
 pub(crate) struct LimitTimer {
     movement: Movement,
@@ -21,15 +17,14 @@ pub(crate) struct LimitTimer {
     /// The beginning and the end of the current step.
     begun: Instant,
     end: Instant,
-    /// Made when it is needed first. It fires at the end of the step, or before it.
-    sleep: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
 }
 
 impl LimitTimer {
     pub(crate) fn new(limits: Limits, movement: Movement) -> Self {
         let (countdown, begun) = (Countdown::new(limits, movement.total()), Instant::now());
         let end = begun + countdown.step();
-        Self { movement, countdown, begun, end, sleep: None }
+        Self { movement, countdown, begun, end, alarm: Alarm::default() }
     }
 
     /// Counts the limits of another exchange, which begins now.
@@ -47,11 +42,7 @@ impl LimitTimer {
     /// Returns whether a limit is reached. To be polled after the bytes that can be moved were moved.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Expired> {
         loop {
-            let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(self.end)));
-            if sleep.deadline() > self.end {
-                sleep.as_mut().reset(self.end);
-            }
-            ready!(sleep.as_mut().poll(context));
+            ready!(self.alarm.poll(context, self.end));
             let now = Instant::now();
             if now >= self.end {
                 let (planned, took) = (self.end - self.begun, now - self.begun);
@@ -59,9 +50,6 @@ impl LimitTimer {
                     return Poll::Ready(expired);
                 }
                 self.begin_step(now);
-            }
-            if let Some(sleep) = &mut self.sleep {
-                sleep.as_mut().reset(self.end);
             }
         }
     }
@@ -71,6 +59,8 @@ impl LimitTimer {
 mod tests {
     use std::future::poll_fn;
     use std::time::Duration;
+
+    use tokio::time::sleep_until;
 
     use super::*;
 
@@ -144,12 +134,12 @@ mod tests {
     async fn exchanges_that_end_at_once_set_the_timer_once() {
         let mut timer = LimitTimer::new(LIMIT.into(), Movement::default());
         is_counting(&mut timer).await;
-        let set = timer.sleep.as_ref().map(|sleep| sleep.deadline());
+        let set = timer.alarm.set_to();
         for _ in 0..10 {
             tokio::time::advance(SECOND / 100).await;
             timer.restart(LIMIT.into(), Instant::now());
             is_counting(&mut timer).await;
         }
-        assert_eq!(timer.sleep.as_ref().map(|sleep| sleep.deadline()), set);
+        assert_eq!(timer.alarm.set_to(), set);
     }
 }

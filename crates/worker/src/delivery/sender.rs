@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rxon::limit::Alarm;
 use rxon::transport::{Operation, Request, Transport};
 
 use super::desk::Delivery;
 use super::outbox::{Id, OutboxEntry, Reply};
-use crate::threads::alarm::Alarm;
 use crate::threads::hook::caught_async;
 
 /// The time without results after which a sender closes its connection.

@@ -1,6 +1,5 @@
 //! Threads, waiting and locking, the same in every part of the worker.
 
-pub(crate) mod alarm;
 pub(crate) mod blocking;
 pub(crate) mod control;
 pub(crate) mod hook;

@@ -33,6 +33,12 @@ async fn running(orchestrator: &ScriptedOrchestrator, name: &str) -> String {
     id
 }
 
+/// Waits until the worker uses its websocket: the orchestrator sees it open before the worker does.
+async fn wait_until_used(orchestrator: &ScriptedOrchestrator) {
+    orchestrator.wait_for_open_websockets(1).await;
+    wait_for_heartbeat(orchestrator, |beat| beat["capabilities"]["websockets"] == true).await;
+}
+
 #[tokio::test]
 async fn commands_cancel_whatever_kind_of_task() {
     for script in [Script::newer(), Script::older()] {
@@ -197,7 +203,7 @@ async fn what_a_task_tells_at_too_great_length_does_not_end_it() {
         });
         let worker = builder.config(config(&orchestrator.url(), &[ENABLED])).build().expect("a worker");
         let _worker = Running::start(worker);
-        orchestrator.wait_for_open_websockets(1).await;
+        wait_until_used(&orchestrator).await;
         assert_eq!(run(&orchestrator, "chat", json!({})).await["status"], "success");
         until(|| orchestrator.websocket_frames().iter().any(|frame| frame.to_string().contains("done")))
             .await;
@@ -260,8 +266,7 @@ async fn talkative(script: Script) -> (ScriptedOrchestrator, Running) {
     };
     let worker = tasks().task("talk", talk).config(config(&orchestrator.url(), &[ENABLED])).build();
     let worker = Running::start(worker.expect("a worker"));
-    orchestrator.wait_for_open_websockets(1).await;
-    wait_for_heartbeat(&orchestrator, |beat| beat["capabilities"]["websockets"] == true).await;
+    wait_until_used(&orchestrator).await;
     (orchestrator, worker)
 }
 

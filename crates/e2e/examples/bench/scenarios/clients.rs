@@ -6,7 +6,7 @@ use std::process::Command;
 use super::interleaved;
 use crate::options::Options;
 use crate::process::Peer;
-use crate::report::{Samples, Table, progress};
+use crate::report::{Bar, Samples, Table, progress};
 use crate::roles::{Generation, Server, TOKEN, WORKER_ID};
 use crate::statistics::Spread;
 
@@ -236,6 +236,22 @@ impl Comparison {
             }
         }
         table
+    }
+
+    /// Bars of a figure, grouped by what differs in the setting.
+    pub(super) fn bars(comparisons: &[Self], figure: Figure) -> Vec<Bar> {
+        let differs = comparisons.windows(2).any(|pair| pair[0].setting.generation != pair[1].setting.generation);
+        let group = |Setting { generation, slots }: Setting| {
+            if differs { format!("{} generation, slots: {slots}", generation.name()) } else { format!("slots: {slots}") }
+        };
+        let bars = comparisons.iter().flat_map(|comparison| {
+            comparison.rows.iter().map(|(client, _)| Bar {
+                group: group(comparison.setting),
+                label: client.clone(),
+                spread: comparison.spread(client, figure),
+            })
+        });
+        bars.collect()
     }
 
     pub(super) fn spread(&self, client: &str, figure: Figure) -> Spread {

@@ -2,7 +2,7 @@
 
 use super::clients::{Client, Comparison, FAIR, Figure, Setting};
 use crate::options::Options;
-use crate::report::{Bar, Bars, Plot, Section};
+use crate::report::{Bars, Plot, Section};
 use crate::roles::Generation;
 use crate::statistics::Spread;
 
@@ -31,22 +31,11 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
     }
     let setting = Setting { generation: Generation::Older, slots: OLDER_SLOTS };
     comparisons.push(Comparison::measure(options, &clients, setting)?);
-    let bars = comparisons.iter().flat_map(|comparison| {
-        comparison.rows.iter().map(|(client, _)| Bar {
-            group: format!(
-                "{} generation, slots: {}",
-                comparison.setting.generation.name(),
-                comparison.setting.slots
-            ),
-            label: client.clone(),
-            spread: comparison.spread(client, Figure::Cpu),
-        })
-    });
     let plot = Bars {
         name: "log-cpu".to_owned(),
         title: "Empty tasks with a log".to_owned(),
         unit: "CPU, µs per task".to_owned(),
-        values: bars.collect(),
+        values: Comparison::bars(&comparisons, Figure::Cpu),
     };
     Ok(Section {
         title: "The log".to_owned(),

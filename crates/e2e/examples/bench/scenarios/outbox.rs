@@ -2,7 +2,7 @@
 
 use super::clients::{Client, Comparison, Figure, Setting};
 use crate::options::Options;
-use crate::report::{Bar, Bars, Plot, Section};
+use crate::report::{Bars, Plot, Section};
 use crate::roles::Generation;
 
 const INTRO: &str = "\
@@ -20,18 +20,11 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
         let setting = Setting { generation: Generation::Newer, slots };
         comparisons.push(Comparison::measure(options, &clients, setting)?);
     }
-    let bars = comparisons.iter().flat_map(|comparison| {
-        comparison.rows.iter().map(|(client, _)| Bar {
-            group: format!("slots: {}", comparison.setting.slots),
-            label: client.clone(),
-            spread: comparison.spread(client, Figure::Rate),
-        })
-    });
     let plot = Bars {
         name: "outbox-rate".to_owned(),
         title: "Empty tasks with an outbox".to_owned(),
         unit: "tasks/s".to_owned(),
-        values: bars.collect(),
+        values: Comparison::bars(&comparisons, Figure::Rate),
     };
     Ok(Section {
         title: "The outbox on disk".to_owned(),

@@ -4,7 +4,7 @@ use super::clients::{Client, Comparison, Figure, Setting};
 use super::interleaved;
 use crate::options::{Interpreter, Options};
 use crate::process::Peer;
-use crate::report::{Bar, Bars, Plot, Section, Table, progress};
+use crate::report::{Bars, Plot, Section, Table, progress};
 use crate::roles::Generation;
 use crate::statistics::{Spread, shown};
 
@@ -49,23 +49,13 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
             comparisons.push(Comparison::measure_rounds(options, rounds, &clients, setting)?);
         }
     }
-    let bars = comparisons.iter().flat_map(|comparison| {
-        let rows = comparison.rows.iter().filter(|(client, _)| client != RUST);
-        rows.map(|(client, _)| Bar {
-            group: format!(
-                "{} generation, slots: {}",
-                comparison.setting.generation.name(),
-                comparison.setting.slots
-            ),
-            label: client.clone(),
-            spread: comparison.spread(client, Figure::Cpu),
-        })
-    });
+    let mut bars = Comparison::bars(&comparisons, Figure::Cpu);
+    bars.retain(|bar| bar.label != RUST);
     let plot = Bars {
         name: "python-cpu".to_owned(),
         title: "Empty tasks in Python".to_owned(),
         unit: "CPU, µs per task".to_owned(),
-        values: bars.collect(),
+        values: bars,
     };
     Ok(Section {
         title: "Python".to_owned(),

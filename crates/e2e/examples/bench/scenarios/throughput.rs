@@ -2,7 +2,7 @@
 
 use super::clients::{Client, Comparison, FAIR, Figure, Setting};
 use crate::options::Options;
-use crate::report::{Bar, Bars, Line, Lines, Plot, Point, Scale, Section};
+use crate::report::{Bars, Line, Lines, Plot, Point, Scale, Section};
 use crate::roles::Generation;
 
 const INTRO: &str = "\
@@ -51,17 +51,10 @@ fn rates(comparisons: &[Comparison], clients: &[Client], generation: Generation)
 }
 
 fn cpu(comparisons: &[Comparison], generation: Generation) -> Plot {
-    let bars = comparisons.iter().flat_map(|comparison| {
-        comparison.rows.iter().map(|(client, _)| Bar {
-            group: format!("slots: {}", comparison.setting.slots),
-            label: client.clone(),
-            spread: comparison.spread(client, Figure::Cpu),
-        })
-    });
     Plot::Bars(Bars {
         name: format!("throughput-{}-cpu", generation.name()),
         title: format!("Empty tasks, {} generation", generation.name()),
         unit: "CPU, µs per task".to_owned(),
-        values: bars.collect(),
+        values: Comparison::bars(comparisons, Figure::Cpu),
     })
 }

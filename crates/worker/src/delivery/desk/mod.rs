@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
+use rxon::limit::Alarm;
 use rxon::model::{ErrorCode, Failure};
 use rxon::{TaskId, WorkerId};
 use tokio::sync::Notify;
@@ -23,7 +24,6 @@ use super::spool::Spool;
 use crate::capacity::heartbeat_trigger::HeartbeatTrigger;
 use crate::peer::Peer;
 use crate::peer::answer::{Answer, Exchange};
-use crate::threads::alarm::Alarm;
 use crate::threads::lock;
 
 /// The number of unacknowledged results beyond which no further task is asked for; several orchestrators share it.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use rxon::Error;
+use rxon::limit::Alarm;
 use rxon::model::MalformedTask;
 use rxon::transport::{PollQuery, Polled, Response, Transport, TransportExt};
 use tokio::sync::{Notify, watch};
@@ -27,7 +28,6 @@ use crate::peer::answer::{Answer, Contact, Exchange};
 use crate::peer::log::{FailureLine, in_seconds};
 use crate::session::polling::{PollDecision, PollOutcome, Polling, PollingSettings};
 use crate::session::{Ends, Session};
-use crate::threads::alarm::Alarm;
 use crate::threads::{lock, until};
 
 /// A reused connection that ends this soon after a poll was written to it was closed before the poll arrived. If it ends

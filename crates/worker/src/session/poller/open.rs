@@ -3,10 +3,9 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use rxon::limit::elapsed;
+use rxon::limit::{Alarm, elapsed};
 use tokio::time::Instant;
 
-use crate::threads::alarm::Alarm;
 use crate::threads::lock;
 
 /// The time beyond its limit that a poll may take: to connect, to fetch another token and to be repeated.

@@ -1,26 +1,41 @@
 //! A timer that is kept between waits.
 
-use std::future;
+use std::future::{self, Future as _, poll_fn};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A timer for waits that nearly always end before it: it may ring too early, so that it need not be set for each of them.
+/// A timer for waits that are nearly always over long before it rings.
+///
+/// To set a timer for each of them and to remove it would cost more than the rest of a wait, so it stays set between waits:
+/// it may ring too early, and is set to the right time then.
 #[derive(Debug, Default)]
-pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
     /// Waits until a time, or forever if there is none. May end too early, but not twice in a row.
     ///
     /// # Cancel safety
     /// Nothing is lost when it is dropped.
-    pub(crate) async fn wait(&mut self, at: Option<Instant>) {
+    pub async fn wait(&mut self, at: Option<Instant>) {
         let Some(at) = at else { return future::pending().await };
+        poll_fn(|context| self.poll(context, at)).await;
+    }
+
+    /// Returns whether it rings, set to a time. May be too early, but not twice in a row.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>, at: Instant) -> Poll<()> {
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(at)));
         if sleep.deadline() > at || sleep.is_elapsed() {
             sleep.as_mut().reset(at);
         }
-        sleep.await;
+        sleep.as_mut().poll(context)
+    }
+
+    /// The time to which it is set.
+    #[cfg(test)]
+    pub(crate) fn set_to(&self) -> Option<Instant> {
+        self.0.as_ref().map(|sleep| sleep.deadline())
     }
 }
 
