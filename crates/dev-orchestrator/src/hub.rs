@@ -13,6 +13,8 @@ use crate::clock::Now;
 use crate::error::Error;
 use crate::events::{self, Event, Feed};
 use crate::jobs::{Action, Jobs, MAX_WORKERS, PollId};
+use crate::live::Live;
+use crate::logs::Logs;
 use crate::settings::Settings;
 use crate::store::Assignment;
 use crate::task::{NewTask, Submitted};
@@ -30,6 +32,9 @@ pub(crate) struct Hub {
     pub(crate) settings: Settings,
     /// Ends everything.
     pub(crate) stop: CancellationToken,
+    /// Changes for browsers.
+    pub(crate) live: Live,
+    pub(crate) logs: Logs,
     /// Signals that the next timed action is due earlier than before.
     sooner: Notify,
     state: Mutex<State>,
@@ -65,7 +70,8 @@ impl Hub {
             armed: None,
         };
         let (stop, sooner) = (CancellationToken::new(), Notify::new());
-        Arc::new(Self { settings, stop, sooner, state: Mutex::new(state) })
+        let (live, logs) = (Live::new(), Logs::default());
+        Arc::new(Self { settings, stop, live, logs, sooner, state: Mutex::new(state) })
     }
 
     /// Applies a change to the jobs, and performs the actions that follow from it.
@@ -209,6 +215,9 @@ impl Hub {
                 break;
             }
             for action in actions {
+                if let Action::Publish(event) = &action {
+                    self.live.note(event);
+                }
                 perform(state, action);
             }
         }

@@ -13,12 +13,13 @@ use crate::error::Error;
 use crate::events::Feed;
 use crate::hub::Hub;
 use crate::jobs::Jobs;
+use crate::logs::{LogSource, NewLine};
 use crate::peer::{Peer, WithPeer};
 use crate::s3::LocalS3;
 use crate::settings::Settings;
 use crate::task::{Cancellation, NewTask, Submitted};
 use crate::view::{TaskView, WorkerView};
-use crate::{connections, routes};
+use crate::{connections, live, routes};
 
 /// A running orchestrator. Dropping it ends it without waiting; [`shutdown`](Self::shutdown) waits for the end.
 pub struct DevOrchestrator {
@@ -46,12 +47,17 @@ impl DevOrchestrator {
     /// When the listener's address cannot be read, or the storage cannot be started.
     pub fn start_on(listener: TcpListener, settings: Settings) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let storage = settings.storage.clone().map(LocalS3::open).transpose()?;
+        let storage = settings.storage.clone();
+        let storage = storage.map(|storage| storage.with_allowed_hosts(&settings.allowed_hosts));
+        let storage = storage.map(LocalS3::open).transpose()?;
         let hub = Hub::new(settings);
         let tasks = TaskTracker::new();
-        let router = routes::router(hub.clone(), address, tasks.clone());
+        let router =
+            routes::router(hub.clone(), address, tasks.clone(), storage.as_ref().map(LocalS3::files));
         let time = hub.clone();
         tasks.spawn(async move { time.keep_time().await });
+        let changes = hub.clone();
+        tasks.spawn(async move { live::keep(&changes).await });
         let greet = move |stream: &_| Ok(WithPeer::new(router.clone(), Peer::of(stream)?));
         tasks.spawn(connections::accept(listener, greet, tasks.clone(), hub.stop.clone()));
         tracing::info!(%address, "development orchestrator listening");
@@ -122,6 +128,13 @@ impl DevOrchestrator {
     /// Returns a feed of all events from now on.
     pub fn subscribe(&self) -> Feed {
         self.hub.subscribe()
+    }
+
+    /// Keeps a line that a worker has written, for `GET /api/tasks/{id}/logs` if it is a JSON line that names its task, as
+    /// the loggers of this project write with `LOG_FORMAT=json`; else for `GET /api/workers/{id}/logs`. Bytes that are not
+    /// UTF-8 are replaced. The worker need not be registered.
+    pub fn log_line(&self, worker_id: &str, source: LogSource, line: impl AsRef<[u8]>) {
+        self.hub.log(NewLine::read(worker_id, source, line.as_ref()));
     }
 
     /// Shuts down: answers polls, closes connections, removes the storage with its files, and joins the asynchronous

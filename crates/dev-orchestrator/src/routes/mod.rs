@@ -3,7 +3,14 @@
 mod api;
 mod body;
 mod door;
+mod etag;
+mod events;
+mod files;
+mod logs;
 mod messages;
+mod openapi;
+mod otlp;
+mod page;
 mod poll;
 mod socket;
 mod worker;
@@ -12,30 +19,37 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, patch, post};
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Auth;
+use crate::host::OwnNames;
 use crate::hub::Hub;
+use crate::otlp::Telemetry;
 use crate::refusal::Refusal;
+use crate::s3::Files;
 
 /// The state of the routes.
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) hub: Arc<Hub>,
     auth: Auth,
-    /// The address the orchestrator listens on.
-    address: SocketAddr,
+    /// The names under which people may call the orchestrator.
+    names: OwnNames,
+    /// The objects of the storage, if there is one.
+    files: Option<Files>,
+    telemetry: Telemetry,
     /// Owns the tasks of websockets.
     tasks: TaskTracker,
 }
 
-pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker) -> Router {
+pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, files: Option<Files>) -> Router {
     let auth = Auth::new(hub.settings.token.clone());
-    let desk = Arc::new(Desk { hub, auth, address, tasks });
+    let names = OwnNames::new(address, hub.settings.allowed_hosts.clone());
+    let desk = Arc::new(Desk { hub, auth, names, files, telemetry: Telemetry::default(), tasks });
     let worker = Router::new()
         .route("/_worker/workers/register", post(worker::register))
         .route("/_worker/workers/{worker_id}", patch(worker::heartbeat))
@@ -50,12 +64,29 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker) -> 
         .route("/api/tasks/{id}/cancel", post(api::cancel))
         .route("/api/workers", get(api::workers))
         .route("/api/health", get(api::health))
-        .layer(from_fn_with_state(desk.clone(), door::only_json_posts));
+        .route("/api/tasks/{id}/logs", get(logs::of_task))
+        .route("/api/workers/{id}/logs", get(logs::of_worker))
+        .route("/api/events", get(events::open))
+        .route("/api/files/{bucket}", get(files::list))
+        .route("/api/files/{bucket}/{*key}", get(files::get).put(files::put))
+        .route("/api/openapi.json", get(openapi::document))
+        .layer(from_fn(door::only_json));
+    let telemetry = Router::new()
+        .route("/v1/logs", post(otlp::logs))
+        .route("/v1/traces", post(otlp::traces))
+        .layer(from_fn(door::only_telemetry));
+    let page = page::ADDRESSES
+        .into_iter()
+        .fold(Router::new(), |page, address| page.route(address, get(page::index)))
+        .route("/assets/{*path}", get(page::asset));
     worker
         .merge(api)
+        .merge(telemetry)
+        .merge(page)
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(desk.clone(), door::only_own_names))
+        .layer(map_response(without_guesses))
         .with_state(desk)
 }
 
@@ -65,12 +96,27 @@ async fn with_version(mut response: Response) -> Response {
     response
 }
 
+/// Tells browsers to treat every answer as what it says it is, and to keep it from pages of other sites.
+async fn without_guesses(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
+    response
+}
+
 async fn unknown_route(method: Method, uri: Uri) -> Refusal {
     let path = crate::text::cut(uri.path(), 200);
+    if method == Method::OPTIONS {
+        // What browsers ask before they let a page of another site send something: no, wherever it is.
+        return wrong_method(method, uri).await;
+    }
     Refusal::new(
         StatusCode::NOT_FOUND,
         format!(
-            "there is no route `{method} {path}`: workers use `/_worker/...`, people use `/api/tasks`, `/api/workers`, `/api/health`"
+            "there is no route `{method} {path}`: workers use `/_worker/...`, people use `/` and what `/api/openapi.json` describes"
         ),
     )
 }

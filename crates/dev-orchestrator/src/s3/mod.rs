@@ -3,6 +3,8 @@
 mod conditions;
 mod content;
 mod digests;
+mod door;
+mod files;
 mod listing;
 mod service;
 mod settings;
@@ -12,7 +14,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -23,13 +24,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use self::conditions::Conditions;
-use self::content::Broken;
-use self::digests::Declared;
+use self::door::Door;
 use self::listing::Query;
-use self::store::{Attributes, Buckets, Object};
+use self::store::Buckets;
 use crate::connections;
+use crate::host::OwnNames;
 
+pub(crate) use self::files::{FileError, FilePage, Files};
 pub use self::settings::S3Settings;
 
 /// The region in the configuration of clients.
@@ -91,8 +92,9 @@ impl LocalS3 {
         let store = Arc::new(Buckets::new(settings.directory.as_deref())?);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let guard = stop.clone().drop_guard();
-        let S3Settings { access_key, secret_key, buckets, .. } = settings;
-        let service = service(store.clone(), &access_key, &secret_key);
+        let S3Settings { access_key, secret_key, buckets, allowed_hosts, .. } = settings;
+        let names = OwnNames::new(address, allowed_hosts);
+        let service = Door::new(names, service(store.clone(), &access_key, &secret_key));
         let storage = Self { store, address, access_key, secret_key, tasks, stop, _guard: guard };
         for bucket in buckets {
             // A name that is given twice stands for one bucket.
@@ -168,19 +170,11 @@ impl LocalS3 {
     /// When the bucket does not exist, or the bytes cannot be written.
     pub async fn put(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) -> io::Result<()> {
         let body = stream::iter([Ok::<_, io::Error>(bytes.into())]);
-        let declared = Declared::default();
-        let received = content::receive(&self.store.folder, body, declared.digests()).await;
-        let received = received.map_err(|broken| match broken {
-            Broken::Body(error) | Broken::Disk(error) => error,
-        })?;
-        let object = Object {
-            etag: digests::of_one(declared.verify(received.digests).map_err(io_error)?),
-            size: received.size,
-            modified: SystemTime::now(),
-            segments: received.segment.into_iter().collect(),
-            attributes: Attributes::default(),
-        };
-        self.store.put(bucket, key.to_owned(), object, &Conditions::default()).map_err(io_error)
+        let stored = self.files().put(bucket, key.to_owned(), None, body).await;
+        stored.map(drop).map_err(|error| match error {
+            FileError::Unknown(problem) => io::Error::new(io::ErrorKind::NotFound, problem),
+            FileError::Body(error) | FileError::Disk(error) => error,
+        })
     }
 
     /// Returns the bytes of an object, all in memory, without using the network.
@@ -242,6 +236,11 @@ impl LocalS3 {
             tracing::warn!(%error, "the files of the local S3 may not be removed");
         }
         tracing::info!(%endpoint, "local S3 ended");
+    }
+
+    /// The objects, for the API for people.
+    pub(crate) fn files(&self) -> Files {
+        Files(self.store.clone())
     }
 
     fn has_bucket(&self, name: &str) -> bool {

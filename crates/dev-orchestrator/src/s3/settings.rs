@@ -21,6 +21,7 @@ pub struct S3Settings {
     pub(super) secret_key: String,
     pub(super) buckets: Vec<String>,
     pub(super) directory: Option<PathBuf>,
+    pub(super) allowed_hosts: Vec<String>,
 }
 
 impl S3Settings {
@@ -33,6 +34,7 @@ impl S3Settings {
             secret_key: random_key(),
             buckets: vec![BUCKET.to_owned()],
             directory: None,
+            allowed_hosts: Vec::new(),
         }
     }
 
@@ -65,6 +67,19 @@ impl S3Settings {
         self.directory = Some(directory.into());
         self
     }
+
+    /// Adds a host name under which clients may call it, such as that of a container. Loopback addresses and the address
+    /// it listens on are always allowed, and so are the names of the orchestrator that it belongs to.
+    #[must_use]
+    pub fn with_allowed_host(mut self, host: impl Into<String>) -> Self {
+        self.allowed_hosts.push(host.into());
+        self
+    }
+
+    pub(crate) fn with_allowed_hosts(mut self, hosts: &[String]) -> Self {
+        self.allowed_hosts.extend_from_slice(hosts);
+        self
+    }
 }
 
 impl Default for S3Settings {
@@ -82,6 +97,7 @@ impl fmt::Debug for S3Settings {
             .field("secret_key", &"redacted")
             .field("buckets", &self.buckets)
             .field("directory", &self.directory)
+            .field("allowed_hosts", &self.allowed_hosts)
             .finish()
     }
 }

@@ -2,8 +2,16 @@
 
 mod api;
 mod auth;
+mod browser;
 mod client;
+mod doors;
+mod events;
+mod files;
 mod life;
+mod logs;
+mod openapi;
+mod otlp;
+mod page;
 mod polls;
 mod results;
 mod s3;

@@ -1,0 +1,76 @@
+//! Turns noted changes into events.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::pending::Changes;
+use super::{Live, views};
+use crate::clock::Now;
+use crate::hub::Hub;
+
+/// The number of states that are read at once, so that nobody waits long for the lock on them.
+const CHUNK: usize = 100;
+
+/// Writes events for changes until the shutdown.
+pub(crate) async fn keep(hub: &Hub) {
+    loop {
+        let due = write(hub).await;
+        let turn = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = hub.stop.cancelled() => return,
+            () = hub.live.noted.notified() => {}
+            () = turn => {}
+        }
+    }
+}
+
+/// Writes events for the changes that may be told now. Returns the time of the next ones.
+async fn write(hub: &Hub) -> Option<Instant> {
+    let (changes, due) = {
+        let mut state = hub.live.lock();
+        let changes = state.pending.take(Now::read().instant);
+        (changes, state.pending.next_due())
+    };
+    let Changes { too_many, gone, workers, tasks, progress } = changes;
+    if too_many {
+        hub.live.lock().record.interrupt();
+        hub.live.news.send_replace(());
+    }
+    hub.live.append("worker_gone", gone.into_iter().map(|worker_id| json!({ "worker_id": worker_id })));
+    for chunk in workers.chunks(CHUNK) {
+        let read = |id| hub.inspect(|jobs, now| views::worker(jobs, id, now));
+        hub.live.append("worker", chunk.iter().filter_map(read));
+        tokio::task::yield_now().await;
+    }
+    for chunk in tasks.chunks(CHUNK) {
+        let read =
+            hub.inspect(|jobs, _| chunk.iter().filter_map(|id| views::task(jobs, id)).collect::<Vec<_>>());
+        hub.live.append("task", read.into_iter());
+        tokio::task::yield_now().await;
+    }
+    hub.live.append("progress", progress.into_iter());
+    due
+}
+
+impl Live {
+    /// Adds events to the record, and tells the readers.
+    fn append<T: Serialize>(&self, name: &str, data: impl Iterator<Item = T>) {
+        // Written before the lock is taken, which every change of a task needs.
+        let texts: Vec<String> = data.filter_map(|data| serde_json::to_string(&data).ok()).collect();
+        if texts.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        texts.iter().for_each(|text| state.record.push(name, text));
+        drop(state);
+        self.news.send_replace(());
+    }
+}

@@ -1,0 +1,83 @@
+//! The page: its files, which are a part of the library, and the policy under which a browser runs them.
+
+mod policy;
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+
+/// The files below `assets`, by their path there, in order: made by `build.rs`.
+static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
+
+/// The document for all addresses of the page.
+const INDEX: &str = "index.html";
+
+/// The `Content-Security-Policy` of the page.
+pub(crate) static POLICY: LazyLock<String> =
+    LazyLock::new(|| policy::of(FILES.iter().find(|(name, _)| *name == INDEX).map_or(b"", |(_, text)| text)));
+
+/// A file of the page.
+#[derive(Debug)]
+pub(crate) struct Asset {
+    pub(crate) content: Bytes,
+    pub(crate) content_type: &'static str,
+    /// Differs between versions of the file, with its quotes.
+    pub(crate) etag: String,
+}
+
+/// Returns the document for all addresses of the page.
+pub(crate) fn index() -> Option<Asset> {
+    asset(INDEX)
+}
+
+/// Returns the file with this path below `assets`.
+pub(crate) fn asset(path: &str) -> Option<Asset> {
+    let at = FILES.binary_search_by_key(&path, |(name, _)| name).ok()?;
+    let (name, content) = FILES[at];
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    let etag = format!("\"{:016x}\"", hasher.finish());
+    Some(Asset { content: Bytes::from_static(content), content_type: content_type(name), etag })
+}
+
+/// A module with another type than this would not be run by a browser.
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => SCRIPT,
+        "css" => "text/css; charset=utf-8",
+        "json" | "map" => "application/json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_found_by_its_path_and_no_other_is() {
+        for (name, content) in FILES {
+            let asset = asset(name).expect("a file of the page");
+            assert_eq!(asset.content, content, "{name}");
+        }
+        for stranger in ["", "/", "index", "../mod.rs", "/index.html", "index.html/"] {
+            assert!(asset(stranger).is_none(), "{stranger}");
+        }
+        assert!(index().is_some_and(|index| index.content_type.starts_with("text/html")));
+    }
+
+    #[test]
+    fn the_type_follows_from_the_name() {
+        assert_eq!(content_type("app/main.js"), SCRIPT);
+        assert_eq!(content_type("app.css"), "text/css; charset=utf-8");
+        assert_eq!(content_type("vendor/LICENSE"), "text/plain; charset=utf-8");
+    }
+}

@@ -1,0 +1,69 @@
+//! Protection of the storage against web pages of other sites: see [`OwnNames`].
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::service::Service;
+use hyper::{Method, Request, Response, StatusCode};
+use s3s::service::S3Service;
+use s3s::{Body, HttpError};
+
+use crate::host::OwnNames;
+
+/// Serves the requests that are for one of our names.
+#[derive(Clone)]
+pub(super) struct Door {
+    names: Arc<OwnNames>,
+    service: S3Service,
+}
+
+impl Door {
+    pub(super) fn new(names: OwnNames, service: S3Service) -> Self {
+        Self { names: Arc::new(names), service }
+    }
+}
+
+impl Service<Request<Incoming>> for Door {
+    type Response = Response<Body>;
+    type Error = HttpError;
+    type Future = BoxFuture<'static, Result<Response<Body>, HttpError>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let refused = match self.names.check(request.uri(), request.headers()) {
+            Err(problem) => Some(refusal(StatusCode::FORBIDDEN, "AccessDenied", &problem)),
+            Ok(()) if request.method() == Method::OPTIONS => {
+                let mut response = refusal(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "MethodNotAllowed",
+                    "pages of other sites have no access",
+                );
+                response
+                    .headers_mut()
+                    .insert(ALLOW, HeaderValue::from_static("GET, HEAD, PUT, POST, DELETE"));
+                Some(response)
+            }
+            Ok(()) => None,
+        };
+        match refused {
+            Some(response) => Box::pin(std::future::ready(Ok(response))),
+            None => {
+                let service = self.service.clone();
+                Box::pin(async move { service.call(request.map(Body::from)).await })
+            }
+        }
+    }
+}
+
+/// Returns an error in the form of S3.
+fn refusal(status: StatusCode, code: &str, problem: &str) -> Response<Body> {
+    let problem = problem.replace('&', "&amp;").replace('<', "&lt;");
+    let text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>{problem}</Message></Error>"
+    );
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+}
