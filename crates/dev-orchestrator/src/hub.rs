@@ -134,6 +134,7 @@ impl Hub {
     }
 
     pub(crate) fn publish(&self, event: Event) {
+        self.live.note(&event);
         publish(&self.lock(), event);
     }
 

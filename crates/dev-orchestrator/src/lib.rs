@@ -52,15 +52,39 @@
 //! # List the workers, the tasks they accept, and the tasks they run.
 //! curl $url/api/workers
 //! curl $url/api/health
+//!
+//! # Show what a task has logged, and what a worker has logged without a task.
+//! curl "$url/api/tasks/job-5f3a91c2-1/logs?after=0"
+//! curl $url/api/workers/worker-1/logs
+//!
+//! # Follow all changes as they happen: a snapshot, then events.
+//! curl --no-buffer $url/api/events
+//!
+//! # Store, read and list files of the local S3.
+//! curl $url/api/files/avtomatika-payloads/photo.jpg --upload-file photo.jpg
+//! curl $url/api/files/avtomatika-payloads/photo.jpg --output copy.jpg
+//! curl "$url/api/files/avtomatika-payloads?prefix=photo"
+//!
+//! # The description of all routes, OpenAPI 3.1.
+//! curl $url/api/openapi.json
 //! ```
 //!
 //! The job id stays the same for the life of a task; every try has a task id of its own. Times are in seconds since
 //! 1970. Errors are answered with `{"error": text}`; the text names the value and the expected ones.
 //!
-//! Other web pages cannot use the API: `POST` requires `Content-Type: application/json`, which a browser sends to
-//! another site only with the permission of that site, and `Host` must be `localhost`, a loopback address, the address
-//! the orchestrator listens on, or a name given to [`Settings::with_allowed_host`]. Workers that know the token
-//! ([`Settings::with_token`]) may use any name.
+//! Other web pages cannot use the API: changes require `Content-Type: application/json`, which a browser sends to
+//! another site only with the permission of that site; that is never given, and a request with the `Origin` of another
+//! site changes nothing. `Host` must be `localhost`, a loopback address, the address the orchestrator listens on, or a
+//! name given to [`Settings::with_allowed_host`]; this holds for the page and the local S3, too. Workers that know the
+//! token ([`Settings::with_token`]) may use any name.
+//!
+//! # Logs
+//!
+//! A line belongs to a task if it is JSON with a `task_id`, as the loggers of this project write with `LOG_FORMAT=json`:
+//! [`DevOrchestrator::log_line`] takes the lines that a worker has written. Any worker can send its log records with
+//! OpenTelemetry over HTTP to `/v1/logs` (JSON or protobuf, also compressed with gzip); a record belongs to the task in
+//! its attribute `task_id`, or that of its resource, else to the task of the span around it, which is sent to
+//! `/v1/traces`. Lines of no task are kept for their worker.
 //!
 //! # Differences from the real orchestrators
 //!
@@ -85,7 +109,9 @@
 //! # Limits
 //!
 //! All memory is bounded: the number of unfinished and of ended tasks, their bytes (see [`Settings`]), 10,000 workers
-//! with 1,000 task names each, 10,000 connections, and 1,024 events for a [`Feed`] that is not read.
+//! with 1,000 task names each, 10,000 connections, and 1,024 events for a [`Feed`] that is not read. Of the log, 10,000
+//! lines of each task and worker are kept, of at most 8 KiB each and 64 MiB in all; of the events for browsers the last
+//! 10,000, 64 MiB at most. There are at most 256 readers of events.
 //!
 //! # Errors and shutdown
 //!

@@ -87,7 +87,7 @@ impl Live {
 
     /// Tells the readers about a fault that was switched on or off, or counted a hit, and keeps its state for snapshots.
     /// The state is an object, as in `GET /api/faults`; an event has the name beside its members.
-    #[expect(dead_code, reason = "the fault switches call it, which come with another change")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the fault switches call it, which are not here yet"))]
     pub(crate) fn fault(&self, name: &str, state: &impl Serialize) {
         let Ok(Value::Object(mut state)) = serde_json::to_value(state) else { return };
         self.lock().faults.insert(name.to_owned(), Value::Object(state.clone()));
@@ -96,13 +96,13 @@ impl Live {
     }
 
     /// Tells the readers the verdict about a fault.
-    #[expect(dead_code, reason = "the fault switches call it, which come with another change")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the fault switches call it, which are not here yet"))]
     pub(crate) fn verdict(&self, verdict: &impl Serialize) {
         self.tell("verdict", verdict);
     }
 
     /// Tells the readers the statistics of the last second.
-    #[expect(dead_code, reason = "the statistics call it, which come with another change")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the statistics call it, which are not here yet"))]
     pub(crate) fn stats(&self, second: &impl Serialize) {
         self.tell("stats", second);
     }

@@ -161,7 +161,10 @@ mod tests {
 
     /// Returns the events in the next piece that has some: their ids, names and data.
     async fn events(reader: &mut Reader) -> Vec<(String, String, Value)> {
-        let piece = reader.next().await.expect("it goes on");
+        let mut piece = reader.next().await.expect("it goes on");
+        while piece == frame::COMMENT {
+            piece = reader.next().await.expect("it goes on");
+        }
         let text = String::from_utf8(piece.to_vec()).expect("text");
         let field = |event: &str, name: &str| {
             event.lines().find_map(|line| line.strip_prefix(name)).expect("every event has it").to_owned()
@@ -197,6 +200,26 @@ mod tests {
         hub.live.log(&json!({"text": "two"}));
         let told = events(&mut reader).await;
         assert_eq!(told.iter().map(|(_, _, data)| &data["text"]).collect::<Vec<_>>(), ["one", "two"]);
+    }
+
+    #[tokio::test]
+    async fn faults_are_in_the_snapshot_and_in_events_with_their_names() {
+        let hub = hub();
+        hub.live.fault("slow", &json!({"on": true}));
+        let mut reader = opened(&hub, None).await;
+        let (_, _, data) = events(&mut reader).await.remove(0);
+        assert_eq!(data["faults"], json!({"slow": {"on": true}}));
+        hub.live.fault("slow", &json!({"on": false}));
+        hub.live.verdict(&json!({"fault": "slow", "ok": true}));
+        hub.live.stats(&json!({"at": 5}));
+        let told = events(&mut reader).await;
+        let told: Vec<_> = told.iter().map(|(_, name, data)| (name.as_str(), data)).collect();
+        let expected = [
+            ("fault", &json!({"name": "slow", "on": false})),
+            ("verdict", &json!({"fault": "slow", "ok": true})),
+            ("stats", &json!({"at": 5})),
+        ];
+        assert_eq!(told, expected);
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use crate::host::OwnNames;
 
 /// Serves the requests that are for one of our names.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(crate) struct Door {
     names: Arc<OwnNames>,
     service: S3Service,
 }

@@ -24,12 +24,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use self::door::Door;
 use self::listing::Query;
 use self::store::Buckets;
 use crate::connections;
 use crate::host::OwnNames;
 
+pub(crate) use self::door::Door;
 pub(crate) use self::files::{FileError, FilePage, Files};
 pub use self::settings::S3Settings;
 

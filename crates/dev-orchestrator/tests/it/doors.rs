@@ -90,15 +90,13 @@ async fn a_page_of_another_site_may_change_nothing() {
 #[tokio::test]
 async fn changes_are_json_and_files_are_anything() {
     let orchestrator = DevOrchestrator::start(Settings::new()).await.expect("a free port");
-    for (method, path) in
-        [(Method::POST, "/api/tasks"), (Method::POST, "/api/tasks/job-x/cancel"), (Method::PUT, "/api/tasks")]
-    {
+    for path in ["/api/tasks", "/api/tasks/job-x/cancel"] {
         for headers in
             [&[][..], &[("content-type", "text/plain")], &[("content-type", "multipart/form-data")]]
         {
             let address = orchestrator.address();
-            let empty = send(address, request(address, method.clone(), path, headers, "")).await;
-            empty.error(415);
+            // An empty body is no exception.
+            send(address, request(address, Method::POST, path, headers, "")).await.error(415);
         }
     }
     let picture = [("content-type", "image/png")];

@@ -1,5 +1,7 @@
 //! The description of the interface: the routes are there, and answer as it says.
 
+use std::path::Path;
+
 use avtomatika_dev::{DevOrchestrator, NewTask, Settings, TaskStatus};
 use hyper::Method;
 use jsonschema::Validator;
@@ -150,6 +152,24 @@ async fn what_is_unknown_is_answered_as_described() {
 }
 
 #[tokio::test]
+async fn another_content_type_is_refused_where_that_is_described() {
+    let scene = scene().await;
+    let mut refusing = 0;
+    for (path, method, operation) in scene.operations() {
+        let name = operation["operationId"].as_str().expect("every operation has an id");
+        if PENDING.contains(&name) || operation["responses"].get("415").is_none() {
+            continue;
+        }
+        refusing += 1;
+        let (address, text) = (scene.orchestrator.address(), [("content-type", "text/plain")]);
+        let answer = send(address, request(address, method, &scene.target(path, name), &text, "{}")).await;
+        assert_eq!(answer.status, 415, "{name}");
+    }
+    assert!(refusing >= 4, "{refusing}");
+    scene.orchestrator.shutdown().await;
+}
+
+#[tokio::test]
 async fn events_have_the_described_data() {
     let scene = scene().await;
     let mut browser = Browser::open(&scene.orchestrator).await;
@@ -182,9 +202,9 @@ async fn the_description_is_whole() {
     for pending in PENDING {
         assert!(names.contains(&Some(*pending)), "{pending}");
     }
-    // Every route is written down where the routes are made.
-    let source = include_str!("../../src/routes/mod.rs");
-    let routes = source.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let mut sources = String::new();
+    read_sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/routes")), &mut sources);
+    let routes = sources.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
     let routes: Vec<_> =
         routes.filter(|path| path.starts_with("/api/") || path.starts_with("/v1/")).collect();
     assert!(routes.len() > 10, "{routes:?}");
@@ -193,4 +213,16 @@ async fn the_description_is_whole() {
         assert!(scene.document["paths"].get(&path).is_some(), "`{path}` is not described");
     }
     scene.orchestrator.shutdown().await;
+}
+
+/// Appends the texts of the files in which routes are made.
+fn read_sources(folder: &Path, texts: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("the sources are here") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            read_sources(&path, texts);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            texts.push_str(&std::fs::read_to_string(&path).expect("a text"));
+        }
+    }
 }

@@ -74,7 +74,7 @@ async fn unknown_routes_and_methods_are_answered_in_json() {
         let text = worker.send(Method::POST, path, "").await.error(404);
         assert!(text.contains(&format!("POST /_worker/{path}")), "{text}");
     }
-    get(&orchestrator, "/").await.error(404);
+    get(&orchestrator, "/nothing").await.error(404);
     let text = worker.send(Method::DELETE, "workers/w", "").await.error(405);
     assert!(text.contains("`DELETE`"), "{text}");
     orchestrator.shutdown().await;
