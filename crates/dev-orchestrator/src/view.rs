@@ -30,7 +30,7 @@ pub enum TaskStatus {
 }
 
 impl TaskStatus {
-    pub(crate) const ALL: [Self; 6] =
+    const ALL: [Self; 6] =
         [Self::Queued, Self::Running, Self::Finished, Self::Failed, Self::Quarantined, Self::Cancelled];
 
     /// Whether the status is final.

@@ -16,6 +16,16 @@ use crate::view::{TaskStatus, TaskView, WorkerView};
 /// The number of tasks in a snapshot, besides those that run.
 const NEWEST: usize = 100;
 
+/// The statuses that are counted, also where there is no task of it.
+const STATUSES: [TaskStatus; 6] = [
+    TaskStatus::Queued,
+    TaskStatus::Running,
+    TaskStatus::Finished,
+    TaskStatus::Failed,
+    TaskStatus::Quarantined,
+    TaskStatus::Cancelled,
+];
+
 /// The longest message of an error, in characters: events are kept, so that a long one would take much memory.
 const MAX_MESSAGE: usize = 4000;
 
@@ -32,8 +42,7 @@ pub(super) struct Snapshot {
 impl Snapshot {
     /// Returns the state without the faults, which are kept elsewhere.
     pub(super) fn of(jobs: &Jobs, now: Now) -> Self {
-        let mut counts: BTreeMap<_, _> =
-            TaskStatus::ALL.into_iter().map(|status| (status.as_str(), 0)).collect();
+        let mut counts: BTreeMap<_, _> = STATUSES.into_iter().map(|status| (status.as_str(), 0)).collect();
         let mut tasks = Vec::new();
         for (position, job) in jobs.store().jobs().enumerate() {
             let status = job.stage.status();
