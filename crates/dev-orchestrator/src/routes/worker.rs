@@ -69,7 +69,9 @@ pub(super) async fn heartbeat(
     };
     let has_body = beat.is_some();
     let answer = desk.hub.update(|jobs, now| jobs.on_heartbeat(&worker, beat, now));
-    desk.hub.live.note_worker(&worker);
+    if answer.is_some() {
+        desk.hub.live.note_worker(&worker);
+    }
     let answer = match answer {
         None => json!(null),
         Some(_) if !has_body => json!({"status": "ttl_refreshed"}),
