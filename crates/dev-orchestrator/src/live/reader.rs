@@ -266,7 +266,8 @@ mod tests {
         }
         let names = [events(&mut slow).await.remove(0).1, events(&mut slow).await.remove(0).1];
         assert_eq!(names, ["lagged", "snapshot"]);
-        assert_eq!(events(&mut quick).await[0].1, "log");
+        hub.live.log(&json!("the next one"));
+        assert_eq!(events(&mut quick).await[0].2, "the next one");
     }
 
     fn position(reader: &Reader) -> u64 {
