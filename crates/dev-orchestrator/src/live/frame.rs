@@ -15,9 +15,13 @@ pub(super) fn event(id: &str, name: &str, data: &str) -> Bytes {
     let mut text = String::with_capacity(data.len() + id.len() + name.len() + 32);
     // Writing to a `String` cannot fail.
     let _ = write!(text, "id: {id}\nevent: {name}\n");
-    // JSON may contain line ends between its values, and there only: each line is one of the event's lines.
-    for line in data.split(['\n', '\r']) {
-        let _ = writeln!(text, "data: {line}");
+    if data.contains('\n') || data.contains('\r') {
+        // JSON may contain line ends between its values, and there only: each line is one of the event's lines.
+        for line in data.split(['\n', '\r']) {
+            let _ = writeln!(text, "data: {line}");
+        }
+    } else {
+        let _ = writeln!(text, "data: {data}");
     }
     text.push('\n');
     text.into()

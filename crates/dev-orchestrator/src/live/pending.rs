@@ -18,7 +18,7 @@ pub(super) struct Pending {
     /// The tasks that have changed, in the order of their first change.
     tasks: Vec<JobId>,
     known: HashSet<JobId>,
-    progress: Paced<JobId, Progress>,
+    progress: Paced<JobId, TaskProgress>,
     workers: Paced<WorkerId, ()>,
     gone: Vec<WorkerId>,
     has_too_many: bool,
@@ -26,7 +26,7 @@ pub(super) struct Pending {
 
 /// The progress of a task.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Progress {
+pub(super) struct TaskProgress {
     pub(super) job_id: JobId,
     task_id: TaskId,
     progress: f64,
@@ -41,7 +41,7 @@ pub(super) struct Changes {
     pub(super) gone: Vec<WorkerId>,
     pub(super) workers: Vec<WorkerId>,
     pub(super) tasks: Vec<JobId>,
-    pub(super) progress: Vec<Progress>,
+    pub(super) progress: Vec<TaskProgress>,
 }
 
 impl Pending {
@@ -58,7 +58,7 @@ impl Pending {
                 }
             }
             Event::Progress { job_id, task_id, progress, message } => {
-                let value = Progress {
+                let value = TaskProgress {
                     job_id: job_id.clone(),
                     task_id: task_id.clone(),
                     progress: *progress,
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(pending.take(now), Changes::default());
         assert_eq!(pending.next_due(), Some(now + PACE));
         let told = pending.take(now + PACE).progress;
-        assert!(matches!(&told[..], [Progress { progress: 0.3, .. }]), "{told:?}");
+        assert!(matches!(&told[..], [TaskProgress { progress: 0.3, .. }]), "{told:?}");
         pending.note(&progress(1, 0.4), now);
         pending.note(&changed(1), now);
         assert!(pending.take(now + 2 * PACE).progress.is_empty());

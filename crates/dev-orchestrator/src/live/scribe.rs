@@ -69,7 +69,9 @@ impl Live {
             return;
         }
         let mut state = self.lock();
-        texts.iter().for_each(|text| state.record.push(name, text));
+        for text in &texts {
+            state.record.push(name, text);
+        }
         drop(state);
         self.news.send_replace(());
     }

@@ -42,7 +42,7 @@ struct Log {
 
 /// Some lines of a log.
 #[derive(Debug, Serialize)]
-pub(crate) struct Lines {
+pub(crate) struct LogPage {
     lines: Vec<SharedLine>,
     /// The number of the last line, to go on after.
     next: u64,
@@ -50,7 +50,7 @@ pub(crate) struct Lines {
     dropped: u64,
 }
 
-impl Lines {
+impl LogPage {
     /// No lines after this one.
     pub(super) fn none(after: u64) -> Self {
         Self { lines: Vec::new(), next: after, dropped: 0 }
@@ -59,7 +59,7 @@ impl Lines {
 
 impl Book {
     /// Adds a line, and drops the oldest ones beyond the limits.
-    pub(super) fn add(&mut self, owner: Owner, line: NewLine, worker_id: String, now: f64) -> SharedLine {
+    pub(super) fn add(&mut self, owner: &Owner, line: NewLine, worker_id: String, now: f64) -> SharedLine {
         self.last += 1;
         let weight = line.weight();
         let line = Arc::new(Line {
@@ -78,7 +78,7 @@ impl Book {
         let log = self.logs.entry(owner.clone()).or_default();
         log.lines.push_back((line.clone(), weight));
         if log.lines.len() > MAX_LINES {
-            self.drop_first(&owner);
+            self.drop_first(owner);
         }
         while self.bytes > MAX_BYTES {
             let Some(owner) = self.owners.first_key_value().map(|(_, owner)| owner.clone()) else { break };
@@ -88,12 +88,12 @@ impl Book {
     }
 
     /// Returns at most `limit` lines after the line `after`; `None` if the owner has no log.
-    pub(super) fn lines(&self, owner: &Owner, after: u64, limit: usize) -> Option<Lines> {
+    pub(super) fn lines(&self, owner: &Owner, after: u64, limit: usize) -> Option<LogPage> {
         let log = self.logs.get(owner)?;
         let first = log.lines.partition_point(|(line, _)| line.n <= after);
         let lines: Vec<_> = log.lines.range(first..).take(limit).map(|(line, _)| line.clone()).collect();
         let next = lines.last().map_or(after, |line| line.n);
-        Some(Lines { lines, next, dropped: log.dropped })
+        Some(LogPage { lines, next, dropped: log.dropped })
     }
 
     fn drop_first(&mut self, owner: &Owner) {
@@ -120,10 +120,10 @@ mod tests {
     }
 
     fn add(book: &mut Book, owner: Owner, text: &str) {
-        book.add(owner, NewLine::read("w", LogSource::Stdout, text.as_bytes()), "w".to_owned(), 1.0);
+        book.add(&owner, NewLine::read("w", LogSource::Stdout, text.as_bytes()), "w".to_owned(), 1.0);
     }
 
-    fn texts(lines: &Lines) -> Vec<&str> {
+    fn texts(lines: &LogPage) -> Vec<&str> {
         lines.lines.iter().map(|line| line.text.as_str()).collect()
     }
 

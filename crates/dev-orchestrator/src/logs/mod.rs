@@ -9,7 +9,7 @@ use rxon::JobId;
 use serde::{Serialize, Serializer};
 
 use self::book::{Book, Owner};
-pub(crate) use self::book::{Lines, MAX_LINES};
+pub(crate) use self::book::{LogPage, MAX_LINES};
 pub(crate) use self::line::{NewLine, cut_fields, cut_text};
 use crate::clock::Now;
 use crate::hub::Hub;
@@ -76,23 +76,28 @@ impl Hub {
             Some(job_id) => Owner::Job(job_id.clone()),
             None => Owner::Worker(worker_id.clone()),
         };
-        let line = self.logs.lock().add(owner, line, worker_id, Now::read().unix);
+        let line = self.logs.lock().add(&owner, line, worker_id, Now::read().unix);
         self.live.log(&LineEvent { job_id, line: &line, members: &line });
     }
 
     /// Returns the lines of a task after the line `after`; `None` if the task is unknown.
-    pub(crate) fn log_of_task(&self, id: &str, after: u64, limit: usize) -> Option<Lines> {
+    pub(crate) fn log_of_task(&self, id: &str, after: u64, limit: usize) -> Option<LogPage> {
         let job_id =
             self.inspect(|jobs, _| jobs.store().find(id).map(|job| jobs.store().names.job(job.number)));
-        Some(self.logs.lock().lines(&Owner::Job(job_id?), after, limit).unwrap_or_else(|| Lines::none(after)))
+        Some(
+            self.logs
+                .lock()
+                .lines(&Owner::Job(job_id?), after, limit)
+                .unwrap_or_else(|| LogPage::none(after)),
+        )
     }
 
     /// Returns the lines of a worker that belong to no task; `None` if there were never any, and the worker is unknown.
-    pub(crate) fn log_of_worker(&self, id: &str, after: u64, limit: usize) -> Option<Lines> {
+    pub(crate) fn log_of_worker(&self, id: &str, after: u64, limit: usize) -> Option<LogPage> {
         let lines = self.logs.lock().lines(&Owner::Worker(id.to_owned()), after, limit);
         let is_known =
             || self.inspect(|jobs, _| jobs.store().workers.keys().any(|known| known.as_str() == id));
-        lines.or_else(|| is_known().then(|| Lines::none(after)))
+        lines.or_else(|| is_known().then(|| LogPage::none(after)))
     }
 }
 

@@ -79,12 +79,12 @@ pub(super) struct ResourceSpans {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ScopeSpans {
     #[prost(message, repeated, tag = "2")]
-    pub(super) spans: Vec<Span>,
+    pub(super) spans: Vec<SpanRecord>,
 }
 
 #[derive(Clone, PartialEq, prost::Message, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Span {
+pub(super) struct SpanRecord {
     #[prost(bytes = "vec", tag = "1")]
     #[serde(deserialize_with = "hexadecimal")]
     pub(super) trace_id: Vec<u8>,

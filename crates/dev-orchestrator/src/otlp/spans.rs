@@ -131,10 +131,11 @@ mod tests {
     #[test]
     fn the_memory_is_limited() {
         let mut spans = Spans::default();
-        for number in 1..=MAX_SPANS as u64 + 5 {
-            spans.add(vec![span(number, None, Some("t"))]);
+        for _ in 0..=MAX_WAITING {
             spans.keep(SpanId { trace: [2; 16], span: [1; 8] }, line("x"));
         }
+        let last = MAX_SPANS as u64 + 5;
+        spans.add((1..=last).map(|number| span(number, None, Some("t"))).collect());
         assert_eq!(
             (spans.links.len(), spans.order.len(), spans.waiting.len()),
             (MAX_SPANS, MAX_SPANS, MAX_WAITING)

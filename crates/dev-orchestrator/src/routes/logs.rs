@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::Desk;
 use crate::error::Error;
-use crate::logs::{Lines, MAX_LINES};
+use crate::logs::{LogPage, MAX_LINES};
 use crate::refusal::{self, Refusal};
 
 #[derive(Deserialize)]
@@ -62,7 +62,7 @@ fn read(
 }
 
 /// Writes an answer, which can be large, on another thread.
-async fn answer(lines: Lines) -> Result<Response, Refusal> {
+async fn answer(lines: LogPage) -> Result<Response, Refusal> {
     let written = tokio::task::spawn_blocking(move || refusal::json(StatusCode::OK, &lines));
     written.await.map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }

@@ -46,13 +46,11 @@ impl Service<Request<Incoming>> for Door {
             }
             Ok(()) => None,
         };
-        match refused {
-            Some(response) => Box::pin(std::future::ready(Ok(response))),
-            None => {
-                let service = self.service.clone();
-                Box::pin(async move { service.call(request.map(Body::from)).await })
-            }
+        if let Some(response) = refused {
+            return Box::pin(std::future::ready(Ok(response)));
         }
+        let service = self.service.clone();
+        Box::pin(async move { service.call(request.map(Body::from)).await })
     }
 }
 

@@ -148,6 +148,7 @@ impl File {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes it by value")]
 fn unknown<E>(error: S3Error) -> FileError<E> {
     FileError::Unknown(text(&error))
 }

@@ -52,7 +52,7 @@ pub(super) async fn list(
     }
     let (prefix, after) = (selection.prefix.unwrap_or_default(), selection.after.unwrap_or_default());
     let page = desk.files()?.list(&bucket, &prefix, &after, limit);
-    let FilePage { entries, next } = page.map_err(unknown)?;
+    let FilePage { entries, next } = page.map_err(|problem| unknown(&problem))?;
     let files = entries.into_iter().map(|entry| {
         json!({
             "uri": uri(&bucket, &entry.key),
@@ -78,7 +78,7 @@ pub(super) async fn put(
     let content_type = content_type.map(str::to_owned);
     let stored = desk.files()?.put(&bucket, key.clone(), content_type, body.into_data_stream()).await;
     let stored = stored.map_err(|error| match error {
-        FileError::Unknown(problem) => unknown(problem),
+        FileError::Unknown(problem) => unknown(&problem),
         FileError::Body(error) => Refusal::bad_request(format!("the body is incomplete: {error}")),
         FileError::Disk(error) => Refusal::new(
             StatusCode::INSUFFICIENT_STORAGE,
@@ -96,7 +96,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let (bucket, key) = address(path)?;
-    let file = desk.files()?.open(&bucket, &key).map_err(unknown)?;
+    let file = desk.files()?.open(&bucket, &key).map_err(|problem| unknown(&problem))?;
     let etag = format!("\"{}\"", file.etag());
     let size = file.size();
     let mut response = if etag::is_known(&headers, &etag) {
@@ -182,8 +182,8 @@ fn uri(bucket: &str, key: &str) -> String {
     format!("s3://{bucket}/{key}")
 }
 
-fn unknown(problem: String) -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, crate::text::cut(&problem, 2000))
+fn unknown(problem: &str) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, crate::text::cut(problem, 2000))
 }
 
 impl Desk {
