@@ -76,7 +76,9 @@ impl Hub {
             Some(job_id) => Owner::Job(job_id.clone()),
             None => Owner::Worker(worker_id.clone()),
         };
-        let line = self.logs.lock().add(&owner, line, worker_id, Now::read().unix);
+        // Under the lock, so that the events are in the order of the lines.
+        let mut book = self.logs.lock();
+        let line = book.add(&owner, line, worker_id, Now::read().unix);
         self.live.log(&LineEvent { job_id, line: &line, members: &line });
     }
 
