@@ -129,8 +129,8 @@ impl Settings {
         self
     }
 
-    /// Adds a host name for the JSON API, such as that of a container. Loopback addresses and the address it listens on
-    /// are always allowed.
+    /// Adds a host name for the JSON API, the page and the storage, such as that of a container. Loopback addresses and the
+    /// address it listens on are always allowed.
     #[must_use]
     pub fn with_allowed_host(mut self, host: impl Into<String>) -> Self {
         self.allowed_hosts.push(host.into());
