@@ -13,9 +13,9 @@ use crate::refusal::Refusal;
 /// The time within which a body has to arrive.
 const TIME: Duration = Duration::from_secs(30);
 
-/// A body that is too large is read and discarded, up to this many times the limit: a client that is still writing when
-/// the answer arrives would see its connection reset instead of the answer.
-const DISCARD_FACTOR: usize = 64;
+/// A body that is too large is read and discarded, up to this many bytes above the limit: a client that is still writing
+/// when the answer arrives would see its connection reset instead of the answer.
+const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
 /// Reads a body of at most `limit` bytes.
 pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
@@ -34,7 +34,7 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
         length = length.saturating_add(data.len());
         if length <= limit {
             collected.extend_from_slice(&data);
-        } else if length > limit.saturating_mul(DISCARD_FACTOR) {
+        } else if length > limit.saturating_add(MAX_DISCARDED) {
             break;
         }
     }
@@ -49,6 +49,11 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
 
 /// Reads JSON as a type; `what` names the expected message in errors.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Refusal> {
+    // A list of the values of its fields would be read as a message, too.
+    if body.trim_ascii_start().starts_with(b"[") {
+        let text = format!("the body is not {what}: it is a list, expected an object");
+        return Err(Refusal::bad_request(text));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();

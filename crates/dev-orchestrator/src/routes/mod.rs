@@ -2,6 +2,7 @@
 
 mod api;
 mod body;
+mod description;
 mod door;
 mod messages;
 mod poll;
@@ -44,13 +45,7 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker) -> 
         .route("/_worker/events", post(worker::event))
         .route("/_worker/ws/{worker_id}", get(socket::open))
         .layer(map_response(with_version));
-    let api = Router::new()
-        .route("/api/tasks", get(api::tasks).post(api::submit))
-        .route("/api/tasks/{id}", get(api::task))
-        .route("/api/tasks/{id}/cancel", post(api::cancel))
-        .route("/api/workers", get(api::workers))
-        .route("/api/health", get(api::health))
-        .layer(from_fn_with_state(desk.clone(), door::only_json_posts));
+    let api = api::routes().layer(from_fn_with_state(desk.clone(), door::only_json_posts));
     worker
         .merge(api)
         .fallback(unknown_route)
