@@ -1,5 +1,7 @@
 //! Registrations and heartbeats of workers, and the consequences of their silence.
 
+use std::collections::HashMap;
+
 use rxon::WorkerId;
 use rxon::model::ErrorCode;
 
@@ -45,7 +47,12 @@ impl Jobs {
 
     /// Returns the registered workers, in order of their ids.
     pub(crate) fn workers(&self, now: Now) -> Vec<WorkerView> {
-        let view = |(id, worker)| self.store.worker_view(id, worker, self.polls_of(id), now);
+        let mut polls: HashMap<&WorkerId, usize> = HashMap::new();
+        for worker in self.waiting.values() {
+            *polls.entry(worker).or_default() += 1;
+        }
+        let polls_of = |id| polls.get(id).copied().unwrap_or_default();
+        let view = |(id, worker)| self.store.worker_view(id, worker, polls_of(id), now);
         let mut views: Vec<_> = self.store.workers.iter().map(view).collect();
         views.sort_by(|one, other| one.worker_id.cmp(&other.worker_id));
         views
