@@ -7,7 +7,7 @@ use std::time::Instant;
 use rxon::model::Command;
 use rxon::{JobId, TaskId, WorkerId};
 use serde_json::value::RawValue;
-use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Now;
@@ -27,12 +27,17 @@ const MAX_LINES: usize = MAX_WORKERS;
 /// The number of commands that wait for a worker that reads slowly.
 const MAX_COMMANDS: usize = 64;
 
+/// The number of large bodies that are read at the same time.
+const MAX_LARGE_BODIES: usize = 8;
+
 /// The state shared by the routes and the handle.
 #[derive(Debug)]
 pub(crate) struct Hub {
     pub(crate) settings: Settings,
     /// Ends everything.
     pub(crate) stop: CancellationToken,
+    /// The turns of large bodies.
+    pub(crate) large_bodies: Semaphore,
     /// Signals that the next timed action is due earlier than before.
     sooner: Notify,
     state: Mutex<State>,
@@ -68,7 +73,8 @@ impl Hub {
             armed: None,
         };
         let (stop, sooner) = (CancellationToken::new(), Notify::new());
-        Arc::new(Self { settings, stop, sooner, state: Mutex::new(state) })
+        let large_bodies = Semaphore::new(MAX_LARGE_BODIES);
+        Arc::new(Self { settings, stop, large_bodies, sooner, state: Mutex::new(state) })
     }
 
     /// Applies a change to the jobs, and performs the actions that follow from it.

@@ -116,7 +116,7 @@
 //! All memory is bounded: the number of unfinished and of ended tasks, their bytes (see [`Settings`]), the last 1,000
 //! events of a story, 10,000 workers with 1,000 task names each, 10,000 names of tasks with 64 MiB of schemas, 10,000
 //! connections, and 4,096 events for a [`Feed`] that is not read. A request that submits tasks has at most 16 MiB, a
-//! worker's request at most 1 MiB.
+//! worker's request at most 1 MiB; of those above 1 MiB, 8 are read at the same time.
 //!
 //! # Errors and shutdown
 //!

@@ -189,7 +189,7 @@ impl Desk {
 /// instead of the answer.
 async fn receive(desk: &Desk, request: Request) -> Result<(Parts, Bytes), Refusal> {
     let (head, body) = request.into_parts();
-    let body = body::read(body, desk.hub.settings.body_limit).await;
+    let body = body::read(body, &desk.hub).await;
     desk.auth.token(&head.headers)?;
     Ok((head, body?))
 }

@@ -140,6 +140,7 @@ async fn figures_have_an_entry_for_each_second() {
             if seconds.iter().any(|second| second["finished"] == 1) && seconds.len() >= 2 {
                 return seconds;
             }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await;

@@ -71,7 +71,7 @@ pub(super) async fn retry(State(desk): State<Arc<Desk>>, request: Request) -> Re
 
 impl Choice {
     async fn read(desk: &Desk, request: Request) -> Result<Self, Refusal> {
-        let body = body::read(request.into_body(), desk.hub.settings.submission_limit).await?;
+        let body = body::read_submission(request.into_body(), &desk.hub).await?;
         let choice: Self = body::parse(&body, "a choice of tasks")?;
         if choice.ids.is_none() && choice.status.is_none() && choice.name.is_none() {
             let text = "no tasks are chosen: expected `ids`, `status` or `type`";

@@ -46,7 +46,7 @@ struct AllAccepted {
 
 /// `POST /api/tasks`
 pub(super) async fn submit(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
-    let body = body::read(request.into_body(), desk.hub.settings.submission_limit).await?;
+    let body = body::read_submission(request.into_body(), &desk.hub).await?;
     let submission: Submission = body::parse(&body, "a task")?;
     let (name, count) = (submission.name.clone(), submission.count);
     if let Some(count) = count.filter(|count| !(1..=MAX_COUNT).contains(count)) {
@@ -61,15 +61,17 @@ pub(super) async fn submit(State(desk): State<Arc<Desk>>, request: Request) -> R
     });
     let hint =
         (!is_known).then(|| format!("no worker has registered the task `{name}`: it waits until one does"));
-    let tasks = submitted.into_iter().zip(statuses);
-    let tasks =
-        tasks.map(|(ids, status)| Accepted { ids, status: status.unwrap_or(TaskStatus::Queued), hint: None });
-    if count.is_some() {
-        let answer = AllAccepted { tasks: tasks.collect(), hint };
-        return Ok(refusal::json(StatusCode::ACCEPTED, &answer));
+    let accepted = |(ids, status): (_, Option<TaskStatus>)| {
+        let status = status.unwrap_or(TaskStatus::Queued);
+        Accepted { ids, status, hint: None }
+    };
+    let mut tasks: Vec<Accepted> = submitted.into_iter().zip(statuses).map(accepted).collect();
+    if count.is_none()
+        && let Some(task) = tasks.pop()
+    {
+        return Ok(refusal::json(StatusCode::ACCEPTED, &Accepted { hint, ..task }));
     }
-    let answer: Option<Accepted> = tasks.map(|accepted| Accepted { hint: hint.clone(), ..accepted }).next();
-    Ok(refusal::json(StatusCode::ACCEPTED, &answer))
+    Ok(refusal::json(StatusCode::ACCEPTED, &AllAccepted { tasks, hint }))
 }
 
 impl Submission {

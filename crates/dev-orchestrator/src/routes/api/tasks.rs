@@ -69,7 +69,7 @@ pub(super) async fn retry(
     request: Request,
 ) -> Result<Response, Refusal> {
     let id = id(path)?;
-    let body = body::read(request.into_body(), desk.hub.settings.submission_limit).await?;
+    let body = body::read_submission(request.into_body(), &desk.hub).await?;
     let changes: Changes = if body.is_empty() { Changes::default() } else { body::parse(&body, "a retry")? };
     Ok(refusal::json(StatusCode::ACCEPTED, &retried(&desk, &id, changes.params)?))
 }
