@@ -1,8 +1,8 @@
-//! The errors of submitting, waiting and cancelling.
+//! The errors of submitting, waiting, cancelling and retrying.
 
 use rxon::JobId;
 
-/// The reason why a task could not be submitted, found or cancelled.
+/// The reason why a task could not be submitted, found, cancelled or retried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -32,6 +32,14 @@ pub enum Error {
         /// The job id of the task.
         job_id: JobId,
         /// The status it ended with.
+        status: crate::view::TaskStatus,
+    },
+    /// The task has not ended, so it cannot be retried.
+    #[error("`{job_id}` is {status}: only a task that has ended can be retried")]
+    NotEnded {
+        /// The job id of the task.
+        job_id: JobId,
+        /// The current status.
         status: crate::view::TaskStatus,
     },
     /// The orchestrator was shut down meanwhile.

@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::view::TaskStatus;
 
 /// The number of events kept for a slow reader; older ones are skipped, and counted in [`Event::Missed`].
-pub(crate) const CAPACITY: usize = 1024;
+pub(crate) const CAPACITY: usize = 4096;
 
 /// The largest payload of a worker's own event that is kept, in bytes.
 pub(crate) const MAX_PAYLOAD: usize = 16 * 1024;
@@ -23,6 +23,11 @@ pub(crate) const MAX_PAYLOAD: usize = 16 * 1024;
 pub enum Event {
     /// A worker registered, for the first time or again.
     WorkerRegistered {
+        /// The worker.
+        worker_id: WorkerId,
+    },
+    /// The state of a worker has changed: it sent a heartbeat, or its websocket was opened or closed.
+    WorkerChanged {
         /// The worker.
         worker_id: WorkerId,
     },

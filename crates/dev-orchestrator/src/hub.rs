@@ -6,18 +6,21 @@ use std::time::Instant;
 
 use rxon::model::Command;
 use rxon::{JobId, TaskId, WorkerId};
-use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use serde_json::value::RawValue;
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Now;
 use crate::error::Error;
 use crate::events::{self, Event, Feed};
-use crate::jobs::{Action, Jobs, MAX_WORKERS, PollId};
+use crate::jobs::{Action, Jobs, MAX_WORKERS, PollId, Repeat};
 use crate::live::Live;
 use crate::logs::Logs;
+use crate::s3::Watch;
 use crate::settings::Settings;
 use crate::store::Assignment;
-use crate::task::{NewTask, Submitted};
+use crate::story::Way;
+use crate::task::{NewTask, Submitted, check_params};
 use crate::view::TaskView;
 
 /// The number of websockets.
@@ -25,6 +28,9 @@ const MAX_LINES: usize = MAX_WORKERS;
 
 /// The number of commands that wait for a worker that reads slowly.
 const MAX_COMMANDS: usize = 64;
+
+/// The number of large bodies that are read at the same time.
+const MAX_LARGE_BODIES: usize = 8;
 
 /// The state shared by the routes and the handle.
 #[derive(Debug)]
@@ -35,6 +41,8 @@ pub(crate) struct Hub {
     /// Changes for browsers.
     pub(crate) live: Live,
     pub(crate) logs: Logs,
+    /// The turns of large bodies.
+    pub(crate) large_bodies: Semaphore,
     /// Signals that the next timed action is due earlier than before.
     sooner: Notify,
     state: Mutex<State>,
@@ -60,7 +68,7 @@ struct State {
 impl Hub {
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
         let state = State {
-            jobs: Jobs::new(settings.clone()),
+            jobs: Jobs::new(settings.clone(), Now::read()),
             last_poll: 0,
             polls: HashMap::new(),
             lines: HashMap::new(),
@@ -70,8 +78,9 @@ impl Hub {
             armed: None,
         };
         let (stop, sooner) = (CancellationToken::new(), Notify::new());
+        let large_bodies = Semaphore::new(MAX_LARGE_BODIES);
         let (live, logs) = (Live::new(), Logs::default());
-        Arc::new(Self { settings, stop, live, logs, sooner, state: Mutex::new(state) })
+        Arc::new(Self { settings, stop, live, logs, large_bodies, sooner, state: Mutex::new(state) })
     }
 
     /// Applies a change to the jobs, and performs the actions that follow from it.
@@ -93,10 +102,48 @@ impl Hub {
         if self.stop.is_cancelled() {
             return Err(Error::ShutDown);
         }
+        self.update(|jobs, now| jobs.submit(task, now).map(|number| submitted(jobs, number)))
+    }
+
+    /// Submits the same task several times: all of them, or none.
+    pub(crate) fn submit_many(&self, task: NewTask, count: usize) -> Result<Vec<Submitted>, Error> {
+        let task = task.check(self.settings.task_timeout)?;
+        if self.stop.is_cancelled() {
+            return Err(Error::ShutDown);
+        }
         self.update(|jobs, now| {
-            let number = jobs.submit(task, now)?;
-            let names = &jobs.store().names;
-            Ok(Submitted { job_id: names.job(number), task_id: names.task(number, 1) })
+            let numbers = jobs.submit_many(&task, count, now)?;
+            Ok(numbers.into_iter().map(|number| submitted(jobs, number)).collect())
+        })
+    }
+
+    /// Submits an ended task again. Returns its ids, and the job id of the first task that was retried.
+    pub(crate) fn retry(&self, id: &str, params: Option<Box<RawValue>>) -> Result<(Submitted, JobId), Error> {
+        if let Some(params) = &params {
+            check_params(params)?;
+        }
+        if self.stop.is_cancelled() {
+            return Err(Error::ShutDown);
+        }
+        let params = params.map(Arc::from);
+        self.update(|jobs, now| {
+            let Repeat { number, of } = jobs.repeat(id, params, now)?;
+            Ok((submitted(jobs, number), jobs.store().names.job(of)))
+        })
+    }
+
+    /// Records in the story of a task that a fault has hit a message about it, by job or task id.
+    #[allow(dead_code, reason = "the fault switches call it")]
+    pub(crate) fn record_fault(&self, task_id: &str, name: &str) {
+        self.update(|jobs, now| jobs.on_fault(task_id, name, now));
+    }
+
+    /// Returns the watch of the storage, which records in the stories of tasks when their files pass.
+    pub(crate) fn watch(self: &Arc<Self>) -> Watch {
+        let hub = self.clone();
+        Watch::new(move |access| {
+            let way = if access.is_write { Way::Outputs } else { Way::Inputs };
+            hub.update(|jobs, now| jobs.on_transfer(way, access.bucket, access.key, access.began, now));
         })
     }
 
@@ -167,6 +214,8 @@ impl Hub {
         state.last_line += 1;
         let (line, (sender, commands)) = (state.last_line, mpsc::channel(MAX_COMMANDS));
         state.lines.insert(worker.clone(), (line, sender));
+        state.jobs.on_websocket(worker, true);
+        self.settle(&mut state);
         Some((line, commands))
     }
 
@@ -175,6 +224,8 @@ impl Hub {
         let mut state = self.lock();
         if state.lines.get(worker).is_some_and(|(current, _)| *current == line) {
             state.lines.remove(worker);
+            state.jobs.on_websocket(worker, false);
+            self.settle(&mut state);
         }
     }
 
@@ -258,6 +309,11 @@ fn perform(state: &mut State, action: Action) {
             }
         }
     }
+}
+
+fn submitted(jobs: &Jobs, number: u64) -> Submitted {
+    let names = &jobs.store().names;
+    Submitted { job_id: names.job(number), task_id: names.task(number, 1) }
 }
 
 fn cancel_task(task_id: TaskId, job_id: JobId) -> Command {

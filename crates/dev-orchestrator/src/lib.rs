@@ -36,21 +36,46 @@
 //! url=http://127.0.0.1:8080
 //! json='Content-Type: application/json'
 //!
-//! # Submit a task; `params`, `priority` and `timeout` (seconds) are optional.
+//! # Submit a task; `params`, `priority` and `timeout` (seconds) are optional. `"count": 3` submits it three times.
 //! curl $url/api/tasks -H "$json" -d '{"type": "resize_image", "params": {"width": 640}, "priority": 5, "timeout": 60}'
 //! # 202 {"job_id": "job-5f3a91c2-1", "task_id": "task-5f3a91c2-1-1", "status": "queued"}
 //!
-//! # Show one task, by job or task id, with its parameters, progress, data and error.
+//! # Show one task, by job or task id, with its parameters, progress, data, error and earlier tries.
 //! curl $url/api/tasks/job-5f3a91c2-1
 //!
-//! # List the newest tasks, without parameters and data.
-//! curl "$url/api/tasks?status=running&limit=20"
+//! # Show what happened to it and when, with the durations of its phases.
+//! curl $url/api/tasks/job-5f3a91c2-1/story
+//!
+//! # Write it as a test in `python` or `rust`, or as a command with `curl`.
+//! curl "$url/api/tasks/job-5f3a91c2-1/test?lang=python"
+//!
+//! # List tasks, the newest first, without parameters and data: 100 unless `limit` (1 to 1000) says otherwise. `status`
+//! # and `type` take several values, separated by commas; `worker` is an id; `q` is found, in any case, in ids, types,
+//! # statuses, parameters, data and errors. `before` takes the `next` of the page before.
+//! curl "$url/api/tasks?status=running,queued&type=resize_image&q=640&limit=20"
 //!
 //! # Cancel a task: a waiting one at once, a running one by its worker. The answer is 409 if it has ended.
 //! curl -X POST $url/api/tasks/job-5f3a91c2-1/cancel -H "$json"
 //!
-//! # List the workers, the tasks they accept, and the tasks they run.
+//! # Submit a task that has ended again, as a new one. The answer is 409 if it has not ended.
+//! curl $url/api/tasks/job-5f3a91c2-1/retry -H "$json" -d '{"params": {"width": 320}}'
+//! # 202 {"task_id": "task-5f3a91c2-2-1", "job_id": "job-5f3a91c2-2", "of": "job-5f3a91c2-1"}
+//!
+//! # Cancel or retry many: by `ids` (10,000 at most), by `status`, by `type`; what is given has to hold together.
+//! curl $url/api/tasks/cancel -H "$json" -d '{"status": "queued", "type": "resize_image"}'
+//! # {"count": 2, "failed": []}
+//! curl $url/api/tasks/retry -H "$json" -d '{"ids": ["job-5f3a91c2-1", "job-5f3a91c2-9"]}'
+//! # {"count": 1, "failed": [{"id": "job-5f3a91c2-9", "error": "…"}], "tasks": [{"task_id", "job_id", "of"}]}
+//!
+//! # List the workers, the tasks they accept, and the tasks they run; show one, for an hour after it is gone, too.
 //! curl $url/api/workers
+//! curl $url/api/workers/worker-1
+//!
+//! # List the tasks that workers have registered, with their descriptions and schemas.
+//! curl $url/api/skills
+//!
+//! # Show the figures of each second of the last hour, or since a time.
+//! curl "$url/api/stats?since=1700000000"
 //! curl $url/api/health
 //!
 //! # Show what a task has logged, and what a worker has logged without a task.
@@ -70,7 +95,11 @@
 //! ```
 //!
 //! The job id stays the same for the life of a task; every try has a task id of its own. Times are in seconds since
-//! 1970. Errors are answered with `{"error": text}`; the text names the value and the expected ones.
+//! 1970. Errors are answered with `{"error": text}`; the text names the value and the expected ones. Parameters and data
+//! are passed on byte by byte: white space, the spelling of numbers, and members that stand twice stay as they are.
+//!
+//! The story of a task says `inputs_fetched` and `outputs_sent` when its worker reads or writes objects of the local S3
+//! that the parameters name, or that are below the task id or the job id.
 //!
 //! Other web pages cannot use the API: changes require `Content-Type: application/json`, which a browser sends to
 //! another site only with the permission of that site; that is never given, and a request with the `Origin` of another
@@ -108,14 +137,16 @@
 //!
 //! # Limits
 //!
-//! All memory is bounded: the number of unfinished and of ended tasks, their bytes (see [`Settings`]), 10,000 workers
-//! with 1,000 task names each, 10,000 connections, and 1,024 events for a [`Feed`] that is not read. Of the log, 10,000
+//! All memory is bounded: the number of unfinished and of ended tasks, their bytes (see [`Settings`]), the last 1,000
+//! events of a story, 10,000 workers with 1,000 task names each, 10,000 names of tasks with 64 MiB of schemas, 10,000
+//! connections, and 4,096 events for a [`Feed`] that is not read. A request that submits tasks has at most 16 MiB, a
+//! worker's request at most 1 MiB; of those above 1 MiB, 8 are read at the same time. Of the log, 10,000
 //! lines of each task and worker are kept, of at most 8 KiB each and 64 MiB in all; of the events for browsers the last
 //! 10,000, 64 MiB at most. There are at most 256 readers of events.
 //!
 //! # Errors and shutdown
 //!
-//! [`Error`] is the error of submitting, waiting and cancelling. [`DevOrchestrator::shutdown`] answers held polls,
+//! [`Error`] is the error of submitting, waiting, cancelling and retrying. [`DevOrchestrator::shutdown`] answers held polls,
 //! closes connections and websockets, removes the files of the storage and joins every asynchronous task, within 4 s.
 #![deny(missing_docs)]
 
@@ -127,17 +158,23 @@ mod events;
 mod host;
 mod hub;
 mod jobs;
+mod literal;
 mod live;
 mod logs;
 mod otlp;
 mod page;
+mod pages;
 mod peer;
 mod refusal;
 mod routes;
 mod s3;
+mod search;
 mod server;
 mod settings;
+mod snippet;
+mod stats;
 mod store;
+mod story;
 mod task;
 mod text;
 mod view;
@@ -149,4 +186,4 @@ pub use s3::{LocalS3, S3Settings};
 pub use server::{DevOrchestrator, serve};
 pub use settings::Settings;
 pub use task::{Cancellation, NewTask, Submitted};
-pub use view::{TaskStatus, TaskView, UnknownStatus, WorkerView};
+pub use view::{Machine, Slots, TaskStatus, TaskView, TryView, UnknownStatus, WorkerView};

@@ -40,7 +40,7 @@ impl From<Error> for Refusal {
         let status = match &error {
             Error::InvalidTask(_) => StatusCode::BAD_REQUEST,
             Error::UnknownTask(_) => StatusCode::NOT_FOUND,
-            Error::AlreadyEnded { .. } => StatusCode::CONFLICT,
+            Error::AlreadyEnded { .. } | Error::NotEnded { .. } => StatusCode::CONFLICT,
             Error::QueueFull { .. } | Error::OutOfMemory { .. } | Error::ShutDown => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
@@ -47,10 +48,10 @@ impl DevOrchestrator {
     /// When the listener's address cannot be read, or the storage cannot be started.
     pub fn start_on(listener: TcpListener, settings: Settings) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let storage = settings.storage.clone();
-        let storage = storage.map(|storage| storage.with_allowed_hosts(&settings.allowed_hosts));
-        let storage = storage.map(LocalS3::open).transpose()?;
         let hub = Hub::new(settings);
+        let storage = hub.settings.storage.clone();
+        let storage = storage.map(|storage| storage.with_allowed_hosts(&hub.settings.allowed_hosts));
+        let storage = storage.map(|settings| LocalS3::open(settings, hub.watch())).transpose()?;
         let tasks = TaskTracker::new();
         let router =
             routes::router(hub.clone(), address, tasks.clone(), storage.as_ref().map(LocalS3::files));
@@ -110,6 +111,14 @@ impl DevOrchestrator {
     /// [`Error::UnknownTask`] or [`Error::AlreadyEnded`].
     pub fn cancel(&self, id: impl AsRef<str>) -> Result<Cancellation, Error> {
         self.hub.update(|jobs, now| jobs.cancel(id.as_ref(), now))
+    }
+
+    /// Submits a task that has ended again, with its parameters or with other ones, and with its priority and time limit.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTask`], [`Error::NotEnded`], and those of [`submit`](Self::submit).
+    pub fn retry(&self, id: impl AsRef<str>, params: Option<Box<RawValue>>) -> Result<Submitted, Error> {
+        self.hub.retry(id.as_ref(), params).map(|(submitted, _)| submitted)
     }
 
     /// Returns at most `limit` tasks, the newest first, without parameters and data.

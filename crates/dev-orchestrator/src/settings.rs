@@ -23,6 +23,7 @@ pub struct Settings {
     pub(crate) retry_delay: Duration,
     pub(crate) task_timeout: Duration,
     pub(crate) body_limit: usize,
+    pub(crate) submission_limit: usize,
     pub(crate) queue_limit: usize,
     pub(crate) history_limit: usize,
     pub(crate) memory_limit: usize,
@@ -42,8 +43,9 @@ impl Settings {
             retry_delay: Duration::from_secs(1),
             task_timeout: Duration::from_secs(300),
             body_limit: 1024 * 1024,
+            submission_limit: 16 * 1024 * 1024,
             queue_limit: 100_000,
-            history_limit: 10_000,
+            history_limit: 100_000,
             memory_limit: 512 * 1024 * 1024,
             allowed_hosts: Vec::new(),
             storage: Some(S3Settings::new()),
@@ -100,10 +102,17 @@ impl Settings {
         self
     }
 
-    /// The largest body of a request, in bytes. Default: 1 MiB, as in the real orchestrators.
+    /// The largest body of a worker's request, in bytes. Default: 1 MiB, as in the real orchestrators.
     #[must_use]
     pub fn with_body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
+        self
+    }
+
+    /// The largest body of a request that submits tasks, in bytes. Default: 16 MiB.
+    #[must_use]
+    pub fn with_submission_limit(mut self, bytes: usize) -> Self {
+        self.submission_limit = bytes;
         self
     }
 
@@ -114,7 +123,7 @@ impl Settings {
         self
     }
 
-    /// The number of ended tasks that are kept; the oldest are removed first. Default: 10,000.
+    /// The number of ended tasks that are kept; the oldest are removed first. Default: 100,000.
     #[must_use]
     pub fn with_history_limit(mut self, tasks: usize) -> Self {
         self.history_limit = tasks;
@@ -170,6 +179,7 @@ impl fmt::Debug for Settings {
             .field("retry_delay", &self.retry_delay)
             .field("task_timeout", &self.task_timeout)
             .field("body_limit", &self.body_limit)
+            .field("submission_limit", &self.submission_limit)
             .field("queue_limit", &self.queue_limit)
             .field("history_limit", &self.history_limit)
             .field("memory_limit", &self.memory_limit)

@@ -1,5 +1,6 @@
 //! Tasks as they are submitted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rxon::{JobId, TaskId};
@@ -54,10 +55,10 @@ pub enum Cancellation {
 }
 
 /// A task that has been checked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct CheckedTask {
     pub(crate) name: rxon::TaskName,
-    pub(crate) params: Box<RawValue>,
+    pub(crate) params: Arc<RawValue>,
     pub(crate) priority: f64,
     pub(crate) timeout: Duration,
 }
@@ -102,12 +103,7 @@ impl NewTask {
         let params =
             self.params.map_err(|error| Error::InvalidTask(format!("`params` are not JSON: {error}")))?;
         let params = params.unwrap_or_else(|| RawValue::from_string("{}".to_owned()).expect("`{}` is JSON"));
-        if !params.get().starts_with('{') {
-            return Err(Error::InvalidTask(format!(
-                "`params` is `{}`, expected an object",
-                crate::text::cut(params.get(), 80)
-            )));
-        }
+        check_params(&params)?;
         if !self.priority.is_finite() {
             return Err(Error::InvalidTask(format!(
                 "`priority` is `{}`, expected a finite number",
@@ -118,6 +114,15 @@ impl NewTask {
         if timeout.is_zero() {
             return Err(Error::InvalidTask("`timeout` is 0, expected a time above 0".to_owned()));
         }
-        Ok(CheckedTask { name, params, priority: self.priority, timeout })
+        Ok(CheckedTask { name, params: params.into(), priority: self.priority, timeout })
     }
+}
+
+/// Checks that parameters are an object.
+pub(crate) fn check_params(params: &RawValue) -> Result<(), Error> {
+    if params.get().starts_with('{') {
+        return Ok(());
+    }
+    let shown = crate::text::cut(params.get(), 80);
+    Err(Error::InvalidTask(format!("`params` is `{shown}`, expected an object")))
 }

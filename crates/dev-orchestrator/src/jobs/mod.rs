@@ -14,7 +14,10 @@
 //!
 //! The status of an ended task never changes.
 
+mod listing;
 mod outcomes;
+mod records;
+mod submissions;
 mod workers;
 
 #[cfg(test)]
@@ -26,15 +29,18 @@ use std::time::{Duration, Instant};
 use rxon::model::ErrorCode;
 use rxon::{JobId, TaskId, WorkerId};
 
+pub(crate) use self::listing::{Filter, Piece};
 pub(crate) use self::outcomes::{Ignored, ProgressReport, Report, Verdict};
+pub(crate) use self::submissions::Repeat;
 pub(crate) use self::workers::MAX_WORKERS;
 use crate::clock::Now;
 use crate::error::Error;
 use crate::events::Event;
 use crate::settings::Settings;
+use crate::stats::{Gauges, Stats};
 use crate::store::{Assignment, Job, Stage, Store, own_failure};
+use crate::story::What;
 use crate::task::Cancellation;
-use crate::task::CheckedTask;
 use crate::view::{TaskStatus, TaskView};
 
 /// The time between the deadline and the retry: a worker stops at the deadline by itself, and its own report is better.
@@ -64,12 +70,14 @@ pub(crate) struct Jobs {
     store: Store,
     /// The open polls, the oldest first.
     waiting: BTreeMap<PollId, WorkerId>,
+    stats: Stats,
     actions: Vec<Action>,
 }
 
 impl Jobs {
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, store: Store::new(), waiting: BTreeMap::new(), actions: Vec::new() }
+    pub(crate) fn new(settings: Settings, now: Now) -> Self {
+        let (store, stats) = (Store::new(), Stats::new(now));
+        Self { settings, store, waiting: BTreeMap::new(), stats, actions: Vec::new() }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -81,23 +89,6 @@ impl Jobs {
         std::mem::take(&mut self.actions)
     }
 
-    pub(crate) fn submit(&mut self, task: CheckedTask, now: Now) -> Result<u64, Error> {
-        let Settings { queue_limit, history_limit, memory_limit, .. } = self.settings;
-        if self.store.unended() >= queue_limit {
-            return Err(Error::QueueFull { limit: queue_limit });
-        }
-        let room = memory_limit.checked_sub(task.params.get().len());
-        let room = room.ok_or(Error::OutOfMemory { limit: memory_limit })?;
-        self.store.forget(history_limit, room);
-        if self.store.weight() > room {
-            return Err(Error::OutOfMemory { limit: memory_limit });
-        }
-        let number = self.store.add(task, now);
-        self.publish_change(number);
-        self.offer(number, now);
-        Ok(number)
-    }
-
     pub(crate) fn cancel(&mut self, id: &str, now: Now) -> Result<Cancellation, Error> {
         let job = self.store.find(id).ok_or_else(|| Error::UnknownTask(crate::text::cut(id, 200)))?;
         let number = job.number;
@@ -107,8 +98,13 @@ impl Jobs {
                 Ok(Cancellation::Cancelled)
             }
             Stage::Running { .. } => {
-                self.store.update(number, |job| job.cancel_requested = true);
+                self.store.update(number, |job| {
+                    if !std::mem::replace(&mut job.cancel_requested, true) {
+                        job.record(What::CancelRequested, now);
+                    }
+                });
                 self.stop_at_worker(number);
+                self.publish_change(number);
                 Ok(Cancellation::CancelRequested)
             }
             Stage::Ended(status) => Err(Error::AlreadyEnded { job_id: self.store.names.job(number), status }),
@@ -130,7 +126,7 @@ impl Jobs {
     /// Handles a task that was handed to a poll, but did not reach the worker.
     pub(crate) fn on_undelivered(&mut self, number: u64, attempt: u32, now: Now) {
         let Some(job) = self.store.job(number) else { return };
-        if job.attempt != attempt || !matches!(job.stage, Stage::Running { .. }) {
+        if !job.is_running(attempt) {
             return;
         }
         if job.cancel_requested {
@@ -138,11 +134,13 @@ impl Jobs {
             return;
         }
         self.store.update(number, |job| {
+            let worker = job.worker_id.take();
+            let worker = worker.as_ref().map_or("a worker", |worker| worker.as_str());
+            job.record(What::requeued(&format!("not delivered: the connection of `{worker}` ended")), now);
             job.attempts -= 1;
-            job.worker_id = None;
             job.started_at = None;
         });
-        self.store.move_to(number, Stage::Queued);
+        self.move_to(number, Stage::Queued, now);
         self.publish_change(number);
         self.offer(number, now);
     }
@@ -153,7 +151,7 @@ impl Jobs {
             if until > now.instant {
                 break;
             }
-            self.store.move_to(number, Stage::Queued);
+            self.move_to(number, Stage::Queued, now);
             self.offer(number, now);
         }
         while let Some((until, number)) = self.store.first_deadline() {
@@ -220,8 +218,9 @@ impl Jobs {
             job.attempts = job.attempts.saturating_add(1);
             job.worker_id = Some(worker_id.clone());
             job.started_at = Some(now.unix);
+            job.record(What::Offered, now);
         });
-        self.store.move_to(number, Stage::Running { worker_id, until, deadline: deadline.unix });
+        self.move_to(number, Stage::Running { worker_id, until, deadline: deadline.unix }, now);
         if let Some(job) = self.store.job(number) {
             let assignment = self.store.assignment(job, deadline.unix);
             self.actions.push(Action::Hand(poll, assignment));
@@ -230,14 +229,35 @@ impl Jobs {
     }
 
     fn end(&mut self, number: u64, status: TaskStatus, now: Now) {
-        self.store.update(number, |job| job.ended_at = Some(now.unix));
-        self.store.move_to(number, Stage::Ended(status));
+        self.store.update(number, |job| {
+            job.ended_at = Some(now.unix);
+            if status == TaskStatus::Cancelled {
+                job.record(What::Cancelled, now);
+            }
+            job.story.close();
+        });
+        self.move_to(number, Stage::Ended(status), now);
         self.publish_change(number);
         if let Some(job) = self.store.job(number) {
+            let latency = now.instant.saturating_duration_since(job.submitted);
+            self.stats.count_ended(status, latency.as_secs_f64());
             let view = Box::new(self.store.view(job));
             self.actions.push(Action::Ended(number, view));
         }
         self.store.forget(self.settings.history_limit, self.settings.memory_limit);
+    }
+
+    /// Moves a job to another stage.
+    fn move_to(&mut self, number: u64, stage: Stage, now: Now) {
+        self.count_time(now);
+        self.store.move_to(number, stage);
+    }
+
+    /// Closes the seconds of the figures that are over, before the number of jobs in any status changes.
+    fn count_time(&mut self, now: Now) {
+        let count = |status| self.store.count(status);
+        let gauges = Gauges { running: count(TaskStatus::Running), queued: count(TaskStatus::Queued) };
+        self.stats.advance(gauges, now);
     }
 
     /// Tells the worker of a running job to stop its current try.

@@ -10,6 +10,7 @@ use super::{Action, Jobs};
 use crate::clock::Now;
 use crate::events::Event;
 use crate::store::{Job, Payloads, Stage};
+use crate::story::What;
 use crate::view::TaskStatus;
 
 /// The delay that doubling it reaches.
@@ -75,6 +76,8 @@ impl Jobs {
                     message: "the worker gave no reason".to_owned(),
                     details: None,
                 });
+                let result = What::result("failure", Some(&failure), false);
+                self.store.update(number, |job| job.record(result, now));
                 self.fail(number, failure, report.payloads, now);
                 Verdict::Accepted("failure_handled")
             }
@@ -109,6 +112,7 @@ impl Jobs {
             message: message.clone(),
         };
         self.store.update(number, |job| {
+            job.record(What::progress(progress, &message), now);
             job.progress = Some(progress);
             job.progress_message = Some(message);
         });
@@ -118,7 +122,10 @@ impl Jobs {
 
     /// Gives up the current try, although its worker may still be busy with it.
     pub(super) fn abandon_try(&mut self, number: u64, failure: Failure, now: Now) {
-        self.store.update(number, Job::abandon);
+        self.store.update(number, |job| {
+            job.abandon();
+            job.record(What::result("failure", Some(&failure), true), now);
+        });
         self.stop_at_worker(number);
         self.fail(number, failure, Payloads::default(), now);
     }
@@ -151,16 +158,18 @@ impl Jobs {
     fn retry(&mut self, number: u64, now: Now) {
         let Some(job) = self.store.job(number) else { return };
         let delay = retry_delay(self.settings.retry_delay, job.attempt);
+        let reason = job.error.as_ref().map_or_else(String::new, |error| {
+            format!("{}: {}", crate::text::cut(error.code.as_str(), 100), error.message)
+        });
         self.store.update(number, |job| {
-            job.attempt += 1;
-            job.progress = None;
-            job.progress_message = None;
+            job.record(What::requeued(&reason), now);
+            job.begin_next_try(now);
         });
         if delay.is_zero() {
-            self.store.move_to(number, Stage::Queued);
+            self.move_to(number, Stage::Queued, now);
         } else {
             let then = now.after(delay);
-            self.store.move_to(number, Stage::Resting { until: then.instant, retry_at: then.unix });
+            self.move_to(number, Stage::Resting { until: then.instant, retry_at: then.unix }, now);
         }
         self.publish_change(number);
         if delay.is_zero() {
@@ -170,6 +179,7 @@ impl Jobs {
 
     fn finish(&mut self, number: u64, report: Report, status: TaskStatus, now: Now) {
         self.store.update(number, |job| {
+            job.record(What::result(&report.status, report.error.as_ref(), false), now);
             if status == TaskStatus::Finished {
                 job.progress = Some(1.0);
             }

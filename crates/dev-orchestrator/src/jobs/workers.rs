@@ -1,5 +1,7 @@
 //! Registrations and heartbeats of workers, and the consequences of their silence.
 
+use std::collections::HashMap;
+
 use rxon::WorkerId;
 use rxon::model::ErrorCode;
 
@@ -7,6 +9,7 @@ use super::{Action, Jobs};
 use crate::clock::Now;
 use crate::events::Event;
 use crate::store::{Beat, Introduction, own_failure};
+use crate::view::WorkerView;
 
 /// The number of registered workers: far more than one process serves in a test.
 pub(crate) const MAX_WORKERS: usize = 10_000;
@@ -32,25 +35,47 @@ impl Jobs {
         now: Now,
     ) -> Option<Vec<String>> {
         self.store.record_contact(worker, now);
-        let known = self.store.workers.get_mut(worker)?;
-        let Some(mut beat) = beat else { return Some(Vec::new()) };
-        let current = std::mem::take(&mut beat.current);
-        known.apply(beat);
+        let current = beat.as_ref().map(|beat| beat.current.clone());
+        if !self.store.apply(worker, beat, now) {
+            return None;
+        }
+        self.actions.push(Action::Publish(Event::WorkerChanged { worker_id: worker.clone() }));
+        let Some(current) = current else { return Some(Vec::new()) };
         self.feed(worker, now);
         Some(self.to_stop(worker, &current))
     }
 
     /// Returns the registered workers, in order of their ids.
-    pub(crate) fn workers(&self, now: Now) -> Vec<crate::view::WorkerView> {
-        let view = |(id, worker)| self.store.worker_view(id, worker, self.polls_of(id), now);
+    pub(crate) fn workers(&self, now: Now) -> Vec<WorkerView> {
+        let mut polls: HashMap<&WorkerId, usize> = HashMap::new();
+        for worker in self.waiting.values() {
+            *polls.entry(worker).or_default() += 1;
+        }
+        let polls_of = |id| polls.get(id).copied().unwrap_or_default();
+        let view = |(id, worker)| self.store.worker_view(id, worker, polls_of(id), now);
         let mut views: Vec<_> = self.store.workers.iter().map(view).collect();
         views.sort_by(|one, other| one.worker_id.cmp(&other.worker_id));
         views
     }
 
+    /// Returns a worker; one that was given up, too, for an hour.
+    pub(crate) fn worker(&self, worker: &WorkerId, now: Now) -> Option<WorkerView> {
+        let known = self.store.workers.get(worker);
+        let view = known.map(|known| self.store.worker_view(worker, known, self.polls_of(worker), now));
+        view.or_else(|| self.store.gone_view(worker, now))
+    }
+
+    /// Handles the begin or the end of a worker's websocket.
+    pub(crate) fn on_websocket(&mut self, worker: &WorkerId, is_open: bool) {
+        self.store.set_websocket(worker, is_open);
+        if self.store.workers.contains_key(worker) {
+            self.actions.push(Action::Publish(Event::WorkerChanged { worker_id: worker.clone() }));
+        }
+    }
+
     /// Removes a worker that was silent for too long, and gives its tasks to others.
     pub(super) fn expire(&mut self, worker: &WorkerId, now: Now) {
-        let running = self.store.dismiss(worker);
+        let running = self.store.dismiss(worker, now);
         tracing::info!(worker_id = %worker, tasks = running.len(), "worker removed: silent for too long");
         self.actions.push(Action::Publish(Event::WorkerExpired { worker_id: worker.clone() }));
         let message =

@@ -7,37 +7,59 @@ use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
+use crate::hub::Hub;
 use crate::refusal::Refusal;
 
 /// The time within which a body has to arrive.
 const TIME: Duration = Duration::from_secs(30);
 
-/// A body that is too large is read and discarded, up to this many times the limit: a client that is still writing when
-/// the answer arrives would see its connection reset instead of the answer.
-const DISCARD_FACTOR: usize = 64;
+/// A body that is too large is read and discarded, up to this many bytes above the limit: a client that is still writing
+/// when the answer arrives would see its connection reset instead of the answer.
+const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
-/// Reads a body of at most `limit` bytes.
-pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
-    tokio::time::timeout(TIME, collect(body, limit)).await.unwrap_or_else(|_| {
+/// A body above this size is large: it waits for its turn.
+const LARGE: usize = 1024 * 1024;
+
+/// Reads the body of a worker's request.
+pub(super) async fn read(body: Body, hub: &Hub) -> Result<Bytes, Refusal> {
+    in_time(collect(body, hub.settings.body_limit, &hub.large_bodies)).await
+}
+
+/// Reads the body of a request of people, which may have large parameters.
+pub(super) async fn read_submission(body: Body, hub: &Hub) -> Result<Bytes, Refusal> {
+    in_time(collect(body, hub.settings.submission_limit, &hub.large_bodies)).await
+}
+
+async fn in_time(body: impl Future<Output = Result<Bytes, Refusal>>) -> Result<Bytes, Refusal> {
+    tokio::time::timeout(TIME, body).await.unwrap_or_else(|_| {
         let seconds = TIME.as_secs();
         Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {seconds} s")))
     })
 }
 
-async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
-    let (mut collected, mut length) = (BytesMut::new(), 0_usize);
+/// Collects a body. Those that are large take turns, so that their memory is bounded.
+async fn collect(mut body: Body, limit: usize, turns: &Semaphore) -> Result<Bytes, Refusal> {
+    let (mut collected, mut length, mut turn) = (BytesMut::new(), 0_usize, None);
     while let Some(frame) = body.frame().await {
         let frame =
             frame.map_err(|error| Refusal::bad_request(format!("the body is incomplete: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         length = length.saturating_add(data.len());
-        if length <= limit {
-            collected.extend_from_slice(&data);
-        } else if length > limit.saturating_mul(DISCARD_FACTOR) {
-            break;
+        if length > limit {
+            (collected, turn) = (BytesMut::new(), None);
+            if length > limit.saturating_add(MAX_DISCARDED) {
+                break;
+            }
+            continue;
         }
+        if length > LARGE && turn.is_none() {
+            turn = turns.acquire().await.ok();
+        }
+        collected.extend_from_slice(&data);
     }
+    drop(turn);
     if length <= limit {
         return Ok(collected.freeze());
     }
@@ -49,6 +71,11 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
 
 /// Reads JSON as a type; `what` names the expected message in errors.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Refusal> {
+    // A list of the values of its fields would be read as a message, too.
+    if body.trim_ascii_start().starts_with(b"[") {
+        let text = format!("the body is not {what}: it is a list, expected an object");
+        return Err(Refusal::bad_request(text));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -63,4 +90,34 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, R
     })?;
     reader.end().map_err(|error| Refusal::bad_request(format!("the body is not {what}: {error}")))?;
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use futures_util::{StreamExt as _, stream};
+
+    use super::*;
+
+    /// A body that sends this many bytes, and then either ends or sends nothing more.
+    fn body(bytes: usize, ends: bool) -> Body {
+        let sent = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; bytes]))]);
+        let rest = stream::poll_fn(move |_| if ends { Poll::Ready(None) } else { Poll::Pending });
+        Body::from_stream(sent.chain(rest))
+    }
+
+    #[tokio::test]
+    async fn large_bodies_take_turns_and_small_ones_do_not_wait() {
+        let turns = Semaphore::new(1);
+        let mut first = Box::pin(collect(body(2 * LARGE, false), 4 * LARGE, &turns));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        let mut second = Box::pin(collect(body(2 * LARGE, true), 4 * LARGE, &turns));
+        assert!(futures_util::poll!(&mut second).is_pending(), "the first one still arrives");
+        let small = collect(body(LARGE, true), 4 * LARGE, &turns).await.expect("whole");
+        let refused = collect(body(5 * LARGE, true), 4 * LARGE, &turns).await.expect_err("too large");
+        assert_eq!((small.len(), refused.status), (LARGE, StatusCode::PAYLOAD_TOO_LARGE));
+        drop(first);
+        assert_eq!(second.await.expect("its turn").len(), 2 * LARGE);
+    }
 }

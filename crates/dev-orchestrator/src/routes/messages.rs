@@ -7,11 +7,12 @@ use rxon::{TaskName, WorkerId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::description::{self, Description, Skill};
 use crate::refusal::Refusal;
-use crate::store::{Beat, Introduction};
+use crate::store::{About, Beat, Introduction};
 
 /// The number of names in a list: more than any worker has handlers; it limits the memory for one worker.
-const MAX_NAMES: usize = 1000;
+pub(super) const MAX_NAMES: usize = 1000;
 
 #[derive(Deserialize)]
 pub(super) struct Registration {
@@ -20,11 +21,11 @@ pub(super) struct Registration {
     supported_tasks: Option<Vec<String>>,
     supported_skills: Option<Vec<Skill>>,
     available_skills: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-struct Skill {
-    name: String,
+    hot_cache: Option<Box<RawValue>>,
+    hot_skills: Option<Box<RawValue>>,
+    resources: Option<Box<RawValue>>,
+    installed_software: Option<Box<RawValue>>,
+    capabilities: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +36,8 @@ pub(super) struct Heartbeat {
     supported_tasks: Option<Vec<String>>,
     supported_skills: Option<Vec<Skill>>,
     available_skills: Option<Vec<String>>,
+    hot_cache: Option<Box<RawValue>>,
+    hot_skills: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -74,19 +77,26 @@ pub(super) struct ProgressPayload {
 }
 
 impl Registration {
-    /// Returns the content, and the names in it that are not valid task names.
-    pub(super) fn introduction(self) -> Result<(Introduction, Vec<String>), Refusal> {
+    /// Returns the content, and the names in it that are not valid task names. `protocol` is the version of the protocol
+    /// in the head of the message.
+    pub(super) fn introduction(self, protocol: Option<&str>) -> Result<(Introduction, Vec<String>), Refusal> {
         let worker_id = worker_id(&self.worker_id)?;
         let mut invalid = Vec::new();
         let accepts =
             self.available_skills.map(|list| names("available_skills", list, &mut invalid)).transpose()?;
         let older = names("supported_tasks", self.supported_tasks.unwrap_or_default(), &mut invalid)?;
-        let mut tasks =
-            names("supported_skills", skills(self.supported_skills.unwrap_or_default()), &mut invalid)?;
+        let (mut tasks, skills) = skills(&self.supported_skills.unwrap_or_default(), &mut invalid)?;
         tasks.extend(older);
         tasks.extend(accepts.iter().flatten().cloned());
         let worker_type = crate::text::cut(self.worker_type.as_deref().unwrap_or("generic"), 128);
-        Ok((Introduction { worker_id, worker_type, tasks, accepts }, invalid))
+        let description = Description {
+            resources: self.resources.as_deref(),
+            software: self.installed_software.as_deref(),
+            capabilities: self.capabilities.as_deref(),
+        };
+        let equipment = description.equipment(protocol);
+        let hot = description::hot(self.hot_cache.as_deref(), self.hot_skills.as_deref());
+        Ok((Introduction { worker_id, worker_type, tasks, accepts, skills, hot, equipment }, invalid))
     }
 }
 
@@ -97,14 +107,14 @@ impl Heartbeat {
             self.available_skills.map(|list| names("available_skills", list, &mut invalid)).transpose()?;
         let older =
             self.supported_tasks.map(|list| names("supported_tasks", list, &mut invalid)).transpose()?;
-        let tasks = self
-            .supported_skills
-            .map(|list| names("supported_skills", skills(list), &mut invalid))
-            .transpose()?;
+        let skills = self.supported_skills.map(|list| skills(&list, &mut invalid)).transpose()?;
+        let (tasks, skills) = skills.unzip();
         Ok(Beat {
             status: self.status.map(|status| crate::text::cut(&status, 128)),
             tasks,
             accepts: newer.or(older),
+            skills: skills.unwrap_or_default(),
+            hot: description::hot(self.hot_cache.as_deref(), self.hot_skills.as_deref()),
             current: self.current_tasks.unwrap_or_default(),
         })
     }
@@ -126,8 +136,15 @@ pub(super) fn worker_id(text: &str) -> Result<WorkerId, Refusal> {
     WorkerId::new(text).map_err(|error| Refusal::bad_request(format!("`worker_id`: {error}")))
 }
 
-fn skills(list: Vec<Skill>) -> Vec<String> {
-    list.into_iter().map(|skill| skill.name).collect()
+/// The names of tasks, and the descriptions of some of them.
+type Skills = (BTreeSet<TaskName>, Vec<(TaskName, About)>);
+
+/// Reads skills. Those without a valid name are left out.
+fn skills(list: &[Skill], invalid: &mut Vec<String>) -> Result<Skills, Refusal> {
+    let tasks = list.iter().map(|skill| skill.name.clone()).collect();
+    let tasks = names("supported_skills", tasks, invalid)?;
+    let described = list.iter().filter_map(|skill| Some((TaskName::new(&skill.name).ok()?, skill.about())));
+    Ok((tasks, described.collect()))
 }
 
 fn names(field: &str, list: Vec<String>, invalid: &mut Vec<String>) -> Result<BTreeSet<TaskName>, Refusal> {

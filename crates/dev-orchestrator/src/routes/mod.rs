@@ -2,6 +2,7 @@
 
 mod api;
 mod body;
+mod description;
 mod door;
 mod etag;
 mod events;
@@ -58,12 +59,7 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, fil
         .route("/_worker/events", post(worker::event))
         .route("/_worker/ws/{worker_id}", get(socket::open))
         .layer(map_response(with_version));
-    let api = Router::new()
-        .route("/api/tasks", get(api::tasks).post(api::submit))
-        .route("/api/tasks/{id}", get(api::task))
-        .route("/api/tasks/{id}/cancel", post(api::cancel))
-        .route("/api/workers", get(api::workers))
-        .route("/api/health", get(api::health))
+    let api = api::routes()
         .route("/api/tasks/{id}/logs", get(logs::of_task))
         .route("/api/workers/{id}/logs", get(logs::of_worker))
         .route("/api/events", get(events::open))

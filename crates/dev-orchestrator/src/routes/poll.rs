@@ -127,6 +127,15 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// Records the arrival. Called before the worker gets the last bytes, so that its result cannot come first.
+    fn arrive(&mut self) {
+        self.arrived = true;
+        let Assignment { number, attempt, .. } = self.assignment;
+        self.hub.update(|jobs, now| jobs.on_delivered(number, attempt, now));
+    }
+}
+
 impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.arrived {
@@ -164,7 +173,7 @@ impl hyper::body::Body for DeliveryBody {
             return Poll::Pending;
         }
         if self.peer.is_connected() {
-            self.delivery.arrived = true;
+            self.delivery.arrive();
             Poll::Ready(None)
         } else {
             Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))

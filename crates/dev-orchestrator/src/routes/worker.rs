@@ -24,7 +24,7 @@ use crate::store::Payloads;
 pub(super) async fn register(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
     let (head, body) = receive(&desk, request).await?;
     let registration: messages::Registration = body::parse(&body, "a registration")?;
-    let (hello, invalid) = registration.introduction()?;
+    let (hello, invalid) = registration.introduction(version(&head.headers))?;
     let worker_id = hello.worker_id.clone();
     desk.admit(&head.headers, &body, &worker_id, &[])?;
     if !desk.hub.update(|jobs, now| jobs.on_register(hello, now)) {
@@ -192,7 +192,7 @@ impl Desk {
 /// instead of the answer.
 async fn receive(desk: &Desk, request: Request) -> Result<(Parts, Bytes), Refusal> {
     let (head, body) = request.into_parts();
-    let body = body::read(body, desk.hub.settings.body_limit).await;
+    let body = body::read(body, &desk.hub).await;
     desk.auth.token(&head.headers)?;
     Ok((head, body?))
 }
@@ -216,10 +216,13 @@ fn header_id(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-worker-id")?.to_str().ok()
 }
 
+fn version(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-rxon-version")?.to_str().ok()
+}
+
 /// Returns a warning for the developer of a worker about problems that do no harm here.
 fn warning(headers: &HeaderMap, invalid: &[String]) -> Option<String> {
-    let version = headers.get("x-rxon-version").and_then(|version| version.to_str().ok());
-    let mismatch = version.filter(|version| *version != rxon::VERSION).map(|version| {
+    let mismatch = version(headers).filter(|version| *version != rxon::VERSION).map(|version| {
         let version = crate::text::cut(version, 80);
         format!("Protocol version mismatch! Orchestrator: {}, Worker: {version}.", rxon::VERSION)
     });

@@ -9,6 +9,7 @@ mod listing;
 mod service;
 mod settings;
 mod store;
+mod watch;
 
 use std::fmt;
 use std::io;
@@ -32,6 +33,7 @@ use crate::host::OwnNames;
 pub(crate) use self::door::Door;
 pub(crate) use self::files::{FileError, FilePage, Files};
 pub use self::settings::S3Settings;
+pub(crate) use self::watch::Watch;
 
 /// The region in the configuration of clients.
 const REGION: &str = "us-east-1";
@@ -80,11 +82,11 @@ impl LocalS3 {
     /// When it cannot listen on the address, the directory cannot be created, or the name of a bucket is invalid.
     #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
     pub async fn start(settings: S3Settings) -> io::Result<Self> {
-        Self::open(settings)
+        Self::open(settings, Watch::default())
     }
 
-    /// Does the same as [`start`](Self::start). The caller has to be inside a runtime.
-    pub(crate) fn open(settings: S3Settings) -> io::Result<Self> {
+    /// Does the same as [`start`](Self::start), and reports requests to the watch. The caller has to be inside a runtime.
+    pub(crate) fn open(settings: S3Settings, watch: Watch) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(settings.address)?;
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
@@ -94,7 +96,7 @@ impl LocalS3 {
         let guard = stop.clone().drop_guard();
         let S3Settings { access_key, secret_key, buckets, allowed_hosts, .. } = settings;
         let names = OwnNames::new(address, allowed_hosts);
-        let service = Door::new(names, service(store.clone(), &access_key, &secret_key));
+        let service = Door::new(names, service(store.clone(), watch, &access_key, &secret_key));
         let storage = Self { store, address, access_key, secret_key, tasks, stop, _guard: guard };
         for bucket in buckets {
             // A name that is given twice stands for one bucket.
@@ -258,8 +260,8 @@ impl fmt::Debug for LocalS3 {
     }
 }
 
-fn service(store: Arc<Buckets>, access_key: &str, secret_key: &str) -> S3Service {
-    let mut builder = S3ServiceBuilder::new(service::Operations(store));
+fn service(store: Arc<Buckets>, watch: Watch, access_key: &str, secret_key: &str) -> S3Service {
+    let mut builder = S3ServiceBuilder::new(service::Operations { store, watch });
     builder.set_auth(Keys { access_key: access_key.to_owned(), secret_key: secret_key.into() });
     builder.build()
 }

@@ -9,14 +9,25 @@ use rxon::{TaskName, WorkerId};
 use serde_json::value::RawValue;
 
 use crate::clock::Now;
+use crate::story::{Entry, Story, What};
 use crate::task::CheckedTask;
 use crate::view::TaskStatus;
 
 /// The number of abandoned tries of a job that workers can still be asked to stop; the oldest beyond it are dropped.
 const MAX_ABANDONED: usize = 16;
 
-/// The memory of a job without its texts, in bytes: the structure itself, and its entries in the indexes.
+/// The number of earlier tries that are shown; the oldest beyond it are dropped.
+const MAX_TRIES: usize = 100;
+
+/// The number of retries of an ended job that it names; the oldest beyond it are dropped.
+const MAX_RETRIED_AS: usize = 100;
+
+/// The memory of a job without its texts and its story, in bytes: the structure itself, its entries in the indexes, and
+/// what the allocator adds.
 const OVERHEAD: usize = 1024;
+
+/// The memory of an earlier try without its failure, in bytes.
+const TRY_OVERHEAD: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -26,6 +37,10 @@ pub(crate) struct Job {
     pub(crate) params: Arc<RawValue>,
     pub(crate) priority: f64,
     pub(crate) timeout: Duration,
+    /// The first job of those that were retried by a person, if this job is a retry.
+    pub(crate) of: Option<u64>,
+    /// The jobs that retry this one, the oldest first.
+    retried_as: Vec<u64>,
     /// The number of the current try, part of its task id.
     pub(crate) attempt: u32,
     /// The number of times that a worker was given the job.
@@ -38,12 +53,26 @@ pub(crate) struct Job {
     pub(crate) worker_id: Option<WorkerId>,
     /// Tries that were given up although a worker may still be busy with them.
     abandoned: Vec<u32>,
+    /// The tries before the current one.
+    tries: Vec<Try>,
     pub(crate) result_status: Option<String>,
     pub(crate) payloads: Payloads,
     pub(crate) error: Option<Arc<Failure>>,
+    pub(crate) story: Story,
+    pub(crate) submitted: Instant,
     pub(crate) submitted_at: f64,
     pub(crate) started_at: Option<f64>,
     pub(crate) ended_at: Option<f64>,
+}
+
+/// A try that failed, and was followed by another one.
+#[derive(Debug)]
+pub(crate) struct Try {
+    pub(crate) attempt: u32,
+    pub(crate) worker_id: Option<WorkerId>,
+    pub(crate) started_at: Option<f64>,
+    pub(crate) ended_at: f64,
+    pub(crate) error: Option<Arc<Failure>>,
 }
 
 /// The objects in the last result of a job, unchanged.
@@ -112,14 +141,16 @@ impl PartialEq for QueuePosition {
 impl Eq for QueuePosition {}
 
 impl Job {
-    pub(crate) fn new(number: u64, task: CheckedTask, now: Now) -> Self {
-        Self {
+    pub(crate) fn new(number: u64, task: CheckedTask, of: Option<u64>, now: Now) -> Self {
+        let mut job = Self {
             number,
             name: task.name,
-            params: task.params.into(),
+            params: task.params,
             // Turns -0.0, which would sort below 0.0, into 0.0.
             priority: task.priority + 0.0,
             timeout: task.timeout,
+            of,
+            retried_as: Vec::new(),
             attempt: 1,
             attempts: 0,
             stage: Stage::Queued,
@@ -128,13 +159,18 @@ impl Job {
             progress_message: None,
             worker_id: None,
             abandoned: Vec::new(),
+            tries: Vec::new(),
             result_status: None,
             payloads: Payloads::default(),
             error: None,
+            story: Story::new(),
+            submitted: now.instant,
             submitted_at: now.unix,
             started_at: None,
             ended_at: None,
-        }
+        };
+        job.record(What::Submitted, now);
+        job
     }
 
     pub(crate) fn position(&self) -> QueuePosition {
@@ -144,6 +180,57 @@ impl Job {
     /// Whether this worker runs the job now.
     pub(crate) fn runs_at(&self, worker: &WorkerId) -> bool {
         matches!(&self.stage, Stage::Running { worker_id, .. } if worker_id == worker)
+    }
+
+    /// Whether a worker has this try now.
+    pub(crate) fn is_running(&self, attempt: u32) -> bool {
+        self.attempt == attempt && matches!(self.stage, Stage::Running { .. })
+    }
+
+    /// Adds an event of the current try to the story.
+    pub(crate) fn record(&mut self, what: What, now: Now) {
+        self.record_of(self.attempt, what, now);
+    }
+
+    /// Adds an event of a try to the story.
+    pub(crate) fn record_of(&mut self, attempt: u32, what: What, now: Now) {
+        let worker_id = self.worker_id.clone().filter(|_| what.has_worker());
+        let at = now.instant.saturating_duration_since(self.submitted);
+        self.story.add(Entry { at, attempt, worker_id, what });
+    }
+
+    /// Ends the current try, and begins the next one.
+    pub(crate) fn begin_next_try(&mut self, now: Now) {
+        if self.tries.len() == MAX_TRIES {
+            self.tries.remove(0);
+        }
+        self.tries.push(Try {
+            attempt: self.attempt,
+            worker_id: self.worker_id.clone(),
+            started_at: self.started_at,
+            ended_at: now.unix,
+            error: self.error.clone(),
+        });
+        self.attempt += 1;
+        self.progress = None;
+        self.progress_message = None;
+    }
+
+    pub(crate) fn tries(&self) -> &[Try] {
+        &self.tries
+    }
+
+    /// Records that a person has retried the job as another one.
+    pub(crate) fn retried_as(&mut self, number: u64, now: Now) {
+        if self.retried_as.len() == MAX_RETRIED_AS {
+            self.retried_as.remove(0);
+        }
+        self.retried_as.push(number);
+        self.record(What::Retried(number), now);
+    }
+
+    pub(crate) fn retries(&self) -> &[u64] {
+        &self.retried_as
     }
 
     /// Records that a worker may still be busy with the current try, although its result no longer counts.
@@ -164,15 +251,21 @@ impl Job {
         let Payloads { data, metadata, costs } = &self.payloads;
         let payloads: usize =
             [data, metadata, costs].into_iter().flatten().map(|payload| payload.get().len()).sum();
-        let error = self.error.as_ref().map_or(0, |error| {
-            error.code.as_str().len()
-                + error.message.len()
-                + error.details.as_ref().map_or(0, |details| details.get().len())
-        });
         let texts = [&self.progress_message, &self.result_status];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-        OVERHEAD + self.params.get().len() + payloads + error + texts
+        let tries: usize =
+            self.tries.iter().map(|earlier| TRY_OVERHEAD + failure_weight(earlier.error.as_ref())).sum();
+        let history = self.story.weight() + tries + self.retried_as.len() * size_of::<u64>();
+        OVERHEAD + self.params.get().len() + payloads + failure_weight(self.error.as_ref()) + texts + history
     }
+}
+
+fn failure_weight(failure: Option<&Arc<Failure>>) -> usize {
+    failure.map_or(0, |failure| {
+        failure.code.as_str().len()
+            + failure.message.len()
+            + failure.details.as_ref().map_or(0, |details| details.get().len())
+    })
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 mod job;
 mod names;
+mod skills;
+mod views;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rxon::model::Failure;
 use rxon::{JobId, TaskId, TaskName, WorkerId};
@@ -15,10 +17,19 @@ use serde_json::value::RawValue;
 use self::job::QueuePosition;
 pub(crate) use self::job::{Job, Payloads, Stage};
 pub(crate) use self::names::Names;
-pub(crate) use self::worker::{Beat, Introduction, Worker};
+pub(crate) use self::skills::About;
+use self::skills::Skills;
+pub(crate) use self::worker::{Beat, Equipment, Hot, Introduction, Worker};
 use crate::clock::Now;
+use crate::story::Inputs;
 use crate::task::CheckedTask;
-use crate::view::{TaskView, WorkerView};
+use crate::view::TaskStatus;
+
+/// The time for which a worker that was given up can be looked at.
+const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
+
+/// The number of workers that were given up and can be looked at; the oldest beyond it are forgotten.
+const MAX_GONE: usize = 1000;
 
 /// A task as it is handed to a worker.
 #[derive(Debug, Clone)]
@@ -39,7 +50,10 @@ pub(crate) struct Assignment {
 pub(crate) struct Store {
     pub(crate) names: Names,
     last: u64,
-    jobs: BTreeMap<u64, Job>,
+    /// Boxed, because half of the places in a tree are empty.
+    jobs: BTreeMap<u64, Box<Job>>,
+    /// The number of jobs in each status, in the order of [`TaskStatus::ALL`].
+    counts: [usize; TaskStatus::ALL.len()],
     /// The waiting jobs, by the name of their task.
     queues: HashMap<TaskName, BTreeSet<QueuePosition>>,
     /// The times of the retries of resting jobs.
@@ -53,6 +67,13 @@ pub(crate) struct Store {
     pub(crate) workers: HashMap<WorkerId, Worker>,
     /// The time of the last contact with each worker.
     silence: BTreeSet<(Instant, WorkerId)>,
+    /// The workers that were given up, with the time.
+    gone: HashMap<WorkerId, (Now, Worker)>,
+    /// The workers with a websocket, registered or not.
+    websockets: HashSet<WorkerId>,
+    skills: Skills,
+    /// The objects that the parameters of running jobs name.
+    inputs: Inputs,
 }
 
 impl Store {
@@ -61,6 +82,7 @@ impl Store {
             names: Names::new(),
             last: 0,
             jobs: BTreeMap::new(),
+            counts: [0; TaskStatus::ALL.len()],
             queues: HashMap::new(),
             retries: BTreeSet::new(),
             deadlines: BTreeSet::new(),
@@ -68,26 +90,41 @@ impl Store {
             weight: 0,
             workers: HashMap::new(),
             silence: BTreeSet::new(),
+            gone: HashMap::new(),
+            websockets: HashSet::new(),
+            skills: Skills::default(),
+            inputs: Inputs::default(),
         }
     }
 
-    /// Adds a waiting job.
-    pub(crate) fn add(&mut self, task: CheckedTask, now: Now) -> u64 {
+    /// Adds a waiting job; `of` is the first job of those that it retries.
+    pub(crate) fn add(&mut self, task: CheckedTask, of: Option<u64>, now: Now) -> u64 {
         self.last += 1;
-        let job = Job::new(self.last, task, now);
+        let job = Job::new(self.last, task, of, now);
         self.weight += job.weight();
+        self.counts[TaskStatus::Queued as usize] += 1;
         self.queues.entry(job.name.clone()).or_default().insert(job.position());
-        self.jobs.insert(self.last, job);
+        self.jobs.insert(self.last, Box::new(job));
         self.last
     }
 
     pub(crate) fn job(&self, number: u64) -> Option<&Job> {
-        self.jobs.get(&number)
+        self.jobs.get(&number).map(|job| &**job)
     }
 
     /// Returns all jobs, the newest first.
     pub(crate) fn jobs(&self) -> impl Iterator<Item = &Job> {
-        self.jobs.values().rev()
+        self.jobs_below(u64::MAX)
+    }
+
+    /// Returns the jobs that were submitted before this one, the newest first.
+    pub(crate) fn jobs_below(&self, number: u64) -> impl Iterator<Item = &Job> {
+        self.jobs.range(..number).rev().map(|(_, job)| &**job)
+    }
+
+    /// Returns the number of jobs in a status.
+    pub(crate) fn count(&self, status: TaskStatus) -> usize {
+        self.counts[status as usize]
     }
 
     /// Changes the data of a job, except its stage.
@@ -121,6 +158,7 @@ impl Store {
             }
             Stage::Running { worker_id, until, .. } => {
                 self.deadlines.remove(&(*until, number));
+                self.inputs.forget(number);
                 if let Some(worker) = self.workers.get_mut(worker_id) {
                     worker.running.remove(&number);
                 }
@@ -135,12 +173,15 @@ impl Store {
             }
             Stage::Running { worker_id, until, .. } => {
                 self.deadlines.insert((*until, number));
+                self.inputs.watch(number, job.params.get());
                 if let Some(worker) = self.workers.get_mut(worker_id) {
                     worker.running.insert(number);
                 }
             }
             Stage::Ended(_) => self.ended.push_back(number),
         }
+        self.counts[job.stage.status() as usize] -= 1;
+        self.counts[stage.status() as usize] += 1;
         job.stage = stage;
     }
 
@@ -167,6 +208,7 @@ impl Store {
         while self.ended.len() > max_ended || self.weight > max_weight {
             let Some(number) = self.ended.pop_front() else { return };
             if let Some(job) = self.jobs.remove(&number) {
+                self.counts[job.stage.status() as usize] -= 1;
                 self.weight -= job.weight();
             }
         }
@@ -184,6 +226,8 @@ impl Store {
     /// Adds a worker, or replaces the data of a known one; that one keeps the tasks it was given.
     pub(crate) fn introduce(&mut self, hello: Introduction, now: Now) {
         let worker_id = hello.worker_id.clone();
+        self.learn(&hello.tasks, &hello.skills);
+        self.gone.remove(&worker_id);
         let mut worker = Worker::new(hello, now);
         if let Some(known) = self.workers.remove(&worker_id) {
             self.silence.remove(&(known.last_contact.instant, worker_id.clone()));
@@ -193,11 +237,67 @@ impl Store {
         self.workers.insert(worker_id, worker);
     }
 
+    /// Applies a heartbeat. Returns `false` for an unknown worker.
+    pub(crate) fn apply(&mut self, worker_id: &WorkerId, beat: Option<Beat>, now: Now) -> bool {
+        let Some(worker) = self.workers.get_mut(worker_id) else { return false };
+        worker.last_heartbeat_at = Some(now.unix);
+        if let Some(beat) = beat {
+            let (tasks, skills) = (beat.tasks.clone().unwrap_or_default(), beat.skills.clone());
+            worker.apply(beat);
+            self.learn(&tasks, &skills);
+        }
+        true
+    }
+
+    /// Remembers the tasks of a worker, and their descriptions.
+    fn learn<'a>(
+        &mut self,
+        names: impl IntoIterator<Item = &'a TaskName>,
+        descriptions: &[(TaskName, About)],
+    ) {
+        for name in names {
+            self.skills.name(name);
+        }
+        for (name, about) in descriptions {
+            self.skills.describe(name, about.clone());
+        }
+    }
+
     /// Removes a worker; returns the numbers of the jobs it was given.
-    pub(crate) fn dismiss(&mut self, worker_id: &WorkerId) -> BTreeSet<u64> {
-        let Some(worker) = self.workers.remove(worker_id) else { return BTreeSet::new() };
+    pub(crate) fn dismiss(&mut self, worker_id: &WorkerId, now: Now) -> BTreeSet<u64> {
+        let Some(mut worker) = self.workers.remove(worker_id) else { return BTreeSet::new() };
         self.silence.remove(&(worker.last_contact.instant, worker_id.clone()));
-        worker.running
+        let running = std::mem::take(&mut worker.running);
+        if self.gone.len() >= MAX_GONE {
+            let oldest = self.gone.iter().min_by_key(|(_, (since, _))| since.instant);
+            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
+                self.gone.remove(&oldest);
+            }
+        }
+        self.gone.insert(worker_id.clone(), (now, worker));
+        running
+    }
+
+    /// Records whether a worker has a websocket.
+    pub(crate) fn set_websocket(&mut self, worker_id: &WorkerId, is_open: bool) {
+        if is_open {
+            self.websockets.insert(worker_id.clone());
+        } else {
+            self.websockets.remove(worker_id);
+        }
+    }
+
+    /// Returns the running jobs that an object of the storage belongs to: it is below their job id or the task id of
+    /// their current try, or their parameters name it.
+    pub(crate) fn jobs_of_object(&self, bucket: &str, key: &str) -> BTreeSet<u64> {
+        let mut jobs = self.inputs.jobs(bucket, key);
+        let folder = key.split_once('/').map_or("", |(folder, _)| folder);
+        let owner = match self.names.read_task(folder) {
+            Some((number, attempt)) => self.job(number).filter(|job| job.attempt == attempt),
+            None => self.names.read_job(folder).and_then(|number| self.job(number)),
+        };
+        jobs.extend(owner.filter(|job| job.is_running(job.attempt)).map(|job| job.number));
+        jobs
     }
 
     /// Returns the worker that has been silent longest, and the time of its last contact.
@@ -217,72 +317,7 @@ impl Store {
 
     /// Returns the job with this job or task id.
     pub(crate) fn find(&self, id: &str) -> Option<&Job> {
-        let number = self.names.read_job(id).or_else(|| Some(self.names.read_task(id)?.0))?;
-        self.jobs.get(&number)
-    }
-
-    pub(crate) fn assignment(&self, job: &Job, deadline: f64) -> Assignment {
-        Assignment {
-            number: job.number,
-            attempt: job.attempt,
-            job_id: self.names.job(job.number),
-            task_id: self.names.task(job.number, job.attempt),
-            name: job.name.clone(),
-            params: job.params.clone(),
-            priority: job.priority,
-            deadline,
-        }
-    }
-
-    pub(crate) fn view(&self, job: &Job) -> TaskView {
-        TaskView {
-            job_id: self.names.job(job.number),
-            task_id: self.names.task(job.number, job.attempt),
-            name: job.name.clone(),
-            status: job.stage.status(),
-            result_status: job.result_status.clone(),
-            priority: job.priority,
-            attempts: job.attempts,
-            cancel_requested: job.cancel_requested && !job.stage.status().is_ended(),
-            progress: job.progress,
-            progress_message: job.progress_message.clone(),
-            worker_id: job.worker_id.clone(),
-            params: Some(job.params.clone()),
-            data: job.payloads.data.clone(),
-            metadata: job.payloads.metadata.clone(),
-            costs: job.payloads.costs.clone(),
-            error: job.error.clone(),
-            submitted_at: job.submitted_at,
-            started_at: job.started_at,
-            deadline: match job.stage {
-                Stage::Running { deadline, .. } => Some(deadline),
-                _ => None,
-            },
-            retry_at: match job.stage {
-                Stage::Resting { retry_at, .. } => Some(retry_at),
-                _ => None,
-            },
-            ended_at: job.ended_at,
-        }
-    }
-
-    pub(crate) fn worker_view(
-        &self,
-        worker_id: &WorkerId,
-        worker: &Worker,
-        polls: usize,
-        now: Now,
-    ) -> WorkerView {
-        WorkerView {
-            worker_id: worker_id.clone(),
-            worker_type: worker.label.clone(),
-            status: worker.status.clone(),
-            tasks: worker.tasks.iter().cloned().collect(),
-            accepts: worker.accepts().cloned().collect(),
-            running: worker.running.iter().map(|number| self.names.job(*number)).collect(),
-            open_polls: polls,
-            last_heard: now.instant.saturating_duration_since(worker.last_contact.instant).as_secs_f64(),
-        }
+        self.job(self.names.read_job(id).or_else(|| Some(self.names.read_task(id)?.0))?)
     }
 }
 

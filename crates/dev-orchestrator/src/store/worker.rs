@@ -1,10 +1,12 @@
 //! One registered worker.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rxon::{TaskName, WorkerId};
 
+use super::skills::About;
 use crate::clock::Now;
+use crate::view::Machine;
 
 /// The content of a registration.
 #[derive(Debug)]
@@ -15,6 +17,11 @@ pub(crate) struct Introduction {
     pub(crate) tasks: BTreeSet<TaskName>,
     /// The tasks it accepts now; `None` stands for all of them.
     pub(crate) accepts: Option<BTreeSet<TaskName>>,
+    /// The descriptions of its tasks.
+    pub(crate) skills: Vec<(TaskName, About)>,
+    /// The models and tasks that are loaded, if it says so.
+    pub(crate) hot: Hot,
+    pub(crate) equipment: Equipment,
 }
 
 /// The content of a heartbeat.
@@ -25,8 +32,32 @@ pub(crate) struct Beat {
     pub(crate) tasks: Option<BTreeSet<TaskName>>,
     /// The tasks it accepts now.
     pub(crate) accepts: Option<BTreeSet<TaskName>>,
+    /// The descriptions of its tasks, if it sends them.
+    pub(crate) skills: Vec<(TaskName, About)>,
+    /// The models and tasks that are loaded, if it says so.
+    pub(crate) hot: Hot,
     /// The ids of the tasks it is running.
     pub(crate) current: Vec<String>,
+}
+
+/// What is loaded; `None` where a message does not say it.
+#[derive(Debug, Default)]
+pub(crate) struct Hot {
+    /// Models.
+    pub(crate) cache: Option<Vec<String>>,
+    /// Names of tasks all of whose models are loaded.
+    pub(crate) skills: Option<BTreeSet<TaskName>>,
+}
+
+/// What a worker says of itself for people only.
+#[derive(Debug, Default)]
+pub(crate) struct Equipment {
+    /// The number of tasks that it runs at once.
+    pub(crate) slots: Option<u64>,
+    pub(crate) software: BTreeMap<String, String>,
+    pub(crate) machine: Machine,
+    /// The version of the protocol.
+    pub(crate) protocol: Option<String>,
 }
 
 #[derive(Debug)]
@@ -40,6 +71,13 @@ pub(crate) struct Worker {
     /// The numbers of the jobs it was given.
     pub(crate) running: BTreeSet<u64>,
     pub(crate) last_contact: Now,
+    pub(crate) registered_at: f64,
+    pub(crate) last_heartbeat_at: Option<f64>,
+    /// The digests of the schemas of its tasks, of those that have any.
+    pub(super) schemas: BTreeMap<TaskName, u64>,
+    hot_cache: Vec<String>,
+    pub(super) hot_skills: BTreeSet<TaskName>,
+    pub(super) equipment: Equipment,
 }
 
 impl Worker {
@@ -53,6 +91,12 @@ impl Worker {
             accepts,
             running: BTreeSet::new(),
             last_contact: now,
+            registered_at: now.unix,
+            last_heartbeat_at: None,
+            schemas: digests(&hello.skills),
+            hot_cache: hello.hot.cache.unwrap_or_default(),
+            hot_skills: hello.hot.skills.unwrap_or_default(),
+            equipment: hello.equipment,
         }
     }
 
@@ -66,6 +110,13 @@ impl Worker {
             self.tasks = tasks;
         }
         self.accepts = beat.accepts.unwrap_or_else(|| self.registered.clone());
+        self.schemas.extend(digests(&beat.skills));
+        if let Some(cache) = beat.hot.cache {
+            self.hot_cache = cache;
+        }
+        if let Some(skills) = beat.hot.skills {
+            self.hot_skills = skills;
+        }
     }
 
     /// Returns the tasks it accepts now.
@@ -77,6 +128,19 @@ impl Worker {
     pub(crate) fn accepts_task(&self, name: &TaskName) -> bool {
         self.status == IDLE && self.accepts.contains(name)
     }
+
+    /// Returns the models in memory; the names of tasks if the worker names no models.
+    pub(super) fn hot(&self) -> Vec<String> {
+        if self.hot_cache.is_empty() {
+            return self.hot_skills.iter().map(|name| name.as_str().to_owned()).collect();
+        }
+        self.hot_cache.clone()
+    }
+}
+
+fn digests(skills: &[(TaskName, About)]) -> BTreeMap<TaskName, u64> {
+    let digests = skills.iter().filter_map(|(name, about)| Some((name.clone(), about.digest()?)));
+    digests.collect()
 }
 
 /// The only status in which a worker is given tasks.

@@ -77,6 +77,13 @@ pub(crate) async fn post(orchestrator: &DevOrchestrator, path: &str, body: &str)
     send(address, request(address, Method::POST, path, &json, body.to_owned())).await
 }
 
+/// Submits a task in JSON, and returns its job id.
+pub(crate) async fn submit(orchestrator: &DevOrchestrator, task: &str) -> String {
+    let answer = post(orchestrator, "/api/tasks", task).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
+    answer.json()["job_id"].as_str().expect("a text").to_owned()
+}
+
 /// The worker side of the protocol, request by request.
 #[derive(Debug, Clone)]
 pub(crate) struct Worker {
@@ -134,6 +141,13 @@ impl Worker {
         let answer = self.post("tasks/result", &body).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
         answer.json()
+    }
+
+    /// Runs the next task to its end with this result.
+    pub(crate) async fn run(&self, result: Value) -> Value {
+        let task = self.task().await;
+        assert_eq!(self.result(&task, result).await["status"], "accepted");
+        task
     }
 
     /// Writes the head of a poll, and returns the connection.

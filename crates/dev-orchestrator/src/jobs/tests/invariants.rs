@@ -12,9 +12,11 @@ enum Step {
     Beat(usize, bool),
     Poll(usize),
     Gone,
+    Delivered,
     Undelivered,
     Report(usize, &'static str, Option<&'static str>),
     Cancel(u64),
+    Repeat(u64),
     Pass(u64),
 }
 
@@ -28,6 +30,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_usize, any::<bool>()).prop_map(|(worker, idle)| Step::Beat(worker, idle)),
         6 => (0..3_usize).prop_map(Step::Poll),
         1 => Just(Step::Gone),
+        1 => Just(Step::Delivered),
         1 => Just(Step::Undelivered),
         4 => (0..3_usize, prop_oneof![
             Just(("success", None)),
@@ -36,6 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
             Just(("cancelled", None)),
         ]).prop_map(|(worker, (status, code))| Step::Report(worker, status, code)),
         1 => (1..20_u64).prop_map(Step::Cancel),
+        1 => (1..20_u64).prop_map(Step::Repeat),
         1 => (0..90_u64).prop_map(Step::Pass),
     ]
 }
@@ -59,6 +63,11 @@ fn take_step(bench: &mut Bench, step: Step) {
                 bench.act(|jobs, _| jobs.on_poll_gone(poll));
             }
         }
+        Step::Delivered => {
+            if let Some((_, task)) = bench.handed.last().cloned() {
+                bench.deliver(&task);
+            }
+        }
         Step::Undelivered => {
             if let Some((_, task)) = bench.handed.pop() {
                 bench.act(|jobs, now| jobs.on_undelivered(task.number, task.attempt, now));
@@ -73,6 +82,10 @@ fn take_step(bench: &mut Bench, step: Step) {
             let id = bench.jobs.store().names.job(number);
             let _ = bench.act(|jobs, now| jobs.cancel(id.as_str(), now));
         }
+        Step::Repeat(number) => {
+            let id = bench.jobs.store().names.job(number);
+            let _ = bench.act(|jobs, now| jobs.repeat(id.as_str(), None, now));
+        }
         Step::Pass(seconds) => bench.pass(seconds),
     }
 }
@@ -83,11 +96,17 @@ proptest! {
         let mut bench = Bench::with(Settings::new());
         let mut submitted = 0;
         for step in steps {
-            submitted += usize::from(matches!(step, Step::Submit(..)));
+            let before = bench.jobs.store().jobs().count();
             take_step(&mut bench, step);
             let store = bench.jobs.store();
+            submitted += usize::from(matches!(step, Step::Submit(..)));
+            submitted += usize::from(matches!(step, Step::Repeat(_))) * (store.jobs().count() - before);
             prop_assert_eq!(store.jobs().count(), submitted);
             prop_assert_eq!(store.weight(), store.jobs().map(Job::weight).sum::<usize>());
+            for status in TaskStatus::ALL {
+                let found = store.jobs().filter(|job| job.stage.status() == status).count();
+                prop_assert_eq!(store.count(status), found, "{}", status);
+            }
             for worker in bench.jobs.waiting.values() {
                 prop_assert_eq!(store.next_for(worker), None);
             }
@@ -106,6 +125,15 @@ proptest! {
                     }
                     Stage::Ended(_) => prop_assert!(job.ended_at.is_some()),
                 }
+            }
+        }
+        for job in bench.jobs.store().jobs() {
+            let story = bench.story(job.number);
+            for event in story["events"].as_array().into_iter().flatten() {
+                prop_assert!(event["seconds"].as_f64().is_some_and(|seconds| seconds >= 0.0), "{}", event);
+            }
+            for (phase, seconds) in story["durations"].as_object().into_iter().flatten() {
+                prop_assert!(seconds.as_f64().is_none_or(|seconds| seconds >= 0.0), "{}: {}", phase, seconds);
             }
         }
     }

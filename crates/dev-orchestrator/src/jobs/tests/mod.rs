@@ -1,8 +1,12 @@
 //! The scheduling, driven event by event.
 
+mod choices;
 mod invariants;
 mod outcomes;
+mod records;
+mod repeats;
 mod scheduling;
+mod workers;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,7 +15,7 @@ use rxon::model::Failure;
 use rxon::{TaskName, WorkerId};
 
 use super::*;
-use crate::store::{Beat, Introduction, Payloads};
+use crate::store::{Beat, Equipment, Hot, Introduction, Payloads};
 use crate::task::NewTask;
 
 /// Jobs with a clock that the test controls, and the tasks they have handed out.
@@ -23,6 +27,7 @@ struct Bench {
     ended: Vec<TaskView>,
     /// The tries that workers were told to stop: worker, task id, job id.
     stopped: Vec<(String, String, String)>,
+    events: Vec<Event>,
 }
 
 impl Bench {
@@ -34,12 +39,13 @@ impl Bench {
     fn with(settings: Settings) -> Self {
         let now = Now { instant: Instant::now(), unix: 1_700_000_000.0 };
         Self {
-            jobs: Jobs::new(settings),
+            jobs: Jobs::new(settings, now),
             now,
             polls: 0,
             handed: Vec::new(),
             ended: Vec::new(),
             stopped: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -52,7 +58,7 @@ impl Bench {
                 Action::Stop(worker, task, job) => {
                     self.stopped.push((worker.to_string(), task.to_string(), job.to_string()));
                 }
-                Action::Publish(_) => {}
+                Action::Publish(event) => self.events.push(event),
             }
         }
         answer
@@ -69,12 +75,10 @@ impl Bench {
     }
 
     fn register(&mut self, id: &str, tasks: &[&str]) {
-        let hello = Introduction {
-            worker_id: worker(id),
-            worker_type: "test".to_owned(),
-            tasks: names(tasks),
-            accepts: None,
-        };
+        self.introduce(introduction(id, tasks));
+    }
+
+    fn introduce(&mut self, hello: Introduction) {
         assert!(self.act(|jobs, now| jobs.on_register(hello, now)));
     }
 
@@ -112,6 +116,31 @@ impl Bench {
         self.act(|jobs, now| jobs.on_result(report, now))
     }
 
+    /// Lets a worker run the next waiting task of this name to its end.
+    fn run(&mut self, id: &str, status: &str, code: Option<&str>) -> Assignment {
+        self.poll(id);
+        let task = self.take_one();
+        self.deliver(&task);
+        self.report(id, &task, status, code);
+        task
+    }
+
+    fn deliver(&mut self, task: &Assignment) {
+        self.act(|jobs, now| jobs.on_delivered(task.number, task.attempt, now));
+    }
+
+    fn story(&self, number: u64) -> serde_json::Value {
+        let id = self.jobs.store().names.job(number);
+        serde_json::to_value(self.jobs.story(id.as_str()).expect("remembered")).expect("JSON")
+    }
+
+    /// Returns the names of the events of a story.
+    fn told(&self, number: u64) -> Vec<String> {
+        let story = self.story(number);
+        let events = story["events"].as_array().expect("a list");
+        events.iter().map(|event| event["event"].as_str().expect("a text").to_owned()).collect()
+    }
+
     fn view(&self, number: u64) -> TaskView {
         let store = self.jobs.store();
         store.view(store.job(number).expect("remembered"))
@@ -119,6 +148,18 @@ impl Bench {
 
     fn status(&self, number: u64) -> TaskStatus {
         self.view(number).status
+    }
+}
+
+fn introduction(id: &str, tasks: &[&str]) -> Introduction {
+    Introduction {
+        worker_id: worker(id),
+        worker_type: "test".to_owned(),
+        tasks: names(tasks),
+        accepts: None,
+        skills: Vec::new(),
+        hot: Hot::default(),
+        equipment: Equipment::default(),
     }
 }
 

@@ -22,28 +22,32 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use super::content::{self, Broken, Received, Segment};
 use super::digests::Declared;
 use super::store::Buckets;
+use super::watch::Watch;
 
 /// The supported operations; `s3s` answers all others with `NotImplemented`.
 #[derive(Debug)]
-pub(super) struct Operations(pub(super) Arc<Buckets>);
+pub(super) struct Operations {
+    pub(super) store: Arc<Buckets>,
+    pub(super) watch: Watch,
+}
 
 type Answer<T> = S3Result<S3Response<T>>;
 
 #[async_trait::async_trait]
 impl S3 for Operations {
     async fn create_bucket(&self, req: S3Request<CreateBucketInput>) -> Answer<CreateBucketOutput> {
-        self.0.create_bucket(&req.input.bucket)?;
+        self.store.create_bucket(&req.input.bucket)?;
         let location = Some(format!("/{}", req.input.bucket));
         answer(CreateBucketOutput { location })
     }
 
     async fn delete_bucket(&self, req: S3Request<DeleteBucketInput>) -> Answer<DeleteBucketOutput> {
-        self.0.delete_bucket(&req.input.bucket)?;
+        self.store.delete_bucket(&req.input.bucket)?;
         answer(DeleteBucketOutput {})
     }
 
     async fn head_bucket(&self, req: S3Request<HeadBucketInput>) -> Answer<HeadBucketOutput> {
-        self.0.look(&req.input.bucket, |_| Ok(()))?;
+        self.store.look(&req.input.bucket, |_| Ok(()))?;
         answer(HeadBucketOutput::default())
     }
 
@@ -51,81 +55,94 @@ impl S3 for Operations {
         &self,
         req: S3Request<GetBucketLocationInput>,
     ) -> Answer<GetBucketLocationOutput> {
-        self.0.look(&req.input.bucket, |_| Ok(()))?;
+        self.store.look(&req.input.bucket, |_| Ok(()))?;
         answer(GetBucketLocationOutput::default())
     }
 
     async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> Answer<ListBucketsOutput> {
-        answer(listings::buckets(&self.0))
+        answer(listings::buckets(&self.store))
     }
 
     async fn list_objects(&self, req: S3Request<ListObjectsInput>) -> Answer<ListObjectsOutput> {
-        answer(listings::objects_v1(&self.0, req.input)?)
+        answer(listings::objects_v1(&self.store, req.input)?)
     }
 
     async fn list_objects_v2(&self, req: S3Request<ListObjectsV2Input>) -> Answer<ListObjectsV2Output> {
-        answer(listings::objects_v2(&self.0, req.input)?)
+        answer(listings::objects_v2(&self.store, req.input)?)
     }
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> Answer<HeadObjectOutput> {
-        answer(objects::head(&self.0, req.input)?)
+        answer(objects::head(&self.store, req.input)?)
     }
 
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> Answer<GetObjectOutput> {
-        answer(objects::get(&self.0, req.input)?)
+        let reading = self.watch.reading(&req.input.bucket, &req.input.key);
+        answer(objects::get(&self.store, req.input, reading)?)
     }
 
     async fn put_object(&self, req: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
-        answer(objects::put(&self.0, req).await?)
+        let writing = self.watch.writing(&req.input.bucket, &req.input.key);
+        let output = objects::put(&self.store, req).await?;
+        writing.end();
+        answer(output)
     }
 
     async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> Answer<CopyObjectOutput> {
-        answer(objects::copy(&self.0, req.input)?)
+        let writing = self.watch.writing(&req.input.bucket, &req.input.key);
+        let output = objects::copy(&self.store, req.input)?;
+        writing.end();
+        answer(output)
     }
 
     async fn delete_object(&self, req: S3Request<DeleteObjectInput>) -> Answer<DeleteObjectOutput> {
-        self.0.delete(&req.input.bucket, std::iter::once(req.input.key.as_str()))?;
+        self.store.delete(&req.input.bucket, std::iter::once(req.input.key.as_str()))?;
         answer(DeleteObjectOutput::default())
     }
 
     async fn delete_objects(&self, req: S3Request<DeleteObjectsInput>) -> Answer<DeleteObjectsOutput> {
-        answer(objects::delete_many(&self.0, req.input)?)
+        answer(objects::delete_many(&self.store, req.input)?)
     }
 
     async fn create_multipart_upload(
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> Answer<CreateMultipartUploadOutput> {
-        answer(uploads::begin(&self.0, req.input)?)
+        answer(uploads::begin(&self.store, req.input)?)
     }
 
     async fn upload_part(&self, req: S3Request<UploadPartInput>) -> Answer<UploadPartOutput> {
-        answer(uploads::put_part(&self.0, req).await?)
+        let writing = self.watch.writing(&req.input.bucket, &req.input.key);
+        let output = uploads::put_part(&self.store, req).await?;
+        writing.end();
+        answer(output)
     }
 
     async fn complete_multipart_upload(
         &self,
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> Answer<CompleteMultipartUploadOutput> {
-        answer(uploads::complete(&self.0, req.input)?)
+        let writing = self.watch.writing(&req.input.bucket, &req.input.key);
+        let output = uploads::complete(&self.store, req.input)?;
+        writing.end();
+        answer(output)
     }
 
     async fn abort_multipart_upload(
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> Answer<AbortMultipartUploadOutput> {
-        answer(uploads::abort(&self.0, &req.input)?)
+        answer(uploads::abort(&self.store, &req.input)?)
     }
 
     async fn list_parts(&self, req: S3Request<ListPartsInput>) -> Answer<ListPartsOutput> {
-        answer(listings::parts(&self.0, req.input)?)
+        answer(listings::parts(&self.store, req.input)?)
     }
 
     async fn list_multipart_uploads(
         &self,
         req: S3Request<ListMultipartUploadsInput>,
     ) -> Answer<ListMultipartUploadsOutput> {
-        answer(listings::uploads(&self.0, req.input)?)
+        answer(listings::uploads(&self.store, req.input)?)
     }
 }
 

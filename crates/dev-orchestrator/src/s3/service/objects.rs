@@ -15,6 +15,7 @@ use crate::s3::conditions::Conditions;
 use crate::s3::content;
 use crate::s3::digests::{self, Declared};
 use crate::s3::store::{Attributes, Buckets, Object};
+use crate::s3::watch::Request;
 
 /// The content type of an object that was stored without one, as in S3.
 const CONTENT_TYPE: &str = "binary/octet-stream";
@@ -77,7 +78,7 @@ pub(super) fn head(store: &Buckets, mut input: HeadObjectInput) -> S3Result<Head
     })
 }
 
-pub(super) fn get(store: &Buckets, mut input: GetObjectInput) -> S3Result<GetObjectOutput> {
+pub(super) fn get(store: &Buckets, mut input: GetObjectInput, reading: Request) -> S3Result<GetObjectOutput> {
     let object = store.object(&input.bucket, &input.key)?;
     conditions_on_reading!(input).check_read(&object.etag, object.modified)?;
     let (range, length, content_range) = span(&object, input.range)?;
@@ -92,7 +93,7 @@ pub(super) fn get(store: &Buckets, mut input: GetObjectInput) -> S3Result<GetObj
     } = object.attributes.clone();
     Ok(GetObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
-        body: Some(StreamingBlob::wrap(content::read(object.segments.clone(), range))),
+        body: Some(StreamingBlob::wrap(reading.until_end(content::read(object.segments.clone(), range)))),
         cache_control,
         content_disposition,
         content_encoding,

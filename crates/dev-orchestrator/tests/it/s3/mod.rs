@@ -19,7 +19,7 @@ async fn started() -> (LocalS3, AmazonS3) {
     (storage, client)
 }
 
-fn client(storage: &LocalS3, bucket: &str, secret_key: &str) -> AmazonS3 {
+pub(crate) fn client(storage: &LocalS3, bucket: &str, secret_key: &str) -> AmazonS3 {
     // An error means that another test of this process was faster.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let no_retries = RetryConfig { max_retries: 0, ..RetryConfig::default() };
