@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::faults::{Fault, FaultState, FaultVerdict};
 use crate::view::TaskStatus;
 
 /// The number of events kept for a slow reader; older ones are skipped, and counted in [`Event::Missed`].
@@ -26,7 +27,8 @@ pub enum Event {
         /// The worker.
         worker_id: WorkerId,
     },
-    /// A worker was silent for too long. Its tasks are given to other workers.
+    /// A worker was silent for too long, and its tasks are given to other workers; or the fault
+    /// [`Fault::Forget`] made it unknown, and its tasks go on.
     WorkerExpired {
         /// The worker.
         worker_id: WorkerId,
@@ -71,6 +73,19 @@ pub enum Event {
         /// The payload; `None` if it is larger than 16 KiB.
         #[serde(serialize_with = "crate::view::raw")]
         payload: Option<Arc<RawValue>>,
+    },
+    /// A fault was switched on or off, or its values were changed.
+    FaultChanged {
+        /// The fault.
+        name: Fault,
+        /// Its new state.
+        #[serde(flatten)]
+        state: Box<FaultState>,
+    },
+    /// The verdict on a fault was made.
+    FaultJudged {
+        /// The verdict.
+        verdict: Arc<FaultVerdict>,
     },
     /// Events were skipped, because this feed was not read in time.
     Missed {

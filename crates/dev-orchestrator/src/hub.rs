@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Now;
 use crate::error::Error;
 use crate::events::{self, Event, Feed};
+use crate::faults::Faults;
 use crate::jobs::{Action, Jobs, MAX_WORKERS, PollId};
 use crate::settings::Settings;
 use crate::store::Assignment;
 use crate::task::{NewTask, Submitted};
 use crate::view::TaskView;
+use crate::wire::Wire;
 
 /// The number of websockets.
 const MAX_LINES: usize = MAX_WORKERS;
@@ -30,6 +32,10 @@ pub(crate) struct Hub {
     pub(crate) settings: Settings,
     /// Ends everything.
     pub(crate) stop: CancellationToken,
+    /// The exchanges with workers.
+    pub(crate) wire: Wire,
+    /// The switches of faults.
+    pub(crate) faults: Arc<Faults>,
     /// Signals that the next timed action is due earlier than before.
     sooner: Notify,
     state: Mutex<State>,
@@ -65,7 +71,8 @@ impl Hub {
             armed: None,
         };
         let (stop, sooner) = (CancellationToken::new(), Notify::new());
-        Arc::new(Self { settings, stop, sooner, state: Mutex::new(state) })
+        let (wire, faults) = (Wire::new(&settings), Arc::new(Faults::new()));
+        Arc::new(Self { settings, stop, wire, faults, sooner, state: Mutex::new(state) })
     }
 
     /// Applies a change to the jobs, and performs the actions that follow from it.

@@ -17,6 +17,10 @@ const TIME: Duration = Duration::from_secs(30);
 /// the answer arrives would see its connection reset instead of the answer.
 const DISCARD_FACTOR: usize = 64;
 
+/// A body that was read before its route was chosen, as an extension of the request.
+#[derive(Debug, Clone)]
+pub(super) struct Received(pub(super) Result<Bytes, Refusal>);
+
 /// Reads a body of at most `limit` bytes.
 pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
     tokio::time::timeout(TIME, collect(body, limit)).await.unwrap_or_else(|_| {

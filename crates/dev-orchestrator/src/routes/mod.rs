@@ -3,9 +3,12 @@
 mod api;
 mod body;
 mod door;
+mod faults;
+mod guard;
 mod messages;
 mod poll;
 mod socket;
+mod wire;
 mod worker;
 
 use std::net::SocketAddr;
@@ -35,7 +38,7 @@ pub(crate) struct Desk {
 
 pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker) -> Router {
     let auth = Auth::new(hub.settings.token.clone());
-    let desk = Arc::new(Desk { hub, auth, address, tasks });
+    let desk = Arc::new(Desk { hub: hub.clone(), auth, address, tasks });
     let worker = Router::new()
         .route("/_worker/workers/register", post(worker::register))
         .route("/_worker/workers/{worker_id}", patch(worker::heartbeat))
@@ -50,12 +53,15 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker) -> 
         .route("/api/tasks/{id}/cancel", post(api::cancel))
         .route("/api/workers", get(api::workers))
         .route("/api/health", get(api::health))
+        .route("/api/wire", get(wire::exchanges))
+        .route("/api/faults", get(faults::list).put(faults::switch))
         .layer(from_fn_with_state(desk.clone(), door::only_json_posts));
     worker
         .merge(api)
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(desk.clone(), door::only_own_names))
+        .layer(from_fn_with_state(hub, guard::watch))
         .with_state(desk)
 }
 

@@ -188,8 +188,11 @@ impl Desk {
 /// Reads a message, before the token is checked: otherwise a client with a wrong token would see its connection reset
 /// instead of the answer.
 async fn receive(desk: &Desk, request: Request) -> Result<(Parts, Bytes), Refusal> {
-    let (head, body) = request.into_parts();
-    let body = body::read(body, desk.hub.settings.body_limit).await;
+    let (mut head, body) = request.into_parts();
+    let body = match head.extensions.remove::<body::Received>() {
+        Some(received) => received.0,
+        None => body::read(body, desk.hub.settings.body_limit).await,
+    };
     desk.auth.token(&head.headers)?;
     Ok((head, body?))
 }

@@ -29,6 +29,8 @@ use self::digests::Declared;
 use self::listing::Query;
 use self::store::{Attributes, Buckets, Object};
 use crate::connections;
+use crate::faults::{Faults, FaultyStorage};
+use crate::peer::Peer;
 
 pub use self::settings::S3Settings;
 
@@ -79,11 +81,11 @@ impl LocalS3 {
     /// When it cannot listen on the address, the directory cannot be created, or the name of a bucket is invalid.
     #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
     pub async fn start(settings: S3Settings) -> io::Result<Self> {
-        Self::open(settings)
+        Self::open(settings, Arc::new(Faults::new()))
     }
 
-    /// Does the same as [`start`](Self::start). The caller has to be inside a runtime.
-    pub(crate) fn open(settings: S3Settings) -> io::Result<Self> {
+    /// Does the same as [`start`](Self::start), with faults that can be switched. The caller has to be inside a runtime.
+    pub(crate) fn open(settings: S3Settings, faults: Arc<Faults>) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(settings.address)?;
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
@@ -100,7 +102,11 @@ impl LocalS3 {
                 storage.create_bucket(&bucket)?;
             }
         }
-        let greet = move |_: &_| Ok(service.clone());
+        let stop = storage.stop.clone();
+        let greet = move |stream: &_| {
+            let peer = Peer::of(stream)?;
+            Ok(FaultyStorage::new(service.clone(), faults.clone(), peer, stop.clone()))
+        };
         let accepting = connections::accept(listener, greet, storage.tasks.clone(), storage.stop.clone());
         storage.tasks.spawn(accepting);
         tracing::info!(endpoint = %storage.endpoint(), "local S3 listening");

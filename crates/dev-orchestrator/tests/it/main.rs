@@ -3,6 +3,7 @@
 mod api;
 mod auth;
 mod client;
+mod faults;
 mod life;
 mod polls;
 mod results;
@@ -10,3 +11,4 @@ mod s3;
 mod shutdown;
 mod strange;
 mod websockets;
+mod wire;
