@@ -14,7 +14,7 @@ use crate::clock::Now;
 use crate::error::Error;
 use crate::events::Event;
 use crate::hub::Hub;
-use crate::wire::Visit;
+use crate::wire::{Operation, Visit};
 
 /// The workers that are registered, and those that poll.
 struct Present {
@@ -59,8 +59,6 @@ impl Hub {
 
     /// Handles the end of an exchange. It was accepted if its answer was a success that no fault has harmed.
     pub(crate) fn on_exchange_ended(&self, visit: &Visit, answered: bool, accepted: bool) {
-        use crate::wire::Operation;
-
         let Some(worker) = visit.worker().filter(|_| self.faults.is_active()) else { return };
         match visit.operation() {
             Operation::Poll if accepted => self.observe(|run| run.on_poll(worker)),
@@ -69,13 +67,15 @@ impl Hub {
                 self.observe(|run| run.on_result(worker, task, answered));
             }
             // A heartbeat that asks its worker to register again is a success, too.
-            Operation::Heartbeat if accepted => {
-                if self.inspect(|jobs, _| jobs.store().workers.contains_key(worker)) {
-                    self.observe(|run| run.on_heartbeat(worker));
-                }
+            Operation::Heartbeat if accepted && self.knows(worker) => {
+                self.observe(|run| run.on_heartbeat(worker));
             }
             _ => {}
         }
+    }
+
+    fn knows(&self, worker: &str) -> bool {
+        self.inspect(|jobs, _| jobs.store().workers.contains_key(worker))
     }
 
     fn observe(&self, observation: impl Fn(&mut Run)) {

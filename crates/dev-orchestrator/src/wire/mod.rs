@@ -24,6 +24,7 @@ use self::log::Log;
 pub(crate) use self::operation::{Operation, Visit, has_body};
 pub(crate) use self::recording::{Recording, SocketNumber};
 use crate::clock::Now;
+use crate::s3::S3Settings;
 use crate::settings::Settings;
 
 /// The number of exchanges in an answer, unless another one is asked for.
@@ -78,7 +79,7 @@ impl Query {
 
 impl Wire {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let keys = settings.storage.iter().flat_map(|storage| storage.keys());
+        let keys = settings.storage.iter().flat_map(S3Settings::keys);
         let secrets = settings.token.iter().map(String::as_str).chain(keys).map(str::to_owned).collect();
         Self { log: Mutex::new(Log::default()), sockets: AtomicU64::new(0), secrets }
     }
