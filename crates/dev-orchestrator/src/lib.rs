@@ -6,6 +6,8 @@
 //!   longer delay.
 //! - Tells workers with a websocket at once to stop a cancelled task.
 //! - Has a small JSON API for people, and the same functions as methods for the process it runs in.
+//! - Shows the last exchanges with workers, and has [`Fault`]s that can be switched on, with a verdict on how the workers
+//!   came through them.
 //! - Includes a local S3 for the files of tasks: [`LocalS3`], which can also be used alone.
 //! - Loses everything when it ends. Do not use it for tasks that matter.
 //!
@@ -52,6 +54,13 @@
 //! # List the workers, the tasks they accept, and the tasks they run.
 //! curl $url/api/workers
 //! curl $url/api/health
+//!
+//! # Show the last exchanges with workers; `after`, `worker`, `operation`, `limit` and `format=har` are optional.
+//! curl "$url/api/wire?worker=worker-1&operation=result"
+//!
+//! # Answer half of the requests of workers with errors for 10 s, and then show how they came through it.
+//! curl -X PUT $url/api/faults -H "$json" -d '{"error_5xx": {"on": true, "rate": 0.5, "for": 10}}'
+//! curl $url/api/faults
 //! ```
 //!
 //! The job id stays the same for the life of a task; every try has a task id of its own. Times are in seconds since
@@ -82,10 +91,42 @@
 //! The tasks of a worker that dies are retried when the worker has been silent for too long, or, if it comes back under
 //! the same name, when their timeout is over.
 //!
+//! # The wire log
+//!
+//! `GET /api/wire` shows the last 10,000 exchanges with workers, frames of websockets included, each when it has ended:
+//! with `after=n` those that follow the number `n`, otherwise the last ones. The first 64 KiB of each body are kept,
+//! within 64 MiB in all; older bodies are `null`. Tokens, passwords and keys in headers, queries and members of JSON are
+//! shown as `***`, and so are the token and the storage's keys wherever they stand. `format=har` is an archive that the
+//! developer tools of browsers open.
+//!
+//! # Faults
+//!
+//! A [`Fault`] is switched on with [`DevOrchestrator::set_fault`], or with `PUT /api/faults`: for all workers or one, for
+//! all requests or a share of them, until it is switched off or its time is over. Faults hit requests below `/_worker`
+//! and those to the storage, never the JSON API. No fault loses a task: a task in an answer that was cut or replaced was
+//! not delivered.
+//!
+//! After the end of a fault there is a [`FaultVerdict`]: as soon as every worker that was there at its start has had a
+//! heartbeat, a poll, and the results that waited accepted; at the latest after 60 s, or 75 s for [`Fault::TooMany`].
+//!
+//! ```
+//! # use avtomatika_dev::{DevOrchestrator, Fault, FaultSwitch, Settings};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let orchestrator = DevOrchestrator::start(Settings::new()).await?;
+//! orchestrator.set_fault(Fault::Cut, FaultSwitch::on().with_rate(0.3))?;
+//! // Meanwhile, tasks are submitted, and workers do their best.
+//! orchestrator.set_fault(Fault::Cut, FaultSwitch::off())?;
+//! let verdict = orchestrator.verdict(Fault::Cut).await.ok_or("it was on")?;
+//! assert!(verdict.ok, "{}", verdict.text);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Limits
 //!
 //! All memory is bounded: the number of unfinished and of ended tasks, their bytes (see [`Settings`]), 10,000 workers
-//! with 1,000 task names each, 10,000 connections, and 1,024 events for a [`Feed`] that is not read.
+//! with 1,000 task names each, 10,000 connections, 1,024 events for a [`Feed`] that is not read, and the wire log.
 //!
 //! # Errors and shutdown
 //!

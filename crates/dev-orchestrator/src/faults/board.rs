@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rxon::WorkerId;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::recent::Recent;
 use super::run::Run;
@@ -49,6 +49,16 @@ pub struct FaultState {
     pub good_worker: &'static str,
     /// The judgement on its last run; `None` while it is on, and until the judgement is made.
     pub verdict: Option<Arc<FaultVerdict>>,
+}
+
+/// The states of faults, which are written by their names in the order of the table.
+#[derive(Debug)]
+pub(crate) struct FaultStates(pub(crate) Vec<FaultState>);
+
+impl Serialize for FaultStates {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|state| (state.fault, state)))
+    }
 }
 
 /// All switches.
@@ -265,5 +275,88 @@ impl Board {
             good_worker: fault.good_worker(),
             verdict: slot.verdict.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::FaultSwitch;
+
+    fn now() -> Now {
+        Now { instant: Instant::now(), unix: 1000.0 }
+    }
+
+    fn worker(id: &str) -> WorkerId {
+        WorkerId::new(id).expect("valid")
+    }
+
+    fn on(board: &mut Board, switch: FaultSwitch, now: Now) -> bool {
+        let setting = switch.check(Fault::Cut).expect("valid").expect("on");
+        board.switch_on(Fault::Cut, setting, &[worker("v"), worker("w")], now)
+    }
+
+    #[test]
+    fn other_values_continue_a_run_and_another_worker_begins_one() {
+        let (mut board, now) = (Board::new(), now());
+        assert!(on(&mut board, FaultSwitch::on(), now));
+        assert!(board.hits(Fault::Cut, Some("v")));
+        assert!(!on(&mut board, FaultSwitch::on().with_rate(0.0), now));
+        assert!(!board.hits(Fault::Cut, Some("v")));
+        assert_eq!((board.state(Fault::Cut, now).hits, board.runs(Fault::Cut)), (1, 1));
+        assert!(on(&mut board, FaultSwitch::on().with_worker("w"), now));
+        assert!(!board.hits(Fault::Cut, Some("v")) && board.hits(Fault::Cut, Some("w")));
+        assert_eq!((board.state(Fault::Cut, now).hits, board.runs(Fault::Cut)), (1, 2));
+    }
+
+    #[test]
+    fn the_time_of_a_fault_begins_anew_with_other_values() {
+        let (mut board, now) = (Board::new(), now());
+        let second = Duration::from_secs(1);
+        on(&mut board, FaultSwitch::on().with_duration(second), now);
+        assert_eq!(board.next_wake(), Some(now.instant + second));
+        on(&mut board, FaultSwitch::on().with_duration(second), now.after(second / 2));
+        assert!(board.over(now.after(second)).is_empty());
+        assert_eq!(board.over(now.after(second * 3 / 2)), [Fault::Cut]);
+        on(&mut board, FaultSwitch::on(), now);
+        assert_eq!(board.next_wake(), None);
+    }
+
+    #[test]
+    fn a_run_is_judged_when_its_workers_are_back_or_had_their_time() {
+        let (mut board, now) = (Board::new(), now());
+        on(&mut board, FaultSwitch::on(), now);
+        assert!(board.switch_off(Fault::Cut, &HashSet::from([worker("v")]), now));
+        assert!(!board.switch_off(Fault::Cut, &HashSet::new(), now), "it is off");
+        board.open_runs().for_each(|run| {
+            run.on_heartbeat("v");
+            run.on_heartbeat("w");
+        });
+        assert!(board.take_ended(now).is_empty(), "`w` has not polled");
+        assert_eq!(board.next_wake(), Some(now.instant + Fault::Cut.patience()));
+        board.open_runs().for_each(|run| run.on_result("w", "t", false));
+        board.open_runs().for_each(|run| run.on_poll("w"));
+        assert!(board.take_ended(now).is_empty(), "a result waits");
+        board.open_runs().for_each(|run| run.on_result("w", "t", true));
+        assert!(board.take_ended(now)[0].is_recovered());
+        assert!(board.is_pending(Fault::Cut) && !board.is_active());
+
+        on(&mut board, FaultSwitch::on(), now);
+        board.switch_off(Fault::Cut, &HashSet::new(), now);
+        let late = now.after(Fault::Cut.patience());
+        let run = board.take_ended(late).pop().expect("its time is over");
+        assert!(!run.is_recovered());
+        assert_eq!(run.missing(), ["`v`: no heartbeat was accepted", "`w`: no heartbeat was accepted"]);
+    }
+
+    #[test]
+    fn only_the_first_answer_to_a_result_is_lost() {
+        let (mut board, now) = (Board::new(), now());
+        let setting = FaultSwitch::on().check(Fault::LoseAck).expect("valid").expect("on");
+        board.switch_on(Fault::LoseAck, setting, &[], now);
+        assert!(board.loses_answer(Some("w"), "t") && !board.loses_answer(Some("w"), "t"));
+        assert!(board.loses_answer(None, "u"));
+        board.switch_off(Fault::LoseAck, &HashSet::new(), now);
+        assert!(!board.loses_answer(Some("w"), "s"));
     }
 }

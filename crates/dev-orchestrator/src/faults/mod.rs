@@ -28,6 +28,7 @@ use tokio::sync::watch;
 
 use self::board::Board;
 pub use self::board::FaultState;
+pub(crate) use self::board::FaultStates;
 pub(crate) use self::control::keep_time;
 pub(crate) use self::cut::{CutBody, WholeLength};
 pub(crate) use self::storage::FaultyStorage;

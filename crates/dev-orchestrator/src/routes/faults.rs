@@ -6,23 +6,21 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{Desk, body};
 use crate::error::Error;
-use crate::faults::{Fault, FaultState, FaultSwitch, SwitchMessage, UnknownFault};
+use crate::faults::{Fault, FaultStates, FaultSwitch, SwitchMessage, UnknownFault};
 use crate::refusal::{self, Refusal};
 
-/// The states of all faults, by their names, in the order of the table.
 #[derive(Serialize)]
 struct FaultList {
-    #[serde(serialize_with = "by_name")]
-    faults: Vec<FaultState>,
+    faults: FaultStates,
 }
 
 /// `GET /api/faults`
 pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Response {
-    refusal::json(StatusCode::OK, &FaultList { faults: desk.hub.faults() })
+    refusal::json(StatusCode::OK, &FaultList { faults: FaultStates(desk.hub.faults()) })
 }
 
 /// `PUT /api/faults`
@@ -37,8 +35,4 @@ pub(super) async fn switch(State(desk): State<Arc<Desk>>, request: Request) -> R
     let switches: Vec<(Fault, FaultSwitch)> = switches.collect::<Result<_, Error>>()?;
     desk.hub.set_faults(switches)?;
     Ok(list(State(desk)).await)
-}
-
-fn by_name<S: Serializer>(faults: &[FaultState], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(faults.iter().map(|state| (state.fault, state)))
 }

@@ -153,7 +153,7 @@ fn run_worker(
             gate.acquire().await.expect("it stays open").forget();
         }
     };
-    let builder = Worker::builder().config(config.expect("valid")).task("hold", hold).task("copy", copy);
+    let builder = Worker::builder().config(config).task("hold", hold).task("copy", copy);
     let worker = builder.build().expect("valid");
     async move {
         worker.run_until(pending()).await.expect("it runs until it is dropped");
