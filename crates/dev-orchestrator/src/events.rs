@@ -82,6 +82,15 @@ pub enum Event {
         #[serde(flatten)]
         state: Box<FaultState>,
     },
+    /// A fault has hit a message about a task: its delivery or its result.
+    FaultHit {
+        /// The fault.
+        name: Fault,
+        /// The task id; `None` if the worker sent one that is none.
+        task_id: Option<TaskId>,
+        /// The worker, as far as it is known.
+        worker_id: Option<WorkerId>,
+    },
     /// The verdict on a fault was made.
     FaultJudged {
         /// The verdict.

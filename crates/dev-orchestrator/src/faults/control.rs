@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rxon::WorkerId;
+use rxon::{TaskId, WorkerId};
 
 use super::board::FaultState;
 use super::run::Run;
@@ -72,6 +72,12 @@ impl Hub {
             }
             _ => {}
         }
+    }
+
+    /// Handles a fault that has hit a message about a task.
+    pub(crate) fn on_task_hit(&self, fault: Fault, task: &str, worker: Option<&str>) {
+        let (task_id, worker_id) = (TaskId::received(task), worker.and_then(WorkerId::received));
+        self.publish(Event::FaultHit { name: fault, task_id, worker_id });
     }
 
     fn knows(&self, worker: &str) -> bool {

@@ -8,10 +8,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// The length of a body that does not announce it, as an extension of its response.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WholeLength(pub(crate) u64);
-
 /// The first half of a body. It announces the whole length, and then fails, which ends the connection.
 #[derive(Debug)]
 pub(crate) struct CutBody<B> {

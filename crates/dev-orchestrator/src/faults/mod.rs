@@ -30,7 +30,7 @@ use self::board::Board;
 pub use self::board::FaultState;
 pub(crate) use self::board::FaultStates;
 pub(crate) use self::control::keep_time;
-pub(crate) use self::cut::{CutBody, WholeLength};
+pub(crate) use self::cut::CutBody;
 pub(crate) use self::storage::FaultyStorage;
 pub use self::switch::FaultSwitch;
 pub(crate) use self::switch::SwitchMessage;

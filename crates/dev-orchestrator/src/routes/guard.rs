@@ -10,10 +10,10 @@ use axum::response::Response;
 use hyper::body::Body as _;
 
 use super::body::{self, Received};
-use crate::faults::{CutBody, Fault, Faults, Instead, Lookout, Spoiled, WholeLength};
+use crate::faults::{CutBody, Fault, Faults, Instead, Lookout, Spoiled};
 use crate::hub::Hub;
 use crate::peer::{Peer, Reset};
-use crate::wire::{Recording, Visit, has_body};
+use crate::wire::{Handed, Recording, Visit, has_body};
 
 /// Records the exchanges with workers, and lets faults hit them. All other requests pass.
 pub(super) async fn watch(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
@@ -103,6 +103,9 @@ impl Guard {
     /// Gives an answer the fate that faults have for it.
     async fn spoil(&self, recording: &mut Recording, response: Response) -> Response {
         let faults = &self.hub.faults;
+        if let Some(handed) = response.extensions().get::<Handed>() {
+            recording.on_handed(handed);
+        }
         if let Some(delay) = faults.delay(recording.visit()) {
             recording.on_fault(Fault::Slow, false);
             if self.hub.stop.run_until_cancelled(tokio::time::sleep(delay)).await.is_none() {
@@ -122,7 +125,7 @@ impl Guard {
     }
 
     fn cut(&self, response: Response) -> Response {
-        let announced = response.extensions().get::<WholeLength>().map(|length| length.0);
+        let announced = response.extensions().get::<Handed>().map(|handed| handed.length);
         let Some(length) = response.body().size_hint().exact().or(announced) else { return self.reset() };
         if let Some(peer) = &self.peer {
             peer.reset_on_close();

@@ -21,7 +21,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use hyper::body::Frame;
+use hyper::body::{Body as _, Frame};
 use rxon::signing::unix_seconds;
 use rxon::{JobId, TaskId, TaskName, WorkerId};
 use serde::{Deserialize, Serialize, Serializer};
@@ -29,12 +29,13 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::{Desk, worker};
-use crate::faults::{Fault, WholeLength};
+use crate::faults::Fault;
 use crate::hub::Hub;
 use crate::jobs::PollId;
 use crate::peer::Peer;
 use crate::refusal::{self, Refusal};
 use crate::store::Assignment;
+use crate::wire::Handed;
 
 /// The size of the pieces in which a task is given to the connection, so that backpressure works.
 const PIECE: usize = 64 * 1024;
@@ -80,7 +81,9 @@ fn hold(requested: Option<f64>, limit: Duration) -> Result<Duration, Refusal> {
 /// Answers with a task that the worker was given before, as the fault `duplicate` wants it.
 fn second_copy(assignment: &Assignment) -> Response {
     let mut response = refusal::json(StatusCode::OK, &TaskPayload::new(assignment));
-    response.extensions_mut().insert(Fault::Duplicate);
+    let length = response.body().size_hint().lower();
+    let (task_id, fault) = (assignment.task_id.clone(), Some(Fault::Duplicate));
+    response.extensions_mut().insert(Handed { task_id, length, fault });
     response
 }
 
@@ -137,11 +140,15 @@ impl Delivery {
     fn into_response(self, peer: Peer) -> Response {
         match serde_json::to_vec(&TaskPayload::new(&self.assignment)) {
             Ok(task) => {
-                let length = WholeLength(task.len() as u64);
+                let handed = Handed {
+                    task_id: self.assignment.task_id.clone(),
+                    length: task.len() as u64,
+                    fault: None,
+                };
                 let body = DeliveryBody { delivery: self, peer, task: task.into(), written: false };
                 let mut response =
                     ([(header::CONTENT_TYPE, "application/json")], Body::new(body)).into_response();
-                response.extensions_mut().insert(length);
+                response.extensions_mut().insert(handed);
                 response
             }
             Err(error) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -22,7 +22,7 @@ use serde::Deserialize;
 use self::exchange::{Exchange, Head};
 use self::log::Log;
 pub(crate) use self::operation::{Operation, Visit, has_body};
-pub(crate) use self::recording::{Recording, SocketNumber};
+pub(crate) use self::recording::{Handed, Recording, SocketNumber};
 use crate::clock::Now;
 use crate::s3::S3Settings;
 use crate::settings::Settings;

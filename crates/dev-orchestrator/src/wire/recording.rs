@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Body as _, Frame, SizeHint};
+use rxon::TaskId;
 
 use super::exchange::{Head, Headers, MAX_BODY, kept_body, kept_path};
 use super::operation::Visit;
@@ -22,6 +23,16 @@ use crate::peer::Reset;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SocketNumber(pub(super) u64);
 
+/// A task in the answer to a poll, as an extension of the response.
+#[derive(Debug, Clone)]
+pub(crate) struct Handed {
+    pub(crate) task_id: TaskId,
+    /// The length of the body, which does not announce it.
+    pub(crate) length: u64,
+    /// The fault to which the worker owes the task.
+    pub(crate) fault: Option<Fault>,
+}
+
 /// An exchange that has begun. When it is dropped, it has ended: it is added to the log, whatever ended it.
 #[derive(Debug)]
 pub(crate) struct Recording {
@@ -31,6 +42,8 @@ pub(crate) struct Recording {
     head: Head,
     request: Bytes,
     response: Vec<u8>,
+    /// The task in the answer, if a fault is on.
+    handed: Option<TaskId>,
     /// Whether all of the answer was given to the connection.
     is_answered: bool,
     /// Whether a fault has replaced or destroyed the answer.
@@ -54,6 +67,7 @@ impl Recording {
             head: kept,
             request: Bytes::new(),
             response: Vec::new(),
+            handed: None,
             is_answered: false,
             is_harmed: false,
         }
@@ -76,6 +90,12 @@ impl Recording {
         self.is_harmed |= is_harmful;
     }
 
+    /// Records the task that the route has given to the worker, while a fault is on.
+    pub(crate) fn on_handed(&mut self, handed: &Handed) {
+        self.handed = Some(handed.task_id.clone());
+        self.head.fault = handed.fault;
+    }
+
     /// Records an answer while it is sent.
     pub(crate) fn answer(mut self, response: Response) -> Response {
         let extensions = response.extensions();
@@ -85,9 +105,6 @@ impl Recording {
         self.head.status = Some(response.status());
         self.head.response_headers = Headers::copy(response.headers());
         self.head.socket = extensions.get::<SocketNumber>().map(|socket| socket.0);
-        if let Some(fault) = extensions.get::<Fault>() {
-            self.head.fault = Some(*fault);
-        }
         if response.body().is_end_stream() {
             self.is_answered = true;
             return response;
@@ -107,6 +124,7 @@ impl Drop for Recording {
         let mut head = std::mem::take(&mut self.head);
         head.seconds = self.begun.elapsed().as_secs_f64();
         head.worker = self.visit.worker().map(Box::from);
+        let fault = head.fault;
         let is_success = head.status.is_some_and(|status| status.is_success());
         let request = std::mem::take(&mut self.request);
         let response = std::mem::take(&mut self.response).into_boxed_slice();
@@ -114,6 +132,10 @@ impl Drop for Recording {
         if self.hub.faults.is_active() {
             let is_answered = self.is_answered && !self.is_harmed;
             self.hub.on_exchange_ended(&self.visit, is_answered, is_answered && is_success);
+        }
+        let task = self.handed.as_ref().map(TaskId::as_str).or(self.visit.result());
+        if let Some((fault, task)) = fault.zip(task) {
+            self.hub.on_task_hit(fault, task, self.visit.worker());
         }
     }
 }

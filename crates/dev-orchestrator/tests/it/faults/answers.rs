@@ -1,11 +1,11 @@
 //! Faults that answer in place of the routes, or let these answer wrongly.
 
-use avtomatika_dev::{DevOrchestrator, Fault, FaultSwitch, NewTask, TaskStatus};
+use avtomatika_dev::{DevOrchestrator, Event, Fault, FaultSwitch, NewTask, TaskStatus};
 use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{started, state, switch_off, switch_on};
-use crate::client::{Answer, Worker, eventually};
+use crate::client::{Answer, Worker, eventually, in_time};
 
 fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
     answer.headers.get(name).map(|value| value.to_str().expect("a text"))
@@ -122,6 +122,7 @@ async fn garbage_is_html_and_takes_no_task_away() {
 #[tokio::test]
 async fn a_task_is_given_twice_to_the_same_worker() {
     let (orchestrator, worker) = started().await;
+    let mut feed = orchestrator.subscribe();
     let other = Worker::registered(&orchestrator, "v", &["x"]).await;
     switch_on(&orchestrator, Fault::Duplicate);
     let submitted = orchestrator.submit(NewTask::new("x").with_params(json!({"a": 1}))).expect("room");
@@ -133,6 +134,12 @@ async fn a_task_is_given_twice_to_the_same_worker() {
     for member in ["task_id", "job_id", "type", "params", "deadline"] {
         assert_eq!(first[member], second[member], "{member}");
     }
+    let hit = loop {
+        if let Event::FaultHit { name, task_id, worker_id } = in_time(feed.next()).await.expect("an event") {
+            break (name, task_id, worker_id.expect("known").to_string());
+        }
+    };
+    assert_eq!(hit, (Fault::Duplicate, Some(submitted.task_id.clone()), "w".to_owned()));
     assert_eq!(worker.poll_for("0").await.status, 204, "not a third time");
     assert_eq!(worker.result(&first, json!({"status": "success"})).await["status"], "accepted");
     assert_eq!(worker.result(&second, json!({"status": "success"})).await["status"], "ignored");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use avtomatika_dev::{Fault, FaultSwitch, NewTask, TaskStatus};
+use avtomatika_dev::{Event, Fault, FaultSwitch, NewTask, TaskStatus};
 use futures_util::StreamExt as _;
 use hyper::Method;
 use serde_json::json;
@@ -146,11 +146,18 @@ async fn a_task_that_was_cut_is_given_again() {
 #[tokio::test]
 async fn the_first_answer_to_a_result_is_lost_and_the_result_counts() {
     let (orchestrator, worker) = started().await;
+    let mut feed = orchestrator.subscribe();
     let submitted = orchestrator.submit(NewTask::new("x")).expect("room");
     let task = worker.task().await;
     switch_on(&orchestrator, Fault::LoseAck);
     let answer = worker.bytewise("POST", "tasks/result", &worker.success(&task)).await;
     assert!(answer.is_reset(), "{answer:?}");
+    let hit = loop {
+        if let Event::FaultHit { name, task_id, .. } = in_time(feed.next()).await.expect("an event") {
+            break (name, task_id);
+        }
+    };
+    assert_eq!(hit, (Fault::LoseAck, Some(submitted.task_id.clone())));
     assert_eq!(orchestrator.task(&submitted.job_id).expect("known").status, TaskStatus::Finished);
     let again = worker.send(Method::POST, "tasks/result", worker.success(&task)).await;
     assert_eq!((again.status.as_u16(), &again.json()["status"]), (200, &json!("ignored")));
