@@ -9,6 +9,9 @@ pub enum Error {
     /// The task is invalid. The text names the invalid value and the expected ones.
     #[error("{0}")]
     InvalidTask(String),
+    /// The switch of a fault is invalid. The text names the invalid value and the expected ones.
+    #[error("{0}")]
+    InvalidFault(String),
     /// The limit of waiting and running tasks is reached. Try again when some have ended.
     #[error("{limit} tasks are waiting or running, which is the limit: try again when some have ended")]
     QueueFull {

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::faults::{Fault, FaultState, FaultVerdict};
 use crate::view::TaskStatus;
 
 /// The number of events kept for a slow reader; older ones are skipped, and counted in [`Event::Missed`].
@@ -31,7 +32,8 @@ pub enum Event {
         /// The worker.
         worker_id: WorkerId,
     },
-    /// A worker was silent for too long. Its tasks are given to other workers.
+    /// A worker was silent for too long, and its tasks are given to other workers; or the fault
+    /// [`Fault::Forget`] made it unknown, and its tasks go on.
     WorkerExpired {
         /// The worker.
         worker_id: WorkerId,
@@ -76,6 +78,28 @@ pub enum Event {
         /// The payload; `None` if it is larger than 16 KiB.
         #[serde(serialize_with = "crate::view::raw")]
         payload: Option<Arc<RawValue>>,
+    },
+    /// A fault was switched on or off, or its values were changed.
+    FaultChanged {
+        /// The fault.
+        name: Fault,
+        /// Its new state.
+        #[serde(flatten)]
+        state: Box<FaultState>,
+    },
+    /// A fault has hit a message about a task: its delivery or its result.
+    FaultHit {
+        /// The fault.
+        name: Fault,
+        /// The task id; `None` if the worker sent one that is none.
+        task_id: Option<TaskId>,
+        /// The worker, as far as it is known.
+        worker_id: Option<WorkerId>,
+    },
+    /// The verdict on a fault was made.
+    FaultJudged {
+        /// The verdict.
+        verdict: Arc<FaultVerdict>,
     },
     /// Events were skipped, because this feed was not read in time.
     Missed {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Now;
 use crate::error::Error;
 use crate::events::{self, Event, Feed};
+use crate::faults::Faults;
 use crate::jobs::{Action, Jobs, MAX_WORKERS, PollId, Repeat};
 use crate::live::Live;
 use crate::logs::Logs;
@@ -22,6 +23,7 @@ use crate::store::Assignment;
 use crate::story::Way;
 use crate::task::{NewTask, Submitted, check_params};
 use crate::view::TaskView;
+use crate::wire::Wire;
 
 /// The number of websockets.
 const MAX_LINES: usize = MAX_WORKERS;
@@ -43,6 +45,10 @@ pub(crate) struct Hub {
     pub(crate) logs: Logs,
     /// The turns of large bodies.
     pub(crate) large_bodies: Semaphore,
+    /// The exchanges with workers.
+    pub(crate) wire: Wire,
+    /// The switches of faults.
+    pub(crate) faults: Arc<Faults>,
     /// Signals that the next timed action is due earlier than before.
     sooner: Notify,
     state: Mutex<State>,
@@ -80,7 +86,18 @@ impl Hub {
         let (stop, sooner) = (CancellationToken::new(), Notify::new());
         let large_bodies = Semaphore::new(MAX_LARGE_BODIES);
         let (live, logs) = (Live::new(), Logs::default());
-        Arc::new(Self { settings, stop, live, logs, large_bodies, sooner, state: Mutex::new(state) })
+        let (wire, faults) = (Wire::new(&settings), Arc::new(Faults::new()));
+        Arc::new(Self {
+            settings,
+            stop,
+            live,
+            logs,
+            wire,
+            faults,
+            large_bodies,
+            sooner,
+            state: Mutex::new(state),
+        })
     }
 
     /// Applies a change to the jobs, and performs the actions that follow from it.

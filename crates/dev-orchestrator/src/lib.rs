@@ -6,6 +6,8 @@
 //!   longer delay.
 //! - Tells workers with a websocket at once to stop a cancelled task.
 //! - Has a small JSON API for people, and the same functions as methods for the process it runs in.
+//! - Shows the last exchanges with workers, and has [`Fault`]s that can be switched on, with a verdict on how the workers
+//!   came through them.
 //! - Includes a local S3 for the files of tasks: [`LocalS3`], which can also be used alone.
 //! - Loses everything when it ends. Do not use it for tasks that matter.
 //!
@@ -92,6 +94,13 @@
 //!
 //! # The description of all routes, OpenAPI 3.1.
 //! curl $url/api/openapi.json
+//!
+//! # Show the last exchanges with workers; `after`, `worker`, `operation`, `limit` and `format=har` are optional.
+//! curl "$url/api/wire?worker=worker-1&operation=result"
+//!
+//! # Answer half of the requests of workers with errors for 10 s, and then show how they came through it.
+//! curl -X PUT $url/api/faults -H "$json" -d '{"error_5xx": {"on": true, "rate": 0.5, "for": 10}}'
+//! curl $url/api/faults
 //! ```
 //!
 //! The job id stays the same for the life of a task; every try has a task id of its own. Times are in seconds since
@@ -135,6 +144,38 @@
 //! The tasks of a worker that dies are retried when the worker has been silent for too long, or, if it comes back under
 //! the same name, when their timeout is over.
 //!
+//! # The wire log
+//!
+//! `GET /api/wire` shows the last 10,000 exchanges with workers, frames of websockets included, each when it has ended:
+//! with `after=n` those that follow the number `n`, otherwise the last ones. The first 64 KiB of each body are kept,
+//! within 64 MiB in all; older bodies are `null`. Tokens, passwords and keys in headers, queries and members of JSON are
+//! shown as `***`, and so are the token and the storage's keys wherever they stand. `format=har` is an archive that the
+//! developer tools of browsers open.
+//!
+//! # Faults
+//!
+//! A [`Fault`] is switched on with [`DevOrchestrator::set_fault`], or with `PUT /api/faults`: for all workers or one, for
+//! all requests or a share of them, until it is switched off or its time is over. Faults hit requests below `/_worker`
+//! and those to the storage, never the JSON API. No fault loses a task: a task in an answer that was cut or replaced was
+//! not delivered.
+//!
+//! After the end of a fault there is a [`FaultVerdict`]: as soon as every worker that was there at its start has had a
+//! heartbeat, a poll, and the results that waited accepted; at the latest after 60 s, or 75 s for [`Fault::TooMany`].
+//!
+//! ```
+//! # use avtomatika_dev::{DevOrchestrator, Fault, FaultSwitch, Settings};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let orchestrator = DevOrchestrator::start(Settings::new()).await?;
+//! orchestrator.set_fault(Fault::Cut, FaultSwitch::on().with_rate(0.3))?;
+//! // Meanwhile, tasks are submitted, and workers do their best.
+//! orchestrator.set_fault(Fault::Cut, FaultSwitch::off())?;
+//! let verdict = orchestrator.verdict(Fault::Cut).await.ok_or("it was on")?;
+//! assert!(verdict.ok, "{}", verdict.text);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Limits
 //!
 //! All memory is bounded: the number of unfinished and of ended tasks, their bytes (see [`Settings`]), the last 1,000
@@ -142,7 +183,7 @@
 //! connections, and 4,096 events for a [`Feed`] that is not read. A request that submits tasks has at most 16 MiB, a
 //! worker's request at most 1 MiB; of those above 1 MiB, 8 are read at the same time. Of the log, 10,000
 //! lines of each task and worker are kept, of at most 8 KiB each and 64 MiB in all; of the events for browsers the last
-//! 10,000, 64 MiB at most. There are at most 256 readers of events.
+//! 10,000, 64 MiB at most. There are at most 256 readers of events. The wire log has 64 MiB of bodies.
 //!
 //! # Errors and shutdown
 //!
@@ -155,6 +196,7 @@ mod clock;
 mod connections;
 mod error;
 mod events;
+mod faults;
 mod host;
 mod hub;
 mod jobs;
@@ -178,9 +220,11 @@ mod story;
 mod task;
 mod text;
 mod view;
+mod wire;
 
 pub use error::Error;
 pub use events::{Event, Feed};
+pub use faults::{Fault, FaultState, FaultSwitch, FaultVerdict, UnknownFault};
 pub use logs::LogSource;
 pub use s3::{LocalS3, S3Settings};
 pub use server::{DevOrchestrator, serve};

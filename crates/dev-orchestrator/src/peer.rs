@@ -1,10 +1,15 @@
 //! The state of the other end of a connection, as the kernel knows it.
 
+use std::convert::Infallible;
 use std::io;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use futures_util::FutureExt as _;
+use futures_util::future::Map;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -31,7 +36,22 @@ impl Peer {
             Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
         }
     }
+
+    /// Makes the end of the connection a reset, which also discards what is not sent yet.
+    pub(crate) fn reset_on_close(&self) {
+        if let Err(error) = self.0.set_linger(Some(Duration::ZERO)) {
+            tracing::debug!(%error, "the connection is closed, instead of reset");
+        }
+    }
 }
+
+/// Ends a connection without an answer: as an extension of a response that is then not sent, and as the error of a
+/// service.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the connection is ended without an answer")]
+pub(crate) struct Reset;
+
+type RouterFuture = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
 
 /// Serves the requests of one connection, and adds its [`Peer`] to each.
 #[derive(Debug)]
@@ -47,12 +67,20 @@ impl WithPeer {
 }
 
 impl Service<Request<Incoming>> for WithPeer {
-    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
-    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
-    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+    type Response = Response;
+    type Error = Reset;
+    type Future = Map<RouterFuture, fn(Result<Response, Infallible>) -> Result<Response, Reset>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer.clone());
-        self.router.call(request)
+        self.router.call(request).map(unless_reset)
+    }
+}
+
+fn unless_reset(answer: Result<Response, Infallible>) -> Result<Response, Reset> {
+    let Ok(response) = answer;
+    match response.extensions().get::<Reset>() {
+        Some(reset) => Err(*reset),
+        None => Ok(response),
     }
 }

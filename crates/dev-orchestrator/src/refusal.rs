@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::error::Error;
 
 /// The refusal of a request, sent as `{"error": text}`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) text: String,
@@ -38,7 +38,7 @@ impl IntoResponse for Refusal {
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let status = match &error {
-            Error::InvalidTask(_) => StatusCode::BAD_REQUEST,
+            Error::InvalidTask(_) | Error::InvalidFault(_) => StatusCode::BAD_REQUEST,
             Error::UnknownTask(_) => StatusCode::NOT_FOUND,
             Error::AlreadyEnded { .. } | Error::NotEnded { .. } => StatusCode::CONFLICT,
             Error::QueueFull { .. } | Error::OutOfMemory { .. } | Error::ShutDown => {

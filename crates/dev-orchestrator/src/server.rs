@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::error::Error;
 use crate::events::Feed;
+use crate::faults::{self, Fault, FaultState, FaultSwitch, FaultVerdict};
 use crate::hub::Hub;
 use crate::jobs::Jobs;
 use crate::logs::{LogSource, NewLine};
@@ -51,7 +52,8 @@ impl DevOrchestrator {
         let hub = Hub::new(settings);
         let storage = hub.settings.storage.clone();
         let storage = storage.map(|storage| storage.with_allowed_hosts(&hub.settings.allowed_hosts));
-        let storage = storage.map(|settings| LocalS3::open(settings, hub.watch())).transpose()?;
+        let open = |settings| LocalS3::open(settings, hub.watch(), hub.faults.clone());
+        let storage = storage.map(open).transpose()?;
         let tasks = TaskTracker::new();
         let router =
             routes::router(hub.clone(), address, tasks.clone(), storage.as_ref().map(LocalS3::files));
@@ -59,6 +61,8 @@ impl DevOrchestrator {
         tasks.spawn(async move { time.keep_time().await });
         let changes = hub.clone();
         tasks.spawn(async move { live::keep(&changes).await });
+        let time = hub.clone();
+        tasks.spawn(async move { faults::keep_time(&time).await });
         let greet = move |stream: &_| Ok(WithPeer::new(router.clone(), Peer::of(stream)?));
         tasks.spawn(connections::accept(listener, greet, tasks.clone(), hub.stop.clone()));
         tracing::info!(%address, "development orchestrator listening");
@@ -132,6 +136,29 @@ impl DevOrchestrator {
     /// Returns the workers that are registered and not silent, in order of their ids.
     pub fn workers(&self) -> Vec<WorkerView> {
         self.hub.inspect(Jobs::workers)
+    }
+
+    /// Switches a fault on or off. Changing the values of a fault that is on continues its run.
+    ///
+    /// # Errors
+    /// [`Error::InvalidFault`] when a value is out of range.
+    pub fn set_fault(&self, fault: Fault, switch: FaultSwitch) -> Result<(), Error> {
+        self.hub.set_faults(vec![(fault, switch)])
+    }
+
+    /// Returns the states of all faults.
+    pub fn faults(&self) -> Vec<FaultState> {
+        self.hub.faults()
+    }
+
+    /// Waits for the verdict on the last run of a fault: it is made when all workers have recovered after the end of
+    /// the fault, at the latest after 60 s, or 75 s for [`Fault::TooMany`]. `None` if the fault was never on, or the
+    /// orchestrator ends first.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when this is dropped.
+    pub async fn verdict(&self, fault: Fault) -> Option<FaultVerdict> {
+        self.hub.verdict(fault).await.map(std::sync::Arc::unwrap_or_clone)
     }
 
     /// Returns a feed of all events from now on.

@@ -14,6 +14,7 @@
 //!
 //! The status of an ended task never changes.
 
+mod forgetting;
 mod listing;
 mod outcomes;
 mod records;

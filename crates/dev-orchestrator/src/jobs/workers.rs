@@ -22,6 +22,7 @@ impl Jobs {
             return false;
         }
         self.store.introduce(hello, now);
+        self.readopt(&worker);
         self.actions.push(Action::Publish(Event::WorkerRegistered { worker_id: worker.clone() }));
         self.feed(&worker, now);
         true

@@ -15,13 +15,10 @@ mod record;
 mod scribe;
 mod views;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rxon::WorkerId;
 use serde::Serialize;
-use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use self::pending::Pending;
@@ -30,6 +27,8 @@ use self::record::Record;
 pub(crate) use self::scribe::keep;
 use crate::clock::Now;
 use crate::events::Event;
+use crate::faults::{Fault, FaultState};
+use crate::stats::Second;
 
 /// The number of readers at once: more than a person opens windows.
 const MAX_READERS: usize = 256;
@@ -51,19 +50,21 @@ pub(crate) struct Live {
 struct State {
     record: Record,
     pending: Pending,
-    /// The state of each fault switch, for snapshots.
-    faults: BTreeMap<String, Value>,
+}
+
+/// The data of an event about a fault.
+#[derive(Serialize)]
+struct FaultEvent<'a> {
+    name: Fault,
+    #[serde(flatten)]
+    state: &'a FaultState,
 }
 
 impl Live {
     pub(crate) fn new() -> Self {
         Self {
             is_recording: AtomicBool::new(false),
-            state: Mutex::new(State {
-                record: Record::new(),
-                pending: Pending::default(),
-                faults: BTreeMap::new(),
-            }),
+            state: Mutex::new(State { record: Record::new(), pending: Pending::default() }),
             news: watch::Sender::new(()),
             noted: Notify::new(),
             readers: Arc::new(Semaphore::new(MAX_READERS)),
@@ -72,12 +73,11 @@ impl Live {
 
     /// Notes a change, to be told to the readers.
     pub(crate) fn note(&self, event: &Event) {
-        self.change(|pending| pending.note(event, Now::read().instant));
-    }
-
-    /// Notes that something about a worker has changed that has no event, such as its last heartbeat.
-    pub(crate) fn note_worker(&self, worker: &WorkerId) {
-        self.change(|pending| pending.note_worker(worker, Now::read().instant));
+        match event {
+            Event::FaultChanged { name, state } => self.tell("fault", &FaultEvent { name: *name, state }),
+            Event::FaultJudged { verdict } => self.tell("verdict", verdict),
+            _ => self.change(|pending| pending.note(event, Now::read().instant)),
+        }
     }
 
     /// Tells the readers about a line of a log.
@@ -85,25 +85,8 @@ impl Live {
         self.tell("log", line);
     }
 
-    /// Tells the readers about a fault that was switched on or off, or counted a hit, and keeps its state for snapshots.
-    /// The state is an object, as in `GET /api/faults`; an event has the name beside its members.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the fault switches call it, which are not here yet"))]
-    pub(crate) fn fault(&self, name: &str, state: &impl Serialize) {
-        let Ok(Value::Object(mut state)) = serde_json::to_value(state) else { return };
-        self.lock().faults.insert(name.to_owned(), Value::Object(state.clone()));
-        state.insert("name".to_owned(), name.into());
-        self.tell("fault", &state);
-    }
-
-    /// Tells the readers the verdict about a fault.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the fault switches call it, which are not here yet"))]
-    pub(crate) fn verdict(&self, verdict: &impl Serialize) {
-        self.tell("verdict", verdict);
-    }
-
     /// Tells the readers the statistics of the last second.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the statistics call it, which are not here yet"))]
-    pub(crate) fn stats(&self, second: &impl Serialize) {
+    fn stats(&self, second: &Second) {
         self.tell("stats", second);
     }
 

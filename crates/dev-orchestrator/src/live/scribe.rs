@@ -1,6 +1,6 @@
 //! Turns noted changes into events.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::json;
@@ -15,6 +15,8 @@ const CHUNK: usize = 100;
 
 /// Writes events for changes until the shutdown.
 pub(crate) async fn keep(hub: &Hub) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let mut told = None;
     loop {
         let due = write(hub).await;
         let turn = async {
@@ -28,8 +30,17 @@ pub(crate) async fn keep(hub: &Hub) {
             () = hub.stop.cancelled() => return,
             () = hub.live.noted.notified() => {}
             () = turn => {}
+            _ = seconds.tick() => tell_seconds(hub, &mut told),
         }
     }
+}
+
+/// Writes events for the whole seconds since the last one, `told`.
+fn tell_seconds(hub: &Hub, told: &mut Option<f64>) {
+    let (now, seconds) = hub.update(|jobs, now| jobs.seconds(told.map_or(f64::MAX, |told| told + 1.0), now));
+    // The seconds before the first call are not told.
+    *told = Some(seconds.last().map_or_else(|| told.unwrap_or(now.floor() - 1.0), |second| second.at as f64));
+    seconds.iter().for_each(|second| hub.live.stats(second));
 }
 
 /// Writes events for the changes that may be told now. Returns the time of the next ones.

@@ -6,25 +6,16 @@ use std::sync::Arc;
 use rxon::model::Failure;
 use rxon::{JobId, WorkerId};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::clock::Now;
+use crate::faults::FaultStates;
+use crate::hub::Hub;
 use crate::jobs::Jobs;
 use crate::store::Job;
 use crate::view::{TaskStatus, TaskView, WorkerView};
 
 /// The number of tasks in a snapshot, besides those that run.
 const NEWEST: usize = 100;
-
-/// The statuses that are counted, also where there is no task of it.
-const STATUSES: [TaskStatus; 6] = [
-    TaskStatus::Queued,
-    TaskStatus::Running,
-    TaskStatus::Finished,
-    TaskStatus::Failed,
-    TaskStatus::Quarantined,
-    TaskStatus::Cancelled,
-];
 
 /// The longest message of an error, in characters: events are kept, so that a long one would take much memory.
 const MAX_MESSAGE: usize = 4000;
@@ -36,26 +27,25 @@ pub(super) struct Snapshot {
     /// The newest tasks, and all that run; the newest first.
     tasks: Vec<TaskView>,
     workers: Vec<WorkerView>,
-    faults: BTreeMap<String, Value>,
+    faults: FaultStates,
 }
 
 impl Snapshot {
-    /// Returns the state without the faults, which are kept elsewhere.
-    pub(super) fn of(jobs: &Jobs, now: Now) -> Self {
-        let mut counts: BTreeMap<_, _> = STATUSES.into_iter().map(|status| (status.as_str(), 0)).collect();
-        let mut tasks = Vec::new();
-        for (position, job) in jobs.store().jobs().enumerate() {
-            let status = job.stage.status();
-            *counts.entry(status.as_str()).or_default() += 1;
-            if position < NEWEST || status == TaskStatus::Running {
-                tasks.push(task_view(jobs, job));
+    pub(super) fn of(hub: &Hub) -> Self {
+        let faults = FaultStates(hub.faults());
+        hub.inspect(|jobs, now| {
+            let mut counts: BTreeMap<_, _> =
+                TaskStatus::ALL.into_iter().map(|status| (status.as_str(), 0)).collect();
+            let mut tasks = Vec::new();
+            for (position, job) in jobs.store().jobs().enumerate() {
+                let status = job.stage.status();
+                *counts.entry(status.as_str()).or_default() += 1;
+                if position < NEWEST || status == TaskStatus::Running {
+                    tasks.push(task_view(jobs, job));
+                }
             }
-        }
-        Self { counts, tasks, workers: jobs.workers(now), faults: BTreeMap::new() }
-    }
-
-    pub(super) fn with_faults(self, faults: BTreeMap<String, Value>) -> Self {
-        Self { faults, ..self }
+            Self { counts, tasks, workers: jobs.workers(now), faults }
+        })
     }
 }
 

@@ -19,6 +19,10 @@ const TIME: Duration = Duration::from_secs(30);
 /// when the answer arrives would see its connection reset instead of the answer.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
+/// A body that was read before its route was chosen, as an extension of the request.
+#[derive(Debug, Clone)]
+pub(super) struct Received(pub(super) Result<Bytes, Refusal>);
+
 /// A body above this size is large: it waits for its turn.
 const LARGE: usize = 1024 * 1024;
 
@@ -30,6 +34,11 @@ pub(super) async fn read(body: Body, hub: &Hub) -> Result<Bytes, Refusal> {
 /// Reads the body of a request of people, which may have large parameters.
 pub(super) async fn read_submission(body: Body, hub: &Hub) -> Result<Bytes, Refusal> {
     in_time(collect(body, hub.settings.submission_limit, &hub.large_bodies)).await
+}
+
+/// Reads a body of at most `limit` bytes.
+pub(super) async fn read_limited(body: Body, limit: usize, hub: &Hub) -> Result<Bytes, Refusal> {
+    in_time(collect(body, limit, &hub.large_bodies)).await
 }
 
 async fn in_time(body: impl Future<Output = Result<Bytes, Refusal>>) -> Result<Bytes, Refusal> {

@@ -6,7 +6,9 @@ mod description;
 mod door;
 mod etag;
 mod events;
+mod faults;
 mod files;
+mod guard;
 mod logs;
 mod messages;
 mod openapi;
@@ -14,6 +16,7 @@ mod otlp;
 mod page;
 mod poll;
 mod socket;
+mod wire;
 mod worker;
 
 use std::net::SocketAddr;
@@ -50,7 +53,8 @@ pub(crate) struct Desk {
 pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, files: Option<Files>) -> Router {
     let auth = Auth::new(hub.settings.token.clone());
     let names = OwnNames::new(address, hub.settings.allowed_hosts.clone());
-    let desk = Arc::new(Desk { hub, auth, names, files, telemetry: Telemetry::default(), tasks });
+    let desk =
+        Arc::new(Desk { hub: hub.clone(), auth, names, files, telemetry: Telemetry::default(), tasks });
     let worker = Router::new()
         .route("/_worker/workers/register", post(worker::register))
         .route("/_worker/workers/{worker_id}", patch(worker::heartbeat))
@@ -62,6 +66,8 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, fil
     let api = api::routes()
         .route("/api/tasks/{id}/logs", get(logs::of_task))
         .route("/api/workers/{id}/logs", get(logs::of_worker))
+        .route("/api/wire", get(wire::exchanges))
+        .route("/api/faults", get(faults::list).put(faults::switch))
         .route("/api/events", get(events::open))
         .route("/api/files/{bucket}", get(files::list))
         .route("/api/files/{bucket}/{*key}", get(files::get).put(files::put))
@@ -83,6 +89,7 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, fil
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(desk.clone(), door::only_own_names))
         .layer(map_response(without_guesses))
+        .layer(from_fn_with_state(hub, guard::watch))
         .with_state(desk)
 }
 

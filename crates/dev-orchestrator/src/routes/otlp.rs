@@ -14,14 +14,14 @@ use crate::refusal::{self, Refusal};
 
 /// `POST /v1/logs`
 pub(super) async fn logs(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
-    let records = read(request, LogRecords::read).await?;
+    let records = read(&desk, request, LogRecords::read).await?;
     desk.telemetry.take_logs(&desk.hub, records);
     Ok(taken())
 }
 
 /// `POST /v1/traces`
 pub(super) async fn traces(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
-    let spans = read(request, TaskSpans::read).await?;
+    let spans = read(&desk, request, TaskSpans::read).await?;
     desk.telemetry.take_spans(&desk.hub, spans);
     Ok(taken())
 }
@@ -31,12 +31,13 @@ fn taken() -> Response {
 }
 
 async fn read<M: Send + 'static>(
+    desk: &Desk,
     request: Request,
     read: fn(&[u8], Encoding) -> Result<M, Rubbish>,
 ) -> Result<M, Refusal> {
     let (head, body) = request.into_parts();
     let encoding = encoding(&head.headers)?;
-    let body: Bytes = body::read(body, MAX_BODY).await?;
+    let body: Bytes = body::read_limited(body, MAX_BODY, &desk.hub).await?;
     // Uncompressing and reading megabytes takes a while.
     let message = tokio::task::spawn_blocking(move || read(&body, encoding)).await;
     let message =

@@ -21,19 +21,21 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use hyper::body::Frame;
+use hyper::body::{Body as _, Frame};
 use rxon::signing::unix_seconds;
-use rxon::{JobId, TaskId, TaskName};
+use rxon::{JobId, TaskId, TaskName, WorkerId};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::{Desk, worker};
+use crate::faults::Fault;
 use crate::hub::Hub;
 use crate::jobs::PollId;
 use crate::peer::Peer;
-use crate::refusal::Refusal;
+use crate::refusal::{self, Refusal};
 use crate::store::Assignment;
+use crate::wire::Handed;
 
 /// The size of the pieces in which a task is given to the connection, so that backpressure works.
 const PIECE: usize = 64 * 1024;
@@ -55,8 +57,12 @@ pub(super) async fn next(
     let worker = worker::path_id(path)?;
     let Query(options) = options.map_err(|error| Refusal::bad_request(error.body_text()))?;
     let hold = hold(options.timeout, desk.hub.settings.poll_hold)?;
+    if let Some(copy) = desk.hub.faults.copy_for(&worker) {
+        return Ok(second_copy(&copy));
+    }
     let (id, receiver) = desk.hub.open_poll(&worker);
-    let poll = HeldPoll { hub: desk.hub.clone(), id, receiver };
+    desk.hub.on_poll_accepted(&worker);
+    let poll = HeldPoll { hub: desk.hub.clone(), worker, id, receiver };
     Ok(match poll.until(hold).await {
         Some(delivery) => delivery.into_response(peer),
         None => StatusCode::NO_CONTENT.into_response(),
@@ -72,9 +78,19 @@ fn hold(requested: Option<f64>, limit: Duration) -> Result<Duration, Refusal> {
     Ok(Duration::try_from_secs_f64(requested).map_or(limit, |requested| requested.min(limit)))
 }
 
+/// Answers with a task that the worker was given before, as the fault `duplicate` wants it.
+fn second_copy(assignment: &Assignment) -> Response {
+    let mut response = refusal::json(StatusCode::OK, &TaskPayload::new(assignment));
+    let length = response.body().size_hint().lower();
+    let (task_id, fault) = (assignment.task_id.clone(), Some(Fault::Duplicate));
+    response.extensions_mut().insert(Handed { task_id, length, fault });
+    response
+}
+
 /// An open poll. Dropping it, as when its client disconnects, closes it at once.
 struct HeldPoll {
     hub: Arc<Hub>,
+    worker: WorkerId,
     id: PollId,
     receiver: oneshot::Receiver<Assignment>,
 }
@@ -85,7 +101,7 @@ impl HeldPoll {
         tokio::select! {
             biased;
             assignment = &mut self.receiver => {
-                return Some(Delivery { hub: self.hub.clone(), assignment: assignment.ok()?, arrived: false });
+                return Some(self.delivery(assignment.ok()?));
             }
             () = stop.cancelled() => {}
             () = tokio::time::sleep(hold) => {}
@@ -97,7 +113,11 @@ impl HeldPoll {
     fn close(&mut self) -> Option<Delivery> {
         self.hub.close_poll(self.id);
         let assignment = self.receiver.try_recv().ok()?;
-        Some(Delivery { hub: self.hub.clone(), assignment, arrived: false })
+        Some(self.delivery(assignment))
+    }
+
+    fn delivery(&self, assignment: Assignment) -> Delivery {
+        Delivery { hub: self.hub.clone(), worker: self.worker.clone(), assignment, arrived: false }
     }
 }
 
@@ -111,6 +131,7 @@ impl Drop for HeldPoll {
 /// A task on its way to a worker. Dropping it before it has arrived puts the task back into the queue.
 struct Delivery {
     hub: Arc<Hub>,
+    worker: WorkerId,
     assignment: Assignment,
     arrived: bool,
 }
@@ -119,8 +140,16 @@ impl Delivery {
     fn into_response(self, peer: Peer) -> Response {
         match serde_json::to_vec(&TaskPayload::new(&self.assignment)) {
             Ok(task) => {
+                let handed = Handed {
+                    task_id: self.assignment.task_id.clone(),
+                    length: task.len() as u64,
+                    fault: None,
+                };
                 let body = DeliveryBody { delivery: self, peer, task: task.into(), written: false };
-                ([(header::CONTENT_TYPE, "application/json")], Body::new(body)).into_response()
+                let mut response =
+                    ([(header::CONTENT_TYPE, "application/json")], Body::new(body)).into_response();
+                response.extensions_mut().insert(handed);
+                response
             }
             Err(error) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         }
@@ -174,6 +203,8 @@ impl hyper::body::Body for DeliveryBody {
         }
         if self.peer.is_connected() {
             self.delivery.arrive();
+            let Delivery { hub, worker, assignment, .. } = &self.delivery;
+            hub.faults.on_delivered(worker, assignment);
             Poll::Ready(None)
         } else {
             Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))

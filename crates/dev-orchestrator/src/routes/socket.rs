@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -12,8 +13,9 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use rxon::WorkerId;
-use rxon::model::ProgressUpdate;
+use rxon::model::{Command, ProgressUpdate};
 use rxon::signing::EVENT_IGNORES;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -23,8 +25,11 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::worker::{path_id, take_event, take_progress};
 use super::{Desk, body, messages};
+use crate::faults::{Instead, Lookout};
 use crate::jobs::ProgressReport;
+use crate::peer::Peer;
 use crate::refusal::Refusal;
+use crate::wire::{Operation, SocketNumber};
 
 /// The largest frame of a worker, in bytes.
 const MAX_FRAME: usize = 1024 * 1024;
@@ -41,18 +46,20 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 pub(super) async fn open(
     State(desk): State<Arc<Desk>>,
     path: Result<Path<String>, PathRejection>,
+    Extension(peer): Extension<Peer>,
     mut request: Request,
 ) -> Result<Response, Refusal> {
     let token = desk.auth.token(request.headers())?.to_owned();
     let worker = path_id(path)?;
     let accept = accept_key(request.headers())?;
     let upgrade = hyper::upgrade::on(&mut request);
-    let visit = Visit { desk: desk.clone(), worker, token };
+    let (number, lookout) = (desk.hub.wire.open_socket(), desk.hub.faults.lookout());
+    let visit = Visit { desk: desk.clone(), worker, token, number };
     desk.tasks.spawn(async move {
         // The task of a websocket ends with the orchestrator, whatever it waits for.
         let stop = visit.desk.hub.stop.clone();
         if let Some(Some(mut socket)) = stop.run_until_cancelled(opened(upgrade)).await {
-            let close = stop.run_until_cancelled(visit.converse(&mut socket)).await;
+            let close = stop.run_until_cancelled(visit.stay(&mut socket, lookout, &peer)).await;
             let close = close.unwrap_or(Some((CloseCode::Away, "the orchestrator ends")));
             if let Some((code, reason)) = close {
                 let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
@@ -66,6 +73,7 @@ pub(super) async fn open(
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    response.extensions_mut().insert(number);
     Ok(response)
 }
 
@@ -106,17 +114,47 @@ struct Visit {
     desk: Arc<Desk>,
     worker: WorkerId,
     token: String,
+    number: SocketNumber,
 }
 
 impl Visit {
-    /// Passes commands on and takes events until the websocket ends. Returns the code and the reason for the worker, if
-    /// the end is ours.
-    async fn converse(&self, socket: &mut Socket) -> Option<(CloseCode, &'static str)> {
-        let Some((line, mut commands)) = self.desk.hub.open_line(&self.worker) else {
+    /// Serves the websocket until it ends, or a fault ends it. Returns the code and the reason for the worker, if it is
+    /// to be told.
+    async fn stay(
+        &self,
+        socket: &mut Socket,
+        mut lookout: Lookout,
+        peer: &Peer,
+    ) -> Option<(CloseCode, &'static str)> {
+        let hub = &self.desk.hub;
+        let Some((line, commands)) = hub.open_line(&self.worker) else {
             return Some((CloseCode::Again, "too many websockets"));
         };
         tracing::debug!(worker_id = %self.worker, "websocket open");
-        let close = loop {
+        let worker = Some(self.worker.as_str());
+        let close = tokio::select! {
+            biased;
+            instead = hub.faults.interruption(&mut lookout, worker) => {
+                match instead {
+                    Instead::Silence(fault) => hub.faults.until_off(fault, worker).await,
+                    Instead::Reset(_) | Instead::Answer(..) => peer.reset_on_close(),
+                }
+                None
+            }
+            close = self.converse(socket, commands) => close,
+        };
+        hub.close_line(&self.worker, line);
+        tracing::debug!(worker_id = %self.worker, "websocket closed");
+        close
+    }
+
+    /// Passes commands on and takes events until the websocket ends.
+    async fn converse(
+        &self,
+        socket: &mut Socket,
+        mut commands: mpsc::Receiver<Command>,
+    ) -> Option<(CloseCode, &'static str)> {
+        loop {
             tokio::select! {
                 biased;
                 command = commands.recv() => {
@@ -124,28 +162,33 @@ impl Visit {
                         break Some((CloseCode::Policy, "a newer websocket of this worker took over"));
                     };
                     let Ok(text) = serde_json::to_string(&command) else { continue };
+                    self.record(Operation::FrameOut, text.as_bytes(), false);
                     if !matches!(timeout(WRITE_LIMIT, socket.send(Message::text(text))).await, Ok(Ok(()))) {
                         break None;
                     }
                 }
                 frame = timeout(SILENCE, socket.next()) => match frame {
                     Ok(Some(Ok(Message::Text(text)))) => self.take(text.as_bytes()),
+                    Ok(Some(Ok(Message::Binary(bytes)))) => self.record(Operation::FrameIn, &bytes, true),
                     Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) => break None,
                     Ok(Some(Ok(_))) => {}
                     Err(_) => break Some((CloseCode::Away, "no frame within 75 s")),
                 },
             }
-        };
-        self.desk.hub.close_line(&self.worker, line);
-        tracing::debug!(worker_id = %self.worker, "websocket closed");
-        close
+        }
     }
 
     /// Takes a frame. Nothing answers to it, so that a wrong one is only logged.
     fn take(&self, frame: &[u8]) {
+        self.record(Operation::FrameIn, frame, false);
         if let Err(refusal) = self.read(frame) {
             tracing::warn!(worker_id = %self.worker, "frame ignored: {}", refusal.text);
         }
+    }
+
+    /// Adds a frame to the wire log.
+    fn record(&self, operation: Operation, frame: &[u8], is_binary: bool) {
+        self.desk.hub.wire.add_frame(operation, &self.worker, self.number, frame, is_binary);
     }
 
     fn read(&self, frame: &[u8]) -> Result<(), Refusal> {

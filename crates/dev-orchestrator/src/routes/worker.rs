@@ -69,9 +69,6 @@ pub(super) async fn heartbeat(
     };
     let has_body = beat.is_some();
     let answer = desk.hub.update(|jobs, now| jobs.on_heartbeat(&worker, beat, now));
-    if answer.is_some() {
-        desk.hub.live.note_worker(&worker);
-    }
     let answer = match answer {
         None => json!(null),
         Some(_) if !has_body => json!({"status": "ttl_refreshed"}),
@@ -191,8 +188,11 @@ impl Desk {
 /// Reads a message, before the token is checked: otherwise a client with a wrong token would see its connection reset
 /// instead of the answer.
 async fn receive(desk: &Desk, request: Request) -> Result<(Parts, Bytes), Refusal> {
-    let (head, body) = request.into_parts();
-    let body = body::read(body, &desk.hub).await;
+    let (mut head, body) = request.into_parts();
+    let body = match head.extensions.remove::<body::Received>() {
+        Some(received) => received.0,
+        None => body::read(body, &desk.hub).await,
+    };
     desk.auth.token(&head.headers)?;
     Ok((head, body?))
 }

@@ -28,7 +28,9 @@ use tokio_util::task::TaskTracker;
 use self::listing::Query;
 use self::store::Buckets;
 use crate::connections;
+use crate::faults::{Faults, FaultyStorage};
 use crate::host::OwnNames;
+use crate::peer::Peer;
 
 pub(crate) use self::door::Door;
 pub(crate) use self::files::{FileError, FilePage, Files};
@@ -82,11 +84,12 @@ impl LocalS3 {
     /// When it cannot listen on the address, the directory cannot be created, or the name of a bucket is invalid.
     #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
     pub async fn start(settings: S3Settings) -> io::Result<Self> {
-        Self::open(settings, Watch::default())
+        Self::open(settings, Watch::default(), Arc::new(Faults::new()))
     }
 
-    /// Does the same as [`start`](Self::start), and reports requests to the watch. The caller has to be inside a runtime.
-    pub(crate) fn open(settings: S3Settings, watch: Watch) -> io::Result<Self> {
+    /// Does the same as [`start`](Self::start), reports requests to the watch, and has faults that can be switched. The
+    /// caller has to be inside a runtime.
+    pub(crate) fn open(settings: S3Settings, watch: Watch, faults: Arc<Faults>) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(settings.address)?;
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
@@ -104,7 +107,11 @@ impl LocalS3 {
                 storage.create_bucket(&bucket)?;
             }
         }
-        let greet = move |_: &_| Ok(service.clone());
+        let stop = storage.stop.clone();
+        let greet = move |stream: &_| {
+            let peer = Peer::of(stream)?;
+            Ok(FaultyStorage::new(service.clone(), faults.clone(), peer, stop.clone()))
+        };
         let accepting = connections::accept(listener, greet, storage.tasks.clone(), storage.stop.clone());
         storage.tasks.spawn(accepting);
         tracing::info!(endpoint = %storage.endpoint(), "local S3 listening");

@@ -53,6 +53,11 @@ impl S3Settings {
         self
     }
 
+    /// The keys, which are masked wherever they are shown.
+    pub(crate) fn keys(&self) -> [&str; 2] {
+        [&self.access_key, &self.secret_key]
+    }
+
     /// Adds a bucket that exists from the start, in addition to `avtomatika-payloads`.
     #[must_use]
     pub fn with_bucket(mut self, name: impl Into<String>) -> Self {

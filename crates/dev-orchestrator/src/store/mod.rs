@@ -127,6 +127,11 @@ impl Store {
         self.counts[status as usize]
     }
 
+    /// Returns the running jobs.
+    pub(crate) fn running(&self) -> impl Iterator<Item = &Job> {
+        self.deadlines.iter().filter_map(|(_, number)| self.jobs.get(number))
+    }
+
     /// Changes the data of a job, except its stage.
     pub(crate) fn update(&mut self, number: u64, change: impl FnOnce(&mut Job)) {
         if let Some(job) = self.jobs.get_mut(&number) {

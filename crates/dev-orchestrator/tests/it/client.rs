@@ -84,6 +84,37 @@ pub(crate) async fn submit(orchestrator: &DevOrchestrator, task: &str) -> String
     answer.json()["job_id"].as_str().expect("a text").to_owned()
 }
 
+pub(crate) async fn put(orchestrator: &DevOrchestrator, path: &str, body: &Value) -> Answer {
+    let (address, json) = (orchestrator.address(), [("content-type", "application/json")]);
+    send(address, request(address, Method::PUT, path, &json, body.to_string())).await
+}
+
+/// The bytes of an answer, and the way the connection ended.
+#[derive(Debug)]
+pub(crate) struct Bytewise {
+    pub(crate) bytes: String,
+    /// `None` if the other side closed the connection, instead of resetting it.
+    pub(crate) error: Option<std::io::ErrorKind>,
+}
+
+impl Bytewise {
+    /// Whether the connection was reset before a byte of the answer.
+    pub(crate) fn is_reset(&self) -> bool {
+        self.bytes.is_empty() && self.error == Some(std::io::ErrorKind::ConnectionReset)
+    }
+}
+
+/// Writes bytes on a new connection, and reads until its end.
+pub(crate) async fn bytewise(address: SocketAddr, bytes: &str) -> Bytewise {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    stream.write_all(bytes.as_bytes()).await.expect("written");
+    let mut answer = Vec::new();
+    let ended = in_time(stream.read_to_end(&mut answer)).await;
+    let bytes = String::from_utf8(answer).expect("UTF-8");
+    Bytewise { bytes, error: ended.err().map(|error| error.kind()) }
+}
+
 /// The worker side of the protocol, request by request.
 #[derive(Debug, Clone)]
 pub(crate) struct Worker {
@@ -148,6 +179,29 @@ impl Worker {
         let task = self.task().await;
         assert_eq!(self.result(&task, result).await["status"], "accepted");
         task
+    }
+
+    /// Returns the bytes of a request.
+    pub(crate) fn bytes(&self, method: &str, path: &str, body: &str) -> String {
+        let Self { address, id, token } = self;
+        let length = body.len();
+        format!(
+            "{method} /_worker/{path} HTTP/1.1\r\nhost: {address}\r\nx-worker-token: {token}\r\nx-worker-id: {id}\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+    }
+
+    /// Sends a request on a connection of its own, and returns all that comes.
+    pub(crate) async fn bytewise(&self, method: &str, path: &str, body: &str) -> Bytewise {
+        bytewise(self.address, &self.bytes(method, path, body)).await
+    }
+
+    /// Returns the body of a result.
+    pub(crate) fn success(&self, task: &Value) -> String {
+        json!({
+            "job_id": task["job_id"], "task_id": task["task_id"], "worker_id": self.id, "status": "success",
+        })
+        .to_string()
     }
 
     /// Writes the head of a poll, and returns the connection.

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::{Message, Result};
 
 use crate::client::{Worker, in_time};
 
-type Socket = WebSocketStream<TcpStream>;
+pub(crate) type Socket = WebSocketStream<TcpStream>;
 
 async fn start() -> (DevOrchestrator, Worker) {
     let orchestrator = DevOrchestrator::start(Settings::new().without_storage()).await.expect("a free port");
@@ -19,7 +19,7 @@ async fn start() -> (DevOrchestrator, Worker) {
     (orchestrator, worker)
 }
 
-async fn connect(worker: &Worker) -> Result<Socket> {
+pub(crate) async fn connect(worker: &Worker) -> Result<Socket> {
     let url = format!("ws://{}/_worker/ws/{}", worker.address, worker.id);
     let mut request = url.into_client_request().expect("a request");
     request.headers_mut().insert("x-worker-token", worker.token.parse().expect("a header"));
@@ -39,7 +39,7 @@ async fn receive(socket: &mut Socket) -> std::result::Result<Value, u16> {
     }
 }
 
-async fn answers_a_ping(socket: &mut Socket) {
+pub(crate) async fn answers_a_ping(socket: &mut Socket) {
     socket.send(Message::Ping("there?".into())).await.expect("written");
     while !matches!(in_time(socket.next()).await, Some(Ok(Message::Pong(_)))) {}
 }

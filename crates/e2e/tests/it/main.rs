@@ -52,6 +52,7 @@ mod concurrency;
 mod deadlines;
 mod durable;
 mod events;
+mod faults_of_dev;
 mod files;
 mod life;
 mod outcomes;

@@ -41,7 +41,7 @@ async fn unsigned(storage: &LocalS3, method: hyper::Method, path: &str) -> Answe
 }
 
 /// Returns this many bytes, no two parts of which are equal.
-fn pattern(length: usize) -> Bytes {
+pub(crate) fn pattern(length: usize) -> Bytes {
     let word = |number: usize| (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
     let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(word).collect();
     bytes.truncate(length);

@@ -240,9 +240,14 @@ impl Comparison {
 
     /// Bars of a figure, grouped by what differs in the setting.
     pub(super) fn bars(comparisons: &[Self], figure: Figure) -> Vec<Bar> {
-        let differs = comparisons.windows(2).any(|pair| pair[0].setting.generation != pair[1].setting.generation);
+        let differs =
+            comparisons.windows(2).any(|pair| pair[0].setting.generation != pair[1].setting.generation);
         let group = |Setting { generation, slots }: Setting| {
-            if differs { format!("{} generation, slots: {slots}", generation.name()) } else { format!("slots: {slots}") }
+            if differs {
+                format!("{} generation, slots: {slots}", generation.name())
+            } else {
+                format!("slots: {slots}")
+            }
         };
         let bars = comparisons.iter().flat_map(|comparison| {
             comparison.rows.iter().map(|(client, _)| Bar {
