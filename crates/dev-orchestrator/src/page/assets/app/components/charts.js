@@ -20,9 +20,9 @@ function Throughput({ entries }) {
   const of = (name) => entries.map((entry) => entry[name] ?? 0);
   const [submitted, finished, failed] = [of("submitted"), of("finished"), of("failed")];
   const last = entries.at(-1) ?? {};
+  const means = submitted.map((_, at) => mean(submitted.slice(Math.max(0, at - MEAN + 1), at + 1)));
   const draw = (x, y) => {
     const bars = (values, from) => values.map((value, at) => (value ? `M${x(at)} ${y(from?.[at] ?? 0)}V${y((from?.[at] ?? 0) + value)}` : "")).join("");
-    const means = submitted.map((_, at) => mean(submitted.slice(Math.max(0, at - MEAN + 1), at + 1)));
     const line = means.map((value, at) => `${at ? "L" : "M"}${x(at)} ${y(value).toFixed(1)}`).join("");
     return html`<g class="line-finished"><path class="chart-bars" d=${bars(finished)} /></g>
       <g class="line-failed"><path class="chart-bars" d=${bars(failed, finished)} /></g>
@@ -32,7 +32,7 @@ function Throughput({ entries }) {
     name="Throughput"
     description=${`In the newest second ${last.submitted ?? 0} tasks were submitted, ${last.finished ?? 0} finished, ${last.failed ?? 0} failed.`}
     times=${entries.map((entry) => entry.at)}
-    highest=${Math.max(4, ...finished.map((value, at) => value + failed[at]))}
+    highest=${Math.max(4, ...means, ...finished.map((value, at) => value + failed[at]))}
     format=${small}
     scale=${(value) => `${small(value)}/s`}
     series=${[

@@ -1,4 +1,4 @@
-import { useEffect, useId, useState } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { send } from "../api.js";
 import { counted, duration, perSecond } from "../format.js";
@@ -23,17 +23,20 @@ export function FaultSwitch({ name, fault, workers }) {
   const id = useId();
   const [busy, setBusy] = useState(false);
   // What was typed stays here, whatever the server tells meanwhile.
-  const [typed, setTyped] = useState(() => ({
+  const latest = useRef(null);
+  latest.current ??= {
     rate: fault.on && fault.rate !== 1 ? String(fault.rate) : "",
     for: fault.on && fault.for ? String(fault.for) : "",
     delay: "",
     worker: fault.worker ?? "",
-  }));
+  };
+  const [typed, setTyped] = useState(latest.current);
 
   const [before, setBefore] = useState(null);
   const waits = before !== null && !fault.on && fault.verdict === before.verdict;
 
-  const put = async (on, values = typed) => {
+  const put = async (on) => {
+    const values = latest.current;
     const body = { on };
     if (on) {
       for (const field of ["rate", "for", "delay"]) if (values[field] !== "") body[field] = Number(values[field]);
@@ -50,9 +53,9 @@ export function FaultSwitch({ name, fault, workers }) {
     setBusy(false);
   };
   const enter = (field, value, done) => {
-    const next = { ...typed, [field]: value };
-    setTyped(next);
-    if (done && fault.on) put(true, next);
+    latest.current = { ...latest.current, [field]: value };
+    setTyped(latest.current);
+    if (done && fault.on) put(true);
   };
   const fields = LATE.includes(name) ? [...FIELDS, DELAY] : FIELDS;
   return html`<div class=${`fault panel ${fault.on ? "on" : ""}`} role="group" aria-label=${name}>

@@ -22,11 +22,15 @@ function firstValue(schema, root) {
 }
 
 /** A list of values. @param {import("./schema-form.js").FieldProps & {Field: any}} props */
-export function ArrayField({ schema, node, path, label, required, context, change, Field }) {
+export function ArrayField({ schema, node, path, label, required, context, update, Field }) {
   const items = node?.kind === "array" ? node.items : [];
-  const put = (next) => change(next.length === 0 && !required ? undefined : { kind: "array", items: next });
+  const put = (how) =>
+    update((current) => {
+      const next = how(current?.kind === "array" ? current.items : []);
+      return next.length === 0 && !required ? undefined : { kind: "array", items: next };
+    });
   const problem = context.problem(path);
-  const add = () => put([...items, firstValue(schema.items, context.root)]);
+  const add = () => put((list) => [...list, firstValue(schema.items, context.root)]);
   return html`<fieldset class="field group">
     <legend>${label}</legend>
     ${!required && html`<span class="optional">optional</span>`}
@@ -41,13 +45,13 @@ export function ArrayField({ schema, node, path, label, required, context, chang
             label=${`${label} ${at + 1}`}
             required=${true}
             context=${context}
-            change=${(value) => put(items.map((old, index) => (index === at ? (value ?? nodeOf("")) : old)))}
+            update=${(how) => put((list) => list.map((old, index) => (index === at ? (how(old) ?? nodeOf("")) : old)))}
           />
           <button
             type="button"
             class="button small quiet"
             aria-label=${`Remove ${label} ${at + 1}`}
-            onClick=${() => put(items.filter((_, index) => index !== at))}
+            onClick=${() => put((list) => list.filter((_, index) => index !== at))}
           ><${Icon} name="close" /></button>
         </div>`,
       )}

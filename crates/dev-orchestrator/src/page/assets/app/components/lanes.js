@@ -1,13 +1,14 @@
-// What a worker has run in the last minutes: a lane for each task at a time.
+// What a worker has run in the last minutes: a lane for each task at a time. It is a picture; the same tasks are in a
+// list that can be walked through, which the view links to.
 
 import { useEffect } from "preact/hooks";
 import { html } from "../html.js";
 import { getJson } from "../api.js";
-import { duration, localTime } from "../format.js";
+import { counted, duration, localTime } from "../format.js";
 import { now } from "../live/clock.js";
 import { useResource } from "../live/resource.js";
 import { onChanges } from "../live/store.js";
-import { link, taskLink } from "../router.js";
+import { link, open, taskLink } from "../router.js";
 import { visible } from "../text.js";
 
 /** The time that is shown, in seconds. */
@@ -39,21 +40,20 @@ export function Lanes({ id, slots }) {
   const percent = (at) => Math.min(100, Math.max(0, ((at - start) / SPAN) * 100));
   return html`<section class="panel" aria-label="Over time">
     <header class="panel-head"><h2>Over time</h2><span class="muted">the last ${SPAN / 60} minutes</span></header>
-    <div class="lanes">
+    <div class="lanes" role="img" aria-label=${`${counted(ran.length, "task")} in the last minutes`}>
       ${lanes.slice(0, 32).map(
         (lane, at) => html`<div class="lane" key=${at}>
           ${lane.map((task) => {
             const from = percent(task.started_at);
             const to = percent(task.ended_at ?? end);
             const name = `${visible(task.type)}, ${visible(task.status)}, ${duration((task.ended_at ?? end) - task.started_at)}`;
-            return html`<a
+            return html`<i
               key=${task.task_id}
               class=${`lane-task ${task.status}`}
-              href=${taskLink(task.job_id)}
               title=${name}
-              aria-label=${name}
               style=${{ left: `${from}%`, width: `${Math.max(to - from, 0.3)}%` }}
-            ></a>`;
+              onClick=${() => open(taskLink(task.job_id))}
+            ></i>`;
           })}
         </div>`,
       )}

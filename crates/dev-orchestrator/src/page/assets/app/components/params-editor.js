@@ -3,8 +3,9 @@
 
 import { useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
-import { changeDraft } from "../draft.js";
-import { writeJson } from "../json/write.js";
+import { changeDraft, draft } from "../draft.js";
+import { readJson } from "../json/read.js";
+import { emptyObject, writeJson } from "../json/write.js";
 import { notify } from "../notices.js";
 import { kindOf, resolve } from "../schema/resolve.js";
 import { visible } from "../text.js";
@@ -112,12 +113,16 @@ function ParamsForm({ parsed, root, hasForm, schema, type, known, problem, touch
     return html`<p class="hint form-none">${why} The params can be written as JSON.</p>`;
   }
   if (!parsed.node) return html`<p class="problem">${parsed.problem}</p>`;
-  const change = (node) => changeDraft({ text: writeJson(node ?? { kind: "object", entries: [] }), tab: "form", touched: true });
+  const update = (how) => {
+    // From the newest text: two fields may change before the form is drawn again.
+    const next = how(readJson(draft.peek().text)) ?? emptyObject();
+    changeDraft({ text: writeJson(next), tab: "form", touched: true });
+  };
   const context = { root: schema, problem, touch, focused };
   const nothing = Object.keys(root.properties ?? {}).length === 0;
   const own = problem("");
   return html`${nothing && html`<p class="hint form-none">This type takes no params.</p>`}
-    <${ObjectField} bare schema=${root} node=${parsed.node} path="" label="Params" required=${true} context=${context} change=${change} />
+    <${ObjectField} bare schema=${root} node=${parsed.node} path="" label="Params" required=${true} context=${context} update=${update} />
     ${own && html`<p class="problem">${own}</p>`}`;
 }
 

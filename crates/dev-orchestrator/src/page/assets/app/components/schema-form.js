@@ -1,5 +1,5 @@
-// A form that is made from a JSON Schema. It holds no values: each field shows a part of the params, and hands back a
-// changed one, so that nothing is lost between form and text.
+// A form that is made from a JSON Schema. It holds no values: each field shows a part of the params, and says how that
+// part changes, so that nothing is lost between form and text, or between two changes at once.
 
 import { html } from "../html.js";
 import { valueOf, withValue } from "../json/write.js";
@@ -14,7 +14,7 @@ import { ChoiceField, JsonField, BooleanField, NumberField, TextField } from "./
  * @typedef {{root: any, problem: (path: string) => string|null, touch: (path: string) => void,
  *   focused: (path: string) => void}} Context
  * @typedef {{schema: any, node: JsonNode|undefined, path: string, label: string, required: boolean, context: Context,
- *   change: (node: JsonNode|undefined) => void}} FieldProps
+ *   update: (how: (node: JsonNode|undefined) => JsonNode|undefined) => void}} FieldProps
  */
 
 const FIELDS = {
@@ -41,11 +41,12 @@ export function Field(props) {
   const label = visible(schema.title ?? props.label);
   if (kind === "object") return html`<${ObjectField} ...${props} schema=${schema} label=${label} />`;
   const Shown = FIELDS[kind];
-  return html`<${Shown} ...${props} schema=${schema} label=${label} integer=${kind === "integer"} Field=${Field} />`;
+  const change = (value) => props.update(() => value);
+  return html`<${Shown} ...${props} schema=${schema} label=${label} integer=${kind === "integer"} change=${change} Field=${Field} />`;
 }
 
 /** The fields of an object. @param {FieldProps & {bare?: boolean}} props `bare`: without a frame, as the whole form */
-export function ObjectField({ schema, node, path, label, required, context, change, bare = false }) {
+export function ObjectField({ schema, node, path, label, required, context, update, bare = false }) {
   const properties = Object.entries(schema.properties ?? {});
   const needed = schema.required ?? [];
   // Required ones first: they are what has to be filled in.
@@ -59,11 +60,12 @@ export function ObjectField({ schema, node, path, label, required, context, chan
       label=${name}
       required=${needed.includes(name)}
       context=${context}
-      change=${(value) => {
-        const next = withValue(node, name, value);
-        // An optional object exists as long as something is in it.
-        change(!bare && !required && next.kind === "object" && next.entries.length === 0 ? undefined : next);
-      }}
+      update=${(how) =>
+        update((current) => {
+          const next = withValue(current, name, how(valueOf(current, name)));
+          // An optional object exists as long as something is in it.
+          return !bare && !required && next.kind === "object" && next.entries.length === 0 ? undefined : next;
+        })}
     />`,
   );
   const unknown = node?.kind === "object" ? node.entries.filter(({ key }) => !Object.hasOwn(schema.properties ?? {}, key)) : [];

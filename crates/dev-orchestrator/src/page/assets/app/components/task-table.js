@@ -17,7 +17,7 @@ const COLUMNS = ["Id", "Type", "Status", "Worker", "Progress", "Started", "Durat
 
 /**
  * @param {{list: import("../live/task-list.js").TaskList, filtered: boolean, selection: Selection,
- *   select: (selection: Selection) => void}} props
+ *   select: (how: (before: Selection) => Selection) => void}} props
  */
 export function TaskTable({ list, filtered, selection, select }) {
   list.version.value;
@@ -52,7 +52,7 @@ export function TaskTable({ list, filtered, selection, select }) {
               label="Choose all"
               checked=${list.total > 0 && chosen === list.total}
               mixed=${chosen > 0 && chosen < list.total}
-              onChange=${(checked) => select(new Selection(checked))}
+              onChange=${(checked) => select(() => new Selection(checked))}
             />
           </th>
           ${COLUMNS.map((name) => html`<th key=${name} scope="col" class=${name === "Duration" ? "end" : ""}>${name}</th>`)}
@@ -85,7 +85,7 @@ function TaskRow({ task, index, selection, select }) {
       <${Checkbox}
         label=${`Choose ${task.job_id}`}
         checked=${chosen}
-        onChange=${(checked) => select(selection.with(task.job_id, checked))}
+        onChange=${(checked) => select((before) => before.with(task.job_id, checked))}
       />
     </td>
     <td class="clip"><a href=${taskLink(task.job_id)} title=${visible(task.job_id)}><code>${visible(task.job_id)}</code></a></td>

@@ -67,7 +67,7 @@ function Skills() {
     <header class="panel-head"><h2>Skills</h2><span class="muted">${skills.length}</span></header>
     <div class="table-box">
       <table class="table all-skills" aria-label="All skills">
-        <thead><tr><th>Name</th><th>Description</th><th>Workers</th><th></th></tr></thead>
+        <thead><tr><th>Name</th><th>Description</th><th>Workers</th><th><span class="visually-hidden">Action</span></th></tr></thead>
         <tbody>
           ${skills.map(
             (skill) => html`<tr key=${skill.name}>
