@@ -1,7 +1,7 @@
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { send } from "../api.js";
-import { counted, duration, perSecond } from "../format.js";
+import { counted, duration, elapsed, perSecond } from "../format.js";
 import { now } from "../live/clock.js";
 import { faults } from "../live/store.js";
 import { notify } from "../notices.js";
@@ -118,7 +118,7 @@ function State({ fault }) {
   const words = [
     "on",
     fault.rate < 1 && `for ${Math.round(fault.rate * 100)}% of them`,
-    left !== null && `${duration(Math.max(0, Math.round(left)))} left`,
+    left !== null && `${elapsed(left)} left`,
     `${counted(fault.hits ?? 0, "request")} hit`,
   ];
   return html`<span class="fault-state">${words.filter(Boolean).join(", ")}</span>`;
@@ -143,6 +143,12 @@ function Verdict({ name, verdict }) {
       ${Number.isFinite(verdict.from) && html`<div><dt>From</dt><dd><${Time} at=${verdict.from} /></dd></div>`}
       ${Number.isFinite(verdict.to) && html`<div><dt>To</dt><dd><${Time} at=${verdict.to} /></dd></div>`}
     </dl>
-    ${lost.length > 0 && html`<p>Lost: ${lost.slice(0, 20).map((job, at) => html`${at > 0 && ", "}<a href=${taskLink(job)}><code>${visible(job)}</code></a>`)}</p>`}
+    ${
+      lost.length > 0 &&
+      html`<ul class="lost" aria-label="Lost tasks">
+        ${lost.slice(0, 20).map((job) => html`<li key=${job}><a href=${taskLink(job)}><code>${visible(job)}</code></a></li>`)}
+        ${lost.length > 20 && html`<li>and ${lost.length - 20} more</li>`}
+      </ul>`
+    }
   </section>`;
 }

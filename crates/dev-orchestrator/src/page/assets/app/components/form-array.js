@@ -32,8 +32,7 @@ export function ArrayField({ schema, node, path, label, required, context, updat
   const problem = context.problem(path);
   const add = () => put((list) => [...list, firstValue(schema.items, context.root)]);
   return html`<fieldset class="field group">
-    <legend>${label}</legend>
-    ${!required && html`<span class="optional">optional</span>`}
+    <legend>${label}${!required && html` <span class="optional" aria-hidden="true">optional</span>`}</legend>
     ${schema.description && html`<p class="hint">${visible(schema.description)}</p>`}
     <div class="form-fields">
       ${items.slice(0, SHOWN).map(

@@ -29,7 +29,9 @@ export function Logs({ address, jobId, every = 0, name = "Logs" }) {
   useEffect(() => {
     let ended = false;
     let busy = false;
+    let again = false;
     const fetchMore = async () => {
+      again = busy;
       if (busy) return;
       busy = true;
       try {
@@ -43,6 +45,7 @@ export function Logs({ address, jobId, every = 0, name = "Logs" }) {
         if (!ended) setMissing(error.status === 404);
       }
       busy = false;
+      if (again && !ended) fetchMore();
     };
     const add = (more) => {
       const fresh = more.filter((line) => line.n > next.current);
@@ -55,8 +58,8 @@ export function Logs({ address, jobId, every = 0, name = "Logs" }) {
     const stop = onChanges(({ logs, reloaded }) => {
       if (reloaded) fetchMore();
       const own = logs.filter((log) => jobId && log.job_id === jobId).map((log) => log.line);
-      // A gap means that a line was missed: the server has it.
-      if (own.length && own[0].n > next.current + 1 && next.current > 0) fetchMore();
+      // Lines that come while earlier ones are on their way have to wait for those.
+      if (busy && own.length > 0) again = true;
       else add(own);
     });
     return () => {

@@ -75,8 +75,7 @@ export function ObjectField({ schema, node, path, label, required, context, upda
   if (bare) return html`<div class="form-fields">${fields}${others}</div>`;
   const problem = context.problem(path);
   return html`<fieldset class="field group">
-    <legend>${label}</legend>
-    ${!required && html`<span class="optional">optional</span>`}
+    <legend>${label}${!required && html` <span class="optional" aria-hidden="true">optional</span>`}</legend>
     ${schema.description && html`<p class="hint">${visible(schema.description)}</p>`}
     <div class="form-fields">${fields}${others}</div>
     ${problem && html`<p class="problem">${problem}</p>`}

@@ -6,12 +6,13 @@ import { TaskOptions } from "../components/task-options.js";
 import { TypeField } from "../components/type-field.js";
 import { changeDraft, draft, emptyDraft } from "../draft.js";
 import { fieldTexts, readJson } from "../json/read.js";
-import { plainValue, valueOf } from "../json/write.js";
+import { plainValue, valueOf, writeJson } from "../json/write.js";
 import { useResource } from "../live/resource.js";
 import { workersVersion } from "../live/store.js";
 import { notify } from "../notices.js";
 import { address, link, open, replace, taskLink } from "../router.js";
 import { check, spelledOut } from "../schema/check.js";
+import { withRequired } from "../schema/fill.js";
 import { submitMany } from "../submit.js";
 import { visible } from "../text.js";
 import { useTitle } from "../title.js";
@@ -84,9 +85,8 @@ function Form({ current, skills, of }) {
   const [state, setState] = useState({ busy: false, sent: 0 });
   const form = useRef(null);
 
-  const parsed = useMemo(() => parse(text), [text]);
-  const problems = useMemo(() => (parsed.node && schema ? check(schema, parsed.node, schema) : []), [parsed, schema]);
-  const tab = current.tab ?? (skills && schema ? "form" : "json");
+  const tab = tabOf(current, schema);
+  const { parsed, problems } = useMemo(() => examine(text, schema, tab), [text, schema, tab]);
   const optionProblems = optionsOf(current);
   const shownProblem = (path) => {
     if (!tried && !touched.has(path)) return null;
@@ -100,16 +100,19 @@ function Form({ current, skills, of }) {
   const submit = async (event) => {
     event.preventDefault();
     setTried(true);
-    const refused = !type || parsed.problem || optionProblems.size > 0 || (!fits && !anyway);
+    // What counts is what was typed last, drawn or not.
+    const task = draft.peek();
+    const last = examine(task.text, schema, tabOf(task, schema));
+    const refused = !task.type || last.parsed.problem || optionsOf(task).size > 0 || (last.problems.length > 0 && !anyway);
     if (refused) {
       requestAnimationFrame(() => form.current?.querySelector("[aria-invalid=true]")?.focus());
       return;
     }
     setState({ busy: true, sent: 0 });
     try {
-      const ids = await submitMany(current, (sent) => setState({ busy: true, sent }));
+      const ids = await submitMany({ ...task, text: last.text }, (sent) => setState({ busy: true, sent }));
       draft.value = null;
-      open(ids.length === 1 ? taskLink(ids[0]) : link("/tasks", { type }));
+      open(ids.length === 1 ? taskLink(ids[0]) : link("/tasks", { type: task.type }));
     } catch (error) {
       notify("The task was not submitted", error);
       setState({ busy: false, sent: 0 });
@@ -144,13 +147,21 @@ function Form({ current, skills, of }) {
   </form>`;
 }
 
-function parse(text) {
+/** Without a choice: a form where there is a schema for it. */
+const tabOf = (task, schema) => task.tab ?? (schema ? "form" : "json");
+
+/** @returns {{parsed: any, problems: import("../schema/check.js").Problem[], text: string}} `text` is what is sent */
+function examine(text, schema, tab) {
+  let node;
   try {
-    const node = readJson(text);
-    return node.kind === "object" ? { node } : { problem: "Params have to be an object: { … }" };
+    node = readJson(text);
   } catch (problem) {
-    return { problem: `This is not JSON: ${problem.message}` };
+    return { parsed: { problem: `This is not JSON: ${problem.message}` }, problems: [], text };
   }
+  if (node.kind !== "object") return { parsed: { problem: "Params have to be an object: { … }" }, problems: [], text };
+  if (!schema) return { parsed: { node }, problems: [], text };
+  const filled = tab === "form" ? withRequired(schema, node, schema) : node;
+  return { parsed: { node }, problems: check(schema, filled, schema), text: filled === node ? text : writeJson(filled) };
 }
 
 /** A field that is left shows its problem, and would move the button away from under the pointer. */

@@ -46,7 +46,8 @@ export function TaskView({ id }) {
   useEffect(
     () =>
       onChanges(({ tasks, reloaded }) => {
-        const change = tasks.get(id)?.task;
+        // The address may have the id of a try.
+        const change = tasks.get(detail.value?.task.job_id ?? id)?.task;
         if (change) setLive(change);
         if (!change && !reloaded) return;
         // Progress alone changes nothing that has to be asked for.
@@ -85,7 +86,7 @@ export function TaskView({ id }) {
     <${Extra} texts=${texts} id=${id} />
     <${Files} texts=${texts} />
     <${Tries} task=${task} />
-    <${Logs} address=${`/api/tasks/${encodeURIComponent(id)}/logs`} jobId=${id} />
+    <${Logs} address=${`/api/tasks/${encodeURIComponent(id)}/logs`} jobId=${task.job_id} />
   `;
 }
 
@@ -129,7 +130,7 @@ function Heading({ task, id, reload }) {
   return html`<div class="view-head task-head">
     <p class="crumbs"><a href="/tasks">Tasks</a></p>
     <div class="task-title">
-      <h1>${visible(task.type)}${" "}<code>${visible(id)}</code></h1>
+      <h1>${visible(task.type)}${" "}<code>${visible(task.job_id)}</code></h1>
       <span class=${`badge ${task.status}`}><${Status} task=${task} /></span>
     </div>
     <div class="task-actions">
