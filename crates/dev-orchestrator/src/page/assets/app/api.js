@@ -67,7 +67,8 @@ export function fileLink(uri) {
 }
 
 // A browser takes `..` and `.` out of a path before it sends it, while a key may have them as names.
-const dotsEncoded = (key) => key.replace(/(^|\/)(\.{1,2})(?=\/|$)/g, (_, slash, dots) => slash + dots.replaceAll(".", "%2E"));
+const dotsEncoded = (key) =>
+  key.replace(/(^|\/)(\.{1,2})(?=\/|$)/g, (_, slash, dots) => slash + dots.replaceAll(".", "%2E"));
 
 /** The statuses of tasks, in the order of a task's life. */
 export const STATUSES = ["queued", "running", "finished", "failed", "quarantined", "cancelled"];

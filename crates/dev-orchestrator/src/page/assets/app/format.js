@@ -18,6 +18,7 @@ export function counted(count, noun) {
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "";
   const time = Math.max(0, seconds);
+  if (time > 0 && time < 0.0005) return "< 0.001 s";
   if (time > 0 && time < 0.0995) return `${time.toFixed(3)} s`;
   if (time < 9.995) return `${time.toFixed(2)} s`;
   if (time < 59.95) return `${time.toFixed(1)} s`;

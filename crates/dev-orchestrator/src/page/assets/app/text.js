@@ -2,13 +2,15 @@
 
 // Control characters and those that change the direction of text would show a text in another order than it is, or
 // hide a part of it. A lone surrogate has no shape at all.
-const HIDDEN =
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const CONTROL = "\\u0000-\\u001f\\u007f-\\u009f";
+const DIRECTION = "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069";
+const LINES_AND_MARKS = "\\u2028\\u2029\\ufeff";
+const LONE = "[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]";
+const HIDDEN = new RegExp(`[${CONTROL}${DIRECTION}${LINES_AND_MARKS}]|${LONE}`, "g");
 const SHORT = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /** @param {string} character */
-const escape = (character) =>
-  SHORT[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+const escape = (character) => SHORT[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 
 /** @param {unknown} text @returns {string} the text on one line, hidden characters as escapes */
 export function visible(text) {

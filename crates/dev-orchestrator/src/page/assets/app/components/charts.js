@@ -22,7 +22,10 @@ function Throughput({ entries }) {
   const last = entries.at(-1) ?? {};
   const means = submitted.map((_, at) => mean(submitted.slice(Math.max(0, at - MEAN + 1), at + 1)));
   const draw = (x, y) => {
-    const bars = (values, from) => values.map((value, at) => (value ? `M${x(at)} ${y(from?.[at] ?? 0)}V${y((from?.[at] ?? 0) + value)}` : "")).join("");
+    const bars = (values, from) =>
+      values
+        .map((value, at) => (value ? `M${x(at)} ${y(from?.[at] ?? 0)}V${y((from?.[at] ?? 0) + value)}` : ""))
+        .join("");
     const line = means.map((value, at) => `${at ? "L" : "M"}${x(at)} ${y(value).toFixed(1)}`).join("");
     return html`<g class="line-finished"><path class="chart-bars" d=${bars(finished)} /></g>
       <g class="line-failed"><path class="chart-bars" d=${bars(failed, finished)} /></g>
@@ -30,7 +33,9 @@ function Throughput({ entries }) {
   };
   return html`<${Chart}
     name="Throughput"
-    description=${`In the newest second ${last.submitted ?? 0} tasks were submitted, ${last.finished ?? 0} finished, ${last.failed ?? 0} failed.`}
+    description=${`In the newest second ${last.submitted ?? 0} tasks were submitted, ${last.finished ?? 0} finished, ${
+      last.failed ?? 0
+    } failed.`}
     times=${entries.map((entry) => entry.at)}
     highest=${Math.max(4, ...means, ...finished.map((value, at) => value + failed[at]))}
     format=${small}
@@ -49,7 +54,9 @@ function Latency({ entries }) {
   const [half, most] = [of("p50"), of("p95")];
   const latest = entries.findLast((entry) => entry.p50 !== null && entry.p50 !== undefined);
   const draw = (x, y) => {
-    const ranges = half.map((value, at) => (value === null ? "" : `M${x(at)} ${y(value)}V${y(most[at] ?? value)}`)).join("");
+    const ranges = half
+      .map((value, at) => (value === null ? "" : `M${x(at)} ${y(value)}V${y(most[at] ?? value)}`))
+      .join("");
     const dots = half.map((value, at) => (value === null ? "" : `M${x(at)} ${y(value)}h0.01`)).join("");
     return html`<g class="line-late"><path class="chart-range" d=${ranges} /></g>
       <g class="line-finished"><path class="chart-dots" d=${dots} /></g>`;
@@ -58,7 +65,9 @@ function Latency({ entries }) {
     name="Latency"
     description=${
       latest
-        ? `From submission to end, newest values: half of the tasks within ${duration(latest.p50)}, 95% within ${duration(latest.p95)}.`
+        ? `From submission to end, newest values: half of the tasks within ${duration(latest.p50)}, 95% within ${duration(
+            latest.p95,
+          )}.`
         : "No task has ended in the last minutes."
     }
     times=${entries.map((entry) => entry.at)}

@@ -1,8 +1,11 @@
 import { useState } from "preact/hooks";
 import { html } from "../html.js";
 import { counted } from "../format.js";
+import { announce } from "../notices.js";
 import { visible } from "../text.js";
 import { Dialog } from "./dialog.js";
+
+const WORDS = { Cancel: "cancelled", Retry: "submitted again" };
 
 /**
  * Asks before many tasks are changed, does it, and lists what failed.
@@ -18,8 +21,10 @@ export function Confirm({ verb, ids, note, onClose, act }) {
     setState({ busy: true, answer: null, error: null });
     try {
       const answer = await act(ids);
-      if (answer.failed.length === 0) onClose(true);
-      else setState({ busy: false, answer, error: null });
+      if (answer.failed.length === 0) {
+        announce(`${counted(answer.count, "task")} ${WORDS[verb]}`);
+        onClose(true);
+      } else setState({ busy: false, answer, error: null });
     } catch (error) {
       setState({ busy: false, answer: null, error });
     }
@@ -47,11 +52,10 @@ export function Confirm({ verb, ids, note, onClose, act }) {
 }
 
 function Result({ verb, answer }) {
-  const word = verb === "Cancel" ? "cancelled" : "submitted again";
   const shown = answer.failed.slice(0, 200);
   const more = answer.failed.length - shown.length;
   return html`<div role="alert">
-    <p>${counted(answer.count, "task")} ${word}, ${answer.failed.length} not:</p>
+    <p>${counted(answer.count, "task")} ${WORDS[verb]}, ${answer.failed.length} not:</p>
     <ul class="failures">
       ${shown.map(({ id, error }) => html`<li key=${id}><code>${visible(id)}</code><span>${visible(error)}</span></li>`)}
       ${more > 0 && html`<li>and ${more} more</li>`}

@@ -98,7 +98,8 @@ export function FaultSwitch({ name, fault, workers }) {
           <select class="input" value=${typed.worker} onChange=${(event) => enter("worker", event.target.value, true)}>
             <option value="">All</option>
             ${[...new Set([...workers, ...(typed.worker ? [typed.worker] : [])])].map(
-              (worker) => html`<option key=${worker} value=${worker} selected=${worker === typed.worker}>${visible(worker)}</option>`,
+              (worker) =>
+                html`<option key=${worker} value=${worker} selected=${worker === typed.worker}>${visible(worker)}</option>`,
             )}
           </select>
         </label>

@@ -76,12 +76,21 @@ function File({ uri, from }) {
       <span class="muted">${describe(file, folder)} · in ${from}</span>
       ${found && html`<a class="button small" href=${address} download=${name}><${Icon} name="download" />Download</a>`}
     </div>
-    ${picture && html`<a class="file-picture" href=${address} target="_blank" rel="noopener"><img src=${address} alt=${visible(name)} loading="lazy" /></a>`}
+    ${
+      picture &&
+      html`<a class="file-picture" href=${address} target="_blank" rel="noopener">
+        <img src=${address} alt=${visible(name)} loading="lazy" />
+      </a>`
+    }
     ${
       found?.text !== undefined &&
       html`<section class="file-text" aria-label=${visible(name)} tabindex="0"><pre>${visibleLines(found.text)}</pre></section>`
     }
-    ${found?.bytes > PREVIEW && found.text !== undefined && html`<p class="muted">first ${size(PREVIEW)} of ${size(found.bytes)}</p>`}
+    ${
+      found?.bytes > PREVIEW &&
+      found.text !== undefined &&
+      html`<p class="muted">first ${size(PREVIEW)} of ${size(found.bytes)}</p>`
+    }
   </li>`;
 }
 

@@ -54,11 +54,12 @@ export function TextField(props) {
   const value = shownText(node);
   const onInput = (event) => change(event.target.value === "" ? undefined : textNode(event.target.value));
   // A box of one line would take the line ends out.
-  const several = /[\r\n]/.test(value) || value.length > LONG || schema.maxLength > 1000 || schema.format === "textarea";
-  const control = (attributes) =>
-    several
-      ? html`<textarea class="input" rows="4" ...${attributes} placeholder=${shownDefault(schema)} value=${value} onInput=${onInput}></textarea>`
-      : html`<input type="text" class="input" ...${attributes} placeholder=${shownDefault(schema)} value=${value} onInput=${onInput} />`;
+  const several =
+    /[\r\n]/.test(value) || value.length > LONG || schema.maxLength > 1000 || schema.format === "textarea";
+  const control = (attributes) => {
+    const all = { ...attributes, class: "input", placeholder: shownDefault(schema), value, onInput };
+    return several ? html`<textarea rows="4" ...${all}></textarea>` : html`<input type="text" ...${all} />`;
+  };
   return html`<${Labelled} ...${props} control=${control} />`;
 }
 
@@ -112,7 +113,11 @@ export function BooleanField(props) {
     />
     <div>
       <label for=${id}>${label}</label>
-      ${!required && node && html` <button type="button" class="link-button" onClick=${() => change(undefined)}>do not send</button>`}
+      ${
+        !required &&
+        node &&
+        html` <button type="button" class="link-button" onClick=${() => change(undefined)}>do not send</button>`
+      }
       ${schema.description && html`<p class="hint" id=${`${id}-about`}>${visible(schema.description)}</p>`}
       ${problem && html`<p class="problem" id=${`${id}-problem`}>${problem}</p>`}
     </div>
@@ -130,9 +135,13 @@ export function ChoiceField(props) {
   };
   const selected = other ? "other" : at < 0 ? "" : String(at);
   const usual = shownDefault(schema);
+  const none = usual ? `${visible(usual)} (default)` : required ? "Choose…" : "Not set";
   const control = (attributes) => html`<select class="input" ...${attributes} value=${selected} onChange=${pick}>
-    <option value="" selected=${selected === ""}>${usual ? `${visible(usual)} (default)` : required ? "Choose…" : "Not set"}</option>
-    ${options.map(({ label }, index) => html`<option key=${index} value=${String(index)} selected=${selected === String(index)}>${visible(label)}</option>`)}
+    <option value="" selected=${selected === ""}>${none}</option>
+    ${options.map(({ label }, index) => {
+      const value = String(index);
+      return html`<option key=${index} value=${value} selected=${selected === value}>${visible(label)}</option>`;
+    })}
     ${other && html`<option value="other" selected>${visible(writeJson(node)).slice(0, 80)}</option>`}
   </select>`;
   return html`<${Labelled} ...${props} control=${control} />`;
@@ -168,7 +177,15 @@ export function JsonField(props) {
   };
   const own = { ...context, problem: (where) => (where === path && wrong ? wrong : context.problem(where)) };
   const control = (attributes) =>
-    html`<textarea class="input code" rows="4" spellcheck="false" ...${attributes} placeholder="JSON" value=${typed} onInput=${onInput}></textarea>`;
+    html`<textarea
+      class="input code"
+      rows="4"
+      spellcheck="false"
+      ...${attributes}
+      placeholder="JSON"
+      value=${typed}
+      onInput=${onInput}
+    ></textarea>`;
   return html`<${Labelled} ...${props} context=${own} control=${control} />`;
 }
 

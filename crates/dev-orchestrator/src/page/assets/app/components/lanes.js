@@ -25,7 +25,9 @@ export function Lanes({ id, slots }) {
   useEffect(
     () =>
       onChanges(({ tasks, reloaded }) => {
-        const own = [...tasks.values()].some(({ task, before }) => task.worker_id === id && task.status !== before?.status);
+        const own = [...tasks.values()].some(
+          ({ task, before }) => task.worker_id === id && task.status !== before?.status,
+        );
         if (own || reloaded) list.soon();
       }),
     [id],

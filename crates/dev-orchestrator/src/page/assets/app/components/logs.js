@@ -4,7 +4,7 @@ import { memo } from "./memo.js";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { getJson } from "../api.js";
-import { utcTime } from "../format.js";
+import { counted, utcTime } from "../format.js";
 import { onChanges } from "../live/store.js";
 import { paused } from "../live/pause.js";
 import { visible, visibleLines } from "../text.js";
@@ -92,10 +92,13 @@ function Lines({ name, lines, dropped, missing }) {
     else chunks.push({ key, lines: [line] });
   }
   const hidden = Math.max(0, chunks.length - drawn);
+  const earlier = () => setDrawn(drawn + 3 * DRAWN);
   return html`<section class="panel flush logs" aria-label=${`${name} of the worker`}>
     <header class="panel-head">
       <h2>${name}</h2>
-      <span class="muted">${lines.length > 0 && `${lines.length} ${lines.length === 1 ? "line" : "lines"}`}${dropped > 0 && `, ${dropped} older ones were dropped`}</span>
+      <span class="muted">
+        ${lines.length > 0 && counted(lines.length, "line")}${dropped > 0 && `, ${dropped} older ones were dropped`}
+      </span>
     </header>
     <div
       class="log"
@@ -108,7 +111,7 @@ function Lines({ name, lines, dropped, missing }) {
       onFocus=${() => setFocused(true)}
       onBlur=${() => setFocused(false)}
     >
-      ${hidden > 0 && html`<button type="button" class="button small" onClick=${() => setDrawn(drawn + 3 * DRAWN)}>Show earlier lines</button>`}
+      ${hidden > 0 && html`<button type="button" class="button small" onClick=${earlier}>Show earlier lines</button>`}
       ${chunks.slice(hidden).map(({ key, lines: some }) => html`<${Chunk} key=${key} lines=${some} count=${some.length} />`)}
       ${lines.length === 0 && html`<p class="muted">${missing ? "The server keeps no log of it." : EMPTY}</p>`}
     </div>
@@ -116,7 +119,8 @@ function Lines({ name, lines, dropped, missing }) {
 }
 
 const EMPTY =
-  "No lines yet. They come from workers that `avtomatika dev -- COMMAND` has started, and from any worker that sends OTLP to /v1/logs.";
+  "No lines yet. They come from workers that `avtomatika dev -- COMMAND` has started, and from any worker that sends " +
+  "OTLP to /v1/logs.";
 
 const Chunk = memo(
   ({ lines }) => lines.map((line) => html`<${Line} key=${line.n} line=${line} />`),
@@ -133,7 +137,7 @@ const clock = new Intl.DateTimeFormat("en-GB", {
 function Line({ line }) {
   const level = String(line.level ?? "").toLowerCase();
   return html`<div class=${`log-line ${level}`}>
-    ${Number.isFinite(line.at) && html`<time datetime=${utcTime(line.at)} title=${visible(line.source)}>${clock.format(line.at * 1000)}</time>`}
+    <time datetime=${utcTime(line.at)} title=${visible(line.source)}>${clock.format(line.at * 1000)}</time>
     <span class="log-level">${visible(level)}</span>
     <span class="log-text">${visibleLines(line.text)}</span>
   </div>`;

@@ -122,7 +122,16 @@ function ParamsForm({ parsed, root, hasForm, schema, type, known, problem, touch
   const nothing = Object.keys(root.properties ?? {}).length === 0;
   const own = problem("");
   return html`${nothing && html`<p class="hint form-none">This type takes no params.</p>`}
-    <${ObjectField} bare schema=${root} node=${parsed.node} path="" label="Params" required=${true} context=${context} update=${update} />
+    <${ObjectField}
+      bare
+      schema=${root}
+      node=${parsed.node}
+      path=""
+      label="Params"
+      required=${true}
+      context=${context}
+      update=${update}
+    />
     ${own && html`<p class="problem">${own}</p>`}`;
 }
 
@@ -146,12 +155,18 @@ function ParamsText({ text, unreadable, unfit, touch, box }) {
     ></textarea>
     <div class="problem" id="params-problem" aria-live="off">
       ${unreadable && html`<p>${visible(unreadable)}</p>`}
-      ${unfit.length > 0 && html`<p>These params do not fit the schema of this type:</p>
+      ${
+        unfit.length > 0 &&
+        html`<p>These params do not fit the schema of this type:</p>
         <ul>${unfit.slice(0, 20).map((line) => html`<li key=${line}>${visible(line)}</li>`)}</ul>
-        ${unfit.length > 20 && html`<p>and ${unfit.length - 20} more</p>`}`}
+        ${unfit.length > 20 && html`<p>and ${unfit.length - 20} more</p>`}`
+      }
     </div>
   </div>`;
 }
+
+/** The address goes to where the cursor is: so it has to stay there. */
+const keepFocus = (event) => event.preventDefault();
 
 function Attachments({ files, add }) {
   const input = useRef(null);
@@ -160,12 +175,25 @@ function Attachments({ files, add }) {
     event.target.value = "";
   };
   return html`<div class="attachments">
-    <button type="button" class="button small" onMouseDown=${(event) => event.preventDefault()} onClick=${() => input.current.click()}><${Icon} name="file" />Add a file</button>
+    <button
+      type="button"
+      class="button small"
+      onMouseDown=${keepFocus}
+      onClick=${() => input.current.click()}
+    ><${Icon} name="file" />Add a file</button>
     <input type="file" class="visually-hidden" multiple tabindex="-1" aria-hidden="true" ref=${input} onChange=${chosen} />
     <span class="hint">or drop it here: it is stored, and its address goes to where the cursor is.</span>
-    ${files.length > 0 && html`<ul class="uploaded">
-      ${files.map(({ uri, name }) => html`<li key=${uri}><code>${visible(uri)}</code><${CopyButton} class="small" label=${`Copy the address of ${name}`} short="Copy" text=${() => uri} /></li>`)}
-    </ul>`}
+    ${
+      files.length > 0 &&
+      html`<ul class="uploaded">
+      ${files.map(
+        ({ uri, name }) => html`<li key=${uri}>
+          <code>${visible(uri)}</code>
+          <${CopyButton} class="small" label=${`Copy the address of ${visible(name)}`} short="Copy" text=${() => uri} />
+        </li>`,
+      )}
+    </ul>`
+    }
   </div>`;
 }
 

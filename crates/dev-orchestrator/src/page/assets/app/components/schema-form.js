@@ -42,7 +42,8 @@ export function Field(props) {
   if (kind === "object") return html`<${ObjectField} ...${props} schema=${schema} label=${label} />`;
   const Shown = FIELDS[kind];
   const change = (value) => props.update(() => value);
-  return html`<${Shown} ...${props} schema=${schema} label=${label} integer=${kind === "integer"} change=${change} Field=${Field} />`;
+  const more = { schema, label, change, integer: kind === "integer", Field };
+  return html`<${Shown} ...${props} ...${more} />`;
 }
 
 /** The fields of an object. @param {FieldProps & {bare?: boolean}} props `bare`: without a frame, as the whole form */
@@ -68,9 +69,13 @@ export function ObjectField({ schema, node, path, label, required, context, upda
         })}
     />`,
   );
-  const unknown = node?.kind === "object" ? node.entries.filter(({ key }) => !Object.hasOwn(schema.properties ?? {}, key)) : [];
-  const others = unknown.length > 0 && html`<p class="hint">
-    Kept as they are, and to be seen as JSON: ${unknown.slice(0, 20).map(({ key }, at) => html`${at > 0 && ", "}<code>${visible(key)}</code>`)}
+  const unknown =
+    node?.kind === "object" ? node.entries.filter(({ key }) => !Object.hasOwn(schema.properties ?? {}, key)) : [];
+  const others =
+    unknown.length > 0 &&
+    html`<p class="hint">
+    Kept as they are, and to be seen as JSON:${" "}
+      ${unknown.slice(0, 20).map(({ key }, at) => html`${at > 0 && ", "}<code>${visible(key)}</code>`)}
   </p>`;
   if (bare) return html`<div class="form-fields">${fields}${others}</div>`;
   const problem = context.problem(path);

@@ -43,7 +43,8 @@ function Job({ id }) {
 function Path({ path }) {
   return html`<ol class="path" aria-label="Path">
     ${path.map(
-      (step, at) => html`<li key=${at}><b>${visible(step.state)}</b> <span class="muted">${visible(step.status)}</span></li>`,
+      (step, at) =>
+        html`<li key=${at}><b>${visible(step.state)}</b> <span class="muted">${visible(step.status)}</span></li>`,
     )}
   </ol>`;
 }

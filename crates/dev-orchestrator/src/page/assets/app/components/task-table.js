@@ -8,7 +8,7 @@ import { Empty, Failure } from "./empty.js";
 import { Progress } from "./progress.js";
 import { Status } from "./status.js";
 import { RunTime, Time } from "./time.js";
-import { useVirtualRows } from "./virtual.js";
+import { SpaceRow, useVirtualRows } from "./virtual.js";
 import { WorkerLabel } from "./worker-label.js";
 
 /** The height of a row in pixels, as in the style sheet. */
@@ -59,14 +59,14 @@ export function TaskTable({ list, filtered, selection, select }) {
         </tr>
       </thead>
       <tbody>
-        ${rows.above > 0 && html`<tr class="space" aria-hidden="true" key="above"><td colspan="8" style=${{ height: `${rows.above}px` }}></td></tr>`}
+        <${SpaceRow} key="above" height=${rows.above} columns=${8} />
         ${indexes.map((index) => {
           const task = list.at(index);
           return task
             ? html`<${TaskRow} key=${task.job_id} task=${task} index=${index} selection=${selection} select=${select} />`
             : html`<tr key=${`row ${index}`} class="not-loaded" aria-rowindex=${index + 1}><td colspan="8"></td></tr>`;
         })}
-        ${rows.below > 0 && html`<tr class="space" aria-hidden="true" key="below"><td colspan="8" style=${{ height: `${rows.below}px` }}></td></tr>`}
+        <${SpaceRow} key="below" height=${rows.below} columns=${8} />
       </tbody>
     </table>
     ${slow && html`<p class="muted waiting-text">Loading tasks…</p>`}

@@ -20,7 +20,9 @@ export function Timeline({ task, story }) {
     </header>
     <div class="timeline-bar" aria-hidden="true">
       ${parts.map(
-        ({ name, seconds }) => seconds > 0 && html`<i key=${name} class=${name} style=${{ flexGrow: String(Math.max(seconds / (total || 1), 0.004)) }}></i>`,
+        ({ name, seconds }) =>
+          seconds > 0 &&
+          html`<i key=${name} class=${name} style=${{ flexGrow: String(Math.max(seconds / (total || 1), 0.004)) }}></i>`,
       )}
     </div>
     <ul class="timeline">
@@ -42,7 +44,8 @@ function partsOf(task, known) {
   const active = task.status === "queued" ? "queued" : task.status === "running" ? "handler" : null;
   const guessed = {
     queued: Number.isFinite(task.started_at) ? task.started_at - task.submitted_at : null,
-    handler: Number.isFinite(task.started_at) && Number.isFinite(task.ended_at) ? task.ended_at - task.started_at : null,
+    handler:
+      Number.isFinite(task.started_at) && Number.isFinite(task.ended_at) ? task.ended_at - task.started_at : null,
   };
   return PARTS.map((name) => {
     let seconds = known[name] ?? null;

@@ -22,11 +22,17 @@ export function Tries({ task }) {
         <tbody>
           ${tries.map(
             (attempt) => html`<tr key=${attempt.task_id}>
-              <td><span class="status"><${StatusIcon} status=${sign(attempt)} /><span class="capital">${visible(attempt.status)}</span></span></td>
+              <td>
+                <span class="status">
+                  <${StatusIcon} status=${sign(attempt)} /><span class="capital">${visible(attempt.status)}</span>
+                </span>
+              </td>
               <td class="clip"><${WorkerLabel} id=${attempt.worker_id} /></td>
               <td class="number"><${Time} at=${attempt.started_at} /></td>
               <td class="number end">${duration(attempt.ended_at - attempt.started_at)}</td>
-              <td class="clip">${attempt.error && html`<code>${visible(attempt.error.code)}</code> ${visible(attempt.error.message)}`}</td>
+              <td class="clip">
+                ${attempt.error && html`<code>${visible(attempt.error.code)}</code> ${visible(attempt.error.message)}`}
+              </td>
             </tr>`,
           )}
         </tbody>

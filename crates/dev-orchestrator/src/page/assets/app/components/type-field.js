@@ -34,9 +34,16 @@ export function TypeField({ type, skills, pick, missing }) {
 function hint(type, skills, skill) {
   if (!skills) return " ";
   if (skill) {
-    const waits = (skill.workers ?? []).length === 0 ? "No worker for it is here now: the task waits until one comes." : "";
-    return [visible(skill.description), waits, skill.differs ? "Its workers differ in the schema: this is the latest." : ""].filter(Boolean).join(" ") || "Registered.";
+    const waits =
+      (skill.workers ?? []).length === 0 ? "No worker for it is here now: the task waits until one comes." : "";
+    return (
+      [visible(skill.description), waits, skill.differs ? "Its workers differ in the schema: this is the latest." : ""]
+        .filter(Boolean)
+        .join(" ") || "Registered."
+    );
   }
   if (type) return "No worker has registered this type: the task waits until one does.";
-  return skills.size ? "One of the registered types, or any other." : "No worker has registered yet: a task waits until one does.";
+  return skills.size
+    ? "One of the registered types, or any other."
+    : "No worker has registered yet: a task waits until one does.";
 }

@@ -1,6 +1,7 @@
 // Rows of one height, of which only those that can be seen are drawn.
 
 import { useEffect, useState } from "preact/hooks";
+import { html } from "../html.js";
 
 /** Rows above and below what can be seen, so that scrolling shows no gap. */
 const MORE = 10;
@@ -45,4 +46,10 @@ export function useVirtualRows(count, height) {
       if (box && box.scrollTop > 0) box.scrollTop += rows * height;
     },
   };
+}
+
+/** A row in place of those that are not drawn. */
+export function SpaceRow({ height, columns }) {
+  if (height === 0) return null;
+  return html`<tr class="space" aria-hidden="true"><td colspan=${columns} style=${{ height: `${height}px` }}></td></tr>`;
 }

@@ -14,6 +14,7 @@
 /** Deeper values are shown as text: each level costs a frame of the stack. */
 const DEEPEST = 500;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+const TO_THE_END = /[0-9.eE+-]+$/y;
 const SPACE = /[ \t\r\n]*/y;
 
 /** What is wrong with a text, and where. */
@@ -64,6 +65,12 @@ class Reader {
     throw new JsonProblem(reason, this.text, this.at);
   }
 
+  /** Ends the reading of a text that was cut, from within a value that is not shown. */
+  end() {
+    this.at = this.text.length;
+    throw new Cut();
+  }
+
   space() {
     SPACE.lastIndex = this.at;
     SPACE.test(this.text);
@@ -85,20 +92,25 @@ class Reader {
         return { kind: "literal", raw: /** @type {any} */ (word) };
       }
     }
-    if (this.mayEnd && ["true", "false", "null"].some((word) => word.startsWith(this.text.slice(this.at)))) {
-      throw new Cut();
-    }
+    if (this.mayEnd && ["true", "false", "null"].some((word) => word.startsWith(this.text.slice(this.at)))) this.end();
     return this.fail("expected a value");
   }
 
   number() {
+    // A number that the cut went through would be shown as another one.
+    if (this.mayEnd && this.endsInNumber()) this.end();
     NUMBER.lastIndex = this.at;
     const found = NUMBER.exec(this.text);
     if (!found) return this.fail("expected a digit after `-`");
     this.at = NUMBER.lastIndex;
-    if (this.mayEnd && this.at >= this.text.length) throw new Cut();
     if (/[0-9.eE+-]/.test(this.text[this.at] ?? "")) this.fail("a number is not spelled like this in JSON");
     return { kind: "number", raw: found[0] };
+  }
+
+  /** Whether nothing but a number, or its beginning, stands between here and the end. */
+  endsInNumber() {
+    TO_THE_END.lastIndex = this.at;
+    return TO_THE_END.test(this.text);
   }
 
   /** @returns {StringNode} */

@@ -36,7 +36,11 @@ export function check(schema, node, root, path = "", depth = 0) {
   if (node.kind === "object") problems.push(...ofObject(schema, node, inner, path));
   if (node.kind === "array") {
     node.items.forEach((item, at) => {
-      const tuple = Array.isArray(schema.prefixItems) ? schema.prefixItems : Array.isArray(schema.items) ? schema.items : [];
+      const tuple = Array.isArray(schema.prefixItems)
+        ? schema.prefixItems
+        : Array.isArray(schema.items)
+          ? schema.items
+          : [];
       const part = tuple[at] ?? (Array.isArray(schema.items) ? schema.additionalItems : schema.items);
       problems.push(...inner(part, item, below(path, at)));
     });
@@ -44,7 +48,15 @@ export function check(schema, node, root, path = "", depth = 0) {
   return problems;
 }
 
-const NAMES = { object: "an object", array: "a list", string: "a text", number: "a number", integer: "a whole number", boolean: "true or false", null: "null" };
+const NAMES = {
+  object: "an object",
+  array: "a list",
+  string: "a text",
+  number: "a number",
+  integer: "a whole number",
+  boolean: "true or false",
+  null: "null",
+};
 const named = (type) => NAMES[type] ?? `\`${type}\``;
 
 /** @param {JsonNode} node @param {string} type */
@@ -60,16 +72,23 @@ const isWhole = (raw) => /^-?[0-9]+$/.test(raw) || Number.isInteger(Number(raw))
 /** @returns {Generator<string>} */
 function* ofKind(schema, node) {
   if (Array.isArray(schema.enum) && !schema.enum.some((value) => sameValue(nodeOf(value), node))) {
-    yield `expected one of ${schema.enum.slice(0, 12).map((value) => JSON.stringify(value, big)).join(", ")}`;
+    yield `expected one of ${schema.enum
+      .slice(0, 12)
+      .map((value) => JSON.stringify(value, big))
+      .join(", ")}`;
   }
-  if ("const" in schema && !sameValue(nodeOf(schema.const), node)) yield `expected ${JSON.stringify(schema.const, big)}`;
+  if ("const" in schema && !sameValue(nodeOf(schema.const), node))
+    yield `expected ${JSON.stringify(schema.const, big)}`;
   if (node.kind === "number") yield* ofNumber(schema, numberOf(node.raw));
   if (node.kind === "string") yield* ofText(schema, node.value);
   if (node.kind === "array") {
     const count = node.items.length;
     if (count < schema.minItems) yield `expected at least ${schema.minItems} items`;
     if (count > schema.maxItems) yield `expected at most ${schema.maxItems} items`;
-    if (schema.uniqueItems && node.items.some((item, at) => node.items.slice(0, at).some((other) => sameValue(item, other)))) {
+    if (
+      schema.uniqueItems &&
+      node.items.some((item, at) => node.items.slice(0, at).some((other) => sameValue(item, other)))
+    ) {
       yield "expected no item twice";
     }
   }
@@ -81,13 +100,16 @@ const big = (_, value) => (typeof value === "bigint" ? String(value) : value);
 function* ofNumber(schema, value) {
   if (value < schema.minimum) yield `expected at least ${schema.minimum}`;
   if (value > schema.maximum) yield `expected at most ${schema.maximum}`;
-  if (typeof schema.exclusiveMinimum !== "boolean" && value <= schema.exclusiveMinimum) yield `expected more than ${schema.exclusiveMinimum}`;
-  if (typeof schema.exclusiveMaximum !== "boolean" && value >= schema.exclusiveMaximum) yield `expected less than ${schema.exclusiveMaximum}`;
+  if (typeof schema.exclusiveMinimum !== "boolean" && value <= schema.exclusiveMinimum)
+    yield `expected more than ${schema.exclusiveMinimum}`;
+  if (typeof schema.exclusiveMaximum !== "boolean" && value >= schema.exclusiveMaximum)
+    yield `expected less than ${schema.exclusiveMaximum}`;
   if (schema.multipleOf && !isMultiple(value, schema.multipleOf)) yield `expected a multiple of ${schema.multipleOf}`;
 }
 
 function isMultiple(value, unit) {
-  if (Number.isInteger(Number(unit)) && (typeof value === "bigint" || Number.isInteger(value))) return BigInt(value) % BigInt(unit) === 0n;
+  if (Number.isInteger(Number(unit)) && (typeof value === "bigint" || Number.isInteger(value)))
+    return BigInt(value) % BigInt(unit) === 0n;
   const times = Number(value) / Number(unit);
   return Math.abs(times - Math.round(times)) < 1e-9 * Math.max(1, Math.abs(times));
 }
@@ -98,7 +120,10 @@ const FORMATS = {
   uuid: [/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, "a UUID"],
   date: [/^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/, "a date such as 2026-01-31"],
   time: [/^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?$/i, "a time such as 12:30:00"],
-  "date-time": [/^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i, "a time such as 2026-01-31T12:30:00Z"],
+  "date-time": [
+    /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i,
+    "a time such as 2026-01-31T12:30:00Z",
+  ],
   ipv4: [/^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/, "an IPv4 address"],
 };
 
@@ -108,7 +133,8 @@ function* ofText(schema, value) {
   const length = schema.minLength || schema.maxLength !== undefined ? [...value].length : 0;
   if (length < schema.minLength) yield `expected at least ${schema.minLength} characters`;
   if (length > schema.maxLength) yield `expected at most ${schema.maxLength} characters`;
-  if (typeof schema.pattern === "string" && !matches(schema.pattern, value)) yield `expected a text like \`${schema.pattern}\``;
+  if (typeof schema.pattern === "string" && !matches(schema.pattern, value))
+    yield `expected a text like \`${schema.pattern}\``;
   const format = FORMATS[schema.format];
   if (format && !format[0].test(value)) yield `expected ${format[1]}`;
 }
@@ -130,8 +156,13 @@ function combined(schema, inner, path) {
     if (fitting === 0) {
       // The alternative that is closest says most.
       const closest = answers.reduce((best, answer) => (answer.length < best.length ? answer : best), answers[0] ?? []);
-      problems.push(...(schema[word].length <= 2 && closest.length ? closest : [{ path, text: "fits none of the alternatives of its schema" }]));
-    } else if (word === "oneOf" && fitting > 1) problems.push({ path, text: "fits more than one alternative of its schema" });
+      problems.push(
+        ...(schema[word].length <= 2 && closest.length
+          ? closest
+          : [{ path, text: "fits none of the alternatives of its schema" }]),
+      );
+    } else if (word === "oneOf" && fitting > 1)
+      problems.push({ path, text: "fits more than one alternative of its schema" });
   }
   if (schema.not && inner(schema.not).length === 0) problems.push({ path, text: "is what its schema excludes" });
   return problems;

@@ -63,7 +63,8 @@ export function kindOf(schema) {
   if (choices(schema)) return "choice";
   if (schema.anyOf || schema.oneOf || schema.allOf || schema.not) return "json";
   if (schema.type === "object" || (!schema.type && schema.properties)) return schema.properties ? "object" : "json";
-  if (schema.type === "array") return schema.items && typeof schema.items === "object" && !Array.isArray(schema.items) ? "array" : "json";
+  if (schema.type === "array")
+    return schema.items && typeof schema.items === "object" && !Array.isArray(schema.items) ? "array" : "json";
   if (schema.type === "string") return "text";
   if (schema.type === "integer" || schema.type === "number" || schema.type === "boolean") return schema.type;
   return "json";
@@ -74,7 +75,10 @@ export function kindOf(schema) {
  * @returns {{value: any, label: string}[]|null} the values to choose from, where there are only so many
  */
 export function choices(schema) {
-  const option = (value, one = {}) => ({ value, label: one.title ?? (typeof value === "string" ? value : String(JSON.stringify(value))) });
+  const option = (value, one = {}) => ({
+    value,
+    label: one.title ?? (typeof value === "string" ? value : String(JSON.stringify(value))),
+  });
   if (Array.isArray(schema.enum)) return schema.enum.map((value) => option(value));
   if ("const" in schema) return [option(schema.const)];
   const alternatives = schema.oneOf ?? schema.anyOf;

@@ -31,6 +31,7 @@ export function FaultsView() {
   }, [some]);
   workersVersion.value;
 
+  const ids = [...workers.keys()].sort();
   const names = Object.keys(faults.value).filter((name) => typeof faults.value[name] === "object");
   const known = new Set(GROUPS.flatMap((group) => group.names));
   const groups = [...GROUPS, { title: "Others", names: names.filter((name) => !known.has(name)) }];
@@ -41,14 +42,18 @@ export function FaultsView() {
       Each switch breaks one thing between this server and its workers, never this page. Switch it off, and within a
       minute a verdict says how the workers came through.
     </p>
-    ${asked.error && names.length === 0 && html`<${Failure} what="Faults cannot be shown" error=${asked.error} again=${asked.reload} />`}
-    ${!asked.error && asked.value && names.length === 0 && html`<${Empty} icon="faults" title="This server has no faults to offer" />`}
+    ${names.length === 0 && html`<${Nothing} asked=${asked} />`}
     ${groups.map(({ title, names: members }) => {
       const here = members.filter((name) => names.includes(name));
       if (here.length === 0) return null;
       return html`<section class="fault-group" key=${title} aria-label=${title}>
         <h2>${title}</h2>
-        ${here.map((name) => html`<${FaultSwitch} key=${name} name=${name} fault=${faults.value[name]} workers=${[...workers.keys()].sort()} />`)}
+        ${here.map((name) => html`<${FaultSwitch} key=${name} name=${name} fault=${faults.value[name]} workers=${ids} />`)}
       </section>`;
     })}`;
+}
+
+function Nothing({ asked }) {
+  if (asked.error) return html`<${Failure} what="Faults cannot be shown" error=${asked.error} again=${asked.reload} />`;
+  return asked.value && html`<${Empty} icon="faults" title="This server has no faults to offer" />`;
 }

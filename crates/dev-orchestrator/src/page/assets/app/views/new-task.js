@@ -39,7 +39,11 @@ export function NewTaskView() {
       <h1>New task</h1>
       ${of && html`<span class="muted">with the params of <a href=${taskLink(of)}><code>${visible(of)}</code></a></span>`}
     </div>
-    ${current && html`<${Form} key=${current.key} current=${current} skills=${skills.value} of=${of} />`}`;
+    ${
+      current &&
+      (skills.value || skills.error) &&
+      html`<${Form} key=${current.key} current=${current} skills=${skills.value} of=${of} />`
+    }`;
 }
 
 /** Begins a draft, unless the one that was begun is for this address. */
@@ -103,7 +107,8 @@ function Form({ current, skills, of }) {
     // What counts is what was typed last, drawn or not.
     const task = draft.peek();
     const last = examine(task.text, schema, tabOf(task, schema));
-    const refused = !task.type || last.parsed.problem || optionsOf(task).size > 0 || (last.problems.length > 0 && !anyway);
+    const refused =
+      !task.type || last.parsed.problem || optionsOf(task).size > 0 || (last.problems.length > 0 && !anyway);
     if (refused) {
       requestAnimationFrame(() => form.current?.querySelector("[aria-invalid=true]")?.focus());
       return;
@@ -161,7 +166,11 @@ function examine(text, schema, tab) {
   if (node.kind !== "object") return { parsed: { problem: "Params have to be an object: { … }" }, problems: [], text };
   if (!schema) return { parsed: { node }, problems: [], text };
   const filled = tab === "form" ? withRequired(schema, node, schema) : node;
-  return { parsed: { node }, problems: check(schema, filled, schema), text: filled === node ? text : writeJson(filled) };
+  return {
+    parsed: { node },
+    problems: check(schema, filled, schema),
+    text: filled === node ? text : writeJson(filled),
+  };
 }
 
 /** A field that is left shows its problem, and would move the button away from under the pointer. */
@@ -178,6 +187,7 @@ function optionsOf({ priority, timeout, count }) {
   const problems = new Map();
   if (priority !== "" && !Number.isFinite(Number(priority))) problems.set("priority", "A number, please.");
   if (timeout !== "" && !(Number(timeout) > 0)) problems.set("timeout", "A number of seconds above 0, please.");
-  if (!/^[0-9]+$/.test(count) || Number(count) < 1 || Number(count) > 1000) problems.set("count", "From 1 to 1000, please.");
+  if (!/^[0-9]+$/.test(count) || Number(count) < 1 || Number(count) > 1000)
+    problems.set("count", "From 1 to 1000, please.");
   return problems;
 }

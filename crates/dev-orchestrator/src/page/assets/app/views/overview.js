@@ -86,7 +86,8 @@ function Failures() {
   // The stream tells only of the newest tasks: an older failure is asked for.
   const asked = useResource("failures", () => getJson("/api/tasks?status=failed,quarantined&limit=20"));
   const known = new Map((asked.value?.tasks ?? []).map((task) => [task.job_id, task]));
-  for (const task of tasks.values()) if (task.status === "failed" || task.status === "quarantined") known.set(task.job_id, task);
+  for (const task of tasks.values())
+    if (task.status === "failed" || task.status === "quarantined") known.set(task.job_id, task);
   const failures = [...known.values()].sort((left, right) => (right.ended_at ?? 0) - (left.ended_at ?? 0));
   return html`<section class="panel flush" aria-labelledby="failures">
     <header class="panel-head"><h2 id="failures">Last failures</h2>

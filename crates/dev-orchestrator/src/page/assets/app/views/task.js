@@ -40,7 +40,11 @@ async function load(id, signal) {
 /** One task, with all that is known of it. */
 export function TaskView({ id }) {
   const detail = useResource(`task ${id}`, (signal) => load(id, signal));
-  const story = useResource(`story ${id}`, (signal) => getJson(`/api/tasks/${encodeURIComponent(id)}/story`, { signal }), { every: 1000 });
+  const story = useResource(
+    `story ${id}`,
+    (signal) => getJson(`/api/tasks/${encodeURIComponent(id)}/story`, { signal }),
+    { every: 1000 },
+  );
   const [live, setLive] = useState(null);
 
   useEffect(
@@ -99,8 +103,14 @@ function merged(task, live) {
 }
 
 function isProgressOnly(known, change) {
-  return known && change && known.status === change.status && known.task_id === change.task_id
-    && known.cancel_requested === change.cancel_requested && !hasEnded(change);
+  return (
+    known &&
+    change &&
+    known.status === change.status &&
+    known.task_id === change.task_id &&
+    known.cancel_requested === change.cancel_requested &&
+    !hasEnded(change)
+  );
 }
 
 function Heading({ task, id, reload }) {
@@ -173,7 +183,10 @@ function ErrorPanel({ task, text, id }) {
 
 /** What some results have beside their data. */
 function Extra({ texts, id }) {
-  const names = useMemo(() => ["metadata", "costs"].filter((name) => texts.has(name) && texts.get(name) !== "{}"), [texts]);
+  const names = useMemo(
+    () => ["metadata", "costs"].filter((name) => texts.has(name) && texts.get(name) !== "{}"),
+    [texts],
+  );
   if (names.length === 0) return null;
   return html`<div class="columns">
     ${names.map(

@@ -95,7 +95,9 @@ function note({ verb, ids }, list) {
   const active = views.filter(({ status }) => status === "queued" || status === "running").length;
   if (verb === "Cancel") {
     const ended = views.length - active;
-    return ended ? `${counted(ended, "task")} of these ${ended === 1 ? "has" : "have"} ended already, and will not change.` : "";
+    return ended
+      ? `${counted(ended, "task")} of these ${ended === 1 ? "has" : "have"} ended already, and will not change.`
+      : "";
   }
   return active
     ? `${counted(active, "task")} of these ${active === 1 ? "has" : "have"} not ended, and cannot be retried yet.`

@@ -4,7 +4,7 @@ import { Empty, Failure } from "../components/empty.js";
 import { Exchange } from "../components/exchange.js";
 import { Icon } from "../components/icon.js";
 import { Time } from "../components/time.js";
-import { useVirtualRows } from "../components/virtual.js";
+import { SpaceRow, useVirtualRows } from "../components/virtual.js";
 import { duration, size } from "../format.js";
 import { workers, workersVersion } from "../live/store.js";
 import { useWire } from "../live/wire.js";
@@ -96,7 +96,7 @@ function Exchanges({ wire, opened, show, filtered }) {
         </tr>
       </thead>
       <tbody>
-        ${rows.above > 0 && html`<tr class="space" aria-hidden="true" key="above"><td colspan="6" style=${{ height: `${rows.above}px` }}></td></tr>`}
+        <${SpaceRow} key="above" height=${rows.above} columns=${6} />
         ${exchanges.slice(rows.first, rows.last).map(
           (exchange, at) => html`<tr
             key=${exchange.n}
@@ -106,13 +106,20 @@ function Exchanges({ wire, opened, show, filtered }) {
           >
             <td class="number"><${Time} at=${exchange.at} /></td>
             <td class="clip">${visible(exchange.worker_id)}</td>
-            <td><button type="button" class="row-button" aria-expanded=${exchange.n === opened} onClick=${() => show(exchange.n)}>${visible(exchange.operation)}</button></td>
+            <td>
+              <button
+                type="button"
+                class="row-button"
+                aria-expanded=${exchange.n === opened}
+                onClick=${() => show(exchange.n)}
+              >${visible(exchange.operation)}</button>
+            </td>
             <td><${Status} exchange=${exchange} /></td>
             <td class="number end">${size((exchange.request_bytes ?? 0) + (exchange.response_bytes ?? 0))}</td>
             <td class="number end">${duration(exchange.seconds)}</td>
           </tr>`,
         )}
-        ${rows.below > 0 && html`<tr class="space" aria-hidden="true" key="below"><td colspan="6" style=${{ height: `${rows.below}px` }}></td></tr>`}
+        <${SpaceRow} key="below" height=${rows.below} columns=${6} />
       </tbody>
     </table>
   </div>`;
@@ -121,5 +128,6 @@ function Exchanges({ wire, opened, show, filtered }) {
 function Status({ exchange }) {
   const { status, fault } = exchange;
   const bad = status === null ? Boolean(fault) : status >= 400;
-  return html`<span class=${bad ? "bad-text" : ""}>${status ?? "none"}</span>${fault && html` <span class="tag">${visible(fault)}</span>`}`;
+  return html`<span class=${bad ? "bad-text" : ""}>${status ?? "none"}</span
+    >${fault && html` <span class="tag">${visible(fault)}</span>`}`;
 }

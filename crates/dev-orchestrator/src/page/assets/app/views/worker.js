@@ -85,7 +85,9 @@ function Skills({ worker }) {
     <ul class="skills">
       ${skills.map(
         (name) => html`<li key=${name} class=${hot.includes(name) ? "hot" : ""}
-          ><a href=${link("/new", { type: name })}>${visible(name)}</a>${hot.includes(name) && html`<span class="hot-word"> hot</span>`}${!accepts.includes(name) && html`<span class="muted"> not now</span>`}</li
+          ><a href=${link("/new", { type: name })}>${visible(name)}</a
+          >${hot.includes(name) && html`<span class="hot-word"> hot</span>`}
+          ${!accepts.includes(name) && html`<span class="muted"> not now</span>`}</li
         >`,
       )}
     </ul>

@@ -15,7 +15,9 @@ import { heartbeatOf } from "../live/heartbeat.js";
 export function WorkersView() {
   useTitle("Workers");
   workersVersion.value;
-  const list = [...workers.values()].sort((left, right) => left.worker_id.localeCompare(right.worker_id, "en", { numeric: true }));
+  const list = [...workers.values()].sort((left, right) =>
+    left.worker_id.localeCompare(right.worker_id, "en", { numeric: true }),
+  );
   if (ready.value && list.length === 0) {
     return html`<div class="view-head"><h1>Workers</h1></div><${Welcome} />`;
   }
@@ -67,12 +69,19 @@ function Skills() {
     <header class="panel-head"><h2>Skills</h2><span class="muted">${skills.length}</span></header>
     <div class="table-box">
       <table class="table all-skills" aria-label="All skills">
-        <thead><tr><th>Name</th><th>Description</th><th>Workers</th><th><span class="visually-hidden">Action</span></th></tr></thead>
+        <thead>
+          <tr>
+            <th>Name</th><th>Description</th><th>Workers</th><th><span class="visually-hidden">Action</span></th>
+          </tr>
+        </thead>
         <tbody>
           ${skills.map(
             (skill) => html`<tr key=${skill.name}>
               <td class="clip"><code>${visible(skill.name)}</code></td>
-              <td class="clip" title=${visible(skill.description)}>${visible(skill.description) || html`<span class="muted">None</span>`}${skill.differs && html` <span class="warning-text">workers differ in its schema</span>`}</td>
+              <td class="clip" title=${visible(skill.description)}>
+                ${visible(skill.description) || html`<span class="muted">None</span>`}
+                ${skill.differs && html` <span class="warning-text">workers differ in its schema</span>`}
+              </td>
               <td>${skill.workers?.length ?? 0}</td>
               <td class="end"><a href=${`/new?type=${encodeURIComponent(skill.name)}`}>New task</a></td>
             </tr>`,
