@@ -65,7 +65,7 @@ function Legend({ series, index, format }) {
     ${series.map(({ name, class: className, values }) => {
       const value = index === null ? values.findLast((one) => one !== null) : values[index];
       return html`<span class=${className}
-        ><i></i>${name} <b>${value === null || value === undefined ? "–" : format(value)}</b></span
+        ><i></i>${name} <b>${value === null || value === undefined ? "none" : format(value)}</b></span
       >`;
     })}
   </span>`;

@@ -74,7 +74,7 @@ function File({ uri, from }) {
       <${Icon} name="file" />
       <span class="file-name" title=${visible(uri)}>${visible(name)}</span>
       <span class="muted">${describe(file, folder)} · in ${from}</span>
-      ${found && html`<a class="button small" href=${address} download=${name}><${Icon} name="download" />Download</a>`}
+      ${found && html`<a class="button small" href=${address} download=${visible(name)}><${Icon} name="download" />Download</a>`}
     </div>
     ${
       picture &&

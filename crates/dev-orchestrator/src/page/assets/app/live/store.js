@@ -183,11 +183,10 @@ const apply = {
   },
 };
 
-/** @param {any[]} entries later ones replace those of the same second */
+/** @param {any[]} entries in any order; they replace those of the same second */
 export function addStats(entries) {
-  const first = entries[0]?.at ?? 0;
-  const earlier = stats.peek().filter((entry) => entry.at < first);
-  stats.value = [...earlier, ...entries].slice(-600);
+  const seconds = new Map([...stats.peek(), ...entries].map((entry) => [entry.at, entry]));
+  stats.value = [...seconds.values()].sort((left, right) => left.at - right.at).slice(-600);
 }
 
 function keepWorker(worker) {

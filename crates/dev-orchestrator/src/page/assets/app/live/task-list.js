@@ -36,6 +36,8 @@ export class TaskList {
     this.version = signal(0);
     /** @type {Promise<void>|null} */
     this.loading = null;
+    /** Counts up when everything is loaded anew, so that an answer from before is not mixed in. */
+    this.generation = 0;
     this.timer = 0;
     this.ended = false;
     this.stop = onChanges((changes) => this.update(changes));
@@ -83,9 +85,10 @@ export class TaskList {
   }
 
   async page(before, limit) {
+    const { generation } = this;
     try {
       const answer = await getJson(this.address(limit, before));
-      if (this.ended) return;
+      if (this.ended || generation !== this.generation) return;
       for (const task of answer.tasks) this.add(task);
       this.next = answer.next ?? null;
       this.total = answer.total;
@@ -111,13 +114,31 @@ export class TaskList {
     this.version.value += 1;
   }
 
+  /** After changes that nobody has told: everything is loaded anew, what can be seen first. */
+  async restart() {
+    try {
+      const answer = await getJson(this.address(FIRST_PAGE));
+      if (this.ended) return;
+      this.generation += 1;
+      this.order = [];
+      this.views.clear();
+      this.loaded = false;
+      this.takeFirst(answer);
+      this.error.value = null;
+    } catch (error) {
+      if (!this.ended) this.error.value = error;
+    }
+    this.version.value += 1;
+  }
+
   takeFirst(answer) {
+    const newest = answer.tasks[0]?.submitted_at ?? Infinity;
     const oldest = answer.tasks.at(-1)?.submitted_at ?? -Infinity;
     const here = new Set(answer.tasks.map((task) => task.job_id));
-    // What the server no longer lists among the newest does not match any more.
+    // What the server no longer lists among the newest does not match any more. What came after its answer may.
     const gone = this.order.filter((id) => {
-      const view = this.views.get(id);
-      return !here.has(id) && (view.submitted_at > oldest || !answer.next);
+      const at = this.views.get(id).submitted_at;
+      return !here.has(id) && at <= newest && (at > oldest || !answer.next);
     });
     for (const id of gone) this.remove(id);
     for (const task of answer.tasks) this.add(task);
@@ -132,8 +153,11 @@ export class TaskList {
 
   /** @param {import("./store.js").Changes} changes */
   update(changes) {
-    if (changes.reloaded && this.loaded) this.refresh();
     if (!this.loaded) return;
+    if (changes.reloaded) {
+      this.restart();
+      return;
+    }
     let changed = false;
     for (const [id, { task, before }] of changes.tasks) {
       if (this.views.has(id)) {

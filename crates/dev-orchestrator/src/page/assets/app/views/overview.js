@@ -1,6 +1,6 @@
 import { useEffect } from "preact/hooks";
 import { html } from "../html.js";
-import { STATUSES } from "../api.js";
+import { getJson, STATUSES } from "../api.js";
 import { Count } from "../components/number.js";
 import { Charts } from "../components/charts.js";
 import { Progress } from "../components/progress.js";
@@ -8,11 +8,9 @@ import { Status, StatusIcon } from "../components/status.js";
 import { Ago, RunTime } from "../components/time.js";
 import { Welcome } from "../components/welcome.js";
 import { WorkerLabel } from "../components/worker-label.js";
-import { getJson } from "../api.js";
-import { setClock } from "../live/clock.js";
 import { counts } from "../live/counts.js";
 import { useResource } from "../live/resource.js";
-import { addStats, ready, tasks, tasksVersion, workers, workersVersion } from "../live/store.js";
+import { onChanges, ready, tasks, tasksVersion, workers, workersVersion } from "../live/store.js";
 import { link, taskLink } from "../router.js";
 import { visible } from "../text.js";
 import { useTitle } from "../title.js";
@@ -24,15 +22,6 @@ const FAILURES = 8;
 /** What goes on, at one look. */
 export function OverviewView() {
   useTitle("Overview");
-  useEffect(() => {
-    getJson(`/api/stats?since=${Math.floor(Date.now() / 1000) - 600}`).then(
-      ({ now, seconds }) => {
-        setClock(now);
-        if (seconds.length) addStats(seconds.slice(-600));
-      },
-      () => {}, // The stream brings a new one each second.
-    );
-  }, []);
   const total = Object.values(counts.value).reduce((sum, number) => sum + number, 0);
   workersVersion.value;
   const nothing = ready.value && total === 0 && workers.size === 0;
@@ -85,6 +74,7 @@ function Failures() {
   tasksVersion.value;
   // The stream tells only of the newest tasks: an older failure is asked for.
   const asked = useResource("failures", () => getJson("/api/tasks?status=failed,quarantined&limit=20"));
+  useEffect(() => onChanges(({ reloaded }) => reloaded && asked.soon()), []);
   const known = new Map((asked.value?.tasks ?? []).map((task) => [task.job_id, task]));
   for (const task of tasks.values())
     if (task.status === "failed" || task.status === "quarantined") known.set(task.job_id, task);

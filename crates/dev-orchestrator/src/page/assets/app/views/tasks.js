@@ -170,8 +170,7 @@ function Select({ value, options, pick }) {
 function useTypes() {
   const skills = useResource("types", () => getJson("/api/skills"));
   tasksVersion.value;
-  const names = new Set((skills.value?.skills ?? []).map((skill) => skill.type ?? skill.name));
-  for (const skill of skills.value?.skills ?? []) names.add(skill.name);
+  const names = new Set((skills.value?.skills ?? []).map((skill) => skill.name));
   for (const task of tasks.values()) names.add(task.type);
   return [...names].filter(Boolean).sort();
 }
