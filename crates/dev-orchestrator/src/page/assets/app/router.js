@@ -9,13 +9,19 @@ const read = () => ({ path: location.pathname, query: location.search });
 /** Where the page is. */
 export const address = signal(read());
 
+/** Whether the view was reached by Back or Forward: then it is shown as it was left. */
+let returned = false;
+export const hasReturned = () => returned;
+
 addEventListener("popstate", () => {
+  returned = true;
   address.value = read();
 });
 
 /** @param {string} to opens a view, and makes an entry of the history, so that Back returns */
 export function open(to) {
   if (to === location.pathname + location.search) return;
+  returned = false;
   history.pushState(null, "", to);
   address.value = read();
   document.querySelector("main")?.focus({ preventScroll: true });

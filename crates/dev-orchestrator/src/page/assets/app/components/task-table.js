@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { html } from "../html.js";
 import { useSlow } from "../live/resource.js";
-import { open, taskLink } from "../router.js";
+import { hasReturned, open, taskLink } from "../router.js";
 import { Selection } from "../selection.js";
 import { visible } from "../text.js";
 import { Empty, Failure } from "./empty.js";
@@ -13,6 +13,8 @@ import { WorkerLabel } from "./worker-label.js";
 
 /** The height of a row in pixels, as in the style sheet. */
 const ROW = 40;
+/** How far each list was scrolled when it was left, by its address. */
+const positions = new Map();
 const COLUMNS = ["Id", "Type", "Status", "Worker", "Progress", "Started", "Duration"];
 
 /**
@@ -28,6 +30,15 @@ export function TaskTable({ list, filtered, selection, select }) {
   useEffect(() => {
     list.reach(rows.last - 1);
   }, [rows.last, list.version.value]);
+  useEffect(() => {
+    const { box } = rows;
+    if (!box || !list.loaded) return undefined;
+    const place = location.pathname + location.search;
+    if (hasReturned()) box.scrollTop = positions.get(place) ?? 0;
+    const keep = () => positions.set(place, box.scrollTop);
+    box.addEventListener("scroll", keep, { passive: true });
+    return () => box.removeEventListener("scroll", keep);
+  }, [rows.box, list.loaded]);
   // What is being read stays where it is when newer tasks are put in above it.
   const topId = list.order[rows.first];
   useLayoutEffect(() => {

@@ -9,8 +9,8 @@ const MORE = 10;
 /**
  * @param {number} count of all rows
  * @param {number} height of one, in pixels
- * @returns {{ref: any, first: number, last: number, above: number, below: number, scrollBy: (rows: number) => void}}
- *   `ref` goes to the box that scrolls; rows from `first` to before `last` are drawn, with empty space `above` and
+ * @returns {{ref: any, box: HTMLElement|null, first: number, last: number, above: number, below: number, scrollBy: (rows: number) => void}}
+ *   `ref` goes to the `box` that scrolls; rows from `first` to before `last` are drawn, with empty space `above` and
  *   `below`. `scrollBy` keeps what is seen in its place when rows were put in above it; at the top new rows come into sight.
  */
 export function useVirtualRows(count, height) {
@@ -38,6 +38,7 @@ export function useVirtualRows(count, height) {
   const last = Math.min(count, seen.from + seen.rows + MORE);
   return {
     ref,
+    box,
     first,
     last: Math.max(first, last),
     above: first * height,

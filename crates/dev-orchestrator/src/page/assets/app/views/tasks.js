@@ -9,7 +9,7 @@ import { TaskTable } from "../components/task-table.js";
 import { counted } from "../format.js";
 import { useResource } from "../live/resource.js";
 import { TaskList } from "../live/task-list.js";
-import { tasks, tasksVersion } from "../live/store.js";
+import { tasks, tasksVersion, workersVersion } from "../live/store.js";
 import { notify } from "../notices.js";
 import { address, link, replace } from "../router.js";
 import { Selection } from "../selection.js";
@@ -168,7 +168,9 @@ function Select({ value, options, pick }) {
 
 /** The types that are registered, and those of the tasks that the page has seen. */
 function useTypes() {
-  const skills = useResource("types", () => getJson("/api/skills"));
+  const skills = useResource("types", () => getJson("/api/skills"), { every: 5000 });
+  const version = workersVersion.value;
+  useEffect(() => skills.soon(), [version]);
   tasksVersion.value;
   const names = new Set((skills.value?.skills ?? []).map((skill) => skill.name));
   for (const task of tasks.values()) names.add(task.type);

@@ -1,3 +1,4 @@
+import { useEffect } from "preact/hooks";
 import { html } from "../html.js";
 import { getJson } from "../api.js";
 import { Slots } from "../components/slots.js";
@@ -62,7 +63,9 @@ function Hot({ worker }) {
 
 /** All that workers have registered, with a way to try each. */
 function Skills() {
-  const known = useResource(`skills ${[...workers.keys()].sort().join()}`, () => getJson("/api/skills"));
+  const known = useResource("all skills", () => getJson("/api/skills"), { every: 2000 });
+  const version = workersVersion.value;
+  useEffect(() => known.soon(), [version]);
   const skills = known.value?.skills ?? [];
   if (skills.length === 0) return null;
   return html`<section class="panel flush" aria-label="All skills">
