@@ -4,7 +4,8 @@ import { signal } from "@preact/signals";
 
 /**
  * @typedef {{key: string, type: string, text: string, tab: "form"|"json"|null, priority: string, timeout: string,
- *   count: string, touched: boolean}} Draft `text` are the params as they would be sent
+ *   count: string, unreadable: string[], touched: boolean}} Draft `text` are the params as they would be sent,
+ *   `unreadable` the names of numbers in whose fields something else stands
  */
 
 /** @param {string} key @param {string} type @returns {Draft} */
@@ -16,6 +17,7 @@ export const emptyDraft = (key, type) => ({
   priority: "",
   timeout: "",
   count: "1",
+  unreadable: [],
   touched: false,
 });
 

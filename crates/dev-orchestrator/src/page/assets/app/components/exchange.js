@@ -7,7 +7,10 @@ import { Time } from "./time.js";
 
 /** @param {{exchange: import("../live/wire.js").Exchange, onClose: () => void}} props one exchange with both bodies */
 export function Exchange({ exchange, onClose }) {
-  return html`<aside class="exchange" aria-label=${`Exchange ${exchange.n}`}>
+  const onKeyDown = (event) => {
+    if (event.key === "Escape" && !event.defaultPrevented && event.target.tagName !== "INPUT") onClose();
+  };
+  return html`<aside class="exchange" aria-label=${`Exchange ${exchange.n}`} onKeyDown=${onKeyDown}>
     <header class="panel-head">
       <h2>${visible(exchange.operation)}</h2>
       <span class="muted"><${Time} at=${exchange.at} /> · ${duration(exchange.seconds)}</span>

@@ -1,11 +1,17 @@
 import { html } from "../html.js";
-import { changeDraft } from "../draft.js";
+import { changeDraft, draft } from "../draft.js";
 
 const OPTIONS = [
   { name: "priority", label: "Priority", hint: "Higher ones go first.", placeholder: "0" },
   { name: "timeout", label: "Timeout", hint: "Seconds for each try.", placeholder: "default", min: 0 },
   { name: "count", label: "How many", hint: "Up to 1000 alike.", placeholder: "1", min: 1, max: 1000 },
 ];
+
+/** What is no number has no value in a browser: that something was typed is kept beside it. */
+function enter(name, { value, validity }) {
+  const others = (draft.peek()?.unreadable ?? []).filter((other) => other !== name);
+  changeDraft({ [name]: value, unreadable: validity.badInput ? [...others, name] : others });
+}
 
 /** What can be said about a new task beside its params. */
 export function TaskOptions({ current, problems }) {
@@ -25,7 +31,7 @@ export function TaskOptions({ current, problems }) {
           aria-describedby=${`task-${name}-about`}
           aria-invalid=${problem ? "true" : undefined}
           aria-errormessage=${problem ? `task-${name}-problem` : undefined}
-          onInput=${(event) => changeDraft({ [name]: event.target.value })}
+          onInput=${(event) => enter(name, event.target)}
         />
         <p class="hint" id=${`task-${name}-about`}>${hint}</p>
         ${problem && html`<p class="problem" id=${`task-${name}-problem`}>${problem}</p>`}

@@ -183,8 +183,8 @@ function sentence(text) {
 }
 
 /** @returns {Map<string, string>} what is wrong with the numbers beside the params */
-function optionsOf({ priority, timeout, count }) {
-  const problems = new Map();
+function optionsOf({ priority, timeout, count, unreadable }) {
+  const problems = new Map(unreadable.map((name) => [name, "A number, please."]));
   if (priority !== "" && !Number.isFinite(Number(priority))) problems.set("priority", "A number, please.");
   if (timeout !== "" && !(Number(timeout) > 0)) problems.set("timeout", "A number of seconds above 0, please.");
   if (!/^[0-9]+$/.test(count) || Number(count) < 1 || Number(count) > 1000)

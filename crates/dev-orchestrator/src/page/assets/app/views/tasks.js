@@ -41,7 +41,8 @@ export function TasksView() {
     setSelection(new Selection());
     return () => made.close();
   }, [query]);
-  const change = (part) => replace(link("/tasks", { ...filter, ...part }));
+  // From the address as it is now: a search that was typed comes a moment later.
+  const change = (part) => replace(link("/tasks", { ...filterOf(location.search), ...part }));
   list?.version.value;
 
   const ask = async (verb) => {
