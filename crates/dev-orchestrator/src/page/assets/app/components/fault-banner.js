@@ -12,6 +12,6 @@ export function FaultBanner() {
   return html`<div class="banner">
     <${Icon} name="faults" />
     <p>${on.length === 1 ? "A fault is on: " : "Faults are on: "}${names}</p>
-    ${address.value.path !== "/faults" && html`<a class="button small" href="/faults">Show faults</a>`}
+    ${address.value.path !== "/faults" && html`<a class="button small" href="/faults">See what is on</a>`}
   </div>`;
 }

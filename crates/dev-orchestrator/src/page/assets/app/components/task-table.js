@@ -127,7 +127,7 @@ function Checkbox({ label, checked, mixed = false, onChange }) {
 function Nothing({ filtered }) {
   if (filtered) {
     return html`<${Empty} icon="search" title="No task matches">
-      <p><a class="button" href="/tasks">Show all tasks</a></p>
+      <p><a class="button" href="/tasks">Clear the filters</a></p>
     <//>`;
   }
   return html`<${Empty} icon="tasks" title="No tasks yet">

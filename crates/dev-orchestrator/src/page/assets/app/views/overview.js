@@ -95,7 +95,7 @@ function Failures() {
               <td class="end"><${Ago} at=${task.ended_at} /></td>
             </tr>`,
           )}
-          ${failures.length === 0 && html`<tr><td colspan="4" class="muted">Nothing has failed.</td></tr>`}
+          ${failures.length === 0 && html`<tr><td colspan="4" class="muted">${asked.loading ? "" : "Nothing has failed."}</td></tr>`}
         </tbody>
       </table>
     </div>

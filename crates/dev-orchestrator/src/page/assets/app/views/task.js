@@ -138,7 +138,7 @@ function Heading({ task, id, reload }) {
       open(taskLink(job_id));
     });
   return html`<div class="view-head task-head">
-    <p class="crumbs"><a href="/tasks">Tasks</a></p>
+    <p class="crumbs"><a href="/tasks">← Back to the list</a></p>
     <div class="task-title">
       <h1>${visible(task.type)}${" "}<code>${visible(task.job_id)}</code></h1>
       <span class=${`badge ${task.status}`}><${Status} task=${task} /></span>
@@ -192,7 +192,7 @@ function Extra({ texts, id }) {
     ${names.map(
       (name) => html`<${JsonPanel}
         key=${name}
-        name=${name === "costs" ? "Costs" : "Metadata"}
+        name=${name === "costs" ? "Costs" : "Meta"}
         text=${texts.get(name)}
         nothing=""
         file=${`${id}-${name}`}

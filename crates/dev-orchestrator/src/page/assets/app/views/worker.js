@@ -29,14 +29,14 @@ export function WorkerView({ id }) {
       <${Failure} what="This worker cannot be shown" error=${detail.error} again=${detail.reload} />`;
   }
   return html`<div class="view-head">
-      <p class="crumbs"><a href="/workers">Workers</a></p>
+      <p class="crumbs"><a href="/workers">← Back to the list</a></p>
       <div class="task-title">
         <h1>${visible(id)}</h1>
         <${WorkerState} worker=${worker} />
       </div>
       <div class="task-actions">
-        <a class="button" href=${link("/tasks", { worker: id })}>Its tasks</a>
-        <a class="button" href=${link("/wire", { worker: id })}>Its exchanges</a>
+        <a class="button" href=${link("/tasks", { worker: id })}>What it ran</a>
+        <a class="button" href=${link("/wire", { worker: id })}>What it said</a>
       </div>
     </div>
     <${Facts} worker=${worker} />
