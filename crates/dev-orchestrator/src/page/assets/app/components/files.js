@@ -2,9 +2,10 @@
 
 import { useMemo } from "preact/hooks";
 import { html } from "../html.js";
-import { fileLink, request } from "../api.js";
+import { fileLink, getJson, request } from "../api.js";
 import { size } from "../format.js";
 import { useResource } from "../live/resource.js";
+import { link } from "../router.js";
 import { visible, visibleLines } from "../text.js";
 import { Icon } from "./icon.js";
 
@@ -41,7 +42,10 @@ export function Files({ texts }) {
   return html`<section class="panel" aria-label="Files">
     <header class="panel-head"><h2>Files</h2><span class="muted">${files.length}</span></header>
     <ul class="files">
-      ${files.slice(0, SHOWN).map(({ uri, from }) => html`<${File} key=${uri} uri=${uri} from=${from} />`)}
+      ${files.slice(0, SHOWN).map(({ uri, from }) => {
+        const Shown = uri.endsWith("/") ? Folder : File;
+        return html`<${Shown} key=${uri} uri=${uri} from=${from} />`;
+      })}
     </ul>
     ${files.length > SHOWN && html`<p class="muted">and ${files.length - SHOWN} more</p>`}
   </section>`;
@@ -62,10 +66,25 @@ async function look(address, signal) {
   return { type, bytes, text };
 }
 
+/** The files below an address that ends with a slash. */
+function Folder({ uri, from }) {
+  const [, bucket, prefix] = /^s3:\/\/([^/]+)\/(.*)$/s.exec(uri);
+  const address = link(`/api/files/${encodeURIComponent(bucket)}`, { prefix, limit: String(SHOWN) });
+  const list = useResource(address, (signal) => getJson(address, { signal }));
+  const files = list.value?.files ?? [];
+  if (files.length > 0) return files.map((file) => html`<${File} key=${file.uri} uri=${file.uri} from=${from} />`);
+  return html`<li class="file">
+    <div class="file-head">
+      <${Icon} name="file" />
+      <span class="file-name" title=${visible(uri)}>${visible(prefix)}</span>
+      <span class="muted">${list.loading ? "" : "a folder, with nothing in the local storage"} · in ${from}</span>
+    </div>
+  </li>`;
+}
+
 function File({ uri, from }) {
   const address = fileLink(uri);
-  const folder = uri.endsWith("/");
-  const file = useResource(address && !folder ? address : null, (signal) => look(address, signal));
+  const file = useResource(address, (signal) => look(address, signal));
   const name = uri.split("/").filter(Boolean).at(-1);
   const found = file.value;
   const picture = /^image\/(png|jpeg|gif|webp)$/.test(found?.type ?? "");
@@ -73,7 +92,7 @@ function File({ uri, from }) {
     <div class="file-head">
       <${Icon} name="file" />
       <span class="file-name" title=${visible(uri)}>${visible(name)}</span>
-      <span class="muted">${describe(file, folder)} · in ${from}</span>
+      <span class="muted">${describe(file)} · in ${from}</span>
       ${found && html`<a class="button small" href=${address} download=${visible(name)}><${Icon} name="download" />Download</a>`}
     </div>
     ${
@@ -94,8 +113,7 @@ function File({ uri, from }) {
   </li>`;
 }
 
-function describe(file, folder) {
-  if (folder) return "a folder";
+function describe(file) {
   if (file.error) return file.error.status === 404 ? "not in the local storage" : visible(file.error.message);
   return file.value && Number.isFinite(file.value.bytes) ? size(file.value.bytes) : "";
 }

@@ -9,7 +9,8 @@ const MORE = 10;
 /**
  * @param {number} count of all rows
  * @param {number} height of one, in pixels
- * @returns {{ref: any, box: HTMLElement|null, first: number, last: number, above: number, below: number, scrollBy: (rows: number) => void}}
+ * @returns {{ref: any, box: HTMLElement|null, first: number, last: number, above: number, below: number,
+ *   scrollBy: (rows: number) => void}}
  *   `ref` goes to the `box` that scrolls; rows from `first` to before `last` are drawn, with empty space `above` and
  *   `below`. `scrollBy` keeps what is seen in its place when rows were put in above it; at the top new rows come into sight.
  */

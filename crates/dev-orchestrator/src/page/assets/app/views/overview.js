@@ -79,6 +79,7 @@ function Failures() {
   for (const task of tasks.values())
     if (task.status === "failed" || task.status === "quarantined") known.set(task.job_id, task);
   const failures = [...known.values()].sort((left, right) => (right.ended_at ?? 0) - (left.ended_at ?? 0));
+  const nothing = asked.loading ? "" : "Nothing has failed.";
   return html`<section class="panel flush" aria-labelledby="failures">
     <header class="panel-head"><h2 id="failures">Last failures</h2>
       ${failures.length > FAILURES && html`<a href=${link("/tasks", { status: "failed,quarantined" })}>All failures</a>`}
@@ -95,7 +96,7 @@ function Failures() {
               <td class="end"><${Ago} at=${task.ended_at} /></td>
             </tr>`,
           )}
-          ${failures.length === 0 && html`<tr><td colspan="4" class="muted">${asked.loading ? "" : "Nothing has failed."}</td></tr>`}
+          ${failures.length === 0 && html`<tr><td colspan="4" class="muted">${nothing}</td></tr>`}
         </tbody>
       </table>
     </div>
