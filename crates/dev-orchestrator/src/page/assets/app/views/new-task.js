@@ -4,7 +4,7 @@ import { getText } from "../api.js";
 import { ParamsEditor } from "../components/params-editor.js";
 import { TaskOptions } from "../components/task-options.js";
 import { TypeField } from "../components/type-field.js";
-import { changeDraft, draft, emptyDraft } from "../draft.js";
+import { changeDraft, draft, emptyDraft, openDraft } from "../draft.js";
 import { fieldTexts, readJson } from "../json/read.js";
 import { plainValue, valueOf, writeJson } from "../json/write.js";
 import { useResource } from "../live/resource.js";
@@ -50,9 +50,8 @@ export function NewTaskView() {
 function useDraft(type, of) {
   const key = of ? `of ${of}` : "new";
   useEffect(() => {
-    const known = draft.peek();
-    if (known?.key === key) {
-      if (type && known.type !== type) changeDraft({ type, tab: null });
+    if (openDraft(key)) {
+      if (type && draft.peek().type !== type) changeDraft({ type, tab: null });
       return undefined;
     }
     if (!of) {
@@ -60,7 +59,6 @@ function useDraft(type, of) {
       return undefined;
     }
     const abort = new AbortController();
-    draft.value = null;
     getText(`/api/tasks/${encodeURIComponent(of)}`, { signal: abort.signal }).then(
       (answer) => {
         const fields = fieldTexts(answer);
