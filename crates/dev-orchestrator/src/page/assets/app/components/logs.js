@@ -21,7 +21,8 @@ const DRAWN = 10;
  *   `jobId`: the stream brings new lines of this job. Without it they are asked for `every` so many milliseconds.
  */
 export function Logs({ address, jobId, every = 0, name = "Logs" }) {
-  const [lines, setLines] = useState([]);
+  // `from` is the place of the first line that is kept, among all that have come.
+  const [{ lines, from }, setLines] = useState({ lines: [], from: 0 });
   const [dropped, setDropped] = useState(0);
   const [missing, setMissing] = useState(false);
   const next = useRef(0);
@@ -51,7 +52,11 @@ export function Logs({ address, jobId, every = 0, name = "Logs" }) {
       const fresh = more.filter((line) => line.n > next.current);
       if (fresh.length === 0) return;
       next.current = fresh.at(-1).n;
-      setLines((before) => [...before, ...fresh].slice(-KEPT));
+      setLines((before) => {
+        const all = [...before.lines, ...fresh];
+        const over = Math.max(0, all.length - KEPT);
+        return { lines: all.slice(over), from: before.from + over };
+      });
     };
     fetchMore();
     const timer = every && setInterval(() => !paused.peek() && !document.hidden && fetchMore(), every);
@@ -68,10 +73,10 @@ export function Logs({ address, jobId, every = 0, name = "Logs" }) {
       stop();
     };
   }, [address]);
-  return html`<${Lines} name=${name} lines=${lines} dropped=${dropped} missing=${missing} />`;
+  return html`<${Lines} name=${name} lines=${lines} from=${from} dropped=${dropped} missing=${missing} />`;
 }
 
-function Lines({ name, lines, dropped, missing }) {
+function Lines({ name, lines, from, dropped, missing }) {
   const [drawn, setDrawn] = useState(DRAWN);
   const [focused, setFocused] = useState(false);
   const box = useRef(null);
@@ -85,12 +90,12 @@ function Lines({ name, lines, dropped, missing }) {
     atEnd.current = scrollHeight - scrollTop - clientHeight < 24;
   };
   const chunks = [];
-  // Chunks begin at fixed numbers, so that a new line changes the last one only.
-  for (const line of lines) {
-    const key = Math.floor(line.n / CHUNK);
+  // Chunks begin at fixed places, so that a new line changes the last one only.
+  lines.forEach((line, at) => {
+    const key = Math.floor((from + at) / CHUNK);
     if (chunks.at(-1)?.key === key) chunks.at(-1).lines.push(line);
     else chunks.push({ key, lines: [line] });
-  }
+  });
   const hidden = Math.max(0, chunks.length - drawn);
   const earlier = () => setDrawn(drawn + 3 * DRAWN);
   return html`<section class="panel flush logs" aria-label=${`${name} of the worker`}>
