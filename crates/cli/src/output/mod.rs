@@ -1,7 +1,15 @@
 //! The only place that prints: data to standard output, everything else to standard error.
 
+mod paint;
+
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+
+use anyhow::Context;
+use serde::Serialize;
+
+pub(crate) use self::paint::{Paint, Style};
+use crate::args::Global;
 
 /// The error for a standard output that is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,19 +29,49 @@ pub(crate) struct Printer {
     stdout: io::Stdout,
     stderr: io::Stderr,
     redraws: bool,
+    is_json: bool,
+    data_paint: Paint,
+    note_paint: Paint,
 }
 
 impl Printer {
-    /// Makes a printer, and checks whether standard error is a terminal.
-    pub(crate) fn new() -> Self {
+    /// Makes a printer, and checks what the streams are.
+    pub(crate) fn new(global: &Global) -> Self {
+        let mut printer = Self::plain();
+        printer.is_json = global.json;
+        let paint = |is_terminal| Paint::choose(global.color, is_terminal, |name| std::env::var(name).ok());
+        printer.note_paint = paint(printer.stderr.is_terminal());
+        if !global.json {
+            printer.data_paint = paint(printer.stdout.is_terminal());
+        }
+        printer
+    }
+
+    /// Makes a printer without colours, for what is printed before the arguments are known.
+    pub(crate) fn plain() -> Self {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let redraws = can_redraw(stderr.is_terminal(), std::env::var_os("TERM").as_deref());
-        Self { stdout, stderr, redraws }
+        Self { stdout, stderr, redraws, is_json: false, data_paint: Paint::NONE, note_paint: Paint::NONE }
     }
 
     /// Whether lines on standard error can be redrawn.
     pub(crate) fn redraws(&self) -> bool {
         self.redraws
+    }
+
+    /// Whether data are printed as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    /// The colours of standard output.
+    pub(crate) fn data_paint(&self) -> Paint {
+        self.data_paint
+    }
+
+    /// The colours of standard error.
+    pub(crate) fn note_paint(&self) -> Paint {
+        self.note_paint
     }
 
     /// Prints a line of data.
@@ -42,19 +80,39 @@ impl Printer {
         written(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
     }
 
+    /// Prints a value as a line of JSON.
+    pub(crate) fn json(&self, value: &impl Serialize) -> anyhow::Result<()> {
+        self.data(serde_json::to_string(value).context("cannot write the answer as JSON")?)
+    }
+
     /// Prints a line for people.
     pub(crate) fn note(&self, line: impl Display) {
         let _ = writeln!(self.stderr.lock(), "{line}");
     }
 
+    /// Prints a line of bytes that a program wrote, as they are, after a prefix.
+    pub(crate) fn pass_on(&self, prefix: &str, line: &[u8]) {
+        let mut whole = Vec::with_capacity(prefix.len() + line.len() + 1);
+        whole.extend_from_slice(prefix.as_bytes());
+        whole.extend_from_slice(line);
+        whole.push(b'\n');
+        // In one piece, so that lines of several programs do not mix.
+        let _ = self.stderr.lock().write_all(&whole);
+    }
+
+    /// Prints a warning.
+    pub(crate) fn warning(&self, line: impl Display) {
+        self.note(format_args!("{} {line}", self.note_paint.apply(Style::Yellow, "warning:")));
+    }
+
     /// Prints a hint on what the user can do.
     pub(crate) fn hint(&self, hint: &str) {
-        self.note(format_args!("hint: {hint}"));
+        self.note(format_args!("{} {hint}", self.note_paint.apply(Style::Cyan, "hint:")));
     }
 
     /// Prints an error with its causes.
     pub(crate) fn error(&self, error: &anyhow::Error) {
-        self.note(format_args!("error: {error:#}"));
+        self.note(format_args!("{} {error:#}", self.note_paint.apply(Style::Red, "error:")));
     }
 
     /// Prints the help, the version, or the error in the arguments.
@@ -74,8 +132,7 @@ fn written(result: io::Result<()>) -> anyhow::Result<()> {
     })
 }
 
-/// Returns whether lines can be redrawn: a terminal can, unless its type says otherwise. Nothing is coloured, so
-/// `NO_COLOR` has no effect.
+/// Returns whether lines can be redrawn: a terminal can, unless its type says otherwise.
 fn can_redraw(terminal: bool, kind: Option<&std::ffi::OsStr>) -> bool {
     terminal && kind.is_some_and(|kind| kind != "dumb" && !kind.is_empty())
 }
