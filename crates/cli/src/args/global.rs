@@ -10,7 +10,7 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// When to use colours: `auto` is in a terminal, without `NO_COLOR`
+    /// When to use colours: `always`, `never`, or `auto`, which is in a terminal and without `NO_COLOR`
     #[arg(
         long,
         global = true,

@@ -30,6 +30,7 @@ pub(crate) async fn run(logs: &Logs, global: &Global, printer: &Printer) -> Resu
         biased;
         signal = signals.next() => Ok(Exit::Interrupted(signal)),
         followed = follow(&client, &logs.id, printer) => followed,
+        closed = printer.closed() => Err(closed.into()),
     }
 }
 

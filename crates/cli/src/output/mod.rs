@@ -4,12 +4,17 @@ mod paint;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use anyhow::Context;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 pub(crate) use self::paint::{Paint, Style};
 use crate::args::Global;
+
+/// The time between two looks at whether standard output is still read.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The error for a standard output that is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +88,19 @@ impl Printer {
     /// Prints a value as a line of JSON.
     pub(crate) fn json(&self, value: &impl Serialize) -> anyhow::Result<()> {
         self.data(serde_json::to_string(value).context("cannot write the answer as JSON")?)
+    }
+
+    /// Waits until nobody can read standard output any more: the other end of its pipe is closed.
+    pub(crate) async fn closed(&self) -> StdoutClosed {
+        let mut interval = tokio::time::interval(LOOK);
+        loop {
+            interval.tick().await;
+            let mut stdout = [PollFd::new(&self.stdout, PollFlags::empty())];
+            let polled = poll(&mut stdout, Some(&Timespec::default()));
+            if polled.is_ok() && stdout[0].revents().contains(PollFlags::ERR) {
+                return StdoutClosed;
+            }
+        }
     }
 
     /// Prints a line for people.

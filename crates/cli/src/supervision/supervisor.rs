@@ -16,7 +16,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::descendants::{adopt_orphans, descendants};
+use super::descendants::{Process, adopt_orphans, descendants};
 use super::message::{End, Order};
 use super::this_program;
 use crate::args::Program;
@@ -161,8 +161,7 @@ impl Running {
     fn terminate(&mut self, until: Option<Instant>) {
         match self.stage {
             Stage::Running => {
-                // The group may be gone.
-                let _ = kill_process_group(self.main, Signal::TERM);
+                self.signal_group(Signal::TERM);
                 self.stage = Stage::Ending { until };
             }
             Stage::Ending { until: None } => self.stage = Stage::Ending { until },
@@ -175,12 +174,23 @@ impl Running {
         self.kill_all();
     }
 
-    fn kill_all(&self) {
-        // Elsewhere than on Linux, only the group is known.
-        if self.end.is_none() || cfg!(not(target_os = "linux")) {
-            let _ = kill_process_group(self.main, Signal::KILL);
+    /// Sends a signal to the group of the program. Once its first process is gone, another process may have its number, and
+    /// a group with it: then only those that are known to be ours get the signal.
+    fn signal_group(&self, signal: Signal) {
+        if self.end.is_none() {
+            // It may have ended just now.
+            let _ = kill_process_group(self.main, signal);
+            return;
         }
-        for process in descendants().into_iter().filter_map(super::descendants::Process::id) {
+        let ours = descendants().into_iter().filter(|process| process.runs_in(self.main));
+        for process in ours.filter_map(Process::id) {
+            let _ = kill_process(process, signal);
+        }
+    }
+
+    fn kill_all(&self) {
+        self.signal_group(Signal::KILL);
+        for process in descendants().into_iter().filter_map(Process::id) {
             let _ = kill_process(process, Signal::KILL);
         }
     }

@@ -215,7 +215,7 @@ async fn a_log_is_printed_and_followed_until_the_task_has_ended() {
     assert_eq!(texts, ["one", "two"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happens_is_watched() {
     let server = Scripted::start().await;
     let stream = [
@@ -243,6 +243,14 @@ async fn what_happens_is_watched() {
     assert_eq!(json_lines("watch", &line)[0]["event"], "task");
     watch.terminate();
     assert_eq!(watch.wait(LIMIT).await.code(), Some(143));
+
+    // A reader that goes away ends it.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut watch = crate::program::command(&["watch"]);
+    let mut watch = watch.env("AVTOMATIKA_URL", server.url()).stdout(writer).spawn().unwrap();
+    drop(reader);
+    let ended = tokio::task::spawn_blocking(move || watch.wait().unwrap()).await.unwrap();
+    assert_eq!(ended.code(), Some(0));
 
     // Named tasks end it.
     server.on("GET /api/tasks/job-1", 200, &task("failed", ""));

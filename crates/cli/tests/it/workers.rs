@@ -16,14 +16,18 @@ async fn dev(args: &[&str], script: &str, variables: &[(&str, &str)]) -> Dev {
 
 /// Waits until a file is there, and returns its lines.
 async fn lines_of(path: &Path, count: usize) -> Vec<String> {
-    loop {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        if lines.len() >= count && text.ends_with('\n') {
-            return lines;
+    let waiting = async {
+        loop {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            if lines.len() >= count && text.ends_with('\n') {
+                return lines;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    };
+    let waited = tokio::time::timeout(testkit::PATIENCE, waiting).await;
+    waited.unwrap_or_else(|_| panic!("{count} lines in {}", path.display()))
 }
 
 /// Waits until a process is gone, or was only not waited for by its new parent.

@@ -17,16 +17,6 @@ pub(super) enum Source {
     Stderr,
 }
 
-impl Source {
-    /// The name.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Stdout => "stdout",
-            Self::Stderr => "stderr",
-        }
-    }
-}
-
 /// Calls a function with every line, without its end, until the stream ends.
 pub(super) async fn read(stream: impl AsyncRead + Unpin, mut each: impl FnMut(&[u8])) {
     let mut stream = BufReader::with_capacity(MAX_LINE, stream);

@@ -108,6 +108,7 @@ async fn attend(
     }
     let until = Instant::now() + END;
     stop.terminate.cancel();
+    team.announce_end();
     tokio::select! {
         biased;
         signal = signals.next() => {

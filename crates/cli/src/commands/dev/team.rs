@@ -18,6 +18,7 @@ const SHUTDOWN: Duration = Duration::from_secs(25);
 #[derive(Debug)]
 pub(super) struct Team<'a> {
     workers: Vec<Worker<'a>>,
+    printer: &'a Printer,
 }
 
 impl<'a> Team<'a> {
@@ -40,7 +41,14 @@ impl<'a> Team<'a> {
             orchestrator,
             printer,
         });
-        Self { workers: workers.collect() }
+        Self { workers: workers.collect(), printer }
+    }
+
+    /// Says that the workers are ended, if there are some.
+    pub(super) fn announce_end(&self) {
+        if !self.workers.is_empty() {
+            self.printer.note("ending the workers; a second Ctrl-C does not wait for them");
+        }
     }
 
     /// Runs all workers until they are told to stop, and nothing of them is left.

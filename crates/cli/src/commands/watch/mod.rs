@@ -47,6 +47,7 @@ pub(crate) async fn run(watch: &Watch, global: &Global, printer: &Printer) -> Re
         biased;
         signal = signals.next() => Ok(Exit::Interrupted(signal)),
         exit = watching => exit,
+        closed = printer.closed() => Err(closed.into()),
     }
 }
 
