@@ -102,16 +102,12 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 /// Runs a command, and prints its error. A panic is a bug of ours, and has an exit code of its own.
 pub(crate) fn of(printer: &Printer, command: impl FnOnce() -> Result<Exit, Failure>) -> Exit {
-    match panic::catch_unwind(AssertUnwindSafe(command)) {
-        Ok(result) => from_result(result, printer),
-        Err(_) => {
-            let version = env!("CARGO_PKG_VERSION");
-            printer.note(format_args!(
-                "error: this is a bug of avtomatika {version}; the lines above say where"
-            ));
-            Exit::Bug
-        }
+    if let Ok(result) = panic::catch_unwind(AssertUnwindSafe(command)) {
+        return from_result(result, printer);
     }
+    let version = env!("CARGO_PKG_VERSION");
+    printer.note(format_args!("error: this is a bug of avtomatika {version}; the lines above say where"));
+    Exit::Bug
 }
 
 /// Prints the error of a failed command. A closed standard output counts as success.

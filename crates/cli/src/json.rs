@@ -22,10 +22,15 @@ pub(crate) fn compact(json: &str) -> String {
     line
 }
 
-/// Writes a raw value on one line.
-pub(crate) fn on_one_line<S: Serializer>(raw: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
-    let compact = RawValue::from_string(compact(raw.get())).map_err(serde::ser::Error::custom)?;
-    compact.serialize(serializer)
+/// A raw value that is written on one line.
+#[derive(Debug)]
+pub(crate) struct Compact<'a>(pub(crate) &'a RawValue);
+
+impl Serialize for Compact<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let compact = RawValue::from_string(compact(self.0.get())).map_err(serde::ser::Error::custom)?;
+        compact.serialize(serializer)
+    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(crate) struct Global {
     )]
     pub(crate) color: ColorChoice,
 
-    /// Address of the server [default: `AVTOMATIKA_URL`, else `ORCHESTRATOR_URL`, else http://127.0.0.1:8080]
+    /// Address of the server [default: `AVTOMATIKA_URL`, else `ORCHESTRATOR_URL`, else `http://127.0.0.1:8080`]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
 }

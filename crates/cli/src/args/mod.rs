@@ -76,8 +76,8 @@ pub(crate) struct Config {}
     after_help = "Example:\n  avtomatika completions bash > ~/.local/share/bash-completion/completions/avtomatika"
 )]
 pub(crate) struct Completions {
-    /// The shell
-    #[arg(value_enum, value_name = "SHELL")]
+    /// The shell: bash, zsh, fish or powershell
+    #[arg(value_enum, value_name = "SHELL", hide_possible_values = true)]
     pub(crate) shell: Shell,
 }
 

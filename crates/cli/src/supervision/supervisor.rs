@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, wait};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
+use tokio::net::unix::pipe::{OpenOptions, Receiver};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -42,6 +43,9 @@ async fn supervise(program: &Program) -> Result<Exit, Failure> {
     let (orders, reports) = control().context("cannot use the standard input for orders")?.into_split();
     let mut orders = Some(BufReader::new(orders).lines());
     let grace = Duration::try_from_secs_f64(program.grace).unwrap_or(REST);
+    // Held from the beginning: without any reader, what a program writes while it ends would kill it.
+    let mut discarding = std::pin::pin!(discard([1, 2].map(output)));
+    let mut has_discarded = false;
     let mut running = Running { main: start(program)?, end: None, stage: Stage::Running, reports };
     while !running.is_over().await {
         let is_ending = running.stage != Stage::Running;
@@ -58,6 +62,7 @@ async fn supervise(program: &Program) -> Result<Exit, Failure> {
                 Some(Order::Kill) => running.kill(),
                 None => running.terminate(Some(Instant::now() + grace)),
             },
+            () = &mut discarding, if orders.is_none() && !has_discarded => has_discarded = true,
             _ = signals.next() => running.terminate(Some(Instant::now() + grace)),
         }
     }
@@ -68,16 +73,12 @@ async fn supervise(program: &Program) -> Result<Exit, Failure> {
 async fn next_order(orders: &mut Option<Lines<BufReader<OwnedReadHalf>>>) -> Option<Order> {
     let Some(lines) = orders else { return std::future::pending().await };
     loop {
-        match lines.next_line().await {
-            Ok(Some(line)) => {
-                if let Some(order) = Order::parse(&line) {
-                    return Some(order);
-                }
-            }
-            Ok(None) | Err(_) => {
-                *orders = None;
-                return None;
-            }
+        let Ok(Some(line)) = lines.next_line().await else {
+            *orders = None;
+            return None;
+        };
+        if let Some(order) = Order::parse(&line) {
+            return Some(order);
         }
     }
 }
@@ -87,6 +88,22 @@ fn control() -> io::Result<UnixStream> {
     let stream = BlockingStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     stream.set_nonblocking(true)?;
     UnixStream::from_std(stream)
+}
+
+/// Opens the other end of a pipe that this process writes to. Other systems than Linux have no such name.
+fn output(descriptor: u8) -> Option<Receiver> {
+    OpenOptions::new().open_receiver(format!("/proc/self/fd/{descriptor}")).ok()
+}
+
+/// Reads what nobody else reads any more.
+async fn discard(outputs: [Option<Receiver>; 2]) {
+    let read = async |output: Option<Receiver>| {
+        let Some(mut output) = output else { return };
+        // Its end does not come before that of this process, which could write to it, too.
+        let _ = tokio::io::copy(&mut output, &mut tokio::io::sink()).await;
+    };
+    let [stdout, stderr] = outputs;
+    tokio::join!(read(stdout), read(stderr));
 }
 
 /// Starts the program in a process group of its own.

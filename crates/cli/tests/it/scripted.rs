@@ -215,7 +215,7 @@ async fn a_log_is_printed_and_followed_until_the_task_has_ended() {
     assert_eq!(texts, ["one", "two"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn what_happens_is_watched() {
     let server = Scripted::start().await;
     let stream = [
@@ -223,11 +223,12 @@ async fn what_happens_is_watched() {
         ("task", task("running", "")),
         ("task", task("finished", r#","started_at":10.0,"ended_at":10.42"#)),
     ];
-    let stream: String = stream
+    let stream: Vec<String> = stream
         .iter()
         .enumerate()
         .map(|(id, (name, data))| format!("event: {name}\nid: s-{id}\ndata: {data}\n\n"))
         .collect();
+    let stream = stream.concat();
     server.on_events("GET /api/events", &stream);
     let mut watch = watched(&["watch"]).env("AVTOMATIKA_URL", server.url()).start();
     watch.wait_for_line("finished     resize_image  job-1  0.42 s").await;

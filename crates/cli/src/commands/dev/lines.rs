@@ -21,8 +21,7 @@ pub(super) enum Source {
 pub(super) async fn read(stream: impl AsyncRead + Unpin, mut each: impl FnMut(&[u8])) {
     let mut stream = BufReader::with_capacity(MAX_LINE, stream);
     let mut line = Vec::new();
-    loop {
-        let Ok(buffer) = stream.fill_buf().await else { break };
+    while let Ok(buffer) = stream.fill_buf().await {
         if buffer.is_empty() {
             break;
         }

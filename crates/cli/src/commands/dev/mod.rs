@@ -170,7 +170,7 @@ fn random() -> anyhow::Result<String> {
     let mut bytes = [0; 16];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     read.context("cannot read `/dev/urandom`")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
 fn settings(dev: &Dev, ports: &Ports, token: &str) -> Result<Settings, Failure> {

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::thread::JoinHandle;
 
 use avtomatika_dev::{DevOrchestrator, Settings};
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 /// The running orchestrator. Dropping it ends it without waiting.
@@ -22,10 +23,13 @@ impl Server {
     pub(super) fn start(listener: TcpListener, settings: Settings) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let orchestrator = {
-            // What it spawns runs on that thread.
-            let _inside = runtime.enter();
-            DevOrchestrator::start_on(tokio::net::TcpListener::from_std(listener)?, settings)?
+        let orchestrator = match start_on(&runtime, listener, settings) {
+            Ok(orchestrator) => orchestrator,
+            Err(error) => {
+                // Inside of another runtime, one must not be dropped.
+                runtime.shutdown_background();
+                return Err(error);
+            }
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name("orchestrator".to_owned()).spawn(move || {
@@ -46,4 +50,10 @@ impl Server {
         // The runtime has nothing left to do.
         let _ = self.thread.join();
     }
+}
+
+/// Starts the orchestrator on a runtime; what it spawns runs on the thread of that runtime.
+fn start_on(runtime: &Runtime, listener: TcpListener, settings: Settings) -> io::Result<DevOrchestrator> {
+    let _inside = runtime.enter();
+    DevOrchestrator::start_on(tokio::net::TcpListener::from_std(listener)?, settings)
 }

@@ -141,7 +141,7 @@ impl Worker<'_> {
     /// Shows and keeps everything that the worker writes.
     async fn pass_on(&self, stdout: ChildStdout, stderr: ChildStderr) {
         let pass_on = |source: Source, line: &[u8]| {
-            logbook::keep(self.orchestrator, &self.id, source, &String::from_utf8_lossy(line));
+            logbook::keep(self.orchestrator, &self.id, source, line);
             for shown in lines::shown(line).split(|byte| *byte == b'\n') {
                 self.printer.pass_on(&self.prefix, shown);
             }

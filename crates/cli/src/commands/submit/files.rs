@@ -1,6 +1,6 @@
 //! Files among the parameters: checked before anything is sent, then uploaded.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use tokio::fs::File;
@@ -24,7 +24,7 @@ pub(super) struct Upload {
 
 impl Upload {
     /// Opens a file.
-    pub(super) async fn of(path: &PathBuf) -> Result<Self, Failure> {
+    pub(super) async fn of(path: &Path) -> Result<Self, Failure> {
         let shown = path.display().to_string();
         let opened = open(path).await.with_context(|| format!("cannot read `{shown}`"));
         let (file, size) = opened.map_err(Failure::usage)?;

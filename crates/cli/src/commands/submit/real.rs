@@ -11,7 +11,7 @@ use super::results::Outcome;
 use crate::args::Submit;
 use crate::client::{Client, encoded};
 use crate::exit::{Exit, Failure};
-use crate::json;
+use crate::json::{self, Compact};
 use crate::output::Printer;
 use crate::signals::Signals;
 
@@ -60,9 +60,10 @@ pub(super) async fn run(
         let path = format!("/api/v1/jobs/{}", encoded(blueprint));
         let Accepted { job_id } = client.post(&path, params.get().to_owned()).await?.read()?;
         if !submit.wait && !submit.watch {
-            match printer.is_json() {
-                true => printer.json(&Job { task_id: None, job_id: &job_id })?,
-                false => printer.data(&job_id)?,
+            if printer.is_json() {
+                printer.json(&Job { task_id: None, job_id: &job_id })?;
+            } else {
+                printer.data(&job_id)?;
             }
             continue;
         }
@@ -111,7 +112,7 @@ fn checked<'a>(submit: &'a Submit, given: &'a Given) -> Result<(&'a str, &'a Raw
 fn print(job: &JobView, job_id: &str, printer: &Printer) -> anyhow::Result<bool> {
     let is_finished = job.status == "finished";
     if printer.is_json() {
-        let data = job.state_history.as_deref();
+        let data = job.state_history.as_deref().map(Compact);
         printer.json(&Outcome { task_id: None, status: &job.status, data, error: None })?;
     } else if !is_finished {
         printer.error(&anyhow!("{job_id} is {}", job.status));

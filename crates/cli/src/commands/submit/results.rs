@@ -1,12 +1,11 @@
 //! The results of submitted tasks.
 
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
 use crate::client::{Client, TaskView};
 use crate::commands::waiting;
 use crate::exit::{Exit, Failure};
-use crate::json;
+use crate::json::{self, Compact};
 use crate::output::Printer;
 
 /// The result of a task, for programs.
@@ -14,18 +13,8 @@ use crate::output::Printer;
 pub(super) struct Outcome<'a> {
     pub(super) task_id: Option<&'a str>,
     pub(super) status: &'a str,
-    #[serde(serialize_with = "raw")]
-    pub(super) data: Option<&'a RawValue>,
-    #[serde(serialize_with = "raw")]
-    pub(super) error: Option<&'a RawValue>,
-}
-
-#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
-fn raw<S: Serializer>(value: &Option<&RawValue>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => json::on_one_line(value, serializer),
-        None => serializer.serialize_none(),
-    }
+    pub(super) data: Option<Compact<'a>>,
+    pub(super) error: Option<Compact<'a>>,
 }
 
 /// Waits for tasks, and prints their results in the order of their submission.
@@ -50,7 +39,7 @@ pub(super) async fn print(
 fn print_one(task: &TaskView, is_one_of_several: bool, printer: &Printer) -> anyhow::Result<bool> {
     let is_finished = task.status == "finished";
     if printer.is_json() {
-        let (data, error) = (task.data.as_deref(), task.error.as_deref());
+        let (data, error) = (task.data.as_deref().map(Compact), task.error.as_deref().map(Compact));
         printer.json(&Outcome { task_id: Some(&task.task_id), status: &task.status, data, error })?;
         return Ok(is_finished);
     }

@@ -1,6 +1,7 @@
 //! The live view: a bar for each task that runs, and a line for each that has ended.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use rxon::text::{excerpt_within, one_line};
@@ -152,13 +153,13 @@ pub(super) fn line(task: &TaskView, paint: Paint) -> String {
     };
     let mut line = format!("{status}  {}  {}", one_line(name), one_line(job_id));
     if let Some(worker) = &task.worker_id {
-        line += &format!("  on {}", one_line(worker));
+        let _ = write!(line, "  on {}", one_line(worker));
     }
     if let Some(took) = task.duration(now()) {
-        line += &format!("  {}", duration(took));
+        let _ = write!(line, "  {}", duration(took));
     }
     if let Some(ErrorView { code, message }) = task.failure() {
-        line += &format!("  {}", excerpt_within(format!("{code}: {message}"), 200));
+        let _ = write!(line, "  {}", excerpt_within(format!("{code}: {message}"), 200));
     }
     line
 }

@@ -277,7 +277,8 @@ mod tests {
         let root = root.path().canonicalize().expect("a path");
         fs::write(root.join(FILE), "*.log\n").expect("written");
         fs::create_dir(root.join("target")).expect("a directory");
-        let mut watches = Inotify::new(&[root.clone()], &root).unwrap_or_else(|_| panic!("watched"));
+        let mut watches =
+            Inotify::new(std::slice::from_ref(&root), &root).unwrap_or_else(|_| panic!("watched"));
 
         fs::write(root.join("target/ignored"), "x").expect("written");
         fs::write(root.join("ignored.log"), "x").expect("written");
@@ -314,7 +315,8 @@ mod tests {
         let root = root.path().canonicalize().expect("a path");
         let file = root.join("worker.py");
         fs::write(&file, "x").expect("written");
-        let mut watches = Inotify::new(&[file.clone()], &root).unwrap_or_else(|_| panic!("watched"));
+        let mut watches =
+            Inotify::new(std::slice::from_ref(&file), &root).unwrap_or_else(|_| panic!("watched"));
         fs::write(root.join("other.py"), "x").expect("written");
         fs::write(root.join("new"), "y").expect("written");
         fs::rename(root.join("new"), &file).expect("moved");
