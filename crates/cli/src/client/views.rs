@@ -56,6 +56,20 @@ pub(crate) struct TaskView {
     pub(crate) of: Option<String>,
     #[serde(default)]
     pub(crate) retried_as: Vec<String>,
+    /// The tries before the present one.
+    #[serde(default)]
+    pub(crate) tries: Option<Vec<TryView>>,
+}
+
+/// A try of a task that is over.
+#[derive(Debug, Deserialize)]
+pub(crate) struct TryView {
+    #[serde(default)]
+    pub(crate) worker_id: Option<String>,
+    #[serde(default)]
+    pub(crate) status: Option<String>,
+    #[serde(default)]
+    pub(crate) error: Option<ErrorView>,
 }
 
 impl TaskView {

@@ -1,7 +1,7 @@
 //! `task`: everything about one task.
 
 use crate::args::{Global, Task};
-use crate::client::{Client, ErrorView, TaskView, encoded, resolve};
+use crate::client::{Client, ErrorView, TaskView, TryView, encoded, resolve};
 use crate::exit::{Exit, Failure};
 use crate::json;
 use crate::output::{Printer, Style};
@@ -59,8 +59,24 @@ fn print(task: &TaskView, printer: &Printer) -> anyhow::Result<()> {
         let style = if name == "status" { Style::of_status(&task.status) } else { None };
         table.add([Cell::styled(name, Some(Style::Dim)), Cell::styled(value, style)]);
     }
+    for (number, tried) in task.tries.iter().flatten().enumerate() {
+        table.add([Cell::styled(format!("try {}", number + 1), Some(Style::Dim)), sentence(tried).into()]);
+    }
     for line in table.lines(printer.data_paint()) {
         printer.data(line)?;
     }
     Ok(())
+}
+
+/// Returns where a try ran, and how it ended.
+fn sentence(tried: &TryView) -> String {
+    let TryView { worker_id, status, error } = tried;
+    let mut text = status.as_deref().unwrap_or("ended").to_owned();
+    if let Some(worker) = worker_id {
+        text = format!("{text} on {worker}");
+    }
+    match error {
+        Some(ErrorView { code, message }) => format!("{text}: {code}: {message}"),
+        None => text,
+    }
 }

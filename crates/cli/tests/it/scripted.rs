@@ -170,6 +170,17 @@ async fn a_unique_beginning_of_an_id_is_enough() {
 }
 
 #[tokio::test]
+async fn a_task_is_shown_with_its_tries() {
+    let server = Scripted::start().await;
+    let more = r#","attempts":2,"tries":[{"task_id":"task-1-0","worker_id":"dev","status":"failure",
+        "error":{"code":"TRANSIENT_ERROR","message":"no network"}}],"of":"job-0","retried_as":["job-2"]"#;
+    server.on("GET /api/tasks/job-1", 200, &task("finished", more));
+    let (stdout, stderr, code) = server.run(&["task", "job-1"]).await;
+    assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    insta::assert_snapshot!("task", stdout);
+}
+
+#[tokio::test]
 async fn tasks_are_retried_with_the_same_or_other_parameters() {
     let server = Scripted::start().await;
     server.on("GET /api/tasks/job-1", 200, &task("failed", ""));
