@@ -21,7 +21,7 @@ pub(crate) struct Params {
 #[command(after_help = "Examples:\n  avtomatika submit resize_image image=@photo.jpg width=640 --wait\n  \
                         avtomatika submit resize_image '{\"width\": 640}' --count 100")]
 pub(crate) struct Submit {
-    /// Type of the task; with `--job` there is none
+    /// Type of the task; with `--job` there is none, and PARAMS begin here
     #[arg(value_name = "TYPE", required_unless_present = "job")]
     pub(crate) name: Option<String>,
 

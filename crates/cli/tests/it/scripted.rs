@@ -40,6 +40,10 @@ async fn parameters_are_checked_against_the_schema_before_they_are_sent() {
     assert_eq!(sent.body.as_ref(), br#"{"type":"resize_image","params":{"width":5,"name":"640"}}"#);
     assert_eq!(sent.headers["content-type"], "application/json");
 
+    server.run(&["submit", "--job", "two_step", "width=5"]).await;
+    let sent = &server.requests("POST /api/tasks")[1];
+    assert_eq!(sent.body.as_ref(), br#"{"job":"two_step","params":{"width":5}}"#);
+
     let (_, stderr, code) = server.run(&["submit", "resize_imag"]).await;
     assert_eq!(code, Some(0));
     assert!(stderr.contains("warning: ") && stderr.contains("did you mean `resize_image`?"), "{stderr}");
@@ -297,12 +301,12 @@ async fn a_real_orchestrator_gets_jobs_with_a_token() {
     server.on("POST /api/v1/jobs/none", 401, r#"{"error": "Unauthorized"}"#);
     let token = ["--client-token", "secret"];
     let submit = |more: &[&'static str]| [&["submit", "--job"], more, &token[..]].concat();
-    let (stdout, stderr, code) = server.run(&submit(&["resize", "--wait"])).await;
+    let (stdout, stderr, code) = server.run(&submit(&["resize", "{\"a\": 1.0}", "--wait"])).await;
     assert_eq!((stdout.as_str(), stderr.as_str(), code), ("{\"width\":5}\n", "", Some(0)));
     let sent = &server.requests("POST /api/v1/jobs/resize")[0];
     assert_eq!(
         (sent.body.as_ref(), &sent.headers["x-client-token"]),
-        (&b"{}"[..], &"secret".parse().unwrap())
+        (&b"{\"a\": 1.0}"[..], &"secret".parse().unwrap())
     );
 
     let (_, stderr, code) = server.run(&submit(&["none"])).await;

@@ -15,7 +15,10 @@ use crate::signals::Signals;
 
 /// Submits tasks; with `--wait` or `--watch`, waits for their ends and prints the results.
 pub(crate) async fn run(submit: &Submit, global: &Global, printer: &Printer) -> Result<Exit, Failure> {
-    let given = params::Given::read(&submit.params.params)?;
+    // A job has a name of its own: everything else are parameters.
+    let first = submit.name.iter().filter(|_| submit.job.is_some());
+    let words: Vec<String> = first.chain(&submit.params.params).cloned().collect();
+    let given = params::Given::read(&words)?;
     let client = Client::new(global)?.with_token(submit.access.client_token.as_deref())?;
     if client.has_token() {
         return real::run(submit, &given, &client, printer).await;

@@ -38,11 +38,8 @@ pub(super) async fn body(
     for path in given.files() {
         uploads.push(Upload::of(path).await?);
     }
-    if submit.job.is_some() && submit.name.is_some() {
-        return Err(Failure::usage(anyhow!("there are a TYPE and `--job`, expected one of them")));
-    }
     let skills = if submit.job.is_some() { None } else { skills(client).await? };
-    let name = submit.name.as_deref();
+    let name = submit.name.as_deref().filter(|_| submit.job.is_none());
     let skill =
         skills.as_ref().zip(name).and_then(|(skills, name)| skills.iter().find(|skill| skill.name == name));
     let schema = skill.and_then(|skill| skill.input_schema.as_ref());
