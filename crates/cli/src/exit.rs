@@ -1,9 +1,21 @@
 //! The end of the process: exit codes and error messages.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use crate::output::{Printer, StdoutClosed};
 use crate::signals::Signal;
+
+/// The table of the exit codes, as `avtomatika help exit-codes` prints it.
+pub(crate) const CODES: [(u8, &str); 7] = [
+    (0, "done; also servers and workers that a signal ended cleanly"),
+    (1, "the task, check or drill failed, or the server refused"),
+    (2, "wrong arguments or configuration"),
+    (69, "nobody is there, or a port or state directory is taken"),
+    (70, "a bug of this program"),
+    (130, "Ctrl-C, for commands that were waiting"),
+    (143, "SIGTERM, for commands that were waiting"),
+];
 
 /// The way the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +26,14 @@ pub(crate) enum Exit {
     Failure,
     /// The arguments or the configuration are wrong.
     Usage,
+    /// No server answers, or a port is taken.
+    Unavailable,
+    /// This program has a bug.
+    Bug,
     /// A signal ended the command early.
     Interrupted(Signal),
+    /// The exit code of a program that could not be started, as shells have it.
+    NotStarted(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -24,9 +42,13 @@ impl From<Exit> for ExitCode {
             Exit::Success => 0,
             Exit::Failure => 1,
             Exit::Usage => 2,
+            // The conventions of `sysexits.h`.
+            Exit::Unavailable => 69,
+            Exit::Bug => 70,
             // The convention of shells: 128 plus the number of the signal.
             Exit::Interrupted(Signal::Interrupt) => 130,
             Exit::Interrupted(Signal::Terminate) => 143,
+            Exit::NotStarted(code) => code,
         })
     }
 }
@@ -50,6 +72,25 @@ impl Failure {
     pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self { exit: Exit::Usage, ..Self::from(error) }
     }
+
+    /// A failure because nobody answers, or a port is taken: exit code 69.
+    pub(crate) fn unavailable(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::Unavailable, ..Self::from(error) }
+    }
+
+    /// Whether going on makes no sense: nobody answers, or nobody reads what is printed.
+    pub(crate) fn is_fatal(&self) -> bool {
+        self.exit == Exit::Unavailable || self.error.is::<StdoutClosed>()
+    }
+
+    /// Prints the error and its hint, and returns the way the process ends.
+    pub(crate) fn print(&self, printer: &Printer) -> Exit {
+        printer.error(&self.error);
+        if let Some(hint) = &self.hint {
+            printer.hint(hint);
+        }
+        self.exit
+    }
 }
 
 /// Makes any error a failure without a hint. This is possible because `Failure` does not implement `Error` itself.
@@ -59,18 +100,22 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+/// Runs a command, and prints its error. A panic is a bug of ours, and has an exit code of its own.
+pub(crate) fn of(printer: &Printer, command: impl FnOnce() -> Result<Exit, Failure>) -> Exit {
+    if let Ok(result) = panic::catch_unwind(AssertUnwindSafe(command)) {
+        return from_result(result, printer);
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    printer.note(format_args!("error: this is a bug of avtomatika {version}; the lines above say where"));
+    Exit::Bug
+}
+
 /// Prints the error of a failed command. A closed standard output counts as success.
-pub(crate) fn from_result(result: Result<Exit, Failure>, printer: &Printer) -> Exit {
+fn from_result(result: Result<Exit, Failure>, printer: &Printer) -> Exit {
     match result {
         Ok(exit) => exit,
         Err(failure) if failure.error.is::<StdoutClosed>() => Exit::Success,
-        Err(failure) => {
-            printer.error(&failure.error);
-            if let Some(hint) = failure.hint {
-                printer.hint(&hint);
-            }
-            failure.exit
-        }
+        Err(failure) => failure.print(printer),
     }
 }
 
@@ -89,10 +134,17 @@ mod tests {
 
     #[test]
     fn a_closed_standard_output_counts_as_success() {
-        let printer = Printer::new();
+        let printer = Printer::plain();
         let closed = anyhow::Error::from(StdoutClosed).context("cannot print the results");
         assert_eq!(from_result(Err(closed.into()), &printer), Exit::Success);
         let other = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         assert_eq!(from_result(Err(other.into()), &printer), Exit::Failure);
+    }
+
+    #[test]
+    fn a_panic_is_a_bug() {
+        let exit = of(&Printer::plain(), || panic!("this line is expected"));
+        assert_eq!(exit, Exit::Bug);
+        assert!(CODES.iter().any(|(code, _)| ExitCode::from(*code) == ExitCode::from(exit)));
     }
 }

@@ -66,6 +66,14 @@ impl<'a> Progress<'a> {
         self.set(index, if success { 1.0 } else { reached }, message);
     }
 
+    /// Does something that prints, while no bar is in the way.
+    pub(crate) fn suspend<T>(&self, act: impl FnOnce() -> T) -> T {
+        match &self.bars {
+            Some(bars) => bars.suspend(act),
+            None => act(),
+        }
+    }
+
     /// Ends the display, and leaves the bars as they are.
     pub(crate) fn finish(self) {
         for bar in self.rows.iter().filter_map(|row| row.bar.as_ref()) {
@@ -78,7 +86,8 @@ impl<'a> Progress<'a> {
     }
 }
 
-fn bar(name: &str) -> ProgressBar {
+/// Makes a bar for one task.
+pub(crate) fn bar(name: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix}  [{bar:32}] {pos:>3}%  {msg}")
         .expect("the template is valid")
         .progress_chars("=> ");

@@ -4,12 +4,11 @@ use avtomatika_worker::WorkerConfig;
 use avtomatika_worker::config::{Effective, OPTIONS};
 use serde_json::{Map, Value, json};
 
-use crate::args::Config;
 use crate::exit::{Exit, Failure};
 use crate::output::Printer;
 
 /// Prints the effective configuration, or all problems in it.
-pub(crate) fn run(config: &Config, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(printer: &Printer) -> Result<Exit, Failure> {
     let read = WorkerConfig::from_env();
     for warning in read.warnings() {
         printer.note(format_args!("warning: {warning}"));
@@ -22,7 +21,7 @@ pub(crate) fn run(config: &Config, printer: &Printer) -> Result<Exit, Failure> {
         return Ok(Exit::Usage);
     }
     let effective = read.effective();
-    if config.json {
+    if printer.is_json() {
         printer.data(format_args!("{:#}", object(&effective)))?;
     } else {
         printer.data(table(&effective))?;

@@ -8,20 +8,67 @@ fn the_help_matches_its_snapshot() {
     assert_eq!((stderr.as_str(), code), ("", Some(0)));
     insta::assert_snapshot!("help", stdout);
 
-    let (stdout, _, code) = run(&["demo", "--help"]);
-    assert_eq!(code, Some(0));
-    insta::assert_snapshot!("help_of_demo", stdout);
+    for command in [
+        "dev",
+        "submit",
+        "tasks",
+        "task",
+        "logs",
+        "workers",
+        "watch",
+        "cancel",
+        "retry",
+        "config",
+        "demo",
+        "completions",
+        "help",
+    ] {
+        let (stdout, _, code) = run(&[command, "--help"]);
+        assert_eq!(code, Some(0), "{command}");
+        assert!(stdout.contains("\nExample"), "{command}: {stdout}");
+        insta::assert_snapshot!(format!("help_of_{command}"), stdout);
+        // The same, asked for in the other order.
+        assert_eq!(run(&["help", command]).0, stdout);
+    }
+}
 
-    let (stdout, _, code) = run(&["config", "--help"]);
-    assert_eq!(code, Some(0));
-    insta::assert_snapshot!("help_of_config", stdout);
+#[test]
+fn the_exit_codes_are_listed() {
+    let (stdout, stderr, code) = run(&["help", "exit-codes"]);
+    assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    insta::assert_snapshot!("exit_codes", stdout);
+    assert_eq!(run(&["help"]).0, run(&["--help"]).0);
+}
+
+#[test]
+fn every_shell_has_completions() {
+    for (shell, words) in [
+        ("bash", "complete -F _avtomatika"),
+        ("zsh", "#compdef avtomatika"),
+        ("fish", "complete -c avtomatika"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
+        let (stdout, stderr, code) = run(&["completions", shell]);
+        assert_eq!((stderr.as_str(), code), ("", Some(0)), "{shell}");
+        assert!(stdout.contains(words) && stdout.contains("submit"), "{shell}");
+    }
+}
+
+#[test]
+fn options_of_every_command_are_accepted_before_and_after_it() {
+    for args in [&["--json", "config"][..], &["config", "--json"], &["--color", "never", "config", "--json"]]
+    {
+        let (stdout, _, code) = run(args);
+        assert_eq!(code, Some(0), "{args:?}");
+        assert_eq!(crate::program::json_lines("config", &stdout.replace('\n', " ")).len(), 1);
+    }
 }
 
 #[test]
 fn without_a_command_the_help_is_printed() {
     let (stdout, stderr, code) = run(&[]);
     assert_eq!((stdout.as_str(), code), ("", Some(2)));
-    assert!(stderr.contains("Usage: avtomatika <COMMAND>") && stderr.contains("demo"), "{stderr}");
+    assert!(stderr.contains("Usage: avtomatika [OPTIONS] <COMMAND>") && stderr.contains("demo"), "{stderr}");
 }
 
 #[test]

@@ -1,7 +1,12 @@
 //! The program as people use it.
 
 mod arguments;
+mod client;
 mod config;
 mod demo;
+mod dev;
 mod keep;
 mod program;
+mod scripted;
+mod server;
+mod workers;

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::resize_image::TASK;
 use super::stock::Order;
+use crate::shell::quoted;
 
 /// Writes commands that can be pasted into a shell.
 #[derive(Debug)]
@@ -49,11 +50,6 @@ impl Advice {
         let exports = variables.map(|(name, value)| format!("  export {name}={}", quoted(&value)));
         [what, String::new()].into_iter().chain(exports).chain([String::new()]).collect()
     }
-}
-
-/// Quotes any text as one word of a POSIX shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

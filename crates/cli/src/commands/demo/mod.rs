@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use avtomatika_dev::{DevOrchestrator, LocalS3, S3Settings, Settings, TaskStatus, TaskView};
 use avtomatika_worker::{Worker, WorkerConfig, blocking};
+use serde::Serialize;
 
 use self::advice::Advice;
 use self::gallery::{Gallery, PICTURES, Picture};
@@ -139,7 +140,11 @@ async fn print_results(
         match Delivery::of(task)? {
             Some(delivery) => {
                 let path = gallery.save(delivery.name(), &delivery.fetch(storage).await?)?;
-                printer.data(result_line(picture, &delivery, &path, names))?;
+                if printer.is_json() {
+                    printer.json(&Resized::of(picture, &delivery, &path))?;
+                } else {
+                    printer.data(result_line(picture, &delivery, &path, names))?;
+                }
             }
             None => failures.push(format!("{}: {}", picture.name, reason(task))),
         }
@@ -149,6 +154,23 @@ async fn print_results(
     }
     let (count, all) = (failures.len(), pictures.len());
     Err(anyhow!("{count} of {all} tasks failed: {}", failures.join("; ")).into())
+}
+
+/// A resized picture, for programs.
+#[derive(Serialize)]
+struct Resized<'a> {
+    name: &'a str,
+    path: &'a Path,
+    width: u32,
+    height: u32,
+    bytes: u64,
+}
+
+impl<'a> Resized<'a> {
+    fn of(picture: &Picture, delivery: &Delivery, path: &'a Path) -> Self {
+        let Delivery { width, height, bytes, .. } = delivery;
+        Self { name: picture.name, path, width: *width, height: *height, bytes: *bytes }
+    }
 }
 
 fn result_line(picture: &Picture, delivery: &Delivery, path: &Path, names: usize) -> String {

@@ -13,7 +13,7 @@ fn a_task_that_fails_is_named_with_its_reason() {
     let config = configuration(false).expect("the defaults");
 
     let failure = runtime
-        .block_on(play(&demo, &[PICTURES[2], broken], config, &Printer::new()))
+        .block_on(play(&demo, &[PICTURES[2], broken], config, &Printer::plain()))
         .expect_err("one file is not a picture");
 
     let text = format!("{failure:?}");

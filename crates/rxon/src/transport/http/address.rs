@@ -127,7 +127,8 @@ impl OrchestratorUrl {
         self.credentials.as_deref().map_or_else(Vec::new, secrets_of)
     }
 
-    pub(super) fn basic_credentials(&self) -> Option<String> {
+    /// Returns the value of the header `Authorization` for the credentials. It is a secret.
+    pub fn basic_credentials(&self) -> Option<String> {
         self.credentials.as_deref().map(basic)
     }
 }

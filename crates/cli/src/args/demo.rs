@@ -1,29 +1,10 @@
-//! The arguments.
+//! The arguments of the demo.
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
-
-/// Avtomatika, the task orchestrator, on the command line
-#[derive(Debug, Parser)]
-#[command(name = "avtomatika", version, arg_required_else_help = true, disable_help_subcommand = true)]
-pub(crate) struct Args {
-    /// The subcommand.
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
-
-/// The subcommands.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Resize three pictures: an orchestrator, a worker and three tasks in one process
-    Demo(Demo),
-    /// Print the configuration that a worker would have in this environment, without secrets
-    Config(Config),
-}
-
 /// The arguments of the demo.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  avtomatika demo --keep")]
 pub(crate) struct Demo {
     /// Directory for the resized pictures [default: a new directory in the system's temporary one]
     #[arg(long, value_name = "DIR")]
@@ -48,12 +29,4 @@ const MAX_WIDTH: u32 = 8192;
 fn width(text: &str) -> Result<u32, String> {
     let width = text.parse().ok().filter(|width| (1..=MAX_WIDTH).contains(width));
     width.ok_or_else(|| format!("expected a whole number of pixels, 1 to {MAX_WIDTH}"))
-}
-
-/// The arguments of the configuration's output.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Config {
-    /// Print JSON: an object with the `value` and the `source` of each variable
-    #[arg(long)]
-    pub(crate) json: bool,
 }

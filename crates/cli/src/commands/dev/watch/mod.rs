@@ -1,0 +1,55 @@
+//! Files whose change restarts workers.
+
+mod gitignore;
+mod inotify;
+mod rules;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::watch::Sender;
+use tokio::time::timeout;
+
+use self::inotify::Inotify;
+use crate::exit::Failure;
+use crate::output::Printer;
+
+/// The time without a change after which a burst of changes is over.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// Watches files.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    inotify: Inotify,
+    /// The directory to which paths are shown relative.
+    current: PathBuf,
+}
+
+impl Watcher {
+    /// Watches files, and everything below directories that is not ignored.
+    pub(super) fn new(paths: &[PathBuf]) -> Result<Self, Failure> {
+        let current = std::env::current_dir().unwrap_or_default();
+        Ok(Self { inotify: Inotify::new(paths, &current)?, current })
+    }
+
+    /// Announces every burst of changes.
+    pub(super) async fn run(&mut self, announce: &Sender<()>, printer: &Printer) {
+        loop {
+            let first = match self.inotify.next().await {
+                Ok(path) => path,
+                Err(error) => {
+                    printer.warning(format_args!("files are no longer watched: {error}"));
+                    return;
+                }
+            };
+            // Further changes belong to the same burst. An error comes again in the next round.
+            while let Ok(Ok(_)) = timeout(QUIET, self.inotify.next()).await {}
+            printer.note(format_args!("changed: {}, restarting", self.shown(&first).display()));
+            announce.send_replace(());
+        }
+    }
+
+    fn shown<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.current).unwrap_or(path)
+    }
+}
