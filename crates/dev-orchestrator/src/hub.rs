@@ -150,7 +150,6 @@ impl Hub {
     }
 
     /// Records in the story of a task that a fault has hit a message about it, by job or task id.
-    #[allow(dead_code, reason = "the fault switches call it")]
     pub(crate) fn record_fault(&self, task_id: &str, name: &str) {
         self.update(|jobs, now| jobs.on_fault(task_id, name, now));
     }

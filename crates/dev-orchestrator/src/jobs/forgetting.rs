@@ -3,13 +3,14 @@
 use rxon::WorkerId;
 
 use super::{Action, Jobs};
+use crate::clock::Now;
 use crate::events::Event;
 
 impl Jobs {
     /// Forgets a worker. Its tries go on: their results count, and it gets them back when it registers again.
-    pub(crate) fn forget(&mut self, worker: &WorkerId) {
+    pub(crate) fn forget(&mut self, worker: &WorkerId, now: Now) {
         if self.store.workers.contains_key(worker) {
-            self.store.dismiss(worker);
+            self.store.dismiss(worker, now);
             self.actions.push(Action::Publish(Event::WorkerExpired { worker_id: worker.clone() }));
         }
     }

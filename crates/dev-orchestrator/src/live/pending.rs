@@ -75,7 +75,7 @@ impl Pending {
             }
             Event::Custom { .. } | Event::Missed { .. } => {}
             // They do not depend on the state of anything else, and are told at once.
-            Event::FaultChanged { .. } | Event::FaultJudged { .. } => {}
+            Event::FaultChanged { .. } | Event::FaultHit { .. } | Event::FaultJudged { .. } => {}
         }
         let changes = self.tasks.len() + self.progress.len() + self.workers.len() + self.gone.len();
         if changes > MAX_CHANGES {

@@ -41,6 +41,8 @@ use crate::s3::Files;
 pub(crate) struct Desk {
     pub(crate) hub: Arc<Hub>,
     auth: Auth,
+    /// The address the orchestrator listens on.
+    address: SocketAddr,
     /// The names under which people may call the orchestrator.
     names: OwnNames,
     /// The objects of the storage, if there is one.
@@ -53,8 +55,15 @@ pub(crate) struct Desk {
 pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, files: Option<Files>) -> Router {
     let auth = Auth::new(hub.settings.token.clone());
     let names = OwnNames::new(address, hub.settings.allowed_hosts.clone());
-    let desk =
-        Arc::new(Desk { hub: hub.clone(), auth, names, files, telemetry: Telemetry::default(), tasks });
+    let desk = Arc::new(Desk {
+        hub: hub.clone(),
+        auth,
+        address,
+        names,
+        files,
+        telemetry: Telemetry::default(),
+        tasks,
+    });
     let worker = Router::new()
         .route("/_worker/workers/register", post(worker::register))
         .route("/_worker/workers/{worker_id}", patch(worker::heartbeat))

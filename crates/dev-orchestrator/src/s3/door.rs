@@ -1,5 +1,6 @@
 //! Protection of the storage against web pages of other sites: see [`OwnNames`].
 
+use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -17,6 +18,12 @@ use crate::host::OwnNames;
 pub(crate) struct Door {
     names: Arc<OwnNames>,
     service: S3Service,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Door").field("names", &self.names).finish_non_exhaustive()
+    }
 }
 
 impl Door {

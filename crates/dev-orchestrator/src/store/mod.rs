@@ -129,7 +129,7 @@ impl Store {
 
     /// Returns the running jobs.
     pub(crate) fn running(&self) -> impl Iterator<Item = &Job> {
-        self.deadlines.iter().filter_map(|(_, number)| self.jobs.get(number))
+        self.deadlines.iter().filter_map(|(_, number)| self.job(*number))
     }
 
     /// Changes the data of a job, except its stage.
