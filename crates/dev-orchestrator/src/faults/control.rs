@@ -77,9 +77,7 @@ impl Hub {
     /// Handles a fault that has hit a message about a task.
     pub(crate) fn on_task_hit(&self, fault: Fault, task: &str, worker: Option<&str>) {
         let (task_id, worker_id) = (TaskId::received(task), worker.and_then(WorkerId::received));
-        if let Some(task_id) = &task_id {
-            self.record_fault(task_id.as_str(), fault.as_str());
-        }
+        self.record_fault(task, fault.as_str());
         self.publish(Event::FaultHit { name: fault, task_id, worker_id });
     }
 

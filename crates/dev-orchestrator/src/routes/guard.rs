@@ -143,7 +143,7 @@ impl Guard {
 
     fn forget(&self, visit: &Visit) {
         if let Some(worker) = visit.worker().and_then(rxon::WorkerId::received) {
-            self.hub.update(|jobs, _| jobs.forget(&worker));
+            self.hub.update(|jobs, now| jobs.forget(&worker, now));
         }
     }
 }
