@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use avtomatika_dev::{DevOrchestrator, NewTask, Settings, TaskStatus};
+use avtomatika_dev::{DevOrchestrator, Fault, FaultSwitch, NewTask, Settings, TaskStatus};
 use hyper::Method;
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -128,6 +128,7 @@ async fn what_is_unknown_is_answered_as_described() {
             continue;
         }
         let target = path.replace("{id}", "nobody").replace("{bucket}", "nothing").replace("{key}", "none");
+        let target = if name == "getTest" { target + "?lang=curl" } else { target };
         let answer = scene.call(method, &target, operation).await;
         assert_eq!(answer.status, 404, "{name}");
         scene.check(&error, &answer.json(), name);
@@ -163,6 +164,11 @@ async fn events_have_the_described_data() {
     Worker::registered(&scene.orchestrator, "v", &["z"]).await;
     scene.orchestrator.submit(NewTask::new("z")).expect("room");
     for (name, schema) in [("log", "LogEvent"), ("worker", "Worker"), ("task", "Task")] {
+        let event = browser.next_of(name).await;
+        scene.check(&json!({"$ref": format!("#/components/schemas/{schema}")}), &event.data, name);
+    }
+    scene.orchestrator.set_fault(Fault::Slow, FaultSwitch::on()).expect("a valid switch");
+    for (name, schema) in [("fault", "FaultEvent"), ("stats", "Second")] {
         let event = browser.next_of(name).await;
         scene.check(&json!({"$ref": format!("#/components/schemas/{schema}")}), &event.data, name);
     }
