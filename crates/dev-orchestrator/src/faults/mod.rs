@@ -75,7 +75,7 @@ pub(crate) enum Spoiled {
 }
 
 /// A view of the faults that break off what is held, from before the request is looked at.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Lookout {
     changes: watch::Receiver<()>,
     runs: [u64; BREAKING.len()],

@@ -18,11 +18,14 @@ impl Jobs {
     /// Handles the registration of a worker, its first or a later one. Returns `false` when there are too many workers.
     pub(crate) fn on_register(&mut self, hello: Introduction, now: Now) -> bool {
         let worker = hello.worker_id.clone();
-        if self.store.workers.len() >= MAX_WORKERS && !self.store.workers.contains_key(&worker) {
+        let is_new = !self.store.workers.contains_key(&worker);
+        if is_new && self.store.workers.len() >= MAX_WORKERS {
             return false;
         }
         self.store.introduce(hello, now);
-        self.readopt(&worker);
+        if is_new {
+            self.readopt(&worker);
+        }
         self.actions.push(Action::Publish(Event::WorkerRegistered { worker_id: worker.clone() }));
         self.feed(&worker, now);
         true

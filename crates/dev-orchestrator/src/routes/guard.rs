@@ -25,6 +25,10 @@ pub(super) async fn watch(State(hub): State<Arc<Hub>>, request: Request, next: N
     let mut recording = Recording::new(hub.clone(), visit, &head);
     // Taken before the first decision, so that no fault is switched on unseen.
     let lookout = recording.visit().is_held().then(|| hub.faults.lookout());
+    if let Some(lookout) = &lookout {
+        // A websocket goes on after its handshake.
+        head.extensions.insert(lookout.clone());
+    }
     if has_body(&head.method) {
         let received = body::read(body, &hub).await;
         recording.on_request_body(received.as_deref().unwrap_or_default());

@@ -47,13 +47,14 @@ pub(super) async fn open(
     State(desk): State<Arc<Desk>>,
     path: Result<Path<String>, PathRejection>,
     Extension(peer): Extension<Peer>,
+    Extension(lookout): Extension<Lookout>,
     mut request: Request,
 ) -> Result<Response, Refusal> {
     let token = desk.auth.token(request.headers())?.to_owned();
     let worker = path_id(path)?;
     let accept = accept_key(request.headers())?;
     let upgrade = hyper::upgrade::on(&mut request);
-    let (number, lookout) = (desk.hub.wire.open_socket(), desk.hub.faults.lookout());
+    let number = desk.hub.wire.open_socket();
     let visit = Visit { desk: desk.clone(), worker, token, number };
     desk.tasks.spawn(async move {
         // The task of a websocket ends with the orchestrator, whatever it waits for.

@@ -96,9 +96,9 @@ impl Visit {
         self.result.as_deref()
     }
 
-    /// Whether its answer is held back until there is something to say.
+    /// Whether it lasts until there is something to say.
     pub(crate) fn is_held(&self) -> bool {
-        self.operation == Operation::Poll
+        matches!(self.operation, Operation::Poll | Operation::Websocket)
     }
 }
 
