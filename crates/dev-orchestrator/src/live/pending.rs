@@ -67,15 +67,18 @@ impl Pending {
                 self.progress.put(job_id, value, now);
             }
             Event::WorkerRegistered { worker_id } | Event::WorkerChanged { worker_id } => {
-                self.note_worker(worker_id, now)
+                self.note_worker(worker_id, now);
             }
             Event::WorkerExpired { worker_id } => {
                 self.workers.drop_value(worker_id);
                 self.gone.push(worker_id.clone());
             }
-            Event::Custom { .. } | Event::Missed { .. } => {}
-            // They do not depend on the state of anything else, and are told at once.
-            Event::FaultChanged { .. } | Event::FaultHit { .. } | Event::FaultJudged { .. } => {}
+            // Those of faults are told at once; the others are not told.
+            Event::FaultChanged { .. }
+            | Event::FaultJudged { .. }
+            | Event::FaultHit { .. }
+            | Event::Custom { .. }
+            | Event::Missed { .. } => {}
         }
         let changes = self.tasks.len() + self.progress.len() + self.workers.len() + self.gone.len();
         if changes > MAX_CHANGES {

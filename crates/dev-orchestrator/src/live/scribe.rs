@@ -40,7 +40,9 @@ fn tell_seconds(hub: &Hub, told: &mut Option<f64>) {
     let (now, seconds) = hub.update(|jobs, now| jobs.seconds(told.map_or(f64::MAX, |told| told + 1.0), now));
     // The seconds before the first call are not told.
     *told = Some(seconds.last().map_or_else(|| told.unwrap_or(now.floor() - 1.0), |second| second.at as f64));
-    seconds.iter().for_each(|second| hub.live.stats(second));
+    for second in &seconds {
+        hub.live.stats(second);
+    }
 }
 
 /// Writes events for the changes that may be told now. Returns the time of the next ones.
