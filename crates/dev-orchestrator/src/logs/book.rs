@@ -119,8 +119,8 @@ mod tests {
         Owner::Job(JobId::received(format!("job-{number}")).expect("an identifier"))
     }
 
-    fn add(book: &mut Book, owner: Owner, text: &str) {
-        book.add(&owner, NewLine::read("w", LogSource::Stdout, text.as_bytes()), "w".to_owned(), 1.0);
+    fn add(book: &mut Book, owner: &Owner, text: &str) {
+        book.add(owner, NewLine::read("w", LogSource::Stdout, text.as_bytes()), "w".to_owned(), 1.0);
     }
 
     fn texts(lines: &LogPage) -> Vec<&str> {
@@ -131,7 +131,7 @@ mod tests {
     fn a_log_goes_on_after_its_last_line() {
         let mut book = Book::default();
         for (owner, text) in [(1, "a"), (2, "b"), (1, "c"), (1, "d")] {
-            add(&mut book, job(owner), text);
+            add(&mut book, &job(owner), text);
         }
         let first = book.lines(&job(1), 0, 2).expect("a log");
         assert_eq!(texts(&first), ["a", "c"]);
@@ -145,9 +145,9 @@ mod tests {
     #[test]
     fn ten_thousand_lines_are_kept_and_the_others_counted() {
         let mut book = Book::default();
-        add(&mut book, job(2), "another");
+        add(&mut book, &job(2), "another");
         for number in 0..10_003 {
-            add(&mut book, job(1), &number.to_string());
+            add(&mut book, &job(1), &number.to_string());
         }
         let lines = book.lines(&job(1), 0, usize::MAX).expect("a log");
         assert_eq!((lines.lines.len(), lines.dropped, lines.lines[0].text.as_str()), (10_000, 3, "3"));
@@ -159,9 +159,9 @@ mod tests {
     fn the_memory_of_all_lines_is_limited() {
         let mut book = Book::default();
         let long = "x".repeat(8 * 1024);
-        add(&mut book, job(0), "the oldest");
+        add(&mut book, &job(0), "the oldest");
         for number in 0..20_000 {
-            add(&mut book, job(number % 100 + 1), &long);
+            add(&mut book, &job(number % 100 + 1), &long);
         }
         assert!(book.bytes <= MAX_BYTES && book.bytes > MAX_BYTES / 2, "{}", book.bytes);
         assert!(book.lines(&job(0), 0, 10).is_none());
