@@ -16,11 +16,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from .worker import Worker
 
+# As in `typing`, whose import would take most of the time of importing this package.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._blueprint import SkillBlueprint
     from ._bridge import Stopped, WorkerError
     from ._client import OrchestratorClient

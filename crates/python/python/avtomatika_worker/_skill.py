@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
 from .validators import validate_identifier
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar, overload
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar, overload
 
     _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -82,7 +80,7 @@ def options_of(
     if isinstance(info, type):
         info = _instance(info, {**values, "name": values.get("name") or fallback})
     if info is not None:
-        values = {**(info if isinstance(info, Mapping) else _fields(info)), **values}
+        values = {**(info if _is_mapping(info) else _fields(info)), **values}
     name = values.pop("name", None) or fallback
     validate_identifier(name, "skill name")
     from ._task_options import check
@@ -98,10 +96,10 @@ def _options(name: str, values: dict[str, Any]) -> dict[str, Any]:
         validate_identifier(group, f"type of the skill `{name}`")
     timeout = values.get("timeout")
     events = _either(name, values, "events_schema", "events") or {}
-    if not isinstance(events, Mapping):
+    if not _is_mapping(events):
         raise ValueError(f"the events of the skill `{name}` are `{events!r}`, expected a dictionary of schemas")
     given = values.get("input_schema")
-    input_class = None if isinstance(given, Mapping) else given
+    input_class = None if _is_mapping(given) else given
     schemas = {field: _schema(name, field, values.pop(field, None)) for field in ("input_schema", "output_schema")}
     return {
         "infers": True,
@@ -138,6 +136,12 @@ def _names(kind: type[Any]) -> list[str] | None:
     return None
 
 
+def _is_mapping(value: Any) -> bool:
+    from collections.abc import Mapping
+
+    return isinstance(value, Mapping)
+
+
 def _instance(kind: type[Any], values: Mapping[str, Any]) -> Any:
     names = _names(kind)
     # The attributes of a class without declared fields are the fields of the skill.
@@ -171,7 +175,7 @@ def _schema(name: str, field: str, value: Any) -> dict[str, Any] | None:
     """Returns a schema, which may be given as a class that describes the values."""
     if value is None:
         return None
-    schema = value if isinstance(value, Mapping) else _of_type(value)
+    schema = value if _is_mapping(value) else _of_type(value)
     if schema is None:
         raise ValueError(
             f"the schema of `{field}` of the skill `{name}` is `{value!r}`, expected a dictionary or a class"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
 
 from ._registry import Registry
 
+# As in `typing`, whose import would take most of the time of importing this package.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
     from ._bridge import Stopped
     from ._hooks import Startup

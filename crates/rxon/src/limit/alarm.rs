@@ -2,19 +2,19 @@
 
 use std::future::{self, Future as _, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A timer for waits that are nearly always over long before it rings.
 ///
-/// To set a timer for each of them and to remove it would cost more than the rest of a wait, so it stays set between waits:
-/// it may ring too early, and is set to the right time then.
+/// To set a timer for each of them and to remove it would cost more than the rest of a wait, so it stays set between waits,
+/// and is set to the right time only when its own has come.
 #[derive(Debug, Default)]
 pub struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
-    /// Waits until a time, or forever if there is none. May end too early, but not twice in a row.
+    /// Waits until a time, or forever if there is none.
     ///
     /// # Cancel safety
     /// Nothing is lost when it is dropped.
@@ -23,13 +23,19 @@ impl Alarm {
         poll_fn(|context| self.poll(context, at)).await;
     }
 
-    /// Returns whether it rings, set to a time. May be too early, but not twice in a row.
+    /// Returns whether a time has come.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>, at: Instant) -> Poll<()> {
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        if sleep.deadline() > at || sleep.is_elapsed() {
+        if sleep.deadline() > at {
             sleep.as_mut().reset(at);
         }
-        sleep.as_mut().poll(context)
+        loop {
+            ready!(sleep.as_mut().poll(context));
+            if sleep.deadline() >= at {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(at);
+        }
     }
 
     /// The time to which it is set.
@@ -58,8 +64,8 @@ mod tests {
         assert_eq!(began.elapsed(), SECOND, "set to an earlier time");
         assert!(alarm.wait(Some(began + 3 * SECOND)).now_or_never().is_none());
         alarm.wait(Some(began + 9 * SECOND)).await;
-        assert_eq!(began.elapsed(), 3 * SECOND, "too early: it was not set again");
-        alarm.wait(Some(began + 9 * SECOND)).await;
-        assert_eq!(began.elapsed(), 9 * SECOND, "but once only");
+        assert_eq!(began.elapsed(), 9 * SECOND, "set to a later time");
+        alarm.wait(Some(began + 4 * SECOND)).await;
+        assert_eq!(began.elapsed(), 9 * SECOND, "that time had come");
     }
 }

@@ -44,13 +44,11 @@ impl LimitTimer {
         loop {
             ready!(self.alarm.poll(context, self.end));
             let now = Instant::now();
-            if now >= self.end {
-                let (planned, took) = (self.end - self.begun, now - self.begun);
-                if let Err(expired) = self.countdown.on_step(planned, took, self.movement.total()) {
-                    return Poll::Ready(expired);
-                }
-                self.begin_step(now);
+            let (planned, took) = (self.end - self.begun, now - self.begun);
+            if let Err(expired) = self.countdown.on_step(planned, took, self.movement.total()) {
+                return Poll::Ready(expired);
             }
+            self.begin_step(now);
         }
     }
 }
