@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use avtomatika_dev::{DevOrchestrator, LogSource, NewTask, Settings};
+use avtomatika_dev::{DevOrchestrator, Fault, FaultSwitch, LogSource, NewTask, Settings};
 use serde_json::json;
 
 use crate::browser::Browser;
@@ -56,6 +56,24 @@ async fn a_browser_sees_a_task_from_its_submission_to_its_end() {
     while browser.next_of("worker").await.data["status"] != "busy" {}
     orchestrator.shutdown().await;
     while browser.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn the_figures_of_each_second_are_told_and_faults_with_their_verdicts() {
+    let orchestrator = start().await;
+    let mut browser = Browser::open(&orchestrator).await;
+    orchestrator.submit(NewTask::new("x")).expect("room");
+    while browser.next_of("stats").await.data["submitted"] != 1 {}
+    let first = browser.next_of("stats").await.data;
+    let second = browser.next_of("stats").await.data;
+    assert_eq!(first["at"].as_u64().map(|at| at + 1), second["at"].as_u64(), "{first} {second}");
+    orchestrator.set_fault(Fault::Garbage, FaultSwitch::on()).expect("a fault");
+    let event = browser.next_of("fault").await;
+    assert_eq!((&event.data["name"], &event.data["on"]), (&json!("garbage"), &json!(true)));
+    orchestrator.set_fault(Fault::Garbage, FaultSwitch::off()).expect("a fault");
+    let verdict = browser.next_of("verdict").await.data;
+    assert_eq!((&verdict["fault"], &verdict["ok"]), (&json!("garbage"), &json!(true)));
+    orchestrator.shutdown().await;
 }
 
 #[tokio::test]
