@@ -74,7 +74,7 @@ export function FaultSwitch({ name, fault, workers }) {
         <h3><code>${visible(name)}</code> <${State} fault=${fault} /></h3>
         <div id=${id}>
           <p>${visible(fault.about)}</p>
-          ${fault.good_worker && html`<p class="muted">A good worker: ${visible(fault.good_worker)}</p>`}
+          ${fault.good_worker && html`<p class="muted">${visible(fault.good_worker)}</p>`}
         </div>
       </div>
       <div class="fault-fields">
