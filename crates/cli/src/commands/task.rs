@@ -30,7 +30,7 @@ fn print(task: &TaskView, printer: &Printer) -> anyhow::Result<()> {
     let now = now();
     let ago = |at: f64| format!("{} ago", duration(now - at));
     let status = match task.result_status.as_deref() {
-        Some(status) if status != "success" => format!("{} ({status})", task.status),
+        Some(status) if status != "success" && status != task.status => format!("{} ({status})", task.status),
         _ => task.status.clone(),
     };
     let progress = task.progress.map(|progress| {

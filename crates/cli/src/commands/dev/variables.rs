@@ -3,11 +3,14 @@
 use std::ffi::OsString;
 
 /// Variables that a worker gets unless the environment has them.
-const UNLESS_SET: [(&str, &str); 4] = [
+const UNLESS_SET: [(&str, &str); 5] = [
     ("WORKER_ENABLE_WEBSOCKETS", "true"),
     ("WORKER_PORT", "0"),
     ("LOG_FORMAT", "json"),
     ("PYTHONUNBUFFERED", "1"),
+    // This server loses no task to a poll that is abandoned; a worker that waited for it would not be restarted for half
+    // a minute.
+    ("WORKER_SHUTDOWN_POLLS", "drop"),
 ];
 
 /// Returns the ids of the workers.
