@@ -88,7 +88,7 @@ mod tests {
         let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
         let crates = resolved(&crates);
         assert_eq!(outside(&crates.join("cli"), &crates.join("cli/src")), [""; 0]);
-        let pictures = outside(&crates.join("cli/src"), &crates.join("cli/src"));
+        let pictures = outside(&crates.join("cli/src"), &crates.join("cli/src/commands/demo"));
         assert_eq!(pictures.len(), 3, "{pictures:?}");
     }
 
