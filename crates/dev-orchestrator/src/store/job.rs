@@ -23,8 +23,8 @@ const MAX_TRIES: usize = 100;
 const MAX_RETRIED_AS: usize = 100;
 
 /// The memory of a job without its texts and its story, in bytes: the structure itself, its entries in the indexes, and
-/// what the allocator adds.
-const OVERHEAD: usize = 1024;
+/// what the allocator adds. Measured with 100,000 ended jobs, of which each took 1,170 bytes with 380 in texts and story.
+const OVERHEAD: usize = 800;
 
 /// The memory of an earlier try without its failure, in bytes.
 const TRY_OVERHEAD: usize = 64;

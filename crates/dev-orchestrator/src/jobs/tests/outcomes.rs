@@ -229,6 +229,16 @@ fn queue_history_and_memory_are_bounded() {
 }
 
 #[test]
+fn a_hundred_thousand_ended_tasks_of_4_kib_fit_into_the_default_limits() {
+    let mut bench = Bench::with(Settings::new());
+    bench.register("w", &["x"]);
+    bench.submit(NewTask::new("x").with_params(serde_json::json!({"a": "x".repeat(4096)})));
+    bench.run("w", "success", None);
+    let Settings { history_limit, memory_limit, .. } = bench.jobs.settings;
+    assert!(history_limit >= 100_000 && bench.jobs.store().weight() * 100_000 <= memory_limit);
+}
+
+#[test]
 fn a_deadline_is_whole_if_the_timeout_is() {
     let mut bench = Bench::new();
     bench.now = bench.now.after(Duration::from_millis(250));
