@@ -9,14 +9,17 @@ use axum::middleware::Next;
 use axum::response::Response;
 use hyper::body::Body as _;
 
+use super::Desk;
 use super::body::{self, Received};
 use crate::faults::{CutBody, Fault, Faults, Instead, Lookout, Spoiled};
 use crate::hub::Hub;
 use crate::peer::{Peer, Reset};
 use crate::wire::{Handed, Recording, Visit, has_body};
 
-/// Records the exchanges with workers, and lets faults hit them. All other requests pass.
-pub(super) async fn watch(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
+/// Records the exchanges with workers, and lets faults hit them. All other requests pass. Those without the token, which
+/// a web page of another site can send, too, are recorded without their bodies, and meet no fault.
+pub(super) async fn watch(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
+    let hub = desk.hub.clone();
     let (mut head, mut body) = request.into_parts();
     let Some(visit) = Visit::of(&head) else {
         return next.run(Request::from_parts(head, body)).await;
@@ -28,6 +31,10 @@ pub(super) async fn watch(State(hub): State<Arc<Hub>>, request: Request, next: N
     if let Some(lookout) = &lookout {
         // A websocket goes on after its handshake.
         head.extensions.insert(lookout.clone());
+    }
+    if desk.auth.token(&head.headers).is_err() {
+        let response = next.run(Request::from_parts(head, body)).await;
+        return recording.answer(response);
     }
     if has_body(&head.method) {
         let received = body::read(body, &hub).await;

@@ -55,15 +55,7 @@ pub(crate) struct Desk {
 pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, files: Option<Files>) -> Router {
     let auth = Auth::new(hub.settings.token.clone());
     let names = OwnNames::new(address, hub.settings.allowed_hosts.clone());
-    let desk = Arc::new(Desk {
-        hub: hub.clone(),
-        auth,
-        address,
-        names,
-        files,
-        telemetry: Telemetry::default(),
-        tasks,
-    });
+    let desk = Arc::new(Desk { hub, auth, address, names, files, telemetry: Telemetry::default(), tasks });
     let worker = Router::new()
         .route("/_worker/workers/register", post(worker::register))
         .route("/_worker/workers/{worker_id}", patch(worker::heartbeat))
@@ -98,7 +90,7 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, fil
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(desk.clone(), door::only_own_names))
         .layer(map_response(without_guesses))
-        .layer(from_fn_with_state(hub, guard::watch))
+        .layer(from_fn_with_state(desk.clone(), guard::watch))
         .with_state(desk)
 }
 

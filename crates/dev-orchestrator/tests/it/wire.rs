@@ -234,3 +234,17 @@ async fn only_the_last_exchanges_are_kept() {
     assert_eq!(entries[0]["_webSocketMessages"].as_array().expect("a list").len(), 10_000);
     orchestrator.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_message_without_the_token_is_listed_without_its_body_and_meets_no_fault() {
+    let (orchestrator, worker) = started().await;
+    let stranger = Worker { token: String::new(), ..worker };
+    orchestrator.set_fault(Fault::Error5xx, FaultSwitch::on()).expect("a fault");
+    let answer = stranger.send(Method::POST, "events", r#"{"event_type": "spam"}"#).await;
+    assert!(answer.error(403).contains("X-Worker-Token"), "{answer:?}");
+    let page = wire(&orchestrator, "operation=event").await;
+    let exchange = &page["exchanges"][0];
+    assert_eq!((&exchange["status"], &exchange["request"]["body"]), (&json!(403), &json!("")));
+    assert!(exchange.get("fault").is_none(), "{exchange}");
+    orchestrator.shutdown().await;
+}

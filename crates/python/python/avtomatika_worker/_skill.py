@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .validators import validate_identifier
 
+# As in `typing`, whose import would take most of the time of importing this package.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

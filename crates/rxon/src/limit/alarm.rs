@@ -17,7 +17,7 @@ impl Alarm {
     /// Waits until a time, or forever if there is none.
     ///
     /// # Cancel safety
-    /// Nothing is lost when it is dropped.
+    /// The alarm stays set when the future is dropped.
     pub async fn wait(&mut self, at: Option<Instant>) {
         let Some(at) = at else { return future::pending().await };
         poll_fn(|context| self.poll(context, at)).await;

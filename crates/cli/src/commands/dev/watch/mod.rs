@@ -17,6 +17,9 @@ use crate::output::Printer;
 /// The time without a change after which a burst of changes is over.
 const QUIET: Duration = Duration::from_millis(100);
 
+/// The longest burst: a worker may write into what is watched without a pause.
+const MAX_BURST: Duration = Duration::from_secs(1);
+
 /// Watches files.
 #[derive(Debug)]
 pub(super) struct Watcher {
@@ -43,7 +46,8 @@ impl Watcher {
                 }
             };
             // Further changes belong to the same burst. An error comes again in the next round.
-            while let Ok(Ok(_)) = timeout(QUIET, self.inotify.next()).await {}
+            let burst = async { while let Ok(Ok(_)) = timeout(QUIET, self.inotify.next()).await {} };
+            let _ = timeout(MAX_BURST, burst).await;
             printer.note(format_args!("changed: {}, restarting", self.shown(&first).display()));
             announce.send_replace(());
         }
