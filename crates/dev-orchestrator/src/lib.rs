@@ -192,6 +192,7 @@
 #![deny(missing_docs)]
 
 mod auth;
+mod blueprint;
 mod clock;
 mod connections;
 mod error;
@@ -199,6 +200,7 @@ mod events;
 mod faults;
 mod host;
 mod hub;
+mod imitate;
 mod jobs;
 mod literal;
 mod live;
@@ -222,12 +224,14 @@ mod text;
 mod view;
 mod wire;
 
+pub use blueprint::{Blueprint, BlueprintError};
 pub use error::Error;
 pub use events::{Event, Feed};
 pub use faults::{Fault, FaultState, FaultSwitch, FaultVerdict, UnknownFault};
+pub use imitate::{Imitation, UnknownImitation};
 pub use logs::LogSource;
 pub use s3::{LocalS3, S3Settings};
 pub use server::{DevOrchestrator, serve};
 pub use settings::Settings;
 pub use task::{Cancellation, NewTask, Submitted};
-pub use view::{Machine, Slots, TaskStatus, TaskView, TryView, UnknownStatus, WorkerView};
+pub use view::{JobView, Machine, Slots, StepView, TaskStatus, TaskView, TryView, UnknownStatus, WorkerView};
