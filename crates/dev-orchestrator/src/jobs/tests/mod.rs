@@ -6,6 +6,7 @@ mod outcomes;
 mod records;
 mod repeats;
 mod scheduling;
+mod steps;
 mod workers;
 
 use std::collections::BTreeSet;
