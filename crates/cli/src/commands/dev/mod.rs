@@ -175,12 +175,7 @@ fn random() -> anyhow::Result<String> {
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
-fn settings(
-    dev: &Dev,
-    ports: &Ports,
-    token: &str,
-    blueprints: Vec<Blueprint>,
-) -> Result<Settings, Failure> {
+fn settings(dev: &Dev, ports: &Ports, token: &str, blueprints: Vec<Blueprint>) -> Result<Settings, Failure> {
     let mut settings = Settings::new().with_address(ports.address()).with_token(token);
     if let Some(version) = &dev.imitated {
         settings = settings.with_imitation(version.parse().map_err(Failure::usage)?);

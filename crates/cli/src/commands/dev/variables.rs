@@ -31,7 +31,10 @@ pub(super) fn added(
 ) -> Vec<(String, OsString)> {
     let own = own.iter().map(|(name, value)| ((*name).to_owned(), value.into()));
     let drop_polls = (!loses_polls).then_some(&DROP_POLLS);
-    let unset = UNLESS_SET.iter().chain(drop_polls).filter(|(name, _)| variable(name).is_none_or(|value| value.is_empty()));
+    let unset = UNLESS_SET
+        .iter()
+        .chain(drop_polls)
+        .filter(|(name, _)| variable(name).is_none_or(|value| value.is_empty()));
     own.chain(unset.map(|(name, value)| ((*name).to_owned(), OsString::from(value))))
         .chain([("WORKER_ID".to_owned(), worker_id.into())])
         .collect()
