@@ -75,7 +75,7 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, fil
         .route("/_worker/tasks/result", post(worker::result))
         .route("/_worker/events", post(worker::event))
         .route("/_worker/ws/{worker_id}", get(socket::open))
-        .layer(map_response(move |response| with_version(response, imitation)));
+        .layer(map_response(move |response| async move { with_version(response, imitation) }));
     let api = api::routes()
         .route("/api/tasks/{id}/logs", get(logs::of_task))
         .route("/api/workers/{id}/logs", get(logs::of_worker))
@@ -106,7 +106,7 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, fil
         .with_state(desk)
 }
 
-async fn with_version(mut response: Response, imitation: Option<Imitation>) -> Response {
+fn with_version(mut response: Response, imitation: Option<Imitation>) -> Response {
     const NAME: HeaderName = HeaderName::from_static("x-rxon-version");
     if imitation == Some(Imitation::Older) {
         return response;

@@ -66,9 +66,9 @@ impl Stage {
             ("WORKER_CAPACITY_REPORTING", capacity.to_owned()),
         ];
         let config = WorkerConfig::from_variables(variables.map(|(name, value)| (name.to_owned(), value)));
-        let held = gate.clone();
+        let permits = gate.clone();
         let hold = move || {
-            let gate = held.clone();
+            let gate = permits.clone();
             async move { gate.acquire().await.expect("it stays open").forget() }
         };
         let worker = Worker::builder().config(config).task("hold", hold).build().expect("valid");
