@@ -115,7 +115,7 @@ impl Hub {
     }
 
     pub(crate) fn submit(&self, task: NewTask) -> Result<Submitted, Error> {
-        let task = task.check(self.settings.task_timeout)?;
+        let task = task.check(&self.settings)?;
         if self.stop.is_cancelled() {
             return Err(Error::ShutDown);
         }
@@ -124,7 +124,7 @@ impl Hub {
 
     /// Submits the same task several times: all of them, or none.
     pub(crate) fn submit_many(&self, task: NewTask, count: usize) -> Result<Vec<Submitted>, Error> {
-        let task = task.check(self.settings.task_timeout)?;
+        let task = task.check(&self.settings)?;
         if self.stop.is_cancelled() {
             return Err(Error::ShutDown);
         }

@@ -134,15 +134,25 @@
 //! | `?timeout=` of a poll | obeyed, up to [`Settings::with_poll_hold`] | ignored |
 //! | `deadline` of a task | always sent; an integer unless the timeout is a fraction | a float, if a timeout was given |
 //! | a running task is cancelled | told at once over the websocket; named in the answer to the next heartbeat | over the websocket, if a heartbeat announced it; named only if its job id is in `current_tasks` |
+//! | a wrong token | 401 | 403 |
 //! | messages without a signature | accepted, since older SDKs do not sign | refused |
 //! | limits of requests per minute | none | 60 polls, 120 heartbeats |
-//! | a status other than `success` and `failure` | the task is finished | the blueprint decides |
-//! | short-lived tokens, blueprints | not supported | supported |
+//! | a status other than `success` and `failure` | the task is finished; in a job, the blueprint decides | the blueprint decides |
+//! | short-lived tokens | not supported | supported |
+//!
+//! [`Settings::with_imitation`] does to workers what one of the real orchestrators does, where it differs.
 //!
 //! A worker gets a task if its last heartbeat had the `status` `idle` and the name of the task in `available_skills`
 //! (or `supported_tasks`). Before the first heartbeat, and if a heartbeat has neither list, its registration counts.
 //! The tasks of a worker that dies are retried when the worker has been silent for too long, or, if it comes back under
 //! the same name, when their timeout is over.
+//!
+//! # Jobs of several steps
+//!
+//! A [`Blueprint`] is a small state machine whose states run tasks; [`NewTask::job`], or `{"job": NAME}` instead of `type`
+//! in a submission, starts a job of one. It keeps its job id; each try of each step has a task id. The status of a result
+//! decides which state follows; a failure that may pass is tried again within its state first. `GET /api/blueprints` lists
+//! the blueprints.
 //!
 //! # The wire log
 //!
@@ -192,6 +202,7 @@
 #![deny(missing_docs)]
 
 mod auth;
+mod blueprint;
 mod clock;
 mod connections;
 mod error;
@@ -199,6 +210,7 @@ mod events;
 mod faults;
 mod host;
 mod hub;
+mod imitate;
 mod jobs;
 mod literal;
 mod live;
@@ -222,12 +234,14 @@ mod text;
 mod view;
 mod wire;
 
+pub use blueprint::{Blueprint, BlueprintError};
 pub use error::Error;
 pub use events::{Event, Feed};
 pub use faults::{Fault, FaultState, FaultSwitch, FaultVerdict, UnknownFault};
+pub use imitate::{Imitation, UnknownImitation};
 pub use logs::LogSource;
 pub use s3::{LocalS3, S3Settings};
 pub use server::{DevOrchestrator, serve};
 pub use settings::Settings;
 pub use task::{Cancellation, NewTask, Submitted};
-pub use view::{Machine, Slots, TaskStatus, TaskView, TryView, UnknownStatus, WorkerView};
+pub use view::{JobView, Machine, Slots, StepView, TaskStatus, TaskView, TryView, UnknownStatus, WorkerView};

@@ -89,6 +89,9 @@ fn arguments_that_make_no_sense_are_refused() {
         (&["dev", "--host", "no such host"], "`--host` is `no such host`"),
         (&["dev", "--host", "192.0.2.1"], "192.0.2.1"),
         (&["dev", "--port", "70000"], "'--port <PORT>'"),
+        (&["dev", "--as", "1.0b20"], "'1.0b20' for '--as <VERSION>'"),
+        (&["dev", "--as", "1.0b20"], "[possible values: 1.0b12, 1.0b30]"),
+        (&["dev", "--blueprint", "/no/such/file"], "`/no/such/file`"),
     ] {
         let (stdout, stderr, code) = run(args);
         assert_eq!((stdout.as_str(), code), ("", Some(2)), "{args:?}: {stderr}");

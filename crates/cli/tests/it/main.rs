@@ -1,6 +1,7 @@
 //! The program as people use it.
 
 mod arguments;
+mod blueprints;
 mod client;
 mod config;
 mod demo;

@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Auth;
 use crate::host::OwnNames;
 use crate::hub::Hub;
+use crate::imitate::{Imitation, Limits};
 use crate::otlp::Telemetry;
 use crate::refusal::Refusal;
 use crate::s3::Files;
@@ -41,6 +42,7 @@ use crate::s3::Files;
 pub(crate) struct Desk {
     pub(crate) hub: Arc<Hub>,
     auth: Auth,
+    limits: Limits,
     /// The address the orchestrator listens on.
     address: SocketAddr,
     /// The names under which people may call the orchestrator.
@@ -52,10 +54,20 @@ pub(crate) struct Desk {
     tasks: TaskTracker,
 }
 
+impl Desk {
+    /// The orchestrator that is imitated.
+    fn imitation(&self) -> Option<Imitation> {
+        self.hub.settings.imitation
+    }
+}
+
 pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, files: Option<Files>) -> Router {
-    let auth = Auth::new(hub.settings.token.clone());
+    let imitation = hub.settings.imitation;
+    let auth = Auth::new(hub.settings.token.clone(), imitation);
+    let limits = Limits::new(imitation);
     let names = OwnNames::new(address, hub.settings.allowed_hosts.clone());
-    let desk = Arc::new(Desk { hub, auth, address, names, files, telemetry: Telemetry::default(), tasks });
+    let telemetry = Telemetry::default();
+    let desk = Arc::new(Desk { hub, auth, limits, address, names, files, telemetry, tasks });
     let worker = Router::new()
         .route("/_worker/workers/register", post(worker::register))
         .route("/_worker/workers/{worker_id}", patch(worker::heartbeat))
@@ -63,7 +75,7 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, fil
         .route("/_worker/tasks/result", post(worker::result))
         .route("/_worker/events", post(worker::event))
         .route("/_worker/ws/{worker_id}", get(socket::open))
-        .layer(map_response(with_version));
+        .layer(map_response(move |response| async move { with_version(response, imitation) }));
     let api = api::routes()
         .route("/api/tasks/{id}/logs", get(logs::of_task))
         .route("/api/workers/{id}/logs", get(logs::of_worker))
@@ -94,8 +106,11 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, fil
         .with_state(desk)
 }
 
-async fn with_version(mut response: Response) -> Response {
+fn with_version(mut response: Response, imitation: Option<Imitation>) -> Response {
     const NAME: HeaderName = HeaderName::from_static("x-rxon-version");
+    if imitation == Some(Imitation::Older) {
+        return response;
+    }
     response.headers_mut().insert(NAME, HeaderValue::from_static(rxon::VERSION));
     response
 }

@@ -11,7 +11,7 @@ use serde::{Serialize as _, Serializer};
 use serde_json::value::RawValue;
 
 pub use self::status::{TaskStatus, UnknownStatus};
-pub use self::task::{TaskView, TryView};
+pub use self::task::{JobView, StepView, TaskView, TryView};
 pub(crate) use self::worker::SkillView;
 pub use self::worker::{Machine, Slots, WorkerView};
 

@@ -88,7 +88,7 @@ async fn what_is_no_task_is_refused_with_the_value_and_what_was_expected() {
         ("", "the body is not a task"),
         ("{", "the body is not a task"),
         ("[]", "the body is not a task"),
-        ("{} {}", "missing field `type`"),
+        ("{} {}", "trailing characters"),
         ("{}", "missing field `type`"),
         (r#"{"type":5}"#, "`type`: invalid type: integer `5`, expected a string"),
         (r#"{"type":"a b"}"#, "`a b` is not an identifier"),

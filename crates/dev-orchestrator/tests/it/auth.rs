@@ -28,7 +28,7 @@ async fn a_wrong_or_missing_token_is_refused_with_what_to_check() {
         ] {
             let headers = [("x-worker-token", token)];
             let answer = send(address, request(address, method, path, &headers, body.clone())).await;
-            let text = answer.error(403);
+            let text = answer.error(401);
             assert!(text.contains("`WORKER_TOKEN`") && !text.contains("secret"), "{text}");
         }
     }
@@ -44,7 +44,7 @@ async fn without_a_configured_token_any_but_the_empty_one_will_do() {
     worker.token = "whatever".to_owned();
     assert_eq!(worker.poll_for("0").await.status, StatusCode::NO_CONTENT);
     worker.token = String::new();
-    worker.poll_for("0").await.error(403);
+    worker.poll_for("0").await.error(401);
     orchestrator.shutdown().await;
 }
 

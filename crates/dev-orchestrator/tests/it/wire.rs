@@ -111,7 +111,7 @@ async fn no_secret_is_shown() {
     });
     assert_eq!(worker.post("workers/register", &registration).await.status, 200);
     let wrong = Worker { token: "a-wrong-token".to_owned(), ..worker.clone() };
-    wrong.post("events", &json!({"event_type": "a-wrong-token", "payload": {}})).await.error(403);
+    wrong.post("events", &json!({"event_type": "a-wrong-token", "payload": {}})).await.error(401);
     for query in ["", "format=har"] {
         let text = wire(&orchestrator, query).await.to_string();
         for secret in [key.as_str(), "a-worker-token", "a-wrong-token", "another", "one more"] {
@@ -241,10 +241,10 @@ async fn a_message_without_the_token_is_listed_without_its_body_and_meets_no_fau
     let stranger = Worker { token: String::new(), ..worker };
     orchestrator.set_fault(Fault::Error5xx, FaultSwitch::on()).expect("a fault");
     let answer = stranger.send(Method::POST, "events", r#"{"event_type": "spam"}"#).await;
-    assert!(answer.error(403).contains("X-Worker-Token"), "{answer:?}");
+    assert!(answer.error(401).contains("X-Worker-Token"), "{answer:?}");
     let page = wire(&orchestrator, "operation=event").await;
     let exchange = &page["exchanges"][0];
-    assert_eq!((&exchange["status"], &exchange["request"]["body"]), (&json!(403), &json!("")));
+    assert_eq!((&exchange["status"], &exchange["request"]["body"]), (&json!(401), &json!("")));
     assert!(exchange.get("fault").is_none(), "{exchange}");
     orchestrator.shutdown().await;
 }

@@ -50,6 +50,8 @@ mod cancelling;
 mod capabilities;
 mod concurrency;
 mod deadlines;
+mod dev_as;
+mod dev_jobs;
 mod durable;
 mod events;
 mod faults_of_dev;

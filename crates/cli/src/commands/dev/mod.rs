@@ -1,6 +1,7 @@
 //! `dev`: a development orchestrator with a local S3, and workers that are restarted when they end or their files change.
 
 mod banner;
+mod blueprints;
 mod browser;
 mod holder;
 mod lines;
@@ -18,7 +19,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use anyhow::Context;
-use avtomatika_dev::{S3Settings, Settings};
+use avtomatika_dev::{Blueprint, S3Settings, Settings};
 use avtomatika_worker::WorkerConfig;
 use tokio::sync::watch::{Sender, channel as watch_channel};
 use tokio::time::Instant;
@@ -62,12 +63,13 @@ fn configuration() -> Result<WorkerConfig, Failure> {
 async fn serve(dev: &Dev, printer: &Printer) -> Result<Exit, Failure> {
     // From here on, a signal ends this in order.
     let mut signals = Signals::listen()?;
-    // Wrong paths are named before anything is started.
+    // Wrong paths and files are named before anything is started.
+    let blueprints = blueprints::read(&dev.blueprint)?;
     let watcher = if dev.watch.is_empty() { None } else { Some(Watcher::new(&dev.watch)?) };
     let token = token(dev)?;
     let ports = Ports::of(dev)?;
     let listener = ports.listen()?;
-    let server = Server::start(listener, settings(dev, &ports, &token)?);
+    let server = Server::start(listener, settings(dev, &ports, &token, blueprints)?);
     let server = server.map_err(|error| ports.storage_failure(error))?;
     if !ports.is_loopback() {
         printer.warning(format_args!(
@@ -173,8 +175,14 @@ fn random() -> anyhow::Result<String> {
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
-fn settings(dev: &Dev, ports: &Ports, token: &str) -> Result<Settings, Failure> {
+fn settings(dev: &Dev, ports: &Ports, token: &str, blueprints: Vec<Blueprint>) -> Result<Settings, Failure> {
     let mut settings = Settings::new().with_address(ports.address()).with_token(token);
+    if let Some(version) = &dev.imitated {
+        settings = settings.with_imitation(version.parse().map_err(Failure::usage)?);
+    }
+    for blueprint in blueprints {
+        settings = settings.with_blueprint(blueprint);
+    }
     for host in &dev.allow_host {
         settings = settings.with_allowed_host(host);
     }

@@ -1,5 +1,6 @@
 //! The JSON API for people: one file per resource.
 
+mod blueprints;
 mod bulk;
 mod listing;
 mod stats;
@@ -31,6 +32,7 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .route("/api/tasks/{id}/retry", post(tasks::retry))
         .route("/api/tasks/{id}/story", get(tasks::story))
         .route("/api/tasks/{id}/test", get(tasks::test))
+        .route("/api/blueprints", get(blueprints::blueprints))
         .route("/api/skills", get(workers::skills))
         .route("/api/workers", get(workers::workers))
         .route("/api/workers/{id}", get(workers::worker))
