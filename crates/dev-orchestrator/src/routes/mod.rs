@@ -34,7 +34,7 @@ use crate::host::OwnNames;
 use crate::hub::Hub;
 use crate::otlp::Telemetry;
 use crate::refusal::Refusal;
-use crate::s3::Files;
+use crate::s3::{Files, LocalS3};
 
 /// The state of the routes.
 #[derive(Debug)]
@@ -47,15 +47,25 @@ pub(crate) struct Desk {
     names: OwnNames,
     /// The objects of the storage, if there is one.
     files: Option<Files>,
+    /// The variables of a worker for the storage.
+    storage: Vec<(&'static str, String)>,
     telemetry: Telemetry,
     /// Owns the tasks of websockets.
     tasks: TaskTracker,
 }
 
-pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, files: Option<Files>) -> Router {
+pub(crate) fn router(
+    hub: Arc<Hub>,
+    address: SocketAddr,
+    tasks: TaskTracker,
+    storage: Option<&LocalS3>,
+) -> Router {
     let auth = Auth::new(hub.settings.token.clone());
     let names = OwnNames::new(address, hub.settings.allowed_hosts.clone());
-    let desk = Arc::new(Desk { hub, auth, address, names, files, telemetry: Telemetry::default(), tasks });
+    let files = storage.map(LocalS3::files);
+    let storage = storage.into_iter().flat_map(LocalS3::variables).collect();
+    let telemetry = Telemetry::default();
+    let desk = Arc::new(Desk { hub, auth, address, names, files, storage, telemetry, tasks });
     let worker = Router::new()
         .route("/_worker/workers/register", post(worker::register))
         .route("/_worker/workers/{worker_id}", patch(worker::heartbeat))
