@@ -114,7 +114,8 @@
 //! another site only with the permission of that site; that is never given, and a request with the `Origin` of another
 //! site changes nothing. `Host` must be `localhost`, a loopback address, the address the orchestrator listens on, or a
 //! name given to [`Settings::with_allowed_host`]; this holds for the page and the local S3, too. Workers that know the
-//! token ([`Settings::with_token`]) may use any name.
+//! token ([`Settings::with_token`]) may use any name. `GET /api/health` tells programs on this machine the variables of a
+//! worker, the token and the storage's keys among them.
 //!
 //! # Logs
 //!
@@ -122,7 +123,8 @@
 //! [`DevOrchestrator::log_line`] takes the lines that a worker has written. Any worker can send its log records with
 //! OpenTelemetry over HTTP to `/v1/logs` (JSON or protobuf, also compressed with gzip); a record belongs to the task in
 //! its attribute `task_id`, or that of its resource, else to the task of the span around it, which is sent to
-//! `/v1/traces`. Lines of no task are kept for their worker.
+//! `/v1/traces`. Lines of no task are kept for their worker. A message has at most 10,000 records; two are read at the
+//! same time.
 //!
 //! # Differences from the real orchestrators
 //!
@@ -157,8 +159,9 @@
 //! # The wire log
 //!
 //! `GET /api/wire` shows the last 10,000 exchanges with workers, frames of websockets included, each when it has ended:
-//! with `after=n` those that follow the number `n`, otherwise the last ones. The first 64 KiB of each body are kept,
-//! within 64 MiB in all; older bodies are `null`. Tokens, passwords and keys in headers, queries and members of JSON are
+//! with `after=n` those that follow the number `n`, otherwise the last ones. The first 64 KiB of each body are kept, also
+//! of one that was refused, and everything within 64 MiB; older bodies are `null`, and exchanges with very large headers
+//! may be fewer. Tokens, passwords and keys in headers, queries and members of JSON are
 //! shown as `***`, and so are the token and the storage's keys wherever they stand. `format=har` is an archive that the
 //! developer tools of browsers open.
 //!
@@ -193,7 +196,7 @@
 //! connections, and 4,096 events for a [`Feed`] that is not read. A request that submits tasks has at most 16 MiB, a
 //! worker's request at most 1 MiB; of those above 1 MiB, 8 are read at the same time. Of the log, 10,000
 //! lines of each task and worker are kept, of at most 8 KiB each and 64 MiB in all; of the events for browsers the last
-//! 10,000, 64 MiB at most. There are at most 256 readers of events. The wire log has 64 MiB of bodies.
+//! 10,000, 64 MiB at most. There are at most 256 readers of events. The wire log has 64 MiB.
 //!
 //! # Errors and shutdown
 //!

@@ -55,8 +55,7 @@ impl DevOrchestrator {
         let open = |settings| LocalS3::open(settings, hub.watch(), hub.faults.clone());
         let storage = storage.map(open).transpose()?;
         let tasks = TaskTracker::new();
-        let router =
-            routes::router(hub.clone(), address, tasks.clone(), storage.as_ref().map(LocalS3::files));
+        let router = routes::router(hub.clone(), address, tasks.clone(), storage.as_ref());
         let time = hub.clone();
         tasks.spawn(async move { time.keep_time().await });
         let changes = hub.clone();

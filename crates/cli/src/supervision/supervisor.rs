@@ -108,7 +108,7 @@ async fn discard(outputs: [Option<Receiver>; 2]) {
 
 /// Starts the program in a process group of its own.
 fn start(program: &Program) -> Result<Pid, Failure> {
-    let mut command = this_program().context("cannot find this program")?;
+    let mut command = this_program();
     command.args(["become", "--parent", &std::process::id().to_string(), "--"]).args(&program.command);
     let child = command.stdin(Stdio::null()).process_group(0).spawn().context("cannot start a process")?;
     // It is waited for with all others.

@@ -8,6 +8,7 @@ mod demo;
 mod dev;
 mod keep;
 mod program;
+mod rude;
 mod scripted;
 mod server;
 mod workers;

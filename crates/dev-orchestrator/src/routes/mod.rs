@@ -35,7 +35,7 @@ use crate::hub::Hub;
 use crate::imitate::{Imitation, Limits};
 use crate::otlp::Telemetry;
 use crate::refusal::Refusal;
-use crate::s3::Files;
+use crate::s3::{Files, LocalS3};
 
 /// The state of the routes.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ pub(crate) struct Desk {
     names: OwnNames,
     /// The objects of the storage, if there is one.
     files: Option<Files>,
+    /// The variables of a worker for the storage.
+    storage: Vec<(&'static str, String)>,
     telemetry: Telemetry,
     /// Owns the tasks of websockets.
     tasks: TaskTracker,
@@ -61,13 +63,20 @@ impl Desk {
     }
 }
 
-pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, files: Option<Files>) -> Router {
+pub(crate) fn router(
+    hub: Arc<Hub>,
+    address: SocketAddr,
+    tasks: TaskTracker,
+    storage: Option<&LocalS3>,
+) -> Router {
     let imitation = hub.settings.imitation;
     let auth = Auth::new(hub.settings.token.clone(), imitation);
     let limits = Limits::new(imitation);
     let names = OwnNames::new(address, hub.settings.allowed_hosts.clone());
+    let files = storage.map(LocalS3::files);
+    let storage = storage.into_iter().flat_map(LocalS3::variables).collect();
     let telemetry = Telemetry::default();
-    let desk = Arc::new(Desk { hub, auth, limits, address, names, files, telemetry, tasks });
+    let desk = Arc::new(Desk { hub, auth, limits, address, names, files, storage, telemetry, tasks });
     let worker = Router::new()
         .route("/_worker/workers/register", post(worker::register))
         .route("/_worker/workers/{worker_id}", patch(worker::heartbeat))

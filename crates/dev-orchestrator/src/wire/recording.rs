@@ -77,9 +77,9 @@ impl Recording {
         &self.visit
     }
 
-    /// Takes the body of the request.
-    pub(crate) fn on_request_body(&mut self, body: &[u8]) {
-        self.head.request_bytes = body.len() as u64;
+    /// Takes the body of the request, or the beginning of one that was refused, and its length.
+    pub(crate) fn on_request_body(&mut self, body: &[u8], length: usize) {
+        self.head.request_bytes = length as u64;
         self.request = kept_body(body);
         self.visit.read_body(body, self.hub.faults.is_active());
     }

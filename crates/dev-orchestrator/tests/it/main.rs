@@ -21,6 +21,7 @@ mod page;
 mod polls;
 mod results;
 mod retries;
+mod rubbish;
 mod s3;
 mod shutdown;
 mod snippets;

@@ -62,6 +62,23 @@ async fn exchanges_are_listed_when_they_have_ended() {
 }
 
 #[tokio::test]
+async fn a_body_that_was_refused_is_shown() {
+    let (orchestrator, worker) = started().await;
+    let large = format!("{{\"token\":\"abc\",\"data\":\"{}\"}}", "x".repeat(1024 * 1024));
+    for (path, operation) in [("tasks/result", "result"), ("workers/register", "register")] {
+        worker.send(Method::POST, path, large.clone()).await.error(413);
+        let page = wire(&orchestrator, &format!("limit=1&operation={operation}")).await;
+        let exchange = &page["exchanges"][0];
+        assert_eq!((&exchange["status"], &exchange["cut"]), (&json!(413), &json!(true)));
+        assert_eq!(exchange["request_bytes"], large.len());
+        let body = exchange["request"]["body"].as_str().expect("a text");
+        assert!(body.starts_with(r#"{"token":"***","data":"xxx"#), "{}", &body[..50]);
+        assert!(body.len() > 60 * 1024 && body.len() <= 64 * 1024, "{}", body.len());
+    }
+    orchestrator.shutdown().await;
+}
+
+#[tokio::test]
 async fn exchanges_are_chosen_by_number_worker_and_operation() {
     let (orchestrator, worker) = started().await;
     let other = Worker::registered(&orchestrator, "v", &["x"]).await;

@@ -22,7 +22,7 @@ use anyhow::Context;
 use avtomatika_dev::{Blueprint, S3Settings, Settings};
 use avtomatika_worker::WorkerConfig;
 use tokio::sync::watch::{Sender, channel as watch_channel};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::banner::Banner;
@@ -35,8 +35,11 @@ use crate::exit::{Exit, Failure};
 use crate::output::Printer;
 use crate::signals::{Signal, Signals};
 
-/// The time between the first signal and the end of this process.
-const END: Duration = Duration::from_millis(4_700);
+/// The time between the first signal and the end of the server. The last lines on the terminal follow.
+const END: Duration = Duration::from_millis(4_600);
+
+/// The part of it that is the server's own: a worker that the system does not let die is left behind then.
+const END_OF_SERVER: Duration = Duration::from_millis(200);
 
 /// The time that everything has to end after a second signal.
 const AT_ONCE: Duration = Duration::from_millis(500);
@@ -45,8 +48,14 @@ const AT_ONCE: Duration = Duration::from_millis(500);
 pub(crate) fn run(dev: &Dev, printer: &Printer) -> Result<Exit, Failure> {
     let _log =
         dev.verbose.then(configuration).transpose()?.map(|config| avtomatika_worker::logging::init(&config));
+    // A terminal that takes nothing must not hold up the workers.
+    let printer = &printer.in_background().context("cannot start a thread")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(serve(dev, printer))
+    let runtime = runtime.context("cannot start the runtime")?;
+    let exit = runtime.block_on(serve(dev, printer));
+    // Nothing that still runs on a thread beside it is waited for.
+    runtime.shutdown_background();
+    exit
 }
 
 /// Returns the configuration of the log.
@@ -78,7 +87,10 @@ async fn serve(dev: &Dev, printer: &Printer) -> Result<Exit, Failure> {
         ));
     }
     let banner = Banner::of(server.orchestrator(), &token);
-    banner.print(printer)?;
+    if let Err(error) = banner.print(printer) {
+        server.shutdown().await;
+        return Err(error.into());
+    }
 
     let team = Team::new(dev, server.orchestrator(), banner.variables(), printer);
     let beside = Beside { opens: dev.open, watcher, printer };
@@ -113,6 +125,7 @@ async fn attend(
     team.announce_end();
     tokio::select! {
         biased;
+        () = sleep_until(until - END_OF_SERVER) => (until, None),
         signal = signals.next() => {
             stop.kill.cancel();
             // A process that the system does not let die is left behind.

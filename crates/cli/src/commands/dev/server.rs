@@ -4,10 +4,14 @@
 use std::io;
 use std::net::TcpListener;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use avtomatika_dev::{DevOrchestrator, Settings};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+
+/// The time that what runs on other threads has when the orchestrator has ended.
+const BESIDE: Duration = Duration::from_millis(100);
 
 /// The running orchestrator. Dropping it ends it without waiting.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ impl Server {
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name("orchestrator".to_owned()).spawn(move || {
             let _ = runtime.block_on(stopped);
+            // What runs on threads beside it, such as reading a large request, is waited for shortly.
+            runtime.shutdown_timeout(BESIDE);
         })?;
         Ok(Self { orchestrator, stop, thread })
     }
@@ -47,7 +53,7 @@ impl Server {
     pub(super) async fn shutdown(self) {
         self.orchestrator.shutdown().await;
         drop(self.stop);
-        // The runtime has nothing left to do.
+        // The runtime has nothing left to do, or ends shortly without.
         let _ = self.thread.join();
     }
 }

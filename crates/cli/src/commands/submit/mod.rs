@@ -6,6 +6,7 @@ pub(super) mod real;
 mod results;
 mod schema;
 mod send;
+mod texts;
 
 use crate::args::{Global, Submit};
 use crate::client::{Client, Submitted};

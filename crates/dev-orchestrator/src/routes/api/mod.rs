@@ -2,6 +2,7 @@
 
 mod blueprints;
 mod bulk;
+mod health;
 mod listing;
 mod stats;
 mod submission;
@@ -13,13 +14,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::StatusCode;
-use axum::response::Response;
 use axum::routing::{get, post};
-use serde_json::json;
 
 use super::Desk;
-use crate::refusal::{self, Refusal};
+use crate::refusal::Refusal;
 
 /// Returns the routes for tasks, workers and figures.
 pub(super) fn routes() -> Router<Arc<Desk>> {
@@ -37,12 +35,7 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .route("/api/workers", get(workers::workers))
         .route("/api/workers/{id}", get(workers::worker))
         .route("/api/stats", get(stats::stats))
-        .route("/api/health", get(health))
-}
-
-/// `GET /api/health`
-async fn health() -> Response {
-    refusal::json(StatusCode::OK, &json!({"status": "ok", "version": rxon::VERSION}))
+        .route("/api/health", get(health::health))
 }
 
 /// Returns the id in a path.

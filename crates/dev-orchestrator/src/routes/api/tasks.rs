@@ -52,12 +52,22 @@ pub(super) async fn task(
     Ok(refusal::json(StatusCode::OK, &view))
 }
 
+/// A body without anything to say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
 /// `POST /api/tasks/{id}/cancel`
 pub(super) async fn cancel(
     State(desk): State<Arc<Desk>>,
     path: Result<Path<String>, PathRejection>,
+    request: Request,
 ) -> Result<Response, Refusal> {
     let id = id(path)?;
+    let body = body::read(request.into_body(), &desk.hub).await?;
+    if !body.is_empty() {
+        body::parse::<Nothing>(&body, "a cancellation, which has no members")?;
+    }
     let cancellation = desk.hub.update(|jobs, now| jobs.cancel(&id, now))?;
     Ok(refusal::json(StatusCode::OK, &json!({ "status": cancellation })))
 }
