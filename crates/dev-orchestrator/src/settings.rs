@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::persist::State;
 use crate::s3::S3Settings;
 
 /// The settings of a [`DevOrchestrator`](crate::DevOrchestrator). Every setting has a default.
@@ -29,6 +30,7 @@ pub struct Settings {
     pub(crate) memory_limit: usize,
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) storage: Option<S3Settings>,
+    pub(crate) state: Option<State>,
 }
 
 impl Settings {
@@ -49,6 +51,7 @@ impl Settings {
             memory_limit: 512 * 1024 * 1024,
             allowed_hosts: Vec::new(),
             storage: Some(S3Settings::new()),
+            state: None,
         }
     }
 
@@ -159,6 +162,19 @@ impl Settings {
         self.storage = None;
         self
     }
+
+    /// Keeps the state in a directory, and goes on with what is in it. Default: everything is in memory, and lost at the
+    /// end.
+    ///
+    /// What was answered to a request survives the death of this process, however it dies; what a power failure leaves
+    /// behind may be older, or unreadable. The storage keeps its objects in the directory, and uses the keys of the state
+    /// unless others are set; the token of the state has to be set with [`with_token`](Self::with_token), if it is
+    /// wanted.
+    #[must_use]
+    pub fn with_state(mut self, state: State) -> Self {
+        self.state = Some(state);
+        self
+    }
 }
 
 impl Default for Settings {
@@ -185,6 +201,7 @@ impl fmt::Debug for Settings {
             .field("memory_limit", &self.memory_limit)
             .field("allowed_hosts", &self.allowed_hosts)
             .field("storage", &self.storage)
+            .field("state", &self.state)
             .finish()
     }
 }

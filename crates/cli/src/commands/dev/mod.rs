@@ -8,6 +8,7 @@ mod logbook;
 mod ports;
 mod restarts;
 mod server;
+mod state;
 mod team;
 mod variables;
 mod watch;
@@ -18,7 +19,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use anyhow::Context;
-use avtomatika_dev::{S3Settings, Settings};
+use avtomatika_dev::{S3Settings, Settings, State};
 use avtomatika_worker::WorkerConfig;
 use tokio::sync::watch::{Sender, channel as watch_channel};
 use tokio::time::Instant;
@@ -64,10 +65,11 @@ async fn serve(dev: &Dev, printer: &Printer) -> Result<Exit, Failure> {
     let mut signals = Signals::listen()?;
     // Wrong paths are named before anything is started.
     let watcher = if dev.watch.is_empty() { None } else { Some(Watcher::new(&dev.watch)?) };
-    let token = token(dev)?;
     let ports = Ports::of(dev)?;
     let listener = ports.listen()?;
-    let server = Server::start(listener, settings(dev, &ports, &token)?);
+    let state = state::open(dev.state.clone(), printer).await?;
+    let token = token(dev, state.as_ref())?;
+    let server = Server::start(listener, settings(dev, &ports, &token, state.clone())?);
     let server = server.map_err(|error| ports.storage_failure(error))?;
     if !ports.is_loopback() {
         printer.warning(format_args!(
@@ -75,7 +77,7 @@ async fn serve(dev: &Dev, printer: &Printer) -> Result<Exit, Failure> {
             server.orchestrator().address()
         ));
     }
-    let banner = Banner::of(server.orchestrator(), &token);
+    let banner = Banner::of(server.orchestrator(), &token, state.as_ref());
     banner.print(printer)?;
 
     let team = Team::new(dev, server.orchestrator(), banner.variables(), printer);
@@ -155,11 +157,11 @@ struct Stop {
     kill: CancellationToken,
 }
 
-/// Returns the token of the option, of the environment, or a random one.
-fn token(dev: &Dev) -> Result<String, Failure> {
+/// Returns the token of the option, of the environment, of the state, or a random one.
+fn token(dev: &Dev, state: Option<&State>) -> Result<String, Failure> {
     let given =
         dev.token.clone().or_else(|| std::env::var("WORKER_TOKEN").ok()).filter(|token| !token.is_empty());
-    match given {
+    match given.or_else(|| Some(state?.token().to_owned())) {
         Some(token) => Ok(token),
         None => Ok(random()?),
     }
@@ -173,16 +175,20 @@ fn random() -> anyhow::Result<String> {
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
-fn settings(dev: &Dev, ports: &Ports, token: &str) -> Result<Settings, Failure> {
+fn settings(dev: &Dev, ports: &Ports, token: &str, state: Option<State>) -> Result<Settings, Failure> {
     let mut settings = Settings::new().with_address(ports.address()).with_token(token);
     for host in &dev.allow_host {
         settings = settings.with_allowed_host(host);
     }
-    Ok(match ports.storage_address() {
-        Some(address) => {
-            let keys = S3Settings::new().with_address(address).with_keys(random()?, random()?);
-            settings.with_storage(keys)
-        }
-        None => settings.without_storage(),
+    let storage = ports.storage_address().map(|address| S3Settings::new().with_address(address));
+    settings = match (storage, &state) {
+        // The keys of the state are used.
+        (Some(storage), Some(_)) => settings.with_storage(storage),
+        (Some(storage), None) => settings.with_storage(storage.with_keys(random()?, random()?)),
+        (None, _) => settings.without_storage(),
+    };
+    Ok(match state {
+        Some(state) => settings.with_state(state),
+        None => settings,
     })
 }
