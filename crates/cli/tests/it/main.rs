@@ -9,4 +9,5 @@ mod keep;
 mod program;
 mod scripted;
 mod server;
+mod state;
 mod workers;

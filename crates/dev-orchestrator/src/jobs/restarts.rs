@@ -14,7 +14,7 @@ use super::{GRACE, Jobs, Report};
 use crate::clock::Now;
 use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::store::{KeptStore, Stage, Store, own_failure};
+use crate::store::{Job, KeptStore, Stage, Store, own_failure};
 
 /// The time that a result which comes after all has to be taken in.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ impl Jobs {
             let names = &self.store.names;
             let (job_id, task_id) = (names.job(number), names.task(number, attempt));
             let is_named = current.iter().any(|id| id == task_id.as_str() || id == job_id.as_str());
-            let runs = |job: &crate::store::Job| job.is_running(attempt) && job.runs_at(worker);
+            let runs = |job: &Job| job.is_running(attempt) && job.runs_at(worker);
             if is_named || !self.store.job(number).is_some_and(runs) {
                 continue;
             }
@@ -103,13 +103,13 @@ impl Jobs {
             return;
         }
         self.restarts.given_up.remove(&number);
-        let waits = |job: &crate::store::Job| {
+        let waits = |job: &Job| {
             job.attempt == attempt + 1 && matches!(job.stage, Stage::Queued | Stage::Resting { .. })
         };
         if self.store.job(number).is_some_and(waits) {
             let then = now.after(AT_ONCE);
             let stage = Stage::Running { worker_id: worker, until: then.instant, deadline: then.unix };
-            self.store.update(number, |job| job.return_to_last_try());
+            self.store.update(number, Job::return_to_last_try);
             self.move_to(number, stage, now);
         }
     }

@@ -57,8 +57,11 @@ pub(super) enum OpenError {
 /// An open database.
 #[derive(Debug)]
 pub(super) struct Database {
-    database: redb::Database,
+    file: redb::Database,
     path: PathBuf,
+    /// Whether it fails as with a full disk.
+    #[cfg(test)]
+    fails: bool,
 }
 
 impl Database {
@@ -73,8 +76,19 @@ impl Database {
             let mut builder = redb::Database::builder();
             builder.set_cache_size(CACHE).set_check_integrity_on_open(true).create_with_backend(backend)
         });
-        let database = opened.map_err(OpenError::Damaged)?.map_err(opening_error)?;
-        Ok(Self { database, path: path.to_owned() })
+        let file = opened.map_err(OpenError::Damaged)?.map_err(opening_error)?;
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            #[cfg(test)]
+            fails: false,
+        })
+    }
+
+    /// The same database, which fails until it is opened anew.
+    #[cfg(test)]
+    pub(super) fn failing(self) -> Self {
+        Self { fails: true, ..self }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -84,7 +98,7 @@ impl Database {
     /// Reads rows. A panic of the database counts as damage.
     pub(super) fn read<R>(&self, read: impl FnOnce(&Rows) -> Result<R, Unreadable>) -> Result<R, Unreadable> {
         let all = || {
-            let transaction = self.database.begin_read().map_err(redb::Error::from)?;
+            let transaction = self.file.begin_read().map_err(redb::Error::from)?;
             read(&Rows(transaction))
         };
         caught(all).map_err(Unreadable)?
@@ -92,11 +106,15 @@ impl Database {
 
     /// Makes all of the changes, or none. Once it returns, they survive the death of the process.
     pub(super) fn apply(&self, changes: &Changes) -> Result<(), String> {
+        #[cfg(test)]
+        if self.fails {
+            return Err("no space left on the device".to_owned());
+        }
         caught(|| self.write(changes))?.map_err(|error| error.to_string())
     }
 
     fn write(&self, changes: &Changes) -> Result<(), redb::Error> {
-        let transaction = self.database.begin_write()?;
+        let transaction = self.file.begin_write()?;
         for table in Table::ALL {
             let mut rows = changes.iter().filter(|((of, _), _)| *of == table).peekable();
             // A table that is opened costs something even if nothing in it changes.

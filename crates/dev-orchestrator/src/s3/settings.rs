@@ -111,6 +111,7 @@ impl fmt::Debug for S3Settings {
             .field("address", &self.address)
             .field("access_key", &self.access_key)
             .field("secret_key", &"redacted")
+            .field("has_own_keys", &self.has_own_keys)
             .field("buckets", &self.buckets)
             .field("directory", &self.directory)
             .field("allowed_hosts", &self.allowed_hosts)

@@ -74,7 +74,7 @@ pub(super) struct Bucket {
 #[derive(Debug)]
 pub(super) struct Buckets {
     pub(super) folder: Arc<Folder>,
-    buckets: Mutex<BTreeMap<String, Bucket>>,
+    all: Mutex<BTreeMap<String, Bucket>>,
     /// Keeps all changes, if anything is kept.
     keeper: Option<Keeper>,
 }
@@ -88,14 +88,14 @@ impl Drop for Buckets {
 impl Buckets {
     /// Creates an empty storage with its files inside `parent`.
     pub(super) fn new(parent: Option<&Path>) -> io::Result<Self> {
-        Ok(Self { folder: Folder::new(parent)?, buckets: Mutex::default(), keeper: None })
+        Ok(Self { folder: Folder::new(parent)?, all: Mutex::default(), keeper: None })
     }
 
     /// Goes on with the contents of an earlier storage, and keeps all changes.
     pub(super) fn restored(keeper: Keeper, kept: KeptBuckets) -> Self {
         let folder = Folder::kept(keeper.clone(), kept.next);
-        let buckets = Mutex::new(kept.restore(&folder));
-        Self { folder, buckets, keeper: Some(keeper) }
+        let all = Mutex::new(kept.restore(&folder));
+        Self { folder, all, keeper: Some(keeper) }
     }
 
     /// Hands changes over. The buckets are locked, so that the order of rows is that of changes.
@@ -261,7 +261,7 @@ impl Buckets {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Bucket>> {
-        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -22,6 +22,7 @@ mod retries;
 mod s3;
 mod shutdown;
 mod snippets;
+mod state;
 mod stories;
 mod strange;
 mod websockets;
