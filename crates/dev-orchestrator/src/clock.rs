@@ -21,6 +21,15 @@ impl Now {
         Self { instant: tokio::time::Instant::now().into_std(), unix }
     }
 
+    /// Returns the reading of the monotonic clock at a time of day, as far as that clock reaches.
+    pub(crate) fn instant_at(self, unix: f64) -> Instant {
+        let wait = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(MAX_WAIT).min(MAX_WAIT);
+        if unix >= self.unix {
+            return self.instant + wait(unix - self.unix);
+        }
+        self.instant.checked_sub(wait(self.unix - unix)).unwrap_or(self.instant)
+    }
+
     /// Returns the time after `wait`, a year at most.
     pub(crate) fn after(self, wait: Duration) -> Self {
         let wait = wait.min(MAX_WAIT);

@@ -17,7 +17,8 @@ use crate::faults::Faults;
 use crate::jobs::{Action, Jobs, MAX_WORKERS, PollId, Repeat};
 use crate::live::Live;
 use crate::logs::Logs;
-use crate::s3::Watch;
+use crate::persist::{Keeper, Kept, Opened};
+use crate::s3::{KeptBuckets, Watch};
 use crate::settings::Settings;
 use crate::store::Assignment;
 use crate::story::Way;
@@ -49,6 +50,8 @@ pub(crate) struct Hub {
     pub(crate) wire: Wire,
     /// The switches of faults.
     pub(crate) faults: Arc<Faults>,
+    /// Keeps all changes, if anything is kept.
+    pub(crate) keeper: Option<Keeper>,
     /// Signals that the next timed action is due earlier than before.
     sooner: Notify,
     state: Mutex<State>,
@@ -72,9 +75,24 @@ struct State {
 }
 
 impl Hub {
+    /// Creates an empty state.
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
+        let jobs = Jobs::new(settings.clone(), Now::read());
+        Self::with(settings, jobs, Logs::default(), Faults::new(), None)
+    }
+
+    /// Goes on with the state of an earlier orchestrator, and keeps all changes. Returns the contents of its storage, too.
+    pub(crate) fn restored(settings: Settings, opened: Opened) -> (Arc<Self>, KeptBuckets) {
+        let (Opened { keeper, kept: Kept { store, lines, faults, buckets } }, now) = (opened, Now::read());
+        let jobs = Jobs::restored(settings.clone(), store, now);
+        let there: Vec<WorkerId> = jobs.store().workers.keys().cloned().collect();
+        let faults = Faults::restored(faults, &there, now);
+        (Self::with(settings, jobs, Logs::restored(lines), faults, Some(keeper)), buckets)
+    }
+
+    fn with(settings: Settings, jobs: Jobs, logs: Logs, faults: Faults, keeper: Option<Keeper>) -> Arc<Self> {
         let state = State {
-            jobs: Jobs::new(settings.clone(), Now::read()),
+            jobs,
             last_poll: 0,
             polls: HashMap::new(),
             lines: HashMap::new(),
@@ -83,20 +101,17 @@ impl Hub {
             feed: Some(broadcast::Sender::new(events::CAPACITY)),
             armed: None,
         };
-        let (stop, sooner) = (CancellationToken::new(), Notify::new());
-        let large_bodies = Semaphore::new(MAX_LARGE_BODIES);
-        let (live, logs) = (Live::new(), Logs::default());
-        let (wire, faults) = (Wire::new(&settings), Arc::new(Faults::new()));
         Arc::new(Self {
-            settings,
-            stop,
-            live,
+            stop: CancellationToken::new(),
+            live: Live::new(),
             logs,
-            wire,
-            faults,
-            large_bodies,
-            sooner,
+            large_bodies: Semaphore::new(MAX_LARGE_BODIES),
+            wire: Wire::new(&settings),
+            faults: Arc::new(faults),
+            keeper,
+            sooner: Notify::new(),
             state: Mutex::new(state),
+            settings,
         })
     }
 
@@ -288,6 +303,9 @@ impl Hub {
                 }
                 perform(state, action);
             }
+        }
+        if let Some(keeper) = &self.keeper {
+            state.jobs.hand_over(keeper);
         }
         let wake = state.jobs.next_wake();
         if wake.is_some_and(|wake| state.armed.is_none_or(|armed| wake < armed)) {

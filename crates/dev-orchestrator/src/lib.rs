@@ -1,4 +1,4 @@
-//! An embedded Avtomatika orchestrator for development and tests: one process, in memory.
+//! An embedded Avtomatika orchestrator for development and tests: one process, in memory unless told otherwise.
 //!
 //! - Serves the worker side of the protocol, generation 1.0b17; workers of 1.0b2 work with it, too.
 //! - Holds polls until there is a task, and hands each task to one worker that accepts it at that time.
@@ -9,7 +9,7 @@
 //! - Shows the last exchanges with workers, and has [`Fault`]s that can be switched on, with a verdict on how the workers
 //!   came through them.
 //! - Includes a local S3 for the files of tasks: [`LocalS3`], which can also be used alone.
-//! - Loses everything when it ends. Do not use it for tasks that matter.
+//! - Loses everything when it ends, unless [`Settings::with_state`] keeps it. Do not use it for tasks that matter.
 //!
 //! # Example
 //!
@@ -198,6 +198,17 @@
 //! lines of each task and worker are kept, of at most 8 KiB each and 64 MiB in all; of the events for browsers the last
 //! 10,000, 64 MiB at most. There are at most 256 readers of events. The wire log has 64 MiB.
 //!
+//! # Keeping the state
+//!
+//! With [`Settings::with_state`] tasks, stories, logs, the switches of faults, workers, and the files of the storage are
+//! in a directory ([`State`]): an embedded database, and files whose names are numbers. What has changed is committed
+//! before an answer says so, all changes at once that came meanwhile, so that nothing that was answered is lost when the
+//! process is killed. Nothing waits for the disk: after a power failure the state may be older, or set aside as damaged.
+//!
+//! A task that was running goes on: its result counts. It is given up when its worker registers again, sends a heartbeat
+//! without it, or is silent for [`Settings::with_worker_ttl`]; its result still counts until another worker has the task.
+//! The wire log, the figures, and workers that are gone are not kept.
+//!
 //! # Errors and shutdown
 //!
 //! [`Error`] is the error of submitting, waiting, cancelling and retrying. [`DevOrchestrator::shutdown`] answers held polls,
@@ -222,6 +233,7 @@ mod otlp;
 mod page;
 mod pages;
 mod peer;
+mod persist;
 mod refusal;
 mod routes;
 mod s3;
@@ -243,6 +255,7 @@ pub use events::{Event, Feed};
 pub use faults::{Fault, FaultState, FaultSwitch, FaultVerdict, UnknownFault};
 pub use imitate::{Imitation, UnknownImitation};
 pub use logs::LogSource;
+pub use persist::{SetAside, State, StateError};
 pub use s3::{LocalS3, S3Settings};
 pub use server::{DevOrchestrator, serve};
 pub use settings::Settings;

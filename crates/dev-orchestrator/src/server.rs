@@ -17,6 +17,7 @@ use crate::hub::Hub;
 use crate::jobs::Jobs;
 use crate::logs::{LogSource, NewLine};
 use crate::peer::{Peer, WithPeer};
+use crate::persist::{Opened, State};
 use crate::s3::LocalS3;
 use crate::settings::Settings;
 use crate::task::{Cancellation, NewTask, Submitted};
@@ -37,7 +38,7 @@ impl DevOrchestrator {
     /// Starts an orchestrator on the address of [`Settings::with_address`], on the runtime of the caller.
     ///
     /// # Errors
-    /// When it cannot listen on the address, or the storage cannot be started.
+    /// When it cannot listen on the address, the storage cannot be started, or the state is in use already.
     pub async fn start(settings: Settings) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.address).await?;
         Self::start_on(listener, settings)
@@ -46,13 +47,25 @@ impl DevOrchestrator {
     /// Starts an orchestrator on an open listener; the address in the settings is ignored.
     ///
     /// # Errors
-    /// When the listener's address cannot be read, or the storage cannot be started.
+    /// When the listener's address cannot be read, the storage cannot be started, or the state is in use already.
     pub fn start_on(listener: TcpListener, settings: Settings) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let hub = Hub::new(settings);
+        let (hub, kept) = match settings.state.clone() {
+            None => (Hub::new(settings), None),
+            Some(state) => {
+                let (hub, kept) = Hub::restored(settings, take(&state)?);
+                (hub, Some(kept))
+            }
+        };
         let storage = hub.settings.storage.clone();
-        let storage = storage.map(|storage| storage.with_allowed_hosts(&hub.settings.allowed_hosts));
-        let open = |settings| LocalS3::open(settings, hub.watch(), hub.faults.clone());
+        let storage = storage.map(|mut storage| {
+            if let Some(state) = &hub.settings.state {
+                storage = storage.with_default_keys(state.storage_keys());
+            }
+            storage.with_allowed_hosts(&hub.settings.allowed_hosts)
+        });
+        let kept = hub.keeper.clone().zip(kept);
+        let open = |settings| LocalS3::open(settings, hub.watch(), hub.faults.clone(), kept);
         let storage = storage.map(open).transpose()?;
         let tasks = TaskTracker::new();
         let router = routes::router(hub.clone(), address, tasks.clone(), storage.as_ref());
@@ -172,8 +185,24 @@ impl DevOrchestrator {
         self.hub.log(NewLine::read(worker_id, source, line.as_ref()));
     }
 
-    /// Shuts down: answers polls, closes connections, removes the storage with its files, and joins the asynchronous
-    /// tasks. Takes 4 s at most. Feeds end, and calls of [`wait`](Self::wait) return an error.
+    /// Waits until everything that has happened before this call is kept: answers to requests wait for that by themselves,
+    /// the methods of this type do not. Returns at once without [`Settings::with_state`].
+    ///
+    /// # Errors
+    /// When the directory of the state cannot be written.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when this is dropped.
+    pub async fn kept(&self) -> io::Result<()> {
+        match &self.hub.keeper {
+            Some(keeper) => keeper.kept().await.map_err(io::Error::other),
+            None => Ok(()),
+        }
+    }
+
+    /// Shuts down: answers polls, closes connections, removes the storage with its files unless they are kept, and joins
+    /// the asynchronous tasks. A kept state is written to the disk, and its directory is free. Takes 4 s at most, beside
+    /// the time of the disk. Feeds end, and calls of [`wait`](Self::wait) return an error.
     pub async fn shutdown(self) {
         self.hub.stop.cancel();
         self.tasks.close();
@@ -182,8 +211,21 @@ impl DevOrchestrator {
             storage.shutdown().await;
         }
         self.hub.end();
+        if let Some(keeper) = &self.hub.keeper {
+            keeper.close();
+            keeper.closed().await;
+        }
         tracing::info!(address = %self.address, "development orchestrator ended");
     }
+}
+
+/// Takes the contents of a state, which one orchestrator can have.
+fn take(state: &State) -> io::Result<Opened> {
+    state.take().ok_or_else(|| {
+        let path = state.path().display();
+        let text = format!("the state in `{path}` belongs to another orchestrator: open the directory again");
+        io::Error::new(io::ErrorKind::ResourceBusy, text)
+    })
 }
 
 impl fmt::Debug for DevOrchestrator {

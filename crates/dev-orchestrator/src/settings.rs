@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::blueprint::Blueprint;
 use crate::imitate::Imitation;
+use crate::persist::State;
 use crate::s3::S3Settings;
 
 /// The settings of a [`DevOrchestrator`](crate::DevOrchestrator). Every setting has a default.
@@ -35,6 +36,7 @@ pub struct Settings {
     pub(crate) imitation: Option<Imitation>,
     /// By their names.
     pub(crate) blueprints: BTreeMap<String, Blueprint>,
+    pub(crate) state: Option<State>,
 }
 
 impl Settings {
@@ -57,6 +59,7 @@ impl Settings {
             storage: Some(S3Settings::new()),
             imitation: None,
             blueprints: BTreeMap::new(),
+            state: None,
         }
     }
 
@@ -185,6 +188,19 @@ impl Settings {
         self.blueprints.insert(blueprint.name().to_owned(), blueprint);
         self
     }
+
+    /// Keeps the state in a directory, and goes on with what is in it. Default: everything is in memory, and lost at the
+    /// end.
+    ///
+    /// What was answered to a request survives the death of this process, however it dies; what a power failure leaves
+    /// behind may be older, or unreadable. The storage keeps its objects in the directory, and uses the keys of the state
+    /// unless others are set; the token of the state has to be set with [`with_token`](Self::with_token), if it is
+    /// wanted.
+    #[must_use]
+    pub fn with_state(mut self, state: State) -> Self {
+        self.state = Some(state);
+        self
+    }
 }
 
 impl Default for Settings {
@@ -213,6 +229,7 @@ impl fmt::Debug for Settings {
             .field("storage", &self.storage)
             .field("imitation", &self.imitation)
             .field("blueprints", &self.blueprints.keys())
+            .field("state", &self.state)
             .finish()
     }
 }

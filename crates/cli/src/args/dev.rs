@@ -28,7 +28,11 @@ pub(crate) struct Dev {
     #[arg(long)]
     pub(crate) no_storage: bool,
 
-    /// Token that workers have to send [default: `WORKER_TOKEN`, else a random one]
+    /// Keep tasks, logs, files and faults in this directory, and go on with what is in it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+
+    /// Token that workers have to send [default: `WORKER_TOKEN`, else a random one, kept with `--state`]
     #[arg(long, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
 

@@ -11,4 +11,5 @@ mod program;
 mod rude;
 mod scripted;
 mod server;
+mod state;
 mod workers;

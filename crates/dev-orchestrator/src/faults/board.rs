@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rxon::WorkerId;
 use serde::{Serialize, Serializer};
 
+use super::kept::FaultRow;
 use super::recent::Recent;
 use super::run::Run;
 use super::switch::Setting;
@@ -130,6 +131,32 @@ impl Board {
             self.copies.clear();
         }
         was_on
+    }
+
+    /// Returns the row of a fault.
+    pub(super) fn row(&self, fault: Fault, now: Now) -> FaultRow {
+        let slot = &self.slots[fault as usize];
+        let left = slot.until.map(|until| until.saturating_duration_since(now.instant));
+        FaultRow {
+            setting: slot.setting.clone(),
+            until: left.map(|left| now.unix + left.as_secs_f64()),
+            since: slot.run.as_ref().map(|run| run.from.unix),
+            verdict: slot.verdict.clone(),
+        }
+    }
+
+    /// Puts a fault into the state of a row; its time has gone on meanwhile.
+    pub(super) fn restore(&mut self, fault: Fault, row: FaultRow, there: &[WorkerId], now: Now) {
+        let slot = &mut self.slots[fault as usize];
+        slot.verdict = row.verdict;
+        if let Some(setting) = row.setting {
+            // What was seen of the workers before is not known any more.
+            let from = Now { unix: row.since.unwrap_or(now.unix), ..now };
+            slot.run = Some(Run::new(fault, setting.worker.clone(), there, from));
+            slot.runs += 1;
+            slot.until = row.until.map(|until| now.instant_at(until));
+            slot.setting = Some(setting);
+        }
     }
 
     /// Returns the faults whose time is over.

@@ -113,6 +113,7 @@ impl Hub {
                     }
                 }
                 changed.push(board.state(fault, now));
+                self.hand_over_fault(&board, fault, now);
             }
         }
         self.faults.announce();
@@ -135,7 +136,11 @@ impl Hub {
         for run in runs {
             let verdict = Arc::new(self.inspect(|jobs, now| FaultVerdict::of(&run, jobs, now)));
             tracing::info!(fault = %verdict.fault, ok = verdict.ok, "{}", verdict.text);
-            self.faults.board().conclude(verdict.clone());
+            {
+                let mut board = self.faults.board();
+                board.conclude(verdict.clone());
+                self.hand_over_fault(&board, verdict.fault, Now::read());
+            }
             self.publish(Event::FaultJudged { verdict });
         }
         self.faults.announce();

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rxon::WorkerId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::table::Fault;
 use crate::error::Error;
@@ -108,7 +108,7 @@ impl FaultSwitch {
 }
 
 /// The checked values of a fault that is on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Setting {
     /// The rate, if one was given.
     pub(super) rate: Option<f64>,

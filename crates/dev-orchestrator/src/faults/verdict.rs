@@ -1,7 +1,7 @@
 //! Verdicts: how workers came through a fault.
 
 use rxon::JobId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::run::Run;
 use super::table::Fault;
@@ -14,7 +14,7 @@ const MAX_LOST: usize = 1000;
 
 /// The judgement on how workers came through a fault, made when they have recovered, at the latest a minute after the
 /// fault was switched off.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FaultVerdict {
     /// The fault.

@@ -20,6 +20,7 @@ mod imitated;
 mod listing;
 mod outcomes;
 mod records;
+mod restarts;
 mod steps;
 mod submissions;
 mod workers;
@@ -35,11 +36,13 @@ use rxon::{JobId, TaskId, WorkerId};
 
 pub(crate) use self::listing::{Filter, Piece};
 pub(crate) use self::outcomes::{Ignored, ProgressReport, Report, Verdict};
+use self::restarts::Restarts;
 pub(crate) use self::submissions::Repeat;
 pub(crate) use self::workers::MAX_WORKERS;
 use crate::clock::Now;
 use crate::error::Error;
 use crate::events::Event;
+use crate::persist::Keeper;
 use crate::settings::Settings;
 use crate::stats::{Gauges, Stats};
 use crate::store::{Assignment, Job, Stage, Store, own_failure};
@@ -75,17 +78,27 @@ pub(crate) struct Jobs {
     /// The open polls, the oldest first.
     waiting: BTreeMap<PollId, WorkerId>,
     stats: Stats,
+    restarts: Restarts,
     actions: Vec<Action>,
 }
 
 impl Jobs {
     pub(crate) fn new(settings: Settings, now: Now) -> Self {
-        let (store, stats) = (Store::new(), Stats::new(now));
-        Self { settings, store, waiting: BTreeMap::new(), stats, actions: Vec::new() }
+        Self::with(settings, Store::new(), Stats::new(now))
+    }
+
+    fn with(settings: Settings, store: Store, stats: Stats) -> Self {
+        let restarts = Restarts::default();
+        Self { settings, store, waiting: BTreeMap::new(), stats, restarts, actions: Vec::new() }
     }
 
     pub(crate) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Hands the rows of all that has changed since the last call over.
+    pub(crate) fn hand_over(&mut self, keeper: &Keeper) {
+        self.store.hand_over(keeper);
     }
 
     /// Returns the actions since the last call.
@@ -172,6 +185,7 @@ impl Jobs {
             }
             self.expire(&worker, now);
         }
+        self.give_up_unheard(now);
     }
 
     /// Returns the time at which [`Jobs::on_time`] has to be called next.
@@ -179,7 +193,7 @@ impl Jobs {
         let deadline = self.store.first_deadline().map(|(until, _)| until);
         let silence = self.store.most_silent().map(|(last_contact, _)| *last_contact + self.ttl());
         let retry = self.store.first_retry().map(|(until, _)| until);
-        deadline.into_iter().chain(silence).chain(retry).min()
+        deadline.into_iter().chain(silence).chain(retry).chain(self.restart_due()).min()
     }
 
     /// Returns the number of open polls of a worker.

@@ -65,6 +65,7 @@ impl Jobs {
     /// Handles the result of a task.
     pub(crate) fn on_result(&mut self, report: Report, now: Now) -> Verdict {
         self.store.record_contact(&report.worker_id, now);
+        self.take_back(&report, now);
         let number = match self.answerable(&report) {
             Ok(number) => number,
             Err(ignored) => return Verdict::Ignored(ignored),

@@ -26,6 +26,7 @@ impl Jobs {
         if is_new {
             self.readopt(&worker);
         }
+        self.on_said_to_run(&worker, &[], now);
         self.actions.push(Action::Publish(Event::WorkerRegistered { worker_id: worker.clone() }));
         self.feed(&worker, now);
         true
@@ -45,6 +46,7 @@ impl Jobs {
         }
         self.actions.push(Action::Publish(Event::WorkerChanged { worker_id: worker.clone() }));
         let Some(current) = current else { return Some(Vec::new()) };
+        self.on_said_to_run(worker, &current, now);
         self.feed(worker, now);
         Some(self.to_stop(worker, &current))
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use rxon::JobId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::SharedLine;
 use super::line::{Line, NewLine};
@@ -16,7 +16,7 @@ pub(crate) const MAX_LINES: usize = 10_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// The owner of a line.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Owner {
     Job(JobId),
     /// For the lines of a worker that belong to no task. The id need not be a valid one.
@@ -31,6 +31,8 @@ pub(super) struct Book {
     /// The owner of each kept line, by its number.
     owners: BTreeMap<u64, Owner>,
     bytes: usize,
+    /// The lines that were dropped since the last [`Book::take_dropped`]; `None` if nothing is kept.
+    dropped: Option<Vec<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -61,8 +63,7 @@ impl Book {
     /// Adds a line, and drops the oldest ones beyond the limits.
     pub(super) fn add(&mut self, owner: &Owner, line: NewLine, worker_id: String, now: f64) -> SharedLine {
         self.last += 1;
-        let weight = line.weight();
-        let line = Arc::new(Line {
+        let line = Line {
             n: self.last,
             at: line.at.unwrap_or(now),
             level: line.level,
@@ -72,8 +73,23 @@ impl Book {
             task_id: line.task_id.filter(|_| matches!(owner, Owner::Job(_))),
             fields: line.fields,
             is_cut: line.is_cut,
-        });
-        self.owners.insert(self.last, owner.clone());
+        };
+        self.insert(owner, line)
+    }
+
+    /// Puts a line that was kept earlier back, in the order of the numbers. `dropped` is the number of lines of its owner
+    /// that were dropped before.
+    pub(super) fn restore(&mut self, owner: &Owner, line: Line, dropped: u64) {
+        self.last = line.n;
+        self.insert(owner, line);
+        if let Some(log) = self.logs.get_mut(owner) {
+            log.dropped = log.dropped.max(dropped);
+        }
+    }
+
+    fn insert(&mut self, owner: &Owner, line: Line) -> SharedLine {
+        let (weight, line) = (line.weight(), Arc::new(line));
+        self.owners.insert(line.n, owner.clone());
         self.bytes += weight;
         let log = self.logs.entry(owner.clone()).or_default();
         log.lines.push_back((line.clone(), weight));
@@ -96,12 +112,30 @@ impl Book {
         Some(LogPage { lines, next, dropped: log.dropped })
     }
 
+    /// A book whose changes are kept.
+    pub(super) fn tracked() -> Self {
+        Self { dropped: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// Returns the numbers of the lines that were dropped since the last call.
+    pub(super) fn take_dropped(&mut self) -> Vec<u64> {
+        self.dropped.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The number of lines of an owner that were dropped.
+    pub(super) fn dropped_of(&self, owner: &Owner) -> u64 {
+        self.logs.get(owner).map_or(0, |log| log.dropped)
+    }
+
     fn drop_first(&mut self, owner: &Owner) {
         let Some(log) = self.logs.get_mut(owner) else { return };
         if let Some((line, weight)) = log.lines.pop_front() {
             log.dropped += 1;
             self.bytes -= weight;
             self.owners.remove(&line.n);
+            if let Some(dropped) = &mut self.dropped {
+                dropped.push(line.n);
+            }
         }
         // There are at most as many logs as lines.
         if log.lines.is_empty() {

@@ -35,7 +35,7 @@ pub(crate) struct NewLine {
 }
 
 /// A line that is kept.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Line {
     /// The number, higher than that of every line before it.
     pub(crate) n: u64,
@@ -45,11 +45,11 @@ pub(crate) struct Line {
     pub(crate) text: String,
     pub(crate) source: LogSource,
     pub(crate) worker_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) task_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fields: Option<Box<RawValue>>,
-    #[serde(rename = "cut", skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, rename = "cut", skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_cut: bool,
 }
 
@@ -114,7 +114,9 @@ impl NewLine {
             ..self
         })
     }
+}
 
+impl Line {
     /// The memory of the line, in bytes, about.
     pub(super) fn weight(&self) -> usize {
         const OVERHEAD: usize = 256;

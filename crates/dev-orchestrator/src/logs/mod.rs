@@ -1,21 +1,24 @@
 //! Log lines of tasks and workers.
 
 mod book;
+mod kept;
 mod line;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rxon::JobId;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use self::book::{Book, Owner};
 pub(crate) use self::book::{LogPage, MAX_LINES};
+pub(crate) use self::kept::KeptLines;
 pub(crate) use self::line::{NewLine, cut_fields, cut_text};
 use crate::clock::Now;
 use crate::hub::Hub;
 
 /// The source of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum LogSource {
     /// The standard output of a worker.
@@ -79,6 +82,9 @@ impl Hub {
         // Under the lock, so that the events are in the order of the lines.
         let mut book = self.logs.lock();
         let line = book.add(&owner, line, worker_id, Now::read().unix);
+        if let Some(keeper) = &self.keeper {
+            kept::hand_over(&mut book, keeper, &owner, &line);
+        }
         self.live.log(&LineEvent { job_id, line: &line, members: &line });
     }
 

@@ -9,6 +9,7 @@ mod events;
 mod faults;
 mod files;
 mod guard;
+mod kept;
 mod logs;
 mod messages;
 mod openapi;
@@ -103,12 +104,17 @@ pub(crate) fn router(
         .into_iter()
         .fold(Router::new(), |page, address| page.route(address, get(page::index)))
         .route("/assets/{*path}", get(page::asset));
-    worker
+    let routes = worker
         .merge(api)
         .merge(telemetry)
         .merge(page)
         .fallback(unknown_route)
-        .method_not_allowed_fallback(wrong_method)
+        .method_not_allowed_fallback(wrong_method);
+    let routes = match desk.hub.keeper.clone() {
+        Some(keeper) => routes.layer(from_fn_with_state(keeper, kept::before_answer)),
+        None => routes,
+    };
+    routes
         .layer(from_fn_with_state(desk.clone(), door::only_own_names))
         .layer(map_response(without_guesses))
         .layer(from_fn_with_state(desk.clone(), guard::watch))

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -13,16 +13,25 @@ use tempfile::TempDir;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use super::digests::Digests;
+use crate::persist::Keeper;
 
 /// The size of one write and of one read, in bytes.
 const BATCH: usize = 512 * 1024;
 
-/// The directory of the files. It is removed with all of them when the last reference is dropped.
+/// The directory of the files. Their names are numbers: no text of a client ever becomes a part of a path.
 #[derive(Debug)]
 pub(super) struct Folder {
-    directory: TempDir,
+    place: Place,
     /// The number of the next file.
     next: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Removed with all files when the last reference is dropped.
+    Temporary(TempDir),
+    /// Stays, with all files that are objects at the end.
+    Kept { keeper: Keeper, is_closed: AtomicBool },
 }
 
 impl Folder {
@@ -34,25 +43,57 @@ impl Folder {
             Some(parent) => builder.tempdir_in(parent)?,
             None => builder.tempdir()?,
         };
-        Ok(Arc::new(Self { directory, next: AtomicU64::new(0) }))
+        Ok(Arc::new(Self { place: Place::Temporary(directory), next: AtomicU64::new(0) }))
+    }
+
+    /// Goes on with the files of an earlier storage, of which `next` is the first unused number.
+    pub(super) fn kept(keeper: Keeper, next: u64) -> Arc<Self> {
+        let place = Place::Kept { keeper, is_closed: AtomicBool::new(false) };
+        Arc::new(Self { place, next: AtomicU64::new(next) })
     }
 
     pub(super) fn path(&self) -> &Path {
-        self.directory.path()
+        match &self.place {
+            Place::Temporary(directory) => directory.path(),
+            Place::Kept { keeper, .. } => keeper.files(),
+        }
+    }
+
+    /// Lets the files of a kept directory stay from now on.
+    pub(super) fn close(&self) {
+        if let Place::Kept { is_closed, .. } = &self.place {
+            is_closed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn remove(&self, path: &Path) {
+        match &self.place {
+            // After an error the file only takes space, until the whole directory is removed.
+            Place::Temporary(_) => drop(std::fs::remove_file(path)),
+            Place::Kept { is_closed, .. } if is_closed.load(Ordering::Relaxed) => {}
+            // Until the change is committed, a restart brings the object back.
+            Place::Kept { keeper, .. } => keeper.remove_file(path.to_owned()),
+        }
     }
 }
 
 /// One file. It is removed when the last reference is dropped, so that readers of a replaced object are not disturbed.
 #[derive(Debug)]
 struct Blob {
+    number: u64,
     path: PathBuf,
-    _folder: Arc<Folder>,
+    folder: Arc<Folder>,
+}
+
+impl Blob {
+    fn new(folder: &Arc<Folder>, number: u64) -> Self {
+        Self { number, path: folder.path().join(number.to_string()), folder: folder.clone() }
+    }
 }
 
 impl Drop for Blob {
     fn drop(&mut self) {
-        // After an error the file only takes space, until the whole directory is removed.
-        let _ = std::fs::remove_file(&self.path);
+        self.folder.remove(&self.path);
     }
 }
 
@@ -61,6 +102,18 @@ impl Drop for Blob {
 pub(super) struct Segment {
     blob: Arc<Blob>,
     pub(super) size: u64,
+}
+
+impl Segment {
+    /// A file of an earlier storage.
+    pub(super) fn kept(folder: &Arc<Folder>, number: u64, size: u64) -> Self {
+        Self { blob: Arc::new(Blob::new(folder, number)), size }
+    }
+
+    /// The number that is the name of the file.
+    pub(super) fn number(&self) -> u64 {
+        self.blob.number
+    }
 }
 
 /// A received body.
@@ -146,9 +199,9 @@ impl Writer {
             Some(open) => open,
             closed => {
                 let number = self.folder.next.fetch_add(1, Ordering::Relaxed);
-                let path = self.folder.path().join(number.to_string());
-                let file = File::create_new(&path)?;
-                closed.insert((file, Blob { path, _folder: self.folder.clone() }))
+                let blob = Blob::new(&self.folder, number);
+                let file = File::create_new(&blob.path)?;
+                closed.insert((file, blob))
             }
         };
         file.write_all(piece)?;

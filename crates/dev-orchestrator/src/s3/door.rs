@@ -12,12 +12,15 @@ use s3s::service::S3Service;
 use s3s::{Body, HttpError};
 
 use crate::host::OwnNames;
+use crate::persist::Keeper;
 
 /// Serves the requests that are for one of our names.
 #[derive(Clone)]
 pub(crate) struct Door {
     names: Arc<OwnNames>,
     service: S3Service,
+    /// Keeps the changes, if anything is kept.
+    keeper: Option<Keeper>,
 }
 
 impl fmt::Debug for Door {
@@ -27,8 +30,8 @@ impl fmt::Debug for Door {
 }
 
 impl Door {
-    pub(super) fn new(names: OwnNames, service: S3Service) -> Self {
-        Self { names: Arc::new(names), service }
+    pub(super) fn new(names: OwnNames, service: S3Service, keeper: Option<Keeper>) -> Self {
+        Self { names: Arc::new(names), service, keeper }
     }
 }
 
@@ -56,8 +59,17 @@ impl Service<Request<Incoming>> for Door {
         if let Some(response) = refused {
             return Box::pin(std::future::ready(Ok(response)));
         }
-        let service = self.service.clone();
-        Box::pin(async move { service.call(request.map(Body::from)).await })
+        let (service, keeper) = (self.service.clone(), self.keeper.clone());
+        Box::pin(async move {
+            let answer = service.call(request.map(Body::from)).await?;
+            let Some(keeper) = keeper else { return Ok(answer) };
+            Ok(match keeper.kept().await {
+                Ok(()) => answer,
+                Err(problem) => {
+                    refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", &problem.to_string())
+                }
+            })
+        })
     }
 }
 

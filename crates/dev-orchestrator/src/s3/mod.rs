@@ -5,6 +5,7 @@ mod content;
 mod digests;
 mod door;
 mod files;
+mod kept;
 mod listing;
 mod service;
 mod settings;
@@ -31,9 +32,11 @@ use crate::connections;
 use crate::faults::{Faults, FaultyStorage};
 use crate::host::OwnNames;
 use crate::peer::Peer;
+use crate::persist::Keeper;
 
 pub(crate) use self::door::Door;
 pub(crate) use self::files::{FileError, FilePage, Files};
+pub(crate) use self::kept::KeptBuckets;
 pub use self::settings::S3Settings;
 pub(crate) use self::watch::Watch;
 
@@ -84,22 +87,31 @@ impl LocalS3 {
     /// When it cannot listen on the address, the directory cannot be created, or the name of a bucket is invalid.
     #[expect(clippy::unused_async, reason = "it spawns: being async keeps callers inside a runtime")]
     pub async fn start(settings: S3Settings) -> io::Result<Self> {
-        Self::open(settings, Watch::default(), Arc::new(Faults::new()))
+        Self::open(settings, Watch::default(), Arc::new(Faults::new()), None)
     }
 
-    /// Does the same as [`start`](Self::start), reports requests to the watch, and has faults that can be switched. The
-    /// caller has to be inside a runtime.
-    pub(crate) fn open(settings: S3Settings, watch: Watch, faults: Arc<Faults>) -> io::Result<Self> {
+    /// Does the same as [`start`](Self::start), reports requests to the watch, and has faults that can be switched. With
+    /// a state it goes on with the contents of that. The caller has to be inside a runtime.
+    pub(crate) fn open(
+        settings: S3Settings,
+        watch: Watch,
+        faults: Arc<Faults>,
+        state: Option<(Keeper, KeptBuckets)>,
+    ) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(settings.address)?;
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
-        let store = Arc::new(Buckets::new(settings.directory.as_deref())?);
+        let keeper = state.as_ref().map(|(keeper, _)| keeper.clone());
+        let store = Arc::new(match state {
+            Some((keeper, kept)) => Buckets::restored(keeper, kept),
+            None => Buckets::new(settings.directory.as_deref())?,
+        });
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let guard = stop.clone().drop_guard();
         let S3Settings { access_key, secret_key, buckets, allowed_hosts, .. } = settings;
         let names = OwnNames::new(address, allowed_hosts);
-        let service = Door::new(names, service(store.clone(), watch, &access_key, &secret_key));
+        let service = Door::new(names, service(store.clone(), watch, &access_key, &secret_key), keeper);
         let storage = Self { store, address, access_key, secret_key, tasks, stop, _guard: guard };
         for bucket in buckets {
             // A name that is given twice stands for one bucket.
@@ -233,7 +245,8 @@ impl LocalS3 {
         keys.map_err(io_error)
     }
 
-    /// Shuts down: closes connections and removes all files. Takes 2 s at most.
+    /// Shuts down: closes connections and removes all files, unless they belong to a [`State`](crate::State). Takes 2 s at
+    /// most.
     pub async fn shutdown(self) {
         self.stop.cancel();
         self.tasks.close();

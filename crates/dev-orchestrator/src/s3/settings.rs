@@ -19,6 +19,8 @@ pub struct S3Settings {
     pub(super) address: SocketAddr,
     pub(super) access_key: String,
     pub(super) secret_key: String,
+    /// Whether the keys were set by the user.
+    has_own_keys: bool,
     pub(super) buckets: Vec<String>,
     pub(super) directory: Option<PathBuf>,
     pub(super) allowed_hosts: Vec<String>,
@@ -32,6 +34,7 @@ impl S3Settings {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             access_key: "local-s3-access-key".to_owned(),
             secret_key: random_key(),
+            has_own_keys: false,
             buckets: vec![BUCKET.to_owned()],
             directory: None,
             allowed_hosts: Vec::new(),
@@ -45,12 +48,19 @@ impl S3Settings {
         self
     }
 
-    /// The accepted pair of keys. Default: `local-s3-access-key` and a random secret key.
+    /// The accepted pair of keys. Default: `local-s3-access-key` and a random secret key; with
+    /// [`Settings::with_state`](crate::Settings::with_state) the keys of the state.
     #[must_use]
     pub fn with_keys(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
         self.access_key = access_key.into();
         self.secret_key = secret_key.into();
+        self.has_own_keys = true;
         self
+    }
+
+    /// Uses these keys unless others were set.
+    pub(crate) fn with_default_keys(self, (access_key, secret_key): (&str, &str)) -> Self {
+        if self.has_own_keys { self } else { self.with_keys(access_key, secret_key) }
     }
 
     /// The keys, which are masked wherever they are shown.
@@ -66,7 +76,8 @@ impl S3Settings {
     }
 
     /// The directory for the objects: the storage creates a new directory inside it, and removes that at its end.
-    /// Default: the system's directory for temporary files.
+    /// Default: the system's directory for temporary files. With
+    /// [`Settings::with_state`](crate::Settings::with_state) it is not used: the objects are in the directory of the state.
     #[must_use]
     pub fn with_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
@@ -100,6 +111,7 @@ impl fmt::Debug for S3Settings {
             .field("address", &self.address)
             .field("access_key", &self.access_key)
             .field("secret_key", &"redacted")
+            .field("has_own_keys", &self.has_own_keys)
             .field("buckets", &self.buckets)
             .field("directory", &self.directory)
             .field("allowed_hosts", &self.allowed_hosts)

@@ -9,22 +9,26 @@ use std::time::SystemTime;
 
 use s3s::dto::{Metadata, Timestamp};
 use s3s::{S3Result, s3_error};
+use serde::{Deserialize, Serialize};
 
 use super::conditions::Conditions;
 use super::content::{Folder, Segment};
 use super::digests;
+use super::kept::{self, KeptBuckets};
+use crate::persist::{Batch, Keeper};
 
 /// The smallest part of an upload except for the last one, in bytes, as in S3.
 const MIN_PART_SIZE: u64 = 5 * 1024 * 1024;
 
 /// The attributes of an object.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Attributes {
     pub(super) content_type: Option<String>,
     pub(super) content_encoding: Option<String>,
     pub(super) content_disposition: Option<String>,
     pub(super) content_language: Option<String>,
     pub(super) cache_control: Option<String>,
+    #[serde(with = "kept::timestamp")]
     pub(super) expires: Option<Timestamp>,
     pub(super) metadata: Option<Metadata>,
 }
@@ -55,7 +59,7 @@ pub(super) struct Upload {
     pub(super) key: String,
     pub(super) started: SystemTime,
     pub(super) parts: BTreeMap<i32, Part>,
-    attributes: Attributes,
+    pub(super) attributes: Attributes,
 }
 
 /// A bucket.
@@ -70,13 +74,35 @@ pub(super) struct Bucket {
 #[derive(Debug)]
 pub(super) struct Buckets {
     pub(super) folder: Arc<Folder>,
-    buckets: Mutex<BTreeMap<String, Bucket>>,
+    all: Mutex<BTreeMap<String, Bucket>>,
+    /// Keeps all changes, if anything is kept.
+    keeper: Option<Keeper>,
+}
+
+impl Drop for Buckets {
+    fn drop(&mut self) {
+        self.folder.close();
+    }
 }
 
 impl Buckets {
     /// Creates an empty storage with its files inside `parent`.
     pub(super) fn new(parent: Option<&Path>) -> io::Result<Self> {
-        Ok(Self { folder: Folder::new(parent)?, buckets: Mutex::default() })
+        Ok(Self { folder: Folder::new(parent)?, all: Mutex::default(), keeper: None })
+    }
+
+    /// Goes on with the contents of an earlier storage, and keeps all changes.
+    pub(super) fn restored(keeper: Keeper, kept: KeptBuckets) -> Self {
+        let folder = Folder::kept(keeper.clone(), kept.next);
+        let all = Mutex::new(kept.restore(&folder));
+        Self { folder, all, keeper: Some(keeper) }
+    }
+
+    /// Hands changes over. The buckets are locked, so that the order of rows is that of changes.
+    fn keep(&self, change: impl FnOnce(&mut Batch<'_>)) {
+        if let Some(keeper) = &self.keeper {
+            keeper.change(change);
+        }
     }
 
     /// Creates a bucket.
@@ -87,6 +113,7 @@ impl Buckets {
         }
         let bucket =
             Bucket { created: SystemTime::now(), objects: BTreeMap::new(), uploads: BTreeMap::new() };
+        self.keep(|batch| kept::put_bucket(batch, name, &bucket));
         buckets.insert(name.to_owned(), bucket);
         Ok(())
     }
@@ -97,7 +124,9 @@ impl Buckets {
         if !found(&mut buckets, name)?.objects.is_empty() {
             return Err(s3_error!(BucketNotEmpty, "the bucket `{name}` is not empty"));
         }
-        buckets.remove(name);
+        if let Some(bucket) = buckets.remove(name) {
+            self.keep(|batch| kept::remove_bucket(batch, name, &bucket));
+        }
         Ok(())
     }
 
@@ -130,6 +159,7 @@ impl Buckets {
             let mut buckets = self.lock();
             let objects = &mut found(&mut buckets, bucket)?.objects;
             conditions.check_write(objects.get(&key).map(|object| object.etag.as_str()))?;
+            self.keep(|batch| kept::put_object(batch, bucket, &key, &object));
             objects.insert(key, Arc::new(object))
         };
         Ok(())
@@ -140,7 +170,12 @@ impl Buckets {
         let _removed = {
             let mut buckets = self.lock();
             let objects = &mut found(&mut buckets, bucket)?.objects;
-            keys.map(|key| objects.remove(key)).collect::<Vec<_>>()
+            let remove = |key: &'a str| {
+                let removed = objects.remove(key)?;
+                self.keep(|batch| kept::remove_object(batch, bucket, key));
+                Some(removed)
+            };
+            keys.map(remove).collect::<Vec<_>>()
         };
         Ok(())
     }
@@ -149,7 +184,10 @@ impl Buckets {
     pub(super) fn begin(&self, bucket: &str, key: String, attributes: Attributes) -> S3Result<String> {
         let id = rxon::id::random_uuid();
         let upload = Upload { key, started: SystemTime::now(), parts: BTreeMap::new(), attributes };
-        found(&mut self.lock(), bucket)?.uploads.insert(id.clone(), upload);
+        let mut buckets = self.lock();
+        let uploads = &mut found(&mut buckets, bucket)?.uploads;
+        self.keep(|batch| kept::put_upload(batch, bucket, &id, &upload));
+        uploads.insert(id.clone(), upload);
         Ok(id)
     }
 
@@ -171,7 +209,9 @@ impl Buckets {
     pub(super) fn put_part(&self, at: &UploadAddress<'_>, number: i32, part: Part) -> S3Result<()> {
         let _replaced = {
             let mut buckets = self.lock();
-            at.upload(&mut buckets)?.parts.insert(number, part)
+            let parts = &mut at.upload(&mut buckets)?.parts;
+            self.keep(|batch| kept::put_part(batch, at, number, &part));
+            parts.insert(number, part)
         };
         Ok(())
     }
@@ -180,7 +220,8 @@ impl Buckets {
     pub(super) fn abort(&self, at: &UploadAddress<'_>) -> S3Result<()> {
         let _removed = {
             let mut buckets = self.lock();
-            at.upload(&mut buckets)?;
+            let upload = at.upload(&mut buckets)?;
+            self.keep(|batch| kept::remove_upload(batch, at.bucket, at.upload, upload));
             found(&mut buckets, at.bucket)?.uploads.remove(at.upload)
         };
         Ok(())
@@ -206,14 +247,21 @@ impl Buckets {
             };
             let bucket = found(&mut buckets, at.bucket)?;
             conditions.check_write(bucket.objects.get(at.key).map(|object| object.etag.as_str()))?;
+            let upload = bucket.uploads.remove(at.upload);
+            self.keep(|batch| {
+                kept::put_object(batch, at.bucket, at.key, &object);
+                if let Some(upload) = &upload {
+                    kept::remove_upload(batch, at.bucket, at.upload, upload);
+                }
+            });
             let replaced = bucket.objects.insert(at.key.to_owned(), Arc::new(object));
-            (etag, (replaced, bucket.uploads.remove(at.upload)))
+            (etag, (replaced, upload))
         };
         Ok(etag)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Bucket>> {
-        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rxon::model::Failure;
 use rxon::{TaskName, WorkerId};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::blueprint::{Course, Step};
@@ -30,11 +31,15 @@ const OVERHEAD: usize = 800;
 /// The memory of an earlier try without its failure, in bytes.
 const TRY_OVERHEAD: usize = 64;
 
-#[derive(Debug)]
+/// A task. Its row in the database has all fields but those that are skipped, which have rows of their own or follow from
+/// others.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
     /// The position in the order of arrival, and the key.
+    #[serde(skip)]
     pub(crate) number: u64,
     pub(crate) name: TaskName,
+    #[serde(skip, default = "no_params")]
     pub(crate) params: Arc<RawValue>,
     pub(crate) priority: f64,
     pub(crate) timeout: Duration,
@@ -61,7 +66,9 @@ pub(crate) struct Job {
     pub(crate) result_status: Option<String>,
     pub(crate) payloads: Payloads,
     pub(crate) error: Option<Arc<Failure>>,
+    #[serde(skip, default = "Story::new")]
     pub(crate) story: Story,
+    #[serde(skip, default = "Instant::now")]
     pub(crate) submitted: Instant,
     pub(crate) submitted_at: f64,
     pub(crate) started_at: Option<f64>,
@@ -69,7 +76,7 @@ pub(crate) struct Job {
 }
 
 /// A try that failed, and was followed by another one.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Try {
     pub(crate) attempt: u32,
     pub(crate) worker_id: Option<WorkerId>,
@@ -79,7 +86,7 @@ pub(crate) struct Try {
 }
 
 /// The objects in the last result of a job, unchanged.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Payloads {
     pub(crate) data: Option<Arc<RawValue>>,
     pub(crate) metadata: Option<Arc<RawValue>>,
@@ -87,11 +94,12 @@ pub(crate) struct Payloads {
 }
 
 /// The stage of a job, with the data that only matters in it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Stage {
     Queued,
     /// Waits for the time of its retry.
     Resting {
+        #[serde(skip, default = "Instant::now")]
         until: Instant,
         /// The same time, in seconds since 1970.
         retry_at: f64,
@@ -99,6 +107,7 @@ pub(crate) enum Stage {
     Running {
         worker_id: WorkerId,
         /// The time at which the try is given up.
+        #[serde(skip, default = "Instant::now")]
         until: Instant,
         /// The deadline that the worker was sent, in seconds since 1970.
         deadline: f64,
@@ -203,7 +212,7 @@ impl Job {
     pub(crate) fn record_of(&mut self, attempt: u32, what: What, now: Now) {
         let worker_id = self.worker_id.clone().filter(|_| what.has_worker());
         let at = now.instant.saturating_duration_since(self.submitted);
-        self.story.add(Entry { at, attempt, worker_id, what });
+        self.story.add(Entry::new(at, attempt, worker_id, what));
     }
 
     /// Ends the current try, and begins the next one.
@@ -243,6 +252,16 @@ impl Job {
     /// The number of the current try, counted from the begin of the present step.
     pub(crate) fn tries_of_step(&self) -> u32 {
         self.course.as_ref().map_or(self.attempt, |course| course.tries(self.attempt))
+    }
+
+    /// Goes back to the try before, as if it had not been given up.
+    pub(crate) fn return_to_last_try(&mut self) {
+        let Some(last) = self.tries.pop() else { return };
+        self.attempt = last.attempt;
+        self.worker_id = last.worker_id;
+        self.started_at = last.started_at;
+        self.error = None;
+        self.abandoned.retain(|attempt| *attempt != last.attempt);
     }
 
     pub(crate) fn tries(&self) -> &[Try] {
@@ -288,6 +307,11 @@ impl Job {
         let history = self.story.weight() + tries + self.retried_as.len() * size_of::<u64>() + course;
         OVERHEAD + self.params.get().len() + payloads + failure_weight(self.error.as_ref()) + texts + history
     }
+}
+
+/// Stands for parameters until their own row is read.
+fn no_params() -> Arc<RawValue> {
+    RawValue::NULL.to_owned().into()
 }
 
 fn failure_weight(failure: Option<&Arc<Failure>>) -> usize {

@@ -1,6 +1,7 @@
 //! The state in memory: jobs and workers, with indexes that make every decision fast.
 
 mod job;
+mod kept;
 mod names;
 mod skills;
 mod views;
@@ -16,6 +17,8 @@ use serde_json::value::RawValue;
 
 use self::job::QueuePosition;
 pub(crate) use self::job::{Job, Payloads, Stage};
+pub(crate) use self::kept::KeptStore;
+use self::kept::Ledger;
 pub(crate) use self::names::Names;
 pub(crate) use self::skills::About;
 use self::skills::Skills;
@@ -74,6 +77,8 @@ pub(crate) struct Store {
     skills: Skills,
     /// The objects that the parameters of running jobs name.
     inputs: Inputs,
+    /// What has changed since the last [`Store::hand_over`]; `None` if nothing is kept.
+    ledger: Option<Ledger>,
 }
 
 impl Store {
@@ -94,13 +99,17 @@ impl Store {
             websockets: HashSet::new(),
             skills: Skills::default(),
             inputs: Inputs::default(),
+            ledger: None,
         }
     }
 
     /// Adds a waiting job; `of` is the first job of those that it retries.
     pub(crate) fn add(&mut self, task: CheckedTask, of: Option<u64>, now: Now) -> u64 {
         self.last += 1;
-        let job = Job::new(self.last, task, of, now);
+        let mut job = Job::new(self.last, task, of, now);
+        if let Some(ledger) = &mut self.ledger {
+            ledger.add(&mut job);
+        }
         self.weight += job.weight();
         self.counts[TaskStatus::Queued as usize] += 1;
         self.queues.entry(job.name.clone()).or_default().insert(job.position());
@@ -138,6 +147,7 @@ impl Store {
             let before = job.weight();
             change(job);
             self.weight = self.weight - before + job.weight();
+            self.note(number);
         }
     }
 
@@ -188,6 +198,7 @@ impl Store {
         self.counts[job.stage.status() as usize] -= 1;
         self.counts[stage.status() as usize] += 1;
         job.stage = stage;
+        self.note(number);
     }
 
     /// Returns the next job for a worker.
@@ -215,6 +226,9 @@ impl Store {
             if let Some(job) = self.jobs.remove(&number) {
                 self.counts[job.stage.status() as usize] -= 1;
                 self.weight -= job.weight();
+                if let Some(ledger) = &mut self.ledger {
+                    ledger.remove(&job);
+                }
             }
         }
     }
@@ -239,6 +253,7 @@ impl Store {
             worker.running = known.running;
         }
         self.silence.insert((now.instant, worker_id.clone()));
+        self.note_worker(&worker_id);
         self.workers.insert(worker_id, worker);
     }
 
@@ -251,6 +266,7 @@ impl Store {
             worker.apply(beat);
             self.learn(&tasks, &skills);
         }
+        self.note_worker(worker_id);
         true
     }
 
@@ -262,15 +278,18 @@ impl Store {
     ) {
         for name in names {
             self.skills.name(name);
+            self.note_skill(name);
         }
         for (name, about) in descriptions {
             self.skills.describe(name, about.clone());
+            self.note_skill(name);
         }
     }
 
     /// Removes a worker; returns the numbers of the jobs it was given.
     pub(crate) fn dismiss(&mut self, worker_id: &WorkerId, now: Now) -> BTreeSet<u64> {
         let Some(mut worker) = self.workers.remove(worker_id) else { return BTreeSet::new() };
+        self.note_worker(worker_id);
         self.silence.remove(&(worker.last_contact.instant, worker_id.clone()));
         let running = std::mem::take(&mut worker.running);
         if self.gone.len() >= MAX_GONE {

@@ -5,7 +5,8 @@ use rxon::{JobId, TaskId};
 /// Makes and reads ids. A task id consists of the job's number and the number of the try, so no table of ids is needed.
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// Random, new for every orchestrator: workers remember the ids of tasks past a restart.
+    /// Random, new for every orchestrator that does not go on with the state of an earlier one: workers remember the ids
+    /// of tasks past a restart.
     run: String,
 }
 
@@ -14,6 +15,15 @@ impl Names {
         let mut run = rxon::id::random_uuid();
         run.truncate(8);
         Self { run }
+    }
+
+    /// Makes and reads the ids of an earlier orchestrator.
+    pub(super) fn of(run: String) -> Self {
+        Self { run }
+    }
+
+    pub(super) fn run(&self) -> &str {
+        &self.run
     }
 
     pub(crate) fn job(&self, number: u64) -> JobId {

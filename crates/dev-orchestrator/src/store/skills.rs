@@ -6,6 +6,7 @@ use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use rxon::{TaskName, WorkerId};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Worker;
@@ -18,7 +19,7 @@ const MAX_SKILLS: usize = 10_000;
 const MAX_WEIGHT: usize = 64 * 1024 * 1024;
 
 /// The description of a task by one worker.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct About {
     pub(crate) kind: Option<String>,
     pub(crate) description: Option<String>,
@@ -83,6 +84,11 @@ impl Skills {
             self.weight = weight;
             *known = about;
         }
+    }
+
+    /// Returns the description of a name; `None` if it is not remembered.
+    pub(super) fn about(&self, name: &TaskName) -> Option<&About> {
+        self.known.get(name)
     }
 
     /// Returns all names with the latest description, in order of their names.

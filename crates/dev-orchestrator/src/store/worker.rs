@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rxon::{TaskName, WorkerId};
+use serde::{Deserialize, Serialize};
 
 use super::skills::About;
 use crate::clock::Now;
@@ -50,7 +51,7 @@ pub(crate) struct Hot {
 }
 
 /// What a worker says of itself for people only.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Equipment {
     /// The number of tasks that it runs at once.
     pub(crate) slots: Option<u64>,
@@ -60,7 +61,8 @@ pub(crate) struct Equipment {
     pub(crate) protocol: Option<String>,
 }
 
-#[derive(Debug)]
+/// A worker. What is skipped in its row in the database begins anew after a restart.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Worker {
     pub(crate) label: String,
     pub(crate) status: String,
@@ -69,7 +71,9 @@ pub(crate) struct Worker {
     registered: BTreeSet<TaskName>,
     accepts: BTreeSet<TaskName>,
     /// The numbers of the jobs it was given.
+    #[serde(skip)]
     pub(crate) running: BTreeSet<u64>,
+    #[serde(skip, default = "Now::read")]
     pub(crate) last_contact: Now,
     pub(crate) registered_at: f64,
     pub(crate) last_heartbeat_at: Option<f64>,

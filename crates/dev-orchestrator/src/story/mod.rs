@@ -18,14 +18,18 @@
 //! | `fault` | a fault that is switched on has hit a message about the task |
 
 mod inputs;
+mod kept;
 mod view;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rxon::WorkerId;
 use rxon::model::Failure;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::inputs::Inputs;
+pub(crate) use self::kept::StoryRow;
 pub(crate) use self::view::StoryView;
 
 /// The number of events that are kept; beyond it, the oldest progress is left out.
@@ -42,11 +46,17 @@ pub(crate) struct Story {
     dropped: u64,
     /// The memory of the texts, in bytes.
     texts: usize,
+    /// The number of events that were ever added.
+    next: u32,
+    /// The parts that have changed since they were last kept; `None` if nothing is kept.
+    touched: Option<BTreeSet<u32>>,
 }
 
 /// An event.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
+    /// The number among all events of the story, those that were left out included.
+    number: u32,
     /// The time since the submission.
     pub(crate) at: Duration,
     pub(crate) attempt: u32,
@@ -55,7 +65,7 @@ pub(crate) struct Entry {
 }
 
 /// The content of an event.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum What {
     Submitted,
     Offered,
@@ -72,7 +82,7 @@ pub(crate) enum What {
 }
 
 /// All requests to the storage for the inputs, or for the outputs, of a try.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Transfer {
     way: Way,
     /// The begin of the first request, as the time since the submission.
@@ -81,20 +91,27 @@ pub(crate) struct Transfer {
 }
 
 /// The direction of a transfer, seen from the worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Way {
     Inputs,
     Outputs,
 }
 
 /// The end of a try.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) status: String,
     /// The code and the message.
     pub(crate) error: Option<(String, String)>,
     /// Whether the orchestrator itself gave up the try.
     pub(crate) is_own: bool,
+}
+
+impl Entry {
+    /// An event for [`Story::add`].
+    pub(crate) fn new(at: Duration, attempt: u32, worker_id: Option<WorkerId>, what: What) -> Self {
+        Self { number: 0, at, attempt, worker_id, what }
+    }
 }
 
 impl What {
@@ -159,7 +176,7 @@ impl What {
 
 impl Story {
     pub(crate) fn new() -> Self {
-        Self { entries: Vec::new(), dropped: 0, texts: 0 }
+        Self { entries: Vec::new(), dropped: 0, texts: 0, next: 0, touched: None }
     }
 
     /// Adds an event. Its time is never before that of the event before. All transfers of a try in the same direction
@@ -177,6 +194,9 @@ impl Story {
         if let Some(last) = self.entries.last() {
             entry.at = entry.at.max(last.at);
         }
+        entry.number = self.next;
+        self.next = self.next.saturating_add(1);
+        self.touch(entry.number);
         self.texts += entry.what.texts();
         self.entries.push(entry);
     }
@@ -188,7 +208,9 @@ impl Story {
             .iter()
             .skip(from)
             .position(|entry| matches!(&entry.what, What::Transfer(transfer) if transfer.way == way))?;
-        match self.entries.remove(from + found).what {
+        let entry = self.entries.remove(from + found);
+        self.touch(entry.number);
+        match entry.what {
             What::Transfer(transfer) => Some(transfer),
             _ => None,
         }
@@ -212,6 +234,7 @@ impl Story {
     fn leave_one_out(&mut self) {
         let progress = self.entries.iter().position(|entry| matches!(entry.what, What::Progress(..)));
         let entry = self.entries.remove(progress.unwrap_or(1));
+        self.touch(entry.number);
         self.texts -= entry.what.texts();
         self.dropped += 1;
     }

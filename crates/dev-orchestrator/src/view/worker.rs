@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rxon::{JobId, TaskName, WorkerId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::raw;
@@ -58,7 +58,7 @@ pub struct Slots {
 }
 
 /// The machine of a worker, as described in its registration.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Machine {
     /// The host name.

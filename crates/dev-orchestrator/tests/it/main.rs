@@ -25,6 +25,7 @@ mod rubbish;
 mod s3;
 mod shutdown;
 mod snippets;
+mod state;
 mod stories;
 mod strange;
 mod websockets;

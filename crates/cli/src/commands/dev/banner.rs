@@ -1,6 +1,6 @@
 //! The first lines of the server: its addresses, and what a worker in another terminal needs.
 
-use avtomatika_dev::{DevOrchestrator, LocalS3};
+use avtomatika_dev::{DevOrchestrator, LocalS3, State};
 use serde::Serialize;
 
 use crate::output::{Printer, Style};
@@ -30,7 +30,7 @@ struct Storage {
 
 impl Banner {
     /// Describes an orchestrator.
-    pub(super) fn of(orchestrator: &DevOrchestrator, token: &str) -> Self {
+    pub(super) fn of(orchestrator: &DevOrchestrator, token: &str, state: Option<&State>) -> Self {
         let url = orchestrator.url();
         let storage = orchestrator.storage();
         let mut variables = vec![("ORCHESTRATOR_URL", url.clone()), ("WORKER_TOKEN", token.to_owned())];
@@ -42,7 +42,8 @@ impl Banner {
             bucket: storage.bucket().to_owned(),
             region: storage.region().to_owned(),
         });
-        Self { page: format!("{url}/"), url, storage, token: token.to_owned(), state: None, variables }
+        let state = state.map(|state| state.path().to_string_lossy().into_owned());
+        Self { page: format!("{url}/"), url, storage, token: token.to_owned(), state, variables }
     }
 
     /// The address of the page.
@@ -72,7 +73,7 @@ impl Banner {
             ("server", self.url.as_str()),
             ("page", &self.page),
             ("storage", &storage),
-            ("state", "in memory: everything is lost when this ends"),
+            ("state", self.state.as_deref().unwrap_or("in memory: everything is lost when this ends")),
         ] {
             let name = format!("{name:7}");
             printer.data(format_args!("  {}  {value}", paint.apply(Style::Dim, name)))?;

@@ -9,6 +9,7 @@ mod logbook;
 mod ports;
 mod restarts;
 mod server;
+mod state;
 mod team;
 mod variables;
 mod watch;
@@ -19,7 +20,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use anyhow::Context;
-use avtomatika_dev::{Blueprint, S3Settings, Settings};
+use avtomatika_dev::{Blueprint, S3Settings, Settings, State};
 use avtomatika_worker::WorkerConfig;
 use tokio::sync::watch::{Sender, channel as watch_channel};
 use tokio::time::{Instant, sleep_until};
@@ -75,10 +76,11 @@ async fn serve(dev: &Dev, printer: &Printer) -> Result<Exit, Failure> {
     // Wrong paths and files are named before anything is started.
     let blueprints = blueprints::read(&dev.blueprint)?;
     let watcher = if dev.watch.is_empty() { None } else { Some(Watcher::new(&dev.watch)?) };
-    let token = token(dev)?;
     let ports = Ports::of(dev)?;
     let listener = ports.listen()?;
-    let server = Server::start(listener, settings(dev, &ports, &token, blueprints)?);
+    let state = state::open(dev.state.clone(), printer).await?;
+    let token = token(dev, state.as_ref())?;
+    let server = Server::start(listener, settings(dev, &ports, &token, blueprints, state.clone())?);
     let server = server.map_err(|error| ports.storage_failure(error))?;
     if !ports.is_loopback() {
         printer.warning(format_args!(
@@ -86,7 +88,7 @@ async fn serve(dev: &Dev, printer: &Printer) -> Result<Exit, Failure> {
             server.orchestrator().address()
         ));
     }
-    let banner = Banner::of(server.orchestrator(), &token);
+    let banner = Banner::of(server.orchestrator(), &token, state.as_ref());
     if let Err(error) = banner.print(printer) {
         server.shutdown().await;
         return Err(error.into());
@@ -170,11 +172,11 @@ struct Stop {
     kill: CancellationToken,
 }
 
-/// Returns the token of the option, of the environment, or a random one.
-fn token(dev: &Dev) -> Result<String, Failure> {
+/// Returns the token of the option, of the environment, of the state, or a random one.
+fn token(dev: &Dev, state: Option<&State>) -> Result<String, Failure> {
     let given =
         dev.token.clone().or_else(|| std::env::var("WORKER_TOKEN").ok()).filter(|token| !token.is_empty());
-    match given {
+    match given.or_else(|| Some(state?.token().to_owned())) {
         Some(token) => Ok(token),
         None => Ok(random()?),
     }
@@ -188,7 +190,13 @@ fn random() -> anyhow::Result<String> {
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
-fn settings(dev: &Dev, ports: &Ports, token: &str, blueprints: Vec<Blueprint>) -> Result<Settings, Failure> {
+fn settings(
+    dev: &Dev,
+    ports: &Ports,
+    token: &str,
+    blueprints: Vec<Blueprint>,
+    state: Option<State>,
+) -> Result<Settings, Failure> {
     let mut settings = Settings::new().with_address(ports.address()).with_token(token);
     if let Some(version) = &dev.imitated {
         settings = settings.with_imitation(version.parse().map_err(Failure::usage)?);
@@ -199,11 +207,15 @@ fn settings(dev: &Dev, ports: &Ports, token: &str, blueprints: Vec<Blueprint>) -
     for host in &dev.allow_host {
         settings = settings.with_allowed_host(host);
     }
-    Ok(match ports.storage_address() {
-        Some(address) => {
-            let keys = S3Settings::new().with_address(address).with_keys(random()?, random()?);
-            settings.with_storage(keys)
-        }
-        None => settings.without_storage(),
+    let storage = ports.storage_address().map(|address| S3Settings::new().with_address(address));
+    settings = match (storage, &state) {
+        // The keys of the state are used.
+        (Some(storage), Some(_)) => settings.with_storage(storage),
+        (Some(storage), None) => settings.with_storage(storage.with_keys(random()?, random()?)),
+        (None, _) => settings.without_storage(),
+    };
+    Ok(match state {
+        Some(state) => settings.with_state(state),
+        None => settings,
     })
 }

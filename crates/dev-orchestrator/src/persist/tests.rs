@@ -1,0 +1,108 @@
+//! The keeper and its writer.
+
+use std::path::PathBuf;
+
+use super::database::Database;
+use super::folder::Folder;
+use super::*;
+
+/// A keeper of an empty directory.
+fn keeper(folder: &tempfile::TempDir) -> Keeper {
+    let folder = Folder::take(folder.path()).expect("taken");
+    let database = Database::open(&folder.database()).expect("it opens");
+    Keeper::start(database, folder).expect("a thread")
+}
+
+fn rows(path: &std::path::Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let database = Database::open(path).expect("it opens");
+    let mut found = Vec::new();
+    let read = database.read(|rows| {
+        rows.each(Table::Workers, |key, value| {
+            found.push((key.to_vec(), value.to_vec()));
+            Ok(())
+        })
+    });
+    read.expect("read");
+    found
+}
+
+#[tokio::test]
+async fn what_is_kept_is_in_the_file_and_the_last_value_of_a_row_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keeper = keeper(&folder);
+    keeper.kept().await.expect("nothing waits");
+    for number in 0..1000_u32 {
+        keeper.change(|batch| {
+            batch.put(Table::Workers, b"a".to_vec(), number.to_be_bytes().to_vec());
+            batch.put(Table::Workers, number.to_be_bytes().to_vec(), vec![]);
+            batch.remove(Table::Workers, number.to_be_bytes().to_vec());
+        });
+    }
+    keeper.kept().await.expect("written");
+    // As it is after the death of the process: nothing was closed.
+    let copy = folder.path().join("copy");
+    std::fs::copy(folder.path().join("state.redb"), &copy).expect("copied");
+    assert_eq!(rows(&copy), [(b"a".to_vec(), 999_u32.to_be_bytes().to_vec())]);
+}
+
+#[tokio::test]
+async fn dropping_the_last_keeper_writes_what_waits_and_frees_the_directory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = keeper(&folder);
+    let second = first.clone();
+    drop(first);
+    second.change(|batch| batch.put(Table::Workers, b"a".to_vec(), b"b".to_vec()));
+    drop(second);
+    let path = folder.path().to_owned();
+    let taken =
+        tokio::task::spawn_blocking(move || Folder::take(&path)).await.expect("no panic").expect("free");
+    assert_eq!(rows(&taken.database()), [(b"a".to_vec(), b"b".to_vec())]);
+}
+
+#[tokio::test]
+async fn a_file_is_removed_after_the_row_that_names_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (keeper, file) = (keeper(&folder), folder.path().join("7"));
+    std::fs::write(&file, "x").expect("written");
+    keeper.change(|batch| batch.remove(Table::Objects, b"a".to_vec()));
+    keeper.remove_file(file.clone());
+    keeper.close();
+    keeper.closed().await;
+    assert!(!file.exists());
+    keeper.change(|batch| batch.put(Table::Workers, b"a".to_vec(), vec![]));
+    assert!(keeper.kept().await.is_err(), "nothing is written any more");
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_said_and_written_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder_path = folder.path().to_owned();
+    let taken = Folder::take(&folder_path).expect("taken");
+    // The database is somewhere else, so that it can be made unusable and usable again.
+    let elsewhere = folder_path.join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("made");
+    let path: PathBuf = elsewhere.join("state.redb");
+    let database = Database::open(&path).expect("it opens").failing();
+    let keeper = Keeper::start(database, taken).expect("a thread");
+    std::fs::rename(&elsewhere, folder_path.join("away")).expect("renamed");
+    keeper.change(|batch| batch.put(Table::Workers, b"a".to_vec(), b"old".to_vec()));
+    let error = keeper.kept().await.expect_err("it cannot be written").to_string();
+    assert!(error.contains("the state cannot be written"), "{error}");
+    keeper.change(|batch| batch.put(Table::Workers, b"a".to_vec(), b"new".to_vec()));
+    keeper.change(|batch| batch.put(Table::Workers, b"b".to_vec(), b"other".to_vec()));
+    std::fs::rename(folder_path.join("away"), &elsewhere).expect("renamed");
+    while keeper.kept().await.is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    keeper.close();
+    keeper.closed().await;
+    assert_eq!(rows(&path), [(b"a".to_vec(), b"new".to_vec()), (b"b".to_vec(), b"other".to_vec())]);
+}
+
+#[test]
+fn keys_are_in_the_order_of_numbers_and_of_texts() {
+    assert!(numbered(9) < numbered(10) && numbered(255) < numbered(256));
+    assert_eq!((number(&numbered(7)), number(b"short")), (Some(7), None));
+    assert_eq!(split(&join("bucket", "a\0b/..")), Some(("bucket", "a\0b/..")));
+    assert_eq!(split(b"\xff\0"), None);
+}

@@ -1,0 +1,283 @@
+//! Jobs, workers and skills in the database: which of them have changed, their rows, and reading them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rxon::{TaskName, WorkerId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{About, Job, Names, Stage, Store, Worker};
+use crate::clock::Now;
+use crate::persist::{Batch, Keeper, Rows, Table, Unreadable, number, numbered};
+use crate::story::{Entry, Story, StoryRow};
+use crate::view::TaskStatus;
+
+/// The time that a task which was running has after a restart, even if its own is over: its worker could not report
+/// meanwhile.
+const RESPITE: Duration = Duration::from_secs(5);
+
+/// The key of the row about the numbers of tasks.
+const NUMBERS: &[u8] = b"numbers";
+
+/// The row about the numbers of tasks.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Numbers {
+    /// The text in all ids.
+    run: String,
+    last: u64,
+}
+
+/// What has changed since the last call of [`Store::hand_over`].
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    jobs: BTreeMap<u64, Change>,
+    workers: BTreeSet<WorkerId>,
+    skills: BTreeSet<TaskName>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Added,
+    Changed,
+    /// Removed; its story had this number of later parts.
+    Removed(u32),
+}
+
+impl Ledger {
+    pub(super) fn add(&mut self, job: &mut Job) {
+        job.story = std::mem::replace(&mut job.story, Story::new()).tracked();
+        self.jobs.insert(job.number, Change::Added);
+    }
+
+    pub(super) fn remove(&mut self, job: &Job) {
+        self.jobs.insert(job.number, Change::Removed(job.story.last_part()));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.workers.is_empty() && self.skills.is_empty()
+    }
+}
+
+/// What an earlier orchestrator has left.
+#[derive(Debug, Default)]
+pub(crate) struct KeptStore {
+    numbers: Option<Numbers>,
+    /// In order of their numbers.
+    jobs: Vec<Job>,
+    workers: Vec<(WorkerId, Worker)>,
+    skills: Vec<(TaskName, About)>,
+}
+
+impl KeptStore {
+    /// Reads all rows.
+    pub(crate) fn read(rows: &Rows) -> Result<Self, Unreadable> {
+        let mut kept = Self::default();
+        rows.each(Table::About, |key, value| {
+            if key == NUMBERS {
+                kept.numbers = Some(serde_json::from_slice(value)?);
+            }
+            Ok(())
+        })?;
+        let mut params: BTreeMap<u64, Arc<RawValue>> = BTreeMap::new();
+        rows.each(Table::Params, |key, value| {
+            params.insert(numbered_key(key)?, serde_json::from_slice::<Box<RawValue>>(value)?.into());
+            Ok(())
+        })?;
+        let mut stories: BTreeMap<u64, Vec<Entry>> = BTreeMap::new();
+        rows.each(Table::Stories, |key, value| {
+            let later = serde_json::from_slice::<Vec<Entry>>(value)?;
+            stories.entry(numbered_key(key)?).or_default().extend(later);
+            Ok(())
+        })?;
+        rows.each(Table::Jobs, |key, value| {
+            let number = numbered_key(key)?;
+            let (mut job, story): (Job, StoryRow) = serde_json::from_slice(value)?;
+            let params = params.remove(&number);
+            job.params = params.ok_or_else(|| Unreadable::new(format!("task {number} has no parameters")))?;
+            job.story = Story::restored(story, stories.remove(&number).unwrap_or_default());
+            job.number = number;
+            kept.jobs.push(job);
+            Ok(())
+        })?;
+        rows.each(Table::Workers, |key, value| {
+            let id = text_key(key).and_then(WorkerId::received);
+            let id = id.ok_or_else(|| Unreadable::new("a worker has no id"))?;
+            kept.workers.push((id, serde_json::from_slice(value)?));
+            Ok(())
+        })?;
+        rows.each(Table::Skills, |key, value| {
+            let name = text_key(key).and_then(TaskName::received);
+            let name = name.ok_or_else(|| Unreadable::new("a skill has no name"))?;
+            kept.skills.push((name, serde_json::from_slice(value)?));
+            Ok(())
+        })?;
+        if kept.numbers.is_none() && !kept.jobs.is_empty() {
+            return Err(Unreadable::new("the numbers of tasks are missing"));
+        }
+        Ok(kept)
+    }
+}
+
+fn numbered_key(key: &[u8]) -> Result<u64, Unreadable> {
+    number(key).ok_or_else(|| Unreadable::new("a key is too short"))
+}
+
+fn text_key(key: &[u8]) -> Option<&str> {
+    str::from_utf8(key).ok()
+}
+
+impl Store {
+    /// Goes on with what an earlier orchestrator has left, and keeps all changes. `grace` is the time between the
+    /// deadline of a try and its end.
+    pub(crate) fn restored(kept: KeptStore, grace: Duration, now: Now) -> Self {
+        let KeptStore { numbers, jobs, workers, skills } = kept;
+        let mut store = Self { ledger: Some(Ledger::default()), ..Self::new() };
+        if let Some(Numbers { run, last }) = numbers {
+            (store.names, store.last) = (Names::of(run), last);
+        }
+        for (name, about) in skills {
+            store.skills.describe(&name, about);
+        }
+        for (id, mut worker) in workers {
+            // The time in which nobody listened is not silence.
+            worker.last_contact = now;
+            store.silence.insert((now.instant, id.clone()));
+            store.workers.insert(id, worker);
+        }
+        let mut ended = Vec::new();
+        for mut job in jobs {
+            job.resume(grace, now);
+            store.index(&job);
+            if let Stage::Ended(_) = job.stage {
+                ended.push((job.ended_at.unwrap_or(0.0), job.number));
+            }
+            store.weight += job.weight();
+            store.counts[job.stage.status() as usize] += 1;
+            store.last = store.last.max(job.number);
+            store.jobs.insert(job.number, Box::new(job));
+        }
+        ended.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
+        store.ended = ended.into_iter().map(|(_, number)| number).collect();
+        debug_assert_eq!(
+            store.ended.len(),
+            TaskStatus::ALL
+                .iter()
+                .filter(|status| status.is_ended())
+                .map(|status| store.count(*status))
+                .sum::<usize>()
+        );
+        store
+    }
+
+    /// Adds a job that has not ended to the indexes.
+    fn index(&mut self, job: &Job) {
+        let number = job.number;
+        match &job.stage {
+            Stage::Queued => {
+                self.queues.entry(job.name.clone()).or_default().insert(job.position());
+            }
+            Stage::Resting { until, .. } => {
+                self.retries.insert((*until, number));
+            }
+            Stage::Running { worker_id, until, .. } => {
+                self.deadlines.insert((*until, number));
+                self.inputs.watch(number, job.params.get());
+                if let Some(worker) = self.workers.get_mut(worker_id) {
+                    worker.running.insert(number);
+                }
+            }
+            Stage::Ended(_) => {}
+        }
+    }
+
+    /// Notes that a job has changed.
+    pub(super) fn note(&mut self, number: u64) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.jobs.entry(number).or_insert(Change::Changed);
+        }
+    }
+
+    /// Notes that a job has other parameters than before.
+    pub(crate) fn note_params(&mut self, number: u64) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.jobs.insert(number, Change::Added);
+        }
+    }
+
+    /// Notes that a worker has changed, or is gone.
+    pub(super) fn note_worker(&mut self, worker_id: &WorkerId) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.workers.insert(worker_id.clone());
+        }
+    }
+
+    /// Notes that a skill may have changed.
+    pub(super) fn note_skill(&mut self, name: &TaskName) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.skills.insert(name.clone());
+        }
+    }
+
+    /// Hands the rows of all that has changed since the last call over.
+    pub(crate) fn hand_over(&mut self, keeper: &Keeper) {
+        let Some(ledger) = self.ledger.as_mut().filter(|ledger| !ledger.is_empty()) else { return };
+        let Ledger { jobs, workers, skills } = std::mem::take(ledger);
+        keeper.change(|batch| {
+            if jobs.values().any(|change| matches!(change, Change::Added)) {
+                let numbers = Numbers { run: self.names.run().to_owned(), last: self.last };
+                batch.put_json(Table::About, NUMBERS.to_vec(), &numbers);
+            }
+            for (number, change) in jobs {
+                self.hand_over_job(number, change, batch);
+            }
+            for id in workers {
+                let key = id.as_str().as_bytes().to_vec();
+                match self.workers.get(&id) {
+                    Some(worker) => batch.put_json(Table::Workers, key, worker),
+                    None => batch.remove(Table::Workers, key),
+                }
+            }
+            for name in skills {
+                if let Some(about) = self.skills.about(&name) {
+                    batch.put_json(Table::Skills, name.as_str().as_bytes().to_vec(), about);
+                }
+            }
+        });
+    }
+
+    fn hand_over_job(&mut self, number: u64, change: Change, batch: &mut Batch<'_>) {
+        let part_key = |part: u32| [&numbered(number)[..], &part.to_be_bytes()].concat();
+        if let Change::Removed(parts) = change {
+            batch.remove(Table::Jobs, numbered(number));
+            batch.remove(Table::Params, numbered(number));
+            for part in 1..=parts {
+                batch.remove(Table::Stories, part_key(part));
+            }
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&number) else { return };
+        if let Change::Added = change {
+            batch.put(Table::Params, numbered(number), job.params.get().as_bytes().to_vec());
+        }
+        for (part, entries) in job.story.take_touched() {
+            batch.put_json(Table::Stories, part_key(part), &entries);
+        }
+        batch.put_json(Table::Jobs, numbered(number), &(&**job, job.story.row()));
+    }
+}
+
+impl Job {
+    /// Computes what follows from the time of day, after a restart.
+    fn resume(&mut self, grace: Duration, now: Now) {
+        self.submitted = now.instant_at(self.submitted_at);
+        match &mut self.stage {
+            Stage::Resting { until, retry_at } => *until = now.instant_at(*retry_at),
+            Stage::Running { until, deadline, .. } => {
+                *until = (now.instant_at(*deadline) + grace).max(now.instant + RESPITE);
+            }
+            Stage::Queued | Stage::Ended(_) => {}
+        }
+    }
+}
