@@ -60,11 +60,13 @@ impl Service<Request<Incoming>> for Door {
             return Box::pin(std::future::ready(Ok(response)));
         }
         let (service, keeper) = (self.service.clone(), self.keeper.clone());
+        let asks = request.method().is_safe();
         Box::pin(async move {
             let answer = service.call(request.map(Body::from)).await?;
             let Some(keeper) = keeper else { return Ok(answer) };
             Ok(match keeper.kept().await {
                 Ok(()) => answer,
+                Err(_) if asks => answer,
                 Err(problem) => {
                     refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", &problem.to_string())
                 }
