@@ -55,7 +55,7 @@ pub(super) async fn next(
 ) -> Result<Response, Refusal> {
     desk.auth.token(&headers)?;
     let worker = worker::path_id(path)?;
-    let Query(options) = options.map_err(|error| Refusal::bad_request(error.body_text()))?;
+    let Query(options) = options?;
     let hold = hold(options.timeout, desk.hub.settings.poll_hold)?;
     if let Some(copy) = desk.hub.faults.copy_for(&worker) {
         return Ok(second_copy(&copy));
