@@ -66,7 +66,7 @@ pub(super) async fn next(
     let hold = if is_imitated {
         desk.hub.settings.poll_hold
     } else {
-        let Query(options) = options.map_err(|error| Refusal::bad_request(error.body_text()))?;
+        let Query(options) = options?;
         hold(options.timeout, desk.hub.settings.poll_hold)?
     };
     if let Some(copy) = desk.hub.faults.copy_for(&worker) {

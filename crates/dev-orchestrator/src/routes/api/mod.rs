@@ -40,5 +40,6 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
 
 /// Returns the id in a path.
 fn id(path: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
-    path.map(|Path(id)| id).map_err(|error| Refusal::bad_request(error.body_text()))
+    let Path(id) = path?;
+    Ok(id)
 }

@@ -108,7 +108,7 @@ pub(super) async fn test(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let id = id(path)?;
-    let Query(options) = options.map_err(|error| Refusal::bad_request(error.body_text()))?;
+    let Query(options) = options?;
     let language: Language =
         options.lang.as_deref().unwrap_or_default().parse().map_err(Refusal::bad_request)?;
     let view = desk.hub.view(&id).ok_or_else(|| unknown(&id))?;
