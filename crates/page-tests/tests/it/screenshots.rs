@@ -29,7 +29,7 @@ async fn the_pictures_of_the_documentation() {
     }
     stage.begin_work().await;
     let furniture = furnish(&stage).await;
-    some_minutes(&stage).await;
+    work_for_a_while(&stage).await;
     judge_a_fault(&page).await;
     for (name, path) in [
         ("overview", "/".to_owned()),
@@ -46,7 +46,11 @@ async fn the_pictures_of_the_documentation() {
         take(&page, &directory, "failed", &format!("/tasks/{}", furniture.failed)).await;
         take(&page, &directory, "running", &format!("/tasks/{}", furniture.running)).await;
         take(&page, &directory, "worker", &format!("/workers/{}", stage.worker_id())).await;
-        take(&page, &directory, "exchange", "/wire?operation=result&n=12").await;
+        page.look(WIDE, false).await;
+        page.goto("/wire?operation=result").await;
+        page.click("button", "result").await;
+        let exchange = page.arrives("the exchange is in the address", |path| path.contains("n=")).await;
+        take(&page, &directory, "exchange", &exchange).await;
         take(&page, &directory, "missing", "/tasks/job-0").await;
         for number in 0..10_000 {
             stage.submit("archive", &json!({ "number": number }));
@@ -58,13 +62,16 @@ async fn the_pictures_of_the_documentation() {
     stage.end().await;
 }
 
-/// Lets tasks end for some seconds, so that the charts have something to show.
-async fn some_minutes(stage: &Stage) {
-    for second in 0..24_u32 {
-        for number in 0..(second % 7) * 3 + 4 {
+/// Lets tasks end for a while, so that the charts have something to show.
+async fn work_for_a_while(stage: &Stage) {
+    for second in 0..40_u32 {
+        for number in 0..12 + (second * 5) % 17 {
             stage.submit("echo", &json!({ "number": number }));
         }
-        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+        if second % 8 == 0 {
+            stage.permit(1);
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
 }
 

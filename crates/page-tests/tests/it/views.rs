@@ -15,15 +15,14 @@ pub(crate) async fn furnish(stage: &Stage) -> Furniture {
     let finished =
         stage.submit("resize_image", &json!({ "image": image, "width": 640, "format": "png", "seed": 7 }));
     stage.reaches(&finished, avtomatika_dev::TaskStatus::Finished).await;
-    let failed =
-        stage.submit("summarize", &json!({ "document": "november.pdf", "words": 200 }));
+    let failed = stage.submit("summarize", &json!({ "document": "november.pdf", "words": 200 }));
     stage.reaches(&failed, avtomatika_dev::TaskStatus::Failed).await;
     let running = ["harbour.mp4", "market.mp4"]
         .map(|video| stage.submit("transcode_video", &json!({ "video": video })));
     for job in &running {
         stage.reaches(job, avtomatika_dev::TaskStatus::Running).await;
     }
-    stage.permit(9);
+    stage.permit(6);
     for day in 1..=2 {
         stage.submit("archive", &json!({ "day": day }));
     }
