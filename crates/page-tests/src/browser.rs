@@ -1,8 +1,10 @@
 //! One browser with its driver, both ended with it.
 
+use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::{Capabilities, ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver};
@@ -58,7 +60,9 @@ pub(crate) struct Browser {
     /// Gone when the browser was ended in order; else its destructor ends the browser. It is dropped before the driver.
     session: Option<WebDriver>,
     driver: Child,
-    _directory: TempDir,
+    /// Of the browser, which the driver has started.
+    process: Option<Pid>,
+    directory: TempDir,
 }
 
 impl Browser {
@@ -71,7 +75,9 @@ impl Browser {
         let builder = WebDriver::builder(format!("http://127.0.0.1:{port}"), capabilities);
         let session = builder.request_timeout(Duration::from_secs(60)).connect().await;
         let session = session.expect("the driver starts the browser");
-        Self { session: Some(session), driver, _directory: directory }
+        let process = session.capabilities().get("goog:processID").and_then(Value::as_i64);
+        let process = process.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Self { session: Some(session), driver, process, directory }
     }
 
     pub(crate) fn session(&self) -> &WebDriver {
@@ -83,6 +89,22 @@ impl Browser {
             session.quit().await.expect("the browser ends");
         }
         self.driver.kill().await.expect("the driver runs until now");
+    }
+}
+
+/// The end of a test that has failed.
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Its destructor tells the driver to end the browser, which may not listen any more.
+        if self.session.take().is_none() {
+            return;
+        }
+        let Some(process) = self.process else { return };
+        let command = fs::read(format!("/proc/{}/cmdline", process.as_raw_nonzero())).unwrap_or_default();
+        // The number may belong to another process by now.
+        if String::from_utf8_lossy(&command).contains(&*self.directory.path().to_string_lossy()) {
+            let _ = kill_process(process, Signal::KILL);
+        }
     }
 }
 
