@@ -53,7 +53,9 @@ function useDraft(type, of) {
   const key = of ? `of ${of}` : "new";
   useEffect(() => {
     if (openDraft(key)) {
-      if (type && draft.peek().type !== type) changeDraft({ type, tab: null });
+      // As the address is now: somebody may have typed on since this was drawn.
+      const newest = new URLSearchParams(location.search).get("type");
+      if (newest && draft.peek().type !== newest) changeDraft({ type: newest, tab: null });
       return undefined;
     }
     if (!of) {
