@@ -1,6 +1,7 @@
 //! The shared state: the pure [`Jobs`], with the clock, the open polls, the feeds and the waiting callers.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -49,6 +50,8 @@ pub(crate) struct Hub {
     pub(crate) wire: Wire,
     /// The switches of faults.
     pub(crate) faults: Arc<Faults>,
+    /// Whether no token of a worker is accepted.
+    pub(crate) tokens_suspended: Arc<AtomicBool>,
     /// Signals that the next timed action is due earlier than before.
     sooner: Notify,
     state: Mutex<State>,
@@ -94,6 +97,7 @@ impl Hub {
             logs,
             wire,
             faults,
+            tokens_suspended: Arc::default(),
             large_bodies,
             sooner,
             state: Mutex::new(state),

@@ -230,4 +230,4 @@ pub use s3::{LocalS3, S3Settings};
 pub use server::{DevOrchestrator, serve};
 pub use settings::Settings;
 pub use task::{Cancellation, NewTask, Submitted};
-pub use view::{Machine, Slots, TaskStatus, TaskView, TryView, UnknownStatus, WorkerView};
+pub use view::{Machine, SkillView, Slots, TaskStatus, TaskView, TryView, UnknownStatus, WorkerView};

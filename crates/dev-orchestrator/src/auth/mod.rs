@@ -2,9 +2,10 @@
 
 mod replay;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use rxon::WorkerId;
 use rxon::signing::{Signer, unix_seconds};
 use serde::Deserialize;
@@ -22,6 +23,8 @@ const MAX_CLOCK_DIFFERENCE: u64 = 60;
 pub(crate) struct Auth {
     /// The required token, with a signer made of it; `None` accepts any token.
     expected: Option<(String, Signer)>,
+    /// Whether no token is accepted.
+    suspended: Arc<AtomicBool>,
     seen: Mutex<Seen>,
 }
 
@@ -49,12 +52,12 @@ struct Security {
 }
 
 impl Auth {
-    pub(crate) fn new(token: Option<String>) -> Self {
+    pub(crate) fn new(token: Option<String>, suspended: Arc<AtomicBool>) -> Self {
         let expected = token.map(|token| {
             let signer = Signer::new(&token);
             (token, signer)
         });
-        Self { expected, seen: Mutex::new(Seen::new()) }
+        Self { expected, suspended, seen: Mutex::new(Seen::new()) }
     }
 
     /// Returns the token of a request if it is accepted.
@@ -73,6 +76,12 @@ impl Auth {
                 ));
             }
         };
+        if self.suspended.load(Ordering::Relaxed) {
+            return Err(Refusal::new(
+                StatusCode::UNAUTHORIZED,
+                "the token in `X-Worker-Token` has expired: get a new one, or try again later",
+            ));
+        }
         match &self.expected {
             Some((expected, _)) if !same(expected, token) => Err(Refusal::forbidden(
                 "the token in `X-Worker-Token` is not the one this orchestrator was started with: \

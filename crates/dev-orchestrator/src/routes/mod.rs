@@ -53,7 +53,7 @@ pub(crate) struct Desk {
 }
 
 pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, files: Option<Files>) -> Router {
-    let auth = Auth::new(hub.settings.token.clone());
+    let auth = Auth::new(hub.settings.token.clone(), hub.tokens_suspended.clone());
     let names = OwnNames::new(address, hub.settings.allowed_hosts.clone());
     let desk = Arc::new(Desk { hub, auth, address, names, files, telemetry: Telemetry::default(), tasks });
     let worker = Router::new()

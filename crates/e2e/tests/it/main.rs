@@ -50,6 +50,7 @@ mod cancelling;
 mod capabilities;
 mod concurrency;
 mod deadlines;
+mod drill;
 mod durable;
 mod events;
 mod faults_of_dev;

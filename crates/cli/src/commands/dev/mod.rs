@@ -3,13 +3,13 @@
 mod banner;
 mod browser;
 mod holder;
-mod lines;
+pub(super) mod lines;
 mod logbook;
 mod ports;
 mod restarts;
-mod server;
+pub(super) mod server;
 mod team;
-mod variables;
+pub(super) mod variables;
 mod watch;
 mod worker;
 
@@ -166,7 +166,7 @@ fn token(dev: &Dev) -> Result<String, Failure> {
 }
 
 /// Returns 32 random hexadecimal digits.
-fn random() -> anyhow::Result<String> {
+pub(super) fn random() -> anyhow::Result<String> {
     let mut bytes = [0; 16];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     read.context("cannot read `/dev/urandom`")?;

@@ -21,7 +21,7 @@ pub(super) fn ids(workers: u64, variable: Option<String>) -> Vec<String> {
 
 /// Returns the variables that are added to the environment. The addresses, the token and the keys always are those of the
 /// server: old values in a shell would lead a worker to another one.
-pub(super) fn added(
+pub(in crate::commands) fn added(
     own: &[(&'static str, String)],
     worker_id: &str,
     variable: impl Fn(&str) -> Option<OsString>,
