@@ -19,7 +19,7 @@ fn arguments_that_make_no_sense_are_refused_before_anything_is_started() {
         (&["--params", "{}"], "--task <TYPE>"),
         (&["--task", "x", "--params", "{"], "`--params` is `{`, expected a JSON object: "),
         (&["--task", "x", "--params", "[1]"], "`--params` is `[1]`, expected a JSON object"),
-        (&["--register-within", "-1"], "`--register-within`"),
+        (&["--register-within=-1"], "`--register-within`"),
     ] {
         let (stdout, stderr, code) = run(&[&["drill"], options, &worker].concat());
         assert_eq!((stdout.as_str(), code), ("", Some(2)), "{options:?}: {stderr}");

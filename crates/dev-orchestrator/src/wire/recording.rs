@@ -102,8 +102,9 @@ impl Recording {
 
     /// Tells at once that a fault has hit a message about a task: an exchange may last as long as its fault.
     fn tell(&self, fault: Fault) {
-        if let Some(task) = self.handed.as_ref().map(TaskId::as_str).or(self.visit.result()) {
-            self.hub.on_task_hit(fault, task, self.visit.worker());
+        let handed = self.handed.as_ref().map(TaskId::as_str);
+        if let Some(task) = handed.or(self.visit.result()) {
+            self.hub.on_task_hit(fault, task, self.visit.worker(), handed.is_none());
         }
     }
 

@@ -24,7 +24,7 @@ const TERM: i32 = 15;
 pub(super) async fn go_through(lane: &mut Lane<'_, '_>) -> Result<Finding> {
     let task = lane.tasks.longest().clone();
     let limit = lane.pace.shutdown + MORE;
-    let ended = lane.end_in_task(&task, NEVER, async |process| {
+    let ending = lane.end_in_task(&task, NEVER, async |process| {
         let began = Instant::now();
         process.order(Order::Terminate).await;
         let end = process.wait(limit).await;
@@ -32,7 +32,7 @@ pub(super) async fn go_through(lane: &mut Lane<'_, '_>) -> Result<Finding> {
         process.kill().await;
         (end, took)
     });
-    let Some((mut jobs, (end, took))) = ended.await? else { return Ok(Finding::skipped(NOT_CAUGHT)) };
+    let Some((mut jobs, (end, took))) = ending.await? else { return Ok(Finding::skipped(NOT_CAUGHT)) };
     let open = lane.count(&jobs, TaskStatus::Running);
     let unanswered = format!("{} got no answer", count(open, "running task"));
 

@@ -294,7 +294,7 @@ pub(super) async fn result_hit(feed: &mut Feed, fault: Fault, running: &[TaskId]
     let hit = async {
         loop {
             match feed.next().await {
-                Some(Event::FaultHit { name, task_id: Some(id), .. })
+                Some(Event::FaultHit { name, task_id: Some(id), is_result: true, .. })
                     if name == fault && running.contains(&id) =>
                 {
                     return true;
