@@ -260,4 +260,6 @@ pub use s3::{LocalS3, S3Settings};
 pub use server::{DevOrchestrator, serve};
 pub use settings::Settings;
 pub use task::{Cancellation, NewTask, Submitted};
-pub use view::{JobView, Machine, Slots, StepView, TaskStatus, TaskView, TryView, UnknownStatus, WorkerView};
+pub use view::{
+    JobView, Machine, SkillView, Slots, StepView, TaskStatus, TaskView, TryView, UnknownStatus, WorkerView,
+};

@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod demo;
 mod dev;
+mod drill;
 mod keep;
 mod program;
 mod rude;

@@ -2,7 +2,8 @@
 
 mod replay;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::{HeaderMap, StatusCode};
 use rxon::WorkerId;
@@ -24,6 +25,8 @@ pub(crate) struct Auth {
     /// The required token, with a signer made of it; `None` accepts any token.
     expected: Option<(String, Signer)>,
     imitation: Option<Imitation>,
+    /// Whether no token is accepted.
+    suspended: Arc<AtomicBool>,
     seen: Mutex<Seen>,
 }
 
@@ -51,12 +54,12 @@ struct Security {
 }
 
 impl Auth {
-    pub(crate) fn new(token: Option<String>, imitation: Option<Imitation>) -> Self {
+    pub(crate) fn new(token: Option<String>, imitation: Option<Imitation>, suspended: Arc<AtomicBool>) -> Self {
         let expected = token.map(|token| {
             let signer = Signer::new(&token);
             (token, signer)
         });
-        Self { expected, imitation, seen: Mutex::new(Seen::new()) }
+        Self { expected, imitation, suspended, seen: Mutex::new(Seen::new()) }
     }
 
     /// Returns the token of a request if it is accepted.
@@ -75,6 +78,12 @@ impl Auth {
                 );
             }
         };
+        if self.suspended.load(Ordering::Relaxed) {
+            return Err(Refusal::new(
+                StatusCode::UNAUTHORIZED,
+                "the token in `X-Worker-Token` has expired: get a new one, or try again later",
+            ));
+        }
         match &self.expected {
             Some((expected, _)) if !same(expected, token) => refused(
                 "the token in `X-Worker-Token` is not the one this orchestrator was started with: \

@@ -71,7 +71,7 @@ pub(crate) fn router(
     storage: Option<&LocalS3>,
 ) -> Router {
     let imitation = hub.settings.imitation;
-    let auth = Auth::new(hub.settings.token.clone(), imitation);
+    let auth = Auth::new(hub.settings.token.clone(), imitation, hub.tokens_suspended.clone());
     let limits = Limits::new(imitation);
     let names = OwnNames::new(address, hub.settings.allowed_hosts.clone());
     let files = storage.map(LocalS3::files);

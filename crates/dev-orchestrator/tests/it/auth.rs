@@ -38,6 +38,20 @@ async fn a_wrong_or_missing_token_is_refused_with_what_to_check() {
 }
 
 #[tokio::test]
+async fn suspended_tokens_are_refused_until_they_are_accepted_again() {
+    let orchestrator = DevOrchestrator::start(Settings::new().with_token("secret")).await.expect("a port");
+    let worker = Worker::registered(&orchestrator, "w", &["x"]).await;
+    orchestrator.suspend_tokens(true);
+    let text = worker.poll_for("0").await.error(401);
+    assert!(text.contains("expired") && !text.contains("secret"), "{text}");
+    orchestrator.suspend_tokens(false);
+    assert_eq!(worker.poll_for("0").await.status, StatusCode::NO_CONTENT);
+    let skills: Vec<String> = orchestrator.skills().iter().map(|skill| skill.name.to_string()).collect();
+    assert_eq!(skills, ["x"]);
+    orchestrator.shutdown().await;
+}
+
+#[tokio::test]
 async fn without_a_configured_token_any_but_the_empty_one_will_do() {
     let orchestrator = DevOrchestrator::start(Settings::new()).await.expect("a port");
     let mut worker = Worker::new(&orchestrator, "w");

@@ -52,6 +52,7 @@ mod concurrency;
 mod deadlines;
 mod dev_as;
 mod dev_jobs;
+mod drill;
 mod durable;
 mod events;
 mod faults_of_dev;

@@ -4,14 +4,14 @@ mod banner;
 mod blueprints;
 mod browser;
 mod holder;
-mod lines;
+pub(super) mod lines;
 mod logbook;
 mod ports;
 mod restarts;
-mod server;
+pub(super) mod server;
 mod state;
 mod team;
-mod variables;
+pub(super) mod variables;
 mod watch;
 mod worker;
 
@@ -183,7 +183,7 @@ fn token(dev: &Dev, state: Option<&State>) -> Result<String, Failure> {
 }
 
 /// Returns 32 random hexadecimal digits.
-fn random() -> anyhow::Result<String> {
+pub(super) fn random() -> anyhow::Result<String> {
     let mut bytes = [0; 16];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     read.context("cannot read `/dev/urandom`")?;

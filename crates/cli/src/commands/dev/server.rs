@@ -15,7 +15,7 @@ const BESIDE: Duration = Duration::from_millis(100);
 
 /// The running orchestrator. Dropping it ends it without waiting.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(in crate::commands) struct Server {
     orchestrator: DevOrchestrator,
     /// Dropped to end the thread.
     stop: oneshot::Sender<()>,
@@ -24,7 +24,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts the orchestrator.
-    pub(super) fn start(listener: TcpListener, settings: Settings) -> io::Result<Self> {
+    pub(in crate::commands) fn start(listener: TcpListener, settings: Settings) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let orchestrator = match start_on(&runtime, listener, settings) {
@@ -45,12 +45,12 @@ impl Server {
     }
 
     /// The orchestrator.
-    pub(super) fn orchestrator(&self) -> &DevOrchestrator {
+    pub(in crate::commands) fn orchestrator(&self) -> &DevOrchestrator {
         &self.orchestrator
     }
 
     /// Shuts the orchestrator down, and ends its thread.
-    pub(super) async fn shutdown(self) {
+    pub(in crate::commands) async fn shutdown(self) {
         self.orchestrator.shutdown().await;
         drop(self.stop);
         // The runtime has nothing left to do, or ends shortly without.

@@ -23,7 +23,7 @@ pub(super) fn ids(workers: u64, variable: Option<String>) -> Vec<String> {
 /// Returns the variables that are added to the environment. The addresses, the token and the keys always are those of the
 /// server: old values in a shell would lead a worker to another one. `loses_polls` is whether the server gives tasks to
 /// polls that are abandoned.
-pub(super) fn added(
+pub(in crate::commands) fn added(
     own: &[(&'static str, String)],
     worker_id: &str,
     loses_polls: bool,

@@ -4,7 +4,7 @@ mod files;
 pub(super) mod params;
 pub(super) mod real;
 mod results;
-mod schema;
+pub(super) mod schema;
 mod send;
 mod texts;
 

@@ -12,7 +12,7 @@ use super::texts;
 const MAX_DEPTH: usize = 64;
 
 /// Returns a sentence for each value that does not fit.
-pub(super) fn problems(schema: &Value, value: &Value) -> Vec<String> {
+pub(in crate::commands) fn problems(schema: &Value, value: &Value) -> Vec<String> {
     let mut check = Check { root: schema, problems: Vec::new() };
     check.value(schema, value, "", 0);
     check.problems
