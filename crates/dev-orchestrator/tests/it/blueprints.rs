@@ -53,10 +53,13 @@ async fn view(orchestrator: &DevOrchestrator, id: &str) -> Value {
     get(orchestrator, &format!("/api/tasks/{id}")).await.json()
 }
 
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
 /// Returns the states and statuses of the path in a view.
 fn path(view: &Value) -> Vec<(&str, &str)> {
     let steps = view["job"]["path"].as_array().expect("a path");
-    let text = |value: &'_ Value| -> &'static str { value.as_str().expect("a text").to_owned().leak() };
     steps.iter().map(|step| (text(&step["state"]), text(&step["status"]))).collect()
 }
 
