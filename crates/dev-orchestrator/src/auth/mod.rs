@@ -54,7 +54,11 @@ struct Security {
 }
 
 impl Auth {
-    pub(crate) fn new(token: Option<String>, imitation: Option<Imitation>, suspended: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        token: Option<String>,
+        imitation: Option<Imitation>,
+        suspended: Arc<AtomicBool>,
+    ) -> Self {
         let expected = token.map(|token| {
             let signer = Signer::new(&token);
             (token, signer)
